@@ -1,0 +1,1 @@
+"""HTTP: REST, OpenAPI, health. Sees the engine through ports.control alone."""

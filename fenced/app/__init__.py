@@ -1,0 +1,1 @@
+"""Composition roots: build everything from the configuration, run the task group, tell systemd."""

@@ -1,0 +1,39 @@
+"""`fenced`: one program, one module per command, imported when it is called so that each starts fast."""
+
+import importlib
+from typing import Final
+
+import click
+
+from fenced import __version__
+
+COMMANDS: Final = {
+    "run": "fenced.cli.run",
+    "check-config": "fenced.cli.check_config",
+    "proxy": "fenced.cli.proxy",
+    "beat": "fenced.cli.beat",
+    "agents": "fenced.cli.agents",
+    "certs": "fenced.cli.certs",
+    "lab": "fenced.cli.lab",
+}
+"""Command -> module; each module has a click command (or group) named `command`."""
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module only when that command (or the whole help) is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command: click.Command = importlib.import_module(module).command
+        return command
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fenced")
+def main() -> None:
+    """Fencing daemon: decides, cuts the power on all redundant devices, proves it, announces it."""

@@ -1,0 +1,288 @@
+"""What is durably known of a host, its operation and the fleet: frozen values, changed by `evolve` alone.
+
+Times are seconds since the epoch on the daemon's steady clock (ports.clock): it never jumps while the daemon lives.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from fenced.model.names import BootId, DeviceName, HostName, OperationId, PlugId, ProxyName, Token
+from fenced.model.power import (
+    Action,
+    Cause,
+    Kind,
+    OperationState,
+    Outcome,
+    Power,
+    Proof,
+    State,
+    Verdict,
+    What,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateVerdict:
+    """One gate's word, with its reason and how far it is from the other word."""
+
+    gate: str
+    is_open: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaceEntry:
+    """One candidate's story in a proxy race. Milliseconds from the operation's start; None where it did not happen."""
+
+    proxy: ProxyName
+    tier: int
+    verdict: Verdict
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exclusion:
+    """A candidate that was left out of a race, and why."""
+
+    proxy: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One act on one device. `number` counts within the operation; `token` and `not_after` are those of a command."""
+
+    number: int
+    what: What
+    proxy: ProxyName
+    started: float
+    token: Token | None = None
+    not_after: float | None = None
+    ended: float | None = None
+    outcome: Outcome | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedCommand:
+    """A power command whose end matters to later ones (S5): until it `is_ended` or `not_after` has passed it may still act."""
+
+    device: DeviceName
+    plug_id: PlugId
+    what: What
+    proxy: ProxyName
+    token: Token
+    not_after: float
+    is_ended: bool = False
+    pid: int | None = None
+    pid_started: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRun:
+    """One device within one operation: its path, what was read, what was sent."""
+
+    device: DeviceName
+    level: int
+    kind: Kind
+    proxy: ProxyName | None = None
+    reserves: tuple[ProxyName, ...] = ()
+    is_racing: bool = False
+    races: int = 0
+    race: tuple[RaceEntry, ...] = ()
+    excluded: tuple[Exclusion, ...] = ()
+    step: Step | None = None
+    steps: tuple[Step, ...] = ()
+    steps_dropped: int = 0
+    power: Power = Power.UNKNOWN
+    same_reads: int = 0
+    same_since: float = 0.0
+    read_at: float | None = None
+    is_path_proven: bool = False
+    is_switched_off: bool = False
+    is_switched_on: bool = False
+    off_attempts: int = 0
+    on_attempts: int = 0
+    command_ended_at: float | None = None
+    wait_until: float = 0.0
+    is_given_up: bool = False
+    is_inspected: bool = False
+    error: str | None = None
+
+
+class Phase(Enum):
+    """Where an operation is."""
+
+    PROVING = "proving"
+    INSPECTING = "inspecting"
+    ANNOUNCING = "announcing"
+    RESTORING = "restoring"
+    READING = "reading"
+    CLOSING = "closing"
+    ENDED = "ended"
+
+
+class Restored(Enum):
+    """How much of what was switched off is on again."""
+
+    ALL = "all"
+    PART = "part"
+    NO = "no"
+    NOT_ASKED = "not_asked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofOfOff:
+    """What a `fenced` announcement rests on."""
+
+    kind: Proof
+    level: int | None
+    boot: BootId | None
+    at: float
+    token: Token
+    operation: OperationId | None
+    devices: tuple[DeviceName, ...] = ()
+    last_heard: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One attempt to change (or read) one host's power, with its whole story."""
+
+    id: OperationId
+    host: HostName
+    action: Action
+    cause: Cause
+    by: str
+    reason: str
+    started: float
+    deadline: float
+    number: int = 0
+    joined: tuple[str, ...] = ()
+    state: OperationState = OperationState.RUNNING
+    phase: Phase = Phase.PROVING
+    levels: tuple[int, ...] = ()
+    level: int | None = None
+    level_started: float = 0.0
+    level_deadline: float = 0.0
+    restore_started: float | None = None
+    restore_deadline: float | None = None
+    is_resumed: bool = False
+    resume_at: float | None = None
+    is_off_sent: bool = False
+    is_contradicted: bool = False
+    is_stopped: bool = False
+    boot: BootId | None = None
+    life_checked_at: float | None = None
+    token: Token | None = None
+    devices: tuple[DeviceRun, ...] = ()
+    gates: tuple[GateVerdict, ...] = ()
+    explanation: tuple[str, ...] = ()
+    ending: OperationState | None = None
+    ending_why: str | None = None
+    announced_at: float | None = None
+    is_announcement_acknowledged: bool = False
+    ended: float | None = None
+    power: Power = Power.UNKNOWN
+    is_fenced: bool = False
+    proof: Proof | None = None
+    proof_level: int | None = None
+    restored: Restored = Restored.NOT_ASKED
+    error: str | None = None
+
+    def run(self, device: DeviceName) -> DeviceRun:
+        """The run of that device. Raises KeyError when the operation has none."""
+        for run in self.devices:
+            if run.device == device:
+                return run
+        raise KeyError(device)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maintenance:
+    """A person asked to leave the host alone; `until` None: until a person ends it."""
+
+    by: str
+    reason: str
+    since: float
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostState:
+    """All that is durably known of one host."""
+
+    name: HostName
+    state: State = State.UNKNOWN
+    since: float = 0.0
+    is_known: bool = False
+    boot: BootId | None = None
+    ended_boots: tuple[BootId, ...] = ()
+    suspected_at: float | None = None
+    suspicion: Cause | None = None
+    suspicion_reason: str = ""
+    last_heard: float | None = None
+    operation: Operation | None = None
+    waiting: Operation | None = None
+    reading: Operation | None = None
+    last_operation: OperationId | None = None
+    maintenance: Maintenance | None = None
+    is_stay_off: bool = False
+    is_on_forbidden: bool = False
+    proof: ProofOfOff | None = None
+    token: Token | None = None
+    owed: tuple[DeviceName, ...] = ()
+    commands: tuple[IssuedCommand, ...] = ()
+    distrusted: tuple[DeviceName, ...] = ()
+    power: tuple[tuple[DeviceName, Power], ...] = ()
+    attempts: tuple[float, ...] = ()
+    failures: int = 0
+    next_attempt_at: float = 0.0
+    cooldown_until: float = 0.0
+    held_by: tuple[GateVerdict, ...] = ()
+    release_until: float = 0.0
+    redundancy_lost: tuple[DeviceName, ...] = ()
+    is_left_off: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Automatic fencing is paused for the hosts that `match` selects (`*`, or `key=value` words joined by commas)."""
+
+    id: str
+    match: str
+    by: str
+    reason: str
+    since: float
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draw:
+    """One automatic operation's draw on the budget of its cluster and of the fleet."""
+
+    at: float
+    host: HostName
+    cluster: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnsweredRequest:
+    """A request of the bus that was answered; the same id gets the same answer for 24 hours."""
+
+    id: str
+    at: float
+    answer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetState:
+    """All that is durably known of the fleet as a whole."""
+
+    is_disarmed: bool = False
+    pauses: tuple[Pause, ...] = ()
+    draws: tuple[Draw, ...] = ()
+    requests: tuple[AnsweredRequest, ...] = field(default_factory=tuple)
+    is_bus_lost: bool = False

@@ -1,0 +1,1 @@
+"""Power devices: fence agents and Redfish. Strangers to proxies, hosts and decisions."""

@@ -1,0 +1,1 @@
+"""The store: SQLAlchemy Core over aiosqlite (PostgreSQL through asyncpg), numbered migrations, lease, outbox."""

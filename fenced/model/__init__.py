@@ -1,0 +1,1 @@
+"""Names and values that every layer shares. No behaviour beyond checking and printing themselves."""

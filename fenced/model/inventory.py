@@ -1,0 +1,136 @@
+"""The fleet as configured: data centres, clusters, hosts, their devices, proxies. Values only; `fenced.config` builds them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fenced.model.names import (
+    ClusterName,
+    DatacenterName,
+    DeviceName,
+    HostName,
+    PlugId,
+    ProxyName,
+    UnitId,
+)
+from fenced.model.power import Kind
+from fenced.model.settings import DaemonSettings, HostSettings, PowerSettings
+
+
+class Secret:
+    """A secret that no repr, log, journal or traceback shows. `reveal` is called where it leaves for its device."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceSpec:
+    """What a driver must know to reach one plug; also what is sent to a proxy. `options` are the driver's or agent's own.
+
+    `nodename` is the host's name: what an agent gets as its plug where it needs one and none is configured.
+    """
+
+    driver: str
+    plug_id: PlugId
+    unit_id: UnitId
+    address: str = ""
+    username: str = ""
+    password: Secret | None = None
+    options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    nodename: str = ""
+    off_by_exit_status: bool = False
+    sessions: int = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """One configured power device of a host. `proxies`: preference words, the device's own or inherited, never empty."""
+
+    name: DeviceName
+    kind: Kind
+    level: int
+    spec: DeviceSpec
+    proxies: tuple[str, ...]
+    power: PowerSettings = field(default_factory=PowerSettings)
+    settle_seconds: float = 0.0
+    is_standby_separate: bool = False
+    identity: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """One host. `devices` in the order of the file; `levels` are derived from them, in rising order."""
+
+    name: HostName
+    cluster: ClusterName
+    datacenter: DatacenterName
+    address: str = ""
+    aliases: tuple[str, ...] = ()
+    rack: str = ""
+    roles: tuple[str, ...] = ()
+    is_protected: bool = False
+    is_own_machine: bool = False
+    identity: str = ""
+    devices: tuple[Device, ...] = ()
+    settings: HostSettings = field(default_factory=HostSettings)
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        return tuple(sorted({device.level for device in self.devices}))
+
+    def device(self, name: DeviceName) -> Device:
+        """The device of that name. Raises KeyError when the host has none (any more)."""
+        for device in self.devices:
+            if device.name == name:
+                return device
+        raise KeyError(name)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All that names exactly this machine: its name, address and aliases. Loopback addresses name nobody."""
+        given = {str(self.name), self.address, *self.aliases}
+        return frozenset(name for name in given if name and not is_loopback(name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxy:
+    """A machine that runs the proxy agent. `machine`: the inventory host it runs on, by `host =`, address or alias (S18)."""
+
+    name: ProxyName
+    url: str
+    address: str
+    cluster: ClusterName | None = None
+    datacenter: DatacenterName | None = None
+    machine: HostName | None = None
+    domain: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """Everything the daemon looks after, by exact name."""
+
+    hosts: Mapping[HostName, Host] = field(default_factory=dict)
+    proxies: Mapping[ProxyName, Proxy] = field(default_factory=dict)
+    clusters: Mapping[ClusterName, DatacenterName] = field(default_factory=dict)
+    datacenters: tuple[DatacenterName, ...] = ()
+    daemon: DaemonSettings = field(default_factory=lambda: DaemonSettings(name="fenced"))
+
+
+def is_loopback(name: str) -> bool:
+    """Whether an address or name means "this machine" on every machine, and so tells no machine from another."""
+    return name in {"localhost", "::1", "0.0.0.0", "::"} or name.startswith("127.")

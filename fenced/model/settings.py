@@ -1,0 +1,109 @@
+"""Everything a user can set that the core and the engine need, resolved, in seconds.
+
+Defaults are those of INTERFACE section 2. `fenced.config` builds these; nothing here reads a file.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from fenced.model.power import Action
+
+LiveRemedy = Literal["alert", "soft_fence", "fence"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerSettings:
+    """`[power]` as it holds for one device (global, datacenter, cluster, host and device keys merged)."""
+
+    verify_interval_seconds: float = 1.0
+    verify_timeout_seconds: float = 30.0
+    stable_reads: int = 2
+    already_off_hold_seconds: float = 10.0
+    attempt_timeout_seconds: float = 20.0
+    attempts: int = 3
+    operation_timeout_seconds: float = 300.0
+    restore_timeout_seconds: float = 600.0
+    chassis_boot_timeout_seconds: float = 180.0
+    sessions: int = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectionSettings:
+    """`[detection]` as it holds for one host. The keys that only make sense for the daemon are in DaemonSettings."""
+
+    heartbeat_interval_seconds: float = 5.0
+    missed_heartbeats: int = 3
+    grace_seconds: float = 20.0
+    grace_per_workload_seconds: float = 0.0
+    grace_per_role_seconds: tuple[tuple[str, float], ...] = ()
+    grace_max_seconds: float = 120.0
+    boot_grace_seconds: float = 600.0
+    release_grace_seconds: float = 600.0
+    stopping_max_seconds: float = 600.0
+    late_message_seconds: float = 30.0
+    watch_interval_seconds: float = 60.0
+    probe_timeout_seconds: float = 5.0
+    probe_ports: tuple[int, ...] = (22,)
+    alive_but_silent: LiveRemedy = "alert"
+    on_report: LiveRemedy = "alert"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostSettings:
+    """The settings that speak of one host; shared by all hosts with the same ones."""
+
+    detection: DetectionSettings = field(default_factory=DetectionSettings)
+    power: PowerSettings = field(default_factory=PowerSettings)
+    fence_action: Action = Action.RESTART
+    automatic: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaceSettings:
+    """`[race]`."""
+
+    stagger_seconds: float = 0.25
+    preference_grace_seconds: float = 0.3
+    parallel: int = 4
+    probe_timeout_seconds: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateSettings:
+    """`[gates]`. The storm gate and live evidence are read now and enforced when their issue is built."""
+
+    attempts_count: int = 3
+    attempts_per_seconds: float = 86400.0
+    cooldown_seconds: float = 600.0
+    witness_hosts: int = 1
+    witness_wait_seconds: float = 5.0
+    connectivity_share_percent: float = 50.0
+    connectivity_at_least: int = 3
+    budget_hosts: int = 1
+    budget_percent: float = 5.0
+    budget_at_most: int = 10
+    budget_per_seconds: float = 600.0
+    budget_unrecovered: int = 10
+    concurrency: int = 8
+    live_evidence: tuple[str, ...] = ("storage_lease",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonSettings:
+    """What holds for the whole daemon."""
+
+    name: str
+    site: str = "site-1"
+    is_armed_by_file: bool = False
+    shutdown_grace_seconds: float = 30.0
+    startup_quiet_seconds: float = 60.0
+    bus_settle_seconds: float = 10.0
+    announce_wait_seconds: float = 10.0
+    request_max_age_seconds: float = 60.0
+    accept_requests: tuple[str, ...] = ()
+    lease_ttl_seconds: float = 15.0
+    keep_seconds: float = 400 * 86400.0
+    agent_processes: int = 32
+    remedy_steps: tuple[str, ...] = ("power",)
+    race: RaceSettings = field(default_factory=RaceSettings)
+    gates: GateSettings = field(default_factory=GateSettings)

@@ -1,0 +1,134 @@
+"""Power devices: what a driver does, how it fails, and how a call reaches it through a proxy.
+
+One rule: a reading is a fact about one plug at one moment; a command that did not come back may have been done (S2).
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from fenced.model.inventory import DeviceSpec
+from fenced.model.names import ProxyName, Token
+from fenced.model.power import Power
+
+
+class DeviceError(Exception):
+    """A call to a device failed. `may_be_done`: whether a command may have been, or may still be, carried out.
+
+    `is_end_known`: nothing that was started for the call can act any more (False: wait for its `not_after`).
+    The text says who, what and what to do now, and never holds a secret.
+    """
+
+    kind = "failed"
+
+    def __init__(self, text: str, *, may_be_done: bool = True, is_end_known: bool = True) -> None:
+        super().__init__(text)
+        self.may_be_done = may_be_done
+        self.is_end_known = is_end_known
+
+
+class DeviceUnreachable(DeviceError):
+    """No connection: to the proxy, or from it to the device."""
+
+    kind = "unreachable"
+
+
+class DeviceTimedOut(DeviceError):
+    """No answer by the deadline."""
+
+    kind = "timed_out"
+
+
+class LoginRefused(DeviceError):
+    """Wrong user name or password, or a certificate that is not trusted."""
+
+    kind = "login_refused"
+
+
+class BadParameters(DeviceError):
+    """The device's options are wrong; nothing was sent."""
+
+    kind = "bad_parameters"
+
+
+class NotSupported(DeviceError):
+    """The device or agent has no such action; nothing was sent."""
+
+    kind = "not_supported"
+
+
+class CommandRefused(DeviceError):
+    """A token that is not the highest, or a `not_after` that can't be kept: nothing was sent (S5)."""
+
+    kind = "refused"
+
+
+DEVICE_ERRORS: tuple[type[DeviceError], ...] = (
+    DeviceError,
+    DeviceUnreachable,
+    DeviceTimedOut,
+    LoginRefused,
+    BadParameters,
+    NotSupported,
+    CommandRefused,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """The process that carries out a command; it waits for its parameters until the hook returned (S16)."""
+
+    pid: int
+    pid_started: str
+
+
+OnStarted = Callable[[Started], Awaitable[None]]
+"""Called once when a command's own process exists and before it reads its parameters; durable when it returns."""
+
+
+class Driver(Protocol):
+    """Our code for one kind of device. Holds no state about a plug's power; may keep connections."""
+
+    async def read(self, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
+        """The plug's power now. UNKNOWN for anything in between. Raises DeviceError; ends within the timeout,
+        and when it is cancelled nothing that it started is left running."""
+        ...
+
+    async def set(self, spec: DeviceSpec, power: Power, *, timeout_seconds: float, on_started: OnStarted) -> None:
+        """Send ON or OFF and return when the device has taken it (not: when it is done). Never retries by itself (S6),
+        never cycles (S7). A driver without a process of its own never calls `on_started`. Raises DeviceError."""
+        ...
+
+    async def close(self) -> None:
+        """End sessions and connections; idempotent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permit:
+    """The right to send one power command: its token, and how long from now it can still act (S5).
+
+    `not_after_seconds` counts from the call: attempt timeout plus the device's settle time.
+    """
+
+    token: Token
+    attempt_timeout_seconds: float
+    not_after_seconds: float
+
+
+class Caller(Protocol):
+    """Calls a device through one proxy. The engine's own machine is one implementation, HTTPS to an agent the other."""
+
+    async def read(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
+        """As Driver.read, through that proxy: proves the whole path."""
+        ...
+
+    async def set(
+        self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted
+    ) -> None:
+        """As Driver.set, through that proxy, which checks the token and the deadline once more."""
+        ...
+
+    async def close(self) -> None:
+        """End connections; idempotent."""
+        ...

@@ -1,0 +1,37 @@
+"""Counting. The engine says what happened; the adapter knows about Prometheus. Nothing here may raise or block."""
+
+from typing import Protocol
+
+from fenced.ports.bus import MessageKind, MessageResult
+
+
+class Telemetry(Protocol):
+    """One method per fact of INTERFACE section 5 that is counted when it happens; gauges are read at scrape time."""
+
+    def bus_message(self, kind: MessageKind, result: MessageResult) -> None: ...
+
+    def suspicion_ended(self, outcome: str) -> None:
+        """`outcome`: cleared, fenced, failed, cancelled, left, maintenance."""
+        ...
+
+    def detected(self, seconds: float) -> None:
+        """From the last sign of life to the suspicion."""
+        ...
+
+    def gate_held(self, gate: str) -> None: ...
+
+    def operation_ended(self, *, action: str, cause: str, result: str, seconds: float) -> None: ...
+
+    def stage(self, stage: str, seconds: float) -> None:
+        """`stage`: confirm, race, off, verify, announce, restore."""
+        ...
+
+    def race_ended(self, seconds: float) -> None: ...
+
+    def probe_ended(self, proxy: str, result: str) -> None: ...
+
+    def device_call(self, *, driver: str, command: str, result: str, seconds: float) -> None: ...
+
+    def journal_append(self, seconds: float) -> None: ...
+
+    def loop_lag(self, seconds: float) -> None: ...
