@@ -1,1 +1,1 @@
-"""HTTP: REST, OpenAPI, health. Sees the engine through ports.control alone."""
+"""HTTP: what people and programs ask of the daemon, over `ports.control` alone. `server.build_app` is the way in."""

@@ -17,7 +17,7 @@ from fenced.core.state import (
     Restored,
 )
 from fenced.model.names import BootId, DeviceName, HostName, OperationId, PlugId, ProxyName, Token
-from fenced.model.power import Action, Cause, OperationState, Outcome, Power, Proof, What
+from fenced.model.power import Action, Cause, OperationState, Outcome, Power, Proof, State, What
 
 # -- the host ---------------------------------------------------------------------------------------------------------
 
@@ -119,11 +119,12 @@ class LeftOff:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaintenanceSet:
-    """A person asked to leave the host alone."""
+    """A person asked to leave the host alone. `after`: the state from now on (a fenced host stays fenced)."""
 
     by: str
     reason: str
     until: float | None
+    after: State
     kind: Literal["maintenance_set"] = "maintenance_set"
 
 
@@ -389,6 +390,7 @@ class OperationEnded:
     is_fenced: bool
     restored: Restored
     why: str | None
+    after: State
     cooldown_until: float
     next_attempt_at: float
     kind: Literal["operation_ended"] = "operation_ended"

@@ -106,6 +106,8 @@ class DeviceRun:
     off_attempts: int = 0
     on_attempts: int = 0
     command_ended_at: float | None = None
+    command_outcome: Outcome | None = None
+    last_proxy: ProxyName | None = None
     wait_until: float = 0.0
     is_given_up: bool = False
     is_inspected: bool = False
@@ -174,6 +176,7 @@ class Operation:
     is_off_sent: bool = False
     is_contradicted: bool = False
     is_stopped: bool = False
+    is_permitted: bool = False
     boot: BootId | None = None
     life_checked_at: float | None = None
     token: Token | None = None
@@ -191,6 +194,15 @@ class Operation:
     proof_level: int | None = None
     restored: Restored = Restored.NOT_ASKED
     error: str | None = None
+
+    @property
+    def is_automatic(self) -> bool:
+        """Decided by us, not asked for by a person or program: passes every gate (S10)."""
+        return self.cause is not Cause.REQUEST
+
+    @property
+    def is_power_changing(self) -> bool:
+        return self.action in {Action.OFF, Action.ON, Action.RESTART}
 
     def run(self, device: DeviceName) -> DeviceRun:
         """The run of that device. Raises KeyError when the operation has none."""

@@ -1,1 +1,1 @@
-"""The store: SQLAlchemy Core over aiosqlite (PostgreSQL through asyncpg), numbered migrations, lease, outbox."""
+"""The store: a SQLite file through SQLAlchemy Core and aiosqlite, with numbered migrations, lease and outbox."""

@@ -5,88 +5,34 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from fenced.model.names import BootId, HostName
+from fenced.core.events import (
+    BusConnected,
+    BusDisconnected,
+    BusEvent,
+    BusRequest,
+    Evidence,
+    Health,
+    HealthStatus,
+    Presence,
+)
+
+__all__ = [
+    "Bus",
+    "BusConnected",
+    "BusDisconnected",
+    "BusError",
+    "BusEvent",
+    "BusRequest",
+    "Evidence",
+    "Health",
+    "HealthStatus",
+    "Message",
+    "MessageKind",
+    "MessageResult",
+    "Presence",
+]
 
 
-class HealthStatus(Enum):
-    """What a heartbeat says of its host."""
-
-    OK = "ok"
-    FAILING = "failing"
-    STOPPING = "stopping"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
-    """One well-formed message of `health/HOST`, or of POST health/H. `received`: steady clock."""
-
-    host: HostName
-    received: float
-    is_retained: bool
-    boot: BootId | None = None
-    sequence: int | None = None
-    status: HealthStatus = HealthStatus.OK
-    interval_seconds: float | None = None
-    workloads: int = 0
-    roles: tuple[str, ...] = ()
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Presence:
-    """`presence/HOST`: online, or offline (the reporter's last will: one weak sign)."""
-
-    host: HostName
-    received: float
-    is_retained: bool
-    is_online: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """`evidence/HOST/SOURCE`: somebody else's word on whether the host lives, good for `ttl_seconds`."""
-
-    host: HostName
-    source: str
-    received: float
-    is_retained: bool
-    evidence_kind: str
-    is_alive: bool
-    ttl_seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BusRequest:
-    """`request/HOST`, well-formed. `reply_topic` and `correlation`: MQTT 5, or None for `reply/ID`."""
-
-    host: HostName
-    received: float
-    is_retained: bool
-    id: str
-    action: str
-    reason: str
-    by: str
-    sent_at: float
-    reply_topic: str | None
-    correlation: bytes | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BusConnected:
-    """Connected and subscribed."""
-
-    at: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BusDisconnected:
-    """The connection is gone; it is tried again for ever."""
-
-    at: float
-    why: str
-
-
-BusEvent = Health | Presence | Evidence | BusRequest | BusConnected | BusDisconnected
 
 
 class MessageKind(Enum):

@@ -29,6 +29,18 @@ class StoreHeld(StoreError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClockAnchor:
+    """At CLOCK_BOOTTIME `boottime` of the machine's boot `boot_id` (the kernel's) the steady clock read `steady`.
+
+    So that a start on the same boot of the machine goes on from there; says nothing about another boot.
+    """
+
+    boot_id: str
+    boottime: float
+    steady: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxMessage:
     """A message that must reach the bus. `id` repeats with it; `operation` is set on a `fenced` event only, whose
     acknowledgement a restart waits for. `sequence` is the order of the journal; None before it was stored."""
@@ -86,7 +98,7 @@ class Journal(Protocol):
         """Durable when it returns: the sequence of the batch's last entry. Raises EpochLost or StoreError: then nothing of it is."""
         ...
 
-    async def renew_lease(self, *, now: float, ttl_seconds: float) -> float:
+    async def renew_lease(self, *, now: float, ttl_seconds: float, anchor: ClockAnchor | None = None) -> float:
         """Hold the lease until the returned time (steady clock, counted from before the request). Raises EpochLost, StoreError."""
         ...
 
@@ -116,6 +128,14 @@ class Journal(Protocol):
 
     async def events(self, *, after: int, limit: int) -> Sequence[OutboxMessage]:
         """Event messages (not states), delivered or not, in order, for `GET events` with Last-Event-ID."""
+        ...
+
+    async def newest_event(self) -> int:
+        """The sequence of the newest event message, 0 where there is none: where a reader of now begins."""
+        ...
+
+    async def checkpoint(self) -> None:
+        """Housekeeping of the store's files; never delays a writer. Call it every few seconds."""
         ...
 
     async def prune(self, *, before: float, limit: int) -> int:

@@ -1,0 +1,125 @@
+"""Who may ask: roles, tokens compared in constant time, and requests that a browser was tricked into.
+
+Knows no files: the tokens are handed in and may be replaced while the server runs. One rule: without a match, no role.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from fenced.api.bodies import NAME_MAX
+from fenced.api.problems import Rejection
+from fenced.model.inventory import Secret
+
+BY_HEADER: Final = "X-Fenced-By"
+TOKEN_MAX: Final = 4096
+
+
+class Role(IntEnum):
+    """What a caller may do; each may do what the lower ones may."""
+
+    VIEWER = 1
+    OPERATOR = 2
+    ADMIN = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who asks. `role_name` None: no tokens are set, everybody on this machine may do everything."""
+
+    role: Role
+    role_name: str | None
+    claimed_name: str = ""
+
+    def by(self, said: str) -> str:
+        """The name for the journal. A claimed name is not proven: the role that the token proved stands beside it."""
+        name = said or self.claimed_name
+        if self.role_name is None:
+            return name or "api"
+        return f"{name} ({self.role_name})" if name else self.role_name
+
+
+class Access:
+    """The tokens of the moment."""
+
+    def __init__(self, tokens: Iterable[tuple[str, Secret]]) -> None:
+        self._digests: tuple[tuple[Role, bytes], ...] = ()
+        self.replace(tokens)
+
+    def replace(self, tokens: Iterable[tuple[str, Secret]]) -> None:
+        """Take other tokens from now on, whole. Raises ValueError for an unknown role, and changes nothing then."""
+        self._digests = tuple((_role(name), _digest(secret.reveal())) for name, secret in tokens)
+
+    def principal(self, request: web.Request) -> Principal:
+        """Who asks. Raises Rejection (401) where tokens are set and none matches, 422 for a bad X-Fenced-By."""
+        name = _claimed_name(request)
+        if not self._digests:
+            return Principal(role=Role.ADMIN, role_name=None, claimed_name=name)
+        role = self._match(request.headers.get("Authorization", ""))
+        if role is None:
+            raise Rejection(
+                HTTPStatus.UNAUTHORIZED,
+                "a token is needed: Authorization: Bearer TOKEN",
+                headers={"WWW-Authenticate": 'Bearer realm="fenced"'},
+            )
+        return Principal(role=role, role_name=role.name.lower(), claimed_name=name)
+
+    def refuse_foreign_origin(self, request: web.Request) -> None:
+        """A page of another site must not switch hosts off through an operator's browser. Raises Rejection (403).
+
+        Browsers send Origin with every cross-site POST. Without tokens the origin must be this machine as well, for a
+        name of the attacker's may be made to resolve to it (DNS rebinding).
+        """
+        origin = request.headers.get("Origin")
+        if origin is None:
+            return
+        parts = urlsplit(origin)
+        is_same = parts.netloc == request.host
+        if not is_same or not (self._digests or _is_this_machine(parts.hostname or "")):
+            raise Rejection(HTTPStatus.FORBIDDEN, "the request comes from a page of another site", rule="origin")
+
+    def _match(self, header: str) -> Role | None:
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() != "bearer" or not token or len(token) > TOKEN_MAX:
+            return None
+        given = _digest(token.strip())
+        found: Role | None = None
+        for role, digest in self._digests:  # every one is compared: the time tells nothing
+            if hmac.compare_digest(digest, given) and (found is None or role > found):
+                found = role
+        return found
+
+
+def _role(name: str) -> Role:
+    try:
+        return Role[name.upper()]
+    except KeyError as exc:
+        raise ValueError(f"unknown role {name!r}: viewer, operator or admin") from exc
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+
+
+def _claimed_name(request: web.Request) -> str:
+    name = request.headers.get(BY_HEADER, "").strip()
+    if len(name) > NAME_MAX or not name.isprintable():
+        raise Rejection(HTTPStatus.UNPROCESSABLE_ENTITY, f"{BY_HEADER}: at most {NAME_MAX} printable characters")
+    return name
+
+
+def _is_this_machine(name: str) -> bool:
+    if name == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,159 @@
+"""What the API is asked: one model per request body and query, with every bound.
+
+Knows no engine. One rule: unknown keys of a body are ignored (INTERFACE section 1), but told as a warning where the
+answer has room; values are never coerced from another JSON type.
+"""
+
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
+
+from fenced.api.times import parse_until
+from fenced.model.power import Action, OperationState, State
+from fenced.ports.bus import HealthStatus
+
+TEXT_MAX: Final = 1000
+NAME_MAX: Final = 64
+PAGE_DEFAULT: Final = 100
+PAGE_MAX: Final = 1000
+
+
+def _one_line(text: str) -> str:
+    """Control characters would let a reason forge lines of logs and terminals."""
+    if not text.isprintable():
+        raise ValueError("one line of printable text, please")
+    return text.strip()
+
+
+def _said(text: str) -> str:
+    if not text:
+        raise ValueError("say why: it is kept in the journal")
+    return text
+
+
+def _until(value: object, info: ValidationInfo) -> object:
+    if not isinstance(value, str):
+        return value
+    assert isinstance(info.context, dict), "bodies are validated with {'now': ...}"
+    return parse_until(value, info.context["now"])
+
+
+Line = Annotated[str, Field(max_length=TEXT_MAX), AfterValidator(_one_line)]
+Reason = Annotated[str, Field(max_length=TEXT_MAX), AfterValidator(_one_line), AfterValidator(_said)]
+By = Annotated[str, Field(max_length=NAME_MAX), AfterValidator(_one_line)]
+_UNTIL_SCHEMA: Final = {
+    "anyOf": [{"type": "string"}, {"type": "null"}],
+    "description": "RFC 3339 time with offset, or a duration such as 2h; null: until a person ends it",
+}
+Until = Annotated[float | None, BeforeValidator(_until), WithJsonSchema(_UNTIL_SCHEMA)]
+
+
+def _no_number(value: object) -> object:
+    """`until` is text or null: a bare number could be seconds from now or since the epoch."""
+    if value is not None and not isinstance(value, str):
+        raise ValueError('text such as "2h" or "2026-01-31T08:00:00Z", or null')
+    return value
+
+
+UntilText = Annotated[Until, BeforeValidator(_no_number)]
+
+
+class Body(BaseModel):
+    """A request's JSON object."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+
+class ByBody(Body):
+    """`by`: who asks, where the header X-Fenced-By or the token does not say it."""
+
+    by: By = ""
+
+
+class ActionBody(ByBody):
+    """An action on a host. `force`: also where the host is alive."""
+
+    action: Annotated[Action, Field(strict=False)]
+    reason: Line = ""
+    force: bool = False
+
+
+class ConfirmOffBody(ByBody):
+    """A person states that the host is off. `force` overrides all but a device that reads ON; it needs `host`, the name
+    again."""
+
+    reason: Reason
+    force: bool = False
+    host: Annotated[str, Field(max_length=253)] | None = None
+
+
+class MaintenanceBody(ByBody):
+    """Leave the host alone."""
+
+    reason: Reason
+    until: UntilText = None
+
+
+class PauseBody(ByBody):
+    """Pause automatic fencing. `match`: `*`, or `key=value` words joined by commas."""
+
+    match: Annotated[Line, Field(min_length=1)] = "*"
+    reason: Reason
+    until: UntilText = None
+
+
+class ReasonBody(ByBody):
+    """Why, if the caller wants to say it."""
+
+    reason: Line = ""
+
+
+class HealthBody(Body):
+    """The bus's `health/HOST` message: every field optional."""
+
+    boot: Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_one_line)] | None = None
+    seq: Annotated[int, Field(ge=0, lt=2**63)] | None = None
+    status: Annotated[HealthStatus, Field(strict=False)] = HealthStatus.OK
+    interval: Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)] | None = None
+    workloads: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    roles: Annotated[tuple[Annotated[str, Field(max_length=64)], ...], Field(max_length=64, strict=False)] = ()
+    reason: Line = ""
+
+
+class Query(BaseModel):
+    """The part after `?`; an unknown word there is a fault, for a filter that is ignored answers another question."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PageQuery(Query):
+    """A page. `after`: `next` of the page before."""
+
+    limit: Annotated[int, Field(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT
+    after: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+
+
+class HostsQuery(PageQuery):
+    """Which hosts."""
+
+    state: State | None = None
+    cluster: Annotated[str, Field(max_length=253)] | None = None
+
+
+class OperationsQuery(PageQuery):
+    """Which operations."""
+
+    host: Annotated[str, Field(max_length=253)] | None = None
+    state: OperationState | None = None
+
+
+class NoQuery(Query):
+    """Nothing after `?`."""
+
+
+def unknown_keys(model: type[BaseModel], given: Any) -> tuple[str, ...]:
+    """Keys of a body that its model does not know, at most eight of them, each cut short."""
+    if not isinstance(given, dict):
+        return ()
+    unknown = [str(key)[:NAME_MAX] for key in given if key not in model.model_fields]
+    return tuple(unknown[:8])

@@ -1,0 +1,139 @@
+"""The border: admits a request (limit, origin, token, role), parses it, runs its handler, turns errors into problems.
+
+Knows no handler's meaning. One rule: no exception leaves here, and none is swallowed without a log line and a count.
+"""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Final
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+
+from fenced.api.access import Principal, Role
+from fenced.api.bodies import unknown_keys
+from fenced.api.call import Call, Route, Services
+from fenced.api.events import StreamBroken
+from fenced.api.problems import Rejection, faults_of, response_of, unprocessable
+
+log = structlog.stdlib.get_logger("fenced.api")
+
+BODY_MAX_BYTES: Final = 64 * 1024
+BODY_TIMEOUT_SECONDS: Final = 10.0
+Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def catch_all(services: Services) -> Middleware:
+    """The outermost layer, around unknown addresses too."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Endpoint) -> web.StreamResponse:
+        try:
+            response = await handler(request)
+        except Exception as exc:  # a border of STYLE rule 7
+            response = _answer_error(request, exc)
+        services.count_answer(_template(request), response.status)
+        return response
+
+    return middleware
+
+
+def _answer_error(request: web.Request, error: Exception) -> web.StreamResponse:
+    response = response_of(error, request.path)
+    if response.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("api_request_failed", method=request.method, route=_template(request), exc_info=error)
+    return error.response if isinstance(error, StreamBroken) else response
+
+
+def _template(request: web.Request) -> str:
+    """The route's template, so that metrics have no host names and a bounded number of series."""
+    resource = request.match_info.route.resource
+    return "unknown" if resource is None else resource.canonical
+
+
+def endpoint(route: Route, services: Services) -> Endpoint:
+    """The aiohttp handler of one route."""
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        call = await _admit(route, services, request)
+        answer = await route.handle(call)
+        if isinstance(answer, web.StreamResponse):
+            return answer
+        if answer is None:
+            return web.Response(status=int(route.status))
+        assert route.answer is not None and isinstance(answer, route.answer)
+        text = answer.model_dump_json()
+        return web.Response(text=text, status=int(route.status), content_type=route.media)
+
+    return serve
+
+
+async def _admit(route: Route, services: Services, request: web.Request) -> Call:
+    if route.is_limited:
+        _limit(services, request)
+    principal = _authorize(route, services, request)
+    query = _parse_query(route, request)
+    body, warnings = await _parse_body(route, services, request)
+    return Call(services=services, request=request, principal=principal, body=body, query=query, warnings=warnings)
+
+
+def _limit(services: Services, request: web.Request) -> None:
+    wait = services.limit.wait_seconds(request.remote or "", services.clock.now())
+    if wait > 0:
+        seconds = str(max(1, math.ceil(wait)))
+        raise Rejection(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            "more requests than api.requests_per_second allows one client",
+            headers={"Retry-After": seconds},
+        )
+
+
+def _authorize(route: Route, services: Services, request: web.Request) -> Principal:
+    if route.role is None:
+        return Principal(role=Role.VIEWER, role_name=None)
+    if request.method != "GET":
+        services.access.refuse_foreign_origin(request)
+    principal = services.access.principal(request)
+    if principal.role < route.role:
+        needed = route.role.name.lower()
+        raise Rejection(
+            HTTPStatus.FORBIDDEN, f"this needs the role {needed}; the token has {principal.role_name}", rule="role"
+        )
+    return principal
+
+
+def _parse_query(route: Route, request: web.Request) -> BaseModel:
+    try:
+        return route.query.model_validate(dict(request.query))
+    except ValidationError as exc:
+        raise unprocessable(*faults_of(exc)) from exc
+
+
+async def _parse_body(
+    route: Route, services: Services, request: web.Request
+) -> tuple[BaseModel | None, tuple[str, ...]]:
+    """The body by the route's model, and a warning for what was ignored of it."""
+    if route.body is None:
+        return None, ()
+    raw = await _read(request)
+    if not raw.strip() and not route.is_body_needed:
+        raw = b"{}"
+    try:
+        body = route.body.model_validate_json(raw, context={"now": services.clock.now()})
+    except ValidationError as exc:
+        raise unprocessable(*faults_of(exc)) from exc
+    unknown = unknown_keys(route.body, from_json(raw))
+    return body, tuple(f"unknown key {key!r} was ignored" for key in unknown)
+
+
+async def _read(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
+            return await request.read()
+    except TimeoutError as exc:
+        raise Rejection(HTTPStatus.REQUEST_TIMEOUT, "the body did not come in time") from exc

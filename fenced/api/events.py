@@ -1,0 +1,115 @@
+"""`GET events`: the journal's events as server-sent events, from `Last-Event-ID` on.
+
+Knows no event's meaning. One rule: a reader that does not read is let go, never waited for; it comes back
+with the last id.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import web
+
+from fenced.api.call import Call
+from fenced.api.problems import Rejection
+from fenced.ports.control import Unavailable
+from fenced.ports.journal import OutboxMessage
+
+KEEP_ALIVE_SECONDS: Final = 15.0
+WRITE_TIMEOUT_SECONDS: Final = 30.0
+RETRY_MILLISECONDS: Final = 2000
+
+
+class StreamBroken(Exception):
+    """A stream that had begun failed: it can only be ended, for its status was sent long ago."""
+
+    def __init__(self, response: web.StreamResponse) -> None:
+        super().__init__("an event stream failed")
+        self.response = response
+
+
+async def events(call: Call) -> web.StreamResponse:
+    """Events as they are journalled (server-sent; `id` is the journal's sequence, `data` a CloudEvent)."""
+    after = _last_event_id(call.request)
+    with call.services.streams.slot(call.request.remote or ""):
+        response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        response.content_type = "text/event-stream"
+        response.charset = "utf-8"
+        try:
+            await response.prepare(call.request)
+        except ConnectionError:
+            return response  # gone before it began
+        try:
+            await _stream(call, response, after)
+        except ExceptionGroup as exc:
+            raise StreamBroken(response) from exc
+    return response
+
+
+def _last_event_id(request: web.Request) -> int | None:
+    text = request.headers.get("Last-Event-ID", "").strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()) or len(text) > 18:
+        raise Rejection(HTTPStatus.UNPROCESSABLE_ENTITY, "Last-Event-ID: the id of an event of this stream")
+    return int(text)
+
+
+async def _stream(call: Call, response: web.StreamResponse, after: int | None) -> None:
+    """Until the reader or the engine ends it, or the server stops."""
+    async with asyncio.TaskGroup() as group:
+        parts = (
+            group.create_task(_pump(call, response, after), name="api-events-pump"),
+            group.create_task(_keep_alive(response), name="api-events-keep-alive"),
+            group.create_task(call.services.streams.closing.wait(), name="api-events-closing"),
+        )
+        await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        for part in parts:
+            part.cancel()
+
+
+async def _pump(call: Call, response: web.StreamResponse, after: int | None) -> None:
+    messages = call.control.watch(after=after)
+    try:
+        if not await _write(response, f"retry: {RETRY_MILLISECONDS}\n\n".encode()):
+            return
+        async for message in messages:
+            if not await _write(response, frame(message)):
+                return
+    except Unavailable:
+        await _write(response, b": come back with your last id\n\n")
+    finally:
+        await _close(messages)
+
+
+async def _close(messages: AsyncIterator[OutboxMessage]) -> None:
+    """A generator that is left in the middle holds its place in the engine until it is closed."""
+    close = getattr(messages, "aclose", None)
+    if close is not None:
+        await close()
+
+
+async def _keep_alive(response: web.StreamResponse) -> None:
+    while await _write(response, b": still here\n\n", after_seconds=KEEP_ALIVE_SECONDS):
+        pass
+
+
+async def _write(response: web.StreamResponse, data: bytes, *, after_seconds: float = 0.0) -> bool:
+    """False: the reader is gone or does not read."""
+    if after_seconds:
+        await asyncio.sleep(after_seconds)
+    try:
+        async with asyncio.timeout(WRITE_TIMEOUT_SECONDS):
+            await response.write(data)
+    except (ConnectionError, TimeoutError):
+        return False
+    return True
+
+
+def frame(message: OutboxMessage) -> bytes:
+    """One server-sent event."""
+    lines = [b"data: " + line for line in message.payload.splitlines() or [b""]]
+    if message.sequence is not None:
+        lines.insert(0, b"id: %d" % message.sequence)
+    return b"\n".join(lines) + b"\n\n"

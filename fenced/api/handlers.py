@@ -1,0 +1,188 @@
+"""What each call does: asks the port, shows the answer. Refusals are raised; the border turns them into problems.
+
+Knows no bytes of HTTP. One rule: nothing is decided here; the engine decides, and says which rule refused.
+"""
+
+from http import HTTPStatus
+
+import structlog
+from aiohttp import web
+
+from fenced.api import bodies, shapes, views
+from fenced.api.call import Call
+from fenced.api.problems import unprocessable
+from fenced.model.names import BootId, HostName, OperationId
+from fenced.ports.bus import Health
+from fenced.ports.control import Accepted, HostView
+
+log = structlog.stdlib.get_logger("fenced.api")
+
+
+async def hosts(call: Call) -> shapes.Hosts:
+    """Hosts, by name."""
+    query = call.asked(bodies.HostsQuery)
+    chosen = [view for view in call.control.hosts() if _is_chosen(view, query)]
+    chosen.sort(key=lambda view: view.state.name)
+    page = chosen[: query.limit]
+    is_more = len(chosen) > len(page)
+    return shapes.Hosts(items=[views.host(view) for view in page], next=page[-1].state.name if is_more else None)
+
+
+def _is_chosen(view: HostView, query: bodies.HostsQuery) -> bool:
+    return (
+        (query.after is None or view.state.name > query.after)
+        and (query.state is None or view.state.state is query.state)
+        and (query.cluster is None or view.cluster == query.cluster)
+    )
+
+
+async def host(call: Call) -> shapes.Host:
+    """One host."""
+    return views.host(call.control.host(call.host))
+
+
+async def explain(call: Call) -> shapes.Explanation:
+    """Why a host is as it is: each gate with its reason, what is known, the plan, the newest records."""
+    return views.explanation(await call.control.explain(call.host), call.control.inventory)
+
+
+async def act(call: Call) -> shapes.Accepted:
+    """Start or join an operation on a host."""
+    body = call.given(bodies.ActionBody)
+    answer = await call.control.act(
+        call.host, body.action, by=call.principal.by(body.by), reason=body.reason, is_forced=body.force
+    )
+    return views.accepted(answer, warnings=call.warnings)
+
+
+async def confirm_off(call: Call) -> shapes.Accepted:
+    """A person states that the host is off. `force` needs the host's name again in `host`."""
+    body = call.given(bodies.ConfirmOffBody)
+    name = call.host
+    call.control.host(name)  # 404 before a fault about its name
+    if body.host is None and body.force:
+        raise unprocessable(shapes.Fault(path="host", reason="force needs the host's name again"))
+    if body.host is not None and body.host != name:
+        raise unprocessable(shapes.Fault(path="host", reason="another name than that in the address"))
+    answer = await call.control.confirm_off(
+        name, by=call.principal.by(body.by), reason=body.reason, is_forced=body.force
+    )
+    return views.accepted(answer, warnings=call.warnings)
+
+
+async def set_maintenance(call: Call) -> shapes.Host:
+    """Leave a host alone."""
+    body = call.given(bodies.MaintenanceBody)
+    by = call.principal.by(body.by)
+    await call.control.set_maintenance(call.host, by=by, reason=body.reason, until=body.until)
+    return views.host(call.control.host(call.host))
+
+
+async def end_maintenance(call: Call) -> shapes.Host:
+    """Look after a host again."""
+    body = call.given(bodies.ReasonBody)
+    await call.control.end_maintenance(call.host, by=call.principal.by(body.by), reason=body.reason)
+    return views.host(call.control.host(call.host))
+
+
+async def operations(call: Call) -> shapes.Operations:
+    """Operations, newest first."""
+    query = call.asked(bodies.OperationsQuery)
+    page = await call.control.operations(
+        host=None if query.host is None else HostName(query.host),
+        state=None if query.state is None else query.state.value,
+        limit=query.limit,
+        after=query.after,
+    )
+    return shapes.Operations(items=[views.operation(item) for item in page.items], next=page.next)
+
+
+async def operation(call: Call) -> shapes.Operation:
+    """One operation with its whole story."""
+    return views.operation(await call.control.operation(_operation_id(call)))
+
+
+async def cancel(call: Call) -> shapes.Accepted:
+    """Stop an operation; it ends once its commands are settled."""
+    body = call.given(bodies.ReasonBody)
+    name = _operation_id(call)
+    await call.control.cancel(name, by=call.principal.by(body.by), reason=body.reason)
+    return views.accepted(Accepted(operation=name), warnings=call.warnings)
+
+
+def _operation_id(call: Call) -> OperationId:
+    return OperationId(call.request.match_info["operation"])
+
+
+async def pauses(call: Call) -> shapes.Pauses:
+    """Pauses of automatic fencing."""
+    found = call.control.fleet().fleet.pauses
+    return shapes.Pauses(items=[views.pause(pause) for pause in found], next=None)
+
+
+async def pause(call: Call) -> shapes.Pause:
+    """Pause automatic fencing for the hosts that an expression selects."""
+    body = call.given(bodies.PauseBody)
+    made = await call.control.pause(
+        match=body.match, by=call.principal.by(body.by), reason=body.reason, until=body.until
+    )
+    return views.pause(made)
+
+
+async def end_pause(call: Call) -> None:
+    """End a pause."""
+    body = call.given(bodies.ReasonBody)
+    by, name = call.principal.by(body.by), call.request.match_info["pause"]
+    await call.control.end_pause(name, by=by)
+    log.info("pause_ended", pause=name, by=by, reason=body.reason)
+
+
+async def arm(call: Call) -> shapes.Fleet:
+    """Take back every earlier disarm (refused while the configuration says armed = false)."""
+    body = call.given(bodies.ReasonBody)
+    await call.control.arm(by=call.principal.by(body.by))
+    return views.fleet(call.control.fleet())
+
+
+async def disarm(call: Call) -> shapes.Fleet:
+    """Forbid every power command until the next `arm`."""
+    body = call.given(bodies.ReasonBody)
+    await call.control.disarm(by=call.principal.by(body.by), reason=body.reason)
+    return views.fleet(call.control.fleet())
+
+
+async def report_health(call: Call) -> None:
+    """A heartbeat or report of a host, the same as on the bus; an empty body means `ok`."""
+    body = call.given(bodies.HealthBody)
+    health = Health(
+        host=call.host,
+        received=call.services.clock.now(),
+        is_retained=False,
+        boot=None if body.boot is None else BootId(body.boot),
+        sequence=body.seq,
+        status=body.status,
+        interval_seconds=body.interval,
+        workloads=body.workloads,
+        roles=body.roles,
+        reason=body.reason,
+    )
+    await call.control.report_health(health)
+
+
+async def healthz(call: Call) -> shapes.Health:
+    """Whether the loop turns."""
+    return shapes.Health(status="ok")
+
+
+async def readyz(call: Call) -> web.Response:
+    """Whether the configuration is taken, the journal replayed, the bus connected and subscribed (else 503)."""
+    seen = call.control.fleet()
+    shape = shapes.Readiness(ready=seen.is_ready, not_ready=list(seen.not_ready), daemon=views.fleet(seen))
+    status = HTTPStatus.OK if seen.is_ready else HTTPStatus.SERVICE_UNAVAILABLE
+    return web.Response(text=shape.model_dump_json(), status=int(status), content_type="application/json")
+
+
+async def metrics(call: Call) -> web.Response:
+    """Metrics for Prometheus; OpenMetrics where the Accept header asks for it."""
+    body, content_type = call.services.metrics(call.request.headers.get("Accept", ""))
+    return web.Response(body=body, headers={"Content-Type": content_type})

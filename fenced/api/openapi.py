@@ -1,0 +1,126 @@
+"""The OpenAPI 3.1 document, made from the route table and the models: it can't say anything else than what is served.
+
+Knows no handler. One rule: nothing is written here by hand that a route or a model already says.
+"""
+
+import re
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any, Final
+
+from pydantic import BaseModel, JsonValue
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from fenced import __version__
+from fenced.api.bodies import NoQuery
+from fenced.api.call import Route
+from fenced.api.problems import CONTENT_TYPE
+from fenced.api.shapes import Problem
+
+REF: Final = "#/components/schemas/{model}"
+COMMON_ERRORS: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INTERNAL_SERVER_ERROR)
+BODY_ERRORS: Final = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
+ROLE_ERRORS: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+Json = dict[str, Any]
+
+
+def document(routes: Iterable[Route]) -> Json:
+    """The whole document."""
+    table = tuple(routes)
+    paths: Json = {}
+    for route in table:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "fenced", "version": __version__, "license": {"name": "Apache-2.0"}},
+        "paths": paths,
+        "components": {
+            "schemas": _schemas(table),
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _schemas(table: tuple[Route, ...]) -> Json:
+    wanted: list[tuple[type[BaseModel], JsonSchemaMode]] = [(Problem, "serialization")]
+    for route in table:
+        if route.answer is not None:
+            wanted.append((route.answer, "serialization"))
+        if route.body is not None:
+            wanted.append((route.body, "validation"))
+    _, schemas = models_json_schema(list(dict.fromkeys(wanted)), ref_template=REF)
+    found = schemas["$defs"]
+    assert isinstance(found, dict)
+    return found
+
+
+def _operation(route: Route) -> Json:
+    made: Json = {
+        "operationId": route.name,
+        "summary": route.summary,
+        "responses": {str(int(route.status)): _answer(route), **_errors(route)},
+    }
+    parameters = [*_path_parameters(route), *_query_parameters(route)]
+    if parameters:
+        made["parameters"] = parameters
+    if route.body is not None:
+        made["requestBody"] = {
+            "required": route.is_body_needed,
+            "content": {"application/json": {"schema": _ref(route.body)}},
+        }
+    if route.role is not None:
+        made["security"] = [{}, {"token": []}]
+        made["description"] = f"Where tokens are set: role `{route.role.name.lower()}` or above."
+    return made
+
+
+def _answer(route: Route) -> Json:
+    made: Json = {"description": route.status.phrase}
+    if route.answer is not None:
+        made["content"] = {route.media: {"schema": _ref(route.answer)}}
+    elif route.status is not HTTPStatus.NO_CONTENT:
+        made["content"] = {route.media: {}}
+    return made
+
+
+def _errors(route: Route) -> Json:
+    statuses = {*route.errors}
+    if route.is_limited:
+        statuses.update(COMMON_ERRORS)
+    if route.role is not None:
+        statuses.update(ROLE_ERRORS)
+    if route.body is not None:
+        statuses.update(BODY_ERRORS)
+    if route.query is not NoQuery:
+        statuses.add(HTTPStatus.UNPROCESSABLE_ENTITY)
+    content = {CONTENT_TYPE: {"schema": _ref(Problem)}}
+    return {str(int(status)): {"description": status.phrase, "content": content} for status in sorted(statuses)}
+
+
+def _path_parameters(route: Route) -> list[Json]:
+    names = re.findall(r"\{(\w+)\}", route.path)
+    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+
+
+def _query_parameters(route: Route) -> list[Json]:
+    schema: dict[str, JsonValue] = route.query.model_json_schema(ref_template="#/$defs/{model}")
+    defs = schema.get("$defs", {})
+    properties = schema.get("properties", {})
+    assert isinstance(defs, dict) and isinstance(properties, dict)
+    return [{"name": name, "in": "query", "schema": _inline(spec, defs)} for name, spec in properties.items()]
+
+
+def _inline(spec: JsonValue, defs: dict[str, JsonValue]) -> JsonValue:
+    """A query's enums where they are used: they have no component of their own."""
+    if isinstance(spec, dict):
+        target = spec.get("$ref")
+        if isinstance(target, str):
+            return defs[target.removeprefix("#/$defs/")]
+        return {key: _inline(part, defs) for key, part in spec.items()}
+    if isinstance(spec, list):
+        return [_inline(part, defs) for part in spec]
+    return spec
+
+
+def _ref(model: type[BaseModel]) -> Json:
+    return {"$ref": REF.format(model=model.__name__)}

@@ -1,0 +1,106 @@
+"""Errors as RFC 9457 `application/problem+json`, and how the engine's refusals become them.
+
+Knows no route. One rule: what is not ours to tell (tracebacks, internals) never leaves.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from fenced.api.shapes import Fault, Problem
+from fenced.ports.control import NotFound, Refused, Unavailable
+
+CONTENT_TYPE: Final = "application/problem+json"
+FAULTS_MAX: Final = 50
+RETRY_AFTER_SECONDS: Final = 5
+
+
+class Rejection(Exception):
+    """The API itself turns a request away: 401, 403, 408, 413, 422, 429."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        *,
+        rule: str | None = None,
+        faults: tuple[Fault, ...] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.rule = rule
+        self.faults = faults
+        self.headers = dict(headers or {})
+
+
+def unprocessable(*faults: Fault) -> Rejection:
+    """422 with every fault."""
+    summary = "; ".join(f"{fault.path or 'body'}: {fault.reason}" for fault in faults[:3])
+    more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
+    return Rejection(HTTPStatus.UNPROCESSABLE_ENTITY, summary + more, faults=faults)
+
+
+def faults_of(error: ValidationError) -> tuple[Fault, ...]:
+    """pydantic's findings, at most FAULTS_MAX, without the values (they may be long, or secrets)."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return tuple(
+        Fault(path=".".join(str(part)[:64] for part in each["loc"]), reason=each["msg"].removeprefix("Value error, "))
+        for each in found[:FAULTS_MAX]
+    )
+
+
+def response_of(error: Exception, instance: str) -> web.Response:
+    """The answer for an error that reached the border. Anything unknown is a 500 without its text."""
+    match error:
+        case Rejection():
+            return problem(
+                error.status,
+                error.detail,
+                instance=instance,
+                rule=error.rule,
+                faults=error.faults,
+                headers=error.headers,
+            )
+        case Refused():
+            return problem(HTTPStatus.CONFLICT, error.why, instance=instance, rule=error.rule)
+        case NotFound():
+            return problem(HTTPStatus.NOT_FOUND, str(error) or "there is no such thing", instance=instance)
+        case Unavailable():
+            wait = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), instance=instance, headers=wait)
+        case web.HTTPRequestEntityTooLarge():
+            return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is larger than 64 KiB", instance=instance)
+        case web.HTTPException():
+            status = HTTPStatus(error.status)
+            allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
+            return problem(status, status.description or status.phrase, instance=instance, headers=allow)
+        case _:
+            text = "the daemon failed on this request; its log says why"
+            return problem(HTTPStatus.INTERNAL_SERVER_ERROR, text, instance=instance)
+
+
+def problem(
+    status: HTTPStatus,
+    detail: str,
+    *,
+    instance: str,
+    rule: str | None = None,
+    faults: tuple[Fault, ...] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """One problem document."""
+    body = Problem(
+        title=status.phrase,
+        status=int(status),
+        detail=detail,
+        instance=instance,
+        rule=rule,
+        errors=None if faults is None else list(faults),
+    )
+    text = body.model_dump_json(exclude_none=True)
+    return web.Response(text=text, status=int(status), content_type=CONTENT_TYPE, headers=headers)

@@ -1,0 +1,134 @@
+"""The HTTP server: `build_app` joins the port and the routes, `serve` listens until its block is left.
+
+Knows no engine but `ports.control`. One rule: it serves what `routes` lists, nothing else.
+"""
+
+import ssl
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from fenced.api.access import Access
+from fenced.api.border import BODY_MAX_BYTES, catch_all, endpoint
+from fenced.api.call import CountAnswer, Metrics, Services
+from fenced.api.limits import RateLimit
+from fenced.api.routes import ROUTES
+from fenced.model.inventory import Secret
+from fenced.ports.clock import Clock
+from fenced.ports.control import Control
+
+BACKLOG: Final = 4096
+KEEP_ALIVE_SECONDS: Final = 75.0
+SHUTDOWN_SECONDS: Final = 2.0
+SERVICES: Final = web.AppKey("services", Services)
+
+
+class ApiError(Exception):
+    """The server can't start: says what and what to do now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """Where the server listens; `port` is the real one where 0 was asked for."""
+
+    host: str
+    port: int
+    is_tls: bool
+
+    @property
+    def url(self) -> str:
+        scheme = "https" if self.is_tls else "http"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{host}:{self.port}"
+
+
+def build_app(
+    control: Control,
+    *,
+    tokens: Iterable[tuple[str, Secret]],
+    requests_per_second: float,
+    metrics: Metrics,
+    clock: Clock,
+    count_answer: CountAnswer | None = None,
+) -> web.Application:
+    """The application. `tokens`: (role, token) pairs; none: everybody may do everything.
+
+    Raises ValueError for an unknown role.
+    """
+    services = Services(
+        control=control,
+        clock=clock,
+        access=Access(tokens),
+        limit=RateLimit(requests_per_second),
+        metrics=metrics,
+        count_answer=count_answer or _count_nothing,
+    )
+    app = web.Application(middlewares=[catch_all(services)], client_max_size=BODY_MAX_BYTES)
+    app[SERVICES] = services
+    for route in ROUTES:
+        app.router.add_route(route.method, route.path, endpoint(route, services))
+    app.on_shutdown.append(_end_streams)
+    return app
+
+
+def reconfigure(app: web.Application, *, tokens: Iterable[tuple[str, Secret]], requests_per_second: float) -> None:
+    """What a reload may change while the server runs. Raises ValueError for an unknown role; nothing changed then."""
+    services = app[SERVICES]
+    services.access.replace(tokens)
+    services.limit.change(requests_per_second)
+
+
+@asynccontextmanager
+async def serve(
+    app: web.Application, listen: str, *, tls_cert_file: str = "", tls_key_file: str = ""
+) -> AsyncIterator[Serving]:
+    """Listen on `address:port` ([::1]:8470 for IPv6) while the block runs. Raises ApiError."""
+    host, port = _split(listen)
+    context = _tls(tls_cert_file, tls_key_file)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handle_signals=False,
+        keepalive_timeout=KEEP_ALIVE_SECONDS,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+    )
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port, backlog=BACKLOG, ssl_context=context).start()
+        except OSError as exc:
+            raise ApiError(f"api.listen: can't listen on {listen}: {exc.strerror or exc}") from exc
+        real_port = int(runner.addresses[0][1])
+        yield Serving(host=host, port=real_port, is_tls=context is not None)
+    finally:
+        await runner.cleanup()
+
+
+def _split(listen: str) -> tuple[str, int]:
+    host, colon, port = listen.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise ApiError(f"api.listen: {listen!r} is not address:port, such as 127.0.0.1:8470")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _tls(cert_file: str, key_file: str) -> ssl.SSLContext | None:
+    if not cert_file:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(cert_file, key_file or None)
+    except OSError as exc:  # ssl.SSLError is one
+        raise ApiError(f"api.tls_cert_file: can't use {cert_file}: {exc}") from exc
+    return context
+
+
+async def _end_streams(app: web.Application) -> None:
+    app[SERVICES].streams.closing.set()
+
+
+def _count_nothing(route: str, status: int) -> None:
+    """Where nobody counts."""

@@ -1,0 +1,242 @@
+"""What the API answers: one model per JSON object of INTERFACE section 4. The OpenAPI document is made from them.
+
+Knows nothing of the core; `views` fills them. One rule: a field that was released is never renamed or removed.
+"""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from fenced.core.state import Restored
+from fenced.model.power import Action, Cause, Kind, OperationState, Outcome, Power, Proof, State, Verdict, What
+
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+Milliseconds = Annotated[int, Field(description="Milliseconds from the operation's start")]
+
+
+class Shape(BaseModel):
+    """One JSON object of an answer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RaceEntry(Shape):
+    """One candidate of a proxy race. `tier` counts from 1; null where it did not happen."""
+
+    proxy: str
+    tier: int
+    verdict: Verdict
+    started_ms: Milliseconds | None
+    ended_ms: Milliseconds | None
+    error: str | None
+
+
+class Excluded(Shape):
+    """A candidate that was left out, and why."""
+
+    proxy: str
+    why: str
+
+
+class Step(Shape):
+    """One act on one device; `outcome` null: still running."""
+
+    what: What
+    proxy: str
+    started_ms: Milliseconds
+    ended_ms: Milliseconds | None
+    outcome: Outcome | None
+    error: str | None
+
+
+class Device(Shape):
+    """One device within the operation. `already`: it was as asked before any command of this operation."""
+
+    name: str
+    level: int
+    power: Power
+    already: bool
+    race: list[RaceEntry]
+    excluded: list[Excluded]
+    steps: list[Step]
+
+
+class Result(Shape):
+    """What the operation achieved so far; final once its state is not `running`."""
+
+    power: Power
+    fenced: bool
+    proof: Proof | None
+    level: int | None
+    restored: Restored
+
+
+class Operation(Shape):
+    """One attempt to change or read one host's power. `token` is that of its last command."""
+
+    id: str
+    host: str
+    action: Action
+    state: OperationState
+    cause: Cause
+    by: str
+    reason: str
+    joined: list[str]
+    started: Time
+    ended: Time | None
+    token: str | None
+    result: Result
+    devices: list[Device]
+
+
+class Host(Shape):
+    """A host now. `operation`: the one under way, else the last one."""
+
+    name: str
+    cluster: str
+    datacenter: str
+    state: State
+    since: Time | None
+    power: dict[str, Power]
+    last_heard: Time | None
+    operation: str | None
+    held_by: list[str]
+    maintenance: "Maintenance | None"
+    paused: bool
+    stay_off: bool
+    fenceable: str | None
+
+
+class Maintenance(Shape):
+    """Who asked to leave the host alone, why, and until when (null: until a person ends it)."""
+
+    by: str
+    reason: str
+    since: Time
+    until: Time | None
+
+
+class Hosts(Shape):
+    """One page of hosts, by name."""
+
+    items: list[Host]
+    next: str | None
+
+
+class Operations(Shape):
+    """One page of operations, newest first."""
+
+    items: list[Operation]
+    next: str | None
+
+
+class ConfiguredDevice(Shape):
+    """A power device as configured."""
+
+    name: str
+    kind: Kind
+    level: int
+    driver: str
+    address: str
+    proxies: list[str]
+
+
+class JournalRecord(Shape):
+    """One record of the journal. `facts` are its own fields."""
+
+    sequence: int
+    at: Time
+    kind: str
+    facts: dict[str, JsonValue]
+
+
+class Gate(Shape):
+    """One gate's word now, with its reason."""
+
+    gate: str
+    open: bool
+    why: str
+
+
+class Explanation(Shape):
+    """Why a host is as it is: each gate now, what is known, what would be done, the newest records first."""
+
+    host: Host
+    gates: list[Gate]
+    known: dict[str, JsonValue]
+    plan: list[dict[str, JsonValue]]
+    devices: list[ConfiguredDevice]
+    records: list[JournalRecord]
+
+
+class Accepted(Shape):
+    """The operation that was started or joined: an equal request gets the same id."""
+
+    operation: str
+    warnings: list[str]
+
+
+class Pause(Shape):
+    """Automatic fencing is paused for the hosts that `match` selects."""
+
+    id: str
+    match: str
+    by: str
+    reason: str
+    since: Time
+    until: Time | None
+
+
+class Pauses(Shape):
+    """All pauses."""
+
+    items: list[Pause]
+    next: str | None
+
+
+class Fleet(Shape):
+    """The daemon now."""
+
+    name: str
+    site: str
+    armed: bool
+    armed_by_file: bool
+    active: bool
+    epoch: int
+    bus_connected: bool
+    quiet: bool
+
+
+class Health(Shape):
+    """The loop turns."""
+
+    status: str
+
+
+class Readiness(Shape):
+    """Ready: configuration taken, journal replayed, bus connected and subscribed. `not_ready`: what is missing."""
+
+    ready: bool
+    not_ready: list[str]
+    daemon: Fleet
+
+
+class Fault(Shape):
+    """One fault of a request: where (`path` of the field, empty for the whole body) and what is wrong."""
+
+    path: str
+    reason: str
+
+
+class Problem(BaseModel):
+    """RFC 9457. `rule`: the rule that refused; `errors`: every fault of the request."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    instance: str | None = None
+    rule: str | None = None
+    errors: list[Fault] | None = None

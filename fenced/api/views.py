@@ -1,0 +1,225 @@
+"""From the core's values to the API's shapes. Pure: milliseconds from the operation's start, times in RFC 3339.
+
+Knows no HTTP. One rule: what is shown is what was recorded; nothing is guessed here.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any
+
+from pydantic import JsonValue
+
+from fenced.api import shapes
+from fenced.api.times import stamp
+from fenced.core.records import Entry
+from fenced.core.state import DeviceRun, HostState, Operation, Pause, RaceEntry, Step
+from fenced.model.inventory import Inventory, Secret
+from fenced.model.names import HostName, Token
+from fenced.model.power import Action, Power
+from fenced.ports.control import Accepted, Explanation, FleetView, HostView
+
+
+def operation(given: Operation) -> shapes.Operation:
+    """The whole story of one operation."""
+    return shapes.Operation(
+        id=given.id,
+        host=given.host,
+        action=given.action,
+        state=given.state,
+        cause=given.cause,
+        by=given.by,
+        reason=given.reason,
+        joined=list(given.joined),
+        started=_stamp(given.started),
+        ended=stamp(given.ended),
+        token=None if given.token is None else str(given.token),
+        result=shapes.Result(
+            power=given.power,
+            fenced=given.is_fenced,
+            proof=given.proof,
+            level=given.proof_level,
+            restored=given.restored,
+        ),
+        devices=[_device(run, given) for run in given.devices],
+    )
+
+
+def _device(run: DeviceRun, of: Operation) -> shapes.Device:
+    return shapes.Device(
+        name=run.device,
+        level=run.level,
+        power=run.power,
+        already=_was_already(run, of.action),
+        race=[_race_entry(entry) for entry in run.race],
+        excluded=[shapes.Excluded(proxy=left_out.proxy, why=left_out.why) for left_out in run.excluded],
+        steps=[_step(step, of.started) for step in _all_steps(run)],
+    )
+
+
+def _was_already(run: DeviceRun, action: Action) -> bool:
+    """Whether the device was as asked without a command of ours; an ON of ours does not undo that it was off before."""
+    if action in (Action.OFF, Action.RESTART):
+        is_sent = run.is_switched_off or run.off_attempts > 0
+        return not is_sent and (run.power is Power.OFF or run.is_switched_on)
+    if action is Action.ON:
+        return run.power is Power.ON and not run.is_switched_on and run.on_attempts == 0
+    return False
+
+
+def _all_steps(run: DeviceRun) -> tuple[Step, ...]:
+    """The steps that ended and the one under way, in order, each once."""
+    if run.step is None or any(step.number == run.step.number for step in run.steps):
+        return run.steps
+    return (*run.steps, run.step)
+
+
+def _race_entry(entry: RaceEntry) -> shapes.RaceEntry:
+    return shapes.RaceEntry(
+        proxy=entry.proxy,
+        tier=entry.tier,
+        verdict=entry.verdict,
+        started_ms=entry.started_ms,
+        ended_ms=entry.ended_ms,
+        error=entry.error,
+    )
+
+
+def _step(step: Step, origin: float) -> shapes.Step:
+    return shapes.Step(
+        what=step.what,
+        proxy=step.proxy,
+        started_ms=round((step.started - origin) * 1000),
+        ended_ms=None if step.ended is None else round((step.ended - origin) * 1000),
+        outcome=step.outcome,
+        error=step.error,
+    )
+
+
+def host(given: HostView) -> shapes.Host:
+    """A host as INTERFACE section 4 shows it."""
+    state = given.state
+    upkeep = state.maintenance
+    return shapes.Host(
+        name=state.name,
+        cluster=given.cluster,
+        datacenter=given.datacenter,
+        state=state.state,
+        since=stamp(state.since) if state.since > 0 else None,
+        power={str(device): power for device, power in state.power},
+        last_heard=stamp(given.last_heard),
+        operation=_operation_id(state),
+        held_by=list(given.held_by),
+        maintenance=None
+        if upkeep is None
+        else shapes.Maintenance(
+            by=upkeep.by, reason=upkeep.reason, since=_stamp(upkeep.since), until=stamp(upkeep.until)
+        ),
+        paused=given.is_paused,
+        stay_off=state.is_stay_off,
+        fenceable=given.fenceable,
+    )
+
+
+def _operation_id(state: HostState) -> str | None:
+    if state.operation is not None:
+        return state.operation.id
+    return state.last_operation
+
+
+def explanation(given: Explanation, inventory: Inventory) -> shapes.Explanation:
+    """Why a host is as it is."""
+    return shapes.Explanation(
+        host=host(given.view),
+        gates=[_gate(gate) for gate in given.gates],
+        known={str(key): plain(value) for key, value in given.known.items()},
+        plan=[{str(key): plain(value) for key, value in line.items()} for line in given.plan],
+        devices=_configured(given.view.state.name, inventory),
+        records=[_record(sequence, entry) for sequence, entry in given.entries],
+    )
+
+
+def _gate(given: Mapping[str, Any]) -> shapes.Gate:
+    return shapes.Gate(gate=str(given["gate"]), open=bool(given["open"]), why=str(given.get("why", "")))
+
+
+def _configured(name: HostName, inventory: Inventory) -> list[shapes.ConfiguredDevice]:
+    known = inventory.hosts.get(name)
+    if known is None:
+        return []
+    return [
+        shapes.ConfiguredDevice(
+            name=device.name,
+            kind=device.kind,
+            level=device.level,
+            driver=device.spec.driver,
+            address=device.spec.address,
+            proxies=list(device.proxies),
+        )
+        for device in known.devices
+    ]
+
+
+def _record(sequence: int, entry: Entry) -> shapes.JournalRecord:
+    facts = plain(entry.record)
+    assert isinstance(facts, dict)
+    kind = facts.pop("kind", type(entry.record).__name__)
+    return shapes.JournalRecord(sequence=sequence, at=_stamp(entry.at), kind=str(kind), facts=facts)
+
+
+def plain(value: object) -> JsonValue:
+    """Any value of the core as JSON. A whole operation inside becomes its id: it has an address of its own."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Enum):
+        return plain(value.value)
+    if isinstance(value, Token):
+        return str(value)
+    if isinstance(value, Secret):
+        return "***"
+    if isinstance(value, Operation):
+        return value.id
+    if isinstance(value, Mapping):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, Sequence | frozenset | set) and not isinstance(value, bytes):
+        return [plain(part) for part in value]
+    if dataclasses.is_dataclass(value):
+        return {part.name: plain(getattr(value, part.name)) for part in dataclasses.fields(value)}
+    return str(value)
+
+
+def accepted(given: Accepted, *, warnings: tuple[str, ...] = ()) -> shapes.Accepted:
+    """The answer to a request, with the border's own warnings behind the engine's."""
+    return shapes.Accepted(operation=given.operation, warnings=[*given.warnings, *warnings])
+
+
+def pause(given: Pause) -> shapes.Pause:
+    """One pause."""
+    return shapes.Pause(
+        id=given.id,
+        match=given.match,
+        by=given.by,
+        reason=given.reason,
+        since=_stamp(given.since),
+        until=stamp(given.until),
+    )
+
+
+def fleet(given: FleetView) -> shapes.Fleet:
+    """The daemon."""
+    return shapes.Fleet(
+        name=given.name,
+        site=given.site,
+        armed=given.is_armed,
+        armed_by_file=given.is_armed_by_file,
+        active=given.is_lease_held,
+        epoch=given.epoch,
+        bus_connected=given.is_bus_connected,
+        quiet=given.is_quiet,
+    )
+
+
+def _stamp(at: float) -> str:
+    text = stamp(at)
+    assert text is not None
+    return text

@@ -1,0 +1,202 @@
+"""The composition root of `fenced run`: configuration in, a running daemon out, a clean end on SIGTERM.
+
+Builds every part once and connects them; does no work of theirs. The watchdog of systemd is fed only while the loop and
+the store make progress.
+"""
+
+import asyncio
+import contextlib
+import signal
+import time
+from typing import Final
+
+import structlog
+
+from fenced.api.server import Serving, build_app, reconfigure, serve
+from fenced.app.reload import Reloader
+from fenced.bus.client import BusClient
+from fenced.bus.embedded import EmbeddedBroker
+from fenced.bus.settings import BusSettings, BusUrl
+from fenced.config.configuration import Configuration, TlsClient
+from fenced.drivers.keeper_client import Keeper
+from fenced.drivers.local import LocalCaller
+from fenced.drivers.processes import kill_survivors
+from fenced.drivers.registry import drivers
+from fenced.engine.engine import Engine, Ports, replay, unfinished
+from fenced.host import machine
+from fenced.host.liveness import TcpLiveness
+from fenced.host.notify import Notify
+from fenced.journal.store import SqlJournal
+from fenced.ports.bus import Message
+from fenced.ports.journal import ClockAnchor, Loaded
+from fenced.proxy.client import ProxyCaller
+from fenced.proxy.tls import TlsFiles
+from fenced.telemetry.gauges import Gauges
+from fenced.telemetry.metrics import Metrics
+
+log = structlog.get_logger("fenced")
+
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+STUCK_SECONDS: Final = 10.0
+"""A reactor that did not come around for so long is stuck: the watchdog is not fed."""
+
+
+async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
+    """Until SIGTERM or SIGINT. Raises StoreError (StoreHeld, StoreTooNew), BusError, ApiError, CertificateError, and
+    EpochLost in an exception group when another controller took over."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stop.set)
+    configuration.state_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
+    async with contextlib.AsyncExitStack() as stack:
+        journal, clock, loaded = await _open_journal(configuration, stack)
+        await _embedded_broker(configuration, stack)
+        keeper = Keeper(marker=loaded.store_id)
+        registry = await stack.enter_async_context(drivers(agent_path=configuration.agent_path, keeper=keeper))
+        metrics = Metrics()
+        inventory = configuration.inventory
+        fleet = replay(inventory, loaded, started=clock.now())
+        for survivor in await kill_survivors(marker=loaded.store_id, processes=set(unfinished(fleet))):
+            log.warning("survivor_killed", pid=survivor.pid, command=survivor.command, gone=survivor.is_gone)
+        remote = ProxyCaller(
+            store=loaded.store_id,
+            urls={proxy.name: proxy.url for proxy in inventory.proxies.values()},
+            tls=_tls(configuration.proxy_client),
+            clock=clock,
+        )
+        stack.push_async_callback(remote.close)
+        engines: list[Engine] = []
+
+        def will() -> Message | None:
+            return engines[0].outbox.controller_message("offline") if engines else None
+
+        bus = BusClient(
+            _bus_settings(configuration), is_host=lambda name: name in fleet.inventory.hosts, telemetry=metrics,
+            clock=clock, will=will,
+        )  # fmt: skip
+        engine = Engine(
+            fleet=fleet,
+            ports=Ports(
+                bus=bus, journal=journal, local=LocalCaller(registry.driver_for), remote=remote,
+                liveness=TcpLiveness(), clock=clock, telemetry=metrics, anchor=lambda: _anchor(clock),
+            ),
+        )  # fmt: skip
+        engines.append(engine)
+        metrics.registry.register(Gauges(engine.control, outbox_pending=lambda: engine.outbox.pending))
+        app = build_app(
+            engine.control,
+            tokens=configuration.api.tokens,
+            requests_per_second=configuration.api.requests_per_second,
+            metrics=metrics.exposition,
+            clock=clock,
+            count_answer=metrics.api_answer,
+        )
+
+        def reloaded(new: Configuration) -> None:
+            reconfigure(app, tokens=new.api.tokens, requests_per_second=new.api.requests_per_second)
+            remote.use({proxy.name: proxy.url for proxy in new.inventory.proxies.values()})
+
+        reloader.connect(engine, reloaded)
+        loop.add_signal_handler(signal.SIGHUP, reloader.ask)
+        api = configuration.api
+        serving = await stack.enter_async_context(
+            serve(
+                app,
+                f"[{api.host}]:{api.port}" if ":" in api.host else f"{api.host}:{api.port}",
+                tls_cert_file=str(api.tls_cert_file or ""),
+                tls_key_file=str(api.tls_key_file or ""),
+            )
+        )
+        await _run_until(stop, engine, clock, reloader, serving)
+
+
+async def _run_until(
+    stop: asyncio.Event,
+    engine: Engine,
+    clock: machine.SteadyClock,
+    reloader: Reloader,
+    serving: Serving,
+) -> None:
+    notify = Notify()
+
+    def on_running() -> None:
+        fleet = engine.fleet
+        log.info(
+            "running", name=fleet.inventory.daemon.name, api=serving.url, hosts=len(fleet.hosts), epoch=fleet.epoch,
+            armed=fleet.is_armed,
+        )  # fmt: skip
+        notify.ready(f"{len(fleet.hosts)} hosts, {'armed' if fleet.is_armed else 'not armed'}")
+
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(engine.run(on_running=on_running), name="engine")
+        helpers = [
+            group.create_task(_watchdog(notify, engine, clock), name="watchdog"),
+            group.create_task(reloader.run(notify), name="reload"),
+        ]
+        await stop.wait()
+        log.info("stopping")
+        notify.stopping("letting running power steps reach a safe point")
+        await engine.drain()
+        for task in (running, *helpers):
+            task.cancel()
+    log.info("stopped")
+
+
+async def _open_journal(
+    configuration: Configuration, stack: contextlib.AsyncExitStack
+) -> tuple[SqlJournal, machine.SteadyClock, Loaded]:
+    """The journal, and a steady clock that goes on from where the journal's time stood."""
+    journal = SqlJournal(url=configuration.store.url, state_dir=configuration.state_dir)
+    loaded = await journal.open(holder=configuration.inventory.daemon.name, now=time.time())
+    stack.push_async_callback(journal.close)
+    kept = await journal.clock_anchor()
+    offset = kept.steady - kept.boottime if kept is not None and kept.boot_id == machine.boot_id() else None
+    start = machine.anchor(wall_now=time.time(), last_at=loaded.last_at, same_boot_offset=offset)
+    return journal, machine.SteadyClock(start), loaded
+
+
+def _anchor(clock: machine.SteadyClock) -> ClockAnchor:
+    return ClockAnchor(boot_id=machine.boot_id(), boottime=machine.boottime(), steady=clock.now())
+
+
+async def _embedded_broker(configuration: Configuration, stack: contextlib.AsyncExitStack) -> None:
+    if configuration.bus.scheme != "embedded":
+        return
+    broker = EmbeddedBroker(BusUrl.parse(configuration.bus.url))
+    await broker.start()
+    stack.push_async_callback(broker.stop)
+    log.warning("embedded_broker", url=configuration.bus.url, advice="for a first run; use Mosquitto in production")
+
+
+def _tls(client: TlsClient) -> TlsFiles | None:
+    if client.ca_file is None or client.cert_file is None or client.key_file is None:
+        return None
+    return TlsFiles(ca_file=client.ca_file, cert_file=client.cert_file, key_file=client.key_file)
+
+
+def _bus_settings(configuration: Configuration) -> BusSettings:
+    bus, daemon = configuration.bus, configuration.inventory.daemon
+    return BusSettings(
+        host=bus.host,
+        port=bus.port,
+        site=daemon.site,
+        client_id=f"fenced-{daemon.site}-{daemon.name}",
+        is_tls=bus.scheme == "mqtts",
+        ca_file=str(bus.tls.ca_file or ""),
+        cert_file=str(bus.tls.cert_file or ""),
+        key_file=str(bus.tls.key_file or ""),
+        username=bus.username,
+        password=bus.password,
+    )
+
+
+async def _watchdog(notify: Notify, engine: Engine, clock: machine.SteadyClock) -> None:
+    """Fed only while the reactor comes around and the lease can be renewed."""
+    if notify.watchdog_seconds is None:
+        return
+    while True:
+        now = clock.now()
+        if now - engine.reactor.turned_at < STUCK_SECONDS and now < engine.lease.until + STUCK_SECONDS:
+            notify.watchdog()
+        await asyncio.sleep(notify.watchdog_seconds)

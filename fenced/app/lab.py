@@ -1,0 +1,208 @@
+"""The composition root of `fenced lab`: a ground, a state directory, the lab, and either the story or a console.
+
+Knows every part of `fenced.lab` and does no work of theirs. One rule: however it ends, nothing of it goes on running.
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from fenced.lab.console import Console
+from fenced.lab.errors import LabError
+from fenced.lab.ground import Ground, PlainGround
+from fenced.lab.island import Island
+from fenced.lab.laboratory import Lab, Plan, building
+from fenced.lab.namespaces import why_not
+from fenced.lab.programs import tail
+from fenced.lab.settings import SITE
+from fenced.lab.story import Blow, Story, Waterfall
+
+PREFIX: Final = "fenced-lab"
+KEPT: Final = "kept"
+HEADLESS_SECONDS: Final = 90.0
+LINES_MAX: Final = 100
+LINE_BYTES_MAX: Final = 1024
+STDIN: Final = 0
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabOptions:
+    """What the command line asked for. `host`: who is struck; None: the last but one, or nobody in a lab that stays up.
+    `for_seconds`: how long it stays up, or the most that the story may take."""
+
+    plan: Plan = field(default_factory=Plan)
+    host: str | None = None
+    blow: Blow = Blow.CRASH
+    for_seconds: float | None = None
+    is_headless: bool = False
+    directory: Path | None = None
+    is_kept: bool = False
+    is_plain: bool = False
+
+
+async def run_lab(options: LabOptions, *, say: Say, waterfall: Waterfall) -> int:
+    """Until the story ended, the time is over, a person said `quit`, or a signal. The exit status."""
+    task = asyncio.current_task()
+    loop = asyncio.get_running_loop()
+    for number in SIGNALS:
+        if task is not None:
+            loop.add_signal_handler(number, task.cancel)
+    with state_directory(options) as directory:
+        try:
+            await _run(options, directory, say, waterfall)
+        except asyncio.CancelledError:
+            say("fenced lab: ended by a signal")
+            return 1 if options.is_headless else 0
+        except (LabError, BaseExceptionGroup) as exc:
+            for error in _lab_errors(exc):
+                say(f"fenced lab: {error}")
+            for line in tail(directory / "daemon.log"):
+                say(f"  daemon: {line}")
+            return 1
+    return 0
+
+
+async def _run(options: LabOptions, directory: Path, say: Say, waterfall: Waterfall) -> None:
+    begun = time.monotonic()
+    ground = await _ground(options, say)
+    async with building(options.plan, ground, directory) as lab:
+        if options.is_headless:
+            bound = HEADLESS_SECONDS if options.for_seconds is None else options.for_seconds
+            await _tell(lab, options, say, waterfall, seconds=bound - (time.monotonic() - begun))
+            return
+        for line in _welcome(lab, options):
+            say(line)
+        async with asyncio.TaskGroup() as tasks:
+            story = None
+            if options.host is not None:
+                telling = _tell(lab, options, say, waterfall, seconds=HEADLESS_SECONDS)
+                story = tasks.create_task(telling, name="story")
+            await _listen(Console(lab.rack, lab.hosts, lab.faults), say, seconds=options.for_seconds)
+            if story is not None:
+                story.cancel()
+
+
+async def _ground(options: LabOptions, say: Say) -> Ground:
+    """Namespaces where they can be had, and a word on it where not."""
+    why = "not asked for" if options.is_plain else await why_not()
+    if why is None:
+        island = Island()
+        await island.lay()
+        say("each host has its own network and process namespace; a power cut pulls its cable, then kills")
+        return island
+    say(f"no namespaces ({why}): hosts are process groups, a power cut kills them, their connections say goodbye")
+    return PlainGround()
+
+
+async def _tell(lab: Lab, options: LabOptions, say: Say, waterfall: Waterfall, *, seconds: float) -> None:
+    story = Story(lab, host=options.host or options.plan.names[-2], say=say, waterfall=waterfall)
+    await story.run(options.blow, timeout_seconds=seconds)
+
+
+def _welcome(lab: Lab, options: LabOptions) -> list[str]:
+    plan = options.plan
+    return [
+        f"a rack with {plan.hosts} hosts on two power units, {plan.proxies} proxies and one that is a black hole",
+        f"  API     {lab.url}",
+        f"  bus     mqtt://{lab.broker}, topics fenced/v1/{SITE}/#",
+        f"  state   {lab.layout.directory} (configuration, logs)",
+        "",
+        "in another terminal:",
+        f"  export FENCED_URL={lab.url}",
+        "  fencectl hosts",
+        f"  fencectl restart {plan.names[0]} --force --reason 'to see it' --wait",
+        "",
+        f"here: kill {plan.names[-2]}, hosts, help, quit",
+    ]
+
+
+async def _listen(console: Console, say: Say, *, seconds: float | None) -> None:
+    """Obey typed lines until `quit` or the time is over; without anybody typing, until the time is over."""
+    lines: asyncio.Queue[str] = asyncio.Queue(maxsize=LINES_MAX)
+    reader = threading.Thread(target=_read, args=(asyncio.get_running_loop(), lines), name="console", daemon=True)
+    reader.start()
+    try:
+        async with asyncio.timeout(seconds):
+            while (line := await lines.get()).strip() != "quit":
+                try:
+                    answer = console.obey(line)
+                except LabError as error:
+                    answer = [str(error)]
+                for each in answer:
+                    say(each)
+    except TimeoutError:
+        return
+
+
+def _read(loop: asyncio.AbstractEventLoop, lines: "asyncio.Queue[str]") -> None:
+    """A thread, because a terminal that is made non-blocking for reading is non-blocking for printing too; and without
+    `sys.stdin`, whose lock a thread that still reads would hold when the interpreter ends."""
+
+    def deliver(text: str) -> None:
+        for line in text.splitlines():
+            if not lines.full():
+                lines.put_nowait(line)
+
+    pending = b""
+    while data := os.read(STDIN, LINE_BYTES_MAX):
+        whole, newline, pending = (pending + data).rpartition(b"\n")
+        pending = pending[-LINE_BYTES_MAX:]
+        try:
+            loop.call_soon_threadsafe(deliver, (whole + newline).decode(errors="replace"))
+        except RuntimeError:
+            return  # the lab ended
+
+
+@contextmanager
+def state_directory(options: LabOptions) -> Iterator[Path]:
+    """The given directory, or one of our own that goes with us unless it is to be kept. Raises LabError."""
+    if options.directory is not None:
+        try:
+            options.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            is_used = any(options.directory.iterdir())
+        except OSError as exc:
+            raise LabError(f"{options.directory}: {exc.strerror}; give another directory") from exc
+        if is_used:
+            raise LabError(f"{options.directory} is not empty; a lab starts in an empty directory")
+        yield options.directory.resolve()
+        return
+    sweep(Path(tempfile.gettempdir()))
+    directory = Path(tempfile.mkdtemp(prefix=f"{PREFIX}-{os.getpid()}-"))
+    if options.is_kept:
+        (directory / KEPT).touch()
+    try:
+        yield directory
+    finally:
+        if not options.is_kept:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def sweep(temporary: Path) -> None:
+    """Remove what labs left that were killed: directories of ours whose process does not live."""
+    for left in temporary.glob(f"{PREFIX}-*-*"):
+        number = left.name.split("-")[2]
+        is_ours = not left.is_symlink() and left.is_dir() and left.stat().st_uid == os.geteuid()
+        if is_ours and number.isdecimal() and not (left / KEPT).exists() and not Path(f"/proc/{number}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _lab_errors(exc: BaseException) -> list[LabError]:
+    """All of them, each once. Raises `exc` when it holds anything that is not ours to explain."""
+    if isinstance(exc, LabError):
+        return [exc]
+    if isinstance(exc, BaseExceptionGroup):
+        found = [error for inner in exc.exceptions for error in _lab_errors(inner)]
+        return list(dict.fromkeys(found))
+    raise exc

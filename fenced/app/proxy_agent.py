@@ -1,0 +1,75 @@
+"""The composition root of `fenced proxy`: builds the agent from its configuration and runs it until a signal.
+
+Knows every part and does no work of theirs. One rule: what is built here is built nowhere else.
+"""
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from fenced import __version__
+from fenced.config.configuration import ProxyConfiguration
+from fenced.drivers.keeper_client import Keeper
+from fenced.drivers.processes import kill_survivors
+from fenced.drivers.registry import drivers
+from fenced.host.notify import Notify
+from fenced.ports.devices import Started
+from fenced.proxy.agent import AgentSettings, serve
+from fenced.proxy.clock import ProxyClock
+from fenced.proxy.state import ProxyState
+from fenced.proxy.tls import TlsFiles
+
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
+
+
+async def run_proxy(configuration: ProxyConfiguration) -> None:
+    """Until SIGTERM or SIGINT. Raises ListenError, CertificateError, StateError."""
+    clock = ProxyClock()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stop.set)
+    with ProxyState(configuration.state_dir, machine_boot=clock.machine_boot) as state:
+        marker = state.agent_id()
+
+        async def kill(processes: Sequence[Started]) -> None:
+            found = await kill_survivors(
+                marker=marker, processes={(process.pid, process.pid_started) for process in processes}
+            )
+            for survivor in found:
+                _log.warning("survivor killed", pid=survivor.pid, command=survivor.command, gone=survivor.is_gone)
+
+        keeper = Keeper(marker=marker)
+        async with drivers(agent_path=configuration.agent_path, keeper=keeper) as registry:
+            await serve(
+                settings(configuration),
+                state=state,
+                clock=clock,
+                driver_for=registry.driver_for,
+                kill=kill,
+                stop=stop,
+                note_ready=Notify().ready,
+            )
+
+
+def settings(configuration: ProxyConfiguration) -> AgentSettings:
+    """The configuration was checked: the TLS files are all there, or none of them on a loopback address."""
+    files = (configuration.client_ca_file, configuration.tls_cert_file, configuration.tls_key_file)
+    ca_file, cert_file, key_file = files
+    tls = None
+    if ca_file is not None and cert_file is not None and key_file is not None:
+        tls = TlsFiles(ca_file=ca_file, cert_file=cert_file, key_file=key_file)
+    return AgentSettings(
+        name=configuration.name,
+        version=__version__,
+        host=configuration.host,
+        port=configuration.port,
+        tls=tls,
+        allow=configuration.allow,
+        agent_processes_max=configuration.agent_processes,
+    )

@@ -1,0 +1,181 @@
+"""The Bus port over MQTT: tells malformed from well-formed, counts, and hands over.
+
+Knows the topics of the site and who is a host of the inventory, nothing of what a message leads to. One rule: nothing
+waits here. Messages are handed over as they are read; the bound on what is not decided yet is the inbox of the engine.
+Counts what it drops (malformed, oversized, unknown host); whoever decides on a message counts its other results.
+"""
+
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+import structlog
+
+from fenced.bus import messages
+from fenced.bus.link import Link
+from fenced.bus.messages import Malformed
+from fenced.bus.settings import BusSettings
+from fenced.bus.topics import Address, Topics
+from fenced.model.names import HostName
+from fenced.ports.bus import BusConnected, BusDisconnected, BusEvent, Message, MessageKind, MessageResult
+from fenced.ports.clock import Clock
+from fenced.ports.telemetry import Telemetry
+
+WARNING_INTERVAL_SECONDS: Final = 5.0
+SHOWN_LENGTH_MAX: Final = 200
+
+_log = structlog.get_logger(__name__)
+
+
+class BusClient:
+    """`will`: what the broker says for us when we vanish (the retained `offline` of the controller topic)."""
+
+    def __init__(
+        self,
+        settings: BusSettings,
+        *,
+        is_host: Callable[[str], bool],
+        telemetry: Telemetry,
+        clock: Clock,
+        will: Callable[[], Message | None] = lambda: None,
+    ) -> None:
+        self._settings = settings
+        self._topics = Topics(site=settings.site)
+        self._link = Link(settings, subscriptions=self._topics.incoming, will=will)
+        self._is_host = is_host
+        self._telemetry = telemetry
+        self._clock = clock
+
+    @property
+    def is_connected(self) -> bool:
+        return self._link.is_connected
+
+    async def run(self, deliver: Callable[[BusEvent], None]) -> NoReturn:
+        """See ports.bus. A message that the broker sends before it has granted the subscriptions comes before
+        BusConnected. An exception of `deliver` is a bug and ends the run."""
+        receiver = _Receiver(
+            settings=self._settings,
+            topics=self._topics,
+            is_host=self._is_host,
+            telemetry=self._telemetry,
+            clock=self._clock,
+            deliver=deliver,
+        )
+        await self._link.run(receiver)
+
+    async def publish(self, message: Message, *, timeout_seconds: float) -> None:
+        """See ports.bus. At most `publishes_max` are on their way at once; more wait within their timeout."""
+        await self._link.publish(message, timeout_seconds=timeout_seconds)
+
+
+class _Receiver:
+    """The link's listener for one `run`."""
+
+    def __init__(
+        self,
+        *,
+        settings: BusSettings,
+        topics: Topics,
+        is_host: Callable[[str], bool],
+        telemetry: Telemetry,
+        clock: Clock,
+        deliver: Callable[[BusEvent], None],
+    ) -> None:
+        self._broker = f"{settings.host}:{settings.port}"
+        self._payload_bytes_max = settings.payload_bytes_max
+        self._topics = topics
+        self._is_host = is_host
+        self._telemetry = telemetry
+        self._clock = clock
+        self._deliver = deliver
+        self._warnings = {result: _RateLimit(WARNING_INTERVAL_SECONDS) for result in MessageResult}
+        self._unreachable_why: str | None = None
+
+    def subscribed(self) -> None:
+        self._unreachable_why = None
+        _log.info("bus_connected", broker=self._broker)
+        self._deliver(BusConnected(at=self._clock.now()))
+
+    def lost(self, why: str) -> None:
+        _log.warning("bus_lost", broker=self._broker, reason=why)
+        self._deliver(BusDisconnected(at=self._clock.now(), why=why))
+
+    def unreachable(self, why: str) -> None:
+        """Told once per reason: it is tried again for ever."""
+        if why != self._unreachable_why:
+            self._unreachable_why = why
+            _log.warning("bus_unreachable", broker=self._broker, reason=why)
+
+    def received(
+        self, topic: str, payload: bytes, is_retained: bool, reply_topic: str | None, correlation: bytes | None
+    ) -> None:
+        address = self._topics.parse(topic)
+        if address is None:
+            return  # nothing that was subscribed to
+        if not self._is_host(address.host):
+            self._drop(address.kind, MessageResult.UNKNOWN_HOST, topic, "no such host in the inventory")
+            return
+        if len(payload) > self._payload_bytes_max:
+            self._drop(address.kind, MessageResult.OVERSIZED, topic, f"{len(payload)} bytes")
+            return
+        try:
+            event = self._event(address, payload, is_retained, reply_topic, correlation)
+        except Malformed as exc:
+            self._drop(address.kind, MessageResult.MALFORMED, topic, str(exc))
+            return
+        self._deliver(event)
+
+    def _event(
+        self, address: Address, payload: bytes, is_retained: bool, reply_topic: str | None, correlation: bytes | None
+    ) -> BusEvent:
+        """Raises Malformed."""
+        host, now = HostName(address.host), self._clock.now()
+        match address.kind:
+            case MessageKind.HEALTH:
+                return messages.health(payload, host=host, received=now, is_retained=is_retained)
+            case MessageKind.PRESENCE:
+                return messages.presence(payload, host=host, received=now, is_retained=is_retained)
+            case MessageKind.EVIDENCE:
+                return messages.evidence(
+                    payload, host=host, source=address.source, received=now, is_retained=is_retained
+                )
+            case MessageKind.REQUEST:
+                return messages.request(
+                    payload,
+                    host=host,
+                    received=now,
+                    is_retained=is_retained,
+                    topics=self._topics,
+                    reply_topic=reply_topic,
+                    correlation=correlation,
+                )
+
+    def _drop(self, kind: MessageKind, result: MessageResult, topic: str, why: str) -> None:
+        """Count, and warn: anybody on the bus can send rubbish, so the log is limited and the text is short."""
+        self._telemetry.bus_message(kind, result)
+        dropped = self._warnings[result].take(self._clock.now())
+        if dropped is not None:
+            _log.warning(
+                "bus_message_dropped",
+                result=result.value,
+                topic=topic[:SHOWN_LENGTH_MAX],
+                reason=why[:SHOWN_LENGTH_MAX],
+                since_last_told=dropped,
+            )
+
+
+class _RateLimit:
+    """At most one line per interval."""
+
+    def __init__(self, interval_seconds: float) -> None:
+        self._interval_seconds = interval_seconds
+        self._next = 0.0
+        self._count = 0
+
+    def take(self, now: float) -> int | None:
+        """How many there were since the last line, this one included, when it is time for the next; else None."""
+        self._count += 1
+        if now < self._next:
+            return None
+        count, self._count = self._count, 0
+        self._next = now + self._interval_seconds
+        return count

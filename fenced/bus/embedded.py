@@ -1,0 +1,58 @@
+"""The built-in broker: amqtt in this process, for a first run and the lab (`embedded://HOST:PORT`).
+
+Knows nothing of fenced's topics. It asks nobody for a password, so it listens on loopback alone. It speaks MQTT 3.1.1:
+no publish of ours can be seen refused, and a silent client's will never comes (TESTBED section 1).
+"""
+
+import logging
+from typing import Final
+
+from amqtt.broker import Broker  # type: ignore[import-untyped]  # amqtt ships no types
+from amqtt.errors import AMQTTError, BrokerError  # type: ignore[import-untyped]  # amqtt ships no types
+
+from fenced.bus.settings import BusUrl
+from fenced.model.inventory import is_loopback
+from fenced.ports.bus import BusError
+
+CONNECTIONS_MAX: Final = 4096
+LOGGERS: Final = ("amqtt", "transitions")
+
+
+class EmbeddedBroker:
+    """`start`, then `stop`; a second `start` begins anew. Retained messages end with it."""
+
+    def __init__(self, url: BusUrl) -> None:
+        if not is_loopback(url.host) or url.host in {"0.0.0.0", "::"}:
+            raise ValueError("the embedded broker listens on a loopback address only")
+        self._url = url
+        self._broker: Broker | None = None
+
+    async def start(self) -> None:
+        """Listens when it returns. Raises BusError, for example when the port is taken."""
+        await self.stop()
+        for name in LOGGERS:
+            # amqtt logs each refused version and each lost client as a warning or an error; for us they are daily work.
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        broker = Broker(
+            {
+                "listeners": {
+                    "default": {
+                        "type": "tcp",
+                        "bind": f"{self._url.host}:{self._url.port}",
+                        "max_connections": CONNECTIONS_MAX,
+                    }
+                },
+                "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+            }
+        )
+        try:
+            await broker.start()
+        except (AMQTTError, BrokerError, OSError) as exc:
+            raise BusError(f"the embedded broker can't listen on {self._url.host}:{self._url.port}: {exc}") from exc
+        self._broker = broker
+
+    async def stop(self) -> None:
+        """Ends every connection; idempotent."""
+        broker, self._broker = self._broker, None
+        if broker is not None:
+            await broker.shutdown()

@@ -1,0 +1,18 @@
+"""How a connection fails, and the words of foreign exceptions, kept short. They never leave this package."""
+
+from typing import Final
+
+REASON_LENGTH_MAX: Final = 300
+
+
+class Unreachable(Exception):
+    """No connection came about, or no subscription; the text says why."""
+
+
+class VersionRefused(Unreachable):
+    """The broker does not speak the MQTT version that was tried."""
+
+
+def bounded(exc: BaseException) -> str:
+    """What a foreign exception says, or its name where it says nothing."""
+    return (str(exc) or type(exc).__name__)[:REASON_LENGTH_MAX]

@@ -1,0 +1,129 @@
+"""A connection that is kept up for ever: connects, subscribes, comes back with back-off and jitter.
+
+Tries MQTT 5 first each time and 3.1.1 when the broker refuses the version: only MQTT 5 says that a publish was refused,
+so the older version is never remembered. Knows no topics and no payloads. One rule: `run` ends by cancellation alone.
+"""
+
+import asyncio
+import random
+import ssl
+from collections.abc import Callable, Sequence
+from typing import NoReturn, Protocol
+
+from fenced.bus.connection import Connection
+from fenced.bus.errors import Unreachable, VersionRefused
+from fenced.bus.settings import BusSettings
+from fenced.bus.tls import tls_context
+from fenced.ports.bus import BusError, Message
+
+
+class Listener(Protocol):
+    """Who is told. Called from the event loop; must neither block nor raise."""
+
+    def received(
+        self, topic: str, payload: bytes, is_retained: bool, reply_topic: str | None, correlation: bytes | None
+    ) -> None: ...
+
+    def subscribed(self) -> None:
+        """Connected, all subscriptions granted. Told before any message that the broker sends after it said so."""
+        ...
+
+    def lost(self, why: str) -> None:
+        """A connection that was subscribed is gone."""
+        ...
+
+    def unreachable(self, why: str) -> None:
+        """One attempt to connect and subscribe failed; the next follows by itself."""
+        ...
+
+
+class Link:
+    """`will` is asked at each attempt, so that it can say what holds then."""
+
+    def __init__(
+        self,
+        settings: BusSettings,
+        *,
+        subscriptions: Sequence[tuple[str, int]] = (),
+        will: Callable[[], Message | None] = lambda: None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._settings = settings
+        self._subscriptions = subscriptions
+        self._will = will
+        self._jitter = jitter
+        self._connection: Connection | None = None
+        self._delay_seconds = settings.reconnect_min_seconds
+
+    @property
+    def is_connected(self) -> bool:
+        """Connected and subscribed."""
+        return self._connection is not None and not self._connection.is_over
+
+    async def run(self, listener: Listener) -> NoReturn:
+        """Connect again and again. Raises only what the listener raised."""
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            why = await self._attempt(listener)
+            if why is not None:
+                listener.unreachable(why)
+            elif loop.time() - started >= self._settings.stable_after_seconds:
+                self._delay_seconds = self._settings.reconnect_min_seconds
+            await asyncio.sleep(self._next_delay())
+
+    async def publish(self, message: Message, *, qos: int = 1, timeout_seconds: float) -> None:
+        """Raises BusError: not connected, refused, or not acknowledged in time (it may have arrived all the same)."""
+        connection = self._connection
+        if connection is None:
+            raise BusError("not connected to the broker")
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await connection.publish_message(message, qos=qos)
+        except TimeoutError as exc:
+            raise BusError(f"not acknowledged within {timeout_seconds:g} s: {message.topic[:200]}") from exc
+
+    async def _attempt(self, listener: Listener) -> str | None:
+        """One connection from its start to its end, in the newest version that the broker speaks.
+
+        None when it was subscribed (its end was told), else why it did not come about.
+        """
+        try:
+            tls = await asyncio.to_thread(tls_context, self._settings) if self._settings.is_tls else None
+            try:
+                await self._live(listener, is_version_5=True, tls=tls)
+            except VersionRefused:
+                await self._live(listener, is_version_5=False, tls=tls)
+        except Unreachable as exc:
+            return str(exc)
+        return None
+
+    async def _live(self, listener: Listener, *, is_version_5: bool, tls: ssl.SSLContext | None) -> None:
+        """Raises Unreachable before the subscription stands."""
+
+        def subscribed() -> None:
+            self._connection = connection
+            listener.subscribed()
+
+        connection = Connection(
+            self._settings,
+            is_version_5=is_version_5,
+            will=self._will(),
+            tls=tls,
+            on_message=listener.received,
+            on_subscribed=subscribed,
+        )
+        try:
+            await connection.open()
+            await connection.subscribe_all(self._subscriptions)
+            why = await connection.ended()
+        finally:
+            self._connection = None
+            await connection.close()
+        listener.lost(why)
+
+    def _next_delay(self) -> float:
+        """Doubles up to the bound; half of it is left to chance, so that a fleet does not come back all at once."""
+        delay = self._delay_seconds
+        self._delay_seconds = min(2 * delay, self._settings.reconnect_max_seconds)
+        return delay * (0.5 + 0.5 * self._jitter())

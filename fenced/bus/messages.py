@@ -1,0 +1,169 @@
+"""Payloads of incoming messages, checked and turned into bus events (INTERFACE section 3).
+
+Knows the shapes, not the hosts. One rule: what is not well-formed is refused whole and never counts as life;
+what is too long but harmless (a reason) is cut.
+"""
+
+import math
+from datetime import datetime
+from typing import Annotated, Final, Literal, TypeVar
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from fenced.bus.topics import Topics, is_level
+from fenced.model.names import BootId, HostName
+from fenced.ports.bus import BusRequest, Evidence, Health, HealthStatus, Presence
+
+REASON_LENGTH_MAX: Final = 500
+FAULT_LENGTH_MAX: Final = 200
+CORRELATION_BYTES_MAX: Final = 1024
+SEQUENCE_MAX: Final = 2**63 - 1
+
+_STRICT: Final = ConfigDict(strict=True, allow_inf_nan=False)
+_Name = Annotated[str, Field(max_length=253)]
+_T = TypeVar("_T")
+
+
+class Malformed(Exception):
+    """A payload that is not what INTERFACE says; the text says where, and is short."""
+
+
+class _HealthBody(TypedDict, total=False):
+    __pydantic_config__ = _STRICT  # type: ignore[misc]  # pydantic's documented way to configure a TypedDict
+
+    boot: Annotated[str, Field(max_length=128)] | None
+    seq: Annotated[int, Field(ge=0, le=SEQUENCE_MAX)] | None
+    status: Literal["ok", "failing", "stopping"] | None
+    interval: Annotated[float, Field(gt=0)] | None
+    workloads: Annotated[int, Field(ge=0, le=1_000_000)] | None
+    roles: Annotated[list[_Name], Field(max_length=64)] | None
+    reason: str | None
+
+
+class _EvidenceBody(TypedDict):
+    __pydantic_config__ = _STRICT  # type: ignore[misc]  # as above
+
+    kind: Annotated[str, Field(min_length=1, max_length=64)]
+    alive: bool
+    ttl: Annotated[float, Field(gt=0, le=86400)]
+
+
+class _RequestBody(TypedDict):
+    __pydantic_config__ = _STRICT  # type: ignore[misc]  # as above
+
+    id: Annotated[str, Field(min_length=1, max_length=128)]
+    action: Literal["fence", "off", "on", "restart", "cancel", "confirm_off", "maintenance_on", "maintenance_off"]
+    reason: str
+    by: _Name
+    at: str | float
+
+
+_HEALTH: Final = TypeAdapter(_HealthBody)
+_EVIDENCE: Final = TypeAdapter(_EvidenceBody)
+_REQUEST: Final = TypeAdapter(_RequestBody)
+_STATUS: Final = {status.value: status for status in HealthStatus}
+
+
+def health(payload: bytes, *, host: HostName, received: float, is_retained: bool) -> Health:
+    """An empty payload means `ok`; a null field is an absent one. Raises Malformed."""
+    if not payload:
+        return Health(host=host, received=received, is_retained=is_retained)
+    body = _checked(_HEALTH, payload)
+    boot = body.get("boot")
+    return Health(
+        host=host,
+        received=received,
+        is_retained=is_retained,
+        boot=BootId(boot) if boot else None,
+        sequence=body.get("seq"),
+        status=_STATUS[body.get("status") or "ok"],
+        interval_seconds=body.get("interval"),
+        workloads=body.get("workloads") or 0,
+        roles=tuple(body.get("roles") or ()),
+        reason=(body.get("reason") or "")[:REASON_LENGTH_MAX],
+    )
+
+
+def presence(payload: bytes, *, host: HostName, received: float, is_retained: bool) -> Presence:
+    """Raises Malformed for anything but `online` and `offline`."""
+    if payload not in (b"online", b"offline"):
+        raise Malformed("must be online or offline")
+    return Presence(host=host, received=received, is_retained=is_retained, is_online=payload == b"online")
+
+
+def evidence(payload: bytes, *, host: HostName, source: str, received: float, is_retained: bool) -> Evidence:
+    """Raises Malformed."""
+    if not is_level(source):
+        raise Malformed("source: must be a printable name")
+    body = _checked(_EVIDENCE, payload)
+    return Evidence(
+        host=host,
+        source=source,
+        received=received,
+        is_retained=is_retained,
+        evidence_kind=body["kind"],
+        is_alive=body["alive"],
+        ttl_seconds=body["ttl"],
+    )
+
+
+def request(
+    payload: bytes,
+    *,
+    host: HostName,
+    received: float,
+    is_retained: bool,
+    topics: Topics,
+    reply_topic: str | None,
+    correlation: bytes | None,
+) -> BusRequest:
+    """`at`: an RFC 3339 time with its offset, or seconds since the epoch. `reply_topic`: the MQTT 5 response topic.
+
+    Raises Malformed, also for a response topic where an answer of ours could be taken for an announcement.
+    """
+    body = _checked(_REQUEST, payload)
+    if not is_level(body["id"]):
+        raise Malformed("id: must be printable, without / + #")
+    if reply_topic is not None and not topics.may_reply_to(reply_topic):
+        raise Malformed("response topic: not one that may be answered to")
+    if correlation is not None and len(correlation) > CORRELATION_BYTES_MAX:
+        raise Malformed(f"correlation data: longer than {CORRELATION_BYTES_MAX} bytes")
+    return BusRequest(
+        host=host,
+        received=received,
+        is_retained=is_retained,
+        id=body["id"],
+        action=body["action"],
+        reason=body["reason"][:REASON_LENGTH_MAX],
+        by=body["by"],
+        sent_at=_epoch(body["at"]),
+        reply_topic=reply_topic,
+        correlation=correlation,
+    )
+
+
+def _checked(adapter: TypeAdapter[_T], payload: bytes) -> _T:
+    try:
+        return adapter.validate_json(payload)
+    except ValidationError as exc:
+        fault = exc.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        raise Malformed(
+            f"{where}: {fault['msg']}"[:FAULT_LENGTH_MAX] if where else fault["msg"][:FAULT_LENGTH_MAX]
+        ) from exc
+
+
+def _epoch(at: str | float) -> float:
+    """Seconds since the epoch."""
+    if isinstance(at, str):
+        try:
+            moment = datetime.fromisoformat(at)
+        except ValueError as exc:
+            raise Malformed("at: not an RFC 3339 time") from exc
+        if moment.tzinfo is None:
+            raise Malformed("at: needs its offset from UTC, for example a Z at the end")
+        return moment.timestamp()
+    if not math.isfinite(at) or at < 0:
+        raise Malformed("at: not seconds since the epoch")
+    return at

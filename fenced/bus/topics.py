@@ -1,0 +1,114 @@
+"""The names of all topics, built and taken apart (INTERFACE section 3).
+
+Knows neither MQTT nor payloads. One rule: what `parse` takes apart, the builders would have built the same way.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from fenced.ports.bus import MessageKind
+
+ROOT: Final = "fenced/v1"
+NAME_LENGTH_MAX: Final = 253
+TOPIC_LENGTH_MAX: Final = 1024
+
+_KINDS: Final = {kind.value: kind for kind in MessageKind}
+_LEVELS: Final = {
+    MessageKind.HEALTH: 5,
+    MessageKind.PRESENCE: 5,
+    MessageKind.EVIDENCE: 6,
+    MessageKind.REQUEST: 5,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """What an incoming topic says: the kind of message, its host, and the source of an evidence (else empty)."""
+
+    kind: MessageKind
+    host: str
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topics:
+    """The topics of one site."""
+
+    site: str
+
+    @property
+    def prefix(self) -> str:
+        return f"{ROOT}/{self.site}"
+
+    @property
+    def incoming(self) -> tuple[tuple[str, int], ...]:
+        """What a daemon subscribes to: (filter, QoS). Heartbeats come again by themselves: QoS 0 is enough for them."""
+        return (
+            (f"{self.prefix}/health/+", 0),
+            (f"{self.prefix}/presence/+", 1),
+            (f"{self.prefix}/evidence/+/+", 1),
+            (f"{self.prefix}/request/+", 1),
+        )
+
+    def parse(self, topic: str) -> Address | None:
+        """The address of a topic that `incoming` selects, or None for any other topic."""
+        parts = topic.split("/")
+        if len(parts) < 5 or parts[0] != "fenced" or parts[1] != "v1" or parts[2] != self.site:
+            return None
+        kind = _KINDS.get(parts[3])
+        if kind is None or len(parts) != _LEVELS[kind]:
+            return None
+        return Address(kind=kind, host=parts[4], source=parts[5] if kind is MessageKind.EVIDENCE else "")
+
+    def health(self, host: str) -> str:
+        return f"{self.prefix}/health/{level(host)}"
+
+    def presence(self, host: str) -> str:
+        return f"{self.prefix}/presence/{level(host)}"
+
+    def evidence(self, host: str, source: str) -> str:
+        return f"{self.prefix}/evidence/{level(host)}/{level(source)}"
+
+    def request(self, host: str) -> str:
+        return f"{self.prefix}/request/{level(host)}"
+
+    def reply(self, request_id: str) -> str:
+        return f"{self.prefix}/reply/{level(request_id)}"
+
+    def event(self, host: str | None) -> str:
+        """Events of a host, or of the fleet for None."""
+        return f"{self.prefix}/event" if host is None else f"{self.prefix}/event/{level(host)}"
+
+    def state(self, host: str) -> str:
+        return f"{self.prefix}/state/{level(host)}"
+
+    def controller(self, name: str) -> str:
+        return f"{self.prefix}/controller/{level(name)}"
+
+    def may_reply_to(self, topic: str) -> bool:
+        """Whether a requester may name this topic for its answer: publishable, and not one of fenced's own topics
+        other than a reply, for an answer there would be taken for an announcement with our rights behind it."""
+        if not is_publishable(topic):
+            return False
+        return not topic.startswith("fenced/") or topic.startswith(f"{self.prefix}/reply/")
+
+
+def level(name: str) -> str:
+    """The name as one level of a topic. Raises ValueError for one that would not stay one level."""
+    if not is_level(name):
+        raise ValueError(
+            f"{name[:80]!r} can't be a level of an MQTT topic: it must be 1 to {NAME_LENGTH_MAX} characters"
+        )
+    return name
+
+
+def is_level(name: str) -> bool:
+    """Whether a name can stand between two slashes of a topic that is published to."""
+    return 0 < len(name) <= NAME_LENGTH_MAX and name.isprintable() and not any(sign in name for sign in "/+#")
+
+
+def is_publishable(topic: str) -> bool:
+    """Whether a broker would take a message to this topic (MQTT 5, 4.7: no wildcards, no `$` at the start)."""
+    if not 0 < len(topic) <= TOPIC_LENGTH_MAX or topic.startswith("$"):
+        return False
+    return topic.isprintable() and "+" not in topic and "#" not in topic

@@ -1,0 +1,144 @@
+"""`fenced check-config`: every mistake of a configuration in one run, and who would be asked about a host.
+
+Starts nothing and asks no device. One rule: exit 0 means that `fenced run` takes the file, 78 that it does not.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from fenced.config.load import Loaded, load
+from fenced.config.mistakes import Mistake
+from fenced.config.own_machine import this_machine
+from fenced.core.candidates import Candidates, expand
+from fenced.model.inventory import Device, Host, Inventory
+from fenced.model.names import HostName
+
+EXIT_CONFIG: Final = 78
+"""EX_CONFIG of sysexits.h."""
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", help="How to print.")
+@click.option("--plan", "host_name", metavar="HOST", help="Levels, devices and ordered candidates of this host.")
+def command(file: Path, output: str, host_name: str | None) -> None:
+    """Check a configuration and its inventory. Prints every mistake; exit 0 without errors, else 78."""
+    loaded = load(file, own_machine=this_machine(), environ=os.environ)
+    plan = _plan(loaded, host_name) if host_name is not None else None
+    if output == "json":
+        click.echo(json.dumps(_as_json(loaded, plan), indent=2))
+    else:
+        for line in (*mistake_lines(loaded), *_plan_lines(plan)):
+            click.echo(line)
+    if loaded.errors:
+        raise SystemExit(EXIT_CONFIG)
+
+
+def mistake_lines(loaded: Loaded) -> Iterator[str]:
+    """All mistakes, by file, and last how many errors there are."""
+    told = [(mistake, "") for mistake in loaded.errors] + [(mistake, "warning: ") for mistake in loaded.warnings]
+    for file, mistakes in groupby(sorted(told, key=lambda item: item[0].file), key=lambda item: item[0].file):
+        yield file
+        yield from (f"  {kind}{_line(mistake)}" for mistake, kind in mistakes)
+    yield f"{len(loaded.errors)} errors"
+
+
+def _line(mistake: Mistake) -> str:
+    value = f" = {mistake.value}" if mistake.value else ""
+    unit = f" ({mistake.unit})" if mistake.unit else ""
+    place = f"{mistake.path}{value}{unit}"
+    return f"{place}: {mistake.reason}" if place else mistake.reason
+
+
+def _as_json(loaded: Loaded, plan: dict[str, Any] | None) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "count": len(loaded.errors),
+        "errors": [_mistake(mistake) for mistake in loaded.errors],
+        "warnings": [_mistake(mistake) for mistake in loaded.warnings],
+    }
+    if plan is not None:
+        answer["plan"] = plan
+    return answer
+
+
+def _mistake(mistake: Mistake) -> dict[str, str]:
+    return {
+        "file": mistake.file,
+        "path": mistake.path,
+        "value": mistake.value,
+        "unit": mistake.unit,
+        "reason": mistake.reason,
+    }
+
+
+def _plan(loaded: Loaded, name: str) -> dict[str, Any] | None:
+    """None where mistakes leave nothing to plan with. Raises UsageError for an unknown host."""
+    if loaded.configuration is None:
+        return None
+    inventory = loaded.configuration.inventory
+    host = inventory.hosts.get(HostName(name))
+    if host is None:
+        raise click.UsageError(f"there is no host {name!r}; names match exactly and wholly")
+    return {
+        "host": host.name,
+        "cluster": host.cluster,
+        "datacenter": host.datacenter,
+        "own_machine": host.is_own_machine,
+        "levels": [
+            {"level": level, "devices": [_device(device, host, inventory) for device in _of_level(host, level)]}
+            for level in host.levels
+        ],
+    }
+
+
+def _of_level(host: Host, level: int) -> Iterable[Device]:
+    return (device for device in host.devices if device.level == level)
+
+
+def _device(device: Device, host: Host, inventory: Inventory) -> dict[str, Any]:
+    candidates = expand(device, host, inventory, lambda machine: False)
+    return {
+        "name": device.name,
+        "kind": device.kind.value,
+        "driver": device.spec.driver,
+        "plug": device.spec.plug_id,
+        "proxies": list(device.proxies),
+        "tiers": [list(tier) for tier in candidates.tiers],
+        "excluded": _excluded(candidates),
+    }
+
+
+def _excluded(candidates: Candidates) -> list[dict[str, str]]:
+    return [{"proxy": exclusion.proxy, "why": exclusion.why} for exclusion in candidates.excluded]
+
+
+def _plan_lines(plan: dict[str, Any] | None) -> Iterator[str]:
+    if plan is None:
+        return
+    place = ", ".join(
+        f"{what} {plan[key]}" for what, key in (("cluster", "cluster"), ("data centre", "datacenter")) if plan[key]
+    )
+    yield f"{plan['host']}{f' ({place})' if place else ''}"
+    if plan["own_machine"]:
+        yield "  the daemon's own machine: this daemon never switches it"
+    if not plan["levels"]:
+        yield "  no power device: it can't be fenced"
+    for level in plan["levels"]:
+        yield f"  level {level['level']}"
+        for device in level["devices"]:
+            yield from _device_lines(device)
+
+
+def _device_lines(device: dict[str, Any]) -> Iterator[str]:
+    yield f"    {device['name']} ({device['kind']}), {device['plug']}"
+    yield f"      proxies = {', '.join(device['proxies'])}"
+    for number, tier in enumerate(device["tiers"], start=1):
+        yield f"      {number}. {', '.join(tier)}"
+    for excluded in device["excluded"]:
+        yield f"      left out: {excluded['proxy']}, {excluded['why']}"

@@ -1,0 +1,195 @@
+"""What every command of `fencectl` shares: the session, output, asking, waiting, and errors turned into exit codes.
+
+Knows no command. One rule: each error ends in one place, with one code and a text that says what to do.
+"""
+
+import getpass
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import click
+
+from fenced.cli import fencectl_client, fencectl_text
+from fenced.cli.fencectl_client import Client, DaemonFailed, Refused, Unreachable
+from fenced.cli.fencectl_story import sentence
+from fenced.cli.fencectl_wait import NotEnded, display, wait
+
+TOKEN_FILE_MAX_BYTES: Final = 4096
+ROLES: Final = ("viewer:", "operator:", "admin:")
+RECONNECT_SECONDS: Final = 2.0
+AWAY_MAX_SECONDS: Final = 60.0
+Json = dict[str, Any]
+
+
+class ExitCode(IntEnum):
+    """INTERFACE section 1."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    REFUSED = 3
+    UNREACHABLE = 4
+    NOT_ENDED = 124
+    INTERRUPTED = 130
+
+
+def fail(code: ExitCode) -> NoReturn:
+    """End with this code; what there was to say has been said."""
+    raise click.exceptions.Exit(int(code))
+
+
+def tell(line: str) -> None:
+    """For people, beside the answer."""
+    click.echo(line, err=True)
+
+
+class Session:
+    """One run of the program: the daemon it talks to, and how it answers."""
+
+    def __init__(self, client: Client, *, is_json: bool) -> None:
+        self.client = client
+        self.is_json = is_json
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether somebody is there to be asked."""
+        return sys.stdin.isatty() and sys.stderr.isatty()
+
+    def say(self, answer: Json, lines: Callable[[], Iterable[str]]) -> None:
+        """The answer on standard output, as JSON or as lines."""
+        if self.is_json:
+            click.echo(json.dumps(answer, indent=2))
+            return
+        for line in lines():
+            click.echo(line)
+
+    def wait(self, operation: str, *, seconds: float | None, is_quiet: bool) -> Json:
+        """The operation once it ended. Raises NotEnded, Refused, Unreachable."""
+        try:
+            with display(is_quiet=is_quiet or self.is_json) as show:
+                return wait(self.client, operation, seconds=seconds, show=show)
+        except KeyboardInterrupt:
+            tell(f"the operation goes on: fencectl operation {operation}, fencectl cancel {operation}")
+            fail(ExitCode.INTERRUPTED)
+
+    def events(self) -> Iterator[str]:
+        """Data of events for ever; comes back where it was after a break. Raises Unreachable, Refused."""
+        last_id: str | None = None
+        heard_at: float | None = None
+        while True:
+            try:
+                stream = self.client.stream("events", last_id=last_id)
+                heard_at = time.monotonic()
+                for identity, data in stream:
+                    last_id, heard_at = identity, time.monotonic()
+                    yield data
+            except Unreachable:
+                if heard_at is None or time.monotonic() - heard_at > AWAY_MAX_SECONDS:
+                    raise
+            fencectl_client.pause(RECONNECT_SECONDS)
+
+
+def open_session(url: str, *, token_file: str | None, ca_file: str | None, is_json: bool) -> Session:
+    """Nothing is sent yet. Raises click.UsageError, Unreachable."""
+    token = None if token_file is None else _read_token(Path(token_file))
+    try:
+        client = Client(url, token=token, ca_file=ca_file, by=_user())
+    except ValueError as exc:
+        raise click.UsageError(str(exc)) from exc
+    return Session(client, is_json=is_json)
+
+
+def _read_token(path: Path) -> str:
+    """The one line of the file; a line of the daemon's own tokens file (`role:token`) will do as well."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(TOKEN_FILE_MAX_BYTES).decode()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise click.UsageError(f"can't read the token file {path}: {exc}") from exc
+    token = text.strip()
+    for role in ROLES:
+        token = token.removeprefix(role)
+    if not token or not token.isascii() or any(character.isspace() for character in token):
+        raise click.UsageError(f"the token file {path} must hold one token on one line")
+    return token
+
+
+def _user() -> str:
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError, ImportError):  # no such user in this container
+        return ""
+    return name if name.isascii() and name.isprintable() else ""
+
+
+def ask(session: Session, host: str, action: str, refusal: Refused) -> bool:
+    """Whether a person at a terminal really wants it; False where nobody can be asked."""
+    if not session.is_terminal:
+        return False
+    tell(str(refusal))
+    explained = session.client.get("hosts", host, "explain")
+    for line in fencectl_text.host_page(explained["host"], explained):
+        tell(f"  {line}")
+    return click.confirm(f"{action} {host}, although it is alive?", default=False, err=True)
+
+
+def follow(session: Session, operation: str, *, seconds: float | None) -> None:
+    """Show the operation until it ends, say how it ended, and end with its code."""
+    if not session.is_json:
+        tell(f"operation {operation}")
+    ended = session.wait(operation, seconds=seconds, is_quiet=False)
+    session.say(ended, lambda: [sentence(ended)])
+    if ended["state"] != "done":
+        if session.is_json:
+            tell(sentence(ended))
+        fail(ExitCode.FAILED)
+
+
+class Group(click.Group):
+    """Every error of a command becomes its text and its exit code here."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Refused as exc:
+            _tell_refusal(ctx, exc)
+            fail(ExitCode.REFUSED)
+        except Unreachable as exc:
+            tell(str(exc))
+            fail(ExitCode.UNREACHABLE)
+        except NotEnded as exc:
+            tell(f"{exc}; whether the host is fenced is not known yet: `fencectl operation` shows it")
+            fail(ExitCode.NOT_ENDED)
+        except DaemonFailed as exc:
+            tell(str(exc))
+            fail(ExitCode.FAILED)
+        except KeyboardInterrupt:
+            fail(ExitCode.INTERRUPTED)
+
+
+def _tell_refusal(ctx: click.Context, refusal: Refused) -> None:
+    if isinstance(ctx.obj, Session) and ctx.obj.is_json:
+        click.echo(json.dumps(refusal.problem, indent=2))
+    for line in fencectl_text.problem(refusal.problem):
+        tell(line)
+    if refusal.status == 401:
+        tell("give the token with --token-file")
+
+
+class Command(click.Command):
+    """A command that takes --json behind its name too."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.params.append(click.Option(["--json"], is_flag=True, expose_value=False, hidden=True, callback=_want_json))
+
+
+def _want_json(ctx: click.Context, _: click.Parameter, is_wanted: bool) -> None:
+    session = ctx.find_object(Session)
+    if is_wanted and session is not None:
+        session.is_json = True

@@ -1,0 +1,99 @@
+"""`fenced lab`: a virtual rack on this machine.
+
+Turns the command line into options; the work is in fenced.app.lab.
+"""
+
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fenced.config.durations import parse_duration
+
+
+def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
+    try:
+        return parse_duration(value)
+    except ValueError as exc:
+        raise click.BadParameter(f"{value!r} is {exc}", ctx, param) from exc
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--hosts", default=3, show_default=True, type=int, help="How many hosts, 2 to 20.")
+@click.option("--proxies", default=2, show_default=True, type=int, help="How many proxies, besides the black hole.")
+@click.option("--kill", "host", metavar="HOST", help="Strike this host once all are healthy (headless: node-2 of 3).")
+@click.option(
+    "--how",
+    type=click.Choice(["crash", "freeze", "unplug"]),
+    default="crash",
+    show_default=True,
+    help="It dies with its power on, hangs, or loses its network and runs on.",
+)
+@click.option(
+    "--for",
+    "duration",
+    metavar="DURATION",
+    callback=_duration,
+    help="End after this time; headless: the most the story takes.",
+)
+@click.option("--headless", "is_headless", is_flag=True, help="Tell the story of one host, then end.")
+@click.option(
+    "--state-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="An empty directory for configuration, store and logs; it stays. Default: a temporary one.",
+)
+@click.option("--keep", "is_kept", is_flag=True, help="Keep the temporary directory.")
+@click.option("--no-namespaces", "is_plain", is_flag=True, help="Hosts as process groups, also for root.")
+def command(
+    hosts: int,
+    proxies: int,
+    host: str | None,
+    how: str,
+    duration: float | None,
+    is_headless: bool,
+    state_dir: Path | None,
+    is_kept: bool,
+    is_plain: bool,
+) -> None:
+    """A virtual rack: broker, daemon, proxies, emulated outlets and BMCs, hosts whose processes really die.
+
+    \b
+    fenced lab                                   stays up; type `help` in it
+    fenced lab --headless --kill node-2          one story, told as it happens
+    """
+    from fenced.app.lab import LabOptions, run_lab
+    from fenced.lab.errors import LabError
+    from fenced.lab.laboratory import Plan
+    from fenced.lab.story import Blow
+
+    try:
+        options = LabOptions(
+            plan=Plan(hosts=hosts, proxies=proxies),
+            host=host,
+            blow=Blow(how),
+            for_seconds=duration,
+            is_headless=is_headless,
+            directory=state_dir,
+            is_kept=is_kept,
+            is_plain=is_plain,
+        )
+        sys.exit(asyncio.run(run_lab(options, say=_say, waterfall=_waterfall)))
+    except LabError as exc:
+        raise click.ClickException(str(exc)) from exc
+
+
+def _say(line: str) -> None:
+    """Flushed line by line, so that a pipe sees the story as it happens too."""
+    click.echo(line)
+    sys.stdout.flush()
+
+
+def _waterfall(operation: Mapping[str, Any]) -> Sequence[str]:
+    from fenced.cli.waterfall import render
+
+    return render(operation)

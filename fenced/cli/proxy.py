@@ -1,0 +1,109 @@
+"""`fenced proxy`: the proxy agent.
+
+Reads its file and prints every mistake; then runs, or shows and sets whose tokens it obeys.
+"""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Final
+
+import click
+
+from fenced.config.agent_files import load_proxy
+from fenced.config.configuration import ProxyConfiguration
+from fenced.config.mistakes import Mistake
+from fenced.config.own_machine import this_machine
+from fenced.proxy.state import ProxyState, StateError
+
+EXIT_CONFIGURATION: Final = 78
+EXIT_FAILED: Final = 1
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-c", "--config", "file", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The agent's file."
+)
+@click.option("--check", is_flag=True, help="Stop after the configuration.")
+@click.option("--show-store", is_flag=True, help="Print the id of the store whose tokens are obeyed, and stop.")
+@click.option(
+    "--adopt-store",
+    metavar="ID",
+    help="Obey the tokens of this store from now on, also while the agent runs. Only when the daemon's store was made "
+    "anew and the old one is gone for good: commands of the old one are refused afterwards.",
+)
+@click.option("--loop", type=click.Choice(["uvloop", "asyncio"]), default="uvloop", show_default=True)
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+)
+def command(file: Path, check: bool, show_store: bool, adopt_store: str | None, loop: str, log_level: str) -> None:
+    """Run power devices on a daemon's behalf, from a machine that can reach them.
+
+    \b
+    fenced proxy -c /etc/fenced/proxy.toml
+    fenced proxy -c /etc/fenced/proxy.toml --adopt-store 5f0c...
+
+    Certificates come from: fenced certs --help
+    """
+    configuration = _load(file)
+    if check:
+        click.echo(f"{file}: no mistakes")
+    elif adopt_store is not None or show_store:
+        _store(configuration, adopt_store)
+    else:
+        sys.exit(_run(configuration, loop, log_level))
+
+
+def _load(file: Path) -> ProxyConfiguration:
+    loaded = load_proxy(file, own_machine=this_machine())
+    for warning in loaded.warnings:
+        click.echo(f"warning: {_line(warning)}", err=True)
+    for error in loaded.errors:
+        click.echo(_line(error), err=True)
+    if loaded.configuration is None:
+        click.echo(f"{len(loaded.errors)} errors", err=True)
+        sys.exit(EXIT_CONFIGURATION)
+    return loaded.configuration
+
+
+def _line(mistake: Mistake) -> str:
+    value = f" = {mistake.value}" if mistake.value else ""
+    unit = f" ({mistake.unit})" if mistake.unit else ""
+    return f"{mistake.file}: {mistake.path}{value}{unit}: {mistake.reason}"
+
+
+def _store(configuration: ProxyConfiguration, adopt: str | None) -> None:
+    """Show whose tokens are obeyed, or change it. The running agent reads it with the next power command."""
+    from fenced.proxy.clock import machine_boot_id
+
+    try:
+        with ProxyState(configuration.state_dir, machine_boot=machine_boot_id(), is_owner=False) as state:
+            if adopt is not None:
+                with state.transaction():
+                    state.adopt(adopt)
+            click.echo(state.store() or "none yet: the first power command's store will be adopted")
+    except StateError as exc:
+        raise click.ClickException(str(exc)) from exc
+
+
+def _run(configuration: ProxyConfiguration, loop: str, log_level: str) -> int:
+    """The exit status. The agent's parts are imported only now, so that the help is fast."""
+    import uvloop
+
+    from fenced.app.proxy_agent import run_proxy
+    from fenced.proxy.agent import ListenError
+    from fenced.proxy.tls import CertificateError
+    from fenced.telemetry.logs import configure
+
+    configure(log_level)
+    factory = uvloop.new_event_loop if loop == "uvloop" else asyncio.new_event_loop
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(run_proxy(configuration))
+    except (StateError, CertificateError) as exc:
+        click.echo(f"fenced proxy: {exc}", err=True)
+        return EXIT_CONFIGURATION
+    except ListenError as exc:
+        click.echo(f"fenced proxy: {exc}", err=True)
+        return EXIT_FAILED
+    return 0

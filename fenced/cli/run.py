@@ -1,0 +1,91 @@
+"""`fenced run`: the daemon. Prints every mistake of the configuration, or runs until SIGTERM."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import click
+
+from fenced.config.configuration import Configuration
+from fenced.config.load import Loaded, load
+from fenced.config.own_machine import this_machine
+
+EXIT_CONFIGURATION: Final = 78
+EXIT_FAILED: Final = 1
+EXIT_TAKEN_OVER: Final = 75
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-c", "--config", "file", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The daemon's file."
+)
+@click.option("--check", is_flag=True, help="Stop after the configuration.")
+@click.option("--loop", type=click.Choice(["uvloop", "asyncio"]), default="uvloop", show_default=True)
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
+)
+def command(file: Path, check: bool, loop: str, log_level: str) -> None:
+    """Run the daemon.
+
+    \b
+    fenced run -c /etc/fenced/fenced.toml
+    fenced run -c /etc/fenced/fenced.toml --check
+
+    SIGHUP reads the configuration again, whole or not at all. SIGTERM lets running power steps reach a safe point.
+    Exit status: 0 ended in order, 1 failed, 75 another controller took over, 78 a mistake in the configuration or
+    another daemon holds the state directory.
+    """
+    from fenced.telemetry.logs import configure
+
+    def read() -> Loaded:
+        return load(file, own_machine=this_machine(), environ=os.environ)
+
+    loaded = read()
+    for warning in loaded.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if loaded.configuration is None:
+        for error in loaded.errors:
+            click.echo(str(error), err=True)
+        click.echo(f"{len(loaded.errors)} errors", err=True)
+        sys.exit(EXIT_CONFIGURATION)
+    if check:
+        click.echo(f"{file}: no mistakes")
+        return
+    configure(log_level)
+
+    sys.exit(_run(loaded.configuration, read, loop))
+
+
+def _run(configuration: Configuration, read: Callable[[], Loaded], loop: str) -> int:
+    """The exit status. The daemon's parts are imported only now, so that the help and the check are fast."""
+    import uvloop
+
+    from fenced.api.server import ApiError
+    from fenced.app.daemon import run_daemon
+    from fenced.app.reload import Reloader
+    from fenced.ports.bus import BusError
+    from fenced.ports.journal import EpochLost, StoreError, StoreHeld, StoreTooNew
+    from fenced.proxy.tls import CertificateError
+
+    factory = uvloop.new_event_loop if loop == "uvloop" else asyncio.new_event_loop
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(run_daemon(configuration, Reloader(configuration, read)))
+    except (StoreHeld, StoreTooNew, CertificateError) as exc:
+        return _failed(exc, EXIT_CONFIGURATION)
+    except (StoreError, BusError, ApiError) as exc:
+        return _failed(exc, EXIT_FAILED)
+    except BaseExceptionGroup as group:
+        lost, others = group.split(EpochLost)
+        if lost is None or others is not None:
+            raise
+        return _failed(lost.exceptions[0], EXIT_TAKEN_OVER)
+    return 0
+
+
+def _failed(exc: BaseException, status: int) -> int:
+    click.echo(f"fenced run: {exc}", err=True)
+    return status

@@ -1,0 +1,173 @@
+"""The files of `fenced proxy` and `fenced beat`: their keys, and what the programs get of them.
+
+Knows no inventory. One rule: as for the daemon's file, all mistakes in one run, all or nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final, TypeVar
+
+from pydantic import Field
+
+from fenced.config import places
+from fenced.config.configuration import BeatConfiguration, ProxyConfiguration
+from fenced.config.keys import NAME_PATTERN, Address, Count, FileName, Listed, Name, Seconds, Text
+from fenced.config.load import is_only_here
+from fenced.config.mistakes import Mistake, Mistakes, Where
+from fenced.config.own_machine import OwnMachine
+from fenced.config.read import read_toml
+from fenced.config.secret_sources import SecretReader
+from fenced.config.tables import DaemonTable, LoginKeys, PowerTable, Table
+from fenced.config.validate import parse
+from fenced.model.names import HostName
+
+TableType = TypeVar("TableType", bound=Table)
+
+_COMMON_NAME: Final = "CN="
+
+
+class ProxyAgentTable(Table):
+    name: Annotated[str, Name("name of this proxy; default: the machine's host name", can_be_empty=True)] = ""
+    listen: Annotated[str, Address("ADDRESS:PORT")] = "0.0.0.0:8471"
+    state_dir: Annotated[str, FileName("where the highest token of each plug is kept")] = "/var/lib/fenced-proxy"
+    tls_cert_file: Annotated[str, FileName("certificate; the TLS keys may be left out on loopback alone")] = ""
+    tls_key_file: Annotated[str, FileName("its private key")] = ""
+    client_ca_file: Annotated[str, FileName("the authority of the daemons' certificates")] = ""
+    allow: Annotated[tuple[str, ...], Listed("who may call, as CN=fenced-a", item=Text(""))] = ()
+    agent_path: Annotated[
+        tuple[str, ...], Listed("where `fence_*` programs are looked up; first hit wins", item=FileName(""))
+    ] = DaemonTable().agent_path
+    agent_processes: Annotated[int, Count("`fence_*` programs at once", most=10_000)] = PowerTable().agent_processes
+
+
+class ProxyTables(Table):
+    """The proxy agent's file."""
+
+    proxy: ProxyAgentTable = Field(default_factory=ProxyAgentTable)
+
+
+class BeatTable(LoginKeys):
+    bus: Annotated[str, Address("broker: mqtt:// or mqtts:// for TLS")] = "mqtt://127.0.0.1:1883"
+    site: Annotated[str, Name("the daemon's site")] = "site-1"
+    host: Annotated[str, Name("name of this host in the inventory; default: its host name", can_be_empty=True)] = ""
+    interval: Annotated[float, Seconds("between two heartbeats", least="50ms", most="1h")] = 5.0
+
+
+class BeatTables(Table):
+    """The beat's file."""
+
+    beat: BeatTable = Field(default_factory=BeatTable)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedProxy:
+    """`configuration` is None when there are errors."""
+
+    configuration: ProxyConfiguration | None
+    errors: tuple[Mistake, ...]
+    warnings: tuple[Mistake, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedBeat:
+    """`configuration` is None when there are errors."""
+
+    configuration: BeatConfiguration | None
+    errors: tuple[Mistake, ...]
+    warnings: tuple[Mistake, ...]
+
+
+def load_proxy(path: Path, *, own_machine: OwnMachine) -> LoadedProxy:
+    """Read the proxy agent's file. Raises nothing for what is in it or is missing."""
+    mistakes = Mistakes()
+    tables = _tables(ProxyTables, path, mistakes)
+    configuration = _proxy(tables.proxy, path, own_machine, mistakes) if tables is not None else None
+    return LoadedProxy(
+        configuration=None if mistakes.errors else configuration,
+        errors=tuple(mistakes.errors),
+        warnings=tuple(mistakes.warnings),
+    )
+
+
+def load_beat(path: Path, *, own_machine: OwnMachine, environ: Mapping[str, str]) -> LoadedBeat:
+    """Read the beat's file. Raises nothing for what is in it or is missing."""
+    mistakes = Mistakes()
+    tables = _tables(BeatTables, path, mistakes)
+    configuration = _beat(tables.beat, path, own_machine, environ, mistakes) if tables is not None else None
+    return LoadedBeat(
+        configuration=None if mistakes.errors else configuration,
+        errors=tuple(mistakes.errors),
+        warnings=tuple(mistakes.warnings),
+    )
+
+
+def _tables(model: type[TableType], path: Path, mistakes: Mistakes) -> TableType | None:
+    raw = read_toml(path, mistakes)
+    return None if raw is None else parse(model, raw, Where(str(path)), mistakes).table
+
+
+def _proxy(table: ProxyAgentTable, path: Path, own: OwnMachine, mistakes: Mistakes) -> ProxyConfiguration:
+    where, base = Where(str(path)).key("proxy"), path.parent
+    host, port = places.listen(table.listen, where.key("listen"), mistakes)
+    cert, key = places.key_pair(
+        ("tls_cert_file", table.tls_cert_file), ("tls_key_file", table.tls_key_file), base, where, mistakes
+    )
+    authority = places.existing_file(table.client_ca_file, base, where.key("client_ca_file"), mistakes)
+    is_tls = cert is not None or authority is not None
+    if is_tls or not is_only_here(host):
+        _check_tls(table, where, mistakes)
+    return ProxyConfiguration(
+        name=_named(table.name, own.hostname, where.key("name"), mistakes),
+        host=host,
+        port=port,
+        state_dir=places.absolute(table.state_dir, base),
+        tls_cert_file=cert,
+        tls_key_file=key,
+        client_ca_file=authority,
+        allow=_allowed(table.allow, where.key("allow"), mistakes),
+        agent_path=tuple(places.absolute(name, base) for name in table.agent_path),
+        agent_processes=table.agent_processes,
+    )
+
+
+def _check_tls(table: ProxyAgentTable, where: Where, mistakes: Mistakes) -> None:
+    """Off loopback, or with any of them, all TLS keys are needed, and somebody must be allowed to call."""
+    for name in ("tls_cert_file", "client_ca_file"):
+        if not getattr(table, name):
+            mistakes.error(where.key(name), "is missing: without TLS it may listen on loopback alone", unit="file")
+    if not table.tls_key_file and not table.tls_cert_file:
+        mistakes.error(
+            where.key("tls_key_file"), "is missing: without TLS it may listen on loopback alone", unit="file"
+        )
+    if not table.allow:
+        mistakes.error(where.key("allow"), 'is empty: nobody could call; as ["CN=fenced-a"]', unit="list")
+
+
+def _allowed(names: tuple[str, ...], where: Where, mistakes: Mistakes) -> frozenset[str]:
+    for index, name in enumerate(names):
+        if not name.startswith(_COMMON_NAME) or name == _COMMON_NAME:
+            mistakes.error(where.item(index), "must be the common name of a certificate, as CN=fenced-a", value=name)
+    return frozenset(name.removeprefix(_COMMON_NAME) for name in names)
+
+
+def _beat(
+    table: BeatTable, path: Path, own: OwnMachine, environ: Mapping[str, str], mistakes: Mistakes
+) -> BeatConfiguration:
+    where = Where(str(path)).key("beat")
+    secrets = SecretReader(environ, mistakes)
+    bus = places.bus(table.bus, table, path.parent, where, secrets, mistakes, url_key="bus")
+    if bus.scheme == "embedded":
+        mistakes.error(
+            where.key("bus"), "the built-in broker is the daemon's: use mqtt:// with its address", value=table.bus
+        )
+    host = _named(table.host, own.hostname, where.key("host"), mistakes)
+    secrets.tell_open_to_all()
+    return BeatConfiguration(bus=bus, site=table.site, host=HostName(host), interval_seconds=table.interval)
+
+
+def _named(given: str, hostname: str, where: Where, mistakes: Mistakes) -> str:
+    name = given or hostname
+    if NAME_PATTERN.fullmatch(name) is None:
+        mistakes.error(where, "the machine's host name can't be a name here: give one", value=name, unit="name")
+    return name

@@ -1,0 +1,289 @@
+"""Checked entries become the inventory of the model: references followed, settings merged, secrets read.
+
+Knows no file format. One rule: a reference that leads nowhere is told where it stands, and goes on as if it were empty.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from fenced.config import agents
+from fenced.config.entries import Entries, Entry, HostEntry, given_twice
+from fenced.config.inventory_tables import DeviceTable, HostTable, ProxyTable
+from fenced.config.mistakes import Mistakes, Where
+from fenced.config.own_machine import OwnMachine, canonical
+from fenced.config.plugs import Plug, identify, is_name
+from fenced.config.secret_sources import SecretReader
+from fenced.config.settings import Settings, set_keys
+from fenced.config.tables import PowerOfOne
+from fenced.core.candidates import RESERVED_WORDS
+from fenced.model.inventory import Device, DeviceSpec, Host, Inventory, Proxy, is_loopback
+from fenced.model.names import ClusterName, DatacenterName, DeviceName, HostName, ProxyName
+from fenced.model.power import Kind
+
+PROXY_PORT = 8471
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltDevice:
+    """A device with what only the checks need. `plug` is None where its keys were too broken to say."""
+
+    entry: Entry[DeviceTable]
+    device: Device
+    plug: Plug | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltHost:
+    """A host with what only the checks need."""
+
+    entry: Entry[HostTable]
+    host: Host
+    devices: tuple[BuiltDevice, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class Built:
+    """The inventory, and the same hosts with their places in the files."""
+
+    inventory: Inventory
+    hosts: list[BuiltHost] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class Builder:
+    """Builds one inventory from the entries of one run."""
+
+    entries: Entries
+    settings: Settings
+    secrets: SecretReader
+    own_machine: OwnMachine
+    mistakes: Mistakes
+    _overrides: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    _clusters: dict[ClusterName, DatacenterName] = field(default_factory=dict)
+    _owners: dict[str, Entry[HostTable]] = field(default_factory=dict)
+    _folded: dict[str, Entry[HostTable]] = field(default_factory=dict)
+
+    def build(self, daemon_name: str) -> Built:
+        """Everything; mistakes are in `mistakes`."""
+        self._clusters = self._build_clusters()
+        self._name_owners()
+        hosts = [self._host(entry) for entry in self.entries.hosts.values()]
+        inventory = Inventory(
+            hosts={built.host.name: built.host for built in hosts},
+            proxies={ProxyName(name): self._proxy(entry) for name, entry in self.entries.proxies.items()},
+            clusters=self._clusters,
+            datacenters=tuple(DatacenterName(name) for name in self.entries.datacenters),
+            daemon=self.settings.daemon(daemon_name),
+        )
+        return Built(inventory=inventory, hosts=hosts)
+
+    def _build_clusters(self) -> dict[ClusterName, DatacenterName]:
+        clusters: dict[ClusterName, DatacenterName] = {}
+        for name, entry in self.entries.clusters.items():
+            datacenter = self._known("datacenter", entry.table.datacenter, entry.where.key("datacenter"))
+            clusters[ClusterName(sys.intern(name))] = DatacenterName(datacenter)
+        return clusters
+
+    def _known(self, kind: str, name: str, where: Where) -> str:
+        """The name, if such an entry exists, else "" with a mistake."""
+        if not name or name in self.entries.named[kind]:
+            return sys.intern(name)
+        self.mistakes.error(where, f"there is no {kind} of this name", value=name, unit="name")
+        return ""
+
+    def _name_owners(self) -> None:
+        """Every name, alias and address belongs to one host; loopback addresses to nobody."""
+        hosts = [entry.entry for entry in self.entries.hosts.values()]
+        self._owners = {_spelled(entry.table.name): entry for entry in hosts}
+        for entry in hosts:
+            given = [("address", entry.table.address)] + [
+                (f"aliases[{index}]", alias) for index, alias in enumerate(entry.table.aliases)
+            ]
+            for key, name in given:
+                if not name or is_loopback(name):
+                    continue
+                owner = self._owners.setdefault(_spelled(name), entry)
+                if owner is not entry:
+                    given_twice(name, entry.where.key(key), owner.where, self.mistakes)
+        for name, entry in self._owners.items():
+            self._folded.setdefault(canonical(name), entry)
+
+    def _inherited(self, cluster: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """What a host of this cluster inherits: the data centre's overrides, then the cluster's."""
+        datacenter = self._clusters.get(ClusterName(cluster), DatacenterName(""))
+        return self._of("datacenter", datacenter), self._of("cluster", cluster)
+
+    def _of(self, kind: str, name: str) -> dict[str, Any]:
+        key = (kind, name)
+        if key not in self._overrides:
+            known: Mapping[str, Entry[Any]] = (
+                self.entries.datacenters if kind == "datacenter" else self.entries.clusters
+            )
+            self._overrides[key] = set_keys(known[name].table) if name in known else {}
+        return self._overrides[key]
+
+    def _host(self, built: HostEntry) -> BuiltHost:
+        entry = built.entry
+        table = entry.table
+        cluster = self._known("cluster", table.cluster, entry.where.key("cluster"))
+        overrides = (*self._inherited(cluster), set_keys(table))
+        proxies = next(
+            (said["proxies"] for said in reversed(overrides) if "proxies" in said), self.settings.base["proxies"]
+        )
+        settings = self.settings.of_host(*overrides)
+        host = Host(
+            name=HostName(table.name),
+            cluster=ClusterName(cluster),
+            datacenter=self._clusters.get(ClusterName(cluster), DatacenterName("")),
+            address=table.address,
+            aliases=table.aliases,
+            rack=sys.intern(table.rack),
+            roles=self.settings.shared(table.roles),
+            is_protected=table.protected,
+            identity=table.identity,
+            settings=settings,
+        )
+        devices = tuple(self._device(device, host, self.settings.shared(proxies)) for device in built.devices)
+        host = replace(
+            host,
+            devices=tuple(device.device for device in devices),
+            is_own_machine=self.own_machine.is_called(host.names),
+        )
+        if not devices and not table.device:
+            self.mistakes.warning(entry.where, "has no power device: it can't be fenced")
+        return BuiltHost(entry=entry, host=host, devices=devices)
+
+    def _device(self, entry: Entry[DeviceTable], host: Host, proxies: tuple[str, ...]) -> BuiltDevice:
+        table, where = entry.table, entry.where
+        options = agents.check_options(table.options, where.key("options"), self.mistakes)
+        is_known = agents.check_driver(table.driver, where.key("driver"), self.mistakes)
+        password = self.secrets.password(table, where, entry.base)
+        _check_address(table, where, self.mistakes)
+        plug = identify(table.driver, table.address, options or {}, nodename=host.name)
+        kind = Kind(table.kind) if table.kind else agents.default_kind(table.driver)
+        if table.standby and kind is Kind.OUTLET:
+            self.mistakes.error(where.key("standby"), "only a chassis has a power of its own", value=table.standby)
+        power = set_keys(table, PowerOfOne)
+        for key in ("operation_timeout", "restore_timeout", "already_off_hold"):
+            if key in power:
+                self.mistakes.warning(where.key(key), "has no effect here: it is the whole host's", unit="duration")
+        settings = self.settings.of_device(host.settings, power)
+        spec = DeviceSpec(
+            driver=sys.intern(table.driver),
+            plug_id=plug.plug_id,
+            unit_id=plug.unit_id,
+            address=table.address,
+            username=sys.intern(table.username),
+            password=password,
+            options={sys.intern(str(key)): value for key, value in (options or {}).items()},
+            nodename=host.name,
+            off_by_exit_status=table.off_by_exit_status,
+            sessions=settings.sessions,
+        )
+        device = Device(
+            name=DeviceName(sys.intern(table.name)),
+            kind=kind,
+            level=table.level,
+            spec=spec,
+            proxies=self.settings.shared(table.proxies or proxies),
+            power=settings,
+            settle_seconds=table.settle,
+            is_standby_separate=bool(table.standby),
+            identity=table.identity,
+        )
+        is_whole = entry.is_whole and options is not None and is_known
+        return BuiltDevice(entry=entry, device=device, plug=plug if is_whole else None)
+
+    def _proxy(self, entry: Entry[ProxyTable]) -> Proxy:
+        table, where = entry.table, entry.where
+        if table.name in RESERVED_WORDS:
+            self.mistakes.error(where.key("name"), "is a preference word with a meaning of its own", value=table.name)
+        url, address = _proxy_url(table.url, where.key("url"), self.mistakes)
+        host = self._known("host", table.host, where.key("host"))
+        # A URL's host is in lower case whatever was written, and DNS names don't tell cases apart.
+        owner = self._owners.get(_spelled(address)) or self._folded.get(address)
+        machine = host or (owner.table.name if owner is not None else "")
+        cluster = self._known("cluster", table.cluster, where.key("cluster"))
+        datacenter = self._known("datacenter", table.datacenter, where.key("datacenter"))
+        self._check_place(cluster, datacenter, where)
+        if table.name in self.entries.hosts and machine != table.name:
+            self.mistakes.warning(
+                where.key("name"),
+                f"is also a host's name, but the proxy is not known to run on it: say host = {table.name!r} if it does",
+                value=table.name,
+            )
+        return Proxy(
+            name=ProxyName(table.name),
+            url=url,
+            address=address,
+            cluster=ClusterName(cluster) if cluster else None,
+            datacenter=DatacenterName(datacenter) if datacenter else None,
+            machine=HostName(machine) if machine else None,
+            domain=table.domain,
+            tags=table.tags,
+        )
+
+    def _check_place(self, cluster: str, datacenter: str, where: Where) -> None:
+        of_cluster = self._clusters.get(ClusterName(cluster), DatacenterName(""))
+        if datacenter and of_cluster and of_cluster != datacenter:
+            self.mistakes.error(
+                where.key("datacenter"), f"the cluster {cluster} is in {of_cluster}", value=datacenter, unit="name"
+            )
+
+
+def _spelled(name: str) -> str:
+    """One spelling for an IP address; names stay as they are, for they match exactly (S12)."""
+    return name if is_name(name) else canonical(name)
+
+
+def _check_address(table: DeviceTable, where: Where, mistakes: Mistakes) -> None:
+    if _has_user_info(table.address):
+        mistakes.error(
+            where.key("address"),
+            "a secret is never written inline: use username and password_file",
+            value=table.address,
+        )
+    if table.driver != "redfish":
+        return
+    if not table.address:
+        mistakes.error(where.key("address"), "is missing: redfish needs https://ADDRESS", unit="URL")
+    elif not table.address.startswith(("https://", "http://")):
+        mistakes.error(where.key("address"), "must be https://ADDRESS", value=table.address, unit="URL")
+    elif table.address.startswith("http://") and not is_loopback(_host_of(table.address)):
+        mistakes.warning(where.key("address"), "the password goes over the network in clear", value=table.address)
+
+
+def _proxy_url(url: str, where: Where, mistakes: Mistakes) -> tuple[str, str]:
+    """(the URL without a path, with a port; its host)."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or PROXY_PORT
+    except ValueError:
+        parts, host, port = urlsplit(""), "", 0
+    if _has_user_info(url):
+        mistakes.error(where, "a secret is never written inline: proxies know the daemon by its certificate", value=url)
+    elif parts.scheme not in {"http", "https"} or not host or parts.path not in {"", "/"} or parts.query:
+        mistakes.error(where, "must be https://HOST:PORT", value=url, unit="URL")
+    elif parts.scheme == "http" and not is_loopback(host):
+        mistakes.error(
+            where, "http:// is allowed on loopback alone: use https:// and certificates", value=url, unit="URL"
+        )
+    shown_host = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown_host}:{port}", canonical(host)
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _has_user_info(url: str) -> bool:
+    try:
+        return "@" in urlsplit(url if "://" in url else f"//{url}").netloc
+    except ValueError:
+        return False

@@ -1,0 +1,97 @@
+"""Everything that was configured, resolved: absolute paths, secrets read, defaults filled in. Values only.
+
+Knows no file format. One rule: it is whole; where there is a mistake, there is no Configuration.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from fenced.model.inventory import Inventory, Secret
+from fenced.model.names import HostName
+
+BusScheme = Literal["mqtt", "mqtts", "embedded"]
+Tokens = tuple[tuple[str, Secret], ...]
+"""(role, token); role is viewer, operator or admin."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsClient:
+    """The files of a TLS client; None: not given."""
+
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BusConfiguration:
+    """`[bus]`: how the broker is reached. `url` is as written, without a port where none was."""
+
+    url: str = "mqtt://127.0.0.1:1883"
+    scheme: BusScheme = "mqtt"
+    host: str = "127.0.0.1"
+    port: int = 1883
+    username: str = ""
+    password: Secret | None = None
+    tls: TlsClient = field(default_factory=TlsClient)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreConfiguration:
+    """`[store]`. `url` as written; `path`: the absolute file that it means."""
+
+    url: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiConfiguration:
+    """`[api]`. Without `tokens` everybody on this machine may do everything; then it listens on loopback."""
+
+    host: str = "127.0.0.1"
+    port: int = 8470
+    tls_cert_file: Path | None = None
+    tls_key_file: Path | None = None
+    tokens: Tokens = ()
+    requests_per_second: int = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """What `fenced run` needs. `inventory.daemon` holds all that the core and the engine need."""
+
+    file: Path
+    state_dir: Path
+    agent_path: tuple[Path, ...]
+    bus: BusConfiguration
+    store: StoreConfiguration
+    api: ApiConfiguration
+    proxy_client: TlsClient
+    inventory: Inventory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyConfiguration:
+    """The proxy agent's file. `allow`: common names of client certificates, without `CN=`."""
+
+    name: str
+    host: str
+    port: int
+    state_dir: Path
+    tls_cert_file: Path | None
+    tls_key_file: Path | None
+    client_ca_file: Path | None
+    allow: frozenset[str]
+    agent_path: tuple[Path, ...]
+    agent_processes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeatConfiguration:
+    """The beat's file: which broker hears of which host, how often."""
+
+    bus: BusConfiguration
+    site: str
+    host: HostName
+    interval_seconds: float

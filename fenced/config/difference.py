@@ -1,0 +1,106 @@
+"""What a reload changes, in lines for people, and what of it needs more than a reload.
+
+Knows the values only. One rule: a secret is told to have changed, never what it was or is.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import Any, Final
+
+from fenced.config.configuration import Configuration
+from fenced.config.durations import format_duration
+from fenced.config.mistakes import shown
+from fenced.model.inventory import Host, Inventory, Secret
+from fenced.model.names import HostName
+
+LINES_MAX: Final = 200
+
+_RESTART_KEYS: Final = ("state_dir", "bus", "store", "api", "proxy_client")
+
+
+def difference(old: Configuration, new: Configuration) -> tuple[str, ...]:
+    """One line per change, `hosts.node-1.devices.bmc.level: 1 -> 2`; at most LINES_MAX, then how many more."""
+    lines = [*_renamed(old.inventory, new.inventory), *_compare("", old, new)]
+    if len(lines) > LINES_MAX:
+        return (*lines[:LINES_MAX], f"and {len(lines) - LINES_MAX} more")
+    return tuple(lines)
+
+
+def removed_hosts(old: Inventory, new: Inventory) -> frozenset[HostName]:
+    """Hosts that are gone or have another name now."""
+    return frozenset(old.hosts.keys() - new.hosts.keys())
+
+
+def needs_restart(old: Configuration, new: Configuration) -> tuple[str, ...]:
+    """The changed parts that only a restart can take over."""
+    changed = [key for key in _RESTART_KEYS if getattr(old, key) != getattr(new, key)]
+    before, after = old.inventory.daemon, new.inventory.daemon
+    changed += [f"daemon.{key}" for key in ("name", "site") if getattr(before, key) != getattr(after, key)]
+    return tuple(changed)
+
+
+def _renamed(old: Inventory, new: Inventory) -> Iterator[str]:
+    gone = removed_hosts(old, new)
+    by_plugs = {_plugs(host): host.name for name, host in new.hosts.items() if name not in old.hosts and host.devices}
+    for name in sorted(gone):
+        now = by_plugs.get(_plugs(old.hosts[name]))
+        if now is not None:
+            yield f"hosts.{name}: seems to be called {now} now: the same power devices"
+
+
+def _plugs(host: Host) -> tuple[str, ...]:
+    return tuple(sorted(device.spec.plug_id for device in host.devices))
+
+
+def _compare(path: str, old: Any, new: Any) -> Iterator[str]:
+    if old == new:
+        return
+    if isinstance(old, Secret) or isinstance(new, Secret):
+        yield f"{path}: changed (secret)"
+    elif path.endswith("tokens"):
+        yield f"{path}: changed (secrets), {len(old)} -> {len(new)}"
+    elif is_dataclass(old) and is_dataclass(new):
+        for field in fields(old):
+            yield from _compare(_below(path, field.name), getattr(old, field.name), getattr(new, field.name))
+    elif isinstance(old, Mapping) and isinstance(new, Mapping):
+        yield from _compare_mappings(path, old, new)
+    elif _are_named(old) and _are_named(new):
+        yield from _compare_mappings(path, {item.name: item for item in old}, {item.name: item for item in new})
+    else:
+        yield f"{path}: {_shown(path, old)} -> {_shown(path, new)}"
+
+
+def _compare_mappings(path: str, old: Mapping[Any, Any], new: Mapping[Any, Any]) -> Iterator[str]:
+    before = len(path)
+    for key in sorted({*old, *new}, key=str):
+        place = _below(path, str(key))
+        if key not in old:
+            yield f"{place}: added"
+        elif key not in new:
+            yield f"{place}: removed"
+        else:
+            yield from _compare(place, old[key], new[key])
+    if list(old) != list(new) and old.keys() == new.keys() and before:
+        yield f"{path}: in another order"
+
+
+def _are_named(items: object) -> bool:
+    return isinstance(items, tuple) and bool(items) and all(hasattr(item, "name") for item in items)
+
+
+def _below(path: str, name: str) -> str:
+    # "inventory" is where the values are kept, not a word of the file that an operator would look for.
+    if not path and name == "inventory":
+        return ""
+    return f"{path}.{name}" if path else name
+
+
+def _shown(path: str, value: object) -> str:
+    if isinstance(value, Enum):
+        return str(value.value)
+    if path.endswith("_seconds") and isinstance(value, int | float):
+        return format_duration(value)
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        value = list(value)
+    return shown(path, value) or '""'

@@ -1,0 +1,108 @@
+"""What is wrong with a configuration: where it stands, what stands there, and why it can't be.
+
+Knows nothing of what the keys mean. One rule: a secret is never shown, wherever and however it was written.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+VALUE_CHARS_MAX: Final = 120
+MASK: Final = "***"
+
+_SECRET_KEY: Final = re.compile(r"passw|passphrase|secret|token|api_?key|private_?key", re.IGNORECASE)
+_POINTER: Final = re.compile(r"_(file|env|credential)(\[\d+\])?$")
+_USER_INFO: Final = re.compile(r"(?<=//)[^/\s@]*@")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """One mistake. `path`: where in the file, as `host[3].device[0].level`; `unit`: what the value should be."""
+
+    file: str
+    path: str
+    value: str
+    unit: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A place in a file. `label` names for people what an index can't: `node-1, bmc`."""
+
+    file: str
+    path: str = ""
+    label: str = ""
+
+    def key(self, name: str) -> "Where":
+        return Where(self.file, f"{self.path}.{name}" if self.path else name, self.label)
+
+    def item(self, index: int) -> "Where":
+        return Where(self.file, f"{self.path}[{index}]", self.label)
+
+    def called(self, label: str) -> "Where":
+        return Where(self.file, self.path, f"{self.label}, {label}" if self.label else label)
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.path}" if self.path else self.file
+
+
+@dataclass(slots=True, kw_only=True)
+class Mistakes:
+    """Collects; nothing is thrown at the first one."""
+
+    errors: list[Mistake] = field(default_factory=list)
+    warnings: list[Mistake] = field(default_factory=list)
+
+    def error(self, where: Where, reason: str, *, value: object = None, unit: str = "") -> None:
+        self.errors.append(_mistake(where, reason, value, unit))
+
+    def warning(self, where: Where, reason: str, *, value: object = None, unit: str = "") -> None:
+        self.warnings.append(_mistake(where, reason, value, unit))
+
+
+def shown(path: str, value: object) -> str:
+    """The value as a mistake may show it: short, on one line, and `***` where it may be a secret."""
+    key = path.rsplit(".", 1)[-1]
+    if value is None:
+        return ""
+    if _SECRET_KEY.search(key) and not _POINTER.search(key):
+        return MASK
+    text = _text(value)
+    if not _POINTER.search(key) and _SECRET_KEY.search(text):
+        return MASK
+    return text if len(text) <= VALUE_CHARS_MAX else text[: VALUE_CHARS_MAX - 3] + "..."
+
+
+def _mistake(where: Where, reason: str, value: object, unit: str) -> Mistake:
+    return Mistake(
+        file=where.file,
+        path=where.path,
+        value=shown(where.path, value),
+        unit=unit,
+        reason=f"{where.label}: {reason}" if where.label else reason,
+    )
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return _USER_INFO.sub(f"{MASK}@", _one_line(value))
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return "(a table)"
+    if isinstance(value, list | tuple):
+        return _list(value)
+    return _one_line(str(value))
+
+
+def _list(value: list[object] | tuple[object, ...]) -> str:
+    if all(isinstance(item, str | int | float) for item in value):
+        return "[" + ", ".join(json.dumps(_text(item)) if isinstance(item, str) else str(item) for item in value) + "]"
+    return f"(a list of {len(value)})"
+
+
+def _one_line(text: str) -> str:
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

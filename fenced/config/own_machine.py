@@ -1,0 +1,96 @@
+"""What this machine is called and which addresses it has, so that the daemon never switches itself (S18).
+
+Asks no name server: only the kernel and /etc/hosts. One rule: loopback addresses name nobody.
+"""
+
+import functools
+import ipaddress
+import re
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from fenced.model.inventory import is_loopback
+
+_LINES_MAX: Final = 100_000
+_LOCAL: Final = re.compile(r"\|-- (\S+)\s+/32 host LOCAL")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnMachine:
+    """`hostname`: the default of daemon.name. `names` and `addresses`: all that mean this machine."""
+
+    hostname: str = "fenced"
+    names: frozenset[str] = frozenset()
+    addresses: frozenset[str] = frozenset()
+
+    def is_called(self, names: Iterable[str]) -> bool:
+        """Whether any of these names or addresses is this machine. Case is ignored, as in DNS: the safe side."""
+        own = self.canonical_names
+        return any(canonical(name) in own for name in names if not is_loopback(name))
+
+    @functools.cached_property
+    def canonical_names(self) -> frozenset[str]:
+        """Everything that means this machine, in one spelling."""
+        own = (self.hostname, *self.names, *self.addresses)
+        return frozenset(canonical(name) for name in own if name and not is_loopback(name))
+
+
+def canonical(name: str) -> str:
+    """One spelling for an IP address or a DNS name."""
+    bare = name.strip("[]")
+    return str(ipaddress.ip_address(bare)) if is_address(bare) else name.rstrip(".").casefold()
+
+
+def is_address(text: str) -> bool:
+    """Whether it is an IP address. The look at its characters first is for tens of thousands of names."""
+    if ":" not in text and not (text[:1].isdigit() and text[-1:].isdigit()):
+        return False
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def this_machine(etc_hosts: Path = Path("/etc/hosts"), proc: Path = Path("/proc")) -> OwnMachine:
+    """This machine by its kernel's name and addresses and what /etc/hosts calls them."""
+    hostname = socket.gethostname()
+    addresses = frozenset(address for address in _kernel_addresses(proc) if _tells_machines_apart(address))
+    names = {hostname, *_names_in(etc_hosts, hostname, addresses)}
+    return OwnMachine(
+        hostname=hostname,
+        names=frozenset(name for name in names if not is_loopback(name)),
+        addresses=addresses,
+    )
+
+
+def _tells_machines_apart(address: str) -> bool:
+    return not (is_loopback(address) or ipaddress.ip_address(address).is_link_local)
+
+
+def _kernel_addresses(proc: Path) -> Iterable[str]:
+    """Local addresses: fib_trie for IPv4 (a leaf line, then its "/32 host LOCAL"), if_inet6 for IPv6."""
+    trie = re.sub(r"\n\s+(?=/32 host LOCAL)", " ", _read(proc / "net/fib_trie"))
+    yield from _LOCAL.findall(trie)
+    for line in _read(proc / "net/if_inet6").splitlines():
+        digits = line.partition(" ")[0]
+        if len(digits) == 32:
+            yield str(ipaddress.IPv6Address(bytes.fromhex(digits)))
+
+
+def _names_in(etc_hosts: Path, hostname: str, addresses: frozenset[str]) -> Iterable[str]:
+    """What /etc/hosts calls one of our addresses, or calls our name as well (Debian: 127.0.1.1 FQDN NAME)."""
+    for line in _read(etc_hosts).splitlines()[:_LINES_MAX]:
+        address, *names = line.partition("#")[0].split() or [""]
+        if address in addresses or hostname in names:
+            yield from names
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,128 @@
+"""Paths, URLs and listening addresses of a file become what the adapters take. Knows no table.
+
+One rule: relative paths are relative to the file they stand in, never to where the program was started.
+"""
+
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from fenced.config.configuration import BusConfiguration, BusScheme, TlsClient
+from fenced.config.mistakes import Mistakes, Where
+from fenced.config.secret_sources import SecretReader
+from fenced.config.tables import LoginKeys, TlsKeys
+from fenced.model.inventory import is_loopback
+
+_BUS_PORTS: Final[dict[str, int]] = {"mqtt": 1883, "mqtts": 8883, "embedded": 1883}
+_SQLITE: Final = "sqlite:///"
+
+
+def existing_file(name: str, base: Path, where: Where, mistakes: Mistakes) -> Path | None:
+    """The absolute path; None when no name is given. A missing file is a mistake."""
+    if not name:
+        return None
+    path = absolute(name, base)
+    if not path.is_file():
+        mistakes.error(where, "no such file", value=str(path), unit="file")
+    return path
+
+
+def absolute(name: str, base: Path) -> Path:
+    """`base` is the directory of the file in which the name stands."""
+    return (base / name).absolute()
+
+
+def key_pair(
+    cert: tuple[str, str], key: tuple[str, str], base: Path, where: Where, mistakes: Mistakes
+) -> tuple[Path | None, Path | None]:
+    """A certificate and its key, each given as (name of the key in the file, its value): both or none."""
+    if bool(cert[1]) != bool(key[1]):
+        given, missing = (cert, key) if cert[1] else (key, cert)
+        mistakes.error(where.key(missing[0]), f"is missing: {given[0]} is given", unit="file")
+    return (
+        existing_file(cert[1], base, where.key(cert[0]), mistakes),
+        existing_file(key[1], base, where.key(key[0]), mistakes),
+    )
+
+
+def tls_client(table: TlsKeys, base: Path, where: Where, mistakes: Mistakes) -> TlsClient:
+    """The three files of a TLS client."""
+    cert, key = key_pair(("cert_file", table.cert_file), ("key_file", table.key_file), base, where, mistakes)
+    ca = existing_file(table.ca_file, base, where.key("ca_file"), mistakes)
+    return TlsClient(ca_file=ca, cert_file=cert, key_file=key)
+
+
+def bus(
+    url: str,
+    table: LoginKeys,
+    base: Path,
+    where: Where,
+    secrets: SecretReader,
+    mistakes: Mistakes,
+    *,
+    url_key: str = "url",
+) -> BusConfiguration:
+    """The broker of a table with the login keys, and its URL under `url_key`."""
+    tls = tls_client(table, base, where, mistakes)
+    password = secrets.password(table, where, base)
+    if password is not None and not table.username:
+        mistakes.error(where.key("username"), "is missing: a password is given", unit="text")
+    try:
+        scheme, host, port = split_bus_url(url)
+    except ValueError as exc:
+        mistakes.error(where.key(url_key), str(exc), value=url, unit="URL")
+        return BusConfiguration()
+    if scheme != "mqtts" and tls != TlsClient():
+        mistakes.warning(where.key(url_key), "the TLS files are not used: that needs mqtts://", value=url, unit="URL")
+    if scheme == "mqtt" and password is not None and not is_loopback(host):
+        mistakes.warning(where.key(url_key), "the password goes over the network in clear: use mqtts://", value=url)
+    return BusConfiguration(
+        url=url, scheme=scheme, host=host, port=port, username=table.username, password=password, tls=tls
+    )
+
+
+def split_bus_url(url: str) -> tuple[BusScheme, str, int]:
+    """(scheme, host, port). Raises ValueError with the reason."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as exc:
+        raise ValueError("must be mqtt://HOST:PORT, mqtts://HOST:PORT or embedded://HOST:PORT") from exc
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("a secret is never written inline: use username and password_file")
+    match parts.scheme:
+        case "mqtt" | "mqtts" | "embedded" as scheme:
+            pass
+        case _:
+            raise ValueError("must begin with mqtt://, mqtts:// or embedded://")
+    if not parts.hostname or parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise ValueError(f"must be {scheme}://HOST:PORT")
+    if scheme == "embedded" and (not is_loopback(parts.hostname) or parts.hostname in {"0.0.0.0", "::"}):
+        raise ValueError("the built-in broker asks nobody for a password: loopback only, as embedded://127.0.0.1:1883")
+    if port == 0:
+        raise ValueError("port 0 is none")
+    return scheme, parts.hostname, port or _BUS_PORTS[scheme]
+
+
+def store_path(url: str, state_dir: Path, where: Where, mistakes: Mistakes) -> Path:
+    """The file of an SQLite URL. Any other store is a mistake."""
+    name = url.removeprefix(_SQLITE)
+    if url.startswith(("postgresql://", "postgresql+")):
+        mistakes.error(where, "PostgreSQL is not in this version yet: use sqlite:///fenced.db", value=url, unit="URL")
+    elif not url.startswith(_SQLITE) or not name or name.endswith("/") or set(name) & set("?#:"):
+        mistakes.error(
+            where, "must be sqlite:///FILE (relative to state_dir) or sqlite:////ABSOLUTE/FILE", value=url, unit="URL"
+        )
+    return absolute(name, state_dir)
+
+
+def listen(text: str, where: Where, mistakes: Mistakes) -> tuple[str, int]:
+    """ADDRESS:PORT, [IPv6]:PORT; port 0 takes any free one."""
+    try:
+        parts = urlsplit(f"//{text}")
+        if parts.hostname and parts.port is not None and parts.netloc == text and "@" not in text:
+            return parts.hostname, parts.port
+    except ValueError:
+        pass
+    mistakes.error(where, 'must be ADDRESS:PORT, as "127.0.0.1:8470" or "[::1]:8470"', value=text, unit="address")
+    return "127.0.0.1", 0

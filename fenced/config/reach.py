@@ -1,0 +1,116 @@
+"""Who can reach a device, and whether its program is there. Knows no plug and no level.
+
+One rule: a word that names nobody is told where it was written; a device that nobody can reach, at the device.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fenced.config.agents import NATIVE, find_program
+from fenced.config.build import Built, BuiltDevice
+from fenced.config.entries import Entries
+from fenced.config.inventory_tables import DeviceTable, Overrides
+from fenced.config.mistakes import Mistakes, Where
+from fenced.core.candidates import RESERVED_WORDS, TAG, by_machine, named, why_not
+from fenced.model.inventory import Host, is_loopback
+from fenced.model.names import ENGINE, ProxyName
+
+
+@dataclass(slots=True, kw_only=True)
+class Reach:
+    """Checks every preference list of one run."""
+
+    built: Built
+    entries: Entries
+    agent_path: tuple[Path, ...]
+    mistakes: Mistakes
+    _named: dict[tuple[object, ...], frozenset[ProxyName]] = field(default_factory=dict)
+    _words: dict[str, str | None] = field(default_factory=dict)
+    _missing: dict[tuple[str, bool], list[Where]] = field(default_factory=dict)
+    _programs: dict[str, bool] = field(default_factory=dict)
+
+    def check(self, main: Where, default_words: Iterable[str]) -> None:
+        """All lists that are written somewhere, then all devices."""
+        self._check_words(default_words, main.key("defaults").key("proxies"))
+        for datacenter in self.entries.datacenters.values():
+            self._check_own_words(datacenter.table, datacenter.where)
+        for cluster in self.entries.clusters.values():
+            self._check_own_words(cluster.table, cluster.where)
+        for built in self.built.hosts:
+            self._check_own_words(built.entry.table, built.entry.where)
+            for device in built.devices:
+                self._check_own_words(device.entry.table, device.entry.where)
+                self._check_device(device, built.host)
+        self._tell_missing()
+
+    def _check_own_words(self, table: Overrides | DeviceTable, where: Where) -> None:
+        if "proxies" in table.model_fields_set:
+            self._check_words(table.proxies, where.key("proxies"))
+
+    def _check_words(self, words: Iterable[str], where: Where) -> None:
+        for index, word in enumerate(words):
+            why = self._why_unknown(word)
+            if why is not None:
+                self.mistakes.error(where.item(index), why, value=word, unit="preference word")
+
+    def _why_unknown(self, word: str) -> str | None:
+        if word not in self._words:
+            self._words[word] = self._look_up(word)
+        return self._words[word]
+
+    def _look_up(self, word: str) -> str | None:
+        inventory = self.built.inventory
+        if word in RESERVED_WORDS or word in self.entries.named["proxy"]:
+            return None
+        if word.startswith(TAG):
+            has_tag = any(word.removeprefix(TAG) in proxy.tags for proxy in inventory.proxies.values())
+            return None if has_tag or not self.entries.is_whole else "no proxy has this tag"
+        if any(by_machine(word, inventory)) or not self.entries.is_whole:
+            return None
+        if is_loopback(word):
+            return "a loopback address names nobody; for the daemon's own machine say engine"
+        if any(word in built.host.names for built in self.built.hosts):
+            return "no proxy is known to run on this host"
+        return "neither engine, cluster, dc, other_dc, tag:T nor the name or address of a proxy"
+
+    def _check_device(self, built: BuiltDevice, host: Host) -> None:
+        device = built.device
+        candidates = self._all_named(device.proxies, host)
+        is_reached = any(self._is_usable(name, host) for name in candidates)
+        if not is_reached and self.entries.is_whole and not any(self._why_unknown(word) for word in device.proxies):
+            self.mistakes.error(
+                built.entry.where.key("proxies"),
+                "nobody can reach this device: its list names no proxy but those on the host itself",
+                value=device.proxies,
+                unit="list of preference words",
+            )
+        driver = device.spec.driver
+        if built.plug is not None and driver not in NATIVE and not self._has_program(driver):
+            key = (driver, ENGINE in candidates and self._is_usable(ENGINE, host))
+            self._missing.setdefault(key, []).append(built.entry.where.key("driver"))
+
+    def _all_named(self, words: tuple[str, ...], host: Host) -> frozenset[ProxyName]:
+        """Remembered by what the words depend on, for thousands of hosts share one list."""
+        key = (words, host.cluster, host.datacenter)
+        if key not in self._named:
+            names = (name for word in words for name in named(word, host, self.built.inventory))
+            self._named[key] = frozenset(names)
+        return self._named[key]
+
+    def _is_usable(self, name: ProxyName, host: Host) -> bool:
+        return why_not(name, host, self.built.inventory, lambda machine: False) is None
+
+    def _has_program(self, driver: str) -> bool:
+        if driver not in self._programs:
+            self._programs[driver] = find_program(driver, self.agent_path) is not None
+        return self._programs[driver]
+
+    def _tell_missing(self) -> None:
+        """One line per program, however many devices need it; only a warning where the daemon itself never runs it."""
+        path = ", ".join(str(directory) for directory in self.agent_path)
+        for (driver, is_run_here), places in self._missing.items():
+            more = f" (and {len(places) - 1} more devices)" if len(places) > 1 else ""
+            tell: Callable[..., None] = self.mistakes.error if is_run_here else self.mistakes.warning
+            on = "" if is_run_here else " here; its proxies must have it"
+            tell(places[0], f"no such program along agent_path ({path}){on}{more}", value=driver, unit="driver")

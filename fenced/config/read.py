@@ -1,0 +1,143 @@
+"""Files become tables: TOML, YAML or JSON by suffix, and the files that a pattern means. Knows no key.
+
+One rule: a file is read whole or not at all, and a key that is given twice is a mistake in every format.
+"""
+
+import glob
+import json
+import tomllib
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from fenced.config.mistakes import Mistakes, Where
+
+FILE_BYTES_MAX: Final = 256 * 1024 * 1024
+FILES_MAX: Final = 10_000
+
+_FastLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _UnreadableFile(Exception):
+    """The file's text is not what its suffix says. The text never quotes the file: it may hold a secret."""
+
+
+def read_toml(path: Path, mistakes: Mistakes) -> dict[str, Any] | None:
+    """The tables of a TOML file, or None with a mistake."""
+    return _read(path, _toml, mistakes)
+
+
+def read_inventory(path: Path, mistakes: Mistakes) -> dict[str, Any] | None:
+    """The tables of an inventory file of any format, or None with a mistake."""
+    parse = _FORMATS.get(path.suffix.lower())
+    if parse is None:
+        mistakes.error(
+            Where(str(path)),
+            "an inventory file ends with .toml, .yaml, .yml or .json",
+            value=path.suffix,
+            unit="file",
+        )
+        return None
+    return _read(path, parse, mistakes)
+
+
+def find_files(pattern: str, base: Path, where: Where, mistakes: Mistakes, *, can_be_empty: bool) -> list[Path]:
+    """The files that a name or pattern means, sorted; relative to `base`. None found is a mistake where it can't be."""
+    if not glob.has_magic(pattern):
+        return [base / pattern]
+    found = sorted(base / name for name in glob.glob(pattern, root_dir=base, recursive=True))  # noqa: PTH207 - absolute patterns, too
+    files = [path for path in found if path.is_file()]
+    if not files and not can_be_empty:
+        mistakes.error(where, "no file matches this pattern", value=pattern, unit="file")
+    if len(files) > FILES_MAX:
+        mistakes.error(where, f"matches {len(files)} files, more than {FILES_MAX}", value=pattern, unit="file")
+    return files[:FILES_MAX]
+
+
+def why_unreadable(exc: OSError) -> str:
+    """What to tell of a file that could not be read."""
+    return f"can't be read: {exc.strerror or exc}"
+
+
+def _read(path: Path, parse: Callable[[str], Any], mistakes: Mistakes) -> dict[str, Any] | None:
+    where = Where(str(path))
+    try:
+        tables = parse(_text(path))
+    except OSError as exc:
+        mistakes.error(where, why_unreadable(exc), unit="file")
+    except UnicodeDecodeError as exc:
+        mistakes.error(where, f"not UTF-8 at byte {exc.start}", unit="file")
+    except _UnreadableFile as exc:
+        mistakes.error(where, str(exc), unit="file")
+    except RecursionError:
+        mistakes.error(where, "nested too deeply", unit="file")
+    else:
+        if tables is None:
+            return {}
+        if isinstance(tables, dict):
+            return tables
+        mistakes.error(where, "must be a table of tables", unit="file")
+    return None
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        raise _UnreadableFile("no such file")
+    if path.stat().st_size > FILE_BYTES_MAX:
+        raise _UnreadableFile(f"larger than {FILE_BYTES_MAX} bytes")
+    return path.read_bytes().decode("utf-8")
+
+
+def _toml(text: str) -> Any:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        raise _UnreadableFile(f"not TOML: {exc}") from exc
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_unique)
+    except json.JSONDecodeError as exc:
+        raise _UnreadableFile(f"not JSON: {exc.msg} (at line {exc.lineno}, column {exc.colno})") from exc
+
+
+def _yaml(text: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_UniqueKeysLoader)  # noqa: S506 - a subclass of the safe loader
+    except yaml.MarkedYAMLError as exc:
+        place = (
+            f" (at line {exc.problem_mark.line + 1}, column {exc.problem_mark.column + 1})" if exc.problem_mark else ""
+        )
+        raise _UnreadableFile(f"not YAML: {exc.problem or 'broken'}{place}") from exc
+    except (yaml.YAMLError, ValueError) as exc:
+        raise _UnreadableFile("not YAML: a character or value that YAML does not have") from exc
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise _UnreadableFile(f"the key {twice!r} is given twice in one table")
+    return table
+
+
+class _UniqueKeysLoader(_FastLoader):  # type: ignore[misc]  # which base there is depends on how PyYAML was built
+    """The safe loader, which would otherwise let the last of two equal keys win."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
+        own = [(key.value, key.start_mark) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        seen: set[str] = set()
+        for key, mark in own:
+            if isinstance(key, str) and key in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key {key!r} is given twice in one table", problem_mark=mark)
+            if isinstance(key, str):
+                seen.add(key)
+        table: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
+        return table
+
+
+_FORMATS: Final[dict[str, Callable[[str], Any]]] = {".toml": _toml, ".json": _json, ".yaml": _yaml, ".yml": _yaml}

@@ -1,0 +1,127 @@
+"""Where secrets come from: a file, an environment variable or a systemd credential; never the configuration itself.
+
+Knows no device and no broker. One rule: what is read here leaves as `Secret`, and no mistake quotes it.
+"""
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Protocol
+
+from fenced.config.mistakes import Mistakes, Where
+from fenced.config.read import why_unreadable
+from fenced.model.inventory import Secret
+
+SECRET_BYTES_MAX: Final = 64 * 1024
+CREDENTIALS_DIRECTORY: Final = "CREDENTIALS_DIRECTORY"
+
+
+class HasPassword(Protocol):
+    """A table with the three keys that name a password."""
+
+    @property
+    def password_file(self) -> str: ...
+    @property
+    def password_env(self) -> str: ...
+    @property
+    def password_credential(self) -> str: ...
+
+
+class SecretReader:
+    """Reads each file once, whatever the number of hosts that share it; tells each of its mistakes at every user."""
+
+    def __init__(self, environ: Mapping[str, str], mistakes: Mistakes) -> None:
+        self._environ = environ
+        self._mistakes = mistakes
+        self._texts: dict[str, tuple[str | None, str]] = {}
+        self._secrets: dict[str, Secret] = {}
+        self._open_to_all: list[tuple[str, Where]] = []
+
+    def password(self, table: HasPassword, where: Where, base: Path) -> Secret | None:
+        """The password that the table names, or None when it names none or it can't be had (then a mistake)."""
+        keys = ("password_file", "password_env", "password_credential")
+        named = [key for key in keys if getattr(table, key)]
+        if not named:
+            return None
+        if len(named) > 1:
+            self._mistakes.error(where.key(named[1]), f"only one of {' and '.join(named)} can be given")
+        key = named[0]
+        value: str = getattr(table, key)
+        place = where.key(key)
+        if key == "password_env":
+            text = self._from_environment(value, place)
+        elif key == "password_file":
+            text = self.text(os.path.join(base, value), place)  # noqa: PTH118 - see `_read`
+        else:
+            text = self._from_credential(value, place)
+        return self._as_secret(text, value, place) if text is not None else None
+
+    def text(self, path: str, place: Where) -> str | None:
+        """The text of a secret file as it is, or None with a mistake; a file that others can read is a warning."""
+        if path not in self._texts:
+            self._texts[path] = self._read(path, place)
+        text, why = self._texts[path]
+        if text is None:
+            self._mistakes.error(place, why, value=path, unit="file")
+        return text
+
+    def tell_open_to_all(self) -> None:
+        """One warning, with the first of the files that other users of this machine can read."""
+        if self._open_to_all:
+            path, place = self._open_to_all[0]
+            more = f" (and {len(self._open_to_all) - 1} more files)" if len(self._open_to_all) > 1 else ""
+            self._mistakes.warning(
+                place, f"every user of this machine can read it{more}: chmod o-r", value=path, unit="file"
+            )
+
+    def _read(self, path: str, place: Where) -> tuple[str | None, str]:
+        """Paths are text here: ten thousand `Path` objects would cost as much as reading the files."""
+        try:
+            info = os.stat(path)  # noqa: PTH116
+            if not stat.S_ISREG(info.st_mode):
+                return None, "not a file"
+            if info.st_size > SECRET_BYTES_MAX:
+                return None, f"larger than {SECRET_BYTES_MAX} bytes"
+            with open(path, encoding="utf-8", newline="") as file:  # noqa: PTH123
+                text = file.read()
+        except FileNotFoundError:
+            return None, "no such file"
+        except OSError as exc:
+            return None, why_unreadable(exc)
+        except UnicodeDecodeError:
+            return None, "not UTF-8"
+        if info.st_mode & stat.S_IROTH:
+            self._open_to_all.append((path, place))
+        return text, ""
+
+    def _from_environment(self, name: str, place: Where) -> str | None:
+        text = self._environ.get(name)
+        if text is None:
+            self._mistakes.error(place, "this environment variable is not set", value=name, unit="environment variable")
+        return text
+
+    def _from_credential(self, name: str, place: Where) -> str | None:
+        directory = self._environ.get(CREDENTIALS_DIRECTORY)
+        if directory is None:
+            self._mistakes.error(
+                place,
+                f"{CREDENTIALS_DIRECTORY} is not set: systemd sets it with LoadCredential=",
+                value=name,
+                unit="systemd credential",
+            )
+            return None
+        if "/" in name or name in {".", ".."}:
+            self._mistakes.error(place, "a credential's name has no '/'", value=name, unit="systemd credential")
+            return None
+        return self.text(f"{directory}/{name}", place)
+
+    def _as_secret(self, text: str, value: str, place: Where) -> Secret | None:
+        line = text.removesuffix("\n").removesuffix("\r")
+        if not line:
+            self._mistakes.error(place, "holds no secret: it is empty", value=value)
+            return None
+        if "\n" in line or "\r" in line or "\0" in line:
+            self._mistakes.error(place, "a secret is one line", value=value)
+            return None
+        return self._secrets.setdefault(line, Secret(line))

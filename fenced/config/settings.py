@@ -1,0 +1,143 @@
+"""Merging: `[defaults]`, [power] and [detection] < data centre < cluster < host < device, as the core takes it.
+
+Knows no file. One rule: equal settings are one object, whatever the number of hosts.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel
+
+from fenced.config.inventory_tables import Overrides
+from fenced.config.tables import GatesTable, MainTables, PowerOfOne, RaceTable
+from fenced.model.power import Action
+from fenced.model.settings import (
+    DaemonSettings,
+    DetectionSettings,
+    GateSettings,
+    HostSettings,
+    PowerSettings,
+    RaceSettings,
+)
+
+SharedType = TypeVar("SharedType")
+
+_SUFFIXES: Final = ("", "_seconds", "_percent")
+
+
+def set_keys(table: BaseModel, model: type[BaseModel] = Overrides) -> dict[str, Any]:
+    """What this table says differently: its given keys that `model` has."""
+    known = model.model_fields
+    return {key: getattr(table, key) for key in table.model_fields_set if key in known}
+
+
+class Settings:
+    """The settings of the whole file, and those of hosts and devices derived from them."""
+
+    def __init__(self, main: MainTables) -> None:
+        self._main = main
+        tables = (main.power, main.detection, main.defaults)
+        self.base: dict[str, Any] = {
+            key: getattr(table, key)
+            for table in tables
+            for key in type(table).model_fields
+            if key in Overrides.model_fields
+        }
+        self._hosts: dict[frozenset[tuple[str, Any]], HostSettings] = {}
+        self._shared: dict[object, Any] = {}
+
+    def of_host(self, *overrides: Mapping[str, Any]) -> HostSettings:
+        """The settings of a host with these overrides, weakest first."""
+        merged: dict[str, Any] = {}
+        for override in overrides:
+            merged.update(override)
+        key = frozenset(merged.items())
+        settings = self._hosts.get(key)
+        if settings is None:
+            settings = self._hosts[key] = self.shared(self._build({**self.base, **merged}))
+        return settings
+
+    def of_device(self, host: HostSettings, override: Mapping[str, Any]) -> PowerSettings:
+        """`[power]` as it holds for a device of this host."""
+        if not override:
+            return host.power
+        given = {_field(PowerSettings, key): value for key, value in override.items()}
+        own = {field.name: getattr(host.power, field.name) for field in fields(PowerSettings)}
+        return self.shared(PowerSettings(**{**own, **given}))
+
+    def shared(self, value: SharedType) -> SharedType:
+        """The first equal value that came by."""
+        found: SharedType = self._shared.setdefault(value, value)
+        return found
+
+    def daemon(self, name: str) -> DaemonSettings:
+        """What holds for the whole daemon."""
+        main = self._main
+        return DaemonSettings(
+            name=name,
+            site=main.daemon.site,
+            is_armed_by_file=main.daemon.armed,
+            shutdown_grace_seconds=main.daemon.shutdown_grace,
+            startup_quiet_seconds=main.detection.startup_quiet,
+            bus_settle_seconds=main.detection.bus_settle,
+            announce_wait_seconds=main.bus.announce_wait,
+            request_max_age_seconds=main.bus.request_max_age,
+            accept_requests=main.bus.accept_requests,
+            lease_ttl_seconds=main.store.lease_ttl,
+            keep_seconds=main.store.keep,
+            agent_processes=main.power.agent_processes,
+            remedy_steps=main.remedy.steps,
+            race=_race(main.race),
+            gates=_gates(main.gates),
+        )
+
+    def _build(self, merged: Mapping[str, Any]) -> HostSettings:
+        power = {_field(PowerSettings, key): merged[key] for key in PowerOfOne.model_fields}
+        detection = {
+            name: merged[key] for key in merged if (name := _field(DetectionSettings, key)) in _NAMES[DetectionSettings]
+        }
+        return HostSettings(
+            power=self.shared(PowerSettings(**power)),
+            detection=self.shared(DetectionSettings(**detection)),
+            fence_action=Action(merged["fence_action"]),
+            automatic=merged["automatic"],
+        )
+
+
+def _field(model: type, key: str) -> str:
+    """The field of the model that holds this key of the file: the key itself, or the key with its unit."""
+    return next((key + suffix for suffix in _SUFFIXES if key + suffix in _NAMES[model]), key)
+
+
+_NAMES: Final[dict[type, frozenset[str]]] = {
+    model: frozenset(field.name for field in fields(model)) for model in (PowerSettings, DetectionSettings)
+}
+
+
+def _race(table: RaceTable) -> RaceSettings:
+    return RaceSettings(
+        stagger_seconds=table.stagger,
+        preference_grace_seconds=table.preference_grace,
+        parallel=table.parallel,
+        probe_timeout_seconds=table.probe_timeout,
+    )
+
+
+def _gates(table: GatesTable) -> GateSettings:
+    return GateSettings(
+        attempts_count=table.attempts.count,
+        attempts_per_seconds=table.attempts.per,
+        cooldown_seconds=table.cooldown,
+        witness_hosts=table.witness.hosts,
+        witness_wait_seconds=table.witness.wait,
+        connectivity_share_percent=table.connectivity.share,
+        connectivity_at_least=table.connectivity.at_least,
+        budget_hosts=table.budget.hosts,
+        budget_percent=table.budget.percent,
+        budget_at_most=table.budget.at_most,
+        budget_per_seconds=table.budget.per,
+        budget_unrecovered=table.budget.unrecovered,
+        concurrency=table.concurrency,
+        live_evidence=table.live_evidence,
+    )

@@ -1,0 +1,310 @@
+"""The tables of the main file: every key with its meaning, unit, limits and default. Nothing is looked up here.
+
+One rule: what is not written here is not a key. `docs/configuration.md` is generated from these classes.
+"""
+
+from typing import Annotated, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fenced.config.keys import (
+    Address,
+    Choice,
+    Count,
+    FileName,
+    Flag,
+    Listed,
+    Name,
+    Percent,
+    PerRole,
+    Seconds,
+    Tables,
+    Text,
+)
+
+LIVE_REMEDIES = ("alert", "soft_fence", "fence")
+REQUEST_ACTIONS = ("fence", "off", "on", "restart", "cancel", "confirm_off", "maintenance_on", "maintenance_off")
+
+
+class Table(BaseModel):
+    """A table of the file. Unknown keys are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    about: ClassVar[str] = ""
+
+
+class TlsKeys(Table):
+    """The three files of a TLS client."""
+
+    ca_file: Annotated[str, FileName("the certificate authority that is trusted; empty: the system's")] = ""
+    cert_file: Annotated[str, FileName("our certificate")] = ""
+    key_file: Annotated[str, FileName("its private key")] = ""
+
+
+class LoginKeys(TlsKeys):
+    """User name and password of a broker. The password is in a file, the environment or a systemd credential."""
+
+    username: Annotated[str, Text("user name at the broker")] = ""
+    password_file: Annotated[str, FileName("file with the password; one line, its last line end is cut")] = ""
+    password_env: Annotated[str, Text("or: the environment variable that holds it")] = ""
+    password_credential: Annotated[str, Text("or: the systemd credential that holds it")] = ""
+
+
+class DaemonTable(Table):
+    name: Annotated[str, Name("name of this daemon; default: the machine's host name", can_be_empty=True)] = ""
+    site: Annotated[str, Name("the site: second part of every topic")] = "site-1"
+    state_dir: Annotated[str, FileName("where the store and the lock file are")] = "/var/lib/fenced"
+    agent_path: Annotated[
+        tuple[str, ...], Listed("where `fence_*` programs are looked up; first hit wins", item=FileName(""))
+    ] = ("/usr/sbin", "/usr/local/sbin")
+    armed: Annotated[bool, Flag("false: decides, records and announces what it would do, but never acts")] = False
+    shutdown_grace: Annotated[
+        float, Seconds("how long running power steps may take after SIGTERM", least="0s", most="10m")
+    ] = 30.0
+
+
+class BusTable(LoginKeys):
+    url: Annotated[
+        str, Address("broker: mqtt://, mqtts:// for TLS, or embedded://HOST:PORT for the built-in broker")
+    ] = "mqtt://127.0.0.1:1883"
+    accept_requests: Annotated[
+        tuple[str, ...],
+        Listed(
+            "which actions of the request topic are obeyed; confirm_off needs mqtts://",
+            item=Choice("", choices=REQUEST_ACTIONS),
+        ),
+    ] = ()
+    request_max_age: Annotated[float, Seconds("older requests are refused", least="1s", most="1d")] = 60.0
+    announce_wait: Annotated[
+        float, Seconds("how long the ON of a restart waits for the broker's acknowledgement", least="0s", most="10m")
+    ] = 10.0
+
+
+class StoreTable(Table):
+    url: Annotated[str, Address("sqlite:///FILE, relative to state_dir, or sqlite:////ABSOLUTE/FILE")] = (
+        "sqlite:///fenced.db"
+    )
+    lease_ttl: Annotated[float, Seconds("how long the right to act lasts without renewal", least="1s", most="10m")] = (
+        15.0
+    )
+    keep: Annotated[float, Seconds("how long records of ended operations are kept", least="1h", most="36500d")] = (
+        400 * 86400.0
+    )
+
+
+class ApiTable(Table):
+    listen: Annotated[str, Address("ADDRESS:PORT of REST, events, /metrics, /healthz, /readyz")] = "127.0.0.1:8470"
+    tls_cert_file: Annotated[str, FileName("certificate of the API")] = ""
+    tls_key_file: Annotated[str, FileName("its private key")] = ""
+    tokens_file: Annotated[
+        str, FileName("lines `role:token` (viewer, operator, admin); required when not on loopback")
+    ] = ""
+    requests_per_second: Annotated[int, Count("of one client; above: 429", most=100_000)] = 200
+
+
+class ProxyClientTable(TlsKeys):
+    """How the daemon speaks to proxies; all three are needed for https:// proxies."""
+
+
+class DetectionOfOne(Table):
+    """The keys of [detection] that speak of one host."""
+
+    heartbeat_interval: Annotated[
+        float, Seconds("a message's own `interval` replaces it for that host, at most 4 x this", most="1h")
+    ] = 5.0
+    missed_heartbeats: Annotated[int, Count("more intervals than this must be missed, too", most=1000)] = 3
+    grace: Annotated[float, Seconds("silence that is tolerated", most="1d")] = 20.0
+    grace_per_workload: Annotated[float, Seconds("added for each workload", least="0s", most="1h")] = 0.0
+    grace_per_role: Annotated[tuple[tuple[str, float], ...], PerRole("added for each role that the host has")] = ()
+    grace_max: Annotated[float, Seconds("the most that grace and its additions come to", most="1d")] = 120.0
+    boot_grace: Annotated[float, Seconds("after power was given back", least="0s", most="1d")] = 600.0
+    release_grace: Annotated[
+        float,
+        Seconds(
+            "after a hold by share, storm or isolation or a bus outage, for those silent through it",
+            least="0s",
+            most="1d",
+        ),
+    ] = 600.0
+    stopping_max: Annotated[float, Seconds("then `left` is looked at again, with an alert", most="7d")] = 600.0
+    late_message: Annotated[
+        float,
+        Seconds(
+            "an old-boot heartbeat this long after a proven OFF is late, later it is a contradiction",
+            least="0s",
+            most="1h",
+        ),
+    ] = 30.0
+    watch_interval: Annotated[float, Seconds("reading the devices of fenced and failed hosts", most="1d")] = 60.0
+    probe_timeout: Annotated[float, Seconds("for one question to a silent host", most="5m")] = 5.0
+    probe_ports: Annotated[
+        tuple[int, ...],
+        Listed("TCP ports of a silent host that are tried; [] = none", item=Count("", least=1, most=65535)),
+    ] = (22,)
+    alive_but_silent: Annotated[
+        str, Choice("what a host gets that is silent but answers (soft_fence: not yet)", choices=LIVE_REMEDIES)
+    ] = "alert"
+    on_report: Annotated[
+        str, Choice("what a living host that reports `failing` gets (soft_fence: not yet)", choices=LIVE_REMEDIES)
+    ] = "alert"
+
+
+class DetectionTable(DetectionOfOne):
+    startup_quiet: Annotated[float, Seconds("from the start of the process", least="0s", most="1d")] = 60.0
+    bus_settle: Annotated[
+        float, Seconds("after a (re)connection; silence starts at its end", least="0s", most="1h")
+    ] = 10.0
+    observers: Annotated[
+        int, Count("failure domains that must agree (not yet: only the daemon itself looks)", least=1, most=100)
+    ] = 2
+    references: Annotated[
+        tuple[str, ...], Listed("addresses an observer must reach to count (not yet)", item=Address(""))
+    ] = ()
+
+
+class RaceTable(Table):
+    stagger: Annotated[float, Seconds("until the next candidate is started", least="0s", most="1m")] = 0.25
+    preference_grace: Annotated[
+        float, Seconds("how long a success waits for a better tier that still runs", least="0s", most="1m")
+    ] = 0.3
+    parallel: Annotated[int, Count("candidates at once, for one device", most=100)] = 4
+    probe_timeout: Annotated[float, Seconds("for one candidate", most="5m")] = 5.0
+
+
+class PowerOfOne(Table):
+    """The keys of [power] that speak of one host or device."""
+
+    verify_interval: Annotated[float, Seconds("between two reads that verify", most="5m")] = 1.0
+    verify_timeout: Annotated[
+        float, Seconds("until the state must be read back; starts when the call ended", most="1h")
+    ] = 30.0
+    stable_reads: Annotated[int, Count("equal reads in a row that make a proof", most=100)] = 2
+    already_off_hold: Annotated[
+        float, Seconds("how long a host that nobody switched off must read OFF", least="0s", most="1h")
+    ] = 10.0
+    attempt_timeout: Annotated[float, Seconds("one call to a device", most="1h")] = 20.0
+    attempts: Annotated[int, Count("of one command at one device", most=100)] = 3
+    operation_timeout: Annotated[float, Seconds("one whole operation, off", most="1d")] = 300.0
+    restore_timeout: Annotated[float, Seconds("giving power back", most="1d")] = 600.0
+    chassis_boot_timeout: Annotated[float, Seconds("a BMC that was without power", least="0s", most="1h")] = 180.0
+    sessions: Annotated[int, Count("calls at once to one physical unit", most=1000)] = 4
+
+
+class PowerTable(PowerOfOne):
+    agent_processes: Annotated[int, Count("`fence_*` programs at once, whole daemon", most=10_000)] = 32
+
+
+class SoftFenceTable(Table):
+    command: Annotated[str, Text("what is run on the host over SSH (not yet)")] = "systemctl restart fenced-beat"
+    user: Annotated[str, Text("SSH user (not yet)")] = "root"
+    key_file: Annotated[str, FileName("SSH key (not yet)")] = ""
+    known_hosts_file: Annotated[str, FileName("SSH host keys (not yet)")] = ""
+    timeout: Annotated[float, Seconds("for the whole step (not yet)", most="1h")] = 60.0
+
+
+class KdumpTable(Table):
+    listen: Annotated[str, Address("where crash kernels report (not yet)")] = "0.0.0.0:7410"
+    wait: Annotated[float, Seconds("for the first message (not yet)", most="1h")] = 30.0
+    finished_after: Annotated[float, Seconds("silence that ends a dump (not yet)", most="1h")] = 30.0
+    max: Annotated[float, Seconds("the longest dump (not yet)", most="1d")] = 1800.0
+
+
+class RemedyTable(Table):
+    steps: Annotated[
+        tuple[str, ...],
+        Listed(
+            "in order; only `power` in this version", item=Choice("", choices=("soft_fence", "kdump", "power")), least=1
+        ),
+    ] = ("power",)
+    soft_fence: SoftFenceTable = Field(default_factory=SoftFenceTable)
+    kdump: KdumpTable = Field(default_factory=KdumpTable)
+
+
+class AttemptsGate(Table):
+    count: Annotated[int, Count("automatic operations that sent an OFF, per host", most=1000)] = 3
+    per: Annotated[float, Seconds("in this window")] = 86400.0
+
+
+class WitnessGate(Table):
+    hosts: Annotated[int, Count("other hosts that must have been heard since; 0 = no gate", least=0)] = 1
+    wait: Annotated[float, Seconds("after the suspicion", least="0s", most="1h")] = 5.0
+
+
+class ConnectivityGate(Table):
+    share: Annotated[float, Percent("closed from this share of overdue hosts of a cluster", least=1.0)] = 50.0
+    at_least: Annotated[int, Count("and from this number of them")] = 3
+
+
+class StormGate(Table):
+    domains: Annotated[
+        tuple[str, ...], Listed("keys of a host that name what fails together (not yet)", item=Name(""))
+    ] = ("rack", "cluster")
+    hosts: Annotated[int, Count("suspects in one domain (not yet)")] = 3
+    per: Annotated[float, Seconds("in this window (not yet)", most="7d")] = 300.0
+    cooldown: Annotated[float, Seconds("after a storm (not yet)", least="0s", most="7d")] = 300.0
+
+
+class BudgetGate(Table):
+    hosts: Annotated[int, Count("min(max(hosts, percent rounded down), at_most) fences, per cluster and fleet")] = 1
+    percent: Annotated[float, Percent("of the monitored hosts")] = 5.0
+    at_most: Annotated[int, Count("whatever the percentage says")] = 10
+    per: Annotated[float, Seconds("in this window", most="7d")] = 600.0
+    unrecovered: Annotated[int, Count("fenced hosts that did not come back; closed from this number")] = 10
+
+
+class GatesTable(Table):
+    attempts: AttemptsGate = Field(default_factory=AttemptsGate)
+    cooldown: Annotated[float, Seconds("after an automatic operation ended, done or failed", least="0s", most="7d")] = (
+        600.0
+    )
+    witness: WitnessGate = Field(default_factory=WitnessGate)
+    connectivity: ConnectivityGate = Field(default_factory=ConnectivityGate)
+    storm: StormGate = Field(default_factory=StormGate)
+    budget: BudgetGate = Field(default_factory=BudgetGate)
+    concurrency: Annotated[int, Count("automatic operations at once", most=10_000)] = 8
+    live_evidence: Annotated[
+        tuple[str, ...], Listed("kinds that stop a fence while they are alive (not yet)", item=Name(""))
+    ] = ("storage_lease",)
+
+
+class CheckTable(Table):
+    interval: Annotated[float, Seconds('rotating read of every path (not yet); "0s" = off', least="0s")] = 0.0
+    per_unit_pause: Annotated[float, Seconds("between two reads of one unit (not yet)", least="0s", most="1h")] = 5.0
+
+
+class DefaultsTable(Table):
+    """A datacenter, cluster or host may override any of these, and any key of [power] and [detection] of one host."""
+
+    proxies: Annotated[
+        tuple[str, ...], Listed("who reaches the devices, in order of preference", item=Address(""), least=1)
+    ] = ("cluster", "dc", "engine")
+    fence_action: Annotated[str, Choice("what an automatic fence does", choices=("restart", "off"))] = "restart"
+    automatic: Annotated[bool, Flag("false: never fenced automatically")] = True
+
+
+class InventoryTable(Table):
+    files: Annotated[
+        tuple[str, ...],
+        Listed("files or patterns, TOML, YAML or JSON; relative to the file they stand in", item=FileName("")),
+    ] = ("inventory/*.toml",)
+
+
+class MainTables(Table):
+    """The main file. [[datacenter]], [[cluster]], [[proxy]] and [[host]] may stand in it as well."""
+
+    daemon: DaemonTable = Field(default_factory=DaemonTable)
+    bus: BusTable = Field(default_factory=BusTable)
+    store: StoreTable = Field(default_factory=StoreTable)
+    api: ApiTable = Field(default_factory=ApiTable)
+    proxy_client: ProxyClientTable = Field(default_factory=ProxyClientTable)
+    detection: DetectionTable = Field(default_factory=DetectionTable)
+    race: RaceTable = Field(default_factory=RaceTable)
+    power: PowerTable = Field(default_factory=PowerTable)
+    remedy: RemedyTable = Field(default_factory=RemedyTable)
+    gates: GatesTable = Field(default_factory=GatesTable)
+    check: CheckTable = Field(default_factory=CheckTable)
+    saving: Annotated[dict[str, object], Tables("reserved; must be empty in this version", is_list=False)] = Field(
+        default_factory=dict
+    )
+    defaults: DefaultsTable = Field(default_factory=DefaultsTable)
+    inventory: InventoryTable = Field(default_factory=InventoryTable)

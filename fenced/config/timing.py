@@ -1,0 +1,135 @@
+"""Durations and counts that contradict each other, wherever they were set. Knows no file format.
+
+One rule: a contradiction is told where one of its keys was set last, so that what is inherited is told once.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from fenced.config.build import BuiltHost
+from fenced.config.durations import format_duration
+from fenced.config.mistakes import Mistakes, Where
+from fenced.config.tables import DetectionOfOne
+from fenced.model.settings import DetectionSettings, HostSettings, PowerSettings, RaceSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """`why` is the reason when it is broken, else None. `keys`: those that it compares, the one to blame first."""
+
+    keys: tuple[str, ...]
+    why: Callable[[DetectionSettings, PowerSettings], str | None]
+    is_error: bool = True
+
+
+def _grace(detection: DetectionSettings, power: PowerSettings) -> str | None:
+    if detection.grace_seconds >= detection.heartbeat_interval_seconds:
+        return None
+    interval = format_duration(detection.heartbeat_interval_seconds)
+    return f"shorter than the heartbeat interval ({interval}): a host would be suspected between two heartbeats"
+
+
+def _missed(detection: DetectionSettings, power: PowerSettings) -> str | None:
+    missed = detection.missed_heartbeats * detection.heartbeat_interval_seconds
+    if detection.heartbeat_interval_seconds > detection.grace_seconds or detection.grace_seconds >= missed:
+        return None
+    return f"has no effect: {detection.missed_heartbeats} missed intervals, {format_duration(missed)}, are waited for"
+
+
+def _grace_max(detection: DetectionSettings, power: PowerSettings) -> str | None:
+    if detection.grace_max_seconds >= detection.grace_seconds:
+        return None
+    return f"shorter than grace ({format_duration(detection.grace_seconds)})"
+
+
+def _reads(detection: DetectionSettings, power: PowerSettings) -> str | None:
+    needed = (power.stable_reads - 1) * power.verify_interval_seconds
+    if needed < power.verify_timeout_seconds:
+        return None
+    return (
+        f"too short for {power.stable_reads} stable reads, {format_duration(power.verify_interval_seconds)} apart: "
+        "nothing could ever be proven off"
+    )
+
+
+def _hold(detection: DetectionSettings, power: PowerSettings) -> str | None:
+    if power.already_off_hold_seconds < power.operation_timeout_seconds:
+        return None
+    return f"longer than operation_timeout ({format_duration(power.operation_timeout_seconds)})"
+
+
+def _boot(detection: DetectionSettings, power: PowerSettings) -> str | None:
+    if power.chassis_boot_timeout_seconds <= power.restore_timeout_seconds:
+        return None
+    return f"longer than restore_timeout ({format_duration(power.restore_timeout_seconds)}): that ends first"
+
+
+RULES: Final = (
+    Rule(keys=("grace", "heartbeat_interval"), why=_grace),
+    Rule(keys=("grace", "missed_heartbeats", "heartbeat_interval"), why=_missed, is_error=False),
+    Rule(keys=("grace_max", "grace"), why=_grace_max),
+    Rule(keys=("verify_timeout", "stable_reads", "verify_interval"), why=_reads),
+    Rule(keys=("already_off_hold", "operation_timeout"), why=_hold),
+    Rule(keys=("chassis_boot_timeout", "restore_timeout"), why=_boot, is_error=False),
+)
+
+
+def check_main(settings: HostSettings, where: Where, mistakes: Mistakes) -> None:
+    """The rules over what [detection] and [power] say for everybody."""
+    for rule in RULES:
+        table = "detection" if rule.keys[0] in DetectionOfOne.model_fields else "power"
+        _tell(rule, rule.keys[0], settings.detection, settings.power, where.key(table), mistakes)
+
+
+def check_scope(
+    detection: DetectionSettings, power: PowerSettings, said: Iterable[str], where: Where, mistakes: Mistakes
+) -> None:
+    """The rules that compare a key that this data centre, cluster, host or device says itself."""
+    said = frozenset(said)
+    for rule in RULES:
+        key = next((key for key in rule.keys if key in said), None)
+        if key is not None:
+            _tell(rule, key, detection, power, where, mistakes)
+
+
+def check_levels(built: BuiltHost, race: RaceSettings, mistakes: Mistakes) -> None:
+    """Each level must fit at least once into the operation: a race, one attempt and its verification."""
+    host = built.host
+    worst = sum(
+        race.probe_timeout_seconds
+        + max(
+            device.power.attempt_timeout_seconds + device.settle_seconds + device.power.verify_timeout_seconds
+            for device in host.devices
+            if device.level == level
+        )
+        for level in host.levels
+    )
+    allowed = host.settings.power.operation_timeout_seconds
+    if worst > allowed:
+        mistakes.error(
+            built.entry.where.key("operation_timeout"),
+            f"shorter than the worst case of its {len(host.levels)} level(s), {format_duration(worst)} "
+            "(probe, attempt and verification of each, once)",
+            value=format_duration(allowed),
+            unit="duration",
+        )
+
+
+def _tell(
+    rule: Rule, key: str, detection: DetectionSettings, power: PowerSettings, where: Where, mistakes: Mistakes
+) -> None:
+    why = rule.why(detection, power)
+    if why is None:
+        return
+    reason = why if key == rule.keys[0] else f"{rule.keys[0]} is {why}"
+    value = _value(key, detection, power)
+    unit = "count" if isinstance(value, int) else "duration"
+    shown = value if isinstance(value, int) else format_duration(value)
+    (mistakes.error if rule.is_error else mistakes.warning)(where.key(key), reason, value=shown, unit=unit)
+
+
+def _value(key: str, detection: DetectionSettings, power: PowerSettings) -> int | float:
+    settings = detection if key in DetectionOfOne.model_fields else power
+    value: int | float = getattr(settings, key) if hasattr(settings, key) else getattr(settings, f"{key}_seconds")
+    return value

@@ -1,0 +1,141 @@
+"""A preference list becomes tiers of proxies: who may be asked to reach a device, in which order, and who may not.
+
+Knows no clock, no socket and no state of a host: whether a machine is suspect is asked of the caller.
+One rule: the list is exact. Nobody is appended to it, the target never reaches itself, each proxy is named once.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from fenced.core.state import Exclusion
+from fenced.model.inventory import Device, Host, Inventory, Proxy, is_loopback
+from fenced.model.names import ENGINE, ClusterName, DatacenterName, HostName, ProxyName
+
+CLUSTER: Final = "cluster"
+DC: Final = "dc"
+OTHER_DC: Final = "other_dc"
+TAG: Final = "tag:"
+
+RESERVED_WORDS: Final = frozenset({ENGINE, CLUSTER, DC, OTHER_DC})
+"""Words with a meaning of their own: no proxy may be named so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """`tiers` in order of preference, none of them empty; `excluded`: what a word named and why it is left out."""
+
+    tiers: tuple[tuple[ProxyName, ...], ...]
+    excluded: tuple[Exclusion, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody may be asked."""
+        return not self.tiers
+
+
+def expand(device: Device, host: Host, inventory: Inventory, is_suspect: Callable[[HostName], bool]) -> Candidates:
+    """The candidates for one device of one host. The first word that names a proxy decides its tier.
+
+    Inside a tier the order is the inventory's. A word that names nobody gives no tier.
+    """
+    tiers: list[tuple[ProxyName, ...]] = []
+    excluded: list[Exclusion] = []
+    seen: set[ProxyName] = set()
+    for word in device.proxies:
+        tier: list[ProxyName] = []
+        for name in named(word, host, inventory):
+            if name in seen:
+                continue
+            seen.add(name)
+            why = why_not(name, host, inventory, is_suspect)
+            if why is None:
+                tier.append(name)
+            else:
+                excluded.append(Exclusion(proxy=name, why=why))
+        if tier:
+            tiers.append(tuple(tier))
+    return Candidates(tiers=tuple(tiers), excluded=tuple(excluded))
+
+
+def named(word: str, host: Host, inventory: Inventory) -> Iterable[ProxyName]:
+    """All proxies that one preference word names for this host, whether they may be used or not."""
+    if word == ENGINE:
+        return (ENGINE,)
+    if word == CLUSTER:
+        return _matching(inventory, lambda proxy: cluster_of(proxy, inventory) == (host.cluster or None))
+    if word == DC:
+        return _matching(inventory, lambda proxy: datacenter_of(proxy, inventory) == (host.datacenter or None))
+    if word == OTHER_DC:
+        return _matching(inventory, lambda proxy: _is_elsewhere(proxy, host, inventory))
+    if word.startswith(TAG):
+        tag = word.removeprefix(TAG)
+        return _matching(inventory, lambda proxy: tag in proxy.tags)
+    return by_machine(word, inventory)
+
+
+def by_machine(word: str, inventory: Inventory) -> Iterable[ProxyName]:
+    """The proxy of exactly this name; else all at this address, or on the host of this name, address or alias."""
+    proxy = inventory.proxies.get(ProxyName(word))
+    if proxy is not None:
+        return (proxy.name,)
+    return tuple(
+        proxy.name for proxy in inventory.proxies.values() if proxy.address == word or _runs_on(proxy, word, inventory)
+    )
+
+
+def cluster_of(proxy: Proxy, inventory: Inventory) -> ClusterName | None:
+    """The proxy's own cluster, else that of the host it runs on; None when neither is known."""
+    if proxy.cluster:
+        return proxy.cluster
+    machine = _machine(proxy, inventory)
+    # A proxy that names a data centre but no cluster stands beside the clusters, wherever its machine belongs.
+    if machine is None or proxy.datacenter:
+        return None
+    return machine.cluster or None
+
+
+def datacenter_of(proxy: Proxy, inventory: Inventory) -> DatacenterName | None:
+    """The proxy's own data centre, else its cluster's, else that of the host it runs on; None when none is known."""
+    if proxy.datacenter:
+        return proxy.datacenter
+    if proxy.cluster:
+        return inventory.clusters.get(proxy.cluster) or None
+    machine = _machine(proxy, inventory)
+    return (machine.datacenter or None) if machine is not None else None
+
+
+def _matching(inventory: Inventory, is_meant: Callable[[Proxy], bool]) -> tuple[ProxyName, ...]:
+    return tuple(proxy.name for proxy in inventory.proxies.values() if is_meant(proxy))
+
+
+def _is_elsewhere(proxy: Proxy, host: Host, inventory: Inventory) -> bool:
+    """Known to be in another data centre; a host or proxy of unknown place is not "elsewhere"."""
+    place = datacenter_of(proxy, inventory)
+    return bool(host.datacenter) and place is not None and place != host.datacenter
+
+
+def _runs_on(proxy: Proxy, word: str, inventory: Inventory) -> bool:
+    machine = _machine(proxy, inventory)
+    return machine is not None and word in machine.names
+
+
+def _machine(proxy: Proxy, inventory: Inventory) -> Host | None:
+    return inventory.hosts.get(proxy.machine) if proxy.machine is not None else None
+
+
+def _is_called(host: Host, address: str) -> bool:
+    """As `address in host.names`, without making the set: this is asked for every proxy of every device."""
+    return not is_loopback(address) and address in (host.name, host.address, *host.aliases)
+
+
+def why_not(name: ProxyName, host: Host, inventory: Inventory, is_suspect: Callable[[HostName], bool]) -> str | None:
+    """Why this proxy can't be asked about this host, or None when it can."""
+    if name == ENGINE:
+        return "the daemon runs on the target itself" if host.is_own_machine else None
+    proxy = inventory.proxies[name]
+    if proxy.machine == host.name or _is_called(host, proxy.address):
+        return "runs on the target itself"
+    if proxy.machine is not None and is_suspect(proxy.machine):
+        return f"runs on {proxy.machine}, which is suspect itself"
+    return None

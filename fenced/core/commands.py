@@ -1,0 +1,104 @@
+"""What is to be done, in the imperative. The reactor starts a command only after the records beside it are durable (S3)."""
+
+from dataclasses import dataclass
+
+from fenced.model.names import DeviceName, HostName, OperationId, ProxyName, Token
+from fenced.model.power import What
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wake:
+    """Look at the host again at that time (steady clock)."""
+
+    host: HostName
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskLife:
+    """Ask the host itself whether it lives; answers with LifeAsked."""
+
+    host: HostName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRace:
+    """Race the candidates for a device; answers with RaceFinished. `is_exhaustive`: read through each of them."""
+
+    host: HostName
+    operation: OperationId
+    device: DeviceName
+    tiers: tuple[tuple[ProxyName, ...], ...]
+    operation_started: float
+    priority: int
+    is_exhaustive: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadDevice:
+    """Read a device through a proxy; answers with StepFinished."""
+
+    host: HostName
+    operation: OperationId
+    device: DeviceName
+    number: int
+    proxy: ProxyName
+    timeout_seconds: float
+    priority: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchDevice:
+    """Send ON or OFF under a token; answers with StepFinished. Refused by the worker past `not_after` or by its token."""
+
+    host: HostName
+    operation: OperationId
+    device: DeviceName
+    number: int
+    what: What
+    proxy: ProxyName
+    token: Token
+    timeout_seconds: float
+    not_after: float
+    priority: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropReads:
+    """Cancel the races and reads of an operation; power commands go on to their own end."""
+
+    host: HostName
+    operation: OperationId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KillOns:
+    """Kill every running ON command: the lease is lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchHost:
+    """Read all devices of a fenced or failed host; answers with WatchEnded."""
+
+    host: HostName
+    paths: tuple[tuple[DeviceName, tuple[tuple[ProxyName, ...], ...]], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """Answer a request of the bus, on its MQTT 5 response topic or on `reply/ID`. Lost with us: the asker asks again."""
+
+    host: HostName
+    request_id: str
+    reply_topic: str | None
+    correlation: bytes | None
+    answer: str
+
+
+Command = Wake | AskLife | RunRace | ReadDevice | SwitchDevice | DropReads | KillOns | WatchHost | Reply
+
+PRIORITY_OFF = 0
+PRIORITY_ON = 1
+PRIORITY_PROBE = 2
+PRIORITY_STATUS = 3
+"""OFF and its verification first, then ON, then probes, then status (S15)."""

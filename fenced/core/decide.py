@@ -1,0 +1,124 @@
+"""The core's only door: one event in, records and commands out. No event may raise for what the world did.
+
+Which module knows more: `detector` hears and suspects, `operations` takes requests, `plan` goes on, `recovery` takes up.
+"""
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from fenced.core import commands as c
+from fenced.core import detector, fleet_decisions, operations, plan, recovery
+from fenced.core import events as e
+from fenced.core import records as r
+from fenced.core.announce import Announcement
+from fenced.core.fleet import Fleet
+from fenced.core.operations import Answer
+from fenced.core.state import Operation
+from fenced.core.watch import watch_ended
+from fenced.core.work import HostWork, Work
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What became true and what is to be done. `is_news`: whether a heard message was taken (False: dropped as stale)."""
+
+    entries: tuple[r.Entry, ...]
+    commands: tuple[c.Command, ...]
+    ended: tuple[Operation, ...] = ()
+    told: tuple[Announcement, ...] = ()
+    answer: Answer | None = None
+    is_news: bool = True
+
+
+def decide(fleet: Fleet, event: e.Event, now: float) -> Decision:
+    """Decide about one event. The fleet has folded the records already; undo them when they can't be made durable."""
+    work = Work(fleet, now)
+    answer: Answer | None = None
+    is_news = True
+    match event:
+        case e.Health() | e.Presence() | e.Evidence():
+            is_news = _heard(work.on(event.host), event)
+        case e.BusRequest():
+            answer = fleet_decisions.bus_request(work, event)
+        case (
+            e.BusConnected() | e.BusDisconnected() | e.Stalled() | e.LeaseRenewed() | e.LeaseLost() | e.InventoryRead()
+        ):
+            fleet_decisions.fleet_event(work, event)
+        case e.Ticked():
+            fleet_decisions.end_pauses(work)
+        case e.Started():
+            for name in fleet.hosts:
+                recovery.take_up(work.on(name))
+        case e.PauseAsked() | e.PauseEndAsked() | e.ArmAsked():
+            answer = fleet_decisions.asked(work, event)
+        case _:
+            if event.host in fleet.hosts:
+                answer = _of_host(work.on(event.host), event)
+    return Decision(
+        entries=tuple(work.entries),
+        commands=tuple(work.commands),
+        ended=tuple(work.ended),
+        told=tuple(work.told),
+        answer=answer,
+        is_news=is_news,
+    )
+
+
+def _heard(work: HostWork, event: e.Health | e.Presence | e.Evidence) -> bool:
+    if event.host not in work.fleet.hosts:
+        return False
+    match event:
+        case e.Health():
+            return detector.hear(work, event)
+        case e.Presence():
+            detector.hear_presence(work, event)
+            return not event.is_retained
+        case e.Evidence():
+            detector.hear_evidence(work, event)
+            return not event.is_retained
+        case _:
+            assert_never(event)
+
+
+HostEvent = (
+    e.TimerFired
+    | e.LifeAsked
+    | e.RaceFinished
+    | e.StepFinished
+    | e.AgentSeen
+    | e.AnnouncementDelivered
+    | e.WatchEnded
+    | e.ActionAsked
+    | e.ConfirmOffAsked
+    | e.CancelAsked
+    | e.MaintenanceAsked
+)
+
+
+def _of_host(work: HostWork, event: HostEvent) -> Answer | None:
+    match event:
+        case e.TimerFired():
+            detector.look(work)
+        case e.LifeAsked():
+            detector.life_asked(work, event)
+        case e.RaceFinished():
+            plan.race_finished(work, event)
+        case e.StepFinished():
+            plan.step_finished(work, event)
+        case e.AgentSeen():
+            plan.agent_seen(work, event)
+        case e.AnnouncementDelivered():
+            plan.announcement_delivered(work, event)
+        case e.WatchEnded():
+            watch_ended(work, event)
+        case e.ActionAsked():
+            return operations.ask(work, event)
+        case e.ConfirmOffAsked():
+            return operations.confirm_off(work, event)
+        case e.CancelAsked():
+            return operations.cancel(work, event)
+        case e.MaintenanceAsked():
+            operations.maintenance(work, event)
+        case _:
+            assert_never(event)
+    return None

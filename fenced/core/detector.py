@@ -1,0 +1,421 @@
+"""From what is heard to a suspicion, and from a suspicion to an operation (DESIGN section 5).
+
+Any message may be late, twice, out of order or lost: a heartbeat is a level, not an edge. Old sequences, ended boots and
+retained messages are no life. What a host is asked or said while its power is being cut is `plan`'s business.
+"""
+
+from fenced.core import commands as c
+from fenced.core import gates, operations, plan
+from fenced.core import records as r
+from fenced.core.events import Evidence, Health, HealthStatus, LifeAsked, Presence
+from fenced.core.fleet import LifeAnswer
+from fenced.core.state import GateVerdict
+from fenced.core.work import HostWork
+from fenced.model.names import BootId
+from fenced.model.power import Cause, State
+
+HOLD_LOOK_SECONDS = 1.0
+LIFE_AGE_SECONDS = 5.0
+
+SUSPECTABLE = frozenset({State.HEALTHY, State.FAILED, State.RESTORING})
+"""Suspicion starts from these only, and from RESTORING past its boot grace."""
+
+
+# -- hearing ----------------------------------------------------------------------------------------------------------
+
+
+def hear(work: HostWork, health: Health) -> bool:
+    """Take a heartbeat. False: it is no news of life (retained, stale, an ended boot) and was dropped."""
+    sight, state = work.sight, work.state
+    if health.is_retained:
+        return False
+    if health.boot is not None and health.boot in state.ended_boots:
+        return _hear_ended_boot(work, health.boot, health.received)
+    if _is_stale(work, health):
+        return False
+    if health.status is HealthStatus.STOPPING:
+        _hear_stopping(work, health)
+        return True
+    if health.status is HealthStatus.FAILING and health.boot is None:
+        _suspect(work, Cause.REPORT, health.reason or "reported failing")
+        return True
+    if state.proof is not None and not _is_new_life(work, health):
+        return False
+    _keep_sight(work, health)
+    if health.status is HealthStatus.FAILING:
+        if state.state is State.UNKNOWN or state.boot != health.boot:
+            _hear_life(work, health.boot)
+        _suspect(work, Cause.REPORT, health.reason or "reported failing")
+        return True
+    if state.state is State.HEALTHY and (health.boot is None or health.boot == state.boot):
+        return True
+    sight.report_reason = ""
+    _hear_life(work, health.boot)
+    return True
+
+
+def _is_stale(work: HostWork, health: Health) -> bool:
+    sight = work.sight
+    is_same_boot = sight.boot == health.boot
+    return (
+        is_same_boot and health.sequence is not None and sight.sequence is not None and health.sequence < sight.sequence
+    )
+
+
+def _keep_sight(work: HostWork, health: Health) -> None:
+    sight = work.sight
+    sight.heard_at = health.received
+    sight.heard_ear = work.fleet.ear.now(health.received)
+    sight.boot = health.boot
+    sight.sequence = health.sequence
+    sight.interval_seconds = health.interval_seconds
+    sight.workloads = health.workloads
+    sight.roles = health.roles
+    sight.is_overdue_told = False
+    if sight.wake_at is None:
+        watch(work)
+
+
+def _is_new_life(work: HostWork, health: Health) -> bool:
+    """After a proof of OFF: whether a message speaks of a new run of the host. Old ones end nothing (S17)."""
+    state = work.state
+    assert state.proof is not None
+    is_new_boot = health.boot is not None and health.boot != state.proof.boot
+    late = work.host.settings.detection.late_message_seconds
+    if state.state is State.RESTORING:
+        operation = state.operation
+        on_at = operation.restore_started if operation is not None else state.since
+        return is_new_boot or (health.boot is None and on_at is not None and health.received > on_at)
+    if state.state is State.FENCED:
+        if not is_new_boot and health.received <= state.proof.at + late:
+            return False
+        _revoke(work, health.boot, is_old=not is_new_boot, is_alive=True, why=_why_revoked(health.boot, is_new_boot))
+        _keep_sight(work, health)
+        return False
+    return True
+
+
+def _why_revoked(boot: BootId | None, is_new_boot: bool) -> str:
+    if is_new_boot:
+        return f"heard with the new boot id {boot} without an ON of ours"
+    return "still heard after it was read back OFF: the devices did not cut its power"
+
+
+def _hear_ended_boot(work: HostWork, boot: BootId, received: float) -> bool:
+    """An old run of the host speaks: late, or proof that the devices lied."""
+    state = work.state
+    proof = state.proof
+    if proof is None or boot != proof.boot or state.state not in {State.FENCED, State.RESTORING}:
+        return False
+    if received <= proof.at + work.host.settings.detection.late_message_seconds:
+        return False
+    _revoke(work, boot, is_old=True, is_alive=True, why=_why_revoked(boot, False))
+    sight = work.sight
+    sight.heard_at, sight.heard_ear = received, work.fleet.ear.now(received)
+    return True
+
+
+def _revoke(work: HostWork, boot: BootId | None, *, is_old: bool, is_alive: bool, why: str) -> None:
+    """What was announced is no longer true; others are told with a new token."""
+    proof = work.state.proof
+    distrusted = proof.devices if is_old and proof is not None else ()
+    if work.operation is not None:
+        plan.stop(work, "revoked: " + why)
+    work.record(
+        r.HostRevoked(why=why, token=work.fleet.next_token(), boot=boot, distrusted=distrusted, is_alive=is_alive)
+    )
+
+
+def revoke_by_power(work: HostWork, why: str) -> None:
+    """A fenced host's device reads ON without an ON of ours: it may boot any moment."""
+    _revoke(work, None, is_old=False, is_alive=False, why=why)
+
+
+def _hear_stopping(work: HostWork, health: Health) -> None:
+    sight = work.sight
+    sight.heard_at, sight.heard_ear = health.received, work.fleet.ear.now(health.received)
+    sight.boot, sight.sequence = health.boot, health.sequence
+    sight.is_overdue_told = False
+    if work.state.state in {State.UNKNOWN, State.HEALTHY, State.SUSPECT, State.RESTORING} and work.operation is None:
+        work.record(r.HostLeft(reason=health.reason or "said that it stops"))
+        work.wake(work.now + work.host.settings.detection.stopping_max_seconds)
+
+
+def _hear_life(work: HostWork, boot: BootId | None) -> None:
+    """A valid beat of a host that is not simply healthy."""
+    state = work.state
+    if work.operation is not None and work.operation.is_power_changing:
+        plan.hear_life(work)
+        if work.operation is not None and state.state is not State.RESTORING:
+            return
+    if state.state is State.MAINTENANCE:
+        return
+    before = state.state
+    if before is State.HEALTHY and boot == state.boot:
+        return
+    why = _why_heard(before, is_first=not state.is_known)
+    if before is State.HEALTHY:
+        why = "rebooted"
+    owed = state.owed
+    work.record(r.HostHeard(boot=boot, before=before.value, why=why))  # type: ignore[arg-type]
+    work.sight.life = None
+    if before is State.FAILED and owed and work.operation is None:
+        operations.give_back(work)
+    watch(work)
+
+
+def _why_heard(before: State, *, is_first: bool) -> str:
+    if is_first:
+        return "first"
+    return {State.SUSPECT: "cleared", State.RESTORING: "restored", State.LEFT: "back"}.get(before, "returned")
+
+
+def hear_presence(work: HostWork, presence: Presence) -> None:
+    """A last will: suspect, never more (it may be the broker's word, not the host's)."""
+    if not presence.is_retained and not presence.is_online:
+        _suspect(work, Cause.REPORT, "last will of its reporter")
+
+
+def hear_evidence(work: HostWork, evidence: Evidence) -> None:
+    """Somebody else's word that the host lives, until its time to live is over; retained ones say nothing."""
+    if evidence.is_retained:
+        return
+    kept = dict(work.sight.evidence or {})
+    kept.pop(evidence.source, None)
+    if evidence.is_alive and len(kept) < 16:
+        kept[evidence.source] = (evidence.evidence_kind, evidence.received + evidence.ttl_seconds)
+    work.sight.evidence = kept or None
+    if evidence.is_alive and work.operation is not None and evidence.evidence_kind in _live_kinds(work):
+        plan.hear_life(work)
+
+
+def _live_kinds(work: HostWork) -> tuple[str, ...]:
+    return work.fleet.inventory.daemon.gates.live_evidence
+
+
+# -- suspecting -------------------------------------------------------------------------------------------------------
+
+
+def _suspect(work: HostWork, cause: Cause, reason: str) -> None:
+    if work.state.state is State.RESTORING and cause is not Cause.SILENCE:
+        return
+    if work.state.state not in SUSPECTABLE or work.operation is not None:
+        return
+    work.sight.life = None
+    work.sight.life_asked_at = None
+    work.record(r.HostSuspected(cause=cause, reason=reason, last_heard=_last_heard(work)))
+    look(work)
+
+
+def _last_heard(work: HostWork) -> float | None:
+    return work.sight.heard_at if work.sight.heard_at is not None else work.state.last_heard
+
+
+def due_at(work: HostWork) -> float:
+    """When the host's silence will have lasted its grace, if nothing is heard until then."""
+    fleet, name, now = work.fleet, work.name, work.now
+    left = fleet.grace_seconds(name, now) - fleet.silence_seconds(name, now)
+    opened = fleet.ear.opened_at
+    listening_from = max(now, opened) if opened is not None else now + 1.0
+    return max(listening_from + left, release_until(work))
+
+
+def release_until(work: HostWork) -> float:
+    """Until when a host silent through an outage, or through our own start, is left in peace."""
+    fleet, sight = work.fleet, work.sight
+    until = work.state.release_until
+    is_silent_through = fleet.released_since is not None and (
+        sight.heard_at is None or sight.heard_at < fleet.released_since
+    )
+    if is_silent_through:
+        until = max(until, fleet.released_from + work.host.settings.detection.release_grace_seconds)
+    return until
+
+
+def watch(work: HostWork) -> None:
+    """Set the next look at a host that is heard."""
+    work.wake(max(due_at(work), work.now + 0.001))
+
+
+def look(work: HostWork) -> None:
+    """A moment came: look at the host as it is now. Harmless at any time, as often as you like."""
+    if work.sight.wake_at is not None and work.sight.wake_at <= work.now:
+        work.sight.wake_at = None
+    if work.operation is not None or work.state.reading is not None:
+        plan.advance(work)
+    if work.operation is not None:
+        return
+    match work.state.state:
+        case State.HEALTHY:
+            _look_healthy(work)
+        case State.SUSPECT:
+            _look_suspect(work)
+        case State.RESTORING:
+            _look_restoring(work)
+        case State.FAILED:
+            _look_failed(work)
+        case State.LEFT:
+            _look_left(work)
+        case State.FENCED:
+            look_watch(work)
+        case _:
+            pass
+    _end_maintenance_in_time(work)
+
+
+def _end_maintenance_in_time(work: HostWork) -> None:
+    maintenance = work.state.maintenance
+    if maintenance is None or maintenance.until is None:
+        return
+    if work.now >= maintenance.until:
+        work.record(r.MaintenanceEnded(by=maintenance.by, reason="its time is over"))
+    else:
+        work.wake(maintenance.until)
+
+
+def _is_silent(work: HostWork) -> bool:
+    fleet = work.fleet
+    return fleet.silence_seconds(work.name, work.now) > fleet.grace_seconds(work.name, work.now) - 1e-6
+
+
+def _look_healthy(work: HostWork) -> None:
+    due = due_at(work)
+    if work.now < due - 1e-6 or work.fleet.ear.opened_at is None:
+        work.wake(max(due, work.now + 0.05))
+        return
+    silence = work.fleet.silence_seconds(work.name, work.now)
+    _suspect(work, Cause.SILENCE, f"not heard for {silence:.1f} s of listening")
+
+
+def _look_restoring(work: HostWork) -> None:
+    over = work.state.since + work.host.settings.detection.boot_grace_seconds
+    if work.now < max(over, release_until(work)):
+        work.wake(max(over, release_until(work)))
+    elif not work.state.is_on_forbidden:
+        _suspect(work, Cause.SILENCE, "power was given back and no heartbeat came within boot_grace")
+
+
+def _look_failed(work: HostWork) -> None:
+    """Attempts go on with back-off as far as `gates.attempts` allows; meanwhile the devices are watched."""
+    look_watch(work)
+    if work.state.state is not State.FAILED:
+        return
+    again = max(work.state.next_attempt_at, work.state.cooldown_until, due_at(work))
+    if work.now < again:
+        work.wake(again)
+    elif not gates.closed(gates.owner_gates(work.fleet, work.now)) and _has_attempts(work):
+        _suspect(work, Cause.SILENCE, "still silent and not proven off")
+
+
+def _has_attempts(work: HostWork) -> bool:
+    most = work.fleet.inventory.daemon.gates.attempts_count
+    return gates.attempts_in_window(work.fleet, work.name, work.now) < most
+
+
+def _look_left(work: HostWork) -> None:
+    over = work.state.since + work.host.settings.detection.stopping_max_seconds
+    if work.now < over:
+        work.wake(over)
+    elif not work.sight.is_overdue_told:
+        work.sight.is_overdue_told = True
+        work.record(r.HostLeft(reason="away longer than stopping_max", is_overdue=True))
+
+
+# -- confirming -------------------------------------------------------------------------------------------------------
+
+
+def _look_suspect(work: HostWork) -> None:
+    """Stage 2 and the gates: ask the host itself, look at every gate, hold or act."""
+    state = work.state
+    assert state.suspected_at is not None
+    is_reported_only = not _is_silent(work) and work.host.settings.detection.on_report != "fence"
+    if is_reported_only:
+        work.wake(max(due_at(work), work.now + 0.05))
+        return
+    release = release_until(work)
+    if work.now < release:
+        _hold(work, (GateVerdict(gate="release_grace", is_open=False, why=f"silent through an outage, hold or our start; {release - work.now:.0f} s more"),))  # fmt: skip
+        work.wake(release)
+        return
+    _ask_life(work)
+    wait = max(state.suspected_at + work.fleet.inventory.daemon.gates.witness_wait_seconds, 0.0)
+    if work.now < wait:
+        work.wake(wait)
+        return
+    if _is_asking(work):
+        return
+    _pass_gates(work)
+
+
+def _ask_life(work: HostWork) -> None:
+    """Ask once per suspicion, and again every few seconds while it lasts."""
+    sight, settings = work.sight, work.host.settings.detection
+    again = max(LIFE_AGE_SECONDS, settings.probe_timeout_seconds)
+    if _is_asking(work):
+        return
+    since = work.state.suspected_at or 0.0
+    is_fresh = (
+        sight.life is not None and sight.life.at >= max(since, release_until(work)) and work.now < sight.life.at + again
+    )
+    if not is_fresh:
+        sight.life_asked_at = work.now
+        work.command(c.AskLife(host=work.name))
+
+
+def _is_asking(work: HostWork) -> bool:
+    """Whether an answer is still awaited; one that never comes is given up after three times its timeout."""
+    asked = work.sight.life_asked_at
+    return asked is not None and work.now < asked + 3 * work.host.settings.detection.probe_timeout_seconds + 5.0
+
+
+def life_asked(work: HostWork, event: LifeAsked) -> None:
+    """The host itself answered, or nobody did."""
+    work.sight.life = LifeAnswer(at=work.now, answered=event.answered)
+    work.sight.life_asked_at = None
+    if work.operation is not None:
+        plan.life_asked(work, event.answered)
+    look(work)
+
+
+def _pass_gates(work: HostWork) -> None:
+    verdicts = gates.all_gates(work.fleet, work.name, work.now)
+    shut = gates.closed(verdicts)
+    was_releasing = {verdict.gate for verdict in work.state.held_by} & gates.RELEASING
+    if was_releasing and not {verdict.gate for verdict in shut} & gates.RELEASING:
+        until = work.now + work.host.settings.detection.release_grace_seconds
+        work.record(r.SuspicionReleased(until=until, why="opened again: " + ", ".join(sorted(was_releasing))))
+        work.sight.life = None
+        work.wake(until)
+        return
+    if shut:
+        _hold(work, verdicts)
+        work.wake(work.now + HOLD_LOOK_SECONDS)
+        return
+    operations.fence(work, verdicts)
+
+
+def _hold(work: HostWork, verdicts: tuple[GateVerdict, ...]) -> None:
+    """Told once per change of the set of closed gates."""
+    shut = {verdict.gate for verdict in gates.closed(verdicts)}
+    if shut == {verdict.gate for verdict in work.state.held_by}:
+        return
+    would = operations.automatic_action(work).value if "armed" in shut else None
+    work.record(r.HostHeld(gates=verdicts, would=would))
+
+
+# -- watching fenced and failed hosts (S17) ---------------------------------------------------------------------------
+
+
+def look_watch(work: HostWork) -> None:
+    """Have the devices of a fenced or failed host read every `watch_interval`."""
+    sight, interval = work.sight, work.host.settings.detection.watch_interval_seconds
+    if not work.host.devices:
+        return
+    if sight.watch_at is None:
+        sight.watch_at = work.now + interval
+    if sight.watch_started is not None and work.now < sight.watch_started + 10 * interval:
+        return
+    if work.now >= sight.watch_at:
+        sight.watch_started, sight.watch_at = work.now, work.now + interval
+        work.command(plan.watch_command(work))
+    work.wake(sight.watch_at)

@@ -1,0 +1,181 @@
+"""How operations end: stopped, finished, closed. An operation ends only when none of its commands can act any more (S5, S14)."""
+
+from fenced.core import commands as c
+from fenced.core import records as r
+from fenced.core.evolve import ended, is_settled
+from fenced.core.outcome import host_power, is_contradiction, is_on, targets
+from fenced.core.state import Operation, Phase, Restored
+from fenced.core.work import HostWork, back_off_seconds
+from fenced.model.power import Action, OperationState, Power, State
+
+CLOSING_LOOK_SECONDS = 5.0
+
+
+def stop(
+    work: HostWork,
+    why: str,
+    *,
+    is_on_forbidden: bool = False,
+    ending: OperationState = OperationState.CANCELLED,
+) -> None:
+    """Stop the operation: before the first OFF it simply ends; what was switched off is given back, unless forbidden."""
+    operation = work.operation
+    if operation is None or operation.phase is Phase.CLOSING:
+        return
+    ending = OperationState.DONE if operation.is_fenced else OperationState.CANCELLED
+    work.record(r.OperationStopped(operation=operation.id, ending=ending, why=why, is_on_forbidden=is_on_forbidden))
+    has_switched = any(run.is_switched_off for run in operation.devices)
+    if has_switched and not operation.is_fenced and not is_on_forbidden:
+        work.command(c.DropReads(host=work.name, operation=operation.id))
+        timeout = max(work.host.device(run.device).power.restore_timeout_seconds for run in operation.devices)
+        work.record(r.PhaseEntered(operation=operation.id, phase=Phase.RESTORING, deadline=work.now + timeout))
+    else:
+        work.record(r.PhaseEntered(operation=operation.id, phase=Phase.CLOSING))
+        work.command(c.DropReads(host=work.name, operation=operation.id))
+    work.wake(work.now)
+
+
+def finish(work: HostWork, ending: OperationState, why: str | None) -> None:
+    """Nothing more is to be done; wait until nothing that was sent can act."""
+    operation = work.operation
+    assert operation is not None
+    if not operation.is_stopped or operation.ending is not ending:
+        work.record(r.OperationStopped(operation=operation.id, ending=ending, why=why or "", is_on_forbidden=False))
+    work.record(r.PhaseEntered(operation=operation.id, phase=Phase.CLOSING))
+    work.command(c.DropReads(host=work.name, operation=operation.id))
+
+
+def close(work: HostWork, operation: Operation) -> None:
+    """End the operation once each of its commands has a known end or is past its `not_after`."""
+    open_until = [command.not_after for command in work.state.commands if not is_settled(command, work.now)]
+    if open_until:
+        work.wake(min(max(open_until), work.now + CLOSING_LOOK_SECONDS))
+        return
+    _end(work, operation)
+
+
+def _end(work: HostWork, operation: Operation) -> None:
+    state, now = work.state, work.now
+    ending = operation.ending or OperationState.FAILED
+    is_failure = ending is OperationState.FAILED and not operation.is_fenced and operation.action is not Action.ON
+    next_attempt = 0.0
+    if ending is not OperationState.DONE and operation.is_automatic:
+        next_attempt = now + back_off_seconds(state.failures + 1, first=5.0, most=300.0, salt=f"{operation.id}")
+    cooldown = now + work.fleet.inventory.daemon.gates.cooldown_seconds if _has_cooldown(operation) else 0.0
+    if is_failure:
+        work.record(
+            r.FenceFailed(
+                operation=operation.id,
+                why=operation.ending_why or "not proven off",
+                next_attempt_at=max(next_attempt, cooldown) if operation.is_automatic else None,
+            )
+        )
+    record = r.OperationEnded(
+        operation=operation.id,
+        state=ending,
+        power=host_power(operation),
+        is_fenced=operation.is_fenced,
+        restored=_restored(work, operation),
+        why=operation.ending_why or None,
+        after=_after(work, operation, is_failure=is_failure),
+        cooldown_until=cooldown,
+        next_attempt_at=next_attempt,
+    )
+    _keep(work, operation, record)
+    work.record(record)
+    if record.after is State.SUSPECT and work.fleet.is_heard(work.name, now):
+        work.record(r.HostHeard(boot=work.sight.boot, before=record.after.value, why="cleared"))
+    work.sight.life = None
+    work.sight.watch_at = None
+    start_waiting(work)
+    work.wake(now)
+
+
+def _has_cooldown(operation: Operation) -> bool:
+    """After an automatic operation ended, done or failed; one that was cancelled before an OFF costs nothing."""
+    if not operation.is_automatic:
+        return False
+    return operation.ending is not OperationState.CANCELLED or operation.is_off_sent
+
+
+def _keep(work: HostWork, operation: Operation, record: r.OperationEnded) -> None:
+    work.work.ended.append(ended(operation, work.now, record))
+
+
+def _after(work: HostWork, operation: Operation, *, is_failure: bool) -> State:
+    """What is true of the host now that the operation is over; a host that is heard becomes healthy right after."""
+    state = work.state
+    if state.state is State.RESTORING:
+        is_off = state.proof is not None and _restored(work, operation) is Restored.NO
+        return State.FENCED if is_off else State.RESTORING
+    if state.state is not State.FENCING:
+        return state.state
+    if is_failure:
+        return State.FAILED
+    if state.maintenance is not None:
+        return State.MAINTENANCE
+    return State.SUSPECT if state.is_known else State.UNKNOWN
+
+
+def _restored(work: HostWork, operation: Operation) -> Restored:
+    if operation.restore_started is None:
+        return Restored.NO if operation.action is Action.RESTART and operation.is_fenced else Restored.NOT_ASKED
+    wanted = targets(operation, work.state.owed)
+    on = sum(1 for run in wanted if is_on(run))
+    if on == len(wanted):
+        return Restored.ALL
+    return Restored.PART if on else Restored.NO
+
+
+def start_waiting(work: HostWork) -> None:
+    """The request that waited runs from now on."""
+    waiting = work.state.waiting
+    if waiting is None:
+        return
+    span = waiting.deadline - waiting.started
+    work.record(r.WaitingOperationStarted(operation=waiting.id, deadline=work.now + span))
+
+
+def end_reading(work: HostWork, operation: Operation) -> None:
+    """A status or probe is over: done when every device could be read, else failed with what was."""
+    unread = [str(run.device) for run in operation.devices if run.proxy is None]
+    power = host_power(operation)
+    why = None
+    if unread:
+        why = "could not be read: " + ", ".join(unread)
+    if is_contradiction(operation):
+        why = "all outlets read OFF and a chassis reads ON"
+        work.record(r.Contradicted(operation=operation.id, why=why))
+    is_readable = power is not Power.UNKNOWN
+    record = r.OperationEnded(
+        operation=operation.id,
+        state=OperationState.DONE if is_readable else OperationState.FAILED,
+        power=power,
+        is_fenced=False,
+        restored=Restored.NOT_ASKED,
+        why=why,
+        after=work.state.state,
+        cooldown_until=0.0,
+        next_attempt_at=0.0,
+    )
+    _keep(work, operation, record)
+    work.record(record)
+    work.command(c.DropReads(host=work.name, operation=operation.id))
+
+
+def end_unstarted(work: HostWork, operation: Operation, why: str) -> None:
+    """End an operation that waits, or that only reads, as cancelled."""
+    record = r.OperationEnded(
+        operation=operation.id,
+        state=OperationState.CANCELLED,
+        power=Power.UNKNOWN,
+        is_fenced=False,
+        restored=Restored.NOT_ASKED,
+        why=why,
+        after=work.state.state,
+        cooldown_until=0.0,
+        next_attempt_at=0.0,
+    )
+    _keep(work, operation, record)
+    work.record(record)
+    work.command(c.DropReads(host=work.name, operation=operation.id))

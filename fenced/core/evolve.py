@@ -1,0 +1,480 @@
+"""The only place where durable state changes: state and record in, state out. Total, pure, and the same on replay.
+
+A late or repeated record of an operation that is gone changes nothing of it.
+"""
+
+from dataclasses import replace
+from typing import assert_never
+
+from fenced.core import machine
+from fenced.core import records as r
+from fenced.core.evolve_run import evolve_run, forget_path
+from fenced.core.state import (
+    Draw,
+    FleetState,
+    HostState,
+    IssuedCommand,
+    Maintenance,
+    Operation,
+    Phase,
+    ProofOfOff,
+    Restored,
+)
+from fenced.model.names import BootId, DeviceName
+from fenced.model.power import Action, OperationState, Outcome, Power, State, What
+
+ENDED_BOOTS_MAX = 8
+ATTEMPTS_KEPT_MAX = 64
+DRAWS_KEPT_SECONDS = 86400.0
+REQUESTS_KEPT_SECONDS = 86400.0
+REQUESTS_KEPT_MAX = 10_000
+
+
+def evolve(state: HostState, entry: r.Entry) -> HostState:
+    """The host's state after one of its records."""
+    record = entry.record
+    after = _evolve(state, entry.at, record)
+    machine.check(record, state.state, after.state)  # type: ignore[arg-type]
+    return after
+
+
+def _evolve(state: HostState, at: float, record: r.Record) -> HostState:
+    match record:
+        case r.HostHeard():
+            return _heard(state, at, record)
+        case r.HostSuspected():
+            return _to(
+                state,
+                State.SUSPECT,
+                at,
+                suspected_at=at,
+                suspicion=record.cause,
+                suspicion_reason=record.reason,
+                last_heard=record.last_heard,
+                held_by=(),
+            )
+        case r.SuspicionReleased():
+            return replace(state, release_until=record.until, held_by=(), suspected_at=record.until)
+        case r.HostHeld():
+            return replace(state, held_by=tuple(verdict for verdict in record.gates if not verdict.is_open))
+        case r.HostLeft():
+            return _to(state, State.LEFT, at, suspected_at=None, suspicion=None, held_by=())
+        case r.HostFenced():
+            return _fenced(state, at, record)
+        case r.HostRevoked():
+            return _revoked(state, at, record)
+        case r.Contradicted():
+            return _change_operation(state, record.operation, is_contradicted=True)
+        case r.LeftOff():
+            return replace(state, is_left_off=True, is_stay_off=True)
+        case r.MaintenanceSet():
+            maintenance = Maintenance(by=record.by, reason=record.reason, since=at, until=record.until)
+            return _to(state, record.after, at, maintenance=maintenance, held_by=())
+        case r.MaintenanceEnded():
+            after = State.UNKNOWN if state.state is State.MAINTENANCE else state.state
+            return _to(state, after, at, maintenance=None)
+        case r.PowerSeen():
+            return replace(state, power=_with_power(state.power, record.device, record.power))
+        case r.DevicesTrusted():
+            left = tuple(name for name in state.distrusted if name not in record.devices)
+            return replace(state, distrusted=left)
+        case r.RequestRefused():
+            return state
+        case r.OperationStarted():
+            return _operation_started(state, at, record)
+        case r.WaitingOperationStarted():
+            return _waiting_started(state, at, record)
+        case r.HostRestored():
+            return replace(
+                state,
+                owed=tuple(name for name in state.owed if name in record.missing),
+                redundancy_lost=record.missing,
+                is_left_off=False,
+            )
+        case r.RestoreFailed():
+            return replace(state, owed=_union(state.owed, record.missing))
+        case r.FenceFailed():
+            return state
+        case r.OperationEnded():
+            return _operation_ended(state, at, record)
+        case (
+            r.Armed()
+            | r.Disarmed()
+            | r.PauseSet()
+            | r.PauseEnded()
+            | r.BudgetDrawn()
+            | r.RequestAnswered()
+            | r.BusLost()
+            | r.BusBack()
+        ):
+            raise AssertionError(f"{record.kind} is a record of the fleet, not of {state.name}")
+        case _:
+            return _operation_went_on(state, at, record)
+
+
+def _to(state: HostState, after: State, at: float, **changes: object) -> HostState:
+    since = state.since if after is state.state else at
+    return replace(state, state=after, since=since, **changes)  # type: ignore[arg-type]
+
+
+def _heard(state: HostState, at: float, record: r.HostHeard) -> HostState:
+    ended = state.ended_boots
+    if state.boot is not None and record.boot is not None and record.boot != state.boot:
+        ended = _ended(ended, state.boot)
+    if record.boot is not None:
+        ended = tuple(boot for boot in ended if boot != record.boot)
+    return _to(
+        state,
+        State.HEALTHY,
+        at,
+        is_known=True,
+        boot=record.boot if record.boot is not None else state.boot,
+        ended_boots=ended,
+        suspected_at=None,
+        suspicion=None,
+        suspicion_reason="",
+        last_heard=at,
+        held_by=(),
+        release_until=0.0,
+        failures=0,
+        next_attempt_at=0.0,
+        proof=None,
+        is_stay_off=False,
+        is_on_forbidden=False,
+        is_left_off=False,
+    )
+
+
+def _ended(ended: tuple[BootId, ...], boot: BootId) -> tuple[BootId, ...]:
+    return (*(other for other in ended if other != boot), boot)[-ENDED_BOOTS_MAX:]
+
+
+def _fenced(state: HostState, at: float, record: r.HostFenced) -> HostState:
+    proof = ProofOfOff(
+        kind=record.proof,
+        level=record.level,
+        boot=record.boot,
+        at=at,
+        token=record.token,
+        operation=record.operation,
+        devices=record.devices,
+        last_heard=record.last_heard,
+    )
+    after = _to(
+        state,
+        State.FENCED,
+        at,
+        proof=proof,
+        token=record.token,
+        is_stay_off=record.is_stay_off,
+        ended_boots=_ended(state.ended_boots, record.boot) if record.boot is not None else state.ended_boots,
+        suspected_at=None,
+        held_by=(),
+        failures=0,
+    )
+    return _change_operation(
+        after,
+        record.operation,
+        is_fenced=True,
+        proof=record.proof,
+        proof_level=record.level,
+        power=Power.OFF,
+        announced_at=at,
+    )
+
+
+def _revoked(state: HostState, at: float, record: r.HostRevoked) -> HostState:
+    boots = state.ended_boots
+    boot = state.boot
+    if record.boot is not None:
+        if boot is not None and boot != record.boot:
+            boots = _ended(boots, boot)
+        boots = tuple(other for other in boots if other != record.boot)
+        boot = record.boot
+    return _to(
+        state,
+        State.HEALTHY if record.is_alive else State.RESTORING,
+        at,
+        boot=boot,
+        ended_boots=boots,
+        token=record.token,
+        proof=None,
+        is_stay_off=False,
+        is_on_forbidden=False,
+        is_left_off=False,
+        distrusted=_union(state.distrusted, record.distrusted),
+        last_heard=at if record.is_alive else state.last_heard,
+    )
+
+
+def _union(names: tuple[DeviceName, ...], more: tuple[DeviceName, ...]) -> tuple[DeviceName, ...]:
+    return (*names, *(name for name in more if name not in names))
+
+
+def _with_power(
+    powers: tuple[tuple[DeviceName, Power], ...], device: DeviceName, power: Power
+) -> tuple[tuple[DeviceName, Power], ...]:
+    return (*((name, seen) for name, seen in powers if name != device), (device, power))
+
+
+# -- the operation ----------------------------------------------------------------------------------------------------
+
+
+def _operation_started(state: HostState, at: float, record: r.OperationStarted) -> HostState:
+    operation = record.operation
+    match record.slot:
+        case "reading":
+            return replace(state, reading=operation, last_operation=operation.id)
+        case "waiting":
+            return replace(state, waiting=operation)
+        case "running":
+            return _running(state, at, operation)
+        case _:
+            assert_never(record.slot)
+
+
+def _running(state: HostState, at: float, operation: Operation) -> HostState:
+    changes: dict[str, object] = {"operation": operation, "last_operation": operation.id, "held_by": ()}
+    if operation.action in {Action.OFF, Action.RESTART}:
+        return _to(state, State.FENCING, at, **changes)
+    after = State.RESTORING if state.state in {State.FENCED, State.FAILED} else state.state
+    return _to(state, after, at, is_stay_off=False, is_on_forbidden=False, is_left_off=False, **changes)
+
+
+def _waiting_started(state: HostState, at: float, record: r.WaitingOperationStarted) -> HostState:
+    operation = state.waiting
+    if operation is None or operation.id != record.operation:
+        return state
+    shift = at - operation.started
+    operation = replace(operation, deadline=record.deadline, level_started=operation.level_started + shift)
+    return _running(replace(state, waiting=None), at, operation)
+
+
+def _change_operation(state: HostState, operation_id: str | None, **changes: object) -> HostState:
+    for slot in ("operation", "waiting", "reading"):
+        operation: Operation | None = getattr(state, slot)
+        if operation is not None and operation.id == operation_id:
+            changed = replace(operation, **changes)  # type: ignore[arg-type]
+            return replace(state, **{slot: changed})  # type: ignore[arg-type]
+    return state
+
+
+def _find_operation(state: HostState, operation_id: str) -> Operation | None:
+    for operation in (state.operation, state.reading, state.waiting):
+        if operation is not None and operation.id == operation_id:
+            return operation
+    return None
+
+
+def _operation_went_on(
+    state: HostState,
+    at: float,
+    record: r.OperationJoined
+    | r.LevelEntered
+    | r.LifeChecked
+    | r.GatesPassed
+    | r.PhaseEntered
+    | r.RaceStarted
+    | r.RaceEnded
+    | r.StepStarted
+    | r.AgentStarted
+    | r.StepEnded
+    | r.PathLost
+    | r.DeviceGivenUp
+    | r.OperationStopped
+    | r.OperationResumed
+    | r.AnnouncementAcknowledged,
+) -> HostState:
+    operation = _find_operation(state, record.operation)
+    if operation is None:
+        return state
+    match record:
+        case r.OperationJoined():
+            return _change_operation(
+                state, operation.id, joined=(*operation.joined, record.by)[-100:], action=record.action
+            )
+        case r.LevelEntered():
+            return _change_operation(
+                state, operation.id, level=record.level, level_started=at, level_deadline=record.deadline,
+                phase=Phase.PROVING, is_contradicted=False, is_permitted=False,
+                devices=tuple(replace(run, is_inspected=False, is_given_up=False) for run in operation.devices),
+            )  # fmt: skip
+        case r.LifeChecked():
+            return _change_operation(state, operation.id, life_checked_at=at)
+        case r.GatesPassed():
+            return _change_operation(state, operation.id, gates=record.gates, is_permitted=True)
+        case r.PhaseEntered():
+            return _phase_entered(state, at, operation, record)
+        case r.OperationStopped():
+            return _change_operation(
+                replace(
+                    state,
+                    is_on_forbidden=state.is_on_forbidden or record.is_on_forbidden,
+                    is_stay_off=state.is_stay_off or (record.is_on_forbidden and operation.is_fenced),
+                ),
+                operation.id,
+                ending=record.ending,
+                ending_why=record.why,
+                is_stopped=True,
+            )
+        case r.OperationResumed():
+            runs = tuple(forget_path(run, record.at) for run in operation.devices)
+            return _change_operation(state, operation.id, is_resumed=True, resume_at=record.at, devices=runs)
+        case r.AnnouncementAcknowledged():
+            return _change_operation(state, operation.id, is_announcement_acknowledged=True)
+        case _:
+            return _device_went_on(state, at, operation, record)
+
+
+def _phase_entered(state: HostState, at: float, operation: Operation, record: r.PhaseEntered) -> HostState:
+    changes: dict[str, object] = {"phase": record.phase}
+    if record.phase is Phase.RESTORING:
+        changes |= {"restore_started": at, "restore_deadline": record.deadline}
+        changes["devices"] = tuple(
+            replace(run, is_given_up=False, wait_until=0.0, command_outcome=None) for run in operation.devices
+        )
+    if record.phase is Phase.INSPECTING:
+        changes["devices"] = tuple(replace(run, is_inspected=False) for run in operation.devices)
+    after = state
+    if record.phase is Phase.RESTORING and state.state is State.FENCED:
+        after = _to(state, State.RESTORING, at)
+    return _change_operation(after, operation.id, **changes)
+
+
+def _device_went_on(
+    state: HostState,
+    at: float,
+    operation: Operation,
+    record: r.RaceStarted | r.RaceEnded | r.StepStarted | r.AgentStarted | r.StepEnded | r.PathLost | r.DeviceGivenUp,
+) -> HostState:
+    runs = tuple(
+        evolve_run(run, at, record, operation, state.commands) if run.device == record.device else run
+        for run in operation.devices
+    )
+    changed = replace(operation, devices=runs)
+    if isinstance(record, r.StepStarted) and record.what is not What.STATUS:
+        assert record.token is not None and record.not_after is not None
+        is_off = record.what is What.OFF
+        changed = replace(changed, token=record.token, is_off_sent=changed.is_off_sent or is_off)
+        state = _command_issued(
+            state, at, record, is_first_off=is_off and not operation.is_off_sent, operation=operation
+        )
+    elif isinstance(record, r.AgentStarted):
+        state = _command_changed(state, operation, record, pid=record.pid, pid_started=record.pid_started)
+    elif isinstance(record, r.StepEnded):
+        if record.is_end_known:
+            state = _command_changed(state, operation, record, is_ended=True)
+        if record.outcome in {Outcome.ON, Outcome.OFF}:
+            state = replace(state, power=_with_power(state.power, record.device, Power(record.outcome.value)))
+    elif isinstance(record, r.RaceEnded) and record.winner is not None:
+        state = replace(state, power=_with_power(state.power, record.device, record.power))
+    slot = "reading" if state.reading is not None and state.reading.id == operation.id else "operation"
+    return replace(state, **{slot: changed})  # type: ignore[arg-type]
+
+
+def _command_issued(
+    state: HostState, at: float, record: r.StepStarted, *, is_first_off: bool, operation: Operation
+) -> HostState:
+    assert record.token is not None and record.not_after is not None
+    issued = IssuedCommand(
+        device=record.device,
+        plug_id=record.plug_id,
+        what=record.what,
+        proxy=record.proxy,
+        token=record.token,
+        not_after=record.not_after,
+    )
+    unsettled = tuple(command for command in state.commands if not is_settled(command, at))
+    owed = state.owed
+    if record.what is What.OFF:
+        owed = _union(owed, (record.device,))
+    attempts = state.attempts
+    if is_first_off and operation.is_automatic:
+        attempts = (*attempts, at)[-ATTEMPTS_KEPT_MAX:]
+    return replace(state, commands=(*unsettled, issued), owed=owed, attempts=attempts, token=record.token)
+
+
+def is_settled(command: IssuedCommand, at: float) -> bool:
+    """Whether a command can act no more (S5): its end is known, or its `not_after` has passed."""
+    return command.is_ended or command.not_after <= at
+
+
+def _command_changed(
+    state: HostState, operation: Operation, record: r.AgentStarted | r.StepEnded, **changes: object
+) -> HostState:
+    step = operation.run(record.device).step
+    if step is None or step.number != record.number or step.token is None:
+        return state
+    commands = tuple(
+        replace(command, **changes) if command.token == step.token else command  # type: ignore[arg-type]
+        for command in state.commands
+    )
+    return replace(state, commands=commands)
+
+
+def _operation_ended(state: HostState, at: float, record: r.OperationEnded) -> HostState:
+    for slot in ("operation", "waiting", "reading"):
+        operation: Operation | None = getattr(state, slot)
+        if operation is not None and operation.id == record.operation:
+            break
+    else:
+        return state
+    if slot != "operation":
+        return replace(state, **{slot: None})  # type: ignore[arg-type]
+    is_failure = record.state is OperationState.FAILED and not record.is_fenced
+    commands = tuple(command for command in state.commands if not is_settled(command, at))
+    return _to(
+        state,
+        record.after,
+        at,
+        operation=None,
+        commands=commands,
+        cooldown_until=max(state.cooldown_until, record.cooldown_until),
+        next_attempt_at=record.next_attempt_at,
+        failures=state.failures + 1 if is_failure else 0,
+        suspected_at=(state.suspected_at or at) if record.after is State.SUSPECT else None,
+        owed=state.owed if record.restored is not Restored.ALL else (),
+    )
+
+
+def ended(operation: Operation, at: float, record: r.OperationEnded) -> Operation:
+    """The operation as it is kept after its end."""
+    return replace(
+        operation,
+        state=record.state,
+        phase=Phase.ENDED,
+        ended=at,
+        power=record.power,
+        is_fenced=record.is_fenced,
+        restored=record.restored,
+        error=record.why,
+    )
+
+
+# -- the fleet --------------------------------------------------------------------------------------------------------
+
+
+def evolve_fleet(state: FleetState, entry: r.Entry) -> FleetState:
+    """The fleet's state after one of its records."""
+    at, record = entry.at, entry.record
+    match record:
+        case r.Armed():
+            return replace(state, is_disarmed=False)
+        case r.Disarmed():
+            return replace(state, is_disarmed=True)
+        case r.PauseSet():
+            return replace(state, pauses=(*state.pauses, record.pause))
+        case r.PauseEnded():
+            return replace(state, pauses=tuple(pause for pause in state.pauses if pause.id != record.id))
+        case r.BudgetDrawn():
+            kept = tuple(draw for draw in state.draws if draw.at > at - DRAWS_KEPT_SECONDS)
+            return replace(state, draws=(*kept, Draw(at=at, host=record.host, cluster=record.cluster)))
+        case r.RequestAnswered():
+            recent = tuple(request for request in state.requests if request.at > at - REQUESTS_KEPT_SECONDS)
+            return replace(state, requests=(*recent, record.request)[-REQUESTS_KEPT_MAX:])
+        case r.BusLost():
+            return replace(state, is_bus_lost=True)
+        case r.BusBack():
+            return replace(state, is_bus_lost=False)
+        case _:
+            raise AssertionError(f"{record.kind} is a record of a host, not of the fleet")

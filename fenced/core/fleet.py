@@ -1,0 +1,258 @@
+"""Everything the core knows: the durable states and what was only heard (sights), with the indexes that keep it fast.
+
+Durable states change through `apply` alone. A sight is what we heard in this life of ours; losing it costs time, not safety.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from fenced.core import records as r
+from fenced.core.evolve import evolve, evolve_fleet
+from fenced.core.state import FleetState, HostState
+from fenced.model.inventory import Host, Inventory
+from fenced.model.names import BootId, ClusterName, HostName, OperationId, Token
+from fenced.model.power import Power, State
+
+TROUBLED = frozenset({State.SUSPECT, State.DUMPING, State.FENCING, State.FENCED, State.RESTORING, State.FAILED})
+"""States in which a host is looked at without being heard."""
+
+NOT_MONITORED = frozenset({State.UNKNOWN, State.LEFT, State.MAINTENANCE})
+"""States that don't count in the share of the cluster (DESIGN section 5)."""
+
+
+@dataclass(slots=True)
+class Ear:
+    """How long we were able to listen, in seconds. Silence is measured on this clock alone (S11)."""
+
+    total: float = 0.0
+    opened_at: float | None = None
+
+    def now(self, at: float) -> float:
+        """Listening time up to `at`."""
+        if self.opened_at is None or at <= self.opened_at:
+            return self.total
+        return self.total + at - self.opened_at
+
+    def open(self, at: float) -> None:
+        """Silence counts from `at` on (which may lie ahead)."""
+        self.opened_at = at
+
+    def close(self, at: float) -> None:
+        """We hear nothing from `at` on."""
+        self.total = self.now(at)
+        self.opened_at = None
+
+    def lose(self, seconds: float) -> None:
+        """The last `seconds` were nobody's silence: we did not run."""
+        if self.opened_at is not None:
+            self.opened_at += seconds
+
+
+@dataclass(slots=True)
+class LifeAnswer:
+    """What asking the host itself brought, and when."""
+
+    at: float
+    answered: str | None
+
+
+@dataclass(slots=True)
+class Sight:
+    """What was heard of a host since we started. `heard_ear`: on the ear's clock."""
+
+    heard_at: float | None = None
+    heard_ear: float = 0.0
+    boot: BootId | None = None
+    sequence: int | None = None
+    interval_seconds: float | None = None
+    workloads: int = 0
+    roles: tuple[str, ...] = ()
+    report_reason: str = ""
+    wake_at: float | None = None
+    life: LifeAnswer | None = None
+    life_asked_at: float | None = None
+    evidence: dict[str, tuple[str, float]] | None = None
+    watch_at: float | None = None
+    watch_started: float | None = None
+    watch_offs: int = 0
+    watch_off_since: float = 0.0
+    is_overdue_told: bool = False
+
+
+@dataclass(slots=True)
+class Memo:
+    """Counts over a cluster, made once per batch: a gate of a thousand suspects must not scan the fleet a thousand times."""
+
+    at: float = -1.0
+    overdue: dict[ClusterName, tuple[int, int]] = field(default_factory=dict)
+
+
+class Fleet:
+    """The whole of what is known. `now` is always given; nothing here reads a clock."""
+
+    def __init__(self, inventory: Inventory, *, epoch: int, started: float) -> None:
+        self.inventory = inventory
+        self.epoch = epoch
+        self.started = started
+        self.quiet_until = started + inventory.daemon.startup_quiet_seconds
+        self.ear = Ear()
+        self.bus_connected_at: float | None = None
+        self.bus_lost_at: float | None = None
+        self.released_since: float | None = started
+        self.released_from = self.quiet_until
+        self.released_why = "our own start"
+        self.lag_until = 0.0
+        self.lag_seconds = 0.0
+        self.lease_until = 0.0
+        self.is_stopping = False
+        self.state = FleetState()
+        self.hosts: dict[HostName, HostState] = {}
+        self.sights: dict[HostName, Sight] = {}
+        self.by_cluster: dict[ClusterName, list[HostName]] = {}
+        self.troubled: set[HostName] = set()
+        self.memo = Memo()
+        self._sequence = 0
+        self._undo: dict[HostName, HostState] | None = None
+        self._undo_fleet: FleetState | None = None
+        self.take(inventory)
+
+    def take(self, inventory: Inventory) -> None:
+        """The inventory from now on; hosts that it no longer names are forgotten here (their records stay)."""
+        self.inventory = inventory
+        self.by_cluster = {}
+        for name, host in inventory.hosts.items():
+            self.by_cluster.setdefault(host.cluster, []).append(name)
+            if name not in self.hosts:
+                self.hosts[name] = HostState(name=name, since=self.started)
+            if name not in self.sights:
+                self.sights[name] = Sight()
+        for name in [name for name in self.hosts if name not in inventory.hosts]:
+            del self.hosts[name]
+            self.sights.pop(name, None)
+            self.troubled.discard(name)
+
+    def restore(self, hosts: dict[HostName, HostState], fleet: FleetState) -> None:
+        """Take over what a snapshot says."""
+        self.state = fleet
+        for name, state in hosts.items():
+            if name in self.inventory.hosts:
+                self.put(state)
+
+    def apply(self, entry: r.Entry) -> None:
+        """Fold one record."""
+        if entry.host is None:
+            self.state = evolve_fleet(self.state, entry)
+        elif entry.host in self.hosts:
+            self.put(evolve(self.hosts[entry.host], entry))
+
+    def begin(self) -> None:
+        """From here on remember what each host was before its first change (a batch of decisions)."""
+        self._undo, self._undo_fleet = {}, self.state
+
+    def changed(self) -> dict[HostName, HostState]:
+        """The hosts that changed since `begin`, as they were then."""
+        return self._undo or {}
+
+    @property
+    def is_fleet_changed(self) -> bool:
+        return self._undo_fleet is not None and self._undo_fleet is not self.state
+
+    def roll_back(self) -> None:
+        """Forget what was folded since `begin`: it could not be made durable."""
+        for state in self.changed().values():
+            self._set(state)
+        if self._undo_fleet is not None:
+            self.state = self._undo_fleet
+        self._undo = {}
+
+    def put(self, state: HostState) -> None:
+        """Replace a host's state."""
+        if self._undo is not None and state.name in self.hosts:
+            self._undo.setdefault(state.name, self.hosts[state.name])
+        self._set(state)
+
+    def _set(self, state: HostState) -> None:
+        self.hosts[state.name] = state
+        if state.state in TROUBLED:
+            self.troubled.add(state.name)
+        else:
+            self.troubled.discard(state.name)
+
+    def next_token(self) -> Token:
+        """Rises within our epoch; epochs rise with every start."""
+        self._sequence += 1
+        return Token(epoch=self.epoch, sequence=self._sequence)
+
+    def next_operation_id(self) -> tuple[OperationId, int]:
+        """The id and its number; from the same counter as tokens, so that both rise together."""
+        token = self.next_token()
+        return OperationId(str(token)), token.sequence
+
+    def host(self, name: HostName) -> Host:
+        return self.inventory.hosts[name]
+
+    @property
+    def is_armed(self) -> bool:
+        """The file says so, and no disarm is newer than the last arm (S19)."""
+        return self.inventory.daemon.is_armed_by_file and not self.state.is_disarmed
+
+    def has_lease(self, now: float) -> bool:
+        return now < self.lease_until and not self.is_stopping
+
+    def silence_seconds(self, name: HostName, now: float) -> float:
+        """How long we listened without hearing the host (S11)."""
+        return self.ear.now(now) - self.sights[name].heard_ear
+
+    def interval_seconds(self, name: HostName) -> float:
+        sight = self.sights[name]
+        default = self.host(name).settings.detection.heartbeat_interval_seconds
+        if sight.interval_seconds is None:
+            return default
+        return min(sight.interval_seconds, 4 * default)
+
+    def grace_seconds(self, name: HostName, now: float) -> float:
+        """Silence that is tolerated: grace and missed intervals, stretched while we ourselves are unwell."""
+        host, sight = self.host(name), self.sights[name]
+        detection = host.settings.detection
+        roles = set(sight.roles) | set(host.roles)
+        grace = detection.grace_seconds + detection.grace_per_workload_seconds * sight.workloads
+        grace += sum(seconds for role, seconds in detection.grace_per_role_seconds if role in roles)
+        grace = min(grace, max(detection.grace_max_seconds, detection.grace_seconds))
+        missed = detection.missed_heartbeats * self.interval_seconds(name)
+        stretch = self.lag_seconds if now < self.lag_until else 0.0
+        return max(grace, missed) + stretch
+
+    def is_heard(self, name: HostName, now: float) -> bool:
+        """Whether the host was heard in this life of ours, within its grace."""
+        return self.sights[name].heard_at is not None and self.silence_seconds(name, now) <= self.grace_seconds(
+            name, now
+        )
+
+    def is_overdue(self, name: HostName, now: float) -> bool:
+        """Later than one and a half of its intervals."""
+        return self.silence_seconds(name, now) > 1.5 * self.interval_seconds(name)
+
+    def overdue(self, cluster: ClusterName, now: float) -> tuple[int, int]:
+        """(overdue, monitored) hosts of a cluster."""
+        if self.memo.at != now:
+            self.memo = Memo(at=now)
+        if cluster not in self.memo.overdue:
+            monitored = [n for n in self.by_cluster.get(cluster, ()) if self.hosts[n].state not in NOT_MONITORED]
+            late = sum(1 for name in monitored if self.is_overdue(name, now))
+            self.memo.overdue[cluster] = (late, len(monitored))
+        return self.memo.overdue[cluster]
+
+    def is_candidate_barred(self, name: HostName) -> bool:
+        """Whether a machine may not serve as a proxy now: it is itself suspect, being fenced or in maintenance."""
+        state = self.hosts.get(name)
+        return state is not None and (state.state in TROUBLED or state.state is State.MAINTENANCE)
+
+    def operations_in_flight(self) -> Iterator[HostState]:
+        for name in self.troubled:
+            if self.hosts[name].operation is not None:
+                yield self.hosts[name]
+
+    def power(self, name: HostName) -> dict[str, Power]:
+        """Last known power of each device that is still configured."""
+        names = {device.name for device in self.host(name).devices}
+        return {str(device): power for device, power in self.hosts[name].power if device in names}

@@ -1,0 +1,216 @@
+"""Decisions about the fleet as a whole: the bus, the lease, our own stalls, arming, pauses, requests of the bus."""
+
+from typing import assert_never
+
+from fenced.core import commands as c
+from fenced.core import events as e
+from fenced.core import match as selection
+from fenced.core import operations
+from fenced.core import records as r
+from fenced.core.operations import Accepted, Answer, RefusedBy
+from fenced.core.state import AnsweredRequest, Pause
+from fenced.core.work import Work
+from fenced.model.names import OperationId
+from fenced.model.power import Action
+
+LAG_STRETCH_SECONDS = 60.0
+"""How long a stall of ours stretches every grace."""
+
+PAUSES_MAX = 1000
+FUTURE_SECONDS = 60.0
+"""How far ahead of our clock a request's `at` may lie."""
+
+FleetEvent = e.BusConnected | e.BusDisconnected | e.Stalled | e.LeaseRenewed | e.LeaseLost | e.InventoryRead
+
+
+def fleet_event(work: Work, event: FleetEvent) -> None:
+    """What happened to us."""
+    fleet = work.fleet
+    match event:
+        case e.BusConnected():
+            _bus_connected(work, event)
+        case e.BusDisconnected():
+            _bus_disconnected(work, event)
+        case e.Stalled():
+            fleet.ear.lose(event.seconds)
+            fleet.lag_seconds, fleet.lag_until = event.seconds, work.now + LAG_STRETCH_SECONDS
+        case e.LeaseRenewed():
+            fleet.lease_until = event.until
+        case e.LeaseLost():
+            fleet.lease_until = 0.0
+            work.command(c.KillOns())
+        case e.InventoryRead():
+            fleet.take(event.inventory)
+            for name in fleet.hosts:
+                work.on(name).wake(work.now)
+        case _:
+            assert_never(event)
+
+
+def _bus_connected(work: Work, event: e.BusConnected) -> None:
+    """Silence starts at the end of `bus_settle`; hosts silent through a real outage get `release_grace` from there."""
+    fleet = work.fleet
+    settled = max(event.at + fleet.inventory.daemon.bus_settle_seconds, fleet.quiet_until)
+    outage = event.at - fleet.bus_lost_at if fleet.bus_lost_at is not None else 0.0
+    if fleet.bus_lost_at is not None and outage > _shortest_interval(work):
+        fleet.released_since, fleet.released_from = event.at, settled
+        fleet.released_why = f"a bus outage of {outage:.0f} s"
+    fleet.bus_connected_at, fleet.bus_lost_at = event.at, None
+    fleet.ear.open(settled)
+    if fleet.state.is_bus_lost:
+        work.record_fleet(r.BusBack())
+    for name in fleet.troubled:
+        work.on(name).wake(settled + 0.001)
+
+
+def _shortest_interval(work: Work) -> float:
+    """An outage shorter than this hides nobody: no host can be "silent through it"."""
+    hosts = work.fleet.inventory.hosts.values()
+    return min((host.settings.detection.heartbeat_interval_seconds for host in hosts), default=0.0)
+
+
+def _bus_disconnected(work: Work, event: e.BusDisconnected) -> None:
+    fleet = work.fleet
+    if fleet.bus_connected_at is None:
+        return
+    fleet.bus_connected_at, fleet.bus_lost_at = None, event.at
+    fleet.ear.close(event.at)
+    if not fleet.state.is_bus_lost:
+        work.record_fleet(r.BusLost(why=event.why))
+
+
+# -- people -----------------------------------------------------------------------------------------------------------
+
+
+def asked(work: Work, event: e.PauseAsked | e.PauseEndAsked | e.ArmAsked) -> Answer:
+    """Arming and pauses. An expression that selects nobody is refused (S12)."""
+    match event:
+        case e.PauseAsked():
+            return _pause(work, event)
+        case e.PauseEndAsked():
+            if all(pause.id != event.id for pause in work.fleet.state.pauses):
+                return RefusedBy(rule="unknown", why=f"no pause {event.id}")
+            work.record_fleet(r.PauseEnded(id=event.id, by=event.by))
+            return Accepted(operation=OperationId(event.id))
+        case e.ArmAsked():
+            return _arm(work, event)
+        case _:
+            assert_never(event)
+
+
+def _pause(work: Work, event: e.PauseAsked) -> Answer:
+    try:
+        selection.parse(event.match)
+    except selection.BadMatch as exc:
+        return RefusedBy(rule="match", why=str(exc))
+    if not any(selection.matches(event.match, host) for host in work.fleet.inventory.hosts.values()):
+        return RefusedBy(rule="match", why=f"{event.match!r} selects no host of the inventory")
+    if len(work.fleet.state.pauses) >= PAUSES_MAX:
+        return RefusedBy(rule="limit", why=f"there are {PAUSES_MAX} pauses; end some first")
+    pause = Pause(
+        id=f"p-{work.fleet.next_token()}",
+        match=event.match,
+        by=event.by,
+        reason=event.reason,
+        since=work.now,
+        until=event.until,
+    )
+    work.record_fleet(r.PauseSet(pause=pause))
+    return Accepted(operation=OperationId(pause.id))
+
+
+def end_pauses(work: Work) -> None:
+    """End those whose time is over."""
+    for pause in work.fleet.state.pauses:
+        if pause.until is not None and work.now >= pause.until:
+            work.record_fleet(r.PauseEnded(id=pause.id, by="its time is over"))
+
+
+def _arm(work: Work, event: e.ArmAsked) -> Answer:
+    if not event.is_on:
+        work.record_fleet(r.Disarmed(by=event.by, reason=event.reason))
+        for state in list(work.fleet.operations_in_flight()):
+            work.on(state.name).wake(work.now)
+        return Accepted(operation=OperationId(""))
+    if not work.fleet.inventory.daemon.is_armed_by_file:
+        return RefusedBy(
+            rule="armed", why="the configuration file says daemon.armed = false; change it and reload (S19)"
+        )
+    work.record_fleet(r.Armed(by=event.by))
+    return Accepted(operation=OperationId(""))
+
+
+# -- requests of the bus ----------------------------------------------------------------------------------------------
+
+
+def bus_request(work: Work, event: e.BusRequest) -> Answer | None:
+    """Obey, refuse, or repeat the first answer to the same id. The answer is journalled before it is sent."""
+    fleet = work.fleet
+    for answered in fleet.state.requests:
+        if answered.id == event.id:
+            _reply(work, event, answered.answer)
+            return None
+    if event.host not in fleet.hosts:
+        return None
+    answer = _request_refusal(work, event) or _obey(work, event)
+    text = _answer_text(answer)
+    work.record_fleet(r.RequestAnswered(request=AnsweredRequest(id=event.id, at=work.now, answer=text)))
+    _reply(work, event, text)
+    return answer
+
+
+def _request_refusal(work: Work, event: e.BusRequest) -> RefusedBy | None:
+    settings = work.fleet.inventory.daemon
+    if event.is_retained:
+        return RefusedBy(rule="retained", why="a retained request is not obeyed")
+    age = work.now - event.sent_at
+    if age > settings.request_max_age_seconds or age < -FUTURE_SECONDS:
+        return RefusedBy(rule="stale", why=f"sent {age:.0f} s ago; at most {settings.request_max_age_seconds:.0f} s")
+    if event.action not in settings.accept_requests:
+        return RefusedBy(rule="accept_requests", why=f"{event.action} is not in bus.accept_requests")
+    return None
+
+
+def _obey(work: Work, event: e.BusRequest) -> Answer:
+    host = work.on(event.host)
+    match event.action:
+        case "fence" | "off" | "on" | "restart":
+            action = host.host.settings.fence_action if event.action == "fence" else Action(event.action)
+            return operations.ask(host, e.ActionAsked(host=event.host, action=action, by=event.by, reason=event.reason))
+        case "cancel":
+            running = host.operation
+            if running is None:
+                return RefusedBy(rule="ended", why=f"no operation runs on {event.host}")
+            return operations.cancel(
+                host, e.CancelAsked(host=event.host, operation=running.id, by=event.by, reason=event.reason)
+            )
+        case "confirm_off":
+            return operations.confirm_off(host, e.ConfirmOffAsked(host=event.host, by=event.by, reason=event.reason, is_forced=False, read=None))  # fmt: skip
+        case "maintenance_on" | "maintenance_off":
+            is_on = event.action == "maintenance_on"
+            operations.maintenance(
+                host, e.MaintenanceAsked(host=event.host, is_on=is_on, by=event.by, reason=event.reason)
+            )
+            return Accepted(operation=OperationId(""))
+        case _:
+            return RefusedBy(rule="action", why=f"{event.action!r} is no action")
+
+
+def _answer_text(answer: Answer) -> str:
+    match answer:
+        case Accepted():
+            return f"accepted {answer.operation}".strip()
+        case RefusedBy():
+            return f"refused {answer.rule}: {answer.why}"
+
+
+def _reply(work: Work, event: e.BusRequest, answer: str) -> None:
+    work.command(
+        c.Reply(
+            host=event.host,
+            request_id=event.id,
+            reply_topic=event.reply_topic,
+            correlation=event.correlation,
+            answer=answer,
+        )
+    )

@@ -1,0 +1,51 @@
+"""Which hosts an expression selects: `*` alone, or words `key=value` joined by commas, all of which must hold.
+
+Keys: host, cluster, datacenter, rack, role. Names match exactly and wholly; an empty expression selects nobody (S12).
+"""
+
+from fenced.model.inventory import Host
+
+KEYS = ("host", "cluster", "datacenter", "rack", "role")
+
+
+class BadMatch(ValueError):
+    """The expression can't be read; the text says which part and what is allowed."""
+
+
+def parse(expression: str) -> tuple[tuple[str, str], ...]:
+    """The words of an expression; empty for `*`. Raises BadMatch."""
+    text = expression.strip()
+    if text == "*":
+        return ()
+    if not text:
+        raise BadMatch("an empty expression selects nobody; say `*` for every host")
+    words = []
+    for word in text.split(","):
+        key, separator, value = (part.strip() for part in word.partition("="))
+        if not separator or key not in KEYS or not value:
+            raise BadMatch(f"{word.strip()!r} is not KEY=VALUE with KEY one of {', '.join(KEYS)}")
+        words.append((key, value))
+    return tuple(words)
+
+
+def matches(expression: str, host: Host) -> bool:
+    """Whether the host is selected. An expression that can't be read selects nobody."""
+    try:
+        words = parse(expression)
+    except BadMatch:
+        return False
+    return all(value in _values(host, key) for key, value in words)
+
+
+def _values(host: Host, key: str) -> tuple[str, ...]:
+    match key:
+        case "host":
+            return (str(host.name),)
+        case "cluster":
+            return (str(host.cluster),)
+        case "datacenter":
+            return (str(host.datacenter),)
+        case "rack":
+            return (host.rack,)
+        case _:
+            return host.roles

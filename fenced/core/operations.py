@@ -1,0 +1,330 @@
+"""How operations come about: decided by us, asked for by people, or owed to a host that is heard again.
+
+What a second request does to a running operation is DESIGN section 4's table; it never interleaves (S4).
+"""
+
+from dataclasses import dataclass, replace
+
+from fenced.core import gates, plan
+from fenced.core import records as r
+from fenced.core.ending import stop
+from fenced.core.events import ActionAsked, CancelAsked, ConfirmOffAsked, MaintenanceAsked
+from fenced.core.state import DeviceRun, GateVerdict, Operation, Phase
+from fenced.core.work import HostWork
+from fenced.model.names import OperationId
+from fenced.model.power import Action, Cause, OperationState, Power, Proof, State
+
+JOINED_MAX = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The request's operation; `warnings` are for the person who asked."""
+
+    operation: OperationId
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedBy:
+    """A rule refused the request."""
+
+    rule: str
+    why: str
+
+
+Answer = Accepted | RefusedBy
+
+
+# -- decided by us ----------------------------------------------------------------------------------------------------
+
+
+def automatic_action(work: HostWork) -> Action:
+    """What is done to a host that must be fenced; the window's last attempt leaves it off."""
+    used = gates.attempts_in_window(work.fleet, work.name, work.now)
+    is_last = used + 1 >= work.fleet.inventory.daemon.gates.attempts_count
+    return Action.OFF if is_last else work.host.settings.fence_action
+
+
+def fence(work: HostWork, verdicts: tuple[GateVerdict, ...]) -> None:
+    """All gates are open: start the operation, draw on the budget."""
+    state = work.state
+    action = automatic_action(work)
+    cause = state.suspicion or Cause.SILENCE
+    operation = _new(work, action, cause=cause, by="fenced", reason=state.suspicion_reason)
+    operation = replace(operation, gates=verdicts, explanation=_known(work))
+    work.work.record_fleet(r.BudgetDrawn(host=work.name, cluster=str(work.host.cluster)))
+    work.record(r.OperationStarted(operation=operation, slot="running"))
+    if action is not work.host.settings.fence_action:
+        work.record(r.LeftOff(operation=operation.id, why="the window's last attempt leaves the host off"))
+    plan.advance(work)
+
+
+def _known(work: HostWork) -> tuple[str, ...]:
+    """What was known, from whom, how old: the decision record's words."""
+    sight, fleet, now = work.sight, work.fleet, work.now
+    heard = "never in this life of the daemon" if sight.heard_at is None else f"{now - sight.heard_at:.1f} s ago"
+    life = sight.life
+    asked = "not asked" if life is None else f"{life.answered or 'nobody'} answered {now - life.at:.1f} s ago"
+    return (
+        f"last heartbeat: {heard}, boot {sight.boot or 'not given'}, sequence {sight.sequence}",
+        f"silence: {fleet.silence_seconds(work.name, now):.1f} s of listening, grace {fleet.grace_seconds(work.name, now):.1f} s",
+        f"suspected because: {work.state.suspicion_reason}",
+        f"asked itself: {asked}",
+    )
+
+
+def give_back(work: HostWork) -> None:
+    """A host whose fence failed is heard again: what was switched off then is switched on."""
+    shut = gates.closed(gates.owner_gates(work.fleet, work.now))
+    if shut or work.state.maintenance is not None or work.host.is_own_machine:
+        work.record(
+            r.LeftOff(operation=None, why="devices are still off after a failed fence: " + ", ".join(work.state.owed))
+        )
+        return
+    operation = _new(work, Action.ON, cause=Cause.SILENCE, by="fenced", reason="heard again after a failed fence")
+    _run(work, operation)
+
+
+def _new(work: HostWork, action: Action, *, cause: Cause, by: str, reason: str) -> Operation:
+    host = work.host
+    operation_id, number = work.fleet.next_operation_id()
+    powers = [device.power for device in host.devices]
+    timeout = max(
+        (power.operation_timeout_seconds for power in powers), default=host.settings.power.operation_timeout_seconds
+    )
+    if action in {Action.STATUS, Action.PROBE}:
+        timeout = reading_timeout_seconds(work)
+    phase = {Action.ON: Phase.RESTORING, Action.STATUS: Phase.READING, Action.PROBE: Phase.READING}
+    return Operation(
+        id=operation_id,
+        host=work.name,
+        action=action,
+        cause=cause,
+        by=by,
+        reason=reason,
+        started=work.now,
+        deadline=work.now + timeout,
+        number=number,
+        phase=phase.get(action, Phase.PROVING),
+        levels=host.levels,
+        boot=work.state.boot,
+        devices=tuple(DeviceRun(device=device.name, level=device.level, kind=device.kind) for device in host.devices),
+    )
+
+
+def reading_timeout_seconds(work: HostWork) -> float:
+    """A status ends even when every candidate of a device is dead: one probe timeout each, staggered."""
+    race = work.fleet.inventory.daemon.race
+    return 2 * race.probe_timeout_seconds + len(work.fleet.inventory.proxies) * race.stagger_seconds + 10.0
+
+
+def _run(work: HostWork, operation: Operation) -> None:
+    work.record(r.OperationStarted(operation=operation, slot="running"))
+    if operation.action is Action.ON:
+        timeout = max(
+            (device.power.restore_timeout_seconds for device in work.host.devices),
+            default=operation.deadline - work.now,
+        )
+        work.record(r.PhaseEntered(operation=operation.id, phase=Phase.RESTORING, deadline=work.now + timeout))
+    plan.advance(work)
+
+
+# -- asked for by people ----------------------------------------------------------------------------------------------
+
+
+def ask(work: HostWork, asked: ActionAsked) -> Answer:
+    """Start, join, queue or refuse. Refusals are kept too: people ask later why nothing happened."""
+    answer = _ask(work, asked)
+    if isinstance(answer, RefusedBy):
+        work.record(
+            r.RequestRefused(
+                action=asked.action.value, by=asked.by, reason=asked.reason, rule=answer.rule, why=answer.why
+            )
+        )
+    return answer
+
+
+def _ask(work: HostWork, asked: ActionAsked) -> Answer:
+    if not work.host.devices:
+        return RefusedBy(rule="devices", why=f"{work.name} has no power device; add a [[host.device]] to its inventory")
+    if asked.action in {Action.STATUS, Action.PROBE}:
+        return _ask_reading(work, asked)
+    refusal = _refusal(work, asked)
+    if refusal is not None:
+        return refusal
+    running = work.operation
+    if running is None:
+        operation = _new(work, asked.action, cause=Cause.REQUEST, by=asked.by, reason=asked.reason)
+        _run(work, operation)
+        return Accepted(operation=operation.id)
+    return _ask_second(work, asked, running)
+
+
+def _ask_reading(work: HostWork, asked: ActionAsked) -> Answer:
+    reading = work.state.reading
+    if reading is not None:
+        if reading.action is asked.action:
+            return _join(work, reading, asked, asked.action)
+        return RefusedBy(
+            rule="busy", why=f"{reading.action.value} {reading.id} reads this host; ask again when it ended"
+        )
+    operation = _new(work, asked.action, cause=Cause.REQUEST, by=asked.by, reason=asked.reason)
+    work.record(r.OperationStarted(operation=operation, slot="reading"))
+    plan.advance(work)
+    return Accepted(operation=operation.id)
+
+
+def _refusal(work: HostWork, asked: ActionAsked) -> RefusedBy | None:
+    """The rules that hold a person's request too."""
+    if work.host.is_own_machine:
+        return RefusedBy(
+            rule="own_machine",
+            why=f"{work.name} is the machine the daemon runs on; another controller may switch it (S18)",
+        )
+    for verdict in gates.closed(gates.owner_gates(work.fleet, work.now)):
+        return RefusedBy(rule=verdict.gate, why=verdict.why)
+    is_living = work.fleet.is_heard(work.name, work.now) and work.state.maintenance is None
+    is_busy = work.operation is not None and work.operation.is_power_changing
+    if asked.action in {Action.OFF, Action.RESTART} and is_living and not asked.is_forced and not is_busy:
+        return RefusedBy(
+            rule="alive", why=f"{work.name} is heard and not in maintenance; ask with force to switch off a living host"
+        )
+    return None
+
+
+def _ask_second(work: HostWork, asked: ActionAsked, running: Operation) -> Answer:
+    """DESIGN section 4's table. Automatic never supersedes a person, and never asks here."""
+    if running.phase is Phase.CLOSING and running.is_stopped and not running.is_fenced:
+        return _wait(work, asked)
+    is_past_on = running.phase is Phase.RESTORING or any(run.is_switched_on for run in running.devices)
+    if running.action is Action.ON or (running.action is Action.RESTART and is_past_on):
+        if asked.action is Action.ON:
+            return _join(work, running, asked, running.action)
+        return _wait(work, asked)
+    if asked.action is Action.ON:
+        return RefusedBy(
+            rule="busy", why=f"{running.action.value} {running.id} runs on {work.name}; cancel it or wait for its end"
+        )
+    if running.action is asked.action:
+        return _join(work, running, asked, running.action)
+    if asked.action is Action.RESTART and running.is_fenced:
+        return _wait(work, asked)
+    return _join(work, running, asked, asked.action)
+
+
+def _join(work: HostWork, running: Operation, asked: ActionAsked, action: Action) -> Accepted:
+    work.record(
+        r.OperationJoined(operation=running.id, by=asked.by, reason=asked.reason, action=action, cause=Cause.REQUEST)
+    )
+    plan.advance(work)
+    return Accepted(operation=running.id, warnings=("joined an operation that runs already",))
+
+
+def _wait(work: HostWork, asked: ActionAsked) -> Answer:
+    waiting = work.state.waiting
+    if waiting is None:
+        operation = _new(work, asked.action, cause=Cause.REQUEST, by=asked.by, reason=asked.reason)
+        work.record(r.OperationStarted(operation=operation, slot="waiting"))
+        return Accepted(operation=operation.id, warnings=("waits for the operation that runs now",))
+    if asked.action is Action.ON:
+        return RefusedBy(
+            rule="busy", why=f"{waiting.action.value} {waiting.id} waits to run on {work.name}; cancel it first"
+        )
+    return _join(work, waiting, asked, asked.action)
+
+
+def cancel(work: HostWork, asked: CancelAsked) -> Answer:
+    """Before the first OFF it ends the operation; while power is given back it stops every further ON (S19)."""
+    waiting, reading, running = work.state.waiting, work.state.reading, work.operation
+    why = f"cancelled by {asked.by}: {asked.reason}" if asked.reason else f"cancelled by {asked.by}"
+    for other in (waiting, reading):
+        if other is not None and other.id == asked.operation:
+            plan.drop(work, other, why)
+            return Accepted(operation=other.id)
+    if running is None or running.id != asked.operation:
+        return RefusedBy(rule="ended", why=f"operation {asked.operation} has ended")
+    if running.phase in {Phase.PROVING, Phase.INSPECTING} and running.is_off_sent:
+        return RefusedBy(rule="off_sent", why="an OFF was sent: it goes on to verified off or failed (S19)")
+    if running.phase is Phase.CLOSING:
+        return RefusedBy(rule="ended", why=f"operation {asked.operation} is ending")
+    stop(work, why, is_on_forbidden=running.is_fenced or running.action is Action.ON)
+    plan.advance(work)
+    return Accepted(operation=running.id)
+
+
+def confirm_off(work: HostWork, asked: ConfirmOffAsked) -> Answer:
+    """A person states that the host is off. While a device reads ON nobody may say so."""
+    answer = _confirm_refusal(work, asked)
+    if answer is not None:
+        work.record(
+            r.RequestRefused(action="confirm_off", by=asked.by, reason=asked.reason, rule=answer.rule, why=answer.why)
+        )
+        return answer
+    running = work.operation
+    token = work.fleet.next_token()
+    operation_id = running.id if running is not None else OperationId(str(token))
+    work.record(
+        r.HostFenced(
+            proof=Proof.HUMAN,
+            operation=running.id if running is not None else None,
+            level=None,
+            boot=work.state.boot,
+            token=token,
+            devices=(),
+            is_stay_off=True,
+            by=asked.by,
+            reason=asked.reason,
+            cause=Cause.REQUEST,
+            last_heard=work.sight.heard_at,
+        )
+    )
+    if running is not None:
+        stop(work, f"{asked.by} confirmed that the host is off", is_on_forbidden=True, ending=OperationState.DONE)
+    work.wake(work.now)
+    return Accepted(operation=operation_id)
+
+
+def _confirm_refusal(work: HostWork, asked: ConfirmOffAsked) -> RefusedBy | None:
+    powers = work.fleet.power(work.name)
+    reads_on = [name for name, power in powers.items() if power is Power.ON]
+    if reads_on:
+        return RefusedBy(rule="reads_on", why=f"{', '.join(reads_on)} reads ON")
+    for verdict in gates.closed(gates.owner_gates(work.fleet, work.now)):
+        return RefusedBy(rule=verdict.gate, why=verdict.why)
+    if asked.is_forced:
+        return None
+    if work.fleet.is_heard(work.name, work.now):
+        return RefusedBy(rule="alive", why=f"{work.name} was heard within its grace")
+    evidence = gates.live_evidence(work.fleet, work.name, work.now)
+    return None if evidence.is_open else RefusedBy(rule="live_evidence", why=evidence.why)
+
+
+def maintenance(work: HostWork, asked: MaintenanceAsked) -> None:
+    """Leave the host alone, or look after it again. It stops an automatic operation before its first OFF, and every ON."""
+    state = work.state
+    if not asked.is_on:
+        if state.maintenance is not None:
+            work.record(r.MaintenanceEnded(by=asked.by, reason=asked.reason))
+            work.wake(work.now)
+        return
+    running = work.operation
+    keeps = state.state in {State.FENCING, State.FENCED, State.RESTORING} and (
+        running is not None or state.state is State.FENCED
+    )
+    after = state.state if keeps else State.MAINTENANCE
+    work.record(r.MaintenanceSet(by=asked.by, reason=asked.reason, until=asked.until, after=after))
+    if running is not None:
+        _maintain_running(work, running, asked)
+    if asked.until is not None:
+        work.wake(asked.until)
+
+
+def _maintain_running(work: HostWork, running: Operation, asked: MaintenanceAsked) -> None:
+    why = f"maintenance by {asked.by}: {asked.reason}"
+    is_giving_back = running.phase in {Phase.ANNOUNCING, Phase.RESTORING}
+    if is_giving_back:
+        stop(work, why, is_on_forbidden=True)
+    elif running.is_automatic and not running.is_off_sent:
+        stop(work, why)
+    plan.advance(work)

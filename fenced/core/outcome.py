@@ -1,0 +1,44 @@
+"""What the devices of an operation say together: of the host's power, and of the restore."""
+
+from fenced.core.state import DeviceRun, Operation
+from fenced.model.names import DeviceName
+from fenced.model.power import Action, Kind, Power
+
+
+def host_power(operation: Operation) -> Power:
+    """Off: some level all OFF and no chassis ON. On: a chassis ON (no chassis: any outlet). Else unknown."""
+    runs = operation.devices
+    chassis = [run for run in runs if run.kind is Kind.CHASSIS]
+    if is_contradiction(operation):
+        return Power.UNKNOWN
+    if any(run.power is Power.ON for run in chassis):
+        return Power.ON
+    for level in sorted({run.level for run in runs}):
+        if all(run.power is Power.OFF for run in runs if run.level == level):
+            return Power.OFF
+    if not chassis and any(run.power is Power.ON for run in runs):
+        return Power.ON
+    return Power.UNKNOWN
+
+
+def is_contradiction(operation: Operation) -> bool:
+    """All outlets OFF and a chassis ON: one of them lies (DESIGN section 4)."""
+    outlets = [run for run in operation.devices if run.kind is Kind.OUTLET]
+    is_chassis_on = any(run.kind is Kind.CHASSIS and run.power is Power.ON for run in operation.devices)
+    return bool(outlets) and is_chassis_on and all(run.power is Power.OFF for run in outlets)
+
+
+def targets(operation: Operation, owed: tuple[DeviceName, ...]) -> tuple[DeviceRun, ...]:
+    """The devices that must be ON in the end: what was switched off, now or earlier (`owed`). Where nothing was:
+    for `on` all devices, for a restart of a host found off the proving level's."""
+    touched = tuple(run for run in operation.devices if run.is_switched_off or run.device in owed)
+    if touched:
+        return touched
+    if operation.action is Action.ON:
+        return operation.devices
+    return tuple(run for run in operation.devices if run.level == operation.proof_level)
+
+
+def is_on(run: DeviceRun) -> bool:
+    """Read ON, and no command of ours on its way."""
+    return run.power is Power.ON and run.step is None and not run.is_racing and run.same_reads > 0

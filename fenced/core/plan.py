@@ -1,0 +1,420 @@
+"""The power plan: what a running operation does next, from what was read and sent so far (DESIGN section 4).
+
+`advance` may be called at any time and as often as you like: it starts only what is not under way. Every command gets a
+token of its own and a last moment at which it can act (S5); nothing is announced that was not read back (S1, S2).
+"""
+
+from fenced.core import commands as c
+from fenced.core import gates, restore
+from fenced.core import records as r
+from fenced.core.candidates import expand
+from fenced.core.ending import close, end_reading, end_unstarted, finish, start_waiting, stop
+from fenced.core.events import AgentSeen, AnnouncementDelivered, RaceFinished, StepFinished
+from fenced.core.state import DeviceRun, Operation, Phase
+from fenced.core.steps import (
+    read_again_at,
+    start_race,
+    start_read,
+    switch,
+)
+from fenced.core.work import HostWork, back_off_seconds
+from fenced.model.names import DeviceName, ProxyName, Token
+from fenced.model.power import Action, Kind, OperationState, Outcome, Power, Proof, What
+
+__all__ = [
+    "advance", "agent_seen", "announcement_delivered", "drop", "hear_life", "life_asked", "race_finished", "start_waiting",
+    "step_finished", "stop", "watch_command",
+]  # fmt: skip
+
+ADVANCE_MAX = 32
+
+
+def advance(work: HostWork) -> None:
+    """Do what can be done now for the host's operations; set the next look."""
+    _advance_reading(work)
+    for _ in range(ADVANCE_MAX):
+        operation = work.operation
+        if operation is None:
+            return
+        before = (operation.phase, operation.level, operation.id)
+        _advance_phase(work, operation)
+        after = work.operation
+        if after is None or (after.phase, after.level, after.id) == before:
+            return
+    raise AssertionError(f"the operation of {work.name} does not come to rest")
+
+
+def _advance_phase(work: HostWork, operation: Operation) -> None:
+    if operation.resume_at is not None and work.now < operation.resume_at:
+        work.wake(operation.resume_at)
+        return
+    match operation.phase:
+        case Phase.PROVING:
+            _prove(work, operation)
+        case Phase.INSPECTING:
+            _inspect(work, operation)
+        case Phase.ANNOUNCING:
+            _announce(work, operation)
+        case Phase.RESTORING:
+            restore.advance(work, operation)
+        case Phase.CLOSING:
+            close(work, operation)
+        case Phase.READING | Phase.ENDED:
+            pass
+
+
+# -- proving off ------------------------------------------------------------------------------------------------------
+
+
+def _prove(work: HostWork, operation: Operation) -> None:
+    if operation.level is None:
+        enter_next_level(work, operation, why="")
+        return
+    runs = [run for run in operation.devices if run.level == operation.level]
+    if all(is_proven_off(work, run) for run in runs):
+        work.record(r.PhaseEntered(operation=operation.id, phase=Phase.INSPECTING))
+        return
+    if work.now >= operation.level_deadline:
+        enter_next_level(work, operation, why=f"level {operation.level} was not proven off by its deadline")
+        return
+    if any(run.is_given_up for run in runs) and not any(run.step or run.is_racing for run in runs):
+        enter_next_level(work, operation, why=f"level {operation.level} can't be proven off")
+        return
+    for run in runs:
+        _prove_device(work, operation, run)
+    work.wake(operation.level_deadline)
+
+
+def is_proven_off(work: HostWork, run: DeviceRun) -> bool:
+    """Read OFF stably; where no OFF of ours came before, over `already_off_hold` with no sign of life (S1)."""
+    power = work.host.device(run.device).power
+    if run.power is not Power.OFF or run.same_reads < power.stable_reads:
+        return False
+    if is_ours(work, run):
+        return True
+    heard = work.sight.heard_at
+    since = run.same_since if heard is None else max(run.same_since, heard)
+    return (run.read_at or 0.0) - since >= power.already_off_hold_seconds - 1e-6
+
+
+def is_ours(work: HostWork, run: DeviceRun) -> bool:
+    """Whether an OFF of ours came before the reading, in this operation or an earlier one."""
+    return run.is_switched_off or run.device in work.state.owed
+
+
+def _prove_device(work: HostWork, operation: Operation, run: DeviceRun) -> None:
+    if run.is_racing or run.step is not None or run.is_given_up or is_proven_off(work, run):
+        return
+    if work.now < run.wait_until - 1e-6:
+        work.wake(run.wait_until)
+        return
+    is_due = _is_off_due(work, run)
+    if run.proxy is None and not (is_due and run.is_path_proven and run.last_proxy is not None and run.off_attempts):
+        start_race(work, operation, run)
+    elif is_due:
+        _switch_off(work, operation, run)
+    else:
+        start_read(work, operation, run, priority=c.PRIORITY_OFF)
+
+
+def _is_off_due(work: HostWork, run: DeviceRun) -> bool:
+    """Whether the next thing to do for the device is another OFF rather than another read."""
+    power = work.host.device(run.device).power
+    if run.power is Power.OFF:
+        return False
+    if run.off_attempts == 0:
+        return run.is_path_proven and run.read_at is not None
+    if run.command_ended_at is None or run.read_at is None or run.read_at <= run.command_ended_at:
+        return False
+    if run.command_outcome in {Outcome.FAILED, Outcome.REFUSED}:
+        return True
+    return work.now >= run.command_ended_at + power.verify_timeout_seconds
+
+
+def _switch_off(work: HostWork, operation: Operation, run: DeviceRun) -> None:
+    power = work.host.device(run.device).power
+    if run.off_attempts >= power.attempts:
+        work.record(
+            r.DeviceGivenUp(
+                operation=operation.id, device=run.device, why=f"not OFF after {run.off_attempts} attempts: {run.error or 'reads ' + run.power.value}"
+            )
+        )  # fmt: skip
+        work.wake(work.now)
+        return
+    if not operation.is_permitted and not _permit(work, operation):
+        return
+    switch(work, operation, run, What.OFF)
+
+
+def _permit(work: HostWork, operation: Operation) -> bool:
+    """The gates once more, before the first OFF of each level (S10). Closed ones stop what has not begun (S19)."""
+    assert operation.level is not None
+    if operation.is_automatic and not _is_life_checked(work, operation):
+        return False
+    verdicts = gates.level_gates(work.fleet, work.name, work.now, is_automatic=operation.is_automatic)
+    shut = gates.closed(verdicts)
+    if operation.is_off_sent:
+        shut = tuple(verdict for verdict in shut if verdict.gate in {"lease", "alive_but_silent", "live_evidence"})
+    if not shut:
+        work.record(r.GatesPassed(operation=operation.id, level=operation.level, gates=verdicts))
+        return True
+    why = "; ".join(f"{verdict.gate}: {verdict.why}" for verdict in shut)
+    if shut[0].gate == "lease" and operation.is_off_sent:
+        work.wake(work.now + 1.0)
+        return False
+    stop(work, why)
+    return False
+
+
+def _is_life_checked(work: HostWork, operation: Operation) -> bool:
+    """Ask the host itself again where the last answer is older than the level."""
+    life = work.sight.life
+    if life is not None and life.at >= operation.level_started - 5.0:
+        return True
+    if work.sight.life_asked_at is None:
+        work.sight.life_asked_at = work.now
+        work.command(c.AskLife(host=work.name))
+    work.wake(work.now + 3 * work.host.settings.detection.probe_timeout_seconds + 5.0)
+    asked = work.sight.life_asked_at
+    return work.now > asked + 3 * work.host.settings.detection.probe_timeout_seconds + 5.0
+
+
+def enter_next_level(work: HostWork, operation: Operation, *, why: str) -> None:
+    """The next level with its share of the time that is left; none left: the host is not proven off."""
+    levels = operation.levels
+    later = levels if operation.level is None else tuple(level for level in levels if level > operation.level)
+    if not later or work.now >= operation.deadline:
+        finish(work, OperationState.FAILED, why or "the host has no power device")
+        return
+    share = (operation.deadline - work.now) / len(later)
+    work.record(r.LevelEntered(operation=operation.id, level=later[0], deadline=work.now + share))
+
+
+# -- after the last OFF -----------------------------------------------------------------------------------------------
+
+
+def _inspect(work: HostWork, operation: Operation) -> None:
+    """Every other device of the host is read once; a chassis that reads ON contradicts the level."""
+    others = [run for run in operation.devices if run.level != operation.level]
+    for run in others:
+        if run.is_inspected or run.is_racing or run.step is not None:
+            continue
+        if run.proxy is None:
+            start_race(work, operation, run)
+        else:
+            start_read(work, operation, run, priority=c.PRIORITY_OFF)
+    others = [run for run in _now(work, operation).devices if run.level != operation.level]
+    if any(not run.is_inspected or run.is_racing or run.step is not None for run in others):
+        work.wake(work.now + 30.0)
+        return
+    chassis = [run for run in others if run.kind is Kind.CHASSIS and run.power is Power.ON]
+    if chassis:
+        why = f"level {operation.level} reads OFF and the chassis {chassis[0].device} reads ON"
+        work.record(r.Contradicted(operation=operation.id, why=why))
+        enter_next_level(work, operation, why=why)
+        return
+    level_runs = [run for run in operation.devices if run.level == operation.level]
+    if not all(is_proven_off(work, run) for run in level_runs):
+        return
+    _fence(work, operation)
+
+
+def _now(work: HostWork, operation: Operation) -> Operation:
+    return work.operation or operation
+
+
+def _fence(work: HostWork, operation: Operation) -> None:
+    if not operation.is_off_sent:
+        shut = gates.closed(gates.announce_gates(work.fleet, work.name, work.now)) if operation.is_automatic else ()
+        if shut:
+            stop(work, "; ".join(f"{verdict.gate}: {verdict.why}" for verdict in shut))
+            return
+    state = work.state
+    is_restart = operation.action is Action.RESTART and not state.is_on_forbidden and state.maintenance is None
+    devices = tuple(run.device for run in operation.devices if run.level == operation.level)
+    token = operation.token or _own_token(work, operation)
+    work.record(
+        r.HostFenced(
+            proof=Proof.DEVICE_VERIFIED,
+            operation=operation.id,
+            level=operation.level,
+            boot=state.boot,
+            token=token,
+            devices=devices,
+            is_stay_off=not is_restart,
+            by=operation.by,
+            reason=operation.reason,
+            cause=operation.cause,
+            last_heard=work.sight.heard_at,
+        )
+    )
+    work.record(r.PhaseEntered(operation=operation.id, phase=Phase.ANNOUNCING))
+
+
+def _own_token(work: HostWork, operation: Operation) -> Token:
+    """The operation's own number: no command was sent, yet the announcement needs a token above every earlier one."""
+    return Token.parse(str(operation.id)) if not operation.is_resumed else work.fleet.next_token()
+
+
+def _announce(work: HostWork, operation: Operation) -> None:
+    """ON waits until others know: the broker acknowledged, or `announce_wait` is over (S8)."""
+    state = work.state
+    if operation.action is not Action.RESTART or state.is_stay_off or state.is_on_forbidden:
+        finish(work, OperationState.DONE, None)
+        return
+    assert operation.announced_at is not None
+    until = operation.announced_at + work.fleet.inventory.daemon.announce_wait_seconds
+    if not operation.is_announcement_acknowledged and work.now < until:
+        work.wake(until)
+        return
+    restore.begin(work, operation)
+
+
+# -- what came back ---------------------------------------------------------------------------------------------------
+
+
+def race_finished(work: HostWork, event: RaceFinished) -> None:
+    """A race ended; one of an operation that is gone changes nothing (S14)."""
+    operation = _operation(work, event.operation)
+    if operation is None or not operation.run(event.device).is_racing:
+        return
+    run = operation.run(event.device)
+    if event.winner is None:
+        again = work.now + back_off_seconds(run.races, first=1.0, most=30.0, salt=f"{operation.id}/{run.device}")
+    else:
+        again = read_again_at(work, run, event.power)
+    work.record(
+        r.RaceEnded(
+            operation=event.operation,
+            device=event.device,
+            winner=event.winner,
+            reserves=event.reserves,
+            entries=event.entries,
+            power=event.power,
+            again_at=again,
+        )
+    )
+    advance(work)
+
+
+def step_finished(work: HostWork, event: StepFinished) -> None:
+    """A step ended. A read that failed costs the path; a command that failed is followed by a read (S6)."""
+    operation = _operation(work, event.operation)
+    if operation is None:
+        return
+    run = operation.run(event.device)
+    step = run.step
+    if step is None or step.number != event.number:
+        return
+    is_read = step.what is What.STATUS
+    if is_read:
+        power = Power(event.outcome.value) if event.outcome in {Outcome.ON, Outcome.OFF} else Power.UNKNOWN
+        wait_until = read_again_at(work, run, power)
+    elif event.outcome in {Outcome.FAILED, Outcome.REFUSED}:
+        tries = run.off_attempts if step.what is What.OFF else run.on_attempts
+        wait_until = work.now + back_off_seconds(tries, first=1.0, most=30.0, salt=f"{operation.id}/{run.device}/{step.what.value}")  # fmt: skip
+    else:
+        wait_until = work.now
+    work.record(
+        r.StepEnded(
+            operation=event.operation,
+            device=event.device,
+            number=event.number,
+            outcome=event.outcome,
+            error=event.error,
+            is_end_known=event.is_end_known,
+            wait_until=wait_until,
+        )
+    )
+    if is_read and event.error is not None:
+        work.record(r.PathLost(operation=event.operation, device=event.device, why=event.error))
+    advance(work)
+
+
+def agent_seen(work: HostWork, event: AgentSeen) -> None:
+    """Durable before the agent reads its parameters (S16)."""
+    operation = _operation(work, event.operation)
+    if operation is not None:
+        work.record(
+            r.AgentStarted(
+                operation=event.operation,
+                device=event.device,
+                number=event.number,
+                pid=event.pid,
+                pid_started=event.pid_started,
+            )
+        )
+
+
+def announcement_delivered(work: HostWork, event: AnnouncementDelivered) -> None:
+    """The broker has the `fenced` event: ON may follow (S8)."""
+    operation = work.operation
+    if operation is None or operation.id != event.operation or operation.is_announcement_acknowledged:
+        return
+    if operation.phase is Phase.ANNOUNCING:
+        work.record(r.AnnouncementAcknowledged(operation=operation.id))
+        advance(work)
+
+
+def _operation(work: HostWork, operation_id: str) -> Operation | None:
+    for operation in (work.state.operation, work.state.reading):
+        if operation is not None and operation.id == operation_id:
+            return operation
+    return None
+
+
+def hear_life(work: HostWork) -> None:
+    """Life while no device has read OFF yet ends an automatic operation; what may have been switched is restored (S10)."""
+    operation = work.operation
+    if operation is None or not operation.is_automatic or operation.is_stopped:
+        return
+    if operation.phase not in {Phase.PROVING, Phase.INSPECTING}:
+        return
+    has_read_off = any(run.power is Power.OFF and run.is_switched_off for run in operation.devices)
+    if not has_read_off:
+        stop(work, "the host was heard")
+
+
+def life_asked(work: HostWork, answered: str | None) -> None:
+    """The host was asked before the first OFF of a level."""
+    operation = work.operation
+    if operation is None or not operation.is_automatic or operation.phase is not Phase.PROVING:
+        return
+    work.record(r.LifeChecked(operation=operation.id, answered=answered))
+    advance(work)
+
+
+# -- reading operations (status, probe) -------------------------------------------------------------------------------
+
+
+def _advance_reading(work: HostWork) -> None:
+    """All devices once, each through the winner of its race; a probe asks every candidate."""
+    operation = work.state.reading
+    if operation is None:
+        return
+    for run in operation.devices:
+        if not run.is_racing and run.races == 0:
+            start_race(work, operation, run)
+    operation = work.state.reading
+    assert operation is not None
+    if work.now >= operation.deadline:
+        end_reading(work, operation)
+    elif any(run.is_racing for run in operation.devices):
+        work.wake(operation.deadline)
+    else:
+        end_reading(work, operation)
+
+
+def drop(work: HostWork, operation: Operation, why: str) -> None:
+    """End an operation that only waits or only reads."""
+    end_unstarted(work, operation, why)
+    advance(work)
+
+
+def watch_command(work: HostWork) -> c.WatchHost:
+    """S17's reading of all devices, each through its own candidates."""
+    paths: list[tuple[DeviceName, tuple[tuple[ProxyName, ...], ...]]] = []
+    for device in work.host.devices:
+        candidates = expand(device, work.host, work.fleet.inventory, work.fleet.is_candidate_barred)
+        paths.append((device.name, candidates.tiers))
+    return c.WatchHost(host=work.name, paths=tuple(paths))

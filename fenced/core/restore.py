@@ -1,0 +1,114 @@
+"""Giving power back: everything that was switched off, outlets first, then chassis (S9). Used by restart and `on`.
+
+An ON is sent only when no earlier OFF for that plug can still act (S5), and never where a person forbade it (S19).
+"""
+
+from fenced.core import commands as c
+from fenced.core import records as r
+from fenced.core.ending import finish
+from fenced.core.outcome import is_on, targets
+from fenced.core.state import DeviceRun, Operation, Phase
+from fenced.core.steps import start_race, start_read, switch, unsettled_opposite
+from fenced.core.work import HostWork
+from fenced.model.names import DeviceName
+from fenced.model.power import Kind, OperationState, Outcome, Power, What
+
+
+def begin(work: HostWork, operation: Operation) -> None:
+    """Enter the restore, with its own deadline."""
+    timeout = max(
+        (work.host.device(run.device).power.restore_timeout_seconds for run in operation.devices), default=600.0
+    )
+    work.record(r.PhaseEntered(operation=operation.id, phase=Phase.RESTORING, deadline=work.now + timeout))
+
+
+def advance(work: HostWork, operation: Operation) -> None:
+    """Outlets of every touched level first, then chassis; end when each is ON or given up.
+
+    A BMC that was without power takes its time to boot: its path is looked for until the restore's deadline.
+    """
+    if work.state.is_on_forbidden:
+        finish(work, OperationState.CANCELLED, operation.ending_why)
+        return
+    wanted = targets(operation, work.state.owed)
+    outlets = tuple(run for run in wanted if run.kind is Kind.OUTLET)
+    chassis = tuple(run for run in wanted if run.kind is Kind.CHASSIS)
+    is_late = operation.restore_deadline is not None and work.now >= operation.restore_deadline
+    for group in (outlets, chassis):
+        waiting = [run for run in group if not is_on(run) and not run.is_given_up]
+        if waiting and not is_late:
+            for run in waiting:
+                _restore_device(work, operation, run)
+            if operation.restore_deadline is not None:
+                work.wake(operation.restore_deadline)
+            return
+    if any(run.step is not None and run.step.token is not None for run in wanted):
+        work.wake(work.now + 1.0)
+        return
+    _conclude(work, operation, wanted)
+
+
+def _restore_device(work: HostWork, operation: Operation, run: DeviceRun) -> None:
+    if run.is_racing or run.step is not None:
+        return
+    if work.now < run.wait_until - 1e-6:
+        work.wake(run.wait_until)
+        return
+    if run.proxy is None:
+        start_race(work, operation, run)
+    elif _is_on_due(work, operation, run):
+        _switch_on(work, operation, run)
+    else:
+        start_read(work, operation, run, priority=c.PRIORITY_ON)
+
+
+def _is_on_due(work: HostWork, operation: Operation, run: DeviceRun) -> bool:
+    if run.read_at is None:
+        return False
+    since = operation.restore_started if operation.restore_started is not None else operation.started
+    if run.on_attempts == 0:
+        return run.power is Power.OFF or run.read_at >= since
+    if run.command_ended_at is None or run.read_at <= run.command_ended_at:
+        return False
+    if run.command_outcome in {Outcome.FAILED, Outcome.REFUSED}:
+        return True
+    settings = work.host.device(run.device).power
+    verify = settings.verify_timeout_seconds
+    if run.kind is Kind.CHASSIS:
+        verify = max(verify, settings.chassis_boot_timeout_seconds)
+    return work.now >= run.command_ended_at + verify
+
+
+def _switch_on(work: HostWork, operation: Operation, run: DeviceRun) -> None:
+    late = unsettled_opposite(work, run, What.ON)
+    if late is not None:
+        work.wake(late)
+        return
+    if run.on_attempts >= work.host.device(run.device).power.attempts:
+        why = f"not ON after {run.on_attempts} attempts: {run.error or 'reads ' + run.power.value}"
+        work.record(r.DeviceGivenUp(operation=operation.id, device=run.device, why=why))
+        work.wake(work.now)
+        return
+    switch(work, operation, run, What.ON)
+
+
+def _conclude(work: HostWork, operation: Operation, wanted: tuple[DeviceRun, ...]) -> None:
+    missing = tuple(run.device for run in wanted if not is_on(run))
+    ending = operation.ending if operation.is_stopped and operation.ending is not None else OperationState.DONE
+    if not missing or _is_host_on(operation):
+        work.record(r.HostRestored(operation=operation.id, missing=missing))
+        finish(work, ending, f"still off: {_names(missing)}" if missing else operation.ending_why)
+        return
+    why = f"power could not be given back: {_names(missing)}"
+    work.record(r.RestoreFailed(operation=operation.id, missing=missing, why=why))
+    finish(work, OperationState.FAILED, why)
+
+
+def _names(devices: tuple[DeviceName, ...]) -> str:
+    return ", ".join(str(device) for device in devices)
+
+
+def _is_host_on(operation: Operation) -> bool:
+    """A chassis reads ON; without a chassis, any outlet (DESIGN section 4)."""
+    chassis = [run for run in operation.devices if run.kind is Kind.CHASSIS and run.power is not Power.UNKNOWN]
+    return any(run.power is Power.ON for run in (chassis or operation.devices))

@@ -1,0 +1,95 @@
+"""S17: what the regular reading of fenced and failed hosts shows. Revoking is quick, announcing is slow."""
+
+from fenced.core import gates
+from fenced.core import records as r
+from fenced.core.detector import look, revoke_by_power
+from fenced.core.events import WatchEnded
+from fenced.core.work import HostWork
+from fenced.model.names import DeviceName
+from fenced.model.power import Cause, Kind, Power, Proof, State
+
+OFF_ROUNDS = 2
+"""Rounds of the watch that must read a failed host OFF before it is announced: no single reading proves it."""
+
+
+def watch_ended(work: HostWork, event: WatchEnded) -> None:
+    """Take a round of readings. One that began before the state it speaks of is dropped."""
+    sight, state = work.sight, work.state
+    sight.watch_started = None
+    if event.started < state.since or work.operation is not None or state.state not in {State.FENCED, State.FAILED}:
+        look(work)
+        return
+    powers = dict(event.powers)
+    known = dict(state.power)
+    for device, power in event.powers:
+        if power is not Power.UNKNOWN and known.get(device) is not power:
+            work.record(r.PowerSeen(device=device, power=power))
+    if state.state is State.FENCED:
+        _watch_fenced(work, powers)
+    else:
+        _watch_failed(work, powers, event.started)
+    look(work)
+
+
+def _watch_fenced(work: HostWork, powers: dict[DeviceName, Power]) -> None:
+    proof = work.state.proof
+    if proof is None:
+        return
+    proving = set(proof.devices)
+    lit = [
+        device.name
+        for device in work.host.devices
+        if powers.get(device.name) is Power.ON and (device.name in proving or device.kind is Kind.CHASSIS)
+    ]
+    if lit:
+        revoke_by_power(work, f"{', '.join(lit)} reads ON without an ON of ours")
+
+
+def _watch_failed(work: HostWork, powers: dict[DeviceName, Power], started: float) -> None:
+    sight = work.sight
+    level = _level_read_off(work, powers)
+    is_heard_since = sight.heard_at is not None and sight.heard_at >= sight.watch_off_since
+    if level is None or work.fleet.is_heard(work.name, work.now):
+        sight.watch_offs = 0
+        return
+    if sight.watch_offs == 0 or is_heard_since:
+        sight.watch_offs, sight.watch_off_since = 1, started
+        return
+    sight.watch_offs += 1
+    if sight.watch_offs >= OFF_ROUNDS and not gates.closed(gates.announce_gates(work.fleet, work.name, work.now)):
+        _fence(work, level)
+
+
+def _level_read_off(work: HostWork, powers: dict[DeviceName, Power]) -> int | None:
+    devices = work.host.devices
+    if any(powers.get(d.name) is Power.ON and d.kind is Kind.CHASSIS for d in devices):
+        return None
+    for level in work.host.levels:
+        if all(powers.get(device.name) is Power.OFF for device in devices if device.level == level):
+            return level
+    return None
+
+
+def _fence(work: HostWork, level: int) -> None:
+    """A proven OFF makes a failed host fenced; it stays off until a person or a later operation settles it."""
+    work.sight.watch_offs = 0
+    state = work.state
+    work.record(
+        r.HostFenced(
+            proof=Proof.DEVICE_VERIFIED,
+            operation=state.last_operation,
+            level=level,
+            boot=state.boot,
+            token=work.fleet.next_token(),
+            devices=tuple(device.name for device in work.host.devices if device.level == level),
+            is_stay_off=True,
+            by="fenced",
+            reason="its devices read OFF after a failed fence",
+            cause=Cause.SILENCE,
+            last_heard=work.sight.heard_at,
+        )
+    )
+    if state.owed:
+        work.record(
+            r.LeftOff(operation=state.last_operation, why="off after a failed fence; `fencectl on` gives power back")
+        )

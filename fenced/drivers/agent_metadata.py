@@ -1,0 +1,99 @@
+"""What a fence agent says of itself: its parameters and actions, from the XML of `action=metadata`.
+
+Knows the resource-agent format (fence-agent contract, B.4), runs nothing. One rule: an agent whose metadata can't be
+read is used all the same, under the names that the fence-agents library accepts today.
+"""
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+XML_BYTES_MAX: Final = 1024 * 1024
+
+ADDRESS_NAMES: Final = ("ip", "ipaddr")
+USERNAME_NAMES: Final = ("username", "login")
+PASSWORD_NAMES: Final = ("password", "passwd")
+PLUG_NAMES: Final = ("plug", "port")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One parameter. `values`: the choices of a select, else empty."""
+
+    name: str
+    is_required: bool = False
+    is_deprecated: bool = False
+    kind: str = "string"
+    default: str | None = None
+    values: tuple[str, ...] = ()
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentMetadata:
+    """An agent's parameters by name, and its actions. Both empty: nothing is known of it."""
+
+    name: str = ""
+    description: str = ""
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    actions: frozenset[str] = frozenset()
+
+    @property
+    def is_known(self) -> bool:
+        return bool(self.parameters)
+
+    def called(self, names: Iterable[str]) -> Parameter | None:
+        """What the agent calls a thing that has had several names: the first not deprecated one, else the first."""
+        found = [self.parameters[name] for name in names if name in self.parameters]
+        return next((parameter for parameter in found if not parameter.is_deprecated), found[0] if found else None)
+
+    def is_required(self, names: Iterable[str]) -> bool:
+        """Old and new names are marked together, so any of them counts."""
+        return any(self.parameters[name].is_required for name in names if name in self.parameters)
+
+
+class MetadataError(ValueError):
+    """The text is no metadata of a fence agent."""
+
+
+def parse_metadata(text: bytes) -> AgentMetadata:
+    """Raises MetadataError. Old agents print a note before the XML; entities are refused."""
+    if len(text) > XML_BYTES_MAX:
+        raise MetadataError(f"more than {XML_BYTES_MAX} bytes")
+    if b"<!ENTITY" in text or b"<!DOCTYPE" in text:
+        raise MetadataError("it defines entities")
+    start = text.find(b"<?xml")
+    if start < 0:
+        start = text.find(b"<resource-agent")
+    try:
+        root = ET.fromstring(text[max(0, start) :])  # noqa: S314 - bounded, and without entities or a DTD
+    except ET.ParseError as exc:
+        raise MetadataError(f"it is not XML: {exc}") from exc
+    if root.tag != "resource-agent":
+        raise MetadataError(f"its root is {root.tag}, not resource-agent")
+    parameters = [_parameter(element) for element in root.iter("parameter")]
+    return AgentMetadata(
+        name=root.get("name", ""),
+        description=root.get("shortdesc", "") or _text(root.find("longdesc")),
+        parameters={parameter.name: parameter for parameter in parameters if parameter.name},
+        actions=frozenset(element.get("name", "") for element in root.iter("action")),
+    )
+
+
+def _parameter(element: ET.Element) -> Parameter:
+    content = element.find("content")
+    return Parameter(
+        name=element.get("name", ""),
+        is_required=element.get("required") == "1",
+        is_deprecated=element.get("deprecated") == "1",
+        kind=content.get("type", "string") if content is not None else "string",
+        default=content.get("default") if content is not None else None,
+        values=tuple(option.get("value", "") for option in content.iter("option")) if content is not None else (),
+        description=_text(element.find("shortdesc")),
+    )
+
+
+def _text(element: ET.Element | None) -> str:
+    return "" if element is None else re.sub(r"\s+", " ", element.text or "").strip()

@@ -1,0 +1,129 @@
+"""A device's settings as the lines that a fence agent reads on its standard input (fence-agent contract, B.1).
+
+Knows names and quoting, runs nothing. One rule: what can't be said exactly is refused before anything starts.
+A line end inside a value would be a parameter of its own; a false boolean is left out, for many agents test presence.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from fenced.drivers.agent_metadata import (
+    ADDRESS_NAMES,
+    PASSWORD_NAMES,
+    PLUG_NAMES,
+    USERNAME_NAMES,
+    AgentMetadata,
+)
+from fenced.drivers.output import Mask
+from fenced.model.inventory import DeviceSpec
+from fenced.ports.devices import BadParameters
+
+PARAMETERS_BYTES_MAX: Final = 32 * 1024
+"""All lines together; a pipe holds them, and so does one message to the keeper."""
+
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+RESERVED: Final = frozenset({"action", "option", "method", "delay", "nodename", "node_name", "help", "version"})
+"""Decided by us alone. `delay` would eat the deadline, `method` cycle can't be verified (S7), `help` exits 0."""
+PASSWORD: Final = re.compile(r"passwo?r?d|passphrase|_pwd$|^pwd$")
+PASSWORD_REFERENCE: Final = re.compile(r"_script$|_file$")
+"""A program or a file that yields the password is none."""
+SECRET: Final = re.compile(r"passw|secret|token|community|hexadecimal_kg|api_?key|private_key$")
+"""Names of options whose values are masked in all that an agent says."""
+
+
+def agent_parameters(spec: DeviceSpec, action: str, metadata: AgentMetadata) -> bytes:
+    """All lines, `action` first. Raises BadParameters, which never quotes a value."""
+    lines = {"action": action}
+    _check_options(spec)
+    for name, value in spec.options.items():
+        text = _as_text(spec, name, value)
+        if text is not None:
+            lines[_normal(name)] = text
+    _add(lines, spec, metadata, "address", ADDRESS_NAMES, spec.address)
+    _add(lines, spec, metadata, "username", USERNAME_NAMES, spec.username)
+    if spec.password is not None:
+        _add(lines, spec, metadata, "password", PASSWORD_NAMES, spec.password.reveal())
+    if spec.nodename:
+        if metadata.is_required(PLUG_NAMES) and not any(name in lines for name in PLUG_NAMES):
+            _add(lines, spec, metadata, "plug", PLUG_NAMES, spec.nodename)
+        lines["nodename"] = spec.nodename
+    written = "".join(f"{name}={_quoted(spec, name, value)}\n" for name, value in lines.items()).encode()
+    if len(written) > PARAMETERS_BYTES_MAX:
+        raise _bad(spec, f"its parameters are longer than {PARAMETERS_BYTES_MAX} bytes together")
+    return written
+
+
+def mask_for(spec: DeviceSpec) -> Mask:
+    """Hides the password and every option that is named like a secret."""
+    secrets = [str(value) for name, value in spec.options.items() if SECRET.search(_normal(name))]
+    if spec.password is not None:
+        secrets.append(spec.password.reveal())
+    return Mask(secrets, username=spec.username)
+
+
+def _check_options(spec: DeviceSpec) -> None:
+    """What a configuration may not say; also checked there, but a proxy takes its specs from the network."""
+    names = [_normal(name) for name in spec.options]
+    for given, name in zip(spec.options, names, strict=True):
+        if not NAME.fullmatch(given):
+            raise _bad(spec, f"{given!r} is no parameter name; use letters, digits, _ . -")
+        if name in RESERVED:
+            raise _bad(spec, f"`{given}` can't be set; remove it from the device's options")
+        if PASSWORD.search(name) and not PASSWORD_REFERENCE.search(name):
+            raise _bad(spec, f"`{given}` is a secret; give it as password_file, password_env or password_credential")
+    if len(set(names)) != len(names):
+        raise _bad(spec, "a parameter is given twice, once with - and once with _")
+    if all(name in names for name in PLUG_NAMES):
+        raise _bad(spec, "`plug` and `port` are the same parameter; remove one of them")
+
+
+def _normal(name: str) -> str:
+    """Agents take - for _."""
+    return name.replace("-", "_")
+
+
+def _as_text(spec: DeviceSpec, name: str, value: object) -> str | None:
+    """The value as agents read it; None: leave the line out."""
+    if isinstance(value, bool):
+        return "1" if value else None
+    if isinstance(value, float):
+        return f"{value:f}".rstrip("0").rstrip(".")
+    if isinstance(value, int | str):
+        return str(value)
+    raise _bad(spec, f"`{name}` is neither text, a number nor a boolean")
+
+
+def _add(
+    lines: dict[str, str], spec: DeviceSpec, metadata: AgentMetadata, what: str, names: tuple[str, ...], value: str
+) -> None:
+    """One of our own settings under the agent's name for it; it may not be given a second time as an option."""
+    if not value:
+        return
+    given = next((name for name in names if name in lines), None)
+    if given is not None:
+        if lines[given] != value:
+            raise _bad(spec, f"`{what}` and the option `{given}` say different things; remove one of them")
+        return
+    parameter = metadata.called(names)
+    if parameter is None and metadata.is_known:
+        raise _bad(spec, f"the agent has no parameter for `{what}` (`fenced agents {spec.driver}` lists what it has)")
+    lines[parameter.name if parameter else names[0]] = value
+
+
+def _quoted(spec: DeviceSpec, name: str, value: str) -> str:
+    """The library strips a line's blanks and one pair of double quotes around a value: protect what would be lost."""
+    if CONTROL.search(value):
+        raise _bad(spec, f"`{name}` holds a line end or another control character")
+    is_changed = value != value.rstrip() or (len(value) >= 2 and value[0] == value[-1] == '"')
+    return f'"{value}"' if is_changed else value
+
+
+def _bad(spec: DeviceSpec, why: str) -> BadParameters:
+    return BadParameters(f"{spec.driver}: {why}", may_be_done=False)
+
+
+def options_for_people(options: Mapping[str, object]) -> Mapping[str, object]:
+    """Options without the values of those that are named like a secret."""
+    return {name: "***" if SECRET.search(_normal(name)) else value for name, value in options.items()}

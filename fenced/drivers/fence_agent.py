@@ -1,0 +1,237 @@
+"""The driver for every `fence_*` program with the ClusterLabs interface (fence-agent contract, part B).
+
+Knows how an agent is found, asked and understood; how it is run and put down is the keeper's. One rule: OFF is exit
+status 2 *and* `Status: OFF`, for a usage error exits with 2 as well; whatever is neither clearly ON nor OFF is no OFF.
+
+An agent's own limits (power_timeout, login_timeout ...) stay in force, because they end it with a reason and a logout;
+ours ends it in any case. `disable_timeout` is therefore not passed; a user who sets it lets our deadline rule alone.
+"""
+
+import asyncio
+import os
+import re
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from fenced.drivers.agent_metadata import AgentMetadata, MetadataError, parse_metadata
+from fenced.drivers.agent_parameters import agent_parameters, mask_for
+from fenced.drivers.keeper_client import Ending, Finished, Keeper
+from fenced.drivers.keeper_connection import Program
+from fenced.drivers.output import Output
+from fenced.model.inventory import DeviceSpec
+from fenced.model.power import Power
+from fenced.ports.devices import (
+    BadParameters,
+    DeviceError,
+    DeviceTimedOut,
+    DeviceUnreachable,
+    LoginRefused,
+    NotSupported,
+    OnStarted,
+)
+
+METADATA_SECONDS_MAX: Final = 10.0
+METADATA_RETRY_SECONDS: Final = 60.0
+"""An agent whose metadata could not be had is asked for it again after this time."""
+METADATA_BYTES_MAX: Final = 1024 * 1024
+AGENT_NAME: Final = re.compile(r"fence_[A-Za-z0-9][A-Za-z0-9_.-]*")
+ENVIRONMENT: Final = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LANG": "C",
+    "LC_ALL": "C",
+    "PYTHONWARNINGS": "ignore",  # else the last lines of a Python agent are its deprecations
+}
+STATUS_OFF: Final = re.compile(r"^\s*Status:\s*OFF\s*$", re.IGNORECASE | re.MULTILINE)
+STATUS_ON: Final = re.compile(r"^\s*Status:\s*ON\s*$", re.IGNORECASE | re.MULTILINE)
+EXIT_ON: Final = 0
+EXIT_OFF: Final = 2
+
+COMPLAINTS: Final[tuple[tuple[re.Pattern[str], type[DeviceError]], ...]] = (
+    (re.compile(r"unrecogni[sz]ed action|not supported|unsupported|not implemented", re.I), NotSupported),
+    (re.compile(r"login (denied|failed|incorrect)|(authentication|authorization) fail|unauthori[sz]ed|"
+                r"\b40[13]\b|(permission|access) denied|correct privileges|incorrect password|"
+                r"certificate verify failed|invalid user", re.I), LoginRefused),
+    (re.compile(r"you have to (set|enter|use)|valid (choice|time|value)|not a valid|usage:|parse error|"
+                r"unknown option|missing (required|mandatory)", re.I), BadParameters),
+    (re.compile(r"timed? ?out", re.I), DeviceTimedOut),
+    (re.compile(r"unable to (connect|establish|get|open)|connection (lost|refused|reset|closed)|no route|unreachable|"
+                r"name or service not known|could not resolve|name resolution", re.I), DeviceUnreachable),
+)  # fmt: skip
+"""Every failure exits 1, so only the text tells them apart (contract, B.3). The first match counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """Metadata as read from one state of a file; read again at `again_at`, when it could not be had."""
+
+    metadata: AgentMetadata
+    modified: int
+    again_at: float | None
+
+
+class FenceAgents:
+    """All `fence_*` programs of this machine."""
+
+    def __init__(self, *, agent_path: Sequence[Path], keeper: Keeper) -> None:
+        self._agent_path = tuple(agent_path)
+        self._keeper = keeper
+        self._known: dict[Path, _Known] = {}
+        self._asking: dict[Path, asyncio.Lock] = {}
+
+    async def read(self, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
+        """The agent's `status`. Raises DeviceError."""
+        finished = await self._call(spec, "status", timeout_seconds, None)
+        power = reading(finished, is_off_by_exit_status=spec.off_by_exit_status)
+        if power is None:
+            raise failure(spec, "status", finished, timeout_seconds)
+        return power
+
+    async def set(self, spec: DeviceSpec, power: Power, *, timeout_seconds: float, on_started: OnStarted) -> None:
+        """The agent's `on` or `off`, which waits itself until the device shows it. Raises DeviceError."""
+        if power is Power.UNKNOWN:
+            raise BadParameters(f"{spec.driver}: a device can't be set to unknown", may_be_done=False)
+        finished = await self._call(spec, power.value, timeout_seconds, on_started)
+        if finished.ending is not Ending.EXITED or finished.status != 0 or not finished.is_clean:
+            raise failure(spec, power.value, finished, timeout_seconds)
+
+    async def close(self) -> None:
+        """Nothing is kept between calls; the keeper has an owner of its own."""
+
+    async def metadata(self, name: str, *, timeout_seconds: float = METADATA_SECONDS_MAX) -> AgentMetadata:
+        """What an agent says of itself, asked once per state of its file; empty when it does not say.
+
+        Raises BadParameters for a program that is not there.
+        """
+        path, modified = self._locate(name)
+        lock = self._asking.setdefault(path, asyncio.Lock())
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await lock.acquire()
+        except TimeoutError:
+            return AgentMetadata()
+        try:
+            known = self._known.get(path)
+            if known is None or known.modified != modified or self._is_old(known):
+                known = await self._ask(path, modified, min(METADATA_SECONDS_MAX, timeout_seconds))
+                self._known[path] = known
+            return known.metadata
+        finally:
+            lock.release()
+
+    def find(self, name: str) -> Path:
+        """The first file of that name along the path. Raises BadParameters: a later one is no substitute for it."""
+        return self._locate(name)[0]
+
+    def _locate(self, name: str) -> tuple[Path, int]:
+        """The file and when it was modified, in nanoseconds."""
+        if not AGENT_NAME.fullmatch(name):
+            raise BadParameters(f"{name!r} is no fence agent's name", may_be_done=False)
+        for directory in self._agent_path:
+            path = directory / name
+            try:
+                found = path.stat()
+            except OSError:
+                continue
+            if not stat.S_ISREG(found.st_mode) or not os.access(path, os.X_OK):
+                raise BadParameters(f"{path} is not an executable file; make it one or remove it", may_be_done=False)
+            return path, found.st_mtime_ns
+        searched = ", ".join(str(directory) for directory in self._agent_path) or "nothing"
+        raise BadParameters(
+            f"{name} is not installed in {searched}; install it or set daemon.agent_path", may_be_done=False
+        )
+
+    async def _call(
+        self, spec: DeviceSpec, action: str, timeout_seconds: float, on_started: OnStarted | None
+    ) -> Finished:
+        """One run of the agent. Its metadata, when not known yet, may take half of the time."""
+        began = asyncio.get_running_loop().time()
+        path = self.find(spec.driver)
+        metadata = await self.metadata(spec.driver, timeout_seconds=timeout_seconds / 2)
+        if metadata.actions and action not in metadata.actions:
+            raise NotSupported(f"{spec.driver} has no action `{action}`", may_be_done=False)
+        program = Program(
+            argv=(str(path),), environment=ENVIRONMENT, parameters=agent_parameters(spec, action, metadata)
+        )
+        left_seconds = timeout_seconds - (asyncio.get_running_loop().time() - began)
+        return await self._keeper.run(program, timeout_seconds=left_seconds, on_started=on_started)
+
+    def _is_old(self, known: _Known) -> bool:
+        return known.again_at is not None and asyncio.get_running_loop().time() >= known.again_at
+
+    async def _ask(self, path: Path, modified: int, timeout_seconds: float) -> _Known:
+        program = Program(
+            argv=(str(path),),
+            environment=ENVIRONMENT,
+            parameters=b"action=metadata\n",
+            kept_bytes_max=METADATA_BYTES_MAX,
+        )
+        finished = await self._keeper.run(program, timeout_seconds=timeout_seconds)
+        try:
+            return _Known(metadata=parse_metadata(finished.stdout.head), modified=modified, again_at=None)
+        except MetadataError:
+            again_at = asyncio.get_running_loop().time() + METADATA_RETRY_SECONDS
+            return _Known(metadata=AgentMetadata(), modified=modified, again_at=again_at)
+
+
+def reading(finished: Finished, *, is_off_by_exit_status: bool) -> Power | None:
+    """What a `status` said; None: nothing, it failed. Exit status and text that contradict each other are UNKNOWN."""
+    if finished.ending is not Ending.EXITED:
+        return None
+    text = finished.stdout.text
+    says_off, says_on = STATUS_OFF.search(text) is not None, STATUS_ON.search(text) is not None
+    if finished.status == EXIT_ON:
+        return Power.UNKNOWN if says_off else Power.ON
+    if finished.status == EXIT_OFF:
+        if says_on:
+            return Power.UNKNOWN
+        if says_off or is_off_by_exit_status:
+            return Power.OFF
+    return None
+
+
+def failure(spec: DeviceSpec, action: str, finished: Finished, timeout_seconds: float) -> DeviceError:
+    """Why a run failed, as coarsely as its text allows, with its last lines and without secrets."""
+    said = last_words(spec, finished)
+    may_be_done, is_end_known = finished.was_fed and action != "status", finished.is_clean
+    if finished.ending is Ending.NOT_STARTED:
+        return DeviceError(f"{spec.driver} was not started: {finished.why}", may_be_done=False)
+    if finished.ending is Ending.LOST:
+        return DeviceError(
+            f"{spec.driver} {action}: {finished.why}; what it did is not known{said}",
+            may_be_done=may_be_done,
+            is_end_known=False,
+        )
+    if finished.ending is Ending.TIMED_OUT:
+        left = "" if is_end_known else "; a process that it started does not die"
+        return DeviceTimedOut(
+            f"{spec.driver} {action} took longer than {timeout_seconds:g} s and was killed{left}{said}",
+            may_be_done=may_be_done,
+            is_end_known=is_end_known,
+        )
+    how = f"exited {finished.status}" if finished.status >= 0 else f"was killed by signal {-finished.status}"
+    if finished.status == EXIT_OFF and action == "status":
+        how += " without saying `Status: OFF`"
+    elif finished.status == 0:
+        how += ", but a process that it started does not die"
+    kind = complaint(finished.stderr, finished.stdout)
+    return kind(f"{spec.driver} {action} {how}{said}", may_be_done=may_be_done, is_end_known=is_end_known)
+
+
+def complaint(*outputs: Output) -> type[DeviceError]:
+    """The kind of failure that a text speaks of; standard error counts first."""
+    for output in outputs:
+        text = output.text
+        for pattern, kind in COMPLAINTS:
+            if pattern.search(text):
+                return kind
+    return DeviceError
+
+
+def last_words(spec: DeviceSpec, finished: Finished) -> str:
+    """The last lines of standard error, else of standard output, as the end of a sentence."""
+    mask = mask_for(spec)
+    said = mask.last_lines(finished.stderr) or mask.last_lines(finished.stdout)
+    return f": {said}" if said else ""

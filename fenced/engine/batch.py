@@ -1,0 +1,102 @@
+"""What a batch of decisions makes durable: records, snapshots, operations, and the messages that must reach the bus."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from fenced.core import records as r
+from fenced.core.announce import Announcement, state_message, timestamp
+from fenced.core.decide import Decision
+from fenced.core.fleet import Fleet
+from fenced.core.state import FleetState, HostState, Operation
+from fenced.model.names import HostName
+from fenced.ports.journal import Batch, OutboxMessage
+
+
+@dataclass(slots=True)
+class Collected:
+    """A batch on its way to the journal. `before`: each changed host as it was."""
+
+    entries: list[r.Entry] = field(default_factory=list)
+    told: list[Announcement] = field(default_factory=list)
+    ended: list[Operation] = field(default_factory=list)
+    before: dict[HostName, HostState] = field(default_factory=dict)
+    after: dict[HostName, HostState] = field(default_factory=dict)
+    fleet: FleetState | None = None
+    outbox: list[OutboxMessage] = field(default_factory=list)
+
+
+def collect(decisions: Sequence[Decision], fleet: Fleet, controller: str, now: float) -> Collected:
+    """Everything of a batch, in order."""
+    collected = Collected()
+    for decision in decisions:
+        collected.entries += decision.entries
+        collected.told += decision.told
+        collected.ended += decision.ended
+    if not collected.entries:
+        return collected
+    collected.before = fleet.changed()
+    collected.after = {name: fleet.hosts[name] for name in collected.before if name in fleet.hosts}
+    collected.fleet = fleet.state if fleet.is_fleet_changed else None
+    site = fleet.inventory.daemon.site
+    source = f"/fenced/{site}/{fleet.inventory.daemon.name}"
+    for name, state in collected.after.items():
+        message = state_payload(state, controller)
+        if message != state_payload(collected.before[name], controller):
+            collected.outbox.append(state_outbox(state, controller, site, f"{fleet.next_token()}"))
+    for announcement in collected.told:
+        collected.outbox.append(_event(announcement, site, source, f"{fleet.next_token()}"))
+    return collected
+
+
+def batch_of(collected: Collected) -> Batch:
+    """The transaction. A host in the midst of an operation is read from its records; others get a snapshot."""
+    started = [entry.record.operation for entry in collected.entries if isinstance(entry.record, r.OperationStarted)]
+    return Batch(
+        entries=collected.entries,
+        snapshots=[state for state in collected.after.values() if state.operation is None and state.reading is None],
+        fleet=collected.fleet,
+        operations=[*started, *collected.ended],
+        outbox=collected.outbox,
+    )
+
+
+def state_payload(state: HostState, controller: str) -> bytes:
+    """The retained message of one host."""
+    return json.dumps(state_message(state, controller), separators=(",", ":")).encode()
+
+
+def state_outbox(state: HostState, controller: str, site: str, message_id: str) -> OutboxMessage:
+    """The retained state of one host as a message."""
+    return OutboxMessage(
+        id=message_id,
+        host=state.name,
+        topic=f"fenced/v1/{site}/state/{state.name}",
+        payload=state_payload(state, controller),
+        is_retained=True,
+    )
+
+
+def _event(announcement: Announcement, site: str, source: str, message_id: str) -> OutboxMessage:
+    """A CloudEvent 1.0 in structured JSON. Its id stays the same in every repetition."""
+    event: dict[str, object] = {
+        "specversion": "1.0",
+        "id": message_id,
+        "source": source,
+        "type": announcement.type,
+        "time": timestamp(announcement.at),
+        "datacontenttype": "application/json",
+    }
+    suffix = ""
+    if announcement.host is not None:
+        event["subject"] = str(announcement.host)
+        suffix = f"/{announcement.host}"
+    event["data"] = announcement.data
+    return OutboxMessage(
+        id=message_id,
+        host=announcement.host,
+        topic=f"fenced/v1/{site}/event{suffix}",
+        payload=json.dumps(event, separators=(",", ":")).encode(),
+        is_retained=False,
+        operation=announcement.acknowledge,
+    )

@@ -1,0 +1,259 @@
+"""What people may ask of the running engine: ports.control over the reactor. Reads look at the live fleet, never wait.
+
+Its one rule: everything that changes something goes through the reactor as an event and returns when it is durable.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from fenced.core import events as e
+from fenced.core import gates, match
+from fenced.core.announce import timestamp
+from fenced.core.candidates import expand
+from fenced.core.fleet import Fleet
+from fenced.core.operations import Accepted as CoreAccepted
+from fenced.core.operations import RefusedBy
+from fenced.core.state import HostState, Operation, Pause
+from fenced.engine.reactor import Reactor
+from fenced.model.inventory import Inventory
+from fenced.model.names import HostName, OperationId
+from fenced.model.power import Action, OperationState
+from fenced.ports.clock import Clock
+from fenced.ports.control import Accepted, Explanation, FleetView, HostView, NotFound, Refused, Unavailable
+from fenced.ports.journal import Journal, OutboxMessage, Page, StoreError
+
+WATCH_SLICE = 100
+WATCH_LOOK_SECONDS = 15.0
+READ_WAIT_SECONDS = 60.0
+
+
+class EngineControl:
+    """`not_ready` says what is missing for /readyz; `is_bus_connected` whether we hear."""
+
+    def __init__(
+        self, *, reactor: Reactor, journal: Journal, clock: Clock, is_bus_connected: Callable[[], bool],
+        not_ready: Callable[[], tuple[str, ...]],
+    ) -> None:  # fmt: skip
+        self._reactor, self._journal, self._clock = reactor, journal, clock
+        self._is_bus_connected, self._not_ready = is_bus_connected, not_ready
+        self._changed = asyncio.Event()
+
+    def nudge(self) -> None:
+        """Something became durable: watchers look."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    @property
+    def _fleet(self) -> Fleet:
+        return self._reactor.fleet
+
+    @property
+    def inventory(self) -> Inventory:
+        return self._fleet.inventory
+
+    # -- looking ------------------------------------------------------------------------------------------------------
+
+    def fleet(self) -> FleetView:
+        fleet, now = self._fleet, self._clock.now()
+        missing = self._not_ready()
+        return FleetView(
+            name=fleet.inventory.daemon.name,
+            site=fleet.inventory.daemon.site,
+            is_armed=fleet.is_armed,
+            is_armed_by_file=fleet.inventory.daemon.is_armed_by_file,
+            is_lease_held=fleet.has_lease(now),
+            epoch=fleet.epoch,
+            is_bus_connected=self._is_bus_connected(),
+            is_ready=not missing,
+            not_ready=missing,
+            is_quiet=now < fleet.quiet_until,
+            fleet=fleet.state,
+        )
+
+    def hosts(self) -> Sequence[HostView]:
+        return [self._view(state) for _, state in sorted(self._fleet.hosts.items())]
+
+    def host(self, name: HostName) -> HostView:
+        return self._view(self._state(name))
+
+    def _state(self, name: HostName) -> HostState:
+        state = self._fleet.hosts.get(name)
+        if state is None:
+            raise NotFound(f"no host {name} in the inventory")
+        return state
+
+    def _view(self, state: HostState) -> HostView:
+        host, sight = self._fleet.host(state.name), self._fleet.sights[state.name]
+        return HostView(
+            state=state,
+            cluster=str(host.cluster),
+            datacenter=str(host.datacenter),
+            last_heard=sight.heard_at if sight.heard_at is not None else state.last_heard,
+            held_by=tuple(verdict.gate for verdict in state.held_by),
+            is_paused=any(match.matches(pause.match, host) for pause in self._fleet.state.pauses),
+        )
+
+    async def explain(self, name: HostName) -> Explanation:
+        fleet, now = self._fleet, self._clock.now()
+        view = self.host(name)
+        sight, host = fleet.sights[name], fleet.host(name)
+        verdicts = gates.all_gates(fleet, name, now)
+        known: Mapping[str, Any] = {
+            "last_heard": timestamp(view.last_heard) if view.last_heard is not None else None,
+            "heard_in_this_life": sight.heard_at is not None,
+            "boot": view.state.boot,
+            "sequence": sight.sequence,
+            "interval_seconds": fleet.interval_seconds(name),
+            "silence_seconds": round(fleet.silence_seconds(name, now), 3),
+            "grace_seconds": round(fleet.grace_seconds(name, now), 3),
+            "listening": fleet.ear.opened_at is not None and now >= fleet.ear.opened_at,
+            "workloads": sight.workloads,
+            "roles": sorted({*sight.roles, *host.roles}),
+            "suspicion": view.state.suspicion.value if view.state.suspicion is not None else None,
+            "suspicion_reason": view.state.suspicion_reason or None,
+            "asked_itself": None if sight.life is None else (sight.life.answered or "nobody answered"),
+            "attempts_in_window": gates.attempts_in_window(fleet, name, now),
+            "owed": [str(device) for device in view.state.owed],
+            "distrusted": [str(device) for device in view.state.distrusted],
+        }
+        plan = []
+        for device in host.devices:
+            candidates = expand(device, host, fleet.inventory, fleet.is_candidate_barred)
+            plan.append(
+                {
+                    "device": str(device.name),
+                    "level": device.level,
+                    "kind": device.kind.value,
+                    "driver": device.spec.driver,
+                    "tiers": [[str(proxy) for proxy in tier] for tier in candidates.tiers],
+                    "excluded": [{"proxy": left.proxy, "why": left.why} for left in candidates.excluded],
+                }
+            )
+        entries = await self._journal.entries(host=name, limit=50)
+        told = tuple({"gate": gate.gate, "open": gate.is_open, "why": gate.why} for gate in verdicts)
+        return Explanation(view=view, gates=told, known=known, plan=plan, entries=entries)
+
+    async def operation(self, operation: OperationId) -> Operation:
+        for state in self._fleet.hosts.values():
+            for live in (state.operation, state.reading, state.waiting):
+                if live is not None and live.id == operation:
+                    return live
+        try:
+            stored = await self._journal.operation(operation)
+        except StoreError as exc:
+            raise Unavailable(str(exc)) from exc
+        if stored is None:
+            raise NotFound(f"no operation {operation}")
+        return stored
+
+    async def operations(self, *, host: HostName | None, state: str | None, limit: int, after: str | None) -> Page:
+        try:
+            page = await self._journal.operations(host=host, state=state, limit=limit, after=after)
+        except StoreError as exc:
+            raise Unavailable(str(exc)) from exc
+        return replace(page, items=tuple(self._live(operation) for operation in page.items))
+
+    def _live(self, operation: Operation) -> Operation:
+        state = self._fleet.hosts.get(operation.host)
+        if state is None or operation.state is not OperationState.RUNNING:
+            return operation
+        for live in (state.operation, state.reading, state.waiting):
+            if live is not None and live.id == operation.id:
+                return live
+        return operation
+
+    async def watch(self, *, after: int | None) -> AsyncIterator[OutboxMessage]:
+        position = after if after is not None else await self._journal.newest_event()
+        while True:
+            changed = self._changed
+            messages = await self._journal.events(after=position, limit=WATCH_SLICE)
+            for message in messages:
+                position = message.sequence if message.sequence is not None else position
+                yield message
+            if not messages:
+                try:
+                    async with asyncio.timeout(WATCH_LOOK_SECONDS):
+                        await changed.wait()
+                except TimeoutError:
+                    continue
+
+    # -- asking -------------------------------------------------------------------------------------------------------
+
+    async def _ask(self, event: e.Event) -> Accepted:
+        answer = await self._reactor.ask(event)
+        match answer:
+            case RefusedBy():
+                if answer.rule == "unknown":
+                    raise NotFound(answer.why)
+                raise Refused(answer.rule, answer.why)
+            case CoreAccepted():
+                return Accepted(operation=answer.operation, warnings=answer.warnings)
+            case None:
+                return Accepted(operation=OperationId(""))
+
+    async def act(self, name: HostName, action: Action, *, by: str, reason: str, is_forced: bool) -> Accepted:
+        self._state(name)
+        return await self._ask(e.ActionAsked(host=name, action=action, by=by, reason=reason, is_forced=is_forced))
+
+    async def confirm_off(self, name: HostName, *, by: str, reason: str, is_forced: bool) -> Accepted:
+        self._state(name)
+        read = await self.read_devices(name, by=by)
+        return await self._ask(e.ConfirmOffAsked(host=name, by=by, reason=reason, is_forced=is_forced, read=read))
+
+    async def read_devices(self, name: HostName, *, by: str) -> OperationId | None:
+        """Read all devices of a host and wait for it: a person's word counts only against what they say now."""
+        if not self._fleet.host(name).devices:
+            return None
+        event = e.ActionAsked(host=name, action=Action.STATUS, by=by, reason="before confirm-off")
+        try:
+            accepted = await self._ask(event)
+        except Refused:
+            return None
+        end = self._clock.now() + READ_WAIT_SECONDS
+        while self._clock.now() < end:
+            reading = self._state(name).reading
+            if reading is None or reading.id != accepted.operation:
+                break
+            changed = self._changed
+            try:
+                async with asyncio.timeout(1.0):
+                    await changed.wait()
+            except TimeoutError:
+                continue
+        return accepted.operation
+
+    async def cancel(self, operation: OperationId, *, by: str, reason: str) -> None:
+        found = await self.operation(operation)
+        if found.state is not OperationState.RUNNING:
+            raise Refused("ended", f"operation {operation} has ended ({found.state.value})")
+        await self._ask(e.CancelAsked(host=found.host, operation=operation, by=by, reason=reason))
+
+    async def set_maintenance(self, name: HostName, *, by: str, reason: str, until: float | None) -> None:
+        self._state(name)
+        await self._ask(e.MaintenanceAsked(host=name, is_on=True, by=by, reason=reason, until=until))
+
+    async def end_maintenance(self, name: HostName, *, by: str, reason: str) -> None:
+        self._state(name)
+        await self._ask(e.MaintenanceAsked(host=name, is_on=False, by=by, reason=reason))
+
+    async def pause(self, *, match: str, by: str, reason: str, until: float | None) -> Pause:
+        accepted = await self._ask(e.PauseAsked(match=match, by=by, reason=reason, until=until))
+        for pause in self._fleet.state.pauses:
+            if pause.id == accepted.operation:
+                return pause
+        raise NotFound(f"pause {accepted.operation} ended already")
+
+    async def end_pause(self, pause_id: str, *, by: str) -> None:
+        await self._ask(e.PauseEndAsked(id=pause_id, by=by))
+
+    async def arm(self, *, by: str) -> None:
+        await self._ask(e.ArmAsked(is_on=True, by=by, reason=""))
+
+    async def disarm(self, *, by: str, reason: str) -> None:
+        await self._ask(e.ArmAsked(is_on=False, by=by, reason=reason))
+
+    async def report_health(self, health: e.Health) -> None:
+        self._state(health.host)
+        await self._ask(health)

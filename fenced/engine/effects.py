@@ -1,0 +1,286 @@
+"""Effects: each command of the core becomes a task that ends with an event. Nothing here decides.
+
+Races and reads of an operation are dropped with it; a power command goes on to its own end (S6). An effect that meets a
+bug of ours says so, is counted, and answers as a failure: nothing waits for ever.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, assert_never
+
+import structlog
+
+from fenced.core import commands as c
+from fenced.core import events as e
+from fenced.core.fleet import Fleet
+from fenced.core.operations import Answer
+from fenced.engine.race import PathMemory, Race, RaceResult
+from fenced.engine.workers import DeviceWorkers
+from fenced.model.inventory import Device, Host
+from fenced.model.names import DeviceName, HostName, OperationId, ProxyName
+from fenced.model.power import Outcome, Power, What
+from fenced.ports.clock import Clock
+from fenced.ports.devices import CommandRefused, DeviceError, DeviceTimedOut, Started
+from fenced.ports.liveness import Liveness
+from fenced.ports.telemetry import Telemetry
+
+log = structlog.get_logger(__name__)
+
+WATCHES_AT_ONCE = 32
+
+
+class EngineEffects:
+    """Starts effects in a task group that the engine owns."""
+
+    def __init__(
+        self, *, fleet: Fleet, workers: DeviceWorkers, liveness: Liveness, clock: Clock, telemetry: Telemetry,
+        memory: PathMemory, deliver: Callable[[e.Event], None], ask: Callable[[e.Event], Coroutine[Any, Any, Answer | None]],
+        reply: Callable[[c.Reply], Coroutine[Any, Any, None]],
+    ) -> None:  # fmt: skip
+        self._fleet, self._workers, self._liveness = fleet, workers, liveness
+        self._clock, self._telemetry, self._memory = clock, telemetry, memory
+        self._deliver, self._ask, self._reply = deliver, ask, reply
+        self._group: asyncio.TaskGroup | None = None
+        self._reads: dict[tuple[HostName, OperationId], set[asyncio.Task[None]]] = {}
+        self._ons: set[asyncio.Task[None]] = set()
+        self._commands: set[asyncio.Task[None]] = set()
+        self._watching = asyncio.Semaphore(WATCHES_AT_ONCE)
+
+    def run_in(self, group: asyncio.TaskGroup) -> None:
+        """The task group that owns every effect."""
+        self._group = group
+
+    @property
+    def commands_in_flight(self) -> int:
+        """Power commands that have not ended."""
+        return len(self._commands)
+
+    def start(self, command: c.Command) -> None:
+        match command:
+            case c.RunRace():
+                self._start_read(command.host, command.operation, self._race(command), f"race {command.device}")
+            case c.ReadDevice():
+                self._start_read(command.host, command.operation, self._read(command), f"read {command.device}")
+            case c.SwitchDevice():
+                self._start_switch(command)
+            case c.DropReads():
+                for task in self._reads.pop((command.host, command.operation), set()):
+                    task.cancel()
+            case c.KillOns():
+                for task in self._ons:
+                    task.cancel()
+            case c.AskLife():
+                self._spawn(self._ask_life(command), f"ask {command.host}")
+            case c.WatchHost():
+                self._spawn(self._watch(command), f"watch {command.host}")
+            case c.Reply():
+                self._spawn(self._reply(command), f"reply {command.request_id}")
+            case c.Wake():
+                raise AssertionError("the reactor keeps wakes itself")
+            case _:
+                assert_never(command)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        assert self._group is not None
+        return self._group.create_task(self._guarded(work, name), name=name)
+
+    async def _guarded(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """The border of effects: a bug of ours ends one effect, not the daemon."""
+        try:
+            await work
+        except Exception:  # border: logged; the operation's own deadline still ends it
+            log.exception("effect_failed", effect=name)
+
+    def _start_read(self, host: HostName, operation: OperationId, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = self._spawn(work, f"{name} of {host}")
+        tasks = self._reads.setdefault((host, operation), set())
+        tasks.add(task)
+        task.add_done_callback(lambda done: self._forget_read(host, operation, done))
+
+    def _forget_read(self, host: HostName, operation: OperationId, task: asyncio.Task[None]) -> None:
+        tasks = self._reads.get((host, operation))
+        if tasks is not None:
+            tasks.discard(task)
+            if not tasks:
+                del self._reads[(host, operation)]
+
+    def _device(self, host: HostName, device: DeviceName) -> tuple[Host, Device] | None:
+        """None when a reload took the device away meanwhile."""
+        configured = self._fleet.inventory.hosts.get(host)
+        if configured is None:
+            return None
+        try:
+            return configured, configured.device(device)
+        except KeyError:
+            return None
+
+    # -- races and reads ----------------------------------------------------------------------------------------------
+
+    async def _race(self, command: c.RunRace) -> None:
+        found = self._device(command.host, command.device)
+        if found is None:
+            result = RaceResult(winner=None, power=Power.UNKNOWN, reserves=(), entries=())
+        else:
+            result = await self._run_race(
+                found[1], command.tiers, command.priority, origin=command.operation_started,
+                is_exhaustive=command.is_exhaustive,
+            )  # fmt: skip
+        self._deliver(
+            e.RaceFinished(
+                host=command.host,
+                operation=command.operation,
+                device=command.device,
+                winner=result.winner,
+                reserves=result.reserves,
+                entries=result.entries,
+                power=result.power,
+            )
+        )
+
+    async def _run_race(
+        self, device: Device, tiers: tuple[tuple[ProxyName, ...], ...], priority: int, *, origin: float,
+        is_exhaustive: bool = False,
+    ) -> RaceResult:  # fmt: skip
+        settings = self._fleet.inventory.daemon.race
+
+        async def read(proxy: ProxyName, blocks_seconds: float) -> Power:
+            return await self._workers.read(
+                proxy,
+                device.spec,
+                timeout_seconds=settings.probe_timeout_seconds,
+                priority=priority,
+                blocks_seconds=blocks_seconds,
+            )
+
+        race = Race(
+            tiers=tiers, plug=device.spec.plug_id, read=read, memory=self._memory, settings=settings,
+            clock=self._clock, origin=origin, is_exhaustive=is_exhaustive,
+        )  # fmt: skip
+        started = self._clock.now()
+        result = await race.run()
+        self._telemetry.race_ended(self._clock.now() - started)
+        for entry in result.entries:
+            self._telemetry.probe_ended(str(entry.proxy), entry.verdict.value)
+        return result
+
+    async def _read(self, command: c.ReadDevice) -> None:
+        outcome, error = Outcome.UNKNOWN, None
+        found = self._device(command.host, command.device)
+        if found is None:
+            error = "the device is no longer configured"
+        else:
+            try:
+                power = await self._workers.read(
+                    command.proxy,
+                    found[1].spec,
+                    timeout_seconds=command.timeout_seconds,
+                    priority=command.priority,
+                )
+                outcome = Outcome(power.value)
+            except (DeviceError, TimeoutError) as exc:
+                error = str(exc) or f"no answer within {command.timeout_seconds} s"
+        self._finish(command, outcome, error)
+
+    def _finish(
+        self, command: c.ReadDevice | c.SwitchDevice, outcome: Outcome, error: str | None, *, is_end_known: bool = True
+    ) -> None:
+        self._deliver(
+            e.StepFinished(
+                host=command.host,
+                operation=command.operation,
+                device=command.device,
+                number=command.number,
+                outcome=outcome,
+                error=error,
+                is_end_known=is_end_known,
+            )
+        )
+
+    # -- power commands -----------------------------------------------------------------------------------------------
+
+    def _start_switch(self, command: c.SwitchDevice) -> None:
+        task = self._spawn(self._switch(command), f"{command.what.value} {command.device} of {command.host}")
+        self._commands.add(task)
+        task.add_done_callback(self._commands.discard)
+        if command.what is What.ON:
+            self._ons.add(task)
+            task.add_done_callback(self._ons.discard)
+
+    async def _switch(self, command: c.SwitchDevice) -> None:
+        found = self._device(command.host, command.device)
+        if found is None:
+            self._finish(command, Outcome.REFUSED, "the device is no longer configured")
+            return
+        _, device = found
+        power = Power.OFF if command.what is What.OFF else Power.ON
+
+        async def on_started(started: Started) -> None:
+            await self._ask(
+                e.AgentSeen(
+                    host=command.host,
+                    operation=command.operation,
+                    device=command.device,
+                    number=command.number,
+                    pid=started.pid,
+                    pid_started=started.pid_started,
+                )
+            )
+
+        try:
+            await self._workers.switch(
+                command.proxy,
+                device.spec,
+                power,
+                token=command.token,
+                timeout_seconds=command.timeout_seconds,
+                not_after=command.not_after,
+                settle_seconds=device.settle_seconds,
+                priority=command.priority,
+                on_started=on_started,
+            )
+        except CommandRefused as exc:
+            self._finish(command, Outcome.REFUSED, str(exc), is_end_known=not exc.may_be_done or exc.is_end_known)
+        except DeviceTimedOut as exc:
+            self._finish(command, Outcome.TIMED_OUT, str(exc), is_end_known=exc.is_end_known)
+        except DeviceError as exc:
+            self._finish(command, Outcome.FAILED, str(exc), is_end_known=exc.is_end_known)
+        except asyncio.CancelledError:
+            self._finish(
+                command, Outcome.CANCELLED, "killed: the lease is lost or the daemon stops", is_end_known=False
+            )
+            raise
+        except Exception:
+            self._finish(command, Outcome.FAILED, "a fault of ours; see the log", is_end_known=False)
+            raise
+        else:
+            self._finish(command, Outcome.DONE, None)
+
+    # -- asking and watching ------------------------------------------------------------------------------------------
+
+    async def _ask_life(self, command: c.AskLife) -> None:
+        host = self._fleet.inventory.hosts.get(command.host)
+        if host is None:
+            return
+        settings = host.settings.detection
+        agents = [proxy.url for proxy in self._fleet.inventory.proxies.values() if proxy.machine == host.name]
+        answered = None
+        if agents or (host.address and settings.probe_ports):
+            answered = await self._liveness.ask(
+                host.address,
+                ports=settings.probe_ports if host.address else (),
+                agents=agents,
+                timeout_seconds=settings.probe_timeout_seconds,
+            )
+        self._deliver(e.LifeAsked(host=command.host, answered=answered))
+
+    async def _watch(self, command: c.WatchHost) -> None:
+        async with self._watching:
+            started = self._clock.now()
+            powers = []
+            for device_name, tiers in command.paths:
+                found = self._device(command.host, device_name)
+                if found is None or not tiers:
+                    continue
+                result = await self._run_race(found[1], tiers, c.PRIORITY_STATUS, origin=started)
+                powers.append((device_name, result.power))
+        self._deliver(e.WatchEnded(host=command.host, started=started, powers=tuple(powers)))

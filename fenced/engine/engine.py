@@ -1,0 +1,202 @@
+"""The engine as a whole: reactor, effects, outbox, lease, housekeeping in one task group; start, drain, stop.
+
+`app` gives it the ports. Its one rule: when one part fails that the others need, all end, and the next start takes up
+what the journal says.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from fenced.core import events as e
+from fenced.core.fleet import Fleet
+from fenced.core.state import HostState
+from fenced.engine.batch import Collected
+from fenced.engine.control import EngineControl
+from fenced.engine.effects import EngineEffects
+from fenced.engine.lease import LeaseKeeper
+from fenced.engine.observer import Observer
+from fenced.engine.outbox import Outbox
+from fenced.engine.race import PathMemory
+from fenced.engine.reactor import Reactor
+from fenced.engine.workers import DeviceWorkers
+from fenced.model.inventory import Inventory
+from fenced.model.names import PlugId, Token
+from fenced.ports.bus import Bus, BusConnected, BusEvent, BusRequest, MessageKind, MessageResult
+from fenced.ports.clock import Clock
+from fenced.ports.devices import Caller
+from fenced.ports.journal import ClockAnchor, Journal, Loaded, StoreError
+from fenced.ports.liveness import Liveness
+from fenced.ports.telemetry import Telemetry
+
+log = structlog.get_logger(__name__)
+
+PRUNE_SECONDS = 3600.0
+PRUNE_LIMIT = 5000
+DRAIN_LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """The outside world."""
+
+    bus: Bus
+    journal: Journal
+    local: Caller
+    remote: Caller
+    liveness: Liveness
+    clock: Clock
+    telemetry: Telemetry
+    anchor: Callable[[], ClockAnchor | None] = lambda: None
+
+
+def replay(inventory: Inventory, loaded: Loaded, *, started: float) -> Fleet:
+    """The fleet as the journal left it: snapshots, then the records since each."""
+    fleet = Fleet(inventory, epoch=loaded.epoch, started=started)
+    fleet.restore(loaded.hosts, loaded.fleet)
+    for entry in loaded.tail:
+        fleet.apply(entry)
+    return fleet
+
+
+def highest_tokens(fleet: Fleet) -> dict[PlugId, Token]:
+    """The highest token that each plug was ever sent, as far as it can still matter."""
+    highest: dict[PlugId, Token] = {}
+    for state in fleet.hosts.values():
+        for command in state.commands:
+            if command.plug_id not in highest or highest[command.plug_id] < command.token:
+                highest[command.plug_id] = command.token
+    return highest
+
+
+def unfinished(fleet: Fleet) -> tuple[tuple[int, str], ...]:
+    """(pid, start time) of programs that an earlier life of ours started and whose end it did not see (S16)."""
+    return tuple(
+        (command.pid, command.pid_started)
+        for state in fleet.hosts.values()
+        for command in state.commands
+        if not command.is_ended and command.pid is not None and command.pid_started is not None
+    )
+
+
+class Engine:
+    """Everything that runs between the ports."""
+
+    def __init__(self, *, fleet: Fleet, ports: Ports) -> None:
+        daemon = fleet.inventory.daemon
+        self.fleet, self.ports = fleet, ports
+        self.observer = Observer(fleet=fleet, telemetry=ports.telemetry, clock=ports.clock)
+        self.reactor = Reactor(
+            fleet=fleet, journal=ports.journal, clock=ports.clock, telemetry=ports.telemetry,
+            controller=daemon.name, observe=self._observe,
+        )  # fmt: skip
+        self.outbox = Outbox(
+            fleet=fleet, journal=ports.journal, bus=ports.bus, clock=ports.clock, deliver=self.reactor.deliver,
+            controller=daemon.name,
+        )  # fmt: skip
+        self.workers = DeviceWorkers(
+            local=ports.local, remote=ports.remote, clock=ports.clock, telemetry=ports.telemetry,
+            agent_processes=daemon.agent_processes,
+        )  # fmt: skip
+        self.workers.remember(highest_tokens(fleet))
+        self.effects = EngineEffects(
+            fleet=fleet, workers=self.workers, liveness=ports.liveness, clock=ports.clock, telemetry=ports.telemetry,
+            memory=PathMemory(), deliver=self.reactor.deliver, ask=self.reactor.ask, reply=self.outbox.reply,
+        )  # fmt: skip
+        self.reactor.use(self.effects)
+        self.lease = LeaseKeeper(
+            journal=ports.journal,
+            clock=ports.clock,
+            ttl_seconds=daemon.lease_ttl_seconds,
+            deliver=self.reactor.deliver,
+            anchor=ports.anchor,
+        )
+        self.control = EngineControl(
+            reactor=self.reactor, journal=ports.journal, clock=ports.clock,
+            is_bus_connected=lambda: ports.bus.is_connected, not_ready=self._not_ready,
+        )  # fmt: skip
+        self._group: asyncio.TaskGroup | None = None
+        self._is_replayed = False
+
+    async def run(self, *, on_running: Callable[[], None] | None = None) -> None:
+        """Until cancelled. Raises EpochLost (in a group) when another controller took over."""
+        await self.lease.renew()
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            self.effects.run_in(group)
+            self.reactor.deliver(e.Started())
+            group.create_task(self.reactor.run(), name="reactor")
+            group.create_task(self.lease.run(), name="lease")
+            group.create_task(self.outbox.run(), name="outbox")
+            group.create_task(self.ports.bus.run(self.take), name="bus")
+            group.create_task(self._prune(), name="housekeeping")
+            self._is_replayed = True
+            if on_running is not None:
+                on_running()
+
+    def take(self, event: BusEvent) -> None:
+        """A message of the bus, or of its connection. A confirm_off first has the devices read."""
+        if isinstance(event, BusConnected):
+            self.outbox.connected()
+        if isinstance(event, BusRequest) and event.action == "confirm_off" and event.host in self.fleet.hosts:
+            assert self._group is not None
+            self._group.create_task(self._confirm_from_bus(event), name=f"confirm {event.id}")
+            return
+        self._count(event)
+        self.reactor.deliver(event)
+
+    def _count(self, event: BusEvent) -> None:
+        kind = {"Health": MessageKind.HEALTH, "Presence": MessageKind.PRESENCE, "Evidence": MessageKind.EVIDENCE,
+                "BusRequest": MessageKind.REQUEST}.get(type(event).__name__)  # fmt: skip
+        if kind is None:
+            return
+        is_retained = getattr(event, "is_retained", False)
+        self.ports.telemetry.bus_message(kind, MessageResult.RETAINED if is_retained else MessageResult.OK)
+
+    async def _confirm_from_bus(self, event: BusRequest) -> None:
+        await self.control.read_devices(event.host, by=event.by)
+        self.reactor.deliver(event)
+
+    def _observe(self, collected: Collected) -> None:
+        self.observer.take(collected)
+        if collected.outbox:
+            self.outbox.nudge()
+        self.control.nudge()
+
+    def _not_ready(self) -> tuple[str, ...]:
+        missing = []
+        if not self._is_replayed:
+            missing.append("the journal is being replayed")
+        if not self.ports.bus.is_connected:
+            missing.append("the bus is not connected")
+        return tuple(missing)
+
+    async def _prune(self) -> None:
+        """Records of ended operations older than `store.keep` go, in slices, so that nothing else waits."""
+        while True:
+            await asyncio.sleep(PRUNE_SECONDS)
+            before = self.ports.clock.now() - self.fleet.inventory.daemon.keep_seconds
+            try:
+                while await self.ports.journal.prune(before=before, limit=PRUNE_LIMIT) >= PRUNE_LIMIT:
+                    await asyncio.sleep(1.0)
+            except StoreError as exc:
+                log.error("prune_failed", error=str(exc))
+
+    async def drain(self) -> None:
+        """Take no new work and let running power steps reach a safe point, at most `shutdown_grace`."""
+        self.fleet.is_stopping = True
+        end = self.ports.clock.now() + self.fleet.inventory.daemon.shutdown_grace_seconds
+        while self.effects.commands_in_flight and self.ports.clock.now() < end:
+            await asyncio.sleep(DRAIN_LOOK_SECONDS)
+        await self.outbox.say_offline()
+
+
+def busy_hosts(fleet: Fleet) -> tuple[HostState, ...]:
+    """Hosts that a reload must not remove: an operation under way, or devices that are left off."""
+    return tuple(
+        state
+        for state in fleet.hosts.values()
+        if state.operation is not None or state.waiting is not None or state.owed or state.is_left_off
+    )

@@ -1,0 +1,59 @@
+"""Keeping the lease: renewed three times per ttl; in doubt as soon as one renewal fails and its time runs out.
+
+The lease's end counts from before the request was sent. Whoever cannot renew acts no more (DESIGN section 3).
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from fenced.core import events as e
+from fenced.ports.clock import Clock
+from fenced.ports.journal import ClockAnchor, EpochLost, Journal, StoreError
+
+log = structlog.get_logger(__name__)
+
+RENEWALS_PER_TTL = 3
+
+
+class LeaseKeeper:
+    """Renews for ever. Raises EpochLost when another controller took over."""
+
+    def __init__(
+        self, *, journal: Journal, clock: Clock, ttl_seconds: float, deliver: Callable[[e.Event], None],
+        anchor: Callable[[], ClockAnchor | None],
+    ) -> None:  # fmt: skip
+        self._journal, self._clock, self._ttl = journal, clock, ttl_seconds
+        self._deliver, self._anchor = deliver, anchor
+        self.until = 0.0
+
+    async def renew(self) -> None:
+        """Once. Raises EpochLost, StoreError."""
+        self.until = await self._journal.renew_lease(
+            now=self._clock.now(), ttl_seconds=self._ttl, anchor=self._anchor()
+        )
+        self._deliver(e.LeaseRenewed(until=self.until))
+
+    async def run(self) -> None:
+        """For ever; ends by cancellation or EpochLost."""
+        is_lost = False
+        while True:
+            await asyncio.sleep(self._ttl / RENEWALS_PER_TTL)
+            try:
+                async with asyncio.timeout(self._ttl):
+                    await self.renew()
+                    await self._journal.checkpoint()
+                is_lost = False
+            except EpochLost:
+                self._deliver(e.LeaseLost(why="another controller holds a newer epoch"))
+                raise
+            except (StoreError, TimeoutError) as exc:
+                log.error(
+                    "lease_not_renewed",
+                    error=str(exc) or "no answer",
+                    seconds_left=round(self.until - self._clock.now(), 1),
+                )
+                if not is_lost and self._clock.now() >= self.until:
+                    is_lost = True
+                    self._deliver(e.LeaseLost(why=str(exc) or "the store does not answer"))

@@ -1,0 +1,114 @@
+"""What became durable, told to metrics and the log. Decides nothing; loses nothing when it is slow to read."""
+
+import structlog
+
+from fenced.core import records as r
+from fenced.core.fleet import Fleet
+from fenced.core.state import HostState, Operation
+from fenced.engine.batch import Collected
+from fenced.model.names import HostName
+from fenced.model.power import State, What
+from fenced.ports.clock import Clock
+from fenced.ports.telemetry import Telemetry
+
+log = structlog.get_logger(__name__)
+
+
+class Observer:
+    """Sees each durable batch once, in order."""
+
+    def __init__(self, *, fleet: Fleet, telemetry: Telemetry, clock: Clock) -> None:
+        self._fleet, self._telemetry, self._clock = fleet, telemetry, clock
+
+    def take(self, collected: Collected) -> None:
+        for entry in collected.entries:
+            if entry.host is None:
+                log.info(entry.record.kind)
+            else:
+                self._host(entry.host, entry.record, entry.at)
+        for name, before in collected.before.items():
+            after = collected.after.get(name)
+            if after is not None and after.state is not before.state:
+                self._state_changed(before, after)
+        for operation in collected.ended:
+            self._ended(operation)
+
+    def _host(self, name: HostName, record: r.Record, at: float) -> None:
+        match record:
+            case r.HostSuspected():
+                if record.last_heard is not None:
+                    self._telemetry.detected(max(at - record.last_heard, 0.0))
+                log.info("host_suspected", host=name, cause=record.cause.value, reason=record.reason)
+            case r.HostHeld():
+                shut = [gate for gate in record.gates if not gate.is_open]
+                for gate in shut:
+                    self._telemetry.gate_held(gate.gate)
+                log.info(
+                    "host_held", host=name, gates=[f"{gate.gate}: {gate.why}" for gate in shut], would=record.would
+                )
+            case r.HostFenced():
+                log.info(
+                    "host_fenced", host=name, proof=record.proof.value, level=record.level, token=str(record.token)
+                )
+            case r.OperationStarted():
+                operation = record.operation
+                log.info("operation_started", host=name, operation=operation.id, action=operation.action.value, cause=operation.cause.value, by=operation.by)  # fmt: skip
+            case r.StepStarted() if record.what is not What.STATUS:
+                log.info("command_sent", host=name, operation=record.operation, device=record.device, what=record.what.value, proxy=record.proxy, token=str(record.token))  # fmt: skip
+            case r.StepEnded() if record.error is not None:
+                log.info("step_failed", host=name, operation=record.operation, device=record.device, outcome=record.outcome.value, error=record.error)  # fmt: skip
+            case r.OperationEnded():
+                log.info("operation_ended", host=name, operation=record.operation, state=record.state.value, power=record.power.value, why=record.why)  # fmt: skip
+            case r.RequestRefused():
+                log.info("request_refused", host=name, action=record.action, by=record.by, rule=record.rule)
+            case r.FenceFailed() | r.RestoreFailed() | r.HostRevoked() | r.Contradicted() | r.LeftOff():
+                log.warning(record.kind, host=name, reason=record.why)
+            case r.HostHeard() | r.HostLeft() | r.MaintenanceSet() | r.MaintenanceEnded() | r.HostRestored():
+                log.info(record.kind, host=name)
+            case _:
+                pass
+
+    def _state_changed(self, before: HostState, after: HostState) -> None:
+        if before.suspected_at is None or before.state not in {State.SUSPECT, State.FENCING}:
+            return
+        outcome = {
+            State.HEALTHY: "cleared",
+            State.FENCED: "fenced",
+            State.FAILED: "failed",
+            State.LEFT: "left",
+            State.MAINTENANCE: "maintenance",
+        }.get(after.state)
+        if outcome is not None:
+            self._telemetry.suspicion_ended(outcome)
+
+    def _ended(self, operation: Operation) -> None:
+        ended = operation.ended if operation.ended is not None else self._clock.now()
+        self._telemetry.operation_ended(
+            action=operation.action.value,
+            cause=operation.cause.value,
+            result=operation.state.value,
+            seconds=ended - operation.started,
+        )
+        for stage, seconds in _stages(operation, ended):
+            self._telemetry.stage(stage, max(seconds, 0.0))
+
+
+def _stages(operation: Operation, ended: float) -> list[tuple[str, float]]:
+    """How long each part took: the longest over the devices."""
+    stages: list[tuple[str, float]] = []
+    runs = operation.devices
+    raced = [entry.ended_ms for run in runs for entry in run.race if entry.verdict.value == "won" and entry.ended_ms]
+    if raced:
+        stages.append(("race", max(raced) / 1000))
+    for what, stage in ((What.OFF, "off"), (What.ON, "on")):
+        spans = [s.ended - s.started for run in runs for s in run.steps if s.what is what and s.ended is not None]
+        if spans:
+            stages.append((stage, max(spans)))
+    if operation.announced_at is not None:
+        offs = [s.ended for run in runs for s in run.steps if s.what is What.OFF and s.ended is not None]
+        if offs:
+            stages.append(("verify", operation.announced_at - max(offs)))
+        if operation.restore_started is not None:
+            stages.append(("announce", operation.restore_started - operation.announced_at))
+            stages.append(("restore", ended - operation.restore_started))
+    return stages

@@ -1,0 +1,245 @@
+"""The proxy race: who can read this device, asked in order of preference, never one after the other's timeout.
+
+Knows candidates and a function that reads; nothing of drivers, HTTP or what the reading is for. Its one rule: a success
+proves a path, and the whole story of every candidate is kept (DESIGN section 5; compare RFC 8305's connection race).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from fenced.core.state import RaceEntry
+from fenced.model.names import PlugId, ProxyName
+from fenced.model.power import Power, Verdict
+from fenced.model.settings import RaceSettings
+from fenced.ports.clock import Clock
+from fenced.ports.devices import DeviceError, DeviceTimedOut
+
+ERROR_TEXT_MAX = 300
+OVERDUE_BOUND = 4
+"""Probes that nobody answered for `parallel * stagger` no longer count in `parallel`, up to this many times of it."""
+
+CANCEL_SECONDS = 5.0
+"""What a loser gets to log out."""
+
+Read = Callable[[ProxyName, float], Awaitable[Power]]
+"""Reads the device through a proxy; the second argument is after how many seconds it no longer blocks others."""
+
+
+@dataclass(slots=True)
+class Path:
+    """What is remembered of one proxy for one device."""
+
+    seconds: float = 0.0
+    failures: int = 0
+    successes: int = 0
+
+
+@dataclass(slots=True)
+class PathMemory:
+    """Remembered success and latency per (proxy, device); bounded by forgetting the oldest."""
+
+    most: int = 100_000
+    paths: dict[tuple[ProxyName, PlugId], Path] = field(default_factory=dict)
+
+    def get(self, proxy: ProxyName, plug: PlugId) -> Path:
+        return self.paths.get((proxy, plug)) or Path()
+
+    def succeeded(self, proxy: ProxyName, plug: PlugId, seconds: float) -> None:
+        path = self._own(proxy, plug)
+        path.seconds = seconds if path.successes == 0 else 0.7 * path.seconds + 0.3 * seconds
+        path.successes, path.failures = path.successes + 1, 0
+
+    def failed(self, proxy: ProxyName, plug: PlugId) -> None:
+        self._own(proxy, plug).failures += 1
+
+    def _own(self, proxy: ProxyName, plug: PlugId) -> Path:
+        path = self.paths.pop((proxy, plug), None) or Path()
+        self.paths[(proxy, plug)] = path
+        if len(self.paths) > self.most:
+            del self.paths[next(iter(self.paths))]
+        return path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaceResult:
+    """Who won, what was read, who else could have served, and everybody's story."""
+
+    winner: ProxyName | None
+    power: Power
+    reserves: tuple[ProxyName, ...]
+    entries: tuple[RaceEntry, ...]
+
+
+@dataclass(slots=True)
+class _Candidate:
+    proxy: ProxyName
+    tier: int
+    usual_seconds: float
+    verdict: Verdict = Verdict.NOT_STARTED
+    started: float | None = None
+    ended: float | None = None
+    power: Power = Power.UNKNOWN
+    error: str | None = None
+    task: asyncio.Task[Power] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self.task is not None and self.ended is None
+
+    @property
+    def is_success(self) -> bool:
+        return self.verdict is Verdict.RESERVE
+
+
+class Race:
+    """One race. `origin`: the steady time that its milliseconds count from."""
+
+    def __init__(
+        self, *, tiers: Sequence[Sequence[ProxyName]], plug: PlugId, read: Read, memory: PathMemory,
+        settings: RaceSettings, clock: Clock, origin: float, is_exhaustive: bool = False,
+    ) -> None:  # fmt: skip
+        self._plug, self._read, self._memory = plug, read, memory
+        self._settings, self._clock, self._origin = settings, clock, origin
+        self._is_exhaustive = is_exhaustive
+        self._candidates = [
+            _Candidate(proxy=proxy, tier=number, usual_seconds=memory.get(proxy, plug).seconds)
+            for number, tier in enumerate(tiers, start=1)
+            for proxy in sorted(tier, key=self._rank)
+        ]
+
+    def _rank(self, proxy: ProxyName) -> tuple[int, bool, float]:
+        """Inside a tier: fewest recent failures, then known before unknown, then the fastest; stable otherwise."""
+        path = self._memory.get(proxy, self._plug)
+        return path.failures, path.successes == 0, path.seconds
+
+    async def run(self) -> RaceResult:
+        """The result, once there is a winner or nobody is left. Cancelled: every probe is cancelled and awaited."""
+        try:
+            winner = await self._find()
+        finally:
+            await self._cancel_running()
+        return self._result(winner)
+
+    async def _find(self) -> _Candidate | None:
+        next_start = self._clock.now()
+        grace_until: float | None = None
+        while True:
+            now = self._clock.now()
+            while (candidate := self._startable(now, next_start)) is not None:
+                self._start(candidate, now)
+                next_start = now + max(self._settings.stagger_seconds, candidate.usual_seconds)
+            best = min(
+                (c for c in self._candidates if c.is_success), key=lambda c: (c.tier, c.ended or 0.0), default=None
+            )
+            running = [c for c in self._candidates if c.is_running]
+            if best is not None and not self._is_exhaustive:
+                if not any(c.tier < best.tier for c in running):
+                    return best
+                grace_until = grace_until or now + self._settings.preference_grace_seconds
+                if now >= grace_until:
+                    return best
+            elif not running and self._next() is None:
+                return best
+            failed = await self._wait(now, next_start, grace_until, running)
+            if failed:
+                next_start = self._clock.now()
+
+    def _next(self) -> _Candidate | None:
+        return next((c for c in self._candidates if c.verdict is Verdict.NOT_STARTED), None)
+
+    def _startable(self, now: float, next_start: float) -> _Candidate | None:
+        candidate = self._next()
+        if candidate is None or now < next_start - 1e-6:
+            return None
+        if not self._is_exhaustive and any(c.is_success for c in self._candidates):
+            return None
+        running = [c for c in self._candidates if c.is_running]
+        fresh = [c for c in running if now - (c.started or now) < self._overdue_seconds - 1e-6]
+        if len(fresh) >= self._settings.parallel or len(running) >= OVERDUE_BOUND * self._settings.parallel:
+            return None
+        return candidate
+
+    @property
+    def _overdue_seconds(self) -> float:
+        return self._settings.parallel * self._settings.stagger_seconds
+
+    def _start(self, candidate: _Candidate, now: float) -> None:
+        candidate.verdict, candidate.started = Verdict.CANCELLED, now
+        candidate.task = asyncio.get_running_loop().create_task(
+            self._probe(candidate), name=f"probe {self._plug} through {candidate.proxy}"
+        )
+
+    async def _probe(self, candidate: _Candidate) -> Power:
+        async with asyncio.timeout(self._settings.probe_timeout_seconds):
+            return await self._read(candidate.proxy, self._overdue_seconds)
+
+    async def _wait(self, now: float, next_start: float, grace_until: float | None, running: list[_Candidate]) -> bool:
+        """Wait for the next thing to happen; True when a candidate failed (the next starts at once)."""
+        moments = [grace_until] if grace_until is not None else []
+        if self._next() is not None and grace_until is None:
+            moments.append(next_start if next_start > now else now + self._settings.stagger_seconds)
+        timeout = max(min(moments) - now, 0.0) if moments else None
+        tasks = [c.task for c in running if c.task is not None]
+        if not tasks:
+            await asyncio.sleep(timeout or 0.0)
+            return False
+        await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        return any([self._settle(c) for c in running if c.task is not None and c.task.done()])
+
+    def _settle(self, candidate: _Candidate) -> bool:
+        """Take a finished probe's result; True when it failed."""
+        assert candidate.task is not None and candidate.started is not None
+        candidate.ended = self._clock.now()
+        seconds = candidate.ended - candidate.started
+        try:
+            candidate.power = candidate.task.result()
+        except (TimeoutError, DeviceTimedOut) as exc:
+            candidate.verdict = Verdict.TIMED_OUT
+            candidate.error = (str(exc) or f"no answer within {self._settings.probe_timeout_seconds} s")[
+                :ERROR_TEXT_MAX
+            ]
+        except DeviceError as exc:
+            candidate.verdict, candidate.error = Verdict.FAILED, str(exc)[:ERROR_TEXT_MAX]
+        else:
+            candidate.verdict = Verdict.RESERVE
+            self._memory.succeeded(candidate.proxy, self._plug, seconds)
+            return False
+        self._memory.failed(candidate.proxy, self._plug)
+        return True
+
+    async def _cancel_running(self) -> None:
+        tasks = [c.task for c in self._candidates if c.is_running and c.task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=CANCEL_SECONDS)
+        for candidate in self._candidates:
+            if candidate.is_running:
+                candidate.ended = self._clock.now()
+                if candidate.task is not None and candidate.task.done() and not candidate.task.cancelled():
+                    candidate.task.exception()
+
+    def _result(self, winner: _Candidate | None) -> RaceResult:
+        if winner is not None:
+            winner.verdict = Verdict.WON
+        reserves = sorted((c for c in self._candidates if c.is_success), key=lambda c: (c.tier, c.ended or 0.0))
+        return RaceResult(
+            winner=winner.proxy if winner is not None else None,
+            power=winner.power if winner is not None else Power.UNKNOWN,
+            reserves=tuple(c.proxy for c in reserves),
+            entries=tuple(self._entry(c) for c in self._candidates),
+        )
+
+    def _entry(self, candidate: _Candidate) -> RaceEntry:
+        return RaceEntry(
+            proxy=candidate.proxy,
+            tier=candidate.tier,
+            verdict=candidate.verdict,
+            started_ms=self._milliseconds(candidate.started),
+            ended_ms=self._milliseconds(candidate.ended),
+            error=candidate.error,
+        )
+
+    def _milliseconds(self, at: float | None) -> int | None:
+        return None if at is None else round((at - self._origin) * 1000)

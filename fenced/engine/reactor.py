@@ -1,0 +1,228 @@
+"""The one task that owns all hosts: inbox -> core -> journal -> effects. The only place that starts a command.
+
+A batch of events is decided, made durable in one transaction, and only then acted upon (S3). When the store does not take
+it, the batch is undone and decided again later: no effect ever runs ahead of its record. Kill it after any line: what was
+not appended did not happen, what was appended is taken up again at the next start (core.recovery).
+"""
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import structlog
+
+from fenced.core import commands as c
+from fenced.core import events as e
+from fenced.core.decide import Decision, decide
+from fenced.core.fleet import Fleet
+from fenced.core.operations import Answer
+from fenced.engine.batch import Collected, batch_of, collect
+from fenced.model.names import HostName
+from fenced.ports.clock import Clock
+from fenced.ports.control import Unavailable
+from fenced.ports.journal import EpochLost, Journal, StoreError
+from fenced.ports.telemetry import Telemetry
+
+log = structlog.get_logger(__name__)
+
+BATCH_MAX = 2000
+INBOX_MAX = 200_000
+TICK_SECONDS = 0.25
+STALL_SECONDS = 1.0
+"""A turn of the loop that comes this much late is a stall: nobody's silence (S11)."""
+
+RETRY_SECONDS = 0.5
+WHOLE_TICK_SECONDS = 1.0
+
+
+Asked = tuple[e.Event, asyncio.Future[Answer | None] | None]
+"""An event, and who waits for its decision to be durable."""
+
+
+class Effects(Protocol):
+    """Starts what the core asked for; each effect answers with an event, later."""
+
+    def start(self, command: c.Command) -> None: ...
+
+
+class Reactor:
+    """Decides, makes durable, then starts. `observe` sees each durable batch (metrics, logs, watchers)."""
+
+    def __init__(
+        self, *, fleet: Fleet, journal: Journal, clock: Clock, telemetry: Telemetry, controller: str,
+        observe: Callable[[Collected], None],
+    ) -> None:  # fmt: skip
+        self.fleet = fleet
+        self._journal, self._clock, self._telemetry = journal, clock, telemetry
+        self._controller, self._observe = controller, observe
+        self._inbox: deque[Asked] = deque()
+        self._wakes: list[tuple[float, HostName]] = []
+        self._awake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = float("inf")
+        self._turned_at = clock.now()
+        self._ticked_at = clock.now()
+        self._dropped = 0
+        self.last_sequence = 0
+        self._tick_timer: asyncio.TimerHandle | None = None
+        self._tick_due = clock.now()
+        self._effects: Effects | None = None
+
+    def use(self, effects: Effects) -> None:
+        """Connect the effects; before `run`."""
+        self._effects = effects
+
+    @property
+    def turned_at(self) -> float:
+        """When the loop last came around (steady clock); the watchdog looks at it."""
+        return self._turned_at
+
+    def deliver(self, event: e.Event) -> None:
+        """Put an event into the inbox; never blocks. At the bound heartbeats are dropped and counted as our deafness."""
+        if len(self._inbox) >= INBOX_MAX and isinstance(event, e.Health | e.Presence | e.Evidence):
+            self._dropped += 1
+            return
+        self._inbox.append((event, None))
+        self._awake.set()
+
+    async def ask(self, event: e.Event) -> Answer | None:
+        """Deliver and wait until the decision is durable. Raises Unavailable when the store does not take it."""
+        future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        self._inbox.append((event, future))
+        self._awake.set()
+        return await future
+
+    async def run(self) -> None:
+        """For ever; ends by cancellation, or raises EpochLost when another controller took over."""
+        self._turned_at = self._tick_due = self._clock.now()
+        self._tick()
+        try:
+            while True:
+                await self._awake.wait()
+                self._awake.clear()
+                await self._turn()
+                await asyncio.sleep(0)
+        finally:
+            if self._tick_timer is not None:
+                self._tick_timer.cancel()
+            if self._timer is not None:
+                self._timer.cancel()
+
+    # -- one turn -----------------------------------------------------------------------------------------------------
+
+    async def _turn(self) -> None:
+        while True:
+            asked = self._take()
+            if not asked:
+                return
+            await self._decide_durably(asked)
+            await asyncio.sleep(0)
+
+    def _take(self) -> list[Asked]:
+        now = self._clock.now()
+        asked: list[Asked] = []
+        gap = now - self._turned_at - TICK_SECONDS
+        if gap > STALL_SECONDS or self._dropped:
+            asked.append((e.Stalled(seconds=max(gap, 0.0) + TICK_SECONDS), None))
+            self._dropped = 0
+            log.warning("stalled", seconds=round(gap, 2))
+        self._turned_at = now
+        while self._inbox and len(asked) < BATCH_MAX:
+            asked.append(self._inbox.popleft())
+        while self._wakes and self._wakes[0][0] <= now + 0.001 and len(asked) < 2 * BATCH_MAX:
+            _, name = heapq.heappop(self._wakes)
+            asked.append((e.TimerFired(host=name), None))
+        if now - self._ticked_at >= WHOLE_TICK_SECONDS:
+            self._ticked_at = now
+            asked.append((e.Ticked(), None))
+        return asked
+
+    async def _decide_durably(self, asked: Sequence[Asked]) -> None:
+        while True:
+            self.fleet.begin()
+            now = self._clock.now()
+            decisions = [(decide(self.fleet, event, now), future) for event, future in asked]
+            collected = collect([decision for decision, _ in decisions], self.fleet, self._controller, now)
+            if not collected.entries:
+                break
+            try:
+                await self._append(collected)
+            except EpochLost:
+                self._fail(asked, "another controller holds a newer epoch")
+                raise
+            except StoreError as exc:
+                self.fleet.roll_back()
+                self._keep_harmless(decisions)
+                log.error("store_refused_records", error=str(exc), records=len(collected.entries))
+                asked = self._fail(asked, str(exc))
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            break
+        self._finish(decisions, collected)
+
+    def _keep_harmless(self, decisions: Sequence[tuple[Decision, asyncio.Future[Answer | None] | None]]) -> None:
+        """Wakes and questions need no record; without them a host would be looked at too late."""
+        for decision, _ in decisions:
+            for command in decision.commands:
+                if isinstance(command, c.Wake | c.AskLife):
+                    self._start(command)
+
+    async def _append(self, collected: Collected) -> None:
+        started = self._clock.now()
+        self.last_sequence = await self._journal.append(batch_of(collected))
+        self._telemetry.journal_append(self._clock.now() - started)
+
+    def _fail(self, asked: Sequence[Asked], why: str) -> list[Asked]:
+        """People are told at once; what the world did is decided again."""
+        kept: list[Asked] = []
+        for event, future in asked:
+            if future is None:
+                kept.append((event, future))
+            elif isinstance(event, e.AgentSeen):
+                kept.append((event, future))
+            elif not future.done():
+                future.set_exception(Unavailable(f"the store does not take writes: {why}"))
+        return kept
+
+    def _finish(
+        self, decisions: Sequence[tuple[Decision, asyncio.Future[Answer | None] | None]], collected: Collected
+    ) -> None:
+        for decision, future in decisions:
+            for command in decision.commands:
+                self._start(command)
+            if future is not None and not future.done():
+                future.set_result(decision.answer)
+        if collected.entries:
+            self._observe(collected)
+        self._arm_timer()
+
+    def _start(self, command: c.Command) -> None:
+        if isinstance(command, c.Wake):
+            heapq.heappush(self._wakes, (command.at, command.host))
+            return
+        assert self._effects is not None
+        self._effects.start(command)
+
+    # -- timers -------------------------------------------------------------------------------------------------------
+
+    def _arm_timer(self) -> None:
+        if not self._wakes or self._wakes[0][0] >= self._timer_at:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = self._wakes[0][0]
+        delay = max(self._timer_at - self._clock.now(), 0.0)
+        self._timer = asyncio.get_running_loop().call_later(delay, self._fire)
+
+    def _fire(self) -> None:
+        self._timer, self._timer_at = None, float("inf")
+        self._awake.set()
+
+    def _tick(self) -> None:
+        now = self._clock.now()
+        self._telemetry.loop_lag(max(now - self._tick_due, 0.0))
+        self._tick_due = now + TICK_SECONDS
+        self._tick_timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
+        self._awake.set()

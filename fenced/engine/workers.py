@@ -1,0 +1,155 @@
+"""Calls to devices: which proxy, how many at once, in which order, under which token.
+
+Its one rule: power commands for a plug are serial, each under a token above every earlier one, and none starts that can't
+end by its `not_after` (S5). Reads may run side by side and be cancelled (S6).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from fenced.engine.slots import Slots
+from fenced.model.inventory import DeviceSpec
+from fenced.model.names import ENGINE, PlugId, ProxyName, Token, UnitId
+from fenced.model.power import Power
+from fenced.ports.clock import Clock
+from fenced.ports.devices import Caller, CommandRefused, DeviceError, OnStarted, Permit
+from fenced.ports.telemetry import Telemetry
+
+SHORTEST_ATTEMPT = 0.5
+"""A command whose turn came so late that less than this share of its time is left is refused, not begun."""
+
+
+@dataclass(slots=True)
+class _Plug:
+    """One plug's worker: its lock and the highest token it has seen."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    highest: Token | None = None
+    failures: int = 0
+
+
+@dataclass(slots=True)
+class _Held:
+    """A session slot that is given back once, at the end or earlier."""
+
+    slots: Slots
+    is_held: bool = True
+
+    def give_back(self) -> None:
+        if self.is_held:
+            self.is_held = False
+            self.slots.release()
+
+
+class DeviceWorkers:
+    """All plugs and units of this daemon. `engine` calls go to `local`, all others to `remote`."""
+
+    def __init__(
+        self, *, local: Caller, remote: Caller, clock: Clock, telemetry: Telemetry, agent_processes: int
+    ) -> None:
+        self._local, self._remote = local, remote
+        self._clock, self._telemetry = clock, telemetry
+        self._processes = Slots(agent_processes)
+        self._plugs: dict[PlugId, _Plug] = {}
+        self._units: dict[UnitId, Slots] = {}
+
+    def remember(self, tokens: Mapping[PlugId, Token]) -> None:
+        """Tokens that earlier lives of ours used, from the journal."""
+        for plug_id, token in tokens.items():
+            self._plug(plug_id).highest = token
+
+    async def read(
+        self,
+        proxy: ProxyName,
+        spec: DeviceSpec,
+        *,
+        timeout_seconds: float,
+        priority: int,
+        blocks_seconds: float | None = None,
+    ) -> Power:
+        """Read a plug. After `blocks_seconds` without an answer the call no longer holds one of the unit's sessions."""
+        plug = self._plug(spec.plug_id)
+        started = self._clock.now()
+        async with asyncio.timeout(timeout_seconds + 1.0), self._session(spec, priority) as session:
+            timer = None
+            if blocks_seconds is not None:
+                timer = asyncio.get_running_loop().call_later(blocks_seconds, session.give_back)
+            try:
+                async with self._process(proxy, spec, plug, priority):
+                    power = await self._caller(proxy).read(proxy, spec, timeout_seconds=timeout_seconds)
+            except DeviceError as exc:
+                plug.failures += 1
+                self._count(spec, "status", exc.kind, started)
+                raise
+            finally:
+                if timer is not None:
+                    timer.cancel()
+        plug.failures = 0
+        self._count(spec, "status", power.value, started)
+        return power
+
+    async def switch(
+        self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, token: Token, timeout_seconds: float,
+        not_after: float, settle_seconds: float, priority: int, on_started: OnStarted,
+    ) -> None:  # fmt: skip
+        """Send one power command. Raises CommandRefused where its token or its time forbids it: then nothing was sent."""
+        plug = self._plug(spec.plug_id)
+        started = self._clock.now()
+        try:
+            async with plug.lock, self._session(spec, priority), self._process(proxy, spec, plug, priority):
+                permit = self._permit(plug, token, timeout_seconds, not_after, settle_seconds)
+                plug.highest = token
+                await self._caller(proxy).set(proxy, spec, power, permit=permit, on_started=on_started)
+        except DeviceError as exc:
+            plug.failures += 1
+            self._count(spec, power.value, exc.kind, started)
+            raise
+        plug.failures = 0
+        self._count(spec, power.value, "done", started)
+
+    def _permit(
+        self, plug: _Plug, token: Token, timeout_seconds: float, not_after: float, settle_seconds: float
+    ) -> Permit:
+        if plug.highest is not None and token <= plug.highest:
+            raise CommandRefused(
+                f"token {token} is not above {plug.highest}, the highest seen for this plug", may_be_done=False
+            )
+        left = not_after - settle_seconds - self._clock.now()
+        if left < SHORTEST_ATTEMPT * timeout_seconds:
+            raise CommandRefused("its turn came too late: it could not end by its not_after", may_be_done=False)
+        attempt = min(timeout_seconds, left)
+        return Permit(token=token, attempt_timeout_seconds=attempt, not_after_seconds=attempt + settle_seconds)
+
+    def _caller(self, proxy: ProxyName) -> Caller:
+        return self._local if proxy == ENGINE else self._remote
+
+    def _plug(self, plug_id: PlugId) -> _Plug:
+        return self._plugs.setdefault(plug_id, _Plug())
+
+    @asynccontextmanager
+    async def _session(self, spec: DeviceSpec, priority: int) -> AsyncIterator[_Held]:
+        slots = self._units.get(spec.unit_id)
+        if slots is None:
+            slots = self._units[spec.unit_id] = Slots(spec.sessions)
+        await slots.acquire(priority)
+        held = _Held(slots=slots)
+        try:
+            yield held
+        finally:
+            held.give_back()
+
+    @asynccontextmanager
+    async def _process(self, proxy: ProxyName, spec: DeviceSpec, plug: _Plug, priority: int) -> AsyncIterator[None]:
+        """A slot for a program of our own; native drivers and other machines need none."""
+        if proxy != ENGINE or not spec.driver.startswith("fence_"):
+            yield
+            return
+        async with self._processes.hold(priority, failing=str(spec.plug_id) if plug.failures else None):
+            yield
+
+    def _count(self, spec: DeviceSpec, command: str, result: str, started: float) -> None:
+        self._telemetry.device_call(
+            driver=spec.driver, command=command, result=result, seconds=self._clock.now() - started
+        )

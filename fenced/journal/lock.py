@@ -1,0 +1,53 @@
+"""The lock file: one daemon to a state directory, for as long as its process lives.
+
+It knows files and nothing of the store. Its one rule: the kernel's lock decides, the text in the file only says who;
+so a file left by a process that was killed locks nobody out, and the file is never removed (a lock on a removed file
+excludes nobody).
+"""
+
+import fcntl
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fenced.ports.journal import StoreHeld
+
+_TEXT_BYTES_MAX = 500
+
+
+class LockFile:
+    """Held from `acquire` to `release` or the end of the process; not inherited by the programs that we start."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._descriptor: int | None = None
+
+    def acquire(self, *, holder: str, now: float) -> None:
+        """Raises StoreHeld, naming the holder, and OSError."""
+        assert self._descriptor is None, "acquired twice"
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as exc:
+                who = (
+                    os.read(descriptor, _TEXT_BYTES_MAX).decode("utf-8", "replace").strip()
+                    or "a daemon that just starts"
+                )
+                raise StoreHeld(
+                    f"{self.path}: held by {who}; stop it first, or give this daemon its own state_dir"
+                ) from exc
+            started = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
+            text = f"pid {os.getpid()}, daemon {holder}, since {started}\n".encode("utf-8", "replace")
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, text[:_TEXT_BYTES_MAX], 0)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Idempotent."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)

@@ -1,0 +1,175 @@
+"""What is read: plain functions over a connection, each of bounded work, back as the objects that were stored.
+
+It knows rows and the codec and nothing of threads, files or errors. Its one rule: a row that cannot be read whole is
+an error and says which it is; nothing is skipped.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Connection, func, select, text
+
+from fenced.core.records import Entry
+from fenced.core.state import FleetState, HostState, Operation
+from fenced.journal import codec
+from fenced.journal.schema import FLEET, LEASE, OPERATIONS, OUTBOX, RECORDS, SNAPSHOTS, STORE
+from fenced.model.names import HostName, OperationId
+from fenced.ports.journal import ClockAnchor, Loaded, OutboxMessage, Page
+
+ROWS_MAX: Final = 10_000
+"""Of one answer, whatever was asked for: the rows are decoded in the loop."""
+
+T = TypeVar("T")
+
+
+def load(connection: Connection, *, epoch: int) -> Loaded:
+    """What a start needs: every snapshot, and per host only the records after it."""
+    newest = connection.execute(
+        select(RECORDS.c.sequence, RECORDS.c.at).order_by(RECORDS.c.sequence.desc()).limit(1)
+    ).one_or_none()
+    fleet = connection.execute(select(FLEET.c.body)).scalar_one_or_none()
+    return Loaded(
+        store_id=connection.execute(select(STORE.c.id)).scalar_one(),
+        epoch=epoch,
+        hosts=dict(_snapshots(connection)),
+        fleet=FleetState() if fleet is None else _decoded(codec.load_fleet, fleet, "the fleet's snapshot"),
+        tail=[_entry(row) for row in connection.execute(TAIL)],
+        last_at=None if newest is None else newest.at,
+        sequence=0 if newest is None else newest.sequence,
+    )
+
+
+def clock_anchor(connection: Connection) -> ClockAnchor | None:
+    row = connection.execute(select(LEASE.c.anchor_boot_id, LEASE.c.anchor_boottime, LEASE.c.anchor_steady)).one()
+    if row.anchor_boot_id is None:
+        return None
+    return ClockAnchor(boot_id=row.anchor_boot_id, boottime=row.anchor_boottime, steady=row.anchor_steady)
+
+
+def outbox(connection: Connection, *, limit: int) -> Sequence[OutboxMessage]:
+    pending = select(OUTBOX).where(text("is_delivered = 0"))
+    rows = connection.execute(pending.order_by(OUTBOX.c.sequence).limit(_bounded(limit)))
+    return [_message(row) for row in rows]
+
+
+def outbox_pending(connection: Connection) -> int:
+    return int(
+        connection.execute(select(func.count()).select_from(OUTBOX).where(text("is_delivered = 0"))).scalar_one()
+    )
+
+
+def events(connection: Connection, *, after: int, limit: int) -> Sequence[OutboxMessage]:
+    found = select(OUTBOX).where(OUTBOX.c.sequence > after, OUTBOX.c.is_event)
+    rows = connection.execute(found.order_by(OUTBOX.c.sequence).limit(_bounded(limit)))
+    return [_message(row) for row in rows]
+
+
+def newest_event(connection: Connection) -> int:
+    """The sequence of the newest event, 0 where there is none."""
+    return int(connection.execute(select(func.max(OUTBOX.c.sequence)).where(OUTBOX.c.is_event)).scalar() or 0)
+
+
+def operation(connection: Connection, *, id: OperationId) -> Operation | None:
+    body = connection.execute(select(OPERATIONS.c.body).where(OPERATIONS.c.id == id)).scalar_one_or_none()
+    return None if body is None else _decoded(codec.load_operation, body, f"operation {id}")
+
+
+def operations(
+    connection: Connection, *, host: HostName | None, state: str | None, limit: int, below: int | None
+) -> Page:
+    """Newest first; `below`: the number in the cursor."""
+    limit = _bounded(limit)
+    found = select(OPERATIONS.c.number, OPERATIONS.c.id, OPERATIONS.c.body)
+    if host is not None:
+        found = found.where(OPERATIONS.c.host == host)
+    if state is not None:
+        found = found.where(OPERATIONS.c.state == state)
+    if below is not None:
+        found = found.where(OPERATIONS.c.number < below)
+    rows = connection.execute(found.order_by(OPERATIONS.c.number.desc()).limit(limit + 1)).all()
+    items = tuple(_decoded(codec.load_operation, row.body, f"operation {row.id}") for row in rows[:limit])
+    return Page(items=items, next=str(rows[limit - 1].number) if len(rows) > limit else None)
+
+
+def entries(
+    connection: Connection, *, host: HostName | None, limit: int, before: int | None
+) -> Sequence[tuple[int, Entry]]:
+    """Newest first; `host` None: everybody's, the fleet's among them."""
+    found = select(RECORDS.c.sequence, RECORDS.c.at, RECORDS.c.host, RECORDS.c.body)
+    if host is not None:
+        found = found.where(RECORDS.c.host == host)
+    if before is not None:
+        found = found.where(RECORDS.c.sequence < before)
+    rows = connection.execute(found.order_by(RECORDS.c.sequence.desc()).limit(_bounded(limit)))
+    return [(row.sequence, _entry(row)) for row in rows]
+
+
+def cursor_number(after: str | None) -> int | None:
+    """The number in a cursor of `operations`. Raises ValueError for what is not one."""
+    if after is None:
+        return None
+    if not (after.isascii() and after.isdecimal() and len(after) <= 18):  # what fits 64 bits
+        raise ValueError(f"{after[:40]!r} is not a cursor of this list")
+    return int(after)
+
+
+def _snapshots(connection: Connection) -> Iterator[tuple[HostName, HostState]]:
+    for row in connection.execute(select(SNAPSHOTS.c.host, SNAPSHOTS.c.body)):
+        yield HostName(row.host), _decoded(codec.load_host, row.body, f"the snapshot of {row.host}")
+
+
+def _entry(row: Any) -> Entry:
+    record = _decoded(codec.load_record, row.body, f"record {row.sequence}")
+    return Entry(at=row.at, host=None if row.host is None else HostName(row.host), record=record)
+
+
+def _message(row: Any) -> OutboxMessage:
+    return OutboxMessage(
+        id=row.id,
+        host=None if row.host is None else HostName(row.host),
+        topic=row.topic,
+        payload=row.payload,
+        is_retained=row.is_retained,
+        operation=None if row.operation is None else OperationId(row.operation),
+        sequence=row.sequence,
+    )
+
+
+def _decoded(decode: Callable[[str], T], body: str, what: str) -> T:
+    with _named(what):
+        return decode(body)
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    try:
+        yield
+    except codec.CodecError as exc:
+        raise codec.CodecError(f"{what} cannot be read: {exc}") from exc
+
+
+def _bounded(limit: int) -> int:
+    assert limit > 0, "a limit is at least 1"
+    return min(limit, ROWS_MAX)
+
+
+# The names are found by jumping through the index (one seek a host), not by reading a million rows; the same index
+# gives each host's records after its snapshot.
+TAIL: Final = text(
+    """
+    WITH RECURSIVE names (host) AS (
+        SELECT min(host) FROM records
+        UNION ALL
+        SELECT (SELECT min(host) FROM records WHERE records.host > names.host) FROM names WHERE names.host IS NOT NULL)
+    SELECT records.sequence, records.at, records.host, records.body
+        FROM names CROSS JOIN records
+        WHERE records.host = names.host AND names.host IS NOT NULL
+            AND records.sequence > coalesce((SELECT sequence FROM snapshots WHERE snapshots.host = names.host), 0)
+    UNION ALL
+    SELECT sequence, at, host, body
+        FROM records
+        WHERE host IS NULL AND sequence > coalesce((SELECT sequence FROM fleet), 0)
+    ORDER BY 1
+    """
+)

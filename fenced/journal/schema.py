@@ -1,0 +1,178 @@
+"""The tables, and the numbered migrations that make them.
+
+It knows SQL and nothing of what the rows mean. Its one rule: a migration that was released is never changed; the
+tables below are what the last one leaves. All migrations of one start run in one transaction: a store is of the old
+number or of the new one.
+
+Times are seconds on the steady clock. There are no foreign keys: each kind of row is pruned by a rule of its own, and
+a record must be writable whatever became of the others.
+"""
+
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Double,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    inspect,
+    text,
+)
+
+from fenced.ports.journal import StoreError, StoreTooNew
+
+METADATA: Final = MetaData()
+
+STORE: Final = Table(
+    "store",
+    METADATA,
+    Column("one", BigInteger, primary_key=True),
+    Column("id", Text, nullable=False),
+    Column("created", Double, nullable=False),
+)
+"""One row: the id that the store got at its creation; a proxy remembers whose tokens it knows by it."""
+
+LEASE: Final = Table(
+    "lease",
+    METADATA,
+    Column("one", BigInteger, primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("until", Double, nullable=False),
+    Column("anchor_boot_id", Text),
+    Column("anchor_boottime", Double),
+    Column("anchor_steady", Double),
+)
+"""One row, which every write looks at: the newest epoch, who took it, and until when it may act."""
+
+RECORDS: Final = Table(
+    "records",
+    METADATA,
+    Column("sequence", BigInteger, primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("host", Text),
+    Column("operation", Text),
+    Column("body", Text, nullable=False),
+)
+"""The facts. `host` null: the fleet's. The newest row is never deleted: the next sequence is counted from it."""
+
+SNAPSHOTS: Final = Table(
+    "snapshots",
+    METADATA,
+    Column("host", Text, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+)
+"""A host with all its records up to `sequence` folded in."""
+
+FLEET: Final = Table(
+    "fleet",
+    METADATA,
+    Column("one", BigInteger, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+OPERATIONS: Final = Table(
+    "operations",
+    METADATA,
+    Column("number", BigInteger, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("host", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("started", Double, nullable=False),
+    Column("ended", Double),
+    Column("body", Text, nullable=False),
+)
+"""As last written. `number` is the order of their creation and the cursor of lists."""
+
+OUTBOX: Final = Table(
+    "outbox",
+    METADATA,
+    Column("sequence", BigInteger, primary_key=True),
+    Column("id", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("host", Text),
+    Column("topic", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("is_retained", Boolean, nullable=False),
+    Column("is_event", Boolean, nullable=False),
+    Column("is_delivered", Boolean, nullable=False),
+    Column("operation", Text),
+)
+"""What the bus must get. An event stays after its delivery, for those who ask what they missed; a state does not."""
+
+
+def _to_1(connection: Connection) -> None:
+    """Made of what SQLite 3.34 has. AUTOINCREMENT: a number that was given once is never given again."""
+    for statement in (
+        "CREATE TABLE store (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, created REAL NOT NULL)",
+        """CREATE TABLE lease (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, holder TEXT NOT NULL,
+            until REAL NOT NULL, anchor_boot_id TEXT, anchor_boottime REAL, anchor_steady REAL)""",
+        """CREATE TABLE records (sequence INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, at REAL NOT NULL, host TEXT,
+            operation TEXT, body TEXT NOT NULL)""",
+        "CREATE INDEX records_of_host ON records (host, sequence)",
+        "CREATE INDEX records_by_time ON records (at)",
+        "CREATE TABLE snapshots (host TEXT PRIMARY KEY, sequence INTEGER NOT NULL, body TEXT NOT NULL)",
+        "CREATE TABLE fleet (one INTEGER PRIMARY KEY CHECK (one = 1), sequence INTEGER NOT NULL, body TEXT NOT NULL)",
+        """CREATE TABLE operations (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+            host TEXT NOT NULL, state TEXT NOT NULL, action TEXT NOT NULL, cause TEXT NOT NULL, started REAL NOT NULL,
+            ended REAL, body TEXT NOT NULL)""",
+        "CREATE INDEX operations_of_host ON operations (host, number)",
+        "CREATE INDEX operations_by_state ON operations (state, number)",
+        "CREATE INDEX operations_by_end ON operations (ended) WHERE ended IS NOT NULL",
+        """CREATE TABLE outbox (sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, at REAL NOT NULL,
+            host TEXT, topic TEXT NOT NULL, payload BLOB NOT NULL, is_retained INTEGER NOT NULL,
+            is_event INTEGER NOT NULL, is_delivered INTEGER NOT NULL, operation TEXT)""",
+        "CREATE INDEX outbox_pending ON outbox (sequence) WHERE is_delivered = 0",
+        "CREATE INDEX outbox_delivered ON outbox (at) WHERE is_delivered = 1",
+    ):
+        connection.exec_driver_sql(statement)
+    connection.execute(text("INSERT INTO store VALUES (1, :id, 0)"), {"id": str(uuid.uuid4())})
+    connection.execute(text("INSERT INTO lease VALUES (1, 0, '', 0, NULL, NULL, NULL)"))
+
+
+Migration = Callable[[Connection], None]
+
+MIGRATIONS: Final[Mapping[int, Migration]] = {1: _to_1}
+
+
+def migrate(connection: Connection, *, path: Path, now: float, migrations: Mapping[int, Migration] = MIGRATIONS) -> int:
+    """Bring an empty or older store to the newest number, which is returned; the caller's transaction holds all of it.
+
+    Raises StoreTooNew, and StoreError for a database that is somebody else's.
+    """
+    found = _number(connection, path)
+    newest = max(migrations)
+    if found > newest:
+        raise StoreTooNew(
+            f"{path}: schema {found} is newer than this program's {newest}; install the program that wrote it"
+        )
+    for number in range(found + 1, newest + 1):
+        migrations[number](connection)
+        connection.execute(text("INSERT INTO schema VALUES (:number, :now)"), {"number": number, "now": now})
+    if found == 0:
+        connection.execute(text("UPDATE store SET created = :now"), {"now": now})
+    return newest
+
+
+def _number(connection: Connection, path: Path) -> int:
+    """The store's schema number, 0 for an empty database, in which the table of numbers is made."""
+    tables = set(inspect(connection).get_table_names())
+    if not tables:
+        connection.exec_driver_sql("CREATE TABLE schema (number INTEGER PRIMARY KEY, applied REAL NOT NULL)")
+        return 0
+    if not {"schema", "store", "lease"} <= tables:
+        raise StoreError(f"{path}: this database is not a store of fenced; give [store] url another file")
+    return int(connection.execute(text("SELECT max(number) FROM schema")).scalar_one())

@@ -1,0 +1,281 @@
+"""The store of one daemon: a SQLite file (WAL, synchronous=FULL), one connection that writes, a few that only read.
+
+It knows transactions, threads and errors; what is in them is `writing` and `reading`. Its one rule: a write returns
+when it is on the disk, raises when nothing of it is, and whichever it was, the next one finds a usable connection.
+
+A call that is cancelled ends when its transaction has: it stored all or nothing. A database that another process keeps
+locked is waited for, `busy_timeout_seconds` at most.
+"""
+
+import asyncio
+import contextlib
+import functools
+import os
+import sqlite3
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import URL, Connection, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from fenced.core.records import Entry
+from fenced.core.state import Operation
+from fenced.journal import codec, reading, schema, writing
+from fenced.journal.errors import is_connection_doubtful, translated
+from fenced.journal.location import database_path
+from fenced.journal.lock import LockFile
+from fenced.model.names import HostName, OperationId
+from fenced.ports.journal import Batch, ClockAnchor, Loaded, OutboxMessage, Page, StoreError
+
+LOCK_NAME: Final = "fenced.lock"
+READERS_MAX: Final = 3
+WAL_PAGES: Final = 4000
+"""16 MB: a commit that finds more in the log folds it into the database itself, which delays that commit."""
+WAL_BYTES_KEPT_MAX: Final = 32 * 1024 * 1024
+CACHE_KIBIBYTES: Final = 16 * 1024
+
+T = TypeVar("T")
+
+
+class SqlJournal:
+    """The `Journal` port, and the anchor of the steady clock."""
+
+    def __init__(self, *, url: str, state_dir: Path, busy_timeout_seconds: float = 5.0) -> None:
+        """`url` as in `[store]`. Raises ValueError for one that is none of SQLite's. Nothing is opened yet."""
+        self._path = database_path(url, state_dir).resolve()
+        self._busy_timeout_seconds = busy_timeout_seconds
+        self._locks = _lock_files(self._path, state_dir.resolve())
+        self._engines: list[AsyncEngine] = []
+        self._writer: AsyncConnection | None = None
+        self._readers: AsyncEngine | None = None
+        self._writing = asyncio.Lock()
+        self._calls: set[asyncio.Task[Any]] = set()
+        self._identity: tuple[int, int] | None = None
+        self._epoch = 0
+
+    async def open(self, *, holder: str, now: float) -> Loaded:
+        assert self._writer is None, "opened twice"
+        try:
+            with translated(self._path):
+                self._claim_files(holder, now)
+                codec.prepare()
+                await self._whole("connect", self._connect())
+            loaded = await self._write("open", lambda connection: self._begin(connection, holder, now))
+        except BaseException:
+            await self._disconnect()
+            raise
+        self._epoch = loaded.epoch
+        return loaded
+
+    async def append(self, batch: Batch) -> int:
+        encoded = writing.encode(batch)
+        return await self._write("append", lambda connection: writing.append(connection, encoded, epoch=self._epoch))
+
+    async def renew_lease(self, *, now: float, ttl_seconds: float, anchor: ClockAnchor | None = None) -> float:
+        """`anchor`: where the steady clock stands, kept for the next start; None keeps the last one."""
+        until = now + ttl_seconds
+        with translated(self._path):
+            self._check_file()
+        work = functools.partial(writing.renew_lease, epoch=self._epoch, until=until, anchor=anchor)
+        await self._write("renew-lease", work)
+        return until
+
+    async def clock_anchor(self) -> ClockAnchor | None:
+        """The last one that was kept, by us or an earlier start; None in a new store."""
+        return await self._read("clock-anchor", reading.clock_anchor)
+
+    async def outbox(self, *, limit: int) -> Sequence[OutboxMessage]:
+        return await self._read("outbox", functools.partial(reading.outbox, limit=limit))
+
+    async def delivered(self, messages: Sequence[OutboxMessage]) -> None:
+        assert all(message.sequence is not None for message in messages), "only what `outbox` gave can be delivered"
+        if messages:
+            await self._write("delivered", lambda it: writing.delivered(it, messages, epoch=self._epoch))
+
+    async def outbox_pending(self) -> int:
+        return await self._read("outbox-pending", reading.outbox_pending)
+
+    async def operation(self, operation: OperationId) -> Operation | None:
+        return await self._read("operation", functools.partial(reading.operation, id=operation))
+
+    async def operations(self, *, host: HostName | None, state: str | None, limit: int, after: str | None) -> Page:
+        """Raises ValueError when `after` is no cursor of ours."""
+        below = reading.cursor_number(after)
+        work = functools.partial(reading.operations, host=host, state=state, limit=limit, below=below)
+        return await self._read("operations", work)
+
+    async def entries(
+        self, *, host: HostName | None, limit: int, before: int | None = None
+    ) -> Sequence[tuple[int, Entry]]:
+        return await self._read("entries", functools.partial(reading.entries, host=host, limit=limit, before=before))
+
+    async def events(self, *, after: int, limit: int) -> Sequence[OutboxMessage]:
+        return await self._read("events", functools.partial(reading.events, after=after, limit=limit))
+
+    async def newest_event(self) -> int:
+        return await self._read("newest-event", reading.newest_event)
+
+    async def prune(self, *, before: float, limit: int) -> int:
+        return await self._write(
+            "prune", lambda connection: writing.prune(connection, epoch=self._epoch, before=before, limit=limit)
+        )
+
+    async def checkpoint(self) -> None:
+        """Fold the log of commits into the database, beside the writer, whom it never delays; for every few seconds."""
+        await self._read("checkpoint", lambda it: it.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").close())
+
+    async def close(self) -> None:
+        if self._writer is not None:
+            # The lease of a store that can't be written any more ends by itself.
+            with contextlib.suppress(StoreError):
+                await self._write("give-up-lease", self._give_up_lease)
+        await self._disconnect()
+
+    # -- transactions -------------------------------------------------------------------------------------------------
+
+    async def _write(self, name: str, work: Callable[[Connection], T]) -> T:
+        """`work` in one transaction, which is on the disk afterwards. Raises StoreError, and what `work` raises."""
+
+        async def transaction() -> T:
+            async with self._writing:
+                connection = self._opened(self._writer)
+                with translated(self._path):
+                    try:
+                        async with connection.begin():
+                            return await connection.run_sync(work)
+                    except (DBAPIError, sqlite3.Error) as exc:
+                        if is_connection_doubtful(exc):
+                            await connection.invalidate()
+                        raise
+
+        return await self._whole(name, transaction())
+
+    async def _read(self, name: str, work: Callable[[Connection], T]) -> T:
+        async def reading_only() -> T:
+            with translated(self._path):
+                async with self._opened(self._readers).connect() as connection:
+                    return await connection.run_sync(work)
+
+        return await self._whole(name, reading_only())
+
+    async def _whole(self, name: str, call: Coroutine[Any, Any, T]) -> T:
+        """Run a call to its end also when the caller is cancelled, who hears of that once it has ended."""
+        task = asyncio.create_task(call, name=f"journal-{name}")
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+        try:
+            # Shielded: SQLite's thread finishes a statement whatever we do; SQLAlchemy, cut off from it, would give up
+            # the connection in the middle of a transaction, and nobody would know whether it was committed.
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait({task})
+            raise
+
+    def _opened(self, part: T | None) -> T:
+        if part is None:
+            raise StoreError(f"{self._path}: the store is not open")
+        return part
+
+    # -- opening and closing ------------------------------------------------------------------------------------------
+
+    def _claim_files(self, holder: str, now: float) -> None:
+        """The locks, and the database's file readable by nobody else. Raises StoreHeld, OSError."""
+        for lock in self._locks:
+            lock.acquire(holder=holder, now=now)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        status = os.fstat(descriptor)
+        os.close(descriptor)
+        self._identity = (status.st_dev, status.st_ino)
+
+    async def _connect(self) -> None:
+        writers = self._engine(readers=0)
+        self._readers = self._engine(readers=READERS_MAX)
+        self._writer = await writers.connect()
+
+    def _engine(self, *, readers: int) -> AsyncEngine:
+        """`readers` 0: the engine of the one connection that writes."""
+        engine = create_async_engine(
+            URL.create("sqlite+aiosqlite", database=str(self._path)),
+            # None: the driver begins no transaction by itself; we do, and so DDL is part of one as well.
+            connect_args={"timeout": self._busy_timeout_seconds, "isolation_level": None},
+            pool_size=readers or 1,
+            max_overflow=0,
+            pool_timeout=self._busy_timeout_seconds,
+            pool_reset_on_return=None,
+        )
+        self._engines.append(engine)
+        if readers:
+            event.listen(engine.sync_engine, "connect", _set_up_reader)
+        else:
+            event.listen(engine.sync_engine, "connect", _set_up_writer)
+            event.listen(engine.sync_engine, "begin", _begin_immediate)
+        return engine
+
+    def _begin(self, connection: Connection, holder: str, now: float) -> Loaded:
+        schema.migrate(connection, path=self._path, now=now)
+        return reading.load(connection, epoch=writing.take_epoch(connection, holder=holder, now=now))
+
+    def _give_up_lease(self, connection: Connection) -> None:
+        writing.renew_lease(connection, epoch=self._epoch, until=0.0, anchor=None)
+
+    def _check_file(self) -> None:
+        """What is written to a file without a name is lost with the process. Raises OSError, StoreError."""
+        status = self._path.stat()
+        if (status.st_dev, status.st_ino) != self._identity:
+            raise StoreError(f"{self._path}: the file was replaced while the daemon ran; restart the daemon")
+
+    async def _disconnect(self) -> None:
+        if self._calls:
+            await asyncio.wait(self._calls)
+        if self._writer is not None:
+            await self._writer.close()
+        for engine in self._engines:
+            await engine.dispose()
+        self._writer = self._readers = None
+        self._engines.clear()
+        for lock in self._locks:
+            lock.release()
+
+
+def _lock_files(path: Path, state_dir: Path) -> tuple[LockFile, ...]:
+    """One in the state directory; one beside a database that is elsewhere, for two state directories could share it."""
+    state = LockFile(state_dir / LOCK_NAME)
+    if path.parent == state_dir:
+        return (state,)
+    return (state, LockFile(path.with_name(path.name + ".lock")))
+
+
+def _set_up_writer(connection: Any, _: object) -> None:
+    """Each commit is synced to the disk; the log of commits is bounded."""
+    with _closed_on_error(connection) as cursor:
+        cursor.execute("PRAGMA journal_mode = WAL")
+        if (mode := cursor.fetchone()[0]) != "wal":
+            raise StoreError(f"this file system cannot hold a database in WAL mode (it stays {mode})")
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+        cursor.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT_MAX}")
+        cursor.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
+
+
+def _set_up_reader(connection: Any, _: object) -> None:
+    with _closed_on_error(connection) as cursor:
+        cursor.execute("PRAGMA query_only = ON")
+
+
+@contextlib.contextmanager
+def _closed_on_error(connection: Any) -> Iterator[Any]:
+    """A connection that could not be set up is not in the pool yet: nobody else would close it."""
+    cursor = connection.cursor()
+    try:
+        yield cursor
+    except BaseException:
+        connection.close()
+        raise
+    cursor.close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    """The write lock from the start: the epoch that was read cannot change before the commit."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

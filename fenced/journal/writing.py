@@ -1,0 +1,217 @@
+"""What is written in one transaction: plain functions over a connection, which the store calls inside one.
+
+It knows rows and the codec and nothing of threads, files or errors. Its one rule: each function first makes sure that
+our epoch is still the newest; the caller's transaction holds the write lock from its first statement on.
+"""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, Dialect, Table, bindparam, delete, func, insert, select, text, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from fenced.core.records import Entry
+from fenced.core.state import FleetState, HostState, Operation
+from fenced.journal import codec
+from fenced.journal.schema import FLEET, LEASE, OPERATIONS, OUTBOX, RECORDS, SNAPSHOTS
+from fenced.ports.journal import Batch, ClockAnchor, EpochLost, OutboxMessage
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedBatch:
+    """A batch as rows that lack only what the transaction knows: epoch, sequences."""
+
+    records: Sequence[tuple[float, str | None, str | None, str]]
+    snapshots: Sequence[Row]
+    fleet: Row | None
+    operations: Sequence[Row]
+    outbox: Sequence[Row]
+
+
+def encode(batch: Batch) -> EncodedBatch:
+    """Everything that can be done before the transaction. Raises for a value that could not be read back (our bug)."""
+    return EncodedBatch(
+        records=[_record_row(entry) for entry in batch.entries],
+        snapshots=[_snapshot_row(host) for host in batch.snapshots],
+        fleet=_fleet_row(batch.fleet) if batch.fleet is not None else None,
+        operations=[_operation_row(operation) for operation in batch.operations],
+        outbox=[_outbox_row(message) for message in batch.outbox],
+    )
+
+
+def append(connection: Connection, batch: EncodedBatch, *, epoch: int) -> int:
+    """The sequence of the newest record, the batch's last where it has any. Raises EpochLost."""
+    sequence, last_at = _newest(connection, epoch)
+    if batch.records:
+        numbered = [(number, epoch, *row) for number, row in enumerate(batch.records, sequence + 1)]
+        connection.exec_driver_sql(_insert_record(connection.dialect), numbered)
+        sequence, last_at = numbered[-1][0], batch.records[-1][0]
+    if batch.snapshots:
+        for row in batch.snapshots:
+            row["sequence"] = sequence
+        connection.execute(_UPSERT_SNAPSHOT, batch.snapshots)
+    if batch.fleet is not None:
+        connection.execute(_UPSERT_FLEET, {**batch.fleet, "sequence": sequence})
+    if batch.operations:
+        connection.execute(_UPSERT_OPERATION, batch.operations)
+    if batch.outbox:
+        for row in batch.outbox:
+            row["at"] = last_at
+        connection.execute(insert(OUTBOX), batch.outbox)
+    return sequence
+
+
+def take_epoch(connection: Connection, *, holder: str, now: float) -> int:
+    """A new epoch for this start; from here on no older one can write. The caller holds the lock file."""
+    epoch = int(connection.execute(select(LEASE.c.epoch).with_for_update()).scalar_one()) + 1
+    connection.execute(update(LEASE).values(epoch=epoch, holder=holder, until=now))
+    return epoch
+
+
+def renew_lease(connection: Connection, *, epoch: int, until: float, anchor: ClockAnchor | None) -> None:
+    """Raises EpochLost."""
+    check_epoch(connection, epoch)
+    values: Row = {"until": until}
+    if anchor is not None:
+        values |= {
+            "anchor_boot_id": anchor.boot_id,
+            "anchor_boottime": anchor.boottime,
+            "anchor_steady": anchor.steady,
+        }
+    connection.execute(update(LEASE).values(**values))
+
+
+def delivered(connection: Connection, messages: Sequence[OutboxMessage], *, epoch: int) -> None:
+    """Events are marked, states are deleted: nobody asks for an old state. Raises EpochLost."""
+    check_epoch(connection, epoch)
+    if events := [{"of": message.sequence} for message in messages if not message.is_retained]:
+        connection.execute(_MARK_DELIVERED, events)
+    if states := [{"of": message.sequence} for message in messages if message.is_retained]:
+        connection.execute(_DELETE_DELIVERED, states)
+
+
+def prune(connection: Connection, *, epoch: int, before: float, limit: int) -> int:
+    """How many rows went, at most `limit`. Raises EpochLost."""
+    check_epoch(connection, epoch)
+    gone = 0
+    for statement in (_PRUNE_RECORDS, _PRUNE_EVENTS, _PRUNE_OPERATIONS):
+        if gone < limit:
+            gone += connection.execute(statement, {"before": before, "limit": limit - gone}).rowcount
+    return gone
+
+
+def check_epoch(connection: Connection, epoch: int) -> None:
+    """Raises EpochLost when a newer epoch than ours exists."""
+    row = connection.execute(select(LEASE.c.epoch, LEASE.c.holder).with_for_update()).one()
+    _compare(row.epoch, row.holder, epoch)
+
+
+def _newest(connection: Connection, epoch: int) -> tuple[int, float]:
+    """Sequence and time of the newest record (zeros: there is none yet). Raises EpochLost."""
+    row = connection.execute(_NEWEST).one()
+    _compare(row.epoch, row.holder, epoch)
+    return row.sequence or 0, row.at or 0.0
+
+
+def _compare(newest: int, holder: str, ours: int) -> None:
+    if newest != ours:
+        raise EpochLost(f"{holder} holds epoch {newest}, ours is {ours}: another daemon took this store over")
+
+
+def _record_row(entry: Entry) -> tuple[float, str | None, str | None, str]:
+    """In the order of the table's columns after `epoch`."""
+    return entry.at, entry.host, codec.operation_of(entry.record), codec.dump_record(entry.record)
+
+
+@functools.cache
+def _insert_record(dialect: Dialect) -> str:
+    """The statement's text: Core's way through parameters takes as long as SQLite for a thousand records."""
+    return str(insert(RECORDS).compile(dialect=dialect))
+
+
+def _snapshot_row(host: HostState) -> Row:
+    return {"host": host.name, "body": codec.dump_host(host)}
+
+
+def _fleet_row(fleet: FleetState) -> Row:
+    return {"one": 1, "body": codec.dump_fleet(fleet)}
+
+
+def _operation_row(operation: Operation) -> Row:
+    return {
+        "id": operation.id,
+        "host": operation.host,
+        "state": operation.state.value,
+        "action": operation.action.value,
+        "cause": operation.cause.value,
+        "started": operation.started,
+        "ended": operation.ended,
+        "body": codec.dump_operation(operation),
+    }
+
+
+def _outbox_row(message: OutboxMessage) -> Row:
+    return {
+        "id": message.id,
+        "host": message.host,
+        "topic": message.topic,
+        "payload": message.payload,
+        "is_retained": message.is_retained,
+        "is_event": not message.is_retained,
+        "is_delivered": False,
+        "operation": message.operation,
+    }
+
+
+def _upserting(table: Table, key: str) -> Any:
+    """Insert, or write every column but the key (and an operation's number) anew."""
+    statement = upsert(table)
+    changed = {column.name: column for column in statement.excluded if column.name not in {key, "number"}}
+    return statement.on_conflict_do_update(index_elements=[key], set_=changed)
+
+
+_UPSERT_SNAPSHOT: Final = _upserting(SNAPSHOTS, "host")
+_UPSERT_FLEET: Final = _upserting(FLEET, "one")
+_UPSERT_OPERATION: Final = _upserting(OPERATIONS, "id")
+_MARK_DELIVERED: Final = update(OUTBOX).where(OUTBOX.c.sequence == bindparam("of")).values(is_delivered=True)
+_DELETE_DELIVERED: Final = delete(OUTBOX).where(OUTBOX.c.sequence == bindparam("of"))
+
+_LAST: Final = select(func.max(RECORDS.c.sequence)).scalar_subquery()
+_NEWEST: Final = select(
+    LEASE.c.epoch,
+    LEASE.c.holder,
+    _LAST.label("sequence"),
+    select(RECORDS.c.at).where(RECORDS.c.sequence == _LAST).scalar_subquery().label("at"),
+).with_for_update()
+
+# Never the newest record (sequences are counted from it), one that no snapshot covers, or one of a running operation.
+_PRUNE_RECORDS: Final = text(
+    """
+    DELETE FROM records WHERE sequence IN (
+        SELECT record.sequence FROM records AS record
+        LEFT JOIN snapshots ON snapshots.host = record.host
+        LEFT JOIN fleet ON record.host IS NULL
+        LEFT JOIN operations ON operations.id = record.operation
+        WHERE record.at < :before
+            AND record.sequence <= coalesce(snapshots.sequence, fleet.sequence, 0)
+            AND coalesce(operations.state, '') <> 'running'
+            AND record.sequence < (SELECT max(sequence) FROM records)
+        ORDER BY record.at LIMIT :limit)
+    """
+)
+_PRUNE_EVENTS: Final = text(
+    """
+    DELETE FROM outbox WHERE sequence IN (
+        SELECT sequence FROM outbox WHERE is_delivered = 1 AND at < :before ORDER BY at LIMIT :limit)
+    """
+)
+_PRUNE_OPERATIONS: Final = text(
+    """
+    DELETE FROM operations WHERE number IN (
+        SELECT number FROM operations WHERE ended < :before AND state <> 'running' ORDER BY ended LIMIT :limit)
+    """
+)

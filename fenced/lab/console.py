@@ -1,0 +1,122 @@
+"""What a person may type while the lab runs: blows to hosts, faults of devices, a look around.
+
+Knows the rack, the hosts and the faults, not the daemon: what is done here, fenced has to find out. One rule: every
+command answers with at least one line.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from fenced.lab.bmc import fault_key
+from fenced.lab.errors import LabError
+from fenced.lab.faults import Fault, FaultKind, Faults
+from fenced.lab.hosts import Hosts
+from fenced.lab.rack import Rack
+
+HELP: Final = """\
+hosts                    power, process and faults of every host
+kill HOST                its kernel panics: processes dead, network silent, power still on
+freeze HOST              it is paused like a virtual machine; `thaw HOST` lets it go on
+unplug HOST              its network cable is pulled; `plug HOST` puts it back
+power HOST [on|off]      switch its outlets by hand; without a word: off, then on
+stuck DEVICE HOST        the outlet (pdu-a, pdu-b) or bmc takes commands and stays ON
+lying DEVICE HOST        it says OFF and stays ON
+slow DEVICE HOST         it answers 3 s late
+dead DEVICE HOST         it never answers
+heal DEVICE HOST         it works again
+help                     this
+quit                     end the lab"""
+
+
+class Console:
+    """Obeys one typed line at a time."""
+
+    def __init__(self, rack: Rack, hosts: Hosts, faults: Faults) -> None:
+        self._rack = rack
+        self._hosts = hosts
+        self._faults = faults
+        self._blows: Mapping[str, Callable[[str], str]] = {
+            "kill": self._kill,
+            "freeze": self._freeze,
+            "thaw": self._thaw,
+            "unplug": self._unplug,
+            "plug": self._plug,
+        }
+
+    def obey(self, line: str) -> list[str]:
+        """The answer. Raises LabError for what can't be done; `quit` is not for here."""
+        match line.split():
+            case []:
+                return []
+            case ["help"]:
+                return HELP.splitlines()
+            case ["hosts"]:
+                return [self._shown(name) for name in self._hosts.names]
+            case [word, host] if word in self._blows:
+                return [self._blows[word](self._known(host))]
+            case ["power", host]:
+                return [self._power(self._known(host), is_on=False), self._power(host, is_on=True)]
+            case ["power", host, "on" | "off" as word]:
+                return [self._power(self._known(host), is_on=word == "on")]
+            case ["heal", device, host]:
+                return [self._fault(device, self._known(host), None)]
+            case ["stuck" | "lying" | "slow" | "dead" as word, device, host]:
+                return [self._fault(device, self._known(host), FaultKind(word))]
+            case _:
+                raise LabError(f"not a command: {line.strip()[:80]!r}; type help")
+
+    def _known(self, host: str) -> str:
+        if host not in self._hosts:
+            raise LabError(f"there is no host {host[:80]!r}; there are {', '.join(self._hosts.names)}")
+        return host
+
+    def _kill(self, host: str) -> str:
+        self._hosts[host].cut()
+        return f"{host}: dead, its power is still on"
+
+    def _freeze(self, host: str) -> str:
+        self._hosts[host].freeze(is_frozen=True)
+        return f"{host}: frozen"
+
+    def _thaw(self, host: str) -> str:
+        self._hosts[host].freeze(is_frozen=False)
+        return f"{host}: goes on"
+
+    def _unplug(self, host: str) -> str:
+        self._hosts[host].unplug(is_unplugged=True)
+        return f"{host}: its cable is pulled, it runs on"
+
+    def _plug(self, host: str) -> str:
+        self._hosts[host].unplug(is_unplugged=False)
+        return f"{host}: its cable is back"
+
+    def _power(self, host: str, *, is_on: bool) -> str:
+        for outlet in self._rack.wiring(host).outlets:
+            self._rack.set_outlet(outlet, is_on=is_on, now=time.monotonic())
+        return f"{host}: both outlets {'ON' if is_on else 'OFF'}"
+
+    def _fault(self, device: str, host: str, kind: FaultKind | None) -> str:
+        self._faults.set(self._key(device, host), None if kind is None else Fault(kind=kind))
+        return f"{host}: {device} is {'sound' if kind is None else kind.value}"
+
+    def _key(self, device: str, host: str) -> str:
+        if device == "bmc":
+            return fault_key(host)
+        for outlet in self._rack.wiring(host).outlets:
+            if outlet.unit == device:
+                return str(outlet)
+        units = ", ".join(outlet.unit for outlet in self._rack.wiring(host).outlets)
+        raise LabError(f"{host} has no device {device[:80]!r}; it has {units}, bmc")
+
+    def _shown(self, name: str) -> str:
+        outlets = ", ".join(
+            f"{outlet.unit} {'ON' if self._rack.is_outlet_on(outlet) else 'OFF'}"
+            for outlet in self._rack.wiring(name).outlets
+        )
+        power = "on" if self._rack.has_power(name) else "off"
+        host = self._hosts[name]
+        runs = f"runs, boot {host.boot}" if host.is_running else "no process"
+        keys = {fault_key(name), *(str(outlet) for outlet in self._rack.wiring(name).outlets)}
+        faults = [f"{key} {fault.kind.value}" for key, fault in self._faults if key in keys]
+        return f"{name:<8} power {power} ({outlets}); {runs}" + (f"; {', '.join(faults)}" if faults else "")

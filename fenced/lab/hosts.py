@@ -1,0 +1,171 @@
+"""The hosts of the lab: each a virtual machine that runs while it has power, with a new boot id every time.
+
+Knows the ground and what a host's first process is called, nothing of outlets. One rule: `cut` has killed when it
+returns; what is started again waits until nothing of the earlier run is left.
+"""
+
+import asyncio
+import sys
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from fenced.lab import machine
+from fenced.lab.ground import Ground, Incarnation, dying_with_us
+
+HOSTS_MAX: Final = 20
+ORACLE_READ_BYTES: Final = 8 * 1024 * 1024
+
+ReporterArgv = Callable[[str, str], Sequence[str]]
+"""(host, boot id) -> the command that reports the host's health."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFiles:
+    """Where one host writes: its oracle and its console."""
+
+    oracle: Path
+    console: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One incarnation as others may see it. `started`: monotonic clock."""
+
+    boot: str
+    started: float
+
+
+class VirtualHost:
+    """One host. `run_forever` is its only task; the other methods may be called at any time from the same loop."""
+
+    def __init__(self, ground: Ground, *, name: str, index: int, files: HostFiles, reporter: ReporterArgv) -> None:
+        self.name = name
+        self.files = files
+        self.runs: list[Run] = []
+        self._ground = ground
+        self._index = index
+        self._reporter = reporter
+        self._incarnation: Incarnation | None = None
+        self._is_wanted = False
+        self._wake = asyncio.Event()
+        self._dead = asyncio.Event()
+        self._dead.set()
+
+    @property
+    def boot(self) -> str | None:
+        """The boot id of the current run, or of the last one."""
+        return self.runs[-1].boot if self.runs else None
+
+    @property
+    def is_running(self) -> bool:
+        return self._incarnation is not None
+
+    def start(self) -> None:
+        """Power is given: boot, once nothing of the earlier run is left."""
+        self._is_wanted = True
+        self._wake.set()
+
+    def cut(self) -> None:
+        """Power is gone, or the kernel panicked: whatever ran does not run any more. It stays so until `start`."""
+        self._is_wanted = False
+        if self._incarnation is not None:
+            self._incarnation.cut()
+
+    def freeze(self, *, is_frozen: bool) -> None:
+        if self._incarnation is not None:
+            self._incarnation.freeze(is_frozen=is_frozen)
+
+    def unplug(self, *, is_unplugged: bool) -> None:
+        """Raises LabError where hosts have no cable."""
+        if self._incarnation is not None:
+            self._incarnation.unplug(is_unplugged=is_unplugged)
+
+    async def until_dead(self) -> None:
+        await self._dead.wait()
+
+    async def run_forever(self) -> None:
+        """Boots when wanted; cancelled, it kills the host and returns once it is gone."""
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                if self._is_wanted:
+                    await self._run_once()
+        finally:
+            self.cut()
+
+    async def _run_once(self) -> None:
+        boot = str(uuid.uuid4())
+        argv = first_process(self.files.oracle, boot, self._ground.probe_ports, self._reporter(self.name, boot))
+        self._dead.clear()
+        try:
+            incarnation = await self._ground.boot(self._index, argv, console=self.files.console)
+            await self._live(incarnation, boot)
+        finally:
+            self._incarnation = None
+            self._dead.set()
+
+    async def _live(self, incarnation: Incarnation, boot: str) -> None:
+        self._incarnation = incarnation
+        self.runs.append(Run(boot=boot, started=time.monotonic()))
+        if not self._is_wanted:
+            incarnation.cut()
+        try:
+            await incarnation.ended()
+        except asyncio.CancelledError:
+            incarnation.cut()
+            await incarnation.ended()
+            raise
+
+
+class Hosts:
+    """All hosts of a lab, by name."""
+
+    def __init__(self, hosts: Sequence[VirtualHost]) -> None:
+        self._hosts = {host.name: host for host in hosts}
+
+    def __getitem__(self, name: str) -> VirtualHost:
+        return self._hosts[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._hosts
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._hosts)
+
+    def power_changed(self, name: str, has_power: bool) -> None:
+        """What the rack calls."""
+        host = self._hosts[name]
+        if has_power:
+            host.start()
+        else:
+            host.cut()
+
+    async def run_forever(self) -> None:
+        """Until cancelled; then every host is killed and gone."""
+        async with asyncio.TaskGroup() as tasks:
+            for host in self._hosts.values():
+                tasks.create_task(host.run_forever(), name=f"host {host.name}")
+
+
+def first_process(oracle: Path, boot: str, ports: Sequence[int], reporter: Sequence[str]) -> list[str]:
+    """The command of a host's first process. The reporter dies with it, also where there is no process namespace."""
+    port = str(ports[0] if ports else 0)
+    own = ["--oracle", str(oracle), "--boot", boot, "--port", port, "--"]
+    return [sys.executable, "-I", "-S", str(Path(machine.__file__)), *own, *dying_with_us(reporter)]
+
+
+def last_writes(oracle: Path) -> Mapping[str, float]:
+    """When each incarnation was last seen alive, by boot id (monotonic clock): it ran at that time, for it wrote."""
+    seen: dict[str, float] = {}
+    with oracle.open("rb") as file:
+        whole, _, _ = file.read(ORACLE_READ_BYTES).decode("ascii", errors="replace").rpartition("\n")
+    for line in whole.splitlines():
+        at, _, boot = line.partition(" ")
+        seen[boot] = float(at)
+    return seen

@@ -1,0 +1,90 @@
+"""The real programs of the lab, run as a user runs them: `fenced run`, `fenced proxy`, `fenced certs`.
+
+Knows how to start, end and quote them, not what they do. One rule: a program that ends by itself ends the lab, with its
+last lines as the reason.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from fenced.lab.errors import LabError
+from fenced.lab.ground import Ground, dying_with_us, signal_group, spawn
+
+END_TIMEOUT_SECONDS: Final = 8.0
+SHORT_TIMEOUT_SECONDS: Final = 30.0
+TAIL_LINES: Final = 15
+RUN: Final = "from fenced.cli.main import main; main(prog_name='fenced')"
+TAIL_BYTES: Final = 16384
+
+
+def fenced_argv(*arguments: str) -> list[str]:
+    """The command line of one of our programs: of this very installation, whatever else is called `fenced` here."""
+    return [sys.executable, "-c", RUN, *arguments]
+
+
+class Program:
+    """One long-running program with its log file."""
+
+    def __init__(self, name: str, log: Path, process: asyncio.subprocess.Process) -> None:
+        self.name = name
+        self.log = log
+        self._process = process
+
+    @classmethod
+    async def start(cls, ground: Ground, name: str, arguments: Sequence[str], *, log: Path) -> "Program":
+        """Raises LabError when it can't be started."""
+        return cls(name, log, await spawn(ground.argv(fenced_argv(*arguments)), log))
+
+    async def watch(self) -> None:
+        """Never returns. Raises LabError when the program ends."""
+        status = await self._process.wait()
+        said = "\n".join(f"  {line}" for line in tail(self.log))
+        raise LabError(f"`fenced {self.name}` ended by itself with exit status {status}; its last lines:\n{said}")
+
+    def kill(self) -> None:
+        """At once, as kill -9 does; for `watch` to notice."""
+        signal_group(self._process.pid, signal.SIGKILL)
+
+    async def end(self) -> None:
+        """SIGTERM, and SIGKILL to its whole group when it takes too long; idempotent."""
+        if self._process.returncode is None:
+            os.kill(self._process.pid, signal.SIGTERM)
+            try:
+                async with asyncio.timeout(END_TIMEOUT_SECONDS):
+                    await self._process.wait()
+            except TimeoutError:
+                pass
+        signal_group(self._process.pid, signal.SIGKILL)
+        await self._process.wait()
+
+
+async def run_short(arguments: Sequence[str], *, log: Path) -> None:
+    """Run one of our programs to its end. Raises LabError unless it exits with 0 in time."""
+    process = await spawn(dying_with_us(fenced_argv(*arguments)), log)
+    try:
+        async with asyncio.timeout(SHORT_TIMEOUT_SECONDS):
+            status = await process.wait()
+    except TimeoutError as exc:
+        raise LabError(f"`fenced {arguments[0]}` did not end within {SHORT_TIMEOUT_SECONDS} s") from exc
+    finally:
+        if process.returncode is None:
+            signal_group(process.pid, signal.SIGKILL)
+            await process.wait()
+    if status != 0:
+        said = "\n".join(f"  {line}" for line in tail(log))
+        raise LabError(f"`fenced {' '.join(arguments[:2])}` failed with exit status {status}:\n{said}")
+
+
+def tail(log: Path, *, lines: int = TAIL_LINES) -> list[str]:
+    """The last lines of a log file; empty when there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - TAIL_BYTES))
+            return file.read().decode(errors="replace").splitlines()[-lines:]
+    except OSError:
+        return []

@@ -1,0 +1,235 @@
+"""The lab's configuration: real files with fast settings, as a user would write them, for the real programs.
+
+Knows the names of the keys (INTERFACE section 2) and where the lab's parts listen. One rule: nothing is handed to the
+programs of the lab that is not in these files.
+"""
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from fenced.lab.ground import Endpoint
+from fenced.lab.rack import Wiring
+
+SITE: Final = "lab"
+DAEMON: Final = "fenced-lab"
+BLACK_HOLE: Final = "px-hole"
+USERNAME: Final = "fence"
+PASSWORD: Final = "emulated"  # noqa: S105 - opens nothing but the lab's own emulated devices
+SHEBANG_BYTES_MAX: Final = 120
+HEARTBEAT_INTERVAL: Final = "500ms"
+STARTUP_QUIET_SECONDS: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyPlace:
+    """One proxy agent of the lab; its certificate is made under its name."""
+
+    name: str
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostPlace:
+    """One host: its wiring, its own address ("" where it has none), its BMC."""
+
+    wiring: Wiring
+    address: str
+    bmc: Endpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """Where everything is, once it listens. `units`: the power units by name."""
+
+    directory: Path
+    broker: Endpoint
+    api: Endpoint
+    units: Mapping[str, Endpoint]
+    hosts: Sequence[HostPlace]
+    proxies: Sequence[ProxyPlace]
+    black_hole: Endpoint
+    probe_ports: Sequence[int]
+
+    @property
+    def configuration(self) -> Path:
+        return self.directory / "fenced.toml"
+
+    @property
+    def certificates(self) -> Path:
+        return self.directory / "certs"
+
+    def proxy_configuration(self, name: str) -> Path:
+        return self.directory / f"{name}.toml"
+
+
+def write_agent(directory: Path) -> Path:
+    """The fence agent of the lab's outlets as a program that runs alone. Returns its path."""
+    source = Path(__file__).with_name("fence_lab_outlet.py")
+    program = directory / "fence_lab_outlet"
+    shebang = f"#!{sys.executable} -IS\n"
+    if len(shebang.encode()) <= SHEBANG_BYTES_MAX and " " not in sys.executable:
+        text = shebang + source.read_text(encoding="utf-8")
+    else:
+        # The kernel takes neither long paths nor paths with a space there.
+        text = f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -IS {shlex.quote(str(source))}\n"
+    program.write_text(text, encoding="utf-8")
+    program.chmod(0o755)
+    return program
+
+
+def write(layout: Layout) -> None:
+    """Write the daemon's file, its inventory, the proxies' files, the password and the fence agent."""
+    agents = layout.directory / "agents"
+    for directory in (agents, layout.directory / "state"):
+        directory.mkdir(exist_ok=True)
+    write_agent(agents)
+    password = layout.directory / "password"
+    password.touch(mode=0o600)
+    password.write_text(PASSWORD + "\n", encoding="utf-8")
+    layout.configuration.write_text(daemon_file(layout), encoding="utf-8")
+    (layout.directory / "inventory.toml").write_text(inventory_file(layout), encoding="utf-8")
+    for proxy in layout.proxies:
+        layout.proxy_configuration(proxy.name).write_text(proxy_file(layout, proxy), encoding="utf-8")
+
+
+def daemon_file(layout: Layout) -> str:
+    """fenced.toml of the lab."""
+    return _text(
+        {
+            "daemon": {
+                "name": DAEMON,
+                "site": SITE,
+                "state_dir": str(layout.directory / "state"),
+                "agent_path": [str(layout.directory / "agents")],
+                "armed": True,
+                "shutdown_grace": "5s",
+            },
+            "bus": {"url": f"embedded://{layout.broker}", "announce_wait": "3s"},
+            "api": {"listen": str(layout.api)},
+            "proxy_client": {
+                "ca_file": str(layout.certificates / "ca.crt"),
+                "cert_file": str(layout.certificates / f"{DAEMON}.crt"),
+                "key_file": str(layout.certificates / f"{DAEMON}.key"),
+            },
+            "detection": {
+                "heartbeat_interval": HEARTBEAT_INTERVAL,
+                "missed_heartbeats": 3,
+                "grace": "2s",
+                "startup_quiet": f"{STARTUP_QUIET_SECONDS:.0f}s",
+                "bus_settle": "1s",
+                "boot_grace": "30s",
+                "release_grace": "3s",
+                "watch_interval": "2s",
+                "probe_timeout": "1s",
+                "probe_ports": list(layout.probe_ports),
+            },
+            "race": {"stagger": "200ms", "preference_grace": "200ms", "probe_timeout": "2s"},
+            "power": {
+                "verify_interval": "200ms",
+                "verify_timeout": "4s",
+                "already_off_hold": "2s",
+                "attempt_timeout": "4s",
+                "attempts": 2,
+                "operation_timeout": "1m",
+                "restore_timeout": "1m",
+                "chassis_boot_timeout": "10s",
+            },
+            "gates": {
+                "attempts": _Inline(count=100, per="1h"),
+                "cooldown": "2s",
+                "witness": _Inline(hosts=1, wait="500ms"),
+                "connectivity": _Inline(share=50, at_least=2),
+                "budget": _Inline(hosts=5, percent=50, at_most=10, per="1m", unrecovered=10),
+            },
+            "inventory": {"files": ["inventory.toml"]},
+        }
+    )
+
+
+def inventory_file(layout: Layout) -> str:
+    """One data centre, one cluster, all proxies and hosts. The black hole comes first in everybody's preference."""
+    names = [proxy.name for proxy in layout.proxies]
+    tables = [
+        _text({"[datacenter]": {"name": "dc1"}}),
+        _text({"[cluster]": {"name": "c1", "datacenter": "dc1", "proxies": [BLACK_HOLE, *names, "engine"]}}),
+    ]
+    everybody = [ProxyPlace(name=BLACK_HOLE, endpoint=layout.black_hole), *layout.proxies]
+    for proxy in everybody:
+        tables.append(_text({"[proxy]": {"name": proxy.name, "url": f"https://{proxy.endpoint}", "cluster": "c1"}}))
+    for host in layout.hosts:
+        about = {"name": host.wiring.host, "cluster": "c1"} | ({"address": host.address} if host.address else {})
+        tables.append(_text({"[host]": about}))
+        tables += [_text({"[host.device]": device}) for device in _devices(layout, host)]
+    return "\n".join(tables)
+
+
+def proxy_file(layout: Layout, proxy: ProxyPlace) -> str:
+    """The proxy agent's file."""
+    return _text(
+        {
+            "proxy": {
+                "name": proxy.name,
+                "listen": str(proxy.endpoint),
+                "state_dir": str(layout.directory / "state" / proxy.name),
+                "tls_cert_file": str(layout.certificates / f"{proxy.name}.crt"),
+                "tls_key_file": str(layout.certificates / f"{proxy.name}.key"),
+                "client_ca_file": str(layout.certificates / "ca.crt"),
+                "allow": [f"CN={DAEMON}"],
+                "agent_path": [str(layout.directory / "agents")],
+            }
+        }
+    )
+
+
+def _devices(layout: Layout, host: HostPlace) -> list[dict[str, object]]:
+    """Level 1: both outlets. Level 2: the chassis."""
+    password = str(layout.directory / "password")
+    devices: list[dict[str, object]] = [
+        {
+            "name": outlet.unit,
+            "driver": "fence_lab_outlet",
+            "level": 1,
+            "address": layout.units[outlet.unit].address,
+            "username": USERNAME,
+            "password_file": password,
+            "options": _Inline(ipport=layout.units[outlet.unit].port, plug=str(outlet.number), power_timeout=3),
+        }
+        for outlet in host.wiring.outlets
+    ]
+    bmc: dict[str, object] = {
+        "name": "bmc",
+        "driver": "redfish",
+        "level": 2,
+        "address": f"http://{host.bmc}",
+        "username": USERNAME,
+        "password_file": password,
+    }
+    return [*devices, bmc | ({"standby": "separate"} if host.wiring.is_standby_separate else {})]
+
+
+class _Inline(dict[str, object]):
+    """A table that is written on one line."""
+
+    def __init__(self, **values: object) -> None:
+        super().__init__(values)
+
+
+def _text(tables: Mapping[str, Mapping[str, object]]) -> str:
+    """TOML of tables of plain values; JSON's strings, numbers and lists are TOML's as well."""
+    lines: list[str] = []
+    for name, table in tables.items():
+        lines.append(f"[{name}]")
+        lines += [f"{key} = {_value(value)}" for key, value in table.items()]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, _Inline):
+        return "{ " + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + " }"
+    return json.dumps(value, ensure_ascii=False)

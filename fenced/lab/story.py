@@ -1,0 +1,248 @@
+"""The demo: one host falls silent, and everything that follows is told as it happens, until it is healthy again.
+
+Knows the lab and the daemon's public face (API, bus), nothing of its inside. One rule: every sentence of the ending is
+something that was seen from outside: on the bus, in the API, in the host's own oracle.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+import aiohttp
+import aiomqtt
+
+from fenced.lab.errors import LabError
+from fenced.lab.hosts import last_writes
+from fenced.lab.laboratory import Lab
+from fenced.lab.programs import tail
+from fenced.lab.settings import SITE
+from fenced.lab.teller import HOST_EVENT, Line, Teller
+
+POLL_SECONDS: Final = 0.1
+REQUEST_TIMEOUT_SECONDS: Final = 5.0
+EVENT_BYTES_MAX: Final = 1024 * 1024
+
+Waterfall = Callable[[Mapping[str, Any]], Sequence[str]]
+"""An operation as the API gives it -> the lines of its picture."""
+
+
+class Blow(Enum):
+    """What befalls the host: it dies (its power stays on), hangs, or loses its network and lives on."""
+
+    CRASH = "crash"
+    FREEZE = "freeze"
+    UNPLUG = "unplug"
+
+
+BLOWS: Final = {
+    Blow.CRASH: "its kernel panics: every process is dead, its cable is silent, its power is still ON",
+    Blow.FREEZE: "it hangs, silent, and may wake up at any time, its power is ON",
+    Blow.UNPLUG: "its cable is pulled: it runs on, nobody hears it, its power is ON",
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Seen:
+    """What the story saw so far. Times: seconds since the epoch; `fenced_monotonic` for comparing with the oracle."""
+
+    struck_at: float
+    old_boot: str
+    fenced_at: float | None = None
+    fenced_monotonic: float | None = None
+    devices: int = 0
+    operation: str | None = None
+    healthy_at: float | None = None
+
+    def missing(self) -> list[str]:
+        """What a whole story needs and this one lacks."""
+        wanted = {"fenced announced on the bus": self.fenced_at, "healthy again": self.healthy_at}
+        return [what for what, at in wanted.items() if at is None]
+
+
+class Story:
+    """Tells one story of one host; `say` prints a line."""
+
+    def __init__(self, lab: Lab, *, host: str, say: Callable[[str], None], waterfall: Waterfall | None) -> None:
+        if host not in lab.hosts:
+            raise LabError(f"there is no host {host}; there are {', '.join(lab.hosts.names)}")
+        self._lab = lab
+        self._host = host
+        self._say = say
+        self._waterfall = waterfall
+        self._teller = Teller(host)
+        self._origin = time.time()
+
+    async def run(self, blow: Blow, *, timeout_seconds: float) -> None:
+        """Raises LabError saying what was missing when the story does not end well in time."""
+        timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS)
+        async with aiohttp.ClientSession(self._lab.url, timeout=timeout) as api:
+            seen: Seen | None = None
+            try:
+                async with asyncio.timeout(timeout_seconds):
+                    await self._until_all_healthy(api)
+                    seen = self._strike(blow)
+                    await self._follow(api, seen)
+            except TimeoutError as exc:
+                missing = ["all hosts healthy"] if seen is None else seen.missing()
+                raise LabError(f"not seen within {timeout_seconds:.0f} s: {', '.join(missing)}") from exc
+            await self._end(api, seen)
+
+    async def _until_all_healthy(self, api: aiohttp.ClientSession) -> None:
+        self._say(f"waiting for the daemon and {len(self._lab.hosts.names)} hosts ...")
+        while True:
+            ready, hosts = await get(api, "/readyz"), await get(api, "/api/v1/hosts")
+            if ready and not ready.get("daemon", {}).get("quiet", False) and hosts:
+                states = {item["name"]: item["state"] for item in hosts["items"]}
+                if set(states.values()) == {"healthy"} and set(states) == set(self._lab.hosts.names):
+                    break
+            await asyncio.sleep(POLL_SECONDS)
+        self._say(f"all healthy after {time.time() - self._origin:.1f} s: {', '.join(self._lab.hosts.names)}")
+
+    def _strike(self, blow: Blow) -> Seen:
+        host = self._lab.hosts[self._host]
+        seen = Seen(struck_at=time.time(), old_boot=host.boot or "")
+        self._origin = seen.struck_at
+        strike(self._lab, self._host, blow)
+        self._tell([Line(at=seen.struck_at, who=self._host, text=BLOWS[blow])])
+        return seen
+
+    async def _follow(self, api: aiohttp.ClientSession, seen: Seen) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            followers = [
+                tasks.create_task(_for_ever(lambda: self._hear_bus(seen)), name="story bus"),
+                tasks.create_task(_for_ever(lambda: self._hear_events(seen)), name="story events"),
+            ]
+            while seen.missing():
+                await self._look(api, seen)
+                await asyncio.sleep(POLL_SECONDS)
+            for follower in followers:
+                follower.cancel()
+        await self._look(api, seen)
+
+    async def _hear_bus(self, seen: Seen) -> None:
+        """The bus itself, as any recovery program would hear it."""
+        async with aiomqtt.Client(
+            self._lab.broker.address, self._lab.broker.port, protocol=aiomqtt.ProtocolVersion.V311
+        ) as client:
+            await client.subscribe(f"fenced/v1/{SITE}/event/{self._host}", qos=1)
+            async for message in client.messages:
+                at, monotonic = time.time(), time.monotonic()
+                event = _json(message.payload)
+                self._tell(self._teller.announcement(event, at=at))
+                data = event.get("data") or {}
+                if event.get("type") == f"{HOST_EVENT}fenced" and seen.fenced_at is None:
+                    seen.fenced_at, seen.fenced_monotonic = at, monotonic
+                    seen.devices = len(data.get("devices", ()))
+                    seen.operation = data.get("operation")
+
+    async def _hear_events(self, seen: Seen) -> None:
+        """The API's stream of events; a session of its own, for it has no end."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_TIMEOUT_SECONDS)
+        async with (
+            aiohttp.ClientSession(self._lab.url, timeout=timeout, read_bufsize=EVENT_BYTES_MAX) as session,
+            session.get("/api/v1/events") as stream,
+        ):
+            async for raw in stream.content:
+                if raw.startswith(b"data:"):
+                    self._event(_json(raw.removeprefix(b"data:")), seen)
+
+    def _event(self, event: Mapping[str, Any], seen: Seen) -> None:
+        self._tell(self._teller.event(event))
+        is_ours = event.get("subject") == self._host
+        if is_ours and event.get("type") == f"{HOST_EVENT}healthy" and seen.fenced_at is not None:
+            seen.healthy_at = seen.healthy_at or time.time()
+
+    async def _look(self, api: aiohttp.ClientSession, seen: Seen) -> None:
+        """What no event says: the race and each reading, and the host's state should its event have been missed."""
+        host = await get(api, f"/api/v1/hosts/{self._host}")
+        if host is None:
+            return
+        if host["operation"] and host["state"] not in {"healthy", "unknown"}:
+            seen.operation = host["operation"]
+        if seen.operation and (operation := await get(api, f"/api/v1/operations/{seen.operation}")):
+            self._tell(self._teller.operation(operation))
+        if seen.fenced_at is not None and host["state"] == "healthy":
+            seen.healthy_at = seen.healthy_at or time.time()
+
+    async def _end(self, api: aiohttp.ClientSession, seen: Seen) -> None:
+        if seen.fenced_at is None or seen.healthy_at is None or seen.fenced_monotonic is None:
+            raise LabError(f"not seen: {', '.join(seen.missing())}")
+        self._say(self._oracle(seen, seen.fenced_monotonic))
+        operation = await get(api, f"/api/v1/operations/{seen.operation}")
+        if operation and self._waterfall is not None:
+            self._say("")
+            for line in self._waterfall(operation):
+                self._say(line)
+        fenced, healthy = seen.fenced_at - seen.struck_at, seen.healthy_at - seen.struck_at
+        self._say("")
+        self._say(
+            f"demo: {self._host} fenced in {fenced:.1f} s through {seen.devices} devices, "
+            f"healthy again after {healthy:.1f} s"
+        )
+
+    def _oracle(self, seen: Seen, fenced_monotonic: float) -> str:
+        """Raises LabError when the old run did anything after it was announced as fenced."""
+        host = self._lab.hosts[self._host]
+        writes = last_writes(host.files.oracle)
+        last = writes.get(seen.old_boot)
+        if last is None:
+            raise LabError(f"the oracle of {self._host} holds nothing of its run {seen.old_boot}")
+        if last >= fenced_monotonic:
+            raise LabError(f"{self._host} wrote {last - fenced_monotonic:.3f} s after it was announced as fenced")
+        if host.boot == seen.old_boot or host.boot not in writes:
+            raise LabError(f"{self._host} did not start again with a new boot id")
+        before = fenced_monotonic - last
+        return f"oracle: the old run's last sign of life came {before:.2f} s before the announcement, none after it"
+
+    def _tell(self, lines: Sequence[Line]) -> None:
+        for line in lines:
+            self._say(line.show(self._origin))
+
+
+def strike(lab: Lab, host: str, blow: Blow) -> None:
+    """Raises LabError where the ground can't do it."""
+    match blow:
+        case Blow.CRASH:
+            lab.hosts[host].cut()
+        case Blow.FREEZE:
+            lab.hosts[host].freeze(is_frozen=True)
+        case Blow.UNPLUG:
+            lab.hosts[host].unplug(is_unplugged=True)
+
+
+def last_words(lab: Lab) -> list[str]:
+    """The daemon's last log lines, for when something went wrong."""
+    return [f"daemon: {line}" for line in tail(lab.daemon.log)]
+
+
+async def get(api: aiohttp.ClientSession, path: str) -> Any:
+    """The answer's JSON, or None when there is none now: the caller asks again."""
+    try:
+        async with api.get(path) as response:
+            return await response.json() if response.status == 200 else None
+    except (aiohttp.ClientError, TimeoutError, ValueError):
+        return None
+
+
+async def _for_ever(follow: Callable[[], Awaitable[None]]) -> None:
+    """Listen again after each end of a connection."""
+    while True:
+        with suppress(aiohttp.ClientError, aiomqtt.MqttError, TimeoutError, OSError):
+            await follow()
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def _json(raw: object) -> Mapping[str, Any]:
+    """The object in a message; empty for anything else."""
+    if not isinstance(raw, bytes | bytearray | str):
+        return {}
+    try:
+        value = json.loads(raw)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

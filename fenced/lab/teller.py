@@ -1,0 +1,133 @@
+"""Turns what the API shows into a story: one line for each thing that was not told before. Pure; knows no network.
+
+Reads events and operations as INTERFACE sections 3 and 4 name them. One rule: nothing is told that was not shown there.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+HOST_EVENT: Final = "io.fenced.host."
+COMMANDS: Final = ("off", "on")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of the story. `at`: seconds since the epoch."""
+
+    at: float
+    who: str
+    text: str
+
+    def show(self, origin: float) -> str:
+        return f"{self.at - origin:8.2f} s  {self.who:<8} {self.text}"
+
+
+class Teller:
+    """Remembers what it told of one host."""
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+        self._told: set[tuple[object, ...]] = set()
+        self._power: dict[str, str] = {}
+
+    def event(self, event: Mapping[str, Any]) -> list[Line]:
+        """A CloudEvent of the API. Repetitions have the same id and are told once."""
+        kind, data = str(event.get("type", "")), event.get("data") or {}
+        if not kind.startswith(HOST_EVENT) or event.get("subject") != self._host:
+            return []
+        line = Line(at=seconds(str(event["time"])), who=self._host, text=_event_text(kind, data))
+        return [line] if self._is_new("event", event.get("id")) else []
+
+    def announcement(self, event: Mapping[str, Any], *, at: float) -> list[Line]:
+        """The CloudEvent `fenced` as it came from the bus at that time."""
+        if event.get("type") != f"{HOST_EVENT}fenced" or event.get("subject") != self._host:
+            return []
+        data = event.get("data") or {}
+        paths = ", ".join(f"{each.get('name')} OFF through {each.get('proxy')}" for each in data.get("devices", ()))
+        text = f"announced FENCED on the bus: token {data.get('token')}, {data.get('proof')}, {paths}"
+        return [Line(at=at, who="bus", text=text)] if self._is_new("bus", event.get("id")) else []
+
+    def operation(self, operation: Mapping[str, Any]) -> list[Line]:
+        """An operation as it is now; what was told of it before is not told again."""
+        started = seconds(str(operation["started"]))
+        lines: list[Line] = []
+        for device in operation.get("devices", ()):
+            lines += self._race(device, started)
+            for number, step in enumerate(device.get("steps", ())):
+                lines += self._step(device["name"], number, step, started)
+        return sorted(lines, key=lambda line: line.at)
+
+    def _race(self, device: Mapping[str, Any], started: float) -> list[Line]:
+        race: Sequence[Mapping[str, Any]] = device.get("race", ())
+        winner = next((entry for entry in race if entry["verdict"] == "won"), None)
+        if winner is None or not self._is_new("race", device["name"], winner["proxy"], winner["started_ms"]):
+            return []
+        text = "proxies raced: " + ", ".join(_candidate(entry) for entry in race)
+        return [Line(at=started + (winner["ended_ms"] or 0) / 1000, who=device["name"], text=text)]
+
+    def _step(self, device: str, number: int, step: Mapping[str, Any], started: float) -> list[Line]:
+        what, outcome, ended = step["what"], step["outcome"], step["ended_ms"]
+        if ended is None or not self._is_new("step", device, number):
+            return []
+        at = started + ended / 1000
+        why = f": {step['error']}" if step.get("error") else ""
+        if what in COMMANDS:
+            self._power.pop(device, None)
+            took = ended - step["started_ms"]
+            text = f"switch {what.upper()} through {step['proxy']}: {outcome} in {took} ms{why}"
+            return [Line(at=at, who=device, text=text)]
+        if self._power.get(device) == outcome:
+            return []
+        self._power[device] = str(outcome)
+        return [Line(at=at, who=device, text=f"reads {str(outcome).upper()} (asked through {step['proxy']}){why}")]
+
+    def _is_new(self, *key: object) -> bool:
+        if key in self._told:
+            return False
+        self._told.add(key)
+        return True
+
+
+def seconds(text: str) -> float:
+    """Seconds since the epoch of an RFC 3339 time."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _candidate(entry: Mapping[str, Any]) -> str:
+    begun, ended = entry["started_ms"], entry["ended_ms"]
+    took = "" if begun is None or ended is None else f" after {ended - begun} ms"
+    match entry["verdict"]:
+        case "won":
+            return f"{entry['proxy']} won{took}"
+        case "cancelled":
+            return f"{entry['proxy']} silent, given up{took}"
+        case "timed_out":
+            return f"{entry['proxy']} timed out{took}"
+        case "not_started":
+            return f"{entry['proxy']} not needed"
+        case verdict:
+            return f"{entry['proxy']} {verdict}{took}"
+
+
+def _event_text(kind: str, data: Mapping[str, Any]) -> str:
+    reason = str(data.get("reason") or "")
+    match kind.removeprefix(HOST_EVENT):
+        case "suspected":
+            return f"suspected: {reason or data.get('cause') or 'silent'}"
+        case "held":
+            closed = [
+                f"{gate.get('gate')} ({gate.get('why')})" for gate in data.get("gates", ()) if not gate.get("open")
+            ]
+            return "held by " + ", ".join(closed) if closed else "no longer held"
+        case "fencing":
+            return f"being fenced: operation {data.get('operation')} begins"
+        case "fenced":
+            return "verified off and journalled"
+        case "restored":
+            return "power is back on everything that was switched off"
+        case "healthy":
+            return "healthy again: first heartbeat of a new boot"
+        case word:
+            return word.replace("_", " ") + (f": {reason}" if reason else "")

@@ -1,0 +1,119 @@
+"""The proxy agent's life: settle what was left, listen, serve until told to stop, let power commands end.
+
+Knows sockets and TLS; drivers, configuration and signals are given. One rule: nothing is accepted before what an
+earlier life left running is dead, and the life ends only when its power commands ended or their bound is over (S16).
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from fenced.proxy.calls import Calls, DriverFor, KillSurvivors
+from fenced.proxy.clock import ProxyClock
+from fenced.proxy.server import ProxyServer
+from fenced.proxy.state import ProxyState
+from fenced.proxy.tls import TlsFiles, server_context
+from fenced.proxy.tokens import TokenMemory
+
+BACKLOG: Final = 4096
+KEEPALIVE_SECONDS: Final = 75.0
+STOP_SECONDS_MAX: Final = 30.0
+ANSWER_SECONDS_MAX: Final = 29.0
+"""The share of it in which answers may still leave; what then runs, runs unheard."""
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
+
+
+class ListenError(Exception):
+    """The address can't be listened on; says which and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSettings:
+    """`tls` None: plain HTTP, on a loopback address only. `allow`: names of client certificates, without `CN=`."""
+
+    name: str
+    version: str
+    host: str
+    port: int
+    tls: TlsFiles | None
+    allow: frozenset[str]
+    agent_processes_max: int
+
+
+async def serve(
+    settings: AgentSettings,
+    *,
+    state: ProxyState,
+    clock: ProxyClock,
+    driver_for: DriverFor,
+    kill: KillSurvivors,
+    stop: asyncio.Event,
+    note_ready: Callable[[], None],
+) -> None:
+    """Until `stop`. Closes `state`. Raises ListenError, CertificateError, StateError."""
+    context = None if settings.tls is None else server_context(settings.tls)
+    with TokenMemory(state) as memory:
+        calls = Calls(
+            memory=memory, driver_for=driver_for, agent_processes_max=settings.agent_processes_max, clock=clock
+        )
+        found = await calls.settle_survivors(kill)
+        if found:
+            _log.warning("commands of an earlier life settled", commands=found)
+        listener = listen(settings.host, settings.port)
+        try:
+            async with asyncio.timeout(None) as bound, asyncio.TaskGroup() as tasks:
+                server = ProxyServer(
+                    name=settings.name,
+                    version=settings.version,
+                    calls=calls,
+                    allow=settings.allow,
+                    is_tls=context is not None,
+                    clock=clock,
+                    tasks=tasks,
+                )
+                runner = _runner(server)
+                await runner.setup()
+                try:
+                    site = web.SockSite(runner, listener, backlog=BACKLOG, ssl_context=context)
+                    await site.start()
+                    _log.info("listening", host=settings.host, port=settings.port, tls=context is not None)
+                    note_ready()
+                    await stop.wait()
+                    server.stop()
+                    await site.stop()
+                    _log.info("stopping", commands=server.commands_in_flight)
+                    bound.reschedule(asyncio.get_running_loop().time() + STOP_SECONDS_MAX)
+                finally:
+                    # Waits for answers that are still due, then closes the connections.
+                    await runner.cleanup()
+        except TimeoutError:
+            _log.warning("power commands cut off: they did not end in time", seconds=STOP_SECONDS_MAX)
+
+
+def _runner(server: ProxyServer) -> web.AppRunner:
+    # aiohttp quotes what it could not parse into its log: that may be a password, so none of it is kept.
+    silent = logging.Logger("aiohttp of the proxy agent", level=logging.CRITICAL + 1)
+    return web.AppRunner(
+        server.application(),
+        handler_cancellation=True,
+        access_log=None,
+        logger=silent,
+        keepalive_timeout=KEEPALIVE_SECONDS,
+        shutdown_timeout=ANSWER_SECONDS_MAX,
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket. Raises ListenError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as exc:
+        raise ListenError(f"{host}:{port}: can't listen: {exc.strerror or exc}; is another program there?") from exc

@@ -1,0 +1,247 @@
+"""Carries out one call: a read as it comes, a power command only under the rules S5 and S16.
+
+Knows drivers, the token memory and the slots; nothing of HTTP. One rule: before a driver is started for a command,
+its token is on disk, is still the highest of its plug, and the command can end by its `not_after`.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from fenced.model.names import PlugId, Token
+from fenced.model.power import Power, What
+from fenced.ports.devices import CommandRefused, DeviceError, DeviceTimedOut, Driver, Started
+from fenced.proxy.clock import ProxyClock
+from fenced.proxy.protocol import Call, WirePermit
+from fenced.proxy.slots import Rank, Slots
+from fenced.proxy.state import Claim, StateError
+from fenced.proxy.tokens import TokenMemory
+
+DRIVER_GUARD_SECONDS: Final = 1.0
+"""A driver keeps its own deadline; this much later it is cancelled."""
+SHARE_NEEDED: Final = 0.5
+"""A command is refused when less than this share of its attempt timeout is left: it could not end in time."""
+SLEEP_EARLY_SECONDS: Final = 0.01
+"""The loop's clock is coarse: a sleep may end this much early."""
+VERIFYING_SECONDS: Final = 60.0
+RECENT_OFF_MAX: Final = 10_000
+NATIVE_CALLS_MAX: Final = 512
+AGENT_PREFIX: Final = "fence_"
+
+DriverFor = Callable[[str], Driver]
+"""The driver of that name. Raises BadParameters."""
+KillSurvivors = Callable[[Sequence[Started]], Awaitable[None]]
+"""Kill these processes with all their descendants where they still run; returns when they are gone."""
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
+
+
+@dataclass(slots=True, kw_only=True)
+class _Plug:
+    """A plug with commands in flight. `highest`: the newest token that was taken while they wait."""
+
+    highest: Token
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    users: int = 0
+
+
+class Calls:
+    """All calls of one proxy agent, bounded by the server that lets them in."""
+
+    def __init__(
+        self, *, memory: TokenMemory, driver_for: DriverFor, agent_processes_max: int, clock: ProxyClock
+    ) -> None:
+        self._memory = memory
+        self._driver_for = driver_for
+        self._clock = clock
+        self._agents = Slots(slots_max=agent_processes_max)
+        self._natives = Slots(slots_max=NATIVE_CALLS_MAX)
+        self._plugs: dict[PlugId, _Plug] = {}
+        self._blocked_until: dict[PlugId, float] = {}
+        self._last_off: OrderedDict[PlugId, float] = OrderedDict()
+
+    async def settle_survivors(self, kill: KillSurvivors) -> int:
+        """Before the first call: end what an earlier life left running, and keep its plugs closed until `not_after`,
+        for what was sent may still act. Returns how many commands were found. Raises StateError."""
+        now = self._clock.now()
+        found = await self._memory.unfinished(now=now)
+        await kill([command.started for command in found if command.started is not None])
+        for command in found:
+            if command.not_after > now:
+                earlier = self._blocked_until.get(command.plug_id, 0.0)
+                self._blocked_until[command.plug_id] = max(earlier, command.not_after)
+        return len(found)
+
+    async def read(self, call: Call) -> Power:
+        """Cancelled: so is the driver's read. Raises DeviceError."""
+        end = self._clock.now() + call.timeout
+        driver = self._driver_for(call.device.driver)
+        rank = Rank.OFF if self._is_verifying(PlugId(call.device.plug_id)) else Rank.READ
+        async with self._slot(call, rank, until=end), self._guard(call, until=end) as seconds:
+            return await driver.read(call.device.spec(), timeout_seconds=seconds)
+
+    async def command(self, call: Call, permit: WirePermit) -> None:
+        """Returns when the device has taken it. Raises DeviceError; CommandRefused: nothing was sent."""
+        deadline = self._deadline(call, permit)
+        driver = self._driver_for(call.device.driver)
+        plug_id, token = PlugId(call.device.plug_id), permit.fence_token
+        await self._claim(call, permit)
+        is_end_known = False
+        try:
+            await self._carry_out(call, token, driver, deadline=deadline)
+            is_end_known = True
+        except DeviceError as exc:
+            is_end_known = exc.is_end_known
+            raise
+        finally:
+            # Unknown: the state keeps it as under way until its not_after.
+            if is_end_known:
+                await self._note_end(plug_id, token)
+
+    async def _carry_out(self, call: Call, token: Token, driver: Driver, *, deadline: float) -> None:
+        plug_id = PlugId(call.device.plug_id)
+        power, rank = (Power.OFF, Rank.OFF) if call.what is What.OFF else (Power.ON, Rank.ON)
+        latest_start = deadline - SHARE_NEEDED * call.timeout
+        async with (
+            self._turn(plug_id, token, until=latest_start) as plug,
+            self._slot(call, rank, until=latest_start),
+        ):
+            if plug.highest > token:
+                raise _refused(f"token {token} was overtaken by {plug.highest} while it waited for the plug")
+            self._note_what(plug_id, call.what)
+            async with self._guard(call, until=deadline) as seconds:
+                await driver.set(
+                    call.device.spec(),
+                    power,
+                    timeout_seconds=seconds,
+                    on_started=lambda started: self._note_started(plug_id, token, started),
+                )
+
+    def _deadline(self, call: Call, permit: WirePermit) -> float:
+        """When the driver must have ended, in our clock. Raises CommandRefused when it could not."""
+        if permit.boot != self._clock.life:
+            raise _refused("the proxy agent was restarted since the daemon read its clock; read the device again")
+        now = self._clock.now()
+        deadline = min(now + call.timeout, permit.not_after - permit.settle)
+        if deadline - now < SHARE_NEEDED * call.timeout:
+            raise _refused(
+                f"too late: {max(0.0, deadline - now):.1f} s are left of the {call.timeout:g} s that it may take"
+            )
+        return deadline
+
+    async def _claim(self, call: Call, permit: WirePermit) -> None:
+        claim = Claim(
+            store=call.store,
+            plug_id=PlugId(call.device.plug_id),
+            token=permit.fence_token,
+            what=call.what,
+            not_after=permit.not_after,
+        )
+        try:
+            why = await self._memory.claim(claim)
+        except StateError as exc:
+            raise _refused(f"the token can't be kept: {exc}") from exc
+        if why is not None:
+            raise _refused(why)
+
+    @asynccontextmanager
+    async def _turn(self, plug_id: PlugId, token: Token, *, until: float) -> AsyncIterator[_Plug]:
+        """One power command per plug at a time, and none while one of an earlier life may still act."""
+        plug = self._plugs.setdefault(plug_id, _Plug(highest=token))
+        plug.highest = max(plug.highest, token)
+        plug.users += 1
+        try:
+            blocked_until = self._blocked_until.get(plug_id, 0.0)
+            why = "a command of before the proxy agent's restart may still act on the plug"
+            if blocked_until > until:
+                raise _refused(f"{why} for {blocked_until - self._clock.now():.1f} s")
+            if (left := blocked_until - self._clock.now()) > 0:
+                await asyncio.sleep(left + SLEEP_EARLY_SECONDS)
+            self._blocked_until.pop(plug_id, None)
+            async with self._waiting(until, CommandRefused, "another command for the plug is under way"):
+                await plug.lock.acquire()
+            try:
+                yield plug
+            finally:
+                plug.lock.release()
+        finally:
+            plug.users -= 1
+            if not plug.users:
+                del self._plugs[plug_id]
+
+    @asynccontextmanager
+    async def _slot(self, call: Call, rank: Rank, *, until: float) -> AsyncIterator[None]:
+        """A place among the calls that run at once; how the call went decides on the plug's next place (S15)."""
+        device = call.device
+        slots = self._agents if device.driver.startswith(AGENT_PREFIX) else self._natives
+        spec = device.spec()
+        error = DeviceTimedOut if call.what is What.STATUS else CommandRefused
+        async with self._waiting(until, error, f"no free slot for unit {spec.unit_id}"):
+            ticket = await slots.take(rank=rank, plug_id=spec.plug_id, unit_id=spec.unit_id, sessions=device.sessions)
+        try:
+            yield
+        except CommandRefused:
+            raise
+        except DeviceError:
+            slots.note(spec.plug_id, is_failing=True)
+            raise
+        else:
+            slots.note(spec.plug_id, is_failing=False)
+        finally:
+            slots.give_back(ticket)
+
+    @asynccontextmanager
+    async def _waiting(self, until: float, error: type[DeviceError], why: str) -> AsyncIterator[None]:
+        """Bounds a wait before anything was sent."""
+        try:
+            async with asyncio.timeout(max(0.0, until - self._clock.now())):
+                yield
+        except TimeoutError as exc:
+            raise error(f"not started in time: {why}", may_be_done=False) from exc
+
+    @asynccontextmanager
+    async def _guard(self, call: Call, *, until: float) -> AsyncIterator[float]:
+        """The driver's own timeout, and an end for one that does not keep it."""
+        seconds = until - self._clock.now()
+        if seconds <= 0:
+            raise _refused("its time was over before it could start")
+        try:
+            async with asyncio.timeout(seconds + DRIVER_GUARD_SECONDS):
+                yield seconds
+        except TimeoutError as exc:
+            raise DeviceTimedOut(
+                f"driver {call.device.driver} did not end within {seconds:.1f} s", is_end_known=False
+            ) from exc
+
+    async def _note_started(self, plug_id: PlugId, token: Token, started: Started) -> None:
+        try:
+            await self._memory.started(plug_id, token, started)
+        except StateError as exc:
+            raise _refused(f"the agent's process can't be noted: {exc}") from exc
+
+    async def _note_end(self, plug_id: PlugId, token: Token) -> None:
+        try:
+            await self._memory.ended(plug_id, token)
+        except StateError as exc:
+            _log.warning("command end not written", plug=plug_id, token=str(token), error=str(exc))
+
+    def _is_verifying(self, plug_id: PlugId) -> bool:
+        """Whether a read belongs to an OFF: those come in the minute after it."""
+        at = self._last_off.get(plug_id)
+        return at is not None and self._clock.now() - at < VERIFYING_SECONDS
+
+    def _note_what(self, plug_id: PlugId, what: What) -> None:
+        self._last_off.pop(plug_id, None)
+        if what is What.OFF:
+            self._last_off[plug_id] = self._clock.now()
+            if len(self._last_off) > RECENT_OFF_MAX:
+                self._last_off.popitem(last=False)
+
+
+def _refused(why: str) -> CommandRefused:
+    return CommandRefused(why, may_be_done=False)

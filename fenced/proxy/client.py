@@ -1,0 +1,186 @@
+"""Calls devices through proxy agents over HTTPS: the Caller for every proxy but the daemon's own machine.
+
+Knows aiohttp and the wire; nothing of races, hosts or the journal. One rule: a power command is sent once (S6), and
+every error says whether it was sent, for what was sent may have been done (S2).
+"""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import ValidationError
+
+from fenced.model.inventory import DeviceSpec
+from fenced.model.names import ProxyName
+from fenced.model.power import Outcome, Power, What
+from fenced.ports.clock import Clock
+from fenced.ports.devices import BadParameters, DeviceError, DeviceTimedOut, OnStarted, Permit
+from fenced.proxy.protocol import (
+    CALL_PATH,
+    STATUS_PATH,
+    TIMEOUT_SECONDS_MAX,
+    Answer,
+    Call,
+    Status,
+    WireClock,
+    WireDevice,
+    WirePermit,
+)
+from fenced.proxy.tls import TlsFiles, client_context
+from fenced.proxy.transport import Transport
+
+CONNECTIONS_PER_PROXY_MAX: Final = 256
+CLOCK_AGE_SECONDS_MAX: Final = 300.0
+"""Clocks drift apart; a proxy's is asked for again before a command when it is older."""
+STATUS_SECONDS_MAX: Final = 5.0
+ANSWER_MARGIN_SECONDS: Final = 0.5
+"""The proxy is told to end this much (at most a tenth) before we stop to wait, so that its own word arrives."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _KnownClock:
+    """A proxy's clock as last told, and when that was received. What it shows now is at least what `at` says."""
+
+    clock: WireClock
+    received: float
+
+    def at(self, moment: float) -> float:
+        """The earliest that the proxy's clock shows at a moment of ours: the answer took its way after it was read."""
+        return self.clock.monotonic + (moment - self.received)
+
+
+class ProxyCaller:
+    """`store`: the id of our store, whose tokens these are. `urls`: `http://` only on loopback (config checks it)."""
+
+    def __init__(self, *, store: str, urls: Mapping[ProxyName, str], tls: TlsFiles | None, clock: Clock) -> None:
+        """Reads the certificates. Raises CertificateError."""
+        context = None if tls is None else client_context(tls)
+        self._store = store
+        self._urls = dict(urls)
+        self._clock = clock
+        self._ids = itertools.count(1)
+        self._known: dict[ProxyName, _KnownClock] = {}
+        # Reads have connections of their own: a thousand of them never stand before a power command.
+        self._reads = Transport(context=context, connections_per_proxy_max=CONNECTIONS_PER_PROXY_MAX)
+        self._commands = Transport(context=context, connections_per_proxy_max=CONNECTIONS_PER_PROXY_MAX)
+
+    def use(self, urls: Mapping[ProxyName, str]) -> None:
+        """The proxies of a new configuration; calls under way end on the old one."""
+        self._urls = dict(urls)
+        self._known = {name: known for name, known in self._known.items() if name in urls}
+
+    async def read(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
+        call = self._call(proxy, spec, What.STATUS, timeout_seconds)
+        answer = await self._ask(self._reads, proxy, call, timeout_seconds)
+        if answer.error is not None:
+            raise answer.error.error(proxy)
+        if answer.power is None or answer.outcome.value != answer.power.value:
+            raise _nonsense(proxy, "a status without a power state", is_command=False)
+        return answer.power
+
+    async def set(
+        self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted
+    ) -> None:
+        """The command's process, if any, is the proxy's to write down: `on_started` is not called."""
+        what = {Power.ON: What.ON, Power.OFF: What.OFF}[power]
+        now = self._clock.now()
+        end, not_after = now + permit.attempt_timeout_seconds, now + permit.not_after_seconds
+        known = await self._fresh_clock(proxy, timeout_seconds=permit.attempt_timeout_seconds)
+        wire_permit = WirePermit(
+            token=str(permit.token),
+            boot=known.clock.boot,
+            not_after=known.at(not_after),
+            settle=min(TIMEOUT_SECONDS_MAX, max(0.0, not_after - end)),
+        )
+        left = end - self._clock.now()
+        if left <= 0:
+            raise DeviceTimedOut(f"proxy {proxy}: no time was left to send the command", may_be_done=False)
+        call = self._call(proxy, spec, what, left, wire_permit)
+        answer = await self._ask(self._commands, proxy, call, left)
+        if answer.error is not None:
+            raise answer.error.error(proxy)
+        if answer.outcome is not Outcome.DONE:
+            raise _nonsense(proxy, f"outcome {answer.outcome.value} without an error", is_command=True)
+
+    async def close(self) -> None:
+        await self._reads.close()
+        await self._commands.close()
+
+    async def status(self, proxy: ProxyName, *, timeout_seconds: float) -> Status:
+        """The proxy agent's own word on itself. Raises DeviceError."""
+        url = self._url(proxy)
+        body = await self._commands.get(proxy, url + STATUS_PATH, timeout_seconds=timeout_seconds)
+        try:
+            status = Status.model_validate_json(body)
+        except ValidationError as exc:
+            raise _nonsense(proxy, "something else than its status", is_command=False) from exc
+        self._note_clock(proxy, status.clock)
+        return status
+
+    async def _fresh_clock(self, proxy: ProxyName, *, timeout_seconds: float) -> _KnownClock:
+        """What `not_after` is told in. Raises DeviceError, with nothing sent."""
+        known = self._known.get(proxy)
+        if known is None or self._clock.now() - known.received > CLOCK_AGE_SECONDS_MAX:
+            await self.status(proxy, timeout_seconds=min(STATUS_SECONDS_MAX, timeout_seconds))
+        return self._known[proxy]
+
+    def _call(
+        self, proxy: ProxyName, spec: DeviceSpec, what: What, timeout: float, permit: WirePermit | None = None
+    ) -> Call:
+        timeout = min(timeout, TIMEOUT_SECONDS_MAX)
+        try:
+            return Call(
+                id=str(next(self._ids)),
+                store=self._store,
+                device=WireDevice.of(spec),
+                what=what,
+                timeout=timeout - min(ANSWER_MARGIN_SECONDS, timeout / 10),
+                permit=permit,
+            )
+        except ValidationError as exc:
+            fields = ", ".join(sorted({".".join(str(part) for part in fault["loc"]) for fault in exc.errors()}))
+            raise BadParameters(
+                f"proxy {proxy}: the device's parameters can't be sent: {fields} out of bounds", may_be_done=False
+            ) from exc
+
+    async def _ask(self, transport: Transport, proxy: ProxyName, call: Call, timeout_seconds: float) -> Answer:
+        is_command = call.permit is not None
+        url = self._url(proxy)
+        body = await transport.post(
+            proxy,
+            url + CALL_PATH,
+            call.model_dump_json().encode(),
+            timeout_seconds=timeout_seconds,
+            is_command=is_command,
+        )
+        try:
+            answer = Answer.model_validate_json(body)
+        except ValidationError as exc:
+            raise _nonsense(proxy, "something else than an answer", is_command=is_command) from exc
+        if answer.id != call.id:
+            raise _nonsense(proxy, "the answer to another call", is_command=is_command)
+        self._note_clock(proxy, answer.clock)
+        return answer
+
+    def _note_clock(self, proxy: ProxyName, clock: WireClock) -> None:
+        """Answers may overtake each other: within one life of the proxy the later reading stays."""
+        if proxy not in self._urls:
+            return
+        known = self._known.get(proxy)
+        if known is None or known.clock.boot != clock.boot or known.clock.monotonic <= clock.monotonic:
+            self._known[proxy] = _KnownClock(clock=clock, received=self._clock.now())
+
+    def _url(self, proxy: ProxyName) -> str:
+        url = self._urls.get(proxy)
+        if url is None:
+            raise BadParameters(f"proxy {proxy} is not in the inventory (any more)", may_be_done=False)
+        return url.rstrip("/")
+
+
+def _nonsense(proxy: ProxyName, what: str, *, is_command: bool) -> DeviceError:
+    return DeviceError(
+        f"proxy {proxy} answered {what}; is it a fenced proxy of this version?",
+        may_be_done=is_command,
+        is_end_known=not is_command,
+    )

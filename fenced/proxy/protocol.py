@@ -1,0 +1,198 @@
+"""The wire between daemon and proxy agent: JSON over HTTPS, `POST /v1/call` and `GET /v1/status`.
+
+Knows the shapes and their bounds, and how our values travel in them; nothing of sockets, drivers or tokens on disk.
+One rule: everything is bounded, and a password is shown by nothing here but the body that is sent.
+"""
+
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_serializer, model_validator
+
+from fenced.model.inventory import DeviceSpec, Secret
+from fenced.model.names import PlugId, Token, UnitId
+from fenced.model.power import Outcome, Power, What
+from fenced.ports.devices import DEVICE_ERRORS, DeviceError
+
+CALL_PATH: Final = "/v1/call"
+STATUS_PATH: Final = "/v1/status"
+HEALTH_PATH: Final = "/healthz"
+CALL_BYTES_MAX: Final = 64 * 1024
+ANSWER_BYTES_MAX: Final = 64 * 1024
+TIMEOUT_SECONDS_MAX: Final = 600.0
+ERROR_CHARACTERS_MAX: Final = 2000
+
+TOKEN_PATTERN: Final = r"^[0-9]{1,18}-[0-9]{1,18}$"  # noqa: S105  a fence token is no secret
+DRIVER_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9_.-]{0,127}$"
+"""A driver's name becomes a file name along the agent path: no separators."""
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+Text = Annotated[str, StringConstraints(max_length=4096)]
+OptionName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+Seconds = Annotated[float, Field(gt=0, le=TIMEOUT_SECONDS_MAX, allow_inf_nan=False)]
+Moment = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+
+
+class WireModel(BaseModel):
+    """Unknown fields are ignored, so that a newer program may add some; no error text repeats what was sent."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class WireDevice(WireModel):
+    """A DeviceSpec on its way."""
+
+    driver: Annotated[str, StringConstraints(pattern=DRIVER_PATTERN)]
+    plug_id: Name
+    unit_id: Name
+    address: Text = ""
+    username: Text = ""
+    password: SecretStr | None = Field(default=None, max_length=4096)
+    options: Annotated[
+        dict[OptionName, Text | bool | int | Annotated[float, Field(allow_inf_nan=False)]], Field(max_length=128)
+    ] = Field(default_factory=dict)
+    nodename: Text = ""
+    off_by_exit_status: bool = False
+    sessions: Annotated[int, Field(ge=1, le=1024)] = 4
+
+    @field_serializer("password", when_used="json")
+    def _reveal(self, password: SecretStr | None) -> str | None:
+        return None if password is None else password.get_secret_value()
+
+    @classmethod
+    def of(cls, spec: DeviceSpec) -> Self:
+        """Raises pydantic.ValidationError for a spec that is out of bounds."""
+        return cls(
+            driver=spec.driver,
+            plug_id=spec.plug_id,
+            unit_id=spec.unit_id,
+            address=spec.address,
+            username=spec.username,
+            password=None if spec.password is None else SecretStr(spec.password.reveal()),
+            options=dict(spec.options),
+            nodename=spec.nodename,
+            off_by_exit_status=spec.off_by_exit_status,
+            sessions=spec.sessions,
+        )
+
+    def spec(self) -> DeviceSpec:
+        return DeviceSpec(
+            driver=self.driver,
+            plug_id=PlugId(self.plug_id),
+            unit_id=UnitId(self.unit_id),
+            address=self.address,
+            username=self.username,
+            password=None if self.password is None else Secret(self.password.get_secret_value()),
+            options=self.options,
+            nodename=self.nodename,
+            off_by_exit_status=self.off_by_exit_status,
+            sessions=self.sessions,
+        )
+
+
+class WirePermit(WireModel):
+    """The right to send one power command (S5).
+
+    `not_after` is in the proxy's own clock, whose life `boot` names; the driver must have ended `settle` before it.
+    """
+
+    token: Annotated[str, StringConstraints(pattern=TOKEN_PATTERN)]
+    boot: Name
+    not_after: Moment
+    settle: Annotated[float, Field(ge=0, le=TIMEOUT_SECONDS_MAX, allow_inf_nan=False)] = 0.0
+
+    @property
+    def fence_token(self) -> Token:
+        return Token.parse(self.token)
+
+
+class Call(WireModel):
+    """One act on one device. `store`: the id of the daemon's store, whose tokens these are. `timeout` in seconds."""
+
+    id: Name
+    store: Name
+    device: WireDevice
+    what: What
+    timeout: Seconds
+    permit: WirePermit | None = None
+
+    @model_validator(mode="after")
+    def _has_permit_for_power(self) -> Self:
+        if (self.what is What.STATUS) != (self.permit is None):
+            raise ValueError("a power command, and only that, carries a permit")
+        return self
+
+
+class WireClock(WireModel):
+    """The proxy's clock as it answered: seconds since its machine's boot, going on in suspend.
+
+    `boot` is new with every start of the proxy agent; a moment told in one life means nothing in another.
+    """
+
+    boot: Name
+    monotonic: Moment
+
+
+class WireError(WireModel):
+    """A DeviceError on its way; the text is for people and holds no secret."""
+
+    kind: Annotated[str, StringConstraints(max_length=64)]
+    text: Annotated[str, StringConstraints(max_length=ERROR_CHARACTERS_MAX)]
+    may_be_done: bool
+    is_end_known: bool
+
+    @classmethod
+    def of(cls, error: DeviceError, secret: SecretStr | None) -> Self:
+        """`secret`: the call's password, which a badly written agent may have printed into the error."""
+        text = str(error)
+        if secret is not None and secret.get_secret_value():
+            text = text.replace(secret.get_secret_value(), "***")
+        # An agent's output need not be text: what JSON can't hold is shown as a question mark.
+        text = text.encode("utf-8", "replace").decode("utf-8")
+        return cls(
+            kind=error.kind,
+            text=text[:ERROR_CHARACTERS_MAX],
+            may_be_done=error.may_be_done,
+            is_end_known=error.is_end_known,
+        )
+
+    def error(self, proxy: str) -> DeviceError:
+        """The error as the daemon raises it; a kind that this program does not know is a plain DeviceError."""
+        known = {kind.kind: kind for kind in DEVICE_ERRORS}
+        return known.get(self.kind, DeviceError)(
+            f"through proxy {proxy}: {self.text}", may_be_done=self.may_be_done, is_end_known=self.is_end_known
+        )
+
+
+class Answer(WireModel):
+    """What became of a call. `power`: a status alone has it; `error` is None exactly when the call went well."""
+
+    id: Name
+    outcome: Outcome
+    power: Power | None = None
+    error: WireError | None = None
+    clock: WireClock
+
+
+class InFlight(WireModel):
+    """How many calls the proxy agent is busy with."""
+
+    reads: int
+    commands: int
+
+
+class Status(WireModel):
+    """`GET /v1/status`."""
+
+    name: Text
+    version: Text
+    clock: WireClock
+    in_flight: InFlight
+
+
+class Problem(WireModel):
+    """RFC 9457: the call was not judged, nothing was started."""
+
+    title: Text
+    status: int
+    detail: Text = ""
+    type: Literal["about:blank"] = "about:blank"

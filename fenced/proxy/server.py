@@ -1,0 +1,248 @@
+"""The proxy agent's HTTP face: who may call, how much, how long; the calls themselves are in calls.py.
+
+Knows aiohttp and the wire. One rule: whatever comes in, the answer is bounded and repeats no secret, and a power
+command that was started goes on to its own deadline, whether or not the daemon still listens.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from fenced.model.power import Outcome, Power
+from fenced.ports.devices import CommandRefused, DeviceError, DeviceTimedOut
+from fenced.proxy.calls import Calls
+from fenced.proxy.clock import ProxyClock
+from fenced.proxy.protocol import (
+    CALL_BYTES_MAX,
+    CALL_PATH,
+    HEALTH_PATH,
+    STATUS_PATH,
+    Answer,
+    Call,
+    InFlight,
+    Problem,
+    Status,
+    WireError,
+    WirePermit,
+)
+from fenced.proxy.tls import common_name
+
+READS_MAX: Final = 8192
+COMMANDS_MAX: Final = 4096
+BODY_SECONDS_MAX: Final = 10.0
+FAULTS_SHOWN_MAX: Final = 10
+LOOPBACK_CALLER: Final = "loopback"
+JSON: Final = "application/json"
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
+
+
+class ProxyServer:
+    """`tasks`: where power commands live; the caller waits for it before the process ends."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        version: str,
+        calls: Calls,
+        allow: frozenset[str],
+        is_tls: bool,
+        clock: ProxyClock,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        """`allow`: the names of client certificates, without `CN=`. Without TLS (loopback only) nobody has a name."""
+        self._name = name
+        self._version = version
+        self._calls = calls
+        self._allow = allow
+        self._is_tls = is_tls
+        self._clock = clock
+        self._tasks = tasks
+        self._reads = 0
+        self._commands = 0
+        self._is_stopping = False
+
+    def application(self) -> web.Application:
+        """The routes; run with `handler_cancellation`, so that a daemon that hangs up ends its reads."""
+        application = web.Application(client_max_size=CALL_BYTES_MAX, middlewares=[self._border])
+        application.router.add_post(CALL_PATH, self._call)
+        application.router.add_get(STATUS_PATH, self._status)
+        application.router.add_get(HEALTH_PATH, self._health)
+        return application
+
+    def stop(self) -> None:
+        """Take no further call; those under way go on."""
+        self._is_stopping = True
+
+    @property
+    def commands_in_flight(self) -> int:
+        return self._commands
+
+    @web.middleware
+    async def _border(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Every fault becomes an answer; its text never holds what was sent."""
+        try:
+            if self._is_tls and request.path != HEALTH_PATH:
+                name = _caller(request)
+                if name not in self._allow:
+                    _log.warning("caller not allowed", name=name, peer=request.remote)
+                    return _problem(403, "not allowed", f"CN={name} is not in this proxy's allow list"[:300])
+            return await handler(request)
+        except web.HTTPException as exc:
+            return _problem(exc.status, exc.reason)
+        except Exception as exc:
+            _log_internal(exc, where=request.path)
+            return _problem(500, "internal error", "see the log of the proxy agent")
+
+    async def _health(self, _: web.Request) -> web.StreamResponse:
+        return web.Response(text="ok\n", status=503 if self._is_stopping else 200)
+
+    async def _status(self, _: web.Request) -> web.StreamResponse:
+        status = Status(
+            name=self._name,
+            version=self._version,
+            clock=self._clock.wire(),
+            in_flight=InFlight(reads=self._reads, commands=self._commands),
+        )
+        return _json(status)
+
+    async def _call(self, request: web.Request) -> web.StreamResponse:
+        # Only a JSON body: a browser on this machine can't send one elsewhere without being asked first.
+        if request.content_type != JSON:
+            return _problem(415, "the body must be application/json")
+        try:
+            async with asyncio.timeout(BODY_SECONDS_MAX):
+                body = await request.read()
+        except TimeoutError:
+            return _problem(408, "the body did not come in time")
+        try:
+            call = Call.model_validate_json(body)
+        except ValidationError as exc:
+            return _problem(422, "not a call", _faults(exc))
+        if self._is_stopping:
+            return _problem(503, "the proxy agent is stopping")
+        if call.permit is None:
+            return await self._read(call)
+        return await self._command(call, call.permit, _caller(request) or LOOPBACK_CALLER)
+
+    async def _read(self, call: Call) -> web.StreamResponse:
+        if self._reads >= READS_MAX:
+            return _problem(503, f"{READS_MAX} reads are under way")
+        self._reads += 1
+        try:
+            power = await self._calls.read(call)
+        except DeviceError as exc:
+            return self._answer(call, Outcome.UNKNOWN, power=Power.UNKNOWN, error=exc)
+        except Exception as exc:  # the border to the drivers
+            _log_internal(exc, where=call.device.driver)
+            return self._answer(call, Outcome.UNKNOWN, power=Power.UNKNOWN, error=_internal(call, exc))
+        finally:
+            self._reads -= 1
+        return self._answer(call, Outcome(power.value), power=power)
+
+    async def _command(self, call: Call, permit: WirePermit, who: str) -> web.StreamResponse:
+        if self._commands >= COMMANDS_MAX:
+            return _problem(503, f"{COMMANDS_MAX} power commands are under way")
+        self._commands += 1
+        task = self._tasks.create_task(
+            self._carry_out(call, permit, who), name=f"{call.what.value} {call.device.plug_id} {permit.token}"
+        )
+        # Shielded: when the daemon hangs up, the command goes on to its own deadline; the daemon waits for not_after.
+        return self._command_answer(call, await asyncio.shield(task))
+
+    async def _carry_out(self, call: Call, permit: WirePermit, who: str) -> DeviceError | None:
+        """How the command ended; never raises, for it lives in a group with others."""
+        started = time.monotonic()
+        error: DeviceError | None = None
+        try:
+            await self._calls.command(call, permit)
+        except DeviceError as exc:
+            error = exc
+        except Exception as exc:  # the border to the drivers
+            _log_internal(exc, where=call.device.driver)
+            error = _internal(call, exc)
+        finally:
+            self._commands -= 1
+        _log.info(
+            "power command",
+            who=who,
+            what=call.what.value,
+            driver=call.device.driver,
+            plug=call.device.plug_id,
+            token=permit.token,
+            outcome=_outcome(error).value,
+            error=None if error is None else WireError.of(error, call.device.password).text,
+            milliseconds=round((time.monotonic() - started) * 1000),
+        )
+        return error
+
+    def _command_answer(self, call: Call, error: DeviceError | None) -> web.StreamResponse:
+        return self._answer(call, _outcome(error), error=error)
+
+    def _answer(
+        self, call: Call, outcome: Outcome, *, power: Power | None = None, error: DeviceError | None = None
+    ) -> web.StreamResponse:
+        return _json(
+            Answer(
+                id=call.id,
+                outcome=outcome,
+                power=power,
+                error=None if error is None else WireError.of(error, call.device.password),
+                clock=self._clock.wire(),
+            )
+        )
+
+
+def _outcome(error: DeviceError | None) -> Outcome:
+    match error:
+        case None:
+            return Outcome.DONE
+        case CommandRefused():
+            return Outcome.REFUSED
+        case DeviceTimedOut():
+            return Outcome.TIMED_OUT
+        case _:
+            return Outcome.FAILED
+
+
+def _caller(request: web.Request) -> str | None:
+    transport = request.transport
+    return None if transport is None else common_name(transport.get_extra_info("peercert"))
+
+
+def _internal(call: Call, exc: Exception) -> DeviceError:
+    return DeviceError(
+        f"internal error in driver {call.device.driver} ({type(exc).__name__}); see the log of the proxy agent",
+        is_end_known=False,
+    )
+
+
+def _log_internal(exc: Exception, *, where: str) -> None:
+    """The kind and place of a bug of ours; not its text, which may hold what was sent."""
+    trace = exc.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = "" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+    _log.error("internal error", where=where, kind=type(exc).__name__, place=place)
+
+
+def _faults(exc: ValidationError) -> str:
+    found = exc.errors(include_url=False, include_input=False, include_context=False)
+    told = [f"{'.'.join(str(part)[:64] for part in fault['loc'])}: {fault['msg'][:200]}" for fault in found]
+    return "; ".join(told[:FAULTS_SHOWN_MAX])[:4000]
+
+
+def _problem(status: int, title: str, detail: str = "") -> web.Response:
+    return _json(Problem(title=title, status=status, detail=detail), status=status)
+
+
+def _json(body: BaseModel, *, status: int = 200) -> web.Response:
+    kind = "application/problem+json" if isinstance(body, Problem) else JSON
+    return web.Response(body=body.model_dump_json().encode(), status=status, content_type=kind)

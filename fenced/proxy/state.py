@@ -1,0 +1,241 @@
+"""What a proxy agent keeps on disk: the highest token of each plug, the store they are of, and commands under way.
+
+Knows SQLite and nothing of calls or the network; blocks, and is used from one thread (see tokens.py).
+One rule: what `transaction` returned from is on disk, and a token that was taken is never taken again (S5, S16).
+"""
+
+import fcntl
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final, Self
+
+from fenced.model.names import PlugId, Token
+from fenced.model.power import What
+from fenced.ports.devices import Started
+
+FILE_NAME: Final = "proxy.db"
+LOCK_NAME: Final = "proxy.lock"
+SCHEMA_VERSION: Final = 1
+PLUGS_MAX: Final = 200_000
+LOCK_WAIT_SECONDS: Final = 5.0
+
+SCHEMA: Final = (
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE plug (plug TEXT PRIMARY KEY, epoch INTEGER NOT NULL, sequence INTEGER NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE command (plug TEXT NOT NULL, epoch INTEGER NOT NULL, sequence INTEGER NOT NULL, what TEXT NOT NULL,
+       not_after REAL NOT NULL, machine_boot TEXT NOT NULL, pid INTEGER, pid_started TEXT,
+       PRIMARY KEY (plug, epoch, sequence)) WITHOUT ROWID""",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+)
+
+
+class StateError(Exception):
+    """The state can't be opened, read or written; says which file and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A power command that asks to be the newest of its plug. `not_after`: seconds since the machine's boot."""
+
+    store: str
+    plug_id: PlugId
+    token: Token
+    what: What
+    not_after: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """A command whose end was never written: an earlier life of the agent died in it, or the device left doubt."""
+
+    plug_id: PlugId
+    token: Token
+    what: What
+    not_after: float
+    started: Started | None
+
+
+class ProxyState:
+    """The state directory of one proxy agent. `is_owner`: hold its lock, so that no second agent uses it."""
+
+    def __init__(self, directory: Path, *, machine_boot: str, is_owner: bool = True) -> None:
+        """Raises StateError."""
+        self._path = directory / FILE_NAME
+        self._machine_boot = machine_boot
+        self._lock: IO[str] | None = None
+        try:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if is_owner:
+                self._lock = hold_lock(directory / LOCK_NAME)
+            self._path.touch(mode=0o600)
+            self._connection = sqlite3.connect(
+                self._path, isolation_level=None, timeout=LOCK_WAIT_SECONDS, check_same_thread=False
+            )
+        except (OSError, sqlite3.Error) as exc:
+            self._release_lock()
+            raise StateError(f"{self._path}: can't be opened: {exc}; check the directory and its owner") from exc
+        try:
+            self._prepare()
+            # SQLite syncs its own files; the names of those that were just made are ours to sync.
+            sync_directory(directory)
+        except (OSError, sqlite3.Error) as exc:
+            self.close()
+            raise StateError(f"{self._path}: {exc}; it is damaged, or its disk is full or read-only") from exc
+        except StateError:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """What is done inside is on disk when it is left without an error, and undone otherwise. Raises StateError."""
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as exc:
+            raise StateError(f"{self._path}: can't be written: {exc}; is its disk full or read-only?") from exc
+
+    def claim(self, claim: Claim) -> str | None:
+        """Take the token, or say why not. The first store that is heard is adopted; tokens of another are refused."""
+        store = self.store()
+        if store is None:
+            self._set_meta("store", claim.store)
+        elif store != claim.store:
+            return (
+                f"the token is of store {claim.store!r}, this proxy obeys store {store!r}; if the new store is yours: "
+                f"fenced proxy -c FILE --adopt-store {claim.store}"
+            )
+        highest = self.highest(claim.plug_id)
+        if highest is None and self._count("plug") >= PLUGS_MAX:
+            return f"{PLUGS_MAX} plugs are known already; use another proxy, or empty this one's state_dir"
+        if highest is not None and claim.token <= highest:
+            return f"token {claim.token} is not above {highest}, the highest seen for this plug"
+        key = (claim.plug_id, claim.token.epoch, claim.token.sequence)
+        self._connection.execute("INSERT OR REPLACE INTO plug VALUES (?, ?, ?)", key)
+        self._connection.execute(
+            "INSERT OR REPLACE INTO command VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)",
+            (*key, claim.what.value, claim.not_after, self._machine_boot),
+        )
+        return None
+
+    def started(self, plug_id: PlugId, token: Token, started: Started) -> None:
+        """The command's own process exists and waits for its parameters."""
+        self._connection.execute(
+            "UPDATE command SET pid = ?, pid_started = ? WHERE plug = ? AND epoch = ? AND sequence = ?",
+            (started.pid, started.pid_started, plug_id, token.epoch, token.sequence),
+        )
+
+    def ended(self, plug_id: PlugId, token: Token) -> None:
+        """Nothing that was started for the command can act any more."""
+        self._connection.execute(
+            "DELETE FROM command WHERE plug = ? AND epoch = ? AND sequence = ?",
+            (plug_id, token.epoch, token.sequence),
+        )
+
+    def unfinished(self) -> list[Unfinished]:
+        """Commands of this boot of the machine; those of an earlier one died with it and are forgotten."""
+        self._connection.execute("DELETE FROM command WHERE machine_boot != ?", (self._machine_boot,))
+        rows = self._connection.execute(
+            "SELECT plug, epoch, sequence, what, not_after, pid, pid_started FROM command"
+        ).fetchall()
+        return [
+            Unfinished(
+                plug_id=PlugId(plug),
+                token=Token(epoch=epoch, sequence=sequence),
+                what=What(what),
+                not_after=not_after,
+                started=None if pid is None else Started(pid=pid, pid_started=pid_started),
+            )
+            for plug, epoch, sequence, what, not_after, pid, pid_started in rows
+        ]
+
+    def forget_past(self, *, now: float) -> None:
+        """Drop commands that are past their `not_after`."""
+        self._connection.execute("DELETE FROM command WHERE not_after <= ?", (now,))
+
+    def highest(self, plug_id: PlugId) -> Token | None:
+        row = self._connection.execute("SELECT epoch, sequence FROM plug WHERE plug = ?", (plug_id,)).fetchone()
+        return None if row is None else Token(epoch=row[0], sequence=row[1])
+
+    def store(self) -> str | None:
+        """The store whose tokens are obeyed; None before the first power command."""
+        row = self._connection.execute("SELECT value FROM meta WHERE name = 'store'").fetchone()
+        return None if row is None else str(row[0])
+
+    def agent_id(self) -> str:
+        """Names this state directory among all others; made with it. What the agent starts carries it (S16)."""
+        return str(self._connection.execute("SELECT value FROM meta WHERE name = 'agent'").fetchone()[0])
+
+    def adopt(self, store: str) -> None:
+        """Obey this store from now on. Tokens of another count from another beginning and are forgotten."""
+        if self.store() != store:
+            self._connection.execute("DELETE FROM plug")
+        self._set_meta("store", store)
+
+    def close(self) -> None:
+        self._connection.close()
+        self._release_lock()
+
+    def _prepare(self) -> None:
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
+        if version > SCHEMA_VERSION:
+            raise StateError(f"{self._path}: written by a newer fenced (schema {version}); install that version")
+        if version < SCHEMA_VERSION:
+            with self.transaction():
+                for statement in SCHEMA:
+                    self._connection.execute(statement)
+                self._set_meta("agent", f"proxy-{uuid.uuid4().hex}")
+
+    def _set_meta(self, name: str, value: str) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+
+    def _count(self, table: str) -> int:
+        return int(self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608  our own word
+
+    def _release_lock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+
+def hold_lock(path: Path) -> IO[str]:
+    """The open file holds the lock until it is closed. Raises StateError when another process has it, OSError."""
+    file = path.open("a+", encoding="ascii")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        file.seek(0)
+        holder = file.read(32).strip() or "unknown"
+        file.close()
+        raise StateError(f"{path}: another proxy agent (process {holder}) uses this state_dir; stop it first") from exc
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

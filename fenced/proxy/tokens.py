@@ -1,0 +1,130 @@
+"""The proxy agent's memory as the event loop sees it: one thread writes, many commands share one sync of the disk.
+
+Knows neither HTTP nor drivers. One rule: a call that returned is on disk; one that raised left nothing behind.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self, TypeVar
+
+from fenced.model.names import PlugId, Token
+from fenced.ports.devices import Started
+from fenced.proxy.state import Claim, ProxyState, StateError, Unfinished
+
+GROUP_MAX: Final = 256
+"""Writes that share one transaction at most."""
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, kw_only=True)
+class _Job:
+    """One write and who waits for it."""
+
+    act: Callable[[], Any]
+    loop: asyncio.AbstractEventLoop
+    waiter: asyncio.Future[Any]
+
+
+class TokenMemory:
+    """Owns the state and its thread from `with` to its end. At most as many jobs wait as commands are let in."""
+
+    def __init__(self, state: ProxyState) -> None:
+        self._state = state
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write, name="token memory", daemon=True)
+        self._is_closed = False
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Writes what still waits, then closes the state."""
+        self._is_closed = True
+        self._jobs.put(None)
+        self._thread.join()
+        self._state.close()
+
+    async def claim(self, claim: Claim) -> str | None:
+        """As ProxyState.claim, durable. Raises StateError."""
+        return await self._submit(lambda: self._state.claim(claim))
+
+    async def started(self, plug_id: PlugId, token: Token, started: Started) -> None:
+        """Durable when it returns. Raises StateError."""
+        await self._submit(lambda: self._state.started(plug_id, token, started))
+
+    async def ended(self, plug_id: PlugId, token: Token) -> None:
+        """Raises StateError; then the command only counts as under way until its `not_after`."""
+        await self._submit(lambda: self._state.ended(plug_id, token))
+
+    async def unfinished(self, *, now: float) -> Sequence[Unfinished]:
+        """What an earlier life of the agent left. Those past their `not_after` are told once, then forgotten."""
+
+        def act() -> list[Unfinished]:
+            found = self._state.unfinished()
+            self._state.forget_past(now=now)
+            return found
+
+        return await self._submit(act)
+
+    async def store(self) -> str | None:
+        return await self._submit(self._state.store)
+
+    async def _submit(self, act: Callable[[], T]) -> T:
+        if self._is_closed:
+            raise StateError("the proxy agent is stopping")
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[T] = loop.create_future()
+        self._jobs.put(_Job(act=act, loop=loop, waiter=waiter))
+        return await waiter
+
+    def _write(self) -> None:
+        while (first := self._jobs.get()) is not None:
+            group, is_last = self._take_waiting(first)
+            self._commit(group)
+            if is_last:
+                return
+
+    def _take_waiting(self, first: _Job) -> tuple[list[_Job], bool]:
+        group = [first]
+        while len(group) < GROUP_MAX:
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                break
+            if job is None:
+                return group, True
+            group.append(job)
+        return group, False
+
+    def _commit(self, group: list[_Job]) -> None:
+        """All or nothing: a write that fails takes the group's others with it, and each caller is told."""
+        try:
+            with self._state.transaction():
+                results = [job.act() for job in group]
+        except StateError as exc:
+            self._fail(group, exc)
+            return
+        except Exception as exc:  # the thread's border: without it a bug would leave every later command waiting
+            self._fail(group, StateError(f"internal error in the token memory ({type(exc).__name__})"))
+            return
+        for job, result in zip(group, results, strict=True):
+            _tell(job, job.waiter.set_result, result)
+
+    def _fail(self, group: list[_Job], error: StateError) -> None:
+        for job in group:
+            _tell(job, job.waiter.set_exception, error)
+
+
+def _tell(job: _Job, tell: Callable[[Any], None], value: object) -> None:
+    def in_the_loop() -> None:
+        if not job.waiter.done():
+            tell(value)
+
+    # The loop may have ended meanwhile (a forced stop): then nobody waits any more.
+    if not job.loop.is_closed():
+        job.loop.call_soon_threadsafe(in_the_loop)

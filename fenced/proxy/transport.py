@@ -1,0 +1,226 @@
+"""Carries one request to a proxy agent and a bounded answer back, and turns what fails on the way into our errors.
+
+Knows aiohttp and TLS; nothing of what is in the bodies. One rule: a request is sent at most once, and the error says
+whether it left (a power command that left may have been done, S2).
+"""
+
+import asyncio
+import ssl
+import urllib.parse
+from dataclasses import dataclass
+from typing import Final
+
+import aiohttp
+
+from fenced.model.names import ProxyName
+from fenced.ports.devices import DeviceError, DeviceTimedOut, DeviceUnreachable, LoginRefused
+from fenced.proxy.protocol import ANSWER_BYTES_MAX
+
+CONNECT_SECONDS_MAX: Final = 5.0
+KEEPALIVE_SECONDS: Final = 15.0
+"""Shorter than the proxy agent's, so that the daemon, not the proxy, ends an idle connection."""
+NOT_STARTED: Final = frozenset({400, 403, 404, 405, 408, 413, 415, 422, 503})
+"""Answers of a proxy agent that did not judge the call: nothing was started."""
+HTTPS_PORT: Final = 443
+REFUSAL_SECONDS_MAX: Final = 1.0
+SHOWN_MAX: Final = 200
+
+
+@dataclass(slots=True, kw_only=True)
+class _Trip:
+    """One request's way. `is_connected`: from here on it may have left; `is_new`: on a connection made for it."""
+
+    proxy: ProxyName
+    url: str
+    timeout_seconds: float
+    is_command: bool
+    is_connected: bool = False
+    is_new: bool = False
+
+    @property
+    def is_in_doubt(self) -> bool:
+        return self.is_command and self.is_connected
+
+
+class Transport:
+    """Connections to many proxies, kept for the next request; each proxy's number is bounded by itself (S15)."""
+
+    def __init__(self, *, context: ssl.SSLContext | None, connections_per_proxy_max: int) -> None:
+        self._context = context
+        self._connections_per_proxy_max = connections_per_proxy_max
+        self._session: aiohttp.ClientSession | None = None
+
+    async def get(self, proxy: ProxyName, url: str, *, timeout_seconds: float) -> bytes:
+        """The body of a good answer. Raises DeviceError; nothing is ever in doubt after a question."""
+        trip = _Trip(proxy=proxy, url=url, timeout_seconds=timeout_seconds, is_command=False)
+        return await self._travel(trip, "GET", None)
+
+    async def post(self, proxy: ProxyName, url: str, body: bytes, *, timeout_seconds: float, is_command: bool) -> bytes:
+        """The body of a good answer. Cancelled: the connection is closed, which ends a read at the proxy too.
+        Raises DeviceError."""
+        trip = _Trip(proxy=proxy, url=url, timeout_seconds=timeout_seconds, is_command=is_command)
+        return await self._travel(trip, "POST", body)
+
+    async def close(self) -> None:
+        """Idempotent."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _travel(self, trip: _Trip, method: str, body: bytes | None) -> bytes:
+        end = asyncio.get_running_loop().time() + trip.timeout_seconds
+        try:
+            async with asyncio.timeout_at(end):
+                return await self._request(trip, method, body)
+        except TimeoutError as exc:
+            what = "no answer" if trip.is_connected else "no connection"
+            raise DeviceTimedOut(
+                f"proxy {trip.proxy}: {what} within {trip.timeout_seconds:.1f} s",
+                may_be_done=trip.is_in_doubt,
+                is_end_known=not trip.is_in_doubt,
+            ) from exc
+        except (aiohttp.ClientError, OSError, ValueError) as exc:
+            refusal = await self._refusal(trip, end) if trip.is_new else None
+            raise _device_error(trip, exc, refusal) from exc
+
+    async def _refusal(self, trip: _Trip, end: float) -> str | None:
+        """Whether a new connection was lost because the proxy does not take our certificate, and its reason.
+
+        In TLS 1.3 it says so only after our side is done and our request on its way, and asyncio's servers just hang
+        up. So connect once more and send nothing: a proxy that takes the certificate waits for a request.
+        """
+        url = urllib.parse.urlsplit(trip.url)
+        if self._context is None or url.hostname is None:
+            return None
+        try:
+            async with asyncio.timeout_at(min(end, asyncio.get_running_loop().time() + REFUSAL_SECONDS_MAX)):
+                reader, writer = await asyncio.open_connection(url.hostname, url.port or HTTPS_PORT, ssl=self._context)
+                try:
+                    await reader.read(1)
+                except ConnectionError:
+                    pass
+                finally:
+                    writer.transport.abort()
+        except ssl.SSLError as exc:
+            return _tls_fault(exc)
+        except OSError:  # a timeout too
+            return None
+        return "it hangs up when it sees our certificate"
+
+    async def _request(self, trip: _Trip, method: str, body: bytes | None) -> bytes:
+        async with self._open().request(
+            method,
+            trip.url,
+            data=body,
+            headers={"Content-Type": "application/json"} if body is not None else None,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(sock_connect=min(CONNECT_SECONDS_MAX, trip.timeout_seconds)),
+            trace_request_ctx=trip,
+        ) as response:
+            answer = await _read_bounded(response)
+            if answer is None:
+                raise _unexpected(trip, f"more than {ANSWER_BYTES_MAX} bytes")
+            if response.status != 200:
+                raise _status_error(trip, response.status, answer)
+            return answer
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            tracing = aiohttp.TraceConfig()
+            tracing.on_connection_create_end.append(_note_new)
+            tracing.on_connection_reuseconn.append(_note_reused)
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=0,
+                    limit_per_host=self._connections_per_proxy_max,
+                    keepalive_timeout=KEEPALIVE_SECONDS,
+                    ssl=True if self._context is None else self._context,
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                headers={"Accept-Encoding": "identity"},
+                trace_configs=[tracing],
+            )
+        return self._session
+
+
+async def _note_new(_session: aiohttp.ClientSession, context: object, _parameters: object) -> None:
+    trip = getattr(context, "trace_request_ctx", None)
+    if isinstance(trip, _Trip):
+        trip.is_connected = trip.is_new = True
+
+
+async def _note_reused(_session: aiohttp.ClientSession, context: object, _parameters: object) -> None:
+    trip = getattr(context, "trace_request_ctx", None)
+    if isinstance(trip, _Trip):
+        trip.is_connected = True
+
+
+async def _read_bounded(response: aiohttp.ClientResponse) -> bytes | None:
+    """The body, or None when it is longer than an answer may be; the rest is not read."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > ANSWER_BYTES_MAX:
+            response.close()
+            return None
+    return bytes(body)
+
+
+def _device_error(trip: _Trip, exc: Exception, refusal: str | None) -> DeviceError:
+    """What happened on the way, in our words. `refusal`: the proxy's reason against our certificate."""
+    why = _tls_fault(exc)
+    if refusal is not None or (why is not None and not trip.is_connected):
+        return LoginRefused(
+            f"proxy {trip.proxy}: TLS failed ({refusal or why}); check that the files of [proxy_client] and the "
+            "proxy's tls_cert_file and client_ca_file are of one authority and name this address: fenced certs show",
+            may_be_done=trip.is_in_doubt,
+            is_end_known=not trip.is_in_doubt,
+        )
+    if isinstance(exc, aiohttp.ConnectionTimeoutError):
+        return DeviceTimedOut(f"proxy {trip.proxy}: no connection within the time for it", may_be_done=False)
+    if not trip.is_connected:
+        return DeviceUnreachable(
+            f"proxy {trip.proxy}: can't be reached ({_shown(exc)}); does fenced proxy run there?", may_be_done=False
+        )
+    return DeviceUnreachable(
+        f"proxy {trip.proxy}: the connection was lost before an answer came ({_shown(exc)})",
+        may_be_done=trip.is_in_doubt,
+        is_end_known=not trip.is_in_doubt,
+    )
+
+
+def _tls_fault(exc: BaseException | None) -> str | None:
+    """The reason of a TLS fault anywhere in the chain of causes."""
+    while exc is not None:
+        # aiohttp's own errors look like those of `ssl` but keep the real one inside.
+        exc = getattr(exc, "certificate_error", None) or getattr(exc, "os_error", None) or exc
+        if isinstance(exc, ssl.SSLCertVerificationError):
+            return str(exc.verify_message)[:SHOWN_MAX]
+        if isinstance(exc, ssl.SSLError):
+            return str(exc.reason or exc)[:SHOWN_MAX]
+        exc = exc.__cause__ or exc.__context__
+    return None
+
+
+def _status_error(trip: _Trip, status: int, body: bytes) -> DeviceError:
+    """An answer that is none of the call's. Only what a proxy agent sends before it starts anything is certain."""
+    said = body[:SHOWN_MAX].decode("utf-8", "replace").replace("\n", " ")
+    if status not in NOT_STARTED:
+        return _unexpected(trip, f"HTTP {status}: {said}")
+    kind: type[DeviceError] = LoginRefused if status == 403 else DeviceError
+    if status == 503:
+        kind = DeviceUnreachable
+    return kind(f"proxy {trip.proxy} refused the call: HTTP {status}: {said}", may_be_done=False)
+
+
+def _unexpected(trip: _Trip, what: str) -> DeviceError:
+    return DeviceError(
+        f"proxy {trip.proxy} answered {what}; is it a fenced proxy of this version?",
+        may_be_done=trip.is_in_doubt,
+        is_end_known=not trip.is_in_doubt,
+    )
+
+
+def _shown(exc: Exception) -> str:
+    return (str(exc) or type(exc).__name__)[:SHOWN_MAX]

@@ -1,0 +1,129 @@
+"""Counting for Prometheus: the names of INTERFACE section 5 in a registry of their own.
+
+Implements `ports.telemetry`; knows no engine. One rule: counting never raises, never blocks, and no histogram has a
+host label. Gauges are read at scrape time by `gauges`.
+"""
+
+import platform
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, Info, ProcessCollector, exposition
+from prometheus_client.openmetrics import exposition as openmetrics
+
+from fenced import __version__
+from fenced.ports.bus import MessageKind, MessageResult
+
+FAST_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+"""For what should take milliseconds: the journal, the loop."""
+CALL_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
+"""For one call to a device, and for a race of them."""
+LONG_SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0, 600.0, 1200.0)
+"""For stages and whole operations; 45 s is the target from silence to `fenced`."""
+OPENMETRICS: Final = "application/openmetrics-text"
+OPENMETRICS_CONTENT_TYPE: Final = f"{OPENMETRICS}; version=1.0.0; charset=utf-8"
+TEXT_CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """All counters and histograms. `registry` takes further collectors (gauges) at the composition root."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry(auto_describe=False)
+        registry = self.registry
+        Info("fenced_build", "The program that runs", registry=registry).info(
+            {"version": __version__, "python": platform.python_version()}
+        )
+        ProcessCollector(registry=registry)
+        messages = Counter("fenced_bus_messages", "Messages of the bus", ("kind", "result"), registry=registry)
+        self._messages: Final = {  # looked up thousands of times a second; all combinations exist from the start
+            (kind, result): messages.labels(kind.value, result.value)
+            for kind in MessageKind
+            for result in MessageResult
+        }
+        self._suspicions = Counter("fenced_suspicions", "How suspicions ended", ("outcome",), registry=registry)
+        self._detection = Histogram(
+            "fenced_detection_seconds",
+            "From the last sign of life to the suspicion",
+            buckets=LONG_SECONDS,
+            registry=registry,
+        )
+        self._holds = Counter("fenced_gate_holds", "Times that a gate closed for a host", ("gate",), registry=registry)
+        self._operations = Counter(
+            "fenced_operations", "Operations that ended", ("action", "cause", "result"), registry=registry
+        )
+        self._operation_seconds = Histogram(
+            "fenced_operation_seconds", "Whole operations", ("action",), buckets=LONG_SECONDS, registry=registry
+        )
+        self._stage_seconds = Histogram(
+            "fenced_stage_seconds", "Stages of operations", ("stage",), buckets=LONG_SECONDS, registry=registry
+        )
+        self._race_seconds = Histogram(
+            "fenced_probe_race_seconds", "Proxy races, each for one device", buckets=CALL_SECONDS, registry=registry
+        )
+        self._probes = Counter("fenced_probes", "Probes of proxy races", ("proxy", "result"), registry=registry)
+        self._commands = Counter(
+            "fenced_device_commands", "Calls to power devices", ("driver", "command", "result"), registry=registry
+        )
+        self._device_seconds = Histogram(
+            "fenced_device_seconds",
+            "Calls to power devices",
+            ("driver", "command"),
+            buckets=CALL_SECONDS,
+            registry=registry,
+        )
+        self._append_seconds = Histogram(
+            "fenced_journal_append_seconds", "Until a batch was durable", buckets=FAST_SECONDS, registry=registry
+        )
+        self._lag_seconds = Histogram(
+            "fenced_loop_lag_seconds", "How late the event loop ran", buckets=FAST_SECONDS, registry=registry
+        )
+        self._answers = Counter("fenced_api_requests", "Requests to the API", ("route", "status"), registry=registry)
+
+    def bus_message(self, kind: MessageKind, result: MessageResult) -> None:
+        self._messages[kind, result].inc()
+
+    def suspicion_ended(self, outcome: str) -> None:
+        self._suspicions.labels(outcome).inc()
+
+    def detected(self, seconds: float) -> None:
+        self._detection.observe(seconds)
+
+    def gate_held(self, gate: str) -> None:
+        self._holds.labels(gate).inc()
+
+    def operation_ended(self, *, action: str, cause: str, result: str, seconds: float) -> None:
+        self._operations.labels(action, cause, result).inc()
+        self._operation_seconds.labels(action).observe(seconds)
+
+    def stage(self, stage: str, seconds: float) -> None:
+        self._stage_seconds.labels(stage).observe(seconds)
+
+    def race_ended(self, seconds: float) -> None:
+        self._race_seconds.observe(seconds)
+
+    def probe_ended(self, proxy: str, result: str) -> None:
+        self._probes.labels(proxy, result).inc()
+
+    def device_call(self, *, driver: str, command: str, result: str, seconds: float) -> None:
+        self._commands.labels(driver, command, result).inc()
+        self._device_seconds.labels(driver, command).observe(seconds)
+
+    def journal_append(self, seconds: float) -> None:
+        self._append_seconds.observe(seconds)
+
+    def loop_lag(self, seconds: float) -> None:
+        self._lag_seconds.observe(seconds)
+
+    def api_answer(self, route: str, status: int) -> None:
+        """One answer of the API, by the route's template: never an address with a host's name."""
+        self._answers.labels(route, str(status)).inc()
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """What a scrape gets, and its content type: OpenMetrics where the Accept header asks for it.
+
+        Not by prometheus_client's `choose_encoder`: it raises TypeError for a version that is no number.
+        """
+        if any(part.partition(";")[0].strip() == OPENMETRICS for part in accept.split(",")):
+            text: bytes = openmetrics.generate_latest(self.registry)  # type: ignore[no-untyped-call]  # theirs has no types
+            return text, OPENMETRICS_CONTENT_TYPE
+        return exposition.generate_latest(self.registry), TEXT_CONTENT_TYPE

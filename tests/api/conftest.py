@@ -1,0 +1,69 @@
+"""A real server on a real port in front of the fake engine."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import aiohttp
+import pytest
+
+from fenced.api.server import build_app, serve
+from fenced.model.inventory import Secret
+from tests.fakes.control import FakeClock, FakeControl
+
+TOKENS = (
+    ("viewer", Secret("look-only-1")),
+    ("operator", Secret("work-2")),
+    ("admin", Secret("all-3")),
+)
+
+
+@dataclass(kw_only=True)
+class Api:
+    """The server, a client for it, and what stands behind."""
+
+    url: str
+    client: aiohttp.ClientSession
+    control: FakeControl
+    clock: FakeClock
+    answers: list[tuple[str, int]] = field(default_factory=list)
+
+
+def expose(accept: str) -> tuple[bytes, str]:
+    """Metrics of nothing."""
+    return b"# " + accept.encode() + b"\n", "text/plain; charset=utf-8"
+
+
+async def start(*, tokens: tuple[tuple[str, Secret], ...] = (), per_second: float = 1000) -> AsyncIterator[Api]:
+    control, clock = FakeControl(), FakeClock()
+    answers: list[tuple[str, int]] = []
+    app = build_app(
+        control,
+        tokens=tokens,
+        requests_per_second=per_second,
+        metrics=expose,
+        clock=clock,
+        count_answer=lambda route, status: answers.append((route, status)),
+    )
+    async with serve(app, "127.0.0.1:0") as serving, aiohttp.ClientSession(serving.url) as client:
+        yield Api(url=serving.url, client=client, control=control, clock=clock, answers=answers)
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[Api]:
+    """No tokens: everybody may do everything."""
+    async for made in start():
+        yield made
+
+
+@pytest.fixture
+async def guarded_api() -> AsyncIterator[Api]:
+    """With a token of each role."""
+    async for made in start(tokens=TOKENS):
+        yield made
+
+
+@pytest.fixture
+async def narrow_api() -> AsyncIterator[Api]:
+    """Five requests a second of one client."""
+    async for made in start(per_second=5):
+        yield made

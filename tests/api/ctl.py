@@ -1,0 +1,102 @@
+"""`fencectl` as a real process: through pipes, or on a terminal of its own."""
+
+import asyncio
+import json
+import os
+import pty
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+PROGRAM = (sys.executable, "-W", "error", "-m", "fenced.cli.fencectl")
+DEADLINE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """How it ended and what it said. On a terminal `err` is within `out`."""
+
+    code: int
+    out: str
+    err: str = ""
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def environment(**more: str) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("FENCED_")}
+    return {**kept, "TERM": "xterm", "COLUMNS": "100", "LINES": "40", **more}
+
+
+async def ctl(url: str, *words: str, **more: str) -> Run:
+    """Without a terminal."""
+    process = await asyncio.create_subprocess_exec(
+        *PROGRAM,
+        "--url",
+        url,
+        *words,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment(**more),
+    )
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            out, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode is not None
+    assert b"Traceback" not in err, err.decode()
+    return Run(code=process.returncode, out=out.decode(), err=err.decode())
+
+
+async def on_terminal(url: str, *words: str, answers: tuple[tuple[str, str], ...] = ()) -> Run:
+    """On a terminal; for each (text, answer): the answer is typed once the text was seen."""
+    master, slave = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *PROGRAM, "--url", url, *words, stdin=slave, stdout=slave, stderr=slave, env=environment()
+    )
+    os.close(slave)
+    seen = bytearray()
+    left = list(answers)
+
+    def read() -> None:
+        try:
+            data = os.read(master, 65536)
+        except OSError:  # the other end is closed
+            data = b""
+        if not data:
+            loop.remove_reader(master)
+            return
+        seen.extend(data)
+        if left and left[0][0].encode() in seen:
+            os.write(master, left.pop(0)[1].encode() + b"\n")
+
+    loop = asyncio.get_running_loop()
+    loop.add_reader(master, read)
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            code = await process.wait()
+        await _drain(read, seen)
+    finally:
+        loop.remove_reader(master)
+        os.close(master)
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    text = seen.decode()
+    assert "Traceback" not in text, text
+    return Run(code=code, out=text)
+
+
+async def _drain(read: Callable[[], None], seen: bytearray) -> None:
+    """What the process wrote last is still in the terminal when it ended."""
+    size = -1
+    while size != len(seen):
+        size = len(seen)
+        await asyncio.sleep(0.02)

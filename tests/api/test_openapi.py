@@ -1,0 +1,51 @@
+"""The OpenAPI document: valid, whole, and true."""
+
+import re
+
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from fenced.api.openapi import document
+from fenced.api.routes import ROUTES
+from fenced.api.server import build_app
+from tests.api.conftest import Api, expose
+from tests.fakes.control import FakeClock, FakeControl
+
+
+async def test_the_document_is_valid_and_served(api: Api) -> None:
+    async with api.client.get("/openapi.json") as response:
+        assert response.status == 200
+        served = await response.json()
+    assert served["openapi"].startswith("3.1")
+    OpenAPIV31SpecValidator(served).validate()
+
+
+async def test_every_route_is_documented() -> None:
+    app = build_app(FakeControl(), tokens=(), requests_per_second=10, metrics=expose, clock=FakeClock())
+    served = {(route.method, route.resource.canonical) for route in app.router.routes() if route.resource is not None}
+    paths = document(ROUTES)["paths"]
+    documented = {(method.upper(), path) for path, methods in paths.items() for method in methods}
+    assert documented == served
+    assert len(served) == len(ROUTES)
+
+
+def test_what_interface_names_is_there() -> None:
+    wanted = """
+        GET /hosts | GET /hosts/{host} | GET /hosts/{host}/explain | POST /hosts/{host}/actions
+        POST /hosts/{host}/confirm-off | PUT /hosts/{host}/maintenance | DELETE /hosts/{host}/maintenance
+        GET /operations | GET /operations/{operation} | POST /operations/{operation}/cancel
+        GET /pauses | POST /pauses | DELETE /pauses/{pause} | POST /fleet/arm | POST /fleet/disarm
+        GET /events | POST /health/{host}"""
+    names = {tuple(line.split()) for line in re.split(r"\||\n", wanted) if line.strip()}
+    served = {(route.method, route.path.removeprefix("/api/v1")) for route in ROUTES}
+    assert names <= served
+
+
+def test_the_document_says_the_enums_bounds_and_roles() -> None:
+    made = document(ROUTES)
+    hosts = made["paths"]["/api/v1/hosts"]["get"]
+    parameters = {parameter["name"]: parameter["schema"] for parameter in hosts["parameters"]}
+    assert parameters["limit"]["maximum"] == 1000
+    assert "fenced" in str(parameters["state"])
+    assert "admin" in made["paths"]["/api/v1/hosts/{host}/confirm-off"]["post"]["description"]
+    action = made["components"]["schemas"]["ActionBody"]
+    assert action["required"] == ["action"]

@@ -1,0 +1,1 @@
+"""The bus adapter against real brokers: Mosquitto and amqtt."""

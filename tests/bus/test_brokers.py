@@ -1,0 +1,236 @@
+"""Brokers other than a plain Mosquitto: amqtt in this process (MQTT 3.1.1), TLS, and one that refuses to subscribe."""
+
+import asyncio
+import datetime
+import gc
+import ipaddress
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import uvloop
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from structlog.testing import capture_logs
+
+from fenced.bus.embedded import EmbeddedBroker
+from fenced.bus.settings import BusUrl
+from fenced.ports.bus import BusConnected, BusError, Health, Message, Presence
+from tests.bus.parts import heard, mosquitto, other, running, settings
+from tests.needs import needs
+from tests.net import free_port, until
+
+pytestmark = pytest.mark.integration
+
+
+def message(payload: bytes) -> Message:
+    return Message(
+        topic="fenced/v1/lab/event/node-1", payload=payload, is_retained=False, correlation=b"dropped in 3.1.1"
+    )
+
+
+# -- embedded ---------------------------------------------------------------------------------------------------------
+
+
+async def test_the_embedded_broker_end_to_end(caplog: pytest.LogCaptureFixture) -> None:
+    url = BusUrl(scheme="embedded", host="127.0.0.1", port=free_port())
+    caplog.set_level(logging.DEBUG)
+    before = asyncio.all_tasks()
+    broker = EmbeddedBroker(url)
+    with heard() as complaints:
+        await broker.start()
+        async with other(url.port, is_version_5=False) as host:
+            await host.publish("fenced/v1/lab/presence/node-1", b"online", qos=1, retain=True)
+            await host.subscribe("fenced/v1/lab/event/+", qos=1)
+            async with running(settings(url.port)) as bus:
+                await host.publish("fenced/v1/lab/health/node-1", b'{"seq":1}', qos=1)
+                await until(lambda: len(bus.events) >= 3)
+                async with asyncio.TaskGroup() as group:
+                    for number in range(100):
+                        sent = bus.client.publish(message(b"%d" % number), timeout_seconds=10)
+                        group.create_task(sent, name=f"publish-{number}")
+                got = {(await anext(host.messages)).payload for _ in range(100)}
+        assert got == {b"%d" % number for number in range(100)}
+        assert isinstance(bus.events[0], BusConnected)
+        assert bus.of(Presence)[0].is_retained
+        assert bus.of(Health)[0].sequence == 1
+        await broker.stop()
+        await broker.stop()
+        gc.collect()
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == before
+        assert not complaints
+    loud = [record for record in caplog.records if record.name.startswith(("amqtt", "transitions", "fenced.bus"))]
+    assert not loud
+
+
+async def test_the_embedded_broker_can_be_restarted_and_is_come_back_to() -> None:
+    broker = EmbeddedBroker(BusUrl(scheme="embedded", host="127.0.0.1", port=(port := free_port())))
+    await broker.start()
+    async with running(settings(port)) as bus:
+        await broker.stop()
+        await bus.lost()
+        await broker.start()
+        await bus.connected(2)
+        await bus.client.publish(message(b"1"), timeout_seconds=5)
+    await broker.stop()
+
+
+async def test_a_taken_port_is_told() -> None:
+    url = BusUrl(scheme="embedded", host="127.0.0.1", port=free_port())
+    first, second = EmbeddedBroker(url), EmbeddedBroker(url)
+    await first.start()
+    with pytest.raises(BusError, match=f"can't listen on 127.0.0.1:{url.port}"):
+        await second.start()
+    await first.stop()
+
+
+def test_the_embedded_broker_stays_on_loopback() -> None:
+    for host in ("10.0.0.1", "0.0.0.0", "::"):
+        with pytest.raises(ValueError, match="loopback"):
+            EmbeddedBroker(BusUrl(scheme="embedded", host=host, port=1883))
+
+
+# -- TLS --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Authority:
+    """A private certificate authority in a folder."""
+
+    folder: Path
+    name: str
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+
+    @property
+    def file(self) -> Path:
+        return self.folder / f"{self.name}.pem"
+
+    def issue(self, name: str) -> tuple[Path, Path]:
+        """Certificate and key of a server on 127.0.0.1, or of a client."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+        certificate = (
+            _builder(name, self.name, key).add_extension(address, critical=False).sign(self.key, hashes.SHA256())
+        )
+        return _write(self.folder / name, certificate, key)
+
+
+def authority(folder: Path, name: str) -> Authority:
+    key = ec.generate_private_key(ec.SECP256R1())
+    constraints = x509.BasicConstraints(ca=True, path_length=None)
+    certificate = _builder(name, name, key).add_extension(constraints, critical=True).sign(key, hashes.SHA256())
+    _write(folder / name, certificate, key)
+    return Authority(folder=folder, name=name, key=key, certificate=certificate)
+
+
+def _builder(subject: str, issuer: str, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    now = datetime.datetime.now(datetime.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+    )
+
+
+def _write(path: Path, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> tuple[Path, Path]:
+    certificate_file, key_file = path.with_suffix(".pem"), path.with_suffix(".key")
+    certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return certificate_file, key_file
+
+
+@needs("mosquitto")
+async def test_tls_with_certificates_on_both_sides(tmp_path: Path) -> None:
+    ours = authority(tmp_path, "ca")
+    certificate, key = ours.issue("broker")
+    mine, my_key = ours.issue("fenced-a")
+    more = (
+        f"allow_anonymous true\ncafile {ours.file}\ncertfile {certificate}\nkeyfile {key}\n"
+        "require_certificate true\nuse_identity_as_username true"
+    )
+    tls = {"is_tls": True, "ca_file": str(ours.file), "cert_file": str(mine), "key_file": str(my_key)}
+    with heard() as complaints:
+        async with mosquitto(tmp_path, more=more) as broker:
+            async with running(settings(broker.port, **tls)) as bus:
+                async with asyncio.TaskGroup() as group:
+                    for number in range(300):
+                        sent = bus.client.publish(message(b"x" * 20000), timeout_seconds=20)
+                        group.create_task(sent, name=f"publish-{number}")
+                broker.stop()
+                await bus.lost()
+                await broker.start()
+                await bus.connected(2)
+            stranger = authority(tmp_path, "stranger")
+            assert "certificate verify failed" in await refusal(broker.port, {**tls, "ca_file": str(stranger.file)})
+            assert await refusal(broker.port, {"is_tls": True, "ca_file": str(ours.file)})  # we bring no certificate
+            assert "Hostname mismatch" in await refusal(broker.port, {**tls, "host": "localhost"})
+            assert "No such file" in await refusal(broker.port, {**tls, "ca_file": "/nowhere.pem"})
+            assert await refusal(broker.port, {})  # no TLS at all
+        gc.collect()
+        await asyncio.sleep(0)
+        assert not complaints
+
+
+async def refusal(port: int, changes: dict[str, object]) -> str:
+    """Why no connection comes about."""
+    with capture_logs() as logs:
+        async with running(settings(port, **changes), is_awaited=False) as bus:
+            await until(lambda: bool(logs), what=f"a refusal with {changes}")
+        assert not bus.events
+    return str(logs[0]["reason"])
+
+
+# -- others -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_refused_subscription_is_no_connection() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Takes the log-in and refuses the last of four subscriptions with 0x87, not authorized (MQTT 5, 3.9.3)."""
+        await reader.read(4096)
+        writer.write(bytes.fromhex("2003000000"))
+        asked = await reader.read(4096)
+        packet_number = asked[asked.index(b"fenced/v1") - 5 : asked.index(b"fenced/v1") - 3]
+        writer.write(bytes.fromhex("9007") + packet_number + bytes.fromhex("00 00 01 01 87"))
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    assert "refused a subscription" in await refusal(server.sockets[0].getsockname()[1], {})
+    server.close()
+    await server.wait_closed()
+
+
+@needs("mosquitto")
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_both_event_loops(factory: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path) -> None:
+    async def story() -> None:
+        with heard() as complaints:
+            async with mosquitto(tmp_path) as broker, running(settings(broker.port)) as bus:
+                for number in (1, 2, 3):
+                    await bus.connected(number)
+                    async with other(broker.port) as host:
+                        await host.publish("fenced/v1/lab/health/node-1", b"{}", qos=1)
+                        await until(lambda number=number: len(bus.of(Health)) == number)
+                    async with asyncio.TaskGroup() as group:
+                        for _ in range(50):
+                            group.create_task(bus.client.publish(message(b"{}"), timeout_seconds=10), name="publish")
+                    broker.stop(is_killed=True)
+                    await broker.start()
+            gc.collect()
+            await asyncio.sleep(0)
+            assert not complaints
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(story())

@@ -1,0 +1,380 @@
+"""The Bus port against Mosquitto: what comes in, what goes out, and what happens when the broker does not want it."""
+
+import asyncio
+import gc
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from structlog.testing import capture_logs
+
+from fenced.model.inventory import Secret
+from fenced.ports.bus import (
+    BusConnected,
+    BusDisconnected,
+    BusError,
+    BusEvent,
+    BusRequest,
+    Evidence,
+    Health,
+    HealthStatus,
+    Message,
+    MessageKind,
+    MessageResult,
+    Presence,
+)
+from tests.bus.parts import heard, mosquitto, other, running, settings
+from tests.needs import find, needs
+from tests.net import until
+
+pytestmark = [pytest.mark.integration, needs("mosquitto", "mosquitto_passwd")]
+
+
+def message(topic: str = "fenced/v1/lab/event/node-1", payload: bytes = b"{}") -> Message:
+    return Message(topic=topic, payload=payload, is_retained=False)
+
+
+async def test_delivers_every_kind_of_message(tmp_path: Path) -> None:
+    async with mosquitto(tmp_path) as broker, running(settings(broker.port)) as bus, other(broker.port) as host:
+        body = {"boot": "b-1", "seq": 3, "status": "failing", "interval": 2, "workloads": 4, "roles": ["spm"], "x": 1}
+        await host.publish("fenced/v1/lab/health/node-1", json.dumps(body), qos=1)
+        await host.publish("fenced/v1/lab/health/node-2", b"", qos=1)
+        await host.publish("fenced/v1/lab/presence/node-1", b"offline", qos=1)
+        await host.publish(
+            "fenced/v1/lab/evidence/node-1/san", b'{"kind":"storage_lease","alive":true,"ttl":30}', qos=1
+        )
+        await until(lambda: len(bus.events) >= 5)
+    assert isinstance(bus.events[0], BusConnected)
+    first, second = bus.of(Health)
+    assert (first.host, first.boot, first.sequence, first.status) == ("node-1", "b-1", 3, HealthStatus.FAILING)
+    assert (first.interval_seconds, first.workloads, first.roles, first.is_retained) == (2.0, 4, ("spm",), False)
+    assert (second.host, second.status, second.boot) == ("node-2", HealthStatus.OK, None)
+    assert not bus.of(Presence)[0].is_online
+    assert (bus.of(Evidence)[0].source, bus.of(Evidence)[0].evidence_kind) == ("san", "storage_lease")
+    assert not bus.telemetry.messages
+
+
+async def test_connected_comes_before_retained_messages_and_says_that_they_are(tmp_path: Path) -> None:
+    async with mosquitto(tmp_path) as broker:
+        async with other(broker.port) as host:
+            await host.publish("fenced/v1/lab/presence/node-1", b"online", qos=1, retain=True)
+            await host.publish("fenced/v1/lab/health/node-1", b"{}", qos=1, retain=True)
+        async with running(settings(broker.port)) as bus:
+            await until(lambda: len(bus.events) >= 3)
+    assert isinstance(bus.events[0], BusConnected)
+    assert bus.of(Presence)[0].is_retained
+    assert bus.of(Health)[0].is_retained
+
+
+async def test_rubbish_is_counted_and_told_once_in_a_while(tmp_path: Path) -> None:
+    async with mosquitto(tmp_path) as broker, running(settings(broker.port)) as bus, other(broker.port) as host:
+        with capture_logs() as logs:
+            for number in range(20):
+                await host.publish("fenced/v1/lab/health/node-1", b'{"interval":-1,"reason":"%d"}' % number, qos=1)
+            await host.publish("fenced/v1/lab/health/node-1", b"x" * (64 * 1024 + 1), qos=1)
+            await host.publish("fenced/v1/lab/presence/node-9", b"online", qos=1)
+            await host.publish("fenced/v1/lab/request/node-1", b"{}", qos=1)
+            await host.publish("fenced/v1/lab/health/node-2", b"{}", qos=1)
+            await until(lambda: bool(bus.of(Health)))
+        await bus.counted(MessageKind.HEALTH, MessageResult.MALFORMED, 20)
+        await bus.counted(MessageKind.HEALTH, MessageResult.OVERSIZED)
+        await bus.counted(MessageKind.PRESENCE, MessageResult.UNKNOWN_HOST)
+        await bus.counted(MessageKind.REQUEST, MessageResult.MALFORMED)
+    assert [event.host for event in bus.of(Health)] == ["node-2"]
+    told = [entry["result"] for entry in logs if entry["event"] == "bus_message_dropped"]
+    assert sorted(told) == ["malformed", "oversized", "unknown_host"]
+    first = next(entry for entry in logs if entry["result"] == "malformed")
+    assert (first["topic"], first["log_level"]) == ("fenced/v1/lab/health/node-1", "warning")
+    assert first["reason"].startswith("interval:")
+
+
+async def test_a_request_brings_its_way_back(tmp_path: Path) -> None:
+    body = {"id": "r-1", "action": "off", "reason": "test", "by": "somebody", "at": "2026-11-22T08:00:00Z"}
+    async with mosquitto(tmp_path) as broker, running(settings(broker.port)) as bus, other(broker.port) as program:
+        await program.subscribe("answers/mine", qos=1)
+        asked = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        asked.ResponseTopic = "answers/mine"
+        asked.CorrelationData = b"\x00\x01"
+        await program.publish("fenced/v1/lab/request/node-1", json.dumps(body), qos=1, properties=asked)
+        await until(lambda: bool(bus.of(BusRequest)))
+        request = bus.of(BusRequest)[0]
+        assert (request.id, request.action, request.by, request.sent_at) == ("r-1", "off", "somebody", 1795334400.0)
+        assert (request.reply_topic, request.correlation) == ("answers/mine", b"\x00\x01")
+        assert request.reply_topic is not None
+        answer = Message(topic=request.reply_topic, payload=b"{}", is_retained=False, correlation=request.correlation)
+        await bus.client.publish(answer, timeout_seconds=5)
+        got = await anext(program.messages)
+        assert (got.payload, got.properties.CorrelationData) == (b"{}", b"\x00\x01")  # type: ignore[union-attr]
+
+
+async def test_a_request_can_not_make_us_announce(tmp_path: Path) -> None:
+    body = {"id": "r-1", "action": "off", "reason": "test", "by": "somebody", "at": 1795334400}
+    async with mosquitto(tmp_path) as broker, running(settings(broker.port)) as bus, other(broker.port) as program:
+        asked = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        asked.ResponseTopic = "fenced/v1/lab/state/node-2"
+        await program.publish("fenced/v1/lab/request/node-1", json.dumps(body), qos=1, properties=asked)
+        await bus.counted(MessageKind.REQUEST, MessageResult.MALFORMED)
+    assert not bus.of(BusRequest)
+
+
+async def test_many_publishes_at_once(tmp_path: Path) -> None:
+    # Mosquitto's default receive maximum is 20: more unacknowledged ones at once and it would end the connection.
+    async with mosquitto(tmp_path) as broker, running(settings(broker.port)) as bus, other(broker.port) as reader:
+        await reader.subscribe("fenced/v1/lab/event/+", qos=0)
+        async with asyncio.TaskGroup() as group:
+            for number in range(1000):
+                sent = message(payload=b"%d" % number)
+                group.create_task(bus.client.publish(sent, timeout_seconds=20), name=f"publish-{number}")
+        got = [int((await anext(reader.messages)).payload) for _ in range(1000)]
+    assert got == list(range(1000))
+    assert len(bus.of(BusConnected)) == 1
+
+
+async def test_a_refused_publish_is_an_error_and_the_connection_goes_on(tmp_path: Path) -> None:
+    access = tmp_path / "acl"
+    access.write_text("topic read fenced/v1/lab/#\ntopic write fenced/v1/lab/event/node-1\n")
+    async with (
+        mosquitto(tmp_path, more=f"allow_anonymous true\nacl_file {access}") as broker,
+        running(settings(broker.port)) as bus,
+    ):
+        await bus.client.publish(message(), timeout_seconds=5)
+        with pytest.raises(BusError, match=r"refused fenced/v1/lab/state/node-1: Not authorized"):
+            await bus.client.publish(message("fenced/v1/lab/state/node-1"), timeout_seconds=5)
+        await bus.client.publish(message(), timeout_seconds=5)
+        assert bus.client.is_connected
+
+
+async def test_what_can_not_be_published_is_an_error(tmp_path: Path) -> None:
+    async with mosquitto(tmp_path) as broker, running(settings(broker.port)) as bus:
+        with pytest.raises(BusError, match="can't be published"):
+            await bus.client.publish(message("with/+/wildcard"), timeout_seconds=5)
+        await bus.client.publish(message(), timeout_seconds=5)
+    with pytest.raises(BusError, match="not connected"):
+        await bus.client.publish(message(), timeout_seconds=5)
+
+
+async def test_comes_back_after_a_restart_of_the_broker(tmp_path: Path) -> None:
+    with heard() as complaints:
+        async with mosquitto(tmp_path) as broker, running(settings(broker.port)) as bus:
+            for time_around in (1, 2):
+                broker.stop(is_killed=time_around == 1)
+                assert (await bus.lost()).why
+                with pytest.raises(BusError):
+                    await bus.client.publish(message(), timeout_seconds=5)
+                await broker.start()
+                await bus.connected(time_around + 1)
+                await bus.client.publish(message(), timeout_seconds=5)
+            kinds = [type(event) for event in bus.events]
+        assert kinds == [BusConnected, BusDisconnected, BusConnected, BusDisconnected, BusConnected]
+        gc.collect()
+        await asyncio.sleep(0)
+        assert not complaints
+
+
+async def test_publishes_on_their_way_end_with_the_connection(tmp_path: Path) -> None:
+    with heard() as complaints:
+        async with mosquitto(tmp_path) as broker, running(settings(broker.port)) as bus:
+            broker.process.send_signal(signal.SIGSTOP)
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(failure_of(bus.client.publish(message(), timeout_seconds=30)), name=f"p-{number}")
+                    for number in range(300)
+                ]
+                await asyncio.sleep(0)
+                started = time.monotonic()
+                broker.stop(is_killed=True)
+            assert all("connection" in task.result() for task in tasks)
+            assert time.monotonic() - started < 5
+            assert not bus.client.is_connected
+        gc.collect()
+        await asyncio.sleep(0)
+        assert not complaints
+
+
+async def failure_of(publish: "asyncio.Future[None] | object") -> str:
+    try:
+        await publish  # type: ignore[misc]  # a coroutine
+    except BusError as exc:
+        return str(exc)
+    return ""
+
+
+async def test_a_frozen_broker_fails_publishes_in_time_and_is_found_out(tmp_path: Path) -> None:
+    async with mosquitto(tmp_path) as broker, running(settings(broker.port, keepalive_seconds=1)) as bus:
+        broker.process.send_signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(BusError, match=r"not acknowledged within 0.1 s"):
+                await bus.client.publish(message(), timeout_seconds=0.1)
+            assert "keepalive" in (await bus.lost()).why
+        finally:
+            broker.process.send_signal(signal.SIGCONT)
+        await bus.connected(2)
+
+
+async def test_a_broker_that_does_not_acknowledge_is_left(tmp_path: Path) -> None:
+    async with mosquitto(tmp_path) as broker, running(settings(broker.port, publishes_max=4)) as bus:
+        broker.process.send_signal(signal.SIGSTOP)
+        try:
+            for _ in range(2):
+                with pytest.raises(BusError):
+                    await bus.client.publish(message(), timeout_seconds=0.05)
+            assert "does not acknowledge" in (await bus.lost()).why
+        finally:
+            broker.process.send_signal(signal.SIGCONT)
+        await bus.connected(2)
+
+
+async def test_our_will_is_left_when_we_vanish_and_not_when_we_go(tmp_path: Path) -> None:
+    topic = "fenced/v1/lab/controller/a"
+    will = Message(topic=topic, payload=b"offline", is_retained=True)
+    async with mosquitto(tmp_path) as broker, other(broker.port) as reader:
+        await reader.subscribe(topic, qos=1)
+        async with running(settings(broker.port), will=lambda: will) as bus:
+            await bus.client.publish(Message(topic=topic, payload=b"active", is_retained=True), timeout_seconds=5)
+            assert (await anext(reader.messages)).payload == b"active"
+            async with other(broker.port, identifier="fenced-lab-a"):  # takes our place; the broker ends our connection
+                assert (await anext(reader.messages)).payload == b"offline"
+            assert (await bus.lost()).why
+            await bus.connected(2)
+        await reader.publish(topic, b"end", qos=1)
+        assert (await anext(reader.messages)).payload == b"end"
+
+
+async def test_user_name_and_password(tmp_path: Path) -> None:
+    passwords = tmp_path / "passwords"
+    program = find("mosquitto_passwd")
+    assert program is not None
+    subprocess.run([program, "-c", "-b", str(passwords), "fenced", "s3cret"], check=True)
+    passwords.chmod(0o600)
+    more = f"allow_anonymous false\npassword_file {passwords}"
+    async with mosquitto(tmp_path, more=more) as broker:
+        async with running(settings(broker.port, username="fenced", password=Secret("s3cret"))) as bus:
+            assert bus.client.is_connected
+        with capture_logs() as logs:
+            wrong = settings(broker.port, username="fenced", password=Secret("other"))
+            async with running(wrong, is_awaited=False) as bus:
+                await until(lambda: bool(logs))
+                with pytest.raises(BusError, match="not connected"):
+                    await bus.client.publish(message(), timeout_seconds=5)
+            assert not bus.events
+    assert (logs[0]["event"], logs[0]["log_level"]) == ("bus_unreachable", "warning")
+    assert "Not authorized" in logs[0]["reason"]
+    assert "other" not in str(logs)
+
+
+async def test_an_exception_of_deliver_ends_the_run(tmp_path: Path) -> None:
+    class Bug(Exception):
+        pass
+
+    def deliver(event: BusEvent) -> None:
+        if isinstance(event, Health):
+            raise Bug
+
+    async with mosquitto(tmp_path) as broker, running(settings(broker.port)) as bus, other(broker.port) as host:
+        run = asyncio.gather(bus.client.run(deliver), return_exceptions=True)
+        await bus.lost()  # the second run has taken the place of the first at the broker
+        while not run.done():
+            await host.publish("fenced/v1/lab/health/node-1", b"{}", qos=1)
+            await asyncio.sleep(0)
+        assert isinstance((await run)[0], Bug)
+
+
+async def test_nothing_is_left_behind(tmp_path: Path) -> None:
+    async with mosquitto(tmp_path) as broker:
+        before = (len(os.listdir("/proc/self/fd")), asyncio.all_tasks())
+        for _ in range(3):
+            async with running(settings(broker.port)):
+                pass
+            async with running(settings(broker.port), is_awaited=False):  # cancelled while it connects
+                await asyncio.sleep(0)
+        await until(lambda: len(os.listdir("/proc/self/fd")) <= before[0], what="all descriptors are closed again")
+        assert asyncio.all_tasks() == before[1]
+
+
+async def test_two_thousand_messages_a_second_cost_less_than_a_quarter_of_a_core(tmp_path: Path) -> None:
+    count = 4000
+    body = json.dumps({"boot": "3f2b8c1e-8d1a-4a2b-9a70-3f7a8d0c1b2a", "seq": 17, "status": "ok", "interval": 5})
+    publisher = find("mosquitto_pub")
+    if publisher is None:
+        pytest.skip("mosquitto-clients is not installed")
+    lines = tmp_path / "lines"
+    lines.write_text((body + "\n") * count)
+    async with mosquitto(tmp_path) as broker, running(settings(broker.port)) as bus:
+        before = time.process_time()
+        with lines.open() as source:
+            topic = ["-t", "fenced/v1/lab/health/node-1"]
+            process = subprocess.Popen([publisher, "-p", str(broker.port), *topic, "-l"], stdin=source)
+        await until(lambda: len(bus.of(Health)) >= count)
+        spent = time.process_time() - before
+        assert process.wait(10) == 0
+    assert spent < 0.25 * count / 2000, f"{spent / count * 1e6:.0f} microseconds a message"
+
+
+async def test_brokers_that_are_not_there(tmp_path: Path) -> None:
+    async def reason(**changes: object) -> str:
+        with capture_logs() as logs:
+            async with running(settings(1, connect_timeout_seconds=1.0, **changes), is_awaited=False):
+                await until(lambda: bool(logs))
+        return str(logs[0]["reason"])
+
+    assert "refused" in await reason()
+    assert await reason(host="no-such-host.invalid")
+    assert await reason(host="a" * 300)
+
+
+async def test_a_server_that_is_no_broker() -> None:
+    """It accepts and says nothing, or goes away at once: both are failures within the timeout, and leave nothing."""
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async def rude(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    with heard() as complaints:
+        for kind in (silent, rude, babble):
+            server = await asyncio.start_server(kind, "127.0.0.1", 0)
+            port = server.sockets[0].getsockname()[1]
+            with capture_logs() as logs:
+                async with running(settings(port, connect_timeout_seconds=0.5), is_awaited=False):
+                    await until(lambda logs=logs: bool(logs))
+            assert logs[0]["event"] == "bus_unreachable"
+            server.close()
+            await server.wait_closed()
+        gc.collect()
+        await asyncio.sleep(0)
+        assert not complaints
+
+
+async def test_cancelled_while_it_waits_for_the_broker_to_answer() -> None:
+    accepted = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        accepted.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    before = asyncio.all_tasks()
+    with heard() as complaints:
+        async with running(settings(server.sockets[0].getsockname()[1]), is_awaited=False):
+            await accepted.wait()
+        await until(lambda: asyncio.all_tasks() == before, what="the server's side has ended too")
+        gc.collect()
+        await asyncio.sleep(0)
+        assert not complaints
+    server.close()
+    await server.wait_closed()

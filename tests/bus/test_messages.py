@@ -1,0 +1,207 @@
+"""Payloads: what is well-formed, and that nothing else gets through, whatever it is."""
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fenced.bus import messages
+from fenced.bus.messages import Malformed
+from fenced.bus.topics import Topics
+from fenced.model.names import HostName
+from fenced.ports.bus import BusRequest, Evidence, Health, HealthStatus, Presence
+
+HOST = HostName("node-1")
+REQUEST = {"id": "r", "action": "off", "reason": "", "by": "me", "at": 5}
+
+
+def health(payload: bytes) -> Health:
+    return messages.health(payload, host=HOST, received=1.0, is_retained=False)
+
+
+def evidence(payload: bytes, source: str = "san") -> Evidence:
+    return messages.evidence(payload, host=HOST, source=source, received=1.0, is_retained=False)
+
+
+def presence(payload: bytes) -> Presence:
+    return messages.presence(payload, host=HOST, received=1.0, is_retained=False)
+
+
+def request(body: object, *, reply_topic: str | None = None, correlation: bytes | None = None) -> BusRequest:
+    return messages.request(
+        json.dumps(body).encode(),
+        host=HOST,
+        received=1.0,
+        is_retained=False,
+        topics=Topics(site="lab"),
+        reply_topic=reply_topic,
+        correlation=correlation,
+    )
+
+
+def test_every_field_of_a_heartbeat_is_optional() -> None:
+    plain = Health(host=HOST, received=1.0, is_retained=False)
+    assert health(b"") == plain
+    assert health(b"{}") == plain
+    nothing = b'{"boot":null,"seq":null,"status":null,"interval":null,"workloads":null,"roles":null,"reason":null}'
+    assert health(nothing) == plain
+    assert health(b'{"boot":""}').boot is None
+    assert health(b'{"status":"stopping","new":{"a":[1]}}').status is HealthStatus.STOPPING
+
+
+def test_a_long_reason_is_cut_and_does_not_cost_the_heartbeat() -> None:
+    assert len(health(json.dumps({"reason": "x" * 60000}).encode()).reason) == messages.REASON_LENGTH_MAX
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b" ",
+        b"null",
+        b"[]",
+        b"ok",
+        b'"ok"',
+        b"{",
+        b"\xff",
+        b'{"boot":5}',
+        b'{"boot":"' + b"b" * 129 + b'"}',
+        b'{"seq":"5"}',
+        b'{"seq":5.5}',
+        b'{"seq":true}',
+        b'{"seq":-1}',
+        b'{"seq":1' + b"0" * 30 + b"}",
+        b'{"status":"OK"}',
+        b'{"status":1}',
+        b'{"interval":0}',
+        b'{"interval":-5}',
+        b'{"interval":NaN}',
+        b'{"interval":Infinity}',
+        b'{"interval":1e999}',
+        b'{"interval":"5"}',
+        b'{"interval":true}',
+        b'{"workloads":-1}',
+        b'{"workloads":1.5}',
+        b'{"roles":"spm"}',
+        b'{"roles":[1]}',
+        b'{"roles":' + json.dumps(["r"] * 65).encode() + b"}",
+        b'{"reason":1}',
+        b"[" * 60000,
+        b'{"a":' * 10000,
+    ],
+)
+def test_a_malformed_heartbeat_is_no_life(payload: bytes) -> None:
+    with pytest.raises(Malformed) as caught:
+        health(payload)
+    assert 0 < len(str(caught.value)) <= messages.FAULT_LENGTH_MAX
+
+
+def test_presence() -> None:
+    assert presence(b"online").is_online
+    assert not presence(b"offline").is_online
+    for payload in (b"", b"Online", b"true", b"online\n", b"\xff"):
+        with pytest.raises(Malformed):
+            presence(payload)
+
+
+def test_evidence() -> None:
+    told = evidence(b'{"kind":"storage_lease","alive":false,"ttl":30,"more":1}')
+    assert (told.evidence_kind, told.is_alive, told.ttl_seconds, told.source) == ("storage_lease", False, 30.0, "san")
+    wrong = [
+        {"alive": True, "ttl": 30},
+        {"kind": "a", "ttl": 30},
+        {"kind": "a", "alive": True},
+        {"kind": "", "alive": True, "ttl": 30},
+        {"kind": "a", "alive": 1, "ttl": 30},
+        {"kind": "a", "alive": True, "ttl": 0},
+        {"kind": "a", "alive": True, "ttl": 1e9},
+    ]
+    for body in wrong:
+        with pytest.raises(Malformed):
+            evidence(json.dumps(body).encode())
+    with pytest.raises(Malformed):
+        evidence(b'{"kind":"a","alive":true,"ttl":30}', source="")
+
+
+@pytest.mark.parametrize(
+    ("at", "seconds"),
+    [
+        (1795334400, 1795334400.0),
+        (1795334400.5, 1795334400.5),
+        ("2026-11-22T08:00:00Z", 1795334400.0),
+        ("2026-11-22T09:00:00.250+01:00", 1795334400.25),
+    ],
+)
+def test_when_a_request_was_sent(at: object, seconds: float) -> None:
+    assert request({**REQUEST, "at": at}).sent_at == seconds
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": ""},
+        {"id": "a/b"},
+        {"id": "#"},
+        {"id": "x" * 129},
+        {"id": 5},
+        {"action": "reboot"},
+        {"action": None},
+        {"reason": None},
+        {"by": 5},
+        {"at": "yesterday"},
+        {"at": "2026-11-22T08:00:00"},
+        {"at": -1},
+        {"at": None},
+        {"at": True},
+    ],
+)
+def test_a_malformed_request_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(Malformed):
+        request({**REQUEST, **change})
+
+
+@pytest.mark.parametrize("name", sorted(REQUEST))
+def test_every_field_of_a_request_is_required(name: str) -> None:
+    with pytest.raises(Malformed):
+        request({key: value for key, value in REQUEST.items() if key != name})
+
+
+def test_an_answer_goes_only_where_it_can_not_be_taken_for_an_announcement() -> None:
+    assert request(REQUEST, reply_topic="me/answers", correlation=b"1").correlation == b"1"
+    with pytest.raises(Malformed):
+        request(REQUEST, reply_topic="fenced/v1/lab/event/node-1")
+    with pytest.raises(Malformed):
+        request(REQUEST, correlation=b"x" * 1025)
+
+
+@given(payload=st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(payload: bytes) -> None:
+    for parse in (health, presence, evidence):
+        with contextlib.suppress(Malformed):
+            parse(payload)
+
+
+@given(
+    body=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(
+                st.sampled_from(["boot", "seq", "status", "interval", "workloads", "roles", "reason", "id", "at"])
+                | st.text(),
+                inner,
+                max_size=6,
+            )
+        ),
+        max_leaves=12,
+    )
+)
+def test_any_json_is_read_or_refused(body: object) -> None:
+    with contextlib.suppress(Malformed):
+        told = health(json.dumps(body).encode())
+        assert told.interval_seconds is None or told.interval_seconds > 0
+        assert told.workloads >= 0
+    with contextlib.suppress(Malformed):
+        request(body)

@@ -1,0 +1,110 @@
+"""Topics and bus URLs: what is built is taken apart the same way, and nothing can leave its place."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fenced.bus.settings import BusUrl
+from fenced.bus.topics import Address, Topics
+from fenced.ports.bus import MessageKind
+
+TOPICS = Topics(site="dc1")
+NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,50}", fullmatch=True)
+
+
+@given(host=NAMES, source=NAMES)
+def test_what_is_built_is_parsed(host: str, source: str) -> None:
+    assert TOPICS.parse(TOPICS.health(host)) == Address(kind=MessageKind.HEALTH, host=host)
+    assert TOPICS.parse(TOPICS.presence(host)) == Address(kind=MessageKind.PRESENCE, host=host)
+    assert TOPICS.parse(TOPICS.request(host)) == Address(kind=MessageKind.REQUEST, host=host)
+    evidence = Address(kind=MessageKind.EVIDENCE, host=host, source=source)
+    assert TOPICS.parse(TOPICS.evidence(host, source)) == evidence
+
+
+@given(topic=st.text(max_size=60))
+def test_any_text_is_parsed_or_refused(topic: str) -> None:
+    TOPICS.parse(topic)
+    TOPICS.may_reply_to(topic)
+
+
+def test_the_names_of_the_outgoing_topics() -> None:
+    assert TOPICS.event("n1") == "fenced/v1/dc1/event/n1"
+    assert TOPICS.event(None) == "fenced/v1/dc1/event"
+    assert TOPICS.state("n1") == "fenced/v1/dc1/state/n1"
+    assert TOPICS.controller("a") == "fenced/v1/dc1/controller/a"
+    assert TOPICS.reply("r-1") == "fenced/v1/dc1/reply/r-1"
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "fenced/v1/dc2/health/n1",
+        "fenced/v2/dc1/health/n1",
+        "fenced/v1/dc1/health",
+        "fenced/v1/dc1/health/n1/x",
+        "fenced/v1/dc1/evidence/n1",
+        "fenced/v1/dc1/state/n1",
+        "$SYS/broker/version",
+        "",
+    ],
+)
+def test_other_topics_are_nobodys(topic: str) -> None:
+    assert TOPICS.parse(topic) is None
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "+", "#", "a\0", "a\nb", "x" * 254])
+def test_a_name_stays_one_level(name: str) -> None:
+    with pytest.raises(ValueError, match="level of an MQTT topic"):
+        TOPICS.state(name)
+
+
+@pytest.mark.parametrize(
+    ("topic", "may"),
+    [
+        ("answers/me", True),
+        ("fenced/v1/dc1/reply/r-1", True),
+        ("fenced/v1/dc1/state/n1", False),
+        ("fenced/v1/dc2/reply/r-1", False),
+        ("fenced/", False),
+        ("answers/+", False),
+        ("answers/#", False),
+        ("$SYS/x", False),
+        ("", False),
+        ("a\0", False),
+        ("x" * 1025, False),
+    ],
+)
+def test_where_an_answer_may_go(topic: str, may: bool) -> None:
+    assert TOPICS.may_reply_to(topic) is may
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("mqtt://broker", BusUrl(scheme="mqtt", host="broker", port=1883)),
+        ("mqtts://broker.example.org/", BusUrl(scheme="mqtts", host="broker.example.org", port=8883)),
+        ("mqtt://[::1]:2883", BusUrl(scheme="mqtt", host="::1", port=2883)),
+        ("embedded://127.0.0.1:1884", BusUrl(scheme="embedded", host="127.0.0.1", port=1884)),
+    ],
+)
+def test_bus_urls(text: str, url: BusUrl) -> None:
+    assert BusUrl.parse(text) == url
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("broker:1883", "begins with"),
+        ("http://broker", "begins with"),
+        ("mqtt://", "needs a host"),
+        ("mqtt://a:99999", "not a bus URL"),
+        ("mqtt://a:0", "port 0"),
+        ("mqtt://a/topic", "ends after the port"),
+        ("mqtt://u:p@a", "no user name"),
+        ("embedded://10.0.0.1", "only a loopback"),
+        ("embedded://0.0.0.0", "every interface"),
+    ],
+)
+def test_wrong_bus_urls_say_why(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        BusUrl.parse(text)

@@ -1,0 +1,1 @@
+"""Drivers with real processes, real fence agents, emulated BMCs."""

@@ -1,0 +1,122 @@
+"""The lines an agent reads: exact, complete, without a way to smuggle one in."""
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fenced.drivers.agent_metadata import AgentMetadata, parse_metadata
+from fenced.drivers.agent_parameters import agent_parameters, options_for_people
+from fenced.model.inventory import Secret
+from fenced.ports.devices import BadParameters
+from tests.drivers.programs import METADATA, spec_of
+
+KNOWN = parse_metadata(METADATA.encode())
+DUMMY = parse_metadata(b"<resource-agent><parameters><parameter name='status_file'/></parameters></resource-agent>")
+
+
+def as_an_agent_reads(text: bytes) -> dict[str, str]:
+    """The fence-agents library's own reading of standard input (contract, B.1)."""
+    read: dict[str, str] = {}
+    for raw in text.decode().replace("\r", "\n").split("\n"):
+        line = raw.strip()
+        if line and not line.startswith("#"):
+            name, _, value = line.partition("=")
+            read[name] = re.sub('^"(.*)"$', "\\1", value)
+    return read
+
+
+def test_a_device_s_settings_get_the_agent_s_own_names() -> None:
+    spec = spec_of(options={"lanplus": True, "ssl_insecure": False, "cipher": 3, "power_wait": 1.5})
+    assert as_an_agent_reads(agent_parameters(spec, "off", KNOWN)) == {
+        "action": "off",
+        "ip": "192.0.2.1",
+        "username": "fence",
+        "password": "hunter2&co",
+        "plug": "node-1",
+        "nodename": "node-1",
+        "lanplus": "1",
+        "cipher": "3",
+        "power_wait": "1.5",
+    }
+
+
+def test_a_given_plug_is_kept_under_either_name() -> None:
+    for name in ("plug", "port"):
+        read = as_an_agent_reads(agent_parameters(spec_of(options={name: 7}), "status", KNOWN))
+        assert read[name] == "7"
+        assert read["nodename"] == "node-1"
+        assert len([key for key in read if key in ("plug", "port")]) == 1
+
+
+def test_an_agent_without_a_plug_gets_none() -> None:
+    spec = spec_of(address="", username="", password=None, options={"status_file": "/x"})
+    assert as_an_agent_reads(agent_parameters(spec, "on", DUMMY)) == {
+        "action": "on",
+        "status_file": "/x",
+        "nodename": "node-1",
+    }
+
+
+def test_without_metadata_today_s_standard_names_are_used() -> None:
+    read = as_an_agent_reads(agent_parameters(spec_of(), "status", AgentMetadata()))
+    assert (read["ip"], read["username"], read["password"]) == ("192.0.2.1", "fence", "hunter2&co")
+    assert "plug" not in read
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"options": {"action": "on"}}, "can't be set"),
+        ({"options": {"method": "cycle"}}, "can't be set"),
+        ({"options": {"delay": 5}}, "can't be set"),
+        ({"options": {"nodename": "other"}}, "can't be set"),
+        ({"options": {"help": True}}, "can't be set"),
+        ({"options": {"plug": 1, "port": 1}}, "same parameter"),
+        ({"options": {"passwd": "x"}}, "is a secret"),
+        ({"options": {"snmp-priv-passwd": "x"}}, "is a secret"),
+        ({"options": {"a-b": "x", "a_b": "y"}}, "given twice"),
+        ({"options": {"x\naction": "on"}}, "no parameter name"),
+        ({"options": {"#x": "on"}}, "no parameter name"),
+        ({"options": {"x": "1\naction=on"}}, "line end"),
+        ({"options": {"x": "1\raction=on"}}, "line end"),
+        ({"password": Secret("x\0y")}, "line end"),
+        ({"nodename": "n\nplug=2"}, "line end"),
+        ({"options": {"x": "y" * 40_000}}, "longer than"),
+        ({"options": {"ip": "192.0.2.9"}}, "different things"),
+        ({"options": {"x": ["list"]}}, "neither text"),
+    ],
+)
+def test_what_can_t_be_said_exactly_is_refused_before_anything_starts(changes: dict[str, Any], why: str) -> None:
+    with pytest.raises(BadParameters, match=why) as refused:
+        agent_parameters(spec_of(**changes), "off", KNOWN)
+    assert refused.value.may_be_done is False
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_setting_that_the_agent_does_not_have_is_refused() -> None:
+    with pytest.raises(BadParameters, match="no parameter for `address`"):
+        agent_parameters(spec_of(options={}), "status", DUMMY)
+
+
+def test_a_password_from_a_script_is_no_password() -> None:
+    read = as_an_agent_reads(agent_parameters(spec_of(options={"password_script": "/bin/x"}), "status", KNOWN))
+    assert read["password_script"] == "/bin/x"
+
+
+def test_secrets_among_the_options_are_not_shown() -> None:
+    assert options_for_people({"community": "private", "plug": 1}) == {"community": "***", "plug": 1}
+
+
+PASSWORDS = st.text(
+    st.characters(min_codepoint=33, exclude_characters="\x7f", exclude_categories=["C", "Z"]), min_size=1
+)
+
+
+@given(PASSWORDS | st.text('" =#a', min_size=1))
+def test_every_password_arrives_as_it_is(password: str) -> None:
+    written = agent_parameters(spec_of(password=Secret(password)), "off", KNOWN)
+    assert as_an_agent_reads(written)["password"] == password
+    assert as_an_agent_reads(written)["action"] == "off"

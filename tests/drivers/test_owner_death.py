@@ -1,0 +1,117 @@
+"""kill -9 of the daemon: no agent, no grandchild, nothing half started goes on (S16)."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fenced.drivers.processes import kill_survivors, started_of
+from tests.drivers.programs import is_alive, pid_in
+from tests.net import until
+
+ROOT = Path(__file__).parents[2]
+
+
+class Owner:
+    """One process that owns a keeper. Its first line is the keeper's pid."""
+
+    def __init__(self, marker: str, script: str, *arguments: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.drivers.owner", marker, script, *arguments],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.keeper_pid = int(self.line())
+
+    def line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        self.kill()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+@pytest.fixture
+def owners() -> Iterator[list[Owner]]:
+    started: list[Owner] = []
+    yield started
+    for owner in started:
+        owner.close()
+
+
+async def test_when_the_daemon_is_killed_everything_dies_at_once(
+    tmp_path: Path, marker: str, owners: list[Owner]
+) -> None:
+    names = ["agent", "child", "forgotten"]
+    agent, child, forgotten = (shlex.quote(str(tmp_path / name)) for name in names)
+    script = f"echo $$ > {agent}; trap '' TERM HUP"
+    script += f"; (setsid env -i /bin/sh -c 'echo $$ > {forgotten}; exec sleep 300' &)"
+    script += f"; sh -c 'echo $$ > {child}; sleep 300'; sleep 300"
+    owner = Owner(marker, script)
+    owners.append(owner)
+    await until(lambda: all(pid_in(tmp_path / name) for name in names))
+    pids = [pid for name in names if (pid := pid_in(tmp_path / name))]
+    began = time.monotonic()
+    owner.kill()
+    await until(lambda: not any(is_alive(pid) for pid in [*pids, owner.keeper_pid]), what="all are dead")
+    assert time.monotonic() - began < 2.0
+
+
+async def test_an_agent_that_waits_for_its_parameters_never_acts_when_the_daemon_is_killed(
+    tmp_path: Path, marker: str, owners: list[Owner]
+) -> None:
+    """Without parameters an agent would act by its defaults, and the default action is `reboot`."""
+    acted = tmp_path / "acted"
+    for _ in range(5):
+        owner = Owner(marker, f"cat; touch {acted}", "held")
+        owners.append(owner)
+        pid = int(owner.line().split()[0])
+        owner.kill()
+        await until(lambda pid=pid: not is_alive(pid), what="the agent died")
+    assert not acted.exists()
+
+
+async def test_survivors_of_a_life_whose_keeper_died_too_are_found_by_marker_and_by_identity(
+    tmp_path: Path, marker: str, owners: list[Owner]
+) -> None:
+    marked, unmarked, foreign = tmp_path / "marked", tmp_path / "unmarked", tmp_path / "foreign"
+    script = f"setsid sh -c 'echo $$ > {marked}; exec sleep 300' & "
+    script += f"setsid env -i /bin/sh -c 'echo $$ > {unmarked}; exec sleep 300' & sleep 300"
+    owner = Owner(marker, script)
+    owners.append(owner)
+    bystander = subprocess.Popen(
+        ["/bin/sh", "-c", f"echo $$ > {foreign}; exec sleep 300"], env={"FENCED_CALL": f"{marker}-other/1/1"}
+    )
+    try:
+        await until(lambda: all(pid_in(path) for path in (marked, unmarked, foreign)))
+        os.kill(owner.keeper_pid, signal.SIGSTOP)  # else it would kill them all before it dies
+        owner.kill()
+        os.kill(owner.keeper_pid, signal.SIGKILL)
+        await until(lambda: not is_alive(owner.keeper_pid))
+        pid = pid_in(unmarked)
+        assert pid is not None
+        started = started_of(pid)
+        assert started is not None
+        another = (bystander.pid, "1@00000000")
+        killed = await kill_survivors(marker=marker, processes=[(pid, started), another])
+        assert {pid, pid_in(marked)} <= {survivor.pid for survivor in killed}
+        assert all(survivor.is_gone for survivor in killed)
+        assert not is_alive(pid)
+        assert is_alive(bystander.pid)
+        assert await kill_survivors(marker=marker, processes=[(pid, started), another]) == ()
+    finally:
+        bystander.kill()
+        bystander.wait()

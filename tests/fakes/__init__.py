@@ -1,0 +1,1 @@
+"""Whole implementations of ports, in memory, for tests in virtual time."""

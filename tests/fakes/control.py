@@ -1,0 +1,307 @@
+"""The whole control port in memory: a small fleet, operations that a test moves on by hand, events that it emits."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+from fenced.core.records import Entry, HostHeard, OperationStarted
+from fenced.core.state import (
+    DeviceRun,
+    FleetState,
+    GateVerdict,
+    HostState,
+    Maintenance,
+    Operation,
+    Pause,
+    RaceEntry,
+    Step,
+)
+from fenced.model.inventory import Inventory, Secret
+from fenced.model.names import (
+    ENGINE,
+    BootId,
+    ClusterName,
+    DatacenterName,
+    HostName,
+    OperationId,
+)
+from fenced.model.power import (
+    Action,
+    Cause,
+    Kind,
+    OperationState,
+    Outcome,
+    Power,
+    State,
+    Verdict,
+    What,
+)
+from fenced.ports.bus import Health
+from fenced.ports.control import Accepted, Explanation, FleetView, HostView, NotFound, Refused
+from fenced.ports.journal import OutboxMessage, Page
+from tests.fakes.samples import PDU_A, PDU_B, START, finished_restart, make_host
+
+
+class FakeClock:
+    """Time that a test moves."""
+
+    def __init__(self, at: float = START) -> None:
+        self.at = at
+
+    def now(self) -> float:
+        return self.at
+
+
+class FakeControl:
+    """Implements ports.control.Control. `calls` remembers what was asked, in order."""
+
+    def __init__(self) -> None:
+        names = {"node-1": "c1", "node-2": "c1", "node-3": "c2", "node-4": "c2"}
+        self.inventory = Inventory(
+            hosts={HostName(name): make_host(name, cluster) for name, cluster in names.items()},
+            clusters={ClusterName(name): DatacenterName("dc1") for name in ("c1", "c2")},
+            datacenters=(DatacenterName("dc1"),),
+        )
+        powers = ((PDU_A, Power.ON), (PDU_B, Power.ON))
+        self.states: dict[HostName, HostState] = {
+            HostName("node-1"): HostState(
+                name=HostName("node-1"), state=State.HEALTHY, since=START - 60, last_heard=START - 1, power=powers
+            ),
+            HostName("node-2"): HostState(
+                name=HostName("node-2"), state=State.RESTORING, since=START, last_operation=OperationId("1-7")
+            ),
+            HostName("node-3"): HostState(
+                name=HostName("node-3"),
+                state=State.SUSPECT,
+                since=START,
+                held_by=(GateVerdict(gate="armed", is_open=False, why="the file says armed = false"),),
+            ),
+            HostName("node-4"): HostState(name=HostName("node-4")),
+        }
+        self.all_operations: list[Operation] = [finished_restart()]
+        self.pauses: list[Pause] = []
+        self.is_armed = True
+        self.is_ready = True
+        self.calls: list[tuple[object, ...]] = []
+        self.healths: list[Health] = []
+        self.events: list[OutboxMessage] = []
+        self.changed = asyncio.Event()
+        self.watchers = 0
+        self.failure: Exception | None = None
+        self.finish_at_once: OperationState | None = None
+
+    # -- looking --
+
+    def fleet(self) -> FleetView:
+        return FleetView(
+            name="fenced-a",
+            site="site-1",
+            is_armed=self.is_armed,
+            is_armed_by_file=True,
+            is_lease_held=True,
+            epoch=1,
+            is_bus_connected=True,
+            is_ready=self.is_ready,
+            not_ready=() if self.is_ready else ("bus not connected",),
+            is_quiet=False,
+            fleet=FleetState(pauses=tuple(self.pauses)),
+        )
+
+    def hosts(self) -> Sequence[HostView]:
+        return [self.host(name) for name in self.states]
+
+    def host(self, name: HostName) -> HostView:
+        if self.failure is not None:
+            raise self.failure
+        if name not in self.states:
+            raise NotFound(f"there is no host {name}")
+        state = self.states[name]
+        return HostView(
+            state=state,
+            cluster=str(self.inventory.hosts[name].cluster),
+            datacenter="dc1",
+            last_heard=state.last_heard,
+            held_by=tuple(verdict.gate for verdict in state.held_by),
+            is_paused=False,
+        )
+
+    async def explain(self, name: HostName) -> Explanation:
+        view = self.host(name)
+        heard = HostHeard(boot=BootId("b1"), before="unknown", why="first")
+        started = OperationStarted(operation=finished_restart(), slot="running")
+        return Explanation(
+            view=view,
+            gates=(
+                {"gate": "armed", "open": not view.held_by, "why": "the file says armed = false"},
+                {"gate": "lease", "open": True, "why": "held for 12 s more"},
+            ),
+            known={"boot": BootId("b1"), "silence_seconds": 21.0, "secret": Secret("hunter2-hunter2")},
+            plan=[{"level": 1, "devices": ["pdu-a", "pdu-b"]}],
+            entries=[
+                (12, Entry(at=START, host=name, record=started)),
+                (11, Entry(at=START - 5, host=name, record=heard)),
+            ],
+        )
+
+    # -- acting --
+
+    async def act(self, name: HostName, action: Action, *, by: str, reason: str, is_forced: bool) -> Accepted:
+        view = self.host(name)
+        self.calls.append(("act", name, action, by, reason, is_forced))
+        for running in self.all_operations:
+            is_same = (running.host, running.action) == (name, action)
+            if is_same and running.state is OperationState.RUNNING:
+                return Accepted(operation=running.id)
+        is_switching_off = action in (Action.OFF, Action.RESTART)
+        if is_switching_off and view.state.state is State.HEALTHY and not is_forced:
+            raise Refused("alive", f"{name} is alive: heard 1 s ago; force it if you mean it")
+        operation = Operation(
+            id=OperationId(f"2-{len(self.all_operations)}"),
+            host=name,
+            action=action,
+            cause=Cause.REQUEST,
+            by=by,
+            reason=reason,
+            started=START,
+            deadline=START + 300,
+            devices=(
+                DeviceRun(device=PDU_A, level=1, kind=Kind.OUTLET),
+                DeviceRun(device=PDU_B, level=1, kind=Kind.OUTLET),
+            ),
+        )
+        self.all_operations.append(operation)
+        if self.finish_at_once is not None:
+            self.finish(operation.id, self.finish_at_once)
+        return Accepted(operation=operation.id, warnings=())
+
+    async def confirm_off(self, name: HostName, *, by: str, reason: str, is_forced: bool) -> Accepted:
+        self.host(name)
+        self.calls.append(("confirm_off", name, by, reason, is_forced))
+        if name == "node-1" and not is_forced:
+            raise Refused("alive", "node-1 was heard 1 s ago")
+        return Accepted(operation=OperationId("1-7"))
+
+    async def cancel(self, operation: OperationId, *, by: str, reason: str) -> None:
+        found = await self.operation(operation)
+        if found.state is not OperationState.RUNNING:
+            raise Refused("ended", f"operation {operation} has ended already")
+        self.calls.append(("cancel", operation, by, reason))
+        self.finish(operation, OperationState.CANCELLED)
+
+    async def set_maintenance(self, name: HostName, *, by: str, reason: str, until: float | None) -> None:
+        self.host(name)
+        self.calls.append(("set_maintenance", name, by, reason, until))
+        upkeep = Maintenance(by=by, reason=reason, since=START, until=until)
+        self.states[name] = replace(self.states[name], maintenance=upkeep, state=State.MAINTENANCE)
+
+    async def end_maintenance(self, name: HostName, *, by: str, reason: str) -> None:
+        self.host(name)
+        self.calls.append(("end_maintenance", name, by, reason))
+        self.states[name] = replace(self.states[name], maintenance=None, state=State.UNKNOWN)
+
+    async def pause(self, *, match: str, by: str, reason: str, until: float | None) -> Pause:
+        if match == "cluster=nowhere":
+            raise Refused("match", "cluster=nowhere selects nobody")
+        made = Pause(id=f"p{len(self.pauses) + 1}", match=match, by=by, reason=reason, since=START, until=until)
+        self.pauses.append(made)
+        return made
+
+    async def end_pause(self, pause_id: str, *, by: str) -> None:
+        left = [pause for pause in self.pauses if pause.id != pause_id]
+        if len(left) == len(self.pauses):
+            raise NotFound(f"there is no pause {pause_id}")
+        self.pauses = left
+
+    async def arm(self, *, by: str) -> None:
+        self.calls.append(("arm", by))
+        self.is_armed = True
+
+    async def disarm(self, *, by: str, reason: str) -> None:
+        self.calls.append(("disarm", by, reason))
+        self.is_armed = False
+
+    # -- operations --
+
+    async def operation(self, operation: OperationId) -> Operation:
+        for found in self.all_operations:
+            if found.id == operation:
+                return found
+        raise NotFound(f"there is no operation {operation}")
+
+    async def operations(self, *, host: HostName | None, state: str | None, limit: int, after: str | None) -> Page:
+        chosen = [
+            found
+            for found in reversed(self.all_operations)
+            if host in (None, found.host) and state in (None, found.state.value)
+        ]
+        first = 0 if after is None else [found.id for found in chosen].index(OperationId(after)) + 1
+        page = chosen[first : first + limit]
+        is_more = len(chosen) > first + limit
+        return Page(items=tuple(page), next=page[-1].id if is_more else None)
+
+    async def report_health(self, health: Health) -> None:
+        self.host(health.host)
+        self.healths.append(health)
+
+    async def watch(self, *, after: int | None) -> AsyncIterator[OutboxMessage]:
+        seen = len(self.events) if after is None else after
+        self.watchers += 1
+        try:
+            while True:
+                if self.failure is not None:
+                    raise self.failure
+                for message in self.events[seen:]:
+                    seen += 1
+                    yield message
+                self.changed.clear()
+                await self.changed.wait()
+        finally:
+            self.watchers -= 1
+
+    # -- what a test does --
+
+    def emit(self, kind: str, host: str) -> None:
+        """A new event; sequences count from 1."""
+        sequence = len(self.events) + 1
+        payload = f'{{"type":"io.fenced.host.{kind}","subject":"{host}","time":"2027-01-15T08:00:00Z","data":{{}}}}'
+        self.events.append(
+            OutboxMessage(
+                id=f"e{sequence}",
+                host=HostName(host),
+                topic=f"fenced/v1/site-1/event/{host}",
+                payload=payload.encode(),
+                is_retained=False,
+                sequence=sequence,
+            )
+        )
+        self.changed.set()
+
+    def update(self, name: str, operation: Operation) -> None:
+        """Put another version of an operation in its place."""
+        self.all_operations = [operation if found.id == name else found for found in self.all_operations]
+
+    def finish(self, name: str, state: OperationState, *, power: Power = Power.OFF, is_fenced: bool = True) -> None:
+        """End an operation: its devices read `power`."""
+        found = next(found for found in self.all_operations if found.id == name)
+        step = Step(
+            number=1,
+            what=What.STATUS,
+            proxy=ENGINE,
+            started=START + 0.1,
+            ended=START + 0.2,
+            outcome=Outcome(power.value),
+        )
+        race = (RaceEntry(proxy=ENGINE, tier=1, verdict=Verdict.WON, started_ms=0, ended_ms=50),)
+        devices = tuple(replace(run, power=power, steps=(step,), race=race) for run in found.devices)
+        is_done = state is OperationState.DONE
+        self.update(
+            name,
+            replace(
+                found,
+                state=state,
+                ended=START + 1,
+                devices=devices,
+                power=power,
+                is_fenced=is_fenced and is_done and found.action in (Action.OFF, Action.RESTART),
+            ),
+        )

@@ -1,0 +1,259 @@
+"""`Journal` in memory: what it stores survives in `Durable`, so a test may crash the daemon and open it again.
+
+Everything that is stored is stored between two awaits: all or nothing, as in one transaction. It knows no disk and no
+clock of its own; delays are `asyncio.sleep`, which virtual time skips.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from fenced.core.records import Entry
+from fenced.core.state import FleetState, HostState, Operation
+from fenced.journal import codec
+from fenced.model.names import HostName, OperationId
+from fenced.model.power import OperationState
+from fenced.ports.journal import Batch, ClockAnchor, EpochLost, Loaded, OutboxMessage, Page, StoreError, StoreHeld
+
+
+@dataclass(slots=True, kw_only=True)
+class StoredMessage:
+    """A message of the outbox with what the journal knows about it."""
+
+    message: OutboxMessage
+    at: float
+    is_delivered: bool = False
+
+    @property
+    def is_event(self) -> bool:
+        return not self.message.is_retained
+
+
+@dataclass(slots=True, kw_only=True)
+class Durable:
+    """What is on the disk: it outlives the journals that are opened over it, one after the other."""
+
+    store_id: str = "memory"
+    epoch: int = 0
+    holder: str = ""
+    lease_until: float = 0.0
+    anchor: ClockAnchor | None = None
+    sequence: int = 0
+    last_at: float | None = None
+    owner: "MemoryJournal | None" = None
+    entries: dict[int, Entry] = field(default_factory=dict)
+    hosts: dict[HostName, tuple[int, HostState]] = field(default_factory=dict)
+    fleet: tuple[int, FleetState] = (0, FleetState())
+    operations: dict[OperationId, tuple[int, Operation]] = field(default_factory=dict)
+    operation_number: int = 0
+    outbox: dict[int, StoredMessage] = field(default_factory=dict)
+    outbox_number: int = 0
+
+
+class MemoryJournal:
+    """The port. `is_checked`: everything goes through the codec and must come back equal.
+
+    `fail_next`: raised by the next write, which stores nothing. `delay_seconds`: before a write is stored (cancelled
+    then: nothing is); `delay_after_seconds`: after it, before the caller hears of it (cancelled then: all is).
+    """
+
+    def __init__(self, durable: Durable | None = None, *, is_checked: bool = False) -> None:
+        self.durable = durable if durable is not None else Durable()
+        self.is_checked = is_checked
+        self.fail_next: Exception | None = None
+        self.delay_seconds = 0.0
+        self.delay_after_seconds = 0.0
+        self.appended: list[Batch] = []
+        """Every batch that was stored through this object, for assertions."""
+        self._epoch: int | None = None
+
+    def reopen(self) -> "MemoryJournal":
+        """The daemon was killed: a new journal over what is durable. Its `open` takes a newer epoch than ours."""
+        self.durable.owner = None
+        return MemoryJournal(self.durable, is_checked=self.is_checked)
+
+    async def open(self, *, holder: str, now: float) -> Loaded:
+        assert self._epoch is None, "opened twice"
+        durable = self.durable
+        if durable.owner is not None:
+            raise StoreHeld(f"memory: held by {durable.holder}; stop that daemon first")
+        durable.owner = self
+        durable.epoch += 1
+        durable.holder, durable.lease_until = holder, now
+        self._epoch = durable.epoch
+        return Loaded(
+            store_id=durable.store_id,
+            epoch=durable.epoch,
+            hosts={name: host for name, (_, host) in durable.hosts.items()},
+            fleet=durable.fleet[1],
+            tail=tuple(entry for sequence, entry in durable.entries.items() if sequence > self._covered(entry.host)),
+            last_at=durable.last_at,
+            sequence=durable.sequence,
+        )
+
+    async def append(self, batch: Batch) -> int:
+        await self._writing()
+        if self.is_checked:
+            check(batch)
+        durable = self.durable
+        for entry in batch.entries:
+            durable.sequence += 1
+            durable.entries[durable.sequence] = entry
+            durable.last_at = entry.at
+        durable.hosts.update({host.name: (durable.sequence, host) for host in batch.snapshots})
+        if batch.fleet is not None:
+            durable.fleet = (durable.sequence, batch.fleet)
+        for operation in batch.operations:
+            self._store_operation(operation)
+        for message in batch.outbox:
+            durable.outbox_number += 1
+            stored = replace(message, sequence=durable.outbox_number)
+            durable.outbox[durable.outbox_number] = StoredMessage(message=stored, at=durable.last_at or 0.0)
+        self.appended.append(batch)
+        sequence = durable.sequence
+        await asyncio.sleep(self.delay_after_seconds)
+        return sequence
+
+    async def renew_lease(self, *, now: float, ttl_seconds: float, anchor: ClockAnchor | None = None) -> float:
+        await self._writing()
+        self.durable.lease_until = now + ttl_seconds
+        self.durable.anchor = anchor if anchor is not None else self.durable.anchor
+        return self.durable.lease_until
+
+    async def clock_anchor(self) -> ClockAnchor | None:
+        self._opened()
+        return self.durable.anchor
+
+    async def outbox(self, *, limit: int) -> Sequence[OutboxMessage]:
+        self._opened()
+        return [row.message for row in self.durable.outbox.values() if not row.is_delivered][:limit]
+
+    async def delivered(self, messages: Sequence[OutboxMessage]) -> None:
+        await self._writing()
+        for message in messages:
+            assert message.sequence is not None, "only what `outbox` gave can be delivered"
+            row = self.durable.outbox.get(message.sequence)
+            if row is not None and row.is_event:
+                row.is_delivered = True
+            elif row is not None:
+                del self.durable.outbox[message.sequence]
+
+    async def outbox_pending(self) -> int:
+        self._opened()
+        return sum(not row.is_delivered for row in self.durable.outbox.values())
+
+    async def operation(self, operation: OperationId) -> Operation | None:
+        self._opened()
+        row = self.durable.operations.get(operation)
+        return row[1] if row else None
+
+    async def operations(self, *, host: HostName | None, state: str | None, limit: int, after: str | None) -> Page:
+        self._opened()
+        below = cursor_of(after)
+        found = [
+            (number, operation)
+            for number, operation in sorted(self.durable.operations.values(), key=lambda row: -row[0])
+            if (below is None or number < below)
+            and (host is None or operation.host == host)
+            and (state is None or operation.state.value == state)
+        ]
+        following = str(found[limit - 1][0]) if len(found) > limit else None
+        return Page(items=tuple(operation for _, operation in found[:limit]), next=following)
+
+    async def entries(
+        self, *, host: HostName | None, limit: int, before: int | None = None
+    ) -> Sequence[tuple[int, Entry]]:
+        self._opened()
+        found = [
+            (sequence, entry)
+            for sequence, entry in reversed(self.durable.entries.items())
+            if (host is None or entry.host == host) and (before is None or sequence < before)
+        ]
+        return found[:limit]
+
+    async def events(self, *, after: int, limit: int) -> Sequence[OutboxMessage]:
+        self._opened()
+        return [row.message for number, row in self.durable.outbox.items() if row.is_event and number > after][:limit]
+
+    async def newest_event(self) -> int:
+        self._opened()
+        return max((number for number, row in self.durable.outbox.items() if row.is_event), default=0)
+
+    async def prune(self, *, before: float, limit: int) -> int:
+        await self._writing()
+        durable = self.durable
+        records = [number for number, entry in durable.entries.items() if self._is_prunable(number, entry, before)]
+        events = [number for number, row in durable.outbox.items() if row.is_delivered and row.at < before]
+        ended = [name for name, (_, row) in durable.operations.items() if row.ended is not None and row.ended < before]
+        for sequence in (gone := records[:limit]):
+            del durable.entries[sequence]
+        for number in (gone_events := events[: limit - len(gone)]):
+            del durable.outbox[number]
+        for operation in (gone_operations := ended[: limit - len(gone) - len(gone_events)]):
+            del durable.operations[operation]
+        return len(gone) + len(gone_events) + len(gone_operations)
+
+    async def checkpoint(self) -> None:
+        self._opened()
+
+    async def close(self) -> None:
+        if self.durable.owner is self:
+            self.durable.owner = None
+            self.durable.lease_until = 0.0
+        self._epoch = None
+
+    def _opened(self) -> None:
+        if self._epoch is None:
+            raise StoreError("memory: the store is not open")
+
+    async def _writing(self) -> None:
+        """Everything that may go wrong with a write, before it. After it nothing awaits until all is stored."""
+        self._opened()
+        await asyncio.sleep(self.delay_seconds)
+        if self.fail_next is not None:
+            error, self.fail_next = self.fail_next, None
+            raise error
+        if self.durable.epoch != self._epoch:
+            raise EpochLost(f"memory: {self.durable.holder} holds epoch {self.durable.epoch}, ours is {self._epoch}")
+
+    def _covered(self, host: HostName | None) -> int:
+        if host is None:
+            return self.durable.fleet[0]
+        return self.durable.hosts[host][0] if host in self.durable.hosts else 0
+
+    def _store_operation(self, operation: Operation) -> None:
+        durable = self.durable
+        if operation.id in durable.operations:
+            number = durable.operations[operation.id][0]
+        else:
+            durable.operation_number += 1
+            number = durable.operation_number
+        durable.operations[operation.id] = (number, operation)
+
+    def _is_prunable(self, sequence: int, entry: Entry, before: float) -> bool:
+        operation = codec.operation_of(entry.record)
+        row = self.durable.operations.get(operation) if operation is not None else None
+        is_running = row is not None and row[1].state is OperationState.RUNNING
+        is_covered = sequence <= self._covered(entry.host) and sequence < self.durable.sequence
+        return entry.at < before and is_covered and not is_running
+
+
+def cursor_of(after: str | None) -> int | None:
+    """The number in a cursor of ours. Raises ValueError for anything else."""
+    if after is None:
+        return None
+    if not after.isdecimal() or not after.isascii() or len(after) > 18:
+        raise ValueError(f"{after[:40]!r} is not a cursor of this list")
+    return int(after)
+
+
+def check(batch: Batch) -> None:
+    """Everything in the batch can be stored and read back as the same objects."""
+    for entry in batch.entries:
+        assert codec.load_record(codec.dump_record(entry.record)) == entry.record
+    for host in batch.snapshots:
+        assert codec.load_host(codec.dump_host(host)) == host
+    for operation in batch.operations:
+        assert codec.load_operation(codec.dump_operation(operation)) == operation
+    if batch.fleet is not None:
+        assert codec.load_fleet(codec.dump_fleet(batch.fleet)) == batch.fleet

@@ -1,0 +1,69 @@
+"""Who this machine is, and time that never goes back."""
+
+import json
+import subprocess
+import time
+import uuid
+
+import pytest
+
+from fenced.host.machine import SteadyClock, anchor, boot_id, boottime, own_machine
+from fenced.model.inventory import is_loopback
+from tests.needs import needs, needs_root
+from tests.net import free_port
+
+
+@needs("ip")
+def test_all_addresses_of_all_interfaces_are_ours() -> None:
+    shown = json.loads(subprocess.run(["ip", "-j", "addr"], capture_output=True, check=True).stdout)
+    expected = {
+        entry["local"]
+        for interface in shown
+        for entry in interface["addr_info"]
+        if not is_loopback(entry["local"]) and entry["scope"] != "link"
+    }
+    assert own_machine().addresses == expected
+
+
+@needs("ip")
+@needs_root()
+def test_an_address_of_an_interface_that_is_down_is_ours_too() -> None:
+    name = f"f{free_port()}"
+    if subprocess.run(["ip", "link", "add", name, "type", "veth"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no network devices can be made here")
+    try:
+        subprocess.run(["ip", "addr", "add", "198.18.9.9/32", "dev", name], check=True)
+        assert "198.18.9.9" in own_machine().addresses
+    finally:
+        subprocess.run(["ip", "link", "delete", name], check=True)
+
+
+def test_names() -> None:
+    machine = own_machine()
+    hostname = subprocess.run(["hostname"], capture_output=True, check=True, text=True).stdout.strip()
+    assert machine.hostname == hostname
+    assert hostname in machine.names or is_loopback(hostname)
+    assert not any(is_loopback(name) for name in machine.all)
+
+
+def test_boot_id() -> None:
+    assert str(uuid.UUID(boot_id())) == boot_id()
+
+
+def test_the_steady_clock_goes_on_from_its_start() -> None:
+    clock = SteadyClock(1000.0)
+    before = boottime()
+    first, second = clock.now(), clock.now()
+    assert 1000.0 <= first <= second <= 1000.0 + (boottime() - before) + 1
+
+
+def test_the_anchor_never_goes_back_against_the_journal() -> None:
+    wall = time.time()
+    assert anchor(wall_now=wall, last_at=None, same_boot_offset=None) == wall
+    # The machine did not reboot: the journal's time goes on, whatever the wall clock was set to since.
+    assert anchor(wall_now=wall, last_at=wall + 500, same_boot_offset=7.0) == wall + 507
+    assert anchor(wall_now=wall, last_at=wall - 500, same_boot_offset=7.0) == wall - 493
+    # It did: the wall clock holds, but not before the journal's last time.
+    assert anchor(wall_now=wall, last_at=wall - 500, same_boot_offset=None) == wall
+    assert anchor(wall_now=wall, last_at=wall + 500, same_boot_offset=None) == wall + 500
+    assert anchor(wall_now=wall, last_at=wall - 500, same_boot_offset=-3.0) == wall

@@ -1,0 +1,120 @@
+"""A store to test, whatever it is made of: open it, kill its daemon, let another one take it over."""
+
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Protocol
+
+from fenced.ports.journal import ClockAnchor
+from fenced.journal.store import SqlJournal
+from fenced.ports.journal import Journal, Loaded
+from tests.fakes.journal import MemoryJournal
+
+
+class Anchored(Journal, Protocol):
+    """The port with what our implementations add to it."""
+
+    async def renew_lease(self, *, now: float, ttl_seconds: float, anchor: ClockAnchor | None = None) -> float: ...
+
+    async def clock_anchor(self) -> ClockAnchor | None: ...
+
+
+class Rig(Protocol):
+    """One store and the journal over it that lives now."""
+
+    journal: Anchored
+
+    async def open(self) -> Loaded: ...
+
+    async def reopen(self) -> Loaded:
+        """The daemon ended properly; the next one starts."""
+        ...
+
+    async def crash(self) -> Loaded:
+        """The daemon was killed between two instructions; the next one starts on what is durable."""
+        ...
+
+    def take_over(self) -> None:
+        """Another daemon takes a newer epoch behind our back."""
+        ...
+
+    def second(self) -> Anchored:
+        """Another daemon over the same store, not opened."""
+        ...
+
+
+class MemoryRig:
+    """Over `MemoryJournal`."""
+
+    def __init__(self) -> None:
+        self._memory = MemoryJournal(is_checked=True)
+        self.journal: Anchored = self._memory
+
+    async def open(self) -> Loaded:
+        return await self._memory.open(holder="fenced-a", now=1.0)
+
+    async def reopen(self) -> Loaded:
+        await self._memory.close()
+        return await self.crash()
+
+    async def crash(self) -> Loaded:
+        self._memory = self._memory.reopen()
+        self.journal = self._memory
+        return await self.open()
+
+    def take_over(self) -> None:
+        self._memory.durable.epoch += 1
+        self._memory.durable.holder = "fenced-b"
+
+    def second(self) -> Anchored:
+        return MemoryJournal(self._memory.durable)
+
+
+class SqlRig:
+    """Over files. A crash is a copy of the files of the open store: what a killed process leaves behind."""
+
+    def __init__(self, directory: Path) -> None:
+        self._root = directory
+        self._number = 0
+        self._lives: list[SqlJournal] = []
+        self.directory = directory / "0"
+        self.directory.mkdir()
+        self.journal: Anchored = self._build()
+
+    @property
+    def path(self) -> Path:
+        return self.directory / "fenced.db"
+
+    async def open(self) -> Loaded:
+        return await self.journal.open(holder="fenced-a", now=1.0)
+
+    async def reopen(self) -> Loaded:
+        await self.journal.close()
+        self.journal = self._build()
+        return await self.open()
+
+    async def crash(self) -> Loaded:
+        self._number += 1
+        image = self._root / str(self._number)
+        shutil.copytree(self.directory, image, ignore=shutil.ignore_patterns("*-shm"))
+        self.directory = image
+        self.journal = self._build()
+        return await self.open()
+
+    def take_over(self) -> None:
+        connection = sqlite3.connect(self.path)
+        with connection:
+            connection.execute("UPDATE lease SET epoch = epoch + 1, holder = 'fenced-b'")
+        connection.close()
+
+    def second(self) -> Anchored:
+        return self._build()
+
+    async def close(self) -> None:
+        for journal in self._lives:
+            await journal.close()
+
+    def _build(self) -> SqlJournal:
+        journal = SqlJournal(url="sqlite:///fenced.db", state_dir=self.directory, busy_timeout_seconds=0.3)
+        self._lives.append(journal)
+        return journal

@@ -1,0 +1,362 @@
+"""What only files can do: the lock file, migrations, foreign and damaged databases, a full disk, a locked database."""
+
+import asyncio
+import os
+import resource
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from fenced.journal.store import WAL_BYTES_KEPT_MAX, SqlJournal
+from fenced.ports.journal import Batch, StoreError, StoreHeld, StoreTooNew
+from tests.journal.rigs import SqlRig
+from tests.journal.strategies import entry, host_state, message
+from tests.needs import needs_root
+
+SCHEMA_1 = Path(__file__).parent / "stores" / "1.sql"
+
+
+@contextmanager
+def database(path: Path) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[SqlJournal]:
+    journal = SqlJournal(url=f"sqlite:///{path.name}", state_dir=path.parent, busy_timeout_seconds=0.3)
+    try:
+        await journal.open(holder="fenced-a", now=1.0)
+        yield journal
+    finally:
+        await journal.close()
+
+
+async def try_to_open(path: Path) -> None:
+    async with opened(path):
+        pass
+
+
+# -- the files themselves ---------------------------------------------------------------------------------------------
+
+
+async def test_the_files_are_readable_by_nobody_else_and_the_log_is_durable(sql: SqlRig) -> None:
+    await sql.open()
+    await sql.journal.append(Batch(entries=[entry()]))
+    for file in sql.directory.iterdir():
+        assert file.stat().st_mode & 0o077 == 0, file
+    assert (sql.directory / "fenced.db-wal").stat().st_size > 0
+    await sql.journal.close()
+    assert sorted(file.name for file in sql.directory.iterdir()) == ["fenced.db", "fenced.lock"]
+
+
+async def test_the_lock_says_who_and_dies_with_its_process(sql: SqlRig) -> None:
+    """A daemon is killed (SIGKILL) while it appends: what it was told is stored is there, and nothing is locked."""
+    writer = subprocess.Popen(
+        [sys.executable, "-m", "tests.journal.writer", str(sql.directory)], stdout=subprocess.PIPE, text=True
+    )
+    assert writer.stdout is not None
+    try:
+        assert writer.stdout.readline() == "0\n"
+        with pytest.raises(StoreHeld, match=f"pid {writer.pid}, daemon writer, since 1970") as raised:
+            await sql.open()
+        assert str(sql.directory / "fenced.lock") in str(raised.value)
+        while int(writer.stdout.readline()) < 30:
+            pass
+    finally:
+        writer.kill()
+        told = writer.stdout.read().split()
+        writer.stdout.close()
+        writer.wait()
+    loaded = await sql.open()
+    assert loaded.epoch == 2
+    assert loaded.sequence >= int(told[-1] if told else 30)
+    assert loaded.sequence % 3 == 0  # no batch was torn
+    assert [item.record for item in loaded.tail] == [entry(number=n // 3).record for n in range(loaded.sequence)]
+
+
+async def test_the_lock_is_not_inherited_by_the_programs_that_we_start(sql: SqlRig) -> None:
+    await sql.open()
+    child = await asyncio.create_subprocess_exec("sleep", "60", close_fds=False)
+    try:
+        await sql.reopen()
+    finally:
+        child.kill()
+        await child.wait()
+
+
+async def test_two_state_directories_cannot_share_a_database(tmp_path: Path) -> None:
+    shared = tmp_path / "shared.db"
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first = SqlJournal(url=f"sqlite:///{shared}", state_dir=tmp_path / "a")
+    await first.open(holder="fenced-a", now=1.0)
+    with pytest.raises(StoreHeld, match=r"shared\.db\.lock: held by .*fenced-a"):
+        await SqlJournal(url=f"sqlite:///{shared}", state_dir=tmp_path / "b").open(holder="fenced-b", now=1.0)
+    await first.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u@h/d", "sqlite://", "sqlite:///", "sqlite:///a.db?mode=ro", "fenced.db"]
+)
+def test_a_url_that_is_none_of_sqlite_is_refused(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ValueError, match="expected sqlite:///"):
+        SqlJournal(url=url, state_dir=tmp_path)
+
+
+async def test_a_directory_with_any_name_will_do(tmp_path: Path) -> None:
+    odd = tmp_path / "a b%20?#ü'\""
+    odd.mkdir()
+    async with opened(odd / "x.db") as journal:
+        await journal.append(Batch(entries=[entry()]))
+    assert (odd / "x.db").exists()
+
+
+async def test_a_missing_directory_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"gone/fenced\.lock: No such file"):
+        await SqlJournal(url="sqlite:///x.db", state_dir=tmp_path / "gone").open(holder="a", now=1.0)
+
+
+async def test_a_database_that_was_replaced_while_we_run_is_noticed(sql: SqlRig) -> None:
+    await sql.open()
+    sql.path.rename(sql.path.with_suffix(".old"))
+    with pytest.raises(StoreError, match="No such file"):
+        await sql.journal.renew_lease(now=1.0, ttl_seconds=15.0)
+    sql.path.touch()
+    with pytest.raises(StoreError, match="was replaced"):
+        await sql.journal.renew_lease(now=1.0, ttl_seconds=15.0)
+
+
+# -- migrations and foreign files -------------------------------------------------------------------------------------
+
+
+async def test_an_empty_file_becomes_a_store(sql: SqlRig) -> None:
+    sql.path.touch()
+    assert (await sql.open()).epoch == 1
+
+
+async def test_a_store_of_schema_1_is_opened_with_all_it_holds(sql: SqlRig) -> None:
+    """The text was dumped from a store when number 1 was made; later programs must go on reading it."""
+    with database(sql.path) as connection:
+        connection.executescript(SCHEMA_1.read_text())
+    loaded = await sql.open()
+    assert (loaded.store_id, loaded.epoch) == ("0b8e4a52-6a5c-4b1f-9c1e-3d2f5a7b9c10", 8)
+    assert loaded.hosts == {host_state().name: host_state(since=5.0)}
+    assert list(loaded.tail) == [entry(number=2, at=101.0)]
+    assert [stored.id for stored in await sql.journal.outbox(limit=9)] == ["m-1"]
+    assert (await sql.journal.append(Batch(entries=[entry()]))) == 3
+
+
+async def test_a_newer_schema_is_refused_and_left_alone(sql: SqlRig) -> None:
+    await sql.open()
+    await sql.journal.close()
+    with database(sql.path) as connection:
+        connection.execute("INSERT INTO schema VALUES (99, 0)")
+    before = sql.path.read_bytes()
+    with pytest.raises(StoreTooNew, match=r"schema 99 is newer than this program's \d+; install"):
+        await try_to_open(sql.path)
+    assert sql.path.read_bytes() == before
+
+
+async def test_the_database_of_another_program_is_refused_and_left_alone(sql: SqlRig) -> None:
+    with database(sql.path) as connection:
+        connection.execute("CREATE TABLE songs (title TEXT)")
+    with pytest.raises(StoreError, match="not a store of fenced"):
+        await sql.open()
+    with database(sql.path) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("songs",)]
+
+
+async def test_what_is_no_database_is_refused(sql: SqlRig) -> None:
+    sql.path.write_bytes(b"Dear diary, " * 1000)
+    with pytest.raises(StoreError, match="no SQLite database; restore a backup"):
+        await sql.open()
+    sql.path.unlink()
+    await try_to_open(sql.path)  # the lock was given back
+
+
+async def test_a_damaged_database_says_so(sql: SqlRig) -> None:
+    await sql.open()
+    await sql.journal.append(Batch(entries=[entry(f"node-{n}", n) for n in range(3000)]))
+    await sql.journal.close()
+    content = bytearray(sql.path.read_bytes())
+    content[8192 : len(content) - 4096] = os.urandom(len(content) - 12288)
+    sql.path.write_bytes(content)
+    with pytest.raises(StoreError, match="damaged; stop the daemon"):
+        await try_to_open(sql.path)
+
+
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        ('UPDATE records SET body = \'{"kind":"moon_risen"}\' WHERE sequence = 2', "record 2 cannot be read"),
+        ("UPDATE snapshots SET body = '{}'", "the snapshot of node-1 cannot be read: name"),
+        ("UPDATE fleet SET body = 'x'", "the fleet's snapshot cannot be read"),
+    ],
+)
+async def test_a_row_that_cannot_be_read_whole_is_named(sql: SqlRig, statement: str, what: str) -> None:
+    await sql.open()
+    batch = Batch(entries=[entry("a"), entry("b")], snapshots=[host_state()], fleet=(await sql.reopen()).fleet)
+    await sql.journal.append(batch)
+    await sql.journal.close()
+    with database(sql.path) as connection:
+        connection.execute(statement)
+    with pytest.raises(StoreError, match=what):
+        await try_to_open(sql.path)
+
+
+# -- a world that says no ---------------------------------------------------------------------------------------------
+
+
+async def test_a_locked_database_is_waited_for_and_then_refused(sql: SqlRig) -> None:
+    await sql.open()
+    with database(sql.path) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        async with asyncio.timeout(5.0):
+            with pytest.raises(StoreError, match=r"fenced\.db: database is locked; another process"):
+                await sql.journal.append(Batch(entries=[entry()]))
+            with pytest.raises(StoreError, match="locked"):
+                await sql.journal.renew_lease(now=1.0, ttl_seconds=15.0)
+        assert await sql.journal.outbox_pending() == 0  # reads go on
+        waiting = asyncio.create_task(sql.journal.append(Batch(entries=[entry()])))
+        other.execute("ROLLBACK")
+        assert await waiting == 1
+    assert await sql.journal.append(Batch(entries=[entry()])) == 2
+
+
+async def test_a_store_that_is_locked_at_the_start_is_refused_in_time(sql: SqlRig) -> None:
+    await sql.open()
+    await sql.journal.close()
+    with database(sql.path) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreError, match="locked"):
+            await try_to_open(sql.path)
+    await try_to_open(sql.path)
+
+
+async def test_a_cancelled_append_to_a_locked_database_is_stored_wholly_or_not(sql: SqlRig) -> None:
+    await sql.open()
+    with database(sql.path) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await sql.journal.append(Batch(entries=[entry()]))
+        other.execute("ROLLBACK")
+    assert await sql.journal.append(Batch(entries=[entry(), entry()])) == 2
+
+
+@contextmanager
+def no_file_grows(beyond_bytes: int) -> Iterator[None]:
+    """As with an exceeded quota: the kernel refuses to write beyond that size (EFBIG; Python ignores the signal)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (beyond_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_after_a_failed_write_a_later_one_works(sql: SqlRig) -> None:
+    await sql.open()
+    await sql.journal.append(Batch(entries=[entry()]))
+    size = (sql.directory / "fenced.db-wal").stat().st_size
+    large = Batch(entries=[entry(number=n) for n in range(500)], outbox=[message(1)], snapshots=[host_state()])
+    with no_file_grows(size):
+        for _ in range(3):
+            with pytest.raises(StoreError, match=r"fenced\.db: .*; "):
+                await sql.journal.append(large)
+        assert [number for number, _ in await sql.journal.entries(host=None, limit=9)] == [1]
+    assert await sql.journal.append(large) == 501
+    assert (await sql.crash()).sequence == 501
+
+
+@pytest.fixture
+async def small_disk(tmp_path: Path) -> AsyncIterator[Path]:
+    """A file system of its own with little room."""
+    mount = tmp_path / "disk"
+    mount.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", mount], check=True)
+    try:
+        yield mount
+    finally:
+        subprocess.run(["umount", "-l", mount], check=True)
+
+
+def fill(ballast: Path) -> None:
+    with pytest.raises(OSError, match="No space"), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+
+
+@needs_root()
+async def test_a_full_disk_is_survived(small_disk: Path) -> None:
+    ballast = small_disk / "ballast"
+    async with opened(small_disk / "fenced.db") as journal:
+        stored = await journal.append(Batch(entries=[entry()]))
+        fill(ballast)
+        with pytest.raises(StoreError, match="the disk is full; free some space"):
+            while True:
+                stored = await journal.append(Batch(entries=[entry(number=stored)] * 20))
+        with pytest.raises(StoreError, match="the disk is full"):
+            await journal.append(Batch(entries=[entry()] * 500, snapshots=[host_state()], outbox=[message(1)]))
+        assert len(await journal.entries(host=None, limit=10_000)) == stored
+        ballast.unlink()
+        assert await journal.append(Batch(entries=[entry()], outbox=[message(2)])) == stored + 1
+    async with opened(small_disk / "fenced.db") as journal:
+        assert [pending.id for pending in await journal.outbox(limit=9)] == ["m-2"]
+
+
+@needs_root()
+async def test_a_start_on_a_full_disk_says_so(small_disk: Path) -> None:
+    fill(small_disk / "ballast")
+    with pytest.raises(StoreError, match=r"disk|No space"):
+        await try_to_open(small_disk / "fenced.db")
+    (small_disk / "ballast").unlink()
+    await try_to_open(small_disk / "fenced.db")
+
+
+@needs_root()
+async def test_a_disk_that_became_read_only_is_named(small_disk: Path) -> None:
+    await try_to_open(small_disk / "fenced.db")
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    with pytest.raises(StoreError, match=r"Read-only file system|cannot be written"):
+        await try_to_open(small_disk / "fenced.db")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to any directory; as root the read-only disk is tested")
+async def test_a_directory_that_we_may_not_write_to_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(StoreError, match="Permission denied"):
+        await try_to_open(tmp_path / "fenced.db")
+
+
+async def test_a_checkpoint_moves_what_was_appended_into_the_database(tmp_path: Path) -> None:
+    async with opened(tmp_path / "fenced.db") as journal:
+        await journal.append(Batch(entries=[entry()]))
+        await journal.checkpoint()
+        shutil.copy(tmp_path / "fenced.db", tmp_path / "copy.db")  # without its log
+        assert await journal.append(Batch(entries=[entry()])) == 2
+    with database(tmp_path / "copy.db") as connection:
+        assert connection.execute("SELECT count(*) FROM records").fetchall() == [(1,)]
+
+
+async def test_the_log_of_commits_stays_bounded(sql: SqlRig) -> None:
+    """Much more than its bound is written, and nobody calls `checkpoint`; readers come and go meanwhile."""
+    await sql.open()
+    log = sql.directory / "fenced.db-wal"
+    largest = 0
+    for _ in range(100):
+        await sql.journal.append(Batch(entries=[entry(f"node-{n}", n) for n in range(1000)]))
+        await sql.journal.entries(host=None, limit=10)
+        largest = max(largest, log.stat().st_size)
+    assert largest < WAL_BYTES_KEPT_MAX
+    assert sql.path.stat().st_size > 6 * 1024 * 1024

@@ -1,0 +1,89 @@
+"""Migrations: one transaction, the tables that the code believes in, the plans that make a start fast."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, create_engine, event, inspect, text
+
+from fenced.journal import reading, schema
+from fenced.journal.store import SqlJournal
+
+
+@pytest.fixture
+def connection() -> Iterator[Connection]:
+    """An empty database in memory, in which DDL is part of a transaction."""
+    engine = create_engine("sqlite://", connect_args={"isolation_level": None})
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    with engine.connect() as connected:
+        yield connected
+    engine.dispose()
+
+
+def test_the_migrations_make_the_tables_that_the_code_believes_in(connection: Connection) -> None:
+    with connection.begin():
+        newest = schema.migrate(connection, path=Path("x"), now=1.0)
+    assert newest == max(schema.MIGRATIONS)
+    assert sorted(schema.MIGRATIONS) == list(range(1, newest + 1))
+    made = inspect(connection)
+    assert set(made.get_table_names()) == {*schema.METADATA.tables, "schema"}
+    for name, table in schema.METADATA.tables.items():
+        columns = made.get_columns(name)
+        assert [column["name"] for column in columns] == [column.name for column in table.columns]
+        nullable = {column["name"]: column["nullable"] for column in columns}
+        for column in table.columns:
+            assert column.primary_key or nullable[column.name] == column.nullable, column
+
+
+def test_a_second_run_changes_nothing(connection: Connection) -> None:
+    with connection.begin():
+        schema.migrate(connection, path=Path("x"), now=1.0)
+        before = connection.execute(text("SELECT * FROM store, lease, schema")).all()
+        schema.migrate(connection, path=Path("x"), now=2.0)
+        assert connection.execute(text("SELECT * FROM store, lease, schema")).all() == before
+
+
+def test_an_older_store_is_brought_forward_number_by_number(connection: Connection) -> None:
+    def to_2(connection: Connection) -> None:
+        connection.exec_driver_sql("ALTER TABLE records ADD COLUMN colour TEXT")
+
+    with connection.begin():
+        schema.migrate(connection, path=Path("x"), now=1.0)
+    with connection.begin():
+        assert schema.migrate(connection, path=Path("x"), now=2.0, migrations={**schema.MIGRATIONS, 2: to_2}) == 2
+        assert connection.execute(text("SELECT number, applied FROM schema")).all() == [(1, 1.0), (2, 2.0)]
+        assert connection.execute(text("SELECT created FROM store")).scalar_one() == 1.0
+
+
+def test_a_migration_that_fails_leaves_the_old_number_whole(connection: Connection) -> None:
+    def to_2(connection: Connection) -> None:
+        connection.exec_driver_sql("ALTER TABLE records ADD COLUMN colour TEXT")
+        raise ZeroDivisionError
+
+    with connection.begin():
+        schema.migrate(connection, path=Path("x"), now=1.0)
+    with pytest.raises(ZeroDivisionError), connection.begin():
+        schema.migrate(connection, path=Path("x"), now=2.0, migrations={**schema.MIGRATIONS, 2: to_2})
+    assert "colour" not in {column["name"] for column in inspect(connection).get_columns("records")}
+    assert connection.execute(text("SELECT max(number) FROM schema")).scalar_one() == 1
+
+
+async def test_a_migration_that_fails_half_way_leaves_an_empty_file_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same through the store: the next program that can, makes it."""
+    journal = SqlJournal(url="sqlite:///x.db", state_dir=tmp_path)
+    with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
+        patched.setattr("fenced.journal.schema.uuid.uuid4", lambda: 1 // 0)
+        await journal.open(holder="a", now=1.0)
+    journal = SqlJournal(url="sqlite:///x.db", state_dir=tmp_path)
+    assert (await journal.open(holder="a", now=1.0)).epoch == 1
+    await journal.close()
+
+
+def test_a_start_reads_no_table_of_records_from_end_to_end(connection: Connection) -> None:
+    with connection.begin():
+        schema.migrate(connection, path=Path("x"), now=1.0)
+        plan = [row[3] for row in connection.execute(text(f"EXPLAIN QUERY PLAN {reading.TAIL}"))]
+    assert any("USING INDEX records_of_host (host=? AND sequence>?)" in step for step in plan), plan
+    assert not [step for step in plan if step.startswith("SCAN records")], plan

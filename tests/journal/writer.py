@@ -1,0 +1,23 @@
+"""A process to kill: opens the store of a directory, appends batches of three and prints what it was told is stored."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from fenced.journal.store import SqlJournal
+from fenced.ports.journal import Batch
+from tests.journal.strategies import entry
+
+
+async def main(directory: Path) -> None:
+    journal = SqlJournal(url="sqlite:///fenced.db", state_dir=directory)
+    await journal.open(holder="writer", now=1.0)
+    print(0, flush=True)
+    number = 0
+    while True:
+        print(await journal.append(Batch(entries=[entry(number=number)] * 3)), flush=True)
+        number += 1
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))

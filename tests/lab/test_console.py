@@ -1,0 +1,84 @@
+"""What a person types while the lab runs."""
+
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from fenced.lab.console import HELP, Console
+from fenced.lab.errors import LabError
+from fenced.lab.faults import FaultKind, Faults
+from fenced.lab.ground import PlainGround
+from fenced.lab.hosts import HostFiles, Hosts, VirtualHost
+from fenced.lab.rack import Outlet, Rack, Wiring
+
+
+class Bench:
+    """A console over a rack of two hosts that do not run."""
+
+    def __init__(self, path: Path) -> None:
+        names = ("node-1", "node-2")
+        files = HostFiles(oracle=path / "oracle", console=path / "console")
+        hosts = [
+            VirtualHost(
+                PlainGround(), name=name, index=index, files=files, reporter=lambda host, boot: [sys.executable]
+            )
+            for index, name in enumerate(names)
+        ]
+        outlets = {
+            name: tuple(Outlet(unit=unit, number=number) for unit in ("pdu-a", "pdu-b"))
+            for number, name in enumerate(names, 1)
+        }
+        self.hosts = Hosts(hosts)
+        self.rack = Rack([Wiring(host=name, outlets=outlets[name]) for name in names], changed=self.hosts.power_changed)
+        self.faults = Faults()
+        self.console = Console(self.rack, self.hosts, self.faults)
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    yield Bench(tmp_path)
+
+
+async def test_every_command_of_the_help_is_obeyed(bench: Bench) -> None:
+    words = [line.split()[0] for line in HELP.splitlines()]
+    for word in set(words) - {"help", "hosts", "quit", "stuck", "lying", "slow", "dead", "heal"}:
+        assert bench.console.obey(f"{word} node-1")
+    for word in ("stuck", "lying", "slow", "dead", "heal"):
+        assert bench.console.obey(f"{word} pdu-b node-2")
+        assert bench.console.obey(f"{word} bmc node-2")
+    assert len(bench.console.obey("hosts")) == 2
+    assert bench.console.obey("  \n") == []
+
+
+async def test_power_by_hand(bench: Bench) -> None:
+    bench.console.obey("power node-2 off")
+    assert not bench.rack.has_power("node-2")
+    assert "power off (pdu-a OFF, pdu-b OFF)" in bench.console.obey("hosts")[1]
+    bench.console.obey("power node-2 on")
+    assert bench.rack.has_power("node-2")
+
+
+async def test_faults_are_shown_and_healed(bench: Bench) -> None:
+    bench.console.obey("stuck pdu-a node-2")
+    bench.console.obey("lying bmc node-2")
+    assert bench.faults.kind("pdu-a/2") is FaultKind.STUCK
+    assert "bmc/node-2 lying, pdu-a/2 stuck" in bench.console.obey("hosts")[1]
+    assert "stuck" not in bench.console.obey("hosts")[0]
+    bench.console.obey("heal pdu-a node-2")
+    assert bench.faults.kind("pdu-a/2") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("kill node-9", "no host 'node-9'"),
+        ("stuck pdu-c node-1", "no device 'pdu-c'"),
+        ("power node-1 maybe", "not a command"),
+        ("reboot", "not a command"),
+    ],
+)
+async def test_mistakes_are_told(bench: Bench, line: str, said: str) -> None:
+    with pytest.raises(LabError, match=said):
+        bench.console.obey(line)

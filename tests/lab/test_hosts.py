@@ -1,0 +1,287 @@
+"""Hosts are processes that really die: in namespaces (root) and as process groups (anybody)."""
+
+import asyncio
+import functools
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from fenced.lab.errors import LabError
+from fenced.lab.ground import Endpoint, Ground, PlainGround
+from fenced.lab.hosts import HostFiles, Hosts, VirtualHost, last_writes
+from fenced.lab.island import Island
+from fenced.lab.namespaces import why_not
+from tests.needs import needs, needs_root
+from tests.net import until
+
+BROKER_PORT = 18830
+WRITER = """
+import sys, time
+while True:
+    with open(sys.argv[1], "a") as file:
+        file.write(f"{time.monotonic()} {sys.argv[2]}\\n")
+    time.sleep(0.02)
+"""
+REPORTER = f"import os\nif os.fork() == 0: os.setsid(){WRITER}"
+"""Writes for ever, also from a second process that left the process group."""
+CALLER = """
+import socket, sys, time
+while True:
+    try:
+        connection = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+        while True:
+            connection.sendall(b"beat")
+            time.sleep(0.05)
+    except OSError:
+        time.sleep(0.05)
+"""
+
+LAB = """
+import asyncio, sys
+from pathlib import Path
+from tests.lab import test_hosts as these
+
+async def main():
+    kind, path, trace = sys.argv[1:]
+    ground = getattr(these, kind)()
+    if kind == "Island":
+        await ground.lay()
+    async with these.lab_of(ground, Path(path), these.python(these.WRITER, trace)):
+        await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+"""A lab in a process of its own, to be killed."""
+
+in_namespaces = [needs_root(), needs("ip", "unshare", "nsenter", "setpriv")]
+
+
+def report(argv: Sequence[str], name: str, boot: str) -> Sequence[str]:
+    return [*argv, boot]
+
+
+@asynccontextmanager
+async def lab_of(ground: Ground, path: Path, *reporters: Sequence[str]) -> AsyncIterator[Hosts]:
+    """Hosts node-1, node-2, ... that run while the block runs."""
+    hosts = []
+    for index, reporter in enumerate(reporters):
+        files = HostFiles(oracle=path / f"{index}.oracle", console=path / f"{index}.console")
+        hosts.append(
+            VirtualHost(
+                ground,
+                name=f"node-{index + 1}",
+                index=index,
+                files=files,
+                reporter=functools.partial(report, tuple(reporter)),
+            )
+        )
+    all_hosts = Hosts(hosts)
+    task = asyncio.create_task(all_hosts.run_forever(), name="hosts")
+    try:
+        for host in hosts:
+            host.start()
+            await until(
+                lambda oracle=host.files.oracle: oracle.exists() and last_writes(oracle) != {},
+                what=f"{host.name} writes",
+            )
+        yield all_hosts
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await ground.close()
+
+
+@pytest.fixture(params=["plain", pytest.param("island", marks=in_namespaces)])
+async def ground(request: pytest.FixtureRequest) -> Ground:
+    if request.param == "plain":
+        return PlainGround()
+    island = Island()
+    await island.lay()
+    return island
+
+
+def python(text: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-I", "-S", "-c", text, *arguments]
+
+
+async def stays_silent(oracle: Path) -> None:
+    """Nothing is appended while a living host would have written a dozen times."""
+    size = oracle.stat().st_size
+    end = time.monotonic() + 0.3
+    while time.monotonic() < end:
+        await asyncio.sleep(0.02)
+        assert oracle.stat().st_size == size
+
+
+async def test_a_power_cut_kills_and_power_boots_with_a_new_boot_id(ground: Ground, tmp_path: Path) -> None:
+    async with lab_of(ground, tmp_path, python("import time; time.sleep(600)")) as hosts:
+        host = hosts["node-1"]
+        first = host.boot
+        hosts.power_changed("node-1", False)
+        await host.until_dead()
+        dead_at = time.monotonic()
+        assert not host.is_running
+        await stays_silent(host.files.oracle)
+        hosts.power_changed("node-1", True)
+        await until(lambda: host.boot != first and host.boot in last_writes(host.files.oracle), what="second life")
+        assert first is not None
+        assert last_writes(host.files.oracle)[first] < dead_at
+
+
+async def test_a_cut_and_power_at_once_still_makes_two_lives(ground: Ground, tmp_path: Path) -> None:
+    async with lab_of(ground, tmp_path, python("import time; time.sleep(600)")) as hosts:
+        host = hosts["node-1"]
+        for _ in range(3):
+            hosts.power_changed("node-1", False)
+            hosts.power_changed("node-1", True)
+        await until(lambda: len(host.runs) == 2 and host.boot in last_writes(host.files.oracle), what="second life")
+        assert len({run.boot for run in host.runs}) == 2
+
+
+async def test_a_frozen_host_is_silent_and_goes_on_afterwards(ground: Ground, tmp_path: Path) -> None:
+    async with lab_of(ground, tmp_path, python("import time; time.sleep(600)")) as hosts:
+        host = hosts["node-1"]
+        host.freeze(is_frozen=True)
+        await until(lambda: time.monotonic() - max(last_writes(host.files.oracle).values()) > 0.1)
+        await stays_silent(host.files.oracle)
+        size = host.files.oracle.stat().st_size
+        host.freeze(is_frozen=False)
+        await until(lambda: host.files.oracle.stat().st_size > size)
+        host.freeze(is_frozen=True)
+        host.cut()
+        await host.until_dead()
+        assert len(host.runs) == 1
+
+
+async def test_the_end_of_the_lab_is_the_end_of_its_hosts(ground: Ground, tmp_path: Path) -> None:
+    async with lab_of(ground, tmp_path, python("import time; time.sleep(600)")) as hosts:
+        oracle = hosts["node-1"].files.oracle
+    await stays_silent(oracle)
+
+
+@pytest.mark.parametrize("kind", ["PlainGround", pytest.param("Island", marks=in_namespaces)])
+@needs("setpriv")
+async def test_a_killed_lab_leaves_nothing_running(kind: str, tmp_path: Path) -> None:
+    """kill -9 of the lab's process: hosts and their reporters, also those of process groups, die with it."""
+    trace = tmp_path / "trace"
+    lab = await asyncio.create_subprocess_exec(sys.executable, "-c", LAB, kind, str(tmp_path), str(trace))
+    try:
+        await until(trace.exists, what="the reporter writes")
+    finally:
+        lab.kill()
+        await lab.wait()
+    await until(lambda: time.time() - trace.stat().st_mtime > 0.2, what="the reporter is dead")
+    await stays_silent(trace)
+    await stays_silent(tmp_path / "0.oracle")
+
+
+async def test_a_process_group_has_no_cable(tmp_path: Path) -> None:
+    async with lab_of(PlainGround(), tmp_path, python("import time; time.sleep(600)")) as hosts:
+        with pytest.raises(LabError, match="no cable"):
+            hosts["node-1"].unplug(is_unplugged=True)
+
+
+class Ear:
+    """A listener where hosts expect the broker: whether it hears, and how many connections said goodbye."""
+
+    def __init__(self, island: Island) -> None:
+        self.heard = asyncio.Event()
+        self.goodbyes = 0
+        self._island = island
+        self._conversations: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+    async def __aenter__(self) -> "Ear":
+        listener = self._island.listen(self._island.broker_address, BROKER_PORT)
+        self._server = await asyncio.start_server(self._listen, sock=listener)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for writer in self._conversations.values():
+            writer.transport.abort()
+        await asyncio.gather(*self._conversations, return_exceptions=True)
+
+    async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._conversations[task] = writer
+        with suppress(OSError):
+            while await reader.read(100):
+                self.heard.set()
+        self.goodbyes += 1
+
+
+class TestIsland:
+    """What only namespaces can do."""
+
+    pytestmark = in_namespaces
+
+    @pytest.fixture
+    async def island(self) -> Island:
+        island = Island()
+        await island.lay()
+        return island
+
+    async def test_it_can_be_had_here(self) -> None:
+        assert await why_not() is None
+
+    async def test_a_cut_reaches_processes_that_left_the_group(self, island: Island, tmp_path: Path) -> None:
+        trace = tmp_path / "trace"
+        async with lab_of(island, tmp_path, python(REPORTER, str(trace))) as hosts:
+            await until(trace.exists)
+            host = hosts["node-1"]
+            host.cut()
+            await host.until_dead()
+            await stays_silent(trace)
+
+    async def test_a_cut_says_no_goodbye(self, island: Island, tmp_path: Path) -> None:
+        """The broker's side of the connection neither ends nor breaks: the cable went first."""
+        caller = python(CALLER, island.broker_address, str(BROKER_PORT))
+        async with Ear(island) as ear, lab_of(island, tmp_path, caller) as hosts:
+            await asyncio.wait_for(ear.heard.wait(), 10)
+            hosts["node-1"].cut()
+            await hosts["node-1"].until_dead()
+            ear.heard.clear()
+            await asyncio.sleep(0.3)  # what must not come has no event to wait for
+            assert (ear.goodbyes, ear.heard.is_set()) == (0, False)
+
+    async def test_an_unplugged_host_lives_on_unheard(self, island: Island, tmp_path: Path) -> None:
+        caller = python(CALLER, island.broker_address, str(BROKER_PORT))
+        async with Ear(island) as ear, lab_of(island, tmp_path, caller) as hosts:
+            host = hosts["node-1"]
+            await asyncio.wait_for(ear.heard.wait(), 10)
+            host.unplug(is_unplugged=True)
+            size = host.files.oracle.stat().st_size
+            await until(lambda: host.files.oracle.stat().st_size > size + 200, what="it lives on")
+            ear.heard.clear()
+            await asyncio.sleep(0.2)  # what must not come has no event to wait for
+            assert not ear.heard.is_set()
+            host.unplug(is_unplugged=False)
+            await asyncio.wait_for(ear.heard.wait(), 10)
+
+    async def test_hosts_answer_the_daemon_and_not_each_other(self, island: Island, tmp_path: Path) -> None:
+        seen = tmp_path / "seen"
+        knock = (
+            "import socket, sys\n"
+            f"s = socket.socket(); s.settimeout(0.5); r = s.connect_ex(({island.host_address(0)!r}, 22))\n"
+            "open(sys.argv[1], 'w').write(str(r))\nimport time; time.sleep(600)"
+        )
+        first, second = python("import time; time.sleep(600)"), python(knock, str(seen))
+        async with lab_of(island, tmp_path, first, second):
+            async with island.exposing(Endpoint(address=island.host_address(0), port=22), wanted=0) as outer:
+                reader, writer = await asyncio.open_connection(outer.address, outer.port)
+                assert (await asyncio.wait_for(reader.readline(), 10)).startswith(b"SSH-2.0")
+                writer.close()
+            await until(lambda: seen.exists() and seen.read_text() != "")
+            assert seen.read_text() != "0"
+
+    async def test_nothing_is_left_on_the_machine(self, island: Island, tmp_path: Path) -> None:
+        before = sorted(os.listdir("/sys/class/net"))
+        async with lab_of(island, tmp_path, python("import time; time.sleep(600)")):
+            assert sorted(os.listdir("/sys/class/net")) == before

@@ -1,0 +1,180 @@
+"""Certificates made by our own command, proxy agents as processes, and callers that know them."""
+
+import itertools
+import json
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from click.testing import CliRunner
+
+from fenced.cli.certs import command as certs_command
+from fenced.model.inventory import DeviceSpec
+from fenced.model.names import PlugId, ProxyName, Token
+from fenced.model.power import Power
+from fenced.ports.clock import Clock
+from fenced.ports.devices import Permit, Started
+from fenced.proxy.client import ProxyCaller
+from fenced.proxy.state import ProxyState
+from fenced.proxy.tls import TlsFiles
+from tests.net import free_port
+
+PX1: Final = ProxyName("px1")
+PX2: Final = ProxyName("px2")
+STORE: Final = "store-1"
+ROOT: Final = Path(__file__).parents[2]
+
+
+class BootClock:
+    """Seconds since the boot: a steady clock that needs no anchor."""
+
+    def now(self) -> float:
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def certs(*arguments: str) -> str:
+    """Run `fenced certs`; its output."""
+    result = CliRunner().invoke(certs_command, arguments)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def make_certificates(directory: Path) -> None:
+    """An authority, two daemons and two proxies on loopback."""
+    certs("init", str(directory))
+    for name in ("fenced-a", "fenced-b"):
+        certs("daemon", str(directory), "--name", name)
+    for name in ("px1", "px2"):
+        certs("proxy", str(directory), "--name", name, "--address", "127.0.0.1")
+
+
+def tls_files(directory: Path, name: str = "fenced-a") -> TlsFiles:
+    return TlsFiles(
+        ca_file=directory / "ca.crt", cert_file=directory / f"{name}.crt", key_file=directory / f"{name}.key"
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class ProxyProcess:
+    """One proxy agent; `start` returns when it listens."""
+
+    name: str
+    certificates: Path
+    state_dir: Path
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+    @property
+    def stderr(self) -> str:
+        return (self.state_dir / "stderr").read_text(encoding="utf-8")
+
+    def start(self) -> None:
+        self.state_dir.mkdir(exist_ok=True)
+        files = tls_files(self.certificates, self.name)
+        settings = {
+            "name": self.name,
+            "port": str(self.port),
+            "state_dir": str(self.state_dir),
+            "ca": str(files.ca_file),
+            "cert": str(files.cert_file),
+            "key": str(files.key_file),
+        }
+        file = self.state_dir / "settings.json"
+        file.write_text(json.dumps(settings), encoding="utf-8")
+        with (self.state_dir / "stderr").open("ab") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.proxy.agent_program", str(file)],
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+            )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == b"ready\n", self.stderr
+
+    def kill(self) -> None:
+        """kill -9, reaped."""
+        if self.process is not None:
+            self.process.kill()
+            self._reap()
+
+    def terminate(self) -> int:
+        """SIGTERM; the exit status."""
+        assert self.process is not None
+        self.process.terminate()
+        return self._reap()
+
+    def _reap(self) -> int:
+        assert self.process is not None
+        status = self.process.wait(timeout=20)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self.process = None
+        return status
+
+
+@asynccontextmanager
+async def caller_of(
+    certificates: Path | None,
+    urls: Mapping[ProxyName, str],
+    *,
+    name: str = "fenced-a",
+    store: str = STORE,
+    clock: Clock | None = None,
+) -> AsyncIterator[ProxyCaller]:
+    """A daemon's caller; without certificates, one for plain HTTP."""
+    tls = None if certificates is None else tls_files(certificates, name)
+    caller = ProxyCaller(store=store, urls=urls, tls=tls, clock=clock or BootClock())
+    try:
+        yield caller
+    finally:
+        await caller.close()
+
+
+SEQUENCES: Final = itertools.count(100)
+
+
+def permit_of(*, token: Token | None = None, attempt: float = 10.0, settle: float = 0.0) -> Permit:
+    """With the next token, where none is given."""
+    return Permit(
+        token=Token(epoch=4, sequence=next(SEQUENCES)) if token is None else token,
+        attempt_timeout_seconds=attempt,
+        not_after_seconds=attempt + settle,
+    )
+
+
+async def send(
+    caller: ProxyCaller, spec: DeviceSpec, power: Power, permit: Permit | None = None, proxy: ProxyName = PX1
+) -> None:
+    """A power command, by default with the next token."""
+    await caller.set(proxy, spec, power, permit=permit or permit_of(), on_started=never_started)
+
+
+@dataclass(slots=True, kw_only=True)
+class Bed:
+    """A proxy and a daemon's caller for it."""
+
+    px1: ProxyProcess
+    certificates: Path
+    caller: ProxyCaller
+
+    async def set(self, spec: DeviceSpec, power: Power, permit: Permit | None = None) -> None:
+        await send(self.caller, spec, power, permit)
+
+    def highest(self, plug_id: PlugId) -> Token | None:
+        """The highest token of a plug, as the proxy has it on disk."""
+        with ProxyState(self.px1.state_dir, machine_boot="any", is_owner=False) as state:
+            return state.highest(plug_id)
+
+
+async def never_started(started: Started) -> None:
+    """What runs at a proxy is not ours to write down."""
+    raise AssertionError(f"a process of the proxy's was told to the daemon: {started}")

@@ -1,0 +1,85 @@
+"""A driver over plain files: whole, slow or hanging as the device's options say. Stands in for real devices.
+
+Each device is a directory (its address): `power` holds on or off, `log` a line for each thing that happened to it.
+"""
+
+import asyncio
+from pathlib import Path
+
+from fenced.model.inventory import DeviceSpec, Secret
+from fenced.model.names import PlugId, UnitId
+from fenced.model.power import Power
+from fenced.ports.devices import DeviceError, DeviceUnreachable, OnStarted, Started
+
+
+def note(directory: Path, line: str) -> None:
+    """Append one line, whole."""
+    with (directory / "log").open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+
+
+def log(directory: Path) -> list[str]:
+    """What happened to the device so far."""
+    path = directory / "log"
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+class FileDriver:
+    """Options: `read_seconds`, `set_seconds` (how long), `fail` (the text of an error), `crash` (a bug),
+    `pid` (tells that a process of that id was started)."""
+
+    async def read(self, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
+        directory = Path(spec.address)
+        note(directory, "read started")
+        try:
+            await asyncio.sleep(float(spec.options.get("read_seconds", 0)))
+        except asyncio.CancelledError:
+            note(directory, "read cancelled")
+            raise
+        self._perhaps_fail(spec)
+        return Power((directory / "power").read_text(encoding="ascii"))
+
+    async def set(self, spec: DeviceSpec, power: Power, *, timeout_seconds: float, on_started: OnStarted) -> None:
+        directory = Path(spec.address)
+        if "pid" in spec.options:
+            await on_started(Started(pid=int(spec.options["pid"]), pid_started="then"))
+        note(directory, f"{power.value} started")
+        await asyncio.sleep(float(spec.options.get("set_seconds", 0)))
+        self._perhaps_fail(spec)
+        (directory / "power").write_text(power.value, encoding="ascii")
+        note(directory, f"{power.value} done")
+
+    async def close(self) -> None:
+        """Nothing is kept open."""
+
+    def _perhaps_fail(self, spec: DeviceSpec) -> None:
+        if "fail" in spec.options:
+            secret = "" if spec.password is None else spec.password.reveal()
+            raise DeviceUnreachable(f"{spec.options['fail']} {secret}", may_be_done=False)
+        if "crash" in spec.options:
+            raise RuntimeError(f"a bug that knows {spec.password and spec.password.reveal()}")
+
+
+def driver_for(name: str) -> FileDriver:
+    """The registry of these tests: one driver under every name but `unknown`."""
+    if name == "unknown":
+        raise DeviceError("no such driver", may_be_done=False)
+    return FileDriver()
+
+
+def device(directory: Path, **options: str | int | float | bool) -> DeviceSpec:
+    """A device that is on, with a plug of its own."""
+    directory.mkdir(parents=True, exist_ok=True)
+    if not (directory / "power").exists():
+        (directory / "power").write_text("on", encoding="ascii")
+    return DeviceSpec(
+        driver="file",
+        plug_id=PlugId(f"file/{directory}"),
+        unit_id=UnitId(str(directory)),
+        address=str(directory),
+        username="fence",
+        password=Secret("S3cret-of-the-device"),
+        options=options,
+        nodename="node-1",
+        sessions=1000,
+    )

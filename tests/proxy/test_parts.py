@@ -1,0 +1,199 @@
+"""The parts of the proxy agent alone: what is kept on disk, and who goes next."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from fenced.model.names import PlugId, Token, UnitId
+from fenced.model.power import What
+from fenced.ports.devices import Started
+from fenced.proxy.slots import Rank, Slots, Ticket
+from fenced.proxy.state import Claim, ProxyState, StateError
+from fenced.proxy.tokens import TokenMemory
+
+# -- state and token memory -------------------------------------------------------------------------------------------
+
+
+def claim(sequence: int, *, plug: str = "p", store: str = "s", not_after: float = 100.0) -> Claim:
+    token = Token(epoch=4, sequence=sequence)
+    return Claim(store=store, plug_id=PlugId(plug), token=token, what=What.OFF, not_after=not_after)
+
+
+async def test_what_was_claimed_is_found_by_the_next_life(tmp_path: Path) -> None:
+    with TokenMemory(ProxyState(tmp_path, machine_boot="boot")) as memory:
+        assert await memory.store() is None
+        assert await memory.claim(claim(1)) is None
+        assert await memory.claim(claim(2, plug="q", not_after=50.0)) is None
+        assert await memory.claim(claim(3, plug="r")) is None
+        await memory.started(PlugId("p"), Token(epoch=4, sequence=1), Started(pid=42, pid_started="then"))
+        await memory.ended(PlugId("r"), Token(epoch=4, sequence=3))
+    with TokenMemory(ProxyState(tmp_path, machine_boot="boot")) as memory:
+        assert await memory.store() == "s"
+        assert await memory.claim(claim(1)) == "token 4-1 is not above 4-1, the highest seen for this plug"
+        found = {command.plug_id: command for command in await memory.unfinished(now=60.0)}
+        assert found[PlugId("p")].started == Started(pid=42, pid_started="then")
+        assert found[PlugId("q")].started is None
+        assert set(found) == {"p", "q"}
+        assert [command.plug_id for command in await memory.unfinished(now=60.0)] == ["p"]
+    with TokenMemory(ProxyState(tmp_path, machine_boot="another boot")) as memory:
+        assert await memory.unfinished(now=60.0) == []
+        assert await memory.claim(claim(1)) is not None
+
+
+async def test_many_claims_at_once_are_all_kept(tmp_path: Path) -> None:
+    with TokenMemory(ProxyState(tmp_path, machine_boot="boot")) as memory:
+        plugs = [f"plug {number}" for number in range(1000)]
+        assert set(await asyncio.gather(*(memory.claim(claim(1, plug=plug)) for plug in plugs))) == {None}
+        whys = await asyncio.gather(*(memory.claim(claim(1, plug=plug)) for plug in plugs))
+        assert None not in whys
+
+
+async def test_of_equal_claims_at_once_one_is_taken(tmp_path: Path) -> None:
+    with TokenMemory(ProxyState(tmp_path, machine_boot="boot")) as memory:
+        whys = await asyncio.gather(*(memory.claim(claim(7)) for _ in range(20)))
+        assert whys.count(None) == 1
+
+
+def test_adopting_a_store_forgets_the_tokens_of_the_other(tmp_path: Path) -> None:
+    with ProxyState(tmp_path, machine_boot="boot") as state:
+        agent_id = state.agent_id()
+        with state.transaction():
+            assert state.claim(claim(9)) is None
+            assert "obeys store 's'" in (state.claim(claim(1, store="t")) or "")
+            state.adopt("t")
+            assert state.claim(claim(1, store="t")) is None
+            state.adopt("t")
+            assert state.claim(claim(1, store="t")) is not None
+    with ProxyState(tmp_path, machine_boot="boot") as state:
+        assert state.agent_id() == agent_id
+
+
+async def test_damage_refuses_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    with TokenMemory(ProxyState(tmp_path, machine_boot="boot")) as memory:
+        assert await memory.claim(claim(1)) is None
+        with sqlite3.connect(tmp_path / "proxy.db") as other:
+            other.execute("ALTER TABLE command RENAME TO lost")
+        other.close()
+        with pytest.raises(StateError, match=r"proxy\.db: can't be written"):
+            await memory.claim(claim(2))
+        with sqlite3.connect(tmp_path / "proxy.db") as other:
+            other.execute("ALTER TABLE lost RENAME TO command")
+        other.close()
+        assert await memory.claim(claim(2)) is None
+    with pytest.raises(StateError, match="stopping"):
+        await memory.claim(claim(3))
+
+
+def test_a_state_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    with (
+        ProxyState(tmp_path / "held", machine_boot="boot"),
+        pytest.raises(StateError, match=r"another proxy agent \(process \d+\)"),
+    ):
+        ProxyState(tmp_path / "held", machine_boot="boot")
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "proxy.db").write_bytes(b"not a database, and long enough to be looked at" * 100)
+    with pytest.raises(StateError, match="damaged"):
+        ProxyState(tmp_path / "damaged", machine_boot="boot")
+    ProxyState(tmp_path / "newer", machine_boot="boot").close()
+    with sqlite3.connect(tmp_path / "newer" / "proxy.db") as other:
+        other.execute("PRAGMA user_version = 99")
+    other.close()
+    with pytest.raises(StateError, match="written by a newer fenced"):
+        ProxyState(tmp_path / "newer", machine_boot="boot")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StateError, match="can't be opened"):
+        ProxyState(tmp_path / "file", machine_boot="boot")
+
+
+# -- slots ------------------------------------------------------------------------------------------------------------
+
+
+class Queue:
+    """Takes slots in tasks of the test's group and remembers who had a turn, in order."""
+
+    def __init__(self, slots: Slots, tasks: asyncio.TaskGroup) -> None:
+        self.slots = slots
+        self.tasks = tasks
+        self.turns: list[str] = []
+        self.tickets: dict[str, Ticket] = {}
+
+    def take(self, name: str, rank: Rank, *, plug: str = "", unit: str = "", sessions: int = 99) -> asyncio.Task[None]:
+        async def wait() -> None:
+            ticket = await self.slots.take(
+                rank=rank, plug_id=PlugId(plug or name), unit_id=UnitId(unit or name), sessions=sessions
+            )
+            self.turns.append(name)
+            self.tickets[name] = ticket
+
+        return self.tasks.create_task(wait(), name=name)
+
+    async def give_back(self, name: str) -> None:
+        self.slots.give_back(self.tickets.pop(name))
+        await settle()
+
+
+async def settle() -> None:
+    """Let every task of the loop go on until it waits."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_off_goes_before_on_before_reads() -> None:
+    async with asyncio.TaskGroup() as tasks:
+        queue = Queue(Slots(slots_max=1), tasks)
+        for name, rank in (("first", Rank.READ), ("read", Rank.READ), ("on", Rank.ON), ("off", Rank.OFF)):
+            queue.take(name, rank)
+            await settle()
+        for name in ("first", "off", "on", "read"):
+            assert queue.turns[-1] == name
+            await queue.give_back(name)
+
+
+async def test_a_unit_gets_no_more_than_its_sessions_and_delays_nobody_else() -> None:
+    async with asyncio.TaskGroup() as tasks:
+        queue = Queue(Slots(slots_max=4), tasks)
+        for name in ("a1", "a2", "a3"):
+            queue.take(name, Rank.OFF, unit="a", sessions=2)
+        queue.take("b", Rank.READ, unit="b", sessions=2)
+        await settle()
+        assert queue.turns == ["a1", "a2", "b"]
+        await queue.give_back("b")
+        assert queue.turns == ["a1", "a2", "b"]
+        await queue.give_back("a1")
+        assert queue.turns == ["a1", "a2", "b", "a3"]
+
+
+async def test_failing_plugs_hold_half_of_the_slots_and_each_one() -> None:
+    async with asyncio.TaskGroup() as tasks:
+        slots = Slots(slots_max=4)
+        queue = Queue(slots, tasks)
+        for plug in ("x", "y", "z"):
+            slots.note(PlugId(plug), is_failing=True)
+        for name, plug in (("x1", "x"), ("x2", "x"), ("y", "y"), ("z", "z"), ("good", "good")):
+            queue.take(name, Rank.OFF, plug=plug)
+        await settle()
+        assert queue.turns == ["x1", "y", "good"]
+        slots.note(PlugId("x"), is_failing=False)
+        await queue.give_back("x1")
+        assert queue.turns == ["x1", "y", "good", "x2", "z"]
+
+
+async def test_who_stops_waiting_takes_nothing_along() -> None:
+    async with asyncio.TaskGroup() as tasks:
+        queue = Queue(Slots(slots_max=1), tasks)
+        queue.take("first", Rank.READ)
+        gone = queue.take("gone", Rank.OFF)
+        late = queue.take("late", Rank.OFF)
+        queue.take("next", Rank.READ)
+        await settle()
+        gone.cancel()
+        queue.slots.give_back(queue.tickets.pop("first"))
+        late.cancel()  # in the moment of its turn
+        await settle()
+        assert queue.turns == ["first", "next"]
+        await queue.give_back("next")
+        queue.take("last", Rank.READ)
+        await settle()
+        assert queue.turns[-1] == "last"

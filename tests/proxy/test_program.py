@@ -1,0 +1,212 @@
+"""`fenced proxy` itself, as an operator starts it: its file, its certificates, a real fence agent program."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from fenced.model.inventory import DeviceSpec
+from fenced.model.names import PlugId, UnitId
+from fenced.model.power import Power
+from fenced.ports.devices import BadParameters, CommandRefused, DeviceError
+from fenced.proxy.client import ProxyCaller
+from tests.net import free_port, until
+from tests.proxy.bed import PX1, caller_of, permit_of, send
+
+FENCED = [sys.executable, "-c", "from fenced.cli.main import main; main()"]
+
+AGENT = """#!/bin/sh
+# A fence agent over a file: action, ip (a directory) and seconds on standard input.
+while read -r line; do
+  case "$line" in
+    action=*) action="${line#action=}" ;;
+    ip=*) dir="${line#ip=}" ;;
+    seconds=*) seconds="${line#seconds=}" ;;
+  esac
+done
+case "$action" in
+  metadata)
+    printf '<resource-agent name="fence_file"><parameters>'
+    for name in action ip username password plug seconds; do
+      printf '<parameter name="%s"><content type="string"/></parameter>' "$name"
+    done
+    printf '</parameters><actions>'
+    for name in on off status; do printf '<action name="%s"/>' "$name"; done
+    echo '</actions></resource-agent>'
+    ;;
+  status)
+    if [ "$(cat "$dir/power")" = on ]; then echo "Status: ON"; exit 0; else echo "Status: OFF"; exit 2; fi ;;
+  on|off)
+    echo "$$" > "$dir/pid"
+    sleep "${seconds:-0}"
+    printf %s "$action" > "$dir/power"
+    echo "Success" ;;
+esac
+"""
+
+
+def device(directory: Path, **options: str) -> DeviceSpec:
+    directory.mkdir(exist_ok=True)
+    if not (directory / "power").exists():
+        (directory / "power").write_text("on")
+    return DeviceSpec(
+        driver="fence_file",
+        plug_id=PlugId(f"fence_file/{directory}"),
+        unit_id=UnitId(str(directory)),
+        address=str(directory),
+        options=options,
+        nodename="node-1",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """`fenced proxy` with its file."""
+
+    directory: Path
+    certificates: Path
+    port: int
+
+    @property
+    def file(self) -> Path:
+        return self.directory / "proxy.toml"
+
+    @property
+    def stderr(self) -> str:
+        return (self.directory / "stderr").read_text(encoding="utf-8")
+
+    def write(self, **changes: str) -> None:
+        """The file, with these keys' values (as TOML) changed or added."""
+        keys = {
+            "name": '"px1"',
+            "listen": f'"127.0.0.1:{self.port}"',
+            "state_dir": f'"{self.directory / "state"}"',
+            "tls_cert_file": f'"{self.certificates / "px1.crt"}"',
+            "tls_key_file": f'"{self.certificates / "px1.key"}"',
+            "client_ca_file": f'"{self.certificates / "ca.crt"}"',
+            "allow": '["CN=fenced-a"]',
+            "agent_path": f'["{self.directory}"]',
+            "agent_processes": "4",
+        }
+        lines = [f"{key} = {value}" for key, value in (keys | changes).items()]
+        self.file.write_text("\n".join(["[proxy]", *lines, ""]), encoding="utf-8")
+
+    def caller(self) -> AbstractAsyncContextManager[ProxyCaller]:
+        return caller_of(self.certificates, {PX1: f"https://127.0.0.1:{self.port}"})
+
+    @asynccontextmanager
+    async def running(self, *arguments: str) -> AsyncIterator[subprocess.Popen[bytes]]:
+        """The agent, once it answers; killed at the end if it still runs."""
+        with (self.directory / "stderr").open("ab") as stderr:
+            process = subprocess.Popen([*FENCED, "proxy", "-c", str(self.file), *arguments], stderr=stderr)
+        try:
+            await self._until_up()
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+    async def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """To its end."""
+        command = [*FENCED, "proxy", "-c", str(self.file), *arguments]
+        return await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=30, check=False)
+
+    async def _until_up(self) -> None:
+        async with self.caller() as caller:
+
+            async def answers() -> bool:
+                try:
+                    await caller.status(PX1, timeout_seconds=1)
+                except DeviceError:
+                    return False
+                return True
+
+            await until(answers, what="the proxy agent answers")
+
+
+@pytest.fixture
+def program(certificates: Path, tmp_path: Path) -> Program:
+    (tmp_path / "fence_file").write_text(AGENT, encoding="utf-8")
+    (tmp_path / "fence_file").chmod(0o755)
+    program = Program(directory=tmp_path, certificates=certificates, port=free_port())
+    program.write()
+    return program
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+async def test_a_fence_agent_through_the_program(program: Program, tmp_path: Path, loop: str) -> None:
+    spec = device(tmp_path / "pdu")
+    async with program.running("--loop", loop) as process, program.caller() as caller:
+        assert await caller.read(PX1, spec, timeout_seconds=10) is Power.ON
+        await send(caller, spec, Power.OFF)
+        assert await caller.read(PX1, spec, timeout_seconds=10) is Power.OFF
+        with pytest.raises(BadParameters, match="fence_missing is not installed"):
+            await caller.read(PX1, replace(spec, driver="fence_missing"), timeout_seconds=10)
+        process.terminate()
+        assert await asyncio.to_thread(process.wait, 20) == 0
+    logged = [json.loads(line) for line in program.stderr.splitlines()]
+    command = next(line for line in logged if line["event"] == "power command")
+    assert (command["who"], command["what"], command["outcome"]) == ("fenced-a", "off", "done")
+    assert command["token"].startswith("4-") and command["milliseconds"] >= 0
+
+
+async def test_kill_9_in_a_command_leaves_no_agent_and_closes_the_plug(program: Program, tmp_path: Path) -> None:
+    slow = device(tmp_path / "pdu", seconds="60")
+    async with program.caller() as caller:
+        async with program.running() as process:
+            command = asyncio.ensure_future(send(caller, slow, Power.OFF, permit_of(attempt=20)))
+            await until(lambda: (tmp_path / "pdu" / "pid").exists())
+            agent = int((tmp_path / "pdu" / "pid").read_text())
+            process.kill()
+            with pytest.raises(DeviceError) as lost:
+                await command
+            assert lost.value.may_be_done and not lost.value.is_end_known
+            await until(lambda: not is_running(agent), what="the agent died with its owner")
+        async with program.running():
+            await caller.status(PX1, timeout_seconds=5)
+            with pytest.raises(CommandRefused, match="before the proxy agent's restart"):
+                await send(caller, device(tmp_path / "pdu"), Power.ON, permit_of(attempt=2))
+    assert (tmp_path / "pdu" / "power").read_text() == "on"
+
+
+async def test_mistakes_of_the_file_are_printed(program: Program) -> None:
+    program.write(agent_processes="0", nonsense="1")
+    result = await program.run()
+    assert result.returncode == 78
+    assert "agent_processes" in result.stderr and "nonsense" in result.stderr and "2 errors" in result.stderr
+
+
+async def test_files_that_are_no_certificates_are_told(program: Program) -> None:
+    program.write(tls_key_file=f'"{program.certificates / "px2.key"}"')
+    result = await program.run()
+    assert (result.returncode, "don't belong together" in result.stderr) == (78, True)
+
+
+async def test_the_store_is_shown_and_adopted(program: Program) -> None:
+    assert "none yet" in (await program.run("--show-store")).stdout
+    assert (await program.run("--adopt-store", "store-9")).stdout == "store-9\n"
+    assert (await program.run("--show-store")).stdout == "store-9\n"
+
+
+async def test_a_second_agent_of_the_state_and_a_taken_port_are_refused(program: Program, tmp_path: Path) -> None:
+    async with program.running():
+        second = await program.run()
+        assert (second.returncode, "another proxy agent" in second.stderr) == (78, True)
+        program.write(state_dir=f'"{tmp_path / "state-2"}"')
+        third = await program.run()
+        assert (third.returncode, "can't listen" in third.stderr) == (1, True)
+
+
+def is_running(pid: int) -> bool:
+    """Zombies don't: whose orphans are not reaped here depends on the machine."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"

@@ -1,0 +1,1 @@
+"""Metrics and logs, read back as their consumers read them."""

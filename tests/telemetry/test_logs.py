@@ -1,0 +1,125 @@
+"""Logs as journald, a file and a terminal get them, and never with a secret."""
+
+import io
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from fenced.model.inventory import Secret
+from fenced.model.names import Token
+from fenced.telemetry import logs
+
+
+@pytest.fixture(autouse=True)
+def restored_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def logged(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_json_lines_where_there_is_no_terminal() -> None:
+    out = io.StringIO()
+    logs.configure("info", stream=out)
+    structlog.stdlib.get_logger("fenced.engine").info("host_suspected", host="node-1", silence_seconds=21.0)
+    structlog.stdlib.get_logger("fenced.engine").debug("not_told")
+    logging.getLogger("aiohttp.server").warning("from a library: %s", "odd")
+    ours, theirs = logged(out)
+    assert ours.pop("timestamp").endswith("Z")
+    assert ours == {
+        "event": "host_suspected",
+        "host": "node-1",
+        "silence_seconds": 21.0,
+        "level": "info",
+        "logger": "fenced.engine",
+    }
+    assert (theirs["event"], theirs["level"]) == ("from a library: odd", "warning")
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_secrets_are_masked_at_any_depth(stream: type[io.StringIO]) -> None:
+    out = stream()
+    logs.configure("debug", stream=out)
+    hidden = Secret("hunter2-1")
+    log = structlog.stdlib.get_logger("t")
+    log.info("a", value=hidden, password="hunter2-2", api_token="hunter2-3", Authorization="Bearer hunter2-4")
+    log.info("b", device={"options": {"passwd": "hunter2-5", "list": [hidden, {"secret": "hunter2-6"}]}})
+    try:
+        local_password = "hunter2-7"
+        raise RuntimeError(len(local_password))
+    except RuntimeError:
+        log.exception("c")
+    assert "hunter2" not in out.getvalue()
+    assert "***" in out.getvalue()
+    assert "RuntimeError" in out.getvalue()
+
+
+def test_a_fence_token_is_no_secret() -> None:
+    out = io.StringIO()
+    logs.configure(stream=out)
+    structlog.stdlib.get_logger("t").info("x", token=str(Token(epoch=4, sequence=118)), tokens=["a-b"])
+    (line,) = logged(out)
+    assert (line["token"], line["tokens"]) == ("4-118", "***")
+
+
+def test_long_and_deep_values_are_bounded() -> None:
+    deep: dict[str, Any] = {}
+    inner = deep
+    for _ in range(100):
+        inner["in"] = {}
+        inner = inner["in"]
+    out = io.StringIO()
+    logs.configure(stream=out)
+    structlog.stdlib.get_logger("t").info("x", output="y" * 100_000, deep=deep, many=list(range(10_000)))
+    assert len(out.getvalue()) < 6_000
+
+
+def test_journald_gets_the_priority_in_front(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tmp_path / "stream").open("w+") as out:
+        status = os.fstat(out.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+        logs.configure(stream=out)
+        structlog.stdlib.get_logger("t").error("x")
+        structlog.stdlib.get_logger("t").info("y")
+        out.seek(0)
+        first, second = out.read().splitlines()
+    assert first.startswith("<3>{")
+    assert second.startswith("<6>{")
+    assert json.loads(second[3:])["event"] == "y"
+
+
+def test_an_unknown_level_is_refused() -> None:
+    with pytest.raises(ValueError, match="one of debug, info"):
+        logs.configure("loud")
+
+
+def test_standard_error_is_the_default() -> None:
+    code = """
+import structlog
+from fenced.telemetry.logs import configure
+
+configure()
+structlog.stdlib.get_logger("t").info("x")
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert run.stdout == b""
+    assert json.loads(run.stderr)["event"] == "x"

@@ -1,0 +1,123 @@
+"""Metrics as Prometheus reads them: names, labels, both formats."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+from prometheus_client import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from fenced.core.state import GateVerdict
+from fenced.model.names import DeviceName, HostName
+from fenced.model.power import OperationState, State
+from fenced.ports.bus import MessageKind, MessageResult
+from fenced.ports.telemetry import Telemetry
+from fenced.telemetry.gauges import Gauges
+from fenced.telemetry.metrics import Metrics
+from tests.fakes.control import FakeControl
+
+OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
+NAMES = """
+    fenced_build_info fenced_armed fenced_leader fenced_epoch fenced_bus_connected fenced_bus_messages_total
+    fenced_hosts fenced_suspicions_total fenced_detection_seconds_bucket fenced_gate_holds_total fenced_held_hosts
+    fenced_operations_total fenced_operations_in_flight fenced_operation_seconds_bucket fenced_stage_seconds_bucket
+    fenced_probe_race_seconds_bucket fenced_probes_total fenced_device_commands_total fenced_device_seconds_bucket
+    fenced_redundancy_lost_hosts fenced_left_off_hosts fenced_outbox_pending fenced_journal_append_seconds_bucket
+    fenced_loop_lag_seconds_bucket process_cpu_seconds_total process_resident_memory_bytes process_open_fds
+"""
+
+
+def count_everything(telemetry: Telemetry) -> None:
+    telemetry.bus_message(MessageKind.HEALTH, MessageResult.OK)
+    telemetry.suspicion_ended("cleared")
+    telemetry.detected(21.0)
+    telemetry.gate_held("armed")
+    telemetry.operation_ended(action="restart", cause="silence", result="done", seconds=12.0)
+    telemetry.stage("verify", 1.5)
+    telemetry.race_ended(0.3)
+    telemetry.probe_ended("px1", "won")
+    telemetry.device_call(driver="redfish", command="off", result="done", seconds=0.2)
+    telemetry.journal_append(0.002)
+    telemetry.loop_lag(0.001)
+
+
+@pytest.fixture
+def control() -> FakeControl:
+    return FakeControl()
+
+
+@pytest.fixture
+def metrics(control: FakeControl) -> Metrics:
+    made = Metrics()
+    made.registry.register(Gauges(control, outbox_pending=lambda: 7))
+    return made
+
+
+def samples(families: Iterable[Metric]) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_every_name_is_there_in_both_formats(metrics: Metrics) -> None:
+    count_everything(metrics)
+    metrics.api_answer("/api/v1/hosts/{host}", 200)
+    body, content_type = metrics.exposition(OPENMETRICS)
+    assert content_type.startswith("application/openmetrics-text")
+    assert set(NAMES.split()) <= {name for name, _ in samples(parse_openmetrics(body.decode()))}  # type: ignore[no-untyped-call]
+    body, content_type = metrics.exposition("")
+    assert content_type.startswith("text/plain")
+    assert set(NAMES.split()) <= {name for name, _ in samples(parse_text(body.decode()))}
+
+
+@pytest.mark.parametrize(
+    "accept", ["*/*", "application/openmetrics-text;version=banana", "text/plain;version=x;escaping=?", ",;=" * 999]
+)
+def test_any_accept_header_gets_an_answer(metrics: Metrics, accept: str) -> None:
+    body, content_type = metrics.exposition(accept)
+    assert b"fenced_build_info" in body
+    assert content_type
+
+
+def test_no_histogram_has_a_host_label(metrics: Metrics) -> None:
+    count_everything(metrics)
+    for family in parse_text(metrics.exposition("")[0].decode()):
+        for sample in family.samples:
+            assert "host" not in sample.labels
+
+
+def test_gauges_are_read_at_scrape_time(metrics: Metrics, control: FakeControl) -> None:
+    seen = samples(parse_text(metrics.exposition("")[0].decode()))
+    assert seen["fenced_hosts", (("state", "healthy"),)] == 1
+    assert seen["fenced_hosts", (("state", "fenced"),)] == 0
+    assert seen["fenced_held_hosts", (("gate", "armed"),)] == 1
+    assert seen["fenced_armed", ()] == 1
+    assert seen["fenced_epoch", ()] == 1
+    assert seen["fenced_outbox_pending", ()] == 7
+    control.is_armed = False
+    name = HostName("node-3")
+    control.states[name] = replace(
+        control.states[name],
+        state=State.FENCED,
+        held_by=(GateVerdict(gate="budget", is_open=False, why="spent"),),
+        operation=replace(control.all_operations[0], state=OperationState.RUNNING),
+        redundancy_lost=(DeviceName("pdu-b"),),
+        is_left_off=True,
+    )
+    seen = samples(parse_text(metrics.exposition("")[0].decode()))
+    assert seen["fenced_armed", ()] == 0
+    assert seen["fenced_hosts", (("state", "fenced"),)] == 1
+    assert seen["fenced_held_hosts", (("gate", "armed"),)] == 0  # told at 0, so that an alert ends
+    assert seen["fenced_held_hosts", (("gate", "budget"),)] == 1
+    assert seen["fenced_operations_in_flight", ()] == 1
+    assert seen["fenced_redundancy_lost_hosts", ()] == 1
+    assert seen["fenced_left_off_hosts", ()] == 1
+
+
+def test_two_daemons_in_one_process_do_not_share_a_registry() -> None:
+    first, second = Metrics(), Metrics()
+    first.probe_ended("px1", "won")
+    assert b'proxy="px1"' not in second.exposition("")[0]
