@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from fenced.core.state import Restored
+from fenced.core.state import Phase, Restored
 from fenced.model.power import Action, Cause, Kind, OperationState, Outcome, Power, Proof, State, Verdict, What
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
@@ -71,8 +71,17 @@ class Result(Shape):
     restored: Restored
 
 
+class Gate(Shape):
+    """One gate's word now, with its reason."""
+
+    gate: str
+    open: bool
+    why: str
+
+
 class Operation(Shape):
-    """One attempt to change or read one host's power. `token` is that of its last command."""
+    """One attempt to change or read one host's power. `token` is that of its last command; `error` why it did not do
+    all that was asked; `known` and `gates` are the decision record of an operation that we decided ourselves."""
 
     id: str
     host: str
@@ -87,6 +96,12 @@ class Operation(Shape):
     token: str | None
     result: Result
     devices: list[Device]
+    phase: Phase
+    deadline: Time
+    level: int | None
+    error: str | None
+    known: list[str]
+    gates: list[Gate]
 
 
 class Host(Shape):
@@ -148,14 +163,6 @@ class JournalRecord(Shape):
     at: Time
     kind: str
     facts: dict[str, JsonValue]
-
-
-class Gate(Shape):
-    """One gate's word now, with its reason."""
-
-    gate: str
-    open: bool
-    why: str
 
 
 class Explanation(Shape):

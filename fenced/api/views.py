@@ -42,6 +42,12 @@ def operation(given: Operation) -> shapes.Operation:
             restored=given.restored,
         ),
         devices=[_device(run, given) for run in given.devices],
+        phase=given.phase,
+        deadline=_stamp(given.deadline),
+        level=given.level,
+        error=given.error or given.ending_why or None,
+        known=list(given.explanation),
+        gates=[shapes.Gate(gate=gate.gate, open=gate.is_open, why=gate.why) for gate in given.gates],
     )
 
 

@@ -4,6 +4,7 @@ Knows every part and does no work of theirs. One rule: what is built here is bui
 """
 
 import asyncio
+import resource
 import signal
 from collections.abc import Sequence
 from typing import Final
@@ -22,6 +23,7 @@ from fenced.proxy.clock import ProxyClock
 from fenced.proxy.state import ProxyState
 from fenced.proxy.tls import TlsFiles
 
+OPEN_FILES_MAX: Final = 65_536
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
@@ -29,6 +31,7 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
 
 async def run_proxy(configuration: ProxyConfiguration) -> None:
     """Until SIGTERM or SIGINT. Raises ListenError, CertificateError, StateError."""
+    allow_open_files()
     clock = ProxyClock()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -73,3 +76,10 @@ def settings(configuration: ProxyConfiguration) -> AgentSettings:
         allow=configuration.allow,
         agent_processes_max=configuration.agent_processes,
     )
+
+
+def allow_open_files() -> None:
+    """A connection is a file: a thousand calls at once must not fail at the shell's soft limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES_MAX if hard == resource.RLIM_INFINITY else min(OPEN_FILES_MAX, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

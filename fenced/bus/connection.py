@@ -163,10 +163,13 @@ class Connection(aiomqtt.Client):
         await asyncio.sleep(0)  # what the connecting thread handed to the loop is in place after this
         if self._client.is_connected() and not self._ended.is_set():
             self._client.disconnect()
-            await self._wait_for_socket()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await self._socket_closed.wait()
         self._end("closed")
-        self._force_socket()
-        await self._wait_for_socket()
+        if self._is_in_loop:
+            # paho has no public way, and after a packet that it could not read it would read the same one for ever.
+            self._client._sock_close()
         if self._misc_task is not None:
             self._misc_task.cancel()
             await asyncio.wait({self._misc_task})
@@ -346,20 +349,6 @@ class Connection(aiomqtt.Client):
         for _ in range(len(waiting) + len(self._given_up)):
             self._slots.release()
         self._given_up.clear()
-
-    def _force_socket(self) -> None:
-        """Shut the socket down; paho's reader then closes it and unregisters everything."""
-        sock = self._client.socket()
-        if isinstance(sock, socket.socket):
-            with contextlib.suppress(OSError):  # it was shut down by the other side already
-                sock.shutdown(socket.SHUT_RDWR)
-
-    async def _wait_for_socket(self) -> None:
-        if self._client.socket() is None:
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self._socket_closed.wait()
 
 
 def _all_granted(codes: Sequence[ReasonCode] | Sequence[int]) -> bool:

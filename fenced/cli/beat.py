@@ -5,6 +5,7 @@ Starts fast and stays small: the configuration's code is only imported where a f
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -162,9 +163,10 @@ async def _run(job: _Job) -> None:
 
 def _from_file(file: Path) -> tuple[BusSettings, str, float]:
     """Exits with 78 and every mistake of the file."""
-    from fenced.config.load import load_beat
+    from fenced.config.agent_files import load_beat
+    from fenced.config.own_machine import this_machine
 
-    loaded = load_beat(file)
+    loaded = load_beat(file, own_machine=this_machine(), environ=os.environ)
     for mistake in (*loaded.warnings, *loaded.errors):
         click.echo(f"{mistake.file}: {mistake.path}: {mistake.reason}", err=True)
     configuration = loaded.configuration

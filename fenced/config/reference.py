@@ -67,8 +67,8 @@ calls them. Agents that cut no power (fabric, reservations, kdump, heuristics) a
 
 A device is a `chassis` (the host's own power) by default for `redfish`, the agents of BMCs (`fence_ipmilan`,
 `fence_idrac`, `fence_ilo*`, `fence_drac*`, `fence_imm`, `fence_redfish`, ...), of blades (`fence_bladecenter`,
-`fence_hpblade`, ...) and of virtual machines and clouds (`fence_virsh`, `fence_xvm`, `fence_vmware*`, `fence_aws`, ...);
-else an `outlet`. A virtual machine's power is not a feed beside others but the machine's own, so it reads like a BMC's.
+`fence_hpblade`, ...) and of virtual machines and clouds (`fence_virsh`, `fence_xvm`, `fence_vmware*`, `fence_aws`,
+...); else an `outlet`. A virtual machine's power is not a feed beside others but the machine's own, as a BMC's is.
 """
 
 _HEADINGS: Final = {

@@ -258,7 +258,7 @@ def state_message(state: HostState, controller: str) -> dict[str, Any]:
         "host": str(state.name),
         "state": state.state.value,
         "since": timestamp(state.since),
-        "operation": str(state.operation.id) if state.operation is not None else None,
+        "operation": state.operation.id if state.operation is not None else state.last_operation,
         "token": str(state.token) if state.token is not None else None,
         "proof": state.proof.kind.value if state.proof is not None else None,
         "power": {str(device): power.value for device, power in state.power},

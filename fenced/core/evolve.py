@@ -224,7 +224,7 @@ def _operation_started(state: HostState, at: float, record: r.OperationStarted) 
     operation = record.operation
     match record.slot:
         case "reading":
-            return replace(state, reading=operation, last_operation=operation.id)
+            return replace(state, reading=operation)
         case "waiting":
             return replace(state, waiting=operation)
         case "running":

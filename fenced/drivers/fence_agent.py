@@ -143,6 +143,15 @@ class FenceAgents:
             f"{name} is not installed in {searched}; install it or set daemon.agent_path", may_be_done=False
         )
 
+    def installed(self) -> dict[str, Path]:
+        """Every agent by name, sorted; of several with one name the first along the path."""
+        found: dict[str, Path] = {}
+        for directory in self._agent_path:
+            for path in directory.glob("fence_*"):
+                if AGENT_NAME.fullmatch(path.name) and path.is_file() and os.access(path, os.X_OK):
+                    found.setdefault(path.name, path)
+        return dict(sorted(found.items()))
+
     async def _call(
         self, spec: DeviceSpec, action: str, timeout_seconds: float, on_started: OnStarted | None
     ) -> Finished:

@@ -205,7 +205,7 @@ class Connection:
         self._send(b"\0".join((b"kill", call.id)))
 
     def _send(self, message: bytes, fds: tuple[int, ...] = ()) -> None:
-        assert len(message) <= MESSAGE_BYTES_MAX, "parameters are bounded before they come here"  # noqa: S101 - our bug
+        assert len(message) <= MESSAGE_BYTES_MAX, "parameters are bounded before they come here"
         if self.is_lost:
             close_all(fds)
             return

@@ -151,6 +151,8 @@ class EngineControl:
     async def operations(self, *, host: HostName | None, state: str | None, limit: int, after: str | None) -> Page:
         try:
             page = await self._journal.operations(host=host, state=state, limit=limit, after=after)
+        except ValueError as exc:
+            raise NotFound(f"no page after {after!r}: use the `next` of an earlier page") from exc
         except StoreError as exc:
             raise Unavailable(str(exc)) from exc
         return replace(page, items=tuple(self._live(operation) for operation in page.items))

@@ -5,6 +5,7 @@ earlier life left running is dead, and the life ends only when its power command
 """
 
 import asyncio
+import ipaddress
 import logging
 import socket
 from collections.abc import Callable
@@ -58,6 +59,8 @@ async def serve(
     note_ready: Callable[[], None],
 ) -> None:
     """Until `stop`. Closes `state`. Raises ListenError, CertificateError, StateError."""
+    if settings.tls is None and not is_loopback_address(settings.host):
+        raise ListenError(f"{settings.host}: without TLS the proxy agent listens on a loopback address alone")
     context = None if settings.tls is None else server_context(settings.tls)
     with TokenMemory(state) as memory:
         calls = Calls(
@@ -117,3 +120,11 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as exc:
         raise ListenError(f"{host}:{port}: can't listen: {exc.strerror or exc}; is another program there?") from exc
+
+
+def is_loopback_address(host: str) -> bool:
+    """Whether only this machine can connect there. A name could mean anything tomorrow: only `localhost` counts."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -50,6 +50,25 @@ class _KnownClock:
         return self.clock.monotonic + (moment - self.received)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Command:
+    """A permit with its moments, in our clock."""
+
+    permit: Permit
+    known: _KnownClock
+    end: float
+    not_after: float
+
+    def wire(self) -> WirePermit:
+        """Raises ValidationError, e.g. for a clock that can't be."""
+        return WirePermit(
+            token=str(self.permit.token),
+            boot=self.known.clock.boot,
+            not_after=self.known.at(self.not_after),
+            settle=max(0.0, self.not_after - self.end),
+        )
+
+
 class ProxyCaller:
     """`store`: the id of our store, whose tokens these are. `urls`: `http://` only on loopback (config checks it)."""
 
@@ -87,16 +106,10 @@ class ProxyCaller:
         now = self._clock.now()
         end, not_after = now + permit.attempt_timeout_seconds, now + permit.not_after_seconds
         known = await self._fresh_clock(proxy, timeout_seconds=permit.attempt_timeout_seconds)
-        wire_permit = WirePermit(
-            token=str(permit.token),
-            boot=known.clock.boot,
-            not_after=known.at(not_after),
-            settle=min(TIMEOUT_SECONDS_MAX, max(0.0, not_after - end)),
-        )
         left = end - self._clock.now()
         if left <= 0:
             raise DeviceTimedOut(f"proxy {proxy}: no time was left to send the command", may_be_done=False)
-        call = self._call(proxy, spec, what, left, wire_permit)
+        call = self._call(proxy, spec, what, left, _Command(permit=permit, known=known, end=end, not_after=not_after))
         answer = await self._ask(self._commands, proxy, call, left)
         if answer.error is not None:
             raise answer.error.error(proxy)
@@ -126,7 +139,7 @@ class ProxyCaller:
         return self._known[proxy]
 
     def _call(
-        self, proxy: ProxyName, spec: DeviceSpec, what: What, timeout: float, permit: WirePermit | None = None
+        self, proxy: ProxyName, spec: DeviceSpec, what: What, timeout: float, command: _Command | None = None
     ) -> Call:
         timeout = min(timeout, TIMEOUT_SECONDS_MAX)
         try:
@@ -136,7 +149,7 @@ class ProxyCaller:
                 device=WireDevice.of(spec),
                 what=what,
                 timeout=timeout - min(ANSWER_MARGIN_SECONDS, timeout / 10),
-                permit=permit,
+                permit=None if command is None else command.wire(),
             )
         except ValidationError as exc:
             fields = ", ".join(sorted({".".join(str(part) for part in fault["loc"]) for fault in exc.errors()}))

@@ -212,6 +212,31 @@ async def test_a_refused_subscription_is_no_connection() -> None:
     await server.wait_closed()
 
 
+async def test_a_packet_that_can_not_be_read_ends_the_connection() -> None:
+    """paho would read the same packet again for ever; we hang up, leave nothing, and come back."""
+
+    async def corrupt(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(4096)
+        writer.write(bytes.fromhex("2003000000"))
+        asked = await reader.read(4096)
+        packet_number = asked[asked.index(b"fenced/v1") - 5 : asked.index(b"fenced/v1") - 3]
+        writer.write(bytes.fromhex("9007") + packet_number + bytes.fromhex("00 00 01 01 01"))
+        writer.write(bytes.fromhex("3003 00ff 61"))  # PUBLISH: a topic of 255 bytes in a packet of three
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(corrupt, "127.0.0.1", 0)
+    with heard() as complaints:
+        async with running(settings(server.sockets[0].getsockname()[1])) as bus:
+            assert (await bus.lost()).why.startswith("connection lost: ")
+            await bus.connected(3)
+        server.close()
+        await server.wait_closed()
+        gc.collect()
+        await asyncio.sleep(0)
+        assert not complaints
+
+
 @needs("mosquitto")
 @pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
 def test_both_event_loops(factory: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path) -> None:

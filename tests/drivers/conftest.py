@@ -1,13 +1,21 @@
 """A keeper of its own for each test, and the drivers on it."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from fenced.drivers.keeper_client import Keeper
 from fenced.drivers.registry import DriverRegistry, drivers
+
+
+@pytest.fixture(scope="module")
+def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
+    """The daemon's default loop."""
+    return uvloop.EventLoopPolicy()
 
 
 @pytest.fixture

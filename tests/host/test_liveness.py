@@ -14,6 +14,7 @@ from fenced.host.liveness import TcpLiveness
 from tests.needs import needs, needs_root
 from tests.net import free_port
 
+
 @asynccontextmanager
 async def listening(host: str = "127.0.0.1") -> AsyncIterator[int]:
     async def taken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

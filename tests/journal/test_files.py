@@ -332,13 +332,6 @@ async def test_a_disk_that_became_read_only_is_named(small_disk: Path) -> None:
         await try_to_open(small_disk / "fenced.db")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to any directory; as root the read-only disk is tested")
-async def test_a_directory_that_we_may_not_write_to_is_named(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(StoreError, match="Permission denied"):
-        await try_to_open(tmp_path / "fenced.db")
-
-
 async def test_a_checkpoint_moves_what_was_appended_into_the_database(tmp_path: Path) -> None:
     async with opened(tmp_path / "fenced.db") as journal:
         await journal.append(Batch(entries=[entry()]))

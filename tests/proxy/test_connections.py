@@ -256,6 +256,18 @@ async def test_an_answer_of_a_proxy_that_judged_nothing_leaves_no_doubt(status: 
         assert not refused.value.may_be_done and refused.value.is_end_known
 
 
+@pytest.mark.parametrize("clock", [{"boot": "b", "monotonic": 1e12}, {"boot": "b" * 2000, "monotonic": 1.0}])
+async def test_a_clock_that_cannot_be_sends_nothing(clock: dict[str, object], tmp_path: Path) -> None:
+    status = json.dumps(STATUS | {"clock": clock}).encode()
+    async with (
+        hostile(None, status=status) as port,
+        caller_of(None, {PX1: f"http://127.0.0.1:{port}"}) as caller,
+    ):
+        with pytest.raises(DeviceError) as refused:
+            await send(caller, device(tmp_path / "bmc"), Power.OFF)
+        assert not refused.value.may_be_done
+
+
 @asynccontextmanager
 async def serving(
     handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
@@ -289,13 +301,13 @@ async def black_hole() -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def hostile(answer: bytes | None) -> AsyncIterator[int]:
-    """A good status; to every call these bytes, or, without any, silence."""
+async def hostile(answer: bytes | None, *, status: bytes = json.dumps(STATUS).encode()) -> AsyncIterator[int]:
+    """A good status, unless another is given; to every call these bytes, or, without any, silence."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
         if head.startswith(b"GET"):
-            writer.write(reply(json.dumps(STATUS).encode(), more="Connection: close\r\n"))
+            writer.write(reply(status, more="Connection: close\r\n"))
         elif answer is None:
             await reader.read()
         else:

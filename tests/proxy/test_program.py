@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -72,6 +73,7 @@ class Program:
     directory: Path
     certificates: Path
     port: int
+    scheme: str = "https"
 
     @property
     def file(self) -> Path:
@@ -98,7 +100,8 @@ class Program:
         self.file.write_text("\n".join(["[proxy]", *lines, ""]), encoding="utf-8")
 
     def caller(self) -> AbstractAsyncContextManager[ProxyCaller]:
-        return caller_of(self.certificates, {PX1: f"https://127.0.0.1:{self.port}"})
+        certificates = self.certificates if self.scheme == "https" else None
+        return caller_of(certificates, {PX1: f"{self.scheme}://127.0.0.1:{self.port}"})
 
     @asynccontextmanager
     async def running(self, *arguments: str) -> AsyncIterator[subprocess.Popen[bytes]]:
@@ -154,6 +157,31 @@ async def test_a_fence_agent_through_the_program(program: Program, tmp_path: Pat
     command = next(line for line in logged if line["event"] == "power command")
     assert (command["who"], command["what"], command["outcome"]) == ("fenced-a", "off", "done")
     assert command["token"].startswith("4-") and command["milliseconds"] >= 0
+
+
+async def test_without_tls_on_loopback(program: Program, tmp_path: Path) -> None:
+    program.write(tls_cert_file='""', tls_key_file='""', client_ca_file='""', allow="[]")
+    plain = replace(program, scheme="http")
+    async with plain.running(), plain.caller() as caller:
+        await send(caller, device(tmp_path / "pdu"), Power.OFF)
+        assert await caller.read(PX1, device(tmp_path / "pdu"), timeout_seconds=10) is Power.OFF
+
+
+async def test_without_tls_nowhere_else(program: Program) -> None:
+    program.write(listen=f'"0.0.0.0:{program.port}"', tls_cert_file='""', tls_key_file='""', client_ca_file='""')
+    result = await program.run()
+    assert (result.returncode, "loopback" in result.stderr) == (78, True)
+
+
+async def test_systemd_is_told_when_it_listens(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+        notified.bind(str(tmp_path / "notify"))
+        notified.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        async with program.running():
+            assert (await asyncio.to_thread(notified.recv, 1024)).startswith(b"READY=1")
 
 
 async def test_kill_9_in_a_command_leaves_no_agent_and_closes_the_plug(program: Program, tmp_path: Path) -> None:

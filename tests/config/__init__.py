@@ -1,0 +1,1 @@
+"""Tests of fenced.config: real files in, a Configuration or all mistakes out."""

@@ -1,0 +1,64 @@
+"""Mistakes that a table shows by itself: unknown keys, wrong values, missing ones.
+
+Name -> (the file, the path that is told, the value that is shown, a part of the reason). Each stops a start.
+"""
+
+from tests.config.pieces import HOST, host, pdu
+
+SHAPE = {
+    "unknown table": ("[deamon]\n", "deamon", "(a table)", "unknown key; did you mean daemon?"),
+    "unknown key": ('[bus]\nurll = "x"\n', "bus.urll", "x", "unknown key; did you mean url?"),
+    "unknown key of a host": (HOST + "racks = 1\n", "host[0].racks", "1", "node-1: unknown key; did you mean rack?"),
+    "unknown key of a device": (
+        host("node-1", pdu(more="retry = 1\n")),
+        "host[0].device[0].retry",
+        "1",
+        "node-1, pdu: unknown key",
+    ),
+    "table for a value": (
+        "[detection.grace]\na = 1\n",
+        "detection.grace",
+        "(a table)",
+        "a duration is text with a unit",
+    ),
+    "value for a table": ("race = 5\n", "race", "5", "must be a table"),
+    "number for a duration": ("[detection]\ngrace = 20\n", "detection.grace", "20", "a duration is text with a unit"),
+    "bad duration": ('[detection]\ngrace = "20 sec"\n', "detection.grace", "20 sec", "not a duration"),
+    "zero where it is not none": ('[power]\nverify_interval = "0s"\n', "power.verify_interval", "0s", "shorter than"),
+    "too long": ('[power]\nattempt_timeout = "1d"\n', "power.attempt_timeout", "1d", "longer than the most"),
+    "text for a count": ('[power]\nattempts = "3"\n', "power.attempts", "3", "must be a whole number"),
+    "yes for a count": ("[power]\nattempts = true\n", "power.attempts", "true", "must be a whole number"),
+    "count out of range": ("[power]\nstable_reads = 0\n", "power.stable_reads", "0", "must be 1 to 100"),
+    "share out of range": ("[gates.connectivity]\nshare = 0\n", "gates.connectivity.share", "0", "must be 1 to 100"),
+    "port out of range": ("[detection]\nprobe_ports = [0]\n", "detection.probe_ports", "[0]", "must be 1 to 65535"),
+    "text for a flag": (
+        '[daemon]\nagent_path = ["agents"]\narmed = "no"\n',
+        "daemon.armed",
+        "no",
+        "must be true or false",
+    ),
+    "unknown word": (
+        '[defaults]\nfence_action = "on"\n',
+        "defaults.fence_action",
+        "on",
+        "must be one of: restart, off",
+    ),
+    "unknown request": (
+        '[bus]\naccept_requests = ["kill"]\n',
+        "bus.accept_requests",
+        '["kill"]',
+        "must be one of: fence",
+    ),
+    "bad name": ('[[host]]\nname = "node 1"\n', "host[0].name", "node 1", "a name is letters, digits"),
+    "topic as a name": ('[[host]]\nname = "node/+"\n', "host[0].name", "node/+", "a name is letters, digits"),
+    "no name": ('[[host]]\naddress = "10.0.0.1"\n', "host[0].name", "", "is missing"),
+    "single brackets": ('[host]\nname = "node-1"\n', "host", "(a table)", "must be tables: [[host]]"),
+    "single brackets of a device": (
+        '[[host]]\nname = "node-1"\n[host.device]\nname = "x"\n',
+        "host[0].device",
+        "(a table)",
+        "double brackets",
+    ),
+    "no driver": (HOST + '[[host.device]]\nname = "x"\n', "host[0].device[0].driver", "", "node-1, x: is missing"),
+    "level out of range": (host("n", pdu(more="level = 0\n")), "host[0].device[0].level", "0", "must be 1 to 16"),
+}

@@ -1,0 +1,220 @@
+"""Every mistake is told once, with its place, value and reason, together with all others of the run."""
+
+from pathlib import Path
+
+import pytest
+
+from fenced.config.mistakes import Mistake
+from tests.config.files import load_files, told, write
+from tests.config.pieces import BMC, HOST, host, pdu
+from tests.config.table_references import REFERENCES
+from tests.config.table_settings import SETTINGS
+from tests.config.table_shape import SHAPE
+
+MISTAKES = {**SHAPE, **REFERENCES, **SETTINGS}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_told_with_its_place_value_and_reason(name: str, tmp_path: Path) -> None:
+    main, path, value, reason = MISTAKES[name]
+    loaded = load_files(tmp_path, main)
+    assert loaded.configuration is None
+    found = [mistake for mistake in loaded.errors if mistake.path == path]
+    assert found, told(loaded.errors)
+    assert reason in found[0].reason
+    assert found[0].value.removeprefix(f"{tmp_path}/") == value
+    assert found[0].file.startswith(str(tmp_path))
+    assert not any("geheim" in str(mistake) for mistake in (*loaded.errors, *loaded.warnings))
+
+
+@pytest.mark.parametrize("name", [name for name in MISTAKES if name != "two secrets"])
+def test_one_mistake_makes_no_others(name: str, tmp_path: Path) -> None:
+    loaded = load_files(tmp_path, MISTAKES[name][0])
+    assert len(loaded.errors) == 1, told(loaded.errors)
+
+
+OPTIONS = {
+    'action = "off"': "fenced says which",
+    'method = "cycle"': "never cycles",
+    "delay = 5": "decides when",
+    'nodename = "x"': "use plug",
+    'port = "2"': "give one",
+    'password = "geheim"': "never written inline",
+    'passwd = "geheim"': "never written inline",
+    'password_script = "geheim"': "never written inline",
+    'passwd_script = "geheim"': "never written inline",
+    'snmp_priv_passwd = "geheim"': "never written inline",
+    'snmp-priv-passwd = "geheim"': "never written inline",
+    'PASSWORD = "geheim"': "never written inline",
+    'secret_key = "geheim"': "never written inline",
+    'apikey = "geheim"': "never written inline",
+    r'ssh_options = "a\npassword=b"': "***",
+    r'ssh_options = "a\nb"': "a line end",
+    r'ssh_options = "a\u0000b"': "a line end",
+    "switch = [1]": "must be text, a number",
+    'switch = { a = "b" }': "must be text, a number",
+    '"a=b" = 1': "not the name of an agent's parameter",
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_a_refused_option_is_told(option: str, tmp_path: Path) -> None:
+    device = (
+        f'[[host.device]]\nname = "pdu"\ndriver = "fence_apc"\noptions = {{ plug = "1", ip = "10.9.1.1", {option} }}\n'
+    )
+    loaded = load_files(tmp_path, HOST + device)
+    assert [mistake.path.rpartition(".")[0] for mistake in loaded.errors] == ["host[0].device[0].options"]
+    assert OPTIONS[option] in str(loaded.errors[0])
+    assert "geheim" not in str(loaded.errors)
+
+
+def test_shape_and_reference_mistakes_of_all_files_come_in_one_run(tmp_path: Path) -> None:
+    loaded = load_files(
+        tmp_path,
+        """
+        [detection]
+        grace = 5
+        [bus]
+        url = "http://x"
+        [inventory]
+        files = ["inventory/*"]
+        """,
+        inventory={
+            "a.toml": host("node-1", pdu(more="level = 'one'\n"), more='cluster = "c9"\nrack = 7'),
+            "b.yaml": "host:\n- name: node-2\n  cluster: c8\n  address: 10.0.0.2\n- {name: node-3, adress: x}\n",
+            "c.json": '{"host": [{"name": "node-2"}], "hosts": []}',
+            "d.toml": "[[host]\n",
+            "e.yml": "host: [}\n",
+            "f.json": '{"host": [',
+            "g.txt": "x",
+        },
+    )
+    assert sorted((Path(mistake.file).name, mistake.path) for mistake in loaded.errors) == [
+        ("a.toml", "host[0].cluster"),
+        ("a.toml", "host[0].device[0].level"),
+        ("a.toml", "host[0].rack"),
+        ("b.yaml", "host[0].cluster"),
+        ("b.yaml", "host[1].adress"),
+        ("c.json", "host[0].name"),
+        ("c.json", "hosts"),
+        ("d.toml", ""),
+        ("e.yml", ""),
+        ("f.json", ""),
+        ("fenced.toml", "bus.url"),
+        ("fenced.toml", "detection.grace"),
+        ("g.txt", ""),
+    ]
+
+
+def test_a_main_file_that_is_no_toml_is_one_mistake(tmp_path: Path) -> None:
+    loaded = load_files(tmp_path, "[daemon]\nname = \n")
+    assert [(mistake.file, mistake.path) for mistake in loaded.errors] == [(str(tmp_path / "fenced.toml"), "")]
+    assert "not TOML" in loaded.errors[0].reason
+    assert "line 2" in loaded.errors[0].reason
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text"),
+    [("yaml", "host:\n- name: a\n  name: b\n"), ("json", '{"host": [{"name": "a", "name": "b"}]}')],
+)
+def test_a_key_given_twice_is_a_mistake_in_every_format(suffix: str, text: str, tmp_path: Path) -> None:
+    loaded = load_files(tmp_path, '[inventory]\nfiles = ["inventory/*"]\n', inventory={f"a.{suffix}": text})
+    assert "'name' is given twice" in loaded.errors[0].reason
+
+
+def test_yaml_runs_nothing_and_may_merge(tmp_path: Path) -> None:
+    text = "host:\n- &a {name: a, rack: r1}\n- <<: *a\n  name: b\n"
+    loaded = load_files(tmp_path, '[inventory]\nfiles = ["inventory/*"]\n', inventory={"a.yaml": text})
+    assert loaded.configuration is not None, told(loaded.errors)
+    assert {host.rack for host in loaded.configuration.inventory.hosts.values()} == {"r1"}
+    loaded = load_files(
+        tmp_path,
+        '[inventory]\nfiles = ["inventory/*"]\n',
+        inventory={"a.yaml": "host: !!python/object/apply:os.getcwd []\n"},
+    )
+    assert "not YAML" in loaded.errors[0].reason
+
+
+def test_tokens(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "tokens",
+        "# people\nadmin:aaaaaaaaaaaaaaaaaaaa\n\nroot:bbbbbbbbbbbbbbbbbbbb\nviewer\noperator:c c\nviewer:short\n"
+        "operator:aaaaaaaaaaaaaaaaaaaa\n",
+    )
+    loaded = load_files(tmp_path, '[api]\nlisten = "0.0.0.0:8470"\ntokens_file = "tokens"\n')
+    assert [mistake.path for mistake in loaded.errors] == ["line 4", "line 5", "line 6", "line 8"]
+    assert {mistake.value for mistake in loaded.errors} == {"***"}
+    assert {mistake.file for mistake in loaded.errors} == {str(tmp_path / "tokens")}
+    warned = {mistake.path: mistake.reason for mistake in loaded.warnings}
+    assert "can be guessed" in warned["line 7"]
+    assert "in clear" in warned["api.tls_cert_file"]
+
+
+def test_the_defaults_warn_of_what_is_not_enforced_yet_in_one_line_each(tmp_path: Path) -> None:
+    loaded = load_files(tmp_path, host("node-1", pdu()))
+    assert [mistake.path for mistake in loaded.warnings] == [
+        "detection.observers",
+        "gates.storm",
+        "gates.live_evidence",
+    ]
+
+
+WARNINGS = {
+    "host without devices": (HOST, "host[0]", "it can't be fenced"),
+    "no host": ("", "", "there is no host"),
+    "grace without effect": ('[detection]\ngrace = "10s"\n', "detection.grace", "3 missed intervals, 15s"),
+    "proxy named like a host": (
+        HOST + '[[proxy]]\nname = "node-1"\nurl = "http://127.0.0.1:1"\n',
+        "proxy[0].name",
+        "say host = 'node-1'",
+    ),
+    "program needed elsewhere only": (
+        '[[proxy]]\nname = "p"\nurl = "http://127.0.0.1:1"\n'
+        + HOST
+        + '[[host.device]]\nname = "x"\ndriver = "fence_nowhere"\nproxies = ["p"]\n',
+        "host[0].device[0].driver",
+        "its proxies must have it",
+    ),
+    "an operation's key at a device": (
+        host("n", pdu(more='restore_timeout = "1m"\n')),
+        "host[0].device[0].restore_timeout",
+        "no effect here",
+    ),
+    "missing as off": (
+        HOST + '[[host.device]]\nname = "x"\ndriver = "fence_virsh"\noptions = { missing_as_off = true }\n',
+        "host[0].device[0].options.missing_as_off",
+        "count as switched off",
+    ),
+    "TLS files without TLS": ('[bus]\nca_file = "tls/ca"\n', "bus.url", "needs mqtts://"),
+    "readable secret": (
+        '[bus]\nurl = "mqtts://b"\nusername = "u"\npassword_file = "agents/../open"\n',
+        "bus.password_file",
+        "chmod o-r",
+    ),
+    "password in clear": (
+        '[bus]\nurl = "mqtt://b"\nusername = "u"\npassword_file = "tls/key"\n',
+        "bus.url",
+        "in clear",
+    ),
+    "names that don't resolve": (
+        host("n", BMC.format(ip="x.invalid")) + host("m", BMC.format(ip="y.invalid")),
+        "",
+        "2 of 2 names",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WARNINGS)
+def test_a_warning_stops_nothing(name: str, tmp_path: Path) -> None:
+    main, path, reason = WARNINGS[name]
+    write(tmp_path, "open", "geheim\n", mode=0o644)
+    loaded = load_files(tmp_path, main)
+    assert loaded.configuration is not None, told(loaded.errors)
+    assert [mistake for mistake in loaded.warnings if mistake.path == path and reason in mistake.reason], told(
+        loaded.warnings
+    )
+
+
+def test_a_mistake_is_a_plain_value() -> None:
+    assert Mistake(file="a", path="b", value="c", unit="d", reason="e").reason == "e"

@@ -1,0 +1,71 @@
+"""The units, as systemd itself judges them: no complaint, and no more exposed than their comments explain."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fenced.cli.main import COMMANDS
+from tests.needs import needs
+
+UNITS = Path(__file__).parents[2] / "systemd"
+SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
+EXPOSURE_MAX = 1.4
+
+
+@pytest.fixture(params=SERVICES)
+def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A copy whose program exists on this machine."""
+    text = (UNITS / str(request.param)).read_text()
+    assert "ExecStart=/usr/bin/fenced " in text
+    copy = tmp_path / str(request.param)
+    copy.write_text(text.replace("ExecStart=/usr/bin/fenced ", "ExecStart=/bin/true "))
+    return copy
+
+
+def settings(unit: Path) -> dict[str, str]:
+    """The settings that stand in a unit once."""
+    return dict(re.findall(r"^(\w+)=(.*)$", unit.read_text(), re.MULTILINE))
+
+
+@needs("systemd-analyze")
+def test_systemd_has_no_complaint(unit: Path) -> None:
+    done = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs("systemd-analyze")
+def test_exposure(unit: Path) -> None:
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={EXPOSURE_MAX * 10:.0f}"]
+    done = subprocess.run([*command, str(unit)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_what_every_service_must_have(unit: Path) -> None:
+    found = settings(unit)
+    assert found["Type"] == "notify"
+    assert found["NotifyAccess"] == "main"
+    assert found["WatchdogSec"]
+    assert found["Restart"] == "always"
+    assert found["RestartPreventExitStatus"] == "78"
+    assert found["KillMode"] == "control-group"
+    assert found["StartLimitIntervalSec"] == "0"
+    assert found["ConfigurationDirectory"] == unit.stem
+    assert f"-c /etc/{unit.stem}/" in found["ExecStart"]
+    assert found["User"] == found["Group"] == unit.stem
+
+
+def test_the_programs_exist_and_the_users_are_made() -> None:
+    users = (UNITS / "fenced.sysusers.conf").read_text()
+    assert SERVICES == ["fenced-beat.service", "fenced-proxy.service", "fenced.service"]
+    for name in SERVICES:
+        found = settings(UNITS / name)
+        assert found["ExecStart"].split()[1] in COMMANDS
+        assert re.search(rf"^u {found['User']} ", users, re.MULTILINE)
+
+
+def test_reload_and_stop_fit_the_daemon() -> None:
+    for name in ("fenced.service", "fenced-proxy.service"):
+        assert settings(UNITS / name)["ExecReload"] == "/bin/kill -HUP $MAINPID"
+        assert settings(UNITS / name)["StateDirectory"] == name.removesuffix(".service")
