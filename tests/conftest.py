@@ -1,9 +1,53 @@
-"""Fixtures that every test may use."""
+"""What holds for every test: it gets the programs that it needs, or it is skipped and named at the end; under CI it fails."""
+
+import os
+from collections import defaultdict
 
 import pytest
+from _pytest.terminal import TerminalReporter
+
+from tests.needs import PACKAGES, missing, packages_for, why_no_namespaces
+
+MISSING = "missing_program"
+NO_NAMESPACES = "no_namespaces"
 
 
-@pytest.fixture
-def missing_programs_under_ci() -> None:
-    """Stands in for a skip under CI: what the suite needs must have been installed."""
-    pytest.fail("a program that this test needs is not installed; under CI nothing is skipped (see tests/needs.py)")
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before any fixture: what the machine can't give. Properties travel from a worker of xdist to the summary."""
+    programs = {str(program) for mark in item.iter_markers("needs") for program in mark.args}
+    absent = missing(sorted(programs))
+    for program in absent:
+        item.user_properties.append((MISSING, program))
+    if absent:
+        named = ", ".join(f"{program} (package {PACKAGES[program]})" for program in absent)
+        if os.environ.get("CI"):
+            pytest.fail(f"not installed: {named}; under CI nothing is skipped for that (see tests/needs.py)")
+        pytest.skip(f"not installed: {named}")
+    why = why_no_namespaces() if item.get_closest_marker("needs_root") else None
+    if why is not None:
+        item.user_properties.append((NO_NAMESPACES, why))
+        pytest.skip(why)
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """What was skipped for want of something, and how to get it."""
+    lacking: dict[str, int] = defaultdict(int)
+    no_namespaces: dict[str, int] = defaultdict(int)
+    others: dict[str, int] = defaultdict(int)
+    for report in terminalreporter.stats.get("skipped", ()):
+        said = [(key, str(value)) for key, value in getattr(report, "user_properties", ())]
+        for key, value in said:
+            {MISSING: lacking, NO_NAMESPACES: no_namespaces}.get(key, others)[value] += 1
+        if not said and isinstance(report.longrepr, tuple):
+            others[str(report.longrepr[2]).removeprefix("Skipped: ")] += 1
+    if not lacking and not no_namespaces and not others:
+        return
+    terminalreporter.section("skipped: what this machine could not show")
+    for program, count in sorted(lacking.items()):
+        terminalreporter.line(f"{count:4} tests need {program} (Debian package {PACKAGES[program]})")
+    for why, count in sorted(no_namespaces.items()) + sorted(others.items()):
+        terminalreporter.line(f"{count:4} tests: {why}")
+    if lacking:
+        packages = " ".join(packages_for(lacking))
+        terminalreporter.line(f"to run them: sudo apt-get install --no-install-recommends {packages}")

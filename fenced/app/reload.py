@@ -74,4 +74,9 @@ class Reloader:
         busy = sorted(str(state.name) for state in busy_hosts(self._engine.fleet) if state.name in gone)
         if busy:
             return f"it removes {', '.join(busy)}, with an operation under way or left off"
+        for state in busy_hosts(self._engine.fleet):
+            before, after = self._engine.fleet.host(state.name), new.inventory.hosts[state.name]
+            lost = {device.name for device in before.devices} - {device.name for device in after.devices}
+            if lost:
+                return f"it removes {', '.join(sorted(lost))} of {state.name}, with an operation under way or left off"
         return None

@@ -14,7 +14,7 @@ import click
 
 from fenced.config.load import Loaded, load
 from fenced.config.mistakes import Mistake
-from fenced.config.own_machine import this_machine
+from fenced.app.own_machine import own_machine
 from fenced.core.candidates import Candidates, expand
 from fenced.model.inventory import Device, Host, Inventory
 from fenced.model.names import HostName
@@ -29,7 +29,7 @@ EXIT_CONFIG: Final = 78
 @click.option("--plan", "host_name", metavar="HOST", help="Levels, devices and ordered candidates of this host.")
 def command(file: Path, output: str, host_name: str | None) -> None:
     """Check a configuration and its inventory. Prints every mistake; exit 0 without errors, else 78."""
-    loaded = load(file, own_machine=this_machine(), environ=os.environ)
+    loaded = load(file, own_machine=own_machine(), environ=os.environ)
     plan = _plan(loaded, host_name) if host_name is not None else None
     if output == "json":
         click.echo(json.dumps(_as_json(loaded, plan), indent=2))

@@ -11,7 +11,7 @@ import click
 
 from fenced.config.configuration import Configuration
 from fenced.config.load import Loaded, load
-from fenced.config.own_machine import this_machine
+from fenced.app.own_machine import own_machine
 
 EXIT_CONFIGURATION: Final = 78
 EXIT_FAILED: Final = 1
@@ -41,7 +41,7 @@ def command(file: Path, check: bool, loop: str, log_level: str) -> None:
     from fenced.telemetry.logs import configure
 
     def read() -> Loaded:
-        return load(file, own_machine=this_machine(), environ=os.environ)
+        return load(file, own_machine=own_machine(), environ=os.environ)
 
     loaded = read()
     for warning in loaded.warnings:

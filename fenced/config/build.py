@@ -152,6 +152,8 @@ class Builder:
             devices=tuple(device.device for device in devices),
             is_own_machine=self.own_machine.is_called(host.names),
         )
+        if host.is_own_machine:
+            self.mistakes.warning(entry.where, "is the machine of this daemon, which never switches it: another must")
         if not devices and not table.device:
             self.mistakes.warning(entry.where, "has no power device: it can't be fenced")
         return BuiltHost(entry=entry, host=host, devices=devices)

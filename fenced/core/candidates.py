@@ -63,9 +63,9 @@ def named(word: str, host: Host, inventory: Inventory) -> Iterable[ProxyName]:
     if word == ENGINE:
         return (ENGINE,)
     if word == CLUSTER:
-        return _matching(inventory, lambda proxy: cluster_of(proxy, inventory) == (host.cluster or None))
+        return _matching(inventory, lambda proxy: _is_same(cluster_of(proxy, inventory), host.cluster))
     if word == DC:
-        return _matching(inventory, lambda proxy: datacenter_of(proxy, inventory) == (host.datacenter or None))
+        return _matching(inventory, lambda proxy: _is_same(datacenter_of(proxy, inventory), host.datacenter))
     if word == OTHER_DC:
         return _matching(inventory, lambda proxy: _is_elsewhere(proxy, host, inventory))
     if word.startswith(TAG):
@@ -107,6 +107,11 @@ def datacenter_of(proxy: Proxy, inventory: Inventory) -> DatacenterName | None:
 
 def _matching(inventory: Inventory, is_meant: Callable[[Proxy], bool]) -> tuple[ProxyName, ...]:
     return tuple(proxy.name for proxy in inventory.proxies.values() if is_meant(proxy))
+
+
+def _is_same(place: str | None, other: str) -> bool:
+    """What is of no known place is not in the same one."""
+    return bool(place) and place == other
 
 
 def _is_elsewhere(proxy: Proxy, host: Host, inventory: Inventory) -> bool:

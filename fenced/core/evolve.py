@@ -364,9 +364,9 @@ def _device_went_on(
     elif isinstance(record, r.StepEnded):
         if record.is_end_known:
             state = _command_changed(state, operation, record, is_ended=True)
-        if record.outcome in {Outcome.ON, Outcome.OFF}:
+        if record.outcome in {Outcome.ON, Outcome.OFF, Outcome.UNKNOWN}:
             state = replace(state, power=_with_power(state.power, record.device, Power(record.outcome.value)))
-    elif isinstance(record, r.RaceEnded) and record.winner is not None:
+    elif isinstance(record, r.RaceEnded):
         state = replace(state, power=_with_power(state.power, record.device, record.power))
     slot = "reading" if state.reading is not None and state.reading.id == operation.id else "operation"
     return replace(state, **{slot: changed})  # type: ignore[arg-type]

@@ -33,6 +33,14 @@ def _resume(work: HostWork, operation: Operation) -> None:
     work.record(r.OperationResumed(operation=operation.id, at=at))
     if operation.phase is Phase.CLOSING:
         return
+    gone = {run.device for run in operation.devices} - {device.name for device in work.host.devices}
+    if gone:
+        why = f"after a restart the configuration no longer has {', '.join(sorted(gone))}"
+        if work.state.owed:
+            work.record(r.LeftOff(operation=operation.id, why=why))
+        finish(work, OperationState.DONE if operation.is_fenced else OperationState.FAILED, why)
+        plan.advance(work)
+        return
     if operation.phase in {Phase.PROVING, Phase.INSPECTING}:
         _resume_proving(work, operation)
     else:

@@ -58,6 +58,11 @@ def replay(inventory: Inventory, loaded: Loaded, *, started: float) -> Fleet:
     fleet.restore(loaded.hosts, loaded.fleet)
     for entry in loaded.tail:
         fleet.apply(entry)
+    for name, state in loaded.hosts.items():
+        if name not in inventory.hosts and (state.operation is not None or state.owed):
+            log.warning(
+                "host_gone_from_inventory", host=name, advice="it was left in the midst of an operation, or off"
+            )
     return fleet
 
 

@@ -33,8 +33,6 @@ __all__ = [
 ]
 
 
-
-
 class MessageKind(Enum):
     """Label of fenced_bus_messages_total."""
 

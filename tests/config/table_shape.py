@@ -21,7 +21,7 @@ SHAPE = {
         "(a table)",
         "a duration is text with a unit",
     ),
-    "value for a table": ("race = 5\n", "race", "5", "must be a table"),
+    "value for a table": ("race = 5\n[daemon]\n", "race", "5", "must be a table"),
     "number for a duration": ("[detection]\ngrace = 20\n", "detection.grace", "20", "a duration is text with a unit"),
     "bad duration": ('[detection]\ngrace = "20 sec"\n', "detection.grace", "20 sec", "not a duration"),
     "zero where it is not none": ('[power]\nverify_interval = "0s"\n', "power.verify_interval", "0s", "shorter than"),

@@ -8,7 +8,6 @@ import signal
 from pathlib import Path
 
 import pytest
-import uvloop
 
 from fenced.drivers.keeper_client import Ending, Finished, Keeper
 from fenced.drivers.keeper_connection import Program
@@ -16,12 +15,6 @@ from fenced.drivers.processes import started_of
 from fenced.ports.devices import Started
 from tests.drivers.programs import descriptors, is_alive, pid_in, starts_into
 from tests.net import until
-
-
-@pytest.fixture(scope="module", params=["uvloop", "asyncio"])
-def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:
-    """Both loops that the daemon can run on."""
-    return uvloop.EventLoopPolicy() if request.param == "uvloop" else asyncio.DefaultEventLoopPolicy()
 
 
 def shell(script: str, parameters: bytes = b"") -> Program:

@@ -5,9 +5,8 @@ import sqlite3
 from pathlib import Path
 from typing import Protocol
 
-from fenced.ports.journal import ClockAnchor
 from fenced.journal.store import SqlJournal
-from fenced.ports.journal import Journal, Loaded
+from fenced.ports.journal import ClockAnchor, Journal, Loaded
 from tests.fakes.journal import MemoryJournal
 
 

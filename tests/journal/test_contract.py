@@ -6,10 +6,9 @@ import pytest
 
 from fenced.core.records import BusBack, BusLost, Entry
 from fenced.core.state import FleetState
-from fenced.ports.journal import ClockAnchor
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import OperationState
-from fenced.ports.journal import Batch, EpochLost, Page, StoreError, StoreHeld
+from fenced.ports.journal import Batch, ClockAnchor, EpochLost, Page, StoreError, StoreHeld
 from tests.journal.rigs import Rig
 from tests.journal.strategies import entry, host_state, message, operation
 

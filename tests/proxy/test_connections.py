@@ -1,24 +1,22 @@
-"""What can go wrong between a daemon and its proxies: certificates, dead machines, hostile answers, hostile calls."""
+"""What can go wrong between a daemon and its proxies: certificates, dead machines, hostile answers."""
 
 import asyncio
 import http.client
 import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from fenced.model.power import Power
 from fenced.ports.devices import DeviceError, DeviceTimedOut, DeviceUnreachable, LoginRefused
 from fenced.proxy.client import ProxyCaller
-from fenced.proxy.protocol import ANSWER_BYTES_MAX, CALL_BYTES_MAX
+from fenced.proxy.protocol import ANSWER_BYTES_MAX
 from fenced.proxy.tls import CertificateError, TlsFiles, client_context, common_name
 from tests.net import free_port, until
-from tests.proxy.bed import PX1, Bed, ProxyProcess, caller_of, certs, make_certificates, permit_of, send, tls_files
+from tests.proxy.bed import PX1, Bed, caller_of, make_certificates, permit_of, send, tls_files
 from tests.proxy.devices import device, log
 
 
@@ -318,130 +316,3 @@ async def hostile(answer: bytes | None, *, status: bytes = json.dumps(STATUS).en
 
     async with serving(handle) as port:
         yield port
-
-
-# -- hostile calls ----------------------------------------------------------------------------------------------------
-
-
-class Wire:
-    """Raw requests of a daemon with a good certificate, over one connection."""
-
-    def __init__(self, px1: ProxyProcess) -> None:
-        context = client_context(tls_files(px1.certificates))
-        self._connection = http.client.HTTPSConnection("127.0.0.1", px1.port, context=context, timeout=10)
-
-    def post(self, body: bytes, *, kind: str = "application/json", path: str = "/v1/call") -> tuple[int, bytes]:
-        self._connection.request("POST", path, body=body, headers={"Content-Type": kind})
-        response = self._connection.getresponse()
-        return response.status, response.read()
-
-    def close(self) -> None:
-        self._connection.close()
-
-
-SECRET = "S3cret-in-the-call"
-CALL = {
-    "id": "1",
-    "store": "s",
-    "device": {"driver": "unknown", "plug_id": "p", "unit_id": "u", "password": SECRET, "options": {"a": 1}},
-    "what": "status",
-    "timeout": 1.0,
-}
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
-    max_leaves=8,
-)
-
-
-@pytest.fixture(scope="module")
-def wire(shared_px1: ProxyProcess) -> Iterator["Wire"]:
-    wire = Wire(shared_px1)
-    yield wire
-    wire.close()
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(body=st.binary(max_size=200) | JSON_VALUES.map(lambda value: json.dumps(value).encode()))
-def test_any_body_gets_a_bounded_answer(wire: Wire, body: bytes) -> None:
-    status, answer = wire.post(body)
-    assert status == 422
-    assert len(answer) < 8192
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    field=st.sampled_from([*CALL, *(f"device.{name}" for name in CALL["device"]), "permit", "device.sessions"]),  # type: ignore[attr-defined]
-    value=JSON_VALUES,
-)
-def test_a_call_with_one_field_changed_gets_a_bounded_answer_without_the_secret(
-    wire: Wire, field: str, value: object
-) -> None:
-    call = json.loads(json.dumps(CALL))
-    table, _, name = field.rpartition(".")
-    (call[table] if table else call)[name] = value
-    status, answer = wire.post(json.dumps(call).encode())
-    assert status in (200, 422)
-    assert len(answer) < 8192
-    assert SECRET.encode() not in answer
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"device": {"driver": "../../bin/sh"}}, "device.driver"),
-        ({"device": {"driver": "fence_a/../../x"}}, "device.driver"),
-        ({"device": {"options": {"a": {"b": 1}}}}, "device.options"),
-        ({"timeout": 1e9}, "timeout"),
-        ({"timeout": 0}, "timeout"),
-        ({"what": "cycle"}, "what"),
-        ({"what": "off"}, "carries a permit"),
-        ({"what": "off", "permit": {"token": "4", "boot": "b", "not_after": 1}}, "permit.token"),
-        ({"what": "off", "permit": {"token": "4-1\n", "boot": "b", "not_after": 1}}, "permit.token"),
-        ({"permit": {"token": "4-1", "boot": "b", "not_after": 1}}, "carries a permit"),
-    ],
-)
-def test_a_call_out_of_bounds_is_told_which_field(wire: Wire, changes: dict[str, object], said: str) -> None:
-    call = json.loads(json.dumps(CALL))
-    for name, value in changes.items():
-        call[name] = call[name] | value if isinstance(value, dict) and name in call else value
-    status, answer = wire.post(json.dumps(call).encode())
-    assert (status, SECRET.encode() in answer) == (422, False)
-    assert said in json.loads(answer)["detail"]
-
-
-def test_other_requests(shared_px1: ProxyProcess) -> None:
-    wire = Wire(shared_px1)
-    assert wire.post(b"{}", kind="text/plain")[0] == 415
-    assert wire.post(b"{}", path="/elsewhere")[0] == 404
-    assert wire.post(b"{}", path="/v1/status")[0] == 405
-    assert wire.post(json.dumps(CALL).encode())[0] == 200
-    assert wire.post(b" " * (CALL_BYTES_MAX + 1) + json.dumps(CALL).encode())[0] == 413
-    wire.close()
-    assert "S3cret" not in shared_px1.stderr
-
-
-def test_certificates_are_not_overwritten_and_keys_are_private(tmp_path: Path) -> None:
-    make_certificates(tmp_path)
-    from click.testing import CliRunner
-
-    from fenced.cli.certs import command
-
-    def run(*arguments: str) -> tuple[int, str]:
-        result = CliRunner().invoke(command, arguments)
-        return result.exit_code, result.output
-
-    before = (tmp_path / "px1.key").read_bytes()
-    assert (tmp_path / "px1.key").stat().st_mode & 0o777 == 0o600
-    for arguments in (("init", str(tmp_path)), ("proxy", str(tmp_path), "--name", "px1", "--address", "127.0.0.1")):
-        status, output = run(*arguments)
-        assert (status, "exists already" in output) == (1, True)
-    assert (tmp_path / "px1.key").read_bytes() == before
-    certs("proxy", str(tmp_path), "--name", "px1", "--address", "px1.example.org", "--force")
-    assert (tmp_path / "px1.key").read_bytes() != before
-    shown = certs("show", str(tmp_path))
-    assert shown.count("its own") == 5 and "px1.example.org" in shown and "client" in shown
-    for name in ("ca", "../x", "a b", ""):
-        assert run("daemon", str(tmp_path), "--name", name)[0] == 1
-    assert "no URL" in run("proxy", str(tmp_path), "--name", "p", "--address", "https://px1:8471")[1]
-    assert "no authority here" in run("daemon", str(tmp_path / "empty"), "--name", "d")[1]

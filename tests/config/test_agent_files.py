@@ -1,0 +1,103 @@
+"""The files of the proxy agent and of the beat: what they become, and their mistakes."""
+
+from pathlib import Path
+
+import pytest
+
+from fenced.config.agent_files import load_beat, load_proxy
+from fenced.model.inventory import Secret
+from tests.config.files import OWN_MACHINE, told, write
+
+TLS = 'tls_cert_file = "c"\ntls_key_file = "k"\nclient_ca_file = "a"\n'
+
+
+def written(directory: Path, text: str) -> Path:
+    for name in ("c", "k", "a"):
+        write(directory, name, "x\n")
+    return write(directory, "agent.toml", text)
+
+
+def test_a_proxy_with_certificates(tmp_path: Path) -> None:
+    text = f'[proxy]\nname = "px1"\nstate_dir = "state"\n{TLS}allow = ["CN=fenced-a", "CN=fenced-b"]\n'
+    text += "agent_processes = 3\n"
+    configuration = load_proxy(written(tmp_path, text), own_machine=OWN_MACHINE).configuration
+    assert configuration is not None
+    assert (configuration.name, configuration.host, configuration.port) == ("px1", "0.0.0.0", 8471)
+    assert configuration.state_dir == tmp_path / "state"
+    assert configuration.tls_cert_file == tmp_path / "c"
+    assert configuration.allow == frozenset({"fenced-a", "fenced-b"})
+    assert configuration.agent_path == (Path("/usr/sbin"), Path("/usr/local/sbin"))
+    assert configuration.agent_processes == 3
+
+
+def test_a_proxy_on_loopback_may_do_without(tmp_path: Path) -> None:
+    configuration = load_proxy(
+        written(tmp_path, '[proxy]\nlisten = "127.0.0.1:8471"\n'), own_machine=OWN_MACHINE
+    ).configuration
+    assert configuration is not None
+    assert configuration.name == "controller"
+    assert configuration.tls_cert_file is None
+
+
+PROXY_MISTAKES = {
+    "": ["allow", "client_ca_file", "tls_cert_file", "tls_key_file"],
+    'listen = "10.0.0.1:8471"': ["allow", "client_ca_file", "tls_cert_file", "tls_key_file"],
+    f"{TLS}": ["allow"],
+    f'{TLS}allow = ["fenced-a"]': ["allow[0]"],
+    f'{TLS}allow = ["CN="]': ["allow[0]"],
+    'listen = "127.0.0.1:8471"\ntls_cert_file = "c"': ["allow", "client_ca_file", "tls_key_file"],
+    'listen = "127.0.0.1"': ["listen"],
+    'listen = "127.0.0.1:1"\nagent_processes = 0\nx = 1': ["agent_processes", "x"],
+    f'{TLS.replace("ca_file", "ca_fil")}allow = ["CN=a"]': ["client_ca_fil", "client_ca_file"],
+}
+
+
+@pytest.mark.parametrize("text", PROXY_MISTAKES)
+def test_mistakes_of_a_proxys_file(text: str, tmp_path: Path) -> None:
+    loaded = load_proxy(written(tmp_path, f"[proxy]\n{text}\n"), own_machine=OWN_MACHINE)
+    assert loaded.configuration is None
+    found = sorted(mistake.path.removeprefix("proxy.") for mistake in loaded.errors)
+    assert found == PROXY_MISTAKES[text], told(loaded.errors)
+
+
+def test_a_beat(tmp_path: Path) -> None:
+    text = (
+        '[beat]\nbus = "mqtts://broker.example.org"\nsite = "s"\nhost = "node-1"\ninterval = "1s"\n'
+        'username = "node-1"\npassword_file = "k"\nca_file = "a"\n'
+    )
+    loaded = load_beat(written(tmp_path, text), own_machine=OWN_MACHINE, environ={})
+    assert loaded.configuration is not None, told(loaded.errors)
+    configuration = loaded.configuration
+    assert (configuration.site, configuration.host, configuration.interval_seconds) == ("s", "node-1", 1)
+    assert (configuration.bus.host, configuration.bus.port, configuration.bus.scheme) == (
+        "broker.example.org", 8883, "mqtts",
+    )  # fmt: skip
+    assert configuration.bus.password == Secret("x")
+    assert configuration.bus.tls.ca_file == tmp_path / "a"
+
+
+BEAT_MISTAKES = {
+    'password = "geheim"': ["password"],
+    'bus = "embedded://127.0.0.1:1883"': ["bus"],
+    'bus = "http://x"': ["bus"],
+    'interval = "0s"': ["interval"],
+    "interval = 5": ["interval"],
+    'host = "a b"': ["host"],
+    'bus = "mqtts://x"\nusername = "u"\npassword_file = "nowhere"': ["password_file"],
+}
+
+
+@pytest.mark.parametrize("text", BEAT_MISTAKES)
+def test_mistakes_of_a_beats_file(text: str, tmp_path: Path) -> None:
+    loaded = load_beat(written(tmp_path, f"[beat]\n{text}\n"), own_machine=OWN_MACHINE, environ={})
+    assert loaded.configuration is None
+    assert [mistake.path.removeprefix("beat.") for mistake in loaded.errors] == BEAT_MISTAKES[text]
+    assert "geheim" not in str(loaded)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    for loaded in (
+        load_proxy(tmp_path / "x", own_machine=OWN_MACHINE),
+        load_beat(tmp_path / "x", own_machine=OWN_MACHINE, environ={}),
+    ):
+        assert [mistake.reason for mistake in loaded.errors] == ["no such file"]

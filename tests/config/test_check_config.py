@@ -1,0 +1,106 @@
+"""`fenced check-config` as an operator or a program sees it: lines or JSON, exit 0 or 78."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from fenced.cli.main import main
+from tests.config.files import CLUSTERS, load_files
+from tests.config.pieces import host, pdu
+
+PLANNED = (
+    CLUSTERS
+    + '[[proxy]]\nname = "on-1"\nurl = "http://127.0.0.1:1"\nhost = "node-1"\n'
+    + '[[proxy]]\nname = "px"\nurl = "http://127.0.0.1:2"\ncluster = "c1"\n'
+    + host("node-1", pdu("a"), pdu("b", plug="2"), pdu("c", plug="3", more="level = 2\n"), more='cluster = "c1"')
+)
+
+
+def run(directory: Path, text: str, *arguments: str) -> Result:
+    load_files(directory, text)
+    return CliRunner().invoke(main, ["check-config", str(directory / "fenced.toml"), *arguments])
+
+
+def test_every_mistake_is_a_line_and_the_last_counts_them(tmp_path: Path) -> None:
+    result = run(
+        tmp_path, '[detection]\ngrace = "5"\n[bus]\npassword = "geheim"\n[[host]]\nname = "a"\ncluster = "c9"\n'
+    )
+    assert result.exit_code == 78
+    lines = result.stdout.splitlines()
+    assert lines[0] == str(tmp_path / "fenced.toml")
+    assert lines[-1] == "3 errors"
+    assert any(line.startswith("  detection.grace = 5 (duration): not a duration") for line in lines)
+    assert any(line.startswith("  host[0].cluster = c9 (name): a: there is no cluster") for line in lines)
+    assert any(line.startswith("  warning: detection.observers = 2 (count)") for line in lines)
+    assert "geheim" not in result.output
+
+
+def test_json(tmp_path: Path) -> None:
+    result = run(tmp_path, '[detection]\ngrace = "5"\n', "--format", "json")
+    assert result.exit_code == 78
+    answer = json.loads(result.stdout)
+    assert answer["count"] == 1
+    assert answer["errors"] == [
+        {
+            "file": str(tmp_path / "fenced.toml"),
+            "path": "detection.grace",
+            "value": "5",
+            "unit": "duration",
+            "reason": 'not a duration; write it as "250ms", "5s", "2m", "1h30m"',
+        }
+    ]
+    assert {"file", "path", "value", "unit", "reason"} == set(answer["warnings"][0])
+
+
+def test_a_good_file(tmp_path: Path) -> None:
+    result = run(tmp_path, host("node-1", pdu()))
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1] == "0 errors"
+
+
+def test_a_missing_file_is_a_mistake(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["check-config", str(tmp_path / "nowhere.toml")])
+    assert result.exit_code == 78
+    assert "no such file" in result.stdout
+
+
+def test_the_plan_of_a_host(tmp_path: Path) -> None:
+    result = run(tmp_path, PLANNED, "--plan", "node-1")
+    assert result.exit_code == 0
+    plan = result.stdout[result.stdout.index("0 errors") :].splitlines()
+    assert plan[:9] == [
+        "0 errors",
+        "node-1 (cluster c1, data centre dc1)",
+        "  level 1",
+        "    a (outlet), fence_apc_snmp|10.9.1.1:161|1",
+        "      proxies = cluster, dc, engine",
+        "      1. px",
+        "      2. engine",
+        "      left out: on-1, runs on the target itself",
+        "    b (outlet), fence_apc_snmp|10.9.1.1:161|2",
+    ]
+    assert "  level 2" in plan
+
+
+def test_the_plan_as_json(tmp_path: Path) -> None:
+    result = run(tmp_path, PLANNED, "--plan", "node-1", "--format", "json")
+    plan = json.loads(result.stdout)["plan"]
+    assert [level["level"] for level in plan["levels"]] == [1, 2]
+    device = plan["levels"][0]["devices"][0]
+    assert device["tiers"] == [["px"], ["engine"]]
+    assert device["excluded"] == [{"proxy": "on-1", "why": "runs on the target itself"}]
+
+
+@pytest.mark.parametrize("name", ["node", "node-1.example.org", ""])
+def test_no_plan_of_a_host_that_is_not_there(name: str, tmp_path: Path) -> None:
+    result = run(tmp_path, PLANNED, "--plan", name)
+    assert result.exit_code == 2
+    assert "names match exactly and wholly" in result.output
+
+
+def test_no_plan_where_there_are_mistakes(tmp_path: Path) -> None:
+    result = run(tmp_path, PLANNED + "grac = 1\n", "--plan", "node-1")
+    assert result.exit_code == 78
+    assert result.stdout.splitlines()[-1] == "1 errors"

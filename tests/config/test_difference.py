@@ -1,0 +1,75 @@
+"""What a reload says that it changed: short lines, no secrets; and what it can't change."""
+
+from pathlib import Path
+
+from fenced.config.configuration import Configuration
+from fenced.config.difference import LINES_MAX, difference, needs_restart, removed_hosts
+from tests.config.files import CLUSTERS, load_ok, write
+from tests.config.pieces import host, pdu
+
+
+def two(directory: Path, old: str, new: str) -> tuple[Configuration, Configuration]:
+    return load_ok(directory, old), load_ok(directory, new)
+
+
+def test_nothing_changed(tmp_path: Path) -> None:
+    old, new = two(tmp_path, CLUSTERS + host("n", pdu()), CLUSTERS + host("n", pdu()))
+    assert difference(old, new) == ()
+    assert needs_restart(old, new) == ()
+
+
+def test_changes_in_lines(tmp_path: Path) -> None:
+    old, new = two(
+        tmp_path,
+        host("a", pdu("x"), pdu("y", plug="2")) + host("b") + host("c", pdu(plug="9")),
+        '[detection]\nstartup_quiet = "2m"\n'
+        + host("a", pdu("x", more="attempts = 5\n"), pdu("z", plug="2"), more='grace = "1m"\naddress = "10.0.0.1"')
+        + host("d", pdu(plug="9"))
+        + host("b", pdu(plug="4")),
+    )
+    lines = difference(old, new)
+    assert "hosts.c: seems to be called d now: the same power devices" in lines
+    assert "hosts.c: removed" in lines
+    assert "hosts.d: added" in lines
+    assert 'hosts.a.address: "" -> 10.0.0.1' in lines
+    assert "hosts.a.devices.x.power.attempts: 3 -> 5" in lines
+    assert "hosts.a.devices.y: removed" in lines
+    assert "hosts.a.devices.z: added" in lines
+    assert "hosts.a.settings.detection.grace_seconds: 20s -> 1m" in lines
+    assert "daemon.startup_quiet_seconds: 1m -> 2m" in lines
+    assert removed_hosts(old.inventory, new.inventory) == {"c"}
+    assert needs_restart(old, new) == ()
+
+
+def test_secrets_are_told_to_have_changed_and_no_more(tmp_path: Path) -> None:
+    main = (
+        '[bus]\nurl = "mqtts://b"\nusername = "u"\npassword_file = "secret"\n[api]\ntokens_file = "tokens"\n'
+        + host("n", pdu(more='password_file = "secret"\n'))
+    )  # fmt: skip
+    write(tmp_path, "secret", "geheim-1\n")
+    write(tmp_path, "tokens", "admin:geheim-1-geheim-1\n")
+    old = load_ok(tmp_path, main)
+    write(tmp_path, "secret", "geheim-2\n")
+    write(tmp_path, "tokens", "admin:geheim-2-geheim-2\nviewer:geheim-3-geheim-3\n")
+    new = load_ok(tmp_path, main)
+    lines = difference(old, new)
+    assert "bus.password: changed (secret)" in lines
+    assert "api.tokens: changed (secrets), 1 -> 2" in lines
+    assert "hosts.n.devices.pdu.spec.password: changed (secret)" in lines
+    assert "geheim" not in str(lines)
+
+
+def test_what_needs_a_restart(tmp_path: Path) -> None:
+    old, new = two(
+        tmp_path,
+        "",
+        '[daemon]\nname = "other"\nagent_path = ["agents"]\nstate_dir = "/x"\n[bus]\nurl = "mqtt://127.0.0.1:1884"\n',
+    )
+    assert needs_restart(old, new) == ("state_dir", "bus", "store", "daemon.name")
+
+
+def test_a_large_change_is_cut(tmp_path: Path) -> None:
+    old, new = two(tmp_path, "", "".join(host(f"n{i}") for i in range(LINES_MAX + 5)))
+    lines = difference(old, new)
+    assert len(lines) == LINES_MAX + 1
+    assert lines[-1] == "and 5 more"

@@ -1,0 +1,86 @@
+"""The files in config/ load, say what the code says, and docs/configuration.md is what the code writes."""
+
+import shutil
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from fenced.config.agent_files import BeatTable, ProxyAgentTable, load_beat, load_proxy
+from fenced.config.inventory_tables import ClusterTable, DatacenterTable, DeviceTable, HostTable, ProxyTable
+from fenced.config.load import load
+from fenced.config.reference import document, example
+from fenced.config.tables import MainTables
+from fenced.model.names import HostName
+from fenced.model.settings import DaemonSettings
+from tests.config.files import OWN_MACHINE, resolve, told, write
+from tests.needs import needs
+
+ROOT = Path(__file__).parents[2]
+REWRITE = "python -m fenced.config.reference"
+
+
+def test_the_reference_is_what_the_code_says() -> None:
+    assert (ROOT / "docs/configuration.md").read_text() == document(), f"{REWRITE} docs > docs/configuration.md"
+
+
+def test_the_default_file_is_what_the_code_says() -> None:
+    assert (ROOT / "config/fenced.toml").read_text() == example(), f"{REWRITE} toml > config/fenced.toml"
+
+
+def test_the_default_file_has_every_key_at_its_default() -> None:
+    tables = tomllib.loads(example())
+    assert MainTables.model_validate(tables) == MainTables()
+    assert set(tables) == set(MainTables.model_fields)
+    assert missing_keys(MainTables, tables) == []
+
+
+def missing_keys(model: type[BaseModel], tables: dict[str, Any]) -> list[str]:
+    missing = []
+    for key, field in model.model_fields.items():
+        if key not in tables:
+            missing.append(key)
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            missing += [f"{key}.{below}" for below in missing_keys(field.annotation, tables[key])]
+    return missing
+
+
+@pytest.mark.parametrize(
+    "model", [DatacenterTable, ClusterTable, ProxyTable, HostTable, DeviceTable, ProxyAgentTable, BeatTable]
+)
+def test_the_reference_names_every_key(model: type[BaseModel]) -> None:
+    text = document()
+    assert [key for key in model.model_fields if f"`{key}`" not in text and f"[[host.{key}]]" not in text] == []
+
+
+@needs("fence_apc_snmp")
+def test_the_example_and_its_inventory_load() -> None:
+    loaded = load(ROOT / "config/fenced.toml", own_machine=OWN_MACHINE, environ={}, resolve=resolve)
+    assert loaded.configuration is not None, told(loaded.errors)
+    inventory = loaded.configuration.inventory
+    assert inventory.daemon == DaemonSettings(name="controller")
+    assert set(inventory.hosts) == {"node-1", "node-2"}
+    assert inventory.hosts[HostName("node-1")].levels == (1, 2)
+    assert [mistake.path for mistake in loaded.warnings] == [
+        "detection.observers",
+        "gates.storm",
+        "gates.live_evidence",
+    ]
+
+
+def test_the_proxys_file_loads(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "config/proxy.toml", tmp_path)
+    for name in ("px1.crt", "px1.key", "ca.crt"):
+        write(tmp_path, f"tls/{name}", "x")
+    loaded = load_proxy(tmp_path / "proxy.toml", own_machine=OWN_MACHINE)
+    assert loaded.configuration is not None, told(loaded.errors)
+    assert loaded.configuration.allow == frozenset({"fenced-a"})
+    assert set(tomllib.loads((tmp_path / "proxy.toml").read_text())["proxy"]) == set(ProxyAgentTable.model_fields)
+
+
+def test_the_beats_file_loads() -> None:
+    loaded = load_beat(ROOT / "config/beat.toml", own_machine=OWN_MACHINE, environ={})
+    assert loaded.configuration is not None, told(loaded.errors)
+    assert (loaded.configuration.host, loaded.configuration.interval_seconds) == ("node-1", 5)

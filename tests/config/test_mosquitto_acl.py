@@ -1,0 +1,136 @@
+"""config/mosquitto.acl in a real Mosquitto: a host speaks for itself alone, the daemon announces, nobody else does."""
+
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiomqtt
+import pytest
+from aiomqtt import ProtocolVersion
+
+from tests.needs import find, needs
+from tests.net import free_port, until_listening
+
+pytestmark = [pytest.mark.integration, needs("mosquitto", "mosquitto_passwd")]
+
+CONFIG = Path(__file__).parents[2] / "config"
+USERS = ("fenced", "recovery", "requester", "node-1", "node-2")
+
+
+@pytest.fixture
+async def port(tmp_path: Path) -> AsyncIterator[int]:
+    """A broker with the example's files, its paths and port apart."""
+    passwords = tmp_path / "passwd"
+    # mosquitto_passwd -U hashes the passwords of a file in place, so that they stand in no argument list.
+    passwords.write_text("".join(f"{user}:secret\n" for user in USERS))
+    tool = find("mosquitto_passwd")
+    assert tool is not None
+    subprocess.run([tool, "-U", str(passwords)], check=True, timeout=30)
+    passwords.chmod(0o644)
+    acl = tmp_path / "fenced.acl"
+    acl.write_text((CONFIG / "mosquitto.acl").read_text())
+    number = free_port()
+    text = (CONFIG / "mosquitto.conf").read_text()
+    for old, new in (
+        ("/etc/mosquitto/passwd", str(passwords)),
+        ("/etc/mosquitto/fenced.acl", str(acl)),
+        ("listener 1883", f"listener {number}"),
+        ("/var/lib/mosquitto/", f"{tmp_path}/"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    # Started as root it would become the user mosquitto, who may not look into the test's folder.
+    conf = tmp_path / "mosquitto.conf"
+    conf.write_text(text + "user root\n")
+    program = find("mosquitto")
+    assert program is not None
+    log = (tmp_path / "log").open("wb")
+    broker = subprocess.Popen([program, "-c", str(conf)], stdout=log, stderr=log)
+    try:
+        await until_listening(number)
+        yield number
+    finally:
+        broker.terminate()
+        broker.wait(timeout=20)
+        log.close()
+
+
+def connect(port: int, user: str) -> aiomqtt.Client:
+    return aiomqtt.Client("127.0.0.1", port, username=user, password="secret", protocol=ProtocolVersion.V5, timeout=10)
+
+
+async def published(port: int, said: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What of it came through, as the daemon hears it. The broker tells a refused publisher nothing that aiomqtt shows."""
+    prefix, last = "fenced/v1/site-1/", "event/last"
+    async with connect(port, "fenced") as daemon:
+        await daemon.subscribe("fenced/v1/#", qos=1)
+        for user, topic in said:
+            async with connect(port, user) as client:
+                await client.publish(prefix + topic, user, qos=1)
+        await daemon.publish(prefix + last, b"", qos=1)
+        heard = []
+        async for message in daemon.messages:
+            topic = message.topic.value.removeprefix(prefix)
+            if topic == last:
+                break
+            assert isinstance(message.payload, bytes)
+            heard.append((message.payload.decode(), topic))
+        return heard
+
+
+OWN = [
+    ("node-1", "health/node-1"),
+    ("node-1", "presence/node-1"),
+    ("node-1", "evidence/node-1/disk"),
+    ("fenced", "event"),
+    ("fenced", "event/node-1"),
+    ("fenced", "state/node-1"),
+    ("fenced", "controller/fenced-a"),
+    ("fenced", "reply/17"),
+    ("requester", "request/node-1"),
+]
+FOREIGN = [
+    ("node-1", "health/node-2"),
+    ("node-1", "presence/node-2"),
+    ("node-1", "evidence/node-2/disk"),
+    ("node-1", "health/node-1/x"),
+    ("node-1", "state/node-1"),
+    ("node-1", "event/node-1"),
+    ("node-1", "event"),
+    ("node-1", "controller/node-1"),
+    ("node-1", "request/node-2"),
+    ("node-1", "request/node-1"),
+    ("fenced", "health/node-1"),
+    ("fenced", "request/node-1"),
+    ("recovery", "request/node-1"),
+    ("recovery", "state/node-1"),
+    ("requester", "health/node-1"),
+]
+
+
+async def test_everybody_speaks_for_itself_alone(port: int) -> None:
+    assert await published(port, OWN + FOREIGN) == OWN
+
+
+async def test_a_stranger_is_not_let_in(port: int) -> None:
+    with pytest.raises(aiomqtt.MqttError):
+        async with aiomqtt.Client("127.0.0.1", port, protocol=ProtocolVersion.V5, timeout=10):
+            pass
+
+
+async def test_the_daemon_hears_every_host_and_recovery_hears_the_daemon(port: int) -> None:
+    async with (
+        connect(port, "fenced") as daemon,
+        connect(port, "recovery") as recovery,
+        connect(port, "node-2") as node,
+    ):
+        await daemon.subscribe("fenced/v1/site-1/health/+", qos=1)
+        await recovery.subscribe("fenced/v1/site-1/event/+", qos=1)
+        await node.subscribe("fenced/v1/#", qos=1)
+        await node.publish("fenced/v1/site-1/health/node-2", b"", qos=1)
+        heard = await anext(aiter(daemon.messages))
+        assert heard.topic.value == "fenced/v1/site-1/health/node-2"
+        await daemon.publish("fenced/v1/site-1/event/node-2", b"{}", qos=1)
+        heard = await anext(aiter(recovery.messages))
+        assert heard.topic.value == "fenced/v1/site-1/event/node-2"
+        assert len(node.messages) == 0

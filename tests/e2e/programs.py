@@ -1,0 +1,119 @@
+"""Programs of ours as processes: started, waited for, ended by their own pid, their output kept in a file."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).parents[2]
+FENCED: Final = [sys.executable, "-c", "from fenced.cli.main import main; main()"]
+FENCECTL: Final = [sys.executable, "-m", "fenced.cli.fencectl"]
+END_SECONDS: Final = 30.0
+
+
+@contextlib.asynccontextmanager
+async def background(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    """Runs beside the block. A failure of the block itself is not wrapped into a group: its text is what people read."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield
+    finally:
+        ended = task.done() and not task.cancelled()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        assert not ended, f"{name} ended before its time"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a short program ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+async def run_short(
+    command: Sequence[str], *, seconds: float = 30.0, environment: Mapping[str, str] | None = None
+) -> Ended:
+    """Run a program to its end. Raises TimeoutError after killing it."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=ROOT,
+        env={**os.environ, **(environment or {})},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(seconds):
+            out, err = await process.communicate()
+    except BaseException:
+        process.kill()
+        await process.communicate()
+        raise
+    assert process.returncode is not None
+    return Ended(status=process.returncode, out=out.decode(), err=err.decode())
+
+
+class Program:
+    """A long-running program. Its standard output and error go to one file, over all its lives."""
+
+    def __init__(self, command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None) -> None:
+        self._command, self._log = list(command), log
+        self._environment = {**os.environ, **(environment or {})}
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    async def start(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command, cwd=ROOT, env=self._environment, stdin=asyncio.subprocess.DEVNULL,
+                stdout=log, stderr=log,
+            )  # fmt: skip
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def wait(self, seconds: float = END_SECONDS) -> int:
+        """The exit status. Raises TimeoutError."""
+        assert self._process is not None
+        async with asyncio.timeout(seconds):
+            return await self._process.wait()
+
+    async def kill(self) -> None:
+        """kill -9, reaped; nothing where it ended already."""
+        if self.is_running:
+            self.signal(signal.SIGKILL)
+            await self.wait()
+
+    async def end(self, seconds: float = END_SECONDS) -> int:
+        """SIGTERM; the exit status."""
+        if self.is_running:
+            self.signal(signal.SIGTERM)
+        return await self.wait(seconds)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a living process used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

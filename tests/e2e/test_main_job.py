@@ -1,0 +1,76 @@
+"""The main job on Debian's fence_dummy: one host falls silent, is fenced on both its outlets, told, and comes back."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.agents import dummy
+from tests.e2e.bed import bed
+from tests.e2e.configuration import DAEMON, SITE
+from tests.e2e.events import is_before
+from tests.needs import needs
+
+pytestmark = [pytest.mark.integration, needs("mosquitto", "fence_dummy")]
+
+
+async def test_a_silent_host_is_fenced_told_restored_and_healthy_again(tmp_path: Path) -> None:
+    (file_a, outlet_a), (file_b, outlet_b) = dummy(tmp_path, "pdu-a"), dummy(tmp_path, "pdu-b")
+    _, other = dummy(tmp_path, "other")
+    async with bed(tmp_path, {"node-1": [outlet_a, outlet_b], "node-2": [other]}) as it:
+        boot = it.hosts.boots["node-1"]
+        it.hosts.kill("node-1")
+        fenced = await it.story.event("node-1", "host.fenced")
+        # The retained state was told before the event, with the same token: any program may start its recovery here.
+        assert fenced.state is not None
+        assert (fenced.state["state"], fenced.state["token"]) == ("fenced", fenced.data["token"])
+        await it.story.event("node-1", "host.restored")
+        assert (file_a.read_text(), file_b.read_text()) == ("on", "on")
+        it.hosts.boot("node-1")
+        await it.story.event("node-1", "host.healthy", number=2)
+        await it.story.state("node-1", "healthy")
+
+        assert [kind for kind in it.story.kinds("node-1") if kind.startswith("host.")] == [
+            "host.healthy", "host.suspected", "host.fencing", "host.fenced", "host.restored", "host.healthy",
+        ]  # fmt: skip
+        assert not it.story.of("node-2", "host.suspected")
+        data = fenced.data
+        assert fenced.body["specversion"] == "1.0"
+        assert (fenced.body["source"], fenced.body["subject"]) == (f"/fenced/{SITE}/{DAEMON}", "node-1")
+        assert {"id", "time", "type"} <= fenced.body.keys()
+        assert (data["host"], data["cause"], data["proof"], data["level"]) == ("node-1", "silence", "device_verified", 1)
+        assert data["boot"] == boot
+        assert {device["name"] for device in data["devices"]} == {"pdu-a", "pdu-b"}
+        for device in data["devices"]:
+            assert (device["proxy"], device["power"], device["already"]) == ("engine", "off", False)
+            assert device["milliseconds"] > 0
+        # ON was sent only once the broker had the event.
+        steps = it.story.of("node-1", "operation.step")
+        ons = [step for step in steps if step.data["what"] == "on"]
+        assert {step.data["device"] for step in ons} == {"pdu-a", "pdu-b"}
+        assert is_before(
+            it.story, lambda heard: heard.kind == "host.fenced",
+            lambda heard: heard.kind == "operation.step" and heard.data["what"] == "on",
+        )  # fmt: skip
+        assert not it.story.repeated
+
+        operation = await it.api.ended(data["operation"])
+        assert (operation["state"], operation["action"], operation["cause"]) == ("done", "restart", "silence")
+        assert operation["result"] == {
+            "power": "on", "fenced": True, "proof": "device_verified", "level": 1, "restored": "all",
+        }  # fmt: skip
+        assert operation["gates"] and all(gate["open"] for gate in operation["gates"])
+        for device in operation["devices"]:
+            whats = [step["what"] for step in device["steps"]]
+            assert whats.count("off") == 1 and whats.count("on") == 1
+            assert whats.index("off") < whats.index("on") and whats[-1] == "status"
+            times = [(step["started_ms"], step["ended_ms"]) for step in device["steps"]]
+            assert all(started <= ended for started, ended in times)
+            assert [entry["verdict"] for entry in device["race"]] == ["won"]
+        offs = [step for device in operation["devices"] for step in device["steps"] if step["what"] == "off"]
+        assert max(step["started_ms"] for step in offs) < min(step["ended_ms"] for step in offs), "one after the other"
+        host = await it.api.get("hosts/node-1")
+        assert (host["state"], host["power"]) == ("healthy", {"pdu-a": "on", "pdu-b": "on"})
+        assert await it.daemon.end() == 0
+        await asyncio.sleep(0)
+        assert it.story.controllers[DAEMON]["state"] == "offline"

@@ -1,0 +1,111 @@
+"""Whatever a caller with a good certificate sends: a bounded answer, no secret in it, the agent goes on."""
+
+import http.client
+import json
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fenced.proxy.protocol import CALL_BYTES_MAX
+from fenced.proxy.tls import client_context
+from tests.proxy.bed import ProxyProcess, tls_files
+
+
+class Wire:
+    """Raw requests of a daemon with a good certificate, over one connection."""
+
+    def __init__(self, px1: ProxyProcess) -> None:
+        context = client_context(tls_files(px1.certificates))
+        self._connection = http.client.HTTPSConnection("127.0.0.1", px1.port, context=context, timeout=10)
+
+    def post(self, body: bytes, *, kind: str = "application/json", path: str = "/v1/call") -> tuple[int, bytes]:
+        self._connection.request("POST", path, body=body, headers={"Content-Type": kind})
+        response = self._connection.getresponse()
+        return response.status, response.read()
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+SECRET = "S3cret-in-the-call"
+CALL = {
+    "id": "1",
+    "store": "s",
+    "device": {"driver": "unknown", "plug_id": "p", "unit_id": "u", "password": SECRET, "options": {"a": 1}},
+    "what": "status",
+    "timeout": 1.0,
+}
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.fixture(scope="module")
+def wire(shared_px1: ProxyProcess) -> Iterator["Wire"]:
+    wire = Wire(shared_px1)
+    yield wire
+    wire.close()
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=st.binary(max_size=200) | JSON_VALUES.map(lambda value: json.dumps(value).encode()))
+def test_any_body_gets_a_bounded_answer(wire: Wire, body: bytes) -> None:
+    status, answer = wire.post(body)
+    assert status == 422
+    assert len(answer) < 8192
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    field=st.sampled_from([*CALL, *(f"device.{name}" for name in CALL["device"]), "permit", "device.sessions"]),  # type: ignore[attr-defined]
+    value=JSON_VALUES,
+)
+def test_a_call_with_one_field_changed_gets_a_bounded_answer_without_the_secret(
+    wire: Wire, field: str, value: object
+) -> None:
+    call = json.loads(json.dumps(CALL))
+    table, _, name = field.rpartition(".")
+    (call[table] if table else call)[name] = value
+    status, answer = wire.post(json.dumps(call).encode())
+    assert status in (200, 422)
+    assert len(answer) < 8192
+    assert SECRET.encode() not in answer
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"device": {"driver": "../../bin/sh"}}, "device.driver"),
+        ({"device": {"driver": "fence_a/../../x"}}, "device.driver"),
+        ({"device": {"options": {"a": {"b": 1}}}}, "device.options"),
+        ({"timeout": 1e9}, "timeout"),
+        ({"timeout": 0}, "timeout"),
+        ({"what": "cycle"}, "what"),
+        ({"what": "off"}, "carries a permit"),
+        ({"what": "off", "permit": {"token": "4", "boot": "b", "not_after": 1}}, "permit.token"),
+        ({"what": "off", "permit": {"token": "4-1\n", "boot": "b", "not_after": 1}}, "permit.token"),
+        ({"permit": {"token": "4-1", "boot": "b", "not_after": 1}}, "carries a permit"),
+    ],
+)
+def test_a_call_out_of_bounds_is_told_which_field(wire: Wire, changes: dict[str, object], said: str) -> None:
+    call = json.loads(json.dumps(CALL))
+    for name, value in changes.items():
+        call[name] = call[name] | value if isinstance(value, dict) and name in call else value
+    status, answer = wire.post(json.dumps(call).encode())
+    assert (status, SECRET.encode() in answer) == (422, False)
+    assert said in json.loads(answer)["detail"]
+
+
+def test_other_requests(shared_px1: ProxyProcess) -> None:
+    wire = Wire(shared_px1)
+    assert wire.post(b"{}", kind="text/plain")[0] == 415
+    assert wire.post(b"{}", path="/elsewhere")[0] == 404
+    assert wire.post(b"{}", path="/v1/status")[0] == 405
+    assert wire.post(json.dumps(CALL).encode())[0] == 200
+    assert wire.post(b" " * (CALL_BYTES_MAX + 1) + json.dumps(CALL).encode())[0] == 413
+    wire.close()
+    assert "S3cret" not in shared_px1.stderr
