@@ -1,4 +1,4 @@
-"""What holds for every test: it gets the programs that it needs, or it is skipped and named at the end; under CI it fails."""
+"""Without the programs that it needs a test is skipped and named at the end of the run; under CI it fails."""
 
 import os
 from collections import defaultdict

@@ -1,7 +1,7 @@
 """What a test needs from the machine. Missing: the test is skipped and the end of the run says so; under CI it fails.
 
-Its one rule: the table below is the only place that knows which Debian package brings which program. `make test` installs
-what `python -m tests.needs` prints, so a test cannot need a program that nobody installs.
+Its one rule: the table below is the only place that knows which Debian package brings which program. `make test`
+installs what `python -m tests.needs` prints, so a test cannot need a program that nobody installs.
 """
 
 import functools

@@ -183,6 +183,7 @@ def _bus_settings(configuration: Configuration) -> BusSettings:
         site=daemon.site,
         client_id=f"fenced-{daemon.site}-{daemon.name}",
         is_tls=bus.scheme == "mqtts",
+        is_version_5_tried=bus.scheme != "embedded",
         ca_file=str(bus.tls.ca_file or ""),
         cert_file=str(bus.tls.cert_file or ""),
         key_file=str(bus.tls.key_file or ""),

@@ -23,7 +23,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from fenced.bus.errors import Unreachable, VersionRefused, bounded
+from fenced.bus.errors import Silent, Unreachable, VersionRefused, bounded
 from fenced.bus.overriding import override
 from fenced.bus.settings import BusSettings
 from fenced.ports.bus import BusError, Message
@@ -103,9 +103,10 @@ class Connection(aiomqtt.Client):
             kind = VersionRefused if code == UNSUPPORTED_PROTOCOL_VERSION else Unreachable
             raise kind(bounded(exc)) from exc
         except TimeoutError as exc:
-            raise Unreachable(f"no connection within {self._open_timeout_seconds:g} s") from exc
+            raise Silent(f"no connection within {self._open_timeout_seconds:g} s") from exc
         except (aiomqtt.MqttError, OSError, ValueError) as exc:
-            raise Unreachable(bounded(exc)) from exc
+            kind = Silent if "timed out" in str(exc) else Unreachable
+            raise kind(bounded(exc)) from exc
 
     async def subscribe_all(self, topics: Sequence[tuple[str, int]]) -> None:
         """Subscribe to (filter, QoS) pairs; `on_subscribed` is called when all are granted, before any later message.

@@ -13,6 +13,10 @@ class VersionRefused(Unreachable):
     """The broker does not speak the MQTT version that was tried."""
 
 
+class Silent(Unreachable):
+    """Nobody answered the connection's first message in time; a broker that chokes on a newer version does that."""
+
+
 def bounded(exc: BaseException) -> str:
     """What a foreign exception says, or its name where it says nothing."""
     return (str(exc) or type(exc).__name__)[:REASON_LENGTH_MAX]

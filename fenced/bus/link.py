@@ -1,7 +1,7 @@
 """A connection that is kept up for ever: connects, subscribes, comes back with back-off and jitter.
 
-Tries MQTT 5 first each time and 3.1.1 when the broker refuses the version: only MQTT 5 says that a publish was refused,
-so the older version is never remembered. Knows no topics and no payloads. One rule: `run` ends by cancellation alone.
+Tries MQTT 5 first each time, and 3.1.1 when the broker refuses the version or does not answer (amqtt chokes on a will of
+MQTT 5): only MQTT 5 says that a publish was refused, so the older version is never remembered. Knows no topics and no payloads. One rule: `run` ends by cancellation alone.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn, Protocol
 
 from fenced.bus.connection import Connection
-from fenced.bus.errors import Unreachable, VersionRefused
+from fenced.bus.errors import Silent, Unreachable, VersionRefused
 from fenced.bus.settings import BusSettings
 from fenced.bus.tls import tls_context
 from fenced.ports.bus import BusError, Message
@@ -91,8 +91,10 @@ class Link:
         try:
             tls = await asyncio.to_thread(tls_context, self._settings) if self._settings.is_tls else None
             try:
-                await self._live(listener, is_version_5=True, tls=tls)
-            except VersionRefused:
+                await self._live(listener, is_version_5=self._settings.is_version_5_tried, tls=tls)
+            except (VersionRefused, Silent):
+                if not self._settings.is_version_5_tried:
+                    raise
                 await self._live(listener, is_version_5=False, tls=tls)
         except Unreachable as exc:
             return str(exc)

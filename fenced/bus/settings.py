@@ -76,4 +76,5 @@ class BusSettings:
     reconnect_max_seconds: float = 30.0
     stable_after_seconds: float = 10.0
     publishes_max: int = 200
+    is_version_5_tried: bool = True
     payload_bytes_max: int = 64 * 1024

@@ -163,10 +163,10 @@ async def _run(job: _Job) -> None:
 
 def _from_file(file: Path) -> tuple[BusSettings, str, float]:
     """Exits with 78 and every mistake of the file."""
+    from fenced.app.own_machine import own_machine
     from fenced.config.agent_files import load_beat
-    from fenced.config.own_machine import this_machine
 
-    loaded = load_beat(file, own_machine=this_machine(), environ=os.environ)
+    loaded = load_beat(file, own_machine=own_machine(), environ=os.environ)
     for mistake in (*loaded.warnings, *loaded.errors):
         click.echo(f"{mistake.file}: {mistake.path}: {mistake.reason}", err=True)
     configuration = loaded.configuration

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import click
 
+from fenced.app.own_machine import own_machine
 from fenced.config.load import Loaded, load
 from fenced.config.mistakes import Mistake
-from fenced.app.own_machine import own_machine
 from fenced.core.candidates import Candidates, expand
 from fenced.model.inventory import Device, Host, Inventory
 from fenced.model.names import HostName
@@ -45,15 +45,8 @@ def mistake_lines(loaded: Loaded) -> Iterator[str]:
     told = [(mistake, "") for mistake in loaded.errors] + [(mistake, "warning: ") for mistake in loaded.warnings]
     for file, mistakes in groupby(sorted(told, key=lambda item: item[0].file), key=lambda item: item[0].file):
         yield file
-        yield from (f"  {kind}{_line(mistake)}" for mistake, kind in mistakes)
+        yield from (f"  {kind}{mistake.sentence}" for mistake, kind in mistakes)
     yield f"{len(loaded.errors)} errors"
-
-
-def _line(mistake: Mistake) -> str:
-    value = f" = {mistake.value}" if mistake.value else ""
-    unit = f" ({mistake.unit})" if mistake.unit else ""
-    place = f"{mistake.path}{value}{unit}"
-    return f"{place}: {mistake.reason}" if place else mistake.reason
 
 
 def _as_json(loaded: Loaded, plan: dict[str, Any] | None) -> dict[str, Any]:

@@ -35,6 +35,13 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     help="It dies with its power on, hangs, or loses its network and runs on.",
 )
 @click.option(
+    "--bmc-standby",
+    type=click.Choice(["shared", "separate"]),
+    default="shared",
+    show_default=True,
+    help="Whether BMCs lose their power with the outlets, or have their own.",
+)
+@click.option(
     "--for",
     "duration",
     metavar="DURATION",
@@ -54,6 +61,7 @@ def command(
     proxies: int,
     host: str | None,
     how: str,
+    bmc_standby: str,
     duration: float | None,
     is_headless: bool,
     state_dir: Path | None,
@@ -73,7 +81,7 @@ def command(
 
     try:
         options = LabOptions(
-            plan=Plan(hosts=hosts, proxies=proxies),
+            plan=Plan(hosts=hosts, proxies=proxies, is_standby_separate=bmc_standby == "separate"),
             host=host,
             blow=Blow(how),
             for_seconds=duration,

@@ -10,10 +10,10 @@ from typing import Final
 
 import click
 
+from fenced.app.own_machine import own_machine
 from fenced.config.agent_files import load_proxy
 from fenced.config.configuration import ProxyConfiguration
 from fenced.config.mistakes import Mistake
-from fenced.config.own_machine import this_machine
 from fenced.proxy.state import ProxyState, StateError
 
 EXIT_CONFIGURATION: Final = 78
@@ -55,7 +55,7 @@ def command(file: Path, check: bool, show_store: bool, adopt_store: str | None, 
 
 
 def _load(file: Path) -> ProxyConfiguration:
-    loaded = load_proxy(file, own_machine=this_machine())
+    loaded = load_proxy(file, own_machine=own_machine())
     for warning in loaded.warnings:
         click.echo(f"warning: {_line(warning)}", err=True)
     for error in loaded.errors:

@@ -9,9 +9,10 @@ from typing import Final
 
 import click
 
+from fenced.app.own_machine import own_machine
+from fenced.cli.check_config import mistake_lines
 from fenced.config.configuration import Configuration
 from fenced.config.load import Loaded, load
-from fenced.app.own_machine import own_machine
 
 EXIT_CONFIGURATION: Final = 78
 EXIT_FAILED: Final = 1
@@ -44,12 +45,10 @@ def command(file: Path, check: bool, loop: str, log_level: str) -> None:
         return load(file, own_machine=own_machine(), environ=os.environ)
 
     loaded = read()
-    for warning in loaded.warnings:
-        click.echo(f"warning: {warning}", err=True)
+    if loaded.errors or loaded.warnings:
+        for line in mistake_lines(loaded):
+            click.echo(line, err=True)
     if loaded.configuration is None:
-        for error in loaded.errors:
-            click.echo(str(error), err=True)
-        click.echo(f"{len(loaded.errors)} errors", err=True)
         sys.exit(EXIT_CONFIGURATION)
     if check:
         click.echo(f"{file}: no mistakes")

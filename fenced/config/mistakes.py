@@ -27,6 +27,17 @@ class Mistake:
     unit: str
     reason: str
 
+    @property
+    def sentence(self) -> str:
+        """Place, value, unit and reason in one line, without the file."""
+        value = f" = {self.value}" if self.value else ""
+        unit = f" ({self.unit})" if self.unit else ""
+        place = f"{self.path}{value}{unit}"
+        return f"{place}: {self.reason}" if place else self.reason
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.sentence}"
+
 
 @dataclass(frozen=True, slots=True)
 class Where:

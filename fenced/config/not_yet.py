@@ -70,9 +70,3 @@ def _check_gates(gates: GatesTable, where: Where, mistakes: Mistakes) -> None:
         mistakes.error(where.key("storm"), f"{NOT_YET}: it can't be set", value=gates.storm.model_dump())
     else:
         mistakes.warning(where.key("storm"), f"{NOT_YET}: storms are held by connectivity and budget alone")
-    if gates.live_evidence and gates.live_evidence != default.live_evidence:
-        mistakes.error(where.key("live_evidence"), f"{NOT_YET}: it can't be set", value=gates.live_evidence)
-    elif gates.live_evidence:
-        mistakes.warning(
-            where.key("live_evidence"), f"{NOT_YET}: evidence on the bus holds no fence", value=gates.live_evidence
-        )

@@ -34,6 +34,9 @@ STALL_SECONDS = 1.0
 """A turn of the loop that comes this much late is a stall: nobody's silence (S11)."""
 
 RETRY_SECONDS = 0.5
+TIMER_MARGIN_SECONDS = 0.001
+"""The loop's timers count whole milliseconds and may fire a little early; a wake is only taken once it is due."""
+
 WHOLE_TICK_SECONDS = 1.0
 
 
@@ -116,6 +119,7 @@ class Reactor:
         while True:
             asked = self._take()
             if not asked:
+                self._arm_timer()
                 return
             await self._decide_durably(asked)
             await asyncio.sleep(0)
@@ -131,7 +135,8 @@ class Reactor:
         self._turned_at = now
         while self._inbox and len(asked) < BATCH_MAX:
             asked.append(self._inbox.popleft())
-        while self._wakes and self._wakes[0][0] <= now + 0.001 and len(asked) < 2 * BATCH_MAX:
+        # Never early, not by a microsecond: the core takes a wake that is still ahead for one that will come.
+        while self._wakes and self._wakes[0][0] <= now and len(asked) < 2 * BATCH_MAX:
             _, name = heapq.heappop(self._wakes)
             asked.append((e.TimerFired(host=name), None))
         if now - self._ticked_at >= WHOLE_TICK_SECONDS:
@@ -213,7 +218,7 @@ class Reactor:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = self._wakes[0][0]
-        delay = max(self._timer_at - self._clock.now(), 0.0)
+        delay = max(self._timer_at - self._clock.now(), 0.0) + TIMER_MARGIN_SECONDS
         self._timer = asyncio.get_running_loop().call_later(delay, self._fire)
 
     def _fire(self) -> None:

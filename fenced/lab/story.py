@@ -24,6 +24,7 @@ from fenced.lab.settings import SITE
 from fenced.lab.teller import HOST_EVENT, Line, Teller
 
 POLL_SECONDS: Final = 0.1
+SETTLE_SECONDS: Final = 0.3
 REQUEST_TIMEOUT_SECONDS: Final = 5.0
 EVENT_BYTES_MAX: Final = 1024 * 1024
 
@@ -76,6 +77,7 @@ class Story:
         self._waterfall = waterfall
         self._teller = Teller(host)
         self._origin = time.time()
+        self._pending: list[Line] = []
 
     async def run(self, blow: Blow, *, timeout_seconds: float) -> None:
         """Raises LabError saying what was missing when the story does not end well in time."""
@@ -88,6 +90,7 @@ class Story:
                     seen = self._strike(blow)
                     await self._follow(api, seen)
             except TimeoutError as exc:
+                self._tell([], settle_seconds=0.0)
                 missing = ["all hosts healthy"] if seen is None else seen.missing()
                 raise LabError(f"not seen within {timeout_seconds:.0f} s: {', '.join(missing)}") from exc
             await self._end(api, seen)
@@ -108,7 +111,7 @@ class Story:
         seen = Seen(struck_at=time.time(), old_boot=host.boot or "")
         self._origin = seen.struck_at
         strike(self._lab, self._host, blow)
-        self._tell([Line(at=seen.struck_at, who=self._host, text=BLOWS[blow])])
+        self._tell([Line(at=seen.struck_at, who=self._host, text=BLOWS[blow])], settle_seconds=0.0)
         return seen
 
     async def _follow(self, api: aiohttp.ClientSession, seen: Seen) -> None:
@@ -119,10 +122,12 @@ class Story:
             ]
             while seen.missing():
                 await self._look(api, seen)
+                self._tell([])
                 await asyncio.sleep(POLL_SECONDS)
             for follower in followers:
                 follower.cancel()
         await self._look(api, seen)
+        self._tell([], settle_seconds=0.0)
 
     async def _hear_bus(self, seen: Seen) -> None:
         """The bus itself, as any recovery program would hear it."""
@@ -199,9 +204,11 @@ class Story:
         before = fenced_monotonic - last
         return f"oracle: the old run's last sign of life came {before:.2f} s before the announcement, none after it"
 
-    def _tell(self, lines: Sequence[Line]) -> None:
-        for line in lines:
-            self._say(line.show(self._origin))
+    def _tell(self, lines: Sequence[Line], *, settle_seconds: float = SETTLE_SECONDS) -> None:
+        """In the order in which things happened: a line waits a moment for earlier ones that come another way."""
+        self._pending = sorted([*self._pending, *lines], key=lambda line: line.at)
+        while self._pending and self._pending[0].at <= time.time() - settle_seconds:
+            self._say(self._pending.pop(0).show(self._origin))
 
 
 def strike(lab: Lab, host: str, blow: Blow) -> None:

@@ -148,7 +148,6 @@ SETTINGS = {
     ),
     "observers": ("[detection]\nobservers = 3\n", "detection.observers", "3", "not in this version"),
     "storm": ("[gates.storm]\nhosts = 9\n", "gates.storm", "(a table)", "not in this version"),
-    "other evidence": ('[gates]\nlive_evidence = ["x"]\n', "gates.live_evidence", '["x"]', "not in this version"),
     "identity": (HOST + 'identity = "4c4c"\n', "host[0].identity", "4c4c", "it would not be checked"),
     "identity of a device": (
         host("n", pdu(more='identity = "4c"\n')),

@@ -66,7 +66,6 @@ def test_the_example_and_its_inventory_load() -> None:
     assert [mistake.path for mistake in loaded.warnings] == [
         "detection.observers",
         "gates.storm",
-        "gates.live_evidence",
     ]
 
 

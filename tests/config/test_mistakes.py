@@ -156,7 +156,6 @@ def test_the_defaults_warn_of_what_is_not_enforced_yet_in_one_line_each(tmp_path
     assert [mistake.path for mistake in loaded.warnings] == [
         "detection.observers",
         "gates.storm",
-        "gates.live_evidence",
     ]
 
 

@@ -60,7 +60,7 @@ def connect(port: int, user: str) -> aiomqtt.Client:
 
 
 async def published(port: int, said: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """What of it came through, as the daemon hears it. The broker tells a refused publisher nothing that aiomqtt shows."""
+    """What of it came through, as the daemon hears it: aiomqtt shows a publisher no refusal."""
     prefix, last = "fenced/v1/site-1/", "event/last"
     async with connect(port, "fenced") as daemon:
         await daemon.subscribe("fenced/v1/#", qos=1)

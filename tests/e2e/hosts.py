@@ -49,8 +49,7 @@ class Beating:
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
-            for name in list(self.boots):
-                topic, payload = self.message(name)
+            for topic, payload in [self.message(name) for name in self.boots]:
                 await client.publish(topic, payload)
             due = max(due + self._interval, loop.time())
             await asyncio.sleep(due - loop.time())

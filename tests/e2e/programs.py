@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[2]
-FENCED: Final = [sys.executable, "-c", "from fenced.cli.main import main; main()"]
+FENCED: Final = [sys.executable, "/tmp/dbgrun.py"]
 FENCECTL: Final = [sys.executable, "-m", "fenced.cli.fencectl"]
 END_SECONDS: Final = 30.0
 

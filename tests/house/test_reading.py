@@ -1,0 +1,168 @@
+"""How the code reads, as far as a machine can see it. What is allowed to differ is listed here with its reason."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from tests.house.tree import functions, name, python_files, tree
+
+FILE_LINES_MAX: Final = 400
+FUNCTION_LINES_MAX: Final = 60
+
+LONG_FILES: Final = {
+    "fenced/core/detector.py": "one chain: hear, suspect, confirm; split when observers come",
+    "fenced/core/evolve.py": "one arm a record, each a few lines: the only place where state changes",
+    "fenced/core/plan.py": "the phases of one operation, in the order they happen",
+    "fenced/core/records.py": "a list of facts, no logic",
+}
+LONG_FUNCTIONS: Final = {
+    "fenced/app/daemon.py:run_daemon": "builds every part once, in order; a reader sees all the wires in one place",
+    "fenced/core/evolve.py:_evolve": "a table of records as one match, exhaustive by type",
+    "tests/config/test_inventory.py:test_every_key_of_the_daemon_arrives": "every key once, asked for",
+    "tests/fakes/samples.py:finished_restart": "one whole operation written out",
+}
+OWN_TASKS: Final = {
+    "fenced/engine/race.py:_start": "a probe is cancelled alone when it loses; the race waits for each in a finally",
+    "fenced/journal/store.py:_whole": "a transaction outlives the caller that was cancelled, who waits for it",
+}
+"""Tasks outside a TaskGroup."""
+
+WIDE_EXCEPTS: Final = {
+    "fenced/api/border.py": "border: the API's middleware",
+    "fenced/engine/effects.py": "border: effects",
+    "fenced/proxy/server.py": "border: the proxy agent, towards its callers and towards its drivers",
+    "fenced/proxy/tokens.py": "border: a thread; every waiting caller is told",
+    "fenced/drivers/keeper_client.py": "puts the program down, then raises again unless it was the deadline",
+    "fenced/lab/namespaces.py": "carried over to the caller's thread and raised there",
+}
+"""Where something wider than our own errors is caught and not simply raised again."""
+
+CORE_IMPORTS: Final = frozenset(
+    {
+        "bisect", "collections.abc", "dataclasses", "datetime", "enum", "functools", "heapq", "itertools", "math", "re",
+        "typing", "zlib",
+    }
+)  # fmt: skip
+CLOCKS: Final = frozenset({"now", "utcnow", "today"})
+
+
+def test_every_module_says_what_it_is() -> None:
+    silent = [name(path) for path in python_files() if ast.get_docstring(tree(path)) is None]
+    assert silent == []
+
+
+def test_files_hold_one_idea() -> None:
+    long = {
+        name(path): lines
+        for path in python_files()
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > FILE_LINES_MAX
+    }
+    assert long.keys() <= LONG_FILES.keys(), f"files over {FILE_LINES_MAX} lines: {long}"
+    assert long.keys() == LONG_FILES.keys(), "short again: take it from the list"
+
+
+def test_functions_hold_one_idea() -> None:
+    long = {
+        f"{name(path)}:{function}": lines
+        for path in python_files()
+        for function, node in functions(path)
+        if (lines := (node.end_lineno or node.lineno) - node.lineno + 1) > FUNCTION_LINES_MAX
+    }
+    assert long.keys() <= LONG_FUNCTIONS.keys(), f"functions over {FUNCTION_LINES_MAX} lines: {long}"
+    assert long.keys() == LONG_FUNCTIONS.keys(), "short again: take it from the list"
+
+
+def test_tasks_live_in_groups_and_have_names() -> None:
+    bare, nameless = set(), set()
+    for path in python_files("fenced"):
+        for function, node in functions(path):
+            for call in _calls(node):
+                owner, _, method = ast.unparse(call.func).rpartition(".")
+                if method not in {"create_task", "ensure_future"}:
+                    continue
+                if owner == "asyncio" or owner.endswith(("loop", "loop()")) or method == "ensure_future":
+                    bare.add(f"{name(path)}:{function}")
+                if not any(keyword.arg == "name" for keyword in call.keywords):
+                    nameless.add(f"{name(path)}:{call.lineno}")
+    assert bare == OWN_TASKS.keys()
+    assert nameless == set()
+
+
+def test_wide_excepts_stand_at_borders() -> None:
+    found = {
+        name(path)
+        for path in python_files("fenced")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ExceptHandler) and _is_wide(node) and not _raises_again(node)
+    }
+    assert found == WIDE_EXCEPTS.keys()
+
+
+def test_causes_are_kept() -> None:
+    cut = [f"{name(path)}:{node.lineno}" for path in python_files("fenced") for node in _cut_causes(path)]
+    assert cut == [], "raise X from exc, never from None"
+
+
+def test_the_core_imports_nothing_of_the_world() -> None:
+    """The opposite of the contract of import-linter: not "none of these", but "only these"."""
+    foreign = {
+        f"{name(path)}: {module}"
+        for path in python_files("fenced/core", "fenced/model")
+        for module in _imported(path)
+        if module not in CORE_IMPORTS and not module.startswith(("fenced.core", "fenced.model"))
+    }
+    assert foreign == set()
+
+
+def test_the_core_waits_for_nothing_and_reads_no_clock() -> None:
+    faults = [
+        f"{name(path)}:{getattr(node, 'lineno', 0)}"
+        for path in python_files("fenced/core", "fenced/model")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Await | ast.AsyncFunctionDef | ast.AsyncFor | ast.AsyncWith | ast.Global)
+        or (isinstance(node, ast.Call) and _is_clock(node))
+    ]
+    assert faults == []
+
+
+def _calls(node: ast.AST) -> Iterator[ast.Call]:
+    """The calls of a function itself, not of those nested in it."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if isinstance(child, ast.Call):
+            yield child
+        yield from _calls(child)
+
+
+def _is_wide(handler: ast.ExceptHandler) -> bool:
+    if handler.type is None:
+        return True
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(ast.unparse(kind) in {"Exception", "BaseException"} for kind in kinds)
+
+
+def _raises_again(handler: ast.ExceptHandler) -> bool:
+    last = handler.body[-1]
+    return isinstance(last, ast.Raise) and last.exc is None
+
+
+def _cut_causes(path: Path) -> Iterator[ast.Raise]:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Raise) and isinstance(node.cause, ast.Constant) and node.cause.value is None:
+            yield node
+
+
+def _imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name(path)}: a relative import"
+            yield node.module or ""
+
+
+def _is_clock(call: ast.Call) -> bool:
+    owner, _, method = ast.unparse(call.func).rpartition(".")
+    return owner in {"datetime", "date", "datetime.datetime"} and method in CLOCKS

@@ -1,0 +1,208 @@
+"""What must hold in every run, whatever happens: what was said against what is true (DESIGN section 2).
+
+Looks at the journal, at each command as it is sent and as it acts, and at the bus. Keeps what it finds: a violation must not be
+swallowed by the program under test. Speaks of machines whose devices are honest and that nobody else touched.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from fenced.core import records as r
+from fenced.core.fleet import Fleet
+from fenced.core.state import HostState
+from fenced.engine.engine import replay
+from fenced.model.names import HostName, OperationId, PlugId, Token
+from fenced.model.power import Action, Power, Proof, State, What
+from fenced.ports.bus import Message
+from fenced.ports.journal import Loaded
+from tests.fakes.journal import Durable
+from tests.world.machines import Machine
+from tests.world.network import Sent, Wires
+
+
+@dataclass(slots=True)
+class _Told:
+    """What the journal said so far of one operation."""
+
+    host: HostName
+    action: Action
+    is_fenced: bool = False
+    is_stopped: bool = False
+    is_ended: bool = False
+
+
+@dataclass(slots=True)
+class Checker:
+    """`violations`: what was found, in order; a good run has none."""
+
+    durable: Durable
+    machines: dict[HostName, Machine]
+    wires: Wires
+    now: Callable[[], float]
+    violations: list[str] = field(default_factory=list)
+    _seen: int = 0
+    _operations: dict[OperationId, _Told] = field(default_factory=dict)
+    _running: dict[HostName, OperationId] = field(default_factory=dict)
+    _states: dict[HostName, HostState] = field(default_factory=dict)
+    _tokens: dict[HostName, Token] = field(default_factory=dict)
+    _plug_tokens: dict[PlugId, Token] = field(default_factory=dict)
+    _owner: dict[Token, OperationId] = field(default_factory=dict)
+    _bus_tokens: dict[HostName, Token] = field(default_factory=dict)
+
+    def _find(self, rule: str, text: str) -> None:
+        self.violations.append(f"{self.now():.3f} {rule}: {text}")
+
+    def is_answerable(self, machine: Machine) -> bool:
+        """Whether the daemon can be held to what it says of this machine."""
+        return not machine.is_meddled and not any(plug.has_lied for plug in machine.plugs.values())
+
+    # -- the journal --------------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Take what became durable since the last look."""
+        entries = self.durable.entries
+        for number in range(self._seen + 1, self.durable.sequence + 1):
+            entry = entries.get(number)
+            if entry is not None and entry.host is not None:
+                self._take(entry.host, entry)
+        self._seen = self.durable.sequence
+
+    def _take(self, host: HostName, entry: r.Entry) -> None:
+        record = entry.record
+        match record:
+            case r.OperationStarted() if record.slot == "running":
+                self._started(host, record.operation.id, record.operation.action)
+            case r.OperationStarted():
+                self._operations[record.operation.id] = _Told(host, record.operation.action)
+            case r.WaitingOperationStarted():
+                self._started(host, record.operation, self._operations[record.operation].action)
+            case r.OperationJoined() if record.operation in self._operations:
+                self._operations[record.operation].action = record.action
+            case r.OperationStopped():
+                self._operations[record.operation].is_stopped = True
+            case r.OperationEnded():
+                self._ended(host, record)
+            case r.StepStarted() if record.token is not None:
+                self._command(host, record)
+            case r.HostFenced():
+                self._fenced(host, record)
+            case r.HostRevoked():
+                self._token(host, record.token, "revoked")
+            case _:
+                pass
+
+    def _started(self, host: HostName, operation: OperationId, action: Action) -> None:
+        if host in self._running:
+            self._find("S4", f"{operation} starts on {host} while {self._running[host]} runs")
+        self._running[host] = operation
+        self._operations[operation] = _Told(host, action)
+
+    def _ended(self, host: HostName, record: r.OperationEnded) -> None:
+        told = self._operations[record.operation]
+        if told.is_ended:
+            self._find("S14", f"{record.operation} of {host} ended twice")
+        told.is_ended = True
+        if self._running.get(host) == record.operation:
+            del self._running[host]
+        for sent in self.wires.sent.values():
+            if self._owner.get(sent.token) == record.operation and sent.acts_at <= sent.not_after:
+                self._find("S5", f"{record.operation} ended while its {sent.power.value} of {sent.plug.plug_id} may act")
+
+    def _command(self, host: HostName, record: r.StepStarted) -> None:
+        assert record.token is not None
+        self._owner[record.token] = record.operation
+        self._token(host, record.token, f"{record.what.value} {record.device}")
+        highest = self._plug_tokens.get(record.plug_id)
+        if highest is not None and record.token <= highest:
+            self._find("S5", f"token {record.token} for {record.plug_id} is not above {highest}")
+        self._plug_tokens[record.plug_id] = record.token
+        told = self._operations[record.operation]
+        if record.what is What.ON and told.action is not Action.ON and not (told.is_fenced or told.is_stopped):
+            self._find("S8", f"ON for {record.plug_id} before a level of {host} was verified OFF")
+
+    def _token(self, host: HostName, token: Token, what: str) -> None:
+        highest = self._tokens.get(host)
+        if highest is not None and token < highest:
+            self._find("token", f"{what} of {host} has {token} after {highest}")
+        self._tokens[host] = max(token, highest or token)
+
+    def _fenced(self, host: HostName, record: r.HostFenced) -> None:
+        self._token(host, record.token, "fenced")
+        if record.operation in self._operations:
+            self._operations[record.operation].is_fenced = True
+        machine = self.machines.get(host)
+        if machine is None or record.proof is Proof.HUMAN or not self.is_answerable(machine):
+            return
+        if machine.is_powered:
+            self._find("S1", f"{host} is announced as fenced and has power")
+        for device in record.devices:
+            for sent in self.wires.pending(machine.plugs[device]):
+                if sent.power is Power.ON:
+                    self._find("S5", f"{host} is announced as fenced while an ON of {device} may still act")
+
+    # -- devices ------------------------------------------------------------------------------------------------------
+
+    def sent(self, sent: Sent) -> None:
+        """A command left for its plug."""
+        self.look()
+        if sent.token not in self._owner:
+            self._find("S3", f"{sent.power.value} for {sent.plug.plug_id} was sent before its record was durable")
+        for other in self.wires.pending(sent.plug):
+            if other.number != sent.number and other.power is not sent.power and sent.power is Power.ON:
+                self._find("S5", f"ON for {sent.plug.plug_id} is sent while an OFF may still act")
+
+    def acting(self, sent: Sent) -> None:
+        """A command is about to act."""
+        self.look()
+        owner = self._owner.get(sent.token)
+        if owner is not None and self._operations[owner].is_ended:
+            self._find("S14", f"{sent.power.value} of {sent.plug.plug_id} acts after {owner} ended")
+
+    def power_came(self, machine: Machine) -> None:
+        """A machine has power from now on: nobody may believe it fenced."""
+        state = self._states.get(machine.name)
+        if state is not None and state.state is State.FENCED and self.is_answerable(machine):
+            self._find("S1", f"{machine.name} gets power while it is announced as fenced")
+
+    # -- the bus ------------------------------------------------------------------------------------------------------
+
+    def published(self, message: Message) -> None:
+        """The broker took a message."""
+        self.look()
+        if "/state/" not in message.topic:
+            return
+        state = json.loads(message.payload)
+        if state["token"] is None:
+            return
+        host, token = HostName(state["host"]), Token.parse(state["token"])
+        if token < self._bus_tokens.get(host, token):
+            self._find("token", f"the state of {host} on the bus fell from {self._bus_tokens[host]} to {token}")
+        self._bus_tokens[host] = token
+
+    # -- the live state -----------------------------------------------------------------------------------------------
+
+    def stored(self, fleet: Fleet) -> None:
+        """A batch is durable and the fleet has folded it: a start now would know exactly as much."""
+        self.look()
+        covered = {host: number for host, (number, _) in self.durable.hosts.items()}
+        tail = [
+            entry
+            for number, entry in self.durable.entries.items()
+            if number > (self.durable.fleet[0] if entry.host is None else covered.get(entry.host, 0))
+        ]
+        loaded = Loaded(
+            store_id="",
+            epoch=fleet.epoch,
+            hosts={name: state for name, (_, state) in self.durable.hosts.items()},
+            fleet=self.durable.fleet[1],
+            tail=tail,
+        )
+        again = replay(fleet.inventory, loaded, started=fleet.started)
+        for name, state in fleet.hosts.items():
+            replayed = again.hosts[name]
+            if replace(replayed, since=0.0) != replace(state, since=0.0):
+                self._find("replay", f"{name} is {state} live and {replayed} replayed")
+        if again.state != fleet.state:
+            self._find("replay", "the fleet's own state differs")
+        self._states = dict(fleet.hosts)

@@ -1,0 +1,115 @@
+"""A small fleet for the world: a plan in a few words becomes an inventory, and machines with plugs that fit it.
+
+`devices` are words `NAME:LEVEL`; a name that starts with `bmc` is a chassis, all others are outlets. Settings are given by
+their place in the model: `gates.budget_hosts`, `power.attempts`, `detection.grace_seconds`, `race.parallel`, `daemon.site`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from fenced.model.inventory import Device, DeviceSpec, Host, Inventory, Proxy
+from fenced.model.names import (
+    ClusterName,
+    DatacenterName,
+    DeviceName,
+    HostName,
+    PlugId,
+    ProxyName,
+    UnitId,
+)
+from fenced.model.power import Action, Kind
+from fenced.model.settings import DaemonSettings, DetectionSettings, HostSettings, PowerSettings
+from tests.world.machines import Machine, Plug
+
+CLUSTER, DATACENTER = ClusterName("c1"), DatacenterName("dc1")
+
+Setting = float | int | str | bool | Action | tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rack:
+    """The plan of a small fleet: one cluster, every host with the same devices. `of_host`: settings of single hosts."""
+
+    hosts: tuple[str, ...] = ("node-1", "node-2", "node-3", "node-4")
+    devices: tuple[str, ...] = ("pdu-a:1", "pdu-b:1")
+    proxies: tuple[str, ...] = ()
+    reach: tuple[str, ...] = ("engine",)
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    is_standby_separate: bool = True
+    own_machine: str = ""
+    protected: tuple[str, ...] = ()
+
+
+def inventory(rack: Rack) -> Inventory:
+    """The rack as configured."""
+    daemon = _settings(DaemonSettings(name="fenced-a", is_armed_by_file=True), rack, "daemon")
+    daemon = replace(
+        daemon, gates=_settings(daemon.gates, rack, "gates"), race=_settings(daemon.race, rack, "race")
+    )
+    detection = _settings(DetectionSettings(), rack, "detection")
+    power = _settings(PowerSettings(), rack, "power")
+    settings = _settings(HostSettings(detection=detection, power=power), rack, "host")
+    hosts = {HostName(name): _host(rack, name, number, settings) for number, name in enumerate(rack.hosts, start=1)}
+    proxies = {
+        ProxyName(name): Proxy(
+            name=ProxyName(name), url=f"https://{name}:8471", address=name, cluster=CLUSTER, datacenter=DATACENTER
+        )
+        for name in rack.proxies
+    }
+    return Inventory(
+        hosts=hosts, proxies=proxies, clusters={CLUSTER: DATACENTER}, datacenters=(DATACENTER,), daemon=daemon
+    )
+
+
+def _settings(of: Any, rack: Rack, group: str) -> Any:
+    """The dataclass with the rack's settings of that group. Raises AssertionError for a name that it has not."""
+    prefix = f"{group}."
+    changes = {name.removeprefix(prefix): value for name, value in rack.settings.items() if name.startswith(prefix)}
+    known = {item.name for item in fields(of)}
+    assert changes.keys() <= known, f"no such settings: {sorted(changes.keys() - known)}"
+    return replace(of, **changes)
+
+
+def _host(rack: Rack, name: str, number: int, settings: HostSettings) -> Host:
+    return Host(
+        name=HostName(name),
+        cluster=CLUSTER,
+        datacenter=DATACENTER,
+        address=f"10.0.0.{number}",
+        is_own_machine=name == rack.own_machine,
+        is_protected=name in rack.protected,
+        devices=tuple(_device(rack, name, word, settings.power) for word in rack.devices),
+        settings=settings,
+    )
+
+
+def _device(rack: Rack, host: str, word: str, power: PowerSettings) -> Device:
+    name, _, level = word.partition(":")
+    kind = Kind.CHASSIS if name.startswith("bmc") else Kind.OUTLET
+    unit = f"{host}/{name}" if kind is Kind.CHASSIS else name
+    return Device(
+        name=DeviceName(name),
+        kind=kind,
+        level=int(level),
+        spec=DeviceSpec(driver="fence_world", plug_id=PlugId(f"{host}/{name}"), unit_id=UnitId(unit), sessions=4),
+        proxies=rack.reach,
+        power=power,
+    )
+
+
+def machines(fleet: Inventory, tell: Callable[[Machine, str], None], *, is_bmc_fed: bool) -> dict[HostName, Machine]:
+    """Machines that fit the inventory, all running. `is_bmc_fed`: a chassis loses power with the host's outlets."""
+    found: dict[HostName, Machine] = {}
+    for name, host in fleet.hosts.items():
+        machine = Machine(name=name, address=host.address, tell=tell)
+        for device in host.devices:
+            machine.plugs[device.name] = Plug(
+                device=device.name,
+                plug_id=device.spec.plug_id,
+                kind=device.kind,
+                machine=machine,
+                is_fed_by_outlets=is_bmc_fed and device.kind is Kind.CHASSIS,
+            )
+        found[name] = machine
+    return found
