@@ -78,10 +78,11 @@ def _run(configuration: Configuration, read: Callable[[], Loaded], loop: str) ->
     except (StoreError, BusError, ApiError) as exc:
         return _failed(exc, EXIT_FAILED)
     except BaseExceptionGroup as group:
-        lost, others = group.split(EpochLost)
-        if lost is None or others is not None:
+        ours, others = group.split(StoreError)
+        if ours is None or others is not None:
             raise
-        return _failed(lost.exceptions[0], EXIT_TAKEN_OVER)
+        first = ours.exceptions[0]
+        return _failed(first, EXIT_TAKEN_OVER if isinstance(first, EpochLost) else EXIT_FAILED)
     return 0
 
 

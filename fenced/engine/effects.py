@@ -70,17 +70,18 @@ class EngineEffects:
                 for task in self._ons:
                     task.cancel()
             case c.AskLife():
-                self._spawn(self._ask_life(command), f"ask {command.host}")
+                self.spawn(self._ask_life(command), f"ask {command.host}")
             case c.WatchHost():
-                self._spawn(self._watch(command), f"watch {command.host}")
+                self.spawn(self._watch(command), f"watch {command.host}")
             case c.Reply():
-                self._spawn(self._reply(command), f"reply {command.request_id}")
+                self.spawn(self._reply(command), f"reply {command.request_id}")
             case c.Wake():
                 raise AssertionError("the reactor keeps wakes itself")
             case _:
                 assert_never(command)
 
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run it as an effect: a fault of ours in it is logged and ends it alone."""
         assert self._group is not None
         return self._group.create_task(self._guarded(work, name), name=name)
 
@@ -92,7 +93,7 @@ class EngineEffects:
             log.exception("effect_failed", effect=name)
 
     def _start_read(self, host: HostName, operation: OperationId, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = self._spawn(work, f"{name} of {host}")
+        task = self.spawn(work, f"{name} of {host}")
         tasks = self._reads.setdefault((host, operation), set())
         tasks.add(task)
         task.add_done_callback(lambda done: self._forget_read(host, operation, done))
@@ -199,7 +200,7 @@ class EngineEffects:
     # -- power commands -----------------------------------------------------------------------------------------------
 
     def _start_switch(self, command: c.SwitchDevice) -> None:
-        task = self._spawn(self._switch(command), f"{command.what.value} {command.device} of {command.host}")
+        task = self.spawn(self._switch(command), f"{command.what.value} {command.device} of {command.host}")
         self._commands.add(task)
         task.add_done_callback(self._commands.discard)
         if command.what is What.ON:

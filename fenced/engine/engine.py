@@ -122,14 +122,12 @@ class Engine:
             reactor=self.reactor, journal=ports.journal, clock=ports.clock,
             is_bus_connected=lambda: ports.bus.is_connected, not_ready=self._not_ready,
         )  # fmt: skip
-        self._group: asyncio.TaskGroup | None = None
         self._is_replayed = False
 
     async def run(self, *, on_running: Callable[[], None] | None = None) -> None:
         """Until cancelled. Raises EpochLost (in a group) when another controller took over."""
         await self.lease.renew()
         async with asyncio.TaskGroup() as group:
-            self._group = group
             self.effects.run_in(group)
             self.reactor.deliver(e.Started())
             group.create_task(self.reactor.run(), name="reactor")
@@ -146,8 +144,7 @@ class Engine:
         if isinstance(event, BusConnected):
             self.outbox.connected()
         if isinstance(event, BusRequest) and event.action == "confirm_off" and event.host in self.fleet.hosts:
-            assert self._group is not None
-            self._group.create_task(self._confirm_from_bus(event), name=f"confirm {event.id}")
+            self.effects.spawn(self._confirm_from_bus(event), f"confirm {event.id}")
             return
         self._count(event)
         self.reactor.deliver(event)

@@ -5,12 +5,16 @@ One rule: what it started ends with it, in the order hosts, daemon, proxies, dev
 """
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
+
+import aiohttp
 
 from fenced.lab.blackhole import black_hole
 from fenced.lab.bmc import Bmc, BmcSettings
@@ -40,6 +44,8 @@ LOOPBACK: Final = "127.0.0.1"
 BROKER_PORT: Final = 1883
 API_PORT: Final = 8470
 PROXY_PORT: Final = 8471
+READY_TIMEOUT_SECONDS: Final = 40.0
+READY_POLL_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +128,8 @@ async def building(plan: Plan, ground: Ground, directory: Path) -> AsyncIterator
         await stack.enter_async_context(ground.offering(broker))
         api = await stack.enter_async_context(ground.exposing(layout.api, wanted=API_PORT))
         outer_broker = await stack.enter_async_context(ground.exposing(broker, wanted=BROKER_PORT))
+        # A reporter that finds no broker backs off; as in a real place, the broker is there before the hosts boot.
+        await _until_ready(api)
         start.task(hosts.run_forever(), "hosts")
         for name in hosts.names:
             hosts[name].start()
@@ -153,6 +161,21 @@ class _Starter:
         self.stack.push_async_callback(program.end)
         self.task(program.watch(), f"watch {name}")
         return program
+
+
+async def _until_ready(api: Endpoint) -> None:
+    """Raises LabError when the daemon's /readyz does not say so in time."""
+    url = f"http://{api}/readyz"
+    try:
+        async with asyncio.timeout(READY_TIMEOUT_SECONDS), aiohttp.ClientSession() as session:
+            while True:
+                with contextlib.suppress(aiohttp.ClientError):
+                    async with session.get(url) as response:
+                        if response.status == HTTPStatus.OK:
+                            return
+                await asyncio.sleep(READY_POLL_SECONDS)
+    except TimeoutError as exc:
+        raise LabError(f"the daemon was not ready within {READY_TIMEOUT_SECONDS:.0f} s; see {url}") from exc
 
 
 def _wiring(plan: Plan, name: str, number: int) -> Wiring:
