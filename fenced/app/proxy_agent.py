@@ -48,7 +48,9 @@ async def run_proxy(configuration: ProxyConfiguration) -> None:
                 _log.warning("survivor killed", pid=survivor.pid, command=survivor.command, gone=survivor.is_gone)
 
         keeper = Keeper(marker=marker)
+        notify = Notify()
         async with drivers(agent_path=configuration.agent_path, keeper=keeper) as registry:
+            feed_watchdog(notify, loop)
             await serve(
                 settings(configuration),
                 state=state,
@@ -56,8 +58,15 @@ async def run_proxy(configuration: ProxyConfiguration) -> None:
                 driver_for=registry.driver_for,
                 kill=kill,
                 stop=stop,
-                note_ready=Notify().ready,
+                note_ready=notify.ready,
             )
+
+
+def feed_watchdog(notify: Notify, loop: asyncio.AbstractEventLoop) -> None:
+    """For as long as the loop turns: everything slow in the agent has a thread or a process of its own."""
+    if notify.watchdog_seconds is not None:
+        notify.watchdog()
+        loop.call_later(notify.watchdog_seconds, feed_watchdog, notify, loop)
 
 
 def settings(configuration: ProxyConfiguration) -> AgentSettings:
