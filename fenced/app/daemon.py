@@ -151,8 +151,10 @@ async def _open_journal(
     loaded = await journal.open(holder=configuration.inventory.daemon.name, now=time.time())
     stack.push_async_callback(journal.close)
     kept = await journal.clock_anchor()
-    offset = kept.steady - kept.boottime if kept is not None and kept.boot_id == machine.boot_id() else None
-    start = machine.anchor(wall_now=time.time(), last_at=loaded.last_at, same_boot_offset=offset)
+    is_same_boot = kept is not None and kept.boot_id == machine.boot_id()
+    since = machine.boottime() - kept.boottime if kept is not None and is_same_boot else None
+    last_at = kept.steady if kept is not None and is_same_boot else loaded.last_at
+    start = machine.anchor(wall_now=time.time(), last_at=last_at, same_boot_offset=since)
     return journal, machine.SteadyClock(start), loaded
 
 

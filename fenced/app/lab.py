@@ -51,6 +51,10 @@ class LabOptions:
     is_kept: bool = False
     is_plain: bool = False
 
+    def __post_init__(self) -> None:
+        if self.host is not None and self.host not in self.plan.names:
+            raise LabError(f"there is no host {self.host}; there are {', '.join(self.plan.names)}")
+
 
 async def run_lab(options: LabOptions, *, say: Say, waterfall: Waterfall) -> int:
     """Until the story ended, the time is over, a person said `quit`, or a signal. The exit status."""
@@ -80,7 +84,7 @@ async def _run(options: LabOptions, directory: Path, say: Say, waterfall: Waterf
     async with building(options.plan, ground, directory) as lab:
         if options.is_headless:
             bound = HEADLESS_SECONDS if options.for_seconds is None else options.for_seconds
-            await _tell(lab, options, say, waterfall, seconds=bound - (time.monotonic() - begun))
+            await _tell(lab, options, say, waterfall, seconds=max(bound - (time.monotonic() - begun), 0.0))
             return
         for line in _welcome(lab, options):
             say(line)

@@ -5,17 +5,36 @@ no publish of ours can be seen refused, and a silent client's will never comes (
 """
 
 import logging
-from typing import Final
+from typing import Any, Final
 
 from amqtt.broker import Broker  # type: ignore[import-untyped]  # amqtt ships no types
 from amqtt.errors import AMQTTError, BrokerError  # type: ignore[import-untyped]  # amqtt ships no types
+from amqtt.mqtt.connect import ConnectPacket, ConnectPayload  # type: ignore[import-untyped]  # amqtt ships no types
 
 from fenced.bus.settings import BusUrl
 from fenced.model.inventory import is_loopback
 from fenced.ports.bus import BusError
 
 CONNECTIONS_MAX: Final = 4096
+PROTOCOL_LEVEL: Final = 4
+"""MQTT 3.1.1."""
 LOGGERS: Final = ("amqtt", "transitions")
+
+
+class _ReadablePayload(ConnectPayload):  # type: ignore[misc]  # amqtt ships no types
+    """amqtt reads an MQTT 5 CONNECT as if it were 3.1.1 and, where it carries a will, waits for bytes that never come.
+
+    This reads nothing of it, so that the broker goes on to what it does with a version it doesn't speak: it refuses it.
+    """
+
+    @classmethod
+    async def from_stream(cls, reader: Any, fixed_header: Any, variable_header: Any) -> Any:
+        if variable_header is None or variable_header.proto_level == PROTOCOL_LEVEL:
+            return await super().from_stream(reader, fixed_header, variable_header)
+        variable_header.flags = variable_header.CLEAN_SESSION_FLAG
+        payload = cls()
+        payload.client_id = "of-another-version"
+        return payload
 
 
 class EmbeddedBroker:
@@ -33,6 +52,7 @@ class EmbeddedBroker:
         for name in LOGGERS:
             # amqtt logs each refused version and each lost client as a warning or an error; for us they are daily work.
             logging.getLogger(name).setLevel(logging.CRITICAL)
+        ConnectPacket.PAYLOAD = _ReadablePayload
         broker = Broker(
             {
                 "listeners": {

@@ -37,3 +37,7 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="fenced")
 def main() -> None:
     """Fencing daemon: decides, cuts the power on all redundant devices, proves it, announces it."""
+
+
+if __name__ == "__main__":
+    main()

@@ -20,6 +20,7 @@ from fenced.lab.relay import relay
 
 NETWORK: Final = "10.83.0"
 BRIDGE: Final = "bridge0"
+BRIDGE_HARDWARE: Final = "02:00:00:00:00:01"
 FIRST_HOST: Final = 11
 LOOPBACK: Final = "127.0.0.1"
 
@@ -38,7 +39,8 @@ class Island:
         """Lay the network. Raises NamespaceError."""
         await self._network.ip(
             [
-                f"link add {BRIDGE} type bridge",
+                # A bridge without its own address changes it with its ports: hosts would lose the broker for seconds.
+                f"link add {BRIDGE} address {BRIDGE_HARDWARE} type bridge",
                 f"addr add {self.broker_address}/24 dev {BRIDGE}",
                 f"link set {BRIDGE} up",
             ]

@@ -69,8 +69,6 @@ class Story:
     """Tells one story of one host; `say` prints a line."""
 
     def __init__(self, lab: Lab, *, host: str, say: Callable[[str], None], waterfall: Waterfall | None) -> None:
-        if host not in lab.hosts:
-            raise LabError(f"there is no host {host}; there are {', '.join(lab.hosts.names)}")
         self._lab = lab
         self._host = host
         self._say = say
@@ -78,6 +76,7 @@ class Story:
         self._teller = Teller(host)
         self._origin = time.time()
         self._pending: list[Line] = []
+        self._states = "the daemon shows no hosts yet"
 
     async def run(self, blow: Blow, *, timeout_seconds: float) -> None:
         """Raises LabError saying what was missing when the story does not end well in time."""
@@ -91,8 +90,8 @@ class Story:
                     await self._follow(api, seen)
             except TimeoutError as exc:
                 self._tell([], settle_seconds=0.0)
-                missing = ["all hosts healthy"] if seen is None else seen.missing()
-                raise LabError(f"not seen within {timeout_seconds:.0f} s: {', '.join(missing)}") from exc
+                missing = [f"all hosts healthy ({self._states})"] if seen is None else seen.missing()
+                raise LabError(f"not seen in time: {', '.join(missing)}") from exc
             await self._end(api, seen)
 
     async def _until_all_healthy(self, api: aiohttp.ClientSession) -> None:
@@ -101,6 +100,7 @@ class Story:
             ready, hosts = await get(api, "/readyz"), await get(api, "/api/v1/hosts")
             if ready and not ready.get("daemon", {}).get("quiet", False) and hosts:
                 states = {item["name"]: item["state"] for item in hosts["items"]}
+                self._states = ", ".join(f"{name} {state}" for name, state in states.items())
                 if set(states.values()) == {"healthy"} and set(states) == set(self._lab.hosts.names):
                     break
             await asyncio.sleep(POLL_SECONDS)

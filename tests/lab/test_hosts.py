@@ -188,11 +188,13 @@ async def test_a_process_group_has_no_cable(tmp_path: Path) -> None:
 
 
 class Ear:
-    """A listener where hosts expect the broker: whether it hears, and how many connections said goodbye."""
+    """A listener where hosts expect the broker: what it hears, and how many connections said goodbye."""
 
     def __init__(self, island: Island) -> None:
         self.heard = asyncio.Event()
         self.goodbyes = 0
+        self.longest_silence = 0.0
+        self._heard_at = time.monotonic()
         self._island = island
         self._conversations: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
@@ -213,6 +215,9 @@ class Ear:
         self._conversations[task] = writer
         with suppress(OSError):
             while await reader.read(100):
+                now = time.monotonic()
+                self.longest_silence = max(self.longest_silence, now - self._heard_at)
+                self._heard_at = now
                 self.heard.set()
         self.goodbyes += 1
 
@@ -264,6 +269,21 @@ class TestIsland:
             assert not ear.heard.is_set()
             host.unplug(is_unplugged=False)
             await asyncio.wait_for(ear.heard.wait(), 10)
+
+    async def test_a_host_that_comes_and_goes_disturbs_no_other(self, island: Island, tmp_path: Path) -> None:
+        """A bridge takes the lowest address of its ports unless it has one of its own; neighbours would lose it."""
+        sleeper = python("import time; time.sleep(600)")
+        caller = python(CALLER, island.broker_address, str(BROKER_PORT))
+        async with Ear(island) as ear, lab_of(island, tmp_path, sleeper, caller) as hosts:
+            await asyncio.wait_for(ear.heard.wait(), 10)
+            ear.longest_silence = 0.0
+            for count in range(2, 7):
+                hosts.power_changed("node-1", False)
+                hosts.power_changed("node-1", True)
+                await until(lambda count=count: len(hosts["node-1"].runs) == count)
+                ear.heard.clear()
+                await asyncio.wait_for(ear.heard.wait(), 10)
+            assert ear.longest_silence < 1.0
 
     async def test_hosts_answer_the_daemon_and_not_each_other(self, island: Island, tmp_path: Path) -> None:
         seen = tmp_path / "seen"

@@ -41,8 +41,7 @@ def layout(directory: Path, *, address: str, ports: tuple[int, ...], is_standby_
     )
 
 
-@pytest.mark.parametrize(("address", "ports"), [("10.83.0.1", (22,)), ("", ())])
-@pytest.mark.parametrize("is_standby_separate", [False, True])
+@pytest.mark.parametrize(("address", "ports", "is_standby_separate"), [("10.83.0.1", (22,), False), ("", (), True)])
 async def test_the_daemon_takes_the_labs_files(
     tmp_path: Path, address: str, ports: tuple[int, ...], is_standby_separate: bool
 ) -> None:
