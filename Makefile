@@ -13,7 +13,7 @@ APT ?= yes
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
-FAST := tests/house tests/core tests/config tests/telemetry tests/journal
+FAST := tests/house tests/core tests/golden tests/config tests/telemetry tests/journal
 
 .PHONY: help
 help: ## this list
@@ -51,8 +51,7 @@ bench: $(READY) ## measurements, as ratios; a quiet machine gives the better one
 
 .PHONY: docs-states
 docs-states: $(READY) ## write docs/states.md from the code
-	@$(BIN)/python -m tests.house.states > docs/states.md.new
-	@mv docs/states.md.new docs/states.md
+	@text="$$($(BIN)/python -m tests.house.states)" && printf '%s\n' "$$text" > docs/states.md
 
 .PHONY: venv
 venv: $(READY) ## the virtual environment with the pinned packages

@@ -51,3 +51,10 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     if lacking:
         packages = " ".join(packages_for(lacking))
         terminalreporter.line(f"to run them: sudo apt-get install --no-install-recommends {packages}")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of our own; pytest reads them from here only."""
+    parser.addoption(
+        "--rewrite-golden", action="store_true", help="write what the golden scenarios expect anew (tests/golden)"
+    )

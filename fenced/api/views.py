@@ -6,7 +6,7 @@ Knows no HTTP. One rule: what is shown is what was recorded; nothing is guessed 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from pydantic import JsonValue
 
@@ -18,6 +18,12 @@ from fenced.model.inventory import Inventory, Secret
 from fenced.model.names import HostName, Token
 from fenced.model.power import Action, Power
 from fenced.ports.control import Accepted, Explanation, FleetView, HostView
+
+
+MOMENTS: Final = frozenset(
+    {"at", "until", "last_heard", "deadline", "again_at", "wait_until", "not_after", "cooldown_until", "next_attempt_at"}
+)
+"""Fields of records that are moments; people read them as times."""
 
 
 def operation(given: Operation) -> shapes.Operation:
@@ -169,6 +175,9 @@ def _configured(name: HostName, inventory: Inventory) -> list[shapes.ConfiguredD
 def _record(sequence: int, entry: Entry) -> shapes.JournalRecord:
     facts = plain(entry.record)
     assert isinstance(facts, dict)
+    for name in MOMENTS & facts.keys():
+        moment = facts[name]
+        facts[name] = stamp(moment) if isinstance(moment, float) and moment > 0 else None
     kind = facts.pop("kind", type(entry.record).__name__)
     return shapes.JournalRecord(sequence=sequence, at=_stamp(entry.at), kind=str(kind), facts=facts)
 

@@ -1,7 +1,8 @@
 """A connection that is kept up for ever: connects, subscribes, comes back with back-off and jitter.
 
 Tries MQTT 5 first each time, and 3.1.1 when the broker refuses the version or does not answer (amqtt chokes on a will of
-MQTT 5): only MQTT 5 says that a publish was refused, so the older version is never remembered. Knows no topics and no payloads. One rule: `run` ends by cancellation alone.
+MQTT 5): only MQTT 5 says that a publish was refused, so the older version is never remembered. Knows no topics and no
+payloads. One rule: `run` ends by cancellation alone.
 """
 
 import asyncio

@@ -66,7 +66,7 @@ def _cause(after: HostState) -> str | None:
 Told = list[tuple[str, dict[str, Any]]]
 
 
-def _of_host(entry: r.Entry, before: HostState, after: HostState) -> Told:  # noqa: PLR0911 - one arm a record
+def _of_host(entry: r.Entry, before: HostState, after: HostState) -> Told:
     match entry.record:
         case r.HostHeard() as record:
             return _heard(record)

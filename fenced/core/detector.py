@@ -20,6 +20,9 @@ LIFE_AGE_SECONDS = 5.0
 SUSPECTABLE = frozenset({State.HEALTHY, State.FAILED, State.RESTORING})
 """Suspicion starts from these only, and from RESTORING past its boot grace."""
 
+LEAVING = frozenset({State.UNKNOWN, State.HEALTHY, State.SUSPECT, State.RESTORING, State.FAILED})
+"""From these a host that says `stopping` is `left`."""
+
 
 # -- hearing ----------------------------------------------------------------------------------------------------------
 
@@ -64,6 +67,7 @@ def _is_stale(work: HostWork, health: Health) -> bool:
 
 def _keep_sight(work: HostWork, health: Health) -> None:
     sight = work.sight
+    is_release_over = _is_silent_through(work)
     sight.heard_at = health.received
     sight.heard_ear = work.fleet.ear.now(health.received)
     sight.boot = health.boot
@@ -71,8 +75,8 @@ def _keep_sight(work: HostWork, health: Health) -> None:
     sight.interval_seconds = health.interval_seconds
     sight.workloads = health.workloads
     sight.roles = health.roles
-    sight.is_overdue_told = False
-    if sight.wake_at is None:
+    sight.is_stopping = False
+    if sight.wake_at is None or sight.wake_at <= work.now or is_release_over:
         watch(work)
 
 
@@ -135,8 +139,10 @@ def _hear_stopping(work: HostWork, health: Health) -> None:
     sight = work.sight
     sight.heard_at, sight.heard_ear = health.received, work.fleet.ear.now(health.received)
     sight.boot, sight.sequence = health.boot, health.sequence
-    sight.is_overdue_told = False
-    if work.state.state in {State.UNKNOWN, State.HEALTHY, State.SUSPECT, State.RESTORING} and work.operation is None:
+    sight.is_stopping = True
+    if work.operation is not None:
+        plan.hear_life(work)
+    elif work.state.state in LEAVING:
         work.record(r.HostLeft(reason=health.reason or "said that it stops"))
         work.wake(work.now + work.host.settings.detection.stopping_max_seconds)
 
@@ -199,7 +205,7 @@ def _live_kinds(work: HostWork) -> tuple[str, ...]:
 def _suspect(work: HostWork, cause: Cause, reason: str) -> None:
     if work.state.state is State.RESTORING and cause is not Cause.SILENCE:
         return
-    if work.state.state not in SUSPECTABLE or work.operation is not None:
+    if work.state.state not in SUSPECTABLE or work.operation is not None or work.state.maintenance is not None:
         return
     work.sight.life = None
     work.sight.life_asked_at = None
@@ -222,14 +228,16 @@ def due_at(work: HostWork) -> float:
 
 def release_until(work: HostWork) -> float:
     """Until when a host silent through an outage, or through our own start, is left in peace."""
-    fleet, sight = work.fleet, work.sight
     until = work.state.release_until
-    is_silent_through = fleet.released_since is not None and (
-        sight.heard_at is None or sight.heard_at < fleet.released_since
-    )
-    if is_silent_through:
-        until = max(until, fleet.released_from + work.host.settings.detection.release_grace_seconds)
+    if _is_silent_through(work):
+        until = max(until, work.fleet.released_from + work.host.settings.detection.release_grace_seconds)
     return until
+
+
+def _is_silent_through(work: HostWork) -> bool:
+    """Whether the host was not heard since the last outage or our start: its next look may lie far ahead."""
+    since, heard_at = work.fleet.released_since, work.sight.heard_at
+    return since is not None and (heard_at is None or heard_at < since)
 
 
 def watch(work: HostWork) -> None:
@@ -288,10 +296,13 @@ def _look_healthy(work: HostWork) -> None:
 
 
 def _look_restoring(work: HostWork) -> None:
+    if work.state.is_on_forbidden:
+        look_watch(work)  # nobody gives it power or waits for it: only its devices can tell
+        return
     over = work.state.since + work.host.settings.detection.boot_grace_seconds
     if work.now < max(over, release_until(work)):
         work.wake(max(over, release_until(work)))
-    elif not work.state.is_on_forbidden:
+    else:
         _suspect(work, Cause.SILENCE, "power was given back and no heartbeat came within boot_grace")
 
 
@@ -316,8 +327,7 @@ def _look_left(work: HostWork) -> None:
     over = work.state.since + work.host.settings.detection.stopping_max_seconds
     if work.now < over:
         work.wake(over)
-    elif not work.sight.is_overdue_told:
-        work.sight.is_overdue_told = True
+    elif not work.state.is_away_told:
         work.record(r.HostLeft(reason="away longer than stopping_max", is_overdue=True))
 
 
@@ -328,14 +338,15 @@ def _look_suspect(work: HostWork) -> None:
     """Stage 2 and the gates: ask the host itself, look at every gate, hold or act."""
     state = work.state
     assert state.suspected_at is not None
+    release = release_until(work)
+    if work.now < release:
+        why = f"silent through an outage, hold or our start; {release - work.now:.0f} s more"
+        _hold(work, (GateVerdict(gate="release_grace", is_open=False, why=why),))
+        work.wake(release)
+        return
     is_reported_only = not _is_silent(work) and work.host.settings.detection.on_report != "fence"
     if is_reported_only:
         work.wake(max(due_at(work), work.now + 0.05))
-        return
-    release = release_until(work)
-    if work.now < release:
-        _hold(work, (GateVerdict(gate="release_grace", is_open=False, why=f"silent through an outage, hold or our start; {release - work.now:.0f} s more"),))  # fmt: skip
-        work.wake(release)
         return
     _ask_life(work)
     wait = max(state.suspected_at + work.fleet.inventory.daemon.gates.witness_wait_seconds, 0.0)
@@ -385,7 +396,7 @@ def _pass_gates(work: HostWork) -> None:
         until = work.now + work.host.settings.detection.release_grace_seconds
         work.record(r.SuspicionReleased(until=until, why="opened again: " + ", ".join(sorted(was_releasing))))
         work.sight.life = None
-        work.wake(until)
+        _look_suspect(work)
         return
     if shut:
         _hold(work, verdicts)
@@ -414,6 +425,7 @@ def look_watch(work: HostWork) -> None:
     if sight.watch_at is None:
         sight.watch_at = work.now + interval
     if sight.watch_started is not None and work.now < sight.watch_started + 10 * interval:
+        work.wake(sight.watch_started + 10 * interval)  # a round that never ends must not end the watch
         return
     if work.now >= sight.watch_at:
         sight.watch_started, sight.watch_at = work.now, work.now + interval

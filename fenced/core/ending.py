@@ -4,7 +4,7 @@ from fenced.core import commands as c
 from fenced.core import records as r
 from fenced.core.evolve import ended, is_settled
 from fenced.core.outcome import host_power, is_contradiction, is_on, targets
-from fenced.core.state import Operation, Phase, Restored
+from fenced.core.state import DeviceRun, Operation, Phase, Restored
 from fenced.core.work import HostWork, back_off_seconds
 from fenced.model.power import Action, OperationState, Power, State
 
@@ -16,19 +16,22 @@ def stop(
     why: str,
     *,
     is_on_forbidden: bool = False,
-    ending: OperationState = OperationState.CANCELLED,
+    ending: OperationState | None = None,
 ) -> None:
-    """Stop the operation: before the first OFF it simply ends; what was switched off is given back, unless forbidden."""
+    """Stop the operation: before the first OFF it simply ends; what was switched off is given back, unless forbidden.
+
+    It ends `ending`, by default cancelled, or done where the host was fenced already.
+    """
     operation = work.operation
     if operation is None or operation.phase is Phase.CLOSING:
         return
-    ending = OperationState.DONE if operation.is_fenced else OperationState.CANCELLED
-    work.record(r.OperationStopped(operation=operation.id, ending=ending, why=why, is_on_forbidden=is_on_forbidden))
+    natural = OperationState.DONE if operation.is_fenced else OperationState.CANCELLED
+    work.record(
+        r.OperationStopped(operation=operation.id, ending=ending or natural, why=why, is_on_forbidden=is_on_forbidden)
+    )
     has_switched = any(run.is_switched_off for run in operation.devices)
     if has_switched and not operation.is_fenced and not is_on_forbidden:
-        work.command(c.DropReads(host=work.name, operation=operation.id))
-        timeout = max(work.host.device(run.device).power.restore_timeout_seconds for run in operation.devices)
-        work.record(r.PhaseEntered(operation=operation.id, phase=Phase.RESTORING, deadline=work.now + timeout))
+        enter_restore(work, operation)
     else:
         work.record(r.PhaseEntered(operation=operation.id, phase=Phase.CLOSING))
         work.command(c.DropReads(host=work.name, operation=operation.id))
@@ -83,7 +86,9 @@ def _end(work: HostWork, operation: Operation) -> None:
     )
     _keep(work, operation, record)
     work.record(record)
-    if record.after is State.SUSPECT and work.fleet.is_heard(work.name, now):
+    if record.after is State.SUSPECT and work.sight.is_stopping:
+        work.record(r.HostLeft(reason="said that it stops"))
+    elif record.after is State.SUSPECT and work.fleet.is_heard(work.name, now):
         work.record(r.HostHeard(boot=work.sight.boot, before=record.after.value, why="cleared"))
     work.sight.life = None
     work.sight.watch_at = None
@@ -106,15 +111,31 @@ def _after(work: HostWork, operation: Operation, *, is_failure: bool) -> State:
     """What is true of the host now that the operation is over; a host that is heard becomes healthy right after."""
     state = work.state
     if state.state is State.RESTORING:
-        is_off = state.proof is not None and _restored(work, operation) is Restored.NO
+        is_off = state.proof is not None and not any(_may_be_on(work, run) for run in operation.devices)
         return State.FENCED if is_off else State.RESTORING
     if state.state is not State.FENCING:
         return state.state
+    if not operation.is_off_sent and (before := _untouched(operation)) is not None:
+        return before
     if is_failure:
         return State.FAILED
     if state.maintenance is not None:
         return State.MAINTENANCE
     return State.SUSPECT if state.is_known else State.UNKNOWN
+
+
+def _may_be_on(work: HostWork, run: DeviceRun) -> bool:
+    """An ON was sent, and since it can act no more the device was not read OFF stably: it may have been done (S2)."""
+    is_off = run.power is Power.OFF and run.same_reads >= work.host.device(run.device).power.stable_reads
+    return run.is_switched_on and not is_off
+
+
+def _untouched(operation: Operation) -> State | None:
+    """The state that is still true where no OFF was sent: that of before, if nothing that was read speaks against it."""
+    if operation.before is State.FENCED:
+        return None if any(run.power is Power.ON for run in operation.devices) else State.FENCED
+    is_cancelled = operation.ending is OperationState.CANCELLED
+    return operation.before if is_cancelled and operation.before in {State.LEFT, State.FAILED} else None
 
 
 def _restored(work: HostWork, operation: Operation) -> Restored:
@@ -134,6 +155,16 @@ def start_waiting(work: HostWork) -> None:
         return
     span = waiting.deadline - waiting.started
     work.record(r.WaitingOperationStarted(operation=waiting.id, deadline=work.now + span))
+    if waiting.action is Action.ON:
+        enter_restore(work, waiting)
+
+
+def enter_restore(work: HostWork, operation: Operation) -> None:
+    """Power is given back from now on, until the longest restore_timeout of the operation's devices is over."""
+    timeouts = [work.host.device(run.device).power.restore_timeout_seconds for run in operation.devices]
+    until = work.now + max(timeouts, default=operation.deadline - operation.started)
+    work.record(r.PhaseEntered(operation=operation.id, phase=Phase.RESTORING, deadline=until))
+    work.command(c.DropReads(host=work.name, operation=operation.id))
 
 
 def end_reading(work: HostWork, operation: Operation) -> None:

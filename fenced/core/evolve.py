@@ -8,7 +8,7 @@ from typing import assert_never
 
 from fenced.core import machine
 from fenced.core import records as r
-from fenced.core.evolve_run import evolve_run, forget_path
+from fenced.core.evolve_run import drop_reads, evolve_run, forget_path
 from fenced.core.state import (
     Draw,
     FleetState,
@@ -58,7 +58,9 @@ def _evolve(state: HostState, at: float, record: r.Record) -> HostState:
         case r.HostHeld():
             return replace(state, held_by=tuple(verdict for verdict in record.gates if not verdict.is_open))
         case r.HostLeft():
-            return _to(state, State.LEFT, at, suspected_at=None, suspicion=None, held_by=())
+            return _to(
+                state, State.LEFT, at, suspected_at=None, suspicion=None, held_by=(), is_away_told=record.is_overdue
+            )
         case r.HostFenced():
             return _fenced(state, at, record)
         case r.HostRevoked():
@@ -69,12 +71,14 @@ def _evolve(state: HostState, at: float, record: r.Record) -> HostState:
             return replace(state, is_left_off=True, is_stay_off=True)
         case r.MaintenanceSet():
             maintenance = Maintenance(by=record.by, reason=record.reason, since=at, until=record.until)
-            return _to(state, record.after, at, maintenance=maintenance, held_by=())
+            proof = state.proof if record.after is not State.MAINTENANCE else None
+            return _to(state, record.after, at, maintenance=maintenance, held_by=(), proof=proof)
         case r.MaintenanceEnded():
             after = State.UNKNOWN if state.state is State.MAINTENANCE else state.state
             return _to(state, after, at, maintenance=None)
         case r.PowerSeen():
-            return replace(state, power=_with_power(state.power, record.device, record.power))
+            owed = state.owed if record.power is not Power.ON else _without(state.owed, record.device)
+            return replace(state, power=_with_power(state.power, record.device, record.power), owed=owed)
         case r.DevicesTrusted():
             left = tuple(name for name in state.distrusted if name not in record.devices)
             return replace(state, distrusted=left)
@@ -125,7 +129,7 @@ def _heard(state: HostState, at: float, record: r.HostHeard) -> HostState:
         ended = tuple(boot for boot in ended if boot != record.boot)
     return _to(
         state,
-        State.HEALTHY,
+        State.HEALTHY if state.maintenance is None else State.MAINTENANCE,
         at,
         is_known=True,
         boot=record.boot if record.boot is not None else state.boot,
@@ -211,6 +215,10 @@ def _union(names: tuple[DeviceName, ...], more: tuple[DeviceName, ...]) -> tuple
     return (*names, *(name for name in more if name not in names))
 
 
+def _without(names: tuple[DeviceName, ...], gone: DeviceName) -> tuple[DeviceName, ...]:
+    return tuple(name for name in names if name != gone)
+
+
 def _with_power(
     powers: tuple[tuple[DeviceName, Power], ...], device: DeviceName, power: Power
 ) -> tuple[tuple[DeviceName, Power], ...]:
@@ -234,6 +242,7 @@ def _operation_started(state: HostState, at: float, record: r.OperationStarted) 
 
 
 def _running(state: HostState, at: float, operation: Operation) -> HostState:
+    operation = replace(operation, before=state.state)
     changes: dict[str, object] = {"operation": operation, "last_operation": operation.id, "held_by": ()}
     if operation.action in {Action.OFF, Action.RESTART}:
         return _to(state, State.FENCING, at, **changes)
@@ -290,8 +299,12 @@ def _operation_went_on(
         return state
     match record:
         case r.OperationJoined():
+            is_left_off_now = operation.is_fenced and record.action is Action.OFF
             return _change_operation(
-                state, operation.id, joined=(*operation.joined, record.by)[-100:], action=record.action
+                replace(state, is_stay_off=state.is_stay_off or is_left_off_now),
+                operation.id,
+                joined=(*operation.joined, record.by)[-100:],
+                action=record.action,
             )
         case r.LevelEntered():
             return _change_operation(
@@ -319,7 +332,9 @@ def _operation_went_on(
             )
         case r.OperationResumed():
             runs = tuple(forget_path(run, record.at) for run in operation.devices)
-            return _change_operation(state, operation.id, is_resumed=True, resume_at=record.at, devices=runs)
+            return _change_operation(
+                state, operation.id, is_resumed=True, is_permitted=False, resume_at=record.at, devices=runs
+            )
         case r.AnnouncementAcknowledged():
             return _change_operation(state, operation.id, is_announcement_acknowledged=True)
         case _:
@@ -331,7 +346,8 @@ def _phase_entered(state: HostState, at: float, operation: Operation, record: r.
     if record.phase is Phase.RESTORING:
         changes |= {"restore_started": at, "restore_deadline": record.deadline}
         changes["devices"] = tuple(
-            replace(run, is_given_up=False, wait_until=0.0, command_outcome=None) for run in operation.devices
+            replace(drop_reads(run, at), is_given_up=False, wait_until=0.0, command_outcome=None)
+            for run in operation.devices
         )
     if record.phase is Phase.INSPECTING:
         changes["devices"] = tuple(replace(run, is_inspected=False) for run in operation.devices)

@@ -58,6 +58,13 @@ def forget_path(run: DeviceRun, at: float) -> DeviceRun:
     )
 
 
+def drop_reads(run: DeviceRun, at: float) -> DeviceRun:
+    """The race or read that was under way was dropped: nothing will be heard of it."""
+    if run.step is None or run.step.what is not What.STATUS:
+        return replace(run, is_racing=False)
+    return replace(_keep(run, replace(run.step, ended=at, outcome=Outcome.CANCELLED)), step=None, is_racing=False)
+
+
 def _race_ended(
     run: DeviceRun, at: float, record: r.RaceEnded, operation: Operation, commands: tuple[IssuedCommand, ...]
 ) -> DeviceRun:

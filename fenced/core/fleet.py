@@ -76,7 +76,7 @@ class Sight:
     watch_started: float | None = None
     watch_offs: int = 0
     watch_off_since: float = 0.0
-    is_overdue_told: bool = False
+    is_stopping: bool = False
 
 
 @dataclass(slots=True)

@@ -56,6 +56,7 @@ def _bus_connected(work: Work, event: e.BusConnected) -> None:
         fleet.released_since, fleet.released_from = event.at, settled
         fleet.released_why = f"a bus outage of {outage:.0f} s"
     fleet.bus_connected_at, fleet.bus_lost_at = event.at, None
+    fleet.ear.close(event.at)  # a second connection without a loss before it: what was listened to stays
     fleet.ear.open(settled)
     if fleet.state.is_bus_lost:
         work.record_fleet(r.BusBack())
@@ -71,11 +72,10 @@ def _shortest_interval(work: Work) -> float:
 
 def _bus_disconnected(work: Work, event: e.BusDisconnected) -> None:
     fleet = work.fleet
-    if fleet.bus_connected_at is None:
-        return
-    fleet.bus_connected_at, fleet.bus_lost_at = None, event.at
-    fleet.ear.close(event.at)
-    if not fleet.state.is_bus_lost:
+    if fleet.bus_connected_at is not None:
+        fleet.bus_connected_at, fleet.bus_lost_at = None, event.at
+        fleet.ear.close(event.at)
+    if fleet.bus_lost_at is not None and not fleet.state.is_bus_lost:
         work.record_fleet(r.BusLost(why=event.why))
 
 
@@ -185,7 +185,8 @@ def _obey(work: Work, event: e.BusRequest) -> Answer:
                 host, e.CancelAsked(host=event.host, operation=running.id, by=event.by, reason=event.reason)
             )
         case "confirm_off":
-            return operations.confirm_off(host, e.ConfirmOffAsked(host=event.host, by=event.by, reason=event.reason, is_forced=False, read=None))  # fmt: skip
+            asked = e.ConfirmOffAsked(host=event.host, by=event.by, reason=event.reason, is_forced=False, read=None)
+            return operations.confirm_off(host, asked)
         case "maintenance_on" | "maintenance_off":
             is_on = event.action == "maintenance_on"
             operations.maintenance(

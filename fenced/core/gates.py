@@ -7,7 +7,7 @@ from fenced.core.fleet import Fleet
 from fenced.core.match import matches
 from fenced.core.state import GateVerdict, HostState
 from fenced.model.names import HostName
-from fenced.model.power import State
+from fenced.model.power import Cause, State
 
 LEASE_MARGIN_SECONDS = 1.0
 
@@ -117,9 +117,10 @@ def _eligible(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdict, ..
     host, state = fleet.host(name), fleet.hosts[name]
     pauses = [pause for pause in fleet.state.pauses if matches(pause.match, host)]
     is_ours = not host.is_own_machine
+    is_automatic = host.settings.automatic
     return (
         _gate("own_machine", is_ours, "another machine" if is_ours else "the daemon runs on it (S18)"),
-        _gate("automatic", host.settings.automatic, "automatic fencing is configured" if host.settings.automatic else "automatic = false"),
+        _gate("automatic", is_automatic, "configured" if is_automatic else "automatic = false in the configuration"),
         _maintenance(state),
         _gate("paused", not pauses, f"paused by {pauses[0].by}: {pauses[0].reason}" if pauses else "not paused"),
         _gate("protected", not host.is_protected, "protected" if host.is_protected else "not protected"),
@@ -157,7 +158,7 @@ def _cooldown(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
 def _life(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
     detection, sight = fleet.host(name).settings.detection, fleet.sights[name]
     if fleet.is_heard(name, now):
-        if detection.on_report == "fence":
+        if detection.on_report == "fence" and fleet.hosts[name].suspicion is Cause.REPORT:
             return _gate("alive_but_silent", True, "heard, but on_report = fence")
         return _gate("alive_but_silent", False, "heard within its grace")
     life = sight.life

@@ -27,12 +27,13 @@ _CALM: Final = frozenset({State.UNKNOWN, State.HEALTHY, State.SUSPECT, State.RES
 
 TRANSITIONS: Final[dict[type[r.HostRecord], dict[State, frozenset[State]]]] = {
     r.HostHeard: {
-        state: frozenset({State.HEALTHY}) for state in (_CALM | {State.HEALTHY, State.FENCED, State.DUMPING})
+        state: frozenset({State.HEALTHY, State.MAINTENANCE})
+        for state in (_CALM | {State.HEALTHY, State.FENCED, State.DUMPING})
     },
     r.HostSuspected: {state: frozenset({State.SUSPECT}) for state in (State.HEALTHY, State.FAILED, State.RESTORING)},
     r.HostLeft: {
         state: frozenset({State.LEFT})
-        for state in (State.UNKNOWN, State.HEALTHY, State.SUSPECT, State.RESTORING, State.LEFT)
+        for state in (State.UNKNOWN, State.HEALTHY, State.SUSPECT, State.RESTORING, State.FAILED, State.LEFT)
     },
     r.OperationStarted: {state: frozenset({state, State.FENCING, State.RESTORING}) for state in State},
     r.WaitingOperationStarted: {state: frozenset({state, State.FENCING, State.RESTORING}) for state in State},
@@ -48,7 +49,7 @@ TRANSITIONS: Final[dict[type[r.HostRecord], dict[State, frozenset[State]]]] = {
     },
     r.MaintenanceSet: {state: frozenset({state, State.MAINTENANCE}) for state in State},
     r.MaintenanceEnded: {state: frozenset({State.UNKNOWN if state is State.MAINTENANCE else state}) for state in State},
-    r.OperationEnded: {state: ANY for state in State},
+    r.OperationEnded: dict.fromkeys(State, ANY),
 }
 """Record -> state before -> states it may lead to. Records that are not named change no state."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from fenced.core import gates, plan
 from fenced.core import records as r
-from fenced.core.ending import stop
+from fenced.core.ending import enter_restore, stop
 from fenced.core.events import ActionAsked, CancelAsked, ConfirmOffAsked, MaintenanceAsked
 from fenced.core.state import DeviceRun, GateVerdict, Operation, Phase
 from fenced.core.work import HostWork
@@ -55,8 +55,6 @@ def fence(work: HostWork, verdicts: tuple[GateVerdict, ...]) -> None:
     operation = replace(operation, gates=verdicts, explanation=_known(work))
     work.work.record_fleet(r.BudgetDrawn(host=work.name, cluster=str(work.host.cluster)))
     work.record(r.OperationStarted(operation=operation, slot="running"))
-    if action is not work.host.settings.fence_action:
-        work.record(r.LeftOff(operation=operation.id, why="the window's last attempt leaves the host off"))
     plan.advance(work)
 
 
@@ -122,11 +120,7 @@ def reading_timeout_seconds(work: HostWork) -> float:
 def _run(work: HostWork, operation: Operation) -> None:
     work.record(r.OperationStarted(operation=operation, slot="running"))
     if operation.action is Action.ON:
-        timeout = max(
-            (device.power.restore_timeout_seconds for device in work.host.devices),
-            default=operation.deadline - work.now,
-        )
-        work.record(r.PhaseEntered(operation=operation.id, phase=Phase.RESTORING, deadline=work.now + timeout))
+        enter_restore(work, operation)
     plan.advance(work)
 
 
@@ -195,9 +189,10 @@ def _refusal(work: HostWork, asked: ActionAsked) -> RefusedBy | None:
 
 def _ask_second(work: HostWork, asked: ActionAsked, running: Operation) -> Answer:
     """DESIGN section 4's table. Automatic never supersedes a person, and never asks here."""
-    if running.phase is Phase.CLOSING and running.is_stopped and not running.is_fenced:
+    if running.is_stopped and not running.is_fenced:
         return _wait(work, asked)
-    is_past_on = running.phase is Phase.RESTORING or any(run.is_switched_on for run in running.devices)
+    is_closing = running.phase is Phase.CLOSING and running.restore_started is not None
+    is_past_on = is_closing or any(run.is_switched_on for run in running.devices)
     if running.action is Action.ON or (running.action is Action.RESTART and is_past_on):
         if asked.action is Action.ON:
             return _join(work, running, asked, running.action)
@@ -248,7 +243,12 @@ def cancel(work: HostWork, asked: CancelAsked) -> Answer:
         return RefusedBy(rule="off_sent", why="an OFF was sent: it goes on to verified off or failed (S19)")
     if running.phase is Phase.CLOSING:
         return RefusedBy(rule="ended", why=f"operation {asked.operation} is ending")
-    stop(work, why, is_on_forbidden=running.is_fenced or running.action is Action.ON)
+    stop(
+        work,
+        why,
+        is_on_forbidden=running.is_fenced or running.action is Action.ON,
+        ending=OperationState.CANCELLED,
+    )
     plan.advance(work)
     return Accepted(operation=running.id)
 
@@ -280,7 +280,7 @@ def confirm_off(work: HostWork, asked: ConfirmOffAsked) -> Answer:
         )
     )
     if running is not None:
-        stop(work, f"{asked.by} confirmed that the host is off", is_on_forbidden=True, ending=OperationState.DONE)
+        stop(work, f"{asked.by} confirmed that the host is off", is_on_forbidden=True)
     work.wake(work.now)
     return Accepted(operation=operation_id)
 

@@ -8,7 +8,7 @@ from fenced.core import commands as c
 from fenced.core import gates, restore
 from fenced.core import records as r
 from fenced.core.candidates import expand
-from fenced.core.ending import close, end_reading, end_unstarted, finish, start_waiting, stop
+from fenced.core.ending import close, end_reading, end_unstarted, enter_restore, finish, start_waiting, stop
 from fenced.core.events import AgentSeen, AnnouncementDelivered, RaceFinished, StepFinished
 from fenced.core.state import DeviceRun, Operation, Phase
 from fenced.core.steps import (
@@ -59,7 +59,9 @@ def _advance_phase(work: HostWork, operation: Operation) -> None:
             restore.advance(work, operation)
         case Phase.CLOSING:
             close(work, operation)
-        case Phase.READING | Phase.ENDED:
+        case Phase.READING:
+            _read_last(work, operation)
+        case Phase.ENDED:
             pass
 
 
@@ -136,9 +138,11 @@ def _switch_off(work: HostWork, operation: Operation, run: DeviceRun) -> None:
     if run.off_attempts >= power.attempts:
         work.record(
             r.DeviceGivenUp(
-                operation=operation.id, device=run.device, why=f"not OFF after {run.off_attempts} attempts: {run.error or 'reads ' + run.power.value}"
+                operation=operation.id,
+                device=run.device,
+                why=f"not OFF after {run.off_attempts} attempts: {run.error or 'reads ' + run.power.value}",
             )
-        )  # fmt: skip
+        )
         work.wake(work.now)
         return
     if not operation.is_permitted and not _permit(work, operation):
@@ -215,6 +219,8 @@ def _inspect(work: HostWork, operation: Operation) -> None:
         return
     level_runs = [run for run in operation.devices if run.level == operation.level]
     if not all(is_proven_off(work, run) for run in level_runs):
+        # Heard meanwhile: what was read no longer proves it. The level's deadline still holds.
+        work.record(r.PhaseEntered(operation=operation.id, phase=Phase.PROVING))
         return
     _fence(work, operation)
 
@@ -248,6 +254,8 @@ def _fence(work: HostWork, operation: Operation) -> None:
             last_heard=work.sight.heard_at,
         )
     )
+    if operation.is_automatic and not operation.joined and operation.action is not work.host.settings.fence_action:
+        work.record(r.LeftOff(operation=operation.id, why="the window's last attempt leaves the host off"))
     work.record(r.PhaseEntered(operation=operation.id, phase=Phase.ANNOUNCING))
 
 
@@ -267,7 +275,7 @@ def _announce(work: HostWork, operation: Operation) -> None:
     if not operation.is_announcement_acknowledged and work.now < until:
         work.wake(until)
         return
-    restore.begin(work, operation)
+    enter_restore(work, operation)
 
 
 # -- what came back ---------------------------------------------------------------------------------------------------
@@ -282,7 +290,7 @@ def race_finished(work: HostWork, event: RaceFinished) -> None:
     if event.winner is None:
         again = work.now + back_off_seconds(run.races, first=1.0, most=30.0, salt=f"{operation.id}/{run.device}")
     else:
-        again = read_again_at(work, run, event.power)
+        again = read_again_at(work, operation, run, event.power)
     work.record(
         r.RaceEnded(
             operation=event.operation,
@@ -309,10 +317,11 @@ def step_finished(work: HostWork, event: StepFinished) -> None:
     is_read = step.what is What.STATUS
     if is_read:
         power = Power(event.outcome.value) if event.outcome in {Outcome.ON, Outcome.OFF} else Power.UNKNOWN
-        wait_until = read_again_at(work, run, power)
+        wait_until = read_again_at(work, operation, run, power)
     elif event.outcome in {Outcome.FAILED, Outcome.REFUSED}:
         tries = run.off_attempts if step.what is What.OFF else run.on_attempts
-        wait_until = work.now + back_off_seconds(tries, first=1.0, most=30.0, salt=f"{operation.id}/{run.device}/{step.what.value}")  # fmt: skip
+        salt = f"{operation.id}/{run.device}/{step.what.value}"
+        wait_until = work.now + back_off_seconds(tries, first=1.0, most=30.0, salt=salt)
     else:
         wait_until = work.now
     work.record(
@@ -326,8 +335,9 @@ def step_finished(work: HostWork, event: StepFinished) -> None:
             wait_until=wait_until,
         )
     )
-    if is_read and event.error is not None:
-        work.record(r.PathLost(operation=event.operation, device=event.device, why=event.error))
+    is_path_in_doubt = event.error is not None and (is_read or event.outcome is Outcome.TIMED_OUT)
+    if is_path_in_doubt:
+        work.record(r.PathLost(operation=event.operation, device=event.device, why=event.error or ""))
     advance(work)
 
 
@@ -382,6 +392,28 @@ def life_asked(work: HostWork, answered: str | None) -> None:
         return
     work.record(r.LifeChecked(operation=operation.id, answered=answered))
     advance(work)
+
+
+# -- no new OFF (S13) -------------------------------------------------------------------------------------------------
+
+
+def read_and_fail(work: HostWork, why: str) -> None:
+    """No command any more: every device is read once, then the operation is `failed` with what was seen."""
+    operation = work.operation
+    assert operation is not None
+    if not operation.is_stopped:
+        work.record(
+            r.OperationStopped(operation=operation.id, ending=OperationState.FAILED, why=why, is_on_forbidden=False)
+        )
+    work.record(r.PhaseEntered(operation=operation.id, phase=Phase.READING))
+
+
+def _read_last(work: HostWork, operation: Operation) -> None:
+    for run in operation.devices:
+        if not run.is_inspected and not run.is_racing:
+            start_race(work, operation, run)
+    if all(run.is_inspected and not run.is_racing for run in _now(work, operation).devices):
+        finish(work, OperationState.FAILED, operation.ending_why)
 
 
 # -- reading operations (status, probe) -------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ def _resume(work: HostWork, operation: Operation) -> None:
         finish(work, OperationState.DONE if operation.is_fenced else OperationState.FAILED, why)
         plan.advance(work)
         return
-    if operation.phase in {Phase.PROVING, Phase.INSPECTING}:
+    if operation.phase in {Phase.PROVING, Phase.INSPECTING, Phase.READING}:
         _resume_proving(work, operation)
     else:
         _resume_restoring(work, operation)
@@ -52,9 +52,9 @@ def _resume_proving(work: HostWork, operation: Operation) -> None:
     if not operation.is_off_sent:
         stop(work, "the daemon was restarted before the first OFF; detection starts anew")
     elif work.now >= operation.deadline:
-        finish(work, OperationState.FAILED, "the daemon was restarted after the operation's time was over")
+        plan.read_and_fail(work, "the daemon was restarted after the operation's time was over")
     elif work.state.maintenance is not None:
-        finish(work, OperationState.FAILED, "the daemon was restarted and the host is in maintenance")
+        plan.read_and_fail(work, "the daemon was restarted and the host is in maintenance")
     elif operation.phase is Phase.INSPECTING:
         work.record(
             r.LevelEntered(operation=operation.id, level=operation.level or 0, deadline=operation.level_deadline)

@@ -7,19 +7,11 @@ from fenced.core import commands as c
 from fenced.core import records as r
 from fenced.core.ending import finish
 from fenced.core.outcome import is_on, targets
-from fenced.core.state import DeviceRun, Operation, Phase
+from fenced.core.state import DeviceRun, Operation
 from fenced.core.steps import start_race, start_read, switch, unsettled_opposite
 from fenced.core.work import HostWork
 from fenced.model.names import DeviceName
-from fenced.model.power import Kind, OperationState, Outcome, Power, What
-
-
-def begin(work: HostWork, operation: Operation) -> None:
-    """Enter the restore, with its own deadline."""
-    timeout = max(
-        (work.host.device(run.device).power.restore_timeout_seconds for run in operation.devices), default=600.0
-    )
-    work.record(r.PhaseEntered(operation=operation.id, phase=Phase.RESTORING, deadline=work.now + timeout))
+from fenced.model.power import Action, Kind, OperationState, Outcome, Power, What
 
 
 def advance(work: HostWork, operation: Operation) -> None:
@@ -29,6 +21,9 @@ def advance(work: HostWork, operation: Operation) -> None:
     """
     if work.state.is_on_forbidden:
         finish(work, OperationState.CANCELLED, operation.ending_why)
+        return
+    if operation.action is Action.OFF and not operation.is_stopped:
+        finish(work, OperationState.DONE, None)  # a person asked for off before the first ON
         return
     wanted = targets(operation, work.state.owed)
     outlets = tuple(run for run in wanted if run.kind is Kind.OUTLET)
@@ -56,7 +51,7 @@ def _restore_device(work: HostWork, operation: Operation, run: DeviceRun) -> Non
         return
     if run.proxy is None:
         start_race(work, operation, run)
-    elif _is_on_due(work, operation, run):
+    elif _is_on_due(work, operation, run) and not _is_last_doubt(work, run):
         _switch_on(work, operation, run)
     else:
         start_read(work, operation, run, priority=c.PRIORITY_ON)
@@ -77,6 +72,12 @@ def _is_on_due(work: HostWork, operation: Operation, run: DeviceRun) -> bool:
     if run.kind is Kind.CHASSIS:
         verify = max(verify, settings.chassis_boot_timeout_seconds)
     return work.now >= run.command_ended_at + verify
+
+
+def _is_last_doubt(work: HostWork, run: DeviceRun) -> bool:
+    """No attempt is left and it reads OFF, but not yet stably: whether the host is off must be known in the end (S2)."""
+    power = work.host.device(run.device).power
+    return run.on_attempts >= power.attempts and run.power is Power.OFF and run.same_reads < power.stable_reads
 
 
 def _switch_on(work: HostWork, operation: Operation, run: DeviceRun) -> None:

@@ -162,6 +162,7 @@ class Operation:
     started: float
     deadline: float
     number: int = 0
+    before: State = State.UNKNOWN
     joined: tuple[str, ...] = ()
     state: OperationState = OperationState.RUNNING
     phase: Phase = Phase.PROVING
@@ -257,6 +258,7 @@ class HostState:
     release_until: float = 0.0
     redundancy_lost: tuple[DeviceName, ...] = ()
     is_left_off: bool = False
+    is_away_told: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

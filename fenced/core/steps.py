@@ -4,7 +4,7 @@ from fenced.core import commands as c
 from fenced.core import gates
 from fenced.core import records as r
 from fenced.core.candidates import expand
-from fenced.core.state import DeviceRun, Operation
+from fenced.core.state import DeviceRun, Operation, Phase
 from fenced.core.work import HostWork, back_off_seconds
 from fenced.model.names import ProxyName
 from fenced.model.power import Action, Power, What
@@ -135,12 +135,14 @@ def switch(work: HostWork, operation: Operation, run: DeviceRun, what: What) -> 
     )
 
 
-def read_again_at(work: HostWork, run: DeviceRun, power: Power) -> float:
+def read_again_at(work: HostWork, operation: Operation, run: DeviceRun, power: Power) -> float:
     """When a device is read again: at `verify_interval`; over a long "already off" hold a fifth of it is often enough.
 
-    A device that reads what calls for a command at once (ON before the first OFF) is not waited for.
+    A device that reads what calls for a command at once (ON before the first OFF, OFF before the first ON) is not waited for.
     """
     settings = work.host.device(run.device).power
+    if operation.phase is Phase.RESTORING:
+        return work.now if run.on_attempts == 0 else work.now + settings.verify_interval_seconds
     if power is not Power.OFF and run.off_attempts == 0 and run.on_attempts == 0:
         return work.now
     if power is Power.OFF and not run.is_switched_off and run.device not in work.state.owed:

@@ -4,6 +4,7 @@ from fenced.core import gates
 from fenced.core import records as r
 from fenced.core.detector import look, revoke_by_power
 from fenced.core.events import WatchEnded
+from fenced.core.state import HostState
 from fenced.core.work import HostWork
 from fenced.model.names import DeviceName
 from fenced.model.power import Cause, Kind, Power, Proof, State
@@ -16,7 +17,7 @@ def watch_ended(work: HostWork, event: WatchEnded) -> None:
     """Take a round of readings. One that began before the state it speaks of is dropped."""
     sight, state = work.sight, work.state
     sight.watch_started = None
-    if event.started < state.since or work.operation is not None or state.state not in {State.FENCED, State.FAILED}:
+    if event.started < state.since or work.operation is not None or not is_watched(state):
         look(work)
         return
     powers = dict(event.powers)
@@ -31,16 +32,19 @@ def watch_ended(work: HostWork, event: WatchEnded) -> None:
     look(work)
 
 
+def is_watched(state: HostState) -> bool:
+    """Fenced and failed hosts, and one whose restore was stopped after an ON: nothing else will tell what it is."""
+    return state.state in {State.FENCED, State.FAILED} or (state.state is State.RESTORING and state.is_on_forbidden)
+
+
 def _watch_fenced(work: HostWork, powers: dict[DeviceName, Power]) -> None:
     proof = work.state.proof
     if proof is None:
         return
-    proving = set(proof.devices)
-    lit = [
-        device.name
-        for device in work.host.devices
-        if powers.get(device.name) is Power.ON and (device.name in proving or device.kind is Kind.CHASSIS)
-    ]
+    on = [device for device in work.host.devices if powers.get(device.name) is Power.ON]
+    lit = [device.name for device in on if device.name in proof.devices or device.kind is Kind.CHASSIS]
+    if proof.kind is Proof.HUMAN and {device.level for device in on} == set(work.host.levels):
+        lit = [device.name for device in on]  # a person's word names no devices: every level reads ON
     if lit:
         revoke_by_power(work, f"{', '.join(lit)} reads ON without an ON of ours")
 
@@ -84,7 +88,7 @@ def _fence(work: HostWork, level: int) -> None:
             devices=tuple(device.name for device in work.host.devices if device.level == level),
             is_stay_off=True,
             by="fenced",
-            reason="its devices read OFF after a failed fence",
+            reason="its devices were read OFF by the watch",
             cause=Cause.SILENCE,
             last_heard=work.sight.heard_at,
         )

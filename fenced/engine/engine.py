@@ -181,7 +181,7 @@ class Engine:
             await asyncio.sleep(PRUNE_SECONDS)
             before = self.ports.clock.now() - self.fleet.inventory.daemon.keep_seconds
             try:
-                while await self.ports.journal.prune(before=before, limit=PRUNE_LIMIT) >= PRUNE_LIMIT:
+                while await self.ports.journal.prune(before=before, limit=PRUNE_LIMIT) >= PRUNE_LIMIT:  # noqa: ASYNC110 - slices
                     await asyncio.sleep(1.0)
             except StoreError as exc:
                 log.error("prune_failed", error=str(exc))
@@ -190,7 +190,7 @@ class Engine:
         """Take no new work and let running power steps reach a safe point, at most `shutdown_grace`."""
         self.fleet.is_stopping = True
         end = self.ports.clock.now() + self.fleet.inventory.daemon.shutdown_grace_seconds
-        while self.effects.commands_in_flight and self.ports.clock.now() < end:
+        while self.effects.commands_in_flight and self.ports.clock.now() < end:  # noqa: ASYNC110 - bounded, once a life
             await asyncio.sleep(DRAIN_LOOK_SECONDS)
         await self.outbox.say_offline()
 

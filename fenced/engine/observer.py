@@ -52,16 +52,47 @@ class Observer:
                 )
             case r.OperationStarted():
                 operation = record.operation
-                log.info("operation_started", host=name, operation=operation.id, action=operation.action.value, cause=operation.cause.value, by=operation.by)  # fmt: skip
+                log.info(
+                    "operation_started",
+                    host=name,
+                    operation=operation.id,
+                    action=operation.action.value,
+                    cause=operation.cause.value,
+                    by=operation.by,
+                )
             case r.StepStarted() if record.what is not What.STATUS:
-                log.info("command_sent", host=name, operation=record.operation, device=record.device, what=record.what.value, proxy=record.proxy, token=str(record.token))  # fmt: skip
+                log.info(
+                    "command_sent",
+                    host=name,
+                    operation=record.operation,
+                    device=record.device,
+                    what=record.what.value,
+                    proxy=record.proxy,
+                    token=str(record.token),
+                )
             case r.StepEnded() if record.error is not None:
-                log.info("step_failed", host=name, operation=record.operation, device=record.device, outcome=record.outcome.value, error=record.error)  # fmt: skip
+                log.info(
+                    "step_failed",
+                    host=name,
+                    operation=record.operation,
+                    device=record.device,
+                    outcome=record.outcome.value,
+                    error=record.error,
+                )
             case r.OperationEnded():
-                log.info("operation_ended", host=name, operation=record.operation, state=record.state.value, power=record.power.value, why=record.why)  # fmt: skip
+                log.info(
+                    "operation_ended",
+                    host=name,
+                    operation=record.operation,
+                    state=record.state.value,
+                    power=record.power.value,
+                    why=record.why,
+                )
             case r.RequestRefused():
                 log.info("request_refused", host=name, action=record.action, by=record.by, rule=record.rule)
-            case r.FenceFailed() | r.RestoreFailed() | r.HostRevoked() | r.Contradicted() | r.LeftOff():
+            case r.HostRevoked():
+                log.warning("host_revoked", host=name, reason=record.why, distrusted=list(record.distrusted))
+            case r.FenceFailed() | r.RestoreFailed() | r.Contradicted() | r.LeftOff():
                 log.warning(record.kind, host=name, reason=record.why)
             case r.HostHeard() | r.HostLeft() | r.MaintenanceSet() | r.MaintenanceEnded() | r.HostRestored():
                 log.info(record.kind, host=name)

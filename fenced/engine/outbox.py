@@ -77,8 +77,8 @@ class Outbox:
     async def _send_all(self) -> bool:
         """Whether everything went out (True also where there is no bus: its return nudges)."""
         try:
-            self.pending = await self._journal.outbox_pending()
             if not self._bus.is_connected or self._clock.now() >= self._fleet.lease_until:
+                self.pending = await self._journal.outbox_pending()
                 return True
             await self._send_controller()
             if not await self._send_pending():
@@ -94,8 +94,9 @@ class Outbox:
     async def _send_pending(self) -> bool:
         while True:
             messages = await self._journal.outbox(limit=SLICE)
+            is_last = len(messages) < SLICE  # what comes after this read nudges us again
+            self.pending = len(messages) if is_last else await self._journal.outbox_pending()
             if not messages:
-                self.pending = 0
                 return True
             delivered = await self._publish(messages)
             await self._journal.delivered(delivered)
@@ -105,6 +106,8 @@ class Outbox:
                     self._deliver(e.AnnouncementDelivered(host=message.host, operation=message.operation))
             if len(delivered) < len(messages):
                 return False
+            if is_last:
+                return True
 
     async def _publish(self, messages: Sequence[OutboxMessage]) -> list[OutboxMessage]:
         """Those that the broker took; of a host, none behind one that it did not take."""

@@ -185,7 +185,8 @@ class Race:
             await asyncio.sleep(timeout or 0.0)
             return False
         await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-        return any([self._settle(c) for c in running if c.task is not None and c.task.done()])
+        settled = [self._settle(c) for c in running if c.task is not None and c.task.done()]
+        return any(settled)
 
     def _settle(self, candidate: _Candidate) -> bool:
         """Take a finished probe's result; True when it failed."""

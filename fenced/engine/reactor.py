@@ -1,14 +1,14 @@
 """The one task that owns all hosts: inbox -> core -> journal -> effects. The only place that starts a command.
 
-A batch of events is decided, made durable in one transaction, and only then acted upon (S3). When the store does not take
-it, the batch is undone and decided again later: no effect ever runs ahead of its record. Kill it after any line: what was
-not appended did not happen, what was appended is taken up again at the next start (core.recovery).
+A batch of events is decided, made durable in one transaction, and only then acted upon (S3). When the store does not
+take it, the batch is undone and decided again later: no effect ever runs ahead of its record. Kill it after any line:
+what was not appended did not happen, what was appended is taken up again at the next start (core.recovery).
 """
 
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import structlog
@@ -32,6 +32,9 @@ INBOX_MAX = 200_000
 TICK_SECONDS = 0.25
 STALL_SECONDS = 1.0
 """A turn of the loop that comes this much late is a stall: nobody's silence (S11)."""
+
+BEHIND_SECONDS = 5.0
+"""Timers so late go off although the inbox is not empty: operations have deadlines (S14)."""
 
 RETRY_SECONDS = 0.5
 TIMER_MARGIN_SECONDS = 0.001
@@ -83,7 +86,13 @@ class Reactor:
         return self._turned_at
 
     def deliver(self, event: e.Event) -> None:
-        """Put an event into the inbox; never blocks. At the bound heartbeats are dropped and counted as our deafness."""
+        """Put an event into the inbox; never blocks. At the bound heartbeats are dropped and counted as our deafness.
+
+        A lost lease does not wait for its turn: the store that took the lease may hold up the very batch before it.
+        """
+        if isinstance(event, e.LeaseLost):
+            self.fleet.lease_until = 0.0
+            self._start(c.KillOns())
         if len(self._inbox) >= INBOX_MAX and isinstance(event, e.Health | e.Presence | e.Evidence):
             self._dropped += 1
             return
@@ -136,7 +145,9 @@ class Reactor:
         while self._inbox and len(asked) < BATCH_MAX:
             asked.append(self._inbox.popleft())
         # Never early, not by a microsecond: the core takes a wake that is still ahead for one that will come.
-        while self._wakes and self._wakes[0][0] <= now and len(asked) < 2 * BATCH_MAX:
+        # And what was heard is taken before anybody's silence is looked at, unless we are hopelessly behind.
+        due = now if not self._inbox else now - BEHIND_SECONDS
+        while self._wakes and self._wakes[0][0] <= due and len(asked) < 2 * BATCH_MAX:
             _, name = heapq.heappop(self._wakes)
             asked.append((e.TimerFired(host=name), None))
         if now - self._ticked_at >= WHOLE_TICK_SECONDS:
@@ -145,27 +156,34 @@ class Reactor:
         return asked
 
     async def _decide_durably(self, asked: Sequence[Asked]) -> None:
-        while True:
-            self.fleet.begin()
-            now = self._clock.now()
-            decisions = [(decide(self.fleet, event, now), future) for event, future in asked]
-            collected = collect([decision for decision, _ in decisions], self.fleet, self._controller, now)
-            if not collected.entries:
-                break
+        self.fleet.begin()
+        now = self._clock.now()
+        decisions = [(decide(self.fleet, event, now), future) for event, future in asked]
+        collected = collect([decision for decision, _ in decisions], self.fleet, self._controller, now)
+        if collected.entries:
             try:
                 await self._append(collected)
             except EpochLost:
                 self._fail(asked, "another controller holds a newer epoch")
                 raise
             except StoreError as exc:
+                log.error("store_refused_records", error=str(exc), records=len(collected.entries))
                 self.fleet.roll_back()
                 self._keep_harmless(decisions)
-                log.error("store_refused_records", error=str(exc), records=len(collected.entries))
-                asked = self._fail(asked, str(exc))
+                self._put_back(asked, str(exc))
                 await asyncio.sleep(RETRY_SECONDS)
-                continue
-            break
+                return
         self._finish(decisions, collected)
+
+    def _put_back(self, asked: Sequence[Asked], why: str) -> None:
+        """It is decided again with what is heard meanwhile: a host's heartbeats come before its timer once more, so
+        that the store's trouble is nobody's silence. Our own stalls were taken account of already."""
+        now = self._clock.now()
+        for event, _ in asked:
+            if isinstance(event, e.TimerFired):
+                heapq.heappush(self._wakes, (now, event.host))
+        again = [entry for entry in asked if not isinstance(entry[0], e.TimerFired | e.Ticked | e.Stalled)]
+        self._inbox = deque(self._fail([*again, *self._inbox], why))
 
     def _keep_harmless(self, decisions: Sequence[tuple[Decision, asyncio.Future[Answer | None] | None]]) -> None:
         """Wakes and questions need no record; without them a host would be looked at too late."""
@@ -179,13 +197,11 @@ class Reactor:
         self.last_sequence = await self._journal.append(batch_of(collected))
         self._telemetry.journal_append(self._clock.now() - started)
 
-    def _fail(self, asked: Sequence[Asked], why: str) -> list[Asked]:
-        """People are told at once; what the world did is decided again."""
+    def _fail(self, asked: Iterable[Asked], why: str) -> list[Asked]:
+        """People are told at once, also those who asked while we try again; what the world did is decided again."""
         kept: list[Asked] = []
         for event, future in asked:
-            if future is None:
-                kept.append((event, future))
-            elif isinstance(event, e.AgentSeen):
+            if future is None or isinstance(event, e.AgentSeen):
                 kept.append((event, future))
             elif not future.done():
                 future.set_exception(Unavailable(f"the store does not take writes: {why}"))

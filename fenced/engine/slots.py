@@ -31,6 +31,7 @@ class Slots:
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (priority, next(self._numbers), future, failing))
+        self._serve()  # those that wait may all be failing ones, which must not hold up a healthy one
         try:
             await future
         except asyncio.CancelledError:

@@ -95,11 +95,14 @@ class Journal(Protocol):
         ...
 
     async def append(self, batch: Batch) -> int:
-        """Durable when it returns: the sequence of the batch's last entry. Raises EpochLost or StoreError: then nothing of it is."""
+        """Durable when it returns: the sequence of the batch's last entry. Raises EpochLost or StoreError: then nothing is."""
         ...
 
     async def renew_lease(self, *, now: float, ttl_seconds: float, anchor: ClockAnchor | None = None) -> float:
-        """Hold the lease until the returned time (steady clock, counted from before the request). Raises EpochLost, StoreError."""
+        """Hold the lease until the returned time (steady clock, counted from before the request).
+
+        Raises EpochLost, StoreError.
+        """
         ...
 
     async def outbox(self, *, limit: int) -> Sequence[OutboxMessage]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.house.tree import ROOT, python_files
+from tests.house.tree import ROOT, name, python_files
 from tests.needs import PACKAGES, needs
 
 PIN: Final = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[0-9][A-Za-z0-9.!+-]*)")
@@ -119,11 +119,8 @@ def test_an_old_python_is_named(tmp_path: Path) -> None:
 
 def test_programs_are_looked_for_by_one_module() -> None:
     """So that a test cannot need what `make test` does not install."""
-    own = {"needs.py", Path(__file__).name}
-    others = [
-        str(path) for path in python_files("tests") if path.name not in own and "shutil.which" in path.read_text()
-    ]
-    assert others == []
+    others = {name(path) for path in python_files("tests") if "shutil.which" in path.read_text(encoding="utf-8")}
+    assert {path for path in others if not path.startswith("tests/bench/")} == {"tests/needs.py", name(Path(__file__))}
 
 
 def test_a_program_that_nobody_installs_is_refused() -> None:
@@ -171,3 +168,51 @@ def _run_suite(directory: Path, environment: dict[str, str]) -> subprocess.Compl
     )
     command = [sys.executable, "-m", "pytest", "-n", "1", "-p", "no:cacheprovider", "tests"]
     return subprocess.run(command, cwd=suite, env=environment, capture_output=True, text=True, timeout=90)
+
+
+# -- Debian packages --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stubs(tmp_path: Path) -> Path:
+    """A folder of programs: apt-get that only writes down what it was told, sudo that needs no password."""
+    folder = tmp_path / "stubs"
+    folder.mkdir()
+    _stub(folder / "apt-get", f'echo "$@" >> {tmp_path}/told')
+    _stub(folder / "sudo", 'shift; exec "$@"')
+    return folder
+
+
+def _stub(path: Path, text: str) -> None:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+def _install(stubs: Path, missing: str, **environment: str) -> tuple[str, list[str]]:
+    """What is said, and what apt-get was told, when these packages are missing."""
+    _stub(stubs / "python", f"printf '{missing}'")
+    environment = os.environ | {"PATH": os.pathsep.join([str(stubs), os.environ["PATH"]]), "APT": "yes"} | environment
+    command = [ROOT / ".ci/debian-packages", stubs / "python"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    told = stubs.parent / "told"
+    return done.stdout, told.read_text().splitlines() if told.exists() else []
+
+
+def test_only_what_is_missing_is_installed_and_said(stubs: Path) -> None:
+    said, told = _install(stubs, r"mosquitto\nopenipmi\n")
+    assert "mosquitto openipmi" in said
+    assert told[0].startswith("update")
+    assert told[1].split()[:3] == ["-o", "DPkg::Lock::Timeout=400", "install"]
+    assert told[1].split()[-2:] == ["mosquitto", "openipmi"]
+    assert "--no-install-recommends" in told[1]
+
+
+def test_where_nothing_is_missing_nothing_is_asked(stubs: Path) -> None:
+    assert _install(stubs, "") == ("", [])
+
+
+def test_nothing_is_installed_against_a_persons_word(stubs: Path) -> None:
+    said, told = _install(stubs, r"mosquitto\n", APT="no")
+    assert "mosquitto" in said
+    assert told == []

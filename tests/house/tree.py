@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-SKIPPED: Final = frozenset({"__pycache__", "build", "dist"})
+SKIPPED: Final = frozenset({"__pycache__", "build", "dist", "tour"})
 VISIBLE: Final = frozenset({".ci", ".gitignore"})
 
 

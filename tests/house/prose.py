@@ -1,0 +1,66 @@
+"""Reading Markdown as far as the tests of the documents need it: links, anchors, commands. Not a parser of Markdown."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from tests.house.tree import ROOT
+
+LINK: Final = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+OUTSIDE: Final = re.compile(r"^https?://")
+BLOCK: Final = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+REDIRECTION: Final = re.compile(r"\d?>(?:&\d|\s*\S+)|<\S*")
+SUBSTITUTION: Final = re.compile(r"\"?\$\((?P<inner>.*?)\)\"?")
+OURS: Final = ("fenced ", "fencectl ")
+
+
+def links(path: Path) -> list[str]:
+    """The targets of all links."""
+    return [match["target"] for match in LINK.finditer(_text(path))]
+
+
+def linked_file(path: Path, target: str) -> Path:
+    """The file that a link of a document leads to."""
+    place = target.partition("#")[0]
+    return (path.parent / place).resolve() if place else path
+
+
+def leads_somewhere(path: Path, target: str) -> bool:
+    """Whether file and heading exist; addresses of the world are not asked."""
+    if OUTSIDE.match(target):
+        return True
+    found, anchor = linked_file(path, target), target.partition("#")[2]
+    if not found.exists() or not found.is_relative_to(ROOT):
+        return False
+    return not anchor or anchor in _anchors(found)
+
+
+def commands(path: Path) -> Iterator[str]:
+    """What a reader is told to type: lines of shell blocks and indented lines, each command of ours by itself."""
+    blocks = [match["text"] for match in BLOCK.finditer(path.read_text(encoding="utf-8")) if match["language"] == "sh"]
+    indented = re.findall(r"^ {4}(\S.*)$", _text(path), re.MULTILINE)
+    for line in [*(line for block in blocks for line in block.splitlines()), *indented]:
+        inner = [match["inner"] for match in SUBSTITUTION.finditer(line)]
+        for command in [SUBSTITUTION.sub("X", line), *inner]:
+            parts = re.split(r"\|\|?|&&|;|\s&(?:\s|$)", REDIRECTION.sub("", command))
+            yield from (part.strip() for part in parts if part.strip().startswith(OURS))
+
+
+def mentions(path: Path) -> Iterator[str]:
+    """Commands that the text speaks of, between backquotes or in blocks of no language; operands may be missing."""
+    blocks = [match["text"] for match in BLOCK.finditer(path.read_text(encoding="utf-8")) if not match["language"]]
+    spoken = re.findall(r"`((?:fenced|fencectl) [^`]+)`", _text(path).replace("\n", " "))
+    for line in [*(line.strip() for block in blocks for line in block.splitlines()), *spoken]:
+        if line.startswith(OURS):
+            yield line.partition("#")[0].strip()
+
+
+def _text(path: Path) -> str:
+    """A document without its blocks."""
+    return BLOCK.sub("", path.read_text(encoding="utf-8"))
+
+
+def _anchors(path: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", _text(path), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}

@@ -1,0 +1,135 @@
+"""The documents: links lead somewhere, commands are accepted, named files exist, what is written from code is fresh."""
+
+import re
+import shlex
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+import click
+import pytest
+
+from fenced.cli.fencectl import main as fencectl
+from fenced.cli.main import main as fenced
+from fenced.core.gates import all_gates
+from tests.house.prose import commands, leads_somewhere, linked_file, links, mentions
+from tests.house.states import text as states_text
+from tests.house.tree import ROOT, files, functions, name
+
+DOCUMENTS: Final = tuple(path for path in files() if path.suffix == ".md")
+PROGRAMS: Final = {"fenced": fenced, "fencectl": fencectl}
+SHIPPED: Final = re.compile(
+    r"(?<![\w/])(?:config|systemd|docs|tests|fenced)/[\w./-]+\.(?:toml|service|conf|acl|md|py)\b"
+)
+
+
+def _ids(paths: tuple[Path, ...]) -> list[str]:
+    return [name(path) for path in paths]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=_ids(DOCUMENTS))
+def test_links_lead_somewhere(path: Path) -> None:
+    broken = [target for target in links(path) if not leads_somewhere(path, target)]
+    assert broken == []
+
+
+def test_every_document_can_be_found() -> None:
+    """From the README, by links."""
+    found: set[Path] = set()
+    ahead = [ROOT / "README.md"]
+    while ahead:
+        path = ahead.pop()
+        if path in found or path.suffix != ".md" or not path.exists():
+            continue
+        found.add(path)
+        ahead += [linked_file(path, target) for target in links(path)]
+    lost = [name(path) for path in DOCUMENTS if path not in found]
+    assert lost == []
+
+
+def test_files_that_are_named_exist() -> None:
+    missing = {
+        f"{name(path)}: {named}"
+        for path in DOCUMENTS
+        for named in SHIPPED.findall(path.read_text(encoding="utf-8"))
+        if not any((ROOT / folder / named).exists() for folder in ("", "fenced"))
+    }
+    assert missing == set()
+
+
+def test_states_are_those_of_the_code() -> None:
+    assert (ROOT / "docs/states.md").read_text(encoding="utf-8") == states_text(), "run: make docs-states"
+
+
+def test_every_gate_is_explained() -> None:
+    page = (ROOT / "docs/gates.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert sorted(named) == sorted(_gates())
+
+
+def test_decisions_are_numbered_once_and_listed() -> None:
+    pages = sorted(path.name for path in (ROOT / "docs/adr").glob("[0-9]*.md"))
+    numbers = [int(page[:4]) for page in pages]
+    assert numbers == list(range(1, len(pages) + 1))
+    index = (ROOT / "docs/adr/README.md").read_text(encoding="utf-8")
+    assert [page for page in pages if f"({page})" not in index] == []
+
+
+def _of_all(read: Callable[[Path], Iterable[str]]) -> list[tuple[str, str]]:
+    return sorted({(name(path), line) for path in DOCUMENTS for line in read(path)})
+
+
+@pytest.mark.parametrize(("document", "line"), _of_all(commands))
+def test_commands_are_accepted(document: str, line: str) -> None:
+    """Parsed as the program does it, without running."""
+    program, *arguments = shlex.split(line, comments=True)
+    _parse(PROGRAMS[program], program, arguments, None)
+
+
+@pytest.mark.parametrize(("document", "line"), _of_all(mentions))
+def test_what_is_spoken_of_exists(document: str, line: str) -> None:
+    """The command and its options, not the operands."""
+    program, *words = line.split()
+    command: click.Command = PROGRAMS[program]
+    if words[0].startswith("-") or "|" in words or not words[0].islower():
+        return
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        found = command.get_command(click.Context(command), words.pop(0))
+        assert found is not None, f"{document}: {line}"
+        command = found
+    known = {option for parameter in command.params for option in parameter.opts} | {"--json", "--help"}
+    assert {word.rstrip(".,") for word in words if word.startswith("-")} <= known
+
+
+def test_commands_were_found() -> None:
+    """Else the test above would be green for nothing."""
+    documents = {document for document, _ in _of_all(commands)}
+    assert {"README.md", "docs/operations.md", "docs/proxies.md", "docs/fencectl.md"} <= documents
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["fencectl restart node-1 --no-such-option", "fencectl fly node-1", "fenced run", "fencectl maintenance node-1"],
+)
+def test_wrong_commands_are_found_out(line: str) -> None:
+    program, *arguments = shlex.split(line)
+    with pytest.raises(click.UsageError):
+        _parse(PROGRAMS[program], program, arguments, None)
+
+
+def _gates() -> list[str]:
+    """The names in the source: each gate is made by `_gate("name", ...)`."""
+    source = (ROOT / "fenced/core/gates.py").read_text(encoding="utf-8")
+    assert all_gates.__module__ == "fenced.core.gates"
+    assert any(function == "_gate" for function, _ in functions(ROOT / "fenced/core/gates.py"))
+    return sorted(set(re.findall(r"_gate\(\s*\"(\w+)\"", source)))
+
+
+def _parse(command: click.Command, called: str, arguments: list[str], parent: click.Context | None) -> None:
+    """Raises click.UsageError where the program would."""
+    context = command.make_context(called, list(arguments), parent=parent)
+    if isinstance(command, click.Group):
+        rest = [*context._protected_args, *context.args]
+        _, found, further = command.resolve_command(context, rest)
+        assert found is not None
+        _parse(found, f"{called} {rest[0]}", further, context)

@@ -1,0 +1,79 @@
+"""The README's tour as a reader types it, on a real broker with real agents. Only ports and waiting differ."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.house.tree import ROOT
+from tests.needs import find, needs
+from tests.net import free_port
+
+HEADING: Final = "## Five minutes with a real broker"
+BROKER_PORT: Final = "1885"
+WAITS: Final = """
+waited=0
+sleep() {
+  waited=$((waited + 1))
+  for _ in $(seq 300); do
+    case $waited in
+      1) fencectl hosts ;;
+      2) [ "$(fencectl hosts | grep -c healthy)" = 2 ] ;;
+      3) fencectl operations --host node-1 --state done | grep restart && grep host.restored events.log ;;
+      4) fencectl hosts | grep node-1 | grep -q healthy ;;
+      *) echo "the test does not know what to wait for"; exit 1 ;;
+    esac > /dev/null 2>&1 && { command sleep 0.5; return 0; }
+    command sleep 0.2
+  done
+  echo "nothing came of waiting $waited"; cat fenced.log; exit 1
+}
+"""
+"""Instead of a reader's patience: the state that the text speaks of."""
+
+
+def commands() -> str:
+    """All shell blocks of the tour, one after the other."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    _, heading, rest = text.partition(HEADING)
+    assert heading
+    blocks = re.findall(r"^```sh\n(.*?)^```", rest.partition("\n## ")[0], re.DOTALL | re.MULTILINE)
+    return "\n".join(blocks)
+
+
+@pytest.mark.integration
+@needs("mosquitto", "mosquitto_sub", "fence_dummy")
+def test_the_tour_goes_as_it_says(tmp_path: Path) -> None:
+    api = f"127.0.0.1:{free_port()}"
+    script = commands().replace(BROKER_PORT, str(free_port())).replace("[bus]", f'[api]\nlisten = "{api}"\n\n[bus]', 1)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    folders = {str(Path(program).parent) for name in ("mosquitto", "mosquitto_sub") if (program := find(name))}
+    environment = os.environ | {"FENCED_URL": f"http://{api}", "PATH": os.pathsep.join([os.environ["PATH"], *folders])}
+    with subprocess.Popen(
+        ["bash", "-c", f"set -eo pipefail\n{WAITS}\n{script}"],
+        cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, start_new_session=True,
+    ) as shell:  # fmt: skip
+        try:
+            said, _ = shell.communicate(timeout=100)
+        finally:
+            _end_session(shell.pid)
+    assert shell.returncode == 0, said
+    told = re.findall(r"^io\.fenced\.host\.(\w+)$", said, re.MULTILINE)
+    assert told[-3:] == ["fencing", "fenced", "restored"], said
+    assert re.search(r"^operation \d+-\d+: restart node-1, done", said, re.MULTILINE), said
+    assert re.search(r"^offoff$", said, re.MULTILINE), said
+    assert re.search(r"^onon$", said, re.MULTILINE), said
+    assert '"proof":"device_verified"' in said
+    assert not (tmp_path / "tour").exists()
+
+
+def _end_session(leader: int) -> None:
+    """Whatever the shell started and did not end."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
