@@ -41,8 +41,7 @@ def collect(decisions: Sequence[Decision], fleet: Fleet, controller: str, now: f
     site = fleet.inventory.daemon.site
     source = f"/fenced/{site}/{fleet.inventory.daemon.name}"
     for name, state in collected.after.items():
-        message = state_payload(state, controller)
-        if message != state_payload(collected.before[name], controller):
+        if state_message(state, controller) != state_message(collected.before[name], controller):
             collected.outbox.append(state_outbox(state, controller, site, f"{fleet.next_token()}"))
     for announcement in collected.told:
         collected.outbox.append(_event(announcement, site, source, f"{fleet.next_token()}"))

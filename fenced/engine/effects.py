@@ -41,8 +41,9 @@ class EngineEffects:
         self._clock, self._telemetry, self._memory = clock, telemetry, memory
         self._deliver, self._ask, self._reply = deliver, ask, reply
         self._group: asyncio.TaskGroup | None = None
-        self._reads: dict[tuple[HostName, OperationId], set[asyncio.Task[None]]] = {}
-        self._ons: set[asyncio.Task[None]] = set()
+        # Dictionaries as ordered sets: tasks are cancelled in the order of their start, the same in each run.
+        self._reads: dict[tuple[HostName, OperationId], dict[asyncio.Task[None], None]] = {}
+        self._ons: dict[asyncio.Task[None], None] = {}
         self._commands: set[asyncio.Task[None]] = set()
         self._watching = asyncio.Semaphore(WATCHES_AT_ONCE)
 
@@ -64,10 +65,10 @@ class EngineEffects:
             case c.SwitchDevice():
                 self._start_switch(command)
             case c.DropReads():
-                for task in self._reads.pop((command.host, command.operation), set()):
+                for task in self._reads.pop((command.host, command.operation), {}):
                     task.cancel()
             case c.KillOns():
-                for task in self._ons:
+                for task in list(self._ons):
                     task.cancel()
             case c.AskLife():
                 self.spawn(self._ask_life(command), f"ask {command.host}")
@@ -94,14 +95,13 @@ class EngineEffects:
 
     def _start_read(self, host: HostName, operation: OperationId, work: Coroutine[Any, Any, None], name: str) -> None:
         task = self.spawn(work, f"{name} of {host}")
-        tasks = self._reads.setdefault((host, operation), set())
-        tasks.add(task)
+        self._reads.setdefault((host, operation), {})[task] = None
         task.add_done_callback(lambda done: self._forget_read(host, operation, done))
 
     def _forget_read(self, host: HostName, operation: OperationId, task: asyncio.Task[None]) -> None:
         tasks = self._reads.get((host, operation))
         if tasks is not None:
-            tasks.discard(task)
+            tasks.pop(task, None)
             if not tasks:
                 del self._reads[(host, operation)]
 
@@ -204,8 +204,8 @@ class EngineEffects:
         self._commands.add(task)
         task.add_done_callback(self._commands.discard)
         if command.what is What.ON:
-            self._ons.add(task)
-            task.add_done_callback(self._ons.discard)
+            self._ons[task] = None
+            task.add_done_callback(lambda done: self._ons.pop(done, None))
 
     async def _switch(self, command: c.SwitchDevice) -> None:
         found = self._device(command.host, command.device)

@@ -24,7 +24,7 @@ from fenced.engine.reactor import Reactor
 from fenced.engine.workers import DeviceWorkers
 from fenced.model.inventory import Inventory
 from fenced.model.names import PlugId, Token
-from fenced.ports.bus import Bus, BusConnected, BusEvent, BusRequest, MessageKind, MessageResult
+from fenced.ports.bus import Bus, BusConnected, BusEvent, BusRequest
 from fenced.ports.clock import Clock
 from fenced.ports.devices import Caller
 from fenced.ports.journal import ClockAnchor, Journal, Loaded, StoreError
@@ -95,7 +95,7 @@ class Engine:
         self.observer = Observer(fleet=fleet, telemetry=ports.telemetry, clock=ports.clock)
         self.reactor = Reactor(
             fleet=fleet, journal=ports.journal, clock=ports.clock, telemetry=ports.telemetry,
-            controller=daemon.name, observe=self._observe,
+            controller=daemon.name, observe=self._observe, heard=self.observer.heard,
         )  # fmt: skip
         self.outbox = Outbox(
             fleet=fleet, journal=ports.journal, bus=ports.bus, clock=ports.clock, deliver=self.reactor.deliver,
@@ -146,16 +146,7 @@ class Engine:
         if isinstance(event, BusRequest) and event.action == "confirm_off" and event.host in self.fleet.hosts:
             self.effects.spawn(self._confirm_from_bus(event), f"confirm {event.id}")
             return
-        self._count(event)
         self.reactor.deliver(event)
-
-    def _count(self, event: BusEvent) -> None:
-        kind = {"Health": MessageKind.HEALTH, "Presence": MessageKind.PRESENCE, "Evidence": MessageKind.EVIDENCE,
-                "BusRequest": MessageKind.REQUEST}.get(type(event).__name__)  # fmt: skip
-        if kind is None:
-            return
-        is_retained = getattr(event, "is_retained", False)
-        self.ports.telemetry.bus_message(kind, MessageResult.RETAINED if is_retained else MessageResult.OK)
 
     async def _confirm_from_bus(self, event: BusRequest) -> None:
         await self.control.read_devices(event.host, by=event.by)

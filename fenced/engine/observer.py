@@ -2,16 +2,27 @@
 
 import structlog
 
+from fenced.core import events as e
 from fenced.core import records as r
+from fenced.core.decide import Decision
 from fenced.core.fleet import Fleet
+from fenced.core.operations import RefusedBy
 from fenced.core.state import HostState, Operation
 from fenced.engine.batch import Collected
 from fenced.model.names import HostName
 from fenced.model.power import State, What
+from fenced.ports.bus import MessageKind, MessageResult
 from fenced.ports.clock import Clock
 from fenced.ports.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
+
+_KINDS = {
+    e.Health: MessageKind.HEALTH,
+    e.Presence: MessageKind.PRESENCE,
+    e.Evidence: MessageKind.EVIDENCE,
+    e.BusRequest: MessageKind.REQUEST,
+}
 
 
 class Observer:
@@ -32,6 +43,12 @@ class Observer:
                 self._state_changed(before, after)
         for operation in collected.ended:
             self._ended(operation)
+
+    def heard(self, event: e.Event, decision: Decision) -> None:
+        """Count a message of the bus by what became of it."""
+        kind = _KINDS.get(type(event))
+        if kind is not None:
+            self._telemetry.bus_message(kind, _result(event, decision))
 
     def _host(self, name: HostName, record: r.Record, at: float) -> None:
         match record:
@@ -143,3 +160,11 @@ def _stages(operation: Operation, ended: float) -> list[tuple[str, float]]:
             stages.append(("announce", operation.restore_started - operation.announced_at))
             stages.append(("restore", ended - operation.restore_started))
     return stages
+
+
+def _result(event: e.Event, decision: Decision) -> MessageResult:
+    if getattr(event, "is_retained", False):
+        return MessageResult.RETAINED
+    if isinstance(decision.answer, RefusedBy):
+        return MessageResult.REFUSED
+    return MessageResult.OK if decision.is_news else MessageResult.STALE

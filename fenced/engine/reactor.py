@@ -54,15 +54,16 @@ class Effects(Protocol):
 
 
 class Reactor:
-    """Decides, makes durable, then starts. `observe` sees each durable batch (metrics, logs, watchers)."""
+    """Decides, makes durable, then starts. `observe` sees each durable batch (metrics, logs, watchers), `heard` each event
+    that nobody waits for, with what became of it."""
 
     def __init__(
         self, *, fleet: Fleet, journal: Journal, clock: Clock, telemetry: Telemetry, controller: str,
-        observe: Callable[[Collected], None],
+        observe: Callable[[Collected], None], heard: Callable[[e.Event, Decision], None],
     ) -> None:  # fmt: skip
         self.fleet = fleet
         self._journal, self._clock, self._telemetry = journal, clock, telemetry
-        self._controller, self._observe = controller, observe
+        self._controller, self._observe, self._heard = controller, observe, heard
         self._inbox: deque[Asked] = deque()
         self._wakes: list[tuple[float, HostName]] = []
         self._awake = asyncio.Event()
@@ -174,6 +175,9 @@ class Reactor:
                 await asyncio.sleep(RETRY_SECONDS)
                 return
         self._finish(decisions, collected)
+        for (event, future), (decision, _) in zip(asked, decisions, strict=True):
+            if future is None:
+                self._heard(event, decision)
 
     def _put_back(self, asked: Sequence[Asked], why: str) -> None:
         """It is decided again with what is heard meanwhile: a host's heartbeats come before its timer once more, so
@@ -186,10 +190,10 @@ class Reactor:
         self._inbox = deque(self._fail([*again, *self._inbox], why))
 
     def _keep_harmless(self, decisions: Sequence[tuple[Decision, asyncio.Future[Answer | None] | None]]) -> None:
-        """Wakes and questions need no record; without them a host would be looked at too late."""
+        """Wakes, questions and the watch need no record; without them a host would be looked at too late."""
         for decision, _ in decisions:
             for command in decision.commands:
-                if isinstance(command, c.Wake | c.AskLife):
+                if isinstance(command, c.Wake | c.AskLife | c.WatchHost):
                     self._start(command)
 
     async def _append(self, collected: Collected) -> None:

@@ -68,7 +68,9 @@ class Client(asyncio.Protocol):
 
 
 @contextlib.asynccontextmanager
-async def connected(port: int, name: str, on_message: OnMessage = lambda _topic, _payload: None) -> AsyncIterator[Client]:
+async def connected(
+    port: int, name: str, on_message: OnMessage = lambda _topic, _payload: None
+) -> AsyncIterator[Client]:
     """A client for the length of the block."""
     loop = asyncio.get_running_loop()
     transport, client = await loop.create_connection(lambda: Client(name, on_message), "127.0.0.1", port)

@@ -65,7 +65,9 @@ class Report:
         head = f"{self.name}: {self.title}"
         lines = [head, "-" * len(head)]
         if self.skipped or self.broken:
-            return "\n".join([*lines, f"  {'skipped' if self.skipped else 'BROKEN'}: {self.skipped or self.broken}", ""])
+            return "\n".join(
+                [*lines, f"  {'skipped' if self.skipped else 'BROKEN'}: {self.skipped or self.broken}", ""]
+            )
         lines += [_row(HEADINGS), *(_row(line.cells()) for line in self.lines)]
         lines += [f"  {note}" for note in self.notes]
         return "\n".join([*lines, f"  (took {self.seconds:.0f} s)", ""])

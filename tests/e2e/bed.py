@@ -67,7 +67,7 @@ class Api:
         """The operation once it ended."""
 
         async def is_over() -> bool:
-            return (await self.operation(operation))["state"] != "running"
+            return bool((await self.operation(operation))["state"] != "running")
 
         await until(is_over, seconds=seconds, what=f"the end of {operation}")
         return await self.operation(operation)
@@ -80,9 +80,10 @@ class Api:
 
     async def is_ready(self) -> bool:
         try:
-            return (await self.call("GET", "/readyz", seconds=5.0)).status == 200
+            answer = await self.call("GET", "/readyz", seconds=5.0)
         except (aiohttp.ClientError, OSError, TimeoutError):
             return False
+        return answer.status == 200
 
 
 @dataclass(slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.agents import dummy
+from tests.e2e.agents import Agent, dummy
 from tests.e2e.bed import bed
 from tests.e2e.configuration import DAEMON, SITE
 from tests.e2e.events import is_before
@@ -38,7 +38,12 @@ async def test_a_silent_host_is_fenced_told_restored_and_healthy_again(tmp_path:
         assert fenced.body["specversion"] == "1.0"
         assert (fenced.body["source"], fenced.body["subject"]) == (f"/fenced/{SITE}/{DAEMON}", "node-1")
         assert {"id", "time", "type"} <= fenced.body.keys()
-        assert (data["host"], data["cause"], data["proof"], data["level"]) == ("node-1", "silence", "device_verified", 1)
+        assert (data["host"], data["cause"], data["proof"], data["level"]) == (
+            "node-1",
+            "silence",
+            "device_verified",
+            1,
+        )
         assert data["boot"] == boot
         assert {device["name"] for device in data["devices"]} == {"pdu-a", "pdu-b"}
         for device in data["devices"]:
@@ -74,3 +79,40 @@ async def test_a_silent_host_is_fenced_told_restored_and_healthy_again(tmp_path:
         assert await it.daemon.end() == 0
         await asyncio.sleep(0)
         assert it.story.controllers[DAEMON]["state"] == "offline"
+
+
+STUCK = 'off) [ "$plug" = stuck ] || printf off > "$dir/$plug" ;;'
+
+
+async def test_the_next_level_takes_over_and_everything_is_given_back(tmp_path: Path) -> None:
+    agent = Agent(tmp_path / "agents", "fence_made", STUCK)
+    short = {"verify_timeout": "500ms", "attempts": 1}
+    devices = [
+        agent.device("stuck", level=1, **short), agent.device("b", level=1, **short), agent.device("c", level=2),
+    ]  # fmt: skip
+    async with bed(tmp_path, {"node-1": devices, "node-2": [agent.device("w")]}) as it:
+        it.hosts.kill("node-1")
+        fenced = await it.story.event("node-1", "host.fenced")
+        assert (fenced.data["level"], [device["name"] for device in fenced.data["devices"]]) == (2, ["c"])
+        await it.story.event("node-1", "host.restored")
+        assert (agent.power("stuck"), agent.power("b"), agent.power("c")) == ("on", "on", "on")
+        operation = await it.api.ended(fenced.data["operation"])
+        assert (operation["state"], operation["result"]["level"], operation["result"]["restored"]) == ("done", 2, "all")
+
+
+async def test_a_fenced_host_that_somebody_switches_on_is_revoked(tmp_path: Path) -> None:
+    """What others were told is no longer true: they are told so, with a higher token."""
+    agent = Agent(tmp_path / "agents")
+    async with bed(tmp_path, {"node-1": [agent.device("a")], "node-2": [agent.device("w")]}) as it:
+        await it.api.act("node-1", "off", force=True)
+        it.hosts.kill("node-1")
+        fenced = await it.story.event("node-1", "host.fenced")
+        state = await it.story.state("node-1", "fenced")
+        assert state["stay_off"] is True
+        agent.set("a", "on")
+        revoked = await it.story.event("node-1", "host.revoked")
+        tokens = [tuple(map(int, event.data["token"].split("-"))) for event in (fenced, revoked)]
+        assert tokens[0] < tokens[1]
+        assert revoked.state is not None and revoked.state["token"] == revoked.data["token"]
+        assert revoked.state["state"] != "fenced"
+        assert agent.calls.count("on a") == agent.calls.count("off a") - 1 == 0

@@ -1,0 +1,20 @@
+"""What every row is: a name, a title, the programs it needs, and a way to measure within a bounded time."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench.report import Report
+
+Measure = Callable[[Path, Report], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """`measure` fills the report; its folder is its own and empty. `bound_seconds`: it breaks when it takes longer."""
+
+    name: str
+    title: str
+    measure: Measure
+    needs: tuple[str, ...] = ("mosquitto",)
+    bound_seconds: float = 120.0

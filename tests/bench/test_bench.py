@@ -1,0 +1,125 @@
+"""Every row in miniature: that it measures, in the right order of size against its own floor. No figure of a machine."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.bench import heartbeats, memory, neighbours, race, redundant, silence, starting, storm
+from tests.bench.__main__ import main
+from tests.bench.report import Line, Report, as_json, percentile
+from tests.bench.rows import ROWS
+from tests.needs import needs
+
+pytestmark = [pytest.mark.integration, needs("mosquitto")]
+
+
+def made() -> Report:
+    return Report(name="miniature", title="a miniature")
+
+
+def line(report: Report, words: str) -> Line:
+    return next(line for line in report.lines if words in line.what)
+
+
+async def test_redundant_devices_are_off_together(tmp_path: Path) -> None:
+    report = made()
+    await redundant.measure(
+        tmp_path, report, redundant.Size(devices=(4,), repetitions=1, verify_interval="100ms", verify_seconds=0.1)
+    )
+    found = line(report, "off of 4")
+    assert found.floor is not None
+    assert 0.9 * found.floor < found.measured < 4 * found.floor
+
+
+async def test_dead_candidates_cost_a_stagger_each(tmp_path: Path) -> None:
+    report = made()
+    await race.measure(tmp_path, report, race.Size(dead=(2,), repetitions=1))
+    one, each = line(report, "one tier"), line(report, "a tier each")
+    assert one.measured >= 2 * race.Size().stagger_seconds
+    assert each.measured >= 2 * race.Size().stagger_seconds
+    assert one.floor is not None
+    assert one.measured < one.floor + 5.0, "as long as one probe's timeout"
+
+
+async def test_a_storm_is_measured_beside_as_many_bare_starts(tmp_path: Path) -> None:
+    report = made()
+    await storm.measure(tmp_path, report, storm.Size(hosts=(8,), repetitions=1))
+    walls = [found for found in report.lines if "wall" in found.what]
+    assert {found.floor_name for found in walls} == {"32 x create_subprocess_exec", "32 x posix_spawn"}
+    for what in ("daemon", "keeper", "agents"):
+        assert line(report, what).measured >= 0
+    assert line(report, "daemon").measured > 0
+
+
+async def test_failing_neighbours_are_measured(tmp_path: Path) -> None:
+    report = made()
+    await neighbours.measure(tmp_path, report, neighbours.Size(healthy=4, failing=2, repetitions=1, off_ms=300))
+    found = line(report, "median")
+    assert found.ratio is not None and found.ratio < 10
+
+
+async def test_beats_are_heard_and_silence_is_noticed(tmp_path: Path) -> None:
+    report = made()
+    size = heartbeats.Size(
+        hosts=(50, 200), rate=400, seconds=0.5, seconds_of_last=1.0, stopped=5, interval_seconds=0.5, grace_seconds=3.0
+    )
+    await heartbeats.measure(tmp_path, report, size)
+    assert line(report, "missed").measured == 0
+    assert line(report, "share of a core").ratio is not None
+    assert line(report, "fall silent").measured > 0
+    assert line(report, "per beat, 200 hosts").measured > 0
+
+
+async def test_memory_is_measured(tmp_path: Path) -> None:
+    report = made()
+    await memory.measure(tmp_path, report, memory.Size(hosts=500, repetitions=1))
+    assert line(report, "without hosts").measured > 0
+    assert line(report, "heard once").unit == "KiB"
+
+
+async def test_a_store_with_a_past_is_taken_up(tmp_path: Path) -> None:
+    report = made()
+    await starting.measure(tmp_path, report, starting.Size(hosts=50, rows=1000, repetitions=1))
+    found = line(report, "to ready")
+    assert found.floor is not None and found.measured > 0
+
+
+async def test_a_silent_host_is_fenced_after_its_grace(tmp_path: Path) -> None:
+    report = made()
+    size = silence.Size(
+        daemons=1,
+        hosts=3,
+        interval_seconds=0.3,
+        settle_seconds=1.0,
+        detection={"heartbeat_interval": "300ms", "grace": "2s", "bus_settle": "500ms", "probe_ports": []},
+        gates={"witness": {"hosts": 1, "wait": "200ms"}},
+        floor_seconds=2.0,
+    )
+    await silence.measure(tmp_path, report, size)
+    assert line(report, "p95").measured >= 0.9 * size.floor_seconds
+
+
+def test_verdicts_follow_the_ratio_or_the_measure() -> None:
+    assert Line(what="", measured=2.0, unit="s", floor=1.0, limit=1.1).verdict == "MISS"
+    assert Line(what="", measured=1.05, unit="s", floor=1.0, limit=1.1).verdict == "PASS"
+    assert Line(what="", measured=4.0, unit="s", floor=1.0, limit=5.0, is_limit_absolute=True).verdict == "PASS"
+    assert Line(what="", measured=4.0, unit="s", floor=1.0).verdict == ""
+    assert [percentile(range(1, 101), percent) for percent in (1, 50, 95, 99, 100)] == [1, 50, 95, 99, 100]
+    assert percentile([7.0], 99) == 7.0
+
+
+def test_what_was_found_is_kept_for_a_history() -> None:
+    report = made()
+    report.line("something", 2.0, "s", floor=1.0, limit=1.1)
+    kept = json.loads(as_json([report], python="3"))
+    assert kept["rows"][0]["lines"][0]["ratio"] == 2.0
+    assert kept["rows"][0]["lines"][0]["verdict"] == "MISS"
+    assert "MISS" in report.text()
+
+
+def test_an_unknown_row_is_a_usage_error() -> None:
+    assert "nonesuch" not in {row.name for row in ROWS}
+    with pytest.raises(SystemExit) as ended:
+        main(["nonesuch"])
+    assert ended.value.code == 2

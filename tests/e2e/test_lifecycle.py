@@ -1,0 +1,180 @@
+"""Reload, stop, watchdog: the configuration is taken whole or not at all, and the end is an orderly one."""
+
+import asyncio
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.agents import Agent
+from tests.e2e.bed import bed
+from tests.e2e.configuration import Configuration
+from tests.needs import needs
+from tests.net import until
+
+pytestmark = [pytest.mark.integration, needs("mosquitto")]
+
+SLOW = 'off) sleep 2; printf off > "$dir/$plug" ;;'
+
+
+async def test_reload(tmp_path: Path) -> None:
+    agent = Agent(tmp_path / "agents", "fence_made", SLOW)
+    async with bed(tmp_path, {name: [agent.device(name)] for name in ("node-1", "node-2")}) as it:
+        good = it.configuration.copy()
+        # Corrupt: the old one stays in force.
+        it.configuration.file.write_text("[daemon\narmed = false")
+        await it.reload("reload_refused")
+        it.configuration.hosts["node-2"][0]["no_such_key"] = 1
+        it.configuration.change("daemon", armed=False)
+        it.configuration.write()
+        await it.reload("reload_refused")
+        assert "no_such_key" in it.daemon.log
+        assert {host["name"] for host in (await it.api.get("hosts"))["items"]} == {"node-1", "node-2"}
+        assert (await it.api.metrics())["fenced_armed"] == 1
+
+        # A host with an operation under way can't be removed.
+        operation = await it.api.act("node-1", "off", force=True)
+        await until(lambda: "off node-1" in agent.calls, what="the OFF is sent")
+        it.hosts.kill("node-1")
+        fewer = good.copy()
+        del fewer.hosts["node-1"]
+        fewer.write()
+        await it.reload("reload_refused")
+        assert "node-1" in it.daemon.log.splitlines()[-1]
+        assert (await it.api.ended(operation))["result"]["fenced"] is True
+        # Nor one that a person left off: nobody would know of it any more.
+        await it.reload("reload_refused")
+
+        # A new host is looked after at once.
+        more = good.copy()
+        more.hosts["node-3"] = [agent.device("node-3")]
+        more.change("detection", grace="1s")
+        more.write()
+        await it.reload('"reloaded"')
+        it.hosts.boot("node-3")
+        await it.story.state("node-3", "healthy")
+        it.hosts.kill("node-3")
+        await it.story.event("node-3", "host.fenced")
+        assert not it.story.of("node-2", "host.suspected")
+
+
+async def test_an_orderly_end_in_the_middle_of_a_power_step(tmp_path: Path) -> None:
+    """SIGTERM lets the OFF that was sent end by itself; the next start goes on from there."""
+    agent = Agent(tmp_path / "agents", "fence_made", SLOW)
+    async with bed(tmp_path, {name: [agent.device(name)] for name in ("node-1", "node-2")}) as it:
+        it.hosts.kill("node-1")
+        await until(lambda: "off node-1" in agent.calls, what="the OFF is sent")
+        operation = it.story.of("node-1", "host.fencing")[0].data["operation"]
+        assert await it.daemon.end() == 0
+        assert agent.power("node-1") == "off"
+        calls = len(agent.calls)
+        await asyncio.sleep(0.5)
+        assert len(agent.calls) == calls, "something goes on after the end"
+        await it.start()
+        ended = await it.api.ended(operation)
+        assert (ended["state"], ended["result"]["fenced"], agent.power("node-1")) == ("done", True, "on")
+        assert agent.calls.count("off node-1") == 1
+
+
+async def test_the_end_does_not_wait_for_ever(tmp_path: Path) -> None:
+    """A power step longer than `shutdown_grace` is killed with all that it started; it never acts later."""
+    late = 'off) setsid sh -c "sleep 2; echo >> \'$dir/acted\'" & sleep 3; echo >> "$dir/acted"; printf off > "$dir/$plug" ;;'
+    agent = Agent(tmp_path / "agents", "fence_made", late)
+
+    def impatient(configuration: Configuration) -> None:
+        configuration.change("daemon", shutdown_grace="500ms")
+
+    async with bed(tmp_path, {"node-1": [agent.device("a")], "node-2": [agent.device("w")]}, change=impatient) as it:
+        it.hosts.kill("node-1")
+        await until(lambda: "off a" in agent.calls, what="the OFF is sent")
+        operation = it.story.of("node-1", "host.fencing")[0].data["operation"]
+        assert await it.daemon.end(5) == 0
+        await asyncio.sleep(3)
+        assert (agent.power("a"), (agent.directory / "acted").exists()) == ("on", False)
+        Agent(tmp_path / "agents", "fence_made")
+        await it.start()
+        ended = await it.api.ended(operation, seconds=60)
+        assert (ended["state"], ended["result"]["fenced"]) == ("done", True)
+
+
+async def test_a_daemon_that_stood_still_blames_nobody(tmp_path: Path) -> None:
+    """Stopped for longer than every grace and its own lease: only who died meanwhile is fenced, and that later."""
+    agent = Agent(tmp_path / "agents")
+
+    def short_lease(configuration: Configuration) -> None:
+        configuration.change("store", lease_ttl="3s")
+
+    devices = {f"node-{n}": [agent.device(f"p{n}")] for n in range(1, 4)}
+    async with bed(tmp_path, devices, change=short_lease) as it:
+        it.daemon.signal(signal.SIGSTOP)
+        it.hosts.kill("node-1")
+        await asyncio.sleep(4)
+        it.daemon.signal(signal.SIGCONT)
+        await it.story.event("node-1", "host.fenced", seconds=30)
+        assert {event.body["subject"] for event in it.story.of(None, "host.suspected")} == {"node-1"}
+
+
+async def test_what_people_said_survives_a_crash(tmp_path: Path) -> None:
+    agent = Agent(tmp_path / "agents")
+    async with bed(tmp_path, {f"node-{n}": [agent.device(f"p{n}")] for n in range(1, 4)}) as it:
+        for arguments in (
+            ("maintenance", "node-1", "on", "--reason", "new memory"),
+            ("pause", "--match", "host=node-2", "--reason", "switch work", "--until", "1h"),
+            ("disarm", "--reason", "storage is moved"),
+        ):
+            assert (await it.ctl(*arguments)).status == 0
+        await it.daemon.kill()
+        await it.start()
+        assert (await it.api.get("hosts/node-1"))["maintenance"]["reason"] == "new memory"
+        assert (await it.api.get("hosts/node-2"))["paused"] is True
+        assert (await it.ctl("off", "node-1")).status == 3
+        await it.api.call("POST", "fleet/arm")
+        assert (await it.ctl("off", "node-1", "--wait")).status == 0, "in maintenance a person needs no force"
+
+
+async def test_an_address_that_is_taken_is_told(tmp_path: Path) -> None:
+    agent = Agent(tmp_path / "agents")
+    async with bed(tmp_path, {"node-1": [agent.device("a")]}, is_started=False) as it:
+        port = int(it.api.url.rpartition(":")[2])
+        with socket.create_server(("127.0.0.1", port)):
+            await it.start(is_awaited=False)
+            assert await it.daemon.wait() == 1
+        assert str(port) in it.daemon.log.splitlines()[-1]
+        assert "Traceback" not in it.daemon.log
+
+
+async def test_what_systemd_hears(tmp_path: Path) -> None:
+    agent = Agent(tmp_path / "agents")
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
+        heard.bind(path)
+        heard.setblocking(False)
+        words: list[str] = []
+
+        def take() -> list[str]:
+            try:
+                while True:
+                    words.extend(heard.recv(4096).decode().splitlines())
+            except BlockingIOError:
+                return words
+
+        environment = {"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "1000000"}
+        async with bed(tmp_path, {"node-1": [agent.device("a")]}, environment=environment) as it:
+            await until(lambda: "READY=1" in take(), what="READY")
+            await until(lambda: take().count("WATCHDOG=1") >= 3, what="the watchdog is fed again and again")
+            # A process that stands still feeds nobody.
+            it.daemon.signal(signal.SIGSTOP)
+            await asyncio.sleep(0.2)
+            fed = take().count("WATCHDOG=1")
+            await asyncio.sleep(1.5)
+            assert take().count("WATCHDOG=1") == fed
+            it.daemon.signal(signal.SIGCONT)
+            await until(lambda: take().count("WATCHDOG=1") > fed, what="fed again")
+            it.daemon.signal(signal.SIGHUP)
+            await until(lambda: "RELOADING=1" in take(), what="RELOADING")
+            await until(lambda: "READY=1" in take()[take().index("RELOADING=1") :], what="READY again")
+            assert "STOPPING=1" not in words
+            assert await it.daemon.end() == 0
+            assert "STOPPING=1" in take()
+            assert not it.story.of(None, "host.suspected"), "our own pause is nobody's silence"

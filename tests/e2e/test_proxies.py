@@ -1,0 +1,123 @@
+"""Proxies as processes with certificates of our own command: one is dead, one is not ours; the fence finds its way."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.agents import Agent
+from tests.e2e.bed import Bed, bed
+from tests.e2e.configuration import DAEMON, Configuration, text
+from tests.e2e.programs import FENCED, Program, run_short
+from tests.needs import needs
+from tests.net import free_port, until_listening
+
+pytestmark = [pytest.mark.integration, needs("mosquitto")]
+
+
+async def certs(*arguments: str) -> None:
+    ended = await run_short([*FENCED, "certs", *arguments])
+    assert ended.status == 0, ended.err
+
+
+async def make_certificates(directory: Path, *names: str) -> Path:
+    """An authority, the daemon's certificate and those of these proxies."""
+    await certs("init", str(directory))
+    await certs("daemon", str(directory), "--name", DAEMON)
+    for name in names:
+        await certs("proxy", str(directory), "--name", name, "--address", "127.0.0.1")
+    return directory
+
+
+@asynccontextmanager
+async def proxy(name: str, port: int, *, certificates: Path, folder: Path, agents: Path) -> AsyncIterator[Program]:
+    """`fenced proxy` on loopback, listening, for the length of the block."""
+    file = folder / f"{name}.toml"
+    file.write_text(
+        text(
+            {
+                "proxy": {
+                    "name": name,
+                    "listen": f"127.0.0.1:{port}",
+                    "state_dir": str(folder / f"{name}.state"),
+                    "tls_cert_file": str(certificates / f"{name}.crt"),
+                    "tls_key_file": str(certificates / f"{name}.key"),
+                    "client_ca_file": str(certificates / "ca.crt"),
+                    "allow": [f"CN={DAEMON}"],
+                    "agent_path": [str(agents)],
+                }
+            }
+        )
+    )
+    program = Program([*FENCED, "proxy", "-c", str(file)], log=folder / f"{name}.log")
+    await program.start()
+    try:
+        await until_listening(port)
+        yield program
+    finally:
+        await program.end()
+
+
+async def test_a_dead_proxy_and_a_strangers_proxy_are_passed_over(tmp_path: Path) -> None:
+    """px1 is dead, px2 has a certificate of another authority, px3 works: one operation tells the whole race."""
+    agent = Agent(tmp_path / "agents", "fence_made")
+    ours = await make_certificates(tmp_path / "certs", "px3")
+    others = await make_certificates(tmp_path / "other-certs", "px2")
+    ports = {name: free_port() for name in ("px1", "px2", "px3")}
+
+    def through_proxies(configuration: Configuration) -> None:
+        # The daemon's own machine has no such agent: only a proxy can reach the device.
+        configuration.change("daemon", agent_path=["/usr/sbin"])
+        configuration.tables["proxy_client"] = {
+            "ca_file": str(ours / "ca.crt"),
+            "cert_file": str(ours / f"{DAEMON}.crt"),
+            "key_file": str(ours / f"{DAEMON}.key"),
+        }
+        configuration.preference = ["px1", "px2", "px3"]
+        configuration.proxies = [
+            {"name": name, "url": f"https://127.0.0.1:{port}", "cluster": "c1"} for name, port in ports.items()
+        ]
+
+    def device(plug: str) -> dict[str, object]:
+        return {**agent.device(plug), "proxies": ["px1", "px2", "px3"]}
+
+    async with (
+        proxy("px2", ports["px2"], certificates=others, folder=tmp_path, agents=tmp_path / "agents"),
+        proxy("px3", ports["px3"], certificates=ours, folder=tmp_path, agents=tmp_path / "agents") as px3,
+        bed(tmp_path, {"node-1": [device("a"), device("b")], "node-2": [device("c")]}, change=through_proxies) as it,
+    ):
+        it.hosts.kill("node-1")
+        fenced = await it.story.event("node-1", "host.fenced")
+        assert {device["proxy"] for device in fenced.data["devices"]} == {"px3"}
+        operation = await it.api.ended(fenced.data["operation"])
+        assert (operation["state"], operation["result"]["restored"]) == ("done", "all")
+        for told in operation["devices"]:
+            race = {entry["proxy"]: entry for entry in told["race"]}
+            assert [race[name]["verdict"] for name in ("px1", "px2", "px3")] == ["failed", "failed", "won"]
+            assert [race[name]["tier"] for name in ("px1", "px2", "px3")] == [1, 2, 3]
+            assert "certificate" in race["px2"]["error"].lower()
+            assert race["px1"]["error"]
+            assert all(entry["started_ms"] <= entry["ended_ms"] for entry in race.values())
+            # Nobody waited for a timeout of the dead ones.
+            assert race["px3"]["ended_ms"] < 2000
+            assert all(step["proxy"] == "px3" for step in told["steps"])
+        assert (agent.power("a"), agent.power("b")) == ("on", "on")
+        await paths_are_shown(it)
+        # The last path dies: nothing can be proven, nothing is claimed.
+        it.hosts.boot("node-1")
+        await it.story.event("node-1", "host.healthy", number=2)
+        await px3.kill()
+        status = await it.ctl("status", "node-1")
+        assert status.status == 1
+
+
+async def paths_are_shown(it: Bed) -> None:
+    """`fencectl probe` asks every candidate."""
+    probe = await it.ctl("probe", "node-1", "--json")
+    assert probe.status == 0, probe.err
+    races = [device["race"] for device in json.loads(probe.out)["devices"]]
+    for race in races:
+        assert {entry["proxy"]: entry["verdict"] for entry in race}["px3"] in ("won", "reserve")
+        assert {entry["proxy"] for entry in race if entry["verdict"] == "failed"} == {"px1", "px2"}
