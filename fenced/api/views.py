@@ -19,9 +19,18 @@ from fenced.model.names import HostName, Token
 from fenced.model.power import Action, Power
 from fenced.ports.control import Accepted, Explanation, FleetView, HostView
 
-
 MOMENTS: Final = frozenset(
-    {"at", "until", "last_heard", "deadline", "again_at", "wait_until", "not_after", "cooldown_until", "next_attempt_at"}
+    {
+        "at",
+        "until",
+        "last_heard",
+        "deadline",
+        "again_at",
+        "wait_until",
+        "not_after",
+        "cooldown_until",
+        "next_attempt_at",
+    }
 )
 """Fields of records that are moments; people read them as times."""
 

@@ -6,7 +6,7 @@ from fenced.core.evolve import ended, is_settled
 from fenced.core.outcome import host_power, is_contradiction, is_on, targets
 from fenced.core.state import DeviceRun, Operation, Phase, Restored
 from fenced.core.work import HostWork, back_off_seconds
-from fenced.model.power import Action, OperationState, Power, State
+from fenced.model.power import Action, Kind, OperationState, Power, State
 
 CLOSING_LOOK_SECONDS = 5.0
 
@@ -111,8 +111,7 @@ def _after(work: HostWork, operation: Operation, *, is_failure: bool) -> State:
     """What is true of the host now that the operation is over; a host that is heard becomes healthy right after."""
     state = work.state
     if state.state is State.RESTORING:
-        is_off = state.proof is not None and not any(_may_be_on(work, run) for run in operation.devices)
-        return State.FENCED if is_off else State.RESTORING
+        return State.FENCED if _is_still_off(work, operation) else State.RESTORING
     if state.state is not State.FENCING:
         return state.state
     if not operation.is_off_sent and (before := _untouched(operation)) is not None:
@@ -122,6 +121,18 @@ def _after(work: HostWork, operation: Operation, *, is_failure: bool) -> State:
     if state.maintenance is not None:
         return State.MAINTENANCE
     return State.SUSPECT if state.is_known else State.UNKNOWN
+
+
+def _is_still_off(work: HostWork, operation: Operation) -> bool:
+    """Whether the proof of before still holds: it was fenced, no ON may have been done, and nothing that speaks reads ON."""
+    proof = work.state.proof
+    if proof is None or not (operation.is_fenced or operation.before is State.FENCED):
+        return False
+    for run in operation.devices:
+        speaks = run.device in proof.devices or run.kind is Kind.CHASSIS
+        if _may_be_on(work, run) or (speaks and run.power is Power.ON):
+            return False
+    return True
 
 
 def _may_be_on(work: HostWork, run: DeviceRun) -> bool:

@@ -67,44 +67,6 @@ class Observer:
                 log.info(
                     "host_fenced", host=name, proof=record.proof.value, level=record.level, token=str(record.token)
                 )
-            case r.OperationStarted():
-                operation = record.operation
-                log.info(
-                    "operation_started",
-                    host=name,
-                    operation=operation.id,
-                    action=operation.action.value,
-                    cause=operation.cause.value,
-                    by=operation.by,
-                )
-            case r.StepStarted() if record.what is not What.STATUS:
-                log.info(
-                    "command_sent",
-                    host=name,
-                    operation=record.operation,
-                    device=record.device,
-                    what=record.what.value,
-                    proxy=record.proxy,
-                    token=str(record.token),
-                )
-            case r.StepEnded() if record.error is not None:
-                log.info(
-                    "step_failed",
-                    host=name,
-                    operation=record.operation,
-                    device=record.device,
-                    outcome=record.outcome.value,
-                    error=record.error,
-                )
-            case r.OperationEnded():
-                log.info(
-                    "operation_ended",
-                    host=name,
-                    operation=record.operation,
-                    state=record.state.value,
-                    power=record.power.value,
-                    why=record.why,
-                )
             case r.RequestRefused():
                 log.info("request_refused", host=name, action=record.action, by=record.by, rule=record.rule)
             case r.HostRevoked():
@@ -114,7 +76,7 @@ class Observer:
             case r.HostHeard() | r.HostLeft() | r.MaintenanceSet() | r.MaintenanceEnded() | r.HostRestored():
                 log.info(record.kind, host=name)
             case _:
-                pass
+                _log_operation(name, record)
 
     def _state_changed(self, before: HostState, after: HostState) -> None:
         if before.suspected_at is None or before.state not in {State.SUSPECT, State.FENCING}:
@@ -139,6 +101,50 @@ class Observer:
         )
         for stage, seconds in _stages(operation, ended):
             self._telemetry.stage(stage, max(seconds, 0.0))
+
+
+def _log_operation(name: HostName, record: r.Record) -> None:
+    match record:
+        case r.OperationStarted():
+            operation = record.operation
+            log.info(
+                "operation_started",
+                host=name,
+                operation=operation.id,
+                action=operation.action.value,
+                cause=operation.cause.value,
+                by=operation.by,
+            )
+        case r.StepStarted() if record.what is not What.STATUS:
+            log.info(
+                "command_sent",
+                host=name,
+                operation=record.operation,
+                device=record.device,
+                what=record.what.value,
+                proxy=record.proxy,
+                token=str(record.token),
+            )
+        case r.StepEnded() if record.error is not None:
+            log.info(
+                "step_failed",
+                host=name,
+                operation=record.operation,
+                device=record.device,
+                outcome=record.outcome.value,
+                error=record.error,
+            )
+        case r.OperationEnded():
+            log.info(
+                "operation_ended",
+                host=name,
+                operation=record.operation,
+                state=record.state.value,
+                power=record.power.value,
+                why=record.why,
+            )
+        case _:
+            pass
 
 
 def _stages(operation: Operation, ended: float) -> list[tuple[str, float]]:

@@ -22,6 +22,8 @@ LONG_FUNCTIONS: Final = {
     "fenced/core/evolve.py:_evolve": "a table of records as one match, exhaustive by type",
     "fenced/core/evolve.py:_operation_went_on": "the same, for the records of a running operation",
     "tests/config/test_inventory.py:test_every_key_of_the_daemon_arrives": "every key once, asked for",
+    "tests/e2e/test_bus.py:test_requests_of_the_bus": "one story of requests, each answered before the next",
+    "tests/e2e/test_main_job.py:test_a_silent_host_is_fenced_told_restored_and_healthy_again": "the main job, told once, whole",
     "tests/fakes/samples.py:finished_restart": "one whole operation written out",
 }
 OWN_TASKS: Final = {
