@@ -165,6 +165,14 @@ class Fleet:
             self.state = self._undo_fleet
         self._undo = {}
 
+    def settle(self) -> None:
+        """What was folded since `begin` is durable."""
+        self._undo, self._undo_fleet = {}, self.state
+
+    def durable(self, name: HostName) -> HostState:
+        """The host as the journal has it: nobody outside may be told more (S3)."""
+        return (self._undo or {}).get(name, self.hosts[name])
+
     def put(self, state: HostState) -> None:
         """Replace a host's state."""
         if self._undo is not None and state.name in self.hosts:

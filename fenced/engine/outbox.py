@@ -140,7 +140,7 @@ class Outbox:
         site = self._fleet.inventory.daemon.site
         names = list(self._fleet.hosts)
         for start in range(0, len(names), SLICE):
-            states = [self._fleet.hosts[name] for name in names[start : start + SLICE] if name in self._fleet.hosts]
+            states = [self._fleet.durable(name) for name in names[start : start + SLICE] if name in self._fleet.hosts]
             try:
                 await asyncio.gather(
                     *(

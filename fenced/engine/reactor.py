@@ -214,6 +214,7 @@ class Reactor:
     def _finish(
         self, decisions: Sequence[tuple[Decision, asyncio.Future[Answer | None] | None]], collected: Collected
     ) -> None:
+        self.fleet.settle()
         for decision, future in decisions:
             for command in decision.commands:
                 self._start(command)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,7 @@ from fenced.ports.devices import Permit, Started
 from fenced.proxy.client import ProxyCaller
 from fenced.proxy.state import ProxyState
 from fenced.proxy.tls import TlsFiles
-from tests.net import free_port
+from tests.net import free_port, until
 
 PX1: Final = ProxyName("px1")
 PX2: Final = ProxyName("px2")
@@ -132,11 +132,23 @@ async def caller_of(
 ) -> AsyncIterator[ProxyCaller]:
     """A daemon's caller; without certificates, one for plain HTTP."""
     tls = None if certificates is None else tls_files(certificates, name)
+    before = open_sockets()
     caller = ProxyCaller(store=store, urls=urls, tls=tls, clock=clock or BootClock())
     try:
         yield caller
     finally:
         await caller.close()
+        # TLS says goodbye after a connection was given up; the loop must not end before.
+        await until(lambda: open_sockets() <= before, what="all connections are closed")
+
+
+def open_sockets() -> set[str]:
+    """This process's sockets."""
+    found = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            found.add(str(descriptor.readlink()))
+    return {name for name in found if name.startswith("socket:")}
 
 
 SEQUENCES: Final = itertools.count(100)

@@ -160,23 +160,21 @@ async def test_sigterm_lets_a_command_end_and_refuses_new_ones(own_bed: Bed, tmp
     assert log(tmp_path / "bmc") == ["off started", "off done"]
 
 
-async def test_a_command_of_an_earlier_life_is_killed_and_waited_out(own_bed: Bed, tmp_path: Path) -> None:
+async def test_a_command_of_an_earlier_life_is_killed_and_closes_its_plug(own_bed: Bed, tmp_path: Path) -> None:
     spec = device(tmp_path / "bmc", set_seconds=30, pid=4242)
-    command = asyncio.ensure_future(own_bed.set(spec, Power.ON, permit_of(attempt=4)))
+    command = asyncio.ensure_future(own_bed.set(spec, Power.ON, permit_of(attempt=60)))
     await until(lambda: log(tmp_path / "bmc") == ["on started"])
-    px1 = own_bed.px1
-    px1.kill()
+    own_bed.px1.kill()
     with pytest.raises(DeviceError) as lost:
         await command
     assert lost.value.may_be_done and not lost.value.is_end_known
-    px1.start()
-    assert (px1.state_dir / "killed").read_text() == "4242"
-    fast = device(tmp_path / "bmc")
+    own_bed.px1.start()
+    assert (own_bed.px1.state_dir / "killed").read_text() == "4242"
     await own_bed.caller.status(PX1, timeout_seconds=5)
     with pytest.raises(CommandRefused, match="before the proxy agent's restart"):
-        await own_bed.set(fast, Power.OFF, permit_of(attempt=1))
-    await own_bed.set(fast, Power.OFF, permit_of(attempt=10))  # waits until the old one can't act any more
-    assert log(tmp_path / "bmc") == ["on started", "off started", "off done"]
+        await own_bed.set(device(tmp_path / "bmc"), Power.OFF, permit_of(attempt=5))
+    await own_bed.set(device(tmp_path / "other"), Power.OFF, permit_of(attempt=5))
+    assert log(tmp_path / "bmc") == ["on started"]
 
 
 async def test_a_driver_that_does_not_end_is_ended(bed: Bed, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import json
+import shutil
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -12,7 +13,6 @@ import pytest
 
 from fenced.model.power import Power
 from fenced.ports.devices import DeviceError, DeviceTimedOut, DeviceUnreachable, LoginRefused
-from fenced.proxy.client import ProxyCaller
 from fenced.proxy.protocol import ANSWER_BYTES_MAX
 from fenced.proxy.tls import CertificateError, TlsFiles, client_context, common_name
 from tests.net import free_port, until
@@ -27,9 +27,13 @@ def other_authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def mixed(own: Path, other: Path) -> TlsFiles:
-    """We trust the proxy; it does not know who signed our certificate."""
-    return TlsFiles(ca_file=own / "ca.crt", cert_file=other / "fenced-a.crt", key_file=other / "fenced-a.key")
+@pytest.fixture
+def mixed(certificates: Path, other_authority: Path, tmp_path: Path) -> Path:
+    """A daemon that trusts the proxies, with a certificate that another authority signed."""
+    shutil.copy(certificates / "ca.crt", tmp_path)
+    for name in ("fenced-a.crt", "fenced-a.key"):
+        shutil.copy(other_authority / name, tmp_path)
+    return tmp_path
 
 
 async def test_the_daemon_does_not_trust_a_proxy_of_another_authority(
@@ -54,15 +58,8 @@ async def test_the_daemon_does_not_trust_a_proxy_at_an_address_it_has_no_certifi
             await caller.read(PX1, device(tmp_path / "bmc"), timeout_seconds=5)
 
 
-async def test_a_proxy_does_not_serve_a_daemon_of_another_authority(
-    bed: Bed, other_authority: Path, tmp_path: Path
-) -> None:
-    from tests.proxy.bed import STORE, BootClock
-
-    caller = ProxyCaller(
-        store=STORE, urls={PX1: bed.px1.url}, tls=mixed(bed.certificates, other_authority), clock=BootClock()
-    )
-    try:
+async def test_a_proxy_does_not_serve_a_daemon_of_another_authority(bed: Bed, mixed: Path, tmp_path: Path) -> None:
+    async with caller_of(mixed, {PX1: bed.px1.url}) as caller:
         for call in (
             caller.read(PX1, device(tmp_path / "bmc"), timeout_seconds=5),
             send(caller, device(tmp_path / "bmc"), Power.OFF),
@@ -70,8 +67,6 @@ async def test_a_proxy_does_not_serve_a_daemon_of_another_authority(
             with pytest.raises(LoginRefused, match="hangs up when it sees our certificate") as refused:
                 await call
             assert not refused.value.may_be_done
-    finally:
-        await caller.close()
     assert log(tmp_path / "bmc") == []
 
 
@@ -275,7 +270,9 @@ async def serving(
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers.append(writer)
-        await handle(reader, writer)
+        with suppress(ConnectionError):
+            await handle(reader, writer)
+        writer.close()
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
     try:
@@ -310,9 +307,7 @@ async def hostile(answer: bytes | None, *, status: bytes = json.dumps(STATUS).en
             await reader.read()
         else:
             writer.write(answer)
-        with suppress(ConnectionError):
-            await writer.drain()
-        writer.close()
+        await writer.drain()
 
     async with serving(handle) as port:
         yield port

@@ -2,16 +2,21 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from fenced.model.names import PlugId, Token, UnitId
 from fenced.model.power import What
-from fenced.ports.devices import Started
+from fenced.ports.devices import CommandRefused, Started
+from fenced.proxy.calls import Calls
+from fenced.proxy.clock import ProxyClock
+from fenced.proxy.protocol import Call, WireDevice, WirePermit
 from fenced.proxy.slots import Rank, Slots, Ticket
 from fenced.proxy.state import Claim, ProxyState, StateError
 from fenced.proxy.tokens import TokenMemory
+from tests.proxy.devices import device, driver_for, log
 
 # -- state and token memory -------------------------------------------------------------------------------------------
 
@@ -105,6 +110,38 @@ def test_a_state_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StateError, match="can't be opened"):
         ProxyState(tmp_path / "file", machine_boot="boot")
+
+
+# -- calls of one life after another ----------------------------------------------------------------------------------
+
+
+async def test_a_plug_is_closed_until_the_not_after_of_an_earlier_life(tmp_path: Path) -> None:
+    clock = ProxyClock()
+    closed_until = clock.now() + 1.0
+    spec = device(tmp_path / "bmc")
+    with TokenMemory(ProxyState(tmp_path, machine_boot="boot")) as memory:
+        await memory.claim(claim(1, plug=spec.plug_id, not_after=closed_until))
+    with TokenMemory(ProxyState(tmp_path, machine_boot="boot")) as memory:
+        calls = Calls(memory=memory, driver_for=driver_for, agent_processes_max=4, clock=clock)
+        assert await calls.settle_survivors(kill_nothing) == 1
+        for sequence, timeout in ((2, 0.2), (3, 10.0)):
+            permit = WirePermit(token=f"4-{sequence}", boot=clock.life, not_after=clock.now() + timeout)
+            call = Call(id="1", store="s", device=WireDevice.of(spec), what=What.OFF, timeout=timeout, permit=permit)
+            if timeout < 1.0:
+                with pytest.raises(CommandRefused, match="restart may still act"):
+                    await calls.command(call, permit)
+                assert clock.now() < closed_until
+            else:
+                await calls.command(call, permit)
+                assert clock.now() > closed_until
+        assert [command.token.sequence for command in await memory.unfinished(now=clock.now())] == [1]
+        assert await memory.unfinished(now=clock.now()) == []
+    assert log(tmp_path / "bmc") == ["off started", "off done"]
+
+
+async def kill_nothing(processes: Sequence[Started]) -> None:
+    """No process was noted."""
+    assert list(processes) == []
 
 
 # -- slots ------------------------------------------------------------------------------------------------------------

@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
+from fenced.cli.proxy import command
 from fenced.model.inventory import DeviceSpec
 from fenced.model.names import PlugId, UnitId
 from fenced.model.power import Power
@@ -115,10 +117,14 @@ class Program:
             process.kill()
             process.wait()
 
-    async def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str) -> Result:
+        """To its end, without a process of its own: for what ends before anything is started."""
+        return CliRunner().invoke(command, ["-c", str(self.file), *arguments])
+
+    async def run_process(self) -> subprocess.CompletedProcess[str]:
         """To its end."""
-        command = [*FENCED, "proxy", "-c", str(self.file), *arguments]
-        return await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=30, check=False)
+        line = [*FENCED, "proxy", "-c", str(self.file)]
+        return await asyncio.to_thread(subprocess.run, line, capture_output=True, text=True, timeout=30, check=False)
 
     async def _until_up(self) -> None:
         async with self.caller() as caller:
@@ -154,9 +160,9 @@ async def test_a_fence_agent_through_the_program(program: Program, tmp_path: Pat
         process.terminate()
         assert await asyncio.to_thread(process.wait, 20) == 0
     logged = [json.loads(line) for line in program.stderr.splitlines()]
-    command = next(line for line in logged if line["event"] == "power command")
-    assert (command["who"], command["what"], command["outcome"]) == ("fenced-a", "off", "done")
-    assert command["token"].startswith("4-") and command["milliseconds"] >= 0
+    told = next(line for line in logged if line["event"] == "power command")
+    assert (told["who"], told["what"], told["outcome"]) == ("fenced-a", "off", "done")
+    assert told["token"].startswith("4-") and told["milliseconds"] >= 0
 
 
 async def test_without_tls_on_loopback(program: Program, tmp_path: Path) -> None:
@@ -167,10 +173,10 @@ async def test_without_tls_on_loopback(program: Program, tmp_path: Path) -> None
         assert await caller.read(PX1, device(tmp_path / "pdu"), timeout_seconds=10) is Power.OFF
 
 
-async def test_without_tls_nowhere_else(program: Program) -> None:
+def test_without_tls_nowhere_else(program: Program) -> None:
     program.write(listen=f'"0.0.0.0:{program.port}"', tls_cert_file='""', tls_key_file='""', client_ca_file='""')
-    result = await program.run()
-    assert (result.returncode, "loopback" in result.stderr) == (78, True)
+    result = program.run()
+    assert (result.exit_code, "loopback" in result.output) == (78, True)
 
 
 async def test_systemd_is_told_when_it_listens(
@@ -188,12 +194,12 @@ async def test_kill_9_in_a_command_leaves_no_agent_and_closes_the_plug(program: 
     slow = device(tmp_path / "pdu", seconds="60")
     async with program.caller() as caller:
         async with program.running() as process:
-            command = asyncio.ensure_future(send(caller, slow, Power.OFF, permit_of(attempt=20)))
+            sent = asyncio.ensure_future(send(caller, slow, Power.OFF, permit_of(attempt=20)))
             await until(lambda: (tmp_path / "pdu" / "pid").exists())
             agent = int((tmp_path / "pdu" / "pid").read_text())
             process.kill()
             with pytest.raises(DeviceError) as lost:
-                await command
+                await sent
             assert lost.value.may_be_done and not lost.value.is_end_known
             await until(lambda: not is_running(agent), what="the agent died with its owner")
         async with program.running():
@@ -203,32 +209,30 @@ async def test_kill_9_in_a_command_leaves_no_agent_and_closes_the_plug(program: 
     assert (tmp_path / "pdu" / "power").read_text() == "on"
 
 
-async def test_mistakes_of_the_file_are_printed(program: Program) -> None:
+def test_mistakes_of_the_file_are_printed(program: Program) -> None:
     program.write(agent_processes="0", nonsense="1")
-    result = await program.run()
-    assert result.returncode == 78
-    assert "agent_processes" in result.stderr and "nonsense" in result.stderr and "2 errors" in result.stderr
+    result = program.run()
+    assert result.exit_code == 78
+    assert "agent_processes" in result.output and "nonsense" in result.output and "2 errors" in result.output
 
 
-async def test_files_that_are_no_certificates_are_told(program: Program) -> None:
-    program.write(tls_key_file=f'"{program.certificates / "px2.key"}"')
-    result = await program.run()
-    assert (result.returncode, "don't belong together" in result.stderr) == (78, True)
+def test_the_store_is_shown_and_adopted(program: Program) -> None:
+    assert "none yet" in program.run("--show-store").output
+    assert program.run("--adopt-store", "store-9").output == "store-9\n"
+    assert program.run("--show-store").output == "store-9\n"
+    assert "no mistakes" in program.run("--check").output
 
 
-async def test_the_store_is_shown_and_adopted(program: Program) -> None:
-    assert "none yet" in (await program.run("--show-store")).stdout
-    assert (await program.run("--adopt-store", "store-9")).stdout == "store-9\n"
-    assert (await program.run("--show-store")).stdout == "store-9\n"
-
-
-async def test_a_second_agent_of_the_state_and_a_taken_port_are_refused(program: Program, tmp_path: Path) -> None:
+async def test_what_cannot_be_started_says_why(program: Program, tmp_path: Path) -> None:
     async with program.running():
-        second = await program.run()
+        second = await program.run_process()
         assert (second.returncode, "another proxy agent" in second.stderr) == (78, True)
         program.write(state_dir=f'"{tmp_path / "state-2"}"')
-        third = await program.run()
+        third = await program.run_process()
         assert (third.returncode, "can't listen" in third.stderr) == (1, True)
+        program.write(state_dir=f'"{tmp_path / "state-2"}"', tls_key_file=f'"{program.certificates / "px2.key"}"')
+        fourth = await program.run_process()
+        assert (fourth.returncode, "don't belong together" in fourth.stderr) == (78, True)
 
 
 def is_running(pid: int) -> bool:

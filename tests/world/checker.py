@@ -48,7 +48,9 @@ class Checker:
     _tokens: dict[HostName, Token] = field(default_factory=dict)
     _plug_tokens: dict[PlugId, Token] = field(default_factory=dict)
     _owner: dict[Token, OperationId] = field(default_factory=dict)
-    _bus_tokens: dict[HostName, Token] = field(default_factory=dict)
+    _fenced_under: dict[HostName, set[str]] = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)
+    _last_told: dict[HostName, Token] = field(default_factory=dict)
 
     def _find(self, rule: str, text: str) -> None:
         self.violations.append(f"{self.now():.3f} {rule}: {text}")
@@ -107,7 +109,9 @@ class Checker:
             del self._running[host]
         for sent in self.wires.sent.values():
             if self._owner.get(sent.token) == record.operation and sent.acts_at <= sent.not_after:
-                self._find("S5", f"{record.operation} ended while its {sent.power.value} of {sent.plug.plug_id} may act")
+                self._find(
+                    "S5", f"{record.operation} ended while its {sent.power.value} of {sent.plug.plug_id} may act"
+                )
 
     def _command(self, host: HostName, record: r.StepStarted) -> None:
         assert record.token is not None
@@ -129,6 +133,7 @@ class Checker:
 
     def _fenced(self, host: HostName, record: r.HostFenced) -> None:
         self._token(host, record.token, "fenced")
+        self._fenced_under.setdefault(host, set()).add(str(record.token))
         if record.operation in self._operations:
             self._operations[record.operation].is_fenced = True
         machine = self.machines.get(host)
@@ -168,17 +173,19 @@ class Checker:
     # -- the bus ------------------------------------------------------------------------------------------------------
 
     def published(self, message: Message) -> None:
-        """The broker took a message."""
+        """The broker took a message: nothing that is not durable, and a host's events in the journal's order."""
         self.look()
-        if "/state/" not in message.topic:
-            return
-        state = json.loads(message.payload)
-        if state["token"] is None:
-            return
-        host, token = HostName(state["host"]), Token.parse(state["token"])
-        if token < self._bus_tokens.get(host, token):
-            self._find("token", f"the state of {host} on the bus fell from {self._bus_tokens[host]} to {token}")
-        self._bus_tokens[host] = token
+        told = json.loads(message.payload)
+        if "/state/" in message.topic:
+            host = HostName(told["host"])
+            if told["state"] == State.FENCED.value and told["token"] not in self._fenced_under.get(host, set()):
+                self._find("S3", f"the bus says that {host} is fenced under {told['token']}, the journal does not")
+        elif "/event/" in message.topic and told["id"] not in self._told:
+            self._told.add(told["id"])
+            host, number = HostName(told["subject"]), Token.parse(told["id"])
+            if number < self._last_told.get(host, number):
+                self._find("order", f"{told['type']} {number} of {host} comes after {self._last_told[host]}")
+            self._last_told[host] = number
 
     # -- the live state -----------------------------------------------------------------------------------------------
 
@@ -203,6 +210,9 @@ class Checker:
             replayed = again.hosts[name]
             if replace(replayed, since=0.0) != replace(state, since=0.0):
                 self._find("replay", f"{name} is {state} live and {replayed} replayed")
+            machine = self.machines[name]
+            if state.state is State.FENCED and machine.is_powered and self.is_answerable(machine):
+                self._find("S1", f"{name} is fenced and has power")
         if again.state != fleet.state:
             self._find("replay", "the fleet's own state differs")
         self._states = dict(fleet.hosts)

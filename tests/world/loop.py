@@ -5,6 +5,10 @@ and no timer is set waits for ever in the real world; here it is an error, as is
 """
 
 import asyncio
+import contextvars
+import heapq
+import itertools
+import math
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn, TypeVar
 
@@ -40,19 +44,45 @@ class _Jumper:
         pass
 
 
+class _Timer(asyncio.TimerHandle):
+    """Of timers for the same moment the one that was set first fires first."""
+
+    __slots__ = ("number",)
+
+    number: int
+
+    def __lt__(self, other: object) -> bool:
+        if not isinstance(other, _Timer):
+            return NotImplemented
+        return (self.when(), self.number) < (other.when(), other.number)
+
+
 class VirtualLoop(asyncio.BaseEventLoop):
-    """`time()` starts at 0. `faults`: exceptions that nobody took, in order; `run` raises the first."""
+    """`time()` starts at 0 and goes on in whole microseconds.
+
+    `faults`: exceptions that nobody took, in order; `run` raises the first."""
 
     def __init__(self) -> None:
         super().__init__()
         self._now = 0.0
+        self._numbers = itertools.count()
         self._selector = _Jumper(self)
-        self._clock_resolution = 1e-9
+        self._clock_resolution = 1e-6  # what a float of a year in seconds can still tell apart
         self.faults: list[BaseException] = []
         self.set_exception_handler(self._keep)
 
     def time(self) -> float:
         return self._now
+
+    def call_at(  # type: ignore[override] # as its callers use it
+        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        """As BaseEventLoop.call_at, with an order among equals; never early."""
+        timer = _Timer(math.ceil(when * 1e6 - 0.01) / 1e6, callback, args, self, context)
+        timer.number = next(self._numbers)
+        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined] # of BaseEventLoop
+        timer._scheduled = True  # type: ignore[attr-defined]
+        return timer
 
     def jump(self) -> bool:
         """Go to the next timer; whether time went on."""
@@ -70,7 +100,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def _write_to_self(self) -> None:
         pass
 
-    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> NoReturn:
+    def run_in_executor(  # type: ignore[override] # no future comes of it
+        self, executor: Any, func: Callable[..., T], *args: Any
+    ) -> NoReturn:
         raise Stuck("threads know no virtual time")
 
 

@@ -42,11 +42,16 @@ class Plug:
     sticks: bool = False
     is_answer_lost: bool = False
     says: Power | None = None
+    is_miswired: bool = False
     has_lied: bool = False
 
     def lie(self, power: Power | None) -> None:
         """From now on it says this whatever is true; None: it says the truth again."""
         self.says, self.has_lied = power, self.has_lied or power is not None
+
+    def miswire(self) -> None:
+        """It feeds another machine: it does and says what it is told, and the host does not care."""
+        self.is_miswired = self.has_lied = True
 
     @property
     def is_answering(self) -> bool:
@@ -56,7 +61,8 @@ class Plug:
     def read(self) -> Power:
         if self.says is not None:
             return self.says
-        return Power.ON if self.is_on else Power.OFF
+        is_dark = self.kind is Kind.CHASSIS and not self.machine.is_fed
+        return Power.ON if self.is_on and not is_dark else Power.OFF
 
     def switch(self, power: Power) -> None:
         """What a command does when its time has come."""
@@ -99,9 +105,9 @@ class Machine:
 
     @property
     def is_fed(self) -> bool:
-        """An outlet is on; a machine without outlets is always fed."""
+        """An outlet that feeds it is on; a machine without outlets, or with a feed that nobody knows of, is always fed."""
         outlets = [plug for plug in self.plugs.values() if plug.kind is Kind.OUTLET]
-        return not outlets or any(plug.is_on for plug in outlets)
+        return not outlets or any(plug.is_on or plug.is_miswired for plug in outlets)
 
     @property
     def is_powered(self) -> bool:
@@ -135,7 +141,6 @@ class Machine:
 
     def _lose_power(self) -> None:
         self.does = Run.OFF
-        self.is_mute = self.is_hung = self.is_stopping = False
         if self._booting is not None:
             self._booting.cancel()
             self._booting = None
@@ -144,6 +149,7 @@ class Machine:
     def start(self) -> None:
         """Power came (or a reset): boot with a new boot id."""
         self.does = Run.BOOTING
+        self.is_mute = self.is_hung = self.is_stopping = False
         self.tell(self, "has power")
         self._booting = asyncio.get_running_loop().call_later(self.boot_seconds, self._run)
 

@@ -50,8 +50,16 @@ class Broker:
         self._changed.set()
         self._changed = asyncio.Event()
 
+    def set_cut(self, is_cut: bool) -> None:
+        self.is_cut = is_cut
+        self.set_up(self.is_up)
+
     async def changed(self) -> None:
         await self._changed.wait()
+
+    async def until(self, *, is_up: bool) -> None:
+        while self.is_up is not is_up:
+            await self.changed()
 
     def subscribe(self, subscriber: Callable[[BusEvent], None] | None) -> None:
         self._subscriber = subscriber
@@ -90,13 +98,11 @@ class WorldBus:
         broker = self._broker
         try:
             while True:
-                while not broker.is_up:
-                    await broker.changed()
+                await broker.until(is_up=True)
                 self._is_connected = True
                 deliver(BusConnected(at=self._clock.now()))
                 broker.subscribe(deliver)
-                while broker.is_up:
-                    await broker.changed()
+                await broker.until(is_up=False)
                 self._is_connected = False
                 broker.subscribe(None)
                 deliver(BusDisconnected(at=self._clock.now(), why="the broker is gone"))
@@ -214,7 +220,9 @@ class Wires:
             proxy=path.name,
             acts_at=now + seconds,
             not_after=now + permit.not_after_seconds,
-            task=asyncio.get_running_loop().create_task(self._act(number, seconds), name=f"{power.value} {plug.plug_id}"),
+            task=asyncio.get_running_loop().create_task(
+                self._act(number, seconds), name=f"{power.value} {plug.plug_id}"
+            ),
         )
         self.sent[number] = sent
         sent.task.add_done_callback(lambda task: self.sent.pop(number, None))

@@ -37,6 +37,7 @@ class Rack:
     reach: tuple[str, ...] = ("engine",)
     settings: Mapping[str, Setting] = field(default_factory=dict)
     is_standby_separate: bool = True
+    settle_seconds: float = 0.0
     own_machine: str = ""
     protected: tuple[str, ...] = ()
 
@@ -44,9 +45,7 @@ class Rack:
 def inventory(rack: Rack) -> Inventory:
     """The rack as configured."""
     daemon = _settings(DaemonSettings(name="fenced-a", is_armed_by_file=True), rack, "daemon")
-    daemon = replace(
-        daemon, gates=_settings(daemon.gates, rack, "gates"), race=_settings(daemon.race, rack, "race")
-    )
+    daemon = replace(daemon, gates=_settings(daemon.gates, rack, "gates"), race=_settings(daemon.race, rack, "race"))
     detection = _settings(DetectionSettings(), rack, "detection")
     power = _settings(PowerSettings(), rack, "power")
     settings = _settings(HostSettings(detection=detection, power=power), rack, "host")
@@ -95,6 +94,7 @@ def _device(rack: Rack, host: str, word: str, power: PowerSettings) -> Device:
         spec=DeviceSpec(driver="fence_world", plug_id=PlugId(f"{host}/{name}"), unit_id=UnitId(unit), sessions=4),
         proxies=rack.reach,
         power=power,
+        settle_seconds=rack.settle_seconds,
     )
 
 

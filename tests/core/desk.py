@@ -1,0 +1,285 @@
+"""A desk at which the core decides: events in, decisions out, time moved by hand. Devices answer when the test says so.
+
+Knows nothing of asyncio, journals or buses. `pending` holds the commands that nobody answered yet, in order.
+"""
+
+import heapq
+from collections.abc import Sequence
+from typing import TypeVar
+
+from fenced.core import commands as c
+from fenced.core import events as e
+from fenced.core import records as r
+from fenced.core.decide import Decision, decide
+from fenced.core.fleet import Fleet
+from fenced.core.operations import Accepted, RefusedBy
+from fenced.core.state import HostState, Operation, RaceEntry
+from fenced.model.inventory import Inventory
+from fenced.model.names import BootId, DeviceName, HostName, OperationId, ProxyName
+from fenced.model.power import Action, Outcome, Power, Verdict, What
+from tests.world import rack as racks
+from tests.world.rack import Rack
+
+C = TypeVar("C", c.RunRace, c.ReadDevice, c.SwitchDevice, c.WatchHost, c.AskLife)
+R = TypeVar("R")
+
+NODE = HostName("node-2")
+ZERO = 1000.0
+FOR_EVER = 1e12
+
+
+class Desk:
+    """The fleet of a rack, connected, leased, past its quiet time, every host heard once (unless told otherwise)."""
+
+    def __init__(self, rack: Rack | None = None, *, is_calm: bool = True) -> None:
+        self.inventory: Inventory = racks.inventory(rack or Rack())
+        self.now = ZERO
+        self.fleet = Fleet(self.inventory, epoch=1, started=ZERO)
+        self.pending: list[c.Command] = []
+        self.entries: list[r.Entry] = []
+        self.told: list[str] = []
+        self.wakes: list[tuple[float, HostName]] = []
+        self.powers: dict[tuple[HostName, DeviceName], Power] = {}
+        self.life: dict[HostName, str] = {}
+        self.sequence = 0
+        if is_calm:
+            self.calm()
+
+    def calm(self) -> None:
+        """Lease, bus, and time until everything is heard and quiet time is over."""
+        self.do(e.LeaseRenewed(until=FOR_EVER))
+        self.do(e.Started())
+        self.do(e.BusConnected(at=self.now))
+        self.go(self.inventory.daemon.startup_quiet_seconds + 20.0)
+
+    # -- events -------------------------------------------------------------------------------------------------------
+
+    def do(self, event: e.Event) -> Decision:
+        """Decide about one event."""
+        decision = decide(self.fleet, event, self.now)
+        self.entries += decision.entries
+        self.told += [told.type.removeprefix("io.fenced.") for told in decision.told]
+        for command in decision.commands:
+            match command:
+                case c.Wake():
+                    heapq.heappush(self.wakes, (command.at, command.host))
+                case c.DropReads():
+                    self.pending = [left for left in self.pending if not _is_dropped(left, command)]
+                case _:
+                    self.pending.append(command)
+        return decision
+
+    def go(self, seconds: float, *, silent: Sequence[HostName] = ()) -> None:
+        """Let time pass: wakes fire, life is answered, all hosts but the silent ones are heard each second."""
+        end = self.now + seconds
+        while self.now < end - 1e-9:
+            step = min(self.now + 1.0, end)
+            while self.wakes and self.wakes[0][0] <= step:
+                at, name = heapq.heappop(self.wakes)
+                self.now = max(self.now, at)
+                self.do(e.TimerFired(host=name))
+                self._answer_life()
+            self.now = step
+            for name in self.inventory.hosts:
+                if name not in silent:
+                    self.beat(name)
+            self.do(e.Ticked())
+
+    def _answer_life(self) -> None:
+        for asked in [command for command in self.pending if isinstance(command, c.AskLife)]:
+            self.pending.remove(asked)
+            self.do(e.LifeAsked(host=asked.host, answered=self.life.get(asked.host)))
+
+    def beat(
+        self, name: HostName = NODE, *, boot: str | None = "b1", sequence: int | None = None, is_retained: bool = False,
+        status: e.HealthStatus = e.HealthStatus.OK, interval: float | None = None, workloads: int = 0,
+        roles: tuple[str, ...] = (),
+    ) -> Decision:  # fmt: skip
+        self.sequence += 1
+        return self.do(
+            e.Health(
+                host=name,
+                received=self.now,
+                is_retained=is_retained,
+                boot=BootId(boot) if boot is not None else None,
+                sequence=sequence if sequence is not None else self.sequence,
+                status=status,
+                interval_seconds=interval,
+                workloads=workloads,
+                roles=roles,
+            )
+        )
+
+    # -- people -------------------------------------------------------------------------------------------------------
+
+    def ask(self, action: Action, name: HostName = NODE, *, by: str = "person", force: bool = True) -> str:
+        """`accepted ID` or `refused RULE`."""
+        answer = self.do(e.ActionAsked(host=name, action=action, by=by, reason="told", is_forced=force)).answer
+        return said(answer)
+
+    def cancel(self, name: HostName = NODE) -> str:
+        operation = self.operation(name)
+        return said(self.do(e.CancelAsked(host=name, operation=operation.id, by="person", reason="told")).answer)
+
+    def maintain(self, name: HostName = NODE, *, is_on: bool = True) -> None:
+        self.do(e.MaintenanceAsked(host=name, is_on=is_on, by="person", reason="told"))
+
+    # -- devices ------------------------------------------------------------------------------------------------------
+
+    def set_power(self, power: Power, *devices: str, name: HostName = NODE) -> None:
+        for device in devices:
+            self.powers[(name, DeviceName(device))] = power
+
+    def power(self, name: HostName, device: DeviceName) -> Power:
+        return self.powers.get((name, device), Power.ON)
+
+    def waiting(self, kind: type[C], device: str | None = None) -> list[C]:
+        """Commands of that kind that nobody answered yet."""
+        found = [command for command in self.pending if isinstance(command, kind)]
+        if device is None:
+            return found
+        return [command for command in found if getattr(command, "device", None) == device]
+
+    def take(self, kind: type[C], device: str | None = None) -> C:
+        """The first of them; it is no longer pending."""
+        found = self.waiting(kind, device)
+        assert found, f"no {kind.__name__} for {device} among {self.pending}"
+        self.pending.remove(found[0])
+        return found[0]
+
+    def race(self, device: str, power: Power | None = None, *, winner: str | None = "engine") -> None:
+        """A race ends: `winner` reads the device as it is (or as told)."""
+        command = self.take(c.RunRace, device)
+        read = power if power is not None else self.power(command.host, command.device)
+        proxy = ProxyName(winner) if winner is not None else None
+        verdict = Verdict.WON if winner is not None else Verdict.FAILED
+        self.do(
+            e.RaceFinished(
+                host=command.host,
+                operation=command.operation,
+                device=command.device,
+                winner=proxy,
+                reserves=(),
+                entries=(RaceEntry(proxy=proxy or ProxyName("engine"), tier=1, verdict=verdict, error="dead"),),
+                power=read if winner is not None else Power.UNKNOWN,
+            )
+        )
+
+    def read(self, device: str, power: Power | None = None, *, error: str | None = None) -> None:
+        """A read ends."""
+        command = self.take(c.ReadDevice, device)
+        power = power if power is not None else self.power(command.host, command.device)
+        outcome = Outcome(power.value) if error is None else Outcome.UNKNOWN
+        self._finish(command, outcome, error=error)
+
+    def switched(self, device: str, outcome: Outcome = Outcome.DONE, *, is_end_known: bool = True) -> c.SwitchDevice:
+        """A command ends; DONE changes the device."""
+        command = self.take(c.SwitchDevice, device)
+        if outcome is Outcome.DONE:
+            self.powers[(command.host, command.device)] = Power.OFF if command.what is What.OFF else Power.ON
+        error = None if outcome is Outcome.DONE else outcome.value
+        self._finish(command, outcome, error=error, is_end_known=is_end_known)
+        return command
+
+    def _finish(
+        self, command: c.ReadDevice | c.SwitchDevice, outcome: Outcome, *, error: str | None, is_end_known: bool = True
+    ) -> None:
+        self.do(
+            e.StepFinished(
+                host=command.host,
+                operation=command.operation,
+                device=command.device,
+                number=command.number,
+                outcome=outcome,
+                error=error,
+                is_end_known=is_end_known,
+            )
+        )
+
+    def serve(self, *, silent: Sequence[HostName] = (NODE,), seconds: float = 60.0, until: str = "") -> None:
+        """Honest devices answer whatever is asked, for so long or until a record of that kind was written."""
+        end = self.now + seconds
+        begun = len(self.entries)
+        while self.now < end:
+            if until and any(entry.record.kind == until for entry in self.entries[begun:]):
+                return
+            if not self.serve_one():
+                self.go(0.25, silent=silent)
+
+    def serve_one(self) -> bool:
+        """Answer the first command that a device or host can answer; whether there was one."""
+        self._answer_life()
+        for command in self.pending:
+            match command:
+                case c.RunRace():
+                    self.race(command.device)
+                    return True
+                case c.ReadDevice():
+                    self.read(command.device)
+                    return True
+                case c.SwitchDevice():
+                    self.switched(command.device)
+                    return True
+                case c.WatchHost():
+                    self.watched()
+                    return True
+                case _:
+                    continue
+        return False
+
+    def watched(self, *powers: tuple[str, Power]) -> Decision:
+        """A round of the watch ends: as the devices are, or as told."""
+        command = self.take(c.WatchHost)
+        read = tuple((device, self.power(command.host, device)) for device, _ in command.paths)
+        if powers:
+            read = tuple((DeviceName(device), power) for device, power in powers)
+        return self.do(e.WatchEnded(host=command.host, started=self.now, powers=read))
+
+    # -- looking ------------------------------------------------------------------------------------------------------
+
+    def state(self, name: HostName = NODE) -> HostState:
+        return self.fleet.hosts[name]
+
+    def operation(self, name: HostName = NODE) -> Operation:
+        operation = self.state(name).operation
+        assert operation is not None, f"{name} has no operation"
+        return operation
+
+    def records(self, kind: type[R]) -> list[R]:
+        return [entry.record for entry in self.entries if isinstance(entry.record, kind)]
+
+    def ended(self, operation: str) -> r.OperationEnded:
+        """The record of that operation's end."""
+        return next(record for record in self.records(r.OperationEnded) if record.operation == OperationId(operation))
+
+    # -- short stories ------------------------------------------------------------------------------------------------
+
+    def suspect(self, name: HostName = NODE) -> None:
+        """Let it be silent until it is suspect."""
+        self.go(21.0, silent=[name])
+
+    def fence(self, name: HostName = NODE) -> None:
+        """Let it be silent until its operation runs."""
+        for _ in range(60):
+            if self.state(name).operation is not None:
+                return
+            self.go(1.0, silent=[name])
+        raise AssertionError(f"{name} is {self.state(name)}")
+
+
+def said(answer: Accepted | RefusedBy | None) -> str:
+    match answer:
+        case Accepted():
+            return f"accepted {answer.operation}"
+        case RefusedBy():
+            return f"refused {answer.rule}"
+        case None:
+            return "nothing"
+
+
+def _is_dropped(command: c.Command, drop: c.DropReads) -> bool:
+    return (
+        isinstance(command, c.RunRace | c.ReadDevice)
+        and command.host == drop.host
+        and command.operation == drop.operation
+    )

@@ -1,0 +1,413 @@
+"""Each gate open and closed; every gate fails closed (S10, DESIGN section 5)."""
+
+from dataclasses import replace
+
+import pytest
+
+from fenced.core import events as e
+from fenced.core import gates
+from fenced.core import records as r
+from fenced.core.state import GateVerdict, Pause
+from fenced.core.work import back_off_seconds
+from fenced.model.names import HostName
+from fenced.model.power import Action, OperationState, State
+from tests.core.desk import FOR_EVER, NODE, Desk
+from tests.world.rack import Rack, Setting
+
+SIX = tuple(f"node-{number}" for number in range(1, 7))
+
+
+def rack(*, hosts: tuple[str, ...] = SIX, **settings: Setting) -> Rack:
+    return Rack(hosts=hosts, settings={name.replace("__", "."): value for name, value in settings.items()})
+
+
+def verdict(desk: Desk, gate: str, name: HostName = NODE) -> GateVerdict:
+    return next(found for found in gates.all_gates(desk.fleet, name, desk.now) if found.gate == gate)
+
+
+def is_open(desk: Desk, gate: str, name: HostName = NODE) -> bool:
+    return verdict(desk, gate, name).is_open
+
+
+def held_by(desk: Desk, name: HostName = NODE) -> set[str]:
+    return {found.gate for found in desk.state(name).held_by}
+
+
+def silent(desk: Desk, seconds: float = 30.0) -> None:
+    desk.go(seconds, silent=[NODE])
+
+
+def test_everything_open_means_an_operation() -> None:
+    desk = Desk(rack())
+    silent(desk)
+    operation = desk.operation()
+    assert operation.is_automatic
+    assert {found.gate for found in operation.gates if not found.is_open} == set()
+    order = [found.gate for found in operation.gates]
+    assert order == ["armed", "lease", "warm_up", "witness", "own_machine", "automatic", "maintenance", "paused",
+                     "protected", "known", "devices", "attempts", "cooldown", "alive_but_silent", "live_evidence",
+                     "connectivity", "budget", "concurrency"]  # fmt: skip
+
+
+def test_armed_needs_the_file_and_no_newer_disarm() -> None:
+    file = Desk(rack(daemon__is_armed_by_file=False))
+    silent(file)
+    assert held_by(file) == {"armed"}
+    assert file.records(r.HostHeld)[0].would == "restart"
+    desk = Desk(rack())
+    desk.do(e.ArmAsked(is_on=False, by="person", reason="told"))
+    silent(desk)
+    assert held_by(desk) == {"armed"}
+    desk.do(e.ArmAsked(is_on=True, by="person", reason=""))
+    silent(desk, 3.0)
+    assert desk.state().operation is not None
+
+
+def test_arm_is_refused_while_the_file_says_false() -> None:
+    desk = Desk(rack(daemon__is_armed_by_file=False))
+    answer = desk.do(e.ArmAsked(is_on=True, by="person", reason="")).answer
+    assert getattr(answer, "rule", None) == "armed"
+
+
+def test_the_lease_must_last_a_moment() -> None:
+    desk = Desk(rack())
+    desk.do(e.LeaseRenewed(until=desk.now + 0.5))
+    assert not is_open(desk, "lease")
+    desk.do(e.LeaseRenewed(until=desk.now + 15.0))
+    assert is_open(desk, "lease")
+    desk.do(e.LeaseLost(why="told"))
+    assert not is_open(desk, "lease")
+    desk.do(e.LeaseRenewed(until=FOR_EVER))
+    desk.fleet.is_stopping = True
+    assert not is_open(desk, "lease")
+
+
+def test_warm_up_is_quiet_time_the_bus_and_its_settling() -> None:
+    desk = Desk(rack(), is_calm=False)
+    assert not is_open(desk, "warm_up")
+    desk.calm()
+    assert is_open(desk, "warm_up")
+    desk.do(e.BusDisconnected(at=desk.now, why="told"))
+    assert not is_open(desk, "warm_up")
+    desk.do(e.BusConnected(at=desk.now))
+    assert not is_open(desk, "warm_up")
+    desk.go(11.0)
+    assert is_open(desk, "warm_up")
+
+
+def test_a_witness_must_be_heard_after_the_last_beat_plus_an_interval() -> None:
+    desk = Desk(rack())
+    desk.beat()
+    desk.now += 5.0
+    desk.beat(HostName("node-1"))
+    assert not is_open(desk, "witness")
+    desk.now += 0.5
+    desk.beat(HostName("node-1"))
+    assert is_open(desk, "witness")
+
+
+def test_all_silent_is_ourselves() -> None:
+    desk = Desk(rack())
+    desk.go(120.0, silent=list(desk.inventory.hosts))
+    for name in desk.inventory.hosts:
+        assert {"witness", "connectivity"} <= held_by(desk, name)
+        assert desk.state(name).operation is None
+
+
+def test_a_fleet_of_one_has_no_witness() -> None:
+    desk = Desk(rack(hosts=("node-2",)))
+    silent(desk, 60.0)
+    assert "witness" in held_by(desk)
+    none = Desk(rack(hosts=("node-2",), gates__witness_hosts=0))
+    silent(none, 60.0)
+    assert none.state().operation is not None
+
+
+@pytest.mark.parametrize(
+    ("changed", "gate"),
+    [
+        (Rack(hosts=SIX, own_machine="node-2"), "own_machine"),
+        (Rack(hosts=SIX, protected=("node-2",)), "protected"),
+        (Rack(hosts=SIX, settings={"host.automatic": False}), "automatic"),
+        (Rack(hosts=SIX, devices=()), "devices"),
+    ],
+)
+def test_what_the_configuration_holds(changed: Rack, gate: str) -> None:
+    desk = Desk(changed)
+    silent(desk, 120.0)
+    assert held_by(desk) == {gate}
+    assert desk.state().operation is None
+
+
+def test_a_host_that_was_never_heard_is_not_known() -> None:
+    desk = Desk(rack())
+    desk.fleet.put(replace(desk.state(), is_known=False))
+    assert not is_open(desk, "known")
+
+
+# -- people -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("match", ["*", "host=node-2", "cluster=c1", "host=node-2,cluster=c1", "datacenter=dc1"])
+def test_a_pause_that_selects_the_host_holds_it(match: str) -> None:
+    desk = Desk(rack())
+    desk.do(e.PauseAsked(match=match, by="person", reason="told", until=None))
+    silent(desk)
+    assert held_by(desk) == {"paused"}
+    [pause] = desk.fleet.state.pauses
+    desk.do(e.PauseEndAsked(id=pause.id, by="person"))
+    silent(desk, 3.0)
+    assert desk.state().operation is not None
+
+
+@pytest.mark.parametrize("match", ["host=node-3", "cluster=c1,host=node-3", "host=node", "host=NODE-2"])
+def test_names_match_exactly_and_wholly(match: str) -> None:
+    desk = Desk(rack())
+    desk.fleet.state = replace(
+        desk.fleet.state, pauses=(Pause(id="p", match=match, by="person", reason="told", since=0.0),)
+    )
+    assert is_open(desk, "paused")
+
+
+@pytest.mark.parametrize(
+    "match", ["", "   ", "host=", "node-2", "host=node-99", "colour=red", "host=node-2,", "*,host=node-2"]
+)
+def test_a_pause_that_selects_nobody_or_cannot_be_read_is_refused(match: str) -> None:
+    desk = Desk(rack())
+    answer = desk.do(e.PauseAsked(match=match, by="person", reason="told", until=None)).answer
+    assert getattr(answer, "rule", None) == "match"
+    assert desk.fleet.state.pauses == ()
+
+
+def test_a_pause_ends_by_its_time() -> None:
+    desk = Desk(rack())
+    desk.do(e.PauseAsked(match="*", by="person", reason="told", until=desk.now + 60.0))
+    desk.go(59.0)
+    assert not is_open(desk, "paused")
+    desk.go(2.0)
+    assert is_open(desk, "paused")
+
+
+def test_maintenance_ends_by_its_time() -> None:
+    desk = Desk(rack())
+    desk.do(e.MaintenanceAsked(host=NODE, is_on=True, by="person", reason="told", until=desk.now + 60.0))
+    assert not is_open(desk, "maintenance")
+    desk.go(62.0)
+    assert is_open(desk, "maintenance")
+
+
+# -- attempts, cool-down ----------------------------------------------------------------------------------------------
+
+
+def test_attempts_count_operations_that_sent_an_off_inside_the_window() -> None:
+    desk = Desk(rack(gates__attempts_count=2, gates__attempts_per_seconds=3600.0))
+    desk.fleet.put(replace(desk.state(), attempts=(desk.now - 3601.0, desk.now - 10.0)))
+    assert is_open(desk, "attempts")
+    desk.fleet.put(replace(desk.state(), attempts=(desk.now - 20.0, desk.now - 10.0)))
+    assert not is_open(desk, "attempts")
+
+
+def test_an_operation_that_sent_no_off_is_no_attempt() -> None:
+    desk = Desk(rack())
+    desk.fence()
+    for _ in range(3):
+        for device in ("pdu-a", "pdu-b"):
+            desk.race(device, winner=None)
+        desk.go(40.0, silent=[NODE])
+    assert desk.state().attempts == ()
+
+
+def test_the_windows_last_attempt_leaves_the_host_off() -> None:
+    desk = Desk(rack(gates__attempts_count=1))
+    desk.fence()
+    assert desk.operation().action is Action.OFF
+    assert not desk.state().is_left_off
+    desk.serve(until="operation_ended")
+    state = desk.state()
+    assert (state.state, state.is_stay_off, state.is_left_off) == (State.FENCED, True, True)
+    assert desk.told.index("host.fenced") < desk.told.index("host.left_off")
+
+
+def test_a_cool_down_follows_an_automatic_operation() -> None:
+    desk = Desk(rack(gates__budget_hosts=9, gates__budget_percent=100))
+    desk.fence()
+    desk.serve(until="operation_ended")
+    desk.beat(boot="b2")
+    assert not is_open(desk, "cooldown")
+    silent(desk, 60.0)
+    assert held_by(desk) == {"cooldown"}
+    silent(desk, 600.0)
+    assert len(desk.records(r.OperationStarted)) == 2
+
+
+def test_after_a_failure_the_next_attempt_waits_longer_each_time_and_at_most_five_minutes() -> None:
+    waits = [back_off_seconds(attempt, first=5.0, most=300.0, salt="4-1") for attempt in range(1, 12)]
+    assert all(5.0 <= wait <= 375.0 for wait in waits)
+    assert waits[0] < 6.5 < 9.9 < waits[1]
+    assert min(waits[7:]) >= 300.0
+    salts = {back_off_seconds(3, first=5.0, most=300.0, salt=str(number)) for number in range(50)}
+    assert len(salts) > 25
+
+
+# -- life -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_host_that_answers_is_held() -> None:
+    desk = Desk(rack())
+    desk.life[NODE] = "tcp 22"
+    silent(desk, 120.0)
+    assert held_by(desk) == {"alive_but_silent"}
+
+
+def test_alive_but_silent_fence_opens_it() -> None:
+    desk = Desk(rack(detection__alive_but_silent="fence"))
+    desk.life[NODE] = "tcp 22"
+    silent(desk)
+    assert desk.state().operation is not None
+
+
+def test_a_host_that_was_not_asked_is_held() -> None:
+    desk = Desk(rack())
+    desk.go(19.0, silent=[NODE])
+    assert not is_open(desk, "alive_but_silent")
+    desk.fleet.sights[NODE].heard_ear -= 100.0
+    assert not is_open(desk, "alive_but_silent")
+
+
+def test_on_report_fence_speaks_of_reported_hosts_only() -> None:
+    desk = Desk(rack(detection__on_report="fence"))
+    desk.beat()
+    assert not is_open(desk, "alive_but_silent")
+    desk.beat(status=e.HealthStatus.FAILING)
+    assert is_open(desk, "alive_but_silent")
+
+
+def test_live_evidence_stops_a_fence_while_it_is_alive() -> None:
+    desk = Desk(rack())
+    evidence = e.Evidence(
+        host=NODE, source="san", received=desk.now, is_retained=False, evidence_kind="storage_lease", is_alive=True,
+        ttl_seconds=100.0,
+    )  # fmt: skip
+    desk.do(evidence)
+    silent(desk)
+    assert held_by(desk) == {"live_evidence"}
+    silent(desk, 75.0)
+    assert desk.state().operation is not None
+
+
+@pytest.mark.parametrize("change", [{"is_retained": True}, {"evidence_kind": "gossip"}, {"is_alive": False}])
+def test_other_evidence_stops_nothing(change: dict[str, bool | str]) -> None:
+    desk = Desk(rack())
+    evidence = e.Evidence(
+        host=NODE, source="san", received=desk.now, is_retained=False, evidence_kind="storage_lease", is_alive=True,
+        ttl_seconds=100.0,
+    )  # fmt: skip
+    desk.do(replace(evidence, **change))  # type: ignore[arg-type]
+    assert is_open(desk, "live_evidence")
+
+
+# -- many -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_share_counts_overdue_hosts_not_suspects() -> None:
+    """The first host to pass its grace already sees the others, whose deadlines lie up to an interval later."""
+    desk = Desk(rack())
+    gone = [HostName(name) for name in ("node-1", "node-2", "node-3")]
+    for name in gone:
+        desk.go(1.5, silent=gone[: gone.index(name) + 1])
+    desk.go(45.0, silent=gone)
+    assert all("connectivity" in held_by(desk, name) for name in gone)
+    assert not desk.records(r.OperationStarted)
+
+
+def test_the_share_needs_at_least_so_many() -> None:
+    desk = Desk(rack(hosts=("node-1", "node-2", "node-3", "node-4")))
+    gone = [HostName("node-1"), NODE]
+    desk.go(40.0, silent=gone)
+    assert is_open(desk, "connectivity")
+
+
+@pytest.mark.parametrize("state", [State.UNKNOWN, State.LEFT, State.MAINTENANCE])
+def test_hosts_that_are_not_watched_do_not_count(state: State) -> None:
+    desk = Desk(rack())
+    for name in ("node-1", "node-3", "node-5"):
+        desk.fleet.put(replace(desk.state(HostName(name)), state=state))
+    desk.now += 60.0
+    overdue, monitored = desk.fleet.overdue(desk.inventory.hosts[NODE].cluster, desk.now)
+    assert (overdue, monitored) == (3, 3)
+
+
+def test_when_a_hold_by_share_ends_the_silent_get_release_grace_and_a_fresh_confirm() -> None:
+    desk = Desk(rack())
+    gone = [HostName("node-1"), NODE, HostName("node-3")]
+    desk.go(60.0, silent=gone)
+    assert "connectivity" in held_by(desk)
+    desk.go(30.0, silent=[NODE])
+    assert desk.records(r.SuspicionReleased) and held_by(desk) == {"release_grace"}
+    desk.go(560.0, silent=[NODE])
+    assert desk.state().operation is None
+    desk.life[NODE] = "tcp 22"
+    desk.go(60.0, silent=[NODE])
+    assert held_by(desk) == {"alive_but_silent"}, "the answer of before the hold must not count"
+
+
+@pytest.mark.parametrize(
+    ("size", "percent", "hosts", "at_most", "allowed"),
+    [(19, 10.0, 1, 10, 1), (20, 10.0, 1, 10, 2), (29, 10.0, 1, 10, 2), (10, 0.0, 0, 10, 0), (40, 50.0, 1, 3, 3)],
+)
+def test_the_budget_rounds_down(size: int, percent: float, hosts: int, at_most: int, allowed: int) -> None:
+    names = tuple(f"node-{number}" for number in range(1, size + 1))
+    desk = Desk(
+        rack(hosts=names, gates__budget_percent=percent, gates__budget_hosts=hosts, gates__budget_at_most=at_most)
+    )
+    drawn = 0
+    while is_open(desk, "budget"):
+        record = r.BudgetDrawn(host=HostName(f"node-{drawn + 5}"), cluster="c1")
+        desk.fleet.apply(r.Entry(at=desk.now, host=None, record=record))
+        drawn += 1
+        assert drawn < 50
+    assert drawn == allowed
+    desk.go(601.0)
+    assert is_open(desk, "budget") is (allowed > 0)
+
+
+def test_unrecovered_hosts_close_the_budget() -> None:
+    desk = Desk(rack(gates__budget_unrecovered=2))
+    for name in ("node-1", "node-3"):
+        assert is_open(desk, "budget")
+        desk.fleet.put(replace(desk.state(HostName(name)), state=State.FENCED))
+    assert not is_open(desk, "budget")
+
+
+def test_concurrency_counts_automatic_operations_only() -> None:
+    desk = Desk(rack(gates__concurrency=1, gates__budget_hosts=9))
+    desk.ask(Action.OFF, HostName("node-1"))
+    assert is_open(desk, "concurrency")
+    desk.fence()
+    assert not is_open(desk, "concurrency", HostName("node-3"))
+
+
+# -- holding ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_hold_is_told_once_per_change_of_the_closed_gates() -> None:
+    desk = Desk(rack())
+    desk.do(e.PauseAsked(match="*", by="person", reason="told", until=None))
+    silent(desk, 300.0)
+    assert len(desk.records(r.HostHeld)) == 1
+    desk.do(e.ArmAsked(is_on=False, by="person", reason="told"))
+    silent(desk, 300.0)
+    assert [{gate.gate for gate in held.gates if not gate.is_open} for held in desk.records(r.HostHeld)] == [
+        {"paused"},
+        {"armed", "paused"},
+    ]
+
+
+def test_the_gates_are_looked_at_again_before_the_first_off() -> None:
+    desk = Desk(rack())
+    desk.fence()
+    desk.do(e.PauseAsked(match="*", by="person", reason="told", until=None))
+    desk.race("pdu-a")
+    assert desk.state().operation is None
+    assert desk.records(r.OperationEnded)[-1].state is OperationState.CANCELLED
+    assert not [step for step in desk.records(r.StepStarted) if step.token is not None]

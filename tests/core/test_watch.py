@@ -1,0 +1,220 @@
+"""S17: fenced and failed hosts are watched; late messages are told from living hosts."""
+
+import pytest
+
+from fenced.core import commands as c
+from fenced.core import events as e
+from fenced.core import records as r
+from fenced.model.power import Action, Outcome, Power, State
+from tests.core.desk import NODE, Desk
+from tests.world.rack import Rack
+
+
+def off(rack: Rack | None = None) -> Desk:
+    """A person switched it off."""
+    at = Desk(rack)
+    at.ask(Action.OFF)
+    at.serve(until="operation_ended")
+    assert at.state().state is State.FENCED
+    return at
+
+
+def watch(at: Desk) -> None:
+    """Until the next round of the watch is under way."""
+    for _ in range(200):
+        if at.waiting(c.WatchHost):
+            return
+        at.go(0.5, silent=[NODE])
+    raise AssertionError("nobody watches it")
+
+
+def failed(at: Desk) -> None:
+    at.fence()
+    for device in ("pdu-a", "pdu-b"):
+        at.race(device)
+    at.switched("pdu-a")
+    at.switched("pdu-b", Outcome.FAILED)
+    while not at.records(r.OperationEnded):
+        for device in ("pdu-a", "pdu-b"):
+            if at.waiting(c.ReadDevice, device):
+                at.read(device)
+        at.go(0.5, silent=[NODE])
+    assert at.state().state is State.FAILED
+
+
+def test_the_devices_are_read_every_watch_interval() -> None:
+    at = off()
+    begun = at.now
+    for round_number in range(1, 4):
+        watch(at)
+        assert at.now - begun == pytest.approx(60.0 * round_number, abs=1.5)
+        at.watched()
+    assert at.state().state is State.FENCED
+
+
+def test_a_round_that_never_ends_does_not_end_the_watch() -> None:
+    at = off()
+    watch(at)
+    at.take(c.WatchHost)
+    at.go(601.0, silent=[NODE])
+    assert at.waiting(c.WatchHost)
+
+
+def test_on_without_an_on_of_ours_revokes_with_a_higher_token() -> None:
+    at = off()
+    before = at.state().token
+    watch(at)
+    at.watched(("pdu-a", Power.OFF), ("pdu-b", Power.ON))
+    [revoked] = at.records(r.HostRevoked)
+    assert not revoked.is_alive and revoked.distrusted == ()
+    assert before is not None and at.state().token is not None and at.state().token > before
+    assert at.state().state is State.RESTORING and not at.state().is_stay_off
+
+
+def test_what_reads_on_is_owed_no_more() -> None:
+    at = off()
+    watch(at)
+    at.watched(("pdu-a", Power.OFF), ("pdu-b", Power.ON))
+    assert at.state().owed == ("pdu-a",)
+
+
+def test_unknown_revokes_nothing() -> None:
+    at = off()
+    watch(at)
+    at.watched(("pdu-a", Power.UNKNOWN), ("pdu-b", Power.UNKNOWN))
+    assert at.state().state is State.FENCED
+
+
+def test_a_chassis_that_reads_on_revokes() -> None:
+    at = Desk(Rack(devices=("pdu-a:1", "pdu-b:1", "bmc:2")))
+    at.set_power(Power.OFF, "bmc")
+    at.ask(Action.OFF)
+    at.serve(until="operation_ended")
+    watch(at)
+    at.watched(("pdu-a", Power.OFF), ("pdu-b", Power.OFF), ("bmc", Power.ON))
+    assert at.records(r.HostRevoked)
+
+
+def test_an_outlet_of_another_level_that_reads_on_revokes_nothing() -> None:
+    at = Desk(Rack(devices=("bmc:1", "pdu-a:2", "pdu-b:2")))
+    at.ask(Action.OFF)
+    at.serve(until="operation_ended")
+    assert at.records(r.HostFenced)[0].level == 1
+    watch(at)
+    at.watched(("bmc", Power.OFF), ("pdu-a", Power.ON), ("pdu-b", Power.ON))
+    assert not at.records(r.HostRevoked)
+
+
+def test_a_round_of_before_the_state_is_dropped() -> None:
+    at = off()
+    started = at.state().since - 1.0
+    at.do(e.WatchEnded(host=NODE, started=started, powers=((at.inventory.hosts[NODE].devices[0].name, Power.ON),)))
+    assert at.state().state is State.FENCED
+
+
+def test_a_persons_word_is_revoked_when_every_level_reads_on() -> None:
+    at = Desk()
+    at.suspect()
+    at.set_power(Power.UNKNOWN, "pdu-a", "pdu-b")
+    at.do(e.ConfirmOffAsked(host=NODE, by="person", reason="told", is_forced=True, read=None))
+    assert at.state().state is State.FENCED
+    watch(at)
+    at.watched(("pdu-a", Power.ON), ("pdu-b", Power.OFF))
+    assert at.records(r.HostRevoked)
+
+
+def test_confirm_off_is_refused_while_a_device_reads_on() -> None:
+    at = off()
+    watch(at)
+    at.watched(("pdu-a", Power.ON))
+    answer = at.do(e.ConfirmOffAsked(host=NODE, by="person", reason="told", is_forced=True, read=None)).answer
+    assert getattr(answer, "rule", None) == "reads_on"
+
+
+# -- what is heard ----------------------------------------------------------------------------------------------------
+
+
+def test_life_with_a_new_boot_id_revokes_at_once() -> None:
+    at = off()
+    at.beat(boot="b2")
+    [revoked] = at.records(r.HostRevoked)
+    assert revoked.is_alive and revoked.boot == "b2" and revoked.distrusted == ()
+    assert at.state().state is State.HEALTHY
+
+
+def test_old_boot_messages_are_late_inside_late_message_and_a_lie_after_it() -> None:
+    at = off()
+    at.go(29.0, silent=[NODE])
+    assert not at.beat(boot="b1").is_news
+    assert at.state().state is State.FENCED
+    at.go(2.0, silent=[NODE])
+    at.beat(boot="b1")
+    [revoked] = at.records(r.HostRevoked)
+    assert revoked.is_alive and set(revoked.distrusted) == {"pdu-a", "pdu-b"}
+
+
+def test_old_boot_messages_never_end_restoring() -> None:
+    at = Desk()
+    at.fence()
+    at.serve(until="operation_ended")
+    for _ in range(20):
+        at.go(1.0, silent=[NODE])
+        at.beat(boot="b1")
+    assert at.state().state is State.RESTORING
+    at.beat(boot="b2")
+    assert at.state().state is State.HEALTHY
+
+
+def test_hosts_without_boot_ids_are_heard_again_by_what_was_sent_after_on() -> None:
+    at = Desk()
+    for _ in range(3):
+        at.beat(boot=None)
+    at.fence()
+    at.serve(until="operation_ended")
+    at.go(1.0, silent=[NODE])
+    at.beat(boot=None)
+    assert at.state().state is State.HEALTHY
+
+
+def test_life_while_the_announcement_is_sent_revokes_and_no_on_follows() -> None:
+    at = Desk()
+    at.fence()
+    at.serve(until="host_fenced")
+    at.beat(boot="b2")
+    assert at.state().state is State.HEALTHY
+    at.serve(silent=(), seconds=60.0)
+    assert not [step for step in at.records(r.StepStarted) if step.what.value == "on"]
+
+
+# -- failed hosts -----------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_host_that_reads_off_twice_is_fenced_and_stays_off() -> None:
+    at = Desk(Rack(settings={"power.attempts": 1}))
+    failed(at)
+    watch(at)
+    at.watched(("pdu-a", Power.OFF), ("pdu-b", Power.OFF))
+    assert at.state().state is State.FAILED, "no single reading proves it"
+    watch(at)
+    at.watched(("pdu-a", Power.OFF), ("pdu-b", Power.OFF))
+    assert (at.state().state, at.state().is_stay_off) == (State.FENCED, True)
+
+
+def test_a_failed_host_heard_between_two_rounds_is_not_fenced() -> None:
+    at = Desk(Rack(settings={"power.attempts": 1}))
+    failed(at)
+    watch(at)
+    at.watched(("pdu-a", Power.OFF), ("pdu-b", Power.OFF))
+    at.go(5.0, silent=[NODE])
+    at.beat()
+    assert at.state().state is State.HEALTHY
+    assert not at.records(r.HostFenced)
+
+
+def test_a_failed_host_in_maintenance_is_not_announced() -> None:
+    at = Desk(Rack(settings={"power.attempts": 1}))
+    failed(at)
+    at.maintain()
+    at.go(200.0, silent=[NODE])
+    assert not at.records(r.HostFenced)
+    assert at.state().state is State.MAINTENANCE

@@ -1,0 +1,230 @@
+"""The outbox: in order, repeated until the broker acknowledged without an error, never without the lease (S3, S8)."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+
+from fenced.core import events as e
+from fenced.core.fleet import Fleet
+from fenced.core.records import Entry, HostHeard
+from fenced.engine.outbox import Outbox
+from fenced.model.names import HostName, OperationId
+from fenced.ports.bus import Bus, BusError, Message
+from fenced.ports.journal import Batch, OutboxMessage, StoreError
+from tests.fakes.journal import MemoryJournal
+from tests.journal.strategies import entry
+from tests.world import rack as racks
+from tests.world.loop import run
+from tests.world.network import START, Broker, WorldBus, WorldClock
+from tests.world.rack import Rack
+
+
+class Choosy(WorldBus):
+    """A bus that does not get some topics through, as long as they stand in `stuck`."""
+
+    def __init__(self, broker: Broker, clock: WorldClock) -> None:
+        super().__init__(broker, clock)
+        self.stuck: set[str] = set()
+
+    async def publish(self, message: Message, *, timeout_seconds: float) -> None:
+        if message.topic in self.stuck:
+            raise BusError("refused")
+        await super().publish(message, timeout_seconds=timeout_seconds)
+
+
+class Desk:
+    """An outbox that runs between a memory journal and a broker."""
+
+    def __init__(self) -> None:
+        self.clock = WorldClock()
+        self.broker = Broker(self.clock)
+        self.bus = Choosy(self.broker, self.clock)
+        self.journal = MemoryJournal(is_checked=True)
+        self.fleet = Fleet(racks.inventory(Rack()), epoch=1, started=self.clock.now())
+        self.fleet.lease_until = START + 1e9
+        self.delivered: list[e.Event] = []
+        bus: Bus = self.bus
+        self.outbox = Outbox(
+            fleet=self.fleet, journal=self.journal, bus=bus, clock=self.clock, deliver=self.delivered.append,
+            controller="fenced-a",
+        )  # fmt: skip
+
+    async def store(self, *messages: OutboxMessage) -> None:
+        await self.journal.append(Batch(entries=[entry()], outbox=messages))
+        self.outbox.nudge()
+
+    def sent(self, word: str = "/event/") -> list[str]:
+        """Payloads that the broker took, in order."""
+        return [message.payload.decode() for _, message in self.broker.published if word in message.topic]
+
+    async def pending(self) -> int:
+        return await self.journal.outbox_pending()
+
+
+def message(number: int, host: str = "node-1", *, operation: str | None = None) -> OutboxMessage:
+    return OutboxMessage(
+        id=f"m-{number}", host=HostName(host), topic=f"fenced/v1/site-1/event/{host}", payload=f"{number}".encode(),
+        is_retained=False, operation=OperationId(operation) if operation is not None else None,
+    )  # fmt: skip
+
+
+def play(story: Callable[[Desk], Awaitable[None]]) -> None:
+    async def main() -> None:
+        desk = Desk()
+        await desk.journal.open(holder="fenced-a", now=desk.clock.now())
+
+        def deliver(event: e.Event) -> None:
+            if isinstance(event, e.BusConnected):
+                desk.outbox.connected()
+
+        tasks = [
+            asyncio.get_running_loop().create_task(desk.bus.run(deliver)),
+            asyncio.get_running_loop().create_task(desk.outbox.run()),
+        ]
+        await asyncio.sleep(1.0)
+        try:
+            await story(desk)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    run(main())
+
+
+def test_messages_go_out_in_the_journals_order_and_only_once() -> None:
+    async def story(desk: Desk) -> None:
+        for number in range(1, 500):
+            await desk.store(message(number, f"node-{number % 4 + 1}"))
+        await asyncio.sleep(30.0)
+        assert desk.sent() == [str(number) for number in range(1, 500)]
+        assert await desk.pending() == 0
+
+    play(story)
+
+
+def test_what_is_refused_is_repeated_until_it_is_acknowledged() -> None:
+    async def story(desk: Desk) -> None:
+        desk.broker.is_refusing = True
+        await desk.store(message(1, operation="4-1"))
+        await asyncio.sleep(60.0)
+        assert desk.sent() == [] and await desk.pending() == 1
+        assert desk.delivered == []
+        desk.broker.is_refusing = False
+        await asyncio.sleep(11.0)
+        assert desk.sent() == ["1"] and await desk.pending() == 0
+        assert desk.delivered == [e.AnnouncementDelivered(host=HostName("node-1"), operation=OperationId("4-1"))]
+
+    play(story)
+
+
+def test_a_lost_acknowledgement_repeats_the_same_message() -> None:
+    async def story(desk: Desk) -> None:
+        desk.broker.acknowledge_seconds = 20.0
+        await desk.store(message(1, operation="4-1"))
+        await asyncio.sleep(15.0)
+        assert desk.delivered == []
+        desk.broker.acknowledge_seconds = 0.01
+        await asyncio.sleep(15.0)
+        assert len(desk.sent()) >= 2 and set(desk.sent()) == {"1"}
+        assert len(desk.delivered) == 1
+
+    play(story)
+
+
+def test_of_a_host_nothing_counts_as_sent_behind_what_was_not_taken() -> None:
+    async def story(desk: Desk) -> None:
+        desk.bus.stuck = {"fenced/v1/site-1/event/node-1"}
+        await desk.store(message(1, "node-1"), message(2, "node-2"), message(3, "node-1"))
+        await asyncio.sleep(5.0)
+        assert desk.sent() == ["2"] and await desk.pending() == 2
+        desk.bus.stuck = set()
+        await asyncio.sleep(15.0)
+        assert desk.sent() == ["2", "1", "3"] and await desk.pending() == 0
+
+    play(story)
+
+
+def test_nothing_but_what_is_durable_goes_out() -> None:
+    async def story(desk: Desk) -> None:
+        desk.journal.fail_next = StoreError("disk full")
+        try:
+            await desk.store(message(1))
+        except StoreError:
+            desk.outbox.nudge()
+        await asyncio.sleep(30.0)
+        assert desk.sent() == []
+
+    play(story)
+
+
+def test_an_acknowledgement_that_could_not_be_stored_is_not_told_and_the_message_comes_again() -> None:
+    async def story(desk: Desk) -> None:
+        desk.broker.acknowledge_seconds = 1.0
+        await desk.store(message(1, operation="4-1"))
+        await asyncio.sleep(0.5)
+        desk.journal.fail_next = StoreError("locked")
+        await asyncio.sleep(1.0)
+        assert desk.delivered == []
+        await asyncio.sleep(20.0)
+        assert desk.sent() == ["1", "1"] and len(desk.delivered) == 1
+
+    play(story)
+
+
+def test_without_the_lease_nothing_is_published() -> None:
+    async def story(desk: Desk) -> None:
+        desk.fleet.lease_until = 0.0
+        await desk.store(message(1))
+        await asyncio.sleep(30.0)
+        assert desk.sent() == []
+        desk.fleet.lease_until = START + 1e9
+        await asyncio.sleep(10.0)
+        assert desk.sent() == ["1"]
+
+    play(story)
+
+
+def test_every_state_is_told_again_after_each_connection_behind_what_was_pending() -> None:
+    async def story(desk: Desk) -> None:
+        assert len(desk.sent("/state/")) == 4
+        desk.broker.set_up(False)
+        await asyncio.sleep(1.0)
+        await desk.store(message(1))
+        await asyncio.sleep(60.0)
+        assert desk.sent() == []
+        before = len(desk.broker.published)
+        desk.broker.set_up(True)
+        await asyncio.sleep(10.0)
+        after = [published.topic for _, published in desk.broker.published[before:]]
+        assert [topic.split("/")[3] for topic in after] == ["controller", "event", "state", "state", "state", "state"]
+        hosts = {json.loads(payload)["host"] for payload in desk.sent("/state/")[4:]}
+        assert hosts == set(desk.fleet.hosts)
+
+    play(story)
+
+
+def test_a_state_that_is_not_durable_yet_is_told_to_nobody() -> None:
+    async def story(desk: Desk) -> None:
+        desk.broker.set_up(False)
+        await asyncio.sleep(1.0)
+        name = HostName("node-1")
+        desk.fleet.begin()
+        record = HostHeard(boot=None, before="unknown", why="first")
+        desk.fleet.apply(Entry(at=desk.clock.now(), host=name, record=record))
+        desk.broker.set_up(True)
+        await asyncio.sleep(10.0)
+        told = {json.loads(payload)["host"]: json.loads(payload)["state"] for payload in desk.sent("/state/")}
+        assert told["node-1"] == "unknown"
+
+    play(story)
+
+
+def test_the_controllers_own_topic_says_active_and_offline() -> None:
+    async def story(desk: Desk) -> None:
+        [first] = [json.loads(payload) for payload in desk.sent("/controller/")]
+        assert (first["name"], first["state"], first["armed"], first["epoch"]) == ("fenced-a", "active", True, 1)
+        await desk.outbox.say_offline()
+        assert json.loads(desk.sent("/controller/")[-1])["state"] == "offline"
+
+    play(story)

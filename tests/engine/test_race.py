@@ -1,0 +1,227 @@
+"""The proxy race (DESIGN sections 5 and 7): (k x stagger) + one probe, never a sum of timeouts."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from fenced.engine.race import PathMemory, Race, RaceResult
+from fenced.model.names import PlugId, ProxyName
+from fenced.model.power import Power, Verdict
+from fenced.model.settings import RaceSettings
+from fenced.ports.devices import DeviceUnreachable
+from tests.world.loop import run
+from tests.world.network import WorldClock
+
+PLUG = PlugId("node-1/pdu-a")
+SETTINGS = RaceSettings()
+
+
+@dataclass
+class Paths:
+    """Proxies: seconds until the answer, None for a black hole, a negative number for a failure after so long."""
+
+    seconds: dict[str, float | None]
+    started: list[tuple[float, str]] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+    logout_seconds: float = 0.0
+
+    async def read(self, proxy: ProxyName, blocks_seconds: float) -> Power:
+        self.started.append((asyncio.get_running_loop().time(), str(proxy)))
+        try:
+            seconds = self.seconds[proxy]
+            await asyncio.sleep(1e6 if seconds is None else abs(seconds))
+        except asyncio.CancelledError:
+            self.cancelled.append(str(proxy))
+            await asyncio.sleep(self.logout_seconds)
+            raise
+        if seconds is not None and seconds < 0:
+            raise DeviceUnreachable(f"{proxy} refuses")
+        return Power.ON
+
+
+def race(
+    paths: Paths, *tiers: Sequence[str], memory: PathMemory | None = None, settings: RaceSettings = SETTINGS,
+    is_exhaustive: bool = False,
+) -> tuple[RaceResult, float]:  # fmt: skip
+    """The result and how long it took."""
+
+    async def main() -> tuple[RaceResult, float]:
+        racing = Race(
+            tiers=[[ProxyName(name) for name in tier] for tier in tiers], plug=PLUG, read=paths.read,
+            memory=memory if memory is not None else PathMemory(), settings=settings, clock=WorldClock(),
+            origin=WorldClock().now(), is_exhaustive=is_exhaustive,
+        )  # fmt: skip
+        result = await racing.run()
+        return result, asyncio.get_running_loop().time()
+
+    return run(main())
+
+
+def verdicts(result: RaceResult) -> dict[str, Verdict]:
+    return {str(entry.proxy): entry.verdict for entry in result.entries}
+
+
+@pytest.mark.parametrize("k", range(9))
+@pytest.mark.parametrize("is_one_tier", [True, False])
+def test_k_dead_candidates_cost_k_staggers_and_one_probe(k: int, is_one_tier: bool) -> None:
+    dead = [f"dead-{number}" for number in range(k)]
+    paths = Paths({**dict.fromkeys(dead), "live": 0.1})
+    tiers = [[*dead, "live"]] if is_one_tier else [*[[name] for name in dead], ["live"]]
+    # A lower tier that is alone alive waits its preference grace for the better ones still running.
+    grace = 0.0 if is_one_tier or k == 0 else SETTINGS.preference_grace_seconds
+    result, seconds = race(paths, *tiers)
+    assert result.winner == "live"
+    assert seconds == pytest.approx(k * SETTINGS.stagger_seconds + 0.1 + grace, abs=0.01)
+
+
+def test_k_failing_candidates_cost_no_stagger() -> None:
+    paths = Paths({"a": -0.01, "b": -0.01, "c": -0.01, "live": 0.1})
+    result, seconds = race(paths, ["a", "b", "c", "live"])
+    assert result.winner == "live" and seconds == pytest.approx(0.13, abs=0.001)
+    assert verdicts(result) == {
+        "a": Verdict.FAILED, "b": Verdict.FAILED, "c": Verdict.FAILED, "live": Verdict.WON
+    }  # fmt: skip
+
+
+def test_a_success_starts_nobody_else() -> None:
+    paths = Paths({"a": 0.1, "b": 0.1})
+    result, _ = race(paths, ["a"], ["b"])
+    assert [name for _, name in paths.started] == ["a"]
+    assert verdicts(result)["b"] is Verdict.NOT_STARTED
+
+
+def test_a_lower_tier_waits_its_preference_grace_for_a_better_one_still_running() -> None:
+    paths = Paths({"slow": 0.5, "quick": 0.05})
+    result, seconds = race(paths, ["slow"], ["quick"])
+    assert result.winner == "slow" and seconds == pytest.approx(0.5, abs=0.01)
+    assert result.reserves == ("quick",)
+    paths = Paths({"slow": 2.0, "quick": 0.05})
+    result, seconds = race(paths, ["slow"], ["quick"])
+    assert result.winner == "quick" and seconds == pytest.approx(0.6, abs=0.01)
+    assert paths.cancelled == ["slow"]
+
+
+def test_inside_a_tier_the_first_answer_wins() -> None:
+    paths = Paths({"slow": 0.5, "quick": 0.05})
+    result, seconds = race(paths, ["slow", "quick"])
+    assert result.winner == "quick" and seconds == pytest.approx(0.3, abs=0.01)
+
+
+def test_nobody_answers_ends_after_a_probe_timeout_and_the_staggers() -> None:
+    paths = Paths(dict.fromkeys(["a", "b", "c"]))
+    result, seconds = race(paths, ["a", "b", "c"])
+    assert result.winner is None and result.power is Power.UNKNOWN
+    assert seconds == pytest.approx(5.0 + 2 * 0.25, abs=0.01)
+    assert set(verdicts(result).values()) == {Verdict.TIMED_OUT}
+
+
+def test_losers_are_cancelled_with_a_moment_to_log_out_and_no_more() -> None:
+    paths = Paths({"a": None, "b": 0.1}, logout_seconds=2.0)
+    result, seconds = race(paths, ["a", "b"])
+    assert paths.cancelled == ["a"] and verdicts(result)["a"] is Verdict.CANCELLED
+    assert seconds == pytest.approx(0.35 + 2.0, abs=0.01)
+    paths = Paths({"a": None, "b": 0.1}, logout_seconds=1000.0)
+    _, seconds = race(paths, ["a", "b"])
+    assert seconds < 10.0
+
+
+def test_a_cancelled_race_cancels_its_probes() -> None:
+    paths = Paths({"a": None, "b": None})
+
+    async def main() -> None:
+        racing = Race(
+            tiers=[[ProxyName("a"), ProxyName("b")]], plug=PLUG, read=paths.read, memory=PathMemory(),
+            settings=SETTINGS, clock=WorldClock(), origin=0.0,
+        )  # fmt: skip
+        task = asyncio.get_running_loop().create_task(racing.run())
+        await asyncio.sleep(1.0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    run(main())
+    assert sorted(paths.cancelled) == ["a", "b"]
+
+
+def test_at_most_parallel_fresh_probes_run_at_once_and_the_hopeless_are_bounded() -> None:
+    names = [f"p{number}" for number in range(40)]
+    paths = Paths(dict.fromkeys(names))
+    result, _ = race(paths, names)
+    running = [
+        sum(1 for begun, _ in paths.started if begun <= at < begun + SETTINGS.probe_timeout_seconds)
+        for at, _ in paths.started
+    ]
+    assert max(running) <= 4 * SETTINGS.parallel
+    assert len(result.entries) == 40 and result.winner is None
+
+
+def test_a_probe_asks_every_candidate() -> None:
+    paths = Paths({"a": 0.1, "b": -0.1, "c": 0.3, "d": None})
+    result, seconds = race(paths, ["a", "b"], ["c", "d"], is_exhaustive=True)
+    assert verdicts(result) == {
+        "a": Verdict.WON, "b": Verdict.FAILED, "c": Verdict.RESERVE, "d": Verdict.TIMED_OUT
+    }  # fmt: skip
+    assert result.reserves == ("c",) and seconds < 7.0
+
+
+# -- memory -----------------------------------------------------------------------------------------------------------
+
+
+def test_who_failed_lately_comes_last_in_its_tier_and_who_is_fast_first() -> None:
+    memory = PathMemory()
+    memory.failed(ProxyName("a"), PLUG)
+    memory.succeeded(ProxyName("c"), PLUG, 0.05)
+    memory.succeeded(ProxyName("b"), PLUG, 0.9)
+    paths = Paths(dict.fromkeys(["a", "b", "c", "new"]))
+    race(paths, ["a", "b", "new", "c"], memory=memory)
+    assert [name for _, name in paths.started] == ["c", "b", "new", "a"]
+
+
+def test_memory_never_moves_a_proxy_to_another_tier() -> None:
+    memory = PathMemory()
+    memory.failed(ProxyName("first"), PLUG)
+    paths = Paths({"first": 0.1, "second": 0.1})
+    result, _ = race(paths, ["first"], ["second"], memory=memory)
+    assert result.winner == "first"
+
+
+def test_memory_is_of_one_proxy_and_one_device() -> None:
+    memory = PathMemory()
+    memory.failed(ProxyName("a"), PlugId("another/plug"))
+    paths = Paths({"a": 0.1, "b": 0.1})
+    race(paths, ["a", "b"], memory=memory)
+    assert paths.started[0][1] == "a"
+
+
+def test_a_path_that_is_usually_slow_gets_its_time_before_the_next_is_started() -> None:
+    memory = PathMemory()
+    memory.succeeded(ProxyName("a"), PLUG, 2.0)
+    paths = Paths({"a": 2.0, "b": 0.1})
+    result, seconds = race(paths, ["a"], ["b"], memory=memory)
+    assert result.winner == "a" and seconds == pytest.approx(2.0, abs=0.01)
+
+
+def test_a_success_forgets_failures_and_a_race_remembers() -> None:
+    memory = PathMemory()
+    for _ in range(3):
+        memory.failed(ProxyName("a"), PLUG)
+    paths = Paths({"a": 0.2, "b": -0.1})
+    race(paths, ["a", "b"], memory=memory)
+    assert memory.get(ProxyName("a"), PLUG).failures == 0
+    assert memory.get(ProxyName("b"), PLUG).failures == 1
+
+
+def test_memory_is_bounded() -> None:
+    memory = PathMemory(most=10)
+    for number in range(100):
+        memory.succeeded(ProxyName(f"p{number}"), PLUG, 0.1)
+    assert len(memory.paths) == 10
+    assert memory.get(ProxyName("p99"), PLUG).successes == 1
+
+
+def test_the_whole_story_is_told_in_milliseconds_from_the_operations_start() -> None:
+    paths = Paths({"a": -0.1, "b": 0.2})
+    result, _ = race(paths, ["a"], ["b"], settings=replace(SETTINGS, parallel=1))
+    told = [(entry.proxy, entry.tier, entry.started_ms, entry.ended_ms, entry.error) for entry in result.entries]
+    assert told == [("a", 1, 0, 100, "a refuses"), ("b", 2, 100, 300, None)]

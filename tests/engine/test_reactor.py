@@ -1,0 +1,280 @@
+"""Records before effects, nothing lost when the store fails, our own stalls are nobody's silence (S3, S11)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from fenced.core import commands as c
+from fenced.core import events as e
+from fenced.core import records as r
+from fenced.core.decide import Decision
+from fenced.core.fleet import Fleet
+from fenced.core.operations import Accepted
+from fenced.engine import reactor as reactor_module
+from fenced.engine.batch import Collected
+from fenced.engine.reactor import Reactor
+from fenced.model.names import BootId, HostName
+from fenced.model.power import Action, State
+from fenced.ports.control import Unavailable
+from fenced.ports.journal import EpochLost, StoreError
+from tests.fakes.journal import MemoryJournal
+from tests.world import rack as racks
+from tests.world.loop import run
+from tests.world.network import START
+from tests.world.rack import Rack
+from tests.world.telemetry import RecordingTelemetry
+
+NODE = HostName("node-2")
+
+
+class JumpingClock:
+    """The steady clock over the loop's time; `ahead` is time in which we did not run (a suspend, a blocked loop)."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def now(self) -> float:
+        return START + self.ahead + asyncio.get_running_loop().time()
+
+
+class Desk:
+    """A running reactor over a memory journal; effects are kept in `started`, with what was durable just then."""
+
+    def __init__(self) -> None:
+        self.clock = JumpingClock()
+        self.journal = MemoryJournal(is_checked=True)
+        self.fleet = Fleet(racks.inventory(Rack()), epoch=1, started=self.clock.now())
+        self.observed: list[Collected] = []
+        self.heard: list[tuple[e.Event, Decision]] = []
+        self.started: list[tuple[c.Command, int]] = []
+        self.reactor = Reactor(
+            fleet=self.fleet, journal=self.journal, clock=self.clock, telemetry=RecordingTelemetry(),
+            controller="fenced-a", observe=self.observed.append,
+            heard=lambda event, decision: self.heard.append((event, decision)),
+        )  # fmt: skip
+        self.reactor.use(self)
+
+    def start(self, command: c.Command) -> None:
+        self.started.append((command, len(self.journal.durable.entries)))
+
+    def commands(self, kind: type[c.Command]) -> list[c.Command]:
+        return [command for command, _ in self.started if isinstance(command, kind)]
+
+    def kinds(self) -> list[str]:
+        return [entry.record.kind for entry in self.journal.durable.entries.values()]
+
+    def beat(self, name: HostName = NODE, sequence: int = 1) -> None:
+        self.reactor.deliver(
+            e.Health(host=name, received=self.clock.now(), is_retained=False, boot=BootId("b1"), sequence=sequence)
+        )
+
+    async def ask(self, action: Action) -> object:
+        return await self.reactor.ask(
+            e.ActionAsked(host=NODE, action=action, by="person", reason="told", is_forced=True)
+        )
+
+
+def play(story: Callable[[Desk], Awaitable[None]]) -> None:
+    """Run a story beside the reactor, with the lease held and the bus connected."""
+
+    async def main() -> None:
+        desk = Desk()
+        await desk.journal.open(holder="fenced-a", now=desk.clock.now())
+        task = asyncio.get_running_loop().create_task(desk.reactor.run(), name="reactor")
+        desk.reactor.deliver(e.LeaseRenewed(until=START + 1e9))
+        desk.reactor.deliver(e.BusConnected(at=desk.clock.now()))
+        await asyncio.sleep(0.1)
+        try:
+            await story(desk)
+        finally:
+            task.cancel()
+            results = await asyncio.gather(task, return_exceptions=True)
+        if results and not isinstance(results[0], asyncio.CancelledError | EpochLost):
+            raise AssertionError(f"the reactor ended with {results[0]!r}")
+
+    run(main())
+
+
+def test_no_effect_starts_before_its_record_is_durable() -> None:
+    async def story(desk: Desk) -> None:
+        desk.journal.delay_seconds = 5.0
+        asking = asyncio.get_running_loop().create_task(desk.ask(Action.OFF))
+        await asyncio.sleep(4.9)
+        assert not desk.commands(c.RunRace) and not asking.done()
+        await asyncio.sleep(0.3)
+        assert isinstance(asking.result(), Accepted)
+        races = [durable for command, durable in desk.started if isinstance(command, c.RunRace)]
+        assert len(races) == 2 and min(races) == len(desk.journal.durable.entries)
+
+    play(story)
+
+
+def test_a_batch_that_the_store_refuses_is_decided_again_and_nothing_is_lost() -> None:
+    async def story(desk: Desk) -> None:
+        desk.beat()
+        desk.beat(HostName("node-1"))
+        desk.journal.fail_next = StoreError("disk full")
+        await asyncio.sleep(0.1)
+        assert desk.kinds() == [] and desk.fleet.hosts[NODE].state is State.UNKNOWN
+        await asyncio.sleep(1.0)
+        assert desk.kinds() == ["host_heard", "host_heard"]
+        assert desk.fleet.hosts[NODE].state is State.HEALTHY
+
+    play(story)
+
+
+def test_a_person_is_told_at_once_that_the_store_takes_nothing() -> None:
+    async def story(desk: Desk) -> None:
+        desk.journal.fail_next = StoreError("disk full")
+        with pytest.raises(Unavailable, match="disk full"):
+            await desk.ask(Action.OFF)
+        await asyncio.sleep(2.0)
+        assert desk.fleet.hosts[NODE].operation is None
+        assert not desk.commands(c.RunRace)
+        assert isinstance(await desk.ask(Action.OFF), Accepted)
+
+    play(story)
+
+
+def test_what_the_world_did_is_kept_through_failures_of_any_length() -> None:
+    async def story(desk: Desk) -> None:
+        for _ in range(20):
+            desk.journal.fail_next = StoreError("locked")
+            desk.beat(sequence=5)
+            await asyncio.sleep(0.4)
+        desk.journal.fail_next = None
+        await asyncio.sleep(1.0)
+        assert desk.kinds() == ["host_heard"]
+
+    play(story)
+
+
+def test_a_lost_connection_is_recorded_although_the_store_failed_first() -> None:
+    async def story(desk: Desk) -> None:
+        desk.journal.fail_next = StoreError("locked")
+        desk.reactor.deliver(e.BusDisconnected(at=desk.clock.now(), why="gone"))
+        await asyncio.sleep(1.0)
+        assert desk.kinds() == ["bus_lost"]
+        assert desk.fleet.state.is_bus_lost and desk.fleet.ear.opened_at is None
+
+    play(story)
+
+
+def test_a_lost_lease_kills_ons_although_the_store_takes_nothing() -> None:
+    async def story(desk: Desk) -> None:
+        desk.journal.delay_seconds = 3600.0
+        desk.beat()
+        await asyncio.sleep(1.0)
+        desk.reactor.deliver(e.LeaseLost(why="the store does not answer"))
+        await asyncio.sleep(0.1)
+        assert desk.commands(c.KillOns)
+        assert not desk.fleet.has_lease(desk.clock.now())
+
+    play(story)
+
+
+def test_an_agents_process_is_recorded_although_the_store_failed_first() -> None:
+    """Its agent waits for its parameters until then (S16)."""
+
+    async def story(desk: Desk) -> None:
+        await desk.ask(Action.OFF)
+        operation = desk.fleet.hosts[NODE].operation
+        assert operation is not None
+        seen = e.AgentSeen(
+            host=NODE, operation=operation.id, device=operation.devices[0].device, number=1, pid=7, pid_started="1"
+        )
+        desk.journal.fail_next = StoreError("locked")
+        asking = asyncio.get_running_loop().create_task(desk.reactor.ask(seen))
+        await asyncio.sleep(0.1)
+        assert not asking.done()
+        await asyncio.sleep(1.0)
+        assert asking.done() and desk.kinds().count("agent_started") == 1
+
+    play(story)
+
+
+def test_a_newer_epoch_ends_the_reactor() -> None:
+    async def main() -> None:
+        desk = Desk()
+        await desk.journal.open(holder="fenced-a", now=desk.clock.now())
+        task = asyncio.get_running_loop().create_task(desk.reactor.run(), name="reactor")
+        await desk.journal.reopen().open(holder="fenced-b", now=desk.clock.now())
+        desk.beat()
+        with pytest.raises(EpochLost):
+            await task
+        assert desk.kinds() == [] and desk.observed == []
+
+    run(main())
+
+
+def test_a_stall_is_nobodys_silence() -> None:
+    async def story(desk: Desk) -> None:
+        for _ in range(90):
+            desk.beat()
+            await asyncio.sleep(1.0)
+        heard = desk.fleet.silence_seconds(NODE, desk.clock.now())
+        desk.clock.ahead += 300.0
+        await asyncio.sleep(1.0)
+        assert desk.fleet.silence_seconds(NODE, desk.clock.now()) < heard + 3.0
+        assert desk.fleet.hosts[NODE].state is State.HEALTHY
+        await asyncio.sleep(30.0)
+        assert desk.fleet.hosts[NODE].state is State.HEALTHY, "the stall stretches every grace"
+
+    play(story)
+
+
+def test_a_loop_that_turns_has_no_stall() -> None:
+    async def story(desk: Desk) -> None:
+        await asyncio.sleep(100.0)
+        assert desk.fleet.lag_until == 0.0
+
+    play(story)
+
+
+def test_messages_beyond_the_inbox_are_our_deafness(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reactor_module, "INBOX_MAX", 10)
+
+    async def story(desk: Desk) -> None:
+        for number in range(50):
+            desk.beat(sequence=number)
+        desk.reactor.deliver(e.BusDisconnected(at=desk.clock.now(), why="gone"))
+        await asyncio.sleep(0.5)
+        assert desk.fleet.lag_until > desk.clock.now()
+        assert "bus_lost" in desk.kinds(), "only heartbeats are dropped"
+
+    play(story)
+
+
+def test_one_batch_is_one_transaction() -> None:
+    async def story(desk: Desk) -> None:
+        before = len(desk.journal.appended)
+        for name in desk.fleet.hosts:
+            desk.beat(name)
+        await asyncio.sleep(0.1)
+        assert len(desk.journal.appended) == before + 1
+        assert len(desk.journal.appended[-1].entries) == 4
+        assert len(desk.observed) == 1
+
+    play(story)
+
+
+def test_a_host_is_looked_at_when_its_grace_is_over() -> None:
+    async def story(desk: Desk) -> None:
+        for _ in range(80):
+            for name in desk.fleet.hosts:
+                desk.beat(name)
+            await asyncio.sleep(1.0)
+        last = desk.clock.now() - 1.0
+        while "host_suspected" not in desk.kinds():
+            for name in desk.fleet.hosts:
+                if name != NODE:
+                    desk.beat(name)
+            await asyncio.sleep(1.0)
+            assert desk.clock.now() < last + 60.0
+        suspected = next(
+            entry.at for entry in desk.journal.durable.entries.values() if isinstance(entry.record, r.HostSuspected)
+        )
+        assert suspected == pytest.approx(last + 20.0, abs=0.1)
+
+    play(story)

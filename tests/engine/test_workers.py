@@ -1,0 +1,284 @@
+"""Device workers: power commands of a plug are serial, each under a higher token, none that comes too late (S5)."""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from fenced.core.commands import PRIORITY_OFF, PRIORITY_STATUS
+from fenced.engine.workers import DeviceWorkers
+from fenced.model.inventory import DeviceSpec
+from fenced.model.names import ENGINE, PlugId, ProxyName, Token, UnitId
+from fenced.model.power import Power
+from fenced.ports.devices import CommandRefused, DeviceError, DeviceTimedOut, OnStarted, Permit, Started
+from tests.world.loop import run
+from tests.world.network import WorldClock
+from tests.world.telemetry import RecordingTelemetry
+
+SPEC = DeviceSpec(driver="fence_world", plug_id=PlugId("node-1/pdu-a"), unit_id=UnitId("pdu-a"), sessions=4)
+
+
+@dataclass
+class Lines:
+    """ports.devices.Caller: each call takes `seconds`; `log` has when each began and ended."""
+
+    seconds: float = 1.0
+    error: DeviceError | None = None
+    log: list[tuple[float, str]] = field(default_factory=list)
+    permits: list[Permit] = field(default_factory=list)
+    running: int = 0
+    most: int = 0
+
+    async def read(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
+        await self._call(f"read {spec.plug_id}")
+        return Power.ON
+
+    async def set(
+        self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted
+    ) -> None:
+        self.permits.append(permit)
+        await on_started(Started(pid=1, pid_started="1"))
+        await self._call(f"{power.value} {spec.plug_id} {permit.token}")
+
+    async def _call(self, what: str) -> None:
+        self.running += 1
+        self.most = max(self.most, self.running)
+        try:
+            self.log.append((asyncio.get_running_loop().time(), what))
+            await asyncio.sleep(self.seconds)
+        finally:
+            self.running -= 1
+        if self.error is not None:
+            raise self.error
+
+    async def close(self) -> None:
+        pass
+
+
+class Bench:
+    """Workers over one line; `processes` bounds the engine's agents."""
+
+    def __init__(self, *, processes: int = 32, seconds: float = 1.0) -> None:
+        self.lines, self.remote = Lines(seconds), Lines(seconds)
+        self.clock, self.telemetry = WorldClock(), RecordingTelemetry()
+        self.workers = DeviceWorkers(
+            local=self.lines, remote=self.remote, clock=self.clock, telemetry=self.telemetry, agent_processes=processes
+        )
+
+    async def switch(
+        self, sequence: int, *, spec: DeviceSpec = SPEC, epoch: int = 1, not_after: float | None = None,
+        proxy: ProxyName = ENGINE, settle: float = 0.0, timeout: float = 20.0,
+    ) -> None:  # fmt: skip
+        async def on_started(started: Started) -> None:
+            assert started.pid
+
+        await self.workers.switch(
+            proxy, spec, Power.OFF, token=Token(epoch=epoch, sequence=sequence), timeout_seconds=timeout,
+            not_after=self.clock.now() + 40.0 if not_after is None else not_after, settle_seconds=settle,
+            priority=PRIORITY_OFF, on_started=on_started,
+        )  # fmt: skip
+
+    async def read(self, spec: DeviceSpec = SPEC, *, timeout: float = 5.0, blocks: float | None = None) -> Power:
+        return await self.workers.read(
+            ENGINE, spec, timeout_seconds=timeout, priority=PRIORITY_STATUS, blocks_seconds=blocks
+        )
+
+
+def other(number: int, *, unit: str = "pdu-a", driver: str = "fence_world") -> DeviceSpec:
+    return replace(SPEC, plug_id=PlugId(f"plug-{number}"), unit_id=UnitId(unit), driver=driver)
+
+
+def test_commands_of_one_plug_are_serial() -> None:
+    async def main() -> list[tuple[float, str]]:
+        bench = Bench()
+        await asyncio.gather(*(bench.switch(number) for number in (1, 2, 3)))
+        return bench.lines.log
+
+    assert [at for at, _ in run(main())] == [0.0, 1.0, 2.0]
+
+
+def test_commands_of_different_plugs_are_not() -> None:
+    async def main() -> list[tuple[float, str]]:
+        bench = Bench()
+        await asyncio.gather(*(bench.switch(1, spec=other(number, unit=f"u{number}")) for number in range(5)))
+        return bench.lines.log
+
+    assert [at for at, _ in run(main())] == [0.0] * 5
+
+
+@pytest.mark.parametrize(("epoch", "sequence"), [(1, 5), (1, 4), (0, 99)])
+def test_a_token_that_is_not_above_the_highest_is_refused(epoch: int, sequence: int) -> None:
+    async def main() -> int:
+        bench = Bench()
+        await bench.switch(5)
+        with pytest.raises(CommandRefused) as caught:
+            await bench.switch(sequence, epoch=epoch)
+        assert not caught.value.may_be_done
+        return len(bench.lines.permits)
+
+    assert run(main()) == 1
+
+
+def test_a_token_of_a_later_epoch_is_taken() -> None:
+    async def main() -> int:
+        bench = Bench()
+        await bench.switch(5)
+        await bench.switch(1, epoch=2)
+        return len(bench.lines.permits)
+
+    assert run(main()) == 2
+
+
+def test_tokens_of_earlier_lives_are_remembered() -> None:
+    async def main() -> None:
+        bench = Bench()
+        bench.workers.remember({SPEC.plug_id: Token(epoch=3, sequence=7)})
+        with pytest.raises(CommandRefused):
+            await bench.switch(9, epoch=2)
+        await bench.switch(8, epoch=3)
+
+    run(main())
+
+
+def test_the_memory_belongs_to_the_plug_whatever_the_path() -> None:
+    async def main() -> None:
+        bench = Bench()
+        await bench.switch(5, proxy=ProxyName("px1"))
+        with pytest.raises(CommandRefused):
+            await bench.switch(4, proxy=ENGINE)
+        assert len(bench.remote.permits) == 1 and not bench.lines.permits
+
+    run(main())
+
+
+def test_a_command_whose_time_is_over_is_not_begun() -> None:
+    async def main() -> int:
+        bench = Bench()
+        with pytest.raises(CommandRefused) as caught:
+            await bench.switch(1, not_after=bench.clock.now() + 5.0, timeout=20.0)
+        assert not caught.value.may_be_done
+        return len(bench.lines.log)
+
+    assert run(main()) == 0
+
+
+def test_a_command_that_waited_gets_what_is_left_of_its_time() -> None:
+    async def main() -> list[Permit]:
+        bench = Bench(seconds=25.0)
+        await asyncio.gather(bench.switch(1), bench.switch(2, not_after=bench.clock.now() + 40.0, settle=3.0))
+        return bench.lines.permits
+
+    first, second = run(main())
+    assert first.attempt_timeout_seconds == 20.0
+    assert second.attempt_timeout_seconds == pytest.approx(12.0)
+    assert second.not_after_seconds == pytest.approx(15.0), "it can act until its journalled not_after and no longer"
+
+
+def test_a_token_is_used_up_by_a_command_that_failed() -> None:
+    async def main() -> None:
+        bench = Bench()
+        bench.lines.error = DeviceTimedOut("no answer")
+        with pytest.raises(DeviceTimedOut):
+            await bench.switch(5)
+        with pytest.raises(CommandRefused):
+            await bench.switch(5)
+
+    run(main())
+
+
+def test_reads_run_beside_a_command() -> None:
+    async def main() -> list[tuple[float, str]]:
+        bench = Bench()
+        await asyncio.gather(bench.switch(1), bench.read(), bench.read())
+        return bench.lines.log
+
+    assert [at for at, _ in run(main())] == [0.0, 0.0, 0.0]
+
+
+def test_sessions_bound_one_unit_and_no_other() -> None:
+    async def main() -> tuple[int, float]:
+        bench = Bench(processes=100)
+        few = [replace(other(number), sessions=2) for number in range(6)]
+        await asyncio.gather(*(bench.read(spec) for spec in few))
+        return bench.lines.most, asyncio.get_running_loop().time()
+
+    most, seconds = run(main())
+    assert most == 2 and seconds == pytest.approx(3.0)
+
+
+def test_a_probe_that_gets_no_answer_does_not_keep_its_session() -> None:
+    async def main() -> float:
+        bench = Bench(seconds=4.0)
+        one = replace(SPEC, sessions=1)
+        await asyncio.gather(bench.read(one, blocks=1.0), bench.read(one, blocks=1.0))
+        return bench.lines.log[1][0]
+
+    assert run(main()) == pytest.approx(1.0)
+
+
+def test_agent_processes_bound_the_engines_programs_only() -> None:
+    async def main() -> tuple[int, int]:
+        bench = Bench(processes=2)
+        await asyncio.gather(
+            *(bench.read(other(number, unit=f"u{number}")) for number in range(6)),
+            *(bench.read(other(10 + number, unit=f"u{number}", driver="redfish")) for number in range(6)),
+        )
+        return bench.lines.most, len(bench.lines.log)
+
+    most, calls = run(main())
+    assert (most, calls) == (8, 12)
+
+
+def test_a_waiting_read_gives_up_by_its_own_timeout() -> None:
+    async def main() -> float:
+        bench = Bench(processes=1, seconds=100.0)
+        first = asyncio.get_running_loop().create_task(bench.read(timeout=1000.0))
+        await asyncio.sleep(0.1)
+        with pytest.raises(TimeoutError):
+            await bench.read(other(1, unit="u1"), timeout=5.0)
+        at = asyncio.get_running_loop().time()
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        return at
+
+    assert run(main()) == pytest.approx(6.1, abs=0.1)
+
+
+def test_ten_failing_devices_hold_up_no_healthy_one() -> None:
+    """Those that fail take half of the slots at most: the healthy ones' median stays what it is without them."""
+
+    async def main(failing: int) -> float:
+        bench = Bench(processes=8)
+        broken = [other(100 + number, unit=f"f{number}") for number in range(failing)]
+        bench.lines.error = DeviceError("no")
+        await asyncio.gather(*(bench.read(spec) for spec in broken), return_exceptions=True)
+        bench.lines.error = None
+        begun = asyncio.get_running_loop().time()
+        bench.lines.seconds = 50.0
+        hung = [asyncio.get_running_loop().create_task(bench.read(spec, timeout=100.0)) for spec in broken]
+        await asyncio.sleep(0)
+        bench.lines.seconds = 1.0
+        await asyncio.gather(*(bench.read(other(number, unit=f"h{number}")) for number in range(4)))
+        took = asyncio.get_running_loop().time() - begun
+        for task in hung:
+            task.cancel()
+        await asyncio.gather(*hung, return_exceptions=True)
+        return took
+
+    assert run(main(10)) == pytest.approx(run(main(0)), abs=0.1)
+
+
+def test_every_call_is_counted_with_its_result() -> None:
+    async def main() -> RecordingTelemetry:
+        bench = Bench()
+        await bench.read()
+        await bench.switch(1)
+        bench.lines.error = DeviceTimedOut("no answer")
+        with pytest.raises(DeviceTimedOut):
+            await bench.read()
+        return bench.telemetry
+
+    counts = run(main()).counts
+    assert counts["device_call", "fence_world", "status", "on"] == 1
+    assert counts["device_call", "fence_world", "off", "done"] == 1
+    assert counts["device_call", "fence_world", "status", "timed_out"] == 1

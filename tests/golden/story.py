@@ -1,0 +1,377 @@
+"""A story: a fleet, a script of what happens to it when, and what must follow. Parses one, plays it, writes it down.
+
+A file has a free text, then `fleet`, `script` and `expected`, each at the start of a line with its lines indented below it.
+In what follows, `*` is the script, `~` the truth of a machine, `bus` what the broker was told; all else is the journal.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fenced.core import events as e
+from fenced.core.records import Entry
+from fenced.model.names import HostName, OperationId
+from fenced.model.power import Action, Power
+from fenced.ports.bus import Message
+from fenced.ports.control import Refused
+from tests.golden.telling import Teller, summary
+from tests.world.loop import run
+from tests.world.machines import Run
+from tests.world.rack import Rack, Setting
+from tests.world.world import World
+
+TOLD_ON_BUS = ("fenced", "revoked", "restored", "redundancy_lost", "restore_failed", "left_off", "fence_failed",
+               "contradiction", "rebooted")  # fmt: skip
+"""Host events that a story shows as they reach the broker; the others follow their records at once."""
+
+
+class BadStory(ValueError):
+    """A line that no story can have; says which."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """`head`: the text before what is expected, word for word; `script`: (second, words)."""
+
+    path: Path
+    head: str
+    rack: Rack
+    script: tuple[tuple[float, str], ...]
+    expected: tuple[str, ...]
+
+
+def read(path: Path) -> Story:
+    """Raises BadStory."""
+    head, separator, tail = path.read_text().partition("\nexpected\n")
+    fleet: list[str] = []
+    script: list[str] = []
+    into: list[str] | None = None
+    for line in head.splitlines():
+        if line.strip() in {"fleet", "script"} and not line.startswith(" "):
+            into = fleet if line.strip() == "fleet" else script
+        elif line.startswith(" ") and line.strip() and into is not None:
+            into.append(line.strip())
+    if not separator or not script:
+        raise BadStory(f"{path.name}: a story has `fleet`, `script` and `expected`")
+    return Story(
+        path=path,
+        head=head,
+        rack=_rack(fleet),
+        script=tuple(_moment(line) for line in script),
+        expected=tuple(line.strip() for line in tail.splitlines() if line.strip()),
+    )
+
+
+def write(story: Story, lines: list[str]) -> None:
+    """The story with a new expectation."""
+    body = "".join(f"  {line}\n" for line in lines)
+    story.path.write_text(f"{story.head}\nexpected\n{body}")
+
+
+def _moment(line: str) -> tuple[float, str]:
+    at, _, words = line.partition(" ")
+    return seconds_of(at), words.strip()
+
+
+def seconds_of(text: str) -> float:
+    """`[h:]m:s` in seconds. Raises BadStory."""
+    try:
+        parts = [float(part) for part in text.split(":")]
+    except ValueError as exc:
+        raise BadStory(f"{text!r} is no time like 2:30 or 1:02:30") from exc
+    total = 0.0
+    for part in parts:
+        total = 60 * total + part
+    return total
+
+
+def shown(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds, 1), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
+
+
+def _rack(lines: list[str]) -> Rack:
+    given: dict[str, tuple[str, ...]] = {}
+    settings: dict[str, Setting] = {}
+    flags: dict[str, bool | str | float] = {}
+    for line in lines:
+        key, *words = line.split()
+        if key in {"hosts", "devices", "proxies", "reach", "protected"}:
+            given[key] = tuple(words)
+        elif key == "own_machine":
+            flags["own_machine"] = words[0]
+        elif key == "settle":
+            flags["settle_seconds"] = float(words[0])
+        elif line == "bmc is fed by the outlets":
+            flags["is_standby_separate"] = False
+        elif "." in key and len(words) == 1:
+            settings[key] = _setting(words[0])
+        else:
+            raise BadStory(f"fleet: {line!r}")
+    return Rack(settings=settings, **given, **flags)  # type: ignore[arg-type]
+
+
+def _setting(word: str) -> Setting:
+    if word in {"true", "false"}:
+        return word == "true"
+    if word in {"off", "restart"}:
+        return Action(word)
+    number = float(word) if word.replace(".", "", 1).isdigit() else None
+    if number is None:
+        return word
+    return int(number) if number.is_integer() else number
+
+
+# -- playing ----------------------------------------------------------------------------------------------------------
+
+
+class Play:
+    """One run of a story. `lines`: what happened, in order."""
+
+    def __init__(self, story: Story) -> None:
+        self._story = story
+        self.lines: list[str] = []
+        self._teller = Teller()
+        self._seen = 0
+        self.world = World(story.rack, told=lambda name, text: self._say("~", f"{name} {text}"))
+        published = self.world.broker.on_published
+        self._published = published
+        self.world.broker.on_published = self._on_published
+
+    def _say(self, who: str, text: str) -> None:
+        self._catch_up()
+        self._line(asyncio.get_running_loop().time(), who, text)
+
+    def _line(self, at: float, who: str, text: str) -> None:
+        self.lines.append(f"{shown(at):>9}  {who:<7} {text}".strip())
+
+    def _catch_up(self) -> None:
+        """Tell what became durable since."""
+        durable = self.world.journal.durable
+        for number in range(self._seen + 1, durable.sequence + 1):
+            entry = durable.entries.get(number)
+            if entry is not None:
+                self._tell(entry)
+        self._seen = durable.sequence
+
+    def _tell(self, entry: Entry) -> None:
+        text = self._teller.tell(entry.host, entry.record)
+        if text is not None and not text.startswith("HEARD (first)"):
+            self._line(entry.at - self._zero, str(entry.host or "fleet"), text)
+
+    def _on_published(self, message: Message) -> None:
+        self._published(message)
+        if "/event/" not in message.topic:
+            return
+        event = json.loads(message.payload)
+        word = event["type"].rpartition(".")[2]
+        if word in TOLD_ON_BUS and event["type"].startswith("io.fenced.host."):
+            self._say("bus", f"{event['subject']} {word}")
+
+    async def run(self) -> list[str]:
+        """Play it; raises AssertionError with what the checker found, after all was played."""
+        self._zero = self.world.clock.now()
+        self.world.begin()
+        loop = asyncio.get_running_loop()
+        for at, words in self._story.script:
+            await asyncio.sleep(max(at - loop.time(), 0.0))
+            self._say("*", words)
+            if words == "end":
+                break
+            await self._do(words)
+        self._catch_up()
+        states = self.world.engine.fleet.hosts.values()
+        self.lines += [
+            f"at the end {state.name} is {summary(state)}" for state in states if not _is_calm(summary(state))
+        ]
+        await self.world.end()
+        return self.lines
+
+    # -- the script's words -------------------------------------------------------------------------------------------
+
+    async def _do(self, words: str) -> None:
+        subject, _, rest = words.partition(" ")
+        if subject in self._subjects:
+            await self._subjects[subject](rest)
+        elif HostName(subject) in self.world.machines:
+            self._machine(subject, rest)
+        else:
+            raise BadStory(f"{self._story.path.name}: {words!r}")
+
+    @property
+    def _subjects(self) -> dict[str, Callable[[str], Awaitable[None]]]:
+        return {
+            "daemon": self._daemon,
+            "bus": self._bus,
+            "link": self._link,
+            "proxy": self._proxy,
+            "plug": self._plug,
+            "person": self._person,
+            "all": self._all,
+        }
+
+    async def _all(self, rest: str) -> None:
+        """`all but A B: WORDS` or `all: WORDS`: the same to many hosts."""
+        but, _, words = rest.partition(": ")
+        spared = but.removeprefix("but ").split()
+        for name in self.world.machines:
+            if name not in spared:
+                self._machine(str(name), words)
+
+    async def _daemon(self, rest: str) -> None:
+        match rest:
+            case "starts":
+                await self.world.start()
+            case "crashes":
+                await self.world.crash()
+            case _:
+                raise BadStory(f"daemon {rest!r}")
+
+    async def _bus(self, rest: str) -> None:
+        broker = self.world.broker
+        match rest.split():
+            case ["lost"]:
+                broker.set_up(False)
+            case ["back"]:
+                broker.set_up(True)
+            case ["refuses"]:
+                broker.is_refusing = True
+            case ["takes"]:
+                broker.is_refusing = False
+            case ["acknowledges", "after", seconds]:
+                broker.acknowledge_seconds = float(seconds)
+            case _:
+                raise BadStory(f"bus {rest!r}")
+
+    async def _link(self, rest: str) -> None:
+        """The daemon's own network: connections stay, nothing comes through."""
+        self.world.wires.is_cut = rest == "cut"
+        self.world.broker.set_cut(rest == "cut")
+
+    async def _proxy(self, rest: str) -> None:
+        match rest.split():
+            case [name, "dead"]:
+                self.world.path(name).is_dead = True
+            case [name, "works"]:
+                self.world.path(name).is_dead, self.world.path(name).delay_seconds = False, 0.0
+            case [name, "slow", seconds]:
+                self.world.path(name).delay_seconds = float(seconds)
+            case _:
+                raise BadStory(f"proxy {rest!r}")
+
+    async def _plug(self, rest: str) -> None:
+        host, device, *what = rest.split()
+        plug = self.world.plug(host, device)
+        match what:
+            case ["fails"]:
+                plug.fails = True
+            case ["unreachable"]:
+                plug.is_unreachable = True
+            case ["sticks"]:
+                plug.sticks = True
+            case ["says", power]:
+                plug.lie(Power(power))
+            case ["feeds", "another", "machine"]:
+                plug.miswire()
+            case ["slow", seconds]:
+                plug.set_seconds = float(seconds)
+            case ["loses", "answers"]:
+                plug.is_answer_lost = True
+            case ["works"]:
+                plug.fails = plug.is_unreachable = plug.sticks = plug.is_answer_lost = False
+                plug.lie(None)
+                plug.set_seconds = 1.0
+            case ["turned", power]:
+                plug.machine.is_meddled = True
+                plug.turn(Power(power))
+            case _:
+                raise BadStory(f"plug {rest!r}")
+
+    def _machine(self, name: str, rest: str) -> None:
+        machine, world = self.world.machine(name), self.world
+        match rest.split():
+            case ["dies"]:
+                machine.die()
+            case ["falls", "mute"]:
+                machine.is_mute = True
+            case ["speaks"]:
+                machine.is_mute = False
+            case ["hangs"]:
+                machine.is_hung = True
+            case ["wakes"]:
+                machine.is_hung = False
+                world.say(name)
+            case ["reboots"]:
+                machine.does = Run.OFF
+                machine.start()
+            case ["beats"]:
+                world.say(name)
+            case ["beats", "as", "boot", boot]:
+                world.say(name, boot=int(boot))
+            case ["says", "stopping"]:
+                world.say(name, e.HealthStatus.STOPPING)
+                machine.is_stopping = True
+            case ["says", "failing"]:
+                world.say(name, e.HealthStatus.FAILING)
+            case ["last", "will"]:
+                now = world.clock.now()
+                world.broker.send(e.Presence(host=machine.name, received=now, is_retained=False, is_online=False))
+            case ["gone", "for", "good"]:
+                machine.die()
+                machine.is_meddled = True
+            case _:
+                raise BadStory(f"{name} {rest!r}")
+
+    async def _person(self, rest: str) -> None:
+        """What people ask is not waited for by the story: refusals are told."""
+        control = self.world.control
+        try:
+            match rest.split():
+                case ["off" | "on" | "restart" | "status" | "probe" as action, host]:
+                    await self._act(host, Action(action), is_forced=False)
+                case ["forces", action, host]:
+                    await self._act(host, Action(action), is_forced=True)
+                case ["cancels", host]:
+                    operation = self.world.engine.fleet.hosts[HostName(host)].operation
+                    await control.cancel(operation.id if operation else OperationId("none"), by="person", reason="told")
+                case ["confirms", host, "off"]:
+                    await control.confirm_off(HostName(host), by="person", reason="told", is_forced=False)
+                case ["maintains", host]:
+                    await control.set_maintenance(HostName(host), by="person", reason="told", until=None)
+                case ["hands", "back", host]:
+                    await control.end_maintenance(HostName(host), by="person", reason="told")
+                case ["pauses", match]:
+                    await control.pause(match=match, by="person", reason="told", until=None)
+                case ["resumes"]:
+                    for pause in self.world.engine.fleet.state.pauses:
+                        await control.end_pause(pause.id, by="person")
+                case ["disarms"]:
+                    await control.disarm(by="person", reason="told")
+                case ["arms"]:
+                    await control.arm(by="person")
+                case _:
+                    raise BadStory(f"person {rest!r}")
+        except Refused as exc:
+            self._say("person", f"is refused by {exc.rule}")
+
+    async def _act(self, host: str, action: Action, *, is_forced: bool) -> None:
+        await self.world.control.act(HostName(host), action, by="person", reason="told", is_forced=is_forced)
+
+
+def _is_calm(words: str) -> bool:
+    return words == "healthy"
+
+
+def play(story: Story) -> list[str]:
+    """Everything that happens in a story."""
+
+    async def main() -> list[str]:
+        playing = Play(story)
+        with contextlib.ExitStack():
+            return await playing.run()
+
+    return run(main())

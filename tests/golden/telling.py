@@ -1,0 +1,199 @@
+"""A journal entry in a few words of a story; None where it would only be noise. No tokens, no wording of logs."""
+
+from fenced.core import records as r
+from fenced.core.state import GateVerdict, HostState
+from fenced.model.names import HostName
+from fenced.model.power import Outcome, Verdict, What
+
+
+class Teller:
+    """Remembers what was read last, so that equal readings are told once."""
+
+    def __init__(self) -> None:
+        self._read: dict[tuple[str, str], str] = {}
+        self._steps: dict[tuple[str, str, int], What] = {}
+
+    def tell(self, host: HostName | None, record: r.Record) -> str | None:
+        """What the record says."""
+        if host is None:
+            return _of_fleet(record)
+        match record:
+            case r.RaceEnded():
+                return self._race(record)
+            case r.StepStarted():
+                return self._begun(record)
+            case r.StepEnded():
+                return self._step(record)
+            case r.HostHeard() | r.HostSuspected() | r.HostHeld() | r.HostLeft() | r.SuspicionReleased():
+                return _of_detection(record)
+            case r.HostFenced() | r.HostRevoked() | r.Contradicted() | r.LeftOff() | r.PowerSeen() | r.DevicesTrusted():
+                return _of_proof(record)
+            case r.MaintenanceSet() | r.MaintenanceEnded() | r.RequestRefused():
+                return _of_people(record)
+            case _:
+                return _of_operation(record)
+
+    def _race(self, record: r.RaceEnded) -> str:
+        lost = ", ".join(
+            f"{entry.proxy} {entry.verdict.value}"
+            for entry in record.entries
+            if entry.verdict not in {Verdict.WON, Verdict.RESERVE}
+        )
+        others = f" ({lost})" if lost else ""
+        if record.winner is None:
+            return f"race for {record.device}: nobody reaches it{others}"
+        self._read[(record.operation, record.device)] = record.power.value
+        return f"race for {record.device}: {record.winner}, it reads {record.power.value}{others}"
+
+    def _begun(self, record: r.StepStarted) -> str | None:
+        self._steps[(record.operation, record.device, record.number)] = record.what
+        if record.what is What.STATUS:
+            return None
+        return f"{record.what.value} {record.device} through {record.proxy}"
+
+    def _step(self, record: r.StepEnded) -> str | None:
+        what = self._steps.get((record.operation, record.device, record.number))
+        if what is not None and what is not What.STATUS:
+            self._read.pop((record.operation, record.device), None)
+            doubt = "" if record.is_end_known else ", may still act"
+            return f"{what.value} {record.device}: {record.outcome.value}{doubt}"
+        said = record.outcome.value if record.outcome is not Outcome.UNKNOWN or not record.error else "not readable"
+        if self._read.get((record.operation, record.device)) == said:
+            return None
+        self._read[(record.operation, record.device)] = said
+        return f"{record.device} reads {said}" if said != "not readable" else f"{record.device} is not readable"
+
+
+def gates(verdicts: tuple[GateVerdict, ...]) -> str:
+    return ", ".join(verdict.gate for verdict in verdicts if not verdict.is_open) or "nothing"
+
+
+def _of_detection(
+    record: r.HostHeard | r.HostSuspected | r.HostHeld | r.HostLeft | r.SuspicionReleased,
+) -> str:
+    match record:
+        case r.HostHeard():
+            return f"HEARD ({record.why})"
+        case r.HostSuspected():
+            return f"SUSPECT ({record.cause.value})"
+        case r.HostHeld():
+            would = f", would {record.would}" if record.would else ""
+            return f"held by {gates(record.gates)}{would}"
+        case r.HostLeft():
+            return "LEFT" + (", away too long" if record.is_overdue else "")
+        case r.SuspicionReleased():
+            return "released: gets release_grace"
+
+
+def _of_proof(
+    record: r.HostFenced | r.HostRevoked | r.Contradicted | r.LeftOff | r.PowerSeen | r.DevicesTrusted,
+) -> str:
+    match record:
+        case r.HostFenced():
+            proof = f"level {record.level}" if record.level is not None else record.proof.value
+            return f"FENCED ({proof}{', stay off' if record.is_stay_off else ''})"
+        case r.HostRevoked():
+            lied = f", distrusts {' '.join(record.distrusted)}" if record.distrusted else ""
+            return f"REVOKED ({'alive' if record.is_alive else 'has power'}{lied})"
+        case r.Contradicted():
+            return "CONTRADICTION"
+        case r.LeftOff():
+            return "LEFT OFF"
+        case r.PowerSeen():
+            return f"watch: {record.device} reads {record.power.value}"
+        case r.DevicesTrusted():
+            return f"trusts {' '.join(record.devices)} again"
+
+
+def _of_people(record: r.MaintenanceSet | r.MaintenanceEnded | r.RequestRefused) -> str:
+    match record:
+        case r.MaintenanceSet():
+            return f"maintenance on, {record.after.value}"
+        case r.MaintenanceEnded():
+            return "maintenance off"
+        case r.RequestRefused():
+            return f"{record.action} refused by {record.rule}"
+
+
+def _of_operation(record: r.Record) -> str | None:
+    match record:
+        case r.OperationStarted():
+            operation = record.operation
+            where = "" if record.slot == "running" else f", {record.slot}"
+            return f"operation {operation.action.value} ({operation.cause.value}{where})"
+        case r.WaitingOperationStarted():
+            return "the waiting operation runs"
+        case r.OperationJoined():
+            return f"{record.by} joins: {record.action.value}"
+        case r.LevelEntered():
+            return f"level {record.level}"
+        case r.LifeChecked():
+            return f"asked itself: {record.answered or 'no answer'}"
+        case r.GatesPassed():
+            return f"gates open for level {record.level}"
+        case r.PhaseEntered():
+            return f"phase {record.phase.value}"
+        case r.PathLost():
+            return f"path to {record.device} lost"
+        case r.DeviceGivenUp():
+            return f"{record.device} given up"
+        case r.OperationStopped():
+            return f"stopped: {record.ending.value}" if record.why else None
+        case r.OperationResumed():
+            return "RESUMED after our restart"
+        case r.AnnouncementAcknowledged():
+            return "the broker has the announcement"
+        case r.HostRestored():
+            return f"redundancy lost: {' '.join(record.missing)}" if record.missing else "RESTORED"
+        case r.RestoreFailed():
+            return f"RESTORE FAILED: {' '.join(record.missing)}"
+        case r.FenceFailed():
+            return "FENCE FAILED"
+        case r.OperationEnded():
+            return _ended(record)
+        case _:
+            return None
+
+
+def _ended(record: r.OperationEnded) -> str:
+    said = [record.state.value.upper(), f"power {record.power.value}"]
+    if record.is_fenced:
+        said.append("fenced")
+    if record.restored.value != "not_asked":
+        said.append(f"restored {record.restored.value}")
+    return f"operation {', '.join(said)}; host {record.after.value}"
+
+
+def _of_fleet(record: r.Record) -> str | None:
+    match record:
+        case r.Armed():
+            return "ARMED"
+        case r.Disarmed():
+            return "DISARMED"
+        case r.PauseSet():
+            return f"pause {record.pause.match}"
+        case r.PauseEnded():
+            return "pause over"
+        case r.BusLost():
+            return "BUS LOST"
+        case r.BusBack():
+            return "BUS BACK"
+        case _:
+            return None
+
+
+def summary(state: HostState) -> str:
+    """A host at the end of a story."""
+    more = [
+        word
+        for word, is_so in (
+            ("stay off", state.is_stay_off),
+            ("left off", state.is_left_off),
+            ("in operation", state.operation is not None),
+            (f"held by {gates(state.held_by)}", bool(state.held_by)),
+            (f"owed {' '.join(state.owed)}", bool(state.owed)),
+            (f"distrusts {' '.join(state.distrusted)}", bool(state.distrusted)),
+        )
+        if is_so
+    ]
+    return ", ".join([state.state.value, *more])
