@@ -1,7 +1,7 @@
 """The composition root of `fenced run`: configuration in, a running daemon out, a clean end on SIGTERM.
 
-Builds every part once and connects them; does no work of theirs. The watchdog of systemd is fed only while the loop and
-the store make progress.
+Builds every part once and connects them; does no work of theirs. The watchdog of systemd is fed only while loop, bus and
+store make progress.
 """
 
 import asyncio
@@ -39,6 +39,8 @@ log = structlog.get_logger("fenced")
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 STUCK_SECONDS: Final = 10.0
 """A reactor that did not come around for so long is stuck: the watchdog is not fed."""
+SENDER_STUCK_SECONDS: Final = 120.0
+"""The same for the sender to the bus, which may wait for a slow broker's acknowledgements."""
 
 
 async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
@@ -195,11 +197,16 @@ def _bus_settings(configuration: Configuration) -> BusSettings:
 
 
 async def _watchdog(notify: Notify, engine: Engine, clock: machine.SteadyClock) -> None:
-    """Fed only while the reactor comes around and the lease can be renewed."""
+    """Fed only while the reactor comes around, the lease can be renewed and what is for the bus is looked at.
+
+    A broker that is away starves nobody: the sender comes around without one too.
+    """
     if notify.watchdog_seconds is None:
         return
     while True:
         now = clock.now()
-        if now - engine.reactor.turned_at < STUCK_SECONDS and now < engine.lease.until + STUCK_SECONDS:
+        is_turning = now - engine.reactor.turned_at < STUCK_SECONDS
+        is_sending = now - engine.outbox.turned_at < SENDER_STUCK_SECONDS
+        if is_turning and is_sending and now < engine.lease.until + STUCK_SECONDS:
             notify.watchdog()
         await asyncio.sleep(notify.watchdog_seconds)

@@ -47,6 +47,7 @@ class Outbox:
         self._is_fresh = False
         self._told_controller: bytes | None = None
         self.pending = 0
+        self.turned_at = clock.now()
 
     def nudge(self) -> None:
         """There may be something to send."""
@@ -67,6 +68,7 @@ class Outbox:
             except TimeoutError:
                 pass
             self._nudged.clear()
+            self.turned_at = self._clock.now()
             if await self._send_all():
                 pause = FIRST_PAUSE_SECONDS
                 continue
@@ -93,6 +95,7 @@ class Outbox:
 
     async def _send_pending(self) -> bool:
         while True:
+            self.turned_at = self._clock.now()
             messages = await self._journal.outbox(limit=SLICE)
             is_last = len(messages) < SLICE  # what comes after this read nudges us again
             self.pending = len(messages) if is_last else await self._journal.outbox_pending()
@@ -140,6 +143,7 @@ class Outbox:
         site = self._fleet.inventory.daemon.site
         names = list(self._fleet.hosts)
         for start in range(0, len(names), SLICE):
+            self.turned_at = self._clock.now()
             states = [self._fleet.durable(name) for name in names[start : start + SLICE] if name in self._fleet.hosts]
             try:
                 await asyncio.gather(
