@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
 from fenced.api.times import parse_until
+from fenced.core import match as selection
 from fenced.model.power import Action, OperationState, State
 from fenced.ports.bus import HealthStatus
 
@@ -23,6 +24,12 @@ def _one_line(text: str) -> str:
     if not text.isprintable():
         raise ValueError("one line of printable text, please")
     return text.strip()
+
+
+def _expression(text: str) -> str:
+    """One that can be read; whether it selects anybody is the engine's to say. BadMatch is a ValueError."""
+    selection.parse(text)
+    return text
 
 
 def _said(text: str) -> str:
@@ -97,7 +104,7 @@ class MaintenanceBody(ByBody):
 class PauseBody(ByBody):
     """Pause automatic fencing. `match`: `*`, or `key=value` words joined by commas."""
 
-    match: Annotated[Line, Field(min_length=1)] = "*"
+    match: Annotated[Line, AfterValidator(_expression)] = "*"
     reason: Reason
     until: UntilText = None
 
@@ -109,15 +116,17 @@ class ReasonBody(ByBody):
 
 
 class HealthBody(Body):
-    """The bus's `health/HOST` message: every field optional."""
+    """The bus's `health/HOST` message: every field optional, null as good as absent."""
 
-    boot: Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_one_line)] | None = None
+    boot: Annotated[str, Field(max_length=128)] | None = None
     seq: Annotated[int, Field(ge=0, lt=2**63)] | None = None
-    status: Annotated[HealthStatus, Field(strict=False)] = HealthStatus.OK
-    interval: Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)] | None = None
-    workloads: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-    roles: Annotated[tuple[Annotated[str, Field(max_length=64)], ...], Field(max_length=64, strict=False)] = ()
-    reason: Line = ""
+    status: Annotated[HealthStatus, Field(strict=False)] | None = None
+    interval: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    workloads: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    roles: Annotated[tuple[Annotated[str, Field(max_length=253)], ...], Field(max_length=64, strict=False)] | None = (
+        None
+    )
+    reason: str | None = None
 
 
 class Query(BaseModel):
@@ -145,6 +154,7 @@ class OperationsQuery(PageQuery):
 
     host: Annotated[str, Field(max_length=253)] | None = None
     state: OperationState | None = None
+    after: Annotated[str, Field(pattern=r"^[0-9-]{1,32}$")] | None = None
 
 
 class NoQuery(Query):

@@ -12,10 +12,12 @@ from fenced.api import bodies, shapes, views
 from fenced.api.call import Call
 from fenced.api.problems import unprocessable
 from fenced.model.names import BootId, HostName, OperationId
-from fenced.ports.bus import Health
+from fenced.ports.bus import Health, HealthStatus
 from fenced.ports.control import Accepted, HostView
 
 log = structlog.stdlib.get_logger("fenced.api")
+
+HEALTH_REASON_MAX = 500
 
 
 async def hosts(call: Call) -> shapes.Hosts:
@@ -158,13 +160,13 @@ async def report_health(call: Call) -> None:
         host=call.host,
         received=call.services.clock.now(),
         is_retained=False,
-        boot=None if body.boot is None else BootId(body.boot),
+        boot=BootId(body.boot) if body.boot else None,
         sequence=body.seq,
-        status=body.status,
+        status=body.status or HealthStatus.OK,
         interval_seconds=body.interval,
-        workloads=body.workloads,
-        roles=body.roles,
-        reason=body.reason,
+        workloads=body.workloads or 0,
+        roles=body.roles or (),
+        reason=" ".join((body.reason or "").split())[:HEALTH_REASON_MAX],
     )
     await call.control.report_health(health)
 

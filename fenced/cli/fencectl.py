@@ -118,7 +118,9 @@ def _act(
         if exc.rule != "alive" or force:
             raise
         if not ask(session, host, action, exc):
-            click.echo(f"nothing was done; without a terminal say --force to {action} a living host", err=True)
+            click.echo(
+                f"nothing was done; `{action}` of a living host needs --force where nobody can be asked", err=True
+            )
             raise
         accepted = session.client.send("POST", "hosts", host, "actions", body={**body, "force": True})
     for warning in accepted["warnings"]:
@@ -279,13 +281,16 @@ def pause(session: Session, match: str, until: str | None, reason: str) -> None:
 
 @main.command(cls=Command)
 @click.option("--match", default="*", show_default=True, help="The expression that was paused.")
+@click.option("--until", hidden=True, help="Of pause; to end a pause it says nothing.")
 @click.option("--reason", required=True, help="Why; kept in the log.")
 @click.pass_obj
-def resume(session: Session, match: str, reason: str) -> None:
+def resume(session: Session, match: str, until: str | None, reason: str) -> None:
     """End the pauses of exactly this expression, and say which others go on.
 
     Example: fencectl resume --match cluster=c1 --reason "switch works again"
     """
+    if until is not None:
+        click.echo("--until says nothing to resume: a pause ends now", err=True)
     found = session.client.get("pauses")["items"]
     chosen = [item for item in found if item["match"] == match]
     others = [item for item in found if item["match"] != match]

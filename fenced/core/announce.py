@@ -10,11 +10,14 @@ from typing import Any
 from fenced.core import records as r
 from fenced.core.state import DeviceRun, GateVerdict, HostState, Operation
 from fenced.model.names import HostName, OperationId
-from fenced.model.power import OperationState, What
+from fenced.model.power import OperationState, State, What
 
 HOST = "io.fenced.host."
 OPERATION = "io.fenced.operation."
 FLEET = "io.fenced.fleet."
+
+PROVEN = frozenset({State.FENCED, State.RESTORING})
+"""States in which the proof speaks of now; later it is kept for old messages of the run that it ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,7 +263,7 @@ def state_message(state: HostState, controller: str) -> dict[str, Any]:
         "since": timestamp(state.since),
         "operation": state.operation.id if state.operation is not None else state.last_operation,
         "token": str(state.token) if state.token is not None else None,
-        "proof": state.proof.kind.value if state.proof is not None else None,
+        "proof": state.proof.kind.value if state.proof is not None and state.state in PROVEN else None,
         "power": {str(device): power.value for device, power in state.power},
         "stay_off": state.is_stay_off,
         "held_by": [verdict.gate for verdict in state.held_by],

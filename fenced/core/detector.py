@@ -37,6 +37,8 @@ def hear(work: HostWork, health: Health) -> bool:
     if _is_stale(work, health):
         return False
     if health.status is HealthStatus.STOPPING:
+        if state.proof is not None and not _is_new_life(work, health) and work.state.proof is not None:
+            return False
         _hear_stopping(work, health)
         return True
     if health.status is HealthStatus.FAILING and health.boot is None:

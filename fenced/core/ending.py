@@ -1,5 +1,7 @@
 """How operations end: stopped, finished, closed. An operation ends only when none of its commands can act any more (S5, S14)."""
 
+from dataclasses import replace
+
 from fenced.core import commands as c
 from fenced.core import records as r
 from fenced.core.evolve import ended, is_settled
@@ -73,14 +75,15 @@ def _end(work: HostWork, operation: Operation) -> None:
                 next_attempt_at=max(next_attempt, cooldown) if operation.is_automatic else None,
             )
         )
+    after = _after(work, operation, is_failure=is_failure)
     record = r.OperationEnded(
         operation=operation.id,
         state=ending,
         power=host_power(operation),
-        is_fenced=operation.is_fenced,
+        is_fenced=operation.is_fenced or (ending is OperationState.DONE and after is State.FENCED),
         restored=_restored(work, operation),
         why=operation.ending_why or None,
-        after=_after(work, operation, is_failure=is_failure),
+        after=after,
         cooldown_until=cooldown,
         next_attempt_at=next_attempt,
     )
@@ -104,6 +107,9 @@ def _has_cooldown(operation: Operation) -> bool:
 
 
 def _keep(work: HostWork, operation: Operation, record: r.OperationEnded) -> None:
+    proof = work.state.proof
+    if record.is_fenced and not operation.is_fenced and proof is not None:
+        operation = replace(operation, proof=proof.kind, proof_level=proof.level)
     work.work.ended.append(ended(operation, work.now, record))
 
 
@@ -111,7 +117,9 @@ def _after(work: HostWork, operation: Operation, *, is_failure: bool) -> State:
     """What is true of the host now that the operation is over; a host that is heard becomes healthy right after."""
     state = work.state
     if state.state is State.RESTORING:
-        return State.FENCED if _is_still_off(work, operation) else State.RESTORING
+        if _is_still_off(work, operation):
+            return State.FENCED
+        return State.RESTORING if state.is_known else State.UNKNOWN
     if state.state is not State.FENCING:
         return state.state
     if not operation.is_off_sent and (before := _untouched(operation)) is not None:

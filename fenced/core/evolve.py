@@ -197,7 +197,7 @@ def _revoked(state: HostState, at: float, record: r.HostRevoked) -> HostState:
         boot = record.boot
     return _to(
         state,
-        State.HEALTHY if record.is_alive else State.RESTORING,
+        (State.HEALTHY if state.maintenance is None else State.MAINTENANCE) if record.is_alive else State.RESTORING,
         at,
         boot=boot,
         ended_boots=boots,

@@ -8,6 +8,8 @@ from fenced.core.state import DeviceRun, IssuedCommand, Operation, Step
 from fenced.model.power import Outcome, Power, Verdict, What
 
 STEPS_KEPT_MAX = 60
+RACE_KEPT_MAX = 64
+"""Candidates' stories that are kept of a device: those of the newest races."""
 
 RunRecord = r.RaceStarted | r.RaceEnded | r.StepStarted | r.AgentStarted | r.StepEnded | r.PathLost | r.DeviceGivenUp
 
@@ -68,7 +70,13 @@ def drop_reads(run: DeviceRun, at: float) -> DeviceRun:
 def _race_ended(
     run: DeviceRun, at: float, record: r.RaceEnded, operation: Operation, commands: tuple[IssuedCommand, ...]
 ) -> DeviceRun:
-    run = replace(run, is_racing=False, race=record.entries, wait_until=record.again_at, is_inspected=True)
+    run = replace(
+        run,
+        is_racing=False,
+        race=(*run.race, *record.entries)[-RACE_KEPT_MAX:],
+        wait_until=record.again_at,
+        is_inspected=True,
+    )
     if record.winner is None:
         error = "; ".join(f"{entry.proxy}: {entry.error}" for entry in record.entries if entry.error)[:500]
         return replace(run, proxy=None, reserves=(), error=error or "no candidate", power=Power.UNKNOWN, same_reads=0)

@@ -44,7 +44,7 @@ TRANSITIONS: Final[dict[type[r.HostRecord], dict[State, frozenset[State]]]] = {
         State.RESTORING: frozenset({State.RESTORING}),
     },
     r.HostRevoked: {
-        state: frozenset({State.HEALTHY, State.RESTORING, State.SUSPECT})
+        state: frozenset({State.HEALTHY, State.RESTORING, State.MAINTENANCE})
         for state in (State.FENCED, State.RESTORING, State.FAILED)
     },
     r.MaintenanceSet: {state: frozenset({state, State.MAINTENANCE}) for state in State},

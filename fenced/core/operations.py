@@ -158,8 +158,8 @@ def _ask(work: HostWork, asked: ActionAsked) -> Answer:
 def _ask_reading(work: HostWork, asked: ActionAsked) -> Answer:
     reading = work.state.reading
     if reading is not None:
-        if reading.action is asked.action:
-            return _join(work, reading, asked, asked.action)
+        if asked.action in {reading.action, Action.STATUS}:
+            return _join(work, reading, asked, reading.action)
         return RefusedBy(
             rule="busy", why=f"{reading.action.value} {reading.id} reads this host; ask again when it ended"
         )
@@ -178,7 +178,8 @@ def _refusal(work: HostWork, asked: ActionAsked) -> RefusedBy | None:
         )
     for verdict in gates.closed(gates.owner_gates(work.fleet, work.now)):
         return RefusedBy(rule=verdict.gate, why=verdict.why)
-    is_living = work.fleet.is_heard(work.name, work.now) and work.state.maintenance is None
+    is_left_alone = work.state.maintenance is not None or work.state.state is State.FENCED
+    is_living = work.fleet.is_heard(work.name, work.now) and not is_left_alone
     is_busy = work.operation is not None and work.operation.is_power_changing
     if asked.action in {Action.OFF, Action.RESTART} and is_living and not asked.is_forced and not is_busy:
         return RefusedBy(
@@ -263,7 +264,7 @@ def confirm_off(work: HostWork, asked: ConfirmOffAsked) -> Answer:
         return answer
     running = work.operation
     token = work.fleet.next_token()
-    operation_id = running.id if running is not None else OperationId(str(token))
+    operation_id = running.id if running is not None else asked.read or OperationId(str(token))
     work.record(
         r.HostFenced(
             proof=Proof.HUMAN,
@@ -286,6 +287,11 @@ def confirm_off(work: HostWork, asked: ConfirmOffAsked) -> Answer:
 
 
 def _confirm_refusal(work: HostWork, asked: ConfirmOffAsked) -> RefusedBy | None:
+    reading = work.state.reading
+    if reading is not None:
+        return RefusedBy(
+            rule="busy", why=f"{reading.id} still reads the devices of {work.name}; ask again when it ended"
+        )
     powers = work.fleet.power(work.name)
     reads_on = [name for name, power in powers.items() if power is Power.ON]
     if reads_on:

@@ -19,7 +19,7 @@ from fenced.core.steps import (
 )
 from fenced.core.work import HostWork, back_off_seconds
 from fenced.model.names import DeviceName, ProxyName, Token
-from fenced.model.power import Action, Kind, OperationState, Outcome, Power, Proof, What
+from fenced.model.power import Action, Kind, OperationState, Outcome, Power, Proof, State, What
 
 __all__ = [
     "advance", "agent_seen", "announcement_delivered", "drop", "hear_life", "life_asked", "race_finished", "start_waiting",
@@ -236,6 +236,14 @@ def _fence(work: HostWork, operation: Operation) -> None:
             stop(work, "; ".join(f"{verdict.gate}: {verdict.why}" for verdict in shut))
             return
     state = work.state
+    if (
+        operation.action is Action.OFF
+        and operation.before is State.FENCED
+        and not operation.is_off_sent
+        and state.proof
+    ):
+        finish(work, OperationState.DONE, None)  # the same run of the host: its announcement stands, with its token
+        return
     is_restart = operation.action is Action.RESTART and not state.is_on_forbidden and state.maintenance is None
     devices = tuple(run.device for run in operation.devices if run.level == operation.level)
     token = operation.token or _own_token(work, operation)

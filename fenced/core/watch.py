@@ -27,6 +27,8 @@ def watch_ended(work: HostWork, event: WatchEnded) -> None:
             work.record(r.PowerSeen(device=device, power=power))
     if state.state is State.FENCED:
         _watch_fenced(work, powers)
+    elif state.state is State.RESTORING and _is_restored_all_the_same(work, powers):
+        revoke_by_power(work, "it reads ON after a restore that was stopped: the ON had been sent")
     else:
         _watch_failed(work, powers, event.started)
     look(work)
@@ -47,6 +49,15 @@ def _watch_fenced(work: HostWork, powers: dict[DeviceName, Power]) -> None:
         lit = [device.name for device in on]  # a person's word names no devices: every level reads ON
     if lit:
         revoke_by_power(work, f"{', '.join(lit)} reads ON without an ON of ours")
+
+
+def _is_restored_all_the_same(work: HostWork, powers: dict[DeviceName, Power]) -> bool:
+    """The restore was stopped after an ON, and a device that proves the host's power reads ON."""
+    proof = work.state.proof
+    if proof is None:
+        return False
+    speaking = [device for device in work.host.devices if device.name in proof.devices or device.kind is Kind.CHASSIS]
+    return any(powers.get(device.name) is Power.ON for device in speaking)
 
 
 def _watch_failed(work: HostWork, powers: dict[DeviceName, Power], started: float) -> None:

@@ -143,10 +143,16 @@ class Engine:
         """A message of the bus, or of its connection. A confirm_off first has the devices read."""
         if isinstance(event, BusConnected):
             self.outbox.connected()
-        if isinstance(event, BusRequest) and event.action == "confirm_off" and event.host in self.fleet.hosts:
+        if isinstance(event, BusRequest) and self._is_confirmation(event):
             self.effects.spawn(self._confirm_from_bus(event), f"confirm {event.id}")
             return
         self.reactor.deliver(event)
+
+    def _is_confirmation(self, event: BusRequest) -> bool:
+        """One that may be obeyed; any other is refused by the core without a look at the devices."""
+        accepted = self.fleet.inventory.daemon.accept_requests
+        is_wanted = event.action == "confirm_off" and event.action in accepted and not event.is_retained
+        return is_wanted and event.host in self.fleet.hosts
 
     async def _confirm_from_bus(self, event: BusRequest) -> None:
         await self.control.read_devices(event.host, by=event.by)

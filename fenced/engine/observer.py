@@ -151,7 +151,8 @@ def _stages(operation: Operation, ended: float) -> list[tuple[str, float]]:
     """How long each part took: the longest over the devices."""
     stages: list[tuple[str, float]] = []
     runs = operation.devices
-    raced = [entry.ended_ms for run in runs for entry in run.race if entry.verdict.value == "won" and entry.ended_ms]
+    won = [[entry.ended_ms for entry in run.race if entry.verdict.value == "won" and entry.ended_ms] for run in runs]
+    raced = [ends[0] for ends in won if ends]
     if raced:
         stages.append(("race", max(raced) / 1000))
     for what, stage in ((What.OFF, "off"), (What.ON, "on")):
