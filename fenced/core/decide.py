@@ -40,10 +40,10 @@ def decide(fleet: Fleet, event: e.Event, now: float) -> Decision:
             is_news = _heard(work.on(event.host), event)
         case e.BusRequest():
             answer = fleet_decisions.bus_request(work, event)
-        case (
-            e.BusConnected() | e.BusDisconnected() | e.Stalled() | e.LeaseRenewed() | e.LeaseLost() | e.InventoryRead()
-        ):
+        case e.BusConnected() | e.BusDisconnected() | e.Stalled() | e.LeaseRenewed() | e.LeaseLost():
             fleet_decisions.fleet_event(work, event)
+        case e.InventoryRead():
+            answer = fleet_decisions.inventory_read(work, event)
         case e.Ticked():
             fleet_decisions.end_pauses(work)
         case e.Started():

@@ -32,19 +32,18 @@ def hear(work: HostWork, health: Health) -> bool:
     sight, state = work.sight, work.state
     if health.is_retained:
         return False
-    if health.boot is not None and health.boot in state.ended_boots:
+    if health.boot is not None and health.boot in state.ended_boots and not _is_last_run(work, health):
         return _hear_ended_boot(work, health.boot, health.received)
     if _is_stale(work, health):
         return False
-    if health.status is HealthStatus.STOPPING:
-        if state.proof is not None and not _is_new_life(work, health) and work.state.proof is not None:
-            return False
-        _hear_stopping(work, health)
-        return True
     if health.status is HealthStatus.FAILING and health.boot is None:
         _suspect(work, Cause.REPORT, health.reason or "reported failing")
         return True
-    if state.proof is not None and not _is_new_life(work, health):
+    is_news = state.proof is None or _is_new_life(work, health)
+    if health.status is HealthStatus.STOPPING and (is_news or work.state.proof is None):
+        _hear_stopping(work, health)
+        return True
+    if not is_news:
         return False
     _keep_sight(work, health)
     if health.status is HealthStatus.FAILING:
@@ -57,6 +56,12 @@ def hear(work: HostWork, health: Health) -> bool:
     sight.report_reason = ""
     _hear_life(work, health.boot)
     return True
+
+
+def _is_last_run(work: HostWork, health: Health) -> bool:
+    """The run that we took for ended still speaks, long after the proof was taken back: then it never ended."""
+    state, late = work.state, work.host.settings.detection.late_message_seconds
+    return state.proof is None and health.boot == state.boot and health.received > state.since + late
 
 
 def _is_stale(work: HostWork, health: Health) -> bool:
@@ -181,7 +186,7 @@ def _why_heard(before: State, *, is_first: bool) -> str:
 def hear_presence(work: HostWork, presence: Presence) -> None:
     """A last will: suspect, never more (it may be the broker's word, not the host's)."""
     if not presence.is_retained and not presence.is_online:
-        _suspect(work, Cause.REPORT, "last will of its reporter")
+        _suspect(work, Cause.REPORT, gates.LAST_WILL)
 
 
 def hear_evidence(work: HostWork, evidence: Evidence) -> None:
@@ -346,7 +351,7 @@ def _look_suspect(work: HostWork) -> None:
         _hold(work, (GateVerdict(gate="release_grace", is_open=False, why=why),))
         work.wake(release)
         return
-    is_reported_only = not _is_silent(work) and work.host.settings.detection.on_report != "fence"
+    is_reported_only = not _is_silent(work) and not gates.is_living_fenced(work.fleet, work.name)
     if is_reported_only:
         work.wake(max(due_at(work), work.now + 0.05))
         return

@@ -89,14 +89,24 @@ def _end(work: HostWork, operation: Operation) -> None:
     )
     _keep(work, operation, record)
     work.record(record)
+    _tell_left_off(work, operation, record)
     if record.after is State.SUSPECT and work.sight.is_stopping:
         work.record(r.HostLeft(reason="said that it stops"))
     elif record.after is State.SUSPECT and work.fleet.is_heard(work.name, now):
         work.record(r.HostHeard(boot=work.sight.boot, before=record.after.value, why="cleared"))
     work.sight.life = None
     work.sight.watch_at = None
+    work.sight.watch_offs = 0  # what was read before it says nothing about after it
     start_waiting(work)
     work.wake(now)
+
+
+def _tell_left_off(work: HostWork, operation: Operation, record: r.OperationEnded) -> None:
+    """What is still owed to a host that nobody holds for off is told once, however the operation ended (S9)."""
+    is_told = record.after in {State.FENCED, State.FAILED} or work.state.is_left_off
+    untold = tuple(name for name in work.state.owed if name not in work.state.redundancy_lost)
+    if untold and not is_told and record.restored is not Restored.ALL and operation.action is not Action.ON:
+        work.record(r.LeftOff(operation=operation.id, why="switched off and not given back: " + ", ".join(untold)))
 
 
 def _has_cooldown(operation: Operation) -> bool:
@@ -119,10 +129,11 @@ def _after(work: HostWork, operation: Operation, *, is_failure: bool) -> State:
     if state.state is State.RESTORING:
         if _is_still_off(work, operation):
             return State.FENCED
-        return State.RESTORING if state.is_known else State.UNKNOWN
+        is_watched = state.is_on_forbidden and state.proof is not None
+        return State.RESTORING if state.is_known or is_watched else State.UNKNOWN
     if state.state is not State.FENCING:
         return state.state
-    if not operation.is_off_sent and (before := _untouched(operation)) is not None:
+    if not operation.is_off_sent and (before := _untouched(work, operation)) is not None:
         return before
     if is_failure:
         return State.FAILED
@@ -149,10 +160,11 @@ def _may_be_on(work: HostWork, run: DeviceRun) -> bool:
     return run.is_switched_on and not is_off
 
 
-def _untouched(operation: Operation) -> State | None:
+def _untouched(work: HostWork, operation: Operation) -> State | None:
     """The state that is still true where no OFF was sent: that of before, if nothing that was read speaks against it."""
     if operation.before is State.FENCED:
-        return None if any(run.power is Power.ON for run in operation.devices) else State.FENCED
+        is_lit = any(run.power is Power.ON for run in operation.devices)
+        return None if is_lit or work.state.proof is None else State.FENCED
     is_cancelled = operation.ending is OperationState.CANCELLED
     return operation.before if is_cancelled and operation.before in {State.LEFT, State.FAILED} else None
 
@@ -171,6 +183,9 @@ def start_waiting(work: HostWork) -> None:
     """The request that waited runs from now on."""
     waiting = work.state.waiting
     if waiting is None:
+        return
+    if work.now >= waiting.deadline:
+        end_unstarted(work, waiting, "it waited for another operation until its deadline")
         return
     span = waiting.deadline - waiting.started
     work.record(r.WaitingOperationStarted(operation=waiting.id, deadline=work.now + span))

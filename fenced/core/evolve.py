@@ -149,6 +149,13 @@ def _heard(state: HostState, at: float, record: r.HostHeard) -> HostState:
     )
 
 
+def _all_ended(state: HostState, boot: BootId | None) -> tuple[BootId, ...]:
+    ended = state.ended_boots
+    for other in (state.boot, boot):
+        ended = _ended(ended, other) if other is not None else ended
+    return ended
+
+
 def _ended(ended: tuple[BootId, ...], boot: BootId) -> tuple[BootId, ...]:
     return (*(other for other in ended if other != boot), boot)[-ENDED_BOOTS_MAX:]
 
@@ -171,7 +178,8 @@ def _fenced(state: HostState, at: float, record: r.HostFenced) -> HostState:
         proof=proof,
         token=record.token,
         is_stay_off=record.is_stay_off,
-        ended_boots=_ended(state.ended_boots, record.boot) if record.boot is not None else state.ended_boots,
+        boot=record.boot if record.boot is not None else state.boot,
+        ended_boots=_all_ended(state, record.boot),
         suspected_at=None,
         held_by=(),
         failures=0,
@@ -197,7 +205,7 @@ def _revoked(state: HostState, at: float, record: r.HostRevoked) -> HostState:
         boot = record.boot
     return _to(
         state,
-        (State.HEALTHY if state.maintenance is None else State.MAINTENANCE) if record.is_alive else State.RESTORING,
+        _revoked_to(state, is_alive=record.is_alive),
         at,
         boot=boot,
         ended_boots=boots,
@@ -209,6 +217,14 @@ def _revoked(state: HostState, at: float, record: r.HostRevoked) -> HostState:
         distrusted=_union(state.distrusted, record.distrusted),
         last_heard=at if record.is_alive else state.last_heard,
     )
+
+
+def _revoked_to(state: HostState, *, is_alive: bool) -> State:
+    if state.state is State.FENCING:
+        return State.FENCING
+    if not is_alive:
+        return State.RESTORING
+    return State.HEALTHY if state.maintenance is None else State.MAINTENANCE
 
 
 def _union(names: tuple[DeviceName, ...], more: tuple[DeviceName, ...]) -> tuple[DeviceName, ...]:
@@ -379,7 +395,8 @@ def _device_went_on(
         state = _command_changed(state, operation, record, pid=record.pid, pid_started=record.pid_started)
     elif isinstance(record, r.StepEnded):
         if record.is_end_known:
-            state = _command_changed(state, operation, record, is_ended=True)
+            settled = {"is_ended": True} if record.settled_at is None else {"not_after": record.settled_at}
+            state = _command_changed(state, operation, record, **settled)
         if record.outcome in {Outcome.ON, Outcome.OFF, Outcome.UNKNOWN}:
             state = replace(state, power=_with_power(state.power, record.device, Power(record.outcome.value)))
     elif isinstance(record, r.RaceEnded):

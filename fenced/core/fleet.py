@@ -160,7 +160,8 @@ class Fleet:
     def roll_back(self) -> None:
         """Forget what was folded since `begin`: it could not be made durable."""
         for state in self.changed().values():
-            self._set(state)
+            if state.name in self.inventory.hosts:
+                self._set(state)
         if self._undo_fleet is not None:
             self.state = self._undo_fleet
         self._undo = {}

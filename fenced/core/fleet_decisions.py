@@ -7,9 +7,11 @@ from fenced.core import events as e
 from fenced.core import match as selection
 from fenced.core import operations
 from fenced.core import records as r
+from fenced.core.evolve import is_settled
 from fenced.core.operations import Accepted, Answer, RefusedBy
-from fenced.core.state import AnsweredRequest, Pause
+from fenced.core.state import AnsweredRequest, HostState, Pause
 from fenced.core.work import Work
+from fenced.model.inventory import Host
 from fenced.model.names import OperationId
 from fenced.model.power import Action
 
@@ -20,7 +22,7 @@ PAUSES_MAX = 1000
 FUTURE_SECONDS = 60.0
 """How far ahead of our clock a request's `at` may lie."""
 
-FleetEvent = e.BusConnected | e.BusDisconnected | e.Stalled | e.LeaseRenewed | e.LeaseLost | e.InventoryRead
+FleetEvent = e.BusConnected | e.BusDisconnected | e.Stalled | e.LeaseRenewed | e.LeaseLost
 
 
 def fleet_event(work: Work, event: FleetEvent) -> None:
@@ -39,12 +41,43 @@ def fleet_event(work: Work, event: FleetEvent) -> None:
         case e.LeaseLost():
             fleet.lease_until = 0.0
             work.command(c.KillOns())
-        case e.InventoryRead():
-            fleet.take(event.inventory)
-            for name in fleet.hosts:
-                work.on(name).wake(work.now)
         case _:
             assert_never(event)
+
+
+def inventory_read(work: Work, event: e.InventoryRead) -> Answer:
+    """Take a new inventory whole, unless it changes what an operation or a debt rests on: decided here and not by
+    the asker, for what waits in the inbox before it may start one."""
+    fleet = work.fleet
+    for name, state in fleet.hosts.items():
+        if (why := _spoilt(state, fleet.host(name), event.inventory.hosts.get(name), work.now)) is not None:
+            return RefusedBy(rule="busy", why=why)
+    fleet.take(event.inventory)
+    for name in fleet.hosts:
+        work.on(name).wake(work.now)
+    return Accepted(operation=OperationId(""))
+
+
+def _spoilt(state: HostState, before: Host, after: Host | None, now: float) -> str | None:
+    """What of a host in use would be another thing after the reload; None: nothing.
+
+    While something is under way every plug, level and kind stays. What is owed keeps its name: a device that was switched
+    off may be reached by another driver, but not be forgotten.
+    """
+    waiting = (state.operation, state.waiting, state.reading)
+    is_under_way = any(it is not None for it in waiting) or any(not is_settled(it, now) for it in state.commands)
+    if not is_under_way and not state.owed and not state.is_left_off:
+        return None
+    if after is None:
+        return f"it removes {state.name}, with an operation under way or left off"
+    if after.is_own_machine and not before.is_own_machine:
+        return f"it makes {state.name} our own machine, with an operation under way or left off"
+    was, will = ({it.name: (it.spec.plug_id, it.level, it.kind) for it in host.devices} for host in (before, after))
+    changed = sorted(name for name in was.keys() | will.keys() if was.get(name) != will.get(name))
+    if is_under_way and changed:
+        return f"it changes {', '.join(changed)} of {state.name}, with an operation under way"
+    forgotten = sorted(name for name in state.owed if name not in will)
+    return f"it removes {', '.join(forgotten)} of {state.name}, which were switched off" if forgotten else None
 
 
 def _bus_connected(work: Work, event: e.BusConnected) -> None:

@@ -14,6 +14,9 @@ LEASE_MARGIN_SECONDS = 1.0
 RELEASING = frozenset({"warm_up", "witness", "connectivity", "storm"})
 """Gates that speak of us or of many: when one of them opens again, silent hosts get `release_grace` first."""
 
+LAST_WILL = "last will of its reporter"
+"""The reason of a suspicion that rests on a last will alone: one weak sign, never more."""
+
 UNRECOVERED = frozenset({State.FENCING, State.FENCED, State.RESTORING, State.FAILED})
 
 
@@ -155,10 +158,17 @@ def _cooldown(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
     return _gate("cooldown", True, "over")
 
 
+def is_living_fenced(fleet: Fleet, name: HostName) -> bool:
+    """Whether a host that is heard may be fenced: explicitly reported, and on_report = fence. A last will is no report."""
+    state = fleet.hosts[name]
+    is_report = state.suspicion is Cause.REPORT and state.suspicion_reason != LAST_WILL
+    return is_report and fleet.host(name).settings.detection.on_report == "fence"
+
+
 def _life(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
     detection, sight = fleet.host(name).settings.detection, fleet.sights[name]
     if fleet.is_heard(name, now):
-        if detection.on_report == "fence" and fleet.hosts[name].suspicion is Cause.REPORT:
+        if is_living_fenced(fleet, name):
             return _gate("alive_but_silent", True, "heard, but on_report = fence")
         return _gate("alive_but_silent", False, "heard within its grace")
     life = sight.life

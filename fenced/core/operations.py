@@ -9,10 +9,11 @@ from fenced.core import gates, plan
 from fenced.core import records as r
 from fenced.core.ending import enter_restore, stop
 from fenced.core.events import ActionAsked, CancelAsked, ConfirmOffAsked, MaintenanceAsked
+from fenced.core.evolve import is_settled
 from fenced.core.state import DeviceRun, GateVerdict, Operation, Phase
 from fenced.core.work import HostWork
 from fenced.model.names import OperationId
-from fenced.model.power import Action, Cause, OperationState, Power, Proof, State
+from fenced.model.power import Action, Cause, OperationState, Power, Proof, State, What
 
 JOINED_MAX = 100
 
@@ -180,7 +181,8 @@ def _refusal(work: HostWork, asked: ActionAsked) -> RefusedBy | None:
         return RefusedBy(rule=verdict.gate, why=verdict.why)
     is_left_alone = work.state.maintenance is not None or work.state.state is State.FENCED
     is_living = work.fleet.is_heard(work.name, work.now) and not is_left_alone
-    is_busy = work.operation is not None and work.operation.is_power_changing
+    running = work.operation
+    is_busy = running is not None and running.action in {Action.OFF, Action.RESTART} and not running.is_stopped
     if asked.action in {Action.OFF, Action.RESTART} and is_living and not asked.is_forced and not is_busy:
         return RefusedBy(
             rule="alive", why=f"{work.name} is heard and not in maintenance; ask with force to switch off a living host"
@@ -247,7 +249,7 @@ def cancel(work: HostWork, asked: CancelAsked) -> Answer:
     stop(
         work,
         why,
-        is_on_forbidden=running.is_fenced or running.action is Action.ON,
+        is_on_forbidden=running.is_fenced or running.action is Action.ON or running.phase is Phase.RESTORING,
         ending=OperationState.CANCELLED,
     )
     plan.advance(work)
@@ -270,7 +272,7 @@ def confirm_off(work: HostWork, asked: ConfirmOffAsked) -> Answer:
             proof=Proof.HUMAN,
             operation=running.id if running is not None else None,
             level=None,
-            boot=work.state.boot,
+            boot=work.sight.boot or work.state.boot,
             token=token,
             devices=(),
             is_stay_off=True,
@@ -296,6 +298,10 @@ def _confirm_refusal(work: HostWork, asked: ConfirmOffAsked) -> RefusedBy | None
     reads_on = [name for name, power in powers.items() if power is Power.ON]
     if reads_on:
         return RefusedBy(rule="reads_on", why=f"{', '.join(reads_on)} reads ON")
+    acting = [it for it in work.state.commands if it.what is What.ON and not is_settled(it, work.now)]
+    if acting:
+        left = max(it.not_after for it in acting) - work.now
+        return RefusedBy(rule="busy", why=f"an ON of {acting[0].device} may still act for {left:.0f} s; ask again then")
     for verdict in gates.closed(gates.owner_gates(work.fleet, work.now)):
         return RefusedBy(rule=verdict.gate, why=verdict.why)
     if asked.is_forced:
@@ -312,6 +318,8 @@ def maintenance(work: HostWork, asked: MaintenanceAsked) -> None:
     if not asked.is_on:
         if state.maintenance is not None:
             work.record(r.MaintenanceEnded(by=asked.by, reason=asked.reason))
+            if state.distrusted:  # a person had it in hand: what was wired wrongly is theirs to have mended
+                work.record(r.DevicesTrusted(devices=state.distrusted))
             work.wake(work.now)
         return
     running = work.operation

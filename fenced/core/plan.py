@@ -18,7 +18,7 @@ from fenced.core.steps import (
     switch,
 )
 from fenced.core.work import HostWork, back_off_seconds
-from fenced.model.names import DeviceName, ProxyName, Token
+from fenced.model.names import DeviceName, ProxyName
 from fenced.model.power import Action, Kind, OperationState, Outcome, Power, Proof, State, What
 
 __all__ = [
@@ -92,6 +92,8 @@ def is_proven_off(work: HostWork, run: DeviceRun) -> bool:
     power = work.host.device(run.device).power
     if run.power is not Power.OFF or run.same_reads < power.stable_reads:
         return False
+    if run.device in work.state.distrusted:
+        return False  # it lied: its OFF proves nothing until it is trusted again (S17)
     if is_ours(work, run):
         return True
     heard = work.sight.heard_at
@@ -230,10 +232,19 @@ def _now(work: HostWork, operation: Operation) -> Operation:
 
 
 def _fence(work: HostWork, operation: Operation) -> None:
-    if not operation.is_off_sent:
-        shut = gates.closed(gates.announce_gates(work.fleet, work.name, work.now)) if operation.is_automatic else ()
+    if operation.is_automatic and any(
+        run.level == operation.level and not is_ours(work, run) for run in operation.devices
+    ):
+        shut = gates.closed(gates.announce_gates(work.fleet, work.name, work.now))
+        why = "; ".join(f"{verdict.gate}: {verdict.why}" for verdict in shut)
+        if shut and not operation.is_off_sent:
+            stop(work, why)
+            return
+        if shut and work.now >= operation.level_deadline:
+            enter_next_level(work, operation, why=why)
+            return
         if shut:
-            stop(work, "; ".join(f"{verdict.gate}: {verdict.why}" for verdict in shut))
+            work.wake(work.now + 1.0)
             return
     state = work.state
     if (
@@ -246,13 +257,13 @@ def _fence(work: HostWork, operation: Operation) -> None:
         return
     is_restart = operation.action is Action.RESTART and not state.is_on_forbidden and state.maintenance is None
     devices = tuple(run.device for run in operation.devices if run.level == operation.level)
-    token = operation.token or _own_token(work, operation)
+    token = operation.token or work.fleet.next_token()
     work.record(
         r.HostFenced(
             proof=Proof.DEVICE_VERIFIED,
             operation=operation.id,
             level=operation.level,
-            boot=state.boot,
+            boot=work.sight.boot or state.boot,
             token=token,
             devices=devices,
             is_stay_off=not is_restart,
@@ -265,11 +276,6 @@ def _fence(work: HostWork, operation: Operation) -> None:
     if operation.is_automatic and not operation.joined and operation.action is not work.host.settings.fence_action:
         work.record(r.LeftOff(operation=operation.id, why="the window's last attempt leaves the host off"))
     work.record(r.PhaseEntered(operation=operation.id, phase=Phase.ANNOUNCING))
-
-
-def _own_token(work: HostWork, operation: Operation) -> Token:
-    """The operation's own number: no command was sent, yet the announcement needs a token above every earlier one."""
-    return Token.parse(str(operation.id)) if not operation.is_resumed else work.fleet.next_token()
 
 
 def _announce(work: HostWork, operation: Operation) -> None:
@@ -310,6 +316,7 @@ def race_finished(work: HostWork, event: RaceFinished) -> None:
             again_at=again,
         )
     )
+    _revoke_if_lit(work, event.operation, event.device)
     advance(work)
 
 
@@ -341,12 +348,37 @@ def step_finished(work: HostWork, event: StepFinished) -> None:
             error=event.error,
             is_end_known=event.is_end_known,
             wait_until=wait_until,
+            settled_at=_settled_at(work, run, event),
         )
     )
+    _revoke_if_lit(work, event.operation, event.device)
     is_path_in_doubt = event.error is not None and (is_read or event.outcome is Outcome.TIMED_OUT)
     if is_path_in_doubt:
         work.record(r.PathLost(operation=event.operation, device=event.device, why=event.error or ""))
     advance(work)
+
+
+def _revoke_if_lit(work: HostWork, operation_id: str, device: DeviceName) -> None:
+    """A host that was fenced reads ON as the next operation begins, without an ON of ours: others must know (S17)."""
+    operation, proof = work.operation, work.state.proof
+    if operation is None or operation.id != operation_id or proof is None or operation.before is not State.FENCED:
+        return
+    run = operation.run(device)
+    is_ours = operation.is_fenced or operation.action is Action.ON or run.is_switched_on
+    speaks = device in proof.devices or run.kind is Kind.CHASSIS
+    if not is_ours and speaks and run.power is Power.ON:
+        why = f"{device} reads ON without an ON of ours"
+        token = work.fleet.next_token()
+        work.record(r.HostRevoked(why=why, token=token, boot=None, distrusted=(), is_alive=False))
+
+
+def _settled_at(work: HostWork, run: DeviceRun, event: StepFinished) -> float | None:
+    """Until when the device may still act upon a command whose call has ended (its `settle`). None: not at all."""
+    assert run.step is not None
+    settle = work.host.device(run.device).settle_seconds
+    if run.step.not_after is None or settle == 0.0 or event.outcome is Outcome.REFUSED or not event.is_end_known:
+        return None
+    return min(run.step.not_after, work.now + settle)
 
 
 def agent_seen(work: HostWork, event: AgentSeen) -> None:

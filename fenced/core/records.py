@@ -291,7 +291,9 @@ class AgentStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepEnded:
-    """A step ended. `is_end_known`: a command that timed out at a proxy may still act until its `not_after`."""
+    """A step ended. `is_end_known`: a command that timed out at a proxy may still act until its `not_after`.
+
+    `settled_at`: the call ended, the device may still act until then (its `settle`)."""
 
     operation: OperationId
     device: DeviceName
@@ -300,6 +302,7 @@ class StepEnded:
     error: str | None
     is_end_known: bool
     wait_until: float
+    settled_at: float | None = None
     kind: Literal["step_ended"] = "step_ended"
 
 

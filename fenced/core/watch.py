@@ -71,7 +71,12 @@ def _watch_failed(work: HostWork, powers: dict[DeviceName, Power], started: floa
         sight.watch_offs, sight.watch_off_since = 1, started
         return
     sight.watch_offs += 1
-    if sight.watch_offs >= OFF_ROUNDS and not gates.closed(gates.announce_gates(work.fleet, work.name, work.now)):
+    hold = max(device.power.already_off_hold_seconds for device in work.host.devices if device.level == level)
+    if (
+        sight.watch_offs >= OFF_ROUNDS
+        and started - sight.watch_off_since >= hold
+        and not gates.closed(gates.announce_gates(work.fleet, work.name, work.now))
+    ):
         _fence(work, level)
 
 
@@ -80,7 +85,9 @@ def _level_read_off(work: HostWork, powers: dict[DeviceName, Power]) -> int | No
     if any(powers.get(d.name) is Power.ON and d.kind is Kind.CHASSIS for d in devices):
         return None
     for level in work.host.levels:
-        if all(powers.get(device.name) is Power.OFF for device in devices if device.level == level):
+        of_level = [device.name for device in devices if device.level == level]
+        is_trusted = not set(of_level) & set(work.state.distrusted)
+        if is_trusted and all(powers.get(name) is Power.OFF for name in of_level):
             return level
     return None
 
@@ -94,7 +101,7 @@ def _fence(work: HostWork, level: int) -> None:
             proof=Proof.DEVICE_VERIFIED,
             operation=state.last_operation,
             level=level,
-            boot=state.boot,
+            boot=work.sight.boot or state.boot,
             token=work.fleet.next_token(),
             devices=tuple(device.name for device in work.host.devices if device.level == level),
             is_stay_off=True,

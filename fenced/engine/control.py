@@ -73,16 +73,15 @@ class EngineControl:
         )
 
     def hosts(self) -> Sequence[HostView]:
-        return [self._view(state) for _, state in sorted(self._fleet.hosts.items())]
+        return [self._view(self._fleet.durable(name)) for name in sorted(self._fleet.hosts)]
 
     def host(self, name: HostName) -> HostView:
         return self._view(self._state(name))
 
     def _state(self, name: HostName) -> HostState:
-        state = self._fleet.hosts.get(name)
-        if state is None:
+        if name not in self._fleet.hosts:
             raise NotFound(f"no host {name} in the inventory")
-        return state
+        return self._fleet.durable(name)
 
     def _view(self, state: HostState) -> HostView:
         host, sight = self._fleet.host(state.name), self._fleet.sights[state.name]
@@ -136,7 +135,7 @@ class EngineControl:
         return Explanation(view=view, gates=told, known=known, plan=plan, entries=entries)
 
     async def operation(self, operation: OperationId) -> Operation:
-        for state in self._fleet.hosts.values():
+        for state in map(self._fleet.durable, self._fleet.hosts):
             for live in (state.operation, state.reading, state.waiting):
                 if live is not None and live.id == operation:
                     return live
@@ -158,9 +157,9 @@ class EngineControl:
         return replace(page, items=tuple(self._live(operation) for operation in page.items))
 
     def _live(self, operation: Operation) -> Operation:
-        state = self._fleet.hosts.get(operation.host)
-        if state is None or operation.state is not OperationState.RUNNING:
+        if operation.host not in self._fleet.hosts or operation.state is not OperationState.RUNNING:
             return operation
+        state = self._fleet.durable(operation.host)
         for live in (state.operation, state.reading, state.waiting):
             if live is not None and live.id == operation.id:
                 return live

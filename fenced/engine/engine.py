@@ -12,7 +12,6 @@ import structlog
 
 from fenced.core import events as e
 from fenced.core.fleet import Fleet
-from fenced.core.state import HostState
 from fenced.engine.batch import Collected
 from fenced.engine.control import EngineControl
 from fenced.engine.effects import EngineEffects
@@ -103,7 +102,7 @@ class Engine:
         )  # fmt: skip
         self.workers = DeviceWorkers(
             local=ports.local, remote=ports.remote, clock=ports.clock, telemetry=ports.telemetry,
-            agent_processes=daemon.agent_processes,
+            agent_processes=daemon.agent_processes, has_lease=lambda: fleet.has_lease(ports.clock.now()),
         )  # fmt: skip
         self.workers.remember(highest_tokens(fleet))
         self.effects = EngineEffects(
@@ -190,12 +189,3 @@ class Engine:
         while self.effects.commands_in_flight and self.ports.clock.now() < end:  # noqa: ASYNC110 - bounded, once a life
             await asyncio.sleep(DRAIN_LOOK_SECONDS)
         await self.outbox.say_offline()
-
-
-def busy_hosts(fleet: Fleet) -> tuple[HostState, ...]:
-    """Hosts that a reload must not remove: an operation under way, or devices that are left off."""
-    return tuple(
-        state
-        for state in fleet.hosts.values()
-        if state.operation is not None or state.waiting is not None or state.owed or state.is_left_off
-    )

@@ -205,7 +205,7 @@ class Reactor:
         """People are told at once, also those who asked while we try again; what the world did is decided again."""
         kept: list[Asked] = []
         for event, future in asked:
-            if future is None or isinstance(event, e.AgentSeen):
+            if future is None or isinstance(event, e.AgentSeen | e.InventoryRead):
                 kept.append((event, future))
             elif not future.done():
                 future.set_exception(Unavailable(f"the store does not take writes: {why}"))

@@ -5,7 +5,7 @@ end by its `not_after` (S5). Reads may run side by side and be cancelled (S6).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -47,10 +47,18 @@ class DeviceWorkers:
     """All plugs and units of this daemon. `engine` calls go to `local`, all others to `remote`."""
 
     def __init__(
-        self, *, local: Caller, remote: Caller, clock: Clock, telemetry: Telemetry, agent_processes: int
+        self,
+        *,
+        local: Caller,
+        remote: Caller,
+        clock: Clock,
+        telemetry: Telemetry,
+        agent_processes: int,
+        has_lease: Callable[[], bool],
     ) -> None:
         self._local, self._remote = local, remote
         self._clock, self._telemetry = clock, telemetry
+        self._has_lease = has_lease
         self._processes = Slots(agent_processes)
         self._plugs: dict[PlugId, _Plug] = {}
         self._units: dict[UnitId, Slots] = {}
@@ -116,6 +124,8 @@ class DeviceWorkers:
             raise CommandRefused(
                 f"token {token} is not above {plug.highest}, the highest seen for this plug", may_be_done=False
             )
+        if not self._has_lease():
+            raise CommandRefused("the lease was lost while it waited for its turn", may_be_done=False)
         left = not_after - settle_seconds - self._clock.now()
         if left < SHORTEST_ATTEMPT * timeout_seconds:
             raise CommandRefused("its turn came too late: it could not end by its not_after", may_be_done=False)

@@ -108,7 +108,9 @@ def test_a_status_joins_a_probe() -> None:
     at = Desk()
     probe = at.ask(Action.PROBE)
     assert at.ask(Action.STATUS) == probe
-    assert at.state().reading is not None and at.state().reading.action is Action.PROBE
+    reading = at.state().reading
+    assert reading is not None
+    assert reading.action is Action.PROBE
 
 
 def test_a_fenced_host_needs_no_force() -> None:
@@ -136,6 +138,16 @@ def test_a_host_in_maintenance_that_lied_stays_in_maintenance() -> None:
     at.beat()
     assert at.records(r.HostRevoked)
     assert at.state().state is State.MAINTENANCE
+
+
+def test_the_end_of_a_maintenance_trusts_the_devices_again() -> None:
+    at = off_and_fenced()
+    at.go(40.0, silent=[NODE])
+    at.beat()
+    assert at.state().distrusted == ("pdu-a", "pdu-b")
+    at.maintain()
+    at.maintain(is_on=False)
+    assert at.state().distrusted == ()
 
 
 def test_a_bad_watch_does_not_revoke_a_stopped_restore_that_is_off() -> None:

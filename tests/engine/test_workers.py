@@ -62,7 +62,12 @@ class Bench:
         self.lines, self.remote = Lines(seconds), Lines(seconds)
         self.clock, self.telemetry = WorldClock(), RecordingTelemetry()
         self.workers = DeviceWorkers(
-            local=self.lines, remote=self.remote, clock=self.clock, telemetry=self.telemetry, agent_processes=processes
+            local=self.lines,
+            remote=self.remote,
+            clock=self.clock,
+            telemetry=self.telemetry,
+            agent_processes=processes,
+            has_lease=lambda: True,
         )
 
     async def switch(
