@@ -1,11 +1,13 @@
 """`fenced check-config`: every mistake of a configuration in one run, and who would be asked about a host.
 
-Starts nothing and asks no device. One rule: exit 0 means that `fenced run` takes the file, 78 that it does not.
+Starts nothing and asks no device. One rule: exit 0 means that `fenced run` takes the file, 78 that it does not,
+or that it has no such host.
 """
 
 import json
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +32,8 @@ EXIT_CONFIG: Final = 78
 def command(file: Path, output: str, host_name: str | None) -> None:
     """Check a configuration and its inventory. Prints every mistake; exit 0 without errors, else 78."""
     loaded = load(file, own_machine=own_machine(), environ=os.environ)
+    if host_name is not None:
+        loaded = _with_unknown_host(loaded, file, host_name)
     plan = _plan(loaded, host_name) if host_name is not None else None
     if output == "json":
         click.echo(json.dumps(_as_json(loaded, plan), indent=2))
@@ -70,14 +74,22 @@ def _mistake(mistake: Mistake) -> dict[str, str]:
     }
 
 
+def _with_unknown_host(loaded: Loaded, file: Path, name: str) -> Loaded:
+    """The same, or with one error instead of a configuration where the configuration has no such host."""
+    if loaded.configuration is None or HostName(name) in loaded.configuration.inventory.hosts:
+        return loaded
+    unknown = Mistake(
+        file=str(file), path="--plan", value=name, unit="name", reason="no such host; names match exactly and wholly"
+    )
+    return replace(loaded, configuration=None, errors=(*loaded.errors, unknown))
+
+
 def _plan(loaded: Loaded, name: str) -> dict[str, Any] | None:
-    """None where mistakes leave nothing to plan with. Raises UsageError for an unknown host."""
+    """None where mistakes leave nothing to plan with."""
     if loaded.configuration is None:
         return None
     inventory = loaded.configuration.inventory
-    host = inventory.hosts.get(HostName(name))
-    if host is None:
-        raise click.UsageError(f"there is no host {name!r}; names match exactly and wholly")
+    host = inventory.hosts[HostName(name)]
     return {
         "host": host.name,
         "cluster": host.cluster,

@@ -28,11 +28,15 @@ PROXY_PORT = 8471
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltDevice:
-    """A device with what only the checks need. `plug` is None where its keys were too broken to say."""
+    """A device with what only the checks need. `plug` is None where its keys were too broken to say.
+
+    `is_sure_of_kind`: nothing that decides it was refused.
+    """
 
     entry: Entry[DeviceTable]
     device: Device
     plug: Plug | None
+    is_sure_of_kind: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +50,13 @@ class BuiltHost:
 
 @dataclass(slots=True, kw_only=True)
 class Built:
-    """The inventory, and the same hosts with their places in the files."""
+    """The inventory, and its hosts with their places in the files; after them those that are in no inventory.
+
+    `is_sure_of_places`: nothing that says where proxies are was refused or leads nowhere.
+    """
 
     inventory: Inventory
+    is_sure_of_places: bool
     hosts: list[BuiltHost] = field(default_factory=list)
 
 
@@ -65,39 +73,60 @@ class Builder:
     _clusters: dict[ClusterName, DatacenterName] = field(default_factory=dict)
     _owners: dict[str, Entry[HostTable]] = field(default_factory=dict)
     _folded: dict[str, Entry[HostTable]] = field(default_factory=dict)
+    _is_sure_of_places: bool = True
 
     def build(self, daemon_name: str) -> Built:
         """Everything; mistakes are in `mistakes`."""
         self._clusters = self._build_clusters()
         self._name_owners()
-        hosts = [self._host(entry) for entry in self.entries.hosts.values()]
+        proxies = {ProxyName(name): self._proxy(entry) for name, entry in self.entries.proxies.items()}
+        for apart in self.entries.proxies_apart:
+            self._proxy(apart)
+        is_sure_of_places = self._is_sure_of_places and self._are_places_whole()
+        hosts = [self._host(entry) for entry in self.entries.all_hosts]
         inventory = Inventory(
-            hosts={built.host.name: built.host for built in hosts},
-            proxies={ProxyName(name): self._proxy(entry) for name, entry in self.entries.proxies.items()},
+            hosts={built.host.name: built.host for built in hosts[: len(self.entries.hosts)]},
+            proxies=proxies,
             clusters=self._clusters,
             datacenters=tuple(DatacenterName(name) for name in self.entries.datacenters),
             daemon=self.settings.daemon(daemon_name),
         )
-        return Built(inventory=inventory, hosts=hosts)
+        return Built(inventory=inventory, is_sure_of_places=is_sure_of_places, hosts=hosts)
+
+    def _are_places_whole(self) -> bool:
+        """Whether all is known of who a preference word could name."""
+        entries = self.entries
+        return (
+            entries.is_whole
+            and not {"datacenter", "cluster", "proxy"} & entries.nameless
+            and all(
+                entry.is_sure_of("name", "url", "cluster", "datacenter", "host", "tags")
+                for entry in entries.all_proxies
+            )
+            and all(entry.is_sure_of("name", "datacenter") for entry in entries.all_clusters)
+        )
 
     def _build_clusters(self) -> dict[ClusterName, DatacenterName]:
         clusters: dict[ClusterName, DatacenterName] = {}
-        for name, entry in self.entries.clusters.items():
+        for entry in self.entries.all_clusters:
             datacenter = self._known("datacenter", entry.table.datacenter, entry.where.key("datacenter"))
-            clusters[ClusterName(sys.intern(name))] = DatacenterName(datacenter)
+            if entry.table.name:
+                clusters.setdefault(ClusterName(sys.intern(entry.table.name)), DatacenterName(datacenter))
         return clusters
 
     def _known(self, kind: str, name: str, where: Where) -> str:
-        """The name, if such an entry exists, else "" with a mistake."""
+        """The name, if such an entry exists, else "" with a mistake, unless it may be that of an entry without one."""
         if not name or name in self.entries.named[kind]:
             return sys.intern(name)
-        self.mistakes.error(where, f"there is no {kind} of this name", value=name, unit="name")
+        self._is_sure_of_places = False
+        if kind not in self.entries.nameless:
+            self.mistakes.error(where, f"there is no {kind} of this name", value=name, unit="name")
         return ""
 
     def _name_owners(self) -> None:
         """Every name, alias and address belongs to one host; loopback addresses to nobody."""
-        hosts = [entry.entry for entry in self.entries.hosts.values()]
-        self._owners = {_spelled(entry.table.name): entry for entry in hosts}
+        hosts = [entry.entry for entry in self.entries.all_hosts]
+        self._owners = {_spelled(name): entry.entry for name, entry in self.entries.hosts.items()}
         for entry in hosts:
             given = [("address", entry.table.address)] + [
                 (f"aliases[{index}]", alias) for index, alias in enumerate(entry.table.aliases)
@@ -106,7 +135,8 @@ class Builder:
                 if not name or is_loopback(name):
                     continue
                 owner = self._owners.setdefault(_spelled(name), entry)
-                if owner is not entry:
+                # A host that is given twice, whole, is one mistake.
+                if owner is not entry and (owner.table.name != entry.table.name or not entry.table.name):
                     given_twice(name, entry.where.key(key), owner.where, self.mistakes)
         for name, entry in self._owners.items():
             self._folded.setdefault(canonical(name), entry)
@@ -152,9 +182,9 @@ class Builder:
             devices=tuple(device.device for device in devices),
             is_own_machine=self.own_machine.is_called(host.names),
         )
-        if host.is_own_machine:
+        if host.is_own_machine and table.name:
             self.mistakes.warning(entry.where, "is the machine of this daemon, which never switches it: another must")
-        if not devices and not table.device:
+        if not devices and entry.is_sure_of("device"):
             self.mistakes.warning(entry.where, "has no power device: it can't be fenced")
         return BuiltHost(entry=entry, host=host, devices=devices)
 
@@ -166,7 +196,8 @@ class Builder:
         _check_address(table, where, self.mistakes)
         plug = identify(table.driver, table.address, options or {}, nodename=host.name)
         kind = Kind(table.kind) if table.kind else agents.default_kind(table.driver)
-        if table.standby and kind is Kind.OUTLET:
+        is_sure_of_kind = entry.is_sure_of("kind") if table.kind else entry.is_sure_of("kind", "driver")
+        if table.standby and kind is Kind.OUTLET and is_sure_of_kind:
             self.mistakes.error(where.key("standby"), "only a chassis has a power of its own", value=table.standby)
         power = set_keys(table, PowerOfOne)
         for key in ("operation_timeout", "restore_timeout", "already_off_hold"):
@@ -196,8 +227,17 @@ class Builder:
             is_standby_separate=bool(table.standby),
             identity=table.identity,
         )
-        is_whole = entry.is_whole and options is not None and is_known
-        return BuiltDevice(entry=entry, device=device, plug=plug if is_whole else None)
+        # A plug that is called like its host is not known where the host's name is not.
+        is_named = bool(host.name) or plug == identify(table.driver, table.address, options or {}, nodename="x")
+        is_plug_known = (
+            is_named and entry.is_sure_of("driver", "address", "options") and options is not None and is_known
+        )
+        return BuiltDevice(
+            entry=entry,
+            device=device,
+            plug=plug if is_plug_known else None,
+            is_sure_of_kind=is_sure_of_kind,
+        )
 
     def _proxy(self, entry: Entry[ProxyTable]) -> Proxy:
         table, where = entry.table, entry.where
@@ -211,7 +251,7 @@ class Builder:
         cluster = self._known("cluster", table.cluster, where.key("cluster"))
         datacenter = self._known("datacenter", table.datacenter, where.key("datacenter"))
         self._check_place(cluster, datacenter, where)
-        if table.name in self.entries.hosts and machine != table.name:
+        if table.name in self.entries.hosts and machine != table.name and entry.is_sure_of("host"):
             self.mistakes.warning(
                 where.key("name"),
                 f"is also a host's name, but the proxy is not known to run on it: say host = {table.name!r} if it does",

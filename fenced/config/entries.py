@@ -1,10 +1,13 @@
 """All data centres, clusters, proxies and hosts that the files list, each checked by itself, with its place.
 
-Knows no reference between them. One rule: what is wrong in one entry hides nothing in another.
+Knows no reference between them. One rule: what is wrong in one entry hides nothing, neither in another nor in itself:
+it stays here with defaults for what was refused, is checked on, and keeps every configuration from being made.
 """
 
-from collections.abc import Iterable, Mapping
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -22,17 +25,21 @@ _LISTED = Tables("")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry(Generic[TableType]):
-    """One table with its place; `base`: the directory of its file; `is_whole`: nothing had to be left out."""
+    """One table with its place; `base`: the directory of its file; `refused`: as of `Parsed`, told already."""
 
     table: TableType
     where: Where
     base: Path
-    is_whole: bool = True
+    refused: Mapping[str, object] = field(default_factory=dict)
+
+    def is_sure_of(self, *keys: str) -> bool:
+        """Whether these keys are what the file says, not defaults in place of something refused."""
+        return not any(key in self.refused for key in keys)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostEntry:
-    """A host and its devices."""
+    """A host and its devices, those whose name is missing or another's included."""
 
     entry: Entry[HostTable]
     devices: tuple[Entry[DeviceTable], ...]
@@ -40,25 +47,58 @@ class HostEntry:
 
 @dataclass(slots=True, kw_only=True)
 class Entries:
-    """By name, in the order of the files. `named`: also the names of entries too broken to be here."""
+    """By name, in the order of the files. `named`: also names that can't be names.
+
+    `apart`: entries without a usable name, or with one that is another's already: nobody can mean them.
+    """
 
     datacenters: dict[str, Entry[DatacenterTable]] = field(default_factory=dict)
     clusters: dict[str, Entry[ClusterTable]] = field(default_factory=dict)
     proxies: dict[str, Entry[ProxyTable]] = field(default_factory=dict)
     hosts: dict[str, HostEntry] = field(default_factory=dict)
+    datacenters_apart: list[Entry[DatacenterTable]] = field(default_factory=list)
+    clusters_apart: list[Entry[ClusterTable]] = field(default_factory=list)
+    proxies_apart: list[Entry[ProxyTable]] = field(default_factory=list)
+    hosts_apart: list[HostEntry] = field(default_factory=list)
     named: dict[str, set[str]] = field(default_factory=lambda: {key: set() for key in LISTS})
+    nameless: set[str] = field(default_factory=set)
+    """The lists with an entry of which not even the name is known."""
     is_whole: bool = True
+    """Whether every file could be read and every list is one, so that nobody is missing here."""
+
+    @property
+    def all_datacenters(self) -> Iterator[Entry[DatacenterTable]]:
+        return chain(self.datacenters.values(), self.datacenters_apart)
+
+    @property
+    def all_clusters(self) -> Iterator[Entry[ClusterTable]]:
+        return chain(self.clusters.values(), self.clusters_apart)
+
+    @property
+    def all_proxies(self) -> Iterator[Entry[ProxyTable]]:
+        return chain(self.proxies.values(), self.proxies_apart)
+
+    @property
+    def all_hosts(self) -> Iterator[HostEntry]:
+        return chain(self.hosts.values(), self.hosts_apart)
 
     def add(self, file: str, base: Path, lists: Mapping[str, Any], mistakes: Mistakes) -> None:
         """Take what one file lists; `lists` has no other keys than LISTS."""
         for raw, where in self._listed("datacenter", Where(file), lists, mistakes):
-            self._put(self.datacenters, self._entry(DatacenterTable, raw, where, base, mistakes), mistakes)
+            datacenter = _entry(DatacenterTable, raw, where, base, mistakes)
+            _put(self.datacenters, self.datacenters_apart, datacenter, mistakes)
         for raw, where in self._listed("cluster", Where(file), lists, mistakes):
-            self._put(self.clusters, self._entry(ClusterTable, raw, where, base, mistakes), mistakes)
+            _put(self.clusters, self.clusters_apart, _entry(ClusterTable, raw, where, base, mistakes), mistakes)
         for raw, where in self._listed("proxy", Where(file), lists, mistakes):
-            self._put(self.proxies, self._entry(ProxyTable, raw, where, base, mistakes), mistakes)
+            _put(self.proxies, self.proxies_apart, _entry(ProxyTable, raw, where, base, mistakes), mistakes)
         for raw, where in self._listed("host", Where(file), lists, mistakes):
             self._add_host(raw, where, base, mistakes)
+
+    def miss(self, key: str) -> None:
+        """Note that there are entries of a list that can't be taken; a misspelt key counts as the one it looks like."""
+        for near in difflib.get_close_matches(key, LISTS, n=1, cutoff=0.7):
+            self.is_whole = False
+            self.nameless.add(near)
 
     def _listed(
         self, key: str, where: Where, lists: Mapping[str, Any], mistakes: Mistakes
@@ -68,51 +108,60 @@ class Entries:
             return
         where = where.key(key)
         if not isinstance(listed, list):
-            self.is_whole = False
+            self.miss(key)
             mistakes.error(where, f"must be tables: [[{key}]]", value=listed, unit=_LISTED.unit)
             return
         for index, raw in enumerate(listed):
             if not isinstance(raw, dict):
-                self.is_whole = False
+                self.miss(key)
                 mistakes.error(where.item(index), "must be a table", value=raw, unit="table")
                 continue
             name = raw.get("name")
             if isinstance(name, str):
                 self.named[key].add(name)
+            else:
+                self.nameless.add(key)
             yield raw, where.item(index).called(name if isinstance(name, str) else f"{key} without a name")
 
-    def _entry(
-        self, model: type[TableType], raw: dict[str, Any], where: Where, base: Path, mistakes: Mistakes
-    ) -> Entry[TableType] | None:
-        parsed = parse(model, raw, where, mistakes)
-        self.is_whole = self.is_whole and parsed.is_whole
-        if parsed.table is None:
-            return None
-        return Entry(table=parsed.table, where=where, base=base, is_whole=parsed.is_whole)
-
-    def _put(self, known: dict[str, Entry[NamedType]], entry: Entry[NamedType] | None, mistakes: Mistakes) -> None:
-        if entry is None:
-            return
-        first = known.setdefault(entry.table.name, entry)
-        if first is not entry:
-            given_twice(entry.table.name, entry.where.key("name"), first.where, mistakes)
-
     def _add_host(self, raw: dict[str, Any], where: Where, base: Path, mistakes: Mistakes) -> None:
-        host = self._entry(HostTable, raw, where, base, mistakes)
+        host = _entry(HostTable, raw, where, base, mistakes)
         listed = raw.get("device")
         devices: dict[str, Entry[DeviceTable]] = {}
+        apart: list[Entry[DeviceTable]] = []
         for index, device in enumerate(listed if isinstance(listed, list) else ()):
             if isinstance(device, dict):
                 place = where.key("device").item(index).called(str(device.get("name", f"device {index + 1}")))
-                self._put(devices, self._entry(DeviceTable, device, place, base, mistakes), mistakes)
-        if host is None:
+                # The list is refused because of another item in it; this one is looked at all the same.
+                _put(devices, apart, _entry(DeviceTable, device, place, base, mistakes), mistakes)
+        entry = HostEntry(entry=host, devices=(*devices.values(), *apart))
+        if not host.table.name:
+            self.hosts_apart.append(entry)
             return
-        entry = HostEntry(entry=host, devices=tuple(devices.values()))
         first = self.hosts.setdefault(host.table.name, entry)
         if first is not entry:
+            self.hosts_apart.append(entry)
             given_twice(host.table.name, where.key("name"), first.entry.where, mistakes)
 
 
 def given_twice(name: str, where: Where, first: Where, mistakes: Mistakes) -> None:
     """A name that is already somebody else's."""
     mistakes.error(where, f"is given twice: it is that of {first}, too", value=name, unit="name")
+
+
+def _entry(
+    model: type[TableType], raw: dict[str, Any], where: Where, base: Path, mistakes: Mistakes
+) -> Entry[TableType]:
+    parsed = parse(model, raw, where, mistakes)
+    return Entry(table=parsed.table, where=where, base=base, refused=parsed.refused)
+
+
+def _put(
+    known: dict[str, Entry[NamedType]], apart: list[Entry[NamedType]], entry: Entry[NamedType], mistakes: Mistakes
+) -> None:
+    if not entry.table.name:
+        apart.append(entry)
+        return
+    first = known.setdefault(entry.table.name, entry)
+    if first is not entry:
+        apart.append(entry)
+        given_twice(entry.table.name, entry.where.key("name"), first.where, mistakes)

@@ -13,9 +13,10 @@ from typing import Any
 from fenced.config import not_yet, outlets, places, timing
 from fenced.config.build import Builder, Built
 from fenced.config.configuration import ApiConfiguration, Configuration, StoreConfiguration, TlsClient
-from fenced.config.entries import Entries
+from fenced.config.entries import Entries, Entry
 from fenced.config.inventory_tables import LISTS
 from fenced.config.keys import NAME_PATTERN
+from fenced.config.levels import Levels
 from fenced.config.mistakes import Mistake, Mistakes, Where
 from fenced.config.own_machine import OwnMachine
 from fenced.config.reach import Reach
@@ -23,7 +24,7 @@ from fenced.config.read import find_files, read_inventory, read_toml
 from fenced.config.resolve import Resolver, resolve_names
 from fenced.config.secret_sources import SecretReader
 from fenced.config.settings import Settings, set_keys
-from fenced.config.tables import MainTables
+from fenced.config.tables import DetectionOfOne, MainTables, PowerOfOne, RaceTable
 from fenced.config.tokens import read_tokens
 from fenced.config.validate import parse
 from fenced.model.inventory import is_loopback
@@ -72,6 +73,7 @@ class _Loader:
     environ: Mapping[str, str]
     resolve: Resolver
     mistakes: Mistakes = field(default_factory=Mistakes)
+    unsure_of_main: frozenset[str] = frozenset()
 
     @property
     def where(self) -> Where:
@@ -88,7 +90,8 @@ class _Loader:
         parsed = parse(
             MainTables, {key: value for key, value in raw.items() if key not in LISTS}, self.where, self.mistakes
         )
-        main = parsed.table if parsed.table is not None else MainTables()
+        main = parsed.table
+        self.unsure_of_main = self._unsure_of_main()
         entries = self._entries(raw, main)
         secrets = SecretReader(self.environ, self.mistakes)
         settings = Settings(main)
@@ -104,8 +107,19 @@ class _Loader:
         secrets.tell_open_to_all()
         return configuration
 
+    def _unsure_of_main(self) -> frozenset[str]:
+        """The keys of one host that were refused in the main file; all, where a whole table was."""
+        return frozenset(
+            key
+            for table, model in (("detection", DetectionOfOne), ("power", PowerOfOne), ("race", RaceTable))
+            for key in model.model_fields
+            if self.mistakes.is_refused(self.where.key(table).key(key))
+        )
+
     def _entries(self, raw: Mapping[str, Any], main: MainTables) -> Entries:
         entries = Entries()
+        for key in raw.keys() - set(LISTS) - MainTables.model_fields.keys():
+            entries.miss(key)
         entries.add(str(self.path), self.base, raw, self.mistakes)
         is_default = "files" not in main.inventory.model_fields_set
         where = self.where.key("inventory").key("files")
@@ -120,6 +134,7 @@ class _Loader:
             entries.is_whole = False
             return
         for key in lists.keys() - set(LISTS):
+            entries.miss(str(key))
             self.mistakes.error(
                 Where(str(file)).key(str(key)),
                 f"unknown key; an inventory file has {', '.join(f'[[{name}]]' for name in LISTS)}",
@@ -190,61 +205,75 @@ class _Loader:
         where, mistakes = self.where, self.mistakes
         not_yet.check_main(main, where, mistakes)
         timing.check_main(settings.of_host(), where, mistakes)
-        if "confirm_off" in main.bus.accept_requests and configuration.bus.scheme != "mqtts":
+        is_bus_known = not mistakes.is_told(where.key("bus").key("url"))
+        if "confirm_off" in main.bus.accept_requests and configuration.bus.scheme != "mqtts" and is_bus_known:
             mistakes.error(
                 where.key("bus").key("accept_requests"), "confirm_off needs mqtts://", value=main.bus.accept_requests
             )
-        if not built.hosts and entries.is_whole:
+        if not built.hosts and entries.is_whole and not mistakes.is_refused(where.key("inventory").key("files")):
             mistakes.warning(where, "there is no host: nothing will be looked after")
         self._check_scopes(entries, settings)
         self._check_proxies(entries, built, configuration.proxy_client)
         Reach(built=built, entries=entries, agent_path=configuration.agent_path, mistakes=mistakes).check(
             where, main.defaults.proxies
         )
-        self._check_hosts(built)
+        self._check_hosts(entries, built, Levels(entries=entries, settings=settings, race=main.race, main=where))
         outlets.check_plugs(built.hosts, self.resolve, where, mistakes)
 
     def _check_scopes(self, entries: Entries, settings: Settings) -> None:
         """What data centres and clusters say of their hosts; each is judged with what is above it."""
         above: dict[str, Mapping[str, Any]] = {}
-        for datacenter in entries.datacenters.values():
-            said = above[datacenter.table.name] = set_keys(datacenter.table)
+        for datacenter in entries.all_datacenters:
+            said = set_keys(datacenter.table)
+            above.setdefault(datacenter.table.name, said)
             merged = settings.of_host(said)
-            timing.check_scope(merged.detection, merged.power, said, datacenter.where, self.mistakes)
+            unsure = self._unsure(datacenter)
+            timing.check_scope(merged.detection, merged.power, said, datacenter.where, self.mistakes, unsure=unsure)
             not_yet.check_remedies(said, datacenter.where, self.mistakes)
-        for cluster in entries.clusters.values():
+        for cluster in entries.all_clusters:
             said = set_keys(cluster.table)
             merged = settings.of_host(above.get(cluster.table.datacenter, {}), said)
-            timing.check_scope(merged.detection, merged.power, said, cluster.where, self.mistakes)
+            unsure = self._unsure(cluster, entries.datacenters.get(cluster.table.datacenter))
+            timing.check_scope(merged.detection, merged.power, said, cluster.where, self.mistakes, unsure=unsure)
             not_yet.check_remedies(said, cluster.where, self.mistakes)
+
+    def _unsure(self, *chain: Entry[Any] | None) -> frozenset[str]:
+        """The keys that were refused in any of these or in the main file: what holds instead is not what was meant."""
+        refused = [entry.refused for entry in chain if entry is not None and entry.refused]
+        return frozenset(self.unsure_of_main.union(*refused)) if refused else self.unsure_of_main
 
     def _check_proxies(self, entries: Entries, built: Built, files: TlsClient) -> None:
         names = [name for name, proxy in built.inventory.proxies.items() if proxy.url.startswith("https://")]
-        if not names or (files.ca_file and files.cert_file and files.key_file):
+        where = self.where.key("proxy_client")
+        is_unsure = any(self.mistakes.is_told(where.key(key)) for key in ("ca_file", "cert_file", "key_file"))
+        if not names or is_unsure or (files.ca_file and files.cert_file and files.key_file):
             return
         self.mistakes.error(
-            self.where.key("proxy_client"),
+            where,
             f"ca_file, cert_file and key_file are needed for https:// proxies, as {names[0]} "
             f"({entries.proxies[names[0]].where})",
             unit="files",
         )
 
-    def _check_hosts(self, built: Built) -> None:
-        race = built.inventory.daemon.race
+    def _check_hosts(self, entries: Entries, built: Built, levels: Levels) -> None:
         for host in built.hosts:
-            table, where = host.entry.table, host.entry.where
-            said = set_keys(table)
+            entry, settings = host.entry, host.host.settings
+            said = set_keys(entry.table)
+            above = (entries.clusters.get(host.host.cluster), entries.datacenters.get(host.host.datacenter))
+            unsure = self._unsure(entry, *above)
             if said:
-                timing.check_scope(host.host.settings.detection, host.host.settings.power, said, where, self.mistakes)
-                not_yet.check_remedies(said, where, self.mistakes)
+                timing.check_scope(settings.detection, settings.power, said, entry.where, self.mistakes, unsure=unsure)
+                not_yet.check_remedies(said, entry.where, self.mistakes)
             for device in host.devices:
                 own = device.entry.table.model_fields_set
+                its_unsure = unsure.union(device.entry.refused) if device.entry.refused else unsure
                 timing.check_scope(
-                    host.host.settings.detection, device.device.power, own, device.entry.where, self.mistakes
+                    settings.detection, device.device.power, own, device.entry.where, self.mistakes, unsure=its_unsure
                 )
             not_yet.check_identity(host, self.mistakes)
-            timing.check_levels(host, race, self.mistakes)
+            levels.check(host, unsure)
             outlets.check_kinds(host, self.mistakes)
+        levels.tell(self.mistakes)
 
 
 def is_only_here(host: str) -> bool:

@@ -66,12 +66,35 @@ class Mistakes:
 
     errors: list[Mistake] = field(default_factory=list)
     warnings: list[Mistake] = field(default_factory=list)
+    _refused: set[tuple[str, str]] = field(default_factory=set)
 
     def error(self, where: Where, reason: str, *, value: object = None, unit: str = "") -> None:
-        self.errors.append(_mistake(where, reason, value, unit))
+        if not self.is_refused(where):
+            self.errors.append(_mistake(where, reason, value, unit))
 
     def warning(self, where: Where, reason: str, *, value: object = None, unit: str = "") -> None:
-        self.warnings.append(_mistake(where, reason, value, unit))
+        if not self.is_refused(where):
+            self.warnings.append(_mistake(where, reason, value, unit))
+
+    def refuse(self, where: Where) -> None:
+        """What stood here was told and left out: whatever else is found at this place only follows from that."""
+        self._refused.add((where.file, where.path))
+
+    def is_told(self, where: Where) -> bool:
+        """Whether there is an error at exactly this place, or it was refused."""
+        is_error = any(error.path == where.path and error.file == where.file for error in self.errors)
+        return is_error or self.is_refused(where)
+
+    def is_refused(self, where: Where) -> bool:
+        """Whether this key, or the table it stands in, was left out."""
+        if not self._refused:
+            return False
+        path = where.path
+        while path:
+            if (where.file, path) in self._refused:
+                return True
+            path = path.rpartition(".")[0]
+        return False
 
 
 def shown(path: str, value: object) -> str:

@@ -19,7 +19,11 @@ Key = tuple[str, ...]
 def check_kinds(built: BuiltHost, mistakes: Mistakes) -> None:
     """A level is all outlets or all chassis, unless the chassis keeps its own power."""
     for level in built.host.levels:
-        devices = [device for device in built.devices if device.device.level == level]
+        devices = [
+            device
+            for device in built.devices
+            if device.device.level == level and device.is_sure_of_kind and device.entry.is_sure_of("level", "standby")
+        ]
         outlets = [device for device in devices if device.device.kind is Kind.OUTLET]
         chassis = [
             device for device in devices if device.device.kind is Kind.CHASSIS and not device.device.is_standby_separate
@@ -49,7 +53,8 @@ def _check_between_hosts(hosts: list[BuiltHost], addresses: Mapping[str, str], m
         for device, plug in _plugs(built):
             for key in plug.keys(addresses):
                 user, other = users.setdefault(key, (built, device))
-                if user is not built:
+                # A host that is given twice, whole, is one mistake.
+                if user is not built and (user.host.name != built.host.name or not built.host.name):
                     mistakes.error(
                         device.entry.where,
                         f"the same plug as {user.host.name}, {other.device.name} ({other.entry.where}): "
@@ -63,7 +68,7 @@ def _check_within_host(built: BuiltHost, addresses: Mapping[str, str], mistakes:
     plugs = _plugs(built)
     for index, (device, plug) in enumerate(plugs):
         for other, its_plug in plugs[:index]:
-            if other.device.level == device.device.level and _is_same(plug, its_plug, addresses):
+            if _are_two_feeds(device, other) and _is_same(plug, its_plug, addresses):
                 mistakes.error(
                     device.entry.where,
                     f"the same plug as {other.device.name}: two devices of a level must be two feeds",
@@ -71,6 +76,13 @@ def _check_within_host(built: BuiltHost, addresses: Mapping[str, str], mistakes:
                     unit="plug",
                 )
                 break
+
+
+def _are_two_feeds(one: BuiltDevice, other: BuiltDevice) -> bool:
+    """Two devices of one level; not where a level was refused, nor for one device that is given twice."""
+    is_sure = one.entry.is_sure_of("level") and other.entry.is_sure_of("level")
+    are_two = one.device.name != other.device.name or not one.device.name
+    return is_sure and are_two and one.device.level == other.device.level
 
 
 def _is_same(one: Plug, other: Plug, addresses: Mapping[str, str]) -> bool:

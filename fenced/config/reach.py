@@ -3,13 +3,14 @@
 One rule: a word that names nobody is told where it was written; a device that nobody can reach, at the device.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from fenced.config.agents import NATIVE, find_program
-from fenced.config.build import Built, BuiltDevice
-from fenced.config.entries import Entries
+from fenced.config.build import Built, BuiltDevice, BuiltHost
+from fenced.config.entries import Entries, Entry
 from fenced.config.inventory_tables import DeviceTable, Overrides
 from fenced.config.mistakes import Mistakes, Where
 from fenced.core.candidates import RESERVED_WORDS, TAG, by_machine, named, why_not
@@ -29,19 +30,26 @@ class Reach:
     _words: dict[str, str | None] = field(default_factory=dict)
     _missing: dict[tuple[str, bool], list[Where]] = field(default_factory=dict)
     _programs: dict[str, bool] = field(default_factory=dict)
+    _hidden: str = ""
+    _is_anybody_hidden: bool = False
+    _is_any_tag_hidden: bool = False
 
     def check(self, main: Where, default_words: Iterable[str]) -> None:
         """All lists that are written somewhere, then all devices."""
-        self._check_words(default_words, main.key("defaults").key("proxies"))
-        for datacenter in self.entries.datacenters.values():
+        default_place = main.key("defaults").key("proxies")
+        self._hidden = "\0".join(_hidden_names(self.entries))
+        self._is_anybody_hidden = "proxy" in self.entries.nameless or _is_a_machine_without_text(self.entries)
+        self._is_any_tag_hidden = any(_is_without_text(proxy, "tags") for proxy in self.entries.all_proxies)
+        self._check_words(default_words, default_place)
+        for datacenter in self.entries.all_datacenters:
             self._check_own_words(datacenter.table, datacenter.where)
-        for cluster in self.entries.clusters.values():
+        for cluster in self.entries.all_clusters:
             self._check_own_words(cluster.table, cluster.where)
         for built in self.built.hosts:
             self._check_own_words(built.entry.table, built.entry.where)
             for device in built.devices:
                 self._check_own_words(device.entry.table, device.entry.where)
-                self._check_device(device, built.host)
+                self._check_device(device, built)
         self._tell_missing()
 
     def _check_own_words(self, table: Overrides | DeviceTable, where: Where) -> None:
@@ -65,8 +73,9 @@ class Reach:
             return None
         if word.startswith(TAG):
             has_tag = any(word.removeprefix(TAG) in proxy.tags for proxy in inventory.proxies.values())
-            return None if has_tag or not self.entries.is_whole else "no proxy has this tag"
-        if any(by_machine(word, inventory)) or not self.entries.is_whole:
+            may_be = self._is_any_tag_hidden or self._may_be_hidden(word.removeprefix(TAG))
+            return None if has_tag or may_be else "no proxy has this tag"
+        if any(by_machine(word, inventory)) or self._may_be_hidden(word):
             return None
         if is_loopback(word):
             return "a loopback address names nobody; for the daemon's own machine say engine"
@@ -74,11 +83,15 @@ class Reach:
             return "no proxy is known to run on this host"
         return "neither engine, cluster, dc, other_dc, tag:T nor the name or address of a proxy"
 
-    def _check_device(self, built: BuiltDevice, host: Host) -> None:
-        device = built.device
+    def _may_be_hidden(self, word: str) -> bool:
+        """Whether who is meant may be in what could not be read, or was refused."""
+        return not self.entries.is_whole or self._is_anybody_hidden or word in self._hidden
+
+    def _check_device(self, built: BuiltDevice, of: BuiltHost) -> None:
+        device, host = built.device, of.host
         candidates = self._all_named(device.proxies, host)
         is_reached = any(self._is_usable(name, host) for name in candidates)
-        is_certain = self.entries.is_whole and not any(self._why_unknown(word) for word in device.proxies)
+        is_certain = self._is_sure_of_place(of) and self._is_sure_of_list(built, of)
         # This daemon never switches its own machine (S18), so nobody needs to reach it from here.
         if not is_reached and is_certain and not host.is_own_machine:
             self.mistakes.error(
@@ -91,6 +104,25 @@ class Reach:
         if built.plug is not None and driver not in NATIVE and not self._has_program(driver):
             key = (driver, ENGINE in candidates and self._is_usable(ENGINE, host))
             self._missing.setdefault(key, []).append(built.entry.where.key("driver"))
+
+    def _is_sure_of_place(self, of: BuiltHost) -> bool:
+        """Whether all is known of where the host and all proxies are."""
+        is_sure_of_host = of.entry.is_sure_of("name", "cluster", "address", "aliases")
+        return self.built.is_sure_of_places and is_sure_of_host and of.host.cluster == of.entry.table.cluster
+
+    def _is_sure_of_list(self, built: BuiltDevice, of: BuiltHost) -> bool:
+        """Whether the device's list, its own or inherited, is what somebody wrote, and each word of it is known."""
+        if not built.entry.is_sure_of("proxies") or any(self._why_unknown(word) for word in built.device.proxies):
+            return False
+        if built.entry.table.proxies:
+            return True
+        above: list[Entry[Any] | None] = [
+            of.entry,
+            self.entries.clusters.get(of.host.cluster),
+            self.entries.datacenters.get(of.host.datacenter),
+        ]
+        # A refused [defaults] can't matter: the default list has engine in it.
+        return all(entry is None or entry.is_sure_of("proxies") for entry in above)
 
     def _all_named(self, words: tuple[str, ...], host: Host) -> frozenset[ProxyName]:
         """Remembered by what the words depend on, for thousands of hosts share one list."""
@@ -116,3 +148,53 @@ class Reach:
             tell: Callable[..., None] = self.mistakes.error if is_run_here else self.mistakes.warning
             on = "" if is_run_here else " here; its proxies must have it"
             tell(places[0], f"no such program along agent_path ({path}){on}{more}", value=driver, unit="driver")
+
+
+def _hidden_names(entries: Entries) -> Iterator[str]:
+    """What refused keys and entries say that may name a proxy or its machine."""
+    for proxy in entries.all_proxies:
+        for key in ("name", "url", "host", "tags"):
+            yield from _texts(proxy.refused.get(key))
+        for machine in _texts(proxy.refused.get("host")):
+            if machine in entries.hosts:
+                table = entries.hosts[machine].entry.table
+                yield from (table.address, *table.aliases)
+        if proxy.table.host not in entries.hosts:
+            yield proxy.table.host
+    for apart in entries.proxies_apart:
+        yield from (apart.table.url, apart.table.host, *apart.table.tags)
+    for host in entries.all_hosts:
+        for key in ("name", "address", "aliases"):
+            yield from _texts(host.entry.refused.get(key))
+    for other in entries.hosts_apart:
+        yield from (other.entry.table.address, *other.entry.table.aliases)
+
+
+def _is_a_machine_without_text(entries: Entries) -> bool:
+    """Whether a proxy, or a host on which one runs, may be meant by any word: not even a wrong text says how."""
+    machines = {proxy.table.host for proxy in entries.all_proxies}
+    return any(_is_without_text(proxy, "host") for proxy in entries.all_proxies) or any(
+        _is_without_text(host.entry, "address", "aliases")
+        for host in entries.all_hosts
+        if host.entry.refused and host.entry.table.name in machines
+    )
+
+
+def _is_without_text(entry: Entry[Any], *keys: str) -> bool:
+    """Whether one of these keys was refused and holds something else than text."""
+    refused = (entry.refused[key] for key in keys if key in entry.refused)
+    return any(
+        not all(isinstance(item, str) for item in (said if isinstance(said, list) else (said,))) for said in refused
+    )
+
+
+def _texts(said: object) -> Iterator[str]:
+    """Every text in a value of a file, however deep."""
+    if isinstance(said, str):
+        yield said
+    elif isinstance(said, Mapping):
+        for item in said.values():
+            yield from _texts(item)
+    elif isinstance(said, list | tuple):
+        for item in said:
+            yield from _texts(item)

@@ -262,9 +262,9 @@ class GatesTable(Table):
     storm: StormGate = Field(default_factory=StormGate)
     budget: BudgetGate = Field(default_factory=BudgetGate)
     concurrency: Annotated[int, Count("automatic operations at once", most=10_000)] = 8
-    live_evidence: Annotated[
-        tuple[str, ...], Listed("kinds that stop a fence while they are alive (not yet)", item=Name(""))
-    ] = ("storage_lease",)
+    live_evidence: Annotated[tuple[str, ...], Listed("kinds that stop a fence while they are alive", item=Name(""))] = (
+        "storage_lease",
+    )
 
 
 class CheckTable(Table):

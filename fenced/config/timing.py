@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from fenced.config.build import BuiltHost
 from fenced.config.durations import format_duration
 from fenced.config.mistakes import Mistakes, Where
 from fenced.config.tables import DetectionOfOne
-from fenced.model.settings import DetectionSettings, HostSettings, PowerSettings, RaceSettings
+from fenced.model.settings import DetectionSettings, HostSettings, PowerSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,42 +77,29 @@ RULES: Final = (
 def check_main(settings: HostSettings, where: Where, mistakes: Mistakes) -> None:
     """The rules over what [detection] and [power] say for everybody."""
     for rule in RULES:
-        table = "detection" if rule.keys[0] in DetectionOfOne.model_fields else "power"
-        _tell(rule, rule.keys[0], settings.detection, settings.power, where.key(table), mistakes)
+        table = where.key("detection" if rule.keys[0] in DetectionOfOne.model_fields else "power")
+        if not any(mistakes.is_refused(table.key(key)) for key in rule.keys):
+            _tell(rule, rule.keys[0], settings.detection, settings.power, table, mistakes)
 
 
 def check_scope(
-    detection: DetectionSettings, power: PowerSettings, said: Iterable[str], where: Where, mistakes: Mistakes
+    detection: DetectionSettings,
+    power: PowerSettings,
+    said: Iterable[str],
+    where: Where,
+    mistakes: Mistakes,
+    *,
+    unsure: frozenset[str] = frozenset(),
 ) -> None:
-    """The rules that compare a key that this data centre, cluster, host or device says itself."""
+    """The rules that compare a key that this data centre, cluster, host or device says itself.
+
+    `unsure`: keys that were refused here or above, so that nothing can be said of them.
+    """
     said = frozenset(said)
     for rule in RULES:
         key = next((key for key in rule.keys if key in said), None)
-        if key is not None:
+        if key is not None and unsure.isdisjoint(rule.keys):
             _tell(rule, key, detection, power, where, mistakes)
-
-
-def check_levels(built: BuiltHost, race: RaceSettings, mistakes: Mistakes) -> None:
-    """Each level must fit at least once into the operation: a race, one attempt and its verification."""
-    host = built.host
-    worst = sum(
-        race.probe_timeout_seconds
-        + max(
-            device.power.attempt_timeout_seconds + device.settle_seconds + device.power.verify_timeout_seconds
-            for device in host.devices
-            if device.level == level
-        )
-        for level in host.levels
-    )
-    allowed = host.settings.power.operation_timeout_seconds
-    if worst > allowed:
-        mistakes.error(
-            built.entry.where.key("operation_timeout"),
-            f"shorter than the worst case of its {len(host.levels)} level(s), {format_duration(worst)} "
-            "(probe, attempt and verification of each, once)",
-            value=format_duration(allowed),
-            unit="duration",
-        )
 
 
 def _tell(

@@ -5,8 +5,8 @@ One rule: a wrong key is told and left out, and what is left is still a table, s
 
 import difflib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -18,30 +18,40 @@ TableType = TypeVar("TableType", bound=BaseModel)
 
 _SECRET: Final = re.compile(r"^(password|passwd|passphrase)", re.IGNORECASE)
 _PASSES_MAX: Final = 4
+_STAND_IN: Final = "x"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parsed(Generic[TableType]):
-    """`table` is None when not even its name is known; `is_whole`: nothing had to be left out."""
+    """`refused`: the keys that had to be left out, with what they said (None: missing); their defaults stand in.
 
-    table: TableType | None
-    is_whole: bool
+    An unknown key that looks like one of ours counts as that one, too. A required key is "" in the table then.
+    """
+
+    table: TableType
+    refused: Mapping[str, object] = field(default_factory=dict)
 
 
 def parse(model: type[TableType], raw: Mapping[str, Any], where: Where, mistakes: Mistakes) -> Parsed[TableType]:
     """The table, with every mistake in it told."""
     try:
-        return Parsed(table=model.model_validate(raw), is_whole=True)
+        return Parsed(table=model.model_validate(raw))
     except ValidationError as exc:
-        left = _told_and_left_out(model, raw, exc, where, mistakes)
+        refused: dict[str, object] = {}
+        left = _told_and_left_out(model, raw, exc, where, mistakes, refused)
     for _ in range(_PASSES_MAX):
         try:
-            return Parsed(table=model.model_validate(left), is_whole=False)
+            return Parsed(table=_with_stand_ins(model, left), refused=refused)
         except ValidationError as exc:
-            if any(error["type"] == "missing" for error in exc.errors()):
-                break
-            left = _told_and_left_out(model, left, exc, where, mistakes)
-    return Parsed(table=None, is_whole=False)
+            left = _told_and_left_out(model, left, exc, where, mistakes, refused)
+    return Parsed(table=_with_stand_ins(model, {}), refused={**dict.fromkeys(model.model_fields), **refused})
+
+
+def _with_stand_ins(model: type[TableType], left: Mapping[str, Any]) -> TableType:
+    """The table, with "" for the required keys that are not there. All of them are text."""
+    absent = [key for key, field in model.model_fields.items() if field.is_required() and key not in left]
+    table = model.model_validate({**left, **dict.fromkeys(absent, _STAND_IN)})
+    return table.model_copy(update=dict.fromkeys(absent, ""))
 
 
 def check_of(model: type[BaseModel], path: tuple[object, ...]) -> Check | None:
@@ -59,14 +69,18 @@ def check_of(model: type[BaseModel], path: tuple[object, ...]) -> Check | None:
 
 
 def _told_and_left_out(
-    model: type[BaseModel], raw: Mapping[str, Any], exc: ValidationError, where: Where, mistakes: Mistakes
+    model: type[BaseModel],
+    raw: Mapping[str, Any],
+    exc: ValidationError,
+    where: Where,
+    mistakes: Mistakes,
+    refused: dict[str, object],
 ) -> dict[str, Any]:
     left: dict[str, Any] = _copied(raw)
-    for error in exc.errors(include_url=False):
+    # Missing ones last: what is missing may be there under a misspelt name, which was told then.
+    for error in sorted(exc.errors(include_url=False), key=lambda error: error["type"] == "missing"):
         path = error["loc"]
-        place = where
-        for step in path:
-            place = place.key(str(step))
+        place = _place(where, path)
         check = check_of(model, path)
         is_missing = error["type"] == "missing"
         mistakes.error(
@@ -75,9 +89,31 @@ def _told_and_left_out(
             value=None if is_missing else error["input"],
             unit=check.unit if check is not None else "",
         )
+        for meant in _meant(model, raw, error):
+            mistakes.refuse(_place(where, meant))
+            refused.setdefault(str(meant[0]), None if is_missing else error["input"])
         if not is_missing:
             _leave_out(left, path)
     return left
+
+
+def _meant(model: type[BaseModel], raw: Mapping[str, Any], error: Any) -> Iterator[tuple[object, ...]]:
+    """The key itself; of an unknown one also the known one that it looks like, unless that is there, too."""
+    path = error["loc"]
+    yield path
+    if error["type"] == "extra_forbidden":
+        table: Any = raw
+        for step in path[:-1]:
+            table = table[step]
+        near = _near(model, path)
+        if near not in table:
+            yield (*path[:-1], near)
+
+
+def _place(where: Where, path: tuple[object, ...]) -> Where:
+    for step in path:
+        where = where.key(str(step))
+    return where
 
 
 def _reason(model: type[BaseModel], error: Any, path: tuple[object, ...]) -> str:
@@ -95,17 +131,28 @@ def _reason(model: type[BaseModel], error: Any, path: tuple[object, ...]) -> str
 
 
 def _unknown(model: type[BaseModel], path: tuple[object, ...]) -> str:
-    for step in path[:-1]:
-        annotation = model.model_fields[str(step)].annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            model = annotation
-    key = str(path[-1])
+    key, model = str(path[-1]), _model_of(model, path)
     if _SECRET.search(key):
         return "a secret is never written inline" + (
             ": use password_file, password_env or password_credential" if "password_file" in model.model_fields else ""
         )
-    near = difflib.get_close_matches(key, model.model_fields, n=1, cutoff=0.7)
-    return f"unknown key; did you mean {near[0]}?" if near else "unknown key"
+    near = _near(model, path[-1:])
+    return f"unknown key; did you mean {near}?" if near != key else "unknown key"
+
+
+def _near(model: type[BaseModel], path: tuple[object, ...]) -> str:
+    """The known key that an unknown one looks like, or the unknown one itself."""
+    key = str(path[-1])
+    return next(iter(difflib.get_close_matches(key, _model_of(model, path).model_fields, n=1, cutoff=0.7)), key)
+
+
+def _model_of(model: type[BaseModel], path: tuple[object, ...]) -> type[BaseModel]:
+    """The model of the table in which the last key of the path stands."""
+    for step in path[:-1]:
+        annotation = model.model_fields[str(step)].annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            model = annotation
+    return model
 
 
 def _copied(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,6 +164,7 @@ def _leave_out(table: dict[str, Any], path: tuple[object, ...]) -> None:
     for depth, step in enumerate(path):
         below = table.get(str(step)) if isinstance(step, str) else None
         if depth == len(path) - 1 or not isinstance(below, dict):
-            table.pop(str(step), None)
+            for key in [key for key in table if str(key) == str(step)]:
+                del table[key]
             return
         table = below

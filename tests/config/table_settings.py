@@ -41,13 +41,13 @@ SETTINGS = {
         host("n", pdu(), BMC.format(ip="10.9.0.1") + "level = 2\n", more='operation_timeout = "100s"'),
         "host[0].operation_timeout",
         "1m40s",
-        "worst case of its 2 level(s), 1m50s",
+        "worst case of n, 1m50s",
     ),
     "a slow device beyond the operation": (
         host("n", pdu(more='attempt_timeout = "6m"\n')),
-        "host[0].operation_timeout",
-        "5m",
-        "worst case of its 1 level(s)",
+        "host[0].device[0].attempt_timeout",
+        "6m",
+        "longer than operation_timeout (5m)",
     ),
     "secret inline": ('[bus]\npassword = "geheim"\n', "bus.password", "***", "never written inline: use password_file"),
     "secret of a device inline": (

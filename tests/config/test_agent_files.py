@@ -48,7 +48,7 @@ PROXY_MISTAKES = {
     'listen = "127.0.0.1:8471"\ntls_cert_file = "c"': ["allow", "client_ca_file", "tls_key_file"],
     'listen = "127.0.0.1"': ["listen"],
     'listen = "127.0.0.1:1"\nagent_processes = 0\nx = 1': ["agent_processes", "x"],
-    f'{TLS.replace("ca_file", "ca_fil")}allow = ["CN=a"]': ["client_ca_fil", "client_ca_file"],
+    f'{TLS.replace("ca_file", "ca_fil")}allow = ["CN=a"]': ["client_ca_fil"],
 }
 
 

@@ -96,8 +96,15 @@ def test_the_plan_as_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["node", "node-1.example.org", ""])
 def test_no_plan_of_a_host_that_is_not_there(name: str, tmp_path: Path) -> None:
     result = run(tmp_path, PLANNED, "--plan", name)
-    assert result.exit_code == 2
-    assert "names match exactly and wholly" in result.output
+    assert result.exit_code == 78
+    assert result.stdout.splitlines()[-1] == "1 errors"
+    result = run(tmp_path, PLANNED, "--plan", name, "--format", "json")
+    assert result.exit_code == 78
+    answer = json.loads(result.stdout)
+    assert answer["count"] == 1
+    assert (answer["errors"][0]["path"], answer["errors"][0]["value"]) == ("--plan", name)
+    assert "no such host" in answer["errors"][0]["reason"]
+    assert "plan" not in answer
 
 
 def test_no_plan_where_there_are_mistakes(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """Ten thousand hosts load in seconds, and a host stays small (DESIGN section 7: 6 KiB each, all in all)."""
 
+import gc
+import subprocess
+import sys
 import time
 import tracemalloc
 from pathlib import Path
@@ -34,14 +37,24 @@ def test_ten_thousand_hosts_load_in_seconds(tmp_path: Path) -> None:
     assert len(configuration.inventory.hosts) == 10_000
 
 
-def test_a_host_takes_less_than_two_kibibytes(tmp_path: Path) -> None:
+def bytes_per_host(folder: Path) -> float:
+    """What a loaded configuration keeps for each host."""
     count = 1_000
-    write(tmp_path, "secret", "x\n")
-    load_ok(tmp_path, fleet(1))
+    write(folder, "secret", "x\n")
+    load_ok(folder, fleet(1))
     text = fleet(count)
     tracemalloc.start()
-    configuration = load_ok(tmp_path, text)
+    configuration = load_ok(folder, text)
+    gc.collect()  # what the loading left behind, and when that is collected, is not the size of a host
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(configuration.inventory.hosts) == count
-    assert size / count < 2048
+    return size / count
+
+
+def test_a_host_takes_less_than_two_kibibytes(tmp_path: Path) -> None:
+    """In an interpreter of its own: what other tests left in this one is counted with it."""
+    program = f"from pathlib import Path; from tests.config.test_scale import bytes_per_host as b; print(b(Path({str(tmp_path)!r})))"
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 2048
