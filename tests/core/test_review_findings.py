@@ -58,13 +58,13 @@ def fail(at: Desk) -> None:
             at.go(0.25, silent=[NODE])
 
 
-def watched_off(at: Desk) -> None:
-    """The next round of the watch reads both outlets OFF."""
+def next_watch(at: Desk, *powers: tuple[str, Power]) -> None:
+    """The next round of the watch reads the devices as they are, or as told."""
     for _ in range(200):
         if at.waiting(c.WatchHost):
             break
         at.go(1.0, silent=[NODE])
-    at.watched(("pdu-a", Power.OFF), ("pdu-b", Power.OFF))
+    at.watched(*powers)
 
 
 def reload(at: Desk, change: Callable[[Host], Host | None]) -> str:
@@ -170,15 +170,18 @@ def test_no_on_is_sent_after_a_person_cancelled_a_restore_by_life() -> None:
 
 
 def test_rounds_of_the_watch_before_an_operation_do_not_count_after_it() -> None:
-    settings = {**FAILS_SOON, "detection.watch_interval_seconds": 5.0, "power.already_off_hold_seconds": 1.0}
+    settings = {**FAILS_SOON, "gates.attempts_count": 0, "power.already_off_hold_seconds": 1.0}
+    both_off = (("pdu-a", Power.OFF), ("pdu-b", Power.OFF))
     at = Desk(Rack(settings=settings))
+    at.go(30.0, silent=[NODE])
     at.ask(Action.OFF)
     fail(at)
-    watched_off(at)
+    next_watch(at, *both_off)
+    assert at.fleet.sights[NODE].watch_offs == 1
     at.ask(Action.OFF)
     fail(at)
     assert at.state().state is State.FAILED
-    watched_off(at)
+    next_watch(at, *both_off)
     assert at.state().state is State.FAILED
 
 
@@ -332,9 +335,7 @@ def test_what_stays_off_is_told_when_maintenance_stops_the_restore_of_a_living_h
 def test_the_run_that_was_taken_for_ended_is_heard_again_after_its_devices_read_on() -> None:
     at = off_and_fenced(Rack(settings={"detection.boot_grace_seconds": 90.0}))
     at.set_power(Power.ON, "pdu-a")
-    while not at.waiting(c.WatchHost):
-        at.go(1.0, silent=[NODE])
-    at.watched()
+    next_watch(at)
     assert at.state().state is State.RESTORING
     at.go(600.0)
     assert at.state().state is State.HEALTHY
@@ -347,13 +348,16 @@ def test_a_sign_of_life_keeps_a_next_level_that_was_off_already_from_proving() -
     at.fence()
     until_sent(at)
     at.switched("pdu-a")
+    at.switched("pdu-b", Outcome.FAILED)
+    at.serve(seconds=10.0, until="level_entered")
+    assert at.operation().level == 2
     at.do(
         e.Evidence(
             host=NODE, source="san", received=at.now, is_retained=False, evidence_kind="storage_lease",
             is_alive=True, ttl_seconds=600.0,
         )
     )  # fmt: skip
-    fail(at)
+    at.serve(seconds=100.0, until="host_fenced")
     assert not at.records(r.HostFenced)
 
 
