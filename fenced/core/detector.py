@@ -159,6 +159,7 @@ def _hear_life(work: HostWork, boot: BootId | None) -> None:
     state = work.state
     if work.operation is not None and work.operation.is_power_changing:
         plan.hear_life(work)
+        plan.hear_boot(work, boot)
         if work.operation is not None and state.state is not State.RESTORING:
             return
     if state.state is State.MAINTENANCE:

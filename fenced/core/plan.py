@@ -18,13 +18,23 @@ from fenced.core.steps import (
     switch,
 )
 from fenced.core.work import HostWork, back_off_seconds
-from fenced.model.names import DeviceName, ProxyName
+from fenced.model.names import BootId, DeviceName, ProxyName
 from fenced.model.power import Action, Kind, OperationState, Outcome, Power, Proof, State, What
 
 __all__ = [
-    "advance", "agent_seen", "announcement_delivered", "drop", "hear_life", "life_asked", "race_finished", "start_waiting",
-    "step_finished", "stop", "watch_command",
-]  # fmt: skip
+    "advance",
+    "agent_seen",
+    "announcement_delivered",
+    "drop",
+    "hear_boot",
+    "hear_life",
+    "life_asked",
+    "race_finished",
+    "start_waiting",
+    "step_finished",
+    "stop",
+    "watch_command",
+]
 
 ADVANCE_MAX = 32
 
@@ -423,6 +433,17 @@ def hear_life(work: HostWork) -> None:
     has_read_off = any(run.power is Power.OFF and run.is_switched_off for run in operation.devices)
     if not has_read_off:
         stop(work, "the host was heard")
+
+
+def hear_boot(work: HostWork, boot: BootId | None) -> None:
+    """After a restart of ours an operation goes on only against the run of the host that it began with (S13)."""
+    operation = work.operation
+    if operation is None or operation.is_stopped or not operation.is_resumed:
+        return
+    is_another = boot is not None and operation.boot is not None and boot != operation.boot
+    if is_another and operation.phase in {Phase.PROVING, Phase.INSPECTING}:
+        why = "the daemon was restarted, and the host runs with another boot since: no new OFF"
+        stop(work, why, ending=OperationState.FAILED)
 
 
 def life_asked(work: HostWork, answered: str | None) -> None:

@@ -227,3 +227,17 @@ def test_tokens_of_a_new_life_are_above_all_of_the_old_one() -> None:
     old = max(step.token for step in at.records(r.StepStarted) if step.token is not None)
     again = next_life(at, down=5.0)
     assert again.fleet.next_token() > old
+
+
+def test_a_persons_off_is_not_resumed_against_another_run_of_the_host() -> None:
+    at = Desk()
+    operation = at.ask(Action.OFF).removeprefix("accepted ")
+    at.race("pdu-a")
+    at.race("pdu-b")
+    assert commands(at) == ["off pdu-b", "off pdu-a"] or commands(at) == ["off pdu-a", "off pdu-b"]
+    again = next_life(at, down=5.0)
+    again.do(e.BusConnected(at=again.now))
+    again.beat(boot="b2")
+    again.serve(seconds=120.0, until="operation_ended")
+    assert again.ended(operation).state is OperationState.FAILED
+    assert not [command for command in commands(again) if command.startswith("off")]
