@@ -29,7 +29,7 @@ LEAVING = frozenset({State.UNKNOWN, State.HEALTHY, State.SUSPECT, State.RESTORIN
 
 def hear(work: HostWork, health: Health) -> bool:
     """Take a heartbeat. False: it is no news of life (retained, stale, an ended boot) and was dropped."""
-    sight, state = work.sight, work.state
+    state = work.state
     if health.is_retained:
         return False
     if health.boot is not None and health.boot in state.ended_boots and not _is_last_run(work, health):
@@ -53,7 +53,6 @@ def hear(work: HostWork, health: Health) -> bool:
         return True
     if state.state is State.HEALTHY and (health.boot is None or health.boot == state.boot):
         return True
-    sight.report_reason = ""
     _hear_life(work, health.boot)
     return True
 

@@ -67,7 +67,6 @@ class Sight:
     interval_seconds: float | None = None
     workloads: int = 0
     roles: tuple[str, ...] = ()
-    report_reason: str = ""
     wake_at: float | None = None
     life: LifeAnswer | None = None
     life_asked_at: float | None = None
@@ -100,7 +99,6 @@ class Fleet:
         self.bus_lost_at: float | None = None
         self.released_since: float | None = started
         self.released_from = self.quiet_until
-        self.released_why = "our own start"
         self.lag_until = 0.0
         self.lag_seconds = 0.0
         self.lease_until = 0.0

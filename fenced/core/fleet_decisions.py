@@ -87,7 +87,6 @@ def _bus_connected(work: Work, event: e.BusConnected) -> None:
     outage = event.at - fleet.bus_lost_at if fleet.bus_lost_at is not None else 0.0
     if fleet.bus_lost_at is not None and outage > _shortest_interval(work):
         fleet.released_since, fleet.released_from = event.at, settled
-        fleet.released_why = f"a bus outage of {outage:.0f} s"
     fleet.bus_connected_at, fleet.bus_lost_at = event.at, None
     fleet.ear.close(event.at)  # a second connection without a loss before it: what was listened to stays
     fleet.ear.open(settled)
