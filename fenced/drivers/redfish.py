@@ -6,11 +6,12 @@ PoweringOff is not off, and a 204 to ForceOff means that the BMC has taken the c
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from fenced.drivers.redfish_transport import TLS_OPTIONS, Answer, Target, Transport, bad, inside, segment, told
+from fenced.model.drivers import DriverDescription, Option, OptionKind
 from fenced.model.inventory import DeviceSpec
-from fenced.model.power import Power
+from fenced.model.power import Kind, Power
 from fenced.ports.devices import DeviceError, DeviceTimedOut, LoginRefused, NotSupported, OnStarted
 
 OPTIONS: Final = TLS_OPTIONS | {"system"}
@@ -27,8 +28,26 @@ NO_SUCH_ACTION: Final = frozenset({404, 405, 501})
 LOGIN_REFUSED: Final = frozenset({401, 403})
 
 
+DESCRIPTION: Final = DriverDescription(
+    name="redfish",
+    about="a BMC that speaks Redfish",
+    kind=Kind.CHASSIS,
+    options=(
+        Option(name="system", about="id or path of the system; needed where the BMC has several"),
+        Option(name="ca_file", about="the certificate authority that signed the BMC's certificate"),
+        Option(name="fingerprint", about="SHA-256 of the BMC's certificate, instead of an authority"),
+        Option(name="insecure", about="true: believe any certificate", kind=OptionKind.BOOLEAN),
+    ),
+    plug_options=("system",),
+    default_port=443,
+    is_one_plug=True,
+)
+
+
 class Redfish:
     """All Redfish BMCs. Keeps connections and the paths of systems, no power state."""
+
+    description: ClassVar[DriverDescription] = DESCRIPTION
 
     def __init__(self) -> None:
         self._transport = Transport()

@@ -1,6 +1,6 @@
 """Which driver serves a device. The only place that knows all drivers; the keeper lives as long as the registry.
 
-One rule: an unknown driver is refused by name, never guessed.
+One rule: an unknown driver is refused by name, never guessed. A driver of our own is one line of `NATIVES`.
 """
 
 from collections.abc import Sequence
@@ -11,17 +11,19 @@ from typing import Final, Self
 from fenced.drivers.fence_agent import FenceAgents
 from fenced.drivers.keeper_client import Keeper
 from fenced.drivers.redfish import Redfish
-from fenced.ports.devices import BadParameters, Driver
+from fenced.ports.devices import BadParameters, Driver, NativeDriver
 
 AGENT_PREFIX: Final = "fence_"
+NATIVES: Final[tuple[type[NativeDriver], ...]] = (Redfish,)
+"""Our own drivers; each describes itself."""
 
 
 class DriverRegistry:
     """All drivers of one process. Use it as an async context manager."""
 
-    def __init__(self, *, agents: FenceAgents, redfish: Redfish, keeper: Keeper) -> None:
+    def __init__(self, *, agents: FenceAgents, keeper: Keeper) -> None:
         self._agents = agents
-        self._redfish = redfish
+        self._natives: dict[str, NativeDriver] = {native.description.name: native() for native in NATIVES}
         self._keeper = keeper
 
     async def __aenter__(self) -> Self:
@@ -41,19 +43,21 @@ class DriverRegistry:
 
     def driver_for(self, name: str) -> Driver:
         """The driver of that name. Raises BadParameters."""
-        if name == "redfish":
-            return self._redfish
+        if name in self._natives:
+            return self._natives[name]
         if name.startswith(AGENT_PREFIX):
             return self._agents
-        raise BadParameters(f"there is no driver {name!r}; use redfish or fence_<agent>", may_be_done=False)
+        natives = ", ".join(sorted(self._natives))
+        raise BadParameters(f"there is no driver {name!r}; use {natives} or fence_<agent>", may_be_done=False)
 
     async def close(self) -> None:
         """End sessions, kill what runs, end the keeper; idempotent."""
-        await self._redfish.close()
+        for native in self._natives.values():
+            await native.close()
         await self._agents.close()
         await self._keeper.close()
 
 
 def drivers(*, agent_path: Sequence[Path], keeper: Keeper) -> DriverRegistry:
     """All drivers, agents along `agent_path`, run by `keeper`, which the registry starts and ends."""
-    return DriverRegistry(agents=FenceAgents(agent_path=agent_path, keeper=keeper), redfish=Redfish(), keeper=keeper)
+    return DriverRegistry(agents=FenceAgents(agent_path=agent_path, keeper=keeper), keeper=keeper)

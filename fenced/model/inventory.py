@@ -41,7 +41,10 @@ class Secret:
 class DeviceSpec:
     """What a driver must know to reach one plug; also what is sent to a proxy. `options` are the driver's or agent's own.
 
-    `nodename` is the host's name: what an agent gets as its plug where it needs one and none is configured.
+    `nodename` is the host's name: what an agent gets as its plug where it needs one and none is configured. `secrets`: more
+    than the password, by the driver's or agent's name for them. `credential`: a name under which the proxy itself keeps
+    user name, password and secrets; those are empty here then. `identity`: the machine that the device must belong to
+    (system UUID, GUID or serial); empty: not asked.
     """
 
     driver: str
@@ -54,6 +57,19 @@ class DeviceSpec:
     nodename: str = ""
     off_by_exit_status: bool = False
     sessions: int = 4
+    secrets: tuple[tuple[str, Secret], ...] = ()
+    credential: str = ""
+    identity: str = ""
+
+    def secret(self, name: str) -> str:
+        """The further secret of that name; "" where none is given."""
+        return next((secret.reveal() for given, secret in self.secrets if given == name), "")
+
+    @property
+    def all_secrets(self) -> tuple[str, ...]:
+        """Everything that no text may show."""
+        password = () if self.password is None else (self.password.reveal(),)
+        return (*password, *(secret.reveal() for _, secret in self.secrets))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,9 @@ One rule: a reading is a fact about one plug at one moment; a command that did n
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
+from fenced.model.drivers import DriverDescription
 from fenced.model.inventory import DeviceSpec
 from fenced.model.names import ProxyName, Token
 from fenced.model.power import Power
@@ -33,10 +34,40 @@ class DeviceUnreachable(DeviceError):
     kind = "unreachable"
 
 
+class ProxyUnreachable(DeviceUnreachable):
+    """No connection to the proxy: it says nothing about the device."""
+
+    kind = "proxy_unreachable"
+
+
 class DeviceTimedOut(DeviceError):
     """No answer by the deadline."""
 
     kind = "timed_out"
+
+
+class ProxyTimedOut(DeviceTimedOut):
+    """The proxy itself did not answer by the deadline: it says nothing about the device."""
+
+    kind = "proxy_timed_out"
+
+
+class DeviceNotReady(DeviceError):
+    """The device answers and says that it is not ready (it has just started, or is busy): its power is not known."""
+
+    kind = "not_ready"
+
+
+class StateNotReached(DeviceError):
+    """The device took the command, and its own program waited in vain for the state to show."""
+
+    kind = "state_not_reached"
+
+
+class WrongMachine(DeviceError):
+    """The device belongs to another machine than `identity` says. Nothing was sent, and nothing may be."""
+
+    kind = "wrong_machine"
 
 
 class LoginRefused(DeviceError):
@@ -66,7 +97,12 @@ class CommandRefused(DeviceError):
 DEVICE_ERRORS: tuple[type[DeviceError], ...] = (
     DeviceError,
     DeviceUnreachable,
+    ProxyUnreachable,
     DeviceTimedOut,
+    ProxyTimedOut,
+    DeviceNotReady,
+    StateNotReached,
+    WrongMachine,
     LoginRefused,
     BadParameters,
     NotSupported,
@@ -87,7 +123,12 @@ OnStarted = Callable[[Started], Awaitable[None]]
 
 
 class Driver(Protocol):
-    """Our code for one kind of device. Holds no state about a plug's power; may keep connections."""
+    """Our code for one kind of device. Holds no state about a plug's power; may keep connections.
+
+    Where `spec.identity` is given, and the driver's description says that it can identify, each read and each command
+    compares it in the same session first: another machine is WrongMachine, one that can't be told a DeviceError.
+    A device that says that it has just started or is not ready raises DeviceNotReady.
+    """
 
     async def read(self, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
         """The plug's power now. UNKNOWN for anything in between. Raises DeviceError; ends within the timeout,
@@ -102,6 +143,14 @@ class Driver(Protocol):
     async def close(self) -> None:
         """End sessions and connections; idempotent."""
         ...
+
+
+class NativeDriver(Driver, Protocol):
+    """A driver of our own: made without parameters, described by itself. What the registry lists."""
+
+    description: ClassVar[DriverDescription]
+
+    def __init__(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

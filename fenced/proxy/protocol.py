@@ -53,10 +53,19 @@ class WireDevice(WireModel):
     nodename: Text = ""
     off_by_exit_status: bool = False
     sessions: Annotated[int, Field(ge=1, le=1024)] = 4
+    secrets: Annotated[dict[OptionName, Annotated[SecretStr, Field(max_length=4096)]], Field(max_length=16)] = Field(
+        default_factory=dict
+    )
+    credential: Text = ""
+    identity: Text = ""
 
     @field_serializer("password", when_used="json")
     def _reveal(self, password: SecretStr | None) -> str | None:
         return None if password is None else password.get_secret_value()
+
+    @field_serializer("secrets", when_used="json")
+    def _reveal_all(self, secrets: dict[str, SecretStr]) -> dict[str, str]:
+        return {name: secret.get_secret_value() for name, secret in secrets.items()}
 
     @classmethod
     def of(cls, spec: DeviceSpec) -> Self:
@@ -72,6 +81,9 @@ class WireDevice(WireModel):
             nodename=spec.nodename,
             off_by_exit_status=spec.off_by_exit_status,
             sessions=spec.sessions,
+            secrets={name: SecretStr(secret.reveal()) for name, secret in spec.secrets},
+            credential=spec.credential,
+            identity=spec.identity,
         )
 
     def spec(self) -> DeviceSpec:
@@ -86,6 +98,9 @@ class WireDevice(WireModel):
             nodename=self.nodename,
             off_by_exit_status=self.off_by_exit_status,
             sessions=self.sessions,
+            secrets=tuple((name, Secret(secret.get_secret_value())) for name, secret in self.secrets.items()),
+            credential=self.credential,
+            identity=self.identity,
         )
 
 
@@ -141,11 +156,11 @@ class WireError(WireModel):
     is_end_known: bool
 
     @classmethod
-    def of(cls, error: DeviceError, secret: SecretStr | None) -> Self:
-        """`secret`: the call's password, which a badly written agent may have printed into the error."""
+    def of(cls, error: DeviceError, secrets: tuple[str, ...]) -> Self:
+        """`secrets`: those of the call, which a badly written agent may have printed into the error."""
         text = str(error)
-        if secret is not None and secret.get_secret_value():
-            text = text.replace(secret.get_secret_value(), "***")
+        for secret in filter(None, secrets):
+            text = text.replace(secret, "***")
         # An agent's output need not be text: what JSON can't hold is shown as a question mark.
         text = text.encode("utf-8", "replace").decode("utf-8")
         return cls(

@@ -178,7 +178,7 @@ class ProxyServer:
             plug=call.device.plug_id,
             token=permit.token,
             outcome=_outcome(error).value,
-            error=None if error is None else WireError.of(error, call.device.password).text,
+            error=None if error is None else WireError.of(error, call.device.spec().all_secrets).text,
             milliseconds=round((time.monotonic() - started) * 1000),
         )
         return error
@@ -194,7 +194,7 @@ class ProxyServer:
                 id=call.id,
                 outcome=outcome,
                 power=power,
-                error=None if error is None else WireError.of(error, call.device.password),
+                error=None if error is None else WireError.of(error, call.device.spec().all_secrets),
                 clock=self._clock.wire(),
             )
         )

@@ -1,0 +1,78 @@
+"""What a driver says of itself: its options, what it controls, what it can tell. Values only; nothing here reaches a device.
+
+The configuration is checked against these, so that a mistake is found when the file is read and not when a host must be
+fenced. One rule: what a driver takes is written here once; the documents, `fenced agents` and the checks follow.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from fenced.model.power import Kind
+
+
+class OptionKind(Enum):
+    """What an option's value must be."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One key of `options = {}`. `choices`: empty = any value of the kind. `renamed_to`: the name to use instead.
+
+    `set_by`: the key of the device that sets it ("" = only `options`); it may not be given twice.
+    """
+
+    name: str
+    about: str = ""
+    kind: OptionKind = OptionKind.TEXT
+    choices: tuple[str, ...] = ()
+    default: str | int | float | bool | None = None
+    least: float | None = None
+    most: float | None = None
+    is_required: bool = False
+    is_deprecated: bool = False
+    renamed_to: str = ""
+    set_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverDescription:
+    """One driver, as the configuration and people need to know it.
+
+    `kind`: what it controls by default. `is_one_plug`: one address is one host, no plug is needed. `plug_options`: the
+    options that say which outlet or blade; `qualifiers`: those that tell plugs of one number apart. `secrets`: names that
+    `secrets = {}` may give besides the password. `can_identify`: reads what machine it belongs to (S10's neighbour, the
+    identity check). `settle_seconds`: how long a device that was out of reach, rebooted or not ready counts as UNKNOWN
+    after it answers again, where the user says nothing. `is_open_ended`: options that are not listed are passed on.
+    """
+
+    name: str
+    about: str
+    kind: Kind
+    options: tuple[Option, ...] = ()
+    secrets: tuple[str, ...] = ()
+    plug_options: tuple[str, ...] = ()
+    qualifiers: tuple[str, ...] = ()
+    default_port: int | None = None
+    is_one_plug: bool = False
+    is_address_needed: bool = True
+    can_identify: bool = False
+    is_open_ended: bool = False
+    settle_seconds: float = 0.0
+
+    def option(self, name: str) -> Option | None:
+        """The option of that name; None where the driver has none."""
+        return next((option for option in self.options if option.name == name), None)
+
+
+class NoSuchDriver(Exception):
+    """A driver that is not there, or that may not serve as a power device. The text says why and what to do."""
+
+
+Describe = Callable[[str], DriverDescription]
+"""The description of a driver by name. Raises NoSuchDriver."""
