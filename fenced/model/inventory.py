@@ -74,7 +74,11 @@ class DeviceSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """One configured power device of a host. `proxies`: preference words, the device's own or inherited, never empty."""
+    """One configured power device of a host. `proxies`: preference words, the device's own or inherited, never empty.
+
+    `settle_seconds`: how long a command may still act after its call ended (S5). `settle_after_return_seconds`: how long a
+    device that was out of reach, rebooted or not ready counts as UNKNOWN once it answers again.
+    """
 
     name: DeviceName
     kind: Kind
@@ -83,6 +87,7 @@ class Device:
     proxies: tuple[str, ...]
     power: PowerSettings = field(default_factory=PowerSettings)
     settle_seconds: float = 0.0
+    settle_after_return_seconds: float = 0.0
     is_standby_separate: bool = False
     identity: str = ""
 
