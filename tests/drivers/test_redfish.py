@@ -64,7 +64,6 @@ async def switch(driver: Redfish, bmc: Bmc, power: Power, *, timeout_seconds: fl
         ("PoweringOn", Power.UNKNOWN),
         ("Paused", Power.UNKNOWN),
         ("off", Power.UNKNOWN),
-        (None, Power.UNKNOWN),
         (["Off"], Power.UNKNOWN),
     ],
 )
