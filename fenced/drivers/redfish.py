@@ -14,7 +14,7 @@ from fenced.drivers.redfish_sessions import Sessions
 from fenced.drivers.redfish_systems import Systems
 from fenced.drivers.redfish_target import BASIC, SESSION, Target, Targets, bad
 from fenced.drivers.redfish_tasks import follow
-from fenced.drivers.redfish_transport import Lane, Transport
+from fenced.drivers.redfish_transport import Transport
 from fenced.drivers.redfish_vendors import Meaning
 from fenced.model.drivers import DriverDescription, Option, OptionKind
 from fenced.model.inventory import DeviceSpec
@@ -72,7 +72,7 @@ class Redfish:
         try:
             async with asyncio.timeout(timeout_seconds):
                 target = await self._target(spec)
-                exchange = self._exchange(target, self._transport.shared, timeout_seconds)
+                exchange = self._exchange(target, timeout_seconds)
                 return await power_of(exchange, await self._systems.read(exchange, spec))
         except TimeoutError as exc:
             raise DeviceTimedOut(
@@ -88,9 +88,8 @@ class Redfish:
         try:
             async with asyncio.timeout(timeout_seconds):
                 target = await self._target(spec)
-                async with self._transport.lane() as lane:
-                    exchange = self._exchange(target, lane, timeout_seconds)
-                    await self._reset(exchange, spec, power)
+                exchange = self._exchange(target, timeout_seconds)
+                await self._reset(exchange, spec, power)
         except TimeoutError as exc:
             is_sent = exchange is not None and exchange.is_in_doubt
             raise DeviceTimedOut(
@@ -110,10 +109,8 @@ class Redfish:
             raise bad(f"unknown options {', '.join(unknown)}; it has {', '.join(sorted(OPTIONS))}")
         return await self._targets.target(spec)
 
-    def _exchange(self, target: Target, lane: Lane, timeout_seconds: float) -> Exchange:
-        return Exchange(
-            target, transport=self._transport, sessions=self._sessions, lane=lane, timeout_seconds=timeout_seconds
-        )
+    def _exchange(self, target: Target, timeout_seconds: float) -> Exchange:
+        return Exchange(target, transport=self._transport, sessions=self._sessions, timeout_seconds=timeout_seconds)
 
     async def _reset(self, exchange: Exchange, spec: DeviceSpec, power: Power) -> None:
         """The machine is looked at, then switched. Raises DeviceError."""

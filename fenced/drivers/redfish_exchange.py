@@ -12,7 +12,7 @@ from typing import Any, Final
 from fenced.drivers.redfish_answers import Answer, told
 from fenced.drivers.redfish_sessions import Sessions, with_token
 from fenced.drivers.redfish_target import Target
-from fenced.drivers.redfish_transport import Body, Lane, Transport
+from fenced.drivers.redfish_transport import Body, Transport
 from fenced.model.inventory import Secret
 from fenced.ports.devices import DeviceNotReady, DeviceTimedOut
 
@@ -30,14 +30,11 @@ def boottime() -> float:
 class Exchange:
     """`was_not_ready`: the BMC said 503 during this call, and may have just started. `is_in_doubt`: the command was sent."""
 
-    def __init__(
-        self, target: Target, *, transport: Transport, sessions: Sessions, lane: Lane, timeout_seconds: float
-    ) -> None:
+    def __init__(self, target: Target, *, transport: Transport, sessions: Sessions, timeout_seconds: float) -> None:
         self.target = target
         self.was_not_ready = False
         self._transport = transport
         self._sessions = sessions
-        self._lane = lane
         self._ends = boottime() + timeout_seconds
         self._body: Body | None = None
 
@@ -65,19 +62,19 @@ class Exchange:
     async def get_once(self, path: str) -> Answer:
         """A resource, whatever the answer is; a session that has ended is opened once more. Raises DeviceError."""
         token, headers = await self._credentials()
-        answer = await self._transport.get(self.target, path, headers, self._lane)
+        answer = await self._transport.get(self.target, path, headers)
         if answer.status != 401 or token is None:
             return answer
         self._sessions.forget(self.target, token)
         _, headers = await self._credentials()
-        return await self._transport.get(self.target, path, headers, self._lane)
+        return await self._transport.get(self.target, path, headers)
 
     async def command(self, path: str, value: Mapping[str, Any]) -> Answer:
         """Send it, once. Raises DeviceError; DeviceTimedOut where it is too late to begin."""
         _, headers = await self._credentials()
         self._check_time()
         self._body = Body(value, is_late=self._is_late)
-        return await self._transport.command(self.target, path, headers, self._body, self._lane)
+        return await self._transport.command(self.target, path, headers, self._body)
 
     async def _credentials(self) -> tuple[Secret | None, Mapping[str, str]]:
         if not self.target.is_session:

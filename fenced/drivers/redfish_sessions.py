@@ -122,11 +122,11 @@ class Sessions:
     async def _log_in(self, target: Target) -> Session | DeviceError:
         """Its error is a result, for the group it runs in would wrap one that is raised."""
         try:
-            root = await self._transport.get(target, ROOT, HEADERS, self._transport.shared)
+            root = await self._transport.get(target, ROOT, HEADERS)
             path = link(part(root.body, "Links", "Sessions")) or SESSIONS
             body = {"UserName": target.username, "Password": target.password.reveal()}
             request = Request(method="POST", url=inside(target, path), headers=HEADERS, json=body)
-            answer = await self._transport.send(target, request, self._transport.shared)
+            answer = await self._transport.send(target, request)
             if answer.status in TAKEN and answer.token:
                 path_of_it = answer.location or link(answer.body)
                 return Session(target=target, token=Secret(answer.token), path=path_of_it)
@@ -143,7 +143,7 @@ class Sessions:
                 headers = with_token(session.token)
                 url = inside(session.target, session.path)
                 request = Request(method="DELETE", url=url, headers=headers)
-                await self._transport.send(session.target, request, self._transport.shared)
+                await self._transport.send(session.target, request)
         except (DeviceError, TimeoutError):
             return
 

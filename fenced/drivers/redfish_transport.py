@@ -5,9 +5,8 @@ is never sent twice by us, and its failure says so.
 """
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import aiohttp
@@ -25,9 +24,6 @@ CONNECTIONS_PER_BMC_MAX: Final = 4
 IDLE_SECONDS: Final = 15.0
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 SAME_METHOD_REDIRECTS: Final = frozenset({307, 308})
-
-Lane = aiohttp.ClientSession
-"""Connections: those that all reads share, or the one of a command."""
 
 
 class Body(aiohttp.BytesPayload):
@@ -55,13 +51,13 @@ class Body(aiohttp.BytesPayload):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request to a BMC. `body`: of a command, whose failure may leave it done."""
+    """One request to a BMC. `body`: of a command, whose failure may leave it done. Headers and JSON may hold secrets."""
 
     method: str
     url: yarl.URL
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     body: Body | None = None
-    json: Mapping[str, Any] | None = None
+    json: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @property
     def is_in_doubt(self) -> bool:
@@ -73,77 +69,42 @@ class Transport:
     """One HTTP client for all BMCs; keeps few connections to each and closes them soon."""
 
     def __init__(self) -> None:
-        self._shared: Lane | None = None
+        self._shared: aiohttp.ClientSession | None = None
 
-    @property
-    def shared(self) -> Lane:
-        """The connections of reads."""
-        if self._shared is None:
-            self._shared = _lane(CONNECTIONS_PER_BMC_MAX)
-        return self._shared
-
-    @asynccontextmanager
-    async def lane(self) -> AsyncIterator[Lane]:
-        """A connection for one command and the reads before it. An idle one that the BMC is just closing would take the
-        command with it: sent, not answered, and so in doubt."""
-        lane = _lane(1)
-        try:
-            yield lane
-        finally:
-            await lane.close()
-
-    async def get(self, target: Target, path: str, headers: Mapping[str, str], lane: Lane) -> Answer:
+    async def get(self, target: Target, path: str, headers: Mapping[str, str]) -> Answer:
         """Read a resource, following redirects inside the BMC. Raises DeviceError."""
         url = inside(target, path)
         for _ in range(REDIRECTS_MAX):
-            answer = await self.send(target, Request(method="GET", url=url, headers=headers), lane)
+            answer = await self.send(target, Request(method="GET", url=url, headers=headers))
             if answer.status not in REDIRECTS or answer.location is None:
                 return answer
             url = inside(target, answer.location, seen_from=url)
         raise DeviceError(f"{target.base} redirects in a circle", may_be_done=False)
 
-    async def command(self, target: Target, path: str, headers: Mapping[str, str], body: Body, lane: Lane) -> Answer:
-        """Send a command once; a redirect is followed only where it repeats nothing (307, 308). Raises DeviceError."""
-        url = inside(target, path)
-        answer = await self.send(target, Request(method="POST", url=url, headers=headers, body=body), lane)
-        if answer.status not in REDIRECTS or answer.location is None:
-            return answer
-        if answer.status not in SAME_METHOD_REDIRECTS:
-            raise DeviceError(f"{target.base} answered a command with a redirect ({answer.status})")
-        url = inside(target, answer.location, seen_from=url)
-        answer = await self.send(target, Request(method="POST", url=url, headers=headers, body=body), lane)
-        if answer.status in REDIRECTS:
-            raise DeviceError(f"{target.base} redirects a command more than once")
-        return answer
+    async def command(self, target: Target, path: str, headers: Mapping[str, str], body: Body) -> Answer:
+        """Send a command once; a redirect is followed only where it repeats nothing (307, 308). Raises DeviceError.
 
-    async def send(self, target: Target, request: Request, lane: Lane) -> Answer:
-        """One exchange; redirects are answers here. What aiohttp raises ends here."""
-        try:
-            async with lane.request(
-                request.method,
-                request.url,
-                data=request.body,
-                json=request.json,
-                headers=request.headers,
-                ssl=target.tls,
-                allow_redirects=False,
-            ) as response:
-                return await _answer(response, request)
-        except (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch) as exc:
-            raise LoginRefused(
-                f"{target.base}: its certificate is not trusted ({_tls_reason(exc)}); set ca_file or fingerprint",
-                may_be_done=False,
-            ) from exc
-        except aiohttp.ClientConnectorError as exc:
-            raise DeviceUnreachable(f"{target.base}: no connection ({_reason(exc)})", may_be_done=False) from exc
-        except (aiohttp.ClientError, OSError) as exc:
-            raise _broken(target, request, exc) from exc
-        except ValueError as exc:
-            raise DeviceError(
-                f"{target.base}: not understood ({_reason(exc)})",
-                may_be_done=request.is_in_doubt,
-                is_end_known=not request.is_in_doubt,
-            ) from exc
+        It has a connection of its own: an idle one that the BMC is just closing would take the command with it, sent and not
+        answered, and so in doubt. A read that meets one is asked again by the client; a command never is.
+        """
+        url = inside(target, path)
+        async with _connections(1, is_kept=False) as own:
+            answer = await _send(target, Request(method="POST", url=url, headers=headers, body=body), own)
+            if answer.status not in REDIRECTS or answer.location is None:
+                return answer
+            if answer.status not in SAME_METHOD_REDIRECTS:
+                raise DeviceError(f"{target.base} answered a command with a redirect ({answer.status})")
+            url = inside(target, answer.location, seen_from=url)
+            answer = await _send(target, Request(method="POST", url=url, headers=headers, body=body), own)
+            if answer.status in REDIRECTS:
+                raise DeviceError(f"{target.base} redirects a command more than once")
+            return answer
+
+    async def send(self, target: Target, request: Request) -> Answer:
+        """One exchange on the connections that all share; redirects are answers here. Raises DeviceError."""
+        if self._shared is None:
+            self._shared = _connections(CONNECTIONS_PER_BMC_MAX, is_kept=True)
+        return await _send(target, request, self._shared)
 
     async def close(self) -> None:
         """End all connections; idempotent."""
@@ -152,14 +113,48 @@ class Transport:
             await shared.close()
 
 
-def _lane(connections: int) -> Lane:
-    connector = aiohttp.TCPConnector(limit=0, limit_per_host=connections, keepalive_timeout=IDLE_SECONDS)
+def _connections(most: int, *, is_kept: bool) -> aiohttp.ClientSession:
+    """`most`: to one BMC."""
+    if is_kept:
+        connector = aiohttp.TCPConnector(limit=0, limit_per_host=most, keepalive_timeout=IDLE_SECONDS)
+    else:
+        connector = aiohttp.TCPConnector(limit=0, limit_per_host=most, force_close=True)
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),  # the caller's deadline holds for the whole call
         auto_decompress=False,
     )
+
+
+async def _send(target: Target, request: Request, connections: aiohttp.ClientSession) -> Answer:
+    """One exchange; what aiohttp raises ends here."""
+    try:
+        async with connections.request(
+            request.method,
+            request.url,
+            data=request.body,
+            json=request.json,
+            headers=request.headers,
+            ssl=target.tls,
+            allow_redirects=False,
+        ) as response:
+            return await _answer(response, request)
+    except (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch) as exc:
+        raise LoginRefused(
+            f"{target.base}: its certificate is not trusted ({_tls_reason(exc)}); set ca_file or fingerprint",
+            may_be_done=False,
+        ) from exc
+    except aiohttp.ClientConnectorError as exc:
+        raise DeviceUnreachable(f"{target.base}: no connection ({_reason(exc)})", may_be_done=False) from exc
+    except (aiohttp.ClientError, OSError) as exc:
+        raise _broken(target, request, exc) from exc
+    except ValueError as exc:
+        raise DeviceError(
+            f"{target.base}: not understood ({_reason(exc)})",
+            may_be_done=request.is_in_doubt,
+            is_end_known=not request.is_in_doubt,
+        ) from exc
 
 
 async def _answer(response: aiohttp.ClientResponse, request: Request) -> Answer:
