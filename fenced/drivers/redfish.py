@@ -29,6 +29,7 @@ TAKEN: Final = frozenset({200, 201, 202, 204})
 THERE_ALREADY: Final = frozenset({400, 409})
 """iLO and iDRAC say so (goldyfruit/ansible-ilo#1, openstack-k8s-operators/infra-operator#434)."""
 NO_SUCH_ACTION: Final = frozenset({404, 405, 501})
+GATEWAY_GAVE_UP: Final = frozenset({502, 503, 504})
 RESET_TYPES_LISTED_MAX: Final = 12
 
 DESCRIPTION: Final = DriverDescription(
@@ -176,8 +177,9 @@ def _refusal(target: Target, reset_type: str, answer: Answer) -> DeviceError:
         return LoginRefused(text, may_be_done=False)
     if answer.status in NO_SUCH_ACTION:
         return NotSupported(text, may_be_done=False)
+    # A gateway inside the BMC that gave up may have passed the command on.
+    is_over = answer.status not in GATEWAY_GAVE_UP
     if answer.status in BUSY or answer.meaning is Meaning.NOT_READY:
-        # A 503 without more may come from a gateway that has passed the command on.
         is_not_taken = answer.status == 429 or answer.retry_after is not None or answer.meaning is Meaning.NOT_READY
-        return DeviceNotReady(text, may_be_done=not is_not_taken)
-    return DeviceError(text)
+        return DeviceNotReady(text, may_be_done=not is_not_taken, is_end_known=is_not_taken or is_over)
+    return DeviceError(text, is_end_known=is_over)

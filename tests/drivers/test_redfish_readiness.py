@@ -167,8 +167,18 @@ async def test_a_busy_bmc_gets_the_command_once_and_says_whether_it_took_it(
     bmc.answers["POST", RESET] = answering(status, body, **headers)
     with pytest.raises(DeviceNotReady) as failed:
         await switch(redfish, bmc, Power.OFF)
-    assert failed.value.may_be_done is may_be_done
+    assert (failed.value.may_be_done, failed.value.is_end_known) == (may_be_done, not may_be_done)
     assert len(bmc.posts) == 1
+
+
+@pytest.mark.parametrize(("status", "is_end_known"), [(500, True), (502, False), (504, False)])
+async def test_a_gateway_that_gave_up_leaves_the_command_s_end_open(
+    redfish: Redfish, bmc: Bmc, status: int, is_end_known: bool
+) -> None:
+    bmc.answers["POST", RESET] = answering(status, b"<html>Gateway Timeout</html>")
+    with pytest.raises(DeviceError) as failed:
+        await switch(redfish, bmc, Power.OFF)
+    assert (failed.value.may_be_done, failed.value.is_end_known) == (True, is_end_known)
 
 
 async def test_a_wait_ends_with_the_call(redfish: Redfish, bmc: Bmc) -> None:
