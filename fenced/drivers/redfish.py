@@ -46,7 +46,13 @@ DESCRIPTION: Final = DriverDescription(
         ),
         Option(name="ca_file", about="the certificate authority that signed the BMC's certificate"),
         Option(name="fingerprint", about="SHA-256 of the BMC's certificate, instead of an authority"),
-        Option(name="insecure", about="true: believe any certificate", kind=OptionKind.BOOLEAN),
+        Option(name="insecure", about="true: believe any certificate", kind=OptionKind.BOOLEAN, default=False),
+        Option(
+            name="check_manager",
+            about="false: believe Off without asking the BMC's manager whether it has just started",
+            kind=OptionKind.BOOLEAN,
+            default=True,
+        ),
     ),
     plug_options=("system",),
     default_port=443,
@@ -74,7 +80,7 @@ class Redfish:
             async with asyncio.timeout(timeout_seconds):
                 target = await self._target(spec)
                 exchange = self._exchange(target, timeout_seconds)
-                return await power_of(exchange, await self._systems.read(exchange, spec))
+                return await self._power(exchange, spec)
         except TimeoutError as exc:
             raise DeviceTimedOut(
                 f"{spec.address}: no power state within {timeout_seconds:g} s", may_be_done=False
@@ -113,6 +119,11 @@ class Redfish:
     def _exchange(self, target: Target, timeout_seconds: float) -> Exchange:
         return Exchange(target, transport=self._transport, sessions=self._sessions, timeout_seconds=timeout_seconds)
 
+    async def _power(self, exchange: Exchange, spec: DeviceSpec) -> Power:
+        """Of the right machine. Raises DeviceError."""
+        system = await self._systems.read(exchange, spec)
+        return await power_of(exchange, system, is_manager_asked=bool(spec.options.get("check_manager", True)))
+
     async def _reset(self, exchange: Exchange, spec: DeviceSpec, power: Power) -> None:
         """The machine is looked at, then switched. Raises DeviceError."""
         system = await self._systems.read(exchange, spec)
@@ -130,7 +141,7 @@ class Redfish:
     async def _is_there_already(self, exchange: Exchange, spec: DeviceSpec, power: Power, refusal: DeviceError) -> None:
         """Some refuse a command because the system is in that state already. Raises the refusal where it is not."""
         try:
-            state = await power_of(exchange, await self._systems.read(exchange, spec))
+            state = await self._power(exchange, spec)
         except DeviceError as exc:
             raise refusal from exc
         if state is not power:

@@ -21,7 +21,7 @@ SETTLE_SECONDS: Final = 60.0
 MANAGERS_MAX: Final = 4
 
 
-async def power_of(exchange: Exchange, system: Json) -> Power:
+async def power_of(exchange: Exchange, system: Json, *, is_manager_asked: bool = True) -> Power:
     """Only "On" and "Off" are states. Raises DeviceError; DeviceNotReady where the BMC can't know yet."""
     base = exchange.target.base
     if "PowerState" not in system:
@@ -31,14 +31,15 @@ async def power_of(exchange: Exchange, system: Json) -> Power:
         raise DeviceNotReady(f"{base} does not know the power state yet", may_be_done=False)
     power = POWER_STATES.get(state, Power.UNKNOWN) if isinstance(state, str) else Power.UNKNOWN
     if power is Power.OFF:
-        await _check_ready(exchange, system)
+        await _check_ready(exchange, system, is_manager_asked=is_manager_asked)
     return power
 
 
-async def _check_ready(exchange: Exchange, system: Json) -> None:
+async def _check_ready(exchange: Exchange, system: Json, *, is_manager_asked: bool) -> None:
     """Raises DeviceNotReady where the BMC says that it has just started. What it does not tell is not held against it."""
     why = "the system is starting" if part(system, "Status", "State") == STARTING else None
-    for path in links(part(system, "Links", "ManagedBy"), most=MANAGERS_MAX):
+    managers = links(part(system, "Links", "ManagedBy"), most=MANAGERS_MAX) if is_manager_asked else []
+    for path in managers:
         if why is not None:
             break
         answer = await exchange.get(path)
@@ -57,7 +58,11 @@ def _youth(manager: Json) -> str | None:
     if now is None or started is None:
         return None
     up = (now - started).total_seconds()
-    return f"its BMC started {up:.0f} s ago" if 0 <= up < SETTLE_SECONDS else None
+    return (
+        f"its BMC started {up:.0f} s ago (if it always says so: check_manager = false)"
+        if 0 <= up < SETTLE_SECONDS
+        else None
+    )
 
 
 def _moment(value: object) -> datetime.datetime | None:

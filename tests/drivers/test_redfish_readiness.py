@@ -67,6 +67,14 @@ async def test_a_manager_that_can_t_be_read_does_not_stop_a_reading_but_one_that
         await read(redfish, bmc)
 
 
+async def test_a_manager_whose_times_are_wrong_need_not_be_asked(redfish: Redfish, bmc: Bmc) -> None:
+    bmc.manager, bmc.power = {"DateTime": "2026-11-22T10:00:00Z", "LastResetTime": "2026-11-22T10:00:00Z"}, "Off"
+    assert await read(redfish, bmc, check_manager=False) is Power.OFF
+    assert ("GET", MANAGER) not in bmc.requests
+    with pytest.raises(DeviceNotReady, match="check_manager"):
+        await read(redfish, bmc)
+
+
 async def test_a_system_that_does_not_know_yet_is_not_ready(redfish: Redfish, bmc: Bmc) -> None:
     bmc.power = None
     with pytest.raises(DeviceNotReady):
