@@ -2,8 +2,10 @@
 
 Run by snmpd as `python pdu_agent.py DIRECTORY` for reading (`pass_persist`), and once for each command as
 `python pdu_agent.py DIRECTORY -s OID TYPE VALUE` (`pass`): for snmpd ends a persistent program after each SET, and says
-for a moment that its objects do not exist. Nothing is kept in memory. Stands alone: it imports nothing of the project. DIRECTORY/objects: {oid: integer}; DIRECTORY/effects: {oid: {value: {oid: integer}}};
-DIRECTORY/commands: one line `oid value` for each SET that came.
+for a moment that its objects do not exist. Nothing is kept in memory. Stands alone: it imports nothing of the project.
+
+DIRECTORY/objects: {oid: integer}; DIRECTORY/effects: {oid: {value: {oid: integer}}}; DIRECTORY/commands: one line
+`oid value` for each SET that came.
 """
 
 import json

@@ -1,6 +1,7 @@
 """The SNMP driver on units that others' programs play: snmpd with every vendor's tables, snmpsim; fence agents beside it."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -120,19 +121,16 @@ async def test_wrong_user_or_password_is_told_at_once(unit: Pdu) -> None:
         replace(spec, username="mallory"),
         replace(spec, password=WRONG),
         unit.user_spec("sha", model="apc", auth_protocol="sha512"),
-        replace(unit.user_spec("nobody", model="apc"), username="sha"),
     ):
-        checked = replace(refused, password=WRONG) if refused.password is None else refused
-        if refused.password is None:
-            with pytest.raises(DeviceError):
-                await driver.read(refused, timeout_seconds=3)
-            continue
-        await contract.fails_typed_in_time_and_without_secrets(driver, checked, (LoginRefused,), timeout_seconds=3)
+        await contract.fails_typed_in_time_and_without_secrets(driver, refused, (LoginRefused,), timeout_seconds=3)
     for silent in (
         replace(spec, secrets=(("privacy_password", WRONG),)),
         replace(unit.spec(model="apc"), password=WRONG),
     ):
         await contract.fails_typed_in_time_and_without_secrets(driver, silent, (DeviceTimedOut,), timeout_seconds=1.2)
+    unsigned = replace(unit.user_spec("nobody", model="apc"), username="sha")
+    with pytest.raises(LoginRefused):
+        await driver.read(unsigned, timeout_seconds=3)
 
 
 @pytest.mark.parametrize("version", ["1", "2c"])
@@ -303,18 +301,18 @@ async def test_snmpsim(tmp_path: Path) -> None:
     program, port = find("snmpsimd"), udp_port()
     assert program is not None
     driver, pdu = SnmpOutlet(), Pdu(port=port, directory=tmp_path)
-    with process(
-        program, f"--data-dir={data}", f"--cache-dir={cache}", f"--agent-udpv4-endpoint=127.0.0.1:{port}",
-        "--process-user=nobody", "--process-group=nogroup", cwd=tmp_path,
-    ):  # fmt: skip
+    # It will not run as root.
+    who = ["--process-user=nobody", "--process-group=nogroup"] if os.geteuid() == 0 else []
+    where = [f"--data-dir={data}", f"--cache-dir={cache}", f"--agent-udpv4-endpoint=127.0.0.1:{port}"]
+    with process(program, *where, *who, cwd=tmp_path):
         for version in ("1", "2c"):
             spec = pdu.spec(version=version, ready_after=30)
             await answers(driver, spec)
             await contract.sets_and_reads_back(driver, spec)
 
 
-async def test_a_thousand_outlets_at_once(unit: Pdu) -> None:
+async def test_many_at_once(unit: Pdu) -> None:
     driver = SnmpOutlet()
-    specs = [unit.spec(model="apc", plug=str(index % 8 + 1)) for index in range(200)]
+    specs = [unit.spec(model="apc", plug=str(index % 8 + 1)) for index in range(100)]
     found = await asyncio.gather(*(driver.read(spec, timeout_seconds=20) for spec in specs))
     assert set(found) == {Power.ON}
