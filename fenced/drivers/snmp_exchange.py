@@ -84,8 +84,7 @@ def boottime() -> float:
 class Channel(asyncio.DatagramProtocol):
     """A socket that is connected to one unit: nobody else's datagrams come in, and an ICMP refusal is heard."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self) -> None:
         self._arrived: asyncio.Queue[bytes | OSError] = asyncio.Queue(DATAGRAMS_MAX)
         self._transport: asyncio.DatagramTransport | None = None
 
@@ -104,11 +103,11 @@ class Channel(asyncio.DatagramProtocol):
         self._transport.sendto(data)
 
     async def receive(self) -> bytes:
-        """The next datagram. Raises DeviceUnreachable."""
+        """The next datagram. Raises OSError for what ICMP said of an earlier one of ours."""
         arrived = await self._arrived.get()
         if isinstance(arrived, bytes):
             return arrived
-        raise DeviceUnreachable(f"{self._name}: {arrived.strerror or arrived}") from arrived
+        raise arrived
 
     def close(self) -> None:
         """At once: what the kernel did not take yet is never sent."""
@@ -128,6 +127,7 @@ class Exchange:
         self._account = account
         self._engines = engines
         self._key = key
+        self._engine = engines.get(key)
         self._name = key[0]
 
     async def get(self, wanted: tuple[Oid, ...]) -> dict[Oid, Value]:
@@ -149,9 +149,9 @@ class Exchange:
         self._channel.send(data)
         try:
             answer = await self._answer(read)
-        except DeviceUnreachable as exc:
-            # It may be the refusal of an earlier datagram.
-            raise DeviceUnreachable(str(exc)) from exc
+        except OSError as exc:
+            # The refusal may have been meant for an earlier datagram.
+            raise DeviceUnreachable(f"{self._name}: {exc.strerror or exc}") from exc
         if isinstance(answer, Report):
             raise self._refused(answer, may_be_done=True)
         self._check_set(answer)
@@ -175,16 +175,16 @@ class Exchange:
     async def _asked(self, request: Request) -> Response:
         """The response; reports about the agent's clock or identity are followed, a few times."""
         for _ in range(RESYNCS_MAX):
-            if self._account.user is not None and self._key not in self._engines:
+            if self._account.user is not None and self._engine is None:
                 await self._discover()
             data, read = self._packed(request)
             answer = await self._resent(data, read)
             if isinstance(answer, Response):
                 return answer
             if answer.complaint is Complaint.TIME_WINDOW:
-                self._engines[self._key] = answer.engine
+                self._learn(answer.engine)
             elif answer.complaint is Complaint.ENGINE:
-                del self._engines[self._key]
+                self._engine = None
             else:
                 raise self._refused(answer, may_be_done=False)
         raise DeviceError(f"{self._name}: its clock or its engine id changes with each answer", may_be_done=False)
@@ -197,9 +197,13 @@ class Exchange:
         )
         if not isinstance(report, Report) or not report.engine.id:
             raise NotSupported(f"{self._name} does not tell its engine id: is it version 3?", may_be_done=False)
+        self._learn(report.engine)
+
+    def _learn(self, engine: Engine) -> None:
+        """For this call, and for those to come."""
         if len(self._engines) >= ENGINES_MAX:
             self._engines.clear()
-        self._engines[self._key] = report.engine
+        self._engine = self._engines[self._key] = engine
 
     def _packed(self, request: Request) -> tuple[bytes, Unpack]:
         account = self._account
@@ -209,7 +213,8 @@ class Exchange:
                 pack_community(version, account.community, request),
                 lambda data: unpack_community(version, data, number),
             )
-        user, engine = account.user, self._engines[self._key]
+        user, engine = account.user, self._engine
+        assert engine is not None, "a command follows a read"
         return (
             pack(user, engine, request, now=boottime()),
             lambda data: unpack(user, engine, data, request.request_id, now=boottime()),
@@ -225,6 +230,8 @@ class Exchange:
                     return await self._answer(read)
             except TimeoutError:
                 wait = min(wait * 2, RESEND_SECONDS_MAX)
+            except OSError as exc:
+                raise DeviceUnreachable(f"{self._name}: {exc.strerror or exc}", may_be_done=False) from exc
 
     async def _answer(self, read: Unpack) -> Response | Report:
         while True:
@@ -261,7 +268,7 @@ async def exchange(host: str, port: int, account: Account, engines: Engines) -> 
     """An exchange with a socket of its own. Raises DeviceUnreachable."""
     loop = asyncio.get_running_loop()
     try:
-        _, channel = await loop.create_datagram_endpoint(lambda: Channel(host), remote_addr=(host, port))
+        _, channel = await loop.create_datagram_endpoint(Channel, remote_addr=(host, port))
     except socket.gaierror as exc:
         raise DeviceUnreachable(f"{host} can't be resolved: {exc.strerror}", may_be_done=False) from exc
     except OSError as exc:

@@ -355,7 +355,7 @@ def test_a_daemon_without_units_does_not_pay() -> None:
 
 async def test_a_flood_is_bounded() -> None:
     """Datagrams that come while nobody reads are dropped, not kept."""
-    channel = snmp_exchange.Channel("unit")
+    channel = snmp_exchange.Channel()
     for _ in range(10 * snmp_exchange.DATAGRAMS_MAX):
         channel.datagram_received(b"x", ("127.0.0.1", 1))
     for _ in range(snmp_exchange.DATAGRAMS_MAX):
