@@ -18,6 +18,7 @@ SEARCHED = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/s
 PACKAGES = {
     "fence_apc_snmp": "fence-agents",
     "fence_dummy": "fence-agents",
+    "fence_eaton_snmp": "fence-agents",
     "fence_ipmilan": "fence-agents",
     "fence_redfish": "fence-agents",
     "ip": "iproute2",
@@ -29,6 +30,9 @@ PACKAGES = {
     "mosquitto_sub": "mosquitto-clients",
     "nsenter": "util-linux",
     "setpriv": "util-linux",
+    "snmpd": "snmpd",
+    "snmpget": "snmp",
+    "snmpsimd": "snmpsim",
     "systemd-analyze": "systemd",
     "unshare": "util-linux",
 }

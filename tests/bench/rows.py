@@ -1,6 +1,6 @@
 """All rows, in the order in which they run."""
 
-from tests.bench import heartbeats, memory, neighbours, race, redfish, redundant, silence, starting, storm
+from tests.bench import heartbeats, memory, neighbours, outlets, race, redfish, redundant, silence, starting, storm
 
 ROWS = (
     redundant.ROW,
@@ -13,4 +13,5 @@ ROWS = (
     silence.ROW,
     redfish.AGENT_ROW,
     redfish.FLEET_ROW,
+    outlets.ROW,
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import heartbeats, memory, neighbours, race, redfish, redundant, silence, starting, storm
+from tests.bench import heartbeats, memory, neighbours, outlets, race, redfish, redundant, silence, starting, storm
 from tests.bench.__main__ import main
 from tests.bench.report import Line, Report, as_json, percentile
 from tests.bench.rows import ROWS
@@ -115,6 +115,17 @@ async def test_a_fleet_of_bmcs_is_measured_beside_bare_requests(tmp_path: Path) 
     assert line(report, "20 BMCs read, processor").measured > 0
     assert line(report, "20 BMCs off at once").measured > 0
     assert line(report, "4 dead").measured < size.dead_seconds
+
+
+@needs("snmpd", "snmpget", "fence_apc_snmp")
+async def test_outlets_are_measured_beside_the_agent(tmp_path: Path) -> None:
+    report = made()
+    await outlets.measure(tmp_path, report, outlets.Size(calls=4, units=(1, 8), dead=2, dead_seconds=1.0))
+    for name in ("v2c", "v3"):
+        found = line(report, f"{name}, processor") if name == "v2c" else line(report, "AES, processor")
+        assert found.ratio is not None and found.ratio < 0.5, "a process start and no more is dearer than all of it"
+    dead = line(report, "2 dead, wall")
+    assert 0.9 < dead.measured < 5.0, "the dead ones are waited for side by side"
 
 
 def test_verdicts_follow_the_ratio_or_the_measure() -> None:

@@ -1,0 +1,221 @@
+"""Where the outlets of a vendor's unit are in its public MIB, and what their values mean. Facts only.
+
+Knows no protocol and no device. One rule: a value that is not listed here as on or off is neither (S2), and nothing but
+the immediate on and off commands of a vendor is listed: no reboot (S7), nothing delayed, nothing for all outlets.
+Sources: the vendors' MIBs (PowerNet-MIB, PDU-MIB and PDU2-MIB, EATON-EPDU-MIB, CPS-MIB), Network UPS Tools' snmp-ups
+tables and the fence agents for APC and Eaton.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from fenced.model.power import Power
+
+Oid = tuple[int, ...]
+
+AUTO: Final = "auto"
+CUSTOM: Final = "custom"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """One outlet in its tables. `quiet`: what these read while nothing is scheduled for the outlet; they may be missing."""
+
+    name: str
+    state: Oid
+    quiet: tuple[tuple[Oid, int], ...]
+    commands: tuple[tuple[Power, Oid, int], ...]
+
+    def command(self, power: Power) -> tuple[Oid, int]:
+        """The object and the value that set ON or OFF at once."""
+        return next((oid, value) for commanded, oid, value in self.commands if commanded is power)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutletTable:
+    """One family of units. Columns are dotted; `{plug}` is the outlet's index, else it comes at the end.
+
+    `identities`: what sysObjectID begins with. `first_unit`: None = the table has one index, the outlet; else two, and
+    this unit is meant where none is given. `offset`: index minus the number on the housing.
+    """
+
+    name: str
+    about: str
+    state: str
+    on: int
+    off: int
+    set_on: tuple[str, int]
+    set_off: tuple[str, int]
+    quiet: tuple[tuple[str, int], ...] = ()
+    identities: tuple[str, ...] = ()
+    first_unit: int | None = None
+    offset: int = 0
+
+    def power(self, value: int) -> Power:
+        """What a state value means."""
+        return {self.on: Power.ON, self.off: Power.OFF}.get(value, Power.UNKNOWN)
+
+    def place(self, outlet: "Outlet") -> Place:
+        """Where that outlet is. Raises ValueError with the reason when this table can't have it."""
+        number = outlet.number + self.offset
+        if self.first_unit is None:
+            if outlet.unit is not None and self.name != CUSTOM:
+                raise ValueError(f"{self.name} units have no numbers: write outlet {outlet.number} for {outlet}")
+            index = str(number) if outlet.unit is None else f"{outlet.unit}.{number}"
+        elif outlet.unit == self.first_unit:
+            raise ValueError(
+                f"unit {outlet.unit} is the first: write {outlet.number} for {outlet}, one way for each outlet"
+            )
+        else:
+            index = f"{self.first_unit if outlet.unit is None else outlet.unit}.{number}"
+        return Place(
+            name=str(outlet),
+            state=_at(self.state, index),
+            quiet=tuple((_at(column, index), value) for column, value in self.quiet),
+            commands=(
+                (Power.ON, _at(self.set_on[0], index), self.set_on[1]),
+                (Power.OFF, _at(self.set_off[0], index), self.set_off[1]),
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlet:
+    """One outlet as people write it: `7`, or `2:7` for outlet 7 of unit 2 of a chain."""
+
+    number: int
+    unit: int | None = None
+
+    def __str__(self) -> str:
+        return str(self.number) if self.unit is None else f"{self.unit}:{self.number}"
+
+
+_RPDU: Final = "1.3.6.1.4.1.318.1.1.12.3"
+_RPDU2: Final = "1.3.6.1.4.1.318.1.1.26.9.2"
+_SPDU: Final = "1.3.6.1.4.1.318.1.1.4.4.2.1"
+_PX: Final = "1.3.6.1.4.1.13742.4.1.2.2.1"
+_PX2: Final = "1.3.6.1.4.1.13742.6.4.1.2.1"
+_EATON: Final = "1.3.6.1.4.1.534.6.6.7.6.6.1"
+_EATON_G1: Final = "1.3.6.1.4.1.534.6.6.6.1.2.2.1"
+_CPS: Final = "1.3.6.1.4.1.3808.1.1.3.3"
+_CPS2: Final = "1.3.6.1.4.1.3808.1.1.6.6.1"
+_APC_UNITS: Final = ("1.3.6.1.4.1.318.1.3.4",)
+_CPS_UNITS: Final = ("1.3.6.1.4.1.3808.1.1.3", "1.3.6.1.4.1.3808.1.1.6")
+
+TABLES: Final[tuple[OutletTable, ...]] = (
+    OutletTable(
+        # Off is 1 and on is 2 here, but the commands are on 1 and off 2: the opposite of its own state column.
+        name="apc_rpdu2",
+        about="APC rack PDU 2 (AP84xx, AP86xx, AP88xx, AP89xx and later)",
+        state=f"{_RPDU2}.3.1.5", on=2, off=1,
+        set_on=(f"{_RPDU2}.4.1.5", 1), set_off=(f"{_RPDU2}.4.1.5", 2),
+        quiet=((f"{_RPDU2}.3.1.6", 2),),
+        identities=_APC_UNITS,
+    ),
+    OutletTable(
+        name="apc",
+        about="APC switched rack PDU (AP78xx, AP79xx); later ones have it too",
+        state=f"{_RPDU}.5.1.1.4", on=1, off=2,
+        set_on=(f"{_RPDU}.3.1.1.4", 1), set_off=(f"{_RPDU}.3.1.1.4", 2),
+        quiet=((f"{_RPDU}.5.1.1.5", 2),),
+        identities=_APC_UNITS,
+    ),
+    OutletTable(
+        name="apc_masterswitch",
+        about="APC MasterSwitch",
+        state=f"{_SPDU}.3", on=1, off=2,
+        set_on=(f"{_SPDU}.3", 1), set_off=(f"{_SPDU}.3", 2),
+        quiet=((f"{_SPDU}.2", 2),),
+        identities=_APC_UNITS,
+    ),
+    OutletTable(
+        # The state is a sensor's: on 7, off 8. The commands are off 0, on 1 (cycle 2 is never sent).
+        name="raritan",
+        about="Raritan PX2, PX3 and later",
+        state=f"{_PX2}.3", on=7, off=8,
+        set_on=(f"{_PX2}.2", 1), set_off=(f"{_PX2}.2", 0),
+        identities=("1.3.6.1.4.1.13742.6",),
+        first_unit=1,
+    ),
+    OutletTable(
+        name="raritan_px1",
+        about="Raritan PX, first generation",
+        state=f"{_PX}.3", on=1, off=0,
+        set_on=(f"{_PX}.3", 1), set_off=(f"{_PX}.3", 0),
+        identities=("1.3.6.1.4.1.13742.4", "1.3.6.1.4.1.13742.1"),
+    ),
+    OutletTable(
+        # 2 and 3 are pendingOff and pendingOn. A command object takes seconds of delay (0 = now) and reads what is left
+        # of them, -1 where nothing is scheduled.
+        name="eaton",
+        about="Eaton ePDU G2, G3 and later",
+        state=f"{_EATON}.2", on=1, off=0,
+        set_on=(f"{_EATON}.4", 0), set_off=(f"{_EATON}.3", 0),
+        quiet=((f"{_EATON}.3", -1), (f"{_EATON}.4", -1), (f"{_EATON}.5", -1)),
+        identities=("1.3.6.1.4.1.534.6.6.7",),
+        first_unit=0,
+    ),
+    OutletTable(
+        name="eaton_managed",
+        about="Eaton Powerware managed ePDU (first generation)",
+        state=f"{_EATON_G1}.3", on=1, off=0,
+        set_on=(f"{_EATON_G1}.3", 1), set_off=(f"{_EATON_G1}.3", 0),
+        identities=("1.3.6.1.4.1.534.6.6.6",),
+        offset=-1,
+    ),
+    OutletTable(
+        name="cyberpower_epdu2",
+        about="CyberPower rack PDU by the ePDU2 tables (also chains)",
+        state=f"{_CPS2}.4.1.5", on=1, off=2,
+        set_on=(f"{_CPS2}.5.1.5", 1), set_off=(f"{_CPS2}.5.1.5", 2),
+        quiet=((f"{_CPS2}.4.1.6", 2),),
+        identities=_CPS_UNITS,
+    ),
+    OutletTable(
+        name="cyberpower",
+        about="CyberPower switched rack PDU",
+        state=f"{_CPS}.5.1.1.4", on=1, off=2,
+        set_on=(f"{_CPS}.3.1.1.4", 1), set_off=(f"{_CPS}.3.1.1.4", 2),
+        quiet=((f"{_CPS}.5.1.1.5", 2),),
+        identities=_CPS_UNITS,
+    ),
+)  # fmt: skip
+"""In the order in which `auto` tries those of one vendor: a unit that has several tables is asked for the newest."""
+
+MODELS: Final = (AUTO, *sorted(table.name for table in TABLES), CUSTOM)
+
+
+def table_of(model: str) -> OutletTable:
+    """The table of that name. Raises KeyError."""
+    return next(table for table in TABLES if table.name == model)
+
+
+def candidates(identity: Oid) -> tuple[OutletTable, ...]:
+    """The tables that a unit with that sysObjectID may have, the best first."""
+    return tuple(table for table in TABLES if any(_begins(identity, prefix) for prefix in table.identities))
+
+
+def oid(text: str) -> Oid:
+    """A dotted object identifier. Raises ValueError when it is none."""
+    parts = text.removeprefix(".").split(".")
+    if not 2 <= len(parts) <= 128 or not all(part.isascii() and part.isdigit() and len(part) <= 10 for part in parts):
+        raise ValueError(f"{text!r} is no object identifier, like 1.3.6.1.2.1")
+    numbers = tuple(int(part) for part in parts)
+    if numbers[0] > 2 or (numbers[0] < 2 and numbers[1] > 39) or max(numbers) > 0xFFFFFFFF:
+        raise ValueError(f"{text!r} is no object identifier: a number is too large")
+    return numbers
+
+
+def dotted(numbers: Iterable[int]) -> str:
+    """As people read it."""
+    return ".".join(map(str, numbers))
+
+
+def _at(column: str, index: str) -> Oid:
+    return oid(column.replace("{plug}", index) if "{plug}" in column else f"{column}.{index}")
+
+
+def _begins(identity: Oid, prefix: str) -> bool:
+    numbers = oid(prefix)
+    return identity[: len(numbers)] == numbers
