@@ -23,6 +23,9 @@ DEVICE_ID, DEVICE_GUID, SYSTEM_GUID = (6, 0x01), (6, 0x08), (6, 0x37)
 STATUS, CONTROL, FRU_AREA, FRU_READ = (0, 0x01), (0, 0x02), (10, 0x10), (10, 0x11)
 OPEN, RAKP_1, RAKP_3, MESSAGE = 0x10, 0x12, 0x14, 0x00
 
+CHASSIS_STATUS_ON: Final = bytes((0x01, 0x00, 0x01, 0x00, 0x00, 0x00))
+"""Command, completion code, on, no event, no state."""
+
 Key = tuple[int, int]
 Address = tuple[Any, ...]
 
@@ -51,7 +54,7 @@ class Session:
 
 
 @dataclass(slots=True, kw_only=True)
-class Bmc:
+class Bmc(asyncio.DatagramProtocol):
     """One BMC. `lose`: whether a request (by payload type, or network function and command) is lost before it is acted on;
     `mute`: whether its answer is lost. `mangle`: changes datagrams on their way out."""
 
@@ -112,7 +115,7 @@ class Bmc:
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
 
-    def error_received(self, exc: OSError) -> None:
+    def error_received(self, exc: Exception) -> None:
         """A client that is gone already."""
 
     def _send(self, datagram: bytes, address: Address) -> None:
@@ -183,9 +186,8 @@ class Bmc:
         self.asked.append((asked, data))
         answer = self._answer(session, asked, data)
         if not self.mute(asked):
-            body = bytes((0x81, network_function + 1 << 2))
-            rest = bytes((0x20, message[4], command)) + answer
-            self._send(self._sealed(session, body + _sum(body) + rest + _sum(rest)), address)
+            sequence = message[4] >> 2
+            self._send(sealed_by(self, session, bytes((command,)) + answer, sequence, network_function + 1), address)
 
     def _answer(self, session: Session, asked: Key, data: bytes) -> bytes:
         """Completion code and data."""
@@ -219,7 +221,7 @@ class Bmc:
             return bytes((0, len(piece))) + piece if piece else b"\xc9"
         return b"\xc1"
 
-    def _sealed(self, session: Session, message: bytes) -> bytes:
+    def sealed(self, session: Session, message: bytes) -> bytes:
         session.sent += 1
         padding = -(len(message) + 1) % 16
         start = os.urandom(16)
@@ -248,6 +250,15 @@ class Bmc:
         self._send(RMCP + bytes(9) + bytes((len(answer),)) + answer, address)
 
 
+def sealed_by(
+    bmc: Bmc, session: Session, answer: bytes, request_sequence: int, network_function: int = STATUS[0] + 1
+) -> bytes:
+    """An answer's datagram, from its command on."""
+    body = bytes((0x81, network_function << 2))
+    rest = bytes((0x20, request_sequence << 2)) + answer
+    return bmc.sealed(session, body + _sum(body) + rest + _sum(rest))
+
+
 def _sum(part: bytes) -> bytes:
     return bytes((-sum(part) & 0xFF,))
 
@@ -256,7 +267,7 @@ def _sum(part: bytes) -> bytes:
 async def serving(bmc: Bmc, *, host: str = "127.0.0.1") -> AsyncIterator[Bmc]:
     """The BMC on a port of its own while the context lasts."""
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: bmc, local_addr=(host, 0))  # type: ignore[arg-type, return-value]
+    transport, _ = await loop.create_datagram_endpoint(lambda: bmc, local_addr=(host, 0))
     bmc.port = transport.get_extra_info("sockname")[1]
     try:
         yield bmc

@@ -1,4 +1,4 @@
-"""`python pyghmi_bmc.py PORT USER PASSWORD`: the BMC that pyghmi brings, on loopback only; its own program binds everything."""
+"""`python pyghmi_bmc.py PORT USER PASSWORD`: the BMC of pyghmi, on loopback only; its own program binds everything."""
 
 import sys
 
