@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import heartbeats, memory, neighbours, race, redundant, silence, starting, storm
+from tests.bench import heartbeats, ipmi, memory, neighbours, race, redundant, silence, starting, storm
 from tests.bench.__main__ import main
 from tests.bench.report import Line, Report, as_json, percentile
 from tests.bench.rows import ROWS
@@ -98,6 +98,15 @@ async def test_a_silent_host_is_fenced_after_its_grace(tmp_path: Path) -> None:
     )
     await silence.measure(tmp_path, report, size)
     assert line(report, "p95").measured >= 0.9 * size.floor_seconds
+
+
+@needs("ipmi_sim", "ipmitool", "fence_ipmilan")
+async def test_bmcs_are_read_and_switched_at_once(tmp_path: Path) -> None:
+    report = made()
+    await ipmi.measure(tmp_path, report, ipmi.Size(bmcs=(1, 6), dead=2, calls=2, repetitions=1, timeout_seconds=3.0))
+    assert line(report, "processor, beside fence_ipmilan").ratio is not None
+    assert line(report, "6 switched off at once, wall").measured > 0
+    assert line(report, "the dead are told").measured >= 3.0
 
 
 def test_verdicts_follow_the_ratio_or_the_measure() -> None:
