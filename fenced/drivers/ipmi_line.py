@@ -25,13 +25,16 @@ async def resolve(host: str, port: int) -> tuple[Address, ...]:
     """Where a BMC may be, in the resolver's order. Addresses are not looked up. Raises DeviceUnreachable."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):  # a name
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
         except (socket.gaierror, UnicodeError) as exc:
             raise DeviceUnreachable(f"{host}: no address is known for it ({exc})", may_be_done=False) from exc
     known = (socket.AF_INET, socket.AF_INET6)
-    return tuple(dict.fromkeys((family, address) for family, _, _, _, address in found if family in known))  # type: ignore[misc]
+    addresses = tuple(dict.fromkeys((family, address) for family, _, _, _, address in found if family in known))  # type: ignore[misc]
+    if not addresses:
+        raise DeviceUnreachable(f"{host}: no IPv4 or IPv6 address is known for it", may_be_done=False)
+    return addresses
 
 
 class Line:

@@ -107,7 +107,7 @@ def host_and_port(address: str) -> tuple[str, int]:
         host, _, port = text.partition(":")
     if ":" in host and not _is_ipv6(host):
         raise bad(f"address {address!r} is not HOST[:PORT] or [IPv6]:PORT")
-    if not host or any(character.isspace() or character in "/@" for character in host):
+    if not host or any(character in " /@" or not character.isprintable() for character in host):
         raise bad(f"address {address!r} is not HOST[:PORT]")
     if not port:
         return host, PORT

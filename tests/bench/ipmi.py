@@ -40,11 +40,10 @@ async def measure(folder: Path, report: Report, size: Size | None = None) -> Non
         for count in size.bmcs:
             await _at_once(bmcs, count, report, size)
         await _with_dead(bmcs, report, size)
-    report.notes.append(
-        "a read is a login, Set Session Privilege, Get Device ID, Chassis Status, Close Session: 14 datagrams, and 2 the first time, for suite 17 is refused"
-    )
-    report.notes.append(
-        "floor of `at once`: all processor time, of the BMCs as well, on all processors of this machine"
+    report.notes += (
+        "a read is a login, Set Session Privilege, Get Device ID, Chassis Status, Close Session: 14 datagrams",
+        "and two more the first time in a process, for ipmi_sim refuses suite 17",
+        "floor of `at once`: all processor time, of the BMCs as well, on all processors of this machine",
     )
 
 

@@ -136,6 +136,7 @@ async def test_wrong_options_are_told_and_nothing_is_sent(options: dict[str, Any
         {"address": "bmc:0"},
         {"address": "bmc:port"},
         {"address": "fe80::zz"},
+        {"address": "b\0mc"},
         {"address": "[::1]x"},
         {"address": "https://bmc"},
     ],
@@ -340,6 +341,8 @@ async def test_ipv6_and_names() -> None:
         assert await read(bmc, address=f"localhost:{bmc.port}") is Power.ON
         with pytest.raises(DeviceUnreachable):
             await read(bmc, address="no-such-host.invalid")
+        with pytest.raises(DeviceUnreachable):
+            await read(bmc, address="a..b")
 
 
 @pytest.mark.parametrize("kind", ["repeated", "altered", "garbage", "another's"])

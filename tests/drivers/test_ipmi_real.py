@@ -3,6 +3,8 @@ tests, so that its suite 17, which no BMC that can be installed has, is not judg
 
 import asyncio
 import contextlib
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -87,11 +89,17 @@ async def test_the_identity_of_ipmi_sim(sim: DeviceSpec) -> None:
 
 
 @needs("ipmi_sim")
-async def test_a_frozen_bmc_costs_its_deadline_and_no_more(tmp_path: Path) -> None:
-    async with serving(Bmc(lose=lambda _: True)) as silent:
+async def test_a_frozen_ipmi_sim_costs_its_deadline_and_no_more(tmp_path: Path) -> None:
+    """And is read again once it goes on, whatever it found in its socket then."""
+    port, driver = udp_port(), Ipmi()
+    with ipmi_sim(tmp_path, port) as pid:
+        await answers(driver, spec_at(port))
+        os.kill(pid, signal.SIGSTOP)
         await contract.fails_typed_in_time_and_without_secrets(
-            Ipmi(), spec_at(silent.port), (DeviceTimedOut,), timeout_seconds=1.0
+            driver, spec_at(port), (DeviceTimedOut,), timeout_seconds=1.0
         )
+        os.kill(pid, signal.SIGCONT)
+        await answers(driver, spec_at(port))
 
 
 async def test_the_contract_with_the_bmc_of_pyghmi(tmp_path: Path) -> None:
