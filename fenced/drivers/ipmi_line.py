@@ -17,7 +17,8 @@ INBOX_MAX: Final = 16
 """Datagrams that wait for us; we have one question open at a time."""
 RECEIVE_BYTES: Final = 2048
 
-SocketAddress = tuple[str, int] | tuple[str, int, int, int]
+SocketAddress = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
+"""As the socket module gives it; the last form is of families that we leave out."""
 Address = tuple[socket.AddressFamily, SocketAddress]
 
 
@@ -30,8 +31,11 @@ async def resolve(host: str, port: int) -> tuple[Address, ...]:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
         except (socket.gaierror, UnicodeError) as exc:
             raise DeviceUnreachable(f"{host}: no address is known for it ({exc})", may_be_done=False) from exc
-    known = (socket.AF_INET, socket.AF_INET6)
-    addresses = tuple(dict.fromkeys((family, address) for family, _, _, _, address in found if family in known))  # type: ignore[misc]
+    addresses = tuple(
+        dict.fromkeys(
+            (family, address) for family, _, _, _, address in found if family in (socket.AF_INET, socket.AF_INET6)
+        )
+    )
     if not addresses:
         raise DeviceUnreachable(f"{host}: no IPv4 or IPv6 address is known for it", may_be_done=False)
     return addresses

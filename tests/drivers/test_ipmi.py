@@ -1,15 +1,14 @@
 """The IPMI driver against a BMC that loses, lies, restarts and is full, all on purpose."""
 
 import asyncio
-import itertools
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from fenced.drivers.ipmi import Ipmi
-from fenced.model.inventory import DeviceSpec, Secret
+from fenced.drivers.registry import NATIVES
+from fenced.model.inventory import Secret
 from fenced.model.power import Power
 from fenced.ports.devices import (
     BadParameters,
@@ -22,12 +21,10 @@ from fenced.ports.devices import (
     WrongMachine,
 )
 from tests.drivers.ipmi_bmc import (
-    CLOSE_SESSION,
     CONTROL,
     DEVICE_GUID,
     DEVICE_ID,
     OPEN,
-    RAKP_1,
     RAKP_3,
     SET_PRIVILEGE,
     STATUS,
@@ -35,7 +32,8 @@ from tests.drivers.ipmi_bmc import (
     Bmc,
     serving,
 )
-from tests.drivers.programs import descriptors, spec_of, starts_into
+from tests.drivers.ipmi_calls import read, switch
+from tests.drivers.programs import descriptors, spec_of
 from tests.net import until
 
 GUID = bytes(range(16)).hex()
@@ -44,25 +42,9 @@ BOARD_AREA = bytes((1, 2, 0, 0, 0, 0, 0xC0, 0xC0, 0xC5)) + b"BRD-9" + bytes((0xC
 FRU = bytes.fromhex("01000102000000fc") + CHASSIS_AREA + BOARD_AREA
 
 
-def spec_at(bmc: Bmc, **changes: Any) -> DeviceSpec:
-    given: dict[str, Any] = {
-        "address": f"127.0.0.1:{bmc.port}", "username": "admin", "password": Secret("s3cret!pw"), "options": {},
-    }  # fmt: skip
-    return spec_of("ipmi", **(given | changes))
-
-
-def first(kind: Any, *, times: int = 1) -> Callable[[Any], bool]:
-    """Whether this is one of the first of its kind."""
-    counted = itertools.count()
-    return lambda asked: asked == kind and next(counted) < times
-
-
-async def read(bmc: Bmc, *, seconds: float = 5.0, driver: Ipmi | None = None, **changes: Any) -> Power:
-    return await (driver or Ipmi()).read(spec_at(bmc, **changes), timeout_seconds=seconds)
-
-
-async def switch(bmc: Bmc, power: Power, *, seconds: float = 5.0, **changes: Any) -> None:
-    await Ipmi().set(spec_at(bmc, **changes), power, timeout_seconds=seconds, on_started=starts_into([]))
+def test_it_is_one_of_our_drivers() -> None:
+    assert Ipmi in NATIVES
+    assert Ipmi.description.can_identify and Ipmi.description.is_one_plug
 
 
 async def test_suite_17_is_spoken_where_there_is_one() -> None:
@@ -175,18 +157,6 @@ async def test_a_user_without_the_privilege() -> None:
         with pytest.raises(LoginRefused):
             await read(bmc)
         await until(lambda: bmc.active == 0, what="its session is closed")
-
-
-@pytest.mark.parametrize("lost", [OPEN, RAKP_1, RAKP_3, SET_PRIVILEGE, DEVICE_ID, STATUS, CLOSE_SESSION])
-@pytest.mark.parametrize("is_answer", [False, True])
-async def test_a_lost_datagram_costs_a_repetition(lost: Any, is_answer: bool) -> None:
-    async with serving(Bmc(sessions_max=1)) as bmc:
-        if is_answer:
-            bmc.mute = first(lost)
-        else:
-            bmc.lose = first(lost)
-        assert await read(bmc, seconds=8.0, options={"cipher": 17}) is Power.ON
-        await until(lambda: bmc.active == 0, what="its only session is free again")
 
 
 async def test_a_power_command_is_sent_once_and_in_doubt_without_its_answer() -> None:
@@ -343,50 +313,3 @@ async def test_ipv6_and_names() -> None:
             await read(bmc, address="no-such-host.invalid")
         with pytest.raises(DeviceUnreachable):
             await read(bmc, address="a..b")
-
-
-@pytest.mark.parametrize("kind", ["repeated", "altered", "garbage", "another's"])
-async def test_datagrams_that_are_not_authentic_are_as_if_they_had_not_come(kind: str) -> None:
-    async with serving(Bmc(is_on=True)) as bmc, serving(Bmc(is_on=False)) as other:
-        sent: list[bytes] = []
-        others: list[bytes] = []
-        other.mangle = lambda datagram: [others.append(datagram) or datagram]  # type: ignore[func-returns-value]
-
-        assert await read(other) is Power.OFF
-
-        def mangle(datagram: bytes) -> list[bytes]:
-            sent.append(datagram)
-            flipped = datagram[:-20] + bytes((datagram[-20] ^ 1,)) + datagram[-19:]
-            wrong = {
-                "repeated": list(sent[-3:-1]),
-                "altered": [flipped] if datagram[5] & 0x40 else [],
-                "garbage": [b"", b"\0" * 9, datagram[:15], b"\x06\0\xff\x07\x06\xc0" + b"\xff" * 40],
-                "another's": others[-2:],
-            }[kind]
-            return [*wrong, datagram]
-
-        bmc.mangle = mangle
-        assert await read(bmc) is Power.ON
-        await switch(bmc, Power.OFF)
-        assert await read(bmc) is Power.OFF
-
-
-async def test_hundreds_at_once_and_a_tenth_of_them_dead() -> None:
-    """From one process, each in its own session, the dead delaying nobody."""
-    driver = Ipmi()
-    async with serving(Bmc(sessions_max=1000)) as bmc, serving(Bmc(lose=lambda _: True)) as dead:
-        before = descriptors()
-
-        async def one(number: int) -> tuple[bool, float]:
-            target = dead if number % 10 == 0 else bmc
-            began = time.monotonic()
-            try:
-                await driver.read(spec_at(target), timeout_seconds=6.0)
-            except DeviceTimedOut:
-                return False, time.monotonic() - began
-            return True, time.monotonic() - began
-
-        done = await asyncio.gather(*(one(number) for number in range(300)))
-        assert sum(is_read for is_read, _ in done) == 270
-        assert all(seconds < 6.0 for is_read, seconds in done if is_read)
-        assert descriptors() == before and bmc.active == 0
