@@ -23,6 +23,7 @@ PACKAGES = {
     "fence_redfish": "fence-agents",
     "ip": "iproute2",
     "ipmi_sim": "openipmi",
+    "ipmipower": "freeipmi-tools",
     "ipmitool": "ipmitool",
     "mosquitto": "mosquitto",
     "mosquitto_passwd": "mosquitto",

@@ -9,13 +9,14 @@ from types import TracebackType
 from typing import Final, Self
 
 from fenced.drivers.fence_agent import FenceAgents
+from fenced.drivers.ipmi import Ipmi
 from fenced.drivers.keeper_client import Keeper
 from fenced.drivers.redfish import Redfish
 from fenced.drivers.snmp_outlet import SnmpOutlet
 from fenced.ports.devices import BadParameters, Driver, NativeDriver
 
 AGENT_PREFIX: Final = "fence_"
-NATIVES: Final[tuple[type[NativeDriver], ...]] = (Redfish, SnmpOutlet)
+NATIVES: Final[tuple[type[NativeDriver], ...]] = (Redfish, Ipmi, SnmpOutlet)
 """Our own drivers; each describes itself."""
 
 

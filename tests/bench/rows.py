@@ -1,6 +1,18 @@
 """All rows, in the order in which they run."""
 
-from tests.bench import heartbeats, memory, neighbours, outlets, race, redfish, redundant, silence, starting, storm
+from tests.bench import (
+    heartbeats,
+    ipmi,
+    memory,
+    neighbours,
+    outlets,
+    race,
+    redfish,
+    redundant,
+    silence,
+    starting,
+    storm,
+)
 
 ROWS = (
     redundant.ROW,
@@ -14,4 +26,5 @@ ROWS = (
     redfish.AGENT_ROW,
     redfish.FLEET_ROW,
     outlets.ROW,
+    ipmi.ROW,
 )

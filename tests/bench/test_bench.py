@@ -5,7 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import heartbeats, memory, neighbours, outlets, race, redfish, redundant, silence, starting, storm
+from tests.bench import (
+    heartbeats,
+    ipmi,
+    memory,
+    neighbours,
+    outlets,
+    race,
+    redfish,
+    redundant,
+    silence,
+    starting,
+    storm,
+)
 from tests.bench.__main__ import main
 from tests.bench.report import Line, Report, as_json, percentile
 from tests.bench.rows import ROWS
@@ -126,6 +138,15 @@ async def test_outlets_are_measured_beside_the_agent(tmp_path: Path) -> None:
         assert found.ratio is not None and found.ratio < 0.5, "a process start and no more is dearer than all of it"
     dead = line(report, "2 dead, wall")
     assert 0.9 < dead.measured < 5.0, "the dead ones are waited for side by side"
+
+
+@needs("ipmi_sim", "ipmitool", "fence_ipmilan")
+async def test_bmcs_are_read_and_switched_at_once(tmp_path: Path) -> None:
+    report = made()
+    await ipmi.measure(tmp_path, report, ipmi.Size(bmcs=(1, 6), dead=2, calls=2, repetitions=1, timeout_seconds=3.0))
+    assert line(report, "processor, beside fence_ipmilan").ratio is not None
+    assert line(report, "6 switched off at once, wall").measured > 0
+    assert line(report, "the dead are told").measured >= 3.0
 
 
 def test_verdicts_follow_the_ratio_or_the_measure() -> None:

@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from fenced.model.inventory import DeviceSpec
+from fenced.model.inventory import DeviceSpec, Secret
 from fenced.model.power import Power
 from fenced.ports.devices import DeviceError, DeviceTimedOut, DeviceUnreachable, LoginRefused
 
 Errors = tuple[type[DeviceError], ...]
+Options = dict[str, str | int | float | bool]
+WRONG: Final = Secret("wr0ng-pw")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,21 +18,21 @@ SYSTEM = "00000000-0000-0000-0000-000000000001"
 
 
 @contextmanager
-def process(*arguments: str, cwd: Path) -> Iterator[None]:
-    """Runs while the context lasts."""
+def process(*arguments: str, cwd: Path) -> Iterator[int]:
+    """Runs while the context lasts; its pid."""
     running = subprocess.Popen(
         arguments, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        yield
+        yield running.pid
     finally:
         running.kill()
         running.wait()
 
 
 @contextmanager
-def ipmi_sim(directory: Path, port: int) -> Iterator[None]:
-    """One BMC over UDP; the file DIRECTORY/on is its chassis' power."""
+def ipmi_sim(directory: Path, port: int) -> Iterator[int]:
+    """One BMC over UDP and its pid; the file DIRECTORY/on is its chassis' power."""
     (directory / "on").touch()
     chassis = directory / "chassis.sh"
     chassis.write_text(f"""#!/bin/sh
@@ -63,8 +63,8 @@ chassis_control "{chassis} host1"
     (directory / "state").mkdir()
     program = find("ipmi_sim")
     assert program is not None
-    with process(program, "-c", "lan.conf", "-f", "host1.emu", "-s", "state", "-n", cwd=directory):
-        yield
+    with process(program, "-c", "lan.conf", "-f", "host1.emu", "-s", "state", "-n", cwd=directory) as pid:
+        yield pid
 
 
 @contextmanager

@@ -14,9 +14,9 @@ from fenced.model.inventory import Secret
 from fenced.model.power import Power
 from fenced.ports.devices import Driver
 from tests.drivers import test_contract as contract
-from tests.drivers.bed import Bed, black_hole
-from tests.drivers.beds import WRONG, LabRack, outlet_of
+from tests.drivers.bed import WRONG, Bed, black_hole
 from tests.drivers.counterparts import PASSWORD, USERNAME
+from tests.drivers.lab_beds import LabRack, outlet_of
 from tests.drivers.programs import spec_of
 from tests.house.tree import ROOT
 from tests.net import free_port

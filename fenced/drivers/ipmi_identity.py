@@ -1,0 +1,110 @@
+"""Which machine a BMC belongs to: the GUIDs and serial numbers that it tells, compared in the session that will act.
+
+Knows what to ask and in which order, not who waits for the answer. One rule: a machine that can't be told is an error like
+a wrong one; nothing is sent to it.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from fenced.drivers import ipmi_fru
+from fenced.drivers.ipmi_commands import (
+    GET_DEVICE_GUID,
+    GET_SYSTEM_GUID,
+    LENGTH_CODES,
+    STORAGE,
+    guid_of,
+    guid_text,
+)
+from fenced.drivers.ipmi_packets import BadPacket, Request
+from fenced.drivers.ipmi_visit import Visit
+from fenced.model.identity import UUID_DIGITS, is_same_machine, spellings
+from fenced.ports.devices import DeviceError, WrongMachine
+
+FRU_ID: Final = 0
+"""The inventory of the BMC's own machine (34.1)."""
+READ_BYTES: Final = (32, 16, 8)
+"""How much of the inventory is asked for at once: less where the BMC can't send that much."""
+READS_MAX: Final = 256
+"""More than three whole areas, eight bytes at a time."""
+
+
+async def check(visit: Visit, identity: str) -> None:
+    """Returns when the BMC tells this identity. Raises WrongMachine, DeviceError where it tells none of that kind,
+    SessionLost."""
+    told: list[str] = []
+    async for one, is_serial in _tellings(visit):
+        if is_same_machine(identity, (one,)):
+            return
+        if is_serial or _is_uuid(identity):
+            told.append(one)
+    if told:
+        raise WrongMachine(
+            f"{visit.who} belongs to {', '.join(dict.fromkeys(told))[:300]} and not to {identity}; nothing was sent",
+            may_be_done=False,
+        )
+    raise DeviceError(
+        f"{visit.who} tells no {'GUID' if _is_uuid(identity) else 'serial number'}, so nobody knows whether it belongs "
+        f"to {identity}; correct `identity` or remove it",
+        may_be_done=False,
+    )
+
+
+async def _tellings(visit: Visit) -> AsyncIterator[tuple[str, bool]]:
+    """What the BMC tells, the cheapest first; whether it is a serial number. The first one cost nothing: RAKP 2 holds it."""
+    if guid := guid_text(visit.guid):
+        yield guid, False
+    for request in (GET_SYSTEM_GUID, GET_DEVICE_GUID):
+        if guid := await _guid(visit, request):
+            yield guid, False
+    inventory = _Inventory(visit)
+    for area in ipmi_fru.areas(await inventory.read(0, ipmi_fru.HEADER_BYTES)):
+        start = await inventory.read(area.offset, ipmi_fru.HEADER_BYTES)
+        content = await inventory.read(area.offset, ipmi_fru.area_bytes(start))
+        if serial := ipmi_fru.serial(area, content):
+            yield serial, True
+
+
+async def _guid(visit: Visit, request: Request) -> str:
+    """ "" where the BMC has none."""
+    response = await visit.ask(request)
+    if response.completion:
+        return ""
+    try:
+        return guid_of(response)
+    except BadPacket:
+        return ""
+
+
+class _Inventory:
+    """FRU device 0, read by and by (34.2)."""
+
+    def __init__(self, visit: Visit) -> None:
+        self._visit = visit
+        self._sizes = list(READ_BYTES)
+        self._reads_left = READS_MAX
+
+    async def read(self, offset: int, count: int) -> bytes:
+        """As many of these bytes as there are. Raises SessionLost."""
+        content = b""
+        while len(content) < count and self._reads_left:
+            piece = await self._piece(offset + len(content), min(self._sizes[0], count - len(content)))
+            if not piece:
+                break
+            content += piece
+        return content[:count]
+
+    async def _piece(self, offset: int, count: int) -> bytes:
+        self._reads_left -= 1
+        data = bytes((FRU_ID, offset & 0xFF, offset >> 8, count))
+        response = await self._visit.ask(Request(network_function=STORAGE, command=0x11, data=data))
+        if response.completion in LENGTH_CODES and len(self._sizes) > 1:
+            del self._sizes[0]
+            return await self._piece(offset, min(self._sizes[0], count)) if self._reads_left else b""
+        if response.completion or len(response.data) < 2:
+            return b""
+        return response.data[1 : 1 + min(response.data[0], count)]
+
+
+def _is_uuid(identity: str) -> bool:
+    return any(UUID_DIGITS.fullmatch(way) for way in spellings(identity))
