@@ -91,12 +91,14 @@ def plain(name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """What one device says. `keys`: those of the device that set options of the driver; `is_at_proxy`: its login is
-    kept by the proxy. `is_run_here`: this machine's own drivers may serve it."""
+    """What one device says. `keys`: by an option's `set_by`, the key of the device that is given for it, and its value.
+
+    `is_at_proxy`: its login is kept by the proxy. `is_run_here`: this machine's own drivers may serve it.
+    """
 
     options: Mapping[str, Any]
     secrets: Iterable[str]
-    keys: Mapping[str, str]
+    keys: Mapping[str, tuple[str, str]]
     is_at_proxy: bool
     is_run_here: bool
 
@@ -114,6 +116,7 @@ def check(description: DriverDescription, given: Given, where: Where, mistakes: 
         checker.check_option(str(key), value)
     for name in given.secrets:
         checker.check_secret(name)
+    checker.check_keys()
     checker.check_required()
 
 
@@ -154,6 +157,14 @@ class _Checker:
             known = ", ".join(self.description.secrets) or "none"
             self.tell(where, f"{self.description.name} takes no such secret; it takes {known}{self.of}", unit="secret")
 
+    def check_keys(self) -> None:
+        """Keys of the device that become parameters of an agent: it must have such a parameter."""
+        known = {option.set_by for option in self.description.options}
+        for set_by, (key, value) in self.given.keys.items():
+            if self.description.is_agent and set_by not in known:
+                shown = value if set_by == "address" else None
+                self.tell(self.where.key(key), f"{self.description.name} has no parameter for it{self.of}", value=shown)
+
     def check_required(self) -> None:
         for option in self.description.options:
             if option.is_required and not option.is_deprecated and not self._is_given(option):
@@ -166,7 +177,7 @@ class _Checker:
         plains = {plain(name) for name in names}
         is_login = option.set_by in {"username", "password_file"} or option.name in self.description.secrets
         return (
-            bool(self.given.keys.get(option.set_by))
+            option.set_by in self.given.keys
             or any(plain(str(key)) in plains for key in (*self.given.options, *self.given.secrets))
             or (is_login and self.given.is_at_proxy)
             or (
@@ -176,9 +187,9 @@ class _Checker:
         )
 
     def _check_twice(self, option: Option, key: str, value: object, where: Where) -> None:
-        said = self.given.keys.get(option.set_by) if option.set_by else None
-        if said and str(value) != said:
-            self.tell(where, f"{option.set_by} says something else; give one of them", value=value, unit="option")
+        by_key, said = self.given.keys.get(option.set_by, ("", ""))
+        if by_key and str(value) != said:
+            self.tell(where, f"{by_key} says something else; give one of them", value=value, unit="option")
         elif option.name in self.given.secrets:
             self.tell(where, "is given as a secret, too; give one of them", unit="option")
 

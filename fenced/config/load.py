@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from fenced.config import device_options, identities, not_yet, outlets, places, timing
 from fenced.config.build import Builder, Built, BuiltDevice
@@ -29,6 +29,8 @@ from fenced.config.tokens import read_tokens
 from fenced.config.validate import parse
 from fenced.model.drivers import Catalogue, Describe
 from fenced.model.inventory import is_loopback
+
+PASSWORD_KEYS: Final = ("password_file", "password_env", "password_credential")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,15 +305,16 @@ def _check_options(built: BuiltDevice, mistakes: Mistakes, *, is_run_here: bool)
     entry, table, spec = built.entry, built.entry.table, built.device.spec
     if built.description is None or not entry.is_sure_of("driver", "address", "username", "options", "secrets"):
         return
-    is_password_named = table.password_file or table.password_env or table.password_credential
+    password_key = next((key for key in PASSWORD_KEYS if getattr(table, key)), "")
+    keys = {
+        "address": ("address", table.address),
+        "username": ("username", table.username),
+        "password_file": (password_key, password_key),
+    }
     given = device_options.Given(
         options=table.options,
         secrets=[name for name, _ in spec.secrets],
-        keys={
-            "address": table.address,
-            "username": table.username,
-            "password_file": "***" if is_password_named else "",
-        },
+        keys={set_by: said for set_by, said in keys.items() if said[1]},
         is_at_proxy=bool(spec.credential),
         is_run_here=is_run_here,
     )

@@ -40,11 +40,15 @@ def _said(kind: type[DeviceError], *words: str, is_nothing_sent: bool = False) -
     return Complaint(pattern=re.compile("|".join(words), re.IGNORECASE), kind=kind, is_nothing_sent=is_nothing_sent)
 
 
-WARNING: Final = re.compile(r"^.*parse error: ignoring.*$", re.IGNORECASE | re.MULTILINE)
-"""The library passes over an option that it does not know, and goes on."""
+NOISE: Final = re.compile(
+    r"^.*parse error: ignoring.*$|^\d{4}-\d\d-\d\d [\d:,]+|^\s*file .*, line \d+.*$", re.IGNORECASE | re.MULTILINE
+)
+"""Options that the library does not know and passes over, times (a millisecond may be 401), places in a traceback."""
 
 COMPLAINTS: Final = (
     _said(NotSupported, r"unrecogni[sz]ed action", is_nothing_sent=True),
+    # The helper program (telnet, ssh, ipmitool ...) without which the agent can't even connect.
+    _said(NotSupported, r"command was not found or was not executable", is_nothing_sent=True),
     _said(
         BadParameters,
         r"you have to (set|enter|use)",
@@ -59,7 +63,7 @@ COMPLAINTS: Final = (
         r"(authentication|authorization|login) fail",
         r"unable to authenticate",
         r"unauthori[sz]ed",
-        r"\b40[13]\b",
+        r"(?<![\d:=.,/])40[13]\b(?!\d)",
         r"(permission|access) denied",
         r"correct privileges",
         r"(incorrect|invalid|wrong) (password|credentials|user|access key)",
@@ -71,16 +75,22 @@ COMPLAINTS: Final = (
     _said(NotSupported, r"not supported", r"unsupported", r"not implemented"),
     _said(BadParameters, r"valid (choice|time|value)", r"not a valid", r"usage:"),
     _said(DeviceNotReady, r"node busy", r"insufficient resources", r"initiali[sz]ation in progress"),
-    _said(DeviceTimedOut, r"timed? ?out"),
     _said(
         DeviceUnreachable,
-        r"unable to (connect|establish|get|open)",
-        r"(connection|send\w*request).*(lost|refused|reset|closed|failed)",
+        r"connection refused",
+        r"(failed|couldn't|unable) to connect to",
         r"no route",
         r"unreachable",
         r"name or service not known",
         r"could not resolve",
         r"name resolution",
+    ),
+    _said(DeviceTimedOut, r"timed? ?out"),
+    _said(
+        DeviceUnreachable,
+        r"unable to (connect|establish|get|open)",
+        r"failed to (connect|establish)",
+        r"connection (lost|reset|closed|failed|aborted)",
     ),
 )
 """Every failure exits 1, so only the text tells them apart (fence-agent contract, B.3). The first match counts."""
@@ -121,9 +131,9 @@ def failure(spec: DeviceSpec, action: str, finished: Finished, timeout_seconds: 
 
 
 def complaint(*outputs: Output) -> Complaint:
-    """What a text complains of; standard error counts first. Its warnings of options that it ignores don't count."""
+    """What a text complains of; standard error counts first. What is only noise does not count."""
     for output in outputs:
-        text = WARNING.sub("", output.text)
+        text = NOISE.sub("", output.text)
         for found in COMPLAINTS:
             if found.pattern.search(text):
                 return found
