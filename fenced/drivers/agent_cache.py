@@ -42,7 +42,7 @@ class MetadataCache:
         """What the program said when it was last asked, if it is still the same file."""
         try:
             with self._path(program).open("rb") as file:
-                if not _is_trusted(os.fstat(file.fileno())):
+                if not self._is_trusted(os.fstat(file.fileno())):
                     return None
                 head = json.loads(file.readline(HEAD_BYTES_MAX))
                 text = file.read(TEXT_BYTES_MAX + 1)
@@ -59,7 +59,7 @@ class MetadataCache:
         with contextlib.suppress(OSError):
             if len(text) > TEXT_BYTES_MAX or not self._above.is_dir() or state != state_of(program):
                 return
-            path.parent.mkdir(mode=0o755, exist_ok=True)
+            self._make(path.parent)
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
             try:
                 with os.fdopen(handle, "wb") as file:
@@ -70,14 +70,22 @@ class MetadataCache:
                 Path(name).unlink(missing_ok=True)
                 raise
 
+    def _make(self, directory: Path) -> None:
+        """Root, who checks a configuration, makes it for the user whose state it is."""
+        if directory.is_dir():
+            return
+        directory.mkdir(mode=0o755)
+        owner = self._above.stat()
+        if owner.st_uid != os.geteuid():
+            os.chown(directory, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+    def _is_trusted(self, found: os.stat_result) -> bool:
+        """Whether nobody but root, ourselves and the one whose state it is could have written it."""
+        return found.st_uid in {0, os.geteuid(), self._above.stat().st_uid} and not found.st_mode & 0o022
+
     def _path(self, program: Path) -> Path:
         place = hashlib.sha256(os.fsencode(program)).hexdigest()[:16]
         return self._above / DIRECTORY / f"{program.name}-{place}"
-
-
-def _is_trusted(found: os.stat_result) -> bool:
-    """Whether nobody but root and ourselves could have written it."""
-    return found.st_uid in {0, os.geteuid()} and not found.st_mode & 0o022
 
 
 def _stamp(path: Path) -> list[int]:

@@ -88,7 +88,7 @@ COMPLAINTS: Final = (
     _said(DeviceTimedOut, r"timed? ?out"),
     _said(
         DeviceUnreachable,
-        r"unable to (connect|establish|get|open)",
+        r"unable to (connect|establish)",
         r"failed to (connect|establish)",
         r"connection (lost|reset|closed|failed|aborted)",
     ),

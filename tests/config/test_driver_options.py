@@ -114,7 +114,7 @@ def test_a_mistake_is_told_at_its_place(device: str, path: str, reason: str, tmp
     [
         (agent('port = "7"'), "options.port", "say plug"),
         (agent("ssl = false"), "options.ssl", "on by default"),
-        (agent('debug_file = "/tmp/x"'), "options.debug_file", "secrets"),
+        (agent('debug_file = "/var/log/x"'), "options.debug_file", "secrets"),
         (agent('"systems-uri" = "/x"'), "options.systems-uri", "say systems_uri"),
         (agent("unknown = 1", 'proxies = ["p"]'), "options.unknown", "this machine's version"),
         (rack("outlet = 7, old_version = '3'"), "options.old_version", "say version"),

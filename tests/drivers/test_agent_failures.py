@@ -22,10 +22,10 @@ from fenced.ports.devices import (
     NotSupported,
     StateNotReached,
 )
-from tests.drivers.counterparts import PASSWORD, USERNAME, ipmi_sim, udp_port
+from tests.drivers.counterparts import PASSWORD, USERNAME, ipmi_sim, udp_port, until_on
 from tests.drivers.programs import METADATA, make_agent, spec_of, starts_into
 from tests.needs import needs
-from tests.net import free_port, until
+from tests.net import free_port
 
 TIME = "2026-11-26 11:15:04,401 ERROR: "
 USAGE = f"\n{TIME}Please use '-h' for usage\n"
@@ -56,6 +56,7 @@ TEXTS: list[tuple[str, type[DeviceError], bool]] = [
     ("Failed: Unauthorized: no", LoginRefused, True),
     ("Failed: Unable to authenticate: no", LoginRefused, True),
     ("Server side certificate verification failed: no", LoginRefused, True),
+    ("Unable to get PowerState: https://192.0.2.1:443/redfish/v1/Systems/1" + USAGE, DeviceError, True),
     ("something that nobody foresaw", DeviceError, True),
     (
         "Parse error: Ignoring unknown option 'usage: not supported=1'\n" + TIME + "Connection lost",
@@ -151,16 +152,8 @@ async def test_a_state_that_does_not_come_was_asked_for(registry: DriverRegistry
         password=Secret(PASSWORD),
         options={"lanplus": True, "cipher": 3, "ipport": port, "power_wait": 0, "power_timeout": 2},
     )
-    driver = registry.driver_for(spec.driver)
-
-    async def answers() -> bool:
-        try:
-            return await driver.read(spec, timeout_seconds=3) is Power.ON
-        except DeviceError:
-            return False
-
     with ipmi_sim(tmp_path, port):
-        await until(answers, what="ipmi_sim answers")
+        await until_on(registry.driver_for(spec.driver), spec)
         stuck = tmp_path / "chassis.sh"
         stuck.write_text(stuck.read_text().replace("rm -f", "true"))
         found = await off(registry, spec)
