@@ -7,7 +7,7 @@ told when the file is read. Agents on other machines may be of another version: 
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fenced.config.mistakes import Mistakes, Where
@@ -103,21 +103,39 @@ class Given:
     is_run_here: bool
 
 
-def check(description: DriverDescription, given: Given, where: Where, mistakes: Mistakes) -> None:
-    """Names, values, what is missing and what is said twice."""
-    if description.is_open_ended:
-        return
-    tell = mistakes.error
-    said_of = ""
-    if description.is_agent and not given.is_run_here:
-        tell, said_of = mistakes.warning, " (to this machine's version of the agent)"
-    checker = _Checker(description=description, given=given, where=where, warn=mistakes.warning, tell=tell, of=said_of)
-    for key, value in given.options.items():
-        checker.check_option(str(key), value)
-    for name in given.secrets:
-        checker.check_secret(name)
-    checker.check_keys()
-    checker.check_required()
+@dataclass(slots=True, kw_only=True)
+class OptionChecks:
+    """Looks at one device after the other, then tells its warnings: one for each option, however many devices have it."""
+
+    mistakes: Mistakes
+    _warnings: dict[tuple[str, str], list[tuple[Where, object, str]]] = field(default_factory=dict)
+
+    def check(self, description: DriverDescription, given: Given, where: Where) -> None:
+        """Names, values, what is missing and what is said twice."""
+        if description.is_open_ended:
+            return
+        tell: Callable[..., None] = self.mistakes.error
+        said_of = ""
+        if description.is_agent and not given.is_run_here:
+            tell, said_of = self._warn, " (to this machine's version of the agent)"
+        checker = _Checker(description=description, given=given, where=where, warn=self._warn, tell=tell, of=said_of)
+        for key, value in given.options.items():
+            checker.check_option(str(key), value)
+        for name in given.secrets:
+            checker.check_secret(name)
+        checker.check_keys()
+        checker.check_required()
+
+    def _warn(self, where: Where, reason: str, *, value: object = None, unit: str = "") -> None:
+        within_device = where.path.rpartition("]")[2]
+        self._warnings.setdefault((within_device, reason), []).append((where, value, unit))
+
+    def tell(self) -> None:
+        """At the first device that has it."""
+        for (_, reason), places in self._warnings.items():
+            where, value, unit = places[0]
+            more = f" (and {len(places) - 1} more devices)" if len(places) > 1 else ""
+            self.mistakes.warning(where, reason + more, value=value, unit=unit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

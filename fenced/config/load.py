@@ -276,10 +276,12 @@ class _Loader:
     def _check_drivers(self, built: Built, reach: Reach) -> None:
         """What devices say to their drivers."""
         able = [description.name for description in self.catalogue.natives() if description.can_identify]
+        options = device_options.OptionChecks(mistakes=self.mistakes)
         for host in built.hosts:
             identities.check_identity(host, able, self.mistakes)
             for device in host.devices:
-                _check_options(device, self.mistakes, is_run_here=reach.may_run_here(device.device, host.host))
+                _check_options(device, options, is_run_here=reach.may_run_here(device.device, host.host))
+        options.tell()
 
     def _check_hosts(self, entries: Entries, built: Built, levels: Levels) -> None:
         for host in built.hosts:
@@ -301,7 +303,7 @@ class _Loader:
         levels.tell(self.mistakes)
 
 
-def _check_options(built: BuiltDevice, mistakes: Mistakes, *, is_run_here: bool) -> None:
+def _check_options(built: BuiltDevice, options: device_options.OptionChecks, *, is_run_here: bool) -> None:
     entry, table, spec = built.entry, built.entry.table, built.device.spec
     if built.description is None or not entry.is_sure_of("driver", "address", "username", "options", "secrets"):
         return
@@ -318,7 +320,7 @@ def _check_options(built: BuiltDevice, mistakes: Mistakes, *, is_run_here: bool)
         is_at_proxy=bool(spec.credential),
         is_run_here=is_run_here,
     )
-    device_options.check(built.description, given, entry.where, mistakes)
+    options.check(built.description, given, entry.where)
 
 
 def is_only_here(host: str) -> bool:

@@ -128,6 +128,18 @@ def test_a_warning_is_told_at_its_place(device: str, path: str, reason: str, tmp
     assert reason in found[0].reason
 
 
+def test_a_warning_that_many_devices_share_is_one(tmp_path: Path) -> None:
+    more = "".join(
+        f'[[host]]\nname = "n{number}"\n[[host.device]]\nname = "d"\n' + agent(f'port = "{number}"')
+        for number in range(3)
+    )
+    loaded = load_device(tmp_path, agent('port = "7"') + more)
+    assert told(loaded.errors) == []
+    found = [mistake for mistake in loaded.warnings if mistake.path.endswith(".port")]
+    assert [mistake.path for mistake in found] == ["host[0].device[0].options.port"]
+    assert "3 more devices" in found[0].reason
+
+
 @pytest.mark.parametrize(
     ("settle", "settle_seconds", "after_return_seconds"), [("", 0.0, 7.0), ("0s", 0.0, 0.0), ("3s", 3.0, 3.0)]
 )
