@@ -179,6 +179,9 @@ class Bmc:
             return web.Response(status=204)
         if self._transition is not None:
             return _problem(409, "Base.1.8.ResourceInUse")
+        if reset != "ForceRestart" and self._rack.has_power(self._host) == (reset == "On"):
+            self._rack.set_chassis(self._host, is_on=reset == "On")  # it is so already: nothing takes time
+            return web.Response(status=204)
         self._transition = "PoweringOn" if reset == "On" else "PoweringOff"
         self._changing = self._tasks.create_task(self._change(reset), name=f"reset of {self._host}")
         return web.Response(status=204)

@@ -1,6 +1,6 @@
 """All rows, in the order in which they run."""
 
-from tests.bench import heartbeats, memory, neighbours, race, redundant, silence, starting, storm
+from tests.bench import heartbeats, memory, neighbours, race, redfish, redundant, silence, starting, storm
 
 ROWS = (
     redundant.ROW,
@@ -11,4 +11,6 @@ ROWS = (
     memory.ROW,
     starting.ROW,
     silence.ROW,
+    redfish.AGENT_ROW,
+    redfish.FLEET_ROW,
 )

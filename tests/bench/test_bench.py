@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import heartbeats, memory, neighbours, race, redundant, silence, starting, storm
+from tests.bench import heartbeats, memory, neighbours, race, redfish, redundant, silence, starting, storm
 from tests.bench.__main__ import main
 from tests.bench.report import Line, Report, as_json, percentile
 from tests.bench.rows import ROWS
@@ -98,6 +98,23 @@ async def test_a_silent_host_is_fenced_after_its_grace(tmp_path: Path) -> None:
     )
     await silence.measure(tmp_path, report, size)
     assert line(report, "p95").measured >= 0.9 * size.floor_seconds
+
+
+@needs("fence_redfish")
+async def test_redfish_is_measured_beside_its_agent(tmp_path: Path) -> None:
+    report = made()
+    await redfish.measure_agent(tmp_path, report, redfish.Size(calls=2))
+    found = line(report, "processor time, one more")
+    assert found.ratio is not None and found.ratio < 1
+
+
+async def test_a_fleet_of_bmcs_is_measured_beside_bare_requests(tmp_path: Path) -> None:
+    report = made()
+    size = redfish.Size(fleets=(1, 20), repetitions=1, dead_percent=20, dead_seconds=1.0)
+    await redfish.measure_fleet(tmp_path, report, size)
+    assert line(report, "20 BMCs read, processor").measured > 0
+    assert line(report, "20 BMCs off at once").measured > 0
+    assert line(report, "4 dead").measured < size.dead_seconds
 
 
 def test_verdicts_follow_the_ratio_or_the_measure() -> None:

@@ -7,25 +7,50 @@ from typing import Any
 
 from aiohttp import web
 
+from fenced.model.inventory import DeviceSpec, Secret
+from fenced.model.power import Power
+from fenced.ports.devices import Driver
+from tests.drivers.programs import spec_of, starts_into
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+USERNAME, PASSWORD = "fence", "hunter2&co"
+ROOT = "/redfish/v1/"
+SYSTEMS = "/redfish/v1/Systems"
+SYSTEM = f"{SYSTEMS}/1"
+RESET = f"{SYSTEM}/Actions/ComputerSystem.Reset"
+MANAGER = "/redfish/v1/Managers/bmc"
+SESSIONS = "/redfish/v1/SessionService/Sessions"
 
 
 class Bmc:
-    """One system, as DSP2046 describes it. `answers` replaces what a method and path give."""
+    """One system, as DSP2046 describes it. `answers` replaces what a method and path give.
+
+    `properties`: more of each system, by its name or "" for all. `manager`: what the BMC says of itself; None: it has no
+    such resource. `tokens`: the sessions that are open; with `is_session_needed` nothing is answered without one.
+    """
 
     def __init__(self) -> None:
         self.power: Any = "On"
         self.allowable: list[str] | None = ["On", "ForceOff", "GracefulShutdown"]
         self.members = ["1"]
+        self.properties: dict[str, dict[str, Any]] = {}
+        self.manager: dict[str, Any] | None = None
         self.answers: dict[tuple[str, str], Handler] = {}
         self.requests: list[tuple[str, str]] = []
+        self.commands: list[Any] = []
         self.authorizations: set[str | None] = set()
         self.peers: set[object] = set()
+        self.tokens: dict[str, str] = {}
+        self.logins = 0
+        self.sessions_max = 4
+        self.is_session_needed = False
         self.address = ""
 
     @property
     def posts(self) -> list[str]:
-        return [path for method, path in self.requests if method == "POST"]
+        """Where commands were sent."""
+        return [path for method, path in self.requests if method == "POST" and path != SESSIONS]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((request.method, request.path))
@@ -35,28 +60,56 @@ class Bmc:
         answer = self.answers.get((request.method, request.path))
         if answer is not None:
             return await answer(request)
+        if request.path.startswith(SESSIONS):
+            return await self.session(request)
+        if self.is_session_needed and request.path != ROOT and request.headers.get("X-Auth-Token") not in self.tokens:
+            return web.json_response({"error": {"message": "log in first"}}, status=401)
         if request.method == "POST":
-            wanted = (await request.json())["ResetType"]
-            self.power = {"ForceOff": "Off", "On": "On", "ForceOn": "On"}[wanted]
+            self.commands.append(await request.json())
+            self.power = {"ForceOff": "Off", "On": "On", "ForceOn": "On"}[self.commands[-1]["ResetType"]]
             return web.Response(status=204)
         return self.resource(request.path)
 
+    async def session(self, request: web.Request) -> web.Response:
+        """The session service of DSP0266."""
+        if request.method == "DELETE":
+            ended = [token for token, path in self.tokens.items() if path == request.path]
+            if request.headers.get("X-Auth-Token") not in ended:
+                return web.Response(status=401)
+            del self.tokens[ended[0]]
+            return web.Response(status=204)
+        if await request.json() != {"UserName": USERNAME, "Password": PASSWORD}:
+            return web.json_response({"error": {"message": "no such user"}}, status=401)
+        if len(self.tokens) >= self.sessions_max:
+            full = {"@Message.ExtendedInfo": [{"MessageId": "IDRAC.2.4.RAC0218", "Message": "the maximum is reached"}]}
+            return web.json_response({"error": full}, status=503)
+        self.logins += 1
+        path, token = f"{SESSIONS}/{self.logins}", f"token-{self.logins}"
+        self.tokens[token] = path
+        return web.json_response({"@odata.id": path}, status=201, headers={"X-Auth-Token": token, "Location": path})
+
     def resource(self, path: str) -> web.Response:
         """What a GET gives when nothing is bent."""
-        systems = "/redfish/v1/Systems"
-        if path.rstrip("/") == "/redfish/v1":
-            return web.json_response({"Systems": {"@odata.id": systems}})
-        if path == systems:
-            return web.json_response({"Members": [{"@odata.id": f"{systems}/{name}"} for name in self.members]})
-        if path.removeprefix(f"{systems}/") in self.members:
+        if path.rstrip("/") == ROOT.rstrip("/"):
+            return web.json_response({"Systems": {"@odata.id": SYSTEMS}})
+        if path == SYSTEMS:
+            return web.json_response({"Members": [{"@odata.id": f"{SYSTEMS}/{name}"} for name in self.members]})
+        if path.removeprefix(f"{SYSTEMS}/") in self.members:
             return web.json_response(self.system(path))
+        if path == MANAGER and self.manager is not None:
+            return web.json_response(self.manager)
         return web.json_response({"error": {"message": "no such resource"}}, status=404)
 
-    def system(self, path: str) -> dict[str, Any]:
+    def system(self, path: str = SYSTEM) -> dict[str, Any]:
+        """A system's resource as it is now."""
         reset: dict[str, Any] = {"target": f"{path}/Actions/ComputerSystem.Reset"}
         if self.allowable is not None:
             reset["ResetType@Redfish.AllowableValues"] = self.allowable
-        return {"PowerState": self.power, "Actions": {"#ComputerSystem.Reset": reset}}
+        system = {"PowerState": self.power, "Actions": {"#ComputerSystem.Reset": reset}}
+        if self.manager is not None:
+            system["Links"] = {"ManagedBy": [{"@odata.id": MANAGER}]}
+        name = path.removeprefix(f"{SYSTEMS}/")
+        return {**system, **self.properties.get("", {}), **self.properties.get(name, {})}
 
     @asynccontextmanager
     async def running(self, tls: ssl.SSLContext | None = None) -> AsyncIterator["Bmc"]:
@@ -84,3 +137,40 @@ def answering(status: int, body: object = None, **headers: str) -> Handler:
         return web.json_response(body, status=status, headers=names)
 
     return handler
+
+
+def in_turn(*handlers: Handler) -> Handler:
+    """One after the other; the last for all that come later."""
+    left = list(handlers)
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return await (left.pop(0) if len(left) > 1 else left[0])(request)
+
+    return handler
+
+
+def message(name: str) -> dict[str, Any]:
+    """The body of an error with this MessageId."""
+    return {"error": {"code": "Base.1.8.GeneralError", "@Message.ExtendedInfo": [{"MessageId": name}]}}
+
+
+def spec(bmc: Bmc, *, identity: str = "", **options: Any) -> DeviceSpec:
+    return spec_of(
+        "redfish",
+        address=bmc.address,
+        username=USERNAME,
+        password=Secret(PASSWORD),
+        options=options,
+        identity=identity,
+    )
+
+
+async def read(driver: Driver, bmc: Bmc, *, identity: str = "", **options: Any) -> Power:
+    return await driver.read(spec(bmc, identity=identity, **options), timeout_seconds=5)
+
+
+async def switch(
+    driver: Driver, bmc: Bmc, power: Power, *, timeout_seconds: float = 5.0, identity: str = "", **options: Any
+) -> None:
+    given = spec(bmc, identity=identity, **options)
+    await driver.set(given, power, timeout_seconds=timeout_seconds, on_started=starts_into([]))

@@ -9,7 +9,9 @@ import pytest
 import uvloop
 
 from fenced.drivers.keeper_client import Keeper
+from fenced.drivers.redfish import Redfish
 from fenced.drivers.registry import DriverRegistry, drivers
+from tests.drivers.bmc import Bmc
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -38,3 +40,17 @@ async def registry(tmp_path: Path, marker: str) -> AsyncIterator[DriverRegistry]
     path = [tmp_path, Path("/usr/sbin")]
     async with drivers(agent_path=path, keeper=Keeper(marker=marker)) as running:
         yield running
+
+
+@pytest.fixture
+async def bmc() -> AsyncIterator[Bmc]:
+    """A Redfish service that the test bends."""
+    async with Bmc().running() as running:
+        yield running
+
+
+@pytest.fixture
+async def redfish() -> AsyncIterator[Redfish]:
+    driver = Redfish()
+    yield driver
+    await driver.close()

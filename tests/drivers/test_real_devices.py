@@ -9,7 +9,14 @@ import pytest
 from fenced.drivers.registry import DriverRegistry
 from fenced.model.inventory import DeviceSpec, Secret
 from fenced.model.power import Power
-from fenced.ports.devices import BadParameters, DeviceError, DeviceTimedOut, DeviceUnreachable, LoginRefused
+from fenced.ports.devices import (
+    BadParameters,
+    DeviceError,
+    DeviceTimedOut,
+    DeviceUnreachable,
+    LoginRefused,
+    WrongMachine,
+)
 from tests.drivers import contract
 from tests.drivers.counterparts import PASSWORD, SYSTEM, USERNAME, ipmi_sim, sushy, udp_port, until_on
 from tests.drivers.programs import spec_of
@@ -87,6 +94,11 @@ async def test_redfish(registry: DriverRegistry, redfish_service: tuple[int, Pat
     await contract.fails_typed_in_time_and_without_secrets(driver, other, (BadParameters,))
     named = replace(spec, options={**spec.options, "system": SYSTEM})
     assert await driver.read(named, timeout_seconds=10) is Power.ON
+    assert await driver.read(replace(spec, identity=SYSTEM), timeout_seconds=10) is Power.ON
+    moved = replace(spec, identity="4c4c4544-0051-3410-8051-b5c04f375931")
+    await contract.fails_typed_in_time_and_without_secrets(driver, moved, (WrongMachine,))
+    sessions = replace(spec, options={**spec.options, "auth": "session"})  # it has none, and lets nobody ask
+    await contract.fails_typed_in_time_and_without_secrets(driver, sessions, (LoginRefused,))
     await contract.refuses_to_be_set_to_unknown(driver, spec)
     await contract.sets_and_reads_back(driver, spec)
 

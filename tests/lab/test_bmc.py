@@ -4,15 +4,20 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
 import pytest
 
+from fenced.drivers.redfish import Redfish
 from fenced.lab.bmc import RESET, ROOT, SYSTEM, Bmc, BmcSettings, fault_key, system_uuid
 from fenced.lab.faults import Fault, FaultKind, Faults
 from fenced.lab.rack import Outlet, Rack, Wiring
 from fenced.model.inventory import Secret
+from fenced.ports.devices import DeviceTimedOut, LoginRefused, WrongMachine
+from tests.drivers import contract
+from tests.drivers.programs import spec_of
 from tests.net import until
 
 OUTLET = Outlet(unit="pdu-a", number=1)
@@ -22,8 +27,8 @@ LOGIN = {"Authorization": aiohttp.encode_basic_auth("fence", "s3cret")}
 class Bench:
     """One BMC and a client of it."""
 
-    def __init__(self, session: aiohttp.ClientSession, rack: Rack, faults: Faults) -> None:
-        self.session, self.rack, self.faults = session, rack, faults
+    def __init__(self, session: aiohttp.ClientSession, rack: Rack, faults: Faults, address: str) -> None:
+        self.session, self.rack, self.faults, self.address = session, rack, faults, address
 
     async def get(self, path: str, **headers: str) -> tuple[int, Any]:
         async with self.session.get(path, headers=headers or LOGIN) as response:
@@ -57,7 +62,7 @@ async def bench() -> AsyncIterator[Bench]:
         base = f"http://127.0.0.1:{listener.getsockname()[1]}"
         timeout = aiohttp.ClientTimeout(total=1.0)
         session = await stack.enter_async_context(aiohttp.ClientSession(base, timeout=timeout))
-        yield Bench(session, rack, faults)
+        yield Bench(session, rack, faults, base)
 
 
 async def test_the_way_from_the_root_to_the_reset(bench: Bench) -> None:
@@ -70,6 +75,29 @@ async def test_the_way_from_the_root_to_the_reset(bench: Bench) -> None:
     reset = system["Actions"]["#ComputerSystem.Reset"]
     assert reset["target"] == RESET
     assert {"On", "ForceOff"} <= set(reset["ResetType@Redfish.AllowableValues"])
+
+
+async def test_the_redfish_driver_keeps_its_contract_on_it(bench: Bench) -> None:
+    spec = spec_of(
+        "redfish",
+        address=bench.address,
+        username="fence",
+        password=Secret("s3cret"),
+        identity=system_uuid("node-1"),
+    )
+    driver = Redfish()
+    try:
+        await contract.sets_and_reads_back(driver, spec)
+        await contract.refuses_to_be_set_to_unknown(driver, spec)
+        moved = replace(spec, identity=system_uuid("node-2"))
+        await contract.fails_typed_in_time_and_without_secrets(driver, moved, (WrongMachine,))
+        refused = replace(spec, password=Secret("wr0ng"))
+        await contract.fails_typed_in_time_and_without_secrets(driver, refused, (LoginRefused,))
+        bench.faults.set(fault_key("node-1"), Fault(kind=FaultKind.DEAD))
+        await contract.fails_typed_in_time_and_without_secrets(driver, spec, (DeviceTimedOut,), timeout_seconds=0.5)
+        bench.faults.set(fault_key("node-1"), None)
+    finally:
+        await driver.close()
 
 
 @pytest.mark.parametrize("login", ["Basic bm9ib2R5Om5vYm9keQ==", "Basic %%%", "Bearer x", "x"])

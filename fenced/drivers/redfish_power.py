@@ -1,0 +1,74 @@
+"""What a system resource says of power, and whether its BMC is in a state to know.
+
+Knows properties, not how they are fetched or set. One rule: OFF is believed only of a BMC that does not say, in the same
+call, that it has just started: some read Off then while their host runs (openbmc/openbmc#1094, #1572, #2224).
+"""
+
+import datetime
+from typing import Final
+
+from fenced.drivers.redfish_answers import Json, links, part
+from fenced.drivers.redfish_exchange import Exchange
+from fenced.model.power import Power
+from fenced.ports.devices import DeviceError, DeviceNotReady
+
+POWER_STATES: Final = {"On": Power.ON, "Off": Power.OFF}
+STARTING: Final = "Starting"
+"""Status.State of what is becoming available (DSP2046); OpenBMC's manager says so (ibm-openbmc/bmcweb#221)."""
+SETTLE_SECONDS: Final = 60.0
+"""How long a BMC that started again is not believed. OpenBMC answers about half a minute before its states are in place
+(xcat2/xcat-core#3310, #3965), iDRAC asks for 30 s (ironcore-dev/metal-operator#170): twice that."""
+MANAGERS_MAX: Final = 4
+
+
+async def power_of(exchange: Exchange, system: Json, *, is_manager_asked: bool = True) -> Power:
+    """Only "On" and "Off" are states. Raises DeviceError; DeviceNotReady where the BMC can't know yet."""
+    base = exchange.target.base
+    if "PowerState" not in system:
+        raise DeviceError(f"{base}: the system has no PowerState", may_be_done=False)
+    state = system["PowerState"]
+    if state is None:
+        raise DeviceNotReady(f"{base} does not know the power state yet", may_be_done=False)
+    power = POWER_STATES.get(state, Power.UNKNOWN) if isinstance(state, str) else Power.UNKNOWN
+    if power is Power.OFF:
+        await _check_ready(exchange, system, is_manager_asked=is_manager_asked)
+    return power
+
+
+async def _check_ready(exchange: Exchange, system: Json, *, is_manager_asked: bool) -> None:
+    """Raises DeviceNotReady where the BMC says that it has just started. What it does not tell is not held against it."""
+    why = "the system is starting" if part(system, "Status", "State") == STARTING else None
+    managers = links(part(system, "Links", "ManagedBy"), most=MANAGERS_MAX) if is_manager_asked else []
+    for path in managers:
+        if why is not None:
+            break
+        answer = await exchange.get(path)
+        why = _youth(answer.body) if answer.status == 200 else None
+    if why is None and exchange.was_not_ready:
+        why = "its service was not available a moment ago"
+    if why is not None:
+        raise DeviceNotReady(f"{exchange.target.base} reads Off, but {why}: not believed yet", may_be_done=False)
+
+
+def _youth(manager: Json) -> str | None:
+    """Why a manager is too young to be believed. Its two times are of one clock, so it need not be right."""
+    if part(manager, "Status", "State") == STARTING or manager.get("PowerState") == "PoweringOn":
+        return "its BMC is starting"
+    now, started = _moment(manager.get("DateTime")), _moment(manager.get("LastResetTime"))
+    if now is None or started is None:
+        return None
+    up = (now - started).total_seconds()
+    return (
+        f"its BMC started {up:.0f} s ago (if it always says so: check_manager = false)"
+        if 0 <= up < SETTLE_SECONDS
+        else None
+    )
+
+
+def _moment(value: object) -> datetime.datetime | None:
+    """ISO 8601, as DSP0266 has it; without a zone it is the BMC's own."""
+    try:
+        moment = datetime.datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return moment if moment is None or moment.tzinfo is not None else moment.replace(tzinfo=datetime.UTC)

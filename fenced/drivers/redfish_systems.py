@@ -1,0 +1,153 @@
+"""Which resource of a BMC is the host: the only system, the one that options name, or the one of the right identity.
+
+Knows collections and identities, not power. One rule: where two could be meant, or another machine answers, nothing is
+guessed: the list is told, and no command is sent.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from fenced.drivers.redfish_answers import Json, link, links, resource
+from fenced.drivers.redfish_exchange import Exchange
+from fenced.drivers.redfish_sessions import ROOT
+from fenced.drivers.redfish_target import bad, inside
+from fenced.drivers.redfish_vendors import identities
+from fenced.model.identity import is_same_machine
+from fenced.model.inventory import DeviceSpec
+from fenced.ports.devices import DeviceError, WrongMachine
+
+SYSTEMS: Final = "/redfish/v1/Systems"
+MEMBERS_MAX: Final = 256
+PAGES_MAX: Final = 16
+LISTED_MAX: Final = 20
+REMEMBERED_MAX: Final = 100_000
+"""System paths, one per BMC and system."""
+
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """`identity`: by which it was found, "" otherwise; the blade in a slot may be another one tomorrow."""
+
+    path: str
+    identity: str = ""
+
+
+class Systems:
+    """Reads the system of a device. Remembers paths, never what stood there."""
+
+    def __init__(self) -> None:
+        self._found: dict[Key, Found] = {}
+
+    async def read(self, exchange: Exchange, spec: DeviceSpec) -> Json:
+        """The system resource, of the machine that `identity` says. Raises DeviceError, WrongMachine."""
+        option = str(spec.options.get("system", ""))
+        key = (str(exchange.target.base), option, spec.identity)
+        remembered = self._found.get(key)
+        if remembered is not None:
+            system = await self._read(exchange, remembered)
+            if system is not None:
+                _check_machine(exchange, spec.identity, system)
+                return system
+            del self._found[key]  # a new BMC, other firmware, a blade that moved
+        found = await _find(exchange, option, spec.identity)
+        system = await self._read(exchange, found)
+        if system is None:
+            raise bad(f"{exchange.target.base} has no system {option or found.path}; set options.system to one it has")
+        _check_machine(exchange, spec.identity, system)
+        if len(self._found) >= REMEMBERED_MAX:
+            self._found.clear()
+        self._found[key] = found
+        return system
+
+    async def _read(self, exchange: Exchange, found: Found) -> Json | None:
+        """None: what was looked for is not there."""
+        answer = await exchange.get(found.path)
+        if answer.status == 404:
+            return None
+        system = resource(exchange.target, answer, found.path)
+        if found.identity and not is_same_machine(found.identity, identities(system)):
+            return None
+        return system
+
+
+async def _find(exchange: Exchange, option: str, identity: str) -> Found:
+    """Raises DeviceError; BadParameters with the names of all systems where it is not clear which one is meant."""
+    if option.startswith("/"):
+        return Found(path=inside(exchange.target, option).raw_path)
+    paths = await _members(exchange)
+    named = [path for path in paths if _name(path) == option]
+    if len(named) == 1:
+        return Found(path=named[0])
+    if not option and len(paths) == 1:
+        return Found(path=paths[0])
+    base = exchange.target.base
+    wanted = option or identity
+    if not wanted or not paths:
+        raise bad(f"{base} has {len(paths)} systems ({_names(paths)}); set options.system to the host's")
+    matching = await _matching(exchange, paths, wanted)
+    if len(matching) == 1:
+        return Found(path=matching[0], identity=wanted)
+    if not matching and not option:
+        raise WrongMachine(f"{base}: none of its systems ({_names(paths)}) is {identity}", may_be_done=False)
+    what = "no system" if not matching else f"{len(matching)} systems"
+    raise bad(f"{base} has {what} {wanted}; it has {_names(paths)}")
+
+
+async def _members(exchange: Exchange) -> list[str]:
+    """The paths of all systems, page by page (DSP0266, paging)."""
+    root = resource(exchange.target, await exchange.get(ROOT), ROOT)
+    page: str | None = link(root.get("Systems")) or SYSTEMS
+    paths: list[str] = []
+    for _ in range(PAGES_MAX):
+        if page is None:
+            break
+        collection = resource(exchange.target, await exchange.get(page), page)
+        paths += links(collection.get("Members"), most=MEMBERS_MAX)
+        following = collection.get("Members@odata.nextLink")
+        page = following if isinstance(following, str) and following else None
+    paths = list(dict.fromkeys(paths))
+    if page is not None or len(paths) > MEMBERS_MAX:
+        raise DeviceError(f"{exchange.target.base} lists more than {MEMBERS_MAX} systems", may_be_done=False)
+    return paths
+
+
+async def _matching(exchange: Exchange, paths: list[str], wanted: str) -> list[str]:
+    """The systems that are that machine. Raises DeviceError where none is and one could not be read."""
+    matching, unread = [], []
+    for path in paths:
+        answer = await exchange.get(path)
+        if answer.status != 200 or not answer.body:
+            unread.append((path, answer))
+        elif is_same_machine(wanted, identities(answer.body)):
+            matching.append(path)
+    if not matching and unread:
+        resource(exchange.target, unread[0][1], unread[0][0])
+    return matching
+
+
+def _check_machine(exchange: Exchange, identity: str, system: Json) -> None:
+    """Raises WrongMachine, or DeviceError where the BMC does not tell which machine it is."""
+    if not identity:
+        return
+    told = identities(system)
+    base = exchange.target.base
+    if not told:
+        raise DeviceError(
+            f"{base} does not tell which machine it belongs to; it should be {identity}", may_be_done=False
+        )
+    if not is_same_machine(identity, told):
+        given = exchange.target.mask(", ".join(told))
+        raise WrongMachine(
+            f"{base} belongs to {given}, not to {identity}; check cables and addresses", may_be_done=False
+        )
+
+
+def _name(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]
+
+
+def _names(paths: list[str]) -> str:
+    more = f", and {len(paths) - LISTED_MAX} more" if len(paths) > LISTED_MAX else ""
+    return (", ".join(_name(path)[:80] for path in paths[:LISTED_MAX]) or "none") + more

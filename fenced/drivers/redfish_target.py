@@ -1,0 +1,145 @@
+"""One BMC as a device names it: its address, the credentials that may go there, and whom we believe to be it.
+
+Knows URLs, certificates and options, not HTTP and no resource. One rule: what leaves for a BMC stays inside its own origin.
+"""
+
+import asyncio
+import base64
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import yarl
+
+from fenced.drivers.output import Mask
+from fenced.model.inventory import DeviceSpec, Secret
+from fenced.ports.devices import BadParameters, DeviceError
+
+SSL_CONTEXTS_MAX: Final = 64
+TLS_OPTIONS: Final = ("ca_file", "fingerprint", "insecure")
+BASIC, SESSION = "basic", "session"
+HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity", "OData-Version": "4.0"}
+
+Trust = ssl.SSLContext | aiohttp.Fingerprint | bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where requests go, and as whom. `is_session`: log in once for a token instead of sending the password each time."""
+
+    base: yarl.URL
+    username: str
+    password: Secret
+    tls: Trust = field(repr=False)
+    mask: Mask = field(repr=False)
+    is_session: bool = False
+
+    @property
+    def basic_headers(self) -> Mapping[str, str]:
+        """For a request that carries user and password; a device without both is asked without."""
+        password = self.password.reveal()
+        if not (self.username or password):
+            return HEADERS
+        token = base64.b64encode(f"{self.username}:{password}".encode()).decode("ascii")
+        return {**HEADERS, "Authorization": f"Basic {token}"}
+
+    @property
+    def login(self) -> tuple[yarl.URL, str, Secret]:
+        """What a session belongs to. What it trusts is not part of it: each connection is checked by its own."""
+        return self.base, self.username, self.password
+
+
+class Targets:
+    """Makes targets of devices; keeps what it read of certificate files."""
+
+    def __init__(self) -> None:
+        self._contexts: dict[tuple[str, int], ssl.SSLContext] = {}
+
+    async def target(self, spec: DeviceSpec) -> Target:
+        """Raises BadParameters."""
+        base = base_url(spec.address)
+        if ":" in spec.username:
+            raise bad("a user name with a colon can't be sent")
+        way = str(spec.options.get("auth") or BASIC)
+        if way not in (BASIC, SESSION):
+            raise bad(f"auth = {way!r} is neither {BASIC} nor {SESSION}")
+        return Target(
+            base=base,
+            username=spec.username,
+            password=spec.password or Secret(""),
+            tls=await self._trust(spec, base),
+            mask=Mask(spec.all_secrets, username=spec.username),
+            is_session=way == SESSION,
+        )
+
+    async def _trust(self, spec: DeviceSpec, base: yarl.URL) -> Trust:
+        """Whom we believe to be this BMC: public authorities by default."""
+        given = [name for name in TLS_OPTIONS if spec.options.get(name)]
+        if len(given) > 1:
+            raise bad(f"{' and '.join(given)} contradict each other; keep one")
+        if given and base.scheme == "http":
+            raise bad(f"`{given[0]}` means nothing for http://; use https:// or remove it")
+        if spec.options.get("insecure"):
+            return False
+        if fingerprint := spec.options.get("fingerprint"):
+            return aiohttp.Fingerprint(fingerprint_bytes(str(fingerprint)))
+        if ca_file := spec.options.get("ca_file"):
+            return await asyncio.to_thread(self._context, str(ca_file))
+        return True
+
+    def _context(self, ca_file: str) -> ssl.SSLContext:
+        """Trusts the authorities of one file and no others; read again when the file changes."""
+        try:
+            key = (ca_file, Path(ca_file).stat().st_mtime_ns)
+            if key not in self._contexts:
+                if len(self._contexts) >= SSL_CONTEXTS_MAX:
+                    self._contexts.clear()
+                self._contexts[key] = ssl.create_default_context(cafile=ca_file)
+            return self._contexts[key]
+        except (OSError, ssl.SSLError) as exc:
+            raise bad(f"ca_file {ca_file} can't be read as certificates: {exc}") from exc
+
+
+def base_url(address: str) -> yarl.URL:
+    """`https://HOST[:PORT]`, from that or from a bare host. Raises BadParameters."""
+    text = address if "://" in address else f"https://{address}"
+    try:
+        url = yarl.URL(text)
+    except ValueError as exc:
+        raise bad("its address can't be read as a URL") from exc
+    if url.user or url.password:
+        raise bad("its address holds a user or password; use username and password_file")
+    if url.scheme not in ("https", "http") or not url.host or url.query_string or url.fragment:
+        raise bad(f"address {address!r} is not https://HOST[:PORT]")
+    return url.origin()
+
+
+def inside(target: Target, path: str, *, seen_from: yarl.URL | None = None) -> yarl.URL:
+    """A resource of this BMC by path or URL; credentials go nowhere else. Raises DeviceError."""
+    try:
+        url = (seen_from or target.base).join(yarl.URL(path, encoded=True))
+        is_inside = url.absolute and url.origin() == target.base
+    except ValueError as exc:
+        raise DeviceError(f"{target.base} names a resource that can't be read as a URL", may_be_done=False) from exc
+    if not is_inside:
+        raise DeviceError(f"{target.base} points to another place; not followed", may_be_done=False)
+    return url
+
+
+def fingerprint_bytes(text: str) -> bytes:
+    """SHA-256 in hexadecimal, with or without colons. Raises BadParameters."""
+    digits = text.removeprefix("sha256:").replace(":", "").strip()
+    try:
+        digest = bytes.fromhex(digits)
+    except ValueError:
+        digest = b""
+    if len(digest) != 32:
+        raise bad("`fingerprint` is not a SHA-256 in hexadecimal")
+    return digest
+
+
+def bad(why: str) -> BadParameters:
+    return BadParameters(f"redfish: {why}", may_be_done=False)

@@ -1,0 +1,214 @@
+"""The contract that every driver owes its caller, on every driver against its real counterparts (ports.devices.Driver).
+
+A new driver is tested by adding its counterpart to `tests/drivers/beds.py`; nothing here knows a driver.
+"""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fenced.drivers.keeper_client import Keeper
+from fenced.drivers.registry import DriverRegistry, drivers
+from fenced.model.inventory import DeviceSpec
+from fenced.model.power import Power
+from fenced.ports.devices import BadParameters, DeviceError, Driver, WrongMachine
+from tests.drivers.bed import CAN_LACK, Bed, Counterpart
+from tests.drivers.beds import COUNTERPARTS
+from tests.drivers.programs import starts_into
+from tests.needs import needs
+from tests.net import until
+
+pytestmark = pytest.mark.integration
+
+READ_SECONDS = 10.0
+SET_SECONDS = 25.0
+SHORT_SECONDS = 1.5
+"""For what can't work: the driver must end in time, whatever the device does."""
+MARGIN_SECONDS = 1.5
+"""How much later than its deadline a call may end on a busy machine: a kill and its reaping."""
+NO_MACHINE = "00000000-dead-beef-0000-000000000000"
+
+
+def on_beds(*, with_: str = "") -> pytest.MarkDecorator:
+    """Runs a test on every counterpart, or on those that have what it needs of a bed."""
+    assert not with_ or with_ in CAN_LACK
+    found = [counterpart for counterpart in COUNTERPARTS if with_ not in counterpart.lacks]
+    params = [pytest.param(one, id=one.name, marks=[needs(*one.programs)]) for one in found]
+    return pytest.mark.parametrize("bed", params, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
+def bed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    """One device for all tests of this module that run beside each other."""
+    counterpart: Counterpart = request.param
+    with counterpart.make(tmp_path_factory.mktemp("bed")) as made:
+        assert {name for name in CAN_LACK if not getattr(made, name)} == counterpart.lacks
+        yield made
+
+
+@pytest.fixture
+async def registry(bed: Bed, marker: str) -> AsyncIterator[DriverRegistry]:
+    async with drivers(agent_path=[*bed.agent_path, Path("/usr/sbin")], keeper=Keeper(marker=marker)) as running:
+        yield running
+
+
+@pytest.fixture
+async def driver(bed: Bed, registry: DriverRegistry) -> Driver:
+    """The driver, once the device answers and is ON."""
+    found = registry.driver_for(bed.spec.driver)
+    if bed.truth() is not Power.ON:
+        bed.turn(Power.ON)
+    await until_read(found, bed.spec, Power.ON)
+    return found
+
+
+async def until_read(driver: Driver, spec: DeviceSpec, power: Power) -> None:
+    async def is_there() -> bool:
+        with contextlib.suppress(DeviceError):
+            return await driver.read(spec, timeout_seconds=READ_SECONDS) is power
+        return False
+
+    await until(is_there, seconds=40, what=f"{spec.driver} reads {power}")
+
+
+async def send(driver: Driver, spec: DeviceSpec, power: Power, *, timeout_seconds: float = SET_SECONDS) -> None:
+    await driver.set(spec, power, timeout_seconds=timeout_seconds, on_started=starts_into([]))
+
+
+@on_beds()
+async def test_off_is_off_and_what_others_do_is_seen(driver: Driver, bed: Bed) -> None:
+    """OFF twice, for an operation that is resumed sends it again; then somebody else switches it on."""
+    await send(driver, bed.spec, Power.OFF)
+    await until_read(driver, bed.spec, Power.OFF)
+    assert bed.truth() is Power.OFF
+    await send(driver, bed.spec, Power.OFF)
+    assert await driver.read(bed.spec, timeout_seconds=READ_SECONDS) is Power.OFF
+    bed.turn(Power.ON)
+    await until_read(driver, bed.spec, Power.ON)
+    assert bed.truth() is Power.ON
+
+
+@on_beds()
+async def test_on_is_on(driver: Driver, bed: Bed) -> None:
+    bed.turn(Power.OFF)
+    await until_read(driver, bed.spec, Power.OFF)
+    await send(driver, bed.spec, Power.ON)
+    await until_read(driver, bed.spec, Power.ON)
+    assert bed.truth() is Power.ON
+
+
+@on_beds()
+async def test_it_is_never_set_to_unknown(driver: Driver, bed: Bed) -> None:
+    with pytest.raises(BadParameters) as failed:
+        await send(driver, bed.spec, Power.UNKNOWN)
+    assert failed.value.may_be_done is False
+    assert bed.truth() is Power.ON
+
+
+@on_beds(with_="refused")
+async def test_a_wrong_password_is_told_and_nothing_is_done(driver: Driver, bed: Bed) -> None:
+    assert bed.refused is not None
+    with pytest.raises(bed.refusals) as failed:
+        await driver.read(bed.refused, timeout_seconds=READ_SECONDS)
+    assert_telling(failed.value, bed.refused)
+    with pytest.raises(DeviceError) as failed:
+        await send(driver, bed.refused, Power.OFF)
+    assert_telling(failed.value, bed.refused)
+    assert bed.truth() is Power.ON
+
+
+@on_beds(with_="nowhere")
+async def test_nobody_there_is_told_in_time(driver: Driver, bed: Bed) -> None:
+    assert bed.nowhere is not None
+    began = time.monotonic()
+    with pytest.raises(bed.silences) as failed:
+        await driver.read(bed.nowhere, timeout_seconds=SHORT_SECONDS)
+    assert time.monotonic() - began < SHORT_SECONDS + MARGIN_SECONDS
+    assert failed.value.is_end_known
+    assert_telling(failed.value, bed.nowhere)
+
+
+@on_beds(with_="silent")
+async def test_a_silent_device_costs_no_more_than_the_deadline(driver: Driver, bed: Bed) -> None:
+    assert bed.silent is not None
+    began = time.monotonic()
+    with pytest.raises(bed.silences) as failed:
+        await driver.read(bed.silent, timeout_seconds=SHORT_SECONDS)
+    assert failed.value.is_end_known
+    with pytest.raises(DeviceError):
+        await send(driver, bed.silent, Power.OFF, timeout_seconds=SHORT_SECONDS)
+    assert time.monotonic() - began < 2 * (SHORT_SECONDS + MARGIN_SECONDS)
+
+
+@on_beds(with_="mistaken")
+async def test_a_mistake_in_the_options_is_one(driver: Driver, bed: Bed) -> None:
+    for spec in bed.mistaken:
+        with pytest.raises(BadParameters) as failed:
+            await driver.read(spec, timeout_seconds=READ_SECONDS)
+        assert_telling(failed.value, spec)
+        with pytest.raises(BadParameters) as failed:
+            await send(driver, spec, Power.OFF)
+        assert failed.value.may_be_done is False
+    assert bed.truth() is Power.ON
+
+
+@on_beds(with_="identities")
+async def test_another_machine_is_never_switched(driver: Driver, bed: Bed) -> None:
+    for identity in bed.identities:
+        own = replace(bed.spec, identity=identity)
+        assert await driver.read(own, timeout_seconds=READ_SECONDS) is Power.ON
+    other = replace(bed.spec, identity=NO_MACHINE)
+    with pytest.raises(WrongMachine):
+        await driver.read(other, timeout_seconds=READ_SECONDS)
+    with pytest.raises(WrongMachine) as failed:
+        await send(driver, other, Power.OFF)
+    assert failed.value.may_be_done is False
+    assert bed.truth() is Power.ON
+
+
+@on_beds()
+async def test_a_cancelled_read_leaves_nothing_and_hurts_nobody(driver: Driver, bed: Bed) -> None:
+    spec = bed.silent or bed.spec
+    before = children()
+    reading = asyncio.create_task(driver.read(spec, timeout_seconds=READ_SECONDS), name="read")
+    await asyncio.sleep(0.05)
+    reading.cancel()
+    with contextlib.suppress(asyncio.CancelledError, DeviceError):
+        await reading
+    await until(lambda: children() <= before, what="what the read started is gone")
+    await until_read(driver, bed.spec, Power.ON)
+
+
+@on_beds()
+async def test_many_reads_at_once_are_all_right(driver: Driver, bed: Bed) -> None:
+    readings = await asyncio.gather(*(driver.read(bed.spec, timeout_seconds=READ_SECONDS) for _ in range(4)))
+    assert readings == [Power.ON] * 4
+
+
+@on_beds()
+async def test_closing_twice_is_closing(driver: Driver, bed: Bed) -> None:
+    await driver.read(bed.spec, timeout_seconds=READ_SECONDS)
+    await driver.close()
+    await driver.close()
+
+
+def assert_telling(error: DeviceError, spec: DeviceSpec) -> None:
+    """An error of the driver says something, and no secret."""
+    assert str(error)
+    assert not any(secret in str(error) for secret in spec.all_secrets)
+    assert not any(secret in repr(error) for secret in spec.all_secrets)
+
+
+def children(pid: int | None = None) -> set[int]:
+    """Every process below this one, by id."""
+    found: set[int] = set()
+    for task in Path(f"/proc/{pid or os.getpid()}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found.update(int(child) for child in task.read_text().split())
+    return found.union(*(children(child) for child in found))

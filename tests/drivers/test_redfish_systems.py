@@ -1,0 +1,140 @@
+"""Which system the Redfish driver takes, and that it never takes another machine's."""
+
+import pytest
+
+from fenced.drivers.redfish import Redfish
+from fenced.drivers.redfish_vendors import IDENTITY_PLACES, MESSAGES, identities
+from fenced.model.power import Power
+from fenced.ports.devices import BadParameters, DeviceError, WrongMachine
+from tests.drivers.bmc import SYSTEMS, Bmc, answering, read, spec, switch
+from tests.drivers.programs import starts_into
+
+UUID = "4c4c4544-0051-3410-8051-b5c04f375931"
+TURNED = "44454c4c-5100-1034-8051-b5c04f375931"
+OTHER = "6f1d4c52-6f9b-4c0a-9e2c-1f3b6f0c2a11"
+
+
+def blades(bmc: Bmc) -> None:
+    """Three of one chassis."""
+    bmc.members = ["blade-1", "blade-2", "blade-3"]
+    bmc.properties = {
+        "blade-1": {"UUID": OTHER, "SerialNumber": "S-1"},
+        "blade-2": {"UUID": TURNED, "SerialNumber": "S-2"},
+        "blade-3": {"UUID": None, "SerialNumber": ["S-2"]},
+    }
+
+
+@pytest.mark.parametrize("system", ["blade-2", UUID, UUID.upper(), "S-2", f"{SYSTEMS}/blade-2"])
+async def test_a_system_is_found_by_id_path_uuid_or_serial(redfish: Redfish, bmc: Bmc, system: str) -> None:
+    blades(bmc)
+    await switch(redfish, bmc, Power.OFF, system=system)
+    assert bmc.posts == [f"{SYSTEMS}/blade-2/Actions/ComputerSystem.Reset"]
+
+
+@pytest.mark.parametrize("system", ["blade-4", "S", "s-22", OTHER[:-1]])
+async def test_a_system_that_is_not_there_is_told_with_those_that_are(redfish: Redfish, bmc: Bmc, system: str) -> None:
+    blades(bmc)
+    with pytest.raises(BadParameters, match="blade-1, blade-2, blade-3"):
+        await switch(redfish, bmc, Power.OFF, system=system)
+    assert bmc.posts == []
+
+
+async def test_an_identity_that_two_systems_tell_finds_none(redfish: Redfish, bmc: Bmc) -> None:
+    blades(bmc)
+    bmc.properties["blade-1"]["SerialNumber"] = "s 2"
+    with pytest.raises(BadParameters, match="2 systems S-2"):
+        await read(redfish, bmc, system="S-2")
+
+
+async def test_of_several_systems_the_identity_finds_the_host_s(redfish: Redfish, bmc: Bmc) -> None:
+    blades(bmc)
+    await switch(redfish, bmc, Power.OFF, identity=UUID)
+    assert bmc.posts == [f"{SYSTEMS}/blade-2/Actions/ComputerSystem.Reset"]
+    with pytest.raises(WrongMachine):
+        await read(redfish, bmc, identity="S-9")
+    bmc.answers["GET", f"{SYSTEMS}/blade-3"] = answering(500)
+    with pytest.raises(DeviceError) as failed:
+        await read(redfish, bmc, identity="S-9")
+    assert not isinstance(failed.value, WrongMachine)  # it may be the one that could not be read
+
+
+@pytest.mark.parametrize("by_option", [True, False])
+async def test_a_blade_that_moved_is_followed_and_its_neighbour_left_alone(
+    redfish: Redfish, bmc: Bmc, by_option: bool
+) -> None:
+    blades(bmc)
+    device = spec(bmc, system=UUID) if by_option else spec(bmc, identity=UUID)
+    assert await redfish.read(device, timeout_seconds=5) is Power.ON
+    bmc.properties["blade-1"], bmc.properties["blade-2"] = bmc.properties["blade-2"], bmc.properties["blade-1"]
+    await redfish.set(device, Power.OFF, timeout_seconds=5, on_started=starts_into([]))
+    assert bmc.posts == [f"{SYSTEMS}/blade-1/Actions/ComputerSystem.Reset"]
+
+
+async def test_members_are_read_page_by_page_up_to_a_bound(redfish: Redfish, bmc: Bmc) -> None:
+    second = f"{SYSTEMS}/page-2"
+    bmc.answers["GET", SYSTEMS] = answering(200, {"Members": [], "Members@odata.nextLink": second})
+    bmc.answers["GET", second] = answering(200, {"Members": [{"@odata.id": f"{SYSTEMS}/1"}]})
+    assert await read(redfish, bmc) is Power.ON
+    bmc.answers["GET", second] = answering(200, {"Members": [], "Members@odata.nextLink": SYSTEMS})
+    with pytest.raises(DeviceError, match="more than"):
+        await read(redfish, bmc, system="2")
+
+
+async def test_one_member_that_is_no_list_is_one_member(redfish: Redfish, bmc: Bmc) -> None:
+    bmc.answers["GET", SYSTEMS] = answering(200, {"Members": {"@odata.id": f"{SYSTEMS}/1"}})
+    assert await read(redfish, bmc) is Power.ON
+
+
+@pytest.mark.parametrize("identity", [UUID, TURNED, UUID.upper().replace("-", ""), "abc 123", "ABC123"])
+async def test_the_right_machine_is_read_and_switched(redfish: Redfish, bmc: Bmc, identity: str) -> None:
+    bmc.properties[""] = {"UUID": UUID, "SerialNumber": "ABC123"}
+    assert await read(redfish, bmc, identity=identity) is Power.ON
+    await switch(redfish, bmc, Power.OFF, identity=identity)
+    assert bmc.power == "Off"
+
+
+@pytest.mark.parametrize("identity", [OTHER, "ABC12", "ABC1234", "PRODUCT-7"])
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_another_machine_gets_no_command_and_no_answer(
+    redfish: Redfish, bmc: Bmc, identity: str, is_known: bool
+) -> None:
+    bmc.properties[""] = {"UUID": identity if is_known else UUID, "SerialNumber": "ABC123", "SKU": "PRODUCT-7"}
+    if is_known:
+        assert await read(redfish, bmc, identity=identity) is Power.ON
+        bmc.properties[""]["UUID"] = UUID  # another BMC has this address now
+    with pytest.raises(WrongMachine) as failed:
+        await read(redfish, bmc, identity=identity)
+    with pytest.raises(WrongMachine) as failed:
+        await switch(redfish, bmc, Power.OFF, identity=identity)
+    assert failed.value.may_be_done is False
+    assert bmc.posts == []
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {},
+        {"UUID": None, "SerialNumber": ""},
+        {"UUID": "00000000-0000-0000-0000-000000000000", "SerialNumber": "To be filled by O.E.M."},
+        {"UUID": "03000200-0400-0500-0006-000700080009", "SerialNumber": "0000000"},
+        {"UUID": 7, "SerialNumber": {"a": "b"}, "SKU": "x" * 1000},
+    ],
+)
+async def test_a_machine_that_tells_nothing_of_itself_is_not_believed(
+    redfish: Redfish, bmc: Bmc, told: dict[str, object]
+) -> None:
+    bmc.properties[""] = told
+    for identity in (UUID, "00000000-0000-0000-0000-000000000000", "0000000", "03000200-0400-0500-0006-000700080009"):
+        with pytest.raises(DeviceError, match="does not tell which machine"):
+            await switch(redfish, bmc, Power.OFF, identity=identity)
+    assert bmc.posts == []
+
+
+def test_the_service_tag_is_an_identity_on_dell_s_machines_alone() -> None:
+    assert "5Q4Q7Y1" in identities({"Manufacturer": "Dell Inc.", "SKU": "5Q4Q7Y1"})
+    assert identities({"Manufacturer": "HPE", "SKU": "868703-B21"}) == ()
+
+
+def test_every_entry_names_its_source() -> None:
+    assert all(message.source and message.name == name for name, message in MESSAGES.items())
+    assert all(place.source and place.path for place in IDENTITY_PLACES)
