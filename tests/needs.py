@@ -16,11 +16,13 @@ import pytest
 SEARCHED = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 PACKAGES = {
+    "fence_apc": "fence-agents",
     "fence_apc_snmp": "fence-agents",
     "fence_dummy": "fence-agents",
     "fence_eaton_snmp": "fence-agents",
     "fence_ipmilan": "fence-agents",
     "fence_redfish": "fence-agents",
+    "fence_vmware_rest": "fence-agents",
     "ip": "iproute2",
     "ipmi_sim": "openipmi",
     "ipmipower": "freeipmi-tools",

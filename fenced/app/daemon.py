@@ -55,7 +55,9 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
         journal, clock, loaded = await _open_journal(configuration, stack)
         await _embedded_broker(configuration, stack)
         keeper = Keeper(marker=loaded.store_id)
-        registry = await stack.enter_async_context(drivers(agent_path=configuration.agent_path, keeper=keeper))
+        registry = await stack.enter_async_context(
+            drivers(agent_path=configuration.agent_path, keeper=keeper, state_dir=configuration.state_dir)
+        )
         metrics = Metrics()
         inventory = configuration.inventory
         fleet = replay(inventory, loaded, started=clock.now())

@@ -49,7 +49,9 @@ async def run_proxy(configuration: ProxyConfiguration) -> None:
 
         keeper = Keeper(marker=marker)
         notify = Notify()
-        async with drivers(agent_path=configuration.agent_path, keeper=keeper) as registry:
+        async with drivers(
+            agent_path=configuration.agent_path, keeper=keeper, state_dir=configuration.state_dir
+        ) as registry:
             feed_watchdog(notify, loop)
             await serve(
                 settings(configuration),

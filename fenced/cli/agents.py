@@ -3,12 +3,11 @@
 Knows how to show them, not what they mean. One rule: only agents' metadata is asked for; no device is touched.
 """
 
-import asyncio
 import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -16,27 +15,35 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from fenced.drivers.agent_metadata import (
-    ADDRESS_NAMES,
-    PASSWORD_NAMES,
-    PLUG_NAMES,
-    USERNAME_NAMES,
-    AgentMetadata,
-    Parameter,
-)
+from fenced.cli.asking import show_progress
+from fenced.drivers.agent_descriptions import secret_names, set_by, why_no_power
+from fenced.drivers.agent_kinds import NO_POWER, default_kind
+from fenced.drivers.agent_metadata import PLUG_NAMES, AgentMetadata, Parameter
 from fenced.drivers.agent_parameters import RESERVED
+from fenced.drivers.catalogue import ask
 from fenced.drivers.fence_agent import FenceAgents
 from fenced.drivers.keeper_client import Keeper
 from fenced.ports.devices import DeviceError
 
 DEFAULT_PATH: Final = ("/usr/sbin", "/usr/local/sbin")
-OWN_KEYS: Final = {
-    **dict.fromkeys(ADDRESS_NAMES, "address"),
-    **dict.fromkeys(USERNAME_NAMES, "username"),
-    **dict.fromkeys(PASSWORD_NAMES, "password_file"),
-}
-"""Parameters that have a key of their own in the inventory."""
-COLUMNS: Final = ("parameter", "set by", "needed", "type", "default", "meaning")
+COLUMNS: Final = ("agent", "kind", "controls", "usable", "actions", "about")
+PARAMETER_COLUMNS: Final = ("parameter", "set by", "needed", "type", "default", "meaning")
+SILENT_ACTIONS: Final = frozenset({"metadata", "manpage", "monitor", "validate-all", "list", "list-status", "diag"})
+"""Not told in the list: they say nothing of whether it is of use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One installed agent. `kind`: power, fabric (cuts access, not power) or other; `why`: why it is not usable."""
+
+    name: str
+    path: str
+    kind: str
+    controls: str
+    usable: bool
+    why: str
+    actions: tuple[str, ...]
+    description: str
 
 
 @click.command()
@@ -52,56 +59,107 @@ COLUMNS: Final = ("parameter", "set by", "needed", "type", "default", "meaning")
 def command(name: str | None, is_json: bool, directories: Sequence[Path]) -> None:
     """List the installed fence agents, or the parameters of one."""
     path = directories or tuple(Path(directory) for directory in DEFAULT_PATH)
+    agents = FenceAgents(agent_path=path, keeper=Keeper(marker="agents"))
+    kept_in = cache_directory()
     if name is None:
-        show_all(FenceAgents(agent_path=path, keeper=Keeper(marker="agents")).installed(), is_json=is_json)
+        installed = agents.installed()
+        asked = ask(installed, agent_path=path, kept_in=kept_in, progress=show_progress)
+        show_all([found(name, path, asked.get(name)) for name, path in installed.items()], is_json=is_json)
         return
     try:
-        metadata = asyncio.run(ask(name, path))
+        agents.find(name)
     except DeviceError as exc:
         raise click.ClickException(str(exc)) from exc
+    metadata = ask([name], agent_path=path, kept_in=kept_in).get(name, AgentMetadata())
     if not metadata.is_known:
-        raise click.ClickException(f"{name} gives no metadata that can be read; is it a fence agent?")
+        why = f" ({metadata.why_unknown})" if metadata.why_unknown else ""
+        raise click.ClickException(f"{name} gives no metadata that can be read{why}; is it a fence agent?")
     show_one(name, metadata, is_json=is_json)
 
 
-async def ask(name: str, path: Sequence[Path]) -> AgentMetadata:
-    """Run the agent for its metadata. Raises BadParameters."""
-    async with Keeper(marker=f"agents-{os.getpid()}") as keeper:
-        return await FenceAgents(agent_path=path, keeper=keeper).metadata(name)
+def cache_directory() -> Path | None:
+    """The user's own place for what can be had again; None where there can be none."""
+    directory = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME") or "/nonexistent") / ".cache")
+    try:
+        (directory / "fenced").mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError:
+        return None
+    return directory / "fenced"
 
 
-def show_all(installed: dict[str, Path], *, is_json: bool) -> None:
+def found(name: str, path: Path, asked: AgentMetadata | None) -> Found:
+    """What the list says of one agent; `asked` is None for one that was not asked."""
+    metadata = asked or AgentMetadata()
+    why = why_no_power(name, metadata)
+    kind = "fabric" if metadata.is_unfencing else "other" if name in NO_POWER else "power"
+    if not (why or metadata.is_known):
+        why = f"its metadata can't be had: {metadata.why_unknown}"
+    return Found(
+        name=name,
+        path=str(path),
+        kind=kind,
+        controls=default_kind(name).value if not why else "",
+        usable=not why_no_power(name, metadata),
+        why=why,
+        actions=tuple(sorted(metadata.actions)),
+        description=metadata.description,
+    )
+
+
+def show_all(agents: Sequence[Found], *, is_json: bool) -> None:
     if is_json:
-        click.echo(json.dumps([{"name": name, "path": str(path)} for name, path in installed.items()]))
+        click.echo(json.dumps([asdict(agent) for agent in agents]))
         return
-    show_rows(("agent", "file"), [(name, str(path)) for name, path in installed.items()])
+    show_rows(COLUMNS, [listed(agent) for agent in agents])
+
+
+def listed(agent: Found) -> tuple[str, ...]:
+    """One row of the list."""
+    usable = "yes" if agent.usable else "no"
+    actions = ", ".join(action for action in agent.actions if action not in SILENT_ACTIONS)
+    return (
+        agent.name,
+        agent.kind,
+        agent.controls,
+        f"{usable}: {agent.why}" if agent.why else usable,
+        actions,
+        agent.description,
+    )
 
 
 def show_one(name: str, metadata: AgentMetadata, *, is_json: bool) -> None:
+    why = why_no_power(name, metadata)
     if is_json:
-        parameters = [{**asdict(parameter), "set_by": set_by(parameter)} for parameter in metadata.parameters.values()]
+        secrets = set(secret_names(metadata))
+        parameters = [
+            {**asdict(parameter), "set_by": where_set(parameter, secrets)} for parameter in metadata.parameters.values()
+        ]
         whole = {"name": name, "description": metadata.description, "actions": sorted(metadata.actions)}
-        click.echo(json.dumps({**whole, "parameters": parameters}))
+        click.echo(json.dumps({**whole, "usable": not why, "why": why, "parameters": parameters}))
         return
     click.echo(f"{name}: {metadata.description}")
     click.echo(f"actions: {', '.join(sorted(metadata.actions))}")
+    if why:
+        click.echo(f"not usable: {why}")
+    secrets = set(secret_names(metadata))
     current = [parameter for parameter in metadata.parameters.values() if not parameter.is_deprecated]
-    show_rows(COLUMNS, [row(parameter) for parameter in current])
+    show_rows(PARAMETER_COLUMNS, [row(parameter, secrets) for parameter in current])
 
 
-def row(parameter: Parameter) -> tuple[str, ...]:
+def row(parameter: Parameter, secrets: set[str]) -> tuple[str, ...]:
     kind = "|".join(parameter.values) if parameter.values else parameter.kind
     needed = "yes" if parameter.is_required and parameter.name not in RESERVED else ""
-    return (parameter.name, set_by(parameter), needed, kind, parameter.default or "", parameter.description)
+    place = where_set(parameter, secrets)
+    return (parameter.name, place, needed, kind, parameter.default or "", parameter.description)
 
 
-def set_by(parameter: Parameter) -> str:
-    """Where a user says it: a key of the device, its options, or nowhere because we decide."""
+def where_set(parameter: Parameter, secrets: set[str]) -> str:
+    """Where a user says it: a key of the device, its options or secrets, or nowhere because we decide."""
     if parameter.name in RESERVED:
         return "fenced"
     if parameter.name in PLUG_NAMES:
         return "options (else the host's name)" if parameter.is_required else "options"
-    return OWN_KEYS.get(parameter.name, "options")
+    return set_by(parameter.name) or ("secrets" if parameter.name in secrets else "options")
 
 
 def show_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

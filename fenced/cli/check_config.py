@@ -15,6 +15,7 @@ from typing import Any, Final
 import click
 
 from fenced.app.own_machine import own_machine
+from fenced.cli.asking import driver_catalogue
 from fenced.config.load import Loaded, load
 from fenced.config.mistakes import Mistake
 from fenced.core.candidates import Candidates, expand
@@ -31,7 +32,7 @@ EXIT_CONFIG: Final = 78
 @click.option("--plan", "host_name", metavar="HOST", help="Levels, devices and ordered candidates of this host.")
 def command(file: Path, output: str, host_name: str | None) -> None:
     """Check a configuration and its inventory. Prints every mistake; exit 0 without errors, else 78."""
-    loaded = load(file, own_machine=own_machine(), environ=os.environ)
+    loaded = load(file, own_machine=own_machine(), environ=os.environ, catalogue=driver_catalogue())
     if host_name is not None:
         loaded = _with_unknown_host(loaded, file, host_name)
     plan = _plan(loaded, host_name) if host_name is not None else None

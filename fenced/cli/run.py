@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from fenced.app.own_machine import own_machine
+from fenced.cli.asking import driver_catalogue
 from fenced.cli.check_config import mistake_lines
 from fenced.config.configuration import Configuration
 from fenced.config.load import Loaded, load
@@ -42,7 +43,7 @@ def command(file: Path, check: bool, loop: str, log_level: str) -> None:
     from fenced.telemetry.logs import configure
 
     def read() -> Loaded:
-        return load(file, own_machine=own_machine(), environ=os.environ)
+        return load(file, own_machine=own_machine(), environ=os.environ, catalogue=driver_catalogue())
 
     loaded = read()
     if loaded.errors or loaded.warnings:

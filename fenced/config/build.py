@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from fenced.config import agents
+from fenced.config import device_options, logins
 from fenced.config.entries import Entries, Entry, HostEntry, given_twice
 from fenced.config.inventory_tables import DeviceTable, HostTable, ProxyTable
 from fenced.config.mistakes import Mistakes, Where
@@ -19,8 +19,9 @@ from fenced.config.secret_sources import SecretReader
 from fenced.config.settings import Settings, set_keys
 from fenced.config.tables import PowerOfOne
 from fenced.core.candidates import RESERVED_WORDS
+from fenced.model.drivers import Describe, DriverDescription, NoSuchDriver
 from fenced.model.inventory import Device, DeviceSpec, Host, Inventory, Proxy, is_loopback
-from fenced.model.names import ClusterName, DatacenterName, DeviceName, HostName, ProxyName
+from fenced.model.names import ClusterName, DatacenterName, DeviceName, HostName, PlugId, ProxyName, UnitId
 from fenced.model.power import Kind
 
 PROXY_PORT = 8471
@@ -30,12 +31,13 @@ PROXY_PORT = 8471
 class BuiltDevice:
     """A device with what only the checks need. `plug` is None where its keys were too broken to say.
 
-    `is_sure_of_kind`: nothing that decides it was refused.
+    `description` is None where there is no such driver. `is_sure_of_kind`: nothing that decides it was refused.
     """
 
     entry: Entry[DeviceTable]
     device: Device
     plug: Plug | None
+    description: DriverDescription | None = None
     is_sure_of_kind: bool = True
 
 
@@ -68,7 +70,9 @@ class Builder:
     settings: Settings
     secrets: SecretReader
     own_machine: OwnMachine
+    describe: Describe
     mistakes: Mistakes
+    _described: dict[str, DriverDescription | str] = field(default_factory=dict)
     _overrides: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     _clusters: dict[ClusterName, DatacenterName] = field(default_factory=dict)
     _owners: dict[str, Entry[HostTable]] = field(default_factory=dict)
@@ -190,24 +194,21 @@ class Builder:
 
     def _device(self, entry: Entry[DeviceTable], host: Host, proxies: tuple[str, ...]) -> BuiltDevice:
         table, where = entry.table, entry.where
-        options = agents.check_options(table.options, where.key("options"), self.mistakes)
-        is_known = agents.check_driver(table.driver, where.key("driver"), self.mistakes)
+        description = self._description(table.driver, where.key("driver"))
+        is_agent = description is None or description.is_agent
+        options = device_options.check_shape(table.options, where.key("options"), self.mistakes, is_agent=is_agent)
         password = self.secrets.password(table, where, entry.base)
-        _check_address(table, where, self.mistakes)
-        plug = identify(table.driver, table.address, options or {}, nodename=host.name)
-        kind = Kind(table.kind) if table.kind else agents.default_kind(table.driver)
-        is_sure_of_kind = entry.is_sure_of("kind") if table.kind else entry.is_sure_of("kind", "driver")
-        if table.standby and kind is Kind.OUTLET and is_sure_of_kind:
-            self.mistakes.error(where.key("standby"), "only a chassis has a power of its own", value=table.standby)
-        power = set_keys(table, PowerOfOne)
-        for key in ("operation_timeout", "restore_timeout", "already_off_hold"):
-            if key in power:
-                self.mistakes.warning(where.key(key), "has no effect here: it is the whole host's", unit="duration")
-        settings = self.settings.of_device(host.settings, power)
+        secrets = self.secrets.named(table.secrets, where.key("secrets"), entry.base)
+        credential = logins.credential(table, where, self.mistakes)
+        _check_address(table, description, where, self.mistakes)
+        plug = _plug(description, table, options or {}, host.name)
+        kind, is_sure_of_kind = self._kind(entry, description)
+        settings = self.settings.of_device(host.settings, self._power(table, where))
+        identity = (table.identity or host.identity) if description is not None and description.can_identify else ""
         spec = DeviceSpec(
             driver=sys.intern(table.driver),
-            plug_id=plug.plug_id,
-            unit_id=plug.unit_id,
+            plug_id=plug.plug_id if plug is not None else PlugId(""),
+            unit_id=plug.unit_id if plug is not None else UnitId(""),
             address=table.address,
             username=sys.intern(table.username),
             password=password,
@@ -215,7 +216,12 @@ class Builder:
             nodename=host.name,
             off_by_exit_status=table.off_by_exit_status,
             sessions=settings.sessions,
+            secrets=secrets,
+            credential=credential,
+            identity=identity,
         )
+        is_settle_said = "settle" in table.model_fields_set
+        returning_seconds = 0.0 if description is None else description.settle_seconds
         device = Device(
             name=DeviceName(sys.intern(table.name)),
             kind=kind,
@@ -224,20 +230,52 @@ class Builder:
             proxies=self.settings.shared(table.proxies or proxies),
             power=settings,
             settle_seconds=table.settle,
+            settle_after_return_seconds=table.settle if is_settle_said else returning_seconds,
             is_standby_separate=bool(table.standby),
-            identity=table.identity,
+            identity=identity,
         )
         # A plug that is called like its host is not known where the host's name is not.
-        is_named = bool(host.name) or plug == identify(table.driver, table.address, options or {}, nodename="x")
-        is_plug_known = (
-            is_named and entry.is_sure_of("driver", "address", "options") and options is not None and is_known
-        )
+        is_named = bool(host.name) or plug == _plug(description, table, options or {}, "x")
+        is_plug_known = is_named and entry.is_sure_of("driver", "address", "options") and options is not None
         return BuiltDevice(
             entry=entry,
             device=device,
             plug=plug if is_plug_known else None,
+            description=description,
             is_sure_of_kind=is_sure_of_kind,
         )
+
+    def _description(self, driver: str, where: Where) -> DriverDescription | None:
+        """What the driver says of itself, or None with a mistake."""
+        if driver not in self._described:
+            try:
+                self._described[driver] = self.describe(driver)
+            except NoSuchDriver as exc:
+                self._described[driver] = str(exc)
+        found = self._described[driver]
+        if isinstance(found, DriverDescription):
+            return found
+        self.mistakes.error(where, found, value=driver, unit="driver")
+        return None
+
+    def _kind(self, entry: Entry[DeviceTable], description: DriverDescription | None) -> tuple[Kind, bool]:
+        """What the device controls, and whether nothing that decides it was refused."""
+        table = entry.table
+        by_default = Kind.OUTLET if description is None else description.kind
+        kind = Kind(table.kind) if table.kind else by_default
+        is_sure = entry.is_sure_of("kind") if table.kind else entry.is_sure_of("kind", "driver")
+        if table.standby and kind is Kind.OUTLET and is_sure:
+            self.mistakes.error(
+                entry.where.key("standby"), "only a chassis has a power of its own", value=table.standby
+            )
+        return kind, is_sure
+
+    def _power(self, table: DeviceTable, where: Where) -> dict[str, Any]:
+        power = set_keys(table, PowerOfOne)
+        for key in ("operation_timeout", "restore_timeout", "already_off_hold"):
+            if key in power:
+                self.mistakes.warning(where.key(key), "has no effect here: it is the whole host's", unit="duration")
+        return power
 
     def _proxy(self, entry: Entry[ProxyTable]) -> Proxy:
         table, where = entry.table, entry.where
@@ -281,21 +319,31 @@ def _spelled(name: str) -> str:
     return name if is_name(name) else canonical(name)
 
 
-def _check_address(table: DeviceTable, where: Where, mistakes: Mistakes) -> None:
+def _plug(
+    description: DriverDescription | None, table: DeviceTable, options: Mapping[str, Any], nodename: str
+) -> Plug | None:
+    if description is None:
+        return None
+    return identify(description, table.address, options, nodename=nodename)
+
+
+def _check_address(table: DeviceTable, description: DriverDescription | None, where: Where, mistakes: Mistakes) -> None:
+    where = where.key("address")
     if _has_user_info(table.address):
-        mistakes.error(
-            where.key("address"),
-            "a secret is never written inline: use username and password_file",
-            value=table.address,
-        )
-    if table.driver != "redfish":
+        mistakes.error(where, "a secret is never written inline: use username and password_file", value=table.address)
+    # What an agent needs is among its options.
+    if description is None or description.is_agent:
         return
+    schemes = description.address_schemes
+    wanted, unit = (f"{schemes[0]}://ADDRESS", "URL") if schemes else ("one", "address")
+    is_in_options = any(name in table.options for name in description.address_options)
     if not table.address:
-        mistakes.error(where.key("address"), "is missing: redfish needs https://ADDRESS", unit="URL")
-    elif not table.address.startswith(("https://", "http://")):
-        mistakes.error(where.key("address"), "must be https://ADDRESS", value=table.address, unit="URL")
+        if description.is_address_needed and not is_in_options:
+            mistakes.error(where, f"is missing: {description.name} needs {wanted}", unit=unit)
+    elif schemes and not table.address.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+        mistakes.error(where, f"must be {wanted}", value=table.address, unit=unit)
     elif table.address.startswith("http://") and not is_loopback(_host_of(table.address)):
-        mistakes.warning(where.key("address"), "the password goes over the network in clear", value=table.address)
+        mistakes.warning(where, "the password goes over the network in clear", value=table.address)
 
 
 def _proxy_url(url: str, where: Where, mistakes: Mistakes) -> tuple[str, str]:

@@ -47,13 +47,13 @@ class HostTable(Overrides):
     rack: Annotated[str, Text("its rack; any key of gates.storm.domains")] = ""
     roles: Annotated[tuple[str, ...], Listed("its roles, for grace_per_role", item=Name(""))] = ()
     protected: Annotated[bool, Flag("true: never fenced automatically")] = False
-    identity: Annotated[str, Text("the BMC's system UUID or serial, checked before an OFF (not yet)")] = ""
+    identity: Annotated[str, Text("the BMC's system UUID or serial, checked before an OFF")] = ""
     device: Annotated[list[dict[str, Any]], Tables("its power devices: [[host.device]]")] = Field(default_factory=list)
 
 
 class DeviceTable(PowerOfOne):
     name: Annotated[str, Name("name of the device, within its host")]
-    driver: Annotated[str, Name("redfish or fence_NAME (ipmi, snmp_outlet: not yet)")]
+    driver: Annotated[str, Name("one of our own (docs/drivers.md), or fence_NAME for a fence agent")]
     level: Annotated[int, Count("the level it belongs to; levels are tried in order", most=LEVEL_MAX)] = 1
     kind: Annotated[
         str,
@@ -64,12 +64,25 @@ class DeviceTable(PowerOfOne):
     password_file: Annotated[str, FileName("file with the password; one line, its last line end is cut")] = ""
     password_env: Annotated[str, Text("or: the environment variable that holds it")] = ""
     password_credential: Annotated[str, Text("or: the systemd credential that holds it")] = ""
+    secrets: Annotated[
+        dict[str, Any],
+        Tables("further secrets of the driver or agent: NAME_file, NAME_env or NAME_credential", is_list=False),
+    ] = Field(default_factory=dict)
+    credential: Annotated[
+        str, Text("at-proxy:NAME: the proxy keeps user name, password and secrets under this name")
+    ] = ""
     proxies: Annotated[tuple[str, ...], Listed("this device's own list of proxies", item=Address(""), least=1)] = ()
     options: Annotated[dict[str, Any], Tables("the driver's or agent's own parameters", is_list=False)] = Field(
         default_factory=dict
     )
     settle: Annotated[
-        float, Seconds("how long a command can still act after its call ended", least="0s", most="1h")
+        float,
+        Seconds(
+            "how long a command can still act after its call ended, and how long the device counts as unknown once it "
+            "answers again; unset: none, and what its driver says",
+            least="0s",
+            most="1h",
+        ),
     ] = 0.0
     off_by_exit_status: Annotated[
         bool, Flag("true: exit 2 alone means OFF, for agents that print nothing; a person's statement")
@@ -77,4 +90,4 @@ class DeviceTable(PowerOfOne):
     standby: Annotated[
         str, Choice('"separate": a chassis that keeps its own power beside outlets of its level', choices=("separate",))
     ] = ""
-    identity: Annotated[str, Text("the BMC's system UUID or serial, checked before an OFF (not yet)")] = ""
+    identity: Annotated[str, Text("instead of the host's: the BMC's system UUID or serial")] = ""

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from fenced.config import not_yet, outlets, places, timing
-from fenced.config.build import Builder, Built
+from fenced.config import device_options, identities, not_yet, outlets, places, timing
+from fenced.config.build import Builder, Built, BuiltDevice
 from fenced.config.configuration import ApiConfiguration, Configuration, StoreConfiguration, TlsClient
 from fenced.config.entries import Entries, Entry
 from fenced.config.inventory_tables import LISTS
@@ -27,7 +27,10 @@ from fenced.config.settings import Settings, set_keys
 from fenced.config.tables import DetectionOfOne, MainTables, PowerOfOne, RaceTable
 from fenced.config.tokens import read_tokens
 from fenced.config.validate import parse
+from fenced.model.drivers import Catalogue, Describe
 from fenced.model.inventory import is_loopback
+
+PASSWORD_KEYS: Final = ("password_file", "password_env", "password_credential")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +43,15 @@ class Loaded:
 
 
 def load(
-    path: Path, *, own_machine: OwnMachine, environ: Mapping[str, str], resolve: Resolver = resolve_names
+    path: Path,
+    *,
+    own_machine: OwnMachine,
+    environ: Mapping[str, str],
+    catalogue: Catalogue,
+    resolve: Resolver = resolve_names,
 ) -> Loaded:
     """Read the main file and all inventory files. Raises nothing for what is in them or is missing."""
-    loader = _Loader(path=path, own_machine=own_machine, environ=environ, resolve=resolve)
+    loader = _Loader(path=path, own_machine=own_machine, environ=environ, catalogue=catalogue, resolve=resolve)
     with _no_garbage_collection():
         configuration = loader.load()
     mistakes = loader.mistakes
@@ -71,6 +79,7 @@ class _Loader:
     path: Path
     own_machine: OwnMachine
     environ: Mapping[str, str]
+    catalogue: Catalogue
     resolve: Resolver
     mistakes: Mistakes = field(default_factory=Mistakes)
     unsure_of_main: frozenset[str] = frozenset()
@@ -100,6 +109,7 @@ class _Loader:
             settings=settings,
             secrets=secrets,
             own_machine=self.own_machine,
+            describe=self._describe(main, entries),
             mistakes=self.mistakes,
         ).build(self._daemon_name(main))
         configuration = self._configuration(main, built, secrets)
@@ -141,6 +151,14 @@ class _Loader:
                 value=lists[key],
             )
         entries.add(str(file), file.parent, lists, self.mistakes)
+
+    def _describe(self, main: MainTables, entries: Entries) -> Describe:
+        names = {device.table.driver for host in entries.all_hosts for device in host.devices}
+        return self.catalogue.describing(
+            names - {""},
+            agent_path=[str(places.absolute(name, self.base)) for name in main.daemon.agent_path],
+            state_dir=str(places.absolute(main.daemon.state_dir, self.base)),
+        )
 
     def _daemon_name(self, main: MainTables) -> str:
         name = main.daemon.name or self.own_machine.hostname
@@ -214,9 +232,9 @@ class _Loader:
             mistakes.warning(where, "there is no host: nothing will be looked after")
         self._check_scopes(entries, settings)
         self._check_proxies(entries, built, configuration.proxy_client)
-        Reach(built=built, entries=entries, agent_path=configuration.agent_path, mistakes=mistakes).check(
-            where, main.defaults.proxies
-        )
+        reach = Reach(built=built, entries=entries, agent_path=configuration.agent_path, mistakes=mistakes)
+        reach.check(where, main.defaults.proxies)
+        self._check_drivers(built, reach)
         self._check_hosts(entries, built, Levels(entries=entries, settings=settings, race=main.race, main=where))
         outlets.check_plugs(built.hosts, self.resolve, where, mistakes)
 
@@ -255,6 +273,16 @@ class _Loader:
             unit="files",
         )
 
+    def _check_drivers(self, built: Built, reach: Reach) -> None:
+        """What devices say to their drivers."""
+        able = [description.name for description in self.catalogue.natives() if description.can_identify]
+        options = device_options.OptionChecks(mistakes=self.mistakes)
+        for host in built.hosts:
+            identities.check_identity(host, able, self.mistakes)
+            for device in host.devices:
+                _check_options(device, options, is_run_here=reach.may_run_here(device.device, host.host))
+        options.tell()
+
     def _check_hosts(self, entries: Entries, built: Built, levels: Levels) -> None:
         for host in built.hosts:
             entry, settings = host.entry, host.host.settings
@@ -270,10 +298,29 @@ class _Loader:
                 timing.check_scope(
                     settings.detection, device.device.power, own, device.entry.where, self.mistakes, unsure=its_unsure
                 )
-            not_yet.check_identity(host, self.mistakes)
             levels.check(host, unsure)
             outlets.check_kinds(host, self.mistakes)
         levels.tell(self.mistakes)
+
+
+def _check_options(built: BuiltDevice, options: device_options.OptionChecks, *, is_run_here: bool) -> None:
+    entry, table, spec = built.entry, built.entry.table, built.device.spec
+    if built.description is None or not entry.is_sure_of("driver", "address", "username", "options", "secrets"):
+        return
+    password_key = next((key for key in PASSWORD_KEYS if getattr(table, key)), "")
+    keys = {
+        "address": ("address", table.address),
+        "username": ("username", table.username),
+        "password_file": (password_key, password_key),
+    }
+    given = device_options.Given(
+        options=table.options,
+        secrets=[name for name, _ in spec.secrets],
+        keys={set_by: said for set_by, said in keys.items() if said[1]},
+        is_at_proxy=bool(spec.credential),
+        is_run_here=is_run_here,
+    )
+    options.check(built.description, given, entry.where)
 
 
 def is_only_here(host: str) -> bool:

@@ -6,7 +6,6 @@ One rule: a setting that would matter is an error, a default that promises prote
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fenced.config.build import BuiltHost
 from fenced.config.durations import format_duration
 from fenced.config.mistakes import Mistakes, Where
 from fenced.config.tables import CheckTable, GatesTable, MainTables
@@ -44,15 +43,6 @@ def check_remedies(said: Mapping[str, Any], where: Where, mistakes: Mistakes) ->
     for key in ("alive_but_silent", "on_report"):
         if said.get(key) == "soft_fence":
             mistakes.error(where.key(key), f"{NOT_YET}: alert or fence", value="soft_fence", unit="word")
-
-
-def check_identity(built: BuiltHost, mistakes: Mistakes) -> None:
-    """An identity that nobody would compare is worse than none."""
-    given = [(built.entry.where, built.host.identity)]
-    given += [(device.entry.where, device.device.identity) for device in built.devices]
-    for where, identity in given:
-        if identity:
-            mistakes.error(where.key("identity"), f"{NOT_YET}; it would not be checked", value=identity)
 
 
 def _check_observers(observers: int, where: Where, mistakes: Mistakes) -> None:

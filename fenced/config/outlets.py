@@ -6,7 +6,6 @@ Knows no proxy. One rule: addresses are compared as what they resolve to; what d
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from fenced.config.agents import family
 from fenced.config.build import BuiltDevice, BuiltHost
 from fenced.config.mistakes import Mistakes, Where
 from fenced.config.plugs import Plug, is_name
@@ -87,7 +86,7 @@ def _are_two_feeds(one: BuiltDevice, other: BuiltDevice) -> bool:
 
 def _is_same(one: Plug, other: Plug, addresses: Mapping[str, str]) -> bool:
     """Within a host, also when two different drivers reach the same outlet, each on its usual port."""
-    if family(one.driver) == family(other.driver):
+    if one.family == other.family:
         return bool(set(one.keys(addresses)) & set(other.keys(addresses)))
     if not one.address or one.has_own_port or other.has_own_port:
         return False
@@ -105,7 +104,7 @@ def _resolved(hosts: list[BuiltHost], resolve: Resolver, main: Where, mistakes: 
     for built in hosts:
         for _, plug in _plugs(built):
             for outlet in plug.outlets:
-                groups[family(plug.driver), plug.port, plug.qualifier, outlet].add(plug.address)
+                groups[plug.family, plug.port, plug.qualifier, outlet].add(plug.address)
                 groups["", built.host.name, outlet].add(plug.address)
     asked = {address for group in groups.values() if len(group) > 1 for address in group if is_name(address)}
     if not asked:

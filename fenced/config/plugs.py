@@ -1,6 +1,6 @@
 """Which outlet, blade or BMC a device's keys mean: the identity of plugs and units, and when two are the same.
 
-Knows drivers' and agents' words for address, port and plug. One rule: the ids are stable text, for tokens are
+Asks a driver's description for its words for address, port and plug. One rule: the ids are stable text, for tokens are
 remembered under them; whether two names are one address is asked only when the configuration is checked.
 """
 
@@ -9,20 +9,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
-from fenced.config.agents import family, is_bmc
 from fenced.config.own_machine import canonical, is_address
+from fenced.model.drivers import DriverDescription
 from fenced.model.names import PlugId, UnitId
 
-_ADDRESS_OPTIONS: Final = ("ip", "ipaddr", "hostname", "host")
-_PORT_OPTIONS: Final = ("ipport", "udpport")
-_PLUG_OPTIONS: Final = ("plug", "port")
-_QUALIFIERS: Final = (
-    "switch", "system", "systems_uri", "systems-uri", "suborg", "managed", "module_name", "namespace",
-    "project", "pve_node", "region", "zone", "resourceGroup", "subscriptionId", "node_name",
-)  # fmt: skip
-"""Options that say which of several plugs of the same number at one address is meant."""
-
-_DEFAULT_PORTS: Final = {"ipmi": "623", "redfish": "443", "snmp_outlet": "161"}
+_OUTLET_OPTIONS: Final = ("plug", "port")
+"""Also of a driver whose address is one host, these say which part of it is meant."""
+_PORT_OPTIONS: Final = ("ipport", "udpport", "port")
+"""What says the port of a unit where the driver does not say what does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +24,7 @@ class Plug:
     """What one device's keys mean. `outlets`: usually one; agents take several as `7,8`."""
 
     driver: str
+    family: str
     address: str
     port: str
     outlets: tuple[str, ...]
@@ -49,27 +44,37 @@ class Plug:
     def keys(self, addresses: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
         """One per outlet; equal keys are the same outlet. `addresses`: name -> the address it resolves to."""
         address = addresses.get(self.address, self.address)
-        place = (family(self.driver), address, self.port, self.qualifier)
+        place = (self.family, address, self.port, self.qualifier)
         return tuple((*place, outlet) for outlet in self.outlets)
 
 
-def identify(driver: str, address: str, options: Mapping[str, Any], *, nodename: str) -> Plug:
-    """The plug that these keys mean. `nodename`: what an agent gets as its plug where none is configured."""
-    place, port = _place(driver, address, options)
-    plug = _first(options, _PLUG_OPTIONS)
+def identify(description: DriverDescription, address: str, options: Mapping[str, Any], *, nodename: str) -> Plug:
+    """The plug that these keys mean. `nodename`: what a driver gets as its plug where none is configured."""
+    outlet_options = _outlet_options(description)
+    place, port = _place(description, address, options)
+    plug = _first(options, outlet_options)
     if options.get("port_as_ip") and plug and not place:
         place, plug = canonical(plug), ""
-    if not plug and not (place and is_bmc(driver)):
+    if not plug and not (place and description.is_one_plug):
         plug = nodename
-    qualifier = _qualifier(options) if place else _everything(options)
+    said = next((name for name in outlet_options if name in options), "")
+    default_port = "" if description.default_port is None or not place else str(description.default_port)
     return Plug(
-        driver=driver,
+        driver=description.name,
+        family=description.family or description.name,
         address=place,
-        port=port or (_DEFAULT_PORTS.get(family(driver), "") if place else ""),
+        port=port or default_port,
         outlets=tuple(part.strip() for part in plug.split(",")),
-        qualifier=qualifier,
+        qualifier=_qualifier(description, options, said) if place else _everything(options, outlet_options),
         has_own_port=bool(port),
     )
+
+
+def _outlet_options(description: DriverDescription) -> tuple[str, ...]:
+    """The options that are the outlet itself; of a driver that is one plug, others tell parts of it apart."""
+    if not description.is_one_plug:
+        return description.plug_options
+    return tuple(name for name in description.plug_options if name in _OUTLET_OPTIONS)
 
 
 def is_name(address: str) -> bool:
@@ -98,18 +103,23 @@ def _port(parts: SplitResult) -> str:
     return {"http": "80", "https": "443"}.get(parts.scheme, "")
 
 
-def _place(driver: str, address: str, options: Mapping[str, Any]) -> tuple[str, str]:
-    host, port = split_address(address or _first(options, _ADDRESS_OPTIONS))
-    return host, _first(options, _PORT_OPTIONS) or port
+def _place(description: DriverDescription, address: str, options: Mapping[str, Any]) -> tuple[str, str]:
+    host, port = split_address(address or _first(options, description.address_options))
+    port_options = description.port_options or tuple(
+        name for name in _PORT_OPTIONS if name not in description.plug_options
+    )
+    return host, _first(options, port_options) or port
 
 
-def _qualifier(options: Mapping[str, Any]) -> str:
-    return "&".join(f"{key}={options[key]}" for key in _QUALIFIERS if key in options)
+def _qualifier(description: DriverDescription, options: Mapping[str, Any], said: str) -> str:
+    """`said`: the option that is the outlet. The order is the description's, for the id is stable text."""
+    names = (*description.qualifiers, *description.plug_options)
+    return "&".join(f"{key}={options[key]}" for key in dict.fromkeys(names) if key in options and key != said)
 
 
-def _everything(options: Mapping[str, Any]) -> str:
+def _everything(options: Mapping[str, Any], outlet_options: tuple[str, ...]) -> str:
     """Without an address all options together say which plug it is."""
-    return "&".join(f"{key}={options[key]}" for key in sorted(options) if key not in _PLUG_OPTIONS)
+    return "&".join(f"{key}={options[key]}" for key in sorted(options) if key not in outlet_options)
 
 
 def _first(options: Mapping[str, Any], keys: tuple[str, ...]) -> str:

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fenced.config.agents import NATIVE, find_program
 from fenced.config.build import Built, BuiltDevice, BuiltHost
 from fenced.config.entries import Entries, Entry
 from fenced.config.inventory_tables import DeviceTable, Overrides
 from fenced.config.mistakes import Mistakes, Where
 from fenced.core.candidates import RESERVED_WORDS, TAG, by_machine, named, why_not
-from fenced.model.inventory import Host, is_loopback
+from fenced.model.inventory import Device, Host, is_loopback
 from fenced.model.names import ENGINE, ProxyName
 
 
@@ -29,7 +28,7 @@ class Reach:
     _named: dict[tuple[object, ...], frozenset[ProxyName]] = field(default_factory=dict)
     _words: dict[str, str | None] = field(default_factory=dict)
     _missing: dict[tuple[str, bool], list[Where]] = field(default_factory=dict)
-    _programs: dict[str, bool] = field(default_factory=dict)
+    _cautions: dict[tuple[str, str], list[Where]] = field(default_factory=dict)
     _hidden: str = ""
     _is_anybody_hidden: bool = False
     _is_any_tag_hidden: bool = False
@@ -51,6 +50,11 @@ class Reach:
                 self._check_own_words(device.entry.table, device.entry.where)
                 self._check_device(device, built)
         self._tell_missing()
+        self._tell_cautions()
+
+    def may_run_here(self, device: Device, host: Host) -> bool:
+        """Whether this machine's own drivers may serve the device."""
+        return ENGINE in self._all_named(device.proxies, host) and self._is_usable(ENGINE, host)
 
     def _check_own_words(self, table: Overrides | DeviceTable, where: Where) -> None:
         if "proxies" in table.model_fields_set:
@@ -100,10 +104,30 @@ class Reach:
                 value=device.proxies,
                 unit="list of preference words",
             )
-        driver = device.spec.driver
-        if built.plug is not None and driver not in NATIVE and not self._has_program(driver):
-            key = (driver, ENGINE in candidates and self._is_usable(ENGINE, host))
-            self._missing.setdefault(key, []).append(built.entry.where.key("driver"))
+        self._check_program(built, host)
+        self._check_credential(built, is_own_list=bool(built.entry.table.proxies), is_run_here=ENGINE in candidates)
+
+    def _check_program(self, built: BuiltDevice, host: Host) -> None:
+        description = built.description
+        if built.plug is None or description is None:
+            return
+        where = built.entry.where.key("driver")
+        if not description.is_installed:
+            key = (description.name, self.may_run_here(built.device, host))
+            self._missing.setdefault(key, []).append(where)
+        for caution in description.cautions:
+            self._cautions.setdefault((description.name, caution), []).append(where)
+
+    def _check_credential(self, built: BuiltDevice, *, is_own_list: bool, is_run_here: bool) -> None:
+        """This machine keeps no credentials, so that it can't be asked for a device whose login is at the proxy."""
+        if not built.device.spec.credential or not is_run_here:
+            return
+        where = built.entry.where.key("credential")
+        why = "its proxies name engine, which keeps no credentials: it can never reach this device"
+        if is_own_list:
+            self.mistakes.error(where, why, value=built.entry.table.credential, unit="credential")
+        else:
+            self._cautions.setdefault((built.entry.table.credential, why), []).append(where)
 
     def _is_sure_of_place(self, of: BuiltHost) -> bool:
         """Whether all is known of where the host and all proxies are."""
@@ -135,11 +159,6 @@ class Reach:
     def _is_usable(self, name: ProxyName, host: Host) -> bool:
         return why_not(name, host, self.built.inventory, lambda machine: False) is None
 
-    def _has_program(self, driver: str) -> bool:
-        if driver not in self._programs:
-            self._programs[driver] = find_program(driver, self.agent_path) is not None
-        return self._programs[driver]
-
     def _tell_missing(self) -> None:
         """One line per program, however many devices need it; only a warning where the daemon itself never runs it."""
         path = ", ".join(str(directory) for directory in self.agent_path)
@@ -148,6 +167,12 @@ class Reach:
             tell: Callable[..., None] = self.mistakes.error if is_run_here else self.mistakes.warning
             on = "" if is_run_here else " here; its proxies must have it"
             tell(places[0], f"no such program along agent_path ({path}){on}{more}", value=driver, unit="driver")
+
+    def _tell_cautions(self) -> None:
+        """One line for each, however many devices it concerns."""
+        for (value, caution), places in self._cautions.items():
+            more = f" (and {len(places) - 1} more devices)" if len(places) > 1 else ""
+            self.mistakes.warning(places[0], f"{caution}{more}", value=value)
 
 
 def _hidden_names(entries: Entries) -> Iterator[str]:

@@ -60,15 +60,29 @@ runs on, and a machine that is suspect itself is left out.
 DRIVERS: Final = """\
 ## Drivers and kinds
 
-`redfish` is built in. `fence_NAME` is any program of that name along `agent_path` with the interface of the ClusterLabs
-fence agents; its `options` are passed as they are, and `address`, `username` and the password become what its metadata
-calls them. Agents that cut no power (fabric, reservations, kdump, heuristics) are refused. So are the options `action`,
-`method`, `delay`, `nodename`, both of `plug` and `port`, any form of a password, and values with a line end.
+The drivers of our own and their options are in [drivers.md](drivers.md). `fence_NAME` is any program of that name along
+`agent_path` with the interface of the ClusterLabs fence agents: [fence-agents.md](fence-agents.md). Its `options` are
+passed as they are, and `address`, `username` and the password become what its metadata calls them.
 
-A device is a `chassis` (the host's own power) by default for `redfish`, the agents of BMCs (`fence_ipmilan`,
-`fence_idrac`, `fence_ilo*`, `fence_drac*`, `fence_imm`, `fence_redfish`, ...), of blades (`fence_bladecenter`,
-`fence_hpblade`, ...) and of virtual machines and clouds (`fence_virsh`, `fence_xvm`, `fence_vmware*`, `fence_aws`,
-...); else an `outlet`. A virtual machine's power is not a feed beside others but the machine's own, as a BMC's is.
+Options are checked against what the driver takes: an unknown one, a value that can't be, and one that is missing are
+errors. Agents that can't prove that power is cut (fabric, reservations, kdump, heuristics, without `off` or `status`)
+are refused. So are the agents' options `action`, `method`, `delay`, `nodename`, both of `plug` and `port`, any form of a
+password, and values with a line end.
+
+A device is a `chassis` (the host's own power) by default where its driver says so: the drivers of BMCs, the agents of
+BMCs (`fence_ipmilan`, `fence_idrac`, `fence_ilo*`, `fence_drac*`, `fence_imm`, `fence_redfish`, ...), of blades
+(`fence_bladecenter`, `fence_hpblade`, ...) and of virtual machines and clouds (`fence_virsh`, `fence_xvm`,
+`fence_vmware*`, `fence_aws`, ...); else an `outlet`. A virtual machine's power is not a feed beside others but the
+machine's own, as a BMC's is.
+
+`secrets = { snmp_priv_passwd_file = "secrets/pdu" }` gives secrets besides the password, by the driver's or agent's
+name for them, from the same three sources. `credential = "at-proxy:NAME"` says that the proxy keeps user name, password
+and secrets under that name; the daemon's own machine (`engine`) keeps none.
+
+`identity` is compared by the drivers that can read it, before an OFF; where no chassis driver of the host can, it is an
+error. `settle`, where it is said, is both how long a command can still act after its call ended, and how long a device
+that was out of reach or has just started counts as unknown once it answers again. Where it is not said, the first is
+none and the second is what the driver says (agents of BMCs 60 s, of outlets 10 s).
 """
 
 _HEADINGS: Final = {

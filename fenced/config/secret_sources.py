@@ -4,10 +4,11 @@ Knows no device and no broker. One rule: what is read here leaves as `Secret`, a
 """
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from fenced.config.mistakes import Mistakes, Where
 from fenced.config.read import why_unreadable
@@ -15,6 +16,9 @@ from fenced.model.inventory import Secret
 
 SECRET_BYTES_MAX: Final = 64 * 1024
 CREDENTIALS_DIRECTORY: Final = "CREDENTIALS_DIRECTORY"
+SOURCES: Final = ("file", "env", "credential")
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
 
 
 class HasPassword(Protocol):
@@ -40,18 +44,39 @@ class SecretReader:
 
     def password(self, table: HasPassword, where: Where, base: Path) -> Secret | None:
         """The password that the table names, or None when it names none or it can't be had (then a mistake)."""
-        keys = ("password_file", "password_env", "password_credential")
-        named = [key for key in keys if getattr(table, key)]
-        if not named:
+        sources: dict[str, str] = {
+            source: getattr(table, f"password_{source}") for source in SOURCES if getattr(table, f"password_{source}")
+        }
+        return self._one("password", sources, where, base)
+
+    def named(self, table: Mapping[str, Any], where: Where, base: Path) -> tuple[tuple[str, Secret], ...]:
+        """The secrets of a table of NAME_file, NAME_env and NAME_credential, by name."""
+        sources: dict[str, dict[str, str]] = {}
+        for key, value in table.items():
+            name, _, source = str(key).rpartition("_")
+            if source not in SOURCES or _NAME.fullmatch(name) is None:
+                self._mistakes.error(
+                    where.key(str(key)), "must be NAME_file, NAME_env or NAME_credential: a secret is never inline"
+                )
+            elif not isinstance(value, str) or not value or not value.isprintable():
+                self._mistakes.error(where.key(str(key)), "must be text in quotes: where the secret is found")
+            else:
+                sources.setdefault(name, {})[source] = value
+        found = [(name, self._one(name, given, where, base)) for name, given in sources.items()]
+        return tuple((name, secret) for name, secret in found if secret is not None)
+
+    def _one(self, name: str, sources: Mapping[str, str], where: Where, base: Path) -> Secret | None:
+        """From its one source, or None where there is none or it can't be had."""
+        if not sources:
             return None
-        if len(named) > 1:
-            self._mistakes.error(where.key(named[1]), f"only one of {' and '.join(named)} can be given")
-        key = named[0]
-        value: str = getattr(table, key)
-        place = where.key(key)
-        if key == "password_env":
+        keys = [f"{name}_{source}" for source in sources]
+        if len(keys) > 1:
+            self._mistakes.error(where.key(keys[1]), f"only one of {' and '.join(keys)} can be given")
+        source, value = next(iter(sources.items()))
+        place = where.key(keys[0])
+        if source == "env":
             text = self._from_environment(value, place)
-        elif key == "password_file":
+        elif source == "file":
             text = self.text(os.path.join(base, value), place)  # noqa: PTH118 - see `_read`
         else:
             text = self._from_credential(value, place)

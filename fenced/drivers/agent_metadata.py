@@ -20,11 +20,12 @@ PLUG_NAMES: Final = ("plug", "port")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """One parameter. `values`: the choices of a select, else empty."""
+    """One parameter. `values`: the choices of a select, else empty. `obsoletes`: its name of old, else ""."""
 
     name: str
     is_required: bool = False
     is_deprecated: bool = False
+    obsoletes: str = ""
     kind: str = "string"
     default: str | None = None
     values: tuple[str, ...] = ()
@@ -33,12 +34,17 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentMetadata:
-    """An agent's parameters by name, and its actions. Both empty: nothing is known of it."""
+    """An agent's parameters by name, and its actions. Both empty: nothing is known of it, `why_unknown` says why.
+
+    `is_unfencing`: `on` gives a machine its access back, by itself or on that machine: an agent that cuts no power.
+    """
 
     name: str = ""
     description: str = ""
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     actions: frozenset[str] = frozenset()
+    is_unfencing: bool = False
+    why_unknown: str = ""
 
     @property
     def is_known(self) -> bool:
@@ -49,9 +55,26 @@ class AgentMetadata:
         found = [self.parameters[name] for name in names if name in self.parameters]
         return next((parameter for parameter in found if not parameter.is_deprecated), found[0] if found else None)
 
+    def parameter(self, name: str) -> Parameter | None:
+        """The parameter of that name, or of the same with - and _ exchanged; agents take them for each other."""
+        if name in self.parameters:
+            return self.parameters[name]
+        plain = normal(name)
+        return next((parameter for given, parameter in self.parameters.items() if normal(given) == plain), None)
+
     def is_required(self, names: Iterable[str]) -> bool:
         """Old and new names are marked together, so any of them counts."""
         return any(self.parameters[name].is_required for name in names if name in self.parameters)
+
+
+def normal(name: str) -> str:
+    """Agents take - for _."""
+    return name.replace("-", "_")
+
+
+def is_yes(text: str | None) -> bool:
+    """Whether the library takes a text for true; None and anything that it does not know are not."""
+    return text is not None and text.strip().lower() in {"1", "yes", "on", "true"}
 
 
 class MetadataError(ValueError):
@@ -79,6 +102,11 @@ def parse_metadata(text: bytes) -> AgentMetadata:
         description=root.get("shortdesc", "") or _text(root.find("longdesc")),
         parameters={parameter.name: parameter for parameter in parameters if parameter.name},
         actions=frozenset(element.get("name", "") for element in root.iter("action")),
+        is_unfencing=any(
+            element.get(mark, "0") not in {"", "0"}
+            for element in root.iter("action")
+            for mark in ("automatic", "on_target")
+        ),
     )
 
 
@@ -88,6 +116,7 @@ def _parameter(element: ET.Element) -> Parameter:
         name=element.get("name", ""),
         is_required=element.get("required") == "1",
         is_deprecated=element.get("deprecated") == "1",
+        obsoletes=element.get("obsoletes", ""),
         kind=content.get("type", "string") if content is not None else "string",
         default=content.get("default") if content is not None else None,
         values=tuple(option.get("value", "") for option in content.iter("option")) if content is not None else (),

@@ -14,6 +14,8 @@ from fenced.drivers.agent_metadata import (
     PLUG_NAMES,
     USERNAME_NAMES,
     AgentMetadata,
+    Parameter,
+    normal,
 )
 from fenced.drivers.output import Mask
 from fenced.model.inventory import DeviceSpec
@@ -22,6 +24,7 @@ from fenced.ports.devices import BadParameters
 PARAMETERS_BYTES_MAX: Final = 32 * 1024
 """All lines together; a pipe holds them, and so does one message to the keeper."""
 
+NO: Final = frozenset({"0", "no", "off", "false"})
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 RESERVED: Final = frozenset({"action", "option", "method", "delay", "nodename", "node_name", "help", "version"})
@@ -38,9 +41,12 @@ def agent_parameters(spec: DeviceSpec, action: str, metadata: AgentMetadata) -> 
     lines = {"action": action}
     _check_options(spec)
     for name, value in spec.options.items():
-        text = _as_text(spec, name, value)
+        text = None if _is_no(value, metadata.parameter(name)) else _as_text(spec, name, value)
         if text is not None:
-            lines[_normal(name)] = text
+            _put(lines, spec, _called(name, metadata), text)
+    for name, secret in spec.secrets:
+        _check_secret(spec, name, metadata)
+        _put(lines, spec, _called(name, metadata), secret.reveal())
     _add(lines, spec, metadata, "address", ADDRESS_NAMES, spec.address)
     _add(lines, spec, metadata, "username", USERNAME_NAMES, spec.username)
     if spec.password is not None:
@@ -56,32 +62,60 @@ def agent_parameters(spec: DeviceSpec, action: str, metadata: AgentMetadata) -> 
 
 
 def mask_for(spec: DeviceSpec) -> Mask:
-    """Hides the password and every option that is named like a secret."""
-    secrets = [str(value) for name, value in spec.options.items() if SECRET.search(_normal(name))]
-    if spec.password is not None:
-        secrets.append(spec.password.reveal())
-    return Mask(secrets, username=spec.username)
+    """Hides the password, the further secrets and every option that is named like one."""
+    secrets = [str(value) for name, value in spec.options.items() if SECRET.search(normal(name))]
+    return Mask((*secrets, *spec.all_secrets), username=spec.username)
 
 
 def _check_options(spec: DeviceSpec) -> None:
     """What a configuration may not say; also checked there, but a proxy takes its specs from the network."""
-    names = [_normal(name) for name in spec.options]
+    names = [normal(name) for name in spec.options]
     for given, name in zip(spec.options, names, strict=True):
         if not NAME.fullmatch(given):
             raise _bad(spec, f"{given!r} is no parameter name; use letters, digits, _ . -")
         if name in RESERVED:
             raise _bad(spec, f"`{given}` can't be set; remove it from the device's options")
         if PASSWORD.search(name) and not PASSWORD_REFERENCE.search(name):
-            raise _bad(spec, f"`{given}` is a secret; give it as password_file, password_env or password_credential")
+            raise _bad(
+                spec, f"`{given}` is a secret; give it as password_file, or in secrets = {{ {given}_file = ... }}"
+            )
     if len(set(names)) != len(names):
         raise _bad(spec, "a parameter is given twice, once with - and once with _")
     if all(name in names for name in PLUG_NAMES):
         raise _bad(spec, "`plug` and `port` are the same parameter; remove one of them")
 
 
-def _normal(name: str) -> str:
-    """Agents take - for _."""
-    return name.replace("-", "_")
+def _check_secret(spec: DeviceSpec, name: str, metadata: AgentMetadata) -> None:
+    plain = normal(name)
+    if not NAME.fullmatch(name) or plain in RESERVED or plain in (*ADDRESS_NAMES, *USERNAME_NAMES, *PLUG_NAMES):
+        raise _bad(spec, f"{name!r} can't be a secret")
+    if plain in PASSWORD_NAMES:
+        raise _bad(spec, f"`{name}` is the password; give it as password_file, password_env or password_credential")
+    if metadata.is_known and metadata.parameter(name) is None:
+        raise _bad(spec, f"the agent has no parameter `{name}` for a secret (`fenced agents {spec.driver}` lists them)")
+
+
+def _called(name: str, metadata: AgentMetadata) -> str:
+    """What the agent calls this: where it does not know the name, its own name for the same thing."""
+    plain = normal(name)
+    if metadata.is_known and metadata.parameter(plain) is None:
+        for names in (ADDRESS_NAMES, USERNAME_NAMES, PLUG_NAMES):
+            parameter = metadata.called(names) if plain in names else None
+            if parameter is not None:
+                return parameter.name
+    return plain
+
+
+def _put(lines: dict[str, str], spec: DeviceSpec, name: str, text: str) -> None:
+    if name in lines:
+        raise _bad(spec, f"`{name}` is given twice, under two of its names; remove one of them")
+    lines[name] = text
+
+
+def _is_no(value: object, parameter: Parameter | None) -> bool:
+    """Whether a boolean is said to be false in words or numbers; it is left out like a plain `false`."""
+    is_boolean = parameter is not None and parameter.kind == "boolean"
+    return is_boolean and str(value).strip().lower() in NO
 
 
 def _as_text(spec: DeviceSpec, name: str, value: object) -> str | None:
@@ -126,4 +160,4 @@ def _bad(spec: DeviceSpec, why: str) -> BadParameters:
 
 def options_for_people(options: Mapping[str, object]) -> Mapping[str, object]:
     """Options without the values of those that are named like a secret."""
-    return {name: "***" if SECRET.search(_normal(name)) else value for name, value in options.items()}
+    return {name: "***" if SECRET.search(normal(name)) else value for name, value in options.items()}

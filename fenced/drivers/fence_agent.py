@@ -16,22 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from fenced.drivers.agent_cache import MetadataCache, State, state_of
+from fenced.drivers.agent_failures import EXIT_OFF, failure
 from fenced.drivers.agent_metadata import AgentMetadata, MetadataError, parse_metadata
-from fenced.drivers.agent_parameters import agent_parameters, mask_for
+from fenced.drivers.agent_parameters import agent_parameters
 from fenced.drivers.keeper_client import Ending, Finished, Keeper
 from fenced.drivers.keeper_connection import Program
-from fenced.drivers.output import Output
 from fenced.model.inventory import DeviceSpec
 from fenced.model.power import Power
-from fenced.ports.devices import (
-    BadParameters,
-    DeviceError,
-    DeviceTimedOut,
-    DeviceUnreachable,
-    LoginRefused,
-    NotSupported,
-    OnStarted,
-)
+from fenced.ports.devices import BadParameters, NotSupported, OnStarted
 
 METADATA_SECONDS_MAX: Final = 10.0
 METADATA_RETRY_SECONDS: Final = 60.0
@@ -47,20 +40,6 @@ ENVIRONMENT: Final = {
 STATUS_OFF: Final = re.compile(r"^\s*Status:\s*OFF\s*$", re.IGNORECASE | re.MULTILINE)
 STATUS_ON: Final = re.compile(r"^\s*Status:\s*ON\s*$", re.IGNORECASE | re.MULTILINE)
 EXIT_ON: Final = 0
-EXIT_OFF: Final = 2
-
-COMPLAINTS: Final[tuple[tuple[re.Pattern[str], type[DeviceError]], ...]] = (
-    (re.compile(r"unrecogni[sz]ed action|not supported|unsupported|not implemented", re.I), NotSupported),
-    (re.compile(r"login (denied|failed|incorrect)|(authentication|authorization) fail|unauthori[sz]ed|"
-                r"\b40[13]\b|(permission|access) denied|correct privileges|incorrect password|"
-                r"certificate verify failed|invalid user", re.I), LoginRefused),
-    (re.compile(r"you have to (set|enter|use)|valid (choice|time|value)|not a valid|usage:|parse error|"
-                r"unknown option|missing (required|mandatory)", re.I), BadParameters),
-    (re.compile(r"timed? ?out", re.I), DeviceTimedOut),
-    (re.compile(r"unable to (connect|establish|get|open)|connection (lost|refused|reset|closed)|no route|unreachable|"
-                r"name or service not known|could not resolve|name resolution", re.I), DeviceUnreachable),
-)  # fmt: skip
-"""Every failure exits 1, so only the text tells them apart (contract, B.3). The first match counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +52,12 @@ class _Known:
 
 
 class FenceAgents:
-    """All `fence_*` programs of this machine."""
+    """All `fence_*` programs of this machine. `cache`: what was asked in an earlier life of the daemon, None: nothing."""
 
-    def __init__(self, *, agent_path: Sequence[Path], keeper: Keeper) -> None:
+    def __init__(self, *, agent_path: Sequence[Path], keeper: Keeper, cache: MetadataCache | None = None) -> None:
         self._agent_path = tuple(agent_path)
         self._keeper = keeper
+        self._cache = cache
         self._known: dict[Path, _Known] = {}
         self._asking: dict[Path, asyncio.Lock] = {}
 
@@ -120,6 +100,14 @@ class FenceAgents:
             return known.metadata
         finally:
             lock.release()
+
+    def kept_metadata(self, name: str) -> AgentMetadata | None:
+        """What the agent said in an earlier life, without running it; None: it has to be asked. Raises BadParameters."""
+        kept = None if self._cache is None else self._cache.get(self.find(name))
+        try:
+            return None if kept is None else parse_metadata(kept)
+        except MetadataError:
+            return None
 
     def find(self, name: str) -> Path:
         """The first file of that name along the path. Raises BadParameters: a later one is no substitute for it."""
@@ -171,6 +159,11 @@ class FenceAgents:
         return known.again_at is not None and asyncio.get_running_loop().time() >= known.again_at
 
     async def _ask(self, path: Path, modified: int, timeout_seconds: float) -> _Known:
+        """From what is kept, else by running the agent."""
+        kept = self.kept_metadata(path.name)
+        if kept is not None:
+            return _Known(metadata=kept, modified=modified, again_at=None)
+        state = _state(path)
         program = Program(
             argv=(str(path),),
             environment=ENVIRONMENT,
@@ -179,10 +172,21 @@ class FenceAgents:
         )
         finished = await self._keeper.run(program, timeout_seconds=timeout_seconds)
         try:
-            return _Known(metadata=parse_metadata(finished.stdout.head), modified=modified, again_at=None)
-        except MetadataError:
+            known = _Known(metadata=parse_metadata(finished.stdout.head), modified=modified, again_at=None)
+        except MetadataError as exc:
             again_at = asyncio.get_running_loop().time() + METADATA_RETRY_SECONDS
-            return _Known(metadata=AgentMetadata(), modified=modified, again_at=again_at)
+            why = finished.why or ("no answer in time" if finished.ending is Ending.TIMED_OUT else str(exc))
+            return _Known(metadata=AgentMetadata(why_unknown=why), modified=modified, again_at=again_at)
+        if self._cache is not None and state is not None and known.metadata.is_known:
+            self._cache.put(path, finished.stdout.head, state)
+        return known
+
+
+def _state(path: Path) -> State | None:
+    try:
+        return state_of(path)
+    except OSError:
+        return None
 
 
 def reading(finished: Finished, *, is_off_by_exit_status: bool) -> Power | None:
@@ -199,48 +203,3 @@ def reading(finished: Finished, *, is_off_by_exit_status: bool) -> Power | None:
         if says_off or is_off_by_exit_status:
             return Power.OFF
     return None
-
-
-def failure(spec: DeviceSpec, action: str, finished: Finished, timeout_seconds: float) -> DeviceError:
-    """Why a run failed, as coarsely as its text allows, with its last lines and without secrets."""
-    said = last_words(spec, finished)
-    may_be_done, is_end_known = finished.was_fed and action != "status", finished.is_clean
-    if finished.ending is Ending.NOT_STARTED:
-        return DeviceError(f"{spec.driver} was not started: {finished.why}", may_be_done=False)
-    if finished.ending is Ending.LOST:
-        return DeviceError(
-            f"{spec.driver} {action}: {finished.why}; what it did is not known{said}",
-            may_be_done=may_be_done,
-            is_end_known=False,
-        )
-    if finished.ending is Ending.TIMED_OUT:
-        left = "" if is_end_known else "; a process that it started does not die"
-        return DeviceTimedOut(
-            f"{spec.driver} {action} took longer than {timeout_seconds:g} s and was killed{left}{said}",
-            may_be_done=may_be_done,
-            is_end_known=is_end_known,
-        )
-    how = f"exited {finished.status}" if finished.status >= 0 else f"was killed by signal {-finished.status}"
-    if finished.status == EXIT_OFF and action == "status":
-        how += " without saying `Status: OFF`"
-    elif finished.status == 0:
-        how += ", but a process that it started does not die"
-    kind = complaint(finished.stderr, finished.stdout)
-    return kind(f"{spec.driver} {action} {how}{said}", may_be_done=may_be_done, is_end_known=is_end_known)
-
-
-def complaint(*outputs: Output) -> type[DeviceError]:
-    """The kind of failure that a text speaks of; standard error counts first."""
-    for output in outputs:
-        text = output.text
-        for pattern, kind in COMPLAINTS:
-            if pattern.search(text):
-                return kind
-    return DeviceError
-
-
-def last_words(spec: DeviceSpec, finished: Finished) -> str:
-    """The last lines of standard error, else of standard output, as the end of a sentence."""
-    mask = mask_for(spec)
-    said = mask.last_lines(finished.stderr) or mask.last_lines(finished.stdout)
-    return f": {said}" if said else ""

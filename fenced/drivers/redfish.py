@@ -57,6 +57,7 @@ DESCRIPTION: Final = DriverDescription(
     plug_options=("system",),
     default_port=443,
     is_one_plug=True,
+    address_schemes=("https", "http"),
     can_identify=True,
     settle_seconds=SETTLE_SECONDS,
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from fenced.drivers.agent_cache import MetadataCache
 from fenced.drivers.fence_agent import FenceAgents
 from fenced.drivers.ipmi import Ipmi
 from fenced.drivers.keeper_client import Keeper
@@ -60,6 +61,10 @@ class DriverRegistry:
         await self._keeper.close()
 
 
-def drivers(*, agent_path: Sequence[Path], keeper: Keeper) -> DriverRegistry:
-    """All drivers, agents along `agent_path`, run by `keeper`, which the registry starts and ends."""
-    return DriverRegistry(agents=FenceAgents(agent_path=agent_path, keeper=keeper), keeper=keeper)
+def drivers(*, agent_path: Sequence[Path], keeper: Keeper, state_dir: Path | None = None) -> DriverRegistry:
+    """All drivers, agents along `agent_path`, run by `keeper`, which the registry starts and ends.
+
+    `state_dir`: where it is kept what agents say of themselves; None: it is asked again in each life.
+    """
+    cache = None if state_dir is None else MetadataCache(state_dir)
+    return DriverRegistry(agents=FenceAgents(agent_path=agent_path, keeper=keeper, cache=cache), keeper=keeper)

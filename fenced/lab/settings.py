@@ -197,6 +197,7 @@ def _devices(layout: Layout, host: HostPlace) -> list[dict[str, object]]:
             "address": layout.units[outlet.unit].address,
             "username": USERNAME,
             "password_file": password,
+            "settle": "0s",
             "options": _Inline(ipport=layout.units[outlet.unit].port, plug=str(outlet.number), power_timeout=3),
         }
         for outlet in host.wiring.outlets
@@ -208,6 +209,7 @@ def _devices(layout: Layout, host: HostPlace) -> list[dict[str, object]]:
         "address": f"http://{host.bmc}",
         "username": USERNAME,
         "password_file": password,
+        "settle": "0s",
     }
     return [*devices, bmc | ({"standby": "separate"} if host.wiring.is_standby_separate else {})]
 

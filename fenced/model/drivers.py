@@ -4,9 +4,10 @@ The configuration is checked against these, so that a mistake is found when the 
 fenced. One rule: what a driver takes is written here once; the documents, `fenced agents` and the checks follow.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
 from fenced.model.power import Kind
 
@@ -49,6 +50,11 @@ class DriverDescription:
     `secrets = {}` may give besides the password. `can_identify`: reads what machine it belongs to (S10's neighbour, the
     identity check). `settle_seconds`: how long a device that was out of reach, rebooted or not ready counts as UNKNOWN
     after it answers again, where the user says nothing. `is_open_ended`: options that are not listed are passed on.
+
+    `family`: the same word for drivers that reach one thing in one way ("": the name). `address_options`, `port_options`:
+    options that say where the unit is; `address_schemes`: the address is a URL of one of these, the safest first.
+    `is_agent`: a fence agent, which other machines may have in another version; `is_installed`: it is on this machine.
+    `cautions`: what a user of it is told, once.
     """
 
     name: str
@@ -64,6 +70,13 @@ class DriverDescription:
     can_identify: bool = False
     is_open_ended: bool = False
     settle_seconds: float = 0.0
+    family: str = ""
+    address_options: tuple[str, ...] = ()
+    port_options: tuple[str, ...] = ()
+    address_schemes: tuple[str, ...] = ()
+    is_agent: bool = False
+    is_installed: bool = True
+    cautions: tuple[str, ...] = ()
 
     def option(self, name: str) -> Option | None:
         """The option of that name; None where the driver has none."""
@@ -76,3 +89,19 @@ class NoSuchDriver(Exception):
 
 Describe = Callable[[str], DriverDescription]
 """The description of a driver by name. Raises NoSuchDriver."""
+
+
+class Catalogue(Protocol):
+    """All drivers that there are."""
+
+    def describing(self, names: Collection[str], *, agent_path: Sequence[str], state_dir: str) -> Describe:
+        """What describes these drivers, agents looked up along `agent_path`; others raise NoSuchDriver.
+
+        May take a bounded time, for agents are asked what they take, all at once. `state_dir`: where what they said may
+        be kept for the next time; it need not exist. Raises nothing.
+        """
+        ...
+
+    def natives(self) -> Sequence[DriverDescription]:
+        """The drivers of our own, by name."""
+        ...

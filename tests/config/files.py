@@ -8,6 +8,8 @@ from fenced.config.configuration import Configuration
 from fenced.config.load import Loaded, load
 from fenced.config.mistakes import Mistake
 from fenced.config.own_machine import OwnMachine
+from fenced.model.drivers import Catalogue
+from tests.config.drivers import MuteAgents
 
 OWN_MACHINE = OwnMachine(hostname="controller", names=frozenset({"controller"}), addresses=frozenset({"10.0.0.250"}))
 ADDRESSES = {
@@ -51,6 +53,7 @@ def load_files(
     own_machine: OwnMachine = OWN_MACHINE,
     environ: Mapping[str, str] | None = None,
     inventory: Mapping[str, str] | None = None,
+    catalogue: Catalogue | None = None,
 ) -> Loaded:
     """Load `main` with inventory files, as name -> text. Fence agents are looked for in `agents/`."""
     for name in ("tls/ca", "tls/cert", "tls/key"):
@@ -62,7 +65,9 @@ def load_files(
     if "[daemon]" not in main:
         main = f'[daemon]\nagent_path = ["agents"]\n{main}'
     path = write(directory, "fenced.toml", main)
-    return load(path, own_machine=own_machine, environ=environ or {}, resolve=resolve)
+    return load(
+        path, own_machine=own_machine, environ=environ or {}, catalogue=catalogue or MuteAgents(), resolve=resolve
+    )
 
 
 def load_ok(directory: Path, main: str, *, own_machine: OwnMachine = OWN_MACHINE) -> Configuration:

@@ -92,18 +92,6 @@ REFERENCES = {
         "redfsh",
         "no such driver",
     ),
-    "driver to come": (
-        HOST + '[[host.device]]\nname = "x"\ndriver = "ipmi"\n',
-        "host[0].device[0].driver",
-        "ipmi",
-        "use fence_ipmilan",
-    ),
-    "another driver to come": (
-        HOST + '[[host.device]]\nname = "x"\ndriver = "snmp_outlet"\n',
-        "host[0].device[0].driver",
-        "snmp_outlet",
-        "use fence_apc_snmp",
-    ),
     "cuts no power": (
         HOST + '[[host.device]]\nname = "x"\ndriver = "fence_scsi"\n',
         "host[0].device[0].driver",

@@ -13,6 +13,8 @@ from fenced.config.inventory_tables import ClusterTable, DatacenterTable, Device
 from fenced.config.load import load
 from fenced.config.reference import document, example
 from fenced.config.tables import MainTables
+from fenced.drivers.catalogue import DriverCatalogue
+from fenced.drivers.reference import document as drivers_document
 from fenced.model.names import HostName
 from fenced.model.settings import DaemonSettings
 from tests.config.files import OWN_MACHINE, resolve, told, write
@@ -24,6 +26,11 @@ REWRITE = "python -m fenced.config.reference"
 
 def test_the_reference_is_what_the_code_says() -> None:
     assert (ROOT / "docs/configuration.md").read_text() == document(), f"{REWRITE} docs > docs/configuration.md"
+
+
+def test_the_page_of_drivers_is_what_they_say() -> None:
+    rewrite = "python -m fenced.drivers.reference > docs/drivers.md"
+    assert (ROOT / "docs/drivers.md").read_text() == drivers_document(), rewrite
 
 
 def test_the_default_file_is_what_the_code_says() -> None:
@@ -57,7 +64,9 @@ def test_the_reference_names_every_key(model: type[BaseModel]) -> None:
 
 @needs("fence_apc_snmp")
 def test_the_example_and_its_inventory_load() -> None:
-    loaded = load(ROOT / "config/fenced.toml", own_machine=OWN_MACHINE, environ={}, resolve=resolve)
+    loaded = load(
+        ROOT / "config/fenced.toml", own_machine=OWN_MACHINE, environ={}, catalogue=DriverCatalogue(), resolve=resolve
+    )
     assert loaded.configuration is not None, told(loaded.errors)
     inventory = loaded.configuration.inventory
     assert inventory.daemon == DaemonSettings(name="controller")

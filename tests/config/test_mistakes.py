@@ -53,7 +53,7 @@ OPTIONS = {
     r'ssh_options = "a\u0000b"': "a line end",
     "switch = [1]": "must be text, a number",
     'switch = { a = "b" }': "must be text, a number",
-    '"a=b" = 1': "not the name of an agent's parameter",
+    '"a=b" = 1': "not the name of an option",
 }
 
 
@@ -175,6 +175,12 @@ WARNINGS = {
         + '[[host.device]]\nname = "x"\ndriver = "fence_nowhere"\nproxies = ["p"]\n',
         "host[0].device[0].driver",
         "its proxies must have it",
+    ),
+    "identity of an outlet": (host("n", pdu(more='identity = "4c"\n')), "host[0].device[0].identity", "no effect"),
+    "credential with inherited proxies": (
+        host("n", pdu(more='credential = "at-proxy:x"\n')),
+        "host[0].device[0].credential",
+        "keeps no credentials",
     ),
     "an operation's key at a device": (
         host("n", pdu(more='restore_timeout = "1m"\n')),

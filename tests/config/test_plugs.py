@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from fenced.config.agents import default_kind
 from fenced.config.plugs import identify
+from fenced.drivers.agent_kinds import default_kind
+from fenced.drivers.catalogue import describing
 from fenced.model.power import Kind
 
 
@@ -30,7 +31,7 @@ from fenced.model.power import Kind
     ],
 )
 def test_ids(driver: str, address: str, options: dict[str, Any], plug_id: str, unit_id: str | None) -> None:
-    plug = identify(driver, address, options, nodename="node-1")
+    plug = identify(describing({})(driver), address, options, nodename="node-1")
     assert plug.plug_id == plug_id
     assert plug.unit_id == (unit_id or plug_id)
 
@@ -38,7 +39,6 @@ def test_ids(driver: str, address: str, options: dict[str, Any], plug_id: str, u
 @pytest.mark.parametrize(
     ("driver", "kind"),
     [
-        ("redfish", Kind.CHASSIS),
         ("fence_ipmilan", Kind.CHASSIS),
         ("fence_ilo4", Kind.CHASSIS),
         ("fence_ilo3_ssh", Kind.CHASSIS),

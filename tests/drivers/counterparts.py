@@ -9,9 +9,12 @@ from pathlib import Path
 
 import bcrypt
 
+from fenced.model.inventory import DeviceSpec
+from fenced.model.power import Power
+from fenced.ports.devices import DeviceError, Driver
 from tests.drivers.certificate import make_certificate
 from tests.needs import find
-from tests.net import free_port
+from tests.net import free_port, until
 
 USERNAME, PASSWORD = "admin", "s3cret!pw"
 SYSTEM = "00000000-0000-0000-0000-000000000001"
@@ -94,3 +97,15 @@ SUSHY_EMULATOR_FAKE_SYSTEMS = [
 def udp_port() -> int:
     """For a BMC that speaks IPMI."""
     return free_port(socket.SOCK_DGRAM)
+
+
+async def until_on(driver: Driver, spec: DeviceSpec) -> None:
+    """Until a counterpart that has just been started says that its power is on."""
+
+    async def is_on() -> bool:
+        try:
+            return await driver.read(spec, timeout_seconds=3) is Power.ON
+        except DeviceError:
+            return False
+
+    await until(is_on, what=f"{spec.driver} reads ON")

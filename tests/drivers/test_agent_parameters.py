@@ -43,12 +43,37 @@ def test_a_device_s_settings_get_the_agent_s_own_names() -> None:
     }
 
 
-def test_a_given_plug_is_kept_under_either_name() -> None:
-    for name in ("plug", "port"):
-        read = as_an_agent_reads(agent_parameters(spec_of(options={name: 7}), "status", KNOWN))
-        assert read[name] == "7"
-        assert read["nodename"] == "node-1"
-        assert len([key for key in read if key in ("plug", "port")]) == 1
+@pytest.mark.parametrize(("metadata", "called"), [(KNOWN, {"plug": "7"}), (AgentMetadata(), {})])
+@pytest.mark.parametrize("name", ["plug", "port"])
+def test_a_given_plug_goes_under_the_agent_s_name_for_it(
+    name: str, metadata: AgentMetadata, called: dict[str, str]
+) -> None:
+    read = as_an_agent_reads(agent_parameters(spec_of(options={name: 7}), "status", metadata))
+    assert {key: value for key, value in read.items() if key in ("plug", "port")} == (called or {name: "7"})
+    assert read["nodename"] == "node-1"
+
+
+def test_further_secrets_go_under_their_own_names() -> None:
+    spec = spec_of(secrets=(("privacy", Secret("hush")),))
+    assert as_an_agent_reads(agent_parameters(spec, "status", AgentMetadata()))["privacy"] == "hush"
+    with pytest.raises(BadParameters, match="no parameter `privacy`"):
+        agent_parameters(spec, "status", KNOWN)
+
+
+@pytest.mark.parametrize("name", ["action", "plug", "password", "nodename", "a b", "ip"])
+def test_a_secret_takes_no_other_setting_s_name(name: str) -> None:
+    with pytest.raises(BadParameters):
+        agent_parameters(spec_of(secrets=((name, Secret("hush")),)), "status", AgentMetadata())
+
+
+def test_a_boolean_that_is_false_in_words_is_left_out() -> None:
+    metadata = parse_metadata(
+        METADATA.replace('name="plug" required="1"><content type="string"', 'name="x"><content type="boolean"').encode()
+    )
+    for false in (False, 0, "0", "no", "Off", "FALSE"):
+        assert "x" not in as_an_agent_reads(agent_parameters(spec_of(options={"x": false}), "status", metadata))
+    for true in (True, 1, "yes"):
+        assert "x" in as_an_agent_reads(agent_parameters(spec_of(options={"x": true}), "status", metadata))
 
 
 def test_an_agent_without_a_plug_gets_none() -> None:

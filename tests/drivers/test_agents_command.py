@@ -3,11 +3,18 @@
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from fenced.cli.agents import command
-from tests.drivers.programs import make_agent
+from tests.drivers.programs import METADATA, make_agent
 from tests.needs import needs
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What agents said is kept in a place of the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
 
 
 def test_installed_agents_are_listed_the_first_of_a_name_only(tmp_path: Path) -> None:
@@ -19,11 +26,27 @@ def test_installed_agents_are_listed_the_first_of_a_name_only(tmp_path: Path) ->
     path = ["--agent-path", str(first), "--agent-path", str(second)]
     result = CliRunner().invoke(command, path)
     assert result.exit_code == 0
-    assert result.output.splitlines() == [f"fence_a\t{first}/fence_a", f"fence_b\t{second}/fence_b"]
-    assert [entry["name"] for entry in json.loads(CliRunner().invoke(command, [*path, "--json"]).output)] == [
-        "fence_a",
-        "fence_b",
+    rows = [line.split("\t") for line in result.output.splitlines()]
+    assert [row[:5] for row in rows] == [
+        [name, "power", "outlet", "yes", "off, on, status"] for name in ("fence_a", "fence_b")
     ]
+    entries = json.loads(CliRunner().invoke(command, [*path, "--json"]).output)
+    assert [entry["path"] for entry in entries] == [f"{first}/fence_a", f"{second}/fence_b"]
+    assert (first / "fence_a.asked").read_text().count("asked") == 1
+
+
+def test_what_is_no_power_device_is_listed_with_why(tmp_path: Path) -> None:
+    make_agent(tmp_path, "exit 1", name="fence_port", metadata=METADATA.replace('"on"', '"on" automatic="1"'))
+    make_agent(tmp_path, "exit 1", name="fence_blind", metadata=METADATA.replace('<action name="status"/>', ""))
+    make_agent(tmp_path, "exit 1", name="fence_mute", metadata="nothing")
+    found = json.loads(CliRunner().invoke(command, ["--json", "--agent-path", str(tmp_path)]).output)
+    told = {entry["name"]: (entry["kind"], entry["usable"], bool(entry["why"])) for entry in found}
+    assert told == {
+        "fence_blind": ("power", False, True),
+        "fence_mute": ("power", True, True),
+        "fence_port": ("fabric", False, True),
+    }
+    assert "not usable: " in CliRunner().invoke(command, ["fence_port", "--agent-path", str(tmp_path)]).output
 
 
 def test_one_agent_s_parameters_say_where_they_are_set(tmp_path: Path) -> None:

@@ -18,10 +18,10 @@ from fenced.ports.devices import (
     WrongMachine,
 )
 from tests.drivers import contract
-from tests.drivers.counterparts import PASSWORD, SYSTEM, USERNAME, ipmi_sim, sushy, udp_port
+from tests.drivers.counterparts import PASSWORD, SYSTEM, USERNAME, ipmi_sim, sushy, udp_port, until_on
 from tests.drivers.programs import spec_of
 from tests.needs import needs
-from tests.net import free_port, until, until_listening
+from tests.net import free_port, until_listening
 
 pytestmark = pytest.mark.integration
 
@@ -68,15 +68,8 @@ async def test_fence_ipmilan(registry: DriverRegistry, tmp_path: Path) -> None:
     options = {"lanplus": True, "cipher": 3, "ipport": port, "power_wait": 0}
     spec = spec_of("fence_ipmilan", address="127.0.0.1", username=USERNAME, password=Secret(PASSWORD), options=options)
     driver = registry.driver_for(spec.driver)
-
-    async def answers() -> bool:
-        try:
-            return await driver.read(spec, timeout_seconds=3) is Power.ON
-        except DeviceError:
-            return False
-
     with ipmi_sim(tmp_path, port):
-        await until(answers, what="ipmi_sim answers")
+        await until_on(driver, spec)
         await contract.sets_and_reads_back(driver, spec)
         refused = replace(spec, password=WRONG)
         await contract.fails_typed_in_time_and_without_secrets(driver, refused, (DeviceError,))

@@ -1,0 +1,278 @@
+"""A device's `options` and `secrets`, against what its driver says that it takes.
+
+Knows no driver by name. One rule: what a driver of ours would refuse, and what an agent would pass over or misread, is
+told when the file is read. Agents on other machines may be of another version: of those it is a warning.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from fenced.config.mistakes import Mistakes, Where
+from fenced.model.drivers import DriverDescription, Option, OptionKind
+
+REFUSED: Final = {
+    "action": "fenced says which",
+    "option": "fenced says which action",
+    "method": "fenced never cycles",
+    "delay": "fenced decides when",
+    "nodename": "it is the host's name; use plug",
+}
+"""Parameters of agents that fenced alone decides."""
+
+YES: Final = frozenset({"1", "yes", "on", "true"})
+NO: Final = frozenset({"0", "no", "off", "false"})
+OPTIONS_MAX: Final = 64
+VALUE_CHARS_MAX: Final = 4096
+
+_SECRET: Final = re.compile(r"passw|passphrase|^secret|secret_key|api_?key|^token$", re.IGNORECASE)
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+_SPOKEN_OF: Final = re.compile(r"^(debug_file|debug|verbose|verbose_level)$")
+
+
+def check_shape(
+    options: Mapping[str, Any], where: Where, mistakes: Mistakes, *, is_agent: bool
+) -> dict[str, str | int | float | bool] | None:
+    """The options as they are passed on; None when one is refused (each with a mistake). Knows no driver's own."""
+    before = len(mistakes.errors)
+    if len(options) > OPTIONS_MAX:
+        mistakes.error(where, f"more than {OPTIONS_MAX} options")
+    for key, value in options.items():
+        _check_one(str(key), value, where.key(str(key)), mistakes, is_agent=is_agent)
+    if is_agent and "plug" in options and "port" in options:
+        mistakes.error(where.key("port"), "plug and port are the same to an agent; give one", value=options["port"])
+    if options.get("missing_as_off"):
+        mistakes.warning(
+            where.key("missing_as_off"),
+            "a plug that is not found will count as switched off",
+            value=options["missing_as_off"],
+        )
+    return dict(options) if len(mistakes.errors) == before else None
+
+
+def _check_one(key: str, value: object, where: Where, mistakes: Mistakes, *, is_agent: bool) -> None:
+    name = plain(key.lower())
+    if _NAME.fullmatch(key) is None:
+        mistakes.error(where, "not the name of an option", unit="option")
+    elif is_secret(name):
+        mistakes.error(
+            where,
+            "a secret is never written inline: give the device password_file, password_env or password_credential, "
+            f"or secrets = {{ {key}_file = ... }}",
+            value="***",
+            unit="option",
+        )
+    elif is_agent and name in REFUSED:
+        mistakes.error(where, f"is refused: {REFUSED[name]}", value=value, unit="option")
+    elif not isinstance(value, str | int | float | bool):
+        mistakes.error(where, "must be text, a number, true or false", value=value, unit="option")
+    elif isinstance(value, str) and any(char in value for char in "\n\r\0"):
+        mistakes.error(
+            where,
+            "holds a line end or a NUL, which an agent would take for another parameter",
+            value=value,
+            unit="option",
+        )
+    elif len(str(value)) > VALUE_CHARS_MAX:
+        mistakes.error(where, f"longer than {VALUE_CHARS_MAX} characters", value=value, unit="option")
+
+
+def is_secret(name: str) -> bool:
+    """Whether an option of that name may not be written inline."""
+    return _SECRET.search(name) is not None
+
+
+def plain(name: str) -> str:
+    """Agents take - for _."""
+    return name.replace("-", "_")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What one device says. `keys`: by an option's `set_by`, the key of the device that is given for it, and its value.
+
+    `is_at_proxy`: its login is kept by the proxy. `is_run_here`: this machine's own drivers may serve it.
+    """
+
+    options: Mapping[str, Any]
+    secrets: Iterable[str]
+    keys: Mapping[str, tuple[str, str]]
+    is_at_proxy: bool
+    is_run_here: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class OptionChecks:
+    """Looks at one device after the other, then tells its warnings: one for each option, however many devices have it."""
+
+    mistakes: Mistakes
+    _warnings: dict[tuple[str, str], list[tuple[Where, object, str]]] = field(default_factory=dict)
+
+    def check(self, description: DriverDescription, given: Given, where: Where) -> None:
+        """Names, values, what is missing and what is said twice."""
+        if description.is_open_ended:
+            return
+        tell: Callable[..., None] = self.mistakes.error
+        said_of = ""
+        if description.is_agent and not given.is_run_here:
+            tell, said_of = self._warn, " (to this machine's version of the agent)"
+        checker = _Checker(description=description, given=given, where=where, warn=self._warn, tell=tell, of=said_of)
+        for key, value in given.options.items():
+            checker.check_option(str(key), value)
+        for name in given.secrets:
+            checker.check_secret(name)
+        checker.check_keys()
+        checker.check_required()
+
+    def _warn(self, where: Where, reason: str, *, value: object = None, unit: str = "") -> None:
+        within_device = where.path.rpartition("]")[2]
+        self._warnings.setdefault((within_device, reason), []).append((where, value, unit))
+
+    def tell(self) -> None:
+        """At the first device that has it."""
+        for (_, reason), places in self._warnings.items():
+            where, value, unit = places[0]
+            more = f" (and {len(places) - 1} more devices)" if len(places) > 1 else ""
+            self.mistakes.warning(where, reason + more, value=value, unit=unit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Checker:
+    description: DriverDescription
+    given: Given
+    where: Where
+    warn: Callable[..., None]
+    tell: Callable[..., None]
+    of: str
+
+    def check_option(self, key: str, value: object) -> None:
+        option = self._find(key)
+        where = self.where.key("options").key(key)
+        if option is None:
+            self.tell(where, self._unknown(key), value=value, unit="option")
+            return
+        if option.is_deprecated:
+            use = f"an old name; say {option.renamed_to}" if option.renamed_to else "an old name, without a new one"
+            self.warn(where, use, value=value, unit="option")
+        if self.description.is_agent and _SPOKEN_OF.fullmatch(plain(key)):
+            self.warn(where, "agents write secrets into what they say then", value=value, unit="option")
+        self._check_twice(option, key, value, where)
+        why = why_not(option, value, is_agent=self.description.is_agent)
+        if why:
+            self.tell(where, why + self.of, value=value, unit=option.kind.value)
+        elif (
+            option.kind is OptionKind.BOOLEAN and option.default is True and _is_no(value) and self.description.is_agent
+        ):
+            self.warn(where, "has no effect: the agent has it on by default, and false is left out", value=value)
+
+    def check_secret(self, name: str) -> None:
+        where = self.where.key("secrets").key(name)
+        option = self._find(name)
+        is_known = option is not None if self.description.is_agent else name in self.description.secrets
+        if not is_known:
+            known = ", ".join(self.description.secrets) or "none"
+            self.tell(where, f"{self.description.name} takes no such secret; it takes {known}{self.of}", unit="secret")
+
+    def check_keys(self) -> None:
+        """Keys of the device that become parameters of an agent: it must have such a parameter."""
+        known = {option.set_by for option in self.description.options}
+        for set_by, (key, value) in self.given.keys.items():
+            if self.description.is_agent and set_by not in known:
+                shown = value if set_by == "address" else None
+                self.tell(self.where.key(key), f"{self.description.name} has no parameter for it{self.of}", value=shown)
+
+    def check_required(self) -> None:
+        for option in self.description.options:
+            if option.is_required and not option.is_deprecated and not self._is_given(option):
+                key = option.set_by or f"options.{option.name}"
+                self.tell(self.where.key(key), f"is missing: {self.description.name} needs it{self.of}", unit="option")
+
+    def _is_given(self, option: Option) -> bool:
+        """Under this name or its old ones, by a key of the device, as a secret, or kept by the proxy."""
+        names = {option.name} | {old.name for old in self.description.options if old.renamed_to == option.name}
+        plains = {plain(name) for name in names}
+        is_login = option.set_by in {"username", "password_file"} or option.name in self.description.secrets
+        return (
+            option.set_by in self.given.keys
+            or any(plain(str(key)) in plains for key in (*self.given.options, *self.given.secrets))
+            or (is_login and self.given.is_at_proxy)
+            or (
+                option.set_by == "password_file"
+                and any(_is_password(str(key)) for key in (*self.given.options, *self.given.secrets))
+            )
+        )
+
+    def _check_twice(self, option: Option, key: str, value: object, where: Where) -> None:
+        by_key, said = self.given.keys.get(option.set_by, ("", ""))
+        if by_key and str(value) != said:
+            self.tell(where, f"{by_key} says something else; give one of them", value=value, unit="option")
+        elif option.name in self.given.secrets:
+            self.tell(where, "is given as a secret, too; give one of them", unit="option")
+
+    def _find(self, name: str) -> Option | None:
+        """By name; an agent takes - for _, and plug and port for each other."""
+        found = self.description.option(name)
+        if found is None and self.description.is_agent:
+            same = [option for option in self.description.options if plain(option.name) == plain(name)]
+            if not same and name in self.description.plug_options:
+                same = [option for option in self.description.options if option.name in self.description.plug_options]
+            found = same[0] if same else None
+        return found
+
+    def _unknown(self, key: str) -> str:
+        if key.startswith("pcmk_"):
+            return "is Pacemaker's own and means nothing here; remove it"
+        known = [option.name for option in self.description.options if not option.is_deprecated]
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
+        if near:
+            return f"unknown option of {self.description.name}; did you mean {near[0]}?{self.of}"
+        if self.description.is_agent:
+            return f"unknown option; fenced agents {self.description.name} lists what there is{self.of}"
+        return f"unknown option; {self.description.name} has {', '.join(sorted(known)) or 'none'}"
+
+
+def why_not(option: Option, value: object, *, is_agent: bool) -> str:
+    """Why the value can't be; "" where it can. Agents read text, so that text which says the same will do for them."""
+    text = str(value).strip()
+    why = ""
+    if option.kind is OptionKind.BOOLEAN:
+        if not (isinstance(value, bool) or (is_agent and text.lower() in YES | NO)):
+            why = "must be true or false, without quotes"
+    elif isinstance(value, bool):
+        why = f"must be {'text' if option.kind is OptionKind.TEXT else 'a number'}"
+        if is_agent and option.kind is OptionKind.TEXT and not option.choices:
+            why = ""
+    elif option.kind is OptionKind.TEXT:
+        if not (isinstance(value, str) or is_agent or option.choices):  # a choice may look like a number
+            why = "must be text in quotes"
+    else:
+        why = _why_no_number(option, value, text, is_agent=is_agent)
+    if not why and option.choices and text not in option.choices:
+        why = f"must be one of: {', '.join(option.choices)}"
+    return why
+
+
+def _why_no_number(option: Option, value: object, text: str, *, is_agent: bool) -> str:
+    is_whole = option.kind is OptionKind.INTEGER
+    what = "a whole number" if is_whole else "a number"
+    if isinstance(value, str) and not is_agent:
+        return f"must be {what}, without quotes"
+    try:
+        number: float = int(text) if is_whole else float(text)
+    except ValueError:
+        return f"must be {what}"
+    if option.least is not None and number < option.least:
+        return f"must be at least {option.least:g}"
+    if option.most is not None and number > option.most:
+        return f"must be at most {option.most:g}"
+    return ""
+
+
+def _is_no(value: object) -> bool:
+    return str(value).strip().lower() in NO
+
+
+def _is_password(key: str) -> bool:
+    return plain(key) in {"password_script", "passwd_script", "identity_file"}

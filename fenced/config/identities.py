@@ -1,0 +1,40 @@
+"""Whether anybody compares the identity that a host or a device is given. Reads none.
+
+Knows no driver by name. One rule: an identity that nobody would compare is worse than none, and is a mistake.
+"""
+
+from collections.abc import Sequence
+
+from fenced.config.build import BuiltDevice, BuiltHost
+from fenced.config.mistakes import Mistakes
+from fenced.model.power import Kind
+
+
+def check_identity(built: BuiltHost, able: Sequence[str], mistakes: Mistakes) -> None:
+    """Somebody must be able to compare. `able`: the drivers that can; what outlets are asked is passed over."""
+    chassis = [device for device in built.devices if device.device.kind is Kind.CHASSIS or not device.is_sure_of_kind]
+    who = f"a driver that can is {' or '.join(able)}" if able else "no driver can"
+    if built.host.identity and built.entry.is_sure_of("device") and not any(map(_may_compare, chassis)):
+        mistakes.error(
+            built.entry.where.key("identity"),
+            f"none of the host's chassis drivers can read what machine it is: it would not be checked; {who}",
+            value=built.host.identity,
+            unit="identity",
+        )
+    for device in built.devices:
+        given = device.entry.table.identity
+        if given and device not in chassis:
+            mistakes.warning(device.entry.where.key("identity"), "has no effect: an outlet can't tell", value=given)
+            continue
+        if given and not _may_compare(device):
+            mistakes.error(
+                device.entry.where.key("identity"),
+                f"{device.device.spec.driver} can't read what machine it is: it would not be checked; {who}",
+                value=given,
+                unit="identity",
+            )
+
+
+def _may_compare(device: BuiltDevice) -> bool:
+    """Also where nothing is known of the driver: that was told."""
+    return device.description is None or device.description.can_identify
