@@ -90,6 +90,11 @@ class Keeper:
         """The process now, if there is one."""
         return None if self._connection is None else self._connection.pid
 
+    @property
+    def template_pids(self) -> tuple[int, ...]:
+        """The interpreters that are ready to fork agents from."""
+        return () if self._warm is None else self._warm.pids
+
     def _connect(self) -> Connection:
         connection = self._connection
         if connection is None or connection.is_lost:

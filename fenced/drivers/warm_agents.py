@@ -25,6 +25,7 @@ START_SECONDS_MAX: Final = 10.0
 RESTART_SECONDS: Final = 10.0
 """No second start of the same template before: an upgrade replaces many files, a broken library stays broken."""
 TEMPLATES_MAX: Final = 8
+STANDARD_ERROR: Final = 2
 AGENTS_MAX: Final = 1024
 """Agents whose head is remembered."""
 HEAD_BYTES: Final = 16 * 1024
@@ -189,24 +190,26 @@ def recipe_of(path: Path, environment: Mapping[str, str]) -> Recipe | None:
 
 
 def start_template(recipe: Recipe, marker: str, channel: socket.socket) -> "subprocess.Popen[bytes]":
-    """The agents' interpreter in the agents' environment. Its own standard streams are pipes, as an agent's are.
+    """The agents' interpreter in the agents' environment. It starts on pipes, as an agent does; our standard error follows.
 
     The marker is in its environment from the start: /proc shows that of a forked agent no other, and survivors are found by it.
     """
     script = Path(__file__).with_name("warm_template.py")
-    fd = channel.fileno()
     flags = [f"-{recipe.flags}"] if recipe.flags else []
-    ours = [str(script), str(fd), str(os.getpid()), recipe.shebang, recipe.library, recipe.directory, *recipe.modules]
-    process = subprocess.Popen(
-        [recipe.interpreter, *flags, *ours],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        pass_fds=[fd],
-        env={**dict(recipe.environment), MARKER_NAME: f"{marker}/0"},
-        cwd="/",
-        start_new_session=True,
-    )
-    for stream in (process.stdin, process.stdout):
+    with os.fdopen(os.dup(STANDARD_ERROR), "wb", buffering=0) as errors:
+        fds = [channel.fileno(), errors.fileno()]
+        ours = [str(os.getpid()), *map(str, fds), recipe.shebang, recipe.library, recipe.directory, *recipe.modules]
+        process = subprocess.Popen(
+            [recipe.interpreter, *flags, str(script), *ours],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=fds,
+            env={**dict(recipe.environment), MARKER_NAME: f"{marker}/0"},
+            cwd="/",
+            start_new_session=True,
+        )
+    for stream in (process.stdin, process.stdout, process.stderr):
         assert stream is not None
         stream.close()
     return process

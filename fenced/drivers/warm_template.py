@@ -43,6 +43,7 @@ AGENTS_MAX: Final = 256
 MAPS: Final = "/proc/self/maps"
 SURROUNDINGS: Final = ("/etc/localtime", "/etc/ld.so.cache")
 """Read once by a process, and no module."""
+STANDARD_ERROR: Final = 2
 FIRST_OWN_DESCRIPTOR: Final = 3
 PR_SET_NAME: Final = 15
 SELF_NAME: Final = "warm_template"
@@ -211,7 +212,9 @@ def without_our_frames(hook: Hook, code: CodeType) -> Hook:
 
 def prepared(arguments: list[str]) -> Template | None:
     """The template, everything loaded; None: these libraries can't be shared by a fork, or the daemon is gone."""
-    number, owner, shebang, library, directory, *modules = arguments
+    owner, number, errors, shebang, library, directory, *modules = arguments
+    os.dup2(int(errors), STANDARD_ERROR)  # the stream was made on a pipe, as every agent's is
+    os.close(int(errors))
     prctl = ctypes.CDLL(None).prctl
     prctl(keeper.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     channel = socket.socket(fileno=int(number))
@@ -242,12 +245,12 @@ def born_from(template: Template) -> Birth | None:
 
 
 def main() -> None:
-    """`warm_template.py CHANNEL_FD OWNER_PID SHEBANG LIBRARY DIRECTORY MODULE...`; DIRECTORY is that of the agents."""
+    """`warm_template.py OWNER_PID CHANNEL_FD ERRORS_FD SHEBANG LIBRARY DIRECTORY MODULE...`; DIRECTORY is the agents'."""
     template = prepared(sys.argv[1:])
     birth = None if template is None else born_from(template)
     if birth is None:
         return
-    code, namespace = birth.code, become(birth, sys.argv[5])
+    code, namespace = birth.code, become(birth, sys.argv[6])
     try:
         exec(code, namespace)  # noqa: S102 - the program that we were told to run
     except BaseException:
