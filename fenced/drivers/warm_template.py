@@ -10,6 +10,7 @@ agent plainly. So a call is started once, in one way or the other.
 
 from __future__ import annotations
 
+import atexit
 import builtins
 import ctypes
 import gc
@@ -20,7 +21,7 @@ import signal
 import socket
 import sys
 import warnings
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 if TYPE_CHECKING:
@@ -32,7 +33,11 @@ if TYPE_CHECKING:
     Stamp = tuple[int, ...]
     Hook = Callable[[type[BaseException], BaseException, TracebackType | None], Any]
 else:
-    import keeper
+    sys.dont_write_bytecode, was = True, sys.dont_write_bytecode
+    import keeper  # beside this file, which is where a program looks first
+
+    sys.dont_write_bytecode = was
+    del sys.modules["keeper"]
 
 CALLS_MAX: Final = 10_000
 AGE_SECONDS_MAX: Final = 3600.0
@@ -46,7 +51,6 @@ SURROUNDINGS: Final = ("/etc/localtime", "/etc/ld.so.cache")
 STANDARD_ERROR: Final = 2
 FIRST_OWN_DESCRIPTOR: Final = 3
 PR_SET_NAME: Final = 15
-SELF_NAME: Final = "warm_template"
 
 
 class Birth(BaseException):
@@ -182,21 +186,28 @@ def load(directory: str, library: str, modules: list[str]) -> None:
 
 
 def become(birth: Birth, directory: str) -> dict[str, Any]:
-    """Make this process that of the agent; the namespace of its `__main__`, which is all that is left to be run."""
+    """Make this process that of the agent. The namespace of its `__main__`: a new one, for what was frozen is never deleted."""
     os.environb.clear()
     os.environb.update(dict(pair.split(b"=", 1) for pair in birth.environment))
     sys.path.insert(0, directory)
     if hasattr(sys, "orig_argv"):  # Python 3.10
         sys.orig_argv = [*sys.orig_argv[: -len(sys.argv)], birth.path]
     sys.argv = [birth.path]
-    namespace = sys.modules["__main__"].__dict__
-    loader = type(namespace["__loader__"])("__main__", birth.path)
-    namespace.clear()
-    namespace.update(
-        __name__="__main__", __doc__=None, __package__=None, __loader__=loader, __spec__=None, __annotations__={},
-        __builtins__=builtins, __file__=birth.path, __cached__=None,
-    )  # fmt: skip
-    return namespace
+    ours, theirs = sys.modules["__main__"], ModuleType("__main__")
+    sys.modules["__main__"] = theirs
+    for module in list(sys.modules.values()):
+        if getattr(module, "__main__", None) is ours:  # the fencing library looks at it
+            module.__dict__["__main__"] = theirs
+            atexit.register(module.__dict__.pop, "__main__", None)  # what is frozen would keep it from being deleted
+    assert ours.__loader__ is not None
+    theirs.__dict__.update(
+        __loader__=type(ours.__loader__)("__main__", birth.path),  # type: ignore[call-arg]
+        __annotations__={},
+        __builtins__=builtins,
+        __file__=birth.path,
+        __cached__=None,
+    )
+    return theirs.__dict__
 
 
 def without_our_frames(hook: Hook, code: CodeType) -> Hook:
@@ -259,10 +270,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    was_writing = sys.dont_write_bytecode
-    sys.dont_write_bytecode = True
-    again = importlib.import_module(SELF_NAME)  # the namespace of `__main__` becomes the agent's
-    sys.dont_write_bytecode = was_writing
-    for own in ("keeper", SELF_NAME):
-        sys.modules.pop(own)
-    again.main()
+    main()
