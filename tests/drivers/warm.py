@@ -33,17 +33,17 @@ def program(path: Path, parameters: str = "") -> Program:
     )
 
 
-async def warmed(keeper: Keeper, path: Path, parameters: str = "action=metadata\n") -> int:
-    """Until a template is ready; its pid. Costs one plain call, more when the template was replaced just now."""
-    before = set(keeper.template_pids)
+async def warmed(
+    keeper: Keeper, path: Path, parameters: str = "action=metadata\n", *, other_than: int | None = None
+) -> int:
+    """Until a template is ready, another than that one; its pid. Costs one plain call or more."""
 
     async def is_ready() -> bool:
-        if not set(keeper.template_pids) - before:
-            await keeper.run(program(path, parameters), timeout_seconds=20)
-        return bool(set(keeper.template_pids) - before)
+        await keeper.run(program(path, parameters), timeout_seconds=20)
+        return bool(set(keeper.template_pids) - {other_than})
 
     await until(is_ready, what="a template is ready")
-    (pid,) = set(keeper.template_pids) - before
+    (pid,) = set(keeper.template_pids) - {other_than}
     return pid
 
 
