@@ -193,9 +193,8 @@ class Keeper:
         try:
             self._isolate(stdio)
             self._execute(argv, environment)
-        except Exception as exc:
-            if isinstance(exc, OSError):
-                self._channel.send(b"\0".join((b"failed", call_id, b"%d" % (exc.errno or 0))))
+        except OSError as exc:
+            self._channel.send(b"\0".join((b"failed", call_id, b"%d" % (exc.errno or 0))))
             os._exit(127)
 
     def _isolate(self, stdio: tuple[int, ...]) -> None:

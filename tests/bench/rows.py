@@ -1,6 +1,6 @@
 """All rows, in the order in which they run."""
 
-from tests.bench import heartbeats, memory, neighbours, race, redundant, silence, starting, storm
+from tests.bench import heartbeats, memory, neighbours, race, redundant, silence, starting, storm, warm
 
 ROWS = (
     redundant.ROW,
@@ -11,4 +11,5 @@ ROWS = (
     memory.ROW,
     starting.ROW,
     silence.ROW,
+    warm.ROW,
 )

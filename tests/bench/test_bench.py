@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import heartbeats, memory, neighbours, race, redundant, silence, starting, storm
+from tests.bench import heartbeats, memory, neighbours, race, redundant, silence, starting, storm, warm
 from tests.bench.__main__ import main
 from tests.bench.report import Line, Report, as_json, percentile
 from tests.bench.rows import ROWS
@@ -98,6 +98,15 @@ async def test_a_silent_host_is_fenced_after_its_grace(tmp_path: Path) -> None:
     )
     await silence.measure(tmp_path, report, size)
     assert line(report, "p95").measured >= 0.9 * size.floor_seconds
+
+
+@needs("fence_dummy")
+async def test_warm_agents_cost_less_than_plain_ones(tmp_path: Path) -> None:
+    report = made()
+    await warm.measure(tmp_path, report, warm.Size(calls=20, repetitions=1, at_once=2))
+    used = line(report, "fence_dummy status, processor")
+    assert used.ratio is not None and used.ratio < 1
+    assert line(report, "fence_dummy status, wall").floor_name == "plain"
 
 
 def test_verdicts_follow_the_ratio_or_the_measure() -> None:

@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import socket
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
@@ -236,3 +237,8 @@ async def test_each_start_has_random_numbers_of_its_own(warm: Keeper, tmp_path: 
 def test_the_programs_of_the_foreign_interpreter_are_plain_enough_for_it() -> None:
     for name in ("keeper.py", "warm_template.py"):
         ast.parse((DRIVERS / name).read_text(), feature_version=(3, 9))
+
+
+def test_no_driver_hides_a_module_of_the_standard_library() -> None:
+    """The template is a file of their directory, which is where it looks first until it has loaded the keeper."""
+    assert {path.stem for path in DRIVERS.glob("*.py")} & sys.stdlib_module_names == set()
