@@ -173,7 +173,7 @@ def recipe_of(path: Path, environment: Mapping[str, str]) -> Recipe | None:
     """What a template for this program must be; None: it is no Python program that imports `fencing`. Raises OSError."""
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES).decode(errors="replace")
-    first = head.partition("\n")[0].rstrip()
+    first = head.partition("\n")[0].rstrip(" \t")
     shebang = SHEBANG.fullmatch(first)
     if shebang is None or IMPORTS_FENCING.search(head) is None:
         return None

@@ -16,7 +16,6 @@ import ctypes
 import gc
 import importlib
 import os
-import resource
 import signal
 import socket
 import sys
@@ -40,13 +39,13 @@ else:
     del sys.modules["keeper"]
 
 CALLS_MAX: Final = 10_000
-AGE_SECONDS_MAX: Final = 3600.0
-"""What a process reads once, as the settings of its TLS library, is so old at most."""
-RESIDENT_KIB_MAX: Final = 256 * 1024
+AGE_SECONDS_MAX: Final = 24 * 3600.0
+"""What a process reads once, and we don't know of, is so old at most."""
+RESIDENT_BYTES_MAX: Final = 256 * 1024 * 1024
 AGENTS_MAX: Final = 256
 """Compiled agents that are kept."""
 MAPS: Final = "/proc/self/maps"
-SURROUNDINGS: Final = ("/etc/localtime", "/etc/ld.so.cache")
+SURROUNDINGS: Final = ("/etc/localtime", "/etc/ld.so.cache", "/etc/ssl/openssl.cnf", "/etc/pki/tls/openssl.cnf")
 """Read once by a process, and no module."""
 STANDARD_ERROR: Final = 2
 FIRST_OWN_DESCRIPTOR: Final = 3
@@ -101,7 +100,7 @@ class Template(keeper.Keeper):
         self._is_worn = (
             self._calls_left < 0
             or keeper.now() > self._worn_at
-            or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > RESIDENT_KIB_MAX
+            or resident_bytes() > RESIDENT_BYTES_MAX
             or any(stamp(path) != was for path, was in self._watched.items())
         )
         if self._is_worn:
@@ -122,7 +121,7 @@ class Template(keeper.Keeper):
         try:
             with open(path, "rb") as file:
                 source = file.read()
-            if source.partition(b"\n")[0].rstrip() != self._shebang or not os.access(path, os.X_OK):
+            if source.partition(b"\n")[0].rstrip(b" \t") != self._shebang or not os.access(path, os.X_OK):
                 return None
             if os.path.dirname(os.path.realpath(os.fsdecode(path))) != self._directory:
                 return None
@@ -155,10 +154,15 @@ def stamp(path: bytes | str) -> Stamp:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
+def loaded() -> list[dict[str, Any]]:
+    """The namespaces of all modules. Their attributes are not asked for: a lazy module would import what it stands for."""
+    return [vars(module) for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
+
+
 def files_in_use() -> list[str]:
     """The interpreter, its libraries, every module that is loaded, and what else is read once."""
     files = {sys.executable, *SURROUNDINGS}
-    files.update(getattr(module, "__file__", None) or "" for module in list(sys.modules.values()))
+    files.update(names.get("__file__") or "" for names in loaded())
     with open(MAPS, encoding="utf-8", errors="surrogateescape") as lines:
         files.update(line.split(None, 5)[5].rstrip("\n") for line in lines if "/" in line)
     return sorted(file for file in files if file.startswith("/"))
@@ -166,6 +170,12 @@ def files_in_use() -> list[str]:
 
 def descriptors() -> list[int]:
     return [int(name) for name in os.listdir("/proc/self/fd")]
+
+
+def resident_bytes() -> int:
+    """Now. The peak that getrusage knows begins with that of the daemon, whose memory it was before its exec."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def is_single() -> bool:
@@ -195,10 +205,10 @@ def become(birth: Birth, directory: str) -> dict[str, Any]:
     sys.argv = [birth.path]
     ours, theirs = sys.modules["__main__"], ModuleType("__main__")
     sys.modules["__main__"] = theirs
-    for module in list(sys.modules.values()):
-        if getattr(module, "__main__", None) is ours:  # the fencing library looks at it
-            module.__dict__["__main__"] = theirs
-            atexit.register(module.__dict__.pop, "__main__", None)  # what is frozen would keep it from being deleted
+    for names in loaded():
+        if names.get("__main__") is ours:  # the fencing library looks at it
+            names["__main__"] = theirs
+            atexit.register(names.pop, "__main__", None)  # what is frozen would keep it from being deleted
     assert ours.__loader__ is not None
     theirs.__dict__.update(
         __loader__=type(ours.__loader__)("__main__", birth.path),  # type: ignore[call-arg]

@@ -128,6 +128,17 @@ async def test_a_library_that_never_loads_holds_nobody_up(
     await until(is_given_up, what="the template that never came to be is dead")
 
 
+async def test_a_large_daemon_has_templates_too(warm: Keeper, tmp_path: Path) -> None:
+    """Its memory was theirs until they executed their interpreter, and is the peak that they seem to have had."""
+    path = make_python_agent(tmp_path, "", library=make_library(tmp_path))
+    ballast = b"x" * (300 * 1024 * 1024)
+    pid = await warmed(warm, path)
+    del ballast
+    for _ in range(3):
+        await said(warm, path)
+    assert warm.template_pids == (pid,)
+
+
 async def test_a_changed_agent_is_run_as_it_is_now(warm: Keeper, tmp_path: Path) -> None:
     library = make_library(tmp_path)
     path = make_python_agent(tmp_path, "print('old')", library=library)
