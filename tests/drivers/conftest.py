@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ import uvloop
 
 from fenced.drivers.keeper_client import Keeper
 from fenced.drivers.registry import DriverRegistry, drivers
+from tests.drivers.owners import Owner
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -38,3 +39,12 @@ async def registry(tmp_path: Path, marker: str) -> AsyncIterator[DriverRegistry]
     path = [tmp_path, Path("/usr/sbin")]
     async with drivers(agent_path=path, keeper=Keeper(marker=marker)) as running:
         yield running
+
+
+@pytest.fixture
+def owners() -> Iterator[list[Owner]]:
+    """What a test puts here is killed at its end."""
+    started: list[Owner] = []
+    yield started
+    for owner in started:
+        owner.close()

@@ -5,23 +5,12 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from fenced.drivers.processes import kill_survivors, started_of
 from tests.drivers.owners import Owner
 from tests.drivers.programs import is_alive, pid_in
 from tests.net import until
-
-
-@pytest.fixture
-def owners() -> Iterator[list[Owner]]:
-    started: list[Owner] = []
-    yield started
-    for owner in started:
-        owner.close()
 
 
 async def test_when_the_daemon_is_killed_everything_dies_at_once(

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
@@ -32,14 +32,6 @@ async def warm(marker: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ke
     monkeypatch.setattr("fenced.drivers.warm_agents.RESTART_SECONDS", 0.0)
     async with Keeper(marker=marker, has_warm_agents=True) as running:
         yield running
-
-
-@pytest.fixture
-def owners() -> Iterator[list[Owner]]:
-    started: list[Owner] = []
-    yield started
-    for owner in started:
-        owner.close()
 
 
 def branching(directory: Path) -> Path:
