@@ -19,6 +19,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import warnings
 from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -178,21 +179,27 @@ def resident_bytes() -> int:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def is_single() -> bool:
-    """One thread: a fork copies no other."""
-    return len(os.listdir("/proc/self/task")) == 1
+def traits() -> tuple[Any, ...]:
+    """What a library may change as it loads, and a fork loses (threads), hands on to all, or we change ourselves."""
+    handlers = [signal.getsignal(number) for number in sorted(signal.valid_signals())]
+    return len(os.listdir("/proc/self/task")), len(descriptors()), handlers, os.getcwd(), list(sys.path)
 
 
-def load(directory: str, library: str, modules: list[str]) -> None:
-    """Import as the agents of that directory would. The path is then that of an interpreter that has just started."""
-    sys.path[0] = directory
-    if library:
-        sys.path.append(library)
+def load(directory: str, library: str, modules: list[str]) -> bool:
+    """Import as the agents of that directory would; whether what was loaded can be shared, and is what the files hold.
+
+    The path is then that of an interpreter that has just started, without a program.
+    """
+    began = time.time_ns()
+    plain = sys.path[1:]
+    sys.path[:] = [directory, *plain, *([library] if library else [])]
+    before = traits()
     for name in modules:
         importlib.import_module(name)
-    if library:
-        sys.path.pop()
-    del sys.path[0]
+    is_shareable = traits() == before
+    sys.path[:] = plain
+    changed = [stamp(path)[-1:] for path in files_in_use()]
+    return is_shareable and all(at < (began,) for at in changed)
 
 
 def become(birth: Birth, directory: str) -> dict[str, Any]:
@@ -239,17 +246,14 @@ def prepared(arguments: list[str]) -> Template | None:
     prctl = ctypes.CDLL(None).prctl
     prctl(keeper.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     channel = socket.socket(fileno=int(number))
-    held = descriptors()
-    load(directory, library, modules)
-    if not is_single() or len(descriptors()) != len(held):
-        return None  # threads are lost in a fork, a descriptor would be every agent's
+    if not load(directory, library, modules):
+        return None
     try:
         template = Template(channel, int(owner), os.fsencode(shebang), directory)
     except ProcessLookupError:
         return None
-    prctl(
-        keeper.PR_SET_PDEATHSIG, 0, 0, 0, 0
-    )  # from now on it sees the daemon's death itself, and kills before it goes
+    # From now on it sees the daemon's death itself, and kills before it goes.
+    prctl(keeper.PR_SET_PDEATHSIG, 0, 0, 0, 0)
     gc.collect()
     gc.freeze()  # a collection would write to every page that is shared
     return template

@@ -24,6 +24,20 @@ pytestmark = [
 
 QUICK: Final = "if sys.stdin.read() == 'quick': sys.exit()\n"
 NAMES: Final = ("agent", "child", "forgotten")
+UNSHAREABLE: Final = {
+    "not found": "raise ImportError('broken')",
+    "raises": "1 / 0",
+    "no Python": "this is no Python",
+    "exits": "import sys; sys.exit(3)",
+    "crashes": "import os; os.abort()",
+    "starts a thread": "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()",
+    "holds a file": "left = open('/dev/null')",
+    "handles a signal": "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)",
+    "changes the path": "import sys; sys.path.insert(0, 'here')",
+    "changes the directory": "import os; os.chdir('/etc')",
+    "is replaced while it loads": "import os; os.utime(__file__)",
+}
+"""Libraries that a template can't load for others."""
 
 
 @pytest.fixture
@@ -86,12 +100,7 @@ async def test_other_programs_start_plainly(warm: Keeper, tmp_path: Path, head: 
     assert warm.template_pids == ()
 
 
-@pytest.mark.parametrize(
-    "library",
-    ["raise ImportError('broken')", "1 / 0", "this is no Python", "import sys; sys.exit(3)", "import os; os.abort()",
-     "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()", "left = open('/dev/null')"],
-    ids=["not found", "raises", "no Python", "exits", "crashes", "starts a thread", "holds a file"],
-)  # fmt: skip
+@pytest.mark.parametrize("library", UNSHAREABLE.values(), ids=UNSHAREABLE)
 async def test_what_can_t_be_shared_starts_plainly(warm: Keeper, tmp_path: Path, library: str) -> None:
     path = make_python_agent(tmp_path, "print('here')", library=make_library(tmp_path, library))
     first = await warm.run(program(path), timeout_seconds=20)
