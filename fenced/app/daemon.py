@@ -54,7 +54,7 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
     async with contextlib.AsyncExitStack() as stack:
         journal, clock, loaded = await _open_journal(configuration, stack)
         await _embedded_broker(configuration, stack)
-        keeper = Keeper(marker=loaded.store_id)
+        keeper = Keeper(marker=loaded.store_id, has_warm_agents=configuration.inventory.daemon.has_warm_agents)
         registry = await stack.enter_async_context(
             drivers(agent_path=configuration.agent_path, keeper=keeper, state_dir=configuration.state_dir)
         )

@@ -47,7 +47,7 @@ async def run_proxy(configuration: ProxyConfiguration) -> None:
             for survivor in found:
                 _log.warning("survivor killed", pid=survivor.pid, command=survivor.command, gone=survivor.is_gone)
 
-        keeper = Keeper(marker=marker)
+        keeper = Keeper(marker=marker, has_warm_agents=configuration.has_warm_agents)
         notify = Notify()
         async with drivers(
             agent_path=configuration.agent_path, keeper=keeper, state_dir=configuration.state_dir

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from fenced.config import places
 from fenced.config.configuration import BeatConfiguration, ProxyConfiguration
-from fenced.config.keys import NAME_PATTERN, Address, Count, FileName, Listed, Name, Seconds, Text
+from fenced.config.keys import NAME_PATTERN, Address, Count, FileName, Flag, Listed, Name, Seconds, Text
 from fenced.config.load import is_only_here
 from fenced.config.mistakes import Mistake, Mistakes, Where
 from fenced.config.own_machine import OwnMachine
@@ -39,6 +39,9 @@ class ProxyAgentTable(Table):
         tuple[str, ...], Listed("where `fence_*` programs are looked up; first hit wins", item=FileName(""))
     ] = DaemonTable().agent_path
     agent_processes: Annotated[int, Count("`fence_*` programs at once", most=10_000)] = PowerTable().agent_processes
+    warm_agents: Annotated[bool, Flag("fork Python agents from an interpreter kept ready; read at the start alone")] = (
+        PowerTable().warm_agents
+    )
 
 
 class ProxyTables(Table):
@@ -128,6 +131,7 @@ def _proxy(table: ProxyAgentTable, path: Path, own: OwnMachine, mistakes: Mistak
         allow=_allowed(table.allow, where.key("allow"), mistakes),
         agent_path=tuple(places.absolute(name, base) for name in table.agent_path),
         agent_processes=table.agent_processes,
+        has_warm_agents=table.warm_agents,
     )
 
 

@@ -85,6 +85,7 @@ class ProxyConfiguration:
     allow: frozenset[str]
     agent_path: tuple[Path, ...]
     agent_processes: int
+    has_warm_agents: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,7 +113,12 @@ def document() -> str:
         _section("[[cluster]]", ClusterTable, _OVERRIDES, without=Overrides),
         _section("[[proxy]]", ProxyTable, "a machine that runs the proxy agent, host or not"),
         _section("[[host]]", HostTable, _OVERRIDES, without=Overrides),
-        _section("[[host.device]]", DeviceTable, "besides: any key of [power] but agent_processes", without=PowerOfOne),
+        _section(
+            "[[host.device]]",
+            DeviceTable,
+            "besides: any key of [power] but agent_processes and warm_agents",
+            without=PowerOfOne,
+        ),
     ]
     parts += [PREFERENCES, DRIVERS, "## Other files\n"]
     parts.append(_section("[proxy]", ProxyAgentTable, "of `fenced proxy`"))

@@ -87,6 +87,7 @@ class Settings:
             lease_ttl_seconds=main.store.lease_ttl,
             keep_seconds=main.store.keep,
             agent_processes=main.power.agent_processes,
+            has_warm_agents=main.power.warm_agents,
             remedy_steps=main.remedy.steps,
             race=_race(main.race),
             gates=_gates(main.gates),

@@ -192,6 +192,9 @@ class PowerOfOne(Table):
 
 class PowerTable(PowerOfOne):
     agent_processes: Annotated[int, Count("`fence_*` programs at once, whole daemon", most=10_000)] = 32
+    warm_agents: Annotated[bool, Flag("fork Python agents from an interpreter kept ready; read at the start alone")] = (
+        True
+    )
 
 
 class SoftFenceTable(Table):

@@ -1,7 +1,7 @@
 """The keeper: a small process that runs fence agents for the daemon and lets none of them outlive their call (S16).
 
-Run as a file by `keeper_client`, never imported; it imports little, so that its forks are cheap. It knows calls,
-processes and deadlines, not what an agent is or says.
+Run as a file by `keeper_client`; it imports little, so that its forks are cheap. It knows calls, processes and deadlines,
+not what an agent is or says. `warm_template` is a keeper too.
 
 One rule: every child of the keeper that is no running agent belongs to a call that has ended, and dies. It holds
 because each agent is a subreaper: what an agent forks away, also by a double fork, setsid or with an empty environment,
@@ -64,6 +64,8 @@ class Keeper:
     """Starts agents when told, reaps all, kills what is left over, says what ended."""
 
     def __init__(self, channel: socket.socket, owner_pid: int) -> None:
+        channel.set_inheritable(False)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         self._channel = channel
         self._pid = os.getpid()
         self._prctl = ctypes.CDLL(None, use_errno=True).prctl
@@ -97,7 +99,7 @@ class Keeper:
             self._is_owned = False
 
     def run(self) -> None:
-        """Until the daemon is gone; then kill all and return."""
+        """Until the daemon is gone; then kill all and return. What a forked child raises goes through, and kills nobody."""
         try:
             while self._is_owned:
                 for fd, _events in self._poll.poll(self._patience_seconds()):
@@ -107,7 +109,8 @@ class Keeper:
                 self._enforce_deadlines()
                 self._sweep()
         finally:
-            self._end_all()
+            if os.getpid() == self._pid:
+                self._end_all()
 
     def _patience_seconds(self) -> float:
         """How long nothing needs doing unless something happens."""
@@ -186,25 +189,32 @@ class Keeper:
     def _become_agent(
         self, call_id: bytes, argv: list[bytes], environment: list[bytes], stdio: tuple[int, ...]
     ) -> NoReturn:
-        """In the forked child: own session, dies with the keeper, nothing inherited but its three pipes."""
+        """In the forked child: isolated, then the agent. What keeps it from that is told, and nothing is run."""
         try:
-            os.setsid()
-            self._prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            self._prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-            if os.getppid() != self._pid:  # the keeper died before the parent-death signal was set
-                os._exit(127)
-            for target, fd in enumerate(stdio):
-                os.dup2(fd, target)
-            for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and exec would hand that on
-                signal.signal(number, signal.SIG_DFL)
-            _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-            limit = AGENT_OPEN_FILES_MAX if hard == resource.RLIM_INFINITY else min(AGENT_OPEN_FILES_MAX, hard)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
-            os.execve(argv[0], argv, dict(pair.split(b"=", 1) for pair in environment))  # noqa: S606 - no shell wanted
+            self._isolate(stdio)
+            self._execute(argv, environment)
         except OSError as exc:
             self._channel.send(b"\0".join((b"failed", call_id, b"%d" % (exc.errno or 0))))
-        finally:
             os._exit(127)
+
+    def _isolate(self, stdio: tuple[int, ...]) -> None:
+        """Own session, dies with the keeper, its three pipes as standard input, output and error."""
+        os.setsid()
+        self._prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        self._prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        if os.getppid() != self._pid:  # the keeper died before the parent-death signal was set
+            os._exit(127)
+        for target, fd in enumerate(stdio):
+            os.dup2(fd, target)
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and exec would hand that on
+            signal.signal(number, signal.SIG_DFL)
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        limit = AGENT_OPEN_FILES_MAX if hard == resource.RLIM_INFINITY else min(AGENT_OPEN_FILES_MAX, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+
+    def _execute(self, argv: list[bytes], environment: list[bytes]) -> NoReturn:
+        """Nothing is inherited but the three pipes: all other descriptors close. A warm template does it otherwise."""
+        os.execve(argv[0], argv, dict(pair.split(b"=", 1) for pair in environment))  # noqa: S606 - no shell wanted
 
     def _feed(self, call_id: bytes, parameters: bytes) -> None:
         """Give a waiting agent its parameters, then the end of file."""
@@ -377,14 +387,9 @@ def stat_fields(name: str) -> list[bytes]:
 
 
 def main() -> None:
-    """`keeper.py CHANNEL_FD OWNER_PID`."""
-    channel = socket.socket(fileno=int(sys.argv[1]))
-    channel.set_inheritable(False)
-    os.setsid()
-    os.chdir("/")
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    """`keeper.py CHANNEL_FD OWNER_PID`, in a session of its own."""
     try:
-        keeper = Keeper(channel, int(sys.argv[2]))
+        keeper = Keeper(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))
     except ProcessLookupError:
         return  # the daemon died first: nothing was started
     keeper.run()

@@ -16,6 +16,7 @@ from typing import Final, Self
 from fenced.drivers.keeper_connection import Call, Connection, Program
 from fenced.drivers.output import Output
 from fenced.drivers.processes import kill_survivors
+from fenced.drivers.warm_agents import WarmAgents
 from fenced.ports.devices import OnStarted
 
 CALLS_MAX: Final = 1024
@@ -54,12 +55,13 @@ class Finished:
 class Keeper:
     """The helper process of one daemon: started at once, started again when it dies."""
 
-    def __init__(self, *, marker: str) -> None:
+    def __init__(self, *, marker: str, has_warm_agents: bool = False) -> None:
         """`marker` names this daemon's store in the environment of all it starts (no secret, no `/` at its end)."""
         if not marker or any(character in marker for character in "\0="):
             raise ValueError(f"not a marker: {marker!r}")
         self._marker = marker
         self._connection: Connection | None = None
+        self._warm = WarmAgents(marker=marker) if has_warm_agents else None
         self._is_closed = False
         self._mourning = asyncio.Lock()
         self._mourned: Connection | None = None
@@ -80,11 +82,18 @@ class Keeper:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
+        if self._warm is not None:
+            await self._warm.close()
 
     @property
     def pid(self) -> int | None:
         """The process now, if there is one."""
         return None if self._connection is None else self._connection.pid
+
+    @property
+    def template_pids(self) -> tuple[int, ...]:
+        """The interpreters that are ready to fork agents from."""
+        return () if self._warm is None else self._warm.pids
 
     def _connect(self) -> Connection:
         connection = self._connection
@@ -92,6 +101,10 @@ class Keeper:
             connection = Connection(marker=f"{self._marker}/{secrets.token_hex(4)}")
             self._connection = connection
         return connection
+
+    def _template_for(self, program: Program) -> Connection | None:
+        """The keeper that has this agent's libraries loaded; None: it starts plainly. Raises OSError."""
+        return None if self._warm is None else self._warm.template_for(program)
 
     async def run(self, program: Program, *, timeout_seconds: float, on_started: OnStarted | None = None) -> Finished:
         """Run a program to its end, at most `timeout_seconds`, then kill it and all that it started.
@@ -104,7 +117,7 @@ class Keeper:
         if timeout_seconds <= 0:
             return Finished(ending=Ending.NOT_STARTED, why="no time is left for it")
         try:
-            connection = self._connect()
+            connection = self._template_for(program) or self._connect()
             if connection.calls_count >= CALLS_MAX:
                 return Finished(ending=Ending.NOT_STARTED, why=f"{CALLS_MAX} programs run already")
             limit_seconds = timeout_seconds + GUARD_SECONDS

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -137,8 +137,10 @@ class Call:
 class Connection:
     """A running keeper. `is_lost` once it is gone; then every call has ended as lost."""
 
-    def __init__(self, *, marker: str) -> None:
-        """Starts the process (some milliseconds). Raises OSError."""
+    def __init__(
+        self, *, marker: str, start: "Callable[[socket.socket], subprocess.Popen[bytes]] | None" = None
+    ) -> None:
+        """Starts the process (some milliseconds), a plain keeper unless `start` says otherwise. Raises OSError."""
         self.marker = marker
         self.is_lost = False
         self._loop = asyncio.get_running_loop()
@@ -149,7 +151,7 @@ class Connection:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             try:
-                self._process = start_process(theirs)
+                self._process = (start or start_process)(theirs)
                 self._handle = os.pidfd_open(self._process.pid)
             except OSError:
                 self._channel.close()
@@ -305,14 +307,21 @@ class Connection:
 
     async def abandon(self) -> None:
         """Kill a keeper that does not answer; its agents get their parent-death signal."""
+        self.discard()
+        await self._exited.wait()
+
+    def discard(self) -> None:
+        """As `abandon`, without waiting for its end."""
         self._lose()
         if not self._exited.is_set():
             self._process.kill()
-            await self._exited.wait()
 
 
 def start_process(channel: socket.socket) -> "subprocess.Popen[bytes]":
-    """The keeper with nothing inherited but its channel and our standard error. -I -S: no site, no user's paths."""
+    """The keeper with nothing inherited but its channel and our standard error, out of reach of our terminal's signals.
+
+    -I -S: no site, no user's paths.
+    """
     script = Path(__file__).with_name("keeper.py")
     fd = channel.fileno()
     return subprocess.Popen(
@@ -322,6 +331,7 @@ def start_process(channel: socket.socket) -> "subprocess.Popen[bytes]":
         pass_fds=[fd],
         env={"PATH": os.defpath, "LANG": "C"},
         cwd="/",
+        start_new_session=True,
     )
 
 

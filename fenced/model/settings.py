@@ -104,6 +104,7 @@ class DaemonSettings:
     lease_ttl_seconds: float = 15.0
     keep_seconds: float = 400 * 86400.0
     agent_processes: int = 32
+    has_warm_agents: bool = True
     remedy_steps: tuple[str, ...] = ("power",)
     race: RaceSettings = field(default_factory=RaceSettings)
     gates: GateSettings = field(default_factory=GateSettings)

@@ -12,6 +12,7 @@ from tests.bench import (
     silence,
     starting,
     storm,
+    warm,
 )
 
 ROWS = (
@@ -27,4 +28,5 @@ ROWS = (
     redfish.FLEET_ROW,
     outlets.ROW,
     ipmi.ROW,
+    warm.ROW,
 )

@@ -17,6 +17,7 @@ from tests.bench import (
     silence,
     starting,
     storm,
+    warm,
 )
 from tests.bench.__main__ import main
 from tests.bench.report import Line, Report, as_json, percentile
@@ -147,6 +148,15 @@ async def test_bmcs_are_read_and_switched_at_once(tmp_path: Path) -> None:
     assert line(report, "processor, beside fence_ipmilan").ratio is not None
     assert line(report, "6 switched off at once, wall").measured > 0
     assert line(report, "the dead are told").measured >= 3.0
+
+
+@needs("fence_dummy")
+async def test_warm_agents_cost_less_than_plain_ones(tmp_path: Path) -> None:
+    report = made()
+    await warm.measure(tmp_path, report, warm.Size(calls=20, repetitions=1, at_once=2))
+    used = line(report, "fence_dummy status, processor")
+    assert used.ratio is not None and used.ratio < 1
+    assert line(report, "fence_dummy status, wall").floor_name == "plain"
 
 
 def test_verdicts_follow_the_ratio_or_the_measure() -> None:

@@ -19,7 +19,7 @@ def written(directory: Path, text: str) -> Path:
 
 def test_a_proxy_with_certificates(tmp_path: Path) -> None:
     text = f'[proxy]\nname = "px1"\nstate_dir = "state"\n{TLS}allow = ["CN=fenced-a", "CN=fenced-b"]\n'
-    text += "agent_processes = 3\n"
+    text += "agent_processes = 3\nwarm_agents = false\n"
     configuration = load_proxy(written(tmp_path, text), own_machine=OWN_MACHINE).configuration
     assert configuration is not None
     assert (configuration.name, configuration.host, configuration.port) == ("px1", "0.0.0.0", 8471)
@@ -28,6 +28,7 @@ def test_a_proxy_with_certificates(tmp_path: Path) -> None:
     assert configuration.allow == frozenset({"fenced-a", "fenced-b"})
     assert configuration.agent_path == (Path("/usr/sbin"), Path("/usr/local/sbin"))
     assert configuration.agent_processes == 3
+    assert configuration.has_warm_agents is False
 
 
 def test_a_proxy_on_loopback_may_do_without(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_what_a_driver_takes_is_told_nothing(device: str, tmp_path: Path) -> Non
         (rack("outlet = 49"), "options.outlet", "at most 48"),
         (rack("outlet = true"), "options.outlet", "a number"),
         (rack("outlet = 1.5"), "options.outlet", "whole number"),
-        (rack("outlet = 7, version = 3"), "options.version", "text in quotes"),
+        (rack("outlet = 7, version = 4"), "options.version", "one of: 1, 2c, 3"),
         (rack('outlet = 7, version = "4"'), "options.version", "one of: 1, 2c, 3"),
         (rack('outlet = 7, fast = "no"'), "options.fast", "true or false"),
         (rack("outlet = 7, prot = 161"), "options.prot", "did you mean port?"),

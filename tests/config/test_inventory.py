@@ -65,6 +65,7 @@ def test_every_key_of_the_daemon_arrives(tmp_path: Path) -> None:
         probe_timeout = "11s"
         [power]
         agent_processes = 12
+        warm_agents = false
         [gates]
         attempts = { count = 13, per = "14h" }
         cooldown = "15m"
@@ -88,6 +89,7 @@ def test_every_key_of_the_daemon_arrives(tmp_path: Path) -> None:
         lease_ttl_seconds=4,
         keep_seconds=5 * 86400,
         agent_processes=12,
+        has_warm_agents=False,
         race=RaceSettings(stagger_seconds=0.008, preference_grace_seconds=0.009, parallel=10, probe_timeout_seconds=11),
         gates=GateSettings(
             attempts_count=13,

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from fenced.drivers.keeper_client import Keeper
 from fenced.drivers.redfish import Redfish
 from fenced.drivers.registry import DriverRegistry, drivers
 from tests.drivers.bmc import Bmc
+from tests.drivers.owners import Owner
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -54,3 +55,12 @@ async def redfish() -> AsyncIterator[Redfish]:
     driver = Redfish()
     yield driver
     await driver.close()
+
+
+@pytest.fixture
+def owners() -> Iterator[list[Owner]]:
+    """What a test puts here is killed at its end."""
+    started: list[Owner] = []
+    yield started
+    for owner in started:
+        owner.close()

@@ -4,52 +4,13 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from fenced.drivers.processes import kill_survivors, started_of
+from tests.drivers.owners import Owner
 from tests.drivers.programs import is_alive, pid_in
 from tests.net import until
-
-ROOT = Path(__file__).parents[2]
-
-
-class Owner:
-    """One process that owns a keeper. Its first line is the keeper's pid."""
-
-    def __init__(self, marker: str, script: str, *arguments: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.drivers.owner", marker, script, *arguments],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.keeper_pid = int(self.line())
-
-    def line(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline()
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def close(self) -> None:
-        self.kill()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-
-
-@pytest.fixture
-def owners() -> Iterator[list[Owner]]:
-    started: list[Owner] = []
-    yield started
-    for owner in started:
-        owner.close()
 
 
 async def test_when_the_daemon_is_killed_everything_dies_at_once(
