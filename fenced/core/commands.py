@@ -23,11 +23,13 @@ class AskLife:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRace:
-    """Race the candidates for a device; answers with RaceFinished. `is_exhaustive`: read through each of them."""
+    """Race the candidates for a device; answers with RaceFinished. `is_exhaustive`: read through each of them.
+    `number`: the device's races in this operation, from 1."""
 
     host: HostName
     operation: OperationId
     device: DeviceName
+    number: int
     tiers: tuple[tuple[ProxyName, ...], ...]
     operation_started: float
     priority: int

@@ -43,6 +43,7 @@ def start_race(work: HostWork, operation: Operation, run: DeviceRun) -> None:
             host=work.name,
             operation=operation.id,
             device=run.device,
+            number=run.races + 1,
             tiers=candidates.tiers,
             operation_started=operation.started,
             priority=_priority(operation),

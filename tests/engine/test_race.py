@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from fenced.engine.race import PathMemory, Race, RaceResult
+from fenced.engine.settling import Reading
 from fenced.model.names import PlugId, ProxyName
 from fenced.model.power import Power, Verdict
 from fenced.model.settings import RaceSettings
-from fenced.ports.devices import DeviceUnreachable
+from fenced.ports.devices import DeviceTimedOut, DeviceUnreachable
 from tests.world.loop import run
 from tests.world.network import WorldClock
 
@@ -20,25 +21,31 @@ SETTINGS = RaceSettings()
 
 @dataclass
 class Paths:
-    """Proxies: seconds until the answer, None for a black hole, a negative number for a failure after so long."""
+    """Proxies: seconds until the answer, None for a black hole, a negative number for a failure after so long.
+
+    `ends_itself_seconds`: when a read through a black hole gives up, as a driver does by the probe's timeout.
+    """
 
     seconds: dict[str, float | None]
     started: list[tuple[float, str]] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     logout_seconds: float = 0.0
+    ends_itself_seconds: float = SETTINGS.probe_timeout_seconds
 
-    async def read(self, proxy: ProxyName, blocks_seconds: float) -> Power:
+    async def read(self, proxy: ProxyName, blocks_seconds: float) -> Reading:
         self.started.append((asyncio.get_running_loop().time(), str(proxy)))
         try:
             seconds = self.seconds[proxy]
-            await asyncio.sleep(1e6 if seconds is None else abs(seconds))
+            await asyncio.sleep(self.ends_itself_seconds if seconds is None else abs(seconds))
         except asyncio.CancelledError:
             self.cancelled.append(str(proxy))
             await asyncio.sleep(self.logout_seconds)
             raise
-        if seconds is not None and seconds < 0:
+        if seconds is None:
+            raise DeviceTimedOut(f"{proxy}: no answer")
+        if seconds < 0:
             raise DeviceUnreachable(f"{proxy} refuses")
-        return Power.ON
+        return Reading(power=Power.ON)
 
 
 def race(
@@ -115,6 +122,13 @@ def test_nobody_answers_ends_after_a_probe_timeout_and_the_staggers() -> None:
     assert result.winner is None and result.power is Power.UNKNOWN
     assert seconds == pytest.approx(5.0 + 2 * 0.25, abs=0.01)
     assert set(verdicts(result).values()) == {Verdict.TIMED_OUT}
+
+
+def test_a_probe_that_does_not_end_itself_is_cancelled_soon_after_its_timeout() -> None:
+    paths = Paths({"a": None}, ends_itself_seconds=1e6)
+    result, seconds = race(paths, ["a"])
+    assert verdicts(result)["a"] is Verdict.TIMED_OUT and paths.cancelled == ["a"]
+    assert SETTINGS.probe_timeout_seconds < seconds < 2 * SETTINGS.probe_timeout_seconds
 
 
 def test_losers_are_cancelled_with_a_moment_to_log_out_and_no_more() -> None:
