@@ -24,7 +24,7 @@ class AskLife:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRace:
     """Race the candidates for a device; answers with RaceFinished. `is_exhaustive`: read through each of them.
-    `number`: the device's races in this operation, from 1."""
+    `number`: the device's races in this operation, from 1. `stops_at_mismatch`: another machine on one path ends it."""
 
     host: HostName
     operation: OperationId
@@ -34,6 +34,7 @@ class RunRace:
     operation_started: float
     priority: int
     is_exhaustive: bool = False
+    stops_at_mismatch: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,6 +48,7 @@ def start_race(work: HostWork, operation: Operation, run: DeviceRun) -> None:
             operation_started=operation.started,
             priority=_priority(operation),
             is_exhaustive=operation.action is Action.PROBE,
+            stops_at_mismatch=operation.is_power_changing,
         )
     )
 

@@ -127,7 +127,7 @@ class EngineEffects:
         else:
             result = await self._run_race(
                 found[1], command.tiers, command.priority, origin=command.operation_started,
-                is_exhaustive=command.is_exhaustive,
+                is_exhaustive=command.is_exhaustive, stops_at_mismatch=command.stops_at_mismatch,
             )  # fmt: skip
         self._deliver(
             e.RaceFinished(
@@ -145,7 +145,7 @@ class EngineEffects:
 
     async def _run_race(
         self, device: Device, tiers: tuple[tuple[ProxyName, ...], ...], priority: int, *, origin: float,
-        is_exhaustive: bool = False,
+        is_exhaustive: bool = False, stops_at_mismatch: bool = False,
     ) -> RaceResult:  # fmt: skip
         settings = self._fleet.inventory.daemon.race
 
@@ -162,6 +162,7 @@ class EngineEffects:
         race = Race(
             tiers=tiers, plug=device.spec.plug_id, read=read, memory=self._memory, settings=settings,
             clock=self._clock, origin=origin, is_exhaustive=is_exhaustive,
+            stops_at_mismatch=stops_at_mismatch,
         )  # fmt: skip
         started = self._clock.now()
         result = await race.run()

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from fenced.core.state import RaceEntry
+from fenced.core.state import WRONG_MACHINE, RaceEntry
 from fenced.engine.settling import Reading
 from fenced.model.names import PlugId, ProxyName
 from fenced.model.power import Power, Verdict
@@ -101,15 +101,17 @@ class _Candidate:
 
 
 class Race:
-    """One race. `origin`: the steady time that its milliseconds count from."""
+    """One race. `origin`: the steady time that its milliseconds count from. `stops_at_mismatch`: who races to switch ends
+    without a winner as soon as one path meets another machine; who only looks goes on."""
 
     def __init__(
         self, *, tiers: Sequence[Sequence[ProxyName]], plug: PlugId, read: Read, memory: PathMemory,
         settings: RaceSettings, clock: Clock, origin: float, is_exhaustive: bool = False,
+        stops_at_mismatch: bool = False,
     ) -> None:  # fmt: skip
         self._plug, self._read, self._memory = plug, read, memory
         self._settings, self._clock, self._origin = settings, clock, origin
-        self._is_exhaustive = is_exhaustive
+        self._is_exhaustive, self._stops_at_mismatch = is_exhaustive, stops_at_mismatch
         self._candidates = [
             _Candidate(proxy=proxy, tier=number, usual_seconds=memory.get(proxy, plug).seconds)
             for number, tier in enumerate(tiers, start=1)
@@ -134,6 +136,8 @@ class Race:
         grace_until: float | None = None
         while True:
             now = self._clock.now()
+            if self._stops_at_mismatch and any(c.kind == WRONG_MACHINE for c in self._candidates):
+                return None
             while (candidate := self._startable(now, next_start)) is not None:
                 self._start(candidate, now)
                 next_start = now + max(self._settings.stagger_seconds, candidate.usual_seconds)

@@ -117,6 +117,15 @@ def test_not_ready_starts_the_settle_time_each_time() -> None:
     assert plug.reads() is Power.UNKNOWN
 
 
+def test_not_ready_is_the_devices_own_word_even_on_a_path_that_keeps_failing() -> None:
+    plug = Plug()
+    plug.fails(proxy=PX1)
+    plug.reads()
+    plug.go(SETTLE)
+    plug.fails(DeviceNotReady("boots"), proxy=PX1)
+    assert plug.reads() is Power.UNKNOWN
+
+
 def test_what_was_before_our_start_is_not_known() -> None:
     settling = Settling(started=100.0)
     early = settling.answered(ENGINE, Power.OFF, now=110.0, settle_seconds=SETTLE)
