@@ -129,9 +129,8 @@ class DeviceWorkers:
                 await self._caller(proxy).set(proxy, spec, power, permit=permit, on_started=on_started)
         except DeviceError as exc:
             plug.failures += 1
-            if isinstance(
-                exc, DeviceNotReady | DeviceUnreachable
-            ):  # a command may take long: its timeout tells nothing
+            # A command may take long, so its timeout tells nothing; that nobody is there does.
+            if isinstance(exc, DeviceNotReady | DeviceUnreachable):
                 plug.settling.failed(proxy, exc)
             self._count(spec, power.value, exc.kind, started)
             raise
