@@ -22,7 +22,7 @@ from fenced.model.inventory import Device, Host
 from fenced.model.names import DeviceName, HostName, OperationId, ProxyName
 from fenced.model.power import Outcome, Power, What
 from fenced.ports.clock import Clock
-from fenced.ports.devices import CommandRefused, DeviceError, DeviceTimedOut, Started
+from fenced.ports.devices import CommandRefused, DeviceError, DeviceTimedOut, Started, WrongMachine
 from fenced.ports.liveness import Liveness
 from fenced.ports.telemetry import Telemetry
 
@@ -305,6 +305,8 @@ def _outcome(error: DeviceError) -> tuple[Outcome, bool]:
     match error:
         case CommandRefused():
             return Outcome.REFUSED, not error.may_be_done or error.is_end_known
+        case WrongMachine():
+            return Outcome.REFUSED, True  # compared before anything was sent
         case DeviceTimedOut():
             return Outcome.TIMED_OUT, error.is_end_known
         case _:

@@ -53,7 +53,7 @@ def test_a_race_that_meets_another_machine_stops_before_the_first_off(winner: st
 def test_a_command_or_a_reading_that_meets_another_machine_stops_it(step: str) -> None:
     at, operation = off_on_its_way("bmc:1", "pdu-a:2")
     if step == "command":
-        at.switched("bmc", Outcome.FAILED, kind=WRONG_MACHINE)
+        at.switched("bmc", Outcome.REFUSED, kind=WRONG_MACHINE)
     else:
         at.switched("bmc")
         at.read("bmc", error="another", kind=WRONG_MACHINE)
@@ -67,7 +67,7 @@ def test_a_command_or_a_reading_that_meets_another_machine_stops_it(step: str) -
 
 def test_it_ends_when_the_other_devices_commands_can_act_no_more() -> None:
     at, operation = off_on_its_way("bmc:1", "bmc-b:1")
-    at.switched("bmc", Outcome.FAILED, kind=WRONG_MACHINE)
+    at.switched("bmc", Outcome.REFUSED, kind=WRONG_MACHINE)
     assert at.state().operation is not None, "an OFF of the other device is on its way"
     at.switched("bmc-b")
     assert end(at, operation).state is OperationState.FAILED
@@ -80,7 +80,7 @@ def test_another_machine_found_while_power_is_given_back_stops_that_too() -> Non
     at, operation = off_on_its_way("bmc:1")
     at.serve(until="host_fenced")
     at.do(e.AnnouncementDelivered(host=NODE, operation=at.operation().id))
-    at.switched("bmc", Outcome.FAILED, kind=WRONG_MACHINE)
+    at.switched("bmc", Outcome.REFUSED, kind=WRONG_MACHINE)
     ended = end(at, operation)
     assert (ended.state, ended.is_fenced) == (OperationState.FAILED, True)
     assert commands(at, operation) == [What.OFF, What.ON]
