@@ -91,6 +91,8 @@ def _of_host(entry: r.Entry, before: HostState, after: HostState) -> Told:
             return [(HOST + "revoked", data)]
         case r.Contradicted() as record:
             return [(HOST + "contradiction", {"reason": record.why})]
+        case r.WrongMachineFound() as record:
+            return [(HOST + "wrong_machine", {"device": str(record.device), "reason": record.why})]
         case r.LeftOff() as record:
             return [(HOST + "left_off", {"reason": record.why, "devices": list(after.owed)})]
         case r.MaintenanceSet() as record:
@@ -110,14 +112,7 @@ def _of_host(entry: r.Entry, before: HostState, after: HostState) -> Told:
         case r.FenceFailed() as record:
             return [(HOST + "fence_failed", {"reason": record.why, "next_attempt": _at(record.next_attempt_at)})]
         case r.RequestRefused() as record:
-            data = {
-                "action": record.action,
-                "by": record.by,
-                "reason": record.reason,
-                "rule": record.rule,
-                "why": record.why,
-            }
-            return [(OPERATION + "refused", data)]
+            return [(OPERATION + "refused", _refused(record))]
         case r.OperationStarted() as record:
             return _started(record)
         case r.WaitingOperationStarted():
@@ -170,6 +165,16 @@ def _device(run: DeviceRun) -> dict[str, Any]:
         "power": run.power.value,
         "already": not run.is_switched_off,
         "milliseconds": round((ended - began) * 1000) if began is not None and ended is not None else None,
+    }
+
+
+def _refused(record: r.RequestRefused) -> dict[str, Any]:
+    return {
+        "action": record.action,
+        "by": record.by,
+        "reason": record.reason,
+        "rule": record.rule,
+        "why": record.why,
     }
 
 

@@ -23,15 +23,18 @@ class AskLife:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRace:
-    """Race the candidates for a device; answers with RaceFinished. `is_exhaustive`: read through each of them."""
+    """Race the candidates for a device; answers with RaceFinished. `is_exhaustive`: read through each of them.
+    `number`: the device's races in this operation, from 1. `stops_at_mismatch`: another machine on one path ends it."""
 
     host: HostName
     operation: OperationId
     device: DeviceName
+    number: int
     tiers: tuple[tuple[ProxyName, ...], ...]
     operation_started: float
     priority: int
     is_exhaustive: bool = False
+    stops_at_mismatch: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

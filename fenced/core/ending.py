@@ -184,6 +184,9 @@ def start_waiting(work: HostWork) -> None:
     waiting = work.state.waiting
     if waiting is None:
         return
+    if work.host.is_own_machine:
+        end_unstarted(work, waiting, "the host is the machine the daemon runs on now (S18)")
+        return
     if work.now >= waiting.deadline:
         end_unstarted(work, waiting, "it waited for another operation until its deadline")
         return

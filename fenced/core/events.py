@@ -154,20 +154,24 @@ class LifeAsked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RaceFinished:
-    """A proxy race ended. `winner` None: no candidate could read the device."""
+    """A proxy race ended. `winner` None: no candidate could read the device. `number`: that of its RunRace; a late result of
+    an earlier race is not taken for this one's. `settling_until`: the winner said OFF, which counts as UNKNOWN until then."""
 
     host: HostName
     operation: OperationId
     device: DeviceName
+    number: int
     winner: ProxyName | None
     reserves: tuple[ProxyName, ...]
     entries: tuple[RaceEntry, ...]
     power: Power
+    settling_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepFinished:
-    """A read or command ended."""
+    """A read or command ended. `kind`: that of its error (ports.devices). `note`: why an OFF that was read counts as
+    UNKNOWN until `settling_until`."""
 
     host: HostName
     operation: OperationId
@@ -176,6 +180,9 @@ class StepFinished:
     outcome: Outcome
     error: str | None = None
     is_end_known: bool = True
+    kind: str = ""
+    note: str | None = None
+    settling_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,11 +207,14 @@ class AnnouncementDelivered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchEnded:
-    """S17's round of reading a fenced or failed host's devices ended; a device that could not be read is UNKNOWN."""
+    """S17's round of reading a fenced or failed host's devices ended; a device that could not be read is UNKNOWN.
+
+    `wrong`: devices that a path found at another machine, and what it said."""
 
     host: HostName
     started: float
     powers: tuple[tuple[DeviceName, Power], ...]
+    wrong: tuple[tuple[DeviceName, str], ...] = ()
 
 
 # -- requests ---------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from fenced.core import machine
 from fenced.core import records as r
 from fenced.core.evolve_run import drop_reads, evolve_run, forget_path
 from fenced.core.state import (
+    WRONG_MACHINE,
     Draw,
     FleetState,
     HostState,
@@ -67,6 +68,8 @@ def _evolve(state: HostState, at: float, record: r.Record) -> HostState:
             return _revoked(state, at, record)
         case r.Contradicted():
             return _change_operation(state, record.operation, is_contradicted=True)
+        case r.WrongMachineFound():
+            return replace(state, wrong_machines=_union(state.wrong_machines, (record.device,)))
         case r.LeftOff():
             return replace(state, is_left_off=True, is_stay_off=True)
         case r.MaintenanceSet():
@@ -78,7 +81,9 @@ def _evolve(state: HostState, at: float, record: r.Record) -> HostState:
             return _to(state, after, at, maintenance=None)
         case r.PowerSeen():
             owed = state.owed if record.power is not Power.ON else _without(state.owed, record.device)
-            return replace(state, power=_with_power(state.power, record.device, record.power), owed=owed)
+            wrong = _without(state.wrong_machines, record.device)
+            powers = _with_power(state.power, record.device, record.power)
+            return replace(state, power=powers, owed=owed, wrong_machines=wrong)
         case r.DevicesTrusted():
             left = tuple(name for name in state.distrusted if name not in record.devices)
             return replace(state, distrusted=left)
@@ -401,6 +406,8 @@ def _device_went_on(
             state = replace(state, power=_with_power(state.power, record.device, Power(record.outcome.value)))
     elif isinstance(record, r.RaceEnded):
         state = replace(state, power=_with_power(state.power, record.device, record.power))
+        if record.winner is not None and not any(entry.kind == WRONG_MACHINE for entry in record.entries):
+            state = replace(state, wrong_machines=_without(state.wrong_machines, record.device))
     slot = "reading" if state.reading is not None and state.reading.id == operation.id else "operation"
     return replace(state, **{slot: changed})  # type: ignore[arg-type]
 

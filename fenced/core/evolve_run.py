@@ -51,6 +51,7 @@ def forget_path(run: DeviceRun, at: float) -> DeviceRun:
         power=Power.UNKNOWN,
         same_reads=0,
         read_at=None,
+        settling_until=0.0,
         is_path_proven=False,
         is_given_up=False,
         is_inspected=False,
@@ -77,6 +78,7 @@ def _race_ended(
         wait_until=record.again_at,
         is_inspected=True,
     )
+    run = replace(run, settling_until=record.settling_until)
     if record.winner is None:
         error = "; ".join(f"{entry.proxy}: {entry.error}" for entry in record.entries if entry.error)[:500]
         return replace(run, proxy=None, reserves=(), error=error or "no candidate", power=Power.UNKNOWN, same_reads=0)
@@ -122,6 +124,7 @@ def _step_ended(run: DeviceRun, at: float, record: r.StepEnded, commands: tuple[
     ended = replace(step, ended=at, outcome=record.outcome, error=record.error)
     run = replace(_keep(run, ended), step=None, wait_until=record.wait_until, error=record.error or run.error)
     if step.what is What.STATUS:
+        run = replace(run, settling_until=record.settling_until)
         power = Power(record.outcome.value) if record.outcome.value in {"on", "off"} else Power.UNKNOWN
         return replace(_read(run, at, step.started, power, commands), is_inspected=True)
     return replace(run, command_ended_at=at, command_outcome=record.outcome, power=Power.UNKNOWN, same_reads=0)

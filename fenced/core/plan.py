@@ -10,7 +10,8 @@ from fenced.core import records as r
 from fenced.core.candidates import expand
 from fenced.core.ending import close, end_reading, end_unstarted, enter_restore, finish, start_waiting, stop
 from fenced.core.events import AgentSeen, AnnouncementDelivered, RaceFinished, StepFinished
-from fenced.core.state import DeviceRun, Operation, Phase
+from fenced.core.mismatch import meet, mismatches
+from fenced.core.state import WRONG_MACHINE, DeviceRun, Operation, Phase
 from fenced.core.steps import (
     read_again_at,
     start_race,
@@ -140,9 +141,10 @@ def _is_off_due(work: HostWork, run: DeviceRun) -> bool:
         return run.is_path_proven and run.read_at is not None
     if run.command_ended_at is None or run.read_at is None or run.read_at <= run.command_ended_at:
         return False
+    is_settling = run.settling_until > 0.0  # it said OFF, which did not count yet: no attempt is spent on that
     if run.command_outcome in {Outcome.FAILED, Outcome.REFUSED}:
-        return True
-    return work.now >= run.command_ended_at + power.verify_timeout_seconds
+        return not (is_settling and run.off_attempts >= power.attempts)
+    return not is_settling and work.now >= run.command_ended_at + power.verify_timeout_seconds
 
 
 def _switch_off(work: HostWork, operation: Operation, run: DeviceRun) -> None:
@@ -306,11 +308,13 @@ def _announce(work: HostWork, operation: Operation) -> None:
 
 
 def race_finished(work: HostWork, event: RaceFinished) -> None:
-    """A race ended; one of an operation that is gone changes nothing (S14)."""
+    """A race ended; one of an operation that is gone, or one that was dropped for a newer, changes nothing (S14)."""
     operation = _operation(work, event.operation)
-    if operation is None or not operation.run(event.device).is_racing:
+    if operation is None:
         return
     run = operation.run(event.device)
+    if not run.is_racing or event.number != run.races:
+        return
     if event.winner is None:
         again = work.now + back_off_seconds(run.races, first=1.0, most=30.0, salt=f"{operation.id}/{run.device}")
     else:
@@ -324,9 +328,12 @@ def race_finished(work: HostWork, event: RaceFinished) -> None:
             entries=event.entries,
             power=event.power,
             again_at=again,
+            settling_until=event.settling_until,
         )
     )
     _revoke_if_lit(work, event.operation, event.device)
+    for why in mismatches(event.entries)[:1]:
+        meet(work, event.operation, event.device, why)
     advance(work)
 
 
@@ -355,16 +362,20 @@ def step_finished(work: HostWork, event: StepFinished) -> None:
             device=event.device,
             number=event.number,
             outcome=event.outcome,
-            error=event.error,
+            error=event.error or event.note,
             is_end_known=event.is_end_known,
             wait_until=wait_until,
             settled_at=_settled_at(work, run, event),
+            error_kind=event.kind,
+            settling_until=event.settling_until,
         )
     )
     _revoke_if_lit(work, event.operation, event.device)
     is_path_in_doubt = event.error is not None and (is_read or event.outcome is Outcome.TIMED_OUT)
     if is_path_in_doubt:
         work.record(r.PathLost(operation=event.operation, device=event.device, why=event.error or ""))
+    if event.kind == WRONG_MACHINE:
+        meet(work, event.operation, event.device, f"through {step.proxy}: {event.error}")
     advance(work)
 
 

@@ -109,6 +109,16 @@ class Contradicted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WrongMachineFound:
+    """A device said that it belongs to another machine than its host; nothing was sent to it."""
+
+    operation: OperationId | None
+    device: DeviceName
+    why: str
+    kind: Literal["wrong_machine_found"] = "wrong_machine_found"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOff:
     """A host that we switched off stays off until a person acts (the window's last attempt, a crash too long ago)."""
 
@@ -259,6 +269,7 @@ class RaceEnded:
     entries: tuple[RaceEntry, ...]
     power: Power
     again_at: float
+    settling_until: float = 0.0
     kind: Literal["race_ended"] = "race_ended"
 
 
@@ -293,7 +304,8 @@ class AgentStarted:
 class StepEnded:
     """A step ended. `is_end_known`: a command that timed out at a proxy may still act until its `not_after`.
 
-    `settled_at`: the call ended, the device may still act until then (its `settle`)."""
+    `settled_at`: the call ended, the device may still act until then (its `settle`). `error_kind`: that of ports.devices.
+    `error` is also why an OFF counts as UNKNOWN until `settling_until`."""
 
     operation: OperationId
     device: DeviceName
@@ -303,6 +315,8 @@ class StepEnded:
     is_end_known: bool
     wait_until: float
     settled_at: float | None = None
+    error_kind: str = ""
+    settling_until: float = 0.0
     kind: Literal["step_ended"] = "step_ended"
 
 
@@ -477,6 +491,7 @@ HostRecord = (
     | HostFenced
     | HostRevoked
     | Contradicted
+    | WrongMachineFound
     | LeftOff
     | MaintenanceSet
     | MaintenanceEnded

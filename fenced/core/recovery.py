@@ -11,6 +11,8 @@ from fenced.core.state import Operation, Phase
 from fenced.core.work import HostWork
 from fenced.model.power import OperationState
 
+OWN_MACHINE = "the daemon was restarted on the host itself: nothing of it is switched any more by this one (S18)"
+
 
 def take_up(work: HostWork) -> None:
     """Take one host up again; called once per host after the replay, with the lease held."""
@@ -51,6 +53,8 @@ def _resume(work: HostWork, operation: Operation) -> None:
 def _resume_proving(work: HostWork, operation: Operation) -> None:
     if not operation.is_off_sent:
         stop(work, "the daemon was restarted before the first OFF; detection starts anew")
+    elif work.host.is_own_machine:
+        plan.read_and_fail(work, OWN_MACHINE)
     elif work.now >= operation.deadline:
         plan.read_and_fail(work, "the daemon was restarted after the operation's time was over")
     elif work.state.maintenance is not None:
@@ -65,9 +69,10 @@ def _resume_restoring(work: HostWork, operation: Operation) -> None:
     deadline = operation.restore_deadline
     if deadline is None:
         deadline = (operation.announced_at or operation.started) + _restore_timeout(work, operation)
-    if work.now < deadline:
+    if work.now < deadline and not work.host.is_own_machine:
         return
-    why = "the daemon was restarted after restore_timeout: the host was left off"
+    is_late = work.now >= deadline
+    why = "the daemon was restarted after restore_timeout: the host was left off" if is_late else OWN_MACHINE
     work.record(r.LeftOff(operation=operation.id, why=why))
     finish(work, OperationState.DONE if operation.is_fenced else OperationState.FAILED, why)
 

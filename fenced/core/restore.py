@@ -70,7 +70,8 @@ def _is_on_due(work: HostWork, operation: Operation, run: DeviceRun) -> bool:
     settings = work.host.device(run.device).power
     verify = settings.verify_timeout_seconds
     if run.kind is Kind.CHASSIS:
-        verify = max(verify, settings.chassis_boot_timeout_seconds)
+        settle = work.host.device(run.device).settle_after_return_seconds  # it starts where the BMC has booted
+        verify = max(verify, settings.chassis_boot_timeout_seconds + settle)
     return work.now >= run.command_ended_at + verify
 
 

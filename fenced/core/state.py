@@ -5,6 +5,7 @@ Times are seconds since the epoch on the daemon's steady clock (ports.clock): it
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
 from fenced.model.names import BootId, DeviceName, HostName, OperationId, PlugId, ProxyName, Token
 from fenced.model.power import (
@@ -30,9 +31,16 @@ class GateVerdict:
     why: str
 
 
+WRONG_MACHINE: Final = "wrong_machine"
+"""The kind of `ports.devices.WrongMachine`: the device belongs to another machine."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RaceEntry:
-    """One candidate's story in a proxy race. Milliseconds from the operation's start; None where it did not happen."""
+    """One candidate's story in a proxy race. Milliseconds from the operation's start; None where it did not happen.
+
+    `kind`: that of its error (ports.devices); "" where it has none.
+    """
 
     proxy: ProxyName
     tier: int
@@ -40,6 +48,7 @@ class RaceEntry:
     started_ms: int | None = None
     ended_ms: int | None = None
     error: str | None = None
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +91,10 @@ class IssuedCommand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceRun:
-    """One device within one operation: its path, what was read, what was sent."""
+    """One device within one operation: its path, what was read, what was sent.
+
+    `settling_until`: it said OFF, and until then that counts as UNKNOWN; 0 where the last reading counted.
+    """
 
     device: DeviceName
     level: int
@@ -100,6 +112,7 @@ class DeviceRun:
     same_reads: int = 0
     same_since: float = 0.0
     read_at: float | None = None
+    settling_until: float = 0.0
     is_path_proven: bool = False
     is_switched_off: bool = False
     is_switched_on: bool = False
@@ -249,6 +262,7 @@ class HostState:
     owed: tuple[DeviceName, ...] = ()
     commands: tuple[IssuedCommand, ...] = ()
     distrusted: tuple[DeviceName, ...] = ()
+    wrong_machines: tuple[DeviceName, ...] = ()
     power: tuple[tuple[DeviceName, Power], ...] = ()
     attempts: tuple[float, ...] = ()
     failures: int = 0

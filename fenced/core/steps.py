@@ -43,10 +43,12 @@ def start_race(work: HostWork, operation: Operation, run: DeviceRun) -> None:
             host=work.name,
             operation=operation.id,
             device=run.device,
+            number=run.races + 1,
             tiers=candidates.tiers,
             operation_started=operation.started,
             priority=_priority(operation),
             is_exhaustive=operation.action is Action.PROBE,
+            stops_at_mismatch=operation.is_power_changing,
         )
     )
 

@@ -4,6 +4,7 @@ from fenced.core import gates
 from fenced.core import records as r
 from fenced.core.detector import look, revoke_by_power
 from fenced.core.events import WatchEnded
+from fenced.core.mismatch import tell
 from fenced.core.state import HostState
 from fenced.core.work import HostWork
 from fenced.model.names import DeviceName
@@ -20,11 +21,14 @@ def watch_ended(work: HostWork, event: WatchEnded) -> None:
     if event.started < state.since or work.operation is not None or not is_watched(state):
         look(work)
         return
-    powers = dict(event.powers)
+    powers = dict(event.powers) | _in_doubt(event)
     known = dict(state.power)
-    for device, power in event.powers:
-        if power is not Power.UNKNOWN and known.get(device) is not power:
+    for device, power in powers.items():
+        is_back = device in state.wrong_machines
+        if power is not Power.UNKNOWN and (known.get(device) is not power or is_back):
             work.record(r.PowerSeen(device=device, power=power))
+    for device, why in event.wrong:
+        tell(work, device, why)
     if state.state is State.FENCED:
         _watch_fenced(work, powers)
     elif state.state is State.RESTORING and _is_restored_all_the_same(work, powers):
@@ -32,6 +36,12 @@ def watch_ended(work: HostWork, event: WatchEnded) -> None:
     else:
         _watch_failed(work, powers, event.started)
     look(work)
+
+
+def _in_doubt(event: WatchEnded) -> dict[DeviceName, Power]:
+    """A path found another machine there: what says OFF then says nothing. An ON of the host's own is not hidden."""
+    powers = dict(event.powers)
+    return {device: Power.UNKNOWN for device, _ in event.wrong if powers.get(device) is Power.OFF}
 
 
 def is_watched(state: HostState) -> bool:

@@ -116,6 +116,7 @@ class EngineControl:
             "attempts_in_window": gates.attempts_in_window(fleet, name, now),
             "owed": [str(device) for device in view.state.owed],
             "distrusted": [str(device) for device in view.state.distrusted],
+            "wrong_machines": [str(device) for device in view.state.wrong_machines],
         }
         plan = []
         for device in host.devices:

@@ -13,20 +13,23 @@ import structlog
 from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.fleet import Fleet
+from fenced.core.mismatch import mismatches
 from fenced.core.operations import Answer
 from fenced.engine.race import PathMemory, Race, RaceResult
+from fenced.engine.settling import Reading
 from fenced.engine.workers import DeviceWorkers
 from fenced.model.inventory import Device, Host
 from fenced.model.names import DeviceName, HostName, OperationId, ProxyName
 from fenced.model.power import Outcome, Power, What
 from fenced.ports.clock import Clock
-from fenced.ports.devices import CommandRefused, DeviceError, DeviceTimedOut, Started
+from fenced.ports.devices import CommandRefused, DeviceError, DeviceTimedOut, Started, WrongMachine
 from fenced.ports.liveness import Liveness
 from fenced.ports.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
 
 WATCHES_AT_ONCE = 32
+GONE = "the device is no longer configured"
 
 
 class EngineEffects:
@@ -124,38 +127,42 @@ class EngineEffects:
         else:
             result = await self._run_race(
                 found[1], command.tiers, command.priority, origin=command.operation_started,
-                is_exhaustive=command.is_exhaustive,
+                is_exhaustive=command.is_exhaustive, stops_at_mismatch=command.stops_at_mismatch,
             )  # fmt: skip
         self._deliver(
             e.RaceFinished(
                 host=command.host,
                 operation=command.operation,
                 device=command.device,
+                number=command.number,
                 winner=result.winner,
                 reserves=result.reserves,
                 entries=result.entries,
                 power=result.power,
+                settling_until=result.settling_until,
             )
         )
 
     async def _run_race(
         self, device: Device, tiers: tuple[tuple[ProxyName, ...], ...], priority: int, *, origin: float,
-        is_exhaustive: bool = False,
+        is_exhaustive: bool = False, stops_at_mismatch: bool = False,
     ) -> RaceResult:  # fmt: skip
         settings = self._fleet.inventory.daemon.race
 
-        async def read(proxy: ProxyName, blocks_seconds: float) -> Power:
+        async def read(proxy: ProxyName, blocks_seconds: float) -> Reading:
             return await self._workers.read(
                 proxy,
                 device.spec,
                 timeout_seconds=settings.probe_timeout_seconds,
                 priority=priority,
+                settle_seconds=device.settle_after_return_seconds,
                 blocks_seconds=blocks_seconds,
             )
 
         race = Race(
             tiers=tiers, plug=device.spec.plug_id, read=read, memory=self._memory, settings=settings,
             clock=self._clock, origin=origin, is_exhaustive=is_exhaustive,
+            stops_at_mismatch=stops_at_mismatch,
         )  # fmt: skip
         started = self._clock.now()
         result = await race.run()
@@ -165,26 +172,30 @@ class EngineEffects:
         return result
 
     async def _read(self, command: c.ReadDevice) -> None:
-        outcome, error = Outcome.UNKNOWN, None
         found = self._device(command.host, command.device)
         if found is None:
-            error = "the device is no longer configured"
+            self._finish(command, Outcome.UNKNOWN, GONE)
+            return
+        device = found[1]
+        try:
+            reading = await self._workers.read(
+                command.proxy,
+                device.spec,
+                timeout_seconds=command.timeout_seconds,
+                priority=command.priority,
+                settle_seconds=device.settle_after_return_seconds,
+            )
+        except DeviceError as exc:
+            self._finish(command, Outcome.UNKNOWN, str(exc) or exc.kind, kind=exc.kind)
+        except TimeoutError:
+            self._finish(command, Outcome.UNKNOWN, f"no answer within {command.timeout_seconds} s")
         else:
-            try:
-                power = await self._workers.read(
-                    command.proxy,
-                    found[1].spec,
-                    timeout_seconds=command.timeout_seconds,
-                    priority=command.priority,
-                )
-                outcome = Outcome(power.value)
-            except (DeviceError, TimeoutError) as exc:
-                error = str(exc) or f"no answer within {command.timeout_seconds} s"
-        self._finish(command, outcome, error)
+            self._finish(command, Outcome(reading.power.value), None, reading=reading)
 
     def _finish(
-        self, command: c.ReadDevice | c.SwitchDevice, outcome: Outcome, error: str | None, *, is_end_known: bool = True
-    ) -> None:
+        self, command: c.ReadDevice | c.SwitchDevice, outcome: Outcome, error: str | None, *, is_end_known: bool = True,
+        kind: str = "", reading: Reading | None = None,
+    ) -> None:  # fmt: skip
         self._deliver(
             e.StepFinished(
                 host=command.host,
@@ -194,6 +205,9 @@ class EngineEffects:
                 outcome=outcome,
                 error=error,
                 is_end_known=is_end_known,
+                kind=kind,
+                note=reading.note if reading is not None else None,
+                settling_until=reading.settling_until if reading is not None else 0.0,
             )
         )
 
@@ -210,7 +224,7 @@ class EngineEffects:
     async def _switch(self, command: c.SwitchDevice) -> None:
         found = self._device(command.host, command.device)
         if found is None:
-            self._finish(command, Outcome.REFUSED, "the device is no longer configured")
+            self._finish(command, Outcome.REFUSED, GONE)
             return
         _, device = found
         power = Power.OFF if command.what is What.OFF else Power.ON
@@ -239,12 +253,9 @@ class EngineEffects:
                 priority=command.priority,
                 on_started=on_started,
             )
-        except CommandRefused as exc:
-            self._finish(command, Outcome.REFUSED, str(exc), is_end_known=not exc.may_be_done or exc.is_end_known)
-        except DeviceTimedOut as exc:
-            self._finish(command, Outcome.TIMED_OUT, str(exc), is_end_known=exc.is_end_known)
         except DeviceError as exc:
-            self._finish(command, Outcome.FAILED, str(exc), is_end_known=exc.is_end_known)
+            outcome, is_end_known = _outcome(exc)
+            self._finish(command, outcome, str(exc), is_end_known=is_end_known, kind=exc.kind)
         except asyncio.CancelledError:
             self._finish(
                 command, Outcome.CANCELLED, "killed: the lease is lost or the daemon stops", is_end_known=False
@@ -277,11 +288,26 @@ class EngineEffects:
     async def _watch(self, command: c.WatchHost) -> None:
         async with self._watching:
             started = self._clock.now()
-            powers = []
+            powers: list[tuple[DeviceName, Power]] = []
+            wrong: list[tuple[DeviceName, str]] = []
             for device_name, tiers in command.paths:
                 found = self._device(command.host, device_name)
                 if found is None or not tiers:
                     continue
                 result = await self._run_race(found[1], tiers, c.PRIORITY_STATUS, origin=started)
                 powers.append((device_name, result.power))
-        self._deliver(e.WatchEnded(host=command.host, started=started, powers=tuple(powers)))
+                wrong += [(device_name, why) for why in mismatches(result.entries)[:1]]
+        self._deliver(e.WatchEnded(host=command.host, started=started, powers=tuple(powers), wrong=tuple(wrong)))
+
+
+def _outcome(error: DeviceError) -> tuple[Outcome, bool]:
+    """How a command that failed ended, and whether nothing of it can act any more."""
+    match error:
+        case CommandRefused():
+            return Outcome.REFUSED, not error.may_be_done or error.is_end_known
+        case WrongMachine():
+            return Outcome.REFUSED, True  # compared before anything was sent
+        case DeviceTimedOut():
+            return Outcome.TIMED_OUT, error.is_end_known
+        case _:
+            return Outcome.FAILED, error.is_end_known

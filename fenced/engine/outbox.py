@@ -79,7 +79,7 @@ class Outbox:
     async def _send_all(self) -> bool:
         """Whether everything went out (True also where there is no bus: its return nudges)."""
         try:
-            if not self._bus.is_connected or self._clock.now() >= self._fleet.lease_until:
+            if not self._may_send:
                 self.pending = await self._journal.outbox_pending()
                 return True
             await self._send_controller()
@@ -93,8 +93,13 @@ class Outbox:
             log.warning("publish_failed", error=str(exc))
             return False
 
+    @property
+    def _may_send(self) -> bool:
+        """Asked before each slice: a round may take longer than the lease lasts."""
+        return self._bus.is_connected and self._clock.now() < self._fleet.lease_until
+
     async def _send_pending(self) -> bool:
-        while True:
+        while self._may_send:
             self.turned_at = self._clock.now()
             messages = await self._journal.outbox(limit=SLICE)
             is_last = len(messages) < SLICE  # what comes after this read nudges us again
@@ -111,6 +116,7 @@ class Outbox:
                 return False
             if is_last:
                 return True
+        return False
 
     async def _publish(self, messages: Sequence[OutboxMessage]) -> list[OutboxMessage]:
         """Those that the broker took; of a host, none behind one that it did not take."""
@@ -144,6 +150,9 @@ class Outbox:
         names = list(self._fleet.hosts)
         for start in range(0, len(names), SLICE):
             self.turned_at = self._clock.now()
+            if not self._may_send:
+                self._is_fresh = True
+                return False
             states = [self._fleet.durable(name) for name in names[start : start + SLICE] if name in self._fleet.hosts]
             try:
                 await asyncio.gather(

@@ -8,12 +8,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from fenced.core.state import RaceEntry
+from fenced.core.state import WRONG_MACHINE, RaceEntry
+from fenced.engine.settling import Reading
 from fenced.model.names import PlugId, ProxyName
 from fenced.model.power import Power, Verdict
 from fenced.model.settings import RaceSettings
 from fenced.ports.clock import Clock
-from fenced.ports.devices import DeviceError, DeviceTimedOut
+from fenced.ports.devices import DeviceError, DeviceTimedOut, WrongMachine
 
 ERROR_TEXT_MAX = 300
 OVERDUE_BOUND = 4
@@ -22,7 +23,12 @@ OVERDUE_BOUND = 4
 CANCEL_SECONDS = 5.0
 """What a loser gets to log out."""
 
-Read = Callable[[ProxyName, float], Awaitable[Power]]
+BACKSTOP_SECONDS = 1.0
+"""A read ends itself by the probe's timeout, and says what failed; one that does not is cancelled so much later."""
+
+NOT_READ = Reading(power=Power.UNKNOWN)
+
+Read = Callable[[ProxyName, float], Awaitable[Reading]]
 """Reads the device through a proxy; the second argument is after how many seconds it no longer blocks others."""
 
 
@@ -69,6 +75,7 @@ class RaceResult:
     power: Power
     reserves: tuple[ProxyName, ...]
     entries: tuple[RaceEntry, ...]
+    settling_until: float = 0.0
 
 
 @dataclass(slots=True)
@@ -79,9 +86,10 @@ class _Candidate:
     verdict: Verdict = Verdict.NOT_STARTED
     started: float | None = None
     ended: float | None = None
-    power: Power = Power.UNKNOWN
+    reading: Reading = NOT_READ
     error: str | None = None
-    task: asyncio.Task[Power] | None = None
+    kind: str = ""
+    task: asyncio.Task[Reading] | None = None
 
     @property
     def is_running(self) -> bool:
@@ -93,15 +101,17 @@ class _Candidate:
 
 
 class Race:
-    """One race. `origin`: the steady time that its milliseconds count from."""
+    """One race. `origin`: the steady time that its milliseconds count from. `stops_at_mismatch`: who races to switch ends
+    without a winner as soon as one path meets another machine; who only looks goes on."""
 
     def __init__(
         self, *, tiers: Sequence[Sequence[ProxyName]], plug: PlugId, read: Read, memory: PathMemory,
         settings: RaceSettings, clock: Clock, origin: float, is_exhaustive: bool = False,
+        stops_at_mismatch: bool = False,
     ) -> None:  # fmt: skip
         self._plug, self._read, self._memory = plug, read, memory
         self._settings, self._clock, self._origin = settings, clock, origin
-        self._is_exhaustive = is_exhaustive
+        self._is_exhaustive, self._stops_at_mismatch = is_exhaustive, stops_at_mismatch
         self._candidates = [
             _Candidate(proxy=proxy, tier=number, usual_seconds=memory.get(proxy, plug).seconds)
             for number, tier in enumerate(tiers, start=1)
@@ -126,6 +136,8 @@ class Race:
         grace_until: float | None = None
         while True:
             now = self._clock.now()
+            if self._stops_at_mismatch and any(c.kind == WRONG_MACHINE for c in self._candidates):
+                return None
             while (candidate := self._startable(now, next_start)) is not None:
                 self._start(candidate, now)
                 next_start = now + max(self._settings.stagger_seconds, candidate.usual_seconds)
@@ -170,8 +182,8 @@ class Race:
             self._probe(candidate), name=f"probe {self._plug} through {candidate.proxy}"
         )
 
-    async def _probe(self, candidate: _Candidate) -> Power:
-        async with asyncio.timeout(self._settings.probe_timeout_seconds):
+    async def _probe(self, candidate: _Candidate) -> Reading:
+        async with asyncio.timeout(self._settings.probe_timeout_seconds + BACKSTOP_SECONDS):
             return await self._read(candidate.proxy, self._overdue_seconds)
 
     async def _wait(self, now: float, next_start: float, grace_until: float | None, running: list[_Candidate]) -> bool:
@@ -194,16 +206,18 @@ class Race:
         candidate.ended = self._clock.now()
         seconds = candidate.ended - candidate.started
         try:
-            candidate.power = candidate.task.result()
+            candidate.reading = candidate.task.result()
         except (TimeoutError, DeviceTimedOut) as exc:
             candidate.verdict = Verdict.TIMED_OUT
+            candidate.kind = exc.kind if isinstance(exc, DeviceTimedOut) else DeviceTimedOut.kind
             candidate.error = (str(exc) or f"no answer within {self._settings.probe_timeout_seconds} s")[
                 :ERROR_TEXT_MAX
             ]
         except DeviceError as exc:
-            candidate.verdict, candidate.error = Verdict.FAILED, str(exc)[:ERROR_TEXT_MAX]
+            candidate.verdict, candidate.kind = Verdict.FAILED, exc.kind
+            candidate.error = str(exc)[:ERROR_TEXT_MAX]
         else:
-            candidate.verdict = Verdict.RESERVE
+            candidate.verdict, candidate.error = Verdict.RESERVE, candidate.reading.note
             self._memory.succeeded(candidate.proxy, self._plug, seconds)
             return False
         self._memory.failed(candidate.proxy, self._plug)
@@ -219,7 +233,12 @@ class Race:
             if candidate.is_running:
                 candidate.ended = self._clock.now()
                 if candidate.task is not None and candidate.task.done() and not candidate.task.cancelled():
-                    candidate.task.exception()
+                    self._hear_last_word(candidate, candidate.task)
+
+    def _hear_last_word(self, candidate: _Candidate, task: asyncio.Task[Reading]) -> None:
+        """It failed in the moment that it was cancelled: a mismatch must not be lost over that."""
+        if isinstance(task.exception(), WrongMachine):
+            self._settle(candidate)
 
     def _result(self, winner: _Candidate | None) -> RaceResult:
         if winner is not None:
@@ -227,9 +246,10 @@ class Race:
         reserves = sorted((c for c in self._candidates if c.is_success), key=lambda c: (c.tier, c.ended or 0.0))
         return RaceResult(
             winner=winner.proxy if winner is not None else None,
-            power=winner.power if winner is not None else Power.UNKNOWN,
+            power=winner.reading.power if winner is not None else Power.UNKNOWN,
             reserves=tuple(c.proxy for c in reserves),
             entries=tuple(self._entry(c) for c in self._candidates),
+            settling_until=winner.reading.settling_until if winner is not None else 0.0,
         )
 
     def _entry(self, candidate: _Candidate) -> RaceEntry:
@@ -240,6 +260,7 @@ class Race:
             started_ms=self._milliseconds(candidate.started),
             ended_ms=self._milliseconds(candidate.ended),
             error=candidate.error,
+            kind=candidate.kind,
         )
 
     def _milliseconds(self, at: float | None) -> int | None:

@@ -9,12 +9,21 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from fenced.engine.settling import Reading, Settling
 from fenced.engine.slots import Slots
 from fenced.model.inventory import DeviceSpec
 from fenced.model.names import ENGINE, PlugId, ProxyName, Token, UnitId
 from fenced.model.power import Power
 from fenced.ports.clock import Clock
-from fenced.ports.devices import Caller, CommandRefused, DeviceError, OnStarted, Permit
+from fenced.ports.devices import (
+    Caller,
+    CommandRefused,
+    DeviceError,
+    DeviceNotReady,
+    DeviceUnreachable,
+    OnStarted,
+    Permit,
+)
 from fenced.ports.telemetry import Telemetry
 
 SHORTEST_ATTEMPT = 0.5
@@ -23,8 +32,9 @@ SHORTEST_ATTEMPT = 0.5
 
 @dataclass(slots=True)
 class _Plug:
-    """One plug's worker: its lock and the highest token it has seen."""
+    """One plug's worker: its lock, the highest token it has seen, and what its readings count as."""
 
+    settling: Settling
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     highest: Token | None = None
     failures: int = 0
@@ -59,6 +69,7 @@ class DeviceWorkers:
         self._local, self._remote = local, remote
         self._clock, self._telemetry = clock, telemetry
         self._has_lease = has_lease
+        self._started = clock.now()
         self._processes = Slots(agent_processes)
         self._plugs: dict[PlugId, _Plug] = {}
         self._units: dict[UnitId, Slots] = {}
@@ -75,9 +86,13 @@ class DeviceWorkers:
         *,
         timeout_seconds: float,
         priority: int,
+        settle_seconds: float,
         blocks_seconds: float | None = None,
-    ) -> Power:
-        """Read a plug. After `blocks_seconds` without an answer the call no longer holds one of the unit's sessions."""
+    ) -> Reading:
+        """Read a plug; `settle_seconds`: how long its OFF counts as UNKNOWN once it is back (`settle_after_return_seconds`).
+
+        After `blocks_seconds` without an answer the call no longer holds one of the unit's sessions.
+        """
         plug = self._plug(spec.plug_id)
         started = self._clock.now()
         async with asyncio.timeout(timeout_seconds + 1.0), self._session(spec, priority) as session:
@@ -89,14 +104,16 @@ class DeviceWorkers:
                     power = await self._caller(proxy).read(proxy, spec, timeout_seconds=timeout_seconds)
             except DeviceError as exc:
                 plug.failures += 1
+                plug.settling.failed(proxy, exc)
                 self._count(spec, "status", exc.kind, started)
                 raise
             finally:
                 if timer is not None:
                     timer.cancel()
         plug.failures = 0
-        self._count(spec, "status", power.value, started)
-        return power
+        reading = plug.settling.answered(proxy, power, now=self._clock.now(), settle_seconds=settle_seconds)
+        self._count(spec, "status", reading.power.value, started)
+        return reading
 
     async def switch(
         self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, token: Token, timeout_seconds: float,
@@ -112,6 +129,9 @@ class DeviceWorkers:
                 await self._caller(proxy).set(proxy, spec, power, permit=permit, on_started=on_started)
         except DeviceError as exc:
             plug.failures += 1
+            # A command may take long, so its timeout tells nothing; that nobody is there does.
+            if isinstance(exc, DeviceNotReady | DeviceUnreachable):
+                plug.settling.failed(proxy, exc)
             self._count(spec, power.value, exc.kind, started)
             raise
         plug.failures = 0
@@ -136,7 +156,10 @@ class DeviceWorkers:
         return self._local if proxy == ENGINE else self._remote
 
     def _plug(self, plug_id: PlugId) -> _Plug:
-        return self._plugs.setdefault(plug_id, _Plug())
+        plug = self._plugs.get(plug_id)
+        if plug is None:
+            plug = self._plugs[plug_id] = _Plug(settling=Settling(started=self._started))
+        return plug
 
     @asynccontextmanager
     async def _session(self, spec: DeviceSpec, priority: int) -> AsyncIterator[_Held]:

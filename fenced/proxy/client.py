@@ -15,7 +15,7 @@ from fenced.model.inventory import DeviceSpec
 from fenced.model.names import ProxyName
 from fenced.model.power import Outcome, Power, What
 from fenced.ports.clock import Clock
-from fenced.ports.devices import BadParameters, DeviceError, DeviceTimedOut, OnStarted, Permit
+from fenced.ports.devices import BadParameters, DeviceError, OnStarted, Permit, ProxyTimedOut
 from fenced.proxy.protocol import (
     CALL_PATH,
     STATUS_PATH,
@@ -108,7 +108,7 @@ class ProxyCaller:
         known = await self._fresh_clock(proxy, timeout_seconds=permit.attempt_timeout_seconds)
         left = end - self._clock.now()
         if left <= 0:
-            raise DeviceTimedOut(f"proxy {proxy}: no time was left to send the command", may_be_done=False)
+            raise ProxyTimedOut(f"proxy {proxy}: no time was left to send the command", may_be_done=False)
         call = self._call(proxy, spec, what, left, _Command(permit=permit, known=known, end=end, not_after=not_after))
         answer = await self._ask(self._commands, proxy, call, left)
         if answer.error is not None:

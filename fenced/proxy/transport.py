@@ -13,7 +13,7 @@ from typing import Final
 import aiohttp
 
 from fenced.model.names import ProxyName
-from fenced.ports.devices import DeviceError, DeviceTimedOut, DeviceUnreachable, LoginRefused
+from fenced.ports.devices import DeviceError, LoginRefused, ProxyTimedOut, ProxyUnreachable
 from fenced.proxy.protocol import ANSWER_BYTES_MAX
 
 CONNECT_SECONDS_MAX: Final = 5.0
@@ -74,7 +74,7 @@ class Transport:
                 return await self._request(trip, method, body)
         except TimeoutError as exc:
             what = "no answer" if trip.is_connected else "no connection"
-            raise DeviceTimedOut(
+            raise ProxyTimedOut(
                 f"proxy {trip.proxy}: {what} within {trip.timeout_seconds:.1f} s",
                 may_be_done=trip.is_in_doubt,
                 is_end_known=not trip.is_in_doubt,
@@ -178,12 +178,12 @@ def _device_error(trip: _Trip, exc: Exception, refusal: str | None) -> DeviceErr
             is_end_known=not trip.is_in_doubt,
         )
     if isinstance(exc, aiohttp.ConnectionTimeoutError):
-        return DeviceTimedOut(f"proxy {trip.proxy}: no connection within the time for it", may_be_done=False)
+        return ProxyTimedOut(f"proxy {trip.proxy}: no connection within the time for it", may_be_done=False)
     if not trip.is_connected:
-        return DeviceUnreachable(
+        return ProxyUnreachable(
             f"proxy {trip.proxy}: can't be reached ({_shown(exc)}); does fenced proxy run there?", may_be_done=False
         )
-    return DeviceUnreachable(
+    return ProxyUnreachable(
         f"proxy {trip.proxy}: the connection was lost before an answer came ({_shown(exc)})",
         may_be_done=trip.is_in_doubt,
         is_end_known=not trip.is_in_doubt,
@@ -210,7 +210,7 @@ def _status_error(trip: _Trip, status: int, body: bytes) -> DeviceError:
         return _unexpected(trip, f"HTTP {status}: {said}")
     kind: type[DeviceError] = LoginRefused if status == 403 else DeviceError
     if status == 503:
-        kind = DeviceUnreachable
+        kind = ProxyUnreachable
     return kind(f"proxy {trip.proxy} refused the call: HTTP {status}: {said}", may_be_done=False)
 
 

@@ -13,7 +13,7 @@ from fenced.core import records as r
 from fenced.core.decide import Decision, decide
 from fenced.core.fleet import Fleet
 from fenced.core.operations import Accepted, RefusedBy
-from fenced.core.state import HostState, Operation, RaceEntry
+from fenced.core.state import WRONG_MACHINE, HostState, Operation, RaceEntry
 from fenced.model.inventory import Inventory
 from fenced.model.names import BootId, DeviceName, HostName, OperationId, ProxyName
 from fenced.model.power import Action, Outcome, Power, Verdict, What
@@ -147,43 +147,66 @@ class Desk:
         self.pending.remove(found[0])
         return found[0]
 
-    def race(self, device: str, power: Power | None = None, *, winner: str | None = "engine") -> None:
-        """A race ends: `winner` reads the device as it is (or as told)."""
+    def race(
+        self, device: str, power: Power | None = None, *, winner: str | None = "engine", wrong: str | None = None,
+        settling: float = 0.0,
+    ) -> None:  # fmt: skip
+        """A race ends: `winner` reads the device as it is (or as told). Through `wrong` another machine answered;
+        `settling`: for so many seconds more an OFF does not count."""
         command = self.take(c.RunRace, device)
         read = power if power is not None else self.power(command.host, command.device)
         proxy = ProxyName(winner) if winner is not None else None
         verdict = Verdict.WON if winner is not None else Verdict.FAILED
+        entries = [RaceEntry(proxy=proxy or ProxyName("engine"), tier=1, verdict=verdict, error="dead")]
+        if wrong is not None:
+            other = RaceEntry(
+                proxy=ProxyName(wrong), tier=1, verdict=Verdict.FAILED, error="another", kind=WRONG_MACHINE
+            )
+            entries = [other, *(entries if winner is not None else [])]
         self.do(
             e.RaceFinished(
                 host=command.host,
                 operation=command.operation,
                 device=command.device,
+                number=command.number,
                 winner=proxy,
                 reserves=(),
-                entries=(RaceEntry(proxy=proxy or ProxyName("engine"), tier=1, verdict=verdict, error="dead"),),
-                power=read if winner is not None else Power.UNKNOWN,
+                entries=tuple(entries),
+                power=read if winner is not None and not settling else Power.UNKNOWN,
+                settling_until=self.now + settling if settling else 0.0,
             )
         )
 
-    def read(self, device: str, power: Power | None = None, *, error: str | None = None) -> None:
-        """A read ends."""
+    def read(
+        self,
+        device: str,
+        power: Power | None = None,
+        *,
+        error: str | None = None,
+        kind: str = "",
+        settling: float = 0.0,
+    ) -> None:
+        """A read ends; `settling` as in `race`."""
         command = self.take(c.ReadDevice, device)
         power = power if power is not None else self.power(command.host, command.device)
-        outcome = Outcome(power.value) if error is None else Outcome.UNKNOWN
-        self._finish(command, outcome, error=error)
+        outcome = Outcome(power.value) if error is None and not settling else Outcome.UNKNOWN
+        self._finish(command, outcome, error=error, kind=kind, settling=settling)
 
-    def switched(self, device: str, outcome: Outcome = Outcome.DONE, *, is_end_known: bool = True) -> c.SwitchDevice:
+    def switched(
+        self, device: str, outcome: Outcome = Outcome.DONE, *, is_end_known: bool = True, kind: str = ""
+    ) -> c.SwitchDevice:
         """A command ends; DONE changes the device."""
         command = self.take(c.SwitchDevice, device)
         if outcome is Outcome.DONE:
             self.powers[(command.host, command.device)] = Power.OFF if command.what is What.OFF else Power.ON
         error = None if outcome is Outcome.DONE else outcome.value
-        self._finish(command, outcome, error=error, is_end_known=is_end_known)
+        self._finish(command, outcome, error=error, is_end_known=is_end_known, kind=kind)
         return command
 
     def _finish(
-        self, command: c.ReadDevice | c.SwitchDevice, outcome: Outcome, *, error: str | None, is_end_known: bool = True
-    ) -> None:
+        self, command: c.ReadDevice | c.SwitchDevice, outcome: Outcome, *, error: str | None, is_end_known: bool = True,
+        kind: str = "", settling: float = 0.0,
+    ) -> None:  # fmt: skip
         self.do(
             e.StepFinished(
                 host=command.host,
@@ -193,6 +216,9 @@ class Desk:
                 outcome=outcome,
                 error=error,
                 is_end_known=is_end_known,
+                kind=kind,
+                note="reads OFF, which does not count yet" if settling else None,
+                settling_until=self.now + settling if settling else 0.0,
             )
         )
 

@@ -266,8 +266,8 @@ def test_events_of_an_operation_that_ended_change_nothing() -> None:
     at.serve(silent=(), until="operation_ended")
     before = at.state()
     at.do(
-        e.RaceFinished(host=NODE, operation=race.operation, device=race.device, winner=None, reserves=(), entries=(),
-                       power=Power.UNKNOWN)
+        e.RaceFinished(host=NODE, operation=race.operation, device=race.device, number=race.number, winner=None,
+                       reserves=(), entries=(), power=Power.UNKNOWN)
     )  # fmt: skip
     for outcome in Outcome:
         at.do(e.StepFinished(host=NODE, operation=command.operation, device=command.device, number=command.number,
@@ -275,6 +275,24 @@ def test_events_of_an_operation_that_ended_change_nothing() -> None:
     at.do(e.AgentSeen(host=NODE, operation=command.operation, device=command.device, number=1, pid=7, pid_started="1"))
     at.do(e.AnnouncementDelivered(host=NODE, operation=command.operation))
     assert at.state() == before
+
+
+def test_a_late_result_of_an_earlier_race_is_not_taken_for_the_present_one() -> None:
+    at = desk("bmc:1")
+    at.ask(Action.OFF)
+    first = at.waiting(c.RunRace)[0]
+    at.race("bmc", winner=None)
+    at.go(3.0, silent=[NODE])
+    assert at.waiting(c.RunRace)
+    late = e.RaceFinished(
+        host=NODE, operation=first.operation, device=first.device, number=first.number, winner=None, reserves=(),
+        entries=(), power=Power.UNKNOWN,
+    )  # fmt: skip
+    before = at.state()
+    at.do(late)
+    assert at.state() == before
+    at.race("bmc")
+    assert at.operation().devices[0].is_path_proven
 
 
 def test_a_step_that_ends_twice_counts_once() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from fenced.core import events as e
 from fenced.core.fleet import Fleet
 from fenced.core.records import Entry, HostHeard
-from fenced.engine.outbox import Outbox
+from fenced.engine.outbox import SLICE, Outbox
 from fenced.model.names import HostName, OperationId
 from fenced.ports.bus import Bus, BusError, Message
 from fenced.ports.journal import Batch, OutboxMessage, StoreError
@@ -181,6 +181,22 @@ def test_without_the_lease_nothing_is_published() -> None:
         desk.fleet.lease_until = START + 1e9
         await asyncio.sleep(10.0)
         assert desk.sent() == ["1"]
+
+    play(story)
+
+
+def test_a_round_that_outlasts_the_lease_stops_where_the_lease_ended() -> None:
+    async def story(desk: Desk) -> None:
+        total = 3 * SLICE
+        desk.broker.acknowledge_seconds = 2.0
+        await desk.journal.append(Batch(entries=[entry()], outbox=[message(number) for number in range(1, total + 1)]))
+        desk.fleet.lease_until = desk.clock.now() + 3.0
+        desk.outbox.nudge()
+        await asyncio.sleep(30.0)
+        assert 0 < len(desk.sent()) < total
+        desk.fleet.lease_until = START + 1e9
+        await asyncio.sleep(30.0)
+        assert desk.sent() == [str(number) for number in range(1, total + 1)]
 
     play(story)
 

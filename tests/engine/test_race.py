@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from fenced.engine.race import PathMemory, Race, RaceResult
+from fenced.engine.settling import Reading
 from fenced.model.names import PlugId, ProxyName
 from fenced.model.power import Power, Verdict
 from fenced.model.settings import RaceSettings
-from fenced.ports.devices import DeviceUnreachable
+from fenced.ports.devices import DeviceTimedOut, DeviceUnreachable, WrongMachine
 from tests.world.loop import run
 from tests.world.network import WorldClock
 
@@ -20,30 +21,41 @@ SETTINGS = RaceSettings()
 
 @dataclass
 class Paths:
-    """Proxies: seconds until the answer, None for a black hole, a negative number for a failure after so long."""
+    """Proxies: seconds until the answer, None for a black hole, a negative number for a failure after so long.
+
+    `ends_itself_seconds`: when a read through a black hole gives up, as a driver does by the probe's timeout.
+    """
 
     seconds: dict[str, float | None]
     started: list[tuple[float, str]] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     logout_seconds: float = 0.0
+    wrong: tuple[str, ...] = ()
+    ends_itself_seconds: float = SETTINGS.probe_timeout_seconds
 
-    async def read(self, proxy: ProxyName, blocks_seconds: float) -> Power:
+    async def read(self, proxy: ProxyName, blocks_seconds: float) -> Reading:
         self.started.append((asyncio.get_running_loop().time(), str(proxy)))
         try:
             seconds = self.seconds[proxy]
-            await asyncio.sleep(1e6 if seconds is None else abs(seconds))
-        except asyncio.CancelledError:
+            await asyncio.sleep(self.ends_itself_seconds if seconds is None else abs(seconds))
+        except asyncio.CancelledError as exc:
             self.cancelled.append(str(proxy))
+            if proxy in self.wrong:  # its answer came as it was cancelled
+                raise WrongMachine(f"{proxy} finds another machine", may_be_done=False) from exc
             await asyncio.sleep(self.logout_seconds)
             raise
-        if seconds is not None and seconds < 0:
+        if proxy in self.wrong:
+            raise WrongMachine(f"{proxy} finds another machine", may_be_done=False)
+        if seconds is None:
+            raise DeviceTimedOut(f"{proxy}: no answer")
+        if seconds < 0:
             raise DeviceUnreachable(f"{proxy} refuses")
-        return Power.ON
+        return Reading(power=Power.ON)
 
 
 def race(
     paths: Paths, *tiers: Sequence[str], memory: PathMemory | None = None, settings: RaceSettings = SETTINGS,
-    is_exhaustive: bool = False,
+    is_exhaustive: bool = False, stops_at_mismatch: bool = False,
 ) -> tuple[RaceResult, float]:  # fmt: skip
     """The result and how long it took."""
 
@@ -52,6 +64,7 @@ def race(
             tiers=[[ProxyName(name) for name in tier] for tier in tiers], plug=PLUG, read=paths.read,
             memory=memory if memory is not None else PathMemory(), settings=settings, clock=WorldClock(),
             origin=WorldClock().now(), is_exhaustive=is_exhaustive,
+            stops_at_mismatch=stops_at_mismatch,
         )  # fmt: skip
         result = await racing.run()
         return result, asyncio.get_running_loop().time()
@@ -115,6 +128,32 @@ def test_nobody_answers_ends_after_a_probe_timeout_and_the_staggers() -> None:
     assert result.winner is None and result.power is Power.UNKNOWN
     assert seconds == pytest.approx(5.0 + 2 * 0.25, abs=0.01)
     assert set(verdicts(result).values()) == {Verdict.TIMED_OUT}
+
+
+def test_a_probe_that_does_not_end_itself_is_cancelled_soon_after_its_timeout() -> None:
+    paths = Paths({"a": None}, ends_itself_seconds=1e6)
+    result, seconds = race(paths, ["a"])
+    assert verdicts(result)["a"] is Verdict.TIMED_OUT and paths.cancelled == ["a"]
+    assert SETTINGS.probe_timeout_seconds < seconds < 2 * SETTINGS.probe_timeout_seconds
+
+
+def test_who_races_to_switch_ends_at_the_first_mismatch() -> None:
+    paths = Paths({"a": 0.1, "b": 0.2, "c": None}, wrong=("a",))
+    result, seconds = race(paths, ["a", "b", "c"], stops_at_mismatch=True)
+    assert result.winner is None and seconds == pytest.approx(0.1)
+    assert [entry.kind for entry in result.entries] == ["wrong_machine", "", ""]
+
+
+def test_who_only_looks_goes_on_after_a_mismatch_and_tells_it() -> None:
+    result, _ = race(Paths({"a": 0.1, "b": 0.2}, wrong=("a",)), ["a", "b"])
+    assert result.winner == "b"
+    assert result.entries[0].kind == "wrong_machine"
+
+
+def test_a_mismatch_is_not_lost_over_the_winner_of_the_same_moment() -> None:
+    paths = Paths({"a": 100.0, "b": 0.1}, wrong=("a",))
+    result, _ = race(paths, ["a", "b"])
+    assert [entry.kind for entry in result.entries] == ["wrong_machine", ""]
 
 
 def test_losers_are_cancelled_with_a_moment_to_log_out_and_no_more() -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from fenced.core.commands import PRIORITY_OFF, PRIORITY_STATUS
+from fenced.engine.settling import Reading
 from fenced.engine.workers import DeviceWorkers
 from fenced.model.inventory import DeviceSpec
 from fenced.model.names import ENGINE, PlugId, ProxyName, Token, UnitId
@@ -24,6 +25,7 @@ class Lines:
 
     seconds: float = 1.0
     error: DeviceError | None = None
+    power: Power = Power.ON
     log: list[tuple[float, str]] = field(default_factory=list)
     permits: list[Permit] = field(default_factory=list)
     running: int = 0
@@ -31,7 +33,7 @@ class Lines:
 
     async def read(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
         await self._call(f"read {spec.plug_id}")
-        return Power.ON
+        return self.power
 
     async def set(
         self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted
@@ -83,9 +85,9 @@ class Bench:
             priority=PRIORITY_OFF, on_started=on_started,
         )  # fmt: skip
 
-    async def read(self, spec: DeviceSpec = SPEC, *, timeout: float = 5.0, blocks: float | None = None) -> Power:
+    async def read(self, spec: DeviceSpec = SPEC, *, timeout: float = 5.0, blocks: float | None = None) -> Reading:
         return await self.workers.read(
-            ENGINE, spec, timeout_seconds=timeout, priority=PRIORITY_STATUS, blocks_seconds=blocks
+            ENGINE, spec, timeout_seconds=timeout, priority=PRIORITY_STATUS, settle_seconds=0.0, blocks_seconds=blocks
         )
 
 

@@ -24,7 +24,7 @@ from tests.world.rack import Rack, Setting
 from tests.world.world import World
 
 TOLD_ON_BUS = ("fenced", "revoked", "restored", "redundancy_lost", "restore_failed", "left_off", "fence_failed",
-               "contradiction", "rebooted")  # fmt: skip
+               "contradiction", "rebooted", "wrong_machine")  # fmt: skip
 """Host events that a story shows as they reach the broker; the others follow their records at once."""
 
 
@@ -106,6 +106,8 @@ def _rack(lines: list[str]) -> Rack:
             flags["own_machine"] = words[0]
         elif key == "settle":
             flags["settle_seconds"] = float(words[0])
+        elif key == "settle_after_return":
+            flags["settle_after_return_seconds"] = float(words[0])
         elif line == "bmc is fed by the outlets":
             flags["is_standby_separate"] = False
         elif "." in key and len(words) == 1:
@@ -281,9 +283,17 @@ class Play:
                 plug.set_seconds = float(seconds)
             case ["loses", "answers"]:
                 plug.is_answer_lost = True
+            case ["restarts", "away", away, "starting", starting]:
+                plug.restart(away_seconds=float(away), starting_seconds=float(starting))
+            case ["restarts", "not", "ready", not_ready]:
+                plug.restart(away_seconds=0.0, starting_seconds=float(not_ready))
+                plug.is_not_ready = True
+            case ["answers", "for", "another", "machine", *through]:
+                plug.wrong_through = frozenset(through[1:] or self.world.paths)
             case ["works"]:
                 plug.fails = plug.is_unreachable = plug.sticks = plug.is_answer_lost = False
                 plug.lie(None)
+                plug.wrong_through = frozenset()
                 plug.set_seconds = 1.0
             case ["turned", power]:
                 plug.machine.is_meddled = True
@@ -320,6 +330,10 @@ class Play:
             case ["last", "will"]:
                 now = world.clock.now()
                 world.broker.send(e.Presence(host=machine.name, received=now, is_retained=False, is_online=False))
+            case ["loses", "mains"]:
+                machine.lose_mains()
+            case ["gets", "mains,", "on", "after", seconds]:
+                machine.get_mains(on_after_seconds=float(seconds))
             case ["gone", "for", "good"]:
                 machine.die()
                 machine.is_meddled = True

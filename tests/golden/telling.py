@@ -28,6 +28,8 @@ class Teller:
                 return _of_detection(record)
             case r.HostFenced() | r.HostRevoked() | r.Contradicted() | r.LeftOff() | r.PowerSeen() | r.DevicesTrusted():
                 return _of_proof(record)
+            case r.WrongMachineFound():
+                return f"WRONG MACHINE at {record.device}"
             case r.MaintenanceSet() | r.MaintenanceEnded() | r.RequestRefused():
                 return _of_people(record)
             case _:
@@ -42,8 +44,9 @@ class Teller:
         others = f" ({lost})" if lost else ""
         if record.winner is None:
             return f"race for {record.device}: nobody reaches it{others}"
-        self._read[(record.operation, record.device)] = record.power.value
-        return f"race for {record.device}: {record.winner}, it reads {record.power.value}{others}"
+        read = "off, which does not count yet" if record.settling_until else record.power.value
+        self._read[(record.operation, record.device)] = read
+        return f"race for {record.device}: {record.winner}, it reads {read}{others}"
 
     def _begun(self, record: r.StepStarted) -> str | None:
         self._steps[(record.operation, record.device, record.number)] = record.what
@@ -57,7 +60,12 @@ class Teller:
             self._read.pop((record.operation, record.device), None)
             doubt = "" if record.is_end_known else ", may still act"
             return f"{what.value} {record.device}: {record.outcome.value}{doubt}"
+        if record.settling_until:
+            return self._changed(record, "off, which does not count yet")
         said = record.outcome.value if record.outcome is not Outcome.UNKNOWN or not record.error else "not readable"
+        return self._changed(record, said)
+
+    def _changed(self, record: r.StepEnded, said: str) -> str | None:
         if self._read.get((record.operation, record.device)) == said:
             return None
         self._read[(record.operation, record.device)] = said

@@ -31,6 +31,7 @@ HOST_EVENTS: Final = [
     "rebooted",
     "left",
     "maintenance",
+    "wrong_machine",
 ]
 OPERATION_EVENTS: Final = ["started", "step", "finished", "cancelled", "refused"]
 FLEET_EVENTS: Final = ["storm", "storm_over", "bus_lost", "bus_back", "armed", "disarmed"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fenced.model.power import Power
-from fenced.ports.devices import DeviceError, DeviceTimedOut, DeviceUnreachable, LoginRefused
+from fenced.ports.devices import DeviceError, LoginRefused, ProxyTimedOut, ProxyUnreachable
 from fenced.proxy.protocol import ANSWER_BYTES_MAX
 from fenced.proxy.tls import CertificateError, TlsFiles, client_context, common_name
 from tests.net import free_port, until
@@ -123,7 +123,7 @@ async def test_a_closed_port_is_unreachable_and_nothing_was_done(certificates: P
             caller.read(PX1, device(tmp_path / "bmc"), timeout_seconds=5),
             send(caller, device(tmp_path / "bmc"), Power.OFF),
         ):
-            with pytest.raises(DeviceUnreachable, match="does fenced proxy run there") as dead:
+            with pytest.raises(ProxyUnreachable, match="does fenced proxy run there") as dead:
                 await call
             assert not dead.value.may_be_done and dead.value.is_end_known
 
@@ -134,7 +134,7 @@ async def test_a_black_hole_ends_by_the_deadline_and_nothing_was_done(certificat
             caller.read(PX1, device(tmp_path / "bmc"), timeout_seconds=0.3),
             send(caller, device(tmp_path / "bmc"), Power.OFF, permit_of(attempt=0.3)),
         ):
-            with pytest.raises(DeviceTimedOut, match="no connection") as dead:
+            with pytest.raises(ProxyTimedOut, match="no connection") as dead:
                 await call
             assert not dead.value.may_be_done and dead.value.is_end_known
 
@@ -144,7 +144,7 @@ async def test_a_proxy_that_dies_after_it_got_the_command_leaves_doubt(own_bed: 
     command = asyncio.ensure_future(own_bed.set(spec, Power.OFF))
     await until(lambda: log(tmp_path / "bmc") == ["off started"])
     own_bed.px1.kill()
-    with pytest.raises(DeviceUnreachable, match="connection was lost") as lost:
+    with pytest.raises(ProxyUnreachable, match="connection was lost") as lost:
         await command
     assert lost.value.may_be_done and not lost.value.is_end_known
 
@@ -161,7 +161,7 @@ async def test_a_cancelled_read_ends_at_the_proxy_too(bed: Bed, tmp_path: Path) 
 
 async def test_a_slow_read_ends_with_the_proxys_own_word(bed: Bed, tmp_path: Path) -> None:
     spec = device(tmp_path / "bmc", read_seconds=30)
-    with pytest.raises(DeviceTimedOut):
+    with pytest.raises(ProxyTimedOut):
         await bed.caller.read(PX1, spec, timeout_seconds=0.5)
     await until(lambda: log(tmp_path / "bmc") == ["read started", "read cancelled"])
 
@@ -231,9 +231,9 @@ async def test_a_hostile_answer_is_an_error_that_leaves_a_command_in_doubt(name:
 async def test_a_proxy_that_hangs_after_it_got_the_call(tmp_path: Path) -> None:
     spec = device(tmp_path / "bmc")
     async with hostile(None) as port, caller_of(None, {PX1: f"http://127.0.0.1:{port}"}) as caller:
-        with pytest.raises(DeviceTimedOut, match="no answer within"):
+        with pytest.raises(ProxyTimedOut, match="no answer within"):
             await caller.read(PX1, spec, timeout_seconds=0.3)
-        with pytest.raises(DeviceTimedOut, match="no answer within") as hung:
+        with pytest.raises(ProxyTimedOut, match="no answer within") as hung:
             await send(caller, spec, Power.OFF, permit_of(attempt=0.3))
         assert hung.value.may_be_done and not hung.value.is_end_known
 

@@ -17,7 +17,7 @@ from fenced.model.power import Action, Power, Proof, State, What
 from fenced.ports.bus import Message
 from fenced.ports.journal import Loaded
 from tests.fakes.journal import Durable
-from tests.world.machines import Machine
+from tests.world.machines import Machine, Plug
 from tests.world.network import Sent, Wires
 
 
@@ -30,6 +30,7 @@ class _Told:
     is_fenced: bool = False
     is_stopped: bool = False
     is_ended: bool = False
+    mismatched: set[PlugId] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -122,6 +123,8 @@ class Checker:
             self._find("S5", f"token {record.token} for {record.plug_id} is not above {highest}")
         self._plug_tokens[record.plug_id] = record.token
         told = self._operations[record.operation]
+        if record.what is What.OFF and record.plug_id in told.mismatched:
+            self._find("identity", f"OFF for {record.plug_id} in an operation that met another machine there")
         if record.what is What.ON and told.action is not Action.ON and not (told.is_fenced or told.is_stopped):
             self._find("S8", f"ON for {record.plug_id} before a level of {host} was verified OFF")
 
@@ -163,6 +166,13 @@ class Checker:
         owner = self._owner.get(sent.token)
         if owner is not None and self._operations[owner].is_ended:
             self._find("S14", f"{sent.power.value} of {sent.plug.plug_id} acts after {owner} ended")
+
+    def wrong_machine(self, plug: Plug) -> None:
+        """Another machine answered at a plug's address."""
+        self.look()
+        running = self._running.get(plug.machine.name)
+        if running is not None:
+            self._operations[running].mismatched.add(plug.plug_id)
 
     def power_came(self, machine: Machine) -> None:
         """A machine has power from now on: nobody may believe it fenced."""

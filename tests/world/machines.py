@@ -25,7 +25,9 @@ class Run(Enum):
 class Plug:
     """One outlet or BMC. `is_on` is the truth; the fields below it are faults, which a test sets and takes away.
 
-    `read_seconds`, `set_seconds`: how long a call takes; a command acts at the end of its time.
+    `read_seconds`, `set_seconds`: how long a call takes; a command acts at the end of its time. `is_starting`: it has just
+    booted, says OFF whatever is true, and does nothing for a host that it takes to be off: no lie, but the reason to let it
+    settle. `wrong_through`: proxies by which another machine answers at its address.
     """
 
     device: DeviceName
@@ -44,6 +46,9 @@ class Plug:
     says: Power | None = None
     is_miswired: bool = False
     has_lied: bool = False
+    is_not_ready: bool = False
+    is_starting: bool = False
+    wrong_through: frozenset[str] = frozenset()
 
     def lie(self, power: Power | None) -> None:
         """From now on it says this whatever is true; None: it says the truth again."""
@@ -53,20 +58,39 @@ class Plug:
         """It feeds another machine: it does and says what it is told, and the host does not care."""
         self.is_miswired = self.has_lied = True
 
+    def restart(self, *, away_seconds: float, starting_seconds: float) -> None:
+        """It boots: away first, then it answers before it knows its host."""
+        loop = asyncio.get_running_loop()
+        self.is_unreachable = self.is_starting = True
+        loop.call_later(away_seconds, self._answer_again)
+        loop.call_later(away_seconds + starting_seconds, self._started)
+
+    def _answer_again(self) -> None:
+        self.is_unreachable = False
+
+    def _started(self) -> None:
+        self.is_starting = self.is_not_ready = False
+
     @property
     def is_answering(self) -> bool:
         """A BMC that is fed by the host's outlets dies with them."""
-        return not self.is_unreachable and not (self.is_fed_by_outlets and not self.machine.is_fed)
+        return (
+            self.machine.has_mains
+            and not self.is_unreachable
+            and not (self.is_fed_by_outlets and not self.machine.is_fed)
+        )
 
     def read(self) -> Power:
         if self.says is not None:
             return self.says
+        if self.is_starting:
+            return Power.OFF
         is_dark = self.kind is Kind.CHASSIS and not self.machine.is_fed
         return Power.ON if self.is_on and not is_dark else Power.OFF
 
     def switch(self, power: Power) -> None:
         """What a command does when its time has come."""
-        if not self.sticks:
+        if not self.sticks and not self.is_starting:
             self.turn(power)
 
     def turn(self, power: Power) -> None:
@@ -97,6 +121,7 @@ class Machine:
     is_hung: bool = False
     is_stopping: bool = False
     is_meddled: bool = False
+    has_mains: bool = True
     _booting: asyncio.TimerHandle | None = None
 
     @property
@@ -107,7 +132,7 @@ class Machine:
     def is_fed(self) -> bool:
         """An outlet that feeds it is on; a machine without outlets, or with a feed that nobody knows of, is always fed."""
         outlets = [plug for plug in self.plugs.values() if plug.kind is Kind.OUTLET]
-        return not outlets or any(plug.is_on or plug.is_miswired for plug in outlets)
+        return self.has_mains and (not outlets or any(plug.is_on or plug.is_miswired for plug in outlets))
 
     @property
     def is_powered(self) -> bool:
@@ -138,6 +163,20 @@ class Machine:
             self.start()
         elif not self.is_powered and self.does is not Run.OFF:
             self._lose_power()
+
+    def lose_mains(self) -> None:
+        """The feed is gone: the machine and its BMC with it."""
+        self.has_mains = False
+        if self.does is not Run.OFF:
+            self._lose_power()
+
+    def get_mains(self, *, on_after_seconds: float) -> None:
+        """The feed is back: its BMC answers at once and keeps the host off for its power restore delay."""
+        self.has_mains = True
+        for plug in self.plugs.values():
+            if plug.kind is Kind.CHASSIS:
+                plug.is_on = False
+                asyncio.get_running_loop().call_later(on_after_seconds, plug.turn, Power.ON)
 
     def _lose_power(self) -> None:
         self.does = Run.OFF

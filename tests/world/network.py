@@ -14,7 +14,18 @@ from fenced.model.names import ENGINE, PlugId, ProxyName, Token
 from fenced.model.power import Power
 from fenced.ports.bus import BusConnected, BusDisconnected, BusError, BusEvent, Message
 from fenced.ports.clock import Clock
-from fenced.ports.devices import CommandRefused, DeviceError, DeviceTimedOut, OnStarted, Permit, Started
+from fenced.ports.devices import (
+    CommandRefused,
+    DeviceError,
+    DeviceNotReady,
+    DeviceTimedOut,
+    DeviceUnreachable,
+    OnStarted,
+    Permit,
+    ProxyTimedOut,
+    Started,
+    WrongMachine,
+)
 from tests.world.machines import Machine, Plug
 
 START = 1_800_000_000.0
@@ -162,6 +173,7 @@ class Wires:
         self.sent: dict[int, Sent] = {}
         self.on_sent: Callable[[Sent], None] = lambda sent: None
         self.on_act: Callable[[Sent], None] = lambda sent: None
+        self.on_wrong: Callable[[Plug], None] = lambda plug: None
         self._numbers = itertools.count(1)
 
     async def read(self, path: Path, plug: Plug, timeout_seconds: float) -> Power:
@@ -169,11 +181,21 @@ class Wires:
         seconds = path.delay_seconds + plug.read_seconds
         if path.is_dead or self.is_cut or seconds > timeout_seconds:
             await asyncio.sleep(timeout_seconds)
-            raise DeviceTimedOut(f"{path.name}: no answer within {timeout_seconds:g} s")
+            is_of_proxy = path.name != ENGINE and plug.read_seconds <= timeout_seconds
+            raise (ProxyTimedOut if is_of_proxy else DeviceTimedOut)(f"{path.name}: no answer in {timeout_seconds:g} s")
         await asyncio.sleep(seconds)
-        if not plug.is_answering:
-            raise DeviceError(f"{plug.device}: no route to the device", may_be_done=False)
+        self._greet(path, plug)
         return plug.read()
+
+    def _greet(self, path: Path, plug: Plug) -> None:
+        """What a driver meets before it reads or switches: then nothing was sent."""
+        if not plug.is_answering:
+            raise DeviceUnreachable(f"{plug.device}: no route to the device", may_be_done=False)
+        if path.name in plug.wrong_through:
+            self.on_wrong(plug)
+            raise WrongMachine(f"{plug.device}: says that it is another machine", may_be_done=False)
+        if plug.is_not_ready:
+            raise DeviceNotReady(f"{plug.device}: is not ready", may_be_done=False)
 
     async def set(self, path: Path, plug: Plug, power: Power, permit: Permit, *, is_local: bool) -> None:
         """`is_local`: the agent runs on the daemon's machine and dies with its caller."""
@@ -187,8 +209,9 @@ class Wires:
             if highest is not None and permit.token <= highest:
                 raise CommandRefused(f"{path.name}: token {permit.token} is not above {highest}", may_be_done=False)
             path.highest[plug.plug_id] = permit.token
-        if plug.fails or not plug.is_answering:
+        if plug.fails or plug.is_not_ready or path.name in plug.wrong_through or not plug.is_answering:
             await asyncio.sleep(path.delay_seconds + plug.read_seconds)
+            self._greet(path, plug)
             raise DeviceError(f"{plug.device}: the device refuses", may_be_done=False)
         sent = self._send(path, plug, power, permit)
         try:

@@ -38,6 +38,7 @@ class Rack:
     settings: Mapping[str, Setting] = field(default_factory=dict)
     is_standby_separate: bool = True
     settle_seconds: float = 0.0
+    settle_after_return_seconds: float = 0.0
     own_machine: str = ""
     protected: tuple[str, ...] = ()
 
@@ -95,6 +96,7 @@ def _device(rack: Rack, host: str, word: str, power: PowerSettings) -> Device:
         proxies=rack.reach,
         power=power,
         settle_seconds=rack.settle_seconds,
+        settle_after_return_seconds=rack.settle_after_return_seconds,
     )
 
 

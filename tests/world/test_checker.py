@@ -117,6 +117,31 @@ def test_an_on_before_a_verified_off_is_found() -> None:
     assert "S8" in found(plant)
 
 
+def test_an_off_in_an_operation_that_met_another_machine_is_found() -> None:
+    async def plant(world: World) -> None:
+        begun = operation(Action.OFF)
+        await write(world, begun)
+        world.checker.wrong_machine(world.plug("node-2", "pdu-a"))
+        await write(world, started("1-9", operation=str(begun.operation.id)))
+
+    assert "identity: OFF for node-2/pdu-a" in found(plant)
+
+
+def test_a_bmc_that_boots_says_off_and_is_no_liar() -> None:
+    async def main() -> list[tuple[str, bool]]:
+        world = World(Rack(devices=("bmc:1",)))
+        bmc = world.plug("node-2", "bmc")
+        bmc.restart(away_seconds=10.0, starting_seconds=20.0)
+        said = [("away", bmc.is_answering)]
+        await asyncio.sleep(15.0)
+        bmc.switch(Power.OFF)
+        said += [(bmc.read().value, bmc.is_on)]
+        await asyncio.sleep(20.0)
+        return [*said, (bmc.read().value, world.checker.is_answerable(bmc.machine))]
+
+    assert run(main()) == [("away", False), ("off", True), ("on", True)]
+
+
 def send(world: World, token: str, power: Power, *, seconds: float = 5.0) -> asyncio.Task[None]:
     permit = Permit(token=Token.parse(token), attempt_timeout_seconds=20.0, not_after_seconds=20.0)
     plug = world.plug("node-2", "pdu-a")

@@ -53,6 +53,7 @@ class World:
         self.journal = CheckedJournal()
         self.checker = Checker(self.journal.durable, self.machines, self.wires, self.clock.now)
         self.wires.on_sent, self.wires.on_act = self.checker.sent, self.checker.acting
+        self.wires.on_wrong = self.checker.wrong_machine
         self.broker.on_published = self.checker.published
         self._engine: Engine | None = None
         self._daemon: asyncio.Task[None] | None = None
