@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from fenced.config.build import BuiltHost
-from fenced.config.durations import format_duration
 from fenced.config.mistakes import Mistakes, Where
-from fenced.config.tables import CheckTable, GatesTable, MainTables
+from fenced.config.tables import GatesTable, MainTables
 
 NOT_YET: Final = "not in this version yet"
 
@@ -19,13 +18,6 @@ def check_main(main: MainTables, where: Where, mistakes: Mistakes) -> None:
     detection, gates = main.detection, main.gates
     if main.remedy.steps != ("power",):
         mistakes.error(where.key("remedy").key("steps"), f'{NOT_YET}: only ["power"]', value=main.remedy.steps)
-    if main.check.interval != CheckTable().interval:
-        mistakes.error(
-            where.key("check").key("interval"),
-            f'{NOT_YET}: only "0s"',
-            value=format_duration(main.check.interval),
-            unit="duration",
-        )
     if main.saving:
         mistakes.error(where.key("saving"), f"{NOT_YET}: must be empty", value=main.saving)
     if detection.references:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fenced.core import records as r
-from fenced.core.state import DeviceRun, GateVerdict, HostState, Operation
+from fenced.core.state import DeviceRun, FenceableLevel, GateVerdict, HostState, Operation
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import OperationState, State, What
 
@@ -91,6 +91,8 @@ def _of_host(entry: r.Entry, before: HostState, after: HostState) -> Told:
             return [(HOST + "revoked", data)]
         case r.Contradicted() as record:
             return [(HOST + "contradiction", {"reason": record.why})]
+        case r.FenceableChanged() | r.DevicesDistrusted() | r.DevicesTrusted() as record:
+            return _believed(record, before)
         case r.LeftOff() as record:
             return [(HOST + "left_off", {"reason": record.why, "devices": list(after.owed)})]
         case r.MaintenanceSet() as record:
@@ -128,6 +130,22 @@ def _of_host(entry: r.Entry, before: HostState, after: HostState) -> Told:
             return _ended(record, before)
         case _:
             return []
+
+
+def _believed(record: r.FenceableChanged | r.DevicesDistrusted | r.DevicesTrusted, before: HostState) -> Told:
+    """A host that is found whole at the first look is no news."""
+    match record:
+        case r.DevicesDistrusted():
+            return [(HOST + "distrusted", {"devices": list(record.devices), "reason": record.why})]
+        case r.DevicesTrusted():
+            return [(HOST + "trusted", {"devices": list(record.devices)})]
+        case r.FenceableChanged():
+            was = before.fenceable
+            if was is None and record.level is FenceableLevel.FULL:
+                return []
+            why = [{"device": reason.device, "reason": reason.kind, "text": reason.text} for reason in record.why]
+            data = {"level": record.level.value, "before": was.level.value if was is not None else None, "why": why}
+            return [(HOST + "fenceable_changed", data)]
 
 
 def _heard(record: r.HostHeard) -> Told:

@@ -205,6 +205,21 @@ class WatchEnded:
     host: HostName
     started: float
     powers: tuple[tuple[DeviceName, Power], ...]
+    races: tuple[tuple[DeviceName, tuple[RaceEntry, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathChecked:
+    """The check read a device through one proxy. `error` None: `power` was read; else `failure` is the error's kind."""
+
+    host: HostName
+    device: DeviceName
+    proxy: ProxyName
+    started: float
+    ended: float
+    power: Power
+    error: str | None = None
+    failure: str = ""
 
 
 # -- requests ---------------------------------------------------------------------------------------------------------
@@ -297,5 +312,6 @@ Event = (
     | AgentSeen
     | AnnouncementDelivered
     | WatchEnded
+    | PathChecked
     | Asked
 )

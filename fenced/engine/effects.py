@@ -277,11 +277,12 @@ class EngineEffects:
     async def _watch(self, command: c.WatchHost) -> None:
         async with self._watching:
             started = self._clock.now()
-            powers = []
+            powers, races = [], []
             for device_name, tiers in command.paths:
                 found = self._device(command.host, device_name)
                 if found is None or not tiers:
                     continue
                 result = await self._run_race(found[1], tiers, c.PRIORITY_STATUS, origin=started)
                 powers.append((device_name, result.power))
-        self._deliver(e.WatchEnded(host=command.host, started=started, powers=tuple(powers)))
+                races.append((device_name, result.entries))
+        self._deliver(e.WatchEnded(host=command.host, started=started, powers=tuple(powers), races=tuple(races)))

@@ -24,7 +24,7 @@ from tests.world.rack import Rack, Setting
 from tests.world.world import World
 
 TOLD_ON_BUS = ("fenced", "revoked", "restored", "redundancy_lost", "restore_failed", "left_off", "fence_failed",
-               "contradiction", "rebooted")  # fmt: skip
+               "contradiction", "rebooted", "fenceable_changed", "distrusted", "trusted")  # fmt: skip
 """Host events that a story shows as they reach the broker; the others follow their records at once."""
 
 
@@ -277,6 +277,8 @@ class Play:
                 plug.lie(Power(power))
             case ["feeds", "another", "machine"]:
                 plug.miswire()
+            case ["belongs", "to", "another", "machine"]:
+                plug.is_of_another = True
             case ["slow", seconds]:
                 plug.set_seconds = float(seconds)
             case ["loses", "answers"]:
@@ -284,6 +286,7 @@ class Play:
             case ["works"]:
                 plug.fails = plug.is_unreachable = plug.sticks = plug.is_answer_lost = False
                 plug.lie(None)
+                plug.is_of_another = False
                 plug.set_seconds = 1.0
             case ["turned", power]:
                 plug.machine.is_meddled = True

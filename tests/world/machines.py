@@ -43,6 +43,7 @@ class Plug:
     is_answer_lost: bool = False
     says: Power | None = None
     is_miswired: bool = False
+    is_of_another: bool = False
     has_lied: bool = False
 
     def lie(self, power: Power | None) -> None:

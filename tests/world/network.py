@@ -14,7 +14,7 @@ from fenced.model.names import ENGINE, PlugId, ProxyName, Token
 from fenced.model.power import Power
 from fenced.ports.bus import BusConnected, BusDisconnected, BusError, BusEvent, Message
 from fenced.ports.clock import Clock
-from fenced.ports.devices import CommandRefused, DeviceError, DeviceTimedOut, OnStarted, Permit, Started
+from fenced.ports.devices import CommandRefused, DeviceError, DeviceTimedOut, OnStarted, Permit, Started, WrongMachine
 from tests.world.machines import Machine, Plug
 
 START = 1_800_000_000.0
@@ -173,6 +173,8 @@ class Wires:
         await asyncio.sleep(seconds)
         if not plug.is_answering:
             raise DeviceError(f"{plug.device}: no route to the device", may_be_done=False)
+        if plug.is_of_another:
+            raise WrongMachine(f"{plug.device}: belongs to another machine", may_be_done=False)
         return plug.read()
 
     async def set(self, path: Path, plug: Plug, power: Power, permit: Permit, *, is_local: bool) -> None:
