@@ -76,7 +76,7 @@ class Observer:
             case r.FenceableChanged():
                 why = [f"{reason.device or name}: {reason.kind}: {reason.text}" for reason in record.why]
                 say = log.info if record.level is FenceableLevel.FULL else log.warning
-                say("fenceable_changed", host=name, level=record.level.value, why=why)
+                say("fenceable_changed", host=name, fenceable=record.level.value, why=why)
             case r.DevicesTrusted():
                 log.info("devices_trusted", host=name, devices=list(record.devices))
             case r.FenceFailed() | r.RestoreFailed() | r.Contradicted() | r.LeftOff():
