@@ -91,8 +91,6 @@ def _of_host(entry: r.Entry, before: HostState, after: HostState) -> Told:
             return [(HOST + "revoked", data)]
         case r.Contradicted() as record:
             return [(HOST + "contradiction", {"reason": record.why})]
-        case r.FenceableChanged() | r.DevicesDistrusted() | r.DevicesTrusted() as record:
-            return _believed(record, before)
         case r.LeftOff() as record:
             return [(HOST + "left_off", {"reason": record.why, "devices": list(after.owed)})]
         case r.MaintenanceSet() as record:
@@ -128,11 +126,11 @@ def _of_host(entry: r.Entry, before: HostState, after: HostState) -> Told:
             return _step(record, after)
         case r.OperationEnded() as record:
             return _ended(record, before)
-        case _:
-            return []
+        case record:
+            return _believed(record, before)
 
 
-def _believed(record: r.FenceableChanged | r.DevicesDistrusted | r.DevicesTrusted, before: HostState) -> Told:
+def _believed(record: r.Record, before: HostState) -> Told:
     """A host that is found whole at the first look is no news."""
     match record:
         case r.DevicesDistrusted():
@@ -146,6 +144,8 @@ def _believed(record: r.FenceableChanged | r.DevicesDistrusted | r.DevicesTruste
             why = [{"device": reason.device, "reason": reason.kind, "text": reason.text} for reason in record.why]
             data = {"level": record.level.value, "before": was.level.value if was is not None else None, "why": why}
             return [(HOST + "fenceable_changed", data)]
+        case _:
+            return []
 
 
 def _heard(record: r.HostHeard) -> Told:

@@ -1,24 +1,26 @@
 """What the check tells the desk, and short ways to a host that is checked, distrusted or fenced by another level."""
 
+from collections.abc import Mapping
+
 from fenced.core import events as e
 from fenced.core import records as r
 from fenced.core.decide import Decision
 from fenced.model.names import DeviceName, HostName, ProxyName
 from fenced.model.power import Power
 from tests.core.desk import NODE, Desk
-from tests.world.rack import Rack
+from tests.world.rack import Rack, Setting
 
 INTERVAL = 600.0
 
 
-def desk(*devices: str, proxies: tuple[str, ...] = (), **settings: float | int) -> Desk:
+def desk(*devices: str, proxies: tuple[str, ...] = (), settings: Mapping[str, Setting] | None = None) -> Desk:
     """A calm fleet with the check on."""
     return Desk(
         Rack(
             devices=devices or ("bmc:1",),
             proxies=proxies,
             reach=proxies or ("engine",),
-            settings={"check.interval_seconds": INTERVAL, **settings},
+            settings={"check.interval_seconds": INTERVAL, **(settings or {})},
         )
     )
 

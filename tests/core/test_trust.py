@@ -266,7 +266,7 @@ def test_on_by_our_own_command_shows_nothing() -> None:
 
 def switched_by_a_person(*, is_heard: bool, boot: str) -> Desk:
     """The only device, seen ON; a person switches it off, later on again."""
-    at = desk("bmc:1", **{"power.operation_timeout_seconds": 60.0})
+    at = desk("bmc:1", settings={"power.operation_timeout_seconds": 60.0})
     check_off(at, "bmc")
     check(at, "bmc")
     at.ask(Action.OFF)

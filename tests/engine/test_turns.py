@@ -40,9 +40,9 @@ def play(order: Turns, until: float, *, begin: float = 0.0, takes: float = 0.0, 
     running: list[tuple[float, Path]] = []
     now = begin
     while now < until:
-        for ends, path in [entry for entry in running if entry[0] <= now]:
-            running.remove((ends, path))
-            order.ended(path, ends)
+        for ended in [entry for entry in running if entry[0] <= now]:
+            running.remove(ended)
+            order.ended(ended[1], ended[0])
         while (path := order.next(now)) is not None:
             told.append((now, path))
             running.append((now + takes, path))
@@ -92,8 +92,8 @@ def test_the_same_order_in_each_life() -> None:
 def test_failing_paths_hold_at_most_their_share() -> None:
     order = turns(20, devices=1, proxies=1, interval=10.0, pause=0.0)
     order.failing_max = 2
-    for _, path in play(order, 10.6):
-        path.failures = 1 if path.key[0] != "h7" else 0
+    for _, read in play(order, 10.6):
+        read.failures = 1 if read.key[0] != "h7" else 0
     begun = []
     while (path := order.next(30.0)) is not None:
         begun.append(path)
