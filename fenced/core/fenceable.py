@@ -14,7 +14,6 @@ from fenced.core.candidates import why_not
 from fenced.core.checks import VALID_INTERVALS, HostChecks, PathResult
 from fenced.core.detector import look_watch
 from fenced.core.events import PathChecked, RaceFinished, WatchEnded
-from fenced.core.evolve import is_settled
 from fenced.core.fleet import Fleet
 from fenced.core.state import Fenceable, FenceableLevel, HostState, RaceEntry, Reason
 from fenced.core.work import HostWork
@@ -95,8 +94,7 @@ def _keep_race(work: HostWork, device: DeviceName, entries: tuple[RaceEntry, ...
 def _keep_power(work: HostWork, event: PathChecked) -> None:
     """Known power is told and kept; ON where the host is fenced has its devices looked at now, not in a minute."""
     state = work.state
-    is_ours = state.operation is not None or any(not is_settled(c, event.started) for c in state.commands)
-    if is_ours or event.started < state.since or event.power is Power.UNKNOWN:
+    if state.operation is not None or event.started < state.since or event.power is Power.UNKNOWN:
         return
     if state.state is State.FENCED and event.power is Power.ON:
         work.sight.watch_at = min(work.sight.watch_at or work.now, work.now)

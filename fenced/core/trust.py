@@ -6,7 +6,6 @@ and only all of them together lie. Knows nothing of proxies and of how a reading
 
 from fenced.core import records as r
 from fenced.core.checks import OffRow
-from fenced.core.evolve import is_settled
 from fenced.core.state import DeviceRun, Followed, Operation, Trial
 from fenced.core.work import HostWork
 from fenced.model.inventory import Device
@@ -50,15 +49,12 @@ def follow(work: HostWork) -> None:
 
 
 def _is_calm(work: HostWork, started: float) -> bool:
-    """Healthy since before the reading began, and nothing of ours that could act on its power."""
+    """Healthy since before the reading began. No operation, so nothing of ours can act on its power: they end only then (S5)."""
     state = work.state
     return (
         state.state is State.HEALTHY
         and state.since <= started
         and state.operation is None
-        and state.maintenance is None
-        and not work.sight.is_stopping
-        and all(is_settled(command, started) for command in state.commands)
         and work.fleet.is_heard(work.name, work.now)
     )
 

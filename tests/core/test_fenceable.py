@@ -180,6 +180,15 @@ def test_old_results_say_nothing() -> None:
     assert level(at) == "none"
 
 
+def test_an_old_success_makes_no_level_whole() -> None:
+    at = whole("bmc:1", "pdu-a:2")
+    at.go(3 * INTERVAL)
+    fail(at, "pdu-a", times=2)
+    assert level(at) == "full", "of the BMC nothing is known any more: neither degraded nor none is true for certain"
+    fail(at, "bmc", times=2)
+    assert level(at) == "none"
+
+
 def test_maintenance_is_not_judged() -> None:
     at = whole("bmc:1")
     at.maintain()
@@ -242,6 +251,12 @@ def test_power_that_was_read_is_kept() -> None:
     assert dict(at.state().power) == {"bmc": Power.ON}
     check(at, "bmc", started=at.now + 0.001)
     assert len(at.records(r.PowerSeen)) == 1
+
+
+def test_power_that_was_read_before_the_host_came_back_is_not_kept() -> None:
+    at = desk("bmc:1")
+    check(at, "bmc", Power.OFF, started=at.state().since - 1.0)
+    assert not at.records(r.PowerSeen)
 
 
 def test_on_where_the_host_is_fenced_brings_the_watch_forward() -> None:

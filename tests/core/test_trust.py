@@ -1,12 +1,16 @@
 """Distrust (S17): a device that reads OFF while its host is healthy proves nothing until it followed the host once."""
 
+from dataclasses import replace
+
 import pytest
 
 from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core import records as r
 from fenced.core.fleet import Fleet
-from fenced.model.power import Action, OperationState, Power, What
+from fenced.core.state import Followed, Trial
+from fenced.model.names import DeviceName
+from fenced.model.power import Action, OperationState, Power, State, What
 from tests.core.checked import check, check_off, desk, distrusts, told
 from tests.core.desk import NODE, Desk
 from tests.world.rack import Rack
@@ -97,21 +101,38 @@ def test_another_run_of_the_host_proves_no_lie() -> None:
     assert not distrusts(at)
 
 
-@pytest.mark.parametrize("disturb", ["maintenance", "stopping"])
-def test_a_host_that_may_be_off_is_not_believed_to_live(disturb: str) -> None:
+def test_what_happens_in_maintenance_is_a_persons_business() -> None:
     at = desk()
-    if disturb == "maintenance":
-        at.maintain()
-    else:
-        at.beat(status=e.HealthStatus.STOPPING)
+    at.maintain()
+    check_off(at, "bmc", reads=5)
+    assert not distrusts(at)
+
+
+def test_a_host_that_stops_may_be_off() -> None:
+    at = desk()
+    check_off(at, "bmc", reads=1)
+    at.beat(status=e.HealthStatus.STOPPING)
     for _ in range(4):
         at.go(20.0, silent=[NODE])
         check(at, "bmc", Power.OFF)
     assert not distrusts(at)
 
 
-def test_a_command_of_ours_that_may_act_disturbs() -> None:
-    at = Desk(Rack(devices=("bmc:1",), settings={"check.interval_seconds": 600.0}))
+def test_an_outlet_that_was_off_in_an_earlier_run_is_no_witness() -> None:
+    """Both were off, honestly. The host came back on pdu-b, which nobody read since."""
+    at = desk("pdu-a:1", "pdu-b:1")
+    check_off(at, "pdu-a", "pdu-b", reads=2, apart=2.0)
+    at.go(40.0, silent=[NODE])
+    for _ in range(5):
+        check(at, "pdu-a", Power.OFF)
+        for _ in range(20):
+            at.go(1.0, silent=[NODE])
+            at.beat(boot="b2")
+    assert not distrusts(at)
+
+
+def test_an_operation_of_ours_disturbs() -> None:
+    at = desk()
     at.ask(Action.RESTART)
     at.race("bmc")
     at.take(c.SwitchDevice, "bmc")
@@ -288,8 +309,69 @@ def test_a_host_that_lived_through_it_does_not() -> None:
     assert distrusts(switched_by_a_person(is_heard=True, boot="b1")) == {"bmc"}
 
 
+def test_a_host_that_lived_through_it_and_started_anew_later_does_not() -> None:
+    assert distrusts(switched_by_a_person(is_heard=True, boot="b2")) == {"bmc"}
+
+
+def test_a_host_that_was_silent_before_shows_nothing() -> None:
+    """It was dead already: that it is silent after the OFF is no wonder."""
+    at = desk("bmc:1", settings={"power.operation_timeout_seconds": 60.0})
+    check_off(at, "bmc")
+    check(at, "bmc")
+    at.go(18.0, silent=[NODE])
+    while at.state().state is State.HEALTHY:
+        at.go(0.5, silent=[NODE])
+    at.ask(Action.OFF)
+    at.serve(until="operation_ended", seconds=120.0)
+    assert [record.device for record in at.records(r.StepStarted) if record.what is What.OFF] == ["bmc"]
+    at.ask(Action.ON)
+    at.serve(until="operation_ended", seconds=120.0)
+    at.beat(boot="b2")
+    at.go(1.0, silent=[NODE])
+    check(at, "bmc")
+    assert distrusts(at) == {"bmc"}
+
+
+def test_two_levels_that_were_both_switched_off_show_nothing() -> None:
+    """One of them silenced the host, and nobody knows which."""
+    at = desk("bmc:1", "pdu-a:2", settings={"power.operation_timeout_seconds": 60.0})
+    check_off(at, "bmc", "pdu-a", reads=4)
+    assert distrusts(at) == {"bmc", "pdu-a"}
+    for device in ("bmc", "pdu-a"):
+        check(at, device)
+    at.ask(Action.OFF)
+    at.serve(until="operation_ended", seconds=120.0)
+    assert {record.device for record in at.records(r.StepStarted) if record.what is What.OFF} == {"bmc", "pdu-a"}
+    at.ask(Action.ON)
+    at.serve(until="operation_ended", seconds=120.0)
+    at.beat(boot="b2")
+    at.go(1.0, silent=[NODE])
+    for device in ("bmc", "pdu-a"):
+        check(at, device)
+    assert distrusts(at) == {"bmc", "pdu-a"}
+
+
+def test_a_device_that_an_earlier_off_of_ours_made_dark_shows_nothing() -> None:
+    at = mislabelled()
+    check(at, "bmc")
+    at.fleet.put(replace(at.state(), owed=(DeviceName("bmc"),)))
+    cycle(at, bmc=Power.OFF)
+    assert [record.trial.followed for record in at.records(r.TrustAdvanced)] == [Followed.LIT]
+    check(at, "bmc")
+    assert distrusts(at) == {"bmc"}
+
+
 def test_a_host_that_comes_back_with_the_same_run_does_not() -> None:
     assert distrusts(switched_by_a_person(is_heard=False, boot="b1")) == {"bmc"}
+
+
+@pytest.mark.parametrize("is_switched", [False, True])
+def test_without_boot_ids_only_a_proof_by_other_devices_counts(is_switched: bool) -> None:
+    at = mislabelled()
+    trial = Trial(device=DeviceName("bmc"), followed=Followed.DARK, is_switched=is_switched)
+    at.fleet.put(replace(at.state(), trials=(trial,)))
+    check(at, "bmc")
+    assert ("bmc" in distrusts(at)) is is_switched
 
 
 def test_the_end_of_a_maintenance_trusts_everything() -> None:
