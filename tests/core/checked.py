@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core import records as r
 from fenced.core.decide import Decision
@@ -76,3 +77,29 @@ def told(at: Desk) -> list[str]:
 
 def changes(at: Desk) -> list[str]:
     return [record.level.value for record in at.records(r.FenceableChanged)]
+
+
+MISLABELLED = ("bmc:1", "pdu-a:2", "pdu-b:2")
+
+
+def mislabelled() -> Desk:
+    """A BMC that read OFF while the host was heard, and outlets that are good."""
+    at = desk(*MISLABELLED)
+    check_off(at, "bmc")
+    assert distrusts(at) == {"bmc"}
+    return at
+
+
+def cycle(at: Desk, *, bmc: Power, boot: str = "b2") -> None:
+    """Silence, a fence by the outlets with the BMC reading so meanwhile, and a new run of the host."""
+    at.fence()
+    for _ in range(200):
+        if at.records(r.HostFenced):
+            break
+        if at.waiting(c.RunRace, "bmc"):
+            at.race("bmc", bmc)
+        elif not at.serve_one():
+            at.go(0.25, silent=[NODE])
+    at.serve(until="operation_ended")
+    at.go(60.0, silent=[NODE])
+    at.beat(boot=boot)
