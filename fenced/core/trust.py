@@ -36,6 +36,12 @@ def is_off_beside_life(work: HostWork, device: Device) -> bool:
     return heard_at > row.since + late and work.fleet.is_heard(work.name, work.now)
 
 
+def has_believed_level(work: HostWork) -> bool:
+    """Whether some level could prove the host off; a host without devices has nothing to disbelieve."""
+    lying = {device.level for device in work.host.devices if device.name in work.state.distrusted}
+    return not lying or lying != {*work.host.levels}
+
+
 def follow(work: HostWork) -> None:
     """After a decision: where a distrusted device went dark with its host, it has shown half of what it must."""
     if not work.state.distrusted:

@@ -179,6 +179,7 @@ def test_without_another_level_it_fails_and_nothing_is_sent() -> None:
     assert not at.records(r.HostFenced)
     assert not [record for record in at.records(r.StepStarted) if record.what is What.OFF]
     assert at.records(r.OperationEnded)[0].state is OperationState.FAILED
+    assert not at.fleet.state.draws, "nor is the budget of others spent on it"
 
 
 def test_a_person_may_still_try_the_only_level() -> None:
