@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from fenced.core.state import Phase, Restored
+from fenced.core.state import FenceableLevel, Phase, Restored
 from fenced.model.power import Action, Cause, Kind, OperationState, Outcome, Power, Proof, State, Verdict, What
 
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
@@ -119,7 +119,23 @@ class Host(Shape):
     maintenance: "Maintenance | None"
     paused: bool
     stay_off: bool
-    fenceable: str | None
+    fenceable: "Fenceable | None"
+
+
+class Missing(Shape):
+    """What is missing at a device (null: at the host); `text` says through which proxy, and what the error was."""
+
+    device: str | None
+    reason: str
+    text: str
+
+
+class Fenceable(Shape):
+    """Whether the host could be fenced now: `full`, `degraded`, `none`, or `unknown` where its devices were not read."""
+
+    level: FenceableLevel
+    since: Time
+    why: list[Missing]
 
 
 class Maintenance(Shape):

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from fenced.api import shapes
 from fenced.api.times import stamp
 from fenced.core.records import Entry
-from fenced.core.state import DeviceRun, HostState, Operation, Pause, RaceEntry, Step
+from fenced.core.state import DeviceRun, Fenceable, HostState, Operation, Pause, RaceEntry, Step
 from fenced.model.inventory import Inventory, Secret
 from fenced.model.names import HostName, Token
 from fenced.model.power import Action, Power
@@ -138,8 +138,15 @@ def host(given: HostView) -> shapes.Host:
         ),
         paused=given.is_paused,
         stay_off=state.is_stay_off,
-        fenceable=given.fenceable,
+        fenceable=_fenceable(given.fenceable),
     )
+
+
+def _fenceable(given: Fenceable | None) -> shapes.Fenceable | None:
+    if given is None:
+        return None
+    why = [shapes.Missing(device=reason.device, reason=reason.kind, text=reason.text) for reason in given.why]
+    return shapes.Fenceable(level=given.level, since=_stamp(given.since), why=why)
 
 
 def _operation_id(state: HostState) -> str | None:

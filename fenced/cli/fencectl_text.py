@@ -22,10 +22,33 @@ def hosts(items: Sequence[Json]) -> list[str]:
     if not items:
         return ["no host"]
     rows = [
-        (host["name"], host["cluster"], host["state"], power(host["power"]), since(host["since"]), remarks(host))
+        (
+            host["name"],
+            host["cluster"],
+            host["state"],
+            power(host["power"]),
+            fenceable(host),
+            since(host["since"]),
+            remarks(host),
+        )
         for host in items
     ]
-    return table(("HOST", "CLUSTER", "STATE", "POWER", "SINCE", "REMARKS"), rows)
+    return table(("HOST", "CLUSTER", "STATE", "POWER", "FENCEABLE", "SINCE", "REMARKS"), rows)
+
+
+def fenceable(host: Json) -> str:
+    """One word: `-` where paths are not checked."""
+    return host["fenceable"]["level"] if host["fenceable"] else "-"
+
+
+def fenceable_lines(host: Json) -> Iterator[str]:
+    """The level, and what is missing for more, device by device."""
+    told = host["fenceable"]
+    if not told:
+        return
+    yield f"  fenceable {told['level']} since {since(told['since'])}"
+    for reason in told["why"]:
+        yield f"    {reason['device'] or host['name']}: {reason['reason'].replace('_', ' ')}: {reason['text']}"
 
 
 def power(devices: Mapping[str, str]) -> str:
@@ -71,6 +94,7 @@ def host_page(host: Json, explained: Json) -> Iterator[str]:
         yield "  automatic fencing is paused"
     if host["stay_off"]:
         yield "  stays off until a person says `on`"
+    yield from fenceable_lines(host)
     reasons = {gate["gate"]: gate["why"] for gate in explained["gates"]}
     for gate in host["held_by"]:
         yield f"  held by {gate}: {reasons.get(gate, '')}"

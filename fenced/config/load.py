@@ -22,6 +22,7 @@ from fenced.config.own_machine import OwnMachine
 from fenced.config.reach import Reach
 from fenced.config.read import find_files, read_inventory, read_toml
 from fenced.config.resolve import Resolver, resolve_names
+from fenced.config.rounds import check_round
 from fenced.config.secret_sources import SecretReader
 from fenced.config.settings import Settings, set_keys
 from fenced.config.tables import DetectionOfOne, MainTables, PowerOfOne, RaceTable
@@ -223,6 +224,7 @@ class _Loader:
         where, mistakes = self.where, self.mistakes
         not_yet.check_main(main, where, mistakes)
         timing.check_main(settings.of_host(), where, mistakes)
+        check_round(main.check, built.inventory, where.key("check"), mistakes)
         is_bus_known = not mistakes.is_told(where.key("bus").key("url"))
         if "confirm_off" in main.bus.accept_requests and configuration.bus.scheme != "mqtts" and is_bus_known:
             mistakes.error(

@@ -6,9 +6,8 @@ One rule: a setting that would matter is an error, a default that promises prote
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fenced.config.durations import format_duration
 from fenced.config.mistakes import Mistakes, Where
-from fenced.config.tables import CheckTable, GatesTable, MainTables
+from fenced.config.tables import GatesTable, MainTables
 
 NOT_YET: Final = "not in this version yet"
 
@@ -18,13 +17,6 @@ def check_main(main: MainTables, where: Where, mistakes: Mistakes) -> None:
     detection, gates = main.detection, main.gates
     if main.remedy.steps != ("power",):
         mistakes.error(where.key("remedy").key("steps"), f'{NOT_YET}: only ["power"]', value=main.remedy.steps)
-    if main.check.interval != CheckTable().interval:
-        mistakes.error(
-            where.key("check").key("interval"),
-            f'{NOT_YET}: only "0s"',
-            value=format_duration(main.check.interval),
-            unit="duration",
-        )
     if main.saving:
         mistakes.error(where.key("saving"), f"{NOT_YET}: must be empty", value=main.saving)
     if detection.references:

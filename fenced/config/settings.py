@@ -13,6 +13,7 @@ from fenced.config.inventory_tables import Overrides
 from fenced.config.tables import GatesTable, MainTables, PowerOfOne, RaceTable
 from fenced.model.power import Action
 from fenced.model.settings import (
+    CheckSettings,
     DaemonSettings,
     DetectionSettings,
     GateSettings,
@@ -91,6 +92,7 @@ class Settings:
             remedy_steps=main.remedy.steps,
             race=_race(main.race),
             gates=_gates(main.gates),
+            check=CheckSettings(interval_seconds=main.check.interval, per_unit_pause_seconds=main.check.per_unit_pause),
         )
 
     def _build(self, merged: Mapping[str, Any]) -> HostSettings:

@@ -271,8 +271,10 @@ class GatesTable(Table):
 
 
 class CheckTable(Table):
-    interval: Annotated[float, Seconds('rotating read of every path (not yet); "0s" = off', least="0s")] = 0.0
-    per_unit_pause: Annotated[float, Seconds("between two reads of one unit (not yet)", least="0s", most="1h")] = 5.0
+    interval: Annotated[
+        float, Seconds('every (host, device, proxy) path is read once in it; "0s" = off', least="0s", most="30d")
+    ] = 0.0
+    per_unit_pause: Annotated[float, Seconds("between two of these reads of one unit", least="0s", most="1h")] = 5.0
 
 
 class DefaultsTable(Table):

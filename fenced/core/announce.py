@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fenced.core import records as r
-from fenced.core.state import DeviceRun, GateVerdict, HostState, Operation
+from fenced.core.state import DeviceRun, FenceableLevel, GateVerdict, HostState, Operation
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import OperationState, State, What
 
@@ -121,6 +121,24 @@ def _of_host(entry: r.Entry, before: HostState, after: HostState) -> Told:
             return _step(record, after)
         case r.OperationEnded() as record:
             return _ended(record, before)
+        case record:
+            return _believed(record, before)
+
+
+def _believed(record: r.Record, before: HostState) -> Told:
+    """A host that is found whole at the first look is no news."""
+    match record:
+        case r.DevicesDistrusted():
+            return [(HOST + "distrusted", {"devices": list(record.devices), "reason": record.why})]
+        case r.DevicesTrusted():
+            return [(HOST + "trusted", {"devices": list(record.devices)})]
+        case r.FenceableChanged():
+            was = before.fenceable
+            if was is None and record.level is FenceableLevel.FULL:
+                return []
+            why = [{"device": reason.device, "reason": reason.kind, "text": reason.text} for reason in record.why]
+            data = {"level": record.level.value, "before": was.level.value if was is not None else None, "why": why}
+            return [(HOST + "fenceable_changed", data)]
         case _:
             return []
 

@@ -1,13 +1,14 @@
 """The core's only door: one event in, records and commands out. No event may raise for what the world did.
 
-Which module knows more: `detector` hears and suspects, `operations` takes requests, `plan` goes on, `recovery` takes up.
+Which module knows more: `detector` hears and suspects, `operations` takes requests, `plan` goes on, `recovery` takes up,
+`fenceable` and `trust` judge what was read.
 """
 
 from dataclasses import dataclass
 from typing import assert_never
 
 from fenced.core import commands as c
-from fenced.core import detector, fleet_decisions, operations, plan, recovery
+from fenced.core import detector, fenceable, fleet_decisions, operations, plan, recovery, trust
 from fenced.core import events as e
 from fenced.core import records as r
 from fenced.core.announce import Announcement
@@ -54,6 +55,7 @@ def decide(fleet: Fleet, event: e.Event, now: float) -> Decision:
         case _:
             if event.host in fleet.hosts:
                 answer = _of_host(work.on(event.host), event)
+                trust.follow(work.on(event.host))
     return Decision(
         entries=tuple(work.entries),
         commands=tuple(work.commands),
@@ -88,6 +90,7 @@ HostEvent = (
     | e.AgentSeen
     | e.AnnouncementDelivered
     | e.WatchEnded
+    | e.PathChecked
     | e.ActionAsked
     | e.ConfirmOffAsked
     | e.CancelAsked
@@ -103,6 +106,7 @@ def _of_host(work: HostWork, event: HostEvent) -> Answer | None:
             detector.life_asked(work, event)
         case e.RaceFinished():
             plan.race_finished(work, event)
+            fenceable.raced(work, event)
         case e.StepFinished():
             plan.step_finished(work, event)
         case e.AgentSeen():
@@ -111,6 +115,9 @@ def _of_host(work: HostWork, event: HostEvent) -> Answer | None:
             plan.announcement_delivered(work, event)
         case e.WatchEnded():
             watch_ended(work, event)
+            fenceable.watched(work, event)
+        case e.PathChecked():
+            fenceable.path_checked(work, event)
         case e.ActionAsked():
             return operations.ask(work, event)
         case e.ConfirmOffAsked():

@@ -209,12 +209,26 @@ class AnnouncementDelivered:
 class WatchEnded:
     """S17's round of reading a fenced or failed host's devices ended; a device that could not be read is UNKNOWN.
 
-    `wrong`: devices that a path found at another machine, and what it said."""
+    `races`: how each candidate fared."""
 
     host: HostName
     started: float
     powers: tuple[tuple[DeviceName, Power], ...]
-    wrong: tuple[tuple[DeviceName, str], ...] = ()
+    races: tuple[tuple[DeviceName, tuple[RaceEntry, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathChecked:
+    """The check read a device through one proxy. `error` None: `power` was read; else `failure` is the error's kind."""
+
+    host: HostName
+    device: DeviceName
+    proxy: ProxyName
+    started: float
+    ended: float
+    power: Power
+    error: str | None = None
+    failure: str = ""
 
 
 # -- requests ---------------------------------------------------------------------------------------------------------
@@ -307,5 +321,6 @@ Event = (
     | AgentSeen
     | AnnouncementDelivered
     | WatchEnded
+    | PathChecked
     | Asked
 )

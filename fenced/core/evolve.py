@@ -8,6 +8,7 @@ from typing import assert_never
 
 from fenced.core import machine
 from fenced.core import records as r
+from fenced.core.evolve_fenceable import drop_trials, judged, switched
 from fenced.core.evolve_run import drop_reads, evolve_run, forget_path
 from fenced.core.state import (
     WRONG_MACHINE,
@@ -86,7 +87,15 @@ def _evolve(state: HostState, at: float, record: r.Record) -> HostState:
             return replace(state, power=powers, owed=owed, wrong_machines=wrong)
         case r.DevicesTrusted():
             left = tuple(name for name in state.distrusted if name not in record.devices)
-            return replace(state, distrusted=left)
+            return replace(state, distrusted=left, trials=drop_trials(state.trials, record.devices))
+        case r.DevicesDistrusted():
+            distrusted = _union(state.distrusted, record.devices)
+            return replace(state, distrusted=distrusted, trials=drop_trials(state.trials, record.devices))
+        case r.TrustAdvanced():
+            others = drop_trials(state.trials, (record.trial.device,))
+            return replace(state, trials=(*others, record.trial))
+        case r.FenceableChanged():
+            return replace(state, fenceable=judged(state.fenceable, record.level, record.why, at))
         case r.RequestRefused():
             return state
         case r.OperationStarted():
@@ -220,6 +229,7 @@ def _revoked(state: HostState, at: float, record: r.HostRevoked) -> HostState:
         is_on_forbidden=False,
         is_left_off=False,
         distrusted=_union(state.distrusted, record.distrusted),
+        trials=(),
         last_heard=at if record.is_alive else state.last_heard,
     )
 
@@ -431,7 +441,10 @@ def _command_issued(
     attempts = state.attempts
     if is_first_off and operation.is_automatic:
         attempts = (*attempts, at)[-ATTEMPTS_KEPT_MAX:]
-    return replace(state, commands=(*unsettled, issued), owed=owed, attempts=attempts, token=record.token)
+    return replace(
+        state, commands=(*unsettled, issued), owed=owed, attempts=attempts, token=record.token,
+        trials=switched(state.trials, record.device, record.what),
+    )  # fmt: skip
 
 
 def is_settled(command: IssuedCommand, at: float) -> bool:

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from fenced.core import records as r
+from fenced.core.checks import HostChecks, OffRow, Paths
 from fenced.core.evolve import evolve, evolve_fleet
 from fenced.core.state import FleetState, HostState
 from fenced.model.inventory import Host, Inventory
-from fenced.model.names import BootId, ClusterName, HostName, OperationId, Token
+from fenced.model.names import BootId, ClusterName, DeviceName, HostName, OperationId, Token
 from fenced.model.power import Power, State
 
 TROUBLED = frozenset({State.SUSPECT, State.DUMPING, State.FENCING, State.FENCED, State.RESTORING, State.FAILED})
@@ -76,6 +77,7 @@ class Sight:
     watch_offs: int = 0
     watch_off_since: float = 0.0
     is_stopping: bool = False
+    offs: dict[DeviceName, OffRow] | None = None
 
 
 @dataclass(slots=True)
@@ -109,6 +111,8 @@ class Fleet:
         self.by_cluster: dict[ClusterName, list[HostName]] = {}
         self.troubled: set[HostName] = set()
         self.memo = Memo()
+        self.checks: dict[HostName, HostChecks] = {}
+        self.paths = Paths(inventory=inventory)
         self._sequence = 0
         self._undo: dict[HostName, HostState] | None = None
         self._undo_fleet: FleetState | None = None
@@ -117,6 +121,7 @@ class Fleet:
     def take(self, inventory: Inventory) -> None:
         """The inventory from now on; hosts that it no longer names are forgotten here (their records stay)."""
         self.inventory = inventory
+        self.paths = Paths(inventory=inventory)
         self.by_cluster = {}
         for name, host in inventory.hosts.items():
             self.by_cluster.setdefault(host.cluster, []).append(name)
@@ -127,6 +132,7 @@ class Fleet:
         for name in [name for name in self.hosts if name not in inventory.hosts]:
             del self.hosts[name]
             self.sights.pop(name, None)
+            self.checks.pop(name, None)
             self.troubled.discard(name)
 
     def restore(self, hosts: dict[HostName, HostState], fleet: FleetState) -> None:

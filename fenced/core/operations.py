@@ -5,7 +5,7 @@ What a second request does to a running operation is DESIGN section 4's table; i
 
 from dataclasses import dataclass, replace
 
-from fenced.core import gates, plan
+from fenced.core import gates, plan, trust
 from fenced.core import records as r
 from fenced.core.ending import enter_restore, stop
 from fenced.core.events import ActionAsked, CancelAsked, ConfirmOffAsked, MaintenanceAsked
@@ -54,7 +54,8 @@ def fence(work: HostWork, verdicts: tuple[GateVerdict, ...]) -> None:
     cause = state.suspicion or Cause.SILENCE
     operation = _new(work, action, cause=cause, by="fenced", reason=state.suspicion_reason)
     operation = replace(operation, gates=verdicts, explanation=_known(work))
-    work.work.record_fleet(r.BudgetDrawn(host=work.name, cluster=str(work.host.cluster)))
+    if trust.has_believed_level(work):  # else it fails without an OFF: nothing is spent that another host may need
+        work.work.record_fleet(r.BudgetDrawn(host=work.name, cluster=str(work.host.cluster)))
     work.record(r.OperationStarted(operation=operation, slot="running"))
     plan.advance(work)
 

@@ -201,11 +201,21 @@ def enter_next_level(work: HostWork, operation: Operation, *, why: str) -> None:
     """The next level with its share of the time that is left; none left: the host is not proven off."""
     levels = operation.levels
     later = levels if operation.level is None else tuple(level for level in levels if level > operation.level)
+    believed = tuple(level for level in later if not _is_distrusted(work, operation, level))
+    if later and not believed and operation.is_automatic:
+        why = why or f"distrusted: {', '.join(work.state.distrusted)}"
+    if believed or operation.is_automatic:
+        later = believed
     if not later or work.now >= operation.deadline:
         finish(work, OperationState.FAILED, why or "the host has no power device")
         return
     share = (operation.deadline - work.now) / len(later)
     work.record(r.LevelEntered(operation=operation.id, level=later[0], deadline=work.now + share))
+
+
+def _is_distrusted(work: HostWork, operation: Operation, level: int) -> bool:
+    """Whether the level can't prove anything. Its devices may be another machine's, which an OFF would hit (S17)."""
+    return any(run.device in work.state.distrusted for run in operation.devices if run.level == level)
 
 
 # -- after the last OFF -----------------------------------------------------------------------------------------------

@@ -9,12 +9,15 @@ from typing import Literal
 from fenced.core.state import (
     AnsweredRequest,
     Exclusion,
+    FenceableLevel,
     GateVerdict,
     Operation,
     Pause,
     Phase,
     RaceEntry,
+    Reason,
     Restored,
+    Trial,
 )
 from fenced.model.names import BootId, DeviceName, HostName, OperationId, PlugId, ProxyName, Token
 from fenced.model.power import Action, Cause, OperationState, Outcome, Power, Proof, State, What
@@ -154,6 +157,32 @@ class PowerSeen:
     device: DeviceName
     power: Power
     kind: Literal["power_seen"] = "power_seen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevicesDistrusted:
+    """Devices read OFF while the host was healthy: their OFF proves nothing until they were seen to follow the host."""
+
+    devices: tuple[DeviceName, ...]
+    why: str
+    kind: Literal["devices_distrusted"] = "devices_distrusted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustAdvanced:
+    """A distrusted device was seen ON with its host heard, or then dark with its host off."""
+
+    trial: Trial
+    kind: Literal["trust_advanced"] = "trust_advanced"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FenceableChanged:
+    """The host can be fenced in more or fewer ways than before, or for other reasons."""
+
+    level: FenceableLevel
+    why: tuple[Reason, ...]
+    kind: Literal["fenceable_changed"] = "fenceable_changed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -497,6 +526,9 @@ HostRecord = (
     | MaintenanceEnded
     | PowerSeen
     | DevicesTrusted
+    | DevicesDistrusted
+    | TrustAdvanced
+    | FenceableChanged
     | OperationStarted
     | WaitingOperationStarted
     | OperationJoined

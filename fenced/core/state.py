@@ -5,7 +5,7 @@ Times are seconds since the epoch on the daemon's steady clock (ports.clock): it
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import Final, Literal
 
 from fenced.model.names import BootId, DeviceName, HostName, OperationId, PlugId, ProxyName, Token
 from fenced.model.power import (
@@ -236,6 +236,53 @@ class Maintenance:
     until: float | None = None
 
 
+class FenceableLevel(Enum):
+    """How many ways there are to cut a host's power. UNKNOWN is never recorded: nothing was read, or too long ago."""
+
+    FULL = "full"
+    DEGRADED = "degraded"
+    NONE = "none"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """What is missing at one device (None: at the host). `kind` is what is compared; `text` says which proxy, what error."""
+
+    device: DeviceName | None
+    kind: Literal["unreadable", "distrusted", "wrong_machine", "redundancy", "no_proxy", "no_device", "not_read"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fenceable:
+    """Whether the host could be fenced now, since when, and what is missing for more."""
+
+    level: FenceableLevel
+    since: float
+    why: tuple[Reason, ...] = ()
+
+
+class Followed(Enum):
+    """How far a distrusted device has come: seen ON with the host heard, then OFF with the host off."""
+
+    LIT = "lit"
+    DARK = "dark"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A distrusted device on its way back to trust. `boot`: the run of the host that ended while it was dark.
+
+    `is_switched`: our own OFF made it dark, so that only the host's end and return say that it is the host's device.
+    """
+
+    device: DeviceName
+    followed: Followed
+    boot: BootId | None = None
+    is_switched: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostState:
     """All that is durably known of one host."""
@@ -273,6 +320,8 @@ class HostState:
     redundancy_lost: tuple[DeviceName, ...] = ()
     is_left_off: bool = False
     is_away_told: bool = False
+    fenceable: Fenceable | None = None
+    trials: tuple[Trial, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from fenced.core import gates
 from fenced.core import records as r
 from fenced.core.detector import look, revoke_by_power
 from fenced.core.events import WatchEnded
-from fenced.core.mismatch import tell
+from fenced.core.mismatch import mismatches, tell
 from fenced.core.state import HostState
 from fenced.core.work import HostWork
 from fenced.model.names import DeviceName
@@ -27,7 +27,7 @@ def watch_ended(work: HostWork, event: WatchEnded) -> None:
         is_back = device in state.wrong_machines
         if power is not Power.UNKNOWN and (known.get(device) is not power or is_back):
             work.record(r.PowerSeen(device=device, power=power))
-    for device, why in event.wrong:
+    for device, why in _wrong(event):
         tell(work, device, why)
     if state.state is State.FENCED:
         _watch_fenced(work, powers)
@@ -38,10 +38,15 @@ def watch_ended(work: HostWork, event: WatchEnded) -> None:
     look(work)
 
 
+def _wrong(event: WatchEnded) -> tuple[tuple[DeviceName, str], ...]:
+    """Devices that a path found at another machine, and what it said first."""
+    return tuple((device, why) for device, entries in event.races for why in mismatches(entries)[:1])
+
+
 def _in_doubt(event: WatchEnded) -> dict[DeviceName, Power]:
     """A path found another machine there: what says OFF then says nothing. An ON of the host's own is not hidden."""
     powers = dict(event.powers)
-    return {device: Power.UNKNOWN for device, _ in event.wrong if powers.get(device) is Power.OFF}
+    return {device: Power.UNKNOWN for device, _ in _wrong(event) if powers.get(device) is Power.OFF}
 
 
 def is_watched(state: HostState) -> bool:

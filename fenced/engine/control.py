@@ -12,6 +12,7 @@ from fenced.core import events as e
 from fenced.core import gates, match
 from fenced.core.announce import timestamp
 from fenced.core.candidates import expand
+from fenced.core.fenceable import shown
 from fenced.core.fleet import Fleet
 from fenced.core.operations import Accepted as CoreAccepted
 from fenced.core.operations import RefusedBy
@@ -92,6 +93,7 @@ class EngineControl:
             last_heard=sight.heard_at if sight.heard_at is not None else state.last_heard,
             held_by=tuple(verdict.gate for verdict in state.held_by),
             is_paused=any(match.matches(pause.match, host) for pause in self._fleet.state.pauses),
+            fenceable=shown(self._fleet, state.name, state, self._clock.now()),
         )
 
     async def explain(self, name: HostName) -> Explanation:

@@ -13,8 +13,8 @@ import structlog
 from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.fleet import Fleet
-from fenced.core.mismatch import mismatches
 from fenced.core.operations import Answer
+from fenced.core.state import RaceEntry
 from fenced.engine.race import PathMemory, Race, RaceResult
 from fenced.engine.settling import Reading
 from fenced.engine.workers import DeviceWorkers
@@ -289,15 +289,15 @@ class EngineEffects:
         async with self._watching:
             started = self._clock.now()
             powers: list[tuple[DeviceName, Power]] = []
-            wrong: list[tuple[DeviceName, str]] = []
+            races: list[tuple[DeviceName, tuple[RaceEntry, ...]]] = []
             for device_name, tiers in command.paths:
                 found = self._device(command.host, device_name)
                 if found is None or not tiers:
                     continue
                 result = await self._run_race(found[1], tiers, c.PRIORITY_STATUS, origin=started)
                 powers.append((device_name, result.power))
-                wrong += [(device_name, why) for why in mismatches(result.entries)[:1]]
-        self._deliver(e.WatchEnded(host=command.host, started=started, powers=tuple(powers), wrong=tuple(wrong)))
+                races.append((device_name, result.entries))
+        self._deliver(e.WatchEnded(host=command.host, started=started, powers=tuple(powers), races=tuple(races)))
 
 
 def _outcome(error: DeviceError) -> tuple[Outcome, bool]:

@@ -13,6 +13,7 @@ import structlog
 from fenced.core import events as e
 from fenced.core.fleet import Fleet
 from fenced.engine.batch import Collected
+from fenced.engine.checking import PathChecks
 from fenced.engine.control import EngineControl
 from fenced.engine.effects import EngineEffects
 from fenced.engine.lease import LeaseKeeper
@@ -105,11 +106,16 @@ class Engine:
             agent_processes=daemon.agent_processes, has_lease=lambda: fleet.has_lease(ports.clock.now()),
         )  # fmt: skip
         self.workers.remember(highest_tokens(fleet))
+        memory = PathMemory()
         self.effects = EngineEffects(
             fleet=fleet, workers=self.workers, liveness=ports.liveness, clock=ports.clock, telemetry=ports.telemetry,
-            memory=PathMemory(), deliver=self.reactor.deliver, ask=self.reactor.ask, reply=self.outbox.reply,
+            memory=memory, deliver=self.reactor.deliver, ask=self.reactor.ask, reply=self.outbox.reply,
         )  # fmt: skip
         self.reactor.use(self.effects)
+        self.checks = PathChecks(
+            fleet=fleet, workers=self.workers, memory=memory, clock=ports.clock, deliver=self.reactor.deliver,
+            spawn=self.effects.spawn,
+        )  # fmt: skip
         self.lease = LeaseKeeper(
             journal=ports.journal,
             clock=ports.clock,
@@ -134,6 +140,7 @@ class Engine:
             group.create_task(self.outbox.run(), name="outbox")
             group.create_task(self.ports.bus.run(self.take), name="bus")
             group.create_task(self._prune(), name="housekeeping")
+            group.create_task(self.checks.run(), name="check")
             self._is_replayed = True
             if on_running is not None:
                 on_running()
@@ -159,6 +166,9 @@ class Engine:
 
     def _observe(self, collected: Collected) -> None:
         self.observer.take(collected)
+        for name, state in collected.after.items():
+            if state.operation is not None or state.reading is not None:
+                self.checks.make_way(name)
         if collected.outbox:
             self.outbox.nudge()
         self.control.nudge()

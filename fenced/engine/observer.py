@@ -7,7 +7,7 @@ from fenced.core import records as r
 from fenced.core.decide import Decision
 from fenced.core.fleet import Fleet
 from fenced.core.operations import RefusedBy
-from fenced.core.state import HostState, Operation
+from fenced.core.state import FenceableLevel, HostState, Operation
 from fenced.engine.batch import Collected
 from fenced.model.names import HostName
 from fenced.model.power import State, What
@@ -71,6 +71,14 @@ class Observer:
                 log.info("request_refused", host=name, action=record.action, by=record.by, rule=record.rule)
             case r.HostRevoked():
                 log.warning("host_revoked", host=name, reason=record.why, distrusted=list(record.distrusted))
+            case r.DevicesDistrusted():
+                log.warning("devices_distrusted", host=name, devices=list(record.devices), reason=record.why)
+            case r.FenceableChanged():
+                why = [f"{reason.device or name}: {reason.kind}: {reason.text}" for reason in record.why]
+                say = log.info if record.level is FenceableLevel.FULL else log.warning
+                say("fenceable_changed", host=name, fenceable=record.level.value, why=why)
+            case r.DevicesTrusted():
+                log.info("devices_trusted", host=name, devices=list(record.devices))
             case r.FenceFailed() | r.RestoreFailed() | r.Contradicted() | r.LeftOff():
                 log.warning(record.kind, host=name, reason=record.why)
             case r.HostHeard() | r.HostLeft() | r.MaintenanceSet() | r.MaintenanceEnded() | r.HostRestored():

@@ -89,6 +89,14 @@ class GateSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSettings:
+    """`[check]`. `interval_seconds` 0: off."""
+
+    interval_seconds: float = 0.0
+    per_unit_pause_seconds: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonSettings:
     """What holds for the whole daemon."""
 
@@ -108,3 +116,4 @@ class DaemonSettings:
     remedy_steps: tuple[str, ...] = ("power",)
     race: RaceSettings = field(default_factory=RaceSettings)
     gates: GateSettings = field(default_factory=GateSettings)
+    check: CheckSettings = field(default_factory=CheckSettings)

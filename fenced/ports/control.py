@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from fenced.core.records import Entry
-from fenced.core.state import FleetState, HostState, Operation, Pause
+from fenced.core.state import Fenceable, FleetState, HostState, Operation, Pause
 from fenced.model.inventory import Inventory
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import Action
@@ -51,7 +51,7 @@ class HostView:
     last_heard: float | None
     held_by: tuple[str, ...]
     is_paused: bool
-    fenceable: str | None = None
+    fenceable: Fenceable | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from fenced.core.state import FenceableLevel
 from fenced.model.power import OperationState, State
 from fenced.ports.control import Control, FleetView, HostView
 
@@ -43,11 +44,14 @@ class Gauges(Collector):
 
     def _of_hosts(self, hosts: Iterable[HostView]) -> Iterator[Metric]:
         states: Counter[State] = Counter()
+        levels: Counter[FenceableLevel] = Counter()
         gates: Counter[str] = Counter()
         operations = redundancy_lost = left_off = 0
         for view in hosts:
             state = view.state
             states[state.state] += 1
+            if view.fenceable is not None:
+                levels[view.fenceable.level] += 1
             gates.update(set(view.held_by))
             for operation in (state.operation, state.reading):
                 operations += operation is not None and operation.state is OperationState.RUNNING
@@ -58,11 +62,24 @@ class Gauges(Collector):
         yield _gauge("fenced_operations_in_flight", "Operations that run now", operations)
         yield _gauge("fenced_redundancy_lost_hosts", "Hosts with a device that could not be restored", redundancy_lost)
         yield _gauge("fenced_left_off_hosts", "Hosts that stay off until a person acts", left_off)
+        yield from _fenceable(levels)
 
     def _with_seen(self, gates: Counter[str]) -> dict[str, int]:
         """A gate that held somebody once is told at 0 afterwards, so that an alert on it ends."""
         self._seen_gates.update(list(gates)[: max(0, GATES_MAX - len(self._seen_gates))])
         return {gate: gates[gate] for gate in sorted(self._seen_gates | set(gates))}
+
+
+def _fenceable(levels: Counter[FenceableLevel]) -> Iterator[Metric]:
+    """The share has no value where nothing is checked: neither an alarm nor an all-clear."""
+    told = {level.value: levels[level] for level in FenceableLevel}
+    yield _by_label("fenced_fenceable_hosts", "Hosts by how they could be fenced now", "level", told)
+    about = "Share of the checked hosts that could be fenced right now"
+    could, all_ = levels[FenceableLevel.FULL] + levels[FenceableLevel.DEGRADED], levels.total()
+    share = GaugeMetricFamily("fenced_fenceable_share", about)
+    if all_:
+        share.add_metric((), could / all_)
+    yield share
 
 
 def _gauge(name: str, documentation: str, value: float) -> GaugeMetricFamily:

@@ -37,7 +37,7 @@ async def test_hosts(api: Api) -> None:
     run = await ctl(api.url, "hosts")
     assert run.code == 0
     lines = run.out.splitlines()
-    assert lines[0].split() == ["HOST", "CLUSTER", "STATE", "POWER", "SINCE", "REMARKS"]
+    assert lines[0].split() == ["HOST", "CLUSTER", "STATE", "POWER", "FENCEABLE", "SINCE", "REMARKS"]
     assert lines[1].split()[:4] == ["node-1", "c1", "healthy", "on"]
     assert "held by armed" in lines[3]
     run = await ctl(api.url, "--json", "hosts", "--state", "healthy")
@@ -352,3 +352,9 @@ async def test_another_server_in_its_place_is_4(answer: bytes) -> None:
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         assert (await ctl(f"http://127.0.0.1:{port}", "hosts")).code == 4
+
+
+async def test_show_says_what_is_missing(api: Api) -> None:
+    lines = (await ctl(api.url, "show", "node-2")).out.splitlines()
+    at = next(number for number, line in enumerate(lines) if "fenceable degraded since" in line)
+    assert "pdu-b: unreadable: through engine: no route to host" in lines[at + 1]

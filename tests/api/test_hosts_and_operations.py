@@ -93,7 +93,13 @@ async def test_a_host_has_every_field(api: Api) -> None:
     async with api.client.get("/api/v1/hosts/node-3") as response:
         assert (await response.json())["held_by"] == ["armed"]
     async with api.client.get("/api/v1/hosts/node-2") as response:
-        assert (await response.json())["operation"] == "1-7"
+        node = await response.json()
+        assert node["operation"] == "1-7"
+        assert node["fenceable"] == {
+            "level": "degraded",
+            "since": "2027-01-15T08:00:00.000Z",
+            "why": [{"device": "pdu-b", "reason": "unreadable", "text": "through engine: no route to host"}],
+        }
     async with api.client.get("/api/v1/hosts/node-4") as response:
         assert (await response.json())["since"] is None
 

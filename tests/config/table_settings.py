@@ -138,7 +138,6 @@ SETTINGS = {
         "not in this version",
     ),
     "remedies": ('[remedy]\nsteps = ["kdump", "power"]\n', "remedy.steps", '["kdump", "power"]', "not in this version"),
-    "the periodic check": ('[check]\ninterval = "1h"\n', "check.interval", "1h", "not in this version"),
     "power saving": ("[saving]\nidle = 1\n", "saving", "(a table)", "not in this version"),
     "references": (
         '[detection]\nreferences = ["10.0.0.1"]\n',

@@ -7,9 +7,9 @@ import pytest
 from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core import records as r
-from fenced.core.state import WRONG_MACHINE
-from fenced.model.names import DeviceName
-from fenced.model.power import Action, OperationState, Outcome, Power, State, What
+from fenced.core.state import WRONG_MACHINE, RaceEntry
+from fenced.model.names import DeviceName, ProxyName
+from fenced.model.power import Action, OperationState, Outcome, Power, State, Verdict, What
 from tests.core.desk import NODE, Desk
 from tests.world.rack import Rack
 
@@ -150,5 +150,6 @@ def watch(at: Desk, *powers: tuple[DeviceName, Power], wrong: bool) -> None:
             break
         at.go(1.0, silent=[NODE])
     command = at.take(c.WatchHost)
-    told = tuple((device, "through px1: another") for device, _ in powers) if wrong else ()
-    at.do(e.WatchEnded(host=command.host, started=at.now, powers=powers, wrong=told))
+    another = RaceEntry(proxy=ProxyName("px1"), tier=1, verdict=Verdict.FAILED, error="another", kind=WRONG_MACHINE)
+    races = tuple((device, (another,)) for device, _ in powers) if wrong else ()
+    at.do(e.WatchEnded(host=command.host, started=at.now, powers=powers, races=races))

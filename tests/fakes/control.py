@@ -7,6 +7,8 @@ from dataclasses import replace
 from fenced.core.records import Entry, HostHeard, OperationStarted
 from fenced.core.state import (
     DeviceRun,
+    Fenceable,
+    FenceableLevel,
     FleetState,
     GateVerdict,
     HostState,
@@ -14,6 +16,7 @@ from fenced.core.state import (
     Operation,
     Pause,
     RaceEntry,
+    Reason,
     Step,
 )
 from fenced.model.inventory import Inventory, Secret
@@ -40,6 +43,12 @@ from fenced.ports.bus import Health
 from fenced.ports.control import Accepted, Explanation, FleetView, HostView, NotFound, Refused
 from fenced.ports.journal import OutboxMessage, Page
 from tests.fakes.samples import PDU_A, PDU_B, START, finished_restart, make_host
+
+DEGRADED = Fenceable(
+    level=FenceableLevel.DEGRADED,
+    since=START,
+    why=(Reason(device=PDU_B, kind="unreadable", text="through engine: no route to host"),),
+)
 
 
 class FakeClock:
@@ -68,7 +77,11 @@ class FakeControl:
                 name=HostName("node-1"), state=State.HEALTHY, since=START - 60, last_heard=START - 1, power=powers
             ),
             HostName("node-2"): HostState(
-                name=HostName("node-2"), state=State.RESTORING, since=START, last_operation=OperationId("1-7")
+                name=HostName("node-2"),
+                fenceable=DEGRADED,
+                state=State.RESTORING,
+                since=START,
+                last_operation=OperationId("1-7"),
             ),
             HostName("node-3"): HostState(
                 name=HostName("node-3"),
@@ -123,6 +136,7 @@ class FakeControl:
             last_heard=state.last_heard,
             held_by=tuple(verdict.gate for verdict in state.held_by),
             is_paused=False,
+            fenceable=state.fenceable,
         )
 
     async def explain(self, name: HostName) -> Explanation:

@@ -24,7 +24,7 @@ from tests.world.rack import Rack, Setting
 from tests.world.world import World
 
 TOLD_ON_BUS = ("fenced", "revoked", "restored", "redundancy_lost", "restore_failed", "left_off", "fence_failed",
-               "contradiction", "rebooted", "wrong_machine")  # fmt: skip
+               "contradiction", "rebooted", "wrong_machine", "fenceable_changed", "distrusted", "trusted")  # fmt: skip
 """Host events that a story shows as they reach the broker; the others follow their records at once."""
 
 

@@ -30,6 +30,8 @@ class Teller:
                 return _of_proof(record)
             case r.WrongMachineFound():
                 return f"WRONG MACHINE at {record.device}"
+            case r.DevicesDistrusted() | r.TrustAdvanced() | r.FenceableChanged():
+                return _of_trust(record)
             case r.MaintenanceSet() | r.MaintenanceEnded() | r.RequestRefused():
                 return _of_people(record)
             case _:
@@ -108,9 +110,21 @@ def _of_proof(
         case r.LeftOff():
             return "LEFT OFF"
         case r.PowerSeen():
-            return f"watch: {record.device} reads {record.power.value}"
+            return f"seen: {record.device} reads {record.power.value}"
         case r.DevicesTrusted():
             return f"trusts {' '.join(record.devices)} again"
+
+
+def _of_trust(record: r.DevicesDistrusted | r.TrustAdvanced | r.FenceableChanged) -> str:
+    match record:
+        case r.DevicesDistrusted():
+            return f"DISTRUSTS {' '.join(record.devices)}"
+        case r.TrustAdvanced():
+            by_us = ", switched by us" if record.trial.is_switched else ""
+            return f"{record.trial.device} was seen {record.trial.followed.value} with its host{by_us}"
+        case r.FenceableChanged():
+            why = ", ".join(f"{reason.device} {reason.kind}" for reason in record.why)
+            return f"FENCEABLE {record.level.value}" + (f" ({why})" if why else "")
 
 
 def _of_people(record: r.MaintenanceSet | r.MaintenanceEnded | r.RequestRefused) -> str:

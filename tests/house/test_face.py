@@ -32,6 +32,9 @@ HOST_EVENTS: Final = [
     "left",
     "maintenance",
     "wrong_machine",
+    "fenceable_changed",
+    "distrusted",
+    "trusted",
 ]
 OPERATION_EVENTS: Final = ["started", "step", "finished", "cancelled", "refused"]
 FLEET_EVENTS: Final = ["storm", "storm_over", "bus_lost", "bus_back", "armed", "disarmed"]
@@ -60,11 +63,12 @@ METRICS: Final = [
     "fenced_redundancy_lost_hosts",
     "fenced_left_off_hosts",
     "fenced_fenceable_hosts",
+    "fenced_fenceable_share",
     "fenced_outbox_pending",
     "fenced_journal_append_seconds",
     "fenced_loop_lag_seconds",
 ]
-METRICS_NOT_YET: Final = {"fenced_fenceable_hosts"}
+METRICS_NOT_YET: Final[set[str]] = set()
 METRICS_BEYOND: Final = {"fenced_api_requests_total"}
 """Ours, and not promised to anybody."""
 

@@ -8,7 +8,7 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from fenced.core.state import GateVerdict
+from fenced.core.state import Fenceable, FenceableLevel, GateVerdict
 from fenced.model.names import DeviceName, HostName
 from fenced.model.power import OperationState, State
 from fenced.ports.bus import MessageKind, MessageResult
@@ -97,6 +97,9 @@ def test_gauges_are_read_at_scrape_time(metrics: Metrics, control: FakeControl) 
     assert seen["fenced_armed", ()] == 1
     assert seen["fenced_epoch", ()] == 1
     assert seen["fenced_outbox_pending", ()] == 7
+    assert seen["fenced_fenceable_hosts", (("level", "degraded"),)] == 1
+    assert seen["fenced_fenceable_hosts", (("level", "none"),)] == 0
+    assert seen["fenced_fenceable_share", ()] == 1
     control.is_armed = False
     name = HostName("node-3")
     control.states[name] = replace(
@@ -115,6 +118,21 @@ def test_gauges_are_read_at_scrape_time(metrics: Metrics, control: FakeControl) 
     assert seen["fenced_operations_in_flight", ()] == 1
     assert seen["fenced_redundancy_lost_hosts", ()] == 1
     assert seen["fenced_left_off_hosts", ()] == 1
+
+
+def test_the_share_of_hosts_that_could_be_fenced(metrics: Metrics, control: FakeControl) -> None:
+    names = list(control.states)
+    levels = (FenceableLevel.FULL, FenceableLevel.DEGRADED, FenceableLevel.NONE, FenceableLevel.UNKNOWN)
+    for name, level in zip(names, levels, strict=True):
+        fenceable = Fenceable(level=level, since=1.0)
+        control.states[name] = replace(control.states[name], fenceable=fenceable)
+    seen = samples(parse_text(metrics.exposition("")[0].decode()))
+    assert seen["fenced_fenceable_share", ()] == 0.5, "what was not read is not counted as a host that could be fenced"
+    for name in names:
+        control.states[name] = replace(control.states[name], fenceable=None)
+    seen = samples(parse_text(metrics.exposition("")[0].decode()))
+    assert ("fenced_fenceable_share", ()) not in seen
+    assert seen["fenced_fenceable_hosts", (("level", "full"),)] == 0
 
 
 def test_two_daemons_in_one_process_do_not_share_a_registry() -> None:

@@ -12,7 +12,7 @@ from fenced.core import records as r
 from fenced.core.fleet import Fleet
 from fenced.core.state import HostState
 from fenced.engine.engine import replay
-from fenced.model.names import HostName, OperationId, PlugId, Token
+from fenced.model.names import DeviceName, HostName, OperationId, PlugId, Token
 from fenced.model.power import Action, Power, Proof, State, What
 from fenced.ports.bus import Message
 from fenced.ports.journal import Loaded
@@ -52,6 +52,7 @@ class Checker:
     _fenced_under: dict[HostName, set[str]] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
     _last_told: dict[HostName, Token] = field(default_factory=dict)
+    _distrusted: dict[HostName, set[DeviceName]] = field(default_factory=dict)
 
     def _find(self, rule: str, text: str) -> None:
         self.violations.append(f"{self.now():.3f} {rule}: {text}")
@@ -92,6 +93,11 @@ class Checker:
                 self._fenced(host, record)
             case r.HostRevoked():
                 self._token(host, record.token, "revoked")
+                self._distrusted.setdefault(host, set()).update(record.distrusted)
+            case r.DevicesDistrusted():
+                self._distrusted.setdefault(host, set()).update(record.devices)
+            case r.DevicesTrusted():
+                self._distrusted.get(host, set()).difference_update(record.devices)
             case _:
                 pass
 
@@ -139,6 +145,8 @@ class Checker:
         self._fenced_under.setdefault(host, set()).add(str(record.token))
         if record.operation in self._operations:
             self._operations[record.operation].is_fenced = True
+        if liars := self._distrusted.get(host, set()) & {*record.devices}:
+            self._find("S17", f"{host} is announced as fenced by {', '.join(sorted(liars))}, which is distrusted")
         machine = self.machines.get(host)
         if machine is None or record.proof is Proof.HUMAN or not self.is_answerable(machine):
             return

@@ -47,6 +47,7 @@ def inventory(rack: Rack) -> Inventory:
     """The rack as configured."""
     daemon = _settings(DaemonSettings(name="fenced-a", is_armed_by_file=True), rack, "daemon")
     daemon = replace(daemon, gates=_settings(daemon.gates, rack, "gates"), race=_settings(daemon.race, rack, "race"))
+    daemon = replace(daemon, check=_settings(daemon.check, rack, "check"))
     detection = _settings(DetectionSettings(), rack, "detection")
     power = _settings(PowerSettings(), rack, "power")
     settings = _settings(HostSettings(detection=detection, power=power), rack, "host")

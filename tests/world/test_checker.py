@@ -69,6 +69,14 @@ def test_fenced_with_power_is_found() -> None:
     assert "S1: node-2 is announced as fenced and has power" in found(plant)
 
 
+def test_fenced_by_a_distrusted_device_is_found() -> None:
+    async def plant(world: World) -> None:
+        await write(world, r.DevicesDistrusted(devices=(PDU_A, PDU_B), why="planted"))
+        await write(world, r.DevicesTrusted(devices=(PDU_A,)), fenced())
+
+    assert "S17: node-2 is announced as fenced by pdu-b, which is distrusted" in found(plant)
+
+
 def test_fenced_without_power_is_not() -> None:
     async def plant(world: World) -> None:
         for device in (PDU_A, PDU_B):

@@ -1,0 +1,47 @@
+"""How long one round of the check takes, against the interval in which it should be done. Reaches no device.
+
+One rule: an interval that is too short is a warning with the time that a round needs; the check goes on as fast as it may.
+"""
+
+from collections import Counter
+from typing import Final
+
+from fenced.config.durations import format_duration
+from fenced.config.mistakes import Mistakes, Where
+from fenced.config.tables import CheckTable
+from fenced.core.checks import Paths
+from fenced.model.inventory import Inventory
+from fenced.model.names import UnitId
+
+READS_PER_SECOND: Final = 500
+"""More than this is not asked of one daemon: the cost of the reads would be felt by everything else."""
+
+
+def check_round(table: CheckTable, inventory: Inventory, where: Where, mistakes: Mistakes) -> None:
+    """The unit with the most paths sets the pace; the fleet as a whole has a bound of its own."""
+    if table.interval == 0 or mistakes.is_told(where.key("interval")):
+        return
+    paths = Paths(inventory=inventory)
+    of_unit: Counter[UnitId] = Counter()
+    for host in inventory.hosts.values():
+        for device in () if host.is_own_machine else host.devices:
+            of_unit[device.spec.unit_id] += len(paths.of(host, device))
+    total = sum(of_unit.values())
+    if not total:
+        return
+    unit, most = of_unit.most_common(1)[0]
+    by_unit, by_all = most * table.per_unit_pause, total / READS_PER_SECOND
+    if table.interval >= max(by_unit, by_all):
+        return
+    if by_unit >= by_all:
+        pause = format_duration(table.per_unit_pause)
+        why = f"the unit {unit} has {most} paths, read {pause} apart"
+    else:
+        why = f"there are {total} paths, and at most {READS_PER_SECOND} are read in a second"
+    needed = format_duration(float(round(max(by_unit, by_all)) or 1))
+    mistakes.warning(
+        where.key("interval"),
+        f"too short for one round, which takes {needed}: {why}",
+        value=format_duration(table.interval),
+        unit="duration",
+    )

@@ -1,0 +1,234 @@
+"""The check: every (host, device, proxy) path is read once per interval, so that a broken one is known before it is needed.
+
+Decides nothing about hosts: it reads, and tells the core what was read. One rule: it is never in anybody's way. Few reads
+at once, at the lowest priority, none for a host that an operation works on, none without the lease.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from fenced.core import commands as c
+from fenced.core import events as e
+from fenced.core.fleet import Fleet
+from fenced.engine.race import PathMemory
+from fenced.engine.turns import Path, PathKey, Turns
+from fenced.engine.workers import DeviceWorkers
+from fenced.model.inventory import Device, Host, Inventory
+from fenced.model.names import DeviceName, HostName, UnitId
+from fenced.model.power import Power, State
+from fenced.ports.clock import Clock
+from fenced.ports.devices import DeviceError
+
+AT_ONCE_MAX: Final = 64
+AGENT_SHARE: Final = 2
+"""The check holds at most one in so many of the slots for agents: an OFF always finds one free."""
+
+GAP_SECONDS_MAX: Final = 0.25
+"""Between two starts: half of what an even spread gives, at most this, so that what was held up comes back gently."""
+
+BUSY_SECONDS: Final = 15.0
+SLICE_HOSTS: Final = 500
+"""Hosts whose paths are listed before others get their turn."""
+
+IDLE_LOOK_SECONDS: Final = 5.0
+AGAIN_SECONDS_MIN: Final = 1.0
+
+Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
+
+
+class PathChecks:
+    """`deliver` takes what was read; `spawn` runs a read as an effect."""
+
+    def __init__(
+        self, *, fleet: Fleet, workers: DeviceWorkers, memory: PathMemory, clock: Clock,
+        deliver: Callable[[e.Event], None], spawn: Spawn,
+    ) -> None:  # fmt: skip
+        self._fleet, self._workers, self._memory, self._clock = fleet, workers, memory, clock
+        self._deliver, self._spawn = deliver, spawn
+        self._turns = Turns()
+        self._known: Inventory | None = None
+        self._running: dict[HostName, dict[asyncio.Task[None], None]] = {}
+        self._count = 0
+        self._next_start = 0.0
+        self._ended = asyncio.Event()
+
+    async def run(self) -> None:
+        """For ever; ends by cancellation."""
+        while True:
+            if self._known is not self._fleet.inventory:
+                await self._take(self._fleet.inventory)
+            self._ended.clear()
+            wait = self._start_next()
+            try:
+                async with asyncio.timeout(wait):
+                    await self._ended.wait()
+            except TimeoutError:
+                continue
+
+    def make_way(self, host: HostName) -> None:
+        """An operation works on the host from now on: reads of ours give their sessions back at once."""
+        for task in self._running.get(host, ()):
+            task.cancel()
+
+    # -- whose turn it is ---------------------------------------------------------------------------------------------
+
+    async def _take(self, inventory: Inventory) -> None:
+        """What is read from now on. In slices: sixty thousand paths are a third of a second's work."""
+        self._known = inventory
+        daemon = inventory.daemon
+        self._turns.interval_seconds = daemon.check.interval_seconds
+        self._turns.pause_seconds = daemon.check.per_unit_pause_seconds
+        self._turns.failing_max = max(1, self._at_once // 2)
+        is_on = daemon.check.interval_seconds > 0
+        paths: list[tuple[PathKey, UnitId]] = []
+        hosts = [host for host in inventory.hosts.values() if is_on and not host.is_own_machine]
+        for number, host in enumerate(hosts, start=1):
+            paths += self._paths(host)
+            if number % SLICE_HOSTS == 0:
+                await asyncio.sleep(0)
+        self._turns.take(paths, self._clock.now())
+        self._forget_results({key for key, _ in paths})
+
+    def _forget_results(self, known: set[PathKey]) -> None:
+        """What was read of paths that are no longer there; all, where the check was switched off."""
+        for name, checks in list(self._fleet.checks.items()):
+            gone = [path for path in checks.paths if (name, *path) not in known]
+            for path in gone:
+                del checks.paths[path]
+            if not checks.paths:
+                del self._fleet.checks[name]
+
+    def _paths(self, host: Host) -> list[tuple[PathKey, UnitId]]:
+        return [
+            ((host.name, device.name, proxy), device.spec.unit_id)
+            for device in host.devices
+            for proxy in self._fleet.paths.of(host, device)
+        ]
+
+    @property
+    def _at_once(self) -> int:
+        return max(1, min(AT_ONCE_MAX, self._fleet.inventory.daemon.agent_processes // AGENT_SHARE))
+
+    def _start_next(self) -> float:
+        """Start the read whose turn it is, if any; seconds until the next look."""
+        now = self._clock.now()
+        if not len(self._turns) or not self._fleet.has_lease(now) or self._count >= self._at_once:
+            return IDLE_LOOK_SECONDS
+        if now < self._next_start:
+            return self._next_start - now
+        path = self._turns.next(now)
+        if path is None:
+            at = self._turns.next_at()
+            return IDLE_LOOK_SECONDS if at is None else min(max(at - now, 0.001), IDLE_LOOK_SECONDS)
+        if self._is_busy(path.key[0]):
+            self._turns.put_off(path, now + BUSY_SECONDS)
+            return 0.0
+        self._begin(path)
+        self._next_start = now + min(self._turns.interval_seconds / (2 * len(self._turns)), GAP_SECONDS_MAX)
+        return self._next_start - now
+
+    def _is_busy(self, name: HostName) -> bool:
+        state = self._fleet.hosts.get(name)
+        return state is None or state.operation is not None or state.reading is not None
+
+    def _begin(self, path: Path) -> None:
+        host, device, proxy = path.key
+        self._count += 1
+        path.is_answered = False
+        reading = self._read(path)
+        task = self._spawn(reading, f"check {device} of {host} through {proxy}")
+        self._running.setdefault(host, {})[task] = None
+        task.add_done_callback(lambda done: self._end(path, done))
+        task.add_done_callback(lambda _: reading.close())  # one that was cancelled before it began is still open
+
+    def _end(self, path: Path, task: asyncio.Task[None]) -> None:
+        """Whatever became of the read, also of one that was cancelled before it began, the path gets its next turn."""
+        host, now = path.key[0], self._clock.now()
+        if path.is_answered:
+            self._turns.ended(path, now, again_at=self._again_soon(path, now))
+        else:
+            self._turns.put_off(path, now + BUSY_SECONDS)
+        tasks = self._running[host]
+        del tasks[task]
+        if not tasks:
+            del self._running[host]
+        self._count -= 1
+        self._ended.set()
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def _again_soon(self, path: Path, now: float) -> float | None:
+        """A first failure, and OFF of a host that is heard: a second reading tells it from a mishap, and one more after
+        `late_message` tells a host that died from a device that lies (core.trust). Not for ever: at most so often."""
+        pause = max(self._turns.pause_seconds, AGAIN_SECONDS_MIN)
+        if path.failures == 1:
+            return now + pause
+        host = self._fleet.inventory.hosts.get(path.key[0])
+        if host is None or not path.offs or self._fleet.hosts[host.name].state is not State.HEALTHY:
+            return None
+        if path.offs < max(device.power.stable_reads for device in host.devices):
+            return now + pause
+        detection = host.settings.detection
+        certain_at = path.off_since + detection.late_message_seconds + 2 * detection.heartbeat_interval_seconds
+        return max(certain_at, now + pause) if now < certain_at else None
+
+    async def _read(self, path: Path) -> None:
+        host, name, proxy = path.key
+        device = self._device(host, name)
+        if device is None:
+            return
+        race = self._fleet.inventory.daemon.race
+        started = self._clock.now()
+        try:
+            reading = await self._workers.read(
+                proxy, device.spec, timeout_seconds=race.probe_timeout_seconds, priority=c.PRIORITY_STATUS,
+                blocks_seconds=race.parallel * race.stagger_seconds,
+                settle_seconds=device.settle_after_return_seconds,
+            )  # fmt: skip
+        except DeviceError as exc:
+            self._memory.failed(proxy, device.spec.plug_id)
+            self._failed(path, started, str(exc) or exc.kind, exc.kind)
+        except TimeoutError:
+            return  # drivers end by their own deadline: it waited for a session all the time
+        else:
+            self._memory.succeeded(proxy, device.spec.plug_id, self._clock.now() - started)
+            if reading.note is None:  # what does not count yet is no news
+                self._succeeded(path, started, reading.power)
+
+    def _succeeded(self, path: Path, started: float, power: Power) -> None:
+        if power is Power.UNKNOWN:
+            self._failed(path, started, "it answers, and does not say whether it is on or off", "unknown")
+            return
+        now = self._clock.now()
+        path.failures = 0
+        path.off_since = path.off_since if path.offs else now
+        path.offs = path.offs + 1 if power is Power.OFF else 0
+        self._tell(path, started, power)
+
+    def _failed(self, path: Path, started: float, error: str, failure: str) -> None:
+        path.failures, path.offs = path.failures + 1, 0
+        self._tell(path, started, Power.UNKNOWN, error=error, failure=failure)
+
+    def _tell(self, path: Path, started: float, power: Power, *, error: str | None = None, failure: str = "") -> None:
+        host, device, proxy = path.key
+        path.is_answered = True
+        self._deliver(
+            e.PathChecked(
+                host=host,
+                device=device,
+                proxy=proxy,
+                started=started,
+                ended=self._clock.now(),
+                power=power,
+                error=error,
+                failure=failure,
+            )
+        )
+
+    def _device(self, host: HostName, name: DeviceName) -> Device | None:
+        """None when a reload took it away meanwhile."""
+        configured = self._fleet.inventory.hosts.get(host)
+        if configured is None:
+            return None
+        return next((device for device in configured.devices if device.name == name), None)

@@ -1,0 +1,155 @@
+"""The order of the check: spread over the interval, one at a time for a unit, a pause after each, whatever the number."""
+
+import itertools
+from collections import Counter, defaultdict
+from time import process_time
+
+import pytest
+
+from fenced.engine.turns import Path, PathKey, Turns
+from fenced.model.names import DeviceName, HostName, ProxyName, UnitId
+
+Told = list[tuple[float, Path]]
+
+
+def turns(
+    hosts: int, *, devices: int = 2, proxies: int = 3, interval: float = 600.0, pause: float = 5.0, units: int | None = None
+) -> Turns:  # fmt: skip
+    """`units`: so many that all devices share; None: each its own."""
+    made = Turns()
+    made.interval_seconds, made.pause_seconds, made.failing_max = interval, pause, 8
+    made.take(paths(hosts, devices=devices, proxies=proxies, units=units), 0.0)
+    return made
+
+
+def paths(hosts: int, *, devices: int = 2, proxies: int = 3, units: int | None = None) -> list[tuple[PathKey, UnitId]]:
+    return [
+        (
+            (HostName(f"h{host}"), DeviceName(f"d{device}"), ProxyName(f"p{proxy}")),
+            UnitId(f"u{(host * devices + device) % (units or hosts * devices)}"),
+        )
+        for host in range(hosts)
+        for device in range(devices)
+        for proxy in range(proxies)
+    ]
+
+
+def play(order: Turns, until: float, *, begin: float = 0.0, takes: float = 0.0, step: float = 0.5) -> Told:
+    """Read whatever is due, each read taking so long."""
+    told: Told = []
+    running: list[tuple[float, Path]] = []
+    now = begin
+    while now < until:
+        for ended in [entry for entry in running if entry[0] <= now]:
+            running.remove(ended)
+            order.ended(ended[1], ended[0])
+        while (path := order.next(now)) is not None:
+            told.append((now, path))
+            running.append((now + takes, path))
+            if not takes:
+                running.clear()
+                order.ended(path, now)
+        now += step
+    return told
+
+
+def test_each_path_once_in_an_interval_and_spread_over_it() -> None:
+    told = play(turns(50, interval=600.0, pause=1.0), 600.0)
+    assert len({path.key for _, path in told}) == 300
+    assert max(Counter(path.key for _, path in told).values()) <= 2
+    tenths = Counter(int(at // 60) for at, _ in told)
+    assert max(tenths.values()) < 2 * min(tenths.values()), "no herd at the start"
+
+
+def test_rounds_drift_against_each_other() -> None:
+    told = play(turns(1, devices=1, proxies=1, interval=100.0), 2000.0, step=0.1)
+    gaps = {round(after[0] - before[0], 1) for before, after in itertools.pairwise(told)}
+    assert len(gaps) > 3 and all(95.0 <= gap <= 105.2 for gap in gaps)
+
+
+@pytest.mark.parametrize("takes", [0.0, 3.0])
+def test_a_unit_is_never_read_twice_within_the_pause(takes: float) -> None:
+    told = play(turns(40, units=4, interval=300.0), 900.0, takes=takes)
+    by_unit: dict[UnitId, list[float]] = defaultdict(list)
+    for at, path in told:
+        by_unit[path.unit].append(at)
+    for moments in by_unit.values():
+        assert min(b - a for a, b in itertools.pairwise(moments)) >= 5.0 + takes
+
+
+def test_a_unit_with_too_many_paths_serves_all_of_them_in_turn() -> None:
+    """240 paths, five seconds apart, need twenty minutes: everybody gets a turn before anybody gets many."""
+    told = play(turns(40, units=1, interval=60.0), 1300.0)
+    first = [path.key for _, path in told[:245]]
+    assert len(set(first)) == 240
+
+
+def test_the_same_order_in_each_life() -> None:
+    first, second = (play(turns(20), 300.0) for _ in range(2))
+    assert [(at, path.key) for at, path in first] == [(at, path.key) for at, path in second]
+
+
+def test_failing_paths_hold_at_most_their_share() -> None:
+    order = turns(20, devices=1, proxies=1, interval=10.0, pause=0.0)
+    order.failing_max = 2
+    for _, read in play(order, 10.6):
+        read.failures = 1 if read.key[0] != "h7" else 0
+    begun = []
+    while (path := order.next(30.0)) is not None:
+        begun.append(path)
+    assert sum(1 for path in begun if path.failures) == 2
+    assert [path.key[0] for path in begun if not path.failures] == ["h7"], "a healthy one is not behind them"
+    order.ended(begun[0], 31.0)
+    order.ended(begun[1], 31.0)
+    order.ended(begun[2], 31.0)
+    assert order.next(31.0) is not None, "those that were held back get their turn"
+
+
+def test_what_was_put_off_comes_again() -> None:
+    order = turns(1, devices=1, proxies=1, interval=10.0, pause=5.0)
+    path = order.next(10.0)
+    assert path is not None and order.next(10.0) is None
+    order.put_off(path, 25.0)
+    assert order.next(24.0) is None and order.next(25.0) is path
+
+
+def test_a_reload_keeps_turns_and_spreads_new_ones() -> None:
+    order = turns(20, interval=600.0)
+    play(order, 300.0)
+    before = {path.key: path.due for path in order._paths.values()}
+    order.take(paths(30)[:-60] + paths(31)[-6:], 300.0)
+    kept = {path.key: path.due for path in order._paths.values()}
+    assert all(kept[key] == due for key, due in before.items() if key in kept)
+    fresh = [due for key, due in kept.items() if key not in before]
+    assert fresh and max(fresh) - min(fresh) > 200.0
+
+
+def test_a_path_that_is_gone_is_never_read_again() -> None:
+    order = turns(20, interval=60.0, pause=0.0)
+    running = order.next(60.0)
+    assert running is not None
+    order.take(paths(10), 60.0)
+    order.ended(running, 61.0)
+    told = play(order, 300.0, begin=61.0)
+    assert told and {path.key[0] for _, path in told} <= {f"h{n}" for n in range(10)}
+    assert len(order) == 60
+    order.take([], 300.0)
+    assert order.next(1000.0) is None and order._units == {}
+
+
+def seconds_a_turn(hosts: int) -> float:
+    """Processor seconds of one read's turn, over a whole round."""
+    order = turns(hosts, interval=3600.0)
+    begun, count, now = process_time(), 0, 0.0
+    while now < 3600.0:
+        while (path := order.next(now)) is not None:
+            order.ended(path, now)
+            count += 1
+        now += 3600.0 / (6 * hosts)
+    return (process_time() - begun) / count
+
+
+def test_the_cost_of_a_turn_does_not_grow_with_the_fleet() -> None:
+    """6,000 and 60,000 paths: the logarithm and the caches, not the number."""
+    small = min(seconds_a_turn(1000) for _ in range(3))
+    assert seconds_a_turn(10_000) < 5 * small
