@@ -82,6 +82,7 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
             ports=Ports(
                 bus=bus, journal=journal, local=LocalCaller(registry.driver_for), remote=remote,
                 liveness=TcpLiveness(), clock=clock, telemetry=metrics, anchor=lambda: _anchor(clock),
+                reach=remote.reach,
             ),
         )  # fmt: skip
         engines.append(engine)

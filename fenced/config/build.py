@@ -266,6 +266,7 @@ class Builder:
             machine=HostName(machine) if machine else None,
             domain=table.domain,
             tags=table.tags,
+            calls=table.calls,
         )
 
     def _check_place(self, cluster: str, datacenter: str, where: Where) -> None:

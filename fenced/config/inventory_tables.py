@@ -9,6 +9,7 @@ from pydantic import Field
 
 from fenced.config.keys import Address, Choice, Count, FileName, Flag, Listed, Name, Seconds, Tables, Text
 from fenced.config.tables import DefaultsTable, DetectionOfOne, PowerOfOne, Table
+from fenced.model.inventory import CALLS_MAX
 
 LISTS: Final = ("datacenter", "cluster", "proxy", "host")
 """The keys of an inventory file; each is a list of tables."""
@@ -37,6 +38,7 @@ class ProxyTable(Table):
     host: Annotated[str, Name("the inventory host it runs on, if any", can_be_empty=True)] = ""
     domain: Annotated[str, Text("its failure domain, as a rack")] = ""
     tags: Annotated[tuple[str, ...], Listed("for the preference word tag:T", item=Name(""))] = ()
+    calls: Annotated[int, Count("calls at once that it gets from this daemon; OFF goes first", most=10_000)] = CALLS_MAX
 
 
 class HostTable(Overrides):

@@ -9,12 +9,24 @@ from dataclasses import dataclass, field
 from fenced.core import records as r
 from fenced.core.evolve import evolve, evolve_fleet
 from fenced.core.state import FleetState, HostState
-from fenced.model.inventory import Host, Inventory
-from fenced.model.names import BootId, ClusterName, HostName, OperationId, Token
+from fenced.model.inventory import CALLS_MAX, Host, Inventory
+from fenced.model.names import BootId, ClusterName, HostName, OperationId, ProxyName, Token
 from fenced.model.power import Power, State
 
 TROUBLED = frozenset({State.SUSPECT, State.DUMPING, State.FENCING, State.FENCED, State.RESTORING, State.FAILED})
 """States in which a host is looked at without being heard."""
+
+BARRED = {
+    State.SUSPECT: "is suspect itself",
+    State.DUMPING: "writes a crash dump",
+    State.FENCING: "is being fenced",
+    State.FENCED: "is fenced",
+    State.RESTORING: "is being restored",
+    State.FAILED: "could not be fenced and may be dead",
+    State.LEFT: "said that it goes down",
+    State.MAINTENANCE: "is in maintenance",
+}
+"""States in which a machine is no proxy, and why (DESIGN section 5)."""
 
 NOT_MONITORED = frozenset({State.UNKNOWN, State.LEFT, State.MAINTENANCE})
 """States that don't count in the share of the cluster (DESIGN section 5)."""
@@ -249,10 +261,18 @@ class Fleet:
             self.memo.overdue[cluster] = (late, len(monitored))
         return self.memo.overdue[cluster]
 
-    def is_candidate_barred(self, name: HostName) -> bool:
-        """Whether a machine may not serve as a proxy now: it is itself suspect, being fenced or in maintenance."""
+    def why_candidate_barred(self, name: HostName) -> str | None:
+        """Why a machine may not serve as a proxy now, as the end of "which ..."; None where it may.
+
+        One that left said that it goes down: a path over it may break between the OFF and its proof.
+        """
         state = self.hosts.get(name)
-        return state is not None and (state.state in TROUBLED or state.state is State.MAINTENANCE)
+        return None if state is None else BARRED.get(state.state)
+
+    def calls_max(self, name: ProxyName) -> int:
+        """How many calls at once a proxy may get from us."""
+        proxy = self.inventory.proxies.get(name)
+        return proxy.calls if proxy is not None else CALLS_MAX
 
     def operations_in_flight(self) -> Iterator[HostState]:
         for name in self.troubled:

@@ -119,7 +119,7 @@ class EngineControl:
         }
         plan = []
         for device in host.devices:
-            candidates = expand(device, host, fleet.inventory, fleet.is_candidate_barred)
+            candidates = expand(device, host, fleet.inventory, fleet.why_candidate_barred)
             plan.append(
                 {
                     "device": str(device.name),

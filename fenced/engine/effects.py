@@ -12,10 +12,11 @@ import structlog
 
 from fenced.core import commands as c
 from fenced.core import events as e
+from fenced.core.domains import Place
 from fenced.core.fleet import Fleet
 from fenced.core.operations import Answer
 from fenced.engine.race import PathMemory, Race, RaceResult
-from fenced.engine.workers import DeviceWorkers
+from fenced.engine.workers import DeviceWorkers, Turn
 from fenced.model.inventory import Device, Host
 from fenced.model.names import DeviceName, HostName, OperationId, ProxyName
 from fenced.model.power import Outcome, Power, What
@@ -123,7 +124,7 @@ class EngineEffects:
             result = RaceResult(winner=None, power=Power.UNKNOWN, reserves=(), entries=())
         else:
             result = await self._run_race(
-                found[1], command.tiers, command.priority, origin=command.operation_started,
+                found, command.tiers, command.priority, origin=command.operation_started,
                 is_exhaustive=command.is_exhaustive,
             )  # fmt: skip
         self._deliver(
@@ -139,23 +140,25 @@ class EngineEffects:
         )
 
     async def _run_race(
-        self, device: Device, tiers: tuple[tuple[ProxyName, ...], ...], priority: int, *, origin: float,
+        self, found: tuple[Host, Device], tiers: tuple[tuple[ProxyName, ...], ...], priority: int, *, origin: float,
         is_exhaustive: bool = False,
     ) -> RaceResult:  # fmt: skip
+        host, device = found
         settings = self._fleet.inventory.daemon.race
 
-        async def read(proxy: ProxyName, blocks_seconds: float) -> Power:
+        async def read(proxy: ProxyName, turn: Turn) -> Power:
             return await self._workers.read(
                 proxy,
                 device.spec,
                 timeout_seconds=settings.probe_timeout_seconds,
                 priority=priority,
-                blocks_seconds=blocks_seconds,
+                turn=turn,
             )
 
         race = Race(
             tiers=tiers, plug=device.spec.plug_id, read=read, memory=self._memory, settings=settings,
-            clock=self._clock, origin=origin, is_exhaustive=is_exhaustive,
+            clock=self._clock, origin=origin, is_exhaustive=is_exhaustive, load=self._workers.load,
+            place=Place(host=host, inventory=self._fleet.inventory),
         )  # fmt: skip
         started = self._clock.now()
         result = await race.run()
@@ -282,6 +285,6 @@ class EngineEffects:
                 found = self._device(command.host, device_name)
                 if found is None or not tiers:
                     continue
-                result = await self._run_race(found[1], tiers, c.PRIORITY_STATUS, origin=started)
+                result = await self._run_race(found, tiers, c.PRIORITY_STATUS, origin=started)
                 powers.append((device_name, result.power))
         self._deliver(e.WatchEnded(host=command.host, started=started, powers=tuple(powers)))

@@ -20,7 +20,7 @@ from fenced.engine.observer import Observer
 from fenced.engine.outbox import Outbox
 from fenced.engine.race import PathMemory
 from fenced.engine.reactor import Reactor
-from fenced.engine.workers import DeviceWorkers
+from fenced.engine.workers import DeviceWorkers, Reach
 from fenced.model.inventory import Inventory
 from fenced.model.names import PlugId, Token
 from fenced.ports.bus import Bus, BusConnected, BusEvent, BusRequest
@@ -49,6 +49,7 @@ class Ports:
     clock: Clock
     telemetry: Telemetry
     anchor: Callable[[], ClockAnchor | None] = lambda: None
+    reach: Reach | None = None
 
 
 def replay(inventory: Inventory, loaded: Loaded, *, started: float) -> Fleet:
@@ -103,6 +104,7 @@ class Engine:
         self.workers = DeviceWorkers(
             local=ports.local, remote=ports.remote, clock=ports.clock, telemetry=ports.telemetry,
             agent_processes=daemon.agent_processes, has_lease=lambda: fleet.has_lease(ports.clock.now()),
+            calls_max=fleet.calls_max, reach=ports.reach,
         )  # fmt: skip
         self.workers.remember(highest_tokens(fleet))
         self.effects = EngineEffects(

@@ -131,6 +131,10 @@ class ProxyCaller:
         self._note_clock(proxy, status.clock)
         return status
 
+    async def reach(self, proxy: ProxyName, timeout_seconds: float) -> None:
+        """Returns when the proxy agent answers. Raises DeviceError; it says nothing about any device."""
+        await self.status(proxy, timeout_seconds=min(STATUS_SECONDS_MAX, timeout_seconds))
+
     async def _fresh_clock(self, proxy: ProxyName, *, timeout_seconds: float) -> _KnownClock:
         """What `not_after` is told in. Raises DeviceError, with nothing sent."""
         known = self._known.get(proxy)
