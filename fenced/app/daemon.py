@@ -27,6 +27,8 @@ from fenced.host import machine
 from fenced.host.liveness import TcpLiveness
 from fenced.host.notify import Notify
 from fenced.journal.store import SqlJournal
+from fenced.model.inventory import Inventory, Via
+from fenced.model.names import ProxyName
 from fenced.ports.bus import Message
 from fenced.ports.journal import ClockAnchor, Loaded
 from fenced.proxy.client import ProxyCaller
@@ -64,6 +66,7 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
         remote = ProxyCaller(
             store=loaded.store_id,
             urls={proxy.name: proxy.url for proxy in inventory.proxies.values()},
+            vias=_vias(inventory),
             tls=_tls(configuration.proxy_client),
             clock=clock,
         )
@@ -98,7 +101,9 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
 
         def reloaded(new: Configuration) -> None:
             reconfigure(app, tokens=new.api.tokens, requests_per_second=new.api.requests_per_second)
-            remote.use({proxy.name: proxy.url for proxy in new.inventory.proxies.values()})
+            remote.use({proxy.name: proxy.url for proxy in new.inventory.proxies.values()}, _vias(new.inventory))
+            if remote.certificates is not None:
+                remote.certificates.ask()
 
         reloader.connect(engine, reloaded)
         loop.add_signal_handler(signal.SIGHUP, reloader.ask)
@@ -111,7 +116,7 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
                 tls_key_file=str(api.tls_key_file or ""),
             )
         )
-        await _run_until(stop, engine, clock, reloader, serving)
+        await _run_until(stop, engine, clock, reloader, serving, remote)
 
 
 async def _run_until(
@@ -120,6 +125,7 @@ async def _run_until(
     clock: machine.SteadyClock,
     reloader: Reloader,
     serving: Serving,
+    remote: ProxyCaller,
 ) -> None:
     notify = Notify()
 
@@ -136,6 +142,7 @@ async def _run_until(
         helpers = [
             group.create_task(_watchdog(notify, engine, clock), name="watchdog"),
             group.create_task(reloader.run(notify), name="reload"),
+            group.create_task(remote.watch_certificates(), name="certificates"),
         ]
         await stop.wait()
         log.info("stopping")
@@ -172,6 +179,10 @@ async def _embedded_broker(configuration: Configuration, stack: contextlib.Async
     await broker.start()
     stack.push_async_callback(broker.stop)
     log.warning("embedded_broker", url=configuration.bus.url, advice="for a first run; use Mosquitto in production")
+
+
+def _vias(inventory: Inventory) -> dict[ProxyName, Via]:
+    return {proxy.name: proxy.via for proxy in inventory.proxies.values() if proxy.via is not None}
 
 
 def _tls(client: TlsClient) -> TlsFiles | None:

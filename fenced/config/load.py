@@ -27,6 +27,7 @@ from fenced.config.settings import Settings, set_keys
 from fenced.config.tables import DetectionOfOne, MainTables, PowerOfOne, RaceTable
 from fenced.config.tokens import read_tokens
 from fenced.config.validate import parse
+from fenced.config.via import read_via
 from fenced.model.inventory import is_loopback
 
 
@@ -101,6 +102,7 @@ class _Loader:
             secrets=secrets,
             own_machine=self.own_machine,
             mistakes=self.mistakes,
+            via=read_via(main.proxy_client, self.where.key("proxy_client"), self.base, secrets, self.mistakes),
         ).build(self._daemon_name(main))
         configuration = self._configuration(main, built, secrets)
         self._check(main, entries, settings, built, configuration)

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from fenced.config.agent_files import BeatTable, ProxyAgentTable
 from fenced.config.inventory_tables import ClusterTable, DatacenterTable, DeviceTable, HostTable, Overrides, ProxyTable
 from fenced.config.keys import Check, Tables, written_default
+from fenced.config.stored_credentials import CredentialTable
 from fenced.config.tables import LoginKeys, MainTables, PowerOfOne, TlsKeys
 
 DOCUMENT_HEAD: Final = """\
@@ -107,6 +108,7 @@ def document() -> str:
     ]
     parts += [PREFERENCES, DRIVERS, "## Other files\n"]
     parts.append(_section("[proxy]", ProxyAgentTable, "of `fenced proxy`"))
+    parts.append(_section("[credentials.NAME]", CredentialTable, "of `fenced proxy`: kept there, docs/proxies.md"))
     parts.append(_section("[beat]", BeatTable, "of `fenced beat`"))
     return "\n".join(parts)
 

@@ -14,6 +14,7 @@ from fenced.config.read import why_unreadable
 from fenced.model.inventory import Secret
 
 SECRET_BYTES_MAX: Final = 64 * 1024
+SOURCES: Final = ("file", "env", "credential")
 CREDENTIALS_DIRECTORY: Final = "CREDENTIALS_DIRECTORY"
 
 
@@ -40,18 +41,23 @@ class SecretReader:
 
     def password(self, table: HasPassword, where: Where, base: Path) -> Secret | None:
         """The password that the table names, or None when it names none or it can't be had (then a mistake)."""
-        keys = ("password_file", "password_env", "password_credential")
-        named = [key for key in keys if getattr(table, key)]
+        return self.secret(
+            "password", {source: getattr(table, f"password_{source}") for source in SOURCES}, where, base
+        )
+
+    def secret(self, name: str, sources: Mapping[str, str], where: Where, base: Path) -> Secret | None:
+        """The secret that `NAME_file`, `NAME_env` or `NAME_credential` says, as `password` does. `sources`: without NAME."""
+        named = [source for source in SOURCES if sources.get(source)]
         if not named:
             return None
         if len(named) > 1:
-            self._mistakes.error(where.key(named[1]), f"only one of {' and '.join(named)} can be given")
-        key = named[0]
-        value: str = getattr(table, key)
-        place = where.key(key)
-        if key == "password_env":
+            told = " and ".join(f"{name}_{source}" for source in named)
+            self._mistakes.error(where.key(f"{name}_{named[1]}"), f"only one of {told} can be given")
+        source = named[0]
+        value, place = sources[source], where.key(f"{name}_{source}")
+        if source == "env":
             text = self._from_environment(value, place)
-        elif key == "password_file":
+        elif source == "file":
             text = self.text(os.path.join(base, value), place)  # noqa: PTH118 - see `_read`
         else:
             text = self._from_credential(value, place)

@@ -5,6 +5,7 @@ command that was started goes on to its own deadline, whether or not the daemon 
 """
 
 import asyncio
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -13,10 +14,12 @@ import structlog
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from fenced.model.inventory import DeviceSpec
 from fenced.model.power import Outcome, Power
 from fenced.ports.devices import CommandRefused, DeviceError, DeviceTimedOut
 from fenced.proxy.calls import Calls
 from fenced.proxy.clock import ProxyClock
+from fenced.proxy.credentials import Credentials
 from fenced.proxy.protocol import (
     CALL_BYTES_MAX,
     CALL_PATH,
@@ -53,16 +56,19 @@ class ProxyServer:
         version: str,
         calls: Calls,
         allow: frozenset[str],
-        is_tls: bool,
+        credentials: Credentials,
+        context: ssl.SSLContext | None,
         clock: ProxyClock,
         tasks: asyncio.TaskGroup,
     ) -> None:
-        """`allow`: the names of client certificates, without `CN=`. Without TLS (loopback only) nobody has a name."""
+        """`allow`: the names of client certificates, without `CN=`. Without TLS (loopback only) nobody has a name.
+        `context`: that of new connections; those of another one end with their next answer."""
         self._name = name
         self._version = version
         self._calls = calls
         self._allow = allow
-        self._is_tls = is_tls
+        self._credentials = credentials
+        self.context = context
         self._clock = clock
         self._tasks = tasks
         self._reads = 0
@@ -77,6 +83,10 @@ class ProxyServer:
         application.router.add_get(HEALTH_PATH, self._health)
         return application
 
+    def use(self, *, allow: frozenset[str]) -> None:
+        """Who may call from the next request on."""
+        self._allow = allow
+
     def stop(self) -> None:
         """Take no further call; those under way go on."""
         self._is_stopping = True
@@ -87,9 +97,16 @@ class ProxyServer:
 
     @web.middleware
     async def _border(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Every answer passes here; a connection of an earlier certificate ends with it."""
+        response = await self._guarded(request, handler)
+        if _context(request) is not self.context:
+            response.force_close()
+        return response
+
+    async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Every fault becomes an answer; its text never holds what was sent."""
         try:
-            if self._is_tls and request.path != HEALTH_PATH:
+            if self.context is not None and request.path != HEALTH_PATH:
                 name = _caller(request)
                 if name not in self._allow:
                     _log.warning("caller not allowed", name=name, peer=request.remote)
@@ -128,41 +145,52 @@ class ProxyServer:
             return _problem(422, "not a call", _faults(exc))
         if self._is_stopping:
             return _problem(503, "the proxy agent is stopping")
+        who = _caller(request) or LOOPBACK_CALLER
+        try:
+            spec = self._credentials.filled(call.device.spec(), who)
+        except DeviceError as exc:
+            _log.warning("credential refused", who=who, credential=call.device.credential[:64], error=str(exc))
+            if call.permit is None:
+                return self._answer(call, Outcome.UNKNOWN, (), power=Power.UNKNOWN, error=exc)
+            return self._answer(call, _outcome(exc), (), error=exc)
         if call.permit is None:
-            return await self._read(call)
-        return await self._command(call, call.permit, _caller(request) or LOOPBACK_CALLER)
+            return await self._read(call, spec)
+        return await self._command(call, call.permit, spec, who)
 
-    async def _read(self, call: Call) -> web.StreamResponse:
+    async def _read(self, call: Call, spec: DeviceSpec) -> web.StreamResponse:
         if self._reads >= READS_MAX:
             return _problem(503, f"{READS_MAX} reads are under way")
         self._reads += 1
         try:
-            power = await self._calls.read(call)
+            power = await self._calls.read(call, spec)
         except DeviceError as exc:
-            return self._answer(call, Outcome.UNKNOWN, power=Power.UNKNOWN, error=exc)
+            return self._answer(call, Outcome.UNKNOWN, spec.all_secrets, power=Power.UNKNOWN, error=exc)
         except Exception as exc:  # the border to the drivers
             _log_internal(exc, where=call.device.driver)
-            return self._answer(call, Outcome.UNKNOWN, power=Power.UNKNOWN, error=_internal(call, exc))
+            return self._answer(
+                call, Outcome.UNKNOWN, spec.all_secrets, power=Power.UNKNOWN, error=_internal(call, exc)
+            )
         finally:
             self._reads -= 1
-        return self._answer(call, Outcome(power.value), power=power)
+        return self._answer(call, Outcome(power.value), (), power=power)
 
-    async def _command(self, call: Call, permit: WirePermit, who: str) -> web.StreamResponse:
+    async def _command(self, call: Call, permit: WirePermit, spec: DeviceSpec, who: str) -> web.StreamResponse:
         if self._commands >= COMMANDS_MAX:
             return _problem(503, f"{COMMANDS_MAX} power commands are under way")
         self._commands += 1
         task = self._tasks.create_task(
-            self._carry_out(call, permit, who), name=f"{call.what.value} {call.device.plug_id} {permit.token}"
+            self._carry_out(call, permit, spec, who), name=f"{call.what.value} {call.device.plug_id} {permit.token}"
         )
         # Shielded: when the daemon hangs up, the command goes on to its own deadline; the daemon waits for not_after.
-        return self._command_answer(call, await asyncio.shield(task))
+        error = await asyncio.shield(task)
+        return self._answer(call, _outcome(error), spec.all_secrets, error=error)
 
-    async def _carry_out(self, call: Call, permit: WirePermit, who: str) -> DeviceError | None:
+    async def _carry_out(self, call: Call, permit: WirePermit, spec: DeviceSpec, who: str) -> DeviceError | None:
         """How the command ended; never raises, for it lives in a group with others."""
         started = time.monotonic()
         error: DeviceError | None = None
         try:
-            await self._calls.command(call, permit)
+            await self._calls.command(call, permit, spec)
         except DeviceError as exc:
             error = exc
         except Exception as exc:  # the border to the drivers
@@ -178,23 +206,27 @@ class ProxyServer:
             plug=call.device.plug_id,
             token=permit.token,
             outcome=_outcome(error).value,
-            error=None if error is None else WireError.of(error, call.device.spec().all_secrets).text,
+            error=None if error is None else WireError.of(error, spec.all_secrets).text,
             milliseconds=round((time.monotonic() - started) * 1000),
         )
         return error
 
-    def _command_answer(self, call: Call, error: DeviceError | None) -> web.StreamResponse:
-        return self._answer(call, _outcome(error), error=error)
-
     def _answer(
-        self, call: Call, outcome: Outcome, *, power: Power | None = None, error: DeviceError | None = None
+        self,
+        call: Call,
+        outcome: Outcome,
+        secrets: tuple[str, ...],
+        *,
+        power: Power | None = None,
+        error: DeviceError | None = None,
     ) -> web.StreamResponse:
+        """`secrets`: what the driver was given, which a badly written agent may have printed into the error."""
         return _json(
             Answer(
                 id=call.id,
                 outcome=outcome,
                 power=power,
-                error=None if error is None else WireError.of(error, call.device.spec().all_secrets),
+                error=None if error is None else WireError.of(error, secrets),
                 clock=self._clock.wire(),
             )
         )
@@ -215,6 +247,12 @@ def _outcome(error: DeviceError | None) -> Outcome:
 def _caller(request: web.Request) -> str | None:
     transport = request.transport
     return None if transport is None else common_name(transport.get_extra_info("peercert"))
+
+
+def _context(request: web.Request) -> object:
+    """The TLS context that the request's connection was accepted with."""
+    transport = request.transport
+    return None if transport is None else transport.get_extra_info("sslcontext")
 
 
 def _internal(call: Call, exc: Exception) -> DeviceError:
