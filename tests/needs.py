@@ -30,6 +30,7 @@ PACKAGES = {
     "nsenter": "util-linux",
     "setpriv": "util-linux",
     "systemd-analyze": "systemd",
+    "tinyproxy": "tinyproxy-bin",
     "unshare": "util-linux",
 }
 """Program -> the Debian package that brings it."""
