@@ -33,8 +33,11 @@ from fenced.ports.bus import Message
 from fenced.ports.journal import ClockAnchor, Loaded
 from fenced.proxy.client import ProxyCaller
 from fenced.proxy.tls import TlsFiles
+from fenced.proxy.watch import ProxyWatch
+from fenced.telemetry.certificates import CertificateGauges
 from fenced.telemetry.gauges import Gauges
 from fenced.telemetry.metrics import Metrics
+from fenced.telemetry.proxy_gauges import ProxyGauges
 
 log = structlog.get_logger("fenced")
 
@@ -71,6 +74,7 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
             clock=clock,
         )
         stack.push_async_callback(remote.close)
+        watch = ProxyWatch(remote, inventory.proxies.values(), clock=clock, faults=fleet.proxy_faults)
         engines: list[Engine] = []
 
         def will() -> Message | None:
@@ -85,11 +89,13 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
             ports=Ports(
                 bus=bus, journal=journal, local=LocalCaller(registry.driver_for), remote=remote,
                 liveness=TcpLiveness(), clock=clock, telemetry=metrics, anchor=lambda: _anchor(clock),
-                reach=remote.reach,
+                reach=remote.reach, proxies=watch.views,
             ),
         )  # fmt: skip
         engines.append(engine)
         metrics.registry.register(Gauges(engine.control, outbox_pending=lambda: engine.outbox.pending))
+        metrics.registry.register(ProxyGauges(watch))
+        metrics.registry.register(CertificateGauges(remote.expiry_seconds))
         app = build_app(
             engine.control,
             tokens=configuration.api.tokens,
@@ -102,6 +108,7 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
         def reloaded(new: Configuration) -> None:
             reconfigure(app, tokens=new.api.tokens, requests_per_second=new.api.requests_per_second)
             remote.use({proxy.name: proxy.url for proxy in new.inventory.proxies.values()}, _vias(new.inventory))
+            watch.use(new.inventory.proxies.values())
             if remote.certificates is not None:
                 remote.certificates.ask()
 
@@ -116,7 +123,7 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
                 tls_key_file=str(api.tls_key_file or ""),
             )
         )
-        await _run_until(stop, engine, clock, reloader, serving, remote)
+        await _run_until(stop, engine, clock, reloader, serving, remote, watch)
 
 
 async def _run_until(
@@ -126,6 +133,7 @@ async def _run_until(
     reloader: Reloader,
     serving: Serving,
     remote: ProxyCaller,
+    watch: ProxyWatch,
 ) -> None:
     notify = Notify()
 
@@ -143,6 +151,7 @@ async def _run_until(
             group.create_task(_watchdog(notify, engine, clock), name="watchdog"),
             group.create_task(reloader.run(notify), name="reload"),
             group.create_task(remote.watch_certificates(), name="certificates"),
+            group.create_task(watch.run(), name="proxies"),
         ]
         await stop.wait()
         log.info("stopping")

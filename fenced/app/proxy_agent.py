@@ -17,12 +17,14 @@ from fenced.config.agent_files import LoadedProxy
 from fenced.config.configuration import ProxyConfiguration
 from fenced.drivers.keeper_client import Keeper
 from fenced.drivers.processes import kill_survivors
-from fenced.drivers.registry import drivers
+from fenced.drivers.registry import NATIVES, DriverRegistry, drivers
 from fenced.host.notify import Notify
 from fenced.ports.devices import Started
 from fenced.proxy.agent import AgentSettings, serve
 from fenced.proxy.clock import ProxyClock
+from fenced.proxy.protocol import DRIVER_CHARACTERS_MAX, DRIVERS_TOLD_MAX
 from fenced.proxy.state import ProxyState
+from fenced.telemetry.proxy_metrics import ProxyMetrics
 
 OPEN_FILES_MAX: Final = 65_536
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -62,8 +64,17 @@ async def run_proxy(configuration: ProxyConfiguration, read: Callable[[], Loaded
                 kill=kill,
                 stop=stop,
                 changes=reloader.changes(),
+                telemetry=ProxyMetrics(),
+                drivers=lambda: told_drivers(registry),
                 note_ready=notify.ready,
             )
+
+
+def told_drivers(registry: DriverRegistry) -> tuple[str, ...]:
+    """What the status names: our own drivers, and the programs that are there now."""
+    natives = (native.description.name for native in NATIVES)
+    names = (name for name in registry.agents.installed() if len(name) <= DRIVER_CHARACTERS_MAX)
+    return tuple(sorted({*natives, *names}))[:DRIVERS_TOLD_MAX]
 
 
 def feed_watchdog(notify: Notify, loop: asyncio.AbstractEventLoop) -> None:

@@ -107,7 +107,7 @@ def _of_level(host: Host, level: int) -> Iterable[Device]:
 
 
 def _device(device: Device, host: Host, inventory: Inventory) -> dict[str, Any]:
-    candidates = expand(device, host, inventory, lambda machine: None)
+    candidates = expand(device, host, inventory, lambda proxy: None)
     return {
         "name": device.name,
         "kind": device.kind.value,

@@ -133,7 +133,7 @@ class Reach:
         return self._named[key]
 
     def _is_usable(self, name: ProxyName, host: Host) -> bool:
-        return why_not(name, host, self.built.inventory, lambda machine: None) is None
+        return why_not(name, host, self.built.inventory, lambda proxy: None) is None
 
     def _has_program(self, driver: str) -> bool:
         if driver not in self._programs:

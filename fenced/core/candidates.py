@@ -11,7 +11,7 @@ from typing import Final
 from fenced.core.domains import Place, spread
 from fenced.core.state import Exclusion
 from fenced.model.inventory import Device, Host, Inventory, Proxy, is_loopback
-from fenced.model.names import ENGINE, ClusterName, DatacenterName, HostName, ProxyName
+from fenced.model.names import ENGINE, ClusterName, DatacenterName, ProxyName
 
 CLUSTER: Final = "cluster"
 DC: Final = "dc"
@@ -21,8 +21,8 @@ TAG: Final = "tag:"
 RESERVED_WORDS: Final = frozenset({ENGINE, CLUSTER, DC, OTHER_DC})
 """Words with a meaning of their own: no proxy may be named so."""
 
-WhyBarred = Callable[[HostName], str | None]
-"""Why a machine may be no proxy now, as the end of "which ..."; None where it may."""
+WhyBarred = Callable[[Proxy], str | None]
+"""Why a proxy may not serve now, for its own sake or its machine's; None where it may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,5 +147,4 @@ def why_not(name: ProxyName, host: Host, inventory: Inventory, why_barred: WhyBa
     proxy = inventory.proxies[name]
     if proxy.machine == host.name or _is_called(host, proxy.address):
         return "runs on the target itself"
-    why = why_barred(proxy.machine) if proxy.machine is not None else None
-    return None if why is None else f"runs on {proxy.machine}, which {why}"
+    return why_barred(proxy)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fenced.core import records as r
 from fenced.core.evolve import evolve, evolve_fleet
 from fenced.core.state import FleetState, HostState
-from fenced.model.inventory import CALLS_MAX, Host, Inventory
+from fenced.model.inventory import CALLS_MAX, Host, Inventory, Proxy
 from fenced.model.names import BootId, ClusterName, HostName, OperationId, ProxyName, Token
 from fenced.model.power import Power, State
 
@@ -118,6 +118,8 @@ class Fleet:
         self.state = FleetState()
         self.hosts: dict[HostName, HostState] = {}
         self.sights: dict[HostName, Sight] = {}
+        self.proxy_faults: dict[ProxyName, str] = {}
+        """Proxies that can't be used whatever their machine does, and why. Heard, not journalled: as a sight."""
         self.by_cluster: dict[ClusterName, list[HostName]] = {}
         self.troubled: set[HostName] = set()
         self.memo = Memo()
@@ -261,13 +263,16 @@ class Fleet:
             self.memo.overdue[cluster] = (late, len(monitored))
         return self.memo.overdue[cluster]
 
-    def why_candidate_barred(self, name: HostName) -> str | None:
-        """Why a machine may not serve as a proxy now, as the end of "which ..."; None where it may.
+    def why_candidate_barred(self, proxy: Proxy) -> str | None:
+        """Why a proxy may not serve now: what is wrong with itself or its machine; None where it may.
 
-        One that left said that it goes down: a path over it may break between the OFF and its proof.
+        A machine that left said that it goes down: a path over it may break between the OFF and its proof.
         """
-        state = self.hosts.get(name)
-        return None if state is None else BARRED.get(state.state)
+        if proxy.name in self.proxy_faults:
+            return self.proxy_faults[proxy.name]
+        state = self.hosts.get(proxy.machine) if proxy.machine is not None else None
+        why = None if state is None else BARRED.get(state.state)
+        return None if why is None else f"runs on {proxy.machine}, which {why}"
 
     def calls_max(self, name: ProxyName) -> int:
         """How many calls at once a proxy may get from us."""

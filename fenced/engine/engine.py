@@ -5,7 +5,7 @@ what the journal says.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -28,6 +28,7 @@ from fenced.ports.clock import Clock
 from fenced.ports.devices import Caller
 from fenced.ports.journal import ClockAnchor, Journal, Loaded, StoreError
 from fenced.ports.liveness import Liveness
+from fenced.ports.proxies import ProxyView
 from fenced.ports.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
@@ -50,6 +51,7 @@ class Ports:
     telemetry: Telemetry
     anchor: Callable[[], ClockAnchor | None] = lambda: None
     reach: Reach | None = None
+    proxies: Callable[[], Sequence[ProxyView]] = tuple
 
 
 def replay(inventory: Inventory, loaded: Loaded, *, started: float) -> Fleet:
@@ -122,6 +124,7 @@ class Engine:
         self.control = EngineControl(
             reactor=self.reactor, journal=ports.journal, clock=ports.clock,
             is_bus_connected=lambda: ports.bus.is_connected, not_ready=self._not_ready,
+            proxies=ports.proxies,
         )  # fmt: skip
         self._is_replayed = False
 

@@ -15,13 +15,14 @@ import structlog
 from aiohttp import web
 
 from fenced.model.credentials import StoredCredential
+from fenced.ports.proxies import AgentGauges, AgentTelemetry
 from fenced.proxy.calls import Calls, DriverFor, KillSurvivors
 from fenced.proxy.certificate_watch import CertificateWatch
 from fenced.proxy.clock import ProxyClock
 from fenced.proxy.credentials import Credentials
 from fenced.proxy.listener import Listener, ListenError, listen
 from fenced.proxy.renewal import Changes, Renewal
-from fenced.proxy.server import ProxyServer
+from fenced.proxy.server import ProxyServer, Told
 from fenced.proxy.state import ProxyState
 from fenced.proxy.tls import TlsFiles, server_context
 from fenced.proxy.tokens import TokenMemory
@@ -57,9 +58,12 @@ async def serve(
     kill: KillSurvivors,
     stop: asyncio.Event,
     changes: Changes,
+    telemetry: AgentTelemetry,
+    drivers: Callable[[], tuple[str, ...]],
     note_ready: Callable[[], None],
 ) -> None:
-    """Until `stop`. Closes `state`. `changes`: what was read again. Raises ListenError, CertificateError, StateError."""
+    """Until `stop`. Closes `state`. `changes`: what was read again. `drivers`: what is
+    there to be called. Raises ListenError, CertificateError, StateError."""
     if settings.tls is None and not is_loopback_address(settings.host):
         raise ListenError(f"{settings.host}: without TLS the proxy agent listens on a loopback address alone")
     certificates = None if settings.tls is None else CertificateWatch(settings.tls, server_context)
@@ -84,7 +88,10 @@ async def serve(
                     context=context,
                     clock=clock,
                     tasks=tasks,
+                    telemetry=telemetry,
+                    told=Told(drivers=drivers, capacity=settings.agent_processes_max, store=memory.store),
                 )
+                telemetry.observe(lambda: _gauges(server, certificates))
                 runner = _runner(server)
                 await runner.setup()
                 listener = Listener(runner, listening)
@@ -107,6 +114,14 @@ async def serve(
                     await runner.cleanup()
         except TimeoutError:
             _log.warning("power commands cut off: they did not end in time", seconds=STOP_SECONDS_MAX)
+
+
+def _gauges(server: ProxyServer, certificates: CertificateWatch | None) -> AgentGauges:
+    return AgentGauges(
+        reads=server.reads_in_flight,
+        commands=server.commands_in_flight,
+        certificates=() if certificates is None else certificates.expiry_seconds(),
+    )
 
 
 def _runner(server: ProxyServer) -> web.AppRunner:

@@ -96,6 +96,10 @@ class ProxyCaller:
         self._reads = Transport(context=context, connections_per_proxy_max=CONNECTIONS_PER_PROXY_MAX)
         self._commands = Transport(context=context, connections_per_proxy_max=CONNECTIONS_PER_PROXY_MAX)
 
+    def expiry_seconds(self) -> list[tuple[str, str, float]]:
+        """As CertificateWatch.expiry_seconds; nothing where no certificate is used."""
+        return [] if self.certificates is None else self.certificates.expiry_seconds()
+
     async def watch_certificates(self) -> None:
         """For ever: new connections get the certificates that the files hold then."""
         if self.certificates is not None:

@@ -8,6 +8,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -17,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from fenced.model.inventory import DeviceSpec
 from fenced.model.power import Outcome, Power
 from fenced.ports.devices import CommandRefused, DeviceError, DeviceTimedOut
+from fenced.ports.proxies import AgentTelemetry
 from fenced.proxy.calls import Calls
 from fenced.proxy.clock import ProxyClock
 from fenced.proxy.credentials import Credentials
@@ -24,6 +26,7 @@ from fenced.proxy.protocol import (
     CALL_BYTES_MAX,
     CALL_PATH,
     HEALTH_PATH,
+    METRICS_PATH,
     STATUS_PATH,
     Answer,
     Call,
@@ -46,6 +49,15 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What the status says besides: which drivers and programs there are, programs at once, whose tokens are obeyed."""
+
+    drivers: Callable[[], tuple[str, ...]]
+    capacity: int
+    store: Callable[[], Awaitable[str | None]]
+
+
 class ProxyServer:
     """`tasks`: where power commands live; the caller waits for it before the process ends."""
 
@@ -60,6 +72,8 @@ class ProxyServer:
         context: ssl.SSLContext | None,
         clock: ProxyClock,
         tasks: asyncio.TaskGroup,
+        telemetry: AgentTelemetry,
+        told: Told,
     ) -> None:
         """`allow`: the names of client certificates, without `CN=`. Without TLS (loopback only) nobody has a name.
         `context`: that of new connections; those of another one end with their next answer."""
@@ -71,6 +85,8 @@ class ProxyServer:
         self.context = context
         self._clock = clock
         self._tasks = tasks
+        self._telemetry, self._told = telemetry, told
+        self._started = clock.now()
         self._reads = 0
         self._commands = 0
         self._is_stopping = False
@@ -81,6 +97,7 @@ class ProxyServer:
         application.router.add_post(CALL_PATH, self._call)
         application.router.add_get(STATUS_PATH, self._status)
         application.router.add_get(HEALTH_PATH, self._health)
+        application.router.add_get(METRICS_PATH, self._metrics)
         return application
 
     def use(self, *, allow: frozenset[str]) -> None:
@@ -94,6 +111,10 @@ class ProxyServer:
     @property
     def commands_in_flight(self) -> int:
         return self._commands
+
+    @property
+    def reads_in_flight(self) -> int:
+        return self._reads
 
     @web.middleware
     async def _border(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -127,8 +148,16 @@ class ProxyServer:
             version=self._version,
             clock=self._clock.wire(),
             in_flight=InFlight(reads=self._reads, commands=self._commands),
+            uptime=max(0.0, self._clock.now() - self._started),
+            drivers=self._told.drivers(),
+            store=await self._told.store() or "",
+            capacity=self._told.capacity,
         )
         return _json(status)
+
+    async def _metrics(self, request: web.Request) -> web.StreamResponse:
+        body, kind = self._telemetry.exposition(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": kind})
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
         # Only a JSON body: a browser on this machine can't send one elsewhere without being asked first.
@@ -161,9 +190,12 @@ class ProxyServer:
         if self._reads >= READS_MAX:
             return _problem(503, f"{READS_MAX} reads are under way")
         self._reads += 1
+        started, result = time.monotonic(), "unknown"
         try:
             power = await self._calls.read(call, spec)
+            result = power.value
         except DeviceError as exc:
+            result = exc.kind
             return self._answer(call, Outcome.UNKNOWN, spec.all_secrets, power=Power.UNKNOWN, error=exc)
         except Exception as exc:  # the border to the drivers
             _log_internal(exc, where=call.device.driver)
@@ -172,6 +204,7 @@ class ProxyServer:
             )
         finally:
             self._reads -= 1
+            self._count(call, result, started)
         return self._answer(call, Outcome(power.value), (), power=power)
 
     async def _command(self, call: Call, permit: WirePermit, spec: DeviceSpec, who: str) -> web.StreamResponse:
@@ -198,6 +231,7 @@ class ProxyServer:
             error = _internal(call, exc)
         finally:
             self._commands -= 1
+        self._count(call, "done" if error is None else error.kind, started)
         _log.info(
             "power command",
             who=who,
@@ -210,6 +244,10 @@ class ProxyServer:
             milliseconds=round((time.monotonic() - started) * 1000),
         )
         return error
+
+    def _count(self, call: Call, result: str, started: float) -> None:
+        seconds = time.monotonic() - started
+        self._telemetry.call_ended(what=call.what.value, driver=call.device.driver, result=result, seconds=seconds)
 
     def _answer(
         self,

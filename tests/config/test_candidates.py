@@ -67,8 +67,13 @@ INVENTORY = Inventory(
 )
 
 
-def nobody(name: HostName) -> str | None:
+def nobody(proxy: Proxy) -> str | None:
     return None
+
+
+def suspect(*machines: str) -> Callable[[Proxy], str | None]:
+    """Whose machine is one of these is barred."""
+    return lambda proxy: f"runs on {proxy.machine}, which is suspect itself" if proxy.machine in machines else None
 
 
 def device(*words: str) -> Device:
@@ -80,10 +85,10 @@ def tiers(
     *words: str,
     host: Host = HOSTS[0],
     inventory: Inventory = INVENTORY,
-    suspect: Callable[[HostName], str | None] = nobody,
+    barred: Callable[[Proxy], str | None] = nobody,
 ) -> list[list[str]]:
     """Each tier in the order of its names: the order of its starts is another test's."""
-    return [sorted(tier) for tier in expand(device(*words), host, inventory, suspect).tiers]
+    return [sorted(tier) for tier in expand(device(*words), host, inventory, barred).tiers]
 
 
 @pytest.mark.parametrize(
@@ -124,9 +129,7 @@ def test_a_proxy_at_the_targets_address_is_the_target() -> None:
 
 
 def test_a_suspect_machine_is_left_out_and_named() -> None:
-    found = expand(
-        device("cluster", "engine"), HOSTS[0], INVENTORY, lambda name: "is suspect itself" if name == "node-2" else None
-    )
+    found = expand(device("cluster", "engine"), HOSTS[0], INVENTORY, suspect("node-2"))
     assert found.tiers == (("in-c1",), ("engine",))
     assert Exclusion(proxy="on-2", why="runs on node-2, which is suspect itself") in found.excluded
 
@@ -157,7 +160,7 @@ WORDS = ["engine", "cluster", "dc", "other_dc", "tag:oob", "node-2", "10.0.0.3",
     suspects=st.sets(st.sampled_from([host.name for host in HOSTS])),
 )
 def test_whatever_the_list(words: list[str], host: Host, suspects: set[HostName]) -> None:
-    found = expand(device(*words), host, INVENTORY, lambda name: "is suspect itself" if name in suspects else None)
+    found = expand(device(*words), host, INVENTORY, suspect(*suspects))
     candidates = [name for tier in found.tiers for name in tier]
     left_out = [exclusion.proxy for exclusion in found.excluded]
     assert len(candidates + left_out) == len({*candidates, *left_out})
@@ -193,9 +196,7 @@ def test_the_other_data_centres_machine_in_trouble_is_no_proxy_either() -> None:
         hosts={**INVENTORY.hosts, far.name: far},
         proxies={**INVENTORY.proxies, ProxyName("on-far"): make_proxy("on-far", machine="far", address="far")},
     )
-    barred = expand(
-        device("other_dc"), HOSTS[0], inventory, lambda name: "is suspect itself" if name == "far" else None
-    )
+    barred = expand(device("other_dc"), HOSTS[0], inventory, suspect("far"))
     assert "on-far" in tiers("other_dc", inventory=inventory)[0]
     assert [left.proxy for left in barred.excluded] == ["on-far"]
 
@@ -231,3 +232,11 @@ def test_a_thousand_hosts_with_equal_proxies_do_not_all_begin_with_the_first() -
         spec = DeviceSpec(driver="redfish", plug_id=PlugId(f"redfish/10.9.0.{number}/1"), unit_id=UnitId("u"))
         first[expand(replace(device("cluster"), spec=spec), HOSTS[0], inventory, nobody).tiers[0][0]] += 1
     assert min(first.values()) > 150 and len(first) == 4
+
+
+def test_a_proxy_that_speaks_another_protocol_is_no_candidate() -> None:
+    fleet = Fleet(INVENTORY, epoch=1, started=0.0)
+    fleet.proxy_faults[ProxyName("in-c1")] = "speaks protocol 2"
+    found = expand(device("cluster"), HOSTS[0], INVENTORY, fleet.why_candidate_barred)
+    assert found.tiers == (("on-2",),)
+    assert Exclusion(proxy="in-c1", why="speaks protocol 2") in found.excluded

@@ -68,7 +68,7 @@ def stored(directory: Path, text: str) -> tuple[object, list[str]]:
     write(directory, "pw", "S3cret\n").chmod(0o600)
     file = write(directory, "proxy.toml", f'[proxy]\nlisten = "127.0.0.1:1"\n{text}\n')
     found = load_proxy(file, own_machine=OWN_MACHINE, environ={"PRIV": "S3cret-priv"})
-    assert "S3cret" not in told(found.errors)
+    assert "S3cret" not in str(told(found.errors))
     credentials = None if found.configuration is None else found.configuration.credentials
     return credentials, [mistake.path for mistake in found.errors]
 

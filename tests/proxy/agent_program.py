@@ -16,6 +16,7 @@ from fenced.proxy.renewal import Change
 from fenced.proxy.state import ProxyState
 from fenced.proxy.tls import TlsFiles
 from fenced.telemetry.logs import configure
+from fenced.telemetry.proxy_metrics import ProxyMetrics
 from tests.proxy.devices import driver_for
 
 
@@ -52,6 +53,8 @@ async def run(given: dict[str, str]) -> None:
             kill=kill,
             stop=stop,
             changes=no_changes(),
+            telemetry=ProxyMetrics(),
+            drivers=lambda: ("file",),
             note_ready=lambda: print("ready", flush=True),
         )
 
