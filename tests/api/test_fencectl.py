@@ -352,3 +352,10 @@ async def test_another_server_in_its_place_is_4(answer: bytes) -> None:
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         assert (await ctl(f"http://127.0.0.1:{port}", "hosts")).code == 4
+
+
+async def test_the_proxies_and_what_is_wrong_with_them(api: Api) -> None:
+    shown = (await ctl(api.url, "proxies")).out
+    assert shown.splitlines()[0].split()[:3] == ["PROXY", "URL", "UP"] and "can't be reached" in shown
+    items = (await ctl(api.url, "--json", "proxies")).json["items"]
+    assert [(item["name"], item["up"], item["barred"]) for item in items] == [("px1", True, None), ("px2", False, None)]
