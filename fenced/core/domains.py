@@ -4,8 +4,10 @@ Knows no clock, no memory of earlier calls: the caller ranks. One rule: it order
 """
 
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush, heapreplace
+from itertools import groupby
 
 from fenced.model.inventory import Host, Inventory
 from fenced.model.names import PlugId, ProxyName
@@ -37,16 +39,34 @@ class Place:
     def arrange(self, tier: Iterable[ProxyName], rank: Callable[[ProxyName], Rank]) -> tuple[ProxyName, ...]:
         """The tier in the order of its starts: fewest failures, then far from the host, then by rank; among equals of
         the first two, neighbours are of different domains as long as there are any."""
-        waiting = sorted((rank(name)[0], self.is_near(name), rank(name)[1:], name) for name in tier)
+        ranks = {name: rank(name) for name in tier}
+        ordered = sorted((ranks[name][0], self.is_near(name), ranks[name][1:], name) for name in ranks)
         arranged: list[ProxyName] = []
-        last = ""
-        while waiting:
-            alike = (entry for entry in waiting if entry[:2] == waiting[0][:2])
-            entry = next((entry for entry in alike if not last or self.domain_of(entry[-1]) != last), waiting[0])
-            waiting.remove(entry)
-            arranged.append(entry[-1])
-            last = self.domain_of(entry[-1])
+        for _, alike in groupby(ordered, key=lambda entry: entry[:2]):
+            arranged += _alternating([entry[-1] for entry in alike], self.domain_of, arranged[-1:])
         return tuple(arranged)
+
+
+def _alternating(
+    ordered: Sequence[ProxyName], domain_of: Callable[[ProxyName], str], before: Sequence[ProxyName]
+) -> Iterator[ProxyName]:
+    """The best first, but never two of one domain in a row while another is left. `before`: who comes just before."""
+    queues: dict[str, list[int]] = {}
+    for place in reversed(range(len(ordered))):
+        # A proxy of no known domain has one of its own.
+        queues.setdefault(domain_of(ordered[place]) or f"\0{place}", []).append(place)
+    heads = [(queue[-1], domain) for domain, queue in queues.items()]
+    heapify(heads)
+    last = domain_of(before[-1]) if before else ""
+    while heads:
+        head = heappop(heads)
+        if head[1] == last and heads:
+            head = heapreplace(heads, head)
+        place, last = head
+        queues[last].pop()
+        if queues[last]:
+            heappush(heads, (queues[last][-1], last))
+        yield ordered[place]
 
 
 def spread(plug: PlugId, proxy: ProxyName) -> int:

@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from fenced.proxy.certificates import show
+from fenced.proxy.certificates import ends
 from fenced.proxy.tls import CertificateError, TlsFiles
 
 PERIOD_SECONDS: Final = 60.0
@@ -94,8 +94,12 @@ class CertificateWatch:
                 _log.error("certificates refused: the old ones go on", reason=str(exc))
             self._refused = stamp
             return False
+        try:
+            await apply(loaded.context)
+        except OSError as exc:
+            _log.error("certificates not taken over: tried again at the next look", reason=str(exc))
+            return False
         self._loaded, self._refused, self._warned_at = loaded, None, None
-        await apply(loaded.context)
         _log.info("certificates renewed", cert_file=str(files.cert_file), ca_file=str(files.ca_file))
         return True
 
@@ -130,15 +134,18 @@ def _stamp(files: TlsFiles) -> Stamp:
 
 
 def _expiries(files: TlsFiles) -> tuple[Expiry, ...]:
-    own, authorities = show(files.cert_file)[0], show(files.ca_file)
-    return (
-        Expiry(role="own", file=str(files.cert_file), until=own.valid_until.timestamp()),
-        Expiry(
-            role="authority",
-            file=str(files.ca_file),
-            until=max(shown.valid_until.timestamp() for shown in authorities),
-        ),
-    )
+    """Only what can be read: what OpenSSL takes and this can't date is no reason not to start."""
+    found: list[Expiry] = []
+    for role, path in (("own", files.cert_file), ("authority", files.ca_file)):
+        try:
+            dates = ends(path)
+        except CertificateError as exc:
+            _log.warning("certificate can't be dated", role=role, reason=str(exc))
+            continue
+        # A chain begins with our own; of several authorities the old one may end while the new one goes on.
+        until = dates[0] if role == "own" else max(dates)
+        found.append(Expiry(role=role, file=str(path), until=until.timestamp()))
+    return tuple(found)
 
 
 def _refuse_ended(loaded: _Loaded) -> None:

@@ -93,6 +93,11 @@ def renew(directory: Path, *, name: str, days: int = LEAF_DAYS) -> Pair:
     return _make_leaf(directory, name, use, _addresses(before), days, is_forced=True)
 
 
+def ends(path: Path) -> list[datetime]:
+    """When the certificates of a file end, in their order. Raises CertificateError."""
+    return [certificate.not_valid_after_utc for certificate in _load_certificates(path)]
+
+
 def show(path: Path) -> list[Shown]:
     """The certificates of a file, or of all `.crt` and `.pem` files of a directory. Raises CertificateError."""
     if not path.is_dir():

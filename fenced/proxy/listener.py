@@ -25,11 +25,17 @@ class Listener:
         self._site: web.SockSite | None = None
 
     async def accept(self, context: ssl.SSLContext | None) -> None:
-        """New connections get this context from now on. The old site ends only when the new one accepts."""
-        before = self._site
+        """New connections get this context from now on. The old site ends only when the new one accepts. Raises OSError:
+        then the old one goes on."""
         # A duplicate: ending a site closes its socket, and the queue of waiting connections must outlive it.
-        self._site = web.SockSite(self._runner, self._listening.dup(), backlog=BACKLOG, ssl_context=context)
-        await self._site.start()
+        duplicate = self._listening.dup()
+        site = web.SockSite(self._runner, duplicate, backlog=BACKLOG, ssl_context=context)
+        try:
+            await site.start()
+        except OSError:
+            duplicate.close()
+            raise
+        before, self._site = self._site, site
         if before is not None:
             await before.stop()
 

@@ -1,5 +1,6 @@
 """Preference lists: tiers in their order, each proxy once, never the target, never a suspect machine."""
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fenced.core.candidates import expand
+from fenced.core.domains import Place, spread
 from fenced.core.fleet import Fleet
 from fenced.core.state import Exclusion, HostState
 from fenced.model.inventory import Device, DeviceSpec, Host, Inventory, Proxy
@@ -240,3 +242,16 @@ def test_a_proxy_that_speaks_another_protocol_is_no_candidate() -> None:
     found = expand(device("cluster"), HOSTS[0], INVENTORY, fleet.why_candidate_barred)
     assert found.tiers == (("on-2",),)
     assert Exclusion(proxy="in-c1", why="speaks protocol 2") in found.excluded
+
+
+def test_a_large_tier_in_one_rack_is_arranged_in_no_time() -> None:
+    """Twice the proxies may cost a little more than twice, never four times."""
+
+    def seconds(count: int) -> float:
+        inventory = in_racks(*["r7"] * count)
+        place = Place(host=HOSTS[0], inventory=inventory)
+        started = time.process_time()
+        assert len(place.arrange(inventory.proxies, lambda name: (0, spread(PlugId("p"), name)))) == count
+        return time.process_time() - started
+
+    assert min(seconds(4000) for _ in range(3)) < 10 * max(min(seconds(1000) for _ in range(3)), 0.001)
