@@ -62,19 +62,15 @@ async def serve(
     drivers: Callable[[], tuple[str, ...]],
     note_ready: Callable[[], None],
 ) -> None:
-    """Until `stop`. Closes `state`. `changes`: what was read again. `drivers`: what is
-    there to be called. Raises ListenError, CertificateError, StateError."""
-    if settings.tls is None and not is_loopback_address(settings.host):
-        raise ListenError(f"{settings.host}: without TLS the proxy agent listens on a loopback address alone")
-    certificates = None if settings.tls is None else CertificateWatch(settings.tls, server_context)
+    """Until `stop`. Closes `state`. `changes`: what was read again. `drivers`: what can be called. Raises ListenError,
+    CertificateError, StateError."""
+    certificates = _certificates(settings)
     context = None if certificates is None else certificates.context
     with TokenMemory(state) as memory:
         calls = Calls(
             memory=memory, driver_for=driver_for, agent_processes_max=settings.agent_processes_max, clock=clock
         )
-        found = await calls.settle_survivors(kill)
-        if found:
-            _log.warning("commands of an earlier life settled", commands=found)
+        await _settle(calls, kill)
         listening = listen(settings.host, settings.port)
         credentials = Credentials(settings.name, settings.credentials)
         try:
@@ -96,24 +92,37 @@ async def serve(
                 await runner.setup()
                 listener = Listener(runner, listening)
                 renewal = Renewal(server=server, listener=listener, credentials=credentials, certificates=certificates)
-                renewing = tasks.create_task(renewal.run(changes), name="renewal")
                 try:
                     await listener.accept(context)
+                    renewing = tasks.create_task(renewal.run(changes), name="renewal")
                     _log.info("listening", host=settings.host, port=settings.port, tls=context is not None)
                     note_ready()
                     await stop.wait()
                     server.stop()
                     renewing.cancel()
-                    await listener.close()
                     _log.info("stopping", commands=server.commands_in_flight)
                     bound.reschedule(asyncio.get_running_loop().time() + STOP_SECONDS_MAX)
                 finally:
-                    renewing.cancel()
                     await listener.close()
                     # Waits for answers that are still due, then closes the connections.
                     await runner.cleanup()
         except TimeoutError:
             _log.warning("power commands cut off: they did not end in time", seconds=STOP_SECONDS_MAX)
+
+
+def _certificates(settings: AgentSettings) -> CertificateWatch | None:
+    """Raises ListenError, CertificateError."""
+    if settings.tls is not None:
+        return CertificateWatch(settings.tls, server_context)
+    if not is_loopback_address(settings.host):
+        raise ListenError(f"{settings.host}: without TLS the proxy agent listens on a loopback address alone")
+    return None
+
+
+async def _settle(calls: Calls, kill: KillSurvivors) -> None:
+    found = await calls.settle_survivors(kill)
+    if found:
+        _log.warning("commands of an earlier life settled", commands=found)
 
 
 def _gauges(server: ProxyServer, certificates: CertificateWatch | None) -> AgentGauges:
