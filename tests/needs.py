@@ -37,6 +37,7 @@ PACKAGES = {
     "snmpget": "snmp",
     "snmpsimd": "snmpsim",
     "systemd-analyze": "systemd",
+    "tinyproxy": "tinyproxy-bin",
     "unshare": "util-linux",
 }
 """Program -> the Debian package that brings it."""

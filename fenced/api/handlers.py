@@ -116,6 +116,11 @@ def _operation_id(call: Call) -> OperationId:
     return OperationId(call.request.match_info["operation"])
 
 
+async def proxies(call: Call) -> shapes.Proxies:
+    """The proxies, as they answered last."""
+    return shapes.Proxies(items=[views.proxy(view) for view in call.control.proxies()], next=None)
+
+
 async def pauses(call: Call) -> shapes.Pauses:
     """Pauses of automatic fencing."""
     found = call.control.fleet().fleet.pauses

@@ -127,6 +127,14 @@ ROUTES: Final = (
     ),
     Route(
         method="GET",
+        path=f"{PREFIX}/proxies",
+        name="listProxies",
+        handle=handlers.proxies,
+        role=Role.VIEWER,
+        answer=shapes.Proxies,
+    ),
+    Route(
+        method="GET",
         path=f"{PREFIX}/pauses",
         name="listPauses",
         handle=handlers.pauses,

@@ -199,6 +199,29 @@ class Accepted(Shape):
     warnings: list[str]
 
 
+class Proxy(Shape):
+    """A proxy as it answered last. `up` is null until it was asked; `barred`: why it is no candidate for any host."""
+
+    name: str
+    url: str
+    up: bool | None
+    answered: Time | None
+    round_trip_seconds: float | None
+    version: str
+    in_flight: int
+    capacity: int
+    drivers: list[str]
+    error: str | None
+    barred: str | None
+
+
+class Proxies(Shape):
+    """All proxies, by name."""
+
+    items: list[Proxy]
+    next: str | None
+
+
 class Pause(Shape):
     """Automatic fencing is paused for the hosts that `match` selects."""
 

@@ -18,6 +18,7 @@ from fenced.model.inventory import Inventory, Secret
 from fenced.model.names import HostName, Token
 from fenced.model.power import Action, Power
 from fenced.ports.control import Accepted, Explanation, FleetView, HostView
+from fenced.ports.proxies import ProxyView
 
 MOMENTS: Final = frozenset(
     {
@@ -222,6 +223,23 @@ def plain(value: object) -> JsonValue:
 def accepted(given: Accepted, *, warnings: tuple[str, ...] = ()) -> shapes.Accepted:
     """The answer to a request, with the border's own warnings behind the engine's."""
     return shapes.Accepted(operation=given.operation, warnings=[*given.warnings, *warnings])
+
+
+def proxy(given: ProxyView) -> shapes.Proxy:
+    """A proxy as it answered last."""
+    return shapes.Proxy(
+        name=given.name,
+        url=given.url,
+        up=given.is_up,
+        answered=stamp(given.answered_at),
+        round_trip_seconds=given.round_trip_seconds,
+        version=given.version,
+        in_flight=given.in_flight,
+        capacity=given.capacity,
+        drivers=list(given.drivers),
+        error=given.error or None,
+        barred=given.why_barred,
+    )
 
 
 def pause(given: Pause) -> shapes.Pause:

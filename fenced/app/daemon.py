@@ -27,12 +27,17 @@ from fenced.host import machine
 from fenced.host.liveness import TcpLiveness
 from fenced.host.notify import Notify
 from fenced.journal.store import SqlJournal
+from fenced.model.inventory import Inventory, Via
+from fenced.model.names import ProxyName
 from fenced.ports.bus import Message
 from fenced.ports.journal import ClockAnchor, Loaded
 from fenced.proxy.client import ProxyCaller
 from fenced.proxy.tls import TlsFiles
+from fenced.proxy.watch import ProxyWatch
+from fenced.telemetry.certificates import CertificateGauges
 from fenced.telemetry.gauges import Gauges
 from fenced.telemetry.metrics import Metrics
+from fenced.telemetry.proxy_gauges import ProxyGauges
 
 log = structlog.get_logger("fenced")
 
@@ -66,10 +71,12 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
         remote = ProxyCaller(
             store=loaded.store_id,
             urls={proxy.name: proxy.url for proxy in inventory.proxies.values()},
+            vias=_vias(inventory),
             tls=_tls(configuration.proxy_client),
             clock=clock,
         )
         stack.push_async_callback(remote.close)
+        watch = ProxyWatch(remote, inventory.proxies.values(), clock=clock, faults=fleet.proxy_faults)
         engines: list[Engine] = []
 
         def will() -> Message | None:
@@ -84,10 +91,13 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
             ports=Ports(
                 bus=bus, journal=journal, local=LocalCaller(registry.driver_for), remote=remote,
                 liveness=TcpLiveness(), clock=clock, telemetry=metrics, anchor=lambda: _anchor(clock),
+                reach=remote.reach, proxies=watch.views,
             ),
         )  # fmt: skip
         engines.append(engine)
         metrics.registry.register(Gauges(engine.control, outbox_pending=lambda: engine.outbox.pending))
+        metrics.registry.register(ProxyGauges(watch))
+        metrics.registry.register(CertificateGauges(remote.expiry_seconds))
         app = build_app(
             engine.control,
             tokens=configuration.api.tokens,
@@ -99,7 +109,10 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
 
         def reloaded(new: Configuration) -> None:
             reconfigure(app, tokens=new.api.tokens, requests_per_second=new.api.requests_per_second)
-            remote.use({proxy.name: proxy.url for proxy in new.inventory.proxies.values()})
+            remote.use({proxy.name: proxy.url for proxy in new.inventory.proxies.values()}, _vias(new.inventory))
+            watch.use(new.inventory.proxies.values())
+            if remote.certificates is not None:
+                remote.certificates.ask()
 
         reloader.connect(engine, reloaded)
         loop.add_signal_handler(signal.SIGHUP, reloader.ask)
@@ -112,7 +125,7 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
                 tls_key_file=str(api.tls_key_file or ""),
             )
         )
-        await _run_until(stop, engine, clock, reloader, serving)
+        await _run_until(stop, engine, clock, reloader, serving, remote, watch)
 
 
 async def _run_until(
@@ -121,6 +134,8 @@ async def _run_until(
     clock: machine.SteadyClock,
     reloader: Reloader,
     serving: Serving,
+    remote: ProxyCaller,
+    watch: ProxyWatch,
 ) -> None:
     notify = Notify()
 
@@ -137,6 +152,8 @@ async def _run_until(
         helpers = [
             group.create_task(_watchdog(notify, engine, clock), name="watchdog"),
             group.create_task(reloader.run(notify), name="reload"),
+            group.create_task(remote.watch_certificates(), name="certificates"),
+            group.create_task(watch.run(), name="proxies"),
         ]
         await stop.wait()
         log.info("stopping")
@@ -173,6 +190,10 @@ async def _embedded_broker(configuration: Configuration, stack: contextlib.Async
     await broker.start()
     stack.push_async_callback(broker.stop)
     log.warning("embedded_broker", url=configuration.bus.url, advice="for a first run; use Mosquitto in production")
+
+
+def _vias(inventory: Inventory) -> dict[ProxyName, Via]:
+    return {proxy.name: proxy.via for proxy in inventory.proxies.values() if proxy.via is not None}
 
 
 def _tls(client: TlsClient) -> TlsFiles | None:

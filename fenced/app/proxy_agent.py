@@ -6,22 +6,25 @@ Knows every part and does no work of theirs. One rule: what is built here is bui
 import asyncio
 import resource
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
 
 from fenced import __version__
+from fenced.app.proxy_reload import ProxyReloader, tls_files
+from fenced.config.agent_files import LoadedProxy
 from fenced.config.configuration import ProxyConfiguration
 from fenced.drivers.keeper_client import Keeper
 from fenced.drivers.processes import kill_survivors
-from fenced.drivers.registry import drivers
+from fenced.drivers.registry import NATIVES, DriverRegistry, drivers
 from fenced.host.notify import Notify
 from fenced.ports.devices import Started
 from fenced.proxy.agent import AgentSettings, serve
 from fenced.proxy.clock import ProxyClock
+from fenced.proxy.protocol import DRIVER_CHARACTERS_MAX, DRIVERS_TOLD_MAX
 from fenced.proxy.state import ProxyState
-from fenced.proxy.tls import TlsFiles
+from fenced.telemetry.proxy_metrics import ProxyMetrics
 
 OPEN_FILES_MAX: Final = 65_536
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -29,8 +32,8 @@ STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
 
 
-async def run_proxy(configuration: ProxyConfiguration) -> None:
-    """Until SIGTERM or SIGINT. Raises ListenError, CertificateError, StateError."""
+async def run_proxy(configuration: ProxyConfiguration, read: Callable[[], LoadedProxy]) -> None:
+    """Until SIGTERM or SIGINT; SIGHUP reads the file again. Raises ListenError, CertificateError, StateError."""
     allow_open_files()
     clock = ProxyClock()
     stop = asyncio.Event()
@@ -49,6 +52,8 @@ async def run_proxy(configuration: ProxyConfiguration) -> None:
 
         keeper = Keeper(marker=marker, has_warm_agents=configuration.has_warm_agents)
         notify = Notify()
+        reloader = ProxyReloader(configuration, read, notify)
+        loop.add_signal_handler(signal.SIGHUP, reloader.ask)
         async with drivers(
             agent_path=configuration.agent_path, keeper=keeper, state_dir=configuration.state_dir
         ) as registry:
@@ -60,8 +65,18 @@ async def run_proxy(configuration: ProxyConfiguration) -> None:
                 driver_for=registry.driver_for,
                 kill=kill,
                 stop=stop,
+                changes=reloader.changes(),
+                telemetry=ProxyMetrics(),
+                drivers=lambda: told_drivers(registry),
                 note_ready=notify.ready,
             )
+
+
+def told_drivers(registry: DriverRegistry) -> tuple[str, ...]:
+    """What the status names: our own drivers, and the programs that are there now."""
+    natives = (native.description.name for native in NATIVES)
+    names = (name for name in registry.agents.installed() if len(name) <= DRIVER_CHARACTERS_MAX)
+    return tuple(sorted({*natives, *names}))[:DRIVERS_TOLD_MAX]
 
 
 def feed_watchdog(notify: Notify, loop: asyncio.AbstractEventLoop) -> None:
@@ -72,20 +87,15 @@ def feed_watchdog(notify: Notify, loop: asyncio.AbstractEventLoop) -> None:
 
 
 def settings(configuration: ProxyConfiguration) -> AgentSettings:
-    """The configuration was checked: the TLS files are all there, or none of them on a loopback address."""
-    files = (configuration.client_ca_file, configuration.tls_cert_file, configuration.tls_key_file)
-    ca_file, cert_file, key_file = files
-    tls = None
-    if ca_file is not None and cert_file is not None and key_file is not None:
-        tls = TlsFiles(ca_file=ca_file, cert_file=cert_file, key_file=key_file)
     return AgentSettings(
         name=configuration.name,
         version=__version__,
         host=configuration.host,
         port=configuration.port,
-        tls=tls,
+        tls=tls_files(configuration),
         allow=configuration.allow,
         agent_processes_max=configuration.agent_processes,
+        credentials=configuration.credentials,
     )
 
 

@@ -20,6 +20,7 @@ from fenced.proxy.certificates import (
     make_authority,
     make_daemon,
     make_proxy,
+    renew,
     show,
 )
 from fenced.proxy.tls import CertificateError
@@ -42,6 +43,7 @@ def command() -> None:
     fenced certs daemon /etc/fenced/certs --name fenced-a
     fenced certs proxy /etc/fenced/certs --name px1 --address px1.example.org --address 10.0.0.5
     fenced certs show /etc/fenced/certs
+    fenced certs renew /etc/fenced/certs --name px1
 
     Make them on one machine and copy to each the authority's certificate (ca.crt) and its own two files. The
     authority's key (ca.key) goes nowhere: keep it off the machines, best off the network.
@@ -114,6 +116,23 @@ def proxy(directory: Path, name: str, addresses: tuple[str, ...], days: int, is_
     host = f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]
     click.echo("\nFor the daemon's inventory:\n")
     click.echo(f'[[proxy]]\nname = {json.dumps(name)}\nurl = "https://{host}:8471"')
+
+
+@command.command("renew")
+@DIRECTORY
+@click.option("--name", required=True, help="The name of the certificate: DIR/NAME.crt.")
+@click.option("--days", default=LEAF_DAYS, show_default=True, type=DAYS, help="How long the certificate is valid.")
+def renew_command(directory: Path, name: str, days: int) -> None:
+    """Replace a certificate and its key by new ones for the same name, use and addresses.
+
+    \b
+    fenced certs renew /etc/fenced/certs --name px1
+
+    Copy both to where they are used: daemon and proxies take them over within a minute, at once on SIGHUP.
+    """
+    pair = _try(lambda: renew(directory, name=name, days=days))
+    _told(pair)
+    click.echo(_description(_try(lambda: show(pair.cert_file))[0]))
 
 
 @command.command("show")

@@ -19,6 +19,7 @@ from fenced.cli.asking import driver_catalogue
 from fenced.config.load import Loaded, load
 from fenced.config.mistakes import Mistake
 from fenced.core.candidates import Candidates, expand
+from fenced.core.domains import Place
 from fenced.model.inventory import Device, Host, Inventory
 from fenced.model.names import HostName
 
@@ -108,7 +109,7 @@ def _of_level(host: Host, level: int) -> Iterable[Device]:
 
 
 def _device(device: Device, host: Host, inventory: Inventory) -> dict[str, Any]:
-    candidates = expand(device, host, inventory, lambda machine: False)
+    candidates = expand(device, host, inventory, lambda proxy: None)
     return {
         "name": device.name,
         "kind": device.kind.value,
@@ -116,7 +117,18 @@ def _device(device: Device, host: Host, inventory: Inventory) -> dict[str, Any]:
         "plug": device.spec.plug_id,
         "proxies": list(device.proxies),
         "tiers": [list(tier) for tier in candidates.tiers],
+        "domains": _domains(candidates, Place(host=host, inventory=inventory)),
         "excluded": _excluded(candidates),
+    }
+
+
+def _domains(candidates: Candidates, place: Place) -> dict[str, dict[str, Any]]:
+    """The failure domains of the candidates that have one, and whether it is one of the host's."""
+    names = (name for tier in candidates.tiers for name in tier)
+    return {
+        str(name): {"domain": place.domain_of(name), "near": place.is_near(name)}
+        for name in names
+        if place.domain_of(name)
     }
 
 
@@ -145,6 +157,12 @@ def _device_lines(device: dict[str, Any]) -> Iterator[str]:
     yield f"    {device['name']} ({device['kind']}), {device['plug']}"
     yield f"      proxies = {', '.join(device['proxies'])}"
     for number, tier in enumerate(device["tiers"], start=1):
-        yield f"      {number}. {', '.join(tier)}"
+        yield f"      {number}. {', '.join(_with_domain(name, device['domains'].get(name)) for name in tier)}"
     for excluded in device["excluded"]:
         yield f"      left out: {excluded['proxy']}, {excluded['why']}"
+
+
+def _with_domain(name: str, found: dict[str, Any] | None) -> str:
+    if found is None:
+        return name
+    return f"{name} [{found['domain']}{', as the host' if found['near'] else ''}]"

@@ -310,6 +310,17 @@ def resume(session: Session, match: str, until: str | None, reason: str) -> None
 
 @main.command(cls=Command)
 @click.pass_obj
+def proxies(session: Session) -> None:
+    """The proxies: whether they answer, their versions, and what they are busy with.
+
+    Example: fencectl proxies
+    """
+    answer = session.client.get("proxies")
+    session.say(answer, lambda: text.proxies(answer["items"]))
+
+
+@main.command(cls=Command)
+@click.pass_obj
 def pauses(session: Session) -> None:
     """Pauses of automatic fencing.
 

@@ -183,6 +183,26 @@ def operations(items: Sequence[Json]) -> list[str]:
     return table(("ID", "HOST", "ACTION", "STATE", "FENCED", "POWER", "STARTED", "BY", "REASON"), rows)
 
 
+def proxies(items: Sequence[Json]) -> list[str]:
+    """One line per proxy; last what is wrong with it."""
+    if not items:
+        return ["no proxy"]
+    words = {True: "yes", False: "no", None: "not asked yet"}
+    rows = [
+        (
+            item["name"],
+            item["url"],
+            words[item["up"]],
+            item["version"] or "-",
+            f"{item['in_flight']}/{item['capacity']}",
+            since(item["answered"]),
+            item["barred"] or item["error"] or "",
+        )
+        for item in items
+    ]
+    return table(("PROXY", "URL", "UP", "VERSION", "BUSY", "ANSWERED", "REMARKS"), rows)
+
+
 def pauses(items: Sequence[Json]) -> list[str]:
     """One line per pause."""
     if not items:

@@ -4,14 +4,16 @@ Reads its file and prints every mistake; then runs, or shows and sets whose toke
 """
 
 import asyncio
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import click
 
 from fenced.app.own_machine import own_machine
-from fenced.config.agent_files import load_proxy
+from fenced.config.agent_files import LoadedProxy, load_proxy
 from fenced.config.configuration import ProxyConfiguration
 from fenced.config.mistakes import Mistake
 from fenced.proxy.state import ProxyState, StateError
@@ -43,7 +45,8 @@ def command(file: Path, check: bool, show_store: bool, adopt_store: str | None, 
     fenced proxy -c /etc/fenced/proxy.toml
     fenced proxy -c /etc/fenced/proxy.toml --adopt-store 5f0c...
 
-    Certificates come from: fenced certs --help
+    SIGHUP reads the file again: who may call, certificates, stored credentials. Certificates come from: fenced certs
+    --help
     """
     configuration = _load(file)
     if check:
@@ -51,11 +54,11 @@ def command(file: Path, check: bool, show_store: bool, adopt_store: str | None, 
     elif adopt_store is not None or show_store:
         _store(configuration, adopt_store)
     else:
-        sys.exit(_run(configuration, loop, log_level))
+        sys.exit(_run(configuration, lambda: _read(file), loop, log_level))
 
 
 def _load(file: Path) -> ProxyConfiguration:
-    loaded = load_proxy(file, own_machine=own_machine())
+    loaded = _read(file)
     for warning in loaded.warnings:
         click.echo(f"warning: {_line(warning)}", err=True)
     for error in loaded.errors:
@@ -64,6 +67,10 @@ def _load(file: Path) -> ProxyConfiguration:
         click.echo(f"{len(loaded.errors)} errors", err=True)
         sys.exit(EXIT_CONFIGURATION)
     return loaded.configuration
+
+
+def _read(file: Path) -> LoadedProxy:
+    return load_proxy(file, own_machine=own_machine(), environ=os.environ)
 
 
 def _line(mistake: Mistake) -> str:
@@ -86,12 +93,12 @@ def _store(configuration: ProxyConfiguration, adopt: str | None) -> None:
         raise click.ClickException(str(exc)) from exc
 
 
-def _run(configuration: ProxyConfiguration, loop: str, log_level: str) -> int:
+def _run(configuration: ProxyConfiguration, read: Callable[[], LoadedProxy], loop: str, log_level: str) -> int:
     """The exit status. The agent's parts are imported only now, so that the help is fast."""
     import uvloop
 
     from fenced.app.proxy_agent import run_proxy
-    from fenced.proxy.agent import ListenError
+    from fenced.proxy.listener import ListenError
     from fenced.proxy.tls import CertificateError
     from fenced.telemetry.logs import configure
 
@@ -99,7 +106,7 @@ def _run(configuration: ProxyConfiguration, loop: str, log_level: str) -> int:
     factory = uvloop.new_event_loop if loop == "uvloop" else asyncio.new_event_loop
     try:
         with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(run_proxy(configuration))
+            runner.run(run_proxy(configuration, read))
     except (StateError, CertificateError) as exc:
         click.echo(f"fenced proxy: {exc}", err=True)
         return EXIT_CONFIGURATION

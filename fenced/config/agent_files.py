@@ -6,25 +6,25 @@ Knows no inventory. One rule: as for the daemon's file, all mistakes in one run,
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import Field
 
 from fenced.config import places
+from fenced.config.common_names import common_names
 from fenced.config.configuration import BeatConfiguration, ProxyConfiguration
-from fenced.config.keys import NAME_PATTERN, Address, Count, FileName, Flag, Listed, Name, Seconds, Text
+from fenced.config.keys import NAME_PATTERN, Address, Count, FileName, Flag, Listed, Name, Seconds, Tables, Text
 from fenced.config.load import is_only_here
 from fenced.config.mistakes import Mistake, Mistakes, Where
 from fenced.config.own_machine import OwnMachine
 from fenced.config.read import read_toml
 from fenced.config.secret_sources import SecretReader
+from fenced.config.stored_credentials import stored_credentials
 from fenced.config.tables import DaemonTable, LoginKeys, PowerTable, Table
 from fenced.config.validate import parse
 from fenced.model.names import HostName
 
 TableType = TypeVar("TableType", bound=Table)
-
-_COMMON_NAME: Final = "CN="
 
 
 class ProxyAgentTable(Table):
@@ -48,6 +48,9 @@ class ProxyTables(Table):
     """The proxy agent's file."""
 
     proxy: ProxyAgentTable = Field(default_factory=ProxyAgentTable)
+    credentials: Annotated[dict[str, object], Tables("kept under names: [credentials.NAME]", is_list=False)] = Field(
+        default_factory=dict
+    )
 
 
 class BeatTable(LoginKeys):
@@ -81,11 +84,11 @@ class LoadedBeat:
     warnings: tuple[Mistake, ...]
 
 
-def load_proxy(path: Path, *, own_machine: OwnMachine) -> LoadedProxy:
+def load_proxy(path: Path, *, own_machine: OwnMachine, environ: Mapping[str, str]) -> LoadedProxy:
     """Read the proxy agent's file. Raises nothing for what is in it or is missing."""
     mistakes = Mistakes()
     tables = _tables(ProxyTables, path, mistakes)
-    configuration = _proxy(tables.proxy, path, own_machine, mistakes) if tables is not None else None
+    configuration = _proxy(tables, path, own_machine, environ, mistakes) if tables is not None else None
     return LoadedProxy(
         configuration=None if mistakes.errors else configuration,
         errors=tuple(mistakes.errors),
@@ -110,8 +113,13 @@ def _tables(model: type[TableType], path: Path, mistakes: Mistakes) -> TableType
     return None if raw is None else parse(model, raw, Where(str(path)), mistakes).table
 
 
-def _proxy(table: ProxyAgentTable, path: Path, own: OwnMachine, mistakes: Mistakes) -> ProxyConfiguration:
-    where, base = Where(str(path)).key("proxy"), path.parent
+def _proxy(
+    tables: ProxyTables, path: Path, own: OwnMachine, environ: Mapping[str, str], mistakes: Mistakes
+) -> ProxyConfiguration:
+    table, where, base = tables.proxy, Where(str(path)).key("proxy"), path.parent
+    secrets = SecretReader(environ, mistakes)
+    credentials = stored_credentials(tables.credentials, Where(str(path)).key("credentials"), base, secrets, mistakes)
+    secrets.tell_open_to_all()
     host, port = places.listen(table.listen, where.key("listen"), mistakes)
     cert, key = places.key_pair(
         ("tls_cert_file", table.tls_cert_file), ("tls_key_file", table.tls_key_file), base, where, mistakes
@@ -128,10 +136,11 @@ def _proxy(table: ProxyAgentTable, path: Path, own: OwnMachine, mistakes: Mistak
         tls_cert_file=cert,
         tls_key_file=key,
         client_ca_file=authority,
-        allow=_allowed(table.allow, where.key("allow"), mistakes),
+        allow=common_names(table.allow, where.key("allow"), mistakes),
         agent_path=tuple(places.absolute(name, base) for name in table.agent_path),
         agent_processes=table.agent_processes,
         has_warm_agents=table.warm_agents,
+        credentials=credentials,
     )
 
 
@@ -146,13 +155,6 @@ def _check_tls(table: ProxyAgentTable, where: Where, mistakes: Mistakes) -> None
         )
     if not table.allow:
         mistakes.error(where.key("allow"), 'is empty: nobody could call; as ["CN=fenced-a"]', unit="list")
-
-
-def _allowed(names: tuple[str, ...], where: Where, mistakes: Mistakes) -> frozenset[str]:
-    for index, name in enumerate(names):
-        if not name.startswith(_COMMON_NAME) or name == _COMMON_NAME:
-            mistakes.error(where.item(index), "must be the common name of a certificate, as CN=fenced-a", value=name)
-    return frozenset(name.removeprefix(_COMMON_NAME) for name in names)
 
 
 def _beat(

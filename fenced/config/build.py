@@ -6,6 +6,7 @@ Knows no file format. One rule: a reference that leads nowhere is told where it 
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,9 +19,10 @@ from fenced.config.plugs import Plug, identify, is_name
 from fenced.config.secret_sources import SecretReader
 from fenced.config.settings import Settings, set_keys
 from fenced.config.tables import PowerOfOne
+from fenced.config.via import read_via
 from fenced.core.candidates import RESERVED_WORDS
 from fenced.model.drivers import Describe, DriverDescription, NoSuchDriver
-from fenced.model.inventory import Device, DeviceSpec, Host, Inventory, Proxy, is_loopback
+from fenced.model.inventory import Device, DeviceSpec, Host, Inventory, Proxy, Via, is_loopback
 from fenced.model.names import ClusterName, DatacenterName, DeviceName, HostName, PlugId, ProxyName, UnitId
 from fenced.model.power import Kind
 
@@ -73,6 +75,7 @@ class Builder:
     describe: Describe
     mistakes: Mistakes
     _described: dict[str, DriverDescription | str] = field(default_factory=dict)
+    via: Via | None = None
     _overrides: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     _clusters: dict[ClusterName, DatacenterName] = field(default_factory=dict)
     _owners: dict[str, Entry[HostTable]] = field(default_factory=dict)
@@ -304,7 +307,16 @@ class Builder:
             machine=HostName(machine) if machine else None,
             domain=table.domain,
             tags=table.tags,
+            calls=table.calls,
+            via=self._via_of(table, where, entry.base, url),
         )
+
+    def _via_of(self, table: ProxyTable, where: Where, base: Path, url: str) -> Via | None:
+        """The proxy's own HTTP proxy, else the common one; plain HTTP stays on this machine and needs none."""
+        own = read_via(table, where, base, self.secrets, self.mistakes)
+        if own is not None and url.startswith("http://"):
+            self.mistakes.error(where.key("via"), "leads to https:// proxies alone", value=table.via, unit="URL")
+        return None if url.startswith("http://") else own if table.via else self.via
 
     def _check_place(self, cluster: str, datacenter: str, where: Where) -> None:
         of_cluster = self._clusters.get(ClusterName(cluster), DatacenterName(""))

@@ -3,10 +3,12 @@
 Knows no file format. One rule: it is whole; where there is a mistake, there is no Configuration.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from fenced.model.credentials import StoredCredential
 from fenced.model.inventory import Inventory, Secret
 from fenced.model.names import HostName
 
@@ -86,6 +88,7 @@ class ProxyConfiguration:
     agent_path: tuple[Path, ...]
     agent_processes: int
     has_warm_agents: bool
+    credentials: Mapping[str, StoredCredential]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from fenced.config.keys import Address, Choice, Count, FileName, Flag, Listed, Name, Seconds, Tables, Text
-from fenced.config.tables import DefaultsTable, DetectionOfOne, PowerOfOne, Table
+from fenced.config.tables import DefaultsTable, DetectionOfOne, PowerOfOne, ViaKeys
+from fenced.model.inventory import CALLS_MAX
 
 LISTS: Final = ("datacenter", "cluster", "proxy", "host")
 """The keys of an inventory file; each is a list of tables."""
@@ -29,7 +30,7 @@ class ClusterTable(Overrides):
     datacenter: Annotated[str, Name("its data centre", can_be_empty=True)] = ""
 
 
-class ProxyTable(Table):
+class ProxyTable(ViaKeys):
     name: Annotated[str, Name("name of the proxy: a preference word")]
     url: Annotated[str, Address("https://HOST:PORT (default port 8471); http:// only on loopback")]
     cluster: Annotated[str, Name("the cluster it serves as one of", can_be_empty=True)] = ""
@@ -37,6 +38,7 @@ class ProxyTable(Table):
     host: Annotated[str, Name("the inventory host it runs on, if any", can_be_empty=True)] = ""
     domain: Annotated[str, Text("its failure domain, as a rack")] = ""
     tags: Annotated[tuple[str, ...], Listed("for the preference word tag:T", item=Name(""))] = ()
+    calls: Annotated[int, Count("calls at once that it gets from this daemon; OFF goes first", most=10_000)] = CALLS_MAX
 
 
 class HostTable(Overrides):

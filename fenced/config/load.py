@@ -28,6 +28,7 @@ from fenced.config.settings import Settings, set_keys
 from fenced.config.tables import DetectionOfOne, MainTables, PowerOfOne, RaceTable
 from fenced.config.tokens import read_tokens
 from fenced.config.validate import parse
+from fenced.config.via import read_via
 from fenced.model.drivers import Catalogue, Describe
 from fenced.model.inventory import is_loopback
 
@@ -112,6 +113,7 @@ class _Loader:
             own_machine=self.own_machine,
             describe=self._describe(main, entries),
             mistakes=self.mistakes,
+            via=read_via(main.proxy_client, self.where.key("proxy_client"), self.base, secrets, self.mistakes),
         ).build(self._daemon_name(main))
         configuration = self._configuration(main, built, secrets)
         self._check(main, entries, settings, built, configuration)

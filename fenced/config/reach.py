@@ -157,7 +157,7 @@ class Reach:
         return self._named[key]
 
     def _is_usable(self, name: ProxyName, host: Host) -> bool:
-        return why_not(name, host, self.built.inventory, lambda machine: False) is None
+        return why_not(name, host, self.built.inventory, lambda proxy: None) is None
 
     def _tell_missing(self) -> None:
         """One line per program, however many devices need it; only a warning where the daemon itself never runs it."""

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from fenced.config.agent_files import BeatTable, ProxyAgentTable
 from fenced.config.inventory_tables import ClusterTable, DatacenterTable, DeviceTable, HostTable, Overrides, ProxyTable
 from fenced.config.keys import Check, Tables, written_default
+from fenced.config.stored_credentials import CredentialTable
 from fenced.config.tables import LoginKeys, MainTables, PowerOfOne, TlsKeys
 
 DOCUMENT_HEAD: Final = """\
@@ -54,7 +55,11 @@ PREFERENCES: Final = """\
 
 A proxy's place is its own `cluster` or `datacenter`, else that of the host it runs on. It runs on the host that `host`
 names, else on the one whose name, address or alias is the host of its `url`. A proxy never reaches the host that it
-runs on, and a machine that is suspect itself is left out.
+runs on, and a machine that is suspect itself, being fenced, going down or in maintenance is left out.
+
+Within a word, those that failed last for this device come last, then those in a failure domain of the host (their
+`domain`, or the rack of the host they run on, is the host's rack, cluster or data centre), then the busier; neighbours
+are of different domains where there are any. Equals are in an order of each device's own, so that load spreads.
 """
 
 DRIVERS: Final = """\
@@ -122,6 +127,7 @@ def document() -> str:
     ]
     parts += [PREFERENCES, DRIVERS, "## Other files\n"]
     parts.append(_section("[proxy]", ProxyAgentTable, "of `fenced proxy`"))
+    parts.append(_section("[credentials.NAME]", CredentialTable, "of `fenced proxy`: kept there, docs/proxies.md"))
     parts.append(_section("[beat]", BeatTable, "of `fenced beat`"))
     return "\n".join(parts)
 

@@ -44,10 +44,9 @@ class SecretReader:
 
     def password(self, table: HasPassword, where: Where, base: Path) -> Secret | None:
         """The password that the table names, or None when it names none or it can't be had (then a mistake)."""
-        sources: dict[str, str] = {
-            source: getattr(table, f"password_{source}") for source in SOURCES if getattr(table, f"password_{source}")
-        }
-        return self._one("password", sources, where, base)
+        return self.secret(
+            "password", {source: getattr(table, f"password_{source}") for source in SOURCES}, where, base
+        )
 
     def named(self, table: Mapping[str, Any], where: Where, base: Path) -> tuple[tuple[str, Secret], ...]:
         """The secrets of a table of NAME_file, NAME_env and NAME_credential, by name."""
@@ -62,18 +61,19 @@ class SecretReader:
                 self._mistakes.error(where.key(str(key)), "must be text in quotes: where the secret is found")
             else:
                 sources.setdefault(name, {})[source] = value
-        found = [(name, self._one(name, given, where, base)) for name, given in sources.items()]
+        found = [(name, self.secret(name, given, where, base)) for name, given in sources.items()]
         return tuple((name, secret) for name, secret in found if secret is not None)
 
-    def _one(self, name: str, sources: Mapping[str, str], where: Where, base: Path) -> Secret | None:
-        """From its one source, or None where there is none or it can't be had."""
-        if not sources:
+    def secret(self, name: str, sources: Mapping[str, str], where: Where, base: Path) -> Secret | None:
+        """The secret that `NAME_file`, `NAME_env` or `NAME_credential` says, as `password` does. `sources`: without NAME."""
+        named = [source for source in SOURCES if sources.get(source)]
+        if not named:
             return None
-        keys = [f"{name}_{source}" for source in sources]
-        if len(keys) > 1:
-            self._mistakes.error(where.key(keys[1]), f"only one of {' and '.join(keys)} can be given")
-        source, value = next(iter(sources.items()))
-        place = where.key(keys[0])
+        if len(named) > 1:
+            told = " and ".join(f"{name}_{source}" for source in named)
+            self._mistakes.error(where.key(f"{name}_{named[1]}"), f"only one of {told} can be given")
+        source = named[0]
+        value, place = sources[source], where.key(f"{name}_{source}")
         if source == "env":
             text = self._from_environment(value, place)
         elif source == "file":

@@ -102,8 +102,18 @@ class ApiTable(Table):
     requests_per_second: Annotated[int, Count("of one client; above: 429", most=100_000)] = 200
 
 
-class ProxyClientTable(TlsKeys):
-    """How the daemon speaks to proxies; all three are needed for https:// proxies."""
+class ViaKeys(Table):
+    """The HTTP proxy that leads to a fenced proxy, and the login there."""
+
+    via: Annotated[str, Address('http://HOST:PORT of an HTTP proxy that leads there by CONNECT; "direct": none')] = ""
+    via_username: Annotated[str, Text("user name at the HTTP proxy")] = ""
+    via_password_file: Annotated[str, FileName("file with the password; one line, its last line end is cut")] = ""
+    via_password_env: Annotated[str, Text("or: the environment variable that holds it")] = ""
+    via_password_credential: Annotated[str, Text("or: the systemd credential that holds it")] = ""
+
+
+class ProxyClientTable(TlsKeys, ViaKeys):
+    """How the daemon speaks to proxies; the first three are needed for https:// proxies."""
 
 
 class DetectionOfOne(Table):

@@ -1,6 +1,6 @@
 """A preference list becomes tiers of proxies: who may be asked to reach a device, in which order, and who may not.
 
-Knows no clock, no socket and no state of a host: whether a machine is suspect is asked of the caller.
+Knows no clock, no socket and no state of a host: why a machine may serve nobody now is asked of the caller.
 One rule: the list is exact. Nobody is appended to it, the target never reaches itself, each proxy is named once.
 """
 
@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from fenced.core.domains import Place, spread
 from fenced.core.state import Exclusion
 from fenced.model.inventory import Device, Host, Inventory, Proxy, is_loopback
-from fenced.model.names import ENGINE, ClusterName, DatacenterName, HostName, ProxyName
+from fenced.model.names import ENGINE, ClusterName, DatacenterName, ProxyName
 
 CLUSTER: Final = "cluster"
 DC: Final = "dc"
@@ -19,6 +20,9 @@ TAG: Final = "tag:"
 
 RESERVED_WORDS: Final = frozenset({ENGINE, CLUSTER, DC, OTHER_DC})
 """Words with a meaning of their own: no proxy may be named so."""
+
+WhyBarred = Callable[[Proxy], str | None]
+"""Why a proxy may not serve now, for its own sake or its machine's; None where it may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +38,13 @@ class Candidates:
         return not self.tiers
 
 
-def expand(device: Device, host: Host, inventory: Inventory, is_suspect: Callable[[HostName], bool]) -> Candidates:
+def expand(device: Device, host: Host, inventory: Inventory, why_barred: WhyBarred) -> Candidates:
     """The candidates for one device of one host. The first word that names a proxy decides its tier.
 
-    Inside a tier the order is the inventory's. A word that names nobody gives no tier.
+    Inside a tier those in a failure domain of the host come last, neighbours are of different domains, and equals are in
+    an order of the plug's own. A word that names nobody gives no tier.
     """
+    place = Place(host=host, inventory=inventory)
     tiers: list[tuple[ProxyName, ...]] = []
     excluded: list[Exclusion] = []
     seen: set[ProxyName] = set()
@@ -48,13 +54,13 @@ def expand(device: Device, host: Host, inventory: Inventory, is_suspect: Callabl
             if name in seen:
                 continue
             seen.add(name)
-            why = why_not(name, host, inventory, is_suspect)
+            why = why_not(name, host, inventory, why_barred)
             if why is None:
                 tier.append(name)
             else:
                 excluded.append(Exclusion(proxy=name, why=why))
         if tier:
-            tiers.append(tuple(tier))
+            tiers.append(place.arrange(tier, lambda name: (0, spread(device.spec.plug_id, name))))
     return Candidates(tiers=tuple(tiers), excluded=tuple(excluded))
 
 
@@ -134,13 +140,11 @@ def _is_called(host: Host, address: str) -> bool:
     return not is_loopback(address) and address in (host.name, host.address, *host.aliases)
 
 
-def why_not(name: ProxyName, host: Host, inventory: Inventory, is_suspect: Callable[[HostName], bool]) -> str | None:
+def why_not(name: ProxyName, host: Host, inventory: Inventory, why_barred: WhyBarred) -> str | None:
     """Why this proxy can't be asked about this host, or None when it can."""
     if name == ENGINE:
         return "the daemon runs on the target itself" if host.is_own_machine else None
     proxy = inventory.proxies[name]
     if proxy.machine == host.name or _is_called(host, proxy.address):
         return "runs on the target itself"
-    if proxy.machine is not None and is_suspect(proxy.machine):
-        return f"runs on {proxy.machine}, which is suspect itself"
-    return None
+    return why_barred(proxy)

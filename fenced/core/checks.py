@@ -7,8 +7,8 @@ refused is decided again.
 from dataclasses import dataclass, field
 
 from fenced.core.candidates import named, why_not
-from fenced.model.inventory import Device, Host, Inventory
-from fenced.model.names import BootId, ClusterName, DatacenterName, DeviceName, HostName, ProxyName
+from fenced.model.inventory import Device, Host, Inventory, Proxy
+from fenced.model.names import BootId, ClusterName, DatacenterName, DeviceName, ProxyName
 
 VALID_INTERVALS = 2.5
 """A result that is older than so many intervals says nothing any more."""
@@ -75,5 +75,5 @@ class Paths:
         return tuple(name for name in names if why_not(name, host, self.inventory, _nobody) is None)
 
 
-def _nobody(name: HostName) -> bool:
-    return False
+def _nobody(proxy: Proxy) -> None:
+    """Barred by what may change: each is."""

@@ -196,7 +196,7 @@ def _results(work: HostWork, device: Device) -> tuple[list[tuple[ProxyName, Path
     found: list[tuple[ProxyName, PathResult | None]] = []
     left_out: list[str] = []
     for proxy in fleet.paths.of(work.host, device):
-        why = why_not(proxy, work.host, fleet.inventory, fleet.is_candidate_barred)
+        why = why_not(proxy, work.host, fleet.inventory, fleet.why_candidate_barred)
         if why is not None:
             left_out.append(f"{proxy}: {why}")
             continue

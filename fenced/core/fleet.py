@@ -10,12 +10,24 @@ from fenced.core import records as r
 from fenced.core.checks import HostChecks, OffRow, Paths
 from fenced.core.evolve import evolve, evolve_fleet
 from fenced.core.state import FleetState, HostState
-from fenced.model.inventory import Host, Inventory
-from fenced.model.names import BootId, ClusterName, DeviceName, HostName, OperationId, Token
+from fenced.model.inventory import CALLS_MAX, Host, Inventory, Proxy
+from fenced.model.names import BootId, ClusterName, DeviceName, HostName, OperationId, ProxyName, Token
 from fenced.model.power import Power, State
 
 TROUBLED = frozenset({State.SUSPECT, State.DUMPING, State.FENCING, State.FENCED, State.RESTORING, State.FAILED})
 """States in which a host is looked at without being heard."""
+
+BARRED = {
+    State.SUSPECT: "is suspect itself",
+    State.DUMPING: "writes a crash dump",
+    State.FENCING: "is being fenced",
+    State.FENCED: "is fenced",
+    State.RESTORING: "is being restored",
+    State.FAILED: "could not be fenced and may be dead",
+    State.LEFT: "said that it goes down",
+    State.MAINTENANCE: "is in maintenance",
+}
+"""States in which a machine is no proxy, and why (DESIGN section 5)."""
 
 NOT_MONITORED = frozenset({State.UNKNOWN, State.LEFT, State.MAINTENANCE})
 """States that don't count in the share of the cluster (DESIGN section 5)."""
@@ -108,6 +120,8 @@ class Fleet:
         self.state = FleetState()
         self.hosts: dict[HostName, HostState] = {}
         self.sights: dict[HostName, Sight] = {}
+        self.proxy_faults: dict[ProxyName, str] = {}
+        """Proxies that can't be used whatever their machine does, and why. Heard, not journalled: as a sight."""
         self.by_cluster: dict[ClusterName, list[HostName]] = {}
         self.troubled: set[HostName] = set()
         self.memo = Memo()
@@ -255,10 +269,21 @@ class Fleet:
             self.memo.overdue[cluster] = (late, len(monitored))
         return self.memo.overdue[cluster]
 
-    def is_candidate_barred(self, name: HostName) -> bool:
-        """Whether a machine may not serve as a proxy now: it is itself suspect, being fenced or in maintenance."""
-        state = self.hosts.get(name)
-        return state is not None and (state.state in TROUBLED or state.state is State.MAINTENANCE)
+    def why_candidate_barred(self, proxy: Proxy) -> str | None:
+        """Why a proxy may not serve now: what is wrong with itself or its machine; None where it may.
+
+        A machine that left said that it goes down: a path over it may break between the OFF and its proof.
+        """
+        if proxy.name in self.proxy_faults:
+            return self.proxy_faults[proxy.name]
+        state = self.hosts.get(proxy.machine) if proxy.machine is not None else None
+        why = None if state is None else BARRED.get(state.state)
+        return None if why is None else f"runs on {proxy.machine}, which {why}"
+
+    def calls_max(self, name: ProxyName) -> int:
+        """How many calls at once a proxy may get from us."""
+        proxy = self.inventory.proxies.get(name)
+        return proxy.calls if proxy is not None else CALLS_MAX
 
     def operations_in_flight(self) -> Iterator[HostState]:
         for name in self.troubled:

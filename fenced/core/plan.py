@@ -529,6 +529,6 @@ def watch_command(work: HostWork) -> c.WatchHost:
     """S17's reading of all devices, each through its own candidates."""
     paths: list[tuple[DeviceName, tuple[tuple[ProxyName, ...], ...]]] = []
     for device in work.host.devices:
-        candidates = expand(device, work.host, work.fleet.inventory, work.fleet.is_candidate_barred)
+        candidates = expand(device, work.host, work.fleet.inventory, work.fleet.why_candidate_barred)
         paths.append((device.name, candidates.tiers))
     return c.WatchHost(host=work.name, paths=tuple(paths))

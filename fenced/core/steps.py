@@ -21,7 +21,7 @@ def queue_seconds(timeout_seconds: float) -> float:
 def start_race(work: HostWork, operation: Operation, run: DeviceRun) -> None:
     """Race the device's candidates, as they stand now. No candidate: the race ends at once, and runs again later."""
     device = work.host.device(run.device)
-    candidates = expand(device, work.host, work.fleet.inventory, work.fleet.is_candidate_barred)
+    candidates = expand(device, work.host, work.fleet.inventory, work.fleet.why_candidate_barred)
     work.record(r.RaceStarted(operation=operation.id, device=run.device, excluded=candidates.excluded))
     if candidates.is_empty:
         again = work.now + back_off_seconds(run.races + 1, first=1.0, most=30.0, salt=f"{operation.id}/{run.device}")

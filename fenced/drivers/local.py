@@ -8,7 +8,7 @@ from collections.abc import Callable
 from fenced.model.inventory import DeviceSpec
 from fenced.model.names import ProxyName
 from fenced.model.power import Power
-from fenced.ports.devices import Driver, OnStarted, Permit
+from fenced.ports.devices import BadParameters, Driver, OnStarted, Permit
 
 
 class LocalCaller:
@@ -18,13 +18,23 @@ class LocalCaller:
         self._driver_for = driver_for
 
     async def read(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
+        _refuse_credential(spec)
         return await self._driver_for(spec.driver).read(spec, timeout_seconds=timeout_seconds)
 
     async def set(
         self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted
     ) -> None:
+        _refuse_credential(spec)
         driver = self._driver_for(spec.driver)
         await driver.set(spec, power, timeout_seconds=permit.attempt_timeout_seconds, on_started=on_started)
 
     async def close(self) -> None:
         """The registry ends its drivers itself."""
+
+
+def _refuse_credential(spec: DeviceSpec) -> None:
+    if spec.credential:
+        raise BadParameters(
+            f"credential at-proxy:{spec.credential} is kept at proxies: the daemon's own machine (engine) has none",
+            may_be_done=False,
+        )

@@ -13,7 +13,7 @@ from fenced.core import events as e
 from fenced.core.fleet import Fleet
 from fenced.engine.race import PathMemory
 from fenced.engine.turns import Path, PathKey, Turns
-from fenced.engine.workers import DeviceWorkers
+from fenced.engine.workers import DeviceWorkers, Turn
 from fenced.model.inventory import Device, Host, Inventory
 from fenced.model.names import DeviceName, HostName, UnitId
 from fenced.model.power import Power, State
@@ -183,8 +183,8 @@ class PathChecks:
         try:
             reading = await self._workers.read(
                 proxy, device.spec, timeout_seconds=race.probe_timeout_seconds, priority=c.PRIORITY_STATUS,
-                blocks_seconds=race.parallel * race.stagger_seconds,
                 settle_seconds=device.settle_after_return_seconds,
+                turn=Turn(blocks_seconds=race.parallel * race.stagger_seconds, came=lambda: None),
             )  # fmt: skip
         except DeviceError as exc:
             self._memory.failed(proxy, device.spec.plug_id)

@@ -24,6 +24,7 @@ from fenced.model.power import Action, OperationState
 from fenced.ports.clock import Clock
 from fenced.ports.control import Accepted, Explanation, FleetView, HostView, NotFound, Refused, Unavailable
 from fenced.ports.journal import Journal, OutboxMessage, Page, StoreError
+from fenced.ports.proxies import ProxyView
 
 WATCH_SLICE = 100
 WATCH_LOOK_SECONDS = 15.0
@@ -35,10 +36,11 @@ class EngineControl:
 
     def __init__(
         self, *, reactor: Reactor, journal: Journal, clock: Clock, is_bus_connected: Callable[[], bool],
-        not_ready: Callable[[], tuple[str, ...]],
+        not_ready: Callable[[], tuple[str, ...]], proxies: Callable[[], Sequence[ProxyView]],
     ) -> None:  # fmt: skip
         self._reactor, self._journal, self._clock = reactor, journal, clock
         self._is_bus_connected, self._not_ready = is_bus_connected, not_ready
+        self._proxies = proxies
         self._changed = asyncio.Event()
 
     def nudge(self) -> None:
@@ -72,6 +74,9 @@ class EngineControl:
             is_quiet=now < fleet.quiet_until,
             fleet=fleet.state,
         )
+
+    def proxies(self) -> Sequence[ProxyView]:
+        return self._proxies()
 
     def hosts(self) -> Sequence[HostView]:
         return [self._view(self._fleet.durable(name)) for name in sorted(self._fleet.hosts)]
@@ -122,7 +127,7 @@ class EngineControl:
         }
         plan = []
         for device in host.devices:
-            candidates = expand(device, host, fleet.inventory, fleet.is_candidate_barred)
+            candidates = expand(device, host, fleet.inventory, fleet.why_candidate_barred)
             plan.append(
                 {
                     "device": str(device.name),

@@ -12,12 +12,13 @@ import structlog
 
 from fenced.core import commands as c
 from fenced.core import events as e
+from fenced.core.domains import Place
 from fenced.core.fleet import Fleet
 from fenced.core.operations import Answer
 from fenced.core.state import RaceEntry
 from fenced.engine.race import PathMemory, Race, RaceResult
 from fenced.engine.settling import Reading
-from fenced.engine.workers import DeviceWorkers
+from fenced.engine.workers import DeviceWorkers, Turn
 from fenced.model.inventory import Device, Host
 from fenced.model.names import DeviceName, HostName, OperationId, ProxyName
 from fenced.model.power import Outcome, Power, What
@@ -126,7 +127,7 @@ class EngineEffects:
             result = RaceResult(winner=None, power=Power.UNKNOWN, reserves=(), entries=())
         else:
             result = await self._run_race(
-                found[1], command.tiers, command.priority, origin=command.operation_started,
+                found, command.tiers, command.priority, origin=command.operation_started,
                 is_exhaustive=command.is_exhaustive, stops_at_mismatch=command.stops_at_mismatch,
             )  # fmt: skip
         self._deliver(
@@ -144,25 +145,26 @@ class EngineEffects:
         )
 
     async def _run_race(
-        self, device: Device, tiers: tuple[tuple[ProxyName, ...], ...], priority: int, *, origin: float,
+        self, found: tuple[Host, Device], tiers: tuple[tuple[ProxyName, ...], ...], priority: int, *, origin: float,
         is_exhaustive: bool = False, stops_at_mismatch: bool = False,
     ) -> RaceResult:  # fmt: skip
+        host, device = found
         settings = self._fleet.inventory.daemon.race
 
-        async def read(proxy: ProxyName, blocks_seconds: float) -> Reading:
+        async def read(proxy: ProxyName, turn: Turn) -> Reading:
             return await self._workers.read(
                 proxy,
                 device.spec,
                 timeout_seconds=settings.probe_timeout_seconds,
                 priority=priority,
                 settle_seconds=device.settle_after_return_seconds,
-                blocks_seconds=blocks_seconds,
+                turn=turn,
             )
 
         race = Race(
             tiers=tiers, plug=device.spec.plug_id, read=read, memory=self._memory, settings=settings,
-            clock=self._clock, origin=origin, is_exhaustive=is_exhaustive,
-            stops_at_mismatch=stops_at_mismatch,
+            clock=self._clock, origin=origin, is_exhaustive=is_exhaustive, stops_at_mismatch=stops_at_mismatch,
+            load=self._workers.load, place=Place(host=host, inventory=self._fleet.inventory),
         )  # fmt: skip
         started = self._clock.now()
         result = await race.run()
@@ -294,7 +296,7 @@ class EngineEffects:
                 found = self._device(command.host, device_name)
                 if found is None or not tiers:
                     continue
-                result = await self._run_race(found[1], tiers, c.PRIORITY_STATUS, origin=started)
+                result = await self._run_race(found, tiers, c.PRIORITY_STATUS, origin=started)
                 powers.append((device_name, result.power))
                 races.append((device_name, result.entries))
         self._deliver(e.WatchEnded(host=command.host, started=started, powers=tuple(powers), races=tuple(races)))

@@ -5,7 +5,7 @@ what the journal says.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -21,7 +21,7 @@ from fenced.engine.observer import Observer
 from fenced.engine.outbox import Outbox
 from fenced.engine.race import PathMemory
 from fenced.engine.reactor import Reactor
-from fenced.engine.workers import DeviceWorkers
+from fenced.engine.workers import DeviceWorkers, Reach
 from fenced.model.inventory import Inventory
 from fenced.model.names import PlugId, Token
 from fenced.ports.bus import Bus, BusConnected, BusEvent, BusRequest
@@ -29,6 +29,7 @@ from fenced.ports.clock import Clock
 from fenced.ports.devices import Caller
 from fenced.ports.journal import ClockAnchor, Journal, Loaded, StoreError
 from fenced.ports.liveness import Liveness
+from fenced.ports.proxies import ProxyView
 from fenced.ports.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
@@ -50,6 +51,8 @@ class Ports:
     clock: Clock
     telemetry: Telemetry
     anchor: Callable[[], ClockAnchor | None] = lambda: None
+    reach: Reach | None = None
+    proxies: Callable[[], Sequence[ProxyView]] = tuple
 
 
 def replay(inventory: Inventory, loaded: Loaded, *, started: float) -> Fleet:
@@ -104,6 +107,7 @@ class Engine:
         self.workers = DeviceWorkers(
             local=ports.local, remote=ports.remote, clock=ports.clock, telemetry=ports.telemetry,
             agent_processes=daemon.agent_processes, has_lease=lambda: fleet.has_lease(ports.clock.now()),
+            calls_max=fleet.calls_max, reach=ports.reach,
         )  # fmt: skip
         self.workers.remember(highest_tokens(fleet))
         memory = PathMemory()
@@ -126,6 +130,7 @@ class Engine:
         self.control = EngineControl(
             reactor=self.reactor, journal=ports.journal, clock=ports.clock,
             is_bus_connected=lambda: ports.bus.is_connected, not_ready=self._not_ready,
+            proxies=ports.proxies,
         )  # fmt: skip
         self._is_replayed = False
 

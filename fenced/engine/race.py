@@ -8,8 +8,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+from fenced.core.domains import Place, Rank
 from fenced.core.state import WRONG_MACHINE, RaceEntry
 from fenced.engine.settling import Reading
+from fenced.engine.workers import TURN_FACTOR, Turn
 from fenced.model.names import PlugId, ProxyName
 from fenced.model.power import Power, Verdict
 from fenced.model.settings import RaceSettings
@@ -19,6 +21,8 @@ from fenced.ports.devices import DeviceError, DeviceTimedOut, WrongMachine
 ERROR_TEXT_MAX = 300
 OVERDUE_BOUND = 4
 """Probes that nobody answered for `parallel * stagger` no longer count in `parallel`, up to this many times of it."""
+LOAD_STEPS = 8
+"""Differences in load below this share of a proxy's bound don't outweigh its latency."""
 
 CANCEL_SECONDS = 5.0
 """What a loser gets to log out."""
@@ -28,8 +32,8 @@ BACKSTOP_SECONDS = 1.0
 
 NOT_READ = Reading(power=Power.UNKNOWN)
 
-Read = Callable[[ProxyName, float], Awaitable[Reading]]
-"""Reads the device through a proxy; the second argument is after how many seconds it no longer blocks others."""
+Read = Callable[[ProxyName, Turn], Awaitable[Reading]]
+"""Reads the device through a proxy; says in the turn when the call leaves, for only then its time counts."""
 
 
 @dataclass(slots=True)
@@ -85,6 +89,7 @@ class _Candidate:
     usual_seconds: float
     verdict: Verdict = Verdict.NOT_STARTED
     started: float | None = None
+    turn_came: float | None = None
     ended: float | None = None
     reading: Reading = NOT_READ
     error: str | None = None
@@ -106,22 +111,30 @@ class Race:
 
     def __init__(
         self, *, tiers: Sequence[Sequence[ProxyName]], plug: PlugId, read: Read, memory: PathMemory,
-        settings: RaceSettings, clock: Clock, origin: float, is_exhaustive: bool = False,
-        stops_at_mismatch: bool = False,
+        settings: RaceSettings, clock: Clock, origin: float, place: Place, load: Callable[[ProxyName], float],
+        is_exhaustive: bool = False, stops_at_mismatch: bool = False,
     ) -> None:  # fmt: skip
+        """`load`: how busy a proxy is kept, 1.0 at its bound. Equal candidates of a tier are asked in its own order."""
         self._plug, self._read, self._memory = plug, read, memory
         self._settings, self._clock, self._origin = settings, clock, origin
         self._is_exhaustive, self._stops_at_mismatch = is_exhaustive, stops_at_mismatch
         self._candidates = [
             _Candidate(proxy=proxy, tier=number, usual_seconds=memory.get(proxy, plug).seconds)
             for number, tier in enumerate(tiers, start=1)
-            for proxy in sorted(tier, key=self._rank)
+            for proxy in place.arrange(tier, self._ranks(tier, load).__getitem__)
         ]
 
-    def _rank(self, proxy: ProxyName) -> tuple[int, bool, float]:
-        """Inside a tier: fewest recent failures, then known before unknown, then the fastest; stable otherwise."""
-        path = self._memory.get(proxy, self._plug)
-        return path.failures, path.successes == 0, path.seconds
+    def _ranks(self, tier: Sequence[ProxyName], load: Callable[[ProxyName], float]) -> dict[ProxyName, Rank]:
+        """Inside a tier: fewest recent failures, then the less busy, then known before unknown, then the fastest.
+
+        Busy counts in steps, so that a call more or less outweighs no known latency, but a fast proxy that everybody
+        likes does not get everything; among those alike in all that, each call counts.
+        """
+        ranks: dict[ProxyName, Rank] = {}
+        for index, proxy in enumerate(tier):
+            path, busy = self._memory.get(proxy, self._plug), load(proxy)
+            ranks[proxy] = (path.failures, int(busy * LOAD_STEPS), path.successes == 0, path.seconds, busy, index)
+        return ranks
 
     async def run(self) -> RaceResult:
         """The result, once there is a winner or nobody is left. Cancelled: every probe is cancelled and awaited."""
@@ -183,8 +196,15 @@ class Race:
         )
 
     async def _probe(self, candidate: _Candidate) -> Reading:
-        async with asyncio.timeout(self._settings.probe_timeout_seconds + BACKSTOP_SECONDS):
-            return await self._read(candidate.proxy, self._overdue_seconds)
+        """Its time counts from when its turn at the device came: to wait for a session is no fault of the path."""
+        seconds = self._settings.probe_timeout_seconds
+        async with asyncio.timeout(TURN_FACTOR * seconds + BACKSTOP_SECONDS) as limit:
+
+            def came() -> None:
+                candidate.turn_came = self._clock.now()
+                limit.reschedule(asyncio.get_running_loop().time() + seconds + BACKSTOP_SECONDS)
+
+            return await self._read(candidate.proxy, Turn(blocks_seconds=self._overdue_seconds, came=came))
 
     async def _wait(self, now: float, next_start: float, grace_until: float | None, running: list[_Candidate]) -> bool:
         """Wait for the next thing to happen; True when a candidate failed (the next starts at once)."""
@@ -204,15 +224,14 @@ class Race:
         """Take a finished probe's result; True when it failed."""
         assert candidate.task is not None and candidate.started is not None
         candidate.ended = self._clock.now()
-        seconds = candidate.ended - candidate.started
+        seconds = candidate.ended - (candidate.turn_came or candidate.started)
         try:
             candidate.reading = candidate.task.result()
         except (TimeoutError, DeviceTimedOut) as exc:
-            candidate.verdict = Verdict.TIMED_OUT
+            candidate.verdict, candidate.error = Verdict.TIMED_OUT, self._timeout_text(candidate, exc)
+            if candidate.turn_came is None and not isinstance(exc, DeviceTimedOut):
+                return True  # it was never asked: that says nothing about this path
             candidate.kind = exc.kind if isinstance(exc, DeviceTimedOut) else DeviceTimedOut.kind
-            candidate.error = (str(exc) or f"no answer within {self._settings.probe_timeout_seconds} s")[
-                :ERROR_TEXT_MAX
-            ]
         except DeviceError as exc:
             candidate.verdict, candidate.kind = Verdict.FAILED, exc.kind
             candidate.error = str(exc)[:ERROR_TEXT_MAX]
@@ -222,6 +241,11 @@ class Race:
             return False
         self._memory.failed(candidate.proxy, self._plug)
         return True
+
+    def _timeout_text(self, candidate: _Candidate, exc: Exception) -> str:
+        if candidate.turn_came is None and not str(exc):
+            return "its turn did not come: no session of the device, or no place at the proxy, became free"
+        return (str(exc) or f"no answer within {self._settings.probe_timeout_seconds} s")[:ERROR_TEXT_MAX]
 
     async def _cancel_running(self) -> None:
         tasks = [c.task for c in self._candidates if c.is_running and c.task is not None]

@@ -14,7 +14,7 @@ class Slots:
     """`total` slots, given by priority (lower first), then in order of asking."""
 
     def __init__(self, total: int) -> None:
-        self._free = total
+        self._total = self._free = total
         self._failing_free = max(1, total // 2)
         self._failing_held: set[str] = set()
         self._waiting: list[tuple[int, int, asyncio.Future[None], str | None]] = []
@@ -23,6 +23,24 @@ class Slots:
     @property
     def is_idle(self) -> bool:
         return not self._waiting
+
+    @property
+    def load(self) -> float:
+        """Held and asked for, as a share of the total: above 1 somebody waits."""
+        return (self._total - self._free + len(self._waiting)) / self._total
+
+    @property
+    def held(self) -> int:
+        return self._total - self._free
+
+    def resize(self, total: int) -> None:
+        """A new bound from now on; what is held above it is not taken away."""
+        if total == self._total:
+            return
+        self._free += total - self._total
+        self._failing_free += max(1, total // 2) - max(1, self._total // 2)
+        self._total = total
+        self._serve()
 
     async def acquire(self, priority: int, *, failing: str | None = None) -> None:
         """Take a slot; `failing` names a device that fails now. Cancelled: no slot is taken."""

@@ -5,7 +5,7 @@ end by its `not_after` (S5). Reads may run side by side and be cancelled (S6).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -28,6 +28,11 @@ from fenced.ports.telemetry import Telemetry
 
 SHORTEST_ATTEMPT = 0.5
 """A command whose turn came so late that less than this share of its time is left is refused, not begun."""
+TURN_FACTOR = 6
+"""A probe may wait this many times its own timeout until its turn at the device comes; only then its time counts."""
+
+Reach = Callable[[ProxyName, float], Awaitable[object]]
+"""Ask a proxy, within so many seconds, whether it is there. Raises DeviceError."""
 
 
 @dataclass(slots=True)
@@ -38,6 +43,14 @@ class _Plug:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     highest: Token | None = None
     failures: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A probe's place in the queue of its device: `came` is called when it is its turn, before the call leaves."""
+
+    blocks_seconds: float
+    came: Callable[[], None]
 
 
 @dataclass(slots=True)
@@ -65,12 +78,17 @@ class DeviceWorkers:
         telemetry: Telemetry,
         agent_processes: int,
         has_lease: Callable[[], bool],
+        calls_max: Callable[[ProxyName], int],
+        reach: Reach | None = None,
     ) -> None:
+        """`calls_max`: how many calls at once a proxy gets. `reach`: None where no proxy can be asked."""
         self._local, self._remote = local, remote
         self._clock, self._telemetry = clock, telemetry
         self._has_lease = has_lease
         self._started = clock.now()
+        self._calls_max, self._reach = calls_max, reach
         self._processes = Slots(agent_processes)
+        self._proxies: dict[ProxyName, Slots] = {}
         self._plugs: dict[PlugId, _Plug] = {}
         self._units: dict[UnitId, Slots] = {}
 
@@ -87,20 +105,29 @@ class DeviceWorkers:
         timeout_seconds: float,
         priority: int,
         settle_seconds: float,
-        blocks_seconds: float | None = None,
+        turn: Turn | None = None,
     ) -> Reading:
         """Read a plug; `settle_seconds`: how long its OFF counts as UNKNOWN once it is back (`settle_after_return_seconds`).
 
-        After `blocks_seconds` without an answer the call no longer holds one of the unit's sessions.
+        A probe has a `turn`; after its `blocks_seconds` without an answer it no longer holds one of the unit's sessions,
+        unless the unit has but one: a second call beside it would be refused.
         """
         plug = self._plug(spec.plug_id)
         started = self._clock.now()
-        async with asyncio.timeout(timeout_seconds + 1.0), self._session(spec, priority) as session:
+        is_only_session = spec.sessions == 1
+        if turn is not None and is_only_session and proxy != ENGINE and self._reach is not None:
+            # A proxy that is not there must not hold the one session until its timeout.
+            await self._reach(proxy, timeout_seconds)
+        wait_seconds = timeout_seconds if turn is None else TURN_FACTOR * timeout_seconds
+        async with asyncio.timeout(wait_seconds + 1.0) as limit, self._session(spec, priority) as session:
             timer = None
-            if blocks_seconds is not None:
-                timer = asyncio.get_running_loop().call_later(blocks_seconds, session.give_back)
+            if turn is not None and not is_only_session:
+                timer = asyncio.get_running_loop().call_later(turn.blocks_seconds, session.give_back)
             try:
                 async with self._process(proxy, spec, plug, priority):
+                    if turn is not None:
+                        limit.reschedule(asyncio.get_running_loop().time() + timeout_seconds + 1.0)
+                        turn.came()
                     power = await self._caller(proxy).read(proxy, spec, timeout_seconds=timeout_seconds)
             except DeviceError as exc:
                 plug.failures += 1
@@ -152,6 +179,18 @@ class DeviceWorkers:
         attempt = min(timeout_seconds, left)
         return Permit(token=token, attempt_timeout_seconds=attempt, not_after_seconds=attempt + settle_seconds)
 
+    def load(self, proxy: ProxyName) -> float:
+        """How busy we keep a proxy (or our own machine with programs): calls in flight and waiting, by its bound."""
+        if proxy == ENGINE:
+            return self._processes.load
+        slots = self._proxies.get(proxy)
+        return 0.0 if slots is None else slots.load
+
+    def in_flight(self, proxy: ProxyName) -> int:
+        """Calls that a proxy has from us now."""
+        slots = self._proxies.get(proxy)
+        return 0 if slots is None else slots.held
+
     def _caller(self, proxy: ProxyName) -> Caller:
         return self._local if proxy == ENGINE else self._remote
 
@@ -166,6 +205,7 @@ class DeviceWorkers:
         slots = self._units.get(spec.unit_id)
         if slots is None:
             slots = self._units[spec.unit_id] = Slots(spec.sessions)
+        slots.resize(spec.sessions)
         await slots.acquire(priority)
         held = _Held(slots=slots)
         try:
@@ -175,12 +215,21 @@ class DeviceWorkers:
 
     @asynccontextmanager
     async def _process(self, proxy: ProxyName, spec: DeviceSpec, plug: _Plug, priority: int) -> AsyncIterator[None]:
-        """A slot for a program of our own; native drivers and other machines need none."""
-        if proxy != ENGINE or not spec.driver.startswith("fence_"):
+        """A slot of the proxy; here, one for a program of our own: native drivers need none."""
+        if proxy == ENGINE and not spec.driver.startswith("fence_"):
             yield
             return
-        async with self._processes.hold(priority, failing=str(spec.plug_id) if plug.failures else None):
+        slots = self._processes if proxy == ENGINE else self._slots_of(proxy)
+        async with slots.hold(priority, failing=str(spec.plug_id) if plug.failures else None):
             yield
+
+    def _slots_of(self, proxy: ProxyName) -> Slots:
+        calls_max = self._calls_max(proxy)
+        slots = self._proxies.get(proxy)
+        if slots is None:
+            slots = self._proxies[proxy] = Slots(calls_max)
+        slots.resize(calls_max)
+        return slots
 
     def _count(self, spec: DeviceSpec, command: str, result: str, started: float) -> None:
         self._telemetry.device_call(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from fenced.model.names import (
     ClusterName,
@@ -14,6 +15,9 @@ from fenced.model.names import (
 )
 from fenced.model.power import Kind
 from fenced.model.settings import DaemonSettings, HostSettings, PowerSettings
+
+CALLS_MAX: Final = 64
+"""Calls at once to one proxy, where nothing else is configured."""
 
 
 class Secret:
@@ -128,8 +132,20 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Via:
+    """An HTTP proxy that connects us to a fenced proxy (CONNECT, RFC 9110 9.3.6). It carries TLS and sees none of it."""
+
+    url: str
+    username: str = ""
+    password: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:
-    """A machine that runs the proxy agent. `machine`: the inventory host it runs on, by `host =`, address or alias (S18)."""
+    """A machine that runs the proxy agent. `machine`: the inventory host it runs on, by `host =`, address or alias (S18).
+
+    `calls`: how many at once it gets from us. `via`: the HTTP proxy that the way to it leads through.
+    """
 
     name: ProxyName
     url: str
@@ -139,6 +155,8 @@ class Proxy:
     machine: HostName | None = None
     domain: str = ""
     tags: tuple[str, ...] = ()
+    calls: int = CALLS_MAX
+    via: Via | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

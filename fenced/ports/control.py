@@ -14,6 +14,7 @@ from fenced.model.names import HostName, OperationId
 from fenced.model.power import Action
 from fenced.ports.bus import Health
 from fenced.ports.journal import OutboxMessage, Page
+from fenced.ports.proxies import ProxyView
 
 
 class Refused(Exception):
@@ -89,6 +90,10 @@ class Control(Protocol):
     def inventory(self) -> Inventory: ...
 
     def fleet(self) -> FleetView: ...
+
+    def proxies(self) -> Sequence[ProxyView]:
+        """All proxies, by name, as they answered last."""
+        ...
 
     def hosts(self) -> Sequence[HostView]:
         """All hosts, by name."""

@@ -7,32 +7,32 @@ earlier life left running is dead, and the life ends only when its power command
 import asyncio
 import ipaddress
 import logging
-import socket
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
 from aiohttp import web
 
+from fenced.model.credentials import StoredCredential
+from fenced.ports.proxies import AgentGauges, AgentTelemetry
 from fenced.proxy.calls import Calls, DriverFor, KillSurvivors
+from fenced.proxy.certificate_watch import CertificateWatch
 from fenced.proxy.clock import ProxyClock
-from fenced.proxy.server import ProxyServer
+from fenced.proxy.credentials import Credentials
+from fenced.proxy.listener import Listener, ListenError, listen
+from fenced.proxy.renewal import Changes, Renewal
+from fenced.proxy.server import ProxyServer, Told
 from fenced.proxy.state import ProxyState
 from fenced.proxy.tls import TlsFiles, server_context
 from fenced.proxy.tokens import TokenMemory
 
-BACKLOG: Final = 4096
 KEEPALIVE_SECONDS: Final = 75.0
 STOP_SECONDS_MAX: Final = 30.0
 ANSWER_SECONDS_MAX: Final = 29.0
 """The share of it in which answers may still leave; what then runs, runs unheard."""
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
-
-
-class ListenError(Exception):
-    """The address can't be listened on; says which and why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,7 @@ class AgentSettings:
     tls: TlsFiles | None
     allow: frozenset[str]
     agent_processes_max: int
+    credentials: Mapping[str, StoredCredential] = field(default_factory=dict)
 
 
 async def serve(
@@ -56,20 +57,22 @@ async def serve(
     driver_for: DriverFor,
     kill: KillSurvivors,
     stop: asyncio.Event,
+    changes: Changes,
+    telemetry: AgentTelemetry,
+    drivers: Callable[[], tuple[str, ...]],
     note_ready: Callable[[], None],
 ) -> None:
-    """Until `stop`. Closes `state`. Raises ListenError, CertificateError, StateError."""
-    if settings.tls is None and not is_loopback_address(settings.host):
-        raise ListenError(f"{settings.host}: without TLS the proxy agent listens on a loopback address alone")
-    context = None if settings.tls is None else server_context(settings.tls)
+    """Until `stop`. Closes `state`. `changes`: what was read again. `drivers`: what can be called. Raises ListenError,
+    CertificateError, StateError."""
+    certificates = _certificates(settings)
+    context = None if certificates is None else certificates.context
     with TokenMemory(state) as memory:
         calls = Calls(
             memory=memory, driver_for=driver_for, agent_processes_max=settings.agent_processes_max, clock=clock
         )
-        found = await calls.settle_survivors(kill)
-        if found:
-            _log.warning("commands of an earlier life settled", commands=found)
-        listener = listen(settings.host, settings.port)
+        await _settle(calls, kill)
+        listening = listen(settings.host, settings.port)
+        credentials = Credentials(settings.name, settings.credentials)
         try:
             async with asyncio.timeout(None) as bound, asyncio.TaskGroup() as tasks:
                 server = ProxyServer(
@@ -77,27 +80,57 @@ async def serve(
                     version=settings.version,
                     calls=calls,
                     allow=settings.allow,
-                    is_tls=context is not None,
+                    credentials=credentials,
+                    context=context,
                     clock=clock,
                     tasks=tasks,
+                    telemetry=telemetry,
+                    told=Told(drivers=drivers, capacity=settings.agent_processes_max, store=memory.store),
                 )
+                telemetry.observe(lambda: _gauges(server, certificates))
                 runner = _runner(server)
                 await runner.setup()
+                listener = Listener(runner, listening)
+                renewal = Renewal(server=server, listener=listener, credentials=credentials, certificates=certificates)
                 try:
-                    site = web.SockSite(runner, listener, backlog=BACKLOG, ssl_context=context)
-                    await site.start()
+                    await listener.accept(context)
+                    renewing = tasks.create_task(renewal.run(changes), name="renewal")
                     _log.info("listening", host=settings.host, port=settings.port, tls=context is not None)
                     note_ready()
                     await stop.wait()
                     server.stop()
-                    await site.stop()
+                    renewing.cancel()
                     _log.info("stopping", commands=server.commands_in_flight)
                     bound.reschedule(asyncio.get_running_loop().time() + STOP_SECONDS_MAX)
                 finally:
+                    await listener.close()
                     # Waits for answers that are still due, then closes the connections.
                     await runner.cleanup()
         except TimeoutError:
             _log.warning("power commands cut off: they did not end in time", seconds=STOP_SECONDS_MAX)
+
+
+def _certificates(settings: AgentSettings) -> CertificateWatch | None:
+    """Raises ListenError, CertificateError."""
+    if settings.tls is not None:
+        return CertificateWatch(settings.tls, server_context)
+    if not is_loopback_address(settings.host):
+        raise ListenError(f"{settings.host}: without TLS the proxy agent listens on a loopback address alone")
+    return None
+
+
+async def _settle(calls: Calls, kill: KillSurvivors) -> None:
+    found = await calls.settle_survivors(kill)
+    if found:
+        _log.warning("commands of an earlier life settled", commands=found)
+
+
+def _gauges(server: ProxyServer, certificates: CertificateWatch | None) -> AgentGauges:
+    return AgentGauges(
+        reads=server.reads_in_flight,
+        commands=server.commands_in_flight,
+        certificates=() if certificates is None else certificates.expiry_seconds(),
+    )
 
 
 def _runner(server: ProxyServer) -> web.AppRunner:
@@ -111,15 +144,6 @@ def _runner(server: ProxyServer) -> web.AppRunner:
         keepalive_timeout=KEEPALIVE_SECONDS,
         shutdown_timeout=ANSWER_SECONDS_MAX,
     )
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A bound socket. Raises ListenError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as exc:
-        raise ListenError(f"{host}:{port}: can't listen: {exc.strerror or exc}; is another program there?") from exc
 
 
 def is_loopback_address(host: str) -> bool:

@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from fenced.model.inventory import DeviceSpec
 from fenced.model.names import PlugId, Token
 from fenced.model.power import Power, What
 from fenced.ports.devices import CommandRefused, DeviceError, DeviceTimedOut, Driver, Started
@@ -77,15 +78,15 @@ class Calls:
                 self._blocked_until[command.plug_id] = max(earlier, command.not_after)
         return len(found)
 
-    async def read(self, call: Call) -> Power:
-        """Cancelled: so is the driver's read. Raises DeviceError."""
+    async def read(self, call: Call, spec: DeviceSpec) -> Power:
+        """`spec`: the call's, with what the proxy keeps. Cancelled: so is the driver's read. Raises DeviceError."""
         end = self._clock.now() + call.timeout
         driver = self._driver_for(call.device.driver)
         rank = Rank.OFF if self._is_verifying(PlugId(call.device.plug_id)) else Rank.READ
         async with self._slot(call, rank, until=end), self._guard(call, until=end) as seconds:
-            return await driver.read(call.device.spec(), timeout_seconds=seconds)
+            return await driver.read(spec, timeout_seconds=seconds)
 
-    async def command(self, call: Call, permit: WirePermit) -> None:
+    async def command(self, call: Call, permit: WirePermit, spec: DeviceSpec) -> None:
         """Returns when the device has taken it. Raises DeviceError; CommandRefused: nothing was sent."""
         deadline = self._deadline(call, permit)
         driver = self._driver_for(call.device.driver)
@@ -93,7 +94,7 @@ class Calls:
         await self._claim(call, permit)
         is_end_known = False
         try:
-            await self._carry_out(call, token, driver, deadline=deadline)
+            await self._carry_out(call, token, driver, spec, deadline=deadline)
             is_end_known = True
         except DeviceError as exc:
             is_end_known = exc.is_end_known
@@ -103,7 +104,7 @@ class Calls:
             if is_end_known:
                 await self._note_end(plug_id, token)
 
-    async def _carry_out(self, call: Call, token: Token, driver: Driver, *, deadline: float) -> None:
+    async def _carry_out(self, call: Call, token: Token, driver: Driver, spec: DeviceSpec, *, deadline: float) -> None:
         plug_id = PlugId(call.device.plug_id)
         power, rank = (Power.OFF, Rank.OFF) if call.what is What.OFF else (Power.ON, Rank.ON)
         latest_start = deadline - SHARE_NEEDED * call.timeout
@@ -116,7 +117,7 @@ class Calls:
             self._note_what(plug_id, call.what)
             async with self._guard(call, until=deadline) as seconds:
                 await driver.set(
-                    call.device.spec(),
+                    spec,
                     power,
                     timeout_seconds=seconds,
                     on_started=lambda started: self._note_started(plug_id, token, started),

@@ -84,6 +84,20 @@ def make_proxy(
     return _make_leaf(directory, name, ExtendedKeyUsageOID.SERVER_AUTH, addresses, days, is_forced=is_forced)
 
 
+def renew(directory: Path, *, name: str, days: int = LEAF_DAYS) -> Pair:
+    """A new certificate and key in the place of those of that name, for the same use and addresses, by the authority
+    that is there now. Raises CertificateError."""
+    pair = _pair(directory, name)
+    before = _load_certificates(pair.cert_file)[0]
+    use = ExtendedKeyUsageOID.SERVER_AUTH if "server" in _uses(before) else ExtendedKeyUsageOID.CLIENT_AUTH
+    return _make_leaf(directory, name, use, _addresses(before), days, is_forced=True)
+
+
+def ends(path: Path) -> list[datetime]:
+    """When the certificates of a file end, in their order. Raises CertificateError."""
+    return [certificate.not_valid_after_utc for certificate in _load_certificates(path)]
+
+
 def show(path: Path) -> list[Shown]:
     """The certificates of a file, or of all `.crt` and `.pem` files of a directory. Raises CertificateError."""
     if not path.is_dir():

@@ -5,17 +5,20 @@ every error says whether it was sent, for what was sent may have been done (S2).
 """
 
 import itertools
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from pydantic import ValidationError
 
-from fenced.model.inventory import DeviceSpec
+from fenced.model.inventory import DeviceSpec, Via
 from fenced.model.names import ProxyName
 from fenced.model.power import Outcome, Power, What
 from fenced.ports.clock import Clock
 from fenced.ports.devices import BadParameters, DeviceError, OnStarted, Permit, ProxyTimedOut
+from fenced.proxy.certificate_watch import CertificateWatch
 from fenced.proxy.protocol import (
     CALL_PATH,
     STATUS_PATH,
@@ -72,11 +75,20 @@ class _Command:
 class ProxyCaller:
     """`store`: the id of our store, whose tokens these are. `urls`: `http://` only on loopback (config checks it)."""
 
-    def __init__(self, *, store: str, urls: Mapping[ProxyName, str], tls: TlsFiles | None, clock: Clock) -> None:
-        """Reads the certificates. Raises CertificateError."""
-        context = None if tls is None else client_context(tls)
+    def __init__(
+        self,
+        *,
+        store: str,
+        urls: Mapping[ProxyName, str],
+        tls: TlsFiles | None,
+        clock: Clock,
+        vias: Mapping[ProxyName, Via] = MappingProxyType({}),
+    ) -> None:
+        """Reads the certificates. `vias`: the HTTP proxies that lead to some. Raises CertificateError."""
+        self.certificates = None if tls is None else CertificateWatch(tls, client_context)
+        context = None if self.certificates is None else self.certificates.context
         self._store = store
-        self._urls = dict(urls)
+        self._urls, self._vias = dict(urls), dict(vias)
         self._clock = clock
         self._ids = itertools.count(1)
         self._known: dict[ProxyName, _KnownClock] = {}
@@ -84,9 +96,22 @@ class ProxyCaller:
         self._reads = Transport(context=context, connections_per_proxy_max=CONNECTIONS_PER_PROXY_MAX)
         self._commands = Transport(context=context, connections_per_proxy_max=CONNECTIONS_PER_PROXY_MAX)
 
-    def use(self, urls: Mapping[ProxyName, str]) -> None:
+    def expiry_seconds(self) -> list[tuple[str, str, float]]:
+        """As CertificateWatch.expiry_seconds; nothing where no certificate is used."""
+        return [] if self.certificates is None else self.certificates.expiry_seconds()
+
+    async def watch_certificates(self) -> None:
+        """For ever: new connections get the certificates that the files hold then."""
+        if self.certificates is not None:
+            await self.certificates.run(self._renew)
+
+    async def _renew(self, context: ssl.SSLContext) -> None:
+        await self._reads.renew(context)
+        await self._commands.renew(context)
+
+    def use(self, urls: Mapping[ProxyName, str], vias: Mapping[ProxyName, Via] = MappingProxyType({})) -> None:
         """The proxies of a new configuration; calls under way end on the old one."""
-        self._urls = dict(urls)
+        self._urls, self._vias = dict(urls), dict(vias)
         self._known = {name: known for name, known in self._known.items() if name in urls}
 
     async def read(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
@@ -123,13 +148,19 @@ class ProxyCaller:
     async def status(self, proxy: ProxyName, *, timeout_seconds: float) -> Status:
         """The proxy agent's own word on itself. Raises DeviceError."""
         url = self._url(proxy)
-        body = await self._commands.get(proxy, url + STATUS_PATH, timeout_seconds=timeout_seconds)
+        body = await self._commands.get(
+            proxy, url + STATUS_PATH, timeout_seconds=timeout_seconds, via=self._vias.get(proxy)
+        )
         try:
             status = Status.model_validate_json(body)
         except ValidationError as exc:
             raise _nonsense(proxy, "something else than its status", is_command=False) from exc
         self._note_clock(proxy, status.clock)
         return status
+
+    async def reach(self, proxy: ProxyName, timeout_seconds: float) -> None:
+        """Returns when the proxy agent answers. Raises DeviceError; it says nothing about any device."""
+        await self.status(proxy, timeout_seconds=min(STATUS_SECONDS_MAX, timeout_seconds))
 
     async def _fresh_clock(self, proxy: ProxyName, *, timeout_seconds: float) -> _KnownClock:
         """What `not_after` is told in. Raises DeviceError, with nothing sent."""
@@ -166,6 +197,7 @@ class ProxyCaller:
             call.model_dump_json().encode(),
             timeout_seconds=timeout_seconds,
             is_command=is_command,
+            via=self._vias.get(proxy),
         )
         try:
             answer = Answer.model_validate_json(body)

@@ -13,9 +13,15 @@ from fenced.model.names import PlugId, Token, UnitId
 from fenced.model.power import Outcome, Power, What
 from fenced.ports.devices import DEVICE_ERRORS, DeviceError
 
+PROTOCOL: Final = 1
+"""What this program speaks; rises when an older one would misread a call."""
 CALL_PATH: Final = "/v1/call"
 STATUS_PATH: Final = "/v1/status"
 HEALTH_PATH: Final = "/healthz"
+METRICS_PATH: Final = "/metrics"
+DRIVERS_TOLD_MAX: Final = 500
+DRIVER_CHARACTERS_MAX: Final = 64
+"""Longer names of programs are left out of the status: it must fit into an answer."""
 CALL_BYTES_MAX: Final = 64 * 1024
 ANSWER_BYTES_MAX: Final = 64 * 1024
 TIMEOUT_SECONDS_MAX: Final = 600.0
@@ -196,12 +202,21 @@ class InFlight(WireModel):
 
 
 class Status(WireModel):
-    """`GET /v1/status`."""
+    """`GET /v1/status`. What came after version 1 has a default: older proxies don't tell it.
+
+    `protocols`: which it speaks. `drivers`: its own and the `fence_*` programs it finds. `store`: whose tokens it obeys.
+    `capacity`: programs at once.
+    """
 
     name: Text
     version: Text
     clock: WireClock
     in_flight: InFlight
+    protocols: Annotated[tuple[int, ...], Field(max_length=64)] = (PROTOCOL,)
+    uptime: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    drivers: Annotated[tuple[Text, ...], Field(max_length=DRIVERS_TOLD_MAX)] = ()
+    store: Text = ""
+    capacity: Annotated[int, Field(ge=0)] = 0
 
 
 class Problem(WireModel):

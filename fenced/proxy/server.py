@@ -5,22 +5,28 @@ command that was started goes on to its own deadline, whether or not the daemon 
 """
 
 import asyncio
+import ssl
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from fenced.model.inventory import DeviceSpec
 from fenced.model.power import Outcome, Power
 from fenced.ports.devices import CommandRefused, DeviceError, DeviceTimedOut
+from fenced.ports.proxies import AgentTelemetry
 from fenced.proxy.calls import Calls
 from fenced.proxy.clock import ProxyClock
+from fenced.proxy.credentials import Credentials
 from fenced.proxy.protocol import (
     CALL_BYTES_MAX,
     CALL_PATH,
     HEALTH_PATH,
+    METRICS_PATH,
     STATUS_PATH,
     Answer,
     Call,
@@ -43,6 +49,15 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What the status says besides: which drivers and programs there are, programs at once, whose tokens are obeyed."""
+
+    drivers: Callable[[], tuple[str, ...]]
+    capacity: int
+    store: Callable[[], Awaitable[str | None]]
+
+
 class ProxyServer:
     """`tasks`: where power commands live; the caller waits for it before the process ends."""
 
@@ -53,18 +68,25 @@ class ProxyServer:
         version: str,
         calls: Calls,
         allow: frozenset[str],
-        is_tls: bool,
+        credentials: Credentials,
+        context: ssl.SSLContext | None,
         clock: ProxyClock,
         tasks: asyncio.TaskGroup,
+        telemetry: AgentTelemetry,
+        told: Told,
     ) -> None:
-        """`allow`: the names of client certificates, without `CN=`. Without TLS (loopback only) nobody has a name."""
+        """`allow`: the names of client certificates, without `CN=`. Without TLS (loopback only) nobody has a name.
+        `context`: that of new connections; those of another one end with their next answer."""
         self._name = name
         self._version = version
         self._calls = calls
         self._allow = allow
-        self._is_tls = is_tls
+        self._credentials = credentials
+        self.context = context
         self._clock = clock
         self._tasks = tasks
+        self._telemetry, self._told = telemetry, told
+        self._started = clock.now()
         self._reads = 0
         self._commands = 0
         self._is_stopping = False
@@ -75,7 +97,12 @@ class ProxyServer:
         application.router.add_post(CALL_PATH, self._call)
         application.router.add_get(STATUS_PATH, self._status)
         application.router.add_get(HEALTH_PATH, self._health)
+        application.router.add_get(METRICS_PATH, self._metrics)
         return application
+
+    def use(self, *, allow: frozenset[str]) -> None:
+        """Who may call from the next request on."""
+        self._allow = allow
 
     def stop(self) -> None:
         """Take no further call; those under way go on."""
@@ -85,11 +112,22 @@ class ProxyServer:
     def commands_in_flight(self) -> int:
         return self._commands
 
+    @property
+    def reads_in_flight(self) -> int:
+        return self._reads
+
     @web.middleware
     async def _border(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Every answer passes here; a connection of an earlier certificate ends with it."""
+        response = await self._guarded(request, handler)
+        if _context(request) is not self.context:
+            response.force_close()
+        return response
+
+    async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Every fault becomes an answer; its text never holds what was sent."""
         try:
-            if self._is_tls and request.path != HEALTH_PATH:
+            if self.context is not None and request.path != HEALTH_PATH:
                 name = _caller(request)
                 if name not in self._allow:
                     _log.warning("caller not allowed", name=name, peer=request.remote)
@@ -110,8 +148,16 @@ class ProxyServer:
             version=self._version,
             clock=self._clock.wire(),
             in_flight=InFlight(reads=self._reads, commands=self._commands),
+            uptime=max(0.0, self._clock.now() - self._started),
+            drivers=self._told.drivers(),
+            store=await self._told.store() or "",
+            capacity=self._told.capacity,
         )
         return _json(status)
+
+    async def _metrics(self, request: web.Request) -> web.StreamResponse:
+        body, kind = self._telemetry.exposition(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": kind})
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
         # Only a JSON body: a browser on this machine can't send one elsewhere without being asked first.
@@ -128,41 +174,56 @@ class ProxyServer:
             return _problem(422, "not a call", _faults(exc))
         if self._is_stopping:
             return _problem(503, "the proxy agent is stopping")
+        who = _caller(request) or LOOPBACK_CALLER
+        try:
+            spec = self._credentials.filled(call.device.spec(), who)
+        except DeviceError as exc:
+            _log.warning("credential refused", who=who, credential=call.device.credential[:64], error=str(exc))
+            if call.permit is None:
+                return self._answer(call, Outcome.UNKNOWN, (), power=Power.UNKNOWN, error=exc)
+            return self._answer(call, _outcome(exc), (), error=exc)
         if call.permit is None:
-            return await self._read(call)
-        return await self._command(call, call.permit, _caller(request) or LOOPBACK_CALLER)
+            return await self._read(call, spec)
+        return await self._command(call, call.permit, spec, who)
 
-    async def _read(self, call: Call) -> web.StreamResponse:
+    async def _read(self, call: Call, spec: DeviceSpec) -> web.StreamResponse:
         if self._reads >= READS_MAX:
             return _problem(503, f"{READS_MAX} reads are under way")
         self._reads += 1
+        started, result = time.monotonic(), "unknown"
         try:
-            power = await self._calls.read(call)
+            power = await self._calls.read(call, spec)
+            result = power.value
         except DeviceError as exc:
-            return self._answer(call, Outcome.UNKNOWN, power=Power.UNKNOWN, error=exc)
+            result = exc.kind
+            return self._answer(call, Outcome.UNKNOWN, spec.all_secrets, power=Power.UNKNOWN, error=exc)
         except Exception as exc:  # the border to the drivers
             _log_internal(exc, where=call.device.driver)
-            return self._answer(call, Outcome.UNKNOWN, power=Power.UNKNOWN, error=_internal(call, exc))
+            return self._answer(
+                call, Outcome.UNKNOWN, spec.all_secrets, power=Power.UNKNOWN, error=_internal(call, exc)
+            )
         finally:
             self._reads -= 1
-        return self._answer(call, Outcome(power.value), power=power)
+            self._count(call, result, started)
+        return self._answer(call, Outcome(power.value), (), power=power)
 
-    async def _command(self, call: Call, permit: WirePermit, who: str) -> web.StreamResponse:
+    async def _command(self, call: Call, permit: WirePermit, spec: DeviceSpec, who: str) -> web.StreamResponse:
         if self._commands >= COMMANDS_MAX:
             return _problem(503, f"{COMMANDS_MAX} power commands are under way")
         self._commands += 1
         task = self._tasks.create_task(
-            self._carry_out(call, permit, who), name=f"{call.what.value} {call.device.plug_id} {permit.token}"
+            self._carry_out(call, permit, spec, who), name=f"{call.what.value} {call.device.plug_id} {permit.token}"
         )
         # Shielded: when the daemon hangs up, the command goes on to its own deadline; the daemon waits for not_after.
-        return self._command_answer(call, await asyncio.shield(task))
+        error = await asyncio.shield(task)
+        return self._answer(call, _outcome(error), spec.all_secrets, error=error)
 
-    async def _carry_out(self, call: Call, permit: WirePermit, who: str) -> DeviceError | None:
+    async def _carry_out(self, call: Call, permit: WirePermit, spec: DeviceSpec, who: str) -> DeviceError | None:
         """How the command ended; never raises, for it lives in a group with others."""
         started = time.monotonic()
         error: DeviceError | None = None
         try:
-            await self._calls.command(call, permit)
+            await self._calls.command(call, permit, spec)
         except DeviceError as exc:
             error = exc
         except Exception as exc:  # the border to the drivers
@@ -170,6 +231,7 @@ class ProxyServer:
             error = _internal(call, exc)
         finally:
             self._commands -= 1
+        self._count(call, "done" if error is None else error.kind, started)
         _log.info(
             "power command",
             who=who,
@@ -178,23 +240,31 @@ class ProxyServer:
             plug=call.device.plug_id,
             token=permit.token,
             outcome=_outcome(error).value,
-            error=None if error is None else WireError.of(error, call.device.spec().all_secrets).text,
+            error=None if error is None else WireError.of(error, spec.all_secrets).text,
             milliseconds=round((time.monotonic() - started) * 1000),
         )
         return error
 
-    def _command_answer(self, call: Call, error: DeviceError | None) -> web.StreamResponse:
-        return self._answer(call, _outcome(error), error=error)
+    def _count(self, call: Call, result: str, started: float) -> None:
+        seconds = time.monotonic() - started
+        self._telemetry.call_ended(what=call.what.value, driver=call.device.driver, result=result, seconds=seconds)
 
     def _answer(
-        self, call: Call, outcome: Outcome, *, power: Power | None = None, error: DeviceError | None = None
+        self,
+        call: Call,
+        outcome: Outcome,
+        secrets: tuple[str, ...],
+        *,
+        power: Power | None = None,
+        error: DeviceError | None = None,
     ) -> web.StreamResponse:
+        """`secrets`: what the driver was given, which a badly written agent may have printed into the error."""
         return _json(
             Answer(
                 id=call.id,
                 outcome=outcome,
                 power=power,
-                error=None if error is None else WireError.of(error, call.device.spec().all_secrets),
+                error=None if error is None else WireError.of(error, secrets),
                 clock=self._clock.wire(),
             )
         )
@@ -215,6 +285,12 @@ def _outcome(error: DeviceError | None) -> Outcome:
 def _caller(request: web.Request) -> str | None:
     transport = request.transport
     return None if transport is None else common_name(transport.get_extra_info("peercert"))
+
+
+def _context(request: web.Request) -> object:
+    """The TLS context that the request's connection was accepted with."""
+    transport = request.transport
+    return None if transport is None else transport.get_extra_info("sslcontext")
 
 
 def _internal(call: Call, exc: Exception) -> DeviceError:

@@ -12,9 +12,11 @@ from typing import Final
 
 import aiohttp
 
+from fenced.model.inventory import Via
 from fenced.model.names import ProxyName
 from fenced.ports.devices import DeviceError, LoginRefused, ProxyTimedOut, ProxyUnreachable
 from fenced.proxy.protocol import ANSWER_BYTES_MAX
+from fenced.proxy.via import proxy_headers, via_error
 
 CONNECT_SECONDS_MAX: Final = 5.0
 KEEPALIVE_SECONDS: Final = 15.0
@@ -34,6 +36,7 @@ class _Trip:
     url: str
     timeout_seconds: float
     is_command: bool
+    via: Via | None = None
     is_connected: bool = False
     is_new: bool = False
 
@@ -42,30 +45,63 @@ class _Trip:
         return self.is_command and self.is_connected
 
 
+@dataclass(slots=True, kw_only=True)
+class _Session:
+    """The connections made with one context. Retired: closed as soon as the requests that it carries ended."""
+
+    client: aiohttp.ClientSession
+    requests: int = 0
+    is_retired: bool = False
+
+    async def close_when_idle(self) -> None:
+        if self.is_retired and not self.requests:
+            await self.client.close()
+
+
 class Transport:
     """Connections to many proxies, kept for the next request; each proxy's number is bounded by itself (S15)."""
 
     def __init__(self, *, context: ssl.SSLContext | None, connections_per_proxy_max: int) -> None:
         self._context = context
         self._connections_per_proxy_max = connections_per_proxy_max
-        self._session: aiohttp.ClientSession | None = None
+        self._session: _Session | None = None
+        self._retired: list[_Session] = []
 
-    async def get(self, proxy: ProxyName, url: str, *, timeout_seconds: float) -> bytes:
+    async def renew(self, context: ssl.SSLContext) -> None:
+        """New connections are made with this one; requests under way end on those that they have."""
+        self._context = context
+        session, self._session = self._session, None
+        self._retired = [retired for retired in self._retired if not retired.client.closed]
+        if session is not None:
+            session.is_retired = True
+            self._retired.append(session)
+            await session.close_when_idle()
+
+    async def get(self, proxy: ProxyName, url: str, *, timeout_seconds: float, via: Via | None = None) -> bytes:
         """The body of a good answer. Raises DeviceError; nothing is ever in doubt after a question."""
-        trip = _Trip(proxy=proxy, url=url, timeout_seconds=timeout_seconds, is_command=False)
+        trip = _Trip(proxy=proxy, url=url, timeout_seconds=timeout_seconds, is_command=False, via=via)
         return await self._travel(trip, "GET", None)
 
-    async def post(self, proxy: ProxyName, url: str, body: bytes, *, timeout_seconds: float, is_command: bool) -> bytes:
+    async def post(
+        self,
+        proxy: ProxyName,
+        url: str,
+        body: bytes,
+        *,
+        timeout_seconds: float,
+        is_command: bool,
+        via: Via | None = None,
+    ) -> bytes:
         """The body of a good answer. Cancelled: the connection is closed, which ends a read at the proxy too.
         Raises DeviceError."""
-        trip = _Trip(proxy=proxy, url=url, timeout_seconds=timeout_seconds, is_command=is_command)
+        trip = _Trip(proxy=proxy, url=url, timeout_seconds=timeout_seconds, is_command=is_command, via=via)
         return await self._travel(trip, "POST", body)
 
     async def close(self) -> None:
         """Idempotent."""
         session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        for one in (*self._retired, *(() if session is None else (session,))):
+            await one.client.close()
 
     async def _travel(self, trip: _Trip, method: str, body: bytes | None) -> bytes:
         end = asyncio.get_running_loop().time() + trip.timeout_seconds
@@ -90,7 +126,8 @@ class Transport:
         up. So connect once more and send nothing: a proxy that takes the certificate waits for a request.
         """
         url = urllib.parse.urlsplit(trip.url)
-        if self._context is None or url.hostname is None:
+        # Through an HTTP proxy the second connection would not lead there.
+        if self._context is None or url.hostname is None or trip.via is not None:
             return None
         try:
             async with asyncio.timeout_at(min(end, asyncio.get_running_loop().time() + REFUSAL_SECONDS_MAX)):
@@ -108,7 +145,16 @@ class Transport:
         return "it hangs up when it sees our certificate"
 
     async def _request(self, trip: _Trip, method: str, body: bytes | None) -> bytes:
-        async with self._open().request(
+        session = self._open()
+        session.requests += 1
+        try:
+            return await self._exchange(session.client, trip, method, body)
+        finally:
+            session.requests -= 1
+            await session.close_when_idle()
+
+    async def _exchange(self, client: aiohttp.ClientSession, trip: _Trip, method: str, body: bytes | None) -> bytes:
+        async with client.request(
             method,
             trip.url,
             data=body,
@@ -116,6 +162,8 @@ class Transport:
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(sock_connect=min(CONNECT_SECONDS_MAX, trip.timeout_seconds)),
             trace_request_ctx=trip,
+            proxy=None if trip.via is None else trip.via.url,
+            proxy_headers=proxy_headers(trip.via),
         ) as response:
             answer = await _read_bounded(response)
             if answer is None:
@@ -124,12 +172,12 @@ class Transport:
                 raise _status_error(trip, response.status, answer)
             return answer
 
-    def _open(self) -> aiohttp.ClientSession:
+    def _open(self) -> _Session:
         if self._session is None:
             tracing = aiohttp.TraceConfig()
             tracing.on_connection_create_end.append(_note_new)
             tracing.on_connection_reuseconn.append(_note_reused)
-            self._session = aiohttp.ClientSession(
+            client = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
                     limit=0,
                     limit_per_host=self._connections_per_proxy_max,
@@ -141,6 +189,7 @@ class Transport:
                 headers={"Accept-Encoding": "identity"},
                 trace_configs=[tracing],
             )
+            self._session = _Session(client=client)
         return self._session
 
 
@@ -169,6 +218,8 @@ async def _read_bounded(response: aiohttp.ClientResponse) -> bytes | None:
 
 def _device_error(trip: _Trip, exc: Exception, refusal: str | None) -> DeviceError:
     """What happened on the way, in our words. `refusal`: the proxy's reason against our certificate."""
+    if trip.via is not None and isinstance(exc, aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError):
+        return via_error(trip.proxy, trip.via, exc)
     why = _tls_fault(exc)
     if refusal is not None or (why is not None and not trip.is_connected):
         return LoginRefused(

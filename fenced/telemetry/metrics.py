@@ -123,7 +123,12 @@ class Metrics:
 
         Not by prometheus_client's `choose_encoder`: it raises TypeError for a version that is no number.
         """
-        if any(part.partition(";")[0].strip() == OPENMETRICS for part in accept.split(",")):
-            text: bytes = openmetrics.generate_latest(self.registry)  # type: ignore[no-untyped-call]  # theirs has no types
-            return text, OPENMETRICS_CONTENT_TYPE
-        return exposition.generate_latest(self.registry), TEXT_CONTENT_TYPE
+        return exposed(self.registry, accept)
+
+
+def exposed(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
+    """A scrape of any registry, as `Metrics.exposition`."""
+    if any(part.partition(";")[0].strip() == OPENMETRICS for part in accept.split(",")):
+        text: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]  # theirs has no types
+        return text, OPENMETRICS_CONTENT_TYPE
+    return exposition.generate_latest(registry), TEXT_CONTENT_TYPE

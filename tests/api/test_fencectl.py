@@ -358,3 +358,10 @@ async def test_show_says_what_is_missing(api: Api) -> None:
     lines = (await ctl(api.url, "show", "node-2")).out.splitlines()
     at = next(number for number, line in enumerate(lines) if "fenceable degraded since" in line)
     assert "pdu-b: unreadable: through engine: no route to host" in lines[at + 1]
+
+
+async def test_the_proxies_and_what_is_wrong_with_them(api: Api) -> None:
+    shown = (await ctl(api.url, "proxies")).out
+    assert shown.splitlines()[0].split()[:3] == ["PROXY", "URL", "UP"] and "can't be reached" in shown
+    items = (await ctl(api.url, "--json", "proxies")).json["items"]
+    assert [(item["name"], item["up"], item["barred"]) for item in items] == [("px1", True, None), ("px2", False, None)]

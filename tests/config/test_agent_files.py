@@ -20,7 +20,7 @@ def written(directory: Path, text: str) -> Path:
 def test_a_proxy_with_certificates(tmp_path: Path) -> None:
     text = f'[proxy]\nname = "px1"\nstate_dir = "state"\n{TLS}allow = ["CN=fenced-a", "CN=fenced-b"]\n'
     text += "agent_processes = 3\nwarm_agents = false\n"
-    configuration = load_proxy(written(tmp_path, text), own_machine=OWN_MACHINE).configuration
+    configuration = load_proxy(written(tmp_path, text), own_machine=OWN_MACHINE, environ={}).configuration
     assert configuration is not None
     assert (configuration.name, configuration.host, configuration.port) == ("px1", "0.0.0.0", 8471)
     assert configuration.state_dir == tmp_path / "state"
@@ -33,7 +33,7 @@ def test_a_proxy_with_certificates(tmp_path: Path) -> None:
 
 def test_a_proxy_on_loopback_may_do_without(tmp_path: Path) -> None:
     configuration = load_proxy(
-        written(tmp_path, '[proxy]\nlisten = "127.0.0.1:8471"\n'), own_machine=OWN_MACHINE
+        written(tmp_path, '[proxy]\nlisten = "127.0.0.1:8471"\n'), own_machine=OWN_MACHINE, environ={}
     ).configuration
     assert configuration is not None
     assert configuration.name == "controller"
@@ -55,7 +55,7 @@ PROXY_MISTAKES = {
 
 @pytest.mark.parametrize("text", PROXY_MISTAKES)
 def test_mistakes_of_a_proxys_file(text: str, tmp_path: Path) -> None:
-    loaded = load_proxy(written(tmp_path, f"[proxy]\n{text}\n"), own_machine=OWN_MACHINE)
+    loaded = load_proxy(written(tmp_path, f"[proxy]\n{text}\n"), own_machine=OWN_MACHINE, environ={})
     assert loaded.configuration is None
     found = sorted(mistake.path.removeprefix("proxy.") for mistake in loaded.errors)
     assert found == PROXY_MISTAKES[text], told(loaded.errors)
@@ -98,7 +98,7 @@ def test_mistakes_of_a_beats_file(text: str, tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     for loaded in (
-        load_proxy(tmp_path / "x", own_machine=OWN_MACHINE),
+        load_proxy(tmp_path / "x", own_machine=OWN_MACHINE, environ={}),
         load_beat(tmp_path / "x", own_machine=OWN_MACHINE, environ={}),
     ):
         assert [mistake.reason for mistake in loaded.errors] == ["no such file"]

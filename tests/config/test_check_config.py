@@ -111,3 +111,12 @@ def test_no_plan_where_there_are_mistakes(tmp_path: Path) -> None:
     result = run(tmp_path, PLANNED + "grac = 1\n", "--plan", "node-1")
     assert result.exit_code == 78
     assert result.stdout.splitlines()[-1] == "1 errors"
+
+
+def test_the_plan_shows_the_failure_domains(tmp_path: Path) -> None:
+    racked = PLANNED.replace('name = "px"', 'name = "px"\ndomain = "c1"')
+    device = json.loads(run(tmp_path, racked, "--plan", "node-1", "--format", "json").stdout)["plan"]["levels"][0][
+        "devices"
+    ][0]
+    assert device["domains"] == {"px": {"domain": "c1", "near": True}}
+    assert "      1. px [c1, as the host]" in run(tmp_path, racked, "--plan", "node-1").stdout

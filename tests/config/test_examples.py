@@ -82,7 +82,7 @@ def test_the_proxys_file_loads(tmp_path: Path) -> None:
     shutil.copy(ROOT / "config/proxy.toml", tmp_path)
     for name in ("px1.crt", "px1.key", "ca.crt"):
         write(tmp_path, f"tls/{name}", "x")
-    loaded = load_proxy(tmp_path / "proxy.toml", own_machine=OWN_MACHINE)
+    loaded = load_proxy(tmp_path / "proxy.toml", own_machine=OWN_MACHINE, environ={})
     assert loaded.configuration is not None, told(loaded.errors)
     assert loaded.configuration.allow == frozenset({"fenced-a"})
     assert set(tomllib.loads((tmp_path / "proxy.toml").read_text())["proxy"]) == set(ProxyAgentTable.model_fields)

@@ -1,14 +1,19 @@
 """The proxy race (DESIGN sections 5 and 7): (k x stagger) + one probe, never a sum of timeouts."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 
+from fenced.core.domains import Place
 from fenced.engine.race import PathMemory, Race, RaceResult
 from fenced.engine.settling import Reading
-from fenced.model.names import PlugId, ProxyName
+from fenced.engine.workers import Turn
+from fenced.model.inventory import Host, Inventory, Proxy
+from fenced.model.names import ClusterName, DatacenterName, HostName, PlugId, ProxyName
 from fenced.model.power import Power, Verdict
 from fenced.model.settings import RaceSettings
 from fenced.ports.devices import DeviceTimedOut, DeviceUnreachable, WrongMachine
@@ -17,6 +22,8 @@ from tests.world.network import WorldClock
 
 PLUG = PlugId("node-1/pdu-a")
 SETTINGS = RaceSettings()
+HOST = Host(name=HostName("node-1"), cluster=ClusterName("c1"), datacenter=DatacenterName("dc1"), rack="r1")
+NOWHERE = Place(host=HOST, inventory=Inventory())
 
 
 @dataclass
@@ -26,14 +33,18 @@ class Paths:
     `ends_itself_seconds`: when a read through a black hole gives up, as a driver does by the probe's timeout.
     """
 
-    seconds: dict[str, float | None]
+    seconds: Mapping[str, float | None]
     started: list[tuple[float, str]] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     logout_seconds: float = 0.0
     wrong: tuple[str, ...] = ()
     ends_itself_seconds: float = SETTINGS.probe_timeout_seconds
+    never_served: tuple[str, ...] = ()
 
-    async def read(self, proxy: ProxyName, blocks_seconds: float) -> Reading:
+    async def read(self, proxy: ProxyName, turn: Turn) -> Reading:
+        if proxy in self.never_served:
+            await asyncio.sleep(1e6)
+        turn.came()
         self.started.append((asyncio.get_running_loop().time(), str(proxy)))
         try:
             seconds = self.seconds[proxy]
@@ -55,7 +66,8 @@ class Paths:
 
 def race(
     paths: Paths, *tiers: Sequence[str], memory: PathMemory | None = None, settings: RaceSettings = SETTINGS,
-    is_exhaustive: bool = False, stops_at_mismatch: bool = False,
+    is_exhaustive: bool = False, stops_at_mismatch: bool = False, place: Place = NOWHERE,
+    load: Mapping[str, float] = MappingProxyType({}),
 ) -> tuple[RaceResult, float]:  # fmt: skip
     """The result and how long it took."""
 
@@ -63,7 +75,7 @@ def race(
         racing = Race(
             tiers=[[ProxyName(name) for name in tier] for tier in tiers], plug=PLUG, read=paths.read,
             memory=memory if memory is not None else PathMemory(), settings=settings, clock=WorldClock(),
-            origin=WorldClock().now(), is_exhaustive=is_exhaustive,
+            origin=WorldClock().now(), is_exhaustive=is_exhaustive, place=place, load=lambda proxy: load.get(proxy, 0.0),
             stops_at_mismatch=stops_at_mismatch,
         )  # fmt: skip
         result = await racing.run()
@@ -172,7 +184,7 @@ def test_a_cancelled_race_cancels_its_probes() -> None:
     async def main() -> None:
         racing = Race(
             tiers=[[ProxyName("a"), ProxyName("b")]], plug=PLUG, read=paths.read, memory=PathMemory(),
-            settings=SETTINGS, clock=WorldClock(), origin=0.0,
+            settings=SETTINGS, clock=WorldClock(), origin=0.0, place=NOWHERE, load=lambda proxy: 0.0,
         )  # fmt: skip
         task = asyncio.get_running_loop().create_task(racing.run())
         await asyncio.sleep(1.0)
@@ -264,3 +276,45 @@ def test_the_whole_story_is_told_in_milliseconds_from_the_operations_start() -> 
     result, _ = race(paths, ["a"], ["b"], settings=replace(SETTINGS, parallel=1))
     told = [(entry.proxy, entry.tier, entry.started_ms, entry.ended_ms, entry.error) for entry in result.entries]
     assert told == [("a", 1, 0, 100, "a refuses"), ("b", 2, 100, 300, None)]
+
+
+def in_domains(**domains: str) -> Place:
+    proxies = {
+        ProxyName(name): Proxy(name=ProxyName(name), url="https://x:1", address=name, domain=domain)
+        for name, domain in domains.items()
+    }
+    return Place(host=HOST, inventory=Inventory(proxies=proxies))
+
+
+def order(paths: Paths, *tiers: Sequence[str], **more: Any) -> list[str]:
+    race(paths, *tiers, is_exhaustive=True, **more)
+    return [name for _, name in paths.started]
+
+
+def test_the_busy_proxy_is_asked_after_the_idle_one_and_a_failing_one_last() -> None:
+    memory = PathMemory()
+    memory.failed(ProxyName("failing"), PLUG)
+    paths = Paths(dict.fromkeys(("failing", "busy", "idle"), 0.01))
+    assert order(paths, ["failing", "busy", "idle"], memory=memory, load={"busy": 0.5}) == ["idle", "busy", "failing"]
+
+
+def test_a_fast_proxy_that_everybody_likes_does_not_get_everything() -> None:
+    memory = PathMemory()
+    memory.succeeded(ProxyName("fast"), PLUG, 0.01)
+    memory.succeeded(ProxyName("slow"), PLUG, 1.0)
+    both = dict.fromkeys(("fast", "slow"), 0.01)
+    assert order(Paths(both), ["slow", "fast"], memory=memory, load={"fast": 0.05}) == ["fast", "slow"]
+    assert order(Paths(both), ["slow", "fast"], memory=memory, load={"fast": 0.9}) == ["slow", "fast"]
+
+
+def test_starts_alternate_between_failure_domains_and_the_targets_own_comes_last() -> None:
+    place = in_domains(a="r2", b="r2", c="r3", near="r1")
+    paths = Paths(dict.fromkeys(("near", "a", "b", "c"), 0.01))
+    assert order(paths, ["near", "a", "b", "c"], place=place) == ["a", "c", "b", "near"]
+
+
+def test_one_whose_turn_never_came_is_not_held_against_the_path() -> None:
+    memory = PathMemory()
+    result, _ = race(Paths({"a": 0.1}, never_served=("a",)), ["a"], memory=memory)
+    assert result.winner is None and verdicts(result) == {"a": Verdict.TIMED_OUT}
+    assert memory.get(ProxyName("a"), PLUG).failures == 0

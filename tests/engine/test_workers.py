@@ -7,11 +7,19 @@ import pytest
 
 from fenced.core.commands import PRIORITY_OFF, PRIORITY_STATUS
 from fenced.engine.settling import Reading
-from fenced.engine.workers import DeviceWorkers
+from fenced.engine.workers import DeviceWorkers, Turn
 from fenced.model.inventory import DeviceSpec
 from fenced.model.names import ENGINE, PlugId, ProxyName, Token, UnitId
 from fenced.model.power import Power
-from fenced.ports.devices import CommandRefused, DeviceError, DeviceTimedOut, OnStarted, Permit, Started
+from fenced.ports.devices import (
+    CommandRefused,
+    DeviceError,
+    DeviceTimedOut,
+    OnStarted,
+    Permit,
+    ProxyUnreachable,
+    Started,
+)
 from tests.world.loop import run
 from tests.world.network import WorldClock
 from tests.world.telemetry import RecordingTelemetry
@@ -60,7 +68,8 @@ class Lines:
 class Bench:
     """Workers over one line; `processes` bounds the engine's agents."""
 
-    def __init__(self, *, processes: int = 32, seconds: float = 1.0) -> None:
+    def __init__(self, *, processes: int = 32, seconds: float = 1.0, calls: int = 64) -> None:
+        self.dead: set[ProxyName] = set()
         self.lines, self.remote = Lines(seconds), Lines(seconds)
         self.clock, self.telemetry = WorldClock(), RecordingTelemetry()
         self.workers = DeviceWorkers(
@@ -70,6 +79,8 @@ class Bench:
             telemetry=self.telemetry,
             agent_processes=processes,
             has_lease=lambda: True,
+            calls_max=lambda proxy: calls,
+            reach=self.reach,
         )
 
     async def switch(
@@ -85,9 +96,18 @@ class Bench:
             priority=PRIORITY_OFF, on_started=on_started,
         )  # fmt: skip
 
-    async def read(self, spec: DeviceSpec = SPEC, *, timeout: float = 5.0, blocks: float | None = None) -> Reading:
+    async def reach(self, proxy: ProxyName, timeout_seconds: float) -> None:
+        if proxy in self.dead:
+            await asyncio.sleep(timeout_seconds)
+            raise ProxyUnreachable("no connection", may_be_done=False)
+
+    async def read(
+        self, spec: DeviceSpec = SPEC, *, timeout: float = 5.0, blocks: float | None = None, proxy: ProxyName = ENGINE,
+        priority: int = PRIORITY_STATUS,
+    ) -> Reading:  # fmt: skip
+        turn = None if blocks is None else Turn(blocks_seconds=blocks, came=lambda: None)
         return await self.workers.read(
-            ENGINE, spec, timeout_seconds=timeout, priority=PRIORITY_STATUS, settle_seconds=0.0, blocks_seconds=blocks
+            proxy, spec, timeout_seconds=timeout, priority=priority, settle_seconds=0.0, turn=turn
         )
 
 
@@ -216,11 +236,70 @@ def test_sessions_bound_one_unit_and_no_other() -> None:
 def test_a_probe_that_gets_no_answer_does_not_keep_its_session() -> None:
     async def main() -> float:
         bench = Bench(seconds=4.0)
-        one = replace(SPEC, sessions=1)
-        await asyncio.gather(bench.read(one, blocks=1.0), bench.read(one, blocks=1.0))
-        return bench.lines.log[1][0]
+        two = replace(SPEC, sessions=2)
+        await asyncio.gather(*(bench.read(two, blocks=1.0) for _ in range(3)))
+        return bench.lines.log[2][0]
 
     assert run(main()) == pytest.approx(1.0)
+
+
+def test_the_only_session_of_a_unit_is_kept_to_the_end_of_the_probe() -> None:
+    """A second call beside it would be refused, and a third, for ever: each waits for its turn, and has its whole time."""
+
+    async def main() -> tuple[int, list[float]]:
+        bench = Bench(seconds=4.0)
+        one = replace(SPEC, sessions=1)
+        await asyncio.gather(*(bench.read(one, blocks=1.0, proxy=ProxyName(f"px{number}")) for number in range(3)))
+        return bench.remote.most, [at for at, _ in bench.remote.log]
+
+    assert run(main()) == (1, [0.0, 4.0, 8.0])
+
+
+def test_a_proxy_that_is_not_there_does_not_hold_the_only_session() -> None:
+    async def main() -> float:
+        bench = Bench(seconds=0.1)
+        bench.dead.add(ProxyName("px1"))
+        one = replace(SPEC, sessions=1)
+        dead = asyncio.get_running_loop().create_task(bench.read(one, blocks=1.0, proxy=ProxyName("px1")))
+        await asyncio.sleep(0.25)
+        await bench.read(one, blocks=1.0, proxy=ProxyName("px2"))
+        at = asyncio.get_running_loop().time()
+        with pytest.raises(ProxyUnreachable):
+            await dead
+        return at
+
+    assert run(main()) == pytest.approx(0.35)
+
+
+def test_a_proxy_gets_no_more_calls_at_once_than_its_bound_and_off_goes_first() -> None:
+    px1 = ProxyName("px1")
+
+    async def main() -> tuple[int, list[str]]:
+        bench = Bench(calls=2)
+        reads = [
+            asyncio.get_running_loop().create_task(bench.read(other(number, unit=f"u{number}"), proxy=px1))
+            for number in range(6)
+        ]
+        await asyncio.sleep(0)
+        await bench.switch(1, spec=other(10, unit="u10"), proxy=px1)
+        assert bench.workers.load(px1) > 1.0 and bench.workers.load(ProxyName("px2")) == 0.0
+        await asyncio.gather(*reads)
+        return bench.remote.most, [what for _, what in bench.remote.log]
+
+    most, log = run(main())
+    assert most == 2 and log[2].startswith("off"), log
+
+
+def test_a_bound_that_is_changed_counts_from_then_on() -> None:
+    async def main() -> int:
+        bench = Bench()
+        two, four = replace(SPEC, sessions=2), replace(SPEC, sessions=4)
+        await asyncio.gather(*(bench.read(two) for _ in range(4)))
+        assert bench.lines.most == 2
+        await asyncio.gather(*(bench.read(four) for _ in range(8)))
+        return bench.lines.most
+
+    assert run(main()) == 4
 
 
 def test_agent_processes_bound_the_engines_programs_only() -> None:

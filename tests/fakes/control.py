@@ -27,6 +27,7 @@ from fenced.model.names import (
     DatacenterName,
     HostName,
     OperationId,
+    ProxyName,
 )
 from fenced.model.power import (
     Action,
@@ -42,6 +43,7 @@ from fenced.model.power import (
 from fenced.ports.bus import Health
 from fenced.ports.control import Accepted, Explanation, FleetView, HostView, NotFound, Refused
 from fenced.ports.journal import OutboxMessage, Page
+from fenced.ports.proxies import ProxyView
 from tests.fakes.samples import PDU_A, PDU_B, START, finished_restart, make_host
 
 DEGRADED = Fenceable(
@@ -64,7 +66,16 @@ class FakeClock:
 class FakeControl:
     """Implements ports.control.Control. `calls` remembers what was asked, in order."""
 
+    def proxies(self) -> Sequence[ProxyView]:
+        return self.proxy_views
+
     def __init__(self) -> None:
+        self.proxy_views = [
+            ProxyView(
+                name=ProxyName("px1"), url="https://px1:8471", is_up=True, version="1.0", in_flight=2, capacity=32
+            ),
+            ProxyView(name=ProxyName("px2"), url="https://px2:8471", is_up=False, error="proxy px2: can't be reached"),
+        ]
         names = {"node-1": "c1", "node-2": "c1", "node-3": "c2", "node-4": "c2"}
         self.inventory = Inventory(
             hosts={HostName(name): make_host(name, cluster) for name, cluster in names.items()},

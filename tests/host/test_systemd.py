@@ -69,7 +69,8 @@ def test_a_unit_promises_only_what_its_program_keeps() -> None:
     """systemd kills a program that does not feed its watchdog, or that does not expect SIGHUP."""
     found = {name: settings(UNITS / name) for name in SERVICES}
     assert {name for name in SERVICES if "WatchdogSec" in found[name]} == set(SERVICES)
-    assert {name for name in SERVICES if "ExecReload" in found[name]} == {"fenced.service"}
+    assert {name for name in SERVICES if "ExecReload" in found[name]} == {"fenced.service", "fenced-proxy.service"}
     assert found["fenced.service"]["ExecReload"] == "/bin/kill -HUP $MAINPID"
+    assert found["fenced-proxy.service"]["ExecReload"] == "/bin/kill -HUP $MAINPID"
     for name in ("fenced.service", "fenced-proxy.service"):
         assert found[name]["StateDirectory"] == name.removesuffix(".service")

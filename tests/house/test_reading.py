@@ -44,8 +44,8 @@ WIDE_EXCEPTS: Final = {
 
 CORE_IMPORTS: Final = frozenset(
     {
-        "bisect", "collections.abc", "dataclasses", "datetime", "enum", "functools", "heapq", "itertools", "math", "re",
-        "typing", "zlib",
+        "bisect", "collections.abc", "dataclasses", "datetime", "enum", "functools", "heapq", "ipaddress", "itertools",
+        "math", "re", "typing", "urllib.parse", "zlib",
     }
 )  # fmt: skip
 CLOCKS: Final = frozenset({"now", "utcnow", "today"})

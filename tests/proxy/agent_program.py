@@ -4,7 +4,7 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import uvloop
@@ -12,10 +12,18 @@ import uvloop
 from fenced.ports.devices import Started
 from fenced.proxy.agent import AgentSettings, serve
 from fenced.proxy.clock import ProxyClock
+from fenced.proxy.renewal import Change
 from fenced.proxy.state import ProxyState
 from fenced.proxy.tls import TlsFiles
 from fenced.telemetry.logs import configure
+from fenced.telemetry.proxy_metrics import ProxyMetrics
 from tests.proxy.devices import driver_for
+
+
+async def no_changes() -> AsyncIterator[Change]:
+    """A file that nobody changes."""
+    await asyncio.Event().wait()
+    yield Change(allow=frozenset(), credentials={}, tls=None)
 
 
 async def run(given: dict[str, str]) -> None:
@@ -44,6 +52,9 @@ async def run(given: dict[str, str]) -> None:
             driver_for=driver_for,
             kill=kill,
             stop=stop,
+            changes=no_changes(),
+            telemetry=ProxyMetrics(),
+            drivers=lambda: ("file",),
             note_ready=lambda: print("ready", flush=True),
         )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from fenced.model.inventory import DeviceSpec, Secret
 from fenced.model.names import PlugId, UnitId
 from fenced.model.power import Power
-from fenced.ports.devices import DeviceError, DeviceUnreachable, OnStarted, Started
+from fenced.ports.devices import DeviceError, DeviceTimedOut, DeviceUnreachable, OnStarted, Started
 
 
 def note(directory: Path, line: str) -> None:
@@ -26,13 +26,32 @@ def log(directory: Path) -> list[str]:
 
 class FileDriver:
     """Options: `read_seconds`, `set_seconds` (how long), `fail` (the text of an error), `crash` (a bug),
-    `pid` (tells that a process of that id was started)."""
+    `pid` (tells that a process of that id was started), `one_session` (a second read at once is refused),
+    `hang_first` (the first read never answers)."""
 
     async def read(self, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
         directory = Path(spec.address)
+        if "one_session" not in spec.options:
+            return await self._read(spec, directory, timeout_seconds)
+        session = directory / "session"
+        try:
+            session.touch(exist_ok=False)
+        except FileExistsError as exc:
+            note(directory, "refused: one session")
+            raise DeviceError("no session is free", may_be_done=False) from exc
+        try:
+            return await self._read(spec, directory, timeout_seconds)
+        finally:
+            session.unlink()
+
+    async def _read(self, spec: DeviceSpec, directory: Path, timeout_seconds: float) -> Power:
+        is_first = not log(directory)
         note(directory, "read started")
         try:
             await asyncio.sleep(float(spec.options.get("read_seconds", 0)))
+            if is_first and "hang_first" in spec.options:
+                await asyncio.sleep(timeout_seconds)
+                raise DeviceTimedOut("no answer of the device", may_be_done=False)
         except asyncio.CancelledError:
             note(directory, "read cancelled")
             raise

@@ -129,10 +129,10 @@ async def test_a_plug_is_closed_until_the_not_after_of_an_earlier_life(tmp_path:
             call = Call(id="1", store="s", device=WireDevice.of(spec), what=What.OFF, timeout=timeout, permit=permit)
             if timeout < 1.0:
                 with pytest.raises(CommandRefused, match="restart may still act"):
-                    await calls.command(call, permit)
+                    await calls.command(call, permit, call.device.spec())
                 assert clock.now() < closed_until
             else:
-                await calls.command(call, permit)
+                await calls.command(call, permit, call.device.spec())
                 assert clock.now() > closed_until
         assert [command.token.sequence for command in await memory.unfinished(now=clock.now())] == [1]
         assert await memory.unfinished(now=clock.now()) == []

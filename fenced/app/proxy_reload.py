@@ -1,0 +1,76 @@
+"""SIGHUP at the proxy agent: its file is read again, whole or not at all. What is wrong is logged and nothing changes.
+
+Takes over who may call, certificates and stored credentials; refused when anything else changed: that needs a restart.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import fields
+from typing import Final
+
+import structlog
+
+from fenced.config.agent_files import LoadedProxy
+from fenced.config.configuration import ProxyConfiguration
+from fenced.host.notify import Notify
+from fenced.proxy.renewal import Change
+from fenced.proxy.tls import TlsFiles
+
+_RELOADED: Final = frozenset({"allow", "credentials", "tls_cert_file", "tls_key_file", "client_ca_file"})
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
+
+
+class ProxyReloader:
+    """`read` loads the file again."""
+
+    def __init__(self, configuration: ProxyConfiguration, read: Callable[[], LoadedProxy], notify: Notify) -> None:
+        self._configuration, self._read, self._notify = configuration, read, notify
+        self._asked = asyncio.Event()
+
+    def ask(self) -> None:
+        """The signal's handler."""
+        self._asked.set()
+
+    async def changes(self) -> AsyncIterator[Change]:
+        """For ever: each good new file, when it was asked for."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            self._notify.reloading()
+            change = self._change(await asyncio.to_thread(self._read))
+            if change is not None:
+                yield change
+            self._notify.ready()
+
+    def _change(self, loaded: LoadedProxy) -> Change | None:
+        """None with a word in the log when nothing is to be taken over."""
+        for warning in loaded.warnings:
+            _log.warning("configuration warning", warning=str(warning))
+        new = loaded.configuration
+        if new is None:
+            for error in loaded.errors:
+                _log.error("configuration mistake", mistake=str(error))
+            _log.error("reload refused", reason=f"{len(loaded.errors)} errors; the old configuration stays in force")
+            return None
+        restart = [*needs_restart(self._configuration, new)]
+        if restart:
+            _log.error("reload refused", reason=f"{', '.join(restart)} changed: that needs a restart")
+            return None
+        return Change(allow=new.allow, credentials=new.credentials, tls=tls_files(new))
+
+
+def needs_restart(old: ProxyConfiguration, new: ProxyConfiguration) -> list[str]:
+    """The changed keys that only a restart can take over."""
+    names = (field.name for field in fields(ProxyConfiguration) if field.name not in _RELOADED)
+    changed = [name for name in names if getattr(old, name) != getattr(new, name)]
+    return [*changed, *(["tls"] if (tls_files(old) is None) != (tls_files(new) is None) else [])]
+
+
+def tls_files(configuration: ProxyConfiguration) -> TlsFiles | None:
+    """The configuration was checked: the TLS files are all there, or none of them on a loopback address."""
+    files = (configuration.client_ca_file, configuration.tls_cert_file, configuration.tls_key_file)
+    ca_file, cert_file, key_file = files
+    if ca_file is None or cert_file is None or key_file is None:
+        return None
+    return TlsFiles(ca_file=ca_file, cert_file=cert_file, key_file=key_file)

@@ -1,0 +1,103 @@
+"""`[credentials.NAME]` of the proxy agent's file: what it keeps for its devices, and for which it may be used.
+
+Knows no call. One rule: a credential without addresses is a mistake, for it would go wherever a daemon says.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+from pydantic_core import PydanticCustomError
+
+from fenced.config.common_names import common_names
+from fenced.config.keys import FileName, Listed, Name, Tables, Text
+from fenced.config.mistakes import Mistakes, Where
+from fenced.config.secret_sources import SOURCES, SecretReader
+from fenced.config.tables import Table
+from fenced.config.validate import parse
+from fenced.model.credentials import AddressRule, StoredCredential
+from fenced.model.inventory import Secret
+
+
+class CredentialTable(Table):
+    username: Annotated[str, Text("user name at the device")] = ""
+    password_file: Annotated[str, FileName("file with the password; one line, its last line end is cut")] = ""
+    password_env: Annotated[str, Text("or: the environment variable that holds it")] = ""
+    password_credential: Annotated[str, Text("or: the systemd credential that holds it")] = ""
+    secrets: Annotated[
+        dict[str, Any], Tables("further secrets, each as NAME_file, NAME_env or NAME_credential", is_list=False)
+    ] = Field(default_factory=dict)
+    addresses: Annotated[
+        tuple[str, ...],
+        Listed(
+            "where it may go: `HOST`, `HOST:PORT`, `https://HOST`, a network, `*.bmc.example.org`; required",
+            item=Text(""),
+        ),
+    ] = ()
+    drivers: Annotated[tuple[str, ...], Listed("by which drivers; [] = any", item=Name(""))] = ()
+    clients: Annotated[
+        tuple[str, ...], Listed("for which daemons, as CN=fenced-a; [] = all of `allow`", item=Text(""))
+    ] = ()
+    options: Annotated[
+        tuple[str, ...], Listed("further options that a call may have beside it, as fingerprint", item=Name(""))
+    ] = ()
+
+
+def stored_credentials(
+    given: Mapping[str, object], where: Where, base: Path, secrets: SecretReader, mistakes: Mistakes
+) -> dict[str, StoredCredential]:
+    """All of them by name; every mistake is told."""
+    stored: dict[str, StoredCredential] = {}
+    for name, raw in given.items():
+        place = where.key(str(name))
+        try:
+            Name("").check(name)
+        except PydanticCustomError as exc:
+            mistakes.error(place, exc.message(), value=name, unit="name")
+        if not isinstance(raw, Mapping):
+            mistakes.error(place, "must be a table: [credentials.NAME]", unit="table")
+            continue
+        table = parse(CredentialTable, raw, place, mistakes).table
+        stored[str(name)] = _stored(table, place, base, secrets, mistakes)
+    return stored
+
+
+def _stored(
+    table: CredentialTable, where: Where, base: Path, secrets: SecretReader, mistakes: Mistakes
+) -> StoredCredential:
+    if not table.addresses:
+        mistakes.error(where.key("addresses"), "is missing: say to which addresses it may go", unit="list")
+    return StoredCredential(
+        username=table.username,
+        password=secrets.password(table, where, base),
+        secrets=tuple(_further(table.secrets, where.key("secrets"), base, secrets, mistakes)),
+        addresses=tuple(_rules(table.addresses, where.key("addresses"), mistakes)),
+        drivers=frozenset(table.drivers),
+        clients=common_names(table.clients, where.key("clients"), mistakes),
+        options=frozenset(table.options),
+    )
+
+
+def _further(
+    given: Mapping[str, Any], where: Where, base: Path, secrets: SecretReader, mistakes: Mistakes
+) -> Iterator[tuple[str, Secret]]:
+    """(the driver's or agent's own name, the secret), for each key."""
+    for key, value in given.items():
+        name, _, source = str(key).rpartition("_")
+        if not name or source not in SOURCES or not isinstance(value, str):
+            mistakes.error(
+                where.key(str(key)), "a secret is never written inline: use NAME_file, NAME_env or NAME_credential"
+            )
+            continue
+        secret = secrets.secret(name, {source: value}, where, base)
+        if secret is not None:
+            yield name, secret
+
+
+def _rules(addresses: tuple[str, ...], where: Where, mistakes: Mistakes) -> Iterator[AddressRule]:
+    for index, text in enumerate(addresses):
+        try:
+            yield AddressRule.parse(text)
+        except ValueError as exc:
+            mistakes.error(where.item(index), str(exc), value=text, unit="address")

@@ -1,0 +1,141 @@
+"""Credentials that a proxy keeps itself, and for what it hands them to a device: drivers, addresses, daemons, options.
+
+Knows no file and no caller. One rule: a stored password goes only where the proxy's own file says; what a call asks for
+beyond that, or spells in a way that two readers could take for different addresses, is refused.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Self
+from urllib.parse import urlsplit
+
+from fenced.model.inventory import DeviceSpec, Secret
+
+ADDRESS_OPTIONS: Final = ("ip", "ipaddr")
+"""Options by which fence agents are told an address: each is held against the list, too."""
+OPTIONS: Final = frozenset(
+    {
+        *ADDRESS_OPTIONS,
+        "plug", "port", "system", "lanplus", "cipher", "snmp_version",
+        "login_timeout", "power_timeout", "power_wait", "shell_timeout",
+    }
+)  # fmt: skip
+"""Options that may always stand beside a stored credential: they name the outlet or a time, never a way or a program."""
+ADDRESS_PATTERN: Final = re.compile(r"(?:(https?)://)?([A-Za-z0-9_.:\[\]-]+)/?", re.ASCII)
+GLOB_PATTERN: Final = re.compile(r"[A-Za-z0-9_*-]+(\.[A-Za-z0-9_*-]+)+", re.ASCII)
+HTTPS_PORT: Final = 443
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """One address as it is compared. `port` None: none is said, or that of https."""
+
+    scheme: str
+    host: str
+    port: int | None
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Of `HOST`, `HOST:PORT`, `https://HOST[:PORT]`; None for all that could be read in two ways."""
+        found = ADDRESS_PATTERN.fullmatch(text)
+        if found is None or text.startswith("-"):
+            return None
+        scheme, place = found[1] or "", found[2]
+        if not scheme and _as_ip(place) is not None:
+            return cls(scheme="", host=str(_as_ip(place)), port=None)
+        try:
+            parts = urlsplit(f"//{place}")
+            host, port = parts.hostname or "", parts.port
+        except ValueError:
+            return None
+        if not host or (":" in host and "[" not in place):
+            return None
+        ip = _as_ip(host)
+        return cls(
+            scheme=scheme,
+            host=host if ip is None else str(ip),
+            port=None if port == HTTPS_PORT and scheme == "https" else port,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressRule:
+    """An entry of `addresses`: exactly one address, a network, or names in which `*` stands for a part without dots."""
+
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises ValueError with the reason."""
+        if "://" not in text and "/" in text:
+            network = ipaddress.ip_network(text)
+            if network.prefixlen == 0:
+                raise ValueError("a network that is every address")
+        elif "*" in text:
+            if GLOB_PATTERN.fullmatch(text) is None or not any("*" not in label for label in text.split(".")):
+                raise ValueError("a name with * has a part without one, as *.bmc.example.org, and no scheme or port")
+        elif Address.parse(text) is None:
+            raise ValueError("must be HOST, HOST:PORT, https://HOST, a network or a name with *")
+        return cls(text=text)
+
+    def allows(self, address: Address) -> bool:
+        """http:// is meant only by an entry that says it; a port only by an entry that says the same."""
+        if "://" not in self.text and ("/" in self.text or "*" in self.text):
+            return address.scheme != "http" and address.port is None and self._is_among(address.host)
+        exact = Address.parse(self.text)
+        assert exact is not None
+        is_scheme = address.scheme == exact.scheme or (not exact.scheme and address.scheme == "https")
+        return is_scheme and address.host == exact.host and address.port == exact.port
+
+    def _is_among(self, host: str) -> bool:
+        ip = _as_ip(host)
+        if "/" in self.text:
+            return ip is not None and ip in ipaddress.ip_network(self.text)
+        parts = "[^.]+".join(re.escape(part) for part in self.text.lower().split("*"))
+        return ip is None and re.fullmatch(parts, host) is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredCredential:
+    """`drivers`, `clients`: empty means any. `clients` are names of certificates, without `CN=`."""
+
+    username: str = ""
+    password: Secret | None = None
+    secrets: tuple[tuple[str, Secret], ...] = ()
+    addresses: tuple[AddressRule, ...] = ()
+    drivers: frozenset[str] = frozenset()
+    clients: frozenset[str] = frozenset()
+    options: frozenset[str] = frozenset()
+
+    def why_not(self, spec: DeviceSpec, client: str) -> str | None:
+        """Why this call does not get it, or None where it does."""
+        if self.clients and client not in self.clients:
+            return f"is not for the daemon CN={client}"
+        if self.drivers and spec.driver not in self.drivers:
+            return f"is not for the driver {spec.driver}"
+        unknown = sorted(spec.options.keys() - OPTIONS - self.options)
+        if unknown:
+            return f"is not to be used with the options {', '.join(unknown)[:200]}"
+        told = [text for text in _addresses(spec.address, spec.options) if text]
+        if not told:
+            return "needs a call that says the device's address"
+        return next((f"is not for the address {text[:200]}" for text in told if not self._is_for(text)), None)
+
+    def _is_for(self, text: str) -> bool:
+        address = Address.parse(text)
+        return address is not None and any(rule.allows(address) for rule in self.addresses)
+
+
+def _addresses(address: str, options: Mapping[str, object]) -> Iterator[str]:
+    """All that a driver or agent could take for the address."""
+    yield address
+    yield from (str(options[name]) for name in ADDRESS_OPTIONS if name in options)
+
+
+def _as_ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None

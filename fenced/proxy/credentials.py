@@ -1,0 +1,38 @@
+"""The credentials that this proxy keeps under names, put into a call just before its driver starts.
+
+Knows calls as specs and who sent them; nothing of devices. One rule: the daemon never gets to see what is kept here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from fenced.model.credentials import StoredCredential
+from fenced.model.inventory import DeviceSpec
+from fenced.ports.devices import BadParameters, LoginRefused
+
+
+class Credentials:
+    """By name; exchanged as a whole when the file is read again."""
+
+    def __init__(self, proxy: str, stored: Mapping[str, StoredCredential]) -> None:
+        self._proxy = proxy
+        self._stored = dict(stored)
+
+    def use(self, stored: Mapping[str, StoredCredential]) -> None:
+        """From the next call on."""
+        self._stored = dict(stored)
+
+    def filled(self, spec: DeviceSpec, client: str) -> DeviceSpec:
+        """The spec as the driver gets it. Raises BadParameters or LoginRefused: nothing was sent."""
+        if not spec.credential:
+            return spec
+        name = f"proxy {self._proxy}: credential {spec.credential[:64]!r}"
+        if spec.username or spec.all_secrets:
+            raise BadParameters(f"{name} can't stand beside a user name or password of the call", may_be_done=False)
+        stored = self._stored.get(spec.credential)
+        if stored is None:
+            raise BadParameters(f"{name} is not in the proxy's file: add [credentials.NAME]", may_be_done=False)
+        why = stored.why_not(spec, client)
+        if why is not None:
+            raise LoginRefused(f"{name} {why}; see [credentials.NAME] in the proxy's file", may_be_done=False)
+        return replace(spec, username=stored.username, password=stored.password, secrets=stored.secrets, credential="")

@@ -1,0 +1,128 @@
+"""Asks every proxy agent regularly how it is: for people and metrics, and to know a protocol that we don't speak.
+
+Knows the proxy client; nothing of devices. One rule: it costs little and says nothing about a device: a proxy that does
+not answer stays a candidate, for the race itself finds out, and only a proxy that answers in words we don't know is none.
+"""
+
+import asyncio
+import random
+from collections.abc import Iterable, MutableMapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+import structlog
+
+from fenced.model.inventory import Proxy
+from fenced.model.names import ProxyName
+from fenced.ports.clock import Clock
+from fenced.ports.devices import DeviceError
+from fenced.ports.proxies import ProxyView
+from fenced.proxy.client import ProxyCaller
+from fenced.proxy.protocol import PROTOCOL, Status
+
+PERIOD_SECONDS: Final = 30.0
+"""Between two questions to one proxy, up to a tenth more or less: they don't all come at once."""
+JITTER: Final = 0.1
+ASKED_AT_ONCE: Final = 16
+TIMEOUT_SECONDS: Final = 5.0
+ERROR_TEXT_MAX: Final = 300
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
+
+
+class ProxyWatch:
+    """Implements ports.proxies.Proxies."""
+
+    def __init__(
+        self, caller: ProxyCaller, proxies: Iterable[Proxy], *, clock: Clock, faults: MutableMapping[ProxyName, str]
+    ) -> None:
+        """`faults`: where a proxy that is no candidate is noted, and why."""
+        self._caller, self._clock, self._faults = caller, clock, faults
+        self._views: dict[ProxyName, ProxyView] = {}
+        self.use(proxies)
+
+    def use(self, proxies: Iterable[Proxy]) -> None:
+        """The proxies of a new configuration; what is known of one at the same address stays."""
+        views = {proxy.name: ProxyView(name=proxy.name, url=proxy.url) for proxy in proxies}
+        known = {name: self._views.get(name) for name in views}
+        self._views = {
+            name: before if (before := known[name]) is not None and before.url == view.url else view
+            for name, view in sorted(views.items())
+        }
+        self._faults.clear()
+        for view in self._views.values():
+            self._note_fault(view)
+
+    def views(self) -> Sequence[ProxyView]:
+        return list(self._views.values())
+
+    async def run(self) -> None:
+        """For ever: all proxies once in a period, a few at a time."""
+        while True:
+            started = self._clock.now()
+            names = list(self._views)
+            asking = asyncio.Semaphore(ASKED_AT_ONCE)
+            async with asyncio.TaskGroup() as group:
+                for name in names:
+                    group.create_task(self._ask_in_turn(name, asking), name=f"status of {name}")
+            wanted = PERIOD_SECONDS * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  no secret: it spreads load
+            await asyncio.sleep(max(1.0, wanted - (self._clock.now() - started)))
+
+    async def _ask_in_turn(self, name: ProxyName, asking: asyncio.Semaphore) -> None:
+        async with asking:
+            await self.ask(name)
+
+    async def ask(self, name: ProxyName) -> None:
+        """Ask one proxy and keep what it says."""
+        started = self._clock.now()
+        try:
+            status = await self._caller.status(name, timeout_seconds=TIMEOUT_SECONDS)
+        except DeviceError as exc:
+            self._note(name, is_up=False, error=str(exc)[:ERROR_TEXT_MAX])
+        else:
+            now = self._clock.now()
+            self._note(name, is_up=True, error="", status=status, now=now, seconds=now - started)
+
+    def _note(
+        self,
+        name: ProxyName,
+        *,
+        is_up: bool,
+        error: str,
+        status: Status | None = None,
+        now: float | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        before = self._views.get(name)
+        if before is None:
+            return
+        view = replace(before, is_up=is_up, error=error)
+        if status is not None:
+            view = replace(
+                view,
+                answered_at=now,
+                round_trip_seconds=seconds,
+                version=status.version,
+                in_flight=status.in_flight.reads + status.in_flight.commands,
+                capacity=status.capacity,
+                drivers=status.drivers,
+                why_barred=_why_barred(status),
+            )
+        self._views[name] = view
+        self._note_fault(view)
+        if before.is_up is not is_up or before.why_barred != view.why_barred:
+            tell = _log.info if is_up and view.why_barred is None else _log.warning
+            tell("proxy", proxy=name, up=is_up, version=view.version, error=error or view.why_barred)
+
+    def _note_fault(self, view: ProxyView) -> None:
+        if view.why_barred is None:
+            self._faults.pop(view.name, None)
+        else:
+            self._faults[view.name] = view.why_barred
+
+
+def _why_barred(status: Status) -> str | None:
+    if PROTOCOL in status.protocols:
+        return None
+    spoken = ", ".join(str(number) for number in status.protocols)
+    return f"version {status.version} speaks protocol {spoken}, and this daemon {PROTOCOL}: bring them together"
