@@ -24,6 +24,7 @@ from fenced.drivers.processes import kill_survivors
 from fenced.drivers.registry import drivers
 from fenced.engine.engine import Engine, Ports, replay, unfinished
 from fenced.host import machine
+from fenced.host.limits import allow_open_files
 from fenced.host.liveness import TcpLiveness
 from fenced.host.notify import Notify
 from fenced.journal.store import SqlJournal
@@ -51,6 +52,7 @@ SENDER_STUCK_SECONDS: Final = 120.0
 async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
     """Until SIGTERM or SIGINT. Raises StoreError (StoreHeld, StoreTooNew), BusError, ApiError, CertificateError, and
     EpochLost in an exception group when another controller took over."""
+    allow_open_files()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:

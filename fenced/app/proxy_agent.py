@@ -4,7 +4,6 @@ Knows every part and does no work of theirs. One rule: what is built here is bui
 """
 
 import asyncio
-import resource
 import signal
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -18,6 +17,7 @@ from fenced.config.configuration import ProxyConfiguration
 from fenced.drivers.keeper_client import Keeper
 from fenced.drivers.processes import kill_survivors
 from fenced.drivers.registry import NATIVES, DriverRegistry, drivers
+from fenced.host.limits import allow_open_files
 from fenced.host.notify import Notify
 from fenced.ports.devices import Started
 from fenced.proxy.agent import AgentSettings, serve
@@ -26,7 +26,6 @@ from fenced.proxy.protocol import DRIVER_CHARACTERS_MAX, DRIVERS_TOLD_MAX
 from fenced.proxy.state import ProxyState
 from fenced.telemetry.proxy_metrics import ProxyMetrics
 
-OPEN_FILES_MAX: Final = 65_536
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
@@ -97,10 +96,3 @@ def settings(configuration: ProxyConfiguration) -> AgentSettings:
         agent_processes_max=configuration.agent_processes,
         credentials=configuration.credentials,
     )
-
-
-def allow_open_files() -> None:
-    """A connection is a file: a thousand calls at once must not fail at the shell's soft limit."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES_MAX if hard == resource.RLIM_INFINITY else min(OPEN_FILES_MAX, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -65,7 +65,11 @@ class Observer:
                 )
             case r.HostFenced():
                 log.info(
-                    "host_fenced", host=name, proof=record.proof.value, level=record.level, token=str(record.token)
+                    "host_fenced",
+                    host=name,
+                    proof=record.proof.value,
+                    power_level=record.level,
+                    token=str(record.token),
                 )
             case r.RequestRefused():
                 log.info("request_refused", host=name, action=record.action, by=record.by, rule=record.rule)

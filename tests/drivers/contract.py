@@ -1,4 +1,4 @@
-"""What every driver owes its caller, shown on any device that answers. A new driver runs this on a real counterpart."""
+"""Parts of the contract that single tests of one driver say in a line; the whole of it is test_contract.py."""
 
 import time
 

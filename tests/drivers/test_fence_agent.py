@@ -186,7 +186,7 @@ async def test_what_is_no_installed_agent_is_refused(registry: DriverRegistry, n
     assert failed.value.may_be_done is False
 
 
-@pytest.mark.parametrize("name", ["ipmi", "sh", ""])
+@pytest.mark.parametrize("name", ["idrac", "sh", ""])
 async def test_an_unknown_driver_is_refused(registry: DriverRegistry, name: str) -> None:
     with pytest.raises(BadParameters, match="no driver"):
         registry.driver_for(name)

@@ -91,7 +91,8 @@ class Configuration:
         parts += [text({"[proxy]": proxy}) for proxy in self.proxies]
         for name, devices in self.hosts.items():
             parts.append(text({"[host]": {"name": name, "cluster": "c1", **self.about.get(name, {})}}))
-            parts += [text({"[host.device]": device}) for device in devices]
+            # A daemon that has just started waits for no device here: each test starts one.
+            parts += [text({"[host.device]": {"settle": "0s", **device}}) for device in devices]
         (self.directory / "inventory.toml").write_text("\n".join(parts))
         return self.file
 

@@ -1,0 +1,17 @@
+"""Limits that the kernel sets on this process. Knows no server and no driver; nothing here is undone.
+
+One rule: a limit is only ever raised, and never above what the administrator allows.
+"""
+
+import resource
+from typing import Final
+
+OPEN_FILES_MAX: Final = 65_536
+
+
+def allow_open_files() -> None:
+    """A connection is a file: a thousand calls at once must not fail at the shell's soft limit."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES_MAX if hard == resource.RLIM_INFINITY else min(OPEN_FILES_MAX, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
