@@ -23,7 +23,7 @@ from fenced.drivers.local import LocalCaller
 from fenced.drivers.processes import kill_survivors
 from fenced.drivers.registry import drivers
 from fenced.engine.engine import Engine, Ports, replay, unfinished
-from fenced.host import machine
+from fenced.host import machine, memory
 from fenced.host.limits import allow_open_files
 from fenced.host.liveness import TcpLiveness
 from fenced.host.notify import Notify
@@ -68,6 +68,7 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
         metrics = Metrics()
         inventory = configuration.inventory
         fleet = replay(inventory, loaded, started=clock.now())
+        memory.give_back()
         for survivor in await kill_survivors(marker=loaded.store_id, processes=set(unfinished(fleet))):
             log.warning("survivor_killed", pid=survivor.pid, command=survivor.command, gone=survivor.is_gone)
         remote = ProxyCaller(

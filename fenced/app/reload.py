@@ -14,6 +14,7 @@ from fenced.config.load import Loaded
 from fenced.core import events as e
 from fenced.core.operations import RefusedBy
 from fenced.engine.engine import Engine
+from fenced.host import memory
 from fenced.host.notify import Notify
 
 log = structlog.get_logger("fenced")
@@ -66,5 +67,6 @@ class Reloader:
         for line in difference(self._configuration, new):
             log.info("configuration_changed", change=line)
         self._reloaded(new)
+        memory.give_back()
         self._configuration = new
         log.info("reloaded", hosts=len(new.inventory.hosts))
