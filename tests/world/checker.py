@@ -61,6 +61,11 @@ class Checker:
         """Whether the daemon can be held to what it says of this machine."""
         return not machine.is_meddled and not any(plug.has_lied for plug in machine.plugs.values())
 
+    def _is_ours_to_answer(self, machine: Machine, state: HostState) -> bool:
+        """It counts as fenced, and not on the word of a person alone."""
+        is_said = state.proof is not None and state.proof.kind is Proof.HUMAN
+        return state.state is State.FENCED and not is_said and self.is_answerable(machine)
+
     # -- the journal --------------------------------------------------------------------------------------------------
 
     def look(self) -> None:
@@ -185,7 +190,7 @@ class Checker:
     def power_came(self, machine: Machine) -> None:
         """A machine has power from now on: nobody may believe it fenced."""
         state = self._states.get(machine.name)
-        if state is not None and state.state is State.FENCED and self.is_answerable(machine):
+        if state is not None and self._is_ours_to_answer(machine, state):
             self._find("S1", f"{machine.name} gets power while it is announced as fenced")
 
     # -- the bus ------------------------------------------------------------------------------------------------------
@@ -229,7 +234,7 @@ class Checker:
             if replace(replayed, since=0.0) != replace(state, since=0.0):
                 self._find("replay", f"{name} is {state} live and {replayed} replayed")
             machine = self.machines[name]
-            if state.state is State.FENCED and machine.is_powered and self.is_answerable(machine):
+            if self._is_ours_to_answer(machine, state) and machine.is_powered:
                 self._find("S1", f"{name} is fenced and has power")
         if again.state != fleet.state:
             self._find("replay", "the fleet's own state differs")

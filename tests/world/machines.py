@@ -154,8 +154,9 @@ class Machine:
         return self.does is Run.RUNNING and not self.is_hung
 
     def die(self) -> None:
-        """The kernel is dead; the power is on."""
-        self.does = Run.DEAD
+        """The kernel is dead; the power is on. One that does not run has no kernel to die."""
+        if self.does is Run.RUNNING:
+            self.does = Run.DEAD
 
     def plug_changed(self, plug: Plug) -> None:
         self.tell(self, f"{plug.device} goes {'ON' if plug.is_on else 'OFF'}")

@@ -1,0 +1,50 @@
+"""A fixed set of seeds, and a few fresh ones: no rule is broken, and what should come about does."""
+
+import os
+import random
+
+import pytest
+
+from tests.simulation.play import explain, silence_logs, simulate
+
+FIXED = range(1, 241)
+PER_TEST = 20
+FRESH = 40
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> None:
+    silence_logs()
+
+
+def check(seeds: range | list[int]) -> None:
+    for seed in seeds:
+        outcome = simulate(seed)
+        if outcome.problems:
+            pytest.fail(
+                f"seed {seed}: replay it with `python -m tests.simulation --seed {seed}`\n{explain(seed)[-6000:]}"
+            )
+
+
+@pytest.mark.parametrize("first", FIXED[::PER_TEST])
+def test_fixed_seeds(first: int) -> None:
+    check(range(first, first + PER_TEST))
+
+
+def test_fresh_seeds() -> None:
+    """New ones in each run; what they find is replayed by its number."""
+    dice = random.Random(int.from_bytes(os.urandom(8)))
+    check([dice.randrange(10**6, 10**9) for _ in range(FRESH)])
+
+
+def test_one_seed_is_one_execution() -> None:
+    for seed in (3, 14, 15):
+        assert simulate(seed, is_told=True) == simulate(seed, is_told=True)
+        assert simulate(seed).problems == simulate(seed, is_told=True).problems
+
+
+def test_a_scenario_is_worth_its_name() -> None:
+    """Six hosts or more, three faults or more, and operations in most of them."""
+    outcomes = [simulate(seed) for seed in range(300, 340)]
+    assert all(outcome.faults >= 3 for outcome in outcomes)
+    assert sum(outcome.operations > 0 for outcome in outcomes) > len(outcomes) / 2
