@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 XML_BYTES_MAX: Final = 1024 * 1024
+FAULT_CHARACTERS_MAX: Final = 200
 
 ADDRESS_NAMES: Final = ("ip", "ipaddr")
 USERNAME_NAMES: Final = ("username", "login")
@@ -85,17 +86,21 @@ def parse_metadata(text: bytes) -> AgentMetadata:
     """Raises MetadataError. Old agents print a note before the XML; entities are refused."""
     if len(text) > XML_BYTES_MAX:
         raise MetadataError(f"more than {XML_BYTES_MAX} bytes")
-    if b"<!ENTITY" in text or b"<!DOCTYPE" in text:
+    # UTF-8 alone: in another encoding, named or guessed by the parser, entities would not be found.
+    written = text.decode("utf-8", errors="replace")
+    if "\0" in written:
+        raise MetadataError("it is not text")
+    if "<!ENTITY" in written or "<!DOCTYPE" in written:
         raise MetadataError("it defines entities")
-    start = text.find(b"<?xml")
+    start = written.find("<?xml")
     if start < 0:
-        start = text.find(b"<resource-agent")
+        start = written.find("<resource-agent")
     try:
-        root = ET.fromstring(text[max(0, start) :])  # noqa: S314 - bounded, and without entities or a DTD
+        root = ET.fromstring(written[max(0, start) :])  # noqa: S314 - bounded, and without entities or a DTD
     except ET.ParseError as exc:
-        raise MetadataError(f"it is not XML: {exc}") from exc
+        raise MetadataError(f"it is not XML: {exc}"[:FAULT_CHARACTERS_MAX]) from exc
     if root.tag != "resource-agent":
-        raise MetadataError(f"its root is {root.tag}, not resource-agent")
+        raise MetadataError(f"its root is {root.tag[:FAULT_CHARACTERS_MAX]}, not resource-agent")
     parameters = [_parameter(element) for element in root.iter("parameter")]
     return AgentMetadata(
         name=root.get("name", ""),

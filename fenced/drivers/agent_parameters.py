@@ -27,6 +27,8 @@ PARAMETERS_BYTES_MAX: Final = 32 * 1024
 NO: Final = frozenset({"0", "no", "off", "false"})
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+HALF_CHARACTER: Final = re.compile(r"[\ud800-\udfff]")
+"""What JSON can hold and UTF-8 can't."""
 RESERVED: Final = frozenset({"action", "option", "method", "delay", "nodename", "node_name", "help", "version"})
 """Decided by us alone. `delay` would eat the deadline, `method` cycle can't be verified (S7), `help` exits 0."""
 PASSWORD: Final = re.compile(r"passwo?r?d|passphrase|_pwd$|^pwd$")
@@ -150,6 +152,8 @@ def _quoted(spec: DeviceSpec, name: str, value: str) -> str:
     """The library strips a line's blanks and one pair of double quotes around a value: protect what would be lost."""
     if CONTROL.search(value):
         raise _bad(spec, f"`{name}` holds a line end or another control character")
+    if HALF_CHARACTER.search(value):
+        raise _bad(spec, f"`{name}` holds half a character")
     is_changed = value != value.rstrip() or (len(value) >= 2 and value[0] == value[-1] == '"')
     return f'"{value}"' if is_changed else value
 

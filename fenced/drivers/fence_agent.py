@@ -37,8 +37,8 @@ ENVIRONMENT: Final = {
     "LC_ALL": "C",
     "PYTHONWARNINGS": "ignore",  # else the last lines of a Python agent are its deprecations
 }
-STATUS_OFF: Final = re.compile(r"^\s*Status:\s*OFF\s*$", re.IGNORECASE | re.MULTILINE)
-STATUS_ON: Final = re.compile(r"^\s*Status:\s*ON\s*$", re.IGNORECASE | re.MULTILINE)
+STATUS_OFF: Final = re.compile(r"^[ \t]*Status:[ \t]*OFF[ \t\r]*$", re.IGNORECASE | re.MULTILINE | re.ASCII)
+STATUS_ON: Final = re.compile(r"^[ \t]*Status:[ \t]*ON[ \t\r]*$", re.IGNORECASE | re.MULTILINE | re.ASCII)
 EXIT_ON: Final = 0
 
 
@@ -200,6 +200,6 @@ def reading(finished: Finished, *, is_off_by_exit_status: bool) -> Power | None:
     if finished.status == EXIT_OFF:
         if says_on:
             return Power.UNKNOWN
-        if says_off or is_off_by_exit_status:
+        if is_off_by_exit_status or STATUS_OFF.search(finished.stdout.whole_lines) is not None:
             return Power.OFF
     return None

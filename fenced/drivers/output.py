@@ -5,7 +5,6 @@ Knows bytes and secrets, not programs. One rule: text of a program reaches an er
 
 import base64
 import json
-import re
 import shlex
 import urllib.parse
 from collections.abc import Iterable
@@ -15,7 +14,6 @@ from typing import Final
 LINES_MAX: Final = 3
 LINE_CHARACTERS_MAX: Final = 240
 TAIL_BYTES: Final = 4096
-UNPRINTABLE: Final = re.compile(r"[^\x20-\x7e\u00a1-\uffff]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +32,14 @@ class Output:
         """Everything that is kept. For looking into, not for showing."""
         joined = self.head + b"\n" + self.tail if self.is_cut else self.head
         return joined.decode("utf-8", errors="replace")
+
+    @property
+    def whole_lines(self) -> str:
+        """Only the lines of which nothing is missing. For what must have been said exactly."""
+        if not self.is_cut:
+            return self.text
+        kept = self.head.rpartition(b"\n")[0] + b"\n" + self.tail.partition(b"\n")[2]
+        return kept.decode("utf-8", errors="replace")
 
 
 class Collector:
@@ -84,8 +90,17 @@ class Mask:
         """The last lines as one printable line. A line whose start is lost is left out: it may be half a secret."""
         kept = output.tail.partition(b"\n")[2] if output.is_cut else output.head
         masked = self(kept.decode("utf-8", errors="replace"))
-        lines = [UNPRINTABLE.sub(" ", line).strip() for line in masked.splitlines()]
+        lines = [_printable(line).strip() for line in masked.splitlines()]
         return " | ".join(line[:LINE_CHARACTERS_MAX] for line in [line for line in lines if line][-LINES_MAX:])
+
+
+def _printable(line: str) -> str:
+    """Each run of what a terminal would obey, or can't show, becomes one blank."""
+    return "".join(
+        character if character.isprintable() else " "
+        for before, character in zip(" " + line, line, strict=False)
+        if character.isprintable() or before.isprintable()
+    )
 
 
 def _forms_of(secret: str, username: str) -> set[str]:
