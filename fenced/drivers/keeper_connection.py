@@ -241,10 +241,13 @@ class Connection:
                 return
             except OSError:
                 message = b""
-            if message:
-                self._take(message.split(b"\0"))
-            else:
+            if not message:
                 self._lose()
+                return
+            try:
+                self._take(message.split(b"\0"))
+            except (ValueError, IndexError):
+                self.discard()  # what it says is no word of a keeper: its calls end as lost, with all that they started
 
     def _take(self, fields: list[bytes]) -> None:
         """started, failed or ended. `failed` comes from the forked child and may overtake `started`."""

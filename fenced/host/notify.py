@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 
 STATUS_LENGTH_MAX = 200
+MICROSECONDS_DIGITS_MAX = 18
 
 
 class Notify:
@@ -41,11 +42,11 @@ class Notify:
         if not self._address or not lines:
             return
         with (
-            contextlib.suppress(OSError),
+            contextlib.suppress(OSError, ValueError),  # ValueError: an address that no file system could have
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out,
         ):
             out.setblocking(False)
-            out.sendto("\n".join(lines).encode(), self._address)
+            out.sendto("\n".join(lines).encode("utf-8", "replace"), self._address)
 
 
 def _status(text: str) -> tuple[str, ...]:
@@ -57,6 +58,7 @@ def _watchdog_seconds(environment: Mapping[str, str]) -> float | None:
     """How often WATCHDOG=1 is due: half of what systemd waits. None: no watchdog, or one of another process."""
     microseconds = environment.get("WATCHDOG_USEC", "")
     process = environment.get("WATCHDOG_PID", "")
-    if not microseconds.isdigit() or int(microseconds) == 0 or process not in ("", str(os.getpid())):
+    is_number = microseconds.isascii() and microseconds.isdigit() and len(microseconds) <= MICROSECONDS_DIGITS_MAX
+    if not is_number or int(microseconds) == 0 or process not in ("", str(os.getpid())):
         return None
     return int(microseconds) / 2_000_000

@@ -225,7 +225,8 @@ def _load_authority(directory: Path) -> tuple[x509.Certificate, ec.EllipticCurve
     try:
         key = serialization.load_pem_private_key(_read(pair.key_file), password=None)
     except (ValueError, TypeError) as exc:
-        raise CertificateError(f"{pair.key_file}: not a private key: {exc}") from exc
+        # Not the library's words: they quote what stands in the file.
+        raise CertificateError(f"{pair.key_file}: not a private key in PEM without a password") from exc
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
         raise CertificateError(f"{pair.key_file} does not belong to {pair.cert_file}")
     return certificate, key
