@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 VALUE_CHARS_MAX: Final = 120
+TEXT_CHARS_MAX: Final = 800
+"""Of a place, and of a reason, which may list what there is."""
 MASK: Final = "***"
 
 _SECRET_KEY: Final = re.compile(r"passw|passphrase|secret|token|api_?key|private_?key", re.IGNORECASE)
@@ -82,7 +84,8 @@ class Mistakes:
 
     def is_told(self, where: Where) -> bool:
         """Whether there is an error at exactly this place, or it was refused."""
-        is_error = any(error.path == where.path and error.file == where.file for error in self.errors)
+        path = _short(where.path)
+        is_error = any(error.path == path and error.file == where.file for error in self.errors)
         return is_error or self.is_refused(where)
 
     def is_refused(self, where: Where) -> bool:
@@ -113,11 +116,17 @@ def shown(path: str, value: object) -> str:
 def _mistake(where: Where, reason: str, value: object, unit: str) -> Mistake:
     return Mistake(
         file=where.file,
-        path=where.path,
+        path=_short(where.path),
         value=shown(where.path, value),
         unit=unit,
-        reason=f"{where.label}: {reason}" if where.label else reason,
+        reason=_short(f"{where.label}: {reason}" if where.label else reason),
     )
+
+
+def _short(text: str) -> str:
+    """Keys and names stand in places and reasons as they were written, whatever that is."""
+    line = text if text.isprintable() else _one_line(text)
+    return line if len(line) <= TEXT_CHARS_MAX else line[: TEXT_CHARS_MAX - 3] + "..."
 
 
 def _text(value: object) -> str:

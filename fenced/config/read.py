@@ -16,6 +16,8 @@ from fenced.config.mistakes import Mistakes, Where
 
 FILE_BYTES_MAX: Final = 256 * 1024 * 1024
 FILES_MAX: Final = 10_000
+VALUES_MAX: Final = 5_000_000
+"""Of one YAML file, with what its aliases stand for."""
 
 _FastLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -95,6 +97,8 @@ def _toml(text: str) -> Any:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
         raise _UnreadableFile(f"not TOML: {exc}") from exc
+    except ValueError as exc:
+        raise _UnreadableFile("not TOML: a number with too many digits") from exc
 
 
 def _json(text: str) -> Any:
@@ -102,18 +106,45 @@ def _json(text: str) -> Any:
         return json.loads(text, object_pairs_hook=_unique)
     except json.JSONDecodeError as exc:
         raise _UnreadableFile(f"not JSON: {exc.msg} (at line {exc.lineno}, column {exc.colno})") from exc
+    except ValueError as exc:
+        raise _UnreadableFile("not JSON: a number with too many digits") from exc
 
 
 def _yaml(text: str) -> Any:
+    loader = _UniqueKeysLoader(text)
     try:
-        return yaml.load(text, Loader=_UniqueKeysLoader)  # noqa: S506 - a subclass of the safe loader
+        node = loader.get_single_node()
+        _expand(node, {})
+        return None if node is None else loader.construct_document(node)
     except yaml.MarkedYAMLError as exc:
         place = (
             f" (at line {exc.problem_mark.line + 1}, column {exc.problem_mark.column + 1})" if exc.problem_mark else ""
         )
         raise _UnreadableFile(f"not YAML: {exc.problem or 'broken'}{place}") from exc
-    except (yaml.YAMLError, ValueError) as exc:
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError) as exc:
+        # The others are what PyYAML raises for a tag and a value that don't fit, as in `!!timestamp soon`.
         raise _UnreadableFile("not YAML: a character or value that YAML does not have") from exc
+    finally:
+        loader.dispose()
+
+
+def _expand(node: Any, known: dict[int, int]) -> int:
+    """How many values there are below a node, those of an alias as often as it stands there.
+
+    Whoever goes through the tables sees each of them: a page of aliases of aliases can mean more than a life is long.
+    """
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    count = known.get(id(node))
+    if count is None:
+        known[id(node)] = VALUES_MAX  # an alias inside its own anchor
+        pairs = isinstance(node, yaml.MappingNode)
+        inner = [each for pair in node.value for each in pair] if pairs else node.value
+        count = 1 + sum(_expand(each, known) for each in inner)
+        known[id(node)] = count
+    if count > VALUES_MAX:
+        raise _UnreadableFile(f"its aliases stand for more than {VALUES_MAX} values, or for themselves")
+    return count
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
