@@ -81,9 +81,9 @@ class Access:
         origin = request.headers.get("Origin")
         if origin is None:
             return
-        parts = urlsplit(origin)
-        is_same = parts.netloc == request.host
-        if not is_same or not (self._digests or _is_this_machine(parts.hostname or "")):
+        netloc, name = _place(origin)
+        is_same = netloc == request.host
+        if not is_same or not (self._digests or _is_this_machine(name)):
             raise Rejection(HTTPStatus.FORBIDDEN, "the request comes from a page of another site", rule="origin")
 
     def _match(self, header: str) -> Role | None:
@@ -114,6 +114,15 @@ def _claimed_name(request: web.Request) -> str:
     if len(name) > NAME_MAX or not name.isprintable():
         raise Rejection(HTTPStatus.UNPROCESSABLE_ENTITY, f"{BY_HEADER}: at most {NAME_MAX} printable characters")
     return name
+
+
+def _place(origin: str) -> tuple[str, str]:
+    """Address with port, and the name in it; both empty for what is no origin."""
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return "", ""
+    return parts.netloc, parts.hostname or ""
 
 
 def _is_this_machine(name: str) -> bool:

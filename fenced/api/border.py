@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Middleware
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
@@ -137,3 +138,7 @@ async def _read(request: web.Request) -> bytes:
             return await request.read()
     except TimeoutError as exc:
         raise Rejection(HTTPStatus.REQUEST_TIMEOUT, "the body did not come in time") from exc
+    except (web.PayloadAccessError, web.RequestPayloadError, HttpProcessingError) as exc:
+        raise Rejection(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "the body is not as its Content-Encoding or Transfer-Encoding says"
+        ) from exc

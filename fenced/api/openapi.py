@@ -12,14 +12,13 @@ from pydantic import BaseModel, JsonValue
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from fenced import __version__
-from fenced.api.bodies import NoQuery
 from fenced.api.call import Route
 from fenced.api.problems import CONTENT_TYPE
 from fenced.api.shapes import Problem
 
 REF: Final = "#/components/schemas/{model}"
 COMMON_ERRORS: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INTERNAL_SERVER_ERROR)
-BODY_ERRORS: Final = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
+BODY_ERRORS: Final = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 ROLE_ERRORS: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 Json = dict[str, Any]
 
@@ -84,15 +83,13 @@ def _answer(route: Route) -> Json:
 
 
 def _errors(route: Route) -> Json:
-    statuses = {*route.errors}
+    statuses = {*route.errors, HTTPStatus.UNPROCESSABLE_ENTITY}  # a query that the route does not know
     if route.is_limited:
         statuses.update(COMMON_ERRORS)
     if route.role is not None:
         statuses.update(ROLE_ERRORS)
     if route.body is not None:
         statuses.update(BODY_ERRORS)
-    if route.query is not NoQuery:
-        statuses.add(HTTPStatus.UNPROCESSABLE_ENTITY)
     content = {CONTENT_TYPE: {"schema": _ref(Problem)}}
     return {str(int(status)): {"description": status.phrase, "content": content} for status in sorted(statuses)}
 

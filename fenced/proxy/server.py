@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, ValidationError
 
 from fenced.model.inventory import DeviceSpec
@@ -168,6 +169,8 @@ class ProxyServer:
                 body = await request.read()
         except TimeoutError:
             return _problem(408, "the body did not come in time")
+        except (web.PayloadAccessError, web.RequestPayloadError, HttpProcessingError):
+            return _problem(422, "the body is not as its encoding says")
         try:
             call = Call.model_validate_json(body)
         except ValidationError as exc:
