@@ -21,6 +21,7 @@ ANSWER_MAX_BYTES: Final = 64 * 1024 * 1024
 LINE_MAX_BYTES: Final = 1024 * 1024
 REFUSALS: Final = frozenset({400, 401, 403, 404, 405, 409, 413, 422, 429})
 PAGE: Final = 1000
+ITEMS_MAX: Final = 1_000_000
 Json = dict[str, Any]
 
 
@@ -77,7 +78,9 @@ class Client:
             size = PAGE if limit is None else min(PAGE, limit - len(found))
             page = self.get(*path, query={**(query or {}), "limit": size, "after": after})
             found += page["items"]
-            after = page["next"]
+            before, after = after, page["next"]
+            if after is not None and (after == before or not page["items"] or len(found) > ITEMS_MAX):
+                raise Unreachable(f"{self.url} pages for ever: is it fenced's address?")
             if after is None or (limit is not None and len(found) >= limit):
                 return found
 
@@ -215,7 +218,7 @@ def _events(response: http.client.HTTPResponse) -> Iterator[tuple[str, str]]:
 def _json_object(text: bytes) -> Json:
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -23,6 +23,8 @@ TOKEN_FILE_MAX_BYTES: Final = 4096
 ROLES: Final = ("viewer:", "operator:", "admin:")
 RECONNECT_SECONDS: Final = 2.0
 AWAY_MAX_SECONDS: Final = 60.0
+NOT_UNDERSTOOD: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+"""What using an answer raises that is of another shape than the API's."""
 Json = dict[str, Any]
 
 
@@ -154,6 +156,13 @@ class Group(click.Group):
     """Every error of a command becomes its text and its exit code here."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return self._invoke(ctx)
+        except NOT_UNDERSTOOD as exc:
+            tell(f"the answer is not one of a fenced daemon of this version ({type(exc).__name__}): is it its address?")
+            fail(ExitCode.UNREACHABLE)
+
+    def _invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except Refused as exc:

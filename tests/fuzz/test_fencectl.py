@@ -1,0 +1,99 @@
+"""Whatever answers in the daemon's place: `fencectl` ends with an exit status of its own and a sentence."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fenced.api import views
+from fenced.cli import fencectl_client
+from fenced.cli.fencectl import main
+from fenced.cli.fencectl_run import ExitCode
+from fenced.model.names import HostName
+from tests.fakes.control import FakeControl
+from tests.fakes.samples import finished_restart
+from tests.fuzz.given import changed, fuzz, json_bytes, mutated
+from tests.fuzz.served import Impostor, http_answer
+
+COMMANDS: Final = (
+    ("hosts",), ("show", "node-1"), ("explain", "node-1"), ("operations",), ("operation", "1-7"), ("pauses",), ("proxies",),
+    ("off", "node-1"), ("arm",), ("cancel", "1-7"), ("pause", "--reason", "x"), ("hosts", "--json"),
+    ("confirm-off", "node-1", "--reason", "x"), ("maintenance", "node-1", "on", "--reason", "x"),
+)  # fmt: skip
+ENDS: Final = frozenset({ExitCode.DONE, ExitCode.FAILED, ExitCode.REFUSED, ExitCode.UNREACHABLE})
+
+
+def samples() -> list[dict[str, Any]]:
+    """Good answers of the daemon, of every kind."""
+    control = FakeControl()
+    host = views.host(control.host(HostName("node-3"))).model_dump(mode="json")
+    operation = views.operation(finished_restart()).model_dump(mode="json")
+    proxies = [views.proxy(each).model_dump(mode="json") for each in control.proxies()]
+    explanation = {"host": host, "gates": [], "records": [], "devices": [], "fleet": {}}
+    problem = {
+        "title": "Conflict",
+        "status": 409,
+        "detail": "no",
+        "rule": "alive",
+        "errors": [{"path": "a", "reason": "b"}],
+    }
+    accepted = {"operation": "1-7", "warnings": []}
+    pages = [{"items": items, "next": None} for items in ([host], [operation], proxies)]
+    return [
+        host,
+        operation,
+        explanation,
+        problem,
+        accepted,
+        views.fleet(control.fleet()).model_dump(mode="json"),
+        *pages,
+    ]
+
+
+SAMPLES: Final = samples()
+BODIES: Final = st.one_of(
+    *(changed(sample) for sample in SAMPLES), json_bytes(("items", "next", "host", "operation", "warnings")),
+    st.sampled_from([json.dumps(sample).encode() for sample in SAMPLES]), st.just(b""), st.just(b"[" * 100_000),
+)  # fmt: skip
+STATUSES: Final = st.sampled_from(
+    [b"200 OK"] * 5 + [b"202 x", b"204 x", b"401 x", b"409 x", b"422 x", b"500 x", b"503 x", b"301 x"]
+)
+ANSWERS: Final = st.one_of(
+    st.builds(lambda body, status: http_answer(body, status=status), BODIES, STATUSES),
+    mutated([http_answer(json.dumps(sample).encode()) for sample in SAMPLES]),
+    st.binary(max_size=60),
+)
+
+
+@pytest.fixture(scope="module")
+def impostor() -> Iterator[Impostor]:
+    with Impostor() as impostor:
+        yield impostor
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes slowly ends soon."""
+    monkeypatch.setattr(fencectl_client, "CALL_TIMEOUT_SECONDS", 2.0)
+
+
+@fuzz(250)
+@given(words=st.sampled_from(COMMANDS), answer=ANSWERS)
+@example(("hosts",), http_answer(b'{"a": 1}'))
+@example(("hosts",), http_answer(b"[" * 100_000))
+@example(("hosts",), http_answer(b'{"items": [], "next": "1"}'))
+@example(("operations",), http_answer(b'{"items": [{}], "next": "1"}'))
+@example(("operation", "1-7"), http_answer(b'{"id": []}'))
+@example(("arm",), http_answer(b'{"errors": 5}', status=b"422 x"))
+def test_every_answer_ends_in_a_sentence(impostor: Impostor, words: tuple[str, ...], answer: bytes) -> None:
+    impostor.answer = answer
+    run = CliRunner().invoke(main, ["--url", f"http://127.0.0.1:{impostor.port}", *words])
+    assert run.exception is None or isinstance(run.exception, SystemExit), (run.exception, answer)
+    assert run.exit_code in ENDS, (run.exit_code, run.output)
+    assert "Traceback" not in run.output
+    if run.exit_code != ExitCode.DONE:
+        assert run.stderr.strip(), "it says why"
