@@ -4,6 +4,7 @@ It knows rows and the codec and nothing of threads, files or errors. Its one rul
 an error and says which it is; nothing is skipped.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
@@ -30,12 +31,12 @@ def load(connection: Connection, *, epoch: int) -> Loaded:
     ).one_or_none()
     fleet = connection.execute(select(FLEET.c.body)).scalar_one_or_none()
     return Loaded(
-        store_id=connection.execute(select(STORE.c.id)).scalar_one(),
+        store_id=_text(connection.execute(select(STORE.c.id)).scalar_one(), "the store's id"),
         epoch=epoch,
         hosts=dict(_snapshots(connection)),
         fleet=FleetState() if fleet is None else _decoded(codec.load_fleet, fleet, "the fleet's snapshot"),
         tail=[_entry(row) for row in connection.execute(TAIL)],
-        last_at=None if newest is None else newest.at,
+        last_at=None if newest is None else _moment(newest.at, "the newest record's time"),
         sequence=0 if newest is None else newest.sequence,
     )
 
@@ -44,7 +45,11 @@ def clock_anchor(connection: Connection) -> ClockAnchor | None:
     row = connection.execute(select(LEASE.c.anchor_boot_id, LEASE.c.anchor_boottime, LEASE.c.anchor_steady)).one()
     if row.anchor_boot_id is None:
         return None
-    return ClockAnchor(boot_id=row.anchor_boot_id, boottime=row.anchor_boottime, steady=row.anchor_steady)
+    return ClockAnchor(
+        boot_id=_text(row.anchor_boot_id, "the boot of the clock's anchor"),
+        boottime=_moment(row.anchor_boottime, "the clock's anchor"),
+        steady=_moment(row.anchor_steady, "the clock's anchor"),
+    )
 
 
 def outbox(connection: Connection, *, limit: int) -> Sequence[OutboxMessage]:
@@ -116,24 +121,46 @@ def cursor_number(after: str | None) -> int | None:
 
 def _snapshots(connection: Connection) -> Iterator[tuple[HostName, HostState]]:
     for row in connection.execute(select(SNAPSHOTS.c.host, SNAPSHOTS.c.body)):
-        yield HostName(row.host), _decoded(codec.load_host, row.body, f"the snapshot of {row.host}")
+        yield (
+            HostName(_text(row.host, "a snapshot's host")),
+            _decoded(codec.load_host, row.body, f"the snapshot of {row.host}"),
+        )
 
 
 def _entry(row: Any) -> Entry:
-    record = _decoded(codec.load_record, row.body, f"record {row.sequence}")
-    return Entry(at=row.at, host=None if row.host is None else HostName(row.host), record=record)
+    what = f"record {row.sequence}"
+    record = _decoded(codec.load_record, row.body, what)
+    host = None if row.host is None else HostName(_text(row.host, what))
+    return Entry(at=_moment(row.at, what), host=host, record=record)
 
 
 def _message(row: Any) -> OutboxMessage:
+    what = f"message {row.sequence} of the outbox"
+    if not isinstance(row.payload, bytes):
+        raise codec.CodecError(f"{what} cannot be read: its payload is not bytes")
     return OutboxMessage(
-        id=row.id,
-        host=None if row.host is None else HostName(row.host),
-        topic=row.topic,
+        id=_text(row.id, what),
+        host=None if row.host is None else HostName(_text(row.host, what)),
+        topic=_text(row.topic, what),
         payload=row.payload,
         is_retained=row.is_retained,
-        operation=None if row.operation is None else OperationId(row.operation),
+        operation=None if row.operation is None else OperationId(_text(row.operation, what)),
         sequence=row.sequence,
     )
+
+
+def _text(value: object, what: str) -> str:
+    """SQLite keeps in a column whatever was put there."""
+    if not isinstance(value, str):
+        raise codec.CodecError(f"{what} cannot be read: {type(value).__name__} in the place of text")
+    return value
+
+
+def _moment(value: object, what: str) -> float:
+    """Seconds on the steady clock."""
+    if not isinstance(value, float) or not math.isfinite(value):
+        raise codec.CodecError(f"{what} cannot be read: no time in the place of one")
+    return value
 
 
 def _decoded(decode: Callable[[str], T], body: str, what: str) -> T:

@@ -19,6 +19,8 @@ from fenced.journal.schema import FLEET, LEASE, OPERATIONS, OUTBOX, RECORDS, SNA
 from fenced.ports.journal import Batch, ClockAnchor, EpochLost, OutboxMessage
 
 Row = dict[str, Any]
+EPOCH_MAX: Final = 10**17
+"""A fence token has 18 digits for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,10 @@ def append(connection: Connection, batch: EncodedBatch, *, epoch: int) -> int:
 
 def take_epoch(connection: Connection, *, holder: str, now: float) -> int:
     """A new epoch for this start; from here on no older one can write. The caller holds the lock file."""
-    epoch = int(connection.execute(select(LEASE.c.epoch).with_for_update()).scalar_one()) + 1
+    before = connection.execute(select(LEASE.c.epoch).with_for_update()).scalar_one()
+    if not isinstance(before, int) or not 0 <= before < EPOCH_MAX:
+        raise codec.CodecError("the epoch of the lease cannot be read")
+    epoch = before + 1
     connection.execute(update(LEASE).values(epoch=epoch, holder=holder, until=now))
     return epoch
 
