@@ -45,6 +45,11 @@ types: $(READY) ## types, strictly
 contracts: $(READY) ## who may import whom
 	@$(BIN)/lint-imports
 
+FOR ?= 60s
+.PHONY: fuzz
+fuzz: $(READY) ## rubbish at every border, for a while (FOR=10m); CI does a short run of the same tests
+	@$(BIN)/python -m tests.fuzz --for $(FOR)
+
 .PHONY: bench
 bench: $(READY) ## measurements, as ratios; a quiet machine gives the better ones
 	@$(BIN)/python -m tests.bench
