@@ -1,5 +1,5 @@
 # Everything a newcomer needs: `make demo` and `make test` set up what they use, and say what they install.
-# Settings: PYTHON (the interpreter of the virtual environment), WORKERS (processes of the tests),
+# Settings: PYTHON (the interpreter of the virtual environment), WORKERS (processes of the tests), FOR (how long to soak),
 # APT=no (install no Debian packages; tests that need them are skipped and named at the end).
 
 SHELL := /bin/bash
@@ -9,6 +9,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 WORKERS ?= 2
+FOR ?= 10m
 APT ?= yes
 VENV := .venv
 BIN := $(VENV)/bin
@@ -45,10 +46,14 @@ types: $(READY) ## types, strictly
 contracts: $(READY) ## who may import whom
 	@$(BIN)/lint-imports
 
-FOR ?= 60s
 .PHONY: fuzz
 fuzz: $(READY) ## rubbish at every border, for a while (FOR=10m); CI does a short run of the same tests
 	@$(BIN)/python -m tests.fuzz --for $(FOR)
+
+.PHONY: soak
+soak: $(READY) ## random faults in virtual time for as long as you like (FOR=10m), and the whole crash sweep before
+	@FENCED_SWEEP_ONE_IN=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/simulation/test_sweep.py
+	@$(BIN)/python -m tests.simulation --for $(FOR) --workers $(WORKERS)
 
 .PHONY: bench
 bench: $(READY) ## measurements, as ratios; a quiet machine gives the better ones

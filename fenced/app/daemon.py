@@ -174,11 +174,10 @@ async def _open_journal(
     journal = SqlJournal(url=configuration.store.url, state_dir=configuration.state_dir)
     loaded = await journal.open(holder=configuration.inventory.daemon.name, now=time.time())
     stack.push_async_callback(journal.close)
-    kept = await journal.clock_anchor()
-    is_same_boot = kept is not None and kept.boot_id == machine.boot_id()
-    since = machine.boottime() - kept.boottime if kept is not None and is_same_boot else None
-    last_at = kept.steady if kept is not None and is_same_boot else loaded.last_at
-    start = machine.anchor(wall_now=time.time(), last_at=last_at, same_boot_offset=since)
+    start = machine.steady_start(
+        wall_now=time.time(), boot=machine.boot_id(), boottime_now=machine.boottime(),
+        kept=await journal.clock_anchor(), last_at=loaded.last_at,
+    )  # fmt: skip
     return journal, machine.SteadyClock(start), loaded
 
 

@@ -88,7 +88,10 @@ class EngineEffects:
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run it as an effect: a fault of ours in it is logged and ends it alone."""
         assert self._group is not None
-        return self._group.create_task(self._guarded(work, name), name=name)
+        task = self._group.create_task(self._guarded(work, name), name=name)
+        # Cancelled before its first step, it never came to the work, which Python would complain of.
+        task.add_done_callback(lambda done: work.close())
+        return task
 
     async def _guarded(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """The border of effects: a bug of ours ends one effect, not the daemon."""

@@ -187,7 +187,7 @@ class Reactor:
             if isinstance(event, e.TimerFired):
                 heapq.heappush(self._wakes, (now, event.host))
         again = [entry for entry in asked if not isinstance(entry[0], e.TimerFired | e.Ticked | e.Stalled)]
-        self._inbox = deque(self._fail([*again, *self._inbox], why))
+        self._inbox = deque(self._fail(_newest_lives([*again, *self._inbox]), why))
 
     def _keep_harmless(self, decisions: Sequence[tuple[Decision, asyncio.Future[Answer | None] | None]]) -> None:
         """Wakes, questions and the watch need no record; without them a host would be looked at too late."""
@@ -252,3 +252,13 @@ class Reactor:
         self._tick_due = now + TICK_SECONDS
         self._tick_timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
         self._awake.set()
+
+
+def _newest_lives(asked: Sequence[Asked]) -> list[Asked]:
+    """Of the answers of one host itself only the newest: each try may ask once more, and the store may be away for hours."""
+    newest = {event.host: number for number, (event, _) in enumerate(asked) if isinstance(event, e.LifeAsked)}
+    return [
+        entry
+        for number, entry in enumerate(asked)
+        if not isinstance(entry[0], e.LifeAsked) or newest[entry[0].host] == number
+    ]

@@ -16,6 +16,7 @@ from typing import Final
 
 from fenced.model.inventory import is_loopback
 from fenced.model.names import BootId
+from fenced.ports.journal import ClockAnchor
 
 BOOT_ID_FILE: Final = Path("/proc/sys/kernel/random/boot_id")
 DUMP_TIMEOUT_SECONDS: Final = 5.0
@@ -99,6 +100,15 @@ def anchor(*, wall_now: float, last_at: float | None, same_boot_offset: float | 
     if same_boot_offset is not None and same_boot_offset >= 0:
         return last_at + same_boot_offset
     return max(wall_now, last_at)
+
+
+def steady_start(
+    *, wall_now: float, boot: str, boottime_now: float, kept: ClockAnchor | None, last_at: float | None
+) -> float:
+    """Where the steady clock of this start stands: `kept` is the journal's anchor, `last_at` the time of its newest record."""
+    if kept is not None and kept.boot_id == boot:
+        return anchor(wall_now=wall_now, last_at=kept.steady, same_boot_offset=boottime_now - kept.boottime)
+    return anchor(wall_now=wall_now, last_at=last_at, same_boot_offset=None)
 
 
 def _tells_machines_apart(address: str) -> bool:

@@ -23,7 +23,7 @@ class Choosy(WorldBus):
     """A bus that does not get some topics through, as long as they stand in `stuck`."""
 
     def __init__(self, broker: Broker, clock: WorldClock) -> None:
-        super().__init__(broker, clock)
+        super().__init__(broker, clock, "fenced-a")
         self.stuck: set[str] = set()
 
     async def publish(self, message: Message, *, timeout_seconds: float) -> None:

@@ -150,6 +150,27 @@ def test_what_the_world_did_is_kept_through_failures_of_any_length() -> None:
     play(story)
 
 
+def test_answers_of_a_host_do_not_pile_up_while_the_store_fails() -> None:
+    """Found by the simulation (a disk that is full while a suspect is released): each try asked and kept one more."""
+
+    async def story(desk: Desk) -> None:
+        desk.beat()
+        for number in range(100):
+            desk.journal.fail_next = StoreError("disk full")
+            desk.reactor.deliver(e.LifeAsked(host=NODE, answered=None))
+            desk.reactor.deliver(e.LifeAsked(host=HostName("node-1"), answered=str(number)))
+            await asyncio.sleep(0.05)
+        desk.journal.fail_next = StoreError("disk full")
+        await asyncio.sleep(0.6)
+        desk.journal.fail_next = None
+        await asyncio.sleep(1.0)
+        answers = [event for event, _ in desk.heard if isinstance(event, e.LifeAsked)]
+        assert len(answers) == 2
+        assert e.LifeAsked(host=HostName("node-1"), answered="99") in answers
+
+    play(story)
+
+
 def test_a_lost_connection_is_recorded_although_the_store_failed_first() -> None:
     async def story(desk: Desk) -> None:
         desk.journal.fail_next = StoreError("locked")

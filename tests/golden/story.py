@@ -13,13 +13,14 @@ from pathlib import Path
 
 from fenced.core import events as e
 from fenced.core.records import Entry
-from fenced.model.names import HostName, OperationId
+from fenced.model.names import HostName
 from fenced.model.power import Action, Power
 from fenced.ports.bus import Message
-from fenced.ports.control import Refused
+from tests.golden import faults
+from tests.golden.daemon_words import DaemonWords
+from tests.golden.people import People
 from tests.golden.telling import Teller, summary
 from tests.world.loop import run
-from tests.world.machines import Run
 from tests.world.rack import Rack, Setting
 from tests.world.world import World
 
@@ -100,7 +101,7 @@ def _rack(lines: list[str]) -> Rack:
     flags: dict[str, bool | str | float] = {}
     for line in lines:
         key, *words = line.split()
-        if key in {"hosts", "devices", "proxies", "reach", "protected"}:
+        if key in {"hosts", "devices", "proxies", "reach", "protected", "other_daemons"}:
             given[key] = tuple(words)
         elif key == "own_machine":
             flags["own_machine"] = words[0]
@@ -134,12 +135,18 @@ def _setting(word: str) -> Setting:
 class Play:
     """One run of a story. `lines`: what happened, in order."""
 
-    def __init__(self, story: Story) -> None:
+    def __init__(self, story: Story, *, is_codec_checked: bool = True) -> None:
         self._story = story
         self.lines: list[str] = []
         self._teller = Teller()
         self._seen = 0
-        self.world = World(story.rack, told=lambda name, text: self._say("~", f"{name} {text}"))
+        self.world = World(
+            story.rack,
+            told=lambda name, text: self._say("~", f"{name} {text}"),
+            is_codec_checked=is_codec_checked,
+        )
+        self.people = People(self.world, lambda text: self._say("person", text))
+        self._daemons = DaemonWords(self.world, lambda text: self._say("*", text))
         published = self.world.broker.on_published
         self._published = published
         self.world.broker.on_published = self._on_published
@@ -186,6 +193,7 @@ class Play:
                 break
             await self._do(words)
         self._catch_up()
+        self.people.leave()
         states = self.world.engine.fleet.hosts.values()
         self.lines += [
             f"at the end {state.name} is {summary(state)}" for state in states if not _is_calm(summary(state))
@@ -207,12 +215,14 @@ class Play:
     @property
     def _subjects(self) -> dict[str, Callable[[str], Awaitable[None]]]:
         return {
-            "daemon": self._daemon,
+            "daemon": self._daemons.daemon,
+            "store": self._daemons.store,
             "bus": self._bus,
             "link": self._link,
+            "post": self._post,
             "proxy": self._proxy,
             "plug": self._plug,
-            "person": self._person,
+            "person": self.people.ask,
             "all": self._all,
         }
 
@@ -223,15 +233,6 @@ class Play:
         for name in self.world.machines:
             if name not in spared:
                 self._machine(str(name), words)
-
-    async def _daemon(self, rest: str) -> None:
-        match rest:
-            case "starts":
-                await self.world.start()
-            case "crashes":
-                await self.world.crash()
-            case _:
-                raise BadStory(f"daemon {rest!r}")
 
     async def _bus(self, rest: str) -> None:
         broker = self.world.broker
@@ -246,24 +247,23 @@ class Play:
                 broker.is_refusing = False
             case ["acknowledges", "after", seconds]:
                 broker.acknowledge_seconds = float(seconds)
-            case _:
-                raise BadStory(f"bus {rest!r}")
+            case what:
+                if not faults.bus(self.world, what):
+                    raise BadStory(f"bus {rest!r}")
 
     async def _link(self, rest: str) -> None:
         """The daemon's own network: connections stay, nothing comes through."""
         self.world.wires.is_cut = rest == "cut"
         self.world.broker.set_cut(rest == "cut")
 
+    async def _post(self, rest: str) -> None:
+        if not faults.post(self.world, rest.split()):
+            raise BadStory(f"post {rest!r}")
+
     async def _proxy(self, rest: str) -> None:
-        match rest.split():
-            case [name, "dead"]:
-                self.world.path(name).is_dead = True
-            case [name, "works"]:
-                self.world.path(name).is_dead, self.world.path(name).delay_seconds = False, 0.0
-            case [name, "slow", seconds]:
-                self.world.path(name).delay_seconds = float(seconds)
-            case _:
-                raise BadStory(f"proxy {rest!r}")
+        name, *what = rest.split()
+        if not faults.proxy(self.world, name, what):
+            raise BadStory(f"proxy {rest!r}")
 
     async def _plug(self, rest: str) -> None:
         host, device, *what = rest.split()
@@ -291,15 +291,13 @@ class Play:
             case ["answers", "for", "another", "machine", *through]:
                 plug.wrong_through = frozenset(through[1:] or self.world.paths)
             case ["works"]:
-                plug.fails = plug.is_unreachable = plug.sticks = plug.is_answer_lost = False
-                plug.lie(None)
-                plug.wrong_through = frozenset()
-                plug.set_seconds = 1.0
+                plug.mend()
             case ["turned", power]:
                 plug.machine.is_meddled = True
                 plug.turn(Power(power))
             case _:
-                raise BadStory(f"plug {rest!r}")
+                if not faults.plug(self.world, plug, what):
+                    raise BadStory(f"plug {rest!r}")
 
     def _machine(self, name: str, rest: str) -> None:
         machine, world = self.world.machine(name), self.world
@@ -316,8 +314,7 @@ class Play:
                 machine.is_hung = False
                 world.say(name)
             case ["reboots"]:
-                machine.does = Run.OFF
-                machine.start()
+                machine.reboot()
             case ["beats"]:
                 world.say(name)
             case ["beats", "as", "boot", boot]:
@@ -329,51 +326,20 @@ class Play:
                 world.say(name, e.HealthStatus.FAILING)
             case ["last", "will"]:
                 now = world.clock.now()
-                world.broker.send(e.Presence(host=machine.name, received=now, is_retained=False, is_online=False))
+                world.post.send(e.Presence(host=machine.name, received=now, is_retained=False, is_online=False))
             case ["loses", "mains"]:
                 machine.lose_mains()
             case ["gets", "mains,", "on", "after", seconds]:
                 machine.get_mains(on_after_seconds=float(seconds))
+            case ["is", "cut", "off"]:
+                machine.is_cut_off = True
+            case ["is", "back"]:
+                machine.is_cut_off = False
             case ["gone", "for", "good"]:
                 machine.die()
                 machine.is_meddled = True
             case _:
                 raise BadStory(f"{name} {rest!r}")
-
-    async def _person(self, rest: str) -> None:
-        """What people ask is not waited for by the story: refusals are told."""
-        control = self.world.control
-        try:
-            match rest.split():
-                case ["off" | "on" | "restart" | "status" | "probe" as action, host]:
-                    await self._act(host, Action(action), is_forced=False)
-                case ["forces", action, host]:
-                    await self._act(host, Action(action), is_forced=True)
-                case ["cancels", host]:
-                    operation = self.world.engine.fleet.hosts[HostName(host)].operation
-                    await control.cancel(operation.id if operation else OperationId("none"), by="person", reason="told")
-                case ["confirms", host, "off"]:
-                    await control.confirm_off(HostName(host), by="person", reason="told", is_forced=False)
-                case ["maintains", host]:
-                    await control.set_maintenance(HostName(host), by="person", reason="told", until=None)
-                case ["hands", "back", host]:
-                    await control.end_maintenance(HostName(host), by="person", reason="told")
-                case ["pauses", match]:
-                    await control.pause(match=match, by="person", reason="told", until=None)
-                case ["resumes"]:
-                    for pause in self.world.engine.fleet.state.pauses:
-                        await control.end_pause(pause.id, by="person")
-                case ["disarms"]:
-                    await control.disarm(by="person", reason="told")
-                case ["arms"]:
-                    await control.arm(by="person")
-                case _:
-                    raise BadStory(f"person {rest!r}")
-        except Refused as exc:
-            self._say("person", f"is refused by {exc.rule}")
-
-    async def _act(self, host: str, action: Action, *, is_forced: bool) -> None:
-        await self.world.control.act(HostName(host), action, by="person", reason="told", is_forced=is_forced)
 
 
 def _is_calm(words: str) -> bool:

@@ -2,14 +2,17 @@
 
 import os
 import random
+from collections import Counter
 
 import pytest
 
 from tests.simulation.play import explain, silence_logs, simulate
+from tests.simulation.scenario import scenario
 
 FIXED = range(1, 241)
 PER_TEST = 20
 FRESH = 40
+KINDS_MIN = 80
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +44,13 @@ def test_one_seed_is_one_execution() -> None:
     for seed in (3, 14, 15):
         assert simulate(seed, is_told=True) == simulate(seed, is_told=True)
         assert simulate(seed).problems == simulate(seed, is_told=True).problems
+
+
+def test_every_kind_of_fault_occurs() -> None:
+    """In the fixed seeds, each often enough to meet others."""
+    found = Counter(kind for seed in FIXED for kind in scenario(seed).kinds)
+    assert len(found) >= KINDS_MIN
+    assert min(found.values()) >= 2, found.most_common()[-5:]
 
 
 def test_a_scenario_is_worth_its_name() -> None:

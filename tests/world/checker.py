@@ -5,20 +5,24 @@ swallowed by the program under test. Speaks of machines whose devices are honest
 """
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from fenced.core import records as r
+from fenced.core.evolve import evolve, evolve_fleet
 from fenced.core.fleet import Fleet
-from fenced.core.state import HostState
-from fenced.engine.engine import replay
+from fenced.core.state import FleetState, HostState
 from fenced.model.names import DeviceName, HostName, OperationId, PlugId, Token
 from fenced.model.power import Action, Power, Proof, State, What
 from fenced.ports.bus import Message
-from fenced.ports.journal import Loaded
 from tests.fakes.journal import Durable
 from tests.world.machines import Machine, Plug
-from tests.world.network import Sent, Wires
+from tests.world.wires import Sent, Wires
+
+LATE_SECONDS: Final = 0.001
+"""Times are whole microseconds, and floats of the year 2027."""
 
 
 @dataclass(slots=True)
@@ -49,10 +53,14 @@ class Checker:
     _tokens: dict[HostName, Token] = field(default_factory=dict)
     _plug_tokens: dict[PlugId, Token] = field(default_factory=dict)
     _owner: dict[Token, OperationId] = field(default_factory=dict)
+    _not_after: dict[Token, float] = field(default_factory=dict)
     _fenced_under: dict[HostName, set[str]] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
     _last_told: dict[HostName, Token] = field(default_factory=dict)
     _distrusted: dict[HostName, set[DeviceName]] = field(default_factory=dict)
+    _folded: int = 0
+    _replayed: dict[HostName, HostState] = field(default_factory=dict)
+    _replayed_fleet: FleetState = field(default_factory=FleetState)
 
     def _find(self, rule: str, text: str) -> None:
         self.violations.append(f"{self.now():.3f} {rule}: {text}")
@@ -93,7 +101,7 @@ class Checker:
             case r.OperationEnded():
                 self._ended(host, record)
             case r.StepStarted() if record.token is not None:
-                self._command(host, record)
+                self._command(host, record, seconds=(record.not_after or 0.0) - entry.at)
             case r.HostFenced():
                 self._fenced(host, record)
             case r.HostRevoked():
@@ -120,14 +128,17 @@ class Checker:
         if self._running.get(host) == record.operation:
             del self._running[host]
         for sent in self.wires.sent.values():
-            if self._owner.get(sent.token) == record.operation and sent.acts_at <= sent.not_after:
+            is_its = self._owner.get(sent.token) == record.operation and sent.is_honest
+            if is_its and sent.acts_at <= sent.not_after:
                 self._find(
                     "S5", f"{record.operation} ended while its {sent.power.value} of {sent.plug.plug_id} may act"
                 )
 
-    def _command(self, host: HostName, record: r.StepStarted) -> None:
+    def _command(self, host: HostName, record: r.StepStarted, *, seconds: float) -> None:
+        """`seconds`: how long it may act. Its moment is told in the clock of a daemon, which may be wrong; ours is not."""
         assert record.token is not None
         self._owner[record.token] = record.operation
+        self._not_after[record.token] = self.now() + seconds
         self._token(host, record.token, f"{record.what.value} {record.device}")
         highest = self._plug_tokens.get(record.plug_id)
         if highest is not None and record.token <= highest:
@@ -167,9 +178,13 @@ class Checker:
     def sent(self, sent: Sent) -> None:
         """A command left for its plug."""
         self.look()
+        if sent.token.epoch < self.durable.epoch:
+            self._find(
+                "epoch", f"{sent.power.value} for {sent.plug.plug_id} under {sent.token}, {self.durable.epoch} is newer"
+            )
         if sent.token not in self._owner:
             self._find("S3", f"{sent.power.value} for {sent.plug.plug_id} was sent before its record was durable")
-        for other in self.wires.pending(sent.plug):
+        for other in filter(lambda other: other.is_honest, self.wires.pending(sent.plug)):
             if other.number != sent.number and other.power is not sent.power and sent.power is Power.ON:
                 self._find("S5", f"ON for {sent.plug.plug_id} is sent while an OFF may still act")
 
@@ -177,6 +192,12 @@ class Checker:
         """A command is about to act."""
         self.look()
         owner = self._owner.get(sent.token)
+        is_late = self.now() > self._not_after.get(sent.token, math.inf) + LATE_SECONDS
+        if not sent.is_honest:
+            sent.plug.has_lied = sent.plug.has_lied or is_late  # through a proxy whose clock lies
+            return
+        if is_late:
+            self._find("S5", f"{sent.power.value} of {sent.plug.plug_id} acts after its not_after")
         if owner is not None and self._operations[owner].is_ended:
             self._find("S14", f"{sent.power.value} of {sent.plug.plug_id} acts after {owner} ended")
 
@@ -210,32 +231,38 @@ class Checker:
                 self._find("order", f"{told['type']} {number} of {host} comes after {self._last_told[host]}")
             self._last_told[host] = number
 
+    def sender(self, controller: str, message: Message) -> None:
+        """Who does not hold the lease speaks of nothing but itself."""
+        if controller != self.durable.holder and not message.topic.endswith(f"/controller/{controller}"):
+            self._find("epoch", f"{controller} publishes {message.topic}, {self.durable.holder} holds the store")
+
     # -- the live state -----------------------------------------------------------------------------------------------
 
     def stored(self, fleet: Fleet) -> None:
         """A batch is durable and the fleet has folded it: a start now would know exactly as much."""
         self.look()
-        covered = {host: number for host, (number, _) in self.durable.hosts.items()}
-        tail = [
-            entry
-            for number, entry in self.durable.entries.items()
-            if number > (self.durable.fleet[0] if entry.host is None else covered.get(entry.host, 0))
-        ]
-        loaded = Loaded(
-            store_id="",
-            epoch=fleet.epoch,
-            hosts={name: state for name, (_, state) in self.durable.hosts.items()},
-            fleet=self.durable.fleet[1],
-            tail=tail,
-        )
-        again = replay(fleet.inventory, loaded, started=fleet.started)
+        self._fold(fleet)
         for name, state in fleet.hosts.items():
-            replayed = again.hosts[name]
-            if replace(replayed, since=0.0) != replace(state, since=0.0):
-                self._find("replay", f"{name} is {state} live and {replayed} replayed")
+            if self._states.get(name) is not state:
+                replayed = self._replayed.get(name, state)
+                if replace(replayed, since=0.0) != replace(state, since=0.0):
+                    self._find("replay", f"{name} is {state} live and {replayed} replayed")
             machine = self.machines[name]
             if self._is_ours_to_answer(machine, state) and machine.is_powered:
                 self._find("S1", f"{name} is fenced and has power")
-        if again.state != fleet.state:
+        if self._replayed_fleet != fleet.state:
             self._find("replay", "the fleet's own state differs")
         self._states = dict(fleet.hosts)
+
+    def _fold(self, fleet: Fleet) -> None:
+        """Replay what became durable since: the same fold as a start's, whose snapshots each start of a daemon tries."""
+        for number in range(self._folded + 1, self.durable.sequence + 1):
+            entry = self.durable.entries.get(number)
+            if entry is None:
+                continue
+            if entry.host is None:
+                self._replayed_fleet = evolve_fleet(self._replayed_fleet, entry)
+            else:
+                before = self._replayed.get(entry.host) or HostState(name=entry.host, since=fleet.started)
+                self._replayed[entry.host] = evolve(before, entry)
+        self._folded = self.durable.sequence

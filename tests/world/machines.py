@@ -28,6 +28,11 @@ class Plug:
     `read_seconds`, `set_seconds`: how long a call takes; a command acts at the end of its time. `is_starting`: it has just
     booted, says OFF whatever is true, and does nothing for a host that it takes to be off: no lie, but the reason to let it
     settle. `wrong_through`: proxies by which another machine answers at its address.
+
+    `late_seconds`: it acts so long after it took a command; no lie within its `settle`. `shows_turning`: and says UNKNOWN then.
+    `early_seconds`: so long it says OFF before it is. `is_between`: a command leaves it "on its way" until it is mended.
+    `flaps`: every other reading is UNKNOWN. `refuses_repeated`: OFF is an error when it is off. `is_dummy`: it reads what it
+    was told and does nothing. `wired`: the plug that it really is, where two labels were swapped.
     """
 
     device: DeviceName
@@ -49,6 +54,18 @@ class Plug:
     is_not_ready: bool = False
     is_starting: bool = False
     wrong_through: frozenset[str] = frozenset()
+    unreachable_through: frozenset[str] = frozenset()
+    late_seconds: float = 0.0
+    shows_turning: bool = False
+    early_seconds: float = 0.0
+    is_between: bool = False
+    flaps: bool = False
+    refuses_repeated: bool = False
+    is_dummy: bool = False
+    told: Power | None = None
+    wired: "Plug | None" = None
+    reads: int = 0
+    turning: int = 0
 
     def lie(self, power: Power | None) -> None:
         """From now on it says this whatever is true; None: it says the truth again."""
@@ -57,6 +74,48 @@ class Plug:
     def miswire(self) -> None:
         """It feeds another machine: it does and says what it is told, and the host does not care."""
         self.is_miswired = self.has_lied = True
+
+    def swap(self, other: "Plug") -> None:
+        """Somebody took the one for the other when the labels were written: each switches the other's host, and says so."""
+        self.wired, other.wired = other, self
+        self.has_lied = other.has_lied = True
+
+    def act_late(self, seconds: float, *, settle_seconds: float, shows_turning: bool) -> None:
+        """From now on it acts so long after it took a command. Longer than it is configured to: nobody can know."""
+        self.late_seconds, self.shows_turning = seconds, shows_turning
+        self.has_lied = self.has_lied or seconds > settle_seconds
+
+    def read_early(self, seconds: float) -> None:
+        """From now on it says OFF as soon as it is told to, and is off so many seconds later."""
+        self.early_seconds, self.has_lied = seconds, True
+
+    def be_dummy(self) -> None:
+        """From now on it does nothing, and says what it was told."""
+        self.is_dummy = self.has_lied = True
+
+    def mend(self) -> None:
+        """It is as it should be; swapped labels stay swapped, and what it has said cannot be taken back."""
+        self.fails = self.is_unreachable = self.sticks = self.is_answer_lost = False
+        self.is_between = self.flaps = self.refuses_repeated = self.is_dummy = False
+        self.lie(None)
+        self.told = None
+        self.wrong_through = self.unreachable_through = frozenset()
+        self.set_seconds, self.read_seconds = 1.0, 0.1
+        self.late_seconds = self.early_seconds = 0.0
+        self.shows_turning = False
+        self.turning = 0
+
+    def refuses(self, power: Power) -> bool:
+        """Whether it answers a command with an error, and does nothing."""
+        return self.fails or (self.refuses_repeated and self.is_on is (power is Power.ON))
+
+    def begin_turning(self) -> None:
+        """It took a command that it has not carried out."""
+        self.turning += self.shows_turning or self.is_between
+
+    def end_turning(self) -> None:
+        """It carries it out."""
+        self.turning = max(0, self.turning - 1)
 
     def restart(self, *, away_seconds: float, starting_seconds: float) -> None:
         """It boots: away first, then it answers before it knows its host."""
@@ -81,16 +140,37 @@ class Plug:
         )
 
     def read(self) -> Power:
+        self.reads += 1
         if self.says is not None:
             return self.says
         if self.is_starting:
             return Power.OFF
-        is_dark = self.kind is Kind.CHASSIS and not self.machine.is_fed
-        return Power.ON if self.is_on and not is_dark else Power.OFF
+        if self.told is not None:
+            return self.told
+        if self.turning or (self.flaps and self.reads % 2):
+            return Power.UNKNOWN
+        plug = self.wired or self
+        is_dark = plug.kind is Kind.CHASSIS and not plug.machine.is_fed
+        return Power.ON if plug.is_on and not is_dark else Power.OFF
 
     def switch(self, power: Power) -> None:
         """What a command does when its time has come."""
-        if not self.sticks and not self.is_starting:
+        if self.sticks or self.is_starting:
+            return
+        if self.is_dummy:
+            self.told = power
+        elif self.is_between:
+            self.begin_turning()
+        elif self.early_seconds and power is Power.OFF:
+            self.told = power
+            asyncio.get_running_loop().call_later(self.early_seconds, self._catch_up, power)
+        else:
+            (self.wired or self).turn(power)
+
+    def _catch_up(self, power: Power) -> None:
+        """What it said long ago comes true, if nothing else was told it since."""
+        if self.told is power:
+            self.told = None
             self.turn(power)
 
     def turn(self, power: Power) -> None:
@@ -104,7 +184,8 @@ class Plug:
 class Machine:
     """A host of flesh and blood. `tell` hears what happens to it, in a few words.
 
-    `is_mute`: its reporter is dead. `is_hung`: it does nothing now and may go on any moment, with the same boot id.
+    `is_mute`: its reporter is dead. `is_cut_off`: it runs, and its network leads nowhere.
+    `is_hung`: it does nothing now and may go on any moment, with the same boot id.
     `is_meddled`: somebody else touched its power; from then on the daemon can't answer for it.
     """
 
@@ -118,6 +199,7 @@ class Machine:
     boots: int = 1
     beats: int = 0
     is_mute: bool = False
+    is_cut_off: bool = False
     is_hung: bool = False
     is_stopping: bool = False
     is_meddled: bool = False
@@ -146,7 +228,8 @@ class Machine:
 
     @property
     def is_beating(self) -> bool:
-        return self.does is Run.RUNNING and not self.is_mute and not self.is_hung and not self.is_stopping
+        is_able = self.does is Run.RUNNING and not self.is_hung and not self.is_stopping
+        return is_able and not self.is_mute and not self.is_cut_off
 
     @property
     def is_answering(self) -> bool:
@@ -157,6 +240,12 @@ class Machine:
         """The kernel is dead; the power is on. One that does not run has no kernel to die."""
         if self.does is Run.RUNNING:
             self.does = Run.DEAD
+
+    def reboot(self) -> None:
+        """By itself or by somebody's hand; one without power can't."""
+        if self.is_powered:
+            self.does = Run.OFF
+            self.start()
 
     def plug_changed(self, plug: Plug) -> None:
         self.tell(self, f"{plug.device} goes {'ON' if plug.is_on else 'OFF'}")
@@ -177,7 +266,12 @@ class Machine:
         for plug in self.plugs.values():
             if plug.kind is Kind.CHASSIS:
                 plug.is_on = False
-                asyncio.get_running_loop().call_later(on_after_seconds, plug.turn, Power.ON)
+                asyncio.get_running_loop().call_later(on_after_seconds, self._start_by_itself, plug)
+
+    def _start_by_itself(self, plug: Plug) -> None:
+        """Its firmware switches it on, whatever anybody was told meanwhile: nobody could know."""
+        self.is_meddled = self.is_meddled or not plug.is_on
+        plug.turn(Power.ON)
 
     def _lose_power(self) -> None:
         self.does = Run.OFF

@@ -1,32 +1,16 @@
-"""What the daemon can reach of the world: a broker, device calls through proxies, the hosts' own addresses.
+"""The broker of the world and a daemon's connection to it, and the true time.
 
-Each class implements one whole port. What a proxy was told to do is the world's own business from then on: a daemon that
-dies takes only the agents of its own machine with it.
+Knows messages, not what they say. One rule: the broker outlives every daemon, and hears nothing of one that is dead.
 """
 
 import asyncio
-import itertools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
-from fenced.model.inventory import DeviceSpec
-from fenced.model.names import ENGINE, PlugId, ProxyName, Token
-from fenced.model.power import Power
+from fenced.core import events as e
 from fenced.ports.bus import BusConnected, BusDisconnected, BusError, BusEvent, Message
 from fenced.ports.clock import Clock
-from fenced.ports.devices import (
-    CommandRefused,
-    DeviceError,
-    DeviceNotReady,
-    DeviceTimedOut,
-    DeviceUnreachable,
-    OnStarted,
-    Permit,
-    ProxyTimedOut,
-    Started,
-    WrongMachine,
-)
-from tests.world.machines import Machine, Plug
+from tests.world.loop import owned, virtual
 
 START = 1_800_000_000.0
 """2027-01-15T08:00:00Z, the world's first moment."""
@@ -44,7 +28,10 @@ class WorldClock:
 
 @dataclass(slots=True)
 class Broker:
-    """The broker outlives the daemon. `is_cut`: connected, yet nothing comes through (our own link is dead)."""
+    """The broker outlives the daemon. `is_cut`: connected, yet nothing comes through (our own link is dead).
+
+    One way alone: `is_unheard`: nothing of it reaches the daemon; `is_swallowing`: nothing of the daemon reaches it.
+    """
 
     clock: Clock
     is_up: bool = True
@@ -53,7 +40,11 @@ class Broker:
     acknowledge_seconds: float = 0.01
     published: list[tuple[float, Message]] = field(default_factory=list)
     on_published: Callable[[Message], None] = lambda message: None
-    _subscriber: Callable[[BusEvent], None] | None = None
+    on_sender: Callable[[str, Message], None] = lambda client, message: None
+    on_subscribed: Callable[[Callable[[BusEvent], None]], None] = lambda subscriber: None
+    is_unheard: bool = False
+    is_swallowing: bool = False
+    _subscribers: dict[str, Callable[[BusEvent], None]] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def set_up(self, is_up: bool) -> None:
@@ -72,21 +63,25 @@ class Broker:
         while self.is_up is not is_up:
             await self.changed()
 
-    def subscribe(self, subscriber: Callable[[BusEvent], None] | None) -> None:
-        self._subscriber = subscriber
+    def subscribe(self, client: str, subscriber: Callable[[BusEvent], None] | None) -> None:
+        """None: that client is gone."""
+        if subscriber is None:
+            self._subscribers.pop(client, None)
+        else:
+            self._subscribers[client] = subscriber
         self._changed.set()
         self._changed = asyncio.Event()
 
     @property
     def is_heard(self) -> bool:
         """Whether a message would reach a daemon now."""
-        return self.is_up and not self.is_cut and self._subscriber is not None
+        return self.is_up and not self.is_cut and not self.is_unheard and bool(self._subscribers)
 
     def send(self, event: BusEvent) -> None:
         """A message from a host or person; lost where no daemon listens."""
         if self.is_heard:
-            assert self._subscriber is not None
-            self._subscriber(event)
+            for subscriber in list(self._subscribers.values()):
+                subscriber(event)
 
     def take(self, message: Message) -> None:
         self.published.append((self.clock.now(), message))
@@ -94,12 +89,15 @@ class Broker:
 
 
 class WorldBus:
-    """ports.bus.Bus: one daemon's connection. `is_dead`: that daemon was killed, nothing of it goes out any more."""
+    """ports.bus.Bus: one daemon's connection. `is_dead`: that daemon was killed, nothing of it goes out any more.
 
-    def __init__(self, broker: Broker, clock: Clock) -> None:
-        self._broker, self._clock = broker, clock
+    `is_deaf`: what comes for it is lost (its machine is suspended). Times are told by the daemon's own clock."""
+
+    def __init__(self, broker: Broker, clock: Clock, owner: str) -> None:
+        self._broker, self._clock, self._owner = broker, clock, owner
+        self._context = owned(owner)
         self._is_connected = False
-        self.is_dead = False
+        self.is_dead = self.is_deaf = False
 
     @property
     def is_connected(self) -> bool:
@@ -112,195 +110,43 @@ class WorldBus:
                 await broker.until(is_up=True)
                 self._is_connected = True
                 deliver(BusConnected(at=self._clock.now()))
-                broker.subscribe(deliver)
+                broker.subscribe(self._owner, lambda event: self._hear(event, deliver))
+                broker.on_subscribed(lambda event: self._hear(event, deliver))
                 await broker.until(is_up=False)
                 self._is_connected = False
-                broker.subscribe(None)
+                broker.subscribe(self._owner, None)
                 deliver(BusDisconnected(at=self._clock.now(), why="the broker is gone"))
         finally:
-            broker.subscribe(None)
+            broker.subscribe(self._owner, None)
             self._is_connected = False
+
+    def _hear(self, event: BusEvent, deliver: Callable[[BusEvent], None]) -> None:
+        """What comes while the daemon stalls waits in its socket, and is stamped when it is read."""
+        if self.is_deaf or self.is_dead:
+            return
+        loop = virtual()
+        if loop.is_held(self._owner):
+            loop.call_soon(self._read, event, deliver, context=self._context)
+        else:
+            self._read(event, deliver)
+
+    def _read(self, event: BusEvent, deliver: Callable[[BusEvent], None]) -> None:
+        if not self.is_dead and isinstance(event, e.Health | e.Presence | e.Evidence):
+            deliver(replace(event, received=self._clock.now()))
+        elif not self.is_dead:
+            deliver(event)
 
     async def publish(self, message: Message, *, timeout_seconds: float) -> None:
         broker = self._broker
         if not self.is_connected:
             raise BusError("not connected")
-        if broker.is_cut:
+        if broker.is_cut or broker.is_swallowing:
             await asyncio.sleep(timeout_seconds)
             raise BusError("no answer in time")
         if broker.is_refusing:
             raise BusError("refused: quota exceeded")
+        broker.on_sender(self._owner, message)
         broker.take(message)
         await asyncio.sleep(min(broker.acknowledge_seconds, timeout_seconds))
         if broker.acknowledge_seconds > timeout_seconds or not self.is_connected:
             raise BusError("no answer in time")
-
-
-# -- devices ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True, kw_only=True)
-class Path:
-    """One proxy as a way to the devices. `delay_seconds` is added to each call; a dead one never answers."""
-
-    name: ProxyName
-    is_dead: bool = False
-    delay_seconds: float = 0.0
-    highest: dict[PlugId, Token] = field(default_factory=dict)
-
-
-@dataclass(slots=True, kw_only=True)
-class Sent:
-    """A power command that may still act."""
-
-    number: int
-    plug: Plug
-    power: Power
-    token: Token
-    proxy: ProxyName
-    acts_at: float
-    not_after: float
-    task: asyncio.Task[None]
-
-
-class Wires:
-    """Everything between callers and plugs; outlives the daemon. `on_sent` and `on_act` are told of each command."""
-
-    def __init__(self, plugs: Mapping[PlugId, Plug], paths: Mapping[ProxyName, Path], clock: Clock) -> None:
-        self.plugs, self.paths, self._clock = plugs, paths, clock
-        self.is_cut = False
-        self.calls: list[tuple[float, ProxyName, PlugId, str]] = []
-        self.sent: dict[int, Sent] = {}
-        self.on_sent: Callable[[Sent], None] = lambda sent: None
-        self.on_act: Callable[[Sent], None] = lambda sent: None
-        self.on_wrong: Callable[[Plug], None] = lambda plug: None
-        self._numbers = itertools.count(1)
-
-    async def read(self, path: Path, plug: Plug, timeout_seconds: float) -> Power:
-        self.calls.append((self._clock.now(), path.name, plug.plug_id, "status"))
-        seconds = path.delay_seconds + plug.read_seconds
-        if path.is_dead or self.is_cut or seconds > timeout_seconds:
-            await asyncio.sleep(timeout_seconds)
-            is_of_proxy = path.name != ENGINE and plug.read_seconds <= timeout_seconds
-            raise (ProxyTimedOut if is_of_proxy else DeviceTimedOut)(f"{path.name}: no answer in {timeout_seconds:g} s")
-        await asyncio.sleep(seconds)
-        self._greet(path, plug)
-        return plug.read()
-
-    def _greet(self, path: Path, plug: Plug) -> None:
-        """What a driver meets before it reads or switches: then nothing was sent."""
-        if not plug.is_answering:
-            raise DeviceUnreachable(f"{plug.device}: no route to the device", may_be_done=False)
-        if path.name in plug.wrong_through:
-            self.on_wrong(plug)
-            raise WrongMachine(f"{plug.device}: says that it is another machine", may_be_done=False)
-        if plug.is_not_ready:
-            raise DeviceNotReady(f"{plug.device}: is not ready", may_be_done=False)
-
-    async def set(self, path: Path, plug: Plug, power: Power, permit: Permit, *, is_local: bool) -> None:
-        """`is_local`: the agent runs on the daemon's machine and dies with its caller."""
-        self.calls.append((self._clock.now(), path.name, plug.plug_id, power.value))
-        attempt = permit.attempt_timeout_seconds
-        if path.is_dead or self.is_cut:
-            await asyncio.sleep(attempt)
-            raise DeviceTimedOut(f"{path.name}: no connection", may_be_done=False)
-        if not is_local:
-            highest = path.highest.get(plug.plug_id)
-            if highest is not None and permit.token <= highest:
-                raise CommandRefused(f"{path.name}: token {permit.token} is not above {highest}", may_be_done=False)
-            path.highest[plug.plug_id] = permit.token
-        if plug.fails or plug.is_not_ready or path.name in plug.wrong_through or not plug.is_answering:
-            await asyncio.sleep(path.delay_seconds + plug.read_seconds)
-            self._greet(path, plug)
-            raise DeviceError(f"{plug.device}: the device refuses", may_be_done=False)
-        sent = self._send(path, plug, power, permit)
-        try:
-            async with asyncio.timeout(attempt):
-                await asyncio.shield(sent.task)  # only a local agent is killed with its caller
-                if plug.is_answer_lost:
-                    await asyncio.sleep(attempt)
-        except TimeoutError as exc:
-            self._kill(sent, is_local=is_local)
-            raise DeviceTimedOut(
-                f"{path.name}: no answer within {attempt:g} s", is_end_known=is_local and not plug.is_answer_lost
-            ) from exc
-        except asyncio.CancelledError:
-            self._kill(sent, is_local=is_local)
-            raise
-
-    def _kill(self, sent: Sent, *, is_local: bool) -> None:
-        if is_local:
-            sent.task.cancel()
-
-    def _send(self, path: Path, plug: Plug, power: Power, permit: Permit) -> Sent:
-        now, number = self._clock.now(), next(self._numbers)
-        seconds = path.delay_seconds + plug.set_seconds
-        sent = Sent(
-            number=number,
-            plug=plug,
-            power=power,
-            token=permit.token,
-            proxy=path.name,
-            acts_at=now + seconds,
-            not_after=now + permit.not_after_seconds,
-            task=asyncio.get_running_loop().create_task(
-                self._act(number, seconds), name=f"{power.value} {plug.plug_id}"
-            ),
-        )
-        self.sent[number] = sent
-        sent.task.add_done_callback(lambda task: self.sent.pop(number, None))
-        self.on_sent(sent)
-        return sent
-
-    async def _act(self, number: int, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-        sent = self.sent[number]
-        if self._clock.now() > sent.not_after:
-            return  # the proxy killed it in time
-        self.on_act(sent)
-        sent.plug.switch(sent.power)
-
-    def pending(self, plug: Plug) -> list[Sent]:
-        """Commands for that plug that will still act."""
-        return [sent for sent in self.sent.values() if sent.plug is plug and sent.acts_at <= sent.not_after]
-
-
-class WorldCaller:
-    """ports.devices.Caller for the daemon's own machine (`engine`) and for all proxies."""
-
-    def __init__(self, wires: Wires) -> None:
-        self._wires = wires
-        self._pids = itertools.count(1000)
-
-    async def read(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
-        return await self._wires.read(self._wires.paths[proxy], self._wires.plugs[spec.plug_id], timeout_seconds)
-
-    async def set(
-        self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted
-    ) -> None:
-        is_local = proxy == ENGINE
-        if is_local:
-            await on_started(Started(pid=next(self._pids), pid_started="1"))
-        plug = self._wires.plugs[spec.plug_id]
-        await self._wires.set(self._wires.paths[proxy], plug, power, permit, is_local=is_local)
-
-    async def close(self) -> None:
-        pass
-
-
-class WorldLiveness:
-    """ports.liveness.Liveness: a machine that runs answers, all others are silent."""
-
-    def __init__(self, machines: Sequence[Machine], wires: Wires) -> None:
-        self._machines = {machine.address: machine for machine in machines}
-        self._wires = wires
-
-    async def ask(
-        self, address: str, *, ports: Sequence[int], agents: Sequence[str], timeout_seconds: float
-    ) -> str | None:
-        machine = self._machines.get(address)
-        if machine is None or not machine.is_answering or self._wires.is_cut:
-            await asyncio.sleep(timeout_seconds)
-            return None
-        await asyncio.sleep(0.01)
-        return f"tcp {ports[0]}" if ports else "proxy"

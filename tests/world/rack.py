@@ -29,7 +29,7 @@ Setting = float | int | str | bool | Action | tuple[str, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rack:
-    """The plan of a small fleet: one cluster, every host with the same devices. `of_host`: settings of single hosts."""
+    """The plan of a small fleet: one cluster, every host with the same devices. `other_daemons`: beside `fenced-a`."""
 
     hosts: tuple[str, ...] = ("node-1", "node-2", "node-3", "node-4")
     devices: tuple[str, ...] = ("pdu-a:1", "pdu-b:1")
@@ -41,6 +41,7 @@ class Rack:
     settle_after_return_seconds: float = 0.0
     own_machine: str = ""
     protected: tuple[str, ...] = ()
+    other_daemons: tuple[str, ...] = ()
 
 
 def inventory(rack: Rack) -> Inventory:

@@ -10,7 +10,6 @@ from fenced.core import records as r
 from fenced.model.names import ENGINE, BootId, DeviceName, HostName, OperationId, PlugId, Token
 from fenced.model.power import Action, Cause, Power, Proof, What
 from fenced.ports.bus import Message
-from fenced.ports.devices import Permit
 from fenced.ports.journal import Batch
 from tests.core.desk import Desk
 from tests.world.loop import run
@@ -151,10 +150,11 @@ def test_a_bmc_that_boots_says_off_and_is_no_liar() -> None:
 
 
 def send(world: World, token: str, power: Power, *, seconds: float = 5.0) -> asyncio.Task[None]:
-    permit = Permit(token=Token.parse(token), attempt_timeout_seconds=20.0, not_after_seconds=20.0)
     plug = world.plug("node-2", "pdu-a")
     plug.set_seconds = seconds
-    return asyncio.create_task(world.wires.set(world.path("engine"), plug, power, permit, is_local=True))
+    return asyncio.create_task(
+        world.wires.set(world.path("engine"), plug, power, token=Token.parse(token), timeout_seconds=20.0)
+    )
 
 
 def test_a_command_without_a_durable_record_is_found() -> None:

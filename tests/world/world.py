@@ -8,39 +8,31 @@ from collections.abc import Callable
 
 from fenced.core import events as e
 from fenced.engine.control import EngineControl
-from fenced.engine.engine import Engine, Ports, replay
+from fenced.engine.engine import Engine
 from fenced.model.names import ENGINE, DeviceName, HostName, ProxyName
-from fenced.ports.journal import Batch
-from tests.fakes.journal import Durable, MemoryJournal
 from tests.world import rack as racks
 from tests.world.checker import Checker
+from tests.world.daemon import Daemon, Surroundings
 from tests.world.machines import Machine, Plug
-from tests.world.network import Broker, Path, Wires, WorldBus, WorldCaller, WorldClock, WorldLiveness
+from tests.world.network import Broker, WorldClock
+from tests.world.post import Post
+from tests.world.proxies import WorldProxy
 from tests.world.rack import Rack
+from tests.world.store import Disk, WorldJournal
 from tests.world.telemetry import RecordingTelemetry
-
-
-class CheckedJournal(MemoryJournal):
-    """A MemoryJournal that says when a batch was stored."""
-
-    def __init__(self, durable: Durable | None = None) -> None:
-        super().__init__(durable, is_checked=True)
-        self.on_stored: Callable[[], None] = lambda: None
-
-    def reopen(self) -> "CheckedJournal":
-        self.durable.owner = None
-        return CheckedJournal(self.durable)
-
-    async def append(self, batch: Batch) -> int:
-        sequence = await super().append(batch)
-        self.on_stored()
-        return sequence
+from tests.world.wires import Path, Wires
 
 
 class World:
-    """Everything. `heard(name, text)` is told what happens to the machines; `use` as a context that ends it all."""
+    """Everything. `told(name, text)` hears what happens to the machines. `is_codec_checked`: records go through the codec."""
 
-    def __init__(self, rack: Rack, *, told: Callable[[str, str], None] = lambda name, text: None) -> None:
+    def __init__(
+        self,
+        rack: Rack,
+        *,
+        told: Callable[[str, str], None] = lambda name, text: None,
+        is_codec_checked: bool = True,
+    ) -> None:
         self.clock = WorldClock()
         self.inventory = racks.inventory(rack)
         self._told = told
@@ -48,16 +40,25 @@ class World:
         self.paths = {name: Path(name=name) for name in (ENGINE, *self.inventory.proxies)}
         plugs = {plug.plug_id: plug for machine in self.machines.values() for plug in machine.plugs.values()}
         self.wires = Wires(plugs, self.paths, self.clock)
+        self.proxies = {
+            name: WorldProxy(path, self.wires, clock=self.clock, number=number)
+            for number, (name, path) in enumerate(self.paths.items())
+            if name != ENGINE
+        }
         self.broker = Broker(self.clock)
+        self.post = Post(self.broker)
         self.telemetry = RecordingTelemetry()
-        self.journal = CheckedJournal()
-        self.checker = Checker(self.journal.durable, self.machines, self.wires, self.clock.now)
+        self.disk = Disk(self.clock)
+        self.checker = Checker(self.disk.durable, self.machines, self.wires, self.clock.now)
         self.wires.on_sent, self.wires.on_act = self.checker.sent, self.checker.acting
         self.wires.on_wrong = self.checker.wrong_machine
-        self.broker.on_published = self.checker.published
-        self._engine: Engine | None = None
-        self._daemon: asyncio.Task[None] | None = None
-        self._bus: WorldBus | None = None
+        self.broker.on_published, self.broker.on_sender = self.checker.published, self.checker.sender
+        around = Surroundings(
+            inventory=self.inventory, machines=self.machines, wires=self.wires, proxies=self.proxies,
+            broker=self.broker, disk=self.disk,
+            telemetry=self.telemetry, is_codec_checked=is_codec_checked, stored=self.checker.stored,
+        )  # fmt: skip
+        self.daemons = {name: Daemon(name, around) for name in ("fenced-a", *rack.other_daemons)}
         self._beats: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
@@ -68,11 +69,14 @@ class World:
 
     async def end(self) -> None:
         """Stop everything; raises AssertionError with what the checker found."""
-        if self._daemon is not None:
-            await self.crash()
+        for daemon in self.daemons.values():
+            if daemon.is_started:
+                await daemon.crash()
         for task in [*self._beats, *(sent.task for sent in self.wires.sent.values())]:
             task.cancel()
         await asyncio.gather(*self._beats, return_exceptions=True)
+        for proxy in self.proxies.values():
+            await proxy.end()
         self.checker.look()
         assert not self.checker.violations, "\n".join(self.checker.violations)
 
@@ -100,7 +104,7 @@ class World:
         """One health message of a machine, as it would send it now (`boot`: or in that run of it)."""
         machine = self.machines[HostName(name)]
         boot_id = machine.boot if boot is None else type(machine.boot)(f"{name}#{boot}")
-        self.broker.send(
+        self.post.send(
             e.Health(
                 host=machine.name,
                 received=self.clock.now(),
@@ -119,49 +123,41 @@ class World:
     def plug(self, host: str, device: str) -> Plug:
         return self.machine(host).plugs[DeviceName(device)]
 
+    def proxy(self, name: str) -> WorldProxy:
+        return self.proxies[ProxyName(name)]
+
     def path(self, name: str) -> Path:
         return self.paths[ProxyName(name)]
 
     # -- the daemon ---------------------------------------------------------------------------------------------------
 
     @property
+    def daemon(self) -> Daemon:
+        """The one that may act: of those that run, the one with the newest epoch."""
+        running = [daemon for daemon in self.daemons.values() if daemon.engine is not None]
+        return max(running, key=lambda daemon: daemon.engine.fleet.epoch if daemon.engine else 0, default=self._first)
+
+    @property
+    def _first(self) -> Daemon:
+        return next(iter(self.daemons.values()))
+
+    @property
     def engine(self) -> Engine:
-        assert self._engine is not None, "no daemon runs"
-        return self._engine
+        engine = self.daemon.engine
+        assert engine is not None, "no daemon runs"
+        return engine
 
     @property
     def control(self) -> EngineControl:
         return self.engine.control
 
+    @property
+    def journal(self) -> WorldJournal:
+        """The connection to the store of the one that may act."""
+        return self.daemon.journal
+
     async def start(self) -> None:
-        """As fenced/app/daemon.py: open the journal, replay, build the engine, run it."""
-        assert self._daemon is None, "a daemon runs already"
-        now = self.clock.now()
-        loaded = await self.journal.open(holder="fenced-a", now=now)
-        fleet = replay(self.inventory, loaded, started=now)
-        self._bus = WorldBus(self.broker, self.clock)
-        caller = WorldCaller(self.wires)
-        engine = Engine(
-            fleet=fleet,
-            ports=Ports(
-                bus=self._bus, journal=self.journal, local=caller, remote=caller, clock=self.clock,
-                liveness=WorldLiveness(list(self.machines.values()), self.wires), telemetry=self.telemetry,
-            ),
-        )  # fmt: skip
-        self._engine = engine
-        self.journal.on_stored = lambda: self.checker.stored(engine.fleet)
-        self._daemon = asyncio.create_task(engine.run(), name="daemon")
+        await self._first.start()
 
     async def crash(self) -> None:
-        """kill -9: nothing of the daemon goes on, what is durable stays. Raises what the daemon had died of before."""
-        assert self._daemon is not None and self._bus is not None
-        self._bus.is_dead = True
-        self.broker.subscribe(None)
-        self._daemon.cancel()
-        try:
-            await self._daemon
-        except asyncio.CancelledError:
-            pass
-        finally:
-            self._daemon, self._engine = None, None
-            self.journal = self.journal.reopen()
+        await self._first.crash()

@@ -1,0 +1,88 @@
+"""The script's words for daemons and their store: `daemon ...`, `daemon NAME ...`, `store ...`.
+
+Knows what can be done to a daemon of the world, not what it should do then. One rule: nothing here waits for a daemon.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from tests.world.daemon import Daemon
+from tests.world.world import World
+
+
+class BadWords(ValueError):
+    """No such thing can happen to a daemon or a store."""
+
+
+class DaemonWords:
+    """`crashed` is told of each death that has its moment in the program and not in the script."""
+
+    def __init__(self, world: World, crashed: Callable[[str], None]) -> None:
+        self._world, self._crashed = world, crashed
+        self._ends: dict[asyncio.Task[None], None] = {}
+
+    async def daemon(self, rest: str) -> None:
+        name, _, words = rest.partition(" ")
+        if name in self._world.daemons:
+            await self._of(self._world.daemons[name], words)
+        else:
+            await self._of(next(iter(self._world.daemons.values())), rest)
+
+    async def _of(self, daemon: Daemon, words: str) -> None:
+        match words.split():
+            case ["starts"]:
+                if not daemon.is_started:
+                    await daemon.start()
+            case ["crashes"]:
+                if daemon.is_started:
+                    await daemon.crash()
+            case ["stalls", seconds]:
+                daemon.stall(float(seconds))
+            case ["is", "suspended", seconds]:
+                daemon.suspend(float(seconds))
+            case ["dies", "after", steps, "steps,", "starts", "after", seconds]:
+                daemon.die_after(int(steps), lambda: self._die(daemon, float(seconds)))
+            case ["reboots", seconds]:
+                self._die(daemon, float(seconds), is_reboot=True)
+            case ["wall", "clock", "is", "off", seconds]:
+                daemon.board.wall_off_seconds = float(seconds)
+            case ["loses", "the", "store"]:
+                daemon.journal.is_cut = True
+            case ["reaches", "the", "store"]:
+                daemon.journal.is_cut = False
+                self._world.disk.changed()
+            case _:
+                raise BadWords(f"daemon {words!r}")
+
+    def _die(self, daemon: Daemon, seconds: float, *, is_reboot: bool = False) -> None:
+        """It is dead at once, and started again after so long. Without effect on one that is down."""
+        if not daemon.is_started:
+            return
+
+        async def die() -> None:
+            self._crashed(f"{daemon.name} dies")
+            await daemon.crash()
+            if is_reboot:
+                daemon.board.reboot()
+            await asyncio.sleep(seconds)
+            if not daemon.is_started:
+                await daemon.start()
+
+        task = asyncio.create_task(die(), name=f"death of {daemon.name}")
+        self._ends[task] = None
+        task.add_done_callback(self._ends.pop)
+
+    async def store(self, rest: str) -> None:
+        disk = self._world.disk
+        match rest.split():
+            case ["slow", seconds]:
+                disk.slow_seconds = float(seconds)
+            case ["fails"]:
+                disk.is_failing = True
+            case ["hangs"]:
+                disk.hang(True)
+            case ["works"]:
+                disk.slow_seconds, disk.is_failing = 0.0, False
+                disk.hang(False)
+            case _:
+                raise BadWords(f"store {rest!r}")

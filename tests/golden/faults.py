@@ -1,0 +1,123 @@
+"""More words of a story: what goes wrong with plugs, proxies, the broker and the hosts' messages.
+
+Each function takes the words after its subject and says whether it knows them. Knows the world, nothing of the daemon.
+"""
+
+from collections.abc import Sequence
+
+from fenced.model.names import ENGINE
+from tests.world.machines import Plug
+from tests.world.world import World
+
+
+def plug(world: World, plug: Plug, words: Sequence[str]) -> bool:
+    """`plug HOST DEVICE ...`; what is honest and what is a lie is the plug's own knowledge."""
+    match words:
+        case ["acts", seconds, "late"]:
+            plug.act_late(float(seconds), settle_seconds=_settle(world, plug), shows_turning=False)
+        case ["is", seconds, "on", "its", "way"]:
+            plug.act_late(float(seconds), settle_seconds=_settle(world, plug), shows_turning=True)
+        case ["reads", "off", seconds, "early"]:
+            plug.read_early(float(seconds))
+        case ["sticks", "in", "between"]:
+            plug.is_between = True
+        case ["refuses", "when", "already", "so"]:
+            plug.refuses_repeated = True
+        case ["flaps"]:
+            plug.flaps = True
+        case ["is", "silently", "dead"]:
+            plug.be_dummy()
+        case ["is", "swapped", "with", host]:
+            plug.swap(world.plug(host, plug.device))
+        case ["unreachable", "through", *proxies]:
+            plug.unreachable_through = frozenset(proxies)
+        case _:
+            return False
+    return True
+
+
+def _settle(world: World, plug: Plug) -> float:
+    return world.inventory.hosts[plug.machine.name].device(plug.device).settle_seconds
+
+
+def proxy(world: World, name: str, words: Sequence[str]) -> bool:
+    """`proxy NAME ...`; `proxy NAME works` mends it all."""
+    path = world.path(name)
+    match words:
+        case ["works"]:
+            _mend_proxy(world, name)
+        case ["dead"]:
+            path.is_dead = True
+        case ["slow", seconds]:
+            path.delay_seconds = float(seconds)
+        case ["hangs"]:
+            path.is_hanging = True
+        case ["cut"]:
+            path.is_way_cut = True
+        case ["cut", "on", "the", "way", "back"]:
+            path.is_way_back_cut = True
+        case ["answers", seconds, "late"]:
+            path.answer_seconds = float(seconds)
+        case ["dies", "after", "it", "sent"]:
+            path.dies_sending = True
+        case ["crashes"]:
+            world.proxy(name).crash(are_agents_spared=False)
+        case ["crashes,", "its", "agents", "live"]:
+            world.proxy(name).crash(are_agents_spared=True)
+        case ["restarts"]:
+            world.proxy(name).start()
+        case ["reboots"]:
+            world.proxy(name).start(is_machine_booted=True)
+        case ["restarts", "with", "an", "empty", "disk"]:
+            world.proxy(name).start(is_emptied=True)
+        case ["loses", "its", "disk"]:
+            world.proxy(name).state.is_broken = True
+        case ["clock", "jumps", seconds]:
+            world.proxy(name).shift_clock(float(seconds))
+        case _:
+            return False
+    return True
+
+
+def _mend_proxy(world: World, name: str) -> None:
+    """Way, disk and agent; its clock stays as it is."""
+    world.path(name).mend()
+    if name == ENGINE:
+        return
+    proxy = world.proxy(name)
+    proxy.mend_disk()
+    if proxy.is_down:
+        proxy.start()
+
+
+def bus(world: World, words: Sequence[str]) -> bool:
+    """`bus ...`: one way alone."""
+    match words:
+        case ["unheard"]:
+            world.broker.is_unheard = True
+        case ["swallows"]:
+            world.broker.is_swallowing = True
+        case ["works"]:
+            world.broker.is_unheard = world.broker.is_swallowing = False
+            world.broker.set_up(world.broker.is_up)  # whoever waits to be heard looks again
+        case _:
+            return False
+    return True
+
+
+def post(world: World, words: Sequence[str]) -> bool:
+    """`post ...`: the way of the hosts' messages."""
+    match words:
+        case ["loses", percent]:
+            world.post.lost_share = float(percent.rstrip("%")) / 100.0
+        case ["repeats", percent]:
+            world.post.repeated_share = float(percent.rstrip("%")) / 100.0
+        case ["delays", "up", "to", seconds]:
+            world.post.delay_seconds_max = float(seconds)
+        case ["keeps", "the", "last"]:
+            world.post.keeps = True
+        case ["works"]:
+            world.post.mend()
+        case _:
+            return False
+    return True

@@ -1,0 +1,80 @@
+"""What people ask of the daemon that may act, in the words of a story: `person ...`.
+
+Knows the words, not what they bring about. One rule: the script goes on, whether the daemon answers or not.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from fenced.model.names import HostName, OperationId
+from fenced.model.power import Action
+from fenced.ports.control import NotFound, Refused, Unavailable
+from tests.golden.daemon_words import BadWords
+from tests.world.world import World
+
+PERSON_SECONDS: Final = 1.0
+"""How long the script waits for what a person is told."""
+
+
+class People:
+    """`say` is told what they hear that is not what they asked for."""
+
+    def __init__(self, world: World, say: Callable[[str], None]) -> None:
+        self._world, self._say = world, say
+        self._asking: dict[asyncio.Task[None], None] = {}
+
+    def leave(self) -> None:
+        """Nobody waits for an answer any more."""
+        for task in list(self._asking):
+            task.cancel()
+
+    async def ask(self, rest: str) -> None:
+        """Who asks is not waited for by the story, beyond a moment: refusals are told when they come."""
+        asking = asyncio.create_task(self._ask(rest), name=f"person {rest}")
+        self._asking[asking] = None
+        asking.add_done_callback(lambda done: self._asking.pop(done, None))
+        done, _ = await asyncio.wait({asking}, timeout=PERSON_SECONDS)
+        for task in done:
+            task.result()
+
+    async def _ask(self, rest: str) -> None:
+        if self._world.daemon.engine is None:
+            self._say("finds no daemon")
+            return
+        control = self._world.control
+        try:
+            match rest.split():
+                case ["off" | "on" | "restart" | "status" | "probe" as action, host]:
+                    await self._act(host, Action(action), is_forced=False)
+                case ["forces", action, host]:
+                    await self._act(host, Action(action), is_forced=True)
+                case ["cancels", host]:
+                    operation = self._world.engine.fleet.hosts[HostName(host)].operation
+                    await control.cancel(operation.id if operation else OperationId("none"), by="person", reason="told")
+                case ["confirms", host, "off"]:
+                    await control.confirm_off(HostName(host), by="person", reason="told", is_forced=False)
+                case ["maintains", host]:
+                    await control.set_maintenance(HostName(host), by="person", reason="told", until=None)
+                case ["hands", "back", host]:
+                    await control.end_maintenance(HostName(host), by="person", reason="told")
+                case ["pauses", match]:
+                    await control.pause(match=match, by="person", reason="told", until=None)
+                case ["resumes"]:
+                    for pause in self._world.engine.fleet.state.pauses:
+                        await control.end_pause(pause.id, by="person")
+                case ["disarms"]:
+                    await control.disarm(by="person", reason="told")
+                case ["arms"]:
+                    await control.arm(by="person")
+                case _:
+                    raise BadWords(f"person {rest!r}")
+        except Refused as exc:
+            self._say(f"is refused by {exc.rule}")
+        except NotFound:
+            self._say("finds nothing like that")
+        except Unavailable:
+            self._say("is told that the store takes no writes")
+
+    async def _act(self, host: str, action: Action, *, is_forced: bool) -> None:
+        await self._world.control.act(HostName(host), action, by="person", reason="told", is_forced=is_forced)

@@ -1,0 +1,85 @@
+"""What goes wrong with the daemon itself: its loop, its clocks, its disk, its life, and a second one beside it.
+
+Knows the words of the stories (tests/golden/daemon_words.py) and nothing of a scenario but the draft that it is given. One
+rule: each of these faults ends by itself or is mended by the end of the trouble.
+"""
+
+import random
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from tests.world.rack import Rack
+
+SECOND: Final = "fenced-b"
+
+
+class Draft(Protocol):
+    """A scenario in the making."""
+
+    dice: random.Random
+    rack: Rack
+    faults: int
+
+    def at(self, seconds: float, words: str) -> None: ...
+
+    def moment(self) -> float: ...
+
+    def passing(self, begins: str, ends: str, *, most: float = 120.0) -> None: ...
+
+
+def _once(draft: Draft, words: str) -> None:
+    draft.at(draft.moment(), words)
+    draft.faults += 1
+
+
+def _stall(draft: Draft) -> None:
+    _once(draft, f"{_who(draft)} stalls {draft.dice.choice((1, 3, 10, 30, 60))}")
+
+
+def _suspend(draft: Draft) -> None:
+    _once(draft, f"{_who(draft)} is suspended {draft.dice.choice((2, 10, 60))}")
+
+
+def _death(draft: Draft) -> None:
+    """At an await that nobody chose."""
+    steps = draft.dice.choice((draft.dice.randrange(40), draft.dice.randrange(1000)))
+    seconds = draft.dice.choice((0.1, 1, 5, 30))
+    _once(draft, f"{_who(draft)} dies after {steps} steps, starts after {seconds}")
+
+
+def _wall_clock(draft: Draft) -> None:
+    """It is wrong from now on; a boot of the machine may come to believe it."""
+    who = _who(draft)
+    start = draft.moment()
+    draft.at(start, f"{who} wall clock is off {draft.dice.choice((-7200, -60, 5, 60, 7200))}")
+    if draft.dice.random() < 0.5:
+        draft.at(start + draft.dice.uniform(0.0, 20.0), f"{who} reboots {draft.dice.choice((30, 45))}")
+    draft.faults += 1
+
+
+def _slow_store(draft: Draft) -> None:
+    draft.passing(f"store slow {draft.dice.choice((0.05, 0.5, 3))}", "store works")
+
+
+def _failing_store(draft: Draft) -> None:
+    draft.passing("store fails", "store works")
+
+
+def _hanging_store(draft: Draft) -> None:
+    draft.passing("store hangs", "store works", most=60.0)
+
+
+def _partition(draft: Draft) -> None:
+    """One daemon does not reach the store; where there is a second one, it takes over."""
+    who = _who(draft)
+    draft.passing(f"{who} loses the store", f"{who} reaches the store")
+
+
+def _who(draft: Draft) -> str:
+    names = ("fenced-a", *draft.rack.other_daemons)
+    return f"daemon {draft.dice.choice(names)}"
+
+
+DAEMON_FAULTS: Final[tuple[Callable[[Draft], None], ...]] = (
+    _stall, _suspend, _death, _death, _wall_clock, _slow_store, _failing_store, _hanging_store, _partition,
+)  # fmt: skip

@@ -1,0 +1,97 @@
+"""What goes wrong with hosts and their power devices.
+
+Knows the words. One rule: a device that lies is given other words than one that is only broken, for the checker tells
+between them.
+"""
+
+from tests.simulation.draft import Draft
+
+BROKEN = ("fails", "unreachable", "sticks", "sticks in between", "loses answers", "slow 4", "slow 15", "flaps",
+          "refuses when already so")  # fmt: skip
+LIES = ("says off", "says on", "says unknown", "reads off 10 early", "is silently dead")
+
+
+def death(draft: Draft) -> None:
+    """A host that nobody hears any more: dead, hung, or only mute."""
+    host, start, kind = draft.host(), draft.moment(), draft.dice.random()
+    if kind < 0.6:
+        draft.at(start, f"{host} dies")
+        draft.dead.append(host)
+        draft.faults += 1
+    elif kind < 0.8:
+        draft.passing(f"{host} hangs", f"{host} wakes")
+    elif kind < 0.9:
+        draft.passing(f"{host} falls mute", f"{host} speaks")
+    else:
+        draft.passing(f"{host} is cut off", f"{host} is back")
+
+
+def words(draft: Draft) -> None:
+    """A host says something, or starts anew by itself."""
+    said = draft.dice.choice(("says failing", "last will", "reboots"))
+    draft.once(f"{draft.host()} {said}")
+
+
+def mains(draft: Draft) -> None:
+    """The feed of a host goes, and its BMC with it; it is switched on by itself some time after the feed is back."""
+    host, seconds = draft.host(), draft.dice.choice((1, 10, 30))
+    draft.passing(f"{host} loses mains", f"{host} gets mains, on after {seconds}", most=60.0)
+
+
+def broken(draft: Draft) -> None:
+    """It does not do what it should, and says so or says nothing."""
+    what = draft.dice.choice(BROKEN)
+    _passing(draft, what)
+
+
+def slow_to_act(draft: Draft) -> None:
+    """It acts as late as it is allowed to, and shows that or not."""
+    seconds = draft.rack.settle_seconds
+    if seconds > 0.0:
+        what = draft.dice.choice((f"acts {seconds:g} late", f"is {seconds:g} on its way"))
+        _passing(draft, what)
+
+
+def unreachable_through(draft: Draft) -> None:
+    """One machine can't reach it; the others can."""
+    _passing(draft, f"unreachable through {draft.proxy() or 'engine'}")
+
+
+def wrong_machine(draft: Draft) -> None:
+    """At its address another machine answers, for everybody or through one proxy."""
+    through = draft.proxy() if draft.dice.random() < 0.5 else None
+    _passing(draft, f"answers for another machine{f' through {through}' if through else ''}")
+
+
+def restart(draft: Draft) -> None:
+    """It boots and says OFF before it knows, for a shorter time than it is configured to; or says that it is not ready."""
+    plug, settles = _plug(draft), draft.rack.settle_after_return_seconds
+    if settles > 0.0 and draft.rack.settings.get("check.interval_seconds"):
+        # Away for longer than a round of the check: one that nobody misses can't be told from one that was there.
+        draft.once(f"plug {plug} restarts away 70 starting {settles / 2:g}")
+    else:
+        draft.once(f"plug {plug} restarts not ready {draft.dice.choice((5, 20))}")
+
+
+def lie(draft: Draft) -> None:
+    """What it says is not so."""
+    what = draft.dice.choice(LIES)
+    _passing(draft, what)
+
+
+def wrong_label(draft: Draft) -> None:
+    """It feeds another host, or a machine that nobody knows; nobody mends that."""
+    host, device, other = draft.host(), draft.device(), draft.host()
+    if host == other or draft.dice.random() < 0.3:
+        draft.once(f"plug {host} {device} feeds another machine")
+    else:
+        draft.once(f"plug {host} {device} is swapped with {other}")
+
+
+def _plug(draft: Draft) -> str:
+    return f"{draft.host()} {draft.device()}"
+
+
+def _passing(draft: Draft, what: str) -> None:
+    plug = _plug(draft)
+    draft.passing(f"plug {plug} {what}", f"plug {plug} works")

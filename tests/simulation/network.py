@@ -1,0 +1,72 @@
+"""What goes wrong between the parts: the broker, the hosts' messages, our own link, the proxies.
+
+Knows the words. One rule: everything is mended at the end of the trouble, but what was lost or told wrongly stays so.
+"""
+
+from tests.simulation.draft import Draft
+
+SLOW_SECONDS = (2, 4, 10)
+WAYS = ("dead", "hangs", "cut", "cut on the way back", "loses its disk")
+DEATHS = ("dies after it sent", "crashes", "crashes, its agents live")
+STARTS = ("restarts", "reboots", "restarts with an empty disk")
+
+
+def bus(draft: Draft) -> None:
+    """The broker, or one way of the daemon's own connection to it."""
+    begins, ends = draft.dice.choice(
+        (("lost", "back"), ("refuses", "takes"), ("unheard", "works"), ("swallows", "works"),
+         ("acknowledges after 2", "acknowledges after 0.01"), ("acknowledges after 8", "acknowledges after 0.01"))
+    )  # fmt: skip
+    draft.passing(f"bus {begins}", f"bus {ends}")
+
+
+def link(draft: Draft) -> None:
+    """The daemon's own network."""
+    draft.passing("link cut", "link back", most=60.0)
+
+
+def post(draft: Draft) -> None:
+    """The hosts' messages on their way."""
+    what = draft.dice.choice(("loses 30%", "loses 80%", "repeats 50%", "delays up to 8", "delays up to 40"))
+    draft.passing(f"post {what}", "post works")
+
+
+def kept(draft: Draft) -> None:
+    """The broker keeps the last messages and gives them to whoever subscribes, for ever."""
+    draft.once("post keeps the last")
+
+
+def old_message(draft: Draft) -> None:
+    """A message of an earlier run of the host comes now."""
+    draft.once(f"{draft.host()} beats as boot 1")
+
+
+def proxy_way(draft: Draft) -> None:
+    """A proxy that is away or can't work."""
+    if (name := draft.proxy()) is not None:
+        what = draft.dice.choice(WAYS)
+        draft.passing(f"proxy {name} {what}", f"proxy {name} works")
+
+
+def proxy_slow(draft: Draft) -> None:
+    """Calls arrive late, or answers do."""
+    if (name := draft.proxy()) is not None:
+        seconds = draft.dice.choice(SLOW_SECONDS)
+        what = draft.dice.choice((f"slow {seconds}", f"answers {seconds} late"))
+        draft.passing(f"proxy {name} {what}", f"proxy {name} works")
+
+
+def proxy_death(draft: Draft) -> None:
+    """Its agent dies, and comes back in one of several ways."""
+    if (name := draft.proxy()) is not None:
+        how, back = draft.dice.choice(DEATHS), draft.dice.choice(STARTS)
+        start = draft.moment()
+        draft.at(start, f"proxy {name} {how}")
+        draft.at(draft.until(start, most=30.0), f"proxy {name} {back}")
+        draft.faults += 1
+
+
+def proxy_clock(draft: Draft) -> None:
+    """Its clock jumps, which none does that it is meant to be."""
+    if (name := draft.proxy()) is not None:
+        draft.once(f"proxy {name} clock jumps {draft.dice.choice((-60, -15, 15, 600))}")

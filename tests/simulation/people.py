@@ -1,0 +1,40 @@
+"""What people do, and what becomes of the daemon: unwise things at the worst time.
+
+Knows the words. One rule: what a person began is ended by a person, at the end of the trouble at the latest.
+"""
+
+from tests.simulation.draft import Draft
+
+UNDONE = {"maintains": "person hands back {host}", "disarms": "person arms", "pauses": "person resumes"}
+
+
+def crash(draft: Draft) -> None:
+    """kill -9, and a start soon or late."""
+    start = draft.moment()
+    draft.at(start, "daemon crashes")
+    draft.at(start + draft.dice.choice((0.1, 1.0, 5.0, 30.0)), "daemon starts")
+    draft.faults += 1
+
+
+def person(draft: Draft) -> None:
+    """Somebody asks for something."""
+    host = draft.host()
+    words = draft.dice.choice(
+        (
+            f"person off {host}", f"person forces off {host}", f"person restart {host}", f"person forces restart {host}",
+            f"person on {host}", f"person cancels {host}", f"person maintains {host}", f"person status {host}",
+            f"person confirms {host} off", "person disarms", "person pauses *",
+        )
+    )  # fmt: skip
+    start = draft.moment()
+    draft.at(start, words)
+    end = draft.until(start)
+    for word, back in UNDONE.items():
+        if word in words:
+            draft.at(end, back.format(host=host))
+    draft.faults += 1
+
+
+def meddler(draft: Draft) -> None:
+    """Somebody goes to the rack and turns a plug."""
+    draft.once(f"plug {draft.host()} {draft.device()} turned {draft.dice.choice(('on', 'off'))}")

@@ -1,0 +1,81 @@
+"""Which fleets scenarios play in: hosts, levels of devices, proxies, settings.
+
+Knows what a rack may look like, nothing of what goes wrong in it. One rule: every rack is one that an operator may configure.
+"""
+
+import random
+from typing import Final
+
+from fenced.model.power import Action
+from tests.simulation.daemon_faults import SECOND
+from tests.world.rack import Rack, Setting
+
+FLEETS: Final[tuple[tuple[str, ...], ...]] = (
+    ("pdu-a:1",),
+    ("pdu-a:1", "pdu-b:1"),
+    ("pdu-a:1", "pdu-b:1", "pdu-c:1"),
+    ("bmc:1",),
+    ("bmc:1", "pdu-a:2", "pdu-b:2"),
+    ("pdu-a:1", "pdu-b:1", "bmc:2"),
+    ("bmc-a:1", "pdu-a:1", "pdu-b:2"),
+    ("bmc-a:1", "bmc-b:2"),
+)
+REACHES: Final[tuple[tuple[str, ...], ...]] = (("engine",), ("cluster", "engine"), ("engine", "cluster"), ("dc",))
+
+
+def rack_of(dice: random.Random) -> Rack:
+    """The next rack of these dice."""
+    proxies = tuple(f"px{number}" for number in range(1, dice.choice((1, 2, 3, 4))))
+    settings: dict[str, Setting] = {
+        "daemon.startup_quiet_seconds": 20.0,
+        "daemon.lease_ttl_seconds": 15.0,
+        "gates.budget_hosts": dice.choice((1, 2, 6)),
+        "gates.budget_per_seconds": 120.0,
+        "gates.cooldown_seconds": dice.choice((10.0, 30.0)),
+        "gates.witness_wait_seconds": dice.choice((0.0, 5.0)),
+        "gates.connectivity_at_least": dice.choice((3, 4)),
+        "detection.release_grace_seconds": 30.0,
+        "detection.boot_grace_seconds": 60.0,
+        "detection.watch_interval_seconds": 20.0,
+        "detection.late_message_seconds": dice.choice((5.0, 30.0)),
+        "power.operation_timeout_seconds": dice.choice((40.0, 80.0)),
+        "power.restore_timeout_seconds": 60.0,
+        "power.attempt_timeout_seconds": dice.choice((5.0, 20.0)),
+        "power.verify_timeout_seconds": dice.choice((5.0, 30.0)),
+        "power.already_off_hold_seconds": dice.choice((5.0, 10.0)),
+        "power.chassis_boot_timeout_seconds": 60.0,
+    }
+    settings |= _rarely(dice)
+    reach = dice.choice([words for words in REACHES if proxies or "engine" in words])
+    hosts = tuple(f"node-{number}" for number in range(1, 1 + dice.choice((6, 6, 7))))
+    return Rack(
+        hosts=hosts,
+        devices=dice.choice(FLEETS),
+        proxies=proxies,
+        reach=reach,
+        settings=settings,
+        is_standby_separate=dice.random() < 0.7,
+        other_daemons=(SECOND,) if dice.random() < 0.3 else (),
+        settle_seconds=dice.choice((0.0, 0.0, 3.0, 8.0)),
+        settle_after_return_seconds=dice.choice((0.0, 0.0, 60.0)),
+        own_machine=hosts[-1] if dice.random() < 0.15 else "",
+        protected=(hosts[-2],) if dice.random() < 0.1 else (),
+    )
+
+
+def _rarely(dice: random.Random) -> dict[str, Setting]:
+    """What most operators leave as it is."""
+    settings: dict[str, Setting] = {}
+    if dice.random() < 0.25:
+        settings["detection.alive_but_silent"] = "fence"
+    if dice.random() < 0.15:
+        settings["detection.on_report"] = "fence"
+    if dice.random() < 0.4:
+        settings["check.interval_seconds"] = 60.0
+    if dice.random() < 0.2:
+        settings["host.fence_action"] = Action.OFF
+    if dice.random() < 0.08:
+        settings["host.automatic"] = False
+    if dice.random() < 0.2:
+        settings["gates.attempts_count"] = dice.choice((1, 2))
+    return settings

@@ -1,0 +1,42 @@
+"""Whatever moment the daemon dies at, the story ends the same. Each run takes a part of the points; `make soak` takes all."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.golden.story import read
+from tests.simulation.play import silence_logs
+from tests.simulation.sweep import cases, difference, played
+
+STORIES = Path(__file__).parent.parent / "golden" / "stories"
+SWEPT = (
+    "already_off",
+    "a_bmc_of_another_machine",
+    "a_bmc_that_dies_with_its_outlets",
+    "both_pdus_off_in_parallel",
+    "one_pdu_fails_and_level_2_takes_over",
+    "operator_turns_a_restart_into_off",
+    "operators_off_is_not_undone",
+    "outlets_off_while_the_chassis_reads_on",
+    "a_proxy_dies_after_it_sent",
+    "a_proxy_restarts_before_the_command",
+    "silence_then_fence",
+    "the_answer_of_an_off_is_lost",
+)
+ONE_IN = int(os.environ.get("FENCED_SWEEP_ONE_IN", "9"))
+"""Of the points of a story, so many in CI; a prime to their kinds and pauses, so that all of those come up."""
+
+
+@pytest.mark.parametrize("name", SWEPT)
+def test_a_death_changes_nothing(name: str) -> None:
+    silence_logs()
+    story = read(STORIES / f"{name}.txt")
+    expected, counts = played(story, None)
+    for number, case in enumerate(cases(counts)):
+        if number % ONE_IN == len(name) % ONE_IN:
+            try:
+                wrong = difference(expected, played(story, case, expected)[0])
+            except AssertionError as exc:
+                wrong = [str(exc)]
+            assert not wrong, f"{name}, {case}:\n" + "\n".join(wrong)

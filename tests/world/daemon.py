@@ -1,0 +1,237 @@
+"""A daemon of the world: a process on a machine of its own, with its own clock, connection to the store and to the bus.
+
+Started as fenced/app/daemon.py does it, and again as systemd would: after it ended by itself. Killed at any await: nothing
+of it goes on, what is durable stays. Knows neither rules nor what other daemons do.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Final
+
+from fenced.core.fleet import Fleet
+from fenced.engine.engine import Engine, Ports, replay
+from fenced.host import machine as host_machine
+from fenced.model.inventory import Inventory
+from fenced.model.names import HostName, ProxyName
+from fenced.ports.clock import Clock
+from fenced.ports.journal import ClockAnchor, EpochLost, StoreError
+from tests.world.loop import owned, virtual
+from tests.world.machines import Machine
+from tests.world.network import START, Broker, WorldBus
+from tests.world.proxies import WorldProxy, WorldProxyCaller
+from tests.world.store import Disk, WorldJournal
+from tests.world.telemetry import RecordingTelemetry
+from tests.world.wires import Wires, WorldCaller, WorldLiveness
+
+START_SECONDS: Final = 1.0
+RESTART_SECONDS: Final = 5.0
+"""As in the unit file: how long systemd waits before it starts it again."""
+
+
+@dataclass(slots=True)
+class Board:
+    """A daemon's machine. `wall_off_seconds`: how far its wall clock is from the truth; `boots`: how often it booted."""
+
+    name: str
+    wall_off_seconds: float = 0.0
+    boots: int = 1
+    booted_at: float = 0.0
+
+    def reboot(self) -> None:
+        self.boots += 1
+        self.booted_at = asyncio.get_running_loop().time()
+
+    @property
+    def boot_id(self) -> str:
+        return f"{self.name}-boot-{self.boots}"
+
+    def boottime(self) -> float:
+        return asyncio.get_running_loop().time() - self.booted_at
+
+    def wall(self) -> float:
+        return START + asyncio.get_running_loop().time() + self.wall_off_seconds
+
+
+class SteadyClock:
+    """ports.clock.Clock as fenced.host.machine.SteadyClock, over a Board: anchored once, deaf to the wall clock."""
+
+    def __init__(self, start: float) -> None:
+        self._offset = start - asyncio.get_running_loop().time()
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time() + self._offset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a daemon of the world is built over. `stored`: told of the fleet after each durable batch."""
+
+    inventory: Inventory
+    machines: Mapping[HostName, Machine]
+    wires: Wires
+    proxies: Mapping[ProxyName, WorldProxy]
+    broker: Broker
+    disk: Disk
+    telemetry: RecordingTelemetry
+    is_codec_checked: bool
+    stored: Callable[[Fleet], None]
+
+
+class Point(Enum):
+    """Where a daemon may be killed: before it hears that records are durable, and just before a power command leaves."""
+
+    RECORDS_STORED = "records are stored"
+    COMMAND_LEAVES = "a command leaves"
+
+
+class Daemon:
+    """`journal`: the connection that it has, or will have at its next start. `on_point` is told of each Point."""
+
+    def __init__(self, name: str, around: Surroundings) -> None:
+        self.name, self._around = name, around
+        self.board = Board(name)
+        self.journal = self._connect()
+        self.engine: Engine | None = None
+        self.clock: Clock | None = None
+        self.faults: list[BaseException] = []
+        self.on_point: Callable[[Point], None] = lambda point: None
+        self._bus: WorldBus | None = None
+        self._caller: WorldCaller | None = None
+        self._process: asyncio.Task[None] | None = None
+        self._watcher: asyncio.Task[None] | None = None
+
+    @property
+    def is_started(self) -> bool:
+        """Somebody wants it to run; it may be waiting for the store."""
+        return self._watcher is not None
+
+    @property
+    def is_running(self) -> bool:
+        return self.engine is not None and self._process is not None and not self._process.done()
+
+    def now(self) -> float:
+        """By its own clock."""
+        return self.clock.now() if self.clock is not None else self.board.wall()
+
+    async def start(self) -> None:
+        """Start it, and have it watched over. Returns when it runs, or waits for the store."""
+        assert self._watcher is None, f"{self.name} runs already"
+        begun = asyncio.get_running_loop().create_future()
+        self._watcher = asyncio.create_task(self._watch(begun), name=f"systemd of {self.name}")
+        await asyncio.wait({begun}, timeout=START_SECONDS)
+
+    async def crash(self) -> None:
+        """kill -9, also of one that is held up. Raises what it had died of before."""
+        assert self._watcher is not None, f"{self.name} does not run"
+        watcher, self._watcher = self._watcher, None
+        watcher.cancel()
+        await asyncio.wait({watcher})
+        await self._kill()
+        for fault in self.faults:
+            raise fault
+
+    def stall(self, seconds: float) -> None:
+        """Its loop does not come around; what comes meanwhile waits in its sockets."""
+        virtual().hold(self.name, seconds)
+
+    def suspend(self, seconds: float) -> None:
+        """Its machine sleeps: timers stand still, what is sent to it is lost."""
+        virtual().hold(self.name, seconds, is_suspended=True)
+        bus = self._bus
+        if bus is not None:
+            bus.is_deaf = True
+            virtual().call_later(seconds, setattr, bus, "is_deaf", False)
+
+    def die_after(self, steps: int, on_dead: Callable[[], None]) -> None:
+        """After so many more steps of its tasks it stops at an await; `on_dead` is told, and must see to `crash`.
+
+        Without effect on one that does not run."""
+        if self.is_running:
+            virtual().stop_after(self.name, steps, on_dead)
+
+    def _connect(self) -> WorldJournal:
+        return WorldJournal(self._around.disk, self.name, is_checked=self._around.is_codec_checked)
+
+    async def _watch(self, begun: "asyncio.Future[None]") -> None:
+        """As systemd: what ended is started again after a while. `begun`: told of the first attempt."""
+        while True:
+            is_begun = await self._try()
+            if not begun.done():
+                begun.set_result(None)
+            if is_begun and self._process is not None:
+                await asyncio.wait({self._process})
+                if not self._has_ended_well(self._process):
+                    return
+                await self._kill()
+            await asyncio.sleep(RESTART_SECONDS)
+
+    def _has_ended_well(self, process: "asyncio.Task[None]") -> bool:
+        """Whether the store or another controller is the reason: then it is started again. All else is our bug."""
+        fault = process.exception() if not process.cancelled() else None
+        _, others = fault.split((EpochLost, StoreError)) if isinstance(fault, BaseExceptionGroup) else (None, fault)
+        if isinstance(others, StoreError) or others is None:
+            return True
+        self.faults.append(others)
+        return False
+
+    async def _try(self) -> bool:
+        try:
+            await self._begin()
+        except StoreError:
+            self.journal = self._connect_again()
+            return False
+        return True
+
+    async def _begin(self) -> None:
+        """As run_daemon: open the journal, anchor the clock, replay, build the engine, run it. Raises StoreError."""
+        around, board, journal = self._around, self.board, self.journal
+        loaded = await journal.open(holder=self.name, now=board.wall())
+        start = host_machine.steady_start(
+            wall_now=board.wall(), boot=board.boot_id, boottime_now=board.boottime(),
+            kept=await journal.clock_anchor(), last_at=loaded.last_at,
+        )  # fmt: skip
+        clock = self.clock = SteadyClock(start)
+        own = replace(around.inventory.daemon, name=self.name)
+        fleet = replay(replace(around.inventory, daemon=own), loaded, started=clock.now())
+        bus = self._bus = WorldBus(around.broker, clock, self.name)
+        caller = self._caller = WorldCaller(around.wires, self.name)
+        remote = WorldProxyCaller(around.proxies, around.wires, clock, caller.leave)
+        engine = self.engine = Engine(
+            fleet=fleet,
+            ports=Ports(
+                bus=bus, journal=journal, local=caller, remote=remote, clock=clock,
+                liveness=WorldLiveness(list(around.machines.values()), around.wires), telemetry=around.telemetry,
+                reach=remote.reach,
+                anchor=lambda: ClockAnchor(boot_id=board.boot_id, boottime=board.boottime(), steady=clock.now()),
+            ),
+        )  # fmt: skip
+        caller.before_command = lambda: self.on_point(Point.COMMAND_LEAVES)
+
+        def stored() -> None:
+            around.stored(engine.fleet)
+            self.on_point(Point.RECORDS_STORED)
+
+        journal.on_stored = stored
+        self._process = virtual().create_task(engine.run(), name=self.name, context=owned(self.name))
+
+    async def _kill(self) -> None:
+        """The process is gone, and everything that was of it."""
+        self.journal.is_dead = True
+        if self._bus is not None and self._caller is not None:
+            self._bus.is_dead = self._caller.is_dead = True
+            self._around.broker.subscribe(self.name, None)
+        if self._process is not None:
+            self._process.cancel()
+            virtual().release(self.name)
+            await asyncio.wait({self._process})
+            self._has_ended_well(self._process)
+        self.engine = self._process = self._bus = self._caller = None
+        self.journal = self._connect_again()
+
+    def _connect_again(self) -> WorldJournal:
+        """A new connection over the same network."""
+        journal = self._connect()
+        journal.is_cut, journal.delay_seconds = self.journal.is_cut, self.journal.delay_seconds
+        return journal

@@ -1,0 +1,63 @@
+"""The way of the hosts' messages to the daemon: it loses, delays, repeats and reorders them, and keeps old ones.
+
+Knows messages, not what they say. One rule: what it does to a message comes from its own dice, so that a story is the same
+each time.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from fenced.core import events as e
+from fenced.model.names import HostName
+from fenced.ports.bus import BusEvent
+from tests.world.network import Broker
+
+
+@dataclass(slots=True)
+class Post:
+    """Without a fault set it hands on each message at once. Shares are of all messages, 0 to 1.
+
+    `keeps`: the broker retains the last message of each host, as a misled reporter asks it to, and gives it to each new
+    subscriber, however old.
+    """
+
+    broker: Broker
+    lost_share: float = 0.0
+    repeated_share: float = 0.0
+    delay_seconds_max: float = 0.0
+    keeps: bool = False
+    _dice: random.Random = field(default_factory=lambda: random.Random(1))
+    _kept: dict[HostName, e.Health | e.Presence] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.broker.on_subscribed = self._give_kept
+
+    def mend(self) -> None:
+        """From now on all goes well; what is on its way still comes."""
+        self.lost_share = self.repeated_share = self.delay_seconds_max = 0.0
+
+    def send(self, message: e.Health | e.Presence) -> None:
+        if self.keeps:
+            self._kept[message.host] = message
+        if self.lost_share and self._dice.random() < self.lost_share:
+            return
+        if self.delay_seconds_max:
+            self._send_late(message)
+        else:
+            self.broker.send(message)
+        if self.repeated_share and self._dice.random() < self.repeated_share:
+            self._send_late(message)
+
+    def _send_late(self, message: e.Health | e.Presence) -> None:
+        seconds = self._dice.uniform(0.0, self.delay_seconds_max or 5.0)
+        asyncio.get_running_loop().call_later(seconds, self._arrive, message)
+
+    def _arrive(self, message: e.Health | e.Presence) -> None:
+        self.broker.send(replace(message, received=self.broker.clock.now()))
+
+    def _give_kept(self, subscriber: Callable[[BusEvent], None]) -> None:
+        now = self.broker.clock.now()
+        for message in self._kept.values():
+            subscriber(replace(message, received=now, is_retained=True))

@@ -1,0 +1,359 @@
+"""Proxy agents of the world: the real rules of fenced/proxy (client, calls, token memory) with a world in place of sockets.
+
+A proxy outlives the daemon, has a clock of its own, and keeps its state over its lives. It does not know what is true of a
+host. One rule: only the way of a request and the disk are simulated; what a proxy decides is decided by the real program.
+"""
+
+import asyncio
+import contextvars
+import itertools
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path as FilePath
+from typing import Any, Final, TypeVar
+
+from fenced.model.inventory import DeviceSpec, Via
+from fenced.model.names import ProxyName, Token
+from fenced.model.power import Outcome, Power
+from fenced.ports.clock import Clock
+from fenced.ports.devices import (
+    CommandRefused,
+    DeviceError,
+    DeviceTimedOut,
+    OnStarted,
+    Permit,
+    ProxyTimedOut,
+    ProxyUnreachable,
+    Started,
+)
+from fenced.proxy.calls import Calls
+from fenced.proxy.client import ProxyCaller
+from fenced.proxy.clock import ProxyClock
+from fenced.proxy.protocol import STATUS_PATH, Answer, Call, InFlight, Status, WireError, WirePermit
+from fenced.proxy.state import ProxyState, StateError
+from fenced.proxy.tokens import TokenMemory
+from fenced.proxy.transport import CONNECT_SECONDS_MAX, KEEPALIVE_SECONDS, Transport
+from tests.world.wires import Path, Wires
+
+T = TypeVar("T")
+
+STORE: Final = "store-1"
+CAPACITY: Final = 32
+TOKEN_OPTION: Final = "world_token"
+
+
+class MemoryState(ProxyState):
+    """The real state without a file. `is_broken`: its disk takes nothing and gives nothing."""
+
+    def __init__(self, *, machine_boot: str) -> None:
+        self._path = FilePath("proxy.db")
+        self._machine_boot = machine_boot
+        self._lock = None
+        self.is_broken = False
+        self._connection = sqlite3.connect(":memory:", isolation_level=None)
+        self._prepare()
+
+    def reboot(self, machine_boot: str) -> None:
+        """The machine booted: what it ran before is dead."""
+        self._machine_boot = machine_boot
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        if self.is_broken:
+            raise StateError(f"{self._path}: can't be written: disk I/O error")
+        with super().transaction():
+            yield
+
+
+class WorldMemory(TokenMemory):
+    """The real memory without its thread. Its state is made when it is first needed: most proxies never get a command."""
+
+    def __init__(self, find: Callable[[], ProxyState]) -> None:
+        self._find = find
+
+    @property
+    def _state(self) -> ProxyState:  # type: ignore[override] # an attribute of the real one
+        return self._find()
+
+    async def _submit(self, act: Callable[[], T]) -> T:
+        with self._state.transaction():
+            return act()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldProxyClock(ProxyClock):
+    """A clock that shows what its machine believes."""
+
+    show: Callable[[], float]
+
+    def now(self) -> float:
+        return self.show()
+
+
+class WorldDriver:
+    """ports.devices.Driver on one machine: its programs reach the plugs over that machine's path."""
+
+    def __init__(self, wires: Wires, path: Path, pids: Iterator[int]) -> None:
+        self._wires, self._path, self._pids = wires, path, pids
+
+    async def read(self, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
+        return await self._wires.read(self._path, self._wires.plugs[spec.plug_id], timeout_seconds)
+
+    async def set(self, spec: DeviceSpec, power: Power, *, timeout_seconds: float, on_started: OnStarted) -> None:
+        pid = next(self._pids)
+        await on_started(Started(pid=pid, pid_started="1"))
+        await self._wires.set(
+            self._path,
+            self._wires.plugs[spec.plug_id],
+            power,
+            token=Token.parse(str(spec.options[TOKEN_OPTION])),
+            timeout_seconds=timeout_seconds,
+            pid=pid,
+        )
+
+    async def close(self) -> None:
+        pass
+
+
+class WorldProxy:
+    """One proxy agent, through all its lives. `is_down`: no agent runs; a connection to it is refused."""
+
+    def __init__(self, path: Path, wires: Wires, *, clock: Clock, number: int) -> None:
+        self.path, self._wires, self._clock = path, wires, clock
+        self._number, self._lives, self._boots = number, 0, 1
+        self._pids = itertools.count(10_000 * (number + 1))
+        self._shift_seconds = 1000.0 * number
+        self._state: MemoryState | None = None
+        self._driver = WorldDriver(wires, path, self._pids)
+        self._tasks: dict[asyncio.Task[Any], None] = {}
+        self._calls: Calls | None = None
+        self.path.on_sent_out = lambda: self.crash(are_agents_spared=False)
+        self._begin()
+
+    @property
+    def is_down(self) -> bool:
+        return self._calls is None
+
+    def show(self) -> float:
+        """Its clock: seconds since its machine's boot, as it believes."""
+        return max(0.0, asyncio.get_running_loop().time() + self._shift_seconds)
+
+    def shift_clock(self, seconds: float) -> None:
+        """Its clock jumps within one life, which a steady clock never does: from then on its word is worth nothing."""
+        self._shift_seconds += seconds
+        self.path.has_lied = True
+
+    def crash(self, *, are_agents_spared: bool) -> None:
+        """kill -9. Its agents die with it, or are left behind."""
+        self.path.are_agents_spared = are_agents_spared
+        self._calls = None
+        for task in list(self._tasks):
+            task.cancel()
+
+    def start(self, *, is_machine_booted: bool = False, is_emptied: bool = False) -> None:
+        """A new life over the same disk, or over an empty one."""
+        if not self.is_down:
+            self.crash(are_agents_spared=not is_machine_booted)
+        if is_emptied:
+            self._state = None
+        if is_machine_booted:
+            self._boots += 1
+            self._wires.kill_agents(self.path.name)
+            if self._state is not None:
+                self._state.reboot(self._machine_boot)
+        self._spawn(self._settle(self._begin_calls()), f"proxy {self.path.name} starts")
+
+    @property
+    def state(self) -> MemoryState:
+        if self._state is None:
+            self._state = MemoryState(machine_boot=self._machine_boot)
+        return self._state
+
+    def mend_disk(self) -> None:
+        """Whatever it lost is lost; from now on it can be written."""
+        if self._state is not None:
+            self._state.is_broken = False
+
+    async def end(self) -> None:
+        """The world is over."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def _machine_boot(self) -> str:
+        return f"{self.path.name} boot {self._boots}"
+
+    def _begin(self) -> None:
+        """The first life: nothing was left by an earlier one."""
+        self._calls = self._begin_calls()
+
+    def _begin_calls(self) -> Calls:
+        self._lives += 1
+        self._clock_of_life = WorldProxyClock(
+            life=f"{self.path.name} life {self._lives}", machine_boot=self._machine_boot, show=self.show
+        )
+        return Calls(
+            memory=WorldMemory(lambda: self.state),
+            driver_for=lambda name: self._driver,
+            agent_processes_max=CAPACITY,
+            clock=self._clock_of_life,
+        )
+
+    async def _settle(self, calls: Calls) -> None:
+        """As the real agent: nothing is accepted before; one whose state can't be read does not start."""
+        try:
+            await calls.settle_survivors(self._kill)
+        except StateError:
+            return
+        self.path.are_agents_spared = False
+        self._calls = calls
+
+    async def _kill(self, survivors: Sequence[Started]) -> None:
+        for survivor in survivors:
+            self._wires.kill_agent(survivor.pid)
+
+    def _spawn(self, work: Any, name: str) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work, name=name, context=contextvars.Context())
+        self._tasks[task] = None
+        task.add_done_callback(lambda done: self._tasks.pop(done, None))
+        return task
+
+    # -- its HTTP face ------------------------------------------------------------------------------------------------
+
+    def arrive(self, where: str, body: bytes, after_seconds: float) -> asyncio.Task[bytes]:
+        """A request on its way; cancelled when the agent dies, and otherwise the caller's to cancel."""
+        return self._spawn(self._serve(where, body, after_seconds), f"request to {self.path.name}")
+
+    async def _serve(self, where: str, body: bytes, after_seconds: float) -> bytes:
+        if after_seconds > 0:
+            await asyncio.sleep(after_seconds)
+        calls = self._calls
+        assert calls is not None, "requests die with the agent"
+        if where == STATUS_PATH:
+            return self._status().model_dump_json().encode()
+        call = Call.model_validate_json(body)
+        if call.permit is None:
+            return await self._read(calls, call)
+        return await self._command(calls, call, call.permit)
+
+    def _status(self) -> Status:
+        return Status(
+            name=self.path.name,
+            version="world",
+            clock=self._clock_of_life.wire(),
+            in_flight=InFlight(reads=0, commands=0),
+            capacity=CAPACITY,
+        )
+
+    async def _read(self, calls: Calls, call: Call) -> bytes:
+        try:
+            power = await calls.read(call, call.device.spec())
+        except DeviceError as exc:
+            return self._answer(call, Outcome.UNKNOWN, power=Power.UNKNOWN, error=exc)
+        return self._answer(call, Outcome(power.value), power=power)
+
+    async def _command(self, calls: Calls, call: Call, permit: WirePermit) -> bytes:
+        spec = call.device.spec()
+        try:
+            await calls.command(call, permit, replace(spec, options={**spec.options, TOKEN_OPTION: permit.token}))
+        except CommandRefused as exc:
+            return self._answer(call, Outcome.REFUSED, error=exc)
+        except DeviceTimedOut as exc:
+            return self._answer(call, Outcome.TIMED_OUT, error=exc)
+        except DeviceError as exc:
+            return self._answer(call, Outcome.FAILED, error=exc)
+        return self._answer(call, Outcome.DONE)
+
+    def _answer(
+        self, call: Call, outcome: Outcome, *, power: Power | None = None, error: DeviceError | None = None
+    ) -> bytes:
+        told = None if error is None else WireError.of(error, ())
+        answer = Answer(id=call.id, outcome=outcome, power=power, error=told, clock=self._clock_of_life.wire())
+        return answer.model_dump_json().encode()
+
+
+class WorldTransport(Transport):
+    """A network between daemon and proxies in place of HTTPS: requests leave at most once, and may be lost either way."""
+
+    def __init__(self, proxies: Mapping[ProxyName, WorldProxy], wires: Wires) -> None:
+        super().__init__(context=None, connections_per_proxy_max=1)
+        self._proxies, self._wires = proxies, wires
+
+    async def get(self, proxy: ProxyName, url: str, *, timeout_seconds: float, via: Via | None = None) -> bytes:
+        return await self._go(self._proxies[proxy], STATUS_PATH, b"", timeout_seconds, is_command=False)
+
+    async def post(
+        self, proxy: ProxyName, url: str, body: bytes, *, timeout_seconds: float, is_command: bool,
+        via: Via | None = None,
+    ) -> bytes:  # fmt: skip
+        return await self._go(self._proxies[proxy], url, body, timeout_seconds, is_command=is_command)
+
+    async def _go(
+        self, proxy: WorldProxy, where: str, body: bytes, timeout_seconds: float, *, is_command: bool
+    ) -> bytes:
+        path, name = proxy.path, proxy.path.name
+        is_silent = path.is_dead or path.is_way_cut or self._wires.is_cut
+        now = asyncio.get_running_loop().time()
+        if is_silent and now - path.answered_at > KEEPALIVE_SECONDS:
+            await asyncio.sleep(min(CONNECT_SECONDS_MAX, timeout_seconds))
+            raise ProxyTimedOut(f"proxy {name}: no connection within the time for it", may_be_done=False)
+        if proxy.is_down and not is_silent:
+            raise ProxyUnreachable(f"proxy {name}: can't be reached (refused)", may_be_done=False)
+        task = None if is_silent or path.is_hanging else proxy.arrive(where, body, path.delay_seconds)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                return await self._answer(path, task)
+        except TimeoutError as exc:
+            raise ProxyTimedOut(
+                f"proxy {name}: no answer within {timeout_seconds:.1f} s",
+                may_be_done=is_command,
+                is_end_known=not is_command,
+            ) from exc
+        except _ConnectionLost as exc:
+            raise ProxyUnreachable(
+                f"proxy {name}: the connection was lost before an answer came",
+                may_be_done=is_command,
+                is_end_known=not is_command,
+            ) from exc
+        finally:
+            if task is not None and not is_command:
+                task.cancel()  # the daemon hangs up, which ends its read
+
+    async def _answer(self, path: Path, task: asyncio.Task[bytes] | None) -> bytes:
+        if task is None:
+            await asyncio.Event().wait()
+        assert task is not None
+        await asyncio.wait((task,))
+        if task.cancelled():
+            raise _ConnectionLost
+        if path.answer_seconds > 0:
+            await asyncio.sleep(path.answer_seconds)
+        if path.is_way_back_cut or path.is_way_cut or self._wires.is_cut:
+            await asyncio.Event().wait()
+        path.answered_at = asyncio.get_running_loop().time()
+        return task.result()
+
+
+class _ConnectionLost(Exception):
+    """The agent died with the request."""
+
+
+class WorldProxyCaller(ProxyCaller):
+    """The real caller over the world's network. `leave`: what comes just before a power command leaves the daemon."""
+
+    def __init__(
+        self, proxies: Mapping[ProxyName, WorldProxy], wires: Wires, clock: Clock, leave: Callable[[], Awaitable[None]]
+    ) -> None:
+        super().__init__(store=STORE, urls={name: f"http://{name}" for name in proxies}, tls=None, clock=clock)
+        self._leave = leave
+        self._reads = self._commands = WorldTransport(proxies, wires)
+
+    async def set(
+        self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted
+    ) -> None:
+        await self._leave()
+        await super().set(proxy, spec, power, permit=permit, on_started=on_started)

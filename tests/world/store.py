@@ -1,0 +1,92 @@
+"""The daemons' store: one that several controllers share, as a lease row in a database would have it, with a disk that fails.
+
+Knows nothing of what is stored. One rule: what is stored carries the epoch of who stores it, and an older one stores nothing.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from fenced.ports.clock import Clock
+from fenced.ports.journal import Batch, ClockAnchor, Loaded, StoreError, StoreHeld
+from tests.fakes.journal import Durable, MemoryJournal
+from tests.world.loop import virtual
+
+
+@dataclass(slots=True)
+class Disk:
+    """What lies under the journals of all daemons. `lease_ends`: by the store's own clock, not by its holder's.
+
+    `slow_seconds`: what each write takes; `is_failing`: each is refused; `is_hanging`: none ends until it does no more."""
+
+    clock: Clock
+    durable: Durable = field(default_factory=Durable)
+    lease_ends: float = 0.0
+    slow_seconds: float = 0.0
+    is_failing: bool = False
+    is_hanging: bool = False
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def hang(self, is_hanging: bool) -> None:
+        self.is_hanging = is_hanging
+        self.changed()
+
+    def changed(self) -> None:
+        """Whoever waits looks again."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def change(self) -> None:
+        await self._changed.wait()
+
+
+class WorldJournal(MemoryJournal):
+    """One daemon's connection to the disk. `is_cut`: it does not reach it; `is_dead`: the daemon was killed.
+
+    `on_append` is told before a batch is stored, `on_stored` when the daemon hears of it."""
+
+    def __init__(self, disk: Disk, owner: str, *, is_checked: bool) -> None:
+        super().__init__(disk.durable, is_checked=is_checked)
+        self.disk, self._owner = disk, owner
+        self.is_cut = self.is_dead = False
+        self.on_append: Callable[[Batch], None] = lambda batch: None
+        self.on_stored: Callable[[], None] = lambda: None
+
+    async def open(self, *, holder: str, now: float) -> Loaded:
+        """Raises StoreHeld while another controller's lease lasts. A daemon's own lease it takes over at once."""
+        await self._reached()
+        if self.disk.is_failing:
+            raise StoreError("disk: no space left")
+        durable = self.durable
+        if durable.holder != holder and self.disk.clock.now() < self.disk.lease_ends:
+            raise StoreHeld(f"held by {durable.holder}")
+        durable.owner = None  # the lease alone says who may write
+        return await super().open(holder=holder, now=now)
+
+    async def append(self, batch: Batch) -> int:
+        self.on_append(batch)
+        sequence = await super().append(batch)
+        self.on_stored()
+        return sequence
+
+    async def renew_lease(self, *, now: float, ttl_seconds: float, anchor: ClockAnchor | None = None) -> float:
+        until = await super().renew_lease(now=now, ttl_seconds=ttl_seconds, anchor=anchor)
+        self.disk.lease_ends = self.disk.clock.now() + ttl_seconds
+        return until
+
+    async def _writing(self) -> None:
+        if self.is_cut or self.disk.is_hanging:
+            await self._reached()
+        if self.disk.slow_seconds:
+            await asyncio.sleep(self.disk.slow_seconds)
+        if self.disk.is_failing:
+            raise StoreError("disk: no space left")
+        await super()._writing()
+        if virtual().is_held(self._owner):
+            await asyncio.sleep(0)  # does not come back before the hold ends
+        if self.is_dead:
+            raise asyncio.CancelledError
+
+    async def _reached(self) -> None:
+        while self.is_cut or self.disk.is_hanging:
+            await self.disk.change()

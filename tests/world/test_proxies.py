@@ -1,0 +1,171 @@
+"""The world's proxies go by the real rules: tokens, clocks, lives, survivors and disks."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from fenced.model.names import DeviceName, HostName, ProxyName, Token
+from fenced.model.power import Power
+from fenced.ports.devices import CommandRefused, DeviceError, Permit, ProxyTimedOut, ProxyUnreachable
+from tests.world.loop import run
+from tests.world.proxies import WorldProxyCaller
+from tests.world.rack import Rack
+from tests.world.world import World
+
+PX1 = ProxyName("px1")
+ATTEMPT_SECONDS = 10.0
+
+
+class Bench:
+    """One proxy, one plug, and a caller without a daemon."""
+
+    def __init__(self) -> None:
+        self.world = World(Rack(devices=("pdu-a:1",), proxies=("px1",), reach=("px1",), settle_seconds=3.0))
+        self.caller = WorldProxyCaller(self.world.proxies, self.world.wires, self.world.clock, _leave)
+        self.plug, self.proxy = self.world.plug("node-1", "pdu-a"), self.world.proxy("px1")
+        self._spec = self.world.inventory.hosts[HostName("node-1")].device(DeviceName("pdu-a")).spec
+
+    async def read(self) -> Power:
+        return await self.caller.read(PX1, self._spec, timeout_seconds=5.0)
+
+    async def off(self, token: str) -> None:
+        permit = Permit(
+            token=Token.parse(token),
+            attempt_timeout_seconds=ATTEMPT_SECONDS,
+            not_after_seconds=ATTEMPT_SECONDS + 3.0,
+        )
+        await self.caller.set(PX1, self._spec, Power.OFF, permit=permit, on_started=_nobody)
+
+
+async def _leave() -> None:
+    """Nothing holds a command up."""
+
+
+async def _nobody(started: object) -> None:
+    raise AssertionError("a proxy keeps its processes to itself")
+
+
+def on_bench(test: Callable[[Bench], Awaitable[None]]) -> None:
+    async def main() -> None:
+        bench = Bench()
+        await test(bench)
+        await bench.proxy.end()
+
+    run(main())
+
+
+async def refused(work: Awaitable[None], *, match: str, error: type[DeviceError] = CommandRefused) -> DeviceError:
+    with pytest.raises(error, match=match) as caught:
+        await work
+    return caught.value
+
+
+def test_a_token_is_taken_once_and_over_restarts() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.off("1-5")
+        assert not bench.plug.is_on
+        await refused(bench.off("1-5"), match="not above 1-5")
+        bench.proxy.start(is_machine_booted=True)
+        await asyncio.sleep(1.0)
+        await bench.read()
+        await refused(bench.off("1-4"), match="not above 1-5")
+
+    on_bench(test)
+
+
+def test_a_command_with_the_clock_of_an_earlier_life_is_refused() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.read()
+        bench.proxy.start(is_emptied=True)
+        await asyncio.sleep(1.0)
+        await refused(bench.off("1-5"), match="restarted since")
+        await bench.off("1-6")
+
+    on_bench(test)
+
+
+def test_a_request_that_comes_too_late_is_refused_though_its_caller_is_gone() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.read()
+        bench.proxy.path.delay_seconds = ATTEMPT_SECONDS + 1.0
+        error = await refused(bench.off("1-5"), match="no answer", error=ProxyTimedOut)
+        assert error.may_be_done and not error.is_end_known
+        await asyncio.sleep(60.0)
+        assert bench.plug.is_on
+
+    on_bench(test)
+
+
+def test_a_proxy_whose_clock_fell_back_lets_it_act_too_late() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.read()
+        bench.proxy.shift_clock(-60.0)
+        bench.proxy.path.delay_seconds = ATTEMPT_SECONDS + 10.0
+        await refused(bench.off("1-5"), match="no answer", error=ProxyTimedOut)
+        await asyncio.sleep(60.0)
+        assert not bench.plug.is_on and bench.proxy.path.has_lied
+
+    on_bench(test)
+
+
+def test_one_that_dies_after_it_sent_leaves_the_command_in_doubt() -> None:
+    async def test(bench: Bench) -> None:
+        bench.plug.act_late(3.0, settle_seconds=3.0, shows_turning=True)
+        bench.proxy.path.dies_sending = True
+        error = await refused(bench.off("1-5"), match="connection was lost", error=ProxyUnreachable)
+        assert error.may_be_done and not error.is_end_known
+        assert bench.plug.is_on and bench.plug.read() is Power.UNKNOWN
+        await asyncio.sleep(3.0)
+        assert not bench.plug.is_on
+
+    on_bench(test)
+
+
+@pytest.mark.parametrize(("are_agents_spared", "acts"), [(False, False), (True, True)])
+def test_programs_of_a_dead_agent(are_agents_spared: bool, acts: bool) -> None:
+    async def test(bench: Bench) -> None:
+        bench.plug.set_seconds = 5.0
+        command = asyncio.create_task(bench.off("1-5"))
+        await asyncio.sleep(1.0)
+        bench.proxy.crash(are_agents_spared=are_agents_spared)
+        await refused(command, match="connection was lost", error=ProxyUnreachable)
+        await refused(bench.off("1-6"), match="refused", error=ProxyUnreachable)
+        await asyncio.sleep(10.0)
+        assert bench.plug.is_on is not acts
+
+    on_bench(test)
+
+
+def test_survivors_are_killed_by_the_next_life_and_their_plug_stays_closed() -> None:
+    async def test(bench: Bench) -> None:
+        bench.plug.set_seconds = 5.0
+        command = asyncio.create_task(bench.off("1-5"))
+        await asyncio.sleep(1.0)
+        bench.proxy.crash(are_agents_spared=True)
+        await refused(command, match="connection was lost", error=ProxyUnreachable)
+        bench.proxy.start()
+        await asyncio.sleep(1.0)
+        assert await bench.read() is Power.ON
+        await refused(bench.off("1-6"), match="may still act")
+        await asyncio.sleep(20.0)
+        assert bench.plug.is_on
+        bench.plug.set_seconds = 1.0
+        await bench.off("1-7")
+
+    on_bench(test)
+
+
+def test_without_a_disk_nothing_is_sent() -> None:
+    async def test(bench: Bench) -> None:
+        bench.proxy.state.is_broken = True
+        await refused(bench.off("1-5"), match="can't be kept")
+        bench.proxy.start()
+        await asyncio.sleep(1.0)
+        assert bench.proxy.is_down
+        bench.proxy.mend_disk()
+        bench.proxy.start()
+        await asyncio.sleep(1.0)
+        assert await bench.read() is Power.ON
+
+    on_bench(test)

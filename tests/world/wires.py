@@ -1,0 +1,296 @@
+"""Everything between callers and power devices: ways, commands that left, and the callers of a daemon's own machine.
+
+Knows plugs and who talks to them, nothing of the daemon. One rule: what left for a device is the world's own business from
+then on; a daemon that dies takes only the programs of its own machine with it.
+"""
+
+import asyncio
+import contextvars
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from fenced.model.inventory import DeviceSpec
+from fenced.model.names import ENGINE, PlugId, ProxyName, Token
+from fenced.model.power import Power
+from fenced.ports.clock import Clock
+from fenced.ports.devices import (
+    DeviceError,
+    DeviceNotReady,
+    DeviceTimedOut,
+    DeviceUnreachable,
+    OnStarted,
+    Permit,
+    Started,
+    WrongMachine,
+)
+from tests.world.loop import virtual
+from tests.world.machines import Machine, Plug
+
+
+@dataclass(slots=True, kw_only=True)
+class Path:
+    """One machine as a way to the devices. `delay_seconds` is added to each call before it arrives, `answer_seconds` after.
+
+    `is_dead`: nothing answers there. `is_hanging`: it takes requests and does nothing. `is_way_cut`: nothing goes either way
+    between daemon and proxy; `is_way_back_cut`: requests arrive, answers do not. `dies_sending`: its agent dies right after
+    the next command left it. `are_agents_spared`: the programs that it runs outlive it. `has_lied`: its clock jumped.
+    """
+
+    name: ProxyName
+    is_dead: bool = False
+    is_hanging: bool = False
+    is_way_cut: bool = False
+    is_way_back_cut: bool = False
+    dies_sending: bool = False
+    are_agents_spared: bool = False
+    has_lied: bool = False
+    delay_seconds: float = 0.0
+    answer_seconds: float = 0.0
+    answered_at: float = float("-inf")
+    on_sent_out: Callable[[], None] = lambda: None
+
+    def mend(self) -> None:
+        """The way is as it should be; what was told stays told."""
+        self.is_dead = self.is_hanging = self.is_way_cut = self.is_way_back_cut = self.dies_sending = False
+        self.delay_seconds = self.answer_seconds = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Sent:
+    """A power command that may still act: it will if `acts_at` is not after `not_after`, when its program is killed.
+
+    `leaves_at`: from then on it is the device's, and nobody can call it back. `pid`: of its program.
+    """
+
+    number: int
+    plug: Plug
+    power: Power
+    token: Token
+    proxy: ProxyName
+    leaves_at: float
+    acts_at: float
+    not_after: float
+    pid: int
+    has_left: asyncio.Event
+    is_clock_right: bool = True
+    task: asyncio.Task[None]
+
+    @property
+    def is_honest(self) -> bool:
+        """Whether its proxy and its device can be held to its `not_after`."""
+        return self.is_clock_right and not self.plug.has_lied
+
+
+class Wires:
+    """Everything between callers and plugs; outlives the daemon. `on_sent` and `on_act` are told of each command."""
+
+    def __init__(self, plugs: Mapping[PlugId, Plug], paths: Mapping[ProxyName, Path], clock: Clock) -> None:
+        self.plugs, self.paths, self._clock = plugs, paths, clock
+        self.is_cut = False
+        self.calls: list[tuple[float, ProxyName, PlugId, str]] = []
+        self.sent: dict[int, Sent] = {}
+        self.on_sent: Callable[[Sent], None] = lambda sent: None
+        self.on_act: Callable[[Sent], None] = lambda sent: None
+        self.on_wrong: Callable[[Plug], None] = lambda plug: None
+        self._numbers = itertools.count(1)
+
+    async def read(self, path: Path, plug: Plug, timeout_seconds: float) -> Power:
+        """By a driver on that machine."""
+        self.calls.append((self._clock.now(), path.name, plug.plug_id, "status"))
+        seconds = _local_delay(path) + plug.read_seconds
+        if seconds > timeout_seconds or self._is_silent(path, plug):
+            await asyncio.sleep(timeout_seconds)
+            raise DeviceTimedOut(f"{path.name}: no answer of {plug.device} in {timeout_seconds:g} s")
+        return await self._answer(seconds, path, plug)
+
+    async def _answer(self, seconds: float, path: Path, plug: Plug) -> Power:
+        """What the device says at its own time, however late the caller hears of it."""
+        answer: asyncio.Future[Power] = asyncio.get_running_loop().create_future()
+        timer = asyncio.get_running_loop().call_later(
+            seconds, self._say, answer, path, plug, context=contextvars.Context()
+        )
+        try:
+            return await answer
+        finally:
+            timer.cancel()
+
+    def _say(self, answer: "asyncio.Future[Power]", path: Path, plug: Plug) -> None:
+        try:
+            self._greet(path, plug)
+        except DeviceError as exc:
+            answer.set_exception(exc)
+        else:
+            answer.set_result(plug.read())
+
+    def _is_silent(self, path: Path, plug: Plug) -> bool:
+        """Nothing comes back on that way."""
+        return path.name in plug.unreachable_through or (path.name == ENGINE and (self.is_cut or path.is_dead))
+
+    def _greet(self, path: Path, plug: Plug) -> None:
+        """What a driver meets before it reads or switches: then nothing was sent."""
+        if not plug.is_answering:
+            raise DeviceUnreachable(f"{plug.device}: no route to the device", may_be_done=False)
+        if path.name in plug.wrong_through:
+            self.on_wrong(plug)
+            raise WrongMachine(f"{plug.device}: says that it is another machine", may_be_done=False)
+        if plug.is_not_ready:
+            raise DeviceNotReady(f"{plug.device}: is not ready", may_be_done=False)
+
+    async def set(
+        self, path: Path, plug: Plug, power: Power, *, token: Token, timeout_seconds: float, pid: int = 0
+    ) -> None:
+        """By a driver on that machine. Cancelled (its owner died): what has not left is killed, if nobody spares it."""
+        self.calls.append((self._clock.now(), path.name, plug.plug_id, power.value))
+        if self._is_silent(path, plug):
+            await asyncio.sleep(timeout_seconds)
+            raise DeviceTimedOut(f"{path.name}: no connection to {plug.device}", may_be_done=False)
+        if plug.refuses(power) or plug.is_not_ready or path.name in plug.wrong_through or not plug.is_answering:
+            await asyncio.sleep(_local_delay(path) + plug.read_seconds)
+            self._greet(path, plug)
+            raise DeviceError(f"{plug.device}: the device refuses", may_be_done=False)
+        sent = self._send(path, plug, power, token, timeout_seconds, pid)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await sent.has_left.wait()
+                if plug.is_answer_lost:
+                    await asyncio.sleep(timeout_seconds)
+        except TimeoutError as exc:
+            self._kill(sent)
+            raise DeviceTimedOut(
+                f"{path.name}: no answer within {timeout_seconds:g} s", is_end_known=not plug.is_answer_lost
+            ) from exc
+        except asyncio.CancelledError:
+            if path.are_agents_spared:
+                sent.not_after = math.inf
+            else:
+                self._kill(sent)
+            raise
+
+    def kill_agent(self, pid: int) -> None:
+        """SIGKILL to a program, if it still runs."""
+        for sent in [sent for sent in self.sent.values() if sent.pid == pid]:
+            self._kill(sent)
+
+    def kill_agents(self, proxy: ProxyName) -> None:
+        """The machine of a proxy is reset."""
+        for sent in [sent for sent in self.sent.values() if sent.proxy == proxy]:
+            self._kill(sent)
+
+    def _kill(self, sent: Sent) -> None:
+        if not sent.has_left.is_set():
+            sent.task.cancel()
+
+    def _send(
+        self, path: Path, plug: Plug, power: Power, token: Token, timeout_seconds: float, pid: int
+    ) -> Sent:  # fmt: skip
+        now, number, seconds = self._clock.now(), next(self._numbers), _local_delay(path) + plug.set_seconds
+        sent = Sent(
+            number=number,
+            plug=plug,
+            power=power,
+            token=token,
+            proxy=path.name,
+            leaves_at=now + seconds,
+            acts_at=now + seconds + plug.late_seconds,
+            not_after=now + timeout_seconds + plug.late_seconds,
+            pid=pid,
+            has_left=asyncio.Event(),
+            is_clock_right=not path.has_lied,
+            task=asyncio.get_running_loop().create_task(
+                self._act(number), name=f"{power.value} {plug.plug_id}", context=contextvars.Context()
+            ),
+        )
+        self.sent[number] = sent
+        # In the world's own context: a daemon that is held up keeps nothing in the air.
+        sent.task.add_done_callback(lambda task: self.sent.pop(number, None), context=contextvars.Context())
+        self.on_sent(sent)
+        return sent
+
+    async def _act(self, number: int) -> None:
+        sent = self.sent[number]
+        await asyncio.sleep(sent.leaves_at - self._clock.now())
+        sent.has_left.set()
+        self._die_if_told(self.paths[sent.proxy])
+        if sent.acts_at > sent.leaves_at:
+            sent.plug.begin_turning()
+            await asyncio.sleep(sent.acts_at - self._clock.now())
+            sent.plug.end_turning()
+        self.on_act(sent)
+        sent.plug.switch(sent.power)
+
+    def _die_if_told(self, path: Path) -> None:
+        if path.dies_sending:
+            path.dies_sending = False
+            path.on_sent_out()
+
+    def pending(self, plug: Plug) -> list[Sent]:
+        """Commands for that plug that will still act."""
+        return [sent for sent in self.sent.values() if sent.plug is plug and sent.acts_at <= sent.not_after]
+
+
+def _local_delay(path: Path) -> float:
+    """The way to a proxy delays its calls before they arrive; on our own machine the program is what is slow."""
+    return path.delay_seconds if path.name == ENGINE else 0.0
+
+
+class WorldCaller:
+    """ports.devices.Caller for the daemon's own machine (`engine`), whose programs die with the daemon.
+
+    `is_dead`: the daemon was killed.
+
+    `before_command` is told of each power command just before it leaves."""
+
+    def __init__(self, wires: Wires, owner: str) -> None:
+        self._wires, self._owner = wires, owner
+        self.is_dead = False
+        self.before_command: Callable[[], None] = lambda: None
+        self._pids = itertools.count(1000)
+
+    async def read(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
+        return await self._wires.read(self._wires.paths[proxy], self._wires.plugs[spec.plug_id], timeout_seconds)
+
+    async def set(
+        self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted
+    ) -> None:
+        pid = next(self._pids)
+        await on_started(Started(pid=pid, pid_started="1"))
+        await self.leave()
+        await self._wires.set(
+            self._wires.paths[proxy],
+            self._wires.plugs[spec.plug_id],
+            power,
+            token=permit.token,
+            timeout_seconds=permit.attempt_timeout_seconds,
+            pid=pid,
+        )
+
+    async def leave(self) -> None:
+        """Just before a power command leaves: a process that was killed sends nothing more."""
+        self.before_command()
+        if virtual().is_held(self._owner):
+            await asyncio.sleep(0)  # does not come back before the hold ends
+        if self.is_dead:
+            raise asyncio.CancelledError
+
+    async def close(self) -> None:
+        pass
+
+
+class WorldLiveness:
+    """ports.liveness.Liveness: a machine that runs answers, all others are silent."""
+
+    def __init__(self, machines: Sequence[Machine], wires: Wires) -> None:
+        self._machines = {machine.address: machine for machine in machines}
+        self._wires = wires
+
+    async def ask(
+        self, address: str, *, ports: Sequence[int], agents: Sequence[str], timeout_seconds: float
+    ) -> str | None:
+        machine = self._machines.get(address)
+        if machine is None or not machine.is_answering or machine.is_cut_off or self._wires.is_cut:
+            await asyncio.sleep(timeout_seconds)
+            return None
+        await asyncio.sleep(0.01)
+        return f"tcp {ports[0]}" if ports else "proxy"
