@@ -7,7 +7,7 @@ from fenced.model.power import Action, Kind, Power
 
 def host_power(operation: Operation) -> Power:
     """Off: some level all OFF and no chassis ON. On: a chassis ON (no chassis: any outlet). Else unknown."""
-    runs = operation.devices
+    runs = speaking(operation)
     chassis = [run for run in runs if run.kind is Kind.CHASSIS]
     if is_contradiction(operation):
         return Power.UNKNOWN
@@ -21,6 +21,17 @@ def host_power(operation: Operation) -> Power:
     return Power.UNKNOWN
 
 
+def speaking(operation: Operation) -> tuple[DeviceRun, ...]:
+    """The devices whose last reading still says something: a chassis read OFF before an ON of ours ended does not."""
+    lit_at = max((run.command_ended_at or 0.0 for run in operation.devices if run.is_switched_on), default=0.0)
+    return tuple(run for run in operation.devices if not _is_outdated(run, lit_at))
+
+
+def _is_outdated(run: DeviceRun, lit_at: float) -> bool:
+    is_off_chassis = run.kind is Kind.CHASSIS and run.power is Power.OFF and not run.is_switched_on
+    return is_off_chassis and (run.read_at or 0.0) < lit_at
+
+
 def is_contradiction(operation: Operation) -> bool:
     """All outlets OFF and a chassis ON: one of them lies (DESIGN section 4)."""
     outlets = [run for run in operation.devices if run.kind is Kind.OUTLET]
@@ -32,8 +43,8 @@ def targets(operation: Operation, owed: tuple[DeviceName, ...]) -> tuple[DeviceR
     """The devices that must be ON in the end: what was switched off, now or earlier (`owed`). Where nothing was:
     for `on` all devices, for a restart of a host found off the proving level's."""
     touched = tuple(run for run in operation.devices if run.is_switched_off or run.device in owed)
-    if touched:
-        return touched
+    if touched:  # what was owed and is ON by now still counts to what was given back
+        return tuple(run for run in operation.devices if run in touched or run.is_switched_on)
     if operation.action is Action.ON:
         return operation.devices
     return tuple(run for run in operation.devices if run.level == operation.proof_level)

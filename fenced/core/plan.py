@@ -39,6 +39,9 @@ __all__ = [
 
 ADVANCE_MAX = 32
 
+INSPECTING_SECONDS = 60.0
+"""How long past the operation's deadline the other devices are waited for: each read has its own deadline, far below it."""
+
 
 def advance(work: HostWork) -> None:
     """Do what can be done now for the host's operations; set the next look."""
@@ -233,7 +236,11 @@ def _inspect(work: HostWork, operation: Operation) -> None:
             start_read(work, operation, run, priority=c.PRIORITY_OFF)
     others = [run for run in _now(work, operation).devices if run.level != operation.level]
     if any(not run.is_inspected or run.is_racing or run.step is not None for run in others):
-        work.wake(work.now + 30.0)
+        if work.now >= operation.deadline + INSPECTING_SECONDS:
+            unread = [str(run.device) for run in others if not run.is_inspected]
+            finish(work, OperationState.FAILED, f"no answer of {', '.join(unread)} after the last OFF")
+        else:
+            work.wake(work.now + 30.0)
         return
     chassis = [run for run in others if run.kind is Kind.CHASSIS and run.power is Power.ON]
     if chassis:

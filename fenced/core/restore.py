@@ -6,7 +6,7 @@ An ON is sent only when no earlier OFF for that plug can still act (S5), and nev
 from fenced.core import commands as c
 from fenced.core import records as r
 from fenced.core.ending import finish
-from fenced.core.outcome import is_on, targets
+from fenced.core.outcome import is_on, speaking, targets
 from fenced.core.state import DeviceRun, Operation
 from fenced.core.steps import start_race, start_read, switch, unsettled_opposite
 from fenced.core.work import HostWork
@@ -37,10 +37,16 @@ def advance(work: HostWork, operation: Operation) -> None:
             if operation.restore_deadline is not None:
                 work.wake(operation.restore_deadline)
             return
-    if any(run.step is not None and run.step.token is not None for run in wanted):
+    if any(_may_still_act(work, run) for run in wanted):
         work.wake(work.now + 1.0)
         return
     _conclude(work, operation, wanted)
+
+
+def _may_still_act(work: HostWork, run: DeviceRun) -> bool:
+    """A command whose answer is waited for; past its `not_after` it acts no more, and the operation ends without it (S14)."""
+    step = run.step
+    return step is not None and step.token is not None and work.now < (step.not_after or 0.0)
 
 
 def _restore_device(work: HostWork, operation: Operation, run: DeviceRun) -> None:
@@ -111,6 +117,6 @@ def _names(devices: tuple[DeviceName, ...]) -> str:
 
 
 def _is_host_on(operation: Operation) -> bool:
-    """A chassis reads ON; without a chassis, any outlet (DESIGN section 4)."""
-    chassis = [run for run in operation.devices if run.kind is Kind.CHASSIS and run.power is not Power.UNKNOWN]
+    """A chassis reads ON; without one that says what it is now, any outlet (DESIGN section 4)."""
+    chassis = [run for run in speaking(operation) if run.kind is Kind.CHASSIS and run.power is not Power.UNKNOWN]
     return any(run.power is Power.ON for run in (chassis or operation.devices))

@@ -14,23 +14,20 @@ from pathlib import Path
 from fenced.core import events as e
 from fenced.core.records import Entry
 from fenced.model.names import HostName
-from fenced.model.power import Action, Power
+from fenced.model.power import Power
 from fenced.ports.bus import Message
 from tests.golden import faults
 from tests.golden.daemon_words import DaemonWords
+from tests.golden.fleet import BadStory, rack_of
 from tests.golden.people import People
 from tests.golden.telling import Teller, summary
 from tests.world.loop import run
-from tests.world.rack import Rack, Setting
+from tests.world.rack import Rack
 from tests.world.world import World
 
 TOLD_ON_BUS = ("fenced", "revoked", "restored", "redundancy_lost", "restore_failed", "left_off", "fence_failed",
                "contradiction", "rebooted", "wrong_machine", "fenceable_changed", "distrusted", "trusted")  # fmt: skip
 """Host events that a story shows as they reach the broker; the others follow their records at once."""
-
-
-class BadStory(ValueError):
-    """A line that no story can have; says which."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +57,8 @@ def read(path: Path) -> Story:
     return Story(
         path=path,
         head=head,
-        rack=_rack(fleet),
-        script=tuple(_moment(line) for line in script),
+        rack=rack_of(fleet),
+        script=tuple(moment(line) for line in script),
         expected=tuple(line.strip() for line in tail.splitlines() if line.strip()),
     )
 
@@ -72,7 +69,7 @@ def write(story: Story, lines: list[str]) -> None:
     story.path.write_text(f"{story.head}\nexpected\n{body}")
 
 
-def _moment(line: str) -> tuple[float, str]:
+def moment(line: str) -> tuple[float, str]:
     at, _, words = line.partition(" ")
     return seconds_of(at), words.strip()
 
@@ -93,40 +90,6 @@ def shown(seconds: float) -> str:
     minutes, rest = divmod(round(seconds, 1), 60)
     hours, minutes = divmod(int(minutes), 60)
     return f"{hours}:{minutes:02}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
-
-
-def _rack(lines: list[str]) -> Rack:
-    given: dict[str, tuple[str, ...]] = {}
-    settings: dict[str, Setting] = {}
-    flags: dict[str, bool | str | float] = {}
-    for line in lines:
-        key, *words = line.split()
-        if key in {"hosts", "devices", "proxies", "reach", "protected", "other_daemons"}:
-            given[key] = tuple(words)
-        elif key == "own_machine":
-            flags["own_machine"] = words[0]
-        elif key == "settle":
-            flags["settle_seconds"] = float(words[0])
-        elif key == "settle_after_return":
-            flags["settle_after_return_seconds"] = float(words[0])
-        elif line == "bmc is fed by the outlets":
-            flags["is_standby_separate"] = False
-        elif "." in key and len(words) == 1:
-            settings[key] = _setting(words[0])
-        else:
-            raise BadStory(f"fleet: {line!r}")
-    return Rack(settings=settings, **given, **flags)  # type: ignore[arg-type]
-
-
-def _setting(word: str) -> Setting:
-    if word in {"true", "false"}:
-        return word == "true"
-    if word in {"off", "restart"}:
-        return Action(word)
-    number = float(word) if word.replace(".", "", 1).isdigit() else None
-    if number is None:
-        return word
-    return int(number) if number.is_integer() else number
 
 
 # -- playing ----------------------------------------------------------------------------------------------------------
@@ -223,6 +186,7 @@ class Play:
             "proxy": self._proxy,
             "plug": self._plug,
             "person": self.people.ask,
+            "lease": self._lease,
             "all": self._all,
         }
 
@@ -250,6 +214,12 @@ class Play:
             case what:
                 if not faults.bus(self.world, what):
                     raise BadStory(f"bus {rest!r}")
+
+    async def _lease(self, rest: str) -> None:
+        """`lost`: the daemon is told so, and renews it with the next round."""
+        if rest != "lost":
+            raise BadStory(f"lease {rest!r}")
+        self.world.engine.reactor.deliver(e.LeaseLost(why="told"))
 
     async def _link(self, rest: str) -> None:
         """The daemon's own network: connections stay, nothing comes through."""
@@ -283,6 +253,8 @@ class Play:
                 plug.set_seconds = float(seconds)
             case ["loses", "answers"]:
                 plug.is_answer_lost = True
+            case ["read", "in", seconds]:
+                plug.read_seconds = float(seconds)
             case ["restarts", "away", away, "starting", starting]:
                 plug.restart(away_seconds=float(away), starting_seconds=float(starting))
             case ["restarts", "not", "ready", not_ready]:
@@ -324,6 +296,8 @@ class Play:
                 machine.is_stopping = True
             case ["says", "failing"]:
                 world.say(name, e.HealthStatus.FAILING)
+            case ["writes", "to", "storage", "for", seconds]:
+                world.vouch(name, float(seconds))
             case ["last", "will"]:
                 now = world.clock.now()
                 world.post.send(e.Presence(host=machine.name, received=now, is_retained=False, is_online=False))

@@ -145,6 +145,8 @@ class Checker:
             self._find("S5", f"token {record.token} for {record.plug_id} is not above {highest}")
         self._plug_tokens[record.plug_id] = record.token
         told = self._operations[record.operation]
+        if record.what is What.ON and host in self._fenced_under:
+            self._fenced_under[host].add(str(record.token))  # an ON that failed leaves it fenced, under that token
         if record.what is What.OFF and record.plug_id in told.mismatched:
             self._find("identity", f"OFF for {record.plug_id} in an operation that met another machine there")
         if record.what is What.ON and told.action is not Action.ON and not (told.is_fenced or told.is_stopped):
@@ -255,7 +257,7 @@ class Checker:
         self._states = dict(fleet.hosts)
 
     def _fold(self, fleet: Fleet) -> None:
-        """Replay what became durable since: the same fold as a start's, whose snapshots each start of a daemon tries."""
+        """Replay what became durable since: the same fold as a start's. Each snapshot must be what the records before it give."""
         for number in range(self._folded + 1, self.durable.sequence + 1):
             entry = self.durable.entries.get(number)
             if entry is None:
@@ -266,3 +268,6 @@ class Checker:
                 before = self._replayed.get(entry.host) or HostState(name=entry.host, since=fleet.started)
                 self._replayed[entry.host] = evolve(before, entry)
         self._folded = self.durable.sequence
+        for name, (number, state) in self.durable.hosts.items():
+            if number == self._folded and state != self._replayed.get(name, state):
+                self._find("replay", f"the snapshot of {name} is {state}, its records give {self._replayed[name]}")

@@ -29,7 +29,11 @@ Setting = float | int | str | bool | Action | tuple[str, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rack:
-    """The plan of a small fleet: one cluster, every host with the same devices. `other_daemons`: beside `fenced-a`."""
+    """The plan of a small fleet: one cluster, every host with the same devices. `other_daemons`: beside `fenced-a`.
+
+    By name of a host or proxy: `places` ("c2/dc2", where it is elsewhere), `names` (aliases of a host; of a proxy its address);
+    by proxy: `machines` (the host that it runs on) and `tags`.
+    """
 
     hosts: tuple[str, ...] = ("node-1", "node-2", "node-3", "node-4")
     devices: tuple[str, ...] = ("pdu-a:1", "pdu-b:1")
@@ -42,6 +46,10 @@ class Rack:
     own_machine: str = ""
     protected: tuple[str, ...] = ()
     other_daemons: tuple[str, ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict)
+    machines: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def inventory(rack: Rack) -> Inventory:
@@ -53,14 +61,30 @@ def inventory(rack: Rack) -> Inventory:
     power = _settings(PowerSettings(), rack, "power")
     settings = _settings(HostSettings(detection=detection, power=power), rack, "host")
     hosts = {HostName(name): _host(rack, name, number, settings) for number, name in enumerate(rack.hosts, start=1)}
-    proxies = {
-        ProxyName(name): Proxy(
-            name=ProxyName(name), url=f"https://{name}:8471", address=name, cluster=CLUSTER, datacenter=DATACENTER
-        )
-        for name in rack.proxies
-    }
+    proxies = {ProxyName(name): _proxy(rack, name, hosts) for name in rack.proxies}
+    places = dict([(CLUSTER, DATACENTER), *(_place(rack, name) for name in rack.places)])
     return Inventory(
-        hosts=hosts, proxies=proxies, clusters={CLUSTER: DATACENTER}, datacenters=(DATACENTER,), daemon=daemon
+        hosts=hosts, proxies=proxies, clusters=places, datacenters=tuple(sorted({*places.values()})), daemon=daemon
+    )
+
+
+def _place(rack: Rack, name: str) -> tuple[ClusterName, DatacenterName]:
+    cluster, _, datacenter = rack.places.get(name, f"{CLUSTER}/{DATACENTER}").partition("/")
+    return ClusterName(cluster), DatacenterName(datacenter)
+
+
+def _proxy(rack: Rack, name: str, hosts: Mapping[HostName, Host]) -> Proxy:
+    """One on a machine of the inventory is where that machine is."""
+    machine = HostName(rack.machines[name]) if name in rack.machines else None
+    cluster, datacenter = _place(rack, name)
+    return Proxy(
+        name=ProxyName(name),
+        url=f"https://{name}:8471",
+        address=hosts[machine].address if machine is not None else rack.names.get(name, (name,))[0],
+        cluster=None if machine is not None else cluster,
+        datacenter=None if machine is not None else datacenter,
+        machine=machine,
+        tags=rack.tags.get(name, ()),
     )
 
 
@@ -74,11 +98,13 @@ def _settings(of: Any, rack: Rack, group: str) -> Any:
 
 
 def _host(rack: Rack, name: str, number: int, settings: HostSettings) -> Host:
+    cluster, datacenter = _place(rack, name)
     return Host(
         name=HostName(name),
-        cluster=CLUSTER,
-        datacenter=DATACENTER,
+        cluster=cluster,
+        datacenter=datacenter,
         address=f"10.0.0.{number}",
+        aliases=rack.names.get(name, ()),
         is_own_machine=name == rack.own_machine,
         is_protected=name in rack.protected,
         devices=tuple(_device(rack, name, word, settings.power) for word in rack.devices),

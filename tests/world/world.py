@@ -117,6 +117,16 @@ class World:
             )
         )
 
+    def vouch(self, name: str, seconds: float) -> None:
+        """Somebody saw the machine write to shared storage; good for so long."""
+        now, machine = self.clock.now(), self.machine(name)
+        self.broker.send(
+            e.Evidence(
+                host=machine.name, source="san", received=now, is_retained=False, evidence_kind="storage_lease",
+                is_alive=True, ttl_seconds=seconds,
+            )
+        )  # fmt: skip
+
     def machine(self, name: str) -> Machine:
         return self.machines[HostName(name)]
 

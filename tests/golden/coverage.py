@@ -1,0 +1,71 @@
+"""What the stories and scenes together must show: every cell of DESIGN's behaviour tables, as words `FAMILY/.../...`.
+
+It knows no story. One rule: a cell that can't be shown stands in IMPOSSIBLE with its reason, never left out in silence.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+ACTIONS: Final = ("status", "off", "on", "restart")
+OUTCOMES: Final = ("ok", "error", "unknown", "late", "already")
+RUNNING: Final = ("off", "restart-before-on", "restart-after-on", "on")
+PREFERENCES: Final = (
+    "engine", "cluster", "dc", "other_dc", "tag", "proxy-name", "host-name", "alias", "FQDN", "IP",
+)  # fmt: skip
+GATES: Final = (
+    "armed", "lease", "warm_up", "witness", "own_machine", "automatic", "maintenance", "paused", "protected", "known",
+    "attempts", "cooldown", "alive_but_silent", "devices", "live_evidence", "connectivity", "budget", "concurrency",
+)  # fmt: skip
+CRASHES: Final = (
+    "suspect", "proving-before-off", "proving-half-off", "proving-after-off", "inspecting", "announcing", "restoring",
+    "closing", "reading", "waiting", "fenced", "failed", "host-restoring",
+)  # fmt: skip
+"""Where an operation or its host is when the daemon is killed."""
+
+IMPOSSIBLE: Final[dict[str, str]] = {
+    "gate/storm": "read from the configuration, not built yet (model/settings.py)",
+}
+
+
+def power_cells() -> Iterator[str]:
+    for action in ACTIONS:
+        for devices in (1, 2, 3):
+            for levels in (1, 2):
+                yield from (f"{action}/{devices}-devices/{levels}-levels/{outcome}" for outcome in OUTCOMES)
+
+
+def cells() -> frozenset[str]:
+    """All that must be shown."""
+    return frozenset(
+        {
+            *power_cells(),
+            *(f"request/{running}/{new}" for running in RUNNING for new in ACTIONS),
+            *(f"proxy/{word}" for word in PREFERENCES),
+            *(f"gate/{gate}" for gate in GATES),
+            *(f"crash/{phase}" for phase in CRASHES),
+        }
+    )
+
+
+NEVER_HELD: Final = {"known": "it stays unknown: never even suspect", "maintenance": "it is left alone: never suspect"}
+"""Gates that a story can't show as a hold, and why."""
+
+
+def is_shown(cell: str, decided: str) -> bool:
+    """Whether what was decided bears a cell's word out, as far as the word says what must be seen."""
+    family, _, rest = cell.partition("/")
+    match family:
+        case "gate":
+            return rest in NEVER_HELD or any("held by" in part and rest in part for part in decided.split("; "))
+        case "crash":
+            return (
+                "RESUMED" in decided
+                or "CANCELLED" in decided
+                or rest in {"suspect", "fenced", "failed", "host-restoring"}
+            )
+        case "proxy":
+            return ("through" in decided) is (rest != "engine")
+        case "request":
+            return decided.count("(request") + decided.count(" joins: ") + decided.count("refused by busy") >= 2
+        case _:
+            return f"{family} (request" in decided

@@ -1,0 +1,24 @@
+"""How many histories a state machine plays: few and always the same in CI, many fresh ones in a soak.
+
+It knows no machine. Its one rule: the same commit plays the same histories, unless HYPOTHESIS_PROFILE=soak asks for others.
+"""
+
+import os
+
+from hypothesis import HealthCheck, Phase, settings
+
+SOAK_TIMES = 200
+
+
+def histories(examples: int, steps: int) -> settings:
+    """Settings for a state machine that in CI plays so many histories of so many steps."""
+    is_soak = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
+    return settings(
+        max_examples=examples * (SOAK_TIMES if is_soak else 1),
+        stateful_step_count=steps,
+        derandomize=not is_soak,
+        database=None,
+        phases=[Phase.generate],
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
