@@ -1,1 +1,1 @@
-"""A small formal model of what makes an announcement safe, explored whole, and the simulation's traces held against it."""
+"""A formal model of what makes an announcement safe, and the simulation's runs held against it (docs/formal-model.md)."""

@@ -1,50 +1,119 @@
-"""Explores everything that may happen in the model, breadth first, and says by which way a rule is broken.
+"""Explores everything that may happen in the model, breadth first, and says by which way a promise is broken.
 
 Knows states and steps as values, nothing of what they mean. One rule: it is exhaustive within its bounds, or says that it is not.
 """
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Final
 
-from tests.formal.model import Bounds, World, steps, violations
+from tests.formal.model import Action, World
+from tests.formal.properties import NOT_OURS, broken, is_good_end
+from tests.formal.rules import actions, after, refusals
+from tests.formal.symmetry import canonical
 
-STATES_MAX: Final = 2_000_000
+STATES_MAX: Final = 3_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """`pending`: most commands on their way to one device at once; nothing else is bounded. `without`: rules left out.
+
+    `only`: the promises that are looked at, by their first letters; empty: all.
+    """
+
+    pending: int = 2
+    without: frozenset[str] = frozenset()
+    only: tuple[str, ...] = ("",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explored:
-    """`broken`: the rules that the first bad state breaks, and the shortest way to it; both empty: there is none."""
+    """`broken`: the promise that does not hold, and the shortest `way` on which it breaks; None: all hold."""
 
     states: int
-    broken: tuple[str, ...] = ()
-    way: tuple[str, ...] = ()
+    steps: int
+    broken: str | None = None
+    way: tuple[Action, ...] = ()
 
 
-def explore(bounds: Bounds) -> Explored:
+@dataclass(slots=True)
+class _Known:
+    """Every state by its number, whence it was reached first, and which states lead to it by steps one can count on."""
+
+    numbers: dict[World, int] = field(default_factory=dict)
+    came: list[tuple[int, Action] | None] = field(default_factory=list)
+    leading: list[list[int]] = field(default_factory=list)
+    good: list[int] = field(default_factory=list)
+
+    def add(self, world: World, came: tuple[int, Action] | None) -> int:
+        number = self.numbers[world] = len(self.came)
+        self.came.append(came)
+        self.leading.append([])
+        if is_good_end(world):
+            self.good.append(number)
+        return number
+
+    def way(self, number: int) -> tuple[Action, ...]:
+        found: list[Action] = []
+        step = self.came[number]
+        while step is not None:
+            number, action = step
+            found.append(action)
+            step = self.came[number]
+        return tuple(reversed(found))
+
+
+def explore(bounds: Bounds, *, progress: Callable[[int], None] = lambda states: None) -> Explored:
     """All states that can be reached. Raises MemoryError when there are more than STATES_MAX."""
-    first = World()
-    came: dict[World, tuple[World, str] | None] = {first: None}
-    ahead = deque([first])
+    known, first = _Known(), World()
+    known.add(first, None)
+    ahead, steps = deque([first]), 0
     while ahead:
         world = ahead.popleft()
-        broken = violations(world)
-        if broken:
-            return Explored(states=len(came), broken=tuple(broken), way=_way(came, world))
-        for name, following in steps(world, bounds):
-            if following not in came:
-                came[following] = (world, name)
+        here = known.numbers[world]
+        for action, raw in successors(world, bounds):
+            steps += 1
+            promise = broken(world, action, raw)
+            if promise is not None and promise.startswith(bounds.only):
+                return Explored(states=len(known.came), steps=steps, broken=promise, way=(*known.way(here), action))
+            following = canonical(raw, bounds.without)
+            there = known.numbers.get(following)
+            if there is None:
+                there = known.add(following, (here, action))
                 ahead.append(following)
-        if len(came) > STATES_MAX:
+            if action.does not in NOT_OURS:
+                known.leading[there].append(here)
+        if here % 10_000 == 0:
+            progress(len(known.came))
+        if len(known.came) > STATES_MAX:
             raise MemoryError(f"more than {STATES_MAX} states: narrow the bounds")
-    return Explored(states=len(came))
+    return _with_ends(known, steps, bounds)
 
 
-def _way(came: dict[World, tuple[World, str] | None], world: World) -> tuple[str, ...]:
-    names = []
-    step = came[world]
-    while step is not None:
-        world, name = step
-        names.append(name)
-        step = came[world]
-    return tuple(reversed(names))
+def successors(world: World, bounds: Bounds) -> list[tuple[Action, World]]:
+    """What may happen next, with the rules of `bounds`, and what the world is then."""
+    without = bounds.without
+    return [
+        (action, after(world, action, without))
+        for action in actions(world, pending=bounds.pending, without=without)
+        if without.issuperset(refusals(world, action))
+    ]
+
+
+def _with_ends(known: _Known, steps: int, bounds: Bounds) -> Explored:
+    """From every state a good end can be reached, without help of anybody: nothing is stuck, nothing stale stays."""
+    reached = [False] * len(known.came)
+    ahead = deque(known.good)
+    for number in known.good:
+        reached[number] = True
+    while ahead:
+        for number in known.leading[ahead.popleft()]:
+            if not reached[number]:
+                reached[number] = True
+                ahead.append(number)
+    promise = "liveness: from here no good end can be reached"
+    if all(reached) or not promise.startswith(bounds.only):
+        return Explored(states=len(reached), steps=steps)
+    return Explored(states=len(reached), steps=steps, broken=promise, way=known.way(reached.index(False)))

@@ -1,242 +1,160 @@
-"""The model: one host with two redundant devices, a journal with a lease epoch, two daemons, and commands on their way.
+"""The model's values: one host with one level of two redundant devices, its journal, and its commands on their way.
 
-It says what each actor may do and when, nothing of how the program does it. Time is only "a command can still act" or "it can
-no more" (its `not_after` has passed, or its end is known). One rule: `steps` lists everything that may happen next; a guard
-that is left out there is a rule that nobody keeps.
-
-Sources: DESIGN section 2 (S1, S3, S5, S8, S13) and section 3 (store, lease).
+Knows nothing of how the program does it, and no time: a command can still act, or it can no more (its `not_after` has passed).
+One rule: what `rules.py` does not list can't happen. Nothing counts upwards without end, so that all runs, however long, are
+finitely many states.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from enum import Enum
-from typing import Final
+from enum import IntEnum
+from typing import Final, NamedTuple
 
 DEVICES: Final = (0, 1)
-DAEMONS: Final = (0, 1)
 PATHS: Final = (0, 1)
-"""Proxies: each remembers the tokens that it saw, and none knows another's."""
+"""Proxies: each remembers the highest token that it saw, and none knows another's."""
+
+RULES: Final[dict[str, str]] = {
+    "both devices": "S1: fenced is recorded only when every device of the level was read OFF",
+    "read": "S2: OFF is what was read; a command that was sent, or a timeout, is no OFF",
+    "fresh read": "S1: what was read before an operation began, or before an ON, proves nothing after it",
+    "settled read": "S5: a reading counts only when no ON may still land",
+    "doubt": "S2: after an ON the host counts as fenced again only when the device was read OFF",
+    "record first": "S3: a command leaves only after its record is durable",
+    "outbox": "S3: fenced is announced only from the journal",
+    "epoch": "S3: the journal takes nothing from a daemon with an older epoch",
+    "one operation": "S4: an operation begins only when none runs",
+    "settled on": "S5: an ON is sent only when no OFF may still land",
+    "settled end": "S5, S14: an operation ends only when none of its commands may still land",
+    "not after": "S5, S16: a command can act no more when its `not_after` has passed",
+    "token": "S5: a path takes no token that is not above the highest it saw",
+    "off before on": "S8: a restart gives power back only after fenced was recorded",
+    "announced before on": "S8: and after the broker has it, or `announce_wait` is over",
+    "watch": "S17: a fenced host is read again and again, and revoked when it reads ON",
+}
+"""Every rule that can be left out, to see what then goes wrong."""
 
 
-class Phase(Enum):
+class Phase(IntEnum):
     """What the journal says of the host's operation."""
 
-    IDLE = "idle"
-    OFF = "off"
-    FENCED = "fenced"
-    ON = "on"
+    IDLE = 0
+    PROVING = 1
+    FENCED = 2
+    RESTORING = 3
+    CLOSING = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A power command on its way: it may still act, until it landed, was refused, or can act no more."""
+class Kind(IntEnum):
+    """What an operation is to do."""
 
-    device: int
-    is_on: bool
-    token: int
-    path: int
+    OFF = 0
+    RESTART = 1
+    ON = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Daemon:
-    """One controller. `epoch` 0: it does not run. `read_off`: devices that it read OFF in this operation and life."""
+class Claim(IntEnum):
+    """What the journal says of the host. HELD: it was fenced, an operation runs on it, and nothing is claimed meanwhile."""
 
-    epoch: int = 0
-    read_off: frozenset[int] = frozenset()
+    NONE = 0
+    FENCED = 1
+    HELD = 2
 
 
-@dataclass(frozen=True, slots=True)
-class World:
-    """Everything. `recorded`: commands that are journalled and were not sent yet, by the daemon that may send them.
+class Power(IntEnum):
+    """What is true of a device. BY_HAND: ON, by somebody who did not ask us and of whom we do not know yet."""
 
-    `announced`: the token under which the bus was told that the host is fenced; 0: it was not, or it was told otherwise.
+    OFF = 0
+    ON = 1
+    BY_HAND = 2
+
+
+class Command(NamedTuple):
+    """A power command that may still act. `is_taken`: its path compared the token and let it pass.
+
+    `is_counted`: the journal knows that it may act. `is_old`: its operation has ended, or another one began.
     """
 
-    epoch: int = 0
-    next_token: int = 1
+    token: int
+    path: int
+    is_on: bool
+    is_taken: bool = False
+    is_counted: bool = True
+    is_old: bool = False
+
+
+class Device(NamedTuple):
+    """`is_read_off`: as the daemon of now read it. `is_in_doubt`: an ON was recorded and nothing was read OFF since."""
+
+    power: Power = Power.ON
+    is_read_off: bool = False
+    is_in_doubt: bool = False
+    commands: tuple[Command, ...] = ()
+
+    def may_land(self, *, is_on: bool) -> bool:
+        """As the journal knows it."""
+        return any(command.is_on is is_on and command.is_counted for command in self.commands)
+
+
+class View(NamedTuple):
+    """What a daemon believes that lost its lease and does not know it yet."""
+
+    phase: Phase
+    is_proven: bool
+
+
+class World(NamedTuple):
+    """Everything. `is_told`: others know of the fence, or `announce_wait` is over.
+
+    `outbox`: "fenced" is journalled to be announced; `bus`: fenced is what the bus was told last. `stale`: the other daemon.
+    """
+
     phase: Phase = Phase.IDLE
-    is_announced: bool = False
-    on_recorded: frozenset[int] = frozenset()
-    is_on: tuple[bool, ...] = (True, True)
-    daemons: tuple[Daemon, ...] = (Daemon(), Daemon())
-    recorded: frozenset[tuple[int, Command]] = frozenset()
-    flying: frozenset[Command] = frozenset()
-    highest: tuple[tuple[int, ...], ...] = ((0, 0), (0, 0))
-    """By path, then by device."""
-    operations: int = 0
-    commands: int = 0
-    starts: int = 0
+    kind: Kind = Kind.OFF
+    claim: Claim = Claim.NONE
+    is_told: bool = False
+    outbox: bool = False
+    bus: bool = False
+    devices: tuple[Device, ...] = (Device(), Device())
+    stale: View | None = None
+
+    @property
+    def is_proven(self) -> bool:
+        return all(device.is_read_off for device in self.devices)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """How far it is explored, and which rule is left out (to see that the rule is needed)."""
+class Does(IntEnum):
+    """What can happen. Up to TAKEOVER a daemon does it; the network and the devices do LAND to LOSE; anybody does HAND."""
 
-    operations: int = 2
-    commands: int = 4
-    starts: int = 3
-    without: str = ""
-
-
-RULES: Final = (
-    "settled read",
-    "settled on",
-    "both devices",
-    "fenced before on",
-    "announced before on",
-    "epoch",
-    "token",
-    "read",
-)
-"""Guards that `Bounds.without` can leave out."""
-
-Step = tuple[str, World]
+    BEGIN = 0
+    JOIN = 1
+    OFF = 2
+    ON = 3
+    READ = 4
+    FENCE = 5
+    ANNOUNCE = 6
+    WAIT = 7
+    RESTORE = 8
+    GIVE_BACK = 9
+    STOP = 10
+    END = 11
+    REVOKE = 12
+    TAKEOVER = 13
+    ARRIVE = 14
+    ACT = 15
+    LOSE = 16
+    HAND = 17
 
 
-def violations(world: World) -> list[str]:
-    """What may never be: the host is announced as fenced (or may be, for it is journalled) and has power."""
-    found = []
-    if world.phase is Phase.FENCED and any(world.is_on):
-        found.append("S1: journalled as fenced and a device is ON")
-    if world.phase is Phase.FENCED and any(command.is_on for command in world.flying):
-        found.append("S5: journalled as fenced and an ON may still land")
-    if world.is_announced and world.phase not in {Phase.FENCED, Phase.ON}:
-        found.append("S3: announced and not journalled")
-    for device in DEVICES:
-        if world.phase is Phase.FENCED and device in world.on_recorded:
-            found.append("S8: an ON is recorded for a host that counts as fenced")
-    return found
+class Action(NamedTuple):
+    """One thing that happens. `is_yes`: END, ANNOUNCE: fenced; HAND: ON. `is_stale`: the daemon without the lease does it.
 
+    `is_recorded`: OFF, ON: the record is durable first.
+    """
 
-def steps(world: World, bounds: Bounds) -> Iterator[Step]:
-    """Everything that may happen next."""
-    for number in DAEMONS:
-        yield from _of_daemon(world, number, bounds)
-    for command in world.flying:
-        yield f"land {_named(command)}", _land(world, command, bounds)
-        yield f"expire {_named(command)}", replace(world, flying=world.flying - {command})
-
-
-def _of_daemon(world: World, number: int, bounds: Bounds) -> Iterator[Step]:
-    daemon = world.daemons[number]
-    if world.starts < bounds.starts:
-        yield f"daemon {number} starts", _start(world, number)
-    if daemon.epoch == 0:
-        return
-    yield f"daemon {number} crashes", _crash(world, number)
-    for owner, command in world.recorded:
-        if owner == number:
-            yield (
-                f"daemon {number} sends {_named(command)}",
-                replace(world, recorded=world.recorded - {(owner, command)}, flying=world.flying | {command}),
-            )
-    yield from _reads(world, number, daemon, bounds)
-    if daemon.epoch == world.epoch or bounds.without == "epoch":
-        yield from _appends(world, number, daemon, bounds)
-
-
-def _reads(world: World, number: int, daemon: Daemon, bounds: Bounds) -> Iterator[Step]:
-    for device in DEVICES:
-        if world.phase is not Phase.OFF or device in daemon.read_off:
-            continue
-        is_settled = not _may_act(world, device, is_on=True) or bounds.without == "settled read"
-        if (not world.is_on[device] and is_settled) or bounds.without == "read":
-            read = replace(daemon, read_off=daemon.read_off | {device})
-            yield f"daemon {number} reads {device} off", _with(world, number, read)
-
-
-def _appends(world: World, number: int, daemon: Daemon, bounds: Bounds) -> Iterator[Step]:
-    """What only the holder of the newest epoch may write; the record comes first, the command after it (S3)."""
-    if world.phase is Phase.IDLE and world.operations < bounds.operations:
-        begun = replace(world, phase=Phase.OFF, operations=world.operations + 1)
-        yield f"daemon {number} records an operation", _forget_reads(begun)
-    if world.phase is Phase.OFF:
-        yield from _records(world, number, bounds, is_on=False)
-        needed = 1 if bounds.without == "both devices" else len(DEVICES)
-        is_proven = len(daemon.read_off) >= needed
-        if is_proven and (not _any_on(world) or bounds.without == "settled read"):
-            yield f"daemon {number} records fenced", _forget_reads(replace(world, phase=Phase.FENCED))
-        if bounds.without == "fenced before on":
-            yield f"daemon {number} records that it restores", replace(world, phase=Phase.ON)
-    if world.phase is Phase.FENCED:
-        yield f"daemon {number} announces", replace(world, is_announced=True)
-        is_free = world.is_announced or bounds.without == "announced before on"
-        if is_free:
-            yield f"daemon {number} records that it restores", replace(world, phase=Phase.ON)
-    if world.phase is Phase.ON:
-        yield from _records(world, number, bounds, is_on=True)
-        if not _pending(world):
-            over = replace(world, phase=Phase.IDLE, is_announced=False, on_recorded=frozenset())
-            yield f"daemon {number} ends the operation", _forget_reads(over)
-
-
-def _records(world: World, number: int, bounds: Bounds, *, is_on: bool) -> Iterator[Step]:
-    """A command becomes durable with its token; it may be sent from then on, by whoever recorded it, and by nobody else."""
-    if world.commands >= bounds.commands:
-        return
-    for device in DEVICES:
-        is_settled = not _may_act(world, device, is_on=False) or bounds.without == "settled on"
-        if is_on and not is_settled:
-            continue
-        for path in PATHS:
-            command = Command(device=device, is_on=is_on, token=world.next_token, path=path)
-            done = replace(
-                world,
-                recorded=world.recorded | {(number, command)},
-                next_token=world.next_token + 1,
-                commands=world.commands + 1,
-                on_recorded=world.on_recorded | {device} if is_on else world.on_recorded,
-            )
-            yield f"daemon {number} records {_named(command)}", done
-
-
-def _start(world: World, number: int) -> World:
-    """A new epoch; whatever an earlier life of it had recorded and not sent is never sent."""
-    epoch = world.epoch + 1
-    kept = frozenset(entry for entry in world.recorded if entry[0] != number)
-    begun = replace(world, epoch=epoch, starts=world.starts + 1, recorded=kept)
-    return _with(begun, number, Daemon(epoch=epoch))
-
-
-def _crash(world: World, number: int) -> World:
-    kept = frozenset(entry for entry in world.recorded if entry[0] != number)
-    return _with(replace(world, recorded=kept), number, Daemon())
-
-
-def _land(world: World, command: Command, bounds: Bounds) -> World:
-    """The path compares the token last; what it takes acts on the device."""
-    left = replace(world, flying=world.flying - {command})
-    if command.token <= world.highest[command.path][command.device] and bounds.without != "token":
-        return left
-    seen = list(world.highest[command.path])
-    seen[command.device] = max(seen[command.device], command.token)
-    highest = tuple(tuple(seen) if path == command.path else tokens for path, tokens in enumerate(world.highest))
-    is_on = tuple(command.is_on if device == command.device else was for device, was in enumerate(world.is_on))
-    return replace(left, highest=highest, is_on=is_on)
-
-
-def _may_act(world: World, device: int, *, is_on: bool) -> bool:
-    """Whether a command of that kind for the device is journalled and may still act, whoever sent it."""
-    return any(command.device == device and command.is_on is is_on for command in _pending(world))
-
-
-def _any_on(world: World) -> bool:
-    return any(command.is_on for command in _pending(world))
-
-
-def _pending(world: World) -> frozenset[Command]:
-    return world.flying | {command for _, command in world.recorded}
-
-
-def _with(world: World, number: int, daemon: Daemon) -> World:
-    daemons = tuple(daemon if index == number else other for index, other in enumerate(world.daemons))
-    return replace(world, daemons=daemons)
-
-
-def _forget_reads(world: World) -> World:
-    """What was read before an operation, or before its end, proves nothing later."""
-    return replace(world, daemons=tuple(replace(daemon, read_off=frozenset()) for daemon in world.daemons))
-
-
-def _named(command: Command) -> str:
-    return f"{'on' if command.is_on else 'off'} {command.device} token {command.token} by path {command.path}"
+    does: Does
+    device: int = 0
+    token: int = 0
+    path: int = 0
+    kind: Kind = Kind.OFF
+    is_yes: bool = False
+    is_stale: bool = False
+    is_recorded: bool = True

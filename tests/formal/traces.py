@@ -1,0 +1,50 @@
+"""Plays golden stories and seeds of the simulation whose hosts are those of the model, with a witness beside them."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from fenced.model.names import DeviceName
+from tests.formal.conformance import Monitor
+from tests.formal.witness import Witness, fits
+from tests.golden.story import Play, Story
+from tests.simulation.play import Quiet
+from tests.simulation.scenario import scenario
+from tests.world.loop import run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """`findings`: what the model forbids; `taken`: how many actions it followed."""
+
+    findings: tuple[str, ...]
+    taken: int
+
+
+def fitting_seeds(first: int) -> Iterator[int]:
+    """Seeds whose fleets the model speaks of, from `first` on."""
+    return (seed for seed in itertools.count(first) if fits(scenario(seed).story.rack))
+
+
+def follow_seed(seed: int) -> Followed:
+    """One seed of the simulation. What its own checks find is not looked at here."""
+
+    async def main() -> Followed:
+        playing = Quiet(scenario(seed).story)
+        witness = Witness(playing.world).attach()
+        await playing.play()
+        return Followed(findings=tuple(witness.finish()), taken=witness.taken)
+
+    return run(main())
+
+
+def follow_story(story: Story, make: Callable[[str, tuple[DeviceName, ...], float], Monitor] = Monitor) -> Followed:
+    """One golden story."""
+
+    async def main() -> Followed:
+        playing = Play(story)
+        witness = Witness(playing.world, make).attach()
+        await playing.run()
+        return Followed(findings=tuple(witness.finish()), taken=witness.taken)
+
+    return run(main())
