@@ -10,6 +10,8 @@ from tests.needs import PACKAGES, missing, packages_for, why_no_namespaces
 
 MISSING = "missing_program"
 NO_NAMESPACES = "no_namespaces"
+KILLED_BY = "killed_by"
+"""A planted bug, and the test that killed it: the property of the test that planted it (tests/planted)."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -31,7 +33,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
-    """What was skipped for want of something, and how to get it."""
+    """Who killed the planted bugs; what was skipped for want of something, and how to get it."""
+    _tell_killed(terminalreporter)
     lacking: dict[str, int] = defaultdict(int)
     no_namespaces: dict[str, int] = defaultdict(int)
     others: dict[str, int] = defaultdict(int)
@@ -51,6 +54,16 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     if lacking:
         packages = " ".join(packages_for(lacking))
         terminalreporter.line(f"to run them: sudo apt-get install --no-install-recommends {packages}")
+
+
+def _tell_killed(terminalreporter: TerminalReporter) -> None:
+    reports = terminalreporter.stats.get("passed", ())
+    said = [(key, str(value)) for report in reports for key, value in getattr(report, "user_properties", ())]
+    lines = sorted({value for key, value in said if key == KILLED_BY})
+    if lines:
+        terminalreporter.section(f"planted bugs: {len(lines)} killed, and by whom")
+    for line in lines:
+        terminalreporter.line(line)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -320,6 +320,18 @@ def test_the_share_counts_overdue_hosts_not_suspects() -> None:
     assert not desk.records(r.OperationStarted)
 
 
+def test_the_first_suspect_already_sees_the_others_as_overdue() -> None:
+    """Half of the cluster fell silent at once; the others' grace is longer, so they are no suspects yet."""
+    desk = Desk(rack(detection__grace_per_workload_seconds=5.0))
+    gone = [HostName(name) for name in ("node-1", "node-2", "node-3")]
+    for name in gone[1:]:
+        desk.beat(name, workloads=10)
+    desk.go(45.0, silent=gone)
+    assert [desk.state(name).state is State.SUSPECT for name in gone] == [True, False, False]
+    assert "connectivity" in held_by(desk, gone[0])
+    assert not desk.records(r.OperationStarted)
+
+
 def test_the_share_needs_at_least_so_many() -> None:
     desk = Desk(rack(hosts=("node-1", "node-2", "node-3", "node-4")))
     gone = [HostName("node-1"), NODE]

@@ -199,3 +199,14 @@ def test_a_guid_that_is_not_set_tells_nothing() -> None:
 def test_credentials_and_keys_are_not_shown() -> None:
     shown = repr(opening(SUITES[0])) + repr(confirming(SUITES[0])) + repr(pair(SUITES[0])[0])
     assert "s3cret" not in shown and "\\x" not in repr(CREDENTIALS)
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=SUITE_NAMES)
+def test_a_bmc_that_does_not_show_that_it_knows_the_password_gets_no_session(suite: Suite) -> None:
+    """Also where it has the session's key (Kg), which another BMC may have as well."""
+    head = struct.pack("<BBxxI", 7, Status.DONE, 0x11223344)
+    datagram = plain_frame(Payload.RAKP_2, head + bytes(32) + bytes(suite.digest_bytes))
+    taken = exchanging(suite).take(datagram)
+    assert isinstance(taken, Refused)
+    assert taken.reason is Reason.WRONG_SECRET
+    assert taken.reply

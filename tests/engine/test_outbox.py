@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from fenced.core import events as e
 from fenced.core.fleet import Fleet
@@ -141,6 +142,22 @@ def test_of_a_host_nothing_counts_as_sent_behind_what_was_not_taken() -> None:
         desk.bus.stuck = set()
         await asyncio.sleep(15.0)
         assert desk.sent() == ["2", "1", "3"] and await desk.pending() == 0
+
+    play(story)
+
+
+def test_a_message_that_the_broker_took_behind_one_that_it_refused_is_sent_again() -> None:
+    """Else the host's events would stand in another order for whoever hears only the repetition."""
+
+    async def story(desk: Desk) -> None:
+        refused, taken = message(1, "node-1"), replace(message(2, "node-1"), topic="fenced/v1/site-1/state/node-1")
+        desk.bus.stuck = {refused.topic}
+        await desk.store(refused, taken)
+        await asyncio.sleep(5.0)
+        assert await desk.pending() == 2
+        desk.bus.stuck = set()
+        await asyncio.sleep(15.0)
+        assert await desk.pending() == 0
 
     play(story)
 

@@ -1,83 +1,131 @@
 """Plants a bug into a copy of the program and runs tests there until one fails: that one killed it.
 
-The copy is made of hard links, so it costs little; the file with the bug is written anew. One rule: nothing is planted in
-the tree that is tested, whatever goes wrong.
+The copy is made of hard links, so it costs little; the file with the bug is written anew, and the sound one put back. One rule:
+nothing is planted in the tree that is tested, whatever goes wrong.
 """
 
+import json
 import os
-import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Any, Final
 
 from tests.house.tree import ROOT
-from tests.planted.bugs import Bug
+from tests.planted.bug import Bug
 
-RUN_SECONDS_MAX: Final = 150.0
-NOT_COPIED: Final = shutil.ignore_patterns("__pycache__", "*.pyc", ".hypothesis")
-FAILED: Final = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
-TESTS_FAILED: Final = 1
-INTERRUPTED: Final = 2
-"""pytest's exit status when collecting fails: a bug that breaks an import is killed by whoever imports it."""
+RUN_SECONDS_MAX: Final = 100.0
+SAID_MAX: Final = 3000
+FOLDERS: Final = ("fenced", "tests")
+FILES: Final = ("pyproject.toml",)
+NOT_COPIED: Final = {"fenced": ("__pycache__",), "tests": ("__pycache__", ".hypothesis", "bench", "e2e", "lab")}
+NO_TESTS: Final = frozenset({4, 5})
+"""pytest's exit status where a named test is not there, or none was left to run."""
 
 
 class NotPlanted(Exception):
-    """The bug's place is not there any more, or not only once."""
+    """The bug's place is not there any more, or not only once; or the program with it is no program."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Killed:
-    """`test`: who killed it, None: nobody. `said`: the end of what the last tests printed."""
+    """`tests`: who killed it (the first alone, unless all were asked for); none: it lives. `said`: how the last one failed."""
 
-    test: str | None
-    said: str
+    tests: tuple[str, ...]
+    said: str = ""
 
 
-def plant(bug: Bug, directory: Path) -> None:
-    """A copy of the program with the bug in it. Raises NotPlanted."""
-    source = ROOT / "fenced" / bug.file
-    text = source.read_text(encoding="utf-8")
+def changed(bug: Bug) -> str:
+    """The text of the bug's file with the bug in it. Raises NotPlanted."""
+    text = (ROOT / "fenced" / bug.file).read_text(encoding="utf-8")
     if text.count(bug.old) != 1:
         raise NotPlanted(f"{bug.name}: its line stands {text.count(bug.old)} times in fenced/{bug.file}, not once")
-    for folder in ("fenced", "tests", "docs", "config", "systemd"):
-        shutil.copytree(ROOT / folder, directory / folder, copy_function=os.link, ignore=NOT_COPIED)
-    for file in ("pyproject.toml", "README.md", "CHANGELOG.md", "Makefile", "constraints.txt", "LICENSE"):
+    return text.replace(bug.old, bug.new)
+
+
+def copy_to(directory: Path) -> None:
+    """A copy of the program, sound as yet."""
+    directory.mkdir()
+    for folder in FOLDERS:
+        ignore = shutil.ignore_patterns(*NOT_COPIED[folder])
+        shutil.copytree(ROOT / folder, directory / folder, copy_function=os.link, ignore=ignore)
+    for file in FILES:
         os.link(ROOT / file, directory / file)
+
+
+@contextmanager
+def planted(bug: Bug, directory: Path) -> Iterator[None]:
+    """The bug stands in the copy for the time of the block. Raises NotPlanted."""
+    text = changed(bug)
     target = directory / "fenced" / bug.file
-    target.unlink()
-    target.write_text(text.replace(bug.old, bug.new), encoding="utf-8")
+    _remove(target)
+    target.write_text(text, encoding="utf-8")
+    try:
+        yield
+    finally:
+        _remove(target)
+        os.link(ROOT / "fenced" / bug.file, target)
 
 
-def hunt(bug: Bug, directory: Path) -> Killed:
-    """Run its killers in the copy, one after the other, until one fails."""
-    said = ""
-    for killer in bug.killers:
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-x",
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:xdist",
-            "-o",
-            "addopts=",
-        ]
+def _remove(source: Path) -> None:
+    """With what was compiled from it: two bugs may be of one size and one second."""
+    for compiled in (source.parent / "__pycache__").glob(f"{source.stem}.*.pyc"):
+        compiled.unlink()
+    source.unlink()
+
+
+class Ground:
+    """The warm process, and what is asked of it."""
+
+    def __init__(self, process: "subprocess.Popen[str]", asks: IO[str], answers: IO[str]) -> None:
+        self._process, self._asks, self._answers = process, asks, answers
+
+    def hunt(self, bug: Bug, directory: Path) -> Killed:
+        """Run its killers in the copy until one fails: those that are named exactly first, then the wider ones."""
+        last = Killed(tests=())
+        for tests in (bug.killers, bug.wider):
+            if tests:
+                last = self.run(tests, directory)
+            if last.tests:
+                return last
+        return last
+
+    def run(self, tests: tuple[str, ...], directory: Path, *, is_whole: bool = False) -> Killed:
+        """Tests of one copy, until one fails or (`is_whole`) all of them. Raises NotPlanted."""
+        request = {"directory": str(directory), "tests": tests, "is_whole": is_whole, "seconds": RUN_SECONDS_MAX,
+                   "said_max": SAID_MAX}  # fmt: skip
+        print(json.dumps(request), file=self._asks, flush=True)
+        line = self._answers.readline()
+        assert line, f"the warm process ended with {self._process.wait()}"
+        answer: dict[str, Any] = json.loads(line)
+        if answer.get("is_endless"):
+            return Killed(tests=(f"{tests[0]} (it never ended)",))
+        if "lost" in answer:
+            raise NotPlanted(f"the tests of {directory} died: {answer['lost']}")
+        if answer["is_broken"]:
+            raise NotPlanted(f"the program with the bug in it is none: {answer['said']}")
+        if answer["status"] in NO_TESTS:
+            return Killed(tests=(), said=f"no such test among {', '.join(tests)}")
+        if not answer["program"].startswith(f"{directory}{os.sep}"):
+            raise NotPlanted(f"tested was {answer['program']}, not the copy in {directory}")
+        return Killed(tests=tuple(answer["failed"]), said=answer["said"])
+
+
+@contextmanager
+def ground() -> Iterator[Ground]:
+    """Starts the warm process; ends it, and what it runs, on the way out."""
+    command = [sys.executable, "-P", "-W", "ignore", str(Path(__file__).with_name("warm.py"))]
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "PYTHONPATH"))}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=inherited, cwd=Path(__file__).parent
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
-            done = subprocess.run(
-                [*command, "-m", "not integration", "-rfE", killer],
-                cwd=directory, capture_output=True, text=True, timeout=RUN_SECONDS_MAX, check=False,
-                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": ""},
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return Killed(test=f"{killer} (it never ended)", said="")
-        said = done.stdout[-2000:]
-        if done.returncode in {TESTS_FAILED, INTERRUPTED}:
-            found = FAILED.search(done.stdout)
-            return Killed(test=found.group(1) if found else killer, said=said)
-    return Killed(test=None, said=said)
+            yield Ground(process, process.stdin, process.stdout)
+        finally:
+            process.stdin.close()

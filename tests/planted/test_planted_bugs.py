@@ -1,25 +1,51 @@
-"""The suite kills every planted bug. Which test did it is told at the end of the run (`-rP` shows it for each)."""
+"""The suite kills every planted bug; which test did it is told at the end of the run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.planted.bugs import BUGS, Bug
-from tests.planted.plant import hunt, plant
+from tests.conftest import KILLED_BY
+from tests.planted.bug import Bug
+from tests.planted.bugs import BUGS
+from tests.planted.plant import Ground, NotPlanted, changed, copy_to, ground, planted
+from tests.planted.telling import line
 
-BUGS_AT_LEAST = 25
+BUGS_AT_LEAST = 60
+RULES = frozenset(f"S{number}" for number in range(1, 20))
+SOUND = Bug(
+    name="none",
+    rule="none",
+    file="core/match.py",
+    old="KEYS = (",
+    new="KEYS = (",
+    killers=("tests/core/test_gates.py",),
+)
+PLANTED = Bug(
+    name="any", rule="none", file="core/match.py", old="KEYS = (", new="KEYS = () if 1 else (", killers=SOUND.killers
+)
+
+
+@pytest.fixture(scope="module")
+def warm() -> Iterator[Ground]:
+    with ground() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("planted") / "copy"
+    copy_to(directory)
+    return directory
 
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: f"{bug.rule}-{bug.name.replace(' ', '-')}")
-def test_it_is_killed(bug: Bug, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
-    plant(bug, tmp_path)
-    killed = hunt(bug, tmp_path)
-    assert killed.test is not None, (
-        f"{bug.name} ({bug.rule}) lives: no test of {', '.join(bug.killers)} fails\n{killed.said}"
-    )
-    record_property("killed_by", f"{bug.name} ({bug.rule}): {killed.test}")
+def test_it_is_killed(bug: Bug, warm: Ground, copy: Path, record_property: Callable[[str, object], None]) -> None:
+    with planted(bug, copy):
+        killed = warm.hunt(bug, copy)
+    assert killed.tests, f"{bug.name} ({bug.rule}) lives: no test of {bug.killers + bug.wider} fails\n{killed.said}"
+    record_property(KILLED_BY, line(bug, killed))
 
 
 def test_there_are_enough_and_each_has_a_name() -> None:
@@ -27,10 +53,41 @@ def test_there_are_enough_and_each_has_a_name() -> None:
     assert len({bug.name for bug in BUGS}) == len(BUGS)
 
 
-def test_a_sound_copy_is_killed_by_nobody(tmp_path: Path) -> None:
+def test_each_rule_has_one() -> None:
+    assert not RULES - {bug.rule for bug in BUGS}
+
+
+def test_each_names_its_killer() -> None:
+    """Else each run looks for it far and wide."""
+    assert not [bug.name for bug in BUGS if not bug.killers]
+
+
+def test_a_sound_copy_is_killed_by_nobody(warm: Ground, copy: Path) -> None:
     """Else a copy that can't run at all would kill everything."""
-    bug = Bug(
-        name="none", rule="none", file="core/match.py", old="KEYS = (", new="KEYS = (", killers=("tests/core/test_gates.py",)
-    )  # fmt: skip
-    plant(bug, tmp_path)
-    assert hunt(bug, tmp_path).test is None
+    with planted(SOUND, copy):
+        killed = warm.hunt(SOUND, copy)
+    assert not killed.tests
+    assert "no such test" not in killed.said
+
+
+def test_a_copy_runs_what_was_planted_and_is_sound_afterwards(warm: Ground, copy: Path) -> None:
+    """And the tree itself stays as it is all the time."""
+    planted_in, sound = copy / "fenced" / PLANTED.file, changed(SOUND)
+    with planted(PLANTED, copy):
+        assert planted_in.read_text() != sound
+        assert warm.hunt(PLANTED, copy).tests
+        assert changed(SOUND) == sound
+    assert planted_in.read_text() == sound
+    assert not warm.run(SOUND.killers, copy).tests
+
+
+def test_a_bug_whose_place_moved_is_told() -> None:
+    with pytest.raises(NotPlanted, match="stands 0 times"):
+        changed(Bug(name="gone", rule="none", file=SOUND.file, old="no such line", new=""))
+
+
+@pytest.mark.parametrize("new", ["KEYS = nobody or (", "KEYS == ("], ids=["no-such-name", "never-set"])
+def test_a_bug_that_is_no_program_is_not_taken_for_killed(warm: Ground, copy: Path, new: str) -> None:
+    bug = Bug(name="broken", rule="none", file=SOUND.file, old=SOUND.old, new=new, killers=SOUND.killers)
+    with planted(bug, copy), pytest.raises(NotPlanted):
+        warm.hunt(bug, copy)

@@ -1,0 +1,47 @@
+"""S12: an expression that says nothing selects nobody, and names match exactly and wholly."""
+
+from dataclasses import replace
+
+import pytest
+
+from fenced.core import events as e
+from fenced.core.match import BadMatch, matches, parse
+from fenced.model.names import HostName
+from tests.core.desk import NODE, Desk, said
+
+LONG = HostName("node-2.rack-1.example.org")
+
+
+@pytest.mark.parametrize(
+    "expression", ["", " ", ",", "host=", "=node-2", "host", "name=node-2", "host=node-2,", "* , *"]
+)
+def test_what_can_not_be_read_selects_nobody(expression: str) -> None:
+    host = Desk(is_calm=False).fleet.host(NODE)
+    assert not matches(expression, host)
+    with pytest.raises(BadMatch):
+        parse(expression)
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["node-2", "node-2.rack-1", "node", "NODE-2.rack-1.example.org", "*.example.org", "node-2.rack-1.example.org."],
+)
+def test_a_name_is_matched_wholly(word: str) -> None:
+    host = replace(Desk(is_calm=False).fleet.host(NODE), name=LONG)
+    assert matches(f"host={LONG}", host)
+    assert not matches(f"host={word}", host)
+
+
+def test_all_words_must_hold() -> None:
+    host = Desk(is_calm=False).fleet.host(NODE)
+    assert matches(f"host={NODE}, cluster={host.cluster}", host)
+    assert not matches(f"host={NODE}, cluster=another", host)
+    assert not matches(f"host=node-1, cluster={host.cluster}", host)
+
+
+@pytest.mark.parametrize("expression", ["", "host=node", "host=node-2,cluster=another"])
+def test_a_pause_of_nobody_is_refused_and_holds_nobody(expression: str) -> None:
+    desk = Desk()
+    answer = desk.do(e.PauseAsked(match=expression, by="person", reason="told", until=None)).answer
+    assert said(answer) == "refused match"
+    desk.fence()

@@ -1,0 +1,121 @@
+"""A warm process that runs tests in copies of the program, each in a fork of its own: what others wrote is imported once.
+
+Run as a file, with requests as lines of JSON on stdin. Knows nothing of bugs. Its one rule: it never imports `fenced` or
+`tests` itself, so that each fork imports them from its own copy, and says from where it did.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HEAVY = ("hypothesis", "aiohttp.web", "aiomqtt", "aiosqlite", "cryptography.x509", "prometheus_client", "pydantic",
+         "rich.console", "sqlalchemy.ext.asyncio", "structlog", "uvloop", "yaml")  # fmt: skip
+OPTIONS = ("-q", "-x", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts=",
+           "-m", "not integration", "--timeout", "15")  # fmt: skip
+"""Plain asserts: who failed is enough, and pytest would want to rewrite its plugins (hypothesis) as it imports them."""
+OUR_OWN = ("SyntaxError", "IndentationError", "NameError", "UnboundLocalError", "ImportError", "ModuleNotFoundError")
+"""A test that fails with one of these was broken by the text that was planted, not by the rule that it breaks."""
+LOOK_SECONDS = 0.02
+
+
+class Recorder:
+    """Which test failed first, how, and how many ran."""
+
+    def __init__(self) -> None:
+        self.failed: list[str] = []
+        self.said = ""
+        self.ran = 0
+        self.is_broken = False
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.is_broken = True
+            self.said = report.longreprtext
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.ran += report.when == "call"
+        if report.failed:
+            self.failed.append(report.nodeid)
+            self.said = report.longreprtext
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+        if call.excinfo is not None and call.excinfo.typename in OUR_OWN:
+            self.is_broken = True
+        return (yield)
+
+
+def run(request: dict[str, Any]) -> dict[str, Any]:
+    """In the fork: the tests of one copy."""
+    directory = request["directory"]
+    os.chdir(directory)
+    os.environ["PYTHONPATH"] = directory
+    sys.path.insert(0, directory)
+    sys.dont_write_bytecode = (
+        False  # what is compiled here serves the next bugs; what was planted is removed with its own
+    )
+    recorder = Recorder()
+    options = [option for option in OPTIONS if option != "-x" or not request["is_whole"]]
+    status = pytest.main([*options, *request["tests"]], plugins=[recorder])
+    program = sys.modules.get("fenced")
+    return {
+        "status": int(status),
+        "failed": recorder.failed,
+        "ran": recorder.ran,
+        "is_broken": recorder.is_broken,
+        "said": recorder.said[-request["said_max"] :],
+        "program": str(getattr(program, "__file__", None)),
+    }
+
+
+def fork(request: dict[str, Any]) -> dict[str, Any]:
+    """Run one request in a fork, within its seconds."""
+    answer = Path(f"{request['directory']}.answer")
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(nothing, stream)
+        try:
+            found = run(request)
+        except BaseException as exc:  # whatever it is, the parent is told
+            found = {"lost": repr(exc)}
+        answer.write_text(json.dumps(found), encoding="utf-8")
+        os._exit(0)
+    end = time.monotonic() + request["seconds"]
+    while time.monotonic() < end:
+        if os.waitpid(child, os.WNOHANG)[0]:
+            break
+        time.sleep(LOOK_SECONDS)
+    else:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return {"is_endless": True}
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)  # what a broken program left running
+    try:
+        found = json.loads(answer.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        return {"lost": repr(exc)}
+    return dict(found)
+
+
+def main() -> None:
+    for name in HEAVY:
+        importlib.import_module(name)
+    for line in sys.stdin:
+        print(json.dumps(fork(json.loads(line))), flush=True)
+
+
+if __name__ == "__main__":
+    main()
