@@ -20,6 +20,9 @@ LIFE_AGE_SECONDS = 5.0
 SUSPECTABLE = frozenset({State.HEALTHY, State.FAILED, State.RESTORING})
 """Suspicion starts from these only, and from RESTORING past its boot grace."""
 
+OFF_ONCE = frozenset({State.FENCED, State.RESTORING, State.SUSPECT, State.FAILED})
+"""What a host may be after a proof of OFF that nothing newer has replaced: then its old run must not speak any more."""
+
 LEAVING = frozenset({State.UNKNOWN, State.HEALTHY, State.SUSPECT, State.RESTORING, State.FAILED})
 """From these a host that says `stopping` is `left`."""
 
@@ -115,7 +118,7 @@ def _hear_ended_boot(work: HostWork, boot: BootId, received: float) -> bool:
     """An old run of the host speaks: late, or proof that the devices lied."""
     state = work.state
     proof = state.proof
-    if proof is None or boot != proof.boot or state.state not in {State.FENCED, State.RESTORING}:
+    if proof is None or boot != proof.boot or state.state not in OFF_ONCE:
         return False
     if received <= proof.at + work.host.settings.detection.late_message_seconds:
         return False

@@ -6,9 +6,9 @@ from fenced.core import commands as c
 from fenced.core import records as r
 from fenced.core.evolve import ended, is_settled
 from fenced.core.outcome import host_power, is_contradiction, is_on, targets
-from fenced.core.state import DeviceRun, Operation, Phase, Restored
+from fenced.core.state import DeviceRun, Operation, Phase, ProofOfOff, Restored
 from fenced.core.work import HostWork, back_off_seconds
-from fenced.model.power import Action, Kind, OperationState, Power, State
+from fenced.model.power import Action, Kind, OperationState, Power, Proof, State
 
 CLOSING_LOOK_SECONDS = 5.0
 
@@ -76,12 +76,16 @@ def _end(work: HostWork, operation: Operation) -> None:
             )
         )
     after = _after(work, operation, is_failure=is_failure)
+    restored = _restored(work, operation)
+    if after is State.FENCED and state.proof is not None and state.token != state.proof.token:
+        _fence_again(work, operation, state.proof)
+        operation = work.operation or operation
     record = r.OperationEnded(
         operation=operation.id,
         state=ending,
         power=host_power(operation),
         is_fenced=operation.is_fenced or (ending is OperationState.DONE and after is State.FENCED),
-        restored=_restored(work, operation),
+        restored=restored,
         why=operation.ending_why or None,
         after=after,
         cooldown_until=cooldown,
@@ -142,10 +146,46 @@ def _after(work: HostWork, operation: Operation, *, is_failure: bool) -> State:
     return State.SUSPECT if state.is_known else State.UNKNOWN
 
 
+def _fence_again(work: HostWork, operation: Operation, proof: ProofOfOff) -> None:
+    """No ON was done and it is proven off again: announced under a token above those of the ONs (INTERFACE section 3)."""
+    level = _level_off_again(work, operation, proof)
+    assert level is not None, "`_after` asked for it"
+    work.record(
+        r.HostFenced(
+            proof=Proof.DEVICE_VERIFIED,
+            operation=operation.id,
+            level=level,
+            boot=proof.boot,
+            token=work.fleet.next_token(),
+            devices=tuple(run.device for run in operation.devices if run.level == level),
+            is_stay_off=True,
+            by=operation.by,
+            reason=operation.ending_why or operation.reason,
+            cause=operation.cause,
+            last_heard=work.sight.heard_at or proof.last_heard,
+        )
+    )
+
+
+def _level_off_again(work: HostWork, operation: Operation, proof: ProofOfOff) -> int | None:
+    """A level of which every device was read OFF stably, since no ON of ours can act any more (S1); that of before first."""
+    levels = sorted({run.level for run in operation.devices}, key=lambda level: (level != proof.level, level))
+    for level in levels:
+        runs = [run for run in operation.devices if run.level == level]
+        if all(_is_read_off(work, run) and run.device not in work.state.distrusted for run in runs):
+            return level
+    return None
+
+
 def _is_still_off(work: HostWork, operation: Operation) -> bool:
-    """Whether the proof of before still holds: it was fenced, no ON may have been done, and nothing that speaks reads ON."""
+    """Whether it is as proven off as before: it was fenced, no ON may have been done, and nothing that speaks reads ON.
+
+    Once an ON was sent the old announcement is over, and only a new proof makes the host fenced.
+    """
     proof = work.state.proof
     if proof is None or not (operation.is_fenced or operation.before is State.FENCED):
+        return False
+    if work.state.token != proof.token and _level_off_again(work, operation, proof) is None:
         return False
     for run in operation.devices:
         speaks = run.device in proof.devices or run.kind is Kind.CHASSIS
@@ -156,8 +196,11 @@ def _is_still_off(work: HostWork, operation: Operation) -> bool:
 
 def _may_be_on(work: HostWork, run: DeviceRun) -> bool:
     """An ON was sent, and since it can act no more the device was not read OFF stably: it may have been done (S2)."""
-    is_off = run.power is Power.OFF and run.same_reads >= work.host.device(run.device).power.stable_reads
-    return run.is_switched_on and not is_off
+    return run.is_switched_on and not _is_read_off(work, run)
+
+
+def _is_read_off(work: HostWork, run: DeviceRun) -> bool:
+    return run.power is Power.OFF and run.same_reads >= work.host.device(run.device).power.stable_reads
 
 
 def _untouched(work: HostWork, operation: Operation) -> State | None:

@@ -231,6 +231,10 @@ def _revoked(state: HostState, at: float, record: r.HostRevoked) -> HostState:
         distrusted=_union(state.distrusted, record.distrusted),
         trials=(),
         last_heard=at if record.is_alive else state.last_heard,
+        suspected_at=None,
+        suspicion=None,
+        suspicion_reason="",
+        held_by=(),
     )
 
 

@@ -45,7 +45,7 @@ TRANSITIONS: Final[dict[type[r.HostRecord], dict[State, frozenset[State]]]] = {
     },
     r.HostRevoked: {
         state: frozenset({State.HEALTHY, State.RESTORING, State.MAINTENANCE})
-        for state in (State.FENCED, State.RESTORING, State.FAILED)
+        for state in (State.FENCED, State.RESTORING, State.SUSPECT, State.FAILED)
     },
     r.MaintenanceSet: {state: frozenset({state, State.MAINTENANCE}) for state in State},
     r.MaintenanceEnded: {state: frozenset({State.UNKNOWN if state is State.MAINTENANCE else state}) for state in State},

@@ -7,7 +7,7 @@ from fenced.core import events as e
 from fenced.core import records as r
 from fenced.core.state import Restored
 from fenced.model.names import OperationId
-from fenced.model.power import Action, OperationState, Outcome, Power, State
+from fenced.model.power import Action, OperationState, Outcome, Power, State, What
 from tests.core.desk import NODE, Desk
 from tests.world.rack import Rack, Setting
 
@@ -106,6 +106,56 @@ def test_nothing_comes_back_is_restore_failed_and_the_host_is_still_fenced() -> 
     ended = at.records(r.OperationEnded)[0]
     assert (ended.state, ended.is_fenced) == (OperationState.FAILED, True)
     assert at.state().state is State.FENCED
+
+
+def ons_fail(at: Desk, *, unreadable: str = "") -> None:
+    """Each ON fails, and each reading says OFF, but for a device that can't be read any more."""
+    for _ in range(90):
+        for device in BOTH:
+            if at.waiting(c.SwitchDevice, device):
+                at.switched(device, Outcome.FAILED)
+            if at.waiting(c.ReadDevice, device):
+                at.read(device, error="gone" if device == unreadable else None)
+            if at.waiting(c.RunRace, device):
+                at.race(device, winner=None if device == unreadable else "engine")
+        at.go(0.5, silent=[NODE])
+
+
+def test_a_host_that_no_on_reached_is_announced_anew_above_the_tokens_of_the_ons() -> None:
+    at = desk(power__attempts=1, power__verify_timeout_seconds=3, power__restore_timeout_seconds=30)
+    at.fence()
+    at.serve(until="host_fenced")
+    ons_fail(at)
+    first, second = at.records(r.HostFenced)
+    ons = [step.token for step in at.records(r.StepStarted) if step.what is What.ON and step.token is not None]
+    assert ons and first.token < min(ons) < max(ons) < second.token == at.state().token
+    assert (second.operation, second.devices, second.boot) == (first.operation, first.devices, first.boot)
+    assert second.is_stay_off and at.state().is_stay_off
+    kinds = [entry.record.kind for entry in at.entries]
+    assert kinds.index("restore_failed") < len(kinds) - 1 - kinds[::-1].index("host_fenced")
+
+
+def test_a_host_that_no_on_was_sent_to_keeps_its_announcement() -> None:
+    at = desk("pdu-a:1", power__restore_timeout_seconds=30)
+    at.ask(Action.OFF)
+    at.serve(until="operation_ended")
+    token = at.state().token
+    at.ask(Action.ON)
+    at.race("pdu-a", winner=None)
+    at.cancel()
+    at.go(5.0, silent=[NODE])
+    assert (at.state().state, at.state().token) == (State.FENCED, token)
+    assert len(at.records(r.HostFenced)) == 1
+
+
+def test_after_an_on_a_device_that_cannot_be_read_proves_nothing() -> None:
+    at = desk(power__attempts=1, power__verify_timeout_seconds=3, power__restore_timeout_seconds=30)
+    at.fence()
+    at.serve(until="host_fenced")
+    ons_fail(at, unreadable="pdu-b")
+    assert len(at.records(r.RestoreFailed)) == 1
+    assert len(at.records(r.HostFenced)) == 1
+    assert at.state().state is State.RESTORING
 
 
 def test_a_stopped_restore_whose_on_may_have_been_done_does_not_end_as_fenced() -> None:

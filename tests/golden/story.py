@@ -284,7 +284,8 @@ class Play:
                 machine.is_hung = True
             case ["wakes"]:
                 machine.is_hung = False
-                world.say(name)
+                if machine.is_beating:
+                    world.say(name)
             case ["reboots"]:
                 machine.reboot()
             case ["beats"]:

@@ -1,7 +1,7 @@
 """Plays a scenario and says what it found: broken rules, and what did not come about although it should have (liveness).
 
-The rules are the checker's (tests/world/checker.py), looked at after each step. Here is what must hold at the end, when
-everything was mended and time enough has passed. One rule: a scenario that finds something is played again, and told.
+The rules are the checker's (tests/world/checker.py), looked at after each step. What must hold at the end
+is in liveness.py. One rule: a scenario that finds something is played again, and told.
 """
 
 import asyncio
@@ -11,13 +11,12 @@ from typing import Final
 
 import structlog
 
-from fenced.core.state import HostState
 from fenced.model.power import State
 from fenced.ports.bus import Message
 from tests.golden.story import Play
+from tests.simulation.liveness import unfinished
 from tests.simulation.scenario import scenario, told
 from tests.world.loop import Stuck, run
-from tests.world.machines import Machine, Run
 from tests.world.world import World
 
 CALM_LOOK_SECONDS: Final = 10.0
@@ -25,9 +24,6 @@ LOOKS_AT_REST: Final = 4
 """In a row, at which all was at rest: longer than a heartbeat, a watch interval and a late message take."""
 CODEC_ONE_IN: Final = 8
 """Records go through the codec in so many of the seeds: it is slow, and tested for itself."""
-
-IGNORED_SECONDS: Final = 90.0
-"""Longer than any grace, witness wait and look at the gates together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,38 +134,3 @@ def is_at_rest(world: World) -> bool:
         and world.machines[name].is_beating
         for name, state in engine.fleet.hosts.items()
     )
-
-
-# -- liveness ---------------------------------------------------------------------------------------------------------
-
-
-def unfinished(world: World) -> list[str]:
-    """What should have come about by now."""
-    if not world.daemon.is_running:
-        return ["liveness: no daemon runs"]
-    durable, fleet, now = world.disk.durable, world.engine.fleet, world.daemon.now()
-    found = [
-        f"liveness: {operation.id} of {operation.host} has not ended by its deadline"
-        for _, operation in durable.operations.values()
-        if operation.ended is None and now > (operation.restore_deadline or operation.deadline) + 60.0
-    ]
-    found += [
-        f"liveness: {row.message.topic} of {row.at:.1f} was never delivered"
-        for row in durable.outbox.values()
-        if not row.is_delivered and row.at < now - 60.0
-    ]
-    for name, machine in world.machines.items():
-        why = _left_alone(machine, fleet.hosts[name], now)
-        if why is not None:
-            found.append(f"liveness: {name} {why}")
-    return found
-
-
-def _left_alone(machine: Machine, state: HostState, now: float) -> str | None:
-    """A dead host that nobody fences, although nothing stands in the way."""
-    is_ignored = state.state in {State.HEALTHY, State.SUSPECT} and now > state.since + IGNORED_SECONDS
-    if machine.does is not Run.DEAD or not is_ignored:
-        return None
-    if state.operation is not None or state.held_by or state.maintenance is not None:
-        return None
-    return f"is dead and {state.state.value}, with no operation and no gate closed"

@@ -31,6 +31,7 @@ QUICK: Final[dict[str, Setting]] = {
     "detection.release_grace_seconds": 30.0,
     "detection.boot_grace_seconds": 60.0,
     "detection.watch_interval_seconds": 20.0,
+    "gates.attempts_count": 6,
     "gates.budget_hosts": 6,
     "gates.cooldown_seconds": 10.0,
     "power.operation_timeout_seconds": 60.0,

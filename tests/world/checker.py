@@ -6,19 +6,25 @@ swallowed by the program under test. Speaks of machines whose devices are honest
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from fenced.core import records as r
+from fenced.core.events import Health
 from fenced.core.evolve import evolve, evolve_fleet
 from fenced.core.fleet import Fleet
 from fenced.core.state import FleetState, HostState
-from fenced.model.names import DeviceName, HostName, OperationId, PlugId, Token
+from fenced.model.inventory import Inventory
+from fenced.model.names import BootId, DeviceName, HostName, OperationId, PlugId, Token
 from fenced.model.power import Action, Power, Proof, State, What
-from fenced.ports.bus import Message
+from fenced.ports.bus import BusEvent, Message
 from tests.fakes.journal import Durable
 from tests.world.machines import Machine, Plug
+from tests.world.network import Broker
+from tests.world.rules import build
+from tests.world.rules.base import Rule, Truth
+from tests.world.store import Disk, WorldJournal
 from tests.world.wires import Sent, Wires
 
 LATE_SECONDS: Final = 0.001
@@ -58,9 +64,22 @@ class Checker:
     _told: set[str] = field(default_factory=set)
     _last_told: dict[HostName, Token] = field(default_factory=dict)
     _distrusted: dict[HostName, set[DeviceName]] = field(default_factory=dict)
+    rules: list[Rule] = field(default_factory=list)
+    truth: Truth | None = None
+    _newest: dict[HostName, tuple[BootId | None, int]] = field(default_factory=dict)
     _folded: int = 0
     _replayed: dict[HostName, HostState] = field(default_factory=dict)
     _replayed_fleet: FleetState = field(default_factory=FleetState)
+
+    def watch(
+        self, inventory: Inventory, broker: Broker, disk: Disk, journals: Callable[[], Sequence[WorldJournal]]
+    ) -> None:
+        """Check every rule of tests/world/rules as well."""
+        self.truth = Truth(
+            inventory=inventory, disk=disk, machines=self.machines, wires=self.wires, broker=broker,
+            now=self.now, is_answerable=self.is_answerable, folded=self._folded_states, journals=journals,
+        )  # fmt: skip
+        self.rules = build(self.truth, self._find)
 
     def _find(self, rule: str, text: str) -> None:
         self.violations.append(f"{self.now():.3f} {rule}: {text}")
@@ -81,9 +100,62 @@ class Checker:
         entries = self.durable.entries
         for number in range(self._seen + 1, self.durable.sequence + 1):
             entry = entries.get(number)
+            if entry is not None:
+                self._tell_rules(entry)
             if entry is not None and entry.host is not None:
                 self._take(entry.host, entry)
         self._seen = self.durable.sequence
+        if self.truth is not None:
+            self.truth.stepped()
+        for rule in self.rules:
+            rule.stepped()
+
+    def _tell_rules(self, entry: r.Entry) -> None:
+        """At the world's own time: a daemon's clock may be wrong."""
+        if self.truth is None:
+            return
+        at = self.now()
+        if entry.host is None:
+            for rule in self.rules:
+                rule.fleet_recorded(at, entry.record)
+            return
+        self.truth.take(entry.host, at, entry)
+        for rule in self.rules:
+            rule.recorded(entry.host, at, entry.record)
+        self.truth.took(entry.host, entry.record)
+
+    def read(self, plug: Plug, power: Power) -> None:
+        """A device answered a read."""
+        if self.truth is not None:
+            self.truth.answered(plug, power)
+
+    def heard(self, event: BusEvent) -> None:
+        """The broker gave the daemons a message. One that a newer one has overtaken says nothing of now."""
+        if self.truth is None or not isinstance(event, Health) or event.is_retained:
+            return
+        boot, sequence = self._newest.get(event.host, (event.boot, 0))
+        if event.boot == boot and (event.sequence or 0) < sequence:
+            return
+        self._newest[event.host] = (event.boot, event.sequence or 0)
+        self.truth.stepped()
+        if self.truth.troubled_at >= self.now():
+            return  # who is held up may never hear it
+        self.truth.heard[event.host] = (self.now(), event.boot)
+        for rule in self.rules:
+            rule.heard(self.machines[event.host], event.boot)
+
+    def ear_changed(self) -> None:
+        """The daemons hear from now on, or no more."""
+        for rule in self.rules:
+            rule.ear_changed()
+
+    def daemon_changed(self, name: str, *, is_up: bool) -> None:
+        """A daemon started or died."""
+        self.look()
+        if self.truth is not None:
+            self.truth.daemon_changed(name, is_up=is_up)
+        for rule in self.rules:
+            rule.daemon_changed()
 
     def _take(self, host: HostName, entry: r.Entry) -> None:
         record = entry.record
@@ -180,6 +252,8 @@ class Checker:
     def sent(self, sent: Sent) -> None:
         """A command left for its plug."""
         self.look()
+        for rule in self.rules:
+            rule.sent(sent)
         if sent.token.epoch < self.durable.epoch:
             self._find(
                 "epoch", f"{sent.power.value} for {sent.plug.plug_id} under {sent.token}, {self.durable.epoch} is newer"
@@ -193,6 +267,8 @@ class Checker:
     def acting(self, sent: Sent) -> None:
         """A command is about to act."""
         self.look()
+        for rule in self.rules:
+            rule.acting(sent)
         owner = self._owner.get(sent.token)
         is_late = self.now() > self._not_after.get(sent.token, math.inf) + LATE_SECONDS
         if not sent.is_honest:
@@ -243,7 +319,7 @@ class Checker:
     def stored(self, fleet: Fleet) -> None:
         """A batch is durable and the fleet has folded it: a start now would know exactly as much."""
         self.look()
-        self._fold(fleet)
+        self._fold()
         for name, state in fleet.hosts.items():
             if self._states.get(name) is not state:
                 replayed = self._replayed.get(name, state)
@@ -256,7 +332,11 @@ class Checker:
             self._find("replay", "the fleet's own state differs")
         self._states = dict(fleet.hosts)
 
-    def _fold(self, fleet: Fleet) -> None:
+    def _folded_states(self) -> dict[HostName, HostState]:
+        self._fold()
+        return self._replayed
+
+    def _fold(self) -> None:
         """Replay what became durable since: the same fold as a start's. Each snapshot must be what the records before it give."""
         for number in range(self._folded + 1, self.durable.sequence + 1):
             entry = self.durable.entries.get(number)
@@ -265,9 +345,14 @@ class Checker:
             if entry.host is None:
                 self._replayed_fleet = evolve_fleet(self._replayed_fleet, entry)
             else:
-                before = self._replayed.get(entry.host) or HostState(name=entry.host, since=fleet.started)
+                before = self._replayed.get(entry.host) or HostState(name=entry.host)
                 self._replayed[entry.host] = evolve(before, entry)
         self._folded = self.durable.sequence
         for name, (number, state) in self.durable.hosts.items():
-            if number == self._folded and state != self._replayed.get(name, state):
+            if number == self._folded and not _is_same(state, self._replayed.get(name, state)):
                 self._find("replay", f"the snapshot of {name} is {state}, its records give {self._replayed[name]}")
+
+
+def _is_same(one: HostState, other: HostState) -> bool:
+    """But for `since`, which a start sets for a host of which nothing is journalled."""
+    return replace(one, since=0.0) == replace(other, since=0.0)

@@ -66,7 +66,8 @@ class SteadyClock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a daemon of the world is built over. `stored`: told of the fleet after each durable batch."""
+    """What a daemon of the world is built over. `stored`: told of the fleet after each durable batch; `changed`: of who
+    starts or dies."""
 
     inventory: Inventory
     machines: Mapping[HostName, Machine]
@@ -77,6 +78,7 @@ class Surroundings:
     telemetry: RecordingTelemetry
     is_codec_checked: bool
     stored: Callable[[Fleet], None]
+    changed: Callable[[str, bool], None]
 
 
 class Point(Enum):
@@ -214,11 +216,13 @@ class Daemon:
             self.on_point(Point.RECORDS_STORED)
 
         journal.on_stored = stored
+        around.changed(self.name, True)
         self._process = virtual().create_task(engine.run(), name=self.name, context=owned(self.name))
 
     async def _kill(self) -> None:
         """The process is gone, and everything that was of it."""
         self.journal.is_dead = True
+        self._around.changed(self.name, False)
         if self._bus is not None and self._caller is not None:
             self._bus.is_dead = self._caller.is_dead = True
             self._around.broker.subscribe(self.name, None)

@@ -42,6 +42,8 @@ class Broker:
     on_published: Callable[[Message], None] = lambda message: None
     on_sender: Callable[[str, Message], None] = lambda client, message: None
     on_subscribed: Callable[[Callable[[BusEvent], None]], None] = lambda subscriber: None
+    on_delivered: Callable[[BusEvent], None] = lambda event: None
+    on_ear: Callable[[], None] = lambda: None
     is_unheard: bool = False
     is_swallowing: bool = False
     _subscribers: dict[str, Callable[[BusEvent], None]] = field(default_factory=dict)
@@ -49,6 +51,7 @@ class Broker:
 
     def set_up(self, is_up: bool) -> None:
         self.is_up = is_up
+        self.on_ear()
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -69,6 +72,7 @@ class Broker:
             self._subscribers.pop(client, None)
         else:
             self._subscribers[client] = subscriber
+        self.on_ear()
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -77,9 +81,15 @@ class Broker:
         """Whether a message would reach a daemon now."""
         return self.is_up and not self.is_cut and not self.is_unheard and bool(self._subscribers)
 
+    @property
+    def is_subscribed(self) -> bool:
+        """Whether a daemon has reason to think that it hears: a cut link looks like silence to it."""
+        return self.is_up and bool(self._subscribers)
+
     def send(self, event: BusEvent) -> None:
         """A message from a host or person; lost where no daemon listens."""
         if self.is_heard:
+            self.on_delivered(event)
             for subscriber in list(self._subscribers.values()):
                 subscriber(event)
 

@@ -79,7 +79,10 @@ def test_fenced_by_a_distrusted_device_is_found() -> None:
 def test_fenced_without_power_is_not() -> None:
     async def plant(world: World) -> None:
         for device in (PDU_A, PDU_B):
-            world.machine("node-2").plugs[device].turn(Power.OFF)
+            plug = world.machine("node-2").plugs[device]
+            plug.turn(Power.OFF)
+            for _ in range(2):
+                await world.wires.read(world.path("engine"), plug, 5.0)
         await write(world, fenced())
 
     assert found(plant) == ""
@@ -95,6 +98,7 @@ def test_a_machine_that_nobody_can_answer_for_is_left_out(why: str) -> None:
             plug.miswire()
         else:
             plug.machine.is_meddled = True
+        world.plug("node-2", "pdu-b").turn(Power.OFF)
         await write(world, fenced())
 
     assert found(plant) == ""

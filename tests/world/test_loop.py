@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.world.loop import Stuck, run
+from tests.world.loop import Stuck, owned, run, virtual
 
 
 def test_a_year_takes_no_time() -> None:
@@ -75,3 +75,69 @@ def test_a_task_that_dies_unseen_is_seen() -> None:
 
     with pytest.raises(ValueError, match="unseen"):
         run(main())
+
+
+def test_one_owner_is_held_up_while_the_world_goes_on() -> None:
+    async def main() -> list[tuple[float, str]]:
+        loop, seen = virtual(), list[tuple[float, str]]()
+
+        async def work(name: str) -> None:
+            for _ in range(3):
+                await asyncio.sleep(1.0)
+                seen.append((loop.time(), name))
+
+        tasks = [loop.create_task(work("daemon"), context=owned("daemon")), loop.create_task(work("world"))]
+        await asyncio.sleep(0.5)
+        loop.hold("daemon", 9.5)
+        await asyncio.gather(*tasks)
+        return seen
+
+    assert run(main()) == [
+        (1.0, "world"), (2.0, "world"), (3.0, "world"), (10.0, "daemon"), (11.0, "daemon"), (12.0, "daemon"),
+    ]  # fmt: skip
+
+
+def test_the_timers_of_a_suspended_owner_stand_still() -> None:
+    async def main() -> float:
+        loop = virtual()
+        task = loop.create_task(asyncio.sleep(3.0), context=owned("daemon"))
+        await asyncio.sleep(1.0)
+        loop.hold("daemon", 60.0, is_suspended=True)
+        await task
+        return loop.time()
+
+    assert run(main()) == 63.0
+
+
+def test_an_owner_stops_after_so_many_steps_and_goes_on_when_released() -> None:
+    async def main() -> tuple[int, int]:
+        loop, steps, stopped = virtual(), list[float](), asyncio.Event()
+
+        async def work() -> None:
+            for _ in range(10):
+                steps.append(loop.time())
+                await asyncio.sleep(0)
+
+        task = loop.create_task(work(), context=owned("daemon"))
+        loop.stop_after("daemon", 4, stopped.set)
+        await stopped.wait()
+        before = len(steps)
+        loop.release("daemon")
+        await task
+        return before, len(steps)
+
+    assert run(main()) == (4, 10)
+
+
+def test_a_seed_is_an_order() -> None:
+    async def main() -> list[int]:
+        loop, order = asyncio.get_running_loop(), list[int]()
+        for number in range(6):
+            loop.call_later(1.0, order.append, number)
+        await asyncio.sleep(2.0)
+        return order
+
+    assert run(main()) == [0, 1, 2, 3, 4, 5]
+    orders = [tuple(run(main(), seed=seed)) for seed in range(20)]
+    assert orders == [tuple(run(main(), seed=seed)) for seed in range(20)]
+    assert len(set(orders)) > 10

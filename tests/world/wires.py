@@ -94,6 +94,7 @@ class Wires:
         self.on_sent: Callable[[Sent], None] = lambda sent: None
         self.on_act: Callable[[Sent], None] = lambda sent: None
         self.on_wrong: Callable[[Plug], None] = lambda plug: None
+        self.on_read: Callable[[Plug, Power], None] = lambda plug, power: None
         self._numbers = itertools.count(1)
 
     async def read(self, path: Path, plug: Plug, timeout_seconds: float) -> Power:
@@ -122,7 +123,9 @@ class Wires:
         except DeviceError as exc:
             answer.set_exception(exc)
         else:
-            answer.set_result(plug.read())
+            power = plug.read()
+            self.on_read(plug, power)
+            answer.set_result(power)
 
     def _is_silent(self, path: Path, plug: Plug) -> bool:
         """Nothing comes back on that way."""

@@ -53,13 +53,20 @@ class World:
         self.wires.on_sent, self.wires.on_act = self.checker.sent, self.checker.acting
         self.wires.on_wrong = self.checker.wrong_machine
         self.broker.on_published, self.broker.on_sender = self.checker.published, self.checker.sender
+        self.checker.watch(self.inventory, self.broker, self.disk, self._journals)
+        self.wires.on_read, self.broker.on_delivered = self.checker.read, self.checker.heard
+        self.broker.on_ear = self.checker.ear_changed
         around = Surroundings(
             inventory=self.inventory, machines=self.machines, wires=self.wires, proxies=self.proxies,
             broker=self.broker, disk=self.disk,
             telemetry=self.telemetry, is_codec_checked=is_codec_checked, stored=self.checker.stored,
+            changed=lambda name, is_up: self.checker.daemon_changed(name, is_up=is_up),
         )  # fmt: skip
         self.daemons = {name: Daemon(name, around) for name in ("fenced-a", *rack.other_daemons)}
         self._beats: list[asyncio.Task[None]] = []
+
+    def _journals(self) -> list[WorldJournal]:
+        return [daemon.journal for daemon in self.daemons.values()]
 
     def begin(self) -> None:
         """The machines start to send heartbeats, spread over their interval."""

@@ -1,0 +1,152 @@
+"""What should have come about by the end, when everything was mended and time enough has passed.
+
+Looks at the truth of the world beside the last state of the journal. One rule: a thing that waits says what for, and what it
+waits for is really so.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from fenced.core import records as r
+from fenced.core.state import HostState
+from fenced.model.names import HostName
+from fenced.model.power import State
+from tests.world.machines import Machine, Run
+from tests.world.world import World
+
+END_BOUND_SECONDS: Final = 60.0
+IGNORED_SECONDS: Final = 90.0
+"""Longer than any grace, witness wait and look at the gates together."""
+HELD_SECONDS: Final = 30.0
+"""A gate that opened is seen within this."""
+
+
+def unfinished(world: World) -> list[str]:
+    """What should have come about by now."""
+    if not world.daemon.is_running:
+        return ["liveness: no daemon runs"]
+    found = [*_operations(world), *_announcements(world)]
+    for name, machine in world.machines.items():
+        state = world.engine.fleet.hosts[name]
+        for why in (_left_alone(world, machine, state), _unrestored(world, machine, state), _held(world, name, state)):
+            if why is not None:
+                found.append(f"liveness: {name} {why}")
+    return found
+
+
+def _operations(world: World) -> list[str]:
+    return [
+        f"liveness: {operation.id} of {operation.host} has not ended by its deadline"
+        for _, operation in world.disk.durable.operations.values()
+        if operation.ended is None
+        and world.daemon.now() > (operation.restore_deadline or operation.deadline) + END_BOUND_SECONDS
+    ]
+
+
+def _announcements(world: World) -> list[str]:
+    """Each journalled announcement reaches the bus once it takes them."""
+    if not world.broker.is_heard or world.broker.is_refusing or world.broker.is_swallowing:
+        return []
+    return [
+        f"liveness: {row.message.topic} of {row.at:.1f} was never delivered"
+        for row in world.disk.durable.outbox.values()
+        if not row.is_delivered and row.at < world.daemon.now() - END_BOUND_SECONDS
+    ]
+
+
+def _left_alone(world: World, machine: Machine, state: HostState) -> str | None:
+    """A silent host that nobody looks after, or a living one that nobody believes, with nothing in the way."""
+    now = world.daemon.now()
+    if now < state.since + IGNORED_SECONDS or state.operation is not None or state.maintenance is not None:
+        return None
+    if machine.is_beating and world.broker.is_heard and state.state is State.SUSPECT and state.suspicion_reason == "":
+        return "beats and is suspect"
+    if state.held_by:
+        return None
+    if state.state is State.SUSPECT and not machine.is_beating:
+        return "is suspect, with no operation and no gate closed"
+    if machine.does is Run.DEAD and state.state is State.HEALTHY:
+        return "is dead and healthy, with no operation and no gate closed"
+    return None
+
+
+def _unrestored(world: World, machine: Machine, state: HostState) -> str | None:
+    """A fenced host that was to be restarted has its power again, or a person was told."""
+    now, settings = world.daemon.now(), world.inventory.hosts[machine.name].settings.detection
+    if state.operation is not None or state.maintenance is not None or now < state.since + IGNORED_SECONDS:
+        return None
+    is_told = state.is_stay_off or state.is_left_off
+    if state.state is State.FENCED and not is_told and not _is_told(world, machine.name):
+        return "is fenced, nobody wants it off, and nobody gives it power"
+    is_late = now > state.since + settings.boot_grace_seconds + IGNORED_SECONDS
+    if state.state is State.RESTORING and is_late and not (is_told or state.is_on_forbidden):
+        return "is restoring long past its boot_grace"
+    return None
+
+
+def _is_told(world: World, host: HostName) -> bool:
+    """Whether the newest restore of the host was told to have failed."""
+    told = [entry.record for entry in world.disk.durable.entries.values() if entry.host == host]
+    return any(isinstance(record, r.RestoreFailed) for record in told[-20:])
+
+
+def _held(world: World, host: HostName, state: HostState) -> str | None:
+    """A host that is held is looked at again: each gate that holds it is closed in truth."""
+    if not state.held_by or world.daemon.now() < state.since + IGNORED_SECONDS or state.state is not State.SUSPECT:
+        return None
+    stale = [gate.gate for gate in state.held_by if (open_ := OPEN.get(gate.gate)) and open_(world, host, state)]
+    return f"is held by {', '.join(stale)}, which is open" if len(stale) == len(state.held_by) else None
+
+
+def _is_armed(world: World, host: HostName, state: HostState) -> bool:
+    return not world.engine.fleet.state.is_disarmed
+
+
+def _is_warm(world: World, host: HostName, state: HostState) -> bool:
+    truth = world.checker.truth
+    assert truth is not None
+    is_quiet = truth.up_since is None or world.daemon.now() < truth.up_since + IGNORED_SECONDS
+    return world.broker.is_heard and not is_quiet
+
+
+def _has_witness(world: World, host: HostName, state: HostState) -> bool:
+    return world.broker.is_heard and any(it.is_beating for name, it in world.machines.items() if name != host)
+
+
+def _is_unpaused(world: World, host: HostName, state: HostState) -> bool:
+    return not world.engine.fleet.state.pauses
+
+
+def _is_cool(world: World, host: HostName, state: HostState) -> bool:
+    return world.daemon.now() > max(state.cooldown_until, state.next_attempt_at) + HELD_SECONDS
+
+
+def _is_connected(world: World, host: HostName, state: HostState) -> bool:
+    silent = sum(not machine.is_beating for machine in world.machines.values())
+    return silent < world.inventory.daemon.gates.connectivity_at_least
+
+
+def _is_mute(world: World, host: HostName, state: HostState) -> bool:
+    machine = world.machines[host]
+    return not machine.is_answering and not machine.is_beating
+
+
+def _is_released(world: World, host: HostName, state: HostState) -> bool:
+    truth = world.checker.truth
+    assert truth is not None and truth.up_since is not None
+    detection = world.inventory.hosts[host].settings.detection
+    latest = max(state.release_until, truth.up_since + IGNORED_SECONDS + detection.release_grace_seconds)
+    return world.daemon.now() > latest + HELD_SECONDS and world.broker.is_heard
+
+
+OPEN: Final[dict[str, Callable[[World, HostName, HostState], bool]]] = {
+    "armed": _is_armed,
+    "warm_up": _is_warm,
+    "witness": _has_witness,
+    "paused": _is_unpaused,
+    "cooldown": _is_cool,
+    "connectivity": _is_connected,
+    "alive_but_silent": _is_mute,
+    "release_grace": _is_released,
+}
+"""Whether a gate is open in truth; gates that count (budget, attempts, concurrency) are not judged here."""

@@ -1,0 +1,30 @@
+"""One rule a class, in one list: what must hold in every run, each checked against the truth of the world.
+
+A rule sees the journal, the commands as they leave and act, what devices answered and what the daemon could hear. It never asks
+the program what it thinks. To add one: write the class, name it in `RULES`, break it in tests/world/test_rules.py.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from tests.world.rules.base import Rule, Truth
+from tests.world.rules.commands import CommandsAreNotRaced, NoCycle, NothingOutlivesItsDaemon, OwnMachine
+from tests.world.rules.crash import AfterACrash
+from tests.world.rules.gates import AutomaticOff
+from tests.world.rules.giving_back import NoOnAgainstAPerson, NothingIsForgotten
+from tests.world.rules.listening import SilenceIsListened
+from tests.world.rules.pace import DeadlinesHold, NobodyIsDelayed
+from tests.world.rules.proof import NamesAreWhole, UnknownIsNotOff
+from tests.world.rules.trusting import AnnouncedIsOff
+from tests.world.rules.watching import FencedIsWatched
+
+RULES: Final[tuple[type[Rule], ...]] = (
+    UnknownIsNotOff, CommandsAreNotRaced, NoCycle, NothingIsForgotten, AutomaticOff, SilenceIsListened, NamesAreWhole,
+    AfterACrash, DeadlinesHold, NobodyIsDelayed, NothingOutlivesItsDaemon, FencedIsWatched, OwnMachine, NoOnAgainstAPerson,
+    AnnouncedIsOff,
+)  # fmt: skip
+
+
+def build(truth: Truth, find: Callable[[str, str], None]) -> list[Rule]:
+    """One of each. `find(rule, text)` takes what they find."""
+    return [rule(truth, find) for rule in RULES]

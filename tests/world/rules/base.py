@@ -1,0 +1,207 @@
+"""What a rule can see and be told of. Knows the world, not the program.
+
+`Truth` is kept by the checker for all rules together; a rule keeps what only it needs. A rule never raises: it finds.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fenced.core import records as r
+from fenced.core.state import HostState
+from fenced.model.inventory import Inventory
+from fenced.model.names import BootId, HostName, OperationId, PlugId
+from fenced.model.power import Action, Cause, Power
+from tests.fakes.journal import Durable
+from tests.world.loop import virtual
+from tests.world.machines import Machine, Plug
+from tests.world.network import Broker
+from tests.world.store import Disk, WorldJournal
+from tests.world.wires import Path, Sent, Wires
+
+
+@dataclass(slots=True, kw_only=True)
+class Op:
+    """What the journal said of one operation, in the checker's own book. `decided`: its start on the clock of its daemon."""
+
+    id: OperationId
+    host: HostName
+    action: Action
+    cause: Cause
+    started: float
+    decided: float
+    deadline: float
+    boot: BootId | None
+    has_sent_off: bool = False
+    is_ended: bool = False
+    resumed_at: float | None = None
+    restore_deadline: float | None = None
+
+    @property
+    def is_automatic(self) -> bool:
+        return self.cause is not Cause.REQUEST
+
+
+@dataclass(slots=True, kw_only=True)
+class Answer:
+    """What a device last said: None for nothing, in time. `offs`: how often OFF in a row, with nothing between."""
+
+    at: float
+    power: Power | None
+    offs: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Truth:
+    """The world as it is. `lives`: starts of daemons so far; `up_since`: of the newest that runs, None while none does.
+
+    `folded()`: the hosts as a replay of the journal gives them. `journals()`: what the daemons write through.
+    `troubled_at`: when a daemon was last seen held up, or its store slow or out of reach.
+    """
+
+    inventory: Inventory
+    disk: Disk
+    machines: Mapping[HostName, Machine]
+    wires: Wires
+    broker: Broker
+    now: Callable[[], float]
+    is_answerable: Callable[[Machine], bool]
+    folded: Callable[[], Mapping[HostName, HostState]]
+    journals: Callable[[], Sequence[WorldJournal]]
+    operations: dict[OperationId, Op] = field(default_factory=dict)
+    running: dict[HostName, Op] = field(default_factory=dict)
+    answers: dict[PlugId, Answer] = field(default_factory=dict)
+    heard: dict[HostName, tuple[float, BootId | None]] = field(default_factory=dict)
+    lives: int = 0
+    running_since: dict[str, float] = field(default_factory=dict)
+    troubled_at: float = 0.0
+
+    @property
+    def durable(self) -> Durable:
+        return self.disk.durable
+
+    @property
+    def up_since(self) -> float | None:
+        return max(self.running_since.values(), default=None)
+
+    def daemon_changed(self, name: str, *, is_up: bool) -> None:
+        """A daemon started or died."""
+        self.running_since.pop(name, None)
+        if is_up:
+            self.lives += 1
+            self.running_since[name] = self.now()
+
+    def stepped(self) -> None:
+        """Something happened."""
+        disk, loop = self.disk, virtual()
+        is_store_bad = disk.is_failing or disk.is_hanging or disk.slow_seconds > 0.0
+        is_store_far = any(journal.is_cut or journal.delay_seconds for journal in self.journals())
+        if is_store_bad or is_store_far or any(loop.is_held(name) for name in self.running_since):
+            self.troubled_at = self.now()
+
+    def are_paths_good(self) -> bool:
+        """Nothing stands between the daemon and the devices."""
+        return not self.wires.is_cut and all(is_good(path) for path in self.wires.paths.values())
+
+    def take(self, host: HostName, at: float, entry: r.Entry) -> None:
+        """Keep the book of operations, in the world's own time: `at` is when the entry became durable."""
+        match record := entry.record:
+            case r.OperationStarted():
+                it = record.operation
+                self.operations[it.id] = Op(
+                    id=it.id,
+                    host=host,
+                    action=it.action,
+                    cause=it.cause,
+                    started=at,
+                    decided=entry.at,
+                    deadline=at + it.deadline - entry.at,
+                    boot=it.boot,
+                )
+                if record.slot == "running":
+                    self.running[host] = self.operations[it.id]
+            case r.WaitingOperationStarted():
+                op = self.running[host] = self.operations[record.operation]
+                op.started, op.decided, op.deadline = at, entry.at, at + record.deadline - entry.at
+            case r.OperationJoined():
+                self.operations[record.operation].action = record.action
+            case r.OperationResumed():
+                self.operations[record.operation].resumed_at = at
+            case r.PhaseEntered() if record.deadline is not None:
+                self.operations[record.operation].restore_deadline = at + record.deadline - entry.at
+            case _:
+                pass
+
+    def took(self, host: HostName, record: r.Record) -> None:
+        """What the book keeps only after the rules have seen the record."""
+        match record:
+            case r.StepStarted() if record.token is not None and record.what.value == "off":
+                self.operations[record.operation].has_sent_off = True
+            case r.OperationEnded():
+                op = self.operations[record.operation]
+                op.is_ended = True
+                if self.running.get(host) is op:
+                    del self.running[host]
+            case _:
+                pass
+
+    def answered(self, plug: Plug, power: Power | None) -> None:
+        """A device answered a read (None: with an error)."""
+        before = self.answers.get(plug.plug_id)
+        offs = before.offs if before is not None else 0
+        if power is not None:
+            offs = offs + 1 if power is Power.OFF else 0
+        self.answers[plug.plug_id] = Answer(at=self.now(), power=power, offs=offs)
+
+
+def is_good(path: Path) -> bool:
+    is_off = path.is_dead or path.is_hanging or path.is_way_cut or path.is_way_back_cut or path.dies_sending
+    return not is_off and path.delay_seconds == 0.0 and path.answer_seconds == 0.0
+
+
+def is_plug_good(plug: Plug) -> bool:
+    """It answers in time, does as it is told, and tells the truth."""
+    refuses = plug.fails or plug.sticks or plug.is_answer_lost or plug.is_starting or plug.is_not_ready
+    is_odd = plug.is_between or plug.flaps or plug.refuses_repeated or plug.is_dummy or plug.wired is not None
+    is_elsewhere = bool(plug.wrong_through or plug.unreachable_through) or plug.is_miswired or plug.says is not None
+    is_slow = plug.set_seconds > 1.0 or plug.read_seconds > 0.1 or plug.late_seconds > 0.0 or plug.early_seconds > 0.0
+    return plug.is_answering and not (refuses or is_odd or is_elsewhere or is_slow)
+
+
+class Rule:
+    """One rule. Methods are called as things happen, in their order; a rule overrides those that it needs."""
+
+    name = ""
+
+    def __init__(self, truth: Truth, find: Callable[[str, str], None]) -> None:
+        self.truth = truth
+        self._find = find
+
+    def found(self, text: str) -> None:
+        self._find(self.name, text)
+
+    def recorded(self, host: HostName, at: float, record: r.Record) -> None:
+        """A record of a host is durable."""
+
+    def fleet_recorded(self, at: float, record: r.Record) -> None:
+        """A record of the fleet is durable."""
+
+    def sent(self, sent: Sent) -> None:
+        """A power command left for its plug."""
+
+    def acting(self, sent: Sent) -> None:
+        """A power command is about to act."""
+
+    def heard(self, machine: Machine, boot: BootId | None) -> None:
+        """A heartbeat reached the daemon."""
+
+    def ear_changed(self) -> None:
+        """The daemon hears from now on, or hears no more (`truth.broker.is_heard`)."""
+
+    def daemon_changed(self) -> None:
+        """A daemon started or died (`truth.up_since`)."""
+
+    def stepped(self) -> None:
+        """Something happened; look at what is to hold at every moment."""
+
+    def ended(self) -> None:
+        """The run is over."""

@@ -1,0 +1,93 @@
+"""S10 and the first half of S19: no automatic OFF begins while one of these is closed in truth, and none for a healthy host."""
+
+from fenced.core import records as r
+from fenced.core.state import Pause
+from fenced.model.names import BootId, HostName
+from fenced.model.power import What
+from tests.world.machines import Machine
+from tests.world.rules.base import Op, Rule
+
+
+class AutomaticOff(Rule):
+    """The first OFF of an operation. A person's passes only `armed`."""
+
+    name = "S10"
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type] # those of Rule
+        self._is_disarmed = False
+        self._pauses: dict[str, Pause] = {}
+        self._maintained: set[HostName] = set()
+        self._known: set[HostName] = set()
+        self._attempts: dict[HostName, list[float]] = {}
+        self._begun: list[float] = []
+
+    def heard(self, machine: Machine, boot: BootId | None) -> None:
+        self._known.add(machine.name)
+
+    def fleet_recorded(self, at: float, record: r.Record) -> None:
+        match record:
+            case r.Disarmed():
+                self._is_disarmed = True
+            case r.Armed():
+                self._is_disarmed = False
+            case r.PauseSet():
+                self._pauses[record.pause.id] = record.pause
+            case r.PauseEnded():
+                self._pauses.pop(record.id, None)
+            case _:
+                pass
+
+    def recorded(self, host: HostName, at: float, record: r.Record) -> None:
+        match record:
+            case r.MaintenanceSet():
+                self._maintained.add(host)
+            case r.MaintenanceEnded():
+                self._maintained.discard(host)
+            case r.StepStarted() if record.token is not None and record.what is What.OFF:
+                op = self.truth.operations[record.operation]
+                if not op.has_sent_off:
+                    self._first_off(host, at, op)
+            case _:
+                pass
+
+    def _first_off(self, host: HostName, at: float, op: Op) -> None:
+        what = f"{op.id} sends its first OFF to {host}"
+        if self._is_disarmed or not self.truth.inventory.daemon.is_armed_by_file:
+            self.found(f"{what}, disarmed")
+        if not op.is_automatic:
+            return
+        for why in self._closed(host, at):
+            self.found(f"{what}, {why}")
+        gates = self.truth.inventory.daemon.gates
+        attempts = self._attempts.setdefault(host, [])
+        recent = [one for one in attempts if one > at - gates.attempts_per_seconds]
+        if len(recent) >= gates.attempts_count:
+            self.found(f"{what}, the attempt after {len(recent)}")
+        attempts.append(at)
+        self._budget(what, op)
+
+    def _closed(self, host: HostName, at: float) -> list[str]:
+        truth, configured = self.truth, self.truth.inventory.hosts[host]
+        matching = [pause for pause in self._pauses.values() if pause.match in {"*", f"host={host}"}]
+        quiet = truth.inventory.daemon.startup_quiet_seconds
+        is_quiet = truth.up_since is None or at < truth.up_since + quiet - 0.001
+        closed = (
+            ("in maintenance", host in self._maintained),
+            ("paused", bool(matching)),
+            ("protected", configured.is_protected or not configured.settings.automatic),
+            ("never heard", host not in self._known),
+            ("in the quiet time after a start", is_quiet),
+            ("without the bus", not truth.broker.is_up),
+        )
+        return [why for why, is_closed in closed if is_closed]
+
+    def _budget(self, what: str, op: Op) -> None:
+        """Drawn as the operation began; one that never sends an OFF need not draw."""
+        gates = self.truth.inventory.daemon.gates
+        size = len(self.truth.inventory.hosts)
+        most = min(max(gates.budget_hosts, int(gates.budget_percent * size / 100)), gates.budget_at_most)
+        recent = [one for one in self._begun if op.decided - gates.budget_per_seconds < one <= op.decided]
+        if len(recent) >= most:
+            self.found(f"{what}, the fence after {len(recent)} of a budget of {most}")
+        self._begun.append(op.decided)

@@ -1,0 +1,98 @@
+"""S14, S15: operations end in time, and one whose devices and paths are well is quick whatever fails beside it."""
+
+from dataclasses import dataclass
+
+from fenced.core import records as r
+from fenced.model.names import HostName, OperationId
+from fenced.model.power import Action
+from tests.world.rules.base import Rule, is_plug_good
+
+END_BOUND_SECONDS = 60.0
+"""After its deadline an operation waits for what it sent (attempt, queue, settle) and for nothing else."""
+FENCE_BOUND_SECONDS = 10.0
+"""Over what a fence takes alone: the races of a few dead proxies, and devices that share a unit."""
+
+
+class DeadlinesHold(Rule):
+    """Every operation ends by its deadline, or soon after the daemon that met it too late was started."""
+
+    name = "S14"
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type] # those of Rule
+        self._told: set[OperationId] = set()
+
+    def stepped(self) -> None:
+        up_since = self.truth.up_since
+        if up_since is None:
+            return
+        for op in self.truth.running.values():
+            deadline = max(op.restore_deadline or op.deadline, up_since, self.truth.troubled_at)
+            if self.truth.now() > deadline + END_BOUND_SECONDS and op.id not in self._told:
+                self._told.add(op.id)
+                self.found(f"{op.id} of {op.host} runs {self.truth.now() - deadline:.0f} s past its deadline")
+
+
+@dataclass(slots=True)
+class _Fence:
+    """An operation that was well all the time so far."""
+
+    host: HostName
+    started: float
+
+
+class NobodyIsDelayed(Rule):
+    """An OFF at a host whose devices and paths were well throughout, by one daemon, is announced as fast as one alone."""
+
+    name = "S15"
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type] # those of Rule
+        self._well: dict[OperationId, _Fence] = {}
+
+    def recorded(self, host: HostName, at: float, record: r.Record) -> None:
+        match record:
+            case r.OperationStarted() if record.slot == "running" and record.operation.action in {
+                Action.OFF,
+                Action.RESTART,
+            }:
+                self._well[record.operation.id] = _Fence(host, at)
+            case r.RaceEnded() | r.StepEnded() if record.settling_until > 0.0:
+                self._well.pop(record.operation, None)
+            case (
+                r.OperationEnded()
+                | r.OperationStopped()
+                | r.OperationResumed()
+                | r.WrongMachineFound()
+                | r.Contradicted()
+            ):
+                self._well.pop(record.operation or OperationId(""), None)
+            case r.HostFenced() if record.operation is not None and record.operation in self._well:
+                fence = self._well.pop(record.operation)
+                self._fenced(fence, at - fence.started)
+            case _:
+                pass
+
+    def stepped(self) -> None:
+        truth = self.truth
+        if not self._well:
+            return
+        is_calm = truth.are_paths_good() and truth.broker.is_up and truth.up_since is not None
+        is_calm = is_calm and truth.troubled_at < truth.now()
+        for operation, fence in list(self._well.items()):
+            plugs = truth.machines[fence.host].plugs.values()
+            if not is_calm or not all(is_plug_good(plug) for plug in plugs):
+                del self._well[operation]
+
+    def daemon_changed(self) -> None:
+        self._well.clear()
+
+    def _fenced(self, fence: _Fence, seconds: float) -> None:
+        powers = [device.power for device in self.truth.inventory.hosts[fence.host].devices]
+        settles = [device.settle_seconds for device in self.truth.inventory.hosts[fence.host].devices]
+        alone = max(
+            2.0 + power.already_off_hold_seconds + (1 + power.stable_reads) * power.verify_interval_seconds
+            for power in powers
+        ) + max(settles)
+        if seconds > alone + FENCE_BOUND_SECONDS:
+            self.found(f"{fence.host}, well all the time, is fenced after {seconds:.1f} s (alone: {alone:.1f})")

@@ -1,0 +1,114 @@
+"""Announced implies off, in two classes: with honest devices always; with one liar wherever anything contradicts it.
+
+What is left is named in `NOT_PROMISED`, word for word as docs/safety.md tells it. The class is that of a host at one moment:
+how many of its devices lie or are mislabelled now, or were when its OFF was read.
+"""
+
+from enum import Enum
+from typing import Final
+
+from fenced.core import records as r
+from fenced.model.names import DeviceName, HostName, OperationId
+from fenced.model.power import Kind, Power, Proof
+from tests.world.machines import Machine, Plug
+from tests.world.rules.base import Rule
+
+NOT_PROMISED: Final[dict[str, str]] = {
+    "touched": "A person switches the power of a host by hand, or moves its cables, after it was read off: it is found within "
+    "one round of the watch, not at once.",
+    "said": "A person says that a host is off (`confirm-off`) and it is not.",
+    "one liar": "A device says OFF while it feeds a silent host, and it is the only device of its level, or the others of the "
+    "level are off in truth, and no chassis of another level says ON.",
+    "mislabelled": "An outlet is mislabelled and feeds another machine, the host is silent, and no chassis of it says ON.",
+    "mute contradiction": "A device says OFF while it feeds a silent host, and the one device that would contradict it can't be "
+    "read at that moment.",
+    "two liars": "Two or more devices of one host lie or are mislabelled at the same time.",
+}
+
+
+class Class(Enum):
+    """How far the devices of a host can be believed."""
+
+    HONEST = "honest"
+    ONE_LIAR = "one liar"
+    BEYOND = "beyond"
+
+
+def class_of(machine: Machine) -> Class:
+    """The class of a host at this moment. Somebody else's hand counts as beyond."""
+    if machine.is_meddled:
+        return Class.BEYOND
+    liars = sum(plug.has_lied for plug in machine.plugs.values())
+    return Class.HONEST if liars == 0 else Class.ONE_LIAR if liars == 1 else Class.BEYOND
+
+
+class AnnouncedIsOff(Rule):
+    """Looks at each announcement whose host has power in truth. `seen`: what was not promised and came about."""
+
+    name = "S1"
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type] # those of Rule
+        self.seen: dict[str, int] = {}
+        self._mismatched: dict[OperationId, set[DeviceName]] = {}
+
+    def recorded(self, host: HostName, at: float, record: r.Record) -> None:
+        if isinstance(record, r.WrongMachineFound) and record.operation is not None:
+            self._mismatched.setdefault(record.operation, set()).add(record.device)
+        elif isinstance(record, r.HostFenced):
+            self._fenced(host, record)
+
+    def _fenced(self, host: HostName, record: r.HostFenced) -> None:
+        machine = self.truth.machines[host]
+        if not machine.is_powered:
+            return
+        if record.proof is not Proof.HUMAN and (why := self._contradiction(machine, record)) is not None:
+            self.found(f"{host} is announced as fenced and has power, although {why}")
+            return
+        case = _not_promised(machine, record)
+        if case is None:
+            self.found(f"{host} is announced as fenced and has power, which is no case of docs/safety.md")
+            return
+        self.seen[case] = self.seen.get(case, 0) + 1
+
+    def _contradiction(self, machine: Machine, record: r.HostFenced) -> str | None:
+        """What speaks against the announcement, and could have been known."""
+        kind = class_of(machine)
+        if kind is Class.HONEST:
+            return "every device of it is honest"
+        if kind is Class.BEYOND:
+            return None
+        known = self._mismatched.get(record.operation, set()) if record.operation is not None else set()
+        if met := known & {*record.devices}:
+            return f"{', '.join(sorted(met))} said that it is another machine's"
+        for name in record.devices:
+            plug = machine.plugs[name]
+            if not plug.has_lied and plug.read() is Power.ON:
+                return f"{name} of its level, which is honest, is on"
+        for plug in machine.plugs.values():
+            if plug.kind is Kind.CHASSIS and not plug.has_lied and self._has_said_on(plug):
+                return f"its chassis {plug.device}, which is honest, was read ON"
+        return None
+
+    def _has_said_on(self, plug: Plug) -> bool:
+        answer = self.truth.answers.get(plug.plug_id)
+        return answer is not None and answer.power is Power.ON and plug.read() is Power.ON
+
+
+def _not_promised(machine: Machine, record: r.HostFenced) -> str | None:
+    """Which case of the list it is; None: of none."""
+    liars = [plug for plug in machine.plugs.values() if plug.has_lied]
+    if record.proof is Proof.HUMAN:
+        return "said"
+    if machine.is_meddled:
+        return "touched"
+    if len(liars) > 1:
+        return "two liars"
+    if not liars or liars[0].device not in record.devices:
+        return None
+    others = [
+        plug for plug in machine.plugs.values() if plug.kind is Kind.CHASSIS and plug.device not in record.devices
+    ]
+    if any(plug.read() is Power.ON for plug in others):
+        return "mute contradiction"
+    return "mislabelled" if liars[0].is_miswired or liars[0].wired is not None else "one liar"

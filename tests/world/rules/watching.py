@@ -1,0 +1,94 @@
+"""S17: a fenced host that has power again, or speaks, is taken back within one round of the watch."""
+
+from fenced.core import records as r
+from fenced.core.state import Phase
+from fenced.model.names import BootId, HostName
+from fenced.model.power import Proof, State
+from tests.world.machines import Machine
+from tests.world.rules.base import Rule, is_plug_good
+
+BOUND_SECONDS = 30.0
+"""For races, reads and the journal, after the round has begun."""
+SPEAKS_SECONDS = 1.0
+
+
+class FencedIsWatched(Rule):
+    """Counts only time in which the daemon runs, the paths work and the devices of the host tell what is true."""
+
+    name = "S17"
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type] # those of Rule
+        self._lit_since: dict[HostName, float] = {}
+        self._spoke_at: dict[HostName, float] = {}
+        self._fenced: set[HostName] = set()
+        self._is_said: dict[HostName, bool] = {}
+        self._proof: dict[HostName, tuple[float, BootId | None]] = {}
+
+    def recorded(self, host: HostName, at: float, record: r.Record) -> None:
+        match record:
+            case r.HostFenced():
+                self._proof[host] = (at, record.boot)
+                self._is_said[host] = record.proof is Proof.HUMAN
+                self._count(host, True)
+            case r.HostRevoked() | r.HostHeard() | r.MaintenanceEnded() | r.WaitingOperationStarted():
+                self._count(host, False)
+            case r.OperationStarted() if record.slot == "running":
+                self._count(host, False)
+            case r.PhaseEntered() if record.phase is Phase.RESTORING:
+                self._count(host, False)
+            case r.OperationEnded():
+                self._count(host, record.after is State.FENCED)
+            case _:
+                pass
+
+    def _count(self, host: HostName, is_fenced: bool) -> None:
+        """By the journal, from now on."""
+        if is_fenced:
+            self._fenced.add(host)
+            return
+        self._fenced.discard(host)
+        self._lit_since.pop(host, None)
+        self._spoke_at.pop(host, None)
+
+    def daemon_changed(self) -> None:
+        self._lit_since.clear()
+        self._spoke_at.clear()
+
+    def heard(self, machine: Machine, boot: BootId | None) -> None:
+        """A beat of another run than the one that was proven off, or of the same one long after it was."""
+        host = machine.name
+        if host not in self._fenced or boot != machine.boot:
+            return
+        proven_at, of_boot = self._proof[host]
+        late = self.truth.inventory.hosts[host].settings.detection.late_message_seconds
+        if boot != of_boot or self.truth.now() > proven_at + late:
+            self._spoke_at.setdefault(host, self.truth.now())
+
+    def stepped(self) -> None:
+        now = self.truth.now()
+        for host, machine in self.truth.machines.items():
+            if host not in self._fenced:
+                continue
+            self._look_lit(host, machine, now)
+            if host in self._spoke_at and now > self._spoke_at[host] + SPEAKS_SECONDS:
+                self.found(f"{host} speaks and is still announced as fenced")
+                del self._spoke_at[host]
+
+    def _look_lit(self, host: HostName, machine: Machine, now: float) -> None:
+        is_watchable = (
+            self.truth.up_since is not None
+            and self.truth.are_paths_good()
+            and self.truth.troubled_at < now
+            and all(is_plug_good(plug) for plug in machine.plugs.values())
+            and host not in self.truth.running
+            and not self._is_said[host]
+        )
+        if not machine.is_powered or not is_watchable:
+            self._lit_since.pop(host, None)
+            return
+        since = self._lit_since.setdefault(host, now)
+        interval = self.truth.inventory.hosts[host].settings.detection.watch_interval_seconds
+        if now > since + interval + BOUND_SECONDS:
+            self.found(f"{host} has had power for {now - since:.0f} s and is still announced as fenced")
+            self._lit_since[host] = now + 1e9  # told once

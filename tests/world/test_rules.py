@@ -1,0 +1,346 @@
+"""Each rule fires when it is broken: the journal and the world are made to say what must never be, and the rule says so."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+
+from fenced.core import events as e
+from fenced.core import records as r
+from fenced.core.state import Pause, Phase, RaceEntry, Restored
+from fenced.model.names import ENGINE, DeviceName, OperationId, PlugId, Token
+from fenced.model.power import Action, Cause, OperationState, Outcome, Power, State, Verdict, What
+from fenced.ports.journal import Batch
+from tests.core.desk import Desk
+from tests.world.loop import run
+from tests.world.rack import Rack
+from tests.world.test_checker import NODE, PDU_A, PDU_B, fenced, operation, started, write
+from tests.world.world import World
+
+Plant = Callable[[World], Awaitable[None]]
+
+
+def found(plant: Plant, rack: Rack | None = None) -> str:
+    """What the rules say of what was planted, by a daemon that has run for an hour."""
+
+    async def main() -> str:
+        world = World(rack or Rack())
+        await world.journal.open(holder="planted", now=world.clock.now())
+        world.checker.daemon_changed("fenced-a", is_up=True)
+        world.broker.subscribe("fenced-a", lambda event: None)
+        for name in world.machines:
+            world.say(str(name))
+        await asyncio.sleep(3600.0)
+        await plant(world)
+        world.checker.look()
+        return "\n".join(world.checker.violations)
+
+    return run(main())
+
+
+def automatic(action: Action = Action.RESTART) -> r.OperationStarted:
+    begun = operation(action)
+    whole = replace(begun.operation, cause=Cause.SILENCE, by="fenced", started=1.8e9 + 3600, deadline=1.8e9 + 3900)
+    return replace(begun, operation=whole)
+
+
+def step(begun: r.OperationStarted, token: str, what: What = What.OFF, device: DeviceName = PDU_A) -> r.StepStarted:
+    return started(token, operation=str(begun.operation.id), what=what, device=device)
+
+
+def ended(begun: r.OperationStarted, number: int = 1, device: DeviceName = PDU_A) -> r.StepEnded:
+    return r.StepEnded(
+        operation=begun.operation.id, device=device, number=number, outcome=Outcome.DONE, error=None, is_end_known=True,
+        wait_until=0.0,
+    )  # fmt: skip
+
+
+def over(begun: r.OperationStarted) -> r.OperationEnded:
+    """Its end, as the core writes it."""
+    desk = Desk()
+    answer = desk.ask(Action.OFF)
+    desk.cancel()
+    desk.go(1.0)
+    return replace(desk.ended(answer.split()[1]), operation=begun.operation.id)
+
+
+def race(begun: r.OperationStarted) -> r.RaceEnded:
+    entry = RaceEntry(proxy=ENGINE, tier=1, verdict=Verdict.WON)
+    return r.RaceEnded(
+        operation=begun.operation.id,
+        device=PDU_A,
+        winner=ENGINE,
+        reserves=(),
+        entries=(entry,),
+        power=Power.ON,
+        again_at=0.0,
+    )
+
+
+async def send(world: World, token: str, power: Power = Power.OFF) -> None:
+    plug = world.plug("node-2", "pdu-a")
+    await world.wires.set(world.path("engine"), plug, power, token=Token.parse(token), timeout_seconds=20.0)
+
+
+async def read(world: World, device: DeviceName, times: int = 2) -> None:
+    for _ in range(times):
+        await world.wires.read(world.path("engine"), world.machines[NODE].plugs[device], 5.0)
+
+
+# -- S2, S6, S7, S12, S16, S18 ----------------------------------------------------------------------------------------
+
+
+def test_an_off_that_was_read_once_is_found() -> None:
+    async def plant(world: World) -> None:
+        for device in (PDU_A, PDU_B):
+            world.machines[NODE].plugs[device].turn(Power.OFF)
+            await read(world, device, times=1 if device == PDU_B else 2)
+        await write(world, fenced())
+
+    assert "S2: node-2 is announced as fenced, and pdu-b said OFF 1 times in a row, not 2" in found(plant)
+
+
+def test_a_command_beside_another_is_found() -> None:
+    async def plant(world: World) -> None:
+        begun = automatic()
+        await write(world, begun, step(begun, "1-8"), step(begun, "1-9"))
+
+    assert "S6: off for node-2/pdu-a starts while another command of it runs" in found(plant)
+
+
+def test_a_silent_retry_is_found() -> None:
+    async def plant(world: World) -> None:
+        begun = automatic()
+        await write(world, begun, step(begun, "1-8"), ended(begun), step(begun, "1-9"))
+
+    assert "S6: off for node-2/pdu-a follows a command, with no read between" in found(plant)
+
+
+def test_a_read_between_two_commands_is_enough() -> None:
+    async def plant(world: World) -> None:
+        begun = automatic()
+        world.machines[NODE].die()
+        await write(world, begun, step(begun, "1-8"), ended(begun), race(begun), step(begun, "1-9"))
+
+    assert found(plant) == ""
+
+
+def test_a_token_that_is_sent_twice_is_found() -> None:
+    async def plant(world: World) -> None:
+        begun = automatic()
+        await write(world, begun, step(begun, "1-8"))
+        await send(world, "1-8")
+        await send(world, "1-8")
+
+    assert "S6: off for node-2/pdu-a is sent a second time under 1-8" in found(plant)
+
+
+def test_a_cycle_is_found() -> None:
+    async def plant(world: World) -> None:
+        world.wires.calls.append((0.0, ENGINE, PlugId("node-2/pdu-a"), "cycle"))
+
+    assert "S7: cycle is asked of node-2/pdu-a" in found(plant)
+
+
+def test_the_plug_of_another_host_is_found() -> None:
+    async def plant(world: World) -> None:
+        begun = automatic()
+        await write(world, begun, replace(step(begun, "1-8"), plug_id=PlugId("node-3/pdu-a")))
+
+    assert "S12: " in found(plant)
+
+
+def test_an_agent_that_outlived_its_daemon_is_found() -> None:
+    async def plant(world: World) -> None:
+        begun = automatic()
+        await write(world, begun, step(begun, "1-8"))
+        world.plug("node-2", "pdu-a").set_seconds = 5.0
+        old = asyncio.create_task(send(world, "1-8"))
+        await asyncio.sleep(1.0)
+        world.checker.daemon_changed("fenced-a", is_up=False)
+        world.checker.daemon_changed("fenced-a", is_up=True)
+        world.plug("node-2", "pdu-a").set_seconds = 1.0
+        await send(world, "1-9")
+        await old
+
+    assert "S16: off of node-2/pdu-a acts" in found(plant)
+
+
+def test_a_command_for_the_own_machine_is_found() -> None:
+    async def plant(world: World) -> None:
+        begun = automatic()
+        await write(world, begun, step(begun, "1-8"))
+        await send(world, "1-8")
+
+    assert "S18: off is sent to node-2/pdu-a" in found(plant, Rack(own_machine="node-2"))
+
+
+# -- S9, S19 ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_plug_that_is_left_off_and_not_owed_is_found() -> None:
+    async def plant(world: World) -> None:
+        begun = automatic()
+        await write(world, begun, step(begun, "1-8"))
+        await send(world, "1-8")
+        await write(world, replace(over(begun), restored=Restored.ALL))
+
+    assert "S9: pdu-a of node-2 is off by our OFF" in found(plant)
+
+
+@pytest.mark.parametrize("who", ["cancel", "maintenance"])
+def test_an_on_against_a_person_is_found(who: str) -> None:
+    async def plant(world: World) -> None:
+        begun = automatic()
+        name = begun.operation.id
+        word: r.HostRecord = r.MaintenanceSet(by="person", reason="", until=None, after=State.FENCED)
+        if who == "cancel":
+            word = r.OperationStopped(operation=name, ending=OperationState.DONE, why="", is_on_forbidden=True)
+        restoring = r.PhaseEntered(operation=name, phase=Phase.RESTORING, deadline=2e9)
+        await write(world, begun, restoring, word, step(begun, "1-8", What.ON))
+
+    assert "S19: " in found(plant)
+
+
+# -- S10, S11, S13 ----------------------------------------------------------------------------------------------------
+
+
+async def _disarmed(world: World) -> None:
+    entry = r.Entry(at=world.clock.now(), host=None, record=r.Disarmed(by="person", reason=""))
+    await world.journal.append(Batch(entries=[entry]))
+
+
+async def _paused(world: World) -> None:
+    pause = Pause(id="p1", match="*", by="person", reason="", since=0.0)
+    await world.journal.append(
+        Batch(entries=[r.Entry(at=world.clock.now(), host=None, record=r.PauseSet(pause=pause))])
+    )
+
+
+async def _maintained(world: World) -> None:
+    await write(world, r.MaintenanceSet(by="person", reason="", until=None, after=State.SUSPECT))
+
+
+async def _just_started(world: World) -> None:
+    world.checker.daemon_changed("fenced-a", is_up=False)
+    world.checker.daemon_changed("fenced-a", is_up=True)
+
+
+async def _without_bus(world: World) -> None:
+    world.broker.set_up(False)
+
+
+@pytest.mark.parametrize(
+    ("close", "why"),
+    [
+        (_disarmed, "disarmed"), (_paused, "paused"), (_maintained, "in maintenance"),
+        (_just_started, "in the quiet time after a start"), (_without_bus, "without the bus"),
+    ],
+)  # fmt: skip
+def test_an_off_through_a_closed_gate_is_found(close: Plant, why: str) -> None:
+    async def plant(world: World) -> None:
+        begun = automatic()
+        await close(world)
+        await write(world, begun, step(begun, "1-8"))
+
+    assert f"sends its first OFF to node-2, {why}" in found(plant)
+
+
+def test_an_off_beyond_attempts_and_budget_is_found() -> None:
+    async def plant(world: World) -> None:
+        for number in (1, 2):
+            begun = automatic()
+            begun = replace(begun, operation=replace(begun.operation, id=OperationId(f"1-{number}0")))
+            await write(world, begun, race(begun), step(begun, f"1-{number}1"), over(begun))
+
+    text = found(plant, Rack(settings={"gates.attempts_count": 1, "gates.budget_hosts": 1}))
+    assert "the attempt after 1" in text and "the fence after 1 of a budget of 1" in text
+
+
+def test_a_protected_host_is_found() -> None:
+    async def plant(world: World) -> None:
+        begun = automatic()
+        await write(world, begun, step(begun, "1-8"))
+
+    assert "first OFF to node-2, protected" in found(plant, Rack(protected=("node-2",)))
+
+
+def test_silence_over_an_outage_of_ours_is_found() -> None:
+    async def plant(world: World) -> None:
+        world.say("node-2")
+        world.broker.set_up(False)
+        await asyncio.sleep(1000.0)
+        world.broker.set_up(True)
+        await asyncio.sleep(15.0)
+        await write(world, r.HostSuspected(cause=Cause.SILENCE, reason="", last_heard=None))
+
+    assert "S11: node-2 is suspect by silence after 15.0 s of listening, not 20.0" in found(plant)
+
+
+def test_an_operation_that_goes_on_too_late_or_unread_is_found() -> None:
+    async def plant(world: World) -> None:
+        begun = automatic()
+        resumed = r.OperationResumed(operation=begun.operation.id, at=0.0)
+        await write(world, begun, step(begun, "1-8"), ended(begun), resumed)
+        await asyncio.sleep(400.0)
+        await write(world, step(begun, "1-9"))
+
+    text = found(plant)
+    assert "S13: off pdu-a of node-2 after a restart, before it was read" in text
+    assert "S13: off pdu-a of node-2 after a restart, past its deadline" in text
+
+
+# -- S14, S15, S17 ----------------------------------------------------------------------------------------------------
+
+
+def test_an_operation_past_its_deadline_is_found() -> None:
+    async def plant(world: World) -> None:
+        await write(world, automatic())
+        await asyncio.sleep(400.0)
+
+    assert "S14: " in found(plant)
+
+
+def test_a_slow_fence_of_a_host_that_is_well_is_found() -> None:
+    async def plant(world: World) -> None:
+        begun = automatic()
+        await write(world, begun)
+        await asyncio.sleep(100.0)
+        for device in (PDU_A, PDU_B):
+            world.machines[NODE].plugs[device].turn(Power.OFF)
+            await read(world, device)
+        await write(world, fenced(operation=str(begun.operation.id)))
+
+    assert "S15: node-2, well all the time, is fenced after 100.4 s" in found(plant)
+
+
+def test_a_fenced_host_that_speaks_or_has_power_and_is_not_revoked_is_found() -> None:
+    async def main() -> str:
+        world = World(Rack())
+        world.begin()
+        await world.start()
+        await asyncio.sleep(90.0)
+        await world.control.act(NODE, Action.OFF, by="person", reason="", is_forced=True)
+        await asyncio.sleep(10.0)
+        world.machines[NODE].is_meddled = True
+        world.engine.fleet.sights[NODE].watch_started = world.clock.now()  # its watch never comes back
+        world.plug("node-2", "pdu-a").turn(Power.ON)
+        world.machines[NODE].is_stopping = True
+        for _ in range(12):
+            await asyncio.sleep(10.0)
+            world.say("node-1", e.HealthStatus.STOPPING)
+        world.checker.heard(
+            e.Health(
+                host=NODE, received=world.clock.now(), is_retained=False, boot=world.machines[NODE].boot, sequence=10**6,
+                status=e.HealthStatus.OK, interval_seconds=5.0, reason="",
+            )
+        )  # fmt: skip
+        await asyncio.sleep(10.0)
+        world.checker.look()
+        with pytest.raises(AssertionError) as caught:
+            await world.end()
+        return str(caught.value)
+
+    text = run(main())
+    assert "S17: node-2 has had power for" in text and "S17: node-2 speaks" in text
