@@ -142,7 +142,7 @@ class Daemon:
         """Its machine sleeps: timers stand still, what is sent to it is lost."""
         virtual().hold(self.name, seconds, is_suspended=True)
         bus = self._bus
-        if bus is not None:
+        if bus is not None and virtual().is_held(self.name):  # not one that is about to die instead
             bus.is_deaf = True
             virtual().call_later(seconds, setattr, bus, "is_deaf", False)
 

@@ -53,6 +53,8 @@ class Plug:
     has_lied: bool = False
     is_not_ready: bool = False
     is_starting: bool = False
+    is_seen_away: bool = False
+    is_unseen: bool = False
     wrong_through: frozenset[str] = frozenset()
     unreachable_through: frozenset[str] = frozenset()
     late_seconds: float = 0.0
@@ -121,8 +123,13 @@ class Plug:
         """It boots: away first, then it answers before it knows its host."""
         loop = asyncio.get_running_loop()
         self.is_unreachable = self.is_starting = True
+        self.is_seen_away = False
         loop.call_later(away_seconds, self._answer_again)
         loop.call_later(away_seconds + starting_seconds, self._started)
+
+    def mislead_unseen(self) -> None:
+        """It says OFF while it boots, and nobody asked it while it was away: nobody can know that it boots."""
+        self.is_unseen = self.has_lied = True
 
     def _answer_again(self) -> None:
         self.is_unreachable = False

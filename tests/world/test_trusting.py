@@ -70,6 +70,14 @@ def test_a_chassis_that_cannot_be_read_contradicts_nothing() -> None:
     assert (text, seen) == ("", {"mute contradiction": 1})
 
 
+def test_a_device_that_restarted_unseen_is_not_promised() -> None:
+    def prepare(world: World) -> None:
+        world.plug("node-2", "pdu-a").is_starting = True
+        world.plug("node-2", "pdu-b").turn(Power.OFF)
+
+    assert case(prepare) == ("", {"unseen restart": 1})
+
+
 def test_two_liars_are_beyond() -> None:
     def prepare(world: World) -> None:
         for device in ("pdu-a", "pdu-b"):

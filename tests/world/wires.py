@@ -124,6 +124,8 @@ class Wires:
             answer.set_exception(exc)
         else:
             power = plug.read()
+            if plug.is_starting and plug.is_on and not plug.is_seen_away:
+                plug.mislead_unseen()
             self.on_read(plug, power)
             answer.set_result(power)
 
@@ -134,6 +136,7 @@ class Wires:
     def _greet(self, path: Path, plug: Plug) -> None:
         """What a driver meets before it reads or switches: then nothing was sent."""
         if not plug.is_answering:
+            plug.is_seen_away = True
             raise DeviceUnreachable(f"{plug.device}: no route to the device", may_be_done=False)
         if path.name in plug.wrong_through:
             self.on_wrong(plug)

@@ -21,7 +21,10 @@ from tests.world.wires import Path, Sent, Wires
 
 @dataclass(slots=True, kw_only=True)
 class Op:
-    """What the journal said of one operation, in the checker's own book. `decided`: its start on the clock of its daemon."""
+    """What the journal said of one operation, in the checker's own book.
+
+    `decided`, `due`, `restore_due`: its start and deadlines on the clock of its daemon; the others are in the world's time.
+    """
 
     id: OperationId
     host: HostName
@@ -30,11 +33,13 @@ class Op:
     started: float
     decided: float
     deadline: float
+    due: float
     boot: BootId | None
     has_sent_off: bool = False
     is_ended: bool = False
     resumed_at: float | None = None
     restore_deadline: float | None = None
+    restore_due: float | None = None
 
     @property
     def is_automatic(self) -> bool:
@@ -55,7 +60,8 @@ class Truth:
     """The world as it is. `lives`: starts of daemons so far; `up_since`: of the newest that runs, None while none does.
 
     `folded()`: the hosts as a replay of the journal gives them. `journals()`: what the daemons write through.
-    `troubled_at`: when a daemon was last seen held up, or its store slow or out of reach.
+    `stated_at`: of the newest record, on the clock of its daemon. `troubled_at`: when a daemon was last seen held up, or its
+    store slow or out of reach.
     """
 
     inventory: Inventory
@@ -74,6 +80,7 @@ class Truth:
     lives: int = 0
     running_since: dict[str, float] = field(default_factory=dict)
     troubled_at: float = 0.0
+    stated_at: float = 0.0
 
     @property
     def durable(self) -> Durable:
@@ -104,6 +111,7 @@ class Truth:
 
     def take(self, host: HostName, at: float, entry: r.Entry) -> None:
         """Keep the book of operations, in the world's own time: `at` is when the entry became durable."""
+        self.stated_at = entry.at
         match record := entry.record:
             case r.OperationStarted():
                 it = record.operation
@@ -114,6 +122,7 @@ class Truth:
                     cause=it.cause,
                     started=at,
                     decided=entry.at,
+                    due=it.deadline,
                     deadline=at + it.deadline - entry.at,
                     boot=it.boot,
                 )
@@ -122,12 +131,14 @@ class Truth:
             case r.WaitingOperationStarted():
                 op = self.running[host] = self.operations[record.operation]
                 op.started, op.decided, op.deadline = at, entry.at, at + record.deadline - entry.at
+                op.due = record.deadline
             case r.OperationJoined():
                 self.operations[record.operation].action = record.action
             case r.OperationResumed():
                 self.operations[record.operation].resumed_at = at
             case r.PhaseEntered() if record.deadline is not None:
-                self.operations[record.operation].restore_deadline = at + record.deadline - entry.at
+                op = self.operations[record.operation]
+                op.restore_due, op.restore_deadline = record.deadline, at + record.deadline - entry.at
             case _:
                 pass
 

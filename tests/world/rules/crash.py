@@ -1,4 +1,7 @@
-"""S13: what an operation may still do after the daemon was started again. Read first; too late is for people."""
+"""S13: what an operation may still do after the daemon was started again. Read first; too late is for people.
+
+Late is what is late by the daemon's wall clock too: one that was set back over a restart cannot know.
+"""
 
 from fenced.core import records as r
 from fenced.model.names import DeviceName, HostName
@@ -38,13 +41,14 @@ class AfterACrash(Rule):
         if record.device not in self._read[host]:
             self.found(f"{what}, before it was read")
         if record.what is What.ON:
-            if op.restore_deadline is not None and at > op.restore_deadline:
+            is_late = op.restore_due is not None and self.truth.stated_at > op.restore_due
+            if is_late and op.restore_deadline is not None and at > op.restore_deadline:
                 self.found(f"{what}, {at - op.restore_deadline:.0f} s past its restore_timeout")
             return
         assert op.resumed_at is not None
         if not op.has_sent_off:
             self.found(f"{what}, which had sent no OFF before")
-        if at > op.deadline:
+        if at > op.deadline and self.truth.stated_at > op.due:
             self.found(f"{what}, past its deadline")
         if host in self._maintained:
             self.found(f"{what}, in maintenance")

@@ -57,7 +57,7 @@ class NobodyIsDelayed(Rule):
                 Action.RESTART,
             }:
                 self._well[record.operation.id] = _Fence(host, at)
-            case r.RaceEnded() | r.StepEnded() if record.settling_until > 0.0:
+            case r.RaceEnded() | r.StepEnded() if record.settling_until > 0.0 or _is_bad(record):
                 self._well.pop(record.operation, None)
             case (
                 r.OperationEnded()
@@ -96,3 +96,10 @@ class NobodyIsDelayed(Rule):
         ) + max(settles)
         if seconds > alone + FENCE_BOUND_SECONDS:
             self.found(f"{fence.host}, well all the time, is fenced after {seconds:.1f} s (alone: {alone:.1f})")
+
+
+def _is_bad(record: r.RaceEnded | r.StepEnded) -> bool:
+    """Something on the way to the device failed, e.g. a proxy without its disk."""
+    if isinstance(record, r.RaceEnded):
+        return record.winner is None
+    return record.error is not None

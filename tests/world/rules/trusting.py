@@ -20,6 +20,8 @@ NOT_PROMISED: Final[dict[str, str]] = {
     "one liar": "A device says OFF while it feeds a silent host, and it is the only device of its level, or the others of the "
     "level are off in truth, and no chassis of another level says ON.",
     "mislabelled": "An outlet is mislabelled and feeds another machine, the host is silent, and no chassis of it says ON.",
+    "unseen restart": "A device restarts while nobody reads it and says OFF while it boots, and the host is silent: what was not "
+    "seen away is not given time to settle.",
     "mute contradiction": "A device says OFF while it feeds a silent host, and the one device that would contradict it can't be "
     "read at that moment.",
     "two liars": "Two or more devices of one host lie or are mislabelled at the same time.",
@@ -111,4 +113,6 @@ def _not_promised(machine: Machine, record: r.HostFenced) -> str | None:
     ]
     if any(plug.read() is Power.ON for plug in others):
         return "mute contradiction"
+    if liars[0].is_unseen:
+        return "unseen restart"
     return "mislabelled" if liars[0].is_miswired or liars[0].wired is not None else "one liar"
