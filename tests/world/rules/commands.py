@@ -24,6 +24,9 @@ class CommandsAreNotRaced(Rule):
                 self._command(record)
             case r.StepEnded() | r.RaceEnded():
                 self._answered(host, record)
+            case r.OperationEnded():
+                # Without an answer it ends past the `not_after` of its commands alone; that is S5's and S14's to check.
+                self._open = {plug: step for plug, step in self._open.items() if step[0] != record.operation}
             case r.OperationResumed():
                 for plug in self.truth.machines[host].plugs.values():
                     self._open.pop(plug.plug_id, None)
