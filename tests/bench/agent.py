@@ -5,6 +5,8 @@ import subprocess
 from pathlib import Path
 from typing import Any, Final
 
+from fenced.model.names import PlugId
+
 NAME: Final = "fence_bench"
 SOURCE: Final = Path(__file__).with_name("fence_bench.c")
 
@@ -58,6 +60,10 @@ class Agent:
         if is_refusing:
             options["refuse"] = 1
         return {"name": plug, "driver": NAME, "options": options, **more}
+
+    def plug_id(self, plug: str) -> PlugId:
+        """As the daemon names it, of a device without further options (fenced/config/plugs.py)."""
+        return PlugId(f"{NAME}||{plug}?state_file={self._plugs / plug}")
 
     def parameters(self, action: str, plug: str, *, off_ms: int = 0) -> bytes:
         """The same plug for a call without the daemon."""
