@@ -39,18 +39,42 @@ class _NoSelector:
         pass
 
 
+class _Handle(asyncio.Handle):
+    """As asyncio's, without what debugging needs: a scenario makes thousands of them."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: asyncio.AbstractEventLoop,
+        context: contextvars.Context | None,
+    ) -> None:
+        self._callback, self._args, self._loop = callback, args, loop
+        self._context = contextvars.copy_context() if context is None else context
+        self._cancelled = False
+        self._repr = self._source_traceback = None
+
+
 class _Timer(asyncio.TimerHandle):
-    """Of timers for the same moment the one that was set first fires first."""
+    """As asyncio's, likewise. `_scheduled` is not asked for: the loop does not count what was cancelled."""
 
-    __slots__ = ("number",)
+    __slots__ = ()
 
-    number: int
-
-    def __lt__(self, other: "_Timer") -> bool:  # type: ignore[override] # a loop's timers are all of one kind
-        # Half a million comparisons a minute: no calls, no tuples.
-        mine: float = self._when  # type: ignore[attr-defined] # of TimerHandle
-        others: float = other._when  # type: ignore[attr-defined]
-        return mine < others or (mine == others and self.number < other.number)
+    def __init__(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        args: tuple[Any, ...],
+        loop: asyncio.AbstractEventLoop,
+        context: contextvars.Context | None,
+    ) -> None:
+        self._callback, self._args, self._loop = callback, args, loop
+        self._context = contextvars.copy_context() if context is None else context
+        self._cancelled = self._scheduled = False
+        self._repr = self._source_traceback = None
+        self._when = when
 
 
 @dataclass(slots=True)
@@ -76,6 +100,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._dice = None if seed is None else random.Random(seed)
         self._holds: dict[str, _Hold] = {}
         self._selector = _NoSelector()
+        self._timers: list[tuple[float, int, _Timer]] = []
         self.faults: list[BaseException] = []
         self.set_exception_handler(self._keep)
 
@@ -89,40 +114,50 @@ class VirtualLoop(asyncio.BaseEventLoop):
         microseconds = math.ceil(when * 1e6 - 0.01)
         if self._dice is not None:
             microseconds += int(self._dice.random() * LATE_MICROSECONDS_MAX)
-        timer = _Timer(microseconds / 1e6, callback, args, self, context)
-        timer.number = next(self._numbers)
-        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined] # of BaseEventLoop
-        timer._scheduled = True  # type: ignore[attr-defined]
+        at = microseconds / 1e6
+        timer = _Timer(at, callback, args, self, context)
+        # Of timers for the same moment the one that was set first fires first.
+        heapq.heappush(self._timers, (at, next(self._numbers), timer))
         return timer
+
+    def call_later(  # type: ignore[override] # as its callers use it
+        self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def call_soon(  # type: ignore[override] # as its callers use it
+        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        handle = _Handle(callback, args, self, context)
+        self._ready.append(handle)  # type: ignore[attr-defined] # of BaseEventLoop
+        return handle
 
     # -- one turn -----------------------------------------------------------------------------------------------------
 
     def _run_once(self) -> None:
         """As BaseEventLoop's: what is due becomes ready, what is ready now runs. Time goes on when nothing is ready."""
-        scheduled: list[Any] = self._scheduled  # type: ignore[attr-defined] # of BaseEventLoop
-        ready: deque[Any] = self._ready  # type: ignore[attr-defined]
-        while scheduled and scheduled[0]._cancelled:
-            heapq.heappop(scheduled)._scheduled = False
+        timers = self._timers
+        ready: deque[Any] = self._ready  # type: ignore[attr-defined] # of BaseEventLoop
         if not ready and not self._stopping:  # type: ignore[attr-defined]
-            self._jump(scheduled)
+            self._jump(timers)
         self._turns += 1
         if self._turns > TURNS_AT_ONE_MOMENT_MAX:
             raise Stuck(f"at {self._now:.3f} s time does not go on: something is ready again and again")
-        while scheduled and scheduled[0]._when <= self._now:
-            timer = heapq.heappop(scheduled)
-            timer._scheduled = False
-            ready.append(timer)
+        while timers and timers[0][0] <= self._now:
+            ready.append(heapq.heappop(timers)[2])
         for _ in range(len(ready)):
             handle = ready.popleft()
             if not handle._cancelled and not (self._holds and self._is_held(handle)):
                 handle._run()
 
-    def _jump(self, scheduled: list[Any]) -> None:
+    def _jump(self, timers: list[tuple[float, int, _Timer]]) -> None:
         """Go to the next timer."""
-        if not scheduled:
+        while timers and timers[0][2]._cancelled:
+            heapq.heappop(timers)
+        if not timers:
             raise Stuck(f"at {self._now:.3f} s nothing is ready and no timer is set")
-        if scheduled[0]._when > self._now:
-            self._now, self._turns = scheduled[0]._when, 0
+        if timers[0][0] > self._now:
+            self._now, self._turns = timers[0][0], 0
 
     # -- holding somebody up ------------------------------------------------------------------------------------------
 
@@ -178,11 +213,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return True
 
     def _put_off(self, owner: str, seconds: float) -> None:
-        timers: list[Any] = self._scheduled  # type: ignore[attr-defined]
-        for timer in timers:
+        for place, (at, number, timer) in enumerate(self._timers):
             if timer._context.get(_owner, "") == owner:
-                timer._when = round(timer._when + seconds, 6)
-        heapq.heapify(timers)
+                timer._when = round(at + seconds, 6)
+                self._timers[place] = (timer._when, number, timer)
+        heapq.heapify(self._timers)
 
     # -- what it does not know ----------------------------------------------------------------------------------------
 
