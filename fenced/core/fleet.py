@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fenced.core import records as r
 from fenced.core.checks import HostChecks, OffRow, Paths
 from fenced.core.evolve import evolve, evolve_fleet
-from fenced.core.state import FleetState, HostState
+from fenced.core.state import FleetState, HostState, Pause
 from fenced.model.inventory import CALLS_MAX, Host, Inventory, Proxy
 from fenced.model.names import BootId, ClusterName, DeviceName, HostName, OperationId, ProxyName, Token
 from fenced.model.power import Power, State
@@ -222,6 +222,10 @@ class Fleet:
     def is_armed(self) -> bool:
         """The file says so, and no disarm is newer than the last arm (S19)."""
         return self.inventory.daemon.is_armed_by_file and not self.state.is_disarmed
+
+    def pauses_over(self, now: float) -> list[Pause]:
+        """The pauses whose time is over; they are ended by a `Ticked`."""
+        return [pause for pause in self.state.pauses if pause.until is not None and now >= pause.until]
 
     def has_lease(self, now: float) -> bool:
         return now < self.lease_until and not self.is_stopping

@@ -153,9 +153,8 @@ def _pause(work: Work, event: e.PauseAsked) -> Answer:
 
 def end_pauses(work: Work) -> None:
     """End those whose time is over."""
-    for pause in work.fleet.state.pauses:
-        if pause.until is not None and work.now >= pause.until:
-            work.record_fleet(r.PauseEnded(id=pause.id, by="its time is over"))
+    for pause in work.fleet.pauses_over(work.now):
+        work.record_fleet(r.PauseEnded(id=pause.id, by="its time is over"))
 
 
 def _arm(work: Work, event: e.ArmAsked) -> Answer:

@@ -29,7 +29,9 @@ log = structlog.get_logger(__name__)
 
 BATCH_MAX = 2000
 INBOX_MAX = 200_000
-TICK_SECONDS = 0.25
+TICK_SECONDS = 0.5
+"""How often the loop's lag is measured, and an idle turn is taken for granted."""
+
 STALL_SECONDS = 1.0
 """A turn of the loop that comes this much late is a stall: nobody's silence (S11)."""
 
@@ -39,8 +41,6 @@ BEHIND_SECONDS = 5.0
 RETRY_SECONDS = 0.5
 TIMER_MARGIN_SECONDS = 0.001
 """The loop's timers count whole milliseconds and may fire a little early; a wake is only taken once it is due."""
-
-WHOLE_TICK_SECONDS = 1.0
 
 
 Asked = tuple[e.Event, asyncio.Future[Answer | None] | None]
@@ -67,10 +67,10 @@ class Reactor:
         self._inbox: deque[Asked] = deque()
         self._wakes: list[tuple[float, HostName]] = []
         self._awake = asyncio.Event()
+        self._is_waiting = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
         self._turned_at = clock.now()
-        self._ticked_at = clock.now()
         self._dropped = 0
         self.last_sequence = 0
         self._tick_timer: asyncio.TimerHandle | None = None
@@ -113,10 +113,11 @@ class Reactor:
         self._tick()
         try:
             while True:
+                self._is_waiting = True
                 await self._awake.wait()
+                self._is_waiting = False
                 self._awake.clear()
                 await self._turn()
-                await asyncio.sleep(0)
         finally:
             if self._tick_timer is not None:
                 self._tick_timer.cancel()
@@ -151,8 +152,7 @@ class Reactor:
         while self._wakes and self._wakes[0][0] <= due and len(asked) < 2 * BATCH_MAX:
             _, name = heapq.heappop(self._wakes)
             asked.append((e.TimerFired(host=name), None))
-        if now - self._ticked_at >= WHOLE_TICK_SECONDS:
-            self._ticked_at = now
+        if self.fleet.pauses_over(now):
             asked.append((e.Ticked(), None))
         return asked
 
@@ -251,7 +251,17 @@ class Reactor:
         self._telemetry.loop_lag(max(now - self._tick_due, 0.0))
         self._tick_due = now + TICK_SECONDS
         self._tick_timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
-        self._awake.set()
+        if self._is_waiting and not self._has_work(now):
+            self._turned_at = now  # it would come around at once, and find nothing
+        else:
+            self._awake.set()
+
+    def _has_work(self, now: float) -> bool:
+        """Whether a turn now would find something to do; a late turn is something, too."""
+        is_late = now - self._turned_at - TICK_SECONDS > STALL_SECONDS
+        is_waking = bool(self._wakes) and self._wakes[0][0] <= now
+        is_told = bool(self._inbox) or bool(self._dropped)
+        return is_late or is_waking or is_told or bool(self.fleet.pauses_over(now))
 
 
 def _newest_lives(asked: Sequence[Asked]) -> list[Asked]:
