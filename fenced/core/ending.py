@@ -1,11 +1,10 @@
 """How operations end: stopped, finished, closed. An operation ends only when none of its commands can act any more (S5, S14)."""
 
-from dataclasses import replace
-
 from fenced.core import commands as c
 from fenced.core import records as r
 from fenced.core.evolve import ended, is_settled
 from fenced.core.outcome import host_power, is_contradiction, is_on, targets
+from fenced.core.replacing import replace
 from fenced.core.state import DeviceRun, Operation, Phase, ProofOfOff, Restored
 from fenced.core.work import HostWork, back_off_seconds
 from fenced.model.power import Action, Kind, OperationState, Power, Proof, State

@@ -3,13 +3,13 @@
 A late or repeated record of an operation that is gone changes nothing of it.
 """
 
-from dataclasses import replace
 from typing import assert_never
 
 from fenced.core import machine
 from fenced.core import records as r
 from fenced.core.evolve_fenceable import drop_trials, judged, switched
 from fenced.core.evolve_run import drop_reads, evolve_run, forget_path
+from fenced.core.replacing import replace
 from fenced.core.state import (
     WRONG_MACHINE,
     Draw,

@@ -1,9 +1,9 @@
 """How one device's run changes within its operation. What counts as a reading towards OFF is decided here (S2, S5)."""
 
-from dataclasses import replace
 from typing import assert_never
 
 from fenced.core import records as r
+from fenced.core.replacing import replace
 from fenced.core.state import DeviceRun, IssuedCommand, Operation, Step
 from fenced.model.power import Outcome, Power, Verdict, What
 

@@ -3,13 +3,14 @@
 What a second request does to a running operation is DESIGN section 4's table; it never interleaves (S4).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from fenced.core import gates, plan, trust
 from fenced.core import records as r
 from fenced.core.ending import enter_restore, stop
 from fenced.core.events import ActionAsked, CancelAsked, ConfirmOffAsked, MaintenanceAsked
 from fenced.core.evolve import is_settled
+from fenced.core.replacing import replace
 from fenced.core.state import DeviceRun, GateVerdict, Operation, Phase
 from fenced.core.work import HostWork
 from fenced.model.names import OperationId

@@ -45,7 +45,7 @@ WIDE_EXCEPTS: Final = {
 CORE_IMPORTS: Final = frozenset(
     {
         "bisect", "collections.abc", "dataclasses", "datetime", "enum", "functools", "heapq", "ipaddress", "itertools",
-        "math", "re", "typing", "urllib.parse", "zlib",
+        "math", "operator", "re", "typing", "urllib.parse", "zlib",
     }
 )  # fmt: skip
 CLOCKS: Final = frozenset({"now", "utcnow", "today"})
