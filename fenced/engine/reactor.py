@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 BATCH_MAX = 2000
 INBOX_MAX = 200_000
-TICK_SECONDS = 0.5
+TICK_SECONDS = 1.0
 """How often the loop's lag is measured, and an idle turn is taken for granted."""
 
 STALL_SECONDS = 1.0
@@ -127,13 +127,12 @@ class Reactor:
     # -- one turn -----------------------------------------------------------------------------------------------------
 
     async def _turn(self) -> None:
-        while True:
-            asked = self._take()
-            if not asked:
-                self._arm_timer()
-                return
+        while asked := self._take():
             await self._decide_durably(asked)
+            if not self._has_work(self._clock.now()):
+                break
             await asyncio.sleep(0)
+        self._arm_timer()
 
     def _take(self) -> list[Asked]:
         now = self._clock.now()
@@ -152,7 +151,7 @@ class Reactor:
         while self._wakes and self._wakes[0][0] <= due and len(asked) < 2 * BATCH_MAX:
             _, name = heapq.heappop(self._wakes)
             asked.append((e.TimerFired(host=name), None))
-        if self.fleet.pauses_over(now):
+        if self.fleet.state.pauses and self.fleet.pauses_over(now):
             asked.append((e.Ticked(), None))
         return asked
 
@@ -261,7 +260,8 @@ class Reactor:
         is_late = now - self._turned_at - TICK_SECONDS > STALL_SECONDS
         is_waking = bool(self._wakes) and self._wakes[0][0] <= now
         is_told = bool(self._inbox) or bool(self._dropped)
-        return is_late or is_waking or is_told or bool(self.fleet.pauses_over(now))
+        is_pause_over = bool(self.fleet.state.pauses) and bool(self.fleet.pauses_over(now))
+        return is_late or is_waking or is_told or is_pause_over
 
 
 def _newest_lives(asked: Sequence[Asked]) -> list[Asked]:
