@@ -4,11 +4,26 @@ Knows the words. One rule: a device that lies is given other words than one that
 between them.
 """
 
-from tests.simulation.draft import Draft
+from tests.simulation.draft import MENDED, TROUBLE_SECONDS, WARM_SECONDS, Draft
 
 BROKEN = ("fails", "unreachable", "sticks", "sticks in between", "loses answers", "slow 4", "slow 15", "flaps",
           "refuses when already so")  # fmt: skip
 LIES = ("says off", "says on", "says unknown", "reads off 10 early", "is silently dead")
+
+
+def certain_death(draft: Draft) -> None:
+    """A host that is silent for longer than any grace: a scenario without an operation proves little. Where nobody is
+    fenced unasked, a person asks."""
+    host, start = draft.host(), WARM_SECONDS + draft.dice.uniform(0.0, TROUBLE_SECONDS / 3)
+    draft.faults += 1
+    if draft.dice.random() < 0.75:
+        draft.at(start, f"{host} dies")
+        draft.dead.append(host)
+    else:
+        draft.at(start, f"{host} hangs")
+        draft.at(MENDED, f"{host} wakes")
+    if draft.rack.settings.get("host.automatic") is False:
+        draft.at(start + draft.dice.uniform(10.0, 30.0), f"person {draft.dice.choice(('off', 'restart'))} {host}")
 
 
 def death(draft: Draft) -> None:

@@ -19,9 +19,11 @@ from tests.simulation.scenario import scenario, told
 from tests.world.loop import Stuck, run
 from tests.world.world import World
 
-CALM_LOOK_SECONDS: Final = 10.0
-LOOKS_AT_REST: Final = 4
-"""In a row, at which all was at rest: longer than a heartbeat, a watch interval and a late message take."""
+CALM_LOOK_SECONDS: Final = 5.0
+LOOKS_AT_REST: Final = 6
+"""In a row, at which all was at rest: longer than a heartbeat and a watch interval take."""
+SILENT_SECONDS: Final = 100.0
+"""With nothing journalled: longer than any grace, back-off or look at the gates, and than liveness waits for."""
 CODEC_ONE_IN: Final = 8
 """Records go through the codec in so many of the seeds: it is slow, and tested for itself."""
 
@@ -70,10 +72,14 @@ class Quiet(Play):
     async def _calm(self, end: float) -> None:
         """Wait for the end, or until nothing more can come about: idle time proves nothing."""
         loop = asyncio.get_running_loop()
-        looks = 0
-        while loop.time() < end and looks < LOOKS_AT_REST:
+        looks, is_waiting = 0, False
+        news, told_at = 0, loop.time()
+        while loop.time() < end and looks < LOOKS_AT_REST and (is_waiting or loop.time() < told_at + SILENT_SECONDS):
             await asyncio.sleep(min(CALM_LOOK_SECONDS, end - loop.time()))
             looks = looks + 1 if is_at_rest(self.world) else 0
+            is_waiting = is_counting(self.world)
+            if self.world.disk.durable.sequence != news:
+                news, told_at = self.world.disk.durable.sequence, loop.time()
 
 
 class Aloud(Quiet):
@@ -122,15 +128,37 @@ def silence_logs() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
+def is_counting(world: World) -> bool:
+    """Something goes on that may take long without a record: an operation, a silence that is not found yet, a gate that
+    looks far back, a next attempt."""
+    if world.daemon.engine is None:
+        return True
+    return any(
+        state.operation is not None
+        or (state.state is State.HEALTHY and not world.machines[name].is_beating)
+        or max(state.next_attempt_at, state.cooldown_until) > world.daemon.now()
+        or any(gate.gate == "budget" for gate in state.held_by)
+        for name, state in world.daemon.engine.fleet.hosts.items()
+    )
+
+
 def is_at_rest(world: World) -> bool:
-    """Every host runs and is known as healthy, no operation is on, nothing waits for the broker or the store."""
+    """Every host runs and is known as healthy, or is off and to stay so. No operation is on, nothing waits for the broker
+    or the store, no message of a host is on its way."""
     engine = world.daemon.engine
-    if engine is None or any(row.is_delivered is False for row in world.disk.durable.outbox.values()):
+    if (
+        engine is None
+        or world.post.on_its_way
+        or any(row.is_delivered is False for row in world.disk.durable.outbox.values())
+    ):
         return False
     return all(
-        state.state is State.HEALTHY
-        and state.operation is None
+        state.operation is None
         and not state.held_by
-        and world.machines[name].is_beating
+        and (
+            world.machines[name].is_beating
+            if state.state is State.HEALTHY
+            else state.state is State.FENCED and state.is_stay_off and not world.machines[name].is_powered
+        )
         for name, state in engine.fleet.hosts.items()
     )

@@ -27,7 +27,7 @@ def rack_of(dice: random.Random) -> Rack:
     """The next rack of these dice."""
     proxies = tuple(f"px{number}" for number in range(1, dice.choice((1, 2, 3, 4))))
     settings: dict[str, Setting] = {
-        "daemon.startup_quiet_seconds": 20.0,
+        "daemon.startup_quiet_seconds": 12.0,
         "daemon.lease_ttl_seconds": 15.0,
         "gates.budget_hosts": dice.choice((1, 2, 6)),
         "gates.budget_per_seconds": 120.0,

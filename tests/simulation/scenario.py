@@ -73,7 +73,8 @@ def scenario(seed: int) -> Scenario:
     draft.at(0.0, "daemon starts")
     for name in draft.rack.other_daemons:
         draft.at(1.0, f"daemon {name} starts")
-    for _ in range(dice.choice((1, 1, 1, 2, 2, 3))):
+    devices.certain_death(draft)
+    for _ in range(dice.choice((0, 0, 0, 1, 1, 2))):
         devices.death(draft)
     for fault in dice.choices(tuple(FAULTS), tuple(FAULTS.values()), k=dice.choice((3, 4, 5, 6, 9))):
         fault(draft)

@@ -58,10 +58,11 @@ class SteadyClock:
     """ports.clock.Clock as fenced.host.machine.SteadyClock, over a Board: anchored once, deaf to the wall clock."""
 
     def __init__(self, start: float) -> None:
-        self._offset = start - asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()
+        self._offset = start - self._loop.time()
 
     def now(self) -> float:
-        return asyncio.get_running_loop().time() + self._offset
+        return self._loop.time() + self._offset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

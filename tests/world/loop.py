@@ -97,7 +97,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._now = 0.0
         self._turns = 0
         self._numbers = itertools.count()
-        self._dice = None if seed is None else random.Random(seed)
+        self._random = None if seed is None else random.Random(seed).random
         self._holds: dict[str, _Hold] = {}
         self._selector = _NoSelector()
         self._timers: list[tuple[float, int, _Timer]] = []
@@ -112,8 +112,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
     ) -> asyncio.TimerHandle:
         """As BaseEventLoop.call_at, with an order among equals; never early."""
         microseconds = math.ceil(when * 1e6 - 0.01)
-        if self._dice is not None:
-            microseconds += int(self._dice.random() * LATE_MICROSECONDS_MAX)
+        if self._random is not None:
+            microseconds += int(self._random() * LATE_MICROSECONDS_MAX)
         at = microseconds / 1e6
         timer = _Timer(at, callback, args, self, context)
         # Of timers for the same moment the one that was set first fires first.
@@ -143,12 +143,19 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._turns += 1
         if self._turns > TURNS_AT_ONE_MOMENT_MAX:
             raise Stuck(f"at {self._now:.3f} s time does not go on: something is ready again and again")
-        while timers and timers[0][0] <= self._now:
+        now = self._now
+        while timers and timers[0][0] <= now:
             ready.append(heapq.heappop(timers)[2])
         for _ in range(len(ready)):
             handle = ready.popleft()
-            if not handle._cancelled and not (self._holds and self._is_held(handle)):
-                handle._run()
+            if handle._cancelled or (self._holds and self._is_held(handle)):
+                continue
+            try:
+                handle._context.run(handle._callback, *handle._args)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as exc:
+                self.faults.append(exc)
 
     def _jump(self, timers: list[tuple[float, int, _Timer]]) -> None:
         """Go to the next timer."""

@@ -20,7 +20,7 @@ class Post:
     """Without a fault set it hands on each message at once. Shares are of all messages, 0 to 1.
 
     `keeps`: the broker retains the last message of each host, as a misled reporter asks it to, and gives it to each new
-    subscriber, however old.
+    subscriber, however old. `on_its_way`: how many messages will still come.
     """
 
     broker: Broker
@@ -28,6 +28,7 @@ class Post:
     repeated_share: float = 0.0
     delay_seconds_max: float = 0.0
     keeps: bool = False
+    on_its_way: int = 0
     _dice: random.Random = field(default_factory=lambda: random.Random(1))
     _kept: dict[HostName, e.Health | e.Presence] = field(default_factory=dict)
 
@@ -52,9 +53,11 @@ class Post:
 
     def _send_late(self, message: e.Health | e.Presence) -> None:
         seconds = self._dice.uniform(0.0, self.delay_seconds_max or 5.0)
+        self.on_its_way += 1
         asyncio.get_running_loop().call_later(seconds, self._arrive, message)
 
     def _arrive(self, message: e.Health | e.Presence) -> None:
+        self.on_its_way -= 1
         self.broker.send(replace(message, received=self.broker.clock.now()))
 
     def _give_kept(self, subscriber: Callable[[BusEvent], None]) -> None:
