@@ -26,6 +26,7 @@ R = TypeVar("R")
 NODE = HostName("node-2")
 ZERO = 1000.0
 FOR_EVER = 1e12
+WAKES_A_SECOND_MAX = 10_000
 
 
 class Desk:
@@ -74,8 +75,11 @@ class Desk:
         end = self.now + seconds
         while self.now < end - 1e-9:
             step = min(self.now + 1.0, end)
+            woken = 0
             while self.wakes and self.wakes[0][0] <= step:
                 at, name = heapq.heappop(self.wakes)
+                woken += 1
+                assert woken < WAKES_A_SECOND_MAX, f"at {at} time does not go on: {name} is woken again and again"
                 self.now = max(self.now, at)
                 self.do(e.TimerFired(host=name))
                 self._answer_life()

@@ -18,7 +18,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 T = TypeVar("T")
 
-TURNS_AT_ONE_MOMENT_MAX = 200_000
+TURNS_AT_ONE_MOMENT_MAX = 30_000
 """Turns of the loop without time going on; more than any honest burst of work needs."""
 
 LATE_MICROSECONDS_MAX: Final = 2000
