@@ -29,12 +29,12 @@ class Collected:
 def collect(decisions: Sequence[Decision], fleet: Fleet, controller: str, now: float) -> Collected:
     """Everything of a batch, in order."""
     collected = Collected()
+    if not any(decision.entries for decision in decisions):
+        return collected
     for decision in decisions:
         collected.entries += decision.entries
         collected.told += decision.told
         collected.ended += decision.ended
-    if not collected.entries:
-        return collected
     collected.before = fleet.changed()
     collected.after = {name: fleet.hosts[name] for name in collected.before if name in fleet.hosts}
     collected.fleet = fleet.state if fleet.is_fleet_changed else None

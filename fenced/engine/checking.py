@@ -59,12 +59,9 @@ class PathChecks:
             if self._known is not self._fleet.inventory:
                 await self._take(self._fleet.inventory)
             self._ended.clear()
-            wait = self._start_next()
-            try:
-                async with asyncio.timeout(wait):
-                    await self._ended.wait()
-            except TimeoutError:
-                continue
+            alarm = asyncio.get_running_loop().call_later(self._start_next(), self._ended.set)
+            await self._ended.wait()
+            alarm.cancel()
 
     def make_way(self, host: HostName) -> None:
         """An operation works on the host from now on: reads of ours give their sessions back at once."""

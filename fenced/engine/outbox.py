@@ -45,7 +45,7 @@ class Outbox:
         self._deliver, self._controller = deliver, controller
         self._nudged = asyncio.Event()
         self._is_fresh = False
-        self._told_controller: bytes | None = None
+        self._told_controller: tuple[bool, int] | None = None
         self.pending = 0
         self.turned_at = clock.now()
 
@@ -62,11 +62,9 @@ class Outbox:
         """For ever; ends by cancellation."""
         pause = FIRST_PAUSE_SECONDS
         while True:
-            try:
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await self._nudged.wait()
-            except TimeoutError:
-                pass
+            alarm = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._nudged.set)
+            await self._nudged.wait()
+            alarm.cancel()
             self._nudged.clear()
             self.turned_at = self._clock.now()
             if await self._send_all():
@@ -189,10 +187,10 @@ class Outbox:
         return Message(topic=topic, payload=json.dumps(payload).encode(), is_retained=True)
 
     async def _send_controller(self) -> None:
-        message = self.controller_message("active")
-        if message.payload != self._told_controller:
-            await self._bus.publish(message, timeout_seconds=PUBLISH_SECONDS)
-            self._told_controller = message.payload
+        told = (self._fleet.is_armed, self._fleet.epoch)
+        if told != self._told_controller:
+            await self._bus.publish(self.controller_message("active"), timeout_seconds=PUBLISH_SECONDS)
+            self._told_controller = told
 
     async def say_offline(self) -> None:
         """Before we leave in order: the will is not sent then."""
