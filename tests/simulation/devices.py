@@ -16,12 +16,12 @@ def certain_death(draft: Draft) -> None:
     fenced unasked, a person asks."""
     host, start = draft.host(), WARM_SECONDS + draft.dice.uniform(0.0, TROUBLE_SECONDS / 3)
     draft.faults += 1
-    if draft.dice.random() < 0.75:
+    if draft.dice.random() < 0.85:
         draft.at(start, f"{host} dies")
         draft.dead.append(host)
     else:
         draft.at(start, f"{host} hangs")
-        draft.at(MENDED, f"{host} wakes")
+        draft.at(MENDED + 40.0, f"{host} wakes")
     if draft.rack.settings.get("host.automatic") is False:
         draft.at(start + draft.dice.uniform(10.0, 30.0), f"person {draft.dice.choice(('off', 'restart'))} {host}")
 

@@ -3,7 +3,6 @@
 What the daemon knows goes through its ports; what is true stays in `machines`. Time is the running virtual loop's.
 """
 
-import asyncio
 from collections.abc import Callable
 
 from fenced.core import events as e
@@ -13,6 +12,7 @@ from fenced.model.names import ENGINE, DeviceName, HostName, ProxyName
 from tests.world import rack as racks
 from tests.world.checker import Checker
 from tests.world.daemon import Daemon, Surroundings
+from tests.world.loop import virtual
 from tests.world.machines import Machine, Plug
 from tests.world.network import Broker, WorldClock
 from tests.world.post import Post
@@ -63,7 +63,7 @@ class World:
             changed=lambda name, is_up: self.checker.daemon_changed(name, is_up=is_up),
         )  # fmt: skip
         self.daemons = {name: Daemon(name, around) for name in ("fenced-a", *rack.other_daemons)}
-        self._beats: list[asyncio.Task[None]] = []
+        self._is_over = False
 
     def _journals(self) -> list[WorldJournal]:
         return [daemon.journal for daemon in self.daemons.values()]
@@ -72,16 +72,16 @@ class World:
         """The machines start to send heartbeats, spread over their interval."""
         for number, machine in enumerate(self.machines.values()):
             offset = machine.interval * (number + 1) / (len(self.machines) + 1)
-            self._beats.append(asyncio.create_task(self._beat(machine, offset), name=f"beats of {machine.name}"))
+            virtual().call_later(offset, self._beat, machine)
 
     async def end(self) -> None:
         """Stop everything; raises AssertionError with what the checker found."""
         for daemon in self.daemons.values():
             if daemon.is_started:
                 await daemon.crash()
-        for task in [*self._beats, *(sent.task for sent in self.wires.sent.values())]:
-            task.cancel()
-        await asyncio.gather(*self._beats, return_exceptions=True)
+        self._is_over = True
+        for sent in list(self.wires.sent.values()):
+            sent.task.cancel()
         for proxy in self.proxies.values():
             await proxy.end()
         self.checker.look()
@@ -95,17 +95,15 @@ class World:
             self.checker.look()
             self.checker.power_came(machine)
 
-    async def _beat(self, machine: Machine, offset: float) -> None:
-        await asyncio.sleep(offset)
-        while True:
-            while not self.broker.is_heard:
-                await self.broker.changed()
-                behind = (asyncio.get_running_loop().time() - offset) % machine.interval
-                await asyncio.sleep((machine.interval - behind) % machine.interval)
+    def _beat(self, machine: Machine) -> None:
+        """Now, and every interval from now on."""
+        if self._is_over:
+            return
+        virtual().call_later(machine.interval, self._beat, machine)
+        if self.broker.is_heard:
             machine.beats += 1
             if machine.is_beating:
                 self.say(machine.name)
-            await asyncio.sleep(machine.interval)
 
     def say(self, name: str, status: e.HealthStatus = e.HealthStatus.OK, *, boot: int | None = None) -> None:
         """One health message of a machine, as it would send it now (`boot`: or in that run of it)."""
