@@ -26,6 +26,7 @@ TOKENS_PER_EPOCH: Final = 10**9
 class Monitor:
     """One host. `findings`: what the model forbids, the first one first; `taken`: how many actions it followed.
 
+    `clock_behind`: how far the clock of the daemon that wrote the newest record is behind the world's, in seconds.
     `is_over`: something happened of which the model does not speak (a person's word), and it watches no more.
     """
 
@@ -36,6 +37,7 @@ class Monitor:
     findings: list[str] = field(default_factory=list)
     taken: int = 0
     is_over: bool = False
+    clock_behind: float = 0.0
     _kinds: dict[OperationId, Kind] = field(default_factory=dict)
     _running: OperationId | None = None
     _fenced_at: float = 0.0
@@ -173,7 +175,7 @@ class Monitor:
         if record.proxy not in self._paths:
             self._paths.append(record.proxy)
         number = self._steps[record.device, record.number] = number_of(token)
-        self._not_after[number] = record.not_after or 0.0
+        self._not_after[number] = (record.not_after or 0.0) + self.clock_behind
         does = Does.ON if record.what is What.ON else Does.OFF
         self.take(Action(does, self._device(record.device), number, self._paths.index(record.proxy)))
 

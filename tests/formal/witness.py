@@ -114,6 +114,7 @@ class Witness:
             entry = durable.entries.get(number)
             if entry is not None and entry.host is not None:
                 self._lost(entry.host, now)
+                self.monitors[entry.host].clock_behind = now - entry.at
                 self.monitors[entry.host].record(entry.at, entry.record)
         self._seen = durable.sequence
         for name in self.monitors:
