@@ -167,6 +167,12 @@ class Play:
     # -- the script's words -------------------------------------------------------------------------------------------
 
     async def _do(self, words: str) -> None:
+        """One line of the script. The checker sees the world before and after: what was wrong until now, and what is."""
+        self.world.checker.look()
+        await self._obey(words)
+        self.world.checker.look()
+
+    async def _obey(self, words: str) -> None:
         subject, _, rest = words.partition(" ")
         if subject in self._subjects:
             await self._subjects[subject](rest)
