@@ -78,8 +78,15 @@ class Quiet(Play):
             await asyncio.sleep(min(CALM_LOOK_SECONDS, end - loop.time()))
             looks = looks + 1 if is_at_rest(self.world) else 0
             is_waiting = is_counting(self.world)
-            if self.world.disk.durable.sequence != news:
+            self.world.checker.look()
+            if self.world.disk.durable.sequence != news or self._is_troubled:
                 news, told_at = self.world.disk.durable.sequence, loop.time()
+
+    @property
+    def _is_troubled(self) -> bool:
+        """A daemon is held up, or its store is bad."""
+        truth = self.world.checker.truth
+        return truth is None or truth.troubled_at >= self.world.clock.now()
 
 
 class Aloud(Quiet):
