@@ -9,6 +9,7 @@ from tests.bench import (
     race,
     redfish,
     redundant,
+    scenarios,
     silence,
     starting,
     storm,
@@ -29,4 +30,5 @@ ROWS = (
     outlets.ROW,
     ipmi.ROW,
     warm.ROW,
+    scenarios.ROW,
 )

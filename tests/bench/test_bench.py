@@ -14,6 +14,7 @@ from tests.bench import (
     race,
     redfish,
     redundant,
+    scenarios,
     silence,
     starting,
     storm,
@@ -182,3 +183,10 @@ def test_an_unknown_row_is_a_usage_error() -> None:
     with pytest.raises(SystemExit) as ended:
         main(["nonesuch"])
     assert ended.value.code == 2
+
+
+async def test_scenarios_are_counted(tmp_path: Path) -> None:
+    report = made()
+    await scenarios.measure(tmp_path, report, scenarios.Size(seeds=12))
+    assert line(report, "that counts").measured > 0
+    assert line(report, "a minute").measured > 0

@@ -1,0 +1,58 @@
+"""Fault scenarios of the simulation a minute on two cores. One counts if it has an operation and three faults.
+
+In processor time, so that a busy machine changes less; beside it what two processes played in a minute of the wall clock.
+"""
+
+import asyncio
+import multiprocessing
+import resource
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.bench.report import Report
+from tests.bench.row import Row
+from tests.simulation.play import Outcome, silence_logs, simulate
+
+CORES: Final = 2
+A_MINUTE: Final = 2000
+LIMIT_MS: Final = CORES * 60_000 / A_MINUTE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    first_seed: int = 1
+    seeds: int = 400
+
+
+async def measure(folder: Path, report: Report, size: Size | None = None) -> None:
+    """The same seeds each time; each process pays for its imports as well."""
+    size = size or Size()
+    began, before = time.monotonic(), _children_seconds()
+    outcomes = await asyncio.to_thread(_played, size)
+    wall, processor = time.monotonic() - began, _children_seconds() - before
+    counted = sum(outcome.operations > 0 and outcome.faults >= 3 for outcome in outcomes)
+    report.line(
+        "processor time of a scenario that counts", 1000 * processor / counted, "ms", limit=LIMIT_MS, is_limit_absolute=True,
+        floor_name=f"{A_MINUTE} a minute on {CORES} cores",
+    )  # fmt: skip
+    report.line(f"scenarios a minute, {CORES} processes", 60 * counted / wall, "")
+    report.notes.append(f"{counted} of {len(outcomes)} seeds count: the others saw no operation that changes power")
+    report.notes.append(f"{sum(bool(outcome.problems) for outcome in outcomes)} of them found something")
+
+
+def _played(size: Size) -> list[Outcome]:
+    with multiprocessing.get_context("spawn").Pool(CORES, initializer=silence_logs) as pool:
+        outcomes = pool.map(simulate, range(size.first_seed, size.first_seed + size.seeds), chunksize=4)
+        pool.close()
+        pool.join()
+    return outcomes
+
+
+def _children_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+ROW = Row(name="scenarios", title="fault scenarios of the simulation", measure=measure, needs=(), bound_seconds=300.0)
