@@ -4,7 +4,7 @@ from typing import assert_never
 
 from fenced.core import records as r
 from fenced.core.replacing import replace
-from fenced.core.state import DeviceRun, IssuedCommand, Operation, Step
+from fenced.core.state import PROXY_REFUSED, DeviceRun, IssuedCommand, Operation, Step
 from fenced.model.power import Outcome, Power, Verdict, What
 
 STEPS_KEPT_MAX = 60
@@ -58,6 +58,7 @@ def forget_path(run: DeviceRun, at: float) -> DeviceRun:
         wait_until=at,
         command_ended_at=at if run.off_attempts or run.on_attempts else None,
         command_outcome=Outcome.FAILED if run.off_attempts or run.on_attempts else None,
+        refused_by=(),
     )
 
 
@@ -81,7 +82,8 @@ def _race_ended(
     run = replace(run, settling_until=record.settling_until)
     if record.winner is None:
         error = "; ".join(f"{entry.proxy}: {entry.error}" for entry in record.entries if entry.error)[:500]
-        return replace(run, proxy=None, reserves=(), error=error or "no candidate", power=Power.UNKNOWN, same_reads=0)
+        run = replace(run, proxy=None, reserves=(), refused_by=(), error=error or "no candidate")
+        return replace(run, power=Power.UNKNOWN, same_reads=0)
     won = next((entry for entry in record.entries if entry.verdict is Verdict.WON), None)
     started = operation.started + (won.started_ms or 0) / 1000 if won is not None else at
     step = Step(
@@ -127,6 +129,8 @@ def _step_ended(run: DeviceRun, at: float, record: r.StepEnded, commands: tuple[
         run = replace(run, settling_until=record.settling_until)
         power = Power(record.outcome.value) if record.outcome.value in {"on", "off"} else Power.UNKNOWN
         return replace(_read(run, at, step.started, power, commands), is_inspected=True)
+    if record.error_kind == PROXY_REFUSED and step.proxy not in run.refused_by:
+        run = replace(run, refused_by=(*run.refused_by, step.proxy))
     return replace(run, command_ended_at=at, command_outcome=record.outcome, power=Power.UNKNOWN, same_reads=0)
 
 

@@ -11,7 +11,7 @@ from fenced.core.candidates import expand
 from fenced.core.ending import close, end_reading, end_unstarted, enter_restore, finish, start_waiting, stop
 from fenced.core.events import AgentSeen, AnnouncementDelivered, RaceFinished, StepFinished
 from fenced.core.mismatch import meet, mismatches
-from fenced.core.state import WRONG_MACHINE, DeviceRun, Operation, Phase
+from fenced.core.state import PROXY_REFUSED, WRONG_MACHINE, DeviceRun, Operation, Phase
 from fenced.core.steps import (
     read_again_at,
     start_race,
@@ -355,7 +355,10 @@ def race_finished(work: HostWork, event: RaceFinished) -> None:
 
 
 def step_finished(work: HostWork, event: StepFinished) -> None:
-    """A step ended. A read that failed costs the path; a command that failed is followed by a read (S6)."""
+    """A step ended. A read that failed costs the path; a command that failed is followed by a read (S6).
+
+    A proxy that can take no command costs the path too. A token that is refused does not: what is too old here is so everywhere.
+    """
     operation = _operation(work, event.operation)
     if operation is None:
         return
@@ -388,7 +391,9 @@ def step_finished(work: HostWork, event: StepFinished) -> None:
         )
     )
     _revoke_if_lit(work, event.operation, event.device)
-    is_path_in_doubt = event.error is not None and (is_read or event.outcome is Outcome.TIMED_OUT)
+    is_path_in_doubt = event.error is not None and (
+        is_read or event.outcome is Outcome.TIMED_OUT or event.kind == PROXY_REFUSED
+    )
     if is_path_in_doubt:
         work.record(r.PathLost(operation=event.operation, device=event.device, why=event.error or ""))
     if event.kind == WRONG_MACHINE:

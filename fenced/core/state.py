@@ -34,6 +34,9 @@ class GateVerdict:
 WRONG_MACHINE: Final = "wrong_machine"
 """The kind of `ports.devices.WrongMachine`: the device belongs to another machine."""
 
+PROXY_REFUSED: Final = "proxy_refused"
+"""The kind of `ports.devices.ProxyRefused`: that proxy can take no command now, and sent nothing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RaceEntry:
@@ -94,6 +97,7 @@ class DeviceRun:
     """One device within one operation: its path, what was read, what was sent.
 
     `settling_until`: it said OFF, and until then that counts as UNKNOWN; 0 where the last reading counted.
+    `refused_by`: proxies that could take no command; races do without them until one finds nobody else.
     """
 
     device: DeviceName
@@ -125,6 +129,7 @@ class DeviceRun:
     is_given_up: bool = False
     is_inspected: bool = False
     error: str | None = None
+    refused_by: tuple[ProxyName, ...] = ()
 
 
 class Phase(Enum):

@@ -3,9 +3,10 @@
 from fenced.core import commands as c
 from fenced.core import gates
 from fenced.core import records as r
-from fenced.core.candidates import expand
+from fenced.core.candidates import Candidates, expand
 from fenced.core.state import DeviceRun, Operation, Phase
 from fenced.core.work import HostWork, back_off_seconds
+from fenced.model.inventory import Proxy
 from fenced.model.names import ProxyName
 from fenced.model.power import Action, Power, What
 
@@ -20,8 +21,7 @@ def queue_seconds(timeout_seconds: float) -> float:
 
 def start_race(work: HostWork, operation: Operation, run: DeviceRun) -> None:
     """Race the device's candidates, as they stand now. No candidate: the race ends at once, and runs again later."""
-    device = work.host.device(run.device)
-    candidates = expand(device, work.host, work.fleet.inventory, work.fleet.why_candidate_barred)
+    candidates = _candidates(work, run)
     work.record(r.RaceStarted(operation=operation.id, device=run.device, excluded=candidates.excluded))
     if candidates.is_empty:
         again = work.now + back_off_seconds(run.races + 1, first=1.0, most=30.0, salt=f"{operation.id}/{run.device}")
@@ -51,6 +51,19 @@ def start_race(work: HostWork, operation: Operation, run: DeviceRun) -> None:
             stops_at_mismatch=operation.is_power_changing,
         )
     )
+
+
+def _candidates(work: HostWork, run: DeviceRun) -> Candidates:
+    """Without the proxies that could take no command of this operation, as long as somebody else may be asked."""
+    device, inventory = work.host.device(run.device), work.fleet.inventory
+    why_barred = work.fleet.why_candidate_barred
+
+    def why_not(proxy: Proxy) -> str | None:
+        has_refused = proxy.name in run.refused_by
+        return why_barred(proxy) or ("could take no command of this operation" if has_refused else None)
+
+    candidates = expand(device, work.host, inventory, why_not)
+    return candidates if not candidates.is_empty else expand(device, work.host, inventory, why_barred)
 
 
 def _priority(operation: Operation) -> int:

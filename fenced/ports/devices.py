@@ -94,6 +94,12 @@ class CommandRefused(DeviceError):
     kind = "refused"
 
 
+class ProxyRefused(CommandRefused):
+    """The proxy can take no command now, whatever its token: nothing was sent, and another proxy may well take one."""
+
+    kind = "proxy_refused"
+
+
 DEVICE_ERRORS: tuple[type[DeviceError], ...] = (
     DeviceError,
     DeviceUnreachable,
@@ -107,6 +113,7 @@ DEVICE_ERRORS: tuple[type[DeviceError], ...] = (
     BadParameters,
     NotSupported,
     CommandRefused,
+    ProxyRefused,
 )
 
 

@@ -16,7 +16,7 @@ import structlog
 from fenced.model.inventory import DeviceSpec
 from fenced.model.names import PlugId, Token
 from fenced.model.power import Power, What
-from fenced.ports.devices import CommandRefused, DeviceError, DeviceTimedOut, Driver, Started
+from fenced.ports.devices import CommandRefused, DeviceError, DeviceTimedOut, Driver, ProxyRefused, Started
 from fenced.proxy.clock import ProxyClock
 from fenced.proxy.protocol import Call, WirePermit
 from fenced.proxy.slots import Rank, Slots
@@ -130,7 +130,7 @@ class Calls:
         now = self._clock.now()
         deadline = min(now + call.timeout, permit.not_after - permit.settle)
         if deadline - now < SHARE_NEEDED * call.timeout:
-            raise _refused(
+            raise _unable(
                 f"too late: {max(0.0, deadline - now):.1f} s are left of the {call.timeout:g} s that it may take"
             )
         return deadline
@@ -146,7 +146,7 @@ class Calls:
         try:
             why = await self._memory.claim(claim)
         except StateError as exc:
-            raise _refused(f"the token can't be kept: {exc}") from exc
+            raise _unable(f"the token can't be kept: {exc}") from exc
         if why is not None:
             raise _refused(why)
 
@@ -160,11 +160,11 @@ class Calls:
             blocked_until = self._blocked_until.get(plug_id, 0.0)
             why = "a command of before the proxy agent's restart may still act on the plug"
             if blocked_until > until:
-                raise _refused(f"{why} for {blocked_until - self._clock.now():.1f} s")
+                raise _unable(f"{why} for {blocked_until - self._clock.now():.1f} s")
             if (left := blocked_until - self._clock.now()) > 0:
                 await asyncio.sleep(left + SLEEP_EARLY_SECONDS)
             self._blocked_until.pop(plug_id, None)
-            async with self._waiting(until, CommandRefused, "another command for the plug is under way"):
+            async with self._waiting(until, ProxyRefused, "another command for the plug is under way"):
                 await plug.lock.acquire()
             try:
                 yield plug
@@ -181,7 +181,7 @@ class Calls:
         device = call.device
         slots = self._agents if device.driver.startswith(AGENT_PREFIX) else self._natives
         spec = device.spec()
-        error = DeviceTimedOut if call.what is What.STATUS else CommandRefused
+        error = DeviceTimedOut if call.what is What.STATUS else ProxyRefused
         async with self._waiting(until, error, f"no free slot for unit {spec.unit_id}"):
             ticket = await slots.take(rank=rank, plug_id=spec.plug_id, unit_id=spec.unit_id, sessions=device.sessions)
         try:
@@ -210,7 +210,7 @@ class Calls:
         """The driver's own timeout, and an end for one that does not keep it."""
         seconds = until - self._clock.now()
         if seconds <= 0:
-            raise _refused("its time was over before it could start")
+            raise _unable("its time was over before it could start")
         try:
             async with asyncio.timeout(seconds + DRIVER_GUARD_SECONDS):
                 yield seconds
@@ -223,7 +223,7 @@ class Calls:
         try:
             await self._memory.started(plug_id, token, started)
         except StateError as exc:
-            raise _refused(f"the agent's process can't be noted: {exc}") from exc
+            raise _unable(f"the agent's process can't be noted: {exc}") from exc
 
     async def _note_end(self, plug_id: PlugId, token: Token) -> None:
         try:
@@ -245,4 +245,10 @@ class Calls:
 
 
 def _refused(why: str) -> CommandRefused:
+    """Because of the command itself: it would be wrong through every other proxy too."""
     return CommandRefused(why, may_be_done=False)
+
+
+def _unable(why: str) -> ProxyRefused:
+    """Because of this proxy alone."""
+    return ProxyRefused(why, may_be_done=False)

@@ -97,6 +97,32 @@ def test_a_command_that_failed_is_followed_by_a_read() -> None:
     assert commands(at).count("off pdu-a") == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "asked"), [("refused", ["px1"]), ("proxy_refused", ["px2"])], ids=["the token", "the proxy"]
+)
+def test_a_refusal_costs_the_path_only_where_it_is_the_proxys_own(kind: str, asked: list[str]) -> None:
+    """A token that is too old at one proxy is not tried at another as if nothing were."""
+    at = Desk(Rack(devices=("pdu-a:1",), proxies=("px1", "px2"), reach=("px1", "px2")))
+    at.fence()
+    at.race("pdu-a", winner="px1")
+    at.switched("pdu-a", Outcome.REFUSED, kind=kind)
+    at.go(2.0, silent=[NODE])
+    races = [str(name) for race in at.waiting(c.RunRace) for tier in race.tiers for name in tier]
+    assert races + [str(read.proxy) for read in at.waiting(c.ReadDevice)] == asked
+    assert not at.waiting(c.SwitchDevice)
+
+
+def test_proxies_that_take_no_command_are_asked_again_where_nobody_else_answers() -> None:
+    at = Desk(Rack(devices=("pdu-a:1",), proxies=("px1", "px2"), reach=("px1", "px2")))
+    at.fence()
+    at.race("pdu-a", winner="px1")
+    at.switched("pdu-a", Outcome.REFUSED, kind="proxy_refused")
+    at.go(2.0, silent=[NODE])
+    at.race("pdu-a", winner=None)
+    at.go(3.0, silent=[NODE])
+    assert [tier for race in at.waiting(c.RunRace) for tier in race.tiers] == [("px1",), ("px2",)]
+
+
 def test_a_failing_device_gets_its_attempts_and_no_more() -> None:
     at = desk(power__attempts=2)
     off_on_its_way(at)
