@@ -72,7 +72,8 @@ def _evolve(state: HostState, at: float, record: r.Record) -> HostState:
         case r.WrongMachineFound():
             return replace(state, wrong_machines=_union(state.wrong_machines, (record.device,)))
         case r.LeftOff():
-            return replace(state, is_left_off=True, is_stay_off=True)
+            is_alive = state.state is State.HEALTHY  # devices of a host that runs; the host itself is not kept off
+            return replace(state, is_left_off=True, is_stay_off=state.is_stay_off or not is_alive)
         case r.MaintenanceSet():
             maintenance = Maintenance(by=record.by, reason=record.reason, since=at, until=record.until)
             proof = state.proof if record.after is not State.MAINTENANCE else None

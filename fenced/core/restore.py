@@ -11,7 +11,7 @@ from fenced.core.state import DeviceRun, Operation
 from fenced.core.steps import start_race, start_read, switch, unsettled_opposite
 from fenced.core.work import HostWork
 from fenced.model.names import DeviceName
-from fenced.model.power import Action, Kind, OperationState, Outcome, Power, What
+from fenced.model.power import Action, Kind, OperationState, Outcome, Power, State, What
 
 
 def advance(work: HostWork, operation: Operation) -> None:
@@ -103,13 +103,21 @@ def _switch_on(work: HostWork, operation: Operation, run: DeviceRun) -> None:
 def _conclude(work: HostWork, operation: Operation, wanted: tuple[DeviceRun, ...]) -> None:
     missing = tuple(run.device for run in wanted if not is_on(run))
     ending = operation.ending if operation.is_stopped and operation.ending is not None else OperationState.DONE
-    if not missing or _is_host_on(operation):
+    if not missing or _is_host_on(operation) or _is_heard_since(work, operation):
         work.record(r.HostRestored(operation=operation.id, missing=missing))
         finish(work, ending, f"still off: {_names(missing)}" if missing else operation.ending_why)
         return
     why = f"power could not be given back: {_names(missing)}"
     work.record(r.RestoreFailed(operation=operation.id, missing=missing, why=why))
     finish(work, OperationState.FAILED, why)
+
+
+def _is_heard_since(work: HostWork, operation: Operation) -> bool:
+    """It was proven off, and since power was given back a new run of it was heard, whatever its devices say or don't."""
+    was_off = operation.is_fenced or operation.before is State.FENCED
+    heard_at = work.sight.heard_at
+    since = operation.restore_started if operation.restore_started is not None else operation.started
+    return was_off and work.state.state is State.HEALTHY and heard_at is not None and heard_at > since
 
 
 def _names(devices: tuple[DeviceName, ...]) -> str:

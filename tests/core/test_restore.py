@@ -321,3 +321,17 @@ def test_the_daemon_never_fences_its_own_machine() -> None:
     at = Desk(Rack(own_machine="node-2"))
     at.go(300.0, silent=[NODE])
     assert not at.records(r.OperationStarted)
+
+
+def test_devices_left_off_at_a_host_that_runs_do_not_keep_the_host_off() -> None:
+    """A fence fails after one of two outlets went dark; the host is heard again, and nothing may be switched now."""
+    at = desk(power__attempts=1)
+    off_on_its_way(at)
+    at.switched("pdu-a")
+    at.switched("pdu-b", Outcome.FAILED)
+    at.serve(until="operation_ended", seconds=120.0)
+    stop(at, "disarm")
+    at.beat()
+    state = at.state()
+    assert (state.state, state.owed, state.is_left_off) == (State.HEALTHY, ("pdu-a", "pdu-b"), True)
+    assert not state.is_stay_off
