@@ -3,7 +3,7 @@
 from fenced.core import commands as c
 from fenced.core import records as r
 from fenced.core.evolve import ended, is_settled
-from fenced.core.outcome import host_power, is_contradiction, is_on, targets
+from fenced.core.outcome import given_back, host_power, is_contradiction
 from fenced.core.replacing import replace
 from fenced.core.state import DeviceRun, Operation, Phase, ProofOfOff, Restored
 from fenced.core.work import HostWork, back_off_seconds
@@ -75,14 +75,14 @@ def _end(work: HostWork, operation: Operation) -> None:
             )
         )
     after = _after(work, operation, is_failure=is_failure)
-    restored = _restored(work, operation)
+    power, restored = _seen(work, operation)
     if after is State.FENCED and state.proof is not None and state.token != state.proof.token:
         _fence_again(work, operation, state.proof)
         operation = work.operation or operation
     record = r.OperationEnded(
         operation=operation.id,
         state=ending,
-        power=host_power(operation),
+        power=power,
         is_fenced=operation.is_fenced or (ending is OperationState.DONE and after is State.FENCED),
         restored=restored,
         why=operation.ending_why or None,
@@ -102,6 +102,13 @@ def _end(work: HostWork, operation: Operation) -> None:
     work.sight.watch_offs = 0  # what was read before it says nothing about after it
     start_waiting(work)
     work.wake(now)
+
+
+def _seen(work: HostWork, operation: Operation) -> tuple[Power, Restored]:
+    """What was seen of power and restore; after a restart of ours that found nothing left to do, what was seen before it."""
+    if operation.is_resumed and all(run.read_at is None for run in operation.devices):
+        return operation.power, operation.restored
+    return host_power(operation), given_back(operation, work.state.owed)
 
 
 def _tell_left_off(work: HostWork, operation: Operation, record: r.OperationEnded) -> None:
@@ -209,16 +216,6 @@ def _untouched(work: HostWork, operation: Operation) -> State | None:
         return None if is_lit or work.state.proof is None else State.FENCED
     is_cancelled = operation.ending is OperationState.CANCELLED
     return operation.before if is_cancelled and operation.before in {State.LEFT, State.FAILED} else None
-
-
-def _restored(work: HostWork, operation: Operation) -> Restored:
-    if operation.restore_started is None:
-        return Restored.NO if operation.action is Action.RESTART and operation.is_fenced else Restored.NOT_ASKED
-    wanted = targets(operation, work.state.owed)
-    on = sum(1 for run in wanted if is_on(run))
-    if on == len(wanted):
-        return Restored.ALL
-    return Restored.PART if on else Restored.NO
 
 
 def start_waiting(work: HostWork) -> None:

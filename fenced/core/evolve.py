@@ -9,6 +9,7 @@ from fenced.core import machine
 from fenced.core import records as r
 from fenced.core.evolve_fenceable import drop_trials, judged, switched
 from fenced.core.evolve_run import drop_reads, evolve_run, forget_path
+from fenced.core.outcome import given_back, host_power
 from fenced.core.replacing import replace
 from fenced.core.state import (
     WRONG_MACHINE,
@@ -387,6 +388,8 @@ def _phase_entered(state: HostState, at: float, operation: Operation, record: r.
         )
     if record.phase is Phase.INSPECTING:
         changes["devices"] = tuple(replace(run, is_inspected=False) for run in operation.devices)
+    if record.phase is Phase.CLOSING:  # what a restart of ours from here on would forget
+        changes |= {"power": host_power(operation), "restored": given_back(operation, state.owed)}
     after = state
     if record.phase is Phase.RESTORING and state.state is State.FENCED:
         after = _to(state, State.RESTORING, at)

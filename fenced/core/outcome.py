@@ -1,6 +1,6 @@
 """What the devices of an operation say together: of the host's power, and of the restore."""
 
-from fenced.core.state import DeviceRun, Operation
+from fenced.core.state import DeviceRun, Operation, Restored
 from fenced.model.names import DeviceName
 from fenced.model.power import Action, Kind, Power
 
@@ -53,3 +53,14 @@ def targets(operation: Operation, owed: tuple[DeviceName, ...]) -> tuple[DeviceR
 def is_on(run: DeviceRun) -> bool:
     """Read ON, and no command of ours on its way."""
     return run.power is Power.ON and run.step is None and not run.is_racing and run.same_reads > 0
+
+
+def given_back(operation: Operation, owed: tuple[DeviceName, ...]) -> Restored:
+    """How much of what was switched off is on again."""
+    if operation.restore_started is None:
+        return Restored.NO if operation.action is Action.RESTART and operation.is_fenced else Restored.NOT_ASKED
+    wanted = targets(operation, owed)
+    on = sum(1 for run in wanted if is_on(run))
+    if on == len(wanted):
+        return Restored.ALL
+    return Restored.PART if on else Restored.NO

@@ -215,6 +215,19 @@ def test_an_operation_that_only_waits_for_its_commands_ends_as_it_was_decided() 
     assert commands(again) == []
 
 
+def test_what_was_given_back_is_told_though_the_daemon_died_before_the_end() -> None:
+    at = fenced()
+    at.go(11.0, silent=[NODE])
+    at.switched("pdu-a", Outcome.TIMED_OUT, is_end_known=False)
+    at.set_power(Power.ON, "pdu-a")
+    at.serve(until="host_restored")
+    assert at.operation().phase is Phase.CLOSING
+    again = next_life(at, down=1.0)
+    again.go(60.0)
+    ended = again.records(r.OperationEnded)[0]
+    assert (ended.state, ended.power, ended.restored) == (OperationState.DONE, Power.ON, Restored.ALL)
+
+
 def test_started_twice_is_harmless() -> None:
     again = next_life(fenced(), down=30.0)
     again.do(e.Started())
