@@ -91,6 +91,9 @@ def _end(work: HostWork, operation: Operation) -> None:
         next_attempt_at=next_attempt,
     )
     _keep(work, operation, record)
+    has_cost = operation.is_off_sent or operation.is_fenced
+    if not has_cost and any((draw.host, draw.at) == (work.name, operation.started) for draw in work.fleet.state.draws):
+        work.work.record_fleet(r.BudgetReturned(host=work.name, drawn_at=operation.started))
     work.record(record)
     _tell_left_off(work, operation, record)
     if record.after is State.SUSPECT and work.sight.is_stopping:

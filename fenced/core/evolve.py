@@ -123,6 +123,7 @@ def _evolve(state: HostState, at: float, record: r.Record) -> HostState:
             | r.PauseSet()
             | r.PauseEnded()
             | r.BudgetDrawn()
+            | r.BudgetReturned()
             | r.RequestAnswered()
             | r.BusLost()
             | r.BusBack()
@@ -530,6 +531,9 @@ def evolve_fleet(state: FleetState, entry: r.Entry) -> FleetState:
         case r.BudgetDrawn():
             kept = tuple(draw for draw in state.draws if draw.at > at - DRAWS_KEPT_SECONDS)
             return replace(state, draws=(*kept, Draw(at=at, host=record.host, cluster=record.cluster)))
+        case r.BudgetReturned():
+            back = (record.host, record.drawn_at)
+            return replace(state, draws=tuple(draw for draw in state.draws if (draw.host, draw.at) != back))
         case r.RequestAnswered():
             recent = tuple(request for request in state.requests if request.at > at - REQUESTS_KEPT_SECONDS)
             return replace(state, requests=(*recent, record.request)[-REQUESTS_KEPT_MAX:])

@@ -489,6 +489,15 @@ class BudgetDrawn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetReturned:
+    """The draw of then is given back: its operation ended without an OFF, and fenced nobody."""
+
+    host: HostName
+    drawn_at: float
+    kind: Literal["budget_returned"] = "budget_returned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestAnswered:
     """A request of the bus was answered; its id gets this answer again."""
 
@@ -552,7 +561,9 @@ HostRecord = (
     | FenceFailed
     | OperationEnded
 )
-FleetRecord = Armed | Disarmed | PauseSet | PauseEnded | BudgetDrawn | RequestAnswered | BusLost | BusBack
+FleetRecord = (
+    Armed | Disarmed | PauseSet | PauseEnded | BudgetDrawn | BudgetReturned | RequestAnswered | BusLost | BusBack
+)
 Record = HostRecord | FleetRecord
 
 

@@ -383,6 +383,30 @@ def test_the_budget_rounds_down(size: int, percent: float, hosts: int, at_most: 
     assert is_open(desk, "budget") is (allowed > 0)
 
 
+@pytest.mark.parametrize("ending", ["life", "restart"])
+def test_an_operation_that_ends_before_its_first_off_gives_its_draw_back(ending: str) -> None:
+    desk = Desk(rack(gates__budget_hosts=1, gates__budget_percent=0))
+    desk.fence()
+    assert not is_open(desk, "budget")
+    if ending == "life":
+        desk.beat()
+        desk.go(1.0)
+    else:
+        desk.do(e.Started())
+    assert desk.records(r.OperationEnded)[0].state is OperationState.CANCELLED
+    assert is_open(desk, "budget")
+
+
+def test_an_operation_that_sent_an_off_keeps_its_draw() -> None:
+    desk = Desk(rack(gates__budget_hosts=1, gates__budget_percent=0))
+    desk.fence()
+    desk.race("pdu-a")
+    desk.beat()
+    desk.serve(silent=(), until="operation_ended")
+    assert desk.records(r.OperationEnded)[0].state is OperationState.CANCELLED
+    assert not is_open(desk, "budget")
+
+
 def test_unrecovered_hosts_close_the_budget() -> None:
     desk = Desk(rack(gates__budget_unrecovered=2))
     for name in ("node-1", "node-3"):
