@@ -29,6 +29,7 @@ from fenced.proxy.protocol import (
     WireClock,
     WireDevice,
     WirePermit,
+    read,
 )
 from fenced.proxy.tls import TlsFiles, client_context
 from fenced.proxy.transport import Transport
@@ -152,8 +153,8 @@ class ProxyCaller:
             proxy, url + STATUS_PATH, timeout_seconds=timeout_seconds, via=self._vias.get(proxy)
         )
         try:
-            status = Status.model_validate_json(body)
-        except ValidationError as exc:
+            status = read(Status, body)
+        except ValueError as exc:
             raise _nonsense(proxy, "something else than its status", is_command=False) from exc
         self._note_clock(proxy, status.clock)
         return status
@@ -200,8 +201,8 @@ class ProxyCaller:
             via=self._vias.get(proxy),
         )
         try:
-            answer = Answer.model_validate_json(body)
-        except ValidationError as exc:
+            answer = read(Answer, body)
+        except ValueError as exc:
             raise _nonsense(proxy, "something else than an answer", is_command=is_command) from exc
         if answer.id != call.id:
             raise _nonsense(proxy, "the answer to another call", is_command=is_command)

@@ -4,7 +4,8 @@ Knows the shapes and their bounds, and how our values travel in them; nothing of
 One rule: everything is bounded, and a password is shown by nothing here but the body that is sent.
 """
 
-from typing import Annotated, Final, Literal, Self
+import json
+from typing import Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_serializer, model_validator
 
@@ -42,6 +43,21 @@ class WireModel(BaseModel):
     """Unknown fields are ignored, so that a newer program may add some; no error text repeats what was sent."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+M = TypeVar("M", bound=WireModel)
+
+
+def read(model: type[M], body: bytes) -> M:
+    """What a body says. Raises ValueError; also where a name occurs twice, for then it says two things (RFC 8259, 4)."""
+    found = model.model_validate_json(body)
+    json.loads(body.decode(), object_pairs_hook=_once_each)
+    return found
+
+
+def _once_each(pairs: list[tuple[str, object]]) -> None:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise ValueError("a name occurs twice")
 
 
 class WireDevice(WireModel):

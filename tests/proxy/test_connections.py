@@ -202,6 +202,7 @@ HOSTILE = {
     "wrong clock": answer(clock={"boot": "", "monotonic": "soon"}),
     "clock not a number": reply(json.dumps(GOOD | {"clock": {"boot": "b", "monotonic": float("nan")}}).encode()),
     "no power": answer(power=None),
+    "says two things": reply(b'{"outcome":"off","power":"off",' + json.dumps(GOOD).encode()[1:]),
     "redirect": reply(b"", status="307 Temporary Redirect", more="Location: http://127.0.0.1:1/v1/call\r\n"),
     "server error": reply(b"oops", status="500 Internal Server Error"),
     "no http": b"SSH-2.0-OpenSSH_9.2\r\n",
