@@ -5,7 +5,7 @@ Each function takes the words after its subject and says whether it knows them. 
 
 from collections.abc import Sequence
 
-from fenced.model.names import ENGINE
+from fenced.model.names import ENGINE, HostName
 from tests.world.machines import Plug
 from tests.world.world import World
 
@@ -31,6 +31,8 @@ def plug(world: World, plug: Plug, words: Sequence[str]) -> bool:
             plug.swap(world.plug(host, plug.device))
         case ["unreachable", "through", *proxies]:
             plug.unreachable_through = frozenset(proxies)
+        case ["loses", "answers", "through", *proxies]:
+            plug.unanswered_through = frozenset(proxies)
         case _:
             return False
     return True
@@ -54,8 +56,12 @@ def proxy(world: World, name: str, words: Sequence[str]) -> bool:
             path.is_hanging = True
         case ["cut"]:
             path.is_way_cut = True
+        case ["cut", "on", "the", "way", "there"]:
+            path.is_way_there_cut = True
         case ["cut", "on", "the", "way", "back"]:
             path.is_way_back_cut = True
+        case ["cut", "from", daemon]:
+            path.cut_from |= {daemon}
         case ["answers", seconds, "late"]:
             path.answer_seconds = float(seconds)
         case ["dies", "after", "it", "sent"]:
@@ -97,8 +103,13 @@ def bus(world: World, words: Sequence[str]) -> bool:
             world.broker.is_unheard = True
         case ["swallows"]:
             world.broker.is_swallowing = True
+        case ["unheard", "by", daemon]:
+            world.broker.deaf |= {daemon}
+        case ["swallows", "of", daemon]:
+            world.broker.dumb |= {daemon}
         case ["works"]:
             world.broker.is_unheard = world.broker.is_swallowing = False
+            world.broker.deaf = world.broker.dumb = frozenset()
             world.broker.set_up(world.broker.is_up)  # whoever waits to be heard looks again
         case _:
             return False
@@ -116,6 +127,10 @@ def post(world: World, words: Sequence[str]) -> bool:
             world.post.delay_seconds_max = float(seconds)
         case ["keeps", "the", "last"]:
             world.post.keeps = True
+        case [host, "loses", percent]:
+            world.post.of_hosts[HostName(host)] = (float(percent.rstrip("%")) / 100.0, 0.0)
+        case [host, "delays", "up", "to", seconds]:
+            world.post.of_hosts[HostName(host)] = (0.0, float(seconds))
         case ["works"]:
             world.post.mend()
         case _:

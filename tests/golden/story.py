@@ -316,6 +316,10 @@ class Play:
                 machine.is_cut_off = True
             case ["is", "back"]:
                 machine.is_cut_off = False
+            case ["can't", "be", "asked"]:
+                machine.is_unasked = True
+            case ["can", "be", "asked"]:
+                machine.is_unasked = False
             case ["gone", "for", "good"]:
                 machine.die()
                 machine.is_meddled = True

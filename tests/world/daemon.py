@@ -200,7 +200,7 @@ class Daemon:
         fleet = replay(replace(around.inventory, daemon=own), loaded, started=clock.now())
         bus = self._bus = WorldBus(around.broker, clock, self.name)
         caller = self._caller = WorldCaller(around.wires, self.name)
-        remote = WorldProxyCaller(around.proxies, around.wires, clock, caller.leave)
+        remote = WorldProxyCaller(around.proxies, around.wires, clock, caller.leave, owner=self.name)
         engine = self.engine = Engine(
             fleet=fleet,
             ports=Ports(

@@ -27,7 +27,8 @@ class Plug:
 
     `read_seconds`, `set_seconds`: how long a call takes; a command acts at the end of its time. `is_starting`: it has just
     booted, says OFF whatever is true, and does nothing for a host that it takes to be off: no lie, but the reason to let it
-    settle. `wrong_through`: proxies by which another machine answers at its address.
+    settle. `wrong_through`: proxies by which another machine answers at its address. `unanswered_through`: proxies that reach it
+    and get no answer.
 
     `late_seconds`: it acts so long after it took a command; no lie within its `settle`. `shows_turning`: and says UNKNOWN then.
     `early_seconds`: so long it says OFF before it is. `is_between`: a command leaves it "on its way" until it is mended.
@@ -57,6 +58,7 @@ class Plug:
     is_unseen: bool = False
     wrong_through: frozenset[str] = frozenset()
     unreachable_through: frozenset[str] = frozenset()
+    unanswered_through: frozenset[str] = frozenset()
     late_seconds: float = 0.0
     shows_turning: bool = False
     early_seconds: float = 0.0
@@ -101,7 +103,7 @@ class Plug:
         self.is_between = self.flaps = self.refuses_repeated = self.is_dummy = False
         self.lie(None)
         self.told = None
-        self.wrong_through = self.unreachable_through = frozenset()
+        self.wrong_through = self.unreachable_through = self.unanswered_through = frozenset()
         self.set_seconds, self.read_seconds = 1.0, 0.1
         self.late_seconds = self.early_seconds = 0.0
         self.shows_turning = False
@@ -194,6 +196,7 @@ class Machine:
     `is_mute`: its reporter is dead. `is_cut_off`: it runs, and its network leads nowhere.
     `is_hung`: it does nothing now and may go on any moment, with the same boot id.
     `is_meddled`: somebody else touched its power; from then on the daemon can't answer for it.
+    `is_unasked`: what the daemon asks it does not arrive; its messages do. `riders`: told whether what runs on it runs.
     """
 
     name: HostName
@@ -210,7 +213,9 @@ class Machine:
     is_hung: bool = False
     is_stopping: bool = False
     is_meddled: bool = False
+    is_unasked: bool = False
     has_mains: bool = True
+    riders: list[Callable[[bool], None]] = field(default_factory=list)
     _booting: asyncio.TimerHandle | None = None
 
     @property
@@ -247,11 +252,13 @@ class Machine:
         """The kernel is dead; the power is on. One that does not run has no kernel to die."""
         if self.does is Run.RUNNING:
             self.does = Run.DEAD
+            self._carry(is_up=False)
 
     def reboot(self) -> None:
         """By itself or by somebody's hand; one without power can't."""
         if self.is_powered:
             self.does = Run.OFF
+            self._carry(is_up=False)
             self.start()
 
     def plug_changed(self, plug: Plug) -> None:
@@ -280,8 +287,13 @@ class Machine:
         self.is_meddled = self.is_meddled or not plug.is_on
         plug.turn(Power.ON)
 
+    def _carry(self, *, is_up: bool) -> None:
+        for tell in self.riders:
+            tell(is_up)
+
     def _lose_power(self) -> None:
         self.does = Run.OFF
+        self._carry(is_up=False)
         if self._booting is not None:
             self._booting.cancel()
             self._booting = None
@@ -299,4 +311,5 @@ class Machine:
         self.does = Run.RUNNING
         self.boots += 1
         self.beats = 0
+        self._carry(is_up=True)
         self.tell(self, f"runs, boot {self.boots}")

@@ -30,7 +30,8 @@ class WorldClock:
 class Broker:
     """The broker outlives the daemon. `is_cut`: connected, yet nothing comes through (our own link is dead).
 
-    One way alone: `is_unheard`: nothing of it reaches the daemon; `is_swallowing`: nothing of the daemon reaches it.
+    One way alone: `is_unheard`: nothing of it reaches the daemon; `is_swallowing`: nothing of the daemon reaches it; `deaf` and
+    `dumb`: the same for these daemons alone.
     """
 
     clock: Clock
@@ -46,6 +47,8 @@ class Broker:
     on_ear: Callable[[], None] = lambda: None
     is_unheard: bool = False
     is_swallowing: bool = False
+    deaf: frozenset[str] = frozenset()
+    dumb: frozenset[str] = frozenset()
     _subscribers: dict[str, Callable[[BusEvent], None]] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -79,7 +82,7 @@ class Broker:
     @property
     def is_heard(self) -> bool:
         """Whether a message would reach a daemon now."""
-        return self.is_up and not self.is_cut and not self.is_unheard and bool(self._subscribers)
+        return self.is_up and not self.is_cut and not self.is_unheard and not self.deaf.issuperset(self._subscribers)
 
     @property
     def is_subscribed(self) -> bool:
@@ -87,11 +90,13 @@ class Broker:
         return self.is_up and bool(self._subscribers)
 
     def send(self, event: BusEvent) -> None:
-        """A message from a host or person; lost where no daemon listens."""
+        """A message from a host or person; lost where no daemon listens. Told of as delivered where all of them hear it."""
         if self.is_heard:
-            self.on_delivered(event)
-            for subscriber in list(self._subscribers.values()):
-                subscriber(event)
+            if not self.deaf.intersection(self._subscribers):
+                self.on_delivered(event)
+            for client, subscriber in list(self._subscribers.items()):
+                if client not in self.deaf:
+                    subscriber(event)
 
     def take(self, message: Message) -> None:
         self.published.append((self.clock.now(), message))
@@ -150,7 +155,7 @@ class WorldBus:
         broker = self._broker
         if not self.is_connected:
             raise BusError("not connected")
-        if broker.is_cut or broker.is_swallowing:
+        if broker.is_cut or broker.is_swallowing or self._owner in broker.dumb:
             await asyncio.sleep(timeout_seconds)
             raise BusError("no answer in time")
         if broker.is_refusing:

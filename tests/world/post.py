@@ -20,7 +20,8 @@ class Post:
     """Without a fault set it hands on each message at once. Shares are of all messages, 0 to 1.
 
     `keeps`: the broker retains the last message of each host, as a misled reporter asks it to, and gives it to each new
-    subscriber, however old. `on_its_way`: how many messages will still come.
+    subscriber, however old. `of_hosts`: the lost share and the longest delay of single hosts' messages. `on_its_way`: how
+    many messages will still come.
     """
 
     broker: Broker
@@ -29,6 +30,7 @@ class Post:
     delay_seconds_max: float = 0.0
     keeps: bool = False
     on_its_way: int = 0
+    of_hosts: dict[HostName, tuple[float, float]] = field(default_factory=dict)
     _dice: random.Random = field(default_factory=lambda: random.Random(1))
     _kept: dict[HostName, e.Health | e.Presence] = field(default_factory=dict)
 
@@ -38,21 +40,23 @@ class Post:
     def mend(self) -> None:
         """From now on all goes well; what is on its way still comes."""
         self.lost_share = self.repeated_share = self.delay_seconds_max = 0.0
+        self.of_hosts.clear()
 
     def send(self, message: e.Health | e.Presence) -> None:
         if self.keeps:
             self._kept[message.host] = message
-        if self.lost_share and self._dice.random() < self.lost_share:
+        lost, late = self.of_hosts.get(message.host, (self.lost_share, self.delay_seconds_max))
+        if lost and self._dice.random() < lost:
             return
-        if self.delay_seconds_max:
-            self._send_late(message)
+        if late:
+            self._send_late(message, late)
         else:
             self.broker.send(message)
         if self.repeated_share and self._dice.random() < self.repeated_share:
-            self._send_late(message)
+            self._send_late(message, self.delay_seconds_max or 5.0)
 
-    def _send_late(self, message: e.Health | e.Presence) -> None:
-        seconds = self._dice.uniform(0.0, self.delay_seconds_max or 5.0)
+    def _send_late(self, message: e.Health | e.Presence, seconds_max: float) -> None:
+        seconds = self._dice.uniform(0.0, seconds_max)
         self.on_its_way += 1
         asyncio.get_running_loop().call_later(seconds, self._arrive, message)
 

@@ -35,6 +35,7 @@ from fenced.proxy.protocol import STATUS_PATH, Answer, Call, InFlight, Status, W
 from fenced.proxy.state import ProxyState, StateError
 from fenced.proxy.tokens import TokenMemory
 from fenced.proxy.transport import CONNECT_SECONDS_MAX, KEEPALIVE_SECONDS, Transport
+from tests.world.machines import Machine, Run
 from tests.world.wires import Path, Wires
 
 T = TypeVar("T")
@@ -132,6 +133,18 @@ class WorldProxy:
         self.path.on_sent_out = lambda: self.crash(are_agents_spared=False)
         self._begin()
 
+    def ride(self, machine: Machine) -> None:
+        """It runs on that host from now on: dies with it, and starts when it has booted."""
+        self.path.carrier = machine
+        machine.riders.append(self._machine_changed)
+
+    def _machine_changed(self, is_up: bool) -> None:
+        if is_up:
+            self.start(is_machine_booted=True)
+        else:
+            self.crash(are_agents_spared=False)
+            self._wires.kill_agents(self.path.name)
+
     @property
     def is_down(self) -> bool:
         return self._calls is None
@@ -153,7 +166,9 @@ class WorldProxy:
             task.cancel()
 
     def start(self, *, is_machine_booted: bool = False, is_emptied: bool = False) -> None:
-        """A new life over the same disk, or over an empty one."""
+        """A new life over the same disk, or over an empty one; nothing starts on a machine that does not run."""
+        if self.path.carrier is not None and self.path.carrier.does is not Run.RUNNING:
+            return
         if not self.is_down:
             self.crash(are_agents_spared=not is_machine_booted)
         if is_emptied:
@@ -279,9 +294,9 @@ class WorldProxy:
 class WorldTransport(Transport):
     """A network between daemon and proxies in place of HTTPS: requests leave at most once, and may be lost either way."""
 
-    def __init__(self, proxies: Mapping[ProxyName, WorldProxy], wires: Wires) -> None:
+    def __init__(self, proxies: Mapping[ProxyName, WorldProxy], wires: Wires, owner: str) -> None:
         super().__init__(context=None, connections_per_proxy_max=1)
-        self._proxies, self._wires = proxies, wires
+        self._proxies, self._wires, self._owner = proxies, wires, owner
 
     async def get(self, proxy: ProxyName, url: str, *, timeout_seconds: float, via: Via | None = None) -> bytes:
         return await self._go(self._proxies[proxy], STATUS_PATH, b"", timeout_seconds, is_command=False)
@@ -296,14 +311,14 @@ class WorldTransport(Transport):
         self, proxy: WorldProxy, where: str, body: bytes, timeout_seconds: float, *, is_command: bool
     ) -> bytes:
         path, name = proxy.path, proxy.path.name
-        is_silent = path.is_dead or path.is_way_cut or self._wires.is_cut
+        is_silent = self._wires.is_cut or not path.takes_from(self._owner)
         now = asyncio.get_running_loop().time()
         if is_silent and now - path.answered_at > KEEPALIVE_SECONDS:
             await asyncio.sleep(min(CONNECT_SECONDS_MAX, timeout_seconds))
             raise ProxyTimedOut(f"proxy {name}: no connection within the time for it", may_be_done=False)
         if proxy.is_down and not is_silent:
             raise ProxyUnreachable(f"proxy {name}: can't be reached (refused)", may_be_done=False)
-        task = None if is_silent or path.is_hanging else proxy.arrive(where, body, path.delay_seconds)
+        task = None if is_silent or path.is_stuck else proxy.arrive(where, body, path.delay_seconds)
         try:
             async with asyncio.timeout(timeout_seconds):
                 return await self._answer(path, task)
@@ -328,11 +343,11 @@ class WorldTransport(Transport):
             await asyncio.Event().wait()
         assert task is not None
         await asyncio.wait((task,))
-        if task.cancelled():
+        if task.cancelled() and not path.is_away:
             raise _ConnectionLost
         if path.answer_seconds > 0:
             await asyncio.sleep(path.answer_seconds)
-        if path.is_way_back_cut or path.is_way_cut or self._wires.is_cut:
+        if self._wires.is_cut or not path.answers_to(self._owner):
             await asyncio.Event().wait()
         path.answered_at = asyncio.get_running_loop().time()
         return task.result()
@@ -346,11 +361,12 @@ class WorldProxyCaller(ProxyCaller):
     """The real caller over the world's network. `leave`: what comes just before a power command leaves the daemon."""
 
     def __init__(
-        self, proxies: Mapping[ProxyName, WorldProxy], wires: Wires, clock: Clock, leave: Callable[[], Awaitable[None]]
-    ) -> None:
+        self, proxies: Mapping[ProxyName, WorldProxy], wires: Wires, clock: Clock, leave: Callable[[], Awaitable[None]],
+        *, owner: str,
+    ) -> None:  # fmt: skip
         super().__init__(store=STORE, urls={name: f"http://{name}" for name in proxies}, tls=None, clock=clock)
         self._leave = leave
-        self._reads = self._commands = WorldTransport(proxies, wires)
+        self._reads = self._commands = WorldTransport(proxies, wires, owner)
 
     async def set(
         self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted

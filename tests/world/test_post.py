@@ -2,14 +2,17 @@
 
 import asyncio
 
+import pytest
+
 from fenced.core import events as e
+from fenced.model.names import HostName
 from fenced.ports.bus import BusEvent
 from tests.world.loop import run
 from tests.world.rack import Rack
 from tests.world.world import World
 
 
-def heard(*, sent: int = 40, **fault: float | bool) -> list[e.Health]:
+def heard(*, sent: int = 40, **fault: object) -> list[e.Health]:
     """What a subscriber hears of so many heartbeats, one a second, and of what the broker kept."""
 
     async def main() -> list[e.Health]:
@@ -44,6 +47,27 @@ def test_late_ones_overtake_each_other() -> None:
 
 def test_some_come_twice() -> None:
     assert len(heard(repeated_share=0.5)) > 45
+
+
+@pytest.mark.parametrize(("host", "lost"), [("node-1", True), ("node-2", False)])
+def test_the_messages_of_one_host_alone(host: str, lost: bool) -> None:
+    assert len(heard(of_hosts={HostName(host): (1.0, 0.0)})) == (0 if lost else 40)
+
+
+def test_one_daemon_alone_hears_nothing() -> None:
+    async def main() -> tuple[int, int, list[bool]]:
+        world = World(Rack())
+        events: dict[str, list[BusEvent]] = {"fenced-a": [], "fenced-b": []}
+        for name, into in events.items():
+            world.broker.subscribe(name, into.append)
+        world.broker.deaf = frozenset({"fenced-a"})
+        world.say("node-1")
+        is_heard = [world.broker.is_heard]
+        world.broker.deaf |= {"fenced-b"}
+        is_heard.append(world.broker.is_heard)
+        return len(events["fenced-a"]), len(events["fenced-b"]), is_heard
+
+    assert run(main()) == (0, 1, [True, False])
 
 
 def test_the_last_one_is_kept_and_said_to_be() -> None:

@@ -22,7 +22,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.world = World(Rack(devices=("pdu-a:1",), proxies=("px1",), reach=("px1",), settle_seconds=3.0))
-        self.caller = WorldProxyCaller(self.world.proxies, self.world.wires, self.world.clock, _leave)
+        self.caller = WorldProxyCaller(self.world.proxies, self.world.wires, self.world.clock, _leave, owner="fenced-a")
         self.plug, self.proxy = self.world.plug("node-1", "pdu-a"), self.world.proxy("px1")
         self._spec = self.world.inventory.hosts[HostName("node-1")].device(DeviceName("pdu-a")).spec
 
@@ -166,6 +166,82 @@ def test_without_a_disk_nothing_is_sent() -> None:
         bench.proxy.mend_disk()
         bench.proxy.start()
         await asyncio.sleep(1.0)
+        assert await bench.read() is Power.ON
+
+    on_bench(test)
+
+
+# -- one way, one daemon, one machine ---------------------------------------------------------------------------------
+
+
+def test_a_way_that_is_cut_towards_the_proxy_still_brings_the_answer_of_what_is_under_way() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.read()
+        off = asyncio.create_task(bench.off("1-5"), name="off")
+        await asyncio.sleep(0.5)
+        bench.proxy.path.is_way_there_cut = True
+        await off
+        await refused(bench.off("1-6"), match="no answer", error=ProxyTimedOut)
+        assert bench.proxy.state.highest(bench.plug.plug_id) == Token.parse("1-5")
+
+    on_bench(test)
+
+
+@pytest.mark.parametrize(("daemon", "is_cut"), [("fenced-a", True), ("fenced-b", False)])
+def test_a_proxy_that_is_cut_from_one_daemon_serves_the_others(daemon: str, is_cut: bool) -> None:
+    async def test(bench: Bench) -> None:
+        bench.proxy.path.cut_from = frozenset({daemon})
+        if is_cut:
+            await refused(bench.off("1-5"), match="no connection", error=ProxyTimedOut)
+        else:
+            await bench.off("1-5")
+        assert bench.plug.is_on is is_cut
+
+    on_bench(test)
+
+
+def test_a_device_whose_answers_one_proxy_does_not_get_is_switched_all_the_same() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.read()
+        bench.plug.unanswered_through = frozenset({"px1"})
+        with pytest.raises(DeviceError) as caught:
+            await bench.off("1-5")
+        assert caught.value.may_be_done and not caught.value.is_end_known
+        assert not bench.plug.is_on
+        with pytest.raises(DeviceError):
+            await bench.read()
+
+    on_bench(test)
+
+
+def test_a_proxy_dies_with_the_host_that_carries_it_and_what_it_ran_dies_too() -> None:
+    async def test(bench: Bench) -> None:
+        machine = bench.world.machine("node-2")
+        bench.proxy.ride(machine)
+        await bench.read()
+        off = asyncio.create_task(bench.off("1-5"), name="off")
+        await asyncio.sleep(0.5)
+        machine.die()
+        error = await refused(off, match="no answer", error=ProxyTimedOut)
+        assert error.may_be_done and bench.plug.is_on
+        bench.proxy.start()
+        assert bench.proxy.is_down
+        machine.plugs[DeviceName("pdu-a")].turn(Power.OFF)
+        machine.plugs[DeviceName("pdu-a")].turn(Power.ON)
+        await asyncio.sleep(machine.boot_seconds + 1.0)
+        assert await bench.read() is Power.ON
+
+    on_bench(test)
+
+
+def test_a_host_that_hangs_or_is_cut_off_takes_its_proxy_along() -> None:
+    async def test(bench: Bench) -> None:
+        machine = bench.world.machine("node-2")
+        bench.proxy.ride(machine)
+        for fault in ("is_hung", "is_cut_off"):
+            setattr(machine, fault, True)
+            await refused(bench.off("1-5"), match="no", error=ProxyTimedOut)
+            setattr(machine, fault, False)
         assert await bench.read() is Power.ON
 
     on_bench(test)

@@ -26,7 +26,7 @@ from fenced.ports.devices import (
     WrongMachine,
 )
 from tests.world.loop import virtual
-from tests.world.machines import Machine, Plug
+from tests.world.machines import Machine, Plug, Run
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,7 +34,9 @@ class Path:
     """One machine as a way to the devices. `delay_seconds` is added to each call before it arrives, `answer_seconds` after.
 
     `is_dead`: nothing answers there. `is_hanging`: it takes requests and does nothing. `is_way_cut`: nothing goes either way
-    between daemon and proxy; `is_way_back_cut`: requests arrive, answers do not. `dies_sending`: its agent dies right after
+    between daemon and proxy; `is_way_there_cut`: requests are lost, answers of earlier ones arrive; `is_way_back_cut`: requests
+    arrive, answers do not; `cut_from`: daemons for which nothing goes either way. `carrier`: the host that it runs on, with
+    which it dies, hangs and is cut off. `dies_sending`: its agent dies right after
     the next command left it. `are_agents_spared`: the programs that it runs outlive it. `has_lied`: its clock jumped.
     """
 
@@ -42,7 +44,10 @@ class Path:
     is_dead: bool = False
     is_hanging: bool = False
     is_way_cut: bool = False
+    is_way_there_cut: bool = False
     is_way_back_cut: bool = False
+    cut_from: frozenset[str] = frozenset()
+    carrier: Machine | None = None
     dies_sending: bool = False
     are_agents_spared: bool = False
     has_lied: bool = False
@@ -51,8 +56,28 @@ class Path:
     answered_at: float = float("-inf")
     on_sent_out: Callable[[], None] = lambda: None
 
+    @property
+    def is_away(self) -> bool:
+        """Its machine does not run, or leads nowhere."""
+        return self.carrier is not None and (self.carrier.does is not Run.RUNNING or self.carrier.is_cut_off)
+
+    @property
+    def is_stuck(self) -> bool:
+        """It takes requests and does nothing."""
+        return self.is_hanging or (self.carrier is not None and self.carrier.is_hung)
+
+    def takes_from(self, daemon: str) -> bool:
+        """Whether a request of that daemon arrives."""
+        is_cut = self.is_dead or self.is_way_cut or self.is_way_there_cut or daemon in self.cut_from
+        return not (is_cut or self.is_away)
+
+    def answers_to(self, daemon: str) -> bool:
+        """Whether an answer arrives at that daemon."""
+        return not (self.is_way_back_cut or self.is_way_cut or daemon in self.cut_from or self.is_away)
+
     def mend(self) -> None:
         """The way is as it should be; what was told stays told."""
+        self.is_way_there_cut, self.cut_from = False, frozenset()
         self.is_dead = self.is_hanging = self.is_way_cut = self.is_way_back_cut = self.dies_sending = False
         self.delay_seconds = self.answer_seconds = 0.0
 
@@ -101,7 +126,8 @@ class Wires:
         """By a driver on that machine."""
         self.calls.append((self._clock.now(), path.name, plug.plug_id, "status"))
         seconds = _local_delay(path) + plug.read_seconds
-        if seconds > timeout_seconds or self._is_silent(path, plug):
+        is_unanswered = path.name in plug.unanswered_through
+        if seconds > timeout_seconds or is_unanswered or self._is_silent(path, plug):
             await asyncio.sleep(timeout_seconds)
             raise DeviceTimedOut(f"{path.name}: no answer of {plug.device} in {timeout_seconds:g} s")
         return await self._answer(seconds, path, plug)
@@ -131,7 +157,11 @@ class Wires:
 
     def _is_silent(self, path: Path, plug: Plug) -> bool:
         """Nothing comes back on that way."""
-        return path.name in plug.unreachable_through or (path.name == ENGINE and (self.is_cut or path.is_dead))
+        return (
+            path.name in plug.unreachable_through
+            or path.is_away
+            or (path.name == ENGINE and (self.is_cut or path.is_dead))
+        )
 
     def _greet(self, path: Path, plug: Plug) -> None:
         """What a driver meets before it reads or switches: then nothing was sent."""
@@ -157,15 +187,16 @@ class Wires:
             self._greet(path, plug)
             raise DeviceError(f"{plug.device}: the device refuses", may_be_done=False)
         sent = self._send(path, plug, power, token, timeout_seconds, pid)
+        is_answer_lost = plug.is_answer_lost or path.name in plug.unanswered_through
         try:
             async with asyncio.timeout(timeout_seconds):
                 await sent.has_left.wait()
-                if plug.is_answer_lost:
+                if is_answer_lost:
                     await asyncio.sleep(timeout_seconds)
         except TimeoutError as exc:
             self._kill(sent)
             raise DeviceTimedOut(
-                f"{path.name}: no answer within {timeout_seconds:g} s", is_end_known=not plug.is_answer_lost
+                f"{path.name}: no answer within {timeout_seconds:g} s", is_end_known=not is_answer_lost
             ) from exc
         except asyncio.CancelledError:
             if path.are_agents_spared:
@@ -295,7 +326,13 @@ class WorldLiveness:
         self, address: str, *, ports: Sequence[int], agents: Sequence[str], timeout_seconds: float
     ) -> str | None:
         machine = self._machines.get(address)
-        if machine is None or not machine.is_answering or machine.is_cut_off or self._wires.is_cut:
+        if (
+            machine is None
+            or not machine.is_answering
+            or machine.is_unasked
+            or machine.is_cut_off
+            or self._wires.is_cut
+        ):
             await asyncio.sleep(timeout_seconds)
             return None
         await asyncio.sleep(0.01)

@@ -45,6 +45,9 @@ class World:
             for number, (name, path) in enumerate(self.paths.items())
             if name != ENGINE
         }
+        for name, proxy in self.inventory.proxies.items():
+            if proxy.machine is not None:
+                self.proxies[name].ride(self.machines[proxy.machine])
         self.broker = Broker(self.clock)
         self.post = Post(self.broker)
         self.telemetry = RecordingTelemetry()

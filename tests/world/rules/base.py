@@ -165,15 +165,17 @@ class Truth:
 
 
 def is_good(path: Path) -> bool:
-    is_off = path.is_dead or path.is_hanging or path.is_way_cut or path.is_way_back_cut or path.dies_sending
-    return not is_off and path.delay_seconds == 0.0 and path.answer_seconds == 0.0
+    is_off = path.is_dead or path.is_stuck or path.is_away or path.dies_sending
+    is_cut = path.is_way_cut or path.is_way_there_cut or path.is_way_back_cut or bool(path.cut_from)
+    return not (is_off or is_cut) and path.delay_seconds == 0.0 and path.answer_seconds == 0.0
 
 
 def is_plug_good(plug: Plug) -> bool:
     """It answers in time, does as it is told, and tells the truth."""
     refuses = plug.fails or plug.sticks or plug.is_answer_lost or plug.is_starting or plug.is_not_ready
     is_odd = plug.is_between or plug.flaps or plug.refuses_repeated or plug.is_dummy or plug.wired is not None
-    is_elsewhere = bool(plug.wrong_through or plug.unreachable_through) or plug.is_miswired or plug.says is not None
+    is_one_way = bool(plug.wrong_through or plug.unreachable_through or plug.unanswered_through)
+    is_elsewhere = is_one_way or plug.is_miswired or plug.says is not None
     is_slow = plug.set_seconds > 1.0 or plug.read_seconds > 0.1 or plug.late_seconds > 0.0 or plug.early_seconds > 0.0
     return plug.is_answering and not (refuses or is_odd or is_elsewhere or is_slow)
 
