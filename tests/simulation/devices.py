@@ -68,8 +68,17 @@ def slow_to_act(draft: Draft) -> None:
 
 
 def unreachable_through(draft: Draft) -> None:
-    """One machine can't reach it; the others can."""
-    _passing(draft, f"unreachable through {draft.proxy() or 'engine'}")
+    """One machine can't reach it, or gets no answer of it; the others do."""
+    what = draft.dice.choice(("unreachable", "loses answers"))
+    _passing(draft, f"{what} through {draft.dice.choice((*draft.rack.proxies, 'engine'))}")
+
+
+def unasked(draft: Draft) -> None:
+    """What the daemon asks the host does not arrive there; what the host says does, or not either."""
+    host = draft.host()
+    draft.passing(f"{host} can't be asked", f"{host} can be asked")
+    if draft.dice.random() < 0.3:
+        draft.passing(f"{host} falls mute", f"{host} speaks")
 
 
 def wrong_machine(draft: Draft) -> None:

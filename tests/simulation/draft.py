@@ -63,5 +63,11 @@ class Draft:
 
 def kind_of(words: str, rack: Rack) -> str:
     """A line of a script without its names and numbers: what kind of thing it is."""
-    names = {*rack.hosts, *rack.proxies, *(device.partition(":")[0] for device in rack.devices)}
+    names = {
+        "fenced-a",
+        *rack.other_daemons,
+        *rack.hosts,
+        *rack.proxies,
+        *(device.partition(":")[0] for device in rack.devices),
+    }
     return " ".join(word for word in words.split() if word not in names and NUMBER.fullmatch(word) is None)

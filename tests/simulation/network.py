@@ -6,7 +6,7 @@ Knows the words. One rule: everything is mended at the end of the trouble, but w
 from tests.simulation.draft import Draft
 
 SLOW_SECONDS = (2, 4, 10)
-WAYS = ("dead", "hangs", "cut", "cut on the way back", "loses its disk")
+WAYS = ("dead", "hangs", "cut", "cut on the way there", "cut on the way back", "loses its disk")
 DEATHS = ("dies after it sent", "crashes", "crashes, its agents live")
 STARTS = ("restarts", "reboots", "restarts with an empty disk")
 
@@ -20,6 +20,15 @@ def bus(draft: Draft) -> None:
     draft.passing(f"bus {begins}", f"bus {ends}")
 
 
+def one_daemon(draft: Draft) -> None:
+    """One way between the broker and one daemon, or all between a daemon and one proxy; the others notice nothing."""
+    daemon, name = draft.dice.choice(("fenced-a", *draft.rack.other_daemons)), draft.proxy()
+    if name is not None and draft.dice.random() < 0.5:
+        draft.passing(f"proxy {name} cut from {daemon}", f"proxy {name} works")
+    else:
+        draft.passing(f"bus {draft.dice.choice(('unheard by', 'swallows of'))} {daemon}", "bus works")
+
+
 def link(draft: Draft) -> None:
     """The daemon's own network."""
     draft.passing("link cut", "link back", most=60.0)
@@ -29,6 +38,12 @@ def post(draft: Draft) -> None:
     """The hosts' messages on their way."""
     what = draft.dice.choice(("loses 30%", "loses 80%", "repeats 50%", "delays up to 8", "delays up to 40"))
     draft.passing(f"post {what}", "post works")
+
+
+def one_hosts_post(draft: Draft) -> None:
+    """The messages of one host alone."""
+    what = draft.dice.choice(("loses 100%", "loses 80%", "delays up to 8", "delays up to 40"))
+    draft.passing(f"post {draft.host()} {what}", "post works")
 
 
 def kept(draft: Draft) -> None:

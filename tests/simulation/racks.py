@@ -4,6 +4,7 @@ Knows what a rack may look like, nothing of what goes wrong in it. One rule: eve
 """
 
 import random
+from dataclasses import replace
 from typing import Final
 
 from fenced.model.power import Action
@@ -21,6 +22,22 @@ FLEETS: Final[tuple[tuple[str, ...], ...]] = (
     ("bmc-a:1", "bmc-b:2"),
 )
 REACHES: Final[tuple[tuple[str, ...], ...]] = (("engine",), ("cluster", "engine"), ("engine", "cluster"), ("dc",))
+LAYOUTS: Final[tuple[tuple[str, ...], ...]] = (
+    ("c1/dc1",), ("c1/dc1", "c2/dc1"), ("c1/dc1", "c2/dc2"), ("c1/dc1", "c2/dc1", "c3/dc2"),
+)  # fmt: skip
+"""Clusters in their data centres, over which hosts and proxies are spread."""
+WIDE_REACHES: Final[tuple[tuple[str, ...], ...]] = (
+    ("cluster", "dc", "other_dc", "engine"),
+    ("cluster", "other_dc"),
+    ("dc", "engine"),
+    ("other_dc", "dc"),
+    ("tag:oob", "engine"),
+    ("engine", "tag:oob"),
+    ("px1", "cluster", "dc"),
+    ("node-1.example.org", "10.9.0.1", "dc", "other_dc"),
+    ("node-2", "px2", "engine"),
+)
+"""With every word there is: names of proxies, of the hosts that they run on, their aliases and addresses."""
 
 
 def rack_of(dice: random.Random) -> Rack:
@@ -48,6 +65,39 @@ def rack_of(dice: random.Random) -> Rack:
     settings |= _rarely(dice)
     reach = dice.choice([words for words in REACHES if proxies or "engine" in words])
     hosts = tuple(f"node-{number}" for number in range(1, 1 + dice.choice((6, 6, 7))))
+    if proxies and dice.random() < 0.5:
+        return _spread(dice, _one_cluster(dice, hosts, proxies, reach, settings))
+    return _one_cluster(dice, hosts, proxies, reach, settings)
+
+
+def _spread(dice: random.Random, rack: Rack) -> Rack:
+    """Hosts and proxies in several clusters and data centres; some proxies run on hosts, and die with them."""
+    layout = dice.choice(LAYOUTS)
+    places = {host: layout[number % len(layout)] for number, host in enumerate(rack.hosts)}
+    machines: dict[str, str] = {}
+    for name in rack.proxies:
+        if dice.random() < 0.5:
+            machines[name] = dice.choice(rack.hosts)
+        else:
+            places[name] = dice.choice(layout)
+    return replace(
+        rack,
+        places=places,
+        machines=machines,
+        tags={name: ("oob",) for name in rack.proxies if dice.random() < 0.5},
+        names={rack.hosts[0]: ("node-1.example.org",)}
+        | {name: (f"10.9.0.{number}",) for number, name in enumerate(rack.proxies, start=1) if name not in machines},
+        reach=dice.choice(WIDE_REACHES),
+    )
+
+
+def _one_cluster(
+    dice: random.Random,
+    hosts: tuple[str, ...],
+    proxies: tuple[str, ...],
+    reach: tuple[str, ...],
+    settings: dict[str, Setting],
+) -> Rack:
     return Rack(
         hosts=hosts,
         devices=dice.choice(FLEETS),

@@ -28,14 +28,17 @@ FAULTS: Final[dict[Callable[[Draft], None], int]] = {
     devices.mains: 2,
     devices.broken: 12,
     devices.slow_to_act: 4,
-    devices.unreachable_through: 2,
+    devices.unreachable_through: 3,
+    devices.unasked: 2,
     devices.wrong_machine: 2,
     devices.restart: 4,
     devices.lie: 5,
     devices.wrong_label: 1,
     network.bus: 7,
+    network.one_daemon: 3,
     network.link: 3,
     network.post: 5,
+    network.one_hosts_post: 3,
     network.kept: 1,
     network.old_message: 2,
     network.proxy_way: 8,
@@ -119,6 +122,10 @@ def told(story: Story) -> list[str]:
     rack = story.rack
     lines = ["fleet", f"  hosts {' '.join(rack.hosts)}", f"  devices {' '.join(rack.devices)}"]
     lines += [f"  proxies {' '.join(rack.proxies)}"] if rack.proxies else []
+    lines += [f"  place {name} {where}" for name, where in rack.places.items()]
+    lines += [f"  runs {name} {machine}" for name, machine in rack.machines.items()]
+    lines += [f"  tags {name} {' '.join(tags)}" for name, tags in rack.tags.items()]
+    lines += [f"  names {name} {' '.join(names)}" for name, names in rack.names.items()]
     lines += [f"  other_daemons {' '.join(rack.other_daemons)}"] if rack.other_daemons else []
     lines += [f"  reach {' '.join(rack.reach)}", f"  settle {rack.settle_seconds:g}"]
     lines += [] if rack.is_standby_separate else ["  bmc is fed by the outlets"]
