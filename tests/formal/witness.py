@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fenced.model.names import DeviceName, HostName
+from fenced.model.power import Power
 from fenced.ports.bus import Message
 from tests.formal.conformance import Monitor, number_of
 from tests.formal.model import Power as Truth
@@ -93,7 +94,7 @@ class Witness:
     def _acts(self, sent: Sent) -> None:
         self._catch_up()
         plug, monitor = sent.plug, self.monitors[sent.plug.machine.name]
-        if plug.sticks or plug.is_starting:
+        if plug.sticks or plug.is_starting or (plug.stays_off and sent.power is Power.ON):
             monitor.gone(plug.device, number_of(sent.token))
         else:
             monitor.acted(plug.device, sent.token)

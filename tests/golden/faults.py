@@ -23,6 +23,8 @@ def plug(world: World, plug: Plug, words: Sequence[str]) -> bool:
             plug.is_between = True
         case ["refuses", "when", "already", "so"]:
             plug.refuses_repeated = True
+        case ["stays", "off"]:
+            plug.stays_off = True
         case ["flaps"]:
             plug.flaps = True
         case ["is", "silently", "dead"]:

@@ -7,7 +7,7 @@ between them.
 from tests.simulation.draft import MENDED, TROUBLE_SECONDS, WARM_SECONDS, Draft
 
 BROKEN = ("fails", "unreachable", "sticks", "sticks in between", "loses answers", "slow 4", "slow 15", "flaps",
-          "refuses when already so")  # fmt: skip
+          "refuses when already so", "stays off")  # fmt: skip
 LIES = ("says off", "says on", "says unknown", "reads off 10 early", "is silently dead")
 
 

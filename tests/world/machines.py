@@ -33,7 +33,8 @@ class Plug:
     `late_seconds`: it acts so long after it took a command; no lie within its `settle`. `shows_turning`: and says UNKNOWN then.
     `early_seconds`: so long it says OFF before it is. `is_between`: a command leaves it "on its way" until it is mended.
     `flaps`: every other reading is UNKNOWN. `refuses_repeated`: OFF is an error when it is off. `is_dummy`: it reads what it
-    was told and does nothing. `wired`: the plug that it really is, where two labels were swapped.
+    was told and does nothing. `stays_off`: once it is off no ON helps. `wired`: the plug that it really is, where two labels
+    were swapped.
     """
 
     device: DeviceName
@@ -66,6 +67,7 @@ class Plug:
     flaps: bool = False
     refuses_repeated: bool = False
     is_dummy: bool = False
+    stays_off: bool = False
     told: Power | None = None
     wired: "Plug | None" = None
     reads: int = 0
@@ -100,7 +102,7 @@ class Plug:
     def mend(self) -> None:
         """It is as it should be; swapped labels stay swapped, and what it has said cannot be taken back."""
         self.fails = self.is_unreachable = self.sticks = self.is_answer_lost = False
-        self.is_between = self.flaps = self.refuses_repeated = self.is_dummy = False
+        self.is_between = self.flaps = self.refuses_repeated = self.is_dummy = self.stays_off = False
         self.lie(None)
         self.told = None
         self.wrong_through = self.unreachable_through = self.unanswered_through = frozenset()
@@ -164,7 +166,7 @@ class Plug:
 
     def switch(self, power: Power) -> None:
         """What a command does when its time has come."""
-        if self.sticks or self.is_starting:
+        if self.sticks or self.is_starting or (self.stays_off and power is Power.ON):
             return
         if self.is_dummy:
             self.told = power

@@ -173,7 +173,14 @@ def is_good(path: Path) -> bool:
 def is_plug_good(plug: Plug) -> bool:
     """It answers in time, does as it is told, and tells the truth."""
     refuses = plug.fails or plug.sticks or plug.is_answer_lost or plug.is_starting or plug.is_not_ready
-    is_odd = plug.is_between or plug.flaps or plug.refuses_repeated or plug.is_dummy or plug.wired is not None
+    is_odd = (
+        plug.is_between
+        or plug.flaps
+        or plug.refuses_repeated
+        or plug.is_dummy
+        or plug.stays_off
+        or plug.wired is not None
+    )
     is_one_way = bool(plug.wrong_through or plug.unreachable_through or plug.unanswered_through)
     is_elsewhere = is_one_way or plug.is_miswired or plug.says is not None
     is_slow = plug.set_seconds > 1.0 or plug.read_seconds > 0.1 or plug.late_seconds > 0.0 or plug.early_seconds > 0.0
