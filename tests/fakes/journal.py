@@ -6,9 +6,10 @@ clock of its own; delays are `asyncio.sleep`, which virtual time skips.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from fenced.core.records import Entry
+from fenced.core.replacing import replace
 from fenced.core.state import FleetState, HostState, Operation
 from fenced.journal import codec
 from fenced.model.names import HostName, OperationId

@@ -7,13 +7,14 @@ swallowed by the program under test. Speaks of machines whose devices are honest
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from fenced.core import records as r
 from fenced.core.events import Health
 from fenced.core.evolve import evolve, evolve_fleet
 from fenced.core.fleet import Fleet
+from fenced.core.replacing import replace
 from fenced.core.state import FleetState, HostState
 from fenced.model.inventory import Inventory
 from fenced.model.names import BootId, DeviceName, HostName, OperationId, PlugId, Token

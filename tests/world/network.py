@@ -5,9 +5,10 @@ Knows messages, not what they say. One rule: the broker outlives every daemon, a
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from fenced.core import events as e
+from fenced.core.replacing import replace
 from fenced.ports.bus import BusConnected, BusDisconnected, BusError, BusEvent, Message
 from fenced.ports.clock import Clock
 from tests.world.loop import owned, virtual

@@ -7,9 +7,10 @@ each time.
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from fenced.core import events as e
+from fenced.core.replacing import replace
 from fenced.model.names import HostName
 from fenced.ports.bus import BusEvent
 from tests.world.network import Broker
