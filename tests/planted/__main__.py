@@ -1,30 +1,41 @@
 """`python -m tests.planted [WORDS]`: plant the bugs whose name or rule holds these words (none: all), say who kills each.
 
-Ends with 1 where one lives or can't be planted any more.
+Ends with 1 where one lives or can't be planted any more. With `--by-seeds N` it says instead how many of N seeds of the
+simulation notice each, which ones first, and of which rules no seed notices a bug: that measures the simulation, and ends with 0.
 """
 
-import sys
 import tempfile
 import time
 from pathlib import Path
 
+import click
+
 from tests.planted.bug import Bug
 from tests.planted.bugs import BUGS
 from tests.planted.plant import Ground, NotPlanted, copy_to, ground, planted
-from tests.planted.telling import line
+from tests.planted.telling import line, line_of_seeds
 
 
-def main(words: str) -> int:
-    chosen = [bug for bug in BUGS if words in bug.name or words == bug.rule]
+@click.command()
+@click.argument("words", nargs=-1)
+@click.option("--by-seeds", "count", type=int, default=0, help="Let so many seeds of the simulation look for each.")
+@click.option("--first", default=1, show_default=True, help="The first of them.")
+def main(words: tuple[str, ...], count: int, first: int) -> None:
+    """Plant the bugs whose name or rule holds WORDS (none: all), say who kills each."""
+    said = " ".join(words)
+    chosen = [bug for bug in BUGS if said in bug.name or said == bug.rule]
     if not chosen:
-        print(f"no planted bug is called {words!r}; there are:", *(bug.name for bug in BUGS), sep="\n  ")
-        return 1
+        click.echo("\n  ".join([f"no planted bug is called {said!r}; there are:", *(bug.name for bug in BUGS)]))
+        raise SystemExit(1)
     with ground() as warm, tempfile.TemporaryDirectory() as directory:
         copy = Path(directory) / "copy"
         copy_to(copy)
+        if count:
+            measure(chosen, range(first, first + count), warm, copy)
+            return
         living = [bug.name for bug in chosen if not _is_killed(bug, warm, copy)]
-    print(f"{len(chosen) - len(living)} of {len(chosen)} killed" + "".join(f"\n  LIVES: {name}" for name in living))
-    return 1 if living else 0
+    click.echo(f"{len(chosen) - len(living)} of {len(chosen)} killed" + "".join(f"\n  LIVES: {it}" for it in living))
+    raise SystemExit(1 if living else 0)
 
 
 def _is_killed(bug: Bug, warm: Ground, copy: Path) -> bool:
@@ -33,11 +44,28 @@ def _is_killed(bug: Bug, warm: Ground, copy: Path) -> bool:
         with planted(bug, copy):
             killed = warm.hunt(bug, copy)
     except NotPlanted as exc:
-        print(f"{bug.rule:9} {bug.name}: NOT PLANTED: {exc}", flush=True)
+        click.echo(f"{bug.rule:9} {bug.name}: NOT PLANTED: {exc}")
         return False
-    print(f"{line(bug, killed)} ({time.monotonic() - began:.1f} s)", flush=True)
+    click.echo(f"{line(bug, killed)} ({time.monotonic() - began:.1f} s)")
     return bool(killed.tests)
 
 
+def measure(bugs: list[Bug], seeds: range, warm: Ground, copy: Path) -> None:
+    """Which of the seeds notice each, bug by bug and then by rule."""
+    found: dict[str, list[bool]] = {}
+    for bug in bugs:
+        try:
+            with planted(bug, copy):
+                noticed = warm.play(seeds, copy, is_whole=True)
+        except NotPlanted as exc:
+            click.echo(f"{bug.rule:9} {bug.name}: NOT PLANTED: {exc}")
+            continue
+        click.echo(line_of_seeds(bug, noticed, len(seeds)))
+        if noticed.has(bug):
+            found.setdefault(bug.rule, []).append(bool(noticed.seeds))
+    for rule, are_noticed in found.items():
+        click.echo(f"{rule:9} {sum(are_noticed)} of {len(are_noticed)} bugs within the simulation are noticed")
+
+
 if __name__ == "__main__":
-    sys.exit(main(" ".join(sys.argv[1:])))
+    main()

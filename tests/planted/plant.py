@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,8 @@ from tests.house.tree import ROOT
 from tests.planted.bug import Bug
 
 RUN_SECONDS_MAX: Final = 100.0
+SEED_SECONDS: Final = 1.0
+"""What a seed may take on a busy machine, many in a row."""
 SAID_MAX: Final = 3000
 FOLDERS: Final = ("fenced", "tests")
 FILES: Final = ("pyproject.toml",)
@@ -37,6 +39,18 @@ class Killed:
 
     tests: tuple[str, ...]
     said: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noticed:
+    """`seeds`: those that found something, and what. `modules`: what the simulation has of the program."""
+
+    seeds: Mapping[int, str]
+    modules: frozenset[str]
+
+    def has(self, bug: Bug) -> bool:
+        """Whether the simulation plays the file of the bug at all."""
+        return not self.modules or f"fenced.{bug.file.removesuffix('.py').replace('/', '.')}" in self.modules
 
 
 def changed(bug: Bug) -> str:
@@ -96,23 +110,39 @@ class Ground:
 
     def run(self, tests: tuple[str, ...], directory: Path, *, is_whole: bool = False) -> Killed:
         """Tests of one copy, until one fails or (`is_whole`) all of them. Raises NotPlanted."""
-        request = {"directory": str(directory), "tests": tests, "is_whole": is_whole, "seconds": RUN_SECONDS_MAX,
-                   "said_max": SAID_MAX}  # fmt: skip
+        answer = self._ask({"tests": tests, "is_whole": is_whole}, directory, RUN_SECONDS_MAX)
+        if answer.get("is_endless"):
+            return Killed(tests=(f"{tests[0]} (it never ended)",))
+        if answer["status"] in NO_TESTS:
+            return Killed(tests=(), said=f"no such test among {', '.join(tests)}")
+        return Killed(tests=tuple(answer["failed"]), said=answer["said"])
+
+    def play(self, seeds: Sequence[int], directory: Path, *, is_whole: bool = False) -> Noticed:
+        """Seeds of the simulation of one copy, until one notices something or (`is_whole`) all. Raises NotPlanted."""
+        most = RUN_SECONDS_MAX + SEED_SECONDS * len(seeds)
+        answer = self._ask({"seeds": [*seeds], "is_whole": is_whole}, directory, most)
+        if answer.get("is_endless"):
+            return Noticed(seeds={seeds[0]: "it never ended"}, modules=frozenset())
+        noticed = {int(seed): text for seed, text in answer["noticed"].items()}
+        return Noticed(seeds=noticed, modules=frozenset(answer["modules"]))
+
+    def _ask(self, what: dict[str, Any], directory: Path, seconds: float) -> dict[str, Any]:
+        """An answer of the copy itself, or one that says that it is endless. Raises NotPlanted."""
+        request = {**what, "directory": str(directory), "seconds": seconds, "said_max": SAID_MAX}
         print(json.dumps(request), file=self._asks, flush=True)
         line = self._answers.readline()
         assert line, f"the warm process ended with {self._process.wait()}"
         answer: dict[str, Any] = json.loads(line)
         if answer.get("is_endless"):
-            return Killed(tests=(f"{tests[0]} (it never ended)",))
+            return answer
         if "lost" in answer:
             raise NotPlanted(f"the tests of {directory} died: {answer['lost']}")
         if answer["is_broken"]:
             raise NotPlanted(f"the program with the bug in it is none: {answer['said']}")
-        if answer["status"] in NO_TESTS:
-            return Killed(tests=(), said=f"no such test among {', '.join(tests)}")
-        if not answer["program"].startswith(f"{directory}{os.sep}"):
+        is_its_own = answer["program"].startswith(f"{directory}{os.sep}")
+        if not is_its_own and answer.get("status") not in NO_TESTS:
             raise NotPlanted(f"tested was {answer['program']}, not the copy in {directory}")
-        return Killed(tests=tuple(answer["failed"]), said=answer["said"])
+        return answer
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """Who killed which planted bug, in a line. Knows no files."""
 
 from tests.planted.bug import Bug
-from tests.planted.plant import Killed
+from tests.planted.plant import Killed, Noticed
+
+SEEDS_TOLD = 6
 
 
 def line(bug: Bug, killed: Killed) -> str:
@@ -11,3 +13,17 @@ def line(bug: Bug, killed: Killed) -> str:
     who = killed.tests[0]
     is_named = any(who.startswith(killer) for killer in bug.killers)
     return f"{bug.rule:9} {bug.name}: {who.removeprefix('tests/')}{'' if is_named else ' (wider)'}"
+
+
+def line_of_seeds(bug: Bug, noticed: Noticed, count: int) -> str:
+    """`S2  unknown is taken as off: 7 of 60 seeds (3, 14, ...), first by S1: ...`."""
+    start = f"{bug.rule:9} {bug.name}: "
+    if not noticed.has(bug):
+        return f"{start}not in the simulation"
+    if not noticed.seeds:
+        return f"{start}0 of {count} seeds"
+    told = [str(seed) for seed in noticed.seeds][:SEEDS_TOLD]
+    told += ["..."] if len(noticed.seeds) > SEEDS_TOLD else []
+    return (
+        f"{start}{len(noticed.seeds)} of {count} seeds ({', '.join(told)}), first: {next(iter(noticed.seeds.values()))}"
+    )

@@ -1,4 +1,5 @@
-"""A warm process that runs tests in copies of the program, each in a fork of its own: what others wrote is imported once.
+"""A warm process that runs tests or seeds in copies of the program, each in a fork of its own: what others wrote is imported
+once.
 
 Run as a file, with requests as lines of JSON on stdin. Knows nothing of bugs. Its one rule: it never imports `fenced` or
 `tests` itself, so that each fork imports them from its own copy, and says from where it did.
@@ -24,6 +25,7 @@ OPTIONS = ("-q", "-x", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdi
 OUR_OWN = ("SyntaxError", "IndentationError", "NameError", "UnboundLocalError", "ImportError", "ModuleNotFoundError")
 """A test that fails with one of these was broken by the text that was planted, not by the rule that it breaks."""
 LOOK_SECONDS = 0.02
+SEED_SECONDS_MAX = 10
 
 
 class Recorder:
@@ -54,7 +56,7 @@ class Recorder:
 
 
 def run(request: dict[str, Any]) -> dict[str, Any]:
-    """In the fork: the tests of one copy."""
+    """In the fork: the tests of one copy, or seeds of its simulation."""
     directory = request["directory"]
     os.chdir(directory)
     os.environ["PYTHONPATH"] = directory
@@ -62,18 +64,63 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     sys.dont_write_bytecode = (
         False  # what is compiled here serves the next bugs; what was planted is removed with its own
     )
+    if "seeds" in request:
+        return {**play(request["seeds"], is_whole=request["is_whole"]), "program": program()}
     recorder = Recorder()
     options = [option for option in OPTIONS if option != "-x" or not request["is_whole"]]
     status = pytest.main([*options, *request["tests"]], plugins=[recorder])
-    program = sys.modules.get("fenced")
     return {
         "status": int(status),
         "failed": recorder.failed,
         "ran": recorder.ran,
         "is_broken": recorder.is_broken,
         "said": recorder.said[-request["said_max"] :],
-        "program": str(getattr(program, "__file__", None)),
+        "program": program(),
     }
+
+
+def program() -> str:
+    """The file of what was tested."""
+    return str(getattr(sys.modules.get("fenced"), "__file__", None))
+
+
+def play(seeds: list[int], *, is_whole: bool) -> dict[str, Any]:
+    """Play them until one notices something, or all of them. `modules`: what the simulation has of the program.
+
+    A seed that dies of the program, or never ends, has noticed it too.
+    """
+    playing = importlib.import_module("tests.simulation.play")
+    playing.silence_logs()
+    noticed: dict[int, str] = {}
+    is_broken = False
+    signal.signal(signal.SIGALRM, _too_long)
+    for seed in seeds:
+        signal.alarm(SEED_SECONDS_MAX)
+        try:
+            said = playing.simulate(seed).problems[:1]
+        except (Exception, Endless) as exc:  # the program's own, of any kind
+            said = [f"{type(exc).__name__}: {exc}"]
+            is_broken = is_broken or any(type(one).__name__ in OUR_OWN for one in _all_of(exc))
+        signal.alarm(0)
+        if said:
+            noticed[seed] = said[0]
+        if said and not is_whole:
+            break
+    modules = [name for name in sys.modules if name.startswith("fenced.")]
+    return {"noticed": noticed, "modules": modules, "is_broken": is_broken, "said": "".join([*noticed.values()][:1])}
+
+
+class Endless(KeyboardInterrupt):
+    """Of that kind, for asyncio lets no other through."""
+
+
+def _all_of(exc: BaseException) -> list[BaseException]:
+    """It, or what a group of errors is made of."""
+    return [it for one in exc.exceptions for it in _all_of(one)] if isinstance(exc, BaseExceptionGroup) else [exc]
+
+
+def _too_long(*_: object) -> None:
+    raise Endless("it never ended")
 
 
 def fork(request: dict[str, Any]) -> dict[str, Any]:
