@@ -37,12 +37,16 @@ Reach = Callable[[ProxyName, float], Awaitable[object]]
 
 @dataclass(slots=True)
 class _Plug:
-    """One plug's worker: its lock, the highest token it has seen, and what its readings count as."""
+    """One plug's worker: its lock, the highest token it has seen, and what its readings count as.
+
+    Failures are in a row, of reads and of commands apart: one that is read well may still hang at each command.
+    """
 
     settling: Settling
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     highest: Token | None = None
-    failures: int = 0
+    failed_reads: int = 0
+    failed_commands: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +62,13 @@ class _Held:
     """A session slot that is given back once, at the end or earlier."""
 
     slots: Slots
+    failing: str | None
     is_held: bool = True
 
     def give_back(self) -> None:
         if self.is_held:
             self.is_held = False
-            self.slots.release()
+            self.slots.release(self.failing)
 
 
 class DeviceWorkers:
@@ -119,25 +124,31 @@ class DeviceWorkers:
             # A proxy that is not there must not hold the one session until its timeout.
             await self._reach(proxy, timeout_seconds)
         wait_seconds = timeout_seconds if turn is None else TURN_FACTOR * timeout_seconds
-        async with asyncio.timeout(wait_seconds + 1.0) as limit, self._session(spec, priority) as session:
+        failing = str(spec.plug_id) if plug.failed_reads else None
+        # Of a device that fails, one probe ends soon with its session and many race: they are not held to one of them.
+        failing_session = failing if turn is None else None
+        async with (
+            asyncio.timeout(wait_seconds + 1.0) as limit,
+            self._session(spec, priority, failing_session) as session,
+        ):
             timer = None
             if turn is not None and not is_only_session:
                 timer = asyncio.get_running_loop().call_later(turn.blocks_seconds, session.give_back)
             try:
-                async with self._process(proxy, spec, plug, priority):
+                async with self._process(proxy, spec, priority, failing):
                     if turn is not None:
                         limit.reschedule(asyncio.get_running_loop().time() + timeout_seconds + 1.0)
                         turn.came()
                     power = await self._caller(proxy).read(proxy, spec, timeout_seconds=timeout_seconds)
             except DeviceError as exc:
-                plug.failures += 1
+                plug.failed_reads += 1
                 plug.settling.failed(proxy, exc)
                 self._count(spec, "status", exc.kind, started)
                 raise
             finally:
                 if timer is not None:
                     timer.cancel()
-        plug.failures = 0
+        plug.failed_reads = 0
         reading = plug.settling.answered(proxy, power, now=self._clock.now(), settle_seconds=settle_seconds)
         self._count(spec, "status", reading.power.value, started)
         return reading
@@ -150,18 +161,22 @@ class DeviceWorkers:
         plug = self._plug(spec.plug_id)
         started = self._clock.now()
         try:
-            async with plug.lock, self._session(spec, priority), self._process(proxy, spec, plug, priority):
+            async with (
+                plug.lock,
+                self._session(spec, priority, failing := _failing(spec, plug)),
+                self._process(proxy, spec, priority, failing),
+            ):
                 permit = self._permit(plug, token, timeout_seconds, not_after, settle_seconds)
                 plug.highest = token
                 await self._caller(proxy).set(proxy, spec, power, permit=permit, on_started=on_started)
         except DeviceError as exc:
-            plug.failures += 1
+            plug.failed_commands += not isinstance(exc, CommandRefused)  # that one never came to the device
             # A command may take long, so its timeout tells nothing; that nobody is there does.
             if isinstance(exc, DeviceNotReady | DeviceUnreachable):
                 plug.settling.failed(proxy, exc)
             self._count(spec, power.value, exc.kind, started)
             raise
-        plug.failures = 0
+        plug.failed_reads = plug.failed_commands = 0
         self._count(spec, power.value, "done", started)
 
     def _permit(
@@ -201,26 +216,28 @@ class DeviceWorkers:
         return plug
 
     @asynccontextmanager
-    async def _session(self, spec: DeviceSpec, priority: int) -> AsyncIterator[_Held]:
+    async def _session(self, spec: DeviceSpec, priority: int, failing: str | None) -> AsyncIterator[_Held]:
         slots = self._units.get(spec.unit_id)
         if slots is None:
             slots = self._units[spec.unit_id] = Slots(spec.sessions)
         slots.resize(spec.sessions)
-        await slots.acquire(priority)
-        held = _Held(slots=slots)
+        await slots.acquire(priority, failing=failing)
+        held = _Held(slots=slots, failing=failing)
         try:
             yield held
         finally:
             held.give_back()
 
     @asynccontextmanager
-    async def _process(self, proxy: ProxyName, spec: DeviceSpec, plug: _Plug, priority: int) -> AsyncIterator[None]:
+    async def _process(
+        self, proxy: ProxyName, spec: DeviceSpec, priority: int, failing: str | None
+    ) -> AsyncIterator[None]:
         """A slot of the proxy; here, one for a program of our own: native drivers need none."""
         if proxy == ENGINE and not spec.driver.startswith("fence_"):
             yield
             return
         slots = self._processes if proxy == ENGINE else self._slots_of(proxy)
-        async with slots.hold(priority, failing=str(spec.plug_id) if plug.failures else None):
+        async with slots.hold(priority, failing=failing):
             yield
 
     def _slots_of(self, proxy: ProxyName) -> Slots:
@@ -235,3 +252,8 @@ class DeviceWorkers:
         self._telemetry.device_call(
             driver=spec.driver, command=command, result=result, seconds=self._clock.now() - started
         )
+
+
+def _failing(spec: DeviceSpec, plug: _Plug) -> str | None:
+    """The plug's name where its commands are of a device that fails now."""
+    return str(spec.plug_id) if plug.failed_reads or plug.failed_commands else None

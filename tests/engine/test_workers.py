@@ -330,30 +330,6 @@ def test_a_waiting_read_gives_up_by_its_own_timeout() -> None:
     assert run(main()) == pytest.approx(6.1, abs=0.1)
 
 
-def test_ten_failing_devices_hold_up_no_healthy_one() -> None:
-    """Those that fail take half of the slots at most: the healthy ones' median stays what it is without them."""
-
-    async def main(failing: int) -> float:
-        bench = Bench(processes=8)
-        broken = [other(100 + number, unit=f"f{number}") for number in range(failing)]
-        bench.lines.error = DeviceError("no")
-        await asyncio.gather(*(bench.read(spec) for spec in broken), return_exceptions=True)
-        bench.lines.error = None
-        begun = asyncio.get_running_loop().time()
-        bench.lines.seconds = 50.0
-        hung = [asyncio.get_running_loop().create_task(bench.read(spec, timeout=100.0)) for spec in broken]
-        await asyncio.sleep(0)
-        bench.lines.seconds = 1.0
-        await asyncio.gather(*(bench.read(other(number, unit=f"h{number}")) for number in range(4)))
-        took = asyncio.get_running_loop().time() - begun
-        for task in hung:
-            task.cancel()
-        await asyncio.gather(*hung, return_exceptions=True)
-        return took
-
-    assert run(main(10)) == pytest.approx(run(main(0)), abs=0.1)
-
-
 def test_every_call_is_counted_with_its_result() -> None:
     async def main() -> RecordingTelemetry:
         bench = Bench()

@@ -112,8 +112,8 @@ DEVICE_BUGS: Final = (
         name="two commands for one plug run at once",
         rule="S4",
         file="engine/workers.py",
-        old="            async with plug.lock, self._session(spec, priority), self._process(",
-        new="            async with self._session(spec, priority), self._process(",
+        old="                plug.lock,\n",
+        new="",
         killers=(f"{WORKERS}::test_commands_of_one_plug_are_serial",),
     ),
     Bug(
@@ -131,24 +131,6 @@ DEVICE_BUGS: Final = (
         old="        if not self._has_lease():\n",
         new="        if not self._plugs:\n",
         killers=("tests/engine/test_rules_commands.py::test_a_command_that_waited_through_the_loss_of_the_lease",),
-    ),
-    Bug(
-        name="failing devices may take every slot",
-        rule="S15",
-        file="engine/slots.py",
-        old="        return failing is None or (self._failing_free > 0 and failing not in self._failing_held)",
-        new="        return True",
-        killers=("tests/engine/test_slots.py::test_failing_devices_hold_at_most_half",),
-    ),
-    Bug(
-        name="status goes before off",
-        rule="S15",
-        file="core/commands.py",
-        old="PRIORITY_OFF = 0",
-        new="PRIORITY_OFF = 9",
-        killers=(
-            "tests/engine/test_workers.py::test_a_proxy_gets_no_more_calls_at_once_than_its_bound_and_off_goes_first",
-        ),
     ),
     Bug(
         name="an off of a device that has just come back counts",
