@@ -7,6 +7,13 @@ from typing import Final
 
 from tests.planted.bug import Bug
 
+
+def neighbours(name: str) -> str:
+    """A scene of tests/golden/test_neighbours.py, as pytest calls it."""
+    test = "tests/golden/test_neighbours.py::test_a_neighbours_fault_delays_nobody"
+    return f"{test}[{name.replace(' ', '-')}]"
+
+
 NEIGHBOUR_BUGS: Final = (
     Bug(
         name="failing devices may take every slot",
@@ -23,6 +30,7 @@ NEIGHBOUR_BUGS: Final = (
         old="        await slots.acquire(priority, failing=failing)\n        held = _Held(slots=slots, failing=failing)",
         new="        await slots.acquire(priority)\n        held = _Held(slots=slots, failing=None)",
         killers=(
+            neighbours("seven outlets of a common unit hang, again"),
             "tests/engine/test_failing_devices.py::test_devices_that_hang_at_each_command_leave_sessions_of_their_unit_to_the_others",
         ),
     ),
@@ -33,6 +41,7 @@ NEIGHBOUR_BUGS: Final = (
         old="        plug.failed_reads = 0\n",
         new="        plug.failed_reads = plug.failed_commands = 0\n",
         killers=(
+            neighbours("programs for seven BMCs hang in the few slots of the daemon's machine, again"),
             "tests/engine/test_failing_devices.py::test_devices_that_hang_at_each_command_leave_sessions_of_their_unit_to_the_others",
         ),
     ),
