@@ -68,7 +68,8 @@ def _is_on_due(work: HostWork, operation: Operation, run: DeviceRun) -> bool:
         return False
     since = operation.restore_started if operation.restore_started is not None else operation.started
     if run.on_attempts == 0:
-        return run.power is Power.OFF or run.read_at >= since
+        is_read_since = run.command_ended_at is None or run.read_at > run.command_ended_at
+        return run.power is Power.OFF or (run.read_at >= since and is_read_since)
     if run.command_ended_at is None or run.read_at <= run.command_ended_at:
         return False
     if run.command_outcome in {Outcome.FAILED, Outcome.REFUSED}:

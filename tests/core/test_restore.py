@@ -267,6 +267,19 @@ def test_life_while_no_device_has_read_off_ends_it_and_power_is_given_back() -> 
     assert not at.records(r.HostFenced)
 
 
+def test_a_device_is_read_between_the_off_that_life_overtook_and_its_on() -> None:
+    """Also where the path was found, the OFF sent and the host heard at one moment (S6)."""
+    at = desk("pdu-a:1")
+    at.fence()
+    at.race("pdu-a")
+    at.beat()
+    at.go(1.0)
+    at.switched("pdu-a")
+    assert commands(at) == ["off pdu-a"]
+    at.read("pdu-a")
+    assert commands(at) == ["off pdu-a", "on pdu-a"]
+
+
 def test_life_after_a_device_read_off_changes_nothing() -> None:
     at = desk()
     off_on_its_way(at)
