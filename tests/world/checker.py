@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fenced.core import records as r
-from fenced.core.events import Health
+from fenced.core.events import Health, HealthStatus
 from fenced.core.evolve import evolve, evolve_fleet
 from fenced.core.fleet import Fleet
 from fenced.core.replacing import replace
@@ -144,6 +144,8 @@ class Checker:
         if event.boot == boot and (event.sequence or 0) < sequence:
             return
         self._newest[event.host] = (event.boot, event.sequence or 0)
+        if event.status is HealthStatus.FAILING:
+            self.truth.reported.add(event.host)
         self.truth.stepped()
         if self.truth.troubled_at >= self.now():
             return  # who is held up may never hear it

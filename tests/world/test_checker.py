@@ -81,8 +81,10 @@ def test_fenced_without_power_is_not() -> None:
         for device in (PDU_A, PDU_B):
             plug = world.machine("node-2").plugs[device]
             plug.turn(Power.OFF)
-            for _ in range(2):
-                await world.wires.read(world.path("engine"), plug, 5.0)
+            await world.wires.read(world.path("engine"), plug, 5.0)
+        await asyncio.sleep(10.0)
+        for device in (PDU_A, PDU_B):
+            await world.wires.read(world.path("engine"), world.machine("node-2").plugs[device], 5.0)
         await write(world, fenced())
 
     assert found(plant) == ""

@@ -21,8 +21,8 @@ from tests.world.world import World
 Plant = Callable[[World], Awaitable[None]]
 
 
-def found(plant: Plant, rack: Rack | None = None) -> str:
-    """What the rules say of what was planted, by a daemon that has run for an hour."""
+def found(plant: Plant, rack: Rack | None = None, *, silent: tuple[str, ...] = ()) -> str:
+    """What the rules say of what was planted, by a daemon that has run for an hour and heard each host but the `silent`."""
 
     async def main() -> str:
         world = World(rack or Rack())
@@ -30,7 +30,8 @@ def found(plant: Plant, rack: Rack | None = None) -> str:
         world.checker.daemon_changed("fenced-a", is_up=True)
         world.broker.subscribe("fenced-a", lambda event: None)
         for name in world.machines:
-            world.say(str(name))
+            if name not in silent:
+                world.say(str(name))
         await asyncio.sleep(3600.0)
         await plant(world)
         world.checker.look()
@@ -99,6 +100,17 @@ def test_an_off_that_was_read_once_is_found() -> None:
         await write(world, fenced())
 
     assert "S2: node-2 is announced as fenced, and pdu-b said OFF 1 times in a row, not 2" in found(plant)
+
+
+def test_an_off_that_was_found_and_not_held_is_found() -> None:
+    async def plant(world: World) -> None:
+        for device in (PDU_A, PDU_B):
+            world.machines[NODE].plugs[device].turn(Power.OFF)
+            await read(world, device)
+        await asyncio.sleep(9.0)
+        await write(world, fenced())
+
+    assert "S2: node-2 is announced as fenced, and pdu-b, found off, said OFF for 9.1 s, not 10.0" in found(plant)
 
 
 def test_a_command_beside_another_is_found() -> None:
@@ -256,6 +268,32 @@ def test_an_off_beyond_attempts_and_budget_is_found() -> None:
 
     text = found(plant, Rack(settings={"gates.attempts_count": 1, "gates.budget_hosts": 1}))
     assert "the attempt after 1" in text and "the fence after 1 of a budget of 1" in text
+
+
+def test_a_host_that_was_never_heard_is_found() -> None:
+    async def plant(world: World) -> None:
+        begun = automatic()
+        await write(world, begun, step(begun, "1-8"))
+
+    assert "first OFF to node-2, never heard" in found(plant, silent=("node-2",))
+
+
+@pytest.mark.parametrize(("on_report", "is_reported"), [("fence", False), ("alert", True), ("fence", True)])
+def test_a_living_host_that_reported_nothing_is_found(on_report: str, is_reported: bool) -> None:
+    """A last will alone is no report, and a report counts only where it is to."""
+
+    async def plant(world: World) -> None:
+        if is_reported:
+            world.say("node-2", e.HealthStatus.FAILING)
+        world.say("node-2")
+        await asyncio.sleep(1.0)
+        begun = automatic()
+        begun = replace(begun, operation=replace(begun.operation, cause=Cause.REPORT))
+        await write(world, begun, step(begun, "1-8"))
+
+    text = found(plant, Rack(settings={"detection.on_report": on_report}))
+    is_right = on_report == "fence" and is_reported
+    assert ("first OFF to node-2, which is heard and reported nothing" in text) is not is_right
 
 
 def test_a_protected_host_is_found() -> None:

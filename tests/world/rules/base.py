@@ -48,11 +48,12 @@ class Op:
 
 @dataclass(slots=True, kw_only=True)
 class Answer:
-    """What a device last said: None for nothing, in time. `offs`: how often OFF in a row, with nothing between."""
+    """What a device last said: None for nothing, in time. `offs`: how often OFF in a row, and since when."""
 
     at: float
     power: Power | None
     offs: int
+    off_since: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,6 +61,7 @@ class Truth:
     """The world as it is. `lives`: starts of daemons so far; `up_since`: of the newest that runs, None while none does.
 
     `folded()`: the hosts as a replay of the journal gives them. `journals()`: what the daemons write through.
+    `reported`: hosts that were ever heard to say of themselves that they fail.
     `stated_at`: of the newest record, on the clock of its daemon. `troubled_at`: when a daemon was last seen held up, or its
     store slow or out of reach.
     """
@@ -77,6 +79,7 @@ class Truth:
     running: dict[HostName, Op] = field(default_factory=dict)
     answers: dict[PlugId, Answer] = field(default_factory=dict)
     heard: dict[HostName, tuple[float, BootId | None]] = field(default_factory=dict)
+    reported: set[HostName] = field(default_factory=set)
     lives: int = 0
     running_since: dict[str, float] = field(default_factory=dict)
     troubled_at: float = 0.0
@@ -158,10 +161,12 @@ class Truth:
     def answered(self, plug: Plug, power: Power | None) -> None:
         """A device answered a read (None: with an error)."""
         before = self.answers.get(plug.plug_id)
-        offs = before.offs if before is not None else 0
+        offs, since = (before.offs, before.off_since) if before is not None else (0, self.now())
         if power is not None:
             offs = offs + 1 if power is Power.OFF else 0
-        self.answers[plug.plug_id] = Answer(at=self.now(), power=power, offs=offs)
+        if offs <= 1:
+            since = self.now()
+        self.answers[plug.plug_id] = Answer(at=self.now(), power=power, offs=offs, off_since=since)
 
 
 def is_good(path: Path) -> bool:

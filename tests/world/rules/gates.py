@@ -7,6 +7,11 @@ from fenced.model.power import What
 from tests.world.machines import Machine
 from tests.world.rules.base import Op, Rule
 
+IN_INBOX_SECONDS = 0.1
+"""A beat that arrives as the OFF is decided may still lie in the inbox."""
+STORED_SECONDS = 5.0
+"""What was decided before a slow store wrote it may be so old."""
+
 
 class AutomaticOff(Rule):
     """The first OFF of an operation. A person's passes only `armed`."""
@@ -79,8 +84,18 @@ class AutomaticOff(Rule):
             ("never heard", host not in self._known),
             ("in the quiet time after a start", is_quiet),
             ("without the bus", not truth.broker.is_up),
+            ("which is heard and reported nothing", self._is_alive(host, at)),
         )
         return [why for why, is_closed in closed if is_closed]
+
+    def _is_alive(self, host: HostName, at: float) -> bool:
+        """It was heard within its grace, and not even said to be failing; a last will is no report. Silence is S11's."""
+        detection = self.truth.inventory.hosts[host].settings.detection
+        if detection.on_report == "fence" and host in self.truth.reported:
+            return False
+        heard_at, _ = self.truth.heard.get(host, (-detection.grace_seconds, None))
+        is_stored_late = at < self.truth.troubled_at + STORED_SECONDS
+        return IN_INBOX_SECONDS < at - heard_at < detection.grace_seconds - IN_INBOX_SECONDS and not is_stored_late
 
     def _budget(self, what: str, op: Op) -> None:
         """Drawn as the operation began; one that never sends an OFF need not draw."""

@@ -1,18 +1,37 @@
 """S2, S12: what is taken for OFF was read OFF, by the world's own book; what is done is done to the host that it is for."""
 
 from fenced.core import records as r
-from fenced.model.names import HostName
-from fenced.model.power import Proof
-from tests.world.rules.base import Rule
+from fenced.model.names import DeviceName, HostName, OperationId, PlugId
+from fenced.model.power import Power, Proof
+from tests.world.rules.base import Answer, Rule
 from tests.world.wires import Sent
+
+READ_SECONDS = 0.5
+"""A reading counts from when it ended, to us; from when it was answered, to the world."""
 
 
 class UnknownIsNotOff(Rule):
-    """Each device of the proof answered OFF at least `stable_reads` times since it last said anything else."""
+    """Each device of the proof answered OFF at least `stable_reads` times since it last said anything else.
+
+    Where no OFF of ours came before, or the watch found it, OFF was all that it said for `already_off_hold`.
+    """
 
     name = "S2"
 
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type] # those of Rule
+        self._ours: set[PlugId] = set()
+        self._commanded: set[tuple[OperationId, DeviceName]] = set()
+
+    def acting(self, sent: Sent) -> None:
+        if sent.power is Power.OFF:
+            self._ours.add(sent.plug.plug_id)
+        else:
+            self._ours.discard(sent.plug.plug_id)
+
     def recorded(self, host: HostName, at: float, record: r.Record) -> None:
+        if isinstance(record, r.StepStarted) and record.token is not None:
+            self._commanded.add((record.operation, record.device))
         if not isinstance(record, r.HostFenced) or record.proof is Proof.HUMAN:
             return
         machine = self.truth.machines[host]
@@ -24,6 +43,22 @@ class UnknownIsNotOff(Rule):
             offs = answer.offs if answer is not None else 0
             if offs < wanted:
                 self.found(f"{host} is announced as fenced, and {name} said OFF {offs} times in a row, not {wanted}")
+            elif answer is not None and self._is_found_off(host, name, record):
+                self._look_held(host, name, answer, at)
+
+    def _is_found_off(self, host: HostName, device: DeviceName, record: r.HostFenced) -> bool:
+        """Its OFF is not the end of a command of this operation, nor, while it ran, of an earlier one of ours."""
+        op = self.truth.operations.get(record.operation) if record.operation is not None else None
+        if op is None or op.is_ended:
+            return True  # the watch found it
+        is_ours = self.truth.machines[host].plugs[device].plug_id in self._ours
+        return not is_ours and (op.id, device) not in self._commanded
+
+    def _look_held(self, host: HostName, device: DeviceName, answer: Answer, at: float) -> None:
+        hold = self.truth.inventory.hosts[host].device(device).power.already_off_hold_seconds
+        held = at - answer.off_since
+        if held < hold - READ_SECONDS:
+            self.found(f"{host} is announced as fenced, and {device}, found off, said OFF for {held:.1f} s, not {hold}")
 
 
 class NamesAreWhole(Rule):
