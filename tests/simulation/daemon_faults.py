@@ -33,23 +33,23 @@ def _once(draft: Draft, words: str) -> None:
 
 
 def _stall(draft: Draft) -> None:
-    _once(draft, f"{_who(draft)} stalls {draft.dice.choice((1, 3, 10, 30, 60))}")
+    _once(draft, f"{owner(draft)} stalls {draft.dice.choice((1, 3, 10, 30, 60))}")
 
 
 def _suspend(draft: Draft) -> None:
-    _once(draft, f"{_who(draft)} is suspended {draft.dice.choice((2, 10, 60))}")
+    _once(draft, f"{owner(draft)} is suspended {draft.dice.choice((2, 10, 60))}")
 
 
 def _death(draft: Draft) -> None:
     """At an await that nobody chose."""
     steps = draft.dice.choice((draft.dice.randrange(40), draft.dice.randrange(1000)))
     seconds = draft.dice.choice((0.1, 1, 5, 30))
-    _once(draft, f"{_who(draft)} dies after {steps} steps, starts after {seconds}")
+    _once(draft, f"{owner(draft)} dies after {steps} steps, starts after {seconds}")
 
 
 def _wall_clock(draft: Draft) -> None:
     """It is wrong from now on; a boot of the machine may come to believe it."""
-    who = _who(draft)
+    who = owner(draft)
     start = draft.moment()
     draft.at(start, f"{who} wall clock is off {draft.dice.choice((-7200, -60, 5, 60, 7200))}")
     if draft.dice.random() < 0.5:
@@ -71,11 +71,11 @@ def _hanging_store(draft: Draft) -> None:
 
 def _partition(draft: Draft) -> None:
     """One daemon does not reach the store; where there is a second one, it takes over."""
-    who = _who(draft)
+    who = owner(draft)
     draft.passing(f"{who} loses the store", f"{who} reaches the store")
 
 
-def _who(draft: Draft) -> str:
+def owner(draft: Draft) -> str:
     names = ("fenced-a", *draft.rack.other_daemons)
     return f"daemon {draft.dice.choice(names)}"
 

@@ -13,6 +13,7 @@ from typing import Final
 from fenced.model.power import Action
 from tests.golden.story import Story, shown
 from tests.simulation import devices, network, people
+from tests.simulation.aimed import aimed
 from tests.simulation.daemon_faults import DAEMON_FAULTS
 from tests.simulation.draft import MENDED, Draft, kind_of
 from tests.simulation.racks import rack_of
@@ -81,6 +82,8 @@ def scenario(seed: int) -> Scenario:
         devices.death(draft)
     for fault in dice.choices(tuple(FAULTS), tuple(FAULTS.values()), k=dice.choice((3, 4, 5, 6, 9))):
         fault(draft)
+    for _ in range(dice.choice((0, 1, 2, 3, 4))):
+        aimed(draft)
     while draft.faults < FAULTS_MIN:  # some need a proxy, which not every rack has
         devices.broken(draft)
     for name in draft.rack.proxies:
