@@ -8,10 +8,9 @@ import pytest
 
 from fenced.core import events as e
 from fenced.core import records as r
-from fenced.core.state import Pause, Phase, RaceEntry, Restored
-from fenced.model.names import ENGINE, DeviceName, OperationId, PlugId, Token
+from fenced.core.state import Phase, RaceEntry, Restored
+from fenced.model.names import ENGINE, DeviceName, PlugId, Token
 from fenced.model.power import Action, Cause, OperationState, Outcome, Power, State, Verdict, What
-from fenced.ports.journal import Batch
 from tests.core.desk import Desk
 from tests.world.loop import run
 from tests.world.rack import Rack
@@ -201,6 +200,16 @@ def test_a_plug_that_is_left_off_and_not_owed_is_found() -> None:
     assert "S9: pdu-a of node-2 is off by our OFF" in found(plant)
 
 
+def test_a_plug_that_is_left_off_and_owed_is_found_where_nobody_was_told() -> None:
+    async def plant(world: World) -> None:
+        begun = automatic()
+        await write(world, begun, step(begun, "1-8"))
+        await send(world, "1-8")
+        await write(world, replace(over(begun), after=State.SUSPECT))
+
+    assert "S9: pdu-a of node-2 is left off by 1-1, and nobody was told" in found(plant)
+
+
 @pytest.mark.parametrize("who", ["cancel", "maintenance"])
 def test_an_on_against_a_person_is_found(who: str) -> None:
     async def plant(world: World) -> None:
@@ -213,120 +222,6 @@ def test_an_on_against_a_person_is_found(who: str) -> None:
         await write(world, begun, restoring, word, step(begun, "1-8", What.ON))
 
     assert "S19: " in found(plant)
-
-
-# -- S10, S11, S13 ----------------------------------------------------------------------------------------------------
-
-
-async def _disarmed(world: World) -> None:
-    entry = r.Entry(at=world.clock.now(), host=None, record=r.Disarmed(by="person", reason=""))
-    await world.journal.append(Batch(entries=[entry]))
-
-
-async def _paused(world: World) -> None:
-    pause = Pause(id="p1", match="*", by="person", reason="", since=0.0)
-    await world.journal.append(
-        Batch(entries=[r.Entry(at=world.clock.now(), host=None, record=r.PauseSet(pause=pause))])
-    )
-
-
-async def _maintained(world: World) -> None:
-    await write(world, r.MaintenanceSet(by="person", reason="", until=None, after=State.SUSPECT))
-
-
-async def _just_started(world: World) -> None:
-    world.checker.daemon_changed("fenced-a", is_up=False)
-    world.checker.daemon_changed("fenced-a", is_up=True)
-
-
-async def _without_bus(world: World) -> None:
-    world.broker.set_up(False)
-
-
-@pytest.mark.parametrize(
-    ("close", "why"),
-    [
-        (_disarmed, "disarmed"), (_paused, "paused"), (_maintained, "in maintenance"),
-        (_just_started, "in the quiet time after a start"), (_without_bus, "without the bus"),
-    ],
-)  # fmt: skip
-def test_an_off_through_a_closed_gate_is_found(close: Plant, why: str) -> None:
-    async def plant(world: World) -> None:
-        begun = automatic()
-        await close(world)
-        await write(world, begun, step(begun, "1-8"))
-
-    assert f"sends its first OFF to node-2, {why}" in found(plant)
-
-
-def test_an_off_beyond_attempts_and_budget_is_found() -> None:
-    async def plant(world: World) -> None:
-        for number in (1, 2):
-            begun = automatic()
-            begun = replace(begun, operation=replace(begun.operation, id=OperationId(f"1-{number}0")))
-            await write(world, begun, race(begun), step(begun, f"1-{number}1"), over(begun))
-
-    text = found(plant, Rack(settings={"gates.attempts_count": 1, "gates.budget_hosts": 1}))
-    assert "the attempt after 1" in text and "the fence after 1 of a budget of 1" in text
-
-
-def test_a_host_that_was_never_heard_is_found() -> None:
-    async def plant(world: World) -> None:
-        begun = automatic()
-        await write(world, begun, step(begun, "1-8"))
-
-    assert "first OFF to node-2, never heard" in found(plant, silent=("node-2",))
-
-
-@pytest.mark.parametrize(("on_report", "is_reported"), [("fence", False), ("alert", True), ("fence", True)])
-def test_a_living_host_that_reported_nothing_is_found(on_report: str, is_reported: bool) -> None:
-    """A last will alone is no report, and a report counts only where it is to."""
-
-    async def plant(world: World) -> None:
-        if is_reported:
-            world.say("node-2", e.HealthStatus.FAILING)
-        world.say("node-2")
-        await asyncio.sleep(1.0)
-        begun = automatic()
-        begun = replace(begun, operation=replace(begun.operation, cause=Cause.REPORT))
-        await write(world, begun, step(begun, "1-8"))
-
-    text = found(plant, Rack(settings={"detection.on_report": on_report}))
-    is_right = on_report == "fence" and is_reported
-    assert ("first OFF to node-2, which is heard and reported nothing" in text) is not is_right
-
-
-def test_a_protected_host_is_found() -> None:
-    async def plant(world: World) -> None:
-        begun = automatic()
-        await write(world, begun, step(begun, "1-8"))
-
-    assert "first OFF to node-2, protected" in found(plant, Rack(protected=("node-2",)))
-
-
-def test_silence_over_an_outage_of_ours_is_found() -> None:
-    async def plant(world: World) -> None:
-        world.say("node-2")
-        world.broker.set_up(False)
-        await asyncio.sleep(1000.0)
-        world.broker.set_up(True)
-        await asyncio.sleep(15.0)
-        await write(world, r.HostSuspected(cause=Cause.SILENCE, reason="", last_heard=None))
-
-    assert "S11: node-2 is suspect by silence after 15.0 s of listening, not 20.0" in found(plant)
-
-
-def test_an_operation_that_goes_on_too_late_or_unread_is_found() -> None:
-    async def plant(world: World) -> None:
-        begun = automatic()
-        resumed = r.OperationResumed(operation=begun.operation.id, at=0.0)
-        await write(world, begun, step(begun, "1-8"), ended(begun), resumed)
-        await asyncio.sleep(400.0)
-        await write(world, step(begun, "1-9"))
-
-    text = found(plant)
-    assert "S13: off pdu-a of node-2 after a restart, before it was read" in text
-    assert "S13: off pdu-a of node-2 after a restart, past its deadline" in text
 
 
 # -- S14, S15, S17 ----------------------------------------------------------------------------------------------------

@@ -18,6 +18,9 @@ from tests.world.network import Broker
 from tests.world.store import Disk, WorldJournal
 from tests.world.wires import Path, Sent, Wires
 
+STORED_SECONDS = 5.0
+"""So long after it was slow the store may still write what was decided before."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Op:
@@ -63,7 +66,8 @@ class Truth:
     `folded()`: the hosts as a replay of the journal gives them. `journals()`: what the daemons write through.
     `reported`: hosts that were ever heard to say of themselves that they fail.
     `stated_at`: of the newest record, on the clock of its daemon. `troubled_at`: when a daemon was last seen held up, or its
-    store slow or out of reach.
+    store slow or out of reach. `held_seconds`: for how long at least none of them ran, for all were held up, though the
+    bus gave them messages.
     """
 
     inventory: Inventory
@@ -84,6 +88,9 @@ class Truth:
     running_since: dict[str, float] = field(default_factory=dict)
     troubled_at: float = 0.0
     stated_at: float = 0.0
+    held_seconds: float = 0.0
+    _seen_held_at: float | None = None
+    _ahead: dict[int, float] = field(default_factory=dict)
 
     @property
     def durable(self) -> Durable:
@@ -92,6 +99,18 @@ class Truth:
     @property
     def up_since(self) -> float | None:
         return max(self.running_since.values(), default=None)
+
+    @property
+    def decided_at(self) -> float | None:
+        """When the newest record was decided, in the world's time; None: its daemon's clock is not known yet."""
+        ahead = self._ahead.get(self.durable.epoch)
+        return None if ahead is None else min(self.now(), self.stated_at - ahead)
+
+    def _learn_clock(self, at: float, stated: float) -> None:
+        """How far the clock of the daemon that holds the store is ahead: seen at what it writes at once."""
+        if at > self.troubled_at + STORED_SECONDS:
+            epoch = self.durable.epoch
+            self._ahead[epoch] = max(self._ahead.get(epoch, stated - at), stated - at)
 
     def daemon_changed(self, name: str, *, is_up: bool) -> None:
         """A daemon started or died."""
@@ -105,8 +124,15 @@ class Truth:
         disk, loop = self.disk, virtual()
         is_store_bad = disk.is_failing or disk.is_hanging or disk.slow_seconds > 0.0
         is_store_far = any(journal.is_cut or journal.delay_seconds for journal in self.journals())
-        if is_store_bad or is_store_far or any(loop.is_held(name) for name in self.running_since):
+        held = [loop.is_held(name) for name in self.running_since]
+        if is_store_bad or is_store_far or any(held):
             self.troubled_at = self.now()
+        self._count_held(is_held=bool(held) and all(held) and self.broker.is_subscribed)
+
+    def _count_held(self, *, is_held: bool) -> None:
+        if is_held:
+            self.held_seconds += self.now() - (self._seen_held_at if self._seen_held_at is not None else self.now())
+        self._seen_held_at = self.now() if is_held else None
 
     def are_paths_good(self) -> bool:
         """Nothing stands between the daemon and the devices."""
@@ -115,6 +141,7 @@ class Truth:
     def take(self, host: HostName, at: float, entry: r.Entry) -> None:
         """Keep the book of operations, in the world's own time: `at` is when the entry became durable."""
         self.stated_at = entry.at
+        self._learn_clock(at, entry.at)
         match record := entry.record:
             case r.OperationStarted():
                 it = record.operation

@@ -1,4 +1,11 @@
-"""S11: silence is what we could have heard. The listening time is taken from the world's own book of when messages arrive."""
+"""S11: silence is what we could have heard. The listening time is taken from the world's own book of when messages arrive.
+
+A suspicion is judged at the moment of its decision, however long the store took to write it. Left out is what nobody outside
+can know: a message that arrives while the daemon is held up or waits for its store may not have reached it, and counts for none.
+"""
+
+from collections import deque
+from dataclasses import dataclass
 
 from fenced.core import records as r
 from fenced.model.names import BootId, HostName
@@ -8,8 +15,27 @@ from tests.world.rules.base import Rule
 
 MARGIN_SECONDS = 0.1
 """A beat that arrives as the suspicion is decided may still lie in the inbox."""
+STALL_SECONDS = 2.0
+"""A stall that is shorter is none to the daemon, which looks once a second whether it had one."""
+BEATS_KEPT = 40
+"""Of each host: longer than any store hangs."""
 
-STORED_SECONDS = 5.0
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """From `at` on somebody listened, or nobody did; `total` seconds of listening before."""
+
+    at: float
+    total: float
+    is_open: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Beat:
+    """When one came, and for how long the daemons had been held up by then."""
+
+    at: float
+    held_seconds: float
 
 
 class SilenceIsListened(Rule):
@@ -19,26 +45,26 @@ class SilenceIsListened(Rule):
 
     def __init__(self, *args: object) -> None:
         super().__init__(*args)  # type: ignore[arg-type] # those of Rule
-        self._total = 0.0
-        self._open_since: float | None = None
-        self._heard_total: dict[HostName, tuple[float, float]] = {}
+        self._changes = [_Change(self.truth.now(), 0.0, is_open=False)]
+        self._beats: dict[HostName, deque[_Beat]] = {}
 
-    def _listened(self) -> float:
-        return self._total + (self.truth.now() - self._open_since if self._open_since is not None else 0.0)
+    def _listened(self, at: float) -> float:
+        """Seconds until then."""
+        last = next((change for change in reversed(self._changes) if change.at <= at), self._changes[0])
+        return last.total + (at - last.at if last.is_open else 0.0)
 
     def ear_changed(self) -> None:
         is_heard = self.truth.broker.is_subscribed and self.truth.up_since is not None
-        if is_heard and self._open_since is None:
-            self._open_since = self.truth.now()
-        elif not is_heard and self._open_since is not None:
-            self._total, self._open_since = self._listened(), None
+        if is_heard is not self._changes[-1].is_open:
+            now = self.truth.now()
+            self._changes.append(_Change(now, self._listened(now), is_open=is_heard))
 
     daemon_changed = ear_changed
 
     def heard(self, machine: Machine, boot: BootId | None) -> None:
         if boot == machine.boot:
-            _, last = self._heard_total.get(machine.name, (0.0, 0.0))
-            self._heard_total[machine.name] = (last, self._listened())
+            beats = self._beats.setdefault(machine.name, deque(maxlen=BEATS_KEPT))
+            beats.append(_Beat(self.truth.now(), self.truth.held_seconds))
 
     def recorded(self, host: HostName, at: float, record: r.Record) -> None:
         match record:
@@ -52,13 +78,16 @@ class SilenceIsListened(Rule):
                 pass
 
     def _silent(self, host: HostName, what: str) -> None:
-        if self.truth.now() < self.truth.troubled_at + STORED_SECONDS:
-            return  # decided before it was stored, who knows when
+        decided = self.truth.decided_at
+        if decided is None:
+            return
         detection = self.truth.inventory.hosts[host].settings.detection
         missed = detection.missed_heartbeats * self.truth.machines[host].interval
         wanted = max(detection.grace_seconds, missed)
-        before, last = self._heard_total.get(host, (0.0, 0.0))
-        is_in_inbox = self._listened() - last < MARGIN_SECONDS
-        listened = self._listened() - (before if is_in_inbox else last)
+        beats = self._beats.get(host, ())
+        last = next((beat for beat in reversed(beats) if beat.at <= decided - MARGIN_SECONDS), _Beat(0.0, 0.0))
+        listened = self._listened(decided) - self._listened(last.at)
+        if decided > self.truth.now() - MARGIN_SECONDS:  # of a moment that is past nobody kept what was held before it
+            listened -= max(self.truth.held_seconds - last.held_seconds - STALL_SECONDS, 0.0)
         if listened < wanted - MARGIN_SECONDS:
             self.found(f"{host} is {what} by silence after {listened:.1f} s of listening, not {wanted:.1f}")
