@@ -12,6 +12,8 @@ from fenced.core.state import HostState
 from fenced.model.names import HostName
 from fenced.model.power import State
 from tests.world.machines import Machine, Run
+from tests.world.rules.base import Truth
+from tests.world.rules.gates import AutomaticOff
 from tests.world.world import World
 
 END_BOUND_SECONDS: Final = 60.0
@@ -98,13 +100,16 @@ def _held(world: World, host: HostName, state: HostState) -> str | None:
     return f"is held by {', '.join(stale)}, which is open" if len(stale) == len(state.held_by) else None
 
 
+def _has_lease(world: World, host: HostName, state: HostState) -> bool:
+    return _truth(world).now() > _truth(world).troubled_at + HELD_SECONDS
+
+
 def _is_armed(world: World, host: HostName, state: HostState) -> bool:
     return not world.engine.fleet.state.is_disarmed
 
 
 def _is_warm(world: World, host: HostName, state: HostState) -> bool:
-    truth = world.checker.truth
-    assert truth is not None
+    truth = _truth(world)
     is_quiet = truth.up_since is None or world.daemon.now() < truth.up_since + IGNORED_SECONDS
     return world.broker.is_heard and not is_quiet
 
@@ -132,15 +137,46 @@ def _is_mute(world: World, host: HostName, state: HostState) -> bool:
 
 
 def _is_released(world: World, host: HostName, state: HostState) -> bool:
-    truth = world.checker.truth
-    assert truth is not None and truth.up_since is not None
+    truth = _truth(world)
+    assert truth.up_since is not None
     detection = world.inventory.hosts[host].settings.detection
     latest = max(state.release_until, truth.up_since + IGNORED_SECONDS + detection.release_grace_seconds)
     return world.daemon.now() > latest + HELD_SECONDS and world.broker.is_heard
 
 
+def _has_budget(world: World, host: HostName, state: HostState) -> bool:
+    """In the journal's own book of what began. A person's request draws nothing, nor what ended before its first OFF."""
+    gates, truth = world.inventory.daemon.gates, _truth(world)
+    since = truth.now() - gates.budget_per_seconds - HELD_SECONDS
+    automatic = [op for op in truth.operations.values() if op.is_automatic and op.started > since]
+    drawn = sum(1 for op in automatic if op.has_sent_off or not op.is_ended)
+    size = len(world.inventory.hosts)
+    most = min(max(gates.budget_hosts, int(gates.budget_percent * size / 100)), gates.budget_at_most)
+    away = sum(1 for name, machine in world.machines.items() if name != host and not machine.is_beating)
+    return drawn < most and away < gates.budget_unrecovered
+
+
+def _has_attempts(world: World, host: HostName, state: HostState) -> bool:
+    gates = world.inventory.daemon.gates
+    book = next(rule for rule in world.checker.rules if isinstance(rule, AutomaticOff))
+    since = _truth(world).now() - gates.attempts_per_seconds - HELD_SECONDS
+    return book.attempts(host, since=since) < gates.attempts_count
+
+
+def _is_another_free(world: World, host: HostName, state: HostState) -> bool:
+    running = sum(1 for op in _truth(world).running.values() if op.is_automatic)
+    return running < world.inventory.daemon.gates.concurrency
+
+
+def _truth(world: World) -> Truth:
+    truth = world.checker.truth
+    assert truth is not None
+    return truth
+
+
 OPEN: Final[dict[str, Callable[[World, HostName, HostState], bool]]] = {
     "armed": _is_armed,
+    "lease": _has_lease,
     "warm_up": _is_warm,
     "witness": _has_witness,
     "paused": _is_unpaused,
@@ -148,5 +184,8 @@ OPEN: Final[dict[str, Callable[[World, HostName, HostState], bool]]] = {
     "connectivity": _is_connected,
     "alive_but_silent": _is_mute,
     "release_grace": _is_released,
+    "budget": _has_budget,
+    "attempts": _has_attempts,
+    "concurrency": _is_another_free,
 }
-"""Whether a gate is open in truth; gates that count (budget, attempts, concurrency) are not judged here."""
+"""Whether a gate is open in truth. What is configured for a host (protected, automatic, own machine) opens never."""

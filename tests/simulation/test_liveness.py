@@ -1,36 +1,47 @@
 """The look at the end sees what did not come about: each is made up in a world that was well, and then found."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from fenced.core import records as r
 from fenced.core.state import GateVerdict, HostState
-from fenced.model.names import HostName, OperationId
-from fenced.model.power import Action, Cause, State
+from fenced.model.names import ENGINE, DeviceName, HostName, OperationId, PlugId, Token
+from fenced.model.power import Action, Cause, State, What
 from fenced.ports.journal import OutboxMessage
 from tests.core.desk import Desk
 from tests.fakes.journal import StoredMessage
 from tests.simulation.liveness import unfinished
 from tests.simulation.play import silence_logs
 from tests.world.loop import run
-from tests.world.rack import Rack
+from tests.world.rack import Rack, Setting
+from tests.world.rules.base import Op
+from tests.world.rules.gates import AutomaticOff
 from tests.world.world import World
 
 NODE = HostName("node-2")
 LONG_AGO = 1_800_000_000.0
+ONE_EACH: dict[str, Setting] = {"gates.budget_hosts": 1, "gates.attempts_count": 1, "gates.concurrency": 1}
+COUNTED = tuple(
+    GateVerdict(gate=gate, is_open=False, why="") for gate in ("lease", "budget", "attempts", "concurrency")
+)
 HELD = tuple(GateVerdict(gate=gate, is_open=False, why="") for gate in ("witness", "cooldown", "connectivity"))
 
 
-def found(*, is_dead: bool = True, **changes: object) -> list[str]:
+def found(
+    *, is_dead: bool = True, counted: Callable[[World], None] = lambda world: None, **changes: object
+) -> list[str]:
     """What is unfinished in a calm world whose node-2 has such a state since long ago."""
 
     async def main() -> list[str]:
-        world = World(Rack())
+        world = World(Rack(settings=ONE_EACH))
         world.begin()
         await world.start()
         await asyncio.sleep(400.0)
+        counted(world)
         if is_dead:
             world.machines[NODE].die()
         state: HostState = replace(world.engine.fleet.hosts[NODE], since=LONG_AGO, **changes)  # type: ignore[arg-type]
@@ -39,6 +50,23 @@ def found(*, is_dead: bool = True, **changes: object) -> list[str]:
 
     silence_logs()
     return run(main())
+
+
+def begun(world: World, seconds: float) -> None:
+    """An automatic operation of node-2 began so long ago, sent an OFF and still runs."""
+    truth, at = world.checker.truth, world.clock.now() - seconds
+    assert truth is not None
+    op = Op(
+        id=OperationId("0-1"), host=NODE, action=Action.OFF, cause=Cause.SILENCE, started=at, decided=at, deadline=at, due=at,
+        boot=None,
+    )  # fmt: skip
+    truth.operations[op.id] = truth.running[NODE] = op
+    off = r.StepStarted(
+        operation=op.id, device=DeviceName("pdu-a"), plug_id=PlugId("node-2/pdu-a"), number=1, what=What.OFF, proxy=ENGINE,
+        token=Token(epoch=0, sequence=2), not_after=at,
+    )  # fmt: skip
+    book = next(rule for rule in world.checker.rules if isinstance(rule, AutomaticOff))
+    book.recorded(NODE, at, off)
 
 
 def test_a_calm_world_is_finished() -> None:
@@ -52,10 +80,27 @@ def test_a_calm_world_is_finished() -> None:
         ({"state": State.HEALTHY}, "is dead and healthy, with no operation and no gate closed"),
         ({"state": State.FENCED}, "is fenced, nobody wants it off, and nobody gives it power"),
         ({"state": State.SUSPECT, "held_by": HELD}, "is held by witness, cooldown, connectivity, which is open"),
+        (
+            {"state": State.SUSPECT, "held_by": COUNTED},
+            "is held by lease, budget, attempts, concurrency, which is open",
+        ),
     ],
 )
 def test_a_host_that_nobody_looks_after_is_found(changes: dict[str, Any], why: str) -> None:
     assert found(**changes) == [f"liveness: node-2 {why}"]
+
+
+@pytest.mark.parametrize("gate", ["budget", "attempts", "concurrency"])
+def test_a_host_that_is_held_by_what_was_counted_is_in_order(gate: str) -> None:
+    held = (GateVerdict(gate=gate, is_open=False, why=""),)
+    assert found(state=State.SUSPECT, held_by=held, counted=lambda world: begun(world, 200.0)) == []
+
+
+@pytest.mark.parametrize("gate", ["budget", "attempts"])
+def test_what_was_counted_long_ago_holds_nobody(gate: str) -> None:
+    held = (GateVerdict(gate=gate, is_open=False, why=""),)
+    why = f"liveness: node-2 is held by {gate}, which is open"
+    assert why in found(state=State.SUSPECT, held_by=held, counted=lambda world: begun(world, 90_000.0))
 
 
 def test_a_host_that_a_person_wants_off_is_in_order() -> None:

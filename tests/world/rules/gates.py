@@ -88,6 +88,10 @@ class AutomaticOff(Rule):
         )
         return [why for why, is_closed in closed if is_closed]
 
+    def attempts(self, host: HostName, *, since: float) -> int:
+        """Automatic operations of a host that sent an OFF after that moment."""
+        return sum(1 for at in self._attempts.get(host, ()) if at > since)
+
     def _is_alive(self, host: HostName, at: float) -> bool:
         """It was heard within its grace, and not even said to be failing; a last will is no report. Silence is S11's."""
         detection = self.truth.inventory.hosts[host].settings.detection
