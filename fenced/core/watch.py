@@ -78,11 +78,10 @@ def _is_restored_all_the_same(work: HostWork, powers: dict[DeviceName, Power]) -
 def _watch_failed(work: HostWork, powers: dict[DeviceName, Power], started: float) -> None:
     sight = work.sight
     level = _level_read_off(work, powers)
-    is_heard_since = sight.heard_at is not None and sight.heard_at >= sight.watch_off_since
     if level is None or work.fleet.is_heard(work.name, work.now):
         sight.watch_offs = 0
         return
-    if sight.watch_offs == 0 or is_heard_since:
+    if sight.watch_offs == 0:
         sight.watch_offs, sight.watch_off_since = 1, started
         return
     sight.watch_offs += 1

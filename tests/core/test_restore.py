@@ -291,6 +291,33 @@ def test_life_after_a_device_read_off_changes_nothing() -> None:
     assert at.records(r.HostFenced)
 
 
+def test_a_later_operation_gives_no_power_back_either_once_a_person_stopped_that() -> None:
+    """The restore was cancelled; the next OFF failed; life stops the fence after that, which gives back nothing (S19).
+
+    What the device is can't be read all that time: an ON would show that somebody gave power back already.
+    """
+    at = desk("pdu-a:1", power__attempts=1, gates__cooldown_seconds=0.0, gates__budget_hosts=3)
+    at.fence()
+    at.serve(until="host_fenced")
+    at.cancel()
+    at.serve(until="operation_ended")
+    assert at.state().state is State.FENCED
+    at.set_power(Power.UNKNOWN, "pdu-a")
+    at.ask(Action.OFF)
+    at.race("pdu-a")
+    at.switched("pdu-a", Outcome.FAILED)
+    while at.state().operation is not None:
+        if at.waiting(c.ReadDevice):
+            at.read("pdu-a")
+        at.go(0.5, silent=[NODE])
+    at.fence()
+    at.race("pdu-a")
+    before = commands(at)
+    at.beat(boot="b2")
+    at.serve(silent=(), until="operation_ended")
+    assert commands(at) == before
+
+
 @pytest.mark.parametrize("cause", ["pause", "disarm"])
 def test_disarm_and_pause_do_not_stop_its_restore(cause: str) -> None:
     at = desk()

@@ -29,12 +29,14 @@ def watch(at: Desk) -> None:
 
 
 def failed(at: Desk) -> None:
+    """Its operation failed: one device could not be switched off."""
+    before = len(at.records(r.OperationEnded))
     at.fence()
     for device in ("pdu-a", "pdu-b"):
         at.race(device)
     at.switched("pdu-a")
     at.switched("pdu-b", Outcome.FAILED)
-    while not at.records(r.OperationEnded):
+    while len(at.records(r.OperationEnded)) == before:
         for device in ("pdu-a", "pdu-b"):
             if at.waiting(c.ReadDevice, device):
                 at.read(device)
@@ -209,6 +211,21 @@ def test_a_failed_host_heard_between_two_rounds_is_not_fenced() -> None:
     at.beat()
     assert at.state().state is State.HEALTHY
     assert not at.records(r.HostFenced)
+
+
+def test_what_was_read_before_it_was_heard_and_failed_again_counts_no_more() -> None:
+    at = Desk(Rack(settings={"power.attempts": 1, "gates.cooldown_seconds": 100.0, "gates.budget_hosts": 2}))
+    failed(at)
+    watch(at)
+    at.watched(("pdu-a", Power.OFF), ("pdu-b", Power.OFF))
+    at.beat()
+    at.serve(silent=(), until="operation_ended")
+    assert at.state().state is State.HEALTHY
+    at.go(100.0)
+    failed(at)
+    watch(at)
+    at.watched(("pdu-a", Power.OFF), ("pdu-b", Power.OFF))
+    assert at.state().state is State.FAILED, "no single reading proves it"
 
 
 def test_a_failed_host_in_maintenance_is_not_announced() -> None:

@@ -343,4 +343,22 @@ POWER_BUGS: Final = (
             "tests/core/test_mismatch.py::test_a_command_or_a_reading_that_meets_another_machine_stops_it",
         ),
     ),
+    Bug(
+        name="a later operation gives power back that a person stopped",
+        rule="S19",
+        file="core/restore.py",
+        old="    if work.state.is_on_forbidden:\n",
+        new="    if work.state.is_on_forbidden and not operation.devices:\n",
+        killers=(
+            "tests/core/test_restore.py::test_a_later_operation_gives_no_power_back_either_once_a_person_stopped_that",
+        ),
+    ),
+    Bug(
+        name="what the watch read before an operation counts after it",
+        rule="S1",
+        file="core/ending.py",
+        old="    work.sight.watch_offs = 0  # what was read before it says nothing about after it\n",
+        new="",
+        killers=("tests/core/test_watch.py::test_what_was_read_before_it_was_heard_and_failed_again_counts_no_more",),
+    ),
 )
