@@ -309,9 +309,11 @@ def _look_restoring(work: HostWork) -> None:
     if work.state.is_on_forbidden:
         look_watch(work)  # nobody gives it power or waits for it: only its devices can tell
         return
-    over = work.state.since + work.host.settings.detection.boot_grace_seconds
+    # A host that started while we could not listen may have been heard just then: that time is not of its boot_grace (S11).
+    deaf = work.fleet.ear.deaf_seconds(work.state.since, work.now)
+    over = work.state.since + work.host.settings.detection.boot_grace_seconds + deaf
     if work.now < max(over, release_until(work)):
-        work.wake(max(over, release_until(work)))
+        work.wake(max(over, release_until(work), work.now + 0.05))
     else:
         _suspect(work, Cause.SILENCE, "power was given back and no heartbeat came within boot_grace")
 

@@ -33,12 +33,18 @@ NOT_MONITORED = frozenset({State.UNKNOWN, State.LEFT, State.MAINTENANCE})
 """States that don't count in the share of the cluster (DESIGN section 5)."""
 
 
+GAPS_MAX = 32
+"""Outages and stalls that are remembered; of one `boot_grace` with more of them the first count as listened to."""
+
+
 @dataclass(slots=True)
 class Ear:
     """How long we were able to listen, in seconds. Silence is measured on this clock alone (S11)."""
 
     total: float = 0.0
     opened_at: float | None = None
+    gaps: tuple[tuple[float, float], ...] = ()
+    _closed_at: float | None = None
 
     def now(self, at: float) -> float:
         """Listening time up to `at`."""
@@ -49,16 +55,30 @@ class Ear:
     def open(self, at: float) -> None:
         """Silence counts from `at` on (which may lie ahead)."""
         self.opened_at = at
+        if self._closed_at is not None:
+            self._remember(self._closed_at, at)
+            self._closed_at = None
 
     def close(self, at: float) -> None:
         """We hear nothing from `at` on."""
         self.total = self.now(at)
+        if self.opened_at is not None:
+            self._closed_at = at
         self.opened_at = None
 
-    def lose(self, seconds: float) -> None:
-        """The last `seconds` were nobody's silence: we did not run."""
+    def lose(self, seconds: float, at: float) -> None:
+        """The `seconds` before `at` were nobody's silence: we did not run."""
         if self.opened_at is not None:
             self.opened_at += seconds
+            self._remember(at - seconds, at)
+
+    def deaf_seconds(self, since: float, at: float) -> float:
+        """How much of that time we could not listen; what was before we first could is not counted."""
+        open_gap = ((self._closed_at, at),) if self._closed_at is not None else ()
+        return sum(max(min(to, at) - max(start, since), 0.0) for start, to in self.gaps + open_gap)
+
+    def _remember(self, start: float, to: float) -> None:
+        self.gaps = (*self.gaps, (start, to))[-GAPS_MAX:]
 
 
 @dataclass(slots=True)

@@ -34,7 +34,7 @@ def fleet_event(work: Work, event: FleetEvent) -> None:
         case e.BusDisconnected():
             _bus_disconnected(work, event)
         case e.Stalled():
-            fleet.ear.lose(event.seconds)
+            fleet.ear.lose(event.seconds, work.now)
             fleet.lag_seconds, fleet.lag_until = event.seconds, work.now + LAG_STRETCH_SECONDS
         case e.LeaseRenewed():
             fleet.lease_until = event.until

@@ -300,6 +300,27 @@ def test_restoring_is_suspect_only_past_its_boot_grace() -> None:
     assert at.state().state in {State.SUSPECT, State.FENCING}
 
 
+@pytest.mark.parametrize("trouble", ["stall", "bus"])
+def test_boot_grace_does_not_run_while_we_are_deaf(trouble: str) -> None:
+    """A restored host starts and is heard while we stall or have no bus: then nobody waits for it in vain (S11)."""
+    at = desk(detection__boot_grace_seconds=300.0, detection__release_grace_seconds=0.0)
+    at.fence()
+    at.serve(until="operation_ended")
+    at.go(30.0, silent=[NODE])
+    if trouble == "bus":
+        at.do(e.BusDisconnected(at=at.now, why="lost"))
+    at.now += 400.0
+    if trouble == "bus":
+        at.do(e.BusConnected(at=at.now))
+    else:
+        at.do(e.Stalled(seconds=400.0))
+    at.do(e.TimerFired(host=NODE))
+    at.go(240.0, silent=[NODE])
+    assert at.state().state is State.RESTORING
+    at.go(60.0, silent=[NODE])
+    assert at.state().state in {State.SUSPECT, State.FENCING}
+
+
 def test_a_host_in_maintenance_is_not_suspected_and_stays_in_maintenance_when_it_is_heard() -> None:
     at = desk()
     at.maintain()

@@ -115,7 +115,8 @@ DECIDING_BUGS: Final = (
         name="silence is counted over a bus outage",
         rule="S11",
         file="core/fleet.py",
-        old="        self.total = self.now(at)\n        self.opened_at = None",
+        old="        self.total = self.now(at)\n        if self.opened_at is not None:\n            self._closed_at = at\n"
+        "        self.opened_at = None",
         new="        pass",
         killers=(
             story("bus_lost_for_an_hour"),
@@ -129,6 +130,14 @@ DECIDING_BUGS: Final = (
         old="            self.opened_at += seconds",
         new="            pass",
         killers=("tests/core/test_detector.py::test_a_stall_of_ours_is_nobodys_silence",),
+    ),
+    Bug(
+        name="a restored host's boot_grace runs while we are deaf",
+        rule="S11",
+        file="core/detector.py",
+        old="detection.boot_grace_seconds + deaf\n",
+        new="detection.boot_grace_seconds\n",
+        killers=("tests/core/test_detector.py::test_boot_grace_does_not_run_while_we_are_deaf",),
     ),
     Bug(
         name="hosts silent through an outage get no grace after it",
