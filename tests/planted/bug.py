@@ -12,7 +12,8 @@ WIDER: Final = (CORE, ENGINE, STORIES)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bug:
     """`old` stands once in the file, else the bug's place has moved. `killers`: exact names, quick; `wider`: where a test may
-    be that does it when those no longer do."""
+    be that does it when those no longer do. `seeds`: of the simulation, of which at least one must notice it as well; they are
+    among the fixed ones, which notice nothing in the sound program."""
 
     name: str
     rule: str
@@ -21,6 +22,7 @@ class Bug:
     new: str
     killers: tuple[str, ...] = ()
     wider: tuple[str, ...] = WIDER
+    seeds: tuple[int, ...] = ()
 
 
 def story(name: str) -> str:

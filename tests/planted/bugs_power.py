@@ -40,6 +40,7 @@ POWER_BUGS: Final = (
             story("a_bmc_of_another_machine"),
             "tests/core/test_plan.py::test_unknown_is_not_off",
         ),
+        seeds=(1, 2, 3),
     ),
     Bug(
         name="an unreadable device is off for the host's power",
@@ -62,6 +63,7 @@ POWER_BUGS: Final = (
             story("outlets_off_while_the_chassis_reads_on"),
             "tests/core/test_plan.py::test_off_must_be_read_stably",
         ),
+        seeds=(1, 2, 3),
     ),
     Bug(
         name="one device of a level is forgotten",
@@ -175,6 +177,7 @@ POWER_BUGS: Final = (
             story("both_pdus_off_in_parallel"),
             "tests/core/test_plan.py::test_every_command_has_a_higher_token_than_all_before",
         ),
+        seeds=(1, 2, 3),
     ),
     Bug(
         name="an operation ends while its commands may still act",
@@ -230,6 +233,7 @@ POWER_BUGS: Final = (
         "    if operation.action is Action.RESTART and any(is_proven_off(work, run) for run in runs):\n"
         "        enter_restore(work, operation)\n    work.wake(operation.level_deadline)",
         killers=(story("both_pdus_off_in_parallel"),),
+        seeds=(1, 3, 28),
     ),
     Bug(
         name="a device of another level stays off",
@@ -241,6 +245,7 @@ POWER_BUGS: Final = (
             story("one_pdu_fails_and_level_2_takes_over"),
             "tests/core/test_restore.py::test_outlets_come_before_the_chassis_and_every_touched_level_is_restored",
         ),
+        seeds=(20, 25, 46),
     ),
     Bug(
         name="what a failed operation switched off is forgotten",

@@ -10,8 +10,11 @@ from tests.planted.bug import Bug
 from tests.planted.bugs import BUGS
 from tests.planted.plant import Ground, NotPlanted, changed, copy_to, ground, planted
 from tests.planted.telling import line
+from tests.simulation.test_simulation import FIXED
 
 BUGS_AT_LEAST = 60
+RULES_NOTICED_MIN = 6
+NOTICED = [bug for bug in BUGS if bug.seeds]
 RULES = frozenset(f"S{number}" for number in range(1, 20))
 SOUND = Bug(
     name="none",
@@ -46,6 +49,27 @@ def test_it_is_killed(bug: Bug, warm: Ground, copy: Path, record_property: Calla
         killed = warm.hunt(bug, copy)
     assert killed.tests, f"{bug.name} ({bug.rule}) lives: no test of {bug.killers + bug.wider} fails\n{killed.said}"
     record_property(KILLED_BY, line(bug, killed))
+
+
+@pytest.mark.timeout(100)
+@pytest.mark.parametrize("bug", NOTICED, ids=lambda bug: f"{bug.rule}-{bug.name.replace(' ', '-')}")
+def test_a_seed_notices_it(bug: Bug, warm: Ground, copy: Path) -> None:
+    """The power of the simulation itself. Where its scenarios changed, `python -m tests.planted --by-seeds 60` finds others."""
+    with planted(bug, copy):
+        noticed = warm.play(bug.seeds, copy)
+    assert noticed.seeds, f"{bug.name} ({bug.rule}): none of the seeds {bug.seeds} notices it"
+    assert noticed.has(bug)
+
+
+def test_seeds_of_a_sound_copy_notice_nothing(warm: Ground, copy: Path) -> None:
+    """Else a simulation that can't run at all would notice everything."""
+    with planted(SOUND, copy):
+        assert not warm.play(range(1, 4), copy, is_whole=True).seeds
+
+
+def test_bugs_of_enough_rules_are_noticed_by_a_fixed_seed() -> None:
+    assert len({bug.rule for bug in NOTICED}) >= RULES_NOTICED_MIN
+    assert all(seed in FIXED for bug in NOTICED for seed in bug.seeds)
 
 
 def test_there_are_enough_and_each_has_a_name() -> None:
