@@ -19,7 +19,8 @@ def stop(
     is_on_forbidden: bool = False,
     ending: OperationState | None = None,
 ) -> None:
-    """Stop the operation: before the first OFF it simply ends; what was switched off is given back, unless forbidden.
+    """Stop the operation: before the first OFF it simply ends; what was switched off is given back, unless forbidden or while
+    a person has the host in maintenance (S19): then it is owed, and told.
 
     It ends `ending`, by default cancelled, or done where the host was fenced already.
     """
@@ -31,7 +32,8 @@ def stop(
         r.OperationStopped(operation=operation.id, ending=ending or natural, why=why, is_on_forbidden=is_on_forbidden)
     )
     has_switched = any(run.is_switched_off for run in operation.devices)
-    if has_switched and not operation.is_fenced and not is_on_forbidden:
+    is_left = is_on_forbidden or work.state.maintenance is not None
+    if has_switched and not operation.is_fenced and not is_left:
         enter_restore(work, operation)
     else:
         work.record(r.PhaseEntered(operation=operation.id, phase=Phase.CLOSING))
@@ -215,10 +217,18 @@ def _is_read_off(work: HostWork, run: DeviceRun) -> bool:
 def _untouched(work: HostWork, operation: Operation) -> State | None:
     """The state that is still true where no OFF was sent: that of before, if nothing that was read speaks against it."""
     if operation.before is State.FENCED:
-        is_lit = any(run.power is Power.ON for run in operation.devices)
-        return None if is_lit or work.state.proof is None else State.FENCED
+        proof = work.state.proof
+        is_lit = proof is None or any(
+            run.power is Power.ON and _speaks_against(proof, run) for run in operation.devices
+        )
+        return None if is_lit else State.FENCED
     is_cancelled = operation.ending is OperationState.CANCELLED
     return operation.before if is_cancelled and operation.before in {State.LEFT, State.FAILED} else None
+
+
+def _speaks_against(proof: ProofOfOff, run: DeviceRun) -> bool:
+    """Its ON does, as to the watch: outlets of another level say nothing, unless a person's word is all that there is."""
+    return proof.kind is Proof.HUMAN or run.kind is Kind.CHASSIS or run.device in proof.devices
 
 
 def start_waiting(work: HostWork) -> None:

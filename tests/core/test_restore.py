@@ -267,6 +267,18 @@ def test_life_while_no_device_has_read_off_ends_it_and_power_is_given_back() -> 
     assert not at.records(r.HostFenced)
 
 
+def test_life_in_maintenance_ends_it_and_gives_nothing_back() -> None:
+    """A person may have their hands in it (S19): what was switched off stays owed, and that is told (S9)."""
+    at = desk()
+    off_on_its_way(at)
+    at.maintain()
+    at.beat()
+    at.serve(silent=(), until="operation_ended")
+    assert not [word for word in commands(at) if word.startswith("on ")]
+    assert at.state().state is State.MAINTENANCE
+    assert set(at.state().owed) == {*BOTH} and at.records(r.LeftOff)
+
+
 def test_a_device_is_read_between_the_off_that_life_overtook_and_its_on() -> None:
     """Also where the path was found, the OFF sent and the host heard at one moment (S6)."""
     at = desk("pdu-a:1")

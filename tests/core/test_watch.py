@@ -114,6 +114,14 @@ def test_a_round_of_before_the_state_is_dropped() -> None:
     assert at.state().state is State.FENCED
 
 
+def test_an_outlet_of_another_level_that_reads_on_leaves_an_off_that_was_asked_again_fenced() -> None:
+    at = off(Rack(devices=("pdu-a:1", "pdu-b:2")))
+    at.ask(Action.OFF)
+    at.serve(until="operation_ended")
+    assert len(at.records(r.OperationEnded)) == 2
+    assert at.state().state is State.FENCED and len(at.records(r.HostFenced)) == 1
+
+
 def test_a_persons_word_is_revoked_when_every_level_reads_on() -> None:
     at = Desk()
     at.suspect()

@@ -359,6 +359,14 @@ POWER_BUGS: Final = (
         ),
     ),
     Bug(
+        name="life gives power back to a host in maintenance",
+        rule="S19",
+        file="core/ending.py",
+        old="is_left = is_on_forbidden or work.state.maintenance is not None",
+        new="is_left = is_on_forbidden",
+        killers=("tests/core/test_restore.py::test_life_in_maintenance_ends_it_and_gives_nothing_back",),
+    ),
+    Bug(
         name="what the watch read before an operation counts after it",
         rule="S1",
         file="core/ending.py",
