@@ -77,7 +77,7 @@ class Outbox:
     async def _send_all(self) -> bool:
         """Whether everything went out (True also where there is no bus: its return nudges)."""
         try:
-            if not self._may_send:
+            if not self._may_send():
                 self.pending = await self._journal.outbox_pending()
                 return True
             await self._send_controller()
@@ -91,19 +91,20 @@ class Outbox:
             log.warning("publish_failed", error=str(exc))
             return False
 
-    @property
     def _may_send(self) -> bool:
-        """Asked before each slice: a round may take longer than the lease lasts."""
+        """Asked before each slice, and after each read of the store: both may take longer than the lease lasts."""
         return self._bus.is_connected and self._clock.now() < self._fleet.lease_until
 
     async def _send_pending(self) -> bool:
-        while self._may_send:
+        while self._may_send():
             self.turned_at = self._clock.now()
             messages = await self._journal.outbox(limit=SLICE)
             is_last = len(messages) < SLICE  # what comes after this read nudges us again
             self.pending = len(messages) if is_last else await self._journal.outbox_pending()
             if not messages:
                 return True
+            if not self._may_send():
+                return False
             delivered = await self._publish(messages)
             await self._journal.delivered(delivered)
             self.pending = max(self.pending - len(delivered), 0)
@@ -148,7 +149,7 @@ class Outbox:
         names = list(self._fleet.hosts)
         for start in range(0, len(names), SLICE):
             self.turned_at = self._clock.now()
-            if not self._may_send:
+            if not self._may_send():
                 self._is_fresh = True
                 return False
             states = [self._fleet.durable(name) for name in names[start : start + SLICE] if name in self._fleet.hosts]

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from fenced.core import events as e
@@ -33,6 +33,16 @@ class Choosy(WorldBus):
         await super().publish(message, timeout_seconds=timeout_seconds)
 
 
+class SlowReader(MemoryJournal):
+    """A journal that takes so long to say what is to be sent."""
+
+    read_seconds = 0.0
+
+    async def outbox(self, *, limit: int) -> Sequence[OutboxMessage]:
+        await asyncio.sleep(self.read_seconds)
+        return await super().outbox(limit=limit)
+
+
 class Desk:
     """An outbox that runs between a memory journal and a broker."""
 
@@ -40,7 +50,7 @@ class Desk:
         self.clock = WorldClock()
         self.broker = Broker(self.clock)
         self.bus = Choosy(self.broker, self.clock)
-        self.journal = MemoryJournal(is_checked=True)
+        self.journal = SlowReader(is_checked=True)
         self.fleet = Fleet(racks.inventory(Rack()), epoch=1, started=self.clock.now())
         self.fleet.lease_until = START + 1e9
         self.delivered: list[e.Event] = []
@@ -214,6 +224,20 @@ def test_a_round_that_outlasts_the_lease_stops_where_the_lease_ended() -> None:
         desk.fleet.lease_until = START + 1e9
         await asyncio.sleep(30.0)
         assert desk.sent() == [str(number) for number in range(1, total + 1)]
+
+    play(story)
+
+
+def test_what_was_read_when_the_lease_had_ended_is_not_published() -> None:
+    """The store hung in the read: another controller may tell newer states already, and ours would stand over them."""
+
+    async def story(desk: Desk) -> None:
+        await desk.journal.append(Batch(entries=[entry()], outbox=[message(1)]))
+        desk.journal.read_seconds = 4.0
+        desk.fleet.lease_until = desk.clock.now() + 2.0
+        desk.outbox.nudge()
+        await asyncio.sleep(30.0)
+        assert desk.sent() == []
 
     play(story)
 
