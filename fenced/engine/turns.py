@@ -24,7 +24,8 @@ PathKey = tuple[HostName, DeviceName, ProxyName]
 class Path:
     """One way to one device. `failures` and `offs`: in a row; `off_since`: the end of the first OFF.
 
-    `is_answered`: the read that ended last came to the device, and said something of the path."""
+    `is_answered`: the read that ended last came to the device, and said something of the path. `is_counted`: it is being
+    read as one of the failing."""
 
     key: PathKey
     unit: UnitId
@@ -35,6 +36,7 @@ class Path:
     off_since: float = 0.0
     is_answered: bool = False
     is_gone: bool = False
+    is_counted: bool = False
 
 
 @dataclass(slots=True)
@@ -66,7 +68,7 @@ class Turns:
         self._units: dict[UnitId, _Unit] = {}
         self._ready: list[tuple[float, int, _Unit]] = []
         self._held_back: deque[_Unit] = deque()
-        self._failing: set[PathKey] = set()
+        self._failing = 0
         self._numbers = itertools.count()
 
     def __len__(self) -> int:
@@ -86,9 +88,16 @@ class Turns:
             path.is_gone = kept.get(key) is not path
         new = [path for key, path in kept.items() if self._paths.get(key) is not path]
         self._paths = kept
-        self._units = {name: unit for name, unit in self._units.items() if unit.is_read or unit.first() is not None}
+        # One that has no path now may have one again at once: it keeps its pause.
+        self._units = {
+            name: unit
+            for name, unit in self._units.items()
+            if unit.is_read or unit.first() is not None or unit.free_at > now
+        }
         for path in new:
             self._queue(path)
+        for _ in range(len(self._held_back)):  # whose first path is gone takes the place of nobody
+            self._let_go()
 
     def next(self, now: float) -> Path | None:
         """The path to read now; its unit is taken until `ended`."""
@@ -102,7 +111,7 @@ class Turns:
                 continue
             if max(unit.free_at, path.due) > now:
                 self._queue_unit(unit)
-            elif path.failures and len(self._failing) >= self.failing_max:
+            elif path.failures and self._failing >= self.failing_max:
                 unit.is_held_back = True
                 self._held_back.append(unit)
             else:
@@ -134,18 +143,24 @@ class Turns:
     def _begin(self, unit: _Unit, path: Path) -> None:
         unit.is_read = True
         if path.failures:
-            self._failing.add(path.key)
+            path.is_counted = True
+            self._failing += 1
 
     def _end(self, path: Path) -> _Unit:
         unit = self._unit(path.unit)
         unit.is_read = False
-        if path.key in self._failing:
-            self._failing.discard(path.key)
+        if path.is_counted:
+            path.is_counted = False
+            self._failing -= 1
             if self._held_back:
-                waiting = self._held_back.popleft()
-                waiting.is_held_back = False
-                self._queue_unit(waiting)
+                self._let_go()
         return unit
+
+    def _let_go(self) -> None:
+        """The unit that was held back first is looked at again."""
+        unit = self._held_back.popleft()
+        unit.is_held_back = False
+        self._queue_unit(unit)
 
     def _queue(self, path: Path) -> None:
         unit = self._unit(path.unit)

@@ -124,6 +124,49 @@ def test_a_reload_keeps_turns_and_spreads_new_ones() -> None:
     assert fresh and max(fresh) - min(fresh) > 200.0
 
 
+def one(host: int, unit: str = "", *, proxy: int = 0) -> tuple[PathKey, UnitId]:
+    key = (HostName(f"h{host}"), DeviceName("d0"), ProxyName(f"p{proxy}"))
+    return key, UnitId(unit or f"u{host}")
+
+
+def test_a_unit_keeps_its_pause_over_a_reload_that_changes_all_of_its_paths() -> None:
+    order = turns(1, devices=1, proxies=1, interval=10.0, pause=50.0)
+    path = order.next(10.0)
+    assert path is not None
+    order.ended(path, 10.0)
+    order.take([one(1, "u0"), one(2, "u0")], 11.0)
+    begun = [at for at, _ in play(order, 100.0, begin=11.0)]
+    assert begun and begun[0] >= 60.0
+
+
+@pytest.mark.parametrize("gone", [0, 1, 2])
+def test_who_is_held_back_has_its_turn_although_a_reload_takes_one_of_them_away(gone: int) -> None:
+    """The place of the failing path that ended went to one that was no longer there, and nobody looked again."""
+    order = turns(3, devices=1, proxies=1, interval=10.0, pause=0.0)
+    order.failing_max = 1
+    for _, read in play(order, 10.6):
+        read.failures = 1
+    running = order.next(30.0)
+    assert running is not None and order.next(30.0) is None
+    order.take([path for number, path in enumerate(paths(3, devices=1, proxies=1)) if number != gone], 30.0)
+    running.failures = 0
+    order.ended(running, 31.0)
+    assert order.next(31.0) is not None
+
+
+def test_a_read_of_before_a_reload_gives_no_share_back_that_is_not_its_own() -> None:
+    order = turns(1, devices=1, proxies=1, interval=10.0, pause=0.0)
+    old = order.next(10.0)
+    assert old is not None
+    order.take([one(0, "elsewhere"), one(1)], 10.0)
+    for _, read in play(order, 25.0, begin=10.0):
+        read.failures = 1
+    order.failing_max = 1
+    assert order.next(50.0) is not None and order.next(50.0) is None
+    order.ended(old, 50.0)
+    assert order.next(50.0) is None
+
+
 def test_a_path_that_is_gone_is_never_read_again() -> None:
     order = turns(20, interval=60.0, pause=0.0)
     running = order.next(60.0)
