@@ -506,8 +506,12 @@ def _read_last(work: HostWork, operation: Operation) -> None:
     for run in operation.devices:
         if not run.is_inspected and not run.is_racing:
             start_race(work, operation, run)
-    if all(run.is_inspected and not run.is_racing for run in _now(work, operation).devices):
+    until = max(operation.deadline, operation.resume_at or 0.0) + INSPECTING_SECONDS
+    is_read = all(run.is_inspected and not run.is_racing for run in _now(work, operation).devices)
+    if is_read or work.now >= until:
         finish(work, OperationState.FAILED, operation.ending_why)
+    else:
+        work.wake(until)
 
 
 # -- reading operations (status, probe) -------------------------------------------------------------------------------

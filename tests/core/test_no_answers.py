@@ -3,6 +3,7 @@
 from fenced.core import records as r
 from fenced.model.power import Action, OperationState, Power
 from tests.core.desk import NODE, Desk
+from tests.properties.watched_desk import WatchedDesk
 from tests.world.rack import Rack
 
 
@@ -27,3 +28,14 @@ def test_a_device_that_is_inspected_and_never_answers_ends_the_operation() -> No
     desk.go(400.0, silent=[NODE])
     ended = desk.ended(answer.split()[1])
     assert (ended.state, ended.is_fenced) == (OperationState.FAILED, False)
+
+
+def test_the_last_reading_after_a_restart_that_is_never_answered_ends_the_operation() -> None:
+    desk = WatchedDesk(Rack(devices=("pdu-a:1", "bmc:2")))
+    answer = desk.ask(Action.OFF)
+    desk.race("pdu-a", Power.ON)
+    desk.switched("pdu-a")
+    desk.maintain()
+    desk.crash()
+    desk.idle(600.0)
+    assert desk.ended(answer.split()[1]).state is OperationState.FAILED
