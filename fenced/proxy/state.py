@@ -183,9 +183,13 @@ class ProxyState:
         return str(self._connection.execute("SELECT value FROM meta WHERE name = 'agent'").fetchone()[0])
 
     def adopt(self, store: str) -> None:
-        """Obey this store from now on. Tokens of another count from another beginning and are forgotten."""
+        """Obey this store from now on. Tokens of another count from another beginning and are forgotten.
+
+        What was begun under them may still act: those commands keep a place that no token of a store has.
+        """
         if self.store() != store:
             self._connection.execute("DELETE FROM plug")
+            self._connection.execute("UPDATE OR IGNORE command SET epoch = -1 - epoch WHERE epoch >= 0")
         self._set_meta("store", store)
 
     def close(self) -> None:

@@ -75,6 +75,18 @@ def test_adopting_a_store_forgets_the_tokens_of_the_other(tmp_path: Path) -> Non
         assert state.agent_id() == agent_id
 
 
+async def test_a_token_of_an_adopted_store_ends_no_command_of_the_store_before(tmp_path: Path) -> None:
+    """Both stores begin to count at one, and what the first had begun may still act."""
+    with TokenMemory(ProxyState(tmp_path, machine_boot="boot")) as memory:
+        await memory.claim(claim(1))
+    with ProxyState(tmp_path, machine_boot="boot") as state, state.transaction():
+        state.adopt("t")
+    with TokenMemory(ProxyState(tmp_path, machine_boot="boot")) as memory:
+        assert await memory.claim(claim(1, store="t", not_after=50.0)) is None
+        await memory.ended(PlugId("p"), Token(epoch=4, sequence=1))
+        assert [command.not_after for command in await memory.unfinished(now=0.0)] == [100.0]
+
+
 async def test_damage_refuses_and_leaves_nothing_behind(tmp_path: Path) -> None:
     with TokenMemory(ProxyState(tmp_path, machine_boot="boot")) as memory:
         assert await memory.claim(claim(1)) is None
