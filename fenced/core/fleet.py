@@ -139,6 +139,8 @@ class Fleet:
         self.is_stopping = False
         self.state = FleetState()
         self.hosts: dict[HostName, HostState] = {}
+        self.gone: dict[HostName, HostState] = {}
+        """Hosts of the records that the inventory does not name. One that comes back is what its records say (S19)."""
         self.sights: dict[HostName, Sight] = {}
         self.proxy_faults: dict[ProxyName, str] = {}
         """Proxies that can't be used whatever their machine does, and why. Heard, not journalled: as a sight."""
@@ -153,18 +155,18 @@ class Fleet:
         self.take(inventory)
 
     def take(self, inventory: Inventory) -> None:
-        """The inventory from now on; hosts that it no longer names are forgotten here (their records stay)."""
+        """The inventory from now on. A host that it no longer names is put aside, as a start finds it in the records."""
         self.inventory = inventory
         self.paths = Paths(inventory=inventory)
         self.by_cluster = {}
         for name, host in inventory.hosts.items():
             self.by_cluster.setdefault(host.cluster, []).append(name)
             if name not in self.hosts:
-                self.hosts[name] = HostState(name=name, since=self.started)
+                self._set(self.gone.pop(name, HostState(name=name, since=self.started)))
             if name not in self.sights:
                 self.sights[name] = Sight()
         for name in [name for name in self.hosts if name not in inventory.hosts]:
-            del self.hosts[name]
+            self.gone[name] = self.hosts.pop(name)
             self.sights.pop(name, None)
             self.checks.pop(name, None)
             self.troubled.discard(name)
@@ -175,6 +177,8 @@ class Fleet:
         for name, state in hosts.items():
             if name in self.inventory.hosts:
                 self.put(state)
+            else:
+                self.gone[name] = state
 
     def apply(self, entry: r.Entry) -> None:
         """Fold one record."""
@@ -182,6 +186,9 @@ class Fleet:
             self.state = evolve_fleet(self.state, entry)
         elif entry.host in self.hosts:
             self.put(evolve(self.hosts[entry.host], entry))
+        else:
+            before = self.gone.get(entry.host) or HostState(name=entry.host, since=self.started)
+            self.gone[entry.host] = evolve(before, entry)
 
     def begin(self) -> None:
         """From here on remember what each host was before its first change (a batch of decisions)."""
@@ -200,6 +207,8 @@ class Fleet:
         for state in self.changed().values():
             if state.name in self.inventory.hosts:
                 self._set(state)
+            else:
+                self.gone[state.name] = state
         if self._undo_fleet is not None:
             self.state = self._undo_fleet
         self._undo = {}
@@ -252,7 +261,7 @@ class Fleet:
 
     def silence_seconds(self, name: HostName, now: float) -> float:
         """How long we listened without hearing the host (S11)."""
-        return self.ear.now(now) - self.sights[name].heard_ear
+        return max(self.ear.now(now) - self.sights[name].heard_ear, 0.0)
 
     def interval_seconds(self, name: HostName) -> float:
         sight = self.sights[name]

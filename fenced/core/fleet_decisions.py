@@ -52,7 +52,15 @@ def inventory_read(work: Work, event: e.InventoryRead) -> Answer:
     for name, state in fleet.hosts.items():
         if (why := _spoilt(state, fleet.host(name), event.inventory.hosts.get(name), work.now)) is not None:
             return RefusedBy(rule="busy", why=why)
+    coming = event.inventory.hosts.keys() - fleet.hosts.keys()
+    for name in sorted(coming & fleet.gone.keys()):
+        state = fleet.gone[name]
+        if any(it is not None for it in (state.operation, state.waiting, state.reading)):
+            why = f"it brings {name} back, which was left in the midst of an operation: that needs a restart"
+            return RefusedBy(rule="busy", why=why)
     fleet.take(event.inventory)
+    for name in coming:  # nobody listened to it: it has the time that a start gives (S11)
+        fleet.sights[name].heard_ear = fleet.ear.now(work.now) + fleet.inventory.daemon.startup_quiet_seconds
     for name in fleet.hosts:
         work.on(name).wake(work.now)
     return Accepted(operation=OperationId(""))

@@ -172,7 +172,7 @@ class WatchedDesk(Desk):
         """kill -9 and a start: what was only heard is gone, commands go on or not, nobody answers any more."""
         fleet = self.replayed()
         again = Fleet(self.inventory, epoch=self.fleet.epoch + 1, started=self.now)
-        again.restore(fleet.hosts, fleet.state)
+        again.restore({**fleet.gone, **fleet.hosts}, fleet.state)
         self.fleet, self.pending, self.wakes = again, [], []
         self.asked.clear()
         self.offs.clear()
