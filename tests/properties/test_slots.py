@@ -89,9 +89,12 @@ class Places(RuleBasedStateMachine):
         self.compare()
 
     async def _leave_and_give_up(self, going: User, other: User, steps: int) -> None:
+        """With a step in between the other may have been given the place that it gives up."""
         self._leave(going)
         for _ in range(steps):
             await asyncio.sleep(0)
+        if steps:
+            self._serve()
         if not other.has_place:
             self._give_up(other)
 
@@ -99,8 +102,8 @@ class Places(RuleBasedStateMachine):
     @rule(at=st.integers(0, 9))
     def holder_is_cancelled(self, at: int) -> None:
         user = self.holding[at % len(self.holding)]
-        self.holding.remove(user)
-        self.tasks.pop(user).cancel()
+        self.tasks[user].cancel()
+        self._leave(user)
         self.compare()
 
     def _leave(self, user: User) -> None:
@@ -109,7 +112,7 @@ class Places(RuleBasedStateMachine):
         user.leave.set()
 
     def _give_up(self, user: User) -> None:
-        self.waiting.remove(user)
+        (self.waiting if user in self.waiting else self.holding).remove(user)
         self.tasks.pop(user).cancel()
 
     # -- what must hold -------------------------------------------------------------------------------------------------
@@ -117,12 +120,15 @@ class Places(RuleBasedStateMachine):
     def compare(self) -> None:
         """The model serves; both have the same ones in their places."""
         self.running.go()
+        self._serve()
+        assert {user.number for user in self.tasks if user.has_place} == {user.number for user in self.holding}
+
+    def _serve(self) -> None:
         for user in sorted(self.waiting, key=_order):
             if self.may_have(user):
                 self.waiting.remove(user)
                 self.holding.append(user)
                 user.is_counted = self.is_failing(user)
-        assert {user.number for user in self.tasks if user.has_place} == {user.number for user in self.holding}
 
     def is_failing(self, user: User) -> bool:
         return user.is_failing
@@ -184,7 +190,6 @@ class ProxyPlaces(Places):
         self.start(total)
         self.slots = ProxySlots(slots_max=total)
         self.failing: set[str] = set()
-        self.last: list[User] = []
 
     async def use(self, user: User) -> None:
         ticket = await self.slots.take(
@@ -207,12 +212,9 @@ class ProxyPlaces(Places):
     def is_failing(self, user: User) -> bool:
         return user.plug in self.failing
 
-    def compare(self) -> None:
-        gone = [user for user in self.last if user not in self.holding]
-        for user in gone:
-            (self.failing.add if user.is_failing else self.failing.discard)(user.plug)
-        super().compare()
-        self.last = list(self.holding)
+    def _leave(self, user: User) -> None:
+        super()._leave(user)
+        (self.failing.add if user.is_failing else self.failing.discard)(user.plug)
 
 
 TestEnginePlaces = EnginePlaces.TestCase
