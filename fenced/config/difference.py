@@ -65,14 +65,16 @@ def _compare(path: str, old: Any, new: Any) -> Iterator[str]:
             yield from _compare(_below(path, field.name), getattr(old, field.name), getattr(new, field.name))
     elif isinstance(old, Mapping) and isinstance(new, Mapping):
         yield from _compare_mappings(path, old, new)
-    elif _are_named(old) and _are_named(new):
+    elif _are_named(old, new):
         yield from _compare_mappings(path, {item.name: item for item in old}, {item.name: item for item in new})
+        was, now = ([item.name for item in items] for items in (old, new))
+        if was != now and sorted(was) == sorted(now):
+            yield f"{path}: in another order"
     else:
         yield f"{path}: {_shown(path, old)} -> {_shown(path, new)}"
 
 
 def _compare_mappings(path: str, old: Mapping[Any, Any], new: Mapping[Any, Any]) -> Iterator[str]:
-    before = len(path)
     for key in sorted({*old, *new}, key=str):
         place = _below(path, str(key))
         if key not in old:
@@ -81,12 +83,11 @@ def _compare_mappings(path: str, old: Mapping[Any, Any], new: Mapping[Any, Any])
             yield f"{place}: removed"
         else:
             yield from _compare(place, old[key], new[key])
-    if list(old) != list(new) and old.keys() == new.keys() and before:
-        yield f"{path}: in another order"
 
 
-def _are_named(items: object) -> bool:
-    return isinstance(items, tuple) and bool(items) and all(hasattr(item, "name") for item in items)
+def _are_named(old: object, new: object) -> bool:
+    """Both are lists of things with names; one of them may be empty."""
+    return isinstance(old, tuple) and isinstance(new, tuple) and all(hasattr(item, "name") for item in (*old, *new))
 
 
 def _below(path: str, name: str) -> str:

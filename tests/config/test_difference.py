@@ -41,6 +41,22 @@ def test_changes_in_lines(tmp_path: Path) -> None:
     assert needs_restart(old, new) == ()
 
 
+def test_hosts_in_another_order_are_no_change_beside_another_one(tmp_path: Path) -> None:
+    old, new = two(tmp_path, host("a") + host("b"), host("b", more='address = "10.0.0.1"') + host("a"))
+    assert difference(old, new) == ('hosts.b.address: "" -> 10.0.0.1',)
+
+
+def test_devices_in_another_order_are(tmp_path: Path) -> None:
+    x, y = pdu("x"), pdu("y", plug="2")
+    old, new = two(tmp_path, host("a", x, y), host("a", y, x))
+    assert difference(old, new) == ("hosts.a.devices: in another order",)
+
+
+def test_the_first_device_of_a_host_is_added_and_the_last_one_removed(tmp_path: Path) -> None:
+    old, new = two(tmp_path, host("a", pdu("x")) + host("b"), host("a") + host("b", pdu("y", plug="2")))
+    assert difference(old, new) == ("hosts.a.devices.x: removed", "hosts.b.devices.y: added")
+
+
 def test_secrets_are_told_to_have_changed_and_no_more(tmp_path: Path) -> None:
     main = (
         '[bus]\nurl = "mqtts://b"\nusername = "u"\npassword_file = "secret"\n[api]\ntokens_file = "tokens"\n'
