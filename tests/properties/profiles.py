@@ -7,7 +7,7 @@ import os
 
 from hypothesis import HealthCheck, Phase, settings
 
-SOAK_TIMES = 200
+SOAK_TIMES = 50
 
 
 def histories(examples: int, steps: int) -> settings:
