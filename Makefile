@@ -51,9 +51,8 @@ fuzz: $(READY) ## rubbish at every border, for a while (FOR=10m); CI does a shor
 	@$(BIN)/python -m tests.fuzz --for $(FOR)
 
 .PHONY: soak
-soak: $(READY) ## random faults in virtual time for as long as you like (FOR=10m), and the whole crash sweep before
-	@FENCED_SWEEP_ONE_IN=1 $(BIN)/python -m pytest -q -n $(WORKERS) tests/simulation/test_sweep.py
-	@$(BIN)/python -m tests.simulation --for $(FOR) --workers $(WORKERS)
+soak: $(READY) ## state machines, formal model and crash sweep whole (half an hour), then random faults in virtual time (FOR=10m)
+	@.ci/soak $(BIN)/python $(WORKERS) $(FOR)
 
 .PHONY: bench
 bench: $(READY) ## measurements, as ratios; a quiet machine gives the better ones
