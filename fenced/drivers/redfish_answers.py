@@ -61,12 +61,22 @@ class Answer:
 def parse(content: bytes | bytearray) -> tuple[Json, str]:
     """The JSON object of a body, or the start of what there is instead."""
     try:
-        body = json.loads(content)
+        body = json.loads(content, object_pairs_hook=_object)
     except (ValueError, RecursionError):
         body = None
     if isinstance(body, dict):
         return body, ""
     return {}, content[:200].decode("utf-8", errors="replace")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A name that is there twice with two values says nothing: which of them is meant nobody knows (RFC 8259, 4)."""
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        for name, value in pairs:
+            if table[name] != value:
+                table[name] = None
+    return table
 
 
 def link(value: object) -> str | None:

@@ -1,0 +1,35 @@
+"""What a BMC says that is no answer, or says two things: scenes that fuzzing found (tests/fuzz/test_redfish.py has the rest)."""
+
+from typing import Any
+
+import pytest
+
+from fenced.drivers.redfish import Redfish
+from fenced.model.power import Power
+from fenced.ports.devices import DeviceError
+from tests.drivers.bmc import (
+    SYSTEM,
+    Bmc,
+    answering,
+    read,
+)
+
+TASK = "/redfish/v1/TaskService/Tasks/1"
+
+
+async def failure(call: Any) -> DeviceError:
+    with pytest.raises(DeviceError) as failed:
+        await call
+    return failed.value
+
+
+@pytest.mark.parametrize("states", [("On", "Off"), ("Off", "On"), ("Off", "On", "Off")])
+async def test_a_power_state_that_is_told_twice_is_none(redfish: Redfish, bmc: Bmc, states: tuple[str, ...]) -> None:
+    told = ", ".join(f'"PowerState": "{state}"' for state in states)
+    bmc.answers["GET", SYSTEM] = answering(200, f"{{{told}}}".encode())
+    assert not (await failure(read(redfish, bmc))).may_be_done
+
+
+async def test_the_same_told_twice_is_told(redfish: Redfish, bmc: Bmc) -> None:
+    bmc.answers["GET", SYSTEM] = answering(200, b'{"PowerState": "Off", "PowerState": "Off"}')
+    assert await read(redfish, bmc) is Power.OFF
