@@ -6,7 +6,7 @@ also when the call for which it was opened is cancelled; what is left over ends 
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeGuard
 
 import yarl
 
@@ -127,7 +127,7 @@ class Sessions:
             body = {"UserName": target.username, "Password": target.password.reveal()}
             request = Request(method="POST", url=inside(target, path), headers=HEADERS, json=body)
             answer = await self._transport.send(target, request)
-            if answer.status in TAKEN and answer.token:
+            if answer.status in TAKEN and _can_be_sent(answer.token):
                 path_of_it = answer.location or link(answer.body)
                 return Session(target=target, token=Secret(answer.token), path=path_of_it)
             return _refusal(target, answer)
@@ -151,6 +151,11 @@ class Sessions:
 def with_token(token: Secret) -> dict[str, str]:
     """The headers of a request in a session."""
     return {**HEADERS, "X-Auth-Token": token.reveal()}
+
+
+def _can_be_sent(token: str | None) -> TypeGuard[str]:
+    """Whether there is one that a header can hold; with another one every request would fail, as long as we live."""
+    return token is not None and token != "" and token.isascii() and token.isprintable()
 
 
 def _refusal(target: Target, answer: Answer) -> DeviceError:

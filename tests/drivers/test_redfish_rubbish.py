@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from fenced.drivers.redfish import Redfish
 from fenced.model.power import Power
 from fenced.ports.devices import DeviceError
 from tests.drivers.bmc import (
+    SESSIONS,
     SYSTEM,
     Bmc,
     answering,
@@ -33,3 +35,18 @@ async def test_a_power_state_that_is_told_twice_is_none(redfish: Redfish, bmc: B
 async def test_the_same_told_twice_is_told(redfish: Redfish, bmc: Bmc) -> None:
     bmc.answers["GET", SYSTEM] = answering(200, b'{"PowerState": "Off", "PowerState": "Off"}')
     assert await read(redfish, bmc) is Power.OFF
+
+
+async def test_a_token_that_cannot_be_sent_is_no_session(redfish: Redfish, bmc: Bmc) -> None:
+    """With it every call would fail until the daemon starts again."""
+
+    async def login(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.write(b"HTTP/1.1 201 x\r\nX-Auth-Token: \xff\r\nContent-Length: 2\r\n\r\n{}")
+        request.transport.close()
+        return web.Response()
+
+    bmc.answers["POST", SESSIONS] = login
+    await failure(read(redfish, bmc, auth="session"))
+    bmc.answers.clear()
+    assert await read(redfish, bmc, auth="session") is Power.ON
