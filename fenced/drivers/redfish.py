@@ -185,6 +185,8 @@ async def _offered(exchange: Exchange, action: Json) -> list[Any]:
 def _refusal(target: Target, reset_type: str, answer: Answer) -> DeviceError:
     """What an answer that is no success says of the command. A status that proves that nothing was done says so."""
     text = f"{target.base} answered {reset_type} with {answer.status}{told(target, answer)}"
+    if answer.status < 300:
+        return DeviceError(text)  # whatever its messages say, it is no refusal
     if answer.status in LOGIN_REFUSED or answer.meaning is Meaning.LOGIN_REFUSED:
         return LoginRefused(text, may_be_done=False)
     if answer.status in NO_SUCH_ACTION:

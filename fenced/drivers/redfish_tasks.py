@@ -51,7 +51,7 @@ def _has_ended(exchange: Exchange, answer: Answer) -> bool:
         return False
     if answer.status in GONE:
         return True
-    if answer.status >= 300:
+    if not 200 <= answer.status < 300:
         raise DeviceError(f"{base}: the task ended with {answer.status}{told(exchange.target, answer)}")
     if isinstance(state, str) and state in FAILED:
         raise DeviceError(f"{base}: the task ended as {state}{_messages(exchange, answer)}")

@@ -9,11 +9,14 @@ from fenced.drivers.redfish import Redfish
 from fenced.model.power import Power
 from fenced.ports.devices import DeviceError
 from tests.drivers.bmc import (
+    RESET,
     SESSIONS,
     SYSTEM,
     Bmc,
     answering,
+    message,
     read,
+    switch,
 )
 
 TASK = "/redfish/v1/TaskService/Tasks/1"
@@ -50,3 +53,21 @@ async def test_a_token_that_cannot_be_sent_is_no_session(redfish: Redfish, bmc: 
     await failure(read(redfish, bmc, auth="session"))
     bmc.answers.clear()
     assert await read(redfish, bmc, auth="session") is Power.ON
+
+
+async def test_a_task_is_over_only_where_that_is_said(redfish: Redfish, bmc: Bmc) -> None:
+    async def upgrade(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.write(b"HTTP/1.1 101 x\r\n\r\n")
+        request.transport.close()
+        return web.Response()
+
+    bmc.answers["POST", RESET] = answering(202, {}, Location=TASK)
+    bmc.answers["GET", TASK] = upgrade
+    assert (await failure(switch(redfish, bmc, Power.OFF))).may_be_done
+
+
+@pytest.mark.parametrize("name", ["AccessDenied", "ServiceTemporarilyUnavailable"])
+async def test_no_message_makes_a_refusal_of_what_was_not_refused(redfish: Redfish, bmc: Bmc, name: str) -> None:
+    bmc.answers["POST", RESET] = answering(206, message(f"Base.1.8.{name}"))
+    assert (await failure(switch(redfish, bmc, Power.OFF))).may_be_done
