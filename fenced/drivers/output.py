@@ -86,6 +86,15 @@ class Mask:
             text = text.replace(form, "***")
         return text
 
+    def hide(self, secret: str) -> None:
+        """From now on one secret more."""
+        if secret and secret not in self._forms:
+            self._forms = sorted({*self._forms, *_forms_of(secret, "")}, key=len, reverse=True)
+
+    def line(self, text: str, *, characters_max: int) -> str:
+        """The start of a text as one printable line. It is cut after it was masked: a half of a secret is in no form."""
+        return _printable(self(text)[:characters_max]).strip()
+
     def last_lines(self, output: Output) -> str:
         """The last lines as one printable line. A line whose start is lost is left out: it may be half a secret."""
         kept = output.tail.partition(b"\n")[2] if output.is_cut else output.head

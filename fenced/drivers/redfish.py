@@ -163,7 +163,8 @@ async def _action(exchange: Exchange, system: Json, power: Power) -> tuple[str, 
     # Where nothing is offered, all may work: some tell no values at all (DMTF/Redfishtool#24).
     reset_type = wanted[0] if not offered else next((name for name in wanted if name in offered), None)
     if reset_type is None:
-        names = ", ".join(str(name)[:40] for name in offered[:RESET_TYPES_LISTED_MAX])
+        shown = [exchange.target.shown(str(name), characters_max=40) for name in offered[:RESET_TYPES_LISTED_MAX]]
+        names = ", ".join(shown)
         raise NotSupported(f"{base}: the system takes no {wanted[0]}, only {names}", may_be_done=False)
     return path, reset_type
 

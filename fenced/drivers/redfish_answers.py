@@ -10,14 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from fenced.drivers.output import Output
 from fenced.drivers.redfish_target import Target
 from fenced.drivers.redfish_vendors import MESSAGES, Meaning
 from fenced.ports.devices import DeviceError, DeviceNotReady, LoginRefused
 
 LOGIN_REFUSED: Final = frozenset({401, 403})
 MESSAGES_LOOKED_AT: Final = 10
-TEXT_CHARACTERS_MAX: Final = 1000
 PATH_CHARACTERS_MAX: Final = 2000
 WAIT_SECONDS_MAX: Final = 24 * 3600.0
 
@@ -26,7 +24,10 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """`body`: its JSON object, or {} where it is something else, which is then in `text`. `date`: the service's own clock."""
+    """`body`: its JSON object, or {} where it is something else, which is then in `text`. `date`: the service's own clock.
+
+    Nothing of it is for showing but by `Target.shown`.
+    """
 
     status: int
     body: Json
@@ -59,14 +60,14 @@ class Answer:
 
 
 def parse(content: bytes | bytearray) -> tuple[Json, str]:
-    """The JSON object of a body, or the start of what there is instead."""
+    """The JSON object of a body, or what there is instead."""
     try:
         body = json.loads(content, object_pairs_hook=_object)
     except (ValueError, RecursionError):
         body = None
     if isinstance(body, dict):
         return body, ""
-    return {}, content[:200].decode("utf-8", errors="replace")
+    return {}, content.decode("utf-8", errors="replace")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -110,8 +111,8 @@ def resource(target: Target, answer: Answer, path: str) -> Json:
     if answer.meaning is Meaning.NOT_READY:
         raise DeviceNotReady(f"{target.base} is not ready ({answer.status}){said}", may_be_done=False)
     if answer.status != 200:
-        raise DeviceError(f"{target.base}{path} answered {answer.status}{said}", may_be_done=False)
-    raise DeviceError(f"{target.base}{path} is no Redfish resource{said}", may_be_done=False)
+        raise DeviceError(f"{target.at(path)} answered {answer.status}{said}", may_be_done=False)
+    raise DeviceError(f"{target.at(path)} is no Redfish resource{said}", may_be_done=False)
 
 
 def told(target: Target, answer: Answer) -> str:
@@ -121,8 +122,8 @@ def told(target: Target, answer: Answer) -> str:
     if isinstance(error, dict):
         first = next(_messages(answer.body), {})
         text = str(first.get("Message") or first.get("MessageId") or error.get("message") or "")
-    said = target.mask.last_lines(Output(head=text[:TEXT_CHARACTERS_MAX].encode(errors="replace")))
-    wait = f"; it asks to wait {target.mask(answer.retry_after[:40])} s" if answer.retry_after else ""
+    said = target.shown(text)
+    wait = f"; it asks to wait {target.shown(answer.retry_after, characters_max=40)} s" if answer.retry_after else ""
     return f"{wait}: {said}" if said else wait
 
 

@@ -56,7 +56,7 @@ class Exchange:
                 break
             await asyncio.sleep(wait)
         raise DeviceNotReady(
-            f"{self.target.base}{path} answered {answer.status}{told(self.target, answer)}", may_be_done=False
+            f"{self.target.at(path)} answered {answer.status}{told(self.target, answer)}", may_be_done=False
         )
 
     async def get_once(self, path: str) -> Answer:
@@ -80,6 +80,7 @@ class Exchange:
         if not self.target.is_session:
             return None, self.target.basic_headers
         token = await self._sessions.token(self.target)
+        self.target.mask.hide(token.reveal())
         return token, with_token(token)
 
     def _check_time(self) -> None:

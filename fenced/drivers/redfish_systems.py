@@ -54,7 +54,8 @@ class Systems:
         found = await _find(exchange, option, spec.identity)
         system = await self._read(exchange, found)
         if system is None:
-            raise bad(f"{exchange.target.base} has no system {option or found.path}; set options.system to one it has")
+            shown = exchange.target.shown(found.path)
+            raise bad(f"{exchange.target.base} has no system {option or shown}; set options.system to one it has")
         _check_machine(exchange, spec.identity, system)
         if len(self._found) >= REMEMBERED_MAX:
             self._found.clear()
@@ -82,17 +83,17 @@ async def _find(exchange: Exchange, option: str, identity: str) -> Found:
         return Found(path=named[0])
     if not option and len(paths) == 1:
         return Found(path=paths[0])
-    base = exchange.target.base
+    base, names = exchange.target.base, _names(exchange, paths)
     wanted = option or identity
     if not wanted or not paths:
-        raise bad(f"{base} has {len(paths)} systems ({_names(paths)}); set options.system to the host's")
+        raise bad(f"{base} has {len(paths)} systems ({names}); set options.system to the host's")
     matching = await _matching(exchange, paths, wanted)
     if len(matching) == 1:
         return Found(path=matching[0], identity=wanted)
     if not matching and not option:
-        raise WrongMachine(f"{base}: none of its systems ({_names(paths)}) is {identity}", may_be_done=False)
+        raise WrongMachine(f"{base}: none of its systems ({names}) is {identity}", may_be_done=False)
     what = "no system" if not matching else f"{len(matching)} systems"
-    raise bad(f"{base} has {what} {wanted}; it has {_names(paths)}")
+    raise bad(f"{base} has {what} {wanted}; it has {names}")
 
 
 async def _members(exchange: Exchange) -> list[str]:
@@ -138,7 +139,7 @@ def _check_machine(exchange: Exchange, identity: str, system: Json) -> None:
             f"{base} does not tell which machine it belongs to; it should be {identity}", may_be_done=False
         )
     if not is_same_machine(identity, told):
-        given = exchange.target.mask(", ".join(told))
+        given = exchange.target.shown(", ".join(told))
         raise WrongMachine(
             f"{base} belongs to {given}, not to {identity}; check cables and addresses", may_be_done=False
         )
@@ -148,6 +149,7 @@ def _name(path: str) -> str:
     return path.rstrip("/").rpartition("/")[2]
 
 
-def _names(paths: list[str]) -> str:
+def _names(exchange: Exchange, paths: list[str]) -> str:
     more = f", and {len(paths) - LISTED_MAX} more" if len(paths) > LISTED_MAX else ""
-    return (", ".join(_name(path)[:80] for path in paths[:LISTED_MAX]) or "none") + more
+    shown = [exchange.target.shown(_name(path), characters_max=80) for path in paths[:LISTED_MAX]]
+    return (", ".join(shown) or "none") + more

@@ -21,6 +21,8 @@ from fenced.ports.devices import BadParameters, DeviceError
 SSL_CONTEXTS_MAX: Final = 64
 TLS_OPTIONS: Final = ("ca_file", "fingerprint", "insecure")
 BASIC, SESSION = "basic", "session"
+SHOWN_CHARACTERS_MAX: Final = 300
+PATH_CHARACTERS_SHOWN_MAX: Final = 120
 HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity", "OData-Version": "4.0"}
 
 Trust = ssl.SSLContext | aiohttp.Fingerprint | bool
@@ -36,6 +38,14 @@ class Target:
     tls: Trust = field(repr=False)
     mask: Mask = field(repr=False)
     is_session: bool = False
+
+    def shown(self, text: str, *, characters_max: int = SHOWN_CHARACTERS_MAX) -> str:
+        """What a BMC said, for an error: one printable line, bounded, without secrets."""
+        return self.mask.line(text, characters_max=characters_max)
+
+    def at(self, path: str) -> str:
+        """A resource of this BMC, for an error."""
+        return f"{self.base}{self.shown(path, characters_max=PATH_CHARACTERS_SHOWN_MAX)}"
 
     @property
     def basic_headers(self) -> Mapping[str, str]:

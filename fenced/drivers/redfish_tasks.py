@@ -74,4 +74,4 @@ def _messages(exchange: Exchange, answer: Answer) -> str:
     listed = answer.body.get("Messages")
     first = listed[0] if isinstance(listed, list) and listed else None
     text = first.get("Message") if isinstance(first, dict) else None
-    return f": {exchange.target.mask(text[:200])}" if isinstance(text, str) else ""
+    return f": {exchange.target.shown(text)}" if isinstance(text, str) else ""

@@ -192,9 +192,13 @@ def _broken(target: Target, request: Request, exc: Exception) -> DeviceError:
 
 
 def _reason(exc: BaseException) -> str:
+    """In the kernel's words; the HTTP client's own quote what the BMC sent, so only their kind is told."""
     cause = exc.__cause__ or exc.__context__
-    text = str(exc) or (str(cause) if cause else "") or type(exc).__name__
-    return text[:200]
+    if isinstance(exc, OSError):
+        return (str(exc) or (str(cause) if cause else "") or type(exc).__name__)[:200]
+    if isinstance(exc, aiohttp.ServerDisconnectedError):
+        return "it hung up"
+    return type(exc).__name__ if cause is None else f"{type(exc).__name__}, {type(cause).__name__}"
 
 
 def _tls_reason(exc: aiohttp.ClientConnectorCertificateError | aiohttp.ServerFingerprintMismatch) -> str:

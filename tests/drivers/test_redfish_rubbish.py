@@ -9,9 +9,11 @@ from fenced.drivers.redfish import Redfish
 from fenced.model.power import Power
 from fenced.ports.devices import DeviceError
 from tests.drivers.bmc import (
+    PASSWORD,
     RESET,
     SESSIONS,
     SYSTEM,
+    SYSTEMS,
     Bmc,
     answering,
     message,
@@ -38,6 +40,42 @@ async def test_a_power_state_that_is_told_twice_is_none(redfish: Redfish, bmc: B
 async def test_the_same_told_twice_is_told(redfish: Redfish, bmc: Bmc) -> None:
     bmc.answers["GET", SYSTEM] = answering(200, b'{"PowerState": "Off", "PowerState": "Off"}')
     assert await read(redfish, bmc) is Power.OFF
+
+
+@pytest.mark.parametrize("characters", range(30, 320, 29))
+async def test_no_half_of_a_secret_is_told(redfish: Redfish, bmc: Bmc, characters: int) -> None:
+    """Wherever a text is cut; and a terminal obeys none of it."""
+    said = "x" * characters + PASSWORD
+    texts = {"error": {"message": f"{said}\n\x1b[31m"}, "Actions": {"#ComputerSystem.Reset": {"target": RESET}}}
+    reset: dict[str, Any] = {"target": RESET, "ResetType@Redfish.AllowableValues": [said, f"{said}\n"]}
+    for body, status in (
+        (texts, 400),
+        (f"<html>\n{said}".encode(), 200),
+        ({"Members": [{"@odata.id": f"/a/{said}"}, {"@odata.id": "/b\x1b"}]}, 200),
+        ({"PowerState": "On", "Actions": {"#ComputerSystem.Reset": reset}}, 200),
+    ):
+        bmc.answers["GET", SYSTEMS if isinstance(body, dict) and "Members" in body else SYSTEM] = answering(
+            status, body
+        )
+        text = str(await failure(switch(redfish, bmc, Power.OFF)))
+        assert PASSWORD[:3] not in text
+        assert text.isprintable()
+        bmc.answers.clear()
+
+
+async def test_an_echoed_header_and_token_are_not_told(redfish: Redfish, bmc: Bmc) -> None:
+    async def broken(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.write(b"HTTP/1.1 200 OK\r\nX: " + PASSWORD.encode() + b"\0\r\n\r\n")
+        request.transport.close()
+        return web.Response()
+
+    bmc.answers["GET", SYSTEM] = broken
+    assert PASSWORD[:3] not in str(await failure(read(redfish, bmc)))
+    bmc.answers["GET", SYSTEM] = answering(400, {"error": {"message": "who is token-1?"}})
+    text = str(await failure(read(redfish, bmc, auth="session")))
+    assert bmc.logins == 1
+    assert "token-1" not in text
 
 
 async def test_a_token_that_cannot_be_sent_is_no_session(redfish: Redfish, bmc: Bmc) -> None:
