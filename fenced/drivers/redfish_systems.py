@@ -47,10 +47,10 @@ class Systems:
         remembered = self._found.get(key)
         if remembered is not None:
             system = await self._read(exchange, remembered)
-            if system is not None:
+            if system is not None and "PowerState" in system:
                 _check_machine(exchange, spec.identity, system)
                 return system
-            del self._found[key]  # a new BMC, other firmware, a blade that moved
+            del self._found[key]  # a new BMC, other firmware, a blade that moved, a list that was wrong for a moment
         found = await _find(exchange, option, spec.identity)
         system = await self._read(exchange, found)
         if system is None:
@@ -77,13 +77,13 @@ async def _find(exchange: Exchange, option: str, identity: str) -> Found:
     """Raises DeviceError; BadParameters with the names of all systems where it is not clear which one is meant."""
     if option.startswith("/"):
         return Found(path=inside(exchange.target, option).raw_path)
-    paths = await _members(exchange)
-    named = [path for path in paths if _name(path) == option]
+    paths, is_whole = await _members(exchange)
+    named = [path for path in paths if option and _name(path) == option]
     if len(named) == 1:
         return Found(path=named[0])
-    if not option and len(paths) == 1:
+    if not option and len(paths) == 1 and is_whole:
         return Found(path=paths[0])
-    base, names = exchange.target.base, _names(exchange, paths)
+    base, names = exchange.target.base, _names(exchange, paths, is_whole=is_whole)
     wanted = option or identity
     if not wanted or not paths:
         raise bad(f"{base} has {len(paths)} systems ({names}); set options.system to the host's")
@@ -96,22 +96,26 @@ async def _find(exchange: Exchange, option: str, identity: str) -> Found:
     raise bad(f"{base} has {what} {wanted}; it has {names}")
 
 
-async def _members(exchange: Exchange) -> list[str]:
-    """The paths of all systems, page by page (DSP0266, paging)."""
+async def _members(exchange: Exchange) -> tuple[list[str], bool]:
+    """The paths of all systems, page by page (DSP0266, paging), and whether each that is listed has one."""
     root = resource(exchange.target, await exchange.get(ROOT), ROOT)
     page: str | None = link(root.get("Systems")) or SYSTEMS
     paths: list[str] = []
+    is_whole = True
     for _ in range(PAGES_MAX):
         if page is None:
             break
         collection = resource(exchange.target, await exchange.get(page), page)
-        paths += links(collection.get("Members"), most=MEMBERS_MAX)
+        members = collection.get("Members")
+        found = links(members, most=MEMBERS_MAX + 1)
+        is_whole = is_whole and (not isinstance(members, list) or len(found) >= min(len(members), MEMBERS_MAX + 1))
+        paths += found
         following = collection.get("Members@odata.nextLink")
         page = following if isinstance(following, str) and following else None
     paths = list(dict.fromkeys(paths))
     if page is not None or len(paths) > MEMBERS_MAX:
         raise DeviceError(f"{exchange.target.base} lists more than {MEMBERS_MAX} systems", may_be_done=False)
-    return paths
+    return paths, is_whole
 
 
 async def _matching(exchange: Exchange, paths: list[str], wanted: str) -> list[str]:
@@ -149,7 +153,8 @@ def _name(path: str) -> str:
     return path.rstrip("/").rpartition("/")[2]
 
 
-def _names(exchange: Exchange, paths: list[str]) -> str:
+def _names(exchange: Exchange, paths: list[str], *, is_whole: bool) -> str:
     more = f", and {len(paths) - LISTED_MAX} more" if len(paths) > LISTED_MAX else ""
+    more += "" if is_whole else ", and others that it does not name"
     shown = [exchange.target.shown(_name(path), characters_max=80) for path in paths[:LISTED_MAX]]
     return (", ".join(shown) or "none") + more

@@ -9,6 +9,7 @@ from fenced.drivers.redfish import Redfish
 from fenced.model.power import Power
 from fenced.ports.devices import DeviceError
 from tests.drivers.bmc import (
+    MANAGER,
     PASSWORD,
     RESET,
     SESSIONS,
@@ -16,6 +17,7 @@ from tests.drivers.bmc import (
     SYSTEMS,
     Bmc,
     answering,
+    in_turn,
     message,
     read,
     switch,
@@ -40,6 +42,22 @@ async def test_a_power_state_that_is_told_twice_is_none(redfish: Redfish, bmc: B
 async def test_the_same_told_twice_is_told(redfish: Redfish, bmc: Bmc) -> None:
     bmc.answers["GET", SYSTEM] = answering(200, b'{"PowerState": "Off", "PowerState": "Off"}')
     assert await read(redfish, bmc) is Power.OFF
+
+
+@pytest.mark.parametrize("others", [[{"@odata.id": ""}], [{}], [None], [{"@odata.id": "x" * 3000}], [{}] * 300])
+async def test_a_system_beside_one_that_is_not_named_is_not_guessed(redfish: Redfish, bmc: Bmc, others: Any) -> None:
+    bmc.power = "Off"
+    bmc.answers["GET", SYSTEMS] = answering(200, {"Members": [{"@odata.id": SYSTEM}, *others]})
+    assert "does not name" in str(await failure(read(redfish, bmc)))
+    assert await read(redfish, bmc, system="1") is Power.OFF
+
+
+async def test_a_list_that_was_wrong_for_a_moment_is_not_remembered(redfish: Redfish, bmc: Bmc) -> None:
+    bmc.manager = {"Name": "no system"}
+    wrong, right = ({"Members": [{"@odata.id": path}]} for path in (MANAGER, SYSTEM))
+    bmc.answers["GET", SYSTEMS] = in_turn(answering(200, wrong), answering(200, right))
+    await failure(read(redfish, bmc))
+    assert await read(redfish, bmc) is Power.ON
 
 
 @pytest.mark.parametrize("characters", range(30, 320, 29))
