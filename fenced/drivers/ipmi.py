@@ -113,7 +113,7 @@ class Ipmi:
             if not device.is_available:
                 raise DeviceNotReady(f"{given.who} is starting or being updated", may_be_done=False)
             if spec.identity:
-                await ipmi_identity.check(visit, spec.identity)
+                await ipmi_identity.check(visit, spec)
             return await _asked(visit, GET_CHASSIS_STATUS, "Get Chassis Status", power_of)
 
         async with _deadline(given, timeout_seconds) as progress:
@@ -129,7 +129,7 @@ class Ipmi:
 
         async def control(visit: Visit) -> None:
             if spec.identity:
-                await ipmi_identity.check(visit, spec.identity)
+                await ipmi_identity.check(visit, spec)
             await _control(visit, power, progress)
 
         async with _deadline(given, timeout_seconds) as progress:

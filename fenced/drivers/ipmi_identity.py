@@ -18,20 +18,24 @@ from fenced.drivers.ipmi_commands import (
 )
 from fenced.drivers.ipmi_packets import BadPacket, Request
 from fenced.drivers.ipmi_visit import Visit
+from fenced.drivers.output import Mask
 from fenced.model.identity import UUID_DIGITS, is_same_machine, spellings
+from fenced.model.inventory import DeviceSpec
 from fenced.ports.devices import DeviceError, WrongMachine
 
 FRU_ID: Final = 0
 """The inventory of the BMC's own machine (34.1)."""
 READ_BYTES: Final = (32, 16, 8)
 """How much of the inventory is asked for at once: less where the BMC can't send that much."""
+TOLD_CHARACTERS_MAX: Final = 300
 READS_MAX: Final = 256
 """More than three whole areas, eight bytes at a time."""
 
 
-async def check(visit: Visit, identity: str) -> None:
-    """Returns when the BMC tells this identity. Raises WrongMachine, DeviceError where it tells none of that kind,
+async def check(visit: Visit, spec: DeviceSpec) -> None:
+    """Returns when the BMC tells the device's identity. Raises WrongMachine, DeviceError where it tells none of that kind,
     SessionLost."""
+    identity = spec.identity
     told: list[str] = []
     async for one, is_serial in _tellings(visit):
         if is_same_machine(identity, (one,)):
@@ -39,10 +43,9 @@ async def check(visit: Visit, identity: str) -> None:
         if is_serial or _is_uuid(identity):
             told.append(one)
     if told:
-        raise WrongMachine(
-            f"{visit.who} belongs to {', '.join(dict.fromkeys(told))[:300]} and not to {identity}; nothing was sent",
-            may_be_done=False,
-        )
+        # Some passwords are what stands on the machine's label.
+        shown = Mask(spec.all_secrets).line(", ".join(dict.fromkeys(told)), characters_max=TOLD_CHARACTERS_MAX)
+        raise WrongMachine(f"{visit.who} belongs to {shown} and not to {identity}; nothing was sent", may_be_done=False)
     raise DeviceError(
         f"{visit.who} tells no {'GUID' if _is_uuid(identity) else 'serial number'}, so nobody knows whether it belongs "
         f"to {identity}; correct `identity` or remove it",

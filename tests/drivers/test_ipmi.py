@@ -295,6 +295,13 @@ async def test_the_wrong_machine_is_neither_read_nor_switched(identity: str) -> 
         assert bmc.commands == [] and STATUS not in [key for key, _ in bmc.asked]
 
 
+async def test_a_serial_number_that_is_the_password_is_not_told() -> None:
+    async with serving(Bmc(fru=FRU, guid=bytes(16), password="BRD-9")) as bmc:
+        with pytest.raises(WrongMachine) as failed:
+            await read(bmc, identity="BRD-8", password=Secret("BRD-9"))
+        assert "BRD-9" not in str(failed.value)
+
+
 @pytest.mark.parametrize(("identity", "guid"), [("BRD-9", bytes(range(16))), (GUID, bytes(16))])
 async def test_a_machine_that_cannot_be_told(identity: str, guid: bytes) -> None:
     async with serving(Bmc(guid=guid, completions={SYSTEM_GUID: 0xC1, DEVICE_GUID: 0xC1})) as bmc:
