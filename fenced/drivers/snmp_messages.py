@@ -20,6 +20,9 @@ UNDECODABLE: Final = (
     PyAsn1Error, PySnmpError, ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, RecursionError,
 )  # fmt: skip
 """What the libraries raise for bytes that are no message; seen with random ones."""
+MESSAGE_BYTES_MAX: Final = 2048
+"""Answers to what we ask have a few hundred. Decoding takes 30 microseconds a byte, in which nobody else's device is heard."""
+ERROR_MAX: Final = 2**31 - 1
 VERSION_1: Final = 0
 VERSION_2C: Final = 1
 _MISSING: Final = (rfc1905.noSuchObject.tagSet, rfc1905.noSuchInstance.tagSet, rfc1905.endOfMibView.tagSet)
@@ -74,6 +77,8 @@ def pack_community(version: int, community: str, request: Request) -> bytes:
 
 def unpack_community(version: int, data: bytes, request_id: int) -> Response | None:
     """The answer to that request, or None. The community of an answer says nothing, so it isn't compared."""
+    if len(data) > MESSAGE_BYTES_MAX:
+        return None
     interface = v1 if version == VERSION_1 else v2c
     try:
         message, _ = decoder.decode(data, asn1Spec=interface.Message())
@@ -100,9 +105,12 @@ def response_of(pdu: Any, request_id: int) -> Response | None:
     """A decoded response, where it is the one to that request. May raise any of UNDECODABLE."""
     if pdu.tagSet != rfc1905.ResponsePDU.tagSet or int(pdu[0]) != request_id:
         return None
+    status, index = int(pdu[1]), int(pdu[2])
+    if not (0 <= status <= ERROR_MAX and 0 <= index <= ERROR_MAX):
+        return None
     return Response(
-        error_status=int(pdu[1]),
-        error_index=int(pdu[2]),
+        error_status=status,
+        error_index=index,
         values=tuple((tuple(map(int, bind[0])), _value(bind[1])) for bind in pdu[3]),
     )
 

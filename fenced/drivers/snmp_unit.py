@@ -20,6 +20,8 @@ ACCOUNTS_MAX: Final = 10_000
 TABLES_MAX: Final = 100_000
 TICKS_A_SECOND: Final = 100
 ASK_AGAIN_SECONDS: Final = 0.3
+SHOWN_PARTS_MAX: Final = 32
+"""Of a name that a unit gives itself; those of vendors have fewer."""
 SYS_OBJECT_ID: Final = (1, 3, 6, 1, 2, 1, 1, 2, 0)
 SYS_UP_TIME: Final = (1, 3, 6, 1, 2, 1, 1, 3, 0)
 
@@ -123,7 +125,7 @@ async def _found(settings: Settings, talk: Exchange) -> OutletTable:
     identity = (await talk.get((SYS_OBJECT_ID,)))[SYS_OBJECT_ID]
     tables = candidates(identity.oid)
     if not tables:
-        told = dotted(identity.oid) or "nothing"
+        told = dotted(identity.oid[:SHOWN_PARTS_MAX]) or "nothing"
         raise NotSupported(
             f"{settings} says {told} of itself, no unit that we know: set options.model", may_be_done=False
         )

@@ -28,9 +28,10 @@ from pysnmp.proto.secmod.rfc3414.service import (
     hmacsha2,
 )
 
-from fenced.drivers.snmp_messages import UNDECODABLE, Request, Response, pdu_of, response_of
+from fenced.drivers.snmp_messages import MESSAGE_BYTES_MAX, UNDECODABLE, Request, Response, pdu_of, response_of
 
-MESSAGE_BYTES_MAX: Final = 65507
+SECONDS_MAX: Final = 2**31 - 1
+"""Of an engine's clock, which then begins anew with the next boot (RFC 3414, 2.2.2)."""
 HASHED_BYTES: Final = 1_048_576
 VERSION_3: Final = 3
 USER_BASED: Final = 3
@@ -122,7 +123,7 @@ def pack_discovery(message_id: int) -> bytes:
 def pack(user: User, engine: Engine, request: Request, *, now: float) -> bytes:
     """A request, signed and encrypted as far as the user has keys; its message id is the request id."""
     flags = REPORTABLE | (SIGNED if user.signing else 0) | (ENCRYPTED if user.encrypting else 0)
-    seconds = engine.seconds + max(0, int(now - engine.heard_at)) if engine.id else 0
+    seconds = min(engine.seconds + max(0, int(now - engine.heard_at)), SECONDS_MAX) if engine.id else 0
     scoped = _scoped(user, engine, request)
     salt = b""
     if user.encrypting:
@@ -149,6 +150,8 @@ def pack(user: User, engine: Engine, request: Request, *, now: float) -> bytes:
 
 def unpack(user: User, engine: Engine, data: bytes, request_id: int, *, now: float) -> Response | Report | None:
     """The answer to that request, a complaint about it, or None for anything else."""
+    if len(data) > MESSAGE_BYTES_MAX:
+        return None
     try:
         message, _ = decoder.decode(data, asn1Spec=SNMPv3Message())
         header = message["msgGlobalData"]
