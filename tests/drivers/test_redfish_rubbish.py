@@ -1,5 +1,6 @@
 """What a BMC says that is no answer, or says two things: scenes that fuzzing found (tests/fuzz/test_redfish.py has the rest)."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from aiohttp import web
 
 from fenced.drivers.redfish import Redfish
 from fenced.model.power import Power
-from fenced.ports.devices import DeviceError
+from fenced.ports.devices import DeviceError, DeviceTimedOut
 from tests.drivers.bmc import (
     MANAGER,
     PASSWORD,
@@ -20,6 +21,7 @@ from tests.drivers.bmc import (
     in_turn,
     message,
     read,
+    spec,
     switch,
 )
 
@@ -30,6 +32,23 @@ async def failure(call: Any) -> DeviceError:
     with pytest.raises(DeviceError) as failed:
         await call
     return failed.value
+
+
+async def test_an_answer_that_comes_drop_by_drop_ends_at_the_deadline(redfish: Redfish, bmc: Bmc) -> None:
+    is_over = asyncio.Event()
+
+    async def drip(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while not is_over.is_set():
+            await response.write(b" ")
+            await asyncio.sleep(0.02)
+        return response
+
+    bmc.answers["GET", SYSTEM] = drip
+    with pytest.raises(DeviceTimedOut):
+        await redfish.read(spec(bmc), timeout_seconds=0.3)
+    is_over.set()
 
 
 @pytest.mark.parametrize("states", [("On", "Off"), ("Off", "On"), ("Off", "On", "Off")])
