@@ -132,8 +132,7 @@ class Monitor:
             case r.RaceEnded() if record.power is Power.OFF and not record.settling_until:
                 self._read_off(record.device)
             case r.StepEnded() if (record.device, record.number) in self._steps:
-                if record.is_end_known:
-                    self.gone(record.device, self._steps[record.device, record.number])
+                self._command_ended(record, self._steps[record.device, record.number])
             case r.StepEnded() if record.outcome is Outcome.OFF and not record.settling_until:
                 self._read_off(record.device)
             case r.StepStarted() if record.token is not None:
@@ -149,6 +148,13 @@ class Monitor:
                 self._running = None
             case _:
                 pass
+
+    def _command_ended(self, record: r.StepEnded, token: int) -> None:
+        """Its call did; its device may still act for a `settle`."""
+        if record.is_end_known and record.settled_at is None:
+            self.gone(record.device, token)
+        elif record.is_end_known and record.settled_at is not None:
+            self._not_after[token] = record.settled_at + self.clock_behind
 
     def _begin(self, operation: OperationId) -> None:
         self._running, self._is_stopped = operation, False
