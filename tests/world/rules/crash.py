@@ -18,6 +18,7 @@ class AfterACrash(Rule):
         super().__init__(*args)  # type: ignore[arg-type] # those of Rule
         self._read: dict[HostName, set[DeviceName]] = {}
         self._maintained: set[HostName] = set()
+        self._resumed_in_maintenance: set[HostName] = set()
 
     def recorded(self, host: HostName, at: float, record: r.Record) -> None:
         match record:
@@ -27,6 +28,7 @@ class AfterACrash(Rule):
                 self._maintained.discard(host)
             case r.OperationResumed():
                 self._read[host] = set()
+                self._resumed_in_maintenance = (self._resumed_in_maintenance - {host}) | (self._maintained & {host})
             case r.RaceEnded() if record.winner is not None:
                 self._read.setdefault(host, set()).add(record.device)
             case r.StepStarted() if record.token is not None:
@@ -50,7 +52,7 @@ class AfterACrash(Rule):
             self.found(f"{what}, which had sent no OFF before")
         if at > op.deadline and self.truth.stated_at > op.due:
             self.found(f"{what}, past its deadline")
-        if host in self._maintained:
+        if host in self._resumed_in_maintenance & self._maintained:  # one that begins later finds its OFF sent (S19)
             self.found(f"{what}, in maintenance")
         heard_at, boot = self.truth.heard.get(host, (0.0, None))
         if op.boot is not None and boot is not None and boot != op.boot and heard_at > op.resumed_at:

@@ -83,7 +83,7 @@ class AutomaticOff(Rule):
             ("protected", configured.is_protected or not configured.settings.automatic),
             ("never heard", host not in self._known),
             ("in the quiet time after a start", is_quiet),
-            ("without the bus", not truth.broker.is_up),
+            ("without the bus", not truth.broker.is_up and not self._is_stored_late(at)),
             ("which is heard and reported nothing", self._is_alive(host, at)),
         )
         return [why for why, is_closed in closed if is_closed]
@@ -98,8 +98,12 @@ class AutomaticOff(Rule):
         if detection.on_report == "fence" and host in self.truth.reported:
             return False
         heard_at, _ = self.truth.heard.get(host, (-detection.grace_seconds, None))
-        is_stored_late = at < self.truth.troubled_at + STORED_SECONDS
-        return IN_INBOX_SECONDS < at - heard_at < detection.grace_seconds - IN_INBOX_SECONDS and not is_stored_late
+        is_news = IN_INBOX_SECONDS < at - heard_at < detection.grace_seconds - IN_INBOX_SECONDS
+        return is_news and not self._is_stored_late(at)
+
+    def _is_stored_late(self, at: float) -> bool:
+        """It may have been decided long before it was durable."""
+        return at < self.truth.troubled_at + STORED_SECONDS
 
     def _budget(self, what: str, op: Op) -> None:
         """Drawn as the operation began; one that never sends an OFF need not draw."""

@@ -16,6 +16,7 @@ class NothingIsForgotten(Rule):
         super().__init__(*args)  # type: ignore[arg-type] # those of Rule
         self._ours: dict[PlugId, bool] = {}
         self._told: dict[HostName, bool] = {}
+        self._left_off: set[HostName] = set()
         self._ended: dict[HostName, OperationId] = {}
 
     def acting(self, sent: Sent) -> None:
@@ -24,9 +25,14 @@ class NothingIsForgotten(Rule):
     def recorded(self, host: HostName, at: float, record: r.Record) -> None:
         match record:
             case r.OperationStarted() if record.slot == "running":
-                self._told[host] = False
-            case r.LeftOff() | r.RestoreFailed() | r.HostRestored() | r.HostFenced() | r.FenceFailed():
+                self._told[host] = host in self._left_off
+            case r.LeftOff():
+                self._left_off.add(host)
                 self._told[host] = True
+            case r.RestoreFailed() | r.HostRestored() | r.HostFenced() | r.FenceFailed():
+                self._told[host] = True
+            case r.HostHeard() | r.HostRevoked():
+                self._left_off.discard(host)
             case r.OperationEnded() if record.operation in self.truth.operations:
                 if self.truth.operations[record.operation].action not in {Action.STATUS, Action.PROBE}:
                     self._ended[host] = record.operation
