@@ -145,11 +145,12 @@ def _is_released(world: World, host: HostName, state: HostState) -> bool:
 
 
 def _has_budget(world: World, host: HostName, state: HostState) -> bool:
-    """In the journal's own book of what began. A person's request draws nothing, nor what ended before its first OFF."""
+    """In the journal's own book of what began. A person's request draws nothing, nor what ended without an OFF or a fence."""
     gates, truth = world.inventory.daemon.gates, _truth(world)
     since = truth.now() - gates.budget_per_seconds - HELD_SECONDS
     automatic = [op for op in truth.operations.values() if op.is_automatic and op.started > since]
-    drawn = sum(1 for op in automatic if op.has_sent_off or not op.is_ended)
+    fenced = {operation.id for _, operation in world.disk.durable.operations.values() if operation.is_fenced}
+    drawn = sum(1 for op in automatic if op.has_sent_off or not op.is_ended or op.id in fenced)
     size = len(world.inventory.hosts)
     most = min(max(gates.budget_hosts, int(gates.budget_percent * size / 100)), gates.budget_at_most)
     away = sum(1 for name, machine in world.machines.items() if name != host and not machine.is_beating)
