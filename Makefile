@@ -1,5 +1,5 @@
 # Everything a newcomer needs: `make demo` and `make test` set up what they use, and say what they install.
-# Settings: PYTHON (the interpreter of the virtual environment), WORKERS (processes of the tests), FOR (how long to soak),
+# Settings: PYTHON (the interpreter of the virtual environment), WORKERS (processes of the tests, many of which wait), FOR (how long to soak),
 # APT=no (install no Debian packages; tests that need them are skipped and named at the end).
 
 SHELL := /bin/bash
@@ -8,7 +8,8 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
-WORKERS ?= 2
+WORKERS ?= 4
+CORES := $(shell nproc)
 FOR ?= 10m
 APT ?= yes
 VENV := .venv
@@ -27,7 +28,7 @@ demo: $(READY) ## a virtual rack: one host dies, is fenced, announced and comes 
 
 .PHONY: test
 test: debian lint types contracts ## everything that must hold: style, types, import contracts, all tests
-	@$(BIN)/python -m pytest -n $(WORKERS) --durations 10 --durations-min 2
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations 10 --durations-min 2
 
 .PHONY: unit
 unit: $(READY) ## the fast tests alone, without programs of others
@@ -52,7 +53,7 @@ fuzz: $(READY) ## rubbish at every border, for a while (FOR=10m); CI does a shor
 
 .PHONY: soak
 soak: $(READY) ## state machines, formal model and crash sweep whole (half an hour), then random faults in virtual time (FOR=10m)
-	@.ci/soak $(BIN)/python $(WORKERS) $(FOR)
+	@.ci/soak $(BIN)/python $(CORES) $(FOR)
 
 .PHONY: bench
 bench: $(READY) ## measurements, as ratios; a quiet machine gives the better ones
