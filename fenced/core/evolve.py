@@ -428,7 +428,20 @@ def _device_went_on(
         if record.winner is not None and not any(entry.kind == WRONG_MACHINE for entry in record.entries):
             state = replace(state, wrong_machines=_without(state.wrong_machines, record.device))
     slot = "reading" if state.reading is not None and state.reading.id == operation.id else "operation"
+    if slot == "reading" and isinstance(record, r.RaceEnded) and record.power is Power.ON:
+        state = _contradicted_by_status(state, at, record.device)
     return replace(state, **{slot: changed})  # type: ignore[arg-type]
+
+
+def _contradicted_by_status(state: HostState, at: float, device: DeviceName) -> HostState:
+    """A status read ON beside an operation: what the operation itself read before of that device is no stable OFF (S1)."""
+    if state.operation is None:
+        return state
+    runs = tuple(
+        replace(run, same_reads=0, same_since=at) if run.device == device and run.power is Power.OFF else run
+        for run in state.operation.devices
+    )
+    return replace(state, operation=replace(state.operation, devices=runs))
 
 
 def _command_issued(

@@ -227,3 +227,27 @@ def test_a_cancelled_request_leaves_the_host_as_it_was() -> None:
     off.ask(Action.RESTART)
     off.cancel()
     assert (off.state().state, off.state().is_stay_off) == (State.FENCED, True)
+
+
+def test_a_status_that_reads_on_between_two_offs_takes_the_first_of_them_away() -> None:
+    """OFF, ON, OFF is no stable OFF, whoever asked (S1)."""
+    desk = Desk(Rack(devices=("pdu-a:1",)))
+    desk.ask(Action.OFF)
+    desk.race("pdu-a", Power.ON)
+    desk.switched("pdu-a")
+    read_next(desk, Power.OFF)
+    desk.ask(Action.STATUS)
+    desk.race("pdu-a", Power.ON)
+    read_next(desk, Power.OFF)
+    assert not desk.records(r.HostFenced)
+    read_next(desk, Power.OFF)
+    assert desk.records(r.HostFenced)
+
+
+def read_next(desk: Desk, power: Power) -> None:
+    """The operation's next reading of its device."""
+    for _ in range(40):
+        if desk.waiting(c.ReadDevice):
+            break
+        desk.go(0.25, silent=[NODE])
+    desk.read("pdu-a", power)

@@ -72,9 +72,13 @@ class WatchedDesk(Desk):
                 pass
 
     def _answered(self, key: tuple[OperationId, DeviceName, int, str], power: Power) -> None:
-        """The first answer to a question counts; one that comes twice says nothing new."""
+        """The first answer to a question counts; one that comes twice says nothing new. What a status beside an
+        operation reads is none of its proof: only ON speaks against it."""
         plug = self.asked.pop(key, None)
-        if plug is not None:
+        if plug is None:
+            return
+        operation = self.fleet.hosts[plug[0]].operation if plug[0] in self.fleet.hosts else None
+        if operation is None or operation.id == key[0] or power is Power.ON:
             self._read(plug, power)
 
     def _read(self, plug: Plug, power: Power) -> None:
