@@ -29,10 +29,10 @@ log = structlog.get_logger(__name__)
 
 BATCH_MAX = 2000
 INBOX_MAX = 200_000
-TICK_SECONDS = 1.0
+TICK_SECONDS = 0.5
 """How often the loop's lag is measured, and an idle turn is taken for granted."""
 
-STALL_SECONDS = 1.0
+STALL_SECONDS = 0.75
 """A turn of the loop that comes this much late is a stall: nobody's silence (S11)."""
 
 BEHIND_SECONDS = 5.0

@@ -245,7 +245,7 @@ DEVICE_BUGS: Final = (
         file="drivers/ipmi_login.py",
         old="        if not is_equal(expected, payload[8:]):",
         new="        if not expected:",
-        killers=("tests/drivers/test_ipmi_protocol.py::test_answers_to_our_login_with_any_content",),
+        killers=("tests/fuzz/test_ipmi.py::test_answers_to_our_login_with_any_content",),
         wider=("tests/drivers/test_ipmi_protocol.py",),
     ),
     Bug(
