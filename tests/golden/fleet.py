@@ -40,6 +40,8 @@ def rack_of(lines: Iterable[str]) -> Rack:
             flags["settle_seconds"] = float(words[0])
         elif key == "settle_after_return":
             flags["settle_after_return_seconds"] = float(words[0])
+        elif key == "boot":
+            flags["boot_seconds"] = float(words[0])
         elif line == "bmc is fed by the outlets":
             flags["is_standby_separate"] = False
         elif "." in key and len(words) == 1:

@@ -98,7 +98,7 @@ def shown(seconds: float) -> str:
 class Play:
     """One run of a story. `lines`: what happened, in order."""
 
-    def __init__(self, story: Story, *, is_codec_checked: bool = True) -> None:
+    def __init__(self, story: Story, *, is_journal_checked: bool = True) -> None:
         self._story = story
         self.lines: list[str] = []
         self._teller = Teller()
@@ -106,7 +106,7 @@ class Play:
         self.world = World(
             story.rack,
             told=lambda name, text: self._say("~", f"{name} {text}"),
-            is_codec_checked=is_codec_checked,
+            is_journal_checked=is_journal_checked,
         )
         self.people = People(self.world, lambda text: self._say("person", text))
         self._daemons = DaemonWords(self.world, lambda text: self._say("*", text))

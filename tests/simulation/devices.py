@@ -14,16 +14,20 @@ LIES = ("says off", "says on", "says unknown", "reads off 10 early", "is silentl
 def certain_death(draft: Draft) -> None:
     """A host that is silent for longer than any grace: a scenario without an operation proves little. Where nobody is
     fenced unasked, a person asks."""
-    host, start = draft.host(), WARM_SECONDS + draft.dice.uniform(0.0, TROUBLE_SECONDS / 3)
+    spared = {draft.rack.own_machine, *draft.rack.protected}
+    host = draft.dice.choice([name for name in draft.rack.hosts if name not in spared])
+    start = WARM_SECONDS + draft.dice.uniform(0.0, TROUBLE_SECONDS / 3)
     draft.faults += 1
-    if draft.dice.random() < 0.85:
+    if draft.dice.random() < 0.9:
         draft.at(start, f"{host} dies")
         draft.dead.append(host)
     else:
         draft.at(start, f"{host} hangs")
-        draft.at(MENDED + 40.0, f"{host} wakes")
+        draft.at(MENDED + 60.0, f"{host} wakes")
     if draft.rack.settings.get("host.automatic") is False:
-        draft.at(start + draft.dice.uniform(10.0, 30.0), f"person {draft.dice.choice(('off', 'restart'))} {host}")
+        draft.at(
+            start + draft.dice.uniform(25.0, 40.0), f"person forces {draft.dice.choice(('off', 'restart'))} {host}"
+        )
 
 
 def death(draft: Draft) -> None:

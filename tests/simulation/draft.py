@@ -12,7 +12,7 @@ from tests.world.rack import Rack
 
 WARM_SECONDS: Final = 18.0
 """Nothing happens before: the daemon has to hear its hosts first."""
-TROUBLE_SECONDS: Final = 65.0
+TROUBLE_SECONDS: Final = 42.0
 MENDED: Final = WARM_SECONDS + TROUBLE_SECONDS
 NUMBER: Final = re.compile(r"-?[\d.]+%?")
 

@@ -51,6 +51,7 @@ def rack_of(dice: random.Random) -> Rack:
         "gates.cooldown_seconds": dice.choice((10.0, 30.0)),
         "gates.witness_wait_seconds": dice.choice((0.0, 5.0)),
         "gates.connectivity_at_least": dice.choice((3, 4)),
+        "detection.heartbeat_interval_seconds": 6.5,
         "detection.release_grace_seconds": 30.0,
         "detection.boot_grace_seconds": 60.0,
         "detection.watch_interval_seconds": 20.0,
@@ -64,7 +65,7 @@ def rack_of(dice: random.Random) -> Rack:
     }
     settings |= _rarely(dice)
     reach = dice.choice([words for words in REACHES if proxies or "engine" in words])
-    hosts = tuple(f"node-{number}" for number in range(1, 1 + dice.choice((6, 6, 7))))
+    hosts = tuple(f"node-{number}" for number in range(1, 1 + dice.choice((6, 6, 6, 7))))
     if proxies and dice.random() < 0.5:
         return _spread(dice, _one_cluster(dice, hosts, proxies, reach, settings))
     return _one_cluster(dice, hosts, proxies, reach, settings)
@@ -105,6 +106,7 @@ def _one_cluster(
         reach=reach,
         settings=settings,
         is_standby_separate=dice.random() < 0.7,
+        boot_seconds=dice.choice((5.0, 10.0, 30.0)),
         other_daemons=(SECOND,) if dice.random() < 0.3 else (),
         settle_seconds=dice.choice((0.0, 0.0, 3.0, 8.0)),
         settle_after_return_seconds=dice.choice((0.0, 0.0, 60.0)),
@@ -120,7 +122,7 @@ def _rarely(dice: random.Random) -> dict[str, Setting]:
         settings["detection.alive_but_silent"] = "fence"
     if dice.random() < 0.15:
         settings["detection.on_report"] = "fence"
-    if dice.random() < 0.4:
+    if dice.random() < 0.2:
         settings["check.interval_seconds"] = 60.0
     if dice.random() < 0.2:
         settings["host.fence_action"] = Action.OFF

@@ -80,7 +80,7 @@ def scenario(seed: int) -> Scenario:
     devices.certain_death(draft)
     for _ in range(dice.choice((0, 0, 0, 1, 1, 2))):
         devices.death(draft)
-    for fault in dice.choices(tuple(FAULTS), tuple(FAULTS.values()), k=dice.choice((3, 4, 5, 6, 9))):
+    for fault in dice.choices(tuple(FAULTS), tuple(FAULTS.values()), k=dice.choice((3, 3, 4, 5, 8))):
         fault(draft)
     for _ in range(dice.choice((0, 1, 2, 3, 4))):
         aimed(draft)
@@ -131,6 +131,7 @@ def told(story: Story) -> list[str]:
     lines += [f"  names {name} {' '.join(names)}" for name, names in rack.names.items()]
     lines += [f"  other_daemons {' '.join(rack.other_daemons)}"] if rack.other_daemons else []
     lines += [f"  reach {' '.join(rack.reach)}", f"  settle {rack.settle_seconds:g}"]
+    lines += [f"  boot {rack.boot_seconds:g}"]
     lines += [] if rack.is_standby_separate else ["  bmc is fed by the outlets"]
     lines += [f"  settle_after_return {rack.settle_after_return_seconds:g}"]
     lines += [f"  own_machine {rack.own_machine}"] if rack.own_machine else []

@@ -49,13 +49,14 @@ class _Told:
 
 @dataclass(slots=True)
 class Checker:
-    """`violations`: what was found, in order; a good run has none."""
+    """`violations`: what was found, in order; a good run has none. `is_replaying`: each batch is replayed beside the program."""
 
     durable: Durable
     machines: dict[HostName, Machine]
     wires: Wires
     now: Callable[[], float]
     violations: list[str] = field(default_factory=list)
+    is_replaying: bool = True
     _seen: int = 0
     _operations: dict[OperationId, _Told] = field(default_factory=dict)
     _running: dict[HostName, OperationId] = field(default_factory=dict)
@@ -328,18 +329,23 @@ class Checker:
     def stored(self, fleet: Fleet) -> None:
         """A batch is durable and the fleet has folded it: a start now would know exactly as much."""
         self.look()
+        if self.is_replaying:
+            self._compare(fleet)
+        for name, state in fleet.hosts.items():
+            machine = self.machines[name]
+            if machine.is_powered and self._is_ours_to_answer(machine, state):
+                self._find("S1", f"{name} is fenced and has power")
+        self._states = dict(fleet.hosts)
+
+    def _compare(self, fleet: Fleet) -> None:
         self._fold()
         for name, state in fleet.hosts.items():
             if self._states.get(name) is not state:
                 replayed = self._replayed.get(name, state)
                 if not _is_same(replayed, state):
                     self._find("replay", f"{name} is {state} live and {replayed} replayed")
-            machine = self.machines[name]
-            if self._is_ours_to_answer(machine, state) and machine.is_powered:
-                self._find("S1", f"{name} is fenced and has power")
         if self._replayed_fleet != fleet.state:
             self._find("replay", "the fleet's own state differs")
-        self._states = dict(fleet.hosts)
 
     def _folded_states(self) -> dict[HostName, HostState]:
         self._fold()

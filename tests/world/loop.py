@@ -196,6 +196,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if hold is not None:
             self._ready.extend(hold.waiting)  # type: ignore[attr-defined]
 
+    @property
+    def holds_somebody(self) -> bool:
+        return bool(self._holds)
+
     def is_held(self, owner: str) -> bool:
         hold = self._holds.get(owner)
         return hold is not None and hold.steps == 0

@@ -32,7 +32,8 @@ class Rack:
     """The plan of a small fleet: one cluster, every host with the same devices. `other_daemons`: beside `fenced-a`.
 
     By name of a host or proxy: `places` ("c2/dc2", where it is elsewhere), `names` (aliases of a host; of a proxy its address);
-    by proxy: `machines` (the host that it runs on) and `tags`.
+    by proxy: `machines` (the host that it runs on) and `tags`. `boot_seconds`: from power to the first heartbeat;
+    `is_standby_separate`: a chassis keeps its power when the host's outlets are off.
     """
 
     hosts: tuple[str, ...] = ("node-1", "node-2", "node-3", "node-4")
@@ -41,6 +42,7 @@ class Rack:
     reach: tuple[str, ...] = ("engine",)
     settings: Mapping[str, Setting] = field(default_factory=dict)
     is_standby_separate: bool = True
+    boot_seconds: float = 40.0
     settle_seconds: float = 0.0
     settle_after_return_seconds: float = 0.0
     own_machine: str = ""
@@ -128,18 +130,24 @@ def _device(rack: Rack, host: str, word: str, power: PowerSettings) -> Device:
     )
 
 
-def machines(fleet: Inventory, tell: Callable[[Machine, str], None], *, is_bmc_fed: bool) -> dict[HostName, Machine]:
-    """Machines that fit the inventory, all running. `is_bmc_fed`: a chassis loses power with the host's outlets."""
+def machines(fleet: Inventory, tell: Callable[[Machine, str], None], rack: Rack) -> dict[HostName, Machine]:
+    """Machines that fit the inventory and the rack, all running."""
     found: dict[HostName, Machine] = {}
     for name, host in fleet.hosts.items():
-        machine = Machine(name=name, address=host.address, tell=tell)
+        machine = Machine(
+            name=name,
+            address=host.address,
+            tell=tell,
+            boot_seconds=rack.boot_seconds,
+            interval=host.settings.detection.heartbeat_interval_seconds,
+        )
         for device in host.devices:
             machine.plugs[device.name] = Plug(
                 device=device.name,
                 plug_id=device.spec.plug_id,
                 kind=device.kind,
                 machine=machine,
-                is_fed_by_outlets=is_bmc_fed and device.kind is Kind.CHASSIS,
+                is_fed_by_outlets=not rack.is_standby_separate and device.kind is Kind.CHASSIS,
             )
         found[name] = machine
     return found

@@ -24,19 +24,20 @@ from tests.world.wires import Path, Wires
 
 
 class World:
-    """Everything. `told(name, text)` hears what happens to the machines. `is_codec_checked`: records go through the codec."""
+    """Everything. `told(name, text)` hears what happens to the machines. `is_journal_checked`: records go through the codec,
+    and are replayed beside the program."""
 
     def __init__(
         self,
         rack: Rack,
         *,
         told: Callable[[str, str], None] = lambda name, text: None,
-        is_codec_checked: bool = True,
+        is_journal_checked: bool = True,
     ) -> None:
         self.clock = WorldClock()
         self.inventory = racks.inventory(rack)
         self._told = told
-        self.machines = racks.machines(self.inventory, self._happened, is_bmc_fed=not rack.is_standby_separate)
+        self.machines = racks.machines(self.inventory, self._happened, rack)
         self.paths = {name: Path(name=name) for name in (ENGINE, *self.inventory.proxies)}
         plugs = {plug.plug_id: plug for machine in self.machines.values() for plug in machine.plugs.values()}
         self.wires = Wires(plugs, self.paths, self.clock)
@@ -53,6 +54,7 @@ class World:
         self.telemetry = RecordingTelemetry()
         self.disk = Disk(self.clock)
         self.checker = Checker(self.disk.durable, self.machines, self.wires, self.clock.now)
+        self.checker.is_replaying = is_journal_checked
         self.wires.on_sent, self.wires.on_act = self.checker.sent, self.checker.acting
         self.wires.on_wrong = self.checker.wrong_machine
         self.broker.on_published, self.broker.on_sender = self.checker.published, self.checker.sender
@@ -62,7 +64,7 @@ class World:
         around = Surroundings(
             inventory=self.inventory, machines=self.machines, wires=self.wires, proxies=self.proxies,
             broker=self.broker, disk=self.disk,
-            telemetry=self.telemetry, is_codec_checked=is_codec_checked, stored=self.checker.stored,
+            telemetry=self.telemetry, is_codec_checked=is_journal_checked, stored=self.checker.stored,
             changed=lambda name, is_up: self.checker.daemon_changed(name, is_up=is_up),
         )  # fmt: skip
         self.daemons = {name: Daemon(name, around) for name in ("fenced-a", *rack.other_daemons)}

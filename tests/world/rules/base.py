@@ -122,12 +122,14 @@ class Truth:
     def stepped(self) -> None:
         """Something happened."""
         disk, loop = self.disk, virtual()
-        is_store_bad = disk.is_failing or disk.is_hanging or disk.slow_seconds > 0.0
-        is_store_far = any(journal.is_cut or journal.delay_seconds for journal in self.journals())
-        held = [loop.is_held(name) for name in self.running_since]
-        if is_store_bad or is_store_far or any(held):
+        is_troubled = disk.is_failing or disk.is_hanging or disk.slow_seconds > 0.0
+        for journal in self.journals():
+            is_troubled = is_troubled or journal.is_cut or journal.delay_seconds > 0.0
+        held = [loop.is_held(name) for name in self.running_since] if loop.holds_somebody else []
+        if is_troubled or any(held):
             self.troubled_at = self.now()
-        self._count_held(is_held=bool(held) and all(held) and self.broker.is_subscribed)
+        if held or self._seen_held_at is not None:
+            self._count_held(is_held=bool(held) and all(held) and self.broker.is_subscribed)
 
     def _count_held(self, *, is_held: bool) -> None:
         if is_held:
