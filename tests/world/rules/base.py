@@ -256,6 +256,3 @@ class Rule:
 
     def stepped(self) -> None:
         """Something happened; look at what is to hold at every moment."""
-
-    def ended(self) -> None:
-        """The run is over."""

@@ -15,8 +15,8 @@ from tests.world.rules.base import Rule
 
 MARGIN_SECONDS = 0.1
 """A beat that arrives as the suspicion is decided may still lie in the inbox."""
-STALL_SECONDS = 2.0
-"""A stall that is shorter is none to the daemon, which looks once a second whether it had one."""
+STALL_SECONDS = 1.25
+"""A stall that is shorter is none to the daemon (fenced/engine/reactor.py: STALL_SECONDS and a tick)."""
 BEATS_KEPT = 40
 """Of each host: longer than any store hangs."""
 
