@@ -24,7 +24,7 @@ SEED_SECONDS: Final = 1.0
 SAID_MAX: Final = 3000
 FOLDERS: Final = ("fenced", "tests")
 FILES: Final = ("pyproject.toml",)
-NOT_COPIED: Final = {"fenced": ("__pycache__",), "tests": ("__pycache__", ".hypothesis", "bench", "e2e", "lab")}
+NOT_COPIED: Final = {"fenced": ("*.pyc.*",), "tests": ("__pycache__", ".hypothesis", "bench", "e2e", "lab")}
 NO_TESTS: Final = frozenset({4, 5})
 """pytest's exit status where a named test is not there, or none was left to run."""
 
