@@ -145,6 +145,8 @@ class Reactor:
         self._turned_at = now
         while self._inbox and len(asked) < BATCH_MAX:
             asked.append(self._inbox.popleft())
+        # An answer of a host itself has its silence looked at, too: first comes what was heard.
+        asked.sort(key=_is_look)
         # Never early, not by a microsecond: the core takes a wake that is still ahead for one that will come.
         # And what was heard is taken before anybody's silence is looked at, unless we are hopelessly behind.
         due = now if not self._inbox else now - BEHIND_SECONDS
@@ -262,6 +264,10 @@ class Reactor:
         is_told = bool(self._inbox) or bool(self._dropped)
         is_pause_over = bool(self.fleet.state.pauses) and bool(self.fleet.pauses_over(now))
         return is_late or is_waking or is_told or is_pause_over
+
+
+def _is_look(entry: Asked) -> bool:
+    return isinstance(entry[0], e.LifeAsked)
 
 
 def _newest_lives(asked: Sequence[Asked]) -> list[Asked]:
