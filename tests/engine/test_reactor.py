@@ -299,3 +299,20 @@ def test_a_host_is_looked_at_when_its_grace_is_over() -> None:
         assert suspected == pytest.approx(last + 20.0, abs=0.1)
 
     play(story)
+
+
+def test_a_hosts_own_answer_finds_no_silence_while_its_beat_waits() -> None:
+    """Found by the simulation (a store that failed while a host hung): the answer lay before the beat in the inbox."""
+
+    async def story(desk: Desk) -> None:
+        for number in range(80):
+            desk.beat(sequence=number + 1)
+            await asyncio.sleep(1.0)
+        await asyncio.sleep(18.8)
+        desk.clock.ahead += 0.5
+        desk.reactor.deliver(e.LifeAsked(host=NODE, answered=None))
+        desk.beat(sequence=100)
+        await asyncio.sleep(1.0)
+        assert "host_suspected" not in desk.kinds()
+
+    play(story)
