@@ -13,6 +13,7 @@ from fenced.core import events as e
 from fenced.core.fleet import Fleet
 from fenced.engine.race import PathMemory
 from fenced.engine.turns import Path, PathKey, Turns
+from fenced.engine.waiting import nudged
 from fenced.engine.workers import DeviceWorkers, Turn
 from fenced.model.inventory import Device, Host, Inventory
 from fenced.model.names import DeviceName, HostName, UnitId
@@ -59,9 +60,7 @@ class PathChecks:
             if self._known is not self._fleet.inventory:
                 await self._take(self._fleet.inventory)
             self._ended.clear()
-            alarm = asyncio.get_running_loop().call_later(self._start_next(), self._ended.set)
-            await self._ended.wait()
-            alarm.cancel()
+            await nudged(self._ended, seconds=self._start_next())
 
     def make_way(self, host: HostName) -> None:
         """An operation works on the host from now on: reads of ours give their sessions back at once."""

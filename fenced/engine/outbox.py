@@ -15,6 +15,7 @@ from fenced.core import events as e
 from fenced.core.announce import timestamp
 from fenced.core.fleet import Fleet
 from fenced.engine.batch import state_payload
+from fenced.engine.waiting import nudged
 from fenced.ports.bus import Bus, BusError, Message
 from fenced.ports.clock import Clock
 from fenced.ports.journal import Journal, OutboxMessage, StoreError
@@ -62,9 +63,7 @@ class Outbox:
         """For ever; ends by cancellation."""
         pause = FIRST_PAUSE_SECONDS
         while True:
-            alarm = asyncio.get_running_loop().call_later(LOOK_SECONDS, self._nudged.set)
-            await self._nudged.wait()
-            alarm.cancel()
+            await nudged(self._nudged, seconds=LOOK_SECONDS)
             self._nudged.clear()
             self.turned_at = self._clock.now()
             if await self._send_all():

@@ -153,7 +153,7 @@ class Reactor:
         while self._wakes and self._wakes[0][0] <= due and len(asked) < 2 * BATCH_MAX:
             _, name = heapq.heappop(self._wakes)
             asked.append((e.TimerFired(host=name), None))
-        if self.fleet.state.pauses and self.fleet.pauses_over(now):
+        if self.fleet.pauses_over(now):
             asked.append((e.Ticked(), None))
         return asked
 
@@ -262,8 +262,7 @@ class Reactor:
         is_late = now - self._turned_at - TICK_SECONDS > STALL_SECONDS
         is_waking = bool(self._wakes) and self._wakes[0][0] <= now
         is_told = bool(self._inbox) or bool(self._dropped)
-        is_pause_over = bool(self.fleet.state.pauses) and bool(self.fleet.pauses_over(now))
-        return is_late or is_waking or is_told or is_pause_over
+        return is_late or is_waking or is_told or bool(self.fleet.pauses_over(now))
 
 
 def _is_look(entry: Asked) -> bool:
