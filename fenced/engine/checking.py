@@ -132,11 +132,9 @@ class PathChecks:
         host, device, proxy = path.key
         self._count += 1
         path.is_answered = False
-        reading = self._read(path)
-        task = self._spawn(reading, f"check {device} of {host} through {proxy}")
+        task = self._spawn(self._read(path), f"check {device} of {host} through {proxy}")
         self._running.setdefault(host, {})[task] = None
         task.add_done_callback(lambda done: self._end(path, done))
-        task.add_done_callback(lambda _: reading.close())  # one that was cancelled before it began is still open
 
     def _end(self, path: Path, task: asyncio.Task[None]) -> None:
         """Whatever became of the read, also of one that was cancelled before it began, the path gets its next turn."""
