@@ -14,8 +14,10 @@ from typing import Final
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from fenced.cli.asking import show_progress
+from fenced.cli.echo import say
 from fenced.drivers.agent_descriptions import secret_names, set_by, why_no_power
 from fenced.drivers.agent_kinds import NO_POWER, default_kind
 from fenced.drivers.agent_metadata import PLUG_NAMES, AgentMetadata, Parameter
@@ -23,6 +25,7 @@ from fenced.drivers.agent_parameters import RESERVED
 from fenced.drivers.catalogue import ask
 from fenced.drivers.fence_agent import FenceAgents
 from fenced.drivers.keeper_client import Keeper
+from fenced.model.text import one_line
 from fenced.ports.devices import DeviceError
 
 DEFAULT_PATH: Final = ("/usr/sbin", "/usr/local/sbin")
@@ -137,10 +140,10 @@ def show_one(name: str, metadata: AgentMetadata, *, is_json: bool) -> None:
         whole = {"name": name, "description": metadata.description, "actions": sorted(metadata.actions)}
         click.echo(json.dumps({**whole, "usable": not why, "why": why, "parameters": parameters}))
         return
-    click.echo(f"{name}: {metadata.description}")
-    click.echo(f"actions: {', '.join(sorted(metadata.actions))}")
+    say(f"{name}: {metadata.description}")
+    say(f"actions: {', '.join(sorted(metadata.actions))}")
     if why:
-        click.echo(f"not usable: {why}")
+        say(f"not usable: {why}")
     secrets = set(secret_names(metadata))
     current = [parameter for parameter in metadata.parameters.values() if not parameter.is_deprecated]
     show_rows(PARAMETER_COLUMNS, [row(parameter, secrets) for parameter in current])
@@ -166,11 +169,11 @@ def show_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on a terminal; elsewhere lines with tabs and no heading, for other programs."""
     if not sys.stdout.isatty():
         for cells in rows:
-            click.echo("\t".join(cells))
+            click.echo("\t".join(one_line(cell) for cell in cells))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
     for cells in rows:
-        table.add_row(*cells)
+        table.add_row(*(Text(one_line(cell)) for cell in cells))
     Console().print(table)

@@ -12,8 +12,9 @@ import click
 from fenced import __version__
 from fenced.api.times import parse_duration
 from fenced.cli import fencectl_text as text
+from fenced.cli.echo import say, tell
 from fenced.cli.fencectl_client import Refused, Unreachable
-from fenced.cli.fencectl_run import Command, ExitCode, Group, Session, ask, fail, follow, open_session, tell
+from fenced.cli.fencectl_run import Command, ExitCode, Group, Session, ask, fail, follow, open_session
 from fenced.cli.fencectl_wait import width
 from fenced.cli.waterfall import render
 
@@ -118,9 +119,7 @@ def _act(
         if exc.rule != "alive" or force:
             raise
         if not ask(session, host, action, exc):
-            click.echo(
-                f"nothing was done; `{action}` of a living host needs --force where nobody can be asked", err=True
-            )
+            tell(f"nothing was done; `{action}` of a living host needs --force where nobody can be asked")
             raise
         accepted = session.client.send("POST", "hosts", host, "actions", body={**body, "force": True})
     for warning in accepted["warnings"]:
@@ -238,7 +237,7 @@ def confirm_off(session: Session, host: str, reason: str, force: bool) -> None:
     Example: fencectl confirm-off node-7 --reason "both cords are in my hand"
     """
     if session.is_terminal and click.prompt(f"Type the host's name if {host} is really off", err=True) != host:
-        click.echo("nothing was done: that is another name", err=True)
+        tell("nothing was done: that is another name")
         fail(ExitCode.REFUSED)
     body: Json = {"reason": reason, "force": force, **({"host": host} if force else {})}
     answer = session.client.send("POST", "hosts", host, "confirm-off", body=body)
@@ -290,7 +289,7 @@ def resume(session: Session, match: str, until: str | None, reason: str) -> None
     Example: fencectl resume --match cluster=c1 --reason "switch works again"
     """
     if until is not None:
-        click.echo("--until says nothing to resume: a pause ends now", err=True)
+        tell("--until says nothing to resume: a pause ends now")
     found = session.client.get("pauses")["items"]
     chosen = [item for item in found if item["match"] == match]
     others = [item for item in found if item["match"] != match]
@@ -304,7 +303,7 @@ def resume(session: Session, match: str, until: str | None, reason: str) -> None
         ],
     )
     if not chosen:
-        click.echo(f"refused: no pause of exactly {match!r}", err=True)
+        tell(f"refused: no pause of exactly {match!r}")
         fail(ExitCode.REFUSED)
 
 
@@ -362,7 +361,8 @@ def watch(session: Session) -> None:
     """
     try:
         for data in session.events():
-            click.echo(data if session.is_json else text.event(_parsed(data)))
+            event = _parsed(data)
+            say(json.dumps(event) if session.is_json else text.event(event))
     except KeyboardInterrupt:
         return
 

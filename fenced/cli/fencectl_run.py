@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from fenced.cli import fencectl_client, fencectl_text
+from fenced.cli.echo import say, tell
 from fenced.cli.fencectl_client import Client, DaemonFailed, Refused, Unreachable
 from fenced.cli.fencectl_story import sentence
 from fenced.cli.fencectl_wait import NotEnded, display, wait
@@ -45,11 +46,6 @@ def fail(code: ExitCode) -> NoReturn:
     raise click.exceptions.Exit(int(code))
 
 
-def tell(line: str) -> None:
-    """For people, beside the answer."""
-    click.echo(line, err=True)
-
-
 class Session:
     """One run of the program: the daemon it talks to, and how it answers."""
 
@@ -68,7 +64,7 @@ class Session:
             click.echo(json.dumps(answer, indent=2))
             return
         for line in lines():
-            click.echo(line)
+            say(line)
 
     def wait(self, operation: str, *, seconds: float | None, is_quiet: bool) -> Json:
         """The operation once it ended. Raises NotEnded, Refused, Unreachable."""

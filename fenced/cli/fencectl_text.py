@@ -6,13 +6,15 @@ Pure: JSON of INTERFACE section 4 in, lines out; knows no HTTP. One rule: a line
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from fenced.model.text import one_line
+
 Json = Mapping[str, Any]
 FACTS_MAX_CHARACTERS: Final = 160
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Columns as wide as their widest cell; the last one as it is."""
-    lines = [list(head), *(list(row) for row in rows)]
+    lines = [list(head), *([one_line(cell) for cell in row] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
 

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-import click
-
 from fenced.cli import fencectl_client
+from fenced.cli.echo import say
 from fenced.cli.fencectl_client import Client, DaemonFailed, Refused, Unreachable
 from fenced.cli.fencectl_story import changes
 from fenced.cli.waterfall import render
+from fenced.model.text import one_line
 
 FIRST_PAUSE_SECONDS: Final = 0.05
 LONGEST_PAUSE_SECONDS: Final = 0.5
@@ -80,7 +80,7 @@ def _line_printer() -> Show:
     def show(seen: Json) -> None:
         nonlocal before
         for line in changes(before, seen):
-            click.echo(line)
+            say(line)
         before = seen
 
     return show
@@ -98,7 +98,7 @@ def _live() -> Iterator[Show]:
         def show(seen: Json) -> None:
             is_running = seen["state"] == "running"
             now_ms = round((time.monotonic() - started) * 1000) if is_running else None
-            lines = render(seen, width=width(), now_ms=now_ms)
+            lines = [one_line(line) for line in render(seen, width=width(), now_ms=now_ms)]
             live.update(Text("\n".join(lines), no_wrap=True), refresh=True)
 
         yield show

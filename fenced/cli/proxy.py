@@ -16,6 +16,7 @@ from fenced.app.own_machine import own_machine
 from fenced.config.agent_files import LoadedProxy, load_proxy
 from fenced.config.configuration import ProxyConfiguration
 from fenced.config.mistakes import Mistake
+from fenced.host.limits import forbid_core_dumps
 from fenced.proxy.state import ProxyState, StateError
 
 EXIT_CONFIGURATION: Final = 78
@@ -48,6 +49,7 @@ def command(file: Path, check: bool, show_store: bool, adopt_store: str | None, 
     SIGHUP reads the file again: who may call, certificates, stored credentials. Certificates come from: fenced certs
     --help
     """
+    forbid_core_dumps()
     configuration = _load(file)
     if check:
         click.echo(f"{file}: no mistakes")

@@ -14,6 +14,7 @@ from fenced.cli.asking import driver_catalogue
 from fenced.cli.check_config import mistake_lines
 from fenced.config.configuration import Configuration
 from fenced.config.load import Loaded, load
+from fenced.host.limits import forbid_core_dumps
 
 EXIT_CONFIGURATION: Final = 78
 EXIT_FAILED: Final = 1
@@ -41,6 +42,8 @@ def command(file: Path, check: bool, loop: str, log_level: str) -> None:
     another daemon holds the state directory.
     """
     from fenced.telemetry.logs import configure
+
+    forbid_core_dumps()
 
     def read() -> Loaded:
         return load(file, own_machine=own_machine(), environ=os.environ, catalogue=driver_catalogue())

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from fenced.model.text import one_line
+
 VALUE_CHARS_MAX: Final = 120
 TEXT_CHARS_MAX: Final = 800
 """Of a place, and of a reason, which may list what there is."""
@@ -125,27 +127,23 @@ def _mistake(where: Where, reason: str, value: object, unit: str) -> Mistake:
 
 def _short(text: str) -> str:
     """Keys and names stand in places and reasons as they were written, whatever that is."""
-    line = text if text.isprintable() else _one_line(text)
+    line = one_line(text)
     return line if len(line) <= TEXT_CHARS_MAX else line[: TEXT_CHARS_MAX - 3] + "..."
 
 
 def _text(value: object) -> str:
     if isinstance(value, str):
-        return _USER_INFO.sub(f"{MASK}@", _one_line(value))
+        return _USER_INFO.sub(f"{MASK}@", one_line(value))
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Mapping):
         return "(a table)"
     if isinstance(value, list | tuple):
         return _list(value)
-    return _one_line(str(value))
+    return one_line(str(value))
 
 
 def _list(value: list[object] | tuple[object, ...]) -> str:
     if all(isinstance(item, str | int | float) for item in value):
         return "[" + ", ".join(json.dumps(_text(item)) if isinstance(item, str) else str(item) for item in value) + "]"
     return f"(a list of {len(value)})"
-
-
-def _one_line(text: str) -> str:
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

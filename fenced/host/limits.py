@@ -1,6 +1,7 @@
 """Limits that the kernel sets on this process. Knows no server and no driver; nothing here is undone.
 
-One rule: a limit is only ever raised, and never above what the administrator allows.
+One rule: the limit of open files is only ever raised, and never above what the administrator allows; that of core dumps
+is none, for passwords of devices are in memory.
 """
 
 import resource
@@ -15,3 +16,8 @@ def allow_open_files() -> None:
     wanted = OPEN_FILES_MAX if hard == resource.RLIM_INFINITY else min(OPEN_FILES_MAX, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def forbid_core_dumps() -> None:
+    """For this process and all that it starts. systemd-coredump, which the kernel calls all the same, obeys it too."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -16,6 +16,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from fenced.model.inventory import Secret
 from fenced.model.names import Token
+from fenced.model.text import one_line
 
 MASK: Final = "***"
 DEPTH_MAX: Final = 6
@@ -71,7 +72,7 @@ def _last(out: TextIO) -> list[Processor]:
     remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if out.isatty():
         pretty = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-        return [remove, mask, pretty]
+        return [remove, mask, _on_one_line, pretty]
     chain: list[Processor] = [remove, structlog.processors.format_exc_info, mask, structlog.processors.JSONRenderer()]
     if _is_journald(out):
         return [remove, _remember_priority, *chain[1:-1], _json_with_priority]
@@ -81,6 +82,11 @@ def _last(out: TextIO) -> list[Processor]:
 def mask(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     """Take secrets out of a log line and cut what is too long. A fence token ("4-118") is no secret."""
     return {key: _masked(key, value, DEPTH_MAX) for key, value in event.items()}
+
+
+def _on_one_line(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """For a terminal, which would obey what a host wrote into its reason. JSON escapes it by itself."""
+    return {key: one_line(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
 def _masked(key: str, value: Any, depth: int) -> Any:

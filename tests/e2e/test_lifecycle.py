@@ -1,6 +1,7 @@
 """Reload, stop, watchdog: the configuration is taken whole or not at all, and the end is an orderly one."""
 
 import asyncio
+import re
 import signal
 import socket
 from pathlib import Path
@@ -21,6 +22,8 @@ SLOW = 'off) sleep 2; printf off > "$dir/$plug" ;;'
 async def test_reload(tmp_path: Path) -> None:
     agent = Agent(tmp_path / "agents", "fence_made", SLOW)
     async with bed(tmp_path, {name: [agent.device(name)] for name in ("node-1", "node-2")}) as it:
+        limits = Path(f"/proc/{it.daemon.pid}/limits").read_text()
+        assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE), "passwords would stand in a core"
         good = it.configuration.copy()
         # Corrupt: the old one stays in force.
         it.configuration.file.write_text("[daemon\narmed = false")

@@ -97,3 +97,33 @@ def test_every_answer_ends_in_a_sentence(impostor: Impostor, words: tuple[str, .
     assert "Traceback" not in run.output
     if run.exit_code != ExitCode.DONE:
         assert run.stderr.strip(), "it says why"
+
+
+HOSTILE: Final = "\x1b]0;fenced\x07\x1b[2J\nnode-9: fenced\x9b31m\u202e\x00"
+"""A window's title, a clean screen, a line of its own, a colour, text from right to left."""
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+@pytest.mark.parametrize("status", [b"200 OK", b"409 x", b"503 x"])
+def test_nothing_that_others_wrote_is_obeyed_by_the_terminal(
+    impostor: Impostor, words: tuple[str, ...], status: bytes
+) -> None:
+    for sample in SAMPLES:
+        impostor.answer = http_answer(json.dumps(_poisoned(sample)).encode(), status=status)
+        run = CliRunner().invoke(main, ["--url", f"http://127.0.0.1:{impostor.port}", *words])
+        lines = run.output.split("\n")
+        assert all(line.isprintable() for line in lines), run.output
+        assert not any(line.startswith("node-9") for line in lines), run.output
+
+
+def _poisoned(value: Any) -> Any:
+    """The same answer with hostile text behind everything that somebody may have written."""
+    if isinstance(value, dict):
+        return {key: part if key in WORDS else _poisoned(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_poisoned(part) for part in value]
+    return value + HOSTILE if isinstance(value, str) else value
+
+
+WORDS: Final = frozenset({"state", "action", "started", "ended", "since", "what", "outcome", "verdict", "next"})
+"""Written by the daemon alone, and read by `fencectl`."""

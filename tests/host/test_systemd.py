@@ -51,6 +51,7 @@ def test_what_every_service_must_have(unit: Path) -> None:
     # SIGTERM reaches the main process alone, so that a running agent comes to a safe point; the rest is killed at the end.
     assert found["KillMode"] == ("control-group" if unit.stem == "fenced-beat" else "mixed")
     assert found["StartLimitIntervalSec"] == "0"
+    assert found["LimitCORE"] == "0"  # secrets are in memory
     assert found["ConfigurationDirectory"] == unit.stem
     assert f"-c /etc/{unit.stem}/" in found["ExecStart"]
     assert found["User"] == found["Group"] == unit.stem

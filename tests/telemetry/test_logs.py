@@ -123,3 +123,13 @@ structlog.stdlib.get_logger("t").info("x")
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert run.stdout == b""
     assert json.loads(run.stderr)["event"] == "x"
+
+
+def test_a_terminal_obeys_nothing_that_a_host_wrote() -> None:
+    hostile, harmless = Terminal(), Terminal()
+    for out, reason in ((hostile, "\x1b[2J\nfenced: \x9b31m"), (harmless, "x")):
+        logs.configure("info", stream=out)
+        structlog.stdlib.get_logger("fenced.core").info("host_suspected", reason=reason)
+    assert hostile.getvalue().count("\n") == harmless.getvalue().count("\n")
+    assert "\x1b[2J" not in hostile.getvalue()
+    assert "\x9b" not in hostile.getvalue()
