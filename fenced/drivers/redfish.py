@@ -188,13 +188,14 @@ def _refusal(target: Target, reset_type: str, answer: Answer) -> DeviceError:
     text = f"{target.base} answered {reset_type} with {answer.status}{told(target, answer)}"
     if answer.status < 300:
         return DeviceError(text)  # whatever its messages say, it is no refusal
-    if answer.status in LOGIN_REFUSED or answer.meaning is Meaning.LOGIN_REFUSED:
+    is_not_ready = answer.meaning is Meaning.NOT_READY
+    if (answer.status in LOGIN_REFUSED and not is_not_ready) or answer.meaning is Meaning.LOGIN_REFUSED:
         return LoginRefused(text, may_be_done=False)
-    if answer.status in NO_SUCH_ACTION:
+    if answer.status in NO_SUCH_ACTION and not is_not_ready:
         return NotSupported(text, may_be_done=False)
     # A gateway inside the BMC that gave up may have passed the command on.
     is_over = answer.status not in GATEWAY_GAVE_UP
-    if answer.status in BUSY or answer.meaning is Meaning.NOT_READY:
-        is_not_taken = answer.status == 429 or answer.retry_after is not None or answer.meaning is Meaning.NOT_READY
+    if answer.status in BUSY or is_not_ready:
+        is_not_taken = answer.status == 429 or answer.retry_after is not None or is_not_ready
         return DeviceNotReady(text, may_be_done=not is_not_taken, is_end_known=is_not_taken or is_over)
     return DeviceError(text, is_end_known=is_over)

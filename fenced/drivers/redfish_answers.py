@@ -105,11 +105,11 @@ def resource(target: Target, answer: Answer, path: str) -> Json:
     if answer.status == 200 and answer.body:
         return answer.body
     said = told(target, answer)
+    if answer.meaning is Meaning.NOT_READY:
+        raise DeviceNotReady(f"{target.base} is not ready ({answer.status}){said}", may_be_done=False)
     if answer.status in LOGIN_REFUSED or answer.meaning is Meaning.LOGIN_REFUSED:
         hint = "" if target.is_session else "; some BMCs take sessions alone: auth = session"
         raise LoginRefused(f"{target.base} refuses the user ({answer.status}){said}{hint}", may_be_done=False)
-    if answer.meaning is Meaning.NOT_READY:
-        raise DeviceNotReady(f"{target.base} is not ready ({answer.status}){said}", may_be_done=False)
     if answer.status != 200:
         raise DeviceError(f"{target.at(path)} answered {answer.status}{said}", may_be_done=False)
     raise DeviceError(f"{target.at(path)} is no Redfish resource{said}", may_be_done=False)

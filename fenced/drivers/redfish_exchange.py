@@ -13,6 +13,7 @@ from fenced.drivers.redfish_answers import Answer, told
 from fenced.drivers.redfish_sessions import Sessions, with_token
 from fenced.drivers.redfish_target import Target
 from fenced.drivers.redfish_transport import Body, Transport
+from fenced.drivers.redfish_vendors import Meaning
 from fenced.model.inventory import Secret
 from fenced.ports.devices import DeviceNotReady, DeviceTimedOut
 
@@ -46,7 +47,9 @@ class Exchange:
         """A resource. Waits as often and as long as the BMC asks and the deadline allows. Raises DeviceError."""
         for _ in range(READ_TRIES_MAX):
             answer = await self.get_once(path)
-            if answer.status not in BUSY:
+            if answer.status >= 400 and answer.meaning is Meaning.NOT_READY:
+                self.was_not_ready = True
+            elif answer.status not in BUSY:
                 return answer
             self.was_not_ready |= answer.status == 503
             wait = answer.wait_seconds

@@ -165,10 +165,10 @@ def _refusal(target: Target, answer: Answer) -> DeviceError:
         return DeviceError(
             f"{target.base} has no session left{said}; end some there, or set auth = basic", may_be_done=False
         )
+    if answer.status in {429, 503} or answer.meaning is Meaning.NOT_READY:
+        return DeviceNotReady(f"{target.base} is not ready for a login ({answer.status}){said}", may_be_done=False)
     if answer.status in LOGIN_REFUSED or answer.status == 400 or answer.meaning is Meaning.LOGIN_REFUSED:
         return LoginRefused(f"{target.base} refuses the user ({answer.status}){said}", may_be_done=False)
     if answer.status in NO_SUCH_SERVICE:
         return bad(f"{target.base} opens no sessions ({answer.status}){said}; set auth = basic")
-    if answer.status in {429, 503} or answer.meaning is Meaning.NOT_READY:
-        return DeviceNotReady(f"{target.base} is not ready for a login ({answer.status}){said}", may_be_done=False)
     return DeviceError(f"{target.base} answered a login with {answer.status}{said}", may_be_done=False)

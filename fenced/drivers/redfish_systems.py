@@ -28,7 +28,7 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """`identity`: by which it was found, "" otherwise; the blade in a slot may be another one tomorrow."""
+    """`identity`: by which it was found, or its Id; "" otherwise. The blade in a slot may be another one tomorrow."""
 
     path: str
     identity: str = ""
@@ -68,7 +68,7 @@ class Systems:
         if answer.status == 404:
             return None
         system = resource(exchange.target, answer, found.path)
-        if found.identity and not is_same_machine(found.identity, identities(system)):
+        if found.identity and not _is_meant(found.identity, system):
             return None
         return system
 
@@ -125,11 +125,17 @@ async def _matching(exchange: Exchange, paths: list[str], wanted: str) -> list[s
         answer = await exchange.get(path)
         if answer.status != 200 or not answer.body:
             unread.append((path, answer))
-        elif is_same_machine(wanted, identities(answer.body)):
+        elif _is_meant(wanted, answer.body):
             matching.append(path)
     if not matching and unread:
         resource(exchange.target, unread[0][1], unread[0][0])
     return matching
+
+
+def _is_meant(wanted: str, system: Json) -> bool:
+    """Whether the system is that machine, or has that Id, which need not be the end of its path (blanks aside)."""
+    told = system.get("Id")
+    return (isinstance(told, str) and told.strip() == wanted.strip()) or is_same_machine(wanted, identities(system))
 
 
 def _check_machine(exchange: Exchange, identity: str, system: Json) -> None:

@@ -128,14 +128,32 @@ def base_url(address: str) -> yarl.URL:
 
 
 def inside(target: Target, path: str, *, seen_from: yarl.URL | None = None) -> yarl.URL:
-    """A resource of this BMC by path or URL; credentials go nowhere else. Raises DeviceError."""
+    """A resource of this BMC by path or URL; credentials go nowhere else. Raises DeviceError.
+
+    Of a URL the path alone is taken, on our own origin: BMCs write links with the name or address that they believe to
+    have, which is often not the one by which we reach them (DSP0266 asks for paths).
+    """
     try:
         url = (seen_from or target.base).join(yarl.URL(path, encoded=True))
-        is_inside = url.absolute and url.origin() == target.base
+        is_web = url.absolute and url.scheme in ("https", "http")
+        if is_web:
+            url = target.base.join(url.relative())
     except ValueError as exc:
         raise DeviceError(f"{target.base} names a resource that can't be read as a URL", may_be_done=False) from exc
-    if not is_inside:
+    if not is_web:
         raise DeviceError(f"{target.base} points to another place; not followed", may_be_done=False)
+    return url
+
+
+def redirected(target: Target, location: str, *, seen_from: yarl.URL) -> yarl.URL:
+    """Where a redirect leads inside this BMC. Raises DeviceError where it leads to the same under another name, or nowhere."""
+    url = inside(target, location, seen_from=seen_from)
+    if url == seen_from and yarl.URL(location, encoded=True).absolute:
+        shown = target.shown(location, characters_max=PATH_CHARACTERS_SHOWN_MAX)
+        raise DeviceError(
+            f"{target.base} redirects to {shown}; if that is its address, configure the device with it",
+            may_be_done=False,
+        )
     return url
 
 

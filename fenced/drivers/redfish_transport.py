@@ -14,7 +14,7 @@ import yarl
 from aiohttp.abc import AbstractStreamWriter
 
 from fenced.drivers.redfish_answers import Answer, parse
-from fenced.drivers.redfish_target import Target, inside
+from fenced.drivers.redfish_target import Target, inside, redirected
 from fenced.ports.devices import DeviceError, DeviceTimedOut, DeviceUnreachable, LoginRefused
 
 BODY_BYTES_MAX: Final = 1024 * 1024
@@ -78,7 +78,7 @@ class Transport:
             answer = await self.send(target, Request(method="GET", url=url, headers=headers))
             if answer.status not in REDIRECTS or answer.location is None:
                 return answer
-            url = inside(target, answer.location, seen_from=url)
+            url = redirected(target, answer.location, seen_from=url)
         raise DeviceError(f"{target.base} redirects in a circle", may_be_done=False)
 
     async def command(self, target: Target, path: str, headers: Mapping[str, str], body: Body) -> Answer:
@@ -94,7 +94,7 @@ class Transport:
                 return answer
             if answer.status not in SAME_METHOD_REDIRECTS:
                 raise DeviceError(f"{target.base} answered a command with a redirect ({answer.status})")
-            url = inside(target, answer.location, seen_from=url)
+            url = redirected(target, answer.location, seen_from=url)
             answer = await _send(target, Request(method="POST", url=url, headers=headers, body=body), own)
             if answer.status in REDIRECTS:
                 raise DeviceError(f"{target.base} redirects a command more than once")

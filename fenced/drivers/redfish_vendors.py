@@ -31,17 +31,34 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityPlace:
-    """Where a system resource tells its identity. `makers`: beginnings of Manufacturer; empty: everybody."""
+    """Where a system resource tells its identity. `makers`: whose systems (`makers_of`); empty: everybody's."""
 
     path: tuple[str, ...]
     source: str
     makers: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signs:
+    """By what a maker's systems are told: beginnings of Manufacturer and of the UUID, keys of Oem, ids of systems."""
+
+    names: tuple[str, ...]
+    oem: frozenset[str]
+    uuids: tuple[str, ...]
+    ids: frozenset[str]
+    source: str
+
+
 MESSAGES: Final[Mapping[str, Message]] = {
     message.name: message
     for message in (
         Message(name="SYS518", meaning=Meaning.NOT_READY, source="ironcore-dev/metal-operator#170 (iDRAC)"),
+        Message(
+            name="SWC0700",
+            meaning=Meaning.NOT_READY,
+            source="quadsproject/badfish#129 (iDRAC, with a 400 to a GET)",
+        ),
+        Message(name="ResourceInStandby", meaning=Meaning.NOT_READY, source="DSP2065, Base"),
         Message(
             name="ServiceTemporarilyUnavailable",
             meaning=Meaning.NOT_READY,
@@ -84,6 +101,17 @@ IDENTITY_PLACES: Final = (
     IdentityPlace(path=("SKU",), makers=("dell",), source="ansible/ansible#53461: Dell's service tag"),
 )
 
+SIGNS: Final[Mapping[str, Signs]] = {
+    "dell": Signs(
+        names=("dell",),
+        oem=frozenset({"dell"}),
+        uuids=("4c4c4544", "44454c4c"),
+        ids=frozenset({"System.Embedded.1", "System.Modular.1"}),
+        source="dell/iDRAC-Redfish-Scripting#251; its UUIDs begin with its name backwards, in either byte order",
+    )
+}
+"""By maker, what tells its systems where Manufacturer is blank, as it is after a system board was replaced."""
+
 PLACEHOLDERS: Final = frozenset(
     {
         "0" * 32,
@@ -110,11 +138,10 @@ NEITHER_LETTER_NOR_DIGIT: Final = re.compile(r"[^0-9a-z]")
 
 def identities(system: Mapping[str, Any]) -> tuple[str, ...]:
     """Everything by which the system tells itself from other machines; empty where it tells nothing that does."""
-    maker = system.get("Manufacturer")
-    name = maker.strip().lower() if isinstance(maker, str) else ""
+    makers = makers_of(system)
     found = []
     for place in IDENTITY_PLACES:
-        if place.makers and not name.startswith(place.makers):
+        if place.makers and makers.isdisjoint(place.makers):
             continue
         value: object = system
         for key in place.path:
@@ -122,6 +149,26 @@ def identities(system: Mapping[str, Any]) -> tuple[str, ...]:
         if isinstance(value, str) and is_identity(value):
             found.append(value)
     return tuple(found)
+
+
+def makers_of(system: Mapping[str, Any]) -> frozenset[str]:
+    """Whose system it is. A Manufacturer that is told counts alone; a blank one leaves it to the other signs."""
+    told = _lower(system.get("Manufacturer"))
+    if told and is_identity(told):
+        return frozenset(maker for maker, signs in SIGNS.items() if told.startswith(signs.names))
+    oem = system.get("Oem")
+    keys = {key.lower() for key in oem} if isinstance(oem, dict) else set()
+    uuid = NEITHER_LETTER_NOR_DIGIT.sub("", _lower(system.get("UUID")))
+    identity = system.get("Id")
+    return frozenset(
+        maker
+        for maker, signs in SIGNS.items()
+        if keys & signs.oem or uuid.startswith(signs.uuids) or (isinstance(identity, str) and identity in signs.ids)
+    )
+
+
+def _lower(value: object) -> str:
+    return value.strip().lower() if isinstance(value, str) else ""
 
 
 def is_identity(text: str) -> bool:

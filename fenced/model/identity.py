@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 UUID_DIGITS: Final = re.compile(r"[0-9a-f]{32}")
-SEPARATORS: Final = re.compile(r"[\s:{}-]")
+SEPARATORS: Final = re.compile(r"[\s\0:{}-]")
 
 
 def is_same_machine(wanted: str, told: Iterable[str]) -> bool:

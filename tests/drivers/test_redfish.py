@@ -18,7 +18,7 @@ from fenced.ports.devices import (
     LoginRefused,
     NotSupported,
 )
-from tests.drivers.bmc import PASSWORD, RESET, SYSTEM, Bmc, answering, read, spec, switch
+from tests.drivers.bmc import PASSWORD, RESET, SYSTEM, SYSTEMS, Bmc, answering, read, spec, switch
 from tests.drivers.certificate import make_certificate
 from tests.drivers.programs import descriptors, spec_of
 from tests.net import until
@@ -155,19 +155,47 @@ async def test_a_refused_login_says_so_without_the_password(redfish: Redfish, bm
     assert PASSWORD not in str(failed.value)
 
 
+def other_names(bmc: Bmc) -> tuple[str, ...]:
+    """What a BMC may call itself: another name, another port, without a scheme, with a user."""
+    host = bmc.address.removeprefix("http://")
+    return "https://bmc-7.example.org", "http://192.0.2.7:8080", f"//fence:x@{host}", "HTTPS://[2001:db8::7]"
+
+
+async def test_a_link_that_calls_the_bmc_otherwise_is_its_own_all_the_same(redfish: Redfish, bmc: Bmc) -> None:
+    for name in other_names(bmc):
+        bmc.power = "On"
+        bmc.answers["GET", "/redfish/v1/"] = answering(200, {"Systems": {"@odata.id": f"{name}{SYSTEMS}"}})
+        bmc.answers["GET", SYSTEMS] = answering(200, {"Members": [{"@odata.id": f"{name}{SYSTEM}"}]})
+        action = {"target": f"{name}{RESET}"}
+        bmc.properties[""] = {"Actions": {"#ComputerSystem.Reset": action}}
+        await switch(redfish, bmc, Power.OFF)
+        assert await read(redfish, bmc) is Power.OFF
+        await redfish.close()
+
+
+async def test_a_link_that_is_no_place_is_not_followed(redfish: Redfish, bmc: Bmc) -> None:
+    for place in ("ftp://bmc-7/x", "mailto:a@b", "javascript:x", "http://[::1/x"):
+        bmc.answers["GET", SYSTEM] = answering(
+            200, {"PowerState": "On", "Actions": {"#ComputerSystem.Reset": {"target": place}}}
+        )
+        with pytest.raises(DeviceError) as failed:
+            await switch(redfish, bmc, Power.OFF)
+        assert failed.value.may_be_done is False
+    assert bmc.posts == []
+
+
 async def test_nothing_is_sent_to_another_host(redfish: Redfish, bmc: Bmc) -> None:
     async with Bmc().running() as foreign:
         bmc.answers["GET", SYSTEM] = answering(307, {}, Location=f"{foreign.address}{SYSTEM}")
-        with pytest.raises(DeviceError, match="another place"):
+        with pytest.raises(DeviceError, match="configure the device with it"):
             await read(redfish, bmc)
-        action = {"target": f"{foreign.address}{RESET}"}
-        bmc.answers["GET", SYSTEM] = answering(200, {"PowerState": "On", "Actions": {"#ComputerSystem.Reset": action}})
-        with pytest.raises(DeviceError, match="another place"):
+        del bmc.answers["GET", SYSTEM]
+        bmc.answers["POST", RESET] = answering(307, {}, Location=f"{foreign.address}{RESET}")
+        with pytest.raises(DeviceError) as failed:
             await switch(redfish, bmc, Power.OFF)
-        action["target"] = f"//{foreign.address.removeprefix('http://')}{RESET}"
-        with pytest.raises(DeviceError, match="another place"):
-            await switch(redfish, bmc, Power.OFF)
+        assert failed.value.may_be_done is False
         assert foreign.requests == []
+        assert len(bmc.posts) == 1
 
 
 async def test_redirects_inside_the_bmc_are_followed_but_not_in_a_circle(redfish: Redfish, bmc: Bmc) -> None:

@@ -8,7 +8,20 @@ from fenced.drivers.redfish import Redfish
 from fenced.drivers.redfish_answers import Answer
 from fenced.model.power import Power
 from fenced.ports.devices import DeviceError, DeviceNotReady, DeviceTimedOut
-from tests.drivers.bmc import MANAGER, RESET, SYSTEM, Bmc, answering, in_turn, message, read, switch
+from tests.drivers.bmc import (
+    MANAGER,
+    RESET,
+    ROOT,
+    SESSIONS,
+    SYSTEM,
+    SYSTEMS,
+    Bmc,
+    answering,
+    in_turn,
+    message,
+    read,
+    switch,
+)
 
 UP_LONG = {
     "DateTime": "2026-11-22T10:02:00+00:00",
@@ -98,15 +111,34 @@ async def test_a_bmc_that_is_just_starting_can_still_be_told_to_switch_off(redfi
         (503, "Base.1.12.ServiceTemporarilyUnavailable"),
         (500, "IDRAC.2.8.SYS518"),
         (400, "iLO.2.30.ResourceNotReadyRetry"),
+        (400, "IDRAC.1.6.SWC0700"),
+        (401, "IDRAC.2.2.SWC0700"),
+        (404, "IDRAC.2.2.SWC0700"),
     ],
 )
 async def test_services_that_are_not_ready_are_known_by_their_messages(
     redfish: Redfish, bmc: Bmc, status: int, name: str
 ) -> None:
-    bmc.answers["GET", SYSTEM] = answering(status, message(name))
+    refusal = answering(status, message(name))
+    bmc.answers["POST", RESET] = refusal
     with pytest.raises(DeviceNotReady) as failed:
-        await read(redfish, bmc)
+        await switch(redfish, bmc, Power.OFF)
     assert failed.value.may_be_done is False
+    for path in (SYSTEM, SYSTEMS, ROOT):
+        bmc.answers["GET", path] = refusal
+        fresh = Redfish()  # one that remembers no path
+        with pytest.raises(DeviceNotReady) as failed:
+            await read(fresh, bmc)
+        await fresh.close()
+        assert failed.value.may_be_done is False
+        del bmc.answers["GET", path]
+    bmc.answers["POST", SESSIONS] = refusal
+    with pytest.raises(DeviceNotReady):
+        await read(redfish, bmc, auth="session")
+    bmc.manager, bmc.power = UP_LONG, "Off"
+    bmc.answers["GET", MANAGER] = refusal
+    with pytest.raises(DeviceNotReady):
+        await read(redfish, bmc)
 
 
 async def test_a_read_waits_as_it_is_asked_to(redfish: Redfish, bmc: Bmc) -> None:

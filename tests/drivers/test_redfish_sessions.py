@@ -11,7 +11,20 @@ from fenced.drivers.redfish import Redfish
 from fenced.model.inventory import Secret
 from fenced.model.power import Power
 from fenced.ports.devices import BadParameters, DeviceError, DeviceNotReady, DeviceTimedOut, LoginRefused
-from tests.drivers.bmc import PASSWORD, RESET, ROOT, SESSIONS, SYSTEM, Bmc, answering, in_turn, read, spec, switch
+from tests.drivers.bmc import (
+    PASSWORD,
+    RESET,
+    ROOT,
+    SESSIONS,
+    SYSTEM,
+    SYSTEMS,
+    Bmc,
+    answering,
+    in_turn,
+    read,
+    spec,
+    switch,
+)
 from tests.net import until
 
 
@@ -86,14 +99,29 @@ async def test_an_unknown_way_to_log_in_is_refused(redfish: Redfish, bmc: Bmc) -
 
 async def test_the_password_goes_to_no_other_host(redfish: Redfish, bmc: Bmc) -> None:
     async with Bmc().running() as foreign:
-        bmc.answers["GET", ROOT] = answering(200, {"Links": {"Sessions": {"@odata.id": foreign.address + SESSIONS}}})
-        with pytest.raises(DeviceError, match="another place"):
-            await read(redfish, bmc, auth="session")
-        del bmc.answers["GET", ROOT]
+        bmc.answers["GET", ROOT] = answering(
+            200,
+            {"Links": {"Sessions": {"@odata.id": foreign.address + SESSIONS}}, "Systems": {"@odata.id": SYSTEMS}},
+        )
+        assert await read(redfish, bmc, auth="session") is Power.ON
+        assert len(bmc.tokens) == 1
+        await redfish.close()
         bmc.answers["POST", SESSIONS] = answering(307, {}, Location=foreign.address + SESSIONS)
         with pytest.raises(DeviceError):
             await read(redfish, bmc, auth="session")
         assert foreign.requests == []
+
+
+async def test_a_session_that_is_named_otherwise_is_given_back(redfish: Redfish, bmc: Bmc) -> None:
+    async def named_otherwise(request: web.Request) -> web.Response:
+        given = await bmc.session(request)
+        given.headers["Location"] = "https://bmc-7.example.org" + given.headers["Location"]
+        return given
+
+    bmc.answers["POST", SESSIONS] = named_otherwise
+    assert await read(redfish, bmc, auth="session") is Power.ON
+    await redfish.close()
+    assert bmc.tokens == {}
 
 
 @pytest.mark.parametrize("by_deadline", [True, False])

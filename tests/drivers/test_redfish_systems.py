@@ -98,7 +98,12 @@ async def test_the_right_machine_is_read_and_switched(redfish: Redfish, bmc: Bmc
 async def test_another_machine_gets_no_command_and_no_answer(
     redfish: Redfish, bmc: Bmc, identity: str, is_known: bool
 ) -> None:
-    bmc.properties[""] = {"UUID": identity if is_known else UUID, "SerialNumber": "ABC123", "SKU": "PRODUCT-7"}
+    bmc.properties[""] = {
+        "Manufacturer": "HPE",
+        "UUID": identity if is_known else UUID,
+        "SerialNumber": "ABC123",
+        "SKU": "PRODUCT-7",
+    }
     if is_known:
         assert await read(redfish, bmc, identity=identity) is Power.ON
         bmc.properties[""]["UUID"] = UUID  # another BMC has this address now
@@ -130,9 +135,57 @@ async def test_a_machine_that_tells_nothing_of_itself_is_not_believed(
     assert bmc.posts == []
 
 
-def test_the_service_tag_is_an_identity_on_dell_s_machines_alone() -> None:
-    assert "5Q4Q7Y1" in identities({"Manufacturer": "Dell Inc.", "SKU": "5Q4Q7Y1"})
-    assert identities({"Manufacturer": "HPE", "SKU": "868703-B21"}) == ()
+@pytest.mark.parametrize("system", ["Y130UF00000J", "Y130UF00000J    ", " Y130UF00000J"])
+async def test_a_system_is_found_by_an_id_that_is_not_the_end_of_its_path(
+    redfish: Redfish, bmc: Bmc, system: str
+) -> None:
+    bmc.members = ["motherboard", "blade-2"]
+    bmc.properties = {"motherboard": {"Id": "Y130UF00000J    "}, "blade-2": {"Id": "Y130UF00000K"}}
+    await switch(redfish, bmc, Power.OFF, system=system)
+    assert bmc.posts == [f"{SYSTEMS}/motherboard/Actions/ComputerSystem.Reset"]
+    bmc.properties["motherboard"], bmc.properties["blade-2"] = bmc.properties["blade-2"], bmc.properties["motherboard"]
+    await switch(redfish, bmc, Power.ON, system=system)  # it moved: looked for anew
+    assert bmc.posts[1:] == [f"{SYSTEMS}/blade-2/Actions/ComputerSystem.Reset"]
+    bmc.properties["motherboard"]["Id"] = "Y130UF00000J"
+    other = Redfish()
+    with pytest.raises(BadParameters, match="2 systems"):
+        await switch(other, bmc, Power.OFF, system=system)
+    await other.close()
+    assert len(bmc.posts) == 2
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"Manufacturer": "Dell Inc."},
+        {"Manufacturer": " DELL "},
+        {"Manufacturer": "", "Oem": {"Dell": {"DellSystem": {}}}},
+        {"Manufacturer": "  ", "UUID": "4c4c4544-0051-3410-8051-b5c04f375931"},
+        {"Manufacturer": None, "UUID": "44454C4C-5100-1034-8051-B5C04F375931"},
+        {"Manufacturer": "To be filled by O.E.M.", "Id": "System.Embedded.1"},
+        {"Id": "System.Embedded.1"},
+    ],
+)
+async def test_the_service_tag_is_the_identity_of_a_dell_however_it_is_told(
+    redfish: Redfish, bmc: Bmc, told: dict[str, object]
+) -> None:
+    bmc.properties[""] = {**told, "SKU": " 5Q4Q7Y1\x00", "SerialNumber": "CN747515AB0042"}
+    await switch(redfish, bmc, Power.OFF, identity="5q4q7y1 ")
+    assert bmc.power == "Off"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"Manufacturer": "HPE"},
+        {"Manufacturer": "Supermicro", "Id": "System.Embedded.1"},  # what it says of itself counts alone
+        {"Manufacturer": "", "Oem": {"Hpe": {}}, "UUID": "37383638-3330-4d32-3239-303430384c30"},
+        {"Manufacturer": "", "Oem": ["Dell"], "Id": 7, "UUID": 7},
+        {},
+    ],
+)
+def test_elsewhere_a_sku_names_a_product(told: dict[str, object]) -> None:
+    assert "868703-B21" not in identities({**told, "SKU": "868703-B21"})
 
 
 def test_every_entry_names_its_source() -> None:
