@@ -10,7 +10,7 @@ from typing import Final
 
 from fenced.drivers.agent_parameters import mask_for
 from fenced.drivers.keeper_client import Ending, Finished
-from fenced.drivers.output import Output
+from fenced.drivers.output import Output, last_lines
 from fenced.model.inventory import DeviceSpec
 from fenced.ports.devices import (
     BadParameters,
@@ -143,5 +143,5 @@ def complaint(*outputs: Output) -> Complaint:
 def last_words(spec: DeviceSpec, finished: Finished) -> str:
     """The last lines of standard error, else of standard output, as the end of a sentence."""
     mask = mask_for(spec)
-    said = mask.last_lines(finished.stderr) or mask.last_lines(finished.stdout)
+    said = last_lines(mask, finished.stderr) or last_lines(mask, finished.stdout)
     return f": {said}" if said else ""

@@ -17,8 +17,8 @@ from fenced.drivers.agent_metadata import (
     Parameter,
     normal,
 )
-from fenced.drivers.output import Mask
 from fenced.model.inventory import DeviceSpec
+from fenced.model.text import Mask
 from fenced.ports.devices import BadParameters
 
 PARAMETERS_BYTES_MAX: Final = 32 * 1024

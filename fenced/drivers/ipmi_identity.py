@@ -18,9 +18,9 @@ from fenced.drivers.ipmi_commands import (
 )
 from fenced.drivers.ipmi_packets import BadPacket, Request
 from fenced.drivers.ipmi_visit import Visit
-from fenced.drivers.output import Mask
 from fenced.model.identity import UUID_DIGITS, is_same_machine, spellings
 from fenced.model.inventory import DeviceSpec
+from fenced.model.text import Mask
 from fenced.ports.devices import DeviceError, WrongMachine
 
 FRU_ID: Final = 0

@@ -3,13 +3,10 @@
 Knows bytes and secrets, not programs. One rule: text of a program reaches an error only through `Mask`.
 """
 
-import base64
-import json
-import shlex
-import urllib.parse
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
+
+from fenced.model.text import Mask, printable
 
 LINES_MAX: Final = 3
 LINE_CHARACTERS_MAX: Final = 240
@@ -69,64 +66,9 @@ class Collector:
         return Output(head=bytes(self._head), tail=self._tail, is_cut=self.is_full)
 
 
-class Mask:
-    """Replaces secrets in text, also in the forms in which programs like to print them."""
-
-    __slots__ = ("_forms",)
-
-    def __init__(self, secrets: Iterable[str], *, username: str = "") -> None:
-        forms: set[str] = set()
-        for secret in secrets:
-            if secret:
-                forms.update(_forms_of(secret, username))
-        self._forms = sorted(forms, key=len, reverse=True)
-
-    def __call__(self, text: str) -> str:
-        for form in self._forms:
-            text = text.replace(form, "***")
-        return text
-
-    def hide(self, secret: str) -> None:
-        """From now on one secret more."""
-        if secret and secret not in self._forms:
-            self._forms = sorted({*self._forms, *_forms_of(secret, "")}, key=len, reverse=True)
-
-    def line(self, text: str, *, characters_max: int) -> str:
-        """The start of a text as one printable line. It is cut after it was masked: a half of a secret is in no form."""
-        return _printable(self(text)[:characters_max]).strip()
-
-    def last_lines(self, output: Output) -> str:
-        """The last lines as one printable line. A line whose start is lost is left out: it may be half a secret."""
-        kept = output.tail.partition(b"\n")[2] if output.is_cut else output.head
-        masked = self(kept.decode("utf-8", errors="replace"))
-        lines = [_printable(line).strip() for line in masked.splitlines()]
-        return " | ".join(line[:LINE_CHARACTERS_MAX] for line in [line for line in lines if line][-LINES_MAX:])
-
-
-def _printable(line: str) -> str:
-    """Each run of what a terminal would obey, or can't show, becomes one blank."""
-    return "".join(
-        character if character.isprintable() else " "
-        for before, character in zip(" " + line, line, strict=False)
-        if character.isprintable() or before.isprintable()
-    )
-
-
-def _forms_of(secret: str, username: str) -> set[str]:
-    """The secret as it is, and quoted for a shell, a URL, JSON, Python, HTTP basic authentication."""
-    return {
-        secret,
-        shlex.quote(secret),
-        urllib.parse.quote(secret, safe=""),
-        urllib.parse.quote(secret),
-        urllib.parse.quote_plus(secret),
-        json.dumps(secret)[1:-1],
-        repr(secret)[1:-1],
-        _base64(secret),
-        _base64(f"{username}:{secret}"),
-        secret.encode().hex(),
-    }
-
-
-def _base64(text: str) -> str:
-    return base64.b64encode(text.encode()).decode("ascii")
+def last_lines(mask: Mask, output: Output) -> str:
+    """The last lines as one printable line. A line whose start is lost is left out: it may be half a secret."""
+    kept = output.tail.partition(b"\n")[2] if output.is_cut else output.head
+    masked = mask(kept.decode("utf-8", errors="replace"))
+    lines = [printable(line).strip() for line in masked.splitlines()]
+    return " | ".join(line[:LINE_CHARACTERS_MAX] for line in [line for line in lines if line][-LINES_MAX:])

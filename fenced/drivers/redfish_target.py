@@ -14,8 +14,8 @@ from typing import Final
 import aiohttp
 import yarl
 
-from fenced.drivers.output import Mask
 from fenced.model.inventory import DeviceSpec, Secret
+from fenced.model.text import Mask
 from fenced.ports.devices import BadParameters, DeviceError
 
 SSL_CONTEXTS_MAX: Final = 64

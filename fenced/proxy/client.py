@@ -6,7 +6,8 @@ every error says whether it was sent, for what was sent may have been done (S2).
 
 import itertools
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -16,11 +17,13 @@ from pydantic import ValidationError
 from fenced.model.inventory import DeviceSpec, Via
 from fenced.model.names import ProxyName
 from fenced.model.power import Outcome, Power, What
+from fenced.model.text import Mask
 from fenced.ports.clock import Clock
 from fenced.ports.devices import BadParameters, DeviceError, OnStarted, Permit, ProxyTimedOut
 from fenced.proxy.certificate_watch import CertificateWatch
 from fenced.proxy.protocol import (
     CALL_PATH,
+    ERROR_CHARACTERS_MAX,
     STATUS_PATH,
     TIMEOUT_SECONDS_MAX,
     Answer,
@@ -116,6 +119,10 @@ class ProxyCaller:
         self._known = {name: known for name, known in self._known.items() if name in urls}
 
     async def read(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
+        with _masking(spec):
+            return await self._read(proxy, spec, timeout_seconds)
+
+    async def _read(self, proxy: ProxyName, spec: DeviceSpec, timeout_seconds: float) -> Power:
         call = self._call(proxy, spec, What.STATUS, timeout_seconds)
         answer = await self._ask(self._reads, proxy, call, timeout_seconds)
         if answer.error is not None:
@@ -128,6 +135,10 @@ class ProxyCaller:
         self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted
     ) -> None:
         """The command's process, if any, is the proxy's to write down: `on_started` is not called."""
+        with _masking(spec):
+            await self._set(proxy, spec, power, permit)
+
+    async def _set(self, proxy: ProxyName, spec: DeviceSpec, power: Power, permit: Permit) -> None:
         what = {Power.ON: What.ON, Power.OFF: What.OFF}[power]
         now = self._clock.now()
         end, not_after = now + permit.attempt_timeout_seconds, now + permit.not_after_seconds
@@ -149,9 +160,10 @@ class ProxyCaller:
     async def status(self, proxy: ProxyName, *, timeout_seconds: float) -> Status:
         """The proxy agent's own word on itself. Raises DeviceError."""
         url = self._url(proxy)
-        body = await self._commands.get(
-            proxy, url + STATUS_PATH, timeout_seconds=timeout_seconds, via=self._vias.get(proxy)
-        )
+        with _masking(None):
+            body = await self._commands.get(
+                proxy, url + STATUS_PATH, timeout_seconds=timeout_seconds, via=self._vias.get(proxy)
+            )
         try:
             status = read(Status, body)
         except ValueError as exc:
@@ -222,6 +234,18 @@ class ProxyCaller:
         if url is None:
             raise BadParameters(f"proxy {proxy} is not in the inventory (any more)", may_be_done=False)
         return url.rstrip("/")
+
+
+@contextmanager
+def _masking(spec: DeviceSpec | None) -> Iterator[None]:
+    """No error leaves here with a secret of the device in it, or with what a terminal would obey: whoever answers in a
+    proxy's place may say anything, and what it says stands in the journal and is read by viewers."""
+    try:
+        yield
+    except DeviceError as exc:
+        mask = Mask(()) if spec is None else Mask(spec.all_secrets, username=spec.username)
+        exc.args = (mask.line(str(exc), characters_max=ERROR_CHARACTERS_MAX),)
+        raise
 
 
 def _nonsense(proxy: ProxyName, what: str, *, is_command: bool) -> DeviceError:

@@ -7,11 +7,21 @@ One rule: everything is bounded, and a password is shown by nothing here but the
 import json
 from typing import Annotated, Final, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_serializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    field_serializer,
+    model_validator,
+)
 
 from fenced.model.inventory import DeviceSpec, Secret
 from fenced.model.names import PlugId, Token, UnitId
 from fenced.model.power import Outcome, Power, What
+from fenced.model.text import Mask, one_line
 from fenced.ports.devices import DEVICE_ERRORS, DeviceError
 
 PROTOCOL: Final = 1
@@ -34,6 +44,8 @@ DRIVER_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9_.-]{0,127}$"
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 Text = Annotated[str, StringConstraints(max_length=4096)]
+Shown = Annotated[str, StringConstraints(max_length=4096), AfterValidator(one_line)]
+"""What a proxy says of itself, and people read."""
 OptionName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Seconds = Annotated[float, Field(gt=0, le=TIMEOUT_SECONDS_MAX, allow_inf_nan=False)]
 Moment = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
@@ -174,20 +186,16 @@ class WireError(WireModel):
 
     kind: Annotated[str, StringConstraints(max_length=64)]
     text: Annotated[str, StringConstraints(max_length=ERROR_CHARACTERS_MAX)]
+    """Of a proxy that may be another program: the caller masks it once more (ProxyCaller)."""
     may_be_done: bool
     is_end_known: bool
 
     @classmethod
     def of(cls, error: DeviceError, secrets: tuple[str, ...]) -> Self:
         """`secrets`: those of the call, which a badly written agent may have printed into the error."""
-        text = str(error)
-        for secret in filter(None, secrets):
-            text = text.replace(secret, "***")
-        # An agent's output need not be text: what JSON can't hold is shown as a question mark.
-        text = text.encode("utf-8", "replace").decode("utf-8")
         return cls(
             kind=error.kind,
-            text=text[:ERROR_CHARACTERS_MAX],
+            text=Mask(secrets).line(str(error), characters_max=ERROR_CHARACTERS_MAX),
             may_be_done=error.may_be_done,
             is_end_known=error.is_end_known,
         )
@@ -224,14 +232,14 @@ class Status(WireModel):
     `capacity`: programs at once.
     """
 
-    name: Text
-    version: Text
+    name: Shown
+    version: Shown
     clock: WireClock
     in_flight: InFlight
     protocols: Annotated[tuple[int, ...], Field(max_length=64)] = (PROTOCOL,)
     uptime: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    drivers: Annotated[tuple[Text, ...], Field(max_length=DRIVERS_TOLD_MAX)] = ()
-    store: Text = ""
+    drivers: Annotated[tuple[Shown, ...], Field(max_length=DRIVERS_TOLD_MAX)] = ()
+    store: Shown = ""
     capacity: Annotated[int, Field(ge=0)] = 0
 
 

@@ -5,6 +5,7 @@ but an answer to this very call makes OFF, and what was sent may have been done.
 """
 
 import asyncio
+import base64
 import json
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -12,12 +13,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fenced.model.inventory import DeviceSpec
+from fenced.model.inventory import DeviceSpec, Secret
 from fenced.model.names import PlugId, Token
 from fenced.model.power import Power
 from fenced.ports.devices import DeviceError, OnStarted, Started
@@ -264,3 +266,30 @@ def test_a_command_is_not_sent_to_what_does_not_answer_as_a_proxy(impostor: Impo
     else:
         said = said_in(answer)
         assert (said["id"], said["outcome"]) == ("1", "done")
+
+
+POISON: Final = "\x1b[2J\nnode-9: fenced \x9b31m"
+
+
+@pytest.mark.parametrize("form", ["{0}", "{0}\\", "-p '{0}'", "{1}", "{2}"])
+@pytest.mark.parametrize("way", ["error", "problem", "nonsense"])
+def test_what_a_proxy_says_is_masked_and_on_one_line(impostor: Impostor, form: str, way: str) -> None:
+    """A password that it echoes, in any form, would stand in the journal, which viewers read."""
+    echoed = form.format(SECRET, base64.b64encode(f"fence:{SECRET}".encode()).decode(), quote(SECRET)) + POISON
+    error = {"kind": "failed", "text": echoed, "may_be_done": False, "is_end_known": True}
+    body = {"error": {**REFUSED, "error": error}, "problem": {"detail": echoed}, "nonsense": {"x": echoed}}[way]
+    impostor.answer = http_answer(json.dumps(body).encode(), status=b"403 x" if way == "problem" else b"200 OK")
+    spec = spec_of(username="fence", password=Secret(SECRET))
+
+    async def read() -> None:
+        caller = ProxyCaller(store=STORE, urls={PX1: f"http://127.0.0.1:{impostor.port}"}, tls=None, clock=BootClock())
+        try:
+            await caller.read(PX1, spec, timeout_seconds=PATIENCE_SECONDS)
+        finally:
+            await caller.close()
+
+    with pytest.raises(DeviceError) as failed:
+        asyncio.run(read())
+    assert str(failed.value).isprintable()
+    for secret in (SECRET, base64.b64encode(f"fence:{SECRET}".encode()).decode(), quote(SECRET)):
+        assert secret not in str(failed.value)
