@@ -21,6 +21,7 @@ from fenced.drivers.agent_failures import EXIT_OFF, failure
 from fenced.drivers.agent_metadata import AgentMetadata, MetadataError, parse_metadata
 from fenced.drivers.agent_parameters import agent_parameters
 from fenced.drivers.agent_reviews import Standing, judge
+from fenced.drivers.agent_silence import SeenOn, Way, way_of
 from fenced.drivers.keeper_client import Ending, Finished, Keeper
 from fenced.drivers.keeper_connection import Program
 from fenced.model.inventory import DeviceSpec
@@ -62,20 +63,23 @@ class FenceAgents:
         self._cache = cache
         self._known: dict[Path, _Known] = {}
         self._asking: dict[Path, asyncio.Lock] = {}
+        self._seen_on = SeenOn()
 
     async def read(self, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
         """The agent's `status`. Raises DeviceError."""
-        finished = await self._call(spec, "status", timeout_seconds, None)
-        power = reading(finished, is_off_by_exit_status=spec.off_by_exit_status)
+        finished, way = await self._call(spec, "status", timeout_seconds, None)
+        power = reading(finished, is_off_by_exit_status=spec.off_by_exit_status, was_seen_on=way in self._seen_on)
         if power is None:
             raise failure(spec, "status", finished, timeout_seconds)
+        if power is Power.ON and spec.off_by_exit_status:
+            self._seen_on.note(way)
         return power
 
     async def set(self, spec: DeviceSpec, power: Power, *, timeout_seconds: float, on_started: OnStarted) -> None:
         """The agent's `on` or `off`, which waits itself until the device shows it. Raises DeviceError."""
         if power is Power.UNKNOWN:
             raise BadParameters(f"{spec.driver}: a device can't be set to unknown", may_be_done=False)
-        finished = await self._call(spec, power.value, timeout_seconds, on_started)
+        finished, _way = await self._call(spec, power.value, timeout_seconds, on_started)
         if finished.ending is not Ending.EXITED or finished.status != 0 or not finished.is_clean:
             raise failure(spec, power.value, finished, timeout_seconds)
 
@@ -144,10 +148,10 @@ class FenceAgents:
 
     async def _call(
         self, spec: DeviceSpec, action: str, timeout_seconds: float, on_started: OnStarted | None
-    ) -> Finished:
+    ) -> tuple[Finished, Way]:
         """One run of the agent. Its metadata, when not known yet, may take half of the time."""
         began = asyncio.get_running_loop().time()
-        path = self.find(spec.driver)
+        path, modified = self._locate(spec.driver)
         programs = _programs(path)
         _refuse_without_proof(spec, AgentMetadata(programs=programs))  # before anything of it runs
         metadata = await self.metadata(spec.driver, timeout_seconds=timeout_seconds / 2)
@@ -157,7 +161,8 @@ class FenceAgents:
         parameters = agent_parameters(spec, action, metadata)
         program = Program(argv=(str(path),), environment=ENVIRONMENT, parameters=parameters)
         left_seconds = timeout_seconds - (asyncio.get_running_loop().time() - began)
-        return await self._keeper.run(program, timeout_seconds=left_seconds, on_started=on_started)
+        finished = await self._keeper.run(program, timeout_seconds=left_seconds, on_started=on_started)
+        return finished, way_of(path, modified, parameters)
 
     def _is_old(self, known: _Known) -> bool:
         return known.again_at is not None and asyncio.get_running_loop().time() >= known.again_at
@@ -220,8 +225,12 @@ def _state(path: Path) -> State | None:
         return None
 
 
-def reading(finished: Finished, *, is_off_by_exit_status: bool) -> Power | None:
-    """What a `status` said; None: nothing, it failed. Exit status and text that contradict each other are UNKNOWN."""
+def reading(finished: Finished, *, is_off_by_exit_status: bool, was_seen_on: bool = False) -> Power | None:
+    """What a `status` said; None: nothing, it failed. Exit status and text that contradict each other are UNKNOWN.
+
+    `is_off_by_exit_status`: a person's word for an agent that prints nothing. A usage error prints something, and an agent
+    that can't reach its device never answered ON in this way: `was_seen_on`.
+    """
     if finished.ending is not Ending.EXITED:
         return None
     text = finished.stdout.text
@@ -231,6 +240,8 @@ def reading(finished: Finished, *, is_off_by_exit_status: bool) -> Power | None:
     if finished.status == EXIT_OFF:
         if says_on:
             return Power.UNKNOWN
-        if is_off_by_exit_status or STATUS_OFF.search(finished.stdout.whole_lines) is not None:
+        if STATUS_OFF.search(finished.stdout.whole_lines) is not None:
             return Power.OFF
+        if is_off_by_exit_status and finished.stdout.is_empty and finished.stderr.is_empty:
+            return Power.OFF if was_seen_on else Power.UNKNOWN
     return None

@@ -78,11 +78,71 @@ async def test_a_failed_status_says_why_and_never_the_password(
 async def test_an_agent_that_prints_nothing_is_off_by_a_person_s_statement_alone(
     registry: DriverRegistry, tmp_path: Path
 ) -> None:
-    make_agent(tmp_path, "exit 2")
+    power = tmp_path / "power"
+    make_agent(tmp_path, f"exit $(cat {power})")
+    power.write_text("0")
+    assert await read(registry, off_by_exit_status=True) is Power.ON
+    power.write_text("2")
     with pytest.raises(DeviceError):
         await read(registry)
     assert await read(registry, off_by_exit_status=True) is Power.OFF
-    make_agent(tmp_path, "echo 'Status: ON'; exit 2")
+
+
+async def silent_and_seen_on(registry: DriverRegistry, directory: Path, silence: str) -> Path:
+    """An agent that answered ON once, and says this now."""
+    said = directory / "said"
+    make_agent(directory, f". {said}")
+    said.write_text("exit 0")
+    assert await read(registry, off_by_exit_status=True) is Power.ON
+    said.write_text(silence)
+    return said
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "echo 'Usage: fence_made [options]' >&2; exit 2",
+        "echo 'Usage: fence_made [options]'; exit 2",
+        "echo; exit 2",
+        "echo >&2; exit 2",
+        "head -c 200000 /dev/zero | tr '\\0' x >&2; exit 2",
+    ],
+)
+async def test_an_agent_that_says_anything_is_not_off_by_its_exit_status(
+    registry: DriverRegistry, tmp_path: Path, said: str
+) -> None:
+    await silent_and_seen_on(registry, tmp_path, said)
+    with pytest.raises(DeviceError):
+        await read(registry, off_by_exit_status=True)
+
+
+async def test_an_agent_that_contradicts_its_exit_status_is_unknown(registry: DriverRegistry, tmp_path: Path) -> None:
+    await silent_and_seen_on(registry, tmp_path, "echo 'Status: ON'; exit 2")
+    assert await read(registry, off_by_exit_status=True) is Power.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"options": {"plug": "8"}}, {"address": "192.0.2.2"}, {"username": "other"}, {"password": None}],
+    ids=["plug", "address", "user", "password"],
+)
+async def test_silence_is_off_only_by_a_way_that_answered_on(
+    registry: DriverRegistry, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    """An agent that fails without a word never answered ON: a way is a plug, asked with these very parameters."""
+    said = await silent_and_seen_on(registry, tmp_path, "exit 2")
+    assert await read(registry, off_by_exit_status=True, **changes) is Power.UNKNOWN
+    assert await read(registry, off_by_exit_status=True) is Power.OFF
+    said.write_text("exit 0")
+    assert await read(registry, off_by_exit_status=True, **changes) is Power.ON
+    said.write_text("exit 2")
+    assert await read(registry, off_by_exit_status=True, **changes) is Power.OFF
+
+
+async def test_a_changed_agent_has_to_answer_on_once_more(registry: DriverRegistry, tmp_path: Path) -> None:
+    await silent_and_seen_on(registry, tmp_path, "exit 2")
+    assert await read(registry, off_by_exit_status=True) is Power.OFF
+    make_agent(tmp_path, "exit 2")
     assert await read(registry, off_by_exit_status=True) is Power.UNKNOWN
 
 
