@@ -50,12 +50,14 @@ class Step(Shape):
 
 
 class Device(Shape):
-    """One device within the operation. `already`: it was as asked before any command of this operation."""
+    """One device within the operation. `already`: it was as asked before any command of this operation. `cuts_power`: that
+    its OFF cuts the host's power is a person's word; false: it was reviewed, or is a driver of our own."""
 
     name: str
     level: int
     power: Power
     already: bool
+    cuts_power: bool
     race: list[RaceEntry]
     excluded: list[Excluded]
     steps: list[Step]

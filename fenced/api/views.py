@@ -73,6 +73,7 @@ def _device(run: DeviceRun, of: Operation) -> shapes.Device:
         level=run.level,
         power=run.power,
         already=_was_already(run, of.action),
+        cuts_power=run.is_vouched,
         race=[_race_entry(entry) for entry in run.race],
         excluded=[shapes.Excluded(proxy=left_out.proxy, why=left_out.why) for left_out in run.excluded],
         steps=[_step(step, of.started) for step in _all_steps(run)],

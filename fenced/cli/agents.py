@@ -18,26 +18,34 @@ from rich.text import Text
 
 from fenced.cli.asking import show_progress
 from fenced.cli.echo import say
-from fenced.drivers.agent_descriptions import secret_names, set_by, why_no_power
-from fenced.drivers.agent_kinds import NO_POWER, default_kind
+from fenced.drivers.agent_descriptions import secret_names, set_by
+from fenced.drivers.agent_kinds import default_kind
 from fenced.drivers.agent_metadata import PLUG_NAMES, AgentMetadata, Parameter
-from fenced.drivers.agent_parameters import RESERVED
+from fenced.drivers.agent_options import RESERVED, reaches, rules_for
+from fenced.drivers.agent_reviews import NO_POWER, Standing, cautions_of, judge
 from fenced.drivers.catalogue import ask
 from fenced.drivers.fence_agent import FenceAgents
 from fenced.drivers.keeper_client import Keeper
+from fenced.model.drivers import Effect
 from fenced.model.text import one_line
 from fenced.ports.devices import DeviceError
 
 DEFAULT_PATH: Final = ("/usr/sbin", "/usr/local/sbin")
-COLUMNS: Final = ("agent", "kind", "controls", "usable", "actions", "about")
-PARAMETER_COLUMNS: Final = ("parameter", "set by", "needed", "type", "default", "meaning")
+COLUMNS: Final = ("agent", "kind", "controls", "usable", "actions", "about", "review")
+PARAMETER_COLUMNS: Final = (
+    "parameter", "set by", "needed", "type", "default", "meaning", "to what OFF proves", "reaches",
+)  # fmt: skip
+NEEDS_WORD: Final = "with cuts_power = true"
 SILENT_ACTIONS: Final = frozenset({"metadata", "manpage", "monitor", "validate-all", "list", "list-status", "diag"})
 """Not told in the list: they say nothing of whether it is of use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """One installed agent. `kind`: power, fabric (cuts access, not power) or other; `why`: why it is not usable."""
+    """One installed agent. `kind`: power, fabric (cuts access, not power) or other; `why`: why it is not usable.
+
+    `review`: reviewed, not reviewed (it needs `cuts_power = true`) or refused; `review_why`: why that.
+    """
 
     name: str
     path: str
@@ -47,6 +55,8 @@ class Found:
     why: str
     actions: tuple[str, ...]
     description: str
+    review: str
+    review_why: str
 
 
 @click.command()
@@ -93,7 +103,9 @@ def cache_directory() -> Path | None:
 def found(name: str, path: Path, asked: AgentMetadata | None) -> Found:
     """What the list says of one agent; `asked` is None for one that was not asked."""
     metadata = asked or AgentMetadata()
-    why = why_no_power(name, metadata)
+    judgement = judge(name, metadata)
+    is_refused = judgement.standing is Standing.REFUSED
+    why = judgement.why if is_refused else ""
     kind = "fabric" if metadata.is_unfencing else "other" if name in NO_POWER else "power"
     if not (why or metadata.is_known):
         why = f"its metadata can't be had: {metadata.why_unknown}"
@@ -102,10 +114,12 @@ def found(name: str, path: Path, asked: AgentMetadata | None) -> Found:
         path=str(path),
         kind=kind,
         controls=default_kind(name).value if not why else "",
-        usable=not why_no_power(name, metadata),
+        usable=not is_refused,
         why=why,
         actions=tuple(sorted(metadata.actions)),
         description=metadata.description,
+        review=judgement.standing.value,
+        review_why="; but ".join((judgement.why, *cautions_of(name))),
     )
 
 
@@ -118,7 +132,8 @@ def show_all(agents: Sequence[Found], *, is_json: bool) -> None:
 
 def listed(agent: Found) -> tuple[str, ...]:
     """One row of the list."""
-    usable = "yes" if agent.usable else "no"
+    is_in_need = agent.review == Standing.NOT_REVIEWED.value
+    usable = NEEDS_WORD if is_in_need else "yes" if agent.usable else "no"
     actions = ", ".join(action for action in agent.actions if action not in SILENT_ACTIONS)
     return (
         agent.name,
@@ -127,26 +142,42 @@ def listed(agent: Found) -> tuple[str, ...]:
         f"{usable}: {agent.why}" if agent.why else usable,
         actions,
         agent.description,
+        f"{agent.review}: {agent.review_why}",
     )
 
 
 def show_one(name: str, metadata: AgentMetadata, *, is_json: bool) -> None:
-    why = why_no_power(name, metadata)
+    judgement = judge(name, metadata)
+    why = judgement.why if judgement.standing is Standing.REFUSED else ""
+    review = {"review": judgement.standing.value, "review_why": "; but ".join((judgement.why, *cautions_of(name)))}
     if is_json:
         secrets = set(secret_names(metadata))
         parameters = [
-            {**asdict(parameter), "set_by": where_set(parameter, secrets)} for parameter in metadata.parameters.values()
+            {
+                **asdict(parameter),
+                "set_by": where_set(parameter, secrets),
+                "proof": proof_of(name, parameter, metadata),
+                "reaches": reached_by(name, parameter),
+            }
+            for parameter in metadata.parameters.values()
         ]
         whole = {"name": name, "description": metadata.description, "actions": sorted(metadata.actions)}
-        click.echo(json.dumps({**whole, "usable": not why, "why": why, "parameters": parameters}))
+        click.echo(json.dumps({**whole, "usable": not why, "why": why, **review, "parameters": parameters}))
         return
     say(f"{name}: {metadata.description}")
     say(f"actions: {', '.join(sorted(metadata.actions))}")
+    say("{review}: {review_why}".format(**review))
     if why:
         say(f"not usable: {why}")
+    elif judgement.standing is Standing.NOT_REVIEWED:
+        say(f"usable {NEEDS_WORD}, which is a person's word")
     secrets = set(secret_names(metadata))
     current = [parameter for parameter in metadata.parameters.values() if not parameter.is_deprecated]
-    show_rows(PARAMETER_COLUMNS, [row(parameter, secrets) for parameter in current])
+    rows = [
+        (*row(parameter, secrets), proof_of(name, parameter, metadata), ", ".join(reached_by(name, parameter)))
+        for parameter in current
+    ]
+    show_rows(PARAMETER_COLUMNS, rows)
 
 
 def row(parameter: Parameter, secrets: set[str]) -> tuple[str, ...]:
@@ -154,6 +185,27 @@ def row(parameter: Parameter, secrets: set[str]) -> tuple[str, ...]:
     needed = "yes" if parameter.is_required and parameter.name not in RESERVED else ""
     place = where_set(parameter, secrets)
     return (parameter.name, place, needed, kind, parameter.default or "", parameter.description)
+
+
+def proof_of(name: str, parameter: Parameter, metadata: AgentMetadata) -> str:
+    """What the parameter changes in what OFF proves; "" for nothing, and for what we say ourselves."""
+    if parameter.name in RESERVED:
+        return ""
+    names = {plain.replace("-", "_").lower() for plain in metadata.names_of(parameter.name)}
+    rules = [rule for plain in sorted(names) for rule in rules_for(name).get(plain, ())]
+    if not rules:
+        return "nobody has looked at it"
+    told = {Effect.BREAKS: "refused", Effect.WEAKENS: "weakens it"}
+    return "; ".join(
+        f"{told[rule.effect]}{' as ' if rule.values else ''}{' or '.join(sorted(rule.values))}: {rule.why}"
+        for rule in rules
+        if rule.effect in told
+    )
+
+
+def reached_by(name: str, parameter: Parameter) -> list[str]:
+    """Where its value ends up, besides in the agent itself."""
+    return sorted(reach.value for reach in reaches(name, parameter.name))
 
 
 def where_set(parameter: Parameter, secrets: set[str]) -> str:

@@ -115,6 +115,7 @@ def _device(device: Device, host: Host, inventory: Inventory) -> dict[str, Any]:
         "kind": device.kind.value,
         "driver": device.spec.driver,
         "plug": device.spec.plug_id,
+        "cuts_power": device.spec.cuts_power,
         "proxies": list(device.proxies),
         "tiers": [list(tier) for tier in candidates.tiers],
         "domains": _domains(candidates, Place(host=host, inventory=inventory)),
@@ -155,6 +156,8 @@ def _plan_lines(plan: dict[str, Any] | None) -> Iterator[str]:
 
 def _device_lines(device: dict[str, Any]) -> Iterator[str]:
     yield f"    {device['name']} ({device['kind']}), {device['plug']}"
+    if device["cuts_power"]:
+        yield f"      cuts_power = true: that {device['driver']} cuts the host's power is a person's word"
     yield f"      proxies = {', '.join(device['proxies'])}"
     for number, tier in enumerate(device["tiers"], start=1):
         yield f"      {number}. {', '.join(_with_domain(name, device['domains'].get(name)) for name in tier)}"

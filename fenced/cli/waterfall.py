@@ -83,7 +83,8 @@ def duration_ms(operation: Json) -> int | None:
 def _device_lines(device: Json, action: str, width: int) -> Iterator[str]:
     was = "on" if action == "on" else "off"
     already = f"  (was {was} already)" if device["already"] else ""
-    yield _clip(f"{device['name']}  level {device['level']}  {device['power']}{already}", width)
+    word = "  (cuts_power: a person's word)" if device.get("cuts_power") else ""
+    yield _clip(f"{device['name']}  level {device['level']}  {device['power']}{already}{word}", width)
     for left_out in device["excluded"]:
         yield _clip(f"  left out {left_out['proxy']}: {left_out['why']}", width)
 

@@ -10,7 +10,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import Field
 
-from fenced.config import places
+from fenced.config import agent_trust, places
 from fenced.config.common_names import common_names
 from fenced.config.configuration import BeatConfiguration, ProxyConfiguration
 from fenced.config.keys import NAME_PATTERN, Address, Count, FileName, Flag, Listed, Name, Seconds, Tables, Text
@@ -125,6 +125,8 @@ def _proxy(
         ("tls_cert_file", table.tls_cert_file), ("tls_key_file", table.tls_key_file), base, where, mistakes
     )
     authority = places.existing_file(table.client_ca_file, base, where.key("client_ca_file"), mistakes)
+    agent_path = tuple(places.absolute(name, base) for name in table.agent_path)
+    agent_trust.check_agent_path(agent_path, where.key("agent_path"), mistakes)
     is_tls = cert is not None or authority is not None
     if is_tls or not is_only_here(host):
         _check_tls(table, where, mistakes)
@@ -137,7 +139,7 @@ def _proxy(
         tls_key_file=key,
         client_ca_file=authority,
         allow=common_names(table.allow, where.key("allow"), mistakes),
-        agent_path=tuple(places.absolute(name, base) for name in table.agent_path),
+        agent_path=agent_path,
         agent_processes=table.agent_processes,
         has_warm_agents=table.warm_agents,
         credentials=credentials,

@@ -11,16 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fenced.config.mistakes import Mistakes, Where
-from fenced.model.drivers import DriverDescription, Option, OptionKind
-
-REFUSED: Final = {
-    "action": "fenced says which",
-    "option": "fenced says which action",
-    "method": "fenced never cycles",
-    "delay": "fenced decides when",
-    "nodename": "it is the host's name; use plug",
-}
-"""Parameters of agents that fenced alone decides."""
+from fenced.model.drivers import DriverDescription, Effect, Option, OptionKind, decided
 
 YES: Final = frozenset({"1", "yes", "on", "true"})
 NO: Final = frozenset({"0", "no", "off", "false"})
@@ -40,19 +31,13 @@ def check_shape(
     if len(options) > OPTIONS_MAX:
         mistakes.error(where, f"more than {OPTIONS_MAX} options")
     for key, value in options.items():
-        _check_one(str(key), value, where.key(str(key)), mistakes, is_agent=is_agent)
+        _check_one(str(key), value, where.key(str(key)), mistakes)
     if is_agent and "plug" in options and "port" in options:
         mistakes.error(where.key("port"), "plug and port are the same to an agent; give one", value=options["port"])
-    if options.get("missing_as_off"):
-        mistakes.warning(
-            where.key("missing_as_off"),
-            "a plug that is not found will count as switched off",
-            value=options["missing_as_off"],
-        )
     return dict(options) if len(mistakes.errors) == before else None
 
 
-def _check_one(key: str, value: object, where: Where, mistakes: Mistakes, *, is_agent: bool) -> None:
+def _check_one(key: str, value: object, where: Where, mistakes: Mistakes) -> None:
     name = plain(key.lower())
     if _NAME.fullmatch(key) is None:
         mistakes.error(where, "not the name of an option", unit="option")
@@ -64,8 +49,6 @@ def _check_one(key: str, value: object, where: Where, mistakes: Mistakes, *, is_
             value="***",
             unit="option",
         )
-    elif is_agent and name in REFUSED:
-        mistakes.error(where, f"is refused: {REFUSED[name]}", value=value, unit="option")
     elif not isinstance(value, str | int | float | bool):
         mistakes.error(where, "must be text, a number, true or false", value=value, unit="option")
     elif isinstance(value, str) and any(char in value for char in "\n\r\0"):
@@ -111,7 +94,9 @@ class OptionChecks:
     _warnings: dict[tuple[str, str], list[tuple[Where, object, str]]] = field(default_factory=dict)
 
     def check(self, description: DriverDescription, given: Given, where: Where) -> None:
-        """Names, values, what is missing and what is said twice."""
+        """What changes what OFF proves; then names, values, what is missing and what is said twice."""
+        if description.is_agent:
+            self._check_proof(description, given, where)
         if description.is_open_ended:
             return
         tell: Callable[..., None] = self.mistakes.error
@@ -125,6 +110,25 @@ class OptionChecks:
             checker.check_secret(name)
         checker.check_keys()
         checker.check_required()
+
+    def _check_proof(self, description: DriverDescription, given: Given, where: Where) -> None:
+        """By the table alone: it holds whatever version of the agent runs, and wherever (S1)."""
+        for key, value in given.options.items():
+            place = where.key("options").key(str(key))
+            names = _names(description, str(key))
+            rule = decided(description.rules, names, value)
+            if rule is not None and rule.effect is Effect.BREAKS:
+                self.mistakes.error(place, f"is refused: {rule.why}", value=value, unit="option")
+            elif rule is not None and rule.effect is Effect.WEAKENS:
+                self._warn(place, f"weakens what OFF proves: {rule.why}", value=value, unit="option")
+            elif value is not False and _is_undecided(description, names):
+                self._warn(
+                    place, "nobody has looked at what it changes: make sure that OFF is still off", unit="option"
+                )
+        for name in given.secrets:
+            rule = decided(description.rules, _names(description, name), name)
+            if rule is not None and rule.effect is Effect.BREAKS:
+                self.mistakes.error(where.key("secrets").key(name), f"is refused: {rule.why}", unit="secret")
 
     def _warn(self, where: Where, reason: str, *, value: object = None, unit: str = "") -> None:
         within_device = where.path.rpartition("]")[2]
@@ -231,6 +235,18 @@ class _Checker:
         if self.description.is_agent:
             return f"unknown option; fenced agents {self.description.name} lists what there is{self.of}"
         return f"unknown option; {self.description.name} has {', '.join(sorted(known)) or 'none'}"
+
+
+def _is_undecided(description: DriverDescription, names: tuple[str, ...]) -> bool:
+    """Whether an agent has, or may have, an option of which nothing was decided; one that it has not is told as such."""
+    is_there = description.is_open_ended or len(names) > 1
+    return is_there and not any(plain(name).lower() in description.rules for name in names)
+
+
+def _names(description: DriverDescription, key: str) -> tuple[str, ...]:
+    """Everything that the agent takes for the option of this name, the name itself included."""
+    option = next((option for option in description.options if plain(option.name) == plain(key)), None)
+    return (key,) if option is None else (key, option.name, *option.also)
 
 
 def why_not(option: Option, value: object, *, is_agent: bool) -> str:

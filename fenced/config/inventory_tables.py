@@ -89,6 +89,12 @@ class DeviceTable(PowerOfOne):
     off_by_exit_status: Annotated[
         bool, Flag("true: exit 2 alone means OFF, for agents that print nothing; a person's statement")
     ] = False
+    cuts_power: Annotated[
+        bool,
+        Flag(
+            "true: a person's word that an agent which nobody reviewed takes the host's power; see docs/fence-agents.md"
+        ),
+    ] = False
     standby: Annotated[
         str, Choice('"separate": a chassis that keeps its own power beside outlets of its level', choices=("separate",))
     ] = ""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from fenced.config import device_options, identities, not_yet, outlets, places, timing
+from fenced.config import agent_trust, device_options, identities, not_yet, outlets, places, timing
 from fenced.config.build import Builder, Built, BuiltDevice
 from fenced.config.configuration import ApiConfiguration, Configuration, StoreConfiguration, TlsClient
 from fenced.config.entries import Entries, Entry
@@ -236,6 +236,7 @@ class _Loader:
             mistakes.warning(where, "there is no host: nothing will be looked after")
         self._check_scopes(entries, settings)
         self._check_proxies(entries, built, configuration.proxy_client)
+        agent_trust.check_agent_path(configuration.agent_path, where.key("daemon").key("agent_path"), mistakes)
         reach = Reach(built=built, entries=entries, agent_path=configuration.agent_path, mistakes=mistakes)
         reach.check(where, main.defaults.proxies)
         self._check_drivers(built, reach)

@@ -71,8 +71,9 @@ passed as they are, and `address`, `username` and the password become what its m
 
 Options are checked against what the driver takes: an unknown one, a value that can't be, and one that is missing are
 errors. Agents that can't prove that power is cut (fabric, reservations, kdump, heuristics, without `off` or `status`)
-are refused. So are the agents' options `action`, `method`, `delay`, `nodename`, both of `plug` and `port`, any form of a
-password, and values with a line end.
+are refused, and one that is not in the table of reviewed agents serves only where its device says `cuts_power = true`,
+a person's word. The agents' options `action`, `method`, `delay`, `nodename`, those that change what OFF proves, both of
+`plug` and `port`, any form of a password, and values with a line end are refused.
 
 A device is a `chassis` (the host's own power) by default where its driver says so: the drivers of BMCs, the agents of
 BMCs (`fence_ipmilan`, `fence_idrac`, `fence_ilo*`, `fence_drac*`, `fence_imm`, `fence_redfish`, ...), of blades

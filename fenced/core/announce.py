@@ -170,6 +170,7 @@ def _fenced(record: r.HostFenced, at: float, operation: Operation | None) -> dic
         "boot": record.boot,
         "at": timestamp(at),
         "stay_off": record.is_stay_off,
+        "vouched": [str(device) for device in record.vouched],
         "devices": [_device(run) for run in runs if run.device in record.devices],
     }
 
@@ -183,6 +184,7 @@ def _device(run: DeviceRun) -> dict[str, Any]:
         "power": run.power.value,
         "already": not run.is_switched_off,
         "milliseconds": round((ended - began) * 1000) if began is not None and ended is not None else None,
+        "cuts_power": run.is_vouched,
     }
 
 

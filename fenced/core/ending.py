@@ -161,6 +161,7 @@ def _fence_again(work: HostWork, operation: Operation, proof: ProofOfOff) -> Non
     """No ON was done and it is proven off again: announced under a token above those of the ONs (INTERFACE section 3)."""
     level = _level_off_again(work, operation, proof)
     assert level is not None, "`_after` asked for it"
+    devices = tuple(run.device for run in operation.devices if run.level == level)
     work.record(
         r.HostFenced(
             proof=Proof.DEVICE_VERIFIED,
@@ -168,7 +169,8 @@ def _fence_again(work: HostWork, operation: Operation, proof: ProofOfOff) -> Non
             level=level,
             boot=proof.boot,
             token=work.fleet.next_token(),
-            devices=tuple(run.device for run in operation.devices if run.level == level),
+            devices=devices,
+            vouched=work.host.vouched(devices),
             is_stay_off=True,
             by=operation.by,
             reason=operation.ending_why or operation.reason,

@@ -110,7 +110,10 @@ def _new(work: HostWork, action: Action, *, cause: Cause, by: str, reason: str) 
         phase=phase.get(action, Phase.PROVING),
         levels=host.levels,
         boot=work.state.boot,
-        devices=tuple(DeviceRun(device=device.name, level=device.level, kind=device.kind) for device in host.devices),
+        devices=tuple(
+            DeviceRun(device=device.name, level=device.level, kind=device.kind, is_vouched=device.spec.cuts_power)
+            for device in host.devices
+        ),
     )
 
 

@@ -295,6 +295,7 @@ def _fence(work: HostWork, operation: Operation) -> None:
             boot=work.sight.boot or state.boot,
             token=token,
             devices=devices,
+            vouched=work.host.vouched(devices),
             is_stay_off=not is_restart,
             by=operation.by,
             reason=operation.reason,

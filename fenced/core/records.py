@@ -74,7 +74,10 @@ class HostLeft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFenced:
-    """The host is verified off: the announcement that others start their recovery at."""
+    """The host is verified off: the announcement that others start their recovery at.
+
+    `vouched`: those of the devices of which a person's word alone says that they cut power.
+    """
 
     proof: Proof
     operation: OperationId | None
@@ -87,6 +90,7 @@ class HostFenced:
     reason: str
     cause: Cause
     last_heard: float | None
+    vouched: tuple[DeviceName, ...] = ()
     kind: Literal["host_fenced"] = "host_fenced"
 
 

@@ -97,7 +97,8 @@ class DeviceRun:
     """One device within one operation: its path, what was read, what was sent.
 
     `settling_until`: it said OFF, and until then that counts as UNKNOWN; 0 where the last reading counted.
-    `refused_by`: proxies that could take no command; races do without them until one finds nobody else.
+    `refused_by`: proxies that could take no command; races do without them until one finds nobody else. `is_vouched`: that
+    its OFF cuts power is a person's word.
     """
 
     device: DeviceName
@@ -130,6 +131,7 @@ class DeviceRun:
     is_inspected: bool = False
     error: str | None = None
     refused_by: tuple[ProxyName, ...] = ()
+    is_vouched: bool = False
 
 
 class Phase(Enum):

@@ -110,6 +110,7 @@ def _fence(work: HostWork, level: int) -> None:
     """A proven OFF makes a failed host fenced; it stays off until a person or a later operation settles it."""
     work.sight.watch_offs = 0
     state = work.state
+    devices = tuple(device.name for device in work.host.devices if device.level == level)
     work.record(
         r.HostFenced(
             proof=Proof.DEVICE_VERIFIED,
@@ -117,7 +118,8 @@ def _fence(work: HostWork, level: int) -> None:
             level=level,
             boot=work.sight.boot or state.boot,
             token=work.fleet.next_token(),
-            devices=tuple(device.name for device in work.host.devices if device.level == level),
+            devices=devices,
+            vouched=work.host.vouched(devices),
             is_stay_off=True,
             by="fenced",
             reason="its devices were read OFF by the watch",

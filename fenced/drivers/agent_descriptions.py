@@ -6,7 +6,7 @@ Knows no file and runs nothing. One rule: an agent that can't prove a power-off 
 from collections.abc import Iterator
 from typing import Final
 
-from fenced.drivers.agent_kinds import NO_POWER, default_kind, default_port, family, is_bmc
+from fenced.drivers.agent_kinds import default_kind, default_port, family, is_bmc
 from fenced.drivers.agent_metadata import (
     ADDRESS_NAMES,
     PASSWORD_NAMES,
@@ -17,7 +17,9 @@ from fenced.drivers.agent_metadata import (
     is_yes,
     normal,
 )
-from fenced.drivers.agent_parameters import PASSWORD_REFERENCE, RESERVED, SECRET
+from fenced.drivers.agent_options import RESERVED, rules_for
+from fenced.drivers.agent_parameters import PASSWORD_REFERENCE, SECRET
+from fenced.drivers.agent_reviews import Standing, cautions_of, judge
 from fenced.model.drivers import DriverDescription, NoSuchDriver, Option, OptionKind
 from fenced.model.power import Kind
 
@@ -46,9 +48,9 @@ _SET_BY: Final = {
 
 def describe_agent(name: str, metadata: AgentMetadata, *, is_installed: bool = True) -> DriverDescription:
     """The agent as a driver; without metadata by its name alone. Raises NoSuchDriver for one that is no power device."""
-    why = why_no_power(name, metadata)
-    if why:
-        raise NoSuchDriver(why)
+    judgement = judge(name, metadata)
+    if judgement.standing is Standing.REFUSED:
+        raise NoSuchDriver(judgement.why)
     kind = default_kind(name)
     return DriverDescription(
         name=name,
@@ -68,23 +70,10 @@ def describe_agent(name: str, metadata: AgentMetadata, *, is_installed: bool = T
         port_options=PORT_OPTIONS,
         is_agent=True,
         is_installed=is_installed,
-        cautions=tuple(_cautions(metadata)) if is_installed else (),
+        cautions=(*cautions_of(name), *(_cautions(metadata) if is_installed else ())),
+        needs_word="" if judgement.standing is Standing.REVIEWED else judgement.why,
+        rules=rules_for(name),
     )
-
-
-def why_no_power(name: str, metadata: AgentMetadata) -> str:
-    """Why the agent can't serve as a power device; "" where it can, as far as is known."""
-    if name in NO_POWER:
-        return f"does not cut power: {NO_POWER[name]}"
-    if not metadata.is_known:
-        return ""
-    if metadata.is_unfencing:
-        return "does not cut power: its metadata says that a machine is given its access back when it joins (unfencing)"
-    missing = [action for action in ("off", "status") if action not in metadata.actions]
-    if missing:
-        what = {"off": "it can't switch off", "status": "nothing could be proven off by it"}
-        return f"has no action {' and no action '.join(missing)}: {what[missing[0]]}"
-    return ""
 
 
 def secret_names(metadata: AgentMetadata) -> Iterator[str]:
@@ -104,10 +93,11 @@ def _options(metadata: AgentMetadata) -> Iterator[Option]:
     renamed = {parameter.obsoletes: name for name, parameter in metadata.parameters.items() if parameter.obsoletes}
     for name, parameter in metadata.parameters.items():
         if normal(name) not in RESERVED:
-            yield _option(parameter, renamed.get(name, ""))
+            also = metadata.names_of(name) - {name}
+            yield _option(parameter, renamed.get(name, ""), tuple(sorted(also)))
 
 
-def _option(parameter: Parameter, renamed_to: str) -> Option:
+def _option(parameter: Parameter, renamed_to: str, also: tuple[str, ...]) -> Option:
     # A plug that nobody gives is the host's name, so it is never missing.
     is_required = parameter.is_required and normal(parameter.name) not in PLUG_NAMES
     return Option(
@@ -120,6 +110,7 @@ def _option(parameter: Parameter, renamed_to: str) -> Option:
         is_deprecated=parameter.is_deprecated,
         renamed_to=renamed_to,
         set_by=set_by(parameter.name),
+        also=also,
     )
 
 

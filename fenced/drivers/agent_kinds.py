@@ -9,27 +9,6 @@ from typing import Final
 
 from fenced.model.power import Kind
 
-NO_POWER: Final = {
-    "fence_ack_manual": "it asks a person; use confirm-off",
-    "fence_brocade": "it disables a storage port",
-    "fence_cisco_mds": "it disables a storage port",
-    "fence_compute": "it tells OpenStack, it cuts no power",
-    "fence_crosslink": "it is a heuristic",
-    "fence_evacuate": "it tells OpenStack, it cuts no power",
-    "fence_heuristics_ping": "it is a heuristic",
-    "fence_ifmib": "it disables a network port",
-    "fence_kdump": "it waits for a crash kernel",
-    "fence_mpath": "it revokes a storage reservation",
-    "fence_sanbox2": "it disables a storage port",
-    "fence_sbd": "it asks the host to switch itself off",
-    "fence_scsi": "it revokes a storage reservation",
-    "fence_watchdog": "it waits for the host's own watchdog",
-}
-"""Agents that switch no power, and what they do instead."""
-
-NEVER_ASKED: Final = frozenset({"fence_ack_manual"})
-"""It talks to a person, whatever it is asked."""
-
 _BMCS: Final = (
     "fence_alom",
     "fence_amt*",
@@ -58,6 +37,7 @@ _BLADES_AND_VIRTUAL: Final = (
     "fence_ecloud",
     "fence_gce",
     "fence_hds_cb",
+    "fence_hetzner_cloud",
     "fence_hpblade",
     "fence_ibm*",
     "fence_ilo_moonshot",
@@ -66,8 +46,10 @@ _BLADES_AND_VIRTUAL: Final = (
     "fence_kubevirt",
     "fence_ldom",
     "fence_lpar",
+    "fence_nutanix_ahv",
     "fence_openstack",
     "fence_ovh",
+    "fence_ovm",
     "fence_pve",
     "fence_rhevm",
     "fence_skalar",

@@ -21,12 +21,16 @@ PLUG_NAMES: Final = ("plug", "port")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """One parameter. `values`: the choices of a select, else empty. `obsoletes`: its name of old, else ""."""
+    """One parameter. `values`: the choices of a select, else empty. `obsoletes`: its name of old, else "".
+
+    `long_name`: what it is called on a command line, where that is another word; agents take both on standard input.
+    """
 
     name: str
     is_required: bool = False
     is_deprecated: bool = False
     obsoletes: str = ""
+    long_name: str = ""
     kind: str = "string"
     default: str | None = None
     values: tuple[str, ...] = ()
@@ -38,6 +42,7 @@ class AgentMetadata:
     """An agent's parameters by name, and its actions. Both empty: nothing is known of it, `why_unknown` says why.
 
     `is_unfencing`: `on` gives a machine its access back, by itself or on that machine: an agent that cuts no power.
+    `programs`: the names of the files behind its own, where that is a link.
     """
 
     name: str = ""
@@ -46,6 +51,7 @@ class AgentMetadata:
     actions: frozenset[str] = frozenset()
     is_unfencing: bool = False
     why_unknown: str = ""
+    programs: tuple[str, ...] = ()
 
     @property
     def is_known(self) -> bool:
@@ -62,6 +68,15 @@ class AgentMetadata:
             return self.parameters[name]
         plain = normal(name)
         return next((parameter for given, parameter in self.parameters.items() if normal(given) == plain), None)
+
+    def names_of(self, name: str) -> frozenset[str]:
+        """Everything that the agent takes for the parameter of this name, the name itself included."""
+        parameter = self.parameter(name)
+        if parameter is None:
+            return frozenset({name})
+        newer = (new.name for new in self.parameters.values() if new.obsoletes and new.obsoletes == parameter.name)
+        names = {name, parameter.name, parameter.long_name, parameter.obsoletes, *newer}
+        return frozenset(names - {""})
 
     def is_required(self, names: Iterable[str]) -> bool:
         """Old and new names are marked together, so any of them counts."""
@@ -122,11 +137,17 @@ def _parameter(element: ET.Element) -> Parameter:
         is_required=element.get("required") == "1",
         is_deprecated=element.get("deprecated") == "1",
         obsoletes=element.get("obsoletes", ""),
+        long_name=_long_name(element.find("getopt")),
         kind=content.get("type", "string") if content is not None else "string",
         default=content.get("default") if content is not None else None,
         values=tuple(option.get("value", "") for option in content.iter("option")) if content is not None else (),
         description=_text(element.find("shortdesc")),
     )
+
+
+def _long_name(element: ET.Element | None) -> str:
+    found = None if element is None else re.search(r"--([A-Za-z0-9][A-Za-z0-9_.-]*)", element.get("mixed", ""))
+    return "" if found is None else found[1]
 
 
 def _text(element: ET.Element | None) -> str:

@@ -17,7 +17,8 @@ from fenced.drivers.agent_metadata import (
     Parameter,
     normal,
 )
-from fenced.model.inventory import DeviceSpec
+from fenced.drivers.agent_options import RESERVED, why_broken
+from fenced.model.inventory import DeviceSpec, Secret
 from fenced.model.text import Mask
 from fenced.ports.devices import BadParameters
 
@@ -29,8 +30,6 @@ NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 HALF_CHARACTER: Final = re.compile(r"[\ud800-\udfff]")
 """What JSON can hold and UTF-8 can't."""
-RESERVED: Final = frozenset({"action", "option", "method", "delay", "nodename", "node_name", "help", "version"})
-"""Decided by us alone. `delay` would eat the deadline, `method` cycle can't be verified (S7), `help` exits 0."""
 PASSWORD: Final = re.compile(r"passwo?r?d|passphrase|_pwd$|^pwd$")
 PASSWORD_REFERENCE: Final = re.compile(r"_script$|_file$")
 """A program or a file that yields the password is none."""
@@ -41,13 +40,13 @@ SECRET: Final = re.compile(r"passw|secret|token|community|hexadecimal_kg|api_?ke
 def agent_parameters(spec: DeviceSpec, action: str, metadata: AgentMetadata) -> bytes:
     """All lines, `action` first. Raises BadParameters, which never quotes a value."""
     lines = {"action": action}
-    _check_options(spec)
+    _check_options(spec, metadata)
     for name, value in spec.options.items():
         text = None if _is_no(value, metadata.parameter(name)) else _as_text(spec, name, value)
         if text is not None:
             _put(lines, spec, _called(name, metadata), text)
     for name, secret in spec.secrets:
-        _check_secret(spec, name, metadata)
+        _check_secret(spec, name, secret, metadata)
         _put(lines, spec, _called(name, metadata), secret.reveal())
     _add(lines, spec, metadata, "address", ADDRESS_NAMES, spec.address)
     _add(lines, spec, metadata, "username", USERNAME_NAMES, spec.username)
@@ -69,7 +68,7 @@ def mask_for(spec: DeviceSpec) -> Mask:
     return Mask((*secrets, *spec.all_secrets), username=spec.username)
 
 
-def _check_options(spec: DeviceSpec) -> None:
+def _check_options(spec: DeviceSpec, metadata: AgentMetadata) -> None:
     """What a configuration may not say; also checked there, but a proxy takes its specs from the network."""
     names = [normal(name) for name in spec.options]
     for given, name in zip(spec.options, names, strict=True):
@@ -77,6 +76,7 @@ def _check_options(spec: DeviceSpec) -> None:
             raise _bad(spec, f"{given!r} is no parameter name; use letters, digits, _ . -")
         if name in RESERVED:
             raise _bad(spec, f"`{given}` can't be set; remove it from the device's options")
+        _check_proof(spec, given, spec.options[given], metadata)
         if PASSWORD.search(name) and not PASSWORD_REFERENCE.search(name):
             raise _bad(
                 spec, f"`{given}` is a secret; give it as password_file, or in secrets = {{ {given}_file = ... }}"
@@ -87,10 +87,18 @@ def _check_options(spec: DeviceSpec) -> None:
         raise _bad(spec, "`plug` and `port` are the same parameter; remove one of them")
 
 
-def _check_secret(spec: DeviceSpec, name: str, metadata: AgentMetadata) -> None:
+def _check_proof(spec: DeviceSpec, name: str, value: object, metadata: AgentMetadata) -> None:
+    """No option may change what OFF proves (S1), by whatever of its names, and neither as a secret."""
+    why = why_broken(spec.driver, metadata.names_of(name), value)
+    if why:
+        raise _bad(spec, f"`{name}` is refused: {why}; remove it from the device")
+
+
+def _check_secret(spec: DeviceSpec, name: str, secret: Secret, metadata: AgentMetadata) -> None:
     plain = normal(name)
     if not NAME.fullmatch(name) or plain in RESERVED or plain in (*ADDRESS_NAMES, *USERNAME_NAMES, *PLUG_NAMES):
         raise _bad(spec, f"{name!r} can't be a secret")
+    _check_proof(spec, name, secret.reveal(), metadata)
     if plain in PASSWORD_NAMES:
         raise _bad(spec, f"`{name}` is the password; give it as password_file, password_env or password_credential")
     if metadata.is_known and metadata.parameter(name) is None:

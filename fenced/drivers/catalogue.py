@@ -13,8 +13,8 @@ from typing import Final
 
 from fenced.drivers.agent_cache import MetadataCache
 from fenced.drivers.agent_descriptions import describe_agent
-from fenced.drivers.agent_kinds import NEVER_ASKED, NO_POWER
 from fenced.drivers.agent_metadata import AgentMetadata
+from fenced.drivers.agent_reviews import NEVER_ASKED, NO_POWER
 from fenced.drivers.fence_agent import FenceAgents
 from fenced.drivers.keeper_client import Keeper
 from fenced.drivers.registry import AGENT_PREFIX, NATIVES

@@ -12,7 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,8 @@ from fenced.drivers.agent_cache import MetadataCache, State, state_of
 from fenced.drivers.agent_failures import EXIT_OFF, failure
 from fenced.drivers.agent_metadata import AgentMetadata, MetadataError, parse_metadata
 from fenced.drivers.agent_parameters import agent_parameters
+from fenced.drivers.agent_reviews import Standing, judge
+from fenced.drivers.agent_silence import SeenOn, Way, way_of
 from fenced.drivers.keeper_client import Ending, Finished, Keeper
 from fenced.drivers.keeper_connection import Program
 from fenced.model.inventory import DeviceSpec
@@ -30,6 +32,7 @@ METADATA_SECONDS_MAX: Final = 10.0
 METADATA_RETRY_SECONDS: Final = 60.0
 """An agent whose metadata could not be had is asked for it again after this time."""
 METADATA_BYTES_MAX: Final = 1024 * 1024
+LINKS_MAX: Final = 16
 AGENT_NAME: Final = re.compile(r"fence_[A-Za-z0-9][A-Za-z0-9_.-]*")
 ENVIRONMENT: Final = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -60,20 +63,23 @@ class FenceAgents:
         self._cache = cache
         self._known: dict[Path, _Known] = {}
         self._asking: dict[Path, asyncio.Lock] = {}
+        self._seen_on = SeenOn()
 
     async def read(self, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
         """The agent's `status`. Raises DeviceError."""
-        finished = await self._call(spec, "status", timeout_seconds, None)
-        power = reading(finished, is_off_by_exit_status=spec.off_by_exit_status)
+        finished, way = await self._call(spec, "status", timeout_seconds, None)
+        power = reading(finished, is_off_by_exit_status=spec.off_by_exit_status, was_seen_on=way in self._seen_on)
         if power is None:
             raise failure(spec, "status", finished, timeout_seconds)
+        if power is Power.ON and spec.off_by_exit_status:
+            self._seen_on.note(way)
         return power
 
     async def set(self, spec: DeviceSpec, power: Power, *, timeout_seconds: float, on_started: OnStarted) -> None:
         """The agent's `on` or `off`, which waits itself until the device shows it. Raises DeviceError."""
         if power is Power.UNKNOWN:
             raise BadParameters(f"{spec.driver}: a device can't be set to unknown", may_be_done=False)
-        finished = await self._call(spec, power.value, timeout_seconds, on_started)
+        finished, _way = await self._call(spec, power.value, timeout_seconds, on_started)
         if finished.ending is not Ending.EXITED or finished.status != 0 or not finished.is_clean:
             raise failure(spec, power.value, finished, timeout_seconds)
 
@@ -105,7 +111,7 @@ class FenceAgents:
         """What the agent said in an earlier life, without running it; None: it has to be asked. Raises BadParameters."""
         kept = None if self._cache is None else self._cache.get(self.find(name))
         try:
-            return None if kept is None else parse_metadata(kept)
+            return None if kept is None else replace(parse_metadata(kept), programs=_programs(self.find(name)))
         except MetadataError:
             return None
 
@@ -142,18 +148,21 @@ class FenceAgents:
 
     async def _call(
         self, spec: DeviceSpec, action: str, timeout_seconds: float, on_started: OnStarted | None
-    ) -> Finished:
+    ) -> tuple[Finished, Way]:
         """One run of the agent. Its metadata, when not known yet, may take half of the time."""
         began = asyncio.get_running_loop().time()
-        path = self.find(spec.driver)
+        path, modified = self._locate(spec.driver)
+        programs = _programs(path)
+        _refuse_without_proof(spec, AgentMetadata(programs=programs))  # before anything of it runs
         metadata = await self.metadata(spec.driver, timeout_seconds=timeout_seconds / 2)
         if metadata.actions and action not in metadata.actions:
             raise NotSupported(f"{spec.driver} has no action `{action}`", may_be_done=False)
-        program = Program(
-            argv=(str(path),), environment=ENVIRONMENT, parameters=agent_parameters(spec, action, metadata)
-        )
+        _refuse_without_proof(spec, replace(metadata, programs=programs))
+        parameters = agent_parameters(spec, action, metadata)
+        program = Program(argv=(str(path),), environment=ENVIRONMENT, parameters=parameters)
         left_seconds = timeout_seconds - (asyncio.get_running_loop().time() - began)
-        return await self._keeper.run(program, timeout_seconds=left_seconds, on_started=on_started)
+        finished = await self._keeper.run(program, timeout_seconds=left_seconds, on_started=on_started)
+        return finished, way_of(path, modified, parameters)
 
     def _is_old(self, known: _Known) -> bool:
         return known.again_at is not None and asyncio.get_running_loop().time() >= known.again_at
@@ -172,14 +181,41 @@ class FenceAgents:
         )
         finished = await self._keeper.run(program, timeout_seconds=timeout_seconds)
         try:
-            known = _Known(metadata=parse_metadata(finished.stdout.head), modified=modified, again_at=None)
+            metadata = replace(parse_metadata(finished.stdout.head), programs=_programs(path))
+            known = _Known(metadata=metadata, modified=modified, again_at=None)
         except MetadataError as exc:
             again_at = asyncio.get_running_loop().time() + METADATA_RETRY_SECONDS
             why = finished.why or ("no answer in time" if finished.ending is Ending.TIMED_OUT else str(exc))
-            return _Known(metadata=AgentMetadata(why_unknown=why), modified=modified, again_at=again_at)
+            unknown = AgentMetadata(why_unknown=why, programs=_programs(path))
+            return _Known(metadata=unknown, modified=modified, again_at=again_at)
         if self._cache is not None and state is not None and known.metadata.is_known:
             self._cache.put(path, finished.stdout.head, state)
         return known
+
+
+def _refuse_without_proof(spec: DeviceSpec, metadata: AgentMetadata) -> None:
+    """Whatever a configuration or a caller elsewhere let pass: nothing runs whose OFF nobody vouches for (S1)."""
+    judgement = judge(spec.driver, metadata)
+    if judgement.standing is Standing.REFUSED:
+        raise BadParameters(f"{spec.driver} {judgement.why}", may_be_done=False)
+    if judgement.standing is Standing.NOT_REVIEWED and not spec.cuts_power:
+        raise BadParameters(
+            f"{spec.driver} is not reviewed: {judgement.why}; if it takes the host's power, say cuts_power = true at "
+            "the device",
+            may_be_done=False,
+        )
+
+
+def _programs(path: Path) -> tuple[str, ...]:
+    """The names of the files that lead to the program, where the path is a link."""
+    names: list[str] = []
+    for _ in range(LINKS_MAX):
+        try:
+            path = path.parent / path.readlink()
+        except OSError:
+            break
+        names.append(path.name)
+    return tuple(names)
 
 
 def _state(path: Path) -> State | None:
@@ -189,8 +225,12 @@ def _state(path: Path) -> State | None:
         return None
 
 
-def reading(finished: Finished, *, is_off_by_exit_status: bool) -> Power | None:
-    """What a `status` said; None: nothing, it failed. Exit status and text that contradict each other are UNKNOWN."""
+def reading(finished: Finished, *, is_off_by_exit_status: bool, was_seen_on: bool = False) -> Power | None:
+    """What a `status` said; None: nothing, it failed. Exit status and text that contradict each other are UNKNOWN.
+
+    `is_off_by_exit_status`: a person's word for an agent that prints nothing. A usage error prints something, and an agent
+    that can't reach its device never answered ON in this way: `was_seen_on`.
+    """
     if finished.ending is not Ending.EXITED:
         return None
     text = finished.stdout.text
@@ -200,6 +240,8 @@ def reading(finished: Finished, *, is_off_by_exit_status: bool) -> Power | None:
     if finished.status == EXIT_OFF:
         if says_on:
             return Power.UNKNOWN
-        if is_off_by_exit_status or STATUS_OFF.search(finished.stdout.whole_lines) is not None:
+        if STATUS_OFF.search(finished.stdout.whole_lines) is not None:
             return Power.OFF
+        if is_off_by_exit_status and finished.stdout.is_empty and finished.stderr.is_empty:
+            return Power.OFF if was_seen_on else Power.UNKNOWN
     return None

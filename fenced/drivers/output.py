@@ -25,6 +25,11 @@ class Output:
         return f"Output({len(self.head) + len(self.tail)} bytes)"
 
     @property
+    def is_empty(self) -> bool:
+        """Whether not a byte was said."""
+        return not self.head and not self.tail
+
+    @property
     def text(self) -> str:
         """Everything that is kept. For looking into, not for showing."""
         joined = self.head + b"\n" + self.tail if self.is_cut else self.head

@@ -16,7 +16,8 @@ HEAD: Final = """\
 <!-- Written by `python -m fenced.drivers.reference`; a test compares it with the code. Don't edit. -->
 
 The drivers that fenced brings along: `driver = "NAME"` at a device, and what its `options = {}` may say. Any program
-`fence_NAME` with the interface of the ClusterLabs fence agents is a driver, too: [fence-agents.md](fence-agents.md).
+`fence_NAME` with the interface of the ClusterLabs fence agents is a driver, too, if it was reviewed as a power agent or a
+person vouches for it: [fence-agents.md](fence-agents.md).
 The keys of a device are in [configuration.md](configuration.md).
 """
 

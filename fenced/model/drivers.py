@@ -4,10 +4,10 @@ The configuration is checked against these, so that a mistake is found when the 
 fenced. One rule: what a driver takes is written here once; the documents, `fenced agents` and the checks follow.
 """
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import Final, Protocol
 
 from fenced.model.power import Kind
 
@@ -25,7 +25,8 @@ class OptionKind(Enum):
 class Option:
     """One key of `options = {}`. `choices`: empty = any value of the kind. `renamed_to`: the name to use instead.
 
-    `set_by`: the key of the device that sets it ("" = only `options`); it may not be given twice.
+    `set_by`: the key of the device that sets it ("" = only `options`); it may not be given twice. `also`: what else an
+    agent takes for its name.
     """
 
     name: str
@@ -39,6 +40,46 @@ class Option:
     is_deprecated: bool = False
     renamed_to: str = ""
     set_by: str = ""
+    also: tuple[str, ...] = ()
+
+
+class Effect(Enum):
+    """What an option does to what OFF proves."""
+
+    NONE = "none"
+    WEAKENS = "weakens it"
+    BREAKS = "breaks it"
+
+
+_GRAVITY: Final = {Effect.NONE: 0, Effect.WEAKENS: 1, Effect.BREAKS: 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionRule:
+    """What was decided of one option of an agent. `name`: in small letters, with _ for -. `values`: for these alone, empty:
+    for all."""
+
+    name: str
+    effect: Effect
+    why: str = ""
+    values: frozenset[str] = frozenset()
+
+    def concerns(self, value: object) -> bool:
+        """Whether a device that says this value is meant. A plain `false` is never passed on, so that it says nothing."""
+        return value is not False and (not self.values or str(value).strip().lower() in self.values)
+
+
+OptionRules = Mapping[str, tuple[OptionRule, ...]]
+"""By the option's name, in small letters and with _ for -."""
+
+
+def decided(rules: OptionRules, names: Collection[str], value: object) -> OptionRule | None:
+    """The gravest rule that concerns this value of an option, by any of its names; None where nothing was decided of it.
+
+    Agents take - for _, and some take capital letters for small ones.
+    """
+    found = [rule for name in names for rule in rules.get(name.replace("-", "_").lower(), ()) if rule.concerns(value)]
+    return max(found, key=lambda rule: _GRAVITY[rule.effect], default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +95,8 @@ class DriverDescription:
     `family`: the same word for drivers that reach one thing in one way ("": the name). `address_options`, `port_options`:
     options that say where the unit is; `address_schemes`: the address is a URL of one of these, the safest first.
     `is_agent`: a fence agent, which other machines may have in another version; `is_installed`: it is on this machine.
-    `cautions`: what a user of it is told, once.
+    `cautions`: what a user of it is told, once. `needs_word`: why a person must say that it cuts power ("": it was reviewed,
+    or is ours). `rules`: what was decided of an agent's options; of one that has none nobody knows what it changes.
     """
 
     name: str
@@ -77,6 +119,8 @@ class DriverDescription:
     is_agent: bool = False
     is_installed: bool = True
     cautions: tuple[str, ...] = ()
+    needs_word: str = ""
+    rules: OptionRules = field(default_factory=dict)
 
     def option(self, name: str) -> Option | None:
         """The option of that name; None where the driver has none."""

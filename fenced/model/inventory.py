@@ -1,6 +1,6 @@
 """The fleet as configured: data centres, clusters, hosts, their devices, proxies. Values only; `fenced.config` builds them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -48,7 +48,8 @@ class DeviceSpec:
     `nodename` is the host's name: what an agent gets as its plug where it needs one and none is configured. `secrets`: more
     than the password, by the driver's or agent's name for them. `credential`: a name under which the proxy itself keeps
     user name, password and secrets; those are empty here then. `identity`: the machine that the device must belong to
-    (system UUID, GUID or serial); empty: not asked.
+    (system UUID, GUID or serial); empty: not asked. `cuts_power`: a person's word that this driver's OFF takes the host's
+    power, needed for an agent that nobody reviewed.
     """
 
     driver: str
@@ -64,6 +65,7 @@ class DeviceSpec:
     secrets: tuple[tuple[str, Secret], ...] = ()
     credential: str = ""
     identity: str = ""
+    cuts_power: bool = False
 
     def secret(self, name: str) -> str:
         """The further secret of that name; "" where none is given."""
@@ -123,6 +125,10 @@ class Host:
             if device.name == name:
                 return device
         raise KeyError(name)
+
+    def vouched(self, names: Collection[DeviceName]) -> tuple[DeviceName, ...]:
+        """Those of these devices of which a person's word says that their OFF cuts power."""
+        return tuple(device.name for device in self.devices if device.name in names and device.spec.cuts_power)
 
     @property
     def names(self) -> frozenset[str]:

@@ -92,6 +92,7 @@ class WireDevice(WireModel):
     )
     credential: Text = ""
     identity: Text = ""
+    cuts_power: Annotated[bool, Field(strict=True)] = False
 
     @field_serializer("password", when_used="json")
     def _reveal(self, password: SecretStr | None) -> str | None:
@@ -118,6 +119,7 @@ class WireDevice(WireModel):
             secrets={name: SecretStr(secret.reveal()) for name, secret in spec.secrets},
             credential=spec.credential,
             identity=spec.identity,
+            cuts_power=spec.cuts_power,
         )
 
     def spec(self) -> DeviceSpec:
@@ -135,6 +137,7 @@ class WireDevice(WireModel):
             secrets=tuple((name, Secret(secret.get_secret_value())) for name, secret in self.secrets.items()),
             credential=self.credential,
             identity=self.identity,
+            cuts_power=self.cuts_power,
         )
 
 

@@ -127,7 +127,7 @@ async def test_an_operation_has_every_field(api: Api) -> None:
         "restored": "all",
     }
     worked, found_off = operation["devices"]
-    assert set(worked) == {"name", "level", "power", "already", "race", "excluded", "steps"}
+    assert set(worked) == {"name", "level", "power", "already", "cuts_power", "race", "excluded", "steps"}
     assert worked["race"] == [
         {
             "proxy": "px1",

@@ -59,7 +59,7 @@ class Agent:
             options["off_ms"] = off_ms
         if is_refusing:
             options["refuse"] = 1
-        return {"name": plug, "driver": NAME, "options": options, **more}
+        return {"name": plug, "driver": NAME, "cuts_power": True, "options": options, **more}
 
     def plug_id(self, plug: str) -> PlugId:
         """As the daemon names it, of a device without further options (fenced/config/plugs.py)."""

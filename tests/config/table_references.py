@@ -81,7 +81,7 @@ REFERENCES = {
         "nobody can reach this device",
     ),
     "no such program": (
-        HOST + '[[host.device]]\nname = "x"\ndriver = "fence_nowhere"\n',
+        HOST + '[[host.device]]\nname = "x"\ndriver = "fence_nowhere"\ncuts_power = true\n',
         "host[0].device[0].driver",
         "fence_nowhere",
         "no such program along agent_path",
@@ -91,6 +91,24 @@ REFERENCES = {
         "host[0].device[0].driver",
         "redfsh",
         "no such driver",
+    ),
+    "nobody reviewed it": (
+        HOST + '[[host.device]]\nname = "x"\ndriver = "fence_instant"\n',
+        "host[0].device[0].driver",
+        "fence_instant",
+        "cuts_power = true",
+    ),
+    "read, and found wanting": (
+        HOST + '[[host.device]]\nname = "x"\ndriver = "fence_dummy"\n',
+        "host[0].device[0].driver",
+        "fence_dummy",
+        "for tests",
+    ),
+    "cuts no power, whoever says so": (
+        HOST + '[[host.device]]\nname = "x"\ndriver = "fence_SCSI"\ncuts_power = true\n',
+        "host[0].device[0].driver",
+        "fence_SCSI",
+        "does not cut power",
     ),
     "cuts no power": (
         HOST + '[[host.device]]\nname = "x"\ndriver = "fence_scsi"\n',

@@ -51,7 +51,7 @@ def rack(options: str = "outlet = 7", more: str = "") -> str:
 
 
 def agent(options: str = "", more: str = "", address: str = 'address = "10.9.1.1"') -> str:
-    return f'driver = "fence_made"\n{address}\noptions = {{ {options} }}\n{more}'
+    return f'driver = "fence_made"\ncuts_power = true\n{address}\noptions = {{ {options} }}\n{more}'
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from tests.config.pieces import BMC, host, pdu
 
 IPMI = '[[host.device]]\nname = "{name}"\ndriver = "fence_ipmilan"\naddress = "10.9.0.1"\nlevel = {level}\n'
 DUMMY = (
-    '[[host.device]]\nname = "{name}"\ndriver = "fence_dummy"\noptions = {{ type = "file", status_file = "{file}" }}\n'
+    '[[host.device]]\nname = "{name}"\ndriver = "fence_dummy"\ncuts_power = true\n'
+    'options = {{ type = "file", status_file = "{file}" }}\n'
 )
 
 GOOD = {

@@ -38,6 +38,16 @@ OPTIONS = {
     'method = "cycle"': "never cycles",
     "delay = 5": "decides when",
     'nodename = "x"': "use plug",
+    "help = true": "answer with success",
+    "missing_as_off = true": "count as switched off",
+    '"missing-as-off" = 1': "count as switched off",
+    '"missing-as_off" = "0"': "count as switched off",
+    "Missing_As_Off = true": "count as switched off",
+    "network_fencing = true": "off the network",
+    '"network-fencing" = "yes"': "off the network",
+    '"interface0-sg" = "sg-1"': "off the network",
+    "baremetalsolution = true": "makes its status up",
+    "quiet = true": "a usage error that is not told",
     'port = "2"': "give one",
     'password = "geheim"': "never written inline",
     'passwd = "geheim"': "never written inline",
@@ -172,7 +182,7 @@ WARNINGS = {
     "program needed elsewhere only": (
         '[[proxy]]\nname = "p"\nurl = "http://127.0.0.1:1"\n'
         + HOST
-        + '[[host.device]]\nname = "x"\ndriver = "fence_nowhere"\nproxies = ["p"]\n',
+        + '[[host.device]]\nname = "x"\ndriver = "fence_nowhere"\ncuts_power = true\nproxies = ["p"]\n',
         "host[0].device[0].driver",
         "its proxies must have it",
     ),
@@ -187,10 +197,25 @@ WARNINGS = {
         "host[0].device[0].restore_timeout",
         "no effect here",
     ),
-    "missing as off": (
-        HOST + '[[host.device]]\nname = "x"\ndriver = "fence_virsh"\noptions = { missing_as_off = true }\n',
-        "host[0].device[0].options.missing_as_off",
-        "count as switched off",
+    "a word that is not needed": (
+        host("n", pdu(more="cuts_power = true\n")),
+        "host[0].device[0].cuts_power",
+        "is not needed",
+    ),
+    "an option that nobody has looked at": (
+        host("n", pdu().replace("plug =", "half_off = 1, plug =")),
+        "host[0].device[0].options.half_off",
+        "make sure that OFF is still off",
+    ),
+    "a tool of another kind": (
+        host("n", pdu().replace("plug =", 'snmpget_path = "/opt/get", plug =')),
+        "host[0].device[0].options.snmpget_path",
+        "weakens what OFF proves",
+    ),
+    "a version with which anything reads OFF": (
+        host("n", pdu().replace("plug =", 'snmp_version = "2c", plug =')),
+        "host[0].device[0].options.snmp_version",
+        "weakens what OFF proves",
     ),
     "TLS files without TLS": ('[bus]\nca_file = "tls/ca"\n', "bus.url", "needs mqtts://"),
     "readable secret": (

@@ -1,8 +1,11 @@
 """S17 in the watch: what a distrusted level reads proves nothing of a failed host either."""
 
+import pytest
+
 from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core import records as r
+from fenced.core.announce import announce
 from fenced.model.names import DeviceName
 from fenced.model.power import Outcome, Power, State
 from tests.core.desk import NODE, Desk
@@ -46,6 +49,22 @@ def test_a_level_that_is_believed_does() -> None:
     failed(at)
     rounds(at)
     assert at.state().state is State.FENCED
+
+
+@pytest.mark.parametrize("is_by_watch", [True, False], ids=["the watch", "an operation"])
+def test_what_rests_on_a_persons_word_is_told_as_such(is_by_watch: bool) -> None:
+    """`fenced` names the devices of which a person alone says that they cut power, whatever proved them off (S1)."""
+    at = Desk(Rack(settings={"power.attempts": 1}, vouched=("pdu-b",)))
+    if is_by_watch:
+        failed(at)
+        rounds(at)
+    else:
+        at.fence()
+        at.serve(until="host_fenced")
+    [fenced] = at.records(r.HostFenced)
+    assert fenced.vouched == ("pdu-b",)
+    [entry] = [entry for entry in at.entries if entry.record is fenced]
+    assert [message.data["vouched"] for message in announce(entry, at.state(), at.state())] == [["pdu-b"]]
 
 
 def test_a_message_received_before_the_on_ends_no_restoring() -> None:

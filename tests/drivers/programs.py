@@ -45,7 +45,7 @@ printf '%s\\n' "$parameters" > {record}
 
 
 def spec_of(driver: str = "fence_made", **changes: Any) -> DeviceSpec:
-    """A device of that driver, with a name, an address and a password."""
+    """A device of that driver, with a name, an address, a password and a person's word."""
     spec = DeviceSpec(
         driver=driver,
         plug_id=PlugId("plug"),
@@ -54,6 +54,7 @@ def spec_of(driver: str = "fence_made", **changes: Any) -> DeviceSpec:
         username="fence",
         password=Secret("hunter2&co"),
         nodename="node-1",
+        cuts_power=True,
     )
     return dataclasses.replace(spec, **changes)
 

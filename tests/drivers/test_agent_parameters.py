@@ -145,3 +145,24 @@ def test_every_password_arrives_as_it_is(password: str) -> None:
     written = agent_parameters(spec_of(password=Secret(password)), "off", KNOWN)
     assert as_an_agent_reads(written)["password"] == password
     assert as_an_agent_reads(written)["action"] == "off"
+
+
+NETWORK = parse_metadata(
+    b"""<resource-agent name="fence_made"><parameters><parameter name="ip"/><parameter name="plug"/>
+<parameter name="off_the_net" obsoletes="network-fencing"><getopt mixed="-M, --network-fencing"/></parameter>
+<parameter name="gone" ><getopt mixed="--missing-as-off"/></parameter><parameter name="cold"/>
+</parameters><actions><action name="off"/><action name="status"/></actions></resource-agent>"""
+)
+
+
+@pytest.mark.parametrize(
+    "name", ["network_fencing", "network-fencing", "off_the_net", "gone", "missing_as_off", "quiet", "interface3-sg"]
+)
+@pytest.mark.parametrize("is_secret", [False, True])
+def test_what_changes_what_off_proves_is_refused_under_each_of_its_names(name: str, is_secret: bool) -> None:
+    """At the proxy as well, which takes its specs from the network."""
+    given = {"secrets": ((name, Secret("1")),)} if is_secret else {"options": {name: "1"}}
+    for metadata in (NETWORK, AgentMetadata()):
+        if metadata.is_known or name not in {"off_the_net", "gone"}:
+            with pytest.raises(BadParameters, match="is refused"):
+                agent_parameters(spec_of(username="", password=None, **given), "off", metadata)

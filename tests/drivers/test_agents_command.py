@@ -28,7 +28,7 @@ def test_installed_agents_are_listed_the_first_of_a_name_only(tmp_path: Path) ->
     assert result.exit_code == 0
     rows = [line.split("\t") for line in result.output.splitlines()]
     assert [row[:5] for row in rows] == [
-        [name, "power", "outlet", "yes", "off, on, status"] for name in ("fence_a", "fence_b")
+        [name, "power", "outlet", "with cuts_power = true", "off, on, status"] for name in ("fence_a", "fence_b")
     ]
     entries = json.loads(CliRunner().invoke(command, [*path, "--json"]).output)
     assert [entry["path"] for entry in entries] == [f"{first}/fence_a", f"{second}/fence_b"]
@@ -54,7 +54,9 @@ def test_one_agent_s_parameters_say_where_they_are_set(tmp_path: Path) -> None:
     path = ["--agent-path", str(tmp_path)]
     lines = CliRunner().invoke(command, ["fence_made", *path]).output.splitlines()
     assert lines[:2] == ["fence_made: Made for a test", "actions: metadata, off, on, status"]
-    cells = {line.split("\t")[0]: line.split("\t") for line in lines[2:]}
+    assert lines[2].startswith("not reviewed: ")
+    assert "cuts_power = true" in lines[3]
+    cells = {line.split("\t")[0]: line.split("\t") for line in lines[4:]}
     assert "ipaddr" not in cells
     assert {name: row[1] for name, row in cells.items()} == {
         "action": "fenced",
@@ -66,6 +68,45 @@ def test_one_agent_s_parameters_say_where_they_are_set(tmp_path: Path) -> None:
     assert cells["ip"][2] == "yes"
     whole = json.loads(CliRunner().invoke(command, ["fence_made", "--json", *path]).output)
     assert [entry["name"] for entry in whole["parameters"] if entry["is_deprecated"]] == ["ipaddr"]
+
+
+def test_whether_an_agent_was_reviewed_is_shown(tmp_path: Path) -> None:
+    more = '<parameter name="network-fencing"/><parameter name="ssh_path"/><parameter name="half_off"/></parameters>'
+    metadata = METADATA.replace("</parameters>", more)
+    for name in ("fence_virsh", "fence_made", "fence_dummy", "fence_scsi"):
+        make_agent(tmp_path, "exit 1", name=name, metadata=metadata.replace("fence_made", name))
+    found = json.loads(CliRunner().invoke(command, ["--json", "--agent-path", str(tmp_path)]).output)
+    told = {entry["name"]: (entry["review"], entry["usable"], bool(entry["review_why"])) for entry in found}
+    assert told == {
+        "fence_dummy": ("not reviewed", True, True),
+        "fence_made": ("not reviewed", True, True),
+        "fence_scsi": ("refused", False, True),
+        "fence_virsh": ("reviewed", True, True),
+    }
+    rows = CliRunner().invoke(command, ["--agent-path", str(tmp_path)]).output.splitlines()
+    usable = {row.split("\t")[0]: row.split("\t")[3].split(":")[0] for row in rows}
+    assert usable == {
+        "fence_dummy": "with cuts_power = true",
+        "fence_made": "with cuts_power = true",
+        "fence_scsi": "no",
+        "fence_virsh": "yes",
+    }
+
+
+def test_what_was_decided_of_an_agent_s_options_is_shown(tmp_path: Path) -> None:
+    more = '<parameter name="network-fencing"/><parameter name="ssh_path"/><parameter name="half_off"/></parameters>'
+    metadata = METADATA.replace("</parameters>", more).replace("fence_made", "fence_virsh")
+    make_agent(tmp_path, "exit 1", name="fence_virsh", metadata=metadata)
+    lines = CliRunner().invoke(command, ["fence_virsh", "--agent-path", str(tmp_path)]).output.splitlines()
+    cells = {line.split("\t")[0]: line.split("\t") for line in lines if "\t" in line}
+    assert cells["network-fencing"][6].startswith("refused: ")
+    assert cells["ssh_path"][6].startswith("weakens it: ")
+    assert cells["half_off"][6] == "nobody has looked at it"
+    assert (cells["action"][6], cells["ip"][6]) == ("", "")
+    assert (cells["ip"][7], cells["plug"][7]) == ("a command line", "a session at the device")
+    whole = json.loads(CliRunner().invoke(command, ["fence_virsh", "--json", "--agent-path", str(tmp_path)]).output)
+    assert whole["review"] == "reviewed"
+    assert {entry["name"]: entry["reaches"] for entry in whole["parameters"]}["plug"] == ["a session at the device"]
 
 
 def test_what_is_no_agent_is_an_error(tmp_path: Path) -> None:

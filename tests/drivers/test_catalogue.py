@@ -8,12 +8,12 @@ import pytest
 
 from fenced.drivers import agent_cache
 from fenced.drivers.agent_cache import MetadataCache, state_of
-from fenced.drivers.agent_descriptions import describe_agent, why_no_power
-from fenced.drivers.agent_kinds import NEVER_ASKED, NO_POWER
+from fenced.drivers.agent_descriptions import describe_agent
 from fenced.drivers.agent_metadata import AgentMetadata, normal, parse_metadata
-from fenced.drivers.agent_parameters import RESERVED
+from fenced.drivers.agent_options import RESERVED, Reach, reaches, rules_for, why_broken
+from fenced.drivers.agent_reviews import DOUBTED, NEVER_ASKED, NO_POWER, REVIEWED, Standing, judge, why_refused
 from fenced.drivers.catalogue import Asked, DriverCatalogue, ask, describing, natives
-from fenced.model.drivers import Describe, DriverDescription, NoSuchDriver, OptionKind
+from fenced.model.drivers import Describe, DriverDescription, Effect, NoSuchDriver, OptionKind, decided
 from fenced.model.power import Kind
 from tests.config.files import load_files, told, write
 from tests.drivers.programs import METADATA, make_agent
@@ -39,11 +39,126 @@ def test_every_agent_of_debian_says_what_it_takes(debian: Asked) -> None:
 
 @needs("fence_ipmilan", "fence_redfish")
 def test_the_metadata_alone_tells_most_of_what_cuts_no_power(debian: Asked) -> None:
-    refused = {name for name, metadata in debian.items() if why_no_power(name, metadata)}
-    by_metadata = {name for name, metadata in debian.items() if why_no_power("fence_made", metadata)}
+    refused = {name for name, metadata in debian.items() if why_refused(name, metadata)}
+    by_metadata = {name for name, metadata in debian.items() if why_refused("fence_made", metadata)}
     assert {"fence_brocade", "fence_scsi", "fence_mpath", "fence_kdump", "fence_ovh", "fence_rcd_serial"} <= by_metadata
     assert refused - by_metadata <= NO_POWER.keys()
     assert not {"fence_ipmilan", "fence_apc_snmp", "fence_redfish", "fence_virsh", "fence_dummy"} & refused
+
+
+def test_an_agent_stands_in_one_table() -> None:
+    tables = (REVIEWED.keys(), DOUBTED.keys(), NO_POWER.keys())
+    assert len(frozenset().union(*tables)) == sum(map(len, tables))
+
+
+def test_every_agent_of_debian_was_looked_at() -> None:
+    """Installed ones, whatever package brought them: what is new in a version is in no table, and needs a person's word."""
+    looked_at = REVIEWED.keys() | DOUBTED.keys() | NO_POWER.keys()
+    installed = {path.name for path in DEBIAN.glob("fence_*")}
+    assert sorted(installed - looked_at) == []
+
+
+@needs("fence_ipmilan", "fence_redfish")
+def test_every_reviewed_agent_of_debian_is_reviewed_under_all_of_its_names(debian: Asked) -> None:
+    for name, metadata in debian.items():
+        if name in REVIEWED:
+            assert judge(name, metadata).standing is Standing.REVIEWED, name
+        elif name in DOUBTED:
+            assert describe_agent(name, metadata).needs_word == DOUBTED[name]
+
+
+@needs("fence_ipmilan", "fence_redfish")
+def test_every_option_of_every_agent_of_debian_is_decided(debian: Asked) -> None:
+    """Each was looked at: whether it breaks or weakens what OFF proves, or why it does neither."""
+    undecided = {
+        f"{name} {option}"
+        for name, metadata in debian.items()
+        if not why_refused(name, metadata)
+        for option in metadata.parameters
+        if decided(rules_for(name), [option], "x") is None
+    }
+    assert sorted(undecided) == []
+
+
+def test_every_decision_has_its_reason() -> None:
+    for name in (*REVIEWED, *DOUBTED, "fence_made"):
+        for rule in (rule for rules in rules_for(name).values() for rule in rules):
+            assert rule.why, rule
+            assert rule.name == normal(rule.name).lower()
+
+
+@pytest.mark.parametrize(
+    ("agent", "option", "value", "effect"),
+    [
+        ("fence_azure_arm", "network-fencing", True, Effect.BREAKS),
+        ("fence_azure_arm", "network_fencing", False, Effect.NONE),
+        ("fence_gce", "baremetalsolution", "0", Effect.BREAKS),
+        ("fence_gce", "warntimeout", 5, Effect.WEAKENS),
+        ("fence_virsh", "missing_as_off", 1, Effect.BREAKS),
+        ("fence_rhevm", "api_version", "3", Effect.BREAKS),
+        ("fence_docker", "api_version", "1.11", Effect.NONE),
+        ("fence_vmware", "vmware_type", "Server1", Effect.BREAKS),
+        ("fence_vmware", "vmware_type", "esx", Effect.NONE),
+        ("fence_aws", "skip_os_shutdown", "false", Effect.WEAKENS),
+        ("fence_aws", "skip_os_shutdown", "true", Effect.NONE),
+        ("fence_apc_snmp", "snmp_version", "3", Effect.WEAKENS),
+        ("fence_eaton_snmp", "snmp_version", "3", Effect.NONE),
+        ("fence_ipmilan", "ipmitool_path", "/bin/true", Effect.WEAKENS),
+        ("fence_ipmilan", "power_wait", 5, Effect.NONE),
+        ("fence_apc", "METHOD", "cycle", Effect.BREAKS),
+    ],
+)
+def test_what_an_option_does_to_what_off_proves(agent: str, option: str, value: object, effect: Effect) -> None:
+    rule = decided(rules_for(agent), [option], value)
+    assert (rule.effect if rule is not None else Effect.NONE) is effect
+
+
+@pytest.mark.parametrize(
+    ("agent", "option", "where"),
+    [
+        ("fence_ipmilan", "cipher", {Reach.COMMAND_LINE}),
+        ("fence_virsh", "plug", {Reach.REMOTE_SHELL}),
+        ("fence_virsh", "ssh-options", {Reach.COMMAND_LINE}),
+        ("fence_redfish", "systems_uri", set()),
+        ("fence_redfish", "password_script", {Reach.COMMAND_LINE}),
+    ],
+)
+def test_where_an_option_ends_up(agent: str, option: str, where: set[Reach]) -> None:
+    assert reaches(agent, option) == where
+
+
+@pytest.mark.parametrize(
+    ("name", "calls_itself", "behind", "standing"),
+    [
+        ("fence_ipmilan", "fence_ipmilan", (), Standing.REVIEWED),
+        ("fence_ilo5", "fence_ilo5", ("fence_ipmilan",), Standing.REVIEWED),
+        ("fence_apc", "", ("apc.py",), Standing.REVIEWED),
+        ("fence_new", "fence_new", (), Standing.NOT_REVIEWED),
+        ("fence_ipmilan", "fence_other", (), Standing.NOT_REVIEWED),
+        ("fence_ipmilan", "fence_ipmilan", ("fence_dummy",), Standing.NOT_REVIEWED),
+        ("Fence_ipmilan", "", (), Standing.NOT_REVIEWED),
+        ("fence_IPMILAN", "", (), Standing.NOT_REVIEWED),
+        ("fence_scsi", "", (), Standing.REFUSED),
+        ("fence_Scsi", "", (), Standing.REFUSED),
+        ("fence_scsi.py", "", (), Standing.REFUSED),
+        ("fence_scsi-4.12", "", (), Standing.REFUSED),
+        ("fence_mine", " FENCE_SBD ", (), Standing.REFUSED),
+        ("fence_ipmilan", "fence_ipmilan", ("fence_b", "fence_aws_vpc_net"), Standing.REFUSED),
+    ],
+)
+def test_an_agent_is_judged_by_all_of_its_names(
+    name: str, calls_itself: str, behind: tuple[str, ...], standing: Standing
+) -> None:
+    assert judge(name, AgentMetadata(name=calls_itself, programs=behind)).standing is standing
+
+
+def test_a_link_is_known_for_what_it_leads_to(tmp_path: Path) -> None:
+    make_agent(tmp_path, "exit 1", name="fence_sbd", metadata=METADATA.replace("fence_made", "fence_mine"))
+    (tmp_path / "fence_mine").symlink_to("fence_sbd")
+    for _ in range(2):  # asked, then kept
+        asked = ask(["fence_mine"], agent_path=[tmp_path], kept_in=tmp_path)
+        with pytest.raises(NoSuchDriver, match="it is fence_sbd"):
+            describing(asked)("fence_mine")
 
 
 def minimal_device(description: DriverDescription) -> str:
@@ -58,8 +173,9 @@ def minimal_device(description: DriverDescription) -> str:
     )
     given = {"address": "10.9.0.1", "username": "u", "password_file": "secret"}
     lines = [f'{key} = "{value}"' for key, value in given.items() if key in keys]
+    word = "cuts_power = true\n" if description.needs_word else ""
     return (
-        f'[[host]]\nname = "{description.name}"\n[[host.device]]\nname = "d"\ndriver = "{description.name}"\n'
+        f'[[host]]\nname = "{description.name}"\n[[host.device]]\nname = "d"\ndriver = "{description.name}"\n{word}'
         f"options = {{ {values} }}\nsecrets = {{ {', '.join(secret)} }}\n" + "\n".join(lines) + "\n"
     )
 
@@ -81,7 +197,7 @@ class Prepared:
 def test_a_minimal_device_of_every_power_agent_has_no_mistake(debian: Asked, tmp_path: Path) -> None:
     write(tmp_path, "secret", "x\n")
     describe = describing(debian)
-    usable = [name for name, metadata in debian.items() if not why_no_power(name, metadata)]
+    usable = [name for name, metadata in debian.items() if not why_refused(name, metadata)]
     main = "".join(minimal_device(describe(name)).replace("10.9.0.1", f"10.9.0.{n}") for n, name in enumerate(usable))
     loaded = load_files(tmp_path, main, catalogue=Prepared(debian))
     assert told(loaded.errors) == []
@@ -95,7 +211,7 @@ def test_every_required_option_is_missed(debian: Asked, tmp_path: Path) -> None:
     expected: dict[str, set[str]] = {}
     main = ""
     for name, metadata in debian.items():
-        if why_no_power(name, metadata):
+        if why_refused(name, metadata):
             continue
         description = describe(name)
         needed = {option.name for option in description.options if option.is_required and not option.is_deprecated}
@@ -112,11 +228,11 @@ def test_every_required_option_is_missed(debian: Asked, tmp_path: Path) -> None:
 @needs("fence_ipmilan", "fence_redfish")
 def test_old_names_lead_to_new_ones(debian: Asked) -> None:
     for name, metadata in debian.items():
-        if why_no_power(name, metadata):
+        if why_refused(name, metadata):
             continue
         description = describe_agent(name, metadata)
         for option in description.options:
-            if option.is_deprecated:
+            if option.is_deprecated and not why_broken(name, [option.name], "x"):
                 assert description.option(option.renamed_to) is not None or normal(option.renamed_to) in RESERVED, (
                     option
                 )
@@ -174,7 +290,7 @@ def test_metadata_that_can_t_be_had_leaves_the_name(tmp_path: Path) -> None:
 
 def test_what_makes_a_plug_s_id_is_the_same_with_and_without_metadata(debian: Asked) -> None:
     for name, metadata in debian.items():
-        if not why_no_power(name, metadata):
+        if not why_refused(name, metadata):
             known, unknown = describe_agent(name, metadata), describe_agent(name, AgentMetadata())
             for field in (
                 "family",

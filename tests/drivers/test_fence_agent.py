@@ -18,7 +18,7 @@ from fenced.ports.devices import (
     NotSupported,
     Started,
 )
-from tests.drivers.programs import is_alive, make_agent, pid_in, spec_of, starts_into
+from tests.drivers.programs import METADATA, is_alive, make_agent, pid_in, spec_of, starts_into
 from tests.net import until
 
 SPEC = spec_of()
@@ -78,12 +78,116 @@ async def test_a_failed_status_says_why_and_never_the_password(
 async def test_an_agent_that_prints_nothing_is_off_by_a_person_s_statement_alone(
     registry: DriverRegistry, tmp_path: Path
 ) -> None:
-    make_agent(tmp_path, "exit 2")
+    power = tmp_path / "power"
+    make_agent(tmp_path, f"exit $(cat {power})")
+    power.write_text("0")
+    assert await read(registry, off_by_exit_status=True) is Power.ON
+    power.write_text("2")
     with pytest.raises(DeviceError):
         await read(registry)
     assert await read(registry, off_by_exit_status=True) is Power.OFF
-    make_agent(tmp_path, "echo 'Status: ON'; exit 2")
+
+
+async def silent_and_seen_on(registry: DriverRegistry, directory: Path, silence: str) -> Path:
+    """An agent that answered ON once, and says this now."""
+    said = directory / "said"
+    make_agent(directory, f". {said}")
+    said.write_text("exit 0")
+    assert await read(registry, off_by_exit_status=True) is Power.ON
+    said.write_text(silence)
+    return said
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "echo 'Usage: fence_made [options]' >&2; exit 2",
+        "echo 'Usage: fence_made [options]'; exit 2",
+        "echo; exit 2",
+        "echo >&2; exit 2",
+        "head -c 200000 /dev/zero | tr '\\0' x >&2; exit 2",
+    ],
+)
+async def test_an_agent_that_says_anything_is_not_off_by_its_exit_status(
+    registry: DriverRegistry, tmp_path: Path, said: str
+) -> None:
+    await silent_and_seen_on(registry, tmp_path, said)
+    with pytest.raises(DeviceError):
+        await read(registry, off_by_exit_status=True)
+
+
+async def test_an_agent_that_contradicts_its_exit_status_is_unknown(registry: DriverRegistry, tmp_path: Path) -> None:
+    await silent_and_seen_on(registry, tmp_path, "echo 'Status: ON'; exit 2")
     assert await read(registry, off_by_exit_status=True) is Power.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"options": {"plug": "8"}}, {"address": "192.0.2.2"}, {"username": "other"}, {"password": None}],
+    ids=["plug", "address", "user", "password"],
+)
+async def test_silence_is_off_only_by_a_way_that_answered_on(
+    registry: DriverRegistry, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    """An agent that fails without a word never answered ON: a way is a plug, asked with these very parameters."""
+    said = await silent_and_seen_on(registry, tmp_path, "exit 2")
+    assert await read(registry, off_by_exit_status=True, **changes) is Power.UNKNOWN
+    assert await read(registry, off_by_exit_status=True) is Power.OFF
+    said.write_text("exit 0")
+    assert await read(registry, off_by_exit_status=True, **changes) is Power.ON
+    said.write_text("exit 2")
+    assert await read(registry, off_by_exit_status=True, **changes) is Power.OFF
+
+
+async def test_a_changed_agent_has_to_answer_on_once_more(registry: DriverRegistry, tmp_path: Path) -> None:
+    await silent_and_seen_on(registry, tmp_path, "exit 2")
+    assert await read(registry, off_by_exit_status=True) is Power.OFF
+    make_agent(tmp_path, "exit 2")
+    assert await read(registry, off_by_exit_status=True) is Power.UNKNOWN
+
+
+async def test_an_agent_that_nobody_reviewed_runs_on_a_person_s_word_alone(
+    registry: DriverRegistry, tmp_path: Path
+) -> None:
+    path = make_agent(tmp_path, "echo 'Status: OFF'; exit 2")
+    driver = registry.driver_for("fence_made")
+    for call in (
+        read(registry, cuts_power=False),
+        driver.set(spec_of(cuts_power=False), Power.OFF, timeout_seconds=10, on_started=starts_into([])),
+    ):
+        with pytest.raises(BadParameters, match="not reviewed") as failed:
+            await call
+        assert not failed.value.may_be_done
+    assert not Path(f"{path}.stdin").exists()
+    assert not Path(f"{path}.asked").exists()
+    assert await read(registry, cuts_power=True) is Power.OFF
+
+
+@pytest.mark.parametrize("is_link", [True, False], ids=["link", "by its own word"])
+async def test_no_word_vouches_for_what_is_known_to_cut_no_power(
+    registry: DriverRegistry, tmp_path: Path, is_link: bool
+) -> None:
+    """Under whatever name it is asked: as the name of a link, or as another name for what calls itself so."""
+    metadata = METADATA if is_link else METADATA.replace("fence_made", "fence_scsi")
+    path = make_agent(tmp_path, "echo 'Status: OFF'; exit 2", name="fence_mine", metadata=metadata)
+    if is_link:
+        path.rename(tmp_path / "program")
+        (tmp_path / "fence_sbd").symlink_to("program")
+        path.symlink_to(tmp_path / "fence_sbd")
+    with pytest.raises(BadParameters, match="does not cut power"):
+        await read(registry, driver="fence_mine", cuts_power=True)
+
+
+async def test_a_reviewed_name_is_no_review_of_another_agent_behind_it(
+    registry: DriverRegistry, tmp_path: Path
+) -> None:
+    make_agent(tmp_path, "echo 'Status: ON'; exit 0", name="fence_ipmilan", metadata=METADATA)
+    with pytest.raises(BadParameters, match="also called fence_made"):
+        await read(registry, driver="fence_ipmilan", cuts_power=False)
+    assert await read(registry, driver="fence_ipmilan", cuts_power=True) is Power.ON
+    own = METADATA.replace("fence_made", "fence_apc")
+    make_agent(tmp_path, "echo 'Status: ON'; exit 0", name="fence_apc", metadata=own)
+    assert await read(registry, driver="fence_apc", cuts_power=False) is Power.ON
 
 
 async def test_parameters_go_to_standard_input_and_nowhere_else(registry: DriverRegistry, tmp_path: Path) -> None:

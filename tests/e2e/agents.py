@@ -56,7 +56,7 @@ esac
         """A device entry for one plug of it, which is on."""
         if not (self.directory / plug).exists():
             self.set(plug, "on")
-        return {"name": plug, "driver": self.name, "options": {"plug": plug}, **more}
+        return {"name": plug, "driver": self.name, "cuts_power": True, "options": {"plug": plug}, **more}
 
     def power(self, plug: str) -> str:
         return (self.directory / plug).read_text()
@@ -75,4 +75,5 @@ def dummy(folder: Path, name: str) -> tuple[Path, dict[str, Any]]:
     """Debian's fence_dummy over a file: the file, and the device entry."""
     file = folder / f"{name}.power"
     file.write_text("on")  # without a line end
-    return file, {"name": name, "driver": "fence_dummy", "options": {"type": "file", "status_file": str(file)}}
+    options = {"type": "file", "status_file": str(file)}
+    return file, {"name": name, "driver": "fence_dummy", "cuts_power": True, "options": options}

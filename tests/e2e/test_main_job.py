@@ -9,6 +9,7 @@ from tests.e2e.agents import Agent, dummy
 from tests.e2e.bed import bed
 from tests.e2e.configuration import DAEMON, SITE
 from tests.e2e.events import is_before
+from tests.e2e.programs import FENCED, run_short
 from tests.needs import needs
 
 pytestmark = [pytest.mark.integration, needs("mosquitto", "fence_dummy")]
@@ -103,6 +104,26 @@ async def test_the_next_level_takes_over_and_everything_is_given_back(tmp_path: 
         assert (agent.power("stuck"), agent.power("b"), agent.power("c")) == ("on", "on", "on")
         operation = await it.api.ended(fenced.data["operation"])
         assert (operation["state"], operation["result"]["level"], operation["result"]["restored"]) == ("done", 2, "all")
+
+
+async def test_what_rests_on_a_person_s_word_is_told_as_such(tmp_path: Path) -> None:
+    """An agent that nobody reviewed: with the word everything that is told says so, and a reload without it is refused."""
+    agent = Agent(tmp_path / "agents", "fence_made")
+    async with bed(tmp_path, {"node-1": [agent.device("a")], "node-2": [agent.device("w")]}) as it:
+        it.hosts.kill("node-1")
+        fenced = await it.story.event("node-1", "host.fenced")
+        assert fenced.data["vouched"] == ["a"]
+        assert [device["cuts_power"] for device in fenced.data["devices"]] == [True]
+        operation = await it.api.ended(fenced.data["operation"])
+        assert [device["cuts_power"] for device in operation["devices"]] == [True]
+        shown = await it.ctl("operation", operation["id"])
+        assert "a person's word" in shown.out
+        for device in (*it.configuration.hosts["node-1"], *it.configuration.hosts["node-2"]):
+            del device["cuts_power"]
+        it.configuration.write()
+        await it.reload("reload_refused")
+        checked = await run_short([*FENCED, "check-config", str(it.configuration.file)], seconds=60)
+        assert (checked.status, "not reviewed" in checked.out) == (78, True)
 
 
 async def test_a_fenced_host_that_somebody_switches_on_is_revoked(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ REACTOR: Final = "tests/engine/test_reactor.py"
 OUTBOX: Final = "tests/engine/test_outbox.py"
 WORKERS: Final = "tests/engine/test_workers.py"
 SETTLING: Final = "tests/engine/test_settling.py"
-AGENT: Final = "tests/drivers/test_fence_agent.py"
 PARTS: Final = "tests/proxy/test_parts.py"
 COMMANDS: Final = "tests/proxy/test_commands.py"
 KEPT: Final = "tests/proxy/test_stored_credentials.py"
@@ -184,24 +183,6 @@ DEVICE_BUGS: Final = (
             "tests/config/test_mistakes.py::test_a_mistake_is_told_with_its_place_value_and_reason[identity of a device]",
         ),
         wider=("tests/config/test_mistakes.py",),
-    ),
-    Bug(
-        name="exit status 2 alone is off",
-        rule="S2",
-        file="drivers/fence_agent.py",
-        old="        if is_off_by_exit_status or STATUS_OFF.search(finished.stdout.whole_lines) is not None:",
-        new="        if not says_on:",
-        killers=(f"{AGENT}::test_an_agent_that_prints_nothing_is_off_by_a_person_s_statement_alone",),
-        wider=(AGENT,),
-    ),
-    Bug(
-        name="an agent that contradicts itself is off",
-        rule="S2",
-        file="drivers/fence_agent.py",
-        old="        if says_on:\n            return Power.UNKNOWN\n",
-        new="",
-        killers=(f"{AGENT}::test_a_status_is_read",),
-        wider=(AGENT,),
     ),
     Bug(
         name="powering off is off",

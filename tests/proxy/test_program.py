@@ -65,6 +65,7 @@ def device(directory: Path, **options: str) -> DeviceSpec:
         address=str(directory),
         options=options,
         nodename="node-1",
+        cuts_power=True,
     )
 
 
@@ -163,6 +164,23 @@ async def test_a_fence_agent_through_the_program(program: Program, tmp_path: Pat
     told = next(line for line in logged if line["event"] == "power command")
     assert (told["who"], told["what"], told["outcome"]) == ("fenced-a", "off", "done")
     assert told["token"].startswith("4-") and told["milliseconds"] >= 0
+
+
+async def test_a_proxy_runs_no_agent_that_nobody_vouches_for(program: Program, tmp_path: Path) -> None:
+    """Its own tables hold, whatever the daemon let pass; the word travels with the device of the call."""
+    spec = device(tmp_path / "pdu")
+    (tmp_path / "fence_sbd").symlink_to(tmp_path / "fence_file")
+    async with program.running(), program.caller() as caller:
+        for refused in (replace(spec, cuts_power=False), replace(spec, driver="fence_sbd")):
+            with pytest.raises(BadParameters, match=r"not reviewed|does not cut power") as failed:
+                await caller.read(PX1, refused, timeout_seconds=10)
+            assert not failed.value.may_be_done
+            with pytest.raises(BadParameters, match=r"not reviewed|does not cut power"):
+                await send(caller, refused, Power.OFF)
+        with pytest.raises(BadParameters, match="off the network"):
+            await caller.read(PX1, replace(spec, options={"network-fencing": True}), timeout_seconds=10)
+        assert (tmp_path / "pdu" / "power").read_text() == "on"
+        assert await caller.read(PX1, spec, timeout_seconds=10) is Power.ON
 
 
 async def test_without_tls_on_loopback(program: Program, tmp_path: Path) -> None:

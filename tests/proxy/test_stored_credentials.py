@@ -52,7 +52,7 @@ clients = ["CN=fenced-a"]
 """
 SPEC = DeviceSpec(
     driver="fence_told", plug_id=PlugId("told/1"), unit_id=UnitId("told"), address="10.9.0.7", credential="bmc",
-    nodename="node-1", options={"plug": "3"},
+    nodename="node-1", options={"plug": "3"}, cuts_power=True,
 )  # fmt: skip
 
 

@@ -33,7 +33,8 @@ class Rack:
 
     By name of a host or proxy: `places` ("c2/dc2", where it is elsewhere), `names` (aliases of a host; of a proxy its address);
     by proxy: `machines` (the host that it runs on) and `tags`. `boot_seconds`: from power to the first heartbeat;
-    `is_standby_separate`: a chassis keeps its power when the host's outlets are off.
+    `is_standby_separate`: a chassis keeps its power when the host's outlets are off. `vouched`: devices that serve on a
+    person's word.
     """
 
     hosts: tuple[str, ...] = ("node-1", "node-2", "node-3", "node-4")
@@ -52,6 +53,7 @@ class Rack:
     machines: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    vouched: tuple[str, ...] = ()
 
 
 def inventory(rack: Rack) -> Inventory:
@@ -122,7 +124,13 @@ def _device(rack: Rack, host: str, word: str, power: PowerSettings) -> Device:
         name=DeviceName(name),
         kind=kind,
         level=int(level),
-        spec=DeviceSpec(driver="fence_world", plug_id=PlugId(f"{host}/{name}"), unit_id=UnitId(unit), sessions=4),
+        spec=DeviceSpec(
+            driver="fence_world",
+            plug_id=PlugId(f"{host}/{name}"),
+            unit_id=UnitId(unit),
+            sessions=4,
+            cuts_power=name in rack.vouched,
+        ),
         proxies=rack.reach,
         power=power,
         settle_seconds=rack.settle_seconds,

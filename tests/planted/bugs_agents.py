@@ -1,0 +1,113 @@
+"""Planted bugs around fence agents: which may serve, what their options may say, and when they say OFF.
+
+Knows text, runs nothing.
+"""
+
+from typing import Final
+
+from tests.planted.bug import Bug
+
+AGENT: Final = "tests/drivers/test_fence_agent.py"
+
+AGENT_BUGS: Final = (
+    Bug(
+        name="exit status 2 alone is off",
+        rule="S2",
+        file="drivers/fence_agent.py",
+        old="        if STATUS_OFF.search(finished.stdout.whole_lines) is not None:",
+        new="        if not says_on:",
+        killers=(f"{AGENT}::test_an_agent_that_prints_nothing_is_off_by_a_person_s_statement_alone",),
+        wider=(AGENT,),
+    ),
+    Bug(
+        name="a usage error is off by its exit status",
+        rule="S2",
+        file="drivers/fence_agent.py",
+        old="        if is_off_by_exit_status and finished.stdout.is_empty and finished.stderr.is_empty:",
+        new="        if is_off_by_exit_status:",
+        killers=(f"{AGENT}::test_an_agent_that_says_anything_is_not_off_by_its_exit_status",),
+        wider=(AGENT,),
+    ),
+    Bug(
+        name="silence is off by a way that never answered on",
+        rule="S2",
+        file="drivers/fence_agent.py",
+        old="            return Power.OFF if was_seen_on else Power.UNKNOWN",
+        new="            return Power.OFF",
+        killers=(f"{AGENT}::test_silence_is_off_only_by_a_way_that_answered_on",),
+        wider=(AGENT,),
+    ),
+    Bug(
+        name="an agent that nobody reviewed runs without a person's word",
+        rule="S1",
+        file="drivers/fence_agent.py",
+        old="    if judgement.standing is Standing.NOT_REVIEWED and not spec.cuts_power:",
+        new="    if False:",
+        killers=(f"{AGENT}::test_an_agent_that_nobody_reviewed_runs_on_a_person_s_word_alone",),
+        wider=(AGENT,),
+    ),
+    Bug(
+        name="a person's word vouches for what cuts no power",
+        rule="S1",
+        file="drivers/fence_agent.py",
+        old="    if judgement.standing is Standing.REFUSED:",
+        new="    if judgement.standing is Standing.REFUSED and not spec.cuts_power:",
+        killers=(f"{AGENT}::test_no_word_vouches_for_what_is_known_to_cut_no_power",),
+        wider=(AGENT,),
+    ),
+    Bug(
+        name="an agent is what its name says, whatever is behind it",
+        rule="S1",
+        file="drivers/agent_reviews.py",
+        old="    others = (called.strip() for called in (*metadata.programs, metadata.name))",
+        new="    others = (called.strip() for called in ())",
+        killers=(
+            "tests/drivers/test_catalogue.py::test_an_agent_is_judged_by_all_of_its_names",
+            f"{AGENT}::test_a_reviewed_name_is_no_review_of_another_agent_behind_it",
+        ),
+        wider=(AGENT,),
+    ),
+    Bug(
+        name="a configuration takes an agent that nobody reviewed",
+        rule="S1",
+        file="config/agent_trust.py",
+        old="    if description.needs_word and not table.cuts_power:",
+        new="    if False:",
+        killers=(
+            "tests/config/test_mistakes.py::test_a_mistake_is_told_with_its_place_value_and_reason[nobody reviewed it]",
+        ),
+        wider=("tests/config/test_mistakes.py",),
+    ),
+    Bug(
+        name="an option that breaks what off proves is passed on as a secret",
+        rule="S1",
+        file="drivers/agent_parameters.py",
+        old="    _check_proof(spec, name, secret.reveal(), metadata)\n",
+        new="",
+        killers=(
+            "tests/drivers/test_agent_parameters.py::test_what_changes_what_off_proves_is_refused_under_each_of_its_names",
+        ),
+        wider=("tests/drivers/test_agent_parameters.py",),
+    ),
+    Bug(
+        name="options are known by one of their spellings",
+        rule="S1",
+        file="model/drivers.py",
+        old='rules.get(name.replace("-", "_").lower(), ())',
+        new="rules.get(name, ())",
+        killers=(
+            "tests/drivers/test_catalogue.py::test_what_an_option_does_to_what_off_proves",
+            "tests/drivers/test_agent_parameters.py::test_what_changes_what_off_proves_is_refused_under_each_of_its_names",
+        ),
+        wider=("tests/drivers/test_agent_parameters.py",),
+    ),
+    Bug(
+        name="an agent that contradicts itself is off",
+        rule="S2",
+        file="drivers/fence_agent.py",
+        old="        if says_on:\n            return Power.UNKNOWN\n",
+        new="",
+        killers=(f"{AGENT}::test_a_status_is_read",),
+        wider=(AGENT,),
+    ),
+)
