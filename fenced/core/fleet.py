@@ -309,9 +309,12 @@ class Fleet:
         """
         if proxy.name in self.proxy_faults:
             return self.proxy_faults[proxy.name]
-        state = self.hosts.get(proxy.machine) if proxy.machine is not None else None
-        why = None if state is None else BARRED.get(state.state)
-        return None if why is None else f"runs on {proxy.machine}, which {why}"
+        for machine in (proxy.machine, *proxy.also_on):
+            state = self.hosts.get(machine) if machine is not None else None
+            why = None if state is None else BARRED.get(state.state)
+            if why is not None:
+                return f"runs on {machine}, which {why}"
+        return None
 
     def calls_max(self, name: ProxyName) -> int:
         """How many calls at once a proxy may get from us."""

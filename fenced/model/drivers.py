@@ -4,7 +4,7 @@ The configuration is checked against these, so that a mistake is found when the 
 fenced. One rule: what a driver takes is written here once; the documents, `fenced agents` and the checks follow.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -54,7 +54,8 @@ class DriverDescription:
     `family`: the same word for drivers that reach one thing in one way ("": the name). `address_options`, `port_options`:
     options that say where the unit is; `address_schemes`: the address is a URL of one of these, the safest first.
     `is_agent`: a fence agent, which other machines may have in another version; `is_installed`: it is on this machine.
-    `cautions`: what a user of it is told, once.
+    `cautions`: what a user of it is told, once. `first_units`: by the option `model`, the unit of a chain that an outlet
+    without one is on.
     """
 
     name: str
@@ -77,6 +78,11 @@ class DriverDescription:
     is_agent: bool = False
     is_installed: bool = True
     cautions: tuple[str, ...] = ()
+    first_units: tuple[tuple[str, int], ...] = ()
+
+    def first_unit(self, options: Mapping[str, object]) -> int | None:
+        """The unit of a chain that an outlet without one is on: 1 where no model says another; None: nobody knows."""
+        return dict(self.first_units).get(str(options.get("model"))) if self.first_units else 1
 
     def option(self, name: str) -> Option | None:
         """The option of that name; None where the driver has none."""
