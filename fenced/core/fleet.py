@@ -83,10 +83,18 @@ class Ear:
 
 @dataclass(slots=True)
 class LifeAnswer:
-    """What asking the host itself brought, and when."""
+    """What asking the host itself brought, and when. `was_asked`: silence says nothing where there was nobody to ask."""
 
     at: float
     answered: str | None
+    was_asked: bool = True
+
+    @property
+    def words(self) -> str:
+        """Who answered, for people."""
+        if self.answered is not None:
+            return self.answered
+        return "nobody answered" if self.was_asked else "nobody was asked: it has no address, or no ports to ask"
 
 
 @dataclass(slots=True)
