@@ -12,7 +12,7 @@ from typing import Final
 
 from fenced.config.plugs import Plug
 from fenced.model.addresses import is_loopback
-from fenced.model.identity import UUID_DIGITS, spellings
+from fenced.model.identity import UUID_DIGITS, one_spelling
 
 SYSTEM_OPTIONS: Final = frozenset({"system", "systems_uri", "systems-uri", "module_name"})
 """Where one address is usually one host, these say which of several it is."""
@@ -114,7 +114,7 @@ def _outlet(text: str, unit: int | None, *, is_system: bool) -> Outlet:
         return Outlet(word=Word.NUMBER, text=_plain(chained[2]), unit=int(chained[1]), is_system=is_system)
     if _NUMBER.fullmatch(text):
         return Outlet(word=Word.NUMBER, text=_plain(text), unit=unit, is_system=is_system)
-    uuid = min(spellings(text), default="")
+    uuid = one_spelling(text)
     if UUID_DIGITS.fullmatch(uuid):
         return Outlet(word=Word.UUID, text=uuid, is_system=is_system)
     return Outlet(word=Word.NAME if text else Word.NONE, text=text, unit=unit, is_system=is_system)

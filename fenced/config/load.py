@@ -295,6 +295,7 @@ class _Loader:
             identities.check_identity(host, able, self.mistakes)
             for device in host.devices:
                 _check_options(device, options, is_run_here=reach.may_run_here(device.device, host.host))
+        identities.check_between_hosts(built.hosts, self.mistakes)
         options.tell()
 
     def _check_hosts(self, entries: Entries, built: Built, levels: Levels) -> None:
@@ -315,6 +316,28 @@ class _Loader:
             levels.check(host, unsure)
             outlets.check_kinds(host, self.mistakes)
         levels.tell(self.mistakes)
+        self._check_addresses(built)
+
+    def _check_addresses(self, built: Built) -> None:
+        """One line, however many hosts nobody can ask before they are switched off."""
+        answering = {proxy.machine for proxy in built.inventory.proxies.values()}
+        mute = [
+            host.entry
+            for host in built.hosts
+            if host.devices
+            and not host.host.address
+            and host.host.name not in answering
+            and not host.host.is_own_machine
+            and host.entry.is_sure_of("address")
+        ]
+        if mute:
+            more = f" (and {len(mute) - 1} more hosts)" if len(mute) > 1 else ""
+            self.mistakes.warning(
+                mute[0].where,
+                f"has no address: when it is silent, nobody can ask it whether it lives before it is switched off{more}",
+                value=mute[0].table.name,
+                unit="address",
+            )
 
 
 def _check_options(built: BuiltDevice, options: device_options.OptionChecks, *, is_run_here: bool) -> None:

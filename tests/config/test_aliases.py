@@ -68,6 +68,11 @@ PAIRS = {
         redfish(options=f'system = "{UUID.upper().replace("-", "")}"'),
         MISTAKE,
     ),
+    "a system by UUID in the other byte order": (
+        redfish(options=f'system = "{UUID}"'),
+        redfish(options='system = "44454c4c-4200-1035-8043-b7c04f4e3332"'),
+        MISTAKE,
+    ),
     "two systems by UUID": (
         redfish(options=f'system = "{UUID}"'),
         redfish(options=f'system = "{UUID.replace("4c", "5d")}"'),
