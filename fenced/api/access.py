@@ -5,7 +5,6 @@ Knows no files: the tokens are handed in and may be replaced while the server ru
 
 import hashlib
 import hmac
-import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -17,6 +16,7 @@ from aiohttp import web
 
 from fenced.api.bodies import NAME_MAX
 from fenced.api.problems import Rejection
+from fenced.model.addresses import canonical, is_loopback
 from fenced.model.inventory import Secret
 
 BY_HEADER: Final = "X-Fenced-By"
@@ -72,6 +72,20 @@ class Access:
             )
         return Principal(role=role, role_name=role.name.lower(), claimed_name=name)
 
+    def refuse_foreign_host(self, request: web.Request) -> None:
+        """Without tokens everybody on this machine may do everything: also its browsers, so nobody may ask by a name that
+        somebody else made to resolve to it (DNS rebinding). Raises Rejection (403).
+
+        Loopback names and the address that was connected to can't be made so. Who sends no Host is no browser.
+        """
+        if self._digests or all(_is_ours(host, request) for host in request.headers.getall("Host", ())):
+            return
+        raise Rejection(
+            HTTPStatus.FORBIDDEN,
+            "without tokens the API is asked as localhost or by its loopback address alone; the Host header says another",
+            rule="host",
+        )
+
     def refuse_foreign_origin(self, request: web.Request) -> None:
         """A page of another site must not switch hosts off through an operator's browser. Raises Rejection (403).
 
@@ -83,7 +97,7 @@ class Access:
             return
         netloc, name = _place(origin)
         is_same = netloc == request.host
-        if not is_same or not (self._digests or _is_this_machine(name)):
+        if not is_same or not (self._digests or is_loopback(name)):
             raise Rejection(HTTPStatus.FORBIDDEN, "the request comes from a page of another site", rule="origin")
 
     def _match(self, header: str) -> Role | None:
@@ -125,10 +139,8 @@ def _place(origin: str) -> tuple[str, str]:
     return parts.netloc, parts.hostname or ""
 
 
-def _is_this_machine(name: str) -> bool:
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
+def _is_ours(host: str, request: web.Request) -> bool:
+    """`host`: of the Host header, a name or address with a port or without."""
+    name = _place(f"//{host}")[1]
+    own = request.transport.get_extra_info("sockname") if request.transport is not None else None
+    return is_loopback(name) or (isinstance(own, tuple) and canonical(name) == canonical(str(own[0])))

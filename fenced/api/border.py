@@ -35,6 +35,7 @@ def catch_all(services: Services) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Endpoint) -> web.StreamResponse:
         try:
+            services.access.refuse_foreign_host(request)
             response = await handler(request)
         except Exception as exc:  # a border of STYLE rule 7
             response = _answer_error(request, exc)

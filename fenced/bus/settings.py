@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from fenced.model.inventory import Secret, is_loopback
+from fenced.model.addresses import is_loopback
+from fenced.model.inventory import Secret
 
 Scheme = Literal["mqtt", "mqtts", "embedded"]
 DEFAULT_PORTS: Final[dict[Scheme, int]] = {"mqtt": 1883, "mqtts": 8883, "embedded": 1883}
@@ -37,9 +38,9 @@ class BusUrl:
         if port == 0:
             raise ValueError("port 0 is none")
         if scheme == "embedded" and not is_loopback(host):
-            raise ValueError("the embedded broker asks nobody for a password: only a loopback address is allowed")
-        if scheme == "embedded" and host in {"0.0.0.0", "::"}:
-            raise ValueError("the embedded broker must not listen on every interface: use embedded://127.0.0.1:1883")
+            raise ValueError(
+                "the embedded broker asks nobody for a password: only a loopback address is allowed, as embedded://127.0.0.1:1883"
+            )
         return cls(scheme=scheme, host=host, port=port or DEFAULT_PORTS[scheme])
 
 

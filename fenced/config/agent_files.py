@@ -14,7 +14,6 @@ from fenced.config import agent_trust, places
 from fenced.config.common_names import common_names
 from fenced.config.configuration import BeatConfiguration, ProxyConfiguration
 from fenced.config.keys import NAME_PATTERN, Address, Count, FileName, Flag, Listed, Name, Seconds, Tables, Text
-from fenced.config.load import is_only_here
 from fenced.config.mistakes import Mistake, Mistakes, Where
 from fenced.config.own_machine import OwnMachine
 from fenced.config.read import read_toml
@@ -22,6 +21,7 @@ from fenced.config.secret_sources import SecretReader
 from fenced.config.stored_credentials import stored_credentials
 from fenced.config.tables import DaemonTable, LoginKeys, PowerTable, Table
 from fenced.config.validate import parse
+from fenced.model.addresses import is_loopback
 from fenced.model.names import HostName
 
 TableType = TypeVar("TableType", bound=Table)
@@ -128,7 +128,7 @@ def _proxy(
     agent_path = tuple(places.absolute(name, base) for name in table.agent_path)
     agent_trust.check_agent_path(agent_path, where.key("agent_path"), mistakes)
     is_tls = cert is not None or authority is not None
-    if is_tls or not is_only_here(host):
+    if is_tls or not is_loopback(host):
         _check_tls(table, where, mistakes)
     return ProxyConfiguration(
         name=_named(table.name, own.hostname, where.key("name"), mistakes),

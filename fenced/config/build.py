@@ -14,15 +14,15 @@ from fenced.config import agent_trust, device_options, logins
 from fenced.config.entries import Entries, Entry, HostEntry, given_twice
 from fenced.config.inventory_tables import DeviceTable, HostTable, ProxyTable
 from fenced.config.mistakes import Mistakes, Where
-from fenced.config.own_machine import OwnMachine, canonical
 from fenced.config.plugs import Plug, identify, is_name
 from fenced.config.secret_sources import SecretReader
 from fenced.config.settings import Settings, set_keys
 from fenced.config.tables import PowerOfOne
 from fenced.config.via import read_via
 from fenced.core.candidates import RESERVED_WORDS
+from fenced.model.addresses import canonical, is_loopback, names_nobody
 from fenced.model.drivers import Describe, DriverDescription, NoSuchDriver
-from fenced.model.inventory import Device, DeviceSpec, Host, Inventory, Proxy, Via, is_loopback
+from fenced.model.inventory import Device, DeviceSpec, Host, Inventory, Proxy, Via
 from fenced.model.names import ClusterName, DatacenterName, DeviceName, HostName, PlugId, ProxyName, UnitId
 from fenced.model.power import Kind
 
@@ -71,7 +71,6 @@ class Builder:
     entries: Entries
     settings: Settings
     secrets: SecretReader
-    own_machine: OwnMachine
     describe: Describe
     mistakes: Mistakes
     _described: dict[str, DriverDescription | str] = field(default_factory=dict)
@@ -139,7 +138,7 @@ class Builder:
                 (f"aliases[{index}]", alias) for index, alias in enumerate(entry.table.aliases)
             ]
             for key, name in given:
-                if not name or is_loopback(name):
+                if not name or names_nobody(name):
                     continue
                 owner = self._owners.setdefault(_spelled(name), entry)
                 # A host that is given twice, whole, is one mistake.
@@ -184,13 +183,7 @@ class Builder:
             settings=settings,
         )
         devices = tuple(self._device(device, host, self.settings.shared(proxies)) for device in built.devices)
-        host = replace(
-            host,
-            devices=tuple(device.device for device in devices),
-            is_own_machine=self.own_machine.is_called(host.names),
-        )
-        if host.is_own_machine and table.name:
-            self.mistakes.warning(entry.where, "is the machine of this daemon, which never switches it: another must")
+        host = replace(host, devices=tuple(device.device for device in devices))
         if not devices and entry.is_sure_of("device"):
             self.mistakes.warning(entry.where, "has no power device: it can't be fenced")
         return BuiltHost(entry=entry, host=host, devices=devices)

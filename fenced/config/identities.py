@@ -1,12 +1,13 @@
-"""Whether anybody compares the identity that a host or a device is given. Reads none.
+"""Whether anybody compares the identity that a host or a device is given, and whether it is one host's. Reads none.
 
 Knows no driver by name. One rule: an identity that nobody would compare is worse than none, and is a mistake.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from fenced.config.build import BuiltDevice, BuiltHost
 from fenced.config.mistakes import Mistakes
+from fenced.model.identity import one_spelling
 from fenced.model.power import Kind
 
 
@@ -33,6 +34,26 @@ def check_identity(built: BuiltHost, able: Sequence[str], mistakes: Mistakes) ->
                 value=given,
                 unit="identity",
             )
+
+
+def check_between_hosts(hosts: Iterable[BuiltHost], mistakes: Mistakes) -> None:
+    """One machine is one host: two that are given one identity, in whatever spelling, are a mistake."""
+    owners: dict[str, BuiltHost] = {}
+    for built in hosts:
+        given = [(built.host.identity, built.entry.where)] + [
+            (device.entry.table.identity, device.entry.where) for device in built.devices
+        ]
+        for identity, where in given:
+            spelling = one_spelling(identity)
+            owner = owners.setdefault(spelling, built) if spelling else built
+            # A host that is given twice, whole, is one mistake.
+            if owner is not built and (owner.host.name != built.host.name or not built.host.name):
+                mistakes.error(
+                    where.key("identity"),
+                    f"is also that of {owner.host.name} ({owner.entry.where}): one machine can't be two hosts",
+                    value=identity,
+                    unit="identity",
+                )
 
 
 def _may_compare(device: BuiltDevice) -> bool:

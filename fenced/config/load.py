@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from fenced.config import agent_trust, device_options, identities, not_yet, outlets, places, timing
+from fenced.config import agent_trust, device_options, identities, names, not_yet, outlets, places, timing
 from fenced.config.build import Builder, Built, BuiltDevice
 from fenced.config.configuration import ApiConfiguration, Configuration, StoreConfiguration, TlsClient
 from fenced.config.entries import Entries, Entry
@@ -29,8 +29,8 @@ from fenced.config.tables import DetectionOfOne, MainTables, PowerOfOne, RaceTab
 from fenced.config.tokens import read_tokens
 from fenced.config.validate import parse
 from fenced.config.via import read_via
+from fenced.model.addresses import is_loopback
 from fenced.model.drivers import Catalogue, Describe
-from fenced.model.inventory import is_loopback
 
 PASSWORD_KEYS: Final = ("password_file", "password_env", "password_credential")
 
@@ -110,13 +110,16 @@ class _Loader:
             entries=entries,
             settings=settings,
             secrets=secrets,
-            own_machine=self.own_machine,
             describe=self._describe(main, entries),
             mistakes=self.mistakes,
             via=read_via(main.proxy_client, self.where.key("proxy_client"), self.base, secrets, self.mistakes),
         ).build(self._daemon_name(main))
+        addresses = names.resolve_all(built, self.resolve, self.where, self.mistakes)
+        names.mark_own_machine(built, addresses, self.own_machine, self._runs_on(main, entries), self.mistakes)
+        names.mark_targets(built, addresses)
         configuration = self._configuration(main, built, secrets)
         self._check(main, entries, settings, built, configuration)
+        outlets.check_plugs(built.hosts, addresses, self.mistakes)
         secrets.tell_open_to_all()
         return configuration
 
@@ -173,6 +176,14 @@ class _Loader:
             )
         return name
 
+    def _runs_on(self, main: MainTables, entries: Entries) -> tuple[str, ...]:
+        """The hosts that a person says this daemon runs on; each must be one."""
+        where = self.where.key("daemon").key("runs_on")
+        for index, name in enumerate(main.daemon.runs_on):
+            if entries.is_whole and "host" not in entries.nameless and name not in entries.named["host"]:
+                self.mistakes.error(where.item(index), "there is no host of this name", value=name, unit="name")
+        return main.daemon.runs_on
+
     def _configuration(self, main: MainTables, built: Built, secrets: SecretReader) -> Configuration:
         where, base, mistakes = self.where, self.base, self.mistakes
         state_dir = places.absolute(main.daemon.state_dir, base)
@@ -203,7 +214,7 @@ class _Loader:
             if table.tokens_file
             else ()
         )
-        if is_only_here(host):
+        if is_loopback(host):
             pass
         elif not table.tokens_file:
             self.mistakes.error(where.key("tokens_file"), "is missing: listen is not a loopback address", unit="file")
@@ -241,7 +252,6 @@ class _Loader:
         reach.check(where, main.defaults.proxies)
         self._check_drivers(built, reach)
         self._check_hosts(entries, built, Levels(entries=entries, settings=settings, race=main.race, main=where))
-        outlets.check_plugs(built.hosts, self.resolve, where, mistakes)
 
     def _check_scopes(self, entries: Entries, settings: Settings) -> None:
         """What data centres and clusters say of their hosts; each is judged with what is above it."""
@@ -286,6 +296,7 @@ class _Loader:
             identities.check_identity(host, able, self.mistakes)
             for device in host.devices:
                 _check_options(device, options, is_run_here=reach.may_run_here(device.device, host.host))
+        identities.check_between_hosts(built.hosts, self.mistakes)
         options.tell()
 
     def _check_hosts(self, entries: Entries, built: Built, levels: Levels) -> None:
@@ -306,6 +317,28 @@ class _Loader:
             levels.check(host, unsure)
             outlets.check_kinds(host, self.mistakes)
         levels.tell(self.mistakes)
+        self._check_addresses(built)
+
+    def _check_addresses(self, built: Built) -> None:
+        """One line, however many hosts nobody can ask before they are switched off."""
+        answering = {proxy.machine for proxy in built.inventory.proxies.values()}
+        mute = [
+            host.entry
+            for host in built.hosts
+            if host.devices
+            and not host.host.address
+            and host.host.name not in answering
+            and not host.host.is_own_machine
+            and host.entry.is_sure_of("address")
+        ]
+        if mute:
+            more = f" (and {len(mute) - 1} more hosts)" if len(mute) > 1 else ""
+            self.mistakes.warning(
+                mute[0].where,
+                f"has no address: when it is silent, nobody can ask it whether it lives before it is switched off{more}",
+                value=mute[0].table.name,
+                unit="address",
+            )
 
 
 def _check_options(built: BuiltDevice, options: device_options.OptionChecks, *, is_run_here: bool) -> None:
@@ -326,8 +359,3 @@ def _check_options(built: BuiltDevice, options: device_options.OptionChecks, *, 
         is_run_here=is_run_here,
     )
     options.check(built.description, given, entry.where)
-
-
-def is_only_here(host: str) -> bool:
-    """Whether who listens at this address is heard on this machine alone; the wildcards are heard everywhere."""
-    return is_loopback(host) and host not in {"0.0.0.0", "::"}

@@ -1,18 +1,24 @@
 """Levels that could never be proven off, and plugs that are not what they seem: shared by two hosts, or by both feeds.
 
-Knows no proxy. One rule: addresses are compared as what they resolve to; what does not resolve is compared as text.
+Knows no proxy, and leaves it to `likeness` when two plugs are one. One rule: addresses are compared as what they resolve
+to; what does not resolve is compared as text.
 """
 
+import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
 
 from fenced.config.build import BuiltDevice, BuiltHost
-from fenced.config.mistakes import Mistakes, Where
-from fenced.config.plugs import Plug, is_name
-from fenced.config.resolve import Resolver
+from fenced.config.likeness import Likeness, Place, likeness, places
+from fenced.config.mistakes import Mistakes
+from fenced.config.resolve import Addresses
+from fenced.config.units import Units
 from fenced.model.power import Kind
 
-Key = tuple[str, ...]
+WAYS_MAX: Final = 32
+"""Ways of saying an outlet of one unit that are compared with each other; the further ones only by their words."""
 
 
 def check_kinds(built: BuiltHost, mistakes: Mistakes) -> None:
@@ -37,44 +43,127 @@ def check_kinds(built: BuiltHost, mistakes: Mistakes) -> None:
             )
 
 
-def check_plugs(hosts: Iterable[BuiltHost], resolve: Resolver, main: Where, mistakes: Mistakes) -> None:
-    """No plug serves two hosts, and no two devices of one level are one plug."""
-    hosts = list(hosts)
-    addresses = _resolved(hosts, resolve, main, mistakes)
-    _check_between_hosts(hosts, addresses, mistakes)
+def check_plugs(hosts: Sequence[BuiltHost], addresses: Addresses, mistakes: Mistakes) -> None:
+    """No plug serves two hosts, and no two devices of one level are one plug. `addresses`: what names resolve to."""
+    users = [_User(built=built, device=device, place=place) for built in hosts for device, place in _places(built)]
+    units = Units((user.place.plug for user in users), addresses)
+    by_unit: dict[str, list[_User]] = defaultdict(list)
+    for user in users:
+        by_unit[units.of(user.place.plug)].append(user)
+    for unit in by_unit.values():
+        if len(unit) > 1:
+            _Unit(users=unit).check_between_hosts(mistakes)
     for built in hosts:
-        _check_within_host(built, addresses, mistakes)
+        _check_within_host(built, units, mistakes)
 
 
-def _check_between_hosts(hosts: list[BuiltHost], addresses: Mapping[str, str], mistakes: Mistakes) -> None:
-    users: dict[Key, tuple[BuiltHost, BuiltDevice]] = {}
-    for built in hosts:
-        for device, plug in _plugs(built):
-            for key in plug.keys(addresses):
-                user, other = users.setdefault(key, (built, device))
-                # A host that is given twice, whole, is one mistake.
-                if user is not built and (user.host.name != built.host.name or not built.host.name):
-                    mistakes.error(
-                        device.entry.where,
-                        f"the same plug as {user.host.name}, {other.device.name} ({other.entry.where}): "
-                        "switching one host off would switch the other off",
-                        value=plug.plug_id,
-                        unit="plug",
-                    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _User:
+    """One outlet of one device of one host."""
+
+    built: BuiltHost
+    device: BuiltDevice
+    place: Place
+
+    def is_of_another_host(self, other: "_User") -> bool:
+        """A host that is given twice, whole, is one mistake."""
+        name = self.built.host.name
+        return self.built is not other.built and (name != other.built.host.name or not name)
+
+    @property
+    def words(self) -> str:
+        return f"{self.built.host.name}, {self.device.device.name} ({self.device.entry.where})"
 
 
-def _check_within_host(built: BuiltHost, addresses: Mapping[str, str], mistakes: Mistakes) -> None:
-    plugs = _plugs(built)
-    for index, (device, plug) in enumerate(plugs):
-        for other, its_plug in plugs[:index]:
-            if _are_two_feeds(device, other) and _is_same(plug, its_plug, addresses):
-                mistakes.error(
-                    device.entry.where,
-                    f"the same plug as {other.device.name}: two devices of a level must be two feeds",
-                    value=plug.plug_id,
-                    unit="plug",
-                )
-                break
+@dataclass(slots=True, kw_only=True)
+class _Unit:
+    """All that is reached at one unit. Each outlet is compared with those of its word, and each way of saying with each
+    other one: as many comparisons as outlets, however many there are."""
+
+    users: list[_User]
+    _compared: set[tuple[int, int]] = field(default_factory=set)
+    _told: set[tuple[int, int]] = field(default_factory=set)
+
+    def check_between_hosts(self, mistakes: Mistakes) -> None:
+        """Tells each outlet that is another host's, and once that some can't be told apart."""
+        possible: list[tuple[_User, _User]] = []
+        for user, other in (*self._of_one_word(), *self._of_two_ways()):
+            if (id(user), id(other)) in self._compared:
+                continue
+            self._compared.add((id(user), id(other)))
+            alike = likeness(user.place, other.place)
+            if alike is Likeness.SAME:
+                self._tell_same(user, other, mistakes)
+            elif alike is Likeness.POSSIBLY:
+                possible.append((user, other))
+        if possible:
+            user, other = possible[0]
+            more = f" (and {len(possible) - 1} more pairs at this unit)" if len(possible) > 1 else ""
+            mistakes.warning(
+                user.device.entry.where,
+                f"{user.built.host.name} may be on the same plug as {other.words}: they are reached at one unit in ways "
+                f"that can't be compared. Say both in the same way, or make certain that they are two{more}",
+                value=user.place.plug.plug_id,
+                unit="plug",
+            )
+
+    def _tell_same(self, user: _User, other: _User, mistakes: Mistakes) -> None:
+        """Once for two devices, however many outlets they share."""
+        devices = id(user.device), id(other.device)
+        if devices not in self._told:
+            self._told.add(devices)
+            mistakes.error(
+                user.device.entry.where,
+                f"the same plug as {other.words}: switching one host off would switch the other off",
+                value=user.place.plug.plug_id,
+                unit="plug",
+            )
+
+    def _of_one_word(self) -> Iterator[tuple[_User, _User]]:
+        """Each with the first of each way before it that has the same word."""
+        firsts: dict[object, dict[object, _User]] = defaultdict(dict)
+        for user in self.users:
+            outlet = user.place.outlet
+            known = firsts[outlet.loosely]
+            for other in itertools.islice(known.values(), WAYS_MAX):
+                if user.is_of_another_host(other):
+                    yield user, other
+            known.setdefault((user.place.way, outlet.unit, outlet.text), user)
+
+    def _of_two_ways(self) -> Iterator[tuple[_User, _User]]:
+        """One of each way with one of each other way, where they are of two hosts."""
+        ways: dict[object, list[_User]] = {}
+        if not self.users[0].place.plug.address:
+            return  # each thing without an address is its own unit
+        for user in self.users:
+            first = ways.setdefault(user.place.way, [user])
+            if len(first) == 1 and user.is_of_another_host(first[0]):
+                first.append(user)
+        for some, others in itertools.combinations(itertools.islice(ways.values(), WAYS_MAX), 2):
+            pair = next(((b, a) for a in some for b in others if b.is_of_another_host(a)), None)
+            if pair is not None:
+                yield pair
+
+
+def _check_within_host(built: BuiltHost, units: Units, mistakes: Mistakes) -> None:
+    places = _places(built)
+    told: set[int] = set()
+    for index, (device, place) in enumerate(places):
+        for other, its in places[:index]:
+            if id(device) in told or not _are_two_feeds(device, other) or not units.are_one(place.plug, its.plug):
+                continue
+            alike = likeness(place, its)
+            if alike is Likeness.APART:
+                continue
+            told.add(id(device))
+            tell = mistakes.error if alike is Likeness.SAME else mistakes.warning
+            tell(
+                device.entry.where,
+                f"{'' if alike is Likeness.SAME else 'may be '}the same plug as {other.device.name}: "
+                "two devices of a level must be two feeds",
+                value=place.plug.plug_id,
+                unit="plug",
+            )
 
 
 def _are_two_feeds(one: BuiltDevice, other: BuiltDevice) -> bool:
@@ -84,38 +173,10 @@ def _are_two_feeds(one: BuiltDevice, other: BuiltDevice) -> bool:
     return is_sure and are_two and one.device.level == other.device.level
 
 
-def _is_same(one: Plug, other: Plug, addresses: Mapping[str, str]) -> bool:
-    """Within a host, also when two different drivers reach the same outlet, each on its usual port."""
-    if one.family == other.family:
-        return bool(set(one.keys(addresses)) & set(other.keys(addresses)))
-    if not one.address or one.has_own_port or other.has_own_port:
-        return False
-    is_same_address = addresses.get(one.address, one.address) == addresses.get(other.address, other.address)
-    return is_same_address and bool(set(one.outlets) & set(other.outlets))
-
-
-def _plugs(built: BuiltHost) -> list[tuple[BuiltDevice, Plug]]:
-    return [(device, device.plug) for device in built.devices if device.plug is not None]
-
-
-def _resolved(hosts: list[BuiltHost], resolve: Resolver, main: Where, mistakes: Mistakes) -> dict[str, str]:
-    """Name -> one address for all names that resolve to it. Only names that could make a difference are asked for."""
-    groups: dict[Key, set[str]] = defaultdict(set)
-    for built in hosts:
-        for _, plug in _plugs(built):
-            for outlet in plug.outlets:
-                groups[plug.family, plug.port, plug.qualifier, outlet].add(plug.address)
-                groups["", built.host.name, outlet].add(plug.address)
-    asked = {address for group in groups.values() if len(group) > 1 for address in group if is_name(address)}
-    if not asked:
-        return {}
-    answers = resolve(asked)
-    silent = len(asked) - len(answers)
-    if silent:
-        mistakes.warning(
-            main,
-            f"{silent} of {len(asked)} names of power devices did not resolve in time; they were compared as text",
-            value=min(asked - answers.keys()),
-            unit="name",
-        )
-    return {name: min(found) for name, found in answers.items() if found}
+def _places(built: BuiltHost) -> list[tuple[BuiltDevice, Place]]:
+    return [
+        (device, place)
+        for device in built.devices
+        if device.plug is not None
+        for place in places(device.plug, has_identity=bool(device.device.spec.identity))
+    ]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fenced.model.inventory import is_loopback
+from fenced.model.addresses import canonical, names_nobody, tells_machines_apart
 
 _LINES_MAX: Final = 100_000
 _LOCAL: Final = re.compile(r"\|-- (\S+)\s+/32 host LOCAL")
@@ -29,46 +29,25 @@ class OwnMachine:
     def is_called(self, names: Iterable[str]) -> bool:
         """Whether any of these names or addresses is this machine. Case is ignored, as in DNS: the safe side."""
         own = self.canonical_names
-        return any(canonical(name) in own for name in names if not is_loopback(name))
+        return any(canonical(name) in own for name in names if not names_nobody(name))
 
     @functools.cached_property
     def canonical_names(self) -> frozenset[str]:
         """Everything that means this machine, in one spelling."""
         own = (self.hostname, *self.names, *self.addresses)
-        return frozenset(canonical(name) for name in own if name and not is_loopback(name))
-
-
-def canonical(name: str) -> str:
-    """One spelling for an IP address or a DNS name."""
-    bare = name.strip("[]")
-    return str(ipaddress.ip_address(bare)) if is_address(bare) else name.rstrip(".").casefold()
-
-
-def is_address(text: str) -> bool:
-    """Whether it is an IP address. The look at its characters first is for tens of thousands of names."""
-    if ":" not in text and not (text[:1].isdigit() and text[-1:].isdigit()):
-        return False
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+        return frozenset(canonical(name) for name in own if name and not names_nobody(name))
 
 
 def this_machine(etc_hosts: Path = Path("/etc/hosts"), proc: Path = Path("/proc")) -> OwnMachine:
     """This machine by its kernel's name and addresses and what /etc/hosts calls them."""
     hostname = socket.gethostname()
-    addresses = frozenset(address for address in _kernel_addresses(proc) if _tells_machines_apart(address))
+    addresses = frozenset(address for address in _kernel_addresses(proc) if tells_machines_apart(address))
     names = {hostname, *_names_in(etc_hosts, hostname, addresses)}
     return OwnMachine(
         hostname=hostname,
-        names=frozenset(name for name in names if not is_loopback(name)),
+        names=frozenset(name for name in names if not names_nobody(name)),
         addresses=addresses,
     )
-
-
-def _tells_machines_apart(address: str) -> bool:
-    return not (is_loopback(address) or ipaddress.ip_address(address).is_link_local)
 
 
 def _kernel_addresses(proc: Path) -> Iterable[str]:

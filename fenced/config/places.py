@@ -11,7 +11,7 @@ from fenced.config.configuration import BusConfiguration, BusScheme, TlsClient
 from fenced.config.mistakes import Mistakes, Where
 from fenced.config.secret_sources import SecretReader
 from fenced.config.tables import LoginKeys, TlsKeys
-from fenced.model.inventory import is_loopback
+from fenced.model.addresses import is_loopback
 
 _BUS_PORTS: Final[dict[str, int]] = {"mqtt": 1883, "mqtts": 8883, "embedded": 1883}
 _SQLITE: Final = "sqlite:///"
@@ -97,7 +97,7 @@ def split_bus_url(url: str) -> tuple[BusScheme, str, int]:
             raise ValueError("must begin with mqtt://, mqtts:// or embedded://")
     if not parts.hostname or parts.path not in {"", "/"} or parts.query or parts.fragment:
         raise ValueError(f"must be {scheme}://HOST:PORT")
-    if scheme == "embedded" and (not is_loopback(parts.hostname) or parts.hostname in {"0.0.0.0", "::"}):
+    if scheme == "embedded" and not is_loopback(parts.hostname):
         raise ValueError("the built-in broker asks nobody for a password: loopback only, as embedded://127.0.0.1:1883")
     if port == 0:
         raise ValueError("port 0 is none")

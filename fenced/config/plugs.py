@@ -1,15 +1,16 @@
-"""Which outlet, blade or BMC a device's keys mean: the identity of plugs and units, and when two are the same.
+"""Which outlet, blade or BMC a device's keys mean: the ids of plugs and units.
 
 Asks a driver's description for its words for address, port and plug. One rule: the ids are stable text, for tokens are
-remembered under them; whether two names are one address is asked only when the configuration is checked.
+remembered under them; whether two of them are one plug is asked only when the configuration is checked (`likeness`).
 """
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
-from fenced.config.own_machine import canonical, is_address
+from fenced.model.addresses import is_address
 from fenced.model.drivers import DriverDescription
 from fenced.model.names import PlugId, UnitId
 
@@ -17,35 +18,48 @@ _OUTLET_OPTIONS: Final = ("plug", "port")
 """Also of a driver whose address is one host, these say which part of it is meant."""
 _PORT_OPTIONS: Final = ("ipport", "udpport", "port")
 """What says the port of a unit where the driver does not say what does."""
+_SCHEME_PORTS: Final = {"http": "80", "https": "443"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plug:
-    """What one device's keys mean. `outlets`: usually one; agents take several as `7,8`."""
+    """What one device's keys mean. `outlets`: usually one; agents take several as `7,8`.
 
-    driver: str
-    family: str
+    `qualifiers`: what tells plugs of one number apart. `first_unit`: the unit of a chain that an outlet without one is on;
+    None: nobody knows.
+    """
+
+    description: DriverDescription
     address: str
     port: str
     outlets: tuple[str, ...]
-    qualifier: str
-    has_own_port: bool = False
+    qualifiers: tuple[tuple[str, str], ...] = ()
+    first_unit: int | None = None
+
+    @property
+    def family(self) -> str:
+        return self.description.family or self.description.name
+
+    @property
+    def is_usual_port(self) -> bool:
+        """Whether the port means the same service as none at all, as far as that is known."""
+        if not self.port or self.port == str(self.description.default_port):
+            return True
+        return self.port in _usual_ports(self.description)
+
+    @property
+    def qualifier(self) -> str:
+        return "&".join(f"{key}={value}" for key, value in self.qualifiers)
 
     @property
     def plug_id(self) -> PlugId:
         plug = ",".join(self.outlets) + (f"?{self.qualifier}" if self.qualifier else "")
-        return PlugId(f"{self.driver}|{_joined(self.address, self.port)}|{plug}")
+        return PlugId(f"{self.description.name}|{_joined(self.address, self.port)}|{plug}")
 
     @property
     def unit_id(self) -> UnitId:
         """The physical unit; a plug without an address is its own."""
         return UnitId(_joined(self.address, self.port) if self.address else str(self.plug_id))
-
-    def keys(self, addresses: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
-        """One per outlet; equal keys are the same outlet. `addresses`: name -> the address it resolves to."""
-        address = addresses.get(self.address, self.address)
-        place = (self.family, address, self.port, self.qualifier)
-        return tuple((*place, outlet) for outlet in self.outlets)
 
 
 def identify(description: DriverDescription, address: str, options: Mapping[str, Any], *, nodename: str) -> Plug:
@@ -54,19 +68,18 @@ def identify(description: DriverDescription, address: str, options: Mapping[str,
     place, port = _place(description, address, options)
     plug = _first(options, outlet_options)
     if options.get("port_as_ip") and plug and not place:
-        place, plug = canonical(plug), ""
+        place, plug = _spelled(plug), ""
     if not plug and not (place and description.is_one_plug):
         plug = nodename
     said = next((name for name in outlet_options if name in options), "")
     default_port = "" if description.default_port is None or not place else str(description.default_port)
     return Plug(
-        driver=description.name,
-        family=description.family or description.name,
+        description=description,
         address=place,
         port=port or default_port,
         outlets=tuple(part.strip() for part in plug.split(",")),
-        qualifier=_qualifier(description, options, said) if place else _everything(options, outlet_options),
-        has_own_port=bool(port),
+        qualifiers=_qualifiers(description, options, said) if place else _everything(options, outlet_options),
+        first_unit=description.first_unit(options),
     )
 
 
@@ -77,6 +90,13 @@ def _outlet_options(description: DriverDescription) -> tuple[str, ...]:
     return tuple(name for name in description.plug_options if name in _OUTLET_OPTIONS)
 
 
+def _usual_ports(description: DriverDescription) -> frozenset[str]:
+    by_metadata = (description.option(name) for name in _port_options(description))
+    known = {option.default for option in by_metadata if option is not None}
+    of_schemes = {_SCHEME_PORTS[scheme] for scheme in description.address_schemes if scheme in _SCHEME_PORTS}
+    return frozenset(str(port) for port in known if port not in {None, ""}) | of_schemes
+
+
 def is_name(address: str) -> bool:
     """Whether a name server would have to be asked what this address is."""
     return bool(address) and not is_address(address)
@@ -85,12 +105,18 @@ def is_name(address: str) -> bool:
 def split_address(address: str) -> tuple[str, str]:
     """(host, port) of a URL, HOST:PORT, [IPv6]:PORT, or a bare name or address; port "" where none is given."""
     if is_address(address):
-        return canonical(address), ""
+        return _spelled(address), ""
     try:
         parts = urlsplit(address if "://" in address else f"//{address}")
     except ValueError:
         return address, ""
-    return canonical(parts.hostname or ""), _port(parts)
+    return _spelled(parts.hostname or ""), _port(parts)
+
+
+def _spelled(name: str) -> str:
+    """As ids have it: an IPv4 address inside an IPv6 one stays as it is (unlike in `canonical`), for ids are stable."""
+    bare = name.strip("[]")
+    return str(ipaddress.ip_address(bare)) if is_address(bare) else name.rstrip(".").casefold()
 
 
 def _port(parts: SplitResult) -> str:
@@ -100,26 +126,27 @@ def _port(parts: SplitResult) -> str:
         return ""
     if port is not None:
         return str(port)
-    return {"http": "80", "https": "443"}.get(parts.scheme, "")
+    return _SCHEME_PORTS.get(parts.scheme, "")
 
 
 def _place(description: DriverDescription, address: str, options: Mapping[str, Any]) -> tuple[str, str]:
     host, port = split_address(address or _first(options, description.address_options))
-    port_options = description.port_options or tuple(
-        name for name in _PORT_OPTIONS if name not in description.plug_options
-    )
-    return host, _first(options, port_options) or port
+    return host, _first(options, _port_options(description)) or port
 
 
-def _qualifier(description: DriverDescription, options: Mapping[str, Any], said: str) -> str:
+def _port_options(description: DriverDescription) -> tuple[str, ...]:
+    return description.port_options or tuple(name for name in _PORT_OPTIONS if name not in description.plug_options)
+
+
+def _qualifiers(description: DriverDescription, options: Mapping[str, Any], said: str) -> tuple[tuple[str, str], ...]:
     """`said`: the option that is the outlet. The order is the description's, for the id is stable text."""
     names = (*description.qualifiers, *description.plug_options)
-    return "&".join(f"{key}={options[key]}" for key in dict.fromkeys(names) if key in options and key != said)
+    return tuple((key, str(options[key])) for key in dict.fromkeys(names) if key in options and key != said)
 
 
-def _everything(options: Mapping[str, Any], outlet_options: tuple[str, ...]) -> str:
+def _everything(options: Mapping[str, Any], outlet_options: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     """Without an address all options together say which plug it is."""
-    return "&".join(f"{key}={options[key]}" for key in sorted(options) if key not in outlet_options)
+    return tuple((key, str(options[key])) for key in sorted(options) if key not in outlet_options)
 
 
 def _first(options: Mapping[str, Any], keys: tuple[str, ...]) -> str:

@@ -13,7 +13,8 @@ from fenced.config.entries import Entries, Entry
 from fenced.config.inventory_tables import DeviceTable, Overrides
 from fenced.config.mistakes import Mistakes, Where
 from fenced.core.candidates import RESERVED_WORDS, TAG, by_machine, named, why_not
-from fenced.model.inventory import Device, Host, is_loopback
+from fenced.model.addresses import names_nobody
+from fenced.model.inventory import Device, Host
 from fenced.model.names import ENGINE, ProxyName
 
 
@@ -81,7 +82,7 @@ class Reach:
             return None if has_tag or may_be else "no proxy has this tag"
         if any(by_machine(word, inventory)) or self._may_be_hidden(word):
             return None
-        if is_loopback(word):
+        if names_nobody(word):
             return "a loopback address names nobody; for the daemon's own machine say engine"
         if any(word in built.host.names for built in self.built.hosts):
             return "no proxy is known to run on this host"

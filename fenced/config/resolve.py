@@ -16,6 +16,9 @@ THREADS_MAX: Final = 16
 Resolver = Callable[[Collection[str]], Mapping[str, frozenset[str]]]
 """Names -> their addresses; a name that has none, or none in time, is absent."""
 
+Addresses = Mapping[str, frozenset[str]]
+"""What names resolved to, each address in one spelling; a name that is not there is compared as text."""
+
 
 def resolve_names(names: Collection[str]) -> Mapping[str, frozenset[str]]:
     """Ask the system's resolver (getaddrinfo), `THREADS_MAX` at a time, for `RESOLVE_SECONDS_MAX` in all.

@@ -57,6 +57,14 @@ class DaemonTable(Table):
     agent_path: Annotated[
         tuple[str, ...], Listed("where `fence_*` programs are looked up; first hit wins", item=FileName(""))
     ] = ("/usr/sbin", "/usr/local/sbin")
+    runs_on: Annotated[
+        tuple[str, ...],
+        Listed(
+            "hosts that the daemon's machine is or depends on without having their names or addresses, as the "
+            "hypervisor of its virtual machine: never switched by it",
+            item=Name(""),
+        ),
+    ] = ()
     armed: Annotated[bool, Flag("false: decides, records and announces what it would do, but never acts")] = False
     shutdown_grace: Annotated[
         float, Seconds("how long running power steps may take after SIGTERM", least="0s", most="10m")

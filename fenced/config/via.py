@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from fenced.config.mistakes import Mistakes, Where
 from fenced.config.secret_sources import SOURCES, SecretReader
 from fenced.config.tables import ViaKeys
-from fenced.model.inventory import Via, is_loopback
+from fenced.model.addresses import is_loopback
+from fenced.model.inventory import Via
 
 DIRECT: Final = "direct"
 

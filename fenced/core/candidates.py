@@ -10,7 +10,8 @@ from typing import Final
 
 from fenced.core.domains import Place, spread
 from fenced.core.state import Exclusion
-from fenced.model.inventory import Device, Host, Inventory, Proxy, is_loopback
+from fenced.model.addresses import names_nobody
+from fenced.model.inventory import Device, Host, Inventory, Proxy
 from fenced.model.names import ENGINE, ClusterName, DatacenterName, ProxyName
 
 CLUSTER: Final = "cluster"
@@ -137,7 +138,7 @@ def _machine(proxy: Proxy, inventory: Inventory) -> Host | None:
 
 def _is_called(host: Host, address: str) -> bool:
     """As `address in host.names`, without making the set: this is asked for every proxy of every device."""
-    return not is_loopback(address) and address in (host.name, host.address, *host.aliases)
+    return address in (host.name, host.address, *host.aliases) and not names_nobody(address)
 
 
 def why_not(name: ProxyName, host: Host, inventory: Inventory, why_barred: WhyBarred) -> str | None:
@@ -145,6 +146,6 @@ def why_not(name: ProxyName, host: Host, inventory: Inventory, why_barred: WhyBa
     if name == ENGINE:
         return "the daemon runs on the target itself" if host.is_own_machine else None
     proxy = inventory.proxies[name]
-    if proxy.machine == host.name or _is_called(host, proxy.address):
+    if proxy.machine == host.name or host.name in proxy.also_on or _is_called(host, proxy.address):
         return "runs on the target itself"
     return why_barred(proxy)

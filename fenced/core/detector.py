@@ -392,8 +392,8 @@ def _is_asking(work: HostWork) -> bool:
 
 
 def life_asked(work: HostWork, event: LifeAsked) -> None:
-    """The host itself answered, or nobody did."""
-    work.sight.life = LifeAnswer(at=work.now, answered=event.answered)
+    """The host itself answered, or nobody did, or there was nobody to ask."""
+    work.sight.life = LifeAnswer(at=work.now, answered=event.answered, was_asked=event.was_asked)
     work.sight.life_asked_at = None
     if work.operation is not None:
         plan.life_asked(work, event.answered)

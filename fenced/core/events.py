@@ -146,10 +146,11 @@ class InventoryRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LifeAsked:
-    """The host itself was asked; `answered` says who answered, None nobody."""
+    """The host itself was asked; `answered` says who answered, None nobody. `was_asked`: there was something to ask."""
 
     host: HostName
     answered: str | None
+    was_asked: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,10 +83,18 @@ class Ear:
 
 @dataclass(slots=True)
 class LifeAnswer:
-    """What asking the host itself brought, and when."""
+    """What asking the host itself brought, and when. `was_asked`: silence says nothing where there was nobody to ask."""
 
     at: float
     answered: str | None
+    was_asked: bool = True
+
+    @property
+    def words(self) -> str:
+        """Who answered, for people."""
+        if self.answered is not None:
+            return self.answered
+        return "nobody answered" if self.was_asked else "nobody was asked: it has no address, or no ports to ask"
 
 
 @dataclass(slots=True)
@@ -309,9 +317,12 @@ class Fleet:
         """
         if proxy.name in self.proxy_faults:
             return self.proxy_faults[proxy.name]
-        state = self.hosts.get(proxy.machine) if proxy.machine is not None else None
-        why = None if state is None else BARRED.get(state.state)
-        return None if why is None else f"runs on {proxy.machine}, which {why}"
+        for machine in (proxy.machine, *proxy.also_on):
+            state = self.hosts.get(machine) if machine is not None else None
+            why = None if state is None else BARRED.get(state.state)
+            if why is not None:
+                return f"runs on {machine}, which {why}"
+        return None
 
     def calls_max(self, name: ProxyName) -> int:
         """How many calls at once a proxy may get from us."""

@@ -175,7 +175,7 @@ def _life(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
     if life is None:
         return _gate("alive_but_silent", False, "the host itself was not asked yet")
     if life.answered is None:
-        return _gate("alive_but_silent", True, "nobody answers at its address")
+        return _gate("alive_but_silent", True, life.words)
     if detection.alive_but_silent == "fence":
         return _gate("alive_but_silent", True, f"{life.answered} answers, but alive_but_silent = fence")
     return _gate("alive_but_silent", False, f"{life.answered} answers: the reporter is dead, not the host")

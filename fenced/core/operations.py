@@ -66,7 +66,7 @@ def _known(work: HostWork) -> tuple[str, ...]:
     sight, fleet, now = work.sight, work.fleet, work.now
     heard = "never in this life of the daemon" if sight.heard_at is None else f"{now - sight.heard_at:.1f} s ago"
     life = sight.life
-    asked = "not asked" if life is None else f"{life.answered or 'nobody'} answered {now - life.at:.1f} s ago"
+    asked = "not yet" if life is None else f"{life.words}, {now - life.at:.1f} s ago"
     return (
         f"last heartbeat: {heard}, boot {sight.boot or 'not given'}, sequence {sight.sequence}",
         f"silence: {fleet.silence_seconds(work.name, now):.1f} s of listening, grace {fleet.grace_seconds(work.name, now):.1f} s",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from fenced.drivers.snmp_tables import AUTO, CUSTOM, MODELS, Outlet, OutletTable, Place, oid, table_of
+from fenced.drivers.snmp_tables import AUTO, CUSTOM, MODELS, TABLES, Outlet, OutletTable, Place, oid, table_of
 from fenced.model.drivers import DriverDescription, Option, OptionKind
 from fenced.model.inventory import DeviceSpec
 from fenced.model.power import Kind
@@ -58,6 +58,7 @@ DESCRIPTION: Final = DriverDescription(
     default_port=PORT,
     is_one_plug=False,
     settle_seconds=READY_AFTER_SECONDS,
+    first_units=tuple((table.name, 1 if table.first_unit is None else table.first_unit) for table in TABLES),
 )
 
 

@@ -119,7 +119,7 @@ class EngineControl:
             "roles": sorted({*sight.roles, *host.roles}),
             "suspicion": view.state.suspicion.value if view.state.suspicion is not None else None,
             "suspicion_reason": view.state.suspicion_reason or None,
-            "asked_itself": None if sight.life is None else (sight.life.answered or "nobody answered"),
+            "asked_itself": None if sight.life is None else sight.life.words,
             "attempts_in_window": gates.attempts_in_window(fleet, name, now),
             "owed": [str(device) for device in view.state.owed],
             "distrusted": [str(device) for device in view.state.distrusted],

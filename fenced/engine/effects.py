@@ -281,14 +281,15 @@ class EngineEffects:
         settings = host.settings.detection
         agents = [proxy.url for proxy in self._fleet.inventory.proxies.values() if proxy.machine == host.name]
         answered = None
-        if agents or (host.address and settings.probe_ports):
+        was_asked = bool(agents or (host.address and settings.probe_ports))
+        if was_asked:
             answered = await self._liveness.ask(
                 host.address,
                 ports=settings.probe_ports if host.address else (),
                 agents=agents,
                 timeout_seconds=settings.probe_timeout_seconds,
             )
-        self._deliver(e.LifeAsked(host=command.host, answered=answered))
+        self._deliver(e.LifeAsked(host=command.host, answered=answered, was_asked=was_asked))
 
     async def _watch(self, command: c.WatchHost) -> None:
         async with self._watching:

@@ -59,11 +59,25 @@ class Turn:
 
 @dataclass(slots=True)
 class _Held:
-    """A session slot that is given back once, at the end or earlier."""
+    """A session slot that is given back once, at the end or earlier, and may be taken again."""
 
     slots: Slots
     failing: str | None
     is_held: bool = True
+    timer: asyncio.TimerHandle | None = None
+
+    def give_back_after(self, seconds: float | None) -> None:
+        """Counted from now, whatever was asked before. None: at the end."""
+        if self.timer is not None:
+            self.timer.cancel()
+        self.timer = None if seconds is None else asyncio.get_running_loop().call_later(seconds, self.give_back)
+
+    async def take_again(self, priority: int) -> None:
+        """Wait for one where it was given back; what was asked to be given back later is not."""
+        self.give_back_after(None)
+        if not self.is_held:
+            await self.slots.acquire(priority, failing=self.failing)
+            self.is_held = True
 
     def give_back(self) -> None:
         if self.is_held:
@@ -114,8 +128,8 @@ class DeviceWorkers:
     ) -> Reading:
         """Read a plug; `settle_seconds`: how long its OFF counts as UNKNOWN once it is back (`settle_after_return_seconds`).
 
-        A probe has a `turn`; after its `blocks_seconds` without an answer it no longer holds one of the unit's sessions,
-        unless the unit has but one: a second call beside it would be refused.
+        A probe has a `turn`. It holds one of the unit's sessions for `blocks_seconds` while it waits for a place at its
+        proxy, and anew from when its call leaves, unless the unit has but one: a second call beside it would be refused.
         """
         plug = self._plug(spec.plug_id)
         started = self._clock.now()
@@ -131,11 +145,13 @@ class DeviceWorkers:
             asyncio.timeout(wait_seconds + 1.0) as limit,
             self._session(spec, priority, failing_session) as session,
         ):
-            timer = None
-            if turn is not None and not is_only_session:
-                timer = asyncio.get_running_loop().call_later(turn.blocks_seconds, session.give_back)
+            blocks_seconds = None if turn is None or is_only_session else turn.blocks_seconds
+            session.give_back_after(blocks_seconds)
             try:
                 async with self._process(proxy, spec, priority, failing):
+                    # Who waited long for a place at its proxy gave its session back: nobody may be at the unit without one.
+                    await session.take_again(priority)
+                    session.give_back_after(blocks_seconds)
                     if turn is not None:
                         limit.reschedule(asyncio.get_running_loop().time() + timeout_seconds + 1.0)
                         turn.came()
@@ -145,9 +161,6 @@ class DeviceWorkers:
                 plug.settling.failed(proxy, exc)
                 self._count(spec, "status", exc.kind, started)
                 raise
-            finally:
-                if timer is not None:
-                    timer.cancel()
         plug.failed_reads = 0
         reading = plug.settling.answered(proxy, power, now=self._clock.now(), settle_seconds=settle_seconds)
         self._count(spec, "status", reading.power.value, started)
@@ -226,6 +239,7 @@ class DeviceWorkers:
         try:
             yield held
         finally:
+            held.give_back_after(None)
             held.give_back()
 
     @asynccontextmanager

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from fenced.model.addresses import is_loopback
+
 SOCKETS_MAX: Final = 256
 TARGETS_MAX: Final = 64
 ADDRESSES_MAX: Final = 8
@@ -132,7 +134,7 @@ async def _connect(race: _Race, word: str, family: int, where: tuple[str, int]) 
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             race.is_asked = True
-            if exc.errno in _ANSWERS and not ipaddress.ip_address(where[0].partition("%")[0]).is_loopback:
+            if exc.errno in _ANSWERS and not is_loopback(where[0]):
                 race.answered(word)
             return
         race.answered(word)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fenced.model.inventory import is_loopback
+from fenced.model.addresses import names_nobody, tells_machines_apart
 from fenced.model.names import BootId
 from fenced.ports.journal import ClockAnchor
 
@@ -61,8 +61,8 @@ def own_machine() -> Machine:
         raise MachineError(f"the kernel did not tell this machine's addresses: {exc}") from exc
     return Machine(
         hostname=hostname,
-        names=frozenset(name for name in names if name and not is_loopback(name)),
-        addresses=frozenset(address for address in addresses if _tells_machines_apart(address)),
+        names=frozenset(name for name in names if name and not names_nobody(name)),
+        addresses=frozenset(address for address in addresses if tells_machines_apart(address)),
     )
 
 
@@ -109,12 +109,6 @@ def steady_start(
     if kept is not None and kept.boot_id == boot:
         return anchor(wall_now=wall_now, last_at=kept.steady, same_boot_offset=boottime_now - kept.boottime)
     return anchor(wall_now=wall_now, last_at=last_at, same_boot_offset=None)
-
-
-def _tells_machines_apart(address: str) -> bool:
-    """Loopback and link-local addresses mean another machine on every link."""
-    value = ipaddress.ip_address(address)
-    return not (value.is_loopback or value.is_link_local)
 
 
 def _qualified(hostname: str) -> str:

@@ -97,6 +97,7 @@ class DriverDescription:
     `is_agent`: a fence agent, which other machines may have in another version; `is_installed`: it is on this machine.
     `cautions`: what a user of it is told, once. `needs_word`: why a person must say that it cuts power ("": it was reviewed,
     or is ours). `rules`: what was decided of an agent's options; of one that has none nobody knows what it changes.
+    `first_units`: by the option `model`, the unit of a chain that an outlet without one is on.
     """
 
     name: str
@@ -121,6 +122,11 @@ class DriverDescription:
     cautions: tuple[str, ...] = ()
     needs_word: str = ""
     rules: OptionRules = field(default_factory=dict)
+    first_units: tuple[tuple[str, int], ...] = ()
+
+    def first_unit(self, options: Mapping[str, object]) -> int | None:
+        """The unit of a chain that an outlet without one is on: 1 where no model says another; None: nobody knows."""
+        return dict(self.first_units).get(str(options.get("model"))) if self.first_units else 1
 
     def option(self, name: str) -> Option | None:
         """The option of that name; None where the driver has none."""

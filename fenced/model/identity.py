@@ -33,5 +33,13 @@ def spellings(identity: str) -> frozenset[str]:
     return frozenset({plain, fields.hex(), octets[::-1].hex()})
 
 
+def one_spelling(identity: str) -> str:
+    """The same text for all spellings that may mean one machine; "" for an empty one."""
+    ways = spellings(identity)
+    while len(more := frozenset[str]().union(ways, *map(spellings, ways))) > len(ways):
+        ways = more
+    return min(ways, default="")
+
+
 def _plain(identity: str) -> str:
     return SEPARATORS.sub("", identity).lower()

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from fenced.model.addresses import names_nobody
 from fenced.model.names import (
     ClusterName,
     DatacenterName,
@@ -134,7 +135,7 @@ class Host:
     def names(self) -> frozenset[str]:
         """All that names exactly this machine: its name, address and aliases. Loopback addresses name nobody."""
         given = {str(self.name), self.address, *self.aliases}
-        return frozenset(name for name in given if name and not is_loopback(name))
+        return frozenset(name for name in given if name and not names_nobody(name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +151,8 @@ class Via:
 class Proxy:
     """A machine that runs the proxy agent. `machine`: the inventory host it runs on, by `host =`, address or alias (S18).
 
-    `calls`: how many at once it gets from us. `via`: the HTTP proxy that the way to it leads through.
+    `also_on`: other hosts that its URL means, by what names resolve to; it never serves them either. `calls`: how many at
+    once it gets from us. `via`: the HTTP proxy that the way to it leads through.
     """
 
     name: ProxyName
@@ -159,6 +161,7 @@ class Proxy:
     cluster: ClusterName | None = None
     datacenter: DatacenterName | None = None
     machine: HostName | None = None
+    also_on: tuple[HostName, ...] = ()
     domain: str = ""
     tags: tuple[str, ...] = ()
     calls: int = CALLS_MAX
@@ -174,8 +177,3 @@ class Inventory:
     clusters: Mapping[ClusterName, DatacenterName] = field(default_factory=dict)
     datacenters: tuple[DatacenterName, ...] = ()
     daemon: DaemonSettings = field(default_factory=lambda: DaemonSettings(name="fenced"))
-
-
-def is_loopback(name: str) -> bool:
-    """Whether an address or name means "this machine" on every machine, and so tells no machine from another."""
-    return name in {"localhost", "::1", "0.0.0.0", "::"} or name.startswith("127.")

@@ -5,7 +5,6 @@ earlier life left running is dead, and the life ends only when its power command
 """
 
 import asyncio
-import ipaddress
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Final
 import structlog
 from aiohttp import web
 
+from fenced.model.addresses import is_loopback
 from fenced.model.credentials import StoredCredential
 from fenced.ports.proxies import AgentGauges, AgentTelemetry
 from fenced.proxy.calls import Calls, DriverFor, KillSurvivors
@@ -114,7 +114,7 @@ def _certificates(settings: AgentSettings) -> CertificateWatch | None:
     """Raises ListenError, CertificateError."""
     if settings.tls is not None:
         return CertificateWatch(settings.tls, server_context)
-    if not is_loopback_address(settings.host):
+    if not is_loopback(settings.host):
         raise ListenError(f"{settings.host}: without TLS the proxy agent listens on a loopback address alone")
     return None
 
@@ -144,11 +144,3 @@ def _runner(server: ProxyServer) -> web.AppRunner:
         keepalive_timeout=KEEPALIVE_SECONDS,
         shutdown_timeout=ANSWER_SECONDS_MAX,
     )
-
-
-def is_loopback_address(host: str) -> bool:
-    """Whether only this machine can connect there. A name could mean anything tomorrow: only `localhost` counts."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -130,7 +130,49 @@ async def test_a_page_of_another_site_can_not_act_through_a_browser(api: Api) ->
     rebound = {"Origin": "http://evil.example", "Host": "evil.example"}
     async with api.client.post(ACT, json=STATUS, headers=rebound) as response:
         assert response.status == 403
-        assert (await response.json())["rule"] == "origin"
+        assert (await response.json())["rule"] == "host"
+
+
+PATHS = (
+    "/api/v1/hosts", "/api/v1/events", "/metrics", "/healthz", "/readyz", "/openapi.json", "/api/v1/nothing", ACT,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS"])
+async def test_without_tokens_nobody_asks_by_a_name_that_was_made_to_resolve_to_us(
+    api: Api, method: str, path: str
+) -> None:
+    for host in (
+        "evil.example",
+        "127.0.0.1.evil.example:8470",
+        "0.0.0.0",
+        "localhost.evil.example",
+        "[fd00::1]",
+        "a b",
+    ):
+        async with api.client.request(method, path, headers={"Host": host}) as response:
+            assert response.status == 403, host
+            if method != "HEAD":
+                assert response.content_type == "application/problem+json"
+                assert (await response.json())["rule"] == "host"
+    assert api.control.calls == []
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "LOCALHOST:8470", "localhost.", "127.0.0.1", "127.3.2.1:1", "[::1]:8470", "[::ffff:127.0.0.1]"],
+)
+async def test_loopback_names_and_addresses_are_ours(api: Api, host: str) -> None:
+    for path in ("/api/v1/hosts", "/metrics"):
+        async with api.client.get(path, headers={"Host": host}) as response:
+            assert response.status == 200, path
+
+
+async def test_where_tokens_are_set_any_name_will_do(guarded_api: Api) -> None:
+    headers = {"Host": "fenced.example.org:9", "Authorization": "Bearer look-only-1"}
+    async with guarded_api.client.get("/metrics", headers=headers) as response:
+        assert response.status == 200
 
 
 async def test_every_fault_of_a_body_is_told(api: Api) -> None:

@@ -16,6 +16,10 @@ ADDRESSES = {
     "bmc-1.example.org": frozenset({"10.9.0.1"}),
     "bmc-one.example.org": frozenset({"10.9.0.1"}),
     "pdu.example.org": frozenset({"10.9.1.1"}),
+    "bmc-6.example.org": frozenset({"10.9.0.1", "fd00:9::1"}),
+    "ctl.example.org": frozenset({"10.0.0.250"}),
+    "px.example.org": frozenset({"10.0.0.1"}),
+    "balanced.example.org": frozenset({"10.0.0.1", "10.0.0.2"}),
 }
 CLUSTERS = """
 [[datacenter]]
@@ -34,7 +38,8 @@ key_file = "tls/key"
 
 def resolve(names: Collection[str]) -> Mapping[str, frozenset[str]]:
     """The test's name server."""
-    return {name: ADDRESSES[name] for name in names if name in ADDRESSES}
+    wild = {name: frozenset({"10.0.0.77"}) for name in names if name.endswith(".wild.example.org")}
+    return wild | {name: ADDRESSES[name] for name in names if name in ADDRESSES}
 
 
 def write(directory: Path, name: str, text: str, *, mode: int = 0o600) -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fenced.config.own_machine import OwnMachine, this_machine
+from fenced.core.candidates import why_not
 from fenced.model.inventory import Secret
 from fenced.model.names import ClusterName, DatacenterName, DeviceName, HostName, ProxyName
 from fenced.model.power import Action, Kind
@@ -278,6 +279,76 @@ OWN = OwnMachine(hostname="Ctl-1", names=frozenset({"ctl-1.example.org"}), addre
 def test_the_own_machine_is_known_by_each_of_its_names(keys: str, is_own: bool, tmp_path: Path) -> None:
     hosts = load_ok(tmp_path, f"[[host]]\n{keys}\n", own_machine=OWN).inventory.hosts
     assert [node.is_own_machine for node in hosts.values()] == [is_own]
+
+
+@pytest.mark.parametrize(
+    ("keys", "is_own"),
+    [
+        ('name = "x"\naddress = "ctl.example.org"', True),
+        ('name = "ctl.example.org"', True),
+        ('name = "x"\naddress = "10.0.0.9"\naliases = ["ctl.example.org"]', True),
+        ('name = "x"\naddress = "::ffff:10.0.0.250"', True),
+        ('name = "x"\naddress = "[::ffff:a00:fa]"', True),
+        ('name = "x"\naddress = "px.example.org"', False),
+        ('name = "x"\naddress = "nowhere.example.org"', False),
+        ('name = "x"\naddress = "::ffff:127.0.0.1"', False),
+    ],
+)
+def test_the_own_machine_is_known_by_what_its_names_resolve_to(keys: str, is_own: bool, tmp_path: Path) -> None:
+    loaded = load_files(tmp_path, f"[[host]]\n{keys}\n")
+    assert loaded.configuration is not None, told(loaded.errors)
+    assert [node.is_own_machine for node in loaded.configuration.inventory.hosts.values()] == [is_own]
+    assert is_own == any("is the machine of this daemon" in mistake.reason for mistake in loaded.warnings)
+
+
+def test_a_person_says_on_which_machine_the_daemons_own_one_runs(tmp_path: Path) -> None:
+    text = '[daemon]\nruns_on = ["hypervisor"]\n' + host("hypervisor", more='address = "10.0.0.8"') + host("other")
+    hosts = load_ok(tmp_path, text).inventory.hosts
+    assert [node.name for node in hosts.values() if node.is_own_machine] == ["hypervisor"]
+    wrong = load_files(tmp_path, text.replace('["hypervisor"]', '["other", "hypervisors"]'))
+    assert [mistake.path for mistake in wrong.errors] == ["daemon.runs_on[1]"]
+
+
+ALSO_ON = {
+    "by a name of its own": ('url = "https://px.example.org"', ("node-1",)),
+    "though another host is said": ('url = "https://px.example.org"\nhost = "node-2"', ("node-1",)),
+    "by a name that several hosts answer": ('url = "https://balanced.example.org"', ("node-1", "node-2")),
+    "by IPv4 inside IPv6": ('url = "https://[::ffff:10.0.0.1]"\nhost = "node-2"', ("node-1",)),
+    "by nothing": ('url = "https://elsewhere.example.org"', ()),
+    "by loopback": ('url = "http://127.0.0.1:1"', ()),
+}
+
+
+@pytest.mark.parametrize("how", ALSO_ON)
+def test_a_proxy_never_serves_the_host_that_its_url_is_another_name_of(how: str, tmp_path: Path) -> None:
+    keys, also_on = ALSO_ON[how]
+    text = f'{TLS}[[proxy]]\nname = "p"\n{keys}\n' + host("node-1", more='address = "10.0.0.1"')
+    inventory = load_ok(tmp_path, text + host("node-2", more='address = "10.0.0.2"')).inventory
+    assert inventory.proxies[ProxyName("p")].also_on == also_on
+    barred = [
+        name for name, node in inventory.hosts.items() if why_not(ProxyName("p"), node, inventory, lambda _: None)
+    ]
+    machine = inventory.proxies[ProxyName("p")].machine
+    assert set(barred) == {*also_on, *([machine] if machine else [])}
+
+
+def test_a_host_whose_only_proxy_is_itself_by_another_name_is_a_mistake(tmp_path: Path) -> None:
+    text = f'{TLS}[[proxy]]\nname = "p"\nurl = "https://px.example.org"\n' + host(
+        "node-1", pdu(more='proxies = ["p"]\n'), more='address = "10.0.0.1"'
+    )
+    loaded = load_files(tmp_path, text)
+    assert [mistake.path for mistake in loaded.errors] == ["host[0].device[0].proxies"]
+    # Where no name server answers nobody is refused for it.
+    assert not load_files(tmp_path, text.replace("px.example.org", "nowhere.example.org")).errors
+
+
+def test_names_that_a_wildcard_answers_bar_nobody(tmp_path: Path) -> None:
+    """A name server that answers for all names says nothing of which host is meant."""
+    fleet = f'{TLS}[[proxy]]\nname = "p"\nurl = "https://one.wild.example.org"\n' + "".join(
+        host(f"node-{number}.wild.example.org", pdu(plug=str(number), more='proxies = ["p"]\n')) for number in (1, 2)
+    )
+    loaded = load_files(tmp_path, fleet)
+    assert not loaded.errors, told(loaded.errors)
 
 
 def test_loopback_names_nobody_even_when_it_is_our_own(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_tokens(tmp_path: Path) -> None:
 
 
 def test_the_defaults_warn_of_what_is_not_enforced_yet_in_one_line_each(tmp_path: Path) -> None:
-    loaded = load_files(tmp_path, host("node-1", pdu()))
+    loaded = load_files(tmp_path, host("node-1", pdu(), more='address = "10.0.0.1"'))
     assert [mistake.path for mistake in loaded.warnings] == [
         "detection.observers",
         "gates.storm",
@@ -227,6 +227,11 @@ WARNINGS = {
         '[bus]\nurl = "mqtt://b"\nusername = "u"\npassword_file = "tls/key"\n',
         "bus.url",
         "in clear",
+    ),
+    "hosts without an address": (
+        host("n", pdu()) + host("m", pdu(plug="2"), more='address = "10.0.0.2"') + host("o", pdu(plug="3")),
+        "host[0]",
+        "and 1 more hosts",
     ),
     "names that don't resolve": (
         host("n", BMC.format(ip="x.invalid")) + host("m", BMC.format(ip="y.invalid")),

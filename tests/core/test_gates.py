@@ -259,6 +259,15 @@ def test_a_host_that_answers_is_held() -> None:
     assert held_by(desk) == {"alive_but_silent"}
 
 
+def test_that_nobody_answers_is_said_only_where_somebody_was_asked() -> None:
+    for was_asked, words in ((True, "nobody answered"), (False, "nobody was asked")):
+        desk = Desk(rack())
+        desk.go(30.0, silent=[NODE])
+        desk.do(e.LifeAsked(host=NODE, answered=None, was_asked=was_asked))
+        found = verdict(desk, "alive_but_silent")
+        assert found.is_open and found.why.startswith(words)
+
+
 def test_alive_but_silent_fence_opens_it() -> None:
     desk = Desk(rack(detection__alive_but_silent="fence"))
     desk.life[NODE] = "tcp 22"

@@ -1,6 +1,7 @@
 """Device workers: power commands of a plug are serial, each under a higher token, none that comes too late (S5)."""
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -38,9 +39,16 @@ class Lines:
     permits: list[Permit] = field(default_factory=list)
     running: int = 0
     most: int = 0
+    at_units: Counter[UnitId] = field(default_factory=Counter)
+    most_at_a_unit: int = 0
 
     async def read(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
-        await self._call(f"read {spec.plug_id}")
+        self.at_units[spec.unit_id] += 1
+        self.most_at_a_unit = max(self.most_at_a_unit, self.at_units[spec.unit_id])
+        try:
+            await self._call(f"read {spec.plug_id}")
+        finally:
+            self.at_units[spec.unit_id] -= 1
         return self.power
 
     async def set(
@@ -241,6 +249,22 @@ def test_a_probe_that_gets_no_answer_does_not_keep_its_session() -> None:
         return bench.lines.log[2][0]
 
     assert run(main()) == pytest.approx(1.0)
+
+
+def test_a_probe_that_waits_for_a_place_at_its_proxy_keeps_its_session() -> None:
+    """Its call did not leave yet: who had its session would stand beside it at the unit later."""
+
+    async def main() -> tuple[int, list[float]]:
+        bench = Bench(calls=1)
+        two = replace(SPEC, sessions=2)
+        proxies = [ProxyName(f"px{number}") for number in range(4)]
+        busy = [bench.read(other(10 * n + m, unit=f"u{n}{m}"), proxy=proxies[n]) for n in range(4) for m in range(2)]
+        probes = [bench.read(two, blocks=1.5, proxy=proxy) for proxy in proxies]
+        await asyncio.gather(*busy, *probes)
+        began = [at for at, what in bench.remote.log if what == f"read {two.plug_id}"]
+        return bench.remote.most_at_a_unit, began
+
+    assert run(main()) == (2, [2.0, 2.0, 3.0, 3.0])
 
 
 def test_the_only_session_of_a_unit_is_kept_to_the_end_of_the_probe() -> None:

@@ -8,7 +8,7 @@ import uuid
 import pytest
 
 from fenced.host.machine import SteadyClock, anchor, boot_id, boottime, own_machine
-from fenced.model.inventory import is_loopback
+from fenced.model.addresses import is_loopback
 from tests.needs import needs, needs_root
 from tests.net import free_port
 

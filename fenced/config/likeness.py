@@ -1,0 +1,199 @@
+"""Whether two plugs are one, whatever drivers and words say it: the same, possibly the same, or two (S4).
+
+Takes each plug in its driver's normal form: a number as a number, a Redfish system by its last name. Knows no host and no
+file. One rule: it only compares; the ids under which tokens are remembered are `plugs`' and stay as they are.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from fenced.config.plugs import Plug
+from fenced.model.addresses import is_loopback
+from fenced.model.identity import UUID_DIGITS, one_spelling
+
+SYSTEM_OPTIONS: Final = frozenset({"system", "systems_uri", "systems-uri", "module_name"})
+"""Where one address is usually one host, these say which of several it is."""
+_CHAINED: Final = re.compile(r"(\d+):(\d+)")
+_NUMBER: Final = re.compile(r"\d+")
+
+
+class Likeness(IntEnum):
+    """How much two plugs are one; the least of several parts holds."""
+
+    APART = 0
+    POSSIBLY = 1
+    SAME = 2
+
+
+class Word(IntEnum):
+    """What kind of word says which outlet: words of one kind that differ are two outlets."""
+
+    NONE = 0
+    NUMBER = 1
+    UUID = 2
+    NAME = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlet:
+    """One outlet, blade or system in its normal form. `text`: "" for Word.NONE. `unit`: of a chain, None: the first.
+
+    `is_system`: it was said by an option that is read for sure; a BMC's agent may not look at its `plug`.
+    """
+
+    word: Word
+    text: str = ""
+    unit: int | None = None
+    is_system: bool = False
+
+    @property
+    def loosely(self) -> tuple[Word, str]:
+        """Equal for all outlets that could be the same by their words alone."""
+        return self.word, self.text.casefold() if self.word is Word.NAME else self.text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """One outlet of one device, ready to be compared with others of its unit.
+
+    `has_identity`: the device looks for the machine of an identity, so that a system that is not named may be any.
+    """
+
+    plug: Plug
+    outlet: Outlet
+    qualifiers: Mapping[str, str]
+    has_identity: bool
+
+    @property
+    def way(self) -> tuple[object, ...]:
+        """How the outlet is said. Two of one way are the same where their words are, and are two where they are not."""
+        plug, outlet = self.plug, self.outlet
+        word = outlet.word
+        said: object = word
+        if plug.description.is_one_plug and word is not Word.NONE:
+            said = (word, _shape(outlet) if outlet.is_system else outlet.text)
+        port = "" if plug.is_usual_port else plug.port
+        return plug.family, port, said, tuple(sorted(self.qualifiers.items())), plug.first_unit
+
+
+def places(plug: Plug, *, has_identity: bool) -> tuple[Place, ...]:
+    """One for each outlet of the plug."""
+    qualifiers = dict(plug.qualifiers)
+    systems = [qualifiers.pop(name) for name in SYSTEM_OPTIONS if plug.description.is_one_plug and name in qualifiers]
+    unit = qualifiers.pop("switch", "").strip()
+    outlets = (
+        [_outlet(systems[0], None, is_system=True)]
+        if systems
+        else [_outlet(text, int(unit) if unit.isdecimal() else None, is_system=False) for text in plug.outlets]
+    )
+    return tuple(
+        Place(plug=plug, outlet=outlet, qualifiers=qualifiers, has_identity=has_identity) for outlet in outlets
+    )
+
+
+def likeness(one: Place, other: Place) -> Likeness:
+    """Of two places whose units share an address, or have none. Nothing is compared that was not said."""
+    if one.plug.family == other.plug.family:
+        parts = (_of_ports(one, other), _of_outlets(one, other), _of_qualifiers(one, other))
+    elif not one.plug.address or not other.plug.address:
+        return Likeness.APART
+    else:
+        parts = (_of_services(one, other), _of_outlets_of_two(one, other), _of_qualifiers(one, other))
+    return min(parts)
+
+
+def _outlet(text: str, unit: int | None, *, is_system: bool) -> Outlet:
+    text = text.strip()
+    if is_system:
+        text = text.rstrip("/").rpartition("/")[2]
+    chained = _CHAINED.fullmatch(text)
+    if chained:
+        return Outlet(word=Word.NUMBER, text=_plain(chained[2]), unit=int(chained[1]), is_system=is_system)
+    if _NUMBER.fullmatch(text):
+        return Outlet(word=Word.NUMBER, text=_plain(text), unit=unit, is_system=is_system)
+    uuid = one_spelling(text)
+    if UUID_DIGITS.fullmatch(uuid):
+        return Outlet(word=Word.UUID, text=uuid, is_system=is_system)
+    return Outlet(word=Word.NAME if text else Word.NONE, text=text, unit=unit, is_system=is_system)
+
+
+def _plain(digits: str) -> str:
+    return digits.lstrip("0") or "0"
+
+
+def _is_on_loopback(*places: Place) -> bool:
+    return any(is_loopback(place.plug.address) for place in places)
+
+
+def _of_ports(one: Place, other: Place) -> Likeness:
+    """Two ports that are both given are two services, as of a gateway; one that is usual may be another way to one."""
+    first, second = one.plug, other.plug
+    are_usual = first.is_usual_port, second.is_usual_port
+    if first.port == second.port or all(are_usual):
+        return Likeness.SAME
+    return Likeness.POSSIBLY if any(are_usual) and not _is_on_loopback(one, other) else Likeness.APART
+
+
+def _of_services(one: Place, other: Place) -> Likeness:
+    """Two drivers: each on its usual port, they speak to one unit; behind other ports there may be other machines."""
+    if one.plug.is_usual_port and other.plug.is_usual_port:
+        return Likeness.SAME
+    return Likeness.APART if _is_on_loopback(one, other) else Likeness.POSSIBLY
+
+
+def _of_outlets(one: Place, other: Place) -> Likeness:
+    """Of one driver, or of two that use the same words."""
+    first, second = one.outlet, other.outlet
+    if first.loosely == second.loosely:
+        return min(_of_units(one, other), Likeness.SAME if first.text == second.text else Likeness.POSSIBLY)
+    if one.plug.description.is_one_plug or other.plug.description.is_one_plug:
+        return _of_systems(one, other)
+    return Likeness.APART if first.word is second.word else Likeness.POSSIBLY
+
+
+def _of_systems(one: Place, other: Place) -> Likeness:
+    """Two words for what is behind one BMC. Where none is given there is but one, or one is looked for by its identity."""
+    for place in (one, other):
+        if place.outlet.word is Word.NONE:
+            return Likeness.POSSIBLY if place.has_identity else Likeness.SAME
+    are_read = one.outlet.is_system and other.outlet.is_system
+    return Likeness.APART if are_read and _shape(one.outlet) == _shape(other.outlet) else Likeness.POSSIBLY
+
+
+def _of_units(one: Place, other: Place) -> Likeness:
+    first, second = one.outlet.unit, other.outlet.unit
+    if first == second:
+        return Likeness.SAME
+    if first is not None and second is not None:
+        return Likeness.APART
+    place, given = (one, second) if first is None else (other, first)
+    if place.plug.first_unit is None:
+        return Likeness.POSSIBLY if given in {0, 1} else Likeness.APART
+    return Likeness.SAME if given == place.plug.first_unit else Likeness.APART
+
+
+def _of_outlets_of_two(one: Place, other: Place) -> Likeness:
+    """Of two drivers that each use words of their own: only numbers of outlets mean the same to both."""
+    first, second = one.outlet, other.outlet
+    if one.plug.description.is_one_plug != other.plug.description.is_one_plug:
+        return Likeness.POSSIBLY
+    if first.loosely == second.loosely:
+        return min(_of_units(one, other), Likeness.SAME if first.text == second.text else Likeness.POSSIBLY)
+    are_numbers = first.word is second.word is Word.NUMBER and not one.plug.description.is_one_plug
+    return Likeness.APART if are_numbers else Likeness.POSSIBLY
+
+
+def _of_qualifiers(one: Place, other: Place) -> Likeness:
+    """What both say must be equal; what only one says may be what the other means by saying nothing."""
+    first, second = one.qualifiers, other.qualifiers
+    if any(first[key] != second[key] for key in first.keys() & second.keys()):
+        return Likeness.APART if one.plug.family == other.plug.family else Likeness.POSSIBLY
+    return Likeness.SAME if first.keys() == second.keys() else Likeness.POSSIBLY
+
+
+def _shape(outlet: Outlet) -> str:
+    """`Node1` and `Node2` are words of one kind, `1` and `CZ3211` are not. All UUIDs are of one kind."""
+    return "uuid" if outlet.word is Word.UUID else _NUMBER.sub("#", outlet.text)

@@ -1,0 +1,128 @@
+"""Which names a configuration's checks need resolved, and who is meant by them: this machine, or a proxy's target (S18).
+
+Asks once for all of them, and leaves the asking to `resolve`. One rule: an answer may bar somebody; no answer bars nobody,
+so that a name server that is down changes nothing but what is compared as text.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Final
+
+from fenced.config.build import Built
+from fenced.config.mistakes import Mistakes, Where
+from fenced.config.own_machine import OwnMachine
+from fenced.config.plugs import is_name
+from fenced.config.resolve import Addresses, Resolver
+from fenced.model.addresses import canonical, is_address, names_nobody
+from fenced.model.inventory import Host
+from fenced.model.names import HostName
+
+NAMES_MAX: Final = 50_000
+"""At most so many are asked for; all others are compared as text."""
+SMALL_FLEET_HOSTS_MAX: Final = 1_000
+"""Names of hosts that have an address are asked for only in small fleets: mostly they say what the address says."""
+
+
+def resolve_all(built: Built, resolve: Resolver, main: Where, mistakes: Mistakes) -> Addresses:
+    """What the names of power devices, proxies and hosts resolve to; warns of those that had to."""
+    needed = list(dict.fromkeys(name for name in _needed(built) if _is_asked(name)))
+    names = dict.fromkeys((*needed, *(name for name in _further(built) if _is_asked(name))))
+    asked = list(names)[:NAMES_MAX]
+    if not asked:
+        return {}
+    answers = resolve(asked)
+    silent = [name for name in needed if not answers.get(name)]
+    if silent:
+        mistakes.warning(
+            main,
+            f"{len(silent)} of {len(needed)} names of power devices, proxies and hosts did not resolve in time; they were "
+            "compared as text",
+            value=min(silent),
+            unit="name",
+        )
+    return {name: frozenset(canonical(address) for address in found) for name, found in answers.items() if found}
+
+
+def mark_own_machine(
+    built: Built, addresses: Addresses, own_machine: OwnMachine, runs_on: Iterable[str], mistakes: Mistakes
+) -> None:
+    """Hosts that are called as this machine, or whose names resolve to it, and those that a person says it runs on."""
+    said = frozenset(runs_on)
+    for index, of in enumerate(built.hosts):
+        host = of.host
+        if not (host.name in said or own_machine.is_called((*host.names, *_resolved(host, addresses)))):
+            continue
+        built.hosts[index] = replace(of, host=replace(host, is_own_machine=True))
+        if host.name:
+            mistakes.warning(of.entry.where, "is the machine of this daemon, which never switches it: another must")
+    own = {of.host.name: of.host for of in built.hosts if of.host.is_own_machine}
+    hosts = {name: own.get(name, host) for name, host in built.inventory.hosts.items()}
+    built.inventory = replace(built.inventory, hosts=hosts)
+
+
+def mark_targets(built: Built, addresses: Addresses) -> None:
+    """Proxies whose URL is another name or spelling of a host: they never serve it, whatever host they are said to run on."""
+    proxies = dict(built.inventory.proxies)
+    hosts = _hosts_by_address(built.inventory.hosts.values() if proxies else (), addresses)
+    for name, proxy in proxies.items():
+        found = {host for address in _addresses_of(proxy.address, addresses) for host in hosts.get(address, ())}
+        also_on = tuple(sorted(found - {proxy.machine}))
+        if also_on:
+            proxies[name] = replace(proxy, also_on=also_on)
+    built.inventory = replace(built.inventory, proxies=proxies)
+
+
+def _needed(built: Built) -> Iterator[str]:
+    """Where text alone says too little: devices, and proxies and hosts that are reached by a name."""
+    for of in built.hosts:
+        yield from (device.plug.address for device in of.devices if device.plug is not None)
+    for proxy in built.inventory.proxies.values():
+        if proxy.via is None:  # else the HTTP proxy resolves it, with what it knows
+            yield proxy.address
+    for of in built.hosts:
+        yield of.host.address
+
+
+def _further(built: Built) -> Iterator[str]:
+    """Names and aliases of hosts, those without an address first, and of all proxies; no name server need know them."""
+    for of in built.hosts:
+        if not is_address(of.host.address):
+            yield from sorted(of.host.names)
+    for proxy in built.inventory.proxies.values():
+        yield proxy.address
+    if len(built.hosts) <= SMALL_FLEET_HOSTS_MAX:
+        for of in built.hosts:
+            yield from sorted(of.host.names)
+
+
+def _is_asked(name: str) -> bool:
+    return is_name(name) and not names_nobody(name)
+
+
+def _resolved(host: Host, addresses: Addresses) -> frozenset[str]:
+    return (
+        frozenset(address for name in host.names for address in addresses.get(name, ())) if addresses else frozenset()
+    )
+
+
+def _addresses_of(name: str, addresses: Addresses) -> frozenset[str]:
+    """Of an address or name; loopback and the like are nobody's."""
+    found = addresses.get(name, ()) if is_name(name) else (canonical(name),)
+    return frozenset(address for address in found if not names_nobody(address))
+
+
+def _hosts_by_address(hosts: Iterable[Host], addresses: Addresses) -> Mapping[str, set[HostName]]:
+    """What a name or alias resolves to says nothing where several hosts' do: a name server answered for names it doesn't
+    know."""
+    certain: dict[str, set[HostName]] = defaultdict(set)
+    by_name: dict[str, set[HostName]] = defaultdict(set)
+    for host in hosts:
+        for name in host.names:
+            found = certain if name == host.address or not is_name(name) else by_name
+            for address in _addresses_of(name, addresses):
+                found[address].add(host.name)
+    for address, meant in by_name.items():
+        if len(meant) == 1:
+            certain[address] |= meant
+    return certain

@@ -1,0 +1,49 @@
+"""What is loopback, what names nobody, and which spellings are one address."""
+
+import pytest
+
+from fenced.model.addresses import canonical, is_address, is_loopback, names_nobody, tells_machines_apart
+
+LOOPBACK = ("127.0.0.1", "127.255.3.4", "::1", "[::1]", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1", "::FFFF:7f00:1",
+            "localhost", "LocalHost", "localhost.")  # fmt: skip
+NOT_LOOPBACK = ("", "127.0.0.1.evil.example", "127.evil.example", "127.1", "2130706433", "0x7f.0.0.1", "127.0.0.01",
+                "0.0.0.0", "::", "::ffff:10.0.0.1", "10.0.0.1", "localhost.evil.example", "xlocalhost", "a.localhost",
+                "128.0.0.1", "::1.evil", "1::1")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOOPBACK)
+def test_loopback_names_nobody(name: str) -> None:
+    assert is_loopback(name)
+    assert names_nobody(name)
+    assert not tells_machines_apart(name)
+
+
+@pytest.mark.parametrize("name", NOT_LOOPBACK)
+def test_what_only_looks_like_loopback(name: str) -> None:
+    assert not is_loopback(name)
+
+
+@pytest.mark.parametrize("name", ["0.0.0.0", "::", "[::]", "0:0::0"])
+def test_who_listens_everywhere_is_not_loopback_and_names_nobody_all_the_same(name: str) -> None:
+    assert names_nobody(name)
+    assert not is_loopback(name)
+
+
+@pytest.mark.parametrize(
+    ("written", "one"),
+    [
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("[::FFFF:a00:1]", "10.0.0.1"),
+        ("fd00:0::1", "fd00::1"),
+        ("BMC.Example.org.", "bmc.example.org"),
+        ("10.0.0.1", "10.0.0.1"),
+        ("10.0.0.01", "10.0.0.01"),
+    ],
+)
+def test_one_spelling(written: str, one: str) -> None:
+    assert canonical(written) == one
+
+
+@pytest.mark.parametrize(("text", "answer"), [("10.0.0.1", True), ("fd00::1", True), ("10.1", False), ("7", False)])
+def test_only_what_is_written_out_is_an_address(text: str, answer: bool) -> None:
+    assert is_address(text) is answer

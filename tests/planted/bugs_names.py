@@ -1,0 +1,98 @@
+"""Planted bugs around one thing that has two names: plugs, this machine, proxies, loopback; and sessions of a unit.
+
+Knows text, runs nothing.
+"""
+
+from typing import Final
+
+from tests.planted.bug import Bug
+
+ALIASES: Final = "tests/config/test_aliases.py"
+INVENTORY: Final = "tests/config/test_inventory.py"
+ADDRESSES: Final = "tests/config/test_addresses.py"
+WORKERS: Final = "tests/engine/test_workers.py"
+
+NAME_BUGS: Final = (
+    Bug(
+        name="a probe is at its unit without the session that it gave back",
+        rule="S15",
+        file="engine/workers.py",
+        old="                    await session.take_again(priority)\n",
+        new="",
+        killers=(f"{WORKERS}::test_a_probe_that_waits_for_a_place_at_its_proxy_keeps_its_session",),
+    ),
+    Bug(
+        name="two drivers of one BMC are two plugs",
+        rule="S4",
+        file="config/likeness.py",
+        old="    if one.plug.is_usual_port and other.plug.is_usual_port:\n",
+        new="    if not one:\n",
+        killers=(f"{ALIASES}::test_two_hosts[Redfish and IPMI-1]",),
+        wider=("tests/config",),
+    ),
+    Bug(
+        name="an outlet with a leading zero is another one",
+        rule="S4",
+        file="config/likeness.py",
+        old='    return digits.lstrip("0") or "0"\n',
+        new="    return digits\n",
+        killers=(f"{ALIASES}::test_two_hosts[leading zeros-1]",),
+        wider=("tests/config",),
+    ),
+    Bug(
+        name="a name's second address is nobody's",
+        rule="S4",
+        file="config/units.py",
+        old="            for other in addresses.get(address, ()):\n",
+        new="            for other in sorted(addresses.get(address, ()))[:1]:\n",
+        killers=(f"{ALIASES}::test_two_hosts[a name with several addresses-1]",),
+        wider=("tests/config",),
+    ),
+    Bug(
+        name="a name that resolves to our address is another machine",
+        rule="S18",
+        file="config/names.py",
+        old="own_machine.is_called((*host.names, *_resolved(host, addresses)))",
+        new="own_machine.is_called(host.names)",
+        killers=(f"{INVENTORY}::test_the_own_machine_is_known_by_what_its_names_resolve_to",),
+        wider=("tests/config",),
+    ),
+    Bug(
+        name="a proxy serves the host that its URL is another name of",
+        rule="S18",
+        file="core/candidates.py",
+        old=" or host.name in proxy.also_on",
+        new="",
+        killers=(f"{INVENTORY}::test_a_proxy_never_serves_the_host_that_its_url_is_another_name_of",),
+        wider=("tests/config",),
+    ),
+    Bug(
+        name="the hypervisor that a person named is switched",
+        rule="S18",
+        file="config/names.py",
+        old="    said = frozenset(runs_on)\n",
+        new="    said: frozenset[str] = frozenset()\n",
+        killers=(f"{INVENTORY}::test_a_person_says_on_which_machine_the_daemons_own_one_runs",),
+        wider=("tests/config",),
+    ),
+    Bug(
+        name="one identity is two hosts'",
+        rule="S4",
+        file="config/identities.py",
+        old="            if owner is not built and ",
+        new="            if owner is None and ",
+        killers=(
+            "tests/config/test_mistakes.py::test_a_mistake_is_told_with_its_place_value_and_reason[one identity of two hosts]",
+        ),
+        wider=("tests/config",),
+    ),
+    Bug(
+        name="a name that begins like a loopback address is one",
+        rule="S18",
+        file="model/addresses.py",
+        old='    return plain == "localhost" if address is None else address.is_loopback\n',
+        new='    return plain == "localhost" or plain.startswith("127.") if address is None else address.is_loopback\n',
+        killers=(f"{ADDRESSES}::test_what_only_looks_like_loopback",),
+        wider=("tests/config",),
+    ),
+)
