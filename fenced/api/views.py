@@ -71,7 +71,7 @@ def _device(run: DeviceRun, of: Operation) -> shapes.Device:
     return shapes.Device(
         name=run.device,
         level=run.level,
-        power=run.power,
+        power=run.says,
         already=_was_already(run, of.action),
         race=[_race_entry(entry) for entry in run.race],
         excluded=[shapes.Excluded(proxy=left_out.proxy, why=left_out.why) for left_out in run.excluded],
@@ -83,9 +83,9 @@ def _was_already(run: DeviceRun, action: Action) -> bool:
     """Whether the device was as asked without a command of ours; an ON of ours does not undo that it was off before."""
     if action in (Action.OFF, Action.RESTART):
         is_sent = run.is_switched_off or run.off_attempts > 0
-        return not is_sent and (run.power is Power.OFF or run.is_switched_on)
+        return not is_sent and (run.says is Power.OFF or run.is_switched_on)
     if action is Action.ON:
-        return run.power is Power.ON and not run.is_switched_on and run.on_attempts == 0
+        return run.says is Power.ON and not run.is_switched_on and run.on_attempts == 0
     return False
 
 
@@ -104,6 +104,7 @@ def _race_entry(entry: RaceEntry) -> shapes.RaceEntry:
         started_ms=entry.started_ms,
         ended_ms=entry.ended_ms,
         error=entry.error,
+        power=entry.power,
     )
 
 
