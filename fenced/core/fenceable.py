@@ -15,14 +15,7 @@ from fenced.core.checks import VALID_INTERVALS, HostChecks, PathResult
 from fenced.core.detector import look_watch
 from fenced.core.events import PathChecked, RaceFinished, WatchEnded
 from fenced.core.fleet import Fleet
-from fenced.core.state import (
-    WRONG_MACHINE,
-    Fenceable,
-    FenceableLevel,
-    HostState,
-    RaceEntry,
-    Reason,
-)
+from fenced.core.state import WRONG_MACHINE, Fenceable, FenceableLevel, HostState, RaceEntry, Reason
 from fenced.core.words import contradict, of_race
 from fenced.core.work import HostWork
 from fenced.model.inventory import Device

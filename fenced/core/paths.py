@@ -30,9 +30,10 @@ def dispute(work: HostWork, device: DeviceName) -> Dispute | None:
 def disputed(work: HostWork, device: DeviceName) -> tuple[ProxyName, ...]:
     """Those that the device's list still names. A path that a person took out of it is asked no more."""
     known = dispute(work, device)
-    if known is None:
+    configured = next((one for one in work.host.devices if one.name == device), None)
+    if known is None or configured is None:
         return ()
-    named = work.fleet.paths.of(work.host, work.host.device(device))
+    named = work.fleet.paths.of(work.host, configured)
     return tuple(word.proxy for word in known.words if word.proxy in named)
 
 
