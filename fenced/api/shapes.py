@@ -21,7 +21,7 @@ class Shape(BaseModel):
 
 
 class RaceEntry(Shape):
-    """One candidate of a proxy race. `tier` counts from 1; null where it did not happen."""
+    """One candidate of a proxy race. `tier` counts from 1; null where it did not happen. `power`: what it read."""
 
     proxy: str
     tier: int
@@ -29,6 +29,7 @@ class RaceEntry(Shape):
     started_ms: Milliseconds | None
     ended_ms: Milliseconds | None
     error: str | None
+    power: Power | None = None
 
 
 class Excluded(Shape):

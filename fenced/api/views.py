@@ -71,7 +71,7 @@ def _device(run: DeviceRun, of: Operation) -> shapes.Device:
     return shapes.Device(
         name=run.device,
         level=run.level,
-        power=run.power,
+        power=run.says,
         already=_was_already(run, of.action),
         cuts_power=run.is_vouched,
         race=[_race_entry(entry) for entry in run.race],
@@ -84,9 +84,9 @@ def _was_already(run: DeviceRun, action: Action) -> bool:
     """Whether the device was as asked without a command of ours; an ON of ours does not undo that it was off before."""
     if action in (Action.OFF, Action.RESTART):
         is_sent = run.is_switched_off or run.off_attempts > 0
-        return not is_sent and (run.power is Power.OFF or run.is_switched_on)
+        return not is_sent and (run.says is Power.OFF or run.is_switched_on)
     if action is Action.ON:
-        return run.power is Power.ON and not run.is_switched_on and run.on_attempts == 0
+        return run.says is Power.ON and not run.is_switched_on and run.on_attempts == 0
     return False
 
 
@@ -105,6 +105,7 @@ def _race_entry(entry: RaceEntry) -> shapes.RaceEntry:
         started_ms=entry.started_ms,
         ended_ms=entry.ended_ms,
         error=entry.error,
+        power=entry.power,
     )
 
 

@@ -222,7 +222,9 @@ def status(operation: Json) -> Iterator[str]:
     width = max((len(device["name"]) for device in operation["devices"]), default=0)
     for device in operation["devices"]:
         errors = [part["error"] for part in (*device["race"], *device["steps"]) if part["error"]]
-        why = f"  {errors[-1]}" if errors and device["power"] == "unknown" else ""
+        said = [f"{entry['power']} through {entry['proxy']}" for entry in device["race"] if entry.get("power")]
+        told = errors[-1:] if len({entry.partition(" ")[0] for entry in said}) < 2 else ["; ".join(said)]
+        why = f"  {told[0]}" if told and device["power"] == "unknown" else ""
         yield f"  {device['name'].ljust(width)}  {device['power']}{why}"
 
 
@@ -235,9 +237,12 @@ def probe(operation: Json) -> list[str]:
             if entry["started_ms"] is not None and entry["ended_ms"] is not None:
                 took = f"{entry['ended_ms'] - entry['started_ms']} ms"
             verdict = entry["verdict"].replace("_", " ")
-            rows.append((device["name"], entry["proxy"], str(entry["tier"]), verdict, took, entry["error"] or ""))
-        rows += [(device["name"], left["proxy"], "-", "left out", "-", left["why"]) for left in device["excluded"]]
-    return table(("DEVICE", "PROXY", "TIER", "VERDICT", "TOOK", "WHY"), rows)
+            power = entry.get("power") or "-"
+            rows.append(
+                (device["name"], entry["proxy"], str(entry["tier"]), verdict, power, took, entry["error"] or "")
+            )
+        rows += [(device["name"], left["proxy"], "-", "left out", "-", "-", left["why"]) for left in device["excluded"]]
+    return table(("DEVICE", "PROXY", "TIER", "VERDICT", "POWER", "TOOK", "WHY"), rows)
 
 
 def event(given: Json) -> str:

@@ -90,7 +90,7 @@ def _of_host(entry: r.Entry, before: HostState, after: HostState) -> Told:
             data = {"reason": record.why, "alive": record.is_alive, "distrusted": list(record.distrusted)}
             return [(HOST + "revoked", data)]
         case r.Contradicted() as record:
-            return [(HOST + "contradiction", {"reason": record.why})]
+            return [(HOST + "contradiction", {"reason": record.why, "device": record.device})]
         case r.WrongMachineFound() as record:
             return [(HOST + "wrong_machine", {"device": str(record.device), "reason": record.why})]
         case r.LeftOff() as record:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fenced.core.candidates import named, why_not
 from fenced.model.inventory import Device, Host, Inventory, Proxy
 from fenced.model.names import BootId, ClusterName, DatacenterName, DeviceName, ProxyName
+from fenced.model.power import Power
 
 VALID_INTERVALS = 2.5
 """A result that is older than so many intervals says nothing any more."""
@@ -28,12 +29,29 @@ class OffRow:
 
 @dataclass(slots=True)
 class PathResult:
-    """The last answers of one path. `at`: when the newest reading began; `failures`: in a row, 0 = it could be read."""
+    """The last answers of one path. `at`: when the newest reading began; `failures`: in a row, 0 = it could be read.
+
+    `power`: what it said last, ON or OFF; it said so first at `power_since` and last at `power_at`, and nothing else between.
+    """
 
     at: float
     failures: int = 0
     failure: str = ""
     error: str = ""
+    power: Power = Power.UNKNOWN
+    power_since: float = 0.0
+    power_at: float = 0.0
+
+    def said(self, power: Power, *, at: float, since: float) -> None:
+        """It read that. What it said before `since` is another story."""
+        if self.power is not power or self.power_since < since:
+            self.power, self.power_since = power, at
+        self.power_at = at
+
+    def contradicts(self, other: "PathResult") -> bool:
+        """One says ON, the other OFF, and one of them said so before and after the other was asked."""
+        are_known = {self.power, other.power} == {Power.ON, Power.OFF}
+        return are_known and self.power_since <= other.power_at and other.power_since <= self.power_at
 
 
 @dataclass(slots=True)
@@ -43,8 +61,11 @@ class HostChecks:
     at: float
     paths: dict[tuple[DeviceName, ProxyName], PathResult] = field(default_factory=dict)
 
-    def keep(self, device: DeviceName, proxy: ProxyName, *, at: float, error: str | None, failure: str = "") -> None:
-        """Take a result; one that is not newer than the last is dropped."""
+    def keep(
+        self, device: DeviceName, proxy: ProxyName, *, at: float, error: str | None, failure: str = "",
+        power: Power | None = None, since: float = 0.0,
+    ) -> None:  # fmt: skip
+        """Take a result; one that is not newer than the last is dropped. `since`: from when on the path's words count."""
         known = self.paths.get((device, proxy))
         if known is not None and at <= known.at:
             return
@@ -54,6 +75,8 @@ class HostChecks:
         result.at, result.failure = at, failure
         result.failures = 0 if error is None else result.failures + 1
         result.error = "" if error is None else error[:ERROR_TEXT_MAX]
+        if power in {Power.ON, Power.OFF}:
+            result.said(power, at=at, since=since)
 
 
 @dataclass(slots=True)

@@ -81,10 +81,11 @@ class KillOns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchHost:
-    """Read all devices of a fenced or failed host; answers with WatchEnded."""
+    """Read all devices of a fenced or failed host; answers with WatchEnded. `exhaustive`: those through each candidate."""
 
     host: HostName
     paths: tuple[tuple[DeviceName, tuple[tuple[ProxyName, ...], ...]], ...]
+    exhaustive: tuple[DeviceName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,9 +3,10 @@
 from fenced.core import commands as c
 from fenced.core import records as r
 from fenced.core.evolve import ended, is_settled
-from fenced.core.outcome import given_back, host_power, is_contradiction
+from fenced.core.outcome import given_back, host_power, is_contradiction, is_lit
 from fenced.core.replacing import replace
 from fenced.core.state import DeviceRun, Operation, Phase, ProofOfOff, Restored
+from fenced.core.words import told
 from fenced.core.work import HostWork, back_off_seconds
 from fenced.model.power import Action, Kind, OperationState, Power, Proof, State
 
@@ -104,7 +105,7 @@ def _end(work: HostWork, operation: Operation) -> None:
         work.record(r.HostHeard(boot=work.sight.boot, before=record.after.value, why="cleared"))
     work.sight.life = None
     work.sight.watch_at = None
-    work.sight.watch_offs = 0  # what was read before it says nothing about after it
+    work.sight.watch_offs, work.sight.watch_lit = {}, {}  # what was read before it says nothing about after it
     start_waiting(work)
     work.wake(now)
 
@@ -202,7 +203,7 @@ def _is_still_off(work: HostWork, operation: Operation) -> bool:
         return False
     for run in operation.devices:
         speaks = run.device in proof.devices or run.kind is Kind.CHASSIS
-        if _may_be_on(work, run) or (speaks and run.power is Power.ON):
+        if _may_be_on(work, run) or (speaks and is_lit(run)):
             return False
     return True
 
@@ -213,17 +214,15 @@ def _may_be_on(work: HostWork, run: DeviceRun) -> bool:
 
 
 def _is_read_off(work: HostWork, run: DeviceRun) -> bool:
-    return run.power is Power.OFF and run.same_reads >= work.host.device(run.device).power.stable_reads
+    return run.says is Power.OFF and run.same_reads >= work.host.device(run.device).power.stable_reads
 
 
 def _untouched(work: HostWork, operation: Operation) -> State | None:
     """The state that is still true where no OFF was sent: that of before, if nothing that was read speaks against it."""
     if operation.before is State.FENCED:
         proof = work.state.proof
-        is_lit = proof is None or any(
-            run.power is Power.ON and _speaks_against(proof, run) for run in operation.devices
-        )
-        return None if is_lit else State.FENCED
+        has_power = proof is None or any(is_lit(run) and _speaks_against(proof, run) for run in operation.devices)
+        return None if has_power else State.FENCED
     is_cancelled = operation.ending is OperationState.CANCELLED
     return operation.before if is_cancelled and operation.before in {State.LEFT, State.FAILED} else None
 
@@ -265,6 +264,9 @@ def end_reading(work: HostWork, operation: Operation) -> None:
     why = None
     if unread:
         why = "could not be read: " + ", ".join(unread)
+    at_odds = [run for run in operation.devices if run.in_doubt_since is not None]
+    if at_odds:
+        why = "; ".join(f"the paths to {run.device} don't agree: {told(run.words)}" for run in at_odds)
     if is_contradiction(operation):
         why = "all outlets read OFF and a chassis reads ON"
         work.record(r.Contradicted(operation=operation.id, why=why))

@@ -7,8 +7,9 @@ from typing import assert_never
 
 from fenced.core import machine
 from fenced.core import records as r
+from fenced.core.evolve_disputes import after_step, disputed, read, settled, told
 from fenced.core.evolve_fenceable import drop_trials, judged, switched
-from fenced.core.evolve_run import drop_reads, evolve_run, forget_path
+from fenced.core.evolve_run import Around, drop_reads, evolve_run, forget_path, spoken_against, without_feed
 from fenced.core.outcome import given_back, host_power
 from fenced.core.replacing import replace
 from fenced.core.state import (
@@ -24,6 +25,7 @@ from fenced.core.state import (
     Restored,
 )
 from fenced.model.names import BootId, DeviceName
+from fenced.model.paths import PathWord
 from fenced.model.power import Action, OperationState, Outcome, Power, State, What
 
 ENDED_BOOTS_MAX = 8
@@ -69,7 +71,12 @@ def _evolve(state: HostState, at: float, record: r.Record) -> HostState:
         case r.HostRevoked():
             return _revoked(state, at, record)
         case r.Contradicted():
-            return _change_operation(state, record.operation, is_contradicted=True)
+            state = _change_operation(state, record.operation, is_contradicted=True)
+            return state if record.device is None else told(state, record.device, record.words)
+        case r.PathRead():
+            return read(state, record.device, (PathWord(proxy=record.proxy, power=record.power, asked_at=at),))
+        case r.PathsAgreed():
+            return settled(state, record.device)
         case r.WrongMachineFound():
             return replace(state, wrong_machines=_union(state.wrong_machines, (record.device,)))
         case r.LeftOff():
@@ -403,11 +410,14 @@ def _device_went_on(
     operation: Operation,
     record: r.RaceStarted | r.RaceEnded | r.StepStarted | r.AgentStarted | r.StepEnded | r.PathLost | r.DeviceGivenUp,
 ) -> HostState:
+    around = Around(operation=operation, commands=state.commands, disputed=disputed(state, record.device))
     runs = tuple(
-        evolve_run(run, at, record, operation, state.commands) if run.device == record.device else run
-        for run in operation.devices
+        evolve_run(run, at, record, around) if run.device == record.device else run for run in operation.devices
     )
+    if isinstance(record, r.StepStarted) and record.what is What.OFF:
+        runs = without_feed(runs, record.device)
     changed = replace(operation, devices=runs)
+    state = after_step(state, record, changed.run(record.device))
     if isinstance(record, r.StepStarted) and record.what is not What.STATUS:
         assert record.token is not None and record.not_after is not None
         is_off = record.what is What.OFF
@@ -422,23 +432,23 @@ def _device_went_on(
             settled = {"is_ended": True} if record.settled_at is None else {"not_after": record.settled_at}
             state = _command_changed(state, operation, record, **settled)
         if record.outcome in {Outcome.ON, Outcome.OFF, Outcome.UNKNOWN}:
-            state = replace(state, power=_with_power(state.power, record.device, Power(record.outcome.value)))
+            state = replace(state, power=_with_power(state.power, record.device, changed.run(record.device).says))
     elif isinstance(record, r.RaceEnded):
-        state = replace(state, power=_with_power(state.power, record.device, record.power))
+        state = replace(state, power=_with_power(state.power, record.device, changed.run(record.device).says))
         if record.winner is not None and not any(entry.kind == WRONG_MACHINE for entry in record.entries):
             state = replace(state, wrong_machines=_without(state.wrong_machines, record.device))
     slot = "reading" if state.reading is not None and state.reading.id == operation.id else "operation"
-    if slot == "reading" and isinstance(record, r.RaceEnded) and record.power is Power.ON:
-        state = _contradicted_by_status(state, at, record.device)
+    if slot == "reading" and isinstance(record, r.RaceEnded):
+        state = _contradicted_by_status(state, at, record, operation.started)
     return replace(state, **{slot: changed})  # type: ignore[arg-type]
 
 
-def _contradicted_by_status(state: HostState, at: float, device: DeviceName) -> HostState:
+def _contradicted_by_status(state: HostState, at: float, record: r.RaceEnded, began: float) -> HostState:
     """A status read ON beside an operation: what the operation itself read before of that device is no stable OFF (S1)."""
     if state.operation is None:
         return state
     runs = tuple(
-        replace(run, same_reads=0, same_since=at) if run.device == device and run.power is Power.OFF else run
+        spoken_against(run, at, record, began) if run.device == record.device else run
         for run in state.operation.devices
     )
     return replace(state, operation=replace(state.operation, devices=runs))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from fenced.core import mismatch, trust
+from fenced.core import mismatch, paths, trust
 from fenced.core import records as r
 from fenced.core.candidates import why_not
 from fenced.core.checks import VALID_INTERVALS, HostChecks, PathResult
@@ -16,9 +16,11 @@ from fenced.core.detector import look_watch
 from fenced.core.events import PathChecked, RaceFinished, WatchEnded
 from fenced.core.fleet import Fleet
 from fenced.core.state import WRONG_MACHINE, Fenceable, FenceableLevel, HostState, RaceEntry, Reason
+from fenced.core.words import contradict, of_race
 from fenced.core.work import HostWork
 from fenced.model.inventory import Device
 from fenced.model.names import DeviceName, HostName, ProxyName
+from fenced.model.paths import PathWord
 from fenced.model.power import Kind, Power, State, Verdict
 
 FAILURES = 2
@@ -37,10 +39,14 @@ def path_checked(work: HostWork, event: PathChecked) -> None:
     device = _device(work, event.device)
     if device is None or not is_on(work.fleet):
         return
-    _checks(work).keep(device.name, event.proxy, at=event.started, error=event.error, failure=event.failure)
+    _checks(work).keep(
+        device.name, event.proxy, at=event.started, error=event.error, failure=event.failure, power=event.power,
+        since=work.state.since,
+    )  # fmt: skip
     if event.failure == WRONG_MACHINE:
         mismatch.tell(work, device.name, f"through {event.proxy}: {event.error}")
     if event.error is None:
+        _compare(work, device.name, event)
         _keep_power(work, event)
         trust.seen(work, device, event.power, started=event.started)
     judge(work)
@@ -53,7 +59,7 @@ def raced(work: HostWork, event: RaceFinished) -> None:
         return
     _keep_race(work, device.name, event.entries)
     won = next((entry for entry in event.entries if entry.verdict is Verdict.WON), None)
-    if won is not None and work.operation is None:
+    if won is not None and work.operation is None and not contradict(of_race(event.entries, work.now)):
         seconds = ((won.ended_ms or 0) - (won.started_ms or 0)) / 1000
         trust.seen(work, device, event.power, started=work.now - seconds)
     judge(work)
@@ -86,10 +92,25 @@ def _keep_race(work: HostWork, device: DeviceName, entries: tuple[RaceEntry, ...
         return
     for entry in entries:
         if entry.verdict in {Verdict.WON, Verdict.RESERVE}:
-            _checks(work).keep(device, entry.proxy, at=work.now, error=None)
+            since = work.state.since
+            _checks(work).keep(device, entry.proxy, at=work.now, error=None, power=entry.power, since=since)
         elif entry.verdict in {Verdict.FAILED, Verdict.TIMED_OUT}:
             error = entry.error or entry.verdict.value
             _checks(work).keep(device, entry.proxy, at=work.now, error=error, failure=entry.kind or "")
+
+
+def _compare(work: HostWork, device: DeviceName, event: PathChecked) -> None:
+    """What the paths to a device said, with no operation between: they may lead to different units."""
+    if work.state.operation is not None or event.started < work.state.since or event.power is Power.UNKNOWN:
+        return
+    paths.note(work, device, event.proxy, event.power)
+    results = {proxy: one for (name, proxy), one in _checks(work).paths.items() if name == device}
+    mine = results.pop(event.proxy)
+    others = [(proxy, other) for proxy, other in results.items() if mine.contradicts(other)]
+    if others:
+        said = [(event.proxy, mine), *others]
+        words = tuple(PathWord(proxy=proxy, power=one.power, asked_at=one.power_at) for proxy, one in said)
+        paths.tell(work, device, words, operation=None)
 
 
 def _keep_power(work: HostWork, event: PathChecked) -> None:
@@ -100,8 +121,10 @@ def _keep_power(work: HostWork, event: PathChecked) -> None:
     if state.state is State.FENCED and event.power is Power.ON:
         work.sight.watch_at = min(work.sight.watch_at or work.now, work.now)
         look_watch(work)
-    elif state.state in POWER_IS_KEPT and dict(state.power).get(event.device) is not event.power:
-        work.record(r.PowerSeen(device=event.device, power=event.power))
+    elif state.state in POWER_IS_KEPT:
+        power = event.power if paths.who_disagrees(work, event.device) is None else Power.UNKNOWN
+        if dict(state.power).get(event.device) is not power:
+            work.record(r.PowerSeen(device=event.device, power=power))
 
 
 # -- what it comes to -------------------------------------------------------------------------------------------------
@@ -172,6 +195,9 @@ def _of_device(work: HostWork, device: Device) -> _Found:
     wrong = [(proxy, result) for proxy, result in known if result is not None and result.failure == WRONG_MACHINE]
     if wrong:  # one such path stops every operation, however many others work
         return _Found(word=_Word.BROKEN, reasons=(_reason(device, WRONG_MACHINE, wrong),))
+    if (disagreement := paths.who_disagrees(work, device.name)) is not None:
+        reason = Reason(device=device.name, kind="disagree", text=disagreement[:REASON_TEXT_MAX])
+        return _Found(word=_Word.BROKEN, reasons=(reason,))
     results = [result for _, result in known]
     if not known:
         return _Found(word=_Word.BROKEN, reasons=(Reason(device=device.name, kind="no_proxy", text=barred),))

@@ -97,9 +97,21 @@ class LifeAnswer:
         return "nobody answered" if self.was_asked else "nobody was asked: it has no address, or no ports to ask"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OffRounds:
+    """Rounds of the watch in a row that read one level OFF. `since`, `last`: when the first and the last of them began;
+    `until`: when the last was taken: the next one must have begun after it."""
+
+    count: int
+    since: float
+    last: float
+    until: float
+
+
 @dataclass(slots=True)
 class Sight:
-    """What was heard of a host since we started. `heard_ear`: on the ear's clock."""
+    """What was heard of a host since we started. `heard_ear`: on the ear's clock. `watch_offs`: by level. `watch_lit`: by
+    device, the paths that read ON in the watch and were not read otherwise since."""
 
     heard_at: float | None = None
     heard_ear: float = 0.0
@@ -114,8 +126,8 @@ class Sight:
     evidence: dict[str, tuple[str, float]] | None = None
     watch_at: float | None = None
     watch_started: float | None = None
-    watch_offs: int = 0
-    watch_off_since: float = 0.0
+    watch_offs: dict[int, OffRounds] = field(default_factory=dict)
+    watch_lit: dict[DeviceName, frozenset[ProxyName]] = field(default_factory=dict)
     is_stopping: bool = False
     offs: dict[DeviceName, OffRow] | None = None
 

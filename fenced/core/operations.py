@@ -5,7 +5,7 @@ What a second request does to a running operation is DESIGN section 4's table; i
 
 from dataclasses import dataclass
 
-from fenced.core import gates, plan, trust
+from fenced.core import gates, paths, plan, trust
 from fenced.core import records as r
 from fenced.core.ending import enter_restore, stop
 from fenced.core.events import ActionAsked, CancelAsked, ConfirmOffAsked, MaintenanceAsked
@@ -303,6 +303,9 @@ def _confirm_refusal(work: HostWork, asked: ConfirmOffAsked) -> RefusedBy | None
     reads_on = [name for name, power in powers.items() if power is Power.ON]
     if reads_on:
         return RefusedBy(rule="reads_on", why=f"{', '.join(reads_on)} reads ON")
+    for device in work.host.devices:
+        if (through := paths.lit_through(work, device.name)) is not None:
+            return RefusedBy(rule="reads_on", why=f"{device.name} reads ON through {through}")
     acting = [it for it in work.state.commands if it.what is What.ON and not is_settled(it, work.now)]
     if acting:
         left = max(it.not_after for it in acting) - work.now
@@ -325,6 +328,8 @@ def maintenance(work: HostWork, asked: MaintenanceAsked) -> None:
             work.record(r.MaintenanceEnded(by=asked.by, reason=asked.reason))
             if state.distrusted:  # a person had it in hand: what was wired wrongly is theirs to have mended
                 work.record(r.DevicesTrusted(devices=state.distrusted))
+            for one in state.disputes:
+                work.record(r.PathsAgreed(device=one.device))
             work.wake(work.now)
         return
     running = work.operation

@@ -11,12 +11,12 @@ def host_power(operation: Operation) -> Power:
     chassis = [run for run in runs if run.kind is Kind.CHASSIS]
     if is_contradiction(operation):
         return Power.UNKNOWN
-    if any(run.power is Power.ON for run in chassis):
+    if any(run.says is Power.ON for run in chassis):
         return Power.ON
     for level in sorted({run.level for run in runs}):
-        if all(run.power is Power.OFF for run in runs if run.level == level):
+        if all(run.says is Power.OFF for run in runs if run.level == level):
             return Power.OFF
-    if not chassis and any(run.power is Power.ON for run in runs):
+    if not chassis and any(run.says is Power.ON for run in runs):
         return Power.ON
     return Power.UNKNOWN
 
@@ -36,7 +36,7 @@ def is_contradiction(operation: Operation) -> bool:
     """All outlets OFF and a chassis ON: one of them lies (DESIGN section 4)."""
     outlets = [run for run in operation.devices if run.kind is Kind.OUTLET]
     is_chassis_on = any(run.kind is Kind.CHASSIS and run.power is Power.ON for run in operation.devices)
-    return bool(outlets) and is_chassis_on and all(run.power is Power.OFF for run in outlets)
+    return bool(outlets) and is_chassis_on and all(run.says is Power.OFF for run in outlets)
 
 
 def targets(operation: Operation, owed: tuple[DeviceName, ...]) -> tuple[DeviceRun, ...]:
@@ -50,9 +50,14 @@ def targets(operation: Operation, owed: tuple[DeviceName, ...]) -> tuple[DeviceR
     return tuple(run for run in operation.devices if run.level == operation.proof_level)
 
 
+def is_lit(run: DeviceRun) -> bool:
+    """It reads ON, or some path to it did and was not read otherwise since."""
+    return run.power is Power.ON or bool(run.lit)
+
+
 def is_on(run: DeviceRun) -> bool:
     """Read ON, and no command of ours on its way."""
-    return run.power is Power.ON and run.step is None and not run.is_racing and run.same_reads > 0
+    return run.says is Power.ON and run.step is None and not run.is_racing and run.same_reads > 0
 
 
 def given_back(operation: Operation, owed: tuple[DeviceName, ...]) -> Restored:

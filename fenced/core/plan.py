@@ -5,12 +5,13 @@ token of its own and a last moment at which it can act (S5); nothing is announce
 """
 
 from fenced.core import commands as c
-from fenced.core import gates, restore
+from fenced.core import gates, paths, restore
 from fenced.core import records as r
 from fenced.core.candidates import expand
 from fenced.core.ending import close, end_reading, end_unstarted, enter_restore, finish, start_waiting, stop
 from fenced.core.events import AgentSeen, AnnouncementDelivered, RaceFinished, StepFinished
 from fenced.core.mismatch import meet, mismatches
+from fenced.core.outcome import is_lit
 from fenced.core.state import PROXY_REFUSED, WRONG_MACHINE, DeviceRun, Operation, Phase
 from fenced.core.steps import (
     read_again_at,
@@ -94,7 +95,8 @@ def _prove(work: HostWork, operation: Operation) -> None:
         enter_next_level(work, operation, why=f"level {operation.level} was not proven off by its deadline")
         return
     if any(run.is_given_up for run in runs) and not any(run.step or run.is_racing for run in runs):
-        enter_next_level(work, operation, why=f"level {operation.level} can't be proven off")
+        why = "; ".join(f"{run.device}: {run.error}" for run in runs if run.is_given_up)
+        enter_next_level(work, operation, why=f"level {operation.level} can't be proven off: {why}")
         return
     for run in runs:
         _prove_device(work, operation, run)
@@ -106,6 +108,8 @@ def is_proven_off(work: HostWork, run: DeviceRun) -> bool:
     power = work.host.device(run.device).power
     if run.power is not Power.OFF or run.same_reads < power.stable_reads:
         return False
+    if run.in_doubt_since is not None:
+        return False  # another path to it said ON, and was not read OFF since
     if run.device in work.state.distrusted:
         return False  # it lied: its OFF proves nothing until it is trusted again (S17)
     if is_ours(work, run):
@@ -123,12 +127,15 @@ def is_ours(work: HostWork, run: DeviceRun) -> bool:
 def _prove_device(work: HostWork, operation: Operation, run: DeviceRun) -> None:
     if run.is_racing or run.step is not None or run.is_given_up or is_proven_off(work, run):
         return
+    if run.in_doubt_since is not None and run.proxy is not None:
+        paths.settle_doubt(work, operation, run)
+        return
     if work.now < run.wait_until - 1e-6:
         work.wake(run.wait_until)
         return
     is_due = _is_off_due(work, run)
     if run.proxy is None and not (is_due and run.is_path_proven and run.last_proxy is not None and run.off_attempts):
-        start_race(work, operation, run)
+        start_race(work, operation, run, disputed=paths.disputed(work, run.device))
     elif is_due:
         _switch_off(work, operation, run)
     else:
@@ -138,7 +145,7 @@ def _prove_device(work: HostWork, operation: Operation, run: DeviceRun) -> None:
 def _is_off_due(work: HostWork, run: DeviceRun) -> bool:
     """Whether the next thing to do for the device is another OFF rather than another read."""
     power = work.host.device(run.device).power
-    if run.power is Power.OFF:
+    if run.power is Power.OFF or run.in_doubt_since is not None:
         return False
     if run.off_attempts == 0:
         return run.is_path_proven and run.read_at is not None
@@ -225,13 +232,16 @@ def _is_distrusted(work: HostWork, operation: Operation, level: int) -> bool:
 
 
 def _inspect(work: HostWork, operation: Operation) -> None:
-    """Every other device of the host is read once; a chassis that reads ON contradicts the level."""
+    """Every other device of the host is read once, by whatever path is left; a chassis that says ON contradicts the level."""
     others = [run for run in operation.devices if run.level != operation.level]
     for run in others:
-        if run.is_inspected or run.is_racing or run.step is not None:
+        if run.is_racing or run.step is not None:
             continue
-        if run.proxy is None:
-            start_race(work, operation, run)
+        if run.is_inspected:
+            if (proxy := paths.unasked(run)) is not None:
+                paths.ask(work, operation, run, proxy)
+        elif run.proxy is None:
+            start_race(work, operation, run, disputed=paths.disputed(work, run.device))
         else:
             start_read(work, operation, run, priority=c.PRIORITY_OFF)
     others = [run for run in _now(work, operation).devices if run.level != operation.level]
@@ -242,7 +252,7 @@ def _inspect(work: HostWork, operation: Operation) -> None:
         else:
             work.wake(work.now + 30.0)
         return
-    chassis = [run for run in others if run.kind is Kind.CHASSIS and run.power is Power.ON]
+    chassis = [run for run in others if run.kind is Kind.CHASSIS and _speaks_on(work, run)]
     if chassis:
         why = f"level {operation.level} reads OFF and the chassis {chassis[0].device} reads ON"
         work.record(r.Contradicted(operation=operation.id, why=why))
@@ -254,6 +264,16 @@ def _inspect(work: HostWork, operation: Operation) -> None:
         work.record(r.PhaseEntered(operation=operation.id, phase=Phase.PROVING))
         return
     _fence(work, operation)
+
+
+def _speaks_on(work: HostWork, run: DeviceRun) -> bool:
+    """It reads ON, or did in this operation and nothing reads otherwise since. Only a chassis that the outlets feed may be
+    silent once they are off: where the device itself does not answer, not where nobody could ask it."""
+    if run.power is Power.ON or any(not word.is_old for word in run.lit):
+        return True
+    if not run.lit or any(word.power is Power.OFF for word in run.words):
+        return False
+    return not run.is_mute or work.host.device(run.device).is_standby_separate
 
 
 def _now(work: HostWork, operation: Operation) -> Operation:
@@ -349,7 +369,7 @@ def race_finished(work: HostWork, event: RaceFinished) -> None:
             settling_until=event.settling_until,
         )
     )
-    _revoke_if_lit(work, event.operation, event.device)
+    _weigh_paths(work, event.operation, event.device)
     for why in mismatches(event.entries)[:1]:
         meet(work, event.operation, event.device, why)
     advance(work)
@@ -367,8 +387,10 @@ def step_finished(work: HostWork, event: StepFinished) -> None:
     step = run.step
     if step is None or step.number != event.number:
         return
-    is_read = step.what is What.STATUS
-    if is_read:
+    is_read, is_own_path = step.what is What.STATUS, step.proxy == run.proxy
+    if is_read and not is_own_path:
+        wait_until = run.wait_until  # asked beside it: its own readings go on in their time
+    elif is_read:
         power = Power(event.outcome.value) if event.outcome in {Outcome.ON, Outcome.OFF} else Power.UNKNOWN
         wait_until = read_again_at(work, operation, run, power)
     elif event.outcome in {Outcome.FAILED, Outcome.REFUSED}:
@@ -391,15 +413,24 @@ def step_finished(work: HostWork, event: StepFinished) -> None:
             settling_until=event.settling_until,
         )
     )
-    _revoke_if_lit(work, event.operation, event.device)
+    _weigh_paths(work, event.operation, event.device)
     is_path_in_doubt = event.error is not None and (
         is_read or event.outcome is Outcome.TIMED_OUT or event.kind == PROXY_REFUSED
     )
     if is_path_in_doubt:
-        work.record(r.PathLost(operation=event.operation, device=event.device, why=event.error or ""))
+        lost = step.proxy if is_read and not is_own_path else None
+        work.record(r.PathLost(operation=event.operation, device=event.device, why=event.error or "", proxy=lost))
     if event.kind == WRONG_MACHINE:
         meet(work, event.operation, event.device, f"through {step.proxy}: {event.error}")
     advance(work)
+
+
+def _weigh_paths(work: HostWork, operation_id: str, device: DeviceName) -> None:
+    """Something was read: what its paths say together."""
+    operation = _operation(work, operation_id)
+    if operation is not None:
+        paths.weigh(work, operation, device)
+    _revoke_if_lit(work, operation_id, device)
 
 
 def _revoke_if_lit(work: HostWork, operation_id: str, device: DeviceName) -> None:
@@ -410,7 +441,7 @@ def _revoke_if_lit(work: HostWork, operation_id: str, device: DeviceName) -> Non
     run = operation.run(device)
     is_ours = operation.is_fenced or operation.action is Action.ON or run.is_switched_on
     speaks = device in proof.devices or run.kind is Kind.CHASSIS
-    if not is_ours and speaks and run.power is Power.ON:
+    if not is_ours and speaks and is_lit(run):
         why = f"{device} reads ON without an ON of ours"
         token = work.fleet.next_token()
         work.record(r.HostRevoked(why=why, token=token, boot=None, distrusted=(), is_alive=False))
@@ -464,7 +495,7 @@ def hear_life(work: HostWork) -> None:
         return
     if operation.phase not in {Phase.PROVING, Phase.INSPECTING}:
         return
-    has_read_off = any(run.power is Power.OFF and run.is_switched_off for run in operation.devices)
+    has_read_off = any(run.says is Power.OFF and run.is_switched_off for run in operation.devices)
     if not has_read_off:
         stop(work, "the host was heard")
 
@@ -506,7 +537,7 @@ def read_and_fail(work: HostWork, why: str) -> None:
 def _read_last(work: HostWork, operation: Operation) -> None:
     for run in operation.devices:
         if not run.is_inspected and not run.is_racing:
-            start_race(work, operation, run)
+            start_race(work, operation, run, disputed=paths.disputed(work, run.device))
     until = max(operation.deadline, operation.resume_at or 0.0) + INSPECTING_SECONDS
     is_read = all(run.is_inspected and not run.is_racing for run in _now(work, operation).devices)
     if is_read or work.now >= until:
@@ -525,7 +556,7 @@ def _advance_reading(work: HostWork) -> None:
         return
     for run in operation.devices:
         if not run.is_racing and run.races == 0:
-            start_race(work, operation, run)
+            start_race(work, operation, run, disputed=paths.disputed(work, run.device))
     operation = work.state.reading
     assert operation is not None
     if work.now >= operation.deadline:
@@ -544,8 +575,9 @@ def drop(work: HostWork, operation: Operation, why: str) -> None:
 
 def watch_command(work: HostWork) -> c.WatchHost:
     """S17's reading of all devices, each through its own candidates."""
-    paths: list[tuple[DeviceName, tuple[tuple[ProxyName, ...], ...]]] = []
+    ways: list[tuple[DeviceName, tuple[tuple[ProxyName, ...], ...]]] = []
     for device in work.host.devices:
         candidates = expand(device, work.host, work.fleet.inventory, work.fleet.why_candidate_barred)
-        paths.append((device.name, candidates.tiers))
-    return c.WatchHost(host=work.name, paths=tuple(paths))
+        ways.append((device.name, candidates.tiers))
+    at_odds = tuple(name for name, _ in ways if paths.disputed(work, name) or name in work.sight.watch_lit)
+    return c.WatchHost(host=work.name, paths=tuple(ways), exhaustive=at_odds)

@@ -20,6 +20,7 @@ from fenced.core.state import (
     Trial,
 )
 from fenced.model.names import BootId, DeviceName, HostName, OperationId, PlugId, ProxyName, Token
+from fenced.model.paths import PathWord
 from fenced.model.power import Action, Cause, OperationState, Outcome, Power, Proof, State, What
 
 # -- the host ---------------------------------------------------------------------------------------------------------
@@ -108,10 +109,13 @@ class HostRevoked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contradicted:
-    """Two things that can't both be true were read, e.g. all outlets OFF and a chassis ON."""
+    """Two things that can't both be true were read: all outlets OFF and a chassis ON, or, where `device` is given, ON and
+    OFF of one device through different paths (`words`)."""
 
     operation: OperationId | None
     why: str
+    device: DeviceName | None = None
+    words: tuple[PathWord, ...] = ()
     kind: Literal["contradicted"] = "contradicted"
 
 
@@ -161,6 +165,24 @@ class PowerSeen:
     device: DeviceName
     power: Power
     kind: Literal["power_seen"] = "power_seen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathRead:
+    """The check or the watch read a device whose paths had not agreed, and that path says something else than before."""
+
+    device: DeviceName
+    proxy: ProxyName
+    power: Power
+    kind: Literal["path_read"] = "path_read"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathsAgreed:
+    """Every path that had not agreed read OFF, or a person had the host in hand meanwhile."""
+
+    device: DeviceName
+    kind: Literal["paths_agreed"] = "paths_agreed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,11 +305,12 @@ class PhaseEntered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RaceStarted:
-    """Candidates are being probed for a device."""
+    """Candidates are being probed for a device. `disputed`: paths that did not agree; all must be read before an OFF counts."""
 
     operation: OperationId
     device: DeviceName
     excluded: tuple[Exclusion, ...]
+    disputed: tuple[ProxyName, ...] = ()
     kind: Literal["race_started"] = "race_started"
 
 
@@ -355,11 +378,12 @@ class StepEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathLost:
-    """A device's proxy stopped working; the next reserve, or a new race, takes over."""
+    """A device's proxy stopped working; the next reserve, or a new race, takes over. `proxy`: which; None: its own."""
 
     operation: OperationId
     device: DeviceName
     why: str
+    proxy: ProxyName | None = None
     kind: Literal["path_lost"] = "path_lost"
 
 
@@ -538,6 +562,8 @@ HostRecord = (
     | MaintenanceSet
     | MaintenanceEnded
     | PowerSeen
+    | PathRead
+    | PathsAgreed
     | DevicesTrusted
     | DevicesDistrusted
     | TrustAdvanced

@@ -4,6 +4,7 @@ An ON is sent only when no earlier OFF for that plug can still act (S5), and nev
 """
 
 from fenced.core import commands as c
+from fenced.core import paths
 from fenced.core import records as r
 from fenced.core.ending import finish
 from fenced.core.outcome import is_on, speaking, targets
@@ -57,6 +58,8 @@ def _restore_device(work: HostWork, operation: Operation, run: DeviceRun) -> Non
         return
     if run.proxy is None:
         start_race(work, operation, run)
+    elif (proxy := paths.unasked(run)) is not None:
+        paths.ask(work, operation, run, proxy)
     elif _is_on_due(work, operation, run) and not _is_last_doubt(work, run):
         _switch_on(work, operation, run)
     else:
@@ -127,5 +130,5 @@ def _names(devices: tuple[DeviceName, ...]) -> str:
 
 def _is_host_on(operation: Operation) -> bool:
     """A chassis reads ON; without one that says what it is now, any outlet (DESIGN section 4)."""
-    chassis = [run for run in speaking(operation) if run.kind is Kind.CHASSIS and run.power is not Power.UNKNOWN]
-    return any(run.power is Power.ON for run in (chassis or operation.devices))
+    chassis = [run for run in speaking(operation) if run.kind is Kind.CHASSIS and run.says is not Power.UNKNOWN]
+    return any(run.says is Power.ON for run in (chassis or operation.devices))

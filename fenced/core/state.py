@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Final, Literal
 
 from fenced.model.names import BootId, DeviceName, HostName, OperationId, PlugId, ProxyName, Token
+from fenced.model.paths import Dispute, PathWord
 from fenced.model.power import (
     Action,
     Cause,
@@ -42,7 +43,7 @@ PROXY_REFUSED: Final = "proxy_refused"
 class RaceEntry:
     """One candidate's story in a proxy race. Milliseconds from the operation's start; None where it did not happen.
 
-    `kind`: that of its error (ports.devices); "" where it has none.
+    `kind`: that of its error (ports.devices); "" where it has none. `power`: what it read; None where it read nothing.
     """
 
     proxy: ProxyName
@@ -52,6 +53,7 @@ class RaceEntry:
     ended_ms: int | None = None
     error: str | None = None
     kind: str = ""
+    power: Power | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,8 @@ class DeviceRun:
     `settling_until`: it said OFF, and until then that counts as UNKNOWN; 0 where the last reading counted.
     `refused_by`: proxies that could take no command; races do without them until one finds nobody else. `is_vouched`: that
     its OFF cuts power is a person's word.
+    `power` is what its own path read last, `words` what each path said; `in_doubt_since`: from when on they did not agree.
+    `is_mute`: nobody could read it in its last race, and who reached out for it found that itself does not answer.
     """
 
     device: DeviceName
@@ -132,6 +136,19 @@ class DeviceRun:
     error: str | None = None
     refused_by: tuple[ProxyName, ...] = ()
     is_vouched: bool = False
+    words: tuple[PathWord, ...] = ()
+    in_doubt_since: float | None = None
+    is_mute: bool = False
+
+    @property
+    def says(self) -> Power:
+        """What its paths say together: UNKNOWN while they don't agree."""
+        return self.power if self.in_doubt_since is None else Power.UNKNOWN
+
+    @property
+    def lit(self) -> tuple[PathWord, ...]:
+        """The paths that read ON, and were not read otherwise since: an ON is never forgotten over a path that dies."""
+        return tuple(word for word in self.words if word.power is Power.ON)
 
 
 class Phase(Enum):
@@ -257,7 +274,9 @@ class Reason:
     """What is missing at one device (None: at the host). `kind` is what is compared; `text` says which proxy, what error."""
 
     device: DeviceName | None
-    kind: Literal["unreadable", "distrusted", "wrong_machine", "redundancy", "no_proxy", "no_device", "not_read"]
+    kind: Literal[
+        "unreadable", "distrusted", "wrong_machine", "disagree", "redundancy", "no_proxy", "no_device", "not_read"
+    ]
     text: str
 
 
@@ -329,6 +348,7 @@ class HostState:
     is_away_told: bool = False
     fenceable: Fenceable | None = None
     trials: tuple[Trial, ...] = ()
+    disputes: tuple[Dispute, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

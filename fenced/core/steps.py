@@ -19,10 +19,15 @@ def queue_seconds(timeout_seconds: float) -> float:
     return timeout_seconds
 
 
-def start_race(work: HostWork, operation: Operation, run: DeviceRun) -> None:
-    """Race the device's candidates, as they stand now. No candidate: the race ends at once, and runs again later."""
+def start_race(work: HostWork, operation: Operation, run: DeviceRun, *, disputed: tuple[ProxyName, ...] = ()) -> None:
+    """Race the device's candidates, as they stand now. No candidate: the race ends at once, and runs again later.
+
+    `disputed`: paths that did not agree; who only looks asks every candidate then.
+    """
     candidates = _candidates(work, run)
-    work.record(r.RaceStarted(operation=operation.id, device=run.device, excluded=candidates.excluded))
+    work.record(
+        r.RaceStarted(operation=operation.id, device=run.device, excluded=candidates.excluded, disputed=disputed)
+    )
     if candidates.is_empty:
         again = work.now + back_off_seconds(run.races + 1, first=1.0, most=30.0, salt=f"{operation.id}/{run.device}")
         work.record(
@@ -47,7 +52,7 @@ def start_race(work: HostWork, operation: Operation, run: DeviceRun) -> None:
             tiers=candidates.tiers,
             operation_started=operation.started,
             priority=_priority(operation),
-            is_exhaustive=operation.action is Action.PROBE,
+            is_exhaustive=operation.action is Action.PROBE or (bool(disputed) and not operation.is_power_changing),
             stops_at_mismatch=operation.is_power_changing,
         )
     )
@@ -83,10 +88,16 @@ def next_number(run: DeviceRun) -> int:
     return max((step.number for step in run.steps), default=0) + 1
 
 
-def start_read(work: HostWork, operation: Operation, run: DeviceRun, *, priority: int) -> None:
-    """Read the device through its proxy."""
-    assert run.proxy is not None
+def start_read(
+    work: HostWork, operation: Operation, run: DeviceRun, *, priority: int, proxy: ProxyName | None = None
+) -> None:
+    """Read the device through its proxy, or ask another path to it, which has no longer than a probe."""
     device = work.host.device(run.device)
+    seconds = device.power.attempt_timeout_seconds
+    if proxy is not None and proxy != run.proxy:
+        seconds = min(seconds, work.fleet.inventory.daemon.race.probe_timeout_seconds)
+    asked = proxy or run.proxy
+    assert asked is not None
     number = next_number(run)
     work.record(
         r.StepStarted(
@@ -94,7 +105,7 @@ def start_read(work: HostWork, operation: Operation, run: DeviceRun, *, priority
             device=run.device,
             number=number,
             what=What.STATUS,
-            proxy=run.proxy,
+            proxy=asked,
             plug_id=device.spec.plug_id,
         )
     )
@@ -104,8 +115,8 @@ def start_read(work: HostWork, operation: Operation, run: DeviceRun, *, priority
             operation=operation.id,
             device=run.device,
             number=number,
-            proxy=run.proxy,
-            timeout_seconds=device.power.attempt_timeout_seconds,
+            proxy=asked,
+            timeout_seconds=seconds,
             priority=priority,
         )
     )

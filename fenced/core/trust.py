@@ -125,7 +125,7 @@ def _dark_by_proof(work: HostWork, record: r.HostFenced) -> None:
         return
     touched = {command.device for command in work.state.commands} | {*work.state.owed}
     for run in operation.devices:
-        is_dark = run.power is Power.OFF and run.same_reads > 0
+        is_dark = run.says is Power.OFF and run.same_reads > 0
         is_left_alone = not run.off_attempts and not run.is_switched_on and run.device not in touched
         if is_dark and is_left_alone and run.device not in record.devices:
             _went_dark(work, run, Trial(device=run.device, followed=Followed.DARK, boot=record.boot))
@@ -150,7 +150,7 @@ def _dark_by_us(work: HostWork, record: r.OperationEnded) -> None:
 
 
 def _is_stably_off(work: HostWork, run: DeviceRun) -> bool:
-    return run.power is Power.OFF and run.same_reads >= work.host.device(run.device).power.stable_reads
+    return run.says is Power.OFF and run.same_reads >= work.host.device(run.device).power.stable_reads
 
 
 def _went_dark(work: HostWork, run: DeviceRun, trial: Trial) -> None:

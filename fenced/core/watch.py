@@ -1,17 +1,21 @@
 """S17: what the regular reading of fenced and failed hosts shows. Revoking is quick, announcing is slow."""
 
-from fenced.core import gates
+from fenced.core import gates, paths
 from fenced.core import records as r
 from fenced.core.detector import look, revoke_by_power
 from fenced.core.events import WatchEnded
+from fenced.core.fleet import OffRounds
 from fenced.core.mismatch import mismatches, tell
+from fenced.core.replacing import replace
 from fenced.core.state import HostState
+from fenced.core.words import is_device_silent, of_race
 from fenced.core.work import HostWork
+from fenced.model.inventory import Device
 from fenced.model.names import DeviceName
 from fenced.model.power import Cause, Kind, Power, Proof, State
 
 OFF_ROUNDS = 2
-"""Rounds of the watch that must read a failed host OFF before it is announced: no single reading proves it."""
+"""Rounds of the watch that must at least read a failed host OFF before it is announced: no single reading proves it."""
 
 
 def watch_ended(work: HostWork, event: WatchEnded) -> None:
@@ -21,7 +25,8 @@ def watch_ended(work: HostWork, event: WatchEnded) -> None:
     if event.started < state.since or work.operation is not None or not is_watched(state):
         look(work)
         return
-    powers = dict(event.powers) | _in_doubt(event)
+    lit = _take_paths(work, event)
+    powers = dict(event.powers) | _in_doubt(work, event, lit)
     known = dict(state.power)
     for device, power in powers.items():
         is_back = device in state.wrong_machines
@@ -30,12 +35,28 @@ def watch_ended(work: HostWork, event: WatchEnded) -> None:
     for device, why in _wrong(event):
         tell(work, device, why)
     if state.state is State.FENCED:
-        _watch_fenced(work, powers)
-    elif state.state is State.RESTORING and _is_restored_all_the_same(work, powers):
+        _watch_fenced(work, lit)
+    elif state.state is State.RESTORING and _is_restored_all_the_same(work, lit):
         revoke_by_power(work, "it reads ON after a restore that was stopped: the ON had been sent")
     else:
-        _watch_failed(work, powers, event.started)
+        _watch_failed(work, powers, event)
     look(work)
+
+
+def _take_paths(work: HostWork, event: WatchEnded) -> frozenset[DeviceName]:
+    """What each path read; the devices that any of them read ON."""
+    lit = {device for device, power in event.powers if power is Power.ON}
+    for device, entries in event.races:
+        said = of_race(entries, work.now)
+        now_lit = {word.proxy for word in said if word.power is Power.ON}
+        before = work.sight.watch_lit.pop(device, frozenset()) - {word.proxy for word in said}
+        if now_lit or before:
+            work.sight.watch_lit[device] = before | now_lit
+        if now_lit:
+            lit.add(device)
+        if any(configured.name == device for configured in work.host.devices):
+            paths.weigh_race(work, device, entries)
+    return frozenset(lit)
 
 
 def _wrong(event: WatchEnded) -> tuple[tuple[DeviceName, str], ...]:
@@ -43,10 +64,13 @@ def _wrong(event: WatchEnded) -> tuple[tuple[DeviceName, str], ...]:
     return tuple((device, why) for device, entries in event.races for why in mismatches(entries)[:1])
 
 
-def _in_doubt(event: WatchEnded) -> dict[DeviceName, Power]:
-    """A path found another machine there: what says OFF then says nothing. An ON of the host's own is not hidden."""
+def _in_doubt(work: HostWork, event: WatchEnded, lit: frozenset[DeviceName]) -> dict[DeviceName, Power]:
+    """A path found another machine there, or read ON, now or when it was read last: what says OFF then says nothing. An ON
+    of the host's own is not hidden."""
     powers = dict(event.powers)
-    return {device: Power.UNKNOWN for device, _ in _wrong(event) if powers.get(device) is Power.OFF}
+    wrong = {device for device, _ in _wrong(event)}
+    doubtful = wrong | {one.device for one in work.state.disputes} | {*work.sight.watch_lit} | lit
+    return {device: Power.UNKNOWN for device in doubtful if powers.get(device) is Power.OFF}
 
 
 def is_watched(state: HostState) -> bool:
@@ -54,61 +78,87 @@ def is_watched(state: HostState) -> bool:
     return state.state in {State.FENCED, State.FAILED} or (state.state is State.RESTORING and state.is_on_forbidden)
 
 
-def _watch_fenced(work: HostWork, powers: dict[DeviceName, Power]) -> None:
+def _watch_fenced(work: HostWork, lit: frozenset[DeviceName]) -> None:
     proof = work.state.proof
     if proof is None:
         return
-    on = [device for device in work.host.devices if powers.get(device.name) is Power.ON]
-    lit = [device.name for device in on if device.name in proof.devices or device.kind is Kind.CHASSIS]
+    on = [device for device in work.host.devices if device.name in lit]
+    speaking = [device.name for device in on if device.name in proof.devices or device.kind is Kind.CHASSIS]
     if proof.kind is Proof.HUMAN and {device.level for device in on} == set(work.host.levels):
-        lit = [device.name for device in on]  # a person's word names no devices: every level reads ON
-    if lit:
-        revoke_by_power(work, f"{', '.join(lit)} reads ON without an ON of ours")
+        speaking = [device.name for device in on]  # a person's word names no devices: every level reads ON
+    if speaking:
+        revoke_by_power(work, f"{', '.join(speaking)} reads ON without an ON of ours")
 
 
-def _is_restored_all_the_same(work: HostWork, powers: dict[DeviceName, Power]) -> bool:
+def _is_restored_all_the_same(work: HostWork, lit: frozenset[DeviceName]) -> bool:
     """The restore was stopped after an ON, and a device that proves the host's power reads ON."""
     proof = work.state.proof
     if proof is None:
         return False
     speaking = [device for device in work.host.devices if device.name in proof.devices or device.kind is Kind.CHASSIS]
-    return any(powers.get(device.name) is Power.ON for device in speaking)
+    return any(device.name in lit for device in speaking)
 
 
-def _watch_failed(work: HostWork, powers: dict[DeviceName, Power], started: float) -> None:
+def _watch_failed(work: HostWork, powers: dict[DeviceName, Power], event: WatchEnded) -> None:
     sight = work.sight
-    level = _level_read_off(work, powers)
-    if level is None or work.fleet.is_heard(work.name, work.now):
-        sight.watch_offs = 0
+    if work.fleet.is_heard(work.name, work.now):
+        sight.watch_offs = {}
         return
-    if sight.watch_offs == 0:
-        sight.watch_offs, sight.watch_off_since = 1, started
-        return
-    sight.watch_offs += 1
-    hold = max(device.power.already_off_hold_seconds for device in work.host.devices if device.level == level)
-    if (
-        sight.watch_offs >= OFF_ROUNDS
-        and started - sight.watch_off_since >= hold
-        and not gates.closed(gates.announce_gates(work.fleet, work.name, work.now))
-    ):
-        _fence(work, level)
+    sight.watch_offs = {
+        level: _counted(sight.watch_offs.get(level), event.started, work.now)
+        for level in _levels_read_off(work, powers, event)
+    }
+    for level in work.host.levels:
+        if _is_proven(work, level) and not gates.closed(gates.announce_gates(work.fleet, work.name, work.now)):
+            _fence(work, level)
+            return
 
 
-def _level_read_off(work: HostWork, powers: dict[DeviceName, Power]) -> int | None:
+def _counted(rounds: OffRounds | None, started: float, now: float) -> OffRounds:
+    """One more round, if it began after the last one that was counted had ended: rounds that overlap are one reading."""
+    if rounds is None:
+        return OffRounds(count=1, since=started, last=started, until=now)
+    if started < rounds.until:
+        return rounds
+    return replace(rounds, count=rounds.count + 1, last=started, until=now)
+
+
+def _is_proven(work: HostWork, level: int) -> bool:
+    """The same level was read OFF over enough rounds, and long enough: as much as an operation would ask of it."""
+    rounds = work.sight.watch_offs.get(level)
+    if rounds is None:
+        return False
+    wanted = [device.power for device in work.host.devices if device.level == level]
+    count = max(OFF_ROUNDS, *(power.stable_reads for power in wanted))
+    return rounds.count >= count and rounds.last - rounds.since >= max(p.already_off_hold_seconds for p in wanted)
+
+
+def _levels_read_off(work: HostWork, powers: dict[DeviceName, Power], event: WatchEnded) -> tuple[int, ...]:
     devices = work.host.devices
-    if any(powers.get(d.name) is Power.ON and d.kind is Kind.CHASSIS for d in devices):
-        return None
+    if any(d.kind is Kind.CHASSIS and _speaks_on(work, d, powers, event) for d in devices):
+        return ()
+    off: list[int] = []
     for level in work.host.levels:
         of_level = [device.name for device in devices if device.level == level]
         is_trusted = not set(of_level) & set(work.state.distrusted)
         if is_trusted and all(powers.get(name) is Power.OFF for name in of_level):
-            return level
-    return None
+            off.append(level)
+    return tuple(off)
+
+
+def _speaks_on(work: HostWork, chassis: Device, powers: dict[DeviceName, Power], event: WatchEnded) -> bool:
+    """It reads ON, or did when it was read last; one that its outlets feed may be silent once they are off."""
+    if chassis.name not in work.sight.watch_lit:
+        return powers.get(chassis.name) is Power.ON
+    outlets = [device.name for device in work.host.devices if device.kind is Kind.OUTLET]
+    is_unfed = bool(outlets) and all(powers.get(name) is Power.OFF for name in outlets)
+    is_silent = is_device_silent(dict(event.races).get(chassis.name, ()))
+    return chassis.is_standby_separate or not (is_unfed and is_silent)
 
 
 def _fence(work: HostWork, level: int) -> None:
     """A proven OFF makes a failed host fenced; it stays off until a person or a later operation settles it."""
-    work.sight.watch_offs = 0
+    work.sight.watch_offs = {}
     state = work.state
     devices = tuple(device.name for device in work.host.devices if device.level == level)
     work.record(

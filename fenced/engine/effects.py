@@ -15,9 +15,9 @@ from fenced.core import events as e
 from fenced.core.domains import Place
 from fenced.core.fleet import Fleet
 from fenced.core.operations import Answer
-from fenced.core.state import RaceEntry
 from fenced.engine.race import PathMemory, Race, RaceResult
 from fenced.engine.settling import Reading
+from fenced.engine.slots import Slots
 from fenced.engine.workers import DeviceWorkers, Turn
 from fenced.model.inventory import Device, Host
 from fenced.model.names import DeviceName, HostName, OperationId, ProxyName
@@ -29,7 +29,10 @@ from fenced.ports.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
 
-WATCHES_AT_ONCE = 32
+WATCHED_AT_ONCE = 512
+"""Devices that the watch reads at once, over all hosts; those that fail now hold at most half of these places. Below it
+units, proxies and agent programs have bounds of their own."""
+
 GONE = "the device is no longer configured"
 
 
@@ -49,7 +52,7 @@ class EngineEffects:
         self._reads: dict[tuple[HostName, OperationId], dict[asyncio.Task[None], None]] = {}
         self._ons: dict[asyncio.Task[None], None] = {}
         self._commands: set[asyncio.Task[None]] = set()
-        self._watching = asyncio.Semaphore(WATCHES_AT_ONCE)
+        self._watching = Slots(WATCHED_AT_ONCE)
 
     def run_in(self, group: asyncio.TaskGroup) -> None:
         """The task group that owns every effect."""
@@ -292,18 +295,41 @@ class EngineEffects:
         self._deliver(e.LifeAsked(host=command.host, answered=answered, was_asked=was_asked))
 
     async def _watch(self, command: c.WatchHost) -> None:
-        async with self._watching:
-            started = self._clock.now()
-            powers: list[tuple[DeviceName, Power]] = []
-            races: list[tuple[DeviceName, tuple[RaceEntry, ...]]] = []
-            for device_name, tiers in command.paths:
-                found = self._device(command.host, device_name)
-                if found is None or not tiers:
-                    continue
-                result = await self._run_race(found, tiers, c.PRIORITY_STATUS, origin=started)
-                powers.append((device_name, result.power))
-                races.append((device_name, result.entries))
-        self._deliver(e.WatchEnded(host=command.host, started=started, powers=tuple(powers), races=tuple(races)))
+        """All devices side by side: one that does not answer costs its own timeout, and delays no other host's."""
+        started = self._clock.now()
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                (
+                    name,
+                    group.create_task(self._watch_device(command, name, tiers), name=f"watch {name} of {command.host}"),
+                )
+                for name, tiers in command.paths
+            ]
+        read = [(name, result) for name, task in tasks if (result := task.result()) is not None]
+        self._deliver(
+            e.WatchEnded(
+                host=command.host,
+                started=started,
+                powers=tuple((name, result.power) for name, result in read),
+                races=tuple((name, result.entries) for name, result in read),
+            )
+        )
+
+    async def _watch_device(
+        self, command: c.WatchHost, name: DeviceName, tiers: tuple[tuple[ProxyName, ...], ...]
+    ) -> RaceResult | None:
+        """None: it has no candidate, or a reload took it away."""
+        found = self._device(command.host, name)
+        if found is None or not tiers:
+            return None
+        plug = found[1].spec.plug_id
+        is_failing = all(self._memory.get(proxy, plug).failures for tier in tiers for proxy in tier)
+        async with self._watching.hold(c.PRIORITY_STATUS, failing=str(plug) if is_failing else None):
+            if (found := self._device(command.host, name)) is None:
+                return None
+            return await self._run_race(
+                found, tiers, c.PRIORITY_STATUS, origin=self._clock.now(), is_exhaustive=name in command.exhaustive
+            )
 
 
 def _outcome(error: DeviceError) -> tuple[Outcome, bool]:

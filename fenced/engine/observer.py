@@ -81,6 +81,8 @@ class Observer:
                 why = [f"{reason.device or name}: {reason.kind}: {reason.text}" for reason in record.why]
                 say = log.info if record.level is FenceableLevel.FULL else log.warning
                 say("fenceable_changed", host=name, fenceable=record.level.value, why=why)
+            case r.PathsAgreed() | r.PathRead():
+                log.info(record.kind, host=name, device=record.device)
             case r.DevicesTrusted():
                 log.info("devices_trusted", host=name, devices=list(record.devices))
             case r.FenceFailed() | r.RestoreFailed() | r.Contradicted() | r.LeftOff():

@@ -1,7 +1,8 @@
 """The proxy race: who can read this device, asked in order of preference, never one after the other's timeout.
 
 Knows candidates and a function that reads; nothing of drivers, HTTP or what the reading is for. Its one rule: a success
-proves a path, and the whole story of every candidate is kept (DESIGN section 5; compare RFC 8305's connection race).
+proves a path, and the whole story of every candidate is kept, with what each read: whether paths agree is for others to
+judge (DESIGN section 5; compare RFC 8305's connection race).
 """
 
 import asyncio
@@ -73,7 +74,7 @@ class PathMemory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RaceResult:
-    """Who won, what was read, who else could have served, and everybody's story."""
+    """Who won, what the winner read, who else could have served, and everybody's story."""
 
     winner: ProxyName | None
     power: Power
@@ -103,6 +104,10 @@ class _Candidate:
     @property
     def is_success(self) -> bool:
         return self.verdict is Verdict.RESERVE
+
+    @property
+    def has_read(self) -> bool:
+        return self.verdict in {Verdict.WON, Verdict.RESERVE}
 
 
 class Race:
@@ -260,8 +265,8 @@ class Race:
                     self._hear_last_word(candidate, candidate.task)
 
     def _hear_last_word(self, candidate: _Candidate, task: asyncio.Task[Reading]) -> None:
-        """It failed in the moment that it was cancelled: a mismatch must not be lost over that."""
-        if isinstance(task.exception(), WrongMachine):
+        """It ended in the moment that it was cancelled: neither what it read nor a mismatch is lost over that."""
+        if task.exception() is None or isinstance(task.exception(), WrongMachine):
             self._settle(candidate)
 
     def _result(self, winner: _Candidate | None) -> RaceResult:
@@ -285,6 +290,7 @@ class Race:
             ended_ms=self._milliseconds(candidate.ended),
             error=candidate.error,
             kind=candidate.kind,
+            power=candidate.reading.power if candidate.has_read else None,
         )
 
     def _milliseconds(self, at: float | None) -> int | None:

@@ -4,7 +4,8 @@ Knows nothing of asyncio, journals or buses. `pending` holds the commands that n
 """
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TypeVar
 
 from fenced.core import commands as c
@@ -153,15 +154,24 @@ class Desk:
 
     def race(
         self, device: str, power: Power | None = None, *, winner: str | None = "engine", wrong: str | None = None,
-        settling: float = 0.0,
+        settling: float = 0.0, others: Mapping[str, Power] = MappingProxyType({}), kind: str = "",
     ) -> None:  # fmt: skip
-        """A race ends: `winner` reads the device as it is (or as told). Through `wrong` another machine answered;
-        `settling`: for so many seconds more an OFF does not count."""
+        """A race ends: `winner` reads the device as it is (or as told), `others` something of their own. Through `wrong`
+        another machine answered; `settling`: for so many seconds more an OFF does not count; `kind`: why nobody read it."""
         command = self.take(c.RunRace, device)
         read = power if power is not None else self.power(command.host, command.device)
         proxy = ProxyName(winner) if winner is not None else None
         verdict = Verdict.WON if winner is not None else Verdict.FAILED
-        entries = [RaceEntry(proxy=proxy or ProxyName("engine"), tier=1, verdict=verdict, error="dead")]
+        counts = (Power.UNKNOWN if settling else read) if proxy is not None else None
+        entries = [
+            RaceEntry(
+                proxy=proxy or ProxyName("engine"), tier=1, verdict=verdict, error="dead", power=counts, kind=kind
+            )
+        ]
+        entries += [
+            RaceEntry(proxy=ProxyName(other), tier=2, verdict=Verdict.RESERVE, power=said)
+            for other, said in others.items()
+        ]
         if wrong is not None:
             other = RaceEntry(
                 proxy=ProxyName(wrong), tier=1, verdict=Verdict.FAILED, error="another", kind=WRONG_MACHINE
@@ -174,7 +184,7 @@ class Desk:
                 device=command.device,
                 number=command.number,
                 winner=proxy,
-                reserves=(),
+                reserves=tuple(ProxyName(other) for other in others),
                 entries=tuple(entries),
                 power=read if winner is not None and not settling else Power.UNKNOWN,
                 settling_until=self.now + settling if settling else 0.0,

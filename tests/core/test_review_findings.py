@@ -177,7 +177,7 @@ def test_rounds_of_the_watch_before_an_operation_do_not_count_after_it() -> None
     at.ask(Action.OFF)
     fail(at)
     next_watch(at, *both_off)
-    assert at.fleet.sights[NODE].watch_offs == 1
+    assert [rounds.count for rounds in at.fleet.sights[NODE].watch_offs.values()] == [1]
     at.ask(Action.OFF)
     fail(at)
     assert at.state().state is State.FAILED

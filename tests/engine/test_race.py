@@ -40,6 +40,8 @@ class Paths:
     wrong: tuple[str, ...] = ()
     ends_itself_seconds: float = SETTINGS.probe_timeout_seconds
     never_served: tuple[str, ...] = ()
+    off: tuple[str, ...] = ()
+    answers_as_cancelled: tuple[str, ...] = ()
 
     async def read(self, proxy: ProxyName, turn: Turn) -> Reading:
         if proxy in self.never_served:
@@ -53,6 +55,8 @@ class Paths:
             self.cancelled.append(str(proxy))
             if proxy in self.wrong:  # its answer came as it was cancelled
                 raise WrongMachine(f"{proxy} finds another machine", may_be_done=False) from exc
+            if proxy in self.answers_as_cancelled:
+                return self._reading(proxy)
             await asyncio.sleep(self.logout_seconds)
             raise
         if proxy in self.wrong:
@@ -61,7 +65,10 @@ class Paths:
             raise DeviceTimedOut(f"{proxy}: no answer")
         if seconds < 0:
             raise DeviceUnreachable(f"{proxy} refuses")
-        return Reading(power=Power.ON)
+        return self._reading(proxy)
+
+    def _reading(self, proxy: ProxyName) -> Reading:
+        return Reading(power=Power.OFF if proxy in self.off else Power.ON)
 
 
 def race(
@@ -166,6 +173,23 @@ def test_a_mismatch_is_not_lost_over_the_winner_of_the_same_moment() -> None:
     paths = Paths({"a": 100.0, "b": 0.1}, wrong=("a",))
     result, _ = race(paths, ["a", "b"])
     assert [entry.kind for entry in result.entries] == ["wrong_machine", ""]
+
+
+def powers(result: RaceResult) -> dict[str, Power | None]:
+    return {str(entry.proxy): entry.power for entry in result.entries}
+
+
+def test_what_each_path_read_is_kept_beside_the_winners_word() -> None:
+    paths = Paths({"slow": 0.5, "quick": 0.05, "dead": -0.01}, off=("slow",))
+    result, _ = race(paths, ["slow", "dead"], ["quick", "idle"])
+    assert (result.winner, result.power) == ("slow", Power.OFF)
+    assert powers(result) == {"slow": Power.OFF, "dead": None, "quick": Power.ON, "idle": None}
+
+
+def test_an_on_that_came_as_its_probe_was_cancelled_is_kept() -> None:
+    paths = Paths({"a": 100.0, "b": 0.1}, off=("b",), answers_as_cancelled=("a",))
+    result, _ = race(paths, ["a", "b"])
+    assert result.winner == "b" and powers(result) == {"a": Power.ON, "b": Power.OFF}
 
 
 def test_losers_are_cancelled_with_a_moment_to_log_out_and_no_more() -> None:

@@ -6,6 +6,7 @@ Each function takes the words after its subject and says whether it knows them. 
 from collections.abc import Sequence
 
 from fenced.model.names import ENGINE, HostName
+from fenced.model.power import Power
 from tests.world.machines import Plug
 from tests.world.world import World
 
@@ -33,6 +34,8 @@ def plug(world: World, plug: Plug, words: Sequence[str]) -> bool:
             plug.swap(world.plug(host, plug.device))
         case ["unreachable", "through", *proxies]:
             plug.unreachable_through = frozenset(proxies)
+        case ["leads", "to", "another", "unit", "through", proxy, "which", "is", power]:
+            plug.lead_elsewhere(proxy, Power(power))
         case ["loses", "answers", "through", *proxies]:
             plug.unanswered_through = frozenset(proxies)
         case _:

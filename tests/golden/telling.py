@@ -30,6 +30,10 @@ class Teller:
                 return _of_proof(record)
             case r.WrongMachineFound():
                 return f"WRONG MACHINE at {record.device}"
+            case r.PathRead():
+                return f"seen: {record.device} reads {record.power.value} through {record.proxy}"
+            case r.PathsAgreed():
+                return f"the paths to {record.device} agree"
             case r.DevicesDistrusted() | r.TrustAdvanced() | r.FenceableChanged():
                 return _of_trust(record)
             case r.MaintenanceSet() | r.MaintenanceEnded() | r.RequestRefused():
@@ -106,7 +110,8 @@ def _of_proof(
             lied = f", distrusts {' '.join(record.distrusted)}" if record.distrusted else ""
             return f"REVOKED ({'alive' if record.is_alive else 'has power'}{lied})"
         case r.Contradicted():
-            return "CONTRADICTION"
+            said = ", ".join(f"{word.power.value} through {word.proxy}" for word in record.words)
+            return f"CONTRADICTION at {record.device}: {said}" if record.device is not None else "CONTRADICTION"
         case r.LeftOff():
             return "LEFT OFF"
         case r.PowerSeen():

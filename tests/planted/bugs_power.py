@@ -112,7 +112,7 @@ POWER_BUGS: Final = (
         name="a watch that reads off once makes a failed host fenced at once",
         rule="S1",
         file="core/watch.py",
-        old="        and started - sight.watch_off_since >= hold\n",
+        old=" and rounds.last - rounds.since >= max(p.already_off_hold_seconds for p in wanted)",
         new="",
         killers=(
             "tests/core/test_review_findings.py::test_a_watch_proves_off_only_after_the_hold_of_a_device_that_was_off_already",
@@ -370,7 +370,7 @@ POWER_BUGS: Final = (
         name="what the watch read before an operation counts after it",
         rule="S1",
         file="core/ending.py",
-        old="    work.sight.watch_offs = 0  # what was read before it says nothing about after it\n",
+        old="    work.sight.watch_offs, work.sight.watch_lit = {}, {}  # what was read before it says nothing about after it\n",
         new="",
         killers=("tests/core/test_watch.py::test_what_was_read_before_it_was_heard_and_failed_again_counts_no_more",),
     ),

@@ -34,7 +34,7 @@ class Plug:
     `early_seconds`: so long it says OFF before it is. `is_between`: a command leaves it "on its way" until it is mended.
     `flaps`: every other reading is UNKNOWN. `refuses_repeated`: OFF is an error when it is off. `is_dummy`: it reads what it
     was told and does nothing. `stays_off`: once it is off no ON helps. `wired`: the plug that it really is, where two labels
-    were swapped.
+    were swapped. `elsewhere`: paths that lead to another unit at the same address, and what that one is.
     """
 
     device: DeviceName
@@ -70,6 +70,7 @@ class Plug:
     stays_off: bool = False
     told: Power | None = None
     wired: "Plug | None" = None
+    elsewhere: dict[str, Power] = field(default_factory=dict)
     reads: int = 0
     turning: int = 0
 
@@ -85,6 +86,10 @@ class Plug:
         """Somebody took the one for the other when the labels were written: each switches the other's host, and says so."""
         self.wired, other.wired = other, self
         self.has_lied = other.has_lied = True
+
+    def lead_elsewhere(self, path: str, power: Power) -> None:
+        """From now on another unit answers on that path: it is so, and does what it is told."""
+        self.elsewhere[path], self.has_lied = power, True
 
     def act_late(self, seconds: float, *, settle_seconds: float, shows_turning: bool) -> None:
         """From now on it acts so long after it took a command. Longer than it is configured to: nobody can know."""
@@ -106,6 +111,7 @@ class Plug:
         self.lie(None)
         self.told = None
         self.wrong_through = self.unreachable_through = self.unanswered_through = frozenset()
+        self.elsewhere = {}
         self.set_seconds, self.read_seconds = 1.0, 0.1
         self.late_seconds = self.early_seconds = 0.0
         self.shows_turning = False

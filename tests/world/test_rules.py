@@ -65,8 +65,8 @@ def over(begun: r.OperationStarted) -> r.OperationEnded:
     return replace(desk.ended(answer.split()[1]), operation=begun.operation.id)
 
 
-def race(begun: r.OperationStarted) -> r.RaceEnded:
-    entry = RaceEntry(proxy=ENGINE, tier=1, verdict=Verdict.WON)
+def race(begun: r.OperationStarted, power: Power | None = None) -> r.RaceEnded:
+    entry = RaceEntry(proxy=ENGINE, tier=1, verdict=Verdict.WON, power=power)
     return r.RaceEnded(
         operation=begun.operation.id,
         device=PDU_A,
@@ -99,6 +99,14 @@ def test_an_off_that_was_read_once_is_found() -> None:
         await write(world, fenced())
 
     assert "S2: node-2 is announced as fenced, and pdu-b said OFF 1 times in a row, not 2" in found(plant)
+
+
+def test_a_proof_beside_a_path_that_reads_on_is_found() -> None:
+    async def plant(world: World) -> None:
+        begun = operation(Action.OFF)
+        await write(world, begun, race(begun, Power.ON), replace(fenced(), operation=begun.operation.id))
+
+    assert "S2: node-2 is announced as fenced, and pdu-a reads ON through engine" in found(plant)
 
 
 def test_an_off_that_was_found_and_not_held_is_found() -> None:

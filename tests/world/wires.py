@@ -149,7 +149,7 @@ class Wires:
         except DeviceError as exc:
             answer.set_exception(exc)
         else:
-            power = plug.read()
+            power = plug.elsewhere.get(path.name) or plug.read()
             if plug.is_starting and plug.is_on and not plug.is_seen_away:
                 plug.mislead_unseen()
             self.on_read(plug, power)
@@ -255,7 +255,10 @@ class Wires:
             await asyncio.sleep(sent.acts_at - self._clock.now())
             sent.plug.end_turning()
         self.on_act(sent)
-        sent.plug.switch(sent.power)
+        if sent.proxy in sent.plug.elsewhere:
+            sent.plug.elsewhere[sent.proxy] = sent.power
+        else:
+            sent.plug.switch(sent.power)
 
     def _die_if_told(self, path: Path) -> None:
         if path.dies_sending:

@@ -1,8 +1,8 @@
 """S2, S12: what is taken for OFF was read OFF, by the world's own book; what is done is done to the host that it is for."""
 
 from fenced.core import records as r
-from fenced.model.names import DeviceName, HostName, OperationId, PlugId
-from fenced.model.power import Power, Proof
+from fenced.model.names import DeviceName, HostName, OperationId, PlugId, ProxyName
+from fenced.model.power import Outcome, Power, Proof, What
 from tests.world.rules.base import Answer, Rule
 from tests.world.wires import Sent
 
@@ -59,6 +59,47 @@ class UnknownIsNotOff(Rule):
         held = at - answer.off_since
         if held < hold - READ_SECONDS:
             self.found(f"{host} is announced as fenced, and {device}, found off, said OFF for {held:.1f} s, not {hold}")
+
+
+class PathsAgree(Rule):
+    """No path to a device of the proof read it ON, in the operation, and was not read otherwise or overtaken by an OFF since."""
+
+    name = "S2"
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type] # those of Rule
+        self._lit: dict[tuple[OperationId, DeviceName], set[ProxyName]] = {}
+        self._asked: dict[tuple[OperationId, DeviceName, int], ProxyName] = {}
+
+    def recorded(self, host: HostName, at: float, record: r.Record) -> None:
+        match record:
+            case r.RaceEnded():
+                for entry in record.entries:
+                    self._said(record.operation, record.device, entry.proxy, entry.power)
+            case r.StepStarted():
+                self._asked[(record.operation, record.device, record.number)] = record.proxy
+                if record.what is What.OFF:
+                    self._lit.pop((record.operation, record.device), None)
+            case r.StepEnded() if record.outcome in {Outcome.ON, Outcome.OFF}:
+                proxy = self._asked.get((record.operation, record.device, record.number))
+                if proxy is not None:
+                    self._said(record.operation, record.device, proxy, Power(record.outcome.value))
+            case r.HostFenced() if record.operation is not None and record.proof is not Proof.HUMAN:
+                for name in record.devices:
+                    for proxy in sorted(self._lit.get((record.operation, name), ())):
+                        self.found(f"{host} is announced as fenced, and {name} reads ON through {proxy}")
+            case r.OperationEnded():
+                self._lit = {key: lit for key, lit in self._lit.items() if key[0] != record.operation}
+                self._asked = {key: proxy for key, proxy in self._asked.items() if key[0] != record.operation}
+            case _:
+                pass
+
+    def _said(self, operation: OperationId, device: DeviceName, proxy: ProxyName, power: Power | None) -> None:
+        lit = self._lit.setdefault((operation, device), set())
+        if power is Power.ON:
+            lit.add(proxy)
+        elif power is Power.OFF:
+            lit.discard(proxy)
 
 
 class NamesAreWhole(Rule):

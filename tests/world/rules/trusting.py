@@ -22,8 +22,8 @@ NOT_PROMISED: Final[dict[str, str]] = {
     "mislabelled": "An outlet is mislabelled and feeds another machine, the host is silent, and no chassis of it says ON.",
     "unseen restart": "A device restarts while nobody reads it and says OFF while it boots, and the host is silent: what was not "
     "seen away is not given time to settle.",
-    "mute contradiction": "A device says OFF while it feeds a silent host, and the one device that would contradict it can't be "
-    "read at that moment.",
+    "mute contradiction": "A device says OFF while it feeds a silent host, and the one device, or path to it, that would "
+    "contradict it can't be read at that moment.",
     "two liars": "Two or more devices of one host lie or are mislabelled at the same time.",
 }
 
