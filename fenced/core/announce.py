@@ -94,7 +94,7 @@ def _of_host(entry: r.Entry, before: HostState, after: HostState) -> Told:
         case r.WrongMachineFound() as record:
             return [(HOST + "wrong_machine", {"device": str(record.device), "reason": record.why})]
         case r.LeftOff() as record:
-            return [(HOST + "left_off", {"reason": record.why, "devices": list(after.owed)})]
+            return [(HOST + "left_off", {"reason": record.why, "devices": list(record.devices or after.owed)})]
         case r.MaintenanceSet() as record:
             return [
                 (
@@ -106,9 +106,10 @@ def _of_host(entry: r.Entry, before: HostState, after: HostState) -> Told:
             return [(HOST + "maintenance", {"on": False, "by": record.by, "reason": record.reason, "until": None})]
         case r.HostRestored() as record:
             lost: Told = [(HOST + "redundancy_lost", {"devices": list(record.missing)})] if record.missing else []
-            return lost or [(HOST + "restored", {})]
+            return [] if _is_told_before(before, record) else lost or [(HOST + "restored", {})]
         case r.RestoreFailed() as record:
-            return [(HOST + "restore_failed", {"devices": list(record.missing), "reason": record.why})]
+            failed = (HOST + "restore_failed", {"devices": list(record.missing), "reason": record.why})
+            return [] if _is_told_before(before, record) else [failed]
         case r.FenceFailed() as record:
             return [(HOST + "fence_failed", {"reason": record.why, "next_attempt": _at(record.next_attempt_at)})]
         case r.RequestRefused() as record:
@@ -123,6 +124,13 @@ def _of_host(entry: r.Entry, before: HostState, after: HostState) -> Told:
             return _ended(record, before)
         case record:
             return _believed(record, before)
+
+
+def _is_told_before(before: HostState, record: r.HostRestored | r.RestoreFailed) -> bool:
+    """What we try again and again to give back is told once, and again when it changes."""
+    word = before.redundancy_lost if isinstance(record, r.HostRestored) else before.restore_failed
+    is_ours = before.operation is not None and before.operation.is_giving_back
+    return is_ours and bool(record.missing) and set(record.missing) <= set(word)
 
 
 def _believed(record: r.Record, before: HostState) -> Told:
@@ -276,6 +284,14 @@ def _of_fleet(entry: r.Entry) -> list[Announcement]:
             return [Announcement(type=FLEET + "bus_lost", host=None, at=entry.at, data={"why": record.why})]
         case r.BusBack():
             return [Announcement(type=FLEET + "bus_back", host=None, at=entry.at)]
+        case r.GateStayedClosed() as record:
+            closed = record.closed
+            stuck: dict[str, Any] = {"gate": closed.gate, "cluster": closed.cluster or None, "since": _at(closed.since)}
+            stuck |= {"why": record.why, "hosts": list(record.hosts)}
+            return [Announcement(type=FLEET + "gate_closed", host=None, at=entry.at, data=stuck)]
+        case r.GateOpened() as record:
+            opened = {"gate": record.gate, "cluster": record.cluster or None}
+            return [Announcement(type=FLEET + "gate_open", host=None, at=entry.at, data=opened)]
         case _:
             return []
 

@@ -75,6 +75,15 @@ class DropReads:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DropOns:
+    """Cancel the ONs of an operation that have not begun; each answers as refused, with `why`. What has begun goes on (S6)."""
+
+    host: HostName
+    operation: OperationId
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KillOns:
     """Kill every running ON command: the lease is lost."""
 
@@ -99,7 +108,7 @@ class Reply:
     answer: str
 
 
-Command = Wake | AskLife | RunRace | ReadDevice | SwitchDevice | DropReads | KillOns | WatchHost | Reply
+Command = Wake | AskLife | RunRace | ReadDevice | SwitchDevice | DropReads | DropOns | KillOns | WatchHost | Reply
 
 PRIORITY_OFF = 0
 PRIORITY_ON = 1

@@ -7,8 +7,8 @@ Which module knows more: `detector` hears and suspects, `operations` takes reque
 from dataclasses import dataclass
 from typing import assert_never
 
+from fenced.core import closed_gates, detector, fenceable, fleet_decisions, operations, plan, recovery, trust
 from fenced.core import commands as c
-from fenced.core import detector, fenceable, fleet_decisions, operations, plan, recovery, trust
 from fenced.core import events as e
 from fenced.core import records as r
 from fenced.core.announce import Announcement
@@ -47,6 +47,7 @@ def decide(fleet: Fleet, event: e.Event, now: float) -> Decision:
             answer = fleet_decisions.inventory_read(work, event)
         case e.Ticked():
             fleet_decisions.end_pauses(work)
+            closed_gates.look(work)
         case e.Started():
             for name in fleet.hosts:
                 recovery.take_up(work.on(name))

@@ -5,11 +5,12 @@ retained messages are no life. What a host is asked or said while its power is b
 """
 
 from fenced.core import commands as c
-from fenced.core import gates, operations, plan
+from fenced.core import gates, giving_back, operations, plan
 from fenced.core import records as r
 from fenced.core.events import Evidence, Health, HealthStatus, LifeAsked, Presence
 from fenced.core.fleet import LifeAnswer
-from fenced.core.state import GateVerdict
+from fenced.core.standing import is_watched_as_off
+from fenced.core.state import GateVerdict, Operation
 from fenced.core.work import HostWork
 from fenced.model.names import BootId
 from fenced.model.power import Cause, State
@@ -137,6 +138,7 @@ def _revoke(work: HostWork, boot: BootId | None, *, is_old: bool, is_alive: bool
     work.record(
         r.HostRevoked(why=why, token=work.fleet.next_token(), boot=boot, distrusted=distrusted, is_alive=is_alive)
     )
+    work.wake(work.now)
 
 
 def revoke_by_power(work: HostWork, why: str) -> None:
@@ -172,11 +174,9 @@ def _hear_life(work: HostWork, boot: BootId | None) -> None:
     why = _why_heard(before, is_first=not state.is_known)
     if before is State.HEALTHY:
         why = "rebooted"
-    owed = state.owed
     work.record(r.HostHeard(boot=boot, before=before.value, why=why))  # type: ignore[arg-type]
     work.sight.life = None
-    if before is State.FAILED and owed and work.operation is None:
-        operations.give_back(work)
+    giving_back.look(work)
     watch(work)
 
 
@@ -262,6 +262,7 @@ def look(work: HostWork) -> None:
     if work.operation is not None or work.state.reading is not None:
         plan.advance(work)
     if work.operation is not None:
+        _look_giving_back(work, work.operation)
         return
     match work.state.state:
         case State.HEALTHY:
@@ -279,6 +280,26 @@ def look(work: HostWork) -> None:
         case _:
             pass
     _end_maintenance_in_time(work)
+    if work.state.owed:
+        giving_back.look(work)
+        _watch_owed(work)
+
+
+def _look_giving_back(work: HostWork, operation: Operation) -> None:
+    """A healthy host may fall silent while it is given power: that must not keep it from being suspected."""
+    if not operation.is_giving_back or operation.is_stopped or work.state.state is not State.HEALTHY:
+        return
+    if work.now < due_at(work) - 1e-6 or work.fleet.ear.opened_at is None:
+        work.wake(max(due_at(work), work.now + 0.05))
+        return
+    plan.stop(work, "the host fell silent")
+    plan.advance(work)
+
+
+def _watch_owed(work: HostWork) -> None:
+    """What is off by our OFF is looked at until it is on, whatever the host does; others watch it where they watch all."""
+    if work.operation is None and not is_watched_as_off(work.state):
+        look_watch(work)
 
 
 def _end_maintenance_in_time(work: HostWork) -> None:

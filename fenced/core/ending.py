@@ -1,13 +1,16 @@
 """How operations end: stopped, finished, closed. An operation ends only when none of its commands can act any more (S5, S14)."""
 
 from fenced.core import commands as c
+from fenced.core import gates
 from fenced.core import records as r
 from fenced.core.evolve import ended, is_settled
+from fenced.core.evolve_owed import still_off
 from fenced.core.outcome import given_back, host_power, is_contradiction, is_lit
 from fenced.core.replacing import replace
 from fenced.core.state import DeviceRun, Operation, Phase, ProofOfOff, Restored
 from fenced.core.words import told
 from fenced.core.work import HostWork, back_off_seconds
+from fenced.model.names import OperationId
 from fenced.model.power import Action, Kind, OperationState, Power, Proof, State
 
 CLOSING_LOOK_SECONDS = 5.0
@@ -39,6 +42,7 @@ def stop(
     else:
         work.record(r.PhaseEntered(operation=operation.id, phase=Phase.CLOSING))
         work.command(c.DropReads(host=work.name, operation=operation.id))
+        work.command(c.DropOns(host=work.name, operation=operation.id, why=why))
     work.wake(work.now)
 
 
@@ -66,7 +70,7 @@ def _end(work: HostWork, operation: Operation) -> None:
     ending = operation.ending or OperationState.FAILED
     is_failure = ending is OperationState.FAILED and not operation.is_fenced and operation.action is not Action.ON
     next_attempt = 0.0
-    if ending is not OperationState.DONE and operation.is_automatic:
+    if ending is not OperationState.DONE and operation.is_automatic and operation.action is not Action.ON:
         next_attempt = now + back_off_seconds(state.failures + 1, first=5.0, most=300.0, salt=f"{operation.id}")
     cooldown = now + work.fleet.inventory.daemon.gates.cooldown_seconds if _has_cooldown(operation) else 0.0
     if is_failure:
@@ -98,12 +102,14 @@ def _end(work: HostWork, operation: Operation) -> None:
     if not has_cost and any((draw.host, draw.at) == (work.name, operation.started) for draw in work.fleet.state.draws):
         work.work.record_fleet(r.BudgetReturned(host=work.name, drawn_at=operation.started))
     work.record(record)
-    _tell_left_off(work, operation, record)
+    _tell_what_is_left(work, operation, record)
     if record.after is State.SUSPECT and work.sight.is_stopping:
         work.record(r.HostLeft(reason="said that it stops"))
     elif record.after is State.SUSPECT and work.fleet.is_heard(work.name, now):
         work.record(r.HostHeard(boot=work.sight.boot, before=record.after.value, why="cleared"))
     work.sight.life = None
+    work.sight.operation_ended_at = now
+    _back_off_giving(work, operation)
     work.sight.watch_at = None
     work.sight.watch_offs, work.sight.watch_lit = {}, {}  # what was read before it says nothing about after it
     start_waiting(work)
@@ -117,17 +123,42 @@ def _seen(work: HostWork, operation: Operation) -> tuple[Power, Restored]:
     return host_power(operation), given_back(operation, work.state.owed)
 
 
-def _tell_left_off(work: HostWork, operation: Operation, record: r.OperationEnded) -> None:
-    """What is still owed to a host that nobody holds for off is told once, however the operation ended (S9)."""
-    is_told = record.after in {State.FENCED, State.FAILED} or work.state.is_left_off
-    untold = tuple(name for name in work.state.owed if name not in work.state.redundancy_lost)
-    if untold and not is_told and record.restored is not Restored.ALL and operation.action is not Action.ON:
-        work.record(r.LeftOff(operation=operation.id, why="switched off and not given back: " + ", ".join(untold)))
+def tell_left_off(work: HostWork, operation: OperationId | None, why: str) -> None:
+    """Name what is off and has no other word yet."""
+    work.record(r.LeftOff(operation=operation, why=why, devices=still_off(work.state)))
+
+
+def _tell_what_is_left(work: HostWork, operation: Operation, record: r.OperationEnded) -> None:
+    """What nobody will give back by himself is told, however the operation ended (S9).
+
+    A host that failed has its `fence_failed`, one that was to be off is as it should be. One that may run and is not kept
+    from its power gets it when it is heard or fenced again.
+    """
+    state = work.state
+    if state.is_left_off or state.waiting is not None or record.after is State.FAILED:
+        return
+    is_off = record.after is State.FENCED
+    is_to_be_on = operation.action is not Action.OFF
+    is_kept = state.maintenance is not None or state.is_on_forbidden or work.host.is_own_machine
+    is_left = bool(still_off(state)) and (is_kept or record.after is State.RESTORING)
+    if (is_to_be_on and not state.restore_failed) if is_off else is_left:
+        tell_left_off(work, operation.id, f"power is not given back: {operation.ending_why or 'it was stopped'}")
+
+
+def _back_off_giving(work: HostWork, operation: Operation) -> None:
+    """What could not be given back is tried again, ever more rarely, as long as the host is heard."""
+    sight = work.sight
+    if not work.state.owed:
+        sight.give_backs, sight.give_back_at = 0, 0.0
+    elif operation.restore_started is not None:
+        sight.give_backs += 1
+        wait = back_off_seconds(sight.give_backs, first=60.0, most=3600.0, salt=f"{work.name}/give back")
+        sight.give_back_at = work.now + wait
 
 
 def _has_cooldown(operation: Operation) -> bool:
-    """After an automatic operation ended, done or failed; one that was cancelled before an OFF costs nothing."""
-    if not operation.is_automatic:
+    """After an automatic fence ended, done or failed; one that was cancelled before an OFF costs nothing."""
+    if not operation.is_automatic or operation.action is Action.ON:
         return False
     return operation.ending is not OperationState.CANCELLED or operation.is_off_sent
 
@@ -242,6 +273,9 @@ def start_waiting(work: HostWork) -> None:
         return
     if work.now >= waiting.deadline:
         end_unstarted(work, waiting, "it waited for another operation until its deadline")
+        return
+    if shut := gates.closed((gates.armed(work.fleet),)):
+        end_unstarted(work, waiting, shut[0].why)
         return
     span = waiting.deadline - waiting.started
     work.record(r.WaitingOperationStarted(operation=waiting.id, deadline=work.now + span))

@@ -5,10 +5,12 @@ A late or repeated record of an operation that is gone changes nothing of it.
 
 from typing import assert_never
 
+from fenced.core import evolve_owed as owing
 from fenced.core import machine
 from fenced.core import records as r
 from fenced.core.evolve_disputes import after_step, disputed, read, settled, told
 from fenced.core.evolve_fenceable import drop_trials, judged, switched
+from fenced.core.evolve_owed import KEPT_OFF
 from fenced.core.evolve_run import Around, drop_reads, evolve_run, forget_path, spoken_against, without_feed
 from fenced.core.outcome import given_back, host_power
 from fenced.core.replacing import replace
@@ -22,7 +24,6 @@ from fenced.core.state import (
     Operation,
     Phase,
     ProofOfOff,
-    Restored,
 )
 from fenced.model.names import BootId, DeviceName
 from fenced.model.paths import PathWord
@@ -38,7 +39,7 @@ REQUESTS_KEPT_MAX = 10_000
 def evolve(state: HostState, entry: r.Entry) -> HostState:
     """The host's state after one of its records."""
     record = entry.record
-    after = _evolve(state, entry.at, record)
+    after = owing.consistent(_evolve(state, entry.at, record))
     machine.check(record, state.state, after.state)  # type: ignore[arg-type]
     return after
 
@@ -80,8 +81,8 @@ def _evolve(state: HostState, at: float, record: r.Record) -> HostState:
         case r.WrongMachineFound():
             return replace(state, wrong_machines=_union(state.wrong_machines, (record.device,)))
         case r.LeftOff():
-            is_alive = state.state is State.HEALTHY  # devices of a host that runs; the host itself is not kept off
-            return replace(state, is_left_off=True, is_stay_off=state.is_stay_off or not is_alive)
+            is_off = state.state in {State.FENCED, State.RESTORING}  # else devices of a host that may run
+            return replace(state, is_left_off=True, is_stay_off=state.is_stay_off or is_off)
         case r.MaintenanceSet():
             maintenance = Maintenance(by=record.by, reason=record.reason, since=at, until=record.until)
             proof = state.proof if record.after is not State.MAINTENANCE else None
@@ -90,10 +91,10 @@ def _evolve(state: HostState, at: float, record: r.Record) -> HostState:
             after = State.UNKNOWN if state.state is State.MAINTENANCE else state.state
             return _to(state, after, at, maintenance=None)
         case r.PowerSeen():
-            owed = state.owed if record.power is not Power.ON else _without(state.owed, record.device)
+            state = owing.settled(state, (record.device,)) if record.power is Power.ON else state
             wrong = _without(state.wrong_machines, record.device)
             powers = _with_power(state.power, record.device, record.power)
-            return replace(state, power=powers, owed=owed, wrong_machines=wrong)
+            return replace(state, power=powers, wrong_machines=wrong)
         case r.DevicesTrusted():
             left = tuple(name for name in state.distrusted if name not in record.devices)
             return replace(state, distrusted=left, trials=drop_trials(state.trials, record.devices))
@@ -112,14 +113,9 @@ def _evolve(state: HostState, at: float, record: r.Record) -> HostState:
         case r.WaitingOperationStarted():
             return _waiting_started(state, at, record)
         case r.HostRestored():
-            return replace(
-                state,
-                owed=tuple(name for name in state.owed if name in record.missing),
-                redundancy_lost=record.missing,
-                is_left_off=False,
-            )
+            return owing.given_back(state, record)
         case r.RestoreFailed():
-            return replace(state, owed=_union(state.owed, record.missing))
+            return owing.not_given_back(state, record)
         case r.FenceFailed():
             return state
         case r.OperationEnded():
@@ -134,6 +130,8 @@ def _evolve(state: HostState, at: float, record: r.Record) -> HostState:
             | r.RequestAnswered()
             | r.BusLost()
             | r.BusBack()
+            | r.GateStayedClosed()
+            | r.GateOpened()
         ):
             raise AssertionError(f"{record.kind} is a record of the fleet, not of {state.name}")
         case _:
@@ -152,7 +150,7 @@ def _heard(state: HostState, at: float, record: r.HostHeard) -> HostState:
     if record.boot is not None:
         ended = tuple(boot for boot in ended if boot != record.boot)
     return _to(
-        state,
+        owing.ran_again(state),
         State.HEALTHY if state.maintenance is None else State.MAINTENANCE,
         at,
         is_known=True,
@@ -169,7 +167,6 @@ def _heard(state: HostState, at: float, record: r.HostHeard) -> HostState:
         proof=None,
         is_stay_off=False,
         is_on_forbidden=False,
-        is_left_off=False,
     )
 
 
@@ -196,7 +193,7 @@ def _fenced(state: HostState, at: float, record: r.HostFenced) -> HostState:
         last_heard=record.last_heard,
     )
     after = _to(
-        state,
+        owing.fenced(state, record),
         State.FENCED,
         at,
         proof=proof,
@@ -228,7 +225,7 @@ def _revoked(state: HostState, at: float, record: r.HostRevoked) -> HostState:
         boots = tuple(other for other in boots if other != record.boot)
         boot = record.boot
     return _to(
-        state,
+        owing.ran_again(state),
         _revoked_to(state, is_alive=record.is_alive),
         at,
         boot=boot,
@@ -237,7 +234,6 @@ def _revoked(state: HostState, at: float, record: r.HostRevoked) -> HostState:
         proof=None,
         is_stay_off=False,
         is_on_forbidden=False,
-        is_left_off=False,
         distrusted=_union(state.distrusted, record.distrusted),
         trials=(),
         last_heard=at if record.is_alive else state.last_heard,
@@ -289,6 +285,10 @@ def _operation_started(state: HostState, at: float, record: r.OperationStarted) 
 def _running(state: HostState, at: float, operation: Operation) -> HostState:
     operation = replace(operation, before=state.state)
     changes: dict[str, object] = {"operation": operation, "last_operation": operation.id, "held_by": ()}
+    if not operation.is_automatic:  # a person has it in hand: what was kept off is theirs to switch
+        changes["withheld"] = ()
+        if operation.action is Action.RESTART:
+            changes["is_on_forbidden"] = False
     if operation.action in {Action.OFF, Action.RESTART}:
         return _to(state, State.FENCING, at, **changes)
     after = State.RESTORING if state.state in {State.FENCED, State.FAILED} else state.state
@@ -366,9 +366,9 @@ def _operation_went_on(
         case r.OperationStopped():
             return _change_operation(
                 replace(
-                    state,
-                    is_on_forbidden=state.is_on_forbidden or record.is_on_forbidden,
-                    is_stay_off=state.is_stay_off or (record.is_on_forbidden and operation.is_fenced),
+                    owing.withhold(state) if record.is_on_forbidden else state,
+                    is_on_forbidden=state.is_on_forbidden or (record.is_on_forbidden and state.state in KEPT_OFF),
+                    is_stay_off=state.is_stay_off or record.is_on_forbidden,
                 ),
                 operation.id,
                 ending=record.ending,
@@ -378,7 +378,12 @@ def _operation_went_on(
         case r.OperationResumed():
             runs = tuple(forget_path(run, record.at) for run in operation.devices)
             return _change_operation(
-                state, operation.id, is_resumed=True, is_permitted=False, resume_at=record.at, devices=runs
+                owing.seen_on(state, operation),
+                operation.id,
+                is_resumed=True,
+                is_permitted=False,
+                resume_at=record.at,
+                devices=runs,
             )
         case r.AnnouncementAcknowledged():
             return _change_operation(state, operation.id, is_announcement_acknowledged=True)
@@ -390,6 +395,7 @@ def _phase_entered(state: HostState, at: float, operation: Operation, record: r.
     changes: dict[str, object] = {"phase": record.phase}
     if record.phase is Phase.RESTORING:
         changes |= {"restore_started": at, "restore_deadline": record.deadline}
+        changes["wanted"] = owing.wanted(state, operation)
         changes["devices"] = tuple(
             replace(drop_reads(run, at), is_given_up=False, wait_until=0.0, command_outcome=None)
             for run in operation.devices
@@ -509,17 +515,23 @@ def _operation_ended(state: HostState, at: float, record: r.OperationEnded) -> H
     is_failure = record.state is OperationState.FAILED and not record.is_fenced
     commands = tuple(command for command in state.commands if not is_settled(command, at))
     return _to(
-        state,
+        owing.operation_over(state, operation, record),
         record.after,
         at,
         operation=None,
         commands=commands,
         cooldown_until=max(state.cooldown_until, record.cooldown_until),
         next_attempt_at=record.next_attempt_at,
-        failures=state.failures + 1 if is_failure else 0,
+        failures=_failures(state, operation, is_failure=is_failure),
         suspected_at=(state.suspected_at or at) if record.after is State.SUSPECT else None,
-        owed=state.owed if record.restored is not Restored.ALL else (),
     )
+
+
+def _failures(state: HostState, operation: Operation, *, is_failure: bool) -> int:
+    """Fences that failed in a row; giving power back says nothing about them."""
+    if operation.is_giving_back:
+        return state.failures
+    return state.failures + 1 if is_failure else 0
 
 
 def ended(operation: Operation, at: float, record: r.OperationEnded) -> Operation:
@@ -564,5 +576,11 @@ def evolve_fleet(state: FleetState, entry: r.Entry) -> FleetState:
             return replace(state, is_bus_lost=True)
         case r.BusBack():
             return replace(state, is_bus_lost=False)
+        case r.GateStayedClosed():
+            return replace(state, closed_gates=(*state.closed_gates, record.closed))
+        case r.GateOpened():
+            opened = (record.gate, record.cluster)
+            left = tuple(it for it in state.closed_gates if (it.gate, it.cluster) != opened)
+            return replace(state, closed_gates=left)
         case _:
             raise AssertionError(f"{record.kind} is a record of a host, not of the fleet")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fenced.core import records as r
 from fenced.core.checks import HostChecks, OffRow, Paths
 from fenced.core.evolve import evolve, evolve_fleet
+from fenced.core.standing import is_in_hand
 from fenced.core.state import FleetState, HostState, Pause
 from fenced.model.inventory import CALLS_MAX, Host, Inventory, Proxy
 from fenced.model.names import BootId, ClusterName, DeviceName, HostName, OperationId, ProxyName, Token
@@ -130,6 +131,9 @@ class Sight:
     watch_lit: dict[DeviceName, frozenset[ProxyName]] = field(default_factory=dict)
     is_stopping: bool = False
     offs: dict[DeviceName, OffRow] | None = None
+    operation_ended_at: float = 0.0
+    give_backs: int = 0
+    give_back_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -167,6 +171,9 @@ class Fleet:
         self.by_cluster: dict[ClusterName, list[HostName]] = {}
         self.troubled: set[HostName] = set()
         self.memo = Memo()
+        self.closed_since: dict[tuple[str, str], float] = {}
+        """Since when a gate is closed for all, or for a cluster, by gate and cluster ("": the fleet)."""
+        self.gates_looked_at = 0.0
         self.checks: dict[HostName, HostChecks] = {}
         self.paths = Paths(inventory=inventory)
         self._sequence = 0
@@ -317,10 +324,19 @@ class Fleet:
         if self.memo.at != now:
             self.memo = Memo(at=now)
         if cluster not in self.memo.overdue:
-            monitored = [n for n in self.by_cluster.get(cluster, ()) if self.hosts[n].state not in NOT_MONITORED]
+            monitored = self._monitored(cluster)
             late = sum(1 for name in monitored if self.is_overdue(name, now))
             self.memo.overdue[cluster] = (late, len(monitored))
         return self.memo.overdue[cluster]
+
+    def overdue_hosts(self, cluster: ClusterName, now: float) -> tuple[HostName, ...]:
+        """Those that are counted by `overdue`."""
+        return tuple(name for name in self._monitored(cluster) if self.is_overdue(name, now))
+
+    def _monitored(self, cluster: ClusterName) -> list[HostName]:
+        """Whose silence says something: not of those that people switched off or have in hand."""
+        states = (self.hosts[name] for name in self.by_cluster.get(cluster, ()))
+        return [state.name for state in states if state.state not in NOT_MONITORED and not is_in_hand(state)]
 
     def why_candidate_barred(self, proxy: Proxy) -> str | None:
         """Why a proxy may not serve now: what is wrong with itself or its machine; None where it may.

@@ -168,8 +168,9 @@ def end_pauses(work: Work) -> None:
 def _arm(work: Work, event: e.ArmAsked) -> Answer:
     if not event.is_on:
         work.record_fleet(r.Disarmed(by=event.by, reason=event.reason))
-        for state in list(work.fleet.operations_in_flight()):
-            work.on(state.name).wake(work.now)
+        for state in work.fleet.hosts.values():
+            if state.operation is not None:
+                work.on(state.name).wake(work.now)
         return Accepted(operation=OperationId(""))
     if not work.fleet.inventory.daemon.is_armed_by_file:
         return RefusedBy(

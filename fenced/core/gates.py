@@ -5,8 +5,9 @@ A gate counts overdue hosts, never suspects: the first host to pass its grace mu
 
 from fenced.core.fleet import Fleet
 from fenced.core.match import matches
+from fenced.core.standing import is_in_hand
 from fenced.core.state import GateVerdict, HostState
-from fenced.model.names import HostName
+from fenced.model.names import ClusterName, HostName
 from fenced.model.power import Cause, State
 
 LEASE_MARGIN_SECONDS = 1.0
@@ -24,16 +25,16 @@ def all_gates(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdict, ..
     """Every gate before an automatic operation starts."""
     return (
         *owner_gates(fleet, now),
-        _warm_up(fleet, now),
+        warm_up(fleet, now),
         _witness(fleet, name, now),
         *_eligible(fleet, name, now),
         _attempts(fleet, name, now),
         _cooldown(fleet, name, now),
         _life(fleet, name, now),
         live_evidence(fleet, name, now),
-        _connectivity(fleet, name, now),
+        connectivity(fleet, fleet.host(name).cluster, now),
         _budget(fleet, name, now),
-        _concurrency(fleet),
+        concurrency(fleet),
     )
 
 
@@ -43,12 +44,12 @@ def level_gates(fleet: Fleet, name: HostName, now: float, *, is_automatic: bool)
         return owner_gates(fleet, now)
     return (
         *owner_gates(fleet, now),
-        _warm_up(fleet, now),
+        warm_up(fleet, now),
         _witness(fleet, name, now),
         *_eligible(fleet, name, now),
         _life(fleet, name, now),
         live_evidence(fleet, name, now),
-        _connectivity(fleet, name, now),
+        connectivity(fleet, fleet.host(name).cluster, now),
     )
 
 
@@ -60,7 +61,7 @@ def announce_gates(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdic
 
 def owner_gates(fleet: Fleet, now: float) -> tuple[GateVerdict, ...]:
     """Armed and lease: the only ones that hold a person's request too."""
-    return (_armed(fleet), _lease(fleet, now))
+    return (armed(fleet), lease(fleet, now))
 
 
 def closed(verdicts: tuple[GateVerdict, ...]) -> tuple[GateVerdict, ...]:
@@ -71,7 +72,7 @@ def _gate(gate: str, is_open: bool, why: str) -> GateVerdict:
     return GateVerdict(gate=gate, is_open=is_open, why=why)
 
 
-def _armed(fleet: Fleet) -> GateVerdict:
+def armed(fleet: Fleet) -> GateVerdict:
     if not fleet.inventory.daemon.is_armed_by_file:
         return _gate("armed", False, "daemon.armed is false in the configuration file")
     if fleet.state.is_disarmed:
@@ -79,7 +80,7 @@ def _armed(fleet: Fleet) -> GateVerdict:
     return _gate("armed", True, "armed")
 
 
-def _lease(fleet: Fleet, now: float) -> GateVerdict:
+def lease(fleet: Fleet, now: float) -> GateVerdict:
     left = fleet.lease_until - now
     if fleet.is_stopping:
         return _gate("lease", False, "the daemon is stopping")
@@ -88,7 +89,7 @@ def _lease(fleet: Fleet, now: float) -> GateVerdict:
     return _gate("lease", True, f"held for {left:.1f} s more")
 
 
-def _warm_up(fleet: Fleet, now: float) -> GateVerdict:
+def warm_up(fleet: Fleet, now: float) -> GateVerdict:
     if now < fleet.quiet_until:
         return _gate("warm_up", False, f"startup_quiet lasts {fleet.quiet_until - now:.0f} s more")
     if fleet.bus_connected_at is None:
@@ -190,9 +191,9 @@ def live_evidence(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
     return _gate("live_evidence", True, "none")
 
 
-def _connectivity(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
+def connectivity(fleet: Fleet, cluster: ClusterName, now: float) -> GateVerdict:
     settings = fleet.inventory.daemon.gates
-    overdue, monitored = fleet.overdue(fleet.host(name).cluster, now)
+    overdue, monitored = fleet.overdue(cluster, now)
     is_closed = (
         overdue >= settings.connectivity_at_least and 100 * overdue >= settings.connectivity_share_percent * monitored
     )
@@ -200,24 +201,33 @@ def _connectivity(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
 
 
 def _budget(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
+    of_cluster = budget(fleet, fleet.host(name).cluster, now)
+    return of_cluster if not of_cluster.is_open else budget(fleet, None, now, but=name)
+
+
+def budget(fleet: Fleet, cluster: ClusterName | None, now: float, *, but: HostName | None = None) -> GateVerdict:
+    """That of a cluster, or of the whole fleet, to which what has not come back counts as well (but the host itself)."""
     settings = fleet.inventory.daemon.gates
-    cluster = fleet.host(name).cluster
     recent = [draw for draw in fleet.state.draws if draw.at > now - settings.budget_per_seconds]
-    scopes = (
-        ("cluster", len(fleet.by_cluster.get(cluster, ())), sum(1 for draw in recent if draw.cluster == cluster)),
-        ("fleet", len(fleet.hosts), len(recent)),
-    )
-    for scope, size, drawn in scopes:
-        most = min(max(settings.budget_hosts, int(settings.budget_percent * size / 100)), settings.budget_at_most)
-        if drawn >= most:
-            return _gate("budget", False, f"{drawn} of {most} automatic fences of the {scope} drawn in the window")
-    away = sum(1 for other in fleet.troubled if other != name and fleet.hosts[other].state in UNRECOVERED)
+    drawn = len(recent) if cluster is None else sum(1 for draw in recent if draw.cluster == cluster)
+    size = len(fleet.hosts) if cluster is None else len(fleet.by_cluster.get(cluster, ()))
+    most = min(max(settings.budget_hosts, int(settings.budget_percent * size / 100)), settings.budget_at_most)
+    if drawn >= most:
+        scope = "fleet" if cluster is None else "cluster"
+        return _gate("budget", False, f"{drawn} of {most} automatic fences of the {scope} drawn in the window")
+    away = sum(1 for other in unrecovered(fleet) if other != but) if cluster is None else 0
     if away >= settings.budget_unrecovered:
         return _gate("budget", False, f"{away} fenced hosts have not recovered (at most {settings.budget_unrecovered})")
     return _gate("budget", True, f"{len(recent)} drawn in the window")
 
 
-def _concurrency(fleet: Fleet) -> GateVerdict:
+def unrecovered(fleet: Fleet) -> tuple[HostName, ...]:
+    """Hosts that were fenced, or could not be, and are not back. What people switched off is theirs to bring back."""
+    states = (fleet.hosts[name] for name in sorted(fleet.troubled))
+    return tuple(state.name for state in states if state.state in UNRECOVERED and not is_in_hand(state))
+
+
+def concurrency(fleet: Fleet) -> GateVerdict:
     most = fleet.inventory.daemon.gates.concurrency
     running = sum(1 for state in fleet.operations_in_flight() if state.operation and state.operation.is_automatic)
     return _gate("concurrency", running < most, f"{running} of {most} automatic operations run")

@@ -33,7 +33,10 @@ def meet(work: HostWork, operation: OperationId, device: DeviceName, why: str) -
     if running is None or running.id != operation or running.phase in PAST:
         tell(work, device, why, operation=operation)
         return
-    work.record(r.WrongMachineFound(operation=operation, device=device, why=why))
+    if not running.is_giving_back:
+        work.record(r.WrongMachineFound(operation=operation, device=device, why=why))
+    else:  # tried again and again
+        tell(work, device, why, operation=operation)
     _stop(work, running, f"{device} belongs to another machine: {why}")
 
 

@@ -76,14 +76,8 @@ def _known(work: HostWork) -> tuple[str, ...]:
 
 
 def give_back(work: HostWork) -> None:
-    """A host whose fence failed is heard again: what was switched off then is switched on."""
-    shut = gates.closed(gates.owner_gates(work.fleet, work.now))
-    if shut or work.state.maintenance is not None or work.host.is_own_machine:
-        work.record(
-            r.LeftOff(operation=None, why="devices are still off after a failed fence: " + ", ".join(work.state.owed))
-        )
-        return
-    operation = _new(work, Action.ON, cause=Cause.SILENCE, by="fenced", reason="heard again after a failed fence")
+    """Switch on what is owed to a host that is heard."""
+    operation = _new(work, Action.ON, cause=Cause.SILENCE, by="fenced", reason="heard, and devices are off by our OFF")
     _run(work, operation)
 
 
@@ -199,6 +193,11 @@ def _ask_second(work: HostWork, asked: ActionAsked, running: Operation) -> Answe
     """DESIGN section 4's table. Automatic never supersedes a person, and never asks here."""
     if running.is_stopped and not running.is_fenced:
         return _wait(work, asked)
+    if running.is_giving_back:  # ours, and in nobody's way: the person's begins when its commands can act no more
+        answer = _wait(work, asked)
+        stop(work, f"{asked.by} asks for {asked.action.value}")
+        plan.advance(work)
+        return answer
     is_closing = running.phase is Phase.CLOSING and running.restore_started is not None
     is_past_on = is_closing or any(run.is_switched_on for run in running.devices)
     if running.action is Action.ON or (running.action is Action.RESTART and is_past_on):
@@ -332,6 +331,10 @@ def maintenance(work: HostWork, asked: MaintenanceAsked) -> None:
                 work.record(r.PathsAgreed(device=one.device))
             work.wake(work.now)
         return
+    waiting = state.waiting
+    # What it would give power to is left alone from now on.
+    if waiting is not None and waiting.action is not Action.OFF:
+        plan.drop(work, waiting, f"maintenance by {asked.by}: {asked.reason}")
     running = work.operation
     keeps = state.state in {State.FENCING, State.FENCED, State.RESTORING} and (
         running is not None or state.state is State.FENCED

@@ -41,10 +41,14 @@ def is_contradiction(operation: Operation) -> bool:
 
 def targets(operation: Operation, owed: tuple[DeviceName, ...]) -> tuple[DeviceRun, ...]:
     """The devices that must be ON in the end: what was switched off, now or earlier (`owed`). Where nothing was:
-    for `on` all devices, for a restart of a host found off the proving level's."""
+    for `on` all devices, for a restart of a host found off the proving level's.
+
+    Settled as the restore begins: what is owed shrinks with each device that is ON."""
+    if operation.wanted:
+        return tuple(run for run in operation.devices if run.device in operation.wanted)
     touched = tuple(run for run in operation.devices if run.is_switched_off or run.device in owed)
-    if touched:  # what was owed and is ON by now still counts to what was given back
-        return tuple(run for run in operation.devices if run in touched or run.is_switched_on)
+    if touched:
+        return touched
     if operation.action is Action.ON:
         return operation.devices
     return tuple(run for run in operation.devices if run.level == operation.proof_level)
@@ -55,16 +59,28 @@ def is_lit(run: DeviceRun) -> bool:
     return run.power is Power.ON or bool(run.lit)
 
 
+def beside(operation: Operation) -> tuple[DeviceRun, ...]:
+    """What a person's `on` looks at once besides: a host whose other devices are off, or can't be read, is not all on."""
+    if operation.action is not Action.ON or operation.is_automatic:
+        return ()
+    return tuple(run for run in operation.devices if run.device not in operation.wanted)
+
+
 def is_on(run: DeviceRun) -> bool:
     """Read ON, and no command of ours on its way."""
-    return run.says is Power.ON and run.step is None and not run.is_racing and run.same_reads > 0
+    return reads_on(run) and run.step is None and not run.is_racing
+
+
+def reads_on(run: DeviceRun) -> bool:
+    """Its last reading says ON, and no OFF that was sent before could still act as it began (S5)."""
+    return run.says is Power.ON and run.same_reads > 0
 
 
 def given_back(operation: Operation, owed: tuple[DeviceName, ...]) -> Restored:
     """How much of what was switched off is on again."""
     if operation.restore_started is None:
         return Restored.NO if operation.action is Action.RESTART and operation.is_fenced else Restored.NOT_ASKED
-    wanted = targets(operation, owed)
+    wanted = targets(operation, owed) + beside(operation)
     on = sum(1 for run in wanted if is_on(run))
     if on == len(wanted):
         return Restored.ALL

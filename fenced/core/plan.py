@@ -8,10 +8,20 @@ from fenced.core import commands as c
 from fenced.core import gates, paths, restore
 from fenced.core import records as r
 from fenced.core.candidates import expand
-from fenced.core.ending import close, end_reading, end_unstarted, enter_restore, finish, start_waiting, stop
+from fenced.core.ending import (
+    close,
+    end_reading,
+    end_unstarted,
+    enter_restore,
+    finish,
+    start_waiting,
+    stop,
+    tell_left_off,
+)
 from fenced.core.events import AgentSeen, AnnouncementDelivered, RaceFinished, StepFinished
 from fenced.core.mismatch import meet, mismatches
 from fenced.core.outcome import is_lit
+from fenced.core.standing import is_watched_as_off
 from fenced.core.state import PROXY_REFUSED, WRONG_MACHINE, DeviceRun, Operation, Phase
 from fenced.core.steps import (
     read_again_at,
@@ -104,7 +114,10 @@ def _prove(work: HostWork, operation: Operation) -> None:
 
 
 def is_proven_off(work: HostWork, run: DeviceRun) -> bool:
-    """Read OFF stably; where no OFF of ours came before, over `already_off_hold` with no sign of life (S1)."""
+    """Read OFF stably; where no OFF of this operation came before, over `already_off_hold` with no sign of life (S1).
+
+    That of an earlier operation may long be undone.
+    """
     power = work.host.device(run.device).power
     if run.power is not Power.OFF or run.same_reads < power.stable_reads:
         return False
@@ -112,16 +125,11 @@ def is_proven_off(work: HostWork, run: DeviceRun) -> bool:
         return False  # another path to it said ON, and was not read OFF since
     if run.device in work.state.distrusted:
         return False  # it lied: its OFF proves nothing until it is trusted again (S17)
-    if is_ours(work, run):
+    if run.is_switched_off:
         return True
     heard = work.sight.heard_at
     since = run.same_since if heard is None else max(run.same_since, heard)
     return (run.read_at or 0.0) - since >= power.already_off_hold_seconds - 1e-6
-
-
-def is_ours(work: HostWork, run: DeviceRun) -> bool:
-    """Whether an OFF of ours came before the reading, in this operation or an earlier one."""
-    return run.is_switched_off or run.device in work.state.owed
 
 
 def _prove_device(work: HostWork, operation: Operation, run: DeviceRun) -> None:
@@ -282,7 +290,7 @@ def _now(work: HostWork, operation: Operation) -> Operation:
 
 def _fence(work: HostWork, operation: Operation) -> None:
     if operation.is_automatic and any(
-        run.level == operation.level and not is_ours(work, run) for run in operation.devices
+        run.level == operation.level and not run.is_switched_off for run in operation.devices
     ):
         shut = gates.closed(gates.announce_gates(work.fleet, work.name, work.now))
         why = "; ".join(f"{verdict.gate}: {verdict.why}" for verdict in shut)
@@ -324,7 +332,7 @@ def _fence(work: HostWork, operation: Operation) -> None:
         )
     )
     if operation.is_automatic and not operation.joined and operation.action is not work.host.settings.fence_action:
-        work.record(r.LeftOff(operation=operation.id, why="the window's last attempt leaves the host off"))
+        tell_left_off(work, operation.id, "the window's last attempt leaves the host off")
     work.record(r.PhaseEntered(operation=operation.id, phase=Phase.ANNOUNCING))
 
 
@@ -523,14 +531,12 @@ def life_asked(work: HostWork, answered: str | None) -> None:
 # -- no new OFF (S13) -------------------------------------------------------------------------------------------------
 
 
-def read_and_fail(work: HostWork, why: str) -> None:
-    """No command any more: every device is read once, then the operation is `failed` with what was seen."""
+def read_and_end(work: HostWork, why: str, *, ending: OperationState = OperationState.FAILED) -> None:
+    """No command any more: every device is read once, then the operation ends with what was seen."""
     operation = work.operation
     assert operation is not None
     if not operation.is_stopped:
-        work.record(
-            r.OperationStopped(operation=operation.id, ending=OperationState.FAILED, why=why, is_on_forbidden=False)
-        )
+        work.record(r.OperationStopped(operation=operation.id, ending=ending, why=why, is_on_forbidden=False))
     work.record(r.PhaseEntered(operation=operation.id, phase=Phase.READING))
 
 
@@ -541,7 +547,7 @@ def _read_last(work: HostWork, operation: Operation) -> None:
     until = max(operation.deadline, operation.resume_at or 0.0) + INSPECTING_SECONDS
     is_read = all(run.is_inspected and not run.is_racing for run in _now(work, operation).devices)
     if is_read or work.now >= until:
-        finish(work, OperationState.FAILED, operation.ending_why)
+        finish(work, operation.ending or OperationState.FAILED, operation.ending_why)
     else:
         work.wake(until)
 
@@ -574,9 +580,12 @@ def drop(work: HostWork, operation: Operation, why: str) -> None:
 
 
 def watch_command(work: HostWork) -> c.WatchHost:
-    """S17's reading of all devices, each through its own candidates."""
+    """S17's reading of all devices, each through its own candidates. Of a host that may run: of what is owed alone (S9)."""
+    is_whole = is_watched_as_off(work.state)
     ways: list[tuple[DeviceName, tuple[tuple[ProxyName, ...], ...]]] = []
     for device in work.host.devices:
+        if not is_whole and device.name not in work.state.owed:
+            continue
         candidates = expand(device, work.host, work.fleet.inventory, work.fleet.why_candidate_barred)
         ways.append((device.name, candidates.tiers))
     at_odds = tuple(name for name, _ in ways if paths.disputed(work, name) or name in work.sight.watch_lit)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from fenced.core.state import (
     AnsweredRequest,
+    ClosedGate,
     Exclusion,
     FenceableLevel,
     GateVerdict,
@@ -131,10 +132,13 @@ class WrongMachineFound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOff:
-    """A host that we switched off stays off until a person acts (the window's last attempt, a crash too long ago)."""
+    """Devices that we switched off stay off until a person acts (the window's last attempt, a restore that was stopped).
+
+    `devices`: those that are off; in records of before it was kept: all that were owed."""
 
     operation: OperationId | None
     why: str
+    devices: tuple[DeviceName, ...] = ()
     kind: Literal["left_off"] = "left_off"
 
 
@@ -548,6 +552,25 @@ class BusBack:
     kind: Literal["bus_back"] = "bus_back"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateStayedClosed:
+    """A gate is closed for long, for the fleet or for a cluster: whoever dies there now is held. `hosts`: whom it is about."""
+
+    closed: ClosedGate
+    why: str
+    hosts: tuple[HostName, ...] = ()
+    kind: Literal["gate_stayed_closed"] = "gate_stayed_closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateOpened:
+    """A gate that was told as closed for long is open again."""
+
+    gate: str
+    cluster: str
+    kind: Literal["gate_opened"] = "gate_opened"
+
+
 HostRecord = (
     HostHeard
     | HostSuspected
@@ -592,7 +615,17 @@ HostRecord = (
     | OperationEnded
 )
 FleetRecord = (
-    Armed | Disarmed | PauseSet | PauseEnded | BudgetDrawn | BudgetReturned | RequestAnswered | BusLost | BusBack
+    Armed
+    | Disarmed
+    | PauseSet
+    | PauseEnded
+    | BudgetDrawn
+    | BudgetReturned
+    | RequestAnswered
+    | BusLost
+    | BusBack
+    | GateStayedClosed
+    | GateOpened
 )
 Record = HostRecord | FleetRecord
 

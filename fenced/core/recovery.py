@@ -5,8 +5,9 @@ What was under way is read again before anything is sent; what is too old is tol
 
 from fenced.core import plan
 from fenced.core import records as r
-from fenced.core.ending import finish, stop
+from fenced.core.ending import finish, stop, tell_left_off
 from fenced.core.evolve import is_settled
+from fenced.core.evolve_owed import still_off
 from fenced.core.state import Operation, Phase
 from fenced.core.work import HostWork
 from fenced.model.power import OperationState
@@ -38,8 +39,8 @@ def _resume(work: HostWork, operation: Operation) -> None:
     gone = {run.device for run in operation.devices} - {device.name for device in work.host.devices}
     if gone:
         why = f"after a restart the configuration no longer has {', '.join(sorted(gone))}"
-        if work.state.owed:
-            work.record(r.LeftOff(operation=operation.id, why=why))
+        if still_off(work.state):
+            tell_left_off(work, operation.id, why)
         finish(work, OperationState.DONE if operation.is_fenced else OperationState.FAILED, why)
         plan.advance(work)
         return
@@ -54,11 +55,11 @@ def _resume_proving(work: HostWork, operation: Operation) -> None:
     if not operation.is_off_sent:
         stop(work, "the daemon was restarted before the first OFF; detection starts anew")
     elif work.host.is_own_machine:
-        plan.read_and_fail(work, OWN_MACHINE)
+        plan.read_and_end(work, OWN_MACHINE)
     elif work.now >= operation.deadline:
-        plan.read_and_fail(work, "the daemon was restarted after the operation's time was over")
+        plan.read_and_end(work, "the daemon was restarted after the operation's time was over")
     elif work.state.maintenance is not None:
-        plan.read_and_fail(work, "the daemon was restarted and the host is in maintenance")
+        plan.read_and_end(work, "the daemon was restarted and the host is in maintenance")
     elif operation.phase is Phase.INSPECTING:
         work.record(
             r.LevelEntered(operation=operation.id, level=operation.level or 0, deadline=operation.level_deadline)
@@ -73,8 +74,8 @@ def _resume_restoring(work: HostWork, operation: Operation) -> None:
         return
     is_late = work.now >= deadline
     why = "the daemon was restarted after restore_timeout: the host was left off" if is_late else OWN_MACHINE
-    work.record(r.LeftOff(operation=operation.id, why=why))
-    finish(work, OperationState.DONE if operation.is_fenced else OperationState.FAILED, why)
+    # What was on its way may be done: the devices are read before they are told as left off.
+    plan.read_and_end(work, why, ending=OperationState.DONE if operation.is_fenced else OperationState.FAILED)
 
 
 def _restore_timeout(work: HostWork, operation: Operation) -> float:

@@ -4,10 +4,10 @@ An ON is sent only when no earlier OFF for that plug can still act (S5), and nev
 """
 
 from fenced.core import commands as c
-from fenced.core import paths
+from fenced.core import gates, paths
 from fenced.core import records as r
-from fenced.core.ending import finish
-from fenced.core.outcome import is_on, speaking, targets
+from fenced.core.ending import finish, stop
+from fenced.core.outcome import beside, is_on, speaking, targets
 from fenced.core.state import DeviceRun, Operation
 from fenced.core.steps import start_race, start_read, switch, unsettled_opposite
 from fenced.core.work import HostWork
@@ -22,16 +22,19 @@ def advance(work: HostWork, operation: Operation) -> None:
     """
     if work.state.is_on_forbidden:
         finish(work, OperationState.CANCELLED, operation.ending_why)
+        work.command(c.DropOns(host=work.name, operation=operation.id, why="a person stopped giving power back"))
+        return
+    shut = gates.closed((gates.armed(work.fleet),))
+    if shut and operation.action is Action.ON and not operation.is_stopped:  # a fence's own restore goes on (S19)
+        stop(work, shut[0].why)
         return
     if operation.action is Action.OFF and not operation.is_stopped:
         finish(work, OperationState.DONE, None)  # a person asked for off before the first ON
         return
-    wanted = targets(operation, work.state.owed)
-    outlets = tuple(run for run in wanted if run.kind is Kind.OUTLET)
-    chassis = tuple(run for run in wanted if run.kind is Kind.CHASSIS)
+    wanted = _wanted(work, operation)
     is_late = operation.restore_deadline is not None and work.now >= operation.restore_deadline
-    for group in (outlets, chassis):
-        waiting = [run for run in group if not is_on(run) and not run.is_given_up]
+    for kind in (Kind.OUTLET, Kind.CHASSIS):
+        waiting = [run for run in wanted if run.kind is kind and not is_on(run) and not run.is_given_up]
         if waiting and not is_late:
             for run in waiting:
                 _restore_device(work, operation, run)
@@ -41,7 +44,19 @@ def advance(work: HostWork, operation: Operation) -> None:
     if any(_may_still_act(work, run) for run in wanted):
         work.wake(work.now + 1.0)
         return
-    _conclude(work, operation, wanted)
+    _conclude(work, operation, tuple(run for run in wanted if not _is_unknown_beside(operation, run)))
+
+
+def _wanted(work: HostWork, operation: Operation) -> tuple[DeviceRun, ...]:
+    """What must be ON, and what a person's `on` looks at besides: read once, and switched on only if it reads OFF."""
+    others = (run for run in beside(operation) if not (run.is_inspected and _is_unknown_beside(operation, run)))
+    return (*targets(operation, work.state.owed), *others)
+
+
+def _is_unknown_beside(operation: Operation, run: DeviceRun) -> bool:
+    """Nobody switched it off and nobody knows what it is: it holds up no `on`, and is told as not read."""
+    is_touched = run.device in operation.wanted or run.is_switched_on
+    return not is_touched and run.power is Power.UNKNOWN and run.step is None and not run.is_racing
 
 
 def _may_still_act(work: HostWork, run: DeviceRun) -> bool:
@@ -109,15 +124,27 @@ def _conclude(work: HostWork, operation: Operation, wanted: tuple[DeviceRun, ...
     ending = operation.ending if operation.is_stopped and operation.ending is not None else OperationState.DONE
     if not missing or _is_host_on(operation) or _is_heard_since(work, operation):
         work.record(r.HostRestored(operation=operation.id, missing=missing))
-        finish(work, ending, f"still off: {_names(missing)}" if missing else operation.ending_why)
+        finish(work, ending, _why_part(operation, missing) or operation.ending_why)
         return
     why = f"power could not be given back: {_names(missing)}"
     work.record(r.RestoreFailed(operation=operation.id, missing=missing, why=why))
     finish(work, OperationState.FAILED, why)
 
 
+def _why_part(operation: Operation, missing: tuple[DeviceName, ...]) -> str:
+    unread = tuple(run.device for run in beside(operation) if not is_on(run) and run.device not in missing)
+    off = f"still off: {_names(missing)}" if missing else ""
+    unknown = f"could not be read: {_names(unread)}" if unread else ""
+    return "; ".join(part for part in (off, unknown) if part)
+
+
 def _is_heard_since(work: HostWork, operation: Operation) -> bool:
-    """It was proven off, and since power was given back a new run of it was heard, whatever its devices say or don't."""
+    """It was proven off, and since power was given back a new run of it was heard, whatever its devices say or don't.
+
+    A host that is heard is on anyway: only what it is owed is given back to it.
+    """
+    if operation.is_giving_back and work.fleet.is_heard(work.name, work.now):
+        return True
     was_off = operation.is_fenced or operation.before is State.FENCED
     heard_at = work.sight.heard_at
     since = operation.restore_started if operation.restore_started is not None else operation.started

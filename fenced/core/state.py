@@ -188,7 +188,10 @@ class ProofOfOff:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One attempt to change (or read) one host's power, with its whole story."""
+    """One attempt to change (or read) one host's power, with its whole story.
+
+    `wanted`: what must be ON in the end, from the moment on at which power is given back.
+    """
 
     id: OperationId
     host: HostName
@@ -209,6 +212,7 @@ class Operation:
     level_deadline: float = 0.0
     restore_started: float | None = None
     restore_deadline: float | None = None
+    wanted: tuple[DeviceName, ...] = ()
     is_resumed: bool = False
     resume_at: float | None = None
     is_off_sent: bool = False
@@ -237,6 +241,11 @@ class Operation:
     def is_automatic(self) -> bool:
         """Decided by us, not asked for by a person or program: passes every gate (S10)."""
         return self.cause is not Cause.REQUEST
+
+    @property
+    def is_giving_back(self) -> bool:
+        """We switch on again what we switched off, and nothing else."""
+        return self.action is Action.ON and self.is_automatic
 
     @property
     def is_power_changing(self) -> bool:
@@ -311,7 +320,12 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostState:
-    """All that is durably known of one host."""
+    """All that is durably known of one host.
+
+    `owed`: devices that we switched off and that were not read ON since. Of these, `withheld` are left to people, and the
+    last word that was told is in `redundancy_lost`, `restore_failed`, or, for all others, `is_left_off`.
+    `is_off_by_person`: it was switched off because a person or program asked for it, not by our own decision.
+    """
 
     name: HostName
     state: State = State.UNKNOWN
@@ -343,7 +357,10 @@ class HostState:
     cooldown_until: float = 0.0
     held_by: tuple[GateVerdict, ...] = ()
     release_until: float = 0.0
+    withheld: tuple[DeviceName, ...] = ()
     redundancy_lost: tuple[DeviceName, ...] = ()
+    restore_failed: tuple[DeviceName, ...] = ()
+    is_off_by_person: bool = False
     is_left_off: bool = False
     is_away_told: bool = False
     fenceable: Fenceable | None = None
@@ -382,6 +399,15 @@ class AnsweredRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedGate:
+    """A gate that was closed for so long that people were told. `cluster`: "" where it speaks of the whole fleet."""
+
+    gate: str
+    cluster: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FleetState:
     """All that is durably known of the fleet as a whole."""
 
@@ -390,3 +416,4 @@ class FleetState:
     draws: tuple[Draw, ...] = ()
     requests: tuple[AnsweredRequest, ...] = field(default_factory=tuple)
     is_bus_lost: bool = False
+    closed_gates: tuple[ClosedGate, ...] = ()

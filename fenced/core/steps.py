@@ -124,7 +124,7 @@ def start_read(
 
 def switch(work: HostWork, operation: Operation, run: DeviceRun, what: What) -> None:
     """Send OFF or ON under a new token (S5). Without the lease nothing is started; it is tried again while time is left."""
-    if gates.closed((gates.owner_gates(work.fleet, work.now)[1],)):
+    if gates.closed((gates.lease(work.fleet, work.now),)):
         work.wake(work.now + 1.0)
         return
     proxy: ProxyName | None = run.proxy or run.last_proxy
@@ -171,7 +171,7 @@ def read_again_at(work: HostWork, operation: Operation, run: DeviceRun, power: P
         return work.now if run.on_attempts == 0 else work.now + settings.verify_interval_seconds
     if power is not Power.OFF and run.off_attempts == 0 and run.on_attempts == 0:
         return work.now
-    if power is Power.OFF and not run.is_switched_off and run.device not in work.state.owed:
+    if power is Power.OFF and not run.is_switched_off:
         return work.now + max(settings.verify_interval_seconds, settings.already_off_hold_seconds / 5)
     return work.now + settings.verify_interval_seconds
 

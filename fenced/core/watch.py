@@ -3,11 +3,12 @@
 from fenced.core import gates, paths
 from fenced.core import records as r
 from fenced.core.detector import look, revoke_by_power
+from fenced.core.ending import tell_left_off
 from fenced.core.events import WatchEnded
 from fenced.core.fleet import OffRounds
 from fenced.core.mismatch import mismatches, tell
 from fenced.core.replacing import replace
-from fenced.core.state import HostState
+from fenced.core.standing import is_watched_as_off
 from fenced.core.words import is_device_silent, of_race
 from fenced.core.work import HostWork
 from fenced.model.inventory import Device
@@ -22,24 +23,27 @@ def watch_ended(work: HostWork, event: WatchEnded) -> None:
     """Take a round of readings. One that began before the state it speaks of is dropped."""
     sight, state = work.sight, work.state
     sight.watch_started = None
-    if event.started < state.since or work.operation is not None or not is_watched(state):
+    began = max(state.since, sight.operation_ended_at)
+    if event.started < began or work.operation is not None or not (is_watched_as_off(state) or state.owed):
         look(work)
         return
     lit = _take_paths(work, event)
     powers = dict(event.powers) | _in_doubt(work, event, lit)
     known = dict(state.power)
     for device, power in powers.items():
-        is_back = device in state.wrong_machines
+        is_back = device in state.wrong_machines or (power is Power.ON and device in state.owed)
         if power is not Power.UNKNOWN and (known.get(device) is not power or is_back):
             work.record(r.PowerSeen(device=device, power=power))
     for device, why in _wrong(event):
         tell(work, device, why)
     if state.state is State.FENCED:
         _watch_fenced(work, lit)
-    elif state.state is State.RESTORING and _is_restored_all_the_same(work, lit):
+    elif state.state is State.RESTORING and state.is_on_forbidden and _is_restored_all_the_same(work, lit):
         revoke_by_power(work, "it reads ON after a restore that was stopped: the ON had been sent")
-    else:
+    elif is_watched_as_off(state):
         _watch_failed(work, powers, event)
+    elif state.state is State.HEALTHY and not work.state.owed:
+        work.record(r.HostRestored(operation=None, missing=()))
     look(work)
 
 
@@ -71,11 +75,6 @@ def _in_doubt(work: HostWork, event: WatchEnded, lit: frozenset[DeviceName]) -> 
     wrong = {device for device, _ in _wrong(event)}
     doubtful = wrong | {one.device for one in work.state.disputes} | {*work.sight.watch_lit} | lit
     return {device: Power.UNKNOWN for device in doubtful if powers.get(device) is Power.OFF}
-
-
-def is_watched(state: HostState) -> bool:
-    """Fenced and failed hosts, and one whose restore was stopped after an ON: nothing else will tell what it is."""
-    return state.state in {State.FENCED, State.FAILED} or (state.state is State.RESTORING and state.is_on_forbidden)
 
 
 def _watch_fenced(work: HostWork, lit: frozenset[DeviceName]) -> None:
@@ -178,6 +177,4 @@ def _fence(work: HostWork, level: int) -> None:
         )
     )
     if state.owed:
-        work.record(
-            r.LeftOff(operation=state.last_operation, why="off after a failed fence; `fencectl on` gives power back")
-        )
+        tell_left_off(work, state.last_operation, "off after a failed fence; `fencectl on` gives power back")

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from fenced.core import closed_gates, gates, match
 from fenced.core import events as e
-from fenced.core import gates, match
 from fenced.core.announce import timestamp
 from fenced.core.candidates import expand
 from fenced.core.fenceable import shown
@@ -73,6 +73,7 @@ class EngineControl:
             not_ready=missing,
             is_quiet=now < fleet.quiet_until,
             fleet=fleet.state,
+            gate_closed_seconds=closed_gates.closed_seconds(fleet, now),
         )
 
     def proxies(self) -> Sequence[ProxyView]:

@@ -6,7 +6,7 @@ bug of ours says so, is counted, and answers as a failure: nothing waits for eve
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 
 import structlog
 
@@ -32,7 +32,8 @@ log = structlog.get_logger(__name__)
 WATCHED_AT_ONCE = 512
 """Devices that the watch reads at once, over all hosts; those that fail now hold at most half of these places. Below it
 units, proxies and agent programs have bounds of their own."""
-
+DROPPED: Final = "dropped"
+"""The kind of a command that was taken back before it began: nothing was sent."""
 GONE = "the device is no longer configured"
 
 
@@ -50,7 +51,8 @@ class EngineEffects:
         self._group: asyncio.TaskGroup | None = None
         # Dictionaries as ordered sets: tasks are cancelled in the order of their start, the same in each run.
         self._reads: dict[tuple[HostName, OperationId], dict[asyncio.Task[None], None]] = {}
-        self._ons: dict[asyncio.Task[None], None] = {}
+        self._ons: dict[asyncio.Task[None], c.SwitchDevice] = {}
+        self._begun: set[c.SwitchDevice] = set()
         self._commands: set[asyncio.Task[None]] = set()
         self._watching = Slots(WATCHED_AT_ONCE)
 
@@ -74,6 +76,8 @@ class EngineEffects:
             case c.DropReads():
                 for task in self._reads.pop((command.host, command.operation), {}):
                     task.cancel()
+            case c.DropOns():
+                self._drop_ons(command)
             case c.KillOns():
                 for task in list(self._ons):
                     task.cancel()
@@ -226,8 +230,22 @@ class EngineEffects:
         self._commands.add(task)
         task.add_done_callback(self._commands.discard)
         if command.what is What.ON:
-            self._ons[task] = None
-            task.add_done_callback(lambda done: self._ons.pop(done, None))
+            self._ons[task] = command
+            task.add_done_callback(self._forget_on)
+
+    def _forget_on(self, task: asyncio.Task[None]) -> None:
+        command = self._ons.pop(task, None)
+        if command is not None:
+            self._begun.discard(command)
+
+    def _drop_ons(self, dropped: c.DropOns) -> None:
+        """An ON that waits for its turn must not act after a person forbade it (S19)."""
+        for task, command in list(self._ons.items()):
+            is_its = (command.host, command.operation) == (dropped.host, dropped.operation)
+            if is_its and command not in self._begun:
+                del self._ons[task]
+                task.cancel()
+                self._finish(command, Outcome.REFUSED, f"not begun: {dropped.why}", kind=DROPPED)
 
     async def _switch(self, command: c.SwitchDevice) -> None:
         found = self._device(command.host, command.device)
@@ -260,14 +278,16 @@ class EngineEffects:
                 settle_seconds=device.settle_seconds,
                 priority=command.priority,
                 on_started=on_started,
+                begins=lambda: self._begun.add(command),
             )
         except DeviceError as exc:
             outcome, is_end_known = _outcome(exc)
             self._finish(command, outcome, str(exc), is_end_known=is_end_known, kind=exc.kind)
         except asyncio.CancelledError:
-            self._finish(
-                command, Outcome.CANCELLED, "killed: the lease is lost or the daemon stops", is_end_known=False
-            )
+            if command.what is What.OFF or command in self._ons.values():  # else it was dropped, and that was told
+                self._finish(
+                    command, Outcome.CANCELLED, "killed: the lease is lost or the daemon stops", is_end_known=False
+                )
             raise
         except Exception:
             self._finish(command, Outcome.FAILED, "a fault of ours; see the log", is_end_known=False)

@@ -168,9 +168,12 @@ class DeviceWorkers:
 
     async def switch(
         self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, token: Token, timeout_seconds: float,
-        not_after: float, settle_seconds: float, priority: int, on_started: OnStarted,
+        not_after: float, settle_seconds: float, priority: int, on_started: OnStarted, begins: Callable[[], None],
     ) -> None:  # fmt: skip
-        """Send one power command. Raises CommandRefused where its token or its time forbids it: then nothing was sent."""
+        """Send one power command. Raises CommandRefused where its token or its time forbids it: then nothing was sent.
+
+        `begins` is called as its turn has come, right before the call leaves: until then it may be cancelled for nothing.
+        """
         plug = self._plug(spec.plug_id)
         started = self._clock.now()
         try:
@@ -181,6 +184,7 @@ class DeviceWorkers:
             ):
                 permit = self._permit(plug, token, timeout_seconds, not_after, settle_seconds)
                 plug.highest = token
+                begins()
                 await self._caller(proxy).set(proxy, spec, power, permit=permit, on_started=on_started)
         except DeviceError as exc:
             plug.failed_commands += not isinstance(exc, CommandRefused)  # that one never came to the device

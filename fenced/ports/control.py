@@ -70,6 +70,7 @@ class FleetView:
     not_ready: tuple[str, ...]
     is_quiet: bool
     fleet: FleetState
+    gate_closed_seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ Knows the control port only. One rule: one walk over the hosts per scrape, and e
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from prometheus_client.core import GaugeMetricFamily
@@ -41,6 +41,8 @@ class Gauges(Collector):
         yield _gauge("fenced_leader", "Whether this controller holds the lease", fleet.is_lease_held)
         yield _gauge("fenced_epoch", "The lease's number; rises with each holder", fleet.epoch)
         yield _gauge("fenced_bus_connected", "Whether the bus is connected", fleet.is_bus_connected)
+        about = "How long a gate is closed for the whole fleet or a cluster, the longest of them"
+        yield _by_label("fenced_gate_closed_seconds", about, "gate", fleet.gate_closed_seconds)
 
     def _of_hosts(self, hosts: Iterable[HostView]) -> Iterator[Metric]:
         states: Counter[State] = Counter()
@@ -86,7 +88,7 @@ def _gauge(name: str, documentation: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, documentation, value=float(value))
 
 
-def _by_label(name: str, documentation: str, label: str, values: dict[str, int]) -> GaugeMetricFamily:
+def _by_label(name: str, documentation: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
     family = GaugeMetricFamily(name, documentation, labels=(label,))
     for value, count in values.items():
         family.add_metric((value,), float(count))

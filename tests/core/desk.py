@@ -43,6 +43,7 @@ class Desk:
         self.wakes: list[tuple[float, HostName]] = []
         self.powers: dict[tuple[HostName, DeviceName], Power] = {}
         self.life: dict[HostName, str] = {}
+        self.boots: dict[HostName, str] = {}
         self.sequence = 0
         if is_calm:
             self.calm()
@@ -87,7 +88,7 @@ class Desk:
             self.now = step
             for name in self.inventory.hosts:
                 if name not in silent:
-                    self.beat(name)
+                    self.beat(name, boot=self.boots.get(name, "b1"))
             self.do(e.Ticked())
 
     def _answer_life(self) -> None:

@@ -9,6 +9,7 @@ from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core import records as r
 from fenced.core.operations import Accepted
+from fenced.core.state import Operation
 from fenced.model.inventory import Device, Host
 from fenced.model.names import DeviceName, PlugId
 from fenced.model.power import Action, OperationState, Outcome, Power, State, What
@@ -304,7 +305,7 @@ def test_an_off_that_waited_past_its_deadline_is_not_begun() -> None:
     assert not at.records(r.HostFenced)
 
 
-def test_what_stays_off_is_told_when_life_ends_a_restart() -> None:
+def test_what_life_ends_the_restore_of_is_given_back_by_an_operation_of_its_own() -> None:
     at = Desk()
     at.ask(Action.RESTART)
     at.serve(until="host_fenced")
@@ -313,8 +314,13 @@ def test_what_stays_off_is_told_when_life_ends_a_restart() -> None:
     at.beat()
     at.serve(silent=(), seconds=120.0)
     assert at.state().state is State.HEALTHY
-    assert at.state().owed == ("pdu-a", "pdu-b")
-    assert at.told.count("host.left_off") == 1
+    assert [operation.action for operation in started(at)] == [Action.RESTART, Action.ON]
+    assert at.state().owed == ()
+    assert at.told.count("host.left_off") == 0 and at.told.count("host.restored") == 1
+
+
+def started(at: Desk) -> list[Operation]:
+    return [record.operation for record in at.records(r.OperationStarted)]
 
 
 def test_what_stays_off_is_told_when_maintenance_stops_the_restore_of_a_living_host() -> None:

@@ -134,7 +134,7 @@ def test_two_levels_that_were_both_switched_off_show_nothing() -> None:
 def test_a_device_that_an_earlier_off_of_ours_made_dark_shows_nothing() -> None:
     at = mislabelled()
     check(at, "bmc")
-    at.fleet.put(replace(at.state(), owed=(DeviceName("bmc"),)))
+    at.fleet.put(replace(at.state(), owed=(DeviceName("bmc"),), withheld=(DeviceName("bmc"),)))
     cycle(at, bmc=Power.OFF)
     assert [record.trial.followed for record in at.records(r.TrustAdvanced)] == [Followed.LIT]
     check(at, "bmc")

@@ -27,7 +27,8 @@ def test_a_command_that_waited_through_the_loss_of_the_lease() -> None:
         with pytest.raises(CommandRefused, match="lease") as refused:
             await workers.switch(
                 ENGINE, SPEC, Power.OFF, token=Token(epoch=1, sequence=1), timeout_seconds=20.0,
-                not_after=clock.now() + 40.0, settle_seconds=0.0, priority=PRIORITY_OFF, on_started=on_started,
+                not_after=clock.now() + 40.0, settle_seconds=0.0, priority=PRIORITY_OFF,
+                on_started=on_started, begins=lambda: None,
             )  # fmt: skip
         assert not refused.value.may_be_done
         return lines.log

@@ -101,7 +101,7 @@ class Bench:
         await self.workers.switch(
             proxy, spec, Power.OFF, token=Token(epoch=epoch, sequence=sequence), timeout_seconds=timeout,
             not_after=self.clock.now() + 40.0 if not_after is None else not_after, settle_seconds=settle,
-            priority=PRIORITY_OFF, on_started=on_started,
+            priority=PRIORITY_OFF, on_started=on_started, begins=lambda: None,
         )  # fmt: skip
 
     async def reach(self, proxy: ProxyName, timeout_seconds: float) -> None:

@@ -37,7 +37,7 @@ HOST_EVENTS: Final = [
     "trusted",
 ]
 OPERATION_EVENTS: Final = ["started", "step", "finished", "cancelled", "refused"]
-FLEET_EVENTS: Final = ["storm", "storm_over", "bus_lost", "bus_back", "armed", "disarmed"]
+FLEET_EVENTS: Final = ["storm", "storm_over", "bus_lost", "bus_back", "armed", "disarmed", "gate_closed", "gate_open"]
 EVENTS_NOT_YET: Final = {"dumping", "soft_fenced", "storm", "storm_over"}
 
 METRICS: Final = [
@@ -52,6 +52,7 @@ METRICS: Final = [
     "fenced_detection_seconds",
     "fenced_gate_holds_total",
     "fenced_held_hosts",
+    "fenced_gate_closed_seconds",
     "fenced_operations_total",
     "fenced_operations_in_flight",
     "fenced_operation_seconds",

@@ -250,9 +250,9 @@ POWER_BUGS: Final = (
     Bug(
         name="what a failed operation switched off is forgotten",
         rule="S9",
-        file="core/evolve.py",
-        old="        owed=state.owed if record.restored is not Restored.ALL else (),",
-        new="        owed=(),",
+        file="core/evolve_owed.py",
+        old="    if record.restored is Restored.ALL:\n",
+        new="    if record.operation:\n",
         killers=(
             story("a_failed_host_is_heard_again"),
             "tests/core/test_restore.py::test_what_a_failed_fence_switched_off_comes_back_when_the_host_is_heard",

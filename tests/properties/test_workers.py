@@ -160,7 +160,7 @@ class Working(RuleBasedStateMachine):
             asked,
             self.workers.switch(
                 proxy, self._spec(plug), power, token=token, timeout_seconds=TIMEOUT_SECONDS,
-                not_after=asked.not_after, settle_seconds=SETTLE_SECONDS, on_started=_started,
+                not_after=asked.not_after, settle_seconds=SETTLE_SECONDS, on_started=_started, begins=lambda: None,
                 priority=PRIORITY_OFF if power is Power.OFF else PRIORITY_ON,
             ),
         )  # fmt: skip

@@ -215,7 +215,31 @@ def test_a_plug_that_is_left_off_and_owed_is_found_where_nobody_was_told() -> No
         await send(world, "1-8")
         await write(world, replace(over(begun), after=State.SUSPECT))
 
-    assert "S9: pdu-a of node-2 is left off by 1-1, and nobody was told" in found(plant)
+        await asyncio.sleep(10.0)
+
+    assert "S9: pdu-a of node-2 is left off, and nobody was told" in found(plant)
+
+
+@pytest.mark.parametrize("is_kept_off", [False, True])
+def test_a_host_that_runs_and_does_not_get_what_it_is_owed_is_found(is_kept_off: bool) -> None:
+    async def plant(world: World) -> None:
+        begun = automatic()
+        await write(world, begun, step(begun, "1-8"))
+        await send(world, "1-8")
+        if is_kept_off:
+            name = begun.operation.id
+            stopped = r.OperationStopped(operation=name, ending=OperationState.DONE, why="", is_on_forbidden=True)
+            await write(world, stopped)
+        left = r.LeftOff(operation=begun.operation.id, why="")
+        await write(world, replace(over(begun), after=State.SUSPECT), left)
+        await write(world, r.HostHeard(boot=None, before="suspect", why="cleared"))
+        await asyncio.sleep(100.0)
+        world.checker.look()
+        assert not [text for text in world.checker.violations if "nobody switches it on" in text]
+        await asyncio.sleep(100.0)
+
+    is_found = "S9: pdu-a of node-2, which runs, is owed for 180 s and nobody switches it on" in found(plant)
+    assert is_found is not is_kept_off
 
 
 @pytest.mark.parametrize("who", ["cancel", "maintenance"])

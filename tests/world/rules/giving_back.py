@@ -1,31 +1,55 @@
 """S9, S19: what was switched off is on again, owed, or told; and no ON against a person's word."""
 
 from fenced.core import records as r
-from fenced.model.names import HostName, OperationId, PlugId
-from fenced.model.power import Action, Power, State, What
-from tests.world.rules.base import Rule
+from fenced.core.state import HostState
+from fenced.model.names import DeviceName, HostName, OperationId, PlugId
+from fenced.model.power import Power, State, What
+from tests.world.rules.base import Rule, is_plug_good
 from tests.world.wires import Sent
+
+TOLD_SECONDS = 5.0
+"""So long after an operation's end it may take until a person is told."""
+DUE_SECONDS = 180.0
+"""So long a host may beat with everything well before it gets what it is owed: its next look, and some waiting for turns."""
+TRIED_SECONDS = 2 * 3600.0
+"""The same where giving it back has failed before: the longest wait between two attempts, and an attempt."""
 
 
 class NothingIsForgotten(Rule):
-    """A plug that is off by our own OFF is owed by its host for as long as no operation of it runs, and that is told."""
+    """A plug that is off by our own OFF is owed by its host for as long as no operation of it runs, and that is told. A host
+    that runs gets it back, unless people keep it off.
+
+    Looked at all the time. What people keep off is taken from the journal's own words (`withheld`): the rules of S19 judge those.
+    """
 
     name = "S9"
 
     def __init__(self, *args: object) -> None:
         super().__init__(*args)  # type: ignore[arg-type] # those of Rule
         self._ours: dict[PlugId, bool] = {}
+        self._touched: set[HostName] = set()
         self._told: dict[HostName, bool] = {}
         self._left_off: set[HostName] = set()
-        self._ended: dict[HostName, OperationId] = {}
+        self._untold_since: dict[HostName, float] = {}
+        self._due_since: dict[HostName, float] = {}
+        self._tried: set[HostName] = set()
+        self._is_disarmed = False
 
     def acting(self, sent: Sent) -> None:
         self._ours[sent.plug.plug_id] = sent.power is Power.OFF
+        self._touched |= {host for host, machine in self.truth.machines.items() if sent.plug in machine.plugs.values()}
+
+    def fleet_recorded(self, at: float, record: r.Record) -> None:
+        if isinstance(record, r.Armed | r.Disarmed):
+            self._is_disarmed = isinstance(record, r.Disarmed)
 
     def recorded(self, host: HostName, at: float, record: r.Record) -> None:
         match record:
             case r.OperationStarted() if record.slot == "running":
-                self._told[host] = host in self._left_off
+                if record.operation.is_giving_back:  # what was told before holds for as long as it is tried
+                    self._tried.add(host)
+                else:
+                    self._told[host] = host in self._left_off
             case r.LeftOff():
                 self._left_off.add(host)
                 self._told[host] = True
@@ -33,29 +57,56 @@ class NothingIsForgotten(Rule):
                 self._told[host] = True
             case r.HostHeard() | r.HostRevoked():
                 self._left_off.discard(host)
-            case r.OperationEnded() if record.operation in self.truth.operations:
-                if self.truth.operations[record.operation].action not in {Action.STATUS, Action.PROBE}:
-                    self._ended[host] = record.operation
             case _:
                 pass
 
     def stepped(self) -> None:
-        for host, operation in self._ended.items():
-            self._look(host, operation)
-        self._ended.clear()
+        for host in tuple(self._touched):
+            self._look(host)
 
-    def _look(self, host: HostName, operation: OperationId) -> None:
+    def _look(self, host: HostName) -> None:
         machine = self.truth.machines[host]
+        off = [name for name, plug in machine.plugs.items() if not plug.is_on and self._ours.get(plug.plug_id)]
         state = self.truth.folded().get(host)
-        if state is None or state.operation is not None or not self.truth.is_answerable(machine):
+        if not off or state is None or state.operation is not None or not self.truth.is_answerable(machine):
+            self._untold_since.pop(host, None)
+            self._due_since.pop(host, None)
+            if not off and not any(self._ours.get(plug.plug_id) for plug in machine.plugs.values()):
+                self._touched.discard(host)
+                self._tried.discard(host)
             return
-        for name, plug in machine.plugs.items():
-            if plug.is_on or not self._ours.get(plug.plug_id):
-                continue
+        for name in off:
             if name not in state.owed:
-                self.found(f"{name} of {host} is off by our OFF, and {operation} ended without owing it an ON")
-            elif not self._told.get(host, True) and state.state is not State.FENCED:
-                self.found(f"{name} of {host} is left off by {operation}, and nobody was told")
+                self.found(f"{name} of {host} is off by our OFF, and nobody owes it an ON")
+        self._look_told(host, state, off)
+        self._look_due(host, state, off)
+
+    def _look_told(self, host: HostName, state: HostState, off: list[DeviceName]) -> None:
+        if self._told.get(host, True) or state.state is State.FENCED:
+            self._untold_since.pop(host, None)
+        elif self.truth.now() > self._untold_since.setdefault(host, self.truth.now()) + TOLD_SECONDS:
+            self._told[host] = True  # once
+            self.found(f"{', '.join(off)} of {host} is left off, and nobody was told")
+
+    def _look_due(self, host: HostName, state: HostState, off: list[DeviceName]) -> None:
+        """A host that beats and is believed gets it back: at once, and where that failed as soon as it is tried again."""
+        machine, bound = self.truth.machines[host], TRIED_SECONDS if host in self._tried else DUE_SECONDS
+        is_ours = [name for name in off if name not in state.withheld]
+        is_well = all(is_plug_good(machine.plugs[name]) for name in off) and self.truth.are_paths_good()
+        is_up = self.truth.up_since is not None and self.truth.broker.is_heard and not self._is_disarmed
+        is_free = state.state is State.HEALTHY and state.maintenance is None and machine.is_beating
+        is_host_ours = not self.truth.inventory.hosts[host].is_own_machine
+        if not (is_ours and is_well and is_up and is_free and is_host_ours):
+            self._due_since.pop(host, None)
+            return
+        since = max(
+            self._due_since.setdefault(host, self.truth.now()), self.truth.troubled_at, self.truth.up_since or 0.0
+        )
+        if self.truth.now() > since + bound:
+            self._due_since[host] = float("inf")  # once
+            self.found(
+                f"{', '.join(is_ours)} of {host}, which runs, is owed for {bound:.0f} s and nobody switches it on"
+            )
 
 
 class NoOnAgainstAPerson(Rule):

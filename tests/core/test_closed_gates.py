@@ -1,0 +1,145 @@
+"""Hosts that people switched off are no reason to leave the others alone; a gate that stays closed is told beforehand (S10)."""
+
+import pytest
+
+from fenced.core import events as e
+from fenced.core import gates
+from fenced.core import records as r
+from fenced.core.closed_gates import closed_seconds
+from fenced.model.names import HostName
+from fenced.model.power import Action, State
+from tests.core.desk import FOR_EVER, Desk
+from tests.world.rack import Rack, Setting
+
+SIX = tuple(f"node-{number}" for number in range(1, 7))
+OFF = [HostName(name) for name in SIX[:3]]
+LAST = HostName("node-6")
+HOUR = 3600.0
+
+
+def desk(**settings: Setting) -> Desk:
+    return Desk(Rack(hosts=SIX, settings={name.replace("__", "."): value for name, value in settings.items()}))
+
+
+def switch_off(at: Desk, name: HostName, action: Action = Action.OFF) -> None:
+    assert at.ask(action, name).startswith("accepted")
+    at.serve(silent=OFF, until="host_fenced")
+
+
+def verdict(at: Desk, gate: str) -> bool:
+    return next(it.is_open for it in gates.all_gates(at.fleet, LAST, at.now) if it.gate == gate)
+
+
+@pytest.mark.parametrize("then", ["", "on", "maintenance"])
+def test_hosts_that_people_switched_off_close_nothing(then: str) -> None:
+    """Neither while they are off, nor while they come back, nor while somebody works on them."""
+    at = desk(gates__budget_unrecovered=3)
+    for name in OFF:
+        switch_off(at, name)
+        if then == "on":
+            at.ask(Action.ON, name)
+        elif then:
+            at.maintain(name)
+    at.serve(silent=OFF, seconds=60.0)
+    assert verdict(at, "connectivity") and verdict(at, "budget")
+    at.go(60.0, silent=[*OFF, LAST])
+    assert [record.operation.host for record in at.records(r.OperationStarted) if record.operation.is_automatic] == [
+        LAST
+    ]
+
+
+def test_a_person_who_restarts_living_hosts_closes_nothing() -> None:
+    at = desk(gates__budget_unrecovered=3)
+    for name in OFF:
+        switch_off(at, name, Action.RESTART)
+    at.serve(silent=OFF, seconds=60.0)
+    assert {at.state(name).state for name in OFF} == {State.RESTORING}
+    assert verdict(at, "connectivity") and verdict(at, "budget")
+
+
+def test_hosts_that_we_fenced_count_until_a_person_has_them_in_hand() -> None:
+    """Also those of the last attempt, and those that died before a person asked for a restart."""
+    at = desk(gates__budget_unrecovered=3, gates__budget_hosts=6, gates__attempts_count=1)
+    at.serve(silent=OFF[:2], seconds=60.0)
+    assert all(at.state(name).is_left_off for name in OFF[:2])
+    at.go(25.0, silent=OFF)
+    assert at.state(OFF[2]).state is State.SUSPECT
+    switch_off(at, OFF[2], Action.RESTART)
+    at.serve(silent=OFF, seconds=30.0)
+    assert not verdict(at, "connectivity") and not verdict(at, "budget")
+    for name in OFF:
+        at.maintain(name)
+    at.go(1.0, silent=OFF)
+    assert verdict(at, "connectivity") and verdict(at, "budget")
+
+
+def test_a_host_of_which_its_person_lost_sight_counts_again() -> None:
+    """It was switched on and does not come back within its boot_grace."""
+    at = desk()
+    switch_off(at, OFF[0])
+    at.ask(Action.ON, OFF[0])
+    at.serve(silent=OFF[:1], seconds=1.0)
+    assert at.fleet.overdue(at.inventory.hosts[LAST].cluster, at.now) == (0, 5)
+    at.go(at.inventory.hosts[LAST].settings.detection.boot_grace_seconds + 1.0, silent=OFF[:1])
+    assert at.fleet.overdue(at.inventory.hosts[LAST].cluster, at.now) == (1, 6)
+
+
+def silence(at: Desk, seconds: float) -> None:
+    """Half of the cluster is away, and nothing can be done about it."""
+    at.go(seconds, silent=OFF)
+
+
+def told(at: Desk) -> list[tuple[str, str, tuple[HostName, ...]]]:
+    return [(it.closed.gate, it.closed.cluster, it.hosts) for it in at.records(r.GateStayedClosed)]
+
+
+def test_a_gate_that_is_closed_for_an_hour_is_told_once_and_again_when_it_opens() -> None:
+    at = desk()
+    cluster = str(at.inventory.hosts[LAST].cluster)
+    silence(at, HOUR - 60.0)
+    assert told(at) == []
+    assert closed_seconds(at.fleet, at.now)["connectivity"] > HOUR - 120.0
+    silence(at, 120.0)
+    assert told(at) == [("connectivity", cluster, tuple(OFF))]
+    assert at.told.count("fleet.gate_closed") == 1
+    silence(at, HOUR)
+    assert len(told(at)) == 1
+    at.go(60.0)
+    assert [(it.gate, it.cluster) for it in at.records(r.GateOpened)] == [("connectivity", cluster)]
+    assert at.told.count("fleet.gate_open") == 1
+    assert closed_seconds(at.fleet, at.now)["connectivity"] == 0.0
+
+
+def test_a_gate_that_opens_meanwhile_has_its_hour_anew() -> None:
+    at = desk()
+    silence(at, HOUR - 60.0)
+    at.go(30.0)
+    silence(at, HOUR - 60.0)
+    assert told(at) == []
+
+
+def test_a_disarmed_daemon_is_told_too() -> None:
+    at = desk()
+    at.do(e.ArmAsked(is_on=False, by="person", reason="told"))
+    at.go(HOUR + 30.0)
+    assert [gate for gate, _, _ in told(at)] == ["armed"]
+
+
+def test_nothing_is_written_without_the_lease() -> None:
+    at = desk()
+    silence(at, HOUR - 60.0)
+    at.do(e.LeaseLost(why="told"))
+    silence(at, 300.0)
+    assert told(at) == []
+    at.do(e.LeaseRenewed(until=FOR_EVER))
+    silence(at, 30.0)
+    assert [gate for gate, _, _ in told(at)] == ["connectivity"]
+
+
+def test_after_a_restart_it_is_not_told_again() -> None:
+    at = desk()
+    silence(at, HOUR + 60.0)
+    at.fleet.closed_since.clear()
+    silence(at, 60.0)
+    assert len(told(at)) == 1
+    assert closed_seconds(at.fleet, at.now)["connectivity"] > HOUR

@@ -1,0 +1,89 @@
+"""An ON that still waits for its turn is taken back when a person forbids it; one that has begun goes on to its end (S19, S6)."""
+
+import asyncio
+
+from fenced.core import commands as c
+from fenced.core import events as e
+from fenced.core.fleet import Fleet
+from fenced.engine.effects import EngineEffects
+from fenced.engine.race import PathMemory
+from fenced.engine.workers import DeviceWorkers
+from fenced.model.names import ENGINE, DeviceName, HostName, OperationId, Token
+from fenced.model.power import Outcome, What
+from tests.engine.test_workers import Lines
+from tests.world import rack as racks
+from tests.world.loop import run
+from tests.world.network import WorldClock
+from tests.world.rack import Rack
+from tests.world.telemetry import RecordingTelemetry
+
+NODE = HostName("node-2")
+OPERATION = OperationId("1-1")
+
+
+class Nobody:
+    """ports.liveness.Liveness: nobody answers."""
+
+    async def ask(self, address: str, *, ports: object, agents: object, timeout_seconds: float) -> str | None:
+        return None
+
+
+def switch(what: What, device: str, sequence: int, clock: WorldClock) -> c.SwitchDevice:
+    return c.SwitchDevice(
+        host=NODE, operation=OPERATION, device=DeviceName(device), number=sequence, what=what, proxy=ENGINE,
+        token=Token(epoch=1, sequence=sequence), timeout_seconds=20.0, not_after=clock.now() + 40.0, priority=0,
+    )  # fmt: skip
+
+
+def played(*, after: float, what: What = What.ON) -> tuple[list[str], list[tuple[str, Outcome, str | None]]]:
+    """Two commands for one place; after so long the second's operation drops its ONs. What left, and what came back."""
+
+    async def main() -> tuple[list[str], list[tuple[str, Outcome, str | None]]]:
+        clock, lines, events = WorldClock(), Lines(5.0), list[e.Event]()
+        fleet = Fleet(racks.inventory(Rack()), epoch=1, started=clock.now())
+        telemetry = RecordingTelemetry()
+        workers = DeviceWorkers(
+            local=lines, remote=lines, clock=clock, telemetry=telemetry, agent_processes=1, has_lease=lambda: True,
+            calls_max=lambda proxy: 1,
+        )  # fmt: skip
+
+        async def nothing(*_: object) -> None:
+            return None
+
+        effects = EngineEffects(
+            fleet=fleet, workers=workers, liveness=Nobody(), clock=clock, telemetry=telemetry, memory=PathMemory(),
+            deliver=events.append, ask=nothing, reply=nothing,
+        )  # fmt: skip
+        async with asyncio.TaskGroup() as group:
+            effects.run_in(group)
+            effects.start(switch(what, "pdu-a", 1, clock))
+            effects.start(switch(what, "pdu-b", 2, clock))
+            if after:
+                await asyncio.sleep(after)
+            effects.start(c.DropOns(host=NODE, operation=OPERATION, why="maintenance by person"))
+        ended = [it for it in events if isinstance(it, e.StepFinished)]
+        assert all(it.is_end_known for it in ended)
+        return [what for _, what in lines.log], [(str(it.device), it.outcome, it.error) for it in ended]
+
+    return run(main())
+
+
+def test_what_waits_is_taken_back_and_what_has_begun_goes_on() -> None:
+    left, ended = played(after=1.0)
+    assert len(left) == 1 and "pdu-a" in left[0]
+    assert ended == [
+        ("pdu-b", Outcome.REFUSED, "not begun: maintenance by person"),
+        ("pdu-a", Outcome.DONE, None),
+    ]
+
+
+def test_what_never_ran_at_all_is_taken_back_too() -> None:
+    left, ended = played(after=0.0)
+    assert left == []
+    assert [outcome for _, outcome, _ in ended] == [Outcome.REFUSED, Outcome.REFUSED]
+
+
+def test_an_off_is_not_taken_back() -> None:
+    left, ended = played(after=1.0, what=What.OFF)
+    assert len(left) == 2
+    assert [outcome for _, outcome, _ in ended] == [Outcome.DONE, Outcome.DONE]

@@ -1,0 +1,138 @@
+"""Planted bugs in what is owed, in what people forbade, and in what is told beforehand. Knows text, runs nothing."""
+
+from typing import Final
+
+from tests.planted.bug import Bug, story
+
+OWED: Final = "tests/core/test_owed.py::"
+NOT_BEGUN: Final = "tests/core/test_not_begun.py::"
+CLOSED: Final = "tests/core/test_closed_gates.py::"
+
+OWED_BUGS: Final = (
+    Bug(
+        name="a host that is heard again is not given what it is owed",
+        rule="S9",
+        file="core/giving_back.py",
+        old="    if not state.owed or state.operation is not None",
+        new="    if state.owed or state.operation is not None",
+        killers=(
+            OWED + "test_a_host_that_is_heard_again_gets_what_it_is_owed",
+            story("a_failed_host_is_heard_again"),
+        ),
+    ),
+    Bug(
+        name="what is owed is not looked at while the host runs",
+        rule="S9",
+        file="core/detector.py",
+        old="    if work.operation is None and not is_watched_as_off(work.state):\n",
+        new="    if work.operation is not None:\n",
+        killers=(OWED + "test_a_device_that_is_owed_is_looked_at_until_it_is_on",),
+    ),
+    Bug(
+        name="left_off names what reads on",
+        rule="S9",
+        file="core/evolve_owed.py",
+        old="    after = seen_on(state, state.operation) if state.operation is not None else state\n",
+        new="    after = state\n",
+        killers=(OWED + "test_the_last_attempt_names_only_what_is_off",),
+    ),
+    Bug(
+        name="what an operation read on stays owed",
+        rule="S9",
+        file="core/evolve_owed.py",
+        old="    after = seen_on(state, operation)\n",
+        new="    after = state\n",
+        killers=(OWED + "test_what_is_owed_is_what_does_not_read_on",),
+    ),
+    Bug(
+        name="a cancel just after fenced is not told as left off",
+        rule="S9",
+        file="core/ending.py",
+        old="    is_to_be_on = operation.action is not Action.OFF\n",
+        new="    is_to_be_on = False\n",
+        killers=(OWED + "test_a_cancel_just_after_fenced_is_told_as_left_off",),
+    ),
+    Bug(
+        name="a host that is given power is never suspected",
+        rule="S9",
+        file="core/detector.py",
+        old='    plan.stop(work, "the host fell silent")\n',
+        new="",
+        killers=(OWED + "test_a_host_that_falls_silent_while_it_is_given_power_is_fenced_all_the_same",),
+    ),
+    Bug(
+        name="an off of an earlier operation spares the hold of already off",
+        rule="S10",
+        file="core/plan.py",
+        old="    if run.is_switched_off:\n        return True\n",
+        new="    if run.is_switched_off or run.device in work.state.owed:\n        return True\n",
+        killers=(OWED + "test_an_off_of_an_earlier_operation_does_not_spare_the_hold_of_already_off",),
+    ),
+    Bug(
+        name="what people keep off is given back once the host is heard",
+        rule="S19",
+        file="core/giving_back.py",
+        old="if set(state.owed) <= set(state.withheld) else None",
+        new="if not state.owed else None",
+        killers=(
+            OWED + "test_what_a_person_forbade_stays_forbidden_when_the_host_is_heard",
+            OWED + "test_what_a_person_switched_off_is_not_switched_on_by_itself_but_told",
+        ),
+    ),
+    Bug(
+        name="an on that waits for its turn is not taken back",
+        rule="S19",
+        file="engine/effects.py",
+        old="            if is_its and command not in self._begun:\n",
+        new="            if is_its and command in self._begun and False:\n",
+        killers=("tests/engine/test_dropped_ons.py::test_what_waits_is_taken_back_and_what_has_begun_goes_on",),
+    ),
+    Bug(
+        name="an on that has begun is taken back as if it had not",
+        rule="S6",
+        file="engine/effects.py",
+        old="            if is_its and command not in self._begun:\n",
+        new="            if is_its:\n",
+        killers=("tests/engine/test_dropped_ons.py::test_what_waits_is_taken_back_and_what_has_begun_goes_on",),
+    ),
+    Bug(
+        name="a request that waits gives power in spite of maintenance",
+        rule="S19",
+        file="core/operations.py",
+        old="    if waiting is not None and waiting.action is not Action.OFF:",
+        new="    if waiting is not None and waiting.action is Action.OFF:",
+        killers=(NOT_BEGUN + "test_a_request_that_waits_ends_with_what_forbids_it",),
+    ),
+    Bug(
+        name="an on that still races is sent after disarm",
+        rule="S19",
+        file="core/restore.py",
+        old="    if shut and operation.action is Action.ON and not operation.is_stopped:",
+        new="    if shut and operation.action is Action.OFF and not operation.is_stopped:",
+        killers=(NOT_BEGUN + "test_an_on_that_has_not_begun_is_taken_back_with_what_forbade_it",),
+    ),
+    Bug(
+        name="hosts that people switched off count as overdue and as not recovered",
+        rule="S10",
+        file="core/standing.py",
+        old="    if state.maintenance is not None or state.is_off_by_person:\n",
+        new="    if state.maintenance is not None:\n",
+        killers=(CLOSED + "test_hosts_that_people_switched_off_close_nothing",),
+    ),
+    Bug(
+        name="hosts that we fenced do not count",
+        rule="S10",
+        file="core/evolve_owed.py",
+        old="    is_by_person = record.cause is Cause.REQUEST and (",
+        new="    is_by_person = (",
+        killers=(CLOSED + "test_hosts_that_we_fenced_count_until_a_person_has_them_in_hand",),
+    ),
+    Bug(
+        name="a gate that is closed for long is not told",
+        rule="S10",
+        file="core/closed_gates.py",
+        old="        if now >= since[key] + LONG_SECONDS:\n",
+        new="        if now >= since[key] + 24 * LONG_SECONDS:\n",
+        killers=(CLOSED + "test_a_gate_that_is_closed_for_an_hour_is_told_once_and_again_when_it_opens",),
+    ),
+)
