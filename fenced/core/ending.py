@@ -150,7 +150,7 @@ def _back_off_giving(work: HostWork, operation: Operation) -> None:
     sight = work.sight
     if not work.state.owed:
         sight.give_backs, sight.give_back_at = 0, 0.0
-    elif operation.restore_started is not None:
+    elif operation.is_giving_back or (operation.restore_started is not None and not still_off(work.state)):
         sight.give_backs += 1
         wait = back_off_seconds(sight.give_backs, first=60.0, most=3600.0, salt=f"{work.name}/give back")
         sight.give_back_at = work.now + wait
