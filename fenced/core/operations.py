@@ -5,13 +5,13 @@ What a second request does to a running operation is DESIGN section 4's table; i
 
 from dataclasses import dataclass
 
-from fenced.core import gates, plan, trust
+from fenced.core import edited, gates, plan, trust
 from fenced.core import records as r
 from fenced.core.ending import enter_restore, stop
 from fenced.core.events import ActionAsked, CancelAsked, ConfirmOffAsked, MaintenanceAsked
 from fenced.core.evolve import is_settled
 from fenced.core.replacing import replace
-from fenced.core.state import DeviceRun, GateVerdict, Operation, Phase
+from fenced.core.state import GateVerdict, Operation, Phase
 from fenced.core.work import HostWork
 from fenced.model.names import OperationId
 from fenced.model.power import Action, Cause, OperationState, Power, Proof, State, What
@@ -78,7 +78,7 @@ def _known(work: HostWork) -> tuple[str, ...]:
 def give_back(work: HostWork) -> None:
     """A host whose fence failed is heard again: what was switched off then is switched on."""
     shut = gates.closed(gates.owner_gates(work.fleet, work.now))
-    if shut or work.state.maintenance is not None or work.host.is_own_machine:
+    if shut or work.state.maintenance is not None or work.host.is_own_machine or work.state.record_fault:
         work.record(
             r.LeftOff(operation=None, why="devices are still off after a failed fence: " + ", ".join(work.state.owed))
         )
@@ -110,7 +110,7 @@ def _new(work: HostWork, action: Action, *, cause: Cause, by: str, reason: str) 
         phase=phase.get(action, Phase.PROVING),
         levels=host.levels,
         boot=work.state.boot,
-        devices=tuple(DeviceRun(device=device.name, level=device.level, kind=device.kind) for device in host.devices),
+        devices=tuple(edited.new_run(device) for device in host.devices),
     )
 
 

@@ -98,6 +98,7 @@ class DeviceRun:
 
     `settling_until`: it said OFF, and until then that counts as UNKNOWN; 0 where the last reading counted.
     `refused_by`: proxies that could take no command; races do without them until one finds nobody else.
+    `plug_id`, `identity`: as configured when the operation began; compared after a restart of ours (core.edited).
     """
 
     device: DeviceName
@@ -130,6 +131,8 @@ class DeviceRun:
     is_inspected: bool = False
     error: str | None = None
     refused_by: tuple[ProxyName, ...] = ()
+    plug_id: PlugId | None = None
+    identity: str = ""
 
 
 class Phase(Enum):
@@ -289,8 +292,20 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Orphan:
+    """A device that we switched off and that the inventory does not have any more, or has on another outlet."""
+
+    device: DeviceName
+    plug_id: PlugId | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostState:
-    """All that is durably known of one host."""
+    """All that is durably known of one host.
+
+    `owed_plugs`: the plug that each owed device had when it was switched off; one that is not owed says nothing.
+    `record_fault`: why its records could not be taken up; "" where they were. `is_removed`: the inventory has it no more.
+    """
 
     name: HostName
     state: State = State.UNKNOWN
@@ -327,6 +342,10 @@ class HostState:
     is_away_told: bool = False
     fenceable: Fenceable | None = None
     trials: tuple[Trial, ...] = ()
+    owed_plugs: tuple[tuple[DeviceName, PlugId], ...] = ()
+    orphans: tuple[Orphan, ...] = ()
+    record_fault: str = ""
+    is_removed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -361,10 +380,16 @@ class AnsweredRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetState:
-    """All that is durably known of the fleet as a whole."""
+    """All that is durably known of the fleet as a whole.
+
+    `store_hold`: why nobody is fenced automatically over this store; "" where nothing is in doubt. `released_store`: the id
+    that was expected in its place when a person released it.
+    """
 
     is_disarmed: bool = False
     pauses: tuple[Pause, ...] = ()
     draws: tuple[Draw, ...] = ()
     requests: tuple[AnsweredRequest, ...] = field(default_factory=tuple)
     is_bus_lost: bool = False
+    store_hold: str = ""
+    released_store: str = ""

@@ -5,6 +5,7 @@ from fenced.core import records as r
 from fenced.core.detector import look, revoke_by_power
 from fenced.core.events import WatchEnded
 from fenced.core.mismatch import mismatches, tell
+from fenced.core.outcome import speaks
 from fenced.core.state import HostState
 from fenced.core.work import HostWork
 from fenced.model.names import DeviceName
@@ -18,7 +19,7 @@ def watch_ended(work: HostWork, event: WatchEnded) -> None:
     """Take a round of readings. One that began before the state it speaks of is dropped."""
     sight, state = work.sight, work.state
     sight.watch_started = None
-    if event.started < state.since or work.operation is not None or not is_watched(state):
+    if event.started < max(state.since, sight.devices_since) or work.operation is not None or not is_watched(state):
         look(work)
         return
     powers = dict(event.powers) | _in_doubt(event)
@@ -59,7 +60,7 @@ def _watch_fenced(work: HostWork, powers: dict[DeviceName, Power]) -> None:
     if proof is None:
         return
     on = [device for device in work.host.devices if powers.get(device.name) is Power.ON]
-    lit = [device.name for device in on if device.name in proof.devices or device.kind is Kind.CHASSIS]
+    lit = [device.name for device in speaks(proof, work.host) if device in on]
     if proof.kind is Proof.HUMAN and {device.level for device in on} == set(work.host.levels):
         lit = [device.name for device in on]  # a person's word names no devices: every level reads ON
     if lit:
@@ -71,8 +72,7 @@ def _is_restored_all_the_same(work: HostWork, powers: dict[DeviceName, Power]) -
     proof = work.state.proof
     if proof is None:
         return False
-    speaking = [device for device in work.host.devices if device.name in proof.devices or device.kind is Kind.CHASSIS]
-    return any(powers.get(device.name) is Power.ON for device in speaking)
+    return any(powers.get(device.name) is Power.ON for device in speaks(proof, work.host))
 
 
 def _watch_failed(work: HostWork, powers: dict[DeviceName, Power], started: float) -> None:

@@ -8,5 +8,6 @@ from tests.planted.bugs_deciding import DECIDING_BUGS
 from tests.planted.bugs_devices import DEVICE_BUGS
 from tests.planted.bugs_neighbours import NEIGHBOUR_BUGS
 from tests.planted.bugs_power import POWER_BUGS
+from tests.planted.bugs_records import RECORD_BUGS
 
-BUGS: Final = POWER_BUGS + DECIDING_BUGS + DEVICE_BUGS + NEIGHBOUR_BUGS
+BUGS: Final = POWER_BUGS + DECIDING_BUGS + DEVICE_BUGS + NEIGHBOUR_BUGS + RECORD_BUGS
