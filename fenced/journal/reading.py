@@ -4,9 +4,9 @@ It knows rows and the codec and nothing of threads, files or errors. Its one rul
 an error and says which it is; nothing is skipped. At a start it is the fault of its host, of which nothing behind it is read.
 """
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, func, select, text
@@ -104,14 +104,18 @@ def operations(
 def entries(
     connection: Connection, *, host: HostName | None, limit: int, before: int | None
 ) -> Sequence[tuple[int, Entry]]:
-    """Newest first; `host` None: everybody's, the fleet's among them."""
+    """Newest first; `host` None: everybody's, the fleet's among them. For people, who are told by the gates `record` and
+    `store` of what can't be read: here it is left out, so that the rest can be seen."""
     found = select(RECORDS.c.sequence, RECORDS.c.at, RECORDS.c.host, RECORDS.c.body)
     if host is not None:
         found = found.where(RECORDS.c.host == host)
     if before is not None:
         found = found.where(RECORDS.c.sequence < before)
-    rows = connection.execute(found.order_by(RECORDS.c.sequence.desc()).limit(_bounded(limit)))
-    return [(row.sequence, _entry(row)) for row in rows]
+    read: list[tuple[int, Entry]] = []
+    for row in connection.execute(found.order_by(RECORDS.c.sequence.desc()).limit(_bounded(limit))):
+        with contextlib.suppress(codec.CodecError):
+            read.append((row.sequence, _entry(row)))
+    return read
 
 
 def cursor_number(after: str | None) -> int | None:
@@ -213,7 +217,7 @@ def _decoded(decode: Callable[[str], T], body: str, what: str) -> T:
         return decode(body)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _named(what: str) -> Iterator[None]:
     try:
         yield

@@ -91,6 +91,11 @@ async def test_what_cannot_be_read_of_the_fleet_is_told(rig: SqlRig, statement: 
     assert loaded.faults == {}
 
 
+async def test_people_see_what_can_be_read(rig: SqlRig) -> None:
+    await damaged(rig, "UPDATE records SET body = 'x' WHERE sequence = 3")
+    assert [number for number, _ in await rig.journal.entries(host=NODES[0], limit=10)] == [5, 1]
+
+
 async def test_a_snapshot_covers_what_could_not_be_read(rig: SqlRig) -> None:
     await damaged(rig, "UPDATE records SET body = 'x' WHERE sequence IN (3, 5)")
     await rig.journal.append(Batch(entries=[heard(NODES[0], 7)], snapshots=[HostState(name=NODES[0])]))
