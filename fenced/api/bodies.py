@@ -115,6 +115,12 @@ class ReasonBody(ByBody):
     reason: Line = ""
 
 
+class ReleaseBody(ByBody):
+    """Let the store decide that is in doubt. `reason`: what a person looked at."""
+
+    reason: Reason
+
+
 class HealthBody(Body):
     """The bus's `health/HOST` message: every field optional, null as good as absent."""
 

@@ -158,6 +158,13 @@ async def disarm(call: Call) -> shapes.Fleet:
     return views.fleet(call.control.fleet())
 
 
+async def release_store(call: Call) -> shapes.Fleet:
+    """Let the store decide that is not the one of before (409 where nothing is in doubt)."""
+    body = call.given(bodies.ReleaseBody)
+    await call.control.release_store(by=call.principal.by(body.by), reason=body.reason)
+    return views.fleet(call.control.fleet())
+
+
 async def report_health(call: Call) -> None:
     """A heartbeat or report of a host, the same as on the bus; an empty body means `ok`."""
     body = call.given(bodies.HealthBody)

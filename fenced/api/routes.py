@@ -184,6 +184,17 @@ ROUTES: Final = (
         errors=REFUSABLE[1:],
     ),
     Route(
+        method="POST",
+        path=f"{PREFIX}/store/release",
+        name="releaseStore",
+        handle=handlers.release_store,
+        role=Role.OPERATOR,
+        answer=shapes.Fleet,
+        body=bodies.ReleaseBody,
+        is_body_needed=True,
+        errors=REFUSABLE[1:],
+    ),
+    Route(
         method="GET",
         path=f"{PREFIX}/events",
         name="events",

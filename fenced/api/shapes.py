@@ -254,6 +254,7 @@ class Fleet(Shape):
     epoch: int
     bus_connected: bool
     quiet: bool
+    store_held: str | None = None
 
 
 class Health(Shape):

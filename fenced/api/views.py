@@ -267,6 +267,7 @@ def fleet(given: FleetView) -> shapes.Fleet:
         epoch=given.epoch,
         bus_connected=given.is_bus_connected,
         quiet=given.is_quiet,
+        store_held=given.store_hold,
     )
 
 

@@ -353,6 +353,21 @@ def disarm(session: Session, reason: str) -> None:
 
 
 @main.command(cls=Command)
+@click.argument("what", metavar="store", type=click.Choice(["store"]))
+@click.option("--reason", required=True, help="What you looked at; kept in the journal.")
+@click.pass_obj
+def release(session: Session, what: str, reason: str) -> None:
+    """Let the daemon fence by itself again over a store that is not the one it had.
+
+    What was disarmed, paused or in maintenance before is forgotten in it: say that again first.
+
+    Example: fencectl release store --reason "the old disk is gone for good"
+    """
+    answer = session.client.send("POST", what, "release", body={"reason": reason})
+    session.say(answer, lambda: [f"{answer['name']}: the store is released"])
+
+
+@main.command(cls=Command)
 @click.pass_obj
 def watch(session: Session) -> None:
     """Events as they happen, until Ctrl-C.

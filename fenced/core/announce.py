@@ -94,7 +94,12 @@ def _of_host(entry: r.Entry, before: HostState, after: HostState) -> Told:
         case r.WrongMachineFound() as record:
             return [(HOST + "wrong_machine", {"device": str(record.device), "reason": record.why})]
         case r.LeftOff() as record:
-            return [(HOST + "left_off", {"reason": record.why, "devices": list(record.devices or after.owed)})]
+            orphans = [str(orphan.device) for orphan in after.orphans]
+            devices = [*(str(device) for device in record.devices or after.owed), *orphans]
+            return [(HOST + "left_off", {"reason": record.why, "devices": devices})]
+        case r.HostPutAside() as record:
+            gate = {"gate": "record", "open": False, "why": record.why}
+            return [(HOST + "held", {"gates": [gate], "would": None})]
         case r.MaintenanceSet() as record:
             return [
                 (
@@ -280,6 +285,11 @@ def _of_fleet(entry: r.Entry) -> list[Announcement]:
         case r.Disarmed() as record:
             data = {"by": record.by, "reason": record.reason}
             return [Announcement(type=FLEET + "disarmed", host=None, at=entry.at, data=data)]
+        case r.StoreDoubted() as record:
+            return [Announcement(type=FLEET + "store_held", host=None, at=entry.at, data={"why": record.why})]
+        case r.StoreReleased() as record:
+            data = {"by": record.by, "reason": record.reason}
+            return [Announcement(type=FLEET + "store_released", host=None, at=entry.at, data=data)]
         case r.BusLost() as record:
             return [Announcement(type=FLEET + "bus_lost", host=None, at=entry.at, data={"why": record.why})]
         case r.BusBack():

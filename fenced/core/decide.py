@@ -49,9 +49,8 @@ def decide(fleet: Fleet, event: e.Event, now: float) -> Decision:
             fleet_decisions.end_pauses(work)
             closed_gates.look(work)
         case e.Started():
-            for name in fleet.hosts:
-                recovery.take_up(work.on(name))
-        case e.PauseAsked() | e.PauseEndAsked() | e.ArmAsked():
+            recovery.start(work)
+        case e.PauseAsked() | e.PauseEndAsked() | e.ArmAsked() | e.StoreReleaseAsked():
             answer = fleet_decisions.asked(work, event)
         case _:
             if event.host in fleet.hosts:

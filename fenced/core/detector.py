@@ -215,6 +215,8 @@ def _live_kinds(work: HostWork) -> tuple[str, ...]:
 def _suspect(work: HostWork, cause: Cause, reason: str) -> None:
     if work.state.state is State.RESTORING and cause is not Cause.SILENCE:
         return
+    if work.state.state is State.FAILED and work.state.record_fault:
+        return  # nobody knows what it was: a person looks first
     if work.state.state not in SUSPECTABLE or work.operation is not None or work.state.maintenance is not None:
         return
     work.sight.life = None

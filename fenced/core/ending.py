@@ -5,13 +5,13 @@ from fenced.core import gates
 from fenced.core import records as r
 from fenced.core.evolve import ended, is_settled
 from fenced.core.evolve_owed import still_off
-from fenced.core.outcome import given_back, host_power, is_contradiction, is_lit
+from fenced.core.outcome import given_back, host_power, is_contradiction, is_lit, speaks
 from fenced.core.replacing import replace
 from fenced.core.state import DeviceRun, Operation, Phase, ProofOfOff, Restored
 from fenced.core.words import told
 from fenced.core.work import HostWork, back_off_seconds
 from fenced.model.names import OperationId
-from fenced.model.power import Action, Kind, OperationState, Power, Proof, State
+from fenced.model.power import Action, OperationState, Power, Proof, State
 
 CLOSING_LOOK_SECONDS = 5.0
 
@@ -232,11 +232,7 @@ def _is_still_off(work: HostWork, operation: Operation) -> bool:
         return False
     if work.state.token != proof.token and _level_off_again(work, operation, proof) is None:
         return False
-    for run in operation.devices:
-        speaks = run.device in proof.devices or run.kind is Kind.CHASSIS
-        if _may_be_on(work, run) or (speaks and is_lit(run)):
-            return False
-    return True
+    return not any(_may_be_on(work, run) or (is_lit(run) and _speaks(work, proof, run)) for run in operation.devices)
 
 
 def _may_be_on(work: HostWork, run: DeviceRun) -> bool:
@@ -252,15 +248,19 @@ def _untouched(work: HostWork, operation: Operation) -> State | None:
     """The state that is still true where no OFF was sent: that of before, if nothing that was read speaks against it."""
     if operation.before is State.FENCED:
         proof = work.state.proof
-        has_power = proof is None or any(is_lit(run) and _speaks_against(proof, run) for run in operation.devices)
+        has_power = proof is None or any(is_lit(run) and _speaks_against(work, proof, run) for run in operation.devices)
         return None if has_power else State.FENCED
     is_cancelled = operation.ending is OperationState.CANCELLED
     return operation.before if is_cancelled and operation.before in {State.LEFT, State.FAILED} else None
 
 
-def _speaks_against(proof: ProofOfOff, run: DeviceRun) -> bool:
+def _speaks_against(work: HostWork, proof: ProofOfOff, run: DeviceRun) -> bool:
     """Its ON does, as to the watch: outlets of another level say nothing, unless a person's word is all that there is."""
-    return proof.kind is Proof.HUMAN or run.kind is Kind.CHASSIS or run.device in proof.devices
+    return proof.kind is Proof.HUMAN or _speaks(work, proof, run)
+
+
+def _speaks(work: HostWork, proof: ProofOfOff, run: DeviceRun) -> bool:
+    return any(device.name == run.device for device in speaks(proof, work.host))
 
 
 def start_waiting(work: HostWork) -> None:
@@ -319,6 +319,23 @@ def end_reading(work: HostWork, operation: Operation) -> None:
     _keep(work, operation, record)
     work.record(record)
     work.command(c.DropReads(host=work.name, operation=operation.id))
+
+
+def abandon(work: HostWork, operation: Operation, why: str) -> None:
+    """End the operation that runs as failed, as it stands: nobody can go on with it. Its tokens are below all later ones."""
+    record = r.OperationEnded(
+        operation=operation.id,
+        state=OperationState.FAILED,
+        power=Power.UNKNOWN,
+        is_fenced=operation.is_fenced,
+        restored=Restored.NO if operation.is_fenced and operation.action is Action.RESTART else Restored.NOT_ASKED,
+        why=why,
+        after=State.FAILED if work.state.state is State.FENCING else work.state.state,
+        cooldown_until=0.0,
+        next_attempt_at=0.0,
+    )
+    _keep(work, operation, record)
+    work.record(record)
 
 
 def end_unstarted(work: HostWork, operation: Operation, why: str) -> None:

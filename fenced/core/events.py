@@ -305,8 +305,25 @@ class ArmAsked:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreReleaseAsked:
+    """A person looked, and lets the store that is in doubt decide."""
+
+    by: str
+    reason: str
+
+
 BusEvent = Health | Presence | Evidence | BusRequest | BusConnected | BusDisconnected
-Asked = ActionAsked | ConfirmOffAsked | CancelAsked | MaintenanceAsked | PauseAsked | PauseEndAsked | ArmAsked
+Asked = (
+    ActionAsked
+    | ConfirmOffAsked
+    | CancelAsked
+    | MaintenanceAsked
+    | PauseAsked
+    | PauseEndAsked
+    | ArmAsked
+    | StoreReleaseAsked
+)
 Event = (
     BusEvent
     | TimerFired

@@ -18,6 +18,7 @@ from fenced.core.state import (
     WRONG_MACHINE,
     Draw,
     FleetState,
+    GateVerdict,
     HostState,
     IssuedCommand,
     Maintenance,
@@ -89,7 +90,15 @@ def _evolve(state: HostState, at: float, record: r.Record) -> HostState:
             return _to(state, record.after, at, maintenance=maintenance, held_by=(), proof=proof)
         case r.MaintenanceEnded():
             after = State.UNKNOWN if state.state is State.MAINTENANCE else state.state
-            return _to(state, after, at, maintenance=None)
+            return _to(state, after, at, maintenance=None, record_fault="", orphans=())
+        case r.DebtsSorted():
+            plugs = {orphan.device: orphan.plug_id for orphan in state.orphans} | dict(state.owed_plugs)
+            kept = tuple((name, plug) for name, plug in plugs.items() if name in record.owed and plug is not None)
+            return replace(state, owed=record.owed, orphans=record.orphans, owed_plugs=kept)
+        case r.HostPutAside():
+            return _put_aside(state, at, record)
+        case r.HostRemoved() | r.HostReturned():
+            return replace(state, is_removed=isinstance(record, r.HostRemoved))
         case r.PowerSeen():
             state = owing.settled(state, (record.device,)) if record.power is Power.ON else state
             wrong = _without(state.wrong_machines, record.device)
@@ -128,6 +137,8 @@ def _evolve(state: HostState, at: float, record: r.Record) -> HostState:
             | r.BudgetDrawn()
             | r.BudgetReturned()
             | r.RequestAnswered()
+            | r.StoreDoubted()
+            | r.StoreReleased()
             | r.BusLost()
             | r.BusBack()
             | r.GateStayedClosed()
@@ -199,6 +210,7 @@ def _fenced(state: HostState, at: float, record: r.HostFenced) -> HostState:
         proof=proof,
         token=record.token,
         is_stay_off=record.is_stay_off,
+        record_fault="",
         boot=record.boot if record.boot is not None else state.boot,
         ended_boots=_all_ended(state, record.boot),
         suspected_at=None,
@@ -252,6 +264,26 @@ def _revoked_to(state: HostState, *, is_alive: bool) -> State:
     return State.HEALTHY if state.maintenance is None else State.MAINTENANCE
 
 
+def _put_aside(state: HostState, at: float, record: r.HostPutAside) -> HostState:
+    """What a person said of it and what is owed to it stays; no proof does."""
+    held = GateVerdict(gate="record", is_open=False, why=record.why)
+    return _to(
+        state,
+        State.FAILED,
+        at,
+        operation=None,
+        waiting=None,
+        reading=None,
+        proof=None,
+        token=record.token,
+        record_fault=record.why,
+        held_by=(held,),
+        suspected_at=None,
+        suspicion=None,
+        suspicion_reason="",
+    )
+
+
 def _union(names: tuple[DeviceName, ...], more: tuple[DeviceName, ...]) -> tuple[DeviceName, ...]:
     return (*names, *(name for name in more if name not in names))
 
@@ -287,6 +319,7 @@ def _running(state: HostState, at: float, operation: Operation) -> HostState:
     changes: dict[str, object] = {"operation": operation, "last_operation": operation.id, "held_by": ()}
     if not operation.is_automatic:  # a person has it in hand: what was kept off is theirs to switch
         changes["withheld"] = ()
+        changes["record_fault"] = ""
         if operation.action is Action.RESTART:
             changes["is_on_forbidden"] = False
     if operation.action in {Action.OFF, Action.RESTART}:
@@ -337,6 +370,7 @@ def _operation_went_on(
     | r.DeviceGivenUp
     | r.OperationStopped
     | r.OperationResumed
+    | r.DevicesReplaced
     | r.AnnouncementAcknowledged,
 ) -> HostState:
     operation = _find_operation(state, record.operation)
@@ -385,6 +419,9 @@ def _operation_went_on(
                 resume_at=record.at,
                 devices=runs,
             )
+        case r.DevicesReplaced():
+            levels = tuple(sorted({run.level for run in record.devices}))
+            return _change_operation(state, operation.id, devices=record.devices, levels=levels)
         case r.AnnouncementAcknowledged():
             return _change_operation(state, operation.id, is_announcement_acknowledged=True)
         case _:
@@ -473,15 +510,16 @@ def _command_issued(
         not_after=record.not_after,
     )
     unsettled = tuple(command for command in state.commands if not is_settled(command, at))
-    owed = state.owed
+    owed, plugs = state.owed, state.owed_plugs
     if record.what is What.OFF:
         owed = _union(owed, (record.device,))
+        plugs = (*((name, plug) for name, plug in plugs if name != record.device), (record.device, record.plug_id))
     attempts = state.attempts
     if is_first_off and operation.is_automatic:
         attempts = (*attempts, at)[-ATTEMPTS_KEPT_MAX:]
     return replace(
         state, commands=(*unsettled, issued), owed=owed, attempts=attempts, token=record.token,
-        trials=switched(state.trials, record.device, record.what),
+        trials=switched(state.trials, record.device, record.what), owed_plugs=plugs,
     )  # fmt: skip
 
 
@@ -493,7 +531,7 @@ def is_settled(command: IssuedCommand, at: float) -> bool:
 def _command_changed(
     state: HostState, operation: Operation, record: r.AgentStarted | r.StepEnded, **changes: object
 ) -> HostState:
-    step = operation.run(record.device).step
+    step = next((run.step for run in operation.devices if run.device == record.device), None)
     if step is None or step.number != record.number or step.token is None:
         return state
     commands = tuple(
@@ -572,6 +610,10 @@ def evolve_fleet(state: FleetState, entry: r.Entry) -> FleetState:
         case r.RequestAnswered():
             recent = tuple(request for request in state.requests if request.at > at - REQUESTS_KEPT_SECONDS)
             return replace(state, requests=(*recent, record.request)[-REQUESTS_KEPT_MAX:])
+        case r.StoreDoubted():
+            return replace(state, store_hold=record.why)
+        case r.StoreReleased():
+            return replace(state, store_hold="", released_store=record.expected)
         case r.BusLost():
             return replace(state, is_bus_lost=True)
         case r.BusBack():

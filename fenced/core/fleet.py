@@ -112,7 +112,10 @@ class OffRounds:
 @dataclass(slots=True)
 class Sight:
     """What was heard of a host since we started. `heard_ear`: on the ear's clock. `watch_offs`: by level. `watch_lit`: by
-    device, the paths that read ON in the watch and were not read otherwise since."""
+    device, the paths that read ON in the watch and were not read otherwise since.
+
+    `devices_since`: when a reload gave it other devices than those that were read before.
+    """
 
     heard_at: float | None = None
     heard_ear: float = 0.0
@@ -129,6 +132,7 @@ class Sight:
     watch_started: float | None = None
     watch_offs: dict[int, OffRounds] = field(default_factory=dict)
     watch_lit: dict[DeviceName, frozenset[ProxyName]] = field(default_factory=dict)
+    devices_since: float = 0.0
     is_stopping: bool = False
     offs: dict[DeviceName, OffRow] | None = None
     operation_ended_at: float = 0.0
@@ -165,6 +169,11 @@ class Fleet:
         self.hosts: dict[HostName, HostState] = {}
         self.gone: dict[HostName, HostState] = {}
         """Hosts of the records that the inventory does not name. One that comes back is what its records say (S19)."""
+        self.faults: dict[HostName, str] = {}
+        """Hosts whose records could not be read or folded, and why; found by the replay, told by the start."""
+        self.store_doubt = ""
+        self.expected_store = ""
+        """Why this store may not be the one that we had, and the id of the one that was expected; "" where it is."""
         self.sights: dict[HostName, Sight] = {}
         self.proxy_faults: dict[ProxyName, str] = {}
         """Proxies that can't be used whatever their machine does, and why. Heard, not journalled: as a sight."""
@@ -215,6 +224,8 @@ class Fleet:
             self.put(evolve(self.hosts[entry.host], entry))
         else:
             before = self.gone.get(entry.host) or HostState(name=entry.host, since=self.started)
+            if self._undo is not None:
+                self._undo.setdefault(entry.host, before)
             self.gone[entry.host] = evolve(before, entry)
 
     def begin(self) -> None:
@@ -243,6 +254,10 @@ class Fleet:
     def settle(self) -> None:
         """What was folded since `begin` is durable."""
         self._undo, self._undo_fleet = {}, self.state
+
+    def known(self, name: HostName) -> HostState:
+        """A host of the inventory, or one of the records that it does not name."""
+        return self.hosts.get(name) or self.gone[name]
 
     def durable(self, name: HostName) -> HostState:
         """The host as the journal has it: nobody outside may be told more (S3)."""

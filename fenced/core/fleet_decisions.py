@@ -3,15 +3,13 @@
 from typing import assert_never
 
 from fenced.core import commands as c
+from fenced.core import edited, operations, recovery
 from fenced.core import events as e
 from fenced.core import match as selection
-from fenced.core import operations
 from fenced.core import records as r
-from fenced.core.evolve import is_settled
 from fenced.core.operations import Accepted, Answer, RefusedBy
-from fenced.core.state import AnsweredRequest, HostState, Pause
+from fenced.core.state import AnsweredRequest, Pause
 from fenced.core.work import Work
-from fenced.model.inventory import Host
 from fenced.model.names import OperationId
 from fenced.model.power import Action
 
@@ -50,42 +48,23 @@ def inventory_read(work: Work, event: e.InventoryRead) -> Answer:
     the asker, for what waits in the inbox before it may start one."""
     fleet = work.fleet
     for name, state in fleet.hosts.items():
-        if (why := _spoilt(state, fleet.host(name), event.inventory.hosts.get(name), work.now)) is not None:
+        if (why := edited.spoilt(state, fleet.host(name), event.inventory.hosts.get(name), work.now)) is not None:
             return RefusedBy(rule="busy", why=why)
     coming = event.inventory.hosts.keys() - fleet.hosts.keys()
-    for name in sorted(coming & fleet.gone.keys()):
-        state = fleet.gone[name]
-        if any(it is not None for it in (state.operation, state.waiting, state.reading)):
-            why = f"it brings {name} back, which was left in the midst of an operation: that needs a restart"
-            return RefusedBy(rule="busy", why=why)
+    before = fleet.inventory
     fleet.take(event.inventory)
+    for name in sorted(fleet.gone):
+        recovery.remove(work.on(name))
     for name in coming:  # nobody listened to it: it has the time that a start gives (S11)
         fleet.sights[name].heard_ear = fleet.ear.now(work.now) + fleet.inventory.daemon.startup_quiet_seconds
-    for name in fleet.hosts:
+    for name, host in fleet.hosts.items():
+        was = before.hosts.get(name)
+        if was is not None and edited.is_other(was, fleet.host(name)):  # what the watch read speaks of others
+            fleet.sights[name].watch_offs, fleet.sights[name].devices_since = 0, work.now
+        if host.is_removed or host.owed or host.orphans:
+            recovery.settle_edit(work.on(name))
         work.on(name).wake(work.now)
     return Accepted(operation=OperationId(""))
-
-
-def _spoilt(state: HostState, before: Host, after: Host | None, now: float) -> str | None:
-    """What of a host in use would be another thing after the reload; None: nothing.
-
-    While something is under way every plug, level and kind stays. What is owed keeps its name: a device that was switched
-    off may be reached by another driver, but not be forgotten.
-    """
-    waiting = (state.operation, state.waiting, state.reading)
-    is_under_way = any(it is not None for it in waiting) or any(not is_settled(it, now) for it in state.commands)
-    if not is_under_way and not state.owed and not state.is_left_off:
-        return None
-    if after is None:
-        return f"it removes {state.name}, with an operation under way or left off"
-    if after.is_own_machine and not before.is_own_machine:
-        return f"it makes {state.name} our own machine, with an operation under way or left off"
-    was, will = ({it.name: (it.spec.plug_id, it.level, it.kind) for it in host.devices} for host in (before, after))
-    changed = sorted(name for name in was.keys() | will.keys() if was.get(name) != will.get(name))
-    if is_under_way and changed:
-        return f"it changes {', '.join(changed)} of {state.name}, with an operation under way"
-    forgotten = sorted(name for name in state.owed if name not in will)
-    return f"it removes {', '.join(forgotten)} of {state.name}, which were switched off" if forgotten else None
 
 
 def _bus_connected(work: Work, event: e.BusConnected) -> None:
@@ -122,7 +101,7 @@ def _bus_disconnected(work: Work, event: e.BusDisconnected) -> None:
 # -- people -----------------------------------------------------------------------------------------------------------
 
 
-def asked(work: Work, event: e.PauseAsked | e.PauseEndAsked | e.ArmAsked) -> Answer:
+def asked(work: Work, event: e.PauseAsked | e.PauseEndAsked | e.ArmAsked | e.StoreReleaseAsked) -> Answer:
     """Arming and pauses. An expression that selects nobody is refused (S12)."""
     match event:
         case e.PauseAsked():
@@ -134,6 +113,8 @@ def asked(work: Work, event: e.PauseAsked | e.PauseEndAsked | e.ArmAsked) -> Ans
             return Accepted(operation=OperationId(event.id))
         case e.ArmAsked():
             return _arm(work, event)
+        case e.StoreReleaseAsked():
+            return _release_store(work, event)
         case _:
             assert_never(event)
 
@@ -177,6 +158,17 @@ def _arm(work: Work, event: e.ArmAsked) -> Answer:
             rule="armed", why="the configuration file says daemon.armed = false; change it and reload (S19)"
         )
     work.record_fleet(r.Armed(by=event.by))
+    return Accepted(operation=OperationId(""))
+
+
+def _release_store(work: Work, event: e.StoreReleaseAsked) -> Answer:
+    fleet = work.fleet
+    if not fleet.state.store_hold:
+        return RefusedBy(rule="store", why="nothing is in doubt about the store")
+    work.record_fleet(r.StoreReleased(by=event.by, reason=event.reason, expected=fleet.expected_store))
+    fleet.store_doubt = ""
+    for name in fleet.troubled:
+        work.on(name).wake(work.now)
     return Accepted(operation=OperationId(""))
 
 

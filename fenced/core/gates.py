@@ -25,6 +25,7 @@ def all_gates(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdict, ..
     """Every gate before an automatic operation starts."""
     return (
         *owner_gates(fleet, now),
+        _store(fleet),
         warm_up(fleet, now),
         _witness(fleet, name, now),
         *_eligible(fleet, name, now),
@@ -44,6 +45,7 @@ def level_gates(fleet: Fleet, name: HostName, now: float, *, is_automatic: bool)
         return owner_gates(fleet, now)
     return (
         *owner_gates(fleet, now),
+        _store(fleet),
         warm_up(fleet, now),
         _witness(fleet, name, now),
         *_eligible(fleet, name, now),
@@ -56,7 +58,7 @@ def level_gates(fleet: Fleet, name: HostName, now: float, *, is_automatic: bool)
 def announce_gates(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdict, ...]:
     """What "already off" passes before it is announced without a command of ours (DESIGN section 4)."""
     state = fleet.hosts[name]
-    return (*owner_gates(fleet, now), _maintenance(state), live_evidence(fleet, name, now))
+    return (*owner_gates(fleet, now), _record(state), _maintenance(state), live_evidence(fleet, name, now))
 
 
 def owner_gates(fleet: Fleet, now: float) -> tuple[GateVerdict, ...]:
@@ -87,6 +89,12 @@ def lease(fleet: Fleet, now: float) -> GateVerdict:
     if left < LEASE_MARGIN_SECONDS:
         return _gate("lease", False, "the lease of the store is lost or in doubt")
     return _gate("lease", True, f"held for {left:.1f} s more")
+
+
+def _store(fleet: Fleet) -> GateVerdict:
+    if fleet.state.store_hold:
+        return _gate("store", False, f"{fleet.state.store_hold}; look, then `fencectl release store --reason R`")
+    return _gate("store", True, "the store that this daemon had before")
 
 
 def warm_up(fleet: Fleet, now: float) -> GateVerdict:
@@ -125,12 +133,19 @@ def _eligible(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdict, ..
     return (
         _gate("own_machine", is_ours, "another machine" if is_ours else "the daemon runs on it (S18)"),
         _gate("automatic", is_automatic, "configured" if is_automatic else "automatic = false in the configuration"),
+        _record(state),
         _maintenance(state),
         _gate("paused", not pauses, f"paused by {pauses[0].by}: {pauses[0].reason}" if pauses else "not paused"),
         _gate("protected", not host.is_protected, "protected" if host.is_protected else "not protected"),
         _gate("known", state.is_known, "heard before" if state.is_known else "never heard"),
         _gate("devices", bool(host.devices), f"{len(host.devices)} devices" if host.devices else "no power device"),
     )  # fmt: skip
+
+
+def _record(state: HostState) -> GateVerdict:
+    if state.record_fault:
+        return _gate("record", False, f"its records could not be taken up: {state.record_fault}")
+    return _gate("record", True, "its records were taken up")
 
 
 def _maintenance(state: HostState) -> GateVerdict:

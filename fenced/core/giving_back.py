@@ -31,6 +31,8 @@ def _why_not(work: HostWork) -> str | None:
     state = work.state
     if state.maintenance is not None:
         return f"the host is in maintenance by {state.maintenance.by}"
+    if state.record_fault:
+        return "its records could not be taken up; a person has it in hand first"
     if work.host.is_own_machine:
         return "the daemon runs on the host (S18)"
     shut = gates.closed(gates.owner_gates(work.fleet, work.now))

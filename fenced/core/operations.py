@@ -5,13 +5,13 @@ What a second request does to a running operation is DESIGN section 4's table; i
 
 from dataclasses import dataclass
 
-from fenced.core import gates, paths, plan, trust
+from fenced.core import edited, gates, paths, plan, trust
 from fenced.core import records as r
 from fenced.core.ending import enter_restore, stop
 from fenced.core.events import ActionAsked, CancelAsked, ConfirmOffAsked, MaintenanceAsked
 from fenced.core.evolve import is_settled
 from fenced.core.replacing import replace
-from fenced.core.state import DeviceRun, GateVerdict, Operation, Phase
+from fenced.core.state import GateVerdict, Operation, Phase
 from fenced.core.work import HostWork
 from fenced.model.names import OperationId
 from fenced.model.power import Action, Cause, OperationState, Power, Proof, State, What
@@ -104,10 +104,7 @@ def _new(work: HostWork, action: Action, *, cause: Cause, by: str, reason: str) 
         phase=phase.get(action, Phase.PROVING),
         levels=host.levels,
         boot=work.state.boot,
-        devices=tuple(
-            DeviceRun(device=device.name, level=device.level, kind=device.kind, is_vouched=device.spec.cuts_power)
-            for device in host.devices
-        ),
+        devices=tuple(edited.new_run(device) for device in host.devices),
     )
 
 

@@ -1,6 +1,7 @@
 """What the devices of an operation say together: of the host's power, and of the restore."""
 
-from fenced.core.state import DeviceRun, Operation, Restored
+from fenced.core.state import DeviceRun, Operation, ProofOfOff, Restored
+from fenced.model.inventory import Device, Host
 from fenced.model.names import DeviceName
 from fenced.model.power import Action, Kind, Power
 
@@ -37,6 +38,18 @@ def is_contradiction(operation: Operation) -> bool:
     outlets = [run for run in operation.devices if run.kind is Kind.OUTLET]
     is_chassis_on = any(run.kind is Kind.CHASSIS and run.power is Power.ON for run in operation.devices)
     return bool(outlets) and is_chassis_on and all(run.says is Power.OFF for run in outlets)
+
+
+def speaks(proof: ProofOfOff, host: Host) -> tuple[Device, ...]:
+    """The devices whose ON takes a proof of off back: a chassis, those that were read, and those of their level, also where
+    the inventory has them since. Where it has none of those that were read: all."""
+    if proof.devices and not any(device.name in proof.devices for device in host.devices):
+        return host.devices
+    return tuple(
+        device
+        for device in host.devices
+        if device.kind is Kind.CHASSIS or device.name in proof.devices or device.level == proof.level
+    )
 
 
 def targets(operation: Operation, owed: tuple[DeviceName, ...]) -> tuple[DeviceRun, ...]:

@@ -20,7 +20,7 @@ from fenced.core.ending import (
 )
 from fenced.core.events import AgentSeen, AnnouncementDelivered, RaceFinished, StepFinished
 from fenced.core.mismatch import meet, mismatches
-from fenced.core.outcome import is_lit
+from fenced.core.outcome import is_lit, speaks
 from fenced.core.standing import is_watched_as_off
 from fenced.core.state import PROXY_REFUSED, WRONG_MACHINE, DeviceRun, Operation, Phase
 from fenced.core.steps import (
@@ -448,8 +448,8 @@ def _revoke_if_lit(work: HostWork, operation_id: str, device: DeviceName) -> Non
         return
     run = operation.run(device)
     is_ours = operation.is_fenced or operation.action is Action.ON or run.is_switched_on
-    speaks = device in proof.devices or run.kind is Kind.CHASSIS
-    if not is_ours and speaks and is_lit(run):
+    is_speaking = any(it.name == device for it in speaks(proof, work.host))
+    if not is_ours and is_speaking and is_lit(run):
         why = f"{device} reads ON without an ON of ours"
         token = work.fleet.next_token()
         work.record(r.HostRevoked(why=why, token=token, boot=None, distrusted=(), is_alive=False))
@@ -547,9 +547,25 @@ def _read_last(work: HostWork, operation: Operation) -> None:
     until = max(operation.deadline, operation.resume_at or 0.0) + INSPECTING_SECONDS
     is_read = all(run.is_inspected and not run.is_racing for run in _now(work, operation).devices)
     if is_read or work.now >= until:
+        _revoke_if_read_on(work)
         finish(work, operation.ending or OperationState.FAILED, operation.ending_why)
     else:
         work.wake(until)
+
+
+def _revoke_if_read_on(work: HostWork) -> None:
+    """It was announced, no ON of ours followed, and of the devices that the inventory has now one reads ON (S17)."""
+    operation, state = work.operation, work.state
+    proof = state.proof
+    if operation is None or proof is None or state.state not in {State.FENCED, State.RESTORING}:
+        return
+    if state.token != proof.token:
+        return
+    names = {device.name for device in speaks(proof, work.host)}
+    lit = [str(run.device) for run in operation.devices if run.device in names and is_lit(run)]
+    if lit:
+        why = f"{', '.join(lit)} reads ON without an ON of ours"
+        work.record(r.HostRevoked(why=why, token=work.fleet.next_token(), boot=None, distrusted=(), is_alive=False))
 
 
 # -- reading operations (status, probe) -------------------------------------------------------------------------------

@@ -9,10 +9,12 @@ from typing import Literal
 from fenced.core.state import (
     AnsweredRequest,
     ClosedGate,
+    DeviceRun,
     Exclusion,
     FenceableLevel,
     GateVerdict,
     Operation,
+    Orphan,
     Pause,
     Phase,
     RaceEntry,
@@ -140,6 +142,39 @@ class LeftOff:
     why: str
     devices: tuple[DeviceName, ...] = ()
     kind: Literal["left_off"] = "left_off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DebtsSorted:
+    """The inventory was edited: which of the devices that we switched off it still has, and which not (`orphans`)."""
+
+    owed: tuple[DeviceName, ...]
+    orphans: tuple[Orphan, ...]
+    kind: Literal["debts_sorted"] = "debts_sorted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostPutAside:
+    """Its records could not be taken up: nobody knows what it is, and it is left to a person. `token`: above all that
+    was announced of it."""
+
+    why: str
+    token: Token
+    kind: Literal["host_put_aside"] = "host_put_aside"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostRemoved:
+    """The inventory has the host no more; what is owed to it stays in its records, should it come back."""
+
+    kind: Literal["host_removed"] = "host_removed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostReturned:
+    """A host that had been removed is in the inventory again."""
+
+    kind: Literal["host_returned"] = "host_returned"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -422,6 +457,15 @@ class OperationResumed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DevicesReplaced:
+    """After a restart of ours the host has other devices than the operation began with: it only reads these any more."""
+
+    operation: OperationId
+    devices: tuple[DeviceRun, ...]
+    kind: Literal["devices_replaced"] = "devices_replaced"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnnouncementAcknowledged:
     """The broker has the `fenced` event."""
 
@@ -538,6 +582,25 @@ class RequestAnswered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoreDoubted:
+    """The store is not the one that we had, or of the fleet's records some can't be read: what was disarmed, paused and in
+    maintenance may be forgotten."""
+
+    why: str
+    kind: Literal["store_doubted"] = "store_doubted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreReleased:
+    """A person looked, and lets this store decide. `expected`: the id of the store in whose place it stands, or ""."""
+
+    by: str
+    reason: str
+    expected: str
+    kind: Literal["store_released"] = "store_released"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BusLost:
     """We hear nothing: time from here on is not the hosts' silence."""
 
@@ -608,6 +671,11 @@ HostRecord = (
     | DeviceGivenUp
     | OperationStopped
     | OperationResumed
+    | DevicesReplaced
+    | DebtsSorted
+    | HostPutAside
+    | HostRemoved
+    | HostReturned
     | AnnouncementAcknowledged
     | HostRestored
     | RestoreFailed
@@ -622,10 +690,12 @@ FleetRecord = (
     | BudgetDrawn
     | BudgetReturned
     | RequestAnswered
-    | BusLost
-    | BusBack
     | GateStayedClosed
     | GateOpened
+    | StoreDoubted
+    | StoreReleased
+    | BusLost
+    | BusBack
 )
 Record = HostRecord | FleetRecord
 

@@ -103,6 +103,7 @@ class DeviceRun:
     its OFF cuts power is a person's word.
     `power` is what its own path read last, `words` what each path said; `in_doubt_since`: from when on they did not agree.
     `is_mute`: nobody could read it in its last race, and who reached out for it found that itself does not answer.
+    `plug_id`, `identity`: as configured when the operation began; compared after a restart of ours (core.edited).
     """
 
     device: DeviceName
@@ -139,6 +140,8 @@ class DeviceRun:
     words: tuple[PathWord, ...] = ()
     in_doubt_since: float | None = None
     is_mute: bool = False
+    plug_id: PlugId | None = None
+    identity: str = ""
 
     @property
     def says(self) -> Power:
@@ -319,12 +322,22 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Orphan:
+    """A device that we switched off and that the inventory does not have any more, or has on another outlet."""
+
+    device: DeviceName
+    plug_id: PlugId | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostState:
     """All that is durably known of one host.
 
     `owed`: devices that we switched off and that were not read ON since. Of these, `withheld` are left to people, and the
     last word that was told is in `redundancy_lost`, `restore_failed`, or, for all others, `is_left_off`.
     `is_off_by_person`: it was switched off because a person or program asked for it, not by our own decision.
+    `owed_plugs`: the plug that each owed device had when it was switched off; one that is not owed says nothing.
+    `record_fault`: why its records could not be taken up; "" where they were. `is_removed`: the inventory has it no more.
     """
 
     name: HostName
@@ -366,6 +379,10 @@ class HostState:
     fenceable: Fenceable | None = None
     trials: tuple[Trial, ...] = ()
     disputes: tuple[Dispute, ...] = ()
+    owed_plugs: tuple[tuple[DeviceName, PlugId], ...] = ()
+    orphans: tuple[Orphan, ...] = ()
+    record_fault: str = ""
+    is_removed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -409,7 +426,11 @@ class ClosedGate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetState:
-    """All that is durably known of the fleet as a whole."""
+    """All that is durably known of the fleet as a whole.
+
+    `store_hold`: why nobody is fenced automatically over this store; "" where nothing is in doubt. `released_store`: the id
+    that was expected in its place when a person released it.
+    """
 
     is_disarmed: bool = False
     pauses: tuple[Pause, ...] = ()
@@ -417,3 +438,5 @@ class FleetState:
     requests: tuple[AnsweredRequest, ...] = field(default_factory=tuple)
     is_bus_lost: bool = False
     closed_gates: tuple[ClosedGate, ...] = ()
+    store_hold: str = ""
+    released_store: str = ""

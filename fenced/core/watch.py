@@ -7,6 +7,7 @@ from fenced.core.ending import tell_left_off
 from fenced.core.events import WatchEnded
 from fenced.core.fleet import OffRounds
 from fenced.core.mismatch import mismatches, tell
+from fenced.core.outcome import speaks
 from fenced.core.replacing import replace
 from fenced.core.standing import is_watched_as_off
 from fenced.core.words import is_device_silent, of_race
@@ -23,7 +24,7 @@ def watch_ended(work: HostWork, event: WatchEnded) -> None:
     """Take a round of readings. One that began before the state it speaks of is dropped."""
     sight, state = work.sight, work.state
     sight.watch_started = None
-    began = max(state.since, sight.operation_ended_at)
+    began = max(state.since, sight.operation_ended_at, sight.devices_since)
     if event.started < began or work.operation is not None or not (is_watched_as_off(state) or state.owed):
         look(work)
         return
@@ -82,7 +83,7 @@ def _watch_fenced(work: HostWork, lit: frozenset[DeviceName]) -> None:
     if proof is None:
         return
     on = [device for device in work.host.devices if device.name in lit]
-    speaking = [device.name for device in on if device.name in proof.devices or device.kind is Kind.CHASSIS]
+    speaking = [device.name for device in speaks(proof, work.host) if device in on]
     if proof.kind is Proof.HUMAN and {device.level for device in on} == set(work.host.levels):
         speaking = [device.name for device in on]  # a person's word names no devices: every level reads ON
     if speaking:
@@ -94,8 +95,7 @@ def _is_restored_all_the_same(work: HostWork, lit: frozenset[DeviceName]) -> boo
     proof = work.state.proof
     if proof is None:
         return False
-    speaking = [device for device in work.host.devices if device.name in proof.devices or device.kind is Kind.CHASSIS]
-    return any(device.name in lit for device in speaking)
+    return any(device.name in lit for device in speaks(proof, work.host))
 
 
 def _watch_failed(work: HostWork, powers: dict[DeviceName, Power], event: WatchEnded) -> None:

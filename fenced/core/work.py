@@ -4,14 +4,25 @@ Its one rule: whatever changes state goes through `record`, so that a replay of 
 """
 
 import zlib
+from dataclasses import dataclass
+from typing import Any
 
 from fenced.core import commands as c
 from fenced.core import records as r
 from fenced.core.announce import Announcement, announce
 from fenced.core.fleet import Fleet, Sight
-from fenced.core.state import HostState, Operation
+from fenced.core.state import FleetState, HostState, Operation
 from fenced.model.inventory import Host
 from fenced.model.names import HostName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A place in a decision. `lengths`: of entries, commands, ended operations and what is told."""
+
+    host: HostState
+    fleet: FleetState
+    lengths: tuple[int, int, int, int]
 
 
 class Work:
@@ -37,10 +48,24 @@ class Work:
     def command(self, command: c.Command) -> None:
         self.commands.append(command)
 
+    def mark(self, name: HostName) -> "Mark":
+        """How far the decision has come, for `undo`; in between only this host changes."""
+        lengths = (len(self.entries), len(self.commands), len(self.ended), len(self.told))
+        return Mark(host=self.fleet.known(name), fleet=self.fleet.state, lengths=lengths)
+
+    def undo(self, mark: "Mark") -> None:
+        """What was decided since did not happen."""
+        parts: tuple[list[Any], ...] = (self.entries, self.commands, self.ended, self.told)
+        for part, length in zip(parts, mark.lengths, strict=True):
+            del part[length:]
+        self.fleet.put(mark.host)
+        self.fleet.state = mark.fleet
+        self.fleet.sights[mark.host.name].wake_at = None
+
     def _fold(self, entry: r.Entry) -> None:
-        before = self.fleet.hosts[entry.host] if entry.host is not None else None
+        before = self.fleet.known(entry.host) if entry.host is not None else None
         self.fleet.apply(entry)
-        after = self.fleet.hosts[entry.host] if entry.host is not None else None
+        after = self.fleet.known(entry.host) if entry.host is not None else None
         self.entries.append(entry)
         self.told += announce(entry, before, after)
 
@@ -60,7 +85,7 @@ class HostWork:
 
     @property
     def state(self) -> HostState:
-        return self.fleet.hosts[self.name]
+        return self.fleet.known(self.name)
 
     @property
     def sight(self) -> Sight:

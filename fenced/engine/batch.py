@@ -36,12 +36,12 @@ def collect(decisions: Sequence[Decision], fleet: Fleet, controller: str, now: f
         collected.told += decision.told
         collected.ended += decision.ended
     collected.before = fleet.changed()
-    collected.after = {name: fleet.hosts[name] for name in collected.before if name in fleet.hosts}
+    collected.after = {name: fleet.known(name) for name in collected.before}
     collected.fleet = fleet.state if fleet.is_fleet_changed else None
     site = fleet.inventory.daemon.site
     source = f"/fenced/{site}/{fleet.inventory.daemon.name}"
     for name, state in collected.after.items():
-        if state_message(state, controller) != state_message(collected.before[name], controller):
+        if _is_told_anew(collected.before[name], state, controller):
             collected.outbox.append(state_outbox(state, controller, site, f"{fleet.next_token()}"))
     for announcement in collected.told:
         collected.outbox.append(_event(announcement, site, source, f"{fleet.next_token()}"))
@@ -65,13 +65,19 @@ def state_payload(state: HostState, controller: str) -> bytes:
     return json.dumps(state_message(state, controller), separators=(",", ":")).encode()
 
 
+def _is_told_anew(before: HostState, after: HostState, controller: str) -> bool:
+    if after.is_removed:
+        return not before.is_removed
+    return before.is_removed or state_message(after, controller) != state_message(before, controller)
+
+
 def state_outbox(state: HostState, controller: str, site: str, message_id: str) -> OutboxMessage:
-    """The retained state of one host as a message."""
+    """The retained state of one host as a message. Empty, it clears what the broker keeps of a host that was removed."""
     return OutboxMessage(
         id=message_id,
         host=state.name,
         topic=f"fenced/v1/{site}/state/{state.name}",
-        payload=state_payload(state, controller),
+        payload=b"" if state.is_removed else state_payload(state, controller),
         is_retained=True,
     )
 

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import structlog
+
 from fenced.core import closed_gates, gates, match
 from fenced.core import events as e
 from fenced.core.announce import timestamp
@@ -25,6 +27,8 @@ from fenced.ports.clock import Clock
 from fenced.ports.control import Accepted, Explanation, FleetView, HostView, NotFound, Refused, Unavailable
 from fenced.ports.journal import Journal, OutboxMessage, Page, StoreError
 from fenced.ports.proxies import ProxyView
+
+log = structlog.get_logger(__name__)
 
 WATCH_SLICE = 100
 WATCH_LOOK_SECONDS = 15.0
@@ -123,6 +127,7 @@ class EngineControl:
             "asked_itself": None if sight.life is None else sight.life.words,
             "attempts_in_window": gates.attempts_in_window(fleet, name, now),
             "owed": [str(device) for device in view.state.owed],
+            "orphans": [f"{orphan.device} ({orphan.plug_id or 'plug not known'})" for orphan in view.state.orphans],
             "distrusted": [str(device) for device in view.state.distrusted],
             "wrong_machines": [str(device) for device in view.state.wrong_machines],
         }
@@ -263,6 +268,14 @@ class EngineControl:
 
     async def disarm(self, *, by: str, reason: str) -> None:
         await self._ask(e.ArmAsked(is_on=False, by=by, reason=reason))
+
+    async def release_store(self, *, by: str, reason: str) -> None:
+        """First journalled, then kept beside the lock: a start in between finds the one in the other."""
+        await self._ask(e.StoreReleaseAsked(by=by, reason=reason))
+        try:
+            await self._journal.accept_store()
+        except StoreError as exc:
+            log.error("store_not_accepted", error=str(exc), advice="the next start does it")
 
     async def report_health(self, health: e.Health) -> None:
         self._state(health.host)

@@ -12,6 +12,8 @@ import structlog
 
 from fenced.core import events as e
 from fenced.core.fleet import Fleet
+from fenced.core.records import Entry
+from fenced.core.state import HostState
 from fenced.engine.batch import Collected
 from fenced.engine.checking import PathChecks
 from fenced.engine.control import EngineControl
@@ -23,7 +25,7 @@ from fenced.engine.race import PathMemory
 from fenced.engine.reactor import Reactor
 from fenced.engine.workers import DeviceWorkers, Reach
 from fenced.model.inventory import Inventory
-from fenced.model.names import PlugId, Token
+from fenced.model.names import HostName, PlugId, Token
 from fenced.ports.bus import Bus, BusConnected, BusEvent, BusRequest
 from fenced.ports.clock import Clock
 from fenced.ports.devices import Caller
@@ -59,20 +61,42 @@ def replay(inventory: Inventory, loaded: Loaded, *, started: float) -> Fleet:
     """The fleet as the journal left it: snapshots, then the records since each."""
     fleet = Fleet(inventory, epoch=loaded.epoch, started=started)
     fleet.restore(loaded.hosts, loaded.fleet)
+    for name, why in loaded.faults.items():
+        _doubt(fleet, name, why)
+    fleet.expected_store = loaded.expected_store
+    if loaded.expected_store:
+        fleet.store_doubt = f"{loaded.store_id} stands where {loaded.expected_store} was, which is gone"
+    elif loaded.fleet_fault:
+        fleet.store_doubt = f"what was said of the whole fleet can't be read: {loaded.fleet_fault}"
     for entry in loaded.tail:
-        fleet.apply(entry)
-    for name, state in loaded.hosts.items():
-        if name not in inventory.hosts and (state.operation is not None or state.owed):
-            log.warning(
-                "host_gone_from_inventory", host=name, advice="it was left in the midst of an operation, or off"
-            )
+        _fold(fleet, entry)
     return fleet
+
+
+def _fold(fleet: Fleet, entry: Entry) -> None:
+    if entry.host is not None and entry.host in fleet.faults:
+        return
+    try:
+        fleet.apply(entry)
+    except Exception as exc:  # the start's border: what can't be folded of one host must not keep all others waiting
+        why = f"{entry.record.kind} can't be folded: {type(exc).__name__}: {exc}"
+        if entry.host is None:
+            fleet.store_doubt = fleet.store_doubt or f"what was said of the whole fleet can't be taken up: {why}"
+        else:
+            _doubt(fleet, entry.host, why)
+
+
+def _doubt(fleet: Fleet, name: HostName, why: str) -> None:
+    log.error("host_put_aside", host=name, reason=why)
+    fleet.faults[name] = why
+    if name not in fleet.hosts and name not in fleet.gone:
+        fleet.gone[name] = HostState(name=name, since=fleet.started)
 
 
 def highest_tokens(fleet: Fleet) -> dict[PlugId, Token]:
     """The highest token that each plug was ever sent, as far as it can still matter."""
     highest: dict[PlugId, Token] = {}
-    for state in fleet.hosts.values():
+    for state in (*fleet.hosts.values(), *fleet.gone.values()):
         for command in state.commands:
             if command.plug_id not in highest or highest[command.plug_id] < command.token:
                 highest[command.plug_id] = command.token
@@ -83,7 +107,7 @@ def unfinished(fleet: Fleet) -> tuple[tuple[int, str], ...]:
     """(pid, start time) of programs that an earlier life of ours started and whose end it did not see (S16)."""
     return tuple(
         (command.pid, command.pid_started)
-        for state in fleet.hosts.values()
+        for state in (*fleet.hosts.values(), *fleet.gone.values())
         for command in state.commands
         if not command.is_ended and command.pid is not None and command.pid_started is not None
     )

@@ -33,7 +33,9 @@ class Observer:
 
     def take(self, collected: Collected) -> None:
         for entry in collected.entries:
-            if entry.host is None:
+            if isinstance(entry.record, r.StoreDoubted):
+                log.error(entry.record.kind, reason=entry.record.why, advice="look, then `fencectl release store`")
+            elif entry.host is None:
                 log.info(entry.record.kind)
             else:
                 self._host(entry.host, entry.record, entry.at)
@@ -85,8 +87,10 @@ class Observer:
                 log.info(record.kind, host=name, device=record.device)
             case r.DevicesTrusted():
                 log.info("devices_trusted", host=name, devices=list(record.devices))
-            case r.FenceFailed() | r.RestoreFailed() | r.Contradicted() | r.LeftOff():
+            case r.FenceFailed() | r.RestoreFailed() | r.Contradicted() | r.LeftOff() | r.HostPutAside():
                 log.warning(record.kind, host=name, reason=record.why)
+            case r.HostRemoved() | r.HostReturned():
+                log.info(record.kind, host=name)
             case r.HostHeard() | r.HostLeft() | r.MaintenanceSet() | r.MaintenanceEnded() | r.HostRestored():
                 log.info(record.kind, host=name)
             case _:

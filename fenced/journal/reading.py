@@ -1,12 +1,12 @@
 """What is read: plain functions over a connection, each of bounded work, back as the objects that were stored.
 
 It knows rows and the codec and nothing of threads, files or errors. Its one rule: a row that cannot be read whole is
-an error and says which it is; nothing is skipped.
+an error and says which it is; nothing is skipped. At a start it is the fault of its host, of which nothing behind it is read.
 """
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, func, select, text
@@ -26,18 +26,22 @@ T = TypeVar("T")
 
 def load(connection: Connection, *, epoch: int) -> Loaded:
     """What a start needs: every snapshot, and per host only the records after it."""
-    newest = connection.execute(
-        select(RECORDS.c.sequence, RECORDS.c.at).order_by(RECORDS.c.sequence.desc()).limit(1)
-    ).one_or_none()
-    fleet = connection.execute(select(FLEET.c.body)).scalar_one_or_none()
+    sequence = connection.execute(select(func.max(RECORDS.c.sequence))).scalar() or 0
+    faults: dict[HostName | None, str] = {}
+    hosts = dict(_snapshots(connection, sequence, faults))
+    fleet = _fleet(connection, sequence, faults)
+    tail = list(_tail(connection, faults))
+    fleet_fault = faults.pop(None, "")
     return Loaded(
         store_id=_text(connection.execute(select(STORE.c.id)).scalar_one(), "the store's id"),
         epoch=epoch,
-        hosts=dict(_snapshots(connection)),
-        fleet=FleetState() if fleet is None else _decoded(codec.load_fleet, fleet, "the fleet's snapshot"),
-        tail=[_entry(row) for row in connection.execute(TAIL)],
-        last_at=None if newest is None else _moment(newest.at, "the newest record's time"),
-        sequence=0 if newest is None else newest.sequence,
+        hosts=hosts,
+        fleet=fleet,
+        tail=tail,
+        last_at=connection.execute(NEWEST_MOMENT).scalar(),
+        sequence=sequence,
+        faults={name: why for name, why in faults.items() if name is not None},
+        fleet_fault=fleet_fault,
     )
 
 
@@ -100,14 +104,18 @@ def operations(
 def entries(
     connection: Connection, *, host: HostName | None, limit: int, before: int | None
 ) -> Sequence[tuple[int, Entry]]:
-    """Newest first; `host` None: everybody's, the fleet's among them."""
+    """Newest first; `host` None: everybody's, the fleet's among them. For people, who are told by the gates `record` and
+    `store` of what can't be read: here it is left out, so that the rest can be seen."""
     found = select(RECORDS.c.sequence, RECORDS.c.at, RECORDS.c.host, RECORDS.c.body)
     if host is not None:
         found = found.where(RECORDS.c.host == host)
     if before is not None:
         found = found.where(RECORDS.c.sequence < before)
-    rows = connection.execute(found.order_by(RECORDS.c.sequence.desc()).limit(_bounded(limit)))
-    return [(row.sequence, _entry(row)) for row in rows]
+    read: list[tuple[int, Entry]] = []
+    for row in connection.execute(found.order_by(RECORDS.c.sequence.desc()).limit(_bounded(limit))):
+        with contextlib.suppress(codec.CodecError):
+            read.append((row.sequence, _entry(row)))
+    return read
 
 
 def cursor_number(after: str | None) -> int | None:
@@ -119,12 +127,53 @@ def cursor_number(after: str | None) -> int | None:
     return int(after)
 
 
-def _snapshots(connection: Connection) -> Iterator[tuple[HostName, HostState]]:
-    for row in connection.execute(select(SNAPSHOTS.c.host, SNAPSHOTS.c.body)):
-        yield (
-            HostName(_text(row.host, "a snapshot's host")),
-            _decoded(codec.load_host, row.body, f"the snapshot of {row.host}"),
-        )
+def _snapshots(
+    connection: Connection, newest: int, faults: dict[HostName | None, str]
+) -> Iterator[tuple[HostName, HostState]]:
+    for row in connection.execute(select(SNAPSHOTS.c.host, SNAPSHOTS.c.sequence, SNAPSHOTS.c.body)):
+        name: HostName | None = None
+        try:
+            name = HostName(_text(row.host, "a snapshot's host"))
+            what = f"the snapshot of {name}"
+            _numbered(row.sequence, newest, what)
+            state = _decoded(codec.load_host, row.body, what)
+        except codec.CodecError as exc:
+            faults.setdefault(name, str(exc))
+            continue
+        if state.name == name:
+            yield name, state
+        else:
+            faults.setdefault(name, f"{what} cannot be read: it is that of {state.name}")
+
+
+def _fleet(connection: Connection, newest: int, faults: dict[HostName | None, str]) -> FleetState:
+    row = connection.execute(select(FLEET.c.sequence, FLEET.c.body)).one_or_none()
+    if row is None:
+        return FleetState()
+    try:
+        _numbered(row.sequence, newest, "the fleet's snapshot")
+        return _decoded(codec.load_fleet, row.body, "the fleet's snapshot")
+    except codec.CodecError as exc:
+        faults.setdefault(None, str(exc))
+        return FleetState()
+
+
+def _tail(connection: Connection, faults: dict[HostName | None, str]) -> Iterator[Entry]:
+    """What can be read; of a host, nothing behind what can't. Of the fleet all: each record of it stands for itself."""
+    for row in connection.execute(TAIL):
+        host = HostName(row.host) if isinstance(row.host, str) else None
+        if host is not None and host in faults:
+            continue
+        try:
+            yield _entry(row)
+        except codec.CodecError as exc:
+            faults.setdefault(host, str(exc))
+
+
+def _numbered(sequence: object, newest: int, what: str) -> None:
+    """A number that no record has would hide the records behind it."""
+    if not isinstance(sequence, int) or not 0 <= sequence <= newest:
+        raise codec.CodecError(f"{what} cannot be read: it has the number of no record")
 
 
 def _entry(row: Any) -> Entry:
@@ -168,7 +217,7 @@ def _decoded(decode: Callable[[str], T], body: str, what: str) -> T:
         return decode(body)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _named(what: str) -> Iterator[None]:
     try:
         yield
@@ -180,6 +229,10 @@ def _bounded(limit: int) -> int:
     assert limit > 0, "a limit is at least 1"
     return min(limit, ROWS_MAX)
 
+
+NEWEST_MOMENT: Final = text(
+    "SELECT at FROM records WHERE typeof(at) = 'real' AND abs(at) < 1e15 ORDER BY sequence DESC LIMIT 1"
+)
 
 # The names are found by jumping through the index (one seek a host), not by reading a million rows; the same index
 # gives each host's records after its snapshot.

@@ -9,6 +9,7 @@ locked is waited for, `busy_timeout_seconds` at most.
 
 import asyncio
 import contextlib
+import dataclasses
 import functools
 import os
 import sqlite3
@@ -26,6 +27,7 @@ from fenced.journal import codec, reading, schema, writing
 from fenced.journal.errors import is_connection_doubtful, translated
 from fenced.journal.location import database_path
 from fenced.journal.lock import LockFile
+from fenced.journal.store_id import StoreIdFile
 from fenced.model.names import HostName, OperationId
 from fenced.ports.journal import Batch, ClockAnchor, Loaded, OutboxMessage, Page, StoreError
 
@@ -47,6 +49,8 @@ class SqlJournal:
         self._path = database_path(url, state_dir).resolve()
         self._busy_timeout_seconds = busy_timeout_seconds
         self._locks = _lock_files(self._path, state_dir.resolve())
+        self._id_file = StoreIdFile(state_dir.resolve())
+        self._store_id = ""
         self._engines: list[AsyncEngine] = []
         self._writer: AsyncConnection | None = None
         self._readers: AsyncEngine | None = None
@@ -62,12 +66,17 @@ class SqlJournal:
                 self._claim_files(holder, now)
                 codec.prepare()
                 await self._whole("connect", self._connect())
-            loaded = await self._write("open", lambda connection: self._begin(connection, holder, now))
+            loaded = self._compared(await self._write("open", lambda connection: self._begin(connection, holder, now)))
         except BaseException:
             await self._disconnect()
             raise
-        self._epoch = loaded.epoch
+        self._epoch, self._store_id = loaded.epoch, loaded.store_id
         return loaded
+
+    async def accept_store(self) -> None:
+        self._opened(self._writer)
+        with translated(self._path):
+            self._id_file.write(self._store_id)
 
     async def append(self, batch: Batch) -> int:
         encoded = writing.encode(batch)
@@ -216,6 +225,16 @@ class SqlJournal:
     def _begin(self, connection: Connection, holder: str, now: float) -> Loaded:
         schema.migrate(connection, path=self._path, now=now)
         return reading.load(connection, epoch=writing.take_epoch(connection, holder=holder, now=now))
+
+    def _compared(self, loaded: Loaded) -> Loaded:
+        """With the store that was here before: another one is not taken for it until a person said so. Raises StoreError."""
+        with translated(self._path):
+            kept = self._id_file.read()
+            if kept is not None and kept not in {loaded.store_id, loaded.fleet.released_store}:
+                return dataclasses.replace(loaded, expected_store=kept)
+            if kept != loaded.store_id:
+                self._id_file.write(loaded.store_id)
+        return loaded
 
     def _give_up_lease(self, connection: Connection) -> None:
         writing.renew_lease(connection, epoch=self._epoch, until=0.0, anchor=None)

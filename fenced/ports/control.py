@@ -72,6 +72,11 @@ class FleetView:
     fleet: FleetState
     gate_closed_seconds: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def store_hold(self) -> str | None:
+        """Why nobody is fenced automatically over this store; None where nothing is in doubt."""
+        return self.fleet.store_hold or None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
@@ -137,6 +142,10 @@ class Control(Protocol):
         ...
 
     async def disarm(self, *, by: str, reason: str) -> None: ...
+
+    async def release_store(self, *, by: str, reason: str) -> None:
+        """Let a store decide that is not the one of before. Raises Refused (rule `store`) where nothing is in doubt."""
+        ...
 
     async def operation(self, operation: OperationId) -> Operation:
         """Live where it runs, else from the journal. Raises NotFound."""

@@ -3,7 +3,7 @@
 Every append carries our epoch and fails in its own transaction when a newer one exists.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -68,7 +68,11 @@ class Batch:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
     """What a start reads: snapshots, the records since each (in order), and our new epoch. `last_at`: time of the newest
-    record, or None; `tail` holds per host only the entries after its snapshot, fleet entries after the fleet's."""
+    record, or None; `tail` holds per host only the entries after its snapshot, fleet entries after the fleet's.
+
+    `faults`: hosts of which something can't be read, and what; nothing behind it is in `tail`. `fleet_fault`: the same of the
+    fleet; "" where all was read. `expected_store`: the id of the store that this state directory had, where this is another
+    one that nobody accepted yet."""
 
     store_id: str
     epoch: int
@@ -77,6 +81,9 @@ class Loaded:
     tail: Sequence[Entry] = ()
     last_at: float | None = None
     sequence: int = 0
+    faults: Mapping[HostName, str] = field(default_factory=dict)
+    fleet_fault: str = ""
+    expected_store: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +110,10 @@ class Journal(Protocol):
 
         Raises EpochLost, StoreError.
         """
+        ...
+
+    async def accept_store(self) -> None:
+        """This store is the state directory's from now on: a person said so, and that is durable. Raises StoreError."""
         ...
 
     async def outbox(self, *, limit: int) -> Sequence[OutboxMessage]:

@@ -238,6 +238,7 @@ TARGETS = (
     ("DELETE", "/api/v1/hosts/node-2/maintenance"),
     ("POST", "/api/v1/pauses"),
     ("POST", "/api/v1/fleet/disarm"),
+    ("POST", "/api/v1/store/release"),
     ("POST", "/api/v1/health/node-1"),
     ("POST", "/api/v1/operations/1-7/cancel"),
 )

@@ -286,6 +286,10 @@ async def test_cancel_maintenance_pause_and_arms(api: Api) -> None:
     assert "p1" in (await ctl(api.url, "pauses")).out
     assert (await ctl(api.url, "disarm", "--reason", "move")).out == "fenced-a: disarmed\n"
     assert (await ctl(api.url, "arm")).out == "fenced-a: armed\n"
+    api.control.store_hold = "another one stands there"
+    assert (await ctl(api.url, "release", "store")).code == 2
+    assert (await ctl(api.url, "release", "store", "--reason", "looked")).out == "fenced-a: the store is released\n"
+    assert (await ctl(api.url, "release", "store", "--reason", "looked")).code == 3
 
 
 async def test_confirm_off_asks_for_the_name_on_a_terminal(api: Api) -> None:

@@ -306,6 +306,19 @@ async def test_arm_and_disarm(api: Api) -> None:
     assert api.control.calls == [("disarm", "api", "storage move"), ("arm", "api")]
 
 
+async def test_the_store_is_released_once_and_with_a_reason(api: Api) -> None:
+    api.control.store_hold = "another one stands there"
+    async with api.client.post("/api/v1/store/release", json={"reason": ""}) as response:
+        assert response.status == 422
+    async with api.client.get("/readyz") as response:
+        assert (await response.json())["daemon"]["store_held"] == "another one stands there"
+    async with api.client.post("/api/v1/store/release", json={"reason": "looked"}) as response:
+        assert (response.status, (await response.json())["store_held"]) == (200, None)
+    async with api.client.post("/api/v1/store/release", json={"reason": "looked"}) as response:
+        assert (response.status, (await response.json())["rule"]) == (409, "store")
+    assert api.control.calls == [("release_store", "api", "looked")]
+
+
 async def test_health_is_taken_as_on_the_bus(api: Api) -> None:
     async with api.client.post("/api/v1/health/node-1") as response:
         assert response.status == 204

@@ -33,7 +33,7 @@ def test_what_interface_names_is_there() -> None:
         GET /hosts | GET /hosts/{host} | GET /hosts/{host}/explain | POST /hosts/{host}/actions
         POST /hosts/{host}/confirm-off | PUT /hosts/{host}/maintenance | DELETE /hosts/{host}/maintenance
         GET /operations | GET /operations/{operation} | POST /operations/{operation}/cancel
-        GET /pauses | POST /pauses | DELETE /pauses/{pause} | POST /fleet/arm | POST /fleet/disarm
+        GET /pauses | POST /pauses | POST /store/release | DELETE /pauses/{pause} | POST /fleet/arm | POST /fleet/disarm
         GET /events | POST /health/{host}"""
     names = {tuple(line.split()) for line in re.split(r"\||\n", wanted) if line.strip()}
     served = {(route.method, route.path.removeprefix("/api/v1")) for route in ROUTES}

@@ -7,11 +7,12 @@ import pytest
 from fenced.core import events as e
 from fenced.core import gates
 from fenced.core import records as r
+from fenced.core.operations import Accepted
 from fenced.core.state import GateVerdict, Pause
 from fenced.core.work import back_off_seconds
 from fenced.model.names import HostName
 from fenced.model.power import Action, OperationState, State
-from tests.core.desk import FOR_EVER, NODE, Desk
+from tests.core.desk import FOR_EVER, NODE, Desk, said
 from tests.world.rack import Rack, Setting
 
 SIX = tuple(f"node-{number}" for number in range(1, 7))
@@ -44,9 +45,30 @@ def test_everything_open_means_an_operation() -> None:
     assert operation.is_automatic
     assert {found.gate for found in operation.gates if not found.is_open} == set()
     order = [found.gate for found in operation.gates]
-    assert order == ["armed", "lease", "warm_up", "witness", "own_machine", "automatic", "maintenance", "paused",
-                     "protected", "known", "devices", "attempts", "cooldown", "alive_but_silent", "live_evidence",
-                     "connectivity", "budget", "concurrency"]  # fmt: skip
+    assert order == ["armed", "lease", "store", "warm_up", "witness", "own_machine", "automatic", "record",
+                     "maintenance", "paused", "protected", "known", "devices", "attempts", "cooldown",
+                     "alive_but_silent", "live_evidence", "connectivity", "budget", "concurrency"]  # fmt: skip
+
+
+def test_a_store_that_is_not_the_one_of_before_holds_all_until_a_person_releases_it() -> None:
+    desk = Desk(rack())
+    desk.fleet.store_doubt = "another one stands there"
+    desk.fleet.expected_store = "the-old-one"
+    desk.do(e.Started())
+    desk.do(e.Started())
+    assert desk.told.count("fleet.store_held") == 1
+    silent(desk)
+    assert held_by(desk) == {"store"}
+    assert desk.ask(Action.OFF).startswith("accepted"), "people may act"
+    other = HostName("node-3")
+    desk.go(60.0, silent=[NODE, other])
+    assert held_by(desk, other) == {"store"}
+    assert isinstance(desk.do(e.StoreReleaseAsked(by="person", reason="looked")).answer, Accepted)
+    assert desk.records(r.StoreReleased)[0].expected == "the-old-one"
+    assert is_open(desk, "store", other)
+    assert said(desk.do(e.StoreReleaseAsked(by="person", reason="looked")).answer) == "refused store"
+    desk.do(e.Started())
+    assert is_open(desk, "store", other), "a start that is decided again does not hold it again"
 
 
 def test_armed_needs_the_file_and_no_newer_disarm() -> None:

@@ -59,7 +59,7 @@ def test_the_time_in_which_nobody_listened_to_it_is_not_its_silence(away_seconds
 
 
 def test_it_does_not_come_back_into_an_operation_that_nobody_took_up() -> None:
-    """The file lost it while the daemon was away; only a start waits out, reads and decides (S13)."""
+    """The file lost it while the daemon was away: what was under way ended there, and is told."""
     at = Desk()
     at.ask(Action.OFF)
     hosts = {name: host for name, host in at.inventory.hosts.items() if name != NODE}
@@ -68,5 +68,6 @@ def test_it_does_not_come_back_into_an_operation_that_nobody_took_up() -> None:
     at.fleet = again
     at.do(e.LeaseRenewed(until=FOR_EVER))
     at.do(e.Started())
-    assert read(at, is_there=True) == "refused busy"
-    assert NODE not in at.fleet.hosts
+    assert "operation.finished" in at.told
+    assert read(at, is_there=True) == "accepted "
+    assert (at.state().operation, at.state().state) == (None, State.FAILED)

@@ -84,6 +84,12 @@ def on_another_plug(device: Device) -> Device:
     return replace(device, spec=replace(device.spec, plug_id=PlugId("node-2/other")))
 
 
+def first_on(host: Host, plug: str) -> Host:
+    """The host with its first device on that plug."""
+    first = replace(host.devices[0], spec=replace(host.devices[0].spec, plug_id=PlugId(plug)))
+    return replace(host, devices=(first, *host.devices[1:]))
+
+
 def ons(at: Desk) -> list[r.StepStarted]:
     return [step for step in at.records(r.StepStarted) if step.what is What.ON]
 
@@ -264,8 +270,9 @@ def test_a_reload_that_drops_a_host_with_an_operation_is_refused() -> None:
     assert at.state().state is State.FENCED
 
 
-def test_what_is_owed_may_move_to_another_plug_but_not_be_forgotten() -> None:
+def test_what_is_owed_may_be_reached_by_another_driver_but_not_be_forgotten_or_moved() -> None:
     at = Desk(Rack(settings=FAILS_SOON))
+    assert reload(at, lambda host: first_on(host, "fence_apc|10.0.0.9:22|7")).startswith("accepted")
     at.ask(Action.OFF)
     at.race("pdu-a")
     at.race("pdu-b")
@@ -273,11 +280,12 @@ def test_what_is_owed_may_move_to_another_plug_but_not_be_forgotten() -> None:
     fail(at)
     assert "pdu-a" in at.state().owed
     assert reload(at, lambda host: replace(host, devices=host.devices[1:])) == "refused busy"
-    moved = reload(at, lambda host: replace(host, devices=(on_another_plug(host.devices[0]), *host.devices[1:])))
-    assert moved.startswith("accepted")
+    assert reload(at, lambda host: first_on(host, "fence_apc|10.0.0.9:22|8")) == "refused busy"
+    assert reload(at, lambda host: first_on(host, "snmp_outlet|10.0.0.9:161|8")) == "refused busy"
+    assert reload(at, lambda host: first_on(host, "snmp_outlet|10.0.0.9:161|7")).startswith("accepted")
     at.ask(Action.ON)
     at.serve(until="operation_ended")
-    assert PlugId("node-2/other") in [step.plug_id for step in ons(at)]
+    assert PlugId("snmp_outlet|10.0.0.9:161|7") in [step.plug_id for step in ons(at)]
     assert at.state().owed == ()
 
 

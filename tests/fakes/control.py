@@ -105,6 +105,7 @@ class FakeControl:
         self.all_operations: list[Operation] = [finished_restart()]
         self.pauses: list[Pause] = []
         self.is_armed = True
+        self.store_hold = ""
         self.is_ready = True
         self.calls: list[tuple[object, ...]] = []
         self.healths: list[Health] = []
@@ -128,7 +129,7 @@ class FakeControl:
             is_ready=self.is_ready,
             not_ready=() if self.is_ready else ("bus not connected",),
             is_quiet=False,
-            fleet=FleetState(pauses=tuple(self.pauses)),
+            fleet=FleetState(pauses=tuple(self.pauses), store_hold=self.store_hold),
         )
 
     def hosts(self) -> Sequence[HostView]:
@@ -244,6 +245,12 @@ class FakeControl:
     async def disarm(self, *, by: str, reason: str) -> None:
         self.calls.append(("disarm", by, reason))
         self.is_armed = False
+
+    async def release_store(self, *, by: str, reason: str) -> None:
+        if not self.store_hold:
+            raise Refused("store", "nothing is in doubt about the store")
+        self.calls.append(("release_store", by, reason))
+        self.store_hold = ""
 
     # -- operations --
 

@@ -35,6 +35,11 @@ class Durable:
     """What is on the disk: it outlives the journals that are opened over it, one after the other."""
 
     store_id: str = "memory"
+    replaces: str = ""
+    """The id of the store in whose place it stands, until somebody accepts it."""
+    faults: dict[HostName, str] = field(default_factory=dict)
+    fleet_fault: str = ""
+    """What can't be read of it."""
     epoch: int = 0
     holder: str = ""
     lease_until: float = 0.0
@@ -82,7 +87,12 @@ class MemoryJournal:
         durable.epoch += 1
         durable.holder, durable.lease_until = holder, now
         self._epoch = durable.epoch
+        if durable.replaces == durable.fleet[1].released_store:
+            durable.replaces = ""
         return Loaded(
+            expected_store=durable.replaces,
+            faults=dict(durable.faults),
+            fleet_fault=durable.fleet_fault,
             store_id=durable.store_id,
             epoch=durable.epoch,
             hosts={name: host for name, (_, host) in durable.hosts.items()},
@@ -101,9 +111,11 @@ class MemoryJournal:
             durable.sequence += 1
             durable.entries[durable.sequence] = entry
             durable.last_at = entry.at
-        durable.hosts.update({host.name: (durable.sequence, host) for host in batch.snapshots})
+        for host in batch.snapshots:
+            durable.hosts[host.name] = (durable.sequence, host)
+            durable.faults.pop(host.name, None)
         if batch.fleet is not None:
-            durable.fleet = (durable.sequence, batch.fleet)
+            durable.fleet, durable.fleet_fault = (durable.sequence, batch.fleet), ""
         for operation in batch.operations:
             self._store_operation(operation)
         for message in batch.outbox:
@@ -124,6 +136,10 @@ class MemoryJournal:
     async def clock_anchor(self) -> ClockAnchor | None:
         self._opened()
         return self.durable.anchor
+
+    async def accept_store(self) -> None:
+        self._opened()
+        self.durable.replaces = ""
 
     async def outbox(self, *, limit: int) -> Sequence[OutboxMessage]:
         self._opened()

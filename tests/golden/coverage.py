@@ -13,7 +13,8 @@ PREFERENCES: Final = (
     "engine", "cluster", "dc", "other_dc", "tag", "proxy-name", "host-name", "alias", "FQDN", "IP",
 )  # fmt: skip
 GATES: Final = (
-    "armed", "lease", "warm_up", "witness", "own_machine", "automatic", "maintenance", "paused", "protected", "known",
+    "armed", "lease", "store", "warm_up", "witness", "own_machine", "automatic", "record", "maintenance", "paused",
+    "protected", "known",
     "attempts", "cooldown", "alive_but_silent", "devices", "live_evidence", "connectivity", "budget", "concurrency",
 )  # fmt: skip
 CRASHES: Final = (

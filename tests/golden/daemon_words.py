@@ -6,6 +6,7 @@ Knows what can be done to a daemon of the world, not what it should do then. One
 import asyncio
 from collections.abc import Callable
 
+from fenced.model.names import HostName
 from tests.world.daemon import Daemon
 from tests.world.world import World
 
@@ -81,6 +82,10 @@ class DaemonWords:
                 disk.is_failing = True
             case ["hangs"]:
                 disk.hang(True)
+            case ["damages", "the", "fleet"]:
+                disk.durable.fleet_fault = "record 6 cannot be read"
+            case ["damages", name]:
+                disk.durable.faults[HostName(name)] = "record 7 cannot be read"
             case ["works"]:
                 disk.slow_seconds, disk.is_failing = 0.0, False
                 disk.hang(False)

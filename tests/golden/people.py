@@ -65,6 +65,8 @@ class People:
                         await control.end_pause(pause.id, by="person")
                 case ["disarms"]:
                     await control.disarm(by="person", reason="told")
+                case ["releases", "the", "store"]:
+                    await control.release_store(by="person", reason="told")
                 case ["arms"]:
                     await control.arm(by="person")
                 case _:

@@ -28,6 +28,8 @@ class Teller:
                 return _of_detection(record)
             case r.HostFenced() | r.HostRevoked() | r.Contradicted() | r.LeftOff() | r.PowerSeen() | r.DevicesTrusted():
                 return _of_proof(record)
+            case r.HostPutAside():
+                return "PUT ASIDE, held by record"
             case r.WrongMachineFound():
                 return f"WRONG MACHINE at {record.device}"
             case r.PathRead():
@@ -201,6 +203,10 @@ def _of_fleet(record: r.Record) -> str | None:
             return f"pause {record.pause.match}"
         case r.PauseEnded():
             return "pause over"
+        case r.StoreDoubted():
+            return "STORE HELD"
+        case r.StoreReleased():
+            return "STORE RELEASED"
         case r.BusLost():
             return "BUS LOST"
         case r.BusBack():

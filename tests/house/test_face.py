@@ -37,7 +37,18 @@ HOST_EVENTS: Final = [
     "trusted",
 ]
 OPERATION_EVENTS: Final = ["started", "step", "finished", "cancelled", "refused"]
-FLEET_EVENTS: Final = ["storm", "storm_over", "bus_lost", "bus_back", "armed", "disarmed", "gate_closed", "gate_open"]
+FLEET_EVENTS: Final = [
+    "storm",
+    "storm_over",
+    "bus_lost",
+    "bus_back",
+    "armed",
+    "disarmed",
+    "store_held",
+    "store_released",
+    "gate_closed",
+    "gate_open",
+]
 EVENTS_NOT_YET: Final = {"dumping", "soft_fenced", "storm", "storm_over"}
 
 METRICS: Final = [

@@ -34,6 +34,8 @@ OWN_TASKS: Final = {
 
 WIDE_EXCEPTS: Final = {
     "fenced/api/border.py": "border: the API's middleware",
+    "fenced/core/recovery.py": "border: a start; the host is put aside, and told",
+    "fenced/engine/engine.py": "border: the replay; the host is put aside, and told",
     "fenced/engine/effects.py": "border: effects",
     "fenced/proxy/server.py": "border: the proxy agent, towards its callers and towards its drivers",
     "fenced/proxy/tokens.py": "border: a thread; every waiting caller is told",

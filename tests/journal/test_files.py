@@ -195,25 +195,6 @@ async def test_a_damaged_database_says_so(sql: SqlRig) -> None:
         await try_to_open(sql.path)
 
 
-@pytest.mark.parametrize(
-    ("statement", "what"),
-    [
-        ('UPDATE records SET body = \'{"kind":"moon_risen"}\' WHERE sequence = 2', "record 2 cannot be read"),
-        ("UPDATE snapshots SET body = '{}'", "the snapshot of node-1 cannot be read: name"),
-        ("UPDATE fleet SET body = 'x'", "the fleet's snapshot cannot be read"),
-    ],
-)
-async def test_a_row_that_cannot_be_read_whole_is_named(sql: SqlRig, statement: str, what: str) -> None:
-    await sql.open()
-    batch = Batch(entries=[entry("a"), entry("b")], snapshots=[host_state()], fleet=(await sql.reopen()).fleet)
-    await sql.journal.append(batch)
-    await sql.journal.close()
-    with database(sql.path) as connection:
-        connection.execute(statement)
-    with pytest.raises(StoreError, match=what):
-        await try_to_open(sql.path)
-
-
 # -- a world that says no ---------------------------------------------------------------------------------------------
 
 

@@ -12,5 +12,16 @@ from tests.planted.bugs_neighbours import NEIGHBOUR_BUGS
 from tests.planted.bugs_owed import OWED_BUGS
 from tests.planted.bugs_paths import PATH_BUGS
 from tests.planted.bugs_power import POWER_BUGS
+from tests.planted.bugs_records import RECORD_BUGS
 
-BUGS: Final = POWER_BUGS + DECIDING_BUGS + DEVICE_BUGS + AGENT_BUGS + NAME_BUGS + NEIGHBOUR_BUGS + OWED_BUGS + PATH_BUGS
+BUGS: Final = (
+    POWER_BUGS
+    + DECIDING_BUGS
+    + DEVICE_BUGS
+    + AGENT_BUGS
+    + NAME_BUGS
+    + NEIGHBOUR_BUGS
+    + OWED_BUGS
+    + PATH_BUGS
+    + RECORD_BUGS
+)

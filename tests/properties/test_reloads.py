@@ -14,7 +14,7 @@ from fenced.core import events as e
 from fenced.core.operations import Accepted
 from fenced.model.inventory import Device, Host
 from fenced.model.names import DeviceName, HostName, PlugId
-from fenced.model.power import Action, Outcome, Power
+from fenced.model.power import Action, Kind, Outcome, Power
 from tests.core.desk import FOR_EVER
 from tests.properties.profiles import histories
 from tests.properties.test_core import LONGEST_SECONDS
@@ -143,6 +143,34 @@ class Reloads(RuleBasedStateMachine):
     def killed(self) -> None:
         self.desk.crash()
 
+    @rule(
+        kept=st.frozensets(hosts, min_size=1), device=st.sampled_from(("pdu-a", "pdu-b", "bmc")),
+        how=st.sampled_from(("gone", "plug", "level", "kind", "name", "identity", "new", "whole")),
+        is_busy=st.booleans(),
+    )  # fmt: skip
+    def killed_and_edited(self, kept: frozenset[HostName], device: str, how: str, is_busy: bool) -> None:
+        """No edit is refused while the daemon is down, and each start succeeds. `is_busy`: the hosts with operations alone."""
+        busy = {name for name, state in self.desk.fleet.hosts.items() if state.operation is not None}
+        meant = busy if is_busy and busy else {*HOSTS}
+        now = self.whole.hosts if how == "whole" else {**self.whole.hosts, **self.desk.inventory.hosts}
+        hosts = {name: _edited(now[name], device, how if name in meant else "") for name in HOSTS if name in kept}
+        self.desk.inventory = replace(self.desk.inventory, hosts=hosts)
+        self.started({})
+
+    @rule(names=st.frozensets(hosts, min_size=1, max_size=2))
+    def killed_and_damaged(self, names: frozenset[HostName]) -> None:
+        self.started(dict.fromkeys(names, "a record cannot be read"))
+
+    def started(self, faults: dict[HostName, str]) -> None:
+        self.desk.crash(faults)
+        put_aside = {name for name, state in self.desk.fleet.hosts.items() if state.record_fault}
+        assert {*faults} & {*self.desk.fleet.hosts} <= put_aside
+        assert all("record cannot be read" in self.desk.fleet.hosts[name].record_fault for name in put_aside), (
+            "what can be read can be taken up"
+        )
+        for state in self.desk.fleet.gone.values():
+            assert (state.operation, state.waiting, state.reading) == (None, None, None), state
+
     # -- what must hold -------------------------------------------------------------------------------------------------
 
     @invariant()
@@ -169,6 +197,15 @@ def _plugs(host: Host) -> set[tuple[DeviceName, PlugId, int]]:
     return {(device.name, device.spec.plug_id, device.level) for device in host.devices}
 
 
+def _edited(host: Host, name: str, how: str) -> Host:
+    devices = tuple(new for it in host.devices if (new := _changed(it, name, how) if how else it) is not None)
+    if how == "new":
+        spec = replace(host.devices[0].spec, plug_id=PlugId(f"{host.name}/new")) if host.devices else None
+        if spec is not None and DeviceName("new") not in _names(host):
+            devices = (*host.devices, replace(host.devices[0], name=DeviceName("new"), spec=spec))
+    return replace(host, devices=devices)
+
+
 def _changed(device: Device, name: str, how: str) -> Device | None:
     if device.name != name:
         return device
@@ -177,6 +214,14 @@ def _changed(device: Device, name: str, how: str) -> Device | None:
             return replace(device, spec=replace(device.spec, plug_id=PlugId(f"{device.spec.plug_id}+")))
         case "level":
             return replace(device, level=device.level + 2)
+        case "kind":
+            return replace(device, kind=Kind.CHASSIS if device.kind is Kind.OUTLET else Kind.OUTLET)
+        case "name":
+            return replace(device, name=DeviceName(f"{device.name}+"))
+        case "identity":
+            return replace(device, identity=f"{device.identity}+")
+        case "new" | "whole":
+            return device
         case _:
             return None
 

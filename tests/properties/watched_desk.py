@@ -4,6 +4,7 @@ It knows of devices only what was answered. Its one rule: it never asks the core
 """
 
 import heapq
+from collections.abc import Mapping
 from dataclasses import replace
 
 from fenced.core import commands as c
@@ -21,11 +22,13 @@ Plug = tuple[HostName, DeviceName]
 
 
 class WatchedDesk(Desk):
-    """`offs`: readings of OFF in a row since anything else was heard of a device; `debts`: told to go off, not seen ON."""
+    """`offs`: readings of OFF in a row since anything else was heard of a device; `debts`: told to go off, not seen ON;
+    `cut`: plugs that were ever told to go off."""
 
     def __init__(self, rack: Rack) -> None:
         self.offs: dict[Plug, int] = {}
         self.debts: set[Plug] = set()
+        self.cut: set[PlugId] = set()
         self.is_armed = self.is_leased = self.is_listening = True
         self.paused, self.maintained = False, set[HostName]()
         self.asked: dict[tuple[OperationId, DeviceName, int, str], Plug] = {}
@@ -105,6 +108,8 @@ class WatchedDesk(Desk):
                     self.maintained.add(host)
                 case r.MaintenanceEnded() if host is not None:
                     self.maintained.discard(host)
+                    owed = self.fleet.known(host).owed  # a person had what else was off in hand
+                    self.debts = {(name, device) for name, device in self.debts if name != host or device in owed}
                 case _:
                     pass
 
@@ -113,7 +118,8 @@ class WatchedDesk(Desk):
             self.fenced_operations.add(record.operation)
         if record.proof is Proof.HUMAN:
             return
-        assert record.devices, "fenced on the word of no device"
+        level = {device.name for device in self.fleet.host(host).devices if device.level == record.level}
+        assert {*record.devices} == level != set(), "fenced on the word of some devices of its level, or of none"
         for device in record.devices:
             stable = self.fleet.host(host).device(device).power.stable_reads
             seen = self.offs.get((host, device), 0)
@@ -143,7 +149,10 @@ class WatchedDesk(Desk):
         assert operation.id == command.operation, "a command of an operation that does not run"
         if command.what is What.OFF:
             self.debts.add(plug)
+            self.cut.add(plug_id)
             self._may_cut(operation, before)
+        elif operation.action is Action.ON and operation.is_automatic:
+            assert plug_id in self.cut, f"{plug_id} gets an ON of ours and was never switched off"
         elif operation.action is Action.RESTART:
             assert operation.id in self.fenced_operations or operation.is_stopped, "ON before fenced"
         if command.what is What.ON:
@@ -172,11 +181,13 @@ class WatchedDesk(Desk):
                 fleet.apply(entry)
         return fleet
 
-    def crash(self) -> None:
-        """kill -9 and a start: what was only heard is gone, commands go on or not, nobody answers any more."""
+    def crash(self, faults: Mapping[HostName, str] | None = None) -> None:
+        """kill -9 and a start: what was only heard is gone, commands go on or not, nobody answers any more. `faults`: what
+        can't be read of hosts. The inventory may have been edited meanwhile."""
         fleet = self.replayed()
         again = Fleet(self.inventory, epoch=self.fleet.epoch + 1, started=self.now)
         again.restore({**fleet.gone, **fleet.hosts}, fleet.state)
+        again.faults = dict(faults or {})
         self.fleet, self.pending, self.wakes = again, [], []
         self.asked.clear()
         self.offs.clear()
@@ -198,7 +209,7 @@ class WatchedDesk(Desk):
         again = self.replayed()
         for name, state in self.fleet.hosts.items():
             assert replace(again.hosts[name], since=0.0) == replace(state, since=0.0), f"{name} differs replayed"
-            owed = {(name, device) for device in state.owed}
+            owed = {(name, device) for device in (*state.owed, *(orphan.device for orphan in state.orphans))}
             debts = {plug for plug in self.debts if plug[0] == name}
             assert debts <= owed, f"forgotten: {debts - owed}"
             if state.operation is not None:

@@ -1,0 +1,45 @@
+"""Which store this daemon had: its id, in a file beside the lock, so that a store that vanished is no first start (S19).
+
+It knows files and nothing of the store. Its one rule: the file is written whole or not at all, and never before the store
+that it names holds what the daemon must not forget.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+NAME: Final = "fenced.store"
+_BYTES_MAX: Final = 200
+
+
+class StoreIdFile:
+    """`<state_dir>/fenced.store`."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._path = state_dir / NAME
+
+    def read(self) -> str | None:
+        """None where no store was had. What is no id is the id of no store. Raises OSError."""
+        try:
+            with self._path.open("rb") as file:
+                return file.read(_BYTES_MAX).decode("utf-8", "replace").strip() or "unreadable"
+        except FileNotFoundError:
+            return None
+
+    def write(self, store_id: str) -> None:
+        """On the disk when it returns. Raises OSError."""
+        new = self._path.with_name(NAME + ".new")
+        with open(new, "w", encoding="utf-8", opener=_private) as file:
+            file.write(store_id + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self._path)
+        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)

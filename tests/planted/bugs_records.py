@@ -1,0 +1,112 @@
+"""Planted bugs in what a start makes of old records, of an edited inventory and of another store.
+
+Knows text, runs nothing.
+"""
+
+from typing import Final
+
+from tests.planted.bug import Bug
+
+EDITED: Final = "tests/core/test_edited_inventory.py"
+ASIDE: Final = "tests/core/test_put_aside.py"
+RELOADS: Final = "tests/properties/test_reloads.py"
+FAULTS: Final = "tests/journal/test_faults.py"
+START: Final = "tests/engine/test_start.py"
+
+RECORD_BUGS: Final = (
+    Bug(
+        name="an operation goes on with other devices than it began with",
+        rule="S1",
+        file="core/recovery.py",
+        old="    elif changed:\n        _resume_edited(work, changed)",
+        new="    elif changed and False:\n        _resume_edited(work, changed)",
+        killers=(f"{EDITED}::test_a_forgotten_feed_is_read_before_anything_is_said",),
+    ),
+    Bug(
+        name="the plug is not compared after a restart",
+        rule="S1",
+        file="core/edited.py",
+        old="    was = {run.device: (run.plug_id, run.level, run.kind, run.identity) for run in operation.devices}\n"
+        "    return _differing(was, _bases(host))",
+        new="    return tuple({run.device for run in operation.devices} ^ {it.name for it in host.devices})",
+        killers=(f"{EDITED}::test_no_on_goes_to_an_outlet_that_was_never_switched_off",),
+        wider=(EDITED, RELOADS),
+    ),
+    Bug(
+        name="a debt is the device's, whatever outlet it is on",
+        rule="S9",
+        file="core/edited.py",
+        old="    return debt.plug_id == configured or _is_same_outlet(debt.plug_id, configured)",
+        new="    return True",
+        killers=(f"{EDITED}::test_no_on_goes_to_an_outlet_that_was_never_switched_off",),
+        wider=(EDITED, RELOADS),
+    ),
+    Bug(
+        name="a debt of a device that is gone is forgotten",
+        rule="S9",
+        file="core/evolve.py",
+        old="            return replace(state, owed=record.owed, orphans=record.orphans, owed_plugs=kept)",
+        new="            return replace(state, owed=record.owed, owed_plugs=kept)",
+        killers=(f"{EDITED}::test_a_person_who_had_the_host_in_hand_ends_the_debt_of_a_device_that_is_gone",),
+        wider=(EDITED, RELOADS),
+    ),
+    Bug(
+        name="a feed that was added to the level of a proof does not speak",
+        rule="S17",
+        file="core/outcome.py",
+        old=" or device.name in proof.devices or device.level == proof.level",
+        new=" or device.name in proof.devices",
+        killers=(f"{EDITED}::test_what_was_announced_without_a_forgotten_feed_is_taken_back_once_it_reads_on",),
+    ),
+    Bug(
+        name="rounds of the watch before and after a reload count together",
+        rule="S1",
+        file="core/fleet_decisions.py",
+        old="            fleet.sights[name].watch_offs, fleet.sights[name].devices_since = 0, work.now",
+        new="            fleet.sights[name].devices_since = work.now",
+        killers=(f"{EDITED}::test_rounds_of_the_watch_on_both_sides_of_a_reload_prove_nothing_together",),
+    ),
+    Bug(
+        name="what could not be read of a host is overlooked",
+        rule="S13",
+        file="core/recovery.py",
+        old="    fault = work.fleet.faults.get(work.name)\n    if fault is not None:",
+        new="    fault = work.fleet.faults.get(work.name)\n    if fault is not None and False:",
+        killers=(f"{ASIDE}::test_a_host_that_cannot_be_taken_up_is_put_aside_and_all_others_go_on",),
+    ),
+    Bug(
+        name="a record that can't be folded keeps the daemon from starting",
+        rule="S13",
+        file="engine/engine.py",
+        old="    except Exception as exc:  # the start's border",
+        new="    except ZeroDivisionError as exc:  # the start's border",
+        killers=(f"{START}::test_a_record_that_cannot_be_folded_puts_its_host_aside",),
+    ),
+    Bug(
+        name="a host that was put aside is fenced all the same",
+        rule="S13",
+        file="core/gates.py",
+        old="    if state.record_fault:\n",
+        new="    if state.record_fault and False:\n",
+        killers=(f"{ASIDE}::test_a_host_that_cannot_be_taken_up_is_put_aside_and_all_others_go_on",),
+    ),
+    Bug(
+        name="the store gate fails open",
+        rule="S19",
+        file="core/gates.py",
+        old="    if fleet.state.store_hold:\n",
+        new="    if fleet.state.store_hold and False:\n",
+        killers=(
+            "tests/core/test_gates.py::test_a_store_that_is_not_the_one_of_before_holds_all_until_a_person_releases_it",
+        ),
+    ),
+    Bug(
+        name="a store that vanished is a first start",
+        rule="S19",
+        file="journal/store.py",
+        old="            if kept is not None and kept not in",
+        new="            if kept is None and kept not in",
+        killers=(f"{FAULTS}::test_a_store_that_vanished_is_missed_until_another_is_accepted",),
+        wider=(FAULTS,),
+    ),
+)
