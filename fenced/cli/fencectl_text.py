@@ -237,12 +237,12 @@ def probe(operation: Json) -> list[str]:
             if entry["started_ms"] is not None and entry["ended_ms"] is not None:
                 took = f"{entry['ended_ms'] - entry['started_ms']} ms"
             verdict = entry["verdict"].replace("_", " ")
-            power = entry.get("power") or "-"
+            power = entry.get("power") or ""
             rows.append(
-                (device["name"], entry["proxy"], str(entry["tier"]), verdict, power, took, entry["error"] or "")
+                (device["name"], entry["proxy"], str(entry["tier"]), verdict, took, power, entry["error"] or "")
             )
-        rows += [(device["name"], left["proxy"], "-", "left out", "-", "-", left["why"]) for left in device["excluded"]]
-    return table(("DEVICE", "PROXY", "TIER", "VERDICT", "POWER", "TOOK", "WHY"), rows)
+        rows += [(device["name"], left["proxy"], "-", "left out", "-", "", left["why"]) for left in device["excluded"]]
+    return table(("DEVICE", "PROXY", "TIER", "VERDICT", "TOOK", "POWER", "WHY"), rows)
 
 
 def event(given: Json) -> str:

@@ -248,7 +248,7 @@ async def test_probe_shows_the_paths(api: Api) -> None:
     api.control.finish_at_once = OperationState.DONE
     run = await ctl(api.url, "probe", "node-2")
     assert run.code == 0
-    assert run.out.splitlines()[1].split() == ["pdu-a", "engine", "1", "won", "50", "ms"]
+    assert run.out.splitlines()[1].split() == ["pdu-a", "engine", "1", "won", "50", "ms", "off"]
 
 
 async def test_operations_and_the_waterfall(api: Api) -> None:

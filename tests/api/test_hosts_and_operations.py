@@ -136,9 +136,18 @@ async def test_an_operation_has_every_field(api: Api) -> None:
             "started_ms": 0,
             "ended_ms": 5000,
             "error": "no answer",
+            "power": None,
         },
-        {"proxy": "px2", "tier": 1, "verdict": "won", "started_ms": 250, "ended_ms": 310, "error": None},
-        {"proxy": "engine", "tier": 2, "verdict": "not_started", "started_ms": None, "ended_ms": None, "error": None},
+        {"proxy": "px2", "tier": 1, "verdict": "won", "started_ms": 250, "ended_ms": 310, "error": None, "power": "on"},
+        {
+            "proxy": "engine",
+            "tier": 2,
+            "verdict": "not_started",
+            "started_ms": None,
+            "ended_ms": None,
+            "error": None,
+            "power": None,
+        },
     ]
     assert worked["excluded"] == [{"proxy": "node-2", "why": "the target itself"}]
     assert worked["steps"][0] == {

@@ -290,7 +290,7 @@ def test_as_many_rounds_as_stable_reads_asks_for() -> None:
 def test_a_round_that_began_before_the_last_one_had_ended_is_the_same_reading() -> None:
     at = Desk(Rack(devices=("pdu-a:1",), settings={"power.attempts": 1, "power.already_off_hold_seconds": 0.0}))
     failed_all(at)
-    round_of(at, ("pdu-a", Power.OFF))
+    round_of(at, ("pdu-a", Power.OFF), began_ago=5.0)
     taken_at = at.now
     watch(at)
     round_of(at, ("pdu-a", Power.OFF), began_ago=at.now - taken_at + 1.0)

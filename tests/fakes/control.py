@@ -323,7 +323,7 @@ class FakeControl:
             ended=START + 0.2,
             outcome=Outcome(power.value),
         )
-        race = (RaceEntry(proxy=ENGINE, tier=1, verdict=Verdict.WON, started_ms=0, ended_ms=50),)
+        race = (RaceEntry(proxy=ENGINE, tier=1, verdict=Verdict.WON, started_ms=0, ended_ms=50, power=Power.OFF),)
         devices = tuple(replace(run, power=power, steps=(step,), race=race) for run in found.devices)
         is_done = state is OperationState.DONE
         self.update(

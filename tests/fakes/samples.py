@@ -65,7 +65,7 @@ def finished_restart(name: str = "1-7", host: str = "node-2") -> Operation:
         RaceEntry(
             proxy=ProxyName("px1"), tier=1, verdict=Verdict.TIMED_OUT, started_ms=0, ended_ms=5000, error="no answer"
         ),
-        RaceEntry(proxy=ProxyName("px2"), tier=1, verdict=Verdict.WON, started_ms=250, ended_ms=310),
+        RaceEntry(proxy=ProxyName("px2"), tier=1, verdict=Verdict.WON, started_ms=250, ended_ms=310, power=Power.ON),
         RaceEntry(proxy=ENGINE, tier=2, verdict=Verdict.NOT_STARTED),
     )
 
