@@ -60,7 +60,8 @@ def inventory_read(work: Work, event: e.InventoryRead) -> Answer:
     for name, host in fleet.hosts.items():
         was = before.hosts.get(name)
         if was is not None and edited.is_other(was, fleet.host(name)):  # what the watch read speaks of others
-            fleet.sights[name].watch_offs, fleet.sights[name].devices_since = 0, work.now
+            sight = fleet.sights[name]
+            sight.watch_offs, sight.watch_lit, sight.devices_since = {}, {}, work.now
         if host.is_removed or host.owed or host.orphans:
             recovery.settle_edit(work.on(name))
         work.on(name).wake(work.now)
