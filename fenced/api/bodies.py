@@ -116,9 +116,10 @@ class ReasonBody(ByBody):
 
 
 class HealthBody(Body):
-    """The bus's `health/HOST` message: every field optional, null as good as absent."""
+    """The bus's `health/HOST` message: every field optional, null as good as absent, one that can't be read ignored."""
 
     boot: Annotated[str, Field(max_length=128)] | None = None
+    reporter: Annotated[str, Field(max_length=128)] | None = None
     seq: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     status: Annotated[HealthStatus, Field(strict=False)] | None = None
     interval: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None

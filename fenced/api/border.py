@@ -122,6 +122,8 @@ async def _parse_body(
     if route.body is None:
         return None, ()
     raw = await _read(request)
+    if route.is_body_raw:
+        return None, ()
     if not raw.strip() and not route.is_body_needed:
         raw = b"{}"
     try:

@@ -110,7 +110,8 @@ Handler = Callable[[Call], Awaitable[Shape | web.StreamResponse | None]]
 class Route:
     """One line of the table: how it is served and how it is documented. `role` None: open to everybody.
 
-    `answer` None: no content, or a stream of `media`. `errors`: statuses beside those that every route may give.
+    `answer` None: no content, or a stream of `media`. `is_body_raw`: its handler reads the body, which `body` only
+    describes. `errors`: statuses beside those that every route may give.
     """
 
     method: str
@@ -122,6 +123,7 @@ class Route:
     status: HTTPStatus = HTTPStatus.OK
     body: type[Body] | None = None
     is_body_needed: bool = False
+    is_body_raw: bool = False
     query: type[Query] = NoQuery
     media: str = "application/json"
     errors: tuple[HTTPStatus, ...] = ()

@@ -12,12 +12,12 @@ import structlog
 
 from fenced.bus import messages
 from fenced.bus.link import Link
-from fenced.bus.messages import Malformed
 from fenced.bus.settings import BusSettings
 from fenced.bus.topics import Address, Topics
 from fenced.model.names import HostName
 from fenced.ports.bus import BusConnected, BusDisconnected, BusEvent, Message, MessageKind, MessageResult
 from fenced.ports.clock import Clock
+from fenced.ports.health import Malformed, health
 from fenced.ports.telemetry import Telemetry
 
 WARNING_INTERVAL_SECONDS: Final = 5.0
@@ -131,7 +131,7 @@ class _Receiver:
         host, now = HostName(address.host), self._clock.now()
         match address.kind:
             case MessageKind.HEALTH:
-                return messages.health(payload, host=host, received=now, is_retained=is_retained)
+                return health(payload, host=host, received=now, is_retained=is_retained)
             case MessageKind.PRESENCE:
                 return messages.presence(payload, host=host, received=now, is_retained=is_retained)
             case MessageKind.EVIDENCE:

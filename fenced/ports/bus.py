@@ -46,6 +46,7 @@ class MessageResult(Enum):
     """Label of fenced_bus_messages_total."""
 
     OK = "ok"
+    PARTLY = "partly"
     MALFORMED = "malformed"
     OVERSIZED = "oversized"
     UNKNOWN_HOST = "unknown_host"
