@@ -41,8 +41,8 @@ def _said(text: str) -> str:
 def _until(value: object, info: ValidationInfo) -> object:
     if not isinstance(value, str):
         return value
-    assert isinstance(info.context, dict), "bodies are validated with {'now': ...}"
-    return parse_until(value, info.context["now"])
+    assert isinstance(info.context, dict), "bodies are validated with {'now': ..., 'ahead_seconds': ...}"
+    return parse_until(value, info.context["now"], info.context["ahead_seconds"])
 
 
 Line = Annotated[str, Field(max_length=TEXT_MAX), AfterValidator(_one_line)]

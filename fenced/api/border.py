@@ -127,7 +127,8 @@ async def _parse_body(
     if not raw.strip() and not route.is_body_needed:
         raw = b"{}"
     try:
-        body = route.body.model_validate_json(raw, context={"now": services.clock.now()})
+        times = {"now": services.clock.now(), "ahead_seconds": services.ahead_seconds()}
+        body = route.body.model_validate_json(raw, context=times)
     except ValidationError as exc:
         raise unprocessable(*faults_of(exc)) from exc
     unknown = unknown_keys(route.body, from_json(raw))

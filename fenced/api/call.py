@@ -62,7 +62,7 @@ class Streams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What the server was built with."""
+    """What the server was built with. `ahead_seconds`: how far `clock` is ahead of the wall clock now."""
 
     control: Control
     clock: Clock
@@ -70,6 +70,7 @@ class Services:
     limit: RateLimit
     metrics: Metrics
     count_answer: CountAnswer
+    ahead_seconds: Callable[[], float] = lambda: 0.0
     streams: Streams = field(default_factory=Streams)
 
 

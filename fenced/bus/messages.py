@@ -77,8 +77,10 @@ def request(
     topics: Topics,
     reply_topic: str | None,
     correlation: bytes | None,
+    ahead_seconds: float = 0.0,
 ) -> BusRequest:
     """`at`: an RFC 3339 time with its offset, or seconds since the epoch. `reply_topic`: the MQTT 5 response topic.
+    `ahead_seconds`: how far our steady clock is ahead of the wall clock now; the requester's word is by that.
 
     Raises Malformed, also for a response topic where an answer of ours could be taken for an announcement.
     """
@@ -99,7 +101,7 @@ def request(
         action=body["action"],
         reason=body["reason"][:REASON_LENGTH_MAX],
         by=body["by"],
-        sent_at=_epoch(body["at"]),
+        sent_at=_epoch(body["at"]) + ahead_seconds,
         reply_topic=reply_topic,
         correlation=correlation,
     )

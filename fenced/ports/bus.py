@@ -57,12 +57,13 @@ class MessageResult(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message to publish; QoS 1."""
+    """One message to publish; QoS 1. `expiry_seconds`: whoever keeps it longer on its way drops it (MQTT 5); None: nobody."""
 
     topic: str
     payload: bytes
     is_retained: bool
     correlation: bytes | None = None
+    expiry_seconds: int | None = None
 
 
 class BusError(Exception):

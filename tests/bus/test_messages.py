@@ -132,6 +132,16 @@ def test_of_a_key_that_is_given_twice_the_worse_word_counts() -> None:
         )  # fmt: skip
 
 
+@pytest.mark.parametrize("ahead", [0.0, -1e9, 2.3e9])
+def test_a_request_is_as_old_as_the_wall_clock_says(ahead: float) -> None:
+    """Our own clock may stand decades beside it: it was anchored at a start with a wrong wall clock, and never jumps."""
+    told = messages.request(
+        json.dumps(REQUEST).encode(), host=HOST, received=7.0 + ahead, is_retained=False, topics=Topics(site="lab"),
+        reply_topic=None, correlation=None, ahead_seconds=ahead,
+    )  # fmt: skip
+    assert told.received - told.sent_at == 2.0
+
+
 def test_presence() -> None:
     assert presence(b"online").is_online
     assert not presence(b"offline").is_online
