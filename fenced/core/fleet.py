@@ -129,6 +129,8 @@ class Fleet:
         self.started = started
         self.quiet_until = started + inventory.daemon.startup_quiet_seconds
         self.ear = Ear()
+        self.heard_until = float("inf")
+        """Up to when all that came is decided upon; what waits behind that is nobody's silence."""
         self.bus_connected_at: float | None = None
         self.bus_lost_at: float | None = None
         self.released_since: float | None = started
@@ -260,8 +262,8 @@ class Fleet:
         return now < self.lease_until and not self.is_stopping
 
     def silence_seconds(self, name: HostName, now: float) -> float:
-        """How long we listened without hearing the host (S11)."""
-        return max(self.ear.now(now) - self.sights[name].heard_ear, 0.0)
+        """How long we listened without hearing the host, as far as we have taken what came (S11)."""
+        return max(self.ear.now(min(now, self.heard_until)) - self.sights[name].heard_ear, 0.0)
 
     def interval_seconds(self, name: HostName) -> float:
         sight = self.sights[name]
