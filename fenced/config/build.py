@@ -74,6 +74,7 @@ class Builder:
     own_machine: OwnMachine
     describe: Describe
     mistakes: Mistakes
+    broker: OwnMachine
     _described: dict[str, DriverDescription | str] = field(default_factory=dict)
     via: Via | None = None
     _overrides: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
@@ -188,6 +189,7 @@ class Builder:
             host,
             devices=tuple(device.device for device in devices),
             is_own_machine=self.own_machine.is_called(host.names),
+            is_beside_broker=self.broker.is_called(host.names),
         )
         if host.is_own_machine and table.name:
             self.mistakes.warning(entry.where, "is the machine of this daemon, which never switches it: another must")

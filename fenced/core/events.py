@@ -81,7 +81,8 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BusRequest:
-    """`request/HOST`, well-formed. `reply_topic` and `correlation`: MQTT 5, or None for `reply/ID`."""
+    """`request/HOST`, well-formed. `sent_at`: by our steady clock. `reply_topic` and `correlation`: MQTT 5, or None for
+    `reply/ID`."""
 
     host: HostName
     received: float

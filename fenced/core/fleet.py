@@ -10,7 +10,7 @@ from fenced.core import records as r
 from fenced.core.checks import HostChecks, OffRow, Paths
 from fenced.core.evolve import evolve, evolve_fleet
 from fenced.core.state import FleetState, HostState, Pause
-from fenced.model.inventory import CALLS_MAX, Host, Inventory, Proxy
+from fenced.model.inventory import CALLS_MAX, Host, Inventory, Proxy, is_loopback
 from fenced.model.names import BootId, ClusterName, DeviceName, HostName, OperationId, ProxyName, Token
 from fenced.model.power import Power, State
 
@@ -91,12 +91,22 @@ class LifeAnswer:
 
 @dataclass(slots=True)
 class Sight:
-    """What was heard of a host since we started. `heard_ear`: on the ear's clock."""
+    """What was heard of a host since we started. `heard_ear`, `spoke_ear`: on the ear's clock.
+
+    `counters`: (reporter, boot, sequence), the newest last. `spoke_at`: when it last said something that is no news of life,
+    `speaking_since`: from when on nothing else. `old_run`: the first and the last that was heard of a run long after it was
+    proven off.
+    """
 
     heard_at: float | None = None
     heard_ear: float = 0.0
     boot: BootId | None = None
     sequence: int | None = None
+    counters: tuple[tuple[str, BootId, int], ...] = ()
+    spoke_at: float | None = None
+    spoke_ear: float = 0.0
+    speaking_since: float | None = None
+    old_run: tuple[float, float] = (0.0, 0.0)
     interval_seconds: float | None = None
     workloads: int = 0
     roles: tuple[str, ...] = ()
@@ -290,6 +300,12 @@ class Fleet:
             name, now
         )
 
+    def is_speaking(self, name: HostName, now: float) -> bool:
+        """Whether something of the host spoke within its grace, though it was no news of life: it is not silent."""
+        sight = self.sights[name]
+        is_recent = self.ear.now(now) - sight.spoke_ear <= self.grace_seconds(name, now)
+        return sight.spoke_at is not None and is_recent
+
     def is_overdue(self, name: HostName, now: float) -> bool:
         """Later than one and a half of its intervals."""
         return self.silence_seconds(name, now) > 1.5 * self.interval_seconds(name)
@@ -314,6 +330,11 @@ class Fleet:
         state = self.hosts.get(proxy.machine) if proxy.machine is not None else None
         why = None if state is None else BARRED.get(state.state)
         return None if why is None else f"runs on {proxy.machine}, which {why}"
+
+    def can_witness(self, name: HostName) -> bool:
+        """Whether its beats show that the network is up: not those that reach us or the broker without it."""
+        host = self.host(name)
+        return not host.is_own_machine and not host.is_beside_broker and not is_loopback(host.address)
 
     def calls_max(self, name: ProxyName) -> int:
         """How many calls at once a proxy may get from us."""

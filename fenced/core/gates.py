@@ -17,6 +17,9 @@ RELEASING = frozenset({"warm_up", "witness", "connectivity", "storm"})
 LAST_WILL = "last will of its reporter"
 """The reason of a suspicion that rests on a last will alone: one weak sign, never more."""
 
+HEARD_OR_MISSED = frozenset({State.HEALTHY, State.SUSPECT, State.FENCING})
+"""States in which a host should be heard, and nobody knows yet why it is not."""
+
 UNRECOVERED = frozenset({State.FENCING, State.FENCED, State.RESTORING, State.FAILED})
 
 
@@ -110,7 +113,7 @@ def _witness(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
     heard = 0
     for other, other_sight in fleet.sights.items():
         if other != name and other_sight.heard_at is not None and other_sight.heard_at > after:
-            heard += 1
+            heard += fleet.can_witness(other) and not fleet.is_overdue(other, now)
             if heard >= wanted:
                 return _gate("witness", True, f"{heard} other hosts heard after its last beat")
     return _gate("witness", False, f"{heard} of {wanted} other hosts heard after its last beat: we may be cut off")
@@ -172,6 +175,10 @@ def _life(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
             return _gate("alive_but_silent", True, "heard, but on_report = fence")
         return _gate("alive_but_silent", False, "heard within its grace")
     life = sight.life
+    if sight.spoke_at is not None and fleet.is_speaking(name, now):
+        ago = now - sight.spoke_at
+        why = f"{ago:.0f} s ago it sent a beat that is no news (an old sequence or boot): something of it is alive"
+        return _gate("alive_but_silent", is_living_fenced(fleet, name), why)
     if life is None:
         return _gate("alive_but_silent", False, "the host itself was not asked yet")
     if life.answered is None:
@@ -196,7 +203,24 @@ def _connectivity(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
     is_closed = (
         overdue >= settings.connectivity_at_least and 100 * overdue >= settings.connectivity_share_percent * monitored
     )
+    if not is_closed and _is_all_overdue(fleet, name, now):
+        return _gate("connectivity", False, "every host of the cluster that could be heard is overdue")
     return _gate("connectivity", not is_closed, f"{overdue} of {monitored} hosts of the cluster are overdue")
+
+
+def _is_all_overdue(fleet: Fleet, name: HostName, now: float) -> bool:
+    """Whether nobody else of the cluster is heard over its network, however small it is. Where nobody else could be, the
+    witness alone decides; a host that was proven off, or given up, is silent for a reason of its own."""
+    if not fleet.is_overdue(name, now):
+        return False
+    is_any = False
+    for other in fleet.by_cluster.get(fleet.host(name).cluster, ()):
+        if other == name or fleet.hosts[other].state not in HEARD_OR_MISSED or not fleet.can_witness(other):
+            continue
+        if not fleet.is_overdue(other, now):
+            return False
+        is_any = True
+    return is_any
 
 
 def _budget(fleet: Fleet, name: HostName, now: float) -> GateVerdict:

@@ -78,7 +78,8 @@ def _is_restored_all_the_same(work: HostWork, powers: dict[DeviceName, Power]) -
 def _watch_failed(work: HostWork, powers: dict[DeviceName, Power], started: float) -> None:
     sight = work.sight
     level = _level_read_off(work, powers)
-    if level is None or work.fleet.is_heard(work.name, work.now):
+    is_alive = work.fleet.is_heard(work.name, work.now) or work.fleet.is_speaking(work.name, work.now)
+    if level is None or is_alive:
         sight.watch_offs = 0
         return
     if sight.watch_offs == 0:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from fenced.core import events as e
-from fenced.core import gates, match
+from fenced.core import freshness, gates, match
 from fenced.core.announce import timestamp
 from fenced.core.candidates import expand
 from fenced.core.fenceable import shown
@@ -119,6 +119,7 @@ class EngineControl:
             "roles": sorted({*sight.roles, *host.roles}),
             "suspicion": view.state.suspicion.value if view.state.suspicion is not None else None,
             "suspicion_reason": view.state.suspicion_reason or None,
+            **({"warning": warning} if (warning := freshness.warning(fleet, name, now)) is not None else {}),
             "asked_itself": None if sight.life is None else (sight.life.answered or "nobody answered"),
             "attempts_in_window": gates.attempts_in_window(fleet, name, now),
             "owed": [str(device) for device in view.state.owed],

@@ -6,7 +6,8 @@ from typing import Final
 
 from tests.planted.bugs_deciding import DECIDING_BUGS
 from tests.planted.bugs_devices import DEVICE_BUGS
+from tests.planted.bugs_hearing import HEARING_BUGS
 from tests.planted.bugs_neighbours import NEIGHBOUR_BUGS
 from tests.planted.bugs_power import POWER_BUGS
 
-BUGS: Final = POWER_BUGS + DECIDING_BUGS + DEVICE_BUGS + NEIGHBOUR_BUGS
+BUGS: Final = POWER_BUGS + DECIDING_BUGS + HEARING_BUGS + DEVICE_BUGS + NEIGHBOUR_BUGS
