@@ -41,8 +41,8 @@ def _said(text: str) -> str:
 def _until(value: object, info: ValidationInfo) -> object:
     if not isinstance(value, str):
         return value
-    assert isinstance(info.context, dict), "bodies are validated with {'now': ...}"
-    return parse_until(value, info.context["now"])
+    assert isinstance(info.context, dict), "bodies are validated with {'now': ..., 'ahead_seconds': ...}"
+    return parse_until(value, info.context["now"], info.context["ahead_seconds"])
 
 
 Line = Annotated[str, Field(max_length=TEXT_MAX), AfterValidator(_one_line)]
@@ -122,9 +122,10 @@ class ReleaseBody(ByBody):
 
 
 class HealthBody(Body):
-    """The bus's `health/HOST` message: every field optional, null as good as absent."""
+    """The bus's `health/HOST` message: every field optional, null as good as absent, one that can't be read ignored."""
 
     boot: Annotated[str, Field(max_length=128)] | None = None
+    reporter: Annotated[str, Field(max_length=128)] | None = None
     seq: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     status: Annotated[HealthStatus, Field(strict=False)] | None = None
     interval: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None

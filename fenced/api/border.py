@@ -123,10 +123,13 @@ async def _parse_body(
     if route.body is None:
         return None, ()
     raw = await _read(request)
+    if route.is_body_raw:
+        return None, ()
     if not raw.strip() and not route.is_body_needed:
         raw = b"{}"
     try:
-        body = route.body.model_validate_json(raw, context={"now": services.clock.now()})
+        times = {"now": services.clock.now(), "ahead_seconds": services.ahead_seconds()}
+        body = route.body.model_validate_json(raw, context=times)
     except ValidationError as exc:
         raise unprocessable(*faults_of(exc)) from exc
     unknown = unknown_keys(route.body, from_json(raw))

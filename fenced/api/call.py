@@ -62,7 +62,7 @@ class Streams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What the server was built with."""
+    """What the server was built with. `ahead_seconds`: how far `clock` is ahead of the wall clock now."""
 
     control: Control
     clock: Clock
@@ -70,6 +70,7 @@ class Services:
     limit: RateLimit
     metrics: Metrics
     count_answer: CountAnswer
+    ahead_seconds: Callable[[], float] = lambda: 0.0
     streams: Streams = field(default_factory=Streams)
 
 
@@ -110,7 +111,8 @@ Handler = Callable[[Call], Awaitable[Shape | web.StreamResponse | None]]
 class Route:
     """One line of the table: how it is served and how it is documented. `role` None: open to everybody.
 
-    `answer` None: no content, or a stream of `media`. `errors`: statuses beside those that every route may give.
+    `answer` None: no content, or a stream of `media`. `is_body_raw`: its handler reads the body, which `body` only
+    describes. `errors`: statuses beside those that every route may give.
     """
 
     method: str
@@ -122,6 +124,7 @@ class Route:
     status: HTTPStatus = HTTPStatus.OK
     body: type[Body] | None = None
     is_body_needed: bool = False
+    is_body_raw: bool = False
     query: type[Query] = NoQuery
     media: str = "application/json"
     errors: tuple[HTTPStatus, ...] = ()

@@ -11,13 +11,11 @@ from aiohttp import web
 from fenced.api import bodies, shapes, views
 from fenced.api.call import Call
 from fenced.api.problems import unprocessable
-from fenced.model.names import BootId, HostName, OperationId
-from fenced.ports.bus import Health, HealthStatus
+from fenced.model.names import HostName, OperationId
 from fenced.ports.control import Accepted, HostView
+from fenced.ports.health import Malformed, health
 
 log = structlog.stdlib.get_logger("fenced.api")
-
-HEALTH_REASON_MAX = 500
 
 
 async def hosts(call: Call) -> shapes.Hosts:
@@ -167,20 +165,12 @@ async def release_store(call: Call) -> shapes.Fleet:
 
 async def report_health(call: Call) -> None:
     """A heartbeat or report of a host, the same as on the bus; an empty body means `ok`."""
-    body = call.given(bodies.HealthBody)
-    health = Health(
-        host=call.host,
-        received=call.services.clock.now(),
-        is_retained=False,
-        boot=BootId(body.boot) if body.boot else None,
-        sequence=body.seq,
-        status=body.status or HealthStatus.OK,
-        interval_seconds=body.interval,
-        workloads=body.workloads or 0,
-        roles=body.roles or (),
-        reason=" ".join((body.reason or "").split())[:HEALTH_REASON_MAX],
-    )
-    await call.control.report_health(health)
+    payload = await call.request.read()  # the border has read it
+    try:
+        beat = health(payload.strip(), host=call.host, received=call.services.clock.now())
+    except Malformed as exc:
+        raise unprocessable(shapes.Fault(path="", reason=str(exc))) from exc
+    await call.control.report_health(beat)
 
 
 async def healthz(call: Call) -> shapes.Health:

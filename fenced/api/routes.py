@@ -210,6 +210,7 @@ ROUTES: Final = (
         role=Role.OPERATOR,
         status=HTTPStatus.NO_CONTENT,
         body=bodies.HealthBody,
+        is_body_raw=True,
         errors=MISSING,
     ),
     Route(

@@ -4,7 +4,7 @@ Knows no engine but `ports.control`. One rule: it serves what `routes` lists, no
 """
 
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -53,8 +53,9 @@ def build_app(
     metrics: Metrics,
     clock: Clock,
     count_answer: CountAnswer | None = None,
+    ahead_seconds: Callable[[], float] = lambda: 0.0,
 ) -> web.Application:
-    """The application. `tokens`: (role, token) pairs; none: everybody may do everything.
+    """The application. `tokens`: (role, token) pairs; none: everybody may do everything. `ahead_seconds`: of the wall clock.
 
     Raises ValueError for an unknown role.
     """
@@ -65,6 +66,7 @@ def build_app(
         limit=RateLimit(requests_per_second),
         metrics=metrics,
         count_answer=count_answer or _count_nothing,
+        ahead_seconds=ahead_seconds,
     )
     app = web.Application(middlewares=[catch_all(services)], client_max_size=BODY_MAX_BYTES)
     app[SERVICES] = services

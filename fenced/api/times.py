@@ -40,10 +40,13 @@ def parse_duration(text: str) -> float:
     return sum(float(number) * UNIT_SECONDS[unit] for number, unit in PART.findall(text))
 
 
-def parse_until(text: str, now: float) -> float:
-    """The end of a maintenance or pause: an RFC 3339 time, or a duration from `now`. Raises ValueError."""
+def parse_until(text: str, now: float, ahead_seconds: float = 0.0) -> float:
+    """The end of a maintenance or pause: an RFC 3339 time, or a duration from `now`. Raises ValueError.
+
+    `ahead_seconds`: how far `now` is ahead of the wall clock, by which a person names a time.
+    """
     is_duration = DURATION.fullmatch(text) is not None
-    at = now + parse_duration(text) if is_duration else _stamp_or_hint(text)
+    at = now + parse_duration(text) if is_duration else _stamp_or_hint(text) + ahead_seconds
     if at <= now:
         raise ValueError("this time has passed already")
     if at > now + UNTIL_MAX_SECONDS:

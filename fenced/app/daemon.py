@@ -47,6 +47,8 @@ STUCK_SECONDS: Final = 10.0
 """A reactor that did not come around for so long is stuck: the watchdog is not fed."""
 SENDER_STUCK_SECONDS: Final = 120.0
 """The same for the sender to the bus, which may wait for a slow broker's acknowledgements."""
+CLOCKS_APART_SECONDS: Final = 60.0
+CLOCKS_LOOK_SECONDS: Final = 10.0
 
 
 async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
@@ -87,7 +89,7 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
 
         bus = BusClient(
             _bus_settings(configuration), is_host=lambda name: name in fleet.inventory.hosts, telemetry=metrics,
-            clock=clock, will=will,
+            clock=clock, will=will, ahead_seconds=clock.ahead_seconds,
         )  # fmt: skip
         engine = Engine(
             fleet=fleet,
@@ -98,7 +100,8 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
             ),
         )  # fmt: skip
         engines.append(engine)
-        metrics.registry.register(Gauges(engine.control, outbox_pending=lambda: engine.outbox.pending))
+        gauges = Gauges(engine.control, outbox_pending=lambda: engine.outbox.pending, ahead_seconds=clock.ahead_seconds)
+        metrics.registry.register(gauges)
         metrics.registry.register(ProxyGauges(watch))
         metrics.registry.register(CertificateGauges(remote.expiry_seconds))
         app = build_app(
@@ -108,6 +111,7 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
             metrics=metrics.exposition,
             clock=clock,
             count_answer=metrics.api_answer,
+            ahead_seconds=clock.ahead_seconds,
         )
 
         def reloaded(new: Configuration) -> None:
@@ -157,6 +161,7 @@ async def _run_until(
             group.create_task(reloader.run(notify), name="reload"),
             group.create_task(remote.watch_certificates(), name="certificates"),
             group.create_task(watch.run(), name="proxies"),
+            group.create_task(_watch_clocks(clock), name="clocks"),
         ]
         await stop.wait()
         log.info("stopping")
@@ -165,6 +170,23 @@ async def _run_until(
         for task in (running, *helpers):
             task.cancel()
     log.info("stopped")
+
+
+async def _watch_clocks(clock: machine.SteadyClock) -> None:
+    """Tell when our clock and the wall clock come apart, and when they agree again. Durations are right all the time."""
+    is_apart = False
+    while True:
+        ahead = clock.ahead_seconds()
+        if (abs(ahead) > CLOCKS_APART_SECONDS) is not is_apart:
+            is_apart = not is_apart
+            if is_apart:
+                log.warning(
+                    "clocks_apart", ahead_seconds=round(ahead, 1),
+                    advice="times in records and events are off by that: look at this machine's time service",
+                )  # fmt: skip
+            else:
+                log.info("clocks_agree")
+        await asyncio.sleep(CLOCKS_LOOK_SECONDS)
 
 
 async def _open_journal(

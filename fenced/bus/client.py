@@ -12,12 +12,12 @@ import structlog
 
 from fenced.bus import messages
 from fenced.bus.link import Link
-from fenced.bus.messages import Malformed
 from fenced.bus.settings import BusSettings
 from fenced.bus.topics import Address, Topics
 from fenced.model.names import HostName
 from fenced.ports.bus import BusConnected, BusDisconnected, BusEvent, Message, MessageKind, MessageResult
 from fenced.ports.clock import Clock
+from fenced.ports.health import Malformed, health
 from fenced.ports.telemetry import Telemetry
 
 WARNING_INTERVAL_SECONDS: Final = 5.0
@@ -27,7 +27,10 @@ _log = structlog.get_logger(__name__)
 
 
 class BusClient:
-    """`will`: what the broker says for us when we vanish (the retained `offline` of the controller topic)."""
+    """`will`: what the broker says for us when we vanish (the retained `offline` of the controller topic).
+
+    `ahead_seconds`: how far `clock` is ahead of the wall clock now.
+    """
 
     def __init__(
         self,
@@ -37,6 +40,7 @@ class BusClient:
         telemetry: Telemetry,
         clock: Clock,
         will: Callable[[], Message | None] = lambda: None,
+        ahead_seconds: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._settings = settings
         self._topics = Topics(site=settings.site)
@@ -44,6 +48,7 @@ class BusClient:
         self._is_host = is_host
         self._telemetry = telemetry
         self._clock = clock
+        self._ahead_seconds = ahead_seconds
 
     @property
     def is_connected(self) -> bool:
@@ -59,6 +64,8 @@ class BusClient:
             telemetry=self._telemetry,
             clock=self._clock,
             deliver=deliver,
+            waited_seconds=lambda: self._link.waited_seconds,
+            ahead_seconds=self._ahead_seconds,
         )
         await self._link.run(receiver)
 
@@ -79,7 +86,10 @@ class _Receiver:
         telemetry: Telemetry,
         clock: Clock,
         deliver: Callable[[BusEvent], None],
+        waited_seconds: Callable[[], float] = lambda: 0.0,
+        ahead_seconds: Callable[[], float] = lambda: 0.0,
     ) -> None:
+        self._waited_seconds, self._ahead_seconds = waited_seconds, ahead_seconds
         self._broker = f"{settings.host}:{settings.port}"
         self._payload_bytes_max = settings.payload_bytes_max
         self._topics = topics
@@ -131,7 +141,8 @@ class _Receiver:
         host, now = HostName(address.host), self._clock.now()
         match address.kind:
             case MessageKind.HEALTH:
-                return messages.health(payload, host=host, received=now, is_retained=is_retained)
+                waited = self._waited_seconds()
+                return health(payload, host=host, received=now, is_retained=is_retained, waited_seconds=waited)
             case MessageKind.PRESENCE:
                 return messages.presence(payload, host=host, received=now, is_retained=is_retained)
             case MessageKind.EVIDENCE:
@@ -147,6 +158,7 @@ class _Receiver:
                     topics=self._topics,
                     reply_topic=reply_topic,
                     correlation=correlation,
+                    ahead_seconds=self._ahead_seconds(),
                 )
 
     def _drop(self, kind: MessageKind, result: MessageResult, topic: str, why: str) -> None:

@@ -7,10 +7,14 @@ are read instead of through a queue; a publish sees the broker's reason code and
 
 import asyncio
 import contextlib
+import fcntl
 import logging
 import socket
 import ssl
+import struct
+import termios
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -30,7 +34,7 @@ from fenced.ports.bus import BusError, Message
 
 CLOSE_SECONDS: Final = 2.0
 UNSUPPORTED_PROTOCOL_VERSION: Final = 132
-
+WAITING_LOOK_SECONDS: Final = 0.1
 
 _LOST: Final = {
     "Unspecified error": "connection lost: closed without a word",
@@ -89,6 +93,8 @@ class Connection(aiomqtt.Client):
         self._slots = asyncio.Semaphore(settings.publishes_max)
         self._acknowledgements: dict[int, asyncio.Future[ReasonCode]] = {}
         self._given_up: set[int] = set()
+        self._emptied_at = _boottime()
+        self._emptied_timer: asyncio.TimerHandle | None = None
         self._disconnected.add_done_callback(self._on_read_failure)
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -148,6 +154,11 @@ class Connection(aiomqtt.Client):
             raise BusError(f"the broker refused {message.topic[:200]}: {code.getName()}; see its access list")
 
     @property
+    def waited_seconds(self) -> float:
+        """How long what is being handed over may have waited in our socket: since that was last seen empty."""
+        return _boottime() - self._emptied_at
+
+    @property
     def is_over(self) -> bool:
         return self._ended.is_set()
 
@@ -171,6 +182,8 @@ class Connection(aiomqtt.Client):
         if self._is_in_loop:
             # paho has no public way, and after a packet that it could not read it would read the same one for ever.
             self._client._sock_close()
+        if self._emptied_timer is not None:
+            self._emptied_timer.cancel()
         if self._misc_task is not None:
             self._misc_task.cancel()
             await asyncio.wait({self._misc_task})
@@ -268,6 +281,14 @@ class Connection(aiomqtt.Client):
             return
         self._is_in_loop = True
         super()._on_socket_open(client, userdata, sock)
+        self._look_whether_empty()
+
+    def _look_whether_empty(self) -> None:
+        sock = self._client.socket()
+        if self._ended.is_set() or sock is None or sock.fileno() < 0:
+            return
+        self._emptied_at = self._emptied_at if _holds_unread(sock) else _boottime()
+        self._emptied_timer = self._loop.call_later(WAITING_LOOK_SECONDS, self._look_whether_empty)
 
     @override
     def _on_socket_close(self, client: mqtt.Client, userdata: Any, sock: PahoSocket) -> None:
@@ -308,9 +329,12 @@ class Connection(aiomqtt.Client):
         if self._ended.is_set():
             raise BusError(self._why)
         properties = None
-        if self._is_version_5 and message.correlation is not None:
+        if self._is_version_5:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's own gap
-            properties.CorrelationData = message.correlation
+            if message.correlation is not None:
+                properties.CorrelationData = message.correlation
+            if message.expiry_seconds is not None:
+                properties.MessageExpiryInterval = message.expiry_seconds
         try:
             info = self._client.publish(message.topic, message.payload, qos, message.is_retained, properties)
         except ValueError as exc:
@@ -350,6 +374,18 @@ class Connection(aiomqtt.Client):
         for _ in range(len(waiting) + len(self._given_up)):
             self._slots.release()
         self._given_up.clear()
+
+
+def _holds_unread(sock: Any) -> bool:
+    """Whether bytes wait in a socket, or decrypted in its TLS."""
+    if isinstance(sock, ssl.SSLSocket) and sock.pending():
+        return True
+    return fcntl.ioctl(sock.fileno(), termios.FIONREAD, struct.pack("i", 0)) != struct.pack("i", 0)
+
+
+def _boottime() -> float:
+    """Goes on in suspend, in which messages wait as well."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _all_granted(codes: Sequence[ReasonCode] | Sequence[int]) -> bool:

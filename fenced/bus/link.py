@@ -61,6 +61,11 @@ class Link:
         """Connected and subscribed."""
         return self._connection is not None and not self._connection.is_over
 
+    @property
+    def waited_seconds(self) -> float:
+        """Inside `Listener.received`: how long the message may have waited with us, at most."""
+        return self._connection.waited_seconds if self._connection is not None else 0.0
+
     async def run(self, listener: Listener) -> NoReturn:
         """Connect again and again. Raises only what the listener raised."""
         loop = asyncio.get_running_loop()

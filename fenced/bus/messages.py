@@ -1,7 +1,7 @@
-"""Payloads of incoming messages, checked and turned into bus events (INTERFACE section 3).
+"""Payloads of incoming messages but heartbeats (`ports.health`), checked and turned into bus events (INTERFACE section 3).
 
-Knows the shapes, not the hosts. One rule: what is not well-formed is refused whole and never counts as life;
-what is too long but harmless (a reason) is cut.
+Knows the shapes, not the hosts. One rule: what is not well-formed is refused whole; what is too long but harmless
+(a reason) is cut.
 """
 
 import math
@@ -12,37 +12,19 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from fenced.bus.topics import Topics, is_level
-from fenced.model.names import BootId, HostName
-from fenced.ports.bus import BusRequest, Evidence, Health, HealthStatus, Presence
+from fenced.model.names import HostName
+from fenced.ports.bus import BusRequest, Evidence, Presence
+from fenced.ports.health import FAULT_LENGTH_MAX, REASON_LENGTH_MAX, Malformed, given_twice
 
-REASON_LENGTH_MAX: Final = 500
-FAULT_LENGTH_MAX: Final = 200
 CORRELATION_BYTES_MAX: Final = 1024
-SEQUENCE_MAX: Final = 2**63 - 1
 
 _STRICT: Final = ConfigDict(strict=True, allow_inf_nan=False)
 _Name = Annotated[str, Field(max_length=253)]
 _T = TypeVar("_T")
 
 
-class Malformed(Exception):
-    """A payload that is not what INTERFACE says; the text says where, and is short."""
-
-
-class _HealthBody(TypedDict, total=False):
-    __pydantic_config__ = _STRICT  # type: ignore[misc]  # pydantic's documented way to configure a TypedDict
-
-    boot: Annotated[str, Field(max_length=128)] | None
-    seq: Annotated[int, Field(ge=0, le=SEQUENCE_MAX)] | None
-    status: Literal["ok", "failing", "stopping"] | None
-    interval: Annotated[float, Field(gt=0)] | None
-    workloads: Annotated[int, Field(ge=0, le=1_000_000)] | None
-    roles: Annotated[list[_Name], Field(max_length=64)] | None
-    reason: str | None
-
-
 class _EvidenceBody(TypedDict):
-    __pydantic_config__ = _STRICT  # type: ignore[misc]  # as above
+    __pydantic_config__ = _STRICT  # type: ignore[misc]  # pydantic's documented way to configure a TypedDict
 
     kind: Annotated[str, Field(min_length=1, max_length=64)]
     alive: bool
@@ -59,30 +41,8 @@ class _RequestBody(TypedDict):
     at: str | float
 
 
-_HEALTH: Final = TypeAdapter(_HealthBody)
 _EVIDENCE: Final = TypeAdapter(_EvidenceBody)
 _REQUEST: Final = TypeAdapter(_RequestBody)
-_STATUS: Final = {status.value: status for status in HealthStatus}
-
-
-def health(payload: bytes, *, host: HostName, received: float, is_retained: bool) -> Health:
-    """An empty payload means `ok`; a null field is an absent one. Raises Malformed."""
-    if not payload:
-        return Health(host=host, received=received, is_retained=is_retained)
-    body = _checked(_HEALTH, payload)
-    boot = body.get("boot")
-    return Health(
-        host=host,
-        received=received,
-        is_retained=is_retained,
-        boot=BootId(boot) if boot else None,
-        sequence=body.get("seq"),
-        status=_STATUS[body.get("status") or "ok"],
-        interval_seconds=body.get("interval"),
-        workloads=body.get("workloads") or 0,
-        roles=tuple(body.get("roles") or ()),
-        reason=(body.get("reason") or "")[:REASON_LENGTH_MAX],
-    )
 
 
 def presence(payload: bytes, *, host: HostName, received: float, is_retained: bool) -> Presence:
@@ -93,7 +53,7 @@ def presence(payload: bytes, *, host: HostName, received: float, is_retained: bo
 
 
 def evidence(payload: bytes, *, host: HostName, source: str, received: float, is_retained: bool) -> Evidence:
-    """Raises Malformed."""
+    """One that says `alive` twice, differently, speaks for the host. Raises Malformed."""
     if not is_level(source):
         raise Malformed("source: must be a printable name")
     body = _checked(_EVIDENCE, payload)
@@ -103,7 +63,7 @@ def evidence(payload: bytes, *, host: HostName, source: str, received: float, is
         received=received,
         is_retained=is_retained,
         evidence_kind=body["kind"],
-        is_alive=body["alive"],
+        is_alive=body["alive"] or True in given_twice(payload).get("alive", ()),
         ttl_seconds=body["ttl"],
     )
 
@@ -117,12 +77,16 @@ def request(
     topics: Topics,
     reply_topic: str | None,
     correlation: bytes | None,
+    ahead_seconds: float = 0.0,
 ) -> BusRequest:
     """`at`: an RFC 3339 time with its offset, or seconds since the epoch. `reply_topic`: the MQTT 5 response topic.
+    `ahead_seconds`: how far our steady clock is ahead of the wall clock now; the requester's word is by that.
 
     Raises Malformed, also for a response topic where an answer of ours could be taken for an announcement.
     """
     body = _checked(_REQUEST, payload)
+    if said := given_twice(payload).keys() & body.keys():
+        raise Malformed(f"{min(said)}: given twice, differently")
     if not is_level(body["id"]):
         raise Malformed("id: must be printable, without / + #")
     if reply_topic is not None and not topics.may_reply_to(reply_topic):
@@ -137,7 +101,7 @@ def request(
         action=body["action"],
         reason=body["reason"][:REASON_LENGTH_MAX],
         by=body["by"],
-        sent_at=_epoch(body["at"]),
+        sent_at=_epoch(body["at"]) + ahead_seconds,
         reply_topic=reply_topic,
         correlation=correlation,
     )

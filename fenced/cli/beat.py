@@ -5,6 +5,7 @@ Starts fast and stays small: the configuration's code is only imported where a f
 
 import asyncio
 import logging
+import math
 import os
 import signal
 import sys
@@ -27,6 +28,9 @@ from fenced.ports.bus import Message
 
 EXIT_CONFIGURATION: Final = 78
 EXIT_USAGE: Final = 2
+EXPIRY_INTERVALS: Final = 3.0
+EXPIRY_MIN_SECONDS: Final = 15
+"""An old beat is no life: a broker or bridge that keeps one longer than this, or three intervals, drops it (MQTT 5)."""
 
 _log = logging.getLogger("fenced.beat")
 
@@ -106,6 +110,7 @@ class MqttVoice:
         self._health = topics.health(job.beat.host)
         self._presence = topics.presence(job.beat.host)
         self._qos = job.qos
+        self._expiry_seconds = max(math.ceil(EXPIRY_INTERVALS * job.beat.interval_seconds), EXPIRY_MIN_SECONDS)
         will = Message(topic=self._presence, payload=b"offline", is_retained=True)
         self._link = Link(job.bus, will=lambda: will)
         self._beat: Beat | None = None
@@ -121,7 +126,7 @@ class MqttVoice:
         await self._link.run(self)
 
     async def health(self, payload: bytes, *, timeout_seconds: float) -> None:
-        message = Message(topic=self._health, payload=payload, is_retained=False)
+        message = Message(topic=self._health, payload=payload, is_retained=False, expiry_seconds=self._expiry_seconds)
         await self._link.publish(message, qos=self._qos, timeout_seconds=timeout_seconds)
 
     async def presence(self, payload: bytes, *, timeout_seconds: float) -> None:

@@ -14,6 +14,7 @@ from fenced.config import agent_trust, device_options, logins
 from fenced.config.entries import Entries, Entry, HostEntry, given_twice
 from fenced.config.inventory_tables import DeviceTable, HostTable, ProxyTable
 from fenced.config.mistakes import Mistakes, Where
+from fenced.config.own_machine import OwnMachine
 from fenced.config.plugs import Plug, identify, is_name
 from fenced.config.secret_sources import SecretReader
 from fenced.config.settings import Settings, set_keys
@@ -73,6 +74,7 @@ class Builder:
     secrets: SecretReader
     describe: Describe
     mistakes: Mistakes
+    broker: OwnMachine
     _described: dict[str, DriverDescription | str] = field(default_factory=dict)
     via: Via | None = None
     _overrides: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
@@ -183,7 +185,11 @@ class Builder:
             settings=settings,
         )
         devices = tuple(self._device(device, host, self.settings.shared(proxies)) for device in built.devices)
-        host = replace(host, devices=tuple(device.device for device in devices))
+        host = replace(
+            host,
+            devices=tuple(device.device for device in devices),
+            is_beside_broker=self.broker.is_called(host.names),
+        )
         if not devices and entry.is_sure_of("device"):
             self.mistakes.warning(entry.where, "has no power device: it can't be fenced")
         return BuiltHost(entry=entry, host=host, devices=devices)

@@ -112,6 +112,7 @@ class _Loader:
             secrets=secrets,
             describe=self._describe(main, entries),
             mistakes=self.mistakes,
+            broker=self._broker(main),
             via=read_via(main.proxy_client, self.where.key("proxy_client"), self.base, secrets, self.mistakes),
         ).build(self._daemon_name(main))
         addresses = names.resolve_all(built, self.resolve, self.where, self.mistakes)
@@ -122,6 +123,14 @@ class _Loader:
         outlets.check_plugs(built.hosts, addresses, self.mistakes)
         secrets.tell_open_to_all()
         return configuration
+
+    def _broker(self, main: MainTables) -> OwnMachine:
+        """The machine of the broker, by the name in the URL; nobody's where that is a mistake, which is told elsewhere."""
+        try:
+            _, host, _ = places.split_bus_url(main.bus.url)
+        except ValueError:
+            host = ""
+        return OwnMachine(hostname=host)
 
     def _unsure_of_main(self) -> frozenset[str]:
         """The keys of one host that were refused in the main file; all, where a whole table was."""

@@ -5,17 +5,19 @@ retained messages are no life. What a host is asked or said while its power is b
 """
 
 from fenced.core import commands as c
-from fenced.core import gates, giving_back, operations, plan
+from fenced.core import freshness, gates, giving_back, operations, plan
 from fenced.core import records as r
 from fenced.core.events import Evidence, Health, HealthStatus, LifeAsked, Presence
 from fenced.core.fleet import LifeAnswer
 from fenced.core.standing import is_watched_as_off
-from fenced.core.state import GateVerdict, Operation
+from fenced.core.state import GateVerdict, Operation, ProofOfOff
 from fenced.core.work import HostWork
 from fenced.model.names import BootId
 from fenced.model.power import Cause, State
 
 HOLD_LOOK_SECONDS = 1.0
+SOURCES_MAX = 16
+MORE_SOURCES = "one of more sources than are kept"
 LIFE_AGE_SECONDS = 5.0
 
 SUSPECTABLE = frozenset({State.HEALTHY, State.FAILED, State.RESTORING})
@@ -32,15 +34,15 @@ LEAVING = frozenset({State.UNKNOWN, State.HEALTHY, State.SUSPECT, State.RESTORIN
 
 
 def hear(work: HostWork, health: Health) -> bool:
-    """Take a heartbeat. False: it is no news of life (retained, stale, an ended boot) and was dropped."""
+    """Take a heartbeat. False: it is no news of life (retained, stale, an ended boot)."""
     state = work.state
     if health.is_retained:
         return False
     if health.boot is not None and health.boot in state.ended_boots and not _is_last_run(work, health):
-        return _hear_ended_boot(work, health.boot, health.received)
-    if _is_stale(work, health):
-        return False
-    if health.status is HealthStatus.FAILING and health.boot is None:
+        return _hear_ended_boot(work, health.boot, health)
+    if freshness.is_stale(work.sight, health):
+        return _hear_no_news(work, health)
+    if health.status is HealthStatus.FAILING and health.boot is None and not health.is_boot_unread:
         _suspect(work, Cause.REPORT, health.reason or "reported failing")
         return True
     is_news = state.proof is None or _is_new_life(work, health)
@@ -64,15 +66,15 @@ def hear(work: HostWork, health: Health) -> bool:
 def _is_last_run(work: HostWork, health: Health) -> bool:
     """The run that we took for ended still speaks, long after the proof was taken back: then it never ended."""
     state, late = work.state, work.host.settings.detection.late_message_seconds
-    return state.proof is None and health.boot == state.boot and health.received > state.since + late
+    return state.proof is None and health.boot == state.boot and health.reached > state.since + late
 
 
-def _is_stale(work: HostWork, health: Health) -> bool:
-    sight = work.sight
-    is_same_boot = sight.boot == health.boot
-    return (
-        is_same_boot and health.sequence is not None and sight.sequence is not None and health.sequence < sight.sequence
-    )
+def _hear_no_news(work: HostWork, health: Health) -> bool:
+    """Something of the host speaks, though what it says is old: it is not silent, and no fence begins (S10)."""
+    freshness.speak(work.fleet, work.name, health)
+    if work.operation is not None and work.operation.is_power_changing:
+        plan.hear_life(work)
+    return False
 
 
 def _keep_sight(work: HostWork, health: Health) -> None:
@@ -80,8 +82,10 @@ def _keep_sight(work: HostWork, health: Health) -> None:
     is_release_over = _is_silent_through(work)
     sight.heard_at = health.received
     sight.heard_ear = work.fleet.ear.now(health.received)
-    sight.boot = health.boot
+    freshness.count(sight, health)
+    sight.boot = sight.boot if health.is_boot_unread else health.boot
     sight.sequence = health.sequence
+    sight.speaking_since = None
     sight.interval_seconds = health.interval_seconds
     sight.workloads = health.workloads
     sight.roles = health.roles
@@ -91,22 +95,30 @@ def _keep_sight(work: HostWork, health: Health) -> None:
 
 
 def _is_new_life(work: HostWork, health: Health) -> bool:
-    """After a proof of OFF: whether a message speaks of a new run of the host. Old ones end nothing (S17)."""
+    """After a proof of OFF: whether a message speaks of a new run of the host. Old ones end nothing (S17), nor do those of
+    which nobody knows whose they are."""
     state = work.state
     assert state.proof is not None
     is_new_boot = health.boot is not None and health.boot != state.proof.boot
-    late = work.host.settings.detection.late_message_seconds
     if state.state is State.RESTORING:
+        if health.is_boot_unread:
+            return _hear_no_news(work, health)
         operation = state.operation
         on_at = operation.restore_started if operation is not None else state.since
-        return is_new_boot or (health.boot is None and on_at is not None and health.received > on_at)
+        return is_new_boot or (health.boot is None and on_at is not None and health.reached > on_at)
     if state.state is State.FENCED:
-        if not is_new_boot and health.received <= state.proof.at + late:
+        is_late = _is_late(work, state.proof, health)
+        if not is_new_boot and (is_late or not freshness.lives_on(work.fleet, work.name, health)):
             return False
         _revoke(work, health.boot, is_old=not is_new_boot, is_alive=True, why=_why_revoked(health.boot, is_new_boot))
         _keep_sight(work, health)
         return False
     return True
+
+
+def _is_late(work: HostWork, proof: ProofOfOff, health: Health) -> bool:
+    """Whether it may have been sent before the proof: it says nothing then."""
+    return health.reached <= proof.at + work.host.settings.detection.late_message_seconds
 
 
 def _why_revoked(boot: BootId | None, is_new_boot: bool) -> str:
@@ -115,17 +127,19 @@ def _why_revoked(boot: BootId | None, is_new_boot: bool) -> str:
     return "still heard after it was read back OFF: the devices did not cut its power"
 
 
-def _hear_ended_boot(work: HostWork, boot: BootId, received: float) -> bool:
-    """An old run of the host speaks: late, or proof that the devices lied."""
+def _hear_ended_boot(work: HostWork, boot: BootId, health: Health) -> bool:
+    """An old run of the host speaks: late, or proof that the devices lied. Until that is certain no fence begins."""
     state = work.state
     proof = state.proof
-    if proof is None or boot != proof.boot or state.state not in OFF_ONCE:
+    if proof is None:
+        return _hear_no_news(work, health)
+    if boot != proof.boot or state.state not in OFF_ONCE or _is_late(work, proof, health):
         return False
-    if received <= proof.at + work.host.settings.detection.late_message_seconds:
-        return False
+    if not freshness.lives_on(work.fleet, work.name, health):
+        return _hear_no_news(work, health)
     _revoke(work, boot, is_old=True, is_alive=True, why=_why_revoked(boot, False))
     sight = work.sight
-    sight.heard_at, sight.heard_ear = received, work.fleet.ear.now(received)
+    sight.heard_at, sight.heard_ear = health.received, work.fleet.ear.now(health.received)
     return True
 
 
@@ -149,8 +163,9 @@ def revoke_by_power(work: HostWork, why: str) -> None:
 def _hear_stopping(work: HostWork, health: Health) -> None:
     sight = work.sight
     sight.heard_at, sight.heard_ear = health.received, work.fleet.ear.now(health.received)
-    sight.boot, sight.sequence = health.boot, health.sequence
-    sight.is_stopping = True
+    freshness.count(sight, health)
+    sight.boot, sight.sequence = sight.boot if health.is_boot_unread else health.boot, health.sequence
+    sight.is_stopping, sight.speaking_since = True, None
     if work.operation is not None:
         plan.hear_life(work)
     elif work.state.state in LEAVING:
@@ -196,10 +211,15 @@ def hear_evidence(work: HostWork, evidence: Evidence) -> None:
     """Somebody else's word that the host lives, until its time to live is over; retained ones say nothing."""
     if evidence.is_retained:
         return
-    kept = dict(work.sight.evidence or {})
+    kept = {source: said for source, said in (work.sight.evidence or {}).items() if work.now < said[1]}
     kept.pop(evidence.source, None)
-    if evidence.is_alive and len(kept) < 16:
-        kept[evidence.source] = (evidence.evidence_kind, evidence.received + evidence.ttl_seconds)
+    if evidence.is_alive:
+        until = evidence.received + evidence.ttl_seconds
+        if len(kept) < SOURCES_MAX:
+            kept[evidence.source] = (evidence.evidence_kind, until)
+        elif evidence.evidence_kind in _live_kinds(work):
+            _, before = kept.get(MORE_SOURCES, ("", until))
+            kept[MORE_SOURCES] = (evidence.evidence_kind, max(before, until))
     work.sight.evidence = kept or None
     if evidence.is_alive and work.operation is not None and evidence.evidence_kind in _live_kinds(work):
         plan.hear_life(work)

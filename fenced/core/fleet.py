@@ -11,6 +11,7 @@ from fenced.core.checks import HostChecks, OffRow, Paths
 from fenced.core.evolve import evolve, evolve_fleet
 from fenced.core.standing import is_in_hand
 from fenced.core.state import FleetState, HostState, Pause
+from fenced.model.addresses import is_loopback
 from fenced.model.inventory import CALLS_MAX, Host, Inventory, Proxy
 from fenced.model.names import BootId, ClusterName, DeviceName, HostName, OperationId, ProxyName, Token
 from fenced.model.power import Power, State
@@ -111,16 +112,24 @@ class OffRounds:
 
 @dataclass(slots=True)
 class Sight:
-    """What was heard of a host since we started. `heard_ear`: on the ear's clock. `watch_offs`: by level. `watch_lit`: by
-    device, the paths that read ON in the watch and were not read otherwise since.
+    """What was heard of a host since we started. `heard_ear`, `spoke_ear`: on the ear's clock.
 
+    `watch_offs`: by level. `watch_lit`: by device, the paths that read ON in the watch and were not read otherwise since.
     `devices_since`: when a reload gave it other devices than those that were read before.
+    `counters`: (reporter, boot, sequence), the newest last. `spoke_at`: when it last said something that is no news of life,
+    `speaking_since`: from when on nothing else. `old_run`: the first and the last that was heard of a run long after it was
+    proven off.
     """
 
     heard_at: float | None = None
     heard_ear: float = 0.0
     boot: BootId | None = None
     sequence: int | None = None
+    counters: tuple[tuple[str, BootId, int], ...] = ()
+    spoke_at: float | None = None
+    spoke_ear: float = 0.0
+    speaking_since: float | None = None
+    old_run: tuple[float, float] = (0.0, 0.0)
     interval_seconds: float | None = None
     workloads: int = 0
     roles: tuple[str, ...] = ()
@@ -157,6 +166,8 @@ class Fleet:
         self.started = started
         self.quiet_until = started + inventory.daemon.startup_quiet_seconds
         self.ear = Ear()
+        self.heard_until = float("inf")
+        """Up to when all that came is decided upon; what waits behind that is nobody's silence."""
         self.bus_connected_at: float | None = None
         self.bus_lost_at: float | None = None
         self.released_since: float | None = started
@@ -302,8 +313,8 @@ class Fleet:
         return now < self.lease_until and not self.is_stopping
 
     def silence_seconds(self, name: HostName, now: float) -> float:
-        """How long we listened without hearing the host (S11)."""
-        return max(self.ear.now(now) - self.sights[name].heard_ear, 0.0)
+        """How long we listened without hearing the host, as far as we have taken what came (S11)."""
+        return max(self.ear.now(min(now, self.heard_until)) - self.sights[name].heard_ear, 0.0)
 
     def interval_seconds(self, name: HostName) -> float:
         sight = self.sights[name]
@@ -329,6 +340,12 @@ class Fleet:
         return self.sights[name].heard_at is not None and self.silence_seconds(name, now) <= self.grace_seconds(
             name, now
         )
+
+    def is_speaking(self, name: HostName, now: float) -> bool:
+        """Whether something of the host spoke within its grace, though it was no news of life: it is not silent."""
+        sight = self.sights[name]
+        is_recent = self.ear.now(now) - sight.spoke_ear <= self.grace_seconds(name, now)
+        return sight.spoke_at is not None and is_recent
 
     def is_overdue(self, name: HostName, now: float) -> bool:
         """Later than one and a half of its intervals."""
@@ -366,6 +383,11 @@ class Fleet:
             if why is not None:
                 return f"runs on {machine}, which {why}"
         return None
+
+    def can_witness(self, name: HostName) -> bool:
+        """Whether its beats show that the network is up: not those that reach us or the broker without it."""
+        host = self.host(name)
+        return not host.is_own_machine and not host.is_beside_broker and not is_loopback(host.address)
 
     def calls_max(self, name: ProxyName) -> int:
         """How many calls at once a proxy may get from us."""

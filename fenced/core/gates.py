@@ -18,6 +18,9 @@ RELEASING = frozenset({"warm_up", "witness", "connectivity", "storm"})
 LAST_WILL = "last will of its reporter"
 """The reason of a suspicion that rests on a last will alone: one weak sign, never more."""
 
+HEARD_OR_MISSED = frozenset({State.HEALTHY, State.SUSPECT, State.FENCING})
+"""States in which a host should be heard, and nobody knows yet why it is not."""
+
 UNRECOVERED = frozenset({State.FENCING, State.FENCED, State.RESTORING, State.FAILED})
 
 
@@ -33,7 +36,7 @@ def all_gates(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdict, ..
         _cooldown(fleet, name, now),
         _life(fleet, name, now),
         live_evidence(fleet, name, now),
-        connectivity(fleet, fleet.host(name).cluster, now),
+        connectivity(fleet, fleet.host(name).cluster, now, suspect=name),
         _budget(fleet, name, now),
         concurrency(fleet),
     )
@@ -51,7 +54,7 @@ def level_gates(fleet: Fleet, name: HostName, now: float, *, is_automatic: bool)
         *_eligible(fleet, name, now),
         _life(fleet, name, now),
         live_evidence(fleet, name, now),
-        connectivity(fleet, fleet.host(name).cluster, now),
+        connectivity(fleet, fleet.host(name).cluster, now, suspect=name),
     )
 
 
@@ -119,7 +122,7 @@ def _witness(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
     heard = 0
     for other, other_sight in fleet.sights.items():
         if other != name and other_sight.heard_at is not None and other_sight.heard_at > after:
-            heard += 1
+            heard += fleet.can_witness(other) and not fleet.is_overdue(other, now)
             if heard >= wanted:
                 return _gate("witness", True, f"{heard} other hosts heard after its last beat")
     return _gate("witness", False, f"{heard} of {wanted} other hosts heard after its last beat: we may be cut off")
@@ -188,6 +191,10 @@ def _life(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
             return _gate("alive_but_silent", True, "heard, but on_report = fence")
         return _gate("alive_but_silent", False, "heard within its grace")
     life = sight.life
+    if sight.spoke_at is not None and fleet.is_speaking(name, now):
+        ago = now - sight.spoke_at
+        why = f"{ago:.0f} s ago it sent a beat that is no news (an old sequence or boot): something of it is alive"
+        return _gate("alive_but_silent", is_living_fenced(fleet, name), why)
     if life is None:
         return _gate("alive_but_silent", False, "the host itself was not asked yet")
     if life.answered is None:
@@ -206,13 +213,33 @@ def live_evidence(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
     return _gate("live_evidence", True, "none")
 
 
-def connectivity(fleet: Fleet, cluster: ClusterName, now: float) -> GateVerdict:
+def connectivity(fleet: Fleet, cluster: ClusterName, now: float, *, suspect: HostName | None = None) -> GateVerdict:
+    """Many of a cluster are silent, or, for a suspect, all that could be heard beside it."""
     settings = fleet.inventory.daemon.gates
     overdue, monitored = fleet.overdue(cluster, now)
     is_closed = (
         overdue >= settings.connectivity_at_least and 100 * overdue >= settings.connectivity_share_percent * monitored
     )
+    if not is_closed and suspect is not None and _is_all_overdue(fleet, suspect, now):
+        return _gate("connectivity", False, "every host of the cluster that could be heard is overdue")
     return _gate("connectivity", not is_closed, f"{overdue} of {monitored} hosts of the cluster are overdue")
+
+
+def _is_all_overdue(fleet: Fleet, name: HostName, now: float) -> bool:
+    """Whether nobody else of the cluster is heard over its network, however small it is. Where nobody else could be, the
+    witness alone decides; a host that was proven off, or given up, is silent for a reason of its own."""
+    if not fleet.is_overdue(name, now):
+        return False
+    is_any = False
+    for other in fleet.by_cluster.get(fleet.host(name).cluster, ()):
+        state = fleet.hosts[other]
+        is_expected = state.state in HEARD_OR_MISSED and not is_in_hand(state)
+        if other == name or not is_expected or not fleet.can_witness(other):
+            continue
+        if not fleet.is_overdue(other, now):
+            return False
+        is_any = True
+    return is_any
 
 
 def _budget(fleet: Fleet, name: HostName, now: float) -> GateVerdict:

@@ -176,7 +176,8 @@ def _refusal(work: HostWork, asked: ActionAsked) -> RefusedBy | None:
     for verdict in gates.closed(gates.owner_gates(work.fleet, work.now)):
         return RefusedBy(rule=verdict.gate, why=verdict.why)
     is_left_alone = work.state.maintenance is not None or work.state.state is State.FENCED
-    is_living = work.fleet.is_heard(work.name, work.now) and not is_left_alone
+    is_alive = work.fleet.is_heard(work.name, work.now) or work.fleet.is_speaking(work.name, work.now)
+    is_living = is_alive and not is_left_alone
     running = work.operation
     is_busy = running is not None and running.action in {Action.OFF, Action.RESTART} and not running.is_stopped
     if asked.action in {Action.OFF, Action.RESTART} and is_living and not asked.is_forced and not is_busy:
@@ -312,6 +313,8 @@ def _confirm_refusal(work: HostWork, asked: ConfirmOffAsked) -> RefusedBy | None
         return None
     if work.fleet.is_heard(work.name, work.now):
         return RefusedBy(rule="alive", why=f"{work.name} was heard within its grace")
+    if work.fleet.is_speaking(work.name, work.now):
+        return RefusedBy(rule="alive", why=f"{work.name} sent beats within its grace, though old ones")
     evidence = gates.live_evidence(work.fleet, work.name, work.now)
     return None if evidence.is_open else RefusedBy(rule="live_evidence", why=evidence.why)
 

@@ -100,7 +100,7 @@ def _is_restored_all_the_same(work: HostWork, lit: frozenset[DeviceName]) -> boo
 
 def _watch_failed(work: HostWork, powers: dict[DeviceName, Power], event: WatchEnded) -> None:
     sight = work.sight
-    if work.fleet.is_heard(work.name, work.now):
+    if work.fleet.is_heard(work.name, work.now) or work.fleet.is_speaking(work.name, work.now):
         sight.watch_offs = {}
         return
     sight.watch_offs = {

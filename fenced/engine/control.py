@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from fenced.core import closed_gates, gates, match
+from fenced.core import closed_gates, freshness, gates, match
 from fenced.core import events as e
 from fenced.core.announce import timestamp
 from fenced.core.candidates import expand
@@ -124,6 +124,7 @@ class EngineControl:
             "roles": sorted({*sight.roles, *host.roles}),
             "suspicion": view.state.suspicion.value if view.state.suspicion is not None else None,
             "suspicion_reason": view.state.suspicion_reason or None,
+            **({"warning": warning} if (warning := freshness.warning(fleet, name, now)) is not None else {}),
             "asked_itself": None if sight.life is None else sight.life.words,
             "attempts_in_window": gates.attempts_in_window(fleet, name, now),
             "owed": [str(device) for device in view.state.owed],

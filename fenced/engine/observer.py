@@ -192,4 +192,6 @@ def _result(event: e.Event, decision: Decision) -> MessageResult:
         return MessageResult.RETAINED
     if isinstance(decision.answer, RefusedBy):
         return MessageResult.REFUSED
-    return MessageResult.OK if decision.is_news else MessageResult.STALE
+    if not decision.is_news:
+        return MessageResult.STALE
+    return MessageResult.PARTLY if isinstance(event, e.Health) and event.unread else MessageResult.OK

@@ -9,7 +9,7 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -43,8 +43,12 @@ TIMER_MARGIN_SECONDS = 0.001
 """The loop's timers count whole milliseconds and may fire a little early; a wake is only taken once it is due."""
 
 
-Asked = tuple[e.Event, asyncio.Future[Answer | None] | None]
-"""An event, and who waits for its decision to be durable."""
+class Asked(NamedTuple):
+    """An event, when it came to us, and who waits for its decision to be durable."""
+
+    event: e.Event
+    at: float
+    future: asyncio.Future[Answer | None] | None = None
 
 
 class Effects(Protocol):
@@ -97,13 +101,13 @@ class Reactor:
         if len(self._inbox) >= INBOX_MAX and isinstance(event, e.Health | e.Presence | e.Evidence):
             self._dropped += 1
             return
-        self._inbox.append((event, None))
+        self._inbox.append(Asked(event, self._clock.now()))
         self._awake.set()
 
     async def ask(self, event: e.Event) -> Answer | None:
         """Deliver and wait until the decision is durable. Raises Unavailable when the store does not take it."""
         future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
-        self._inbox.append((event, future))
+        self._inbox.append(Asked(event, self._clock.now(), future))
         self._awake.set()
         return await future
 
@@ -139,7 +143,7 @@ class Reactor:
         asked: list[Asked] = []
         gap = now - self._turned_at - TICK_SECONDS
         if gap > STALL_SECONDS or self._dropped:
-            asked.append((e.Stalled(seconds=max(gap, 0.0) + TICK_SECONDS), None))
+            asked.append(Asked(e.Stalled(seconds=max(gap, 0.0) + TICK_SECONDS), now))
             self._dropped = 0
             log.warning("stalled", seconds=round(gap, 2))
         self._turned_at = now
@@ -148,19 +152,21 @@ class Reactor:
         # An answer of a host itself has its silence looked at, too: first comes what was heard.
         asked.sort(key=_is_look)
         # Never early, not by a microsecond: the core takes a wake that is still ahead for one that will come.
-        # And what was heard is taken before anybody's silence is looked at, unless we are hopelessly behind.
-        due = now if not self._inbox else now - BEHIND_SECONDS
+        # And a silence is looked at once all is taken that had come when the look was due, and measured up to what came
+        # then: what still waits is nobody's silence. Hopelessly behind, operations go on all the same.
+        self.fleet.heard_until = self._inbox[0].at if self._inbox else float("inf")
+        due = min(now, max(self.fleet.heard_until, now - BEHIND_SECONDS))
         while self._wakes and self._wakes[0][0] <= due and len(asked) < 2 * BATCH_MAX:
             _, name = heapq.heappop(self._wakes)
-            asked.append((e.TimerFired(host=name), None))
+            asked.append(Asked(e.TimerFired(host=name), now))
         if self.fleet.pauses_over(now):
-            asked.append((e.Ticked(), None))
+            asked.append(Asked(e.Ticked(), now))
         return asked
 
     async def _decide_durably(self, asked: Sequence[Asked]) -> None:
         self.fleet.begin()
         now = self._clock.now()
-        decisions = [(decide(self.fleet, event, now), future) for event, future in asked]
+        decisions = [(decide(self.fleet, entry.event, now), entry.future) for entry in asked]
         collected = collect([decision for decision, _ in decisions], self.fleet, self._controller, now)
         if collected.entries:
             try:
@@ -176,18 +182,18 @@ class Reactor:
                 await asyncio.sleep(RETRY_SECONDS)
                 return
         self._finish(decisions, collected)
-        for (event, future), (decision, _) in zip(asked, decisions, strict=True):
-            if future is None:
-                self._heard(event, decision)
+        for entry, (decision, _) in zip(asked, decisions, strict=True):
+            if entry.future is None:
+                self._heard(entry.event, decision)
 
     def _put_back(self, asked: Sequence[Asked], why: str) -> None:
         """It is decided again with what is heard meanwhile: a host's heartbeats come before its timer once more, so
         that the store's trouble is nobody's silence. Our own stalls were taken account of already."""
         now = self._clock.now()
-        for event, _ in asked:
-            if isinstance(event, e.TimerFired):
-                heapq.heappush(self._wakes, (now, event.host))
-        again = [entry for entry in asked if not isinstance(entry[0], e.TimerFired | e.Ticked | e.Stalled)]
+        for entry in asked:
+            if isinstance(entry.event, e.TimerFired):
+                heapq.heappush(self._wakes, (now, entry.event.host))
+        again = [entry for entry in asked if not isinstance(entry.event, e.TimerFired | e.Ticked | e.Stalled)]
         self._inbox = deque(self._fail(_newest_lives([*again, *self._inbox]), why))
 
     def _keep_harmless(self, decisions: Sequence[tuple[Decision, asyncio.Future[Answer | None] | None]]) -> None:
@@ -205,9 +211,10 @@ class Reactor:
     def _fail(self, asked: Iterable[Asked], why: str) -> list[Asked]:
         """People are told at once, also those who asked while we try again; what the world did is decided again."""
         kept: list[Asked] = []
-        for event, future in asked:
-            if future is None or isinstance(event, e.AgentSeen | e.InventoryRead):
-                kept.append((event, future))
+        for entry in asked:
+            future = entry.future
+            if future is None or isinstance(entry.event, e.AgentSeen | e.InventoryRead):
+                kept.append(entry)
             elif not future.done():
                 future.set_exception(Unavailable(f"the store does not take writes: {why}"))
         return kept
@@ -266,14 +273,14 @@ class Reactor:
 
 
 def _is_look(entry: Asked) -> bool:
-    return isinstance(entry[0], e.LifeAsked)
+    return isinstance(entry.event, e.LifeAsked)
 
 
 def _newest_lives(asked: Sequence[Asked]) -> list[Asked]:
     """Of the answers of one host itself only the newest: each try may ask once more, and the store may be away for hours."""
-    newest = {event.host: number for number, (event, _) in enumerate(asked) if isinstance(event, e.LifeAsked)}
+    newest = {it.event.host: number for number, it in enumerate(asked) if isinstance(it.event, e.LifeAsked)}
     return [
-        entry
-        for number, entry in enumerate(asked)
-        if not isinstance(entry[0], e.LifeAsked) or newest[entry[0].host] == number
+        it
+        for number, it in enumerate(asked)
+        if not isinstance(it.event, e.LifeAsked) or newest[it.event.host] == number
     ]

@@ -88,6 +88,13 @@ class SteadyClock:
     def now(self) -> float:
         return boottime() + self._offset
 
+    def ahead_seconds(self) -> float:
+        """Of the wall clock: what people and programs elsewhere say of a moment is so much later for us. Negative: behind it.
+
+        Not 0 where the wall clock was wrong at our first start, was set since, or was far ahead in an earlier boot.
+        """
+        return self.now() - time.time()
+
 
 def anchor(*, wall_now: float, last_at: float | None, same_boot_offset: float | None) -> float:
     """Where a SteadyClock starts, so that time never goes back against the journal.

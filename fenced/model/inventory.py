@@ -101,7 +101,10 @@ class Device:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """One host. `devices` in the order of the file; `levels` are derived from them, in rising order."""
+    """One host. `devices` in the order of the file; `levels` are derived from them, in rising order.
+
+    `is_beside_broker`: the bus's broker runs on it, so that its own beats need no network to get there.
+    """
 
     name: HostName
     cluster: ClusterName
@@ -112,6 +115,7 @@ class Host:
     roles: tuple[str, ...] = ()
     is_protected: bool = False
     is_own_machine: bool = False
+    is_beside_broker: bool = False
     identity: str = ""
     devices: tuple[Device, ...] = ()
     settings: HostSettings = field(default_factory=HostSettings)

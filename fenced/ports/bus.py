@@ -46,6 +46,7 @@ class MessageResult(Enum):
     """Label of fenced_bus_messages_total."""
 
     OK = "ok"
+    PARTLY = "partly"
     MALFORMED = "malformed"
     OVERSIZED = "oversized"
     UNKNOWN_HOST = "unknown_host"
@@ -56,12 +57,13 @@ class MessageResult(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message to publish; QoS 1."""
+    """One message to publish; QoS 1. `expiry_seconds`: whoever keeps it longer on its way drops it (MQTT 5); None: nobody."""
 
     topic: str
     payload: bytes
     is_retained: bool
     correlation: bytes | None = None
+    expiry_seconds: int | None = None
 
 
 class BusError(Exception):

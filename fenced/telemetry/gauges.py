@@ -20,10 +20,13 @@ GATES_MAX: Final = 64
 
 
 class Gauges(Collector):
-    """Register it in `Metrics.registry`. `outbox_pending`: messages that the broker has not acknowledged."""
+    """Register it in `Metrics.registry`. `outbox_pending`: messages that the broker has not acknowledged.
+    `ahead_seconds`: how far our steady clock is ahead of the wall clock."""
 
-    def __init__(self, control: Control, *, outbox_pending: Callable[[], int]) -> None:
-        self._control = control
+    def __init__(
+        self, control: Control, *, outbox_pending: Callable[[], int], ahead_seconds: Callable[[], float] = lambda: 0.0
+    ) -> None:
+        self._control, self._ahead_seconds = control, ahead_seconds
         self._outbox_pending = outbox_pending
         self._seen_gates: set[str] = set()
 
@@ -34,6 +37,8 @@ class Gauges(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from self._of_daemon(self._control.fleet())
         yield from self._of_hosts(self._control.hosts())
+        about = "How far the daemon's own clock is ahead of the wall clock (negative: behind it)"
+        yield _gauge("fenced_clock_ahead_seconds", about, round(self._ahead_seconds(), 3))
         yield _gauge("fenced_outbox_pending", "Messages not yet acknowledged by the broker", self._outbox_pending())
 
     def _of_daemon(self, fleet: FleetView) -> Iterator[Metric]:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from fenced.api.access import Access
 from fenced.api.limits import CLIENTS_MAX, RateLimit
 from fenced.api.server import SERVICES, ApiError, build_app, reconfigure, serve
-from fenced.api.times import parse_until
+from fenced.api.times import parse_until, stamp
 from fenced.model.inventory import Secret
 from tests.api.conftest import TOKENS, Api, expose
 from tests.api.ctl import ctl
@@ -194,6 +194,17 @@ async def test_a_bad_until_is_refused(api: Api, until: object) -> None:
         async with api.client.request(method, path, json=body) as response:
             assert response.status == 422
             assert [fault["path"] for fault in (await response.json())["errors"]] == ["until"]
+
+
+@pytest.mark.parametrize("ahead", [-1e9, 2.3e9])
+def test_an_until_is_by_the_wall_clock_and_kept_by_ours(ahead: float) -> None:
+    """Our own clock stands decades beside the wall clock, which says START."""
+    wall = stamp(START + 3600.0)
+    assert wall is not None
+    assert parse_until(wall, START + ahead, ahead) == START + ahead + 3600.0
+    assert parse_until("2h", START + ahead, ahead) == START + ahead + 7200.0
+    with pytest.raises(ValueError, match="passed"):
+        parse_until("2020-01-01T00:00:00Z", START + ahead, ahead)
 
 
 @pytest.mark.parametrize(

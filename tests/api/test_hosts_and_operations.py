@@ -342,6 +342,19 @@ async def test_health_is_taken_as_on_the_bus(api: Api) -> None:
         assert response.status == 404
 
 
+async def test_health_that_can_be_read_in_part_is_life_and_what_is_no_object_is_refused(api: Api) -> None:
+    body = b'{"boot":5,"seq":5.0,"workloads":"12","status":"ok","status":"failing","reason":"a\\nb"}'
+    async with api.client.post("/api/v1/health/node-1", data=body) as response:
+        assert response.status == 204
+    [told] = api.control.healths
+    assert (told.sequence, told.status, told.reason) == (5, HealthStatus.FAILING, "a b")
+    assert told.is_boot_unread and told.unread == ("boot", "workloads")
+    for rubbish in (b"[]", b"null", b'{"boot":', b'"ok"'):
+        async with api.client.post("/api/v1/health/node-1", data=rubbish) as response:
+            assert response.status == 422
+            assert (await response.json())["errors"]
+
+
 async def test_what_is_not_there_is_404_as_a_problem(api: Api) -> None:
     for method, path in (
         ("GET", "/api/v1/hosts/nobody"),

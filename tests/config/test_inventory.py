@@ -351,6 +351,23 @@ def test_names_that_a_wildcard_answers_bar_nobody(tmp_path: Path) -> None:
     assert not loaded.errors, told(loaded.errors)
 
 
+@pytest.mark.parametrize(
+    ("url", "keys", "is_beside"),
+    [
+        ("mqtt://broker.example.org", 'name = "x"\naliases = ["Broker.example.org."]', True),
+        ("mqtts://[2001:db8::5]:8883", 'name = "x"\naddress = "2001:DB8:0::5"', True),
+        ("mqtt://10.0.0.5:1884", 'name = "x"\naddress = "10.0.0.5"', True),
+        ("mqtt://10.0.0.5", 'name = "x"\naddress = "10.0.0.50"', False),
+        ("mqtt://127.0.0.1", 'name = "x"\naddress = "127.0.0.1"', False),
+    ],
+)
+def test_the_brokers_machine_is_known_by_each_of_its_names(
+    url: str, keys: str, is_beside: bool, tmp_path: Path
+) -> None:
+    hosts = load_ok(tmp_path, f'[bus]\nurl = "{url}"\n[[host]]\n{keys}\n').inventory.hosts
+    assert [node.is_beside_broker for node in hosts.values()] == [is_beside]
+
+
 def test_loopback_names_nobody_even_when_it_is_our_own(tmp_path: Path) -> None:
     own = dataclasses.replace(OWN, addresses=frozenset({"127.0.0.1", "::1"}))
     text = host("a", more='address = "127.0.0.1"') + host("b", more='address = "127.0.0.1"')

@@ -116,6 +116,20 @@ class Desk:
             )
         )
 
+    def reported(self, reporter: str, *, sequence: int, boot: str = "b1") -> Decision:
+        """A beat of one of several reporters."""
+        return self.do(
+            e.Health(
+                host=NODE, received=self.now, is_retained=False, boot=BootId(boot), reporter=reporter, sequence=sequence
+            )
+        )  # fmt: skip
+
+    def beat_on(self, name: HostName = NODE, *, boot: str | None = "b1") -> None:
+        """The host goes on at the pace of a living one, and nothing else of it: two intervals of beats."""
+        for _ in range(3):
+            self.beat(name, boot=boot)
+            self.go(5.0, silent=[name])
+
     # -- people -------------------------------------------------------------------------------------------------------
 
     def ask(self, action: Action, name: HostName = NODE, *, by: str = "person", force: bool = True) -> str:

@@ -267,6 +267,19 @@ def test_a_stall_of_ours_is_nobodys_silence() -> None:
     assert at.fleet.silence_seconds(NODE, at.now) == pytest.approx(15.0, abs=1.1)
 
 
+def test_what_waits_to_be_decided_upon_is_nobodys_silence() -> None:
+    """We are four seconds behind, and the beats of that time still wait."""
+    at = desk()
+    at.go(18.0, silent=[NODE])
+    at.fleet.heard_until = at.now
+    at.now += 4.0
+    at.do(e.TimerFired(host=NODE))
+    assert at.state().state is State.HEALTHY
+    at.fleet.heard_until = at.now
+    at.do(e.TimerFired(host=NODE))
+    assert at.state().state is State.SUSPECT
+
+
 def test_grace_is_stretched_after_a_stall() -> None:
     at = desk()
     at.do(e.Stalled(seconds=8.0))

@@ -304,7 +304,7 @@ def test_a_persons_on_after_an_edit_gives_back_what_is_still_there(edit: str) ->
     again.ask(Action.ON)
     served(again)
     assert again.state().operation is None
-    # A person's `on` means all that the host has now, also an outlet that is another one than before; a restore of ours never does.
+    # A person's `on` means all that the host has now, also an outlet that is another one than before.
     assert ("on pdu-a" in commands(again)) is (edit == "plug")
     if edit != "all gone":
         assert "on pdu-b" in commands(again)

@@ -128,6 +128,75 @@ def test_a_witness_must_be_heard_after_the_last_beat_plus_an_interval() -> None:
     assert is_open(desk, "witness")
 
 
+def test_a_witness_must_be_heard_still() -> None:
+    """The others fell silent a moment after the suspect: they were heard after its last beat, and are overdue now."""
+    desk = Desk(rack(hosts=("node-1", "node-2", "node-3")))
+    desk.go(7.0, silent=[NODE])
+    gone = [HostName("node-1"), NODE, HostName("node-3")]
+    desk.go(60.0, silent=gone)
+    assert "witness" in held_by(desk)
+    assert not desk.records(r.OperationStarted)
+
+
+def without_network(case: str, *names: str) -> Desk:
+    """A cluster of so many hosts; node-1 reaches the broker without the network that is in doubt."""
+    desk = Desk(rack(hosts=names))
+    changed = {
+        "own machine": {"is_own_machine": True},
+        "beside the broker": {"is_beside_broker": True},
+        "loopback": {"address": "127.0.0.7"},
+        "loopback by IPv6": {"address": "::1"},
+    }[case]
+    hosts = dict(desk.inventory.hosts)
+    hosts[HostName("node-1")] = replace(hosts[HostName("node-1")], **changed)  # type: ignore[arg-type]
+    desk.inventory = replace(desk.inventory, hosts=hosts)
+    desk.do(e.InventoryRead(inventory=desk.inventory))
+    return desk
+
+
+CASES = ["own machine", "beside the broker", "loopback", "loopback by IPv6"]
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("names", [("node-1", "node-2"), ("node-1", "node-2", "node-3")])
+def test_who_reaches_the_broker_without_the_network_is_no_witness(case: str, names: tuple[str, ...]) -> None:
+    desk = without_network(case, *names)
+    gone = [name for name in desk.inventory.hosts if name != "node-1"]
+    desk.go(120.0, silent=gone)
+    assert all("witness" in held_by(desk, name) for name in gone)
+    assert not desk.records(r.OperationStarted)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_beside_one_without_network_another_host_is_a_witness(case: str) -> None:
+    desk = without_network(case, "node-1", "node-2", "node-3")
+    silent(desk)
+    assert desk.state().operation is not None
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_small_cluster_of_which_nobody_is_heard_is_held_though_others_are(case: str) -> None:
+    """The network of c1 is cut; node-9 of another cluster is heard all the time."""
+    names = ("node-1", "node-2", "node-3", "node-9")
+    desk = Desk(replace(rack(hosts=names), places={"node-9": "c2/dc1"}))
+    gone = [NODE, HostName("node-3")]
+    hosts = {**desk.inventory.hosts, **without_network(case, "node-1").inventory.hosts}
+    desk.inventory = replace(desk.inventory, hosts=hosts)
+    desk.do(e.InventoryRead(inventory=desk.inventory))
+    desk.go(120.0, silent=gone)
+    assert all(held_by(desk, name) == {"connectivity"} for name in gone)
+    desk.go(620.0, silent=[NODE])
+    assert desk.records(r.OperationStarted), "node-3 is heard: node-2 alone is silent"
+
+
+def test_the_other_host_of_a_pair_that_is_fenced_already_holds_nobody() -> None:
+    desk = Desk(replace(rack(hosts=("node-1", "node-2", "node-9")), places={"node-9": "c2/dc1"}))
+    desk.ask(Action.OFF, HostName("node-1"))
+    desk.serve(until="operation_ended", silent=[HostName("node-1")])
+    desk.go(40.0, silent=[HostName("node-1"), NODE])
+    assert desk.state().operation is not None
+
+
 def test_all_silent_is_ourselves() -> None:
     desk = Desk(rack())
     desk.go(120.0, silent=list(desk.inventory.hosts))
@@ -324,6 +393,41 @@ def test_live_evidence_stops_a_fence_while_it_is_alive() -> None:
     assert held_by(desk) == {"live_evidence"}
     silent(desk, 75.0)
     assert desk.state().operation is not None
+
+
+def told(desk: Desk, source: str, *, ttl: float, kind: str = "storage_lease", is_alive: bool = True) -> None:
+    desk.do(
+        e.Evidence(
+            host=NODE, source=source, received=desk.now, is_retained=False, evidence_kind=kind, is_alive=is_alive,
+            ttl_seconds=ttl,
+        )
+    )  # fmt: skip
+
+
+def test_evidence_that_expired_makes_room() -> None:
+    desk = Desk(rack())
+    for number in range(16):
+        told(desk, f"san-{number}", ttl=1.0)
+    desk.go(2.0)
+    told(desk, "san-17", ttl=100.0)
+    assert not is_open(desk, "live_evidence")
+    told(desk, "san-17", ttl=100.0, is_alive=False)
+    assert is_open(desk, "live_evidence")
+
+
+@pytest.mark.parametrize("kind", ["storage_lease", "gossip"])
+def test_a_source_beyond_the_bound_holds_for_as_long_as_it_said(kind: str) -> None:
+    """The others are of a kind that counts and expire sooner, or of one that does not count."""
+    desk = Desk(rack())
+    for number in range(16):
+        told(desk, f"other-{number}", ttl=10.0 if kind == "storage_lease" else 1000.0, kind=kind)
+    told(desk, "san-17", ttl=60.0)
+    told(desk, "san-18", ttl=30.0)
+    desk.go(50.0)
+    assert not is_open(desk, "live_evidence")
+    desk.go(12.0)
+    assert is_open(desk, "live_evidence")
+    assert len(desk.fleet.sights[NODE].evidence or {}) <= 17
 
 
 @pytest.mark.parametrize("change", [{"is_retained": True}, {"evidence_kind": "gossip"}, {"is_alive": False}])

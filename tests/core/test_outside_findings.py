@@ -135,7 +135,7 @@ def test_a_host_in_maintenance_that_lied_stays_in_maintenance() -> None:
     at = off_and_fenced()
     at.maintain()
     at.go(40.0, silent=[NODE])
-    at.beat()
+    at.beat_on()
     assert at.records(r.HostRevoked)
     assert at.state().state is State.MAINTENANCE
 
@@ -143,7 +143,7 @@ def test_a_host_in_maintenance_that_lied_stays_in_maintenance() -> None:
 def test_the_end_of_a_maintenance_trusts_the_devices_again() -> None:
     at = off_and_fenced()
     at.go(40.0, silent=[NODE])
-    at.beat()
+    at.beat_on()
     assert at.state().distrusted == ("pdu-a", "pdu-b")
     at.maintain()
     at.maintain(is_on=False)

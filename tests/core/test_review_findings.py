@@ -133,7 +133,7 @@ def test_a_device_that_lied_does_not_prove_again() -> None:
     at = Desk()
     at.ask(Action.OFF)
     at.serve(until="operation_ended", silent=())
-    at.go(50.0)
+    at.go(60.0)
     assert at.state().state is State.HEALTHY
     assert at.state().distrusted == ("pdu-a", "pdu-b")
     at.ask(Action.OFF)
@@ -319,7 +319,7 @@ def test_what_life_ends_the_restore_of_is_given_back_by_an_operation_of_its_own(
     at.serve(until="host_fenced")
     at.do(e.AnnouncementDelivered(host=NODE, operation=at.operation().id))
     at.go(31.0, silent=[NODE])
-    at.beat()
+    at.beat_on()
     at.serve(silent=(), seconds=120.0)
     assert at.state().state is State.HEALTHY
     assert [operation.action for operation in started(at)] == [Action.RESTART, Action.ON]

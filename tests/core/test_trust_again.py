@@ -184,6 +184,6 @@ def test_life_of_the_old_run_after_the_proof_takes_everything_back() -> None:
         elif not at.serve_one():
             at.go(0.25, silent=[NODE])
     at.go(40.0, silent=[NODE])
-    at.beat(boot="b1")
+    at.beat_on()
     assert at.state().trials == ()
     assert distrusts(at) == {"bmc", "pdu-a", "pdu-b"}

@@ -6,7 +6,7 @@ from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core import records as r
 from fenced.core.state import RaceEntry
-from fenced.model.names import DeviceName, ProxyName
+from fenced.model.names import BootId, DeviceName, ProxyName
 from fenced.model.power import Action, Outcome, Power, State, Verdict
 from tests.core.desk import NODE, Desk
 from tests.world.rack import Rack
@@ -156,13 +156,121 @@ def test_life_with_a_new_boot_id_revokes_at_once() -> None:
 
 def test_old_boot_messages_are_late_inside_late_message_and_a_lie_after_it() -> None:
     at = off()
-    at.go(29.0, silent=[NODE])
-    assert not at.beat(boot="b1").is_news
-    assert at.state().state is State.FENCED
+    for seconds in (14.0, 15.0):
+        at.go(seconds, silent=[NODE])
+        assert not at.beat(boot="b1").is_news
+        assert at.state().state is State.FENCED
     at.go(2.0, silent=[NODE])
-    at.beat(boot="b1")
+    at.beat_on()
     [revoked] = at.records(r.HostRevoked)
     assert revoked.is_alive and set(revoked.distrusted) == {"pdu-a", "pdu-b"}
+
+
+def off_for(seconds: float) -> Desk:
+    at = off()
+    at.go(seconds, silent=[NODE])
+    return at
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0, 7.0])
+def test_a_burst_of_what_was_kept_on_the_way_is_no_living_host(spread: float) -> None:
+    """A bridge comes back a minute after the proof, and delivers at once what the host said before it died."""
+    at = off_for(60.0)
+    start = at.now
+    for number in range(12):
+        at.now = start + spread * number / 11
+        assert not at.beat(boot="b1").is_news
+    at.go(120.0, silent=[NODE])
+    assert at.state().state is State.FENCED
+    assert not at.records(r.HostRevoked)
+
+
+def test_the_first_late_word_of_an_old_run_holds_the_next_fence() -> None:
+    """Until the second one shows that the devices lied: the host lives, and must not be cut off once more."""
+    at = Desk(
+        Rack(settings={"detection.boot_grace_seconds": 60.0, "gates.cooldown_seconds": 0.0, "gates.budget_hosts": 9})
+    )
+    at.fence()
+    at.serve(until="operation_ended")
+    at.go(58.0, silent=[NODE])
+    at.beat(boot="b1")
+    at.go(15.0, silent=[NODE])
+    assert at.state().state is State.SUSPECT
+    assert "alive_but_silent" in {gate.gate for gate in at.state().held_by}
+    assert len(at.records(r.OperationStarted)) == 1
+
+
+def test_a_burst_of_what_was_kept_on_the_way_ends_no_restoring() -> None:
+    at = Desk()
+    at.fence()
+    at.serve(until="operation_ended")
+    at.go(60.0, silent=[NODE])
+    for _ in range(12):
+        at.beat(boot="b1")
+    assert at.state().state is State.RESTORING
+    assert not at.state().distrusted
+
+
+@pytest.mark.parametrize("pause", [0.5, 2.0, 5.0, 7.0, 40.0])
+def test_a_run_that_goes_on_is_a_lie_whatever_its_pace(pause: float) -> None:
+    """At whatever pace its beats come, and however many of them are lost: five intervals, or its second beat."""
+    at = off_for(32.0)
+    start = at.now
+    while not at.records(r.HostRevoked):
+        at.beat(boot="b1")
+        at.go(pause, silent=[NODE])
+        assert at.now - start <= max(25.0, 2 * pause) + pause
+    assert set(at.records(r.HostRevoked)[0].distrusted) == {"pdu-a", "pdu-b"}
+
+
+def waited(at: Desk, seconds: float, *, boot: str | None = "b1") -> bool:
+    """A beat that may have lain in our own socket for so long; whether it was news."""
+    at.sequence += 1
+    return at.do(
+        e.Health(
+            host=NODE, received=at.now, is_retained=False, boot=BootId(boot) if boot else None, sequence=at.sequence,
+            waited_seconds=seconds,
+        )
+    ).is_news  # fmt: skip
+
+
+def test_what_waited_with_us_is_judged_by_when_it_reached_us() -> None:
+    """We were busy for eight seconds: beats that reached us inside late_message are read after it."""
+    at = off_for(32.0)
+    proof = at.state().proof
+    assert proof is not None
+    for _ in range(4):
+        waited(at, at.now - (proof.at + 29.0))
+        at.now += 4.0
+    assert not at.records(r.HostRevoked)
+    at.beat_on()
+    assert at.records(r.HostRevoked)
+
+
+def test_what_waited_with_us_since_before_the_on_ends_no_restoring() -> None:
+    at = Desk()
+    for _ in range(3):
+        at.beat(boot=None)
+    at.fence()
+    at.serve(until="operation_ended")
+    at.go(4.0, silent=[NODE])
+    waited(at, 8.0, boot=None)
+    assert at.state().state is State.RESTORING
+    waited(at, 0.5, boot=None)
+    assert at.state().state is State.HEALTHY
+
+
+def test_a_beat_of_which_nobody_can_read_the_boot_ends_no_restoring() -> None:
+    """It may be of the old run. It holds the next fence, though."""
+    at = Desk()
+    at.fence()
+    at.serve(until="operation_ended")
+    for _ in range(10):
+        at.go(5.0, silent=[NODE])
+        assert not at.do(e.Health(host=NODE, received=at.now, is_retained=False, unread=("boot",))).is_news
+    assert at.state().state is State.RESTORING
+    at.beat(boot="b2")
+    assert at.state().state is State.HEALTHY
 
 
 def test_old_boot_messages_never_end_restoring() -> None:

@@ -96,10 +96,19 @@ async def test_rubbish_on_the_bus(tmp_path: Path) -> None:
         assert it.broker is not None
         it.hosts.kill("node-1")
         health = f"fenced/v1/{SITE}/health"
-        malformed = [b"{", b"[]", b'{"boot":7}', b'{"status":"dead"}', b"\xff\xfe", b'{"interval":-1}', b'{"seq":"x"}']
+        malformed = [b"{", b"[]", b"null", b'"ok"', b"\xff\xfe", b"7", b'{"seq":']
+        partly = [
+            b'{"boot":7}',
+            b'{"status":"dead"}',
+            b'{"interval":-1}',
+            b'{"seq":"x"}',
+            b'{"reason":"\xff","roles":1}',
+        ]
         async with aiomqtt.Client("127.0.0.1", it.broker.port) as other:
             for payload in malformed:
                 await other.publish(f"{health}/node-1", payload, qos=1)
+            for payload in partly:
+                await other.publish(f"{health}/node-2", payload, qos=1)
             await other.publish(f"{health}/node-1", b"{" + b" " * 70_000 + b"}", qos=1)
             await other.publish(f"{health}/node-1/more", b"", qos=1)
             for name in ("nobody", "NODE-1", "node-1.example.org", "node", "x" * 300, "a b"):
@@ -113,9 +122,9 @@ async def test_rubbish_on_the_bus(tmp_path: Path) -> None:
                 metrics = await it.api.metrics()
                 count = {
                     result: metrics[f'fenced_bus_messages_total{{kind="health",result="{result}"}}']
-                    for result in ("malformed", "oversized", "unknown_host")
+                    for result in ("malformed", "partly", "oversized", "unknown_host")
                 }
-                return count == {"malformed": len(malformed), "oversized": 1, "unknown_host": 6}
+                return count == {"malformed": len(malformed), "partly": len(partly), "oversized": 1, "unknown_host": 6}
 
             await until(counted, what="each is counted under its own name")
             # Well-formed and yet no life: retained, older than what was heard, of a run that has ended.

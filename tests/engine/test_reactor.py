@@ -69,6 +69,11 @@ class Desk:
             e.Health(host=name, received=self.clock.now(), is_retained=False, boot=BootId("b1"), sequence=sequence)
         )
 
+    def reboot(self, number: int) -> None:
+        """A heartbeat that has something to be written down."""
+        name, boot = HostName(f"node-{(1, 3, 4)[number % 3]}"), BootId(f"again-{number}")
+        self.reactor.deliver(e.Health(host=name, received=self.clock.now(), is_retained=False, boot=boot))
+
     async def ask(self, action: Action) -> object:
         return await self.reactor.ask(
             e.ActionAsked(host=NODE, action=action, by="person", reason="told", is_forced=True)
@@ -297,6 +302,57 @@ def test_a_host_is_looked_at_when_its_grace_is_over() -> None:
             entry.at for entry in desk.journal.durable.entries.values() if isinstance(entry.record, r.HostSuspected)
         )
         assert suspected == pytest.approx(last + 20.0, abs=0.1)
+
+    play(story)
+
+
+def test_a_look_waits_for_what_had_come_when_it_was_due_and_for_nothing_newer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow machine with many hosts: the inbox is never empty, and still a silence is found soon after its grace."""
+    monkeypatch.setattr(reactor_module, "BATCH_MAX", 4)
+
+    async def story(desk: Desk) -> None:
+        for number in range(80):
+            for name in desk.fleet.hosts:
+                desk.beat(name, sequence=number)
+            await asyncio.sleep(1.0)
+        desk.beat(sequence=100)
+        due = desk.clock.now() + 20.0
+        await asyncio.sleep(19.5)
+        desk.journal.delay_seconds = 0.4
+        for number in range(20):
+            desk.reboot(number)
+        for number in range(20, 100):
+            desk.reboot(number)
+            await asyncio.sleep(0.125)
+        desk.journal.delay_seconds = 0.0
+        await asyncio.sleep(0.1)
+        suspected = [
+            entry.at
+            for entry in desk.journal.durable.entries.values()
+            if isinstance(entry.record, r.HostSuspected) and entry.host == NODE
+        ]
+        assert len(suspected) == 1 and due <= suspected[0] < due + 3.0
+
+    play(story)
+
+
+def test_a_beat_that_waits_behind_others_is_heard_before_the_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reactor_module, "BATCH_MAX", 4)
+
+    async def story(desk: Desk) -> None:
+        for number in range(80):
+            for name in desk.fleet.hosts:
+                desk.beat(name, sequence=number)
+            await asyncio.sleep(1.0)
+        await asyncio.sleep(18.8)
+        desk.journal.delay_seconds = 0.4
+        for number in range(16):
+            desk.reboot(number)
+        desk.beat(sequence=100)
+        await asyncio.sleep(3.0)
+        assert NODE not in [
+            entry.host for entry in desk.journal.durable.entries.values() if isinstance(entry.record, r.HostSuspected)
+        ]
 
     play(story)
 

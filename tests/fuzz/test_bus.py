@@ -11,11 +11,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fenced.bus.client import _Receiver
-from fenced.bus.messages import CORRELATION_BYTES_MAX, REASON_LENGTH_MAX, SEQUENCE_MAX
+from fenced.bus.messages import CORRELATION_BYTES_MAX
 from fenced.bus.topics import Topics, is_level
 from fenced.core import records as r
 from fenced.model.names import HostName
 from fenced.ports.bus import BusEvent, BusRequest, Evidence, Health, MessageKind, MessageResult, Presence
+from fenced.ports.health import REASON_LENGTH_MAX, SEQUENCE_MAX
 from tests.bus.parts import CountingTelemetry, WallClock, settings
 from tests.core.desk import NODE, Desk
 from tests.fuzz.given import changed, fuzz, hostile
@@ -23,7 +24,8 @@ from tests.fuzz.given import changed, fuzz, hostile
 TOPICS: Final = Topics(site="lab")
 HOSTS: Final = frozenset({"node-1", "node-2"})
 HEALTH: Final[dict[str, Any]] = {
-    "boot": "b1", "seq": 5, "status": "ok", "interval": 1.5, "workloads": 3, "roles": ["spm"], "reason": "fine"
+    "boot": "b1", "reporter": "r", "seq": 5, "status": "ok", "interval": 1.5, "workloads": 3, "roles": ["spm"],
+    "reason": "fine",
 }  # fmt: skip
 EVIDENCE: Final[dict[str, Any]] = {"kind": "storage_lease", "alive": True, "ttl": 30}
 REQUEST: Final[dict[str, Any]] = {"id": "r-1", "action": "off", "reason": "x", "by": "me", "at": "2026-11-22T08:00:00Z"}
@@ -104,12 +106,13 @@ def assert_bounded(event: BusEvent, kind: MessageKind) -> None:
         case Health():
             assert kind is MessageKind.HEALTH
             assert event.boot is None or 0 < len(event.boot) <= 128
+            assert len(event.reporter) <= 128
             assert event.sequence is None or 0 <= event.sequence <= SEQUENCE_MAX
             assert event.interval_seconds is None or 0 < event.interval_seconds < float("inf")
             assert 0 <= event.workloads <= 1_000_000
             assert len(event.roles) <= 64
             assert len(event.reason) <= REASON_LENGTH_MAX
-            texts = [event.boot or "", event.reason, *event.roles]
+            texts = [event.boot or "", event.reporter, event.reason, *event.roles]
         case Presence():
             assert kind is MessageKind.PRESENCE
             texts = []

@@ -57,6 +57,14 @@ def test_the_steady_clock_goes_on_from_its_start() -> None:
     assert 1000.0 <= first <= second <= 1000.0 + (boottime() - before) + 1
 
 
+@pytest.mark.parametrize("years", [-56.0, 0.0, 73.0])
+def test_the_steady_clock_says_how_far_it_is_ahead_of_the_wall_clock(years: float) -> None:
+    ahead = years * 365 * 86400.0
+    before = boottime()
+    told = SteadyClock(time.time() + ahead).ahead_seconds()
+    assert abs(told - ahead) <= boottime() - before + 1
+
+
 def test_the_anchor_never_goes_back_against_the_journal() -> None:
     wall = time.time()
     assert anchor(wall_now=wall, last_at=None, same_boot_offset=None) == wall

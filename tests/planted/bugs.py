@@ -7,6 +7,7 @@ from typing import Final
 from tests.planted.bugs_agents import AGENT_BUGS
 from tests.planted.bugs_deciding import DECIDING_BUGS
 from tests.planted.bugs_devices import DEVICE_BUGS
+from tests.planted.bugs_hearing import HEARING_BUGS
 from tests.planted.bugs_names import NAME_BUGS
 from tests.planted.bugs_neighbours import NEIGHBOUR_BUGS
 from tests.planted.bugs_owed import OWED_BUGS
@@ -19,6 +20,7 @@ BUGS: Final = (
     + DECIDING_BUGS
     + DEVICE_BUGS
     + AGENT_BUGS
+    + HEARING_BUGS
     + NAME_BUGS
     + NEIGHBOUR_BUGS
     + OWED_BUGS

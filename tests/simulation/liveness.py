@@ -115,7 +115,8 @@ def _is_warm(world: World, host: HostName, state: HostState) -> bool:
 
 
 def _has_witness(world: World, host: HostName, state: HostState) -> bool:
-    return world.broker.is_heard and any(it.is_beating for name, it in world.machines.items() if name != host)
+    can = [it for name, it in world.machines.items() if name != host and not world.inventory.hosts[name].is_own_machine]
+    return world.broker.is_heard and any(it.is_beating for it in can)
 
 
 def _is_unpaused(world: World, host: HostName, state: HostState) -> bool:
@@ -128,7 +129,14 @@ def _is_cool(world: World, host: HostName, state: HostState) -> bool:
 
 def _is_connected(world: World, host: HostName, state: HostState) -> bool:
     silent = sum(not machine.is_beating for machine in world.machines.values())
-    return silent < world.inventory.daemon.gates.connectivity_at_least
+    hosts = world.inventory.hosts
+    near = [
+        it
+        for name, it in world.machines.items()
+        if name != host and hosts[name].cluster == hosts[host].cluster and not hosts[name].is_own_machine
+    ]
+    is_anybody_heard = not near or any(it.is_beating for it in near)
+    return silent < world.inventory.daemon.gates.connectivity_at_least and is_anybody_heard
 
 
 def _is_mute(world: World, host: HostName, state: HostState) -> bool:

@@ -10,6 +10,8 @@ from tests.world.rules.base import Rule, is_plug_good
 BOUND_SECONDS = 30.0
 """For races, reads and the journal, after the round has begun."""
 SPEAKS_SECONDS = 1.0
+LIVES_INTERVALS = 4.0
+"""An old run that beats for so long is no message that was late: fenced/core/freshness.py needs less."""
 
 
 class FencedIsWatched(Rule):
@@ -21,6 +23,7 @@ class FencedIsWatched(Rule):
         super().__init__(*args)  # type: ignore[arg-type] # those of Rule
         self._lit_since: dict[HostName, float] = {}
         self._spoke_at: dict[HostName, float] = {}
+        self._old_since: dict[HostName, float] = {}
         self._fenced: set[HostName] = set()
         self._is_said: dict[HostName, bool] = {}
         self._proof: dict[HostName, tuple[float, BootId | None]] = {}
@@ -50,20 +53,26 @@ class FencedIsWatched(Rule):
         self._fenced.discard(host)
         self._lit_since.pop(host, None)
         self._spoke_at.pop(host, None)
+        self._old_since.pop(host, None)
 
     def daemon_changed(self) -> None:
         self._lit_since.clear()
         self._spoke_at.clear()
+        self._old_since.clear()
 
     def heard(self, machine: Machine, boot: BootId | None) -> None:
-        """A beat of another run than the one that was proven off, or of the same one long after it was."""
+        """A beat of another run than the one that was proven off, or of the same one on and on, long after it was."""
         host = machine.name
         if host not in self._fenced or boot != machine.boot:
             return
         proven_at, of_boot = self._proof[host]
-        late = self.truth.inventory.hosts[host].settings.detection.late_message_seconds
-        if boot != of_boot or self.truth.now() > proven_at + late:
-            self._spoke_at.setdefault(host, self.truth.now())
+        now, late = self.truth.now(), self.truth.inventory.hosts[host].settings.detection.late_message_seconds
+        if boot != of_boot:
+            self._spoke_at.setdefault(host, now)
+        elif now > proven_at + late:
+            since = self._old_since.setdefault(host, now)
+            if now >= since + LIVES_INTERVALS * machine.interval:
+                self._spoke_at.setdefault(host, now)
 
     def stepped(self) -> None:
         now = self.truth.now()

@@ -1,0 +1,201 @@
+"""The body of a `health/HOST` message, the same on the bus and over HTTP: read for what it says, not for how well it says it.
+
+A JSON object is a sign of life, whatever stands in it: a host must not be shot for the spelling of a number. What can't be
+read is ignored, named in `unread` and counted. Before a change ask what a field that can't be read may make believe: an
+unreadable boot is no new run of the host, an unreadable status neither stops nor fails.
+"""
+
+import json
+import math
+from typing import Final
+
+from fenced.core.events import Health, HealthStatus
+from fenced.model.names import BootId, HostName
+
+REASON_LENGTH_MAX: Final = 500
+FAULT_LENGTH_MAX: Final = 200
+BOOT_LENGTH_MAX: Final = 128
+REPORTER_LENGTH_MAX: Final = 128
+SEQUENCE_MAX: Final = 2**63 - 1
+SECONDS_MAX: Final = 1e300
+WORKLOADS_MAX: Final = 1_000_000
+ROLE_LENGTH_MAX: Final = 253
+ROLES_MAX: Final = 64
+TWICE_MAX: Final = 256
+"""In a longer object nobody looks which of two words is worse: it is no health message."""
+
+_AROUND: Final = "\x00 \t\r\n\ufeff"
+"""What is cut off around the object: white space, a byte order mark, and the zero with which C ends a text."""
+
+_WORSE: Final = {HealthStatus.OK: 0, HealthStatus.STOPPING: 1, HealthStatus.FAILING: 2}
+_STATUS: Final = {status.value: status for status in HealthStatus}
+
+
+class Malformed(Exception):
+    """A payload that is not what INTERFACE says; the text says where, and is short."""
+
+
+def health(
+    payload: bytes, *, host: HostName, received: float, is_retained: bool = False, waited_seconds: float = 0.0
+) -> Health:
+    """An empty payload means `ok`; a null field is an absent one. Raises Malformed for what is no JSON object."""
+    if not payload:
+        return Health(host=host, received=received, is_retained=is_retained, waited_seconds=waited_seconds)
+    body = _Body(payload)
+    boot = body.text("boot", BOOT_LENGTH_MAX)
+    return Health(
+        host=host,
+        received=received,
+        is_retained=is_retained,
+        waited_seconds=waited_seconds,
+        boot=BootId(boot) if boot else None,
+        reporter=body.text("reporter", REPORTER_LENGTH_MAX) or "",
+        sequence=body.whole("seq", SEQUENCE_MAX),
+        status=body.status(),
+        interval_seconds=body.seconds("interval"),
+        workloads=body.whole("workloads", WORKLOADS_MAX) or 0,
+        roles=body.names("roles"),
+        reason=body.reason(),
+        unread=tuple(body.unread),
+    )
+
+
+class _Members(dict[str, object]):
+    """A JSON object that knows which of its keys were given twice, with different values."""
+
+    twice: dict[str, list[object]] | None = None
+
+
+def given_twice(payload: bytes) -> dict[str, list[object]]:
+    """Which keys of a JSON object are given twice with different values, and those. Raises Malformed."""
+    return _object(payload.decode(errors="surrogateescape")).twice or {}
+
+
+def _members(pairs: list[tuple[str, object]]) -> _Members:
+    members = _Members(pairs)
+    if len(members) == len(pairs):
+        return members
+    if len(pairs) > TWICE_MAX:
+        raise Malformed(f"keys given twice among more than {TWICE_MAX}")
+    seen: dict[str, object] = {}
+    twice = {key for key, value in pairs if seen.setdefault(key, value) != value}
+    members.twice = {key: [] for key in twice}
+    for key, value in pairs:
+        if key in twice:
+            members.twice[key].append(value)
+    return members
+
+
+def _object(text: str) -> _Members:
+    """Raises Malformed."""
+    try:
+        try:
+            members = _DECODER.decode(text)
+        except json.JSONDecodeError:
+            raise
+        except ValueError:  # a number with more digits than Python likes to read
+            members = _LONG_DECODER.decode(text)
+    except (ValueError, RecursionError) as exc:
+        raise Malformed(f"no JSON object: {exc}"[:FAULT_LENGTH_MAX]) from exc
+    if not isinstance(members, _Members):
+        raise Malformed("must be a JSON object")
+    return members
+
+
+def _is_text(value: str) -> bool:
+    """Whether it can be stored and shown: no half of a surrogate pair, which bytes that are no UTF-8 become as well."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _small(digits: str) -> float:
+    """A whole number of any length; a long one is beyond every bound."""
+    return int(digits) if len(digits) <= 20 else math.inf
+
+
+_DECODER: Final = json.JSONDecoder(strict=False, object_pairs_hook=_members)
+"""`strict` False: a line end inside a reason is no reason to be deaf."""
+
+_LONG_DECODER: Final = json.JSONDecoder(strict=False, object_pairs_hook=_members, parse_int=_small)
+
+
+class _Body:
+    """The fields of one message, each as far as it can be read. `unread`: those that can't."""
+
+    def __init__(self, payload: bytes) -> None:
+        """Raises Malformed."""
+        self._members = _object(payload.decode(errors="surrogateescape").strip(_AROUND))
+        self._twice = self._members.twice or {}
+        self.unread: list[str] = []
+
+    def status(self) -> HealthStatus:
+        """The worse word, where several are given."""
+        given = self._twice.get("status", [self._members.get("status")])
+        said = [_STATUS[it] for it in given if isinstance(it, str) and it in _STATUS]
+        if len(said) < sum(it is not None for it in given):
+            self.unread.append("status")
+        return max(said, key=_WORSE.__getitem__, default=HealthStatus.OK)
+
+    def text(self, key: str, most: int) -> str | None:
+        value = self._value(key)
+        if value is None:
+            return None
+        if isinstance(value, str) and len(value) <= most and _is_text(value):
+            return value
+        self.unread.append(key)
+        return None
+
+    def whole(self, key: str, most: int) -> int | None:
+        """A whole number may be written as a float (12.0)."""
+        value = self._value(key)
+        if value is None:
+            return None
+        if (
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and 0 <= value <= most
+            and value == int(value)
+        ):
+            return int(value)
+        self.unread.append(key)
+        return None
+
+    def seconds(self, key: str) -> float | None:
+        value = self._value(key)
+        if value is None:
+            return None
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= SECONDS_MAX:
+            return float(value)
+        self.unread.append(key)
+        return None
+
+    def names(self, key: str) -> tuple[str, ...]:
+        """Those that can be read of a list."""
+        value = self._value(key)
+        if value is None:
+            return ()
+        given = value if isinstance(value, list) else []
+        read = [it for it in given if isinstance(it, str) and len(it) <= ROLE_LENGTH_MAX and _is_text(it)][:ROLES_MAX]
+        if len(read) < len(given) or not isinstance(value, list):
+            self.unread.append(key)
+        return tuple(read)
+
+    def reason(self) -> str:
+        """One printable line, cut where it is long."""
+        value = self._value("reason")
+        if value is not None and not isinstance(value, str):
+            self.unread.append("reason")
+        if not value or not isinstance(value, str):
+            return ""
+        shown = (sign if sign.isprintable() else " " for sign in value[:REASON_LENGTH_MAX])
+        return " ".join("".join(shown).split())
+
+    def _value(self, key: str) -> object:
+        """None where it is absent; a field that is given twice, differently, can't be read."""
+        if key not in self._twice:
+            return self._members.get(key)
+        self.unread.append(key)
+        return None

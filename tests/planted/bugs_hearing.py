@@ -1,0 +1,105 @@
+"""Planted bugs in hearing: what is life, what is old, what waited, and who is a witness.
+
+Knows text, runs nothing.
+"""
+
+from typing import Final
+
+from tests.planted.bug import Bug, story
+
+HEARING_BUGS: Final = (
+    Bug(
+        name="what waited with us is as new as what just came",
+        rule="S17",
+        file="core/events.py",
+        old="        return self.received - self.waited_seconds",
+        new="        return self.received",
+        killers=(
+            "tests/core/test_watch.py::test_what_waited_with_us_is_judged_by_when_it_reached_us",
+            "tests/core/test_watch.py::test_what_waited_with_us_since_before_the_on_ends_no_restoring",
+        ),
+    ),
+    Bug(
+        name="a burst of kept beats is a living host",
+        rule="S17",
+        file="core/freshness.py",
+        old="    return lasted >= (LIVING_INTERVALS if is_paced else ANYWAY_INTERVALS) * interval",
+        new="    return lasted >= 0.0",
+        killers=("tests/core/test_watch.py::test_a_burst_of_what_was_kept_on_the_way_is_no_living_host",),
+    ),
+    Bug(
+        name="an old run that lives is never believed",
+        rule="S17",
+        file="core/freshness.py",
+        old="    lasted, is_paced = health.reached - first, health.reached >= last + PACE_INTERVALS * interval",
+        new="    lasted, is_paced = health.reached - last, health.reached >= last + PACE_INTERVALS * interval",
+        killers=("tests/core/test_watch.py::test_a_run_that_goes_on_is_a_lie_whatever_its_pace",),
+    ),
+    Bug(
+        name="a beat whose boot nobody can read ends restoring",
+        rule="S17",
+        file="core/detector.py",
+        old="        if health.is_boot_unread:\n            return _hear_no_news(work, health)",
+        new="        if False and health.is_boot_unread:\n            return _hear_no_news(work, health)",
+        killers=("tests/core/test_watch.py::test_a_beat_of_which_nobody_can_read_the_boot_ends_no_restoring",),
+    ),
+    Bug(
+        name="what waits in the inbox is silence",
+        rule="S11",
+        file="core/fleet.py",
+        old="        return max(self.ear.now(min(now, self.heard_until)) - self.sights[name].heard_ear, 0.0)",
+        new="        return max(self.ear.now(now) - self.sights[name].heard_ear, 0.0)",
+        killers=("tests/core/test_detector.py::test_what_waits_to_be_decided_upon_is_nobodys_silence",),
+    ),
+    Bug(
+        name="a silence is looked at before what came is heard",
+        rule="S11",
+        file="engine/reactor.py",
+        old='        self.fleet.heard_until = self._inbox[0].at if self._inbox else float("inf")',
+        new='        self.fleet.heard_until = float("inf")',
+        killers=("tests/engine/test_reactor.py::test_a_beat_that_waits_behind_others_is_heard_before_the_look",),
+    ),
+    Bug(
+        name="our own machine is a witness",
+        rule="S10",
+        file="core/fleet.py",
+        old="        return not host.is_own_machine and not host.is_beside_broker and not is_loopback(host.address)",
+        new="        return not host.is_beside_broker and not is_loopback(host.address)",
+        killers=(
+            story("the_own_machine_is_no_witness"),
+            "tests/core/test_gates.py::test_who_reaches_the_broker_without_the_network_is_no_witness",
+        ),
+    ),
+    Bug(
+        name="a witness need not be heard still",
+        rule="S10",
+        file="core/gates.py",
+        old="            heard += fleet.can_witness(other) and not fleet.is_overdue(other, now)",
+        new="            heard += fleet.can_witness(other)",
+        killers=("tests/core/test_gates.py::test_a_witness_must_be_heard_still",),
+    ),
+    Bug(
+        name="a small cluster of which nobody is heard is fenced",
+        rule="S10",
+        file="core/gates.py",
+        old="    if not is_closed and _is_all_overdue(fleet, name, now):",
+        new="    if False and not is_closed and _is_all_overdue(fleet, name, now):",
+        killers=("tests/core/test_gates.py::test_a_small_cluster_of_which_nobody_is_heard_is_held_though_others_are",),
+    ),
+    Bug(
+        name="a host that speaks old words is silent",
+        rule="S10",
+        file="core/gates.py",
+        old="    if sight.spoke_at is not None and fleet.is_speaking(name, now):",
+        new="    if sight.spoke_at is None and fleet.is_speaking(name, now):",
+        killers=("tests/core/test_freshness.py::test_a_host_that_speaks_stale_beats_is_held",),
+    ),
+    Bug(
+        name="evidence beyond the bound is dropped",
+        rule="S10",
+        file="core/detector.py",
+        old="        elif evidence.evidence_kind in _live_kinds(work):",
+        new="        elif False and evidence.evidence_kind in _live_kinds(work):",
+        killers=("tests/core/test_gates.py::test_a_source_beyond_the_bound_holds_for_as_long_as_it_said",),
+    ),
+)
