@@ -20,11 +20,12 @@ GATES_MAX: Final = 64
 
 
 class Gauges(Collector):
-    """Register it in `Metrics.registry`. `outbox_pending`: messages that the broker has not acknowledged."""
+    """Register it in `Metrics.registry`. `outbox_pending`: messages that the broker has not acknowledged;
+    `outbox_stuck`: hosts whose messages it does not take."""
 
-    def __init__(self, control: Control, *, outbox_pending: Callable[[], int]) -> None:
+    def __init__(self, control: Control, *, outbox_pending: Callable[[], int], outbox_stuck: Callable[[], int]) -> None:
         self._control = control
-        self._outbox_pending = outbox_pending
+        self._outbox_pending, self._outbox_stuck = outbox_pending, outbox_stuck
         self._seen_gates: set[str] = set()
 
     def describe(self) -> Iterable[Metric]:
@@ -35,6 +36,7 @@ class Gauges(Collector):
         yield from self._of_daemon(self._control.fleet())
         yield from self._of_hosts(self._control.hosts())
         yield _gauge("fenced_outbox_pending", "Messages not yet acknowledged by the broker", self._outbox_pending())
+        yield _gauge("fenced_outbox_stuck_hosts", "Hosts whose messages the broker does not take", self._outbox_stuck())
 
     def _of_daemon(self, fleet: FleetView) -> Iterator[Metric]:
         yield _gauge("fenced_armed", "Whether power commands may be sent (1) or not (0)", fleet.is_armed)

@@ -7,6 +7,7 @@ from typing import Final
 from tests.planted.bugs_deciding import DECIDING_BUGS
 from tests.planted.bugs_devices import DEVICE_BUGS
 from tests.planted.bugs_neighbours import NEIGHBOUR_BUGS
+from tests.planted.bugs_outbox import OUTBOX_BUGS
 from tests.planted.bugs_power import POWER_BUGS
 
-BUGS: Final = POWER_BUGS + DECIDING_BUGS + DEVICE_BUGS + NEIGHBOUR_BUGS
+BUGS: Final = POWER_BUGS + DECIDING_BUGS + DEVICE_BUGS + OUTBOX_BUGS + NEIGHBOUR_BUGS
