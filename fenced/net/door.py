@@ -6,12 +6,13 @@ an error of accepting ends nothing.
 """
 
 import asyncio
+import contextlib
 import errno
+import functools
 import resource
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -50,6 +51,7 @@ class Guest(asyncio.Protocol):
     since: float
     serving: int = 0
     is_known: bool = False
+    is_begun: bool = False
     transport: asyncio.Transport | None = None
     opening: "asyncio.Task[None] | None" = None
 
@@ -115,7 +117,7 @@ class Door:
 
         application.middlewares.insert(0, serving)
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def open(self, server: Callable[[], asyncio.Protocol]) -> AsyncIterator[None]:
         """`server` makes the protocol of a connection. When the block ends, nothing is accepted any more."""
         self._listening.setblocking(False)
@@ -148,27 +150,26 @@ class Door:
             guest = Guest(self, server(), loop.time())
             self._guests[guest.inner] = guest
             guest.opening = group.create_task(self._welcome(guest, accepted), name="door-welcome")
+            guest.opening.add_done_callback(functools.partial(self._welcomed, guest, accepted))
 
     async def _welcome(self, guest: Guest, accepted: socket.socket) -> None:
         """Up to the handshake's end. Whatever goes wrong with one connection ends that one."""
         loop = asyncio.get_running_loop()
+        guest.is_begun = True
         more: dict[str, Any] = {}
         if self.context is not None:
             more = {"ssl": self.context, "ssl_handshake_timeout": FIRST_REQUEST_SECONDS}
-        try:
+        # The peer is gone, this is no TLS, a certificate that we don't take, no handshake in time.
+        with contextlib.suppress(OSError, ValueError):
             await loop.connect_accepted_socket(lambda: guest, accepted, **more)
-        except (
-            OSError,
-            ValueError,
-        ):  # the peer is gone, no TLS, no certificate that we take; OSError: TimeoutError too
+
+    def _welcomed(self, guest: Guest, accepted: socket.socket, _: "asyncio.Task[None]") -> None:
+        """A task that was cancelled before its first step has given the socket to nobody."""
+        guest.opening = None
+        if not guest.is_begun:
             accepted.close()
+        if guest.transport is None:
             self.left(guest)
-        except asyncio.CancelledError:
-            accepted.close()
-            self.left(guest)
-            raise
-        finally:
-            guest.opening = None
 
     def left(self, guest: Guest) -> None:
         """Its connection is over."""
