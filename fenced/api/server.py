@@ -3,6 +3,7 @@
 Knows no engine but `ports.control`. One rule: it serves what `routes` lists, nothing else.
 """
 
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -17,11 +18,11 @@ from fenced.api.call import CountAnswer, Metrics, Services
 from fenced.api.limits import RateLimit
 from fenced.api.routes import ROUTES
 from fenced.model.inventory import Secret
+from fenced.net.door import IDLE_SECONDS, Door, connections_max
 from fenced.ports.clock import Clock
 from fenced.ports.control import Control
 
 BACKLOG: Final = 4096
-KEEP_ALIVE_SECONDS: Final = 75.0
 SHUTDOWN_SECONDS: Final = 2.0
 SERVICES: Final = web.AppKey("services", Services)
 
@@ -90,23 +91,37 @@ async def serve(
     """Listen on `address:port` ([::1]:8470 for IPv6) while the block runs. Raises ApiError."""
     host, port = _split(listen)
     context = _tls(tls_cert_file, tls_key_file)
-    runner = web.AppRunner(
+    with _listening(listen, host, port) as listening:
+        door = Door(listening, most=connections_max())
+        door.context = context
+        door.watch(app)
+        runner = _runner(app)
+        await runner.setup()
+        assert runner.server is not None
+        try:
+            async with door.open(runner.server):
+                yield Serving(host=host, port=int(listening.getsockname()[1]), is_tls=context is not None)
+        finally:
+            await runner.cleanup()
+
+
+def _runner(app: web.Application) -> web.AppRunner:
+    return web.AppRunner(
         app,
         access_log=None,
         handle_signals=False,
-        keepalive_timeout=KEEP_ALIVE_SECONDS,
+        keepalive_timeout=IDLE_SECONDS,
         shutdown_timeout=SHUTDOWN_SECONDS,
     )
-    await runner.setup()
+
+
+def _listening(listen: str, host: str, port: int) -> socket.socket:
+    """Raises ApiError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        try:
-            await web.TCPSite(runner, host, port, backlog=BACKLOG, ssl_context=context).start()
-        except OSError as exc:
-            raise ApiError(f"api.listen: can't listen on {listen}: {exc.strerror or exc}") from exc
-        real_port = int(runner.addresses[0][1])
-        yield Serving(host=host, port=real_port, is_tls=context is not None)
-    finally:
-        await runner.cleanup()
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as exc:
+        raise ApiError(f"api.listen: can't listen on {listen}: {exc.strerror or exc}") from exc
 
 
 def _split(listen: str) -> tuple[str, int]:

@@ -29,7 +29,7 @@ from fenced.host.liveness import TcpLiveness
 from fenced.host.notify import Notify
 from fenced.journal.store import SqlJournal
 from fenced.model.inventory import Inventory, Via
-from fenced.model.names import ProxyName
+from fenced.model.names import BootId, ProxyName
 from fenced.ports.bus import Message
 from fenced.ports.journal import ClockAnchor, Loaded
 from fenced.proxy.client import ProxyCaller
@@ -83,6 +83,7 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
         stack.push_async_callback(remote.close)
         watch = ProxyWatch(remote, inventory.proxies.values(), clock=clock, faults=fleet.proxy_faults)
         engines: list[Engine] = []
+        boot_id = machine.boot_id()  # once: keeping the lease opens no file
 
         def will() -> Message | None:
             return engines[0].outbox.controller_message("offline") if engines else None
@@ -95,12 +96,17 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
             fleet=fleet,
             ports=Ports(
                 bus=bus, journal=journal, local=LocalCaller(registry.driver_for), remote=remote,
-                liveness=TcpLiveness(), clock=clock, telemetry=metrics, anchor=lambda: _anchor(clock),
+                liveness=TcpLiveness(), clock=clock, telemetry=metrics, anchor=lambda: _anchor(clock, boot_id),
                 reach=remote.reach, proxies=watch.views,
             ),
         )  # fmt: skip
         engines.append(engine)
-        gauges = Gauges(engine.control, outbox_pending=lambda: engine.outbox.pending, ahead_seconds=clock.ahead_seconds)
+        gauges = Gauges(
+            engine.control,
+            outbox_pending=lambda: engine.outbox.pending,
+            outbox_stuck=lambda: len(engine.outbox.stuck),
+            ahead_seconds=clock.ahead_seconds,
+        )
         metrics.registry.register(gauges)
         metrics.registry.register(ProxyGauges(watch))
         metrics.registry.register(CertificateGauges(remote.expiry_seconds))
@@ -203,8 +209,8 @@ async def _open_journal(
     return journal, machine.SteadyClock(start), loaded
 
 
-def _anchor(clock: machine.SteadyClock) -> ClockAnchor:
-    return ClockAnchor(boot_id=machine.boot_id(), boottime=machine.boottime(), steady=clock.now())
+def _anchor(clock: machine.SteadyClock, boot_id: BootId) -> ClockAnchor:
+    return ClockAnchor(boot_id=boot_id, boottime=machine.boottime(), steady=clock.now())
 
 
 async def _embedded_broker(configuration: Configuration, stack: contextlib.AsyncExitStack) -> None:

@@ -30,7 +30,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from fenced.bus.errors import Silent, Unreachable, VersionRefused, bounded
 from fenced.bus.overriding import override
 from fenced.bus.settings import BusSettings
-from fenced.ports.bus import BusError, Message
+from fenced.ports.bus import BusAway, BusError, BusLost, BusRefused, Message
 
 CLOSE_SECONDS: Final = 2.0
 UNSUPPORTED_PROTOCOL_VERSION: Final = 132
@@ -151,7 +151,7 @@ class Connection(aiomqtt.Client):
             self._give_up(number)
             raise
         if code.is_failure:
-            raise BusError(f"the broker refused {message.topic[:200]}: {code.getName()}; see its access list")
+            raise BusRefused(f"the broker refused {message.topic[:200]}: {code.getName()}; see its access list")
 
     @property
     def waited_seconds(self) -> float:
@@ -327,7 +327,7 @@ class Connection(aiomqtt.Client):
     def _send(self, message: Message, qos: int) -> int:
         """Give a message to paho; its packet number. Raises BusError."""
         if self._ended.is_set():
-            raise BusError(self._why)
+            raise BusAway(self._why)
         properties = None
         if self._is_version_5:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's own gap
@@ -369,7 +369,7 @@ class Connection(aiomqtt.Client):
         waiting, self._acknowledgements = self._acknowledgements, {}
         for acknowledgement in waiting.values():
             if not acknowledgement.done():
-                acknowledgement.set_exception(BusError(why))
+                acknowledgement.set_exception(BusLost(why))
         # Those that wait for a slot find the end as soon as they have one.
         for _ in range(len(waiting) + len(self._given_up)):
             self._slots.release()

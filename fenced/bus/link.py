@@ -15,7 +15,7 @@ from fenced.bus.connection import Connection
 from fenced.bus.errors import Silent, Unreachable, VersionRefused
 from fenced.bus.settings import BusSettings
 from fenced.bus.tls import tls_context
-from fenced.ports.bus import BusError, Message
+from fenced.ports.bus import BusAway, BusError, Message
 
 
 class Listener(Protocol):
@@ -82,7 +82,7 @@ class Link:
         """Raises BusError: not connected, refused, or not acknowledged in time (it may have arrived all the same)."""
         connection = self._connection
         if connection is None:
-            raise BusError("not connected to the broker")
+            raise BusAway("not connected to the broker")
         try:
             async with asyncio.timeout(timeout_seconds):
                 await connection.publish_message(message, qos=qos)

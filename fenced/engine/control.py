@@ -4,9 +4,9 @@ Its one rule: everything that changes something goes through the reactor as an e
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -20,6 +20,7 @@ from fenced.core.operations import Accepted as CoreAccepted
 from fenced.core.operations import RefusedBy
 from fenced.core.state import HostState, Operation, Pause
 from fenced.engine.reactor import Reactor
+from fenced.engine.watching import Events
 from fenced.model.inventory import Inventory
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import Action, OperationState
@@ -30,9 +31,9 @@ from fenced.ports.proxies import ProxyView
 
 log = structlog.get_logger(__name__)
 
-WATCH_SLICE = 100
-WATCH_LOOK_SECONDS = 15.0
 READ_WAIT_SECONDS = 60.0
+
+T = TypeVar("T")
 
 
 class EngineControl:
@@ -45,12 +46,15 @@ class EngineControl:
         self._reactor, self._journal, self._clock = reactor, journal, clock
         self._is_bus_connected, self._not_ready = is_bus_connected, not_ready
         self._proxies = proxies
+        self._events = Events(journal)
         self._changed = asyncio.Event()
 
-    def nudge(self) -> None:
-        """Something became durable: watchers look."""
+    def nudge(self, *, has_events: bool) -> None:
+        """Something became durable: whoever waits looks, and watchers where there are events."""
         self._changed.set()
         self._changed = asyncio.Event()
+        if has_events:
+            self._events.told()
 
     @property
     def _fleet(self) -> Fleet:
@@ -145,7 +149,7 @@ class EngineControl:
                     "excluded": [{"proxy": left.proxy, "why": left.why} for left in candidates.excluded],
                 }
             )
-        entries = await self._journal.entries(host=name, limit=50)
+        entries = await _stored(self._journal.entries(host=name, limit=50))
         told = tuple({"gate": gate.gate, "open": gate.is_open, "why": gate.why} for gate in verdicts)
         return Explanation(view=view, gates=told, known=known, plan=plan, entries=entries)
 
@@ -154,21 +158,16 @@ class EngineControl:
             for live in (state.operation, state.reading, state.waiting):
                 if live is not None and live.id == operation:
                     return live
-        try:
-            stored = await self._journal.operation(operation)
-        except StoreError as exc:
-            raise Unavailable(str(exc)) from exc
+        stored = await _stored(self._journal.operation(operation))
         if stored is None:
             raise NotFound(f"no operation {operation}")
         return stored
 
     async def operations(self, *, host: HostName | None, state: str | None, limit: int, after: str | None) -> Page:
         try:
-            page = await self._journal.operations(host=host, state=state, limit=limit, after=after)
+            page = await _stored(self._journal.operations(host=host, state=state, limit=limit, after=after))
         except ValueError as exc:
             raise NotFound(f"no page after {after!r}: use the `next` of an earlier page") from exc
-        except StoreError as exc:
-            raise Unavailable(str(exc)) from exc
         return replace(page, items=tuple(self._live(operation) for operation in page.items))
 
     def _live(self, operation: Operation) -> Operation:
@@ -181,19 +180,11 @@ class EngineControl:
         return operation
 
     async def watch(self, *, after: int | None) -> AsyncIterator[OutboxMessage]:
-        position = after if after is not None else await self._journal.newest_event()
+        position = after if after is not None else await _stored(self._events.newest())
         while True:
-            changed = self._changed
-            messages = await self._journal.events(after=position, limit=WATCH_SLICE)
-            for message in messages:
+            for message in await _stored(self._events.after(position)):
                 position = message.sequence if message.sequence is not None else position
                 yield message
-            if not messages:
-                try:
-                    async with asyncio.timeout(WATCH_LOOK_SECONDS):
-                        await changed.wait()
-                except TimeoutError:
-                    continue
 
     # -- asking -------------------------------------------------------------------------------------------------------
 
@@ -281,3 +272,11 @@ class EngineControl:
     async def report_health(self, health: e.Health) -> None:
         self._state(health.host)
         await self._ask(health)
+
+
+async def _stored(read: Awaitable[T]) -> T:
+    """Raises Unavailable where the store does not answer, or has too much to answer: ask again."""
+    try:
+        return await read
+    except StoreError as exc:
+        raise Unavailable(str(exc)) from exc

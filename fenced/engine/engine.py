@@ -18,6 +18,7 @@ from fenced.engine.batch import Collected
 from fenced.engine.checking import PathChecks
 from fenced.engine.control import EngineControl
 from fenced.engine.effects import EngineEffects
+from fenced.engine.housekeeping import Housekeeping
 from fenced.engine.lease import LeaseKeeper
 from fenced.engine.observer import Observer
 from fenced.engine.outbox import Outbox
@@ -26,18 +27,16 @@ from fenced.engine.reactor import Reactor
 from fenced.engine.workers import DeviceWorkers, Reach
 from fenced.model.inventory import Inventory
 from fenced.model.names import HostName, PlugId, Token
-from fenced.ports.bus import Bus, BusConnected, BusEvent, BusRequest
+from fenced.ports.bus import Bus, BusConnected, BusDisconnected, BusEvent, BusRequest
 from fenced.ports.clock import Clock
 from fenced.ports.devices import Caller
-from fenced.ports.journal import ClockAnchor, Journal, Loaded, StoreError
+from fenced.ports.journal import ClockAnchor, Journal, Loaded
 from fenced.ports.liveness import Liveness
 from fenced.ports.proxies import ProxyView
 from fenced.ports.telemetry import Telemetry
 
 log = structlog.get_logger(__name__)
 
-PRUNE_SECONDS = 3600.0
-PRUNE_LIMIT = 5000
 DRAIN_LOOK_SECONDS = 0.1
 
 
@@ -151,6 +150,9 @@ class Engine:
             deliver=self.reactor.deliver,
             anchor=ports.anchor,
         )
+        self.housekeeping = Housekeeping(
+            journal=ports.journal, clock=ports.clock, keep_seconds=lambda: fleet.inventory.daemon.keep_seconds
+        )
         self.control = EngineControl(
             reactor=self.reactor, journal=ports.journal, clock=ports.clock,
             is_bus_connected=lambda: ports.bus.is_connected, not_ready=self._not_ready,
@@ -168,7 +170,7 @@ class Engine:
             group.create_task(self.lease.run(), name="lease")
             group.create_task(self.outbox.run(), name="outbox")
             group.create_task(self.ports.bus.run(self.take), name="bus")
-            group.create_task(self._prune(), name="housekeeping")
+            group.create_task(self.housekeeping.run(), name="housekeeping")
             group.create_task(self.checks.run(), name="check")
             self._is_replayed = True
             if on_running is not None:
@@ -178,6 +180,8 @@ class Engine:
         """A message of the bus, or of its connection. A confirm_off first has the devices read."""
         if isinstance(event, BusConnected):
             self.outbox.connected()
+        elif isinstance(event, BusDisconnected):
+            self.outbox.disconnected()
         if isinstance(event, BusRequest) and self._is_confirmation(event):
             self.effects.spawn(self._confirm_from_bus(event), f"confirm {event.id}")
             return
@@ -200,7 +204,7 @@ class Engine:
                 self.checks.make_way(name)
         if collected.outbox:
             self.outbox.nudge()
-        self.control.nudge()
+        self.control.nudge(has_events=any(not message.is_retained for message in collected.outbox))
 
     def _not_ready(self) -> tuple[str, ...]:
         missing = []
@@ -208,18 +212,8 @@ class Engine:
             missing.append("the journal is being replayed")
         if not self.ports.bus.is_connected:
             missing.append("the bus is not connected")
+        missing += self.outbox.stuck_words()
         return tuple(missing)
-
-    async def _prune(self) -> None:
-        """Records of ended operations older than `store.keep` go, in slices, so that nothing else waits."""
-        while True:
-            await asyncio.sleep(PRUNE_SECONDS)
-            before = self.ports.clock.now() - self.fleet.inventory.daemon.keep_seconds
-            try:
-                while await self.ports.journal.prune(before=before, limit=PRUNE_LIMIT) >= PRUNE_LIMIT:  # noqa: ASYNC110 - slices
-                    await asyncio.sleep(1.0)
-            except StoreError as exc:
-                log.error("prune_failed", error=str(exc))
 
     async def drain(self) -> None:
         """Take no new work and let running power steps reach a safe point, at most `shutdown_grace`."""

@@ -43,12 +43,11 @@ class LeaseKeeper:
             try:
                 async with asyncio.timeout(self._ttl):
                     await self.renew()
-                    await self._journal.checkpoint()
                 is_lost = False
             except EpochLost:
                 self._deliver(e.LeaseLost(why="another controller holds a newer epoch"))
                 raise
-            except (StoreError, TimeoutError) as exc:
+            except (StoreError, OSError) as exc:  # TimeoutError is one
                 log.error(
                     "lease_not_renewed",
                     error=str(exc) or "no answer",

@@ -1,12 +1,17 @@
-"""From the journal's outbox to the bus: in order, repeated until the broker acknowledged without an error code (S3).
+"""From the journal's outbox to the bus: each host's messages in order, repeated until the broker acknowledged each without
+an error code (S3).
 
-Its one rule: what is sent is read from the journal, so a message that was never durable is never heard of. After each
-(re)connection every host's state is published again, after what was still pending.
+Its one rule: what is sent is read from the journal, so a message that was never durable is never heard of. Hosts are
+served side by side (`lanes`), what belongs to no host as if it were one more: what the broker refuses of one delays no
+other (S15). After each connection the controller's word and every host's state are told again, each state behind what is
+still pending of its host.
 """
 
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import structlog
 
@@ -15,7 +20,9 @@ from fenced.core import events as e
 from fenced.core.announce import timestamp
 from fenced.core.fleet import Fleet
 from fenced.engine.batch import state_payload
+from fenced.engine.lanes import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, LaneKey, Lanes, Own
 from fenced.engine.waiting import nudged
+from fenced.model.names import HostName
 from fenced.ports.bus import Bus, BusError, Message
 from fenced.ports.clock import Clock
 from fenced.ports.journal import Journal, OutboxMessage, StoreError
@@ -23,14 +30,28 @@ from fenced.ports.journal import Journal, OutboxMessage, StoreError
 log = structlog.get_logger(__name__)
 
 SLICE = 200
+"""Messages under way at once."""
+LANE_SLICE: Final = 10
+"""Of one host: half of what Mosquitto takes before it has acknowledged."""
 PUBLISH_SECONDS = 10.0
-FIRST_PAUSE_SECONDS = 0.2
-LONGEST_PAUSE_SECONDS = 10.0
 LOOK_SECONDS = 5.0
+SHOWN_STUCK_MAX: Final = 3
+
+
+Publishing = asyncio.Task[BusError | None]
+"""One message on its way; it ends with what went wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What the broker took of a lane and the store does not know yet."""
+
+    lane: LaneKey
+    messages: Sequence[OutboxMessage]
 
 
 class Outbox:
-    """Sends; nudged after every durable batch and every connection."""
+    """Sends; nudged after every durable batch and every connection. One task looks, a task a lane publishes."""
 
     def __init__(
         self,
@@ -45,9 +66,15 @@ class Outbox:
         self._fleet, self._journal, self._bus, self._clock = fleet, journal, bus, clock
         self._deliver, self._controller = deliver, controller
         self._nudged = asyncio.Event()
-        self._is_fresh = False
+        self._lanes = Lanes()
+        self._under_way = 0
+        self._taken: list[Taken] = []
+        self._stored = 0
+        self._connection = 0
+        self._untold: dict[HostName, None] = {}
         self._told_controller: tuple[bool, int] | None = None
-        self.pending = 0
+        self._store_pause = FIRST_PAUSE_SECONDS
+        self._store_from = clock.now()
         self.turned_at = clock.now()
 
     def nudge(self) -> None:
@@ -55,121 +82,207 @@ class Outbox:
         self._nudged.set()
 
     def connected(self) -> None:
-        """A new connection: states are told again."""
-        self._is_fresh, self._told_controller = True, None
+        """A new connection: what a broker may have lost is told again, first what it was not told at all."""
+        self._lanes.connected(self._clock.now())
+        self._connection += 1
+        self._untold |= dict.fromkeys(self._fleet.hosts)
+        self._told_controller = None
         self._nudged.set()
+
+    def disconnected(self) -> None:
+        """The connection is gone."""
+        self._lanes.disconnected(self._clock.now())
+
+    @property
+    def pending(self) -> int:
+        """Messages that the broker has not acknowledged: of the journal, states to be told again, the controller's word."""
+        return self._stored + len(self._untold) + (self._told_controller != self._controller_word())
+
+    @property
+    def stuck(self) -> dict[str, str]:
+        """Hosts (and the fleet, and this controller) whose messages the broker does not take, and what it says."""
+        return {_name_of(key): why for key, why in self._lanes.stuck().items()}
+
+    def stuck_words(self) -> tuple[str, ...]:
+        """The same for /readyz: the first few by name."""
+        stuck = self.stuck
+        if not stuck:
+            return ()
+        shown = "; ".join(f"{name} ({stuck[name]})" for name in sorted(stuck)[:SHOWN_STUCK_MAX])
+        more = f" and {len(stuck) - SHOWN_STUCK_MAX} more" if len(stuck) > SHOWN_STUCK_MAX else ""
+        return (f"the broker does not take the messages of {shown}{more}",)
 
     async def run(self) -> None:
         """For ever; ends by cancellation."""
-        pause = FIRST_PAUSE_SECONDS
-        while True:
-            await nudged(self._nudged, seconds=LOOK_SECONDS)
-            self._nudged.clear()
-            self.turned_at = self._clock.now()
-            if await self._send_all():
-                pause = FIRST_PAUSE_SECONDS
-                continue
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-            self._nudged.set()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await nudged(self._nudged, seconds=self._seconds_to_look())
+                self._nudged.clear()
+                self.turned_at = self._clock.now()
+                if self.turned_at < self._store_from:
+                    continue
+                try:
+                    await self._write_down()
+                    await self._begin_all(group)
+                    self._store_pause = FIRST_PAUSE_SECONDS
+                except StoreError as exc:
+                    log.error("outbox_unreadable", error=str(exc))
+                    self._store_from = self._clock.now() + self._store_pause
+                    self._store_pause = min(2 * self._store_pause, LONGEST_PAUSE_SECONDS)
 
-    async def _send_all(self) -> bool:
-        """Whether everything went out (True also where there is no bus: its return nudges)."""
-        try:
-            if not self._may_send():
-                self.pending = await self._journal.outbox_pending()
-                return True
-            await self._send_controller()
-            if not await self._send_pending():
-                return False
-            return await self._send_states()
-        except StoreError as exc:
-            log.error("outbox_unreadable", error=str(exc))
-            return False
-        except BusError as exc:
-            log.warning("publish_failed", error=str(exc))
-            return False
+    def _seconds_to_look(self) -> float:
+        """Until a back-off ends, of a lane or of the store; whatever waits for the end of another is nudged by that."""
+        now = self._clock.now()
+        return min(max(self._lanes.next_at(now), self._store_from) - now, LOOK_SECONDS)
 
     def _may_send(self) -> bool:
         """Asked before each slice, and after each read of the store: both may take longer than the lease lasts."""
         return self._bus.is_connected and self._clock.now() < self._fleet.lease_until
 
-    async def _send_pending(self) -> bool:
-        while self._may_send():
-            self.turned_at = self._clock.now()
-            messages = await self._journal.outbox(limit=SLICE)
-            is_last = len(messages) < SLICE  # what comes after this read nudges us again
-            self.pending = len(messages) if is_last else await self._journal.outbox_pending()
-            if not messages:
-                return True
-            if not self._may_send():
-                return False
-            delivered = await self._publish(messages)
-            await self._journal.delivered(delivered)
-            self.pending = max(self.pending - len(delivered), 0)
-            for message in delivered:
-                if message.operation is not None and message.host is not None:
-                    self._deliver(e.AnnouncementDelivered(host=message.host, operation=message.operation))
-            if len(delivered) < len(messages):
-                return False
-            if is_last:
-                return True
-        return False
+    # -- from the journal ---------------------------------------------------------------------------------------------
 
-    async def _publish(self, messages: Sequence[OutboxMessage]) -> list[OutboxMessage]:
-        """Those that the broker took; of a host, none behind one that it did not take."""
-        results = await asyncio.gather(
-            *(
-                self._bus.publish(
-                    Message(topic=message.topic, payload=message.payload, is_retained=message.is_retained),
-                    timeout_seconds=PUBLISH_SECONDS,
-                )
-                for message in messages
-            ),
-            return_exceptions=True,
-        )
-        delivered: list[OutboxMessage] = []
-        stuck: set[object] = set()
-        for message, result in zip(messages, results, strict=True):
-            if isinstance(result, BusError):
-                log.warning("publish_failed", topic=message.topic, error=str(result))
-                stuck.add(message.host)
-            elif isinstance(result, BaseException):
-                raise result
-            elif message.host not in stuck:
-                delivered.append(message)
-        return delivered
+    async def _begin_all(self, group: asyncio.TaskGroup) -> None:
+        """Whatever may be sent now, as far as there is room: the controller's word, what is pending, states told again."""
+        room = SLICE - self._under_way
+        if not self._may_send() or room <= 0:
+            self._stored = await self._journal.outbox_pending()
+            return
+        self._begin_controller(group)
+        barred = self._lanes.barred(self._clock.now())
+        skipping = {None if key is Own.FLEET else key for key in barred if not isinstance(key, Own) or key is Own.FLEET}
+        messages = await self._journal.outbox(limit=room, each=LANE_SLICE, skipping=skipping)
+        self._stored = await self._journal.outbox_pending() if messages or barred else 0
+        if not self._may_send():
+            return
+        self._begin_pending(group, messages)
+        if len(messages) < room:  # of whoever is neither barred nor among these nothing is pending
+            served = {_lane_of(message) for message in messages}
+            self._begin_states(group, room - len(messages), barred | served)
+            self._lanes.drop(key for key in self._lanes.due(barred) if key not in self._untold)
 
-    async def _send_states(self) -> bool:
-        if not self._is_fresh:
-            return True
-        self._is_fresh = False
+    def _begin_pending(self, group: asyncio.TaskGroup, messages: Sequence[OutboxMessage]) -> None:
+        """Given to the bus in the order of the journal; each lane ends for itself."""
+        slices: dict[LaneKey, list[tuple[OutboxMessage, Publishing]]] = {}
+        for message in messages:
+            lane = _lane_of(message)
+            if lane not in slices:
+                self._lanes.begin(lane)
+            elif self._lanes.has_failed(lane):
+                continue  # one is enough to see whether it is taken now
+            publishing = self._publish(group, Message(
+                topic=message.topic, payload=message.payload, is_retained=message.is_retained
+            ))  # fmt: skip
+            slices.setdefault(lane, []).append((message, publishing))
+        for lane, its in slices.items():
+            group.create_task(self._end_pending(lane, its), name=f"outbox {lane}")
+
+    async def _end_pending(self, lane: LaneKey, its: Sequence[tuple[OutboxMessage, Publishing]]) -> None:
+        """Of a host nothing counts as sent behind what was not taken: it is sent again, in its place."""
+        taken: list[OutboxMessage] = []
+        error: BusError | None = None
+        for message, publishing in its:
+            failure = await publishing
+            error = error or failure
+            if error is None:
+                taken.append(message)
+        self._note(lane, error, is_any_taken=bool(taken))
+        if taken:
+            self._taken.append(Taken(lane=lane, messages=taken))  # the lane rests once the store knows
+        else:
+            self._lanes.rest(lane)
+
+    async def _write_down(self) -> None:
+        """What the broker has taken is told to the store, then to whoever waits for it."""
+        ended, self._taken = self._taken, []
+        messages = [message for taken in ended for message in taken.messages]
+        try:
+            if messages:
+                await self._journal.delivered(messages)
+        except StoreError as exc:  # then it is sent again
+            for taken in ended:
+                self._lanes.failed(taken.lane, exc, self._clock.now())
+            raise
+        finally:
+            for taken in ended:
+                self._lanes.rest(taken.lane)
+        for message in messages:
+            if message.operation is not None and message.host is not None:
+                self._deliver(e.AnnouncementDelivered(host=message.host, operation=message.operation))
+
+    # -- told again after each connection -----------------------------------------------------------------------------
+
+    def _begin_states(self, group: asyncio.TaskGroup, room: int, barred: set[LaneKey]) -> None:
+        if self._clock.now() < self._lanes.repeats_from:
+            return
         site = self._fleet.inventory.daemon.site
-        names = list(self._fleet.hosts)
-        for start in range(0, len(names), SLICE):
-            self.turned_at = self._clock.now()
-            if not self._may_send():
-                self._is_fresh = True
-                return False
-            states = [self._fleet.durable(name) for name in names[start : start + SLICE] if name in self._fleet.hosts]
-            try:
-                await asyncio.gather(
-                    *(
-                        self._bus.publish(
-                            Message(
-                                topic=f"fenced/v1/{site}/state/{state.name}",
-                                payload=state_payload(state, self._controller),
-                                is_retained=True,
-                            ),
-                            timeout_seconds=PUBLISH_SECONDS,
-                        )
-                        for state in states
-                    )
+        for name in list(self._untold):
+            if name not in self._fleet.hosts:  # a reload removed it
+                del self._untold[name]
+            elif name not in barred and room > 0:
+                room -= 1
+                self._lanes.begin(name)
+                message = Message(
+                    topic=f"fenced/v1/{site}/state/{name}",
+                    payload=state_payload(self._fleet.durable(name), self._controller),
+                    is_retained=True,
                 )
-            except BusError:
-                self._is_fresh = True
-                raise
-        return True
+                publishing = self._publish(group, message)
+                group.create_task(self._end_state(name, publishing, self._connection), name=f"outbox state {name}")
+
+    async def _end_state(self, name: HostName, publishing: Publishing, connection: int) -> None:
+        error = await publishing
+        self._note(name, error, is_any_taken=error is None)
+        if error is None:
+            self._lanes.repeated(self._clock.now())
+            if connection == self._connection:
+                self._untold.pop(name, None)
+        self._lanes.rest(name)
+
+    def _begin_controller(self, group: asyncio.TaskGroup) -> None:
+        word = self._controller_word()
+        is_due = self._clock.now() >= self._lanes.repeats_from
+        if word != self._told_controller and is_due and Own.CONTROLLER not in self._lanes.barred(self._clock.now()):
+            self._lanes.begin(Own.CONTROLLER)
+            publishing = self._publish(group, self.controller_message("active"))
+            group.create_task(self._end_controller(publishing, word, self._connection), name="outbox controller")
+
+    async def _end_controller(self, publishing: Publishing, word: tuple[bool, int], connection: int) -> None:
+        error = await publishing
+        self._note(Own.CONTROLLER, error, is_any_taken=error is None)
+        if error is None:
+            self._lanes.repeated(self._clock.now())
+            if connection == self._connection:
+                self._told_controller = word
+        self._lanes.rest(Own.CONTROLLER)
+
+    # -- one message --------------------------------------------------------------------------------------------------
+
+    def _publish(self, group: asyncio.TaskGroup, message: Message) -> Publishing:
+        """The first step of the task gives it to the bus: tasks begun one after the other keep their order."""
+        self._under_way += 1
+        task = group.create_task(self._published(message), name=f"publish {message.topic}")
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, _: Publishing) -> None:
+        self._under_way -= 1
+
+    async def _published(self, message: Message) -> BusError | None:
+        """None: the broker has it."""
+        try:
+            await self._bus.publish(message, timeout_seconds=PUBLISH_SECONDS)
+        except BusError as exc:
+            return exc
+        return None
+
+    def _note(self, lane: LaneKey, error: BusError | None, *, is_any_taken: bool) -> None:
+        """What became of a lane's attempt; whatever waits for its end or for its room is looked at."""
+        if is_any_taken:
+            self._lanes.succeeded(lane)
+        if error is not None:
+            log.warning("publish_failed", lane=_name_of(lane), error=str(error))
+            self._lanes.failed(lane, error, self._clock.now())
+        self._nudged.set()
 
     # -- the controller's own topic -----------------------------------------------------------------------------------
 
@@ -186,11 +299,9 @@ class Outbox:
         topic = f"fenced/v1/{daemon.site}/controller/{daemon.name}"
         return Message(topic=topic, payload=json.dumps(payload).encode(), is_retained=True)
 
-    async def _send_controller(self) -> None:
-        told = (self._fleet.is_armed, self._fleet.epoch)
-        if told != self._told_controller:
-            await self._bus.publish(self.controller_message("active"), timeout_seconds=PUBLISH_SECONDS)
-            self._told_controller = told
+    def _controller_word(self) -> tuple[bool, int]:
+        """What of it may change while we run."""
+        return self._fleet.is_armed, self._fleet.epoch
 
     async def say_offline(self) -> None:
         """Before we leave in order: the will is not sent then."""
@@ -220,7 +331,17 @@ class Outbox:
             is_retained=False,
             correlation=command.correlation,
         )
-        try:
-            await self._bus.publish(message, timeout_seconds=PUBLISH_SECONDS)
-        except BusError as exc:
-            log.warning("reply_failed", request=command.request_id, error=str(exc))
+        error: BusError | None = BusError("the broker hung up on the last replies")
+        if self._lanes.may_reply(self._clock.now()):
+            error = await self._published(message)
+            self._lanes.replied(error, self._clock.now())
+        if error is not None:
+            log.warning("reply_failed", request=command.request_id, error=str(error))
+
+
+def _lane_of(message: OutboxMessage) -> LaneKey:
+    return Own.FLEET if message.host is None else message.host
+
+
+def _name_of(lane: LaneKey) -> str:
+    return lane.value if isinstance(lane, Own) else lane

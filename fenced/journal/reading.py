@@ -5,8 +5,9 @@ an error and says which it is; nothing is skipped. At a start it is the fault of
 """
 
 import contextlib
+import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, func, select, text
@@ -56,10 +57,12 @@ def clock_anchor(connection: Connection) -> ClockAnchor | None:
     )
 
 
-def outbox(connection: Connection, *, limit: int) -> Sequence[OutboxMessage]:
-    pending = select(OUTBOX).where(text("is_delivered = 0"))
-    rows = connection.execute(pending.order_by(OUTBOX.c.sequence).limit(_bounded(limit)))
-    return [_message(row) for row in rows]
+def outbox(
+    connection: Connection, *, limit: int, each: int, skipping: Collection[HostName | None]
+) -> Sequence[OutboxMessage]:
+    skipped = json.dumps(["" if host is None else host for host in skipping])
+    rows = connection.execute(PENDING, {"limit": _bounded(limit), "each": _bounded(each), "skipping": skipped})
+    return [_message(row) for row in sorted(rows, key=lambda row: row.sequence)]
 
 
 def outbox_pending(connection: Connection) -> int:
@@ -253,3 +256,27 @@ TAIL: Final = text(
     ORDER BY 1
     """
 )
+
+# Each host with something to send is found by one seek in the index outbox_lanes, and of it only the oldest messages are
+# read: a hundred thousand messages of one host cost the others nothing. What belongs to no host has the name "".
+PENDING: Final = text(
+    """
+    WITH RECURSIVE
+    lanes (lane) AS (
+        SELECT min(coalesce(host, '')) FROM outbox WHERE is_delivered = 0
+        UNION ALL
+        SELECT (SELECT min(coalesce(host, '')) FROM outbox WHERE is_delivered = 0 AND coalesce(host, '') > lanes.lane)
+            FROM lanes WHERE lanes.lane IS NOT NULL),
+    heads (lane, head) AS (
+        SELECT lane, (SELECT min(sequence) FROM outbox WHERE is_delivered = 0 AND coalesce(host, '') = lanes.lane) AS head
+            FROM lanes WHERE lane IS NOT NULL AND lane NOT IN (SELECT value FROM json_each(:skipping))
+            ORDER BY head LIMIT :limit)
+    SELECT outbox.*
+        FROM heads CROSS JOIN outbox
+        WHERE outbox.sequence IN (
+            SELECT one.sequence FROM outbox AS one
+            WHERE one.is_delivered = 0 AND coalesce(one.host, '') = heads.lane
+            ORDER BY one.sequence LIMIT :each)
+        ORDER BY row_number() OVER (PARTITION BY heads.lane ORDER BY outbox.sequence), outbox.sequence LIMIT :limit
+    """
+).columns(*OUTBOX.columns)

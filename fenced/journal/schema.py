@@ -143,9 +143,16 @@ def _to_1(connection: Connection) -> None:
     connection.execute(text("INSERT INTO lease VALUES (1, 0, '', 0, NULL, NULL, NULL)"))
 
 
+def _to_2(connection: Connection) -> None:
+    """The hosts with something to send, each with its oldest message, without reading what others have."""
+    connection.exec_driver_sql(
+        "CREATE INDEX outbox_lanes ON outbox (coalesce(host, ''), sequence) WHERE is_delivered = 0"
+    )
+
+
 Migration = Callable[[Connection], None]
 
-MIGRATIONS: Final[Mapping[int, Migration]] = {1: _to_1}
+MIGRATIONS: Final[Mapping[int, Migration]] = {1: _to_1, 2: _to_2}
 
 
 def migrate(connection: Connection, *, path: Path, now: float, migrations: Mapping[int, Migration] = MIGRATIONS) -> int:

@@ -1,7 +1,9 @@
-"""The store of one daemon: a SQLite file (WAL, synchronous=FULL), one connection that writes, a few that only read.
+"""The store of one daemon: a SQLite file (WAL, synchronous=FULL), one connection that writes, others that only read.
 
 It knows transactions, threads and errors; what is in them is `writing` and `reading`. Its one rule: a write returns
 when it is on the disk, raises when nothing of it is, and whichever it was, the next one finds a usable connection.
+The outbox and the housekeeping have a connection of their own each: they never wait for those who look (S15). All are
+opened at the start, so that no want of descriptors stops a read later.
 
 A call that is cancelled ends when its transaction has: it stored all or nothing. A database that another process keeps
 locked is waited for, `busy_timeout_seconds` at most.
@@ -13,7 +15,7 @@ import dataclasses
 import functools
 import os
 import sqlite3
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -32,7 +34,10 @@ from fenced.model.names import HostName, OperationId
 from fenced.ports.journal import Batch, ClockAnchor, Loaded, OutboxMessage, Page, StoreError
 
 LOCK_NAME: Final = "fenced.lock"
-READERS_MAX: Final = 3
+LOOKERS: Final = 3
+LOOKS_MAX: Final = 100
+"""Reads for people at once, most of them waiting for one of the LOOKERS; one more is refused."""
+LOOK_WAIT_SECONDS: Final = 2.0
 WAL_PAGES: Final = 4000
 """16 MB: a commit that finds more in the log folds it into the database itself, which delays that commit."""
 WAL_BYTES_KEPT_MAX: Final = 32 * 1024 * 1024
@@ -53,7 +58,10 @@ class SqlJournal:
         self._store_id = ""
         self._engines: list[AsyncEngine] = []
         self._writer: AsyncConnection | None = None
-        self._readers: AsyncEngine | None = None
+        self._looker: AsyncEngine | None = None
+        self._announcer: AsyncEngine | None = None
+        self._keeper: AsyncEngine | None = None
+        self._looking = 0
         self._writing = asyncio.Lock()
         self._calls: set[asyncio.Task[Any]] = set()
         self._identity: tuple[int, int] | None = None
@@ -93,10 +101,13 @@ class SqlJournal:
 
     async def clock_anchor(self) -> ClockAnchor | None:
         """The last one that was kept, by us or an earlier start; None in a new store."""
-        return await self._read("clock-anchor", reading.clock_anchor)
+        return await self._read("clock-anchor", reading.clock_anchor, self._keeper)
 
-    async def outbox(self, *, limit: int) -> Sequence[OutboxMessage]:
-        return await self._read("outbox", functools.partial(reading.outbox, limit=limit))
+    async def outbox(
+        self, *, limit: int, each: int, skipping: Collection[HostName | None] = ()
+    ) -> Sequence[OutboxMessage]:
+        work = functools.partial(reading.outbox, limit=limit, each=each, skipping=skipping)
+        return await self._read("outbox", work, self._announcer)
 
     async def delivered(self, messages: Sequence[OutboxMessage]) -> None:
         assert all(message.sequence is not None for message in messages), "only what `outbox` gave can be delivered"
@@ -104,36 +115,39 @@ class SqlJournal:
             await self._write("delivered", lambda it: writing.delivered(it, messages, epoch=self._epoch))
 
     async def outbox_pending(self) -> int:
-        return await self._read("outbox-pending", reading.outbox_pending)
+        return await self._read("outbox-pending", reading.outbox_pending, self._announcer)
 
     async def operation(self, operation: OperationId) -> Operation | None:
-        return await self._read("operation", functools.partial(reading.operation, id=operation))
+        return await self._look("operation", functools.partial(reading.operation, id=operation))
 
     async def operations(self, *, host: HostName | None, state: str | None, limit: int, after: str | None) -> Page:
         """Raises ValueError when `after` is no cursor of ours."""
         below = reading.cursor_number(after)
         work = functools.partial(reading.operations, host=host, state=state, limit=limit, below=below)
-        return await self._read("operations", work)
+        return await self._look("operations", work)
 
     async def entries(
         self, *, host: HostName | None, limit: int, before: int | None = None
     ) -> Sequence[tuple[int, Entry]]:
-        return await self._read("entries", functools.partial(reading.entries, host=host, limit=limit, before=before))
+        return await self._look("entries", functools.partial(reading.entries, host=host, limit=limit, before=before))
 
     async def events(self, *, after: int, limit: int) -> Sequence[OutboxMessage]:
-        return await self._read("events", functools.partial(reading.events, after=after, limit=limit))
+        return await self._look("events", functools.partial(reading.events, after=after, limit=limit))
 
     async def newest_event(self) -> int:
-        return await self._read("newest-event", reading.newest_event)
+        return await self._look("newest-event", reading.newest_event)
 
-    async def prune(self, *, before: float, limit: int) -> int:
-        return await self._write(
-            "prune", lambda connection: writing.prune(connection, epoch=self._epoch, before=before, limit=limit)
+    async def prune(self, *, before: float, events_before: float, limit: int) -> int:
+        work = functools.partial(
+            writing.prune, epoch=self._epoch, before=before, events_before=events_before, limit=limit
         )
+        return await self._write("prune", work)
 
     async def checkpoint(self) -> None:
         """Fold the log of commits into the database, beside the writer, whom it never delays; for every few seconds."""
-        await self._read("checkpoint", lambda it: it.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").close())
+        await self._read(
+            "checkpoint", lambda it: it.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").close(), self._keeper
+        )
 
     async def close(self) -> None:
         if self._writer is not None:
@@ -161,10 +175,20 @@ class SqlJournal:
 
         return await self._whole(name, transaction())
 
-    async def _read(self, name: str, work: Callable[[Connection], T]) -> T:
+    async def _look(self, name: str, work: Callable[[Connection], T]) -> T:
+        """A read for somebody who can ask again. Raises StoreError also where too many look at once."""
+        if self._looking >= LOOKS_MAX:
+            raise StoreError(f"{self._path}: too many reads at once; try again")
+        self._looking += 1
+        try:
+            return await self._read(name, work, self._looker)
+        finally:
+            self._looking -= 1
+
+    async def _read(self, name: str, work: Callable[[Connection], T], engine: AsyncEngine | None) -> T:
         async def reading_only() -> T:
             with translated(self._path):
-                async with self._opened(self._readers).connect() as connection:
+                async with self._opened(engine).connect() as connection:
                     return await connection.run_sync(work)
 
         return await self._whole(name, reading_only())
@@ -200,18 +224,22 @@ class SqlJournal:
 
     async def _connect(self) -> None:
         writers = self._engine(readers=0)
-        self._readers = self._engine(readers=READERS_MAX)
         self._writer = await writers.connect()
+        self._announcer, self._keeper = self._engine(readers=1), self._engine(readers=1)
+        self._looker = self._engine(readers=LOOKERS, wait_seconds=LOOK_WAIT_SECONDS)
+        async with contextlib.AsyncExitStack() as opened:
+            for engine in (self._announcer, self._keeper, *[self._looker] * LOOKERS):
+                await opened.enter_async_context(engine.connect())
 
-    def _engine(self, *, readers: int) -> AsyncEngine:
-        """`readers` 0: the engine of the one connection that writes."""
+    def _engine(self, *, readers: int, wait_seconds: float | None = None) -> AsyncEngine:
+        """`readers` 0: the engine of the one connection that writes. `wait_seconds`: for a free one of them."""
         engine = create_async_engine(
             URL.create("sqlite+aiosqlite", database=str(self._path)),
             # None: the driver begins no transaction by itself; we do, and so DDL is part of one as well.
             connect_args={"timeout": self._busy_timeout_seconds, "isolation_level": None},
             pool_size=readers or 1,
             max_overflow=0,
-            pool_timeout=self._busy_timeout_seconds,
+            pool_timeout=wait_seconds if wait_seconds is not None else self._busy_timeout_seconds,
             pool_reset_on_return=None,
         )
         self._engines.append(engine)
@@ -252,7 +280,7 @@ class SqlJournal:
             await self._writer.close()
         for engine in self._engines:
             await engine.dispose()
-        self._writer = self._readers = None
+        self._writer = self._announcer = self._keeper = self._looker = None
         self._engines.clear()
         for lock in self._locks:
             lock.release()

@@ -99,13 +99,13 @@ def delivered(connection: Connection, messages: Sequence[OutboxMessage], *, epoc
         connection.execute(_DELETE_DELIVERED, states)
 
 
-def prune(connection: Connection, *, epoch: int, before: float, limit: int) -> int:
+def prune(connection: Connection, *, epoch: int, before: float, events_before: float, limit: int) -> int:
     """How many rows went, at most `limit`. Raises EpochLost."""
     check_epoch(connection, epoch)
     gone = 0
-    for statement in (_PRUNE_RECORDS, _PRUNE_EVENTS, _PRUNE_OPERATIONS):
+    for statement, moment in ((_PRUNE_EVENTS, events_before), (_PRUNE_RECORDS, before), (_PRUNE_OPERATIONS, before)):
         if gone < limit:
-            gone += connection.execute(statement, {"before": before, "limit": limit - gone}).rowcount
+            gone += connection.execute(statement, {"before": moment, "limit": limit - gone}).rowcount
     return gone
 
 

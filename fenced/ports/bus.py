@@ -18,10 +18,13 @@ from fenced.core.events import (
 
 __all__ = [
     "Bus",
+    "BusAway",
     "BusConnected",
     "BusDisconnected",
     "BusError",
     "BusEvent",
+    "BusLost",
+    "BusRefused",
     "BusRequest",
     "Evidence",
     "Health",
@@ -67,7 +70,19 @@ class Message:
 
 
 class BusError(Exception):
-    """A message was not taken by the broker: not connected, no answer in time, or refused with a reason code."""
+    """A message was not taken by the broker, and it is not known why: no answer in time, say. It may have arrived."""
+
+
+class BusAway(BusError):
+    """There is no connection: the message was not sent."""
+
+
+class BusRefused(BusError):
+    """The broker answered with an error code. Only MQTT 5 says so."""
+
+
+class BusLost(BusError):
+    """The connection ended before the broker had answered: maybe because of this message, and it may have it."""
 
 
 class Bus(Protocol):
@@ -82,5 +97,5 @@ class Bus(Protocol):
         ...
 
     async def publish(self, message: Message, *, timeout_seconds: float) -> None:
-        """Returns once the broker acknowledged without an error code. Raises BusError otherwise."""
+        """Returns once the broker acknowledged without an error code. Raises BusError otherwise: the kind says what is known."""
         ...

@@ -3,7 +3,7 @@
 Every append carries our epoch and fails in its own transaction when a newer one exists.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -116,8 +116,11 @@ class Journal(Protocol):
         """This store is the state directory's from now on: a person said so, and that is durable. Raises StoreError."""
         ...
 
-    async def outbox(self, *, limit: int) -> Sequence[OutboxMessage]:
-        """The oldest undelivered messages, in order."""
+    async def outbox(
+        self, *, limit: int, each: int, skipping: Collection[HostName | None] = ()
+    ) -> Sequence[OutboxMessage]:
+        """Undelivered messages in order: at most `limit`, at most `each` of one host (messages of nobody's are one host's,
+        too), the oldest of every host before any host's second. `skipping`: hosts of which none is wanted."""
         ...
 
     async def delivered(self, messages: Sequence[OutboxMessage]) -> None:
@@ -149,11 +152,12 @@ class Journal(Protocol):
         ...
 
     async def checkpoint(self) -> None:
-        """Housekeeping of the store's files; never delays a writer. Call it every few seconds."""
+        """Housekeeping of the store's files; never delays a writer. Call it every few seconds. Raises StoreError."""
         ...
 
-    async def prune(self, *, before: float, limit: int) -> int:
-        """Delete records, events and rows of operations that ended before; at most `limit` rows; how many went."""
+    async def prune(self, *, before: float, events_before: float, limit: int) -> int:
+        """Delete records and rows of operations that ended before, and events that were delivered and are older than
+        `events_before`; at most `limit` rows; how many went."""
         ...
 
     async def close(self) -> None:

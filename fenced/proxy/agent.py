@@ -88,22 +88,23 @@ async def serve(
                     told=Told(drivers=drivers, capacity=settings.agent_processes_max, store=memory.store),
                 )
                 telemetry.observe(lambda: _gauges(server, certificates))
-                runner = _runner(server)
+                application = server.application()
+                listener = Listener(listening, application)
+                runner = _runner(application)
                 await runner.setup()
-                listener = Listener(runner, listening)
                 renewal = Renewal(server=server, listener=listener, credentials=credentials, certificates=certificates)
                 try:
-                    await listener.accept(context)
-                    renewing = tasks.create_task(renewal.run(changes), name="renewal")
-                    _log.info("listening", host=settings.host, port=settings.port, tls=context is not None)
-                    note_ready()
-                    await stop.wait()
-                    server.stop()
-                    renewing.cancel()
-                    _log.info("stopping", commands=server.commands_in_flight)
-                    bound.reschedule(asyncio.get_running_loop().time() + STOP_SECONDS_MAX)
+                    listener.use(context)
+                    async with listener.open(runner):
+                        renewing = tasks.create_task(renewal.run(changes), name="renewal")
+                        _log.info("listening", host=settings.host, port=settings.port, tls=context is not None)
+                        note_ready()
+                        await stop.wait()
+                        server.stop()
+                        renewing.cancel()
+                        _log.info("stopping", commands=server.commands_in_flight)
+                        bound.reschedule(asyncio.get_running_loop().time() + STOP_SECONDS_MAX)
                 finally:
-                    await listener.close()
                     # Waits for answers that are still due, then closes the connections.
                     await runner.cleanup()
         except TimeoutError:
@@ -133,11 +134,11 @@ def _gauges(server: ProxyServer, certificates: CertificateWatch | None) -> Agent
     )
 
 
-def _runner(server: ProxyServer) -> web.AppRunner:
+def _runner(application: web.Application) -> web.AppRunner:
     # aiohttp quotes what it could not parse into its log: that may be a password, so none of it is kept.
     silent = logging.Logger("aiohttp of the proxy agent", level=logging.CRITICAL + 1)
     return web.AppRunner(
-        server.application(),
+        application,
         handler_cancellation=True,
         access_log=None,
         logger=silent,

@@ -1,13 +1,17 @@
 """The listening socket of a proxy agent: it stays while the TLS context that new connections get is exchanged.
 
-Knows aiohttp's sites; nothing of calls. One rule: no connection is lost over an exchange; those that exist go on.
+Knows its door; nothing of calls. One rule: no connection is lost over an exchange; those that exist go on.
 """
 
+import contextlib
 import socket
 import ssl
+from collections.abc import AsyncIterator
 from typing import Final
 
 from aiohttp import web
+
+from fenced.net.door import Door, connections_max
 
 BACKLOG: Final = 4096
 
@@ -17,34 +21,27 @@ class ListenError(Exception):
 
 
 class Listener:
-    """Accepts for a runner that was set up."""
+    """Accepts for a runner while `open` runs. New connections get the context of the moment."""
 
-    def __init__(self, runner: web.AppRunner, listening: socket.socket) -> None:
-        self._runner = runner
+    def __init__(self, listening: socket.socket, application: web.Application) -> None:
+        """Before the application is set up."""
         self._listening = listening
-        self._site: web.SockSite | None = None
+        self._door = Door(listening, most=connections_max())
+        self._door.watch(application)
 
-    async def accept(self, context: ssl.SSLContext | None) -> None:
-        """New connections get this context from now on. The old site ends only when the new one accepts. Raises OSError:
-        then the old one goes on."""
-        # A duplicate: ending a site closes its socket, and the queue of waiting connections must outlive it.
-        duplicate = self._listening.dup()
-        site = web.SockSite(self._runner, duplicate, backlog=BACKLOG, ssl_context=context)
+    def use(self, context: ssl.SSLContext | None) -> None:
+        """New connections get this context from now on."""
+        self._door.context = context
+
+    @contextlib.asynccontextmanager
+    async def open(self, runner: web.AppRunner) -> AsyncIterator[None]:
+        """Accept while the block runs; the runner was set up."""
+        assert runner.server is not None
         try:
-            await site.start()
-        except OSError:
-            duplicate.close()
-            raise
-        before, self._site = self._site, site
-        if before is not None:
-            await before.stop()
-
-    async def close(self) -> None:
-        """Accept no more; idempotent."""
-        site, self._site = self._site, None
-        if site is not None:
-            await site.stop()
-        self._listening.close()
+            async with self._door.open(runner.server):
+                yield
+        finally:
+            self._listening.close()
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -66,5 +66,5 @@ class Renewal:
 
     async def _accept(self, context: ssl.SSLContext) -> None:
         """The listener first: a connection of the old context that comes in between is closed after its answer."""
-        await self._listener.accept(context)
+        self._listener.use(context)
         self._server.context = context

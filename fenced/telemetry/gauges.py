@@ -20,14 +20,19 @@ GATES_MAX: Final = 64
 
 
 class Gauges(Collector):
-    """Register it in `Metrics.registry`. `outbox_pending`: messages that the broker has not acknowledged.
-    `ahead_seconds`: how far our steady clock is ahead of the wall clock."""
+    """Register it in `Metrics.registry`. `outbox_pending`: messages that the broker has not acknowledged;
+    `outbox_stuck`: hosts whose messages it does not take. `ahead_seconds`: how far our steady clock is ahead of the wall's."""
 
     def __init__(
-        self, control: Control, *, outbox_pending: Callable[[], int], ahead_seconds: Callable[[], float] = lambda: 0.0
+        self,
+        control: Control,
+        *,
+        outbox_pending: Callable[[], int],
+        outbox_stuck: Callable[[], int],
+        ahead_seconds: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._control, self._ahead_seconds = control, ahead_seconds
-        self._outbox_pending = outbox_pending
+        self._outbox_pending, self._outbox_stuck = outbox_pending, outbox_stuck
         self._seen_gates: set[str] = set()
 
     def describe(self) -> Iterable[Metric]:
@@ -40,6 +45,7 @@ class Gauges(Collector):
         about = "How far the daemon's own clock is ahead of the wall clock (negative: behind it)"
         yield _gauge("fenced_clock_ahead_seconds", about, round(self._ahead_seconds(), 3))
         yield _gauge("fenced_outbox_pending", "Messages not yet acknowledged by the broker", self._outbox_pending())
+        yield _gauge("fenced_outbox_stuck_hosts", "Hosts whose messages the broker does not take", self._outbox_stuck())
 
     def _of_daemon(self, fleet: FleetView) -> Iterator[Metric]:
         yield _gauge("fenced_armed", "Whether power commands may be sent (1) or not (0)", fleet.is_armed)

@@ -102,7 +102,7 @@ def test_bus_urls(text: str, url: BusUrl) -> None:
         ("mqtt://a/topic", "ends after the port"),
         ("mqtt://u:p@a", "no user name"),
         ("embedded://10.0.0.1", "only a loopback"),
-        ("embedded://0.0.0.0", "every interface"),
+        ("embedded://0.0.0.0", "only a loopback"),
     ],
 )
 def test_wrong_bus_urls_say_why(text: str, why: str) -> None:

@@ -2,105 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from fenced.core import events as e
-from fenced.core.fleet import Fleet
 from fenced.core.records import Entry, HostHeard
-from fenced.engine.outbox import SLICE, Outbox
+from fenced.engine.outbox import LANE_SLICE
 from fenced.model.names import HostName, OperationId
-from fenced.ports.bus import Bus, BusError, Message
-from fenced.ports.journal import Batch, OutboxMessage, StoreError
-from tests.fakes.journal import MemoryJournal
+from fenced.ports.journal import Batch, StoreError
+from tests.engine.outbox_desk import Desk, message, play
 from tests.journal.strategies import entry
-from tests.world import rack as racks
-from tests.world.loop import run
-from tests.world.network import START, Broker, WorldBus, WorldClock
-from tests.world.rack import Rack
-
-
-class Choosy(WorldBus):
-    """A bus that does not get some topics through, as long as they stand in `stuck`."""
-
-    def __init__(self, broker: Broker, clock: WorldClock) -> None:
-        super().__init__(broker, clock, "fenced-a")
-        self.stuck: set[str] = set()
-
-    async def publish(self, message: Message, *, timeout_seconds: float) -> None:
-        if message.topic in self.stuck:
-            raise BusError("refused")
-        await super().publish(message, timeout_seconds=timeout_seconds)
-
-
-class SlowReader(MemoryJournal):
-    """A journal that takes so long to say what is to be sent."""
-
-    read_seconds = 0.0
-
-    async def outbox(self, *, limit: int) -> Sequence[OutboxMessage]:
-        await asyncio.sleep(self.read_seconds)
-        return await super().outbox(limit=limit)
-
-
-class Desk:
-    """An outbox that runs between a memory journal and a broker."""
-
-    def __init__(self) -> None:
-        self.clock = WorldClock()
-        self.broker = Broker(self.clock)
-        self.bus = Choosy(self.broker, self.clock)
-        self.journal = SlowReader(is_checked=True)
-        self.fleet = Fleet(racks.inventory(Rack()), epoch=1, started=self.clock.now())
-        self.fleet.lease_until = START + 1e9
-        self.delivered: list[e.Event] = []
-        bus: Bus = self.bus
-        self.outbox = Outbox(
-            fleet=self.fleet, journal=self.journal, bus=bus, clock=self.clock, deliver=self.delivered.append,
-            controller="fenced-a",
-        )  # fmt: skip
-
-    async def store(self, *messages: OutboxMessage) -> None:
-        await self.journal.append(Batch(entries=[entry()], outbox=messages))
-        self.outbox.nudge()
-
-    def sent(self, word: str = "/event/") -> list[str]:
-        """Payloads that the broker took, in order."""
-        return [message.payload.decode() for _, message in self.broker.published if word in message.topic]
-
-    async def pending(self) -> int:
-        return await self.journal.outbox_pending()
-
-
-def message(number: int, host: str = "node-1", *, operation: str | None = None) -> OutboxMessage:
-    return OutboxMessage(
-        id=f"m-{number}", host=HostName(host), topic=f"fenced/v1/site-1/event/{host}", payload=f"{number}".encode(),
-        is_retained=False, operation=OperationId(operation) if operation is not None else None,
-    )  # fmt: skip
-
-
-def play(story: Callable[[Desk], Awaitable[None]]) -> None:
-    async def main() -> None:
-        desk = Desk()
-        await desk.journal.open(holder="fenced-a", now=desk.clock.now())
-
-        def deliver(event: e.Event) -> None:
-            if isinstance(event, e.BusConnected):
-                desk.outbox.connected()
-
-        tasks = [
-            asyncio.get_running_loop().create_task(desk.bus.run(deliver)),
-            asyncio.get_running_loop().create_task(desk.outbox.run()),
-        ]
-        await asyncio.sleep(1.0)
-        try:
-            await story(desk)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    run(main())
+from tests.world.network import START
 
 
 def test_messages_go_out_in_the_journals_order_and_only_once() -> None:
@@ -214,7 +125,7 @@ def test_without_the_lease_nothing_is_published() -> None:
 
 def test_a_round_that_outlasts_the_lease_stops_where_the_lease_ended() -> None:
     async def story(desk: Desk) -> None:
-        total = 3 * SLICE
+        total = 3 * LANE_SLICE
         desk.broker.acknowledge_seconds = 2.0
         await desk.journal.append(Batch(entries=[entry()], outbox=[message(number) for number in range(1, total + 1)]))
         desk.fleet.lease_until = desk.clock.now() + 3.0

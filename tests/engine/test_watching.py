@@ -1,135 +1,146 @@
-"""The watch of many hosts (S15, S17): devices side by side, bounded; a dead one costs its own timeout and nobody else's."""
+"""Event streams: the store is read once for all who watch, nobody misses an event, and what can't be read is said."""
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
-from fenced.core import commands as c
-from fenced.core import events as e
-from fenced.core.fleet import Fleet
-from fenced.engine.effects import WATCHED_AT_ONCE, EngineEffects
-from fenced.engine.race import PathMemory
-from fenced.engine.workers import DeviceWorkers
-from fenced.model.inventory import DeviceSpec, Inventory
-from fenced.model.names import ENGINE, HostName, ProxyName
-from fenced.model.power import Power
-from fenced.ports.devices import DeviceTimedOut, OnStarted, Permit
-from tests.world import rack as racks
+import pytest
+
+from fenced.engine import watching
+from fenced.engine.watching import Events
+from fenced.ports.journal import Batch, OutboxMessage, StoreError
+from tests.fakes.journal import MemoryJournal
+from tests.journal.strategies import entry, message
 from tests.world.loop import run
-from tests.world.machines import Machine
-from tests.world.network import WorldClock
-from tests.world.rack import Rack
-from tests.world.telemetry import RecordingTelemetry
-from tests.world.wires import WorldLiveness
-
-INTERVAL = 60.0
-READ_SECONDS = 0.1
 
 
-@dataclass
-class Lines:
-    """Devices of `dead` hosts and those named so never answer; all others are OFF."""
+class Counting(MemoryJournal):
+    """How often events are read."""
 
-    dead: frozenset[str]
-    at_once: int = 0
-    at_once_max: int = 0
-    reads: dict[str, int] = field(default_factory=dict)
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = 0
 
-    async def read(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
-        host, _, device = str(spec.plug_id).partition("/")
-        self.at_once += 1
-        self.at_once_max = max(self.at_once_max, self.at_once)
-        try:
-            if {host, device} & self.dead:
-                await asyncio.sleep(timeout_seconds)
-                raise DeviceTimedOut("no answer")
-            await asyncio.sleep(READ_SECONDS)
-        finally:
-            self.at_once -= 1
-        return Power.OFF
-
-    async def set(
-        self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted
-    ) -> None:
-        raise AssertionError("the watch switches nothing")
-
-    async def close(self) -> None:
-        pass
+    async def events(self, *, after: int, limit: int) -> Sequence[OutboxMessage]:
+        self.reads += 1
+        await asyncio.sleep(0.01)
+        return await super().events(after=after, limit=limit)
 
 
-class Watched:
-    """Effects over a fleet of that many hosts, and when each round ended."""
+class Hall:
+    """Events over a journal, and those who watch."""
 
-    def __init__(self, hosts: int, *, dead: frozenset[str], devices: tuple[str, ...] = ("bmc:1", "bmc-b:1")) -> None:
-        names = tuple(f"h{number}" for number in range(hosts))
-        self.inventory: Inventory = _native(racks.inventory(Rack(hosts=names, devices=devices)))
-        self.lines, self.clock = Lines(dead), WorldClock()
-        self.fleet = Fleet(self.inventory, epoch=1, started=0.0)
-        self.ended: dict[HostName, tuple[float, e.WatchEnded]] = {}
-        workers = DeviceWorkers(
-            local=self.lines, remote=self.lines, clock=self.clock, telemetry=RecordingTelemetry(), agent_processes=32,
-            has_lease=lambda: True, calls_max=lambda proxy: 32,
-        )  # fmt: skip
-        machines: list[Machine] = []
-        self.effects = EngineEffects(
-            fleet=self.fleet, workers=workers, liveness=WorldLiveness(machines, None),  # type: ignore[arg-type]
-            clock=self.clock, telemetry=RecordingTelemetry(), memory=PathMemory(), deliver=self._deliver,
-            ask=self._nobody, reply=self._nobody,
-        )  # fmt: skip
+    def __init__(self) -> None:
+        self.journal = Counting()
+        self.events = Events(self.journal)
+        self.count = 0
+        self.tasks: list[asyncio.Task[None]] = []
 
-    def _deliver(self, event: e.Event) -> None:
-        assert isinstance(event, e.WatchEnded)
-        self.ended[event.host] = (asyncio.get_running_loop().time(), event)
+    async def happen(self, number: int = 1) -> None:
+        self.count += number
+        last = range(self.count - number + 1, self.count + 1)
+        await self.journal.append(Batch(entries=[entry()], outbox=[message(it) for it in last]))
+        self.events.told()
 
-    async def _nobody(self, event: object) -> None:
-        raise AssertionError(f"{event} is nothing of the watch")
+    def watch(self, *, after: int | None = None) -> list[int]:
+        """A watcher; what it has seen."""
+        seen: list[int] = []
 
-    async def round(self) -> dict[HostName, float]:
-        """All hosts are watched from now on; how long each took."""
-        self.ended.clear()
-        begun = asyncio.get_running_loop().time()
-        async with asyncio.TaskGroup() as group:
-            self.effects.run_in(group)
-            for host in self.inventory.hosts.values():
-                paths = tuple((device.name, ((ENGINE,),)) for device in host.devices)
-                self.effects.start(c.WatchHost(host=host.name, paths=paths))
-        return {name: at - begun for name, (at, _) in self.ended.items()}
+        async def watching() -> None:
+            position = after if after is not None else await self.events.newest()
+            while True:
+                for event in await self.events.after(position):
+                    assert event.sequence is not None
+                    position = event.sequence
+                    seen.append(position)
+
+        self.tasks.append(asyncio.get_running_loop().create_task(watching()))
+        return seen
 
 
-def _native(inventory: Inventory) -> Inventory:
-    """Devices that need no program of ours: of those `agent_processes` is the bound."""
-    hosts = {
-        name: replace(
-            host, devices=tuple(replace(one, spec=replace(one.spec, driver="redfish")) for one in host.devices)
-        )
-        for name, host in inventory.hosts.items()
-    }
-    return replace(inventory, hosts=hosts)
+def play(story: Callable[[Hall], Coroutine[Any, Any, None]]) -> None:
+    async def main() -> None:
+        hall = Hall()
+        await hall.journal.open(holder="fenced-a", now=1.0)
+        await story(hall)
+        for task in hall.tasks:
+            assert not task.done(), task
+            task.cancel()
+        await asyncio.gather(*hall.tasks, return_exceptions=True)
+
+    run(main())
 
 
-def test_a_thousand_hosts_with_dead_devices_are_watched_within_their_interval_and_hold_up_no_living_one() -> None:
-    """From the second round on they are known to be dead; in the first each costs its own timeout once."""
+def test_a_hundred_watchers_cost_the_store_what_one_does() -> None:
+    async def story(hall: Hall) -> None:
+        await hall.happen(5)
+        watchers = [hall.watch() for _ in range(100)]
+        await asyncio.sleep(1.0)
+        before = hall.journal.reads
+        for _ in range(20):
+            await hall.happen(3)
+            await asyncio.sleep(0.1)
+        assert hall.journal.reads - before == 20
+        assert all(seen == list(range(6, 66)) for seen in watchers)
 
-    async def main() -> tuple[float, float, int]:
-        watched = Watched(1020, dead=frozenset(f"h{number}" for number in range(1000)))
-        await watched.round()
-        took = await watched.round()
-        living = [took[HostName(f"h{number}")] for number in range(1000, 1020)]
-        return max(living), max(took.values()), watched.lines.at_once_max
-
-    living, all_of_them, at_once = run(main())
-    assert living < 2 * READ_SECONDS
-    assert all_of_them < INTERVAL and at_once <= WATCHED_AT_ONCE
+    play(story)
 
 
-def test_a_dead_device_costs_its_host_its_own_timeout_once() -> None:
-    async def main() -> tuple[float, float]:
-        watched = Watched(
-            1, dead=frozenset({"bmc", "bmc-b", "bmc-c"}), devices=("bmc:1", "bmc-b:1", "bmc-c:1", "pdu:2")
-        )
-        took = await watched.round()
-        _, event = watched.ended[HostName("h0")]
-        assert [power for _, power in event.powers] == [Power.UNKNOWN] * 3 + [Power.OFF]
-        return max(took.values()), watched.inventory.daemon.race.probe_timeout_seconds
+def test_who_comes_back_gets_what_he_missed_and_then_the_same_as_all() -> None:
+    async def story(hall: Hall) -> None:
+        await hall.happen(3 * watching.SLICE)
+        now, old = hall.watch(), hall.watch(after=10)
+        await asyncio.sleep(1.0)
+        await hall.happen(2)
+        await asyncio.sleep(1.0)
+        total = 3 * watching.SLICE + 2
+        assert old == list(range(11, total + 1)) and now == [total - 1, total]
 
-    took, timeout = run(main())
-    assert took < 1.5 * timeout
+    play(story)
+
+
+def test_nobody_misses_an_event_where_more_come_than_are_kept() -> None:
+    async def story(hall: Hall) -> None:
+        seen = hall.watch()
+        await asyncio.sleep(1.0)
+        for number in (1, watching.SLICE - 1, watching.SLICE, 2 * watching.KEPT_MAX, 7):
+            await hall.happen(number)
+        await asyncio.sleep(1.0)
+        for _ in range(30):
+            await hall.happen(watching.SLICE // 2)
+            await asyncio.sleep(0.1)
+        late = hall.watch(after=1)
+        await asyncio.sleep(5.0)
+        assert seen == list(range(1, hall.count + 1))
+        assert late == seen[1:]
+
+    play(story)
+
+
+def test_events_that_are_gone_keep_nobody_busy() -> None:
+    async def story(hall: Hall) -> None:
+        await hall.happen(50)
+        hall.watch()
+        await asyncio.sleep(1.0)
+        await hall.journal.delivered(await hall.journal.outbox(limit=100, each=100))
+        await hall.journal.prune(before=1e12, events_before=1e12, limit=1000)
+        late = hall.watch(after=10)
+        await asyncio.sleep(1.0)
+        before = hall.journal.reads
+        await asyncio.sleep(100.0)
+        assert hall.journal.reads - before < 50
+        await hall.happen()
+        await asyncio.sleep(1.0)
+        assert late == [51]
+
+    play(story)
+
+
+def test_a_store_that_can_not_be_read_is_told_to_whoever_watches_and_to_the_next_again() -> None:
+    async def story(hall: Hall) -> None:
+        await hall.journal.close()
+        for _ in range(2):
+            with pytest.raises(StoreError):
+                await hall.events.newest()
+
+    play(story)

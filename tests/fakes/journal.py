@@ -5,7 +5,8 @@ clock of its own; delays are `asyncio.sleep`, which virtual time skips.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from fenced.core.records import Entry
@@ -141,9 +142,18 @@ class MemoryJournal:
         self._opened()
         self.durable.replaces = ""
 
-    async def outbox(self, *, limit: int) -> Sequence[OutboxMessage]:
+    async def outbox(
+        self, *, limit: int, each: int, skipping: Collection[HostName | None] = ()
+    ) -> Sequence[OutboxMessage]:
         self._opened()
-        return [row.message for row in self.durable.outbox.values() if not row.is_delivered][:limit]
+        places: Counter[HostName | None] = Counter()
+        found: list[tuple[int, int, OutboxMessage]] = []
+        for number, row in self.durable.outbox.items():
+            host = row.message.host
+            if not row.is_delivered and host not in skipping and places[host] < each:
+                places[host] += 1
+                found.append((places[host], number, row.message))
+        return [message for _, _, message in sorted(sorted(found, key=_place)[:limit], key=lambda it: it[1])]
 
     async def delivered(self, messages: Sequence[OutboxMessage]) -> None:
         await self._writing()
@@ -196,11 +206,11 @@ class MemoryJournal:
         self._opened()
         return max((number for number, row in self.durable.outbox.items() if row.is_event), default=0)
 
-    async def prune(self, *, before: float, limit: int) -> int:
+    async def prune(self, *, before: float, events_before: float, limit: int) -> int:
         await self._writing()
         durable = self.durable
         records = [number for number, entry in durable.entries.items() if self._is_prunable(number, entry, before)]
-        events = [number for number, row in durable.outbox.items() if row.is_delivered and row.at < before]
+        events = [number for number, row in durable.outbox.items() if row.is_delivered and row.at < events_before]
         ended = [name for name, (_, row) in durable.operations.items() if row.ended is not None and row.ended < before]
         for sequence in (gone := records[:limit]):
             del durable.entries[sequence]
@@ -253,6 +263,11 @@ class MemoryJournal:
         is_running = row is not None and row[1].state is OperationState.RUNNING
         is_covered = sequence <= self._covered(entry.host) and sequence < self.durable.sequence
         return entry.at < before and is_covered and not is_running
+
+
+def _place(found: tuple[int, int, OutboxMessage]) -> tuple[int, int]:
+    """Every host's oldest before any host's second."""
+    return found[0], found[1]
 
 
 def cursor_of(after: str | None) -> int | None:

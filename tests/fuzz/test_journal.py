@@ -114,7 +114,7 @@ async def _look(rig: SqlRig) -> None:
         assert all(isinstance(each.at, float) for each in loaded.tail)
         assert all(isinstance(each.host, str | None) for each in loaded.tail)
         assert isinstance(loaded.epoch, int)
-        for told in await rig.journal.outbox(limit=10):
+        for told in await rig.journal.outbox(limit=10, each=10):
             assert isinstance(told.payload, bytes)
             assert isinstance(told.topic, str)
         await rig.journal.operations(host=None, state=None, limit=10, after=None)

@@ -77,6 +77,7 @@ METRICS: Final = [
     "fenced_fenceable_hosts",
     "fenced_fenceable_share",
     "fenced_outbox_pending",
+    "fenced_outbox_stuck_hosts",
     "fenced_journal_append_seconds",
     "fenced_loop_lag_seconds",
 ]
@@ -133,6 +134,6 @@ def _words(path: Path) -> set[str]:
 def _told_metrics() -> set[str]:
     """The families of a scrape by their public names, also those that nothing was counted in yet."""
     metrics = Metrics()
-    metrics.registry.register(Gauges(FakeControl(), outbox_pending=lambda: 0))
+    metrics.registry.register(Gauges(FakeControl(), outbox_pending=lambda: 0, outbox_stuck=lambda: 0))
     suffixes = {"counter": "_total", "info": "_info"}
     return {family.name + suffixes.get(family.type, "") for family in metrics.registry.collect()}

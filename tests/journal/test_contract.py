@@ -1,6 +1,7 @@
 """What every implementation of the `Journal` port does."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -91,7 +92,7 @@ async def test_a_newer_snapshot_replaces_the_older(rig: Rig) -> None:
 async def test_an_older_epoch_can_write_nothing(rig: Rig) -> None:
     await rig.open()
     await rig.journal.append(Batch(entries=[entry()], outbox=[message(1)]))
-    pending = await rig.journal.outbox(limit=10)
+    pending = await rig.journal.outbox(limit=10, each=10)
     rig.take_over()
     with pytest.raises(EpochLost, match="fenced-b"):
         await rig.journal.append(Batch(entries=[entry()], snapshots=[host_state()], outbox=[message(2)]))
@@ -100,11 +101,11 @@ async def test_an_older_epoch_can_write_nothing(rig: Rig) -> None:
     with pytest.raises(EpochLost):
         await rig.journal.delivered(pending)
     with pytest.raises(EpochLost):
-        await rig.journal.prune(before=1e9, limit=10)
+        await rig.journal.prune(before=1e9, events_before=1e9, limit=10)
     await rig.journal.close()
     loaded = await rig.crash()
     assert (loaded.epoch, loaded.sequence, loaded.hosts) == (3, 1, {})
-    assert list(await rig.journal.outbox(limit=10)) == list(pending)
+    assert list(await rig.journal.outbox(limit=10, each=10)) == list(pending)
 
 
 async def test_a_second_daemon_is_told_who_holds_the_store(rig: Rig) -> None:
@@ -137,34 +138,68 @@ async def test_the_outbox_gives_each_message_in_order_until_it_was_delivered(rig
     await rig.open()
     await rig.journal.append(Batch(entries=[entry()], outbox=[message(1), message(2, is_retained=True)]))
     await rig.journal.append(Batch(entries=[entry()], outbox=[message(3, host=None)]))
-    first, second, third = await rig.journal.outbox(limit=10)
+    first, second, third = await rig.journal.outbox(limit=10, each=10)
     assert [first.id, second.id, third.id] == ["m-1", "m-2", "m-3"]
     assert (first.payload, first.operation, first.is_retained) == (b"\x00{}\xff", OperationId("4-1"), False)
     assert (second.operation, second.is_retained, third.host) == (None, True, None)
-    assert [message.id for message in await rig.journal.outbox(limit=2)] == ["m-1", "m-2"]
+    assert [message.id for message in await rig.journal.outbox(limit=10, each=1)] == ["m-1", "m-3"]
     await rig.journal.delivered([first, second])
     await rig.journal.delivered([first, second])  # the broker acknowledged a repetition as well
     await rig.journal.delivered([])
-    assert list(await rig.journal.outbox(limit=10)) == [third]
+    assert list(await rig.journal.outbox(limit=10, each=10)) == [third]
     assert await rig.journal.outbox_pending() == 1
     await rig.crash()
-    assert list(await rig.journal.outbox(limit=10)) == [third]
+    assert list(await rig.journal.outbox(limit=10, each=10)) == [third]
+
+
+async def test_delivered_events_go_earlier_than_records(rig: Rig) -> None:
+    await rig.open()
+    await rig.journal.append(
+        Batch(entries=[entry(number=1, at=10.0)], snapshots=[host_state()], outbox=[message(1), message(2)])
+    )
+    first, _ = await rig.journal.outbox(limit=10, each=10)
+    await rig.journal.delivered([first])
+    await rig.journal.append(Batch(entries=[entry(number=2, at=20.0)], snapshots=[host_state()], outbox=[message(3)]))
+    assert await rig.journal.prune(before=5.0, events_before=15.0, limit=10) == 1
+    assert [event.id for event in await rig.journal.events(after=0, limit=10)] == ["m-2", "m-3"]
+    assert await rig.journal.prune(before=15.0, events_before=5.0, limit=10) == 1
+    assert [item.record for _, item in await rig.journal.entries(host=None, limit=10)] == [entry(number=2).record]
+
+
+async def test_the_outbox_gives_every_host_its_share_however_much_others_have(rig: Rig) -> None:
+    await rig.open()
+    backlog = [message(number, host="b") for number in range(1, 51)]
+    await rig.journal.append(Batch(entries=[entry()], outbox=backlog))
+    rest = [message(51, host=None), message(52, host="c"), message(53, host="a"), message(54, host="c")]
+    await rig.journal.append(Batch(entries=[entry()], outbox=rest))
+
+    async def numbers(limit: int, each: int, skipping: Sequence[HostName | None] = ()) -> list[int]:
+        found = await rig.journal.outbox(limit=limit, each=each, skipping=skipping)
+        return [int(message.id.removeprefix("m-")) for message in found]
+
+    assert await numbers(4, 10) == [1, 51, 52, 53]  # of each the oldest, before a second of any
+    assert await numbers(7, 3) == [1, 2, 3, 51, 52, 53, 54]
+    assert await numbers(2, 10) == [1, 51]  # the hosts that wait longest
+    assert await numbers(10, 2, [HostName("b")]) == [51, 52, 53, 54]
+    assert await numbers(10, 2, [None, HostName("a"), HostName("c")]) == [1, 2]
+    await rig.journal.delivered(await rig.journal.outbox(limit=3, each=1))
+    assert await numbers(3, 1) == [2, 53, 54]
 
 
 async def test_events_stay_readable_and_their_numbers_are_never_used_again(rig: Rig) -> None:
     await rig.open()
     await rig.journal.append(Batch(entries=[entry()], outbox=[message(1), message(2, is_retained=True), message(3)]))
-    pending = await rig.journal.outbox(limit=10)
+    pending = await rig.journal.outbox(limit=10, each=10)
     await rig.journal.delivered(pending)
     await rig.journal.append(Batch(entries=[entry(at=200.0)], outbox=[message(4)]))
     events = await rig.journal.events(after=0, limit=10)
     assert [event.id for event in events] == ["m-1", "m-3", "m-4"]
     assert events[0].sequence is not None
     assert [event.id for event in await rig.journal.events(after=events[0].sequence, limit=1)] == ["m-3"]
-    last = await rig.journal.outbox(limit=10)
+    last = await rig.journal.outbox(limit=10, each=10)
     await rig.journal.delivered(last)
     await rig.journal.append(Batch(entries=[entry(at=300.0)]))
-    assert await rig.journal.prune(before=300.0, limit=100) == 3
+    assert await rig.journal.prune(before=300.0, events_before=300.0, limit=100) == 3
     await rig.journal.append(Batch(entries=[], outbox=[message(5)]))
     (newest,) = await rig.journal.events(after=0, limit=10)
     assert newest.sequence is not None
@@ -229,14 +264,16 @@ async def test_pruning_keeps_what_a_start_needs_and_what_still_runs(rig: Rig) ->
             outbox=[message(1), message(2)],
         )
     )
-    await rig.journal.delivered(await rig.journal.outbox(limit=1))
+    await rig.journal.delivered(await rig.journal.outbox(limit=1, each=10))
     await rig.journal.append(
         Batch(entries=[entry("a", 4, at=14.0, operation="4-2"), Entry(at=15.0, host=None, record=BusBack())])
     )
     await rig.journal.append(Batch(entries=[entry("b", 5, at=400.0, operation="4-2")]))
-    assert await rig.journal.prune(before=10.0, limit=100) == 0
-    assert await rig.journal.prune(before=300.0, limit=100) == 4  # two records, an event, an operation
-    assert await rig.journal.prune(before=300.0, limit=100) == 0
+    assert await rig.journal.prune(before=10.0, events_before=10.0, limit=100) == 0
+    assert (
+        await rig.journal.prune(before=300.0, events_before=300.0, limit=100) == 4
+    )  # two records, an event, an operation
+    assert await rig.journal.prune(before=300.0, events_before=300.0, limit=100) == 0
     assert [number for number, _ in await rig.journal.entries(host=None, limit=10)] == [7, 6, 5, 4, 1]
     assert [event.id for event in await rig.journal.events(after=0, limit=10)] == ["m-2"]
     assert numbers(await rig.journal.operations(host=None, state=None, limit=9, after=None)) == ["4-3", "4-1"]
@@ -250,7 +287,7 @@ async def test_pruning_goes_in_bounded_slices_and_leaves_the_newest_record(rig: 
     await rig.journal.append(
         Batch(entries=[entry("a", n, at=float(n)) for n in range(10)], snapshots=[host_state("a")])
     )
-    assert [await rig.journal.prune(before=1e9, limit=4) for _ in range(4)] == [4, 4, 1, 0]
+    assert [await rig.journal.prune(before=1e9, events_before=1e9, limit=4) for _ in range(4)] == [4, 4, 1, 0]
     loaded = await rig.crash()
     assert (loaded.sequence, loaded.last_at) == (10, 9.0)
     assert await rig.journal.append(Batch(entries=[entry("a", 11, at=20.0)])) == 11
@@ -263,7 +300,7 @@ async def test_a_store_that_is_not_open_says_so(rig: Rig) -> None:
     await rig.journal.close()
     await rig.journal.close()
     with pytest.raises(StoreError, match="not open"):
-        await rig.journal.outbox(limit=1)
+        await rig.journal.outbox(limit=1, each=10)
     with pytest.raises(StoreError, match="not open"):
         await rig.journal.renew_lease(now=1.0, ttl_seconds=1.0)
 

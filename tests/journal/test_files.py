@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fenced.journal.store import WAL_BYTES_KEPT_MAX, SqlJournal
+from fenced.journal.store import LOOKS_MAX, WAL_BYTES_KEPT_MAX, SqlJournal
 from fenced.ports.journal import Batch, StoreError, StoreHeld, StoreTooNew
 from tests.journal.rigs import SqlRig
 from tests.journal.strategies import entry, host_state, message
@@ -152,7 +152,7 @@ async def test_a_store_of_schema_1_is_opened_with_all_it_holds(sql: SqlRig) -> N
     assert (loaded.store_id, loaded.epoch) == ("0b8e4a52-6a5c-4b1f-9c1e-3d2f5a7b9c10", 8)
     assert loaded.hosts == {host_state().name: host_state(since=5.0)}
     assert list(loaded.tail) == [entry(number=2, at=101.0)]
-    assert [stored.id for stored in await sql.journal.outbox(limit=9)] == ["m-1"]
+    assert [stored.id for stored in await sql.journal.outbox(limit=9, each=10)] == ["m-1"]
     assert (await sql.journal.append(Batch(entries=[entry()]))) == 3
 
 
@@ -293,7 +293,7 @@ async def test_a_full_disk_is_survived(small_disk: Path) -> None:
         ballast.unlink()
         assert await journal.append(Batch(entries=[entry()], outbox=[message(2)])) == stored + 1
     async with opened(small_disk / "fenced.db") as journal:
-        assert [pending.id for pending in await journal.outbox(limit=9)] == ["m-2"]
+        assert [pending.id for pending in await journal.outbox(limit=9, each=10)] == ["m-2"]
 
 
 @needs_root()
@@ -334,3 +334,31 @@ async def test_the_log_of_commits_stays_bounded(sql: SqlRig) -> None:
         largest = max(largest, log.stat().st_size)
     assert largest < WAL_BYTES_KEPT_MAX
     assert sql.path.stat().st_size > 6 * 1024 * 1024
+
+
+# -- who looks delays nobody who announces or renews ------------------------------------------------------------------
+
+
+async def test_those_who_look_delay_neither_the_outbox_nor_the_lease_nor_a_checkpoint(tmp_path: Path) -> None:
+    """Hundreds look at once; what was asked after all of them is answered while most of them still wait."""
+    async with opened(tmp_path / "fenced.db") as journal:
+        await journal.append(Batch(entries=[entry(number=n) for n in range(500)], outbox=[message(1)]))
+        looks = [asyncio.create_task(journal.entries(host=None, limit=500)) for _ in range(LOOKS_MAX)]
+        await asyncio.sleep(0)
+        assert [stored.id for stored in await journal.outbox(limit=10, each=10)] == ["m-1"]
+        assert await journal.outbox_pending() == 1
+        await journal.checkpoint()
+        assert await journal.renew_lease(now=1.0, ttl_seconds=15.0) == 16.0
+        assert sum(look.done() for look in looks) < LOOKS_MAX / 2
+        await asyncio.gather(*looks, return_exceptions=True)
+
+
+async def test_more_looks_than_can_be_answered_are_refused_at_once(tmp_path: Path) -> None:
+    async with opened(tmp_path / "fenced.db") as journal:
+        await journal.append(Batch(entries=[entry(number=n) for n in range(50)]))
+        looks = [asyncio.create_task(journal.entries(host=None, limit=50)) for _ in range(3 * LOOKS_MAX)]
+        answers = await asyncio.gather(*looks, return_exceptions=True)
+        refused = [answer for answer in answers if isinstance(answer, StoreError)]
+        assert len(refused) >= 2 * LOOKS_MAX and "too many reads at once" in str(refused[0])
+        assert not [answer for answer in answers if isinstance(answer, Exception) and answer not in refused]
+        assert len(await journal.entries(host=None, limit=50)) == 50

@@ -9,6 +9,8 @@ from sqlalchemy import Connection, create_engine, event, inspect, text
 from fenced.journal import reading, schema
 from fenced.journal.store import SqlJournal
 
+NEXT = max(schema.MIGRATIONS) + 1
+
 
 @pytest.fixture
 def connection() -> Iterator[Connection]:
@@ -44,28 +46,33 @@ def test_a_second_run_changes_nothing(connection: Connection) -> None:
 
 
 def test_an_older_store_is_brought_forward_number_by_number(connection: Connection) -> None:
-    def to_2(connection: Connection) -> None:
+    def to_next(connection: Connection) -> None:
         connection.exec_driver_sql("ALTER TABLE records ADD COLUMN colour TEXT")
 
     with connection.begin():
         schema.migrate(connection, path=Path("x"), now=1.0)
     with connection.begin():
-        assert schema.migrate(connection, path=Path("x"), now=2.0, migrations={**schema.MIGRATIONS, 2: to_2}) == 2
-        assert connection.execute(text("SELECT number, applied FROM schema")).all() == [(1, 1.0), (2, 2.0)]
+        assert (
+            schema.migrate(connection, path=Path("x"), now=2.0, migrations={**schema.MIGRATIONS, NEXT: to_next}) == NEXT
+        )
+        assert connection.execute(text("SELECT number, applied FROM schema")).all()[-2:] == [
+            (NEXT - 1, 1.0),
+            (NEXT, 2.0),
+        ]
         assert connection.execute(text("SELECT created FROM store")).scalar_one() == 1.0
 
 
 def test_a_migration_that_fails_leaves_the_old_number_whole(connection: Connection) -> None:
-    def to_2(connection: Connection) -> None:
+    def to_next(connection: Connection) -> None:
         connection.exec_driver_sql("ALTER TABLE records ADD COLUMN colour TEXT")
         raise ZeroDivisionError
 
     with connection.begin():
         schema.migrate(connection, path=Path("x"), now=1.0)
     with pytest.raises(ZeroDivisionError), connection.begin():
-        schema.migrate(connection, path=Path("x"), now=2.0, migrations={**schema.MIGRATIONS, 2: to_2})
+        schema.migrate(connection, path=Path("x"), now=2.0, migrations={**schema.MIGRATIONS, NEXT: to_next})
     assert "colour" not in {column["name"] for column in inspect(connection).get_columns("records")}
-    assert connection.execute(text("SELECT max(number) FROM schema")).scalar_one() == 1
+    assert connection.execute(text("SELECT max(number) FROM schema")).scalar_one() == NEXT - 1
 
 
 async def test_a_migration_that_fails_half_way_leaves_an_empty_file_empty(
@@ -87,3 +94,14 @@ def test_a_start_reads_no_table_of_records_from_end_to_end(connection: Connectio
         plan = [row[3] for row in connection.execute(text(f"EXPLAIN QUERY PLAN {reading.TAIL}"))]
     assert any("USING INDEX records_of_host (host=? AND sequence>?)" in step for step in plan), plan
     assert not [step for step in plan if step.startswith("SCAN records")], plan
+
+
+def test_a_backlog_of_one_host_is_not_read_to_find_what_others_have_to_send(connection: Connection) -> None:
+    with connection.begin():
+        schema.migrate(connection, path=Path("x"), now=1.0)
+        explained = connection.execute(
+            text(f"EXPLAIN QUERY PLAN {reading.PENDING}"), {"limit": 9, "each": 9, "skipping": "[]"}
+        )
+        plan = [row[3] for row in explained]
+    assert any("USING INDEX outbox_lanes (<expr>>?)" in step for step in plan), plan
+    assert not [step for step in plan if step.startswith(("SCAN outbox", "SCAN one"))], plan

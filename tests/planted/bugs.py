@@ -10,6 +10,7 @@ from tests.planted.bugs_devices import DEVICE_BUGS
 from tests.planted.bugs_hearing import HEARING_BUGS
 from tests.planted.bugs_names import NAME_BUGS
 from tests.planted.bugs_neighbours import NEIGHBOUR_BUGS
+from tests.planted.bugs_outbox import OUTBOX_BUGS
 from tests.planted.bugs_owed import OWED_BUGS
 from tests.planted.bugs_paths import PATH_BUGS
 from tests.planted.bugs_power import POWER_BUGS
@@ -23,6 +24,7 @@ BUGS: Final = (
     + HEARING_BUGS
     + NAME_BUGS
     + NEIGHBOUR_BUGS
+    + OUTBOX_BUGS
     + OWED_BUGS
     + PATH_BUGS
     + RECORD_BUGS

@@ -6,7 +6,7 @@ gone out, the events of a host in the journal's order, and each retained state i
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from unittest import mock
 
@@ -20,7 +20,7 @@ from fenced.engine.batch import batch_of, collect, state_payload
 from fenced.engine.engine import replay
 from fenced.engine.outbox import Outbox
 from fenced.model.names import HostName, OperationId
-from fenced.ports.bus import BusError, Message
+from fenced.ports.bus import BusRefused, Message
 from fenced.ports.journal import Batch, OutboxMessage, StoreError
 from tests.fakes.journal import Durable, MemoryJournal
 from tests.properties.profiles import histories
@@ -55,11 +55,13 @@ class Store(MemoryJournal):
         async with self._writer:
             await super().delivered(messages)
 
-    async def outbox(self, *, limit: int) -> Sequence[OutboxMessage]:
+    async def outbox(
+        self, *, limit: int, each: int, skipping: Collection[HostName | None] = ()
+    ) -> Sequence[OutboxMessage]:
         await asyncio.sleep(self.delay_seconds)
         if self.is_failing:
             raise StoreError("disk I/O error")
-        return await super().outbox(limit=limit)
+        return await super().outbox(limit=limit, each=each, skipping=skipping)
 
     async def _writing(self) -> None:
         await super()._writing()
@@ -77,7 +79,7 @@ class ChoosyBus(WorldBus):
     async def publish(self, message: Message, *, timeout_seconds: float) -> None:
         self.count += 1
         if message.topic.rpartition("/")[2] in self.refused or (self.one_in and self.count % self.one_in == 0):
-            raise BusError("not authorized")
+            raise BusRefused("not authorized")
         await super().publish(message, timeout_seconds=timeout_seconds)
 
 

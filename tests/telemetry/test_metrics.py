@@ -50,7 +50,7 @@ def control() -> FakeControl:
 @pytest.fixture
 def metrics(control: FakeControl) -> Metrics:
     made = Metrics()
-    made.registry.register(Gauges(control, outbox_pending=lambda: 7))
+    made.registry.register(Gauges(control, outbox_pending=lambda: 7, outbox_stuck=lambda: 2))
     return made
 
 

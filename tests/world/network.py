@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from fenced.core import events as e
 from fenced.core.replacing import replace
-from fenced.ports.bus import BusConnected, BusDisconnected, BusError, BusEvent, Message
+from fenced.ports.bus import BusAway, BusConnected, BusDisconnected, BusError, BusEvent, BusLost, BusRefused, Message
 from fenced.ports.clock import Clock
 from tests.world.loop import owned, virtual
 
@@ -155,14 +155,16 @@ class WorldBus:
     async def publish(self, message: Message, *, timeout_seconds: float) -> None:
         broker = self._broker
         if not self.is_connected:
-            raise BusError("not connected")
+            raise BusAway("not connected")
         if broker.is_cut or broker.is_swallowing or self._owner in broker.dumb:
             await asyncio.sleep(timeout_seconds)
             raise BusError("no answer in time")
         if broker.is_refusing:
-            raise BusError("refused: quota exceeded")
+            raise BusRefused("refused: quota exceeded")
         broker.on_sender(self._owner, message)
         broker.take(message)
         await asyncio.sleep(min(broker.acknowledge_seconds, timeout_seconds))
-        if broker.acknowledge_seconds > timeout_seconds or not self.is_connected:
+        if not self.is_connected:
+            raise BusLost("connection lost")
+        if broker.acknowledge_seconds > timeout_seconds:
             raise BusError("no answer in time")

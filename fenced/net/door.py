@@ -1,0 +1,212 @@
+"""The door of an HTTP server: how many connections it has at once, and for how long those of which nothing comes.
+
+Knows sockets and when aiohttp serves a request, no request. One rule: whoever connects never takes the descriptors that
+devices, the store and the bus need: connections have a share of them, the longest idle one makes way for a new one, and
+an error of accepting ends nothing.
+"""
+
+import asyncio
+import contextlib
+import errno
+import functools
+import resource
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import structlog
+from aiohttp import web
+
+log = structlog.get_logger(__name__)
+
+SHARE: Final = 4
+"""Connections get one of so many parts of the process's descriptors."""
+CONNECTIONS_MAX: Final = 16_384
+FIRST_REQUEST_SECONDS: Final = 10.0
+"""From the connection, with its TLS handshake, to the head of its first request."""
+IDLE_SECONDS: Final = 75.0
+"""From the end of a request to the head of the next; its answer must have been read by then, too."""
+SWEEP_SECONDS: Final = 1.0
+FULL_PAUSE_SECONDS: Final = 0.1
+TOLD_SECONDS: Final = 60.0
+OUT_OF_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+def connections_max() -> int:
+    """The share of a server, as far as the kernel lets this process open files."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return CONNECTIONS_MAX
+    return max(min(soft // SHARE, CONNECTIONS_MAX), 1)
+
+
+@dataclass(slots=True, eq=False)
+class Guest(asyncio.Protocol):
+    """One connection: hands everything to aiohttp's protocol and keeps when it was last of use."""
+
+    door: "Door"
+    inner: asyncio.Protocol
+    since: float
+    serving: int = 0
+    is_known: bool = False
+    is_begun: bool = False
+    transport: asyncio.Transport | None = None
+    opening: "asyncio.Task[None] | None" = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is one without being declared as one
+        self.inner.connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.door.left(self)
+        self.inner.connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self.inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self.inner.eof_received()
+
+    def pause_writing(self) -> None:
+        self.inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self.inner.resume_writing()
+
+    def end(self) -> None:
+        """At once; also in the midst of its handshake."""
+        if self.transport is not None:
+            self.transport.abort()
+        elif self.opening is not None:
+            self.opening.cancel()
+
+
+class Door:
+    """Accepts for one server while `open` runs. `context`: the TLS of new connections; it may be changed meanwhile."""
+
+    def __init__(self, listening: socket.socket, *, most: int) -> None:
+        """`most`: connections at once."""
+        self._listening, self._most = listening, most
+        self._guests: dict[asyncio.Protocol, Guest] = {}
+        self._told_at = float("-inf")
+        self.context: ssl.SSLContext | None = None
+
+    @property
+    def connections(self) -> int:
+        return len(self._guests)
+
+    def watch(self, application: web.Application) -> None:
+        """See when requests of this application begin and end; before it is set up."""
+
+        @web.middleware
+        async def serving(
+            request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+        ) -> web.StreamResponse:
+            guest = self._guests.get(request.protocol)
+            if guest is None:
+                return await handler(request)
+            guest.serving += 1
+            guest.is_known = True
+            try:
+                return await handler(request)
+            finally:
+                guest.serving -= 1
+                guest.since = asyncio.get_running_loop().time()
+
+        application.middlewares.insert(0, serving)
+
+    @contextlib.asynccontextmanager
+    async def open(self, server: Callable[[], asyncio.Protocol]) -> AsyncIterator[None]:
+        """`server` makes the protocol of a connection. When the block ends, nothing is accepted any more."""
+        self._listening.setblocking(False)
+        async with asyncio.TaskGroup() as group:
+            parts = (
+                group.create_task(self._accept(group, server), name="door"),
+                group.create_task(self._sweep(), name="door-sweep"),
+            )
+            try:
+                yield
+            finally:
+                for part in parts:
+                    part.cancel()
+                for guest in self._guests.values():
+                    if guest.opening is not None:
+                        guest.opening.cancel()
+
+    async def _accept(self, group: asyncio.TaskGroup, server: Callable[[], asyncio.Protocol]) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, _ = await loop.sock_accept(self._listening)
+            except OSError as exc:
+                await self._not_accepted(exc)
+                continue
+            if len(self._guests) >= self._most and not self._make_way():
+                self._tell(f"all {self._most} connections are in use")
+                accepted.close()
+                continue
+            guest = Guest(self, server(), loop.time())
+            self._guests[guest.inner] = guest
+            guest.opening = group.create_task(self._welcome(guest, accepted), name="door-welcome")
+            guest.opening.add_done_callback(functools.partial(self._welcomed, guest, accepted))
+
+    async def _welcome(self, guest: Guest, accepted: socket.socket) -> None:
+        """Up to the handshake's end. Whatever goes wrong with one connection ends that one."""
+        loop = asyncio.get_running_loop()
+        guest.is_begun = True
+        more: dict[str, Any] = {}
+        if self.context is not None:
+            more = {"ssl": self.context, "ssl_handshake_timeout": FIRST_REQUEST_SECONDS}
+        # The peer is gone, this is no TLS, a certificate that we don't take, no handshake in time.
+        with contextlib.suppress(OSError, ValueError):
+            await loop.connect_accepted_socket(lambda: guest, accepted, **more)
+
+    def _welcomed(self, guest: Guest, accepted: socket.socket, _: "asyncio.Task[None]") -> None:
+        """A task that was cancelled before its first step has given the socket to nobody."""
+        guest.opening = None
+        if not guest.is_begun:
+            accepted.close()
+        if guest.transport is None:
+            self.left(guest)
+
+    def left(self, guest: Guest) -> None:
+        """Its connection is over."""
+        self._guests.pop(guest.inner, None)
+
+    async def _not_accepted(self, error: OSError) -> None:
+        if error.errno in OUT_OF_DESCRIPTORS:
+            self._tell(error.strerror or str(error))
+            self._make_way()
+            await asyncio.sleep(FULL_PAUSE_SECONDS)
+
+    def _make_way(self) -> bool:
+        """End the connection that has been idle for longest, if there is one."""
+        idle = min((guest for guest in self._guests.values() if not guest.serving), key=_since, default=None)
+        if idle is None:
+            return False
+        self.left(idle)
+        idle.end()
+        return True
+
+    async def _sweep(self) -> None:
+        """Idle connections end. A look at all once in a while costs less than a timer for each request."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = loop.time()
+            for guest in list(self._guests.values()):
+                patience = IDLE_SECONDS if guest.is_known else FIRST_REQUEST_SECONDS
+                if not guest.serving and now - guest.since > patience:
+                    guest.end()
+
+    def _tell(self, why: str) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._told_at > TOLD_SECONDS:
+            self._told_at = now
+            log.warning("connections_turned_away", reason=why, connections=len(self._guests))
+
+
+def _since(guest: Guest) -> float:
+    return guest.since

@@ -1,0 +1,159 @@
+"""Connections to the API: bounded, timed out while nothing comes of them, and never the end of anything else."""
+
+import asyncio
+import contextlib
+import os
+import resource
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import aiohttp
+import pytest
+import uvloop
+from aiohttp import web
+from structlog.testing import capture_logs
+
+from fenced.net import door as module
+from fenced.net.door import Door, connections_max
+from tests.net import until
+
+HOLDING = b"GET /hold HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class House:
+    """A server behind a door. `hold`: requests that do not end before they are let go."""
+
+    def __init__(self, most: int) -> None:
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self.listening.getsockname()[1])
+        self.door = Door(self.listening, most=most)
+        self.let_go = asyncio.Event()
+        self.held = 0
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        application = web.Application()
+        application.router.add_get("/hold", self._hold)
+        application.router.add_get("/", self._hello)
+        self.door.watch(application)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        assert runner.server is not None
+        try:
+            async with self.door.open(runner.server):
+                yield
+        finally:
+            self.let_go.set()
+            await runner.cleanup()
+            self.listening.close()
+
+    async def _hold(self, _: web.Request) -> web.Response:
+        self.held += 1
+        await self.let_go.wait()
+        return web.Response(text="late")
+
+    async def _hello(self, _: web.Request) -> web.Response:
+        return web.Response(text="hello")
+
+    async def connect(self, sent: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        before = self.door.connections
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(sent)
+        await until(lambda: self.door.connections > before or reader.at_eof())
+        return reader, writer
+
+    async def get(self) -> str:
+        async with aiohttp.ClientSession() as client, client.get(f"http://127.0.0.1:{self.port}/") as answer:
+            return await answer.text()
+
+
+async def test_the_longest_idle_connection_makes_way_for_a_new_one() -> None:
+    house = House(most=3)
+    async with house.open():
+        first, second, third = [await house.connect() for _ in range(3)]
+        assert await house.get() == "hello"
+        assert await first[0].read() == b""
+        assert house.door.connections <= 3 and not second[0].at_eof() and not third[0].at_eof()
+        for _, writer in (first, second, third):
+            writer.close()
+
+
+async def test_where_all_are_in_use_a_new_one_is_turned_away_and_those_go_on() -> None:
+    house = House(most=2)
+    async with house.open():
+        holding = [await house.connect(HOLDING) for _ in range(2)]
+        await until(lambda: house.held == 2)
+        with capture_logs() as logs:
+            with pytest.raises(aiohttp.ClientError):
+                await house.get()
+            with pytest.raises(aiohttp.ClientError):
+                await house.get()
+        assert [line["event"] for line in logs] == ["connections_turned_away"]
+        house.let_go.set()
+        for reader, writer in holding:
+            assert b"late" in await reader.readuntil(b"late")
+            writer.close()
+        assert await house.get() == "hello"
+
+
+async def test_connections_of_which_nothing_comes_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silent from the start, half a head of a request, and silent behind an answer; one that is served goes on."""
+    monkeypatch.setattr(module, "SWEEP_SECONDS", 0.02)
+    monkeypatch.setattr(module, "FIRST_REQUEST_SECONDS", 0.1)
+    monkeypatch.setattr(module, "IDLE_SECONDS", 0.3)
+    house = House(most=10)
+    async with house.open():
+        serving, serving_writer = await house.connect(HOLDING)
+        idle = [await house.connect(sent) for sent in (b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")]
+        for reader, writer in idle:
+            await reader.read()
+            writer.close()
+        assert not serving.at_eof()
+        house.let_go.set()
+        assert b"late" in await serving.readuntil(b"late")
+        serving_writer.close()
+
+
+@contextlib.contextmanager
+def few_descriptors(more: int) -> Iterator[None]:
+    """This process may open so many more files: all others are taken."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = max(int(name) for name in os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 1 + more, hard))
+    taken: list[int] = []
+    with contextlib.suppress(OSError):
+        while True:
+            taken.append(os.dup(0))
+    for _ in range(more):
+        os.close(taken.pop())
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for number in taken:
+            os.close(number)
+
+
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_want_of_descriptors_ends_nothing(factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def story() -> None:
+        house = House(most=100)
+        async with house.open():
+            clients = [socket.socket() for _ in range(8)]
+            with few_descriptors(3), capture_logs() as logs:
+                for client in clients:
+                    client.setblocking(False)
+                    with contextlib.suppress(BlockingIOError):
+                        client.connect(("127.0.0.1", house.port))
+                await until(lambda: any(line["event"] == "connections_turned_away" for line in logs))
+            assert await house.get() == "hello"
+            for client in clients:
+                client.close()
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(story())
+
+
+def test_a_server_has_a_share_of_the_descriptors() -> None:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert 1 <= connections_max() <= soft // 3

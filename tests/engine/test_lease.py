@@ -1,0 +1,60 @@
+"""Keeping the lease: what else fails, or takes long, is not the lease's trouble (S15)."""
+
+import asyncio
+from collections.abc import Callable
+
+from structlog.testing import capture_logs
+
+from fenced.core import events as e
+from fenced.engine.lease import LeaseKeeper
+from fenced.ports.journal import ClockAnchor
+from tests.fakes.journal import MemoryJournal
+from tests.world.loop import run
+from tests.world.network import WorldClock
+
+TTL_SECONDS = 15.0
+
+
+class Hanging(MemoryJournal):
+    """A journal whose housekeeping never ends."""
+
+    async def checkpoint(self) -> None:
+        await asyncio.sleep(1e6)
+
+
+def kept(anchor: Callable[[], ClockAnchor | None]) -> tuple[list[e.Event], list[str]]:
+    """A minute of a keeper: what it told the engine, and its log."""
+
+    async def main() -> tuple[list[e.Event], list[str]]:
+        clock, journal, told = WorldClock(), Hanging(), list[e.Event]()
+        await journal.open(holder="fenced-a", now=clock.now())
+        keeper = LeaseKeeper(journal=journal, clock=clock, ttl_seconds=TTL_SECONDS, deliver=told.append, anchor=anchor)
+        with capture_logs() as logs:
+            task = asyncio.get_running_loop().create_task(keeper.run())
+            await asyncio.sleep(60.5)
+            assert not task.done(), task
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        return told, [str(line["event"]) for line in logs]
+
+    return run(main())
+
+
+def test_the_lease_is_renewed_whatever_becomes_of_the_housekeeping() -> None:
+    told, logged = kept(lambda: None)
+    assert [type(event) for event in told] == [e.LeaseRenewed] * 12
+    assert logged == []
+
+
+def test_a_want_of_descriptors_ends_no_keeper() -> None:
+    """EMFILE while it looks at the clock's anchor: the next time it may have one."""
+    tries = iter(range(100))
+
+    def anchor() -> ClockAnchor | None:
+        if next(tries) == 1:
+            raise OSError(24, "Too many open files")
+        return None
+
+    told, logged = kept(anchor)
+    assert [type(event) for event in told] == [e.LeaseRenewed] * 11
+    assert logged == ["lease_not_renewed"]

@@ -1,0 +1,99 @@
+"""Planted bugs of what is announced: the outbox, its lanes, its share of the store, and the keeper of the lease.
+
+Knows text, runs nothing.
+"""
+
+from typing import Final
+
+from tests.planted.bug import Bug
+
+OUTBOX: Final = "tests/engine/test_outbox.py"
+LANES: Final = "tests/engine/test_outbox_lanes.py"
+STORE: Final = "tests/journal/test_contract.py"
+
+OUTBOX_BUGS: Final = (
+    Bug(
+        name="a message counts as delivered before the broker took it",
+        rule="S3",
+        file="engine/outbox.py",
+        old="            failure = await publishing\n",
+        new="            failure = publishing.result() if publishing.done() else None\n",
+        killers=(f"{OUTBOX}::test_a_lost_acknowledgement_repeats_the_same_message",),
+    ),
+    Bug(
+        name="a host's later message overtakes the one that was refused",
+        rule="S3",
+        file="engine/outbox.py",
+        old="            error = error or failure\n",
+        new="            error = failure\n",
+        killers=(f"{OUTBOX}::test_a_message_that_the_broker_took_behind_one_that_it_refused_is_sent_again",),
+    ),
+    Bug(
+        name="a refusal of the broker is an acknowledgement",
+        rule="S3",
+        file="engine/outbox.py",
+        old="            return exc\n        return None\n",
+        new="            return None if type(exc).__name__ == 'BusRefused' else exc\n        return None\n",
+        killers=(f"{OUTBOX}::test_what_is_refused_is_repeated_until_it_is_acknowledged",),
+    ),
+    Bug(
+        name="one host's refused message holds up every other host's",
+        rule="S15",
+        file="engine/outbox.py",
+        old="        if not self._may_send() or room <= 0:\n",
+        new="        if not self._may_send() or room <= 0 or self.stuck:\n",
+        killers=(f"{LANES}::test_a_backlog_that_is_refused_delays_no_other_host",),
+    ),
+    Bug(
+        name="one host's backlog fills the outbox",
+        rule="S15",
+        file="journal/reading.py",
+        old="        ORDER BY row_number() OVER (PARTITION BY heads.lane ORDER BY outbox.sequence), outbox.sequence LIMIT :limit",
+        new="        ORDER BY outbox.sequence LIMIT :limit",
+        killers=(f"{STORE}::test_the_outbox_gives_every_host_its_share_however_much_others_have",),
+    ),
+    Bug(
+        name="the outbox waits behind those who look at the store",
+        rule="S15",
+        file="journal/store.py",
+        old='        return await self._read("outbox", work, self._announcer)',
+        new='        return await self._look("outbox", work)',
+        killers=(
+            "tests/journal/test_files.py::test_those_who_look_delay_neither_the_outbox_nor_the_lease_nor_a_checkpoint",
+        ),
+    ),
+    Bug(
+        name="a want of descriptors ends the keeper of the lease",
+        rule="S15",
+        file="engine/lease.py",
+        old="            except (StoreError, OSError) as exc:",
+        new="            except (StoreError, TimeoutError) as exc:",
+        killers=("tests/engine/test_lease.py::test_a_want_of_descriptors_ends_no_keeper",),
+    ),
+    Bug(
+        name="a state that the broker refused counts as told again",
+        rule="S3",
+        file="engine/outbox.py",
+        old="        self._note(name, error, is_any_taken=error is None)\n        if error is None:\n",
+        new="        self._note(name, error, is_any_taken=error is None)\n        if True:\n",
+        killers=(
+            f"{LANES}::test_every_state_is_told_again_although_some_are_refused_and_the_connection_is_lost_in_between",
+        ),
+    ),
+    Bug(
+        name="a host that the broker hangs up on is tried at each connection",
+        rule="S15",
+        file="engine/lanes.py",
+        old="        return self._hung_up_at + pause\n",
+        new="        return self._hung_up_at\n",
+        killers=(f"{LANES}::test_a_broker_that_hangs_up_on_one_host_leaves_us_our_ears_and_the_others_their_words",),
+    ),
+    Bug(
+        name="announcements go out without the lease",
+        rule="S10",
+        file="engine/outbox.py",
+        old="        return self._bus.is_connected and self._clock.now() < self._fleet.lease_until",
+        new="        return self._bus.is_connected",
+        killers=(f"{OUTBOX}::test_without_the_lease_nothing_is_published",),
+    ),
+)
