@@ -12,8 +12,9 @@ from pydantic import JsonValue
 
 from fenced.api import shapes
 from fenced.api.times import stamp
+from fenced.core.fleet_state import Pause
 from fenced.core.records import Entry
-from fenced.core.state import DeviceRun, Fenceable, HostState, Operation, Pause, RaceEntry, Step
+from fenced.core.state import DeviceRun, Fenceable, HostState, Operation, RaceEntry, Step
 from fenced.model.inventory import Inventory, Secret
 from fenced.model.names import HostName, Token
 from fenced.model.power import Action, Power

@@ -27,6 +27,17 @@ class OffRow:
     reads: int = 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OffRounds:
+    """Rounds of the watch in a row that read one level OFF. `since`, `last`: when the first and the last of them began;
+    `until`: when the last was taken: the next one must have begun after it."""
+
+    count: int
+    since: float
+    last: float
+    until: float
+
+
 @dataclass(slots=True)
 class PathResult:
     """The last answers of one path. `at`: when the newest reading began; `failures`: in a row, 0 = it could be read.

@@ -10,7 +10,8 @@ from typing import Final
 from fenced.core import gates
 from fenced.core import records as r
 from fenced.core.fleet import Fleet
-from fenced.core.state import ClosedGate, GateVerdict
+from fenced.core.fleet_state import ClosedGate
+from fenced.core.state import GateVerdict
 from fenced.core.work import Work
 from fenced.model.names import ClusterName, HostName
 

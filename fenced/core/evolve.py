@@ -12,12 +12,11 @@ from fenced.core.evolve_disputes import after_step, disputed, read, settled, tol
 from fenced.core.evolve_fenceable import drop_trials, judged, switched
 from fenced.core.evolve_owed import KEPT_OFF
 from fenced.core.evolve_run import Around, drop_reads, evolve_run, forget_path, spoken_against, without_feed
+from fenced.core.fleet_state import Draw, FleetState
 from fenced.core.outcome import given_back, host_power
 from fenced.core.replacing import replace
 from fenced.core.state import (
     WRONG_MACHINE,
-    Draw,
-    FleetState,
     GateVerdict,
     HostState,
     IssuedCommand,

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from fenced.core import records as r
-from fenced.core.checks import HostChecks, OffRow, Paths
+from fenced.core.checks import HostChecks, OffRounds, OffRow, Paths
 from fenced.core.evolve import evolve, evolve_fleet
+from fenced.core.fleet_state import FleetState, Pause
 from fenced.core.standing import is_in_hand
-from fenced.core.state import FleetState, HostState, Pause
+from fenced.core.state import HostState
 from fenced.model.addresses import is_loopback
 from fenced.model.inventory import CALLS_MAX, Host, Inventory, Proxy
 from fenced.model.names import BootId, ClusterName, DeviceName, HostName, OperationId, ProxyName, Token
@@ -97,17 +98,6 @@ class LifeAnswer:
         if self.answered is not None:
             return self.answered
         return "nobody answered" if self.was_asked else "nobody was asked: it has no address, or no ports to ask"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OffRounds:
-    """Rounds of the watch in a row that read one level OFF. `since`, `last`: when the first and the last of them began;
-    `until`: when the last was taken: the next one must have begun after it."""
-
-    count: int
-    since: float
-    last: float
-    until: float
 
 
 @dataclass(slots=True)

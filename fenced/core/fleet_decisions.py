@@ -7,8 +7,8 @@ from fenced.core import edited, operations, recovery
 from fenced.core import events as e
 from fenced.core import match as selection
 from fenced.core import records as r
+from fenced.core.fleet_state import AnsweredRequest, Pause
 from fenced.core.operations import Accepted, Answer, RefusedBy
-from fenced.core.state import AnsweredRequest, Pause
 from fenced.core.work import Work
 from fenced.model.names import OperationId
 from fenced.model.power import Action

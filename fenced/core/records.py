@@ -6,16 +6,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from fenced.core.fleet_state import AnsweredRequest, ClosedGate, Pause
 from fenced.core.state import (
-    AnsweredRequest,
-    ClosedGate,
     DeviceRun,
     Exclusion,
     FenceableLevel,
     GateVerdict,
     Operation,
     Orphan,
-    Pause,
     Phase,
     RaceEntry,
     Reason,

@@ -2,10 +2,10 @@
 
 from fenced.core import gates, paths
 from fenced.core import records as r
+from fenced.core.checks import OffRounds
 from fenced.core.detector import look, revoke_by_power
 from fenced.core.ending import tell_left_off
 from fenced.core.events import WatchEnded
-from fenced.core.fleet import OffRounds
 from fenced.core.mismatch import mismatches, tell
 from fenced.core.outcome import speaks
 from fenced.core.replacing import replace

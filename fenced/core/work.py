@@ -11,7 +11,8 @@ from fenced.core import commands as c
 from fenced.core import records as r
 from fenced.core.announce import Announcement, announce
 from fenced.core.fleet import Fleet, Sight
-from fenced.core.state import FleetState, HostState, Operation
+from fenced.core.fleet_state import FleetState
+from fenced.core.state import HostState, Operation
 from fenced.model.inventory import Host
 from fenced.model.names import HostName
 

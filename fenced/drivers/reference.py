@@ -19,6 +19,24 @@ The drivers that fenced brings along: `driver = "NAME"` at a device, and what it
 `fence_NAME` with the interface of the ClusterLabs fence agents is a driver, too, if it was reviewed as a power agent or a
 person vouches for it: [fence-agents.md](fence-agents.md).
 The keys of a device are in [configuration.md](configuration.md).
+
+## One plug, one host
+
+`fenced check-config` compares the power devices of all hosts, whatever drivers and words say them:
+
+| | What is one |
+|---|---|
+| unit | all that its name resolves to, IPv4 and IPv6; two seconds in all for the whole inventory, \
+names that don't resolve are compared as text with a warning |
+| port | none and the usual one; http and https of a BMC |
+| outlet | `7` and `07`; `1` and `1:1` where the first unit is 1 (of our `snmp_outlet` by its `model`); \
+each of a list; by our driver and by an agent |
+| Redfish system | by its Id and by its path; none is the only one |
+| BMC | Redfish, IPMI and the agents of BMCs at one address |
+
+The same plug for two hosts, or for two devices of a level, is a mistake. What can't be told apart, as a virtual machine by its
+name and by its UUID, is a warning that names both. BMCs that differ in every address and name and are one all the same are not
+found: give each host its `identity`, which no two hosts may share.
 """
 
 

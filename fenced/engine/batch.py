@@ -8,7 +8,8 @@ from fenced.core import records as r
 from fenced.core.announce import Announcement, state_message, timestamp
 from fenced.core.decide import Decision
 from fenced.core.fleet import Fleet
-from fenced.core.state import FleetState, HostState, Operation
+from fenced.core.fleet_state import FleetState
+from fenced.core.state import HostState, Operation
 from fenced.model.names import HostName
 from fenced.ports.journal import Batch, OutboxMessage
 

@@ -16,9 +16,10 @@ from fenced.core.announce import timestamp
 from fenced.core.candidates import expand
 from fenced.core.fenceable import shown
 from fenced.core.fleet import Fleet
+from fenced.core.fleet_state import Pause
 from fenced.core.operations import Accepted as CoreAccepted
 from fenced.core.operations import RefusedBy
-from fenced.core.state import HostState, Operation, Pause
+from fenced.core.state import HostState, Operation
 from fenced.engine.reactor import Reactor
 from fenced.engine.watching import Events
 from fenced.model.inventory import Inventory

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from fenced.core import machine
 from fenced.core import records as r
 from fenced.core.evolve import evolve, evolve_fleet
-from fenced.core.state import FleetState, HostState
+from fenced.core.fleet_state import FleetState
+from fenced.core.state import HostState
 from fenced.model.names import HostName
 from fenced.model.power import State
 from tests.journal.strategies import FLEET_RECORDS, HOST_RECORDS, whole

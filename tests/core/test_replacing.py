@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 
 from fenced.core.events import Health
+from fenced.core.fleet_state import FleetState
 from fenced.core.replacing import replace
-from fenced.core.state import FleetState, HostState
+from fenced.core.state import HostState
 from fenced.model.names import HostName
 from fenced.model.power import State
 

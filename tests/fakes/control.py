@@ -4,17 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
+from fenced.core.fleet_state import FleetState, Pause
 from fenced.core.records import Entry, HostHeard, OperationStarted
 from fenced.core.state import (
     DeviceRun,
     Fenceable,
     FenceableLevel,
-    FleetState,
     GateVerdict,
     HostState,
     Maintenance,
     Operation,
-    Pause,
     RaceEntry,
     Reason,
     Step,

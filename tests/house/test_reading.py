@@ -46,8 +46,8 @@ WIDE_EXCEPTS: Final = {
 
 CORE_IMPORTS: Final = frozenset(
     {
-        "bisect", "collections.abc", "dataclasses", "datetime", "enum", "functools", "heapq", "ipaddress", "itertools",
-        "math", "operator", "re", "typing", "urllib.parse", "zlib",
+        "base64", "bisect", "collections.abc", "dataclasses", "datetime", "enum", "functools", "heapq", "ipaddress", "itertools",
+        "json",         "math", "operator", "re", "shlex", "typing", "urllib.parse", "zlib",
     }
 )  # fmt: skip
 CLOCKS: Final = frozenset({"now", "utcnow", "today"})

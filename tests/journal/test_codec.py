@@ -6,17 +6,19 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fenced.core.fleet_state import FleetState
 from fenced.core.records import BusBack, BusLost, HostHeard, OperationStarted, Record, StepEnded
-from fenced.core.state import FleetState, HostState, Operation
+from fenced.core.state import HostState, Operation
 from fenced.journal import codec
 from fenced.model.names import OperationId
 from tests.journal.strategies import RECORDS, entry, host_state, operation, record, whole
 
 
 @pytest.mark.parametrize("kind", RECORDS, ids=lambda kind: kind.__name__)
+@settings(deadline=None)
 @given(data=st.data())
 def test_each_record_comes_back_equal(kind: type, data: st.DataObject) -> None:
     written: Record = data.draw(whole(kind))
@@ -25,16 +27,19 @@ def test_each_record_comes_back_equal(kind: type, data: st.DataObject) -> None:
     assert repr(read) == repr(written)  # enums, tuples and tokens are themselves again, not what merely compares equal
 
 
+@settings(deadline=None)
 @given(whole(HostState))
 def test_a_host_comes_back_equal(host: HostState) -> None:
     assert codec.load_host(codec.dump_host(host)) == host
 
 
+@settings(deadline=None)
 @given(whole(FleetState))
 def test_the_fleet_comes_back_equal(fleet: FleetState) -> None:
     assert codec.load_fleet(codec.dump_fleet(fleet)) == fleet
 
 
+@settings(deadline=None)
 @given(whole(Operation))
 def test_an_operation_comes_back_equal(written: Operation) -> None:
     assert codec.load_operation(codec.dump_operation(written)) == written

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from fenced.core.fleet_state import FleetState
 from fenced.core.records import Entry, HostHeard, StoreReleased
-from fenced.core.state import FleetState, HostState
+from fenced.core.state import HostState
 from fenced.model.names import BootId, HostName
 from fenced.ports.journal import Batch, Loaded, StoreError
 from tests.journal.rigs import SqlRig

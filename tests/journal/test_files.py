@@ -56,7 +56,7 @@ async def test_the_files_are_readable_by_nobody_else_and_the_log_is_durable(sql:
         assert file.stat().st_mode & 0o077 == 0, file
     assert (sql.directory / "fenced.db-wal").stat().st_size > 0
     await sql.journal.close()
-    assert sorted(file.name for file in sql.directory.iterdir()) == ["fenced.db", "fenced.lock"]
+    assert sorted(file.name for file in sql.directory.iterdir()) == ["fenced.db", "fenced.lock", "fenced.store"]
 
 
 async def test_the_lock_says_who_and_dies_with_its_process(sql: SqlRig) -> None:

@@ -82,8 +82,8 @@ HEARING_BUGS: Final = (
         name="a small cluster of which nobody is heard is fenced",
         rule="S10",
         file="core/gates.py",
-        old="    if not is_closed and _is_all_overdue(fleet, name, now):",
-        new="    if False and not is_closed and _is_all_overdue(fleet, name, now):",
+        old="    if not is_closed and suspect is not None and _is_all_overdue(fleet, suspect, now):",
+        new="    if not is_closed and suspect == cluster and _is_all_overdue(fleet, suspect, now):",
         killers=("tests/core/test_gates.py::test_a_small_cluster_of_which_nobody_is_heard_is_held_though_others_are",),
     ),
     Bug(

@@ -8,7 +8,7 @@ from typing import Final
 from tests.planted.bug import Bug
 
 ALIASES: Final = "tests/config/test_aliases.py"
-INVENTORY: Final = "tests/config/test_inventory.py"
+INVENTORY: Final = "tests/config/test_machines.py"
 ADDRESSES: Final = "tests/config/test_addresses.py"
 WORKERS: Final = "tests/engine/test_workers.py"
 

@@ -63,7 +63,7 @@ PATH_BUGS: Final = (
         file="core/watch.py",
         old="        if now_lit:\n            lit.add(device)\n",
         new="",
-        killers=("tests/core/test_watch.py::test_a_path_that_reads_on_revokes_whoever_won[Power.OFF]",),
+        killers=("tests/core/test_watch_rounds.py::test_a_path_that_reads_on_revokes_whoever_won[Power.OFF]",),
     ),
     Bug(
         name="two rounds of the watch that overlap are two readings",
@@ -72,7 +72,7 @@ PATH_BUGS: Final = (
         old="    if started < rounds.until:\n",
         new="    if started < rounds.since:\n",
         killers=(
-            "tests/core/test_watch.py::test_a_round_that_began_before_the_last_one_had_ended_is_the_same_reading",
+            "tests/core/test_watch_rounds.py::test_a_round_that_began_before_the_last_one_had_ended_is_the_same_reading",
         ),
     ),
     Bug(
@@ -81,6 +81,6 @@ PATH_BUGS: Final = (
         file="core/watch.py",
         old="    count = max(OFF_ROUNDS, *(power.stable_reads for power in wanted))\n",
         new="    count = OFF_ROUNDS\n",
-        killers=("tests/core/test_watch.py::test_as_many_rounds_as_stable_reads_asks_for",),
+        killers=("tests/core/test_watch_rounds.py::test_as_many_rounds_as_stable_reads_asks_for",),
     ),
 )

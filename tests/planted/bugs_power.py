@@ -12,8 +12,8 @@ POWER_BUGS: Final = (
         name="unknown is taken as off",
         rule="S2",
         file="core/evolve_run.py",
-        old='        power = Power(record.outcome.value) if record.outcome.value in {"on", "off"} else Power.UNKNOWN',
-        new='        power = Power.ON if record.outcome.value == "on" else Power.OFF',
+        old='    power = Power(record.outcome.value) if record.outcome.value in {"on", "off"} else Power.UNKNOWN',
+        new='    power = Power.ON if record.outcome.value == "on" else Power.OFF',
         killers=(
             story("a_bmc_that_has_just_started"),
             "tests/core/test_plan.py::test_unknown_is_not_off",
@@ -46,8 +46,8 @@ POWER_BUGS: Final = (
         name="an unreadable device is off for the host's power",
         rule="S2",
         file="core/outcome.py",
-        old="        if all(run.power is Power.OFF for run in runs if run.level == level):",
-        new="        if all(run.power is not Power.ON for run in runs if run.level == level):",
+        old="        if all(run.says is Power.OFF for run in runs if run.level == level):",
+        new="        if all(run.says is not Power.ON for run in runs if run.level == level):",
         killers=(
             story("a_bmc_of_another_machine"),
             "tests/core/test_settling.py::test_a_status_of_a_settling_device_is_unknown",
@@ -80,7 +80,7 @@ POWER_BUGS: Final = (
         name="a chassis that reads on does not contradict",
         rule="S1",
         file="core/plan.py",
-        old="    chassis = [run for run in others if run.kind is Kind.CHASSIS and run.power is Power.ON]",
+        old="    chassis = [run for run in others if run.kind is Kind.CHASSIS and _speaks_on(work, run)]",
         new="    chassis = [run for run in others if run.kind is Kind.CHASSIS and run.power is Power.OFF]",
         killers=(
             story("outlets_off_while_the_chassis_reads_on"),

@@ -62,8 +62,8 @@ RECORD_BUGS: Final = (
         name="rounds of the watch before and after a reload count together",
         rule="S1",
         file="core/fleet_decisions.py",
-        old="            fleet.sights[name].watch_offs, fleet.sights[name].devices_since = 0, work.now",
-        new="            fleet.sights[name].devices_since = work.now",
+        old="            sight.watch_offs, sight.watch_lit, sight.devices_since = {}, {}, work.now",
+        new="            sight.devices_since = work.now",
         killers=(f"{EDITED}::test_rounds_of_the_watch_on_both_sides_of_a_reload_prove_nothing_together",),
     ),
     Bug(

@@ -8,7 +8,8 @@ import pytest
 
 from fenced.core import events as e
 from fenced.core import records as r
-from fenced.core.state import Pause, Phase
+from fenced.core.fleet_state import Pause
+from fenced.core.state import Phase
 from fenced.model.names import BootId, OperationId
 from fenced.model.power import Cause, State, What
 from fenced.ports.journal import Batch
