@@ -6,7 +6,7 @@ Each function takes the words after its subject and says whether it knows them. 
 from collections.abc import Sequence
 
 from fenced.model.names import ENGINE, HostName
-from tests.world.machines import Plug
+from tests.world.machines import Plug, stranger
 from tests.world.world import World
 
 
@@ -31,6 +31,10 @@ def plug(world: World, plug: Plug, words: Sequence[str]) -> bool:
             plug.be_dummy()
         case ["is", "swapped", "with", host]:
             plug.swap(world.plug(host, plug.device))
+        case ["is", "another", "unit", ("on" | "off") as power, "through", path]:
+            plug.stray(path, stranger(plug, is_on=power == "on"))
+        case ["is", "that", "of", host, "through", path]:
+            plug.stray(path, world.plug(host, plug.device))
         case ["unreachable", "through", *proxies]:
             plug.unreachable_through = frozenset(proxies)
         case ["loses", "answers", "through", *proxies]:

@@ -107,6 +107,20 @@ def lie(draft: Draft) -> None:
     _passing(draft, what)
 
 
+def another_unit(draft: Draft) -> None:
+    """Through one path its address leads to another unit, of another host or of nobody."""
+    _passing(draft, astray(draft))
+
+
+def astray(draft: Draft) -> str:
+    """The words for a unit that one path, most often the best, leads to in place of the one that is meant."""
+    is_best = draft.dice.random() < 0.7
+    through = "engine" if is_best and draft.rack.reach[0] == "engine" else draft.proxy() or "engine"
+    if draft.dice.random() < 0.25:
+        return f"is that of {draft.host()} through {through}"
+    return f"is another unit {draft.dice.choice(('off', 'off', 'on'))} through {through}"
+
+
 def wrong_label(draft: Draft) -> None:
     """It feeds another host, or a machine that nobody knows; nobody mends that."""
     host, device, other = draft.host(), draft.device(), draft.host()

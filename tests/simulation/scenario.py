@@ -35,6 +35,7 @@ FAULTS: Final[dict[Callable[[Draft], None], int]] = {
     devices.restart: 4,
     devices.lie: 5,
     devices.wrong_label: 1,
+    devices.another_unit: 3,
     network.bus: 7,
     network.one_daemon: 3,
     network.link: 3,

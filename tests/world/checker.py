@@ -85,6 +85,7 @@ class Checker:
             inventory=inventory, disk=disk, machines=self.machines, wires=self.wires, broker=broker,
             now=self.now, is_answerable=self.is_answerable, folded=self._folded_states, journals=journals,
         )  # fmt: skip
+        self.wires.on_told = self.truth.told
         self.rules = build(self.truth, self._find)
         for name in self._having:
             self._having[name] = [rule for rule in self.rules if getattr(type(rule), name) is not getattr(Rule, name)]

@@ -7,9 +7,13 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
 from fenced.model.names import BootId, DeviceName, HostName, PlugId
 from fenced.model.power import Kind, Power
+
+FAR_SECONDS: Final = 0.4
+"""What a unit of nobody takes to answer: so long that another path is asked too, so short that it may still win."""
 
 
 class Run(Enum):
@@ -34,7 +38,8 @@ class Plug:
     `early_seconds`: so long it says OFF before it is. `is_between`: a command leaves it "on its way" until it is mended.
     `flaps`: every other reading is UNKNOWN. `refuses_repeated`: OFF is an error when it is off. `is_dummy`: it reads what it
     was told and does nothing. `stays_off`: once it is off no ON helps. `wired`: the plug that it really is, where two labels
-    were swapped.
+    were swapped. `strays`: by proxy, the other unit that its address leads to through it (private networks that look alike);
+    `has_strayed`: there was one.
     """
 
     device: DeviceName
@@ -70,6 +75,8 @@ class Plug:
     stays_off: bool = False
     told: Power | None = None
     wired: "Plug | None" = None
+    strays: "dict[str, Plug]" = field(default_factory=dict)
+    has_strayed: bool = False
     reads: int = 0
     turning: int = 0
 
@@ -85,6 +92,15 @@ class Plug:
         """Somebody took the one for the other when the labels were written: each switches the other's host, and says so."""
         self.wired, other.wired = other, self
         self.has_lied = other.has_lied = True
+
+    def stray(self, path: str, other: "Plug") -> None:
+        """Through that proxy its address leads to another unit from now on, which is read and switched in its place."""
+        self.strays[path] = other
+        self.has_strayed = self.has_lied = True
+
+    def at(self, path: str) -> "Plug":
+        """The unit that answers at its address through that proxy."""
+        return self.strays.get(path, self)
 
     def act_late(self, seconds: float, *, settle_seconds: float, shows_turning: bool) -> None:
         """From now on it acts so long after it took a command. Longer than it is configured to: nobody can know."""
@@ -106,6 +122,7 @@ class Plug:
         self.lie(None)
         self.told = None
         self.wrong_through = self.unreachable_through = self.unanswered_through = frozenset()
+        self.strays = {}
         self.set_seconds, self.read_seconds = 1.0, 0.1
         self.late_seconds = self.early_seconds = 0.0
         self.shows_turning = False
@@ -315,3 +332,13 @@ class Machine:
         self.beats = 0
         self._carry(is_up=True)
         self.tell(self, f"runs, boot {self.boots}")
+
+
+def stranger(plug: Plug, *, is_on: bool) -> Plug:
+    """A unit of the same kind elsewhere, and further away, with a machine on it that nobody looks after."""
+    machine = Machine(name=HostName("stranger"), address="", tell=lambda machine, text: None)
+    unit = Plug(
+        device=plug.device, plug_id=plug.plug_id, kind=plug.kind, machine=machine, is_on=is_on, read_seconds=FAR_SECONDS
+    )
+    machine.plugs[unit.device] = unit
+    return unit
