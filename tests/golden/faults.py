@@ -109,6 +109,10 @@ def bus(world: World, words: Sequence[str]) -> bool:
             world.broker.is_unheard = True
         case ["swallows"]:
             world.broker.is_swallowing = True
+        case ["refuses", "topics", "of", name]:
+            world.broker.refused |= {name}
+        case ["takes", "topics", "of", name]:
+            world.broker.refused -= {name}
         case ["unheard", "by", daemon]:
             world.broker.deaf |= {daemon}
         case ["swallows", "of", daemon]:

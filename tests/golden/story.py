@@ -22,6 +22,7 @@ from tests.golden.fleet import BadStory, rack_of
 from tests.golden.people import People
 from tests.golden.telling import Teller, summary
 from tests.world.loop import run
+from tests.world.manners import Manner
 from tests.world.rack import Rack
 from tests.world.world import World
 
@@ -286,6 +287,8 @@ class Play:
                 machine.is_mute = True
             case ["speaks"]:
                 machine.is_mute = False
+            case ["speaks", *how]:
+                machine.manner = Manner(" ".join(how))
             case ["hangs"]:
                 machine.is_hung = True
             case ["wakes"]:

@@ -52,7 +52,9 @@ def _announcements(world: World) -> list[str]:
     return [
         f"liveness: {row.message.topic} of {row.at:.1f} was never delivered"
         for row in world.disk.durable.outbox.values()
-        if not row.is_delivered and row.at < world.daemon.now() - END_BOUND_SECONDS
+        if not row.is_delivered
+        and not world.broker.refuses(row.message.topic)
+        and row.at < world.daemon.now() - END_BOUND_SECONDS
     ]
 
 

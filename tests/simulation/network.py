@@ -20,6 +20,15 @@ def bus(draft: Draft) -> None:
     draft.passing(f"bus {begins}", f"bus {ends}")
 
 
+def refused_topics(draft: Draft) -> None:
+    """The broker's access list forgets a host, the daemon's own topic, or the fleet's events; for a while, or for good."""
+    name = draft.dice.choice((draft.host(), draft.host(), "fenced-a", "event"))
+    if draft.dice.random() < 0.5:
+        draft.once(f"bus refuses topics of {name}")
+    else:
+        draft.passing(f"bus refuses topics of {name}", f"bus takes topics of {name}")
+
+
 def one_daemon(draft: Draft) -> None:
     """One way between the broker and one daemon, or all between a daemon and one proxy; the others notice nothing."""
     daemon, name = draft.dice.choice(("fenced-a", *draft.rack.other_daemons)), draft.proxy()

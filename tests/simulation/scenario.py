@@ -26,6 +26,7 @@ FAULTS_MIN: Final = 3
 
 FAULTS: Final[dict[Callable[[Draft], None], int]] = {
     devices.words: 3,
+    devices.manner: 3,
     devices.mains: 2,
     devices.broken: 12,
     devices.slow_to_act: 4,
@@ -37,6 +38,7 @@ FAULTS: Final[dict[Callable[[Draft], None], int]] = {
     devices.wrong_label: 1,
     devices.another_unit: 3,
     network.bus: 7,
+    network.refused_topics: 4,
     network.one_daemon: 3,
     network.link: 3,
     network.post: 5,

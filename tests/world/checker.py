@@ -31,7 +31,9 @@ from tests.world.wires import Sent, Wires
 LATE_SECONDS: Final = 0.001
 """Times are whole microseconds, and floats of the year 2027."""
 
-MOMENTS: Final = ("recorded", "fleet_recorded", "sent", "acting", "heard", "ear_changed", "daemon_changed", "stepped")
+MOMENTS: Final = (
+    "recorded", "fleet_recorded", "sent", "acting", "heard", "published", "ear_changed", "daemon_changed", "stepped",
+)  # fmt: skip
 """What rules are told of; each is told only of what it looks at."""
 
 
@@ -142,6 +144,8 @@ class Checker:
         """The broker gave the daemons a message. One that a newer one has overtaken says nothing of now."""
         if self.truth is None or not isinstance(event, Health) or event.is_retained:
             return
+        if event.boot in {None, self.machines[event.host].boot}:
+            self.truth.spoke[event.host] = self.now()
         boot, sequence = self._newest.get(event.host, (event.boot, 0))
         if event.boot == boot and (event.sequence or 0) < sequence:
             return
@@ -308,6 +312,8 @@ class Checker:
     def published(self, message: Message) -> None:
         """The broker took a message: nothing that is not durable, and a host's events in the journal's order."""
         self.look()
+        for rule in self._having["published"]:
+            rule.published(message)
         told = json.loads(message.payload)
         if "/state/" in message.topic:
             host = HostName(told["host"])

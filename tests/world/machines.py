@@ -11,6 +11,7 @@ from typing import Final
 
 from fenced.model.names import BootId, DeviceName, HostName, PlugId
 from fenced.model.power import Kind, Power
+from tests.world.manners import Manner
 
 FAR_SECONDS: Final = 0.4
 """What a unit of nobody takes to answer: so long that another path is asked too, so short that it may still win."""
@@ -212,7 +213,7 @@ class Plug:
 class Machine:
     """A host of flesh and blood. `tell` hears what happens to it, in a few words.
 
-    `is_mute`: its reporter is dead. `is_cut_off`: it runs, and its network leads nowhere.
+    `is_mute`: its reporter is dead. `manner`: how that spells its messages. `is_cut_off`: it runs, and its network leads nowhere.
     `is_hung`: it does nothing now and may go on any moment, with the same boot id.
     `is_meddled`: somebody else touched its power; from then on the daemon can't answer for it.
     `is_unasked`: what the daemon asks it does not arrive; its messages do. `riders`: told whether what runs on it runs.
@@ -228,6 +229,7 @@ class Machine:
     boots: int = 1
     beats: int = 0
     is_mute: bool = False
+    manner: Manner = Manner.PLAINLY
     is_cut_off: bool = False
     is_hung: bool = False
     is_stopping: bool = False

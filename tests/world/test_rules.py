@@ -277,3 +277,28 @@ def test_a_fenced_host_that_speaks_or_has_power_and_is_not_revoked_is_found() ->
 
     text = run(main())
     assert "S17: node-2 has had power for" in text and "S17: node-2 speaks" in text
+
+
+# -- S15: what is announced ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("refused", "is_found"), [("", True), ("node-1", True), ("node-2", False)])
+def test_an_announcement_that_waits_though_the_broker_takes_it_is_found(refused: str, is_found: bool) -> None:
+    async def plant(world: World) -> None:
+        world.broker.refused = frozenset({refused})
+        await write(world, fenced())
+        await asyncio.sleep(4.0)
+
+    assert (
+        "S15: node-2 is fenced since 4.0 s, and the broker, which takes that, was not told" in found(plant)
+    ) is is_found
+
+
+def test_an_announcement_that_waits_for_the_bus_is_nobodys_fault() -> None:
+    async def plant(world: World) -> None:
+        await write(world, fenced())
+        world.broker.is_refusing = True
+        world.checker.look()
+        await asyncio.sleep(60.0)
+
+    assert "S15" not in found(plant)

@@ -9,11 +9,13 @@ from fenced.core import events as e
 from fenced.engine.control import EngineControl
 from fenced.engine.engine import Engine
 from fenced.model.names import ENGINE, DeviceName, HostName, ProxyName
+from fenced.ports.bus import BusEvent
 from tests.world import rack as racks
 from tests.world.checker import Checker
 from tests.world.daemon import Daemon, Surroundings
 from tests.world.loop import virtual
 from tests.world.machines import Machine, Plug
+from tests.world.manners import Manner, meant, spelled
 from tests.world.network import Broker, WorldClock
 from tests.world.post import Post
 from tests.world.proxies import WorldProxy
@@ -50,6 +52,7 @@ class World:
             if proxy.machine is not None:
                 self.proxies[name].ride(self.machines[proxy.machine])
         self.broker = Broker(self.clock)
+        self.broker.spell = self._spell
         self.post = Post(self.broker)
         self.telemetry = RecordingTelemetry()
         self.disk = Disk(self.clock)
@@ -109,6 +112,13 @@ class World:
             machine.beats += 1
             if machine.is_beating:
                 self.say(machine.name)
+
+    def _spell(self, event: BusEvent) -> tuple[BusEvent, BusEvent | None]:
+        """In the manner of the host that it is of."""
+        if not isinstance(event, e.Health) or self.machines[event.host].manner is Manner.PLAINLY:
+            return event, event
+        manner = self.machines[event.host].manner
+        return meant(event, manner), spelled(event, manner)
 
     def say(self, name: str, status: e.HealthStatus = e.HealthStatus.OK, *, boot: int | None = None) -> None:
         """One health message of a machine, as it would send it now (`boot`: or in that run of it)."""

@@ -13,7 +13,7 @@ from tests.world.rules.crash import AfterACrash
 from tests.world.rules.gates import AutomaticOff
 from tests.world.rules.giving_back import NoOnAgainstAPerson, NothingIsForgotten
 from tests.world.rules.listening import SilenceIsListened
-from tests.world.rules.pace import DeadlinesHold, NobodyIsDelayed
+from tests.world.rules.pace import DeadlinesHold, NobodyIsDelayed, NobodyIsKeptFromBeingHeard
 from tests.world.rules.proof import NamesAreWhole, UnknownIsNotOff
 from tests.world.rules.trusting import AnnouncedIsOff
 from tests.world.rules.watching import FencedIsWatched
@@ -21,7 +21,7 @@ from tests.world.rules.watching import FencedIsWatched
 RULES: Final[tuple[type[Rule], ...]] = (
     UnknownIsNotOff, CommandsAreNotRaced, NoCycle, NothingIsForgotten, AutomaticOff, SilenceIsListened, NamesAreWhole,
     AfterACrash, DeadlinesHold, NobodyIsDelayed, NothingOutlivesItsDaemon, FencedIsWatched, OwnMachine, NoOnAgainstAPerson,
-    AnnouncedIsOff,
+    AnnouncedIsOff, NobodyIsKeptFromBeingHeard,
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from fenced.core.state import HostState
 from fenced.model.inventory import Inventory
 from fenced.model.names import BootId, HostName, OperationId, PlugId, ProxyName
 from fenced.model.power import Action, Cause, Power
+from fenced.ports.bus import Message
 from tests.fakes.journal import Durable
 from tests.world.loop import virtual
 from tests.world.machines import Machine, Plug
@@ -73,8 +74,9 @@ class Truth:
     """The world as it is. `lives`: starts of daemons so far; `up_since`: of the newest that runs, None while none does.
 
     `folded()`: the hosts as a replay of the journal gives them. `journals()`: what the daemons write through.
-    `readings`: of each plug since its host's newest operation began, as they reached a daemon. `reported`: hosts
-    that were ever heard to say of themselves that they fail. `stated_at`: of the newest record, on the clock of its daemon.
+    `readings`: of each plug since its host's newest operation began, as they reached a daemon. `spoke`: when each host was
+    last heard in its present run, be it by a message that an earlier one had overtaken. `reported`: hosts that were ever
+    heard to say of themselves that they fail. `stated_at`: of the newest record, on the clock of its daemon.
     `troubled_at`: when a daemon was last seen held up, or its store slow or out of reach. `held_seconds`: for how long at
     least none of them ran, for all were held up, though the bus gave them messages.
     """
@@ -93,6 +95,7 @@ class Truth:
     answers: dict[PlugId, Answer] = field(default_factory=dict)
     readings: dict[PlugId, list[Reading]] = field(default_factory=dict)
     heard: dict[HostName, tuple[float, BootId | None]] = field(default_factory=dict)
+    spoke: dict[HostName, float] = field(default_factory=dict)
     reported: set[HostName] = field(default_factory=set)
     lives: int = 0
     running_since: dict[str, float] = field(default_factory=dict)
@@ -267,6 +270,9 @@ class Rule:
 
     def heard(self, machine: Machine, boot: BootId | None) -> None:
         """A heartbeat reached the daemon."""
+
+    def published(self, message: Message) -> None:
+        """The broker took a message."""
 
     def ear_changed(self) -> None:
         """The daemon hears from now on, or hears no more (`truth.broker.is_heard`)."""

@@ -98,6 +98,8 @@ class AutomaticOff(Rule):
         if detection.on_report == "fence" and host in self.truth.reported:
             return False
         heard_at, _ = self.truth.heard.get(host, (-detection.grace_seconds, None))
+        if self.truth.machines[host].is_beating:
+            heard_at = max(heard_at, self.truth.spoke.get(host, heard_at))
         is_news = IN_INBOX_SECONDS < at - heard_at < detection.grace_seconds - IN_INBOX_SECONDS
         return is_news and not self._is_stored_late(at)
 
