@@ -81,8 +81,10 @@ class DaemonWords:
                 disk.is_failing = True
             case ["hangs"]:
                 disk.hang(True)
+            case ["refuses", percent]:
+                disk.refused_share = float(percent.rstrip("%")) / 100.0
             case ["works"]:
-                disk.slow_seconds, disk.is_failing = 0.0, False
+                disk.slow_seconds, disk.refused_share, disk.is_failing = 0.0, 0.0, False
                 disk.hang(False)
             case _:
                 raise BadWords(f"store {rest!r}")

@@ -135,6 +135,10 @@ def post(world: World, words: Sequence[str]) -> bool:
             world.post.repeated_share = float(percent.rstrip("%")) / 100.0
         case ["delays", "up", "to", seconds]:
             world.post.delay_seconds_max = float(seconds)
+        case ["keeps", "back", *hosts]:
+            world.post.keeps_back = frozenset(HostName(host) for host in hosts or world.machines)
+        case ["lets", "go"]:
+            world.post.let_go()
         case ["keeps", "the", "last"]:
             world.post.keeps = True
         case [host, "loses", percent]:

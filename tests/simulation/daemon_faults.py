@@ -65,6 +65,14 @@ def _failing_store(draft: Draft) -> None:
     draft.passing("store fails", "store works")
 
 
+def _moody_store(draft: Draft) -> None:
+    """It refuses some batches and takes others, for long enough to meet the watch and the check."""
+    start = draft.moment()
+    draft.at(start, f"store refuses {draft.dice.choice((20, 50))}%")
+    draft.at(start + draft.dice.choice((5.0, 40.0, 90.0)), "store works")
+    draft.faults += 1
+
+
 def _hanging_store(draft: Draft) -> None:
     draft.passing("store hangs", "store works", most=60.0)
 
@@ -81,5 +89,5 @@ def owner(draft: Draft) -> str:
 
 
 DAEMON_FAULTS: Final[tuple[Callable[[Draft], None], ...]] = (
-    _stall, _suspend, _death, _death, _wall_clock, _slow_store, _failing_store, _hanging_store, _partition,
+    _stall, _suspend, _death, _death, _wall_clock, _slow_store, _failing_store, _moody_store, _hanging_store, _partition,
 )  # fmt: skip

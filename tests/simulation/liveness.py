@@ -9,8 +9,8 @@ from typing import Final
 
 from fenced.core import records as r
 from fenced.core.state import HostState
-from fenced.model.names import HostName
-from fenced.model.power import State
+from fenced.model.names import HostName, OperationId
+from fenced.model.power import Cause, State
 from tests.world.machines import Machine, Run
 from tests.world.rules.base import Truth
 from tests.world.rules.gates import AutomaticOff
@@ -117,7 +117,10 @@ def _is_warm(world: World, host: HostName, state: HostState) -> bool:
 
 
 def _has_witness(world: World, host: HostName, state: HostState) -> bool:
-    return world.broker.is_heard and any(it.is_beating for name, it in world.machines.items() if name != host)
+    """Our own machine is none: it reaches us without the network."""
+    own = {name for name, it in world.inventory.hosts.items() if it.is_own_machine}
+    others = [it for name, it in world.machines.items() if name != host and name not in own]
+    return world.broker.is_heard and any(it.is_beating for it in others)
 
 
 def _is_unpaused(world: World, host: HostName, state: HostState) -> bool:
@@ -129,8 +132,22 @@ def _is_cool(world: World, host: HostName, state: HostState) -> bool:
 
 
 def _is_connected(world: World, host: HostName, state: HostState) -> bool:
-    silent = sum(not machine.is_beating for machine in world.machines.values())
+    """Of its cluster, with those that people switched off left out."""
+    cluster, states = world.inventory.hosts[host].cluster, world.engine.fleet.hosts
+    near = [
+        it
+        for it in world.inventory.hosts.values()
+        if it.cluster == cluster and not _is_kept_off(world, states[it.name])
+    ]
+    silent = sum(not world.machines[it.name].is_beating for it in near)
     return silent < world.inventory.daemon.gates.connectivity_at_least
+
+
+def _is_kept_off(world: World, state: HostState) -> bool:
+    """A person switched it off, and wants it so."""
+    _, last = world.disk.durable.operations.get(state.last_operation or OperationId(""), (0, None))
+    is_asked = last is not None and last.cause is Cause.REQUEST
+    return state.state is State.FENCED and state.is_stay_off and is_asked
 
 
 def _is_mute(world: World, host: HostName, state: HostState) -> bool:
@@ -155,7 +172,9 @@ def _has_budget(world: World, host: HostName, state: HostState) -> bool:
     drawn = sum(1 for op in automatic if op.has_sent_off or not op.is_ended or op.id in fenced)
     size = len(world.inventory.hosts)
     most = min(max(gates.budget_hosts, int(gates.budget_percent * size / 100)), gates.budget_at_most)
-    away = sum(1 for name, machine in world.machines.items() if name != host and not machine.is_beating)
+    states = world.engine.fleet.hosts
+    silent = [name for name, machine in world.machines.items() if name != host and not machine.is_beating]
+    away = sum(1 for name in silent if not _is_kept_off(world, states[name]))
     return drawn < most and away < gates.budget_unrecovered
 
 

@@ -43,6 +43,12 @@ def link(draft: Draft) -> None:
     draft.passing("link cut", "link back", most=60.0)
 
 
+def island(draft: Draft) -> None:
+    """Nothing reaches the daemon's machine over the hosts' network but what stands on it; its devices are on another one."""
+    but = draft.rack.own_machine or draft.host()
+    draft.passing(f"all but {but}: is cut off", f"all but {but}: is back")
+
+
 def post(draft: Draft) -> None:
     """The hosts' messages on their way."""
     what = draft.dice.choice(("loses 30%", "loses 80%", "repeats 50%", "delays up to 8", "delays up to 40"))
@@ -53,6 +59,12 @@ def one_hosts_post(draft: Draft) -> None:
     """The messages of one host alone."""
     what = draft.dice.choice(("loses 100%", "loses 80%", "delays up to 8", "delays up to 40"))
     draft.passing(f"post {draft.host()} {what}", "post works")
+
+
+def bridge(draft: Draft) -> None:
+    """A bridge on the way keeps messages back, of all or of one host, and lets them go at once, as if they were new."""
+    of = draft.dice.choice(("", f" {draft.host()}"))
+    draft.passing(f"post keeps back{of}", "post lets go")
 
 
 def kept(draft: Draft) -> None:

@@ -44,6 +44,8 @@ FAULTS: Final[dict[Callable[[Draft], None], int]] = {
     network.post: 5,
     network.one_hosts_post: 3,
     network.kept: 1,
+    network.bridge: 3,
+    network.island: 3,
     network.old_message: 2,
     network.proxy_way: 8,
     network.proxy_slow: 4,
@@ -52,6 +54,7 @@ FAULTS: Final[dict[Callable[[Draft], None], int]] = {
     people.crash: 7,
     people.person: 8,
     people.meddler: 1,
+    people.saving: 3,
     **dict.fromkeys(DAEMON_FAULTS, 3),
 }
 """What goes wrong, by weight."""

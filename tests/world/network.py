@@ -10,6 +10,7 @@ from typing import Final
 
 from fenced.core import events as e
 from fenced.core.replacing import replace
+from fenced.model.names import BootId, HostName
 from fenced.ports.bus import BusConnected, BusDisconnected, BusError, BusEvent, Message
 from fenced.ports.clock import Clock
 from tests.world.loop import owned, virtual
@@ -37,7 +38,8 @@ class Broker:
 
     One way alone: `is_unheard`: nothing of it reaches the daemon; `is_swallowing`: nothing of the daemon reaches it; `deaf` and
     `dumb`: the same for these daemons alone. `refused`: the last words of topics that it allows nobody to publish to.
-    `spell`: what a message means, and what a daemon makes of it (None: nothing).
+    `reached`: when the newest message of each host arrived at a daemon, and of which run. `spell`: what a message means, and
+    what a daemon makes of it (None: nothing).
     """
 
     clock: Clock
@@ -57,6 +59,7 @@ class Broker:
     refused: frozenset[str] = frozenset()
     deaf: frozenset[str] = frozenset()
     dumb: frozenset[str] = frozenset()
+    reached: dict[HostName, tuple[float, BootId | None]] = field(default_factory=dict)
     _subscribers: dict[str, Callable[[BusEvent], None]] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -103,6 +106,8 @@ class Broker:
             meant, spelled = self.spell(event)
             if not self.deaf.intersection(self._subscribers):
                 self.on_delivered(meant)
+            if isinstance(event, e.Health):
+                self.reached[event.host] = (self.clock.now(), event.boot)
             for client, subscriber in list(self._subscribers.items()):
                 if client not in self.deaf and spelled is not None:
                     subscriber(spelled)

@@ -132,6 +132,7 @@ def test_a_read_between_two_commands_is_enough() -> None:
     async def plant(world: World) -> None:
         begun = automatic()
         world.machines[NODE].die()
+        world.say("node-1")  # a witness
         await write(world, begun, step(begun, "1-8"), ended(begun), race(begun), step(begun, "1-9"))
 
     assert found(plant) == ""
@@ -302,3 +303,21 @@ def test_an_announcement_that_waits_for_the_bus_is_nobodys_fault() -> None:
         await asyncio.sleep(60.0)
 
     assert "S15" not in found(plant)
+
+
+# -- S17: who is distrusted -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("after_seconds", "is_found"), [(1.0, True), (60.0, False)])
+def test_honest_devices_that_are_distrusted_without_late_life_are_found(after_seconds: float, is_found: bool) -> None:
+    """What arrived soon after the proof is late news of before, however long it then waited with us."""
+
+    async def plant(world: World) -> None:
+        await write(world, replace(fenced(), boot=world.machine("node-2").boot))
+        await asyncio.sleep(after_seconds)
+        world.say("node-2")
+        await asyncio.sleep(60.0)
+        revoked = r.HostRevoked(why="", token=Token.parse("1-9"), boot=None, distrusted=(PDU_A,), is_alive=True)
+        await write(world, revoked)
+
+    assert ("S17: pdu-a of node-2 told the truth and node-2 was silent: distrusted" in found(plant)) is is_found

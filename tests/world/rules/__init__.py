@@ -16,12 +16,12 @@ from tests.world.rules.listening import SilenceIsListened
 from tests.world.rules.pace import DeadlinesHold, NobodyIsDelayed, NobodyIsKeptFromBeingHeard
 from tests.world.rules.proof import NamesAreWhole, UnknownIsNotOff
 from tests.world.rules.trusting import AnnouncedIsOff
-from tests.world.rules.watching import FencedIsWatched
+from tests.world.rules.watching import FencedIsWatched, HonestStayTrusted
 
 RULES: Final[tuple[type[Rule], ...]] = (
     UnknownIsNotOff, CommandsAreNotRaced, NoCycle, NothingIsForgotten, AutomaticOff, SilenceIsListened, NamesAreWhole,
     AfterACrash, DeadlinesHold, NobodyIsDelayed, NothingOutlivesItsDaemon, FencedIsWatched, OwnMachine, NoOnAgainstAPerson,
-    AnnouncedIsOff, NobodyIsKeptFromBeingHeard,
+    AnnouncedIsOff, NobodyIsKeptFromBeingHeard, HonestStayTrusted,
 )  # fmt: skip
 
 

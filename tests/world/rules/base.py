@@ -135,7 +135,7 @@ class Truth:
     def stepped(self) -> None:
         """Something happened."""
         disk, loop = self.disk, virtual()
-        is_troubled = disk.is_failing or disk.is_hanging or disk.slow_seconds > 0.0
+        is_troubled = not disk.is_well
         for journal in self.journals():
             is_troubled = is_troubled or journal.is_cut or journal.delay_seconds > 0.0
         held = [loop.is_held(name) for name in self.running_since] if loop.holds_somebody else []
