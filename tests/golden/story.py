@@ -194,6 +194,7 @@ class Play:
             "plug": self._plug,
             "person": self.people.ask,
             "lease": self._lease,
+            "inventory": self._inventory,
             "all": self._all,
         }
 
@@ -227,6 +228,12 @@ class Play:
         if rest != "lost":
             raise BadStory(f"lease {rest!r}")
         self.world.engine.reactor.deliver(e.LeaseLost(why="told"))
+
+    async def _inventory(self, rest: str) -> None:
+        """`HOST WHAT`: somebody edits the files, which the next start of a daemon reads."""
+        host, *what = rest.split()
+        if not self.world.files.edit(HostName(host), what):
+            raise BadStory(f"inventory {rest!r}")
 
     async def _link(self, rest: str) -> None:
         """The daemon's own network: connections stay, nothing comes through."""

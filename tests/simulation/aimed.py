@@ -10,6 +10,7 @@ from typing import Final
 from tests.simulation.daemon_faults import owner
 from tests.simulation.devices import BROKEN, astray
 from tests.simulation.draft import MENDED, Draft
+from tests.simulation.edits import edited
 from tests.simulation.people import UNDONE
 
 SILENT: Final = ("dies", "hangs", "falls mute", "is cut off")
@@ -89,6 +90,10 @@ def _death(draft: Draft, host: str, moment: float) -> None:
     draft.at(moment, f"{owner(draft)} dies after {steps} steps, starts after {seconds}")
 
 
+def _edit(draft: Draft, host: str, moment: float) -> None:
+    edited(draft, host, moment)
+
+
 def _bus(draft: Draft, host: str, moment: float) -> None:
     begins, ends = draft.dice.choice((("lost", "back"), ("refuses", "takes"), ("unheard", "works")))
     _passing(draft, moment, f"bus {begins}", f"bus {ends}")
@@ -113,5 +118,5 @@ def _proxy(draft: Draft, host: str, moment: float) -> None:
 
 AIMED: Final[tuple[Callable[[Draft, str, float], None], ...]] = (
     _device, _device, _astray, _astray, _late, _person, _person, _person, _life, _life, _death, _death, _bus, _store, _stall,
-    _proxy,
+    _proxy, _edit, _edit,
 )  # fmt: skip

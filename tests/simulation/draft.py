@@ -30,6 +30,10 @@ class Draft:
     def at(self, seconds: float, words: str) -> None:
         self.lines.append((round(seconds, 1), words))
 
+    def first(self, words: str) -> None:
+        """Before anything else, and the daemon's start."""
+        self.lines.insert(0, (0.0, words))
+
     def moment(self) -> float:
         """Some time in the trouble."""
         return WARM_SECONDS + self.dice.uniform(0.0, TROUBLE_SECONDS)

@@ -12,7 +12,7 @@ from typing import Final
 
 from fenced.model.power import Action
 from tests.golden.story import Story, shown
-from tests.simulation import devices, network, people
+from tests.simulation import devices, edits, network, people
 from tests.simulation.aimed import aimed
 from tests.simulation.daemon_faults import DAEMON_FAULTS
 from tests.simulation.draft import MENDED, Draft, kind_of
@@ -51,6 +51,7 @@ FAULTS: Final[dict[Callable[[Draft], None], int]] = {
     network.proxy_slow: 4,
     network.proxy_death: 6,
     network.proxy_clock: 1,
+    edits.edit: 4,
     people.crash: 7,
     people.person: 8,
     people.meddler: 1,

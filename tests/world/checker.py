@@ -68,6 +68,7 @@ class Checker:
     _owner: dict[Token, OperationId] = field(default_factory=dict)
     _not_after: dict[Token, float] = field(default_factory=dict)
     _fenced_under: dict[HostName, set[str]] = field(default_factory=dict)
+    _fenced_at: dict[HostName, float] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
     _last_told: dict[HostName, Token] = field(default_factory=dict)
     _distrusted: dict[HostName, set[DeviceName]] = field(default_factory=dict)
@@ -97,12 +98,13 @@ class Checker:
 
     def is_answerable(self, machine: Machine) -> bool:
         """Whether the daemon can be held to what it says of this machine."""
-        return not machine.is_meddled and not any(plug.has_lied for plug in machine.plugs.values())
+        return not machine.is_meddled and not any(plug.has_lied or plug.is_forgotten for plug in machine.plugs.values())
 
     def _is_ours_to_answer(self, machine: Machine, state: HostState) -> bool:
         """It counts as fenced, and not on the word of a person alone."""
         is_said = state.proof is not None and state.proof.kind is Proof.HUMAN
-        return state.state is State.FENCED and not is_said and self.is_answerable(machine)
+        is_of_before = self._fenced_at.get(machine.name, 0.0) < machine.edited_at
+        return state.state is State.FENCED and not (is_said or is_of_before) and self.is_answerable(machine)
 
     # -- the journal --------------------------------------------------------------------------------------------------
 
@@ -248,6 +250,7 @@ class Checker:
     def _fenced(self, host: HostName, record: r.HostFenced) -> None:
         self._token(host, record.token, "fenced")
         self._fenced_under.setdefault(host, set()).add(str(record.token))
+        self._fenced_at[host] = self.now()
         if record.operation in self._operations:
             self._operations[record.operation].is_fenced = True
         if liars := self._distrusted.get(host, set()) & {*record.devices}:
@@ -258,7 +261,7 @@ class Checker:
         if machine.is_powered:
             self._find("S1", f"{host} is announced as fenced and has power")
         for device in record.devices:
-            for sent in self.wires.pending(machine.plugs[device]):
+            for sent in self.wires.pending(machine.plug(device)):
                 if sent.power is Power.ON:
                     self._find("S5", f"{host} is announced as fenced while an ON of {device} may still act")
 

@@ -40,7 +40,7 @@ class Plug:
     `flaps`: every other reading is UNKNOWN. `refuses_repeated`: OFF is an error when it is off. `is_dummy`: it reads what it
     was told and does nothing. `stays_off`: once it is off no ON helps. `wired`: the plug that it really is, where two labels
     were swapped. `strays`: by proxy, the other unit that its address leads to through it (private networks that look alike);
-    `has_strayed`: there was one.
+    `has_strayed`: there was one. `is_forgotten`: no device of the inventory stands for it.
     """
 
     device: DeviceName
@@ -78,6 +78,7 @@ class Plug:
     wired: "Plug | None" = None
     strays: "dict[str, Plug]" = field(default_factory=dict)
     has_strayed: bool = False
+    is_forgotten: bool = False
     reads: int = 0
     turning: int = 0
 
@@ -217,6 +218,7 @@ class Machine:
     `is_hung`: it does nothing now and may go on any moment, with the same boot id.
     `is_meddled`: somebody else touched its power; from then on the daemon can't answer for it.
     `is_unasked`: what the daemon asks it does not arrive; its messages do. `riders`: told whether what runs on it runs.
+    `former`: plugs by names that they had; `edited_at`: when what the inventory says of its devices last changed.
     """
 
     name: HostName
@@ -231,6 +233,8 @@ class Machine:
     is_mute: bool = False
     manner: Manner = Manner.PLAINLY
     is_cut_off: bool = False
+    former: dict[DeviceName, Plug] = field(default_factory=dict)
+    edited_at: float = 0.0
     is_hung: bool = False
     is_stopping: bool = False
     is_meddled: bool = False
@@ -238,6 +242,10 @@ class Machine:
     has_mains: bool = True
     riders: list[Callable[[bool], None]] = field(default_factory=list)
     _booting: asyncio.TimerHandle | None = None
+
+    def plug(self, name: DeviceName) -> Plug:
+        """By the name that it has, or had."""
+        return self.plugs[name] if name in self.plugs else self.former[name]
 
     @property
     def boot(self) -> BootId:

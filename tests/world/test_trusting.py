@@ -106,6 +106,24 @@ def test_an_on_that_the_same_path_took_back_contradicts_nothing() -> None:
     assert case(astray(*read), Rack(proxies=("px1",))) == ("", {"another unit": 1})
 
 
+def forget(world: World) -> None:
+    """pdu-b feeds node-2 and stands in no inventory."""
+    world.plug("node-2", "pdu-b").is_forgotten = True
+
+
+def test_a_feed_that_nobody_wrote_down_is_not_promised() -> None:
+    def prepare(world: World) -> None:
+        forget(world)
+        world.plug("node-2", "pdu-a").turn(Power.OFF)
+
+    assert case(prepare) == ("", {"forgotten feed": 1})
+
+
+def test_a_device_that_is_on_contradicts_beside_a_forgotten_feed() -> None:
+    text, seen = case(forget)
+    assert "although pdu-a of its level, which is honest, is on" in text and not seen
+
+
 def test_two_liars_are_beyond() -> None:
     def prepare(world: World) -> None:
         for device in ("pdu-a", "pdu-b"):

@@ -239,7 +239,7 @@ def is_plug_good(plug: Plug) -> bool:
         or plug.wired is not None
     )
     is_one_way = bool(plug.wrong_through or plug.unreachable_through or plug.unanswered_through or plug.strays)
-    is_elsewhere = is_one_way or plug.is_miswired or plug.says is not None
+    is_elsewhere = is_one_way or plug.is_miswired or plug.is_forgotten or plug.says is not None
     is_slow = plug.set_seconds > 1.0 or plug.read_seconds > 0.1 or plug.late_seconds > 0.0 or plug.early_seconds > 0.0
     return plug.is_answering and not (refuses or is_odd or is_elsewhere or is_slow)
 

@@ -21,6 +21,7 @@ NOT_PROMISED: Final[dict[str, str]] = {
     "one liar": "A device says OFF while it feeds a silent host, and it is the only device of its level, or the others of the "
     "level are off in truth, and no chassis of another level says ON.",
     "mislabelled": "An outlet is mislabelled and feeds another machine, the host is silent, and no chassis of it says ON.",
+    "forgotten feed": "A feed of the host stands in no inventory, and no chassis that was read says ON.",
     "another unit": "Through one path the address of a device leads to another unit, which is off, the host is silent, and no "
     "other path and no chassis that was read says ON.",
     "unseen restart": "A device restarts while nobody reads it and says OFF while it boots, and the host is silent: what was not "
@@ -43,7 +44,7 @@ def class_of(machine: Machine) -> Class:
     """The class of a host at this moment. Somebody else's hand counts as beyond."""
     if machine.is_meddled:
         return Class.BEYOND
-    liars = sum(plug.has_lied for plug in machine.plugs.values())
+    liars = sum(plug.has_lied or plug.is_forgotten for plug in machine.plugs.values())
     return Class.HONEST if liars == 0 else Class.ONE_LIAR if liars == 1 else Class.BEYOND
 
 
@@ -92,11 +93,11 @@ class AnnouncedIsOff(Rule):
         if met := known & {*record.devices}:
             return f"{', '.join(sorted(met))} said that it is another machine's"
         for name in record.devices:
-            plug = machine.plugs[name]
+            plug = machine.plug(name)
             if not plug.has_lied and plug.read() is Power.ON:
                 return f"{name} of its level, which is honest, is on"
         for plug in machine.plugs.values():
-            if plug.kind is Kind.CHASSIS and not plug.has_lied and self._has_said_on(plug):
+            if plug.kind is Kind.CHASSIS and not (plug.has_lied or plug.is_forgotten) and self._has_said_on(plug):
                 return f"its chassis {plug.device}, which is honest, was read ON"
             counts = plug.device in record.devices or plug.kind is Kind.CHASSIS
             if plug.has_strayed and counts and (proxy := self._in_hand(machine, plug)) is not None:
@@ -126,13 +127,15 @@ class AnnouncedIsOff(Rule):
 
 def _not_promised(machine: Machine, record: r.HostFenced) -> str | None:
     """Which case of the list it is; None: of none."""
-    liars = [plug for plug in machine.plugs.values() if plug.has_lied]
+    liars = [plug for plug in machine.plugs.values() if plug.has_lied or plug.is_forgotten]
     if record.proof is Proof.HUMAN:
         return "said"
     if machine.is_meddled:
         return "touched"
     if len(liars) > 1:
         return "two liars"
+    if liars and liars[0].is_forgotten:
+        return "forgotten feed"
     if not liars or liars[0].device not in record.devices:
         return None
     others = [
