@@ -112,6 +112,13 @@ def test_an_off_that_was_found_and_not_held_is_found() -> None:
     assert "S2: node-2 is announced as fenced, and pdu-b, found off, said OFF for 9.1 s, not 10.0" in found(plant)
 
 
+def test_a_level_without_a_device_that_it_has_by_now_is_found() -> None:
+    async def plant(world: World) -> None:
+        await write(world, replace(fenced(), devices=(PDU_A,)))
+
+    assert "S2: node-2 is announced as fenced by level 1, without pdu-b" in found(plant)
+
+
 def test_a_command_beside_another_is_found() -> None:
     async def plant(world: World) -> None:
         begun = automatic()

@@ -22,7 +22,8 @@ def case(prepare: Callable[[World], None], rack: Rack | None = None) -> tuple[st
 
     async def plant(world: World) -> None:
         prepare(world)
-        names = [name for name in world.machines[NODE].plugs if name != DeviceName("bmc")]
+        plugs = world.machines[NODE].plugs
+        names = [name for name, plug in plugs.items() if name != DeviceName("bmc") and not plug.is_forgotten]
         for name in names:
             await read(world, name)
         if DeviceName("bmc") in world.machines[NODE].plugs and world.plug("node-2", "bmc").is_answering:
@@ -108,7 +109,8 @@ def test_an_on_that_the_same_path_took_back_contradicts_nothing() -> None:
 
 def forget(world: World) -> None:
     """pdu-b feeds node-2 and stands in no inventory."""
-    world.plug("node-2", "pdu-b").is_forgotten = True
+    assert world.files.edit(NODE, ["forgets", "pdu-b"])
+    world.files.read()
 
 
 def test_a_feed_that_nobody_wrote_down_is_not_promised() -> None:

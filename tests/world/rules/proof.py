@@ -11,7 +11,8 @@ READ_SECONDS = 0.5
 
 
 class UnknownIsNotOff(Rule):
-    """Each device of the proof answered OFF at least `stable_reads` times since it last said anything else.
+    """Every device that its level has now is in the proof, and each of it answered OFF at least `stable_reads` times since it
+    last said anything else.
 
     Where no OFF of ours came before, or the watch found it, OFF was all that it said for `already_off_hold`.
     """
@@ -34,6 +35,9 @@ class UnknownIsNotOff(Rule):
             self._commanded.add((record.operation, record.device))
         if not isinstance(record, r.HostFenced) or record.proof is Proof.HUMAN:
             return
+        level = {it.name for it in self.truth.inventory.hosts[host].devices if it.level == record.level}
+        if missing := level - {*record.devices}:
+            self.found(f"{host} is announced as fenced by level {record.level}, without {', '.join(sorted(missing))}")
         machine = self.truth.machines[host]
         if not self.truth.is_answerable(machine):
             return
