@@ -74,4 +74,4 @@ def kind_of(words: str, rack: Rack) -> str:
         *rack.proxies,
         *(device.partition(":")[0] for device in rack.devices),
     }
-    return " ".join(word for word in words.split() if word not in names and NUMBER.fullmatch(word) is None)
+    return " ".join(word for word in words.split() if word.rstrip(":") not in names and NUMBER.fullmatch(word) is None)

@@ -135,18 +135,17 @@ def _is_cool(world: World, host: HostName, state: HostState) -> bool:
 
 def _is_connected(world: World, host: HostName, state: HostState) -> bool:
     """Of its cluster, with those that people switched off left out."""
-    cluster, states = world.inventory.hosts[host].cluster, world.engine.fleet.hosts
+    cluster = world.inventory.hosts[host].cluster
     near = [
-        it
-        for it in world.inventory.hosts.values()
-        if it.cluster == cluster and not _is_kept_off(world, states[it.name])
+        name for name, it in world.inventory.hosts.items() if it.cluster == cluster and not _is_kept_off(world, name)
     ]
-    silent = sum(not world.machines[it.name].is_beating for it in near)
+    silent = sum(not world.machines[name].is_beating for name in near)
     return silent < world.inventory.daemon.gates.connectivity_at_least
 
 
-def _is_kept_off(world: World, state: HostState) -> bool:
+def _is_kept_off(world: World, host: HostName) -> bool:
     """A person switched it off, and wants it so."""
+    state = world.engine.fleet.hosts.get(host) or HostState(name=host)
     _, last = world.disk.durable.operations.get(state.last_operation or OperationId(""), (0, None))
     is_asked = last is not None and last.cause is Cause.REQUEST
     return state.state is State.FENCED and state.is_stay_off and is_asked
@@ -174,9 +173,8 @@ def _has_budget(world: World, host: HostName, state: HostState) -> bool:
     drawn = sum(1 for op in automatic if op.has_sent_off or not op.is_ended or op.id in fenced)
     size = len(world.inventory.hosts)
     most = min(max(gates.budget_hosts, int(gates.budget_percent * size / 100)), gates.budget_at_most)
-    states = world.engine.fleet.hosts
     silent = [name for name, machine in world.machines.items() if name != host and not machine.is_beating]
-    away = sum(1 for name in silent if not _is_kept_off(world, states[name]))
+    away = sum(1 for name in silent if not _is_kept_off(world, name))
     return drawn < most and away < gates.budget_unrecovered
 
 
