@@ -86,8 +86,10 @@ class DaemonWords:
                 disk.durable.fleet_fault = "record 6 cannot be read"
             case ["damages", name]:
                 disk.durable.faults[HostName(name)] = "record 7 cannot be read"
+            case ["refuses", percent]:
+                disk.refused_share = float(percent.rstrip("%")) / 100.0
             case ["works"]:
-                disk.slow_seconds, disk.is_failing = 0.0, False
+                disk.slow_seconds, disk.refused_share, disk.is_failing = 0.0, 0.0, False
                 disk.hang(False)
             case _:
                 raise BadWords(f"store {rest!r}")

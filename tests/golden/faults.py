@@ -6,8 +6,7 @@ Each function takes the words after its subject and says whether it knows them. 
 from collections.abc import Sequence
 
 from fenced.model.names import ENGINE, HostName
-from fenced.model.power import Power
-from tests.world.machines import Plug
+from tests.world.machines import Plug, stranger
 from tests.world.world import World
 
 
@@ -32,10 +31,12 @@ def plug(world: World, plug: Plug, words: Sequence[str]) -> bool:
             plug.be_dummy()
         case ["is", "swapped", "with", host]:
             plug.swap(world.plug(host, plug.device))
+        case ["is", "another", "unit", ("on" | "off") as power, "through", path]:
+            plug.stray(path, stranger(plug, is_on=power == "on"))
+        case ["is", "that", "of", host, "through", path]:
+            plug.stray(path, world.plug(host, plug.device))
         case ["unreachable", "through", *proxies]:
             plug.unreachable_through = frozenset(proxies)
-        case ["leads", "to", "another", "unit", "through", proxy, "which", "is", power]:
-            plug.lead_elsewhere(proxy, Power(power))
         case ["loses", "answers", "through", *proxies]:
             plug.unanswered_through = frozenset(proxies)
         case _:
@@ -44,7 +45,7 @@ def plug(world: World, plug: Plug, words: Sequence[str]) -> bool:
 
 
 def _settle(world: World, plug: Plug) -> float:
-    return world.inventory.hosts[plug.machine.name].device(plug.device).settle_seconds
+    return world.inventory.hosts[plug.machine.name].devices[0].settle_seconds  # all of a rack's are alike
 
 
 def proxy(world: World, name: str, words: Sequence[str]) -> bool:
@@ -108,6 +109,10 @@ def bus(world: World, words: Sequence[str]) -> bool:
             world.broker.is_unheard = True
         case ["swallows"]:
             world.broker.is_swallowing = True
+        case ["refuses", "topics", "of", name]:
+            world.broker.refused |= {name}
+        case ["takes", "topics", "of", name]:
+            world.broker.refused -= {name}
         case ["unheard", "by", daemon]:
             world.broker.deaf |= {daemon}
         case ["swallows", "of", daemon]:
@@ -130,6 +135,10 @@ def post(world: World, words: Sequence[str]) -> bool:
             world.post.repeated_share = float(percent.rstrip("%")) / 100.0
         case ["delays", "up", "to", seconds]:
             world.post.delay_seconds_max = float(seconds)
+        case ["keeps", "back", *hosts]:
+            world.post.keeps_back = frozenset(HostName(host) for host in hosts or world.machines)
+        case ["lets", "go"]:
+            world.post.let_go()
         case ["keeps", "the", "last"]:
             world.post.keeps = True
         case [host, "loses", percent]:

@@ -50,7 +50,8 @@ class People:
                 case ["forces", action, host]:
                     await self._act(host, Action(action), is_forced=True)
                 case ["cancels", host]:
-                    operation = self._world.engine.fleet.hosts[HostName(host)].operation
+                    state = self._world.engine.fleet.hosts.get(HostName(host))
+                    operation = state.operation if state is not None else None
                     await control.cancel(operation.id if operation else OperationId("none"), by="person", reason="told")
                 case ["confirms", host, "off"]:
                     await control.confirm_off(HostName(host), by="person", reason="told", is_forced=False)

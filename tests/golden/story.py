@@ -22,6 +22,7 @@ from tests.golden.fleet import BadStory, rack_of
 from tests.golden.people import People
 from tests.golden.telling import Teller, summary
 from tests.world.loop import run
+from tests.world.manners import Manner
 from tests.world.rack import Rack
 from tests.world.world import World
 
@@ -193,6 +194,7 @@ class Play:
             "plug": self._plug,
             "person": self.people.ask,
             "lease": self._lease,
+            "inventory": self._inventory,
             "all": self._all,
         }
 
@@ -226,6 +228,12 @@ class Play:
         if rest != "lost":
             raise BadStory(f"lease {rest!r}")
         self.world.engine.reactor.deliver(e.LeaseLost(why="told"))
+
+    async def _inventory(self, rest: str) -> None:
+        """`HOST WHAT`: somebody edits the files, which the next start of a daemon reads."""
+        host, *what = rest.split()
+        if not self.world.files.edit(HostName(host), what):
+            raise BadStory(f"inventory {rest!r}")
 
     async def _link(self, rest: str) -> None:
         """The daemon's own network: connections stay, nothing comes through."""
@@ -286,6 +294,8 @@ class Play:
                 machine.is_mute = True
             case ["speaks"]:
                 machine.is_mute = False
+            case ["speaks", *how]:
+                machine.manner = Manner(" ".join(how))
             case ["hangs"]:
                 machine.is_hung = True
             case ["wakes"]:

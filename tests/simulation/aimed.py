@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Final
 
 from tests.simulation.daemon_faults import owner
-from tests.simulation.devices import BROKEN
+from tests.simulation.devices import BROKEN, astray
 from tests.simulation.draft import MENDED, Draft
+from tests.simulation.edits import edited
 from tests.simulation.people import UNDONE
 
 SILENT: Final = ("dies", "hangs", "falls mute", "is cut off")
@@ -44,6 +45,13 @@ def _passing(
 def _device(draft: Draft, host: str, moment: float) -> None:
     plug = f"plug {host} {draft.device()}"
     _passing(draft, moment, f"{plug} {draft.dice.choice(BROKEN)}", f"{plug} works")
+
+
+def _astray(draft: Draft, host: str, moment: float) -> None:
+    """Since before the operation: the paths never agree in it."""
+    plug = f"plug {host} {draft.device()}"
+    draft.at(max(moment - OPERATION_SECONDS[1], 1.0), f"{plug} {astray(draft)}")
+    draft.at(min(moment + draft.dice.choice(LONG_SECONDS), MENDED), f"{plug} works")
 
 
 def _late(draft: Draft, host: str, moment: float) -> None:
@@ -82,6 +90,10 @@ def _death(draft: Draft, host: str, moment: float) -> None:
     draft.at(moment, f"{owner(draft)} dies after {steps} steps, starts after {seconds}")
 
 
+def _edit(draft: Draft, host: str, moment: float) -> None:
+    edited(draft, host, moment)
+
+
 def _bus(draft: Draft, host: str, moment: float) -> None:
     begins, ends = draft.dice.choice((("lost", "back"), ("refuses", "takes"), ("unheard", "works")))
     _passing(draft, moment, f"bus {begins}", f"bus {ends}")
@@ -105,5 +117,6 @@ def _proxy(draft: Draft, host: str, moment: float) -> None:
 
 
 AIMED: Final[tuple[Callable[[Draft, str, float], None], ...]] = (
-    _device, _device, _late, _person, _person, _person, _life, _life, _death, _death, _bus, _store, _stall, _proxy,
+    _device, _device, _astray, _astray, _late, _person, _person, _person, _life, _life, _death, _death, _bus, _store, _stall,
+    _proxy, _edit, _edit,
 )  # fmt: skip

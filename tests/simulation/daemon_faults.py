@@ -57,12 +57,30 @@ def _wall_clock(draft: Draft) -> None:
     draft.faults += 1
 
 
+def _wrong_at_its_start(draft: Draft) -> None:
+    """It has the wrong time as it starts, and somebody mends the clock of its machine while it runs."""
+    who, start = owner(draft), draft.moment()
+    draft.at(start, f"{who} crashes")
+    draft.at(start, f"{who} wall clock is off {draft.dice.choice((-7200, -60, 60, 7200))}")
+    draft.at(start + 0.5, f"{who} starts")
+    draft.at(start + draft.dice.choice((5.0, 20.0)), f"{who} wall clock is off 0")
+    draft.faults += 1
+
+
 def _slow_store(draft: Draft) -> None:
     draft.passing(f"store slow {draft.dice.choice((0.05, 0.5, 3))}", "store works")
 
 
 def _failing_store(draft: Draft) -> None:
     draft.passing("store fails", "store works")
+
+
+def _moody_store(draft: Draft) -> None:
+    """It refuses some batches and takes others, for long enough to meet the watch and the check."""
+    start = draft.moment()
+    draft.at(start, f"store refuses {draft.dice.choice((20, 50))}%")
+    draft.at(start + draft.dice.choice((5.0, 40.0, 90.0)), "store works")
+    draft.faults += 1
 
 
 def _hanging_store(draft: Draft) -> None:
@@ -81,5 +99,6 @@ def owner(draft: Draft) -> str:
 
 
 DAEMON_FAULTS: Final[tuple[Callable[[Draft], None], ...]] = (
-    _stall, _suspend, _death, _death, _wall_clock, _slow_store, _failing_store, _hanging_store, _partition,
+    _stall, _suspend, _death, _death, _wall_clock, _wrong_at_its_start, _slow_store, _failing_store, _moody_store,
+    _hanging_store, _partition,
 )  # fmt: skip

@@ -5,6 +5,7 @@ between them.
 """
 
 from tests.simulation.draft import MENDED, TROUBLE_SECONDS, WARM_SECONDS, Draft
+from tests.world.manners import Manner
 
 BROKEN = ("fails", "unreachable", "sticks", "sticks in between", "loses answers", "slow 4", "slow 15", "flaps",
           "refuses when already so", "stays off")  # fmt: skip
@@ -49,6 +50,15 @@ def words(draft: Draft) -> None:
     """A host says something, or starts anew by itself."""
     said = draft.dice.choice(("says failing", "last will", "reboots"))
     draft.once(f"{draft.host()} {said}")
+
+
+def manner(draft: Draft) -> None:
+    """Its reporter sends what programs of others send; from then on, or for a while."""
+    host, how = draft.host(), draft.dice.choice([manner.value for manner in Manner if manner is not Manner.PLAINLY])
+    if draft.dice.random() < 0.6:
+        draft.once(f"{host} speaks {how}")
+    else:
+        draft.passing(f"{host} speaks {how}", f"{host} speaks plainly")
 
 
 def mains(draft: Draft) -> None:
@@ -105,6 +115,20 @@ def lie(draft: Draft) -> None:
     """What it says is not so."""
     what = draft.dice.choice(LIES)
     _passing(draft, what)
+
+
+def another_unit(draft: Draft) -> None:
+    """Through one path its address leads to another unit, of another host or of nobody."""
+    _passing(draft, astray(draft))
+
+
+def astray(draft: Draft) -> str:
+    """The words for a unit that one path, most often the best, leads to in place of the one that is meant."""
+    is_best = draft.dice.random() < 0.7
+    through = "engine" if is_best and draft.rack.reach[0] == "engine" else draft.proxy() or "engine"
+    if draft.dice.random() < 0.25:
+        return f"is that of {draft.host()} through {through}"
+    return f"is another unit {draft.dice.choice(('off', 'off', 'on'))} through {through}"
 
 
 def wrong_label(draft: Draft) -> None:

@@ -30,6 +30,10 @@ class Draft:
     def at(self, seconds: float, words: str) -> None:
         self.lines.append((round(seconds, 1), words))
 
+    def first(self, words: str) -> None:
+        """Before anything else, and the daemon's start."""
+        self.lines.insert(0, (0.0, words))
+
     def moment(self) -> float:
         """Some time in the trouble."""
         return WARM_SECONDS + self.dice.uniform(0.0, TROUBLE_SECONDS)
@@ -70,4 +74,4 @@ def kind_of(words: str, rack: Rack) -> str:
         *rack.proxies,
         *(device.partition(":")[0] for device in rack.devices),
     }
-    return " ".join(word for word in words.split() if word not in names and NUMBER.fullmatch(word) is None)
+    return " ".join(word for word in words.split() if word.rstrip(":") not in names and NUMBER.fullmatch(word) is None)

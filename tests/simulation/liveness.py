@@ -9,8 +9,8 @@ from typing import Final
 
 from fenced.core import records as r
 from fenced.core.state import HostState
-from fenced.model.names import HostName
-from fenced.model.power import State
+from fenced.model.names import HostName, OperationId
+from fenced.model.power import Cause, State
 from tests.world.machines import Machine, Run
 from tests.world.rules.base import Truth
 from tests.world.rules.gates import AutomaticOff
@@ -29,7 +29,9 @@ def unfinished(world: World) -> list[str]:
         return ["liveness: no daemon runs"]
     found = [*_operations(world), *_announcements(world)]
     for name, machine in world.machines.items():
-        state = world.engine.fleet.hosts[name]
+        state = world.engine.fleet.hosts.get(name)
+        if state is None:
+            continue  # the files that this daemon read at its start leave it out
         for why in (_left_alone(world, machine, state), _unrestored(world, machine, state), _held(world, name, state)):
             if why is not None:
                 found.append(f"liveness: {name} {why}")
@@ -52,7 +54,9 @@ def _announcements(world: World) -> list[str]:
     return [
         f"liveness: {row.message.topic} of {row.at:.1f} was never delivered"
         for row in world.disk.durable.outbox.values()
-        if not row.is_delivered and row.at < world.daemon.now() - END_BOUND_SECONDS
+        if not row.is_delivered
+        and not world.broker.refuses(row.message.topic)
+        and row.at < world.daemon.now() - END_BOUND_SECONDS
     ]
 
 
@@ -115,8 +119,10 @@ def _is_warm(world: World, host: HostName, state: HostState) -> bool:
 
 
 def _has_witness(world: World, host: HostName, state: HostState) -> bool:
-    can = [it for name, it in world.machines.items() if name != host and not world.inventory.hosts[name].is_own_machine]
-    return world.broker.is_heard and any(it.is_beating for it in can)
+    """Our own machine is none: it reaches us without the network."""
+    own = {name for name, it in world.inventory.hosts.items() if it.is_own_machine}
+    others = [it for name, it in world.machines.items() if name != host and name not in own]
+    return world.broker.is_heard and any(it.is_beating for it in others)
 
 
 def _is_unpaused(world: World, host: HostName, state: HostState) -> bool:
@@ -128,15 +134,21 @@ def _is_cool(world: World, host: HostName, state: HostState) -> bool:
 
 
 def _is_connected(world: World, host: HostName, state: HostState) -> bool:
-    silent = sum(not machine.is_beating for machine in world.machines.values())
+    """Of its cluster, with those that people switched off left out; and somebody of it is heard over the network."""
     hosts = world.inventory.hosts
-    near = [
-        it
-        for name, it in world.machines.items()
-        if name != host and hosts[name].cluster == hosts[host].cluster and not hosts[name].is_own_machine
-    ]
-    is_anybody_heard = not near or any(it.is_beating for it in near)
+    near = [it.name for it in hosts.values() if it.cluster == hosts[host].cluster and not _is_kept_off(world, it.name)]
+    silent = sum(not world.machines[name].is_beating for name in near)
+    others = [world.machines[name] for name in near if name != host and not hosts[name].is_own_machine]
+    is_anybody_heard = not others or any(it.is_beating for it in others)
     return silent < world.inventory.daemon.gates.connectivity_at_least and is_anybody_heard
+
+
+def _is_kept_off(world: World, host: HostName) -> bool:
+    """A person switched it off, and wants it so."""
+    state = world.engine.fleet.hosts.get(host) or HostState(name=host)
+    _, last = world.disk.durable.operations.get(state.last_operation or OperationId(""), (0, None))
+    is_asked = last is not None and last.cause is Cause.REQUEST
+    return state.state is State.FENCED and state.is_stay_off and is_asked
 
 
 def _is_mute(world: World, host: HostName, state: HostState) -> bool:
@@ -161,7 +173,8 @@ def _has_budget(world: World, host: HostName, state: HostState) -> bool:
     drawn = sum(1 for op in automatic if op.has_sent_off or not op.is_ended or op.id in fenced)
     size = len(world.inventory.hosts)
     most = min(max(gates.budget_hosts, int(gates.budget_percent * size / 100)), gates.budget_at_most)
-    away = sum(1 for name, machine in world.machines.items() if name != host and not machine.is_beating)
+    silent = [name for name, machine in world.machines.items() if name != host and not machine.is_beating]
+    away = sum(1 for name in silent if not _is_kept_off(world, name))
     return drawn < most and away < gates.budget_unrecovered
 
 

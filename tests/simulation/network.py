@@ -20,6 +20,15 @@ def bus(draft: Draft) -> None:
     draft.passing(f"bus {begins}", f"bus {ends}")
 
 
+def refused_topics(draft: Draft) -> None:
+    """The broker's access list forgets a host, the daemon's own topic, or the fleet's events; for a while, or for good."""
+    name = draft.dice.choice((draft.host(), draft.host(), "fenced-a", "event"))
+    if draft.dice.random() < 0.5:
+        draft.once(f"bus refuses topics of {name}")
+    else:
+        draft.passing(f"bus refuses topics of {name}", f"bus takes topics of {name}")
+
+
 def one_daemon(draft: Draft) -> None:
     """One way between the broker and one daemon, or all between a daemon and one proxy; the others notice nothing."""
     daemon, name = draft.dice.choice(("fenced-a", *draft.rack.other_daemons)), draft.proxy()
@@ -34,6 +43,12 @@ def link(draft: Draft) -> None:
     draft.passing("link cut", "link back", most=60.0)
 
 
+def island(draft: Draft) -> None:
+    """Nothing reaches the daemon's machine over the hosts' network but what stands on it; its devices are on another one."""
+    but = draft.rack.own_machine or draft.host()
+    draft.passing(f"all but {but}: is cut off", f"all but {but}: is back")
+
+
 def post(draft: Draft) -> None:
     """The hosts' messages on their way."""
     what = draft.dice.choice(("loses 30%", "loses 80%", "repeats 50%", "delays up to 8", "delays up to 40"))
@@ -44,6 +59,12 @@ def one_hosts_post(draft: Draft) -> None:
     """The messages of one host alone."""
     what = draft.dice.choice(("loses 100%", "loses 80%", "delays up to 8", "delays up to 40"))
     draft.passing(f"post {draft.host()} {what}", "post works")
+
+
+def bridge(draft: Draft) -> None:
+    """A bridge on the way keeps messages back, of all or of one host, and lets them go at once, as if they were new."""
+    of = draft.dice.choice(("", f" {draft.host()}"))
+    draft.passing(f"post keeps back{of}", "post lets go")
 
 
 def kept(draft: Draft) -> None:

@@ -35,6 +35,15 @@ def person(draft: Draft) -> None:
     draft.faults += 1
 
 
+def saving(draft: Draft) -> None:
+    """Somebody switches several hosts off and leaves them so: no reason to leave another alone that dies."""
+    start = draft.moment()
+    living = [name for name in draft.rack.hosts if name not in draft.dead]
+    for number, host in enumerate(draft.dice.sample(living, min(len(living), draft.dice.choice((2, 3, 3))))):
+        draft.at(start + number, f"person forces off {host}")
+    draft.faults += 1
+
+
 def meddler(draft: Draft) -> None:
     """Somebody goes to the rack and turns a plug."""
     draft.once(f"plug {draft.host()} {draft.device()} turned {draft.dice.choice(('on', 'off'))}")

@@ -110,7 +110,7 @@ def _one_cluster(
         other_daemons=(SECOND,) if dice.random() < 0.3 else (),
         settle_seconds=dice.choice((0.0, 0.0, 3.0, 8.0)),
         settle_after_return_seconds=dice.choice((0.0, 0.0, 60.0)),
-        own_machine=hosts[-1] if dice.random() < 0.15 else "",
+        own_machine=hosts[-1] if dice.random() < 0.25 else "",
         protected=(hosts[-2],) if dice.random() < 0.1 else (),
     )
 
@@ -128,6 +128,8 @@ def _rarely(dice: random.Random) -> dict[str, Setting]:
         settings["host.fence_action"] = Action.OFF
     if dice.random() < 0.08:
         settings["host.automatic"] = False
+    if dice.random() < 0.1:
+        settings["gates.budget_unrecovered"] = 3
     if dice.random() < 0.2:
         settings["gates.attempts_count"] = dice.choice((1, 2))
     return settings

@@ -12,7 +12,7 @@ from typing import Final
 
 from fenced.model.power import Action
 from tests.golden.story import Story, shown
-from tests.simulation import devices, network, people
+from tests.simulation import devices, edits, network, people
 from tests.simulation.aimed import aimed
 from tests.simulation.daemon_faults import DAEMON_FAULTS
 from tests.simulation.draft import MENDED, Draft, kind_of
@@ -26,29 +26,36 @@ FAULTS_MIN: Final = 3
 
 FAULTS: Final[dict[Callable[[Draft], None], int]] = {
     devices.words: 3,
+    devices.manner: 3,
     devices.mains: 2,
     devices.broken: 12,
     devices.slow_to_act: 4,
     devices.unreachable_through: 3,
     devices.unasked: 2,
     devices.wrong_machine: 2,
-    devices.restart: 4,
+    devices.restart: 6,
     devices.lie: 5,
     devices.wrong_label: 1,
+    devices.another_unit: 3,
     network.bus: 7,
+    network.refused_topics: 4,
     network.one_daemon: 3,
     network.link: 3,
     network.post: 5,
     network.one_hosts_post: 3,
     network.kept: 1,
+    network.bridge: 3,
+    network.island: 5,
     network.old_message: 2,
     network.proxy_way: 8,
     network.proxy_slow: 4,
     network.proxy_death: 6,
     network.proxy_clock: 1,
+    edits.edit: 4,
     people.crash: 7,
     people.person: 8,
     people.meddler: 1,
+    people.saving: 3,
     **dict.fromkeys(DAEMON_FAULTS, 3),
 }
 """What goes wrong, by weight."""

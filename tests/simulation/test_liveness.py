@@ -103,6 +103,30 @@ def test_what_was_counted_long_ago_holds_nobody(gate: str) -> None:
     assert why in found(state=State.SUSPECT, held_by=held, counted=lambda world: begun(world, 90_000.0))
 
 
+def _kept_off(cause: Cause) -> Callable[[World], None]:
+    """Two other hosts are fenced and stay off, by that cause."""
+
+    def prepare(world: World) -> None:
+        desk = Desk()
+        desk.ask(Action.OFF)
+        last = replace(desk.operation(), id=OperationId("0-1"), cause=cause, ended=LONG_AGO)
+        world.disk.durable.operations[last.id] = (99, last)
+        for name in ("node-1", "node-3"):
+            world.machine(name).die()
+            state = world.engine.fleet.hosts[HostName(name)]
+            state = replace(state, state=State.FENCED, is_stay_off=True, last_operation=last.id)
+            world.engine.fleet.hosts[HostName(name)] = state
+
+    return prepare
+
+
+@pytest.mark.parametrize(("cause", "is_open"), [(Cause.REQUEST, True), (Cause.SILENCE, False)])
+def test_hosts_that_people_switched_off_hold_nobody(cause: Cause, is_open: bool) -> None:
+    held = (GateVerdict(gate="connectivity", is_open=False, why=""),)
+    text = found(state=State.SUSPECT, held_by=held, counted=_kept_off(cause))
+    assert text == (["liveness: node-2 is held by connectivity, which is open"] if is_open else [])
+
+
 def test_a_host_that_a_person_wants_off_is_in_order() -> None:
     assert found(state=State.FENCED, is_stay_off=True) == []
 

@@ -32,7 +32,9 @@ from tests.world.wires import Sent, Wires
 LATE_SECONDS: Final = 0.001
 """Times are whole microseconds, and floats of the year 2027."""
 
-MOMENTS: Final = ("recorded", "fleet_recorded", "sent", "acting", "heard", "ear_changed", "daemon_changed", "stepped")
+MOMENTS: Final = (
+    "recorded", "fleet_recorded", "sent", "acting", "heard", "published", "ear_changed", "daemon_changed", "stepped",
+)  # fmt: skip
 """What rules are told of; each is told only of what it looks at."""
 
 
@@ -67,6 +69,7 @@ class Checker:
     _owner: dict[Token, OperationId] = field(default_factory=dict)
     _not_after: dict[Token, float] = field(default_factory=dict)
     _fenced_under: dict[HostName, set[str]] = field(default_factory=dict)
+    _fenced_at: dict[HostName, float] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
     _last_told: dict[HostName, Token] = field(default_factory=dict)
     _distrusted: dict[HostName, set[DeviceName]] = field(default_factory=dict)
@@ -86,6 +89,7 @@ class Checker:
             inventory=inventory, disk=disk, machines=self.machines, wires=self.wires, broker=broker,
             now=self.now, is_answerable=self.is_answerable, folded=self._folded_states, journals=journals,
         )  # fmt: skip
+        self.wires.on_told = self.truth.told
         self.rules = build(self.truth, self._find)
         for name in self._having:
             self._having[name] = [rule for rule in self.rules if getattr(type(rule), name) is not getattr(Rule, name)]
@@ -95,12 +99,13 @@ class Checker:
 
     def is_answerable(self, machine: Machine) -> bool:
         """Whether the daemon can be held to what it says of this machine."""
-        return not machine.is_meddled and not any(plug.has_lied for plug in machine.plugs.values())
+        return not machine.is_meddled and not any(plug.has_lied or plug.is_forgotten for plug in machine.plugs.values())
 
     def _is_ours_to_answer(self, machine: Machine, state: HostState) -> bool:
         """It counts as fenced, and not on the word of a person alone."""
         is_said = state.proof is not None and state.proof.kind is Proof.HUMAN
-        return state.state is State.FENCED and not is_said and self.is_answerable(machine)
+        is_of_before = self._fenced_at.get(machine.name, 0.0) < machine.edited_at
+        return state.state is State.FENCED and not (is_said or is_of_before) and self.is_answerable(machine)
 
     # -- the journal --------------------------------------------------------------------------------------------------
 
@@ -142,6 +147,8 @@ class Checker:
         """The broker gave the daemons a message. One that a newer one has overtaken says nothing of now."""
         if self.truth is None or not isinstance(event, Health) or event.is_retained:
             return
+        if event.boot in {None, self.machines[event.host].boot}:
+            self.truth.spoke[event.host] = self.now()
         boot, sequence = self._newest.get(event.host, (event.boot, 0))
         if event.boot == boot and (event.sequence or 0) < sequence:
             return
@@ -244,6 +251,7 @@ class Checker:
     def _fenced(self, host: HostName, record: r.HostFenced) -> None:
         self._token(host, record.token, "fenced")
         self._fenced_under.setdefault(host, set()).add(str(record.token))
+        self._fenced_at[host] = self.now()
         if record.operation in self._operations:
             self._operations[record.operation].is_fenced = True
         if liars := self._distrusted.get(host, set()) & {*record.devices}:
@@ -254,7 +262,7 @@ class Checker:
         if machine.is_powered:
             self._find("S1", f"{host} is announced as fenced and has power")
         for device in record.devices:
-            for sent in self.wires.pending(machine.plugs[device]):
+            for sent in self.wires.pending(machine.plug(device)):
                 if sent.power is Power.ON:
                     self._find("S5", f"{host} is announced as fenced while an ON of {device} may still act")
 
@@ -308,6 +316,8 @@ class Checker:
     def published(self, message: Message) -> None:
         """The broker took a message: nothing that is not durable, and a host's events in the journal's order."""
         self.look()
+        for rule in self._having["published"]:
+            rule.published(message)
         told = json.loads(message.payload)
         if "/state/" in message.topic:
             host = HostName(told["host"])

@@ -70,7 +70,7 @@ class Surroundings:
     """What a daemon of the world is built over. `stored`: told of the fleet after each durable batch; `changed`: of who
     starts or dies."""
 
-    inventory: Inventory
+    read_inventory: Callable[[], Inventory]
     machines: Mapping[HostName, Machine]
     wires: Wires
     proxies: Mapping[ProxyName, WorldProxy]
@@ -196,8 +196,9 @@ class Daemon:
             kept=await journal.clock_anchor(), last_at=loaded.last_at,
         )  # fmt: skip
         clock = self.clock = SteadyClock(start)
-        own = replace(around.inventory.daemon, name=self.name)
-        fleet = replay(replace(around.inventory, daemon=own), loaded, started=clock.now())
+        inventory = around.read_inventory()
+        inventory = replace(inventory, daemon=replace(inventory.daemon, name=self.name))
+        fleet = replay(inventory, loaded, started=clock.now())
         bus = self._bus = WorldBus(around.broker, clock, self.name)
         caller = self._caller = WorldCaller(around.wires, self.name)
         remote = WorldProxyCaller(around.proxies, around.wires, clock, caller.leave, owner=self.name)

@@ -7,9 +7,14 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
 from fenced.model.names import BootId, DeviceName, HostName, PlugId
 from fenced.model.power import Kind, Power
+from tests.world.manners import Manner
+
+FAR_SECONDS: Final = 0.4
+"""What a unit of nobody takes to answer: so long that another path is asked too, so short that it may still win."""
 
 
 class Run(Enum):
@@ -34,7 +39,8 @@ class Plug:
     `early_seconds`: so long it says OFF before it is. `is_between`: a command leaves it "on its way" until it is mended.
     `flaps`: every other reading is UNKNOWN. `refuses_repeated`: OFF is an error when it is off. `is_dummy`: it reads what it
     was told and does nothing. `stays_off`: once it is off no ON helps. `wired`: the plug that it really is, where two labels
-    were swapped. `elsewhere`: paths that lead to another unit at the same address, and what that one is.
+    were swapped. `strays`: by proxy, the other unit that its address leads to through it (private networks that look alike);
+    `has_strayed`: there was one. `is_forgotten`: no device of the inventory stands for it.
     """
 
     device: DeviceName
@@ -70,7 +76,9 @@ class Plug:
     stays_off: bool = False
     told: Power | None = None
     wired: "Plug | None" = None
-    elsewhere: dict[str, Power] = field(default_factory=dict)
+    strays: "dict[str, Plug]" = field(default_factory=dict)
+    has_strayed: bool = False
+    is_forgotten: bool = False
     reads: int = 0
     turning: int = 0
 
@@ -87,9 +95,14 @@ class Plug:
         self.wired, other.wired = other, self
         self.has_lied = other.has_lied = True
 
-    def lead_elsewhere(self, path: str, power: Power) -> None:
-        """From now on another unit answers on that path: it is so, and does what it is told."""
-        self.elsewhere[path], self.has_lied = power, True
+    def stray(self, path: str, other: "Plug") -> None:
+        """Through that proxy its address leads to another unit from now on, which is read and switched in its place."""
+        self.strays[path] = other
+        self.has_strayed = self.has_lied = True
+
+    def at(self, path: str) -> "Plug":
+        """The unit that answers at its address through that proxy."""
+        return self.strays.get(path, self)
 
     def act_late(self, seconds: float, *, settle_seconds: float, shows_turning: bool) -> None:
         """From now on it acts so long after it took a command. Longer than it is configured to: nobody can know."""
@@ -111,7 +124,7 @@ class Plug:
         self.lie(None)
         self.told = None
         self.wrong_through = self.unreachable_through = self.unanswered_through = frozenset()
-        self.elsewhere = {}
+        self.strays = {}
         self.set_seconds, self.read_seconds = 1.0, 0.1
         self.late_seconds = self.early_seconds = 0.0
         self.shows_turning = False
@@ -201,10 +214,11 @@ class Plug:
 class Machine:
     """A host of flesh and blood. `tell` hears what happens to it, in a few words.
 
-    `is_mute`: its reporter is dead. `is_cut_off`: it runs, and its network leads nowhere.
+    `is_mute`: its reporter is dead. `manner`: how that spells its messages. `is_cut_off`: it runs, and its network leads nowhere.
     `is_hung`: it does nothing now and may go on any moment, with the same boot id.
     `is_meddled`: somebody else touched its power; from then on the daemon can't answer for it.
     `is_unasked`: what the daemon asks it does not arrive; its messages do. `riders`: told whether what runs on it runs.
+    `former`: plugs by names that they had; `edited_at`: when what the inventory says of its devices last changed.
     """
 
     name: HostName
@@ -217,7 +231,10 @@ class Machine:
     boots: int = 1
     beats: int = 0
     is_mute: bool = False
+    manner: Manner = Manner.PLAINLY
     is_cut_off: bool = False
+    former: dict[DeviceName, Plug] = field(default_factory=dict)
+    edited_at: float = 0.0
     is_hung: bool = False
     is_stopping: bool = False
     is_meddled: bool = False
@@ -225,6 +242,10 @@ class Machine:
     has_mains: bool = True
     riders: list[Callable[[bool], None]] = field(default_factory=list)
     _booting: asyncio.TimerHandle | None = None
+
+    def plug(self, name: DeviceName) -> Plug:
+        """By the name that it has, or had."""
+        return self.plugs[name] if name in self.plugs else self.former[name]
 
     @property
     def boot(self) -> BootId:
@@ -321,3 +342,13 @@ class Machine:
         self.beats = 0
         self._carry(is_up=True)
         self.tell(self, f"runs, boot {self.boots}")
+
+
+def stranger(plug: Plug, *, is_on: bool) -> Plug:
+    """A unit of the same kind elsewhere, and further away, with a machine on it that nobody looks after."""
+    machine = Machine(name=HostName("stranger"), address="", tell=lambda machine, text: None)
+    unit = Plug(
+        device=plug.device, plug_id=plug.plug_id, kind=plug.kind, machine=machine, is_on=is_on, read_seconds=FAR_SECONDS
+    )
+    machine.plugs[unit.device] = unit
+    return unit

@@ -6,15 +6,20 @@ Knows messages, not what they say. One rule: the broker outlives every daemon, a
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from fenced.core import events as e
 from fenced.core.replacing import replace
+from fenced.model.names import BootId, HostName
 from fenced.ports.bus import BusAway, BusConnected, BusDisconnected, BusError, BusEvent, BusLost, BusRefused, Message
 from fenced.ports.clock import Clock
 from tests.world.loop import owned, virtual
 
 START = 1_800_000_000.0
 """2027-01-15T08:00:00Z, the world's first moment."""
+
+ACKNOWLEDGE_SECONDS: Final = 0.01
+"""What a broker takes that is well."""
 
 
 class WorldClock:
@@ -32,24 +37,29 @@ class Broker:
     """The broker outlives the daemon. `is_cut`: connected, yet nothing comes through (our own link is dead).
 
     One way alone: `is_unheard`: nothing of it reaches the daemon; `is_swallowing`: nothing of the daemon reaches it; `deaf` and
-    `dumb`: the same for these daemons alone.
+    `dumb`: the same for these daemons alone. `refused`: the last words of topics that it allows nobody to publish to.
+    `reached`: when the newest message of each host arrived at a daemon, and of which run. `spell`: what a message means, and
+    what a daemon makes of it (None: nothing).
     """
 
     clock: Clock
     is_up: bool = True
     is_cut: bool = False
     is_refusing: bool = False
-    acknowledge_seconds: float = 0.01
+    acknowledge_seconds: float = ACKNOWLEDGE_SECONDS
     published: list[tuple[float, Message]] = field(default_factory=list)
     on_published: Callable[[Message], None] = lambda message: None
     on_sender: Callable[[str, Message], None] = lambda client, message: None
     on_subscribed: Callable[[Callable[[BusEvent], None]], None] = lambda subscriber: None
     on_delivered: Callable[[BusEvent], None] = lambda event: None
+    spell: Callable[[BusEvent], tuple[BusEvent, BusEvent | None]] = lambda event: (event, event)
     on_ear: Callable[[], None] = lambda: None
     is_unheard: bool = False
     is_swallowing: bool = False
+    refused: frozenset[str] = frozenset()
     deaf: frozenset[str] = frozenset()
     dumb: frozenset[str] = frozenset()
+    reached: dict[HostName, tuple[float, BootId | None]] = field(default_factory=dict)
     _subscribers: dict[str, Callable[[BusEvent], None]] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -93,11 +103,24 @@ class Broker:
     def send(self, event: BusEvent) -> None:
         """A message from a host or person; lost where no daemon listens. Told of as delivered where all of them hear it."""
         if self.is_heard:
+            meant, spelled = self.spell(event)
             if not self.deaf.intersection(self._subscribers):
-                self.on_delivered(event)
+                self.on_delivered(meant)
+            if isinstance(event, e.Health):
+                self.reached[event.host] = (self.clock.now(), event.boot)
             for client, subscriber in list(self._subscribers.items()):
-                if client not in self.deaf:
-                    subscriber(event)
+                if client not in self.deaf and spelled is not None:
+                    subscriber(spelled)
+
+    def refuses(self, topic: str) -> bool:
+        """By its access list, or all that there is."""
+        return self.is_refusing or topic.rpartition("/")[2] in self.refused
+
+    @property
+    def is_willing(self) -> bool:
+        """It takes at once what it is sent by a daemon that may write there."""
+        is_through = self.is_heard and not self.is_swallowing and not self.dumb
+        return is_through and not self.is_refusing and self.acknowledge_seconds <= ACKNOWLEDGE_SECONDS
 
     def take(self, message: Message) -> None:
         self.published.append((self.clock.now(), message))
@@ -159,8 +182,8 @@ class WorldBus:
         if broker.is_cut or broker.is_swallowing or self._owner in broker.dumb:
             await asyncio.sleep(timeout_seconds)
             raise BusError("no answer in time")
-        if broker.is_refusing:
-            raise BusRefused("refused: quota exceeded")
+        if broker.refuses(message.topic):
+            raise BusRefused("refused: not authorized")
         broker.on_sender(self._owner, message)
         broker.take(message)
         await asyncio.sleep(min(broker.acknowledge_seconds, timeout_seconds))

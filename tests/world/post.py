@@ -22,7 +22,7 @@ class Post:
 
     `keeps`: the broker retains the last message of each host, as a misled reporter asks it to, and gives it to each new
     subscriber, however old. `of_hosts`: the lost share and the longest delay of single hosts' messages. `on_its_way`: how
-    many messages will still come.
+    many messages will still come. `keeps_back`: hosts whose messages wait at a bridge until it is let go.
     """
 
     broker: Broker
@@ -31,8 +31,10 @@ class Post:
     delay_seconds_max: float = 0.0
     keeps: bool = False
     on_its_way: int = 0
+    keeps_back: frozenset[HostName] = frozenset()
     of_hosts: dict[HostName, tuple[float, float]] = field(default_factory=dict)
     _dice: random.Random = field(default_factory=lambda: random.Random(1))
+    _kept_back: list[e.Health | e.Presence] = field(default_factory=list)
     _kept: dict[HostName, e.Health | e.Presence] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -42,10 +44,21 @@ class Post:
         """From now on all goes well; what is on its way still comes."""
         self.lost_share = self.repeated_share = self.delay_seconds_max = 0.0
         self.of_hosts.clear()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """The bridge sends all that it has, as new."""
+        waiting, self._kept_back, self.keeps_back = self._kept_back, [], frozenset()
+        for message in waiting:
+            self._arrive(message)
 
     def send(self, message: e.Health | e.Presence) -> None:
         if self.keeps:
             self._kept[message.host] = message
+        if message.host in self.keeps_back:
+            self._kept_back.append(message)
+            self.on_its_way += 1
+            return
         lost, late = self.of_hosts.get(message.host, (self.lost_share, self.delay_seconds_max))
         if lost and self._dice.random() < lost:
             return

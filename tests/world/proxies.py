@@ -365,8 +365,13 @@ class WorldProxyCaller(ProxyCaller):
         *, owner: str,
     ) -> None:  # fmt: skip
         super().__init__(store=STORE, urls={name: f"http://{name}" for name in proxies}, tls=None, clock=clock)
-        self._leave = leave
+        self._leave, self._wires = leave, wires
         self._reads = self._commands = WorldTransport(proxies, wires, owner)
+
+    async def read(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
+        power = await super().read(proxy, spec, timeout_seconds=timeout_seconds)
+        self._wires.on_told(proxy, spec.plug_id, power)
+        return power
 
     async def set(
         self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted

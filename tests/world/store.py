@@ -4,6 +4,7 @@ Knows nothing of what is stored. One rule: what is stored carries the epoch of w
 """
 
 import asyncio
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -17,15 +18,26 @@ from tests.world.loop import virtual
 class Disk:
     """What lies under the journals of all daemons. `lease_ends`: by the store's own clock, not by its holder's.
 
-    `slow_seconds`: what each write takes; `is_failing`: each is refused; `is_hanging`: none ends until it does no more."""
+    `slow_seconds`: what each write takes; `is_failing`: each is refused; `refused_share`: so many of them, 0 to 1, are;
+    `is_hanging`: none ends until it does no more."""
 
     clock: Clock
     durable: Durable = field(default_factory=Durable)
     lease_ends: float = 0.0
     slow_seconds: float = 0.0
     is_failing: bool = False
+    refused_share: float = 0.0
     is_hanging: bool = False
+    _dice: random.Random = field(default_factory=lambda: random.Random(1))
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def is_well(self) -> bool:
+        return not (self.is_failing or self.is_hanging or self.slow_seconds or self.refused_share)
+
+    def refuses(self) -> bool:
+        """Whether it takes the next write."""
+        return self.is_failing or (self.refused_share > 0.0 and self._dice.random() < self.refused_share)
 
     def hang(self, is_hanging: bool) -> None:
         self.is_hanging = is_hanging
@@ -79,7 +91,7 @@ class WorldJournal(MemoryJournal):
             await self._reached()
         if self.disk.slow_seconds:
             await asyncio.sleep(self.disk.slow_seconds)
-        if self.disk.is_failing:
+        if self.disk.refuses():
             raise StoreError("disk: no space left")
         await super()._writing()
         if virtual().is_held(self._owner):

@@ -8,6 +8,7 @@ from fenced.core import events as e
 from fenced.model.names import HostName
 from fenced.ports.bus import BusEvent
 from tests.world.loop import run
+from tests.world.manners import Manner
 from tests.world.rack import Rack
 from tests.world.world import World
 
@@ -73,3 +74,36 @@ def test_one_daemon_alone_hears_nothing() -> None:
 def test_the_last_one_is_kept_and_said_to_be() -> None:
     kept = [message for message in heard(keeps=True) if message.is_retained]
     assert [message.sequence for message in kept] == [40]
+
+
+def test_a_bridge_lets_go_at_once_what_it_kept_back() -> None:
+    async def main() -> list[float]:
+        world = World(Rack())
+        events: list[BusEvent] = []
+        world.broker.subscribe("test", events.append)
+        began = world.clock.now()
+        world.post.keeps_back = frozenset({HostName("node-1")})
+        for host in ("node-1", "node-2"):
+            world.say(host)
+        await asyncio.sleep(30.0)
+        world.post.let_go()
+        return [event.received - began for event in events if isinstance(event, e.Health)]
+
+    assert run(main()) == [0.0, 30.0]
+
+
+def test_a_beat_reaches_the_daemon_in_the_manner_of_its_reporter() -> None:
+    """And the world goes by what it means."""
+
+    async def main() -> tuple[list[BusEvent], float]:
+        world = World(Rack())
+        events: list[BusEvent] = []
+        world.broker.subscribe("test", events.append)
+        world.machine("node-1").manner = Manner.WITHOUT_A_BOOT
+        world.say("node-1")
+        truth = world.checker.truth
+        assert truth is not None
+        return events, truth.heard[HostName("node-1")][0] - world.clock.now()
+
+    (event,), ago = run(main())
+    assert isinstance(event, e.Health) and event.boot is None and ago == 0.0

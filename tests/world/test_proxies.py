@@ -9,6 +9,7 @@ from fenced.model.names import DeviceName, HostName, ProxyName, Token
 from fenced.model.power import Power
 from fenced.ports.devices import CommandRefused, DeviceError, Permit, ProxyTimedOut, ProxyUnreachable
 from tests.world.loop import run
+from tests.world.machines import stranger
 from tests.world.proxies import WorldProxyCaller
 from tests.world.rack import Rack
 from tests.world.world import World
@@ -242,6 +243,23 @@ def test_a_host_that_hangs_or_is_cut_off_takes_its_proxy_along() -> None:
             setattr(machine, fault, True)
             await refused(bench.off("1-5"), match="no", error=ProxyTimedOut)
             setattr(machine, fault, False)
+        assert await bench.read() is Power.ON
+
+    on_bench(test)
+
+
+def test_a_path_that_leads_to_another_unit_reads_and_switches_that_one() -> None:
+    """And what the daemon was told is kept by path."""
+
+    async def test(bench: Bench) -> None:
+        other = stranger(bench.plug, is_on=True)
+        bench.plug.stray("px1", other)
+        await bench.off("1-1")
+        assert (await bench.read(), bench.plug.read()) == (Power.OFF, Power.ON)
+        truth = bench.world.checker.truth
+        assert truth is not None
+        assert [(it.proxy, it.power) for it in truth.readings[bench.plug.plug_id]] == [(PX1, Power.OFF)]
+        bench.plug.mend()
         assert await bench.read() is Power.ON
 
     on_bench(test)

@@ -120,6 +120,13 @@ def test_an_off_that_was_found_and_not_held_is_found() -> None:
     assert "S2: node-2 is announced as fenced, and pdu-b, found off, said OFF for 9.1 s, not 10.0" in found(plant)
 
 
+def test_a_level_without_a_device_that_it_has_by_now_is_found() -> None:
+    async def plant(world: World) -> None:
+        await write(world, replace(fenced(), devices=(PDU_A,)))
+
+    assert "S2: node-2 is announced as fenced by level 1, without pdu-b" in found(plant)
+
+
 def test_a_command_beside_another_is_found() -> None:
     async def plant(world: World) -> None:
         begun = automatic()
@@ -140,6 +147,7 @@ def test_a_read_between_two_commands_is_enough() -> None:
     async def plant(world: World) -> None:
         begun = automatic()
         world.machines[NODE].die()
+        world.say("node-1")  # a witness
         await write(world, begun, step(begun, "1-8"), ended(begun), race(begun), step(begun, "1-9"))
 
     assert found(plant) == ""
@@ -309,3 +317,46 @@ def test_a_fenced_host_that_speaks_or_has_power_and_is_not_revoked_is_found() ->
 
     text = run(main())
     assert "S17: node-2 has had power for" in text and "S17: node-2 speaks" in text
+
+
+# -- S15: what is announced ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("refused", "is_found"), [("", True), ("node-1", True), ("node-2", False)])
+def test_an_announcement_that_waits_though_the_broker_takes_it_is_found(refused: str, is_found: bool) -> None:
+    async def plant(world: World) -> None:
+        world.broker.refused = frozenset({refused})
+        await write(world, fenced())
+        await asyncio.sleep(4.0)
+
+    assert (
+        "S15: node-2 is fenced since 4.0 s, and the broker, which takes that, was not told" in found(plant)
+    ) is is_found
+
+
+def test_an_announcement_that_waits_for_the_bus_is_nobodys_fault() -> None:
+    async def plant(world: World) -> None:
+        await write(world, fenced())
+        world.broker.is_refusing = True
+        world.checker.look()
+        await asyncio.sleep(60.0)
+
+    assert "S15" not in found(plant)
+
+
+# -- S17: who is distrusted -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("after_seconds", "is_found"), [(1.0, True), (60.0, False)])
+def test_honest_devices_that_are_distrusted_without_late_life_are_found(after_seconds: float, is_found: bool) -> None:
+    """What arrived soon after the proof is late news of before, however long it then waited with us."""
+
+    async def plant(world: World) -> None:
+        await write(world, replace(fenced(), boot=world.machine("node-2").boot))
+        await asyncio.sleep(after_seconds)
+        world.say("node-2")
+        await asyncio.sleep(60.0)
+        revoked = r.HostRevoked(why="", token=Token.parse("1-9"), boot=None, distrusted=(PDU_A,), is_alive=True)
+        await write(world, revoked)
+
+    assert ("S17: pdu-a of node-2 told the truth and node-2 was silent: distrusted" in found(plant)) is is_found

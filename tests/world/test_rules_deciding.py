@@ -98,6 +98,31 @@ def test_a_living_host_that_reported_nothing_is_found(on_report: str, is_reporte
     assert ("first OFF to node-2, which is heard and reported nothing" in text) is not is_right
 
 
+def test_a_living_host_whose_messages_pass_for_stale_is_found() -> None:
+    """Two reporters count for themselves: what the one says looks old beside the other's, and the host lives."""
+
+    async def plant(world: World) -> None:
+        world.machine("node-2").beats = 9
+        world.say("node-2")
+        await asyncio.sleep(60.0)
+        world.machine("node-2").beats = 5
+        world.say("node-2")
+        await asyncio.sleep(1.0)
+        begun = automatic()
+        await write(world, begun, step(begun, "1-8"))
+
+    assert "first OFF to node-2, which is heard and reported nothing" in found(plant)
+
+
+@pytest.mark.parametrize(("heard", "is_found"), [("node-4", True), ("node-1", False)])
+def test_an_off_that_our_own_machine_alone_vouches_for_is_found(heard: str, is_found: bool) -> None:
+    async def plant(world: World) -> None:
+        world.say(heard)
+        await write(world, begun := automatic(), step(begun, "1-8"))
+
+    assert ("while nobody else was heard over the network" in found(plant, Rack(own_machine="node-4"))) is is_found
+
+
 def test_a_protected_host_is_found() -> None:
     async def plant(world: World) -> None:
         begun = automatic()

@@ -4,9 +4,10 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from fenced.model.names import DeviceName
+from fenced.model.names import DeviceName, ProxyName
 from fenced.model.power import Power
 from tests.house.tree import ROOT
+from tests.world.machines import stranger
 from tests.world.rack import Rack
 from tests.world.rules import RULES
 from tests.world.rules.trusting import NOT_PROMISED, AnnouncedIsOff, Class, class_of
@@ -21,7 +22,8 @@ def case(prepare: Callable[[World], None], rack: Rack | None = None) -> tuple[st
 
     async def plant(world: World) -> None:
         prepare(world)
-        names = [name for name in world.machines[NODE].plugs if name != DeviceName("bmc")]
+        plugs = world.machines[NODE].plugs
+        names = [name for name, plug in plugs.items() if name != DeviceName("bmc") and not plug.is_forgotten]
         for name in names:
             await read(world, name)
         if DeviceName("bmc") in world.machines[NODE].plugs and world.plug("node-2", "bmc").is_answering:
@@ -76,6 +78,52 @@ def test_a_device_that_restarted_unseen_is_not_promised() -> None:
         world.plug("node-2", "pdu-b").turn(Power.OFF)
 
     assert case(prepare) == ("", {"unseen restart": 1})
+
+
+def astray(*read: tuple[str, Power]) -> Callable[[World], None]:
+    """pdu-a of node-2 is another unit through px1, pdu-b is off. `read`: what the daemon was told of pdu-a, by path."""
+
+    def prepare(world: World) -> None:
+        plug = world.plug("node-2", "pdu-a")
+        plug.stray("px1", stranger(plug, is_on=False))
+        world.plug("node-2", "pdu-b").turn(Power.OFF)
+        for proxy, power in read:
+            world.wires.on_told(ProxyName(proxy), plug.plug_id, power)
+
+    return prepare
+
+
+def test_an_on_that_another_path_read_contradicts() -> None:
+    text, seen = case(astray(("engine", Power.ON), ("px1", Power.OFF)), Rack(proxies=("px1",)))
+    assert "although engine read pdu-a ON, and nothing since explains it" in text and not seen
+
+
+def test_another_unit_that_no_path_contradicts_is_not_promised() -> None:
+    assert case(astray(("px1", Power.OFF)), Rack(proxies=("px1",))) == ("", {"another unit": 1})
+
+
+def test_an_on_that_the_same_path_took_back_contradicts_nothing() -> None:
+    read = (("engine", Power.ON), ("px1", Power.OFF), ("engine", Power.OFF))
+    assert case(astray(*read), Rack(proxies=("px1",))) == ("", {"another unit": 1})
+
+
+def forget(world: World) -> None:
+    """pdu-b feeds node-2 and stands in no inventory."""
+    assert world.files.edit(NODE, ["forgets", "pdu-b"])
+    world.files.read()
+
+
+def test_a_feed_that_nobody_wrote_down_is_not_promised() -> None:
+    def prepare(world: World) -> None:
+        forget(world)
+        world.plug("node-2", "pdu-a").turn(Power.OFF)
+
+    assert case(prepare) == ("", {"forgotten feed": 1})
+
+
+def test_a_device_that_is_on_contradicts_beside_a_forgotten_feed() -> None:
+    text, seen = case(forget)
+    assert "although pdu-a of its level, which is honest, is on" in text and not seen
 
 
 def test_two_liars_are_beyond() -> None:

@@ -86,11 +86,13 @@ class Path:
 class Sent:
     """A power command that may still act: it will if `acts_at` is not after `not_after`, when its program is killed.
 
-    `leaves_at`: from then on it is the device's, and nobody can call it back. `pid`: of its program.
+    `unit`: what it reaches, which is the plug itself where its path does not lead astray. `leaves_at`: from then on it is the
+    device's, and nobody can call it back. `pid`: of its program.
     """
 
     number: int
     plug: Plug
+    unit: Plug
     power: Power
     token: Token
     proxy: ProxyName
@@ -109,7 +111,8 @@ class Sent:
 
 
 class Wires:
-    """Everything between callers and plugs; outlives the daemon. `on_sent` and `on_act` are told of each command."""
+    """Everything between callers and plugs; outlives the daemon. `on_sent` and `on_act` are told of each command, `on_read`
+    of what a device answers, `on_told` of each answer that reached a daemon."""
 
     def __init__(self, plugs: Mapping[PlugId, Plug], paths: Mapping[ProxyName, Path], clock: Clock) -> None:
         self.plugs, self.paths, self._clock = plugs, paths, clock
@@ -120,12 +123,13 @@ class Wires:
         self.on_act: Callable[[Sent], None] = lambda sent: None
         self.on_wrong: Callable[[Plug], None] = lambda plug: None
         self.on_read: Callable[[Plug, Power], None] = lambda plug, power: None
+        self.on_told: Callable[[ProxyName, PlugId, Power], None] = lambda proxy, plug, power: None
         self._numbers = itertools.count(1)
 
     async def read(self, path: Path, plug: Plug, timeout_seconds: float) -> Power:
         """By a driver on that machine."""
         self.calls.append((self._clock.now(), path.name, plug.plug_id, "status"))
-        seconds = _local_delay(path) + plug.read_seconds
+        seconds = _local_delay(path) + plug.at(path.name).read_seconds
         is_unanswered = path.name in plug.unanswered_through
         if seconds > timeout_seconds or is_unanswered or self._is_silent(path, plug):
             await asyncio.sleep(timeout_seconds)
@@ -144,12 +148,13 @@ class Wires:
             timer.cancel()
 
     def _say(self, answer: "asyncio.Future[Power]", path: Path, plug: Plug) -> None:
+        unit = plug.at(path.name)
         try:
-            self._greet(path, plug)
+            self._greet(path, unit)
         except DeviceError as exc:
             answer.set_exception(exc)
         else:
-            power = plug.elsewhere.get(path.name) or plug.read()
+            power = unit.read()
             if plug.is_starting and plug.is_on and not plug.is_seen_away:
                 plug.mislead_unseen()
             self.on_read(plug, power)
@@ -182,9 +187,10 @@ class Wires:
         if self._is_silent(path, plug):
             await asyncio.sleep(timeout_seconds)
             raise DeviceTimedOut(f"{path.name}: no connection to {plug.device}", may_be_done=False)
-        if plug.refuses(power) or plug.is_not_ready or path.name in plug.wrong_through or not plug.is_answering:
-            await asyncio.sleep(_local_delay(path) + plug.read_seconds)
-            self._greet(path, plug)
+        unit = plug.at(path.name)
+        if unit.refuses(power) or unit.is_not_ready or path.name in unit.wrong_through or not unit.is_answering:
+            await asyncio.sleep(_local_delay(path) + unit.read_seconds)
+            self._greet(path, unit)
             raise DeviceError(f"{plug.device}: the device refuses", may_be_done=False)
         sent = self._send(path, plug, power, token, timeout_seconds, pid)
         is_answer_lost = plug.is_answer_lost or path.name in plug.unanswered_through
@@ -226,6 +232,7 @@ class Wires:
         sent = Sent(
             number=number,
             plug=plug,
+            unit=plug.at(path.name),
             power=power,
             token=token,
             proxy=path.name,
@@ -251,14 +258,11 @@ class Wires:
         sent.has_left.set()
         self._die_if_told(self.paths[sent.proxy])
         if sent.acts_at > sent.leaves_at:
-            sent.plug.begin_turning()
+            sent.unit.begin_turning()
             await asyncio.sleep(sent.acts_at - self._clock.now())
-            sent.plug.end_turning()
+            sent.unit.end_turning()
         self.on_act(sent)
-        if sent.proxy in sent.plug.elsewhere:
-            sent.plug.elsewhere[sent.proxy] = sent.power
-        else:
-            sent.plug.switch(sent.power)
+        sent.unit.switch(sent.power)
 
     def _die_if_told(self, path: Path) -> None:
         if path.dies_sending:
@@ -289,7 +293,9 @@ class WorldCaller:
         self._pids = itertools.count(1000)
 
     async def read(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
-        return await self._wires.read(self._wires.paths[proxy], self._wires.plugs[spec.plug_id], timeout_seconds)
+        power = await self._wires.read(self._wires.paths[proxy], self._wires.plugs[spec.plug_id], timeout_seconds)
+        self._wires.on_told(proxy, spec.plug_id, power)
+        return power
 
     async def set(
         self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted

@@ -8,12 +8,16 @@ from collections.abc import Callable
 from fenced.core import events as e
 from fenced.engine.control import EngineControl
 from fenced.engine.engine import Engine
+from fenced.model.inventory import Inventory
 from fenced.model.names import ENGINE, DeviceName, HostName, ProxyName
+from fenced.ports.bus import BusEvent
 from tests.world import rack as racks
 from tests.world.checker import Checker
 from tests.world.daemon import Daemon, Surroundings
+from tests.world.edits import Files
 from tests.world.loop import virtual
 from tests.world.machines import Machine, Plug
+from tests.world.manners import Manner, meant, spelled
 from tests.world.network import Broker, WorldClock
 from tests.world.post import Post
 from tests.world.proxies import WorldProxy
@@ -38,6 +42,9 @@ class World:
         self.inventory = racks.inventory(rack)
         self._told = told
         self.machines = racks.machines(self.inventory, self._happened, rack)
+        self.files = Files(
+            known=self.inventory, machines=self.machines, now=self.clock.now, changed=self._inventory_changed
+        )
         self.paths = {name: Path(name=name) for name in (ENGINE, *self.inventory.proxies)}
         plugs = {plug.plug_id: plug for machine in self.machines.values() for plug in machine.plugs.values()}
         self.wires = Wires(plugs, self.paths, self.clock)
@@ -50,6 +57,7 @@ class World:
             if proxy.machine is not None:
                 self.proxies[name].ride(self.machines[proxy.machine])
         self.broker = Broker(self.clock)
+        self.broker.spell = self._spell
         self.post = Post(self.broker)
         self.telemetry = RecordingTelemetry()
         self.disk = Disk(self.clock)
@@ -62,13 +70,18 @@ class World:
         self.wires.on_read, self.broker.on_delivered = self.checker.read, self.checker.heard
         self.broker.on_ear = self.checker.ear_changed
         around = Surroundings(
-            inventory=self.inventory, machines=self.machines, wires=self.wires, proxies=self.proxies,
+            read_inventory=self.files.read, machines=self.machines, wires=self.wires, proxies=self.proxies,
             broker=self.broker, disk=self.disk,
             telemetry=self.telemetry, is_codec_checked=is_journal_checked, stored=self.checker.stored,
             changed=lambda name, is_up: self.checker.daemon_changed(name, is_up=is_up),
         )  # fmt: skip
         self.daemons = {name: Daemon(name, around) for name in ("fenced-a", *rack.other_daemons)}
         self._is_over = False
+
+    def _inventory_changed(self, inventory: Inventory) -> None:
+        self.inventory = inventory
+        if self.checker.truth is not None:
+            self.checker.truth.inventory = inventory
 
     def _journals(self) -> list[WorldJournal]:
         return [daemon.journal for daemon in self.daemons.values()]
@@ -110,6 +123,13 @@ class World:
             if machine.is_beating:
                 self.say(machine.name)
 
+    def _spell(self, event: BusEvent) -> tuple[BusEvent, BusEvent | None]:
+        """In the manner of the host that it is of."""
+        if not isinstance(event, e.Health) or self.machines[event.host].manner is Manner.PLAINLY:
+            return event, event
+        manner = self.machines[event.host].manner
+        return meant(event, manner), spelled(event, manner)
+
     def say(self, name: str, status: e.HealthStatus = e.HealthStatus.OK, *, boot: int | None = None) -> None:
         """One health message of a machine, as it would send it now (`boot`: or in that run of it)."""
         machine = self.machines[HostName(name)]
@@ -141,7 +161,7 @@ class World:
         return self.machines[HostName(name)]
 
     def plug(self, host: str, device: str) -> Plug:
-        return self.machine(host).plugs[DeviceName(device)]
+        return self.machine(host).plug(DeviceName(device))
 
     def proxy(self, name: str) -> WorldProxy:
         return self.proxies[ProxyName(name)]

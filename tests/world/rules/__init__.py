@@ -13,15 +13,15 @@ from tests.world.rules.crash import AfterACrash
 from tests.world.rules.gates import AutomaticOff
 from tests.world.rules.giving_back import NoOnAgainstAPerson, NothingIsForgotten
 from tests.world.rules.listening import SilenceIsListened
-from tests.world.rules.pace import DeadlinesHold, NobodyIsDelayed
+from tests.world.rules.pace import DeadlinesHold, NobodyIsDelayed, NobodyIsKeptFromBeingHeard
 from tests.world.rules.proof import NamesAreWhole, PathsAgree, UnknownIsNotOff
 from tests.world.rules.trusting import AnnouncedIsOff
-from tests.world.rules.watching import FencedIsWatched
+from tests.world.rules.watching import FencedIsWatched, HonestStayTrusted
 
 RULES: Final[tuple[type[Rule], ...]] = (
     UnknownIsNotOff, CommandsAreNotRaced, NoCycle, NothingIsForgotten, AutomaticOff, SilenceIsListened, NamesAreWhole,
     AfterACrash, DeadlinesHold, NobodyIsDelayed, NothingOutlivesItsDaemon, FencedIsWatched, OwnMachine, NoOnAgainstAPerson,
-    AnnouncedIsOff, PathsAgree,
+    AnnouncedIsOff, PathsAgree, NobodyIsKeptFromBeingHeard, HonestStayTrusted,
 )  # fmt: skip
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from fenced.core import records as r
 from fenced.core.state import HostState
 from fenced.model.inventory import Inventory
-from fenced.model.names import BootId, HostName, OperationId, PlugId
+from fenced.model.names import BootId, HostName, OperationId, PlugId, ProxyName
 from fenced.model.power import Action, Cause, Power
+from fenced.ports.bus import Message
 from tests.fakes.journal import Durable
 from tests.world.loop import virtual
 from tests.world.machines import Machine, Plug
@@ -59,15 +60,25 @@ class Answer:
     off_since: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a daemon was told of a plug through one path, and when that reached it."""
+
+    at: float
+    proxy: ProxyName
+    power: Power
+
+
 @dataclass(slots=True, kw_only=True)
 class Truth:
     """The world as it is. `lives`: starts of daemons so far; `up_since`: of the newest that runs, None while none does.
 
     `folded()`: the hosts as a replay of the journal gives them. `journals()`: what the daemons write through.
-    `reported`: hosts that were ever heard to say of themselves that they fail.
-    `stated_at`: of the newest record, on the clock of its daemon. `troubled_at`: when a daemon was last seen held up, or its
-    store slow or out of reach. `held_seconds`: for how long at least none of them ran, for all were held up, though the
-    bus gave them messages.
+    `readings`: of each plug since its host's newest operation began, as they reached a daemon. `spoke`: when each host was
+    last heard in its present run, be it by a message that an earlier one had overtaken. `reported`: hosts that were ever
+    heard to say of themselves that they fail. `stated_at`: of the newest record, on the clock of its daemon.
+    `troubled_at`: when a daemon was last seen held up, or its store slow or out of reach. `held_seconds`: for how long at
+    least none of them ran, for all were held up, though the bus gave them messages.
     """
 
     inventory: Inventory
@@ -82,7 +93,9 @@ class Truth:
     operations: dict[OperationId, Op] = field(default_factory=dict)
     running: dict[HostName, Op] = field(default_factory=dict)
     answers: dict[PlugId, Answer] = field(default_factory=dict)
+    readings: dict[PlugId, list[Reading]] = field(default_factory=dict)
     heard: dict[HostName, tuple[float, BootId | None]] = field(default_factory=dict)
+    spoke: dict[HostName, float] = field(default_factory=dict)
     reported: set[HostName] = field(default_factory=set)
     lives: int = 0
     running_since: dict[str, float] = field(default_factory=dict)
@@ -122,7 +135,7 @@ class Truth:
     def stepped(self) -> None:
         """Something happened."""
         disk, loop = self.disk, virtual()
-        is_troubled = disk.is_failing or disk.is_hanging or disk.slow_seconds > 0.0
+        is_troubled = not disk.is_well
         for journal in self.journals():
             is_troubled = is_troubled or journal.is_cut or journal.delay_seconds > 0.0
         held = [loop.is_held(name) for name in self.running_since] if loop.holds_somebody else []
@@ -160,7 +173,9 @@ class Truth:
                 )
                 if record.slot == "running":
                     self.running[host] = self.operations[it.id]
+                    self._forget_readings(host)
             case r.WaitingOperationStarted():
+                self._forget_readings(host)
                 op = self.running[host] = self.operations[record.operation]
                 op.started, op.decided, op.deadline = at, entry.at, at + record.deadline - entry.at
                 op.due = record.deadline
@@ -186,6 +201,14 @@ class Truth:
                     del self.running[host]
             case _:
                 pass
+
+    def _forget_readings(self, host: HostName) -> None:
+        for plug in self.machines[host].plugs.values():
+            self.readings.pop(plug.plug_id, None)
+
+    def told(self, proxy: ProxyName, plug: PlugId, power: Power) -> None:
+        """A daemon has this in hand now."""
+        self.readings.setdefault(plug, []).append(Reading(at=self.now(), proxy=proxy, power=power))
 
     def answered(self, plug: Plug, power: Power | None) -> None:
         """A device answered a read (None: with an error)."""
@@ -215,8 +238,8 @@ def is_plug_good(plug: Plug) -> bool:
         or plug.stays_off
         or plug.wired is not None
     )
-    is_one_way = bool(plug.wrong_through or plug.unreachable_through or plug.unanswered_through)
-    is_elsewhere = is_one_way or plug.is_miswired or plug.says is not None
+    is_one_way = bool(plug.wrong_through or plug.unreachable_through or plug.unanswered_through or plug.strays)
+    is_elsewhere = is_one_way or plug.is_miswired or plug.is_forgotten or plug.says is not None
     is_slow = plug.set_seconds > 1.0 or plug.read_seconds > 0.1 or plug.late_seconds > 0.0 or plug.early_seconds > 0.0
     return plug.is_answering and not (refuses or is_odd or is_elsewhere or is_slow)
 
@@ -247,6 +270,9 @@ class Rule:
 
     def heard(self, machine: Machine, boot: BootId | None) -> None:
         """A heartbeat reached the daemon."""
+
+    def published(self, message: Message) -> None:
+        """The broker took a message."""
 
     def ear_changed(self) -> None:
         """The daemon hears from now on, or hears no more (`truth.broker.is_heard`)."""

@@ -42,7 +42,7 @@ class CommandsAreNotRaced(Rule):
         self._unread[record.plug_id] = record.operation
 
     def _answered(self, host: HostName, record: r.StepEnded | r.RaceEnded) -> None:
-        plug = self.truth.machines[host].plugs[record.device].plug_id
+        plug = self.truth.machines[host].plug(record.device).plug_id
         if isinstance(record, r.StepEnded) and self._open.get(plug) == (record.operation, record.number):
             del self._open[plug]
         elif plug not in self._open:

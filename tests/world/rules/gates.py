@@ -85,6 +85,7 @@ class AutomaticOff(Rule):
             ("in the quiet time after a start", is_quiet),
             ("without the bus", not truth.broker.is_up and not self._is_stored_late(at)),
             ("which is heard and reported nothing", self._is_alive(host, at)),
+            ("while nobody else was heard over the network since", self._is_alone(host, at)),
         )
         return [why for why, is_closed in closed if is_closed]
 
@@ -98,8 +99,19 @@ class AutomaticOff(Rule):
         if detection.on_report == "fence" and host in self.truth.reported:
             return False
         heard_at, _ = self.truth.heard.get(host, (-detection.grace_seconds, None))
+        if self.truth.machines[host].is_beating:
+            heard_at = max(heard_at, self.truth.spoke.get(host, heard_at))
         is_news = IN_INBOX_SECONDS < at - heard_at < detection.grace_seconds - IN_INBOX_SECONDS
         return is_news and not self._is_stored_late(at)
+
+    def _is_alone(self, host: HostName, at: float) -> bool:
+        """Since its last beat nobody was heard but our own machine, which needs no network to reach us."""
+        hosts, reached = self.truth.inventory.hosts, self.truth.broker.reached
+        others = [it for name, it in hosts.items() if name != host and not it.is_own_machine]
+        since, _ = self.truth.heard.get(host, (0.0, None))
+        is_wanted = self.truth.inventory.daemon.gates.witness_hosts > 0
+        is_witnessed = any(reached.get(it.name, (0.0, None))[0] > since for it in others)
+        return is_wanted and not is_witnessed and not self._is_stored_late(at)
 
     def _is_stored_late(self, at: float) -> bool:
         """It may have been decided long before it was durable."""

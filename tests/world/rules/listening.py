@@ -62,7 +62,7 @@ class SilenceIsListened(Rule):
     daemon_changed = ear_changed
 
     def heard(self, machine: Machine, boot: BootId | None) -> None:
-        if boot == machine.boot:
+        if boot in {machine.boot, None}:
             beats = self._beats.setdefault(machine.name, deque(maxlen=BEATS_KEPT))
             beats.append(_Beat(self.truth.now(), self.truth.held_seconds))
 

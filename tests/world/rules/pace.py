@@ -1,16 +1,25 @@
-"""S14, S15: operations end in time, and one whose devices and paths are well is quick whatever fails beside it."""
+"""S14, S15: operations end in time, and one whose devices and paths are well is quick whatever fails beside it.
+
+So is what is said of it: a topic that the broker refuses holds up nothing but what is meant for it.
+"""
 
 from dataclasses import dataclass
 
 from fenced.core import records as r
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import Action
+from fenced.ports.bus import Message
 from tests.world.rules.base import Rule, is_plug_good
 
 END_BOUND_SECONDS = 60.0
 """After its deadline an operation waits for what it sent (attempt, queue, settle) and for nothing else."""
 FENCE_BOUND_SECONDS = 10.0
 """Over what a fence takes alone: the races of a few dead proxies, and devices that share a unit."""
+
+ANNOUNCE_BOUND_SECONDS = 3.0
+"""From the record to the broker: a read of the store, and whatever else is sent at that moment."""
+BACK_OFF_SECONDS = 10.0
+"""So long the daemon may wait to try again after the broker took nothing at all."""
 
 
 class DeadlinesHold(Rule):
@@ -96,6 +105,39 @@ class NobodyIsDelayed(Rule):
         ) + max(settles)
         if seconds > alone + FENCE_BOUND_SECONDS:
             self.found(f"{fence.host}, well all the time, is fenced after {seconds:.1f} s (alone: {alone:.1f})")
+
+
+class NobodyIsKeptFromBeingHeard(Rule):
+    """What is announced of a host reaches a broker that takes it at once, whatever it refuses of others."""
+
+    name = "S15"
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type] # those of Rule
+        self._waits: dict[HostName, float] = {}
+        self._calm_since = self.truth.now()
+
+    def recorded(self, host: HostName, at: float, record: r.Record) -> None:
+        if isinstance(record, r.HostFenced):
+            self._waits[host] = at
+
+    def published(self, message: Message) -> None:
+        if "/event/" in message.topic and b'"io.fenced.host.fenced"' in message.payload:
+            self._waits.pop(HostName(message.topic.rpartition("/")[2]), None)
+
+    def daemon_changed(self) -> None:
+        self._calm_since = self.truth.now()
+
+    def stepped(self) -> None:
+        truth, now = self.truth, self.truth.now()
+        if not truth.broker.is_willing or truth.up_since is None or truth.troubled_at >= now:
+            self._calm_since = now
+        for host, at in list(self._waits.items()):
+            if host in truth.broker.refused:
+                del self._waits[host]
+            elif now > max(at, self._calm_since + BACK_OFF_SECONDS) + ANNOUNCE_BOUND_SECONDS:
+                self.found(f"{host} is fenced since {now - at:.1f} s, and the broker, which takes that, was not told")
+                del self._waits[host]
 
 
 def _is_bad(record: r.RaceEnded | r.StepEnded) -> bool:

@@ -11,7 +11,8 @@ READ_SECONDS = 0.5
 
 
 class UnknownIsNotOff(Rule):
-    """Each device of the proof answered OFF at least `stable_reads` times since it last said anything else.
+    """Every device that its level has now is in the proof, and each of it answered OFF at least `stable_reads` times since it
+    last said anything else.
 
     Where no OFF of ours came before, or the watch found it, OFF was all that it said for `already_off_hold`.
     """
@@ -34,12 +35,15 @@ class UnknownIsNotOff(Rule):
             self._commanded.add((record.operation, record.device))
         if not isinstance(record, r.HostFenced) or record.proof is Proof.HUMAN:
             return
+        level = {it.name for it in self.truth.inventory.hosts[host].devices if it.level == record.level}
+        if missing := level - {*record.devices}:
+            self.found(f"{host} is announced as fenced by level {record.level}, without {', '.join(sorted(missing))}")
         machine = self.truth.machines[host]
         if not self.truth.is_answerable(machine):
             return
         for name in record.devices:
-            wanted = self.truth.inventory.hosts[host].device(name).power.stable_reads
-            answer = self.truth.answers.get(machine.plugs[name].plug_id)
+            wanted = self.truth.inventory.hosts[host].settings.power.stable_reads
+            answer = self.truth.answers.get(machine.plug(name).plug_id)
             offs = answer.offs if answer is not None else 0
             if offs < wanted:
                 self.found(f"{host} is announced as fenced, and {name} said OFF {offs} times in a row, not {wanted}")
@@ -51,11 +55,11 @@ class UnknownIsNotOff(Rule):
         op = self.truth.operations.get(record.operation) if record.operation is not None else None
         if op is None or op.is_ended:
             return True  # the watch found it
-        is_ours = self.truth.machines[host].plugs[device].plug_id in self._ours
+        is_ours = self.truth.machines[host].plug(device).plug_id in self._ours
         return not is_ours and (op.id, device) not in self._commanded
 
     def _look_held(self, host: HostName, device: DeviceName, answer: Answer, at: float) -> None:
-        hold = self.truth.inventory.hosts[host].device(device).power.already_off_hold_seconds
+        hold = self.truth.inventory.hosts[host].settings.power.already_off_hold_seconds
         held = at - answer.off_since
         if held < hold - READ_SECONDS:
             self.found(f"{host} is announced as fenced, and {device}, found off, said OFF for {held:.1f} s, not {hold}")

@@ -8,10 +8,11 @@ from enum import Enum
 from typing import Final
 
 from fenced.core import records as r
-from fenced.model.names import DeviceName, HostName, OperationId
+from fenced.model.names import DeviceName, HostName, OperationId, PlugId, ProxyName
 from fenced.model.power import Kind, Power, Proof
 from tests.world.machines import Machine, Plug
 from tests.world.rules.base import Rule
+from tests.world.wires import Sent
 
 NOT_PROMISED: Final[dict[str, str]] = {
     "touched": "A person switches the power of a host by hand, or moves its cables, after it was read off: it is found within "
@@ -20,6 +21,9 @@ NOT_PROMISED: Final[dict[str, str]] = {
     "one liar": "A device says OFF while it feeds a silent host, and it is the only device of its level, or the others of the "
     "level are off in truth, and no chassis of another level says ON.",
     "mislabelled": "An outlet is mislabelled and feeds another machine, the host is silent, and no chassis of it says ON.",
+    "forgotten feed": "A feed of the host stands in no inventory, and no chassis that was read says ON.",
+    "another unit": "Through one path the address of a device leads to another unit, which is off, the host is silent, and no "
+    "other path and no chassis that was read says ON.",
     "unseen restart": "A device restarts while nobody reads it and says OFF while it boots, and the host is silent: what was not "
     "seen away is not given time to settle.",
     "mute contradiction": "A device says OFF while it feeds a silent host, and the one device, or path to it, that would "
@@ -40,7 +44,7 @@ def class_of(machine: Machine) -> Class:
     """The class of a host at this moment. Somebody else's hand counts as beyond."""
     if machine.is_meddled:
         return Class.BEYOND
-    liars = sum(plug.has_lied for plug in machine.plugs.values())
+    liars = sum(plug.has_lied or plug.is_forgotten for plug in machine.plugs.values())
     return Class.HONEST if liars == 0 else Class.ONE_LIAR if liars == 1 else Class.BEYOND
 
 
@@ -53,6 +57,11 @@ class AnnouncedIsOff(Rule):
         super().__init__(*args)  # type: ignore[arg-type] # those of Rule
         self.seen: dict[str, int] = {}
         self._mismatched: dict[OperationId, set[DeviceName]] = {}
+        self._off_at: dict[PlugId, float] = {}
+
+    def sent(self, sent: Sent) -> None:
+        if sent.power is Power.OFF:
+            self._off_at[sent.plug.plug_id] = self.truth.now()
 
     def recorded(self, host: HostName, at: float, record: r.Record) -> None:
         if isinstance(record, r.WrongMachineFound) and record.operation is not None:
@@ -84,12 +93,31 @@ class AnnouncedIsOff(Rule):
         if met := known & {*record.devices}:
             return f"{', '.join(sorted(met))} said that it is another machine's"
         for name in record.devices:
-            plug = machine.plugs[name]
+            plug = machine.plug(name)
             if not plug.has_lied and plug.read() is Power.ON:
                 return f"{name} of its level, which is honest, is on"
         for plug in machine.plugs.values():
-            if plug.kind is Kind.CHASSIS and not plug.has_lied and self._has_said_on(plug):
+            if plug.kind is Kind.CHASSIS and not (plug.has_lied or plug.is_forgotten) and self._has_said_on(plug):
                 return f"its chassis {plug.device}, which is honest, was read ON"
+            counts = plug.device in record.devices or plug.kind is Kind.CHASSIS
+            if plug.has_strayed and counts and (proxy := self._in_hand(machine, plug)) is not None:
+                return f"{proxy} read {plug.device} ON, and nothing since explains it"
+        return None
+
+    def _in_hand(self, machine: Machine, plug: Plug) -> ProxyName | None:
+        """The path that read ON and did not read OFF since. Where an OFF was sent after that, it explains the ON, unless
+        another path had read OFF before: then the paths disagreed."""
+        op, now = self.truth.running.get(machine.name), self.truth.now()
+        interval = self.truth.inventory.hosts[machine.name].settings.detection.watch_interval_seconds
+        since = op.started if op is not None else now - interval
+        readings = [it for it in self.truth.readings.get(plug.plug_id, ()) if it.at >= since]
+        sent_at = self._off_at.get(plug.plug_id, 0.0)
+        offs = [(number, it) for number, it in enumerate(readings) if it.power is Power.OFF]
+        for number, on in enumerate(readings):
+            is_gone = any(it.proxy == on.proxy and later > number for later, it in offs)
+            is_explained = on.at < sent_at and not any(it.proxy != on.proxy and it.at < sent_at for _, it in offs)
+            if on.power is Power.ON and not is_gone and not is_explained:
+                return on.proxy
         return None
 
     def _has_said_on(self, plug: Plug) -> bool:
@@ -99,13 +127,15 @@ class AnnouncedIsOff(Rule):
 
 def _not_promised(machine: Machine, record: r.HostFenced) -> str | None:
     """Which case of the list it is; None: of none."""
-    liars = [plug for plug in machine.plugs.values() if plug.has_lied]
+    liars = [plug for plug in machine.plugs.values() if plug.has_lied or plug.is_forgotten]
     if record.proof is Proof.HUMAN:
         return "said"
     if machine.is_meddled:
         return "touched"
     if len(liars) > 1:
         return "two liars"
+    if liars and liars[0].is_forgotten:
+        return "forgotten feed"
     if not liars or liars[0].device not in record.devices:
         return None
     others = [
@@ -115,4 +145,6 @@ def _not_promised(machine: Machine, record: r.HostFenced) -> str | None:
         return "mute contradiction"
     if liars[0].is_unseen:
         return "unseen restart"
+    if liars[0].has_strayed:
+        return "another unit"
     return "mislabelled" if liars[0].is_miswired or liars[0].wired is not None else "one liar"

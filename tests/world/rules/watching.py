@@ -5,7 +5,7 @@ from fenced.core.state import Phase
 from fenced.model.names import BootId, HostName
 from fenced.model.power import Proof, State
 from tests.world.machines import Machine
-from tests.world.rules.base import Rule, is_plug_good
+from tests.world.rules.base import STORED_SECONDS, Rule, is_plug_good
 
 BOUND_SECONDS = 30.0
 """For races, reads and the journal, after the round has begun."""
@@ -101,3 +101,34 @@ class FencedIsWatched(Rule):
         if now > since + interval + BOUND_SECONDS:
             self.found(f"{host} has had power for {now - since:.0f} s and is still announced as fenced")
             self._lit_since[host] = now + 1e9  # told once
+
+
+class HonestStayTrusted(Rule):
+    """A device that told the truth is distrusted only where life of that run arrived at our machine too late after the proof.
+
+    How long a message waited with us says nothing of it; how long it waited elsewhere nobody can know.
+    """
+
+    name = "S17"
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type] # those of Rule
+        self._proof: dict[HostName, tuple[float, BootId | None]] = {}
+
+    def recorded(self, host: HostName, at: float, record: r.Record) -> None:
+        match record:
+            case r.HostFenced():
+                self._proof[host] = (at, record.boot)
+            case r.HostRevoked() if record.distrusted:
+                self._look(host, record)
+            case _:
+                pass
+
+    def _look(self, host: HostName, record: r.HostRevoked) -> None:
+        machine = self.truth.machines[host]
+        proven_at, boot = self._proof.get(host, (0.0, None))
+        reached_at, of_boot = self.truth.broker.reached.get(host, (0.0, None))
+        late = self.truth.inventory.hosts[host].settings.detection.late_message_seconds
+        is_late = of_boot == boot and reached_at > proven_at + late - STORED_SECONDS
+        if self.truth.is_answerable(machine) and not is_late:
+            self.found(f"{', '.join(record.distrusted)} of {host} told the truth and {host} was silent: distrusted")

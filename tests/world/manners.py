@@ -1,0 +1,71 @@
+"""How a host's reporter spells its heartbeats: shapes that programs of others send, and that are signs of life all the same.
+
+Knows a message as it goes over the wire, and has the real program read it. One rule: whatever the spelling, the host beats.
+"""
+
+import json
+from enum import Enum
+from typing import Final
+
+from fenced.core.events import Health
+from fenced.core.replacing import replace
+from fenced.ports.health import Malformed, health
+
+AHEAD: Final = 30
+"""How far the second counter is ahead: beats of the first are stale until it gets there."""
+
+
+class Manner(Enum):
+    """What is strange about the messages of a host."""
+
+    PLAINLY = "plainly"
+    IN_FLOATS = "in floats"
+    ODDLY = "oddly"
+    WITHOUT_A_BOOT = "without a boot"
+    WITH_TWO_COUNTERS = "with two counters"
+
+
+def meant(event: Health, manner: Manner) -> Health:
+    """What it says of the host, as far as anybody can know. Two counters of one boot can't be told from late messages."""
+    match manner:
+        case Manner.WITHOUT_A_BOOT:
+            return replace(event, boot=None, sequence=None)
+        case Manner.WITH_TWO_COUNTERS:
+            return replace(event, sequence=_of_two(event))
+        case _:
+            return event
+
+
+def spelled(event: Health, manner: Manner) -> Health | None:
+    """As the daemon reads it. None: it takes it for no heartbeat."""
+    if manner is Manner.PLAINLY:
+        return event
+    payload = json.dumps(_body(event, manner)).encode()
+    try:
+        return health(payload, host=event.host, received=event.received, is_retained=event.is_retained)
+    except Malformed:
+        return None
+
+
+def _body(event: Health, manner: Manner) -> dict[str, object]:
+    plain: dict[str, object] = {
+        "boot": event.boot,
+        "seq": event.sequence,
+        "status": event.status.value,
+        "interval": event.interval_seconds,
+    }
+    match manner:
+        case Manner.IN_FLOATS:
+            return {**plain, "seq": float(event.sequence or 0), "workloads": 12.0}
+        case Manner.ODDLY:
+            return {**plain, "interval": "soon", "workloads": "many", "roles": 7, "reason": ["none"]}
+        case Manner.WITHOUT_A_BOOT:
+            return {"seq": max(1000 - (event.sequence or 0), 0), "status": event.status.value}
+        case _:
+            return {**plain, "seq": _of_two(event)}
+
+
+def _of_two(event: Health) -> int:
+    """Two reporters speak in turn, and one of them has counted for longer."""
+    own = event.sequence or 0
+    return own + AHEAD if own % 2 else own
