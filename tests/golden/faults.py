@@ -32,7 +32,7 @@ def plug(world: World, plug: Plug, words: Sequence[str]) -> bool:
         case ["is", "swapped", "with", host]:
             plug.swap(world.plug(host, plug.device))
         case ["is", "another", "unit", ("on" | "off") as power, "through", path]:
-            plug.stray(path, stranger(plug, is_on=power == "on"))
+            plug.stray(path, stranger(plug, is_on=power == "on", read_seconds=plug.read_seconds))
         case ["is", "that", "of", host, "through", path]:
             plug.stray(path, world.plug(host, plug.device))
         case ["unreachable", "through", *proxies]:

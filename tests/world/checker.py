@@ -318,6 +318,8 @@ class Checker:
         self.look()
         for rule in self._having["published"]:
             rule.published(message)
+        if not message.payload:  # what is retained of a host that the inventory has no more is cleared
+            return
         told = json.loads(message.payload)
         if "/state/" in message.topic:
             host = HostName(told["host"])

@@ -344,11 +344,16 @@ class Machine:
         self.tell(self, f"runs, boot {self.boots}")
 
 
-def stranger(plug: Plug, *, is_on: bool) -> Plug:
-    """A unit of the same kind elsewhere, and further away, with a machine on it that nobody looks after."""
+def stranger(plug: Plug, *, is_on: bool, read_seconds: float = FAR_SECONDS) -> Plug:
+    """A unit of the same kind elsewhere, further away unless it is said, with a machine on it that nobody looks after."""
     machine = Machine(name=HostName("stranger"), address="", tell=lambda machine, text: None)
     unit = Plug(
-        device=plug.device, plug_id=plug.plug_id, kind=plug.kind, machine=machine, is_on=is_on, read_seconds=FAR_SECONDS
+        device=plug.device,
+        plug_id=plug.plug_id,
+        kind=plug.kind,
+        machine=machine,
+        is_on=is_on,
+        read_seconds=read_seconds,
     )
     machine.plugs[unit.device] = unit
     return unit
