@@ -34,7 +34,7 @@ class Plug:
     `early_seconds`: so long it says OFF before it is. `is_between`: a command leaves it "on its way" until it is mended.
     `flaps`: every other reading is UNKNOWN. `refuses_repeated`: OFF is an error when it is off. `is_dummy`: it reads what it
     was told and does nothing. `stays_off`: once it is off no ON helps. `wired`: the plug that it really is, where two labels
-    were swapped.
+    were swapped. `identities`: which machine it says that it belongs to, where it is asked.
     """
 
     device: DeviceName
@@ -70,6 +70,7 @@ class Plug:
     stays_off: bool = False
     told: Power | None = None
     wired: "Plug | None" = None
+    identities: tuple[str, ...] = ()
     reads: int = 0
     turning: int = 0
 

@@ -20,6 +20,7 @@ from fenced.ports.devices import (
     DeviceNotReady,
     DeviceTimedOut,
     DeviceUnreachable,
+    Identified,
     OnStarted,
     Permit,
     Started,
@@ -287,6 +288,10 @@ class WorldCaller:
 
     async def read(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
         return await self._wires.read(self._wires.paths[proxy], self._wires.plugs[spec.plug_id], timeout_seconds)
+
+    async def identify(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Identified:
+        power = await self.read(proxy, spec, timeout_seconds=timeout_seconds)
+        return Identified(power=power, identities=self._wires.plugs[spec.plug_id].identities)
 
     async def set(
         self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted
