@@ -220,7 +220,9 @@ class WatchEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathChecked:
-    """The check read a device through one proxy. `error` None: `power` was read; else `failure` is the error's kind."""
+    """The check read a device through one proxy. `error` None: `power` was read; else `failure` is the error's kind.
+
+    `identities`: which machine the device said that it belongs to; empty: it told nothing, which says nothing."""
 
     host: HostName
     device: DeviceName
@@ -230,6 +232,7 @@ class PathChecked:
     power: Power
     error: str | None = None
     failure: str = ""
+    identities: tuple[str, ...] = ()
 
 
 # -- requests ---------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from fenced.core import records as r
 from fenced.core.checks import HostChecks, OffRow, Paths
+from fenced.core.claims import Claims
 from fenced.core.evolve import evolve, evolve_fleet
 from fenced.core.state import FleetState, HostState, Pause
 from fenced.model.inventory import CALLS_MAX, Host, Inventory, Proxy
@@ -156,6 +157,7 @@ class Fleet:
         self.troubled: set[HostName] = set()
         self.memo = Memo()
         self.checks: dict[HostName, HostChecks] = {}
+        self.claims = Claims()
         self.paths = Paths(inventory=inventory)
         self._sequence = 0
         self._undo: dict[HostName, HostState] | None = None
@@ -178,6 +180,7 @@ class Fleet:
             self.sights.pop(name, None)
             self.checks.pop(name, None)
             self.troubled.discard(name)
+        self.claims.follow(inventory)
 
     def restore(self, hosts: dict[HostName, HostState], fleet: FleetState) -> None:
         """Take over what a snapshot says."""

@@ -5,6 +5,7 @@ from fenced.core import records as r
 from fenced.core.detector import look, revoke_by_power
 from fenced.core.events import WatchEnded
 from fenced.core.mismatch import mismatches, tell
+from fenced.core.sharing import disbelieved
 from fenced.core.state import HostState
 from fenced.core.work import HostWork
 from fenced.model.names import DeviceName
@@ -100,7 +101,7 @@ def _level_read_off(work: HostWork, powers: dict[DeviceName, Power]) -> int | No
         return None
     for level in work.host.levels:
         of_level = [device.name for device in devices if device.level == level]
-        is_trusted = not set(of_level) & set(work.state.distrusted)
+        is_trusted = not set(of_level) & disbelieved(work)
         if is_trusted and all(powers.get(name) is Power.OFF for name in of_level):
             return level
     return None

@@ -31,6 +31,8 @@ def plug(world: World, plug: Plug, words: Sequence[str]) -> bool:
             plug.be_dummy()
         case ["is", "swapped", "with", host]:
             plug.swap(world.plug(host, plug.device))
+        case ["belongs", "to", *identities]:
+            plug.identities = tuple(identities)
         case ["unreachable", "through", *proxies]:
             plug.unreachable_through = frozenset(proxies)
         case ["loses", "answers", "through", *proxies]:
