@@ -109,5 +109,10 @@ class Paths:
         return tuple(name for name in names if why_not(name, host, self.inventory, _nobody) is None)
 
 
+def valid_seconds(inventory: Inventory) -> float:
+    """How long a result speaks of now; 0 where paths are not checked."""
+    return VALID_INTERVALS * inventory.daemon.check.interval_seconds
+
+
 def _nobody(proxy: Proxy) -> None:
     """Barred by what may change: each is."""

@@ -7,6 +7,7 @@ from fenced.core.evolve import ended, is_settled
 from fenced.core.evolve_owed import still_off
 from fenced.core.outcome import given_back, host_power, is_contradiction, is_lit, speaks
 from fenced.core.replacing import replace
+from fenced.core.sharing import disbelieved
 from fenced.core.state import DeviceRun, Operation, Phase, ProofOfOff, Restored
 from fenced.core.words import told
 from fenced.core.work import HostWork, back_off_seconds
@@ -215,9 +216,10 @@ def _fence_again(work: HostWork, operation: Operation, proof: ProofOfOff) -> Non
 def _level_off_again(work: HostWork, operation: Operation, proof: ProofOfOff) -> int | None:
     """A level of which every device was read OFF stably, since no ON of ours can act any more (S1); that of before first."""
     levels = sorted({run.level for run in operation.devices}, key=lambda level: (level != proof.level, level))
+    nothing = disbelieved(work)
     for level in levels:
         runs = [run for run in operation.devices if run.level == level]
-        if all(_is_read_off(work, run) and run.device not in work.state.distrusted for run in runs):
+        if all(_is_read_off(work, run) and run.device not in nothing for run in runs):
             return level
     return None
 

@@ -238,7 +238,9 @@ class WatchEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathChecked:
-    """The check read a device through one proxy. `error` None: `power` was read; else `failure` is the error's kind."""
+    """The check read a device through one proxy. `error` None: `power` was read; else `failure` is the error's kind.
+
+    `identities`: which machine the device said that it belongs to; empty: it told nothing, which says nothing."""
 
     host: HostName
     device: DeviceName
@@ -248,6 +250,7 @@ class PathChecked:
     power: Power
     error: str | None = None
     failure: str = ""
+    identities: tuple[str, ...] = ()
 
 
 # -- requests ---------------------------------------------------------------------------------------------------------

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from fenced.core import mismatch, paths, trust
+from fenced.core import mismatch, paths, sharing, trust
 from fenced.core import records as r
 from fenced.core.candidates import why_not
-from fenced.core.checks import VALID_INTERVALS, HostChecks, PathResult
+from fenced.core.checks import HostChecks, PathResult, valid_seconds
 from fenced.core.detector import look_watch
 from fenced.core.events import PathChecked, RaceFinished, WatchEnded
 from fenced.core.fleet import Fleet
@@ -45,10 +45,13 @@ def path_checked(work: HostWork, event: PathChecked) -> None:
     )  # fmt: skip
     if event.failure == WRONG_MACHINE:
         mismatch.tell(work, device.name, f"through {event.proxy}: {event.error}")
+    path = (work.name, device.name, event.proxy)
+    work.fleet.claims.keep(path, device.spec, event.identities, at=event.started)
     if event.error is None:
         _compare(work, device.name, event)
         _keep_power(work, event)
         trust.seen(work, device, event.power, started=event.started)
+    _tell_shared(work, device)
     judge(work)
 
 
@@ -75,7 +78,7 @@ def watched(work: HostWork, event: WatchEnded) -> None:
 
 def is_on(fleet: Fleet) -> bool:
     """Whether paths are checked at all."""
-    return fleet.inventory.daemon.check.interval_seconds > 0
+    return valid_seconds(fleet.inventory) > 0
 
 
 def _checks(work: HostWork) -> HostChecks:
@@ -111,6 +114,28 @@ def _compare(work: HostWork, device: DeviceName, event: PathChecked) -> None:
         said = [(event.proxy, mine), *others]
         words = tuple(PathWord(proxy=proxy, power=one.power, asked_at=one.power_at) for proxy, one in said)
         paths.tell(work, device, words, operation=None)
+
+
+def _tell_shared(work: HostWork, device: Device) -> None:
+    """Both hosts of a shared device, each once: what was told stands in `fenceable` from then on."""
+    found = sharing.reason(work, device)
+    if found is None or found.beside is None:
+        return
+    _tell_once(work, found)
+    host, name = found.beside
+    beside = work.work.on(host)
+    theirs = _device(beside, name)
+    again = None if theirs is None else sharing.reason(beside, theirs)
+    if again is not None:
+        _tell_once(beside, again)
+        judge(beside)
+
+
+def _tell_once(work: HostWork, found: Reason) -> None:
+    before = work.state.fenceable
+    is_known = before is not None and _keys((found,)) <= _keys(before.why)
+    if not is_known and found.device is not None and work.state.maintenance is None:
+        mismatch.tell(work, found.device, found.text)
 
 
 def _keep_power(work: HostWork, event: PathChecked) -> None:
@@ -188,9 +213,13 @@ def _keys(reasons: tuple[Reason, ...]) -> frozenset[tuple[DeviceName | None, str
 
 
 def _of_device(work: HostWork, device: Device) -> _Found:
+    found = sharing.reason(work, device)
+    foreign = () if found is None else (found,)
     if device.name in work.state.distrusted:
         text = "read off while the host was healthy, and was not seen to follow it since"
-        return _Found(word=_Word.BROKEN, reasons=(Reason(device=device.name, kind="distrusted", text=text),))
+        return _Found(word=_Word.BROKEN, reasons=(Reason(device=device.name, kind="distrusted", text=text), *foreign))
+    if foreign:
+        return _Found(word=_Word.BROKEN, reasons=foreign)
     known, barred = _results(work, device)
     wrong = [(proxy, result) for proxy, result in known if result is not None and result.failure == WRONG_MACHINE]
     if wrong:  # one such path stops every operation, however many others work
@@ -218,7 +247,7 @@ def _results(work: HostWork, device: Device) -> tuple[list[tuple[ProxyName, Path
     """Each path that may serve now with its result, None where none is valid; and why the others may not serve."""
     fleet = work.fleet
     checks = fleet.checks.get(work.name)
-    oldest = work.now - valid_seconds(fleet)
+    oldest = work.now - valid_seconds(fleet.inventory)
     found: list[tuple[ProxyName, PathResult | None]] = []
     left_out: list[str] = []
     for proxy in fleet.paths.of(work.host, device):
@@ -247,11 +276,6 @@ def _lost_redundancy(work: HostWork, device: Device) -> tuple[Reason, ...]:
 # -- what people see --------------------------------------------------------------------------------------------------
 
 
-def valid_seconds(fleet: Fleet) -> float:
-    """How long a result speaks of now."""
-    return VALID_INTERVALS * fleet.inventory.daemon.check.interval_seconds
-
-
 def shown(fleet: Fleet, name: HostName, state: HostState, now: float) -> Fenceable | None:
     """The host's level as it stands now. None: paths are not checked, or this daemon never fences the host."""
     host = fleet.host(name)
@@ -262,7 +286,7 @@ def shown(fleet: Fleet, name: HostName, state: HostState, now: float) -> Fenceab
         return Fenceable(level=FenceableLevel.NONE, since=state.since, why=(why,))
     checks = fleet.checks.get(name)
     read_at = checks.at if checks is not None else fleet.started
-    if state.fenceable is not None and now - read_at <= valid_seconds(fleet):
+    if state.fenceable is not None and now - read_at <= valid_seconds(fleet.inventory):
         return state.fenceable
     why = Reason(device=None, kind="not_read", text="its devices were not read yet, or not for long")
     return Fenceable(level=FenceableLevel.UNKNOWN, since=read_at, why=(why,))

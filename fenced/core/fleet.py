@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from fenced.core import records as r
 from fenced.core.checks import HostChecks, OffRounds, OffRow, Paths
+from fenced.core.claims import Claims
 from fenced.core.evolve import evolve, evolve_fleet
 from fenced.core.fleet_state import FleetState, Pause
 from fenced.core.standing import is_in_hand
@@ -185,6 +186,7 @@ class Fleet:
         """Since when a gate is closed for all, or for a cluster, by gate and cluster ("": the fleet)."""
         self.gates_looked_at = 0.0
         self.checks: dict[HostName, HostChecks] = {}
+        self.claims = Claims()
         self.paths = Paths(inventory=inventory)
         self._sequence = 0
         self._undo: dict[HostName, HostState] | None = None
@@ -207,6 +209,7 @@ class Fleet:
             self.sights.pop(name, None)
             self.checks.pop(name, None)
             self.troubled.discard(name)
+        self.claims.follow(inventory)
 
     def restore(self, hosts: dict[HostName, HostState], fleet: FleetState) -> None:
         """Take over what a snapshot says."""

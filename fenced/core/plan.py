@@ -4,6 +4,8 @@
 token of its own and a last moment at which it can act (S5); nothing is announced that was not read back (S1, S2).
 """
 
+from collections.abc import Container
+
 from fenced.core import commands as c
 from fenced.core import gates, paths, restore
 from fenced.core import records as r
@@ -21,6 +23,7 @@ from fenced.core.ending import (
 from fenced.core.events import AgentSeen, AnnouncementDelivered, RaceFinished, StepFinished
 from fenced.core.mismatch import meet, mismatches
 from fenced.core.outcome import is_lit, speaks
+from fenced.core.sharing import disbelieved, shared
 from fenced.core.standing import is_watched_as_off
 from fenced.core.state import PROXY_REFUSED, WRONG_MACHINE, DeviceRun, Operation, Phase
 from fenced.core.steps import (
@@ -123,8 +126,8 @@ def is_proven_off(work: HostWork, run: DeviceRun) -> bool:
         return False
     if run.in_doubt_since is not None:
         return False  # another path to it said ON, and was not read OFF since
-    if run.device in work.state.distrusted:
-        return False  # it lied: its OFF proves nothing until it is trusted again (S17)
+    if run.device in disbelieved(work):
+        return False  # it lied, or is another host's, too: its OFF proves nothing (S17)
     if run.is_switched_off:
         return True
     heard = work.sight.heard_at
@@ -167,14 +170,11 @@ def _is_off_due(work: HostWork, run: DeviceRun) -> bool:
 
 def _switch_off(work: HostWork, operation: Operation, run: DeviceRun) -> None:
     power = work.host.device(run.device).power
+    why = f"{run.device} is another host's, too" if run.device in shared(work) else ""
     if run.off_attempts >= power.attempts:
-        work.record(
-            r.DeviceGivenUp(
-                operation=operation.id,
-                device=run.device,
-                why=f"not OFF after {run.off_attempts} attempts: {run.error or 'reads ' + run.power.value}",
-            )
-        )
+        why = f"not OFF after {run.off_attempts} attempts: {run.error or 'reads ' + run.power.value}"
+    if why:
+        work.record(r.DeviceGivenUp(operation=operation.id, device=run.device, why=why))
         work.wake(work.now)
         return
     if not operation.is_permitted and not _permit(work, operation):
@@ -219,11 +219,14 @@ def enter_next_level(work: HostWork, operation: Operation, *, why: str) -> None:
     """The next level with its share of the time that is left; none left: the host is not proven off."""
     levels = operation.levels
     later = levels if operation.level is None else tuple(level for level in levels if level > operation.level)
-    believed = tuple(level for level in later if not _is_distrusted(work, operation, level))
-    if later and not believed and operation.is_automatic:
+    # An OFF may hit another host: of a shared device surely, of a distrusted one perhaps (S17).
+    ours = _without(later, operation, foreign := shared(work))
+    if later and not ours:
+        why = why or f"another host's devices, too: {', '.join(sorted(foreign))}"
+    believed = _without(ours, operation, work.state.distrusted)
+    if ours and not believed and operation.is_automatic:
         why = why or f"distrusted: {', '.join(work.state.distrusted)}"
-    if believed or operation.is_automatic:
-        later = believed
+    later = believed if believed or operation.is_automatic else ours
     if not later or work.now >= operation.deadline:
         finish(work, OperationState.FAILED, why or "the host has no power device")
         return
@@ -231,9 +234,10 @@ def enter_next_level(work: HostWork, operation: Operation, *, why: str) -> None:
     work.record(r.LevelEntered(operation=operation.id, level=later[0], deadline=work.now + share))
 
 
-def _is_distrusted(work: HostWork, operation: Operation, level: int) -> bool:
-    """Whether the level can't prove anything. Its devices may be another machine's, which an OFF would hit (S17)."""
-    return any(run.device in work.state.distrusted for run in operation.devices if run.level == level)
+def _without(levels: tuple[int, ...], operation: Operation, barred: Container[DeviceName]) -> tuple[int, ...]:
+    """The levels that have none of these devices."""
+    lost = {run.level for run in operation.devices if run.device in barred}
+    return tuple(level for level in levels if level not in lost)
 
 
 # -- after the last OFF -----------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from fenced.core import gates, paths
 from fenced.core import records as r
 from fenced.core.ending import finish, stop
 from fenced.core.outcome import beside, is_on, speaking, targets
+from fenced.core.sharing import shared
 from fenced.core.state import DeviceRun, Operation
 from fenced.core.steps import start_race, start_read, switch, unsettled_opposite
 from fenced.core.work import HostWork
@@ -111,8 +112,11 @@ def _switch_on(work: HostWork, operation: Operation, run: DeviceRun) -> None:
     if late is not None:
         work.wake(late)
         return
+    is_ours = run.is_switched_off or run.device in work.state.owed  # that is given back, whosever it is
+    why = "" if is_ours or run.device not in shared(work) else f"{run.device} is another host's, too"
     if run.on_attempts >= work.host.device(run.device).power.attempts:
         why = f"not ON after {run.on_attempts} attempts: {run.error or 'reads ' + run.power.value}"
+    if why:
         work.record(r.DeviceGivenUp(operation=operation.id, device=run.device, why=why))
         work.wake(work.now)
         return

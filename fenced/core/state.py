@@ -34,6 +34,8 @@ class GateVerdict:
 
 WRONG_MACHINE: Final = "wrong_machine"
 """The kind of `ports.devices.WrongMachine`: the device belongs to another machine."""
+SHARED_MACHINE: Final = "shared_machine"
+"""The kind of a `Reason`: another host's device says that it belongs to the same machine."""
 
 PROXY_REFUSED: Final = "proxy_refused"
 """The kind of `ports.devices.ProxyRefused`: that proxy can take no command now, and sent nothing."""
@@ -283,13 +285,17 @@ class FenceableLevel(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """What is missing at one device (None: at the host). `kind` is what is compared; `text` says which proxy, what error."""
+    """What is missing at one device (None: at the host). `kind` is what is compared; `text` says which proxy, what error.
+
+    `beside`: the other device that says that it is the same machine (`shared_machine`)."""
 
     device: DeviceName | None
     kind: Literal[
-        "unreadable", "distrusted", "wrong_machine", "disagree", "redundancy", "no_proxy", "no_device", "not_read"
-    ]
+        "unreadable", "distrusted", "wrong_machine", "shared_machine", "disagree", "redundancy", "no_proxy", "no_device",
+        "not_read",
+    ]  # fmt: skip
     text: str
+    beside: tuple[HostName, DeviceName] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

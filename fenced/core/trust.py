@@ -6,6 +6,7 @@ and only all of them together lie. Knows nothing of proxies and of how a reading
 
 from fenced.core import records as r
 from fenced.core.checks import OffRow
+from fenced.core.sharing import disbelieved
 from fenced.core.state import DeviceRun, Followed, Operation, Trial
 from fenced.core.work import HostWork
 from fenced.model.inventory import Device
@@ -38,7 +39,8 @@ def is_off_beside_life(work: HostWork, device: Device) -> bool:
 
 def has_believed_level(work: HostWork) -> bool:
     """Whether some level could prove the host off; a host without devices has nothing to disbelieve."""
-    lying = {device.level for device in work.host.devices if device.name in work.state.distrusted}
+    nothing = disbelieved(work)
+    lying = {device.level for device in work.host.devices if device.name in nothing}
     return not lying or lying != {*work.host.levels}
 
 

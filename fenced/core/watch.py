@@ -9,6 +9,7 @@ from fenced.core.events import WatchEnded
 from fenced.core.mismatch import mismatches, tell
 from fenced.core.outcome import speaks
 from fenced.core.replacing import replace
+from fenced.core.sharing import disbelieved
 from fenced.core.standing import is_watched_as_off
 from fenced.core.words import is_device_silent, of_race
 from fenced.core.work import HostWork
@@ -139,7 +140,7 @@ def _levels_read_off(work: HostWork, powers: dict[DeviceName, Power], event: Wat
     off: list[int] = []
     for level in work.host.levels:
         of_level = [device.name for device in devices if device.level == level]
-        is_trusted = not set(of_level) & set(work.state.distrusted)
+        is_trusted = not set(of_level) & disbelieved(work)
         if is_trusted and all(powers.get(name) is Power.OFF for name in of_level):
             off.append(level)
     return tuple(off)

@@ -40,6 +40,7 @@ from fenced.ports.devices import (
     DeviceNotReady,
     DeviceTimedOut,
     DeviceUnreachable,
+    Identified,
     LoginRefused,
     NotSupported,
     OnStarted,
@@ -106,20 +107,29 @@ class Ipmi:
 
     async def read(self, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
         """Chassis Status of a BMC that says that it is ready. Raises DeviceError."""
+        return (await self._status(spec, timeout_seconds, is_identified=False)).power
+
+    async def identify(self, spec: DeviceSpec, *, timeout_seconds: float) -> Identified:
+        """The same, and then what the BMC tells of its machine, as far as the time allows. Raises DeviceError."""
+        return await self._status(spec, timeout_seconds, is_identified=True)
+
+    async def _status(self, spec: DeviceSpec, timeout_seconds: float, *, is_identified: bool) -> Identified:
         given = settings(spec)
 
-        async def status(visit: Visit) -> Power:
+        async def status(visit: Visit) -> Identified:
             device = await _asked(visit, GET_DEVICE_ID, "Get Device ID", device_id_of)
             if not device.is_available:
                 raise DeviceNotReady(f"{given.who} is starting or being updated", may_be_done=False)
             if spec.identity:
                 await ipmi_identity.check(visit, spec)
-            return await _asked(visit, GET_CHASSIS_STATUS, "Get Chassis Status", power_of)
+            power = await _asked(visit, GET_CHASSIS_STATUS, "Get Chassis Status", power_of)
+            told = await _told(visit, spec, seconds=progress.left() / 2) if is_identified else ()
+            return Identified(power=power, identities=told)
 
         async with _deadline(given, timeout_seconds) as progress:
-            power = await self._visit(given, progress, status)
+            found = await self._visit(given, progress, status)
             progress.in_time()
-            return power
+            return found
 
     async def set(self, spec: DeviceSpec, power: Power, *, timeout_seconds: float, on_started: OnStarted) -> None:
         """Chassis Control, power down or power up; returns when the BMC has taken it. Raises DeviceError."""
@@ -213,6 +223,15 @@ class Ipmi:
         if len(self._suites) >= SUITES_KEPT_MAX:
             self._suites.clear()
         self._suites[given.host, given.port] = suite
+
+
+async def _told(visit: Visit, spec: DeviceSpec, *, seconds: float) -> tuple[str, ...]:
+    """What the BMC tells of its machine; nothing where it does not within that time: the power was read all the same."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await ipmi_identity.told(visit, spec)
+    except (TimeoutError, SessionLost, DeviceError):
+        return ()
 
 
 async def _control(visit: Visit, power: Power, progress: Progress) -> None:

@@ -18,7 +18,7 @@ from fenced.drivers.ipmi_commands import (
 )
 from fenced.drivers.ipmi_packets import BadPacket, Request
 from fenced.drivers.ipmi_visit import Visit
-from fenced.model.identity import UUID_DIGITS, is_same_machine, spellings
+from fenced.model.identity import comparable, is_same_machine, is_uuid
 from fenced.model.inventory import DeviceSpec
 from fenced.model.text import Mask
 from fenced.ports.devices import DeviceError, WrongMachine
@@ -36,21 +36,33 @@ async def check(visit: Visit, spec: DeviceSpec) -> None:
     """Returns when the BMC tells the device's identity. Raises WrongMachine, DeviceError where it tells none of that kind,
     SessionLost."""
     identity = spec.identity
-    told: list[str] = []
+    others: list[str] = []
     async for one, is_serial in _tellings(visit):
         if is_same_machine(identity, (one,)):
             return
-        if is_serial or _is_uuid(identity):
-            told.append(one)
-    if told:
+        if is_serial or is_uuid(identity):
+            others.append(one)
+    if others:
         # Some passwords are what stands on the machine's label.
-        shown = Mask(spec.all_secrets).line(", ".join(dict.fromkeys(told)), characters_max=TOLD_CHARACTERS_MAX)
+        shown = Mask(spec.all_secrets).line(", ".join(dict.fromkeys(others)), characters_max=TOLD_CHARACTERS_MAX)
         raise WrongMachine(f"{visit.who} belongs to {shown} and not to {identity}; nothing was sent", may_be_done=False)
     raise DeviceError(
-        f"{visit.who} tells no {'GUID' if _is_uuid(identity) else 'serial number'}, so nobody knows whether it belongs "
+        f"{visit.who} tells no {'GUID' if is_uuid(identity) else 'serial number'}, so nobody knows whether it belongs "
         f"to {identity}; correct `identity` or remove it",
         may_be_done=False,
     )
+
+
+async def told(visit: Visit, spec: DeviceSpec) -> tuple[str, ...]:
+    """What tells the machine from others: its system GUID, or that of the login; where it has neither, all of its serial
+    numbers, which cost many questions. The GUID of the BMC itself says nothing here: some makers give all of them one.
+    Raises SessionLost."""
+    guid = await _guid(visit, GET_SYSTEM_GUID) or guid_text(visit.guid)
+    found = comparable([guid], secrets=spec.all_secrets)
+    if not found:
+        serials = [serial async for serial in _serials(visit)]
+        found = comparable(serials, secrets=spec.all_secrets)
+    return found
 
 
 async def _tellings(visit: Visit) -> AsyncIterator[tuple[str, bool]]:
@@ -60,12 +72,18 @@ async def _tellings(visit: Visit) -> AsyncIterator[tuple[str, bool]]:
     for request in (GET_SYSTEM_GUID, GET_DEVICE_GUID):
         if guid := await _guid(visit, request):
             yield guid, False
+    async for serial in _serials(visit):
+        yield serial, True
+
+
+async def _serials(visit: Visit) -> AsyncIterator[str]:
+    """Of the chassis, the board and the product. Raises SessionLost."""
     inventory = _Inventory(visit)
     for area in ipmi_fru.areas(await inventory.read(0, ipmi_fru.HEADER_BYTES)):
         start = await inventory.read(area.offset, ipmi_fru.HEADER_BYTES)
         content = await inventory.read(area.offset, ipmi_fru.area_bytes(start))
         if serial := ipmi_fru.serial(area, content):
-            yield serial, True
+            yield serial
 
 
 async def _guid(visit: Visit, request: Request) -> str:
@@ -107,7 +125,3 @@ class _Inventory:
         if response.completion or len(response.data) < 2:
             return b""
         return response.data[1 : 1 + min(response.data[0], count)]
-
-
-def _is_uuid(identity: str) -> bool:
-    return any(UUID_DIGITS.fullmatch(way) for way in spellings(identity))

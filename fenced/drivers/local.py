@@ -8,7 +8,7 @@ from collections.abc import Callable
 from fenced.model.inventory import DeviceSpec
 from fenced.model.names import ProxyName
 from fenced.model.power import Power
-from fenced.ports.devices import BadParameters, Driver, OnStarted, Permit
+from fenced.ports.devices import BadParameters, Driver, Identified, OnStarted, Permit, identified
 
 
 class LocalCaller:
@@ -20,6 +20,10 @@ class LocalCaller:
     async def read(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
         _refuse_credential(spec)
         return await self._driver_for(spec.driver).read(spec, timeout_seconds=timeout_seconds)
+
+    async def identify(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Identified:
+        _refuse_credential(spec)
+        return await identified(self._driver_for(spec.driver), spec, timeout_seconds=timeout_seconds)
 
     async def set(
         self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted

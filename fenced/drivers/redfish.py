@@ -15,11 +15,20 @@ from fenced.drivers.redfish_systems import Systems
 from fenced.drivers.redfish_target import BASIC, SESSION, Target, Targets, bad
 from fenced.drivers.redfish_tasks import follow
 from fenced.drivers.redfish_transport import Transport
-from fenced.drivers.redfish_vendors import Meaning
+from fenced.drivers.redfish_vendors import Meaning, identities
 from fenced.model.drivers import DriverDescription, Option, OptionKind
+from fenced.model.identity import comparable
 from fenced.model.inventory import DeviceSpec
 from fenced.model.power import Kind, Power
-from fenced.ports.devices import DeviceError, DeviceNotReady, DeviceTimedOut, LoginRefused, NotSupported, OnStarted
+from fenced.ports.devices import (
+    DeviceError,
+    DeviceNotReady,
+    DeviceTimedOut,
+    Identified,
+    LoginRefused,
+    NotSupported,
+    OnStarted,
+)
 
 RESET_TYPES: Final = {Power.OFF: ("ForceOff",), Power.ON: ("On", "ForceOn")}
 """By preference. Graceful forms and cycles are no fencing (S7); PushPowerButton switches a system on that is off
@@ -77,11 +86,17 @@ class Redfish:
 
     async def read(self, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
         """The system's PowerState. Raises DeviceError."""
+        return (await self.identify(spec, timeout_seconds=timeout_seconds)).power
+
+    async def identify(self, spec: DeviceSpec, *, timeout_seconds: float) -> Identified:
+        """The same, with what the system resource tells of itself; it costs no request more."""
         try:
             async with asyncio.timeout(timeout_seconds):
                 target = await self._target(spec)
                 exchange = self._exchange(target, timeout_seconds)
-                return await self._power(exchange, spec)
+                system = await self._systems.read(exchange, spec)
+                power = await self._power_of(exchange, system, spec)
+                return Identified(power=power, identities=comparable(identities(system), secrets=spec.all_secrets))
         except TimeoutError as exc:
             raise DeviceTimedOut(
                 f"{spec.address}: no power state within {timeout_seconds:g} s", may_be_done=False
@@ -122,7 +137,9 @@ class Redfish:
 
     async def _power(self, exchange: Exchange, spec: DeviceSpec) -> Power:
         """Of the right machine. Raises DeviceError."""
-        system = await self._systems.read(exchange, spec)
+        return await self._power_of(exchange, await self._systems.read(exchange, spec), spec)
+
+    async def _power_of(self, exchange: Exchange, system: Json, spec: DeviceSpec) -> Power:
         return await power_of(exchange, system, is_manager_asked=bool(spec.options.get("check_manager", True)))
 
     async def _reset(self, exchange: Exchange, spec: DeviceSpec, power: Power) -> None:

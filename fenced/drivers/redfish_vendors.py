@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
+from fenced.model.identity import is_identity
+
 
 class Meaning(Enum):
     """What a message tells us to do, whatever status came with it."""
@@ -112,27 +114,6 @@ SIGNS: Final[Mapping[str, Signs]] = {
 }
 """By maker, what tells its systems where Manufacturer is blank, as it is after a system board was replaced."""
 
-PLACEHOLDERS: Final = frozenset(
-    {
-        "0" * 32,
-        "f" * 32,
-        "03000200040005000006000700080009",
-        "0123456789",
-        "123456789",
-        "default",
-        "defaultstring",
-        "na",
-        "none",
-        "notavailable",
-        "notspecified",
-        "null",
-        "systemserialnumber",
-        "tobefilledbyoem",
-        "unknown",
-    }
-)
-"""What firmware tells that was never given an identity: many machines tell the same (SolidRun/lx2160a_uefi#4)."""
-IDENTITY_CHARACTERS_MAX: Final = 128
 NEITHER_LETTER_NOR_DIGIT: Final = re.compile(r"[^0-9a-z]")
 
 
@@ -169,9 +150,3 @@ def makers_of(system: Mapping[str, Any]) -> frozenset[str]:
 
 def _lower(value: object) -> str:
     return value.strip().lower() if isinstance(value, str) else ""
-
-
-def is_identity(text: str) -> bool:
-    """Whether it can tell one machine from another."""
-    plain = NEITHER_LETTER_NOR_DIGIT.sub("", text.lower())
-    return bool(plain) and len(text) <= IDENTITY_CHARACTERS_MAX and plain not in PLACEHOLDERS and set(plain) != {"0"}

@@ -94,6 +94,7 @@ class PathChecks:
                 del checks.paths[path]
             if not checks.paths:
                 del self._fleet.checks[name]
+        self._fleet.claims.keep_only(known)
 
     def _paths(self, host: Host) -> list[tuple[PathKey, UnitId]]:
         return [
@@ -172,13 +173,14 @@ class PathChecks:
         device = self._device(host, name)
         if device is None:
             return
-        race = self._fleet.inventory.daemon.race
+        inventory = self._fleet.inventory
+        race = inventory.daemon.race
         started = self._clock.now()
         try:
             reading = await self._workers.read(
                 proxy, device.spec, timeout_seconds=race.probe_timeout_seconds, priority=c.PRIORITY_STATUS,
                 settle_seconds=device.settle_after_return_seconds,
-                turn=Turn(blocks_seconds=race.parallel * race.stagger_seconds, came=lambda: None),
+                turn=Turn(blocks_seconds=race.parallel * race.stagger_seconds, came=lambda: None), is_identified=True,
             )  # fmt: skip
         except DeviceError as exc:
             self._memory.failed(proxy, device.spec.plug_id)
@@ -188,9 +190,11 @@ class PathChecks:
         else:
             self._memory.succeeded(proxy, device.spec.plug_id, self._clock.now() - started)
             if reading.note is None:  # what does not count yet is no news
-                self._succeeded(path, started, reading.power)
+                # After a reload the device may be another one: who answered says nothing of it.
+                identities = reading.identities if self._fleet.inventory is inventory else ()
+                self._succeeded(path, started, reading.power, identities)
 
-    def _succeeded(self, path: Path, started: float, power: Power) -> None:
+    def _succeeded(self, path: Path, started: float, power: Power, identities: tuple[str, ...]) -> None:
         if power is Power.UNKNOWN:
             self._failed(path, started, "it answers, and does not say whether it is on or off", "unknown")
             return
@@ -198,13 +202,16 @@ class PathChecks:
         path.failures = 0
         path.off_since = path.off_since if path.offs else now
         path.offs = path.offs + 1 if power is Power.OFF else 0
-        self._tell(path, started, power)
+        self._tell(path, started, power, identities=identities)
 
     def _failed(self, path: Path, started: float, error: str, failure: str) -> None:
         path.failures, path.offs = path.failures + 1, 0
         self._tell(path, started, Power.UNKNOWN, error=error, failure=failure)
 
-    def _tell(self, path: Path, started: float, power: Power, *, error: str | None = None, failure: str = "") -> None:
+    def _tell(
+        self, path: Path, started: float, power: Power, *, error: str | None = None, failure: str = "",
+        identities: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
         host, device, proxy = path.key
         path.is_answered = True
         self._deliver(
@@ -217,6 +224,7 @@ class PathChecks:
                 power=power,
                 error=error,
                 failure=failure,
+                identities=identities,
             )
         )
 

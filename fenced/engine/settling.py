@@ -38,11 +38,14 @@ NOTHING_OF_REACH: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What a reading counts as. `note`: why it counts as UNKNOWN though the device says OFF; `settling_until`: until then."""
+    """What a reading counts as. `note`: why it counts as UNKNOWN though the device says OFF; `settling_until`: until then.
+
+    `identities`: which machine the device belongs to, where it was asked and told."""
 
     power: Power
     note: str | None = None
     settling_until: float = 0.0
+    identities: tuple[str, ...] = ()
 
 
 class Settling:

@@ -7,7 +7,7 @@ end by its `not_after` (S5). Reads may run side by side and be cancelled (S6).
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fenced.engine.settling import Reading, Settling
 from fenced.engine.slots import Slots
@@ -125,11 +125,13 @@ class DeviceWorkers:
         priority: int,
         settle_seconds: float,
         turn: Turn | None = None,
+        is_identified: bool = False,
     ) -> Reading:
         """Read a plug; `settle_seconds`: how long its OFF counts as UNKNOWN once it is back (`settle_after_return_seconds`).
 
-        A probe has a `turn`. It holds one of the unit's sessions for `blocks_seconds` while it waits for a place at its
-        proxy, and anew from when its call leaves, unless the unit has but one: a second call beside it would be refused.
+        `is_identified`: the device is also asked which machine it belongs to. A probe has a `turn`. It holds one of the
+        unit's sessions for `blocks_seconds` while it waits for a place at its proxy, and anew from when its call leaves,
+        unless the unit has but one: a second call beside it would be refused.
         """
         plug = self._plug(spec.plug_id)
         started = self._clock.now()
@@ -155,7 +157,13 @@ class DeviceWorkers:
                     if turn is not None:
                         limit.reschedule(asyncio.get_running_loop().time() + timeout_seconds + 1.0)
                         turn.came()
-                    power = await self._caller(proxy).read(proxy, spec, timeout_seconds=timeout_seconds)
+                    caller = self._caller(proxy)
+                    told: tuple[str, ...] = ()
+                    if is_identified:
+                        found = await caller.identify(proxy, spec, timeout_seconds=timeout_seconds)
+                        power, told = found.power, found.identities
+                    else:
+                        power = await caller.read(proxy, spec, timeout_seconds=timeout_seconds)
             except DeviceError as exc:
                 plug.failed_reads += 1
                 plug.settling.failed(proxy, exc)
@@ -164,7 +172,7 @@ class DeviceWorkers:
         plug.failed_reads = 0
         reading = plug.settling.answered(proxy, power, now=self._clock.now(), settle_seconds=settle_seconds)
         self._count(spec, "status", reading.power.value, started)
-        return reading
+        return replace(reading, identities=told)
 
     async def switch(
         self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, token: Token, timeout_seconds: float,

@@ -5,7 +5,7 @@ One rule: a reading is a fact about one plug at one moment; a command that did n
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from fenced.model.drivers import DriverDescription
 from fenced.model.inventory import DeviceSpec
@@ -152,6 +152,32 @@ class Driver(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identified:
+    """A reading, and what the device said in the same session of the machine that it belongs to (model.identity.comparable).
+
+    `identities` is empty where the device, its driver or the proxy on the way tells none: that says nothing."""
+
+    power: Power
+    identities: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class IdentifyingDriver(Protocol):
+    """What a driver that can identify may have besides."""
+
+    async def identify(self, spec: DeviceSpec, *, timeout_seconds: float) -> Identified:
+        """As `Driver.read`, and what tells the machine from others. What can't be told fails no reading."""
+        ...
+
+
+async def identified(driver: Driver, spec: DeviceSpec, *, timeout_seconds: float) -> Identified:
+    """A reading with identities where the driver can tell them. Raises DeviceError, as `Driver.read`."""
+    if isinstance(driver, IdentifyingDriver):
+        return await driver.identify(spec, timeout_seconds=timeout_seconds)
+    return Identified(power=await driver.read(spec, timeout_seconds=timeout_seconds))
+
+
 class NativeDriver(Driver, Protocol):
     """A driver of our own: made without parameters, described by itself. What the registry lists."""
 
@@ -177,6 +203,10 @@ class Caller(Protocol):
 
     async def read(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
         """As Driver.read, through that proxy: proves the whole path."""
+        ...
+
+    async def identify(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Identified:
+        """As `read`, and what the device said of its machine; nothing where its driver or an older proxy tells none."""
         ...
 
     async def set(

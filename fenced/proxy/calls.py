@@ -16,7 +16,16 @@ import structlog
 from fenced.model.inventory import DeviceSpec
 from fenced.model.names import PlugId, Token
 from fenced.model.power import Power, What
-from fenced.ports.devices import CommandRefused, DeviceError, DeviceTimedOut, Driver, ProxyRefused, Started
+from fenced.ports.devices import (
+    CommandRefused,
+    DeviceError,
+    DeviceTimedOut,
+    Driver,
+    Identified,
+    ProxyRefused,
+    Started,
+    identified,
+)
 from fenced.proxy.clock import ProxyClock
 from fenced.proxy.protocol import Call, WirePermit
 from fenced.proxy.slots import Rank, Slots
@@ -78,13 +87,15 @@ class Calls:
                 self._blocked_until[command.plug_id] = max(earlier, command.not_after)
         return len(found)
 
-    async def read(self, call: Call, spec: DeviceSpec) -> Power:
+    async def read(self, call: Call, spec: DeviceSpec) -> Identified:
         """`spec`: the call's, with what the proxy keeps. Cancelled: so is the driver's read. Raises DeviceError."""
         end = self._clock.now() + call.timeout
         driver = self._driver_for(call.device.driver)
         rank = Rank.OFF if self._is_verifying(PlugId(call.device.plug_id)) else Rank.READ
         async with self._slot(call, rank, until=end), self._guard(call, until=end) as seconds:
-            return await driver.read(spec, timeout_seconds=seconds)
+            if call.identify:
+                return await identified(driver, spec, timeout_seconds=seconds)
+            return Identified(power=await driver.read(spec, timeout_seconds=seconds))
 
     async def command(self, call: Call, permit: WirePermit, spec: DeviceSpec) -> None:
         """Returns when the device has taken it. Raises DeviceError; CommandRefused: nothing was sent."""

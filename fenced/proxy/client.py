@@ -14,12 +14,13 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from fenced.model.identity import comparable
 from fenced.model.inventory import DeviceSpec, Via
 from fenced.model.names import ProxyName
 from fenced.model.power import Outcome, Power, What
 from fenced.model.text import Mask
 from fenced.ports.clock import Clock
-from fenced.ports.devices import BadParameters, DeviceError, OnStarted, Permit, ProxyTimedOut
+from fenced.ports.devices import BadParameters, DeviceError, Identified, OnStarted, Permit, ProxyTimedOut
 from fenced.proxy.certificate_watch import CertificateWatch
 from fenced.proxy.protocol import (
     CALL_PATH,
@@ -120,16 +121,23 @@ class ProxyCaller:
 
     async def read(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
         with _masking(spec):
-            return await self._read(proxy, spec, timeout_seconds)
+            return (await self._read(proxy, spec, timeout_seconds)).power
 
-    async def _read(self, proxy: ProxyName, spec: DeviceSpec, timeout_seconds: float) -> Power:
-        call = self._call(proxy, spec, What.STATUS, timeout_seconds)
+    async def identify(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Identified:
+        with _masking(spec):
+            return await self._read(proxy, spec, timeout_seconds, is_identified=True)
+
+    async def _read(
+        self, proxy: ProxyName, spec: DeviceSpec, timeout_seconds: float, *, is_identified: bool = False
+    ) -> Identified:
+        call = self._call(proxy, spec, What.STATUS, timeout_seconds, is_identified=is_identified)
         answer = await self._ask(self._reads, proxy, call, timeout_seconds)
         if answer.error is not None:
             raise answer.error.error(proxy)
         if answer.power is None or answer.outcome.value != answer.power.value:
             raise _nonsense(proxy, "a status without a power state", is_command=False)
-        return answer.power
+        told = comparable(answer.identities, secrets=spec.all_secrets)
+        return Identified(power=answer.power, identities=told if is_identified else ())
 
     async def set(
         self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted
@@ -183,8 +191,9 @@ class ProxyCaller:
         return self._known[proxy]
 
     def _call(
-        self, proxy: ProxyName, spec: DeviceSpec, what: What, timeout: float, command: _Command | None = None
-    ) -> Call:
+        self, proxy: ProxyName, spec: DeviceSpec, what: What, timeout: float, command: _Command | None = None,
+        *, is_identified: bool = False,
+    ) -> Call:  # fmt: skip
         timeout = min(timeout, TIMEOUT_SECONDS_MAX)
         try:
             return Call(
@@ -194,6 +203,7 @@ class ProxyCaller:
                 what=what,
                 timeout=timeout - min(ANSWER_MARGIN_SECONDS, timeout / 10),
                 permit=None if command is None else command.wire(),
+                identify=is_identified,
             )
         except ValidationError as exc:
             fields = ", ".join(sorted({".".join(str(part) for part in fault["loc"]) for fault in exc.errors()}))

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from fenced.model.identity import IDENTITIES_MAX, IDENTITY_CHARACTERS_MAX
 from fenced.model.inventory import DeviceSpec, Secret
 from fenced.model.names import PlugId, Token, UnitId
 from fenced.model.power import Outcome, Power, What
@@ -46,6 +47,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 Text = Annotated[str, StringConstraints(max_length=4096)]
 Shown = Annotated[str, StringConstraints(max_length=4096), AfterValidator(one_line)]
 """What a proxy says of itself, and people read."""
+Identity = Annotated[str, StringConstraints(max_length=IDENTITY_CHARACTERS_MAX)]
 OptionName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Seconds = Annotated[float, Field(gt=0, le=TIMEOUT_SECONDS_MAX, allow_inf_nan=False)]
 Moment = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
@@ -158,7 +160,9 @@ class WirePermit(WireModel):
 
 
 class Call(WireModel):
-    """One act on one device. `store`: the id of the daemon's store, whose tokens these are. `timeout` in seconds."""
+    """One act on one device. `store`: the id of the daemon's store, whose tokens these are. `timeout` in seconds.
+
+    `identify`: a status is also to tell which machine the device belongs to; an older proxy agent passes over it."""
 
     id: Name
     store: Name
@@ -166,6 +170,7 @@ class Call(WireModel):
     what: What
     timeout: Seconds
     permit: WirePermit | None = None
+    identify: Annotated[bool, Field(strict=True)] = False
 
     @model_validator(mode="after")
     def _has_permit_for_power(self) -> Self:
@@ -212,13 +217,16 @@ class WireError(WireModel):
 
 
 class Answer(WireModel):
-    """What became of a call. `power`: a status alone has it; `error` is None exactly when the call went well."""
+    """What became of a call. `power`: a status alone has it; `error` is None exactly when the call went well.
+
+    `identities`: what the device said of its machine where that was asked; older proxy agents tell none."""
 
     id: Name
     outcome: Outcome
     power: Power | None = None
     error: WireError | None = None
     clock: WireClock
+    identities: Annotated[tuple[Identity, ...], Field(max_length=IDENTITIES_MAX)] = ()
 
 
 class InFlight(WireModel):

@@ -16,6 +16,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from pydantic import BaseModel, ValidationError
 
+from fenced.model.identity import comparable
 from fenced.model.inventory import DeviceSpec
 from fenced.model.power import Outcome, Power
 from fenced.ports.devices import CommandRefused, DeviceError, DeviceTimedOut
@@ -195,8 +196,8 @@ class ProxyServer:
         self._reads += 1
         started, result = time.monotonic(), "unknown"
         try:
-            power = await self._calls.read(call, spec)
-            result = power.value
+            found = await self._calls.read(call, spec)
+            result = found.power.value
         except DeviceError as exc:
             result = exc.kind
             return self._answer(call, Outcome.UNKNOWN, spec.all_secrets, power=Power.UNKNOWN, error=exc)
@@ -208,7 +209,8 @@ class ProxyServer:
         finally:
             self._reads -= 1
             self._count(call, result, started)
-        return self._answer(call, Outcome(power.value), (), power=power)
+        told = comparable(found.identities, secrets=spec.all_secrets)
+        return self._answer(call, Outcome(result), (), power=found.power, identities=told)
 
     async def _command(self, call: Call, permit: WirePermit, spec: DeviceSpec, who: str) -> web.StreamResponse:
         if self._commands >= COMMANDS_MAX:
@@ -260,6 +262,7 @@ class ProxyServer:
         *,
         power: Power | None = None,
         error: DeviceError | None = None,
+        identities: tuple[str, ...] = (),
     ) -> web.StreamResponse:
         """`secrets`: what the driver was given, which a badly written agent may have printed into the error."""
         return _json(
@@ -269,6 +272,7 @@ class ProxyServer:
                 power=power,
                 error=None if error is None else WireError.of(error, secrets),
                 clock=self._clock.wire(),
+                identities=identities,
             )
         )
 

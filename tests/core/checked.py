@@ -28,7 +28,7 @@ def desk(*devices: str, proxies: tuple[str, ...] = (), settings: Mapping[str, Se
 
 def check(
     at: Desk, device: str, power: Power = Power.ON, *, through: str = "engine", error: str | None = None,
-    failure: str = "", host: HostName = NODE, started: float | None = None,
+    failure: str = "", host: HostName = NODE, started: float | None = None, told: tuple[str, ...] = (),
 ) -> Decision:  # fmt: skip
     """One path was read just now."""
     return at.do(
@@ -41,6 +41,7 @@ def check(
             power=Power.UNKNOWN if error is not None else power,
             error=error,
             failure=failure or ("failed" if error is not None else ""),
+            identities=told,
         )
     )
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fenced.model.identity import is_same_machine
+from fenced.model.identity import IDENTITIES_MAX, comparable, is_same_machine
 
 UUID = "4c4c4544-0051-3510-8052-b4c04f5a3732"
 
@@ -32,3 +32,29 @@ def test_nothing_matches_nothing() -> None:
     assert not is_same_machine("", [""])
     assert not is_same_machine(UUID, ["", "--"])
     assert not is_same_machine("  ", ["anything"])
+
+
+@pytest.mark.parametrize(
+    "nobody",
+    [
+        "",
+        "  ",
+        "\0\0",
+        "To Be Filled By O.E.M.",
+        "00020003-0004-0005-0006-000700080009",
+        "FF" * 16,
+        "xxxxxxxx",
+        "S" * 129,
+    ],
+)
+def test_what_names_nobody_is_not_compared(nobody: str) -> None:
+    assert comparable([nobody, UUID], secrets=()) == (UUID,)
+
+
+def test_a_secret_is_not_compared_in_any_spelling() -> None:
+    assert comparable(["LABEL-7", "xlabel 7x", "SN-1"], secrets=["label7", ""]) == ("SN-1",)
+
+
+def test_few_are_compared_each_once_and_fit_to_be_shown() -> None:
+    assert comparable(["SN-1", "SN-1 ", "a\x1b[2J"], secrets=()) == ("SN-1", "a\\x1b[2J")
+    assert len(comparable([f"SN-{number}" for number in range(50)], secrets=())) == IDENTITIES_MAX

@@ -16,6 +16,7 @@ from fenced.ports.devices import (
     DeviceNotReady,
     DeviceTimedOut,
     DeviceUnreachable,
+    Identified,
     LoginRefused,
     NotSupported,
     WrongMachine,
@@ -24,6 +25,7 @@ from tests.drivers.ipmi_bmc import (
     CONTROL,
     DEVICE_GUID,
     DEVICE_ID,
+    FRU_READ,
     OPEN,
     RAKP_3,
     SET_PRIVILEGE,
@@ -32,7 +34,7 @@ from tests.drivers.ipmi_bmc import (
     Bmc,
     serving,
 )
-from tests.drivers.ipmi_calls import read, switch
+from tests.drivers.ipmi_calls import read, spec_at, switch
 from tests.drivers.programs import descriptors, spec_of
 from tests.net import until
 
@@ -293,6 +295,35 @@ async def test_the_wrong_machine_is_neither_read_nor_switched(identity: str) -> 
                 await call
             assert failed.value.may_be_done is False
         assert bmc.commands == [] and STATUS not in [key for key, _ in bmc.asked]
+
+
+@pytest.mark.parametrize("driver_identity", ["", GUID])
+async def test_the_system_guid_tells_the_machine_and_costs_one_question(driver_identity: str) -> None:
+    async with serving(Bmc(fru=FRU)) as bmc:
+        told = await Ipmi().identify(spec_at(bmc, identity=driver_identity), timeout_seconds=5.0)
+        assert told == Identified(power=Power.ON, identities=(GUID,))
+        assert not {FRU_READ, DEVICE_GUID} & {key for key, _ in bmc.asked}
+
+
+async def test_the_guid_of_the_login_and_then_serial_numbers_tell_it() -> None:
+    async with serving(Bmc(fru=FRU, completions={SYSTEM_GUID: 0xC1})) as bmc:
+        assert (await Ipmi().identify(spec_at(bmc), timeout_seconds=5.0)).identities == (GUID,)
+    async with serving(Bmc(fru=FRU, guid=bytes(16))) as bmc:
+        assert (await Ipmi().identify(spec_at(bmc), timeout_seconds=5.0)).identities == ("BRD-9",)
+    async with serving(Bmc(fru=FRU, guid=bytes(16), password="BRD-9")) as bmc:
+        told = await Ipmi().identify(spec_at(bmc, password=Secret("BRD-9")), timeout_seconds=5.0)
+        assert told == Identified(power=Power.ON)
+
+
+async def test_a_bmc_that_does_not_say_who_it_is_in_time_is_read_all_the_same() -> None:
+    async with serving(Bmc(guid=bytes(16), mute=lambda asked: asked in {SYSTEM_GUID, FRU_READ})) as bmc:
+        assert await Ipmi().identify(spec_at(bmc), timeout_seconds=3.0) == Identified(power=Power.ON)
+
+
+async def test_a_reading_of_an_operation_asks_for_no_identity() -> None:
+    async with serving(Bmc(fru=FRU)) as bmc:
+        await read(bmc)
+        assert not {FRU_READ, DEVICE_GUID, SYSTEM_GUID} & {key for key, _ in bmc.asked}
 
 
 async def test_a_serial_number_that_is_the_password_is_not_told() -> None:

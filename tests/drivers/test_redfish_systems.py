@@ -5,8 +5,8 @@ import pytest
 from fenced.drivers.redfish import Redfish
 from fenced.drivers.redfish_vendors import IDENTITY_PLACES, MESSAGES, identities
 from fenced.model.power import Power
-from fenced.ports.devices import BadParameters, DeviceError, WrongMachine
-from tests.drivers.bmc import SYSTEMS, Bmc, answering, read, spec, switch
+from fenced.ports.devices import BadParameters, DeviceError, Identified, WrongMachine
+from tests.drivers.bmc import PASSWORD, SYSTEMS, Bmc, answering, read, spec, switch
 from tests.drivers.programs import starts_into
 
 UUID = "4c4c4544-0051-3410-8051-b5c04f375931"
@@ -191,3 +191,19 @@ def test_elsewhere_a_sku_names_a_product(told: dict[str, object]) -> None:
 def test_every_entry_names_its_source() -> None:
     assert all(message.source and message.name == name for name, message in MESSAGES.items())
     assert all(place.source and place.path for place in IDENTITY_PLACES)
+
+
+async def test_what_a_system_tells_of_itself_costs_no_request_more(redfish: Redfish, bmc: Bmc) -> None:
+    bmc.properties[""] = {"UUID": UUID, "SerialNumber": "S-1"}
+    assert await redfish.identify(spec(bmc), timeout_seconds=5) == Identified(power=Power.ON, identities=(UUID, "S-1"))
+    first = len(bmc.requests)
+    await read(redfish, bmc)
+    second = len(bmc.requests)
+    await redfish.identify(spec(bmc), timeout_seconds=5)
+    assert len(bmc.requests) - second == second - first
+    assert first > 0
+
+
+async def test_a_serial_number_that_is_the_password_is_not_told(redfish: Redfish, bmc: Bmc) -> None:
+    bmc.properties[""] = {"UUID": "00000000-0000-0000-0000-000000000000", "SerialNumber": PASSWORD.upper()}
+    assert (await redfish.identify(spec(bmc), timeout_seconds=5)).identities == ()

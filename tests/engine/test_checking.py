@@ -196,3 +196,51 @@ def test_off_beside_life_is_read_again_soon_and_not_for_ever() -> None:
         assert len(later) <= 3 * 3
 
     play(rack(600.0), story)
+
+
+def test_two_hosts_with_one_bmc_are_found_through_any_path_and_what_changes_is_noticed() -> None:
+    """One of them by the daemon's own machine and proxies, as every path is read."""
+
+    async def story(world: World) -> None:
+        plugs = [world.plug(name, "bmc") for name in ("node-2", "node-3")]
+        for plug in plugs:
+            plug.identities = ("00112233-4455-6677-8899-aabbccddeeff",)
+        await asyncio.sleep(260.0)
+        assert [shared(name) for name in HOSTS] == [False, True, True, False]
+        plugs[1].identities = ("SN-3",)
+        await asyncio.sleep(390.0)
+        assert not any(shared(name) for name in HOSTS)
+
+    def shared(name: str) -> bool:
+        found = worlds[0].engine.fleet.hosts[HostName(name)].fenceable
+        return found is not None and ("bmc", "shared_machine") in {(one.device, one.kind) for one in found.why}
+
+    worlds: list[World] = []
+
+    async def with_world(world: World) -> None:
+        worlds.append(world)
+        await story(world)
+
+    play(rack(), with_world)
+
+
+def test_what_was_said_to_a_reading_that_a_reload_overtook_is_nobodys_word() -> None:
+    """The device may be another one since: who answered says nothing of it."""
+
+    async def story(world: World) -> None:
+        plug = world.plug("node-2", "bmc")
+        plug.read_seconds, plug.identities = 4.0, ("00112233-4455-6677-8899-aabbccddeeff",)
+        begun: list[object] = []
+        for _ in range(120):
+            begun = begun or [call for call in world.wires.calls if call[2] == plug.plug_id]
+            await asyncio.sleep(0.0 if begun else 1.0)
+        fleet = world.engine.fleet
+        fleet.take(replace(fleet.inventory, hosts=dict(fleet.inventory.hosts)))
+        await asyncio.sleep(5.0)
+        assert [call for call in world.wires.calls if call[2] == plug.plug_id] == begun
+        assert [device for device, _ in fleet.checks[NODE].paths].count(plug.device) == 1
+        assert not fleet.claims.is_told(NODE, plug.device)
+        await asyncio.sleep(130.0)
+        assert fleet.claims.is_told(NODE, plug.device)
+
+    play(rack(), story)

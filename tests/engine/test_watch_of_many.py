@@ -12,7 +12,7 @@ from fenced.engine.workers import DeviceWorkers
 from fenced.model.inventory import DeviceSpec, Inventory
 from fenced.model.names import ENGINE, HostName, ProxyName
 from fenced.model.power import Power
-from fenced.ports.devices import DeviceTimedOut, OnStarted, Permit
+from fenced.ports.devices import DeviceTimedOut, Identified, OnStarted, Permit
 from tests.world import rack as racks
 from tests.world.loop import run
 from tests.world.machines import Machine
@@ -46,6 +46,9 @@ class Lines:
         finally:
             self.at_once -= 1
         return Power.OFF
+
+    async def identify(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Identified:
+        raise AssertionError("the watch asks nobody who he is")
 
     async def set(
         self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted

@@ -16,6 +16,7 @@ from fenced.ports.devices import (
     CommandRefused,
     DeviceError,
     DeviceTimedOut,
+    Identified,
     OnStarted,
     Permit,
     ProxyUnreachable,
@@ -50,6 +51,10 @@ class Lines:
         finally:
             self.at_units[spec.unit_id] -= 1
         return self.power
+
+    async def identify(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Identified:
+        power = await self.read(proxy, spec, timeout_seconds=timeout_seconds)
+        return Identified(power=power, identities=(f"SN-{spec.plug_id}",))
 
     async def set(
         self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted
@@ -368,3 +373,16 @@ def test_every_call_is_counted_with_its_result() -> None:
     assert counts["device_call", "fence_world", "status", "on"] == 1
     assert counts["device_call", "fence_world", "off", "done"] == 1
     assert counts["device_call", "fence_world", "status", "timed_out"] == 1
+
+
+def test_who_the_device_is_comes_with_the_reading_where_it_was_asked() -> None:
+    async def main(is_identified: bool) -> tuple[str, ...]:
+        bench = Bench()
+        reading = await bench.workers.read(
+            ENGINE, SPEC, timeout_seconds=5.0, priority=PRIORITY_STATUS, settle_seconds=0.0, is_identified=is_identified
+        )
+        assert reading.power is Power.ON
+        return reading.identities
+
+    assert run(main(True)) == (f"SN-{SPEC.plug_id}",)
+    assert run(main(False)) == ()

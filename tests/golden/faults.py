@@ -35,6 +35,8 @@ def plug(world: World, plug: Plug, words: Sequence[str]) -> bool:
             plug.stray(path, stranger(plug, is_on=power == "on", read_seconds=plug.read_seconds))
         case ["is", "that", "of", host, "through", path]:
             plug.stray(path, world.plug(host, plug.device))
+        case ["belongs", "to", *identities]:
+            plug.identities = tuple(identities)
         case ["unreachable", "through", *proxies]:
             plug.unreachable_through = frozenset(proxies)
         case ["loses", "answers", "through", *proxies]:

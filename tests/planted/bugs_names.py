@@ -5,12 +5,13 @@ Knows text, runs nothing.
 
 from typing import Final
 
-from tests.planted.bug import Bug
+from tests.planted.bug import Bug, story
 
 ALIASES: Final = "tests/config/test_aliases.py"
 INVENTORY: Final = "tests/config/test_machines.py"
 ADDRESSES: Final = "tests/config/test_addresses.py"
 WORKERS: Final = "tests/engine/test_workers.py"
+SHARING: Final = "tests/core/test_sharing.py"
 
 NAME_BUGS: Final = (
     Bug(
@@ -85,6 +86,50 @@ NAME_BUGS: Final = (
             "tests/config/test_mistakes.py::test_a_mistake_is_told_with_its_place_value_and_reason[one identity of two hosts]",
         ),
         wider=("tests/config",),
+    ),
+    Bug(
+        name="one BMC of two hosts is nobody's concern",
+        rule="identity",
+        file="core/sharing.py",
+        old="    if found is None:\n        return _of_before",
+        new="    if found is None or found:\n        return _of_before",
+        killers=(
+            f"{SHARING}::test_a_person_cuts_nobody_else_by_it",
+            f"{SHARING}::test_a_silent_host_is_not_fenced_by_it",
+            story("two_hosts_with_one_bmc"),
+        ),
+    ),
+    Bug(
+        name="the OFF of another host's device proves a host off",
+        rule="identity",
+        file="core/sharing.py",
+        old="    return frozenset(work.state.distrusted) | shared(work)\n",
+        new="    return frozenset(work.state.distrusted)\n",
+        killers=(f"{SHARING}::test_it_comes_to_light_while_the_off_is_proven",),
+    ),
+    Bug(
+        name="the blades of an enclosure are one machine",
+        rule="identity",
+        file="core/claims.py",
+        old="(*uuids, alone) if uuids else",
+        new="(*uuids, alone, beside) if uuids else",
+        killers=(f"{SHARING}::test_two_machines_are_two",),
+    ),
+    Bug(
+        name="a start forgets whose device a BMC is as well",
+        rule="identity",
+        file="core/sharing.py",
+        old="            return known if is_there and not is_told else None\n",
+        new="            return None if is_there else known\n",
+        killers=(f"{SHARING}::test_after_a_start_it_stands_until_both_were_asked",),
+    ),
+    Bug(
+        name="a password that stands on the label is told as an identity",
+        rule="secrets",
+        file="model/identity.py",
+        old="    hidden = [plain for secret in secrets if (plain := _plain(secret))]\n",
+        new="    hidden: list[str] = []\n",
+        killers=("tests/core/test_identity.py::test_a_secret_is_not_compared_in_any_spelling",),
     ),
     Bug(
         name="a name that begins like a loopback address is one",

@@ -18,7 +18,7 @@ from fenced.engine.workers import SHORTEST_ATTEMPT, DeviceWorkers, Turn
 from fenced.model.inventory import DeviceSpec
 from fenced.model.names import ENGINE, PlugId, ProxyName, Token, UnitId
 from fenced.model.power import Power
-from fenced.ports.devices import DeviceError, DeviceUnreachable, OnStarted, Permit
+from fenced.ports.devices import DeviceError, DeviceUnreachable, Identified, OnStarted, Permit
 from tests.properties.profiles import histories
 from tests.properties.running import Running
 from tests.world.network import START, WorldClock
@@ -56,6 +56,9 @@ class Lines:
     async def read(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
         await self._machine.called(spec, proxy, None)
         return Power.ON
+
+    async def identify(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Identified:
+        return Identified(power=await self.read(proxy, spec, timeout_seconds=timeout_seconds))
 
     async def set(
         self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted

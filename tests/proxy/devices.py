@@ -9,7 +9,7 @@ from pathlib import Path
 from fenced.model.inventory import DeviceSpec, Secret
 from fenced.model.names import PlugId, UnitId
 from fenced.model.power import Power
-from fenced.ports.devices import DeviceError, DeviceTimedOut, DeviceUnreachable, OnStarted, Started
+from fenced.ports.devices import DeviceError, DeviceTimedOut, DeviceUnreachable, Identified, OnStarted, Started
 
 
 def note(directory: Path, line: str) -> None:
@@ -57,6 +57,12 @@ class FileDriver:
             raise
         self._perhaps_fail(spec)
         return Power((directory / "power").read_text(encoding="ascii"))
+
+    async def identify(self, spec: DeviceSpec, *, timeout_seconds: float) -> Identified:
+        """The option `says` has what it tells of its machine, apart by blanks."""
+        power = await self.read(spec, timeout_seconds=timeout_seconds)
+        note(Path(spec.address), "asked who it is")
+        return Identified(power=power, identities=tuple(str(spec.options.get("says", "")).split()))
 
     async def set(self, spec: DeviceSpec, power: Power, *, timeout_seconds: float, on_started: OnStarted) -> None:
         directory = Path(spec.address)

@@ -41,6 +41,7 @@ class Plug:
     was told and does nothing. `stays_off`: once it is off no ON helps. `wired`: the plug that it really is, where two labels
     were swapped. `strays`: by proxy, the other unit that its address leads to through it (private networks that look alike);
     `has_strayed`: there was one. `is_forgotten`: no device of the inventory stands for it.
+    `identities`: which machine it says that it belongs to, where it is asked.
     """
 
     device: DeviceName
@@ -79,6 +80,7 @@ class Plug:
     strays: "dict[str, Plug]" = field(default_factory=dict)
     has_strayed: bool = False
     is_forgotten: bool = False
+    identities: tuple[str, ...] = ()
     reads: int = 0
     turning: int = 0
 

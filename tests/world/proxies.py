@@ -22,6 +22,7 @@ from fenced.ports.devices import (
     CommandRefused,
     DeviceError,
     DeviceTimedOut,
+    Identified,
     OnStarted,
     Permit,
     ProxyTimedOut,
@@ -101,6 +102,10 @@ class WorldDriver:
 
     async def read(self, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
         return await self._wires.read(self._path, self._wires.plugs[spec.plug_id], timeout_seconds)
+
+    async def identify(self, spec: DeviceSpec, *, timeout_seconds: float) -> Identified:
+        power = await self.read(spec, timeout_seconds=timeout_seconds)
+        return Identified(power=power, identities=self._wires.plugs[spec.plug_id].identities)
 
     async def set(self, spec: DeviceSpec, power: Power, *, timeout_seconds: float, on_started: OnStarted) -> None:
         pid = next(self._pids)
@@ -266,10 +271,10 @@ class WorldProxy:
 
     async def _read(self, calls: Calls, call: Call) -> bytes:
         try:
-            power = await calls.read(call, call.device.spec())
+            found = await calls.read(call, call.device.spec())
         except DeviceError as exc:
             return self._answer(call, Outcome.UNKNOWN, power=Power.UNKNOWN, error=exc)
-        return self._answer(call, Outcome(power.value), power=power)
+        return self._answer(call, Outcome(found.power.value), power=found.power, identities=found.identities)
 
     async def _command(self, calls: Calls, call: Call, permit: WirePermit) -> bytes:
         spec = call.device.spec()
@@ -284,10 +289,18 @@ class WorldProxy:
         return self._answer(call, Outcome.DONE)
 
     def _answer(
-        self, call: Call, outcome: Outcome, *, power: Power | None = None, error: DeviceError | None = None
-    ) -> bytes:
+        self, call: Call, outcome: Outcome, *, power: Power | None = None, error: DeviceError | None = None,
+        identities: tuple[str, ...] = (),
+    ) -> bytes:  # fmt: skip
         told = None if error is None else WireError.of(error, ())
-        answer = Answer(id=call.id, outcome=outcome, power=power, error=told, clock=self._clock_of_life.wire())
+        answer = Answer(
+            id=call.id,
+            outcome=outcome,
+            power=power,
+            error=told,
+            clock=self._clock_of_life.wire(),
+            identities=identities,
+        )
         return answer.model_dump_json().encode()
 
 

@@ -20,6 +20,7 @@ from fenced.ports.devices import (
     DeviceNotReady,
     DeviceTimedOut,
     DeviceUnreachable,
+    Identified,
     OnStarted,
     Permit,
     Started,
@@ -296,6 +297,10 @@ class WorldCaller:
         power = await self._wires.read(self._wires.paths[proxy], self._wires.plugs[spec.plug_id], timeout_seconds)
         self._wires.on_told(proxy, spec.plug_id, power)
         return power
+
+    async def identify(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Identified:
+        power = await self.read(proxy, spec, timeout_seconds=timeout_seconds)
+        return Identified(power=power, identities=self._wires.plugs[spec.plug_id].identities)
 
     async def set(
         self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted
