@@ -36,8 +36,8 @@ each of a list; by our driver and by an agent |
 
 The same plug for two hosts, or for two devices of a level, is a mistake. What can't be told apart, as a virtual machine by its
 name and by its UUID, is a warning that names both. BMCs that differ in every address and name and are one all the same are not
-found here: [the check](checking.md) compares what they say of their machines and holds both hosts' OFF back; or give each host its
-`identity`, which no two hosts may share.
+found here: [the check](checking.md) compares what they say of their machines and holds both hosts' OFF back; or give each host
+its `identity`, which no two hosts may share.
 """
 
 
