@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -168,10 +169,11 @@ async def _run(job: _Job) -> None:
 
 def _from_file(file: Path) -> tuple[BusSettings, str, float]:
     """Exits with 78 and every mistake of the file."""
-    from fenced.app.own_machine import own_machine
     from fenced.config.agent_files import load_beat
+    from fenced.config.own_machine import OwnMachine
 
-    loaded = load_beat(file, own_machine=own_machine(), environ=os.environ)
+    # Its name alone: the unit of the beat may not ask the kernel for addresses (RestrictAddressFamilies).
+    loaded = load_beat(file, own_machine=OwnMachine(hostname=socket.gethostname()), environ=os.environ)
     for mistake in (*loaded.warnings, *loaded.errors):
         click.echo(f"{mistake.file}: {mistake.path}: {mistake.reason}", err=True)
     configuration = loaded.configuration

@@ -101,8 +101,9 @@ class EngineControl:
 
     def _view(self, state: HostState) -> HostView:
         host, sight = self._fleet.host(state.name), self._fleet.sights[state.name]
+        names = {device.name for device in host.devices}
         return HostView(
-            state=state,
+            state=replace(state, power=tuple((name, power) for name, power in state.power if name in names)),
             cluster=str(host.cluster),
             datacenter=str(host.datacenter),
             last_heard=sight.heard_at if sight.heard_at is not None else state.last_heard,

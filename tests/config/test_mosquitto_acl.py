@@ -14,6 +14,16 @@ from tests.net import free_port, until_listening
 pytestmark = [pytest.mark.integration, needs("mosquitto", "mosquitto_passwd")]
 
 CONFIG = Path(__file__).parents[2] / "config"
+# Debian's mosquitto.conf, into whose conf.d the example is put: what stands in both keeps the broker from starting.
+# Started as root it would become the user mosquitto, who may not look into the test's folder.
+DEBIAN = """
+user root
+pid_file {folder}/mosquitto.pid
+persistence true
+persistence_location {folder}/
+log_dest file {folder}/mosquitto.log
+include_dir {folder}/conf.d
+"""
 USERS = ("fenced", "recovery", "requester", "node-1", "node-2")
 
 
@@ -35,13 +45,14 @@ async def port(tmp_path: Path) -> AsyncIterator[int]:
         ("/etc/mosquitto/passwd", str(passwords)),
         ("/etc/mosquitto/fenced.acl", str(acl)),
         ("listener 1883", f"listener {number}"),
-        ("/var/lib/mosquitto/", f"{tmp_path}/"),
     ):
         assert old in text
         text = text.replace(old, new)
-    # Started as root it would become the user mosquitto, who may not look into the test's folder.
+    folder = tmp_path / "conf.d"
+    folder.mkdir()
+    (folder / "fenced.conf").write_text(text)
     conf = tmp_path / "mosquitto.conf"
-    conf.write_text(text + "user root\n")
+    conf.write_text(DEBIAN.format(folder=tmp_path))
     program = find("mosquitto")
     assert program is not None
     log = (tmp_path / "log").open("wb")

@@ -88,3 +88,19 @@ def test_a_batch_that_the_store_refused_brings_no_host_back_that_a_reload_droppe
     at.beat(NODE, boot="b2", sequence=1)
     assert NODE not in at.fleet.hosts
     assert NODE not in at.fleet.sights
+
+
+def test_no_power_is_shown_of_a_device_that_a_reload_dropped() -> None:
+    async def main() -> list[str]:
+        world = await calm(Rack(hosts=("node-1", "node-2", "node-3"), devices=("pdu-a:1", "pdu-b:1")))
+        await world.control.act(NODE, Action.STATUS, by="person", reason="look", is_forced=False)
+        await asyncio.sleep(10.0)
+        host = world.inventory.hosts[NODE]
+        assert {str(name) for name, _ in world.control.host(NODE).state.power} == {"pdu-a", "pdu-b"}
+        less = replace(host, devices=tuple(it for it in host.devices if it.name == "pdu-a"))
+        world.engine.fleet.take(replace(world.inventory, hosts=dict(world.inventory.hosts) | {NODE: less}))
+        shown = [str(name) for name, _ in world.control.host(NODE).state.power]
+        await world.end()
+        return shown
+
+    assert run(main()) == ["pdu-a"]

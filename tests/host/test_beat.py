@@ -122,6 +122,17 @@ def test_a_wrong_file_lists_every_mistake(tmp_path: Path) -> None:
     assert subprocess.run([*PROGRAM, "-c", "/nowhere"], capture_output=True, check=False).returncode == 78
 
 
+def test_a_beat_asks_the_kernel_for_no_addresses(tmp_path: Path) -> None:
+    """Its unit may not (RestrictAddressFamilies): it was a warning at each start."""
+    file = tmp_path / "beat.toml"
+    file.write_text('[beat]\nbus = "http://a"\n')
+    asked = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}
+    done = subprocess.run([*PROGRAM, "-c", str(file)], capture_output=True, text=True, check=False, env=asked)
+    assert done.returncode == 78
+    assert "fenced.config.agent_files" in done.stderr, "the file was read"
+    assert "fenced.app.own_machine" not in done.stderr
+
+
 async def test_starts_fast(tmp_path: Path) -> None:
     """From exec to the first heartbeat, the best of three: a share of a loaded machine is not what is measured."""
     async with mosquitto(tmp_path) as broker, listening(broker) as reader:
