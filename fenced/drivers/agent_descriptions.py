@@ -98,8 +98,8 @@ def _options(metadata: AgentMetadata) -> Iterator[Option]:
 
 
 def _option(parameter: Parameter, renamed_to: str, also: tuple[str, ...]) -> Option:
-    # A plug that nobody gives is the host's name, so it is never missing.
-    is_required = parameter.is_required and normal(parameter.name) not in PLUG_NAMES
+    # A plug that nobody gives is the host's name, and what has a default is given by the agent itself: neither is missing.
+    is_required = parameter.is_required and not parameter.default and normal(parameter.name) not in PLUG_NAMES
     return Option(
         name=parameter.name,
         about=parameter.description,
