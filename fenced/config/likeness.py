@@ -59,15 +59,13 @@ class Outlet:
 class Place:
     """One outlet of one device, ready to be compared with others of its unit.
 
-    `qualifiers`: by their names in one spelling. `telling`: those of them by which plugs of one name are told apart; the
-    further ones, as timeouts, may differ for one plug. `has_identity`: the device looks for the machine of an identity, so
-    that a system that is not named may be any.
+    `qualifiers`: by their names in one spelling. `has_identity`: the device looks for the machine of an identity, so that a
+    system that is not named may be any.
     """
 
     plug: Plug
     outlet: Outlet
     qualifiers: Mapping[str, str]
-    telling: frozenset[str]
     has_identity: bool
 
     @property
@@ -93,12 +91,7 @@ def places(plug: Plug, *, has_identity: bool) -> tuple[Place, ...]:
         else [_outlet(text, int(unit) if unit.isdecimal() else None, is_system=False) for text in plug.outlets]
     )
     spelled = {_spelled(name): value for name, value in qualifiers.items()}
-    description = plug.description
-    telling = frozenset(map(_spelled, (*description.qualifiers, *description.plug_options, *description.apart_options)))
-    return tuple(
-        Place(plug=plug, outlet=outlet, qualifiers=spelled, telling=telling, has_identity=has_identity)
-        for outlet in outlets
-    )
+    return tuple(Place(plug=plug, outlet=outlet, qualifiers=spelled, has_identity=has_identity) for outlet in outlets)
 
 
 def likeness(one: Place, other: Place) -> Likeness:
@@ -130,6 +123,12 @@ def _outlet(text: str, unit: int | None, *, is_system: bool) -> Outlet:
 def _spelled(name: str) -> str:
     """Agents take - for _, and some take capital letters for small ones."""
     return name.replace("-", "_").lower()
+
+
+def _telling(plug: Plug) -> set[str]:
+    """The options by which plugs of one name are told apart; any other one, as a timeout, may differ for one plug."""
+    description = plug.description
+    return {_spelled(name) for name in (*description.qualifiers, *description.plug_options, *description.apart_options)}
 
 
 def _loosely(value: str) -> str:
@@ -211,10 +210,11 @@ def _of_qualifiers(one: Place, other: Place) -> Likeness:
     the other means by saying nothing."""
     first, second = one.qualifiers, other.qualifiers
     differing = {key for key in first.keys() & second.keys() if first[key] != second[key]}
-    are_sure = any(_loosely(first[key]) != _loosely(second[key]) for key in differing & one.telling & other.telling)
-    if are_sure and one.plug.family == other.plug.family:
-        return Likeness.APART
-    return Likeness.POSSIBLY if differing or first.keys() != second.keys() else Likeness.SAME
+    if not differing:
+        return Likeness.SAME if first.keys() == second.keys() else Likeness.POSSIBLY
+    telling = differing & _telling(one.plug) & _telling(other.plug)
+    are_sure = any(_loosely(first[key]) != _loosely(second[key]) for key in telling)
+    return Likeness.APART if are_sure and one.plug.family == other.plug.family else Likeness.POSSIBLY
 
 
 def _shape(outlet: Outlet) -> str:
