@@ -59,7 +59,8 @@ class Outlet:
 class Place:
     """One outlet of one device, ready to be compared with others of its unit.
 
-    `has_identity`: the device looks for the machine of an identity, so that a system that is not named may be any.
+    `qualifiers`: by their names in one spelling. `has_identity`: the device looks for the machine of an identity, so that a
+    system that is not named may be any.
     """
 
     plug: Plug
@@ -89,9 +90,8 @@ def places(plug: Plug, *, has_identity: bool) -> tuple[Place, ...]:
         if systems
         else [_outlet(text, int(unit) if unit.isdecimal() else None, is_system=False) for text in plug.outlets]
     )
-    return tuple(
-        Place(plug=plug, outlet=outlet, qualifiers=qualifiers, has_identity=has_identity) for outlet in outlets
-    )
+    spelled = {_spelled(name): value for name, value in qualifiers.items()}
+    return tuple(Place(plug=plug, outlet=outlet, qualifiers=spelled, has_identity=has_identity) for outlet in outlets)
 
 
 def likeness(one: Place, other: Place) -> Likeness:
@@ -118,6 +118,25 @@ def _outlet(text: str, unit: int | None, *, is_system: bool) -> Outlet:
     if UUID_DIGITS.fullmatch(uuid):
         return Outlet(word=Word.UUID, text=uuid, is_system=is_system)
     return Outlet(word=Word.NAME if text else Word.NONE, text=text, unit=unit, is_system=is_system)
+
+
+def _spelled(name: str) -> str:
+    """Agents take - for _, and some take capital letters for small ones."""
+    return name.replace("-", "_").lower()
+
+
+def _telling(plug: Plug) -> set[str]:
+    """The options by which plugs of one name are told apart; any other one, as a timeout, may differ for one plug."""
+    description = plug.description
+    return {_spelled(name) for name in (*description.qualifiers, *description.plug_options, *description.apart_options)}
+
+
+def _loosely(value: str) -> str:
+    """Equal for all that may be the same: a number in any base, a name in capital letters."""
+    try:
+        return str(int(value, 0))
+    except ValueError:
+        return value.strip().casefold()
 
 
 def _plain(digits: str) -> str:
@@ -187,11 +206,15 @@ def _of_outlets_of_two(one: Place, other: Place) -> Likeness:
 
 
 def _of_qualifiers(one: Place, other: Place) -> Likeness:
-    """What both say must be equal; what only one says may be what the other means by saying nothing."""
+    """What tells plugs apart must be equal, whatever else both say may differ for one plug; what only one says may be what
+    the other means by saying nothing."""
     first, second = one.qualifiers, other.qualifiers
-    if any(first[key] != second[key] for key in first.keys() & second.keys()):
-        return Likeness.APART if one.plug.family == other.plug.family else Likeness.POSSIBLY
-    return Likeness.SAME if first.keys() == second.keys() else Likeness.POSSIBLY
+    differing = {key for key in first.keys() & second.keys() if first[key] != second[key]}
+    if not differing:
+        return Likeness.SAME if first.keys() == second.keys() else Likeness.POSSIBLY
+    telling = differing & _telling(one.plug) & _telling(other.plug)
+    are_sure = any(_loosely(first[key]) != _loosely(second[key]) for key in telling)
+    return Likeness.APART if are_sure and one.plug.family == other.plug.family else Likeness.POSSIBLY
 
 
 def _shape(outlet: Outlet) -> str:

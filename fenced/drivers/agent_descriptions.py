@@ -27,9 +27,16 @@ ADDRESS_OPTIONS: Final = (*ADDRESS_NAMES, "hostname", "host")
 PORT_OPTIONS: Final = ("ipport", "udpport")
 QUALIFIERS: Final = (
     "switch", "system", "systems_uri", "systems-uri", "suborg", "managed", "module_name", "namespace",
-    "project", "pve_node", "region", "zone", "resourceGroup", "subscriptionId", "node_name",
+    "project", "pve_node", "region", "zone", "resourceGroup", "subscriptionId", "node_name", "target",
 )  # fmt: skip
 """Parameters that say which of several plugs of the same number at one address is meant."""
+
+APART_OPTIONS: Final = (
+    *ADDRESS_OPTIONS, "api_url", "auth_url", "channel_address", "cloud", "compute_domain", "crn", "ecloud_vpc", "instance",
+    "kubeconfig", "multicast_address", "openrc", "project_name", "region_name", "serial_device", "session_url",
+    "status_file", "tenant_name", "type", "unix_socket", "vsock",
+)  # fmt: skip
+"""Parameters that say where a plug without an address is; any other one may differ for one plug."""
 
 SETTLE_SECONDS: Final = {Kind.CHASSIS: 60.0, Kind.OUTLET: 10.0}
 """A BMC that has just started may read Off for about a minute while its host runs; a PDU delays its outlets by seconds."""
@@ -73,6 +80,7 @@ def describe_agent(name: str, metadata: AgentMetadata, *, is_installed: bool = T
         cautions=(*cautions_of(name), *(_cautions(metadata) if is_installed else ())),
         needs_word="" if judgement.standing is Standing.REVIEWED else judgement.why,
         rules=rules_for(name),
+        apart_options=APART_OPTIONS,
     )
 
 
@@ -98,8 +106,8 @@ def _options(metadata: AgentMetadata) -> Iterator[Option]:
 
 
 def _option(parameter: Parameter, renamed_to: str, also: tuple[str, ...]) -> Option:
-    # A plug that nobody gives is the host's name, so it is never missing.
-    is_required = parameter.is_required and normal(parameter.name) not in PLUG_NAMES
+    # A plug that nobody gives is the host's name, and what has a default is given by the agent itself: neither is missing.
+    is_required = parameter.is_required and not parameter.default and normal(parameter.name) not in PLUG_NAMES
     return Option(
         name=parameter.name,
         about=parameter.description,

@@ -79,6 +79,8 @@ _OF_AGENTS: Final = (
         name="vmware_type", effect=Effect.BREAKS, values=frozenset({"server1"}), why=_MISSING)),
     (("fence_dummy",), OptionRule(
         name="type", effect=Effect.BREAKS, values=frozenset({"fail"}), why="the agent makes its status up")),
+    (("fence_openstack",), OptionRule(
+        name="uuid", effect=Effect.BREAKS, why="an old name of plug, by which plugs are not told apart; use plug")),
     (("fence_virt", "fence_xvm"), OptionRule(
         name="domain", effect=Effect.BREAKS, why="an old name of plug, by which plugs are not told apart; use plug")),
     (("fence_virt", "fence_xvm"), OptionRule(

@@ -37,27 +37,47 @@ def _reviewed(reason: str, *names: str, caution: str = "") -> dict[str, Review]:
 
 REVIEWED: Final = {
     **_reviewed(
-        _BMC_CUTS, "fence_alom", "fence_amt_ws", "fence_drac", "fence_drac5", "fence_idrac", "fence_ilo", "fence_ilo2",
-        "fence_ilo3", "fence_ilo3_ssh", "fence_ilo4", "fence_ilo4_ssh", "fence_ilo5", "fence_ilo5_ssh", "fence_ilo_mp",
-        "fence_ilo_ssh", "fence_imm", "fence_ipmilan", "fence_ipmilanplus", "fence_ironic", "fence_redfish", "fence_rsa",
+        _BMC_CUTS, "fence_amt_ws", "fence_drac", "fence_idrac", "fence_ilo", "fence_ilo2", "fence_ilo3", "fence_ilo4",
+        "fence_ilo5", "fence_imm", "fence_ipmilan", "fence_ipmilanplus", "fence_ironic", "fence_redfish", "fence_rsa",
         "fence_rsb",
+    ),
+    **_reviewed(_BMC_CUTS, "fence_alom", caution="the word standby anywhere in what the board says is OFF to it"),
+    **_reviewed(_BMC_CUTS, "fence_drac5", caution="whatever a DRAC/MC does not list as on is OFF to it"),
+    **_reviewed(
+        _BMC_CUTS, "fence_ilo3_ssh", "fence_ilo4_ssh", "fence_ilo5_ssh", "fence_ilo_mp", "fence_ilo_ssh",
+        caution=f"{_NOT_ON}, also a system of which the iLO does not know whether it is enabled",
     ),
     **_reviewed(_BMC_CUTS, "fence_amt", caution="a machine that sleeps (S1 to S4) reads OFF as well"),
     **_reviewed(
-        _OUTLET_CUTS, "fence_apc", "fence_apc_snmp", "fence_cdu", "fence_cyberpower_ssh", "fence_eaton_snmp",
-        "fence_eaton_ssh", "fence_emerson", "fence_eps", "fence_epsr2", "fence_ipdu", "fence_lindypdu", "fence_netio",
-        "fence_powerman", "fence_raritan", "fence_raritan_px3", "fence_shelly_gen2", "fence_tripplite_snmp", "fence_wti",
+        _OUTLET_CUTS, "fence_apc", "fence_cdu", "fence_eaton_snmp", "fence_eaton_ssh", "fence_eps", "fence_epsr2",
+        "fence_lindypdu", "fence_netio", "fence_powerman", "fence_raritan", "fence_raritan_px3", "fence_shelly_gen2",
     ),
+    **_reviewed(
+        _OUTLET_CUTS, "fence_apc_snmp", "fence_emerson", "fence_ipdu", "fence_tripplite_snmp",
+        caution=f"{_NOT_ON}, also an outlet in an unknown state and, but for SNMP 1, one that the unit does not have",
+    ),
+    **_reviewed(_OUTLET_CUTS, "fence_wti", caution="a group of plugs of which none reads as on is OFF to it, also an empty one"),
     **_reviewed("it switches an outlet of the virtual rack of `fenced lab`", "fence_lab_outlet"),
     **_reviewed(
-        _BLADE_CUTS, "fence_bladecenter", "fence_hds_cb", "fence_hpblade", "fence_ibmblade", "fence_ilo_moonshot",
-        "fence_intelmodular", "fence_ldom",
+        _BLADE_CUTS, "fence_bladecenter", "fence_hds_cb", "fence_hpblade", "fence_ilo_moonshot", "fence_ldom",
+    ),
+    **_reviewed(
+        _BLADE_CUTS, "fence_ibmblade", "fence_intelmodular",
+        caution=f"{_NOT_ON}, also a blade in an unknown state and, but for SNMP 1, one that the chassis does not have",
     ),
     **_reviewed(_BLADE_CUTS, "fence_lpar", caution=f"{_NOT_ON}, also a partition in error or that the HMC does not reach"),
     **_reviewed(
-        _MACHINE_ENDS, "fence_aliyun", "fence_aws", "fence_azure_arm", "fence_ecloud", "fence_gce", "fence_hetzner_cloud",
-        "fence_ibm_powervs", "fence_ibm_vpc", "fence_kubevirt", "fence_openstack", "fence_pve", "fence_vbox", "fence_virt",
-        "fence_xenapi", "fence_xvm",
+        _MACHINE_ENDS, "fence_aliyun", "fence_gce", "fence_hetzner_cloud", "fence_ibm_powervs", "fence_ibm_vpc",
+        "fence_openstack", "fence_virt", "fence_xenapi", "fence_xvm",
+    ),
+    **_reviewed(_MACHINE_ENDS, "fence_ecloud", caution="a machine of which the service does not say that it is online reads OFF"),
+    **_reviewed(
+        _MACHINE_ENDS, "fence_kubevirt",
+        caution="a machine without an instance reads OFF, also one whose instance was removed by force while it ran",
+    ),
+    **_reviewed(
+        _MACHINE_ENDS, "fence_vbox",
+        caution="whatever is not listed as running is OFF to it, also a saved machine, and all where that list can't be had",
     ),
     **_reviewed("its engine ends the container", "fence_docker"),
     **_reviewed(_MACHINE_ENDS, "fence_rhevm", caution="a machine of which the engine tells no state reads OFF"),
@@ -66,14 +86,15 @@ REVIEWED: Final = {
         caution=f"{_NOT_ON}, also a machine that is shutting down, and an account that can't run virsh",
     ),
     **_reviewed(
-        _MACHINE_ENDS, "fence_nutanix_ahv", "fence_ovm", "fence_vmware", "fence_vmware_rest", "fence_vmware_soap",
-        "fence_vmware_vcloud", caution=_SUSPENDED,
+        _MACHINE_ENDS, "fence_aws", "fence_azure_arm", "fence_nutanix_ahv", "fence_ovm", "fence_pve", "fence_vmware",
+        "fence_vmware_rest", "fence_vmware_soap", "fence_vmware_vcloud", caution=_SUSPENDED,
     ),
 }  # fmt: skip
 """Agents whose OFF was found to be power taken away, by their exact names."""
 
 DOUBTED: Final = {
     "fence_cisco_ucs": "whatever is not plainly on is OFF to it, also a blade that runs degraded or that the manager mismatches",
+    "fence_cyberpower_ssh": "of a unit with ten outlets or more it reads outlet 1 as another one",
     "fence_dummy": "it keeps its state in a file, for tests",
     "fence_ibmz": "a partition that runs degraded or with exceptions is OFF to it",
     "fence_legacy": "it runs another program, which nobody has looked at",

@@ -15,6 +15,9 @@ from fenced.ports.devices import DeviceError, DeviceNotReady
 POWER_STATES: Final = {"On": Power.ON, "Off": Power.OFF}
 STARTING: Final = "Starting"
 """Status.State of what is becoming available (DSP2046); OpenBMC's manager says so (ibm-openbmc/bmcweb#221)."""
+ABSENT: Final = "Absent"
+"""Status.State of an empty slot (jenningsloy318/redfish_exporter#75), and of a blade that its manager does not know
+(HewlettPackard/oneview-redfish-toolkit#111): what should be there may run elsewhere, or there."""
 SETTLE_SECONDS: Final = 60.0
 """How long a BMC that started again is not believed. OpenBMC answers about half a minute before its states are in place
 (xcat2/xcat-core#3310, #3965), iDRAC asks for 30 s (ironcore-dev/metal-operator#170): twice that."""
@@ -30,6 +33,8 @@ async def power_of(exchange: Exchange, system: Json, *, is_manager_asked: bool =
     if state is None:
         raise DeviceNotReady(f"{base} does not know the power state yet", may_be_done=False)
     power = POWER_STATES.get(state, Power.UNKNOWN) if isinstance(state, str) else Power.UNKNOWN
+    if power is Power.OFF and part(system, "Status", "State") == ABSENT:
+        raise DeviceError(f"{base} reads Off of a system that is absent: it may run elsewhere", may_be_done=False)
     if power is Power.OFF:
         await _check_ready(exchange, system, is_manager_asked=is_manager_asked)
     return power

@@ -97,6 +97,7 @@ class DriverDescription:
     `is_agent`: a fence agent, which other machines may have in another version; `is_installed`: it is on this machine.
     `cautions`: what a user of it is told, once. `needs_word`: why a person must say that it cuts power ("": it was reviewed,
     or is ours). `rules`: what was decided of an agent's options; of one that has none nobody knows what it changes.
+    `apart_options`: where there is no address, what else tells plugs of one name apart.
     `first_units`: by the option `model`, the unit of a chain that an outlet without one is on.
     """
 
@@ -122,6 +123,7 @@ class DriverDescription:
     cautions: tuple[str, ...] = ()
     needs_word: str = ""
     rules: OptionRules = field(default_factory=dict)
+    apart_options: tuple[str, ...] = ()
     first_units: tuple[tuple[str, int], ...] = ()
 
     def first_unit(self, options: Mapping[str, object]) -> int | None:

@@ -21,8 +21,8 @@ SECONDS_MAX: Final = 1e300
 WORKLOADS_MAX: Final = 1_000_000
 ROLE_LENGTH_MAX: Final = 253
 ROLES_MAX: Final = 64
-TWICE_MAX: Final = 256
-"""In a longer object nobody looks which of two words is worse: it is no health message."""
+AFTER: Final = "what stands after the object"
+"""In `unread`: a second object, or noise."""
 
 _AROUND: Final = "\x00 \t\r\n\ufeff"
 """What is cut off around the object: white space, a byte order mark, and the zero with which C ends a text."""
@@ -68,15 +68,13 @@ class _Members(dict[str, object]):
 
 def given_twice(payload: bytes) -> dict[str, list[object]]:
     """Which keys of a JSON object are given twice with different values, and those. Raises Malformed."""
-    return _object(payload.decode(errors="surrogateescape")).twice or {}
+    return _object(_text(payload))[0].twice or {}
 
 
 def _members(pairs: list[tuple[str, object]]) -> _Members:
     members = _Members(pairs)
     if len(members) == len(pairs):
         return members
-    if len(pairs) > TWICE_MAX:
-        raise Malformed(f"keys given twice among more than {TWICE_MAX}")
     seen: dict[str, object] = {}
     twice = {key for key, value in pairs if seen.setdefault(key, value) != value}
     members.twice = {key: [] for key in twice}
@@ -86,20 +84,28 @@ def _members(pairs: list[tuple[str, object]]) -> _Members:
     return members
 
 
-def _object(text: str) -> _Members:
-    """Raises Malformed."""
+def _text(payload: bytes) -> str:
+    """What is no text becomes halves of surrogate pairs; of another encoding than UTF-8 only where its zeros say so."""
+    encoding = json.detect_encoding(payload)
+    return payload.decode(encoding, errors="surrogateescape" if encoding.startswith("utf-8") else "replace").strip(
+        _AROUND
+    )
+
+
+def _object(text: str) -> tuple[_Members, str]:
+    """The object at the beginning, and what stands after it. Raises Malformed."""
     try:
         try:
-            members = _DECODER.decode(text)
+            members, end = _DECODER.raw_decode(text)
         except json.JSONDecodeError:
             raise
         except ValueError:  # a number with more digits than Python likes to read
-            members = _LONG_DECODER.decode(text)
+            members, end = _LONG_DECODER.raw_decode(text)
     except (ValueError, RecursionError) as exc:
         raise Malformed(f"no JSON object: {exc}"[:FAULT_LENGTH_MAX]) from exc
     if not isinstance(members, _Members):
         raise Malformed("must be a JSON object")
-    return members
+    return members, text[end:]
 
 
 def _is_text(value: str) -> bool:
@@ -127,9 +133,11 @@ class _Body:
 
     def __init__(self, payload: bytes) -> None:
         """Raises Malformed."""
-        self._members = _object(payload.decode(errors="surrogateescape").strip(_AROUND))
-        self._twice = self._members.twice or {}
-        self.unread: list[str] = []
+        self._members, after = _object(_text(payload))
+        self._twice = dict(self._members.twice or {})
+        if after.lstrip().startswith("{"):
+            self._twice.setdefault("boot", [])  # of two objects nobody knows which run they speak of
+        self.unread: list[str] = [AFTER] if after else []
 
     def status(self) -> HealthStatus:
         """The worse word, where several are given."""

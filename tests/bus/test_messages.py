@@ -12,7 +12,7 @@ from fenced.bus import messages
 from fenced.bus.topics import Topics
 from fenced.model.names import HostName
 from fenced.ports.bus import BusRequest, Evidence, Health, HealthStatus, Presence
-from fenced.ports.health import FAULT_LENGTH_MAX, REASON_LENGTH_MAX, Malformed
+from fenced.ports.health import AFTER, FAULT_LENGTH_MAX, REASON_LENGTH_MAX, Malformed
 from fenced.ports.health import health as read_health
 
 HOST = HostName("node-1")
@@ -109,6 +109,33 @@ def test_the_fields_beside_one_that_cannot_be_read_count() -> None:
 @pytest.mark.parametrize("around", [b"\xef\xbb\xbf%s", b"%s\x00", b"\r\n %s \t\n"])
 def test_white_space_a_mark_and_a_zero_around_the_object_are_no_fault(around: bytes) -> None:
     assert health(around % b'{"boot":"b1"}').boot == "b1"
+
+
+@pytest.mark.parametrize("after", [b" xyz", b"}", b" // at 12:00", b"\x1a", b"\xff"])
+def test_what_stands_after_the_object_is_ignored_and_told(after: bytes) -> None:
+    told = health(b'{"boot":"b1","seq":1}' + after)
+    assert (told.boot, told.sequence, told.unread) == ("b1", 1, (AFTER,))
+
+
+def test_of_two_objects_nobody_knows_which_boot_is_meant() -> None:
+    told = health(b'{"boot":"b1","seq":1}\n{"boot":"b2","seq":2}\n')
+    assert (told.boot, told.is_boot_unread) == (None, True)
+    assert AFTER in told.unread
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+def test_an_object_in_another_encoding_is_one(encoding: str) -> None:
+    told = health('{"boot":"b1","reason":"groß"}'.encode(encoding))
+    assert (told.boot, told.reason, told.unread) == ("b1", "groß", ())
+    broken = health(b'{"boot":"b1","reason":"x'.decode().encode("utf-16-le") + b"\x00\xd8" + '"}'.encode("utf-16-le"))
+    assert broken.boot == "b1"
+
+
+def test_an_object_of_any_length_is_one_though_keys_are_given_twice() -> None:
+    metrics = ",".join(f'"cpu{number % 200}":{number}' for number in range(400))
+    assert health(f'{{"boot":"b1",{metrics}}}'.encode()) == health(b'{"boot":"b1"}')
+    assert health(f'{{"boot":"b1","fields":{{{metrics}}}}}'.encode()).boot == "b1"
+    assert health(f'{{"status":"failing",{metrics},"status":"ok"}}'.encode()).status is HealthStatus.FAILING
 
 
 def test_a_reason_is_one_printable_line_whatever_was_sent() -> None:

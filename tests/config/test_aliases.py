@@ -36,6 +36,14 @@ def virsh(plug: str, options: str = "", address: str = "10.9.1.1") -> str:
     return apc(plug, options, "fence_virsh", address)
 
 
+def cloud(options: str, driver: str = "fence_aws") -> str:
+    return device(driver, "", options)
+
+
+def bridged(target: str) -> str:
+    return device("fence_ipmilan", "10.9.0.1", f'target = "{target}"')
+
+
 UUID = "4c4c4544-0042-3510-8043-b7c04f4e3332"
 
 PAIRS = {
@@ -151,6 +159,39 @@ PAIRS = {
         NOTHING,
     ),
     "a machine in a project and in none": (apc("web", 'project = "a"', "fence_gce"), apc("web", "", "fence_gce"), WARNING),
+    "a machine without an address, said with another time": (
+        cloud('plug = "i-1", region = "r", power_timeout = 240'),
+        cloud('plug = "i-1", region = "r", power_timeout = 120'),
+        WARNING,
+    ),
+    "a machine without an address, said twice": (
+        cloud('plug = "i-1", region = "r"'),
+        cloud('plug = "i-1", region = "r"'),
+        MISTAKE,
+    ),
+    "a machine without an address, in two regions": (
+        cloud('plug = "i-1", region = "r", verbose = true'),
+        cloud('plug = "i-1", region = "s"'),
+        NOTHING,
+    ),
+    "a machine without an address, its group in other letters": (
+        cloud('plug = "vm", resourceGroup = "rg"'),
+        cloud('plug = "VM", resourceGroup = "RG"'),
+        WARNING,
+    ),
+    "machines of one name without an address, asked for in two networks": (
+        cloud('plug = "web", multicast_address = "225.0.0.12"', "fence_xvm"),
+        cloud('plug = "web", multicast-address = "225.0.0.13"', "fence_xvm"),
+        NOTHING,
+    ),
+    "two machines without an address": (
+        cloud('plug = "i-1", power_timeout = 240'),
+        cloud('plug = "i-2", power_timeout = 120'),
+        NOTHING,
+    ),
+    "two machines behind a bridge of one BMC": (bridged("0x82"), bridged("0x84"), NOTHING),
+    "one machine behind a bridge, in two numbers": (bridged("0x82"), bridged("130"), WARNING),
+    "a machine behind a bridge and the bridge": (bridged("0x82"), device("ipmi", "10.9.0.1"), WARNING),
     "names that differ in case": (virsh("Web"), virsh("web"), WARNING),
     "an emulated BMC beside its hypervisor": (virsh("web"), device("ipmi", "10.9.1.1:6230"), WARNING),
 }  # fmt: skip

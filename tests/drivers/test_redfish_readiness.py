@@ -30,6 +30,20 @@ UP_LONG = {
 }
 
 
+async def test_off_of_a_system_that_is_absent_proves_nothing(redfish: Redfish, bmc: Bmc) -> None:
+    """An empty slot of a chassis, or a blade that its manager has lost: the machine may run elsewhere, or there."""
+    bmc.properties[""] = {"Status": {"State": "Absent"}}
+    assert await read(redfish, bmc) is Power.ON
+    bmc.power = "Off"
+    with pytest.raises(DeviceError, match="absent"):
+        await read(redfish, bmc)
+    bmc.answers["POST", RESET] = answering(409)
+    with pytest.raises(DeviceError):
+        await switch(redfish, bmc, Power.OFF)
+    bmc.properties[""] = {"Status": {"State": "StandbyOffline"}}
+    assert await read(redfish, bmc) is Power.OFF
+
+
 @pytest.mark.parametrize(
     "manager",
     [

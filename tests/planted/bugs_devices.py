@@ -153,6 +153,15 @@ DEVICE_BUGS: Final = (
         wider=("tests/config/test_mistakes.py",),
     ),
     Bug(
+        name="an empty slot is off",
+        rule="S1",
+        file="drivers/redfish_power.py",
+        old='    if power is Power.OFF and part(system, "Status", "State") == ABSENT:\n',
+        new="    if not power:\n",
+        killers=("tests/drivers/test_redfish_readiness.py::test_off_of_a_system_that_is_absent_proves_nothing",),
+        wider=("tests/drivers/test_redfish_readiness.py",),
+    ),
+    Bug(
         name="powering off is off",
         rule="S2",
         file="drivers/redfish_power.py",

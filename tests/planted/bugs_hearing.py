@@ -36,6 +36,14 @@ HEARING_BUGS: Final = (
         killers=("tests/core/test_watch.py::test_a_run_that_goes_on_is_a_lie_whatever_its_pace",),
     ),
     Bug(
+        name="of two objects in one message the first one's boot is meant",
+        rule="S17",
+        file="ports/health.py",
+        old='            self._twice.setdefault("boot", [])',
+        new="            pass",
+        killers=("tests/bus/test_messages.py::test_of_two_objects_nobody_knows_which_boot_is_meant",),
+    ),
+    Bug(
         name="a beat whose boot nobody can read ends restoring",
         rule="S17",
         file="core/detector.py",

@@ -41,6 +41,15 @@ NAME_BUGS: Final = (
         wider=("tests/config",),
     ),
     Bug(
+        name="one machine is two where a timeout differs",
+        rule="S4",
+        file="config/likeness.py",
+        old="differing & _telling(one.plug) & _telling(other.plug)",
+        new="differing",
+        killers=(f"{ALIASES}::test_two_hosts[a machine without an address, said with another time-1]",),
+        wider=("tests/config",),
+    ),
+    Bug(
         name="a name's second address is nobody's",
         rule="S4",
         file="config/units.py",
