@@ -181,7 +181,9 @@ async def healthz(call: Call) -> shapes.Health:
 async def readyz(call: Call) -> web.Response:
     """Whether the configuration is taken, the journal replayed, the bus connected and subscribed (else 503)."""
     seen = call.control.fleet()
-    shape = shapes.Readiness(ready=seen.is_ready, not_ready=list(seen.not_ready), daemon=views.fleet(seen))
+    shape = shapes.Readiness(
+        ready=seen.is_ready, not_ready=list(seen.not_ready), warnings=list(seen.warnings), daemon=views.fleet(seen)
+    )
     status = HTTPStatus.OK if seen.is_ready else HTTPStatus.SERVICE_UNAVAILABLE
     return web.Response(text=shape.model_dump_json(), status=int(status), content_type="application/json")
 

@@ -264,10 +264,13 @@ class Health(Shape):
 
 
 class Readiness(Shape):
-    """Ready: configuration taken, journal replayed, bus connected and subscribed. `not_ready`: what is missing."""
+    """Ready: configuration taken, journal replayed, bus connected and subscribed. `not_ready`: what is missing.
+
+    `warnings`: what is wrong beside that: hosts whose messages the broker does not take."""
 
     ready: bool
     not_ready: list[str]
+    warnings: list[str]
     daemon: Fleet
 
 

@@ -38,15 +38,16 @@ T = TypeVar("T")
 
 
 class EngineControl:
-    """`not_ready` says what is missing for /readyz; `is_bus_connected` whether we hear."""
+    """`not_ready` says what is missing for /readyz, `warnings` what is wrong all the same; `is_bus_connected` whether we hear."""
 
     def __init__(
         self, *, reactor: Reactor, journal: Journal, clock: Clock, is_bus_connected: Callable[[], bool],
-        not_ready: Callable[[], tuple[str, ...]], proxies: Callable[[], Sequence[ProxyView]],
+        not_ready: Callable[[], tuple[str, ...]], warnings: Callable[[], tuple[str, ...]],
+        proxies: Callable[[], Sequence[ProxyView]],
     ) -> None:  # fmt: skip
         self._reactor, self._journal, self._clock = reactor, journal, clock
         self._is_bus_connected, self._not_ready = is_bus_connected, not_ready
-        self._proxies = proxies
+        self._warnings, self._proxies = warnings, proxies
         self._events = Events(journal)
         self._changed = asyncio.Event()
 
@@ -80,6 +81,7 @@ class EngineControl:
             is_bus_connected=self._is_bus_connected(),
             is_ready=not missing,
             not_ready=missing,
+            warnings=self._warnings(),
             is_quiet=now < fleet.quiet_until,
             fleet=fleet.state,
             gate_closed_seconds=closed_gates.closed_seconds(fleet, now),

@@ -156,7 +156,7 @@ class Engine:
         self.control = EngineControl(
             reactor=self.reactor, journal=ports.journal, clock=ports.clock,
             is_bus_connected=lambda: ports.bus.is_connected, not_ready=self._not_ready,
-            proxies=ports.proxies,
+            warnings=self.outbox.stuck_words, proxies=ports.proxies,
         )  # fmt: skip
         self._is_replayed = False
 
@@ -212,7 +212,6 @@ class Engine:
             missing.append("the journal is being replayed")
         if not self.ports.bus.is_connected:
             missing.append("the bus is not connected")
-        missing += self.outbox.stuck_words()
         return tuple(missing)
 
     async def drain(self) -> None:

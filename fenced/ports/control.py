@@ -72,6 +72,7 @@ class FleetView:
     is_quiet: bool
     fleet: FleetState
     gate_closed_seconds: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @property
     def store_hold(self) -> str | None:

@@ -70,6 +70,7 @@ async def test_health_readiness_and_metrics(api: Api) -> None:
         assert response.status == 200
         told = await response.json()
     assert (told["ready"], told["daemon"]["armed"], told["daemon"]["active"]) == (True, True, True)
+    assert told["warnings"] == ["the broker does not take the messages of node-2"]  # nobody else waits for them
     api.control.is_ready = False
     async with api.client.get("/readyz") as response:
         assert response.status == 503

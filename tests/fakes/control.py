@@ -127,6 +127,7 @@ class FakeControl:
             is_bus_connected=True,
             is_ready=self.is_ready,
             not_ready=() if self.is_ready else ("bus not connected",),
+            warnings=("the broker does not take the messages of node-2",),
             is_quiet=False,
             fleet=FleetState(pauses=tuple(self.pauses), store_hold=self.store_hold),
         )
