@@ -105,7 +105,8 @@ def _is_new_life(work: HostWork, health: Health) -> bool:
             return _hear_no_news(work, health)
         operation = state.operation
         on_at = operation.restore_started if operation is not None else state.since
-        return is_new_boot or (health.boot is None and on_at is not None and health.reached > on_at)
+        is_since_on = on_at is not None and health.reached > on_at and not _is_late(work, state.proof, health)
+        return is_new_boot or (health.boot is None and is_since_on)
     if state.state is State.FENCED:
         is_late = _is_late(work, state.proof, health)
         if not is_new_boot and (is_late or not freshness.lives_on(work.fleet, work.name, health)):

@@ -1,7 +1,7 @@
 """How operations end: stopped, finished, closed. An operation ends only when none of its commands can act any more (S5, S14)."""
 
 from fenced.core import commands as c
-from fenced.core import gates
+from fenced.core import gates, paths
 from fenced.core import records as r
 from fenced.core.evolve import ended, is_settled
 from fenced.core.evolve_owed import still_off
@@ -243,7 +243,8 @@ def _may_be_on(work: HostWork, run: DeviceRun) -> bool:
 
 
 def _is_read_off(work: HostWork, run: DeviceRun) -> bool:
-    return run.says is Power.OFF and run.same_reads >= work.host.device(run.device).power.stable_reads
+    is_stable = run.says is Power.OFF and run.same_reads >= work.host.device(run.device).power.stable_reads
+    return is_stable and not paths.disputed(work, run.device)
 
 
 def _untouched(work: HostWork, operation: Operation) -> State | None:

@@ -527,6 +527,11 @@ def is_settled(command: IssuedCommand, at: float) -> bool:
     return command.is_ended or command.not_after <= at
 
 
+def acting_ons(state: HostState, at: float) -> tuple[IssuedCommand, ...]:
+    """The ONs that may still act."""
+    return tuple(it for it in state.commands if it.what is What.ON and not is_settled(it, at))
+
+
 def _command_changed(
     state: HostState, operation: Operation, record: r.AgentStarted | r.StepEnded, **changes: object
 ) -> HostState:

@@ -9,12 +9,12 @@ from fenced.core import edited, gates, paths, plan, trust
 from fenced.core import records as r
 from fenced.core.ending import enter_restore, stop
 from fenced.core.events import ActionAsked, CancelAsked, ConfirmOffAsked, MaintenanceAsked
-from fenced.core.evolve import is_settled
+from fenced.core.evolve import acting_ons
 from fenced.core.replacing import replace
 from fenced.core.state import GateVerdict, Operation, Phase
 from fenced.core.work import HostWork
 from fenced.model.names import OperationId
-from fenced.model.power import Action, Cause, OperationState, Power, Proof, State, What
+from fenced.model.power import Action, Cause, OperationState, Power, Proof, State
 
 JOINED_MAX = 100
 
@@ -199,7 +199,7 @@ def _ask_second(work: HostWork, asked: ActionAsked, running: Operation) -> Answe
     is_closing = running.phase is Phase.CLOSING and running.restore_started is not None
     is_past_on = is_closing or any(run.is_switched_on for run in running.devices)
     if running.action is Action.ON or (running.action is Action.RESTART and is_past_on):
-        if asked.action is Action.ON:
+        if asked.action is Action.ON and running.phase is not Phase.CLOSING:
             return _join(work, running, asked, running.action)
         return _wait(work, asked)
     if asked.action is Action.ON:
@@ -291,7 +291,7 @@ def confirm_off(work: HostWork, asked: ConfirmOffAsked) -> Answer:
 
 
 def _confirm_refusal(work: HostWork, asked: ConfirmOffAsked) -> RefusedBy | None:
-    reading = work.state.reading
+    reading, running = work.state.reading, work.operation
     if reading is not None:
         return RefusedBy(
             rule="busy", why=f"{reading.id} still reads the devices of {work.name}; ask again when it ended"
@@ -303,10 +303,12 @@ def _confirm_refusal(work: HostWork, asked: ConfirmOffAsked) -> RefusedBy | None
     for device in work.host.devices:
         if (through := paths.lit_through(work, device.name)) is not None:
             return RefusedBy(rule="reads_on", why=f"{device.name} reads ON through {through}")
-    acting = [it for it in work.state.commands if it.what is What.ON and not is_settled(it, work.now)]
-    if acting:
+    if acting := acting_ons(work.state, work.now):
         left = max(it.not_after for it in acting) - work.now
         return RefusedBy(rule="busy", why=f"an ON of {acting[0].device} may still act for {left:.0f} s; ask again then")
+    switched = [run for run in (running.devices if running is not None else ()) if run.is_switched_on]
+    if unread := [run.device for run in switched if run.says is not Power.OFF or run.same_reads == 0]:
+        return RefusedBy(rule="busy", why=f"{unread[0]} was switched on and not read OFF since; ask again then")
     for verdict in gates.closed(gates.owner_gates(work.fleet, work.now)):
         return RefusedBy(rule=verdict.gate, why=verdict.why)
     if asked.is_forced:

@@ -95,6 +95,7 @@ def given_back(operation: Operation, owed: tuple[DeviceName, ...]) -> Restored:
         return Restored.NO if operation.action is Action.RESTART and operation.is_fenced else Restored.NOT_ASKED
     wanted = targets(operation, owed) + beside(operation)
     on = sum(1 for run in wanted if is_on(run))
-    if on == len(wanted):
+    is_any_gone = not {run.device for run in operation.devices}.issuperset(operation.wanted)
+    if on == len(wanted) and not is_any_gone:
         return Restored.ALL
     return Restored.PART if on else Restored.NO

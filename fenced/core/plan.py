@@ -130,8 +130,7 @@ def is_proven_off(work: HostWork, run: DeviceRun) -> bool:
         return False  # it lied, or is another host's, too: its OFF proves nothing (S17)
     if run.is_switched_off:
         return True
-    heard = work.sight.heard_at
-    since = run.same_since if heard is None else max(run.same_since, heard)
+    since = max(run.same_since, work.sight.heard_at or 0.0, work.sight.spoke_at or 0.0)
     return (run.read_at or 0.0) - since >= power.already_off_hold_seconds - 1e-6
 
 

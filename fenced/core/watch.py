@@ -6,6 +6,7 @@ from fenced.core.checks import OffRounds
 from fenced.core.detector import look, revoke_by_power
 from fenced.core.ending import tell_left_off
 from fenced.core.events import WatchEnded
+from fenced.core.evolve import acting_ons
 from fenced.core.mismatch import mismatches, tell
 from fenced.core.outcome import speaks
 from fenced.core.replacing import replace
@@ -101,7 +102,9 @@ def _is_restored_all_the_same(work: HostWork, lit: frozenset[DeviceName]) -> boo
 
 def _watch_failed(work: HostWork, powers: dict[DeviceName, Power], event: WatchEnded) -> None:
     sight = work.sight
-    if work.fleet.is_heard(work.name, work.now) or work.fleet.is_speaking(work.name, work.now):
+    is_alive = work.fleet.is_heard(work.name, work.now) or work.fleet.is_speaking(work.name, work.now)
+    # An operation ends only when its ONs can act no more (S5); one that a removal broke off does not.
+    if is_alive or acting_ons(work.state, event.started):
         sight.watch_offs = {}
         return
     sight.watch_offs = {

@@ -9,7 +9,7 @@ from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core import records as r
 from fenced.core.fleet import Fleet
-from fenced.core.state import Phase
+from fenced.core.state import Phase, Restored
 from fenced.model.inventory import Device, Host, Inventory
 from fenced.model.names import ClusterName, DeviceName, HostName, PlugId
 from fenced.model.power import Action, Kind, OperationState, Outcome, Power, State
@@ -373,3 +373,12 @@ def test_a_host_that_became_our_own_machine_is_left_alone() -> None:
     served(again)
     assert commands(again) == []
     assert again.records(r.LeftOff)
+
+
+def test_a_device_that_is_gone_is_not_told_as_given_back() -> None:
+    at = Desk(Rack(devices=("pdu-a:1",)))
+    at.fence()
+    at.serve(until="host_fenced")
+    at.go(11.0, silent=[NODE])
+    again = served(restarted(at, renamed("pdu-a")))
+    assert again.records(r.OperationEnded)[-1].restored is Restored.NO

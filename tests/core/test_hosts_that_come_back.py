@@ -4,11 +4,15 @@ from dataclasses import replace
 
 import pytest
 
+from fenced.core import commands as c
 from fenced.core import events as e
+from fenced.core import records as r
 from fenced.core.fleet import Fleet
 from fenced.model.names import DeviceName
-from fenced.model.power import Action, State
+from fenced.model.power import Action, State, What
+from fenced.model.settings import HostSettings
 from tests.core.desk import FOR_EVER, NODE, Desk, said
+from tests.core.test_edited_inventory import edited, restarted
 from tests.properties.watched_desk import WatchedDesk
 from tests.world.rack import Rack
 
@@ -71,3 +75,30 @@ def test_it_does_not_come_back_into_an_operation_that_nobody_took_up() -> None:
     assert "operation.finished" in at.told
     assert read(at, is_there=True) == "accepted "
     assert (at.state().operation, at.state().state) == (None, State.FAILED)
+
+
+def test_the_watch_proves_nothing_while_an_on_of_before_may_still_act() -> None:
+    """The operation that gave it power ended with its removal, its ON did not."""
+    at = Desk(Rack(devices=("pdu-a:1",), settings={"power.attempt_timeout_seconds": 60.0}))
+    at.fence()
+    at.race("pdu-a")
+    at.switched("pdu-a")
+    at.beat()
+    while not at.waiting(c.SwitchDevice):
+        if not at.serve_one():
+            at.go(0.25, silent=[NODE])
+    sent = at.take(c.SwitchDevice)
+    assert sent.what is What.ON
+    again = restarted(at, lambda host: None)
+    again.do(e.BusConnected(at=again.now))
+    quick = edited(at.inventory, lambda host: replace(host, settings=_watched_often(host.settings)))
+    again.do(e.InventoryRead(inventory=quick))
+    again.inventory = quick
+    again.serve(seconds=sent.not_after - again.now - 1.0)
+    assert (again.state().state, again.records(r.HostFenced)) == (State.FAILED, [])
+    again.serve(seconds=120.0, until="host_fenced")
+    assert again.records(r.HostFenced), "read OFF since it can act no more"
+
+
+def _watched_often(settings: HostSettings) -> HostSettings:
+    return replace(settings, detection=replace(settings.detection, watch_interval_seconds=15.0))

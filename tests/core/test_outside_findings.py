@@ -5,7 +5,7 @@ from fenced.core import events as e
 from fenced.core import records as r
 from fenced.core.announce import state_message
 from fenced.model.names import OperationId
-from fenced.model.power import Action, OperationState, Power, State
+from fenced.model.power import Action, OperationState, Outcome, Power, State, What
 from tests.core.desk import NODE, Desk, said
 
 
@@ -44,6 +44,21 @@ def test_confirm_off_answers_with_an_operation_that_exists() -> None:
     at.race("pdu-a", winner=None)
     at.race("pdu-b", winner=None)
     assert confirm(at, read=read) == f"accepted {read}"
+
+
+def test_nobody_confirms_off_while_a_device_was_switched_on_and_not_read_since() -> None:
+    """What it read last is from before the ON."""
+    at = Desk()
+    at.fence()
+    at.serve(until="phase_entered")
+    while not at.waiting(c.SwitchDevice, "pdu-a") or at.waiting(c.SwitchDevice, "pdu-a")[0].what is What.OFF:
+        if not at.serve_one():
+            at.go(0.25, silent=[NODE])
+    at.switched("pdu-a")
+    at.switched("pdu-b", Outcome.FAILED)
+    assert confirm(at) == "refused busy"
+    at.serve(until="operation_ended")
+    assert confirm(at) == "refused reads_on"
 
 
 def test_stopping_with_a_new_boot_revokes_as_any_life_does() -> None:

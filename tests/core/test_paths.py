@@ -151,6 +151,30 @@ def test_another_path_that_takes_over_and_reads_off_after_the_first_read_on() ->
     assert not at.records(r.HostFenced)
 
 
+def test_an_on_that_did_nothing_proves_nothing_while_paths_of_before_disagree() -> None:
+    """A probe read ON through a path that the `on` does not ask: its own path alone makes no new proof."""
+    at = desk()
+    at.ask(Action.OFF)
+    answer(at, 60.0, until="operation_ended", px1=Power.ON)
+    assert at.state().state is State.FENCED
+    at.ask(Action.PROBE)
+    at.race("pdu-a", Power.OFF, winner="px1", others={"px2": Power.ON})
+    asked = at.ask(Action.ON).removeprefix("accepted ")
+    end = at.now + 300.0
+    while at.now < end and not any(it.operation == asked for it in at.records(r.OperationEnded)):
+        if at.waiting(c.RunRace):
+            at.race("pdu-a", Power.OFF, winner="px1")
+        elif at.waiting(c.SwitchDevice):
+            at.switched("pdu-a", Outcome.FAILED)
+        elif at.waiting(c.ReadDevice):
+            at.read("pdu-a", Power.OFF)
+        else:
+            at.go(0.25, silent=[NODE])
+    assert at.ended(asked).state is OperationState.FAILED
+    assert len(at.records(r.HostFenced)) == 1
+    assert at.state().state is State.RESTORING
+
+
 def test_an_off_that_ends_the_restore_is_no_proof_while_another_path_reads_on() -> None:
     at = desk()
     at.ask(Action.RESTART)

@@ -182,6 +182,18 @@ def test_already_off_with_a_sign_of_life_in_between_is_not_announced() -> None:
     assert not at.records(r.HostFenced)
 
 
+def test_already_off_is_not_announced_while_the_host_sends_old_words() -> None:
+    """The outlet may be another machine's; a beat with an old sequence is no news, and whoever sends it runs."""
+    at = desk("pdu-a:1")
+    at.beat(sequence=10_000_000)
+    at.set_power(Power.OFF, "pdu-a")
+    at.ask(Action.OFF)
+    for _ in range(15):
+        at.serve(seconds=5.0)
+        at.beat(sequence=1)
+    assert not at.records(r.HostFenced)
+
+
 def test_life_during_the_inspection_of_the_others_takes_the_proof_back_and_the_operation_still_ends() -> None:
     at = desk("pdu-a:1", "pdu-b:1", "bmc:2")
     at.set_power(Power.OFF, *BOTH, "bmc")

@@ -7,8 +7,9 @@ import pytest
 from fenced.core import commands as c
 from fenced.core import records as r
 from fenced.core.events import HealthStatus
-from fenced.model.names import OperationId
-from fenced.model.power import Action, OperationState, Power, State
+from fenced.core.state import Restored
+from fenced.model.names import DeviceName, OperationId
+from fenced.model.power import Action, OperationState, Outcome, Power, State
 from tests.core.desk import NODE, Desk
 from tests.world.rack import Rack
 
@@ -251,3 +252,19 @@ def read_next(desk: Desk, power: Power) -> None:
             break
         desk.go(0.25, silent=[NODE])
     desk.read("pdu-a", power)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.DONE])
+def test_an_on_after_a_restore_was_stopped_waits_and_gives_power_back(outcome: Outcome) -> None:
+    """The restart only waits for the end of its own ON: nothing more of what it switched off is switched on by it."""
+    desk = Desk()
+    desk.fence()
+    desk.serve(until="host_fenced")
+    desk.go(11.0, silent=[NODE])
+    desk.cancel()
+    answer = desk.ask(Action.ON)
+    desk.switched("pdu-a", outcome)
+    desk.switched("pdu-b", Outcome.REFUSED)
+    desk.serve(seconds=60.0)
+    assert desk.ended(answer.removeprefix("accepted ")).restored is Restored.ALL
+    assert {desk.power(NODE, DeviceName(name)) for name in ("pdu-a", "pdu-b")} == {Power.ON}

@@ -252,8 +252,8 @@ def test_what_waited_with_us_since_before_the_on_ends_no_restoring() -> None:
         at.beat(boot=None)
     at.fence()
     at.serve(until="operation_ended")
-    at.go(4.0, silent=[NODE])
-    waited(at, 8.0, boot=None)
+    at.go(34.0, silent=[NODE])
+    waited(at, 38.0, boot=None)
     assert at.state().state is State.RESTORING
     waited(at, 0.5, boot=None)
     assert at.state().state is State.HEALTHY
@@ -292,7 +292,22 @@ def test_hosts_without_boot_ids_are_heard_again_by_what_was_sent_after_on() -> N
     at.serve(until="operation_ended")
     at.go(1.0, silent=[NODE])
     at.beat(boot=None)
+    assert at.state().state is State.RESTORING, "it may have been sent before it was off"
+    at.go(31.0, silent=[NODE])
+    at.beat(boot=None)
     assert at.state().state is State.HEALTHY
+
+
+def test_a_late_message_without_a_boot_id_takes_no_host_its_time_to_boot() -> None:
+    at = Desk(Rack(devices=("pdu-a:1",)))
+    for _ in range(3):
+        at.beat(boot=None)
+    at.ask(Action.RESTART)
+    at.serve(until="operation_ended")
+    at.go(1.0, silent=[NODE])
+    at.beat(boot=None)
+    at.serve(seconds=300.0)
+    assert len(at.records(r.HostFenced)) == 1, "it boots"
 
 
 def test_life_while_the_announcement_is_sent_revokes_and_no_on_of_it_follows() -> None:

@@ -243,7 +243,7 @@ DECIDING_BUGS: Final = (
         name="an old boot's message ends restoring",
         rule="S17",
         file="core/detector.py",
-        old="        return is_new_boot or (health.boot is None and on_at is not None and health.reached > on_at)",
+        old="        return is_new_boot or (health.boot is None and is_since_on)",
         new="        return True",
         killers=("tests/core/test_rules_watch.py::test_a_message_received_before_the_on_ends_no_restoring",),
     ),

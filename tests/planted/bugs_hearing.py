@@ -110,4 +110,20 @@ HEARING_BUGS: Final = (
         new="        elif False and evidence.evidence_kind in _live_kinds(work):",
         killers=("tests/core/test_gates.py::test_a_source_beyond_the_bound_holds_for_as_long_as_it_said",),
     ),
+    Bug(
+        name="a late message without a boot id ends restoring",
+        rule="S17",
+        file="core/detector.py",
+        old=" and health.reached > on_at and not _is_late(work, state.proof, health)",
+        new=" and health.reached > on_at",
+        killers=("tests/core/test_watch.py::test_a_late_message_without_a_boot_id_takes_no_host_its_time_to_boot",),
+    ),
+    Bug(
+        name="old words of a host are no sign of life to already off",
+        rule="S1",
+        file="core/plan.py",
+        old="work.sight.heard_at or 0.0, work.sight.spoke_at or 0.0)",
+        new="work.sight.heard_at or 0.0)",
+        killers=("tests/core/test_plan.py::test_already_off_is_not_announced_while_the_host_sends_old_words",),
+    ),
 )

@@ -135,4 +135,14 @@ OWED_BUGS: Final = (
         new="        if now >= since[key] + 24 * LONG_SECONDS:\n",
         killers=(CLOSED + "test_a_gate_that_is_closed_for_an_hour_is_told_once_and_again_when_it_opens",),
     ),
+    Bug(
+        name="an on joins a restore that was stopped",
+        rule="S19",
+        file="core/operations.py",
+        old="        if asked.action is Action.ON and running.phase is not Phase.CLOSING:\n",
+        new="        if asked.action is Action.ON:\n",
+        killers=(
+            "tests/core/test_second_requests.py::test_an_on_after_a_restore_was_stopped_waits_and_gives_power_back",
+        ),
+    ),
 )

@@ -39,6 +39,16 @@ PATH_BUGS: Final = (
         ),
     ),
     Bug(
+        name="an on that did nothing proves off anew beside a path that read on",
+        rule="S2",
+        file="core/ending.py",
+        old="    return is_stable and not paths.disputed(work, run.device)",
+        new="    return is_stable",
+        killers=(
+            "tests/core/test_paths.py::test_an_on_that_did_nothing_proves_nothing_while_paths_of_before_disagree",
+        ),
+    ),
+    Bug(
         name="what a probe read in the moment that it was cancelled is lost",
         rule="S2",
         file="engine/race.py",

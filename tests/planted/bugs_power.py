@@ -7,6 +7,8 @@ from typing import Final
 
 from tests.planted.bug import Bug, story
 
+OUTSIDE: Final = "tests/core/test_outside_findings.py::"
+
 POWER_BUGS: Final = (
     Bug(
         name="unknown is taken as off",
@@ -122,12 +124,20 @@ POWER_BUGS: Final = (
         name="the two halves of a restart run at once",
         rule="S4",
         file="core/operations.py",
-        old="        if asked.action is Action.ON:\n"
+        old="        if asked.action is Action.ON and running.phase is not Phase.CLOSING:\n"
         "            return _join(work, running, asked, running.action)\n"
         "        return _wait(work, asked)\n"
         "    if asked.action is Action.ON:",
         new="        return _join(work, running, asked, asked.action)\n    if asked.action is Action.ON:",
         killers=("tests/core/test_second_requests.py::test_after_the_first_on_an_off_waits_and_then_runs",),
+    ),
+    Bug(
+        name="a person confirms off what was switched on and not read since",
+        rule="S2",
+        file="core/operations.py",
+        old="if run.says is not Power.OFF or run.same_reads == 0]",
+        new="if run.says is Power.ON]",
+        killers=(OUTSIDE + "test_nobody_confirms_off_while_a_device_was_switched_on_and_not_read_since",),
     ),
     Bug(
         name="a second request starts an operation beside the first",

@@ -9,6 +9,7 @@ from tests.planted.bug import Bug
 
 EDITED: Final = "tests/core/test_edited_inventory.py"
 ASIDE: Final = "tests/core/test_put_aside.py"
+BACK: Final = "tests/core/test_hosts_that_come_back.py"
 RELOADS: Final = "tests/properties/test_reloads.py"
 FAULTS: Final = "tests/journal/test_faults.py"
 START: Final = "tests/engine/test_start.py"
@@ -108,5 +109,13 @@ RECORD_BUGS: Final = (
         new="            if kept is None and kept not in",
         killers=(f"{FAULTS}::test_a_store_that_vanished_is_missed_until_another_is_accepted",),
         wider=(FAULTS,),
+    ),
+    Bug(
+        name="the watch proves off what an on may still light",
+        rule="S5",
+        file="core/watch.py",
+        old="    if is_alive or acting_ons(work.state, event.started):",
+        new="    if is_alive:",
+        killers=(f"{BACK}::test_the_watch_proves_nothing_while_an_on_of_before_may_still_act",),
     ),
 )
