@@ -70,5 +70,5 @@ def _hosts(fleet: Fleet, key: tuple[str, str], now: float) -> tuple[HostName, ..
     if gate == "connectivity":
         return fleet.overdue_hosts(ClusterName(cluster), now)[:HOSTS_TOLD_MAX]
     if gate == "budget" and cluster == WHOLE_FLEET:
-        return gates.unrecovered(fleet)[:HOSTS_TOLD_MAX]
+        return gates.unrecovered(fleet, now)[:HOSTS_TOLD_MAX]
     return ()

@@ -203,7 +203,7 @@ def _fenced(state: HostState, at: float, record: r.HostFenced) -> HostState:
         last_heard=record.last_heard,
     )
     after = _to(
-        owing.fenced(state, record),
+        owing.fenced(state, record, at),
         State.FENCED,
         at,
         proof=proof,

@@ -7,6 +7,7 @@ ON, or a restore that had it among its devices, takes a device out of what is ow
 from fenced.core import records as r
 from fenced.core.outcome import reads_on, targets
 from fenced.core.replacing import replace
+from fenced.core.standing import SILENT_BEFORE_SECONDS
 from fenced.core.state import HostState, Operation, Restored
 from fenced.model.names import DeviceName
 from fenced.model.power import Action, Cause, State
@@ -101,15 +102,22 @@ def operation_over(state: HostState, operation: Operation, record: r.OperationEn
     return after
 
 
-def fenced(state: HostState, record: r.HostFenced) -> HostState:
+def fenced(state: HostState, record: r.HostFenced, at: float) -> HostState:
     """Off anew: what was told of a running host's devices is over. Who switched it off, a person or we?"""
     operation = state.operation
     is_ours = operation is not None and operation.id == record.operation
     if operation is not None and is_ours and (operation.is_fenced or operation.action is Action.ON):
         return state  # no ON reached it: off as before
-    was_living = operation is not None and operation.before is State.HEALTHY
+    was_overdue = operation is not None and operation.was_overdue
+    was_living = operation is not None and operation.before is State.HEALTHY and not was_overdue
     is_by_person = record.cause is Cause.REQUEST and (record.is_stay_off or was_living)
-    return replace(state, redundancy_lost=(), restore_failed=(), is_off_by_person=is_by_person)
+    return replace(
+        state,
+        redundancy_lost=(),
+        restore_failed=(),
+        is_off_by_person=is_by_person,
+        in_hand_from=at + (SILENT_BEFORE_SECONDS if was_overdue else 0.0),
+    )
 
 
 def _without(names: tuple[DeviceName, ...], gone: tuple[DeviceName, ...]) -> tuple[DeviceName, ...]:

@@ -349,19 +349,19 @@ class Fleet:
         if self.memo.at != now:
             self.memo = Memo(at=now)
         if cluster not in self.memo.overdue:
-            monitored = self._monitored(cluster)
+            monitored = self._monitored(cluster, now)
             late = sum(1 for name in monitored if self.is_overdue(name, now))
             self.memo.overdue[cluster] = (late, len(monitored))
         return self.memo.overdue[cluster]
 
     def overdue_hosts(self, cluster: ClusterName, now: float) -> tuple[HostName, ...]:
         """Those that are counted by `overdue`."""
-        return tuple(name for name in self._monitored(cluster) if self.is_overdue(name, now))
+        return tuple(name for name in self._monitored(cluster, now) if self.is_overdue(name, now))
 
-    def _monitored(self, cluster: ClusterName) -> list[HostName]:
+    def _monitored(self, cluster: ClusterName, now: float) -> list[HostName]:
         """Whose silence says something: not of those that people switched off or have in hand."""
         states = (self.hosts[name] for name in self.by_cluster.get(cluster, ()))
-        return [state.name for state in states if state.state not in NOT_MONITORED and not is_in_hand(state)]
+        return [state.name for state in states if state.state not in NOT_MONITORED and not is_in_hand(state, now)]
 
     def why_candidate_barred(self, proxy: Proxy) -> str | None:
         """Why a proxy may not serve now: what is wrong with itself or its machine; None where it may.

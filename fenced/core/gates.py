@@ -233,7 +233,7 @@ def _is_all_overdue(fleet: Fleet, name: HostName, now: float) -> bool:
     is_any = False
     for other in fleet.by_cluster.get(fleet.host(name).cluster, ()):
         state = fleet.hosts[other]
-        is_expected = state.state in HEARD_OR_MISSED and not is_in_hand(state)
+        is_expected = state.state in HEARD_OR_MISSED and not is_in_hand(state, now)
         if other == name or not is_expected or not fleet.can_witness(other):
             continue
         if not fleet.is_overdue(other, now):
@@ -257,16 +257,16 @@ def budget(fleet: Fleet, cluster: ClusterName | None, now: float, *, but: HostNa
     if drawn >= most:
         scope = "fleet" if cluster is None else "cluster"
         return _gate("budget", False, f"{drawn} of {most} automatic fences of the {scope} drawn in the window")
-    away = sum(1 for other in unrecovered(fleet) if other != but) if cluster is None else 0
+    away = sum(1 for other in unrecovered(fleet, now) if other != but) if cluster is None else 0
     if away >= settings.budget_unrecovered:
         return _gate("budget", False, f"{away} fenced hosts have not recovered (at most {settings.budget_unrecovered})")
     return _gate("budget", True, f"{len(recent)} drawn in the window")
 
 
-def unrecovered(fleet: Fleet) -> tuple[HostName, ...]:
+def unrecovered(fleet: Fleet, now: float) -> tuple[HostName, ...]:
     """Hosts that were fenced, or could not be, and are not back. What people switched off is theirs to bring back."""
     states = (fleet.hosts[name] for name in sorted(fleet.troubled))
-    return tuple(state.name for state in states if state.state in UNRECOVERED and not is_in_hand(state))
+    return tuple(state.name for state in states if state.state in UNRECOVERED and not is_in_hand(state, now))
 
 
 def concurrency(fleet: Fleet) -> GateVerdict:

@@ -104,6 +104,7 @@ def _new(work: HostWork, action: Action, *, cause: Cause, by: str, reason: str) 
         phase=phase.get(action, Phase.PROVING),
         levels=host.levels,
         boot=work.state.boot,
+        was_overdue=work.fleet.is_overdue(work.name, work.now),
         devices=tuple(edited.new_run(device) for device in host.devices),
     )
 

@@ -207,6 +207,7 @@ class Operation:
     started: float
     deadline: float
     number: int = 0
+    was_overdue: bool = False
     before: State = State.UNKNOWN
     joined: tuple[str, ...] = ()
     state: OperationState = OperationState.RUNNING
@@ -341,7 +342,8 @@ class HostState:
 
     `owed`: devices that we switched off and that were not read ON since. Of these, `withheld` are left to people, and the
     last word that was told is in `redundancy_lost`, `restore_failed`, or, for all others, `is_left_off`.
-    `is_off_by_person`: it was switched off because a person or program asked for it, not by our own decision.
+    `is_off_by_person`: it was switched off because a person or program asked for it, not by our own decision; its silence says
+    nothing of others `in_hand_from` then on.
     `owed_plugs`: the plug that each owed device had when it was switched off; one that is not owed says nothing.
     `record_fault`: why its records could not be taken up; "" where they were. `is_removed`: the inventory has it no more.
     """
@@ -380,6 +382,7 @@ class HostState:
     redundancy_lost: tuple[DeviceName, ...] = ()
     restore_failed: tuple[DeviceName, ...] = ()
     is_off_by_person: bool = False
+    in_hand_from: float = 0.0
     is_left_off: bool = False
     is_away_told: bool = False
     fenceable: Fenceable | None = None

@@ -48,6 +48,23 @@ def test_hosts_that_people_switched_off_close_nothing(then: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("action", [Action.OFF, Action.RESTART])
+def test_what_people_do_to_hosts_that_are_cut_off_does_not_open_the_gate_for_the_rest(action: Action) -> None:
+    """They were overdue as it was asked, though not suspect yet: a link may be cut, and the next one lives behind it."""
+    at = desk()
+    at.go(10.0, silent=OFF)
+    assert {at.state(name).state for name in OFF} == {State.HEALTHY}
+    assert not verdict(at, "connectivity")
+    for name in OFF:
+        switch_off(at, name, action)
+        assert not verdict(at, "connectivity")
+    at.serve(silent=OFF, seconds=60.0)
+    assert not verdict(at, "connectivity")
+    if action is Action.OFF:  # whoever keeps them off for long has them in hand
+        at.serve(silent=OFF, seconds=600.0)
+        assert verdict(at, "connectivity")
+
+
 def test_a_person_who_restarts_living_hosts_closes_nothing() -> None:
     at = desk(gates__budget_unrecovered=3)
     for name in OFF:

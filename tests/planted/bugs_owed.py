@@ -112,11 +112,21 @@ OWED_BUGS: Final = (
         killers=(NOT_BEGUN + "test_an_on_that_has_not_begun_is_taken_back_with_what_forbade_it",),
     ),
     Bug(
+        name="what people do to hosts that are cut off opens connectivity",
+        rule="S10",
+        file="core/standing.py",
+        old="        return now >= state.in_hand_from",
+        new="        return True",
+        killers=(
+            CLOSED + "test_what_people_do_to_hosts_that_are_cut_off_does_not_open_the_gate_for_the_rest[Action.OFF]",
+        ),
+    ),
+    Bug(
         name="hosts that people switched off count as overdue and as not recovered",
         rule="S10",
         file="core/standing.py",
-        old="    if state.maintenance is not None or state.is_off_by_person:\n",
-        new="    if state.maintenance is not None:\n",
+        old="    if state.is_off_by_person:\n        return now >= state.in_hand_from\n",
+        new="",
         killers=(CLOSED + "test_hosts_that_people_switched_off_close_nothing",),
     ),
     Bug(
