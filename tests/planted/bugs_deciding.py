@@ -375,7 +375,6 @@ DECIDING_BUGS: Final = (
             story("protected_and_own_machine"),
             "tests/core/test_restore.py::test_the_daemon_never_fences_its_own_machine",
         ),
-        seeds=(3,),
     ),
     Bug(
         name="a fenced machine serves as a proxy",
