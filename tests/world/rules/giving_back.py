@@ -69,8 +69,8 @@ class NothingIsForgotten(Rule):
     def _look(self, host: HostName) -> None:
         machine = self.truth.machines[host]
         off = [name for name, plug in machine.plugs.items() if not plug.is_on and self._ours.get(plug.plug_id)]
-        state = self.truth.folded().get(host)
-        if not off or state is None or state.operation is not None or not self.truth.is_answerable(machine):
+        state = self.truth.folded().get(host) if off else None  # else it needs no fold
+        if state is None or state.operation is not None or not self.truth.is_answerable(machine):
             self._untold_since.pop(host, None)
             self._due_since.pop(host, None)
             if not off and not any(self._ours.get(plug.plug_id) for plug in machine.plugs.values()):
