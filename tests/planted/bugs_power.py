@@ -255,7 +255,6 @@ POWER_BUGS: Final = (
             story("one_pdu_fails_and_level_2_takes_over"),
             "tests/core/test_restore.py::test_outlets_come_before_the_chassis_and_every_touched_level_is_restored",
         ),
-        seeds=(20, 25, 46),
     ),
     Bug(
         name="what a failed operation switched off is forgotten",
@@ -267,6 +266,7 @@ POWER_BUGS: Final = (
             story("a_failed_host_is_heard_again"),
             "tests/core/test_restore.py::test_what_a_failed_fence_switched_off_comes_back_when_the_host_is_heard",
         ),
+        seeds=(6, 7, 11),
     ),
     Bug(
         name="on is given up before the chassis had time to boot",

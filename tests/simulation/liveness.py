@@ -108,6 +108,16 @@ def _has_lease(world: World, host: HostName, state: HostState) -> bool:
     return _truth(world).now() > _truth(world).troubled_at + HELD_SECONDS
 
 
+def _is_store_known(world: World, host: HostName, state: HostState) -> bool:
+    """All daemons of this world have one store, the same from the first day on, and nobody puts another in its place."""
+    return True
+
+
+def _is_taken_up(world: World, host: HostName, state: HostState) -> bool:
+    """No record of that store is ever spoilt: nothing there is a reason to put a host aside."""
+    return True
+
+
 def _is_armed(world: World, host: HostName, state: HostState) -> bool:
     return not world.engine.fleet.state.is_disarmed
 
@@ -199,6 +209,8 @@ def _truth(world: World) -> Truth:
 OPEN: Final[dict[str, Callable[[World, HostName, HostState], bool]]] = {
     "armed": _is_armed,
     "lease": _has_lease,
+    "store": _is_store_known,
+    "record": _is_taken_up,
     "warm_up": _is_warm,
     "witness": _has_witness,
     "paused": _is_unpaused,

@@ -30,6 +30,8 @@ COUNTED = tuple(
 )
 HELD = tuple(GateVerdict(gate=gate, is_open=False, why="") for gate in ("witness", "cooldown", "connectivity"))
 
+NEVER_CLOSED = tuple(GateVerdict(gate=gate, is_open=False, why="") for gate in ("store", "record"))
+
 
 def found(
     *, is_dead: bool = True, counted: Callable[[World], None] = lambda world: None, **changes: object
@@ -84,6 +86,7 @@ def test_a_calm_world_is_finished() -> None:
             {"state": State.SUSPECT, "held_by": COUNTED},
             "is held by lease, budget, attempts, concurrency, which is open",
         ),
+        ({"state": State.SUSPECT, "held_by": NEVER_CLOSED}, "is held by store, record, which is open"),
     ],
 )
 def test_a_host_that_nobody_looks_after_is_found(changes: dict[str, Any], why: str) -> None:

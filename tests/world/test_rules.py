@@ -325,7 +325,7 @@ def test_a_fenced_host_that_speaks_or_has_power_and_is_not_revoked_is_found() ->
 @pytest.mark.parametrize(("refused", "is_found"), [("", True), ("node-1", True), ("node-2", False)])
 def test_an_announcement_that_waits_though_the_broker_takes_it_is_found(refused: str, is_found: bool) -> None:
     async def plant(world: World) -> None:
-        world.broker.refused = frozenset({refused})
+        world.broker.refused, world.disk.lease_ends = frozenset({refused}), world.clock.now() + 60.0
         await write(world, fenced())
         await asyncio.sleep(4.0)
 
@@ -334,8 +334,18 @@ def test_an_announcement_that_waits_though_the_broker_takes_it_is_found(refused:
     ) is is_found
 
 
+def test_an_announcement_that_waits_for_the_lease_is_nobodys_fault() -> None:
+    async def plant(world: World) -> None:
+        world.disk.lease_ends = world.clock.now() + 2.0
+        await write(world, fenced())
+        await asyncio.sleep(20.0)
+
+    assert "the broker, which takes that, was not told" not in found(plant)
+
+
 def test_an_announcement_that_waits_for_the_bus_is_nobodys_fault() -> None:
     async def plant(world: World) -> None:
+        world.disk.lease_ends = world.clock.now() + 90.0
         await write(world, fenced())
         world.broker.is_refusing = True
         world.checker.look()

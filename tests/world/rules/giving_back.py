@@ -19,7 +19,9 @@ class NothingIsForgotten(Rule):
     """A plug that is off by our own OFF is owed by its host for as long as no operation of it runs, and that is told. A host
     that runs gets it back, unless people keep it off.
 
-    Looked at all the time. What people keep off is taken from the journal's own words (`withheld`): the rules of S19 judge those.
+    Looked at all the time, by plugs: an edit of the inventory gives one another name, and the journal keeps under which it was
+    switched off. What the inventory has no more on that name is told and left to people. What people keep off is taken from
+    the journal's own words (`withheld`): the rules of S19 judge those.
     """
 
     name = "S9"
@@ -67,16 +69,17 @@ class NothingIsForgotten(Rule):
     def _look(self, host: HostName) -> None:
         machine = self.truth.machines[host]
         off = [name for name, plug in machine.plugs.items() if not plug.is_on and self._ours.get(plug.plug_id)]
-        state = self.truth.folded().get(host)
-        if not off or state is None or state.operation is not None or not self.truth.is_answerable(machine):
+        state = self.truth.folded().get(host) if off else None  # else it needs no fold
+        if state is None or state.operation is not None or not self.truth.is_answerable(machine):
             self._untold_since.pop(host, None)
             self._due_since.pop(host, None)
             if not off and not any(self._ours.get(plug.plug_id) for plug in machine.plugs.values()):
                 self._touched.discard(host)
                 self._tried.discard(host)
             return
+        owed, orphans = _debts(state)
         for name in off:
-            if name not in state.owed:
+            if machine.plugs[name].plug_id not in owed | orphans:
                 self.found(f"{name} of {host} is off by our OFF, and nobody owes it an ON")
         self._look_told(host, state, off)
         self._look_due(host, state, off)
@@ -91,7 +94,8 @@ class NothingIsForgotten(Rule):
     def _look_due(self, host: HostName, state: HostState, off: list[DeviceName]) -> None:
         """A host that beats and is believed gets it back: at once, and where that failed as soon as it is tried again."""
         machine, bound = self.truth.machines[host], TRIED_SECONDS if host in self._tried else DUE_SECONDS
-        is_ours = [name for name in off if name not in state.withheld]
+        owed, _ = _debts(state)
+        is_ours = [name for name in off if name not in state.withheld and machine.plugs[name].plug_id in owed]
         is_well = all(is_plug_good(machine.plugs[name]) for name in off) and self.truth.are_paths_good()
         is_up = self.truth.up_since is not None and self.truth.broker.is_heard and not self._is_disarmed
         is_free = state.state is State.HEALTHY and state.maintenance is None and machine.is_beating
@@ -107,6 +111,12 @@ class NothingIsForgotten(Rule):
             self.found(
                 f"{', '.join(is_ours)} of {host}, which runs, is owed for {bound:.0f} s and nobody switches it on"
             )
+
+
+def _debts(state: HostState) -> tuple[set[PlugId | None], set[PlugId | None]]:
+    """The plugs that are owed, and those that the inventory does not have any more as they were."""
+    plugs = dict(state.owed_plugs)
+    return {plugs.get(name) for name in state.owed}, {orphan.plug_id for orphan in state.orphans}
 
 
 class NoOnAgainstAPerson(Rule):

@@ -108,7 +108,11 @@ class NobodyIsDelayed(Rule):
 
 
 class NobodyIsKeptFromBeingHeard(Rule):
-    """What is announced of a host reaches a broker that takes it at once, whatever it refuses of others."""
+    """What is announced of a host reaches a broker that takes it at once, whatever it refuses of others.
+
+    By the store's own clock: a daemon whose lease ran out in a trouble says nothing until it has it again, however well the
+    store is by then.
+    """
 
     name = "S15"
 
@@ -130,7 +134,8 @@ class NobodyIsKeptFromBeingHeard(Rule):
 
     def stepped(self) -> None:
         truth, now = self.truth, self.truth.now()
-        if not truth.broker.is_willing or truth.up_since is None or truth.troubled_at >= now:
+        is_led = truth.up_since is not None and truth.disk.lease_ends > now
+        if not truth.broker.is_willing or not is_led or truth.troubled_at >= now:
             self._calm_since = now
         for host, at in list(self._waits.items()):
             if host in truth.broker.refused:
