@@ -5,6 +5,7 @@ from collections import defaultdict
 
 import pytest
 from _pytest.terminal import TerminalReporter
+from hypothesis import settings
 
 from tests.needs import PACKAGES, missing, packages_for, why_no_namespaces
 
@@ -12,6 +13,9 @@ MISSING = "missing_program"
 NO_NAMESPACES = "no_namespaces"
 KILLED_BY = "killed_by"
 """A planted bug, and the test that killed it: the property of the test that planted it (tests/planted)."""
+
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.hookimpl(tryfirst=True)

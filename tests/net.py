@@ -4,6 +4,10 @@ import asyncio
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from typing import Final
+
+PATIENCE_SECONDS: Final = 60.0
+"""Of waiting for what must come about, on a machine with other work: it ends a test that hangs, and says how long nothing is."""
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
@@ -14,7 +18,7 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
 
 
 async def until(
-    condition: Callable[[], bool] | Callable[[], Awaitable[bool]], *, seconds: float = 20.0, what: str = ""
+    condition: Callable[[], bool] | Callable[[], Awaitable[bool]], *, seconds: float = PATIENCE_SECONDS, what: str = ""
 ) -> None:
     """Wait for a condition of the real world. Raises AssertionError with `what` when it does not come about."""
     end = time.monotonic() + seconds
@@ -27,7 +31,7 @@ async def until(
         await asyncio.sleep(0.02)
 
 
-async def until_listening(port: int, *, seconds: float = 20.0) -> None:
+async def until_listening(port: int, *, seconds: float = PATIENCE_SECONDS) -> None:
     """Wait until a loopback TCP port accepts."""
 
     async def answers() -> bool:

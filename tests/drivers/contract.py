@@ -12,6 +12,8 @@ from tests.net import until
 
 SET_SECONDS = 25.0
 READ_SECONDS = 10.0
+MARGIN_SECONDS = 10.0
+"""How much later than its deadline a call may end on a busy machine: a kill and its reaping."""
 
 
 async def reads(driver: Driver, spec: DeviceSpec, power: Power) -> None:
@@ -49,7 +51,7 @@ async def fails_typed_in_time_and_without_secrets(
     began = time.monotonic()
     with pytest.raises(DeviceError) as failed:
         await driver.read(spec, timeout_seconds=timeout_seconds)
-    assert time.monotonic() - began < timeout_seconds + 1
+    assert time.monotonic() - began < timeout_seconds + MARGIN_SECONDS
     assert isinstance(failed.value, kinds)
     assert failed.value.is_end_known
     assert spec.password.reveal() not in str(failed.value)

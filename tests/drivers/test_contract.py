@@ -20,6 +20,7 @@ from fenced.model.power import Power
 from fenced.ports.devices import BadParameters, DeviceError, Driver, WrongMachine
 from tests.drivers.bed import CAN_LACK, Bed, Counterpart
 from tests.drivers.beds import COUNTERPARTS
+from tests.drivers.contract import MARGIN_SECONDS
 from tests.drivers.programs import starts_into
 from tests.needs import needs
 from tests.net import until
@@ -30,8 +31,6 @@ READ_SECONDS = 10.0
 SET_SECONDS = 25.0
 SHORT_SECONDS = 1.5
 """For what can't work: the driver must end in time, whatever the device does."""
-MARGIN_SECONDS = 1.5
-"""How much later than its deadline a call may end on a busy machine: a kill and its reaping."""
 NO_MACHINE = "00000000-dead-beef-0000-000000000000"
 
 

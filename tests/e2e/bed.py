@@ -16,7 +16,7 @@ from tests.e2e.configuration import Configuration, fast
 from tests.e2e.events import Story, following
 from tests.e2e.hosts import Beating, beating
 from tests.e2e.programs import FENCECTL, FENCED, Ended, Program, background, run_short
-from tests.net import free_port, until
+from tests.net import PATIENCE_SECONDS, free_port, until
 
 Json = dict[str, Any]
 
@@ -63,7 +63,7 @@ class Api:
     async def operation(self, operation: str) -> Json:
         return await self.get(f"operations/{operation}")
 
-    async def ended(self, operation: str, *, seconds: float = 30.0) -> Json:
+    async def ended(self, operation: str, *, seconds: float = PATIENCE_SECONDS) -> Json:
         """The operation once it ended."""
 
         async def is_over() -> bool:
@@ -134,9 +134,9 @@ class Bed:
             assert self.daemon.is_running, f"the daemon ended:\n{self.daemon.log}"
             return await self.api.is_ready()
 
-        await until(answers, seconds=30, what="the daemon is ready")
+        await until(answers, what="the daemon is ready")
 
-    async def healthy(self, names: Iterable[str] | None = None, *, seconds: float = 20.0) -> None:
+    async def healthy(self, names: Iterable[str] | None = None, *, seconds: float = PATIENCE_SECONDS) -> None:
         """Until the daemon heard all of them."""
         for name in names if names is not None else list(self.hosts.boots):
             await self.story.state(name, "healthy", seconds=seconds)

