@@ -22,8 +22,13 @@ class Followed:
 
 
 def fitting_seeds(first: int) -> Iterator[int]:
-    """Seeds whose fleets the model speaks of, from `first` on."""
-    return (seed for seed in itertools.count(first) if fits(scenario(seed).story.rack))
+    """Seeds whose fleets the model speaks of, from `first` on: it knows no other inventory than that of the first day."""
+    stories = ((seed, scenario(seed).story) for seed in itertools.count(first))
+    return (
+        seed
+        for seed, story in stories
+        if fits(story.rack) and not any(words.startswith("inventory ") for _, words in story.script)
+    )
 
 
 def follow_seed(seed: int) -> Followed:
