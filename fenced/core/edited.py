@@ -63,13 +63,11 @@ def debts(state: HostState, host: Host) -> tuple[tuple[DeviceName, ...], tuple[O
     """What was switched off and not given back, as the inventory has it: devices that are owed, and those that it does
     not have any more, or has on another outlet."""
     plugs = dict(state.owed_plugs)
-    all_debts = [
-        *(Orphan(device=name, plug_id=plugs.get(name)) for name in state.owed),
-        *(orphan for orphan in state.orphans if orphan.device not in state.owed),
-    ]
+    of_now = [Orphan(device=name, plug_id=plugs.get(name)) for name in state.owed]
+    all_debts = [*of_now, *(orphan for orphan in state.orphans if orphan not in of_now)]
     configured = {device.name: device.spec.plug_id for device in host.devices}
     owed = [it for it in all_debts if _is_there(it, configured.get(it.device))]
-    return tuple(it.device for it in owed), tuple(it for it in all_debts if it not in owed)
+    return tuple(dict.fromkeys(it.device for it in owed)), tuple(it for it in all_debts if it not in owed)
 
 
 def is_other(before: Host, after: Host) -> bool:

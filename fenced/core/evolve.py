@@ -91,8 +91,10 @@ def _evolve(state: HostState, at: float, record: r.Record) -> HostState:
             after = State.UNKNOWN if state.state is State.MAINTENANCE else state.state
             return _to(state, after, at, maintenance=None, record_fault="", orphans=())
         case r.DebtsSorted():
-            plugs = {orphan.device: orphan.plug_id for orphan in state.orphans} | dict(state.owed_plugs)
-            kept = tuple((name, plug) for name, plug in plugs.items() if name in record.owed and plug is not None)
+            debts = (*((orphan.device, orphan.plug_id) for orphan in state.orphans), *state.owed_plugs)
+            lost = {(orphan.device, orphan.plug_id) for orphan in record.orphans}
+            found = {name: plug for name, plug in debts if name in record.owed and (name, plug) not in lost}
+            kept = tuple((name, plug) for name, plug in found.items() if plug is not None)
             return replace(state, owed=record.owed, orphans=record.orphans, owed_plugs=kept)
         case r.HostPutAside():
             return _put_aside(state, at, record)
