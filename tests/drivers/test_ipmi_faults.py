@@ -89,12 +89,13 @@ async def test_hundreds_at_once_and_a_tenth_of_them_dead() -> None:
             target = dead if number % 10 == 0 else bmc
             began = time.monotonic()
             try:
-                await driver.read(spec_at(target), timeout_seconds=6.0)
+                await driver.read(spec_at(target), timeout_seconds=15.0)
             except DeviceTimedOut:
                 return False, time.monotonic() - began
             return True, time.monotonic() - began
 
         done = await asyncio.gather(*(one(number) for number in range(300)))
         assert sum(is_read for is_read, _ in done) == 270
-        assert all(seconds < 6.0 for is_read, seconds in done if is_read)
+        read, timed_out = ({seconds for is_read, seconds in done if is_read is wanted} for wanted in (True, False))
+        assert max(read) < min(timed_out)
         assert descriptors() == before and bmc.active == 0

@@ -123,16 +123,19 @@ def test_a_wrong_file_lists_every_mistake(tmp_path: Path) -> None:
 
 
 async def test_starts_fast(tmp_path: Path) -> None:
-    """From exec to the first heartbeat, the best of three: a share of a loaded machine is not what is measured."""
+    """From exec to the first heartbeat: little more than what it can't do without, best against best, in turns."""
     async with mosquitto(tmp_path) as broker, listening(broker) as reader:
-        best = 10.0
-        for number in range(3):
+        best = floor = float("inf")
+        for number in range(4):
+            started = time.monotonic()
+            subprocess.run([sys.executable, "-c", "import aiomqtt"], check=True)
+            floor = min(floor, time.monotonic() - started)
             started = time.monotonic()
             with beating(broker.port, "--boot", f"b-{number}", folder=tmp_path):
                 while (await next_health(reader))["boot"] != f"b-{number}":
                     pass
             best = min(best, time.monotonic() - started)
-    assert best < 1.0
+    assert best < 3 * floor, f"{best:.2f} s beside {floor:.2f} s of an interpreter with a client for MQTT"
 
 
 async def test_the_sequence_rises_over_a_restart_in_the_same_boot(tmp_path: Path) -> None:
@@ -239,7 +242,7 @@ async def test_a_hanging_systemctl_does_not_hold_the_machine(tmp_path: Path, mon
     monkeypatch.setattr("fenced.host.beat.SHUTDOWN_CHECK_SECONDS", 0.2)
     started = time.monotonic()
     assert await is_machine_shutting_down() is False
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 50, "it did not wait for the end of the sleep"
 
 
 @pytest.mark.parametrize(
