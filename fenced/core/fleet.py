@@ -3,11 +3,11 @@
 Durable states change through `apply` alone. A sight is what we heard in this life of ours; losing it costs time, not safety.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from fenced.core import records as r
-from fenced.core.checks import HostChecks, OffRounds, OffRow, Paths
+from fenced.core.checks import NOTHING, HostChecks, OffRounds, OffRow, Paths
 from fenced.core.claims import Claims
 from fenced.core.evolve import evolve, evolve_fleet
 from fenced.core.fleet_state import FleetState, Pause
@@ -130,8 +130,8 @@ class Sight:
     evidence: dict[str, tuple[str, float]] | None = None
     watch_at: float | None = None
     watch_started: float | None = None
-    watch_offs: dict[int, OffRounds] = field(default_factory=dict)
-    watch_lit: dict[DeviceName, frozenset[ProxyName]] = field(default_factory=dict)
+    watch_offs: Mapping[int, OffRounds] = field(default_factory=lambda: NOTHING)
+    watch_lit: Mapping[DeviceName, frozenset[ProxyName]] = field(default_factory=lambda: NOTHING)
     devices_since: float = 0.0
     is_stopping: bool = False
     offs: dict[DeviceName, OffRow] | None = None

@@ -56,9 +56,9 @@ def _take_paths(work: HostWork, event: WatchEnded) -> frozenset[DeviceName]:
     for device, entries in event.races:
         said = of_race(entries, work.now)
         now_lit = {word.proxy for word in said if word.power is Power.ON}
-        before = work.sight.watch_lit.pop(device, frozenset()) - {word.proxy for word in said}
-        if now_lit or before:
-            work.sight.watch_lit[device] = before | now_lit
+        before = work.sight.watch_lit.get(device, frozenset()) - {word.proxy for word in said}
+        others = {name: proxies for name, proxies in work.sight.watch_lit.items() if name != device}
+        work.sight.watch_lit = {**others, device: before | now_lit} if now_lit or before else others
         if now_lit:
             lit.add(device)
         if any(configured.name == device for configured in work.host.devices):
