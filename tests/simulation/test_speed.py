@@ -1,4 +1,4 @@
-"""The simulation stays fast enough to be of use: 2,000 scenarios a minute on two cores of today.
+"""The simulation stays fast enough to be of use: well above a thousand scenarios a minute on two cores of today.
 
 `make bench` measures that (tests/bench/scenarios.py). Here it is processor time against plain work of the same loop in the
 same run, so that a busy or slow machine changes nothing.
