@@ -3,6 +3,7 @@
 A reload refuses such an edit; a start finds it done and has to live with it (core.recovery). Knows names and plugs, no devices.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 
 from fenced.core.evolve import is_settled
@@ -86,7 +87,14 @@ def _is_same_outlet(one: PlugId, other: PlugId) -> bool:
     """One outlet of one unit, reached by two drivers, each through its own port (the text of fenced.config.plugs)."""
     (driver, place, plug), (other_driver, other_place, other_plug) = _parts(one), _parts(other)
     is_one_place = place != "" and _without_port(place) == _without_port(other_place)
-    return driver != other_driver and is_one_place and plug == other_plug
+    return driver != other_driver and is_one_place and (plug == other_plug or _is_one_bmc(plug, other_plug))
+
+
+def _is_one_bmc(plug: str, other: str) -> bool:
+    """No outlet is named, and no two systems are: `system=1` and `systems-uri=.../Systems/1` are one, and so is none."""
+    (outlet, _, said), (other_outlet, _, other_said) = plug.partition("?"), other.partition("?")
+    systems = {re.split("[=/]", it)[-1] for it in (said, other_said)} - {""}
+    return not outlet and not other_outlet and len(systems) <= 1
 
 
 def _parts(plug_id: PlugId) -> tuple[str, str, str]:

@@ -25,6 +25,10 @@ T = TypeVar("T")
 _CONFIG: Final = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
 
+PLACE_CHARACTERS_MAX: Final = 200
+"""Of a place in a damaged text: a key may be as long as the text."""
+
+
 class CodecError(ValueError):
     """Stored text that this program cannot read without losing something; says where."""
 
@@ -118,7 +122,7 @@ def _load(adapter: TypeAdapter[T], text: str) -> T:
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise CodecError(f"{where or 'the text'}: {first['msg']}") from exc
+        raise CodecError(f"{where[:PLACE_CHARACTERS_MAX] or 'the text'}: {first['msg']}") from exc
 
 
 def _mended(value: Any) -> Any:

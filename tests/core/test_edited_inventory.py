@@ -8,10 +8,8 @@ import pytest
 from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core import records as r
-from fenced.core.edited import debts
-from fenced.core.evolve import evolve
 from fenced.core.fleet import Fleet
-from fenced.core.state import Orphan, Phase, Restored
+from fenced.core.state import Phase, Restored
 from fenced.model.inventory import Device, Host, Inventory
 from fenced.model.names import ClusterName, DeviceName, HostName, PlugId
 from fenced.model.power import Action, Kind, OperationState, Outcome, Power, State
@@ -384,21 +382,3 @@ def test_a_device_that_is_gone_is_not_told_as_given_back() -> None:
     at.go(11.0, silent=[NODE])
     again = served(restarted(at, renamed("pdu-a")))
     assert again.records(r.OperationEnded)[-1].restored is Restored.NO
-
-
-def test_two_debts_of_one_name_are_two_outlets() -> None:
-    """It was switched off on one outlet, then, after an edit, on another one; the inventory may go back and forth."""
-    desk = Desk(Rack(devices=("pdu-a:1",)))
-    host = desk.inventory.hosts[NODE]
-    first, second = PlugId("snmp|10.0.0.9:161|1"), PlugId("snmp|10.0.0.9:161|2")
-    on_first, on_second = moved("pdu-a", first)(host), moved("pdu-a", second)(host)
-    assert on_first is not None and on_second is not None
-    name = DeviceName("pdu-a")
-    state = replace(
-        desk.state(), owed=(name,), owed_plugs=((name, second),), orphans=(Orphan(device=name, plug_id=first),)
-    )
-    for there, gone in ((on_second, first), (on_first, second), (on_second, first)):
-        owed, orphans = debts(state, there)
-        assert (owed, orphans) == ((name,), (Orphan(device=name, plug_id=gone),))
-        state = evolve(state, r.Entry(at=1.0, host=NODE, record=r.DebtsSorted(owed=owed, orphans=orphans)))
-        assert state.owed_plugs == ((name, first if gone == second else second),)
