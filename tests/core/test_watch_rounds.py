@@ -7,43 +7,10 @@ from fenced.core import events as e
 from fenced.core import records as r
 from fenced.core.state import RaceEntry
 from fenced.model.names import DeviceName, ProxyName
-from fenced.model.power import Action, Outcome, Power, State, Verdict
+from fenced.model.power import Outcome, Power, State, Verdict
 from tests.core.desk import NODE, Desk
+from tests.core.test_watch import off, watch
 from tests.world.rack import Rack
-
-
-def off(rack: Rack | None = None) -> Desk:
-    """A person switched it off."""
-    at = Desk(rack)
-    at.ask(Action.OFF)
-    at.serve(until="operation_ended")
-    assert at.state().state is State.FENCED
-    return at
-
-
-def watch(at: Desk) -> None:
-    """Until the next round of the watch is under way."""
-    for _ in range(200):
-        if at.waiting(c.WatchHost):
-            return
-        at.go(0.5, silent=[NODE])
-    raise AssertionError("nobody watches it")
-
-
-def failed(at: Desk) -> None:
-    """Its operation failed: one device could not be switched off."""
-    before = len(at.records(r.OperationEnded))
-    at.fence()
-    for device in ("pdu-a", "pdu-b"):
-        at.race(device)
-    at.switched("pdu-a")
-    at.switched("pdu-b", Outcome.FAILED)
-    while len(at.records(r.OperationEnded)) == before:
-        for device in ("pdu-a", "pdu-b"):
-            if at.waiting(c.ReadDevice, device):
-                at.read(device)
-        at.go(0.5, silent=[NODE])
-    assert at.state().state is State.FAILED
 
 
 def round_of(at: Desk, *powers: tuple[str, Power], began_ago: float = 0.0, **paths: Power) -> None:
