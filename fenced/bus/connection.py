@@ -7,16 +7,13 @@ are read instead of through a queue; a publish sees the broker's reason code and
 
 import asyncio
 import contextlib
-import fcntl
 import logging
+import math
 import socket
 import ssl
-import struct
-import termios
 import threading
-import time
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar
 
 import aiomqtt
 import paho.mqtt.client as mqtt
@@ -30,17 +27,19 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from fenced.bus.errors import Silent, Unreachable, VersionRefused, bounded
 from fenced.bus.overriding import override
 from fenced.bus.settings import BusSettings
+from fenced.bus.waiting import Waiting
 from fenced.ports.bus import BusAway, BusError, BusLost, BusRefused, Message
 
 CLOSE_SECONDS: Final = 2.0
 UNSUPPORTED_PROTOCOL_VERSION: Final = 132
-WAITING_LOOK_SECONDS: Final = 0.1
 
 _LOST: Final = {
     "Unspecified error": "connection lost: closed without a word",
     "Keep alive timeout": "connection lost: the broker did not answer for the keepalive time",
 }
 """paho's words for what it found by itself -> ours."""
+
+ResultT = TypeVar("ResultT")
 
 OnMessage = Callable[[str, bytes, bool, str | None, bytes | None], None]
 """Topic, payload, whether it is retained, MQTT 5 response topic and correlation data. Must neither block nor raise."""
@@ -93,8 +92,7 @@ class Connection(aiomqtt.Client):
         self._slots = asyncio.Semaphore(settings.publishes_max)
         self._acknowledgements: dict[int, asyncio.Future[ReasonCode]] = {}
         self._given_up: set[int] = set()
-        self._emptied_at = _boottime()
-        self._emptied_timer: asyncio.TimerHandle | None = None
+        self._waiting = Waiting(lambda: None if self._ended.is_set() else self._client.socket())
         self._disconnected.add_done_callback(self._on_read_failure)
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -156,7 +154,7 @@ class Connection(aiomqtt.Client):
     @property
     def waited_seconds(self) -> float:
         """How long what is being handed over may have waited in our socket: since that was last seen empty."""
-        return _boottime() - self._emptied_at
+        return self._waiting.seconds
 
     @property
     def is_over(self) -> bool:
@@ -182,8 +180,7 @@ class Connection(aiomqtt.Client):
         if self._is_in_loop:
             # paho has no public way, and after a packet that it could not read it would read the same one for ever.
             self._client._sock_close()
-        if self._emptied_timer is not None:
-            self._emptied_timer.cancel()
+        self._waiting.stop()
         if self._misc_task is not None:
             self._misc_task.cancel()
             await asyncio.wait({self._misc_task})
@@ -281,14 +278,7 @@ class Connection(aiomqtt.Client):
             return
         self._is_in_loop = True
         super()._on_socket_open(client, userdata, sock)
-        self._look_whether_empty()
-
-    def _look_whether_empty(self) -> None:
-        sock = self._client.socket()
-        if self._ended.is_set() or sock is None or sock.fileno() < 0:
-            return
-        self._emptied_at = self._emptied_at if _holds_unread(sock) else _boottime()
-        self._emptied_timer = self._loop.call_later(WAITING_LOOK_SECONDS, self._look_whether_empty)
+        self._waiting.start()
 
     @override
     def _on_socket_close(self, client: mqtt.Client, userdata: Any, sock: PahoSocket) -> None:
@@ -310,6 +300,17 @@ class Connection(aiomqtt.Client):
             super()._on_socket_unregister_write(client, userdata, sock)
 
     # -- helpers ------------------------------------------------------------------------------------------------------
+
+    @override
+    async def _wait_for(self, fut: Awaitable[ResultT], timeout: float | None) -> ResultT:
+        """aiomqtt uses asyncio.wait_for, which before Python 3.12 swallows a cancellation that comes in the same turn
+        of the loop as the answer: who was told to stop at that moment ran on for ever."""
+        seconds = self.timeout if timeout is None else timeout
+        try:
+            async with asyncio.timeout(None if seconds == math.inf else seconds):
+                return await fut
+        except TimeoutError:
+            raise aiomqtt.MqttError("Operation timed out") from None
 
     def _add_writer(self, sock: Any) -> None:
         current = self._client.socket()
@@ -374,18 +375,6 @@ class Connection(aiomqtt.Client):
         for _ in range(len(waiting) + len(self._given_up)):
             self._slots.release()
         self._given_up.clear()
-
-
-def _holds_unread(sock: Any) -> bool:
-    """Whether bytes wait in a socket, or decrypted in its TLS."""
-    if isinstance(sock, ssl.SSLSocket) and sock.pending():
-        return True
-    return fcntl.ioctl(sock.fileno(), termios.FIONREAD, struct.pack("i", 0)) != struct.pack("i", 0)
-
-
-def _boottime() -> float:
-    """Goes on in suspend, in which messages wait as well."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _all_granted(codes: Sequence[ReasonCode] | Sequence[int]) -> bool:
