@@ -325,6 +325,7 @@ class _Loader:
                 )
             levels.check(host, unsure)
             outlets.check_kinds(host, self.mistakes)
+            outlets.check_feeds(host, self.mistakes)
         levels.tell(self.mistakes)
         self._check_addresses(built)
 

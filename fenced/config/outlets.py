@@ -43,6 +43,26 @@ def check_kinds(built: BuiltHost, mistakes: Mistakes) -> None:
             )
 
 
+def check_feeds(built: BuiltHost, mistakes: Mistakes) -> None:
+    """Outlets on several levels: right where each level cuts all power, and fatal where they are feeds of one host."""
+    outlets = [
+        device
+        for device in built.devices
+        if device.device.kind is Kind.OUTLET and device.is_sure_of_kind and device.entry.is_sure_of("level")
+    ]
+    levels = sorted({device.device.level for device in outlets})
+    if len(levels) > 1:
+        last = next(device for device in outlets if device.device.level == levels[-1])
+        others = ", ".join(f"{it.device.name} on {it.device.level}" for it in outlets if it is not last)
+        mistakes.warning(
+            last.entry.where.key("level"),
+            f"outlets of {built.host.name} on several levels ({others}): it is announced as fenced when those of one "
+            "level are off, so each level must cut all its power. Put outlets that feed it together on one level",
+            value=levels[-1],
+            unit="level",
+        )
+
+
 def check_plugs(hosts: Sequence[BuiltHost], addresses: Addresses, mistakes: Mistakes) -> None:
     """No plug serves two hosts, and no two devices of one level are one plug. `addresses`: what names resolve to."""
     users = [_User(built=built, device=device, place=place) for built in hosts for device, place in _places(built)]

@@ -85,3 +85,18 @@ def test_it_is_told_in_the_main_file_when_the_hosts_stand_in_another(tmp_path: P
 def test_a_host_that_says_more_is_not_concerned(tmp_path: Path) -> None:
     text = "[power]\n" + SHORT + fleet(1, 'operation_timeout = "1m"\n')
     assert load_files(tmp_path, text).configuration is not None
+
+
+@pytest.mark.parametrize(
+    ("devices", "level"),
+    [
+        (TWO_LEVELS, "2"),
+        ((pdu("a", more="level = 3\n"), pdu("b", plug="2"), pdu("c", plug="3")), "3"),
+        (TWO_LEVELS[:1], None),
+    ],
+)
+def test_feeds_on_several_levels_are_a_warning(devices: tuple[str, ...], level: str | None, tmp_path: Path) -> None:
+    loaded = load_files(tmp_path, CLUSTERS + host("n", *devices))
+    assert not loaded.errors
+    found = [warning for warning in loaded.warnings if "several levels" in warning.reason]
+    assert [warning.value for warning in found] == ([level] if level else [])

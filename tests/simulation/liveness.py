@@ -144,9 +144,12 @@ def _is_cool(world: World, host: HostName, state: HostState) -> bool:
 
 
 def _is_connected(world: World, host: HostName, state: HostState) -> bool:
-    """Of its cluster, with those that people switched off left out; and somebody of it is heard over the network."""
-    hosts = world.inventory.hosts
-    near = [it.name for it in hosts.values() if it.cluster == hosts[host].cluster and not _is_kept_off(world, it.name)]
+    """Of its cluster, with those that people switched off left out; and somebody of it is heard over the network.
+    Whoever was silent when a person had it switched off counts as silent for some time still."""
+    hosts, states = world.inventory.hosts, world.engine.fleet.hosts
+    cluster = [it.name for it in hosts.values() if it.cluster == hosts[host].cluster]
+    silent_before = {name for name, it in states.items() if world.daemon.now() < it.in_hand_from + HELD_SECONDS}
+    near = [name for name in cluster if name in silent_before or not _is_kept_off(world, name)]
     silent = sum(not world.machines[name].is_beating for name in near)
     others = [world.machines[name] for name in near if name != host and not hosts[name].is_own_machine]
     is_anybody_heard = not others or any(it.is_beating for it in others)

@@ -99,7 +99,7 @@ class Checker:
 
     def is_answerable(self, machine: Machine) -> bool:
         """Whether the daemon can be held to what it says of this machine."""
-        return not machine.is_meddled and not any(plug.has_lied or plug.is_forgotten for plug in machine.plugs.values())
+        return not machine.is_meddled and not machine.liars
 
     def _is_ours_to_answer(self, machine: Machine, state: HostState) -> bool:
         """It counts as fenced, and not on the word of a person alone."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from fenced.model.inventory import Device, Host, Inventory
 from fenced.model.names import DeviceName, HostName
+from fenced.model.power import Kind
 from tests.world.machines import Machine
 
 
@@ -107,3 +108,4 @@ class Files:
         changed: Host = replace(self.known.hosts[host], devices=devices)
         self.known = replace(self.known, hosts={**self.known.hosts, host: changed})
         self.machines[host].edited_at = self.now()
+        self.machines[host].is_split = len({it.level for it in devices if it.kind is Kind.OUTLET}) > 1

@@ -221,6 +221,7 @@ class Machine:
     `is_meddled`: somebody else touched its power; from then on the daemon can't answer for it.
     `is_unasked`: what the daemon asks it does not arrive; its messages do. `riders`: told whether what runs on it runs.
     `former`: plugs by names that they had; `edited_at`: when what the inventory says of its devices last changed.
+    `is_split`: the inventory has its feeds on more than one level, as if the outlets of one were all its power.
     """
 
     name: HostName
@@ -237,6 +238,7 @@ class Machine:
     is_cut_off: bool = False
     former: dict[DeviceName, Plug] = field(default_factory=dict)
     edited_at: float = 0.0
+    is_split: bool = False
     is_hung: bool = False
     is_stopping: bool = False
     is_meddled: bool = False
@@ -244,6 +246,11 @@ class Machine:
     has_mains: bool = True
     riders: list[Callable[[bool], None]] = field(default_factory=list)
     _booting: asyncio.TimerHandle | None = None
+
+    @property
+    def liars(self) -> int:
+        """How many things about its devices are not as the inventory says, now or when they were last believed."""
+        return self.is_split + sum(plug.has_lied or plug.is_forgotten for plug in self.plugs.values())
 
     def plug(self, name: DeviceName) -> Plug:
         """By the name that it has, or had."""

@@ -144,3 +144,20 @@ def test_what_is_not_promised_is_what_the_document_says() -> None:
     _, _, rest = (ROOT / "docs/safety.md").read_text(encoding="utf-8").partition("## What is not promised")
     listed = re.findall(r"^- \*\*(.+?)\*\*: (.+)$", rest.partition("\n## ")[0], re.MULTILINE)
     assert dict(listed) == NOT_PROMISED
+
+
+def test_feeds_on_several_levels_are_not_promised_but_what_contradicts_counts() -> None:
+    def split(world: World) -> None:
+        world.plug("node-2", "pdu-b").turn(Power.OFF)
+        assert world.files.edit(NODE, ["puts", "pdu-a", "on", "level", "2"])
+        world.files.read()
+
+    async def plant(world: World) -> None:
+        split(world)
+        await read(world, DeviceName("pdu-b"))
+        await write(world, replace(fenced(), devices=(DeviceName("pdu-b"),)))
+        assert [rule.seen for rule in world.checker.rules if isinstance(rule, AnnouncedIsOff)] == [{"split feeds": 1}]
+
+    assert "S1" not in found(plant)
+    text, _ = case(split)
+    assert "although pdu-a of its level, which is honest, is on" in text

@@ -22,13 +22,15 @@ NOT_PROMISED: Final[dict[str, str]] = {
     "level are off in truth, and no chassis of another level says ON.",
     "mislabelled": "An outlet is mislabelled and feeds another machine, the host is silent, and no chassis of it says ON.",
     "forgotten feed": "A feed of the host stands in no inventory, and no chassis that was read says ON.",
+    "split feeds": "The inventory has the feeds of a host on several levels, one of which is off, and no chassis that was read "
+    "says ON.",
     "another unit": "Through one path the address of a device leads to another unit, which is off, the host is silent, and no "
     "other path and no chassis that was read says ON.",
     "unseen restart": "A device restarts while nobody reads it and says OFF while it boots, and the host is silent: what was not "
     "seen away is not given time to settle.",
     "mute contradiction": "A device says OFF while it feeds a silent host, and the one device, or path to it, that would "
     "contradict it can't be read at that moment.",
-    "two liars": "Two or more devices of one host lie or are mislabelled at the same time.",
+    "two liars": "Two or more devices of one host lie, are mislabelled or stand on the wrong level at the same time.",
 }
 
 
@@ -44,8 +46,7 @@ def class_of(machine: Machine) -> Class:
     """The class of a host at this moment. Somebody else's hand counts as beyond."""
     if machine.is_meddled:
         return Class.BEYOND
-    liars = sum(plug.has_lied or plug.is_forgotten for plug in machine.plugs.values())
-    return Class.HONEST if liars == 0 else Class.ONE_LIAR if liars == 1 else Class.BEYOND
+    return {0: Class.HONEST, 1: Class.ONE_LIAR}.get(machine.liars, Class.BEYOND)
 
 
 class AnnouncedIsOff(Rule):
@@ -132,8 +133,10 @@ def _not_promised(machine: Machine, record: r.HostFenced) -> str | None:
         return "said"
     if machine.is_meddled:
         return "touched"
-    if len(liars) > 1:
+    if machine.liars > 1:
         return "two liars"
+    if machine.is_split:
+        return "split feeds"
     if liars and liars[0].is_forgotten:
         return "forgotten feed"
     if not liars or liars[0].device not in record.devices:

@@ -90,6 +90,7 @@ class FencedIsWatched(Rule):
             and self.truth.are_paths_good()
             and self.truth.troubled_at < now
             and all(is_plug_good(plug) for plug in machine.plugs.values())
+            and not machine.is_split
             and host not in self.truth.running
             and not self._is_said[host]
         )
