@@ -309,8 +309,8 @@ class Connection(aiomqtt.Client):
         try:
             async with asyncio.timeout(None if seconds == math.inf else seconds):
                 return await fut
-        except TimeoutError:
-            raise aiomqtt.MqttError("Operation timed out") from None
+        except TimeoutError as exc:
+            raise aiomqtt.MqttError("Operation timed out") from exc
 
     def _add_writer(self, sock: Any) -> None:
         current = self._client.socket()
