@@ -69,7 +69,7 @@ def endpoint(route: Route, services: Services) -> Endpoint:
         if answer is None:
             return web.Response(status=int(route.status))
         assert route.answer is not None and isinstance(answer, route.answer)
-        text = answer.model_dump_json()
+        text = answer.model_dump_json(context={"wall": services.wall})
         return web.Response(text=text, status=int(route.status), content_type=route.media)
 
     return serve

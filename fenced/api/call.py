@@ -19,6 +19,7 @@ from fenced.api.bodies import Body, NoQuery, Query
 from fenced.api.limits import RateLimit
 from fenced.api.problems import Rejection
 from fenced.api.shapes import Shape
+from fenced.model.moments import Wall, as_steady
 from fenced.model.names import HostName
 from fenced.ports.clock import Clock
 from fenced.ports.control import Control
@@ -62,7 +63,8 @@ class Streams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What the server was built with. `ahead_seconds`: how far `clock` is ahead of the wall clock now."""
+    """What the server was built with. `ahead_seconds`: how far `clock` is ahead of the wall clock now; `wall`: how its
+    moments are told."""
 
     control: Control
     clock: Clock
@@ -71,6 +73,7 @@ class Services:
     metrics: Metrics
     count_answer: CountAnswer
     ahead_seconds: Callable[[], float] = lambda: 0.0
+    wall: Wall = as_steady
     streams: Streams = field(default_factory=Streams)
 
 

@@ -18,6 +18,7 @@ from fenced.api.call import CountAnswer, Metrics, Services
 from fenced.api.limits import RateLimit
 from fenced.api.routes import ROUTES
 from fenced.model.inventory import Secret
+from fenced.model.moments import Wall, as_steady
 from fenced.net.door import IDLE_SECONDS, Door, connections_max
 from fenced.ports.clock import Clock
 from fenced.ports.control import Control
@@ -55,8 +56,10 @@ def build_app(
     clock: Clock,
     count_answer: CountAnswer | None = None,
     ahead_seconds: Callable[[], float] = lambda: 0.0,
+    wall: Wall = as_steady,
 ) -> web.Application:
-    """The application. `tokens`: (role, token) pairs; none: everybody may do everything. `ahead_seconds`: of the wall clock.
+    """The application. `tokens`: (role, token) pairs; none: everybody may do everything. `ahead_seconds`: of the wall clock;
+    `wall`: how moments are told.
 
     Raises ValueError for an unknown role.
     """
@@ -68,6 +71,7 @@ def build_app(
         metrics=metrics,
         count_answer=count_answer or _count_nothing,
         ahead_seconds=ahead_seconds,
+        wall=wall,
     )
     app = web.Application(middlewares=[catch_all(services)], client_max_size=BODY_MAX_BYTES)
     app[SERVICES] = services

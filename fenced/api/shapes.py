@@ -5,12 +5,23 @@ Knows nothing of the core; `views` fills them. One rule: a field that was releas
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainSerializer, SerializationInfo, WithJsonSchema
 
 from fenced.core.state import FenceableLevel, Phase, Restored
+from fenced.model.moments import Moment, Wall, as_steady, rfc3339
 from fenced.model.power import Action, Cause, Kind, OperationState, Outcome, Power, Proof, State, Verdict, What
 
-Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+def _told(moment: Moment, info: SerializationInfo) -> str:
+    """`wall` of the context says how moments are told."""
+    wall: Wall = (info.context or {}).get("wall", as_steady)
+    return rfc3339(wall(moment.at))
+
+
+Time = Annotated[
+    Moment, PlainSerializer(_told, return_type=str), WithJsonSchema({"type": "string", "format": "date-time"})
+]
+"""A moment, told as a time in UTC with milliseconds."""
 Milliseconds = Annotated[int, Field(description="Milliseconds from the operation's start")]
 
 
@@ -181,7 +192,7 @@ class JournalRecord(Shape):
     sequence: int
     at: Time
     kind: str
-    facts: dict[str, JsonValue]
+    facts: dict[str, Time | JsonValue]
 
 
 class Explanation(Shape):
@@ -189,7 +200,7 @@ class Explanation(Shape):
 
     host: Host
     gates: list[Gate]
-    known: dict[str, JsonValue]
+    known: dict[str, Time | JsonValue]
     plan: list[dict[str, JsonValue]]
     devices: list[ConfiguredDevice]
     records: list[JournalRecord]

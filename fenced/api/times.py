@@ -5,7 +5,7 @@ Imports the standard library only, so that `fencectl` may use it and still start
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 UNIT_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -13,13 +13,6 @@ DURATION: Final = re.compile(r"(?:\d{1,12}(?:\.\d{1,9})?(?:ms|s|m|h|d))+", re.AS
 PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
 UNTIL_MAX_SECONDS: Final = 366 * 86400.0
 """The longest maintenance or pause that has an end at all."""
-
-
-def stamp(at: float | None) -> str | None:
-    """Seconds since the epoch as `2026-01-31T08:00:00.250Z`; None stays None."""
-    if at is None:
-        return None
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_stamp(text: str) -> float:

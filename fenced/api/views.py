@@ -1,4 +1,4 @@
-"""From the core's values to the API's shapes. Pure: milliseconds from the operation's start, times in RFC 3339.
+"""From the core's values to the API's shapes. Pure: milliseconds from the operation's start, moments as `Moment`s.
 
 Knows no HTTP. One rule: what is shown is what was recorded; nothing is guessed here.
 """
@@ -11,11 +11,11 @@ from typing import Any, Final
 from pydantic import JsonValue
 
 from fenced.api import shapes
-from fenced.api.times import stamp
 from fenced.core.fleet_state import Pause
 from fenced.core.records import Entry
 from fenced.core.state import DeviceRun, Fenceable, HostState, Operation, RaceEntry, Step
 from fenced.model.inventory import Inventory, Secret
+from fenced.model.moments import Moment, moment
 from fenced.model.names import HostName, Token
 from fenced.model.power import Action, Power
 from fenced.ports.control import Accepted, Explanation, FleetView, HostView
@@ -48,8 +48,8 @@ def operation(given: Operation) -> shapes.Operation:
         by=given.by,
         reason=given.reason,
         joined=list(given.joined),
-        started=_stamp(given.started),
-        ended=stamp(given.ended),
+        started=Moment(given.started),
+        ended=moment(given.ended),
         token=None if given.token is None else str(given.token),
         result=shapes.Result(
             power=given.power,
@@ -60,7 +60,7 @@ def operation(given: Operation) -> shapes.Operation:
         ),
         devices=[_device(run, given) for run in given.devices],
         phase=given.phase,
-        deadline=_stamp(given.deadline),
+        deadline=Moment(given.deadline),
         level=given.level,
         error=given.error or given.ending_why or None,
         known=list(given.explanation),
@@ -130,15 +130,15 @@ def host(given: HostView) -> shapes.Host:
         cluster=given.cluster,
         datacenter=given.datacenter,
         state=state.state,
-        since=stamp(state.since) if state.since > 0 else None,
+        since=moment(state.since) if state.since > 0 else None,
         power={str(device): power for device, power in state.power},
-        last_heard=stamp(given.last_heard),
+        last_heard=moment(given.last_heard),
         operation=_operation_id(state),
         held_by=list(given.held_by),
         maintenance=None
         if upkeep is None
         else shapes.Maintenance(
-            by=upkeep.by, reason=upkeep.reason, since=_stamp(upkeep.since), until=stamp(upkeep.until)
+            by=upkeep.by, reason=upkeep.reason, since=Moment(upkeep.since), until=moment(upkeep.until)
         ),
         paused=given.is_paused,
         stay_off=state.is_stay_off,
@@ -150,7 +150,7 @@ def _fenceable(given: Fenceable | None) -> shapes.Fenceable | None:
     if given is None:
         return None
     why = [shapes.Missing(device=reason.device, reason=reason.kind, text=reason.text) for reason in given.why]
-    return shapes.Fenceable(level=given.level, since=_stamp(given.since), why=why)
+    return shapes.Fenceable(level=given.level, since=Moment(given.since), why=why)
 
 
 def _operation_id(state: HostState) -> str | None:
@@ -164,7 +164,7 @@ def explanation(given: Explanation, inventory: Inventory) -> shapes.Explanation:
     return shapes.Explanation(
         host=host(given.view),
         gates=[_gate(gate) for gate in given.gates],
-        known={str(key): plain(value) for key, value in given.known.items()},
+        known={str(key): value if isinstance(value, Moment) else plain(value) for key, value in given.known.items()},
         plan=[{str(key): plain(value) for key, value in line.items()} for line in given.plan],
         devices=_configured(given.view.state.name, inventory),
         records=[_record(sequence, entry) for sequence, entry in given.entries],
@@ -193,13 +193,14 @@ def _configured(name: HostName, inventory: Inventory) -> list[shapes.ConfiguredD
 
 
 def _record(sequence: int, entry: Entry) -> shapes.JournalRecord:
-    facts = plain(entry.record)
-    assert isinstance(facts, dict)
+    recorded = plain(entry.record)
+    assert isinstance(recorded, dict)
+    facts: dict[str, Moment | JsonValue] = {**recorded}
     for name in MOMENTS & facts.keys():
-        moment = facts[name]
-        facts[name] = stamp(moment) if isinstance(moment, float) and moment > 0 else None
+        value = facts[name]
+        facts[name] = Moment(value) if isinstance(value, float) and value > 0 else None
     kind = facts.pop("kind", type(entry.record).__name__)
-    return shapes.JournalRecord(sequence=sequence, at=_stamp(entry.at), kind=str(kind), facts=facts)
+    return shapes.JournalRecord(sequence=sequence, at=Moment(entry.at), kind=str(kind), facts=facts)
 
 
 def plain(value: object) -> JsonValue:
@@ -234,7 +235,7 @@ def proxy(given: ProxyView) -> shapes.Proxy:
         name=given.name,
         url=given.url,
         up=given.is_up,
-        answered=stamp(given.answered_at),
+        answered=moment(given.answered_at),
         round_trip_seconds=given.round_trip_seconds,
         version=given.version,
         in_flight=given.in_flight,
@@ -252,8 +253,8 @@ def pause(given: Pause) -> shapes.Pause:
         match=given.match,
         by=given.by,
         reason=given.reason,
-        since=_stamp(given.since),
-        until=stamp(given.until),
+        since=Moment(given.since),
+        until=moment(given.until),
     )
 
 
@@ -270,9 +271,3 @@ def fleet(given: FleetView) -> shapes.Fleet:
         quiet=given.is_quiet,
         store_held=given.store_hold,
     )
-
-
-def _stamp(at: float) -> str:
-    text = stamp(at)
-    assert text is not None
-    return text

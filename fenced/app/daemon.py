@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 
 from fenced.api.server import Serving, build_app, reconfigure, serve
+from fenced.app.clocks import Clocks
 from fenced.app.reload import Reloader
 from fenced.bus.client import BusClient
 from fenced.bus.embedded import EmbeddedBroker
@@ -23,15 +24,15 @@ from fenced.drivers.local import LocalCaller
 from fenced.drivers.processes import kill_survivors
 from fenced.drivers.registry import drivers
 from fenced.engine.engine import Engine, Ports, replay, unfinished
-from fenced.host import machine, memory
+from fenced.host import memory
 from fenced.host.limits import allow_open_files
 from fenced.host.liveness import TcpLiveness
 from fenced.host.notify import Notify
 from fenced.journal.store import SqlJournal
 from fenced.model.inventory import Inventory, Via
-from fenced.model.names import BootId, ProxyName
+from fenced.model.names import ProxyName
 from fenced.ports.bus import Message
-from fenced.ports.journal import ClockAnchor, Loaded
+from fenced.ports.journal import Loaded
 from fenced.proxy.client import ProxyCaller
 from fenced.proxy.tls import TlsFiles
 from fenced.proxy.watch import ProxyWatch
@@ -47,8 +48,6 @@ STUCK_SECONDS: Final = 10.0
 """A reactor that did not come around for so long is stuck: the watchdog is not fed."""
 SENDER_STUCK_SECONDS: Final = 120.0
 """The same for the sender to the bus, which may wait for a slow broker's acknowledgements."""
-CLOCKS_APART_SECONDS: Final = 60.0
-CLOCKS_LOOK_SECONDS: Final = 10.0
 
 
 async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
@@ -61,7 +60,8 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
         loop.add_signal_handler(number, stop.set)
     configuration.state_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
     async with contextlib.AsyncExitStack() as stack:
-        journal, clock, loaded = await _open_journal(configuration, stack)
+        journal, clocks, loaded = await _open_journal(configuration, stack)
+        clock = clocks.steady
         await _embedded_broker(configuration, stack)
         keeper = Keeper(marker=loaded.store_id, has_warm_agents=configuration.inventory.daemon.has_warm_agents)
         registry = await stack.enter_async_context(
@@ -83,7 +83,6 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
         stack.push_async_callback(remote.close)
         watch = ProxyWatch(remote, inventory.proxies.values(), clock=clock, faults=fleet.proxy_faults)
         engines: list[Engine] = []
-        boot_id = machine.boot_id()  # once: keeping the lease opens no file
 
         def will() -> Message | None:
             return engines[0].outbox.controller_message("offline") if engines else None
@@ -96,8 +95,8 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
             fleet=fleet,
             ports=Ports(
                 bus=bus, journal=journal, local=LocalCaller(registry.driver_for), remote=remote,
-                liveness=TcpLiveness(), clock=clock, telemetry=metrics, anchor=lambda: _anchor(clock, boot_id),
-                reach=remote.reach, proxies=watch.views,
+                liveness=TcpLiveness(), clock=clock, telemetry=metrics, anchor=clocks.anchor,
+                reach=remote.reach, proxies=watch.views, wall=clocks.wall,
             ),
         )  # fmt: skip
         engines.append(engine)
@@ -118,6 +117,7 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
             clock=clock,
             count_answer=metrics.api_answer,
             ahead_seconds=clock.ahead_seconds,
+            wall=clocks.wall,
         )
 
         def reloaded(new: Configuration) -> None:
@@ -138,13 +138,13 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
                 tls_key_file=str(api.tls_key_file or ""),
             )
         )
-        await _run_until(stop, engine, clock, reloader, serving, remote, watch)
+        await _run_until(stop, engine, clocks, reloader, serving, remote, watch)
 
 
 async def _run_until(
     stop: asyncio.Event,
     engine: Engine,
-    clock: machine.SteadyClock,
+    clocks: Clocks,
     reloader: Reloader,
     serving: Serving,
     remote: ProxyCaller,
@@ -163,11 +163,11 @@ async def _run_until(
     async with asyncio.TaskGroup() as group:
         running = group.create_task(engine.run(on_running=on_running), name="engine")
         helpers = [
-            group.create_task(_watchdog(notify, engine, clock), name="watchdog"),
+            group.create_task(_watchdog(notify, engine, clocks), name="watchdog"),
             group.create_task(reloader.run(notify), name="reload"),
             group.create_task(remote.watch_certificates(), name="certificates"),
             group.create_task(watch.run(), name="proxies"),
-            group.create_task(_watch_clocks(clock), name="clocks"),
+            group.create_task(clocks.watch(), name="clocks"),
         ]
         await stop.wait()
         log.info("stopping")
@@ -178,39 +178,14 @@ async def _run_until(
     log.info("stopped")
 
 
-async def _watch_clocks(clock: machine.SteadyClock) -> None:
-    """Tell when our clock and the wall clock come apart, and when they agree again. Durations are right all the time."""
-    is_apart = False
-    while True:
-        ahead = clock.ahead_seconds()
-        if (abs(ahead) > CLOCKS_APART_SECONDS) is not is_apart:
-            is_apart = not is_apart
-            if is_apart:
-                log.warning(
-                    "clocks_apart", ahead_seconds=round(ahead, 1),
-                    advice="times in records and events are off by that: look at this machine's time service",
-                )  # fmt: skip
-            else:
-                log.info("clocks_agree")
-        await asyncio.sleep(CLOCKS_LOOK_SECONDS)
-
-
 async def _open_journal(
     configuration: Configuration, stack: contextlib.AsyncExitStack
-) -> tuple[SqlJournal, machine.SteadyClock, Loaded]:
+) -> tuple[SqlJournal, Clocks, Loaded]:
     """The journal, and a steady clock that goes on from where the journal's time stood."""
     journal = SqlJournal(url=configuration.store.url, state_dir=configuration.state_dir)
     loaded = await journal.open(holder=configuration.inventory.daemon.name, now=time.time())
     stack.push_async_callback(journal.close)
-    start = machine.steady_start(
-        wall_now=time.time(), boot=machine.boot_id(), boottime_now=machine.boottime(),
-        kept=await journal.clock_anchor(), last_at=loaded.last_at,
-    )  # fmt: skip
-    return journal, machine.SteadyClock(start), loaded
-
-
-def _anchor(clock: machine.SteadyClock, boot_id: BootId) -> ClockAnchor:
-    return ClockAnchor(boot_id=boot_id, boottime=machine.boottime(), steady=clock.now())
+    return journal, Clocks(kept=await journal.clock_anchor(), last_at=loaded.last_at), loaded
 
 
 async def _embedded_broker(configuration: Configuration, stack: contextlib.AsyncExitStack) -> None:
@@ -249,7 +224,7 @@ def _bus_settings(configuration: Configuration) -> BusSettings:
     )
 
 
-async def _watchdog(notify: Notify, engine: Engine, clock: machine.SteadyClock) -> None:
+async def _watchdog(notify: Notify, engine: Engine, clocks: Clocks) -> None:
     """Fed only while the reactor comes around, the lease can be renewed and what is for the bus is looked at.
 
     A broker that is away starves nobody: the sender comes around without one too.
@@ -257,7 +232,7 @@ async def _watchdog(notify: Notify, engine: Engine, clock: machine.SteadyClock) 
     if notify.watchdog_seconds is None:
         return
     while True:
-        now = clock.now()
+        now = clocks.steady.now()
         is_turning = now - engine.reactor.turned_at < STUCK_SECONDS
         is_sending = now - engine.outbox.turned_at < SENDER_STUCK_SECONDS
         if is_turning and is_sending and now < engine.lease.until + STUCK_SECONDS:

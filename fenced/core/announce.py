@@ -4,11 +4,11 @@ The retained state is told before the events of its batch: who reads `fenced` fi
 """
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from fenced.core import records as r
 from fenced.core.state import DeviceRun, FenceableLevel, GateVerdict, HostState, Operation
+from fenced.model.moments import Moment, moment
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import OperationState, State, What
 
@@ -22,18 +22,13 @@ PROVEN = frozenset({State.FENCED, State.RESTORING})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcement:
-    """One CloudEvent to be. `acknowledge`: the operation that waits for the broker to have it."""
+    """One CloudEvent to be; times in `data` are `Moment`s. `acknowledge`: the operation that waits for the broker to have it."""
 
     type: str
     host: HostName | None
     at: float
     data: dict[str, Any] = field(default_factory=dict)
     acknowledge: OperationId | None = None
-
-
-def timestamp(at: float) -> str:
-    """RFC 3339, UTC, milliseconds."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def announce(entry: r.Entry, before: HostState | None, after: HostState | None) -> list[Announcement]:
@@ -77,7 +72,7 @@ def _of_host(entry: r.Entry, before: HostState, after: HostState) -> Told:
             return [
                 (
                     HOST + "suspected",
-                    {"cause": record.cause.value, "reason": record.reason, "last_heard": _at(record.last_heard)},
+                    {"cause": record.cause.value, "reason": record.reason, "last_heard": moment(record.last_heard)},
                 )
             ]
         case r.HostHeld() as record:
@@ -104,7 +99,7 @@ def _of_host(entry: r.Entry, before: HostState, after: HostState) -> Told:
             return [
                 (
                     HOST + "maintenance",
-                    {"on": True, "by": record.by, "reason": record.reason, "until": _at(record.until)},
+                    {"on": True, "by": record.by, "reason": record.reason, "until": moment(record.until)},
                 )
             ]
         case r.MaintenanceEnded() as record:
@@ -116,7 +111,7 @@ def _of_host(entry: r.Entry, before: HostState, after: HostState) -> Told:
             failed = (HOST + "restore_failed", {"devices": list(record.missing), "reason": record.why})
             return [] if _is_told_before(before, record) else [failed]
         case r.FenceFailed() as record:
-            return [(HOST + "fence_failed", {"reason": record.why, "next_attempt": _at(record.next_attempt_at)})]
+            return [(HOST + "fence_failed", {"reason": record.why, "next_attempt": moment(record.next_attempt_at)})]
         case r.RequestRefused() as record:
             return [(OPERATION + "refused", _refused(record))]
         case r.OperationStarted() as record:
@@ -162,10 +157,6 @@ def _heard(record: r.HostHeard) -> Told:
     return [(HOST + word, data) for word in words.get(record.why, ("healthy",))]
 
 
-def _at(at: float | None) -> str | None:
-    return timestamp(at) if at is not None else None
-
-
 def _gate(gate: GateVerdict) -> dict[str, Any]:
     return {"gate": gate.gate, "open": gate.is_open, "why": gate.why}
 
@@ -181,7 +172,7 @@ def _fenced(record: r.HostFenced, at: float, operation: Operation | None) -> dic
         "proof": record.proof.value,
         "level": record.level,
         "boot": record.boot,
-        "at": timestamp(at),
+        "at": Moment(at),
         "stay_off": record.is_stay_off,
         "vouched": [str(device) for device in record.vouched],
         "devices": [_device(run) for run in runs if run.device in record.devices],
@@ -296,7 +287,11 @@ def _of_fleet(entry: r.Entry) -> list[Announcement]:
             return [Announcement(type=FLEET + "bus_back", host=None, at=entry.at)]
         case r.GateStayedClosed() as record:
             closed = record.closed
-            stuck: dict[str, Any] = {"gate": closed.gate, "cluster": closed.cluster or None, "since": _at(closed.since)}
+            stuck: dict[str, Any] = {
+                "gate": closed.gate,
+                "cluster": closed.cluster or None,
+                "since": moment(closed.since),
+            }
             stuck |= {"why": record.why, "hosts": list(record.hosts)}
             return [Announcement(type=FLEET + "gate_closed", host=None, at=entry.at, data=stuck)]
         case r.GateOpened() as record:
@@ -307,11 +302,11 @@ def _of_fleet(entry: r.Entry) -> list[Announcement]:
 
 
 def state_message(state: HostState, controller: str) -> dict[str, Any]:
-    """The retained state of one host."""
+    """The retained state of one host; times are `Moment`s."""
     return {
         "host": str(state.name),
         "state": state.state.value,
-        "since": timestamp(state.since),
+        "since": Moment(state.since),
         "operation": state.operation.id if state.operation is not None else state.last_operation,
         "token": str(state.token) if state.token is not None else None,
         "proof": state.proof.kind.value if state.proof is not None and state.state in PROVEN else None,

@@ -1,15 +1,16 @@
 """What a batch of decisions makes durable: records, snapshots, operations, and the messages that must reach the bus."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fenced.core import records as r
-from fenced.core.announce import Announcement, state_message, timestamp
+from fenced.core.announce import Announcement, state_message
 from fenced.core.decide import Decision
 from fenced.core.fleet import Fleet
 from fenced.core.fleet_state import FleetState
 from fenced.core.state import HostState, Operation
+from fenced.model.moments import Moment, Wall, as_steady, rfc3339
 from fenced.model.names import HostName
 from fenced.ports.journal import Batch, OutboxMessage
 
@@ -27,8 +28,10 @@ class Collected:
     outbox: list[OutboxMessage] = field(default_factory=list)
 
 
-def collect(decisions: Sequence[Decision], fleet: Fleet, controller: str, now: float) -> Collected:
-    """Everything of a batch, in order."""
+def collect(
+    decisions: Sequence[Decision], fleet: Fleet, controller: str, now: float, wall: Wall = as_steady
+) -> Collected:
+    """Everything of a batch, in order. `wall`: how moments are told."""
     collected = Collected()
     if not any(decision.entries for decision in decisions):
         return collected
@@ -43,9 +46,9 @@ def collect(decisions: Sequence[Decision], fleet: Fleet, controller: str, now: f
     source = f"/fenced/{site}/{fleet.inventory.daemon.name}"
     for name, state in collected.after.items():
         if _is_told_anew(collected.before[name], state, controller):
-            collected.outbox.append(state_outbox(state, controller, site, f"{fleet.next_token()}"))
+            collected.outbox.append(state_outbox(state, controller, site, f"{fleet.next_token()}", wall))
     for announcement in collected.told:
-        collected.outbox.append(_event(announcement, site, source, f"{fleet.next_token()}"))
+        collected.outbox.append(_event(announcement, site, source, f"{fleet.next_token()}", wall))
     return collected
 
 
@@ -61,9 +64,20 @@ def batch_of(collected: Collected) -> Batch:
     )
 
 
-def state_payload(state: HostState, controller: str) -> bytes:
+def state_payload(state: HostState, controller: str, wall: Wall = as_steady) -> bytes:
     """The retained message of one host."""
-    return json.dumps(state_message(state, controller), separators=(",", ":")).encode()
+    return _json(state_message(state, controller), wall)
+
+
+def _json(message: Mapping[str, object], wall: Wall) -> bytes:
+    """Here moments become times."""
+
+    def told(value: object) -> str:
+        if isinstance(value, Moment):
+            return rfc3339(wall(value.at))
+        raise TypeError(f"{type(value).__name__} is no JSON")
+
+    return json.dumps(message, separators=(",", ":"), default=told).encode()
 
 
 def _is_told_anew(before: HostState, after: HostState, controller: str) -> bool:
@@ -72,25 +86,25 @@ def _is_told_anew(before: HostState, after: HostState, controller: str) -> bool:
     return before.is_removed or state_message(after, controller) != state_message(before, controller)
 
 
-def state_outbox(state: HostState, controller: str, site: str, message_id: str) -> OutboxMessage:
+def state_outbox(state: HostState, controller: str, site: str, message_id: str, wall: Wall) -> OutboxMessage:
     """The retained state of one host as a message. Empty, it clears what the broker keeps of a host that was removed."""
     return OutboxMessage(
         id=message_id,
         host=state.name,
         topic=f"fenced/v1/{site}/state/{state.name}",
-        payload=b"" if state.is_removed else state_payload(state, controller),
+        payload=b"" if state.is_removed else state_payload(state, controller, wall),
         is_retained=True,
     )
 
 
-def _event(announcement: Announcement, site: str, source: str, message_id: str) -> OutboxMessage:
+def _event(announcement: Announcement, site: str, source: str, message_id: str, wall: Wall) -> OutboxMessage:
     """A CloudEvent 1.0 in structured JSON. Its id stays the same in every repetition."""
     event: dict[str, object] = {
         "specversion": "1.0",
         "id": message_id,
         "source": source,
         "type": announcement.type,
-        "time": timestamp(announcement.at),
+        "time": Moment(announcement.at),
         "datacontenttype": "application/json",
     }
     suffix = ""
@@ -102,7 +116,7 @@ def _event(announcement: Announcement, site: str, source: str, message_id: str) 
         id=message_id,
         host=announcement.host,
         topic=f"fenced/v1/{site}/event{suffix}",
-        payload=json.dumps(event, separators=(",", ":")).encode(),
+        payload=_json(event, wall),
         is_retained=False,
         operation=announcement.acknowledge,
     )

@@ -12,7 +12,6 @@ import structlog
 
 from fenced.core import closed_gates, freshness, gates, match
 from fenced.core import events as e
-from fenced.core.announce import timestamp
 from fenced.core.candidates import expand
 from fenced.core.fenceable import shown
 from fenced.core.fleet import Fleet
@@ -23,6 +22,7 @@ from fenced.core.state import HostState, Operation
 from fenced.engine.reactor import Reactor
 from fenced.engine.watching import Events
 from fenced.model.inventory import Inventory
+from fenced.model.moments import moment
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import Action, OperationState
 from fenced.ports.clock import Clock
@@ -120,7 +120,7 @@ class EngineControl:
         sight, host = fleet.sights[name], fleet.host(name)
         verdicts = gates.all_gates(fleet, name, now)
         known: Mapping[str, Any] = {
-            "last_heard": timestamp(view.last_heard) if view.last_heard is not None else None,
+            "last_heard": moment(view.last_heard),
             "heard_in_this_life": sight.heard_at is not None,
             "boot": view.state.boot,
             "sequence": sight.sequence,

@@ -26,6 +26,7 @@ from fenced.engine.race import PathMemory
 from fenced.engine.reactor import Reactor
 from fenced.engine.workers import DeviceWorkers, Reach
 from fenced.model.inventory import Inventory
+from fenced.model.moments import Wall, as_steady
 from fenced.model.names import HostName, PlugId, Token
 from fenced.ports.bus import Bus, BusConnected, BusDisconnected, BusEvent, BusRequest
 from fenced.ports.clock import Clock
@@ -54,6 +55,7 @@ class Ports:
     anchor: Callable[[], ClockAnchor | None] = lambda: None
     reach: Reach | None = None
     proxies: Callable[[], Sequence[ProxyView]] = tuple
+    wall: Wall = as_steady
 
 
 def replay(inventory: Inventory, loaded: Loaded, *, started: float) -> Fleet:
@@ -121,11 +123,11 @@ class Engine:
         self.observer = Observer(fleet=fleet, telemetry=ports.telemetry, clock=ports.clock)
         self.reactor = Reactor(
             fleet=fleet, journal=ports.journal, clock=ports.clock, telemetry=ports.telemetry,
-            controller=daemon.name, observe=self._observe, heard=self.observer.heard,
+            controller=daemon.name, observe=self._observe, heard=self.observer.heard, wall=ports.wall,
         )  # fmt: skip
         self.outbox = Outbox(
             fleet=fleet, journal=ports.journal, bus=ports.bus, clock=ports.clock, deliver=self.reactor.deliver,
-            controller=daemon.name,
+            controller=daemon.name, wall=ports.wall,
         )  # fmt: skip
         self.workers = DeviceWorkers(
             local=ports.local, remote=ports.remote, clock=ports.clock, telemetry=ports.telemetry,

@@ -17,11 +17,11 @@ import structlog
 
 from fenced.core import commands as c
 from fenced.core import events as e
-from fenced.core.announce import timestamp
 from fenced.core.fleet import Fleet
 from fenced.engine.batch import state_payload
 from fenced.engine.lanes import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, LaneKey, Lanes, Own
 from fenced.engine.waiting import nudged
+from fenced.model.moments import Wall, as_steady, rfc3339
 from fenced.model.names import HostName
 from fenced.ports.bus import Bus, BusError, Message
 from fenced.ports.clock import Clock
@@ -62,7 +62,9 @@ class Outbox:
         clock: Clock,
         deliver: Callable[[e.Event], None],
         controller: str,
+        wall: Wall = as_steady,
     ) -> None:
+        self._wall = wall
         self._fleet, self._journal, self._bus, self._clock = fleet, journal, bus, clock
         self._deliver, self._controller = deliver, controller
         self._nudged = asyncio.Event()
@@ -223,7 +225,7 @@ class Outbox:
                 self._lanes.begin(name)
                 message = Message(
                     topic=f"fenced/v1/{site}/state/{name}",
-                    payload=state_payload(self._fleet.durable(name), self._controller),
+                    payload=state_payload(self._fleet.durable(name), self._controller, self._wall),
                     is_retained=True,
                 )
                 publishing = self._publish(group, message)
@@ -294,7 +296,7 @@ class Outbox:
             "state": state,
             "armed": self._fleet.is_armed,
             "epoch": self._fleet.epoch,
-            "since": timestamp(self._fleet.started),
+            "since": rfc3339(self._wall(self._fleet.started)),
         }
         topic = f"fenced/v1/{daemon.site}/controller/{daemon.name}"
         return Message(topic=topic, payload=json.dumps(payload).encode(), is_retained=True)

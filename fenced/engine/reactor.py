@@ -19,6 +19,7 @@ from fenced.core.decide import Decision, decide
 from fenced.core.fleet import Fleet
 from fenced.core.operations import Answer
 from fenced.engine.batch import Collected, batch_of, collect
+from fenced.model.moments import Wall, as_steady
 from fenced.model.names import HostName
 from fenced.ports.clock import Clock
 from fenced.ports.control import Unavailable
@@ -63,8 +64,9 @@ class Reactor:
 
     def __init__(
         self, *, fleet: Fleet, journal: Journal, clock: Clock, telemetry: Telemetry, controller: str,
-        observe: Callable[[Collected], None], heard: Callable[[e.Event, Decision], None],
+        observe: Callable[[Collected], None], heard: Callable[[e.Event, Decision], None], wall: Wall = as_steady,
     ) -> None:  # fmt: skip
+        self._wall = wall
         self.fleet = fleet
         self._journal, self._clock, self._telemetry = journal, clock, telemetry
         self._controller, self._observe, self._heard = controller, observe, heard
@@ -167,7 +169,7 @@ class Reactor:
         self.fleet.begin()
         now = self._clock.now()
         decisions = [(decide(self.fleet, entry.event, now), entry.future) for entry in asked]
-        collected = collect([decision for decision, _ in decisions], self.fleet, self._controller, now)
+        collected = collect([decision for decision, _ in decisions], self.fleet, self._controller, now, self._wall)
         if collected.entries:
             try:
                 await self._append(collected)

@@ -48,13 +48,15 @@ def load(connection: Connection, *, epoch: int) -> Loaded:
 
 
 def clock_anchor(connection: Connection) -> ClockAnchor | None:
-    row = connection.execute(select(LEASE.c.anchor_boot_id, LEASE.c.anchor_boottime, LEASE.c.anchor_steady)).one()
+    columns = (LEASE.c.anchor_boot_id, LEASE.c.anchor_boottime, LEASE.c.anchor_steady, LEASE.c.anchor_calendar)
+    row = connection.execute(select(*columns)).one()
     if row.anchor_boot_id is None:
         return None
     return ClockAnchor(
         boot_id=_text(row.anchor_boot_id, "the boot of the clock's anchor"),
         boottime=_moment(row.anchor_boottime, "the clock's anchor"),
         steady=_moment(row.anchor_steady, "the clock's anchor"),
+        calendar=str(row.anchor_calendar or ""),
     )
 
 

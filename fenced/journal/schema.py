@@ -50,6 +50,7 @@ LEASE: Final = Table(
     Column("anchor_boot_id", Text),
     Column("anchor_boottime", Double),
     Column("anchor_steady", Double),
+    Column("anchor_calendar", Text),
 )
 """One row, which every write looks at: the newest epoch, who took it, and until when it may act."""
 
@@ -150,9 +151,14 @@ def _to_2(connection: Connection) -> None:
     )
 
 
+def _to_3(connection: Connection) -> None:
+    """How the steady clock stood to the wall clock."""
+    connection.exec_driver_sql("ALTER TABLE lease ADD COLUMN anchor_calendar TEXT")
+
+
 Migration = Callable[[Connection], None]
 
-MIGRATIONS: Final[Mapping[int, Migration]] = {1: _to_1, 2: _to_2}
+MIGRATIONS: Final[Mapping[int, Migration]] = {1: _to_1, 2: _to_2, 3: _to_3}
 
 
 def migrate(connection: Connection, *, path: Path, now: float, migrations: Mapping[int, Migration] = MIGRATIONS) -> int:

@@ -87,6 +87,7 @@ def renew_lease(connection: Connection, *, epoch: int, until: float, anchor: Clo
             "anchor_boot_id": anchor.boot_id,
             "anchor_boottime": anchor.boottime,
             "anchor_steady": anchor.steady,
+            "anchor_calendar": anchor.calendar,
         }
     connection.execute(update(LEASE).values(**values))
 

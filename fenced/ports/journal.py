@@ -33,12 +33,14 @@ class StoreHeld(StoreError):
 class ClockAnchor:
     """At CLOCK_BOOTTIME `boottime` of the machine's boot `boot_id` (the kernel's) the steady clock read `steady`.
 
-    So that a start on the same boot of the machine goes on from there; says nothing about another boot.
+    So that a start on the same boot of the machine goes on from there; says nothing about another boot. `calendar`: how the
+    steady clock stood to the wall clock in each boot, as `host.calendar` writes it.
     """
 
     boot_id: str
     boottime: float
     steady: float
+    calendar: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

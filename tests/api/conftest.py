@@ -8,6 +8,7 @@ import pytest
 
 from fenced.api.server import build_app, serve
 from fenced.model.inventory import Secret
+from fenced.model.moments import Wall, as_steady
 from tests.fakes.control import FakeClock, FakeControl
 
 TOKENS = (
@@ -33,7 +34,9 @@ def expose(accept: str) -> tuple[bytes, str]:
     return b"# " + accept.encode() + b"\n", "text/plain; charset=utf-8"
 
 
-async def start(*, tokens: tuple[tuple[str, Secret], ...] = (), per_second: float = 1000) -> AsyncIterator[Api]:
+async def start(
+    *, tokens: tuple[tuple[str, Secret], ...] = (), per_second: float = 1000, wall: Wall = as_steady
+) -> AsyncIterator[Api]:
     control, clock = FakeControl(), FakeClock()
     answers: list[tuple[str, int]] = []
     app = build_app(
@@ -42,6 +45,7 @@ async def start(*, tokens: tuple[tuple[str, Secret], ...] = (), per_second: floa
         requests_per_second=per_second,
         metrics=expose,
         clock=clock,
+        wall=wall,
         count_answer=lambda route, status: answers.append((route, status)),
     )
     async with serve(app, "127.0.0.1:0") as serving, aiohttp.ClientSession(serving.url) as client:

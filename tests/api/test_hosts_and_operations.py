@@ -1,12 +1,13 @@
 """What the API shows and does: INTERFACE section 4, field by field."""
 
+import re
 from dataclasses import replace
 
 from fenced.core.state import Step
 from fenced.model.names import ENGINE
 from fenced.model.power import Action, What
 from fenced.ports.control import Control
-from tests.api.conftest import Api
+from tests.api.conftest import Api, start
 from tests.fakes.control import FakeControl
 from tests.fakes.samples import START
 
@@ -325,3 +326,14 @@ async def test_the_store_is_released_once_and_with_a_reason(api: Api) -> None:
     async with api.client.post("/api/v1/store/release", json={"reason": "looked"}) as response:
         assert (response.status, (await response.json())["rule"]) == (409, "store")
     assert api.control.calls == [("release_store", "api", "looked")]
+
+
+async def test_every_time_is_told_as_a_right_wall_clock_showed_it() -> None:
+    """Our own clock is 73 years ahead of it."""
+    ahead = 73 * 365 * 86400.0
+    async for api in start(wall=lambda at: at - ahead):
+        for path in ("hosts/node-1", "hosts/node-1/explain", "hosts", "operations"):
+            async with api.client.get(f"/api/v1/{path}") as response:
+                assert response.status == 200
+                years = {int(year) for year in re.findall(r"(\d{4})-\d\d-\d\dT", await response.text())}
+            assert years and all(year < 1970 for year in years), path

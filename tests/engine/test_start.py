@@ -13,6 +13,7 @@ from fenced.core.state import HostState
 from fenced.engine.batch import Collected, batch_of, collect
 from fenced.engine.engine import replay
 from fenced.model.inventory import Inventory
+from fenced.model.moments import rfc3339
 from fenced.model.names import DeviceName, HostName, OperationId, Token
 from fenced.model.power import Cause, Outcome, Proof, State
 from fenced.ports.journal import Loaded
@@ -114,3 +115,13 @@ def test_a_reload_clears_and_tells_again() -> None:
     fleet.settle()
     back = collect([decide(fleet, e.InventoryRead(inventory=inventory(Rack())), NOW)], fleet, "fenced-a", NOW)
     assert [json.loads(message.payload)["state"] for message in back.outbox if message.host == NODE] == ["healthy"]
+
+
+def test_what_is_announced_tells_times_as_a_right_wall_clock_showed_them() -> None:
+    ahead = 73 * 365 * 86400.0
+    fleet = replay(inventory(Rack()), loaded(), started=NOW + ahead)
+    fleet.begin()
+    disarmed = decide(fleet, e.ArmAsked(is_on=False, by="person", reason="a test"), NOW + ahead)
+    told = collect([disarmed], fleet, "fenced-a", NOW + ahead, lambda at: at - ahead).outbox
+    times = [json.loads(message.payload)["time"] for message in told if not message.is_retained]
+    assert times and set(times) == {rfc3339(NOW)}

@@ -126,7 +126,7 @@ async def test_the_lease_is_counted_from_the_given_time(rig: Rig) -> None:
 
 async def test_the_clock_anchor_is_that_of_the_last_renewal_that_had_one(rig: Rig) -> None:
     await rig.open()
-    anchor = ClockAnchor(boot_id="b0b0", boottime=12.5, steady=1.7e9 + 0.125)
+    anchor = ClockAnchor(boot_id="b0b0", boottime=12.5, steady=1.7e9 + 0.125, calendar="[[1.0, 2.0]]")
     await rig.journal.renew_lease(now=1.0, ttl_seconds=15.0, anchor=anchor)
     await rig.journal.renew_lease(now=2.0, ttl_seconds=15.0)
     assert await rig.journal.clock_anchor() == anchor

@@ -26,6 +26,9 @@ class Run(Enum):
     DEAD = "dead"
 
 
+LAST_MOMENT_SECONDS: Final = 0.001
+
+
 @dataclass(slots=True, kw_only=True)
 class Plug:
     """One outlet or BMC. `is_on` is the truth; the fields below it are faults, which a test sets and takes away.
@@ -107,8 +110,9 @@ class Plug:
         return self.strays.get(path, self)
 
     def act_late(self, seconds: float, *, settle_seconds: float, shows_turning: bool) -> None:
-        """From now on it acts so long after it took a command. Longer than it is configured to: nobody can know."""
-        self.late_seconds, self.shows_turning = seconds, shows_turning
+        """From now on it acts so long after it took a command. Longer than it is configured to: nobody can know.
+        Its last moment comes before that in which its `settle` is over, not with it."""
+        self.late_seconds, self.shows_turning = max(0.0, seconds - LAST_MOMENT_SECONDS), shows_turning
         self.has_lied = self.has_lied or seconds > settle_seconds
 
     def read_early(self, seconds: float) -> None:

@@ -1,0 +1,61 @@
+"""The clocks of the daemon's machine: the steady one that everything is counted on, and how its moments are told.
+
+Knows the journal's anchor. One rule: what is counted is never touched; a wall clock that was set right changes what is shown.
+"""
+
+import asyncio
+import time
+from typing import Final
+
+import structlog
+
+from fenced.host import machine
+from fenced.host.calendar import Calendar
+from fenced.ports.journal import ClockAnchor
+
+log = structlog.get_logger(__name__)
+
+APART_SECONDS: Final = 60.0
+LOOK_SECONDS: Final = 10.0
+
+
+class Clocks:
+    """`kept`: the journal's anchor, `last_at` the steady time of its newest record."""
+
+    def __init__(self, *, kept: ClockAnchor | None, last_at: float | None) -> None:
+        self._boot = machine.boot_id()  # once: keeping the lease opens no file
+        start = machine.steady_start(
+            wall_now=time.time(), boot=self._boot, boottime_now=machine.boottime(), kept=kept, last_at=last_at
+        )
+        self.steady = machine.SteadyClock(start)
+        self._calendar = Calendar.of(kept.calendar if kept is not None else "")
+        if kept is None or kept.boot_id != self._boot or not self._calendar.is_begun:
+            self._calendar.begin(start)
+        self._calendar.measure(self.steady.ahead_seconds())
+
+    def anchor(self) -> ClockAnchor:
+        """For the next start."""
+        return ClockAnchor(
+            boot_id=self._boot, boottime=machine.boottime(), steady=self.steady.now(), calendar=self._calendar.text
+        )
+
+    def wall(self, at: float) -> float:
+        """See model.moments.Wall."""
+        return self._calendar.wall(at)
+
+    async def watch(self) -> None:
+        """Measure, and tell when the clocks come apart and when they agree again. Durations are right all the time."""
+        is_apart = False
+        while True:
+            ahead = self.steady.ahead_seconds()
+            self._calendar.measure(ahead)
+            if (abs(ahead) > APART_SECONDS) is not is_apart:
+                is_apart = not is_apart
+                if is_apart:
+                    log.warning(
+                        "clocks_apart", ahead_seconds=round(ahead, 1),
+                        advice="this machine's clock is or was wrong; times are told by what it says now: see its time service",
+                    )  # fmt: skip
+                else:
+                    log.info("clocks_agree")
+            await asyncio.sleep(LOOK_SECONDS)

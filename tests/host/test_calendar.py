@@ -1,0 +1,83 @@
+"""What was counted is told as a right wall clock showed it, whatever wall clocks said meanwhile."""
+
+import math
+import time
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fenced.app.clocks import Clocks
+from fenced.host.calendar import SPANS_MAX, Calendar
+from fenced.ports.journal import ClockAnchor
+
+YEARS = 365 * 86400.0
+
+
+def test_nothing_measured_changes_nothing() -> None:
+    assert Calendar().wall(5.0) == 5.0 and Calendar.of("").wall(5.0) == 5.0
+
+
+def test_a_boot_in_2099_is_told_right_once_the_clock_is_and_so_is_what_came_before_and_after() -> None:
+    calendar = Calendar()
+    calendar.begin(1000.0)
+    calendar.measure(0.2)
+    far = 1000.0 + 73 * YEARS
+    calendar.begin(far)  # the steady clock starts at the wall clock of this boot, which is wrong
+    calendar.measure(0.0)
+    assert calendar.wall(far + 5.0) == far + 5.0
+    ahead = far - 2000.0
+    calendar.measure(ahead)  # the time service has set it right
+    assert calendar.wall(far + 5.0) == 2005.0 and calendar.wall(1500.0) == 1500.0
+    calendar.begin(far + 100.0)  # a boot with a right clock, an hour later; ours never goes back
+    calendar.measure(ahead - 3600.0)
+    calendar = Calendar.of(calendar.text)
+    assert [calendar.wall(at) for at in (1500.0, far + 5.0, far + 100.0)] == [1500.0, 2005.0, 5700.0]
+
+
+def test_a_clock_that_a_person_set_wrong_and_right_again_leaves_nothing() -> None:
+    calendar = Calendar()
+    calendar.begin(0.0)
+    calendar.measure(-50 * YEARS)
+    calendar.measure(0.3)
+    assert calendar.wall(7.0) == 7.0
+
+
+@given(st.lists(st.tuples(st.floats(1.0, 1e6), st.floats(-1e9, 1e9)), max_size=2 * SPANS_MAX))
+def test_it_is_bounded_and_survives_a_restart(boots: list[tuple[float, float]]) -> None:
+    calendar, since = Calendar(), 0.0
+    for seconds, ahead in boots:
+        since += seconds
+        calendar.begin(since)
+        calendar.measure(ahead)
+        kept = Calendar.of(calendar.text)
+        told = since if abs(ahead) < 1.0 else since - ahead
+        assert math.isclose(kept.wall(since + 0.001), told + 0.001, abs_tol=1.1)
+    assert calendar.text.count("[") <= SPANS_MAX + 1
+
+
+@pytest.mark.parametrize("text", ["{", "[[1]]", "[[2, 0], [1, 0]]", '[["x", 1]]', "[[NaN, 1]]", "7", "[[1, Infinity]]"])
+def test_what_cannot_be_read_says_nothing(text: str) -> None:
+    assert Calendar.of(text).wall(3.0) == 3.0
+
+
+def test_the_daemon_after_a_boot_in_2099_tells_the_time_of_the_wall_clock() -> None:
+    far = time.time() + 73 * YEARS
+    before = Clocks(kept=None, last_at=None)
+    kept = replace(before.anchor(), boot_id="another", steady=far)
+    clocks = Clocks(kept=kept, last_at=far)
+    assert clocks.steady.now() >= far  # what is counted never goes back
+    floor = time.time()
+    told = clocks.wall(clocks.steady.now())
+    assert floor - 1.0 <= told <= time.time() + 1.0
+    again = Clocks(kept=clocks.anchor(), last_at=None)  # the same boot of the machine
+    assert floor - 1.0 <= again.wall(again.steady.now()) <= time.time() + 1.0
+
+
+def test_a_store_of_before_has_no_calendar() -> None:
+    fresh = Clocks(kept=None, last_at=None).anchor()
+    kept = ClockAnchor(boot_id=fresh.boot_id, boottime=fresh.boottime, steady=fresh.steady + 9 * YEARS)
+    clocks = Clocks(kept=kept, last_at=None)
+    floor = time.time()
+    assert floor - 1.0 <= clocks.wall(clocks.steady.now()) <= time.time() + 1.0
