@@ -116,6 +116,23 @@ def test_every_state_is_told_again_although_some_are_refused_and_the_connection_
     play(story, hosts=hosts)
 
 
+def test_a_state_that_is_refused_is_told_again_within_the_same_connection() -> None:
+    async def story(desk: Desk) -> None:
+        desk.broker.set_up(False)
+        await asyncio.sleep(1.0)
+        desk.bus.stuck = {"fenced/v1/site-1/state/node-1"}
+        before = len(desk.broker.published)
+        desk.broker.set_up(True)
+        await asyncio.sleep(5.0)
+        assert desk.outbox.stuck == {"node-1": "refused"} and desk.outbox.pending == 1
+        desk.bus.stuck = set()
+        await asyncio.sleep(15.0)
+        assert "fenced/v1/site-1/state/node-1" in {it.topic for _, it in desk.broker.published[before:]}
+        assert desk.outbox.pending == 0
+
+    play(story)
+
+
 def test_pending_and_stuck_say_what_the_broker_has_not() -> None:
     async def story(desk: Desk) -> None:
         assert desk.outbox.pending == 0 and not desk.outbox.stuck and not desk.outbox.stuck_words()
