@@ -270,6 +270,9 @@ class Wires:
             path.dies_sending = False
             path.on_sent_out()
 
+    def now(self) -> float:
+        return self._clock.now()
+
     def pending(self, plug: Plug) -> list[Sent]:
         """Commands for that plug that will still act."""
         return [sent for sent in self.sent.values() if sent.plug is plug and sent.acts_at <= sent.not_after]
@@ -305,15 +308,18 @@ class WorldCaller:
     async def set(
         self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted
     ) -> None:
-        pid = next(self._pids)
+        """The deadline counts from the start, also while we are held up: the keeper's and the drivers' own clocks go on."""
+        pid, deadline = next(self._pids), self._wires.now() + permit.attempt_timeout_seconds
         await on_started(Started(pid=pid, pid_started="1"))
         await self.leave()
+        if (left_seconds := deadline - self._wires.now()) <= 0.0:
+            raise DeviceTimedOut(f"{proxy}: the deadline had passed before the command was sent", may_be_done=False)
         await self._wires.set(
             self._wires.paths[proxy],
             self._wires.plugs[spec.plug_id],
             power,
             token=permit.token,
-            timeout_seconds=permit.attempt_timeout_seconds,
+            timeout_seconds=left_seconds,
             pid=pid,
         )
 

@@ -1,8 +1,11 @@
 """S2, S12: what is taken for OFF was read OFF, by the world's own book; what is done is done to the host that it is for."""
 
+from collections import defaultdict
+from dataclasses import dataclass, field
+
 from fenced.core import records as r
 from fenced.model.names import DeviceName, HostName, OperationId, PlugId, ProxyName
-from fenced.model.power import Outcome, Power, Proof, What
+from fenced.model.power import Outcome, Power, Proof, Verdict, What
 from tests.world.rules.base import Answer, Rule
 from tests.world.wires import Sent
 
@@ -65,45 +68,80 @@ class UnknownIsNotOff(Rule):
             self.found(f"{host} is announced as fenced, and {device}, found off, said OFF for {held:.1f} s, not {hold}")
 
 
+@dataclass(slots=True)
+class Heard:
+    """Of the paths to one device in one operation: who read ON, who did while an OFF could still act, and which is in use."""
+
+    lit: set[ProxyName] = field(default_factory=set)
+    unsure: set[ProxyName] = field(default_factory=set)
+    off_acts_until: float = 0.0
+    own: ProxyName | None = None
+    steps: dict[int, tuple[r.StepStarted, float]] = field(default_factory=dict)
+
+    def said(self, proxy: ProxyName, power: Power | None, asked_at: float) -> None:
+        if power in {Power.ON, Power.OFF}:
+            self.lit.discard(proxy)
+            self.unsure.discard(proxy)
+        if power is Power.ON:
+            (self.unsure if asked_at < self.off_acts_until else self.lit).add(proxy)
+
+
 class PathsAgree(Rule):
-    """No path to a device of the proof read it ON, in the operation, and was not read otherwise or overtaken by an OFF since."""
+    """No path to a device of the proof read it ON, in the operation, and was not read otherwise or overtaken by an OFF since.
+
+    An ON that was read while an OFF could still act says nothing of now: that path is asked again, or is seen to be gone.
+    """
 
     name = "S2"
 
     def __init__(self, *args: object) -> None:
         super().__init__(*args)  # type: ignore[arg-type] # those of Rule
-        self._lit: dict[tuple[OperationId, DeviceName], set[ProxyName]] = {}
-        self._asked: dict[tuple[OperationId, DeviceName, int], ProxyName] = {}
+        self._heard: dict[tuple[OperationId, DeviceName], Heard] = defaultdict(Heard)
 
     def recorded(self, host: HostName, at: float, record: r.Record) -> None:
         match record:
             case r.RaceEnded():
-                for entry in record.entries:
-                    self._said(record.operation, record.device, entry.proxy, entry.power)
+                self._race_ended(self._heard[record.operation, record.device], record)
             case r.StepStarted():
-                self._asked[(record.operation, record.device, record.number)] = record.proxy
+                heard = self._heard[record.operation, record.device]
+                heard.steps[record.number] = record, at
                 if record.what is What.OFF:
-                    self._lit.pop((record.operation, record.device), None)
-            case r.StepEnded() if record.outcome in {Outcome.ON, Outcome.OFF}:
-                proxy = self._asked.get((record.operation, record.device, record.number))
-                if proxy is not None:
-                    self._said(record.operation, record.device, proxy, Power(record.outcome.value))
+                    heard.lit.clear()
+                    heard.own, heard.off_acts_until = record.proxy, record.not_after or at
+            case r.StepEnded():
+                self._step_ended(self._heard[record.operation, record.device], at, record)
+            case r.PathLost():
+                heard = self._heard[record.operation, record.device]
+                heard.unsure -= {record.proxy or heard.own}
             case r.HostFenced() if record.operation is not None and record.proof is not Proof.HUMAN:
                 for name in record.devices:
-                    for proxy in sorted(self._lit.get((record.operation, name), ())):
+                    heard = self._heard[record.operation, name]
+                    for proxy in sorted(heard.lit | heard.unsure):
                         self.found(f"{host} is announced as fenced, and {name} reads ON through {proxy}")
             case r.OperationEnded():
-                self._lit = {key: lit for key, lit in self._lit.items() if key[0] != record.operation}
-                self._asked = {key: proxy for key, proxy in self._asked.items() if key[0] != record.operation}
+                for place in [place for place in self._heard if place[0] == record.operation]:
+                    del self._heard[place]
             case _:
                 pass
 
-    def _said(self, operation: OperationId, device: DeviceName, proxy: ProxyName, power: Power | None) -> None:
-        lit = self._lit.setdefault((operation, device), set())
-        if power is Power.ON:
-            lit.add(proxy)
-        elif power is Power.OFF:
-            lit.discard(proxy)
+    def _race_ended(self, heard: Heard, record: r.RaceEnded) -> None:
+        began = self.truth.operations[record.operation].started
+        heard.own = record.winner or heard.own
+        for entry in record.entries:
+            if entry.verdict in {Verdict.FAILED, Verdict.TIMED_OUT}:
+                heard.unsure.discard(entry.proxy)
+            heard.said(entry.proxy, entry.power, began + (entry.started_ms or 0) / 1000)
+
+    def _step_ended(self, heard: Heard, at: float, record: r.StepEnded) -> None:
+        started, began = heard.steps.pop(record.number, (None, at))
+        if started is None:
+            return
+        if started.what is What.OFF and record.is_end_known:
+            heard.off_acts_until = record.settled_at or at
+        elif started.what is What.STATUS and record.error is not None:
+            heard.unsure.discard(started.proxy)
+        elif started.what is What.STATUS and record.outcome in {Outcome.ON, Outcome.OFF}:
+            heard.said(started.proxy, Power(record.outcome.value), began)
 
 
 class NamesAreWhole(Rule):
