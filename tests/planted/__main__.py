@@ -27,13 +27,14 @@ def main(words: tuple[str, ...], count: int, first: int) -> None:
     if not chosen:
         click.echo("\n  ".join([f"no planted bug is called {said!r}; there are:", *(bug.name for bug in BUGS)]))
         raise SystemExit(1)
-    with ground() as warm, tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory:
         copy = Path(directory) / "copy"
         copy_to(copy)
-        if count:
-            measure(chosen, range(first, first + count), warm, copy)
-            return
-        living = [bug.name for bug in chosen if not _is_killed(bug, warm, copy)]
+        with ground(copy, chosen) as warm:
+            if count:
+                measure(chosen, range(first, first + count), warm, copy)
+                return
+            living = [bug.name for bug in chosen if not _is_killed(bug, warm, copy)]
     click.echo(f"{len(chosen) - len(living)} of {len(chosen)} killed" + "".join(f"\n  LIVES: {it}" for it in living))
     raise SystemExit(1 if living else 0)
 

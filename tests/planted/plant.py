@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,8 +99,11 @@ class Ground:
         self._process, self._asks, self._answers = process, asks, answers
 
     def hunt(self, bug: Bug, directory: Path) -> Killed:
-        """Run its killers in the copy until one fails: those that are named exactly first, then the wider ones."""
-        last = Killed(tests=())
+        """Run its killers in the copy until one fails: those that are named exactly first, then the wider ones. A bug
+        within functions is planted into the sound program that runs already; one that lives there is planted anew."""
+        last = self._hunt_running(bug, directory) if bug.killers else Killed(tests=())
+        if last.tests:
+            return last
         for tests in (bug.killers, bug.wider):
             if tests:
                 last = self.run(tests, directory)
@@ -111,11 +114,15 @@ class Ground:
     def run(self, tests: tuple[str, ...], directory: Path, *, is_whole: bool = False) -> Killed:
         """Tests of one copy, until one fails or (`is_whole`) all of them. Raises NotPlanted."""
         answer = self._ask({"tests": tests, "is_whole": is_whole}, directory, RUN_SECONDS_MAX)
-        if answer.get("is_endless"):
-            return Killed(tests=(f"{tests[0]} (it never ended)",))
-        if answer["status"] in NO_TESTS:
-            return Killed(tests=(), said=f"no such test among {', '.join(tests)}")
-        return Killed(tests=tuple(answer["failed"]), said=answer["said"])
+        return _killed(answer, tests)
+
+    def _hunt_running(self, bug: Bug, directory: Path) -> Killed:
+        """By its killers, in the program that runs already; by nobody where it can't be planted there. Raises NotPlanted."""
+        source = ROOT / "fenced" / bug.file
+        texts = {"sound": source.read_text(encoding="utf-8"), "planted": changed(bug)}
+        swapped = {"file": str(directory / "fenced" / bug.file), **texts}
+        answer = self._ask({"tests": bug.killers, "is_whole": False, "swapped": swapped}, directory, RUN_SECONDS_MAX)
+        return Killed(tests=()) if answer.get("is_cold") else _killed(answer, bug.killers)
 
     def play(self, seeds: Sequence[int], directory: Path, *, is_whole: bool = False) -> Noticed:
         """Seeds of the simulation of one copy, until one notices something or (`is_whole`) all. Raises NotPlanted."""
@@ -133,7 +140,7 @@ class Ground:
         line = self._answers.readline()
         assert line, f"the warm process ended with {self._process.wait()}"
         answer: dict[str, Any] = json.loads(line)
-        if answer.get("is_endless"):
+        if answer.get("is_endless") or answer.get("is_cold"):
             return answer
         if "lost" in answer:
             raise NotPlanted(f"the tests of {directory} died: {answer['lost']}")
@@ -145,10 +152,20 @@ class Ground:
         return answer
 
 
+def _killed(answer: Mapping[str, Any], tests: Sequence[str]) -> Killed:
+    if answer.get("is_endless"):
+        return Killed(tests=(f"{tests[0]} (it never ended)",))
+    if answer["status"] in NO_TESTS:
+        return Killed(tests=(), said=f"no such test among {', '.join(tests)}")
+    return Killed(tests=tuple(answer["failed"]), said=answer["said"])
+
+
 @contextmanager
-def ground() -> Iterator[Ground]:
-    """Starts the warm process; ends it, and what it runs, on the way out."""
-    command = [sys.executable, "-P", "-W", "ignore", str(Path(__file__).with_name("warm.py"))]
+def ground(copy: Path, bugs: Iterable[Bug]) -> Iterator[Ground]:
+    """Starts the warm process beside a copy that is sound, with the killers of these bugs at hand; ends it, and what it runs,
+    on the way out."""
+    tests = sorted({killer.partition("::")[0] for bug in bugs for killer in bug.killers})
+    command = [sys.executable, "-P", "-W", "ignore", str(Path(__file__).with_name("warm.py")), str(copy), *tests]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "PYTHONPATH"))}
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=inherited, cwd=Path(__file__).parent

@@ -31,16 +31,16 @@ PLANTED = Bug(
 
 
 @pytest.fixture(scope="module")
-def warm() -> Iterator[Ground]:
-    with ground() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("planted") / "copy"
     copy_to(directory)
     return directory
+
+
+@pytest.fixture(scope="module")
+def warm(copy: Path) -> Iterator[Ground]:
+    with ground(copy, BUGS) as started:
+        yield started
 
 
 @pytest.mark.timeout(400)

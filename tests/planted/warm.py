@@ -1,30 +1,37 @@
-"""A warm process that runs tests or seeds in copies of the program, each in a fork of its own: what others wrote is imported
+"""A warm process that runs tests or seeds in a copy of the program, each in a fork of its own: what others wrote is imported
 once.
 
-Run as a file, with requests as lines of JSON on stdin. Knows nothing of bugs. Its one rule: it never imports `fenced` or
-`tests` itself, so that each fork imports them from its own copy, and says from where it did.
+Run as a file with the copy's folder and the tests to have at hand, and with requests as lines of JSON on stdin. Knows nothing of
+bugs. Its one rule: it never imports `fenced` or `tests` itself, so that each fork imports them from the copy as it is then,
+and says from where it did. One fork imports the tests, and of the sound program what they use, at the start; it serves those
+who plant by exchanging functions. What it has not imported is imported with the bug in it.
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
 HEAVY = ("hypothesis", "aiohttp.web", "aiomqtt", "aiosqlite", "cryptography.x509", "prometheus_client", "pydantic",
          "rich.console", "sqlalchemy.ext.asyncio", "structlog", "uvloop", "yaml")  # fmt: skip
-OPTIONS = ("-q", "-x", "--assert=plain", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts=",
+PLUGINS = ("pytest_asyncio.plugin", "pytest_timeout", "_hypothesis_pytestplugin")
+OPTIONS = ("-q", "-x", "--assert=plain", "-p", "no:cacheprovider", *(f"-p{it}" for it in PLUGINS), "-o", "addopts=",
            "-m", "not integration", "--timeout", "15")  # fmt: skip
 """Plain asserts: who failed is enough, and pytest would want to rewrite its plugins (hypothesis) as it imports them."""
 OUR_OWN = ("SyntaxError", "IndentationError", "NameError", "UnboundLocalError", "ImportError", "ModuleNotFoundError")
 """A test that fails with one of these was broken by the text that was planted, not by the rule that it breaks."""
 LOOK_SECONDS = 0.02
+RUNNING: dict[str, Any] = {}
+"""The functions of the sound program, in the fork that has it."""
 SEED_SECONDS_MAX = 10
 
 
@@ -57,13 +64,11 @@ class Recorder:
 
 def run(request: dict[str, Any]) -> dict[str, Any]:
     """In the fork: the tests of one copy, or seeds of its simulation."""
-    directory = request["directory"]
-    os.chdir(directory)
-    os.environ["PYTHONPATH"] = directory
-    sys.path.insert(0, directory)
-    sys.dont_write_bytecode = (
-        False  # what is compiled here serves the next bugs; what was planted is removed with its own
-    )
+    move_into(request["directory"])
+    if (swapped := request.get("swapped")) is not None:
+        swap = importlib.import_module("tests.planted.swap").swap
+        if not swap(RUNNING, **swapped):
+            return {"is_cold": True}
     if "seeds" in request:
         return {**play(request["seeds"], is_whole=request["is_whole"]), "program": program()}
     recorder = Recorder()
@@ -77,6 +82,15 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         "said": recorder.said[-request["said_max"] :],
         "program": program(),
     }
+
+
+def move_into(directory: str) -> None:
+    """Import from there from now on."""
+    os.chdir(directory)
+    os.environ["PYTHONPATH"] = directory
+    if directory not in sys.path:
+        sys.path.insert(0, directory)
+    sys.dont_write_bytecode = False  # it serves the next bugs; what was planted is removed with its own
 
 
 def program() -> str:
@@ -157,12 +171,47 @@ def fork(request: dict[str, Any]) -> dict[str, Any]:
     return dict(found)
 
 
-def main() -> None:
-    for name in HEAVY:
+def serve(requests: IO[str], answers: IO[str], answer_to: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Until the requests end."""
+    for line in requests:
+        print(json.dumps(answer_to(json.loads(line))), file=answers, flush=True)
+
+
+def sound(directory: str, tests: list[str]) -> tuple[IO[str], IO[str]]:
+    """A fork that has these tests of the sound copy: where it is asked, and where it answers."""
+    (request_end, asks), (answers, answer_end) = os.pipe(), os.pipe()
+    if os.fork():
+        os.close(request_end)
+        os.close(answer_end)
+        return os.fdopen(asks, "w"), os.fdopen(answers)
+    os.close(asks)
+    os.close(answers)
+    os.close(0)  # the requests of the one that we come from
+    move_into(directory)
+    for test in tests:
+        importlib.import_module(test.removesuffix(".py").replace("/", "."))
+    RUNNING.update(importlib.import_module("tests.planted.swap").running())
+    gc.freeze()  # pytest collects several times in each fork
+    serve(os.fdopen(request_end), os.fdopen(answer_end, "w"), fork)
+    os._exit(0)
+
+
+def main(directory: str, *tests: str) -> None:
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    for name in (*HEAVY, *PLUGINS):
         importlib.import_module(name)
-    for line in sys.stdin:
-        print(json.dumps(fork(json.loads(line))), flush=True)
+    asks, answers = sound(directory, [*tests])
+
+    def answer_to(request: dict[str, Any]) -> dict[str, Any]:
+        if "swapped" not in request:
+            return fork(request)
+        print(json.dumps(request), file=asks, flush=True)
+        return dict(json.loads(answers.readline()))
+
+    serve(sys.stdin, sys.stdout, answer_to)
+    asks.close()
+    os.wait()
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])
