@@ -13,6 +13,7 @@ from fenced.config.keys import (
     Count,
     FileName,
     Flag,
+    FolderName,
     Listed,
     Name,
     Percent,
@@ -53,9 +54,9 @@ class LoginKeys(TlsKeys):
 class DaemonTable(Table):
     name: Annotated[str, Name("name of this daemon; default: the machine's host name", can_be_empty=True)] = ""
     site: Annotated[str, Name("the site: second part of every topic")] = "site-1"
-    state_dir: Annotated[str, FileName("where the store and the lock file are")] = "/var/lib/fenced"
+    state_dir: Annotated[str, FolderName("where the store and the lock file are")] = "/var/lib/fenced"
     agent_path: Annotated[
-        tuple[str, ...], Listed("where `fence_*` programs are looked up; first hit wins", item=FileName(""))
+        tuple[str, ...], Listed("where `fence_*` programs are looked up; first hit wins", item=FolderName(""))
     ] = ("/usr/sbin", "/usr/local/sbin")
     runs_on: Annotated[
         tuple[str, ...],
