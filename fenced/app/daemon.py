@@ -8,12 +8,13 @@ import asyncio
 import contextlib
 import signal
 import time
+from pathlib import Path
 from typing import Final
 
 import structlog
 
 from fenced.api.server import Serving, build_app, reconfigure, serve
-from fenced.app.reload import Reloader
+from fenced.app.reload import Reloader, status
 from fenced.bus.client import BusClient
 from fenced.bus.embedded import EmbeddedBroker
 from fenced.bus.settings import BusSettings, BusUrl
@@ -31,7 +32,7 @@ from fenced.journal.store import SqlJournal
 from fenced.model.inventory import Inventory, Via
 from fenced.model.names import BootId, ProxyName
 from fenced.ports.bus import Message
-from fenced.ports.journal import ClockAnchor, Loaded
+from fenced.ports.journal import ClockAnchor, Loaded, StoreError
 from fenced.proxy.client import ProxyCaller
 from fenced.proxy.tls import TlsFiles
 from fenced.proxy.watch import ProxyWatch
@@ -39,6 +40,7 @@ from fenced.telemetry.certificates import CertificateGauges
 from fenced.telemetry.gauges import Gauges
 from fenced.telemetry.metrics import Metrics
 from fenced.telemetry.proxy_gauges import ProxyGauges
+from fenced.telemetry.reloads import ReloadGauges
 
 log = structlog.get_logger("fenced")
 
@@ -52,14 +54,14 @@ CLOCKS_LOOK_SECONDS: Final = 10.0
 
 
 async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
-    """Until SIGTERM or SIGINT. Raises StoreError (StoreHeld, StoreTooNew), BusError, ApiError, CertificateError, and
-    EpochLost in an exception group when another controller took over."""
+    """Until SIGTERM or SIGINT. Raises StoreError (StoreHeld, StoreTooNew), BusError, ApiError (ApiFilesError),
+    CertificateError, and EpochLost in an exception group when another controller took over."""
     allow_open_files()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop.set)
-    configuration.state_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
+    _make_state_dir(configuration.state_dir)
     async with contextlib.AsyncExitStack() as stack:
         journal, clock, loaded = await _open_journal(configuration, stack)
         await _embedded_broker(configuration, stack)
@@ -110,6 +112,7 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
         metrics.registry.register(gauges)
         metrics.registry.register(ProxyGauges(watch))
         metrics.registry.register(CertificateGauges(remote.expiry_seconds))
+        metrics.registry.register(ReloadGauges(reloader.last.outcome))
         app = build_app(
             engine.control,
             tokens=configuration.api.tokens,
@@ -158,7 +161,7 @@ async def _run_until(
             "running", name=fleet.inventory.daemon.name, api=serving.url, hosts=len(fleet.hosts), epoch=fleet.epoch,
             armed=fleet.is_armed,
         )  # fmt: skip
-        notify.ready(f"{len(fleet.hosts)} hosts, {'armed' if fleet.is_armed else 'not armed'}")
+        notify.ready(status(engine))
 
     async with asyncio.TaskGroup() as group:
         running = group.create_task(engine.run(on_running=on_running), name="engine")
@@ -211,6 +214,14 @@ async def _open_journal(
 
 def _anchor(clock: machine.SteadyClock, boot_id: BootId) -> ClockAnchor:
     return ClockAnchor(boot_id=boot_id, boottime=machine.boottime(), steady=clock.now())
+
+
+def _make_state_dir(path: Path) -> None:
+    """Raises StoreError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o750)
+    except OSError as exc:
+        raise StoreError(f"daemon.state_dir: can't make {path}: {exc.strerror or exc}") from exc
 
 
 async def _embedded_broker(configuration: Configuration, stack: contextlib.AsyncExitStack) -> None:

@@ -302,6 +302,10 @@ def _of_fleet(entry: r.Entry) -> list[Announcement]:
         case r.GateOpened() as record:
             opened = {"gate": record.gate, "cluster": record.cluster or None}
             return [Announcement(type=FLEET + "gate_open", host=None, at=entry.at, data=opened)]
+        case r.ReloadRefused() as record:
+            return [Announcement(type=FLEET + "reload_refused", host=None, at=entry.at, data={"why": record.why})]
+        case r.Reloaded():
+            return [Announcement(type=FLEET + "reloaded", host=None, at=entry.at)]
         case _:
             return []
 

@@ -7,6 +7,7 @@ from typing import Final
 from fenced.model.power import State
 from fenced.telemetry.gauges import Gauges
 from fenced.telemetry.metrics import Metrics
+from fenced.telemetry.reloads import ReloadGauges
 from tests.fakes.control import FakeControl
 from tests.house.tree import ROOT, tree
 
@@ -48,6 +49,8 @@ FLEET_EVENTS: Final = [
     "store_released",
     "gate_closed",
     "gate_open",
+    "reload_refused",
+    "reloaded",
 ]
 EVENTS_NOT_YET: Final = {"dumping", "soft_fenced", "storm", "storm_over"}
 
@@ -78,6 +81,8 @@ METRICS: Final = [
     "fenced_fenceable_share",
     "fenced_outbox_pending",
     "fenced_outbox_stuck_hosts",
+    "fenced_config_last_reload_successful",
+    "fenced_config_last_reload_seconds",
     "fenced_journal_append_seconds",
     "fenced_loop_lag_seconds",
 ]
@@ -135,5 +140,6 @@ def _told_metrics() -> set[str]:
     """The families of a scrape by their public names, also those that nothing was counted in yet."""
     metrics = Metrics()
     metrics.registry.register(Gauges(FakeControl(), outbox_pending=lambda: 0, outbox_stuck=lambda: 0))
+    metrics.registry.register(ReloadGauges(lambda: (True, 0.0)))
     suffixes = {"counter": "_total", "info": "_info"}
     return {family.name + suffixes.get(family.type, "") for family in metrics.registry.collect()}
