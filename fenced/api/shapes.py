@@ -266,7 +266,8 @@ class Health(Shape):
 class Readiness(Shape):
     """Ready: configuration taken, journal replayed, bus connected and subscribed. `not_ready`: what is missing.
 
-    `warnings`: what is wrong beside that: hosts whose messages the broker does not take."""
+    `warnings`: what is wrong beside that: hosts whose messages the broker does not take, another client under our
+    name at the broker, a refused reload."""
 
     ready: bool
     not_ready: list[str]

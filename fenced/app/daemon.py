@@ -36,6 +36,7 @@ from fenced.ports.journal import ClockAnchor, Loaded, StoreError
 from fenced.proxy.client import ProxyCaller
 from fenced.proxy.tls import TlsFiles
 from fenced.proxy.watch import ProxyWatch
+from fenced.telemetry.bus_gauges import BusGauges
 from fenced.telemetry.certificates import CertificateGauges
 from fenced.telemetry.gauges import Gauges
 from fenced.telemetry.metrics import Metrics
@@ -100,6 +101,7 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
                 bus=bus, journal=journal, local=LocalCaller(registry.driver_for), remote=remote,
                 liveness=TcpLiveness(), clock=clock, telemetry=metrics, anchor=lambda: _anchor(clock, boot_id),
                 reach=remote.reach, proxies=watch.views,
+                remarks=lambda: tuple(filter(None, (bus.suspicion, reloader.last.status("")))),
             ),
         )  # fmt: skip
         engines.append(engine)
@@ -112,6 +114,7 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
         metrics.registry.register(gauges)
         metrics.registry.register(ProxyGauges(watch))
         metrics.registry.register(CertificateGauges(remote.expiry_seconds))
+        metrics.registry.register(BusGauges(lambda: bus.taken_over_count))
         metrics.registry.register(ReloadGauges(reloader.last.outcome))
         app = build_app(
             engine.control,

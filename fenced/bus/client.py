@@ -54,6 +54,16 @@ class BusClient:
     def is_connected(self) -> bool:
         return self._link.is_connected
 
+    @property
+    def suspicion(self) -> str:
+        """That another client uses our name at the broker, while that is not long ago; else ""."""
+        return self._link.rivals.suspicion
+
+    @property
+    def taken_over_count(self) -> int:
+        """How often the broker said so."""
+        return self._link.rivals.taken_over_count
+
     async def run(self, deliver: Callable[[BusEvent], None]) -> NoReturn:
         """See ports.bus. A message that the broker sends before it has granted the subscriptions comes before
         BusConnected. An exception of `deliver` is a bug and ends the run."""

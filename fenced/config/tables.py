@@ -45,7 +45,9 @@ class TlsKeys(Table):
 class LoginKeys(TlsKeys):
     """User name and password of a broker. The password is in a file, the environment or a systemd credential."""
 
-    username: Annotated[str, Text("user name at the broker")] = ""
+    username: Annotated[
+        str, Text("account at the broker; of this client alone: two that share one throw each other off")
+    ] = ""
     password_file: Annotated[str, FileName("file with the password; one line, its last line end is cut")] = ""
     password_env: Annotated[str, Text("or: the environment variable that holds it")] = ""
     password_credential: Annotated[str, Text("or: the systemd credential that holds it")] = ""

@@ -54,6 +54,8 @@ class Ports:
     anchor: Callable[[], ClockAnchor | None] = lambda: None
     reach: Reach | None = None
     proxies: Callable[[], Sequence[ProxyView]] = tuple
+    remarks: Callable[[], tuple[str, ...]] = tuple
+    """What else is wrong, for /readyz, while the daemon is ready all the same."""
 
 
 def replay(inventory: Inventory, loaded: Loaded, *, started: float) -> Fleet:
@@ -156,7 +158,7 @@ class Engine:
         self.control = EngineControl(
             reactor=self.reactor, journal=ports.journal, clock=ports.clock,
             is_bus_connected=lambda: ports.bus.is_connected, not_ready=self._not_ready,
-            warnings=self.outbox.stuck_words, proxies=ports.proxies,
+            warnings=lambda: (*self.outbox.stuck_words(), *ports.remarks()), proxies=ports.proxies,
         )  # fmt: skip
         self._is_replayed = False
 

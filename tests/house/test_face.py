@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from fenced.model.power import State
+from fenced.telemetry.bus_gauges import BusGauges
 from fenced.telemetry.gauges import Gauges
 from fenced.telemetry.metrics import Metrics
 from fenced.telemetry.reloads import ReloadGauges
@@ -87,7 +88,7 @@ METRICS: Final = [
     "fenced_loop_lag_seconds",
 ]
 METRICS_NOT_YET: Final[set[str]] = set()
-METRICS_BEYOND: Final = {"fenced_clock_ahead_seconds", "fenced_api_requests_total"}
+METRICS_BEYOND: Final = {"fenced_clock_ahead_seconds", "fenced_bus_taken_over_total", "fenced_api_requests_total"}
 """Ours, and not promised to anybody."""
 
 STATES: Final = [
@@ -140,6 +141,7 @@ def _told_metrics() -> set[str]:
     """The families of a scrape by their public names, also those that nothing was counted in yet."""
     metrics = Metrics()
     metrics.registry.register(Gauges(FakeControl(), outbox_pending=lambda: 0, outbox_stuck=lambda: 0))
+    metrics.registry.register(BusGauges(lambda: 0))
     metrics.registry.register(ReloadGauges(lambda: (True, 0.0)))
     suffixes = {"counter": "_total", "info": "_info"}
     return {family.name + suffixes.get(family.type, "") for family in metrics.registry.collect()}
