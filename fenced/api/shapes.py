@@ -108,7 +108,8 @@ class Operation(Shape):
 
 
 class Host(Shape):
-    """A host now. `operation`: the one under way, else the last one."""
+    """A host now. `operation`: the one under way, else the last one. `misnamed`: names on the bus that are nearly its own;
+    what arrives under them is dropped."""
 
     name: str
     cluster: str
@@ -123,6 +124,7 @@ class Host(Shape):
     paused: bool
     stay_off: bool
     fenceable: "Fenceable | None"
+    misnamed: list[str]
 
 
 class Missing(Shape):

@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 
 from fenced.api.server import Serving, build_app, reconfigure, serve
+from fenced.app.note import Note
 from fenced.app.reload import Reloader, status
 from fenced.bus.client import BusClient
 from fenced.bus.embedded import EmbeddedBroker
@@ -93,7 +94,7 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
 
         bus = BusClient(
             _bus_settings(configuration), is_host=lambda name: name in fleet.inventory.hosts, telemetry=metrics,
-            clock=clock, will=will, ahead_seconds=clock.ahead_seconds,
+            clock=clock, will=will, ahead_seconds=clock.ahead_seconds, on_stranger=lambda name: engines[0].misnamed.heard(name),
         )  # fmt: skip
         engine = Engine(
             fleet=fleet,
@@ -134,6 +135,7 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
                 remote.certificates.ask()
 
         reloader.connect(engine, reloaded)
+        note = Note(configuration.state_dir, engine.misnamed)
         loop.add_signal_handler(signal.SIGHUP, reloader.ask)
         api = configuration.api
         serving = await stack.enter_async_context(
@@ -144,7 +146,7 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
                 tls_key_file=str(api.tls_key_file or ""),
             )
         )
-        await _run_until(stop, engine, clock, reloader, serving, remote, watch)
+        await _run_until(stop, engine, clock, reloader, serving, remote, watch, note)
 
 
 async def _run_until(
@@ -155,6 +157,7 @@ async def _run_until(
     serving: Serving,
     remote: ProxyCaller,
     watch: ProxyWatch,
+    note: Note,
 ) -> None:
     notify = Notify()
 
@@ -174,6 +177,7 @@ async def _run_until(
             group.create_task(remote.watch_certificates(), name="certificates"),
             group.create_task(watch.run(), name="proxies"),
             group.create_task(_watch_clocks(clock), name="clocks"),
+            group.create_task(note.run(), name="note of names"),
         ]
         await stop.wait()
         log.info("stopping")

@@ -14,6 +14,7 @@ from fenced.config import agent_trust, device_options, identities, names, not_ye
 from fenced.config.build import Builder, Built, BuiltDevice
 from fenced.config.configuration import ApiConfiguration, Configuration, StoreConfiguration, TlsClient
 from fenced.config.entries import Entries, Entry
+from fenced.config.heard_as import check_names
 from fenced.config.inventory_tables import LISTS
 from fenced.config.keys import NAME_PATTERN
 from fenced.config.levels import Levels
@@ -120,6 +121,7 @@ class _Loader:
         names.mark_targets(built, addresses)
         configuration = self._configuration(main, built, secrets)
         self._check(main, entries, settings, built, configuration)
+        check_names(built, configuration.state_dir, self.mistakes)
         outlets.check_plugs(built.hosts, addresses, self.mistakes)
         secrets.tell_open_to_all()
         return configuration

@@ -95,8 +95,8 @@ def _of_host(entry: r.Entry, before: HostState, after: HostState) -> Told:
             return [(HOST + "wrong_machine", {"device": str(record.device), "reason": record.why})]
         case r.LeftOff() as record:
             orphans = [str(orphan.device) for orphan in after.orphans]
-            devices = [*(str(device) for device in record.devices or after.owed), *orphans]
-            return [(HOST + "left_off", {"reason": record.why, "devices": devices})]
+            devices = dict.fromkeys([*(str(device) for device in record.devices or after.owed), *orphans])
+            return [(HOST + "left_off", {"reason": record.why, "devices": list(devices)})]
         case r.HostPutAside() as record:
             gate = {"gate": "record", "open": False, "why": record.why}
             return [(HOST + "held", {"gates": [gate], "would": None})]
