@@ -32,6 +32,10 @@ class ApiError(Exception):
     """The server can't start: says what and what to do now."""
 
 
+class ApiFilesError(ApiError):
+    """Certificate or key can't be used: a mistake of the configuration."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
     """Where the server listens; `port` is the real one where 0 was asked for."""
@@ -92,7 +96,7 @@ def reconfigure(app: web.Application, *, tokens: Iterable[tuple[str, Secret]], r
 async def serve(
     app: web.Application, listen: str, *, tls_cert_file: str = "", tls_key_file: str = ""
 ) -> AsyncIterator[Serving]:
-    """Listen on `address:port` ([::1]:8470 for IPv6) while the block runs. Raises ApiError."""
+    """Listen on `address:port` ([::1]:8470 for IPv6) while the block runs. Raises ApiError (ApiFilesError)."""
     host, port = _split(listen)
     context = _tls(tls_cert_file, tls_key_file)
     with _listening(listen, host, port) as listening:
@@ -141,9 +145,10 @@ def _tls(cert_file: str, key_file: str) -> ssl.SSLContext | None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(cert_file, key_file or None)
-    except OSError as exc:  # ssl.SSLError is one
-        raise ApiError(f"api.tls_cert_file: can't use {cert_file}: {exc}") from exc
+        # An encrypted key must not make a daemon ask at a terminal that it does not have.
+        context.load_cert_chain(cert_file, key_file or None, password=b"")
+    except (OSError, ValueError) as exc:  # ssl.SSLError is an OSError
+        raise ApiFilesError(f"api.tls_cert_file: can't use {cert_file}: {exc}") from exc
     return context
 
 

@@ -119,7 +119,8 @@ class Operation(Shape):
 
 
 class Host(Shape):
-    """A host now. `operation`: the one under way, else the last one."""
+    """A host now. `operation`: the one under way, else the last one. `misnamed`: names on the bus that are nearly its own;
+    what arrives under them is dropped."""
 
     name: str
     cluster: str
@@ -134,6 +135,7 @@ class Host(Shape):
     paused: bool
     stay_off: bool
     fenceable: "Fenceable | None"
+    misnamed: list[str]
 
 
 class Missing(Shape):
@@ -277,7 +279,8 @@ class Health(Shape):
 class Readiness(Shape):
     """Ready: configuration taken, journal replayed, bus connected and subscribed. `not_ready`: what is missing.
 
-    `warnings`: what is wrong beside that: hosts whose messages the broker does not take."""
+    `warnings`: what is wrong beside that: hosts whose messages the broker does not take, another client under our
+    name at the broker, a refused reload."""
 
     ready: bool
     not_ready: list[str]

@@ -143,6 +143,7 @@ def host(given: HostView) -> shapes.Host:
         paused=given.is_paused,
         stay_off=state.is_stay_off,
         fenceable=_fenceable(given.fenceable),
+        misnamed=list(given.misnamed),
     )
 
 

@@ -8,13 +8,15 @@ import asyncio
 import contextlib
 import signal
 import time
+from pathlib import Path
 from typing import Final
 
 import structlog
 
 from fenced.api.server import Serving, build_app, reconfigure, serve
 from fenced.app.clocks import Clocks
-from fenced.app.reload import Reloader
+from fenced.app.note import Note
+from fenced.app.reload import Reloader, status
 from fenced.bus.client import BusClient
 from fenced.bus.embedded import EmbeddedBroker
 from fenced.bus.settings import BusSettings, BusUrl
@@ -32,14 +34,16 @@ from fenced.journal.store import SqlJournal
 from fenced.model.inventory import Inventory, Via
 from fenced.model.names import ProxyName
 from fenced.ports.bus import Message
-from fenced.ports.journal import Loaded
+from fenced.ports.journal import Loaded, StoreError
 from fenced.proxy.client import ProxyCaller
 from fenced.proxy.tls import TlsFiles
 from fenced.proxy.watch import ProxyWatch
+from fenced.telemetry.bus_gauges import BusGauges
 from fenced.telemetry.certificates import CertificateGauges
 from fenced.telemetry.gauges import Gauges
 from fenced.telemetry.metrics import Metrics
 from fenced.telemetry.proxy_gauges import ProxyGauges
+from fenced.telemetry.reloads import ReloadGauges
 
 log = structlog.get_logger("fenced")
 
@@ -51,14 +55,14 @@ SENDER_STUCK_SECONDS: Final = 120.0
 
 
 async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
-    """Until SIGTERM or SIGINT. Raises StoreError (StoreHeld, StoreTooNew), BusError, ApiError, CertificateError, and
-    EpochLost in an exception group when another controller took over."""
+    """Until SIGTERM or SIGINT. Raises StoreError (StoreHeld, StoreTooNew), BusError, ApiError (ApiFilesError),
+    CertificateError, and EpochLost in an exception group when another controller took over."""
     allow_open_files()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop.set)
-    configuration.state_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
+    _make_state_dir(configuration.state_dir)
     async with contextlib.AsyncExitStack() as stack:
         journal, clocks, loaded = await _open_journal(configuration, stack)
         clock = clocks.steady
@@ -89,7 +93,7 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
 
         bus = BusClient(
             _bus_settings(configuration), is_host=lambda name: name in fleet.inventory.hosts, telemetry=metrics,
-            clock=clock, will=will, ahead_seconds=clock.ahead_seconds,
+            clock=clock, will=will, ahead_seconds=clock.ahead_seconds, on_stranger=lambda name: engines[0].misnamed.heard(name),
         )  # fmt: skip
         engine = Engine(
             fleet=fleet,
@@ -97,6 +101,7 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
                 bus=bus, journal=journal, local=LocalCaller(registry.driver_for), remote=remote,
                 liveness=TcpLiveness(), clock=clock, telemetry=metrics, anchor=clocks.anchor,
                 reach=remote.reach, proxies=watch.views, wall=clocks.wall,
+                remarks=lambda: tuple(filter(None, (bus.suspicion, reloader.last.status("")))),
             ),
         )  # fmt: skip
         engines.append(engine)
@@ -109,6 +114,8 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
         metrics.registry.register(gauges)
         metrics.registry.register(ProxyGauges(watch))
         metrics.registry.register(CertificateGauges(remote.expiry_seconds))
+        metrics.registry.register(BusGauges(lambda: bus.taken_over_count))
+        metrics.registry.register(ReloadGauges(reloader.last.outcome))
         app = build_app(
             engine.control,
             tokens=configuration.api.tokens,
@@ -128,6 +135,7 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
                 remote.certificates.ask()
 
         reloader.connect(engine, reloaded)
+        note = Note(configuration.state_dir, engine.misnamed)
         loop.add_signal_handler(signal.SIGHUP, reloader.ask)
         api = configuration.api
         serving = await stack.enter_async_context(
@@ -138,7 +146,7 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
                 tls_key_file=str(api.tls_key_file or ""),
             )
         )
-        await _run_until(stop, engine, clocks, reloader, serving, remote, watch)
+        await _run_until(stop, engine, clocks, reloader, serving, remote, watch, note)
 
 
 async def _run_until(
@@ -149,6 +157,7 @@ async def _run_until(
     serving: Serving,
     remote: ProxyCaller,
     watch: ProxyWatch,
+    note: Note,
 ) -> None:
     notify = Notify()
 
@@ -158,7 +167,7 @@ async def _run_until(
             "running", name=fleet.inventory.daemon.name, api=serving.url, hosts=len(fleet.hosts), epoch=fleet.epoch,
             armed=fleet.is_armed,
         )  # fmt: skip
-        notify.ready(f"{len(fleet.hosts)} hosts, {'armed' if fleet.is_armed else 'not armed'}")
+        notify.ready(status(engine))
 
     async with asyncio.TaskGroup() as group:
         running = group.create_task(engine.run(on_running=on_running), name="engine")
@@ -168,6 +177,7 @@ async def _run_until(
             group.create_task(remote.watch_certificates(), name="certificates"),
             group.create_task(watch.run(), name="proxies"),
             group.create_task(clocks.watch(), name="clocks"),
+            group.create_task(note.run(), name="note of names"),
         ]
         await stop.wait()
         log.info("stopping")
@@ -186,6 +196,14 @@ async def _open_journal(
     loaded = await journal.open(holder=configuration.inventory.daemon.name, now=time.time())
     stack.push_async_callback(journal.close)
     return journal, Clocks(kept=await journal.clock_anchor(), last_at=loaded.last_at), loaded
+
+
+def _make_state_dir(path: Path) -> None:
+    """Raises StoreError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o750)
+    except OSError as exc:
+        raise StoreError(f"daemon.state_dir: can't make {path}: {exc.strerror or exc}") from exc
 
 
 async def _embedded_broker(configuration: Configuration, stack: contextlib.AsyncExitStack) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from fenced import __version__
-from fenced.app.proxy_reload import ProxyReloader, tls_files
+from fenced.app.proxy_reload import SERVING, ProxyReloader, tls_files
 from fenced.config.agent_files import LoadedProxy
 from fenced.config.configuration import ProxyConfiguration
 from fenced.drivers.keeper_client import Keeper
@@ -25,6 +25,7 @@ from fenced.proxy.clock import ProxyClock
 from fenced.proxy.protocol import DRIVER_CHARACTERS_MAX, DRIVERS_TOLD_MAX
 from fenced.proxy.state import ProxyState
 from fenced.telemetry.proxy_metrics import ProxyMetrics
+from fenced.telemetry.reloads import ReloadGauges
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -53,6 +54,8 @@ async def run_proxy(configuration: ProxyConfiguration, read: Callable[[], Loaded
         notify = Notify()
         reloader = ProxyReloader(configuration, read, notify)
         loop.add_signal_handler(signal.SIGHUP, reloader.ask)
+        metrics = ProxyMetrics()
+        metrics.registry.register(ReloadGauges(reloader.last.outcome))
         async with drivers(
             agent_path=configuration.agent_path, keeper=keeper, state_dir=configuration.state_dir
         ) as registry:
@@ -65,9 +68,9 @@ async def run_proxy(configuration: ProxyConfiguration, read: Callable[[], Loaded
                 kill=kill,
                 stop=stop,
                 changes=reloader.changes(),
-                telemetry=ProxyMetrics(),
+                telemetry=metrics,
                 drivers=lambda: told_drivers(registry),
-                note_ready=notify.ready,
+                note_ready=lambda: notify.ready(SERVING),
             )
 
 

@@ -1,4 +1,4 @@
-"""SIGHUP at the proxy agent: its file is read again, whole or not at all. What is wrong is logged and nothing changes.
+"""SIGHUP at the proxy agent: its file is read again, whole or not at all. What is wrong is told and nothing changes.
 
 Takes over who may call, certificates and stored credentials; refused when anything else changed: that needs a restart.
 """
@@ -10,12 +10,14 @@ from typing import Final
 
 import structlog
 
+from fenced.app.last_reload import LastReload, why_refused, why_restart
 from fenced.config.agent_files import LoadedProxy
 from fenced.config.configuration import ProxyConfiguration
 from fenced.host.notify import Notify
 from fenced.proxy.renewal import Change
 from fenced.proxy.tls import TlsFiles
 
+SERVING: Final = "serving calls"
 _RELOADED: Final = frozenset({"allow", "credentials", "tls_cert_file", "tls_key_file", "client_ca_file"})
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
@@ -27,6 +29,7 @@ class ProxyReloader:
     def __init__(self, configuration: ProxyConfiguration, read: Callable[[], LoadedProxy], notify: Notify) -> None:
         self._configuration, self._read, self._notify = configuration, read, notify
         self._asked = asyncio.Event()
+        self.last = LastReload()
 
     def ask(self) -> None:
         """The signal's handler."""
@@ -41,23 +44,30 @@ class ProxyReloader:
             change = self._change(await asyncio.to_thread(self._read))
             if change is not None:
                 yield change
-            self._notify.ready()
+            self._notify.ready(self.last.status(SERVING))
 
     def _change(self, loaded: LoadedProxy) -> Change | None:
-        """None with a word in the log when nothing is to be taken over."""
+        """None when it is refused."""
         for warning in loaded.warnings:
             _log.warning("configuration warning", warning=str(warning))
         new = loaded.configuration
         if new is None:
             for error in loaded.errors:
                 _log.error("configuration mistake", mistake=str(error))
-            _log.error("reload refused", reason=f"{len(loaded.errors)} errors; the old configuration stays in force")
+            self._ended(why_refused(loaded.errors))
             return None
         restart = [*needs_restart(self._configuration, new)]
         if restart:
-            _log.error("reload refused", reason=f"{', '.join(restart)} changed: that needs a restart")
+            self._ended(why_restart(restart))
             return None
-        return Change(allow=new.allow, credentials=new.credentials, tls=tls_files(new))
+        return Change(allow=new.allow, credentials=new.credentials, tls=tls_files(new), ended=self._ended)
+
+    def _ended(self, refused: str) -> None:
+        if refused:
+            _log.error("reload refused", reason=refused)
+            self.last.refused(refused)
+        else:
+            self.last.taken()
 
 
 def needs_restart(old: ProxyConfiguration, new: ProxyConfiguration) -> list[str]:

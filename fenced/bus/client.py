@@ -29,7 +29,7 @@ _log = structlog.get_logger(__name__)
 class BusClient:
     """`will`: what the broker says for us when we vanish (the retained `offline` of the controller topic).
 
-    `ahead_seconds`: how far `clock` is ahead of the wall clock now.
+    `ahead_seconds`: how far `clock` is ahead of the wall clock now. `on_stranger`: told each name that is no host's.
     """
 
     def __init__(
@@ -41,8 +41,10 @@ class BusClient:
         clock: Clock,
         will: Callable[[], Message | None] = lambda: None,
         ahead_seconds: Callable[[], float] = lambda: 0.0,
+        on_stranger: Callable[[str], None] = lambda name: None,
     ) -> None:
         self._settings = settings
+        self._on_stranger = on_stranger
         self._topics = Topics(site=settings.site)
         self._link = Link(settings, subscriptions=self._topics.incoming, will=will)
         self._is_host = is_host
@@ -53,6 +55,16 @@ class BusClient:
     @property
     def is_connected(self) -> bool:
         return self._link.is_connected
+
+    @property
+    def suspicion(self) -> str:
+        """That another client uses our name at the broker, while that is not long ago; else ""."""
+        return self._link.rivals.suspicion
+
+    @property
+    def taken_over_count(self) -> int:
+        """How often the broker said so."""
+        return self._link.rivals.taken_over_count
 
     async def run(self, deliver: Callable[[BusEvent], None]) -> NoReturn:
         """See ports.bus. A message that the broker sends before it has granted the subscriptions comes before
@@ -66,6 +78,7 @@ class BusClient:
             deliver=deliver,
             waited_seconds=lambda: self._link.waited_seconds,
             ahead_seconds=self._ahead_seconds,
+            on_stranger=self._on_stranger,
         )
         await self._link.run(receiver)
 
@@ -88,7 +101,9 @@ class _Receiver:
         deliver: Callable[[BusEvent], None],
         waited_seconds: Callable[[], float] = lambda: 0.0,
         ahead_seconds: Callable[[], float] = lambda: 0.0,
+        on_stranger: Callable[[str], None] = lambda name: None,
     ) -> None:
+        self._on_stranger = on_stranger
         self._waited_seconds, self._ahead_seconds = waited_seconds, ahead_seconds
         self._broker = f"{settings.host}:{settings.port}"
         self._payload_bytes_max = settings.payload_bytes_max
@@ -122,6 +137,7 @@ class _Receiver:
         if address is None:
             return  # nothing that was subscribed to
         if not self._is_host(address.host):
+            self._on_stranger(address.host)
             self._drop(address.kind, MessageResult.UNKNOWN_HOST, topic, "no such host in the inventory")
             return
         if len(payload) > self._payload_bytes_max:

@@ -24,7 +24,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from fenced.bus.errors import Silent, Unreachable, VersionRefused, bounded
+from fenced.bus.errors import Silent, Unreachable, VersionRefused, bounded, why_ended
 from fenced.bus.overriding import override
 from fenced.bus.settings import BusSettings
 from fenced.bus.waiting import Waiting
@@ -32,12 +32,7 @@ from fenced.ports.bus import BusAway, BusError, BusLost, BusRefused, Message
 
 CLOSE_SECONDS: Final = 2.0
 UNSUPPORTED_PROTOCOL_VERSION: Final = 132
-
-_LOST: Final = {
-    "Unspecified error": "connection lost: closed without a word",
-    "Keep alive timeout": "connection lost: the broker did not answer for the keepalive time",
-}
-"""paho's words for what it found by itself -> ours."""
+SESSION_TAKEN_OVER: Final = 142
 
 ResultT = TypeVar("ResultT")
 
@@ -83,6 +78,7 @@ class Connection(aiomqtt.Client):
         self._subscribed = on_subscribed
         self._thread = threading.get_ident()
         self._is_abandoned = False
+        self.is_taken_over = False  # the broker says that another client came under our name; only MQTT 5 does
         self._is_in_loop = False
         self._ended = asyncio.Event()
         self._socket_closed = asyncio.Event()
@@ -258,9 +254,9 @@ class Connection(aiomqtt.Client):
         reason_code: ReasonCode,
         properties: Properties | None = None,
     ) -> None:
-        why = f"the broker ended the connection: {reason_code.getName()}"
-        if not flags.is_disconnect_packet_from_server:
-            why = _LOST.get(reason_code.getName(), f"connection lost: {reason_code.getName()}")
+        is_word = flags.is_disconnect_packet_from_server
+        self.is_taken_over = is_word and reason_code.value == SESSION_TAKEN_OVER
+        why = why_ended(reason_code.getName(), is_brokers_word=is_word)
         if not self._connected.done():
             self._connected.set_exception(aiomqtt.MqttError(why))  # else aiomqtt waits for its timeout
         if not self._connected.cancelled():  # when nobody waits for the log-in any more, aiomqtt stumbles over it

@@ -4,6 +4,12 @@ from typing import Final
 
 REASON_LENGTH_MAX: Final = 300
 
+_LOST: Final = {
+    "Unspecified error": "closed without a word",
+    "Keep alive timeout": "the broker did not answer for the keepalive time",
+}
+"""paho's words for what it found by itself -> ours."""
+
 
 class Unreachable(Exception):
     """No connection came about, or no subscription; the text says why."""
@@ -20,3 +26,12 @@ class Silent(Unreachable):
 def bounded(exc: BaseException) -> str:
     """What a foreign exception says, or its name where it says nothing."""
     return (str(exc) or type(exc).__name__)[:REASON_LENGTH_MAX]
+
+
+def why_ended(reason: str, *, is_brokers_word: bool) -> str:
+    """Why a connection ended, by paho's name of the reason."""
+    return (
+        f"the broker ended the connection: {reason}"
+        if is_brokers_word
+        else f"connection lost: {_LOST.get(reason, reason)}"
+    )

@@ -13,6 +13,7 @@ from typing import NoReturn, Protocol
 
 from fenced.bus.connection import Connection
 from fenced.bus.errors import Silent, Unreachable, VersionRefused
+from fenced.bus.rivals import Rivals
 from fenced.bus.settings import BusSettings
 from fenced.bus.tls import tls_context
 from fenced.ports.bus import BusAway, BusError, Message
@@ -54,6 +55,7 @@ class Link:
         self._will = will
         self._jitter = jitter
         self._connection: Connection | None = None
+        self.rivals = Rivals(settings.client_id)
         self._delay_seconds = settings.reconnect_min_seconds
 
     @property
@@ -123,12 +125,20 @@ class Link:
         )
         try:
             await connection.open()
-            await connection.subscribe_all(self._subscriptions)
+            try:
+                await connection.subscribe_all(self._subscriptions)
+            except Unreachable as exc:
+                if not connection.is_over:
+                    raise
+                raise Unreachable(self._explained(str(exc), connection)) from exc
             why = await connection.ended()
         finally:
             self._connection = None
             await connection.close()
-        listener.lost(why)
+        listener.lost(self._explained(why, connection))
+
+    def _explained(self, why: str, connection: Connection) -> str:
+        return self.rivals.explained(why, is_taken_over=connection.is_taken_over)
 
     def _next_delay(self) -> float:
         """Doubles up to the bound; half of it is left to chance, so that a fleet does not come back all at once."""

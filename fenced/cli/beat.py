@@ -21,6 +21,7 @@ from fenced.bus.link import Link
 from fenced.bus.settings import BusSettings, BusUrl
 from fenced.bus.topics import Topics
 from fenced.config.durations import parse_duration
+from fenced.config.files import SECRET_BYTES_MAX, UnusableFile, read_text
 from fenced.host.beat import Beat, BeatSettings, is_machine_shutting_down
 from fenced.host.machine import boot_id
 from fenced.host.notify import Notify
@@ -235,7 +236,7 @@ def _password(file: Path | None) -> Secret | None:
     if file is None:
         return None
     try:
-        text = file.read_text()
-    except (OSError, UnicodeError) as exc:
-        raise click.BadParameter(f"can't be read: {exc}", param_hint="--password-file") from exc
+        text, _ = read_text(file, bytes_max=SECRET_BYTES_MAX)
+    except UnusableFile as exc:
+        raise click.BadParameter(f"{file}: {exc}", param_hint="--password-file") from exc
     return Secret(text.removesuffix("\n").removesuffix("\r"))

@@ -78,6 +78,7 @@ def daemon(directory: Path, name: str, days: int, is_forced: bool) -> None:
     """
     pair = _try(lambda: make_daemon(directory, name=name, days=days, is_forced=is_forced))
     _told(pair)
+    _readable_for("fenced", pair)
     click.echo("\nFor the daemon's fenced.toml:\n")
     click.echo("[proxy_client]")
     _setting("ca_file", directory / "ca.crt")
@@ -106,6 +107,7 @@ def proxy(directory: Path, name: str, addresses: tuple[str, ...], days: int, is_
     """
     pair = _try(lambda: make_proxy(directory, name=name, addresses=addresses, days=days, is_forced=is_forced))
     _told(pair)
+    _readable_for("fenced-proxy", pair)
     click.echo("\nFor the proxy's proxy.toml:\n")
     click.echo("[proxy]")
     click.echo(f"name = {json.dumps(name)}")
@@ -128,7 +130,8 @@ def renew_command(directory: Path, name: str, days: int) -> None:
     \b
     fenced certs renew /etc/fenced/certs --name px1
 
-    Copy both to where they are used: daemon and proxies take them over within a minute, at once on SIGHUP.
+    Copy both to where they are used: daemon and proxies take them over within a minute, at once on SIGHUP. Renewed in
+    place, they keep their owner, group and mode.
     """
     pair = _try(lambda: renew(directory, name=name, days=days))
     _told(pair)
@@ -180,6 +183,13 @@ def _try(act: Callable[[], T]) -> T:
 
 def _told(pair: Pair) -> None:
     click.echo(f"made {pair.cert_file} and {pair.key_file}")
+
+
+def _readable_for(user: str, pair: Pair) -> None:
+    """The key is root's alone as it is made; the service runs as a user of its own."""
+    click.echo(
+        f"Where the service of the user {user} reads it: chgrp {user} {pair.key_file.name}; chmod 640 {pair.key_file.name}"
+    )
 
 
 def _setting(name: str, path: Path) -> None:

@@ -97,6 +97,7 @@ def _plan(loaded: Loaded, name: str) -> dict[str, Any] | None:
         "cluster": host.cluster,
         "datacenter": host.datacenter,
         "own_machine": host.is_own_machine,
+        "own_machine_by": host.own_words if host.is_own_machine else "",
         "levels": [
             {"level": level, "devices": [_device(device, host, inventory) for device in _of_level(host, level)]}
             for level in host.levels
@@ -145,7 +146,7 @@ def _plan_lines(plan: dict[str, Any] | None) -> Iterator[str]:
     )
     yield f"{plan['host']}{f' ({place})' if place else ''}"
     if plan["own_machine"]:
-        yield "  the daemon's own machine: this daemon never switches it"
+        yield f"  {plan['own_machine_by']}: this daemon never switches it"
     if not plan["levels"]:
         yield "  no power device: it can't be fenced"
     for level in plan["levels"]:

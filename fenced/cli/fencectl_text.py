@@ -79,6 +79,8 @@ def remarks(host: Json) -> str:
         said.append("paused")
     if host["stay_off"]:
         said.append("stays off until `on`")
+    if host.get("misnamed"):
+        said.append(f"beats arrive as {', '.join(host['misnamed'])}")
     return "; ".join(said)
 
 

@@ -43,8 +43,8 @@ def command(file: Path, check: bool, show_store: bool, adopt_store: str | None, 
     """Run power devices on a daemon's behalf, from a machine that can reach them.
 
     \b
-    fenced proxy -c /etc/fenced/proxy.toml
-    fenced proxy -c /etc/fenced/proxy.toml --adopt-store 5f0c...
+    fenced proxy -c /etc/fenced-proxy/proxy.toml
+    fenced proxy -c /etc/fenced-proxy/proxy.toml --adopt-store 5f0c...
 
     SIGHUP reads the file again: who may call, certificates, stored credentials. Certificates come from: fenced certs
     --help

@@ -66,7 +66,7 @@ def _run(configuration: Configuration, read: Callable[[], Loaded], loop: str) ->
     """The exit status. The daemon's parts are imported only now, so that the help and the check are fast."""
     import uvloop
 
-    from fenced.api.server import ApiError
+    from fenced.api.server import ApiError, ApiFilesError
     from fenced.app.daemon import run_daemon
     from fenced.app.reload import Reloader
     from fenced.ports.bus import BusError
@@ -77,7 +77,7 @@ def _run(configuration: Configuration, read: Callable[[], Loaded], loop: str) ->
     try:
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(run_daemon(configuration, Reloader(configuration, read)))
-    except (StoreHeld, StoreTooNew, CertificateError) as exc:
+    except (StoreHeld, StoreTooNew, ApiFilesError, CertificateError) as exc:
         return _failed(exc, EXIT_CONFIGURATION)
     except (StoreError, BusError, ApiError) as exc:
         return _failed(exc, EXIT_FAILED)

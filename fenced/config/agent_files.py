@@ -13,8 +13,20 @@ from pydantic import Field
 from fenced.config import agent_trust, places
 from fenced.config.common_names import common_names
 from fenced.config.configuration import BeatConfiguration, ProxyConfiguration
-from fenced.config.keys import NAME_PATTERN, Address, Count, FileName, Flag, Listed, Name, Seconds, Tables, Text
-from fenced.config.mistakes import Mistake, Mistakes, Where
+from fenced.config.keys import (
+    NAME_PATTERN,
+    Address,
+    Count,
+    FileName,
+    Flag,
+    FolderName,
+    Listed,
+    Name,
+    Seconds,
+    Tables,
+    Text,
+)
+from fenced.config.mistakes import Mistake, Mistakes, Where, whole
 from fenced.config.own_machine import OwnMachine
 from fenced.config.read import read_toml
 from fenced.config.secret_sources import SecretReader
@@ -30,13 +42,13 @@ TableType = TypeVar("TableType", bound=Table)
 class ProxyAgentTable(Table):
     name: Annotated[str, Name("name of this proxy; default: the machine's host name", can_be_empty=True)] = ""
     listen: Annotated[str, Address("ADDRESS:PORT")] = "0.0.0.0:8471"
-    state_dir: Annotated[str, FileName("where the highest token of each plug is kept")] = "/var/lib/fenced-proxy"
+    state_dir: Annotated[str, FolderName("where the highest token of each plug is kept")] = "/var/lib/fenced-proxy"
     tls_cert_file: Annotated[str, FileName("certificate; the TLS keys may be left out on loopback alone")] = ""
     tls_key_file: Annotated[str, FileName("its private key")] = ""
     client_ca_file: Annotated[str, FileName("the authority of the daemons' certificates")] = ""
     allow: Annotated[tuple[str, ...], Listed("who may call, as CN=fenced-a", item=Text(""))] = ()
     agent_path: Annotated[
-        tuple[str, ...], Listed("where `fence_*` programs are looked up; first hit wins", item=FileName(""))
+        tuple[str, ...], Listed("where `fence_*` programs are looked up; first hit wins", item=FolderName(""))
     ] = DaemonTable().agent_path
     agent_processes: Annotated[int, Count("`fence_*` programs at once", most=10_000)] = PowerTable().agent_processes
     warm_agents: Annotated[bool, Flag("fork Python agents from an interpreter kept ready; read at the start alone")] = (
@@ -87,8 +99,7 @@ class LoadedBeat:
 def load_proxy(path: Path, *, own_machine: OwnMachine, environ: Mapping[str, str]) -> LoadedProxy:
     """Read the proxy agent's file. Raises nothing for what is in it or is missing."""
     mistakes = Mistakes()
-    tables = _tables(ProxyTables, path, mistakes)
-    configuration = _proxy(tables, path, own_machine, environ, mistakes) if tables is not None else None
+    configuration = whole(path, mistakes, lambda: _proxy(path, own_machine, environ, mistakes))
     return LoadedProxy(
         configuration=None if mistakes.errors else configuration,
         errors=tuple(mistakes.errors),
@@ -99,8 +110,7 @@ def load_proxy(path: Path, *, own_machine: OwnMachine, environ: Mapping[str, str
 def load_beat(path: Path, *, own_machine: OwnMachine, environ: Mapping[str, str]) -> LoadedBeat:
     """Read the beat's file. Raises nothing for what is in it or is missing."""
     mistakes = Mistakes()
-    tables = _tables(BeatTables, path, mistakes)
-    configuration = _beat(tables.beat, path, own_machine, environ, mistakes) if tables is not None else None
+    configuration = whole(path, mistakes, lambda: _beat(path, own_machine, environ, mistakes))
     return LoadedBeat(
         configuration=None if mistakes.errors else configuration,
         errors=tuple(mistakes.errors),
@@ -113,9 +123,10 @@ def _tables(model: type[TableType], path: Path, mistakes: Mistakes) -> TableType
     return None if raw is None else parse(model, raw, Where(str(path)), mistakes).table
 
 
-def _proxy(
-    tables: ProxyTables, path: Path, own: OwnMachine, environ: Mapping[str, str], mistakes: Mistakes
-) -> ProxyConfiguration:
+def _proxy(path: Path, own: OwnMachine, environ: Mapping[str, str], mistakes: Mistakes) -> ProxyConfiguration | None:
+    tables = _tables(ProxyTables, path, mistakes)
+    if tables is None:
+        return None
     table, where, base = tables.proxy, Where(str(path)).key("proxy"), path.parent
     secrets = SecretReader(environ, mistakes)
     credentials = stored_credentials(tables.credentials, Where(str(path)).key("credentials"), base, secrets, mistakes)
@@ -125,7 +136,7 @@ def _proxy(
         ("tls_cert_file", table.tls_cert_file), ("tls_key_file", table.tls_key_file), base, where, mistakes
     )
     authority = places.existing_file(table.client_ca_file, base, where.key("client_ca_file"), mistakes)
-    agent_path = tuple(places.absolute(name, base) for name in table.agent_path)
+    agent_path = places.folders(table.agent_path, base, where.key("agent_path"), mistakes)
     agent_trust.check_agent_path(agent_path, where.key("agent_path"), mistakes)
     is_tls = cert is not None or authority is not None
     if is_tls or not is_loopback(host):
@@ -134,7 +145,7 @@ def _proxy(
         name=_named(table.name, own.hostname, where.key("name"), mistakes),
         host=host,
         port=port,
-        state_dir=places.absolute(table.state_dir, base),
+        state_dir=places.folder(table.state_dir, base, where.key("state_dir"), mistakes),
         tls_cert_file=cert,
         tls_key_file=key,
         client_ca_file=authority,
@@ -159,10 +170,11 @@ def _check_tls(table: ProxyAgentTable, where: Where, mistakes: Mistakes) -> None
         mistakes.error(where.key("allow"), 'is empty: nobody could call; as ["CN=fenced-a"]', unit="list")
 
 
-def _beat(
-    table: BeatTable, path: Path, own: OwnMachine, environ: Mapping[str, str], mistakes: Mistakes
-) -> BeatConfiguration:
-    where = Where(str(path)).key("beat")
+def _beat(path: Path, own: OwnMachine, environ: Mapping[str, str], mistakes: Mistakes) -> BeatConfiguration | None:
+    tables = _tables(BeatTables, path, mistakes)
+    if tables is None:
+        return None
+    table, where = tables.beat, Where(str(path)).key("beat")
     secrets = SecretReader(environ, mistakes)
     bus = places.bus(table.bus, table, path.parent, where, secrets, mistakes, url_key="bus")
     if bus.scheme == "embedded":

@@ -146,6 +146,13 @@ class FileName(Text):
 
 
 @dataclass(frozen=True, slots=True)
+class FolderName(FileName):
+    """The path of a folder, which need not be there yet."""
+
+    unit = "folder"
+
+
+@dataclass(frozen=True, slots=True)
 class Name(Text):
     """A name of ours: it goes into topics, URLs and file names. Explicitly empty is allowed where the default is."""
 

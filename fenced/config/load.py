@@ -14,10 +14,11 @@ from fenced.config import agent_trust, device_options, identities, names, not_ye
 from fenced.config.build import Builder, Built, BuiltDevice
 from fenced.config.configuration import ApiConfiguration, Configuration, StoreConfiguration, TlsClient
 from fenced.config.entries import Entries, Entry
+from fenced.config.heard_as import check_names
 from fenced.config.inventory_tables import LISTS
 from fenced.config.keys import NAME_PATTERN
 from fenced.config.levels import Levels
-from fenced.config.mistakes import Mistake, Mistakes, Where
+from fenced.config.mistakes import Mistake, Mistakes, Where, whole
 from fenced.config.own_machine import OwnMachine
 from fenced.config.reach import Reach
 from fenced.config.read import find_files, read_inventory, read_toml
@@ -55,7 +56,7 @@ def load(
     """Read the main file and all inventory files. Raises nothing for what is in them or is missing."""
     loader = _Loader(path=path, own_machine=own_machine, environ=environ, catalogue=catalogue, resolve=resolve)
     with _no_garbage_collection():
-        configuration = loader.load()
+        configuration = whole(path, loader.mistakes, loader.load)
     mistakes = loader.mistakes
     return Loaded(
         configuration=None if mistakes.errors else configuration,
@@ -120,6 +121,7 @@ class _Loader:
         names.mark_targets(built, addresses)
         configuration = self._configuration(main, built, secrets)
         self._check(main, entries, settings, built, configuration)
+        check_names(built, configuration.state_dir, self.mistakes)
         outlets.check_plugs(built.hosts, addresses, self.mistakes)
         secrets.tell_open_to_all()
         return configuration
@@ -195,12 +197,13 @@ class _Loader:
 
     def _configuration(self, main: MainTables, built: Built, secrets: SecretReader) -> Configuration:
         where, base, mistakes = self.where, self.base, self.mistakes
-        state_dir = places.absolute(main.daemon.state_dir, base)
+        daemon = where.key("daemon")
+        state_dir = places.folder(main.daemon.state_dir, base, daemon.key("state_dir"), mistakes)
         store = places.store_path(main.store.url, state_dir, where.key("store").key("url"), mistakes)
         return Configuration(
             file=self.path.absolute(),
             state_dir=state_dir,
-            agent_path=tuple(places.absolute(name, base) for name in main.daemon.agent_path),
+            agent_path=places.folders(main.daemon.agent_path, base, daemon.key("agent_path"), mistakes),
             bus=places.bus(main.bus.url, main.bus, base, where.key("bus"), secrets, mistakes),
             store=StoreConfiguration(url=main.store.url, path=store),
             api=self._api(main, secrets),

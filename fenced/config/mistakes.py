@@ -5,11 +5,15 @@ Knows nothing of what the keys mean. One rule: a secret is never shown, wherever
 
 import json
 import re
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from pathlib import Path
+from typing import Final, TypeVar
 
 from fenced.model.text import one_line
+
+T = TypeVar("T")
 
 VALUE_CHARS_MAX: Final = 120
 TEXT_CHARS_MAX: Final = 800
@@ -100,6 +104,25 @@ class Mistakes:
                 return True
             path = path.rpartition(".")[0]
         return False
+
+
+def whole(path: Path, mistakes: Mistakes, read: Callable[[], T]) -> T | None:
+    """What `read` makes of the file; None where it raised: that is a mistake as any other, and ends nothing.
+
+    What is expected became a mistake where it happened. This is the border for the rest, which may be our bug: the
+    text says where it was raised, and quotes nothing, for it may hold a secret.
+    """
+    try:
+        return read()
+    except Exception as exc:
+        place = traceback.extract_tb(exc.__traceback__)[-1]
+        why = f": {exc.strerror}" if isinstance(exc, OSError) and exc.strerror else ""
+        mistakes.error(
+            Where(str(path)),
+            f"reading it failed with {type(exc).__name__}{why} ({Path(place.filename).name}, line {place.lineno})",
+            unit="file",
+        )
+        return None
 
 
 def shown(path: str, value: object) -> str:

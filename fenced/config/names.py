@@ -51,11 +51,13 @@ def mark_own_machine(
     said = frozenset(runs_on)
     for index, of in enumerate(built.hosts):
         host = of.host
-        if not (host.name in said or own_machine.is_called((*host.names, *_resolved(host, addresses)))):
+        is_called = own_machine.is_called((*host.names, *_resolved(host, addresses)))
+        if not (host.name in said or is_called):
             continue
-        built.hosts[index] = replace(of, host=replace(host, is_own_machine=True))
+        host = replace(host, is_own_machine=True, is_own_by_word=not is_called)
+        built.hosts[index] = replace(of, host=host)
         if host.name:
-            mistakes.warning(of.entry.where, "is the machine of this daemon, which never switches it: another must")
+            mistakes.warning(of.entry.where, f"is {host.own_words}, which never switches it: another daemon must")
     own = {of.host.name: of.host for of in built.hosts if of.host.is_own_machine}
     hosts = {name: own.get(name, host) for name, host in built.inventory.hosts.items()}
     built.inventory = replace(built.inventory, hosts=hosts)

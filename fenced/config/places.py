@@ -3,10 +3,12 @@
 One rule: relative paths are relative to the file they stand in, never to where the program was started.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from fenced.config import files
 from fenced.config.configuration import BusConfiguration, BusScheme, TlsClient
 from fenced.config.mistakes import Mistakes, Where
 from fenced.config.secret_sources import SecretReader
@@ -15,16 +17,35 @@ from fenced.model.addresses import is_loopback
 
 _BUS_PORTS: Final[dict[str, int]] = {"mqtt": 1883, "mqtts": 8883, "embedded": 1883}
 _SQLITE: Final = "sqlite:///"
+TLS_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Of a certificate, a key or all authorities of a system."""
 
 
 def existing_file(name: str, base: Path, where: Where, mistakes: Mistakes) -> Path | None:
-    """The absolute path; None when no name is given. A missing file is a mistake."""
+    """The absolute path; None when no name is given. A file that can't be read is a mistake."""
     if not name:
         return None
     path = absolute(name, base)
-    if not path.is_file():
-        mistakes.error(where, "no such file", value=str(path), unit="file")
+    try:
+        files.read(path, bytes_max=TLS_BYTES_MAX)
+    except files.UnusableFile as exc:
+        mistakes.error(where, str(exc), value=str(path), unit="file")
     return path
+
+
+def folder(name: str, base: Path, where: Where, mistakes: Mistakes) -> Path:
+    """The absolute path. It need not be there yet; what can't be a folder is a mistake."""
+    path = absolute(name, base)
+    try:
+        files.check_folder(path)
+    except files.UnusableFile as exc:
+        mistakes.error(where, str(exc), value=str(path), unit="folder")
+    return path
+
+
+def folders(names: Iterable[str], base: Path, where: Where, mistakes: Mistakes) -> tuple[Path, ...]:
+    """As `folder`, for a list."""
+    return tuple(folder(name, base, where.item(index), mistakes) for index, name in enumerate(names))
 
 
 def absolute(name: str, base: Path) -> Path:
@@ -113,7 +134,13 @@ def store_path(url: str, state_dir: Path, where: Where, mistakes: Mistakes) -> P
         mistakes.error(
             where, "must be sqlite:///FILE (relative to state_dir) or sqlite:////ABSOLUTE/FILE", value=url, unit="URL"
         )
-    return absolute(name, state_dir)
+    path = absolute(name, state_dir)
+    try:
+        files.check_folder(path.parent)
+        files.check_file_to_be(path)
+    except files.UnusableFile as exc:
+        mistakes.error(where, f"{path}: {exc}", value=url, unit="URL")
+    return path
 
 
 def listen(text: str, where: Where, mistakes: Mistakes) -> tuple[str, int]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import yaml
 
+from fenced.config.files import UnusableFile, check_listing, is_folder, read_text
 from fenced.config.mistakes import Mistakes, Where
 
 FILE_BYTES_MAX: Final = 256 * 1024 * 1024
@@ -46,32 +47,48 @@ def read_inventory(path: Path, mistakes: Mistakes) -> dict[str, Any] | None:
 
 
 def find_files(pattern: str, base: Path, where: Where, mistakes: Mistakes, *, can_be_empty: bool) -> list[Path]:
-    """The files that a name or pattern means, sorted; relative to `base`. None found is a mistake where it can't be."""
+    """The files that a name or pattern means, sorted; relative to `base`. None found is a mistake where it can't be.
+
+    So is a folder that can't be read: hosts that nobody sees would be taken for hosts that are gone.
+    """
     if not glob.has_magic(pattern):
         return [base / pattern]
-    found = sorted(base / name for name in glob.glob(pattern, root_dir=base, recursive=True))  # noqa: PTH207 - absolute patterns, too
-    files = [path for path in found if path.is_file()]
-    if not files and not can_be_empty:
+    is_whole = _check_folders(pattern, base, where, mistakes)
+    files = [path for path in _matches(pattern, base) if not is_folder(path)]
+    if not files and is_whole and not can_be_empty:
         mistakes.error(where, "no file matches this pattern", value=pattern, unit="file")
     if len(files) > FILES_MAX:
         mistakes.error(where, f"matches {len(files)} files, more than {FILES_MAX}", value=pattern, unit="file")
     return files[:FILES_MAX]
 
 
-def why_unreadable(exc: OSError) -> str:
-    """What to tell of a file that could not be read."""
-    return f"can't be read: {exc.strerror or exc}"
+def _matches(pattern: str, base: Path) -> list[Path]:
+    found = glob.glob(pattern, root_dir=base, recursive=True)  # noqa: PTH207 - absolute patterns, too
+    return sorted(base / name for name in found)
+
+
+def _check_folders(pattern: str, base: Path, where: Where, mistakes: Mistakes) -> bool:
+    """Whether each folder that the pattern is looked for in can be read; `glob` would pass over the others."""
+    parts = Path(pattern).parts
+    first_magic = next(index for index, part in enumerate(parts) if glob.has_magic(part))
+    folders = {base.joinpath(*parts[:first_magic])}
+    for end in range(first_magic + 1, len(parts) + (parts[-1] == "**")):
+        folders.update(path for path in _matches(str(Path(*parts[:end])), base) if is_folder(path))
+    is_whole = True
+    for folder in sorted(folders):
+        try:
+            check_listing(folder)
+        except UnusableFile as exc:
+            mistakes.error(where, f"{folder}: {exc}", value=pattern, unit="file")
+            is_whole = False
+    return is_whole
 
 
 def _read(path: Path, parse: Callable[[str], Any], mistakes: Mistakes) -> dict[str, Any] | None:
     where = Where(str(path))
     try:
-        tables = parse(_text(path))
-    except OSError as exc:
-        mistakes.error(where, why_unreadable(exc), unit="file")
-    except UnicodeDecodeError as exc:
-        mistakes.error(where, f"not UTF-8 at byte {exc.start}", unit="file")
-    except _UnreadableFile as exc:
+        tables = parse(read_text(path, bytes_max=FILE_BYTES_MAX)[0])
+    except (UnusableFile, _UnreadableFile) as exc:
         mistakes.error(where, str(exc), unit="file")
     except RecursionError:
         mistakes.error(where, "nested too deeply", unit="file")
@@ -82,14 +99,6 @@ def _read(path: Path, parse: Callable[[str], Any], mistakes: Mistakes) -> dict[s
             return tables
         mistakes.error(where, "must be a table of tables", unit="file")
     return None
-
-
-def _text(path: Path) -> str:
-    if not path.is_file():
-        raise _UnreadableFile("no such file")
-    if path.stat().st_size > FILE_BYTES_MAX:
-        raise _UnreadableFile(f"larger than {FILE_BYTES_MAX} bytes")
-    return path.read_bytes().decode("utf-8")
 
 
 def _toml(text: str) -> Any:

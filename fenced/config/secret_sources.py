@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from fenced.config.files import SECRET_BYTES_MAX, UnusableFile, read_text
 from fenced.config.mistakes import Mistakes, Where
-from fenced.config.read import why_unreadable
 from fenced.model.inventory import Secret
 
-SECRET_BYTES_MAX: Final = 64 * 1024
 CREDENTIALS_DIRECTORY: Final = "CREDENTIALS_DIRECTORY"
 SOURCES: Final = ("file", "env", "credential")
 
@@ -77,7 +76,7 @@ class SecretReader:
         if source == "env":
             text = self._from_environment(value, place)
         elif source == "file":
-            text = self.text(os.path.join(base, value), place)  # noqa: PTH118 - see `_read`
+            text = self.text(os.path.join(base, value), place)  # noqa: PTH118 - ten thousand Path objects would cost as much as reading the files
         else:
             text = self._from_credential(value, place)
         return self._as_secret(text, value, place) if text is not None else None
@@ -101,22 +100,11 @@ class SecretReader:
             )
 
     def _read(self, path: str, place: Where) -> tuple[str | None, str]:
-        """Paths are text here: ten thousand `Path` objects would cost as much as reading the files."""
         try:
-            info = os.stat(path)  # noqa: PTH116
-            if not stat.S_ISREG(info.st_mode):
-                return None, "not a file"
-            if info.st_size > SECRET_BYTES_MAX:
-                return None, f"larger than {SECRET_BYTES_MAX} bytes"
-            with open(path, encoding="utf-8", newline="") as file:  # noqa: PTH123
-                text = file.read()
-        except FileNotFoundError:
-            return None, "no such file"
-        except OSError as exc:
-            return None, why_unreadable(exc)
-        except UnicodeDecodeError:
-            return None, "not UTF-8"
-        if info.st_mode & stat.S_IROTH:
+            text, mode = read_text(path, bytes_max=SECRET_BYTES_MAX)
+        except UnusableFile as exc:
+            return None, str(exc)
+        if mode & stat.S_IROTH:
             self._open_to_all.append((path, place))
         return text, ""
 

@@ -13,6 +13,7 @@ from fenced.config.keys import (
     Count,
     FileName,
     Flag,
+    FolderName,
     Listed,
     Name,
     Percent,
@@ -44,7 +45,9 @@ class TlsKeys(Table):
 class LoginKeys(TlsKeys):
     """User name and password of a broker. The password is in a file, the environment or a systemd credential."""
 
-    username: Annotated[str, Text("user name at the broker")] = ""
+    username: Annotated[
+        str, Text("account at the broker; of this client alone: two that share one throw each other off")
+    ] = ""
     password_file: Annotated[str, FileName("file with the password; one line, its last line end is cut")] = ""
     password_env: Annotated[str, Text("or: the environment variable that holds it")] = ""
     password_credential: Annotated[str, Text("or: the systemd credential that holds it")] = ""
@@ -53,9 +56,9 @@ class LoginKeys(TlsKeys):
 class DaemonTable(Table):
     name: Annotated[str, Name("name of this daemon; default: the machine's host name", can_be_empty=True)] = ""
     site: Annotated[str, Name("the site: second part of every topic")] = "site-1"
-    state_dir: Annotated[str, FileName("where the store and the lock file are")] = "/var/lib/fenced"
+    state_dir: Annotated[str, FolderName("where the store and the lock file are")] = "/var/lib/fenced"
     agent_path: Annotated[
-        tuple[str, ...], Listed("where `fence_*` programs are looked up; first hit wins", item=FileName(""))
+        tuple[str, ...], Listed("where `fence_*` programs are looked up; first hit wins", item=FolderName(""))
     ] = ("/usr/sbin", "/usr/local/sbin")
     runs_on: Annotated[
         tuple[str, ...],

@@ -90,8 +90,8 @@ def _of_host(entry: r.Entry, before: HostState, after: HostState) -> Told:
             return [(HOST + "wrong_machine", {"device": str(record.device), "reason": record.why})]
         case r.LeftOff() as record:
             orphans = [str(orphan.device) for orphan in after.orphans]
-            devices = [*(str(device) for device in record.devices or after.owed), *orphans]
-            return [(HOST + "left_off", {"reason": record.why, "devices": devices})]
+            devices = dict.fromkeys([*(str(device) for device in record.devices or after.owed), *orphans])
+            return [(HOST + "left_off", {"reason": record.why, "devices": list(devices)})]
         case r.HostPutAside() as record:
             gate = {"gate": "record", "open": False, "why": record.why}
             return [(HOST + "held", {"gates": [gate], "would": None})]
@@ -297,6 +297,10 @@ def _of_fleet(entry: r.Entry) -> list[Announcement]:
         case r.GateOpened() as record:
             opened = {"gate": record.gate, "cluster": record.cluster or None}
             return [Announcement(type=FLEET + "gate_open", host=None, at=entry.at, data=opened)]
+        case r.ReloadRefused() as record:
+            return [Announcement(type=FLEET + "reload_refused", host=None, at=entry.at, data={"why": record.why})]
+        case r.Reloaded():
+            return [Announcement(type=FLEET + "reloaded", host=None, at=entry.at)]
         case _:
             return []
 

@@ -144,7 +144,7 @@ def _is_called(host: Host, address: str) -> bool:
 def why_not(name: ProxyName, host: Host, inventory: Inventory, why_barred: WhyBarred) -> str | None:
     """Why this proxy can't be asked about this host, or None when it can."""
     if name == ENGINE:
-        return "the daemon runs on the target itself" if host.is_own_machine else None
+        return f"the target is {host.own_words}" if host.is_own_machine else None
     proxy = inventory.proxies[name]
     if proxy.machine == host.name or host.name in proxy.also_on or _is_called(host, proxy.address):
         return "runs on the target itself"

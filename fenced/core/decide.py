@@ -45,6 +45,8 @@ def decide(fleet: Fleet, event: e.Event, now: float) -> Decision:
             fleet_decisions.fleet_event(work, event)
         case e.InventoryRead():
             answer = fleet_decisions.inventory_read(work, event)
+        case e.ReloadEnded():
+            work.record_fleet(r.ReloadRefused(why=event.refused) if event.refused else r.Reloaded())
         case e.Ticked():
             fleet_decisions.end_pauses(work)
             closed_gates.look(work)

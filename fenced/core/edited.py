@@ -50,7 +50,7 @@ def spoilt(state: HostState, before: Host, after: Host | None, now: float) -> st
     if after is None:
         return f"it removes {state.name}, with an operation under way or left off"
     if after.is_own_machine and not before.is_own_machine:
-        return f"it makes {state.name} our own machine, with an operation under way or left off"
+        return f"it makes {state.name} {after.own_words}, with an operation under way or left off"
     changed = _differing(_bases(before), _bases(after))
     if is_under_way and changed:
         return f"it changes {', '.join(changed)} of {state.name}, with an operation under way"

@@ -272,7 +272,7 @@ def start_waiting(work: HostWork) -> None:
     if waiting is None:
         return
     if work.host.is_own_machine:
-        end_unstarted(work, waiting, "the host is the machine the daemon runs on now (S18)")
+        end_unstarted(work, waiting, f"the host is {work.host.own_words} now (S18)")
         return
     if work.now >= waiting.deadline:
         end_unstarted(work, waiting, "it waited for another operation until its deadline")

@@ -159,6 +159,13 @@ class InventoryRead:
     inventory: Inventory
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadEnded:
+    """Somebody asked for the configuration to be read again. `refused`: why it was not taken; "": it is in force."""
+
+    refused: str
+
+
 # -- effects that ended -----------------------------------------------------------------------------------------------
 
 
@@ -354,6 +361,7 @@ Event = (
     | LeaseLost
     | Started
     | InventoryRead
+    | ReloadEnded
     | LifeAsked
     | RaceFinished
     | StepFinished

@@ -144,6 +144,8 @@ def _evolve(state: HostState, at: float, record: r.Record) -> HostState:
             | r.BusBack()
             | r.GateStayedClosed()
             | r.GateOpened()
+            | r.ReloadRefused()
+            | r.Reloaded()
         ):
             raise AssertionError(f"{record.kind} is a record of the fleet, not of {state.name}")
         case _:
@@ -630,5 +632,7 @@ def evolve_fleet(state: FleetState, entry: r.Entry) -> FleetState:
             opened = (record.gate, record.cluster)
             left = tuple(it for it in state.closed_gates if (it.gate, it.cluster) != opened)
             return replace(state, closed_gates=left)
+        case r.ReloadRefused() | r.Reloaded():
+            return state  # told; every start reads the configuration whole
         case _:
             raise AssertionError(f"{record.kind} is a record of a host, not of the fleet")

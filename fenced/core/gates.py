@@ -134,7 +134,7 @@ def _eligible(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdict, ..
     is_ours = not host.is_own_machine
     is_automatic = host.settings.automatic
     return (
-        _gate("own_machine", is_ours, "another machine" if is_ours else "the daemon runs on it (S18)"),
+        _gate("own_machine", is_ours, "another machine" if is_ours else f"{host.own_words} (S18)"),
         _gate("automatic", is_automatic, "configured" if is_automatic else "automatic = false in the configuration"),
         _record(state),
         _maintenance(state),

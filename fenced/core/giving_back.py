@@ -34,7 +34,7 @@ def _why_not(work: HostWork) -> str | None:
     if state.record_fault:
         return "its records could not be taken up; a person has it in hand first"
     if work.host.is_own_machine:
-        return "the daemon runs on the host (S18)"
+        return f"the host is {work.host.own_words} (S18)"
     shut = gates.closed(gates.owner_gates(work.fleet, work.now))
     if shut:
         return shut[0].why

@@ -172,7 +172,7 @@ def _refusal(work: HostWork, asked: ActionAsked) -> RefusedBy | None:
     if work.host.is_own_machine:
         return RefusedBy(
             rule="own_machine",
-            why=f"{work.name} is the machine the daemon runs on; another controller may switch it (S18)",
+            why=f"{work.name} is {work.host.own_words}; another controller may switch it (S18)",
         )
     for verdict in gates.closed(gates.owner_gates(work.fleet, work.now)):
         return RefusedBy(rule=verdict.gate, why=verdict.why)

@@ -632,6 +632,21 @@ class GateOpened:
     kind: Literal["gate_opened"] = "gate_opened"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadRefused:
+    """The configuration was read again and not taken: what was in force stays in force."""
+
+    why: str
+    kind: Literal["reload_refused"] = "reload_refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reloaded:
+    """The configuration was read again and is in force."""
+
+    kind: Literal["reloaded"] = "reloaded"
+
+
 HostRecord = (
     HostHeard
     | HostSuspected
@@ -694,6 +709,8 @@ FleetRecord = (
     | StoreReleased
     | BusLost
     | BusBack
+    | ReloadRefused
+    | Reloaded
 )
 Record = HostRecord | FleetRecord
 

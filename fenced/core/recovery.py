@@ -9,11 +9,12 @@ from fenced.core import edited, plan
 from fenced.core import records as r
 from fenced.core.ending import abandon, end_unstarted, stop
 from fenced.core.evolve import is_settled
-from fenced.core.state import Operation, Phase
+from fenced.core.evolve_owed import still_off
+from fenced.core.state import HostState, Operation, Phase
 from fenced.core.work import HostWork, Work
+from fenced.model.names import DeviceName
 from fenced.model.power import OperationState
 
-OWN_MACHINE = "the daemon was restarted on the host itself: nothing of it is switched any more by this one (S18)"
 FAULT_MAX = 500
 """Characters of what is kept of why a host could not be taken up."""
 
@@ -50,7 +51,24 @@ def put_aside(work: HostWork, why: str) -> None:
     _end_all(work, f"its records could not be taken up: {why}")
     work.record(r.HostPutAside(why=why, token=work.fleet.next_token()))
     if work.state.owed or work.state.orphans:
-        work.record(r.LeftOff(operation=None, why=f"switched off before its records could not be taken up: {why}"))
+        work.record(
+            r.LeftOff(
+                devices=_left(work.state),
+                operation=None,
+                why=f"switched off before its records could not be taken up: {why}",
+            )
+        )
+
+
+def _why_own(work: HostWork) -> str:
+    return (
+        f"the daemon was restarted, and the host is {work.host.own_words}: nothing of it is switched by this one (S18)"
+    )
+
+
+def _left(state: HostState) -> tuple[DeviceName, ...]:
+    """All that is off: also what the inventory does not have any more."""
+    return (*still_off(state), *(orphan.device for orphan in state.orphans))
 
 
 def remove(work: HostWork) -> None:
@@ -62,7 +80,13 @@ def remove(work: HostWork) -> None:
         put_aside(work, fault)
     _end_all(work, "the inventory does not have the host any more")
     if (state.owed or state.orphans) and not work.state.is_left_off:
-        work.record(r.LeftOff(operation=None, why="switched off, and the inventory does not have the host any more"))
+        work.record(
+            r.LeftOff(
+                devices=_left(work.state),
+                operation=None,
+                why="switched off, and the inventory does not have the host any more",
+            )
+        )
     work.record(r.HostRemoved())
 
 
@@ -78,7 +102,7 @@ def settle_edit(work: HostWork) -> None:
     lost = [str(it.device) for it in orphans if it not in state.orphans]
     if lost:
         why = f"switched off, and the inventory does not have that outlet any more: {', '.join(lost)}"
-        work.record(r.LeftOff(operation=None, why=why))
+        work.record(r.LeftOff(operation=None, why=why, devices=_left(work.state)))
 
 
 def take_up(work: HostWork) -> None:
@@ -142,7 +166,7 @@ def _resume_edited(work: HostWork, changed: tuple[str, ...]) -> None:
 
 def _resume_proving(work: HostWork, operation: Operation) -> None:
     if work.host.is_own_machine:
-        plan.read_and_end(work, OWN_MACHINE)
+        plan.read_and_end(work, _why_own(work))
     elif work.now >= operation.deadline:
         plan.read_and_end(work, "the daemon was restarted after the operation's time was over")
     elif work.state.maintenance is not None:
@@ -160,7 +184,7 @@ def _resume_restoring(work: HostWork, operation: Operation) -> None:
     if work.now < deadline and not work.host.is_own_machine:
         return
     is_late = work.now >= deadline
-    why = "the daemon was restarted after restore_timeout: the host was left off" if is_late else OWN_MACHINE
+    why = "the daemon was restarted after restore_timeout: the host was left off" if is_late else _why_own(work)
     # What was on its way may be done: the devices are read before they are told as left off.
     plan.read_and_end(work, why, ending=OperationState.DONE if operation.is_fenced else OperationState.FAILED)
 

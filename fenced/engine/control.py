@@ -19,6 +19,7 @@ from fenced.core.fleet_state import Pause
 from fenced.core.operations import Accepted as CoreAccepted
 from fenced.core.operations import RefusedBy
 from fenced.core.state import HostState, Operation
+from fenced.engine.misnamed import Misnamed
 from fenced.engine.reactor import Reactor
 from fenced.engine.watching import Events
 from fenced.model.inventory import Inventory
@@ -44,7 +45,9 @@ class EngineControl:
         self, *, reactor: Reactor, journal: Journal, clock: Clock, is_bus_connected: Callable[[], bool],
         not_ready: Callable[[], tuple[str, ...]], warnings: Callable[[], tuple[str, ...]],
         proxies: Callable[[], Sequence[ProxyView]],
+        misnamed: Misnamed,
     ) -> None:  # fmt: skip
+        self._misnamed = misnamed
         self._reactor, self._journal, self._clock = reactor, journal, clock
         self._is_bus_connected, self._not_ready = is_bus_connected, not_ready
         self._warnings, self._proxies = warnings, proxies
@@ -111,6 +114,7 @@ class EngineControl:
             last_heard=sight.heard_at if sight.heard_at is not None else state.last_heard,
             held_by=tuple(verdict.gate for verdict in state.held_by),
             is_paused=any(match.matches(pause.match, host) for pause in self._fleet.state.pauses),
+            misnamed=self._misnamed.names(state.name),
             fenceable=shown(self._fleet, state.name, state, self._clock.now()),
         )
 
@@ -133,6 +137,7 @@ class EngineControl:
             "suspicion": view.state.suspicion.value if view.state.suspicion is not None else None,
             "suspicion_reason": view.state.suspicion_reason or None,
             **({"warning": warning} if (warning := freshness.warning(fleet, name, now)) is not None else {}),
+            **({"misnamed": list(misnamed)} if (misnamed := self._misnamed.sentences(name)) else {}),
             "asked_itself": None if sight.life is None else sight.life.words,
             "attempts_in_window": gates.attempts_in_window(fleet, name, now),
             "owed": [str(device) for device in view.state.owed],

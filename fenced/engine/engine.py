@@ -20,6 +20,7 @@ from fenced.engine.control import EngineControl
 from fenced.engine.effects import EngineEffects
 from fenced.engine.housekeeping import Housekeeping
 from fenced.engine.lease import LeaseKeeper
+from fenced.engine.misnamed import Misnamed
 from fenced.engine.observer import Observer
 from fenced.engine.outbox import Outbox
 from fenced.engine.race import PathMemory
@@ -56,6 +57,8 @@ class Ports:
     reach: Reach | None = None
     proxies: Callable[[], Sequence[ProxyView]] = tuple
     wall: Wall = as_steady
+    remarks: Callable[[], tuple[str, ...]] = tuple
+    """What else is wrong, for /readyz, while the daemon is ready all the same."""
 
 
 def replay(inventory: Inventory, loaded: Loaded, *, started: float) -> Fleet:
@@ -155,10 +158,12 @@ class Engine:
         self.housekeeping = Housekeeping(
             journal=ports.journal, clock=ports.clock, keep_seconds=lambda: fleet.inventory.daemon.keep_seconds
         )
+        self.misnamed = Misnamed(lambda: fleet.inventory, ports.clock)
         self.control = EngineControl(
             reactor=self.reactor, journal=ports.journal, clock=ports.clock,
             is_bus_connected=lambda: ports.bus.is_connected, not_ready=self._not_ready,
-            warnings=self.outbox.stuck_words, proxies=ports.proxies,
+            warnings=lambda: (*self.outbox.stuck_words(), *ports.remarks()), proxies=ports.proxies,
+            misnamed=self.misnamed,
         )  # fmt: skip
         self._is_replayed = False
 

@@ -87,8 +87,10 @@ class Observer:
                 log.info(record.kind, host=name, device=record.device)
             case r.DevicesTrusted():
                 log.info("devices_trusted", host=name, devices=list(record.devices))
-            case r.FenceFailed() | r.RestoreFailed() | r.Contradicted() | r.LeftOff() | r.HostPutAside():
+            case r.FenceFailed() | r.RestoreFailed() | r.Contradicted() | r.HostPutAside():
                 log.warning(record.kind, host=name, reason=record.why)
+            case r.LeftOff():
+                log.warning(record.kind, host=name, reason=record.why, devices=list(record.devices))
             case r.HostRemoved() | r.HostReturned():
                 log.info(record.kind, host=name)
             case r.HostHeard() | r.HostLeft() | r.MaintenanceSet() | r.MaintenanceEnded() | r.HostRestored():

@@ -104,6 +104,7 @@ class Host:
     """One host. `devices` in the order of the file; `levels` are derived from them, in rising order.
 
     `is_beside_broker`: the bus's broker runs on it, so that its own beats need no network to get there.
+    `is_own_by_word`: our own machine because `daemon.runs_on` names it, not by a name or an address.
     """
 
     name: HostName
@@ -115,10 +116,18 @@ class Host:
     roles: tuple[str, ...] = ()
     is_protected: bool = False
     is_own_machine: bool = False
+    is_own_by_word: bool = False
     is_beside_broker: bool = False
     identity: str = ""
     devices: tuple[Device, ...] = ()
     settings: HostSettings = field(default_factory=HostSettings)
+
+    @property
+    def own_words(self) -> str:
+        """How it is our own machine, after "it is"; for a host that is."""
+        if self.is_own_by_word:
+            return "what the daemon's machine runs on or depends on (daemon.runs_on)"
+        return "the machine that the daemon runs on"
 
     @property
     def levels(self) -> tuple[int, ...]:

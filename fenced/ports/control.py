@@ -53,6 +53,8 @@ class HostView:
     last_heard: float | None
     held_by: tuple[str, ...]
     is_paused: bool
+    misnamed: tuple[str, ...] = ()
+    """Names on the bus that are no host's but nearly this one's: what arrives under them is dropped."""
     fenceable: Fenceable | None = None
 
 

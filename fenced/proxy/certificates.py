@@ -7,6 +7,7 @@ nothing is overwritten unasked.
 import ipaddress
 import os
 import re
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -65,7 +66,9 @@ def make_authority(directory: Path, *, days: int = CA_DAYS, is_forced: bool = Fa
     )
     builder = builder.add_extension(_key_usage(is_authority=True), critical=True)
     try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not directory.is_dir():
+            directory.mkdir(parents=True)
+            directory.chmod(0o755)  # whatever the umask: services read in it, and each key has a mode of its own
     except OSError as exc:
         raise CertificateError(f"{directory}: can't be made: {exc}") from exc
     _write(pair, builder.sign(key, hashes.SHA256()), key)
@@ -207,10 +210,19 @@ def _write(pair: Pair, certificate: x509.Certificate, key: ec.EllipticCurvePriva
 
 
 def _write_file(path: Path, content: bytes, *, mode: int) -> None:
-    """Whole or not at all: beside its place first, with its mode from the start."""
+    """Whole or not at all: beside its place first, with its mode from the start. What stands there keeps its owner, group
+    and mode: a service that could read the old key must read the new one."""
+    try:
+        before: os.stat_result | None = path.stat()
+    except FileNotFoundError:
+        before = None
     beside = path.with_name(f".{path.name}.new")
     beside.unlink(missing_ok=True)
     with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        if before is not None:
+            os.fchown(file.fileno(), before.st_uid, before.st_gid)
+            mode = stat.S_IMODE(before.st_mode) & (mode | 0o640)
+        os.fchmod(file.fileno(), mode)
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -5,7 +5,7 @@ Knows the agent's parts; nothing of files but certificates. One rule: all of a c
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -27,6 +27,8 @@ class Change:
     allow: frozenset[str]
     credentials: Mapping[str, StoredCredential]
     tls: TlsFiles | None
+    ended: Callable[[str], None]
+    """To be called with why it was refused; "": it is in force."""
 
 
 Changes = AsyncIterator[Change]
@@ -58,11 +60,12 @@ class Renewal:
         if self._certificates is not None and change.tls is not None:
             is_good = await self._certificates.renew(change.tls, self._accept)
             if not is_good:
-                _log.error("reload refused: the certificates can't be used; everything stays as it was")
+                change.ended("the certificates can't be used; everything stays as it was")
                 return
         self._server.use(allow=change.allow)
         self._credentials.use(change.credentials)
         _log.info("reloaded", allow=sorted(change.allow), credentials=sorted(change.credentials))
+        change.ended("")
 
     async def _accept(self, context: ssl.SSLContext) -> None:
         """The listener first: a connection of the old context that comes in between is closed after its answer."""

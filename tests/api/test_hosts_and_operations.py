@@ -25,6 +25,7 @@ HOST_FIELDS = {
     "paused",
     "stay_off",
     "fenceable",
+    "misnamed",
 }
 OPERATION_FIELDS = {
     "id",
@@ -89,6 +90,7 @@ async def test_a_host_has_every_field(api: Api) -> None:
         "paused": False,
         "stay_off": False,
         "fenceable": None,
+        "misnamed": [],
     }
     async with api.client.get("/api/v1/hosts/node-3") as response:
         assert (await response.json())["held_by"] == ["armed"]

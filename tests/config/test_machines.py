@@ -7,7 +7,8 @@ import pytest
 
 from fenced.config.own_machine import OwnMachine, this_machine
 from fenced.core.candidates import why_not
-from fenced.model.names import ClusterName, ProxyName
+from fenced.model.inventory import Inventory
+from fenced.model.names import ENGINE, ClusterName, HostName, ProxyName
 from tests.config.files import CLUSTERS, TLS, load_files, load_ok, told, write
 from tests.config.pieces import host, pdu
 
@@ -78,13 +79,17 @@ def test_the_own_machine_is_known_by_what_its_names_resolve_to(keys: str, is_own
     loaded = load_files(tmp_path, f"[[host]]\n{keys}\n")
     assert loaded.configuration is not None, told(loaded.errors)
     assert [node.is_own_machine for node in loaded.configuration.inventory.hosts.values()] == [is_own]
-    assert is_own == any("is the machine of this daemon" in mistake.reason for mistake in loaded.warnings)
+    assert is_own == any("is the machine that the daemon runs on" in mistake.reason for mistake in loaded.warnings)
 
 
 def test_a_person_says_on_which_machine_the_daemons_own_one_runs(tmp_path: Path) -> None:
     text = '[daemon]\nruns_on = ["hypervisor"]\n' + host("hypervisor", more='address = "10.0.0.8"') + host("other")
     hosts = load_ok(tmp_path, text).inventory.hosts
     assert [node.name for node in hosts.values() if node.is_own_machine] == ["hypervisor"]
+    assert "daemon.runs_on" in hosts[HostName("hypervisor")].own_words
+    assert "daemon.runs_on" in (why_not(ENGINE, hosts[HostName("hypervisor")], Inventory(), lambda _: None) or "")
+    named = load_ok(tmp_path, text, own_machine=OwnMachine(addresses=frozenset({"10.0.0.8"}))).inventory.hosts
+    assert "daemon.runs_on" not in named[HostName("hypervisor")].own_words
     wrong = load_files(tmp_path, text.replace('["hypervisor"]', '["other", "hypervisors"]'))
     assert [mistake.path for mistake in wrong.errors] == ["daemon.runs_on[1]"]
 

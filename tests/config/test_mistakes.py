@@ -171,7 +171,7 @@ def test_the_defaults_warn_of_what_is_not_enforced_yet_in_one_line_each(tmp_path
 
 WARNINGS = {
     "host without devices": (HOST, "host[0]", "it can't be fenced"),
-    "own machine": (host("controller", pdu()), "host[0]", "the machine of this daemon"),
+    "own machine": (host("controller", pdu()), "host[0]", "the machine that the daemon runs on"),
     "no host": ("", "", "there is no host"),
     "grace without effect": ('[detection]\ngrace = "10s"\n', "detection.grace", "3 missed intervals, 15s"),
     "proxy named like a host": (

@@ -1,5 +1,8 @@
-"""config/mosquitto.acl in a real Mosquitto: a host speaks for itself alone, the daemon announces, nobody else does."""
+"""config/mosquitto.conf and .acl in a real Mosquitto: a host speaks for itself alone, the daemon announces, nobody else
+does, and nobody takes another's name.
+"""
 
+import contextlib
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,8 +11,12 @@ import aiomqtt
 import pytest
 from aiomqtt import ProtocolVersion
 
+from fenced.bus.settings import BusSettings
+from fenced.model.inventory import Secret
+from fenced.ports.bus import BusDisconnected, Evidence, Health, Message
+from tests.bus.parts import Running, running, settings
 from tests.needs import find, needs
-from tests.net import free_port, until_listening
+from tests.net import free_port, until, until_listening
 
 pytestmark = [pytest.mark.integration, needs("mosquitto", "mosquitto_passwd")]
 
@@ -24,7 +31,7 @@ persistence_location {folder}/
 log_dest file {folder}/mosquitto.log
 include_dir {folder}/conf.d
 """
-USERS = ("fenced", "recovery", "requester", "node-1", "node-2")
+USERS = ("fenced", "recovery", "requester", "storage", "node-1-disk", "node-1", "node-2")
 
 
 @pytest.fixture
@@ -76,7 +83,8 @@ async def published(port: int, said: list[tuple[str, str]]) -> list[tuple[str, s
     async with connect(port, "fenced") as daemon:
         await daemon.subscribe("fenced/v1/#", qos=1)
         for user, topic in said:
-            async with connect(port, user) as client:
+            # One account is one client: the daemon's second one would throw its first one off.
+            async with contextlib.nullcontext(daemon) if user == "fenced" else connect(port, user) as client:
                 await client.publish(prefix + topic, user, qos=1)
         await daemon.publish(prefix + last, b"", qos=1)
         heard = []
@@ -92,7 +100,9 @@ async def published(port: int, said: list[tuple[str, str]]) -> list[tuple[str, s
 OWN = [
     ("node-1", "health/node-1"),
     ("node-1", "presence/node-1"),
-    ("node-1", "evidence/node-1/disk"),
+    ("node-1-disk", "evidence/node-1/disk"),
+    ("storage", "evidence/node-1/storage"),
+    ("storage", "evidence/node-2/storage"),
     ("fenced", "event"),
     ("fenced", "event/node-1"),
     ("fenced", "state/node-1"),
@@ -103,7 +113,13 @@ OWN = [
 FOREIGN = [
     ("node-1", "health/node-2"),
     ("node-1", "presence/node-2"),
-    ("node-1", "evidence/node-2/disk"),
+    ("node-1", "evidence/node-1/disk"),
+    ("node-1", "evidence/node-2/node-1"),
+    ("node-1-disk", "evidence/node-2/disk"),
+    ("node-1-disk", "evidence/node-1/storage"),
+    ("node-1-disk", "health/node-1"),
+    ("storage", "evidence/node-1/disk"),
+    ("storage", "health/node-1"),
     ("node-1", "health/node-1/x"),
     ("node-1", "state/node-1"),
     ("node-1", "event/node-1"),
@@ -145,3 +161,57 @@ async def test_the_daemon_hears_every_host_and_recovery_hears_the_daemon(port: i
         heard = await anext(aiter(recovery.messages))
         assert heard.topic.value == "fenced/v1/site-1/event/node-2"
         assert len(node.messages) == 0
+
+
+def as_(port: int, user: str, client_id: str, *, is_version_5: bool = True) -> BusSettings:
+    return settings(
+        port,
+        site="site-1",
+        client_id=client_id,
+        username=user,
+        password=Secret("secret"),
+        is_version_5_tried=is_version_5,
+    )
+
+
+@pytest.mark.parametrize("version", [ProtocolVersion.V5, ProtocolVersion.V311])
+@pytest.mark.parametrize("stolen", ["fenced-site-1-fenced-a", "fenced"])
+async def test_no_account_takes_the_name_of_the_daemon(port: int, stolen: str, version: ProtocolVersion) -> None:
+    """Daemon, beat and evidence sources side by side, each with its account; a thief with another one disturbs none."""
+    prefix = "fenced/v1/site-1/"
+    alive = b'{"kind":"storage_lease","alive":true,"ttl":30}'
+    async with (
+        running(as_(port, "fenced", "fenced-site-1-fenced-a")) as daemon,
+        running(as_(port, "node-1", "fenced-beat-site-1-node-1"), hosts=()) as beat,
+        connect(port, "node-1-disk") as disk,
+        connect(port, "storage") as storage,
+    ):
+        for _ in range(3):
+            async with aiomqtt.Client(
+                "127.0.0.1", port, username="node-2", password="secret", identifier=stolen, protocol=version, timeout=10
+            ):
+                pass
+        health = Message(topic=prefix + "health/node-1", payload=b"", is_retained=False)
+        await beat.client.publish(health, timeout_seconds=10)
+        await disk.publish(prefix + "evidence/node-1/disk", alive, qos=1)
+        await storage.publish(prefix + "evidence/node-1/storage", alive, qos=1)
+        await until(lambda: len(daemon.of(Evidence)) == 2 and len(daemon.of(Health)) == 1, what="all are heard")
+        assert not daemon.of(BusDisconnected)
+        assert not beat.of(BusDisconnected)
+
+
+@pytest.mark.parametrize("is_version_5", [True, False])
+async def test_two_daemons_of_one_account_say_so(port: int, is_version_5: bool) -> None:
+    """What is left: the account itself in two hands. This Mosquitto only hangs up."""
+    ids = ("fenced-site-1-fenced-a", "fenced-site-1-fenced-b")
+    async with (
+        running(as_(port, "fenced", ids[0], is_version_5=is_version_5)) as first,
+        running(as_(port, "fenced", ids[1], is_version_5=is_version_5), is_awaited=False) as second,
+    ):
+        for daemon, client_id in ((first, ids[0]), (second, ids[1])):
+
+            def suspicion(daemon: Running = daemon) -> bool:
+                return "use_username_as_clientid" in daemon.client.suspicion
+
+            await until(suspicion, what="the suspicion")
+            assert f"client id {client_id}" in daemon.client.suspicion

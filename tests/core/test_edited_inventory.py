@@ -351,6 +351,7 @@ def test_a_host_that_is_gone_is_told_with_what_it_is_owed(phase: str) -> None:
     gone = again.fleet.gone[NODE]
     assert (gone.operation, gone.waiting, gone.reading) == (None, None, None)
     assert again.told.count("host.left_off") == bool(owed)
+    assert [set(record.devices) for record in again.records(r.LeftOff)] == ([set(owed)] if owed else [])
     assert again.records(r.HostRemoved)
     again.do(e.Started())
     assert len(again.records(r.HostRemoved)) == 1

@@ -148,3 +148,25 @@ async def test_rubbish_on_the_bus(tmp_path: Path) -> None:
 
         await until(is_counted, what="the retained heartbeat is counted")
         assert (await it.api.get("hosts/node-1"))["state"] in ("fenced", "restoring")
+
+
+async def test_a_reporter_with_another_spelling_is_no_life_and_is_told(tmp_path: Path) -> None:
+    agent = Agent(tmp_path / "agents")
+    async with bed(tmp_path, {"node-1": [agent.device("a")]}) as it:
+        assert it.broker is not None
+        async with aiomqtt.Client("127.0.0.1", it.broker.port) as client:
+            for name in ("NODE-1", "node-1.example.org"):
+                await client.publish(f"fenced/v1/{SITE}/health/{name}", b"", qos=1)
+
+        async def is_told() -> bool:
+            return list((await it.api.get("hosts/node-1"))["misnamed"]) == ["NODE-1", "node-1.example.org"]
+
+        await until(is_told, what="both names")
+        assert "beats arrive as NODE-1" in (await it.ctl("hosts")).out
+        assert "beats arrive as node-1.example.org" in (await it.ctl("explain", "node-1")).out
+        note = it.state_dir / "heard-as.json"
+        await until(
+            lambda: note.exists() and "NODE-1" in note.read_text(), seconds=30, what="the note for check-config"
+        )
+        it.hosts.kill("node-1")
+        await it.story.event("node-1", "host.suspected")

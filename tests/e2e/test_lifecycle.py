@@ -1,6 +1,8 @@
 """Reload, stop, watchdog: the configuration is taken whole or not at all, and the end is an orderly one."""
 
 import asyncio
+import contextlib
+import os
 import re
 import signal
 import socket
@@ -60,6 +62,70 @@ async def test_reload(tmp_path: Path) -> None:
         it.hosts.kill("node-3")
         await it.story.event("node-3", "host.fenced")
         assert not it.story.of("node-2", "host.suspected")
+
+
+async def test_no_reload_ends_the_daemon_and_a_refused_one_is_told(tmp_path: Path) -> None:
+    """systemd takes the signal for the reload: status line, metric and event say how it ended."""
+    agent = Agent(tmp_path / "agents")
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
+        heard.bind(path)
+        heard.setblocking(False)
+        words: list[str] = []
+
+        def status() -> str:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    words.extend(heard.recv(4096).decode().splitlines())
+            return next((word for word in reversed(words) if word.startswith("STATUS=")), "")
+
+        async with bed(tmp_path, {"node-1": [agent.device("a")]}, environment={"NOTIFY_SOCKET": path}) as it:
+            good = it.configuration.copy()
+            started = await it.api.metrics()
+            assert started["fenced_config_last_reload_successful"] == 1
+            os.mkfifo(tmp_path / "fifo")
+            files = ["n" * 300, "p/" * 3000, "fifo", str(tmp_path), "/dev/zero"]
+            for number, name in enumerate(files, start=1):
+                bad = good.copy()
+                bad.change("api", tls_cert_file=name, tls_key_file=name)
+                bad.write()
+                await it.reload("reload_refused")
+                await until(
+                    lambda: "reload refused" in status() and "tls_cert_file" in status(), what="the status line"
+                )
+                assert (await it.api.metrics())["fenced_config_last_reload_successful"] == 0
+
+                def told(number: int = number) -> bool:
+                    return len(it.story.of(None, "fleet.reload_refused")) == number
+
+                await until(told, what="the event")
+            assert "api.tls_cert_file" in it.story.of(None, "fleet.reload_refused")[-1].data["why"]
+            assert (await it.api.metrics())["fenced_config_last_reload_seconds"] == started[
+                "fenced_config_last_reload_seconds"
+            ]
+            good.write()
+            await it.reload('"reloaded"')
+            await until(lambda: "1 hosts" in status(), what="the status line of before")
+            await until(lambda: bool(it.story.of(None, "fleet.reloaded")), what="the event")
+            after = await it.api.metrics()
+            assert after["fenced_config_last_reload_successful"] == 1
+            assert after["fenced_config_last_reload_seconds"] > started["fenced_config_last_reload_seconds"]
+
+
+@pytest.mark.parametrize("key", ["api.tls_cert_file", "daemon.state_dir"])
+async def test_a_start_on_files_that_can_not_be_used_is_a_mistake_of_the_configuration(
+    tmp_path: Path, key: str
+) -> None:
+    """78: systemd does not try it again for ever."""
+    agent = Agent(tmp_path / "agents")
+    (tmp_path / "rubbish").write_text("no certificate")
+    table, name = key.split(".")
+    files = {"tls_cert_file": str(tmp_path / "rubbish"), "tls_key_file": str(tmp_path / "rubbish")}
+    async with bed(tmp_path, {"node-1": [agent.device("a")]}, is_started=False) as it:
+        it.configuration.change(table, **(files if name in files else {name: str(tmp_path / "rubbish/below")}))
+        await it.start(is_awaited=False)
+        assert await it.daemon.wait() == 78
+        assert key in it.daemon.log
 
 
 async def test_an_orderly_end_in_the_middle_of_a_power_step(tmp_path: Path) -> None:

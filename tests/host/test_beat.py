@@ -266,7 +266,7 @@ async def test_a_hanging_systemctl_does_not_hold_the_machine(tmp_path: Path, mon
         (["--bus", "mqtt://127.0.0.1", "--host", "a/b"], "can't be a level"),
         (["--bus", "mqtt://127.0.0.1", "--host", "a", "--interval", "5"], "not a duration"),
         (["--bus", "mqtt://127.0.0.1", "--host", "a", "--interval", "0s"], "longer than 0"),
-        (["--bus", "mqtt://127.0.0.1", "--host", "a", "--password-file", "/nowhere"], "can't be read"),
+        (["--bus", "mqtt://127.0.0.1", "--host", "a", "--password-file", "/nowhere"], "no such file"),
     ],
 )
 def test_wrong_options_are_told(arguments: list[str], text: str) -> None:

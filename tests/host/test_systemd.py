@@ -75,3 +75,19 @@ def test_a_unit_promises_only_what_its_program_keeps() -> None:
     assert found["fenced-proxy.service"]["ExecReload"] == "/bin/kill -HUP $MAINPID"
     for name in ("fenced.service", "fenced-proxy.service"):
         assert found[name]["StateDirectory"] == name.removesuffix(".service")
+
+
+def test_texts_and_units_name_the_same_files() -> None:
+    """Whoever follows the guide starts the service on the file that it wrote."""
+    root = UNITS.parent
+    told = [
+        (path.name, program, file)
+        for path in [*root.glob("docs/*.md"), *root.glob("*.md"), *root.glob("fenced/cli/*.py"), *root.glob("config/*")]
+        if path.is_file()
+        for program, file in re.findall(r"fenced (run|proxy|beat) -c (/[\w./-]+)", path.read_text())
+    ]
+    units = {words[1]: words[3] for name in SERVICES for words in [settings(UNITS / name)["ExecStart"].split()]}
+    assert {program for _, program, _ in told} >= {"run", "proxy"}
+    assert [entry for entry in told if units[entry[1]] != entry[2]] == []
+    guide = "".join(path.read_text() for path in root.glob("docs/*.md"))
+    assert [file for file in units.values() if file not in guide] == []

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Final
 
 from fenced.model.power import State
+from fenced.telemetry.bus_gauges import BusGauges
 from fenced.telemetry.gauges import Gauges
 from fenced.telemetry.metrics import Metrics
+from fenced.telemetry.reloads import ReloadGauges
 from tests.fakes.control import FakeControl
 from tests.house.tree import ROOT, tree
 
@@ -48,6 +50,8 @@ FLEET_EVENTS: Final = [
     "store_released",
     "gate_closed",
     "gate_open",
+    "reload_refused",
+    "reloaded",
 ]
 EVENTS_NOT_YET: Final = {"dumping", "soft_fenced", "storm", "storm_over"}
 
@@ -78,11 +82,13 @@ METRICS: Final = [
     "fenced_fenceable_share",
     "fenced_outbox_pending",
     "fenced_outbox_stuck_hosts",
+    "fenced_config_last_reload_successful",
+    "fenced_config_last_reload_seconds",
     "fenced_journal_append_seconds",
     "fenced_loop_lag_seconds",
 ]
 METRICS_NOT_YET: Final[set[str]] = set()
-METRICS_BEYOND: Final = {"fenced_clock_ahead_seconds", "fenced_api_requests_total"}
+METRICS_BEYOND: Final = {"fenced_clock_ahead_seconds", "fenced_bus_taken_over_total", "fenced_api_requests_total"}
 """Ours, and not promised to anybody."""
 
 STATES: Final = [
@@ -135,5 +141,7 @@ def _told_metrics() -> set[str]:
     """The families of a scrape by their public names, also those that nothing was counted in yet."""
     metrics = Metrics()
     metrics.registry.register(Gauges(FakeControl(), outbox_pending=lambda: 0, outbox_stuck=lambda: 0))
+    metrics.registry.register(BusGauges(lambda: 0))
+    metrics.registry.register(ReloadGauges(lambda: (True, 0.0)))
     suffixes = {"counter": "_total", "info": "_info"}
     return {family.name + suffixes.get(family.type, "") for family in metrics.registry.collect()}

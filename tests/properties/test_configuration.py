@@ -258,8 +258,7 @@ class Edits(RuleBasedStateMachine):
         assert (loaded.configuration is None) is self.is_broken, loaded.errors
         # Memory is given back with a whole collection, which is most of a small reload.
         with capture_logs() as logs, mock.patch.object(memory, "give_back"):
-            self.running_loop.do(self.reloader._take(loaded))
-        is_refused = any(entry["event"] == "reload_refused" for entry in logs)
+            is_refused = bool(self.running_loop.do(self.reloader._take(loaded)))
         lines = [entry["change"] for entry in logs if entry["event"] == "configuration_changed"]
         assert is_refused is (self.is_broken or self._needs_restart() or self._spoils_an_operation()), logs
         if is_refused:

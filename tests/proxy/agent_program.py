@@ -23,7 +23,7 @@ from tests.proxy.devices import driver_for
 async def no_changes() -> AsyncIterator[Change]:
     """A file that nobody changes."""
     await asyncio.Event().wait()
-    yield Change(allow=frozenset(), credentials={}, tls=None)
+    yield Change(allow=frozenset(), credentials={}, tls=None, ended=lambda refused: None)
 
 
 async def run(given: dict[str, str]) -> None:

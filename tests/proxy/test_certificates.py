@@ -1,10 +1,12 @@
 """`fenced certs`, as an operator uses it."""
 
+import os
 from pathlib import Path
 
 from click.testing import CliRunner
 
 from fenced.cli.certs import command
+from fenced.proxy.certificates import make_authority, make_daemon, renew
 from tests.proxy.bed import certs, make_certificates
 
 
@@ -29,3 +31,26 @@ def test_certificates_are_not_overwritten_and_keys_are_private(tmp_path: Path) -
         assert run("daemon", str(tmp_path), "--name", name)[0] == 1
     assert "no URL" in run("proxy", str(tmp_path), "--name", "p", "--address", "https://px1:8471")[1]
     assert "no authority here" in run("daemon", str(tmp_path / "empty"), "--name", "d")[1]
+
+
+def test_a_service_may_read_what_is_given_to_it_also_after_a_renewal(tmp_path: Path) -> None:
+    """Whatever the umask: the folder can be entered, certificates are for all, and a key stays its group's."""
+    directory = tmp_path / "certs"
+    before = os.umask(0o077)
+    try:
+        make_authority(directory)
+        pair = make_daemon(directory, name="fenced-a")
+        assert (directory.stat().st_mode & 0o777, pair.cert_file.stat().st_mode & 0o777) == (0o755, 0o644)
+        assert pair.key_file.stat().st_mode & 0o777 == 0o600
+        group = 65534 if os.geteuid() == 0 else os.getegid()
+        os.chown(pair.key_file, -1, group)
+        pair.key_file.chmod(0o640)
+        old = pair.key_file.read_bytes()
+        renew(directory, name="fenced-a")
+        assert pair.key_file.read_bytes() != old
+        assert (pair.key_file.stat().st_mode & 0o777, pair.key_file.stat().st_gid) == (0o640, group)
+        pair.key_file.chmod(0o666)
+        renew(directory, name="fenced-a")
+        assert pair.key_file.stat().st_mode & 0o777 == 0o640, "a key is never everybody's"
+    finally:
+        os.umask(before)

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import ssl
+import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -42,6 +43,13 @@ def program(own: Path, tmp_path: Path) -> Program:
 def shown_certificate(program: Program) -> str:
     """What the proxy shows to a new connection."""
     return ssl.get_server_certificate(("127.0.0.1", program.port))
+
+
+def metrics(program: Program) -> str:
+    """A scrape by the daemon's certificate."""
+    context = client_context(tls_files(program.certificates))
+    with urllib.request.urlopen(f"https://127.0.0.1:{program.port}/metrics", context=context, timeout=10) as answer:
+        return bytes(answer.read()).decode()
 
 
 @asynccontextmanager
@@ -135,6 +143,7 @@ async def test_files_that_cannot_be_used_are_refused_and_the_old_go_on(program: 
         await until(lambda: "reload refused" in program.stderr)
         assert "don't belong together" in program.stderr
         assert await asyncio.to_thread(shown_certificate, program) == first
+        assert "fenced_config_last_reload_successful 0.0" in await asyncio.to_thread(metrics, program)
         # All of a change or nothing: who may call did not change either.
         assert await caller.read(PX1, device(tmp_path / "bmc"), timeout_seconds=10) is Power.ON
 
@@ -177,7 +186,7 @@ async def test_who_may_call_changes_at_once_and_what_needs_a_restart_is_refused(
         await until(lambda: "needs a restart" in program.stderr)
         program.write(allow='["fenced-a"]')
         os.kill(process.pid, signal.SIGHUP)
-        await until(lambda: "the old configuration stays in force" in program.stderr)
+        await until(lambda: "1 errors, the first: " in program.stderr)
 
 
 async def test_a_certificate_that_ends_soon_is_told_and_one_that_ended_is_not_taken(

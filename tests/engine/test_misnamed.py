@@ -1,0 +1,106 @@
+"""Names on the bus that are nearly a host's: told, never taken, and few are kept."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fenced.config.heard_as import NOTE, written
+from fenced.engine.misnamed import KEPT_SECONDS, NAMES_OF_HOST_MAX, Misnamed
+from fenced.model.inventory import Host, Inventory
+from fenced.model.names import ClusterName, DatacenterName, HostName
+from tests.config.files import load_files
+from tests.fakes.control import FakeClock
+
+
+def inventory(*names: str, aliases: tuple[str, ...] = ()) -> Inventory:
+    hosts = [
+        Host(name=HostName(name), cluster=ClusterName("c1"), datacenter=DatacenterName(""), aliases=aliases)
+        for name in names
+    ]
+    return Inventory(hosts={host.name: host for host in hosts})
+
+
+def misnamed(*names: str, aliases: tuple[str, ...] = ()) -> tuple[Misnamed, FakeClock]:
+    clock, kept = FakeClock(), inventory(*names, aliases=aliases)
+    return Misnamed(lambda: kept, clock), clock
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("node-1", "NODE-1"),
+        ("node-1", "node-1.example.org"),
+        ("node-1", "Node-1.EXAMPLE.org"),
+        ("node-1.example.org", "node-1"),
+        ("node-1.example.org", "NODE-1.example.ORG"),
+        ("NODE-1", "node-1"),
+    ],
+)
+def test_what_is_nearly_a_hosts_name_is_told(host: str, name: str) -> None:
+    names, _ = misnamed(host, "node-2", "node-10")
+    names.heard(name)
+    assert names.names(HostName(host)) == (name,)
+    assert f"beats arrive as {name}" in names.sentences(HostName(host))[0]
+    assert list(names.all()) == [HostName(host)]
+
+
+@pytest.mark.parametrize(
+    "name", ["node-3", "node", "node-1x", "node-2", "node-1", "", "example.org", "node-1\n", "n" * 300]
+)
+def test_what_is_not_is_not(name: str) -> None:
+    names, _ = misnamed("node-1", "node-2")
+    names.heard(name)
+    assert names.all() == {}
+
+
+def test_an_alias_is_meant_too() -> None:
+    names, _ = misnamed("node-1", aliases=("storage-7",))
+    names.heard("Storage-7")
+    assert names.names(HostName("node-1")) == ("Storage-7",)
+
+
+def test_what_may_mean_several_says_so_at_each() -> None:
+    names, _ = misnamed("node-1.a.example.org", "node-1.b.example.org", "node-2")
+    names.heard("node-1")
+    told = names.all()
+    assert set(told) == {"node-1.a.example.org", "node-1.b.example.org"}
+    assert "node-1.b.example.org" in told[HostName("node-1.a.example.org")][0]
+
+
+def test_few_are_kept_and_each_for_a_while() -> None:
+    names, clock = misnamed("node-1")
+    for number in range(1000):
+        names.heard(f"node-1.site-{number}.example.org")
+    newest = tuple(f"node-1.site-{number}.example.org" for number in range(1000 - NAMES_OF_HOST_MAX, 1000))
+    assert names.names(HostName("node-1")) == newest
+    clock.at += KEPT_SECONDS + 1
+    assert names.all() == {}
+
+
+def test_a_reload_that_knows_the_name_ends_it() -> None:
+    known = [inventory("node-1")]
+    names = Misnamed(lambda: known[0], FakeClock())
+    names.heard("NODE-1")
+    assert names.names(HostName("node-1"))
+    known[0] = inventory("node-1", "NODE-1")
+    assert names.all() == {}
+
+
+def test_the_check_tells_what_the_daemon_noted(tmp_path: Path) -> None:
+    names, _ = misnamed("node-1")
+    names.heard("NODE-1")
+    main = f'[daemon]\nstate_dir = "{tmp_path}"\n[[host]]\nname = "node-1"\n'
+    assert not any("NODE-1" in mistake.reason for mistake in load_files(tmp_path, main).warnings)
+    (tmp_path / NOTE).write_text(written(names.all()))
+    assert sum("beats arrive as NODE-1" in mistake.reason for mistake in load_files(tmp_path, main).warnings) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[", "[]", "{}", '{"node-1": 5}', '{"node-1": [5, null, {}]}', "[" * 100_000, '"x"']
+)
+def test_a_damaged_note_is_no_mistake(text: str, tmp_path: Path) -> None:
+    (tmp_path / NOTE).write_text(text)
+    loaded = load_files(tmp_path, f'[daemon]\nstate_dir = "{tmp_path}"\n[[host]]\nname = "node-1"\n')
+    assert loaded.configuration is not None
+    assert json.dumps([str(mistake) for mistake in loaded.warnings])
