@@ -95,6 +95,10 @@ class DeviceTable(PowerOfOne):
             "true: a person's word that an agent which nobody reviewed takes the host's power; see docs/fence-agents.md"
         ),
     ] = False
+    check_ready: Annotated[
+        bool,
+        Flag("false: believe and switch a device though it says that it has just started; for one that always does"),
+    ] = True
     standby: Annotated[
         str, Choice('"separate": a chassis that keeps its own power beside outlets of its level', choices=("separate",))
     ] = ""

@@ -58,6 +58,7 @@ DESCRIPTION: Final = DriverDescription(
     default_port=PORT,
     is_one_plug=False,
     settle_seconds=READY_AFTER_SECONDS,
+    can_tell_ready=True,
     first_units=tuple((table.name, 1 if table.first_unit is None else table.first_unit) for table in TABLES),
 )
 
@@ -78,7 +79,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """One device. `table`: None = ask the unit. `ready_after_seconds`: as the option."""
+    """One device. `table`: None = ask the unit. `ready_after_seconds`: as the option; 0 where `check_ready` is false."""
 
     host: str
     port: int
@@ -128,7 +129,7 @@ def settings_of(spec: DeviceSpec) -> Settings:
         credentials=_credentials(spec),
         outlets=_outlets(options.get("plug", "")),
         table=_custom(options) if model == CUSTOM else None if model == AUTO else table_of(model),
-        ready_after_seconds=float(ready_after),
+        ready_after_seconds=float(ready_after) if spec.check_ready else 0.0,
     )
 
 

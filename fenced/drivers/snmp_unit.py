@@ -46,14 +46,17 @@ class Units:
     async def set(self, settings: Settings, power: Power, *, deadline: float) -> None:
         """Commands each outlet once, also when another's command failed. Raises DeviceError.
 
-        The states are read first: that proves way, account and outlets before anything is switched.
+        The states are read first: that proves way, account and outlets before anything is switched, and that what is
+        switched would be believed.
         """
         async with exchange(settings.host, settings.port, self._account(settings), self._engines) as talk:
             try:
                 async with asyncio.timeout(deadline - boottime()):
                     table = await self._table(settings, talk)
                     places = settings.places(table)
-                    await self._values(settings, talk, places, tuple(place.state for place in places))
+                    states = tuple(place.state for place in places)
+                    values = await self._values(settings, talk, places, (SYS_UP_TIME, *states))
+                    _check_up_time(settings, values[SYS_UP_TIME])
             except TimeoutError as exc:
                 raise _silent(settings, may_be_done=False) from exc
             failures: list[DeviceError] = []
@@ -163,7 +166,8 @@ def _check_up_time(settings: Settings, value: Value) -> None:
     seconds = value.number / TICKS_A_SECOND
     if value.kind is ValueKind.TICKS and seconds < settings.ready_after_seconds:
         raise DeviceNotReady(
-            f"{settings} started {seconds:.0f} s ago; its outlets are believed after {settings.ready_after_seconds:g} s",
+            f"{settings} started {seconds:.0f} s ago; its outlets are believed after {settings.ready_after_seconds:g} s "
+            "(ready_after; if it always says so: check_ready = false at the device)",
             may_be_done=False,
         )
 

@@ -50,7 +50,8 @@ class DeviceSpec:
     than the password, by the driver's or agent's name for them. `credential`: a name under which the proxy itself keeps
     user name, password and secrets; those are empty here then. `identity`: the machine that the device must belong to
     (system UUID, GUID or serial); empty: not asked. `cuts_power`: a person's word that this driver's OFF takes the host's
-    power, needed for an agent that nobody reviewed.
+    power, needed for an agent that nobody reviewed. `check_ready`: a device that says that it has just started or is not
+    ready is not believed and not switched; False for one that always says so.
     """
 
     driver: str
@@ -67,6 +68,7 @@ class DeviceSpec:
     credential: str = ""
     identity: str = ""
     cuts_power: bool = False
+    check_ready: bool = True
 
     def secret(self, name: str) -> str:
         """The further secret of that name; "" where none is given."""

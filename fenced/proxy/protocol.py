@@ -95,6 +95,7 @@ class WireDevice(WireModel):
     credential: Text = ""
     identity: Text = ""
     cuts_power: Annotated[bool, Field(strict=True)] = False
+    check_ready: Annotated[bool, Field(strict=True)] = True
 
     @field_serializer("password", when_used="json")
     def _reveal(self, password: SecretStr | None) -> str | None:
@@ -122,6 +123,7 @@ class WireDevice(WireModel):
             credential=spec.credential,
             identity=spec.identity,
             cuts_power=spec.cuts_power,
+            check_ready=spec.check_ready,
         )
 
     def spec(self) -> DeviceSpec:
@@ -140,6 +142,7 @@ class WireDevice(WireModel):
             credential=self.credential,
             identity=self.identity,
             cuts_power=self.cuts_power,
+            check_ready=self.check_ready,
         )
 
 

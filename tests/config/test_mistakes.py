@@ -202,6 +202,16 @@ WARNINGS = {
         "host[0].device[0].cuts_power",
         "is not needed",
     ),
+    "readiness that is not looked at": (
+        host("n", BMC + "check_ready = false\n"),
+        "host[0].device[0].check_ready",
+        "only for one that always says so",
+    ),
+    "readiness that nobody looks at": (
+        host("n", pdu(more="check_ready = false\n")),
+        "host[0].device[0].check_ready",
+        "no effect",
+    ),
     "an option that nobody has looked at": (
         host("n", pdu().replace("plug =", "half_off = 1, plug =")),
         "host[0].device[0].options.half_off",

@@ -21,7 +21,7 @@ from fenced.drivers.snmp_outlet import SnmpOutlet
 from fenced.drivers.snmp_tables import TABLES, candidates, oid
 from fenced.model.inventory import DeviceSpec, Secret
 from fenced.model.power import Power
-from fenced.ports.devices import BadParameters, DeviceError, DeviceTimedOut
+from fenced.ports.devices import BadParameters, DeviceError, DeviceNotReady, DeviceTimedOut
 from tests.drivers.programs import spec_of, starts_into
 from tests.drivers.snmp_responder import SYS_UP_TIME, Asked, Responder, reads, responder
 
@@ -354,6 +354,26 @@ async def test_a_cancelled_read_leaves_nothing(monkeypatch: pytest.MonkeyPatch) 
         await asyncio.sleep(0)
         await asyncio.sleep(0)
     assert closed == [1]
+
+
+async def test_what_could_not_be_read_afterwards_is_not_switched() -> None:
+    """A unit whose clock never gets beyond its first seconds."""
+
+    def behave(asked: Asked) -> list[bytes]:
+        values = [v2c.TimeTicks(100) if oid == SYS_UP_TIME else v2c.Integer32(ON) for oid in asked.oids]
+        return [asked.answer(*values)]
+
+    async with responder(behave) as agent:
+        spec = spec_at(agent.port, ready_after=30)
+        for call in (SnmpOutlet().read(spec, timeout_seconds=5), put(spec, Power.OFF)):
+            with pytest.raises(DeviceNotReady, match="check_ready = false") as failed:
+                await call
+            assert not failed.value.may_be_done
+        assert agent.sets == []
+        trusting = replace(spec, check_ready=False)
+        assert await SnmpOutlet().read(trusting, timeout_seconds=5) is Power.ON
+        await put(trusting, Power.OFF)
+        assert len(agent.sets) == 1
 
 
 async def test_the_uptime_of_a_unit_that_does_not_tell_is_not_asked_for_twice() -> None:

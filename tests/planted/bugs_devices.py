@@ -53,6 +53,36 @@ DEVICE_BUGS: Final = (
         wider=(STORE,),
     ),
     Bug(
+        name="ipmi switches a bmc whose answer it would not believe",
+        rule="S2",
+        file="drivers/ipmi.py",
+        old="        async def control(visit: Visit) -> None:\n            await _check_ready(visit, spec)\n",
+        new="        async def control(visit: Visit) -> None:\n",
+        killers=("tests/drivers/test_ipmi.py::test_what_could_not_be_read_afterwards_is_not_switched",),
+        wider=("tests/drivers/test_ipmi.py",),
+    ),
+    Bug(
+        name="redfish switches off a bmc whose off it would not believe",
+        rule="S2",
+        file="drivers/redfish.py",
+        old="                await check_ready(exchange, system, power, spec)\n",
+        new="                pass\n",
+        killers=(
+            "tests/drivers/test_redfish_readiness.py::test_what_could_not_be_read_afterwards_is_not_switched_off",
+        ),
+        wider=("tests/drivers/test_redfish_readiness.py",),
+    ),
+    Bug(
+        name="an outlet is switched whose state would not be believed",
+        rule="S2",
+        file="drivers/snmp_unit.py",
+        old="                    values = await self._values(settings, talk, places, (SYS_UP_TIME, *states))\n"
+        "                    _check_up_time(settings, values[SYS_UP_TIME])\n",
+        new="                    values = await self._values(settings, talk, places, (SYS_UP_TIME, *states))\n",
+        killers=("tests/drivers/test_snmp_outlet.py::test_what_could_not_be_read_afterwards_is_not_switched",),
+        wider=("tests/drivers/test_snmp_outlet.py",),
+    ),
+    Bug(
         name="a lost lease leaves running ons alone",
         rule="S10",
         file="engine/reactor.py",
