@@ -65,8 +65,8 @@ class OptionRule:
     values: frozenset[str] = frozenset()
 
     def concerns(self, value: object) -> bool:
-        """Whether a device that says this value is meant. A plain `false` is never passed on, so that it says nothing."""
-        return value is not False and (not self.values or str(value).strip().lower() in self.values)
+        """Whether a device that says this value is meant. A plain `false` asks for nothing, but may be one of `values`."""
+        return str(value).strip().lower() in self.values if self.values else value is not False
 
 
 OptionRules = Mapping[str, tuple[OptionRule, ...]]
