@@ -143,7 +143,8 @@ async def _found(settings: Settings, talk: Exchange) -> OutletTable:
 
 
 def _objects(places: Iterable[Place]) -> tuple[Oid, ...]:
-    return tuple(oid for place in places for oid in (place.state, *(quiet for quiet, _ in place.quiet)))
+    said = ((place.state, *(oid for oid, _ in (*place.quiet, *place.off_with))) for place in places)
+    return tuple(dict.fromkeys(oid for objects in said for oid in objects))
 
 
 def _missing(places: Iterable[Place], values: Mapping[Oid, Value]) -> list[Place]:
@@ -152,13 +153,14 @@ def _missing(places: Iterable[Place], values: Mapping[Oid, Value]) -> list[Place
 
 def _power(table: OutletTable, place: Place, values: Mapping[Oid, Value]) -> Power:
     state = values[place.state]
-    is_quiet = all(_is_quiet(values[oid], expected) for oid, expected in place.quiet)
-    return table.power(state.number) if is_quiet and state.kind is ValueKind.INTEGER else Power.UNKNOWN
+    power = table.power(state.number) if state.kind is ValueKind.INTEGER else Power.UNKNOWN
+    with_it = (*place.quiet, *place.off_with) if power is Power.OFF else place.quiet
+    return power if all(_is_one_of(values[oid], expected) for oid, expected in with_it) else Power.UNKNOWN
 
 
-def _is_quiet(value: Value, expected: int) -> bool:
+def _is_one_of(value: Value, expected: tuple[int, ...]) -> bool:
     """An agent without the object tells less, but nothing else."""
-    return value.kind is ValueKind.MISSING or (value.kind is ValueKind.INTEGER and value.number == expected)
+    return value.kind is ValueKind.MISSING or (value.kind is ValueKind.INTEGER and value.number in expected)
 
 
 def _check_up_time(settings: Settings, value: Value) -> None:

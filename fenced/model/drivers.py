@@ -99,6 +99,7 @@ class DriverDescription:
     or is ours). `rules`: what was decided of an agent's options; of one that has none nobody knows what it changes.
     `apart_options`: where there is no address, what else tells plugs of one name apart.
     `first_units`: by the option `model`, the unit of a chain that an outlet without one is on.
+    `offset_option`: the option that says what is added to an outlet's number.
     `can_tell_ready`: it looks whether the device has just started, and `check_ready` means something.
     """
 
@@ -126,6 +127,7 @@ class DriverDescription:
     rules: OptionRules = field(default_factory=dict)
     apart_options: tuple[str, ...] = ()
     first_units: tuple[tuple[str, int], ...] = ()
+    offset_option: str = ""
     can_tell_ready: bool = False
 
     def first_unit(self, options: Mapping[str, object]) -> int | None:

@@ -18,7 +18,7 @@ from pysnmp.proto.api import v2c
 from fenced.drivers import snmp_exchange, snmp_messages, snmp_unit, snmp_users
 from fenced.drivers.snmp_options import AUTH_PROTOCOLS, PRIVACY_PROTOCOLS, settings_of
 from fenced.drivers.snmp_outlet import SnmpOutlet
-from fenced.drivers.snmp_tables import TABLES, candidates, oid
+from fenced.drivers.snmp_tables import TABLES, Outlet, candidates, oid
 from fenced.model.inventory import DeviceSpec, Secret
 from fenced.model.power import Power
 from fenced.ports.devices import BadParameters, DeviceError, DeviceNotReady, DeviceTimedOut
@@ -102,7 +102,8 @@ async def test_only_the_immediate_command_and_only_for_that_outlet(table: Any, p
     value = int(v2c.apiPDU.get_varbinds(v2c.apiMessage.get_pdu(sent.message))[0][1])
     place = settings_of(spec_at(1, model=table.name)).places(table)[0]
     assert (sent.oids[0], value) == place.command(power)
-    assert value in {0, 1, 2}
+    # Vertiv numbers its immediate commands otherwise: 1 cancels, 3 and 5 wait, 6 and 7 reboot.
+    assert value in ({2, 4} if table.name == "vertiv" else {0, 1, 2})
 
 
 # -- what counts as an answer -----------------------------------------------------------------------------------------
@@ -277,7 +278,15 @@ async def test_contradictions_are_refused_before_anything_is_sent(spec: DeviceSp
 
 
 @pytest.mark.parametrize(
-    ("model", "plug"), [("apc", "1:7"), ("raritan", "1:7"), ("eaton", "0:7"), ("cyberpower", "2:7")]
+    ("model", "plug"),
+    [
+        ("apc", "1:7"),
+        ("raritan", "1:7"),
+        ("eaton", "0:7"),
+        ("cyberpower", "2:7"),
+        ("sentry3", "1:1:7"),
+        ("sentry4", "2:7"),
+    ],
 )
 async def test_an_outlet_has_one_name(model: str, plug: str) -> None:
     """Two hosts may not share an outlet by writing it in two ways."""
@@ -291,7 +300,7 @@ def test_outlets_of_a_chain() -> None:
     places = {
         name: settings_of(spec_at(1, plug="2:7")).places(table)
         for name, table in by_name().items()
-        if table.first_unit is not None
+        if len(table.first) == 1
     }
     assert {name: place[0].state[-2:] for name, place in places.items()} == {"raritan": (2, 7), "eaton": (2, 7)}
     table = settings_of(spec_at(1, **CUSTOM, plug="2:7")).table
@@ -354,6 +363,32 @@ async def test_a_cancelled_read_leaves_nothing(monkeypatch: pytest.MonkeyPatch) 
         await asyncio.sleep(0)
         await asyncio.sleep(0)
     assert closed == [1]
+
+
+@pytest.mark.parametrize(
+    ("model", "off", "control", "off_controls", "on_controls"),
+    [
+        ("sentry3", 0, "1.3.6.1.4.1.1718.3.2.3.1.10.1.1.7", (0, 2, 4, 6, 14), (1, 3, 5, 7, 15)),
+        ("sentry4", 2, "1.3.6.1.4.1.1718.4.1.8.5.1.1.1.1.7", (2, 4, 10, 14, 16), (3, 5, 11, 15, 17)),
+    ],
+)
+async def test_off_is_what_the_control_state_agrees_to(
+    model: str, off: int, control: str, off_controls: tuple[int, ...], on_controls: tuple[int, ...]
+) -> None:
+    """A state of off beside a control state of on is one that changes, or a fuse that somebody puts in again."""
+    table = by_name()[model]
+    column = oid(control)
+    told = {table.place(Outlet(number=7)).state: off, column: 0}
+
+    def behave(asked: Asked) -> list[bytes]:
+        values = {SYS_UP_TIME: v2c.TimeTicks(8_640_000)} | {oid: v2c.Integer32(value) for oid, value in told.items()}
+        return [asked.answer(*(values.get(oid, v2c.Integer32(0)) for oid in asked.oids))]
+
+    async with responder(behave) as agent:
+        for value, power in (*((v, Power.OFF) for v in off_controls), *((v, Power.UNKNOWN) for v in on_controls)):
+            told[column] = value
+            spec = spec_at(agent.port, model=model, plug="7")
+            assert await SnmpOutlet().read(spec, timeout_seconds=5) is power, value
 
 
 async def test_what_could_not_be_read_afterwards_is_not_switched() -> None:

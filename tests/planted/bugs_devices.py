@@ -83,6 +83,15 @@ DEVICE_BUGS: Final = (
         wider=("tests/drivers/test_snmp_outlet.py",),
     ),
     Bug(
+        name="an outlet whose control state says on is off",
+        rule="S2",
+        file="drivers/snmp_unit.py",
+        old="    with_it = (*place.quiet, *place.off_with) if power is Power.OFF else place.quiet\n",
+        new="    with_it = place.quiet\n",
+        killers=("tests/drivers/test_snmp_outlet.py::test_off_is_what_the_control_state_agrees_to",),
+        wider=("tests/drivers/test_snmp_outlet.py",),
+    ),
+    Bug(
         name="a lost lease leaves running ons alone",
         rule="S10",
         file="engine/reactor.py",
