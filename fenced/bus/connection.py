@@ -30,12 +30,12 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from fenced.bus.errors import Silent, Unreachable, VersionRefused, bounded
 from fenced.bus.overriding import override
 from fenced.bus.settings import BusSettings
+from fenced.bus.tls import told
 from fenced.ports.bus import BusAway, BusError, BusLost, BusRefused, Message
 
 CLOSE_SECONDS: Final = 2.0
 UNSUPPORTED_PROTOCOL_VERSION: Final = 132
 WAITING_LOOK_SECONDS: Final = 0.1
-
 _LOST: Final = {
     "Unspecified error": "connection lost: closed without a word",
     "Keep alive timeout": "connection lost: the broker did not answer for the keepalive time",
@@ -112,7 +112,7 @@ class Connection(aiomqtt.Client):
             raise Silent(f"no connection within {self._open_timeout_seconds:g} s") from exc
         except (aiomqtt.MqttError, OSError, ValueError) as exc:
             kind = Silent if "timed out" in str(exc) else Unreachable
-            raise kind(bounded(exc)) from exc
+            raise kind(await told(exc, self._hostname, self._port)) from exc
 
     async def subscribe_all(self, topics: Sequence[tuple[str, int]]) -> None:
         """Subscribe to (filter, QoS) pairs; `on_subscribed` is called when all are granted, before any later message.

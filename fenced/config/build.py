@@ -23,7 +23,7 @@ from fenced.config.via import read_via
 from fenced.core.candidates import RESERVED_WORDS
 from fenced.model.addresses import canonical, is_loopback, names_nobody
 from fenced.model.drivers import Describe, DriverDescription, NoSuchDriver
-from fenced.model.inventory import Device, DeviceSpec, Host, Inventory, Proxy, Via
+from fenced.model.inventory import Device, DeviceSpec, Host, Inventory, Proxy, Tls, Via
 from fenced.model.names import ClusterName, DatacenterName, DeviceName, HostName, PlugId, ProxyName, UnitId
 from fenced.model.power import Kind
 
@@ -225,6 +225,7 @@ class Builder:
             identity=identity,
             cuts_power=table.cuts_power,
             check_ready=table.check_ready,
+            tls=Tls(table.tls),
         )
         is_settle_said = "settle" in table.model_fields_set
         returning_seconds = 0.0 if description is None else description.settle_seconds

@@ -74,6 +74,7 @@ DESCRIPTION: Final = DriverDescription(
     can_identify=True,
     settle_seconds=SETTLE_SECONDS,
     can_tell_ready=True,
+    speaks_tls=True,
 )
 OPTIONS: Final = frozenset(option.name for option in DESCRIPTION.options)
 

@@ -100,6 +100,7 @@ class DriverDescription:
     `apart_options`: where there is no address, what else tells plugs of one name apart.
     `first_units`: by the option `model`, the unit of a chain that an outlet without one is on.
     `offset_option`: the option that says what is added to an outlet's number.
+    `speaks_tls`: over TLS of ours, so that the device's `tls` means something.
     `can_tell_ready`: it looks whether the device has just started, and `check_ready` means something.
     """
 
@@ -129,6 +130,7 @@ class DriverDescription:
     first_units: tuple[tuple[str, int], ...] = ()
     offset_option: str = ""
     can_tell_ready: bool = False
+    speaks_tls: bool = False
 
     def first_unit(self, options: Mapping[str, object]) -> int | None:
         """The unit of a chain that an outlet without one is on: 1 where no model says another; None: nobody knows."""

@@ -24,19 +24,7 @@ from fenced.ports.devices import (
 )
 from tests.drivers import contract
 from tests.drivers.counterparts import process, udp_port
-from tests.drivers.pdus import (
-    COMMUNITY,
-    DELL,
-    FAMILIES,
-    READ_ONLY,
-    SENTRY3,
-    SENTRY4,
-    USERS,
-    VERTIV,
-    Family,
-    Pdu,
-    snmpd,
-)
+from tests.drivers.pdus import COMMUNITY, FAMILIES, READ_ONLY, SENTRY3, USERS, Family, Pdu, snmpd
 from tests.drivers.programs import spec_of, starts_into
 from tests.needs import find, needs
 from tests.net import until
@@ -106,52 +94,6 @@ async def test_between_and_scheduled_is_unknown(unit: Pdu, family: Family) -> No
         for state in (family.off, family.on):
             unit.put(family.state.format(n=n), state)
             unit.put(oid.format(n=n), value)
-            assert await driver.read(spec, timeout_seconds=5) is Power.UNKNOWN
-
-
-@pytest.mark.parametrize(
-    ("model", "column", "on", "off", "neither"),
-    [
-        # outletControlState: idle, wake, off/on, locked and event are states; the rest is on its way or contradicts.
-        ("sentry3", SENTRY3 + ".10.1.1.3", (1, 3, 5, 7, 15), (0, 2, 4, 6, 14), (8, 9, 10, 11, 12, 13, 16, 17)),
-        (
-            "sentry4",
-            SENTRY4 + ".5.1.1.1.1.3",
-            (1, 3, 5, 11, 15, 17),
-            (2, 4, 10, 14, 16),
-            (0, 6, 7, 8, 9, 12, 13, 18, 19),
-        ),
-        # st4OutletStatus: one that is off may warn of a low load; what is lost, tripped or blown tells no state.
-        (
-            "sentry4",
-            SENTRY4 + ".3.1.2.1.1.3",
-            (0, 14, 17),
-            (0, 14, 15, 19),
-            (1, 2, 5, 6, 7, 8, 9, 10, 11, 12, 13, 21, 23),
-        ),
-        # pduOutletSwitchRelayFailure
-        ("vertiv", VERTIV + ".5.3", (2,), (2,), (1,)),
-        # rPDUOutletSwitchedStatCmdPnding
-        ("dell_rpdu", DELL + ".2.1.5.3", (2,), (2,), (1, 3)),
-    ],
-)
-async def test_a_state_counts_while_what_stands_beside_it_agrees(
-    unit: Pdu, model: str, column: str, on: tuple[int, ...], off: tuple[int, ...], neither: tuple[int, ...]
-) -> None:
-    """OFF is the state that was sensed, while nothing on its way or wrong will change or belie it (S2)."""
-    family, driver, spec = BY_MODEL[model], SnmpOutlet(), unit.spec(model=model)
-    state = family.state.format(n=3)
-    for power, value, agreeing in ((Power.ON, family.on, on), (Power.OFF, family.off, off)):
-        if family.control:
-            unit.put(family.control.format(n=3), family.control_values[power is Power.OFF])
-        unit.put(state, value)
-        for beside in (*agreeing, *neither):
-            unit.put(column, beside)
-            wanted = power if beside in agreeing else Power.UNKNOWN
-            assert await driver.read(spec, timeout_seconds=5) is wanted, (power, beside)
-    if family.control.format(n=3) == column:
-        for beside in set(on) - set(off):
-            unit.put(column, beside)
             assert await driver.read(spec, timeout_seconds=5) is Power.UNKNOWN
 
 

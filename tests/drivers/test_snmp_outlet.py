@@ -18,10 +18,10 @@ from pysnmp.proto.api import v2c
 from fenced.drivers import snmp_exchange, snmp_messages, snmp_unit, snmp_users
 from fenced.drivers.snmp_options import AUTH_PROTOCOLS, PRIVACY_PROTOCOLS, settings_of
 from fenced.drivers.snmp_outlet import SnmpOutlet
-from fenced.drivers.snmp_tables import TABLES, Outlet, candidates, oid
+from fenced.drivers.snmp_tables import TABLES, candidates, oid
 from fenced.model.inventory import DeviceSpec, Secret
 from fenced.model.power import Power
-from fenced.ports.devices import BadParameters, DeviceError, DeviceNotReady, DeviceTimedOut
+from fenced.ports.devices import BadParameters, DeviceError, DeviceTimedOut
 from tests.drivers.programs import spec_of, starts_into
 from tests.drivers.snmp_responder import SYS_UP_TIME, Asked, Responder, reads, responder
 
@@ -363,52 +363,6 @@ async def test_a_cancelled_read_leaves_nothing(monkeypatch: pytest.MonkeyPatch) 
         await asyncio.sleep(0)
         await asyncio.sleep(0)
     assert closed == [1]
-
-
-@pytest.mark.parametrize(
-    ("model", "off", "control", "off_controls", "on_controls"),
-    [
-        ("sentry3", 0, "1.3.6.1.4.1.1718.3.2.3.1.10.1.1.7", (0, 2, 4, 6, 14), (1, 3, 5, 7, 15)),
-        ("sentry4", 2, "1.3.6.1.4.1.1718.4.1.8.5.1.1.1.1.7", (2, 4, 10, 14, 16), (3, 5, 11, 15, 17)),
-    ],
-)
-async def test_off_is_what_the_control_state_agrees_to(
-    model: str, off: int, control: str, off_controls: tuple[int, ...], on_controls: tuple[int, ...]
-) -> None:
-    """A state of off beside a control state of on is one that changes, or a fuse that somebody puts in again."""
-    table = by_name()[model]
-    column = oid(control)
-    told = {table.place(Outlet(number=7)).state: off, column: 0}
-
-    def behave(asked: Asked) -> list[bytes]:
-        values = {SYS_UP_TIME: v2c.TimeTicks(8_640_000)} | {oid: v2c.Integer32(value) for oid, value in told.items()}
-        return [asked.answer(*(values.get(oid, v2c.Integer32(0)) for oid in asked.oids))]
-
-    async with responder(behave) as agent:
-        for value, power in (*((v, Power.OFF) for v in off_controls), *((v, Power.UNKNOWN) for v in on_controls)):
-            told[column] = value
-            spec = spec_at(agent.port, model=model, plug="7")
-            assert await SnmpOutlet().read(spec, timeout_seconds=5) is power, value
-
-
-async def test_what_could_not_be_read_afterwards_is_not_switched() -> None:
-    """A unit whose clock never gets beyond its first seconds."""
-
-    def behave(asked: Asked) -> list[bytes]:
-        values = [v2c.TimeTicks(100) if oid == SYS_UP_TIME else v2c.Integer32(ON) for oid in asked.oids]
-        return [asked.answer(*values)]
-
-    async with responder(behave) as agent:
-        spec = spec_at(agent.port, ready_after=30)
-        for call in (SnmpOutlet().read(spec, timeout_seconds=5), put(spec, Power.OFF)):
-            with pytest.raises(DeviceNotReady, match="check_ready = false") as failed:
-                await call
-            assert not failed.value.may_be_done
-        assert agent.sets == []
-        trusting = replace(spec, check_ready=False)
-        assert await SnmpOutlet().read(trusting, timeout_seconds=5) is Power.ON
-        await put(trusting, Power.OFF)
-        assert len(agent.sets) == 1
 
 
 async def test_the_uptime_of_a_unit_that_does_not_tell_is_not_asked_for_twice() -> None:
