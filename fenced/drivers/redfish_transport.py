@@ -215,7 +215,8 @@ async def _no_connection(target: Target, exc: aiohttp.ClientConnectorError) -> D
     hint = ""
     if not target.is_legacy:
         known = await explained(found, target.base.host or "", target.base.port or 0)
-        hint = '; tls = "legacy" at the device allows it' if known is not found else ""
+        is_too_old = known is not found and known.cause is not handshake.Cause.HUNG_UP
+        hint = '; tls = "legacy" at the device allows it' if is_too_old else ""
         found = known
     return DeviceUnreachable(f"{target.base}: {found}{hint}", may_be_done=False)
 
