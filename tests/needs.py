@@ -32,6 +32,7 @@ PACKAGES = {
     "mosquitto_pub": "mosquitto-clients",
     "mosquitto_sub": "mosquitto-clients",
     "nsenter": "util-linux",
+    "openssl": "openssl",
     "setpriv": "util-linux",
     "snmpd": "snmpd",
     "snmpget": "snmp",

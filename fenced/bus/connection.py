@@ -27,6 +27,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from fenced.bus.errors import Silent, Unreachable, VersionRefused, bounded, why_ended
 from fenced.bus.overriding import override
 from fenced.bus.settings import BusSettings
+from fenced.bus.tls import told
 from fenced.bus.waiting import Waiting
 from fenced.ports.bus import BusAway, BusError, BusLost, BusRefused, Message
 
@@ -106,7 +107,7 @@ class Connection(aiomqtt.Client):
             raise Silent(f"no connection within {self._open_timeout_seconds:g} s") from exc
         except (aiomqtt.MqttError, OSError, ValueError) as exc:
             kind = Silent if "timed out" in str(exc) else Unreachable
-            raise kind(bounded(exc)) from exc
+            raise kind(await told(exc, self._hostname, self._port)) from exc
 
     async def subscribe_all(self, topics: Sequence[tuple[str, int]]) -> None:
         """Subscribe to (filter, QoS) pairs; `on_subscribed` is called when all are granted, before any later message.

@@ -5,6 +5,8 @@ import ssl
 from fenced.bus.errors import Unreachable, bounded
 from fenced.bus.overriding import override
 from fenced.bus.settings import BusSettings
+from fenced.net.handshake import fault
+from fenced.net.offer import explained
 
 
 class _Socket(ssl.SSLSocket):
@@ -31,3 +33,9 @@ def tls_context(settings: BusSettings) -> ssl.SSLContext:
         files = ", ".join(name for name in (settings.ca_file, settings.cert_file, settings.key_file) if name)
         raise Unreachable(f"TLS files ({files}): {bounded(exc)}") from exc
     return context
+
+
+async def told(exc: BaseException, host: str, port: int) -> str:
+    """Why no connection came about; of a TLS handshake with what the broker offers, for which it is asked once more."""
+    found = fault(exc)
+    return bounded(exc) if found is None else str(await explained(found, host, port))

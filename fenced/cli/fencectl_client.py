@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from fenced import __version__
+from fenced.net import handshake
 
 CALL_TIMEOUT_SECONDS: Final = 15.0
 STREAM_TIMEOUT_SECONDS: Final = 45.0
@@ -181,8 +182,9 @@ class Client:
         return found
 
     def _why(self, error: Exception) -> str:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return f"{self.url}: its certificate is not trusted ({error.verify_message}); give --ca-file"
+        if (found := handshake.fault(error)) is not None:
+            hint = "; give --ca-file" if found.cause is handshake.Cause.CERTIFICATE else ""
+            return f"can't reach {self.url}: {found}{hint}"
         if isinstance(error, TimeoutError):
             return f"{self.url} did not answer in time"
         text = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from fenced.config import agent_trust, device_options, logins
+from fenced.config import agent_trust, device_keys, device_options, logins
 from fenced.config.entries import Entries, Entry, HostEntry, given_twice
 from fenced.config.inventory_tables import DeviceTable, HostTable, ProxyTable
 from fenced.config.mistakes import Mistakes, Where
@@ -23,7 +23,7 @@ from fenced.config.via import read_via
 from fenced.core.candidates import RESERVED_WORDS
 from fenced.model.addresses import canonical, is_loopback, names_nobody
 from fenced.model.drivers import Describe, DriverDescription, NoSuchDriver
-from fenced.model.inventory import Device, DeviceSpec, Host, Inventory, Proxy, Via
+from fenced.model.inventory import Device, DeviceSpec, Host, Inventory, Proxy, Tls, Via
 from fenced.model.names import ClusterName, DatacenterName, DeviceName, HostName, PlugId, ProxyName, UnitId
 from fenced.model.power import Kind
 
@@ -199,6 +199,7 @@ class Builder:
         description = self._description(table.driver, where.key("driver"))
         is_agent = description is None or description.is_agent
         agent_trust.check_word(table, description, where, self.mistakes)
+        device_keys.check(table, description, where, self.mistakes)
         options = device_options.check_shape(table.options, where.key("options"), self.mistakes, is_agent=is_agent)
         password = self.secrets.password(table, where, entry.base)
         secrets = self.secrets.named(table.secrets, where.key("secrets"), entry.base)
@@ -223,6 +224,8 @@ class Builder:
             credential=credential,
             identity=identity,
             cuts_power=table.cuts_power,
+            check_ready=table.check_ready,
+            tls=Tls(table.tls),
         )
         is_settle_said = "settle" in table.model_fields_set
         returning_seconds = 0.0 if description is None else description.settle_seconds

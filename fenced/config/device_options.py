@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fenced.config.mistakes import Mistakes, Where
+from fenced.model.booleans import said, spelled
 from fenced.model.drivers import DriverDescription, Effect, Option, OptionKind, decided
 
-YES: Final = frozenset({"1", "yes", "on", "true"})
-NO: Final = frozenset({"0", "no", "off", "false"})
 OPTIONS_MAX: Final = 64
+LEFT_OUT: Final = "is left out: without the agent's metadata nobody knows what it takes for false; say it in quotes"
 VALUE_CHARS_MAX: Final = 4096
 
 _SECRET: Final = re.compile(r"passw|passphrase|^secret|secret_key|api_?key|^token$", re.IGNORECASE)
@@ -98,6 +98,9 @@ class OptionChecks:
         if description.is_agent:
             self._check_proof(description, given, where)
         if description.is_open_ended:
+            for key, value in given.options.items():
+                if value is False:
+                    self._warn(where.key("options").key(str(key)), LEFT_OUT, unit="option")
             return
         tell: Callable[..., None] = self.mistakes.error
         said_of = ""
@@ -167,9 +170,16 @@ class _Checker:
         if why:
             self.tell(where, why + self.of, value=value, unit=option.kind.value)
         elif (
-            option.kind is OptionKind.BOOLEAN and option.default is True and _is_no(value) and self.description.is_agent
+            option.kind is OptionKind.BOOLEAN
+            and option.default is True
+            and said(value) is False
+            and self.description.is_agent
         ):
-            self.warn(where, "has no effect: the agent has it on by default, and false is left out", value=value)
+            self.warn(
+                where,
+                "is passed on as 0, but the agent has it on by default: some look only whether it is there",
+                value=value,
+            )
 
     def check_secret(self, name: str) -> None:
         where = self.where.key("secrets").key(name)
@@ -254,12 +264,13 @@ def why_not(option: Option, value: object, *, is_agent: bool) -> str:
     text = str(value).strip()
     why = ""
     if option.kind is OptionKind.BOOLEAN:
-        if not (isinstance(value, bool) or (is_agent and text.lower() in YES | NO)):
+        if not (isinstance(value, bool) or (is_agent and said(value) is not None)):
             why = "must be true or false, without quotes"
     elif isinstance(value, bool):
         why = f"must be {'text' if option.kind is OptionKind.TEXT else 'a number'}"
         if is_agent and option.kind is OptionKind.TEXT and not option.choices:
-            why = ""
+            is_known = value or spelled(value, default=option.default) is not None
+            why = "" if is_known else "takes text: say in quotes what the agent takes for false, or leave it out"
     elif option.kind is OptionKind.TEXT:
         if not (isinstance(value, str) or is_agent or option.choices):  # a choice may look like a number
             why = "must be text in quotes"
@@ -284,10 +295,6 @@ def _why_no_number(option: Option, value: object, text: str, *, is_agent: bool) 
     if option.most is not None and number > option.most:
         return f"must be at most {option.most:g}"
     return ""
-
-
-def _is_no(value: object) -> bool:
-    return str(value).strip().lower() in NO
 
 
 def _is_password(key: str) -> bool:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from fenced.config.keys import Address, Choice, Count, FileName, Flag, Listed, Name, Seconds, Tables, Text
 from fenced.config.tables import DefaultsTable, DetectionOfOne, PowerOfOne, ViaKeys
-from fenced.model.inventory import CALLS_MAX
+from fenced.model.inventory import CALLS_MAX, Tls
 
 LISTS: Final = ("datacenter", "cluster", "proxy", "host")
 """The keys of an inventory file; each is a list of tables."""
@@ -95,6 +95,17 @@ class DeviceTable(PowerOfOne):
             "true: a person's word that an agent which nobody reviewed takes the host's power; see docs/fence-agents.md"
         ),
     ] = False
+    check_ready: Annotated[
+        bool,
+        Flag("false: believe and switch a device though it says that it has just started; for one that always does"),
+    ] = True
+    tls: Annotated[
+        str,
+        Choice(
+            "legacy: speak TLS 1.0, 1.1, RSA key exchange and weak keys with an old BMC as well",
+            choices=tuple(tls.value for tls in Tls),
+        ),
+    ] = Tls.DEFAULT.value
     standby: Annotated[
         str, Choice('"separate": a chassis that keeps its own power beside outlets of its level', choices=("separate",))
     ] = ""

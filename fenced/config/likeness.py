@@ -16,7 +16,7 @@ from fenced.model.identity import UUID_DIGITS, one_spelling
 
 SYSTEM_OPTIONS: Final = frozenset({"system", "systems_uri", "systems-uri", "module_name"})
 """Where one address is usually one host, these say which of several it is."""
-_CHAINED: Final = re.compile(r"(\d+):(\d+)")
+_CHAINED: Final = re.compile(r"(\d+(?::\d+)?):(\d+)")
 _NUMBER: Final = re.compile(r"\d+")
 
 
@@ -39,14 +39,15 @@ class Word(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlet:
-    """One outlet, blade or system in its normal form. `text`: "" for Word.NONE. `unit`: of a chain, None: the first.
+    """One outlet, blade or system in its normal form. `text`: "" for Word.NONE. `unit`: of a chain (and its feed), None: the
+    first.
 
     `is_system`: it was said by an option that is read for sure; a BMC's agent may not look at its `plug`.
     """
 
     word: Word
     text: str = ""
-    unit: int | None = None
+    unit: tuple[int, ...] | None = None
     is_system: bool = False
 
     @property
@@ -88,7 +89,10 @@ def places(plug: Plug, *, has_identity: bool) -> tuple[Place, ...]:
     outlets = (
         [_outlet(systems[0], None, is_system=True)]
         if systems
-        else [_outlet(text, int(unit) if unit.isdecimal() else None, is_system=False) for text in plug.outlets]
+        else [
+            _outlet(text, (int(unit),) if unit.isdecimal() else None, is_system=False, offset=plug.offset)
+            for text in plug.outlets
+        ]
     )
     spelled = {_spelled(name): value for name, value in qualifiers.items()}
     return tuple(Place(plug=plug, outlet=outlet, qualifiers=spelled, has_identity=has_identity) for outlet in outlets)
@@ -105,15 +109,15 @@ def likeness(one: Place, other: Place) -> Likeness:
     return min(parts)
 
 
-def _outlet(text: str, unit: int | None, *, is_system: bool) -> Outlet:
+def _outlet(text: str, unit: tuple[int, ...] | None, *, is_system: bool, offset: int = 0) -> Outlet:
     text = text.strip()
     if is_system:
         text = text.rstrip("/").rpartition("/")[2]
     chained = _CHAINED.fullmatch(text)
     if chained:
-        return Outlet(word=Word.NUMBER, text=_plain(chained[2]), unit=int(chained[1]), is_system=is_system)
+        return Outlet(word=Word.NUMBER, text=_plain(chained[2], offset), unit=_numbers(chained[1]), is_system=is_system)
     if _NUMBER.fullmatch(text):
-        return Outlet(word=Word.NUMBER, text=_plain(text), unit=unit, is_system=is_system)
+        return Outlet(word=Word.NUMBER, text=_plain(text, offset), unit=unit, is_system=is_system)
     uuid = one_spelling(text)
     if UUID_DIGITS.fullmatch(uuid):
         return Outlet(word=Word.UUID, text=uuid, is_system=is_system)
@@ -139,8 +143,12 @@ def _loosely(value: str) -> str:
         return value.strip().casefold()
 
 
-def _plain(digits: str) -> str:
-    return digits.lstrip("0") or "0"
+def _numbers(chain: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in chain.split(":"))
+
+
+def _plain(digits: str, offset: int) -> str:
+    return str(int(digits) + offset) if offset else digits.lstrip("0") or "0"
 
 
 def _is_on_loopback(*places: Place) -> bool:
@@ -188,10 +196,10 @@ def _of_units(one: Place, other: Place) -> Likeness:
         return Likeness.SAME
     if first is not None and second is not None:
         return Likeness.APART
-    place, given = (one, second) if first is None else (other, first)
+    place, given = (one, second or ()) if first is None else (other, first)
     if place.plug.first_unit is None:
-        return Likeness.POSSIBLY if given in {0, 1} else Likeness.APART
-    return Likeness.SAME if given == place.plug.first_unit else Likeness.APART
+        return Likeness.POSSIBLY if set(given) <= {0, 1} else Likeness.APART
+    return Likeness.SAME if set(given) == {place.plug.first_unit} else Likeness.APART
 
 
 def _of_outlets_of_two(one: Place, other: Place) -> Likeness:

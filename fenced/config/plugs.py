@@ -35,6 +35,7 @@ class Plug:
     outlets: tuple[str, ...]
     qualifiers: tuple[tuple[str, str], ...] = ()
     first_unit: int | None = None
+    offset: int = 0
 
     @property
     def family(self) -> str:
@@ -80,7 +81,12 @@ def identify(description: DriverDescription, address: str, options: Mapping[str,
         outlets=tuple(part.strip() for part in plug.split(",")),
         qualifiers=_qualifiers(description, options, said) if place else _everything(options, outlet_options),
         first_unit=description.first_unit(options),
+        offset=_whole(options.get(description.offset_option)),
     )
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _outlet_options(description: DriverDescription) -> tuple[str, ...]:

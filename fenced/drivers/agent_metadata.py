@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from fenced.model.booleans import said
+
 XML_BYTES_MAX: Final = 1024 * 1024
 FAULT_CHARACTERS_MAX: Final = 200
 
@@ -90,7 +92,7 @@ def normal(name: str) -> str:
 
 def is_yes(text: str | None) -> bool:
     """Whether the library takes a text for true; None and anything that it does not know are not."""
-    return text is not None and text.strip().lower() in {"1", "yes", "on", "true"}
+    return text is not None and said(text) is True
 
 
 class MetadataError(ValueError):

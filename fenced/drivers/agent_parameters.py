@@ -1,7 +1,8 @@
 """A device's settings as the lines that a fence agent reads on its standard input (fence-agent contract, B.1).
 
 Knows names and quoting, runs nothing. One rule: what can't be said exactly is refused before anything starts.
-A line end inside a value would be a parameter of its own; a false boolean is left out, for many agents test presence.
+A line end inside a value would be a parameter of its own; a false boolean is left out, for many agents test presence,
+but where the agent's own default is true.
 """
 
 import re
@@ -15,9 +16,11 @@ from fenced.drivers.agent_metadata import (
     USERNAME_NAMES,
     AgentMetadata,
     Parameter,
+    is_yes,
     normal,
 )
 from fenced.drivers.agent_options import RESERVED, why_broken
+from fenced.model.booleans import said, spelled
 from fenced.model.inventory import DeviceSpec, Secret
 from fenced.model.text import Mask
 from fenced.ports.devices import BadParameters
@@ -25,7 +28,6 @@ from fenced.ports.devices import BadParameters
 PARAMETERS_BYTES_MAX: Final = 32 * 1024
 """All lines together; a pipe holds them, and so does one message to the keeper."""
 
-NO: Final = frozenset({"0", "no", "off", "false"})
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 HALF_CHARACTER: Final = re.compile(r"[\ud800-\udfff]")
@@ -42,7 +44,7 @@ def agent_parameters(spec: DeviceSpec, action: str, metadata: AgentMetadata) -> 
     lines = {"action": action}
     _check_options(spec, metadata)
     for name, value in spec.options.items():
-        text = None if _is_no(value, metadata.parameter(name)) else _as_text(spec, name, value)
+        text = _as_text(spec, name, value, metadata.parameter(name))
         if text is not None:
             _put(lines, spec, _called(name, metadata), text)
     for name, secret in spec.secrets:
@@ -122,21 +124,34 @@ def _put(lines: dict[str, str], spec: DeviceSpec, name: str, text: str) -> None:
     lines[name] = text
 
 
-def _is_no(value: object, parameter: Parameter | None) -> bool:
-    """Whether a boolean is said to be false in words or numbers; it is left out like a plain `false`."""
-    is_boolean = parameter is not None and parameter.kind == "boolean"
-    return is_boolean and str(value).strip().lower() in NO
-
-
-def _as_text(spec: DeviceSpec, name: str, value: object) -> str | None:
-    """The value as agents read it; None: leave the line out."""
+def _as_text(spec: DeviceSpec, name: str, value: object, parameter: Parameter | None) -> str | None:
+    """The value as the agent reads it; None: leave the line out. Raises BadParameters."""
+    if parameter is not None and parameter.kind == "boolean":
+        return _boolean(spec, name, said(value), parameter)
     if isinstance(value, bool):
-        return "1" if value else None
+        return ("1" if value else None) if parameter is None else _flag(spec, name, value, parameter)
     if isinstance(value, float):
         return f"{value:f}".rstrip("0").rstrip(".")
     if isinstance(value, int | str):
         return str(value)
     raise _bad(spec, f"`{name}` is neither text, a number nor a boolean")
+
+
+def _boolean(spec: DeviceSpec, name: str, flag: bool | None, parameter: Parameter) -> str | None:
+    if flag is None:
+        raise _bad(spec, f"`{name}` must be true or false: anything else the agent would pass over")
+    return "1" if flag else "0" if is_yes(parameter.default) else None
+
+
+def _flag(spec: DeviceSpec, name: str, flag: bool, parameter: Parameter) -> str:
+    """A boolean for a parameter of another kind: in its own words, else refused."""
+    if parameter.kind == "string":
+        word = spelled(flag, default=parameter.default) or ("1" if flag else None)
+        if word is not None:
+            return word
+    takes = f"one of {', '.join(parameter.values)}" if parameter.values else "a number"
+    what = "text: say which, in quotes" if parameter.kind == "string" else takes
+    raise _bad(spec, f"`{name}` can't be {str(flag).lower()}: the agent takes {what}")
 
 
 def _add(

@@ -117,9 +117,7 @@ class Ipmi:
         given = settings(spec)
 
         async def status(visit: Visit) -> Identified:
-            device = await _asked(visit, GET_DEVICE_ID, "Get Device ID", device_id_of)
-            if not device.is_available:
-                raise DeviceNotReady(f"{given.who} is starting or being updated", may_be_done=False)
+            await _check_ready(visit, spec)
             if spec.identity:
                 await ipmi_identity.check(visit, spec)
             power = await _asked(visit, GET_CHASSIS_STATUS, "Get Chassis Status", power_of)
@@ -132,12 +130,15 @@ class Ipmi:
             return found
 
     async def set(self, spec: DeviceSpec, power: Power, *, timeout_seconds: float, on_started: OnStarted) -> None:
-        """Chassis Control, power down or power up; returns when the BMC has taken it. Raises DeviceError."""
+        """Chassis Control, power down or power up, to a BMC that says that it is ready; returns when it has taken it.
+
+        Raises DeviceError."""
         given = settings(spec)
         if power is Power.UNKNOWN:
             raise bad("a chassis can't be set to unknown")
 
         async def control(visit: Visit) -> None:
+            await _check_ready(visit, spec)
             if spec.identity:
                 await ipmi_identity.check(visit, spec)
             await _control(visit, power, progress)
@@ -223,6 +224,19 @@ class Ipmi:
         if len(self._suites) >= SUITES_KEPT_MAX:
             self._suites.clear()
         self._suites[given.host, given.port] = suite
+
+
+async def _check_ready(visit: Visit, spec: DeviceSpec) -> None:
+    """One rule for reading and switching: what could not be proven afterwards is not done. Raises DeviceError."""
+    if not spec.check_ready:
+        return
+    device = await _asked(visit, GET_DEVICE_ID, "Get Device ID", device_id_of)
+    if not device.is_available:
+        raise DeviceNotReady(
+            f"{visit.who} says that it is starting or being updated (Device Available: no); if it always says so: "
+            "check_ready = false at the device",
+            may_be_done=False,
+        )
 
 
 async def _told(visit: Visit, spec: DeviceSpec, *, seconds: float) -> tuple[str, ...]:

@@ -55,6 +55,7 @@ DESCRIPTION: Final = DriverDescription(
     is_one_plug=True,
     can_identify=True,
     settle_seconds=SETTLE_SECONDS,
+    can_tell_ready=True,
 )
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 
 from fenced.drivers.redfish_answers import LOGIN_REFUSED, Answer, Json, part, told
 from fenced.drivers.redfish_exchange import BUSY, Exchange
-from fenced.drivers.redfish_power import SETTLE_SECONDS, power_of
+from fenced.drivers.redfish_power import SETTLE_SECONDS, check_ready, power_of
 from fenced.drivers.redfish_sessions import Sessions
 from fenced.drivers.redfish_systems import Systems
 from fenced.drivers.redfish_target import BASIC, SESSION, Target, Targets, bad
@@ -40,6 +40,10 @@ THERE_ALREADY: Final = frozenset({400, 409})
 NO_SUCH_ACTION: Final = frozenset({404, 405, 501})
 GATEWAY_GAVE_UP: Final = frozenset({502, 503, 504})
 RESET_TYPES_LISTED_MAX: Final = 12
+READY_WAIT_SECONDS: Final = 2.0
+"""Between two looks whether a BMC that has just started may be told to switch."""
+COMMAND_SECONDS: Final = 5.0
+"""Kept of a call's time for the command itself."""
 
 DESCRIPTION: Final = DriverDescription(
     name="redfish",
@@ -69,6 +73,8 @@ DESCRIPTION: Final = DriverDescription(
     address_schemes=("https", "http"),
     can_identify=True,
     settle_seconds=SETTLE_SECONDS,
+    can_tell_ready=True,
+    speaks_tls=True,
 )
 OPTIONS: Final = frozenset(option.name for option in DESCRIPTION.options)
 
@@ -140,11 +146,11 @@ class Redfish:
         return await self._power_of(exchange, await self._systems.read(exchange, spec), spec)
 
     async def _power_of(self, exchange: Exchange, system: Json, spec: DeviceSpec) -> Power:
-        return await power_of(exchange, system, is_manager_asked=bool(spec.options.get("check_manager", True)))
+        return await power_of(exchange, system, spec)
 
     async def _reset(self, exchange: Exchange, spec: DeviceSpec, power: Power) -> None:
         """The machine is looked at, then switched. Raises DeviceError."""
-        system = await self._systems.read(exchange, spec)
+        system = await self._ready(exchange, spec, power)
         path, reset_type = await _action(exchange, system, power)
         answer = await exchange.command(path, {"ResetType": reset_type})
         if answer.status in TAKEN:
@@ -155,6 +161,23 @@ class Redfish:
             await self._is_there_already(exchange, spec, power, refusal)
             return
         raise refusal
+
+    async def _ready(self, exchange: Exchange, spec: DeviceSpec, power: Power) -> Json:
+        """The system as soon as its BMC would be believed what is asked of it: cut first, a power could never be proven.
+
+        Waits for a BMC that has just started, for its On was believed and nobody else waits. Raises DeviceNotReady when
+        the time is needed for the command.
+        """
+        while True:
+            system = await self._systems.read(exchange, spec)
+            try:
+                await check_ready(exchange, system, power, spec)
+            except DeviceNotReady:
+                if exchange.left_seconds < READY_WAIT_SECONDS + COMMAND_SECONDS:
+                    raise
+            else:
+                return system
+            await asyncio.sleep(READY_WAIT_SECONDS)
 
     async def _is_there_already(self, exchange: Exchange, spec: DeviceSpec, power: Power, refusal: DeviceError) -> None:
         """Some refuse a command because the system is in that state already. Raises the refusal where it is not."""

@@ -40,6 +40,11 @@ class Exchange:
         self._body: Body | None = None
 
     @property
+    def left_seconds(self) -> float:
+        """Until the deadline."""
+        return self._ends - boottime()
+
+    @property
     def is_in_doubt(self) -> bool:
         return self._body is not None and self._body.is_written
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from fenced.drivers.redfish_answers import Json, links, part
 from fenced.drivers.redfish_exchange import Exchange
+from fenced.model.inventory import DeviceSpec
 from fenced.model.power import Power
 from fenced.ports.devices import DeviceError, DeviceNotReady
 
@@ -24,35 +25,52 @@ SETTLE_SECONDS: Final = 60.0
 MANAGERS_MAX: Final = 4
 
 
-async def power_of(exchange: Exchange, system: Json, *, is_manager_asked: bool = True) -> Power:
+async def power_of(exchange: Exchange, system: Json, spec: DeviceSpec) -> Power:
     """Only "On" and "Off" are states. Raises DeviceError; DeviceNotReady where the BMC can't know yet."""
     base = exchange.target.base
-    if "PowerState" not in system:
-        raise DeviceError(f"{base}: the system has no PowerState", may_be_done=False)
+    _check_known(exchange, system)
     state = system["PowerState"]
-    if state is None:
-        raise DeviceNotReady(f"{base} does not know the power state yet", may_be_done=False)
     power = POWER_STATES.get(state, Power.UNKNOWN) if isinstance(state, str) else Power.UNKNOWN
     if power is Power.OFF and part(system, "Status", "State") == ABSENT:
         raise DeviceError(f"{base} reads Off of a system that is absent: it may run elsewhere", may_be_done=False)
     if power is Power.OFF:
-        await _check_ready(exchange, system, is_manager_asked=is_manager_asked)
+        why = await _youth_of(exchange, system, spec)
+        if why is None and exchange.was_not_ready:
+            why = "its service was not available a moment ago"
+        if why is not None:
+            raise DeviceNotReady(f"{base} reads Off, but {why}: not believed yet", may_be_done=False)
     return power
 
 
-async def _check_ready(exchange: Exchange, system: Json, *, is_manager_asked: bool) -> None:
-    """Raises DeviceNotReady where the BMC says that it has just started. What it does not tell is not held against it."""
+async def check_ready(exchange: Exchange, system: Json, power: Power, spec: DeviceSpec) -> None:
+    """Raises DeviceError where this power could be set and not be read afterwards: one rule for reading and switching."""
+    _check_known(exchange, system)
+    why = await _youth_of(exchange, system, spec) if power is Power.OFF else None
+    if why is not None:
+        raise DeviceNotReady(f"{exchange.target.base}: {why}: its Off would not be believed yet", may_be_done=False)
+
+
+def _check_known(exchange: Exchange, system: Json) -> None:
+    base = exchange.target.base
+    if "PowerState" not in system:
+        raise DeviceError(f"{base}: the system has no PowerState", may_be_done=False)
+    if system["PowerState"] is None:
+        raise DeviceNotReady(f"{base} does not know the power state yet", may_be_done=False)
+
+
+async def _youth_of(exchange: Exchange, system: Json, spec: DeviceSpec) -> str | None:
+    """Why the BMC has just started, as it says itself. What it does not tell is not held against it. Raises DeviceError."""
+    if not spec.check_ready:
+        return None
     why = "the system is starting" if part(system, "Status", "State") == STARTING else None
+    is_manager_asked = bool(spec.options.get("check_manager", True))
     managers = links(part(system, "Links", "ManagedBy"), most=MANAGERS_MAX) if is_manager_asked else []
     for path in managers:
         if why is not None:
             break
         answer = await exchange.get(path)
         why = _youth(answer.body) if answer.status == 200 else None
-    if why is None and exchange.was_not_ready:
-        why = "its service was not available a moment ago"
-    if why is not None:
-        raise DeviceNotReady(f"{exchange.target.base} reads Off, but {why}: not believed yet", may_be_done=False)
+    return None if why is None else f"{why} (if it always says so: check_ready = false at the device)"
 
 
 def _youth(manager: Json) -> str | None:
@@ -63,11 +81,7 @@ def _youth(manager: Json) -> str | None:
     if now is None or started is None:
         return None
     up = (now - started).total_seconds()
-    return (
-        f"its BMC started {up:.0f} s ago (if it always says so: check_manager = false)"
-        if 0 <= up < SETTLE_SECONDS
-        else None
-    )
+    return f"its BMC started {up:.0f} s ago" if 0 <= up < SETTLE_SECONDS else None
 
 
 def _moment(value: object) -> datetime.datetime | None:

@@ -14,7 +14,8 @@ from typing import Final
 import aiohttp
 import yarl
 
-from fenced.model.inventory import DeviceSpec, Secret
+from fenced.drivers.redfish_tls import Asked, context_for
+from fenced.model.inventory import DeviceSpec, Secret, Tls
 from fenced.model.text import Mask
 from fenced.ports.devices import BadParameters, DeviceError
 
@@ -30,7 +31,9 @@ Trust = ssl.SSLContext | aiohttp.Fingerprint | bool
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where requests go, and as whom. `is_session`: log in once for a token instead of sending the password each time."""
+    """Where requests go, and as whom. `is_session`: log in once for a token instead of sending the password each time.
+
+    `is_legacy`: it may speak an old TLS."""
 
     base: yarl.URL
     username: str
@@ -38,6 +41,7 @@ class Target:
     tls: Trust = field(repr=False)
     mask: Mask = field(repr=False)
     is_session: bool = False
+    is_legacy: bool = False
 
     def shown(self, text: str, *, characters_max: int = SHOWN_CHARACTERS_MAX) -> str:
         """What a BMC said, for an error: one printable line, bounded, without secrets."""
@@ -66,7 +70,7 @@ class Targets:
     """Makes targets of devices; keeps what it read of certificate files."""
 
     def __init__(self) -> None:
-        self._contexts: dict[tuple[str, int], ssl.SSLContext] = {}
+        self._contexts: dict[tuple[Asked, int], ssl.SSLContext] = {}
 
     async def target(self, spec: DeviceSpec) -> Target:
         """Raises BadParameters."""
@@ -83,6 +87,7 @@ class Targets:
             tls=await self._trust(spec, base),
             mask=Mask(spec.all_secrets, username=spec.username),
             is_session=way == SESSION,
+            is_legacy=spec.tls is Tls.LEGACY,
         )
 
     async def _trust(self, spec: DeviceSpec, base: yarl.URL) -> Trust:
@@ -92,25 +97,33 @@ class Targets:
             raise bad(f"{' and '.join(given)} contradict each other; keep one")
         if given and base.scheme == "http":
             raise bad(f"`{given[0]}` means nothing for http://; use https:// or remove it")
-        if spec.options.get("insecure"):
+        fingerprint = str(spec.options.get("fingerprint") or "")
+        digest = fingerprint_bytes(fingerprint) if fingerprint else b""
+        is_any_believed = bool(spec.options.get("insecure"))
+        ca_file = str(spec.options.get("ca_file") or "")
+        if spec.tls is Tls.LEGACY and base.scheme == "https":
+            asked = Asked(ca_file=ca_file, digest=digest, is_any_believed=is_any_believed, is_legacy=True)
+        elif is_any_believed:
             return False
-        if fingerprint := spec.options.get("fingerprint"):
-            return aiohttp.Fingerprint(fingerprint_bytes(str(fingerprint)))
-        if ca_file := spec.options.get("ca_file"):
-            return await asyncio.to_thread(self._context, str(ca_file))
-        return True
+        elif digest:
+            return aiohttp.Fingerprint(digest)
+        elif ca_file:
+            asked = Asked(ca_file=ca_file)
+        else:
+            return True
+        return await asyncio.to_thread(self._context, asked)
 
-    def _context(self, ca_file: str) -> ssl.SSLContext:
-        """Trusts the authorities of one file and no others; read again when the file changes."""
+    def _context(self, asked: Asked) -> ssl.SSLContext:
+        """One for all devices that ask for the same; a file is read again when it changes."""
         try:
-            key = (ca_file, Path(ca_file).stat().st_mtime_ns)
+            key = asked, Path(asked.ca_file).stat().st_mtime_ns if asked.ca_file else 0
             if key not in self._contexts:
                 if len(self._contexts) >= SSL_CONTEXTS_MAX:
                     self._contexts.clear()
-                self._contexts[key] = ssl.create_default_context(cafile=ca_file)
+                self._contexts[key] = context_for(asked)
             return self._contexts[key]
         except (OSError, ssl.SSLError) as exc:
-            raise bad(f"ca_file {ca_file} can't be read as certificates: {exc}") from exc
+            raise bad(f"ca_file {asked.ca_file} can't be read as certificates: {exc}") from exc
 
 
 def base_url(address: str) -> yarl.URL:

@@ -15,6 +15,8 @@ from aiohttp.abc import AbstractStreamWriter
 
 from fenced.drivers.redfish_answers import Answer, parse
 from fenced.drivers.redfish_target import Target, inside, redirected
+from fenced.net import handshake
+from fenced.net.offer import explained
 from fenced.ports.devices import DeviceError, DeviceTimedOut, DeviceUnreachable, LoginRefused
 
 BODY_BYTES_MAX: Final = 1024 * 1024
@@ -24,6 +26,9 @@ CONNECTIONS_PER_BMC_MAX: Final = 4
 IDLE_SECONDS: Final = 15.0
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 SAME_METHOD_REDIRECTS: Final = frozenset({307, 308})
+TEXT_CHARACTERS_MAX: Final = 300
+HANGING_UP: Final = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
+"""How a connection ends within a handshake where no alert is sent."""
 
 
 class Body(aiohttp.BytesPayload):
@@ -142,11 +147,10 @@ async def _send(target: Target, request: Request, connections: aiohttp.ClientSes
             return await _answer(response, request)
     except (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch) as exc:
         raise LoginRefused(
-            f"{target.base}: its certificate is not trusted ({_tls_reason(exc)}); set ca_file or fingerprint",
-            may_be_done=False,
+            f"{target.base}: {_distrust(exc)}; set ca_file or fingerprint to what it should have", may_be_done=False
         ) from exc
     except aiohttp.ClientConnectorError as exc:
-        raise DeviceUnreachable(f"{target.base}: no connection ({_reason(exc)})", may_be_done=False) from exc
+        raise await _no_connection(target, exc) from exc
     except (aiohttp.ClientError, OSError) as exc:
         raise _broken(target, request, exc) from exc
     except ValueError as exc:
@@ -201,7 +205,23 @@ def _reason(exc: BaseException) -> str:
     return type(exc).__name__ if cause is None else f"{type(exc).__name__}, {type(cause).__name__}"
 
 
-def _tls_reason(exc: aiohttp.ClientConnectorCertificateError | aiohttp.ServerFingerprintMismatch) -> str:
+async def _no_connection(target: Target, exc: aiohttp.ClientConnectorError) -> DeviceUnreachable:
+    """Nobody is there, or somebody with whom no TLS comes about: then it is said what the BMC offers."""
+    found = handshake.fault(exc)
+    if found is None and target.base.scheme == "https" and isinstance(exc.os_error, HANGING_UP):
+        found = handshake.hung_up()
+    if found is None:
+        return DeviceUnreachable(f"{target.base}: no connection ({_reason(exc)})", may_be_done=False)
+    hint = ""
+    if not target.is_legacy:
+        known = await explained(found, target.base.host or "", target.base.port or 0)
+        is_too_old = known is not found and known.cause is not handshake.Cause.HUNG_UP
+        hint = '; tls = "legacy" at the device allows it' if is_too_old else ""
+        found = known
+    return DeviceUnreachable(f"{target.base}: {found}{hint}", may_be_done=False)
+
+
+def _distrust(exc: aiohttp.ClientConnectorCertificateError | aiohttp.ServerFingerprintMismatch) -> str:
     if isinstance(exc, aiohttp.ServerFingerprintMismatch):
-        return f"its fingerprint is {exc.got.hex()}"
-    return str(exc.certificate_error)[:200]
+        return f"TLS handshake: its certificate is not trusted (its fingerprint is {exc.got.hex()})"
+    return str(handshake.fault(exc) or exc.certificate_error)[:TEXT_CHARACTERS_MAX]

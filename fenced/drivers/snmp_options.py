@@ -17,7 +17,10 @@ from fenced.ports.devices import BadParameters
 
 PORT: Final = 161
 OUTLETS_MAX: Final = 16
+NUMBER_DIGITS_MAX: Final = 4
 OUTLET_NUMBER_MAX: Final = 9999
+INDICES_MAX: Final = 3
+"""Unit, feed and outlet."""
 PASSPHRASE_CHARACTERS_MIN: Final = 8
 """RFC 3414, 11.2."""
 PRIVACY_PASSWORD: Final = "privacy_password"  # noqa: S105 - the name of a secret
@@ -27,14 +30,18 @@ AUTH_PROTOCOLS: Final = ("md5", "sha", "sha224", "sha256", "sha384", "sha512")
 PRIVACY_PROTOCOLS: Final = ("des", "aes", "aes192", "aes256", "aes192_cisco", "aes256_cisco")
 _ONLY_VERSION_3: Final = ("auth_protocol", "privacy_protocol", "context")
 _CUSTOM: Final = ("status_oid", "control_oid", "status_on", "status_off", "control_on", "control_off")
-_CUSTOM_ALL: Final = (*_CUSTOM, "control_on_oid")
+_CUSTOM_ALL: Final = (*_CUSTOM, "control_on_oid", "offset")
 
 DESCRIPTION: Final = DriverDescription(
     name="snmp_outlet",
     about="outlets of a rack PDU, over SNMP",
     kind=Kind.OUTLET,
     options=(
-        Option(name="plug", about="the outlet: 7; several: 7,8; outlet 7 of unit 2 of a chain: 2:7", is_required=True),
+        Option(
+            name="plug",
+            about="the outlet: 7; several: 7,8; outlet 7 of unit 2 of a chain: 2:7; where units have feeds: 2:1:7",
+            is_required=True,
+        ),
         Option(name="model", about="whose tables the unit has; auto asks it", choices=MODELS, default=AUTO),
         Option(name="version", about="of SNMP; 3 where there is a user name, else 2c", choices=VERSIONS),
         Option(name="auth_protocol", about="version 3: what signs", choices=AUTH_PROTOCOLS, default="sha"),
@@ -52,13 +59,23 @@ DESCRIPTION: Final = DriverDescription(
         Option(name="control_oid", about="custom: the object that sets it"),
         Option(name="control_on_oid", about="custom: the object that sets ON, where it is another"),
         *(Option(name=name, about="custom: its value", kind=OptionKind.INTEGER) for name in _CUSTOM[2:]),
+        Option(
+            name="offset",
+            about="custom: what is added to the outlet's number where its index is another; the same for all of a unit",
+            kind=OptionKind.INTEGER,
+            default=0,
+            least=-OUTLET_NUMBER_MAX,
+            most=OUTLET_NUMBER_MAX,
+        ),
     ),
     secrets=(PRIVACY_PASSWORD,),
     plug_options=("plug",),
     default_port=PORT,
     is_one_plug=False,
     settle_seconds=READY_AFTER_SECONDS,
-    first_units=tuple((table.name, 1 if table.first_unit is None else table.first_unit) for table in TABLES),
+    can_tell_ready=True,
+    offset_option="offset",
+    first_units=tuple((table.name, table.first[0] if table.first else 1) for table in TABLES),
 )
 
 
@@ -78,7 +95,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """One device. `table`: None = ask the unit. `ready_after_seconds`: as the option."""
+    """One device. `table`: None = ask the unit. `ready_after_seconds`: as the option; 0 where `check_ready` is false."""
 
     host: str
     port: int
@@ -128,7 +145,7 @@ def settings_of(spec: DeviceSpec) -> Settings:
         credentials=_credentials(spec),
         outlets=_outlets(options.get("plug", "")),
         table=_custom(options) if model == CUSTOM else None if model == AUTO else table_of(model),
-        ready_after_seconds=float(ready_after),
+        ready_after_seconds=float(ready_after) if spec.check_ready else 0.0,
     )
 
 
@@ -201,12 +218,17 @@ def _outlets(plug: Any) -> tuple[Outlet, ...]:
 
 
 def _outlet(text: str) -> Outlet:
-    unit, colon, number = text.rpartition(":")
-    parts = (unit, number) if colon else (number,)
-    is_plain = all(part.isascii() and part.isdigit() and str(int(part)) == part for part in parts)
-    if not is_plain or not 0 < int(number) <= OUTLET_NUMBER_MAX or (colon and int(unit) > OUTLET_NUMBER_MAX):
-        raise bad(f"plug must be an outlet's number like 7, several like 7,8, or 2:7 for a chain; {text!r} is none")
-    return Outlet(number=int(number), unit=int(unit) if colon else None)
+    parts = text.split(":")
+    is_plain = all(
+        part.isascii() and part.isdigit() and len(part) <= NUMBER_DIGITS_MAX and str(int(part)) == part
+        for part in parts
+    )
+    if not is_plain or len(parts) > INDICES_MAX or int(parts[-1]) == 0:
+        raise bad(
+            "plug must be an outlet's number like 7, several like 7,8, 2:7 for a chain, or 2:1:7 where its units have "
+            f"feeds; {text!r} is none"
+        )
+    return Outlet(number=int(parts[-1]), chain=tuple(int(part) for part in parts[:-1]))
 
 
 def _custom(options: Mapping[str, Any]) -> OutletTable:
@@ -217,6 +239,9 @@ def _custom(options: Mapping[str, Any]) -> OutletTable:
     wrong = [name for name, value in values.items() if isinstance(value, bool) or not isinstance(value, int)]
     if wrong:
         raise bad(f"{', '.join(wrong)} must be whole numbers")
+    offset = options.get("offset", 0)
+    if isinstance(offset, bool) or not isinstance(offset, int) or abs(offset) > OUTLET_NUMBER_MAX:
+        raise bad(f"offset must be a whole number from -{OUTLET_NUMBER_MAX} to {OUTLET_NUMBER_MAX}, not {offset!r}")
     status, control = _custom_oid(options, "status_oid"), _custom_oid(options, "control_oid")
     control_on = _custom_oid(options, "control_on_oid") if "control_on_oid" in options else control
     if values["status_on"] == values["status_off"]:
@@ -231,6 +256,7 @@ def _custom(options: Mapping[str, Any]) -> OutletTable:
         off=values["status_off"],
         set_on=(control_on, values["control_on"]),
         set_off=(control, values["control_off"]),
+        offset=offset,
     )
 
 

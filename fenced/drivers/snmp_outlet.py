@@ -1,4 +1,4 @@
-"""The driver for outlets over SNMP: APC, Raritan, Eaton, CyberPower by their public MIBs, any other by its objects.
+"""The driver for outlets over SNMP: rack PDUs of seven vendors by their public MIBs, any other by its objects.
 
 Knows deadlines; options, tables, outlets and messages are its neighbours' (snmp_options, _tables, _unit, _exchange,
 _messages, _users). One rule: pysnmp is imported when the first unit is asked, so that a daemon without any never pays.

@@ -2,8 +2,8 @@
 
 Knows no protocol and no device. One rule: a value that is not listed here as on or off is neither (S2), and nothing but
 the immediate on and off commands of a vendor is listed: no reboot (S7), nothing delayed, nothing for all outlets.
-Sources: the vendors' MIBs (PowerNet-MIB, PDU-MIB and PDU2-MIB, EATON-EPDU-MIB, CPS-MIB), Network UPS Tools' snmp-ups
-tables and the fence agents for APC and Eaton.
+Sources: the vendors' MIBs (PowerNet-MIB, PDU-MIB and PDU2-MIB, EATON-EPDU-MIB, CPS-MIB, DellrPDU-MIB, Sentry3-MIB,
+Sentry4-MIB, VERTIV-V5-MIB), Network UPS Tools' snmp-ups tables and the fence agents for APC and Eaton.
 """
 
 from collections.abc import Iterable
@@ -20,11 +20,13 @@ CUSTOM: Final = "custom"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """One outlet in its tables. `quiet`: what these read while nothing is scheduled for the outlet; they may be missing."""
+    """One outlet in its tables. `quiet`: what these read while nothing is scheduled for the outlet and nothing is wrong with
+    it; `off_with`: what these read besides while it is off. They may be missing."""
 
     name: str
     state: Oid
-    quiet: tuple[tuple[Oid, int], ...]
+    quiet: tuple[tuple[Oid, tuple[int, ...]], ...]
+    off_with: tuple[tuple[Oid, tuple[int, ...]], ...]
     commands: tuple[tuple[Power, Oid, int], ...]
 
     def command(self, power: Power) -> tuple[Oid, int]:
@@ -36,8 +38,8 @@ class Place:
 class OutletTable:
     """One family of units. Columns are dotted; `{plug}` is the outlet's index, else it comes at the end.
 
-    `identities`: what sysObjectID begins with. `first_unit`: None = the table has one index, the outlet; else two, and
-    this unit is meant where none is given. `offset`: index minus the number on the housing.
+    `identities`: what sysObjectID begins with. `first`: the indices before the outlet's that are meant where none are given
+    (unit of a chain, its feed); empty = the outlet is the only one. `offset`: index minus the number on the housing.
     """
 
     name: str
@@ -47,9 +49,10 @@ class OutletTable:
     off: int
     set_on: tuple[str, int]
     set_off: tuple[str, int]
-    quiet: tuple[tuple[str, int], ...] = ()
+    quiet: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    off_with: tuple[tuple[str, tuple[int, ...]], ...] = ()
     identities: tuple[str, ...] = ()
-    first_unit: int | None = None
+    first: tuple[int, ...] = ()
     offset: int = 0
 
     def power(self, value: int) -> Power:
@@ -59,36 +62,43 @@ class OutletTable:
     def place(self, outlet: "Outlet") -> Place:
         """Where that outlet is. Raises ValueError with the reason when this table can't have it."""
         number = outlet.number + self.offset
-        if self.first_unit is None:
-            if outlet.unit is not None and self.name != CUSTOM:
-                raise ValueError(f"{self.name} units have no numbers: write outlet {outlet.number} for {outlet}")
-            index = str(number) if outlet.unit is None else f"{outlet.unit}.{number}"
-        elif outlet.unit == self.first_unit:
-            raise ValueError(
-                f"unit {outlet.unit} is the first: write {outlet.number} for {outlet}, one way for each outlet"
-            )
-        else:
-            index = f"{self.first_unit if outlet.unit is None else outlet.unit}.{number}"
+        if number < 0:
+            raise ValueError(f"outlet {outlet} has no index: {outlet.number} with an offset of {self.offset}")
+        if outlet.chain and self.name != CUSTOM:
+            self._check_chain(outlet)
+        index = dotted((*(outlet.chain or self.first), number))
         return Place(
             name=str(outlet),
             state=_at(self.state, index),
-            quiet=tuple((_at(column, index), value) for column, value in self.quiet),
+            quiet=tuple((_at(column, index), values) for column, values in self.quiet),
+            off_with=tuple((_at(column, index), values) for column, values in self.off_with),
             commands=(
                 (Power.ON, _at(self.set_on[0], index), self.set_on[1]),
                 (Power.OFF, _at(self.set_off[0], index), self.set_off[1]),
             ),
         )
 
+    def _check_chain(self, outlet: "Outlet") -> None:
+        if not self.first:
+            raise ValueError(f"{self.name} units have no numbers: write outlet {outlet.number} for {outlet}")
+        if len(outlet.chain) != len(self.first):
+            wanted = ":".join((*map(str, self.first), str(outlet.number)))
+            raise ValueError(f"{outlet} is no outlet of {self.name} units: write {outlet.number}, or all of {wanted}")
+        if outlet.chain == self.first:
+            raise ValueError(
+                f"{dotted(outlet.chain)} is the first: write {outlet.number} for {outlet}, one way for each outlet"
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlet:
-    """One outlet as people write it: `7`, or `2:7` for outlet 7 of unit 2 of a chain."""
+    """One outlet as people write it: `7`, `2:7` for outlet 7 of unit 2 of a chain, `2:1:7` where units have feeds."""
 
     number: int
-    unit: int | None = None
+    chain: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        return str(self.number) if self.unit is None else f"{self.unit}:{self.number}"
+        return ":".join(map(str, (*self.chain, self.number)))
 
 
 _RPDU: Final = "1.3.6.1.4.1.318.1.1.12.3"
@@ -100,6 +110,10 @@ _EATON: Final = "1.3.6.1.4.1.534.6.6.7.6.6.1"
 _EATON_G1: Final = "1.3.6.1.4.1.534.6.6.6.1.2.2.1"
 _CPS: Final = "1.3.6.1.4.1.3808.1.1.3.3"
 _CPS2: Final = "1.3.6.1.4.1.3808.1.1.6.6.1"
+_DELL: Final = "1.3.6.1.4.1.674.10903.200.2.200.130.1"
+_SENTRY3: Final = "1.3.6.1.4.1.1718.3.2.3.1"
+_SENTRY4: Final = "1.3.6.1.4.1.1718.4.1.8"
+_VERTIV: Final = "1.3.6.1.4.1.21239.5.2.3.5.1"
 _APC_UNITS: Final = ("1.3.6.1.4.1.318.1.3.4",)
 _CPS_UNITS: Final = ("1.3.6.1.4.1.3808.1.1.3", "1.3.6.1.4.1.3808.1.1.6")
 
@@ -110,7 +124,7 @@ TABLES: Final[tuple[OutletTable, ...]] = (
         about="APC rack PDU 2 (AP84xx, AP86xx, AP88xx, AP89xx and later)",
         state=f"{_RPDU2}.3.1.5", on=2, off=1,
         set_on=(f"{_RPDU2}.4.1.5", 1), set_off=(f"{_RPDU2}.4.1.5", 2),
-        quiet=((f"{_RPDU2}.3.1.6", 2),),
+        quiet=((f"{_RPDU2}.3.1.6", (2,)),),
         identities=_APC_UNITS,
     ),
     OutletTable(
@@ -118,7 +132,7 @@ TABLES: Final[tuple[OutletTable, ...]] = (
         about="APC switched rack PDU (AP78xx, AP79xx); later ones have it too",
         state=f"{_RPDU}.5.1.1.4", on=1, off=2,
         set_on=(f"{_RPDU}.3.1.1.4", 1), set_off=(f"{_RPDU}.3.1.1.4", 2),
-        quiet=((f"{_RPDU}.5.1.1.5", 2),),
+        quiet=((f"{_RPDU}.5.1.1.5", (2,)),),
         identities=_APC_UNITS,
     ),
     OutletTable(
@@ -126,7 +140,7 @@ TABLES: Final[tuple[OutletTable, ...]] = (
         about="APC MasterSwitch",
         state=f"{_SPDU}.3", on=1, off=2,
         set_on=(f"{_SPDU}.3", 1), set_off=(f"{_SPDU}.3", 2),
-        quiet=((f"{_SPDU}.2", 2),),
+        quiet=((f"{_SPDU}.2", (2,)),),
         identities=_APC_UNITS,
     ),
     OutletTable(
@@ -136,7 +150,7 @@ TABLES: Final[tuple[OutletTable, ...]] = (
         state=f"{_PX2}.3", on=7, off=8,
         set_on=(f"{_PX2}.2", 1), set_off=(f"{_PX2}.2", 0),
         identities=("1.3.6.1.4.1.13742.6",),
-        first_unit=1,
+        first=(1,),
     ),
     OutletTable(
         name="raritan_px1",
@@ -152,9 +166,9 @@ TABLES: Final[tuple[OutletTable, ...]] = (
         about="Eaton ePDU G2, G3 and later",
         state=f"{_EATON}.2", on=1, off=0,
         set_on=(f"{_EATON}.4", 0), set_off=(f"{_EATON}.3", 0),
-        quiet=((f"{_EATON}.3", -1), (f"{_EATON}.4", -1), (f"{_EATON}.5", -1)),
+        quiet=((f"{_EATON}.3", (-1,)), (f"{_EATON}.4", (-1,)), (f"{_EATON}.5", (-1,))),
         identities=("1.3.6.1.4.1.534.6.6.7",),
-        first_unit=0,
+        first=(0,),
     ),
     OutletTable(
         name="eaton_managed",
@@ -169,7 +183,7 @@ TABLES: Final[tuple[OutletTable, ...]] = (
         about="CyberPower rack PDU by the ePDU2 tables (also chains)",
         state=f"{_CPS2}.4.1.5", on=1, off=2,
         set_on=(f"{_CPS2}.5.1.5", 1), set_off=(f"{_CPS2}.5.1.5", 2),
-        quiet=((f"{_CPS2}.4.1.6", 2),),
+        quiet=((f"{_CPS2}.4.1.6", (2,)),),
         identities=_CPS_UNITS,
     ),
     OutletTable(
@@ -177,8 +191,54 @@ TABLES: Final[tuple[OutletTable, ...]] = (
         about="CyberPower switched rack PDU",
         state=f"{_CPS}.5.1.1.4", on=1, off=2,
         set_on=(f"{_CPS}.3.1.1.4", 1), set_off=(f"{_CPS}.3.1.1.4", 2),
-        quiet=((f"{_CPS}.5.1.1.5", 2),),
+        quiet=((f"{_CPS}.5.1.1.5", (2,)),),
         identities=_CPS_UNITS,
+    ),
+    OutletTable(
+        # As APC's rPDU2 in all but the state: on is 1 and off is 2 here.
+        name="dell_rpdu",
+        about="Dell rack PDU",
+        state=f"{_DELL}.2.1.4", on=1, off=2,
+        set_on=(f"{_DELL}.4.1.4", 1), set_off=(f"{_DELL}.4.1.4", 2),
+        quiet=((f"{_DELL}.2.1.5", (2,)),),
+        identities=("1.3.6.1.4.1.674.10903.200",),
+    ),
+    OutletTable(
+        # The state is sensed where the unit can: what it calls waiting, an error or a blown fuse is neither. The control
+        # state tells more than two: idle, wake, off/on, locked and event are there; pending, reboot, shutdown and a
+        # minimum time are on their way.
+        name="sentry3",
+        about="Server Technology Sentry, third generation (CW, CDU)",
+        state=f"{_SENTRY3}.5", on=1, off=0,
+        set_on=(f"{_SENTRY3}.11", 1), set_off=(f"{_SENTRY3}.11", 2),
+        quiet=((f"{_SENTRY3}.10", (0, 1, 2, 3, 4, 5, 6, 7, 14, 15)),),
+        off_with=((f"{_SENTRY3}.10", (0, 2, 4, 6, 14)),),
+        identities=("1.3.6.1.4.1.1718.3",),
+        first=(1, 1),
+    ),
+    OutletTable(
+        # A status of lost, no communication, an error, a tripped breaker or a blown fuse says that the state is none of the
+        # outlet's own; one that is off may warn of too low a load. Control states as in Sentry3, with numbers of their own.
+        name="sentry4",
+        about="Server Technology PRO1 and PRO2",
+        state=f"{_SENTRY4}.3.1.1", on=1, off=2,
+        set_on=(f"{_SENTRY4}.5.1.2", 1), set_off=(f"{_SENTRY4}.5.1.2", 2),
+        quiet=(
+            (f"{_SENTRY4}.3.1.2", (0, 14, 15, 16, 17, 18, 19, 20)),
+            (f"{_SENTRY4}.5.1.1", (1, 2, 3, 4, 5, 10, 11, 14, 15, 16, 17)),
+        ),
+        off_with=((f"{_SENTRY4}.5.1.1", (2, 4, 10, 14, 16)),),
+        identities=("1.3.6.1.4.1.1718.4",),
+        first=(1, 1),
+    ),
+    OutletTable(
+        # The control object always reads 8, none. A relay that failed (1) may not do what the state says.
+        name="vertiv",
+        about="Vertiv and Geist rack PDU",
+        state=f"{_VERTIV}.4", on=1, off=2,
+        set_on=(f"{_VERTIV}.6", 2), set_off=(f"{_VERTIV}.6", 4),
+        quiet=((f"{_VERTIV}.5", (2,)), (f"{_VERTIV}.7", (0,))),
+        identities=("1.3.6.1.4.1.21239",),
     ),
 )  # fmt: skip
 """In the order in which `auto` tries those of one vendor: a unit that has several tables is asked for the newest."""

@@ -46,14 +46,17 @@ class Units:
     async def set(self, settings: Settings, power: Power, *, deadline: float) -> None:
         """Commands each outlet once, also when another's command failed. Raises DeviceError.
 
-        The states are read first: that proves way, account and outlets before anything is switched.
+        The states are read first: that proves way, account and outlets before anything is switched, and that what is
+        switched would be believed.
         """
         async with exchange(settings.host, settings.port, self._account(settings), self._engines) as talk:
             try:
                 async with asyncio.timeout(deadline - boottime()):
                     table = await self._table(settings, talk)
                     places = settings.places(table)
-                    await self._values(settings, talk, places, tuple(place.state for place in places))
+                    states = tuple(place.state for place in places)
+                    values = await self._values(settings, talk, places, (SYS_UP_TIME, *states))
+                    _check_up_time(settings, values[SYS_UP_TIME])
             except TimeoutError as exc:
                 raise _silent(settings, may_be_done=False) from exc
             failures: list[DeviceError] = []
@@ -140,7 +143,8 @@ async def _found(settings: Settings, talk: Exchange) -> OutletTable:
 
 
 def _objects(places: Iterable[Place]) -> tuple[Oid, ...]:
-    return tuple(oid for place in places for oid in (place.state, *(quiet for quiet, _ in place.quiet)))
+    said = ((place.state, *(oid for oid, _ in (*place.quiet, *place.off_with))) for place in places)
+    return tuple(dict.fromkeys(oid for objects in said for oid in objects))
 
 
 def _missing(places: Iterable[Place], values: Mapping[Oid, Value]) -> list[Place]:
@@ -149,13 +153,14 @@ def _missing(places: Iterable[Place], values: Mapping[Oid, Value]) -> list[Place
 
 def _power(table: OutletTable, place: Place, values: Mapping[Oid, Value]) -> Power:
     state = values[place.state]
-    is_quiet = all(_is_quiet(values[oid], expected) for oid, expected in place.quiet)
-    return table.power(state.number) if is_quiet and state.kind is ValueKind.INTEGER else Power.UNKNOWN
+    power = table.power(state.number) if state.kind is ValueKind.INTEGER else Power.UNKNOWN
+    with_it = (*place.quiet, *place.off_with) if power is Power.OFF else place.quiet
+    return power if all(_is_one_of(values[oid], expected) for oid, expected in with_it) else Power.UNKNOWN
 
 
-def _is_quiet(value: Value, expected: int) -> bool:
+def _is_one_of(value: Value, expected: tuple[int, ...]) -> bool:
     """An agent without the object tells less, but nothing else."""
-    return value.kind is ValueKind.MISSING or (value.kind is ValueKind.INTEGER and value.number == expected)
+    return value.kind is ValueKind.MISSING or (value.kind is ValueKind.INTEGER and value.number in expected)
 
 
 def _check_up_time(settings: Settings, value: Value) -> None:
@@ -163,7 +168,8 @@ def _check_up_time(settings: Settings, value: Value) -> None:
     seconds = value.number / TICKS_A_SECOND
     if value.kind is ValueKind.TICKS and seconds < settings.ready_after_seconds:
         raise DeviceNotReady(
-            f"{settings} started {seconds:.0f} s ago; its outlets are believed after {settings.ready_after_seconds:g} s",
+            f"{settings} started {seconds:.0f} s ago; its outlets are believed after {settings.ready_after_seconds:g} s "
+            "(ready_after; if it always says so: check_ready = false at the device)",
             may_be_done=False,
         )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-from fenced.model.inventory import DeviceSpec, Secret
+from fenced.model.inventory import DeviceSpec, Secret, Tls
 
 ADDRESS_OPTIONS: Final = ("ip", "ipaddr")
 """Options by which fence agents are told an address: each is held against the list, too."""
@@ -23,6 +23,8 @@ OPTIONS: Final = frozenset(
     }
 )  # fmt: skip
 """Options that may always stand beside a stored credential: they name the outlet or a time, never a way or a program."""
+TLS: Final = "tls"
+"""Stands for the device's key `tls`: a password is not sent over an old TLS because a caller says so."""
 ADDRESS_PATTERN: Final = re.compile(r"(?:(https?)://)?([A-Za-z0-9_.:\[\]-]+)/?", re.ASCII)
 GLOB_PATTERN: Final = re.compile(r"[A-Za-z0-9_*-]+(\.[A-Za-z0-9_*-]+)+", re.ASCII)
 HTTPS_PORT: Final = 443
@@ -115,7 +117,8 @@ class StoredCredential:
             return f"is not for the daemon CN={client}"
         if self.drivers and spec.driver not in self.drivers:
             return f"is not for the driver {spec.driver}"
-        unknown = sorted(spec.options.keys() - OPTIONS - self.options)
+        asked = spec.options.keys() | ({TLS} if spec.tls is not Tls.DEFAULT else set())
+        unknown = sorted(asked - OPTIONS - self.options)
         if unknown:
             return f"is not to be used with the options {', '.join(unknown)[:200]}"
         told = [text for text in _addresses(spec.address, spec.options) if text]

@@ -65,8 +65,8 @@ class OptionRule:
     values: frozenset[str] = frozenset()
 
     def concerns(self, value: object) -> bool:
-        """Whether a device that says this value is meant. A plain `false` is never passed on, so that it says nothing."""
-        return value is not False and (not self.values or str(value).strip().lower() in self.values)
+        """Whether a device that says this value is meant. A plain `false` asks for nothing, but may be one of `values`."""
+        return str(value).strip().lower() in self.values if self.values else value is not False
 
 
 OptionRules = Mapping[str, tuple[OptionRule, ...]]
@@ -99,6 +99,9 @@ class DriverDescription:
     or is ours). `rules`: what was decided of an agent's options; of one that has none nobody knows what it changes.
     `apart_options`: where there is no address, what else tells plugs of one name apart.
     `first_units`: by the option `model`, the unit of a chain that an outlet without one is on.
+    `offset_option`: the option that says what is added to an outlet's number.
+    `speaks_tls`: over TLS of ours, so that the device's `tls` means something.
+    `can_tell_ready`: it looks whether the device has just started, and `check_ready` means something.
     """
 
     name: str
@@ -125,6 +128,9 @@ class DriverDescription:
     rules: OptionRules = field(default_factory=dict)
     apart_options: tuple[str, ...] = ()
     first_units: tuple[tuple[str, int], ...] = ()
+    offset_option: str = ""
+    can_tell_ready: bool = False
+    speaks_tls: bool = False
 
     def first_unit(self, options: Mapping[str, object]) -> int | None:
         """The unit of a chain that an outlet without one is on: 1 where no model says another; None: nobody knows."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Final
 
 from fenced.model.addresses import names_nobody
@@ -19,6 +20,13 @@ from fenced.model.settings import DaemonSettings, HostSettings, PowerSettings
 
 CALLS_MAX: Final = 64
 """Calls at once to one proxy, where nothing else is configured."""
+
+
+class Tls(Enum):
+    """Which TLS a device may speak."""
+
+    DEFAULT = "default"
+    LEGACY = "legacy"
 
 
 class Secret:
@@ -50,7 +58,9 @@ class DeviceSpec:
     than the password, by the driver's or agent's name for them. `credential`: a name under which the proxy itself keeps
     user name, password and secrets; those are empty here then. `identity`: the machine that the device must belong to
     (system UUID, GUID or serial); empty: not asked. `cuts_power`: a person's word that this driver's OFF takes the host's
-    power, needed for an agent that nobody reviewed.
+    power, needed for an agent that nobody reviewed. `check_ready`: a device that says that it has just started or is not
+    ready is not believed and not switched; False for one that always says so. `tls`: whether an old one may speak what is no
+    longer safe.
     """
 
     driver: str
@@ -67,6 +77,8 @@ class DeviceSpec:
     credential: str = ""
     identity: str = ""
     cuts_power: bool = False
+    check_ready: bool = True
+    tls: Tls = Tls.DEFAULT
 
     def secret(self, name: str) -> str:
         """The further secret of that name; "" where none is given."""

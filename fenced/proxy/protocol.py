@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from fenced.model.identity import IDENTITIES_MAX, IDENTITY_CHARACTERS_MAX
-from fenced.model.inventory import DeviceSpec, Secret
+from fenced.model.inventory import DeviceSpec, Secret, Tls
 from fenced.model.names import PlugId, Token, UnitId
 from fenced.model.power import Outcome, Power, What
 from fenced.model.text import Mask, one_line
@@ -95,6 +95,8 @@ class WireDevice(WireModel):
     credential: Text = ""
     identity: Text = ""
     cuts_power: Annotated[bool, Field(strict=True)] = False
+    check_ready: Annotated[bool, Field(strict=True)] = True
+    tls: Tls = Tls.DEFAULT
 
     @field_serializer("password", when_used="json")
     def _reveal(self, password: SecretStr | None) -> str | None:
@@ -122,6 +124,8 @@ class WireDevice(WireModel):
             credential=spec.credential,
             identity=spec.identity,
             cuts_power=spec.cuts_power,
+            check_ready=spec.check_ready,
+            tls=spec.tls,
         )
 
     def spec(self) -> DeviceSpec:
@@ -140,6 +144,8 @@ class WireDevice(WireModel):
             credential=self.credential,
             identity=self.identity,
             cuts_power=self.cuts_power,
+            check_ready=self.check_ready,
+            tls=self.tls,
         )
 
 

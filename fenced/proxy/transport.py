@@ -14,6 +14,8 @@ import aiohttp
 
 from fenced.model.inventory import Via
 from fenced.model.names import ProxyName
+from fenced.net import handshake
+from fenced.net.offer import explained
 from fenced.ports.devices import DeviceError, LoginRefused, ProxyTimedOut, ProxyUnreachable
 from fenced.proxy.protocol import ANSWER_BYTES_MAX
 from fenced.proxy.via import proxy_headers, via_error
@@ -116,7 +118,7 @@ class Transport:
                 is_end_known=not trip.is_in_doubt,
             ) from exc
         except (aiohttp.ClientError, OSError, ValueError) as exc:
-            refusal = await self._refusal(trip, end) if trip.is_new else None
+            refusal = await self._refusal(trip, end) if trip.is_new else await _fault(trip, exc, end)
             raise _device_error(trip, exc, refusal) from exc
 
     async def _refusal(self, trip: _Trip, end: float) -> str | None:
@@ -139,10 +141,10 @@ class Transport:
                 finally:
                     writer.transport.abort()
         except ssl.SSLError as exc:
-            return _tls_fault(exc)
+            return str(handshake.fault(exc))
         except OSError:  # a timeout too
             return None
-        return "it hangs up when it sees our certificate"
+        return "TLS handshake: it hangs up when it sees our certificate"
 
     async def _request(self, trip: _Trip, method: str, body: bytes | None) -> bytes:
         session = self._open()
@@ -217,13 +219,13 @@ async def _read_bounded(response: aiohttp.ClientResponse) -> bytes | None:
 
 
 def _device_error(trip: _Trip, exc: Exception, refusal: str | None) -> DeviceError:
-    """What happened on the way, in our words. `refusal`: the proxy's reason against our certificate."""
+    """What happened on the way, in our words. `refusal`: why no TLS came about, or the proxy's reason against our
+    certificate."""
     if trip.via is not None and isinstance(exc, aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError):
         return via_error(trip.proxy, trip.via, exc)
-    why = _tls_fault(exc)
-    if refusal is not None or (why is not None and not trip.is_connected):
+    if refusal is not None:
         return LoginRefused(
-            f"proxy {trip.proxy}: TLS failed ({refusal or why}); check that the files of [proxy_client] and the "
+            f"proxy {trip.proxy}: {refusal}; check that the files of [proxy_client] and the "
             "proxy's tls_cert_file and client_ca_file are of one authority and name this address: fenced certs show",
             may_be_done=trip.is_in_doubt,
             is_end_known=not trip.is_in_doubt,
@@ -241,17 +243,14 @@ def _device_error(trip: _Trip, exc: Exception, refusal: str | None) -> DeviceErr
     )
 
 
-def _tls_fault(exc: BaseException | None) -> str | None:
-    """The reason of a TLS fault anywhere in the chain of causes."""
-    while exc is not None:
-        # aiohttp's own errors look like those of `ssl` but keep the real one inside.
-        exc = getattr(exc, "certificate_error", None) or getattr(exc, "os_error", None) or exc
-        if isinstance(exc, ssl.SSLCertVerificationError):
-            return str(exc.verify_message)[:SHOWN_MAX]
-        if isinstance(exc, ssl.SSLError):
-            return str(exc.reason or exc)[:SHOWN_MAX]
-        exc = exc.__cause__ or exc.__context__
-    return None
+async def _fault(trip: _Trip, exc: Exception, end: float) -> str | None:
+    """Why no TLS came about, with what the other side offers; None where that is not what failed."""
+    found = None if trip.is_connected else handshake.fault(exc)
+    url = urllib.parse.urlsplit(trip.url)
+    if found is None or trip.via is not None or url.hostname is None:
+        return None if found is None else str(found)
+    seconds = end - asyncio.get_running_loop().time()
+    return str(await explained(found, url.hostname, url.port or HTTPS_PORT, seconds=seconds))
 
 
 def _status_error(trip: _Trip, status: int, body: bytes) -> DeviceError:

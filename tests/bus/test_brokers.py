@@ -21,6 +21,8 @@ from fenced.bus.embedded import EmbeddedBroker
 from fenced.bus.settings import BusUrl
 from fenced.ports.bus import BusConnected, BusError, Health, Message, Presence
 from tests.bus.parts import heard, mosquitto, other, running, settings
+from tests.drivers.certificate import make_certificate
+from tests.drivers.old_tls import RSA_ONLY, s_server
 from tests.needs import needs
 from tests.net import free_port, until
 
@@ -184,7 +186,9 @@ async def test_tls_with_certificates_on_both_sides(tmp_path: Path) -> None:
                 await broker.start()
                 await bus.connected(2)
             stranger = authority(tmp_path, "stranger")
-            assert "certificate verify failed" in await refusal(broker.port, {**tls, "ca_file": str(stranger.file)})
+            assert "TLS handshake: its certificate is of an unknown authority" in await refusal(
+                broker.port, {**tls, "ca_file": str(stranger.file)}
+            )
             assert await refusal(broker.port, {"is_tls": True, "ca_file": str(ours.file)})  # we bring no certificate
             assert "Hostname mismatch" in await refusal(broker.port, {**tls, "host": "localhost"})
             assert "No such file" in await refusal(broker.port, {**tls, "ca_file": "/nowhere.pem"})
@@ -192,6 +196,18 @@ async def test_tls_with_certificates_on_both_sides(tmp_path: Path) -> None:
         gc.collect()
         await asyncio.sleep(0)
         assert not complaints
+
+
+@needs("openssl")
+async def test_a_broker_that_is_too_old_is_told_with_what_it_offers(tmp_path: Path) -> None:
+    certificate, key, _ = make_certificate(tmp_path, is_rsa=True)
+    tls = {"is_tls": True, "ca_file": str(certificate)}
+    async with s_server(certificate, key, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0") as port:
+        assert "TLS handshake: no common version (TLSV1_ALERT_PROTOCOL_VERSION; it offers TLSv1.1" in await refusal(
+            port, tls
+        )
+    async with s_server(certificate, key, "-tls1_2", "-cipher", RSA_ONLY) as port:
+        assert "TLS handshake: no common cipher" in await refusal(port, tls)
 
 
 async def refusal(port: int, changes: dict[str, object]) -> str:

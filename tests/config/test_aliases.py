@@ -126,6 +126,26 @@ PAIRS = {
         MISTAKE,
     ),
     "two outlets by two drivers": (outlet("7"), apc("8", name="fence_apc"), NOTHING),
+    "outlets of two feeds of one tower": (
+        outlet("7", 'model = "sentry3"'),
+        outlet("1:2:7", 'model = "sentry3"'),
+        NOTHING,
+    ),
+    "an outlet of a tower and feed, and with the first of both left out": (
+        outlet("7", 'model = "sentry4"'),
+        outlet("1:1:7", 'model = "sentry4"'),
+        MISTAKE,
+    ),
+    "one index by two offsets": (
+        outlet("7", 'model = "custom", offset = 1'),
+        outlet("8", 'model = "custom"'),
+        MISTAKE,
+    ),
+    "two indices by one number": (
+        outlet("7", 'model = "custom", offset = 1'),
+        outlet("7", 'model = "custom"'),
+        NOTHING,
+    ),
     "an outlet by number and by label": (apc("7"), apc("web"), WARNING),
     "an outlet's label by two drivers": (apc("web"), apc("db", name="fence_apc"), WARNING),
     "leading zeros": (outlet("7"), outlet("07"), MISTAKE),

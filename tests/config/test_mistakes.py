@@ -202,6 +202,31 @@ WARNINGS = {
         "host[0].device[0].cuts_power",
         "is not needed",
     ),
+    "readiness that is not looked at": (
+        host("n", BMC.format(ip="10.9.0.1") + "check_ready = false\n"),
+        "host[0].device[0].check_ready",
+        "only for one that always says so",
+    ),
+    "readiness that nobody looks at": (
+        host("n", pdu(more="check_ready = false\n")),
+        "host[0].device[0].check_ready",
+        "no effect",
+    ),
+    "an old TLS": (
+        host("n", BMC.format(ip="10.9.0.1") + 'tls = "legacy"\n'),
+        "host[0].device[0].tls",
+        "who records the password now",
+    ),
+    "an old TLS of an agent": (
+        host("n", pdu(more='tls = "legacy"\n')),
+        "host[0].device[0].tls",
+        "options of its own",
+    ),
+    "an old TLS over http": (
+        host("n", BMC.format(ip="10.9.0.1").replace("https", "http") + 'tls = "legacy"\n'),
+        "host[0].device[0].tls",
+        "no TLS is spoken",
+    ),
     "an option that nobody has looked at": (
         host("n", pdu().replace("plug =", "half_off = 1, plug =")),
         "host[0].device[0].options.half_off",

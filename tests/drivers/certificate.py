@@ -1,4 +1,4 @@
-"""A certificate for 127.0.0.1, made in a moment."""
+"""Certificates for 127.0.0.1, made in a moment."""
 
 import datetime
 import ipaddress
@@ -6,13 +6,17 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 
-def make_certificate(directory: Path) -> tuple[Path, Path, str]:
-    """Certificate and key files, and the SHA-256 fingerprint."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def make_certificate(
+    directory: Path, *, is_rsa: bool = False, address: str = "127.0.0.1", days: tuple[int, int] = (-1, 1)
+) -> tuple[Path, Path, str]:
+    """Certificate and key files, and the SHA-256 fingerprint. `days`: from when to when it is valid, counted from today.
+
+    `is_rsa`: with a key that old servers exchange keys by."""
+    key = rsa.generate_private_key(65537, 2048) if is_rsa else ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bmc")])
     now = datetime.datetime.now(datetime.UTC)
     certificate = (
@@ -21,9 +25,9 @@ def make_certificate(directory: Path) -> tuple[Path, Path, str]:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .not_valid_before(now + datetime.timedelta(days=days[0]))
+        .not_valid_after(now + datetime.timedelta(days=days[1]))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )

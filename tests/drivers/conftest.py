@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from fenced.drivers.catalogue import Asked, ask
 from fenced.drivers.keeper_client import Keeper
 from fenced.drivers.redfish import Redfish
 from fenced.drivers.registry import DriverRegistry, drivers
 from tests.drivers.bmc import Bmc
 from tests.drivers.owners import Owner
+
+DEBIAN = Path("/usr/sbin")
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -64,3 +67,10 @@ def owners() -> Iterator[list[Owner]]:
     yield started
     for owner in started:
         owner.close()
+
+
+@pytest.fixture(scope="session")
+def debian() -> Asked:
+    """Every agent of this machine, asked once."""
+    names = sorted(path.name for path in DEBIAN.glob("fence_*") if path.name != "fence_legacy")
+    return ask(names, agent_path=[DEBIAN], kept_in=None)

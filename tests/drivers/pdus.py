@@ -26,7 +26,8 @@ OUTLETS = range(1, 9)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """`{n}` in a path is the outlet. `pending`: an object and the value that says that something is scheduled."""
+    """`{n}` in a path is the outlet. `pending`: an object and the value that says that something is scheduled. `control`: an
+    object that follows the commands; `control_values`: what it reads for on and off."""
 
     model: str
     identity: str
@@ -39,6 +40,8 @@ class Family:
     pending: tuple[str, int] | None
     between: int
     first: int = 0
+    control: str = ""
+    control_values: tuple[int, int] = (0, 0)
 
     def objects(self) -> dict[str, int]:
         """All outlets on."""
@@ -47,18 +50,22 @@ class Family:
             made |= {path.format(n=n): value for path, value in self.quiet.items()}
             made |= {self.command_on[0].format(n=n): self.rest, self.command_off[0].format(n=n): self.rest}
             made[self.state.format(n=n)] = self.on
+            if self.control:
+                made[self.control.format(n=n)] = self.control_values[0]
         return made
 
     @property
     def rest(self) -> int:
         """What a command's object reads: nobody believes it where the state has an object of its own."""
-        return -1 if self.model == "eaton" else self.on
+        return {"eaton": -1, "vertiv": 8, "sentry3": 0, "sentry4": 0}.get(self.model, self.on)
 
     def effects(self) -> dict[str, dict[str, dict[str, int]]]:
         made: dict[str, dict[str, dict[str, int]]] = {}
         for n in self.numbers():
             for (path, value), state in ((self.command_on, self.on), (self.command_off, self.off)):
-                made.setdefault(path.format(n=n), {})[str(value)] = {self.state.format(n=n): state}
+                effect = made.setdefault(path.format(n=n), {})[str(value)] = {self.state.format(n=n): state}
+                if self.control:
+                    effect[self.control.format(n=n)] = self.control_values[state != self.on]
         return made
 
     def numbers(self) -> list[int]:
@@ -74,6 +81,10 @@ EATON = "1.3.6.1.4.1.534.6.6.7.6.6.1"
 EATON_OLD = "1.3.6.1.4.1.534.6.6.6.1.2.2.1"
 CPS2 = "1.3.6.1.4.1.3808.1.1.6.6.1"
 CPS = "1.3.6.1.4.1.3808.1.1.3.3"
+DELL = "1.3.6.1.4.1.674.10903.200.2.200.130.1"
+SENTRY3 = "1.3.6.1.4.1.1718.3.2.3.1"
+SENTRY4 = "1.3.6.1.4.1.1718.4.1.8"
+VERTIV = "1.3.6.1.4.1.21239.5.2.3.5.1"
 
 FAMILIES = (
     Family(
@@ -120,6 +131,28 @@ FAMILIES = (
         model="cyberpower", identity="1.3.6.1.4.1.3808.1.1.3", state=CPS + ".5.1.1.4.{n}", on=1, off=2,
         command_on=(CPS + ".3.1.1.4.{n}", 1), command_off=(CPS + ".3.1.1.4.{n}", 2),
         quiet={CPS + ".5.1.1.5.{n}": 2}, pending=(CPS + ".5.1.1.5.{n}", 1), between=3, first=1,
+    ),
+    Family(
+        model="dell_rpdu", identity="1.3.6.1.4.1.674.10903.200", state=DELL + ".2.1.4.{n}", on=1, off=2,
+        command_on=(DELL + ".4.1.4.{n}", 1), command_off=(DELL + ".4.1.4.{n}", 2),
+        quiet={DELL + ".2.1.5.{n}": 2}, pending=(DELL + ".2.1.5.{n}", 1), between=3, first=1,
+    ),
+    Family(
+        model="sentry3", identity="1.3.6.1.4.1.1718.3", state=SENTRY3 + ".5.1.1.{n}", on=1, off=0,
+        command_on=(SENTRY3 + ".11.1.1.{n}", 1), command_off=(SENTRY3 + ".11.1.1.{n}", 2),
+        quiet={}, pending=(SENTRY3 + ".10.1.1.{n}", 10), between=4, first=1,
+        control=SENTRY3 + ".10.1.1.{n}", control_values=(5, 4),
+    ),
+    Family(
+        model="sentry4", identity="1.3.6.1.4.1.1718.4", state=SENTRY4 + ".3.1.1.1.1.{n}", on=1, off=2,
+        command_on=(SENTRY4 + ".5.1.2.1.1.{n}", 1), command_off=(SENTRY4 + ".5.1.2.1.1.{n}", 2),
+        quiet={SENTRY4 + ".3.1.2.1.1.{n}": 0}, pending=(SENTRY4 + ".5.1.1.1.1.{n}", 8), between=0, first=1,
+        control=SENTRY4 + ".5.1.1.1.1.{n}", control_values=(11, 10),
+    ),
+    Family(
+        model="vertiv", identity="1.3.6.1.4.1.21239.42.1.32", state=VERTIV + ".4.{n}", on=1, off=2,
+        command_on=(VERTIV + ".6.{n}", 2), command_off=(VERTIV + ".6.{n}", 4),
+        quiet={VERTIV + ".5.{n}": 2, VERTIV + ".7.{n}": 0}, pending=(VERTIV + ".7.{n}", 5), between=4, first=1,
     ),
 )  # fmt: skip
 

@@ -58,6 +58,18 @@ TEXTS: list[tuple[str, type[DeviceError], bool]] = [
     ("Server side certificate verification failed: no", LoginRefused, True),
     ("Unable to get PowerState: https://192.0.2.1:443/redfish/v1/Systems/1" + USAGE, DeviceError, True),
     ("something that nobody foresaw", DeviceError, True),
+    ("SSLError(SSLError(1, '[SSL: UNSUPPORTED_PROTOCOL] unsupported protocol (_ssl.c:992)'))", DeviceUnreachable, True),
+    ("[SSL: TLSV1_ALERT_PROTOCOL_VERSION] tlsv1 alert protocol version (_ssl.c:992)", DeviceUnreachable, True),
+    ("[SSL: SSLV3_ALERT_HANDSHAKE_FAILURE] sslv3 alert handshake failure (_ssl.c:992)", DeviceUnreachable, True),
+    ("[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:992)", DeviceUnreachable, True),
+    ("[SSL: DH_KEY_TOO_SMALL] dh key too small (_ssl.c:992)", DeviceUnreachable, True),
+    (
+        "SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: x'))",
+        LoginRefused,
+        True,
+    ),
+    ("SSL certificate problem: unable to get local issuer certificate", LoginRefused, True),
+    ("SSL: no alternative certificate subject name matches target host name 'bmc'", LoginRefused, True),
     (
         "Parse error: Ignoring unknown option 'usage: not supported=1'\n" + TIME + "Connection lost",
         DeviceUnreachable,

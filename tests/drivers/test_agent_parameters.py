@@ -76,6 +76,61 @@ def test_a_boolean_that_is_false_in_words_is_left_out() -> None:
         assert "x" in as_an_agent_reads(agent_parameters(spec_of(options={"x": true}), "status", metadata))
 
 
+def of_kind(content: str) -> AgentMetadata:
+    """An agent with one parameter `x` of its own."""
+    return parse_metadata(
+        f'<resource-agent><parameters><parameter name="x">{content}</parameter></parameters></resource-agent>'.encode()
+    )
+
+
+def said(content: str, value: object) -> str | None:
+    spec = spec_of(address="", username="", password=None, options={"x": value})
+    return as_an_agent_reads(agent_parameters(spec, "status", of_kind(content))).get("x")
+
+
+@pytest.mark.parametrize(
+    ("content", "for_true", "for_false"),
+    [
+        ('<content type="boolean"/>', "1", None),
+        ('<content type="boolean" default="0"/>', "1", None),
+        ('<content type="boolean" default="1"/>', "1", "0"),  # as lanplus of fence_ilo4
+        ('<content type="boolean" default="True"/>', "1", "0"),
+        ('<content type="string" default="true"/>', "true", "false"),  # as skip_os_shutdown of fence_aws
+        ('<content type="string" default="False"/>', "True", "False"),  # as boto3_debug of fence_aws
+        ('<content type="string" default="0"/>', "1", "0"),  # as use_uuid of fence_xvm
+        ('<content type="string" default="ON"/>', "ON", "OFF"),
+        ('<content type="string" default="yes"/>', "yes", "no"),
+    ],
+)
+def test_true_and_false_are_said_as_the_agent_takes_them(content: str, for_true: str, for_false: str | None) -> None:
+    assert (said(content, True), said(content, False)) == (for_true, for_false)
+
+
+@pytest.mark.parametrize(
+    ("content", "values"),
+    [
+        ('<content type="string"/>', [False]),
+        ('<content type="string" default="qemu"/>', [False]),
+        ('<content type="integer" default="1"/>', [True, False]),
+        ('<content type="second" default="0"/>', [True, False]),
+        ('<content type="select" default="1"><option value="1"/><option value="2c"/></content>', [True, False]),
+        ('<content type="boolean" default="1"/>', ["perhaps", 2, "disabled", ""]),
+        ('<content type="boolean"/>', ["perhaps", 2, -1, 1.5]),
+    ],
+)
+def test_what_an_agent_would_pass_over_or_misread_is_refused(content: str, values: list[object]) -> None:
+    for value in values:
+        with pytest.raises(BadParameters, match="`x`") as refused:
+            said(content, value)
+        assert not refused.value.may_be_done
+
+
+@pytest.mark.parametrize("value", ["false", "no", "0", "off", 0])
+def test_words_for_a_parameter_that_takes_text_stay_as_they_are(value: object) -> None:
+    for default in ("", 'default="true"', 'default="1"'):
+        assert said(f'<content type="string" {default}/>', value) == str(value)
+
+
 def test_an_agent_without_a_plug_gets_none() -> None:
     spec = spec_of(address="", username="", password=None, options={"status_file": "/x"})
     assert as_an_agent_reads(agent_parameters(spec, "on", DUMMY)) == {

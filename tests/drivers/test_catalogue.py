@@ -23,13 +23,6 @@ DEBIAN = Path("/usr/sbin")
 VALUES = {OptionKind.TEXT: '"x"', OptionKind.INTEGER: "1", OptionKind.NUMBER: "1", OptionKind.BOOLEAN: "true"}
 
 
-@pytest.fixture(scope="module")
-def debian() -> Asked:
-    """Every agent of this machine, asked once for the module."""
-    names = sorted(path.name for path in DEBIAN.glob("fence_*") if path.name != "fence_legacy")
-    return ask(names, agent_path=[DEBIAN], kept_in=None)
-
-
 @needs("fence_ipmilan", "fence_redfish")
 def test_every_agent_of_debian_says_what_it_takes(debian: Asked) -> None:
     assert len(debian) > 70
@@ -100,7 +93,9 @@ def test_every_decision_has_its_reason() -> None:
         ("fence_vmware", "vmware_type", "Server1", Effect.BREAKS),
         ("fence_vmware", "vmware_type", "esx", Effect.NONE),
         ("fence_aws", "skip_os_shutdown", "false", Effect.WEAKENS),
+        ("fence_aws", "skip_os_shutdown", False, Effect.WEAKENS),
         ("fence_aws", "skip_os_shutdown", "true", Effect.NONE),
+        ("fence_virsh", "missing_as_off", False, Effect.NONE),
         ("fence_apc_snmp", "snmp_version", "3", Effect.WEAKENS),
         ("fence_eaton_snmp", "snmp_version", "3", Effect.NONE),
         ("fence_ipmilan", "ipmitool_path", "/bin/true", Effect.WEAKENS),

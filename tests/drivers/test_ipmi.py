@@ -226,6 +226,19 @@ async def test_a_bmc_that_is_starting_is_not_believed() -> None:
             await read(bmc)
 
 
+@pytest.mark.parametrize("power", [Power.OFF, Power.ON])
+async def test_what_could_not_be_read_afterwards_is_not_switched(power: Power) -> None:
+    """A BMC that never says that it is available: its power would be cut, and never proven."""
+    async with serving(Bmc(is_on=power is Power.OFF, is_available=False)) as bmc:
+        for call in (read(bmc), switch(bmc, power)):
+            with pytest.raises(DeviceNotReady, match="check_ready = false") as failed:
+                await call
+            assert not failed.value.may_be_done
+        assert bmc.commands == []
+        await switch(bmc, power, check_ready=False)
+        assert await read(bmc, check_ready=False) is power
+
+
 async def test_a_full_bmc_is_waited_for() -> None:
     async with serving(Bmc(sessions_max=0)) as bmc:
         with pytest.raises(DeviceError) as failed:

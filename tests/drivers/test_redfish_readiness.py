@@ -1,5 +1,7 @@
 """A BMC that has just started or is busy says so, and its Off is not believed; waits that it asks for are kept."""
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,8 +22,11 @@ from tests.drivers.bmc import (
     in_turn,
     message,
     read,
+    spec,
     switch,
 )
+from tests.drivers.programs import starts_into
+from tests.net import until
 
 UP_LONG = {
     "DateTime": "2026-11-22T10:02:00+00:00",
@@ -98,7 +103,8 @@ async def test_a_manager_whose_times_are_wrong_need_not_be_asked(redfish: Redfis
     bmc.manager, bmc.power = {"DateTime": "2026-11-22T10:00:00Z", "LastResetTime": "2026-11-22T10:00:00Z"}, "Off"
     assert await read(redfish, bmc, check_manager=False) is Power.OFF
     assert ("GET", MANAGER) not in bmc.requests
-    with pytest.raises(DeviceNotReady, match="check_manager"):
+    await switch(redfish, bmc, Power.OFF, check_manager=False)
+    with pytest.raises(DeviceNotReady, match="check_ready = false"):
         await read(redfish, bmc)
 
 
@@ -113,9 +119,46 @@ async def test_a_system_that_does_not_know_yet_is_not_ready(redfish: Redfish, bm
     assert await read(redfish, bmc) is Power.ON
 
 
-async def test_a_bmc_that_is_just_starting_can_still_be_told_to_switch_off(redfish: Redfish, bmc: Bmc) -> None:
+@pytest.mark.parametrize(
+    ("manager", "system"),
+    [
+        ({"Status": {"State": "Starting"}}, {}),
+        ({"DateTime": "2026-11-22T10:00:00Z", "LastResetTime": "2026-11-22T10:00:00Z"}, {}),
+        ({}, {"Status": {"State": "Starting"}}),
+    ],
+)
+async def test_what_could_not_be_read_afterwards_is_not_switched_off(
+    redfish: Redfish, bmc: Bmc, manager: dict[str, Any], system: dict[str, Any]
+) -> None:
+    """A BMC that says at all times that it has just started: its power would be cut, and never proven."""
+    bmc.manager, bmc.properties[""] = manager, system
+    assert await read(redfish, bmc) is Power.ON
+    with pytest.raises(DeviceNotReady, match="check_ready = false") as failed:
+        await switch(redfish, bmc, Power.OFF)
+    assert not failed.value.may_be_done
+    assert ("POST", RESET) not in bmc.requests
+    trusting = replace(spec(bmc), check_ready=False)
+    await redfish.set(trusting, Power.OFF, timeout_seconds=5, on_started=starts_into([]))
+    assert await redfish.read(trusting, timeout_seconds=5) is Power.OFF
+    await switch(redfish, bmc, Power.ON)
+
+
+@pytest.mark.parametrize("power", [Power.OFF, Power.ON])
+async def test_a_power_that_is_never_told_is_not_switched(redfish: Redfish, bmc: Bmc, power: Power) -> None:
+    bmc.power = None
+    with pytest.raises(DeviceNotReady) as failed:
+        await switch(redfish, bmc, power)
+    assert not failed.value.may_be_done
+    assert ("POST", RESET) not in bmc.requests
+
+
+async def test_a_bmc_that_is_just_starting_is_switched_off_as_soon_as_it_is_up(redfish: Redfish, bmc: Bmc) -> None:
     bmc.manager = {"Status": {"State": "Starting"}}
-    await switch(redfish, bmc, Power.OFF)
+    switching = asyncio.ensure_future(switch(redfish, bmc, Power.OFF, timeout_seconds=20))
+    await until(lambda: ("GET", MANAGER) in bmc.requests, what="it was asked whether it is ready")
+    assert ("POST", RESET) not in bmc.requests
+    bmc.manager = UP_LONG
+    await switching
     assert bmc.power == "Off"
 
 

@@ -24,7 +24,7 @@ from fenced.ports.devices import (
 )
 from tests.drivers import contract
 from tests.drivers.counterparts import process, udp_port
-from tests.drivers.pdus import COMMUNITY, FAMILIES, READ_ONLY, USERS, Family, Pdu, snmpd
+from tests.drivers.pdus import COMMUNITY, FAMILIES, READ_ONLY, SENTRY3, USERS, Family, Pdu, snmpd
 from tests.drivers.programs import spec_of, starts_into
 from tests.needs import find, needs
 from tests.net import until
@@ -95,6 +95,35 @@ async def test_between_and_scheduled_is_unknown(unit: Pdu, family: Family) -> No
             unit.put(family.state.format(n=n), state)
             unit.put(oid.format(n=n), value)
             assert await driver.read(spec, timeout_seconds=5) is Power.UNKNOWN
+
+
+async def test_outlets_behind_other_feeds(unit: Pdu) -> None:
+    """The third outlet of the second feed of tower 2 is no other than that."""
+    index = "2.2.3"
+    objects = {f"{SENTRY3}.5.{index}": 0, f"{SENTRY3}.10.{index}": 4}
+    for oid, value in objects.items():
+        unit.put(oid, value)
+    assert await SnmpOutlet().read(unit.spec(model="sentry3", plug="2:2:3"), timeout_seconds=5) is Power.OFF
+    assert await SnmpOutlet().read(unit.spec(model="sentry3", plug="3"), timeout_seconds=5) is Power.ON
+    for plug in ("2:3", "1:1:3", "2:2:2:3"):
+        with pytest.raises(BadParameters, match=r"write 3|is none"):
+            await SnmpOutlet().read(unit.spec(model="sentry3", plug=plug), timeout_seconds=5)
+
+
+@pytest.mark.parametrize("offset", [1, -1])
+async def test_custom_outlets_whose_index_is_another_number(unit: Pdu, offset: int) -> None:
+    family, driver = BY_MODEL["cyberpower"], SnmpOutlet()
+    options: dict[str, Any] = {
+        "model": "custom", "plug": "4", "offset": offset,
+        "status_oid": family.state.replace("{n}", "{plug}"), "status_on": 1, "status_off": 2,
+        "control_oid": family.command_on[0].replace("{n}", "{plug}"), "control_on": 1, "control_off": 2,
+    }  # fmt: skip
+    await contract.sets_and_reads_back(driver, unit.spec(**options))
+    await put(driver, unit.spec(**options), Power.OFF)
+    states = {n: unit.held(family.state.format(n=n)) for n in family.numbers()}
+    assert [n for n, state in states.items() if state == family.off] == [4 + offset]
+    with pytest.raises(BadParameters, match="no index"):
+        await driver.read(unit.spec(**(options | {"offset": -5})), timeout_seconds=5)
 
 
 @pytest.mark.parametrize("version", ["1", "2c"])

@@ -102,6 +102,15 @@ AGENT_BUGS: Final = (
         wider=("tests/drivers/test_agent_parameters.py",),
     ),
     Bug(
+        name="what a person said to be false is left out although the agent has it on",
+        rule="S1",
+        file="drivers/agent_parameters.py",
+        old='    return "1" if flag else "0" if is_yes(parameter.default) else None\n',
+        new='    return "1" if flag else None\n',
+        killers=("tests/drivers/test_agent_parameters.py::test_true_and_false_are_said_as_the_agent_takes_them",),
+        wider=("tests/drivers/test_agent_parameters.py",),
+    ),
+    Bug(
         name="an agent that contradicts itself is off",
         rule="S2",
         file="drivers/fence_agent.py",

@@ -15,6 +15,9 @@ from fenced.model.power import Power
 from fenced.ports.devices import DeviceError, LoginRefused, ProxyTimedOut, ProxyUnreachable
 from fenced.proxy.protocol import ANSWER_BYTES_MAX
 from fenced.proxy.tls import CertificateError, TlsFiles, client_context, common_name
+from tests.drivers.certificate import make_certificate
+from tests.drivers.old_tls import s_server
+from tests.needs import needs
 from tests.net import free_port, until
 from tests.proxy.bed import PX1, Bed, caller_of, make_certificates, permit_of, send, tls_files
 from tests.proxy.devices import device, log
@@ -44,7 +47,7 @@ async def test_the_daemon_does_not_trust_a_proxy_of_another_authority(
             caller.read(PX1, device(tmp_path / "bmc"), timeout_seconds=5),
             send(caller, device(tmp_path / "bmc"), Power.OFF),
         ):
-            with pytest.raises(LoginRefused, match=r"proxy px1: TLS failed.*certs show") as refused:
+            with pytest.raises(LoginRefused, match=r"proxy px1: TLS handshake: .*certs show") as refused:
                 await call
             assert not refused.value.may_be_done
     assert log(tmp_path / "bmc") == []
@@ -54,7 +57,9 @@ async def test_the_daemon_does_not_trust_a_proxy_at_an_address_it_has_no_certifi
     bed: Bed, tmp_path: Path
 ) -> None:
     async with caller_of(bed.certificates, {PX1: f"https://localhost:{bed.px1.port}"}) as caller:
-        with pytest.raises(LoginRefused, match=r"TLS failed \(Hostname mismatch"):
+        with pytest.raises(
+            LoginRefused, match=r"TLS handshake: its certificate is for another name \(Hostname mismatch"
+        ):
             await caller.read(PX1, device(tmp_path / "bmc"), timeout_seconds=5)
 
 
@@ -115,6 +120,18 @@ def test_files_that_do_not_fit_are_named(certificates: Path, tmp_path: Path) -> 
         client_context(pair)
     with pytest.raises(CertificateError, match="nothing"):
         client_context(TlsFiles(ca_file=tmp_path / "nothing", cert_file=pair.cert_file, key_file=pair.cert_file))
+
+
+@needs("openssl")
+async def test_a_proxy_behind_something_too_old_is_told_with_what_it_offers(certificates: Path, tmp_path: Path) -> None:
+    certificate, key, _ = make_certificate(tmp_path, is_rsa=True)
+    async with (
+        s_server(certificate, key, "-tls1", "-cipher", "ALL:@SECLEVEL=0") as port,
+        caller_of(certificates, {PX1: f"https://127.0.0.1:{port}"}) as caller,
+    ):
+        with pytest.raises(LoginRefused, match=r"TLS handshake: no common version \(.*it offers TLSv1 ") as refused:
+            await send(caller, device(tmp_path / "pdu"), Power.OFF)
+        assert not refused.value.may_be_done
 
 
 async def test_a_closed_port_is_unreachable_and_nothing_was_done(certificates: Path, tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 import asyncio
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from fenced.model.inventory import DeviceSpec, Secret, Tls
 from fenced.model.names import PlugId, Token, UnitId
 from fenced.model.power import What
 from fenced.ports.devices import CommandRefused, Started
@@ -17,6 +19,22 @@ from fenced.proxy.slots import Rank, Slots, Ticket
 from fenced.proxy.state import Claim, ProxyState, StateError
 from fenced.proxy.tokens import TokenMemory
 from tests.proxy.devices import device, driver_for, log
+
+# -- the wire ---------------------------------------------------------------------------------------------------------
+
+
+def test_all_that_a_device_says_travels_to_a_proxy() -> None:
+    """Nothing of it has its default, so that a field that is forgotten on the way is missed."""
+    spec = DeviceSpec(
+        driver="redfish", plug_id=PlugId("p"), unit_id=UnitId("u"), address="https://bmc", username="fence",
+        password=Secret("pass-1"), options={"system": "1", "check_manager": False, "n": 7}, nodename="node-1",
+        off_by_exit_status=True, sessions=2, secrets=(("kg", Secret("kg-1")),), credential="bmc", identity="4c",
+        cuts_power=True, check_ready=False, tls=Tls.LEGACY,
+    )  # fmt: skip
+    plain = DeviceSpec(driver="", plug_id=PlugId(""), unit_id=UnitId(""))
+    assert not [field.name for field in fields(spec) if getattr(spec, field.name) == getattr(plain, field.name)]
+    assert WireDevice.model_validate_json(WireDevice.of(spec).model_dump_json()).spec() == spec
+
 
 # -- state and token memory -------------------------------------------------------------------------------------------
 

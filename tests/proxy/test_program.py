@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -14,11 +15,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fenced.cli.proxy import command
-from fenced.model.inventory import DeviceSpec
+from fenced.model.inventory import DeviceSpec, Tls
 from fenced.model.names import PlugId, UnitId
 from fenced.model.power import Power
-from fenced.ports.devices import BadParameters, CommandRefused, DeviceError
+from fenced.ports.devices import BadParameters, CommandRefused, DeviceError, DeviceUnreachable
 from fenced.proxy.client import ProxyCaller
+from tests.drivers.bmc import Bmc
+from tests.drivers.bmc import spec as redfish_spec
+from tests.drivers.certificate import make_certificate
+from tests.drivers.old_tls import RSA_ONLY, old_context
 from tests.net import free_port, until
 from tests.proxy.bed import PX1, caller_of, permit_of, send
 
@@ -164,6 +169,22 @@ async def test_a_fence_agent_through_the_program(program: Program, tmp_path: Pat
     told = next(line for line in logged if line["event"] == "power command")
     assert (told["who"], told["what"], told["outcome"]) == ("fenced-a", "off", "done")
     assert told["token"].startswith("4-") and told["milliseconds"] >= 0
+
+
+async def test_an_old_bmc_is_spoken_to_through_a_proxy_where_the_device_says_so(
+    program: Program, tmp_path: Path
+) -> None:
+    """The device's word travels with the call; what a BMC offers travels back with the error."""
+    certificate, key, fingerprint = make_certificate(tmp_path, is_rsa=True)
+    old = old_context(certificate, key, ssl.TLSVersion.TLSv1_2, ciphers=RSA_ONLY)
+    async with program.running(), program.caller() as caller, Bmc().running(old) as bmc:
+        refused = redfish_spec(bmc, fingerprint=fingerprint)
+        with pytest.raises(DeviceUnreachable, match=r"TLS handshake: no common cipher \(it offers .*tls = .legacy"):
+            await caller.read(PX1, refused, timeout_seconds=10)
+        spec = replace(refused, tls=Tls.LEGACY)
+        assert await caller.read(PX1, spec, timeout_seconds=10) is Power.ON
+        await send(caller, spec, Power.OFF)
+        assert await caller.read(PX1, spec, timeout_seconds=10) is Power.OFF
 
 
 async def test_a_proxy_runs_no_agent_that_nobody_vouches_for(program: Program, tmp_path: Path) -> None:

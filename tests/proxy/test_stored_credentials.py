@@ -10,7 +10,7 @@ import pytest
 
 from fenced.drivers.local import LocalCaller
 from fenced.model.credentials import Address, AddressRule, StoredCredential
-from fenced.model.inventory import DeviceSpec, Secret
+from fenced.model.inventory import DeviceSpec, Secret, Tls
 from fenced.model.names import ENGINE, PlugId, UnitId
 from fenced.model.power import Power
 from fenced.ports.devices import BadParameters, DeviceError, Driver, LoginRefused, OnStarted
@@ -146,6 +146,15 @@ async def test_the_daemons_own_machine_has_none() -> None:
         with pytest.raises(BadParameters, match="at-proxy:bmc") as refused:
             await call
         assert not refused.value.may_be_done
+
+
+def test_a_kept_password_goes_over_an_old_tls_only_where_the_proxys_file_says_so() -> None:
+    """Else whoever calls could have it sent in a way that others can read."""
+    credential = StoredCredential(addresses=(AddressRule.parse("10.9.0.7"),))
+    old = replace(SPEC, tls=Tls.LEGACY)
+    assert "the options tls" in (credential.why_not(old, "fenced-a") or "")
+    assert replace(credential, options=frozenset({"tls"})).why_not(old, "fenced-a") is None
+    assert credential.why_not(SPEC, "fenced-a") is None
 
 
 @pytest.mark.parametrize(
