@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
+from aiohttp import web
 
 from fenced.model.addresses import is_loopback
 from fenced.model.credentials import StoredCredential
@@ -89,10 +90,7 @@ async def serve(
                 telemetry.observe(lambda: _gauges(server, certificates))
                 application = server.application()
                 listener = Listener(listening, application)
-                running = runner(
-                    application, keepalive_seconds=KEEPALIVE_SECONDS, shutdown_seconds=ANSWER_SECONDS_MAX,
-                    is_cancelled_with_connection=True,
-                )  # fmt: skip
+                running = _runner(application)
                 await running.setup()
                 renewal = Renewal(server=server, listener=listener, credentials=credentials, certificates=certificates)
                 try:
@@ -133,4 +131,13 @@ def _gauges(server: ProxyServer, certificates: CertificateWatch | None) -> Agent
         reads=server.reads_in_flight,
         commands=server.commands_in_flight,
         certificates=() if certificates is None else certificates.expiry_seconds(),
+    )
+
+
+def _runner(application: web.Application) -> web.AppRunner:
+    return runner(
+        application,
+        keepalive_seconds=KEEPALIVE_SECONDS,
+        shutdown_seconds=ANSWER_SECONDS_MAX,
+        is_cancelled_with_connection=True,
     )
