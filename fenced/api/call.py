@@ -48,8 +48,14 @@ class Streams:
 
     def __init__(self) -> None:
         self._open: set[Stream] = set()
+        self._is_closed = False
 
-    def end(self, is_ended: Callable[[Principal], bool] = lambda _: True) -> None:
+    def close(self) -> None:
+        """All, and those that begin later."""
+        self._is_closed = True
+        self.end(lambda _: True)
+
+    def end(self, is_ended: Callable[[Principal], bool]) -> None:
         """Those of whom this is said, at once."""
         for stream in self._open:
             if is_ended(stream.principal):
@@ -66,6 +72,8 @@ class Streams:
                 headers={"Retry-After": "10"},
             )
         stream = Stream(principal, client)
+        if self._is_closed:
+            stream.ended.set()
         self._open.add(stream)
         try:
             yield stream

@@ -141,7 +141,7 @@ def _tls(cert_file: str, key_file: str) -> ssl.SSLContext | None:
 
 
 async def _end_streams(app: web.Application) -> None:
-    app[SERVICES].streams.end()
+    app[SERVICES].streams.close()
 
 
 def _count_nothing(route: str, status: int) -> None:
