@@ -5,6 +5,7 @@ Knows no files: the tokens are handed in and may be replaced while the server ru
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -16,11 +17,12 @@ from aiohttp import web
 
 from fenced.api.bodies import NAME_MAX
 from fenced.api.problems import Rejection
-from fenced.model.addresses import canonical, is_loopback
+from fenced.model.addresses import canonical, is_loopback, network
 from fenced.model.inventory import Secret
 
 BY_HEADER: Final = "X-Fenced-By"
 TOKEN_MAX: Final = 4096
+_HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(:[0-9]{0,5})?")
 
 
 class Role(IntEnum):
@@ -33,11 +35,15 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who asks. `role_name` None: no tokens are set, everybody on this machine may do everything."""
+    """Who asks. `role_name` None: no token was asked for; where none are set, everybody on this machine may do everything.
+
+    `digest`: of the token, None without one.
+    """
 
     role: Role
     role_name: str | None
     claimed_name: str = ""
+    digest: bytes | None = None
 
     def by(self, said: str) -> str:
         """The name for the journal. A claimed name is not proven: the role that the token proved stands beside it."""
@@ -59,18 +65,20 @@ class Access:
         self._digests = tuple((_role(name), _digest(secret.reveal())) for name, secret in tokens)
 
     def principal(self, request: web.Request) -> Principal:
-        """Who asks. Raises Rejection (401) where tokens are set and none matches, 422 for a bad X-Fenced-By."""
-        name = _claimed_name(request)
+        """Who asks. Raises Rejection (401) where tokens are set and none matches."""
         if not self._digests:
-            return Principal(role=Role.ADMIN, role_name=None, claimed_name=name)
-        role = self._match(request.headers.get("Authorization", ""))
-        if role is None:
-            raise Rejection(
-                HTTPStatus.UNAUTHORIZED,
-                "a token is needed: Authorization: Bearer TOKEN",
-                headers={"WWW-Authenticate": 'Bearer realm="fenced"'},
-            )
-        return Principal(role=role, role_name=role.name.lower(), claimed_name=name)
+            return Principal(role=Role.ADMIN, role_name=None)
+        found = self._match(request.headers.get("Authorization", ""))
+        if found is None:
+            raise no_token()
+        role, digest = found
+        return Principal(role=role, role_name=role.name.lower(), digest=digest)
+
+    def is_valid(self, principal: Principal) -> bool:
+        """Whether it would be let in again with the role that it was let in with: its token was not taken away since."""
+        if principal.digest is None:
+            return not self._digests
+        return (principal.role, principal.digest) in self._digests
 
     def refuse_foreign_host(self, request: web.Request) -> None:
         """Without tokens everybody on this machine may do everything: also its browsers, so nobody may ask by a name that
@@ -100,7 +108,8 @@ class Access:
         if not is_same or not (self._digests or is_loopback(name)):
             raise Rejection(HTTPStatus.FORBIDDEN, "the request comes from a page of another site", rule="origin")
 
-    def _match(self, header: str) -> Role | None:
+    def _match(self, header: str) -> tuple[Role, bytes] | None:
+        """The highest role of the token, and its digest."""
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer" or not token or len(token) > TOKEN_MAX:
             return None
@@ -109,7 +118,7 @@ class Access:
         for role, digest in self._digests:  # every one is compared: the time tells nothing
             if hmac.compare_digest(digest, given) and (found is None or role > found):
                 found = role
-        return found
+        return None if found is None else (found, given)
 
 
 def _role(name: str) -> Role:
@@ -123,7 +132,25 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
 
 
-def _claimed_name(request: web.Request) -> str:
+def no_token() -> Rejection:
+    """401."""
+    return Rejection(
+        HTTPStatus.UNAUTHORIZED,
+        "a token is needed: Authorization: Bearer TOKEN",
+        headers={"WWW-Authenticate": 'Bearer realm="fenced"'},
+    )
+
+
+def source(address: str | None) -> str:
+    """From where somebody asks, as far as it tells him from others: whoever has one IPv6 address has its /64 (RFC 6177),
+    and every loopback address is this machine."""
+    if address is None or is_loopback(address):
+        return "loopback"
+    return network(address)
+
+
+def claimed_name(request: web.Request) -> str:
+    """Who somebody says he is. Raises Rejection (422) for what is no name."""
     name = request.headers.get(BY_HEADER, "").strip()
     if len(name) > NAME_MAX or not name.isprintable():
         raise Rejection(HTTPStatus.UNPROCESSABLE_ENTITY, f"{BY_HEADER}: at most {NAME_MAX} printable characters")
@@ -140,7 +167,10 @@ def _place(origin: str) -> tuple[str, str]:
 
 
 def _is_ours(host: str, request: web.Request) -> bool:
-    """`host`: of the Host header, a name or address with a port or without."""
-    name = _place(f"//{host}")[1]
+    """`host`: of the Host header, a name or address with a port or without (RFC 9110, 7.2), and nothing else."""
+    written = _HOST.fullmatch(host)
+    if written is None:
+        return False
+    name = written["name"]
     own = request.transport.get_extra_info("sockname") if request.transport is not None else None
     return is_loopback(name) or (isinstance(own, tuple) and canonical(name) == canonical(str(own[0])))

@@ -4,6 +4,7 @@ Knows no engine. One rule: unknown keys of a body are ignored (INTERFACE section
 answer has room; values are never coerced from another JSON type.
 """
 
+import re
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
@@ -19,9 +20,20 @@ PAGE_DEFAULT: Final = 100
 PAGE_MAX: Final = 1000
 
 
+_UNSEEN: Final = (
+    r"\u0000-\u001f\u007f-\u009f\u00ad"  # C0, DEL, C1, the soft hyphen
+    r"\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"  # line ends, directions and other marks that nobody sees
+)
+"""Characters that would let a reason forge lines of logs and terminals. All patterns are ECMA 262, as JSON Schema wants it."""
+LINE: Final = f"^[^{_UNSEEN}]*$"
+SAID: Final = rf"^[^{_UNSEEN}]*[^{_UNSEEN}\s][^{_UNSEEN}]*$"
+_WORD: Final = rf" *({'|'.join(selection.KEYS)}) *= *[^{_UNSEEN}\s,][^{_UNSEEN},]*"
+MATCH: Final = rf"^( *\* *|{_WORD}(,{_WORD})*)$"
+DURATION: Final = r"^([0-9]{1,12}([.][0-9]{1,9})?(ms|s|m|h|d))+$"
+
+
 def _one_line(text: str) -> str:
-    """Control characters would let a reason forge lines of logs and terminals."""
-    if not text.isprintable():
+    if re.fullmatch(LINE, text) is None:
         raise ValueError("one line of printable text, please")
     return text.strip()
 
@@ -29,6 +41,8 @@ def _one_line(text: str) -> str:
 def _expression(text: str) -> str:
     """One that can be read; whether it selects anybody is the engine's to say. BadMatch is a ValueError."""
     selection.parse(text)
+    if re.fullmatch(MATCH, text) is None:
+        raise ValueError("blanks around words are the only white space here")
     return text
 
 
@@ -45,12 +59,18 @@ def _until(value: object, info: ValidationInfo) -> object:
     return parse_until(value, info.context["now"], info.context["ahead_seconds"])
 
 
-Line = Annotated[str, Field(max_length=TEXT_MAX), AfterValidator(_one_line)]
-Reason = Annotated[str, Field(max_length=TEXT_MAX), AfterValidator(_one_line), AfterValidator(_said)]
-By = Annotated[str, Field(max_length=NAME_MAX), AfterValidator(_one_line)]
+def _shaped(most: int, pattern: str) -> Any:
+    """A text's bounds. The document tells the pattern; a validator beside it says in words what is wrong."""
+    return Field(max_length=most, json_schema_extra={"pattern": pattern})
+
+
+Line = Annotated[str, _shaped(TEXT_MAX, LINE), AfterValidator(_one_line)]
+Reason = Annotated[str, _shaped(TEXT_MAX, SAID), AfterValidator(_one_line), AfterValidator(_said)]
+By = Annotated[str, _shaped(NAME_MAX, LINE), AfterValidator(_one_line)]
 _UNTIL_SCHEMA: Final = {
-    "anyOf": [{"type": "string"}, {"type": "null"}],
-    "description": "RFC 3339 time with offset, or a duration such as 2h; null: until a person ends it",
+    "anyOf": [{"type": "string", "pattern": DURATION}, {"type": "string", "format": "date-time"}, {"type": "null"}],
+    "description": "RFC 3339 time with offset, or a duration such as 2h; later than now, by 366 days at most. "
+    "null: until a person ends it",
 }
 Until = Annotated[float | None, BeforeValidator(_until), WithJsonSchema(_UNTIL_SCHEMA)]
 
@@ -89,9 +109,15 @@ class ConfirmOffBody(ByBody):
     """A person states that the host is off. `force` overrides all but a device that reads ON; it needs `host`, the name
     again."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"force": {"const": True}}, "required": ["force"]},
+            "then": {"properties": {"host": {"type": "string"}}, "required": ["host"]},
+        }
+    )
     reason: Reason
     force: bool = False
-    host: Annotated[str, Field(max_length=253)] | None = None
+    host: Annotated[str, Field(max_length=253, description="the name in the address, and no other")] | None = None
 
 
 class MaintenanceBody(ByBody):
@@ -104,7 +130,7 @@ class MaintenanceBody(ByBody):
 class PauseBody(ByBody):
     """Pause automatic fencing. `match`: `*`, or `key=value` words joined by commas."""
 
-    match: Annotated[Line, AfterValidator(_expression)] = "*"
+    match: Annotated[str, _shaped(TEXT_MAX, MATCH), AfterValidator(_one_line), AfterValidator(_expression)] = "*"
     reason: Reason
     until: UntilText = None
 
@@ -121,9 +147,16 @@ class ReleaseBody(ByBody):
     reason: Reason
 
 
+def _anything(schema: dict[str, Any]) -> None:
+    """Each field as it is read, or anything else, which is ignored."""
+    for name, field in schema["properties"].items():
+        schema["properties"][name] = {"anyOf": [field, {"description": "ignored"}]}
+
+
 class HealthBody(Body):
     """The bus's `health/HOST` message: every field optional, null as good as absent, one that can't be read ignored."""
 
+    model_config = ConfigDict(json_schema_extra=_anything)
     boot: Annotated[str, Field(max_length=128)] | None = None
     reporter: Annotated[str, Field(max_length=128)] | None = None
     seq: Annotated[int, Field(ge=0, lt=2**63)] | None = None

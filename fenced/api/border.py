@@ -1,9 +1,9 @@
-"""The border: admits a request (limit, origin, token, role), parses it, runs its handler, turns errors into problems.
+"""The border: admits a request (encoding, origin, token, limit, role), parses it, runs its handler, turns errors into problems.
 
 Knows no handler's meaning. One rule: no exception leaves here, and none is swallowed without a log line and a count.
 """
 
-import asyncio
+import dataclasses
 import math
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -16,11 +16,13 @@ from aiohttp.typedefs import Middleware
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
-from fenced.api.access import Principal, Role
+from fenced.api.access import Principal, Role, claimed_name, no_token, source
 from fenced.api.bodies import unknown_keys
 from fenced.api.call import Call, Route, Services
 from fenced.api.events import StreamBroken
+from fenced.api.limits import RateLimit
 from fenced.api.problems import Rejection, faults_of, response_of, unprocessable
+from fenced.net.bodies import read_whole, refuse_encoded
 
 log = structlog.stdlib.get_logger("fenced.api")
 
@@ -35,6 +37,7 @@ def catch_all(services: Services) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Endpoint) -> web.StreamResponse:
         try:
+            refuse_encoded(request)
             services.access.refuse_foreign_host(request)
             response = await handler(request)
         except Exception as exc:  # a border of STYLE rule 7
@@ -76,16 +79,42 @@ def endpoint(route: Route, services: Services) -> Endpoint:
 
 
 async def _admit(route: Route, services: Services, request: web.Request) -> Call:
+    """Who asks comes first: strangers use up nothing of those who have a token."""
+    principal = _identify(route, services, request)
     if route.is_limited:
-        _limit(services, request)
-    principal = _authorize(route, services, request)
+        _limit(services, services.limit, _payer(principal, request))
+    if route.role is not None and principal.role < route.role:
+        needed = route.role.name.lower()
+        raise Rejection(
+            HTTPStatus.FORBIDDEN, f"this needs the role {needed}; the token has {principal.role_name}", rule="role"
+        )
     query = _parse_query(route, request)
     body, warnings = await _parse_body(route, services, request)
+    if route.role is not None and not services.access.is_valid(principal):
+        raise no_token()  # it was taken away while the body came
     return Call(services=services, request=request, principal=principal, body=body, query=query, warnings=warnings)
 
 
-def _limit(services: Services, request: web.Request) -> None:
-    wait = services.limit.wait_seconds(request.remote or "", services.clock.now())
+def _identify(route: Route, services: Services, request: web.Request) -> Principal:
+    if route.role is None:
+        return Principal(role=Role.VIEWER, role_name=None)
+    try:
+        if request.method != "GET":
+            services.access.refuse_foreign_origin(request)
+        principal = services.access.principal(request)
+    except Rejection:
+        _limit(services, services.failures, source(request.remote))
+        raise
+    return dataclasses.replace(principal, claimed_name=claimed_name(request))
+
+
+def _payer(principal: Principal, request: web.Request) -> str:
+    """Whose requests are counted together: a token's, wherever it asks from; without one, a source's."""
+    return source(request.remote) if principal.digest is None else principal.digest.hex()
+
+
+def _limit(services: Services, limit: RateLimit, client: str) -> None:
+    wait = limit.wait_seconds(client, services.clock.now())
     if wait > 0:
         seconds = str(max(1, math.ceil(wait)))
         raise Rejection(
@@ -93,20 +122,6 @@ def _limit(services: Services, request: web.Request) -> None:
             "more requests than api.requests_per_second allows one client",
             headers={"Retry-After": seconds},
         )
-
-
-def _authorize(route: Route, services: Services, request: web.Request) -> Principal:
-    if route.role is None:
-        return Principal(role=Role.VIEWER, role_name=None)
-    if request.method != "GET":
-        services.access.refuse_foreign_origin(request)
-    principal = services.access.principal(request)
-    if principal.role < route.role:
-        needed = route.role.name.lower()
-        raise Rejection(
-            HTTPStatus.FORBIDDEN, f"this needs the role {needed}; the token has {principal.role_name}", rule="role"
-        )
-    return principal
 
 
 def _parse_query(route: Route, request: web.Request) -> BaseModel:
@@ -138,11 +153,8 @@ async def _parse_body(
 
 async def _read(request: web.Request) -> bytes:
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
-            return await request.read()
+        return await read_whole(request, seconds=BODY_TIMEOUT_SECONDS)
     except TimeoutError as exc:
         raise Rejection(HTTPStatus.REQUEST_TIMEOUT, "the body did not come in time") from exc
     except (web.PayloadAccessError, web.RequestPayloadError, HttpProcessingError) as exc:
-        raise Rejection(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "the body is not as its Content-Encoding or Transfer-Encoding says"
-        ) from exc
+        raise Rejection(HTTPStatus.UNPROCESSABLE_ENTITY, "the body is not as its Transfer-Encoding says") from exc

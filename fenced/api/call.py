@@ -35,41 +35,65 @@ CountAnswer = Callable[[str, int], None]
 Model = TypeVar("Model", bound=BaseModel)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Stream:
+    """One event stream: whose, from where, and whether it must end."""
+
+    principal: Principal
+    client: str
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class Streams:
-    """Event streams open now: bounded in all and per client, and ended together when the server stops."""
+    """Event streams open now: bounded in all and per client. They end when the server stops, or their token is gone."""
 
     def __init__(self) -> None:
-        self._per_client: dict[str, int] = {}
-        self.closing = asyncio.Event()
+        self._open: set[Stream] = set()
+        self._is_closed = False
+
+    def close(self) -> None:
+        """All, and those that begin later."""
+        self._is_closed = True
+        self.end(lambda _: True)
+
+    def end(self, is_ended: Callable[[Principal], bool]) -> None:
+        """Those of whom this is said, at once."""
+        for stream in self._open:
+            if is_ended(stream.principal):
+                stream.ended.set()
 
     @contextmanager
-    def slot(self, client: str) -> Iterator[None]:
+    def slot(self, principal: Principal, client: str) -> Iterator[Stream]:
         """Room for one stream. Raises Rejection (429) when there is none."""
-        mine = self._per_client.get(client, 0)
-        if mine >= STREAMS_PER_CLIENT_MAX or sum(self._per_client.values()) >= STREAMS_MAX:
+        mine = sum(stream.client == client for stream in self._open)
+        if mine >= STREAMS_PER_CLIENT_MAX or len(self._open) >= STREAMS_MAX:
             raise Rejection(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 f"too many event streams: {STREAMS_PER_CLIENT_MAX} of one client, {STREAMS_MAX} in all",
                 headers={"Retry-After": "10"},
             )
-        self._per_client[client] = mine + 1
+        stream = Stream(principal, client)
+        if self._is_closed:
+            stream.ended.set()
+        self._open.add(stream)
         try:
-            yield
+            yield stream
         finally:
-            self._per_client[client] -= 1
-            if not self._per_client[client]:
-                del self._per_client[client]
+            self._open.discard(stream)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What the server was built with. `ahead_seconds`: how far `clock` is ahead of the wall clock now; `wall`: how its
-    moments are told."""
+    """What the server was built with. `limit` counts those who were let in, `failures` those who were not.
+
+    `ahead_seconds`: how far `clock` is ahead of the wall clock now; `wall`: how its moments are told.
+    """
 
     control: Control
     clock: Clock
     access: Access
     limit: RateLimit
+    failures: RateLimit
     metrics: Metrics
     count_answer: CountAnswer
     ahead_seconds: Callable[[], float] = lambda: 0.0

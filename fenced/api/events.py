@@ -11,7 +11,8 @@ from typing import Final
 
 from aiohttp import web
 
-from fenced.api.call import Call
+from fenced.api.access import source
+from fenced.api.call import Call, Stream
 from fenced.api.problems import Rejection
 from fenced.ports.control import Unavailable
 from fenced.ports.journal import OutboxMessage
@@ -32,7 +33,7 @@ class StreamBroken(Exception):
 async def events(call: Call) -> web.StreamResponse:
     """Events as they are journalled (server-sent; `id` is the journal's sequence, `data` a CloudEvent)."""
     after = _last_event_id(call.request)
-    with call.services.streams.slot(call.request.remote or ""):
+    with call.services.streams.slot(call.principal, source(call.request.remote)) as stream:
         response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         response.content_type = "text/event-stream"
         response.charset = "utf-8"
@@ -41,10 +42,18 @@ async def events(call: Call) -> web.StreamResponse:
         except ConnectionError:
             return response  # gone before it began
         try:
-            await _stream(call, response, after)
+            await _stream(call, stream, response, after)
         except ExceptionGroup as exc:
             raise StreamBroken(response) from exc
+        if stream.ended.is_set():
+            _hang_up(call.request)
     return response
+
+
+def _hang_up(request: web.Request) -> None:
+    """A reader that does not read would keep the connection, and what is on its way to him."""
+    if request.transport is not None and request.transport.get_write_buffer_size():
+        request.transport.abort()
 
 
 def _last_event_id(request: web.Request) -> int | None:
@@ -56,13 +65,13 @@ def _last_event_id(request: web.Request) -> int | None:
     return int(text)
 
 
-async def _stream(call: Call, response: web.StreamResponse, after: int | None) -> None:
-    """Until the reader or the engine ends it, or the server stops."""
+async def _stream(call: Call, stream: Stream, response: web.StreamResponse, after: int | None) -> None:
+    """Until the reader or the engine ends it, the server stops or its token is taken away."""
     async with asyncio.TaskGroup() as group:
         parts = (
             group.create_task(_pump(call, response, after), name="api-events-pump"),
             group.create_task(_keep_alive(response), name="api-events-keep-alive"),
-            group.create_task(call.services.streams.closing.wait(), name="api-events-closing"),
+            group.create_task(stream.ended.wait(), name="api-events-ended"),
         )
         await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         for part in parts:

@@ -17,9 +17,11 @@ from fenced.api.problems import CONTENT_TYPE
 from fenced.api.shapes import Problem
 
 REF: Final = "#/components/schemas/{model}"
+EVERYWHERE: Final = (HTTPStatus.FORBIDDEN, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.UNPROCESSABLE_ENTITY)
+"""Asked by a name that is not ours, with a packed body, with a query that the route does not know."""
 COMMON_ERRORS: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INTERNAL_SERVER_ERROR)
 BODY_ERRORS: Final = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-ROLE_ERRORS: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+ROLE_ERRORS: Final = (HTTPStatus.UNAUTHORIZED,)
 Json = dict[str, Any]
 
 
@@ -83,7 +85,7 @@ def _answer(route: Route) -> Json:
 
 
 def _errors(route: Route) -> Json:
-    statuses = {*route.errors, HTTPStatus.UNPROCESSABLE_ENTITY}  # a query that the route does not know
+    statuses = {*route.errors, *EVERYWHERE}
     if route.is_limited:
         statuses.update(COMMON_ERRORS)
     if route.role is not None:

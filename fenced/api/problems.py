@@ -19,7 +19,7 @@ RETRY_AFTER_SECONDS: Final = 5
 
 
 class Rejection(Exception):
-    """The API itself turns a request away: 401, 403, 408, 413, 422, 429."""
+    """The API itself turns a request away: 401, 403, 408, 422, 429."""
 
     def __init__(
         self,
@@ -75,6 +75,8 @@ def response_of(error: Exception, instance: str) -> web.Response:
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), instance=instance, headers=wait)
         case web.HTTPRequestEntityTooLarge():
             return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is larger than 64 KiB", instance=instance)
+        case web.HTTPUnsupportedMediaType():
+            return problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, error.reason, instance=instance)
         case web.HTTPException():
             status = HTTPStatus(error.status)
             allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None

@@ -104,6 +104,7 @@ ROUTES: Final = (
         role=Role.VIEWER,
         answer=shapes.Operations,
         query=bodies.OperationsQuery,
+        errors=MISSING,
     ),
     Route(
         method="GET",

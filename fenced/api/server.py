@@ -19,6 +19,7 @@ from fenced.api.limits import RateLimit
 from fenced.api.routes import ROUTES
 from fenced.model.inventory import Secret
 from fenced.model.moments import Wall, as_steady
+from fenced.net.bodies import not_yet, runner
 from fenced.net.door import IDLE_SECONDS, Door, connections_max
 from fenced.ports.clock import Clock
 from fenced.ports.control import Control
@@ -72,6 +73,7 @@ def build_app(
         clock=clock,
         access=Access(tokens),
         limit=RateLimit(requests_per_second),
+        failures=RateLimit(requests_per_second),
         metrics=metrics,
         count_answer=count_answer or _count_nothing,
         ahead_seconds=ahead_seconds,
@@ -80,16 +82,21 @@ def build_app(
     app = web.Application(middlewares=[catch_all(services)], client_max_size=BODY_MAX_BYTES)
     app[SERVICES] = services
     for route in ROUTES:
-        app.router.add_route(route.method, route.path, endpoint(route, services))
+        app.router.add_route(route.method, route.path, endpoint(route, services), expect_handler=not_yet)
     app.on_shutdown.append(_end_streams)
     return app
 
 
 def reconfigure(app: web.Application, *, tokens: Iterable[tuple[str, Secret]], requests_per_second: float) -> None:
-    """What a reload may change while the server runs. Raises ValueError for an unknown role; nothing changed then."""
+    """What a reload may change while the server runs. Event streams whose token is gone or has another role end.
+
+    Raises ValueError for an unknown role; nothing changed then.
+    """
     services = app[SERVICES]
     services.access.replace(tokens)
-    services.limit.change(requests_per_second)
+    for limit in (services.limit, services.failures):
+        limit.change(requests_per_second)
+    services.streams.end(lambda principal: not services.access.is_valid(principal))
 
 
 @asynccontextmanager
@@ -103,24 +110,14 @@ async def serve(
         door = Door(listening, most=connections_max())
         door.context = context
         door.watch(app)
-        runner = _runner(app)
-        await runner.setup()
-        assert runner.server is not None
+        running = runner(app, keepalive_seconds=IDLE_SECONDS, shutdown_seconds=SHUTDOWN_SECONDS)
+        await running.setup()
+        assert running.server is not None
         try:
-            async with door.open(runner.server):
+            async with door.open(running.server):
                 yield Serving(host=host, port=int(listening.getsockname()[1]), is_tls=context is not None)
         finally:
-            await runner.cleanup()
-
-
-def _runner(app: web.Application) -> web.AppRunner:
-    return web.AppRunner(
-        app,
-        access_log=None,
-        handle_signals=False,
-        keepalive_timeout=IDLE_SECONDS,
-        shutdown_timeout=SHUTDOWN_SECONDS,
-    )
+            await running.cleanup()
 
 
 def _listening(listen: str, host: str, port: int) -> socket.socket:
@@ -153,7 +150,7 @@ def _tls(cert_file: str, key_file: str) -> ssl.SSLContext | None:
 
 
 async def _end_streams(app: web.Application) -> None:
-    app[SERVICES].streams.closing.set()
+    app[SERVICES].streams.close()
 
 
 def _count_nothing(route: str, status: int) -> None:

@@ -16,7 +16,9 @@ from fenced.model.names import HostName
 
 LINES_MAX: Final = 200
 
-_RESTART_KEYS: Final = ("state_dir", "bus", "store", "api", "proxy_client")
+_RESTART_KEYS: Final = ("state_dir", "bus", "store", "proxy_client")
+_RESTART_API_KEYS: Final = ("host", "port", "tls_cert_file", "tls_key_file")
+"""The rest of it is exchanged while the server runs."""
 
 
 def difference(old: Configuration, new: Configuration) -> tuple[str, ...]:
@@ -35,6 +37,7 @@ def removed_hosts(old: Inventory, new: Inventory) -> frozenset[HostName]:
 def needs_restart(old: Configuration, new: Configuration) -> tuple[str, ...]:
     """The changed parts that only a restart can take over."""
     changed = [key for key in _RESTART_KEYS if getattr(old, key) != getattr(new, key)]
+    changed += [f"api.{key}" for key in _RESTART_API_KEYS if getattr(old.api, key) != getattr(new.api, key)]
     before, after = old.inventory.daemon, new.inventory.daemon
     changed += [f"daemon.{key}" for key in ("name", "site") if getattr(before, key) != getattr(after, key)]
     return tuple(changed)

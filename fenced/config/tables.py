@@ -110,7 +110,10 @@ class ApiTable(Table):
     tokens_file: Annotated[
         str, FileName("lines `role:token` (viewer, operator, admin); required when not on loopback")
     ] = ""
-    requests_per_second: Annotated[int, Count("of one client; above: 429", most=100_000)] = 200
+    requests_per_second: Annotated[
+        int,
+        Count("of one token, without one of one source; as many refused ones of one source; above: 429", most=100_000),
+    ] = 200
 
 
 class ViaKeys(Table):

@@ -9,6 +9,7 @@ from fenced.core.standing import is_in_hand
 from fenced.core.state import GateVerdict, HostState
 from fenced.model.names import ClusterName, HostName
 from fenced.model.power import Cause, State
+from fenced.model.text import one_line
 
 LEASE_MARGIN_SECONDS = 1.0
 
@@ -74,7 +75,8 @@ def closed(verdicts: tuple[GateVerdict, ...]) -> tuple[GateVerdict, ...]:
 
 
 def _gate(gate: str, is_open: bool, why: str) -> GateVerdict:
-    return GateVerdict(gate=gate, is_open=is_open, why=why)
+    """`why` may hold what others wrote (an answer, a file): it is one line that no terminal obeys."""
+    return GateVerdict(gate=gate, is_open=is_open, why=one_line(why))
 
 
 def armed(fleet: Fleet) -> GateVerdict:

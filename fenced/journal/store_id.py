@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+from fenced.model.text import printable
+
 NAME: Final = "fenced.store"
 _BYTES_MAX: Final = 200
 
@@ -19,10 +21,10 @@ class StoreIdFile:
         self._path = state_dir / NAME
 
     def read(self) -> str | None:
-        """None where no store was had. What is no id is the id of no store. Raises OSError."""
+        """None where no store was had. What is no id is the id of no store, and fit to be shown. Raises OSError."""
         try:
             with self._path.open("rb") as file:
-                return file.read(_BYTES_MAX).decode("utf-8", "replace").strip() or "unreadable"
+                return printable(file.read(_BYTES_MAX).decode("utf-8", "replace")).strip() or "unreadable"
         except FileNotFoundError:
             return None
 

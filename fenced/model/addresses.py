@@ -47,6 +47,15 @@ def tells_machines_apart(address: str) -> bool:
     return value is not None and not (value.is_loopback or value.is_link_local or value.is_unspecified)
 
 
+def network(address: str) -> str:
+    """The smallest part of the network that its owner can't leave by taking another address: an IPv4 address, the /64 of an
+    IPv6 one. What is no address is its own."""
+    value = _address(canonical(address))
+    if not isinstance(value, ipaddress.IPv6Address):
+        return canonical(address)
+    return str(ipaddress.ip_network((int(value), 64), strict=False))
+
+
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     if ":" not in text and not (text[:1].isdigit() and text[-1:].isdigit()):
         return None  # the costly look is not for tens of thousands of names

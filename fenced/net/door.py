@@ -1,8 +1,10 @@
-"""The door of an HTTP server: how many connections it has at once, and for how long those of which nothing comes.
+"""The door of an HTTP server: how many connections it has at once, how many of their requests begin in one turn of the
+loop, and for how long it keeps connections of which nothing comes.
 
-Knows sockets and when aiohttp serves a request, no request. One rule: whoever connects never takes the descriptors that
-devices, the store and the bus need: connections have a share of them, the longest idle one makes way for a new one, and
-an error of accepting ends nothing.
+Knows sockets and when aiohttp serves a request, no request's meaning. One rule: whoever connects never takes what devices,
+the store and the bus need. Of the descriptors connections have a share, the longest idle one makes way for a new one, and
+an error of accepting ends nothing. Of the loop they have a few requests a turn, however many ask: what renews the lease
+takes several turns, and each of them stays short.
 """
 
 import asyncio
@@ -12,12 +14,15 @@ import functools
 import resource
 import socket
 import ssl
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import structlog
 from aiohttp import web
+
+from fenced.net.bodies import CLOSING
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +33,8 @@ FIRST_REQUEST_SECONDS: Final = 10.0
 """From the connection, with its TLS handshake, to the head of its first request."""
 IDLE_SECONDS: Final = 75.0
 """From the end of a request to the head of the next; its answer must have been read by then, too."""
+REQUESTS_A_TURN: Final = 4
+"""So many requests begin in one turn of the loop, refused ones too: two milliseconds' work or so."""
 SWEEP_SECONDS: Final = 1.0
 FULL_PAUSE_SECONDS: Final = 0.1
 TOLD_SECONDS: Final = 60.0
@@ -90,6 +97,7 @@ class Door:
         """`most`: connections at once."""
         self._listening, self._most = listening, most
         self._guests: dict[asyncio.Protocol, Guest] = {}
+        self._waiting: deque[asyncio.Future[None]] = deque()
         self._told_at = float("-inf")
         self.context: ssl.SSLContext | None = None
 
@@ -110,12 +118,35 @@ class Door:
             guest.serving += 1
             guest.is_known = True
             try:
-                return await handler(request)
+                await self._turn()
+                response = await handler(request)
+                if response.status in CLOSING:
+                    response.force_close()
+                return response
             finally:
                 guest.serving -= 1
                 guest.since = asyncio.get_running_loop().time()
 
         application.middlewares.insert(0, serving)
+
+    async def _turn(self) -> None:
+        """Wait until the loop came around often enough for those who asked before: REQUESTS_A_TURN begin each time."""
+        loop = asyncio.get_running_loop()
+        if not self._waiting:
+            loop.call_soon(self._let_in)
+        mine = loop.create_future()
+        self._waiting.append(mine)
+        await mine
+
+    def _let_in(self) -> None:
+        let_in = 0
+        while self._waiting and let_in < REQUESTS_A_TURN:
+            turn = self._waiting.popleft()
+            if not turn.done():  # who hung up meanwhile was cancelled
+                turn.set_result(None)
+                let_in += 1
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._let_in)
 
     @contextlib.asynccontextmanager
     async def open(self, server: Callable[[], asyncio.Protocol]) -> AsyncIterator[None]:
@@ -151,6 +182,7 @@ class Door:
             self._guests[guest.inner] = guest
             guest.opening = group.create_task(self._welcome(guest, accepted), name="door-welcome")
             guest.opening.add_done_callback(functools.partial(self._welcomed, guest, accepted))
+            await asyncio.sleep(0)  # one a turn of the loop: accepting by itself lets nobody else run while more wait
 
     async def _welcome(self, guest: Guest, accepted: socket.socket) -> None:
         """Up to the handshake's end. Whatever goes wrong with one connection ends that one."""

@@ -5,7 +5,6 @@ earlier life left running is dead, and the life ends only when its power command
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,6 +14,7 @@ from aiohttp import web
 
 from fenced.model.addresses import is_loopback
 from fenced.model.credentials import StoredCredential
+from fenced.net.bodies import runner
 from fenced.ports.proxies import AgentGauges, AgentTelemetry
 from fenced.proxy.calls import Calls, DriverFor, KillSurvivors
 from fenced.proxy.certificate_watch import CertificateWatch
@@ -90,12 +90,12 @@ async def serve(
                 telemetry.observe(lambda: _gauges(server, certificates))
                 application = server.application()
                 listener = Listener(listening, application)
-                runner = _runner(application)
-                await runner.setup()
+                running = _runner(application)
+                await running.setup()
                 renewal = Renewal(server=server, listener=listener, credentials=credentials, certificates=certificates)
                 try:
                     listener.use(context)
-                    async with listener.open(runner):
+                    async with listener.open(running):
                         renewing = tasks.create_task(renewal.run(changes), name="renewal")
                         _log.info("listening", host=settings.host, port=settings.port, tls=context is not None)
                         note_ready()
@@ -106,7 +106,7 @@ async def serve(
                         bound.reschedule(asyncio.get_running_loop().time() + STOP_SECONDS_MAX)
                 finally:
                     # Waits for answers that are still due, then closes the connections.
-                    await runner.cleanup()
+                    await running.cleanup()
         except TimeoutError:
             _log.warning("power commands cut off: they did not end in time", seconds=STOP_SECONDS_MAX)
 
@@ -135,13 +135,9 @@ def _gauges(server: ProxyServer, certificates: CertificateWatch | None) -> Agent
 
 
 def _runner(application: web.Application) -> web.AppRunner:
-    # aiohttp quotes what it could not parse into its log: that may be a password, so none of it is kept.
-    silent = logging.Logger("aiohttp of the proxy agent", level=logging.CRITICAL + 1)
-    return web.AppRunner(
+    return runner(
         application,
-        handler_cancellation=True,
-        access_log=None,
-        logger=silent,
-        keepalive_timeout=KEEPALIVE_SECONDS,
-        shutdown_timeout=ANSWER_SECONDS_MAX,
+        keepalive_seconds=KEEPALIVE_SECONDS,
+        shutdown_seconds=ANSWER_SECONDS_MAX,
+        is_cancelled_with_connection=True,
     )

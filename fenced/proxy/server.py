@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from fenced.model.identity import comparable
 from fenced.model.inventory import DeviceSpec
 from fenced.model.power import Outcome, Power
+from fenced.net.bodies import not_yet, read_whole, refuse_encoded
 from fenced.ports.devices import CommandRefused, DeviceError, DeviceTimedOut
 from fenced.ports.proxies import AgentTelemetry
 from fenced.proxy.calls import Calls
@@ -96,10 +97,10 @@ class ProxyServer:
     def application(self) -> web.Application:
         """The routes; run with `handler_cancellation`, so that a daemon that hangs up ends its reads."""
         application = web.Application(client_max_size=CALL_BYTES_MAX, middlewares=[self._border])
-        application.router.add_post(CALL_PATH, self._call)
-        application.router.add_get(STATUS_PATH, self._status)
-        application.router.add_get(HEALTH_PATH, self._health)
-        application.router.add_get(METRICS_PATH, self._metrics)
+        application.router.add_post(CALL_PATH, self._call, expect_handler=not_yet)
+        application.router.add_get(STATUS_PATH, self._status, expect_handler=not_yet)
+        application.router.add_get(HEALTH_PATH, self._health, expect_handler=not_yet)
+        application.router.add_get(METRICS_PATH, self._metrics, expect_handler=not_yet)
         return application
 
     def use(self, *, allow: frozenset[str]) -> None:
@@ -129,6 +130,7 @@ class ProxyServer:
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Every fault becomes an answer; its text never holds what was sent."""
         try:
+            refuse_encoded(request)
             if self.context is not None and request.path != HEALTH_PATH:
                 name = _caller(request)
                 if name not in self._allow:
@@ -166,8 +168,7 @@ class ProxyServer:
         if request.content_type != JSON:
             return _problem(415, "the body must be application/json")
         try:
-            async with asyncio.timeout(BODY_SECONDS_MAX):
-                body = await request.read()
+            body = await read_whole(request, seconds=BODY_SECONDS_MAX)
         except TimeoutError:
             return _problem(408, "the body did not come in time")
         except (web.PayloadAccessError, web.RequestPayloadError, HttpProcessingError):

@@ -151,6 +151,18 @@ async def test_without_tokens_nobody_asks_by_a_name_that_was_made_to_resolve_to_
         "localhost.evil.example",
         "[fd00::1]",
         "a b",
+        "127.0.0.1:8470,evil",
+        "127.0.0.1,evil.example",
+        "127.0.0.1:evil",
+        "127.0.0.1@evil.example",
+        "evil@127.0.0.1",
+        "127.0.0.1/evil",
+        "127.0.0.1?evil",
+        "127.0.0.1#evil",
+        "[::1]evil",
+        "[::1",
+        "::1",
+        "",
     ):
         async with api.client.request(method, path, headers={"Host": host}) as response:
             assert response.status == 403, host

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import resource
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import aiohttp
@@ -112,6 +114,45 @@ async def test_connections_of_which_nothing_comes_end(monkeypatch: pytest.Monkey
         house.let_go.set()
         assert b"late" in await serving.readuntil(b"late")
         serving_writer.close()
+
+
+async def test_however_many_ask_at_once_few_begin_in_a_turn_of_the_loop() -> None:
+    """What renews the lease takes several turns: each of them stays short, whatever is asked, and refused, meanwhile."""
+    house = House(most=100)
+    turn, begun, accepted = 0, Counter[int](), [0]
+
+    async def count() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            begun[turn] = house.held
+            accepted.append(house.door.connections)
+            await asyncio.sleep(0)
+
+    async with house.open():
+        clients = [socket.create_connection(("127.0.0.1", house.port)) for _ in range(60)]
+        counting = asyncio.create_task(count(), name="turns")
+        await until(lambda: house.door.connections == 60)
+        for client in clients:
+            client.sendall(HOLDING)
+        await until(lambda: house.held == 60)
+        counting.cancel()
+        for client in clients:
+            client.close()
+    assert max(after - before for before, after in itertools.pairwise(accepted)) == 1
+    assert max(begun[number + 1] - begun[number] for number in range(1, turn)) <= module.REQUESTS_A_TURN
+
+
+async def test_who_hangs_up_while_it_waits_is_passed_over() -> None:
+    house = House(most=100)
+    async with house.open():
+        for _ in range(30):
+            with socket.create_connection(("127.0.0.1", house.port)) as client:
+                client.sendall(HOLDING)
+        assert await house.get() == "hello"
+        await until(lambda: house.door.connections == 0 or house.held == 30)
+        house.let_go.set()
+        await until(lambda: house.door.connections == 0)
 
 
 @contextlib.contextmanager

@@ -1,13 +1,17 @@
 """`GET events`: live, resumed, bounded, ended with the server."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 
 import aiohttp
 
 from fenced.api.call import STREAMS_PER_CLIENT_MAX
-from fenced.api.server import build_app, serve
+from fenced.api.server import build_app, reconfigure, serve
+from fenced.model.inventory import Secret
 from fenced.ports.control import Unavailable
-from tests.api.conftest import Api, expose
+from fenced.ports.journal import OutboxMessage
+from tests.api.conftest import TOKENS, Api, expose
 from tests.fakes.control import FakeClock, FakeControl
 from tests.net import until
 
@@ -92,3 +96,72 @@ async def test_a_stream_that_fails_ends_and_is_counted(api: Api) -> None:
         await until(lambda: len(api.answers) > 0)
         assert api.answers.pop() == ("/api/v1/events", status)
         api.control.failure = None
+
+
+async def test_streams_of_a_token_that_is_gone_or_means_less_end_at_once() -> None:
+    """And those that asked for no token, once one is needed. All others go on."""
+    control = FakeControl()
+    app = build_app(control, tokens=(), requests_per_second=100, metrics=expose, clock=FakeClock())
+    async with serve(app, "127.0.0.1:0") as serving, aiohttp.ClientSession(serving.url) as client:
+
+        async def open_as(token: str = "") -> aiohttp.ClientResponse:
+            before = control.watchers
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            response = await client.get("/api/v1/events", headers=headers)
+            await until(lambda: control.watchers == before + 1)
+            return response
+
+        async def ends(response: aiohttp.ClientResponse) -> None:
+            async with asyncio.timeout(5):
+                await response.read()
+
+        nobody = await open_as()
+        reconfigure(app, tokens=TOKENS, requests_per_second=100)
+        await ends(nobody)
+        await until(lambda: control.watchers == 0)
+        viewer, operator, admin = await open_as("look-only-1"), await open_as("work-2"), await open_as("all-3")
+        less = [("viewer", Secret("work-2")), ("admin", Secret("all-3")), ("viewer", Secret("other-5"))]
+        reconfigure(app, tokens=less, requests_per_second=100)
+        await ends(viewer)
+        await ends(operator)
+        control.emit("fenced", "node-1")
+        assert (await read_event(admin))["id"] == "1"
+        assert control.watchers == 1
+        admin.close()
+
+
+class Counting(FakeControl):
+    """Counts what its watchers took."""
+
+    given = 0
+
+    async def watch(self, *, after: int | None) -> AsyncIterator[OutboxMessage]:
+        async with contextlib.aclosing(super().watch(after=after)) as messages:  # type: ignore[type-var]
+            async for message in messages:
+                self.given += 1
+                yield message
+
+
+async def test_the_stream_of_a_reader_that_does_not_read_ends_too() -> None:
+    """It may keep nothing: neither its place nor what is on its way to it."""
+    control = Counting()
+    app = build_app(control, tokens=TOKENS, requests_per_second=100, metrics=expose, clock=FakeClock())
+    async with serve(app, "127.0.0.1:0") as serving:
+        reader, writer = await asyncio.open_connection("127.0.0.1", serving.port, limit=1024)
+        writer.write(b"GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer work-2\r\n\r\n")
+        await until(lambda: control.watchers == 1)
+        is_stuck = False
+        while not is_stuck:
+            before = control.given
+            for _ in range(5_000):
+                control.emit("fenced", "node-1")
+            await asyncio.sleep(0.05)
+            is_stuck = control.given == before
+        reconfigure(app, tokens=TOKENS[:1], requests_per_second=100)
+        await until(lambda: control.watchers == 0)
+        got = b""
+        with contextlib.suppress(ConnectionError):
+            while more := await reader.read(65536):
+                got = (got + more)[-100:]
+        assert not got.endswith(b"0\r\n\r\n"), "the stream was not cut, it waited for its reader"
+        writer.close()

@@ -84,6 +84,17 @@ def test_what_needs_a_restart(tmp_path: Path) -> None:
     assert needs_restart(old, new) == ("state_dir", "bus", "store", "daemon.name")
 
 
+def test_of_the_api_only_its_place_and_certificate_need_one(tmp_path: Path) -> None:
+    """A leaked token is revoked by a reload."""
+    write(tmp_path, "tokens", "admin:geheim-1-geheim-1\n")
+    tokens = '[api]\nrequests_per_second = 5\ntokens_file = "tokens"\n'
+    old, new = two(tmp_path, "", tokens)
+    assert old.api != new.api
+    assert needs_restart(old, new) == ()
+    assert needs_restart(new, load_ok(tmp_path, tokens + 'listen = "127.0.0.1:8480"\n')) == ("api.port",)
+    assert needs_restart(new, load_ok(tmp_path, tokens + 'listen = "[::1]:8470"\n')) == ("api.host",)
+
+
 def test_a_large_change_is_cut(tmp_path: Path) -> None:
     old, new = two(tmp_path, "", "".join(host(f"n{i}") for i in range(LINES_MAX + 5)))
     lines = difference(old, new)

@@ -360,6 +360,13 @@ def test_that_nobody_answers_is_said_only_where_somebody_was_asked() -> None:
         assert found.is_open and found.why.startswith(words)
 
 
+def test_what_others_wrote_moves_no_cursor_in_a_reason() -> None:
+    desk = Desk(rack())
+    desk.go(30.0, silent=[NODE])
+    desk.do(e.LifeAsked(host=NODE, answered="tcp 22\x1b[2J\n\u202e", was_asked=True))
+    assert verdict(desk, "alive_but_silent").why.startswith(r"tcp 22\x1b[2J\n\u202e answers")
+
+
 def test_alive_but_silent_fence_opens_it() -> None:
     desk = Desk(rack(detection__alive_but_silent="fence"))
     desk.life[NODE] = "tcp 22"

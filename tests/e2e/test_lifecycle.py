@@ -8,13 +8,14 @@ import signal
 import socket
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.e2e.agents import Agent
 from tests.e2e.bed import bed
 from tests.e2e.configuration import Configuration
 from tests.needs import needs
-from tests.net import until
+from tests.net import PATIENCE_SECONDS, until
 
 pytestmark = [pytest.mark.integration, needs("mosquitto")]
 
@@ -126,6 +127,44 @@ async def test_a_start_on_files_that_can_not_be_used_is_a_mistake_of_the_configu
         await it.start(is_awaited=False)
         assert await it.daemon.wait() == 78
         assert key in it.daemon.log
+
+
+async def test_a_reload_takes_a_leaked_token_away_with_the_streams_that_it_opened(tmp_path: Path) -> None:
+    agent = Agent(tmp_path / "agents")
+    tokens = tmp_path / "tokens"
+    tokens.write_text("viewer:leaked-leaked-leaked\nadmin:mine-mine-mine-mine\n")
+    tokens.chmod(0o600)
+
+    def guarded(configuration: Configuration) -> None:
+        configuration.change("api", tokens_file=str(tokens))
+
+    def bearer(token: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {token}"}
+
+    async with (
+        bed(tmp_path, {name: [agent.device(name)] for name in ("node-1", "node-2")}, change=guarded) as it,
+        aiohttp.ClientSession(it.api.url) as client,
+        client.get("/api/v1/events", headers=bearer("leaked-leaked-leaked")) as leaked,
+        client.get("/api/v1/events", headers=bearer("mine-mine-mine-mine")) as mine,
+    ):
+        assert (leaked.status, mine.status) == (200, 200)
+        tokens.write_text("admin:mine-mine-mine-mine\nviewer:another-another-another\n")
+        it.configuration.change("api", requests_per_second=7)
+        it.configuration.write()
+        await it.reload('"reloaded"')
+        assert "leaked-leaked" not in it.daemon.log
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await leaked.read()
+        statuses = []
+        for token in ("leaked-leaked-leaked", "another-another-another", "mine-mine-mine-mine"):
+            async with client.get("/api/v1/hosts", headers=bearer(token)) as answer:
+                statuses.append(answer.status)
+        assert statuses == [401, 200, 200]
+        it.hosts.kill("node-1")
+        await it.story.event("node-1", "host.fenced")
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while b"io.fenced.host.fenced" not in await mine.content.readline():
+                pass
 
 
 async def test_an_orderly_end_in_the_middle_of_a_power_step(tmp_path: Path) -> None:

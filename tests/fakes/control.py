@@ -266,6 +266,8 @@ class FakeControl:
             for found in reversed(self.all_operations)
             if host in (None, found.host) and state in (None, found.state.value)
         ]
+        if after is not None and after not in [found.id for found in chosen]:
+            raise NotFound(f"no page after {after!r}")
         first = 0 if after is None else [found.id for found in chosen].index(OperationId(after)) + 1
         page = chosen[first : first + limit]
         is_more = len(chosen) > first + limit

@@ -149,6 +149,13 @@ async def test_a_file_that_names_no_store_of_ours_is_not_this_one(rig: SqlRig, t
     assert (await rig.reopen()).expected_store
 
 
+async def test_what_a_damaged_file_names_is_fit_to_be_shown(rig: SqlRig) -> None:
+    """It becomes the reason of the gate `store`."""
+    (rig.directory / "fenced.store").write_bytes(b"\x1b[2Jall is well\r\n\x00\x07\x9b1m\xff\xe2\x80\xae")
+    expected = (await rig.reopen()).expected_store
+    assert expected and expected.isprintable()
+
+
 async def test_a_file_that_cannot_be_read_is_named(rig: SqlRig) -> None:
     (rig.directory / "fenced.store").unlink()
     (rig.directory / "fenced.store").mkdir()

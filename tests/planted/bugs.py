@@ -7,6 +7,7 @@ from typing import Final
 from tests.planted.bugs_agents import AGENT_BUGS
 from tests.planted.bugs_deciding import DECIDING_BUGS
 from tests.planted.bugs_devices import DEVICE_BUGS
+from tests.planted.bugs_doors import DOOR_BUGS
 from tests.planted.bugs_hearing import HEARING_BUGS
 from tests.planted.bugs_names import NAME_BUGS
 from tests.planted.bugs_neighbours import NEIGHBOUR_BUGS
@@ -21,6 +22,7 @@ BUGS: Final = (
     + DECIDING_BUGS
     + DEVICE_BUGS
     + AGENT_BUGS
+    + DOOR_BUGS
     + HEARING_BUGS
     + NAME_BUGS
     + NEIGHBOUR_BUGS

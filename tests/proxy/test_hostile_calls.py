@@ -10,20 +10,28 @@ from hypothesis import strategies as st
 
 from fenced.proxy.protocol import CALL_BYTES_MAX
 from fenced.proxy.tls import client_context
+from tests.net_http import bomb
 from tests.proxy.bed import ProxyProcess, tls_files
 
 
 class Wire:
     """Raw requests of a daemon with a good certificate, over one connection."""
 
-    def __init__(self, px1: ProxyProcess) -> None:
-        context = client_context(tls_files(px1.certificates))
+    def __init__(self, px1: ProxyProcess, name: str = "fenced-a") -> None:
+        context = client_context(tls_files(px1.certificates, name))
         self._connection = http.client.HTTPSConnection("127.0.0.1", px1.port, context=context, timeout=10)
 
-    def post(self, body: bytes, *, kind: str = "application/json", path: str = "/v1/call") -> tuple[int, bytes]:
-        self._connection.request("POST", path, body=body, headers={"Content-Type": kind})
+    def post(
+        self, body: bytes, *, kind: str = "application/json", path: str = "/v1/call", more: dict[str, str] | None = None
+    ) -> tuple[int, bytes]:
+        self._connection.request("POST", path, body=body, headers={"Content-Type": kind, **(more or {})})
         response = self._connection.getresponse()
         return response.status, response.read()
+
+    @property
+    def is_closed(self) -> bool:
+        """After an answer: it was the last one of its connection."""
+        return self._connection.sock is None
 
     def close(self) -> None:
         self._connection.close()
@@ -98,6 +106,25 @@ def test_a_call_out_of_bounds_is_told_which_field(wire: Wire, changes: dict[str,
     status, answer = wire.post(json.dumps(call).encode())
     assert (status, SECRET.encode() in answer) == (422, False)
     assert said in json.loads(answer)["detail"]
+
+
+@pytest.mark.parametrize("path", ["/v1/call", "/v1/status", "/healthz", "/elsewhere"])
+def test_a_packed_body_is_refused_and_the_connection_ends(shared_px1: ProxyProcess, path: str) -> None:
+    wire = Wire(shared_px1)
+    assert wire.post(bomb(1), path=path, more={"Content-Encoding": "gzip"})[0] == 415
+    assert wire.is_closed
+    assert wire.post(json.dumps(CALL).encode(), more={"Content-Encoding": "identity"})[0] == 200
+    wire.close()
+
+
+def test_a_stranger_is_hung_up_on(shared_px1: ProxyProcess) -> None:
+    """A good certificate of a name that is not allowed; and a body that is too large."""
+    wire = Wire(shared_px1, name="fenced-b")
+    assert wire.post(json.dumps(CALL).encode())[0] == 403 and wire.is_closed
+    wire.close()
+    wire = Wire(shared_px1)
+    assert wire.post(bytes(CALL_BYTES_MAX + 1))[0] == 413 and wire.is_closed
+    wire.close()
 
 
 def test_other_requests(shared_px1: ProxyProcess) -> None:

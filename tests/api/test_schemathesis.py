@@ -1,0 +1,89 @@
+"""schemathesis against the served API: what the OpenAPI document allows is taken, what it forbids is not, and every answer is
+documented. What no schema can say is left out below, by name.
+"""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import CHECKS
+from schemathesis.core.result import Ok
+from schemathesis.generation import GenerationMode
+
+from fenced.api.openapi import document
+from fenced.api.routes import ROUTES
+from fenced.api.server import build_app, serve
+from tests.api.conftest import expose
+from tests.fakes.control import FakeClock, FakeControl
+
+EXAMPLES: Final = 12
+ENDLESS: Final = "/api/v1/events"
+OPERATIONS: Final = {
+    f"{found.ok().method.upper()} {found.ok().path}": found.ok()
+    for found in schemathesis.openapi.from_dict(document(ROUTES)).get_all_operations()
+    if isinstance(found, Ok) and found.ok().path != ENDLESS
+}
+TAKES: Final = [name for name, operation in OPERATIONS.items() if operation.body or operation.query]
+"""Those of which something can be wrong: a name in an address is any text, and an unknown one a 404."""
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A server in a thread of its own, for schemathesis asks without a loop."""
+    started, loop = threading.Event(), asyncio.new_event_loop()
+    found: list[str] = []
+    stop = asyncio.Event()
+
+    async def run() -> None:
+        app = build_app(FakeControl(), tokens=(), requests_per_second=100_000, metrics=expose, clock=FakeClock())
+        async with serve(app, "127.0.0.1:0") as serving:
+            found.append(serving.url)
+            started.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(run()), name="served")
+    thread.start()
+    assert started.wait(60)
+    yield found[0]
+    loop.call_soon_threadsafe(stop.set)
+    thread.join()
+    loop.close()
+
+
+def is_beyond_a_schema(case: Any) -> bool:
+    """A time that has passed, or is too far away; another name than the one in the address."""
+    body = case.body if isinstance(case.body, dict) else {}
+    return body.get("until") is not None or body.get("host") is not None
+
+
+def probe(operation: Any, mode: GenerationMode, url: str) -> None:
+    acceptance = CHECKS.get_one("positive_data_acceptance")
+
+    @settings(
+        max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def ask(case: Any) -> None:
+        case.call_and_validate(base_url=url, excluded_checks=[acceptance] if is_beyond_a_schema(case) else [])
+
+    ask()
+
+
+def test_all_but_the_endless_one_are_asked() -> None:
+    assert len(OPERATIONS) == len(ROUTES) - 1
+    assert len(TAKES) > 10
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_what_the_document_allows_is_taken(url: str, name: str) -> None:
+    probe(OPERATIONS[name], GenerationMode.POSITIVE, url)
+
+
+@pytest.mark.parametrize("name", TAKES)
+def test_what_the_document_forbids_is_not_taken(url: str, name: str) -> None:
+    probe(OPERATIONS[name], GenerationMode.NEGATIVE, url)

@@ -1,0 +1,64 @@
+"""Hundreds who read the API without a pause, refused or not: a host is fenced and announced meanwhile, and the lease is kept."""
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.agents import Agent
+from tests.e2e.bed import Bed, bed
+from tests.e2e.configuration import Configuration
+from tests.e2e.programs import Program
+from tests.needs import needs
+from tests.net import until
+
+pytestmark = [pytest.mark.integration, needs("mosquitto")]
+
+POLLERS, STREAMS = 300, 100
+LEASE_SECONDS = 6.0
+SLOWER_AT_MOST = 4
+"""Than without readers, who take most of the machine themselves."""
+
+
+def limited(configuration: Configuration) -> None:
+    configuration.change("api", requests_per_second=50)
+    configuration.change("store", lease_ttl=f"{LEASE_SECONDS:g}s")
+
+
+async def fenced(it: Bed, name: str) -> float:
+    """How long it takes from the last beat of a host until everybody knows that it is fenced."""
+    it.hosts.kill(name)
+    started = time.monotonic()
+    await it.story.event(name, "host.fenced")
+    return time.monotonic() - started
+
+
+async def test_readers_who_never_wait_delay_no_fence_and_cost_no_lease(tmp_path: Path) -> None:
+    agent = Agent(tmp_path / "agents")
+    counts = tmp_path / "counts"
+    names = [f"node-{number}" for number in range(1, 7)]
+    async with bed(tmp_path, {name: [agent.device(name)] for name in names}, change=limited) as it:
+        floor = max(await fenced(it, "node-2"), await fenced(it, "node-3"))
+        command = [sys.executable, "-m", "tests.e2e.readers", it.api.url, str(POLLERS), str(STREAMS), str(counts)]
+        readers = Program(command, log=tmp_path / "readers.log")
+        await readers.start()
+        try:
+            await until(lambda: counts.exists() and json.loads(counts.read_text()).get("429", 0) > POLLERS)
+            before = json.loads(counts.read_text())
+            with_readers = max(await fenced(it, "node-4"), await fenced(it, "node-5"))
+            # Longer than a lease lasts, all the time full.
+            await asyncio.sleep(LEASE_SECONDS)
+            after = json.loads(counts.read_text())
+            assert readers.is_running, readers.log
+        finally:
+            await readers.kill()
+        assert after["429"] - before["429"] > POLLERS, "they asked all the time"
+        assert with_readers < SLOWER_AT_MOST * floor, f"{with_readers:.1f} s, without readers {floor:.1f} s"
+        for word in ("lease_not_renewed", "lease_lost", "outbox_unreadable"):
+            assert word not in it.daemon.log
+        for states in it.story.controllers.values():
+            assert states["state"] == "active"
+        assert it.story.kinds("node-1") == ["host.healthy"], "nobody else was suspected"
