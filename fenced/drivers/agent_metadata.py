@@ -69,6 +69,15 @@ class AgentMetadata:
         plain = normal(name)
         return next((parameter for given, parameter in self.parameters.items() if normal(given) == plain), None)
 
+    def meant_by(self, name: str) -> tuple[Parameter, ...]:
+        """The parameters that an agent may take a name for: by each of their names, and in whatever spelling."""
+        plain = normal(name).lower()
+        return tuple(
+            parameter
+            for parameter in self.parameters.values()
+            if any(normal(one).lower() == plain for one in (parameter.name, parameter.long_name, parameter.obsoletes))
+        )
+
     def names_of(self, name: str) -> frozenset[str]:
         """Everything that the agent takes for the parameter of this name, the name itself included."""
         parameter = self.parameter(name)

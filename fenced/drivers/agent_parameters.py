@@ -18,6 +18,7 @@ from fenced.drivers.agent_metadata import (
     normal,
 )
 from fenced.drivers.agent_options import RESERVED, why_broken
+from fenced.drivers.agent_values import NO, why_no_value
 from fenced.model.inventory import DeviceSpec, Secret
 from fenced.model.text import Mask
 from fenced.ports.devices import BadParameters
@@ -25,7 +26,6 @@ from fenced.ports.devices import BadParameters
 PARAMETERS_BYTES_MAX: Final = 32 * 1024
 """All lines together; a pipe holds them, and so does one message to the keeper."""
 
-NO: Final = frozenset({"0", "no", "off", "false"})
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 HALF_CHARACTER: Final = re.compile(r"[\ud800-\udfff]")
@@ -59,6 +59,7 @@ def agent_parameters(spec: DeviceSpec, action: str, metadata: AgentMetadata) -> 
     written = "".join(f"{name}={_quoted(spec, name, value)}\n" for name, value in lines.items()).encode()
     if len(written) > PARAMETERS_BYTES_MAX:
         raise _bad(spec, f"its parameters are longer than {PARAMETERS_BYTES_MAX} bytes together")
+    _check_values(spec, lines, metadata)
     return written
 
 
@@ -103,6 +104,14 @@ def _check_secret(spec: DeviceSpec, name: str, secret: Secret, metadata: AgentMe
         raise _bad(spec, f"`{name}` is the password; give it as password_file, password_env or password_credential")
     if metadata.is_known and metadata.parameter(name) is None:
         raise _bad(spec, f"the agent has no parameter `{name}` for a secret (`fenced agents {spec.driver}` lists them)")
+
+
+def _check_values(spec: DeviceSpec, lines: Mapping[str, str], metadata: AgentMetadata) -> None:
+    """Whatever a line comes from: an option, a secret, the device's address, user name or host."""
+    for name, text in lines.items():
+        why = why_no_value(spec.driver, name, text, metadata) if name != "action" else ""
+        if why:
+            raise _bad(spec, f"`{name}` {why}")
 
 
 def _called(name: str, metadata: AgentMetadata) -> str:
