@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from fenced import __version__
-from fenced.app.proxy_reload import ProxyReloader, tls_files
+from fenced.app.proxy_reload import ProxyReloader, loans, tls_files
 from fenced.config.agent_files import LoadedProxy
 from fenced.config.configuration import ProxyConfiguration
 from fenced.drivers.keeper_client import Keeper
@@ -95,4 +95,5 @@ def settings(configuration: ProxyConfiguration) -> AgentSettings:
         allow=configuration.allow,
         agent_processes_max=configuration.agent_processes,
         credentials=configuration.credentials,
+        loans=loans(configuration),
     )

@@ -16,6 +16,7 @@ import yarl
 
 from fenced.model.inventory import DeviceSpec, Secret
 from fenced.model.text import Mask
+from fenced.net.given_files import is_readable
 from fenced.ports.devices import BadParameters, DeviceError
 
 SSL_CONTEXTS_MAX: Final = 64
@@ -103,6 +104,8 @@ class Targets:
     def _context(self, ca_file: str) -> ssl.SSLContext:
         """Trusts the authorities of one file and no others; read again when the file changes."""
         try:
+            if not is_readable(ca_file):
+                raise bad(f"ca_file {ca_file} can't be read as certificates: it is no readable file of at most 1 MiB")
             key = (ca_file, Path(ca_file).stat().st_mtime_ns)
             if key not in self._contexts:
                 if len(self._contexts) >= SSL_CONTEXTS_MAX:

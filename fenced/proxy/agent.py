@@ -20,6 +20,7 @@ from fenced.proxy.calls import Calls, DriverFor, KillSurvivors
 from fenced.proxy.certificate_watch import CertificateWatch
 from fenced.proxy.clock import ProxyClock
 from fenced.proxy.credentials import Credentials
+from fenced.proxy.lending import Lending, Loans
 from fenced.proxy.listener import Listener, ListenError, listen
 from fenced.proxy.renewal import Changes, Renewal
 from fenced.proxy.server import ProxyServer, Told
@@ -47,6 +48,7 @@ class AgentSettings:
     allow: frozenset[str]
     agent_processes_max: int
     credentials: Mapping[str, StoredCredential] = field(default_factory=dict)
+    loans: Loans = field(default_factory=Loans)
 
 
 async def serve(
@@ -73,6 +75,7 @@ async def serve(
         await _settle(calls, kill)
         listening = listen(settings.host, settings.port)
         credentials = Credentials(settings.name, settings.credentials)
+        lending = Lending(settings.name, settings.loans)
         try:
             async with asyncio.timeout(None) as bound, asyncio.TaskGroup() as tasks:
                 server = ProxyServer(
@@ -81,6 +84,7 @@ async def serve(
                     calls=calls,
                     allow=settings.allow,
                     credentials=credentials,
+                    lending=lending,
                     context=context,
                     clock=clock,
                     tasks=tasks,
@@ -92,7 +96,13 @@ async def serve(
                 listener = Listener(listening, application)
                 runner = _runner(application)
                 await runner.setup()
-                renewal = Renewal(server=server, listener=listener, credentials=credentials, certificates=certificates)
+                renewal = Renewal(
+                    server=server,
+                    listener=listener,
+                    credentials=credentials,
+                    lending=lending,
+                    certificates=certificates,
+                )
                 try:
                     listener.use(context)
                     async with listener.open(runner):

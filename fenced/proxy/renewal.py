@@ -1,4 +1,4 @@
-"""What a running proxy agent takes over without a restart: certificates, who may call, stored credentials.
+"""What a running proxy agent takes over without a restart: certificates, who may call, stored credentials, what is lent.
 
 Knows the agent's parts; nothing of files but certificates. One rule: all of a change or nothing of it.
 """
@@ -13,6 +13,7 @@ import structlog
 from fenced.model.credentials import StoredCredential
 from fenced.proxy.certificate_watch import CertificateWatch
 from fenced.proxy.credentials import Credentials
+from fenced.proxy.lending import Lending, Loans
 from fenced.proxy.listener import Listener
 from fenced.proxy.server import ProxyServer
 from fenced.proxy.tls import TlsFiles
@@ -26,6 +27,7 @@ class Change:
 
     allow: frozenset[str]
     credentials: Mapping[str, StoredCredential]
+    loans: Loans
     tls: TlsFiles | None
 
 
@@ -41,10 +43,11 @@ class Renewal:
         server: ProxyServer,
         listener: Listener,
         credentials: Credentials,
+        lending: Lending,
         certificates: CertificateWatch | None,
     ) -> None:
         self._server, self._listener = server, listener
-        self._credentials, self._certificates = credentials, certificates
+        self._credentials, self._lending, self._certificates = credentials, lending, certificates
 
     async def run(self, changes: Changes) -> None:
         """For ever; ends by cancellation."""
@@ -62,6 +65,7 @@ class Renewal:
                 return
         self._server.use(allow=change.allow)
         self._credentials.use(change.credentials)
+        self._lending.use(change.loans)
         _log.info("reloaded", allow=sorted(change.allow), credentials=sorted(change.credentials))
 
     async def _accept(self, context: ssl.SSLContext) -> None:
