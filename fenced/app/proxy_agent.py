@@ -14,6 +14,7 @@ from fenced import __version__
 from fenced.app.proxy_reload import ProxyReloader, loans, tls_files
 from fenced.config.agent_files import LoadedProxy
 from fenced.config.configuration import ProxyConfiguration
+from fenced.drivers.agent_watch import read_ahead
 from fenced.drivers.keeper_client import Keeper
 from fenced.drivers.processes import kill_survivors
 from fenced.drivers.registry import NATIVES, DriverRegistry, drivers
@@ -68,6 +69,7 @@ async def run_proxy(configuration: ProxyConfiguration, read: Callable[[], Loaded
                 telemetry=ProxyMetrics(),
                 drivers=lambda: told_drivers(registry),
                 note_ready=notify.ready,
+                beside=lambda: read_ahead(registry.agents),
             )
 
 

@@ -6,9 +6,9 @@ earlier life left running is dead, and the life ends only when its power command
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
@@ -63,9 +63,10 @@ async def serve(
     telemetry: AgentTelemetry,
     drivers: Callable[[], tuple[str, ...]],
     note_ready: Callable[[], None],
+    beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
 ) -> None:
-    """Until `stop`. Closes `state`. `changes`: what was read again. `drivers`: what can be called. Raises ListenError,
-    CertificateError, StateError."""
+    """Until `stop`. Closes `state`. `changes`: what was read again. `drivers`: what can be called. `beside`: what goes on
+    while it serves. Raises ListenError, CertificateError, StateError."""
     certificates = _certificates(settings)
     context = None if certificates is None else certificates.context
     with TokenMemory(state) as memory:
@@ -109,9 +110,12 @@ async def serve(
                         renewing = tasks.create_task(renewal.run(changes), name="renewal")
                         _log.info("listening", host=settings.host, port=settings.port, tls=context is not None)
                         note_ready()
+                        reading = tasks.create_task(beside(), name="beside the calls") if beside is not None else None
                         await stop.wait()
                         server.stop()
                         renewing.cancel()
+                        if reading is not None:
+                            reading.cancel()
                         _log.info("stopping", commands=server.commands_in_flight)
                         bound.reschedule(asyncio.get_running_loop().time() + STOP_SECONDS_MAX)
                 finally:

@@ -6,7 +6,7 @@ Knows the agent's parts; nothing of files but certificates. One rule: all of a c
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -27,8 +27,8 @@ class Change:
 
     allow: frozenset[str]
     credentials: Mapping[str, StoredCredential]
-    loans: Loans
     tls: TlsFiles | None
+    loans: Loans = field(default_factory=Loans)
 
 
 Changes = AsyncIterator[Change]

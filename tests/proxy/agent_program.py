@@ -12,7 +12,6 @@ import uvloop
 from fenced.ports.devices import Started
 from fenced.proxy.agent import AgentSettings, serve
 from fenced.proxy.clock import ProxyClock
-from fenced.proxy.lending import Loans
 from fenced.proxy.renewal import Change
 from fenced.proxy.state import ProxyState
 from fenced.proxy.tls import TlsFiles
@@ -24,7 +23,7 @@ from tests.proxy.devices import driver_for
 async def no_changes() -> AsyncIterator[Change]:
     """A file that nobody changes."""
     await asyncio.Event().wait()
-    yield Change(allow=frozenset(), credentials={}, loans=Loans(), tls=None)
+    yield Change(allow=frozenset(), credentials={}, tls=None)
 
 
 async def run(given: dict[str, str]) -> None:
