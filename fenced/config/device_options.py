@@ -156,13 +156,14 @@ class OptionChecks:
     def _check_lent(self, given: Given, where: Where) -> None:
         """What belongs to the machine that serves the device: proxies lend it only where their own file says so."""
         options = where.key("options")
-        for key in map(str, given.options):
+        places = [(str(key), options.key(str(key))) for key in given.options]
+        places += [(name, where.key("secrets").key(name)) for name in given.secrets]
+        for key, place in places:
             what = lent(key)
             if what is not None:
                 key_there = "options" if what is Lent.PROGRAM else "file_dirs"
                 self._warn(
-                    options.key(key),
-                    f"names {what.value}: a proxy refuses it unless {key_there} of its own file allows it",
+                    place, f"names {what.value}: a proxy refuses it unless {key_there} of its own file allows it"
                 )
         if given.is_at_proxy:
             for key in pins_among([str(key) for key in given.options]):

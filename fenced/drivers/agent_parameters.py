@@ -108,9 +108,10 @@ def _check_secret(spec: DeviceSpec, name: str, secret: Secret, metadata: AgentMe
 
 def _check_values(spec: DeviceSpec, lines: Mapping[str, str], metadata: AgentMetadata) -> None:
     """Whatever a line comes from: an option, a secret, the device's address, user name or host."""
+    meanings = metadata.meanings()
     for name, text in lines.items():
-        why = why_no_value(spec.driver, name, text, metadata) if name != "action" else ""
-        if why:
+        why = why_no_value(spec.driver, name, text, meanings.get(normal(name).lower(), ()))
+        if why and name != "action":
             raise _bad(spec, f"`{name}` {why}")
 
 

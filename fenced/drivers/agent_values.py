@@ -7,7 +7,7 @@ from collections.abc import Collection
 from functools import cache
 from typing import Final
 
-from fenced.drivers.agent_metadata import ADDRESS_NAMES, PLUG_NAMES, USERNAME_NAMES, AgentMetadata, Parameter
+from fenced.drivers.agent_metadata import ADDRESS_NAMES, PLUG_NAMES, USERNAME_NAMES, Parameter
 from fenced.drivers.agent_options import OPTION_NAMES, RESERVED, Reach, reaches
 from fenced.model.option_values import Shape, Shapes, why_misshapen
 
@@ -15,7 +15,7 @@ YES: Final = frozenset({"1", "yes", "on", "true"})
 NO: Final = frozenset({"0", "no", "off", "false"})
 
 _NUMBERS: Final = """
-    apitimeout connect_retries connect_timeout earlyexit errortimeout ipmitool_timeout login_timeout operation_timeout
+    apitimeout connect_retries connect_timeout errortimeout ipmitool_timeout login_timeout operation_timeout
     power_timeout power_wait random_sleep_range read_retries read_timeout recorder_poll_interval recorder_timeout retrans
     retries retry_on retrysleep shell_timeout stonith_status_sleep timeout warntimeout
 """
@@ -58,10 +58,10 @@ def _shape(agent: str, name: str) -> Shape | None:
     return Shape.OUTLET if name in (*PLUG_NAMES, *_OUTLETS.split()) else None
 
 
-def why_no_value(agent: str, name: str, text: str, metadata: AgentMetadata) -> str:
-    """Why the agent's parameter of this name can't have this value; "" where it can. Never quotes the value."""
-    parameters = metadata.meant_by(name)
-    names: Collection[str] = {name}.union(*(metadata.names_of(parameter.name) for parameter in parameters))
+def why_no_value(agent: str, name: str, text: str, parameters: Collection[Parameter]) -> str:
+    """Why an agent can't be given this value under this name, which it may take for these parameters; "" where it can.
+    Never quotes the value."""
+    names: Collection[str] = {name}.union(*(parameter.names for parameter in parameters))
     why = why_misshapen(shapes_for(agent), names, text)
     return why or next(filter(None, (_why_not(parameter, text) for parameter in parameters)), "")
 
