@@ -136,6 +136,8 @@ class OptionChecks:
 
     def _check_values(self, description: DriverDescription, given: Given, where: Where) -> None:
         """By name alone, as each machine does that runs the agent: a value that becomes part of a command is a word."""
+        if not description.shapes:
+            return
         said = [(where.key("options").key(str(key)), str(key), value) for key, value in given.options.items()]
         said += [
             (where.key(given.keys[key][0]), name, given.keys[key][1])

@@ -6,7 +6,7 @@ earlier life left running is dead, and the life ends only when its power command
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -75,54 +75,52 @@ async def serve(
         )
         await _settle(calls, kill)
         listening = listen(settings.host, settings.port)
-        credentials = Credentials(settings.name, settings.credentials)
-        lending = Lending(settings.name, settings.loans)
+        credentials, lending = Credentials(settings.name, settings.credentials), Lending(settings.name, settings.loans)
         try:
             async with asyncio.timeout(None) as bound, asyncio.TaskGroup() as tasks:
                 server = ProxyServer(
-                    name=settings.name,
-                    version=settings.version,
-                    calls=calls,
-                    allow=settings.allow,
-                    credentials=credentials,
-                    lending=lending,
-                    context=context,
-                    clock=clock,
-                    tasks=tasks,
-                    telemetry=telemetry,
+                    name=settings.name, version=settings.version, calls=calls, allow=settings.allow, credentials=credentials,
+                    lending=lending, context=context, clock=clock, tasks=tasks, telemetry=telemetry,
                     told=Told(drivers=drivers, capacity=settings.agent_processes_max, store=memory.store),
-                )
+                )  # fmt: skip
                 telemetry.observe(lambda: _gauges(server, certificates))
                 application = server.application()
                 listener = Listener(listening, application)
                 runner = _runner(application)
                 await runner.setup()
                 renewal = Renewal(
-                    server=server,
-                    listener=listener,
-                    credentials=credentials,
-                    lending=lending,
-                    certificates=certificates,
-                )
+                    server=server, listener=listener, credentials=credentials, lending=lending, certificates=certificates
+                )  # fmt: skip
                 try:
                     listener.use(context)
                     async with listener.open(runner):
-                        renewing = tasks.create_task(renewal.run(changes), name="renewal")
+                        running = [
+                            tasks.create_task(renewal.run(changes), name="renewal"),
+                            tasks.create_task(_beside(beside), name="beside the calls"),
+                        ]
                         _log.info("listening", host=settings.host, port=settings.port, tls=context is not None)
                         note_ready()
-                        reading = tasks.create_task(beside(), name="beside the calls") if beside is not None else None
                         await stop.wait()
-                        server.stop()
-                        renewing.cancel()
-                        if reading is not None:
-                            reading.cancel()
-                        _log.info("stopping", commands=server.commands_in_flight)
+                        _stop(server, running)
                         bound.reschedule(asyncio.get_running_loop().time() + STOP_SECONDS_MAX)
                 finally:
                     # Waits for answers that are still due, then closes the connections.
                     await runner.cleanup()
         except TimeoutError:
             _log.warning("power commands cut off: they did not end in time", seconds=STOP_SECONDS_MAX)
+
+
+def _stop(server: ProxyServer, running: Iterable[asyncio.Task[None]]) -> None:
+    """No further call; what is under way may go on to its bound."""
+    server.stop()
+    for task in running:
+        task.cancel()
+    _log.info("stopping", commands=server.commands_in_flight)
+
+
+async def _beside(beside: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
+    if beside is not None:
+        await beside()
 
 
 def _certificates(settings: AgentSettings) -> CertificateWatch | None:

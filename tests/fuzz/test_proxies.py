@@ -39,8 +39,8 @@ from tests.proxy.bed import PX1, BootClock, permit_of
 STORE: Final = "store-1"
 PLUG: Final = PlugId("plug")
 SECRET: Final = "S3cret-in-the-call"
-LATER_SECONDS: Final = 3000.0
-"""A `not_after` that no test lives to see is so far ahead."""
+LATER: Final = BootClock().now() + 3000.0
+"""A `not_after` that no test lives to see."""
 ANSWER_BYTES_MAX: Final = 8192
 PATIENCE_SECONDS: Final = 1.0
 
@@ -124,7 +124,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
 def command(token: str, life: str) -> dict[str, Any]:
     """A whole power command."""
     device = {"driver": "made", "plug_id": PLUG, "unit_id": "u", "password": SECRET, "options": {"a": 1}, "secrets": {}}
-    permit = {"token": token, "boot": life, "not_after": BootClock().now() + LATER_SECONDS, "settle": 0.0}
+    permit = {"token": token, "boot": life, "not_after": LATER, "settle": 0.0}
     return {"id": "1", "store": STORE, "device": device, "what": "off", "timeout": 1.0, "permit": permit}
 
 
