@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from fenced.model.names import PlugId, Token
 from fenced.model.power import Power, What
@@ -49,15 +50,13 @@ def test_nor_the_first_that_a_proxy_hears(tmp_path: Path) -> None:
         assert state.claim(claim(48_000, 118)) is None, "a proxy that is new to an old store"
 
 
-async def test_a_daemon_that_was_started_often_is_taken_and_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_daemon_that_was_started_often_is_taken_and_told(tmp_path: Path) -> None:
     """Its store was put back, or it was started in a circle for a week."""
-    with TokenMemory(ProxyState(tmp_path, machine_boot="boot")) as memory:
+    with capture_logs() as logs, TokenMemory(ProxyState(tmp_path, machine_boot="boot")) as memory:
         assert await memory.claim(claim(4)) is None
         assert await memory.claim(claim(60_000)) is None
         assert await memory.claim(claim(60_001)) is None
-    assert capsys.readouterr().out.count("token jumped") == 1
+    assert [entry["event"] for entry in logs].count("token jumped") == 1
 
 
 async def test_no_not_after_closes_a_plug_for_longer_than_an_hour(tmp_path: Path) -> None:
