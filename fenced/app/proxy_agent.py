@@ -11,9 +11,10 @@ from typing import Final
 import structlog
 
 from fenced import __version__
-from fenced.app.proxy_reload import SERVING, ProxyReloader, tls_files
+from fenced.app.proxy_reload import SERVING, ProxyReloader, loans, tls_files
 from fenced.config.agent_files import LoadedProxy
 from fenced.config.configuration import ProxyConfiguration
+from fenced.drivers.agent_watch import read_ahead
 from fenced.drivers.keeper_client import Keeper
 from fenced.drivers.processes import kill_survivors
 from fenced.drivers.registry import NATIVES, DriverRegistry, drivers
@@ -71,6 +72,7 @@ async def run_proxy(configuration: ProxyConfiguration, read: Callable[[], Loaded
                 telemetry=metrics,
                 drivers=lambda: told_drivers(registry),
                 note_ready=lambda: notify.ready(SERVING),
+                beside=lambda: read_ahead(registry.agents),
             )
 
 
@@ -98,4 +100,5 @@ def settings(configuration: ProxyConfiguration) -> AgentSettings:
         allow=configuration.allow,
         agent_processes_max=configuration.agent_processes,
         credentials=configuration.credentials,
+        loans=loans(configuration),
     )

@@ -1,6 +1,7 @@
 """SIGHUP at the proxy agent: its file is read again, whole or not at all. What is wrong is told and nothing changes.
 
-Takes over who may call, certificates and stored credentials; refused when anything else changed: that needs a restart.
+Takes over who may call, certificates, stored credentials and what calls may name of this machine; refused when anything
+else changed: that needs a restart.
 """
 
 import asyncio
@@ -14,11 +15,14 @@ from fenced.app.last_reload import LastReload, why_refused, why_restart
 from fenced.config.agent_files import LoadedProxy
 from fenced.config.configuration import ProxyConfiguration
 from fenced.host.notify import Notify
+from fenced.proxy.lending import Loans
 from fenced.proxy.renewal import Change
 from fenced.proxy.tls import TlsFiles
 
 SERVING: Final = "serving calls"
-_RELOADED: Final = frozenset({"allow", "credentials", "tls_cert_file", "tls_key_file", "client_ca_file"})
+_RELOADED: Final = frozenset(
+    {"allow", "credentials", "options", "file_dirs", "tls_cert_file", "tls_key_file", "client_ca_file"}
+)
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
 
@@ -60,7 +64,9 @@ class ProxyReloader:
         if restart:
             self._ended(why_restart(restart))
             return None
-        return Change(allow=new.allow, credentials=new.credentials, tls=tls_files(new), ended=self._ended)
+        return Change(
+            allow=new.allow, credentials=new.credentials, loans=loans(new), tls=tls_files(new), ended=self._ended
+        )
 
     def _ended(self, refused: str) -> None:
         if refused:
@@ -75,6 +81,11 @@ def needs_restart(old: ProxyConfiguration, new: ProxyConfiguration) -> list[str]
     names = (field.name for field in fields(ProxyConfiguration) if field.name not in _RELOADED)
     changed = [name for name in names if getattr(old, name) != getattr(new, name)]
     return [*changed, *(["tls"] if (tls_files(old) is None) != (tls_files(new) is None) else [])]
+
+
+def loans(configuration: ProxyConfiguration) -> Loans:
+    """What calls may name of this machine."""
+    return Loans(options=configuration.options, dirs=tuple(map(str, configuration.file_dirs)))
 
 
 def tls_files(configuration: ProxyConfiguration) -> TlsFiles | None:

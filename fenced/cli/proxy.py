@@ -1,9 +1,10 @@
 """`fenced proxy`: the proxy agent.
 
-Reads its file and prints every mistake; then runs, or shows and sets whose tokens it obeys.
+Reads its file and prints every mistake; then runs, or shows and sets whose tokens it obeys, or forgets those of a plug.
 """
 
 import asyncio
+import difflib
 import os
 import sys
 from collections.abc import Callable
@@ -17,10 +18,12 @@ from fenced.config.agent_files import LoadedProxy, load_proxy
 from fenced.config.configuration import ProxyConfiguration
 from fenced.config.mistakes import Mistake
 from fenced.host.limits import forbid_core_dumps
+from fenced.model.names import PlugId
 from fenced.proxy.state import ProxyState, StateError
 
 EXIT_CONFIGURATION: Final = 78
 EXIT_FAILED: Final = 1
+NEAR_MAX: Final = 5
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -35,19 +38,33 @@ EXIT_FAILED: Final = 1
     help="Obey the tokens of this store from now on, also while the agent runs. Only when the daemon's store was made "
     "anew and the old one is gone for good: commands of the old one are refused afterwards.",
 )
+@click.option(
+    "--forget-plug",
+    metavar="PLUG",
+    help="Take whatever token comes next for this plug, named as in the refusal. Only while the agent is stopped, and only "
+    "when a token was seen that no daemon of yours has reached.",
+)
 @click.option("--loop", type=click.Choice(["uvloop", "asyncio"]), default="uvloop", show_default=True)
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
 )
-def command(file: Path, check: bool, show_store: bool, adopt_store: str | None, loop: str, log_level: str) -> None:
+def command(
+    file: Path,
+    check: bool,
+    show_store: bool,
+    adopt_store: str | None,
+    forget_plug: str | None,
+    loop: str,
+    log_level: str,
+) -> None:
     """Run power devices on a daemon's behalf, from a machine that can reach them.
 
     \b
     fenced proxy -c /etc/fenced-proxy/proxy.toml
     fenced proxy -c /etc/fenced-proxy/proxy.toml --adopt-store 5f0c...
 
-    SIGHUP reads the file again: who may call, certificates, stored credentials. Certificates come from: fenced certs
-    --help
+    SIGHUP reads the file again: who may call, certificates, stored credentials, what calls may name of this machine.
+    Certificates come from: fenced certs --help
     """
     forbid_core_dumps()
     configuration = _load(file)
@@ -55,6 +72,8 @@ def command(file: Path, check: bool, show_store: bool, adopt_store: str | None, 
         click.echo(f"{file}: no mistakes")
     elif adopt_store is not None or show_store:
         _store(configuration, adopt_store)
+    elif forget_plug is not None:
+        _forget(configuration, PlugId(forget_plug))
     else:
         sys.exit(_run(configuration, lambda: _read(file), loop, log_level))
 
@@ -93,6 +112,29 @@ def _store(configuration: ProxyConfiguration, adopt: str | None) -> None:
             click.echo(state.store() or "none yet: the first power command's store will be adopted")
     except StateError as exc:
         raise click.ClickException(str(exc)) from exc
+
+
+def _forget(configuration: ProxyConfiguration, plug_id: PlugId) -> None:
+    """Holds the agent's own lock: beside a running agent a late command of before could follow."""
+    from fenced.proxy.clock import ProxyClock
+
+    clock = ProxyClock()
+    try:
+        with ProxyState(configuration.state_dir, machine_boot=clock.machine_boot) as state:
+            with state.transaction():
+                forgotten = state.forget_plug(plug_id, now=clock.now())
+            plugs = [] if forgotten is not None else state.plugs()
+    except StateError as exc:
+        raise click.ClickException(str(exc)) from exc
+    if forgotten is None:
+        near = difflib.get_close_matches(plug_id, plugs, n=NEAR_MAX, cutoff=0.0)
+        known = "".join(f"\n  {plug}" for plug in near)
+        raise click.ClickException(f"no plug {plug_id!r} is known; of {len(plugs)} the nearest are:{known or ' none'}")
+    was = f"token {forgotten.highest}" if forgotten.highest is not None else "no token"
+    click.echo(f"{plug_id}: {was} was the highest; whatever token comes next is taken")
+    if forgotten.not_after is not None:
+        left = forgotten.not_after - clock.now()
+        click.echo(f"a command for it may still act: the plug stays closed for {left:.0f} s")
 
 
 def _run(configuration: ProxyConfiguration, read: Callable[[], LoadedProxy], loop: str, log_level: str) -> int:

@@ -54,6 +54,17 @@ class ProxyAgentTable(Table):
     warm_agents: Annotated[bool, Flag("fork Python agents from an interpreter kept ready; read at the start alone")] = (
         PowerTable().warm_agents
     )
+    options: Annotated[
+        tuple[str, ...],
+        Listed(
+            "options that name a program or file of this machine, or a way to one, and that calls may set: "
+            "ssh_options, ipmitool_path",
+            item=Name(""),
+        ),
+    ] = ()
+    file_dirs: Annotated[
+        tuple[str, ...], Listed("folders whose files calls may name, as ca_file and identity_file", item=FileName(""))
+    ] = ()
 
 
 class ProxyTables(Table):
@@ -154,6 +165,8 @@ def _proxy(path: Path, own: OwnMachine, environ: Mapping[str, str], mistakes: Mi
         agent_processes=table.agent_processes,
         has_warm_agents=table.warm_agents,
         credentials=credentials,
+        options=frozenset(table.options),
+        file_dirs=tuple(places.absolute(name, base) for name in table.file_dirs),
     )
 
 

@@ -75,7 +75,10 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyConfiguration:
-    """The proxy agent's file. `allow`: common names of client certificates, without `CN=`."""
+    """The proxy agent's file. `allow`: common names of client certificates, without `CN=`.
+
+    `options`, `file_dirs`: what calls may name of the proxy's machine.
+    """
 
     name: str
     host: str
@@ -89,6 +92,8 @@ class ProxyConfiguration:
     agent_processes: int
     has_warm_agents: bool
     credentials: Mapping[str, StoredCredential]
+    options: frozenset[str]
+    file_dirs: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,11 @@ def check(table: DeviceTable, description: DriverDescription | None, where: Wher
             if description.can_tell_ready
             else f"has no effect: {description.name} does not look whether a device is ready",
         )
-    if table.tls == Tls.LEGACY.value:
+    if table.tls == Tls.LEGACY.value and table.credential:
+        mistakes.warning(
+            where.key("tls"), "is refused by proxies beside credential: whom it trusts is theirs to say, in pins", value=table.tls
+        )  # fmt: skip
+    elif table.tls == Tls.LEGACY.value:
         mistakes.warning(where.key("tls"), _of_legacy_tls(table, description), value=table.tls)
 
 

@@ -6,13 +6,15 @@ told when the file is read. Agents on other machines may be of another version: 
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fenced.config.mistakes import Mistakes, Where
 from fenced.model.booleans import said, spelled
 from fenced.model.drivers import DriverDescription, Effect, Option, OptionKind, decided
+from fenced.model.inventory import Secret
+from fenced.model.option_values import Lent, lent, pins_among, plain, why_misshapen
 
 OPTIONS_MAX: Final = 64
 LEFT_OUT: Final = "is left out: without the agent's metadata nobody knows what it takes for false; say it in quotes"
@@ -20,6 +22,8 @@ VALUE_CHARS_MAX: Final = 4096
 
 _SECRET: Final = re.compile(r"passw|passphrase|^secret|secret_key|api_?key|^token$", re.IGNORECASE)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+_KEY_OPTIONS: Final = {"address": "ip", "username": "username"}
+"""What an agent calls the keys of a device that become parameters of it."""
 _SPOKEN_OF: Final = re.compile(r"^(debug_file|debug|verbose|verbose_level)$")
 
 
@@ -67,11 +71,6 @@ def is_secret(name: str) -> bool:
     return _SECRET.search(name) is not None
 
 
-def plain(name: str) -> str:
-    """Agents take - for _."""
-    return name.replace("-", "_")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
     """What one device says. `keys`: by an option's `set_by`, the key of the device that is given for it, and its value.
@@ -80,7 +79,7 @@ class Given:
     """
 
     options: Mapping[str, Any]
-    secrets: Iterable[str]
+    secrets: Mapping[str, Secret]
     keys: Mapping[str, tuple[str, str]]
     is_at_proxy: bool
     is_run_here: bool
@@ -97,11 +96,17 @@ class OptionChecks:
         """What changes what OFF proves; then names, values, what is missing and what is said twice."""
         if description.is_agent:
             self._check_proof(description, given, where)
+        self._check_lent(given, where)
         if description.is_open_ended:
             for key, value in given.options.items():
                 if value is False:
                     self._warn(where.key("options").key(str(key)), LEFT_OUT, unit="option")
-            return
+        else:
+            self._check_told(description, given, where)
+        self._check_values(description, given, where)
+
+    def _check_told(self, description: DriverDescription, given: Given, where: Where) -> None:
+        """By what the driver or agent says of itself."""
         tell: Callable[..., None] = self.mistakes.error
         said_of = ""
         if description.is_agent and not given.is_run_here:
@@ -132,6 +137,46 @@ class OptionChecks:
             rule = decided(description.rules, _names(description, name), name)
             if rule is not None and rule.effect is Effect.BREAKS:
                 self.mistakes.error(where.key("secrets").key(name), f"is refused: {rule.why}", unit="secret")
+
+    def _check_values(self, description: DriverDescription, given: Given, where: Where) -> None:
+        """By name alone, as each machine does that runs the agent: a value that becomes part of a command is a word."""
+        if not description.shapes:
+            return
+        said = [(where.key("options").key(str(key)), str(key), value) for key, value in given.options.items()]
+        said += [
+            (where.key(given.keys[key][0]), name, given.keys[key][1])
+            for key, name in _KEY_OPTIONS.items()
+            if key in given.keys
+        ]
+        for place, name, value in said:
+            text = "" if isinstance(value, bool) else str(value)
+            text = text if description.is_agent else text.strip()
+            why = why_misshapen(description.shapes, _names(description, name), text)
+            if why and isinstance(value, str | int | float) and not self.mistakes.is_told(place):
+                self.mistakes.error(place, why, value=value, unit="option")
+        for name, secret in given.secrets.items():
+            why = why_misshapen(description.shapes, _names(description, name), secret.reveal())
+            if why:
+                self.mistakes.error(where.key("secrets").key(name), why, unit="secret")
+
+    def _check_lent(self, given: Given, where: Where) -> None:
+        """What belongs to the machine that serves the device: proxies lend it only where their own file says so."""
+        options = where.key("options")
+        places = [(str(key), options.key(str(key))) for key in given.options]
+        places += [(name, where.key("secrets").key(name)) for name in given.secrets]
+        for key, place in places:
+            what = lent(key)
+            if what is not None:
+                key_there = "options" if what is Lent.PROGRAM else "file_dirs"
+                self._warn(
+                    place, f"names {what.value}: a proxy refuses it unless {key_there} of its own file allows it"
+                )
+        if given.is_at_proxy:
+            for key in pins_among([str(key) for key in given.options]):
+                self._warn(
+                    options.key(key),
+                    "is refused by proxies beside credential: whom it trusts is theirs to say, in pins",
+                )
 
     def _warn(self, where: Where, reason: str, *, value: object = None, unit: str = "") -> None:
         within_device = where.path.rpartition("]")[2]

@@ -366,7 +366,7 @@ def _check_options(built: BuiltDevice, options: device_options.OptionChecks, *, 
     }
     given = device_options.Given(
         options=table.options,
-        secrets=[name for name, _ in spec.secrets],
+        secrets=dict(spec.secrets),
         keys={set_by: said for set_by, said in keys.items() if said[1]},
         is_at_proxy=bool(spec.credential),
         is_run_here=is_run_here,

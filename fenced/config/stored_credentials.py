@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from pydantic_core import PydanticCustomError
 
+from fenced.config import places
 from fenced.config.common_names import common_names
 from fenced.config.keys import FileName, Listed, Name, Tables, Text
 from fenced.config.mistakes import Mistakes, Where
@@ -18,6 +19,7 @@ from fenced.config.tables import Table
 from fenced.config.validate import parse
 from fenced.model.credentials import AddressRule, StoredCredential
 from fenced.model.inventory import Secret
+from fenced.model.option_values import PINS, Lent, lent, plain
 
 
 class CredentialTable(Table):
@@ -40,8 +42,15 @@ class CredentialTable(Table):
         tuple[str, ...], Listed("for which daemons, as CN=fenced-a; [] = all of `allow`", item=Text(""))
     ] = ()
     options: Annotated[
-        tuple[str, ...], Listed("further options that a call may have beside it, as fingerprint", item=Name(""))
+        tuple[str, ...], Listed("further options that a call may have beside it, as snmp_priv_prot", item=Name(""))
     ] = ()
+    pins: Annotated[
+        dict[str, Any],
+        Tables(
+            "options that say whom it trusts, as `{ fingerprint = ... }` or `{ ssl_insecure = true }`; no call may set them",
+            is_list=False,
+        ),
+    ] = Field(default_factory=dict)
 
 
 def stored_credentials(
@@ -75,8 +84,31 @@ def _stored(
         addresses=tuple(_rules(table.addresses, where.key("addresses"), mistakes)),
         drivers=frozenset(table.drivers),
         clients=common_names(table.clients, where.key("clients"), mistakes),
-        options=frozenset(table.options),
+        options=frozenset(_options(table.options, where.key("options"), mistakes)),
+        pins=dict(_pins(table.pins, where.key("pins"), base, mistakes)),
     )
+
+
+def _options(names: tuple[str, ...], where: Where, mistakes: Mistakes) -> Iterator[str]:
+    for index, name in enumerate(names):
+        if plain(name) in PINS:
+            mistakes.error(where.item(index), "says whom it trusts: that is for pins, and no call's", value=name)
+        yield name
+
+
+def _pins(
+    given: Mapping[str, Any], where: Where, base: Path, mistakes: Mistakes
+) -> Iterator[tuple[str, str | int | float | bool]]:
+    for key, value in given.items():
+        name, place = str(key), where.key(str(key))
+        if plain(name) not in PINS:
+            mistakes.error(place, f"is no pin: {', '.join(sorted(PINS))}", value=value, unit="option")
+        elif not isinstance(value, str | int | float | bool) or (isinstance(value, str) and not value.isprintable()):
+            mistakes.error(place, "must be text, a number, true or false", value=value, unit="option")
+        elif lent(name) is Lent.FILE:
+            yield name, str(places.existing_file(str(value), base, place, mistakes) or "")
+        else:
+            yield name, value
 
 
 def _further(

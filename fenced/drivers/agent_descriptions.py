@@ -20,6 +20,7 @@ from fenced.drivers.agent_metadata import (
 from fenced.drivers.agent_options import RESERVED, rules_for
 from fenced.drivers.agent_parameters import PASSWORD_REFERENCE, SECRET
 from fenced.drivers.agent_reviews import Standing, cautions_of, judge
+from fenced.drivers.agent_values import shapes_for
 from fenced.model.drivers import DriverDescription, NoSuchDriver, Option, OptionKind
 from fenced.model.power import Kind
 
@@ -80,6 +81,7 @@ def describe_agent(name: str, metadata: AgentMetadata, *, is_installed: bool = T
         cautions=(*cautions_of(name), *(_cautions(metadata) if is_installed else ())),
         needs_word="" if judgement.standing is Standing.REVIEWED else judgement.why,
         rules=rules_for(name),
+        shapes=shapes_for(name),
         apart_options=APART_OPTIONS,
     )
 

@@ -6,7 +6,7 @@ read is used all the same, under the names that the fence-agents library accepts
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -37,6 +37,11 @@ class Parameter:
     default: str | None = None
     values: tuple[str, ...] = ()
     description: str = ""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What it is called, and was."""
+        return frozenset({self.name, self.long_name, self.obsoletes} - {""})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +75,14 @@ class AgentMetadata:
             return self.parameters[name]
         plain = normal(name)
         return next((parameter for given, parameter in self.parameters.items() if normal(given) == plain), None)
+
+    def meanings(self) -> Mapping[str, Sequence[Parameter]]:
+        """Which parameters an agent may take a name for, in small letters and with _ for -: by each of their names."""
+        found: dict[str, list[Parameter]] = {}
+        for parameter in self.parameters.values():
+            for name in parameter.names:
+                found.setdefault(normal(name).lower(), []).append(parameter)
+        return found
 
     def names_of(self, name: str) -> frozenset[str]:
         """Everything that the agent takes for the parameter of this name, the name itself included."""

@@ -122,6 +122,12 @@ _HARMLESS: Final = {
 """By why they do not change what OFF means."""
 
 
+OPTION_NAMES: Final = frozenset(
+    {*_BREAKS, *_WEAKENS, *(name for names in _HARMLESS.values() for name in names.split())}
+)
+"""Every option that was looked at."""
+
+
 class Reach(Enum):
     """Where the value of an option ends up that leaves the agent's own process as part of a command."""
 

@@ -20,6 +20,7 @@ from fenced.drivers.agent_metadata import (
     normal,
 )
 from fenced.drivers.agent_options import RESERVED, why_broken
+from fenced.drivers.agent_values import why_no_value
 from fenced.model.booleans import said, spelled
 from fenced.model.inventory import DeviceSpec, Secret
 from fenced.model.text import Mask
@@ -61,6 +62,7 @@ def agent_parameters(spec: DeviceSpec, action: str, metadata: AgentMetadata) -> 
     written = "".join(f"{name}={_quoted(spec, name, value)}\n" for name, value in lines.items()).encode()
     if len(written) > PARAMETERS_BYTES_MAX:
         raise _bad(spec, f"its parameters are longer than {PARAMETERS_BYTES_MAX} bytes together")
+    _check_values(spec, lines, metadata)
     return written
 
 
@@ -105,6 +107,15 @@ def _check_secret(spec: DeviceSpec, name: str, secret: Secret, metadata: AgentMe
         raise _bad(spec, f"`{name}` is the password; give it as password_file, password_env or password_credential")
     if metadata.is_known and metadata.parameter(name) is None:
         raise _bad(spec, f"the agent has no parameter `{name}` for a secret (`fenced agents {spec.driver}` lists them)")
+
+
+def _check_values(spec: DeviceSpec, lines: Mapping[str, str], metadata: AgentMetadata) -> None:
+    """Whatever a line comes from: an option, a secret, the device's address, user name or host."""
+    meanings = metadata.meanings()
+    for name, text in lines.items():
+        why = why_no_value(spec.driver, name, text, meanings.get(normal(name).lower(), ()))
+        if why and name != "action":
+            raise _bad(spec, f"`{name}` {why}")
 
 
 def _called(name: str, metadata: AgentMetadata) -> str:

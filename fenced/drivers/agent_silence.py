@@ -16,9 +16,9 @@ Way = bytes
 """One program in one state with one set of parameters: the same plug, asked in the same way."""
 
 
-def way_of(program: Path, modified: int, parameters: bytes) -> Way:
-    """The parameters hold secrets: only their digest is kept."""
-    return hashlib.sha256(f"{program}\0{modified}\0".encode() + parameters).digest()
+def way_of(program: Path, stamp: tuple[int, ...], parameters: bytes) -> Way:
+    """`stamp`: which state of the program's file. The parameters hold secrets: only their digest is kept."""
+    return hashlib.sha256(f"{program}\0{stamp}\0".encode() + parameters).digest()
 
 
 @dataclass(slots=True)

@@ -45,12 +45,16 @@ STATUS_ON: Final = re.compile(r"^[ \t]*Status:[ \t]*ON[ \t\r]*$", re.IGNORECASE 
 EXIT_ON: Final = 0
 
 
+Stamp = tuple[int, ...]
+"""Which state of a file: another program may have its size or its time."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
     """Metadata as read from one state of a file; read again at `again_at`, when it could not be had."""
 
     metadata: AgentMetadata
-    modified: int
+    stamp: Stamp
     again_at: float | None
 
 
@@ -91,7 +95,7 @@ class FenceAgents:
 
         Raises BadParameters for a program that is not there.
         """
-        path, modified = self._locate(name)
+        path, stamp = self._locate(name)
         lock = self._asking.setdefault(path, asyncio.Lock())
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -100,12 +104,19 @@ class FenceAgents:
             return AgentMetadata()
         try:
             known = self._known.get(path)
-            if known is None or known.modified != modified or self._is_old(known):
-                known = await self._ask(path, modified, min(METADATA_SECONDS_MAX, timeout_seconds))
+            if known is None or known.stamp != stamp or self._is_old(known):
+                known = await self._ask(path, stamp, min(METADATA_SECONDS_MAX, timeout_seconds))
                 self._known[path] = known
             return known.metadata
         finally:
             lock.release()
+
+    def is_asked(self, name: str) -> bool:
+        """Whether the program in its present state was asked in this life, with or without an answer. Raises
+        BadParameters."""
+        path, stamp = self._locate(name)
+        known = self._known.get(path)
+        return known is not None and known.stamp == stamp
 
     def kept_metadata(self, name: str) -> AgentMetadata | None:
         """What the agent said in an earlier life, without running it; None: it has to be asked. Raises BadParameters."""
@@ -119,8 +130,8 @@ class FenceAgents:
         """The first file of that name along the path. Raises BadParameters: a later one is no substitute for it."""
         return self._locate(name)[0]
 
-    def _locate(self, name: str) -> tuple[Path, int]:
-        """The file and when it was modified, in nanoseconds."""
+    def _locate(self, name: str) -> tuple[Path, Stamp]:
+        """The file and which state of it is there."""
         if not AGENT_NAME.fullmatch(name):
             raise BadParameters(f"{name!r} is no fence agent's name", may_be_done=False)
         for directory in self._agent_path:
@@ -131,7 +142,7 @@ class FenceAgents:
                 continue
             if not stat.S_ISREG(found.st_mode) or not os.access(path, os.X_OK):
                 raise BadParameters(f"{path} is not an executable file; make it one or remove it", may_be_done=False)
-            return path, found.st_mtime_ns
+            return path, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         searched = ", ".join(str(directory) for directory in self._agent_path) or "nothing"
         raise BadParameters(
             f"{name} is not installed in {searched}; install it or set daemon.agent_path", may_be_done=False
@@ -151,7 +162,7 @@ class FenceAgents:
     ) -> tuple[Finished, Way]:
         """One run of the agent. Its metadata, when not known yet, may take half of the time."""
         began = asyncio.get_running_loop().time()
-        path, modified = self._locate(spec.driver)
+        path, stamp = self._locate(spec.driver)
         programs = _programs(path)
         _refuse_without_proof(spec, AgentMetadata(programs=programs))  # before anything of it runs
         metadata = await self.metadata(spec.driver, timeout_seconds=timeout_seconds / 2)
@@ -162,16 +173,16 @@ class FenceAgents:
         program = Program(argv=(str(path),), environment=ENVIRONMENT, parameters=parameters)
         left_seconds = timeout_seconds - (asyncio.get_running_loop().time() - began)
         finished = await self._keeper.run(program, timeout_seconds=left_seconds, on_started=on_started)
-        return finished, way_of(path, modified, parameters)
+        return finished, way_of(path, stamp, parameters)
 
     def _is_old(self, known: _Known) -> bool:
         return known.again_at is not None and asyncio.get_running_loop().time() >= known.again_at
 
-    async def _ask(self, path: Path, modified: int, timeout_seconds: float) -> _Known:
+    async def _ask(self, path: Path, stamp: Stamp, timeout_seconds: float) -> _Known:
         """From what is kept, else by running the agent."""
         kept = self.kept_metadata(path.name)
         if kept is not None:
-            return _Known(metadata=kept, modified=modified, again_at=None)
+            return _Known(metadata=kept, stamp=stamp, again_at=None)
         state = _state(path)
         program = Program(
             argv=(str(path),),
@@ -182,12 +193,12 @@ class FenceAgents:
         finished = await self._keeper.run(program, timeout_seconds=timeout_seconds)
         try:
             metadata = replace(parse_metadata(finished.stdout.head), programs=_programs(path))
-            known = _Known(metadata=metadata, modified=modified, again_at=None)
+            known = _Known(metadata=metadata, stamp=stamp, again_at=None)
         except MetadataError as exc:
             again_at = asyncio.get_running_loop().time() + METADATA_RETRY_SECONDS
             why = finished.why or ("no answer in time" if finished.ending is Ending.TIMED_OUT else str(exc))
             unknown = AgentMetadata(why_unknown=why, programs=_programs(path))
-            return _Known(metadata=unknown, modified=modified, again_at=again_at)
+            return _Known(metadata=unknown, stamp=stamp, again_at=again_at)
         if self._cache is not None and state is not None and known.metadata.is_known:
             self._cache.put(path, finished.stdout.head, state)
         return known

@@ -19,6 +19,7 @@ from fenced.drivers.redfish_vendors import Meaning, identities
 from fenced.model.drivers import DriverDescription, Option, OptionKind
 from fenced.model.identity import comparable
 from fenced.model.inventory import DeviceSpec
+from fenced.model.option_values import Shape, why_misshapen
 from fenced.model.power import Kind, Power
 from fenced.ports.devices import (
     DeviceError,
@@ -75,6 +76,7 @@ DESCRIPTION: Final = DriverDescription(
     settle_seconds=SETTLE_SECONDS,
     can_tell_ready=True,
     speaks_tls=True,
+    shapes={"system": Shape.OUTLET},
 )
 OPTIONS: Final = frozenset(option.name for option in DESCRIPTION.options)
 
@@ -136,6 +138,9 @@ class Redfish:
         unknown = sorted(set(spec.options) - OPTIONS)
         if unknown:
             raise bad(f"unknown options {', '.join(unknown)}; it has {', '.join(sorted(OPTIONS))}")
+        why = why_misshapen(DESCRIPTION.shapes, ("system",), str(spec.options.get("system", "")).strip())
+        if why:
+            raise bad(f"system {why}")
         return await self._targets.target(spec)
 
     def _exchange(self, target: Target, timeout_seconds: float) -> Exchange:

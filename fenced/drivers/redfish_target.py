@@ -17,6 +17,7 @@ import yarl
 from fenced.drivers.redfish_tls import Asked, context_for
 from fenced.model.inventory import DeviceSpec, Secret, Tls
 from fenced.model.text import Mask
+from fenced.net.given_files import is_readable
 from fenced.ports.devices import BadParameters, DeviceError
 
 SSL_CONTEXTS_MAX: Final = 64
@@ -116,6 +117,10 @@ class Targets:
     def _context(self, asked: Asked) -> ssl.SSLContext:
         """One for all devices that ask for the same; a file is read again when it changes."""
         try:
+            if asked.ca_file and not is_readable(asked.ca_file):
+                raise bad(
+                    f"ca_file {asked.ca_file} can't be read as certificates: it is no readable file of at most 1 MiB"
+                )
             key = asked, Path(asked.ca_file).stat().st_mtime_ns if asked.ca_file else 0
             if key not in self._contexts:
                 if len(self._contexts) >= SSL_CONTEXTS_MAX:

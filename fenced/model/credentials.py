@@ -7,11 +7,12 @@ beyond that, or spells in a way that two readers could take for different addres
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Self
 from urllib.parse import urlsplit
 
 from fenced.model.inventory import DeviceSpec, Secret, Tls
+from fenced.model.option_values import pins_among, plain
 
 ADDRESS_OPTIONS: Final = ("ip", "ipaddr")
 """Options by which fence agents are told an address: each is held against the list, too."""
@@ -22,9 +23,12 @@ OPTIONS: Final = frozenset(
         "login_timeout", "power_timeout", "power_wait", "shell_timeout",
     }
 )  # fmt: skip
-"""Options that may always stand beside a stored credential: they name the outlet or a time, never a way or a program."""
+"""Options that may always stand beside a stored credential: they name the outlet or a time, never a way or a program. What
+their values may be is looked at where they are passed on."""
 TLS: Final = "tls"
-"""Stands for the device's key `tls`: a password is not sent over an old TLS because a caller says so."""
+"""The device's key `tls` among the pins: a password is not sent over an old TLS because a caller says so."""
+PLUG_IS_ADDRESS: Final = "port_as_ip"
+"""With it an agent takes its plug, or the host's name, for the address."""
 ADDRESS_PATTERN: Final = re.compile(r"(?:(https?)://)?([A-Za-z0-9_.:\[\]-]+)/?", re.ASCII)
 GLOB_PATTERN: Final = re.compile(r"[A-Za-z0-9_*-]+(\.[A-Za-z0-9_*-]+)+", re.ASCII)
 HTTPS_PORT: Final = 443
@@ -101,7 +105,10 @@ class AddressRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredCredential:
-    """`drivers`, `clients`: empty means any. `clients` are names of certificates, without `CN=`."""
+    """`drivers`, `clients`: empty means any. `clients` are names of certificates, without `CN=`.
+
+    `pins`: options that say whom the login trusts; the proxy's alone.
+    """
 
     username: str = ""
     password: Secret | None = None
@@ -110,6 +117,17 @@ class StoredCredential:
     drivers: frozenset[str] = frozenset()
     clients: frozenset[str] = frozenset()
     options: frozenset[str] = frozenset()
+    pins: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+
+    @property
+    def tls(self) -> Tls:
+        """Which TLS a driver of ours may speak with it."""
+        return Tls.LEGACY if self.pins.get(TLS) == Tls.LEGACY.value else Tls.DEFAULT
+
+    @property
+    def pinned_options(self) -> dict[str, str | int | float | bool]:
+        """The pins that drivers and agents take as options."""
+        return {name: value for name, value in self.pins.items() if name != TLS or self.tls is Tls.DEFAULT}
 
     def why_not(self, spec: DeviceSpec, client: str) -> str | None:
         """Why this call does not get it, or None where it does."""
@@ -118,10 +136,13 @@ class StoredCredential:
         if self.drivers and spec.driver not in self.drivers:
             return f"is not for the driver {spec.driver}"
         asked = spec.options.keys() | ({TLS} if spec.tls is not Tls.DEFAULT else set())
-        unknown = sorted(asked - OPTIONS - self.options)
+        pinned = ", ".join(pins_among(asked))
+        if pinned:
+            return f"is not to be used with the call's own {pinned[:200]}: whom it trusts is said in its pins"
+        unknown = sorted(spec.options.keys() - OPTIONS - self.options)
         if unknown:
             return f"is not to be used with the options {', '.join(unknown)[:200]}"
-        told = [text for text in _addresses(spec.address, spec.options) if text]
+        told = [text for text in _addresses(spec) if text]
         if not told:
             return "needs a call that says the device's address"
         return next((f"is not for the address {text[:200]}" for text in told if not self._is_for(text)), None)
@@ -131,10 +152,14 @@ class StoredCredential:
         return address is not None and any(rule.allows(address) for rule in self.addresses)
 
 
-def _addresses(address: str, options: Mapping[str, object]) -> Iterator[str]:
+def _addresses(spec: DeviceSpec) -> Iterator[str]:
     """All that a driver or agent could take for the address."""
-    yield address
-    yield from (str(options[name]) for name in ADDRESS_OPTIONS if name in options)
+    yield spec.address
+    names = {plain(name): str(value) for name, value in spec.options.items()}
+    yield from (names[name] for name in ADDRESS_OPTIONS if name in names)
+    if PLUG_IS_ADDRESS in names:
+        yield from (names.get(name, "") for name in ("plug", "port"))
+        yield spec.nodename
 
 
 def _as_ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Protocol
 
+from fenced.model.option_values import Shapes
 from fenced.model.power import Kind
 
 
@@ -98,6 +99,7 @@ class DriverDescription:
     `cautions`: what a user of it is told, once. `needs_word`: why a person must say that it cuts power ("": it was reviewed,
     or is ours). `rules`: what was decided of an agent's options; of one that has none nobody knows what it changes.
     `apart_options`: where there is no address, what else tells plugs of one name apart.
+    `shapes`: what the values of an agent's options must look like, whatever version of it runs.
     `first_units`: by the option `model`, the unit of a chain that an outlet without one is on.
     `offset_option`: the option that says what is added to an outlet's number.
     `speaks_tls`: over TLS of ours, so that the device's `tls` means something.
@@ -126,6 +128,7 @@ class DriverDescription:
     cautions: tuple[str, ...] = ()
     needs_word: str = ""
     rules: OptionRules = field(default_factory=dict)
+    shapes: Shapes = field(default_factory=dict)
     apart_options: tuple[str, ...] = ()
     first_units: tuple[tuple[str, int], ...] = ()
     offset_option: str = ""

@@ -1,1 +1,1 @@
-"""What several adapters share of the network."""
+"""What several adapters share of the network and of files that others name."""

@@ -5,9 +5,9 @@ earlier life left running is dead, and the life ends only when its power command
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
@@ -20,6 +20,7 @@ from fenced.proxy.calls import Calls, DriverFor, KillSurvivors
 from fenced.proxy.certificate_watch import CertificateWatch
 from fenced.proxy.clock import ProxyClock
 from fenced.proxy.credentials import Credentials
+from fenced.proxy.lending import Lending, Loans
 from fenced.proxy.listener import Listener, ListenError, listen
 from fenced.proxy.renewal import Changes, Renewal
 from fenced.proxy.server import ProxyServer, Told
@@ -47,6 +48,7 @@ class AgentSettings:
     allow: frozenset[str]
     agent_processes_max: int
     credentials: Mapping[str, StoredCredential] = field(default_factory=dict)
+    loans: Loans = field(default_factory=Loans)
 
 
 async def serve(
@@ -61,9 +63,10 @@ async def serve(
     telemetry: AgentTelemetry,
     drivers: Callable[[], tuple[str, ...]],
     note_ready: Callable[[], None],
+    beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
 ) -> None:
-    """Until `stop`. Closes `state`. `changes`: what was read again. `drivers`: what can be called. Raises ListenError,
-    CertificateError, StateError."""
+    """Until `stop`. Closes `state`. `changes`: what was read again. `drivers`: what can be called. `beside`: what goes on
+    while it serves. Raises ListenError, CertificateError, StateError."""
     certificates = _certificates(settings)
     context = None if certificates is None else certificates.context
     with TokenMemory(state) as memory:
@@ -72,43 +75,52 @@ async def serve(
         )
         await _settle(calls, kill)
         listening = listen(settings.host, settings.port)
-        credentials = Credentials(settings.name, settings.credentials)
+        credentials, lending = Credentials(settings.name, settings.credentials), Lending(settings.name, settings.loans)
         try:
             async with asyncio.timeout(None) as bound, asyncio.TaskGroup() as tasks:
                 server = ProxyServer(
-                    name=settings.name,
-                    version=settings.version,
-                    calls=calls,
-                    allow=settings.allow,
-                    credentials=credentials,
-                    context=context,
-                    clock=clock,
-                    tasks=tasks,
-                    telemetry=telemetry,
+                    name=settings.name, version=settings.version, calls=calls, allow=settings.allow, credentials=credentials,
+                    lending=lending, context=context, clock=clock, tasks=tasks, telemetry=telemetry,
                     told=Told(drivers=drivers, capacity=settings.agent_processes_max, store=memory.store),
-                )
+                )  # fmt: skip
                 telemetry.observe(lambda: _gauges(server, certificates))
                 application = server.application()
                 listener = Listener(listening, application)
-                running = _runner(application)
-                await running.setup()
-                renewal = Renewal(server=server, listener=listener, credentials=credentials, certificates=certificates)
+                runner = _runner(application)
+                await runner.setup()
+                renewal = Renewal(
+                    server=server, listener=listener, credentials=credentials, lending=lending, certificates=certificates
+                )  # fmt: skip
                 try:
                     listener.use(context)
-                    async with listener.open(running):
-                        renewing = tasks.create_task(renewal.run(changes), name="renewal")
+                    async with listener.open(runner):
+                        running = [
+                            tasks.create_task(renewal.run(changes), name="renewal"),
+                            tasks.create_task(_beside(beside), name="beside the calls"),
+                        ]
                         _log.info("listening", host=settings.host, port=settings.port, tls=context is not None)
                         note_ready()
                         await stop.wait()
-                        server.stop()
-                        renewing.cancel()
-                        _log.info("stopping", commands=server.commands_in_flight)
+                        _stop(server, running)
                         bound.reschedule(asyncio.get_running_loop().time() + STOP_SECONDS_MAX)
                 finally:
                     # Waits for answers that are still due, then closes the connections.
-                    await running.cleanup()
+                    await runner.cleanup()
         except TimeoutError:
             _log.warning("power commands cut off: they did not end in time", seconds=STOP_SECONDS_MAX)
+
+
+def _stop(server: ProxyServer, running: Iterable[asyncio.Task[None]]) -> None:
+    """No further call; what is under way may go on to its bound."""
+    server.stop()
+    for task in running:
+        task.cancel()
+    _log.info("stopping", commands=server.commands_in_flight)
+
+
+async def _beside(beside: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
+    if beside is not None:
+        await beside()
 
 
 def _certificates(settings: AgentSettings) -> CertificateWatch | None:

@@ -29,7 +29,7 @@ from fenced.ports.devices import (
 from fenced.proxy.clock import ProxyClock
 from fenced.proxy.protocol import Call, WirePermit
 from fenced.proxy.slots import Rank, Slots
-from fenced.proxy.state import Claim, StateError
+from fenced.proxy.state import NOT_AFTER_AHEAD_SECONDS_MAX, Claim, StateError
 from fenced.proxy.tokens import TokenMemory
 
 DRIVER_GUARD_SECONDS: Final = 1.0
@@ -83,8 +83,9 @@ class Calls:
         await kill([command.started for command in found if command.started is not None])
         for command in found:
             if command.not_after > now:
+                until = min(command.not_after, now + NOT_AFTER_AHEAD_SECONDS_MAX)
                 earlier = self._blocked_until.get(command.plug_id, 0.0)
-                self._blocked_until[command.plug_id] = max(earlier, command.not_after)
+                self._blocked_until[command.plug_id] = max(earlier, until)
         return len(found)
 
     async def read(self, call: Call, spec: DeviceSpec) -> Identified:
@@ -139,6 +140,11 @@ class Calls:
         if permit.boot != self._clock.life:
             raise _refused("the proxy agent was restarted since the daemon read its clock; read the device again")
         now = self._clock.now()
+        if permit.not_after - now > NOT_AFTER_AHEAD_SECONDS_MAX:
+            raise _unable(
+                f"its not_after is {permit.not_after - now:.0f} s ahead, more than {NOT_AFTER_AHEAD_SECONDS_MAX:.0f} s: the "
+                "plug would be closed until then if the command were left in doubt"
+            )
         deadline = min(now + call.timeout, permit.not_after - permit.settle)
         if deadline - now < SHARE_NEEDED * call.timeout:
             raise _unable(
@@ -155,11 +161,11 @@ class Calls:
             not_after=permit.not_after,
         )
         try:
-            why = await self._memory.claim(claim)
+            denial = await self._memory.claim(claim)
         except StateError as exc:
             raise _unable(f"the token can't be kept: {exc}") from exc
-        if why is not None:
-            raise _refused(why)
+        if denial is not None:
+            raise _unable(denial.why) if denial.is_proxys_own else _refused(denial.why)
 
     @asynccontextmanager
     async def _turn(self, plug_id: PlugId, token: Token, *, until: float) -> AsyncIterator[_Plug]:

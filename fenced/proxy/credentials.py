@@ -35,4 +35,17 @@ class Credentials:
         why = stored.why_not(spec, client)
         if why is not None:
             raise LoginRefused(f"{name} {why}; see [credentials.NAME] in the proxy's file", may_be_done=False)
-        return replace(spec, username=stored.username, password=stored.password, secrets=stored.secrets, credential="")
+        return replace(
+            spec,
+            username=stored.username,
+            password=stored.password,
+            secrets=stored.secrets,
+            options={**spec.options, **stored.pinned_options},
+            tls=stored.tls,
+            credential="",
+        )
+
+    def options_of(self, name: str) -> frozenset[str]:
+        """What the file lists for the credential of that name."""
+        stored = self._stored.get(name)
+        return frozenset() if stored is None else stored.options

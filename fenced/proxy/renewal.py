@@ -1,4 +1,4 @@
-"""What a running proxy agent takes over without a restart: certificates, who may call, stored credentials.
+"""What a running proxy agent takes over without a restart: certificates, who may call, stored credentials, what is lent.
 
 Knows the agent's parts; nothing of files but certificates. One rule: all of a change or nothing of it.
 """
@@ -6,13 +6,14 @@ Knows the agent's parts; nothing of files but certificates. One rule: all of a c
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
 from fenced.model.credentials import StoredCredential
 from fenced.proxy.certificate_watch import CertificateWatch
 from fenced.proxy.credentials import Credentials
+from fenced.proxy.lending import Lending, Loans
 from fenced.proxy.listener import Listener
 from fenced.proxy.server import ProxyServer
 from fenced.proxy.tls import TlsFiles
@@ -29,6 +30,7 @@ class Change:
     tls: TlsFiles | None
     ended: Callable[[str], None]
     """To be called with why it was refused; "": it is in force."""
+    loans: Loans = field(default_factory=Loans)
 
 
 Changes = AsyncIterator[Change]
@@ -43,10 +45,11 @@ class Renewal:
         server: ProxyServer,
         listener: Listener,
         credentials: Credentials,
+        lending: Lending,
         certificates: CertificateWatch | None,
     ) -> None:
         self._server, self._listener = server, listener
-        self._credentials, self._certificates = credentials, certificates
+        self._credentials, self._lending, self._certificates = credentials, lending, certificates
 
     async def run(self, changes: Changes) -> None:
         """For ever; ends by cancellation."""
@@ -64,6 +67,7 @@ class Renewal:
                 return
         self._server.use(allow=change.allow)
         self._credentials.use(change.credentials)
+        self._lending.use(change.loans)
         _log.info("reloaded", allow=sorted(change.allow), credentials=sorted(change.credentials))
         change.ended("")
 

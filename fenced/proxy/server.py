@@ -25,6 +25,7 @@ from fenced.ports.proxies import AgentTelemetry
 from fenced.proxy.calls import Calls
 from fenced.proxy.clock import ProxyClock
 from fenced.proxy.credentials import Credentials
+from fenced.proxy.lending import Lending
 from fenced.proxy.protocol import (
     CALL_BYTES_MAX,
     CALL_PATH,
@@ -72,6 +73,7 @@ class ProxyServer:
         calls: Calls,
         allow: frozenset[str],
         credentials: Credentials,
+        lending: Lending,
         context: ssl.SSLContext | None,
         clock: ProxyClock,
         tasks: asyncio.TaskGroup,
@@ -84,7 +86,7 @@ class ProxyServer:
         self._version = version
         self._calls = calls
         self._allow = allow
-        self._credentials = credentials
+        self._credentials, self._lending = credentials, lending
         self.context = context
         self._clock = clock
         self._tasks = tasks
@@ -181,9 +183,11 @@ class ProxyServer:
             return _problem(503, "the proxy agent is stopping")
         who = _caller(request) or LOOPBACK_CALLER
         try:
-            spec = self._credentials.filled(call.device.spec(), who)
+            given = call.device.spec()
+            spec = self._credentials.filled(given, who)
+            await self._lending.check(given, also=self._credentials.options_of(given.credential))
         except DeviceError as exc:
-            _log.warning("credential refused", who=who, credential=call.device.credential[:64], error=str(exc))
+            _log.warning("call refused", who=who, credential=call.device.credential[:64], error=str(exc))
             if call.permit is None:
                 return self._answer(call, Outcome.UNKNOWN, (), power=Power.UNKNOWN, error=exc)
             return self._answer(call, _outcome(exc), (), error=exc)

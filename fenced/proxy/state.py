@@ -6,6 +6,7 @@ One rule: what `transaction` returned from is on disk, and a token that was take
 
 import fcntl
 import os
+import shlex
 import sqlite3
 import uuid
 from collections.abc import Iterator
@@ -23,6 +24,17 @@ LOCK_NAME: Final = "proxy.lock"
 SCHEMA_VERSION: Final = 1
 PLUGS_MAX: Final = 200_000
 LOCK_WAIT_SECONDS: Final = 5.0
+EPOCH_MAX: Final = 10**9
+SEQUENCE_MAX: Final = 10**12
+EPOCH_JUMP_MAX: Final = 1_000_000
+"""Epochs rise by one with each start of a daemon: one a minute for two years, without a command for the plug. A token beyond
+would close it to the daemon that it belongs to."""
+EPOCH_JUMP_TOLD: Final = 1000
+NOT_AFTER_AHEAD_SECONDS_MAX: Final = 3600.0
+"""A command may wait for one attempt and take another, and its device settles: 10 minutes each at most, and clocks differ."""
+
+FORGOTTEN: Final = -1
+"""The epoch of a plug whose tokens an operator had forgotten."""
 
 SCHEMA: Final = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -47,6 +59,23 @@ class Claim:
     token: Token
     what: What
     not_after: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Denial:
+    """Why a token is not taken. `is_proxys_own`: another proxy may take it."""
+
+    why: str
+    is_proxys_own: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgotten:
+    """What was known of a plug. `not_after`: until when a command for it may still act, in seconds since the machine's boot;
+    None: none was under way."""
+
+    highest: Token | None
+    not_after: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,21 +140,35 @@ class ProxyState:
         except sqlite3.Error as exc:
             raise StateError(f"{self._path}: can't be written: {exc}; is its disk full or read-only?") from exc
 
-    def claim(self, claim: Claim) -> str | None:
+    def claim(self, claim: Claim) -> Denial | None:
         """Take the token, or say why not. The first store that is heard is adopted; tokens of another are refused."""
+        if claim.token.epoch > EPOCH_MAX or claim.token.sequence > SEQUENCE_MAX:
+            return Denial(why=f"no daemon counts to token {claim.token}", is_proxys_own=True)
         store = self.store()
         if store is None:
             self._set_meta("store", claim.store)
         elif store != claim.store:
-            return (
-                f"the token is of store {claim.store!r}, this proxy obeys store {store!r}; if the new store is yours: "
+            return Denial(
+                why=f"the token is of store {claim.store!r}, this proxy obeys store {store!r}; if the new store is yours: "
                 f"fenced proxy -c FILE --adopt-store {claim.store}"
             )
         highest = self.highest(claim.plug_id)
         if highest is None and self._count("plug") >= PLUGS_MAX:
-            return f"{PLUGS_MAX} plugs are known already; use another proxy, or empty this one's state_dir"
+            why = f"{PLUGS_MAX} plugs are known already; use another proxy, or empty this one's state_dir"
+            return Denial(why=why, is_proxys_own=True)
         if highest is not None and claim.token <= highest:
-            return f"token {claim.token} is not above {highest}, the highest seen for this plug"
+            return Denial(
+                why=f"token {claim.token} is not above {highest}, the highest seen for this plug; if no daemon of yours is "
+                f"that far, stop the proxy agent and run: fenced proxy -c FILE --forget-plug {shlex.quote(claim.plug_id)}"
+            )
+        seen = self.epoch_seen(claim.plug_id)
+        if seen is not None and claim.token.epoch - seen > EPOCH_JUMP_MAX:
+            return Denial(
+                why=f"token {claim.token} is more than {EPOCH_JUMP_MAX} starts of a daemon above epoch {seen}, the highest "
+                "seen here; if your daemon is that far, stop the proxy agent and run: fenced proxy -c FILE --forget-plug "
+                f"{shlex.quote(claim.plug_id)}",
+                is_proxys_own=True,
+            )
         key = (claim.plug_id, claim.token.epoch, claim.token.sequence)
         self._connection.execute("INSERT OR REPLACE INTO plug VALUES (?, ?, ?)", key)
         self._connection.execute(
@@ -171,7 +214,35 @@ class ProxyState:
 
     def highest(self, plug_id: PlugId) -> Token | None:
         row = self._connection.execute("SELECT epoch, sequence FROM plug WHERE plug = ?", (plug_id,)).fetchone()
-        return None if row is None else Token(epoch=row[0], sequence=row[1])
+        return None if row is None or row[0] == FORGOTTEN else Token(epoch=row[0], sequence=row[1])
+
+    def epoch_seen(self, plug_id: PlugId) -> int | None:
+        """What a token of the plug may be compared with: its own epoch, or the highest of all plugs where it is new; None
+        where there is none, or where an operator had it forgotten."""
+        row = self._connection.execute("SELECT epoch FROM plug WHERE plug = ?", (plug_id,)).fetchone()
+        if row is None:
+            row = self._connection.execute("SELECT max(epoch) FROM plug").fetchone()
+        return None if row[0] is None or row[0] == FORGOTTEN else int(row[0])
+
+    def forget_plug(self, plug_id: PlugId, *, now: float) -> Forgotten | None:
+        """Take whatever token comes next for the plug; None: it is not known here. Not beside a running agent, which a late
+        command of before could still reach: a new life of it refuses those (S5). Commands that may still act keep their end.
+        """
+        row = self._connection.execute("SELECT epoch FROM plug WHERE plug = ?", (plug_id,)).fetchone()
+        if row is None:
+            return None
+        highest = self.highest(plug_id)
+        self._connection.execute("UPDATE plug SET epoch = ?, sequence = ? WHERE plug = ?", (FORGOTTEN, 0, plug_id))
+        self._connection.execute(
+            "UPDATE command SET not_after = min(not_after, ?) WHERE plug = ?",
+            (now + NOT_AFTER_AHEAD_SECONDS_MAX, plug_id),
+        )
+        ends = [command.not_after for command in self.unfinished() if command.plug_id == plug_id]
+        return Forgotten(highest=highest, not_after=max((end for end in ends if end > now), default=None))
+
+    def plugs(self) -> list[str]:
+        """All that are known."""
+        return [str(row[0]) for row in self._connection.execute("SELECT plug FROM plug ORDER BY plug")]
 
     def store(self) -> str | None:
         """The store whose tokens are obeyed; None before the first power command."""

@@ -10,14 +10,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self, TypeVar
 
+import structlog
+
 from fenced.model.names import PlugId, Token
 from fenced.ports.devices import Started
-from fenced.proxy.state import Claim, ProxyState, StateError, Unfinished
+from fenced.proxy.state import EPOCH_JUMP_TOLD, Claim, Denial, ProxyState, StateError, Unfinished
 
 GROUP_MAX: Final = 256
 """Writes that share one transaction at most."""
 
 T = TypeVar("T")
+
+_log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,9 +53,14 @@ class TokenMemory:
         self._thread.join()
         self._state.close()
 
-    async def claim(self, claim: Claim) -> str | None:
-        """As ProxyState.claim, durable. Raises StateError."""
-        return await self._submit(lambda: self._state.claim(claim))
+    async def claim(self, claim: Claim) -> Denial | None:
+        """As ProxyState.claim, durable; a jump of the daemon's starts is told. Raises StateError."""
+        seen, denial = await self._submit(lambda: (self._state.epoch_seen(claim.plug_id), self._state.claim(claim)))
+        if seen is not None and claim.token.epoch - seen > EPOCH_JUMP_TOLD:
+            _log.warning(
+                "token jumped", plug=claim.plug_id, token=str(claim.token), epoch_seen=seen, is_taken=denial is None
+            )
+        return denial
 
     async def started(self, plug_id: PlugId, token: Token, started: Started) -> None:
         """Durable when it returns. Raises StateError."""

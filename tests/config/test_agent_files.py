@@ -102,3 +102,30 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         load_beat(tmp_path / "x", own_machine=OWN_MACHINE, environ={}),
     ):
         assert [mistake.reason for mistake in loaded.errors] == ["no such file"]
+
+
+def test_pins_are_the_proxys_own(tmp_path: Path) -> None:
+    text = (
+        '[proxy]\nlisten = "127.0.0.1:1"\noptions = ["ipmitool_path"]\nfile_dirs = ["lent"]\n'
+        '[credentials.bmc]\naddresses = ["10.9.0.1"]\npins = { ca_file = "a", ssl-insecure = true }\n'
+    )
+    configuration = load_proxy(written(tmp_path, text), own_machine=OWN_MACHINE, environ={}).configuration
+    assert configuration is not None
+    assert configuration.credentials["bmc"].pins == {"ca_file": str(tmp_path / "a"), "ssl-insecure": True}
+    assert (configuration.options, configuration.file_dirs) == (frozenset({"ipmitool_path"}), (tmp_path / "lent",))
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ('options = ["fingerprint"]', "options[0]"),
+        ('options = ["plug", "SSL-insecure"]', "options[1]"),
+        ("pins = { plug = 1 }", "pins.plug"),
+        ("pins = { fingerprint = [1] }", "pins.fingerprint"),
+        ('pins = { ca_file = "missing" }', "pins.ca_file"),
+    ],
+)
+def test_mistakes_of_pins(line: str, path: str, tmp_path: Path) -> None:
+    text = f'[proxy]\nlisten = "127.0.0.1:1"\n[credentials.bmc]\naddresses = ["10.9.0.1"]\n{line}\n'
+    loaded = load_proxy(written(tmp_path, text), own_machine=OWN_MACHINE, environ={})
+    assert [mistake.path for mistake in loaded.errors] == [f"credentials.bmc.{path}"], told(loaded.errors)

@@ -221,3 +221,49 @@ def test_what_changes_what_off_proves_is_refused_under_each_of_its_names(name: s
         if metadata.is_known or name not in {"off_the_net", "gone"}:
             with pytest.raises(BadParameters, match="is refused"):
                 agent_parameters(spec_of(username="", password=None, **given), "off", metadata)
+
+
+CIPHER = METADATA.replace(
+    "</parameters>",
+    """<parameter name="ciphersuite" obsoletes="cipher">
+<getopt mixed="-C, --cipher-suite=[x]"/><content type="string"/></parameter>
+<parameter name="level"><content type="select"><option value="user"/><option value="operator"/></content></parameter>
+<parameter name="wait"><content type="second" default="1"/></parameter>
+<parameter name="fast"><content type="boolean"/></parameter></parameters>""",
+)
+
+
+@pytest.mark.parametrize(
+    ("driver", "name", "bad", "good"),
+    [
+        ("fence_made", "cipher", "3 -H rogue", "17"),
+        ("fence_made", "Cipher", "3 -H rogue", 3),
+        ("fence_made", "ciphersuite", "3 -H rogue", 3),
+        ("fence_made", "cipher-suite", "3 -H rogue", 3),
+        ("fence_made", "power-wait", "1;id", "1.5"),
+        ("fence_made", "login_timeout", "-1", 5),
+        ("fence_made", "plug", "-H rogue", "Outlet 3"),
+        ("fence_made", "port", "a\u00a0b", "rack1:3"),
+        ("fence_made", "level", "user -H rogue", "OPERATOR"),
+        ("fence_made", "wait", "1 -H rogue", 2),
+        ("fence_made", "fast", "1 -H rogue", "yes"),
+        ("fence_ipmilan", "auth", "md5 -H rogue", "md5"),
+        ("fence_ipmilan", "target", "0x20 chassis power on", "0x20"),
+        ("fence_idrac", "privlvl", "user\tx", "user"),
+        ("fence_virsh", "plug", "a;id", "node-1"),
+        ("fence_virsh", "plug", "$(id)", "4c4c4544-0042-3510-8051-b4c04f595831"),
+        ("fence_ilo_moonshot", "plug", "c1n1 -x", "c1n1"),
+        ("fence_redfish", "systems-uri", "@rogue/x", "/redfish/v1/Systems/1"),
+    ],
+)
+def test_a_value_is_of_its_kind_under_each_name_of_its_option(
+    driver: str, name: str, bad: str, good: str | int
+) -> None:
+    for metadata in (parse_metadata(CIPHER.encode()), AgentMetadata()):
+        if not metadata.is_known and name in {"level", "wait", "fast", "ciphersuite", "cipher-suite"}:
+            continue
+        for said in ({"options": {name: bad}}, {"options": {}, "secrets": ((name, Secret(bad)),)}):
+            with pytest.raises(BadParameters) as refused:
+                agent_parameters(spec_of(driver, **said), "status", metadata)
+            assert "rogue" not in str(refused.value)
+        agent_parameters(spec_of(driver, options={name: good}), "status", metadata)

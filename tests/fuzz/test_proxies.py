@@ -39,7 +39,7 @@ from tests.proxy.bed import PX1, BootClock, permit_of
 STORE: Final = "store-1"
 PLUG: Final = PlugId("plug")
 SECRET: Final = "S3cret-in-the-call"
-LATER: Final = 1e6
+LATER: Final = BootClock().now() + 3000.0
 """A `not_after` that no test lives to see."""
 ANSWER_BYTES_MAX: Final = 8192
 PATIENCE_SECONDS: Final = 1.0

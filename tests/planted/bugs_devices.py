@@ -114,7 +114,7 @@ DEVICE_BUGS: Final = (
         rule="S1",
         file="model/credentials.py",
         old="        asked = spec.options.keys() | ({TLS} if spec.tls is not Tls.DEFAULT else set())\n",
-        new="        asked = spec.options.keys()\n",
+        new="        asked = {*spec.options}\n",
         killers=(f"{KEPT}::test_a_kept_password_goes_over_an_old_tls_only_where_the_proxys_file_says_so",),
         wider=(KEPT,),
     ),

@@ -23,7 +23,7 @@ from fenced.model.power import Power, What
 from fenced.ports.devices import DeviceError, DeviceTimedOut, OnStarted, Started
 from fenced.proxy.calls import SHARE_NEEDED, Calls
 from fenced.proxy.protocol import Call, WireDevice, WirePermit
-from fenced.proxy.state import Claim, ProxyState
+from fenced.proxy.state import Claim, Denial, ProxyState
 from tests.properties.profiles import histories
 from tests.properties.running import Running
 from tests.world.proxies import WorldMemory, WorldProxyClock
@@ -54,7 +54,7 @@ class NotingMemory(WorldMemory):
         super().__init__(lambda: state)
         self._taken = taken
 
-    async def claim(self, claim: Claim) -> str | None:
+    async def claim(self, claim: Claim) -> Denial | None:
         why = await super().claim(claim)
         if why is None:
             self._taken(claim)

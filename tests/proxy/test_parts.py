@@ -54,7 +54,9 @@ async def test_what_was_claimed_is_found_by_the_next_life(tmp_path: Path) -> Non
         await memory.ended(PlugId("r"), Token(epoch=4, sequence=3))
     with TokenMemory(ProxyState(tmp_path, machine_boot="boot")) as memory:
         assert await memory.store() == "s"
-        assert await memory.claim(claim(1)) == "token 4-1 is not above 4-1, the highest seen for this plug"
+        denial = await memory.claim(claim(1))
+        assert denial is not None and not denial.is_proxys_own
+        assert denial.why.startswith("token 4-1 is not above 4-1, the highest seen for this plug")
         found = {command.plug_id: command for command in await memory.unfinished(now=60.0)}
         assert found[PlugId("p")].started == Started(pid=42, pid_started="then")
         assert found[PlugId("q")].started is None
@@ -84,7 +86,8 @@ def test_adopting_a_store_forgets_the_tokens_of_the_other(tmp_path: Path) -> Non
         agent_id = state.agent_id()
         with state.transaction():
             assert state.claim(claim(9)) is None
-            assert "obeys store 's'" in (state.claim(claim(1, store="t")) or "")
+            denial = state.claim(claim(1, store="t"))
+            assert denial is not None and "obeys store 's'" in denial.why
             state.adopt("t")
             assert state.claim(claim(1, store="t")) is None
             state.adopt("t")

@@ -15,6 +15,7 @@ from fenced.model.names import ENGINE, PlugId, UnitId
 from fenced.model.power import Power
 from fenced.ports.devices import BadParameters, DeviceError, Driver, LoginRefused, OnStarted
 from fenced.proxy.client import ProxyCaller
+from fenced.proxy.credentials import Credentials
 from tests.net import free_port, until
 from tests.proxy.bed import PX1, permit_of, send
 from tests.proxy.test_program import Program
@@ -152,9 +153,14 @@ def test_a_kept_password_goes_over_an_old_tls_only_where_the_proxys_file_says_so
     """Else whoever calls could have it sent in a way that others can read."""
     credential = StoredCredential(addresses=(AddressRule.parse("10.9.0.7"),))
     old = replace(SPEC, tls=Tls.LEGACY)
-    assert "the options tls" in (credential.why_not(old, "fenced-a") or "")
-    assert replace(credential, options=frozenset({"tls"})).why_not(old, "fenced-a") is None
-    assert credential.why_not(SPEC, "fenced-a") is None
+    assert "its pins" in (credential.why_not(old, "fenced-a") or "")
+    assert "its pins" in (replace(credential, options=frozenset({"tls"})).why_not(old, "fenced-a") or "")
+    kept = {"bmc": credential, "old": replace(credential, pins={"tls": "legacy"})}
+    credentials = Credentials("px1", kept)
+    spec = replace(SPEC, username="", password=None, credential="bmc")
+    assert credentials.filled(spec, "fenced-a").tls is Tls.DEFAULT
+    filled = credentials.filled(replace(spec, credential="old"), "fenced-a")
+    assert filled.tls is Tls.LEGACY and "tls" not in filled.options
 
 
 @pytest.mark.parametrize(
