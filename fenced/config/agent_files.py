@@ -63,7 +63,7 @@ class ProxyAgentTable(Table):
         ),
     ] = ()
     file_dirs: Annotated[
-        tuple[str, ...], Listed("folders whose files calls may name, as ca_file and identity_file", item=FileName(""))
+        tuple[str, ...], Listed("folders whose files calls may name, as ca_file and identity_file", item=FolderName(""))
     ] = ()
 
 
@@ -166,7 +166,7 @@ def _proxy(path: Path, own: OwnMachine, environ: Mapping[str, str], mistakes: Mi
         has_warm_agents=table.warm_agents,
         credentials=credentials,
         options=frozenset(table.options),
-        file_dirs=tuple(places.absolute(name, base) for name in table.file_dirs),
+        file_dirs=places.folders(table.file_dirs, base, where.key("file_dirs"), mistakes),
     )
 
 

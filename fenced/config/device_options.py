@@ -149,7 +149,7 @@ class OptionChecks:
             if key in given.keys
         ]
         for place, name, value in said:
-            text = "" if isinstance(value, bool) else str(value)
+            text = {True: "1", False: ""}[value] if isinstance(value, bool) else str(value)
             text = text if description.is_agent else text.strip()
             why = why_misshapen(description.shapes, _names(description, name), text)
             if why and isinstance(value, str | int | float) and not self.mistakes.is_told(place):

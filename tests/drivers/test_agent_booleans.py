@@ -11,6 +11,7 @@ from fenced.model.booleans import said
 from fenced.model.drivers import OptionKind
 from fenced.model.inventory import DeviceSpec
 from fenced.model.names import PlugId, UnitId
+from fenced.model.option_values import why_misshapen
 from fenced.ports.devices import BadParameters
 from tests.needs import needs
 
@@ -25,10 +26,12 @@ def test_a_boolean_for_any_parameter_of_debian_is_said_or_refused_and_the_check_
     for agent, metadata in debian.items():
         if why_refused(agent, metadata):
             continue
-        for option in describe_agent(agent, metadata).options:
+        description = describe_agent(agent, metadata)
+        for option in description.options:
             if option.set_by or option.choices or PASSWORD.search(option.name):
                 continue
-            told = why_not(option, value, is_agent=True)
+            text = "1" if value is True else "" if value is False else str(value)
+            told = why_not(option, value, is_agent=True) or why_misshapen(description.shapes, [option.name], text)
             spec = DeviceSpec(
                 driver=agent, plug_id=PlugId(""), unit_id=UnitId(""), options={option.name: value}, cuts_power=True
             )
