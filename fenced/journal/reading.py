@@ -2,12 +2,13 @@
 
 It knows rows and the codec and nothing of threads, files or errors. Its one rule: a row that cannot be read whole is
 an error and says which it is; nothing is skipped. At a start it is the fault of its host, of which nothing behind it is read.
+A message that can't be read is told and left out: nobody else's may wait for it.
 """
 
 import contextlib
 import json
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, func, select, text
@@ -24,6 +25,9 @@ ROWS_MAX: Final = 10_000
 """Of one answer, whatever was asked for: the rows are decoded in the loop."""
 
 T = TypeVar("T")
+
+LeftOut = Callable[[int, str], None]
+"""Told the number of a message that can't be read, and why."""
 
 
 def load(connection: Connection, *, epoch: int) -> Loaded:
@@ -61,11 +65,12 @@ def clock_anchor(connection: Connection) -> ClockAnchor | None:
 
 
 def outbox(
-    connection: Connection, *, limit: int, each: int, skipping: Collection[HostName | None]
+    connection: Connection, *, limit: int, each: int, skipping: Collection[HostName | None], left_out: LeftOut
 ) -> Sequence[OutboxMessage]:
+    """One that can't be read holds up nobody, its own host neither."""
     skipped = json.dumps(["" if host is None else host for host in skipping])
     rows = connection.execute(PENDING, {"limit": _bounded(limit), "each": _bounded(each), "skipping": skipped})
-    return [_message(row) for row in sorted(rows, key=lambda row: row.sequence)]
+    return _messages(sorted(rows, key=lambda row: row.sequence), left_out)
 
 
 def outbox_pending(connection: Connection) -> int:
@@ -74,10 +79,10 @@ def outbox_pending(connection: Connection) -> int:
     )
 
 
-def events(connection: Connection, *, after: int, limit: int) -> Sequence[OutboxMessage]:
+def events(connection: Connection, *, after: int, limit: int, left_out: LeftOut) -> Sequence[OutboxMessage]:
     found = select(OUTBOX).where(OUTBOX.c.sequence > after, OUTBOX.c.is_event)
     rows = connection.execute(found.order_by(OUTBOX.c.sequence).limit(_bounded(limit)))
-    return [_message(row) for row in rows]
+    return _messages(rows, left_out)
 
 
 def newest_event(connection: Connection) -> int:
@@ -187,6 +192,16 @@ def _entry(row: Any) -> Entry:
     record = _decoded(codec.load_record, row.body, what)
     host = None if row.host is None else HostName(_text(row.host, what))
     return Entry(at=_moment(row.at, what), host=host, record=record)
+
+
+def _messages(rows: Iterable[Any], left_out: LeftOut) -> list[OutboxMessage]:
+    read: list[OutboxMessage] = []
+    for row in rows:
+        try:
+            read.append(_message(row))
+        except codec.CodecError as exc:
+            left_out(row.sequence, str(exc))
+    return read
 
 
 def _message(row: Any) -> OutboxMessage:

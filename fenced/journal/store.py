@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import structlog
 from sqlalchemy import URL, Connection, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -43,7 +44,10 @@ WAL_PAGES: Final = 4000
 WAL_BYTES_KEPT_MAX: Final = 32 * 1024 * 1024
 CACHE_KIBIBYTES: Final = 16 * 1024
 
+UNREADABLE_TOLD_MAX: Final = 1000
+
 T = TypeVar("T")
+log = structlog.get_logger(__name__)
 
 
 class SqlJournal:
@@ -66,6 +70,7 @@ class SqlJournal:
         self._calls: set[asyncio.Task[Any]] = set()
         self._identity: tuple[int, int] | None = None
         self._epoch = 0
+        self._unreadable: set[int] = set()
 
     async def open(self, *, holder: str, now: float) -> Loaded:
         assert self._writer is None, "opened twice"
@@ -106,8 +111,16 @@ class SqlJournal:
     async def outbox(
         self, *, limit: int, each: int, skipping: Collection[HostName | None] = ()
     ) -> Sequence[OutboxMessage]:
-        work = functools.partial(reading.outbox, limit=limit, each=each, skipping=skipping)
+        work = functools.partial(reading.outbox, limit=limit, each=each, skipping=skipping, left_out=self._left_out)
         return await self._read("outbox", work, self._announcer)
+
+    def _left_out(self, sequence: int, why: str) -> None:
+        """Once for each message: it stays where it is, and counts as pending."""
+        if sequence not in self._unreadable and len(self._unreadable) < UNREADABLE_TOLD_MAX:
+            self._unreadable.add(sequence)
+            log.error(
+                "outbox_message_unreadable", sequence=sequence, error=why, advice="the store is damaged: see its disk"
+            )
 
     async def delivered(self, messages: Sequence[OutboxMessage]) -> None:
         assert all(message.sequence is not None for message in messages), "only what `outbox` gave can be delivered"
@@ -132,7 +145,9 @@ class SqlJournal:
         return await self._look("entries", functools.partial(reading.entries, host=host, limit=limit, before=before))
 
     async def events(self, *, after: int, limit: int) -> Sequence[OutboxMessage]:
-        return await self._look("events", functools.partial(reading.events, after=after, limit=limit))
+        return await self._look(
+            "events", functools.partial(reading.events, after=after, limit=limit, left_out=self._left_out)
+        )
 
     async def newest_event(self) -> int:
         return await self._look("newest-event", reading.newest_event)

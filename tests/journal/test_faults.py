@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from fenced.core.fleet_state import FleetState
 from fenced.core.records import Entry, HostHeard, StoreReleased
 from fenced.core.state import HostState
 from fenced.model.names import BootId, HostName
-from fenced.ports.journal import Batch, Loaded, StoreError
+from fenced.ports.journal import Batch, Loaded, OutboxMessage, StoreError
 from tests.journal.rigs import SqlRig
 
 NODES = (HostName("node-1"), HostName("node-2"))
@@ -166,3 +167,22 @@ async def test_a_file_that_cannot_be_read_is_named(rig: SqlRig) -> None:
 def vanish(rig: SqlRig) -> None:
     for file in rig.directory.glob("fenced.db*"):
         file.unlink()
+
+
+@pytest.mark.parametrize("damage", ["payload = 'text'", "topic = x'ff'", "host = x'ff'", "id = x'00'"])
+async def test_a_message_that_cannot_be_read_holds_up_nobody(damage: str, rig: SqlRig) -> None:
+    await rig.reopen()
+    messages = [
+        OutboxMessage(id=f"m{number}", host=NODES[number % 2], topic="t", payload=b"{}", is_retained=False)
+        for number in range(4)
+    ]
+    await rig.journal.append(Batch(entries=[heard(NODES[0], 9)], outbox=messages))
+    await damaged(rig, f"UPDATE outbox SET {damage} WHERE id = 'm0'")
+    with capture_logs() as logs:
+        for _ in range(2):
+            found = await rig.journal.outbox(limit=100, each=10)
+            assert [message.id for message in found] == ["m1", "m2", "m3"]
+            assert [message.id for message in await rig.journal.events(after=0, limit=10)] == ["m1", "m2", "m3"]
+    assert [line["event"] for line in logs] == ["outbox_message_unreadable"]
+    await rig.journal.delivered(found)
+    assert await rig.journal.outbox_pending() == 1
