@@ -99,7 +99,8 @@ def _path_lost(run: DeviceRun, at: float, record: r.PathLost, around: Around) ->
 
 
 def forget_path(run: DeviceRun, at: float) -> DeviceRun:
-    """After a restart of ours nothing that was read or reached counts any more, but an ON; what was sent still does (S13)."""
+    """After a restart of ours nothing that was read or reached counts any more, but an ON, or one that was to be asked
+    again; what was sent still does (S13)."""
     if run.step is not None:
         run = _keep(run, replace(run.step, ended=at, outcome=Outcome.TIMED_OUT, error="the daemon was restarted"))
     return replace(
@@ -119,7 +120,7 @@ def forget_path(run: DeviceRun, at: float) -> DeviceRun:
         command_ended_at=at if run.off_attempts or run.on_attempts else None,
         command_outcome=Outcome.FAILED if run.off_attempts or run.on_attempts else None,
         refused_by=(),
-        words=run.lit,
+        words=run.unsettled,
         in_doubt_since=None,
     )
 

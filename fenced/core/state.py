@@ -151,6 +151,11 @@ class DeviceRun:
         return self.power if self.in_doubt_since is None else Power.UNKNOWN
 
     @property
+    def unsettled(self) -> tuple[PathWord, ...]:
+        """The paths that read ON, and those that must be asked again since a command of ours could have changed it."""
+        return tuple(word for word in self.words if word.power is not Power.OFF)
+
+    @property
     def lit(self) -> tuple[PathWord, ...]:
         """The paths that read ON, and were not read otherwise since: an ON is never forgotten over a path that dies."""
         return tuple(word for word in self.words if word.power is Power.ON)

@@ -201,6 +201,19 @@ def test_a_restart_of_ours_forgets_no_path_that_read_on() -> None:
     assert not at.records(r.HostFenced)
 
 
+@pytest.mark.parametrize("is_crashed", [False, True])
+def test_a_restart_of_ours_asks_again_whoever_read_on_before_our_off(is_crashed: bool) -> None:
+    at = desk()
+    at.ask(Action.OFF)
+    at.race("pdu-a", Power.ON, winner="px1", others={"px2": Power.ON})
+    at.switched("pdu-a")
+    if is_crashed:
+        at.pending.clear()
+        at.do(e.Started())
+    answer(at, 300.0, until="operation_ended", px1=Power.OFF, px2=Power.ON)
+    assert not at.records(r.HostFenced) and at.records(r.Contradicted)
+
+
 # -- who only looks ---------------------------------------------------------------------------------------------------
 
 

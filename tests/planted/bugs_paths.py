@@ -28,6 +28,14 @@ PATH_BUGS: Final = (
         ),
     ),
     Bug(
+        name="a restart forgets who read on before our off",
+        rule="S2",
+        file="core/evolve_run.py",
+        old="        words=run.unsettled,\n",
+        new="        words=run.lit,\n",
+        killers=("tests/core/test_paths.py::test_a_restart_of_ours_asks_again_whoever_read_on_before_our_off",),
+    ),
+    Bug(
         name="paths that disagreed are forgotten with their operation",
         rule="S2",
         file="core/steps.py",

@@ -268,15 +268,16 @@ class Checker:
 
     # -- devices ------------------------------------------------------------------------------------------------------
 
+    def left(self, token: Token) -> None:
+        """A command leaves its daemon. On its way to a proxy it may outlive that one, as long as its `not_after` allows."""
+        if token.epoch < self.durable.epoch:
+            self._find("epoch", f"a command leaves under {token}, {self.durable.epoch} is newer")
+
     def sent(self, sent: Sent) -> None:
         """A command left for its plug."""
         self.look()
         for rule in self._having["sent"]:
             rule.sent(sent)
-        if sent.token.epoch < self.durable.epoch:
-            self._find(
-                "epoch", f"{sent.power.value} for {sent.plug.plug_id} under {sent.token}, {self.durable.epoch} is newer"
-            )
         if sent.token not in self._owner:
             self._find("S3", f"{sent.power.value} for {sent.plug.plug_id} was sent before its record was durable")
         for other in filter(lambda other: other.is_honest, self.wires.pending(sent.plug)):

@@ -390,4 +390,5 @@ class WorldProxyCaller(ProxyCaller):
         self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted
     ) -> None:
         await self._leave()
+        self._wires.on_left(permit.token)
         await super().set(proxy, spec, power, permit=permit, on_started=on_started)

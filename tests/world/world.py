@@ -64,7 +64,7 @@ class World:
         self.checker = Checker(self.disk.durable, self.machines, self.wires, self.clock.now)
         self.checker.is_replaying = is_journal_checked
         self.wires.on_sent, self.wires.on_act = self.checker.sent, self.checker.acting
-        self.wires.on_wrong = self.checker.wrong_machine
+        self.wires.on_left, self.wires.on_wrong = self.checker.left, self.checker.wrong_machine
         self.broker.on_published, self.broker.on_sender = self.checker.published, self.checker.sender
         self.checker.watch(self.inventory, self.broker, self.disk, self._journals)
         self.wires.on_read, self.broker.on_delivered = self.checker.read, self.checker.heard

@@ -47,6 +47,7 @@ class SilenceIsListened(Rule):
         super().__init__(*args)  # type: ignore[arg-type] # those of Rule
         self._changes = [_Change(self.truth.now(), 0.0, is_open=False)]
         self._beats: dict[HostName, deque[_Beat]] = {}
+        self._ended: dict[HostName, BootId | None] = {}
 
     def _listened(self, at: float) -> float:
         """Seconds until then."""
@@ -62,12 +63,17 @@ class SilenceIsListened(Rule):
     daemon_changed = ear_changed
 
     def heard(self, machine: Machine, boot: BootId | None) -> None:
-        if boot in {machine.boot, None}:
+        """A run that was proven to have ended is not heard by the daemon, rightly or (where devices lied) wrongly."""
+        if boot is None or (boot == machine.boot and self._ended.get(machine.name) != boot):
             beats = self._beats.setdefault(machine.name, deque(maxlen=BEATS_KEPT))
             beats.append(_Beat(self.truth.now(), self.truth.held_seconds))
 
     def recorded(self, host: HostName, at: float, record: r.Record) -> None:
         match record:
+            case r.HostFenced():
+                self._ended[host] = record.boot
+            case r.HostRevoked():
+                self._ended.pop(host, None)
             case r.HostSuspected() if record.cause is Cause.SILENCE:
                 self._silent(host, "suspect")
             case r.StepStarted() if record.token is not None and record.what is What.OFF:

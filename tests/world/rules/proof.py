@@ -107,6 +107,7 @@ class PathsAgree(Rule):
                 heard.steps[record.number] = record, at
                 if record.what is What.OFF:
                     heard.lit.clear()
+                    heard.unsure.clear()
                     heard.own, heard.off_acts_until = record.proxy, record.not_after or at
             case r.StepEnded():
                 self._step_ended(self._heard[record.operation, record.device], at, record)
