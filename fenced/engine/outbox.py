@@ -9,9 +9,9 @@ still pending of its host.
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -38,7 +38,7 @@ LOOK_SECONDS = 5.0
 SHOWN_STUCK_MAX: Final = 3
 
 
-Publishing = asyncio.Task[BusError | None]
+Publishing = Awaitable[BusError | None]
 """One message on its way; it ends with what went wrong."""
 
 
@@ -164,26 +164,31 @@ class Outbox:
 
     def _begin_pending(self, group: asyncio.TaskGroup, messages: Sequence[OutboxMessage]) -> None:
         """Given to the bus in the order of the journal; each lane ends for itself."""
-        slices: dict[LaneKey, list[tuple[OutboxMessage, Publishing]]] = {}
+        slices: dict[LaneKey, list[tuple[OutboxMessage, Publishing]]] = {}  # behind the first of each lane
         for message in messages:
             lane = _lane_of(message)
             if lane not in slices:
                 self._lanes.begin(lane)
-            elif self._lanes.has_failed(lane):
-                continue  # one is enough to see whether it is taken now
-            publishing = self._publish(group, Message(
-                topic=message.topic, payload=message.payload, is_retained=message.is_retained
-            ))  # fmt: skip
-            slices.setdefault(lane, []).append((message, publishing))
-        for lane, its in slices.items():
-            group.create_task(self._end_pending(lane, its), name=f"outbox {lane}")
+                slices[lane] = []
+                sending = self._send_lane(lane, message, self._publishing(_wire(message)), slices[lane])
+                group.create_task(sending, name=f"outbox {lane}")
+            elif not self._lanes.has_failed(lane):  # else one is enough to see whether it is taken now
+                task = group.create_task(self._publishing(_wire(message)), name=f"publish {message.topic}")
+                slices[lane].append((message, task))
 
-    async def _end_pending(self, lane: LaneKey, its: Sequence[tuple[OutboxMessage, Publishing]]) -> None:
-        """Of a host nothing counts as sent behind what was not taken: it is sent again, in its place."""
-        taken: list[OutboxMessage] = []
-        error: BusError | None = None
-        for message, publishing in its:
-            failure = await publishing
+    async def _send_lane(
+        self,
+        lane: LaneKey,
+        first: OutboxMessage,
+        publishing: Publishing,
+        others: Sequence[tuple[OutboxMessage, Publishing]],
+    ) -> None:
+        """Of a host nothing counts as sent behind what was not taken: it is sent again, in its place. `others` are under way
+        in tasks of their own, begun behind this one."""
+        error = await publishing
+        taken = [first] if error is None else []
+        for message, task in others:
+            failure = await task
             error = error or failure
             if error is None:
                 taken.append(message)
@@ -228,10 +233,10 @@ class Outbox:
                     payload=state_payload(self._fleet.durable(name), self._controller, self._wall),
                     is_retained=True,
                 )
-                publishing = self._publish(group, message)
-                group.create_task(self._end_state(name, publishing, self._connection), name=f"outbox state {name}")
+                sending = self._send_state(name, self._publishing(message), self._connection)
+                group.create_task(sending, name=f"outbox state {name}")
 
-    async def _end_state(self, name: HostName, publishing: Publishing, connection: int) -> None:
+    async def _send_state(self, name: HostName, publishing: Publishing, connection: int) -> None:
         error = await publishing
         self._note(name, error, is_any_taken=error is None)
         if error is None:
@@ -245,10 +250,10 @@ class Outbox:
         is_due = self._clock.now() >= self._lanes.repeats_from
         if word != self._told_controller and is_due and Own.CONTROLLER not in self._lanes.barred(self._clock.now()):
             self._lanes.begin(Own.CONTROLLER)
-            publishing = self._publish(group, self.controller_message("active"))
-            group.create_task(self._end_controller(publishing, word, self._connection), name="outbox controller")
+            sending = self._send_controller(self._publishing(self.controller_message("active")), word, self._connection)
+            group.create_task(sending, name="outbox controller")
 
-    async def _end_controller(self, publishing: Publishing, word: tuple[bool, int], connection: int) -> None:
+    async def _send_controller(self, publishing: Publishing, word: tuple[bool, int], connection: int) -> None:
         error = await publishing
         self._note(Own.CONTROLLER, error, is_any_taken=error is None)
         if error is None:
@@ -259,15 +264,11 @@ class Outbox:
 
     # -- one message --------------------------------------------------------------------------------------------------
 
-    def _publish(self, group: asyncio.TaskGroup, message: Message) -> Publishing:
-        """The first step of the task gives it to the bus: tasks begun one after the other keep their order."""
+    def _publishing(self, message: Message) -> Coroutine[Any, Any, BusError | None]:
+        """To be awaited as the first thing of a task: its first step gives the message to the bus, so that tasks begun one
+        after the other keep their order. Under way from now on."""
         self._under_way += 1
-        task = group.create_task(self._published(message), name=f"publish {message.topic}")
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, _: Publishing) -> None:
-        self._under_way -= 1
+        return self._published(message)
 
     async def _published(self, message: Message) -> BusError | None:
         """None: the broker has it."""
@@ -275,6 +276,8 @@ class Outbox:
             await self._bus.publish(message, timeout_seconds=PUBLISH_SECONDS)
         except BusError as exc:
             return exc
+        finally:
+            self._under_way -= 1
         return None
 
     def _note(self, lane: LaneKey, error: BusError | None, *, is_any_taken: bool) -> None:
@@ -339,6 +342,10 @@ class Outbox:
             self._lanes.replied(error, self._clock.now())
         if error is not None:
             log.warning("reply_failed", request=command.request_id, error=str(error))
+
+
+def _wire(message: OutboxMessage) -> Message:
+    return Message(topic=message.topic, payload=message.payload, is_retained=message.is_retained)
 
 
 def _lane_of(message: OutboxMessage) -> LaneKey:
