@@ -16,8 +16,8 @@ OUTBOX_BUGS: Final = (
         name="a message counts as delivered before the broker took it",
         rule="S3",
         file="engine/outbox.py",
-        old="            failure = await publishing\n",
-        new="            failure = publishing.result() if publishing.done() else None\n",
+        old="        error = await publishing\n        taken = [first] if error is None else []\n",
+        new="        error = None\n        asyncio.ensure_future(publishing)\n        taken = [first]\n",
         killers=(f"{OUTBOX}::test_a_lost_acknowledgement_repeats_the_same_message",),
     ),
     Bug(
@@ -32,8 +32,8 @@ OUTBOX_BUGS: Final = (
         name="a refusal of the broker is an acknowledgement",
         rule="S3",
         file="engine/outbox.py",
-        old="            return exc\n        return None\n",
-        new="            return None if type(exc).__name__ == 'BusRefused' else exc\n        return None\n",
+        old="            return exc\n        finally:\n",
+        new="            return None if type(exc).__name__ == 'BusRefused' else exc\n        finally:\n",
         killers=(f"{OUTBOX}::test_what_is_refused_is_repeated_until_it_is_acknowledged",),
     ),
     Bug(
