@@ -144,12 +144,9 @@ def _is_cool(world: World, host: HostName, state: HostState) -> bool:
 
 
 def _is_connected(world: World, host: HostName, state: HostState) -> bool:
-    """Of its cluster, with those that people switched off left out; and somebody of it is heard over the network.
-    Whoever was silent when a person had it switched off counts as silent for some time still."""
-    hosts, states = world.inventory.hosts, world.engine.fleet.hosts
-    cluster = [it.name for it in hosts.values() if it.cluster == hosts[host].cluster]
-    silent_before = {name for name, it in states.items() if world.daemon.now() < it.in_hand_from + HELD_SECONDS}
-    near = [name for name in cluster if name in silent_before or not _is_kept_off(world, name)]
+    """Of its cluster, with those that people switched off left out; and somebody of it is heard over the network."""
+    hosts = world.inventory.hosts
+    near = [it.name for it in hosts.values() if it.cluster == hosts[host].cluster and not _is_kept_off(world, it.name)]
     silent = sum(not world.machines[name].is_beating for name in near)
     others = [world.machines[name] for name in near if name != host and not hosts[name].is_own_machine]
     is_anybody_heard = not others or any(it.is_beating for it in others)
@@ -157,8 +154,10 @@ def _is_connected(world: World, host: HostName, state: HostState) -> bool:
 
 
 def _is_kept_off(world: World, host: HostName) -> bool:
-    """A person switched it off, and wants it so."""
+    """A person switched it off, and wants it so. Whoever was silent at that time counts on as silent for a while."""
     state = world.engine.fleet.hosts.get(host) or HostState(name=host)
+    if world.daemon.now() < state.in_hand_from + HELD_SECONDS:
+        return False
     _, last = world.disk.durable.operations.get(state.last_operation or OperationId(""), (0, None))
     is_asked = last is not None and last.cause is Cause.REQUEST
     return state.state is State.FENCED and state.is_stay_off and is_asked
