@@ -92,4 +92,5 @@ def test_the_proxys_file_loads(tmp_path: Path) -> None:
 def test_the_beats_file_loads() -> None:
     loaded = load_beat(ROOT / "config/beat.toml", own_machine=OWN_MACHINE, environ={})
     assert loaded.configuration is not None, told(loaded.errors)
-    assert (loaded.configuration.host, loaded.configuration.interval_seconds) == ("node-1", 5)
+    # One file for all hosts: with a name in it, the beat of each would speak for that one.
+    assert (loaded.configuration.host, loaded.configuration.interval_seconds) == (OWN_MACHINE.hostname, 5)
