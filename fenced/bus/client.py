@@ -29,7 +29,8 @@ _log = structlog.get_logger(__name__)
 class BusClient:
     """`will`: what the broker says for us when we vanish (the retained `offline` of the controller topic).
 
-    `ahead_seconds`: how far `clock` is ahead of the wall clock now. `on_stranger`: told each name that is no host's.
+    `ahead_seconds`: how far `clock` is ahead of the wall clock now. `on_stranger`: told under which name a beat came in that
+    is no host's.
     """
 
     def __init__(
@@ -137,7 +138,8 @@ class _Receiver:
         if address is None:
             return  # nothing that was subscribed to
         if not self._is_host(address.host):
-            self._on_stranger(address.host)
+            if address.kind is MessageKind.HEALTH and not is_retained:
+                self._on_stranger(address.host)
             self._drop(address.kind, MessageResult.UNKNOWN_HOST, topic, "no such host in the inventory")
             return
         if len(payload) > self._payload_bytes_max:

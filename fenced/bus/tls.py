@@ -28,7 +28,8 @@ def tls_context(settings: BusSettings) -> ssl.SSLContext:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.sslsocket_class = _Socket
         if settings.cert_file:
-            context.load_cert_chain(settings.cert_file, settings.key_file or None)
+            # An encrypted key must not make a daemon ask at a terminal that it does not have.
+            context.load_cert_chain(settings.cert_file, settings.key_file or None, password=b"")
     except (OSError, ValueError) as exc:
         files = ", ".join(name for name in (settings.ca_file, settings.cert_file, settings.key_file) if name)
         raise Unreachable(f"TLS files ({files}): {bounded(exc)}") from exc

@@ -22,7 +22,7 @@ from fenced.bus.settings import BusSettings, BusUrl
 from fenced.bus.topics import Topics
 from fenced.config.durations import parse_duration
 from fenced.config.files import SECRET_BYTES_MAX, UnusableFile, read_text
-from fenced.host.beat import Beat, BeatSettings, is_machine_shutting_down
+from fenced.host.beat import Beat, BeatSettings, is_machine_shutting_down, status
 from fenced.host.machine import boot_id
 from fenced.host.notify import Notify
 from fenced.model.inventory import Secret
@@ -107,7 +107,8 @@ def command(
 class MqttVoice:
     """The beat's Voice, and the link's listener. Our last will is that presence becomes `offline`."""
 
-    def __init__(self, job: _Job) -> None:
+    def __init__(self, job: _Job, notify: Notify) -> None:
+        self._notify, self._status = notify, status(job.beat.host)
         topics = Topics(site=job.bus.site)
         self._health = topics.health(job.beat.host)
         self._presence = topics.presence(job.beat.host)
@@ -138,17 +139,20 @@ class MqttVoice:
     def subscribed(self) -> None:
         self._why = ""
         _log.info("beat_connected")
+        self._notify.status(self._status)
         if self._beat is not None:
             self._beat.connected()
 
     def lost(self, why: str) -> None:
         _log.warning("beat_disconnected reason=%s", why)
+        self._notify.status(f"nobody hears us: {why}")
 
     def unreachable(self, why: str) -> None:
         """Told once per reason: it is tried again for ever."""
         if why != self._why:
             self._why = why
             _log.warning("beat_unreachable reason=%s", why)
+        self._notify.status(f"nobody hears us: {why}")
 
     def received(
         self, topic: str, payload: bytes, is_retained: bool, reply_topic: str | None, correlation: bytes | None
@@ -157,8 +161,9 @@ class MqttVoice:
 
 
 async def _run(job: _Job) -> None:
-    voice = MqttVoice(job)
-    beat = Beat(job.beat, voice, is_shutting_down=is_machine_shutting_down, notify=Notify())
+    notify = Notify()
+    voice = MqttVoice(job, notify)
+    beat = Beat(job.beat, voice, is_shutting_down=is_machine_shutting_down, notify=notify)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, beat.stop)

@@ -146,7 +146,7 @@ def _proxy(path: Path, own: OwnMachine, environ: Mapping[str, str], mistakes: Mi
     cert, key = places.key_pair(
         ("tls_cert_file", table.tls_cert_file), ("tls_key_file", table.tls_key_file), base, where, mistakes
     )
-    authority = places.existing_file(table.client_ca_file, base, where.key("client_ca_file"), mistakes)
+    authority = places.authority(table.client_ca_file, base, where.key("client_ca_file"), mistakes)
     agent_path = places.folders(table.agent_path, base, where.key("agent_path"), mistakes)
     agent_trust.check_agent_path(agent_path, where.key("agent_path"), mistakes)
     is_tls = cert is not None or authority is not None

@@ -1,10 +1,11 @@
-"""The one place where a file that a configuration names is looked at and opened. Knows no key and no format.
+"""The one place where a file that a configuration names is looked at and opened. Knows no key, and no format but TLS's.
 
 One rule: whatever is wrong with a file ends as `UnusableFile` with a reason for people. Nothing that is not a regular
 file is opened: a pipe would block the reader, and a device may act when it is opened.
 """
 
 import os
+import ssl
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +47,23 @@ def read_text(path: str | Path, *, bytes_max: int) -> tuple[str, int]:
         return data.decode("utf-8"), mode
     except UnicodeDecodeError as exc:
         raise UnusableFile(f"not UTF-8 at byte {exc.start}") from exc
+
+
+def check_pair(cert_file: Path, key_file: Path) -> None:
+    """A certificate and the key that is its own, as TLS will take them. Raises UnusableFile."""
+    try:
+        # An encrypted key must not make a daemon ask at a terminal that it does not have.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert_file, key_file, password=b"")
+    except (OSError, ValueError) as exc:  # ssl.SSLError is an OSError
+        raise UnusableFile(f"it and {key_file} don't belong together, or TLS can't use them: {exc}") from exc
+
+
+def check_authority(path: Path) -> None:
+    """Certificates of those who are trusted. Raises UnusableFile."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
+    except (OSError, ValueError) as exc:
+        raise UnusableFile(f"no certificate of an authority: {exc}") from exc
 
 
 def check_folder(path: Path) -> None:

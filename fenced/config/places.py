@@ -56,20 +56,36 @@ def absolute(name: str, base: Path) -> Path:
 def key_pair(
     cert: tuple[str, str], key: tuple[str, str], base: Path, where: Where, mistakes: Mistakes
 ) -> tuple[Path | None, Path | None]:
-    """A certificate and its key, each given as (name of the key in the file, its value): both or none."""
+    """A certificate and its key, each given as (name of the key in the file, its value): both or none, of one pair."""
     if bool(cert[1]) != bool(key[1]):
         given, missing = (cert, key) if cert[1] else (key, cert)
         mistakes.error(where.key(missing[0]), f"is missing: {given[0]} is given", unit="file")
-    return (
-        existing_file(cert[1], base, where.key(cert[0]), mistakes),
-        existing_file(key[1], base, where.key(key[0]), mistakes),
-    )
+    cert_file = existing_file(cert[1], base, where.key(cert[0]), mistakes)
+    key_file = existing_file(key[1], base, where.key(key[0]), mistakes)
+    is_told = any(mistakes.is_told(where.key(name)) for name, _ in (cert, key))
+    if cert_file is not None and key_file is not None and not is_told:
+        try:
+            files.check_pair(cert_file, key_file)
+        except files.UnusableFile as exc:
+            mistakes.error(where.key(cert[0]), str(exc), value=str(cert_file), unit="file")
+    return cert_file, key_file
+
+
+def authority(name: str, base: Path, where: Where, mistakes: Mistakes) -> Path | None:
+    """As `existing_file`, of the certificates of those who are trusted."""
+    path = existing_file(name, base, where, mistakes)
+    if path is not None and not mistakes.is_told(where):
+        try:
+            files.check_authority(path)
+        except files.UnusableFile as exc:
+            mistakes.error(where, str(exc), value=str(path), unit="file")
+    return path
 
 
 def tls_client(table: TlsKeys, base: Path, where: Where, mistakes: Mistakes) -> TlsClient:
     """The three files of a TLS client."""
     cert, key = key_pair(("cert_file", table.cert_file), ("key_file", table.key_file), base, where, mistakes)
-    ca = existing_file(table.ca_file, base, where.key("ca_file"), mistakes)
+    ca = authority(table.ca_file, base, where.key("ca_file"), mistakes)
     return TlsClient(ca_file=ca, cert_file=cert, key_file=key)
 
 

@@ -47,6 +47,10 @@ def inventory_read(work: Work, event: e.InventoryRead) -> Answer:
     """Take a new inventory whole, unless it changes what an operation or a debt rests on: decided here and not by
     the asker, for what waits in the inbox before it may start one."""
     fleet = work.fleet
+    if fleet.inventory.hosts and not event.inventory.hosts:
+        return RefusedBy(
+            rule="no_host", why="it has no host any more, as when its files are lost; if it is meant, restart"
+        )
     for name, state in fleet.hosts.items():
         if (why := edited.spoilt(state, fleet.host(name), event.inventory.hosts.get(name), work.now)) is not None:
             return RefusedBy(rule="busy", why=why)

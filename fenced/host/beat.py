@@ -76,7 +76,7 @@ class Beat:
 
     async def run(self) -> None:
         """Beat until `stop`. Without a connection nothing is said and nothing is kept: an old beat is no life."""
-        self._notify.ready(f"heartbeats of {self._settings.host}")
+        self._notify.ready(status(self._settings.host))
         loop = asyncio.get_running_loop()
         due = loop.time()
         while not self._is_stopped:
@@ -127,6 +127,11 @@ class Beat:
         if self._settings.roles:
             body["roles"] = list(self._settings.roles)
         return json.dumps(body, separators=(",", ":")).encode()
+
+
+def status(host: str) -> str:
+    """One line for systemd, while the broker takes what is said."""
+    return f"heartbeats of {host}"
 
 
 async def is_machine_shutting_down() -> bool:

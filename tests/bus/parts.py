@@ -140,10 +140,13 @@ async def running(
     hosts: tuple[str, ...] = ("node-1", "node-2"),
     will: Callable[[], Message | None] = lambda: None,
     is_awaited: bool = True,
+    on_stranger: Callable[[str], None] = lambda name: None,
 ) -> AsyncIterator[Running]:
     """Runs a client for the length of the block, by default once it is connected."""
     telemetry = CountingTelemetry()
-    client = BusClient(settings, is_host=hosts.__contains__, telemetry=telemetry, clock=WallClock(), will=will)
+    client = BusClient(
+        settings, is_host=hosts.__contains__, telemetry=telemetry, clock=WallClock(), will=will, on_stranger=on_stranger
+    )
     made = Running(client, telemetry)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(client.run(made.events.append), name="bus")

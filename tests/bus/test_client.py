@@ -96,6 +96,22 @@ async def test_rubbish_is_counted_and_told_once_in_a_while(tmp_path: Path) -> No
     assert first["reason"] == "must be a JSON object"
 
 
+async def test_a_stranger_is_who_beats_under_an_unknown_name_and_nobody_else(tmp_path: Path) -> None:
+    """Neither who is asked for, nor what the broker kept of a name of before."""
+    names: list[str] = []
+    async with mosquitto(tmp_path) as broker, other(broker.port) as program:
+        for kind in ("health", "presence"):
+            await program.publish(f"fenced/v1/lab/{kind}/OLD-1", b"{}", retain=True, qos=1)
+        async with running(settings(broker.port), on_stranger=names.append) as bus:
+            for number, topic in enumerate(
+                ("presence/NODE-1", "evidence/NODE-2/disk", "request/NODE-3", "health/NODE-4")
+            ):
+                await program.publish(f"fenced/v1/lab/{topic}", f"{number}", qos=1)
+            await program.publish("fenced/v1/lab/health/node-1", b"", qos=1)
+            await until(lambda: bool(bus.of(Health)))
+        assert names == ["NODE-4"]
+
+
 async def test_a_request_brings_its_way_back(tmp_path: Path) -> None:
     body = {"id": "r-1", "action": "off", "reason": "test", "by": "somebody", "at": "2026-11-22T08:00:00Z"}
     async with mosquitto(tmp_path) as broker, running(settings(broker.port)) as bus, other(broker.port) as program:

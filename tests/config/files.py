@@ -1,5 +1,7 @@
 """Writes configuration files and loads them as `fenced run` would, without a name server."""
 
+import functools
+import tempfile
 import textwrap
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -9,6 +11,7 @@ from fenced.config.load import Loaded, load
 from fenced.config.mistakes import Mistake
 from fenced.config.own_machine import OwnMachine
 from fenced.model.drivers import Catalogue
+from fenced.proxy.certificates import make_authority, make_daemon
 from tests.config.drivers import MuteAgents
 
 OWN_MACHINE = OwnMachine(hostname="controller", names=frozenset({"controller"}), addresses=frozenset({"10.0.0.250"}))
@@ -36,6 +39,17 @@ key_file = "tls/key"
 """
 
 
+@functools.cache
+def certificates(name: str = "fenced-a") -> Mapping[str, bytes]:
+    """An authority, and a certificate of it with its key."""
+    with tempfile.TemporaryDirectory() as folder:
+        directory = Path(folder)
+        make_authority(directory)
+        make_daemon(directory, name=name)
+        names = {"ca": "ca.crt", "cert": f"{name}.crt", "key": f"{name}.key"}
+        return {what: (directory / file).read_bytes() for what, file in names.items()}
+
+
 def resolve(names: Collection[str]) -> Mapping[str, frozenset[str]]:
     """The test's name server."""
     wild = {name: frozenset({"10.0.0.77"}) for name in names if name.endswith(".wild.example.org")}
@@ -61,8 +75,9 @@ def load_files(
     catalogue: Catalogue | None = None,
 ) -> Loaded:
     """Load `main` with inventory files, as name -> text. Fence agents are looked for in `agents/`."""
-    for name in ("tls/ca", "tls/cert", "tls/key"):
-        write(directory, name, "x")
+    for name, content in certificates().items():
+        write(directory, f"tls/{name}", content.decode())
+    write(directory, "tls/secret", "x")
     for name in ("fence_apc_snmp", "fence_ipmilan", "fence_apc", "fence_instant", "fence_dummy", "fence_virsh"):
         write(directory, f"agents/{name}", "#!/bin/sh\n", mode=0o755)
     for name, text in (inventory or {}).items():

@@ -98,7 +98,7 @@ SETTINGS = {
         "",
         "only one of",
     ),
-    "password without user": ('[bus]\npassword_file = "tls/key"\n', "bus.username", "", "a password is given"),
+    "password without user": ('[bus]\npassword_file = "tls/secret"\n', "bus.username", "", "a password is given"),
     "certificate without key": ('[bus]\ncert_file = "tls/cert"\n', "bus.key_file", "", "cert_file is given"),
     "no such certificate": ('[bus]\nca_file = "nowhere"\n', "bus.ca_file", "nowhere", "no such file"),
     "bus of another kind": ('[bus]\nurl = "amqp://x"\n', "bus.url", "amqp://x", "must begin with mqtt://"),
@@ -176,7 +176,7 @@ SETTINGS = {
         "it would not be checked",
     ),
     "secret of a driver that takes none": (
-        host("n", BMC.format(ip="10.9.0.1") + 'secrets = { x_file = "tls/key" }\n'),
+        host("n", BMC.format(ip="10.9.0.1") + 'secrets = { x_file = "tls/secret" }\n'),
         "host[0].device[0].secrets.x",
         "",
         "takes no such secret",
@@ -188,7 +188,7 @@ SETTINGS = {
         "never inline",
     ),
     "secret from two places": (
-        host("n", pdu(more='secrets = { a_file = "tls/key", a_env = "A" }\n')),
+        host("n", pdu(more='secrets = { a_file = "tls/secret", a_env = "A" }\n')),
         "host[0].device[0].secrets.a_env",
         "",
         "only one of a_file and a_env",

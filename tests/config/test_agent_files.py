@@ -6,14 +6,15 @@ import pytest
 
 from fenced.config.agent_files import load_beat, load_proxy
 from fenced.model.inventory import Secret
-from tests.config.files import OWN_MACHINE, told, write
+from tests.config.files import OWN_MACHINE, certificates, told, write
 
-TLS = 'tls_cert_file = "c"\ntls_key_file = "k"\nclient_ca_file = "a"\n'
+TLS = 'tls_cert_file = "cert"\ntls_key_file = "key"\nclient_ca_file = "ca"\n'
 
 
 def written(directory: Path, text: str) -> Path:
-    for name in ("c", "k", "a"):
-        write(directory, name, "x\n")
+    for name, content in certificates().items():
+        write(directory, name, content.decode())
+    write(directory, "secret", "x\n")
     return write(directory, "agent.toml", text)
 
 
@@ -24,7 +25,7 @@ def test_a_proxy_with_certificates(tmp_path: Path) -> None:
     assert configuration is not None
     assert (configuration.name, configuration.host, configuration.port) == ("px1", "0.0.0.0", 8471)
     assert configuration.state_dir == tmp_path / "state"
-    assert configuration.tls_cert_file == tmp_path / "c"
+    assert configuration.tls_cert_file == tmp_path / "cert"
     assert configuration.allow == frozenset({"fenced-a", "fenced-b"})
     assert configuration.agent_path == (Path("/usr/sbin"), Path("/usr/local/sbin"))
     assert configuration.agent_processes == 3
@@ -46,7 +47,7 @@ PROXY_MISTAKES = {
     f"{TLS}": ["allow"],
     f'{TLS}allow = ["fenced-a"]': ["allow[0]"],
     f'{TLS}allow = ["CN="]': ["allow[0]"],
-    'listen = "127.0.0.1:8471"\ntls_cert_file = "c"': ["allow", "client_ca_file", "tls_key_file"],
+    'listen = "127.0.0.1:8471"\ntls_cert_file = "cert"': ["allow", "client_ca_file", "tls_key_file"],
     'listen = "127.0.0.1"': ["listen"],
     'listen = "127.0.0.1:1"\nagent_processes = 0\nx = 1': ["agent_processes", "x"],
     f'{TLS.replace("ca_file", "ca_fil")}allow = ["CN=a"]': ["client_ca_fil"],
@@ -64,7 +65,7 @@ def test_mistakes_of_a_proxys_file(text: str, tmp_path: Path) -> None:
 def test_a_beat(tmp_path: Path) -> None:
     text = (
         '[beat]\nbus = "mqtts://broker.example.org"\nsite = "s"\nhost = "node-1"\ninterval = "1s"\n'
-        'username = "node-1"\npassword_file = "k"\nca_file = "a"\n'
+        'username = "node-1"\npassword_file = "secret"\nca_file = "ca"\n'
     )
     loaded = load_beat(written(tmp_path, text), own_machine=OWN_MACHINE, environ={})
     assert loaded.configuration is not None, told(loaded.errors)
@@ -74,7 +75,7 @@ def test_a_beat(tmp_path: Path) -> None:
         "broker.example.org", 8883, "mqtts",
     )  # fmt: skip
     assert configuration.bus.password == Secret("x")
-    assert configuration.bus.tls.ca_file == tmp_path / "a"
+    assert configuration.bus.tls.ca_file == tmp_path / "ca"
 
 
 BEAT_MISTAKES = {

@@ -17,7 +17,7 @@ from fenced.drivers.catalogue import DriverCatalogue
 from fenced.drivers.reference import document as drivers_document
 from fenced.model.names import HostName
 from fenced.model.settings import DaemonSettings
-from tests.config.files import OWN_MACHINE, resolve, told, write
+from tests.config.files import OWN_MACHINE, certificates, resolve, told, write
 from tests.needs import needs
 
 ROOT = Path(__file__).parents[2]
@@ -81,8 +81,8 @@ def test_the_example_and_its_inventory_load() -> None:
 
 def test_the_proxys_file_loads(tmp_path: Path) -> None:
     shutil.copy(ROOT / "config/proxy.toml", tmp_path)
-    for name in ("px1.crt", "px1.key", "ca.crt"):
-        write(tmp_path, f"tls/{name}", "x")
+    for name, what in {"px1.crt": "cert", "px1.key": "key", "ca.crt": "ca"}.items():
+        write(tmp_path, f"tls/{name}", certificates()[what].decode())
     loaded = load_proxy(tmp_path / "proxy.toml", own_machine=OWN_MACHINE, environ={})
     assert loaded.configuration is not None, told(loaded.errors)
     assert loaded.configuration.allow == frozenset({"fenced-a"})
@@ -92,4 +92,5 @@ def test_the_proxys_file_loads(tmp_path: Path) -> None:
 def test_the_beats_file_loads() -> None:
     loaded = load_beat(ROOT / "config/beat.toml", own_machine=OWN_MACHINE, environ={})
     assert loaded.configuration is not None, told(loaded.errors)
-    assert (loaded.configuration.host, loaded.configuration.interval_seconds) == ("node-1", 5)
+    # One file for all hosts: with a name in it, the beat of each would speak for that one.
+    assert (loaded.configuration.host, loaded.configuration.interval_seconds) == (OWN_MACHINE.hostname, 5)

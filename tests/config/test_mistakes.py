@@ -249,7 +249,7 @@ WARNINGS = {
         "chmod o-r",
     ),
     "password in clear": (
-        '[bus]\nurl = "mqtt://b"\nusername = "u"\npassword_file = "tls/key"\n',
+        '[bus]\nurl = "mqtt://b"\nusername = "u"\npassword_file = "tls/secret"\n',
         "bus.url",
         "in clear",
     ),

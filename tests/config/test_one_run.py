@@ -184,7 +184,7 @@ FOLLOWS = {
         '[power]\noperation_timeout = "50s"\n' + host("n", pdu(more="verify_timeout = 10\n")),
         "host[0].device[0].verify_timeout",
     ),
-    "a user name": ('[bus]\nusername = 5\npassword_file = "tls/key"\n', "bus.username"),
+    "a user name": ('[bus]\nusername = 5\npassword_file = "tls/secret"\n', "bus.username"),
     "the bus that confirm-off needs": ('[bus]\nurl = 5\naccept_requests = ["confirm_off"]\n', "bus.url"),
     "a certificate": (
         '[[proxy]]\nname = "p"\nurl = "https://px1"\n' + TLS.replace('"tls/ca"', "5"),

@@ -9,14 +9,15 @@ from fenced.config.load import load
 from fenced.model.inventory import Inventory, Secret
 from fenced.model.names import ProxyName
 from tests.config.drivers import MuteAgents
-from tests.config.files import OWN_MACHINE, told, write
+from tests.config.files import OWN_MACHINE, certificates, told, write
 
-TLS = 'ca_file = "c"\ncert_file = "c"\nkey_file = "c"\n'
+TLS = 'ca_file = "ca"\ncert_file = "cert"\nkey_file = "key"\n'
 PROXY = '[[proxy]]\nname = "px1"\nurl = "https://px1.example.org"\n'
 
 
 def loaded(directory: Path, client: str = "", proxy: str = "") -> tuple[Inventory | None, list[str]]:
-    write(directory, "c", "x\n")
+    for name, content in certificates().items():
+        write(directory, name, content.decode())
     write(directory, "way-password", "S3cret\n").chmod(0o600)
     found = load(
         write(directory, "fenced.toml", f"[proxy_client]\n{TLS}{client}\n{PROXY}{proxy}\n"),

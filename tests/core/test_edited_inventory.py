@@ -9,6 +9,7 @@ from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core import records as r
 from fenced.core.fleet import Fleet
+from fenced.core.operations import Accepted, RefusedBy
 from fenced.core.state import Phase, Restored
 from fenced.model.inventory import Device, Host, Inventory
 from fenced.model.names import ClusterName, DeviceName, HostName, PlugId
@@ -383,3 +384,14 @@ def test_a_device_that_is_gone_is_not_told_as_given_back() -> None:
     at.go(11.0, silent=[NODE])
     again = served(restarted(at, renamed("pdu-a")))
     assert again.records(r.OperationEnded)[-1].restored is Restored.NO
+
+
+def test_a_reload_without_any_host_is_refused_whole() -> None:
+    """Files that were lost or cut off look like an inventory that somebody emptied; nobody would be looked after."""
+    at = Desk()
+    refused = at.do(e.InventoryRead(inventory=replace(at.inventory, hosts={}))).answer
+    assert isinstance(refused, RefusedBy) and refused.rule == "no_host"
+    assert NODE in at.fleet.inventory.hosts and not at.fleet.host(NODE).is_own_machine
+    assert isinstance(at.do(e.InventoryRead(inventory=at.inventory)).answer, Accepted)
+    left = {name: host for name, host in at.inventory.hosts.items() if name == NODE}
+    assert isinstance(at.do(e.InventoryRead(inventory=replace(at.inventory, hosts=left))).answer, Accepted)

@@ -141,11 +141,16 @@ class Bed:
         for name in names if names is not None else list(self.hosts.boots):
             await self.story.state(name, "healthy", seconds=seconds)
 
-    async def reload(self, word: str) -> None:
-        """SIGHUP; until the log has that word once more."""
-        before = self.daemon.log.count(word)
+    async def reload(self, word: str) -> str:
+        """SIGHUP; the line with that word that the log has then. The announcement of it has the same word."""
+
+        def lines() -> list[str]:
+            return [line for line in self.daemon.log.splitlines() if word in line and '"logger": "fenced"' in line]
+
+        before = len(lines())
         self.daemon.signal(signal.SIGHUP)
-        await until(lambda: self.daemon.log.count(word) > before, what=f"{word} in the log:\n{self.daemon.log[-3000:]}")
+        await until(lambda: len(lines()) > before, what=f"{word} in the log:\n{self.daemon.log[-3000:]}")
+        return lines()[-1]
 
     async def ctl(self, *arguments: str, seconds: float = 60.0) -> Ended:
         """`fencectl`, as a person types it without a terminal."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fenced.config.heard_as import NOTE, written
+from fenced.config.heard_as import NOTE, NOTE_BYTES_MAX, written
 from fenced.engine.misnamed import KEPT_SECONDS, NAMES_OF_HOST_MAX, Misnamed
 from fenced.model.inventory import Host, Inventory
 from fenced.model.names import ClusterName, DatacenterName, HostName
@@ -94,6 +94,11 @@ def test_the_check_tells_what_the_daemon_noted(tmp_path: Path) -> None:
     assert not any("NODE-1" in mistake.reason for mistake in load_files(tmp_path, main).warnings)
     (tmp_path / NOTE).write_text(written(names.all()))
     assert sum("beats arrive as NODE-1" in mistake.reason for mistake in load_files(tmp_path, main).warnings) == 1
+
+
+def test_the_note_of_a_whole_fleet_under_wrong_names_can_be_read() -> None:
+    told = {HostName(f"node-{number}." + "n" * 230): ("x" * 700,) * NAMES_OF_HOST_MAX for number in range(10_000)}
+    assert len(written(told)) < NOTE_BYTES_MAX
 
 
 @pytest.mark.parametrize(
