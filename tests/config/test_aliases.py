@@ -292,3 +292,10 @@ def test_the_ids_stay_as_they_are(tmp_path: Path) -> None:
     assert loaded.configuration is not None
     (node,) = loaded.configuration.inventory.hosts.values()
     assert node.devices[0].spec.plug_id == "redfish|[::ffff:a09:1]:443|?system=/redfish/v1/Systems/1"
+
+
+def test_two_outlets_of_one_number_have_two_ids(tmp_path: Path) -> None:
+    loaded = load_files(tmp_path, host("a", custom("7")) + host("b", custom("7", "offset = 1")))
+    assert loaded.configuration is not None
+    ids = [node.devices[0].spec.plug_id for node in loaded.configuration.inventory.hosts.values()]
+    assert ids == ["snmp_outlet|10.9.1.1:161|7", "snmp_outlet|10.9.1.1:161|7?offset=1"]
