@@ -4,6 +4,7 @@ Knows the journal's anchor. One rule: what is counted is never touched; a wall c
 """
 
 import asyncio
+import math
 import time
 from typing import Final
 
@@ -30,7 +31,7 @@ class Clocks:
         self.steady = machine.SteadyClock(start)
         self._calendar = Calendar.of(kept.calendar if kept is not None else "")
         if kept is None or kept.boot_id != self._boot or not self._calendar.is_begun:
-            self._calendar.begin(start)
+            self._calendar.begin(math.nextafter(start, math.inf))  # at `start` itself is the last record of before
         self._calendar.measure(self.steady.ahead_seconds())
 
     def anchor(self) -> ClockAnchor:

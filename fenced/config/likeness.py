@@ -6,7 +6,7 @@ file. One rule: it only compares; the ids under which tokens are remembered are 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
@@ -40,7 +40,7 @@ class Word(IntEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlet:
     """One outlet, blade or system in its normal form. `text`: "" for Word.NONE. `unit`: of a chain (and its feed), None: the
-    first.
+    first. `index`: of a number, where its unit has it; `objects`: of what a person says where it is.
 
     `is_system`: it was said by an option that is read for sure; a BMC's agent may not look at its `plug`.
     """
@@ -49,6 +49,13 @@ class Outlet:
     text: str = ""
     unit: tuple[int, ...] | None = None
     is_system: bool = False
+    index: str = ""
+    objects: frozenset[str] = frozenset()
+
+    @property
+    def words(self) -> frozenset[tuple[Word, str]]:
+        """Two that share none of these are not the same by their words alone."""
+        return frozenset({self.loosely, (self.word, self.index)} if self.index else {self.loosely})
 
     @property
     def loosely(self) -> tuple[Word, str]:
@@ -78,7 +85,12 @@ class Place:
         if plug.description.is_one_plug and word is not Word.NONE:
             said = (word, _shape(outlet) if outlet.is_system else outlet.text)
         port = "" if plug.is_usual_port else plug.port
-        return plug.family, port, said, tuple(sorted(self.qualifiers.items())), plug.first_unit
+        return plug.family, port, said, tuple(sorted(self.qualifiers.items())), plug.first_unit, self.counted
+
+    @property
+    def counted(self) -> tuple[object, ...]:
+        """By what a person says how outlets are counted; empty where a driver knows it."""
+        return (self.plug.objects, self.plug.offset) if self.plug.objects else ()
 
 
 def places(plug: Plug, *, has_identity: bool) -> tuple[Place, ...]:
@@ -90,7 +102,7 @@ def places(plug: Plug, *, has_identity: bool) -> tuple[Place, ...]:
         [_outlet(systems[0], None, is_system=True)]
         if systems
         else [
-            _outlet(text, (int(unit),) if unit.isdecimal() else None, is_system=False, offset=plug.offset)
+            _counted(_outlet(text, (int(unit),) if unit.isdecimal() else None, is_system=False), plug)
             for text in plug.outlets
         ]
     )
@@ -109,15 +121,24 @@ def likeness(one: Place, other: Place) -> Likeness:
     return min(parts)
 
 
-def _outlet(text: str, unit: tuple[int, ...] | None, *, is_system: bool, offset: int = 0) -> Outlet:
+def _counted(outlet: Outlet, plug: Plug) -> Outlet:
+    """With where a person says that it is."""
+    if outlet.word is not Word.NUMBER or not plug.objects:
+        return outlet
+    index = str(int(outlet.text) + plug.offset)
+    whole = ".".join((*map(str, outlet.unit or ()), index))
+    return replace(outlet, index=index, objects=frozenset(name.replace("{plug}", whole) for name in plug.objects))
+
+
+def _outlet(text: str, unit: tuple[int, ...] | None, *, is_system: bool) -> Outlet:
     text = text.strip()
     if is_system:
         text = text.rstrip("/").rpartition("/")[2]
     chained = _CHAINED.fullmatch(text)
     if chained:
-        return Outlet(word=Word.NUMBER, text=_plain(chained[2], offset), unit=_numbers(chained[1]), is_system=is_system)
+        return Outlet(word=Word.NUMBER, text=_plain(chained[2]), unit=_numbers(chained[1]), is_system=is_system)
     if _NUMBER.fullmatch(text):
-        return Outlet(word=Word.NUMBER, text=_plain(text, offset), unit=unit, is_system=is_system)
+        return Outlet(word=Word.NUMBER, text=_plain(text), unit=unit, is_system=is_system)
     uuid = one_spelling(text)
     if UUID_DIGITS.fullmatch(uuid):
         return Outlet(word=Word.UUID, text=uuid, is_system=is_system)
@@ -147,8 +168,8 @@ def _numbers(chain: str) -> tuple[int, ...]:
     return tuple(int(number) for number in chain.split(":"))
 
 
-def _plain(digits: str, offset: int) -> str:
-    return str(int(digits) + offset) if offset else digits.lstrip("0") or "0"
+def _plain(digits: str) -> str:
+    return digits.lstrip("0") or "0"
 
 
 def _is_on_loopback(*places: Place) -> bool:
@@ -174,11 +195,23 @@ def _of_services(one: Place, other: Place) -> Likeness:
 def _of_outlets(one: Place, other: Place) -> Likeness:
     """Of one driver, or of two that use the same words."""
     first, second = one.outlet, other.outlet
+    if one.counted != other.counted or first.objects & second.objects:
+        return _of_counts(one, other)
     if first.loosely == second.loosely:
         return min(_of_units(one, other), Likeness.SAME if first.text == second.text else Likeness.POSSIBLY)
     if one.plug.description.is_one_plug or other.plug.description.is_one_plug:
         return _of_systems(one, other)
     return Likeness.APART if first.word is second.word else Likeness.POSSIBLY
+
+
+def _of_counts(one: Place, other: Place) -> Likeness:
+    """Two that count otherwise, as far as is known: a number on the housing is one for all who say no objects, an index for
+    all who do. Other numbers may be one outlet."""
+    first, second = one.outlet, other.outlet
+    if first.objects & second.objects:
+        return Likeness.SAME
+    is_same = first.index == second.index if one.counted and other.counted else first.loosely == second.loosely
+    return max(Likeness.POSSIBLY, _of_units(one, other)) if is_same else Likeness.POSSIBLY
 
 
 def _of_systems(one: Place, other: Place) -> Likeness:
@@ -207,6 +240,8 @@ def _of_outlets_of_two(one: Place, other: Place) -> Likeness:
     first, second = one.outlet, other.outlet
     if one.plug.description.is_one_plug != other.plug.description.is_one_plug:
         return Likeness.POSSIBLY
+    if one.counted != other.counted:
+        return _of_counts(one, other)
     if first.loosely == second.loosely:
         return min(_of_units(one, other), Likeness.SAME if first.text == second.text else Likeness.POSSIBLY)
     are_numbers = first.word is second.word is Word.NUMBER and not one.plug.description.is_one_plug

@@ -144,11 +144,12 @@ class _Unit:
         firsts: dict[object, dict[object, _User]] = defaultdict(dict)
         for user in self.users:
             outlet = user.place.outlet
-            known = firsts[outlet.loosely]
-            for other in itertools.islice(known.values(), WAYS_MAX):
-                if user.is_of_another_host(other):
-                    yield user, other
-            known.setdefault((user.place.way, outlet.unit, outlet.text), user)
+            for word in sorted(outlet.words):
+                known = firsts[word]
+                for other in itertools.islice(known.values(), WAYS_MAX):
+                    if user.is_of_another_host(other):
+                        yield user, other
+                known.setdefault((user.place.way, outlet.unit, outlet.text), user)
 
     def _of_two_ways(self) -> Iterator[tuple[_User, _User]]:
         """One of each way with one of each other way, where they are of two hosts."""

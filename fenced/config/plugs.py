@@ -26,7 +26,7 @@ class Plug:
     """What one device's keys mean. `outlets`: usually one; agents take several as `7,8`.
 
     `qualifiers`: what tells plugs of one number apart. `first_unit`: the unit of a chain that an outlet without one is on;
-    None: nobody knows.
+    None: nobody knows. `objects`: at which a person says that outlets are, with `{plug}` for the number plus `offset`.
     """
 
     description: DriverDescription
@@ -36,6 +36,7 @@ class Plug:
     qualifiers: tuple[tuple[str, str], ...] = ()
     first_unit: int | None = None
     offset: int = 0
+    objects: tuple[str, ...] = ()
 
     @property
     def family(self) -> str:
@@ -50,7 +51,9 @@ class Plug:
 
     @property
     def qualifier(self) -> str:
-        return "&".join(f"{key}={value}" for key, value in self.qualifiers)
+        """Two outlets of one number are two by their offsets, too."""
+        said = *self.qualifiers, *([("offset", str(self.offset))] if self.offset else [])
+        return "&".join(f"{key}={value}" for key, value in said)
 
     @property
     def plug_id(self) -> PlugId:
@@ -82,11 +85,17 @@ def identify(description: DriverDescription, address: str, options: Mapping[str,
         qualifiers=_qualifiers(description, options, said) if place else _everything(options, outlet_options),
         first_unit=description.first_unit(options),
         offset=_whole(options.get(description.offset_option)),
+        objects=tuple(_dotted(str(options[name])) for name in description.object_options if name in options),
     )
 
 
 def _whole(value: object) -> int:
     return value if isinstance(value, int) else 0
+
+
+def _dotted(name: str) -> str:
+    """An object's name in one spelling."""
+    return ".".join(part.lstrip("0") or "0" for part in name.strip().removeprefix(".").split("."))
 
 
 def _outlet_options(description: DriverDescription) -> tuple[str, ...]:

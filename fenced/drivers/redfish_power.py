@@ -31,9 +31,8 @@ async def power_of(exchange: Exchange, system: Json, spec: DeviceSpec) -> Power:
     _check_known(exchange, system)
     state = system["PowerState"]
     power = POWER_STATES.get(state, Power.UNKNOWN) if isinstance(state, str) else Power.UNKNOWN
-    if power is Power.OFF and part(system, "Status", "State") == ABSENT:
-        raise DeviceError(f"{base} reads Off of a system that is absent: it may run elsewhere", may_be_done=False)
     if power is Power.OFF:
+        _check_there(exchange, system)
         why = await _youth_of(exchange, system, spec)
         if why is None and exchange.was_not_ready:
             why = "its service was not available a moment ago"
@@ -45,7 +44,10 @@ async def power_of(exchange: Exchange, system: Json, spec: DeviceSpec) -> Power:
 async def check_ready(exchange: Exchange, system: Json, power: Power, spec: DeviceSpec) -> None:
     """Raises DeviceError where this power could be set and not be read afterwards: one rule for reading and switching."""
     _check_known(exchange, system)
-    why = await _youth_of(exchange, system, spec) if power is Power.OFF else None
+    if power is not Power.OFF:
+        return
+    _check_there(exchange, system)
+    why = await _youth_of(exchange, system, spec)
     if why is not None:
         raise DeviceNotReady(f"{exchange.target.base}: {why}: its Off would not be believed yet", may_be_done=False)
 
@@ -56,6 +58,14 @@ def _check_known(exchange: Exchange, system: Json) -> None:
         raise DeviceError(f"{base}: the system has no PowerState", may_be_done=False)
     if system["PowerState"] is None:
         raise DeviceNotReady(f"{base} does not know the power state yet", may_be_done=False)
+
+
+def _check_there(exchange: Exchange, system: Json) -> None:
+    if part(system, "Status", "State") == ABSENT:
+        raise DeviceError(
+            f"{exchange.target.base}: the system is absent, and may run elsewhere: its Off proves nothing",
+            may_be_done=False,
+        )
 
 
 async def _youth_of(exchange: Exchange, system: Json, spec: DeviceSpec) -> str | None:

@@ -75,6 +75,7 @@ DESCRIPTION: Final = DriverDescription(
     settle_seconds=READY_AFTER_SECONDS,
     can_tell_ready=True,
     offset_option="offset",
+    object_options=("status_oid", "control_oid", "control_on_oid"),
     first_units=tuple((table.name, table.first[0] if table.first else 1) for table in TABLES),
 )
 

@@ -1,4 +1,4 @@
-"""Names on the bus that are no host's but nearly one's: another case, the short form of a full name, an alias.
+"""Names on the bus that are no host's but nearly one's: another case, the short or full form, an alias, a final dot.
 
 What arrives under them is no sign of life and no reason (S12: names match exactly and wholly); people are told, for such a
 host looks silent while it speaks. One rule: names come from outside, so a few of each host are kept for a while.
@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from fenced.model.addresses import canonical, is_address
 from fenced.model.inventory import Inventory
 from fenced.model.names import HostName
 from fenced.ports.clock import Clock
@@ -59,18 +60,19 @@ class Misnamed:
             self._heard = {host: names for host, names in self._heard.items() if host in inventory.hosts}
             for host in inventory.hosts.values():
                 for own in {host.name, *host.aliases, host.address} - {""}:
-                    self._index.setdefault(own.casefold(), set()).add(host.name)
-                if "." in host.name:
-                    self._index.setdefault(_short(host.name), set()).add(host.name)
+                    for spelled in {canonical(own), _short(own)} - {""}:
+                        self._index.setdefault(spelled, set()).add(host.name)
         if name in inventory.hosts:
             return frozenset()
-        exact = self._index.get(name.casefold(), set())
-        shortened = {host for host in self._index.get(_short(name), set()) if "." not in host} if "." in name else set()
+        exact = self._index.get(canonical(name), set())
+        shortened = {host for host in self._index.get(_short(name), set()) if "." not in host}
         return frozenset(exact | shortened)
 
 
 def _short(name: str) -> str:
-    return name.casefold().partition(".")[0]
+    """The first part of a full name; "" where there is none: an address has no parts that mean anything alone."""
+    short, _, rest = canonical(name).partition(".")
+    return short if rest and not is_address(name) else ""
 
 
 def _sentence(name: str, host: HostName, meant: frozenset[HostName]) -> str:

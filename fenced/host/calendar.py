@@ -6,10 +6,12 @@ clock. One rule: a difference is measured, never guessed; without one the steady
 """
 
 import json
-import math
 from dataclasses import dataclass
 from typing import Final
 
+MOMENT_MAX: Final = 1e11
+AHEAD_SECONDS_MAX: Final = 1e10
+"""Three centuries, more than any two clocks of Linux differ: what was told by such a calendar would be no time at all."""
 AGREE_SECONDS: Final = 1.0
 """Clocks that are nearer than this agree."""
 SPANS_MAX: Final = 64
@@ -35,9 +37,9 @@ class Calendar:
         """From `text` of before. What can't be read says nothing: times are shown as they were counted."""
         try:
             spans = tuple(Span(float(since), float(ahead)) for since, ahead in json.loads(text or "[]"))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError, RecursionError):
             return cls()
-        is_sound = all(math.isfinite(span.since) and math.isfinite(span.ahead) for span in spans)
+        is_sound = all(0.0 <= span.since <= MOMENT_MAX and abs(span.ahead) <= AHEAD_SECONDS_MAX for span in spans)
         return cls(spans) if is_sound and list(spans) == sorted(spans, key=lambda span: span.since) else cls()
 
     @property
@@ -46,7 +48,8 @@ class Calendar:
 
     @property
     def text(self) -> str:
-        return json.dumps([[round(span.since, 3), round(span.ahead, 3)] for span in self._spans])
+        """`since` is exact: a boot's first records would be an earlier boot's."""
+        return json.dumps([[span.since, round(span.ahead, 3)] for span in self._spans])
 
     def begin(self, since: float) -> None:
         """Another boot of the machine: what is measured from now on says nothing of before."""

@@ -101,7 +101,8 @@ class DriverDescription:
     `apart_options`: where there is no address, what else tells plugs of one name apart.
     `shapes`: what the values of an agent's options must look like, whatever version of it runs.
     `first_units`: by the option `model`, the unit of a chain that an outlet without one is on.
-    `offset_option`: the option that says what is added to an outlet's number.
+    `offset_option`: the option that says what is added to an outlet's number; `object_options`: those that say at which
+    objects outlets are, with `{plug}` for the number.
     `speaks_tls`: over TLS of ours, so that the device's `tls` means something.
     `can_tell_ready`: it looks whether the device has just started, and `check_ready` means something.
     """
@@ -132,6 +133,7 @@ class DriverDescription:
     apart_options: tuple[str, ...] = ()
     first_units: tuple[tuple[str, int], ...] = ()
     offset_option: str = ""
+    object_options: tuple[str, ...] = ()
     can_tell_ready: bool = False
     speaks_tls: bool = False
 

@@ -28,6 +28,12 @@ def outlet(plug: str, options: str = "", address: str = "10.9.1.1") -> str:
     return device("snmp_outlet", address, f'plug = "{plug}"' + (f", {options}" if options else ""))
 
 
+def custom(plug: str, more: str = "", column: str = "1.3.6.1.4.1.99999.1") -> str:
+    said = f'status_oid = "{column}.3.{{plug}}", status_on = 1, status_off = 2, '
+    said += f'control_oid = "{column}.4.{{plug}}", control_on = 1, control_off = 2'
+    return outlet(plug, f'model = "custom", {said}' + (f", {more}" if more else ""))
+
+
 def apc(plug: str, options: str = "", name: str = "fence_apc_snmp", address: str = "10.9.1.1") -> str:
     return device(name, address, f'plug = "{plug}"' + (f", {options}" if options else ""))
 
@@ -136,16 +142,38 @@ PAIRS = {
         outlet("1:1:7", 'model = "sentry4"'),
         MISTAKE,
     ),
-    "one index by two offsets": (
-        outlet("7", 'model = "custom", offset = 1'),
-        outlet("8", 'model = "custom"'),
+    "one index by two offsets": (custom("7", "offset = 1"), custom("8"), MISTAKE),
+    "two indices by one number": (custom("7", "offset = 1"), custom("7"), WARNING),
+    "two indices by two numbers": (custom("7", "offset = 1"), custom("9"), WARNING),
+    "two outlets of one offset": (custom("7", "offset = 1"), custom("8", "offset = 1"), NOTHING),
+    "one number on the housing, with an offset and by a model": (
+        custom("7", "offset = -1"),
+        outlet("7", 'model = "eaton_managed"'),
         MISTAKE,
     ),
-    "two indices by one number": (
-        outlet("7", 'model = "custom", offset = 1'),
-        outlet("7", 'model = "custom"'),
-        NOTHING,
+    "one number on the housing, with an offset and by an agent": (
+        custom("7", "offset = -1"),
+        apc("7", name="fence_eaton_snmp"),
+        MISTAKE,
     ),
+    "one index, as a number and by a model that counts otherwise": (
+        custom("6"),
+        outlet("7", 'model = "eaton_managed"'),
+        WARNING,
+    ),
+    "one index, with an offset and by an agent": (custom("7", "offset = 1"), apc("8"), WARNING),
+    "one object, its chain in the plug and in the object's name": (
+        custom("2:7"),
+        outlet(
+            "7",
+            'model = "custom", status_oid = "1.3.6.1.4.1.99999.1.9.2.{plug}", status_on = 1, status_off = 2, '
+            'control_oid = ".1.3.6.1.4.1.99999.1.4.02.{plug}", control_on = 1, control_off = 2',
+        ),
+        MISTAKE,
+    ),
+    "one number at other objects": (custom("7"), custom("7", column="1.3.6.1.4.1.99999.5"), MISTAKE),
+    "two numbers at other objects": (custom("7"), custom("8", column="1.3.6.1.4.1.99999.5"), WARNING),
+    "two units of a chain at one object": (custom("2:7"), custom("3:7"), NOTHING),
     "an outlet by number and by label": (apc("7"), apc("web"), WARNING),
     "an outlet's label by two drivers": (apc("web"), apc("db", name="fence_apc"), WARNING),
     "leading zeros": (outlet("7"), outlet("07"), MISTAKE),
@@ -264,3 +292,10 @@ def test_the_ids_stay_as_they_are(tmp_path: Path) -> None:
     assert loaded.configuration is not None
     (node,) = loaded.configuration.inventory.hosts.values()
     assert node.devices[0].spec.plug_id == "redfish|[::ffff:a09:1]:443|?system=/redfish/v1/Systems/1"
+
+
+def test_two_outlets_of_one_number_have_two_ids(tmp_path: Path) -> None:
+    loaded = load_files(tmp_path, host("a", custom("7")) + host("b", custom("7", "offset = 1")))
+    assert loaded.configuration is not None
+    ids = [node.devices[0].spec.plug_id for node in loaded.configuration.inventory.hosts.values()]
+    assert ids == ["snmp_outlet|10.9.1.1:161|7", "snmp_outlet|10.9.1.1:161|7?offset=1"]

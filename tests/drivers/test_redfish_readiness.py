@@ -49,6 +49,18 @@ async def test_off_of_a_system_that_is_absent_proves_nothing(redfish: Redfish, b
     assert await read(redfish, bmc) is Power.OFF
 
 
+@pytest.mark.parametrize("power", ["On", "Off"])
+async def test_a_system_that_is_absent_is_not_switched_off(redfish: Redfish, bmc: Bmc, power: str) -> None:
+    """It could never be proven."""
+    bmc.properties[""], bmc.power = {"Status": {"State": "Absent"}}, power
+    with pytest.raises(DeviceError, match="absent") as caught:
+        await switch(redfish, bmc, Power.OFF)
+    assert not caught.value.may_be_done and bmc.power == power
+    assert ("POST", RESET) not in bmc.requests
+    await switch(redfish, bmc, Power.ON)
+    assert bmc.power == "On"
+
+
 @pytest.mark.parametrize(
     "manager",
     [

@@ -35,6 +35,10 @@ def misnamed(*names: str, aliases: tuple[str, ...] = ()) -> tuple[Misnamed, Fake
         ("node-1.example.org", "node-1"),
         ("node-1.example.org", "NODE-1.example.ORG"),
         ("NODE-1", "node-1"),
+        ("node-1", "node-1."),
+        ("node-1", "NODE-1.example.org."),
+        ("node-1.example.org", "node-1.example.org."),
+        ("node-1.example.org", "Node-1."),
     ],
 )
 def test_what_is_nearly_a_hosts_name_is_told(host: str, name: str) -> None:
@@ -58,6 +62,22 @@ def test_an_alias_is_meant_too() -> None:
     names, _ = misnamed("node-1", aliases=("storage-7",))
     names.heard("Storage-7")
     assert names.names(HostName("node-1")) == ("Storage-7",)
+
+
+@pytest.mark.parametrize("name", ["storage-7", "Storage-7.", "STORAGE-7.example.org", "10.0.0.7"])
+def test_an_alias_is_meant_by_its_short_form_and_an_address_as_a_whole(name: str) -> None:
+    names, _ = misnamed("node-1", aliases=("storage-7.example.org.", "10.0.0.7"))
+    for other in ("10", "10.0.0.8", "storage", "example.org"):
+        names.heard(other)
+    assert names.all() == {}
+    names.heard(name)
+    assert names.names(HostName("node-1")) == (name,)
+
+
+def test_an_address_is_no_host_s_long_form() -> None:
+    names, _ = misnamed("10", "fd00")
+    names.heard("10.0.0.7")
+    assert names.all() == {}
 
 
 def test_what_may_mean_several_says_so_at_each() -> None:

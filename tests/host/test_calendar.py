@@ -57,7 +57,24 @@ def test_it_is_bounded_and_survives_a_restart(boots: list[tuple[float, float]]) 
     assert calendar.text.count("[") <= SPANS_MAX + 1
 
 
-@pytest.mark.parametrize("text", ["{", "[[1]]", "[[2, 0], [1, 0]]", '[["x", 1]]', "[[NaN, 1]]", "7", "[[1, Infinity]]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[[1]]",
+        "[[2, 0], [1, 0]]",
+        '[["x", 1]]',
+        "[[NaN, 1]]",
+        "7",
+        "[[1, Infinity]]",
+        "[[1, 1e300]]",
+        "[[1, -1e18]]",
+        "[[-1e300, 5]]",
+        f"[[1, {10**400}]]",
+        "[" * 100_000,
+        "[[1, 2, 3]]",
+    ],
+)
 def test_what_cannot_be_read_says_nothing(text: str) -> None:
     assert Calendar.of(text).wall(3.0) == 3.0
 
@@ -73,6 +90,27 @@ def test_the_daemon_after_a_boot_in_2099_tells_the_time_of_the_wall_clock() -> N
     assert floor - 1.0 <= told <= time.time() + 1.0
     again = Clocks(kept=clocks.anchor(), last_at=None)  # the same boot of the machine
     assert floor - 1.0 <= again.wall(again.steady.now()) <= time.time() + 1.0
+
+
+def test_the_first_moment_of_a_boot_is_told_by_its_own_difference_after_a_restart_too() -> None:
+    calendar = Calendar()
+    calendar.begin(1000.0)
+    first = 5000.0007
+    calendar.begin(first)
+    calendar.measure(3 * YEARS)
+    assert Calendar.of(calendar.text).wall(first) == calendar.wall(first) == first - 3 * YEARS
+
+
+def test_the_last_record_of_a_boot_is_told_by_that_boot() -> None:
+    """Ours stands still from there to the next boot, which is later by a right clock."""
+    far = time.time() + 73 * YEARS
+    wrong = Calendar()
+    wrong.begin(far - 50.0)
+    wrong.measure(75 * YEARS)
+    kept = replace(Clocks(kept=None, last_at=None).anchor(), boot_id="another", steady=far, calendar=wrong.text)
+    clocks = Clocks(kept=kept, last_at=far)
+    assert clocks.wall(far) == far - 75 * YEARS
+    assert clocks.wall(clocks.steady.now()) >= far - 74 * YEARS
 
 
 def test_a_store_of_before_has_no_calendar() -> None:

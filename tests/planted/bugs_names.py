@@ -41,6 +41,15 @@ NAME_BUGS: Final = (
         wider=("tests/config",),
     ),
     Bug(
+        name="a number on the housing is another outlet where an offset is said",
+        rule="S4",
+        file="config/likeness.py",
+        old="    return replace(outlet, index=index, ",
+        new="    return replace(outlet, text=index, index=index, ",
+        killers=(f"{ALIASES}::test_two_hosts[one number on the housing, with an offset and by a model-1]",),
+        wider=("tests/config",),
+    ),
+    Bug(
         name="one machine is two where a timeout differs",
         rule="S4",
         file="config/likeness.py",
