@@ -8,14 +8,12 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from structlog.testing import capture_logs
 
-from fenced.bus.client import BusClient
 from fenced.model.inventory import Secret
 from fenced.ports.bus import (
     BusConnected,
@@ -31,7 +29,7 @@ from fenced.ports.bus import (
     MessageResult,
     Presence,
 )
-from tests.bus.parts import CountingTelemetry, WallClock, heard, mosquitto, other, running, settings
+from tests.bus.parts import heard, mosquitto, other, running, settings
 from tests.needs import find, needs
 from tests.net import until
 
@@ -246,20 +244,6 @@ async def test_a_broker_that_does_not_acknowledge_is_left(tmp_path: Path) -> Non
         finally:
             broker.process.send_signal(signal.SIGCONT)
         await bus.connected(2)
-
-
-async def test_a_stop_in_the_turn_of_the_subscription_is_heard(tmp_path: Path) -> None:
-    async with mosquitto(tmp_path) as broker:
-        client = BusClient(
-            settings(broker.port), is_host=lambda _: True, telemetry=CountingTelemetry(), clock=WallClock()
-        )
-
-        def stop(event: BusEvent) -> None:
-            task.cancel()
-
-        task: asyncio.Task[NoReturn] = asyncio.create_task(client.run(stop))
-        await asyncio.wait({task}, timeout=10)
-        assert task.cancelled()
 
 
 async def test_our_will_is_left_when_we_vanish_and_not_when_we_go(tmp_path: Path) -> None:
