@@ -17,7 +17,7 @@ from aiohttp import web
 
 from fenced.api.bodies import NAME_MAX
 from fenced.api.problems import Rejection
-from fenced.model.addresses import canonical, is_loopback, network
+from fenced.model.addresses import canonical, is_loopback
 from fenced.model.inventory import Secret
 
 BY_HEADER: Final = "X-Fenced-By"
@@ -139,14 +139,6 @@ def no_token() -> Rejection:
         "a token is needed: Authorization: Bearer TOKEN",
         headers={"WWW-Authenticate": 'Bearer realm="fenced"'},
     )
-
-
-def source(address: str | None) -> str:
-    """From where somebody asks, as far as it tells him from others: whoever has one IPv6 address has its /64 (RFC 6177),
-    and every loopback address is this machine."""
-    if address is None or is_loopback(address):
-        return "loopback"
-    return network(address)
 
 
 def claimed_name(request: web.Request) -> str:

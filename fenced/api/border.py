@@ -16,13 +16,15 @@ from aiohttp.typedefs import Middleware
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
-from fenced.api.access import Principal, Role, claimed_name, no_token, source
+from fenced.api.access import Principal, Role, claimed_name, no_token
 from fenced.api.bodies import unknown_keys
 from fenced.api.call import Call, Route, Services
 from fenced.api.events import StreamBroken
 from fenced.api.limits import RateLimit
 from fenced.api.problems import Rejection, faults_of, response_of, unprocessable
+from fenced.model.addresses import source
 from fenced.net.bodies import read_whole, refuse_encoded
+from fenced.net.door import let_in
 
 log = structlog.stdlib.get_logger("fenced.api")
 
@@ -105,6 +107,7 @@ def _identify(route: Route, services: Services, request: web.Request) -> Princip
     except Rejection:
         _limit(services, services.failures, source(request.remote))
         raise
+    let_in(request)
     return dataclasses.replace(principal, claimed_name=claimed_name(request))
 
 

@@ -11,9 +11,9 @@ from typing import Final
 
 from aiohttp import web
 
-from fenced.api.access import source
 from fenced.api.call import Call, Stream
 from fenced.api.problems import Rejection
+from fenced.model.addresses import source
 from fenced.ports.control import Unavailable
 from fenced.ports.journal import OutboxMessage
 

@@ -10,7 +10,8 @@ from enum import Enum
 from functools import cache
 from typing import Final
 
-from fenced.drivers.agent_metadata import normal
+from fenced.drivers.agent_metadata import PLUG_NAMES, normal
+from fenced.drivers.agent_reviews import is_read
 from fenced.model.drivers import Effect, OptionRule, OptionRules, decided
 
 RESERVED: Final = {
@@ -198,6 +199,9 @@ def reaches(agent: str, option: str) -> frozenset[Reach]:
 
 
 def _reaches(agent: str, option: str) -> Iterator[Reach]:
+    """An agent that nobody read, as one of another name for a known one, does whatever any of them does; but names of outlets
+    may hold blanks there."""
+    is_any = not is_read(agent) and option not in PLUG_NAMES
     for reach, agents, names in _REACHES:
-        if option in names.split() and any(fnmatch.fnmatchcase(agent, pattern) for pattern in agents):
+        if option in names.split() and (is_any or any(fnmatch.fnmatchcase(agent, pattern) for pattern in agents)):
             yield reach

@@ -149,6 +149,11 @@ class Judgement:
     why: str
 
 
+def is_read(name: str) -> bool:
+    """Whether somebody read what the agent of that name does."""
+    return any(name in table for table in (REVIEWED, DOUBTED, NO_POWER))
+
+
 def judge(name: str, metadata: AgentMetadata) -> Judgement:
     """What is known of the agent, under all of its names: a copy or a link is what it was made of."""
     why = why_refused(name, metadata)

@@ -56,6 +56,14 @@ def network(address: str) -> str:
     return str(ipaddress.ip_network((int(value), 64), strict=False))
 
 
+def source(address: str | None) -> str:
+    """From where somebody asks, as far as it tells him from others: whoever has one IPv6 address has its /64 (RFC 6177),
+    and every loopback address is this machine."""
+    if address is None or is_loopback(address):
+        return "loopback"
+    return network(address)
+
+
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     if ":" not in text and not (text[:1].isdigit() and text[-1:].isdigit()):
         return None  # the costly look is not for tens of thousands of names

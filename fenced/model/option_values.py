@@ -77,7 +77,7 @@ _PROGRAMS: Final = re.compile(
     re.ASCII,
 )
 """What is run, written or connected to; `debug` is an old name of `debug_file`."""
-_FILES: Final = re.compile(r".*_file|cacert|kubeconfig|openrc|tlscacert|tlscert|tlskey", re.ASCII)
+_FILES: Final = re.compile(r".*_file|cacert|kubeconfig|openrc|serviceaccount|tlscacert|tlscert|tlskey", re.ASCII)
 
 
 def lent(option: str) -> Lent | None:

@@ -1,10 +1,11 @@
-"""The door of an HTTP server: how many connections it has at once, how many of their requests begin in one turn of the
-loop, and for how long it keeps connections of which nothing comes.
+"""The door of an HTTP server: how many connections it has at once, and of strangers; how many of their requests begin in
+one turn of the loop, and for how long it keeps connections of which nothing comes.
 
 Knows sockets and when aiohttp serves a request, no request's meaning. One rule: whoever connects never takes what devices,
 the store and the bus need. Of the descriptors connections have a share, the longest idle one makes way for a new one, and
 an error of accepting ends nothing. Of the loop they have a few requests a turn, however many ask: what renews the lease
-takes several turns, and each of them stays short.
+takes several turns, and each of them stays short. What comes before a request begins (a handshake, heads that are parsed)
+is not counted out like that: strangers, who could all send it in one moment, are few.
 """
 
 import asyncio
@@ -14,14 +15,16 @@ import functools
 import resource
 import socket
 import ssl
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final, cast
 
 import structlog
 from aiohttp import web
 
+from fenced.model.addresses import source
 from fenced.net.bodies import CLOSING
 
 log = structlog.get_logger(__name__)
@@ -29,6 +32,9 @@ log = structlog.get_logger(__name__)
 SHARE: Final = 4
 """Connections get one of so many parts of the process's descriptors."""
 CONNECTIONS_MAX: Final = 16_384
+STRANGERS_MAX: Final = 512
+"""Connections of which nobody was let in yet, and half of all at most: a handshake and what one may send ahead cost a
+millisecond or two, and 256 KiB."""
 FIRST_REQUEST_SECONDS: Final = 10.0
 """From the connection, with its TLS handshake, to the head of its first request."""
 IDLE_SECONDS: Final = 75.0
@@ -56,7 +62,9 @@ class Guest(asyncio.Protocol):
     door: "Door"
     inner: asyncio.Protocol
     since: float
+    source: str = ""
     serving: int = 0
+    is_let_in: bool = False
     is_known: bool = False
     is_begun: bool = False
     transport: asyncio.Transport | None = None
@@ -90,13 +98,25 @@ class Guest(asyncio.Protocol):
             self.opening.cancel()
 
 
+GUEST: Final = web.RequestKey("guest", Guest)
+
+
+def let_in(request: web.Request) -> None:
+    """Who asks has shown who he is, or needs not: his connection is no stranger's from now on."""
+    guest = request.get(GUEST)
+    if guest is not None:
+        guest.door.know(guest)
+
+
 class Door:
     """Accepts for one server while `open` runs. `context`: the TLS of new connections; it may be changed meanwhile."""
 
     def __init__(self, listening: socket.socket, *, most: int) -> None:
         """`most`: connections at once."""
         self._listening, self._most = listening, most
+        self._strangers_most = min(STRANGERS_MAX, max(most // 2, 1))
         self._guests: dict[asyncio.Protocol, Guest] = {}
+        self._strangers: set[Guest] = set()
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._told_at = float("-inf")
         self.context: ssl.SSLContext | None = None
@@ -117,10 +137,12 @@ class Door:
                 return await handler(request)
             guest.serving += 1
             guest.is_known = True
+            request[GUEST] = guest
             try:
                 await self._turn()
                 response = await handler(request)
-                if response.status in CLOSING:
+                is_refused = HTTPStatus.BAD_REQUEST <= response.status < HTTPStatus.INTERNAL_SERVER_ERROR
+                if response.status in CLOSING or (is_refused and not guest.is_let_in):
                     response.force_close()
                 return response
             finally:
@@ -170,16 +192,19 @@ class Door:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                accepted, _ = await loop.sock_accept(self._listening)
+                accepted, address = await loop.sock_accept(self._listening)
             except OSError as exc:
                 await self._not_accepted(exc)
                 continue
-            if len(self._guests) >= self._most and not self._make_way():
+            if len(self._strangers) >= self._strangers_most:
+                self._make_way(self._strangers)
+            if len(self._guests) >= self._most and not self._make_way(self._guests.values()):
                 self._tell(f"all {self._most} connections are in use")
                 accepted.close()
                 continue
-            guest = Guest(self, server(), loop.time())
+            guest = Guest(self, server(), loop.time(), source(str(address[0])))
             self._guests[guest.inner] = guest
+            self._strangers.add(guest)
             guest.opening = group.create_task(self._welcome(guest, accepted), name="door-welcome")
             guest.opening.add_done_callback(functools.partial(self._welcomed, guest, accepted))
             await asyncio.sleep(0)  # one a turn of the loop: accepting by itself lets nobody else run while more wait
@@ -206,20 +231,28 @@ class Door:
     def left(self, guest: Guest) -> None:
         """Its connection is over."""
         self._guests.pop(guest.inner, None)
+        self._strangers.discard(guest)
+
+    def know(self, guest: Guest) -> None:
+        """Somebody was let in by it."""
+        guest.is_let_in = True
+        self._strangers.discard(guest)
 
     async def _not_accepted(self, error: OSError) -> None:
         if error.errno in OUT_OF_DESCRIPTORS:
             self._tell(error.strerror or str(error))
-            self._make_way()
+            self._make_way(self._guests.values())
             await asyncio.sleep(FULL_PAUSE_SECONDS)
 
-    def _make_way(self) -> bool:
-        """End the connection that has been idle for longest, if there is one."""
-        idle = min((guest for guest in self._guests.values() if not guest.serving), key=_since, default=None)
-        if idle is None:
+    def _make_way(self, guests: Collection[Guest]) -> bool:
+        """End one of these that is idle, if there is one: the longest, of the source that has most of those."""
+        idle = [guest for guest in guests if not guest.serving]
+        if not idle:
             return False
-        self.left(idle)
-        idle.end()
+        of = Counter(guest.source for guest in idle)
+        leaving = min(idle, key=lambda guest: (-of[guest.source], guest.since))
+        self.left(leaving)
+        leaving.end()
         return True
 
     async def _sweep(self) -> None:
@@ -238,7 +271,3 @@ class Door:
         if now - self._told_at > TOLD_SECONDS:
             self._told_at = now
             log.warning("connections_turned_away", reason=why, connections=len(self._guests))
-
-
-def _since(guest: Guest) -> float:
-    return guest.since

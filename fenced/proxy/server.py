@@ -20,6 +20,7 @@ from fenced.model.identity import comparable
 from fenced.model.inventory import DeviceSpec
 from fenced.model.power import Outcome, Power
 from fenced.net.bodies import not_yet, read_whole, refuse_encoded
+from fenced.net.door import let_in
 from fenced.ports.devices import CommandRefused, DeviceError, DeviceTimedOut
 from fenced.ports.proxies import AgentTelemetry
 from fenced.proxy.calls import Calls
@@ -133,11 +134,12 @@ class ProxyServer:
         """Every fault becomes an answer; its text never holds what was sent."""
         try:
             refuse_encoded(request)
-            if self.context is not None and request.path != HEALTH_PATH:
+            if request.path != HEALTH_PATH:
                 name = _caller(request)
-                if name not in self._allow:
+                if self.context is not None and name not in self._allow:
                     _log.warning("caller not allowed", name=name, peer=request.remote)
                     return _problem(403, "not allowed", f"CN={name} is not in this proxy's allow list"[:300])
+                let_in(request)
             return await handler(request)
         except web.HTTPException as exc:
             return _problem(exc.status, exc.reason)

@@ -16,14 +16,14 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from fenced.net import door as module
-from fenced.net.door import Door, connections_max
+from fenced.net.door import Door, connections_max, let_in
 from tests.net import until
 
 HOLDING = b"GET /hold HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class House:
-    """A server behind a door. `hold`: requests that do not end before they are let go."""
+    """A server behind a door. `hold`: requests that do not end before they are let go; `known`: lets in who asks for it."""
 
     def __init__(self, most: int) -> None:
         self.listening = socket.create_server(("127.0.0.1", 0))
@@ -37,6 +37,8 @@ class House:
         application = web.Application()
         application.router.add_get("/hold", self._hold)
         application.router.add_get("/", self._hello)
+        application.router.add_get("/known", self._known)
+        application.router.add_get("/refused", self._refuse)
         self.door.watch(application)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
@@ -57,9 +59,18 @@ class House:
     async def _hello(self, _: web.Request) -> web.Response:
         return web.Response(text="hello")
 
-    async def connect(self, sent: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _refuse(self, _: web.Request) -> web.Response:
+        return web.Response(status=429)
+
+    async def _known(self, request: web.Request) -> web.Response:
+        let_in(request)
+        return web.Response(text="known")
+
+    async def connect(
+        self, sent: bytes = b"", *, local: str = "127.0.0.1"
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         before = self.door.connections
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, local_addr=(local, 0))
         writer.write(sent)
         await until(lambda: self.door.connections > before or reader.at_eof())
         return reader, writer
@@ -70,7 +81,7 @@ class House:
 
 
 async def test_the_longest_idle_connection_makes_way_for_a_new_one() -> None:
-    house = House(most=3)
+    house = House(most=6)
     async with house.open():
         first, second, third = [await house.connect() for _ in range(3)]
         assert await house.get() == "hello"
@@ -80,11 +91,70 @@ async def test_the_longest_idle_connection_makes_way_for_a_new_one() -> None:
             writer.close()
 
 
+KNOWN = b"GET /known HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+async def test_strangers_are_few_and_take_nothing_of_those_who_were_let_in() -> None:
+    """All that strangers may send before a request begins could come in one moment: the loop would stand still for it."""
+    house = House(most=40)
+    async with house.open():
+        known = [await house.connect(KNOWN) for _ in range(3)]
+        for reader, _ in known:
+            assert b"known" in await reader.readuntil(b"known")
+        strangers = [socket.create_connection(("127.0.0.1", house.port)) for _ in range(60)]
+        await until(lambda: is_over(strangers[39]))
+        assert house.door.connections == 20 + len(known)
+        assert not any(reader.at_eof() for reader, _ in known)
+        assert await house.get() == "hello"
+        for client in strangers:
+            client.close()
+        for _, writer in known:
+            writer.close()
+
+
+def is_over(client: socket.socket) -> bool:
+    """Whether the other side ended it."""
+    try:
+        return client.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+
+
+async def test_a_crowd_of_strangers_makes_way_before_one_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second address of this machine stands for a second machine."""
+    monkeypatch.setattr(module, "source", str)
+    house = House(most=20)
+    async with house.open():
+        other, writer = await house.connect(local="127.0.0.2")
+        strangers = [socket.create_connection(("127.0.0.1", house.port)) for _ in range(30)]
+        await until(lambda: is_over(strangers[18]))
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"hello" in await other.readuntil(b"hello")
+        writer.close()
+        for client in strangers:
+            client.close()
+
+
+@pytest.mark.parametrize(("path", "is_ended"), [(b"/refused", True), (b"/", False)])
+async def test_a_stranger_who_is_refused_must_come_again(path: bytes, is_ended: bool) -> None:
+    house = House(most=20)
+    async with house.open():
+        reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+        writer.write(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert (b"Connection: close" in head) is is_ended
+        writer.close()
+
+
 async def test_where_all_are_in_use_a_new_one_is_turned_away_and_those_go_on() -> None:
     house = House(most=2)
     async with house.open():
-        holding = [await house.connect(HOLDING) for _ in range(2)]
-        await until(lambda: house.held == 2)
+        holding = []
+        for number in (1, 2):
+            holding.append(await house.connect(HOLDING))
+            await until(lambda number=number: house.held == number)
         with capture_logs() as logs:
             with pytest.raises(aiohttp.ClientError):
                 await house.get()
@@ -118,7 +188,7 @@ async def test_connections_of_which_nothing_comes_end(monkeypatch: pytest.Monkey
 
 async def test_however_many_ask_at_once_few_begin_in_a_turn_of_the_loop() -> None:
     """What renews the lease takes several turns: each of them stays short, whatever is asked, and refused, meanwhile."""
-    house = House(most=100)
+    house = House(most=200)
     turn, begun, accepted = 0, Counter[int](), [0]
 
     async def count() -> None:

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from fenced.api.access import source
 from fenced.api.server import build_app, reconfigure, serve
+from fenced.model.addresses import source
 from fenced.model.inventory import Secret
 from tests.api.conftest import TOKENS, Api, expose, start
 from tests.api.test_border import ACT, STATUS, bearer

@@ -116,6 +116,10 @@ def test_what_an_option_does_to_what_off_proves(agent: str, option: str, value: 
         ("fence_virsh", "ssh-options", {Reach.COMMAND_LINE}),
         ("fence_redfish", "systems_uri", set()),
         ("fence_redfish", "password_script", {Reach.COMMAND_LINE}),
+        ("fence_redfish", "cipher", set()),
+        ("fence_supermicro", "target", {Reach.COMMAND_LINE}),
+        ("fence_supermicro", "plug", set()),
+        ("fence_ilo6", "auth", {Reach.COMMAND_LINE}),
     ],
 )
 def test_where_an_option_ends_up(agent: str, option: str, where: set[Reach]) -> None:

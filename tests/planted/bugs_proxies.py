@@ -29,6 +29,14 @@ PROXY_BUGS: Final = (
         wider=(PARAMETERS,),
     ),
     Bug(
+        name="an agent that nobody read is taken to make no commands",
+        rule="S1",
+        file="drivers/agent_options.py",
+        old="    is_any = not is_read(agent) and option not in PLUG_NAMES\n",
+        new="    is_any = False\n",
+        killers=("tests/drivers/test_catalogue.py::test_where_an_option_ends_up",),
+    ),
+    Bug(
         name="an inventory's values are not looked at",
         rule="S1",
         file="config/device_options.py",
