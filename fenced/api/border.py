@@ -16,6 +16,7 @@ from aiohttp.typedefs import Middleware
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
+from fenced.api import shapes
 from fenced.api.access import Principal, Role, claimed_name, no_token
 from fenced.api.bodies import unknown_keys
 from fenced.api.call import Call, Route, Services
@@ -25,6 +26,7 @@ from fenced.api.problems import Rejection, faults_of, response_of, unprocessable
 from fenced.model.addresses import source
 from fenced.net.bodies import read_whole, refuse_encoded
 from fenced.net.door import let_in
+from fenced.net.once import check_once
 
 log = structlog.stdlib.get_logger("fenced.api")
 
@@ -148,8 +150,11 @@ async def _parse_body(
     try:
         times = {"now": services.clock.now(), "ahead_seconds": services.ahead_seconds()}
         body = route.body.model_validate_json(raw, context=times)
+        check_once(raw)
     except ValidationError as exc:
         raise unprocessable(*faults_of(exc)) from exc
+    except ValueError as exc:
+        raise unprocessable(shapes.Fault(path="", reason=str(exc))) from exc
     unknown = unknown_keys(route.body, from_json(raw))
     return body, tuple(f"unknown key {key!r} was ignored" for key in unknown)
 

@@ -5,7 +5,7 @@ Knows no call. One rule: a credential without addresses is a mistake, for it wou
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 from pydantic_core import PydanticCustomError
@@ -17,7 +17,7 @@ from fenced.config.mistakes import Mistakes, Where
 from fenced.config.secret_sources import SOURCES, SecretReader
 from fenced.config.tables import Table
 from fenced.config.validate import parse
-from fenced.model.credentials import AddressRule, StoredCredential
+from fenced.model.credentials import ADDRESS_OPTIONS, AddressRule, StoredCredential
 from fenced.model.inventory import Secret
 from fenced.model.option_values import PINS, Lent, lent, plain
 
@@ -47,10 +47,14 @@ class CredentialTable(Table):
     pins: Annotated[
         dict[str, Any],
         Tables(
-            "options that say whom it trusts, as `{ fingerprint = ... }` or `{ ssl_insecure = true }`; no call may set them",
+            "options that no call may set beside it: whom it trusts, as `{ fingerprint = ... }` or `{ ssl_insecure = true }`, "
+            "and the way that it goes, as `{ lanplus = true }` or `{ secure = true }`",
             is_list=False,
         ),
     ] = Field(default_factory=dict)
+
+
+UNPINNED: Final = frozenset({*ADDRESS_OPTIONS, "plug", "port", "action", "option"})
 
 
 def stored_credentials(
@@ -101,8 +105,12 @@ def _pins(
 ) -> Iterator[tuple[str, str | int | float | bool]]:
     for key, value in given.items():
         name, place = str(key), where.key(str(key))
-        if plain(name) not in PINS:
-            mistakes.error(place, f"is no pin: {', '.join(sorted(PINS))}", value=value, unit="option")
+        if plain(name) in UNPINNED:
+            mistakes.error(
+                place,
+                "can't be pinned: addresses says where the login may go, and a call says which plug",
+                unit="option",
+            )
         elif not isinstance(value, str | int | float | bool) or (isinstance(value, str) and not value.isprintable()):
             mistakes.error(place, "must be text, a number, true or false", value=value, unit="option")
         elif lent(name) is Lent.FILE:

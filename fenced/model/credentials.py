@@ -107,7 +107,7 @@ class AddressRule:
 class StoredCredential:
     """`drivers`, `clients`: empty means any. `clients` are names of certificates, without `CN=`.
 
-    `pins`: options that say whom the login trusts; the proxy's alone.
+    `pins`: options that say whom the login trusts, which are the proxy's alone, and whatever else it says itself.
     """
 
     username: str = ""
@@ -136,9 +136,10 @@ class StoredCredential:
         if self.drivers and spec.driver not in self.drivers:
             return f"is not for the driver {spec.driver}"
         asked = spec.options.keys() | ({TLS} if spec.tls is not Tls.DEFAULT else set())
-        pinned = ", ".join(pins_among(asked))
+        own = {plain(name) for name in self.pins}
+        pinned = ", ".join(dict.fromkeys((*pins_among(asked), *(name for name in sorted(asked) if plain(name) in own))))
         if pinned:
-            return f"is not to be used with the call's own {pinned[:200]}: whom it trusts is said in its pins"
+            return f"is not to be used with the call's own {pinned[:200]}: whom it trusts, and by which way, is said in its pins"
         unknown = sorted(spec.options.keys() - OPTIONS - self.options)
         if unknown:
             return f"is not to be used with the options {', '.join(unknown)[:200]}"

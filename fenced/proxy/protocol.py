@@ -4,7 +4,6 @@ Knows the shapes and their bounds, and how our values travel in them; nothing of
 One rule: everything is bounded, and a password is shown by nothing here but the body that is sent.
 """
 
-import json
 from typing import Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import (
@@ -23,6 +22,7 @@ from fenced.model.inventory import DeviceSpec, Secret, Tls
 from fenced.model.names import PlugId, Token, UnitId
 from fenced.model.power import Outcome, Power, What
 from fenced.model.text import Mask, one_line
+from fenced.net.once import check_once
 from fenced.ports.devices import DEVICE_ERRORS, DeviceError
 
 PROTOCOL: Final = 1
@@ -65,13 +65,8 @@ M = TypeVar("M", bound=WireModel)
 def read(model: type[M], body: bytes) -> M:
     """What a body says. Raises ValueError; also where a name occurs twice, for then it says two things (RFC 8259, 4)."""
     found = model.model_validate_json(body)
-    json.loads(body.decode(), object_pairs_hook=_once_each)
+    check_once(body)
     return found
-
-
-def _once_each(pairs: list[tuple[str, object]]) -> None:
-    if len({name for name, _ in pairs}) < len(pairs):
-        raise ValueError("a name occurs twice")
 
 
 class WireDevice(WireModel):

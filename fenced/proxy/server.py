@@ -40,6 +40,7 @@ from fenced.proxy.protocol import (
     Status,
     WireError,
     WirePermit,
+    read,
 )
 from fenced.proxy.tls import common_name
 
@@ -178,9 +179,11 @@ class ProxyServer:
         except (web.PayloadAccessError, web.RequestPayloadError, HttpProcessingError):
             return _problem(422, "the body is not as its encoding says")
         try:
-            call = Call.model_validate_json(body)
+            call = read(Call, body)
         except ValidationError as exc:
             return _problem(422, "not a call", _faults(exc))
+        except ValueError as exc:
+            return _problem(422, f"not a call: {exc}")
         if self._is_stopping:
             return _problem(503, "the proxy agent is stopping")
         who = _caller(request) or LOOPBACK_CALLER

@@ -152,3 +152,10 @@ async def test_what_is_no_http_is_not_kept_in_a_log(api: Api, caplog: pytest.Log
     heard = await say(port(api), b"GET / HTTP/1.1\r\nAuthorization Bearer tok-in-a-broken-line\r\n\r\n")
     assert heard.statuses == (400,) and heard.is_closed
     assert caplog.text == ""
+
+
+async def test_a_name_that_is_said_twice_is_refused(guarded_api: Api) -> None:
+    twice = GOOD.rstrip(b"}") + b", " + GOOD.lstrip(b"{")
+    heard = await say(port(guarded_api), request("POST", ACT, TOKEN, body=twice), patience=0.2)
+    assert heard.statuses == (422,) and "occurs twice" in heard.text
+    assert guarded_api.control.calls == []

@@ -67,6 +67,15 @@ def test_any_body_gets_a_bounded_answer(wire: Wire, body: bytes) -> None:
     assert len(answer) < 8192
 
 
+@pytest.mark.parametrize("old", ['"device": {', '"driver": '])
+def test_a_call_that_says_a_name_twice_is_refused(wire: Wire, old: str) -> None:
+    text = json.dumps(CALL)
+    assert text.count(old) == 1
+    again = '"device": {}, "device": {' if old.endswith("{") else '"driver": "fence_other", "driver": '
+    status, answer = wire.post(text.replace(old, again).encode())
+    assert status == 422 and b"occurs twice" in answer and SECRET.encode() not in answer
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     field=st.sampled_from([*CALL, *(f"device.{name}" for name in CALL["device"]), "permit", "device.sessions"]),  # type: ignore[attr-defined]

@@ -163,3 +163,16 @@ async def test_a_fifo_ends_no_thread_and_no_sigterm_and_folders_are_read_again(
             await caller.read(PX1, good, timeout_seconds=5)
         process.terminate()
         assert await asyncio.to_thread(process.wait, 20) == 0
+
+
+@pytest.mark.parametrize("name", ["lanplus", "Lanplus", "secure", "snmp-sec-level"])
+def test_the_way_of_a_stored_login_can_be_the_proxys_alone(name: str) -> None:
+    pins: dict[str, str | int | float | bool] = {"lanplus": True, "secure": True, "snmp_sec_level": "authPriv"}
+    stored = StoredCredential(
+        username="fence", addresses=(AddressRule.parse("10.9.0.1"),), options=frozenset({name}), pins=pins
+    )
+    credentials = Credentials("px1", {"bmc": stored})
+    spec = replace(SPEC, address="10.9.0.1", username="", password=None, credential="bmc", options={"plug": "1"})
+    assert credentials.filled(spec, "fenced-a").options == {"plug": "1", **pins}
+    with pytest.raises(LoginRefused, match="pins"):
+        credentials.filled(replace(spec, options={name: "0"}), "fenced-a")
