@@ -14,7 +14,7 @@ SCRIPT: Final = r"""#!/bin/sh
 while read -r line; do
   case "$line" in
     action=*) action="${line#action=}" ;;
-    state_file=*) state_file="${line#state_file=}" ;;
+    state_name=*) state_name="${line#state_name=}" ;;
     off_ms=*) off_ms="${line#off_ms=}" ;;
     refuse=*) refuse="${line#refuse=}" ;;
   esac
@@ -22,18 +22,18 @@ done
 case "$action" in
   metadata)
     printf '<resource-agent name="fence_bench"><parameters>'
-    for name in action plug state_file off_ms refuse; do
+    for name in action plug state_name off_ms refuse; do
       printf '<parameter name="%s"><content type="string"/></parameter>' "$name"
     done
     printf '</parameters><actions><action name="on"/><action name="off"/><action name="status"/></actions></resource-agent>'
     ;;
   status)
-    read -r power 2>/dev/null < "$state_file"
+    read -r power 2>/dev/null < "$state_name"
     if [ "$power" = off ]; then echo "Status: OFF"; exit 2; else echo "Status: ON"; exit 0; fi ;;
   *)
     if [ -n "$refuse" ]; then echo "Unable to connect" >&2; exit 1; fi
     if [ "$action" = off ] && [ -n "$off_ms" ]; then sleep "$((off_ms / 1000)).$(printf %03d $((off_ms % 1000)))"; fi
-    echo "$action" > "$state_file" ;;
+    echo "$action" > "$state_name" ;;
 esac
 """
 
@@ -54,7 +54,7 @@ class Agent:
 
     def device(self, plug: str, *, off_ms: int = 0, is_refusing: bool = False, **more: Any) -> dict[str, Any]:
         """A device entry; its plug is on."""
-        options: dict[str, Any] = {"plug": plug, "state_file": str(self._plugs / plug)}
+        options: dict[str, Any] = {"plug": plug, "state_name": str(self._plugs / plug)}
         if off_ms:
             options["off_ms"] = off_ms
         if is_refusing:
@@ -63,11 +63,11 @@ class Agent:
 
     def plug_id(self, plug: str) -> PlugId:
         """As the daemon names it, of a device without further options (fenced/config/plugs.py)."""
-        return PlugId(f"{NAME}||{plug}?state_file={self._plugs / plug}")
+        return PlugId(f"{NAME}||{plug}?state_name={self._plugs / plug}")
 
     def parameters(self, action: str, plug: str, *, off_ms: int = 0) -> bytes:
         """The same plug for a call without the daemon."""
-        return f"action={action}\nplug={plug}\nstate_file={self._plugs / plug}\noff_ms={off_ms}\n".encode()
+        return f"action={action}\nplug={plug}\nstate_name={self._plugs / plug}\noff_ms={off_ms}\n".encode()
 
     def set_on(self) -> None:
         """Every plug."""

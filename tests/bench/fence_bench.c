@@ -9,7 +9,7 @@ static const char metadata[] =
     "<?xml version=\"1.0\"?><resource-agent name=\"fence_bench\" shortdesc=\"For measurements\"><parameters>"
     "<parameter name=\"action\"><content type=\"string\"/></parameter>"
     "<parameter name=\"plug\"><content type=\"string\"/></parameter>"
-    "<parameter name=\"state_file\"><content type=\"string\"/></parameter>"
+    "<parameter name=\"state_name\"><content type=\"string\"/></parameter>"
     "<parameter name=\"off_ms\"><content type=\"integer\"/></parameter>"
     "<parameter name=\"refuse\"><content type=\"boolean\"/></parameter>"
     "</parameters><actions><action name=\"on\"/><action name=\"off\"/><action name=\"status\"/>"
@@ -17,19 +17,19 @@ static const char metadata[] =
 
 int main(void)
 {
-    char line[4096], action[64] = "", state_file[4096] = "";
+    char line[4096], action[64] = "", state_name[4096] = "";
     long off_ms = 0;
     int refuse = 0;
     while (fgets(line, sizeof line, stdin)) {
         line[strcspn(line, "\n")] = 0;
         if (!strncmp(line, "action=", 7)) snprintf(action, sizeof action, "%s", line + 7);
-        else if (!strncmp(line, "state_file=", 11)) snprintf(state_file, sizeof state_file, "%s", line + 11);
+        else if (!strncmp(line, "state_name=", 11)) snprintf(state_name, sizeof state_name, "%s", line + 11);
         else if (!strncmp(line, "off_ms=", 7)) off_ms = atol(line + 7);
         else if (!strncmp(line, "refuse=", 7)) refuse = atoi(line + 7);
     }
     if (!strcmp(action, "metadata")) return puts(metadata) < 0;
     if (!strcmp(action, "status")) {
-        FILE *file = fopen(state_file, "r");
+        FILE *file = fopen(state_name, "r");
         int is_off = file && fgetc(file) == 'o' && fgetc(file) == 'f';
         if (file) fclose(file);
         puts(is_off ? "Status: OFF" : "Status: ON");
@@ -43,7 +43,7 @@ int main(void)
         struct timespec wait = {off_ms / 1000, off_ms % 1000 * 1000000};
         nanosleep(&wait, NULL);
     }
-    FILE *file = fopen(state_file, "w");
+    FILE *file = fopen(state_name, "w");
     if (!file) return 1;
     fputs(action, file);
     return fclose(file) != 0;

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 
-PARAMETERS = b"action=status\nplug=1\nstate_file=/nonexistent\noff_ms=0\n"
+PARAMETERS = b"action=status\nplug=1\nstate_name=/nonexistent\noff_ms=0\n"
 
 
 async def by_asyncio(count: int, at_once: int, program: str) -> None:
