@@ -9,10 +9,8 @@ from typing import Final
 
 from fenced.drivers.agent_metadata import ADDRESS_NAMES, PLUG_NAMES, USERNAME_NAMES, Parameter
 from fenced.drivers.agent_options import OPTION_NAMES, RESERVED, Reach, reaches
+from fenced.model.booleans import NO, YES
 from fenced.model.option_values import Shape, Shapes, why_misshapen
-
-YES: Final = frozenset({"1", "yes", "on", "true"})
-NO: Final = frozenset({"0", "no", "off", "false"})
 
 _NUMBERS: Final = """
     apitimeout connect_retries connect_timeout errortimeout ipmitool_timeout login_timeout operation_timeout
