@@ -22,8 +22,8 @@ async def read_ahead(agents: FenceAgents, *, every_seconds: float = LOOK_SECONDS
             try:
                 if not agents.is_asked(name):
                     await agents.metadata(name)
-            except BadParameters:
-                continue  # it went away meanwhile
+            except (BadParameters, OSError):
+                continue  # it went away meanwhile, or nothing can be started now: the next look asks again
         await asyncio.sleep(every_seconds)
 
 
