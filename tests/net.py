@@ -1,20 +1,41 @@
 """Loopback ports and waiting, for tests with real parts."""
 
 import asyncio
+import contextlib
+import functools
+import secrets
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Final
 
+FIRST_PORT: Final = 10_240
+FREE_PORT_TRIES: Final = 1000
+KERNELS_PORTS: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_given: set[tuple[int, socket.SocketKind]] = set()
 PATIENCE_SECONDS: Final = 60.0
 """Of waiting for what must come about, on a machine with other work: it ends a test that hangs, and says how long nothing is."""
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A loopback port that nobody listened on a moment ago."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port that nobody has now, this process gave to nobody before, and no connection that goes out is given: one
+    of the kernel's own choice may be somebody's the moment after."""
+    for _ in range(FREE_PORT_TRIES):
+        port = FIRST_PORT + secrets.randbelow(_first_of_the_kernels() - FIRST_PORT)
+        if (port, kind) in _given:
+            continue
+        with socket.socket(socket.AF_INET, kind) as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            _given.add((port, kind))
+            return port
+    raise AssertionError("no free port on loopback")
+
+
+@functools.cache
+def _first_of_the_kernels() -> int:
+    """Of the ports that it gives to connections that go out."""
+    return max(int(KERNELS_PORTS.read_text().split()[0]), FIRST_PORT + FREE_PORT_TRIES)
 
 
 async def until(

@@ -108,11 +108,15 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_pins_are_the_proxys_own(tmp_path: Path) -> None:
     text = (
         '[proxy]\nlisten = "127.0.0.1:1"\noptions = ["ipmitool_path"]\nfile_dirs = ["lent"]\n'
-        '[credentials.bmc]\naddresses = ["10.9.0.1"]\npins = { ca_file = "a", ssl-insecure = true }\n'
+        '[credentials.bmc]\naddresses = ["10.9.0.1"]\npins = { ca_file = "ca", ssl-insecure = true, secure = true }\n'
     )
     configuration = load_proxy(written(tmp_path, text), own_machine=OWN_MACHINE, environ={}).configuration
     assert configuration is not None
-    assert configuration.credentials["bmc"].pins == {"ca_file": str(tmp_path / "a"), "ssl-insecure": True}
+    assert configuration.credentials["bmc"].pins == {
+        "ca_file": str(tmp_path / "ca"),
+        "ssl-insecure": True,
+        "secure": True,
+    }
     assert (configuration.options, configuration.file_dirs) == (frozenset({"ipmitool_path"}), (tmp_path / "lent",))
 
 
@@ -122,6 +126,7 @@ def test_pins_are_the_proxys_own(tmp_path: Path) -> None:
         ('options = ["fingerprint"]', "options[0]"),
         ('options = ["plug", "SSL-insecure"]', "options[1]"),
         ("pins = { plug = 1 }", "pins.plug"),
+        ('pins = { IPaddr = "10.9.0.2" }', "pins.IPaddr"),
         ("pins = { fingerprint = [1] }", "pins.fingerprint"),
         ('pins = { ca_file = "missing" }', "pins.ca_file"),
     ],

@@ -13,6 +13,7 @@ from fenced.lab.laboratory import Plan
 from fenced.lab.programs import Program, run_short
 from fenced.lab.rack import Outlet, Wiring
 from fenced.lab.settings import HostPlace, Layout, ProxyPlace, write, write_agent
+from fenced.proxy.certificates import make_authority, make_daemon, make_proxy
 
 
 def layout(directory: Path, *, address: str, ports: tuple[int, ...], is_standby_separate: bool = False) -> Layout:
@@ -47,9 +48,9 @@ async def test_the_daemon_takes_the_labs_files(
 ) -> None:
     place = layout(tmp_path, address=address, ports=ports, is_standby_separate=is_standby_separate)
     write(place)
-    place.certificates.mkdir()
-    for name in ("ca.crt", "fenced-lab.crt", "fenced-lab.key", "px-1.crt", "px-1.key"):
-        (place.certificates / name).touch(mode=0o600)
+    make_authority(place.certificates)
+    make_daemon(place.certificates, name="fenced-lab")
+    make_proxy(place.certificates, name="px-1", addresses=["127.0.0.1"])
     log = tmp_path / "log"
     await run_short(["check-config", str(place.configuration)], log=log)
     await run_short(["proxy", "--check", "-c", str(place.proxy_configuration("px-1"))], log=log)

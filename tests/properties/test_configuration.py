@@ -260,7 +260,9 @@ class Edits(RuleBasedStateMachine):
         with capture_logs() as logs, mock.patch.object(memory, "give_back"):
             is_refused = bool(self.running_loop.do(self.reloader._take(loaded)))
         lines = [entry["change"] for entry in logs if entry["event"] == "configuration_changed"]
-        assert is_refused is (self.is_broken or self._needs_restart() or self._spoils_an_operation()), logs
+        assert is_refused is (
+            self.is_broken or self._needs_restart() or self._spoils_an_operation() or self._has_lost_all_hosts()
+        ), logs
         if is_refused:
             assert self.configuration is before and self.fleet.inventory is before.inventory and not lines
             return
@@ -278,6 +280,10 @@ class Edits(RuleBasedStateMachine):
         second = self.load(is_reversed=is_reversed, is_split=is_split).configuration
         assert first is not None and second is not None
         assert (difference(first, second), needs_restart(first, second)) == ((), ())
+
+    def _has_lost_all_hosts(self) -> bool:
+        """That is how lost files look."""
+        return bool(self.running.hosts) and not self.file.hosts
 
     def _needs_restart(self) -> bool:
         return self.file.site != self.running.site
