@@ -303,10 +303,15 @@ async def test_confirm_off_asks_for_the_name_on_a_terminal(api: Api) -> None:
     assert (await ctl(api.url, *words)).code == 0
 
 
+def _heed_ctrl_c() -> None:
+    """Whoever runs in the background of a shell was told to ignore it, and hands that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 async def test_watch_prints_events_and_ends_with_ctrl_c(api: Api) -> None:
     process = await asyncio.create_subprocess_exec(
-        *PROGRAM, "--url", api.url, "watch", stdout=asyncio.subprocess.PIPE, env=environment()
-    )
+        *PROGRAM, "--url", api.url, "watch", stdout=asyncio.subprocess.PIPE, env=environment(), preexec_fn=_heed_ctrl_c
+    )  # fmt: skip
     try:
         assert process.stdout is not None
         await until(lambda: api.control.watchers == 1)

@@ -25,9 +25,11 @@ async def test_a_device_is_renamed_and_a_host_removed_beside_a_damaged_row(tmp_p
         off = await it.api.act("node-1", "off", force=True)
         it.hosts.kill("node-1")
         assert (await it.api.ended(off))["result"]["fenced"] is True
+        await it.story.state("node-2", "healthy")
         await it.daemon.kill()
         with sqlite3.connect(it.state_dir / "fenced.db") as database:
-            database.execute("UPDATE snapshots SET body = '{\"kind\":\"from the future\"}' WHERE host = 'node-2'")
+            damage = "UPDATE snapshots SET body = '{\"kind\":\"from the future\"}' WHERE host = 'node-2'"
+            assert database.execute(damage).rowcount == 1
         it.configuration.hosts["node-1"][0]["name"] = "renamed"
         del it.configuration.hosts["node-3"]
         it.configuration.write()
