@@ -137,6 +137,7 @@ class NobodyIsKeptFromBeingHeard(Rule):
         is_led = truth.up_since is not None and truth.disk.lease_ends > now
         if not truth.broker.is_willing or not is_led or truth.troubled_at >= now:
             self._calm_since = now
+        self._calm_since = max(self._calm_since, truth.troubled_at)  # of which no step may have been seen
         for host, at in list(self._waits.items()):
             if host in truth.broker.refused:
                 del self._waits[host]
