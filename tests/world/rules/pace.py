@@ -18,8 +18,9 @@ FENCE_BOUND_SECONDS = 10.0
 
 ANNOUNCE_BOUND_SECONDS = 3.0
 """From the record to the broker: a read of the store, and whatever else is sent at that moment."""
-BACK_OFF_SECONDS = 10.0
-"""So long the daemon may wait to try again after the broker took nothing at all."""
+BACK_OFF_SECONDS = 20.0
+"""So long the daemon may wait to try again after the broker took nothing at all, or nothing of the host: a message that was on
+its way ends after ten seconds, and the pause behind many failures is as long."""
 
 
 class DeadlinesHold(Rule):
@@ -119,6 +120,7 @@ class NobodyIsKeptFromBeingHeard(Rule):
     def __init__(self, *args: object) -> None:
         super().__init__(*args)  # type: ignore[arg-type] # those of Rule
         self._waits: dict[HostName, float] = {}
+        self._refused_at: dict[HostName, float] = {}
         self._calm_since = self.truth.now()
 
     def recorded(self, host: HostName, at: float, record: r.Record) -> None:
@@ -138,10 +140,10 @@ class NobodyIsKeptFromBeingHeard(Rule):
         if not truth.broker.is_willing or not is_led or truth.troubled_at >= now:
             self._calm_since = now
         self._calm_since = max(self._calm_since, truth.troubled_at)  # of which no step may have been seen
+        self._refused_at |= {HostName(host): now for host in truth.broker.refused}
         for host, at in list(self._waits.items()):
-            if host in truth.broker.refused:
-                del self._waits[host]
-            elif now > max(at, self._calm_since + BACK_OFF_SECONDS) + ANNOUNCE_BOUND_SECONDS:
+            since = max(self._calm_since, self._refused_at.get(host, 0.0))
+            if now > max(at, since + BACK_OFF_SECONDS) + ANNOUNCE_BOUND_SECONDS:
                 self.found(f"{host} is fenced since {now - at:.1f} s, and the broker, which takes that, was not told")
                 del self._waits[host]
 
