@@ -264,7 +264,7 @@ class Wires:
             await asyncio.sleep(sent.acts_at - self._clock.now())
             sent.unit.end_turning()
         self.on_act(sent)
-        if sent.unit is not sent.plug:  # its path leads astray: the other machine's power is touched by nobody of its own
+        if sent.unit is not sent.plug:  # astray: the other machine's power is touched by nobody of its own
             sent.unit.machine.is_meddled = True
         sent.unit.switch(sent.power)
 
