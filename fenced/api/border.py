@@ -14,7 +14,6 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Middleware
 from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json
 
 from fenced.api import shapes
 from fenced.api.access import Principal, Role, claimed_name, no_token
@@ -26,7 +25,7 @@ from fenced.api.problems import Rejection, faults_of, response_of, unprocessable
 from fenced.model.addresses import source
 from fenced.net.bodies import read_whole, refuse_encoded
 from fenced.net.door import let_in
-from fenced.net.once import check_once
+from fenced.net.once import parsed_once
 
 log = structlog.stdlib.get_logger("fenced.api")
 
@@ -150,12 +149,12 @@ async def _parse_body(
     try:
         times = {"now": services.clock.now(), "ahead_seconds": services.ahead_seconds()}
         body = route.body.model_validate_json(raw, context=times)
-        check_once(raw)
+        said = parsed_once(raw)
     except ValidationError as exc:
         raise unprocessable(*faults_of(exc)) from exc
     except ValueError as exc:
         raise unprocessable(shapes.Fault(path="", reason=str(exc))) from exc
-    unknown = unknown_keys(route.body, from_json(raw))
+    unknown = unknown_keys(route.body, said)
     return body, tuple(f"unknown key {key!r} was ignored" for key in unknown)
 
 

@@ -3,6 +3,7 @@
 Knows what drivers say of themselves, none by name. One rule: what makes us believe more, or hide less, is never silent.
 """
 
+from fenced.config.device_options import PINNED_THERE
 from fenced.config.inventory_tables import DeviceTable
 from fenced.config.mistakes import Mistakes, Where
 from fenced.model.drivers import DriverDescription
@@ -22,9 +23,7 @@ def check(table: DeviceTable, description: DriverDescription | None, where: Wher
             else f"has no effect: {description.name} does not look whether a device is ready",
         )
     if table.tls == Tls.LEGACY.value and table.credential:
-        mistakes.warning(
-            where.key("tls"), "is refused by proxies beside credential: whom it trusts is theirs to say, in pins", value=table.tls
-        )  # fmt: skip
+        mistakes.warning(where.key("tls"), PINNED_THERE, value=table.tls)
     elif table.tls == Tls.LEGACY.value:
         mistakes.warning(where.key("tls"), _of_legacy_tls(table, description), value=table.tls)
 

@@ -17,6 +17,7 @@ from fenced.model.inventory import Secret
 from fenced.model.option_values import Lent, lent, pins_among, plain, why_misshapen
 
 OPTIONS_MAX: Final = 64
+PINNED_THERE: Final = "is refused by proxies beside credential: whom it trusts is theirs to say, in pins"
 LEFT_OUT: Final = "is left out: without the agent's metadata nobody knows what it takes for false; say it in quotes"
 VALUE_CHARS_MAX: Final = 4096
 
@@ -173,10 +174,7 @@ class OptionChecks:
                 )
         if given.is_at_proxy:
             for key in pins_among([str(key) for key in given.options]):
-                self._warn(
-                    options.key(key),
-                    "is refused by proxies beside credential: whom it trusts is theirs to say, in pins",
-                )
+                self._warn(options.key(key), PINNED_THERE)
 
     def _warn(self, where: Where, reason: str, *, value: object = None, unit: str = "") -> None:
         within_device = where.path.rpartition("]")[2]

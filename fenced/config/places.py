@@ -3,7 +3,7 @@
 One rule: relative paths are relative to the file they stand in, never to where the program was started.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -26,26 +26,28 @@ def existing_file(name: str, base: Path, where: Where, mistakes: Mistakes) -> Pa
     if not name:
         return None
     path = absolute(name, base)
-    try:
-        files.read(path, bytes_max=TLS_BYTES_MAX)
-    except files.UnusableFile as exc:
-        mistakes.error(where, str(exc), value=str(path), unit="file")
+    _look(lambda: files.read(path, bytes_max=TLS_BYTES_MAX), path, where, mistakes)
     return path
 
 
 def folder(name: str, base: Path, where: Where, mistakes: Mistakes) -> Path:
     """The absolute path. It need not be there yet; what can't be a folder is a mistake."""
     path = absolute(name, base)
-    try:
-        files.check_folder(path)
-    except files.UnusableFile as exc:
-        mistakes.error(where, str(exc), value=str(path), unit="folder")
+    _look(lambda: files.check_folder(path), path, where, mistakes, unit="folder")
     return path
 
 
 def folders(names: Iterable[str], base: Path, where: Where, mistakes: Mistakes) -> tuple[Path, ...]:
     """As `folder`, for a list."""
     return tuple(folder(name, base, where.item(index), mistakes) for index, name in enumerate(names))
+
+
+def _look(look: Callable[[], object], path: Path, where: Where, mistakes: Mistakes, *, unit: str = "file") -> None:
+    """Whatever is wrong with the file that is looked at is a mistake at its key."""
+    try:
+        look()
+    except files.UnusableFile as exc:
+        mistakes.error(where, str(exc), value=str(path), unit=unit)
 
 
 def absolute(name: str, base: Path) -> Path:
@@ -64,10 +66,8 @@ def key_pair(
     key_file = existing_file(key[1], base, where.key(key[0]), mistakes)
     is_told = any(mistakes.is_told(where.key(name)) for name, _ in (cert, key))
     if cert_file is not None and key_file is not None and not is_told:
-        try:
-            files.check_pair(cert_file, key_file)
-        except files.UnusableFile as exc:
-            mistakes.error(where.key(cert[0]), str(exc), value=str(cert_file), unit="file")
+        pair = cert_file, key_file
+        _look(lambda: files.check_pair(*pair), cert_file, where.key(cert[0]), mistakes)
     return cert_file, key_file
 
 
@@ -75,10 +75,8 @@ def authority(name: str, base: Path, where: Where, mistakes: Mistakes) -> Path |
     """As `existing_file`, of the certificates of those who are trusted."""
     path = existing_file(name, base, where, mistakes)
     if path is not None and not mistakes.is_told(where):
-        try:
-            files.check_authority(path)
-        except files.UnusableFile as exc:
-            mistakes.error(where, str(exc), value=str(path), unit="file")
+        found = path
+        _look(lambda: files.check_authority(found), path, where, mistakes)
     return path
 
 

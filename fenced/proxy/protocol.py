@@ -22,7 +22,7 @@ from fenced.model.inventory import DeviceSpec, Secret, Tls
 from fenced.model.names import PlugId, Token, UnitId
 from fenced.model.power import Outcome, Power, What
 from fenced.model.text import Mask, one_line
-from fenced.net.once import check_once
+from fenced.net.once import parsed_once
 from fenced.ports.devices import DEVICE_ERRORS, DeviceError
 
 PROTOCOL: Final = 1
@@ -65,7 +65,7 @@ M = TypeVar("M", bound=WireModel)
 def read(model: type[M], body: bytes) -> M:
     """What a body says. Raises ValueError; also where a name occurs twice, for then it says two things (RFC 8259, 4)."""
     found = model.model_validate_json(body)
-    check_once(body)
+    parsed_once(body)
     return found
 
 
