@@ -4,6 +4,7 @@ import os
 from collections import defaultdict
 
 import pytest
+import structlog
 from _pytest.terminal import TerminalReporter
 from hypothesis import settings
 
@@ -16,6 +17,12 @@ KILLED_BY = "killed_by"
 
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
+
+
+@pytest.fixture(autouse=True)
+def _log_of_its_own() -> None:
+    """No test sees how another one set up the log of the process: some silence it, others look at what was logged."""
+    structlog.reset_defaults()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,10 +1,8 @@
 """Keeping the lease: what else fails, or takes long, is not the lease's trouble (S15)."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import pytest
-import structlog
 from structlog.testing import capture_logs
 
 from fenced.core import events as e
@@ -15,15 +13,6 @@ from tests.world.loop import run
 from tests.world.network import WorldClock
 
 TTL_SECONDS = 15.0
-
-
-@pytest.fixture(autouse=True)
-def _as_told() -> Iterator[None]:
-    """Others silence the log of a whole process."""
-    before = structlog.get_config()
-    structlog.reset_defaults()
-    yield
-    structlog.configure(**before)
 
 
 class Hanging(MemoryJournal):
