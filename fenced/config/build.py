@@ -20,7 +20,7 @@ from fenced.config.secret_sources import SecretReader
 from fenced.config.settings import Settings, set_keys
 from fenced.config.tables import PowerOfOne
 from fenced.config.via import read_via
-from fenced.core.candidates import RESERVED_WORDS
+from fenced.core.reach.candidates import RESERVED_WORDS
 from fenced.model.addresses import canonical, is_loopback, names_nobody
 from fenced.model.drivers import Describe, DriverDescription, NoSuchDriver
 from fenced.model.inventory import Device, DeviceSpec, Host, Inventory, Proxy, Tls, Via

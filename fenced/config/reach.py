@@ -12,7 +12,7 @@ from fenced.config.build import Built, BuiltDevice, BuiltHost
 from fenced.config.entries import Entries, Entry
 from fenced.config.inventory_tables import DeviceTable, Overrides
 from fenced.config.mistakes import Mistakes, Where
-from fenced.core.candidates import RESERVED_WORDS, TAG, by_machine, named, why_not
+from fenced.core.reach.candidates import RESERVED_WORDS, TAG, by_machine, named, why_not
 from fenced.model.addresses import names_nobody
 from fenced.model.inventory import Device, Host
 from fenced.model.names import ENGINE, ProxyName

@@ -9,7 +9,7 @@ from typing import Final
 from fenced.config.durations import format_duration
 from fenced.config.mistakes import Mistakes, Where
 from fenced.config.tables import CheckTable
-from fenced.core.checks import Paths
+from fenced.core.reach.candidates import Paths
 from fenced.model.inventory import Inventory
 from fenced.model.names import UnitId
 
