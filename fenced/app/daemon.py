@@ -85,8 +85,10 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
             clock=clock,
         )
         stack.push_async_callback(remote.close)
-        watch = ProxyWatch(remote, inventory.proxies.values(), clock=clock, faults=fleet.proxy_faults)
         engines: list[Engine] = []
+        watch = ProxyWatch(
+            remote, inventory.proxies.values(), clock=clock, barred=lambda faults: engines[0].bar(faults)
+        )
 
         def will() -> Message | None:
             return engines[0].outbox.controller_message("offline") if engines else None

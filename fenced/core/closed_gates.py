@@ -10,12 +10,12 @@ from typing import Final
 from fenced.core.allowed import gates
 from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import ClosedGate
+from fenced.core.durable.replacing import replace
 from fenced.core.durable.state import GateVerdict
 from fenced.core.fleet import Fleet
 from fenced.core.work import Work
 from fenced.model.names import ClusterName, HostName
 
-LOOK_SECONDS: Final = 10.0
 LONG_SECONDS: Final = 3600.0
 """A gate that is closed for so long is told."""
 HOSTS_TOLD_MAX: Final = 20
@@ -25,15 +25,13 @@ GATES: Final = ("armed", "lease", "warm_up", "connectivity", "budget", "concurre
 
 
 def look(work: Work) -> None:
-    """Harmless at any time; once in a while is often enough."""
+    """Record gates that stay closed, and those that opened again."""
     fleet, now = work.fleet, work.now
-    if now < fleet.gates_looked_at + LOOK_SECONDS:
-        return
-    fleet.gates_looked_at = now
     told = {(it.gate, it.cluster): it for it in fleet.state.closed_gates}
     shut = {(verdict.gate, cluster): verdict for cluster, verdict in _verdicts(fleet, now) if not verdict.is_open}
-    since = {key: fleet.closed_since.get(key, told[key].since if key in told else now) for key in shut}
-    fleet.closed_since = since
+    closed_since = fleet.own.closed_since
+    since = {key: closed_since.get(key, told[key].since if key in told else now) for key in shut}
+    work.own(replace(fleet.own, closed_since=since))
     if ("lease", WHOLE_FLEET) in shut:
         return  # nothing can be written
     for key in sorted(shut.keys() - told.keys()):
@@ -49,7 +47,7 @@ def look(work: Work) -> None:
 def closed_seconds(fleet: Fleet, now: float) -> dict[str, float]:
     """For how long each gate is closed, for the cluster where it is so longest; 0 where it is open."""
     longest = dict.fromkeys(GATES, 0.0)
-    for (gate, _), since in fleet.closed_since.items():
+    for (gate, _), since in fleet.own.closed_since.items():
         longest[gate] = max(longest[gate], now - since)
     return longest
 

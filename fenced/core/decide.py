@@ -14,8 +14,7 @@ from fenced.core.believed import trust
 from fenced.core.durable import records as r
 from fenced.core.durable.state import Operation
 from fenced.core.fleet import Fleet
-from fenced.core.operation import plan, recovery
-from fenced.core.operation import requests
+from fenced.core.operation import plan, recovery, requests
 from fenced.core.operation.requests import Answer
 from fenced.core.said.announce import Announcement
 from fenced.core.suspected import detector, fenceable
@@ -36,7 +35,7 @@ class Decision:
 
 
 def decide(fleet: Fleet, event: e.Event, now: float) -> Decision:
-    """Decide about one event. The fleet has folded the records already; undo them when they can't be made durable."""
+    """Decide one event. The fleet holds the outcome already; `Fleet.roll_back` undoes the batch if the store refuses it."""
     work = Work(fleet, now)
     answer: Answer | None = None
     is_news = True
@@ -46,13 +45,18 @@ def decide(fleet: Fleet, event: e.Event, now: float) -> Decision:
         case e.BusRequest():
             answer = fleet_decisions.bus_request(work, event)
         case e.BusConnected() | e.BusDisconnected() | e.Stalled() | e.LeaseRenewed() | e.LeaseLost():
-            fleet_decisions.fleet_event(work, event)
+            fleet_decisions.own_event(work, event)
+        case e.DrainStarted() | e.ProxiesSeen():
+            fleet_decisions.own_event(work, event)
+        case e.PathsListed():
+            fleet.forget_checks(event.paths)
         case e.InventoryRead():
             answer = fleet_decisions.inventory_read(work, event)
         case e.ReloadEnded():
             work.record_fleet(r.ReloadRefused(why=event.refused) if event.refused else r.Reloaded())
-        case e.Ticked():
+        case e.PausesDue():
             fleet_decisions.end_pauses(work)
+        case e.GatesDue():
             closed_gates.look(work)
         case e.Started():
             recovery.start(work)

@@ -4,6 +4,7 @@ Times are those of the steady clock. Requests of people and programs are events 
 it will be done.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -122,15 +123,21 @@ class TimerFired:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ticked:
-    """Another second went by; what ends by its time is looked at."""
+class PausesDue:
+    """The time of a pause is over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatesDue:
+    """Once in a while the gates that hold the whole fleet or a cluster are looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stalled:
-    """We did not run for so many seconds: that time is nobody's silence (S11)."""
+    """The daemon did not run for the `seconds` before `at`: that time is no host's silence (S11)."""
 
     seconds: float
+    at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +152,25 @@ class LeaseLost:
     """The lease is lost or in doubt: no power command is started, running ONs are killed."""
 
     why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainStarted:
+    """The daemon stops: running power steps reach a safe point, nothing else begins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxiesSeen:
+    """Proxies that can't be used whatever their machine does, and why: all of them, as they are now."""
+
+    faults: Mapping[ProxyName, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathsListed:
+    """The paths that are read from now on; what was read of any other is of no more use."""
+
+    paths: frozenset[tuple[HostName, DeviceName, ProxyName]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -355,10 +381,14 @@ Asked = (
 Event = (
     BusEvent
     | TimerFired
-    | Ticked
+    | PausesDue
+    | GatesDue
     | Stalled
     | LeaseRenewed
     | LeaseLost
+    | DrainStarted
+    | ProxiesSeen
+    | PathsListed
     | Started
     | InventoryRead
     | ReloadEnded

@@ -1,22 +1,27 @@
-"""Everything the core knows: the durable states and what was only heard (sights), with the indexes that keep it fast.
+"""Everything the core knows: durable states, and what was heard since the start, with the indexes that keep it fast.
 
-Durable states change through `apply` alone. A sight is what we heard in this life of ours; losing it costs time, not safety.
+One batch of decisions is one transaction: `begin`, decide, then `settle`, or `roll_back` when the store refuses. Durable states
+change through `apply` alone.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
+from typing import Any, Unpack
 
 from fenced.core.durable import records as r
 from fenced.core.durable.evolve import evolve, evolve_fleet
 from fenced.core.durable.fleet_state import FleetState, Pause
 from fenced.core.durable.standing import is_in_hand
 from fenced.core.durable.state import HostState
-from fenced.core.heard.checks import NOTHING, HostChecks, OffRounds, OffRow
+from fenced.core.heard.checks import HostChecks
 from fenced.core.heard.claims import Claims
+from fenced.core.heard.own import Own
+from fenced.core.heard.sight import SET, Seen, Sight, kept, put_back
 from fenced.core.reach.candidates import Paths
+from fenced.core.undo import ABSENT, Undoable
 from fenced.model.addresses import is_loopback
 from fenced.model.inventory import CALLS_MAX, Host, Inventory, Proxy
-from fenced.model.names import BootId, ClusterName, DeviceName, HostName, OperationId, ProxyName, Token
+from fenced.model.names import ClusterName, DeviceName, HostName, OperationId, ProxyName, Token
 from fenced.model.power import Power, State
 
 TROUBLED = frozenset({State.SUSPECT, State.DUMPING, State.FENCING, State.FENCED, State.RESTORING, State.FAILED})
@@ -38,107 +43,7 @@ NOT_MONITORED = frozenset({State.UNKNOWN, State.LEFT, State.MAINTENANCE})
 """States that don't count in the share of the cluster (DESIGN section 5)."""
 
 
-GAPS_MAX = 32
-"""Outages and stalls that are remembered; of one `boot_grace` with more of them the first count as listened to."""
-
-
-@dataclass(slots=True)
-class Ear:
-    """How long we were able to listen, in seconds. Silence is measured on this clock alone (S11)."""
-
-    total: float = 0.0
-    opened_at: float | None = None
-    gaps: tuple[tuple[float, float], ...] = ()
-    _closed_at: float | None = None
-
-    def now(self, at: float) -> float:
-        """Listening time up to `at`."""
-        if self.opened_at is None or at <= self.opened_at:
-            return self.total
-        return self.total + at - self.opened_at
-
-    def open(self, at: float) -> None:
-        """Silence counts from `at` on (which may lie ahead)."""
-        self.opened_at = at
-        if self._closed_at is not None:
-            self._remember(self._closed_at, at)
-            self._closed_at = None
-
-    def close(self, at: float) -> None:
-        """We hear nothing from `at` on."""
-        self.total = self.now(at)
-        if self.opened_at is not None:
-            self._closed_at = at
-        self.opened_at = None
-
-    def lose(self, seconds: float, at: float) -> None:
-        """The `seconds` before `at` were nobody's silence: we did not run."""
-        if self.opened_at is not None:
-            self.opened_at += seconds
-            self._remember(at - seconds, at)
-
-    def deaf_seconds(self, since: float, at: float) -> float:
-        """How much of that time we could not listen; what was before we first could is not counted."""
-        open_gap = ((self._closed_at, at),) if self._closed_at is not None else ()
-        return sum(max(min(to, at) - max(start, since), 0.0) for start, to in self.gaps + open_gap)
-
-    def _remember(self, start: float, to: float) -> None:
-        self.gaps = (*self.gaps, (start, to))[-GAPS_MAX:]
-
-
-@dataclass(slots=True)
-class LifeAnswer:
-    """What asking the host itself brought, and when. `was_asked`: silence says nothing where there was nobody to ask."""
-
-    at: float
-    answered: str | None
-    was_asked: bool = True
-
-    @property
-    def words(self) -> str:
-        """Who answered, for people."""
-        if self.answered is not None:
-            return self.answered
-        return "nobody answered" if self.was_asked else "nobody was asked: it has no address, or no ports to ask"
-
-
-@dataclass(slots=True)
-class Sight:
-    """What was heard of a host since we started. `heard_ear`, `spoke_ear`: on the ear's clock.
-
-    `watch_offs`: by level. `watch_lit`: by device, the paths that read ON in the watch and were not read otherwise since.
-    `devices_since`: when a reload gave it other devices than those that were read before.
-    `counters`: (reporter, boot, sequence), the newest last. `spoke_at`: when it last said something that is no news of life,
-    `speaking_since`: from when on nothing else. `old_run`: the first and the last that was heard of a run long after it was
-    proven off.
-    """
-
-    heard_at: float | None = None
-    heard_ear: float = 0.0
-    boot: BootId | None = None
-    sequence: int | None = None
-    counters: tuple[tuple[str, BootId, int], ...] = ()
-    spoke_at: float | None = None
-    spoke_ear: float = 0.0
-    speaking_since: float | None = None
-    old_run: tuple[float, float] = (0.0, 0.0)
-    interval_seconds: float | None = None
-    workloads: int = 0
-    roles: tuple[str, ...] = ()
-    wake_at: float | None = None
-    life: LifeAnswer | None = None
-    life_asked_at: float | None = None
-    evidence: dict[str, tuple[str, float]] | None = None
-    watch_at: float | None = None
-    watch_started: float | None = None
-    watch_offs: Mapping[int, OffRounds] = field(default_factory=lambda: NOTHING)
-    watch_lit: Mapping[DeviceName, frozenset[ProxyName]] = field(default_factory=lambda: NOTHING)
-    devices_since: float = 0.0
-    is_stopping: bool = False
-    offs: dict[DeviceName, OffRow] | None = None
-    operation_ended_at: float = 0.0
-    give_backs: int = 0
-    give_back_at: float = 0.0
+_Whole = tuple[Inventory, Paths, dict[ClusterName, list[HostName]], FleetState, Own, int]
 
 
 @dataclass(slots=True)
@@ -150,48 +55,39 @@ class Memo:
 
 
 class Fleet:
-    """The whole of what is known. `now` is always given; nothing here reads a clock."""
+    """The whole of what is known. `now` is always given; nothing here reads a clock.
+
+    `begin`, then any number of decisions, then `settle` or `roll_back`: all that they changed stays, or nothing of it.
+    """
 
     def __init__(self, inventory: Inventory, *, epoch: int, started: float) -> None:
         self.inventory = inventory
         self.epoch = epoch
         self.started = started
         self.quiet_until = started + inventory.daemon.startup_quiet_seconds
-        self.ear = Ear()
+        self.own = Own(released_since=started, released_from=self.quiet_until)
         self.heard_until = float("inf")
-        """Up to when all that came is decided upon; what waits behind that is nobody's silence."""
-        self.bus_connected_at: float | None = None
-        self.bus_lost_at: float | None = None
-        self.released_since: float | None = started
-        self.released_from = self.quiet_until
-        self.lag_until = 0.0
-        self.lag_seconds = 0.0
-        self.lease_until = 0.0
-        self.is_stopping = False
+        """Up to when all that came is decided upon; what waits behind that is nobody's silence. Given with each batch."""
+        self.is_lease_lost = False
+        """Whether the loss of the lease waits for its decision. Given with each batch."""
         self.state = FleetState()
-        self.hosts: dict[HostName, HostState] = {}
-        self.gone: dict[HostName, HostState] = {}
+        self.hosts: Undoable[HostName, HostState] = Undoable()
+        self.gone: Undoable[HostName, HostState] = Undoable()
         """Hosts of the records that the inventory does not name. One that comes back is what its records say (S19)."""
         self.faults: dict[HostName, str] = {}
-        """Hosts whose records could not be read or folded, and why; found by the replay, told by the start."""
-        self.store_doubt = ""
+        """Hosts whose records could not be read or folded, and why; found by the replay, reported by the start."""
         self.expected_store = ""
-        """Why this store may not be the one that we had, and the id of the one that was expected; "" where it is."""
-        self.sights: dict[HostName, Sight] = {}
-        self.proxy_faults: dict[ProxyName, str] = {}
-        """Proxies that can't be used whatever their machine does, and why. Heard, not journalled: as a sight."""
+        """The id of the store that was expected where another one is; "" where this is the one. Found by the replay."""
+        self.sights: Undoable[HostName, Sight] = Undoable()
+        self.checks: Undoable[HostName, HostChecks] = Undoable()
+        self.claims = Claims()
         self.by_cluster: dict[ClusterName, list[HostName]] = {}
         self.troubled: set[HostName] = set()
         self.memo = Memo()
-        self.closed_since: dict[tuple[str, str], float] = {}
-        """Since when a gate is closed for all, or for a cluster, by gate and cluster ("": the fleet)."""
-        self.gates_looked_at = 0.0
-        self.checks: dict[HostName, HostChecks] = {}
-        self.claims = Claims()
         self.paths = Paths(inventory=inventory)
         self._sequence = 0
-        self._undo: dict[HostName, HostState] | None = None
-        self._undo_fleet: FleetState | None = None
+        self._seen: dict[HostName, tuple[Sight, tuple[Any, ...]]] = {}
+        self._before: _Whole | None = None
         self.take(inventory)
 
     def take(self, inventory: Inventory) -> None:
@@ -202,13 +98,13 @@ class Fleet:
         for name, host in inventory.hosts.items():
             self.by_cluster.setdefault(host.cluster, []).append(name)
             if name not in self.hosts:
-                self._set(self.gone.pop(name, HostState(name=name, since=self.started)))
+                self.put(self.gone.drop(name) or HostState(name=name, since=self.started))
             if name not in self.sights:
-                self.sights[name] = Sight()
+                self.sights.put(name, Sight())
         for name in [name for name in self.hosts if name not in inventory.hosts]:
-            self.gone[name] = self.hosts.pop(name)
-            self.sights.pop(name, None)
-            self.checks.pop(name, None)
+            self.gone.put(name, self.hosts[name])
+            for table in (self.hosts, self.sights, self.checks):
+                table.drop(name)
             self.troubled.discard(name)
         self.claims.follow(inventory)
 
@@ -219,7 +115,9 @@ class Fleet:
             if name in self.inventory.hosts:
                 self.put(state)
             else:
-                self.gone[name] = state
+                self.gone.put(name, state)
+
+    # -- changes ------------------------------------------------------------------------------------------------------
 
     def apply(self, entry: r.Entry) -> None:
         """Fold one record."""
@@ -229,36 +127,92 @@ class Fleet:
             self.put(evolve(self.hosts[entry.host], entry))
         else:
             before = self.gone.get(entry.host) or HostState(name=entry.host, since=self.started)
-            if self._undo is not None:
-                self._undo.setdefault(entry.host, before)
-            self.gone[entry.host] = evolve(before, entry)
+            self.gone.put(entry.host, evolve(before, entry))
 
-    def begin(self) -> None:
-        """From here on remember what each host was before its first change (a batch of decisions)."""
-        self._undo, self._undo_fleet = {}, self.state
+    def put(self, state: HostState) -> None:
+        """Replace the state of a host of the inventory."""
+        self.hosts.put(state.name, state)
+        self._index(state.name)
+
+    def see(self, name: HostName, **changes: Unpack[Seen]) -> None:
+        """Change what is known of a host's heartbeats and looks."""
+        sight = self.sights[name]
+        if self._before is not None and name not in self._seen:
+            self._seen[name] = sight, kept(sight)
+        for field_name, value in changes.items():
+            SET[field_name](sight, value)
+
+    def forget_checks(self, known: Container[tuple[HostName, DeviceName, ProxyName]]) -> None:
+        """Drop the results of all paths but these."""
+        for name, checks in list(self.checks.items()):
+            gone = {path for path in checks.paths if (name, *path) not in known}
+            if len(gone) == len(checks.paths):
+                self.checks.drop(name)
+            elif gone:
+                self.checks.put(name, checks.without(gone))
+        self.claims.keep_only(known)
+
+    # -- all or nothing -----------------------------------------------------------------------------------------------
+
+    def begin(self, *, heard_until: float = float("inf"), is_lease_lost: bool = False) -> None:
+        """From here on remember what everything was before its first change: a batch of decisions follows."""
+        self.heard_until, self.is_lease_lost = heard_until, is_lease_lost
+        for table in self._tables:
+            table.begin()
+        self._seen = {}
+        self._before = self._whole
+
+    def roll_back(self) -> None:
+        """Forget what was decided since `begin`: it could not be made durable. The moments of beats and evidence stay."""
+        if self._before is None:
+            return
+        for sight, values in self._seen.values():
+            put_back(sight, values)
+        self._whole = self._before
+        changed = self.hosts.roll_back()
+        for table in self._tables:
+            table.roll_back()
+        for name in changed:
+            self._index(name)
+        self.memo = Memo()
+        self._seen, self._before = {}, None
+
+    def settle(self) -> None:
+        """What was decided since `begin` is durable."""
+        for table in self._tables:
+            table.settle()
+        self._seen, self._before = {}, None
+
+    @property
+    def _tables(self) -> "tuple[Undoable[Any, Any] | Claims, ...]":
+        return (self.hosts, self.gone, self.sights, self.checks, self.claims)
+
+    @property
+    def _whole(self) -> "_Whole":
+        """What is replaced as a whole."""
+        return (self.inventory, self.paths, self.by_cluster, self.state, self.own, self._sequence)
+
+    @_whole.setter
+    def _whole(self, whole: "_Whole") -> None:
+        self.inventory, self.paths, self.by_cluster, self.state, self.own, self._sequence = whole
 
     def changed(self) -> dict[HostName, HostState]:
         """The hosts that changed since `begin`, as they were then."""
-        return self._undo or {}
+        before = {**(self.gone.before or {}), **(self.hosts.before or {})}
+        for name, state in before.items():
+            if state is ABSENT:  # new, or moved from one table to the other
+                moved = self.gone if name in self.hosts else self.hosts
+                before[name] = (moved.before or {}).get(name, HostState(name=name, since=self.started))
+        return {name: state for name, state in before.items() if state != self.known(name)}
 
     @property
     def is_fleet_changed(self) -> bool:
-        return self._undo_fleet is not None and self._undo_fleet is not self.state
+        return self._before is not None and self._before[3] is not self.state
 
-    def roll_back(self) -> None:
-        """Forget what was folded since `begin`: it could not be made durable."""
-        for state in self.changed().values():
-            if state.name in self.inventory.hosts:
-                self._set(state)
-            else:
-                self.gone[state.name] = state
-        if self._undo_fleet is not None:
-            self.state = self._undo_fleet
-        self._undo = {}
-
-    def settle(self) -> None:
-        """What was folded since `begin` is durable."""
-        self._undo, self._undo_fleet = {}, self.state
+    @property
+    def durable_state(self) -> FleetState:
+        """The fleet's state as the journal has it."""
+        return self.state if self._before is None else self._before[3]
 
     def known(self, name: HostName) -> HostState:
         """A host of the inventory, or one of the records that it does not name."""
@@ -266,20 +220,20 @@ class Fleet:
 
     def durable(self, name: HostName) -> HostState:
         """The host as the journal has it: nobody outside may be told more (S3)."""
-        return (self._undo or {}).get(name, self.hosts[name])
+        before = (self.hosts.before or {}).get(name, ABSENT)
+        return self.hosts[name] if before is ABSENT else before
 
-    def put(self, state: HostState) -> None:
-        """Replace a host's state."""
-        if self._undo is not None and state.name in self.hosts:
-            self._undo.setdefault(state.name, self.hosts[state.name])
-        self._set(state)
-
-    def _set(self, state: HostState) -> None:
-        self.hosts[state.name] = state
-        if state.state in TROUBLED:
-            self.troubled.add(state.name)
+    def _index(self, name: HostName) -> None:
+        state = self.hosts.get(name)
+        if state is not None and state.state in TROUBLED:
+            self.troubled.add(name)
         else:
-            self.troubled.discard(state.name)
+            self.troubled.discard(name)
+
+    @property
+    def tokens_given(self) -> int:
+        """How many tokens and ids were given in this epoch."""
+        return self._sequence
 
     def next_token(self) -> Token:
         """Rises within our epoch; epochs rise with every start."""
@@ -300,15 +254,19 @@ class Fleet:
         return self.inventory.daemon.is_armed_by_file and not self.state.is_disarmed
 
     def pauses_over(self, now: float) -> list[Pause]:
-        """The pauses whose time is over; they are ended by a `Ticked`."""
+        """The pauses whose time is over; they are ended by a `PausesDue`."""
         return [pause for pause in self.state.pauses if pause.until is not None and now >= pause.until]
 
+    def holds_lease(self, now: float) -> bool:
+        """Whether this daemon owns the store; one that stops still does."""
+        return now < self.own.lease_until and not self.is_lease_lost
+
     def has_lease(self, now: float) -> bool:
-        return now < self.lease_until and not self.is_stopping
+        return self.holds_lease(now) and not self.own.is_stopping
 
     def silence_seconds(self, name: HostName, now: float) -> float:
         """How long we listened without hearing the host, as far as we have taken what came (S11)."""
-        return max(self.ear.now(min(now, self.heard_until)) - self.sights[name].heard_ear, 0.0)
+        return max(self.own.ear.now(min(now, self.heard_until)) - self.sights[name].heard_ear, 0.0)
 
     def interval_seconds(self, name: HostName) -> float:
         sight = self.sights[name]
@@ -326,7 +284,7 @@ class Fleet:
         grace += sum(seconds for role, seconds in detection.grace_per_role_seconds if role in roles)
         grace = min(grace, max(detection.grace_max_seconds, detection.grace_seconds))
         missed = detection.missed_heartbeats * self.interval_seconds(name)
-        stretch = self.lag_seconds if now < self.lag_until else 0.0
+        stretch = self.own.lag_seconds if now < self.own.lag_until else 0.0
         return max(grace, missed) + stretch
 
     def is_heard(self, name: HostName, now: float) -> bool:
@@ -338,7 +296,7 @@ class Fleet:
     def is_speaking(self, name: HostName, now: float) -> bool:
         """Whether something of the host spoke within its grace, though it was no news of life: it is not silent."""
         sight = self.sights[name]
-        is_recent = self.ear.now(now) - sight.spoke_ear <= self.grace_seconds(name, now)
+        is_recent = self.own.ear.now(now) - sight.spoke_ear <= self.grace_seconds(name, now)
         return sight.spoke_at is not None and is_recent
 
     def is_overdue(self, name: HostName, now: float) -> bool:
@@ -369,8 +327,8 @@ class Fleet:
 
         A machine that left said that it goes down: a path over it may break between the OFF and its proof.
         """
-        if proxy.name in self.proxy_faults:
-            return self.proxy_faults[proxy.name]
+        if proxy.name in self.own.proxy_faults:
+            return self.own.proxy_faults[proxy.name]
         for machine in (proxy.machine, *proxy.also_on):
             state = self.hosts.get(machine) if machine is not None else None
             why = None if state is None else BARRED.get(state.state)

@@ -7,8 +7,9 @@ from fenced.core import events as e
 from fenced.core.allowed import match as selection
 from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import AnsweredRequest, Pause
-from fenced.core.operation import edited, recovery
-from fenced.core.operation import requests
+from fenced.core.durable.replacing import replace
+from fenced.core.heard.checks import NOTHING
+from fenced.core.operation import edited, recovery, requests
 from fenced.core.operation.requests import Accepted, Answer, RefusedBy
 from fenced.core.work import Work
 from fenced.model.names import OperationId
@@ -21,25 +22,31 @@ PAUSES_MAX = 1000
 FUTURE_SECONDS = 60.0
 """How far ahead of our clock a request's `at` may lie."""
 
-FleetEvent = e.BusConnected | e.BusDisconnected | e.Stalled | e.LeaseRenewed | e.LeaseLost
+OwnEvent = (
+    e.BusConnected | e.BusDisconnected | e.Stalled | e.LeaseRenewed | e.LeaseLost | e.DrainStarted | e.ProxiesSeen
+)
 
 
-def fleet_event(work: Work, event: FleetEvent) -> None:
-    """What happened to us."""
-    fleet = work.fleet
+def own_event(work: Work, event: OwnEvent) -> None:
+    """Something happened to the daemon itself."""
+    own = work.fleet.own
     match event:
         case e.BusConnected():
             _bus_connected(work, event)
         case e.BusDisconnected():
             _bus_disconnected(work, event)
         case e.Stalled():
-            fleet.ear.lose(event.seconds, work.now)
-            fleet.lag_seconds, fleet.lag_until = event.seconds, work.now + LAG_STRETCH_SECONDS
+            ear = own.ear.lost(event.seconds, event.at)
+            work.own(replace(own, ear=ear, lag_seconds=event.seconds, lag_until=event.at + LAG_STRETCH_SECONDS))
         case e.LeaseRenewed():
-            fleet.lease_until = event.until
+            work.own(replace(own, lease_until=event.until))
         case e.LeaseLost():
-            fleet.lease_until = 0.0
+            work.own(replace(own, lease_until=0.0))
             work.command(c.KillOns())
+        case e.DrainStarted():
+            work.own(replace(own, is_stopping=True))
+        case e.ProxiesSeen():
+            work.own(replace(own, proxy_faults=event.faults))
         case _:
             assert_never(event)
 
@@ -61,12 +68,11 @@ def inventory_read(work: Work, event: e.InventoryRead) -> Answer:
     for name in sorted(fleet.gone):
         recovery.remove(work.on(name))
     for name in coming:  # nobody listened to it: it has the time that a start gives (S11)
-        fleet.sights[name].heard_ear = fleet.ear.now(work.now) + fleet.inventory.daemon.startup_quiet_seconds
+        fleet.see(name, heard_ear=fleet.own.ear.now(work.now) + fleet.inventory.daemon.startup_quiet_seconds)
     for name, host in fleet.hosts.items():
         was = before.hosts.get(name)
         if was is not None and edited.is_other(was, fleet.host(name)):  # what the watch read speaks of others
-            sight = fleet.sights[name]
-            sight.watch_offs, sight.watch_lit, sight.devices_since = {}, {}, work.now
+            fleet.see(name, watch_offs=NOTHING, watch_lit=NOTHING, devices_since=work.now)
         if host.is_removed or host.owed or host.orphans:
             recovery.settle_edit(work.on(name))
         work.on(name).wake(work.now)
@@ -75,14 +81,13 @@ def inventory_read(work: Work, event: e.InventoryRead) -> Answer:
 
 def _bus_connected(work: Work, event: e.BusConnected) -> None:
     """Silence starts at the end of `bus_settle`; hosts silent through a real outage get `release_grace` from there."""
-    fleet = work.fleet
+    fleet, own = work.fleet, work.fleet.own
     settled = max(event.at + fleet.inventory.daemon.bus_settle_seconds, fleet.quiet_until)
-    outage = event.at - fleet.bus_lost_at if fleet.bus_lost_at is not None else 0.0
-    if fleet.bus_lost_at is not None and outage > _shortest_interval(work):
-        fleet.released_since, fleet.released_from = event.at, settled
-    fleet.bus_connected_at, fleet.bus_lost_at = event.at, None
-    fleet.ear.close(event.at)  # a second connection without a loss before it: what was listened to stays
-    fleet.ear.open(settled)
+    if own.bus_lost_at is not None and event.at - own.bus_lost_at > _shortest_interval(work):
+        own = replace(own, released_since=event.at, released_from=settled)
+    # A second connection without a loss before it: what was listened to stays.
+    ear = own.ear.closed(event.at).opened(settled)
+    work.own(replace(own, bus_connected_at=event.at, bus_lost_at=None, ear=ear))
     if fleet.state.is_bus_lost:
         work.record_fleet(r.BusBack())
     for name in fleet.troubled:
@@ -96,11 +101,11 @@ def _shortest_interval(work: Work) -> float:
 
 
 def _bus_disconnected(work: Work, event: e.BusDisconnected) -> None:
-    fleet = work.fleet
-    if fleet.bus_connected_at is not None:
-        fleet.bus_connected_at, fleet.bus_lost_at = None, event.at
-        fleet.ear.close(event.at)
-    if fleet.bus_lost_at is not None and not fleet.state.is_bus_lost:
+    own = work.fleet.own
+    if own.bus_connected_at is not None:
+        own = replace(own, bus_connected_at=None, bus_lost_at=event.at, ear=own.ear.closed(event.at))
+        work.own(own)
+    if own.bus_lost_at is not None and not work.fleet.state.is_bus_lost:
         work.record_fleet(r.BusLost(why=event.why))
 
 
@@ -172,7 +177,7 @@ def _release_store(work: Work, event: e.StoreReleaseAsked) -> Answer:
     if not fleet.state.store_hold:
         return RefusedBy(rule="store", why="nothing is in doubt about the store")
     work.record_fleet(r.StoreReleased(by=event.by, reason=event.reason, expected=fleet.expected_store))
-    fleet.store_doubt = ""
+    work.own(replace(fleet.own, store_doubt=""))
     for name in fleet.troubled:
         work.on(name).wake(work.now)
     return Accepted(operation=OperationId(""))

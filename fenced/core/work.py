@@ -1,17 +1,20 @@
-"""One decision in the making: records that were folded already, commands that wait for them to be durable.
+"""One decision in the making: records, folded already, and commands that wait until the records are durable.
 
-Its one rule: whatever changes state goes through `record`, so that a replay of the records gives the same state.
+Durable state changes through `record` alone, so that a replay of the records gives the same state; what is known of heartbeats
+and looks changes through `see`; the daemon's own condition through `own`.
 """
 
 import zlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 from fenced.core import commands as c
 from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.state import HostState, Operation
-from fenced.core.fleet import Fleet, Sight
+from fenced.core.fleet import Fleet
+from fenced.core.heard.own import Own
+from fenced.core.heard.sight import Seen, Sight
 from fenced.core.said.announce import Announcement, announce
 from fenced.model.inventory import Host
 from fenced.model.names import HostName
@@ -49,6 +52,10 @@ class Work:
     def command(self, command: c.Command) -> None:
         self.commands.append(command)
 
+    def own(self, condition: Own) -> None:
+        """Replace what is known of the daemon's own condition."""
+        self.fleet.own = condition
+
     def mark(self, name: HostName) -> "Mark":
         """How far the decision has come, for `undo`; in between only this host changes."""
         lengths = (len(self.entries), len(self.commands), len(self.ended), len(self.told))
@@ -61,7 +68,8 @@ class Work:
             del part[length:]
         self.fleet.put(mark.host)
         self.fleet.state = mark.fleet
-        self.fleet.sights[mark.host.name].wake_at = None
+        if mark.host.name in self.fleet.sights:
+            self.fleet.see(mark.host.name, wake_at=None)
 
     def _fold(self, entry: r.Entry) -> None:
         before = self.fleet.known(entry.host) if entry.host is not None else None
@@ -99,15 +107,19 @@ class HostWork:
     def record(self, record: r.HostRecord) -> None:
         self.work.record(self.name, record)
 
+    def see(self, **changes: Unpack[Seen]) -> None:
+        """Change what is known of the host's heartbeats and looks."""
+        self.fleet.see(self.name, **changes)
+
     def command(self, command: c.Command) -> None:
         self.work.command(command)
 
     def wake(self, at: float) -> None:
         """Look at this host again at that time; an earlier wake that is still ahead makes this one needless."""
-        sight = self.sight
-        if sight.wake_at is not None and self.now < sight.wake_at <= at:
+        wake_at = self.sight.wake_at
+        if wake_at is not None and self.now < wake_at <= at:
             return
-        sight.wake_at = at
+        self.see(wake_at=at)
         self.command(c.Wake(host=self.name, at=at))
 
 

@@ -43,10 +43,10 @@ class PathChecks:
 
     def __init__(
         self, *, fleet: Fleet, workers: DeviceWorkers, memory: PathMemory, clock: Clock,
-        deliver: Callable[[e.Event], None], spawn: Spawn,
+        deliver: Callable[[e.Event], None], spawn: Spawn, has_lease: Callable[[], bool],
     ) -> None:  # fmt: skip
         self._fleet, self._workers, self._memory, self._clock = fleet, workers, memory, clock
-        self._deliver, self._spawn = deliver, spawn
+        self._deliver, self._spawn, self._has_lease = deliver, spawn, has_lease
         self._turns = Turns()
         self._known: Inventory | None = None
         self._running: dict[HostName, dict[asyncio.Task[None], None]] = {}
@@ -84,17 +84,7 @@ class PathChecks:
             if number % SLICE_HOSTS == 0:
                 await asyncio.sleep(0)
         self._turns.take(paths, self._clock.now())
-        self._forget_results({key for key, _ in paths})
-
-    def _forget_results(self, known: set[PathKey]) -> None:
-        """What was read of paths that are no longer there; all, where the check was switched off."""
-        for name, checks in list(self._fleet.checks.items()):
-            gone = [path for path in checks.paths if (name, *path) not in known]
-            for path in gone:
-                del checks.paths[path]
-            if not checks.paths:
-                del self._fleet.checks[name]
-        self._fleet.claims.keep_only(known)
+        self._deliver(e.PathsListed(paths=frozenset(key for key, _ in paths)))
 
     def _paths(self, host: Host) -> list[tuple[PathKey, UnitId]]:
         return [
@@ -110,7 +100,7 @@ class PathChecks:
     def _start_next(self) -> float:
         """Start the read whose turn it is, if any; seconds until the next look."""
         now = self._clock.now()
-        if not len(self._turns) or not self._fleet.has_lease(now) or self._count >= self._at_once:
+        if not len(self._turns) or not self._has_lease() or self._count >= self._at_once:
             return IDLE_LOOK_SECONDS
         if now < self._next_start:
             return self._next_start - now

@@ -81,14 +81,14 @@ class EngineControl:
             site=fleet.inventory.daemon.site,
             is_armed=fleet.is_armed,
             is_armed_by_file=fleet.inventory.daemon.is_armed_by_file,
-            is_lease_held=fleet.has_lease(now),
+            is_lease_held=self._reactor.has_lease(),
             epoch=fleet.epoch,
             is_bus_connected=self._is_bus_connected(),
             is_ready=not missing,
             not_ready=missing,
             warnings=self._warnings(),
             is_quiet=now < fleet.quiet_until,
-            fleet=fleet.state,
+            fleet=fleet.durable_state,
             gate_closed_seconds=closed_gates.closed_seconds(fleet, now),
         )
 
@@ -115,7 +115,7 @@ class EngineControl:
             datacenter=str(host.datacenter),
             last_heard=sight.heard_at if sight.heard_at is not None else state.last_heard,
             held_by=tuple(verdict.gate for verdict in state.held_by),
-            is_paused=any(match.matches(pause.match, host) for pause in self._fleet.state.pauses),
+            is_paused=any(match.matches(pause.match, host) for pause in self._fleet.durable_state.pauses),
             misnamed=self._misnamed.names(state.name),
             fenceable=shown(self._fleet, state.name, state, self._clock.now()),
         )
@@ -133,7 +133,7 @@ class EngineControl:
             "interval_seconds": fleet.interval_seconds(name),
             "silence_seconds": round(fleet.silence_seconds(name, now), 3),
             "grace_seconds": round(fleet.grace_seconds(name, now), 3),
-            "listening": fleet.ear.opened_at is not None and now >= fleet.ear.opened_at,
+            "listening": fleet.own.ear.opened_at is not None and now >= fleet.own.ear.opened_at,
             "workloads": sight.workloads,
             "roles": sorted({*sight.roles, *host.roles}),
             "suspicion": view.state.suspicion.value if view.state.suspicion is not None else None,
@@ -258,7 +258,7 @@ class EngineControl:
 
     async def pause(self, *, match: str, by: str, reason: str, until: float | None) -> Pause:
         accepted = await self._ask(e.PauseAsked(match=match, by=by, reason=reason, until=until))
-        for pause in self._fleet.state.pauses:
+        for pause in self._fleet.durable_state.pauses:
             if pause.id == accepted.operation:
                 return pause
         raise NotFound(f"pause {accepted.operation} ended already")

@@ -5,8 +5,8 @@ what the journal says.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -28,7 +28,7 @@ from fenced.engine.reactor import Reactor
 from fenced.engine.workers import DeviceWorkers, Reach
 from fenced.model.inventory import Inventory
 from fenced.model.moments import Wall, as_steady
-from fenced.model.names import HostName, PlugId, Token
+from fenced.model.names import HostName, PlugId, ProxyName, Token
 from fenced.ports.bus import Bus, BusConnected, BusDisconnected, BusEvent, BusRequest
 from fenced.ports.clock import Clock
 from fenced.ports.devices import Caller
@@ -68,10 +68,12 @@ def replay(inventory: Inventory, loaded: Loaded, *, started: float) -> Fleet:
     for name, why in loaded.faults.items():
         _doubt(fleet, name, why)
     fleet.expected_store = loaded.expected_store
+    doubt = ""
     if loaded.expected_store:
-        fleet.store_doubt = f"{loaded.store_id} stands where {loaded.expected_store} was, which is gone"
+        doubt = f"{loaded.store_id} stands where {loaded.expected_store} was, which is gone"
     elif loaded.fleet_fault:
-        fleet.store_doubt = f"what was said of the whole fleet can't be read: {loaded.fleet_fault}"
+        doubt = f"what was said of the whole fleet can't be read: {loaded.fleet_fault}"
+    fleet.own = replace(fleet.own, store_doubt=doubt)
     for entry in loaded.tail:
         _fold(fleet, entry)
     return fleet
@@ -85,7 +87,8 @@ def _fold(fleet: Fleet, entry: Entry) -> None:
     except Exception as exc:  # the start's border: what can't be folded of one host must not keep all others waiting
         why = f"{entry.record.kind} can't be folded: {type(exc).__name__}: {exc}"
         if entry.host is None:
-            fleet.store_doubt = fleet.store_doubt or f"what was said of the whole fleet can't be taken up: {why}"
+            doubt = fleet.own.store_doubt or f"what was said of the whole fleet can't be taken up: {why}"
+            fleet.own = replace(fleet.own, store_doubt=doubt)
         else:
             _doubt(fleet, entry.host, why)
 
@@ -130,11 +133,11 @@ class Engine:
         )  # fmt: skip
         self.outbox = Outbox(
             fleet=fleet, journal=ports.journal, bus=ports.bus, clock=ports.clock, deliver=self.reactor.deliver,
-            controller=daemon.name, wall=ports.wall,
+            controller=daemon.name, wall=ports.wall, holds_lease=self.reactor.holds_lease,
         )  # fmt: skip
         self.workers = DeviceWorkers(
             local=ports.local, remote=ports.remote, clock=ports.clock, telemetry=ports.telemetry,
-            agent_processes=daemon.agent_processes, has_lease=lambda: fleet.has_lease(ports.clock.now()),
+            agent_processes=daemon.agent_processes, has_lease=self.reactor.has_lease,
             calls_max=fleet.calls_max, reach=ports.reach,
         )  # fmt: skip
         self.workers.remember(highest_tokens(fleet))
@@ -146,7 +149,7 @@ class Engine:
         self.reactor.use(self.effects)
         self.checks = PathChecks(
             fleet=fleet, workers=self.workers, memory=memory, clock=ports.clock, deliver=self.reactor.deliver,
-            spawn=self.effects.spawn,
+            spawn=self.effects.spawn, has_lease=self.reactor.has_lease,
         )  # fmt: skip
         self.lease = LeaseKeeper(
             journal=ports.journal,
@@ -194,6 +197,10 @@ class Engine:
             return
         self.reactor.deliver(event)
 
+    def bar(self, faults: Mapping[ProxyName, str]) -> None:
+        """These proxies can't be used, and why; all others can."""
+        self.reactor.deliver(e.ProxiesSeen(faults=faults))
+
     def _is_confirmation(self, event: BusRequest) -> bool:
         """One that may be obeyed; any other is refused by the core without a look at the devices."""
         accepted = self.fleet.inventory.daemon.accept_requests
@@ -223,7 +230,7 @@ class Engine:
 
     async def drain(self) -> None:
         """Take no new work and let running power steps reach a safe point, at most `shutdown_grace`."""
-        self.fleet.is_stopping = True
+        self.reactor.deliver(e.DrainStarted())
         end = self.ports.clock.now() + self.fleet.inventory.daemon.shutdown_grace_seconds
         while self.effects.commands_in_flight and self.ports.clock.now() < end:  # noqa: ASYNC110 - bounded, once a life
             await asyncio.sleep(DRAIN_LOOK_SECONDS)

@@ -61,10 +61,11 @@ class Outbox:
         bus: Bus,
         clock: Clock,
         deliver: Callable[[e.Event], None],
+        holds_lease: Callable[[], bool],
         controller: str,
         wall: Wall = as_steady,
     ) -> None:
-        self._wall = wall
+        self._wall, self._holds_lease = wall, holds_lease
         self._fleet, self._journal, self._bus, self._clock = fleet, journal, bus, clock
         self._deliver, self._controller = deliver, controller
         self._nudged = asyncio.Event()
@@ -139,7 +140,7 @@ class Outbox:
 
     def _may_send(self) -> bool:
         """Asked before each slice, and after each read of the store: both may take longer than the lease lasts."""
-        return self._bus.is_connected and self._clock.now() < self._fleet.lease_until
+        return self._bus.is_connected and self._holds_lease()
 
     # -- from the journal ---------------------------------------------------------------------------------------------
 

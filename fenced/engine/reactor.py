@@ -39,6 +39,9 @@ STALL_SECONDS = 0.75
 BEHIND_SECONDS = 5.0
 """Timers so late go off although the inbox is not empty: operations have deadlines (S14)."""
 
+GATES_LOOK_SECONDS = 10.0
+"""Between two looks at the gates that hold the whole fleet or a cluster, in a turn that comes anyway."""
+
 RETRY_SECONDS = 0.5
 TIMER_MARGIN_SECONDS = 0.001
 """The loop's timers count whole milliseconds and may fire a little early; a wake is only taken once it is due."""
@@ -78,6 +81,10 @@ class Reactor:
         self._timer_at = float("inf")
         self._turned_at = clock.now()
         self._dropped = 0
+        self._losses = 0
+        """Losses of the lease that were delivered and are not decided durably."""
+        self._is_draining = False
+        self._gates_looked_at = clock.now()
         self.last_sequence = 0
         self._tick_timer: asyncio.TimerHandle | None = None
         self._tick_due = clock.now()
@@ -95,16 +102,27 @@ class Reactor:
     def deliver(self, event: e.Event) -> None:
         """Put an event into the inbox; never blocks. At the bound heartbeats are dropped and counted as our deafness.
 
-        A lost lease does not wait for its turn: the store that took the lease may hold up the very batch before it.
+        A lost lease and the daemon's own stop hold at once, whatever waits before them: the store that took the lease may
+        hold up the very batch before it.
         """
         if isinstance(event, e.LeaseLost):
-            self.fleet.lease_until = 0.0
+            self._losses += 1
             self._start(c.KillOns())
+        elif isinstance(event, e.DrainStarted):
+            self._is_draining = True
         if len(self._inbox) >= INBOX_MAX and isinstance(event, e.Health | e.Presence | e.Evidence):
             self._dropped += 1
             return
         self._inbox.append(Asked(event, self._clock.now()))
         self._awake.set()
+
+    def holds_lease(self) -> bool:
+        """Whether this daemon owns the store. False from the moment on in which the loss is delivered."""
+        return not self._losses and self.fleet.holds_lease(self._clock.now())
+
+    def has_lease(self) -> bool:
+        """Whether a power command may start: the lease is held and the daemon does not stop."""
+        return self.holds_lease() and not self._is_draining and self.fleet.has_lease(self._clock.now())
 
     async def ask(self, event: e.Event) -> Answer | None:
         """Deliver and wait until the decision is durable. Raises Unavailable when the store does not take it."""
@@ -145,31 +163,38 @@ class Reactor:
         asked: list[Asked] = []
         gap = now - self._turned_at - TICK_SECONDS
         if gap > STALL_SECONDS or self._dropped:
-            asked.append(Asked(e.Stalled(seconds=max(gap, 0.0) + TICK_SECONDS), now))
+            asked.append(Asked(e.Stalled(seconds=max(gap, 0.0) + TICK_SECONDS, at=now), now))
             self._dropped = 0
             log.warning("stalled", seconds=round(gap, 2))
         self._turned_at = now
         while self._inbox and len(asked) < BATCH_MAX:
             asked.append(self._inbox.popleft())
-        # An answer of a host itself has its silence looked at, too: first comes what was heard.
+        # LifeAsked triggers a silence check, so decide heartbeats first.
         asked.sort(key=_is_look)
-        # Never early, not by a microsecond: the core takes a wake that is still ahead for one that will come.
-        # And a silence is looked at once all is taken that had come when the look was due, and measured up to what came
-        # then: what still waits is nobody's silence. Hopelessly behind, operations go on all the same.
-        self.fleet.heard_until = self._inbox[0].at if self._inbox else float("inf")
-        due = min(now, max(self.fleet.heard_until, now - BEHIND_SECONDS))
+        # No timer fires early, not by a microsecond: the core relies on a wake that is still ahead. A silence is checked
+        # only after all messages that had come when the check was due, and measured up to there: what waits in the inbox is
+        # no host's silence. When the daemon is hopelessly behind, timers fire all the same, for operations have deadlines.
+        due = min(now, max(self._heard_until, now - BEHIND_SECONDS))
         while self._wakes and self._wakes[0][0] <= due and len(asked) < 2 * BATCH_MAX:
             _, name = heapq.heappop(self._wakes)
             asked.append(Asked(e.TimerFired(host=name), now))
         if self.fleet.pauses_over(now):
-            asked.append(Asked(e.Ticked(), now))
+            asked.append(Asked(e.PausesDue(), now))
+        if now >= self._gates_looked_at + GATES_LOOK_SECONDS:
+            self._gates_looked_at = now
+            asked.append(Asked(e.GatesDue(), now))
         return asked
 
+    @property
+    def _heard_until(self) -> float:
+        """Up to when everything that came is decided."""
+        return self._inbox[0].at if self._inbox else float("inf")
+
     async def _decide_durably(self, asked: Sequence[Asked]) -> None:
-        self.fleet.begin()
+        self.fleet.begin(heard_until=self._heard_until, is_lease_lost=bool(self._losses))
         now = self._clock.now()
-        decisions = [(decide(self.fleet, entry.event, now), entry.future) for entry in asked]
-        collected = collect([decision for decision, _ in decisions], self.fleet, self._controller, now, self._wall)
+        decisions = [decide(self.fleet, entry.event, now) for entry in asked]
+        collected = collect(decisions, self.fleet, self._controller, now, self._wall)
         if collected.entries:
             try:
                 await self._append(collected)
@@ -179,31 +204,20 @@ class Reactor:
             except StoreError as exc:
                 log.error("store_refused_records", error=str(exc), records=len(collected.entries))
                 self.fleet.roll_back()
-                self._keep_harmless(decisions)
                 self._put_back(asked, str(exc))
                 await asyncio.sleep(RETRY_SECONDS)
                 return
-        self._finish(decisions, collected)
-        for entry, (decision, _) in zip(asked, decisions, strict=True):
-            if entry.future is None:
-                self._heard(entry.event, decision)
+        self._finish(asked, decisions, collected)
 
     def _put_back(self, asked: Sequence[Asked], why: str) -> None:
-        """It is decided again with what is heard meanwhile: a host's heartbeats come before its timer once more, so
-        that the store's trouble is nobody's silence. Our own stalls were taken account of already."""
+        """Decide it again, after what was heard before and together with what comes meanwhile. Timers fire again: a host's
+        heartbeats come before its timer once more, so that the store's trouble is no host's silence."""
         now = self._clock.now()
         for entry in asked:
             if isinstance(entry.event, e.TimerFired):
                 heapq.heappush(self._wakes, (now, entry.event.host))
-        again = [entry for entry in asked if not isinstance(entry.event, e.TimerFired | e.Ticked | e.Stalled)]
-        self._inbox = deque(self._fail(_newest_lives([*again, *self._inbox]), why))
-
-    def _keep_harmless(self, decisions: Sequence[tuple[Decision, asyncio.Future[Answer | None] | None]]) -> None:
-        """Wakes, questions and the watch need no record; without them a host would be looked at too late."""
-        for decision, _ in decisions:
-            for command in decision.commands:
-                if isinstance(command, c.Wake | c.AskLife | c.WatchHost):
-                    self._start(command)
+        again = [entry for entry in asked if not isinstance(entry.event, e.TimerFired | e.PausesDue | e.GatesDue)]
+        self._inbox = deque(self._fail([*again, *self._inbox], why))
 
     async def _append(self, collected: Collected) -> None:
         started = self._clock.now()
@@ -221,18 +235,20 @@ class Reactor:
                 future.set_exception(Unavailable(f"the store does not take writes: {why}"))
         return kept
 
-    def _finish(
-        self, decisions: Sequence[tuple[Decision, asyncio.Future[Answer | None] | None]], collected: Collected
-    ) -> None:
+    def _finish(self, asked: Sequence[Asked], decisions: Sequence[Decision], collected: Collected) -> None:
         self.fleet.settle()
-        for decision, future in decisions:
+        self._losses -= sum(isinstance(entry.event, e.LeaseLost) for entry in asked)
+        for entry, decision in zip(asked, decisions, strict=True):
             for command in decision.commands:
                 self._start(command)
-            if future is not None and not future.done():
-                future.set_result(decision.answer)
+            if entry.future is not None and not entry.future.done():
+                entry.future.set_result(decision.answer)
         if collected.entries:
             self._observe(collected)
         self._arm_timer()
+        for entry, decision in zip(asked, decisions, strict=True):
+            if entry.future is None:
+                self._heard(entry.event, decision)
 
     def _start(self, command: c.Command) -> None:
         if isinstance(command, c.Wake):
@@ -276,13 +292,3 @@ class Reactor:
 
 def _is_look(entry: Asked) -> bool:
     return isinstance(entry.event, e.LifeAsked)
-
-
-def _newest_lives(asked: Sequence[Asked]) -> list[Asked]:
-    """Of the answers of one host itself only the newest: each try may ask once more, and the store may be away for hours."""
-    newest = {it.event.host: number for number, it in enumerate(asked) if isinstance(it.event, e.LifeAsked)}
-    return [
-        it
-        for number, it in enumerate(asked)
-        if not isinstance(it.event, e.LifeAsked) or newest[it.event.host] == number
-    ]

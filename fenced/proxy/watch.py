@@ -6,7 +6,7 @@ not answer stays a candidate, for the race itself finds out, and only a proxy th
 
 import asyncio
 import random
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -27,6 +27,8 @@ ASKED_AT_ONCE: Final = 16
 TIMEOUT_SECONDS: Final = 5.0
 ERROR_TEXT_MAX: Final = 300
 
+Faults = Mapping[ProxyName, str]
+
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
 
 
@@ -34,10 +36,11 @@ class ProxyWatch:
     """Implements ports.proxies.Proxies."""
 
     def __init__(
-        self, caller: ProxyCaller, proxies: Iterable[Proxy], *, clock: Clock, faults: MutableMapping[ProxyName, str]
+        self, caller: ProxyCaller, proxies: Iterable[Proxy], *, clock: Clock, barred: Callable[[Faults], None]
     ) -> None:
-        """`faults`: where a proxy that is no candidate is noted, and why."""
-        self._caller, self._clock, self._faults = caller, clock, faults
+        """`barred` takes the proxies that are no candidates, and why, whenever that changed."""
+        self._caller, self._clock, self._barred = caller, clock, barred
+        self._faults: Faults = {}
         self._views: dict[ProxyName, ProxyView] = {}
         self.use(proxies)
 
@@ -49,9 +52,7 @@ class ProxyWatch:
             name: before if (before := known[name]) is not None and before.url == view.url else view
             for name, view in sorted(views.items())
         }
-        self._faults.clear()
-        for view in self._views.values():
-            self._note_fault(view)
+        self._tell_faults()
 
     def views(self) -> Sequence[ProxyView]:
         return list(self._views.values())
@@ -109,16 +110,16 @@ class ProxyWatch:
                 why_barred=_why_barred(status),
             )
         self._views[name] = view
-        self._note_fault(view)
+        self._tell_faults()
         if before.is_up is not is_up or before.why_barred != view.why_barred:
             tell = _log.info if is_up and view.why_barred is None else _log.warning
             tell("proxy", proxy=name, up=is_up, version=view.version, error=error or view.why_barred)
 
-    def _note_fault(self, view: ProxyView) -> None:
-        if view.why_barred is None:
-            self._faults.pop(view.name, None)
-        else:
-            self._faults[view.name] = view.why_barred
+    def _tell_faults(self) -> None:
+        faults = {view.name: view.why_barred for view in self._views.values() if view.why_barred is not None}
+        if faults != self._faults:
+            self._faults = faults
+            self._barred(faults)
 
 
 def _why_barred(status: Status) -> str | None:

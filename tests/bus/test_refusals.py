@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -62,7 +62,7 @@ async def site(folder: Path, denied: list[str], more: str = "") -> AsyncIterator
     clock, journal = WallClock(), MemoryJournal()
     await journal.open(holder="fenced-a", now=clock.now())
     fleet = Fleet(racks.inventory(Rack(hosts=HOSTS)), epoch=1, started=clock.now())
-    fleet.lease_until = clock.now() + 1e6
+    fleet.own = replace(fleet.own, lease_until=clock.now() + 1e6)
     lines = f"allow_anonymous true\nacl_file {access}\nmax_inflight_messages 1000\n{more}"
     async with (
         mosquitto(folder, more=lines) as broker,
@@ -71,7 +71,13 @@ async def site(folder: Path, denied: list[str], more: str = "") -> AsyncIterator
     ):
         await reader.subscribe("fenced/v1/#", qos=0)
         outbox = Outbox(
-            fleet=fleet, journal=journal, bus=bus.client, clock=clock, deliver=lambda _: None, controller="fenced-a"
+            fleet=fleet,
+            journal=journal,
+            bus=bus.client,
+            clock=clock,
+            deliver=lambda _: None,
+            controller="fenced-a",
+            holds_lease=lambda: fleet.holds_lease(clock.now()),
         )
         it = Site(outbox=outbox, journal=journal)
 

@@ -238,7 +238,7 @@ def test_a_thousand_hosts_with_equal_proxies_do_not_all_begin_with_the_first() -
 
 def test_a_proxy_that_speaks_another_protocol_is_no_candidate() -> None:
     fleet = Fleet(INVENTORY, epoch=1, started=0.0)
-    fleet.proxy_faults[ProxyName("in-c1")] = "speaks protocol 2"
+    fleet.own = replace(fleet.own, proxy_faults={ProxyName("in-c1"): "speaks protocol 2"})
     found = expand(device("cluster"), HOSTS[0], INVENTORY, fleet.why_candidate_barred)
     assert found.tiers == (("on-2",),)
     assert Exclusion(proxy="in-c1", why="speaks protocol 2") in found.excluded

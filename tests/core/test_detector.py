@@ -261,7 +261,7 @@ def test_a_stall_of_ours_is_nobodys_silence() -> None:
     at = desk()
     at.go(15.0, silent=[NODE])
     at.now += 30.0
-    at.do(e.Stalled(seconds=30.0))
+    at.do(e.Stalled(seconds=30.0, at=at.now))
     at.do(e.TimerFired(host=NODE))
     assert at.state().state is State.HEALTHY
     assert at.fleet.silence_seconds(NODE, at.now) == pytest.approx(15.0, abs=1.1)
@@ -282,7 +282,7 @@ def test_what_waits_to_be_decided_upon_is_nobodys_silence() -> None:
 
 def test_grace_is_stretched_after_a_stall() -> None:
     at = desk()
-    at.do(e.Stalled(seconds=8.0))
+    at.do(e.Stalled(seconds=8.0, at=at.now))
     assert at.fleet.grace_seconds(NODE, at.now) == pytest.approx(28.0)
     at.go(61.0)
     assert at.fleet.grace_seconds(NODE, at.now) == pytest.approx(20.0)
@@ -326,7 +326,7 @@ def test_boot_grace_does_not_run_while_we_are_deaf(trouble: str) -> None:
     if trouble == "bus":
         at.do(e.BusConnected(at=at.now))
     else:
-        at.do(e.Stalled(seconds=400.0))
+        at.do(e.Stalled(seconds=400.0, at=at.now))
     at.do(e.TimerFired(host=NODE))
     at.go(240.0, silent=[NODE])
     assert at.state().state is State.RESTORING

@@ -53,7 +53,7 @@ def test_everything_open_means_an_operation() -> None:
 
 def test_a_store_that_is_not_the_one_of_before_holds_all_until_a_person_releases_it() -> None:
     desk = Desk(rack())
-    desk.fleet.store_doubt = "another one stands there"
+    desk.fleet.own = replace(desk.fleet.own, store_doubt="another one stands there")
     desk.fleet.expected_store = "the-old-one"
     desk.do(e.Started())
     desk.do(e.Started())
@@ -101,7 +101,7 @@ def test_the_lease_must_last_a_moment() -> None:
     desk.do(e.LeaseLost(why="told"))
     assert not is_open(desk, "lease")
     desk.do(e.LeaseRenewed(until=FOR_EVER))
-    desk.fleet.is_stopping = True
+    desk.fleet.own = replace(desk.fleet.own, is_stopping=True)
     assert not is_open(desk, "lease")
 
 
@@ -378,7 +378,7 @@ def test_a_host_that_was_not_asked_is_held() -> None:
     desk = Desk(rack())
     desk.go(19.0, silent=[NODE])
     assert not is_open(desk, "alive_but_silent")
-    desk.fleet.sights[NODE].heard_ear -= 100.0
+    desk.fleet.see(NODE, heard_ear=desk.fleet.sights[NODE].heard_ear - 100.0)
     assert not is_open(desk, "alive_but_silent")
 
 

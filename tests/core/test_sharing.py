@@ -7,6 +7,7 @@ import pytest
 
 from fenced.core import commands as c
 from fenced.core import events as e
+from fenced.core.decide import decide
 from fenced.core.durable import records as r
 from fenced.core.fleet import Fleet
 from fenced.core.heard.claims import Claims
@@ -338,7 +339,7 @@ def test_a_batch_that_the_store_refused_is_decided_again() -> None:
     at.fleet.begin()
     event = e.PathChecked(host=OTHER, device=DeviceName("bmc"), proxy=ProxyName("engine"), started=at.now,
                           ended=at.now, power=Power.ON, identities=(UUID,))  # fmt: skip
-    at.do(event)
+    decide(at.fleet, event, at.now)
     at.fleet.roll_back()
     assert not is_shared(at, NODE) and not is_shared(at, OTHER)
     at.do(event)

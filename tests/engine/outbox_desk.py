@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
 
 from fenced.core import events as e
 from fenced.core.fleet import Fleet
@@ -76,12 +77,12 @@ class Desk:
         self.bus = Choosy(self.broker, self.clock)
         self.journal = SlowReader(is_checked=True)
         self.fleet = Fleet(racks.inventory(Rack(hosts=tuple(hosts))), epoch=1, started=self.clock.now())
-        self.fleet.lease_until = START + 1e9
+        self.fleet.own = replace(self.fleet.own, lease_until=START + 1e9)
         self.delivered: list[e.Event] = []
         bus: Bus = self.bus
         self.outbox = Outbox(
             fleet=self.fleet, journal=self.journal, bus=bus, clock=self.clock, deliver=self.delivered.append,
-            controller="fenced-a",
+            controller="fenced-a", holds_lease=lambda: self.fleet.holds_lease(self.clock.now()),
         )  # fmt: skip
 
     async def store(self, *messages: OutboxMessage) -> None:

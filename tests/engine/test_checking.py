@@ -78,7 +78,7 @@ def test_nothing_is_read_while_it_is_off() -> None:
 def test_nothing_is_read_without_the_lease() -> None:
     async def story(world: World) -> None:
         await asyncio.sleep(130.0)
-        world.engine.fleet.is_stopping = True
+        world.engine.fleet.own = replace(world.engine.fleet.own, is_stopping=True)
         await asyncio.sleep(5.0)
         before = len(world.wires.calls)
         await asyncio.sleep(300.0)
@@ -170,8 +170,9 @@ def test_a_reload_changes_the_paths_and_keeps_what_was_read() -> None:
             hosts[name] = replace(host, devices=devices)
         fleet.take(replace(fleet.inventory, hosts=hosts))
         await asyncio.sleep(10.0)
-        assert fleet.checks[NODE].paths is kept
-        assert {str(proxy) for _, proxy in kept} == {"px2", "engine"}
+        left = fleet.checks[NODE].paths
+        assert left == {path: kept[path] for path in left}, "what was read stays"
+        assert {str(proxy) for _, proxy in left} == {"px2", "engine"}
         now = asyncio.get_running_loop().time()
         await asyncio.sleep(130.0)
         assert {path for _, path, _, _ in reads(world, since=now)} == {"px2", "engine"}

@@ -112,11 +112,11 @@ def test_an_acknowledgement_that_could_not_be_stored_is_not_told_and_the_message
 
 def test_without_the_lease_nothing_is_published() -> None:
     async def story(desk: Desk) -> None:
-        desk.fleet.lease_until = 0.0
+        desk.fleet.own = replace(desk.fleet.own, lease_until=0.0)
         await desk.store(message(1))
         await asyncio.sleep(30.0)
         assert desk.sent() == []
-        desk.fleet.lease_until = START + 1e9
+        desk.fleet.own = replace(desk.fleet.own, lease_until=START + 1e9)
         await asyncio.sleep(10.0)
         assert desk.sent() == ["1"]
 
@@ -128,11 +128,11 @@ def test_a_round_that_outlasts_the_lease_stops_where_the_lease_ended() -> None:
         total = 3 * LANE_SLICE
         desk.broker.acknowledge_seconds = 2.0
         await desk.journal.append(Batch(entries=[entry()], outbox=[message(number) for number in range(1, total + 1)]))
-        desk.fleet.lease_until = desk.clock.now() + 3.0
+        desk.fleet.own = replace(desk.fleet.own, lease_until=desk.clock.now() + 3.0)
         desk.outbox.nudge()
         await asyncio.sleep(30.0)
         assert 0 < len(desk.sent()) < total
-        desk.fleet.lease_until = START + 1e9
+        desk.fleet.own = replace(desk.fleet.own, lease_until=START + 1e9)
         await asyncio.sleep(30.0)
         assert desk.sent() == [str(number) for number in range(1, total + 1)]
 
@@ -145,7 +145,7 @@ def test_what_was_read_when_the_lease_had_ended_is_not_published() -> None:
     async def story(desk: Desk) -> None:
         await desk.journal.append(Batch(entries=[entry()], outbox=[message(1)]))
         desk.journal.read_seconds = 4.0
-        desk.fleet.lease_until = desk.clock.now() + 2.0
+        desk.fleet.own = replace(desk.fleet.own, lease_until=desk.clock.now() + 2.0)
         desk.outbox.nudge()
         await asyncio.sleep(30.0)
         assert desk.sent() == []

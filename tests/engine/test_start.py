@@ -106,13 +106,15 @@ def test_the_retained_state_of_a_host_that_is_gone_is_cleared_once() -> None:
 
 def test_a_reload_clears_and_tells_again() -> None:
     fleet, _ = started(loaded())
-    fleet.settle()
+    fleet.begin()
     gone = collect([decide(fleet, e.InventoryRead(inventory=without_node()), NOW)], fleet, "fenced-a", NOW)
     assert [message.payload for message in gone.outbox if message.host == NODE] == [b""]
     fleet.roll_back()
+    fleet.begin()
     again = collect([decide(fleet, e.InventoryRead(inventory=without_node()), NOW)], fleet, "fenced-a", NOW)
     assert [message.payload for message in again.outbox if message.host == NODE] == [b""], "the store refused it once"
     fleet.settle()
+    fleet.begin()
     back = collect([decide(fleet, e.InventoryRead(inventory=inventory(Rack())), NOW)], fleet, "fenced-a", NOW)
     assert [json.loads(message.payload)["state"] for message in back.outbox if message.host == NODE] == ["healthy"]
 

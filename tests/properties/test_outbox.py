@@ -97,10 +97,10 @@ class Life:
         loaded = await self.journal.open(holder=CONTROLLER, now=self.clock.now())
         self.fleet = replay(self.machine.inventory, loaded, started=self.clock.now())
         self.machine.found |= {state_payload(state, CONTROLLER) for state in self.fleet.hosts.values()}
-        self.fleet.lease_until = START + FOR_EVER
+        self.fleet.own = replace(self.fleet.own, lease_until=START + FOR_EVER)
         self.outbox = Outbox(
             fleet=self.fleet, journal=self.journal, bus=self.bus, clock=self.clock, deliver=self.machine.told,
-            controller=CONTROLLER,
+            controller=CONTROLLER, holds_lease=lambda: self.fleet.holds_lease(self.clock.now()),
         )  # fmt: skip
         async with asyncio.TaskGroup() as group:
             group.create_task(self.outbox.run())
@@ -167,7 +167,7 @@ class Deliveries(RuleBasedStateMachine):
     def published(self, message: Message) -> None:
         if "/controller/" in message.topic:
             return
-        assert self.clock.now() < self.life.fleet.lease_until, "published without the lease"
+        assert self.clock.now() < self.life.fleet.own.lease_until, "published without the lease"
         known = message.payload in self.found or any(message.payload == it.payload for it in self.stored)
         assert known, f"{message.topic}: nothing of it is durable"
 
@@ -224,7 +224,7 @@ class Deliveries(RuleBasedStateMachine):
             case "store":
                 life.journal.is_failing = is_on
             case "lease":  # it ends in the midst of what goes on
-                life.fleet.lease_until = self.clock_now() + (0.5 if is_on else FOR_EVER)
+                life.fleet.own = replace(life.fleet.own, lease_until=self.clock_now() + (0.5 if is_on else FOR_EVER))
             case _:
                 assert not trouble
 

@@ -3,7 +3,7 @@
 import http.client
 import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -29,7 +29,12 @@ def proxy(name: ProxyName, url: str) -> Proxy:
 
 def watching(caller: ProxyCaller, *proxies: Proxy) -> tuple[ProxyWatch, dict[ProxyName, str]]:
     faults: dict[ProxyName, str] = {}
-    return ProxyWatch(caller, proxies, clock=BootClock(), faults=faults), faults
+
+    def barred(now: Mapping[ProxyName, str]) -> None:
+        faults.clear()
+        faults.update(now)
+
+    return ProxyWatch(caller, proxies, clock=BootClock(), barred=barred), faults
 
 
 def got(bed: Bed, path: str, name: str = "fenced-a") -> tuple[int, str]:
@@ -133,6 +138,5 @@ async def test_a_proxy_of_another_protocol_is_no_candidate_until_it_is_brought_a
 async def test_a_reload_keeps_what_is_known_and_forgets_who_is_gone(bed: Bed) -> None:
     watch, faults = watching(bed.caller, proxy(PX1, bed.px1.url), proxy(PX2, "https://127.0.0.1:1"))
     await watch.ask(PX1)
-    faults[PX2] = "was wrong"
     watch.use([proxy(PX1, bed.px1.url)])
     assert [(view.name, view.is_up) for view in watch.views()] == [(PX1, True)] and faults == {}

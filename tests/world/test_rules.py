@@ -304,7 +304,7 @@ def test_a_fenced_host_that_speaks_or_has_power_and_is_not_revoked_is_found() ->
         await world.control.act(NODE, Action.OFF, by="person", reason="", is_forced=True)
         await asyncio.sleep(10.0)
         world.machines[NODE].is_meddled = True
-        world.engine.fleet.sights[NODE].watch_started = world.clock.now()  # its watch never comes back
+        world.engine.fleet.see(NODE, watch_started=world.clock.now())  # its watch never comes back
         world.plug("node-2", "pdu-a").turn(Power.ON)
         world.machines[NODE].is_stopping = True
         for _ in range(12):

@@ -88,10 +88,10 @@ def armed(fleet: Fleet) -> GateVerdict:
 
 
 def lease(fleet: Fleet, now: float) -> GateVerdict:
-    left = fleet.lease_until - now
-    if fleet.is_stopping:
+    left = fleet.own.lease_until - now
+    if fleet.own.is_stopping:
         return _gate("lease", False, "the daemon is stopping")
-    if left < LEASE_MARGIN_SECONDS:
+    if fleet.is_lease_lost or left < LEASE_MARGIN_SECONDS:
         return _gate("lease", False, "the lease of the store is lost or in doubt")
     return _gate("lease", True, f"held for {left:.1f} s more")
 
@@ -105,11 +105,11 @@ def _store(fleet: Fleet) -> GateVerdict:
 def warm_up(fleet: Fleet, now: float) -> GateVerdict:
     if now < fleet.quiet_until:
         return _gate("warm_up", False, f"startup_quiet lasts {fleet.quiet_until - now:.0f} s more")
-    if fleet.bus_connected_at is None:
+    if fleet.own.bus_connected_at is None:
         return _gate("warm_up", False, "the bus is not connected")
-    if fleet.ear.opened_at is None or now < fleet.ear.opened_at:
+    if fleet.own.ear.opened_at is None or now < fleet.own.ear.opened_at:
         return _gate("warm_up", False, "bus_settle after the (re)connection is not over")
-    return _gate("warm_up", True, f"listening since {now - fleet.ear.opened_at:.0f} s")
+    return _gate("warm_up", True, f"listening since {now - fleet.own.ear.opened_at:.0f} s")
 
 
 def _witness(fleet: Fleet, name: HostName, now: float) -> GateVerdict:

@@ -6,6 +6,7 @@ and only all of them together lie. Knows nothing of proxies and of how a reading
 
 from fenced.core.believed.sharing import disbelieved
 from fenced.core.durable import records as r
+from fenced.core.durable.replacing import replace
 from fenced.core.durable.state import DeviceRun, Followed, Operation, Trial
 from fenced.core.heard.checks import OffRow
 from fenced.core.work import HostWork
@@ -71,14 +72,12 @@ def _is_calm(work: HostWork, started: float) -> bool:
 
 
 def _seen_off(work: HostWork, device: Device, started: float) -> None:
-    rows = work.sight.offs
-    if rows is None:
-        rows = work.sight.offs = {}
+    rows = work.sight.offs or {}
     row = rows.get(device.name)
     if row is None or row.boot != work.state.boot or row.since < work.state.since:
-        rows[device.name] = OffRow(since=work.now, at=started, boot=work.state.boot)
+        work.see(offs={**rows, device.name: OffRow(since=work.now, at=started, boot=work.state.boot)})
     elif started > row.at:
-        row.reads, row.at = row.reads + 1, started
+        work.see(offs={**rows, device.name: replace(row, reads=row.reads + 1, at=started)})
     liars = _liars(work, device)
     told = {*work.state.distrusted} - {trial.device for trial in work.state.trials}
     if any(name not in told for name in liars):
@@ -96,9 +95,8 @@ def _liars(work: HostWork, device: Device) -> tuple[DeviceName, ...]:
 
 def _forget_row(work: HostWork, device: DeviceName) -> None:
     rows = work.sight.offs
-    if rows is not None:
-        rows.pop(device, None)
-        work.sight.offs = rows or None
+    if rows is not None and device in rows:
+        work.see(offs={name: row for name, row in rows.items() if name != device} or None)
 
 
 # -- winning it back --------------------------------------------------------------------------------------------------

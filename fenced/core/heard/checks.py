@@ -1,13 +1,13 @@
 """What was read of each way to a device since we started. Lost with us: losing it costs time, not safety.
 
-Knows no host's state and decides nothing. One rule: the same result twice changes nothing, for a batch that the store
-refused is decided again.
+Knows no host's state and decides nothing. All values are frozen. The same result twice changes nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from fenced.core.durable.replacing import replace
 from fenced.model.inventory import Inventory
 from fenced.model.names import BootId, DeviceName, ProxyName
 from fenced.model.power import Power
@@ -17,12 +17,11 @@ VALID_INTERVALS = 2.5
 
 ERROR_TEXT_MAX = 200
 
-
 NOTHING: Final[Mapping[Any, Any]] = {}
 """One for all sights: two empty tables each would be more than a hundred bytes a host."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class OffRow:
     """Readings of OFF in a row while the host was healthy. `since`: the end of the first; `at`: the start of the last."""
 
@@ -43,7 +42,7 @@ class OffRounds:
     until: float
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class PathResult:
     """The last answers of one path. `at`: when the newest reading began; `failures`: in a row, 0 = it could be read.
 
@@ -58,11 +57,10 @@ class PathResult:
     power_since: float = 0.0
     power_at: float = 0.0
 
-    def said(self, power: Power, *, at: float, since: float) -> None:
-        """It read that. What it said before `since` is another story."""
-        if self.power is not power or self.power_since < since:
-            self.power, self.power_since = power, at
-        self.power_at = at
+    def said(self, power: Power, *, at: float, since: float) -> "PathResult":
+        """Return the result after it read that. What it said before `since` is another story."""
+        is_new = self.power is not power or self.power_since < since
+        return replace(self, power=power, power_since=at if is_new else self.power_since, power_at=at)
 
     def contradicts(self, other: "PathResult") -> bool:
         """One says ON, the other OFF, and one of them said so before and after the other was asked."""
@@ -70,29 +68,40 @@ class PathResult:
         return are_known and self.power_since <= other.power_at and other.power_since <= self.power_at
 
 
-@dataclass(slots=True)
+PathOfHost = tuple[DeviceName, ProxyName]
+
+
+@dataclass(frozen=True, slots=True)
 class HostChecks:
     """The paths of one host. `at`: when the newest of them was read."""
 
     at: float
-    paths: dict[tuple[DeviceName, ProxyName], PathResult] = field(default_factory=dict)
+    paths: Mapping[PathOfHost, PathResult] = field(default_factory=lambda: NOTHING)
 
     def keep(
         self, device: DeviceName, proxy: ProxyName, *, at: float, error: str | None, failure: str = "",
         power: Power | None = None, since: float = 0.0,
-    ) -> None:  # fmt: skip
-        """Take a result; one that is not newer than the last is dropped. `since`: from when on the path's words count."""
+    ) -> "HostChecks":  # fmt: skip
+        """Return the checks with a result; one that is not newer than the last is dropped. `since`: from when on the path's
+        words count."""
         known = self.paths.get((device, proxy))
         if known is not None and at <= known.at:
-            return
-        self.at = max(self.at, at)
-        result = known or PathResult(at=at)
-        self.paths[(device, proxy)] = result
-        result.at, result.failure = at, failure
-        result.failures = 0 if error is None else result.failures + 1
-        result.error = "" if error is None else error[:ERROR_TEXT_MAX]
+            return self
+        before = known or PathResult(at=at)
+        result = replace(
+            before,
+            at=at,
+            failure=failure,
+            failures=0 if error is None else before.failures + 1,
+            error="" if error is None else error[:ERROR_TEXT_MAX],
+        )
         if power in {Power.ON, Power.OFF}:
-            result.said(power, at=at, since=since)
+            result = result.said(power, at=at, since=since)
+        return HostChecks(at=max(self.at, at), paths={**self.paths, (device, proxy): result})
+
+    def without(self, paths: Collection[PathOfHost]) -> "HostChecks":
+        """Return the checks without these paths."""
+        return HostChecks(at=self.at, paths={path: it for path, it in self.paths.items() if path not in paths})
 
 
 def valid_seconds(inventory: Inventory) -> float:

@@ -1,14 +1,16 @@
 """Which machine each device says that it belongs to, across all hosts: one BMC under two addresses is two hosts' device.
 
-Knows what was said on which path, not what follows from it (`sharing`). One rule: a UUID decides where both tell one; serial
-numbers count elsewhere, and only all of them together, for the blades of an enclosure may share one. Lost with us, as what
-was read is: each round of the check tells it again.
+Knows what was said on which path, not what follows from it (`sharing`). A UUID decides where both devices give one. Elsewhere
+serial numbers count, and only all of them together: the blades of an enclosure may share one. A restart loses the claims; each
+round of the check brings them back.
 """
 
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
+from fenced.core.durable.replacing import replace
+from fenced.core.undo import ABSENT, Undoable
 from fenced.model.identity import is_uuid, one_spelling
 from fenced.model.inventory import DeviceSpec, Inventory
 from fenced.model.names import DeviceName, HostName, ProxyName
@@ -19,7 +21,7 @@ Group = tuple[str, str]
 """What two claims on one machine have in common: a kind of word and the word."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """What a device said through one path. `at`: when the newest reading that said so began.
 
@@ -41,12 +43,29 @@ class Claim:
 
 
 class Claims:
-    """All of them, by path and by what they say: who else says the same is found without a look at the others."""
+    """All of them, by path and by what they say: who else says the same is found without a look at the others.
+
+    From `begin` on it remembers what was there, for `roll_back`.
+    """
 
     def __init__(self) -> None:
-        self._claims: dict[PathKey, Claim] = {}
+        self._claims: Undoable[PathKey, Claim] = Undoable()
         self._of_device: dict[tuple[HostName, DeviceName], dict[PathKey, None]] = {}
         self._groups: dict[Group, dict[PathKey, None]] = {}
+
+    def begin(self) -> None:
+        """Remember what is there from here on."""
+        self._claims.begin()
+
+    def settle(self) -> None:
+        """Keep what was changed since `begin`."""
+        self._claims.settle()
+
+    def roll_back(self) -> None:
+        """Put back what was there at `begin`."""
+        for path, before in (self._claims.before or {}).items():
+            self._set(path, None if before is ABSENT else before)
+        self._claims.settle()
 
     def keep(self, path: PathKey, spec: DeviceSpec, identities: tuple[str, ...], *, at: float) -> None:
         """Take what a device said. Late or nothing said: what is known stays; twice: the same."""
@@ -54,15 +73,11 @@ class Claims:
         if not identities or (known is not None and at <= known.at):
             return
         if known is not None and known.identities == identities and _is_same(known.spec, spec):
-            known.at = at
+            self._claims.put(path, replace(known, at=at))
             return
-        self._drop(path)
         groups, likes = _words(identities)
         claim = Claim(host=path[0], device=path[1], spec=spec, identities=identities, groups=groups, likes=likes, at=at)
-        self._claims[path] = claim
-        self._of_device.setdefault(path[:2], {})[path] = None
-        for group in groups:
-            self._groups.setdefault(group, {})[path] = None
+        self._set(path, claim)
 
     def other(self, host: HostName, device: DeviceName, *, oldest: float) -> tuple[Claim, Claim] | None:
         """What the device said since `oldest`, and who says the same of another host's device; None: nobody.
@@ -78,6 +93,10 @@ class Claims:
                     return ours, theirs
         return None
 
+    def all(self) -> dict[PathKey, Claim]:
+        """Return every claim, by path."""
+        return dict(self._claims)
+
     def is_told(self, host: HostName, device: DeviceName) -> bool:
         """Whether the device said anything in this life of ours, as it is configured now."""
         return (host, device) in self._of_device
@@ -88,12 +107,12 @@ class Claims:
             host = inventory.hosts.get(claim.host)
             devices = () if host is None else host.devices
             if not any(one.name == claim.device and _is_same(one.spec, claim.spec) for one in devices):
-                self._drop(path)
+                self._set(path, None)
 
     def keep_only(self, paths: Container[PathKey]) -> None:
         """Forget the paths that are no longer read."""
         for path in [path for path in self._claims if path not in paths]:
-            self._drop(path)
+            self._set(path, None)
 
     def _like(self, claim: Claim, oldest: float) -> Iterator[Claim]:
         """All valid claims that mean the same machine, the claim itself too."""
@@ -103,13 +122,18 @@ class Claims:
                 if found.at >= oldest:
                     yield found
 
-    def _drop(self, path: PathKey) -> None:
-        claim = self._claims.pop(path, None)
-        if claim is None:
-            return
-        _remove(self._of_device, path[:2], path)
-        for group in claim.groups:
-            _remove(self._groups, group, path)
+    def _set(self, path: PathKey, claim: Claim | None) -> None:
+        """Put the claim in the place of the one that the path had; None: take that away."""
+        before = self._claims.drop(path)
+        if before is not None:
+            _remove(self._of_device, path[:2], path)
+            for group in before.groups:
+                _remove(self._groups, group, path)
+        if claim is not None:
+            self._claims.put(path, claim)
+            self._of_device.setdefault(path[:2], {})[path] = None
+            for group in claim.groups:
+                self._groups.setdefault(group, {})[path] = None
 
 
 def _remove(table: dict[K, dict[PathKey, None]], key: K, path: PathKey) -> None:

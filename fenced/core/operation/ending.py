@@ -10,6 +10,7 @@ from fenced.core.durable.outcome import given_back, host_power, is_contradiction
 from fenced.core.durable.replacing import replace
 from fenced.core.durable.state import DeviceRun, Operation, Phase, ProofOfOff, Restored
 from fenced.core.durable.words import told
+from fenced.core.heard.checks import NOTHING
 from fenced.core.operation import paths
 from fenced.core.work import HostWork, back_off_seconds
 from fenced.model.names import OperationId
@@ -109,11 +110,9 @@ def _end(work: HostWork, operation: Operation) -> None:
         work.record(r.HostLeft(reason="said that it stops"))
     elif record.after is State.SUSPECT and work.fleet.is_heard(work.name, now):
         work.record(r.HostHeard(boot=work.sight.boot, before=record.after.value, why="cleared"))
-    work.sight.life = None
-    work.sight.operation_ended_at = now
     _back_off_giving(work, operation)
-    work.sight.watch_at = None
-    work.sight.watch_offs, work.sight.watch_lit = {}, {}  # what was read before it says nothing about after it
+    # What was read before the end says nothing about after it.
+    work.see(life=None, operation_ended_at=now, watch_at=None, watch_offs=NOTHING, watch_lit=NOTHING)
     start_waiting(work)
     work.wake(now)
 
@@ -149,13 +148,12 @@ def _tell_what_is_left(work: HostWork, operation: Operation, record: r.Operation
 
 def _back_off_giving(work: HostWork, operation: Operation) -> None:
     """What could not be given back is tried again, ever more rarely, as long as the host is heard."""
-    sight = work.sight
     if not work.state.owed:
-        sight.give_backs, sight.give_back_at = 0, 0.0
+        work.see(give_backs=0, give_back_at=0.0)
     elif operation.is_giving_back or (operation.restore_started is not None and not still_off(work.state)):
-        sight.give_backs += 1
-        wait = back_off_seconds(sight.give_backs, first=60.0, most=3600.0, salt=f"{work.name}/give back")
-        sight.give_back_at = work.now + wait
+        tries = work.sight.give_backs + 1
+        wait = back_off_seconds(tries, first=60.0, most=3600.0, salt=f"{work.name}/give back")
+        work.see(give_backs=tries, give_back_at=work.now + wait)
 
 
 def _has_cooldown(operation: Operation) -> bool:

@@ -208,10 +208,10 @@ def _is_life_checked(work: HostWork, operation: Operation) -> bool:
     if life is not None and life.at >= operation.level_started - 5.0:
         return True
     if work.sight.life_asked_at is None:
-        work.sight.life_asked_at = work.now
+        work.see(life_asked_at=work.now)
         work.command(c.AskLife(host=work.name))
     work.wake(work.now + 3 * work.host.settings.detection.probe_timeout_seconds + 5.0)
-    asked = work.sight.life_asked_at
+    asked = work.sight.life_asked_at or work.now
     return work.now > asked + 3 * work.host.settings.detection.probe_timeout_seconds + 5.0
 
 

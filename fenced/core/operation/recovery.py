@@ -22,8 +22,8 @@ FAULT_MAX = 500
 def start(work: Work) -> None:
     """Take up everything; called once after the replay, with the lease held. Harmless twice."""
     fleet = work.fleet
-    if fleet.store_doubt and not fleet.state.store_hold:
-        work.record_fleet(r.StoreDoubted(why=fleet.store_doubt))
+    if fleet.own.store_doubt and not fleet.state.store_hold:
+        work.record_fleet(r.StoreDoubted(why=fleet.own.store_doubt))
     for name in fleet.hosts:
         _start(work.on(name))
     for name in sorted(fleet.gone):

@@ -10,9 +10,8 @@ from fenced.core.durable import records as r
 from fenced.core.durable.standing import is_watched_as_off
 from fenced.core.durable.state import GateVerdict, Operation, ProofOfOff
 from fenced.core.events import Evidence, Health, HealthStatus, LifeAsked, Presence
-from fenced.core.fleet import LifeAnswer
-from fenced.core.operation import plan
-from fenced.core.operation import requests
+from fenced.core.heard.sight import LifeAnswer
+from fenced.core.operation import plan, requests
 from fenced.core.suspected import freshness, giving_back
 from fenced.core.work import HostWork
 from fenced.model.names import BootId
@@ -83,16 +82,18 @@ def _hear_no_news(work: HostWork, health: Health) -> bool:
 def _keep_sight(work: HostWork, health: Health) -> None:
     sight = work.sight
     is_release_over = _is_silent_through(work)
-    sight.heard_at = health.received
-    sight.heard_ear = work.fleet.ear.now(health.received)
-    freshness.count(sight, health)
-    sight.boot = sight.boot if health.is_boot_unread else health.boot
-    sight.sequence = health.sequence
-    sight.speaking_since = None
-    sight.interval_seconds = health.interval_seconds
-    sight.workloads = health.workloads
-    sight.roles = health.roles
-    sight.is_stopping = False
+    work.see(
+        heard_at=health.received,
+        heard_ear=work.fleet.own.ear.now(health.received),
+        counters=freshness.counted(sight, health),
+        boot=sight.boot if health.is_boot_unread else health.boot,
+        sequence=health.sequence,
+        speaking_since=None,
+        interval_seconds=health.interval_seconds,
+        workloads=health.workloads,
+        roles=health.roles,
+        is_stopping=False,
+    )
     if sight.wake_at is None or sight.wake_at <= work.now or is_release_over:
         watch(work)
 
@@ -142,8 +143,7 @@ def _hear_ended_boot(work: HostWork, boot: BootId, health: Health) -> bool:
     if not freshness.lives_on(work.fleet, work.name, health):
         return _hear_no_news(work, health)
     _revoke(work, boot, is_old=True, is_alive=True, why=_why_revoked(boot, False))
-    sight = work.sight
-    sight.heard_at, sight.heard_ear = health.received, work.fleet.ear.now(health.received)
+    work.see(heard_at=health.received, heard_ear=work.fleet.own.ear.now(health.received))
     return True
 
 
@@ -166,10 +166,15 @@ def revoke_by_power(work: HostWork, why: str) -> None:
 
 def _hear_stopping(work: HostWork, health: Health) -> None:
     sight = work.sight
-    sight.heard_at, sight.heard_ear = health.received, work.fleet.ear.now(health.received)
-    freshness.count(sight, health)
-    sight.boot, sight.sequence = sight.boot if health.is_boot_unread else health.boot, health.sequence
-    sight.is_stopping, sight.speaking_since = True, None
+    work.see(
+        heard_at=health.received,
+        heard_ear=work.fleet.own.ear.now(health.received),
+        counters=freshness.counted(sight, health),
+        boot=sight.boot if health.is_boot_unread else health.boot,
+        sequence=health.sequence,
+        is_stopping=True,
+        speaking_since=None,
+    )
     if work.operation is not None:
         plan.hear_life(work)
     elif work.state.state in LEAVING:
@@ -194,7 +199,7 @@ def _hear_life(work: HostWork, boot: BootId | None) -> None:
     if before is State.HEALTHY:
         why = "rebooted"
     work.record(r.HostHeard(boot=boot, before=before.value, why=why))  # type: ignore[arg-type]
-    work.sight.life = None
+    work.see(life=None)
     giving_back.look(work)
     watch(work)
 
@@ -224,7 +229,7 @@ def hear_evidence(work: HostWork, evidence: Evidence) -> None:
         elif evidence.evidence_kind in _live_kinds(work):
             _, before = kept.get(MORE_SOURCES, ("", until))
             kept[MORE_SOURCES] = (evidence.evidence_kind, max(before, until))
-    work.sight.evidence = kept or None
+    work.see(evidence=kept or None)
     if evidence.is_alive and work.operation is not None and evidence.evidence_kind in _live_kinds(work):
         plan.hear_life(work)
 
@@ -243,8 +248,7 @@ def _suspect(work: HostWork, cause: Cause, reason: str) -> None:
         return  # nobody knows what it was: a person looks first
     if work.state.state not in SUSPECTABLE or work.operation is not None or work.state.maintenance is not None:
         return
-    work.sight.life = None
-    work.sight.life_asked_at = None
+    work.see(life=None, life_asked_at=None)
     work.record(r.HostSuspected(cause=cause, reason=reason, last_heard=_last_heard(work)))
     look(work)
 
@@ -257,7 +261,7 @@ def due_at(work: HostWork) -> float:
     """When the host's silence will have lasted its grace, if nothing is heard until then."""
     fleet, name, now = work.fleet, work.name, work.now
     left = fleet.grace_seconds(name, now) - fleet.silence_seconds(name, now)
-    opened = fleet.ear.opened_at
+    opened = fleet.own.ear.opened_at
     listening_from = max(now, opened) if opened is not None else now + 1.0
     return max(listening_from + left, release_until(work))
 
@@ -266,13 +270,13 @@ def release_until(work: HostWork) -> float:
     """Until when a host silent through an outage, or through our own start, is left in peace."""
     until = work.state.release_until
     if _is_silent_through(work):
-        until = max(until, work.fleet.released_from + work.host.settings.detection.release_grace_seconds)
+        until = max(until, work.fleet.own.released_from + work.host.settings.detection.release_grace_seconds)
     return until
 
 
 def _is_silent_through(work: HostWork) -> bool:
     """Whether the host was not heard since the last outage or our start: its next look may lie far ahead."""
-    since, heard_at = work.fleet.released_since, work.sight.heard_at
+    since, heard_at = work.fleet.own.released_since, work.sight.heard_at
     return since is not None and (heard_at is None or heard_at < since)
 
 
@@ -284,7 +288,7 @@ def watch(work: HostWork) -> None:
 def look(work: HostWork) -> None:
     """A moment came: look at the host as it is now. Harmless at any time, as often as you like."""
     if work.sight.wake_at is not None and work.sight.wake_at <= work.now:
-        work.sight.wake_at = None
+        work.see(wake_at=None)
     if work.operation is not None or work.state.reading is not None:
         plan.advance(work)
     if work.operation is not None:
@@ -315,7 +319,7 @@ def _look_giving_back(work: HostWork, operation: Operation) -> None:
     """A healthy host may fall silent while it is given power: that must not keep it from being suspected."""
     if not operation.is_giving_back or operation.is_stopped or work.state.state is not State.HEALTHY:
         return
-    if work.now < due_at(work) - 1e-6 or work.fleet.ear.opened_at is None:
+    if work.now < due_at(work) - 1e-6 or work.fleet.own.ear.opened_at is None:
         work.wake(max(due_at(work), work.now + 0.05))
         return
     plan.stop(work, "the host fell silent")
@@ -345,7 +349,7 @@ def _is_silent(work: HostWork) -> bool:
 
 def _look_healthy(work: HostWork) -> None:
     due = due_at(work)
-    if work.now < due - 1e-6 or work.fleet.ear.opened_at is None:
+    if work.now < due - 1e-6 or work.fleet.own.ear.opened_at is None:
         work.wake(max(due, work.now + 0.05))
         return
     silence = work.fleet.silence_seconds(work.name, work.now)
@@ -357,7 +361,7 @@ def _look_restoring(work: HostWork) -> None:
         look_watch(work)  # nobody gives it power or waits for it: only its devices can tell
         return
     # A host that started while we could not listen may have been heard just then: that time is not of its boot_grace (S11).
-    deaf = work.fleet.ear.deaf_seconds(work.state.since, work.now)
+    deaf = work.fleet.own.ear.deaf_seconds(work.state.since, work.now)
     over = work.state.since + work.host.settings.detection.boot_grace_seconds + deaf
     if work.now < max(over, release_until(work)):
         work.wake(max(over, release_until(work), work.now + 0.05))
@@ -428,7 +432,7 @@ def _ask_life(work: HostWork) -> None:
         sight.life is not None and sight.life.at >= max(since, release_until(work)) and work.now < sight.life.at + again
     )
     if not is_fresh:
-        sight.life_asked_at = work.now
+        work.see(life_asked_at=work.now)
         work.command(c.AskLife(host=work.name))
 
 
@@ -440,8 +444,7 @@ def _is_asking(work: HostWork) -> bool:
 
 def life_asked(work: HostWork, event: LifeAsked) -> None:
     """The host itself answered, or nobody did, or there was nobody to ask."""
-    work.sight.life = LifeAnswer(at=work.now, answered=event.answered, was_asked=event.was_asked)
-    work.sight.life_asked_at = None
+    work.see(life=LifeAnswer(at=work.now, answered=event.answered, was_asked=event.was_asked), life_asked_at=None)
     if work.operation is not None:
         plan.life_asked(work, event.answered)
     look(work)
@@ -454,7 +457,7 @@ def _pass_gates(work: HostWork) -> None:
     if was_releasing and not {verdict.gate for verdict in shut} & gates.RELEASING:
         until = work.now + work.host.settings.detection.release_grace_seconds
         work.record(r.SuspicionReleased(until=until, why="opened again: " + ", ".join(sorted(was_releasing))))
-        work.sight.life = None
+        work.see(life=None)
         _look_suspect(work)
         return
     if shut:
@@ -481,12 +484,15 @@ def look_watch(work: HostWork) -> None:
     sight, interval = work.sight, work.host.settings.detection.watch_interval_seconds
     if not work.host.devices:
         return
-    if sight.watch_at is None:
-        sight.watch_at = work.now + interval
+    watch_at = sight.watch_at
+    if watch_at is None:
+        watch_at = work.now + interval
+        work.see(watch_at=watch_at)
     if sight.watch_started is not None and work.now < sight.watch_started + 10 * interval:
         work.wake(sight.watch_started + 10 * interval)  # a round that never ends must not end the watch
         return
-    if work.now >= sight.watch_at:
-        sight.watch_started, sight.watch_at = work.now, work.now + interval
+    if work.now >= watch_at:
+        watch_at = work.now + interval
+        work.see(watch_started=work.now, watch_at=watch_at)
         work.command(plan.watch_command(work))
-    work.wake(sight.watch_at)
+    work.wake(watch_at)

@@ -40,10 +40,7 @@ def path_checked(work: HostWork, event: PathChecked) -> None:
     device = _device(work, event.device)
     if device is None or not is_on(work.fleet):
         return
-    _checks(work).keep(
-        device.name, event.proxy, at=event.started, error=event.error, failure=event.failure, power=event.power,
-        since=work.state.since,
-    )  # fmt: skip
+    _keep(work, device.name, event.proxy, at=event.started, error=event.error, failure=event.failure, power=event.power)
     if event.failure == WRONG_MACHINE:
         mismatch.tell(work, device.name, f"through {event.proxy}: {event.error}")
     path = (work.name, device.name, event.proxy)
@@ -83,7 +80,18 @@ def is_on(fleet: Fleet) -> bool:
 
 
 def _checks(work: HostWork) -> HostChecks:
-    return work.fleet.checks.setdefault(work.name, HostChecks(at=work.now))
+    return work.fleet.checks.get(work.name) or HostChecks(at=work.now)
+
+
+def _keep(
+    work: HostWork, device: DeviceName, proxy: ProxyName, *, at: float, error: str | None, failure: str = "",
+    power: Power | None = None,
+) -> None:  # fmt: skip
+    """Keep a result; what the path said before the host's present state does not count."""
+    checks, since = _checks(work), work.state.since
+    kept = checks.keep(device, proxy, at=at, error=error, failure=failure, power=power, since=since)
+    if kept is not checks or work.name not in work.fleet.checks:
+        work.fleet.checks.put(work.name, kept)
 
 
 def _device(work: HostWork, name: DeviceName) -> Device | None:
@@ -96,11 +104,10 @@ def _keep_race(work: HostWork, device: DeviceName, entries: tuple[RaceEntry, ...
         return
     for entry in entries:
         if entry.verdict in {Verdict.WON, Verdict.RESERVE}:
-            since = work.state.since
-            _checks(work).keep(device, entry.proxy, at=work.now, error=None, power=entry.power, since=since)
+            _keep(work, device, entry.proxy, at=work.now, error=None, power=entry.power)
         elif entry.verdict in {Verdict.FAILED, Verdict.TIMED_OUT}:
             error = entry.error or entry.verdict.value
-            _checks(work).keep(device, entry.proxy, at=work.now, error=error, failure=entry.kind or "")
+            _keep(work, device, entry.proxy, at=work.now, error=error, failure=entry.kind or "")
 
 
 def _compare(work: HostWork, device: DeviceName, event: PathChecked) -> None:
@@ -145,7 +152,7 @@ def _keep_power(work: HostWork, event: PathChecked) -> None:
     if state.operation is not None or event.started < state.since or event.power is Power.UNKNOWN:
         return
     if state.state is State.FENCED and event.power is Power.ON:
-        work.sight.watch_at = min(work.sight.watch_at or work.now, work.now)
+        work.see(watch_at=min(work.sight.watch_at or work.now, work.now))
         look_watch(work)
     elif state.state in POWER_IS_KEPT:
         power = event.power if paths.who_disagrees(work, event.device) is None else Power.UNKNOWN

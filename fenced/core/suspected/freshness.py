@@ -7,8 +7,9 @@ bridge that comes back delivers in one burst what a host said before it died.
 """
 
 from fenced.core.events import Health
-from fenced.core.fleet import Fleet, Sight
-from fenced.model.names import HostName
+from fenced.core.fleet import Fleet
+from fenced.core.heard.sight import Sight
+from fenced.model.names import BootId, HostName
 
 COUNTERS_MAX = 8
 """Reporters of one host whose counters are kept; that of the one heard longest ago goes first."""
@@ -27,24 +28,29 @@ def is_stale(sight: Sight, health: Health) -> bool:
     """Whether its reporter counted further within this boot already."""
     if health.boot is None or health.sequence is None:
         return False
-    heard = next((count for who, boot, count in sight.counters if (who, boot) == (health.reporter, health.boot)), None)
-    return heard is not None and health.sequence < heard
+    for reporter, boot, heard in sight.counters:
+        if reporter == health.reporter and boot == health.boot:
+            return health.sequence < heard
+    return False
 
 
-def count(sight: Sight, health: Health) -> None:
-    """Remember how far its reporter has counted."""
+def counted(sight: Sight, health: Health) -> tuple[tuple[str, BootId, int], ...]:
+    """Return how far each reporter has counted, with this message."""
     if health.boot is None or health.sequence is None:
-        return
+        return sight.counters
+    mine = (health.reporter, health.boot, health.sequence)
+    if len(sight.counters) == 1 and sight.counters[0][0] == health.reporter:
+        return (mine,)
     others = tuple(it for it in sight.counters if it[0] != health.reporter)[1 - COUNTERS_MAX :]
-    sight.counters = (*others, (health.reporter, health.boot, health.sequence))
+    return (*others, mine)
 
 
 def speak(fleet: Fleet, name: HostName, health: Health) -> None:
     """The host said something just now that is no news."""
-    sight = fleet.sights[name]
-    if sight.speaking_since is None or not fleet.is_speaking(name, health.received):
-        sight.speaking_since = health.received
-    sight.spoke_at, sight.spoke_ear = health.received, fleet.ear.now(health.received)
+    since = fleet.sights[name].speaking_since
+    if since is None or not fleet.is_speaking(name, health.received):
+        since = health.received
+    fleet.see(name, speaking_since=since, spoke_at=health.received, spoke_ear=fleet.own.ear.now(health.received))
 
 
 def warning(fleet: Fleet, name: HostName, now: float) -> str | None:
@@ -67,8 +73,8 @@ def lives_on(fleet: Fleet, name: HostName, health: Health) -> bool:
     proof, sight, interval = fleet.hosts[name].proof, fleet.sights[name], fleet.interval_seconds(name)
     first, last = sight.old_run
     if proof is None or first <= proof.at:
-        sight.old_run = health.reached, health.reached
+        fleet.see(name, old_run=(health.reached, health.reached))
         return False
-    sight.old_run = first, max(last, health.reached)
+    fleet.see(name, old_run=(first, max(last, health.reached)))
     lasted, is_paced = health.reached - first, health.reached >= last + PACE_INTERVALS * interval
     return lasted >= (LIVING_INTERVALS if is_paced else ANYWAY_INTERVALS) * interval

@@ -9,7 +9,7 @@ from fenced.core.durable.replacing import replace
 from fenced.core.durable.standing import is_watched_as_off
 from fenced.core.durable.words import is_device_silent, of_race
 from fenced.core.events import WatchEnded
-from fenced.core.heard.checks import OffRounds
+from fenced.core.heard.checks import NOTHING, OffRounds
 from fenced.core.operation import paths
 from fenced.core.operation.ending import tell_left_off
 from fenced.core.operation.mismatch import mismatches, tell
@@ -26,7 +26,7 @@ OFF_ROUNDS = 2
 def watch_ended(work: HostWork, event: WatchEnded) -> None:
     """Take a round of readings. One that began before the state it speaks of is dropped."""
     sight, state = work.sight, work.state
-    sight.watch_started = None
+    work.see(watch_started=None)
     began = max(state.since, sight.operation_ended_at, sight.devices_since)
     if event.started < began or work.operation is not None or not (is_watched_as_off(state) or state.owed):
         look(work)
@@ -59,7 +59,7 @@ def _take_paths(work: HostWork, event: WatchEnded) -> frozenset[DeviceName]:
         now_lit = {word.proxy for word in said if word.power is Power.ON}
         before = work.sight.watch_lit.get(device, frozenset()) - {word.proxy for word in said}
         others = {name: proxies for name, proxies in work.sight.watch_lit.items() if name != device}
-        work.sight.watch_lit = {**others, device: before | now_lit} if now_lit or before else others
+        work.see(watch_lit={**others, device: before | now_lit} if now_lit or before else others)
         if now_lit:
             lit.add(device)
         if any(configured.name == device for configured in work.host.devices):
@@ -106,12 +106,13 @@ def _watch_failed(work: HostWork, powers: dict[DeviceName, Power], event: WatchE
     is_alive = work.fleet.is_heard(work.name, work.now) or work.fleet.is_speaking(work.name, work.now)
     # An operation ends only when its ONs can act no more (S5); one that a removal broke off does not.
     if is_alive or acting_ons(work.state, event.started):
-        sight.watch_offs = {}
+        work.see(watch_offs=NOTHING)
         return
-    sight.watch_offs = {
+    rounds = {
         level: _counted(sight.watch_offs.get(level), event.started, work.now)
         for level in _levels_read_off(work, powers, event)
     }
+    work.see(watch_offs=rounds)
     for level in work.host.levels:
         if _is_proven(work, level) and not gates.closed(gates.announce_gates(work.fleet, work.name, work.now)):
             _fence(work, level)
@@ -162,7 +163,7 @@ def _speaks_on(work: HostWork, chassis: Device, powers: dict[DeviceName, Power],
 
 def _fence(work: HostWork, level: int) -> None:
     """A proven OFF makes a failed host fenced; it stays off until a person or a later operation settles it."""
-    work.sight.watch_offs = {}
+    work.see(watch_offs=NOTHING)
     state = work.state
     devices = tuple(device.name for device in work.host.devices if device.level == level)
     work.record(

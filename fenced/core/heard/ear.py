@@ -1,0 +1,51 @@
+"""How long the daemon was able to listen: silence is measured on this clock alone (S11)."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+GAPS_MAX: Final = 32
+"""Outages and stalls that are remembered. Older ones count as time in which the daemon listened."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ear:
+    """Listening time, in seconds. `opened_at`: since when it counts (may lie ahead); None while the bus is away.
+
+    `gaps`: (from, to) of past times without listening; `closed_at`: when the present one began.
+    """
+
+    total: float = 0.0
+    opened_at: float | None = None
+    gaps: tuple[tuple[float, float], ...] = ()
+    closed_at: float | None = None
+
+    def now(self, at: float) -> float:
+        """Return the listening time up to `at`."""
+        if self.opened_at is None or at <= self.opened_at:
+            return self.total
+        return self.total + at - self.opened_at
+
+    def opened(self, at: float) -> "Ear":
+        """Silence counts from `at` on."""
+        gaps = self.gaps if self.closed_at is None else _remember(self.gaps, self.closed_at, at)
+        return replace(self, opened_at=at, gaps=gaps, closed_at=None)
+
+    def closed(self, at: float) -> "Ear":
+        """Nothing is heard from `at` on."""
+        closed_at = at if self.opened_at is not None else self.closed_at
+        return replace(self, total=self.now(at), opened_at=None, closed_at=closed_at)
+
+    def lost(self, seconds: float, at: float) -> "Ear":
+        """The daemon did not run for the `seconds` before `at`: they are no host's silence."""
+        if self.opened_at is None:
+            return self
+        return replace(self, opened_at=self.opened_at + seconds, gaps=_remember(self.gaps, at - seconds, at))
+
+    def deaf_seconds(self, since: float, at: float) -> float:
+        """Return how much of that time the daemon could not listen. Time before it first listened is not counted."""
+        open_gap = ((self.closed_at, at),) if self.closed_at is not None else ()
+        return sum(max(min(to, at) - max(start, since), 0.0) for start, to in self.gaps + open_gap)
+
+
+def _remember(gaps: tuple[tuple[float, float], ...], start: float, to: float) -> tuple[tuple[float, float], ...]:
+    return (*gaps, (start, to))[-GAPS_MAX:]

@@ -1,0 +1,128 @@
+"""What was heard of one host since the daemon started, and what the daemon remembers of looking at it.
+
+Read it anywhere; only `Fleet.see` changes it, so that a refused batch can be undone. The moments of beats and evidence are
+the exception: they never roll back, for a heartbeat that is forgotten would be silence.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
+from typing import Any, Final, TypedDict
+
+from fenced.core.heard.checks import NOTHING, OffRounds, OffRow
+from fenced.model.names import BootId, DeviceName, ProxyName
+
+
+@dataclass(frozen=True, slots=True)
+class LifeAnswer:
+    """The answer when the host itself was probed, and when. `was_asked` is False where it has no address to probe."""
+
+    at: float
+    answered: str | None
+    was_asked: bool = True
+
+    @property
+    def words(self) -> str:
+        """Who answered, for people."""
+        if self.answered is not None:
+            return self.answered
+        return "nobody answered" if self.was_asked else "nobody was asked: it has no address, or no ports to ask"
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One host's heartbeats, evidence and looks. `*_ear`: on the ear's clock; all other times on the steady clock.
+
+    `heard_at`: the last beat that was news of life; `spoke_at`: the last message that was none (a stale sequence, an ended
+    boot), `speaking_since`: the first of a row of them. `counters`: (reporter, boot, sequence), the newest last. `evidence`:
+    by source, its kind and until when it holds. `old_run`: first and last message of a run long after it was proven off.
+    `watch_offs`: by level. `watch_lit`: by device, the paths that read ON in the watch and were not read otherwise since.
+    `devices_since`: when a reload gave the host other devices. `wake_at`: the next look that is under way.
+    """
+
+    heard_at: float | None = None
+    heard_ear: float = 0.0
+    spoke_at: float | None = None
+    spoke_ear: float = 0.0
+    evidence: Mapping[str, tuple[str, float]] | None = None
+    wake_at: float | None = None
+    boot: BootId | None = None
+    sequence: int | None = None
+    counters: tuple[tuple[str, BootId, int], ...] = ()
+    speaking_since: float | None = None
+    old_run: tuple[float, float] = (0.0, 0.0)
+    interval_seconds: float | None = None
+    workloads: int = 0
+    roles: tuple[str, ...] = ()
+    is_stopping: bool = False
+    life: LifeAnswer | None = None
+    life_asked_at: float | None = None
+    watch_at: float | None = None
+    watch_started: float | None = None
+    watch_offs: Mapping[int, OffRounds] = field(default_factory=lambda: NOTHING)
+    watch_lit: Mapping[DeviceName, frozenset[ProxyName]] = field(default_factory=lambda: NOTHING)
+    devices_since: float = 0.0
+    offs: Mapping[DeviceName, OffRow] | None = None
+    operation_ended_at: float = 0.0
+    give_backs: int = 0
+    give_back_at: float = 0.0
+
+
+class Seen(TypedDict, total=False):
+    """The fields of a `Sight`, each of them optional: what one step changes."""
+
+    heard_at: float | None
+    heard_ear: float
+    spoke_at: float | None
+    spoke_ear: float
+    evidence: Mapping[str, tuple[str, float]] | None
+    wake_at: float | None
+    boot: BootId | None
+    sequence: int | None
+    counters: tuple[tuple[str, BootId, int], ...]
+    speaking_since: float | None
+    old_run: tuple[float, float]
+    interval_seconds: float | None
+    workloads: int
+    roles: tuple[str, ...]
+    is_stopping: bool
+    life: LifeAnswer | None
+    life_asked_at: float | None
+    watch_at: float | None
+    watch_started: float | None
+    watch_offs: Mapping[int, OffRounds]
+    watch_lit: Mapping[DeviceName, frozenset[ProxyName]]
+    devices_since: float
+    offs: Mapping[DeviceName, OffRow] | None
+    operation_ended_at: float
+    give_backs: int
+    give_back_at: float
+
+
+MOMENTS: Final = frozenset({"heard_at", "heard_ear", "spoke_at", "spoke_ear", "evidence"})
+"""Moments of beats and evidence: they stay when a batch is undone."""
+
+WAKE: Final = "wake_at"
+"""Undone, it is forgotten rather than put back: deciding again sets it anew, and a look too many is harmless."""
+
+SET: Final[Mapping[str, Callable[[Sight, Any], None]]] = {
+    it.name: getattr(Sight, it.name).__set__ for it in fields(Sight)
+}
+"""How `Fleet.see` sets a field: the slot itself, past the freezing of the class."""
+
+_OWNED: Final = tuple(it.name for it in fields(Sight) if it.name not in MOMENTS and it.name != WAKE)
+_owned: Final = attrgetter(*_OWNED)
+_SET_OWNED: Final = tuple(SET[name] for name in _OWNED)
+
+
+def kept(sight: Sight) -> tuple[Any, ...]:
+    """Return all that a batch may have to put back."""
+    values: tuple[Any, ...] = _owned(sight)
+    return values
+
+
+def put_back(sight: Sight, values: tuple[Any, ...]) -> None:
+    """Set what `kept` returned, and forget the wake."""
+    for set_, value in zip(_SET_OWNED, values, strict=True):
+        set_(sight, value)
+    SET[WAKE](sight, None)

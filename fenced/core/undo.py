@@ -1,0 +1,55 @@
+"""Tables that can be put back: what a batch of decisions changed is undone when the store refuses the batch."""
+
+from typing import Any, Final, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+ABSENT: Final[Any] = object()
+"""What was kept for a key that the table did not have."""
+
+
+class Undoable(dict[K, V]):
+    """A dict that remembers, from `begin` on, what each key held before its first change.
+
+    Write through `put` and `drop` alone; the values are frozen, or keep their own undo. Reads cost what a dict's do.
+    """
+
+    __slots__ = ("before",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before: dict[K, V] | None = None
+        """By changed key: what it held, or ABSENT. None outside a batch: nothing is remembered then."""
+
+    def begin(self) -> None:
+        """Remember from here on."""
+        self.before = {}
+
+    def put(self, key: K, value: V) -> None:
+        if self.before is not None and key not in self.before:
+            self.before[key] = self.get(key, ABSENT)
+        self[key] = value
+
+    def drop(self, key: K) -> V | None:
+        """Remove the key; return what it held."""
+        if key not in self:
+            return None
+        if self.before is not None and key not in self.before:
+            self.before[key] = self[key]
+        return self.pop(key)
+
+    def roll_back(self) -> list[K]:
+        """Put every changed key back; return the changed keys."""
+        changed = list(self.before or ())
+        for key, value in (self.before or {}).items():
+            if value is ABSENT:
+                self.pop(key, None)
+            else:
+                self[key] = value
+        self.before = None
+        return changed
+
+    def settle(self) -> None:
+        """Keep what was changed, and stop remembering."""
+        self.before = None

@@ -1,0 +1,57 @@
+"""A batch that the store refuses: what it leaves in the fleet, and what is decided the second time."""
+
+from dataclasses import fields
+from typing import Any
+
+from fenced.core import commands as c
+from fenced.core import events as e
+from fenced.core.decide import Decision, decide
+from fenced.core.fleet import Fleet
+from fenced.core.heard.sight import MOMENTS, WAKE, Sight
+
+OWNED = tuple(it.name for it in fields(Sight) if it.name not in MOMENTS and it.name != WAKE)
+
+
+def decided_twice(fleet: Fleet, event: e.Event, now: float) -> Decision:
+    """Decide an event, undo it as for a refused batch, decide it again. Nothing may stay of the first time but the moments of
+    beats and evidence, and the second time decides the same."""
+    before = whole(fleet)
+    fleet.begin(heard_until=fleet.heard_until)
+    refused = decide(fleet, event, now)
+    fleet.roll_back()
+    assert whole(fleet) == before, f"a refused batch left something: {event}"
+    fleet.begin(heard_until=fleet.heard_until)
+    decision = decide(fleet, event, now)
+    assert _is_same(decision, refused), f"decided again it is another decision: {event}"
+    fleet.settle()
+    return decision
+
+
+def _is_same(one: Decision, other: Decision) -> bool:
+    """Whether two decisions are the same. One wake more or less is no difference: a look too many is harmless."""
+    return (
+        (one.entries, one.ended, one.told, one.answer, one.is_news)
+        == (other.entries, other.ended, other.told, other.answer, other.is_news)
+        and _acts(one) == _acts(other)
+    )  # fmt: skip
+
+
+def whole(fleet: Fleet) -> tuple[Any, ...]:
+    """All that a batch may change, and a refusal must put back."""
+    return (
+        dict(fleet.hosts),
+        dict(fleet.gone),
+        {name: tuple(getattr(sight, it) for it in OWNED) for name, sight in fleet.sights.items()},
+        dict(fleet.checks),
+        fleet.claims.all(),
+        fleet.state,
+        fleet.own,
+        fleet.inventory,
+        {cluster: list(names) for cluster, names in fleet.by_cluster.items()},
+        set(fleet.troubled),
+        fleet.tokens_given,
+    )
+
+
+def _acts(decision: Decision) -> list[c.Command]:
+    return [command for command in decision.commands if not isinstance(command, c.Wake)]
