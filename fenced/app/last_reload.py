@@ -20,7 +20,7 @@ class LastReload:
         self._succeeded_at = time.time()
         self._refused = ""
 
-    def taken(self) -> None:
+    def succeeded(self) -> None:
         self._succeeded_at, self._refused = time.time(), ""
 
     def refused(self, why: str) -> None:

@@ -73,7 +73,7 @@ class ProxyReloader:
             _log.error("reload refused", reason=refused)
             self.last.refused(refused)
         else:
-            self.last.taken()
+            self.last.succeeded()
 
 
 def needs_restart(old: ProxyConfiguration, new: ProxyConfiguration) -> list[str]:

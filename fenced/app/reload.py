@@ -52,7 +52,7 @@ class Reloader:
                 log.error("reload_refused", reason=why)
                 self.last.refused(why)
             else:
-                self.last.taken()
+                self.last.succeeded()
             self._engine.reactor.deliver(e.ReloadEnded(refused=why))
             notify.ready(self.last.status(status(self._engine)))
 

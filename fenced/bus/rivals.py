@@ -10,7 +10,7 @@ from typing import Final
 
 LOSSES_MAX: Final = 3
 WINDOW_SECONDS: Final = 600.0
-"""This many losses of logged-in connections in this time are suspicious; the suspicion lasts as long after the last."""
+"""This many losses of logged-in connections in this time are suspicious; it lasts equally long after the last loss."""
 ADVICE: Final = "give each client its own account, and set use_username_as_clientid for each listener of the broker"
 
 
