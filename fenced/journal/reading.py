@@ -1,8 +1,8 @@
 """Read the store: plain functions over a connection, each of bounded work, which return the objects that were stored.
 
-It knows rows and the codec, but no threads, files or errors. A row that can't be read is an error that names the row;
-only a message of the outbox is logged and skipped instead, so that the others are not blocked. At a start an unreadable
-row is a fault of its host, and nothing after it is read of this host.
+It knows rows and the codec, but no threads, files or errors. A row that can't be read is an error that names the row.
+At a start it is a fault of its host, and nothing after it is read of this host. Two readers skip such rows: the outbox
+logs them, so that the other messages go out, and `entries` shows people the rest.
 """
 
 import contextlib
