@@ -128,7 +128,7 @@ def _welcome(lab: Lab, options: LabOptions) -> list[str]:
         "  fencectl hosts",
         f"  fencectl restart {plan.names[0]} --force --reason 'to see it' --wait",
         "",
-        f"type here: kill {plan.names[-2]}, hosts, help, quit",
+        f"here: kill {plan.names[-2]}, hosts, help, quit",
     ]
 
 
