@@ -1,6 +1,6 @@
 """What the API is asked: one model per request body and query, with every bound.
 
-Knows no engine. One rule: unknown keys of a body are ignored (INTERFACE section 1), but told as a warning where the
+Knows no engine. One rule: unknown keys of a body are ignored (interface.md), but told as a warning where the
 answer has room; values are never coerced from another JSON type.
 """
 

@@ -1,4 +1,4 @@
-"""What the API answers: one model per JSON object of INTERFACE section 4. The OpenAPI document is made from them.
+"""What the API answers: one model per JSON object of interface.md#http. The OpenAPI document is made from them.
 
 Knows nothing of the core; `views` fills them. One rule: a field that was released is never renamed or removed.
 """

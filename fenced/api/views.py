@@ -122,7 +122,7 @@ def _step(step: Step, origin: float) -> shapes.Step:
 
 
 def host(given: HostView) -> shapes.Host:
-    """A host as INTERFACE section 4 shows it."""
+    """A host as interface.md#http shows it."""
     state = given.state
     upkeep = state.maintenance
     return shapes.Host(

@@ -1,7 +1,7 @@
 """The built-in broker: amqtt in this process, for a first run and the lab (`embedded://HOST:PORT`).
 
 Knows nothing of fenced's topics. It asks nobody for a password, so it listens on loopback alone. It speaks MQTT 3.1.1:
-no publish of ours can be seen refused, and a silent client's will never comes (TESTBED section 1).
+no publish of ours can be seen refused, and a silent client's will never comes.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Payloads of incoming messages but heartbeats (`ports.health`), checked and turned into bus events (INTERFACE section 3).
+"""Payloads of incoming messages but heartbeats (`ports.health`), checked and turned into bus events (interface.md#bus).
 
 Knows the shapes, not the hosts. One rule: what is not well-formed is refused whole; what is too long but harmless
 (a reason) is cut.

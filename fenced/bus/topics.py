@@ -1,4 +1,4 @@
-"""The names of all topics, built and taken apart (INTERFACE section 3).
+"""The names of all topics, built and taken apart (interface.md#bus).
 
 Knows neither MQTT nor payloads. One rule: what `parse` takes apart, the builders would have built the same way.
 """

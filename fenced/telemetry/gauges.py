@@ -1,4 +1,4 @@
-"""Gauges of INTERFACE section 5, read from the running daemon at each scrape: nothing to keep in step.
+"""Gauges of metrics.md, read from the running daemon at each scrape: nothing to keep in step.
 
 Knows the control port only. One rule: one walk over the hosts per scrape, and every state is there even at 0.
 """

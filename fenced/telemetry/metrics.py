@@ -1,4 +1,4 @@
-"""Counting for Prometheus: the names of INTERFACE section 5 in a registry of their own.
+"""Counting for Prometheus: the names of metrics.md in a registry of their own.
 
 Implements `ports.telemetry`; knows no engine. One rule: counting never raises, never blocks, and no histogram has a
 host label. Gauges are read at scrape time by `gauges`.

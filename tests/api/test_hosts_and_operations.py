@@ -1,4 +1,4 @@
-"""What the API shows and does: INTERFACE section 4, field by field."""
+"""What the API shows and does: interface.md#http, field by field."""
 
 import re
 from dataclasses import replace

@@ -33,7 +33,7 @@ def leads_somewhere(path: Path, target: str) -> bool:
     found, anchor = linked_file(path, target), target.partition("#")[2]
     if not found.exists() or not found.is_relative_to(ROOT):
         return False
-    return not anchor or anchor in _anchors(found)
+    return not anchor or anchor in anchors(found)
 
 
 def commands(path: Path) -> Iterator[str]:
@@ -61,6 +61,7 @@ def _text(path: Path) -> str:
     return BLOCK.sub("", path.read_text(encoding="utf-8"))
 
 
-def _anchors(path: Path) -> set[str]:
+def anchors(path: Path) -> set[str]:
+    """The headings of a document, as links name them."""
     headings = re.findall(r"^#+ (.*)$", _text(path), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
