@@ -10,6 +10,8 @@ from tests.house.tree import ROOT
 LINK: Final = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 OUTSIDE: Final = re.compile(r"^https?://")
 BLOCK: Final = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+INDENTED_BLOCK: Final = re.compile(r"^ +```.*?^ +```$", re.DOTALL | re.MULTILINE)
+"""A block inside a list."""
 REDIRECTION: Final = re.compile(r"\d?>(?:&\d|\s*\S+)|<\S*")
 SUBSTITUTION: Final = re.compile(r"\"?\$\((?P<inner>.*?)\)\"?")
 OURS: Final = ("fenced ", "fencectl ")
@@ -54,6 +56,13 @@ def mentions(path: Path) -> Iterator[str]:
     for line in [*(line.strip() for block in blocks for line in block.splitlines()), *spoken]:
         if line.startswith(OURS):
             yield line.partition("#")[0].strip()
+
+
+def prose_lines(path: Path) -> Iterator[str]:
+    """Lines of running text: without blocks, tables, and indented lines that a reader types."""
+    for line in INDENTED_BLOCK.sub("", _text(path)).splitlines():
+        if not line.startswith(("    ", "|")) and " " in line.strip():
+            yield line
 
 
 def _text(path: Path) -> str:
