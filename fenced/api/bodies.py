@@ -1,6 +1,6 @@
 """Request bodies and queries: one pydantic model each, with every limit.
 
-It knows no engine. Unknown keys of a body are ignored (INTERFACE section 1) and reported as a warning where the answer
+It knows no engine. Unknown keys of a body are ignored (interface.md) and reported as a warning where the answer
 has room for one. Values are never converted from another JSON type.
 """
 

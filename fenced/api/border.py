@@ -44,7 +44,7 @@ def catch_all(services: Services) -> Middleware:
             refuse_encoded(request)
             services.access.refuse_foreign_host(request)
             response = await handler(request)
-        except Exception as exc:  # a border of STYLE rule 7
+        except Exception as exc:  # a border: contributing.md#errors
             response = _answer_error(request, exc)
         services.count_answer(_template(request), response.status)
         return response

@@ -1,4 +1,4 @@
-"""Answers: one pydantic model per JSON object of INTERFACE section 4. The OpenAPI document is built from them.
+"""Answers: one pydantic model per JSON object of interface.md#http. The OpenAPI document is built from them.
 
 They know nothing of the core; `views` fills them. Never rename or remove a released field.
 """

@@ -125,7 +125,7 @@ def _step(step: Step, origin: float) -> shapes.Step:
 
 
 def host(given: HostView) -> shapes.Host:
-    """Return a host as INTERFACE section 4 shows it."""
+    """Return a host as interface.md#http shows it."""
     state = given.state
     upkeep = state.maintenance
     return shapes.Host(

@@ -1,7 +1,7 @@
 """The built-in broker: amqtt in this process, for a first run and the lab (`embedded://HOST:PORT`).
 
 It knows nothing of fenced's topics. It requires no password, so it listens on loopback only. It speaks MQTT 3.1.1: it
-reports no refused publish, and it never sends the will of a silent client (TESTBED section 1).
+reports no refused publish, and it never sends the will of a silent client.
 """
 
 import logging

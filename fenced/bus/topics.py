@@ -1,4 +1,4 @@
-"""Build and parse all topics (INTERFACE section 3), without knowing MQTT or payloads.
+"""Build and parse all topics (interface.md#bus), without knowing MQTT or payloads.
 
 The builders and `parse` must agree on every topic.
 """

@@ -114,7 +114,7 @@ class Beat:
             _log.warning("beat_not_taken status=%s reason=%s", status, exc)
 
     def _payload(self, status: str) -> bytes:
-        """See INTERFACE section 3. The sequence number rises within a boot, also when this program restarts."""
+        """See interface.md#bus. The sequence number rises within a boot, also when this program restarts."""
         self._last_sequence = max(self._last_sequence + 1, int(boottime() * 1000))
         body: dict[str, str | int | float | list[str]] = {
             "boot": self._settings.boot,

@@ -1,4 +1,4 @@
-"""Gauges of INTERFACE section 5, read from the running daemon at each scrape through the control port.
+"""Gauges of interface.md#metrics, read from the running daemon at each scrape through the control port.
 
 A scrape walks over the hosts once. Every state has a value, even 0.
 """

@@ -1,4 +1,4 @@
-"""Counters and histograms for Prometheus, under the names of INTERFACE section 5, in their own registry.
+"""Counters and histograms for Prometheus, under the names of interface.md#metrics, in their own registry.
 
 Implements `ports.telemetry`; `gauges` reads the gauges at each scrape. Counting never raises and never blocks, and no
 histogram has a host label.

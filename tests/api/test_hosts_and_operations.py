@@ -1,4 +1,4 @@
-"""What the API shows and does, field by field (INTERFACE section 4)."""
+"""What the API shows and does, field by field (interface.md#http)."""
 
 import re
 from dataclasses import replace

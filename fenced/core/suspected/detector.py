@@ -1,4 +1,4 @@
-"""From what is heard to a suspicion, and from a suspicion to an operation (DESIGN section 5).
+"""From what is heard to a suspicion, and from a suspicion to an operation (design.md#detection).
 
 Any message may be late, twice, out of order or lost: a heartbeat is a level, not an edge. Old sequences, ended boots and
 retained messages are no life. What a host is asked or said while its power is being cut is `plan`'s business.
@@ -11,8 +11,7 @@ from fenced.core.durable.standing import is_watched_as_off
 from fenced.core.durable.state import GateVerdict, Operation, ProofOfOff
 from fenced.core.events import Evidence, Health, HealthStatus, LifeAsked, Presence
 from fenced.core.fleet import LifeAnswer
-from fenced.core.operation import plan
-from fenced.core.operation import requests
+from fenced.core.operation import plan, requests
 from fenced.core.suspected import freshness, giving_back
 from fenced.core.work import HostWork
 from fenced.model.names import BootId
