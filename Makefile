@@ -1,6 +1,6 @@
-# Everything a newcomer needs: `make demo` and `make test` set up what they use, and say what they install.
-# Settings: PYTHON (the interpreter of the virtual environment), WORKERS (processes of the tests, many of which wait), FOR (how long to soak),
-# APT=no (install no Debian packages; tests that need them are skipped and named at the end).
+# Start with `make demo` and `make test`: they set up what they use, and print what they install.
+# Settings: PYTHON (interpreter for the virtual environment), WORKERS (test processes; many tests only wait),
+# FOR (duration of fuzz and soak), APT=no (install no Debian packages; tests that need them are skipped and listed).
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -18,20 +18,20 @@ READY := $(VENV)/ready
 FAST := tests/house tests/core tests/golden tests/config tests/telemetry tests/journal
 
 .PHONY: help
-help: ## this list
+help: ## show this list
 	@echo "make TARGET, one of:"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: $(READY) ## a virtual rack: one host dies, is fenced, announced and comes back (about a minute)
+demo: $(READY) ## a virtual rack: one host dies, is fenced, announced and restored (about a minute)
 	@$(BIN)/fenced lab --headless
 
 .PHONY: test
-test: debian lint types contracts ## everything that must hold: style, types, import contracts, all tests
+test: debian lint types contracts ## everything: style, types, import contracts, all tests
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations 10 --durations-min 2
 
 .PHONY: unit
-unit: $(READY) ## the fast tests alone, without programs of others
+unit: $(READY) ## only the fast tests, without external programs
 	@$(BIN)/python -m pytest -n $(WORKERS) -m "not integration" $(wildcard $(FAST))
 
 .PHONY: lint
@@ -40,23 +40,23 @@ lint: $(READY) ## style
 	@$(BIN)/ruff check .
 
 .PHONY: types
-types: $(READY) ## types, strictly
+types: $(READY) ## types (mypy, strict)
 	@$(BIN)/mypy
 
 .PHONY: contracts
-contracts: $(READY) ## who may import whom
+contracts: $(READY) ## import contracts between the packages
 	@$(BIN)/lint-imports
 
 .PHONY: fuzz
-fuzz: $(READY) ## rubbish at every border, for a while (FOR=10m); CI does a short run of the same tests
+fuzz: $(READY) ## random input at every border (FOR=10m); CI runs the same tests briefly
 	@$(BIN)/python -m tests.fuzz --for $(FOR)
 
 .PHONY: soak
-soak: $(READY) ## state machines, formal model and crash sweep whole (half an hour), then random faults in virtual time (FOR=10m)
+soak: $(READY) ## complete state machines, formal model and crash sweep (half an hour), then random faults (FOR=10m)
 	@.ci/soak $(BIN)/python $(CORES) $(FOR)
 
 .PHONY: bench
-bench: $(READY) ## measurements, as ratios; a quiet machine gives the better ones
+bench: $(READY) ## measurements, as ratios; best on a quiet machine
 	@$(BIN)/python -m tests.bench
 
 .PHONY: docs-states
@@ -64,17 +64,17 @@ docs-states: $(READY) ## write docs/states.md from the code
 	@text="$$($(BIN)/python -m tests.house.states)" && printf '%s\n' "$$text" > docs/states.md
 
 .PHONY: venv
-venv: $(READY) ## the virtual environment with the pinned packages
+venv: $(READY) ## make the virtual environment with the pinned packages
 
 $(READY): pyproject.toml constraints.txt .ci/make-venv
 	@.ci/make-venv "$(PYTHON)" $(VENV)
 	@touch $@
 
 .PHONY: debian
-debian: $(READY) ## the Debian packages of the programs that the tests run for real
+debian: $(READY) ## install the Debian packages of the programs that the tests run
 	@APT=$(APT) .ci/debian-packages $(BIN)/python
 
 .PHONY: clean
-clean: ## remove what was made here
+clean: ## remove the virtual environment, caches and builds
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist build
 	find fenced tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,1 +1,1 @@
-"""HTTP: what people and programs ask of the daemon, over `ports.control` alone. `server.build_app` is the way in."""
+"""The HTTP API for people and programs. It reaches the daemon through `ports.control` only; see `server.build_app`."""

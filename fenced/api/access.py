@@ -1,6 +1,7 @@
-"""Who may ask: roles, tokens compared in constant time, and requests that a browser was tricked into.
+"""Access control: roles, bearer tokens, and protection against requests that a browser was tricked into sending.
 
-Knows no files: the tokens are handed in and may be replaced while the server runs. One rule: without a match, no role.
+It reads no files: the caller passes the tokens in and may replace them while the server runs. Tokens are compared in
+constant time. Once tokens are configured, a request without a matching one gets no role.
 """
 
 import hashlib
@@ -35,9 +36,9 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who asks. `role_name` None: no token was asked for; where none are set, everybody on this machine may do everything.
+    """The caller. `role_name` is None without configured tokens: then every local user may do everything.
 
-    `digest`: of the token, None without one.
+    `digest`: SHA-256 of the token; None without one.
     """
 
     role: Role
@@ -46,7 +47,7 @@ class Principal:
     digest: bytes | None = None
 
     def by(self, said: str) -> str:
-        """The name for the journal. A claimed name is not proven: the role that the token proved stands beside it."""
+        """Return the name for the journal. A claimed name proves nothing, so the role of the token is appended."""
         name = said or self.claimed_name
         if self.role_name is None:
             return name or "api"
@@ -54,18 +55,18 @@ class Principal:
 
 
 class Access:
-    """The tokens of the moment."""
+    """The tokens that are valid now."""
 
     def __init__(self, tokens: Iterable[tuple[str, Secret]]) -> None:
         self._digests: tuple[tuple[Role, bytes], ...] = ()
         self.replace(tokens)
 
     def replace(self, tokens: Iterable[tuple[str, Secret]]) -> None:
-        """Take other tokens from now on, whole. Raises ValueError for an unknown role, and changes nothing then."""
+        """Replace all tokens. Raises ValueError for an unknown role; the old tokens stay then."""
         self._digests = tuple((_role(name), _digest(secret.reveal())) for name, secret in tokens)
 
     def principal(self, request: web.Request) -> Principal:
-        """Who asks. Raises Rejection (401) where tokens are set and none matches."""
+        """Return the caller. Raises Rejection (401) if tokens are configured and none matches."""
         if not self._digests:
             return Principal(role=Role.ADMIN, role_name=None)
         found = self._match(request.headers.get("Authorization", ""))
@@ -75,30 +76,31 @@ class Access:
         return Principal(role=role, role_name=role.name.lower(), digest=digest)
 
     def is_valid(self, principal: Principal) -> bool:
-        """Whether it would be let in again with the role that it was let in with: its token was not taken away since."""
+        """Return whether the caller would get the same role again: its token was not revoked meanwhile."""
         if principal.digest is None:
             return not self._digests
         return (principal.role, principal.digest) in self._digests
 
     def refuse_foreign_host(self, request: web.Request) -> None:
-        """Without tokens everybody on this machine may do everything: also its browsers, so nobody may ask by a name that
-        somebody else made to resolve to it (DNS rebinding). Raises Rejection (403).
+        """Reject a foreign Host header while no tokens are configured (DNS rebinding). Raises Rejection (403).
 
-        Loopback names and the address that was connected to can't be made so. Who sends no Host is no browser.
+        Without tokens every local user may do everything, and so may a page in a local browser. An attacker can make a
+        name of theirs resolve to this machine, but neither a loopback name nor the address of the connection. A request
+        without Host does not come from a browser.
         """
         if self._digests or all(_is_ours(host, request) for host in request.headers.getall("Host", ())):
             return
         raise Rejection(
             HTTPStatus.FORBIDDEN,
-            "without tokens the API is asked as localhost or by its loopback address alone; the Host header says another",
+            "without tokens the API answers only as localhost or its own address; the Host header names another",
             rule="host",
         )
 
     def refuse_foreign_origin(self, request: web.Request) -> None:
-        """A page of another site must not switch hosts off through an operator's browser. Raises Rejection (403).
+        """Reject a POST from a page of another site, which could switch off hosts through an operator's browser.
 
-        Browsers send Origin with every cross-site POST. Without tokens the origin must be this machine as well, for a
-        name of the attacker's may be made to resolve to it (DNS rebinding).
+        Browsers send Origin with every cross-site POST. Without tokens the origin must also be this machine, because an
+        attacker's name can be made to resolve to it (DNS rebinding). Raises Rejection (403).
         """
         origin = request.headers.get("Origin")
         if origin is None:
@@ -109,13 +111,13 @@ class Access:
             raise Rejection(HTTPStatus.FORBIDDEN, "the request comes from a page of another site", rule="origin")
 
     def _match(self, header: str) -> tuple[Role, bytes] | None:
-        """The highest role of the token, and its digest."""
+        """Return the highest role that the token has, and the token's digest."""
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer" or not token or len(token) > TOKEN_MAX:
             return None
         given = _digest(token.strip())
         found: Role | None = None
-        for role, digest in self._digests:  # every one is compared: the time tells nothing
+        for role, digest in self._digests:  # compare all of them, so that the time leaks nothing
             if hmac.compare_digest(digest, given) and (found is None or role > found):
                 found = role
         return None if found is None else (found, given)
@@ -125,7 +127,7 @@ def _role(name: str) -> Role:
     try:
         return Role[name.upper()]
     except KeyError as exc:
-        raise ValueError(f"unknown role {name!r}: viewer, operator or admin") from exc
+        raise ValueError(f"unknown role {name!r}; use viewer, operator or admin") from exc
 
 
 def _digest(token: str) -> bytes:
@@ -133,24 +135,24 @@ def _digest(token: str) -> bytes:
 
 
 def no_token() -> Rejection:
-    """401."""
+    """Return the 401."""
     return Rejection(
         HTTPStatus.UNAUTHORIZED,
-        "a token is needed: Authorization: Bearer TOKEN",
+        "this needs a token; send Authorization: Bearer TOKEN",
         headers={"WWW-Authenticate": 'Bearer realm="fenced"'},
     )
 
 
 def claimed_name(request: web.Request) -> str:
-    """Who somebody says he is. Raises Rejection (422) for what is no name."""
+    """Return the name that the caller claims in X-Fenced-By. Raises Rejection (422) if it can't be a name."""
     name = request.headers.get(BY_HEADER, "").strip()
     if len(name) > NAME_MAX or not name.isprintable():
-        raise Rejection(HTTPStatus.UNPROCESSABLE_ENTITY, f"{BY_HEADER}: at most {NAME_MAX} printable characters")
+        raise Rejection(HTTPStatus.UNPROCESSABLE_ENTITY, f"{BY_HEADER}: use at most {NAME_MAX} printable characters")
     return name
 
 
 def _place(origin: str) -> tuple[str, str]:
-    """Address with port, and the name in it; both empty for what is no origin."""
+    """Return host:port and the host; both are empty if this is not an origin."""
     try:
         parts = urlsplit(origin)
     except ValueError:
@@ -159,7 +161,7 @@ def _place(origin: str) -> tuple[str, str]:
 
 
 def _is_ours(host: str, request: web.Request) -> bool:
-    """`host`: of the Host header, a name or address with a port or without (RFC 9110, 7.2), and nothing else."""
+    """Return whether a Host header (name or address, optional port; RFC 9110, 7.2) means this machine."""
     written = _HOST.fullmatch(host)
     if written is None:
         return False

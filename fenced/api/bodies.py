@@ -1,7 +1,7 @@
-"""What the API is asked: one model per request body and query, with every bound.
+"""Request bodies and queries: one pydantic model each, with every limit.
 
-Knows no engine. One rule: unknown keys of a body are ignored (INTERFACE section 1), but told as a warning where the
-answer has room; values are never coerced from another JSON type.
+It knows no engine. Unknown keys of a body are ignored (interface.md) and reported as a warning where the answer
+has room for one. Values are never converted from another JSON type.
 """
 
 import re
@@ -22,9 +22,9 @@ PAGE_MAX: Final = 1000
 
 _UNSEEN: Final = (
     r"\u0000-\u001f\u007f-\u009f\u00ad"  # C0, DEL, C1, the soft hyphen
-    r"\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"  # line ends, directions and other marks that nobody sees
+    r"\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"  # line separators, text directions, invisible marks
 )
-"""Characters that would let a reason forge lines of logs and terminals. All patterns are ECMA 262, as JSON Schema wants it."""
+"""Characters that could forge lines in logs and terminals. All patterns are ECMA 262, as JSON Schema requires."""
 LINE: Final = f"^[^{_UNSEEN}]*$"
 SAID: Final = rf"^[^{_UNSEEN}]*[^{_UNSEEN}\s][^{_UNSEEN}]*$"
 _WORD: Final = rf" *({'|'.join(selection.KEYS)}) *= *[^{_UNSEEN}\s,][^{_UNSEEN},]*"
@@ -34,21 +34,21 @@ DURATION: Final = r"^([0-9]{1,12}([.][0-9]{1,9})?(ms|s|m|h|d))+$"
 
 def _one_line(text: str) -> str:
     if re.fullmatch(LINE, text) is None:
-        raise ValueError("one line of printable text, please")
+        raise ValueError("use one line of printable text")
     return text.strip()
 
 
 def _expression(text: str) -> str:
-    """One that can be read; whether it selects anybody is the engine's to say. BadMatch is a ValueError."""
+    """Check the syntax only; the engine says whether it selects a host. BadMatch is a ValueError."""
     selection.parse(text)
     if re.fullmatch(MATCH, text) is None:
-        raise ValueError("blanks around words are the only white space here")
+        raise ValueError("use no white space but blanks around the words")
     return text
 
 
 def _said(text: str) -> str:
     if not text:
-        raise ValueError("say why: it is kept in the journal")
+        raise ValueError("give a reason; it is kept in the journal")
     return text
 
 
@@ -60,7 +60,7 @@ def _until(value: object, info: ValidationInfo) -> object:
 
 
 def _shaped(most: int, pattern: str) -> Any:
-    """A text's bounds. The document tells the pattern; a validator beside it says in words what is wrong."""
+    """Bound a text. The schema shows the pattern; the validator beside it explains a mistake in words."""
     return Field(max_length=most, json_schema_extra={"pattern": pattern})
 
 
@@ -76,9 +76,9 @@ Until = Annotated[float | None, BeforeValidator(_until), WithJsonSchema(_UNTIL_S
 
 
 def _no_number(value: object) -> object:
-    """`until` is text or null: a bare number could be seconds from now or since the epoch."""
+    """Reject a bare number: it could mean seconds from now or seconds since the epoch."""
     if value is not None and not isinstance(value, str):
-        raise ValueError('text such as "2h" or "2026-01-31T08:00:00Z", or null')
+        raise ValueError('use text such as "2h" or "2026-01-31T08:00:00Z", or null')
     return value
 
 
@@ -92,13 +92,13 @@ class Body(BaseModel):
 
 
 class ByBody(Body):
-    """`by`: who asks, where the header X-Fenced-By or the token does not say it."""
+    """`by`: the caller's name; it takes precedence over the header X-Fenced-By."""
 
     by: By = ""
 
 
 class ActionBody(ByBody):
-    """An action on a host. `force`: also where the host is alive."""
+    """An action on a host. `force`: even if the host is alive."""
 
     action: Annotated[Action, Field(strict=False)]
     reason: Line = ""
@@ -106,8 +106,8 @@ class ActionBody(ByBody):
 
 
 class ConfirmOffBody(ByBody):
-    """A person states that the host is off. `force` overrides all but a device that reads ON; it needs `host`, the name
-    again."""
+    """A person confirms that the host is off. `force` overrides everything but a device that reads ON; it needs the
+    host's name again in `host`."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -117,7 +117,7 @@ class ConfirmOffBody(ByBody):
     )
     reason: Reason
     force: bool = False
-    host: Annotated[str, Field(max_length=253, description="the name in the address, and no other")] | None = None
+    host: Annotated[str, Field(max_length=253, description="the host's name, as in the path")] | None = None
 
 
 class MaintenanceBody(ByBody):
@@ -136,25 +136,25 @@ class PauseBody(ByBody):
 
 
 class ReasonBody(ByBody):
-    """Why, if the caller wants to say it."""
+    """An optional reason."""
 
     reason: Line = ""
 
 
 class ReleaseBody(ByBody):
-    """Let the store decide that is in doubt. `reason`: what a person looked at."""
+    """Accept a store that is in doubt. `reason`: what the operator checked."""
 
     reason: Reason
 
 
 def _anything(schema: dict[str, Any]) -> None:
-    """Each field as it is read, or anything else, which is ignored."""
+    """Allow anything in each field beside its own schema, because a value that can't be read is ignored."""
     for name, field in schema["properties"].items():
         schema["properties"][name] = {"anyOf": [field, {"description": "ignored"}]}
 
 
 class HealthBody(Body):
-    """The bus's `health/HOST` message: every field optional, null as good as absent, one that can't be read ignored."""
+    """The bus's `health/HOST` message. Every field is optional; null means absent; an unreadable value is ignored."""
 
     model_config = ConfigDict(json_schema_extra=_anything)
     boot: Annotated[str, Field(max_length=128)] | None = None
@@ -170,7 +170,7 @@ class HealthBody(Body):
 
 
 class Query(BaseModel):
-    """The part after `?`; an unknown word there is a fault, for a filter that is ignored answers another question."""
+    """The query string. An unknown name is an error: if a filter were ignored, the answer would be wrong."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -202,7 +202,7 @@ class NoQuery(Query):
 
 
 def unknown_keys(model: type[BaseModel], given: Any) -> tuple[str, ...]:
-    """Keys of a body that its model does not know, at most eight of them, each cut short."""
+    """Return the keys of a body that its model does not have: eight at most, each shortened."""
     if not isinstance(given, dict):
         return ()
     unknown = [str(key)[:NAME_MAX] for key in given if key not in model.model_fields]

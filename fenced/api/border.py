@@ -1,6 +1,7 @@
-"""The border: admits a request (encoding, origin, token, limit, role), parses it, runs its handler, turns errors into problems.
+"""The outer layer of every request: admit, parse, run the handler, turn errors into problem documents.
 
-Knows no handler's meaning. One rule: no exception leaves here, and none is swallowed without a log line and a count.
+Admission checks encoding, Host and Origin, token, rate limit and role, in this order. What a request means is left to
+the handlers. No exception leaves this module, and each unexpected one is logged and counted.
 """
 
 import dataclasses
@@ -35,7 +36,7 @@ Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def catch_all(services: Services) -> Middleware:
-    """The outermost layer, around unknown addresses too."""
+    """Return the outermost middleware; it also covers unknown paths."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Endpoint) -> web.StreamResponse:
@@ -43,7 +44,7 @@ def catch_all(services: Services) -> Middleware:
             refuse_encoded(request)
             services.access.refuse_foreign_host(request)
             response = await handler(request)
-        except Exception as exc:  # a border of STYLE rule 7
+        except Exception as exc:  # a border: contributing.md#errors
             response = _answer_error(request, exc)
         services.count_answer(_template(request), response.status)
         return response
@@ -59,13 +60,13 @@ def _answer_error(request: web.Request, error: Exception) -> web.StreamResponse:
 
 
 def _template(request: web.Request) -> str:
-    """The route's template, so that metrics have no host names and a bounded number of series."""
+    """Return the route's template: metrics then hold no host names, and the number of series is bounded."""
     resource = request.match_info.route.resource
     return "unknown" if resource is None else resource.canonical
 
 
 def endpoint(route: Route, services: Services) -> Endpoint:
-    """The aiohttp handler of one route."""
+    """Return the aiohttp handler of one route."""
 
     async def serve(request: web.Request) -> web.StreamResponse:
         call = await _admit(route, services, request)
@@ -82,19 +83,21 @@ def endpoint(route: Route, services: Services) -> Endpoint:
 
 
 async def _admit(route: Route, services: Services, request: web.Request) -> Call:
-    """Who asks comes first: strangers use up nothing of those who have a token."""
+    """Identify the caller first, so that strangers use up no part of a token's rate limit."""
     principal = _identify(route, services, request)
     if route.is_limited:
         _limit(services, services.limit, _payer(principal, request))
     if route.role is not None and principal.role < route.role:
         needed = route.role.name.lower()
         raise Rejection(
-            HTTPStatus.FORBIDDEN, f"this needs the role {needed}; the token has {principal.role_name}", rule="role"
+            HTTPStatus.FORBIDDEN,
+            f"this needs the role {needed}, and the token has {principal.role_name}; use another token",
+            rule="role",
         )
     query = _parse_query(route, request)
     body, warnings = await _parse_body(route, services, request)
     if route.role is not None and not services.access.is_valid(principal):
-        raise no_token()  # it was taken away while the body came
+        raise no_token()  # a reload revoked the token while the body arrived
     return Call(services=services, request=request, principal=principal, body=body, query=query, warnings=warnings)
 
 
@@ -113,7 +116,7 @@ def _identify(route: Route, services: Services, request: web.Request) -> Princip
 
 
 def _payer(principal: Principal, request: web.Request) -> str:
-    """Whose requests are counted together: a token's, wherever it asks from; without one, a source's."""
+    """Return the key of the rate limit: the token, from wherever it comes, or the source address without one."""
     return source(request.remote) if principal.digest is None else principal.digest.hex()
 
 
@@ -123,7 +126,7 @@ def _limit(services: Services, limit: RateLimit, client: str) -> None:
         seconds = str(max(1, math.ceil(wait)))
         raise Rejection(
             HTTPStatus.TOO_MANY_REQUESTS,
-            "more requests than api.requests_per_second allows one client",
+            "this client sends more requests than api.requests_per_second allows; wait the seconds in Retry-After",
             headers={"Retry-After": seconds},
         )
 
@@ -138,7 +141,7 @@ def _parse_query(route: Route, request: web.Request) -> BaseModel:
 async def _parse_body(
     route: Route, services: Services, request: web.Request
 ) -> tuple[BaseModel | None, tuple[str, ...]]:
-    """The body by the route's model, and a warning for what was ignored of it."""
+    """Return the body as the route's model, and a warning for each ignored key."""
     if route.body is None:
         return None, ()
     raw = await _read(request)
@@ -162,6 +165,10 @@ async def _read(request: web.Request) -> bytes:
     try:
         return await read_whole(request, seconds=BODY_TIMEOUT_SECONDS)
     except TimeoutError as exc:
-        raise Rejection(HTTPStatus.REQUEST_TIMEOUT, "the body did not come in time") from exc
+        raise Rejection(
+            HTTPStatus.REQUEST_TIMEOUT, f"the body did not arrive within {BODY_TIMEOUT_SECONDS:g} s; send it again"
+        ) from exc
     except (web.PayloadAccessError, web.RequestPayloadError, HttpProcessingError) as exc:
-        raise Rejection(HTTPStatus.UNPROCESSABLE_ENTITY, "the body is not as its Transfer-Encoding says") from exc
+        raise Rejection(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "the body does not match its Transfer-Encoding; correct the client"
+        ) from exc

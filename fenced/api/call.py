@@ -1,7 +1,7 @@
-"""What a handler gets and what the route table says of it: the seam between HTTP and the handlers.
+"""The seam between HTTP and the handlers: what a handler gets (`Call`), and what the route table declares (`Route`).
 
-Knows no engine but the port. One rule: a body is parsed by the model that the table, and so the OpenAPI
-document, names.
+It reaches the engine through `ports.control` only. A body is parsed by the model that its route names, which is also
+the model in the OpenAPI document.
 """
 
 import asyncio
@@ -29,15 +29,15 @@ STREAMS_PER_CLIENT_MAX: Final = 8
 PREFIX: Final = "/api/v1"
 
 Metrics = Callable[[str], tuple[bytes, str]]
-"""The Accept header -> the exposition and its content type."""
+"""Takes the Accept header; returns the exposition and its content type."""
 CountAnswer = Callable[[str, int], None]
-"""Told of each answer: the route's template and the status."""
+"""Counts an answer by the route's template and the status."""
 Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stream:
-    """One event stream: whose, from where, and whether it must end."""
+    """One event stream: its caller, the client's address, and whether it must end."""
 
     principal: Principal
     client: str
@@ -45,31 +45,34 @@ class Stream:
 
 
 class Streams:
-    """Event streams open now: bounded in all and per client. They end when the server stops, or their token is gone."""
+    """The open event streams, bounded in total and per client.
+
+    They end when the server stops or a reload revokes their token.
+    """
 
     def __init__(self) -> None:
         self._open: set[Stream] = set()
         self._is_closed = False
 
     def close(self) -> None:
-        """All, and those that begin later."""
+        """End all streams, and every later one at once."""
         self._is_closed = True
         self.end(lambda _: True)
 
     def end(self, is_ended: Callable[[Principal], bool]) -> None:
-        """Those of whom this is said, at once."""
+        """End the streams of the callers for which `is_ended` is true."""
         for stream in self._open:
             if is_ended(stream.principal):
                 stream.ended.set()
 
     @contextmanager
     def slot(self, principal: Principal, client: str) -> Iterator[Stream]:
-        """Room for one stream. Raises Rejection (429) when there is none."""
+        """Hold one slot. Raises Rejection (429) if none is free."""
         mine = sum(stream.client == client for stream in self._open)
         if mine >= STREAMS_PER_CLIENT_MAX or len(self._open) >= STREAMS_MAX:
             raise Rejection(
                 HTTPStatus.TOO_MANY_REQUESTS,
-                f"too many event streams: {STREAMS_PER_CLIENT_MAX} of one client, {STREAMS_MAX} in all",
+                f"too many event streams: {STREAMS_PER_CLIENT_MAX} for one client, {STREAMS_MAX} in all; close one",
                 headers={"Retry-After": "10"},
             )
         stream = Stream(principal, client)
@@ -84,9 +87,9 @@ class Streams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What the server was built with. `limit` counts those who were let in, `failures` those who were not.
+    """The parts that the server uses. `limit` counts requests that were let in, `failures` those that were not.
 
-    `ahead_seconds`: how far `clock` is ahead of the wall clock now; `wall`: how its moments are told.
+    `ahead_seconds`: how far `clock` is ahead of the wall clock now; `wall`: converts its moments for answers.
     """
 
     control: Control
@@ -103,7 +106,7 @@ class Services:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request, admitted and parsed. `warnings`: what was ignored of its body."""
+    """One request, admitted and parsed. `warnings`: the ignored keys of its body."""
 
     services: Services
     request: web.Request
@@ -121,12 +124,12 @@ class Call:
         return HostName(self.request.match_info["host"])
 
     def given(self, model: type[Model]) -> Model:
-        """The body. The route's model, or it is our bug."""
+        """Return the body as the route's model."""
         assert isinstance(self.body, model)
         return self.body
 
     def asked(self, model: type[Model]) -> Model:
-        """The query. The route's model, or it is our bug."""
+        """Return the query as the route's model."""
         assert isinstance(self.query, model)
         return self.query
 
@@ -136,10 +139,10 @@ Handler = Callable[[Call], Awaitable[Shape | web.StreamResponse | None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One line of the table: how it is served and how it is documented. `role` None: open to everybody.
+    """One row of the table: how a route is served and documented. `role` None: open to everyone.
 
-    `answer` None: no content, or a stream of `media`. `is_body_raw`: its handler reads the body, which `body` only
-    describes. `errors`: statuses beside those that every route may give.
+    `answer` None: no content, or a stream of `media`. `is_body_raw`: the handler reads the body itself; `body` only
+    documents it. `errors`: statuses beside those that every route may return.
     """
 
     method: str
@@ -159,5 +162,5 @@ class Route:
 
     @property
     def summary(self) -> str:
-        """First line of the handler's docstring."""
+        """Return the first line of the handler's docstring."""
         return (self.handle.__doc__ or self.name).strip().splitlines()[0]

@@ -1,7 +1,7 @@
 """`GET events`: the journal's events as server-sent events, from `Last-Event-ID` on.
 
-Knows no event's meaning. One rule: a reader that does not read is let go, never waited for; it comes back
-with the last id.
+It does not interpret the events. A reader that stops reading is disconnected, never waited for; it reconnects with the
+id of its last event.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ RETRY_MILLISECONDS: Final = 2000
 
 
 class StreamBroken(Exception):
-    """A stream that had begun failed: it can only be ended, for its status was sent long ago."""
+    """A stream failed after it began. Its status is already sent, so it can only be ended."""
 
     def __init__(self, response: web.StreamResponse) -> None:
         super().__init__("an event stream failed")
@@ -40,7 +40,7 @@ async def events(call: Call) -> web.StreamResponse:
         try:
             await response.prepare(call.request)
         except ConnectionError:
-            return response  # gone before it began
+            return response  # the reader left before the stream began
         try:
             await _stream(call, stream, response, after)
         except ExceptionGroup as exc:
@@ -51,7 +51,7 @@ async def events(call: Call) -> web.StreamResponse:
 
 
 def _hang_up(request: web.Request) -> None:
-    """A reader that does not read would keep the connection, and what is on its way to him."""
+    """Abort a connection with unread data: a reader that does not read would keep it and its buffer."""
     if request.transport is not None and request.transport.get_write_buffer_size():
         request.transport.abort()
 
@@ -61,12 +61,12 @@ def _last_event_id(request: web.Request) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit()) or len(text) > 18:
-        raise Rejection(HTTPStatus.UNPROCESSABLE_ENTITY, "Last-Event-ID: the id of an event of this stream")
+        raise Rejection(HTTPStatus.UNPROCESSABLE_ENTITY, "Last-Event-ID: use the id of an event of this stream")
     return int(text)
 
 
 async def _stream(call: Call, stream: Stream, response: web.StreamResponse, after: int | None) -> None:
-    """Until the reader or the engine ends it, the server stops or its token is taken away."""
+    """Send until the reader leaves, the engine ends the stream, the server stops, or the token is revoked."""
     async with asyncio.TaskGroup() as group:
         parts = (
             group.create_task(_pump(call, response, after), name="api-events-pump"),
@@ -87,25 +87,25 @@ async def _pump(call: Call, response: web.StreamResponse, after: int | None) -> 
             if not await _write(response, frame(message)):
                 return
     except Unavailable:
-        await _write(response, b": come back with your last id\n\n")
+        await _write(response, b": reconnect with the last id\n\n")
     finally:
         await _close(messages)
 
 
 async def _close(messages: AsyncIterator[OutboxMessage]) -> None:
-    """A generator that is left in the middle holds its place in the engine until it is closed."""
+    """Close the generator, which keeps its place in the engine otherwise."""
     close = getattr(messages, "aclose", None)
     if close is not None:
         await close()
 
 
 async def _keep_alive(response: web.StreamResponse) -> None:
-    while await _write(response, b": still here\n\n", after_seconds=KEEP_ALIVE_SECONDS):
+    while await _write(response, b": keep-alive\n\n", after_seconds=KEEP_ALIVE_SECONDS):
         pass
 
 
 async def _write(response: web.StreamResponse, data: bytes, *, after_seconds: float = 0.0) -> bool:
-    """False: the reader is gone or does not read."""
+    """Return False if the reader is gone or does not read."""
     if after_seconds:
         await asyncio.sleep(after_seconds)
     try:
@@ -117,7 +117,7 @@ async def _write(response: web.StreamResponse, data: bytes, *, after_seconds: fl
 
 
 def frame(message: OutboxMessage) -> bytes:
-    """One server-sent event."""
+    """Return one server-sent event."""
     lines = [b"data: " + line for line in message.payload.splitlines() or [b""]]
     if message.sequence is not None:
         lines.insert(0, b"id: %d" % message.sequence)

@@ -1,6 +1,7 @@
-"""What each call does: asks the port, shows the answer. Refusals are raised; the border turns them into problems.
+"""The handlers: each calls the control port and shows its answer.
 
-Knows no bytes of HTTP. One rule: nothing is decided here; the engine decides, and says which rule refused.
+They decide nothing: the engine decides, and names the rule that refused. They raise refusals; the border turns them
+into problem documents.
 """
 
 from http import HTTPStatus
@@ -56,14 +57,14 @@ async def act(call: Call) -> shapes.Accepted:
 
 
 async def confirm_off(call: Call) -> shapes.Accepted:
-    """A person states that the host is off. `force` needs the host's name again in `host`."""
+    """A person confirms that the host is off. `force` needs the host's name again in `host`."""
     body = call.given(bodies.ConfirmOffBody)
     name = call.host
-    call.control.host(name)  # 404 before a fault about its name
+    call.control.host(name)  # an unknown host is a 404, before any fault of the body
     if body.host is None and body.force:
-        raise unprocessable(shapes.Fault(path="host", reason="force needs the host's name again"))
+        raise unprocessable(shapes.Fault(path="host", reason="force needs the host's name again; give it here"))
     if body.host is not None and body.host != name:
-        raise unprocessable(shapes.Fault(path="host", reason="another name than that in the address"))
+        raise unprocessable(shapes.Fault(path="host", reason="this is not the host's name in the path"))
     answer = await call.control.confirm_off(
         name, by=call.principal.by(body.by), reason=body.reason, is_forced=body.force
     )
@@ -71,7 +72,7 @@ async def confirm_off(call: Call) -> shapes.Accepted:
 
 
 async def set_maintenance(call: Call) -> shapes.Host:
-    """Leave a host alone."""
+    """Put a host into maintenance: fenced leaves it alone."""
     body = call.given(bodies.MaintenanceBody)
     by = call.principal.by(body.by)
     await call.control.set_maintenance(call.host, by=by, reason=body.reason, until=body.until)
@@ -79,7 +80,7 @@ async def set_maintenance(call: Call) -> shapes.Host:
 
 
 async def end_maintenance(call: Call) -> shapes.Host:
-    """Look after a host again."""
+    """End a host's maintenance."""
     body = call.given(bodies.ReasonBody)
     await call.control.end_maintenance(call.host, by=call.principal.by(body.by), reason=body.reason)
     return views.host(call.control.host(call.host))
@@ -103,7 +104,7 @@ async def operation(call: Call) -> shapes.Operation:
 
 
 async def cancel(call: Call) -> shapes.Accepted:
-    """Stop an operation; it ends once its commands are settled."""
+    """Cancel an operation; it ends once its commands are settled."""
     body = call.given(bodies.ReasonBody)
     name = _operation_id(call)
     await call.control.cancel(name, by=call.principal.by(body.by), reason=body.reason)
@@ -115,7 +116,7 @@ def _operation_id(call: Call) -> OperationId:
 
 
 async def proxies(call: Call) -> shapes.Proxies:
-    """The proxies, as they answered last."""
+    """The proxies, each with its last answer."""
     return shapes.Proxies(items=[views.proxy(view) for view in call.control.proxies()], next=None)
 
 
@@ -143,7 +144,7 @@ async def end_pause(call: Call) -> None:
 
 
 async def arm(call: Call) -> shapes.Fleet:
-    """Take back every earlier disarm (refused while the configuration says armed = false)."""
+    """Revoke every earlier disarm (refused while the configuration says armed = false)."""
     body = call.given(bodies.ReasonBody)
     await call.control.arm(by=call.principal.by(body.by))
     return views.fleet(call.control.fleet())
@@ -157,7 +158,7 @@ async def disarm(call: Call) -> shapes.Fleet:
 
 
 async def release_store(call: Call) -> shapes.Fleet:
-    """Let the store decide that is not the one of before (409 where nothing is in doubt)."""
+    """Accept a store that is in doubt, so that it decides again (409 if no store is in doubt)."""
     body = call.given(bodies.ReleaseBody)
     await call.control.release_store(by=call.principal.by(body.by), reason=body.reason)
     return views.fleet(call.control.fleet())
@@ -165,7 +166,7 @@ async def release_store(call: Call) -> shapes.Fleet:
 
 async def report_health(call: Call) -> None:
     """A heartbeat or report of a host, the same as on the bus; an empty body means `ok`."""
-    payload = await call.request.read()  # the border has read it
+    payload = await call.request.read()  # aiohttp keeps what the border has read
     try:
         beat = health(payload.strip(), host=call.host, received=call.services.clock.now())
     except Malformed as exc:
@@ -174,12 +175,12 @@ async def report_health(call: Call) -> None:
 
 
 async def healthz(call: Call) -> shapes.Health:
-    """Whether the loop turns."""
+    """Whether the event loop runs."""
     return shapes.Health(status="ok")
 
 
 async def readyz(call: Call) -> web.Response:
-    """Whether the configuration is taken, the journal replayed, the bus connected and subscribed (else 503)."""
+    """Whether configuration, journal, bus connection and subscriptions are ready (503 if not)."""
     seen = call.control.fleet()
     shape = shapes.Readiness(
         ready=seen.is_ready, not_ready=list(seen.not_ready), warnings=list(seen.warnings), daemon=views.fleet(seen)
@@ -189,6 +190,6 @@ async def readyz(call: Call) -> web.Response:
 
 
 async def metrics(call: Call) -> web.Response:
-    """Metrics for Prometheus; OpenMetrics where the Accept header asks for it."""
+    """Metrics for Prometheus; OpenMetrics if the Accept header asks for it."""
     body, content_type = call.services.metrics(call.request.headers.get("Accept", ""))
     return web.Response(body=body, headers={"Content-Type": content_type})

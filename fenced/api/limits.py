@@ -1,6 +1,6 @@
-"""How much one client may ask: a token bucket per client, for a bounded number of clients.
+"""Rate limit: a token bucket per client, for a bounded number of clients.
 
-Knows no HTTP; time is handed in. One rule: memory never grows with the number of clients seen.
+It knows no HTTP, and the caller passes the time in. Memory never grows with the number of clients seen.
 """
 
 from collections import OrderedDict
@@ -17,9 +17,9 @@ class _Bucket:
 
 
 class RateLimit:
-    """`per_second` requests of one client, and one second's worth at once.
+    """Allow one client `per_second` requests, and one second's worth in a burst.
 
-    Past CLIENTS_MAX the longest silent client is forgotten.
+    Beyond CLIENTS_MAX the client that was silent longest is forgotten.
     """
 
     def __init__(self, per_second: float) -> None:
@@ -27,7 +27,7 @@ class RateLimit:
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
     def change(self, per_second: float) -> None:
-        """Another limit from now on."""
+        """Apply another limit from now on."""
         assert per_second > 0, "the configuration refuses 0"
         self._per_second = per_second
 
@@ -36,7 +36,7 @@ class RateLimit:
         return len(self._buckets)
 
     def wait_seconds(self, client: str, now: float) -> float:
-        """0.0: go on, and this request is counted. Else how long until the next one may come."""
+        """Count this request and return 0.0, or return the seconds until the client's next one may come."""
         burst = max(1.0, self._per_second)
         bucket = self._buckets.pop(client, None) or _Bucket(left=burst, at=now)
         bucket.left = min(burst, bucket.left + max(0.0, now - bucket.at) * self._per_second)

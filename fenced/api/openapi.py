@@ -1,6 +1,6 @@
-"""The OpenAPI 3.1 document, made from the route table and the models: it can't say anything else than what is served.
+"""The OpenAPI 3.1 document, built from the route table and the models, so that it can't differ from what is served.
 
-Knows no handler. One rule: nothing is written here by hand that a route or a model already says.
+Write nothing here by hand that a route or a model already says.
 """
 
 import re
@@ -18,7 +18,7 @@ from fenced.api.shapes import Problem
 
 REF: Final = "#/components/schemas/{model}"
 EVERYWHERE: Final = (HTTPStatus.FORBIDDEN, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, HTTPStatus.UNPROCESSABLE_ENTITY)
-"""Asked by a name that is not ours, with a packed body, with a query that the route does not know."""
+"""A foreign Host header, a compressed body, an unknown name in the query."""
 COMMON_ERRORS: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.INTERNAL_SERVER_ERROR)
 BODY_ERRORS: Final = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 ROLE_ERRORS: Final = (HTTPStatus.UNAUTHORIZED,)
@@ -71,7 +71,7 @@ def _operation(route: Route) -> Json:
         }
     if route.role is not None:
         made["security"] = [{}, {"token": []}]
-        made["description"] = f"Where tokens are set: role `{route.role.name.lower()}` or above."
+        made["description"] = f"Needs the role `{route.role.name.lower()}` or a higher one, if tokens are configured."
     return made
 
 
@@ -110,7 +110,7 @@ def _query_parameters(route: Route) -> list[Json]:
 
 
 def _inline(spec: JsonValue, defs: dict[str, JsonValue]) -> JsonValue:
-    """A query's enums where they are used: they have no component of their own."""
+    """Put the enums of a query in place, because a query has no component in the document."""
     if isinstance(spec, dict):
         target = spec.get("$ref")
         if isinstance(target, str):

@@ -1,6 +1,6 @@
-"""Errors as RFC 9457 `application/problem+json`, and how the engine's refusals become them.
+"""Errors as RFC 9457 `application/problem+json`: the API's own rejections and the engine's refusals.
 
-Knows no route. One rule: what is not ours to tell (tracebacks, internals) never leaves.
+It knows no route. Tracebacks and internals never leave the daemon.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ RETRY_AFTER_SECONDS: Final = 5
 
 
 class Rejection(Exception):
-    """The API itself turns a request away: 401, 403, 408, 422, 429."""
+    """The API itself rejects a request: 401, 403, 408, 422, 429."""
 
     def __init__(
         self,
@@ -39,14 +39,14 @@ class Rejection(Exception):
 
 
 def unprocessable(*faults: Fault) -> Rejection:
-    """422 with every fault."""
+    """Return a 422 that lists every fault."""
     summary = "; ".join(f"{fault.path or 'body'}: {fault.reason}" for fault in faults[:3])
     more = f" (and {len(faults) - 3} more)" if len(faults) > 3 else ""
     return Rejection(HTTPStatus.UNPROCESSABLE_ENTITY, summary + more, faults=faults)
 
 
 def faults_of(error: ValidationError) -> tuple[Fault, ...]:
-    """pydantic's findings, at most FAULTS_MAX, without the values (they may be long, or secrets)."""
+    """Return pydantic's findings, at most FAULTS_MAX, without the values (they may be long, or secret)."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     return tuple(
         Fault(path=".".join(str(part)[:64] for part in each["loc"]), reason=each["msg"].removeprefix("Value error, "))
@@ -55,7 +55,7 @@ def faults_of(error: ValidationError) -> tuple[Fault, ...]:
 
 
 def response_of(error: Exception, instance: str) -> web.Response:
-    """The answer for an error that reached the border. Anything unknown is a 500 without its text."""
+    """Return the answer to an error that reached the border. An unknown error is a 500 without its text."""
     match error:
         case Rejection():
             return problem(
@@ -74,7 +74,9 @@ def response_of(error: Exception, instance: str) -> web.Response:
             wait = {"Retry-After": str(RETRY_AFTER_SECONDS)}
             return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), instance=instance, headers=wait)
         case web.HTTPRequestEntityTooLarge():
-            return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is larger than 64 KiB", instance=instance)
+            return problem(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is over 64 KiB; send a smaller one", instance=instance
+            )
         case web.HTTPUnsupportedMediaType():
             return problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, error.reason, instance=instance)
         case web.HTTPException():
@@ -82,7 +84,7 @@ def response_of(error: Exception, instance: str) -> web.Response:
             allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
             return problem(status, status.description or status.phrase, instance=instance, headers=allow)
         case _:
-            text = "the daemon failed on this request; its log says why"
+            text = "the daemon failed on this request; see its log for the cause"
             return problem(HTTPStatus.INTERNAL_SERVER_ERROR, text, instance=instance)
 
 
@@ -95,7 +97,7 @@ def problem(
     faults: tuple[Fault, ...] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
-    """One problem document."""
+    """Return one problem document."""
     body = Problem(
         title=status.phrase,
         status=int(status),

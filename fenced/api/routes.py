@@ -1,6 +1,6 @@
-"""The route table: everything that is served, and so everything that is documented, in one place.
+"""The route table: every path that is served, in one place. The OpenAPI document is built from it.
 
-Knows no engine. One rule: a route that is not here does not exist (404), and the OpenAPI document is made from here.
+What a route does is in `handlers`. A path that is not in the table is a 404.
 """
 
 from http import HTTPStatus

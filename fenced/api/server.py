@@ -1,6 +1,6 @@
-"""The HTTP server: `build_app` joins the port and the routes, `serve` listens until its block is left.
+"""The HTTP server: `build_app` joins the control port and the routes; `serve` listens until its block ends.
 
-Knows no engine but `ports.control`. One rule: it serves what `routes` lists, nothing else.
+It knows the engine through `ports.control` only, and serves what `routes` lists.
 """
 
 import socket
@@ -30,16 +30,16 @@ SERVICES: Final = web.AppKey("services", Services)
 
 
 class ApiError(Exception):
-    """The server can't start: says what and what to do now."""
+    """The server can't start; the text says why and what to do."""
 
 
 class ApiFilesError(ApiError):
-    """Certificate or key can't be used: a mistake of the configuration."""
+    """The certificate or key can't be used: a mistake in the configuration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """Where the server listens; `port` is the real one where 0 was asked for."""
+    """Where the server listens; `port` is the real one if port 0 was requested."""
 
     host: str
     port: int
@@ -63,10 +63,10 @@ def build_app(
     ahead_seconds: Callable[[], float] = lambda: 0.0,
     wall: Wall = as_steady,
 ) -> web.Application:
-    """The application. `tokens`: (role, token) pairs; none: everybody may do everything. `ahead_seconds`: of the wall clock;
-    `wall`: how moments are told.
+    """Build the application. `tokens`: (role, token) pairs; if there are none, every local user may do everything.
 
-    Raises ValueError for an unknown role.
+    `ahead_seconds`: how far `clock` is ahead of the wall clock; `wall`: converts moments for answers. Raises ValueError
+    for an unknown role.
     """
     services = Services(
         control=control,
@@ -88,9 +88,9 @@ def build_app(
 
 
 def reconfigure(app: web.Application, *, tokens: Iterable[tuple[str, Secret]], requests_per_second: float) -> None:
-    """What a reload may change while the server runs. Event streams whose token is gone or has another role end.
+    """Apply what a reload may change. An event stream ends if its token is revoked or has another role now.
 
-    Raises ValueError for an unknown role; nothing changed then.
+    Raises ValueError for an unknown role; nothing changes then.
     """
     services = app[SERVICES]
     services.access.replace(tokens)
@@ -121,18 +121,20 @@ async def serve(
 
 
 def _listening(listen: str, host: str, port: int) -> socket.socket:
-    """Raises ApiError."""
+    """Return the listening socket. Raises ApiError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as exc:
-        raise ApiError(f"api.listen: can't listen on {listen}: {exc.strerror or exc}") from exc
+        raise ApiError(
+            f"api.listen: can't listen on {listen}: {exc.strerror or exc}; free the address or choose another"
+        ) from exc
 
 
 def _split(listen: str) -> tuple[str, int]:
     host, colon, port = listen.rpartition(":")
     if not colon or not port.isdigit() or int(port) > 65535:
-        raise ApiError(f"api.listen: {listen!r} is not address:port, such as 127.0.0.1:8470")
+        raise ApiError(f"api.listen: {listen!r} is not address:port; write for example 127.0.0.1:8470")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
@@ -142,10 +144,12 @@ def _tls(cert_file: str, key_file: str) -> ssl.SSLContext | None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        # An encrypted key must not make a daemon ask at a terminal that it does not have.
+        # The empty password keeps OpenSSL from prompting on a terminal for an encrypted key.
         context.load_cert_chain(cert_file, key_file or None, password=b"")
     except (OSError, ValueError) as exc:  # ssl.SSLError is an OSError
-        raise ApiFilesError(f"api.tls_cert_file: can't use {cert_file}: {exc}") from exc
+        raise ApiFilesError(
+            f"api.tls_cert_file: can't use {cert_file}: {exc}; give a PEM certificate and its unencrypted key"
+        ) from exc
     return context
 
 
@@ -154,4 +158,4 @@ async def _end_streams(app: web.Application) -> None:
 
 
 def _count_nothing(route: str, status: int) -> None:
-    """Where nobody counts."""
+    """Count nothing: the default where no metrics are wanted."""

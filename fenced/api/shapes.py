@@ -1,6 +1,6 @@
-"""What the API answers: one model per JSON object of INTERFACE section 4. The OpenAPI document is made from them.
+"""Answers: one pydantic model per JSON object of interface.md#http. The OpenAPI document is built from them.
 
-Knows nothing of the core; `views` fills them. One rule: a field that was released is never renamed or removed.
+They know nothing of the core; `views` fills them. Never rename or remove a released field.
 """
 
 from typing import Annotated
@@ -12,16 +12,16 @@ from fenced.model.moments import Moment, Wall, as_steady, rfc3339
 from fenced.model.power import Action, Cause, Kind, OperationState, Outcome, Power, Proof, State, Verdict, What
 
 
-def _told(moment: Moment, info: SerializationInfo) -> str:
-    """`wall` of the context says how moments are told."""
+def _as_text(moment: Moment, info: SerializationInfo) -> str:
+    """Convert a moment with `wall` of the serialization context."""
     wall: Wall = (info.context or {}).get("wall", as_steady)
     return rfc3339(wall(moment.at))
 
 
 Time = Annotated[
-    Moment, PlainSerializer(_told, return_type=str), WithJsonSchema({"type": "string", "format": "date-time"})
+    Moment, PlainSerializer(_as_text, return_type=str), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
-"""A moment, told as a time in UTC with milliseconds."""
+"""A moment, shown as a UTC time with milliseconds."""
 Milliseconds = Annotated[int, Field(description="Milliseconds from the operation's start")]
 
 
@@ -32,7 +32,7 @@ class Shape(BaseModel):
 
 
 class RaceEntry(Shape):
-    """One candidate of a proxy race. `tier` counts from 1; null where it did not happen. `power`: what it read."""
+    """One candidate of a proxy race. `tier` counts from 1; a null time never happened. `power`: what it read."""
 
     proxy: str
     tier: int
@@ -44,14 +44,14 @@ class RaceEntry(Shape):
 
 
 class Excluded(Shape):
-    """A candidate that was left out, and why."""
+    """A candidate that was left out of the race, and why."""
 
     proxy: str
     why: str
 
 
 class Step(Shape):
-    """One act on one device; `outcome` null: still running."""
+    """One step on one device; `outcome` is null while it runs."""
 
     what: What
     proxy: str
@@ -62,8 +62,9 @@ class Step(Shape):
 
 
 class Device(Shape):
-    """One device within the operation. `already`: it was as asked before any command of this operation. `cuts_power`: that
-    its OFF cuts the host's power is a person's word; false: it was reviewed, or is a driver of our own."""
+    """One device of the operation. `already`: it had the requested power before any command of this operation.
+    `cuts_power`: only an operator's configuration vouches that its OFF cuts the host's power; false: the agent was
+    reviewed, or the driver is built in."""
 
     name: str
     level: int
@@ -76,7 +77,7 @@ class Device(Shape):
 
 
 class Result(Shape):
-    """What the operation achieved so far; final once its state is not `running`."""
+    """What the operation has achieved so far; final once its state is not `running`."""
 
     power: Power
     fenced: bool
@@ -86,7 +87,7 @@ class Result(Shape):
 
 
 class Gate(Shape):
-    """One gate's word now, with its reason."""
+    """The verdict of one gate now, and its reason."""
 
     gate: str
     open: bool
@@ -94,8 +95,8 @@ class Gate(Shape):
 
 
 class Operation(Shape):
-    """One attempt to change or read one host's power. `token` is that of its last command; `error` why it did not do
-    all that was asked; `known` and `gates` are the decision record of an operation that we decided ourselves."""
+    """One attempt to change or read one host's power. `token`: of its last command. `error`: why it did not do all that
+    was requested. `known` and `gates`: the record of the daemon's decision, if the daemon started it."""
 
     id: str
     host: str
@@ -119,8 +120,8 @@ class Operation(Shape):
 
 
 class Host(Shape):
-    """A host now. `operation`: the one under way, else the last one. `misnamed`: names on the bus that are nearly its own;
-    what arrives under them is dropped."""
+    """A host now. `operation`: the running one, or else the last one. `misnamed`: names on the bus that nearly match
+    the host's; messages under them are dropped."""
 
     name: str
     cluster: str
@@ -139,7 +140,7 @@ class Host(Shape):
 
 
 class Missing(Shape):
-    """What is missing at a device (null: at the host); `text` says through which proxy, and what the error was."""
+    """What a device lacks (null: what the host lacks); `text` names the proxy and the error."""
 
     device: str | None
     reason: str
@@ -147,7 +148,7 @@ class Missing(Shape):
 
 
 class Fenceable(Shape):
-    """Whether the host could be fenced now: `full`, `degraded`, `none`, or `unknown` where its devices were not read."""
+    """Whether the host could be fenced now: `full`, `degraded`, `none`, or `unknown` (devices not read)."""
 
     level: FenceableLevel
     since: Time
@@ -155,7 +156,7 @@ class Fenceable(Shape):
 
 
 class Maintenance(Shape):
-    """Who asked to leave the host alone, why, and until when (null: until a person ends it)."""
+    """Who put the host into maintenance, why, and until when (null: until a person ends it)."""
 
     by: str
     reason: str
@@ -189,7 +190,7 @@ class ConfiguredDevice(Shape):
 
 
 class JournalRecord(Shape):
-    """One record of the journal. `facts` are its own fields."""
+    """One record of the journal. `facts`: the fields of its kind."""
 
     sequence: int
     at: Time
@@ -198,7 +199,7 @@ class JournalRecord(Shape):
 
 
 class Explanation(Shape):
-    """Why a host is as it is: each gate now, what is known, what would be done, the newest records first."""
+    """Why a host is as it is: each gate now, what is known, the plan, and the records, newest first."""
 
     host: Host
     gates: list[Gate]
@@ -209,14 +210,14 @@ class Explanation(Shape):
 
 
 class Accepted(Shape):
-    """The operation that was started or joined: an equal request gets the same id."""
+    """The operation that was started or joined; an equal request gets the same id."""
 
     operation: str
     warnings: list[str]
 
 
 class Proxy(Shape):
-    """A proxy as it answered last. `up` is null until it was asked; `barred`: why it is no candidate for any host."""
+    """A proxy, with its last answer. `up` is null until it has been probed; `barred`: why no host may use it."""
 
     name: str
     url: str
@@ -271,16 +272,17 @@ class Fleet(Shape):
 
 
 class Health(Shape):
-    """The loop turns."""
+    """The event loop runs."""
 
     status: str
 
 
 class Readiness(Shape):
-    """Ready: configuration taken, journal replayed, bus connected and subscribed. `not_ready`: what is missing.
+    """`ready`: the configuration is loaded, the journal replayed, the bus connected and subscribed. `not_ready`: what
+    is missing.
 
-    `warnings`: what is wrong beside that: hosts whose messages the broker does not take, another client under our
-    name at the broker, a refused reload."""
+    `warnings`: other faults: hosts whose messages the broker rejects, another client under the daemon's name at the
+    broker, a rejected reload."""
 
     ready: bool
     not_ready: list[str]
@@ -289,7 +291,7 @@ class Readiness(Shape):
 
 
 class Fault(Shape):
-    """One fault of a request: where (`path` of the field, empty for the whole body) and what is wrong."""
+    """One fault of a request. `path`: the field; empty for the whole body. `reason`: what is wrong."""
 
     path: str
     reason: str

@@ -1,6 +1,6 @@
-"""From the core's values to the API's shapes. Pure: milliseconds from the operation's start, moments as `Moment`s.
+"""Convert the core's values into the API's shapes. Pure functions, without HTTP.
 
-Knows no HTTP. One rule: what is shown is what was recorded; nothing is guessed here.
+Step times are milliseconds from the operation's start; moments stay `Moment`s. Show what was recorded; infer nothing.
 """
 
 import dataclasses
@@ -34,11 +34,11 @@ MOMENTS: Final = frozenset(
         "next_attempt_at",
     }
 )
-"""Fields of records that are moments; people read them as times."""
+"""Fields of records that hold moments; answers show them as times."""
 
 
 def operation(given: Operation) -> shapes.Operation:
-    """The whole story of one operation."""
+    """Return the whole story of one operation."""
     return shapes.Operation(
         id=given.id,
         host=given.host,
@@ -82,7 +82,10 @@ def _device(run: DeviceRun, of: Operation) -> shapes.Device:
 
 
 def _was_already(run: DeviceRun, action: Action) -> bool:
-    """Whether the device was as asked without a command of ours; an ON of ours does not undo that it was off before."""
+    """Return whether the device had the requested power without a command of this operation.
+
+    A later ON of this operation does not change that the device was off before.
+    """
     if action in (Action.OFF, Action.RESTART):
         is_sent = run.is_switched_off or run.off_attempts > 0
         return not is_sent and (run.says is Power.OFF or run.is_switched_on)
@@ -92,7 +95,7 @@ def _was_already(run: DeviceRun, action: Action) -> bool:
 
 
 def _all_steps(run: DeviceRun) -> tuple[Step, ...]:
-    """The steps that ended and the one under way, in order, each once."""
+    """Return the finished steps and the running one, in order, each once."""
     if run.step is None or any(step.number == run.step.number for step in run.steps):
         return run.steps
     return (*run.steps, run.step)
@@ -122,7 +125,7 @@ def _step(step: Step, origin: float) -> shapes.Step:
 
 
 def host(given: HostView) -> shapes.Host:
-    """A host as INTERFACE section 4 shows it."""
+    """Return a host as interface.md#http shows it."""
     state = given.state
     upkeep = state.maintenance
     return shapes.Host(
@@ -161,7 +164,7 @@ def _operation_id(state: HostState) -> str | None:
 
 
 def explanation(given: Explanation, inventory: Inventory) -> shapes.Explanation:
-    """Why a host is as it is."""
+    """Return why a host is as it is."""
     return shapes.Explanation(
         host=host(given.view),
         gates=[_gate(gate) for gate in given.gates],
@@ -205,7 +208,7 @@ def _record(sequence: int, entry: Entry) -> shapes.JournalRecord:
 
 
 def plain(value: object) -> JsonValue:
-    """Any value of the core as JSON. A whole operation inside becomes its id: it has an address of its own."""
+    """Return any value of the core as JSON. An operation becomes its id, because it has a path of its own."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Enum):
@@ -226,12 +229,12 @@ def plain(value: object) -> JsonValue:
 
 
 def accepted(given: Accepted, *, warnings: tuple[str, ...] = ()) -> shapes.Accepted:
-    """The answer to a request, with the border's own warnings behind the engine's."""
+    """Return the answer to a request, with the API's own warnings after the engine's."""
     return shapes.Accepted(operation=given.operation, warnings=[*given.warnings, *warnings])
 
 
 def proxy(given: ProxyView) -> shapes.Proxy:
-    """A proxy as it answered last."""
+    """Return a proxy with its last answer."""
     return shapes.Proxy(
         name=given.name,
         url=given.url,
@@ -248,7 +251,7 @@ def proxy(given: ProxyView) -> shapes.Proxy:
 
 
 def pause(given: Pause) -> shapes.Pause:
-    """One pause."""
+    """Return one pause."""
     return shapes.Pause(
         id=given.id,
         match=given.match,
@@ -260,7 +263,7 @@ def pause(given: Pause) -> shapes.Pause:
 
 
 def fleet(given: FleetView) -> shapes.Fleet:
-    """The daemon."""
+    """Return the daemon's state."""
     return shapes.Fleet(
         name=given.name,
         site=given.site,

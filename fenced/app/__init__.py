@@ -1,1 +1,1 @@
-"""Composition roots: build everything from the configuration, run the task group, tell systemd."""
+"""Composition roots: each builds its program's parts from the configuration, runs them, and reports to systemd."""

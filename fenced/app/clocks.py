@@ -1,6 +1,7 @@
-"""The clocks of the daemon's machine: the steady one that everything is counted on, and how its moments are told.
+"""The machine's clocks: a steady one on which everything is counted, and the conversion of its moments to wall time.
 
-Knows the journal's anchor. One rule: what is counted is never touched; a wall clock that was set right changes what is shown.
+The steady clock continues from the anchor in the journal. A change of the wall clock alters only what is shown, never
+what is counted.
 """
 
 import asyncio
@@ -21,31 +22,34 @@ LOOK_SECONDS: Final = 10.0
 
 
 class Clocks:
-    """`kept`: the journal's anchor, `last_at` the steady time of its newest record."""
+    """`kept`: the journal's anchor. `last_at`: the steady time of its newest record."""
 
     def __init__(self, *, kept: ClockAnchor | None, last_at: float | None) -> None:
-        self._boot = machine.boot_id()  # once: keeping the lease opens no file
+        self._boot = machine.boot_id()  # read once, so that renewing the lease opens no file
         start = machine.steady_start(
             wall_now=time.time(), boot=self._boot, boottime_now=machine.boottime(), kept=kept, last_at=last_at
         )
         self.steady = machine.SteadyClock(start)
         self._calendar = Calendar.of(kept.calendar if kept is not None else "")
         if kept is None or kept.boot_id != self._boot or not self._calendar.is_begun:
-            self._calendar.begin(math.nextafter(start, math.inf))  # at `start` itself is the last record of before
+            self._calendar.begin(math.nextafter(start, math.inf))  # the last record of the previous run is at `start`
         self._calendar.measure(self.steady.ahead_seconds())
 
     def anchor(self) -> ClockAnchor:
-        """For the next start."""
+        """Return the anchor from which the next run continues."""
         return ClockAnchor(
             boot_id=self._boot, boottime=machine.boottime(), steady=self.steady.now(), calendar=self._calendar.text
         )
 
     def wall(self, at: float) -> float:
-        """See model.moments.Wall."""
+        """Return the wall time of a steady moment (see model.moments.Wall)."""
         return self._calendar.wall(at)
 
     async def watch(self) -> None:
-        """Measure, and tell when the clocks come apart and when they agree again. Durations are right all the time."""
+        """Measure the difference of the clocks, and log when they come apart and when they agree again.
+
+        Durations stay right all the time.
+        """
         is_apart = False
         while True:
             ahead = self.steady.ahead_seconds()
@@ -55,7 +59,7 @@ class Clocks:
                 if is_apart:
                     log.warning(
                         "clocks_apart", ahead_seconds=round(ahead, 1),
-                        advice="this machine's clock is or was wrong; times are told by what it says now: see its time service",
+                        advice="this machine's clock is or was wrong; shown times follow it; check the time service",
                     )  # fmt: skip
                 else:
                     log.info("clocks_agree")

@@ -1,35 +1,38 @@
 """The composition root of `fenced run`: configuration in, a running daemon out, a clean end on SIGTERM.
 
-Builds every part once and connects them; does no work of theirs. The watchdog of systemd is fed only while loop, bus and
-store make progress.
+`run_daemon` builds every part once, in order; the functions below it build one part each. The parts do the work;
+`running` runs them.
 """
 
 import asyncio
 import contextlib
 import signal
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import structlog
+from aiohttp import web
 
 from fenced.api.server import Serving, build_app, reconfigure, serve
 from fenced.app.clocks import Clocks
 from fenced.app.note import Note
-from fenced.app.reload import Reloader, status
+from fenced.app.reload import Reloader
+from fenced.app.running import Running, run_until
 from fenced.bus.client import BusClient
 from fenced.bus.embedded import EmbeddedBroker
 from fenced.bus.settings import BusSettings, BusUrl
-from fenced.config.configuration import Configuration, TlsClient
+from fenced.config.configuration import ApiConfiguration, Configuration, TlsClient
+from fenced.core.fleet import Fleet
 from fenced.drivers.keeper_client import Keeper
 from fenced.drivers.local import LocalCaller
 from fenced.drivers.processes import kill_survivors
-from fenced.drivers.registry import drivers
+from fenced.drivers.registry import DriverRegistry, drivers
 from fenced.engine.engine import Engine, Ports, replay, unfinished
 from fenced.host import memory
 from fenced.host.limits import allow_open_files
 from fenced.host.liveness import TcpLiveness
-from fenced.host.notify import Notify
 from fenced.journal.store import SqlJournal
 from fenced.model.inventory import Inventory, Via
 from fenced.model.names import ProxyName
@@ -48,156 +51,68 @@ from fenced.telemetry.reloads import ReloadGauges
 log = structlog.get_logger("fenced")
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-STUCK_SECONDS: Final = 10.0
-"""A reactor that did not come around for so long is stuck: the watchdog is not fed."""
-SENDER_STUCK_SECONDS: Final = 120.0
-"""The same for the sender to the bus, which may wait for a slow broker's acknowledgements."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """What the engine, the metrics and the API are built on."""
+
+    configuration: Configuration
+    reloader: Reloader
+    journal: SqlJournal
+    clocks: Clocks
+    registry: DriverRegistry
+    remote: ProxyCaller
+    watch: ProxyWatch
+    metrics: Metrics
 
 
 async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
-    """Until SIGTERM or SIGINT. Raises StoreError (StoreHeld, StoreTooNew), BusError, ApiError (ApiFilesError),
-    CertificateError, and EpochLost in an exception group when another controller took over."""
+    """Run until SIGTERM or SIGINT.
+
+    Raises StoreError (StoreHeld, StoreTooNew), BusError, ApiError (ApiFilesError), CertificateError, and EpochLost in
+    an exception group if another controller took over.
+    """
     allow_open_files()
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in STOP_SIGNALS:
-        loop.add_signal_handler(number, stop.set)
+    stop = _stop_on_signals()
     _make_state_dir(configuration.state_dir)
     async with contextlib.AsyncExitStack() as stack:
         journal, clocks, loaded = await _open_journal(configuration, stack)
-        clock = clocks.steady
         await _embedded_broker(configuration, stack)
-        keeper = Keeper(marker=loaded.store_id, has_warm_agents=configuration.inventory.daemon.has_warm_agents)
-        registry = await stack.enter_async_context(
-            drivers(agent_path=configuration.agent_path, keeper=keeper, state_dir=configuration.state_dir)
+        registry = await _drivers(configuration, loaded, stack)
+        fleet = await _replayed(configuration.inventory, loaded, clocks)
+        remote = _remote(configuration, loaded, clocks, stack)
+        parts = _Parts(
+            configuration=configuration,
+            reloader=reloader,
+            journal=journal,
+            clocks=clocks,
+            registry=registry,
+            remote=remote,
+            watch=ProxyWatch(remote, configuration.inventory.proxies.values(), clock=clocks.steady),
+            metrics=Metrics(),
         )
-        metrics = Metrics()
-        inventory = configuration.inventory
-        fleet = replay(inventory, loaded, started=clock.now())
-        memory.give_back()
-        for survivor in await kill_survivors(marker=loaded.store_id, processes=set(unfinished(fleet))):
-            log.warning("survivor_killed", pid=survivor.pid, command=survivor.command, gone=survivor.is_gone)
-        remote = ProxyCaller(
-            store=loaded.store_id,
-            urls={proxy.name: proxy.url for proxy in inventory.proxies.values()},
-            vias=_vias(inventory),
-            tls=_tls(configuration.proxy_client),
-            clock=clock,
+        engine, bus = _engine(parts, fleet)
+        _register_gauges(parts, engine, bus)
+        app = _app(parts, engine)
+        _connect_reloads(parts, engine, app)
+        running = Running(
+            engine=engine,
+            clocks=clocks,
+            reloader=reloader,
+            serving=await _serve(configuration.api, app, stack),
+            remote=remote,
+            watch=parts.watch,
+            note=Note(configuration.state_dir, engine.misnamed),
         )
-        stack.push_async_callback(remote.close)
-        engines: list[Engine] = []
-        watch = ProxyWatch(
-            remote, inventory.proxies.values(), clock=clock, barred=lambda faults: engines[0].bar(faults)
-        )
-
-        def will() -> Message | None:
-            return engines[0].outbox.controller_message("offline") if engines else None
-
-        bus = BusClient(
-            _bus_settings(configuration), is_host=lambda name: name in fleet.inventory.hosts, telemetry=metrics,
-            clock=clock, will=will, ahead_seconds=clock.ahead_seconds, on_stranger=lambda name: engines[0].misnamed.heard(name),
-        )  # fmt: skip
-        engine = Engine(
-            fleet=fleet,
-            ports=Ports(
-                bus=bus, journal=journal, local=LocalCaller(registry.driver_for), remote=remote,
-                liveness=TcpLiveness(), clock=clock, telemetry=metrics, anchor=clocks.anchor,
-                reach=remote.reach, proxies=watch.views, wall=clocks.wall,
-                remarks=lambda: tuple(filter(None, (bus.suspicion, reloader.last.status("")))),
-            ),
-        )  # fmt: skip
-        engines.append(engine)
-        gauges = Gauges(
-            engine.control,
-            outbox_pending=lambda: engine.outbox.pending,
-            outbox_stuck=lambda: len(engine.outbox.stuck),
-            ahead_seconds=clock.ahead_seconds,
-        )
-        metrics.registry.register(gauges)
-        metrics.registry.register(ProxyGauges(watch))
-        metrics.registry.register(CertificateGauges(remote.expiry_seconds))
-        metrics.registry.register(BusGauges(lambda: bus.taken_over_count))
-        metrics.registry.register(ReloadGauges(reloader.last.outcome))
-        app = build_app(
-            engine.control,
-            tokens=configuration.api.tokens,
-            requests_per_second=configuration.api.requests_per_second,
-            metrics=metrics.exposition,
-            clock=clock,
-            count_answer=metrics.api_answer,
-            ahead_seconds=clock.ahead_seconds,
-            wall=clocks.wall,
-        )
-
-        def reloaded(new: Configuration) -> None:
-            reconfigure(app, tokens=new.api.tokens, requests_per_second=new.api.requests_per_second)
-            remote.use({proxy.name: proxy.url for proxy in new.inventory.proxies.values()}, _vias(new.inventory))
-            watch.use(new.inventory.proxies.values())
-            if remote.certificates is not None:
-                remote.certificates.ask()
-
-        reloader.connect(engine, reloaded)
-        note = Note(configuration.state_dir, engine.misnamed)
-        loop.add_signal_handler(signal.SIGHUP, reloader.ask)
-        api = configuration.api
-        serving = await stack.enter_async_context(
-            serve(
-                app,
-                f"[{api.host}]:{api.port}" if ":" in api.host else f"{api.host}:{api.port}",
-                tls_cert_file=str(api.tls_cert_file or ""),
-                tls_key_file=str(api.tls_key_file or ""),
-            )
-        )
-        await _run_until(stop, engine, clocks, reloader, serving, remote, watch, note)
+        await run_until(stop, running)
 
 
-async def _run_until(
-    stop: asyncio.Event,
-    engine: Engine,
-    clocks: Clocks,
-    reloader: Reloader,
-    serving: Serving,
-    remote: ProxyCaller,
-    watch: ProxyWatch,
-    note: Note,
-) -> None:
-    notify = Notify()
-
-    def on_running() -> None:
-        fleet = engine.fleet
-        log.info(
-            "running", name=fleet.inventory.daemon.name, api=serving.url, hosts=len(fleet.hosts), epoch=fleet.epoch,
-            armed=fleet.is_armed,
-        )  # fmt: skip
-        notify.ready(status(engine))
-
-    async with asyncio.TaskGroup() as group:
-        running = group.create_task(engine.run(on_running=on_running), name="engine")
-        helpers = [
-            group.create_task(_watchdog(notify, engine, clocks), name="watchdog"),
-            group.create_task(reloader.run(notify), name="reload"),
-            group.create_task(remote.watch_certificates(), name="certificates"),
-            group.create_task(watch.run(), name="proxies"),
-            group.create_task(clocks.watch(), name="clocks"),
-            group.create_task(note.run(), name="note of names"),
-        ]
-        await stop.wait()
-        log.info("stopping")
-        notify.stopping("letting running power steps reach a safe point")
-        await engine.drain()
-        for task in (running, *helpers):
-            task.cancel()
-    log.info("stopped")
-
-
-async def _open_journal(
-    configuration: Configuration, stack: contextlib.AsyncExitStack
-) -> tuple[SqlJournal, Clocks, Loaded]:
-    """The journal, and a steady clock that goes on from where the journal's time stood."""
-    journal = SqlJournal(url=configuration.store.url, state_dir=configuration.state_dir)
-    loaded = await journal.open(holder=configuration.inventory.daemon.name, now=time.time())
-    stack.push_async_callback(journal.close)
-    return journal, Clocks(kept=await journal.clock_anchor(), last_at=loaded.last_at), loaded
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in STOP_SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
 
 
 def _make_state_dir(path: Path) -> None:
@@ -205,7 +120,19 @@ def _make_state_dir(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o750)
     except OSError as exc:
-        raise StoreError(f"daemon.state_dir: can't make {path}: {exc.strerror or exc}") from exc
+        raise StoreError(
+            f"daemon.state_dir: can't make {path}: {exc.strerror or exc}; make it for the daemon's user"
+        ) from exc
+
+
+async def _open_journal(
+    configuration: Configuration, stack: contextlib.AsyncExitStack
+) -> tuple[SqlJournal, Clocks, Loaded]:
+    """Return the journal, its content, and clocks that continue the journal's time."""
+    journal = SqlJournal(url=configuration.store.url, state_dir=configuration.state_dir)
+    loaded = await journal.open(holder=configuration.inventory.daemon.name, now=time.time())
+    stack.push_async_callback(journal.close)
+    return journal, Clocks(kept=await journal.clock_anchor(), last_at=loaded.last_at), loaded
 
 
 async def _embedded_broker(configuration: Configuration, stack: contextlib.AsyncExitStack) -> None:
@@ -215,6 +142,121 @@ async def _embedded_broker(configuration: Configuration, stack: contextlib.Async
     await broker.start()
     stack.push_async_callback(broker.stop)
     log.warning("embedded_broker", url=configuration.bus.url, advice="for a first run; use Mosquitto in production")
+
+
+async def _drivers(configuration: Configuration, loaded: Loaded, stack: contextlib.AsyncExitStack) -> DriverRegistry:
+    keeper = Keeper(marker=loaded.store_id, has_warm_agents=configuration.inventory.daemon.has_warm_agents)
+    return await stack.enter_async_context(
+        drivers(agent_path=configuration.agent_path, keeper=keeper, state_dir=configuration.state_dir)
+    )
+
+
+async def _replayed(inventory: Inventory, loaded: Loaded, clocks: Clocks) -> Fleet:
+    """Return the fleet as the journal knows it, after killing the agents that an earlier run left behind."""
+    fleet = replay(inventory, loaded, started=clocks.steady.now())
+    memory.give_back()
+    for survivor in await kill_survivors(marker=loaded.store_id, processes=set(unfinished(fleet))):
+        log.warning("survivor_killed", pid=survivor.pid, command=survivor.command, gone=survivor.is_gone)
+    return fleet
+
+
+def _remote(
+    configuration: Configuration, loaded: Loaded, clocks: Clocks, stack: contextlib.AsyncExitStack
+) -> ProxyCaller:
+    remote = ProxyCaller(
+        store=loaded.store_id,
+        urls=_urls(configuration.inventory),
+        vias=_vias(configuration.inventory),
+        tls=_tls(configuration.proxy_client),
+        clock=clocks.steady,
+    )
+    stack.push_async_callback(remote.close)
+    return remote
+
+
+def _engine(parts: _Parts, fleet: Fleet) -> tuple[Engine, BusClient]:
+    """Build the engine and its bus. Each needs the other, so the bus reaches the engine through `engines`."""
+    clock = parts.clocks.steady
+    engines: list[Engine] = []
+
+    def will() -> Message | None:
+        return engines[0].outbox.controller_message("offline") if engines else None
+
+    bus = BusClient(
+        _bus_settings(parts.configuration), is_host=lambda name: name in fleet.inventory.hosts, telemetry=parts.metrics,
+        clock=clock, will=will, ahead_seconds=clock.ahead_seconds,
+        on_stranger=lambda name: engines[0].misnamed.heard(name),
+    )  # fmt: skip
+    engine = Engine(
+        fleet=fleet,
+        ports=Ports(
+            bus=bus, journal=parts.journal, local=LocalCaller(parts.registry.driver_for), remote=parts.remote,
+            liveness=TcpLiveness(), clock=clock, telemetry=parts.metrics, anchor=parts.clocks.anchor,
+            reach=parts.remote.reach, proxies=parts.watch.views, wall=parts.clocks.wall,
+            remarks=lambda: tuple(filter(None, (bus.suspicion, parts.reloader.last.status("")))),
+        ),
+    )  # fmt: skip
+    engines.append(engine)
+    parts.watch.report_to(engine.bar)
+    return engine, bus
+
+
+def _register_gauges(parts: _Parts, engine: Engine, bus: BusClient) -> None:
+    gauges = Gauges(
+        engine.control,
+        outbox_pending=lambda: engine.outbox.pending,
+        outbox_stuck=lambda: len(engine.outbox.stuck),
+        ahead_seconds=parts.clocks.steady.ahead_seconds,
+    )
+    registry = parts.metrics.registry
+    registry.register(gauges)
+    registry.register(ProxyGauges(parts.watch))
+    registry.register(CertificateGauges(parts.remote.expiry_seconds))
+    registry.register(BusGauges(lambda: bus.taken_over_count))
+    registry.register(ReloadGauges(parts.reloader.last.outcome))
+
+
+def _app(parts: _Parts, engine: Engine) -> web.Application:
+    api = parts.configuration.api
+    return build_app(
+        engine.control,
+        tokens=api.tokens,
+        requests_per_second=api.requests_per_second,
+        metrics=parts.metrics.exposition,
+        clock=parts.clocks.steady,
+        count_answer=parts.metrics.api_answer,
+        ahead_seconds=parts.clocks.steady.ahead_seconds,
+        wall=parts.clocks.wall,
+    )
+
+
+def _connect_reloads(parts: _Parts, engine: Engine, app: web.Application) -> None:
+    """Let SIGHUP reload the configuration, and pass an accepted one on to the API and to what speaks to the proxies."""
+
+    def reloaded(new: Configuration) -> None:
+        reconfigure(app, tokens=new.api.tokens, requests_per_second=new.api.requests_per_second)
+        parts.remote.use(_urls(new.inventory), _vias(new.inventory))
+        parts.watch.use(new.inventory.proxies.values())
+        if parts.remote.certificates is not None:
+            parts.remote.certificates.ask()
+
+    parts.reloader.connect(engine, reloaded)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, parts.reloader.ask)
+
+
+async def _serve(api: ApiConfiguration, app: web.Application, stack: contextlib.AsyncExitStack) -> Serving:
+    return await stack.enter_async_context(
+        serve(
+            app,
+            f"[{api.host}]:{api.port}" if ":" in api.host else f"{api.host}:{api.port}",
+            tls_cert_file=str(api.tls_cert_file or ""),
+            tls_key_file=str(api.tls_key_file or ""),
+        )
+    )
+
+
+def _urls(inventory: Inventory) -> dict[ProxyName, str]:
+    return {proxy.name: proxy.url for proxy in inventory.proxies.values()}
 
 
 def _vias(inventory: Inventory) -> dict[ProxyName, Via]:
@@ -242,19 +284,3 @@ def _bus_settings(configuration: Configuration) -> BusSettings:
         username=bus.username,
         password=bus.password,
     )
-
-
-async def _watchdog(notify: Notify, engine: Engine, clocks: Clocks) -> None:
-    """Fed only while the reactor comes around, the lease can be renewed and what is for the bus is looked at.
-
-    A broker that is away starves nobody: the sender comes around without one too.
-    """
-    if notify.watchdog_seconds is None:
-        return
-    while True:
-        now = clocks.steady.now()
-        is_turning = now - engine.reactor.turned_at < STUCK_SECONDS
-        is_sending = now - engine.outbox.turned_at < SENDER_STUCK_SECONDS
-        if is_turning and is_sending and now < engine.lease.until + STUCK_SECONDS:
-            notify.watchdog()
-        await asyncio.sleep(notify.watchdog_seconds)

@@ -1,6 +1,6 @@
-"""The composition root of `fenced lab`: a ground, a state directory, the lab, and either the story or a console.
+"""The composition root of `fenced lab`: a ground, a state directory, the lab, and the story or a console.
 
-Knows every part of `fenced.lab` and does no work of theirs. One rule: however it ends, nothing of it goes on running.
+`fenced.lab` does the work. Whatever ends the lab, no process of it survives.
 """
 
 import asyncio
@@ -39,8 +39,8 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabOptions:
-    """What the command line asked for. `host`: who is struck; None: the last but one, or nobody in a lab that stays up.
-    `for_seconds`: how long it stays up, or the most that the story may take."""
+    """What the command line requests. `host`: the victim; None: the last but one, or none in a lab that stays up.
+    `for_seconds`: how long the lab stays up, or the most that the story may take."""
 
     plan: Plan = field(default_factory=Plan)
     host: str | None = None
@@ -57,7 +57,7 @@ class LabOptions:
 
 
 async def run_lab(options: LabOptions, *, say: Say, waterfall: Waterfall) -> int:
-    """Until the story ended, the time is over, a person said `quit`, or a signal. The exit status."""
+    """Run until the story ends, the time is over, `quit` is typed, or a signal arrives. Return the exit status."""
     task = asyncio.current_task()
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
@@ -99,14 +99,14 @@ async def _run(options: LabOptions, directory: Path, say: Say, waterfall: Waterf
 
 
 async def _ground(options: LabOptions, say: Say) -> Ground:
-    """Namespaces where they can be had, and a word on it where not."""
-    why = "not asked for" if options.is_plain else await why_not()
+    """Use namespaces if possible; otherwise say why not and what follows."""
+    why = "not requested" if options.is_plain else await why_not()
     if why is None:
         island = Island()
         await island.lay()
         say("each host has its own network and process namespace; a power cut pulls its cable, then kills")
         return island
-    say(f"no namespaces ({why}): hosts are process groups, a power cut kills them, their connections say goodbye")
+    say(f"no namespaces ({why}): hosts are process groups; a power cut kills them, so their connections close cleanly")
     return PlainGround()
 
 
@@ -118,7 +118,7 @@ async def _tell(lab: Lab, options: LabOptions, say: Say, waterfall: Waterfall, *
 def _welcome(lab: Lab, options: LabOptions) -> list[str]:
     plan = options.plan
     return [
-        f"a rack with {plan.hosts} hosts on two power units, {plan.proxies} proxies and one that is a black hole",
+        f"a rack with {plan.hosts} hosts on two power units, {plan.proxies} proxies, and one that answers nothing",
         f"  API     {lab.url}",
         f"  bus     mqtt://{lab.broker}, topics fenced/v1/{SITE}/#",
         f"  state   {lab.layout.directory} (configuration, logs)",
@@ -133,7 +133,7 @@ def _welcome(lab: Lab, options: LabOptions) -> list[str]:
 
 
 async def _listen(console: Console, say: Say, *, seconds: float | None) -> None:
-    """Obey typed lines until `quit` or the time is over; without anybody typing, until the time is over."""
+    """Obey typed lines until `quit` or until the time is over; end of input changes nothing."""
     lines: asyncio.Queue[str] = asyncio.Queue(maxsize=LINES_MAX)
     reader = threading.Thread(target=_read, args=(asyncio.get_running_loop(), lines), name="console", daemon=True)
     reader.start()
@@ -151,8 +151,10 @@ async def _listen(console: Console, say: Say, *, seconds: float | None) -> None:
 
 
 def _read(loop: asyncio.AbstractEventLoop, lines: "asyncio.Queue[str]") -> None:
-    """A thread, because a terminal that is made non-blocking for reading is non-blocking for printing too; and without
-    `sys.stdin`, whose lock a thread that still reads would hold when the interpreter ends."""
+    """Read standard input in a thread: making a terminal non-blocking for reading makes printing non-blocking, too.
+
+    It avoids `sys.stdin`, because a thread that is still reading would hold its lock when the interpreter ends.
+    """
 
     def deliver(text: str) -> None:
         for line in text.splitlines():
@@ -171,15 +173,15 @@ def _read(loop: asyncio.AbstractEventLoop, lines: "asyncio.Queue[str]") -> None:
 
 @contextmanager
 def state_directory(options: LabOptions) -> Iterator[Path]:
-    """The given directory, or one of our own that goes with us unless it is to be kept. Raises LabError."""
+    """Yield the given directory, or a new one that is removed afterwards unless it is to be kept. Raises LabError."""
     if options.directory is not None:
         try:
             options.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             is_used = any(options.directory.iterdir())
         except OSError as exc:
-            raise LabError(f"{options.directory}: {exc.strerror}; give another directory") from exc
+            raise LabError(f"can't use {options.directory}: {exc.strerror}; give another directory") from exc
         if is_used:
-            raise LabError(f"{options.directory} is not empty; a lab starts in an empty directory")
+            raise LabError(f"{options.directory} is not empty; give an empty directory for the lab")
         yield options.directory.resolve()
         return
     sweep(Path(tempfile.gettempdir()))
@@ -194,7 +196,7 @@ def state_directory(options: LabOptions) -> Iterator[Path]:
 
 
 def sweep(temporary: Path) -> None:
-    """Remove what labs left that were killed: directories of ours whose process does not live."""
+    """Remove the directories of killed labs: this user's, whose process is gone."""
     for left in temporary.glob(f"{PREFIX}-*-*"):
         number = left.name.split("-")[2]
         is_ours = not left.is_symlink() and left.is_dir() and left.stat().st_uid == os.geteuid()
@@ -203,7 +205,7 @@ def sweep(temporary: Path) -> None:
 
 
 def _lab_errors(exc: BaseException) -> list[LabError]:
-    """All of them, each once. Raises `exc` when it holds anything that is not ours to explain."""
+    """Return every LabError in it, each once. Raises `exc` if it holds any other exception."""
     if isinstance(exc, LabError):
         return [exc]
     if isinstance(exc, BaseExceptionGroup):

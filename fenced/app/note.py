@@ -1,6 +1,6 @@
-"""Notes for `fenced check-config` under which wrong names hosts are heard: it reads files and hears no bus.
+"""Write down under which wrong names hosts are heard, for `fenced check-config`, which reads files but hears no bus.
 
-One rule: a note that can't be written is lost, and nothing else.
+A note that can't be written is lost; the daemon goes on.
 """
 
 import asyncio
@@ -15,13 +15,13 @@ LOOK_SECONDS: Final = 10.0
 
 
 class Note:
-    """`state_dir`: where it is kept."""
+    """`state_dir`: the directory of the note."""
 
     def __init__(self, state_dir: Path, misnamed: Misnamed) -> None:
         self._path, self._misnamed = state_dir / NOTE, misnamed
 
     async def run(self) -> None:
-        """Written when it changes, also back to nothing; for ever."""
+        """Write the note when it changes, also back to empty; run until cancelled."""
         last: str | None = None
         while True:
             text = written(self._misnamed.all())
@@ -31,7 +31,7 @@ class Note:
             await asyncio.sleep(LOOK_SECONDS)
 
     def _write(self, text: str) -> None:
-        """Whole or not at all: the check may read at any moment."""
+        """Replace the file atomically, because the check may read it at any moment."""
         beside = self._path.with_suffix(".new")
         with contextlib.suppress(OSError):
             beside.write_text(text, encoding="utf-8")

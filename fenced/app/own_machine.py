@@ -1,7 +1,7 @@
-"""Who this machine is (S18): what the configuration's reader finds and what the kernel says, together.
+"""The names and addresses of this machine (S18), as the configuration's reader and the kernel know them.
 
-One rule: when in doubt a name is ours. A host that is wrongly taken for this machine is refused with a reason; the other
-mistake switches us off.
+When in doubt, count a name as this machine's. A host that is wrongly taken for this machine is refused with a reason;
+the opposite mistake would switch this machine off.
 """
 
 from dataclasses import replace
@@ -16,7 +16,7 @@ log = structlog.get_logger("fenced")
 
 
 def own_machine() -> OwnMachine:
-    """All names and addresses of this machine, of interfaces that are up or down. May ask the resolver: blocks."""
+    """Return all names and addresses of this machine, on interfaces up or down. May ask the resolver, so it blocks."""
     found = this_machine()
     try:
         kernel = ask_kernel()

@@ -1,6 +1,6 @@
 """The composition root of `fenced proxy`: builds the agent from its configuration and runs it until a signal.
 
-Knows every part and does no work of theirs. One rule: what is built here is built nowhere else.
+The parts do the work; nothing is built anywhere else.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
 
 
 async def run_proxy(configuration: ProxyConfiguration, read: Callable[[], LoadedProxy]) -> None:
-    """Until SIGTERM or SIGINT; SIGHUP reads the file again. Raises ListenError, CertificateError, StateError."""
+    """Run until SIGTERM or SIGINT; SIGHUP reloads the file. Raises ListenError, CertificateError, StateError."""
     allow_open_files()
     clock = ProxyClock()
     stop = asyncio.Event()
@@ -70,21 +70,21 @@ async def run_proxy(configuration: ProxyConfiguration, read: Callable[[], Loaded
                 stop=stop,
                 changes=reloader.changes(),
                 telemetry=metrics,
-                drivers=lambda: told_drivers(registry),
+                drivers=lambda: driver_names(registry),
                 note_ready=lambda: notify.ready(SERVING),
                 beside=lambda: read_ahead(registry.agents),
             )
 
 
-def told_drivers(registry: DriverRegistry) -> tuple[str, ...]:
-    """What the status names: our own drivers, and the programs that are there now."""
+def driver_names(registry: DriverRegistry) -> tuple[str, ...]:
+    """Return the names for the proxy's status: the built-in drivers, and the fence agents installed now."""
     natives = (native.description.name for native in NATIVES)
     names = (name for name in registry.agents.installed() if len(name) <= DRIVER_CHARACTERS_MAX)
     return tuple(sorted({*natives, *names}))[:DRIVERS_TOLD_MAX]
 
 
 def feed_watchdog(notify: Notify, loop: asyncio.AbstractEventLoop) -> None:
-    """For as long as the loop turns: everything slow in the agent has a thread or a process of its own."""
+    """Feed the watchdog while the event loop runs. Everything slow in the agent has its own thread or process."""
     if notify.watchdog_seconds is not None:
         notify.watchdog()
         loop.call_later(notify.watchdog_seconds, feed_watchdog, notify, loop)

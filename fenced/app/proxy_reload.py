@@ -1,7 +1,7 @@
-"""SIGHUP at the proxy agent: its file is read again, whole or not at all. What is wrong is told and nothing changes.
+"""SIGHUP at the proxy agent: reload its file as a whole. A file with a mistake is reported and changes nothing.
 
-Takes over who may call, certificates, stored credentials and what calls may name of this machine; refused when anything
-else changed: that needs a restart.
+A reload applies the allowed callers, certificates, stored credentials and the options and files that calls may use.
+Any other change needs a restart and is refused.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
 
 
 class ProxyReloader:
-    """`read` loads the file again."""
+    """`read` loads the file."""
 
     def __init__(self, configuration: ProxyConfiguration, read: Callable[[], LoadedProxy], notify: Notify) -> None:
         self._configuration, self._read, self._notify = configuration, read, notify
@@ -36,11 +36,11 @@ class ProxyReloader:
         self.last = LastReload()
 
     def ask(self) -> None:
-        """The signal's handler."""
+        """Request a reload; the handler of SIGHUP."""
         self._asked.set()
 
     async def changes(self) -> AsyncIterator[Change]:
-        """For ever: each good new file, when it was asked for."""
+        """Yield each valid new configuration after its signal; runs until cancelled."""
         while True:
             await self._asked.wait()
             self._asked.clear()
@@ -51,7 +51,7 @@ class ProxyReloader:
             self._notify.ready(self.last.status(SERVING))
 
     def _change(self, loaded: LoadedProxy) -> Change | None:
-        """None when it is refused."""
+        """Return the change, or None if it is refused."""
         for warning in loaded.warnings:
             _log.warning("configuration warning", warning=str(warning))
         new = loaded.configuration
@@ -73,23 +73,23 @@ class ProxyReloader:
             _log.error("reload refused", reason=refused)
             self.last.refused(refused)
         else:
-            self.last.taken()
+            self.last.succeeded()
 
 
 def needs_restart(old: ProxyConfiguration, new: ProxyConfiguration) -> list[str]:
-    """The changed keys that only a restart can take over."""
+    """Return the changed keys that only a restart can apply."""
     names = (field.name for field in fields(ProxyConfiguration) if field.name not in _RELOADED)
     changed = [name for name in names if getattr(old, name) != getattr(new, name)]
     return [*changed, *(["tls"] if (tls_files(old) is None) != (tls_files(new) is None) else [])]
 
 
 def loans(configuration: ProxyConfiguration) -> Loans:
-    """What calls may name of this machine."""
+    """Return the options and files of this machine that calls may use."""
     return Loans(options=configuration.options, dirs=tuple(map(str, configuration.file_dirs)))
 
 
 def tls_files(configuration: ProxyConfiguration) -> TlsFiles | None:
-    """The configuration was checked: the TLS files are all there, or none of them on a loopback address."""
+    """Return the TLS files, or None on a loopback address; a checked configuration has all of them or none."""
     files = (configuration.client_ca_file, configuration.tls_cert_file, configuration.tls_key_file)
     ca_file, cert_file, key_file = files
     if ca_file is None or cert_file is None or key_file is None:

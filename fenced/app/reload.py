@@ -1,6 +1,7 @@
-"""SIGHUP: the configuration is read again, whole or not at all. What is wrong is told and nothing changes.
+"""SIGHUP: reload the configuration as a whole. A file with a mistake is reported and changes nothing.
 
-Refused when it removes a host with an operation under way or left off, or changes what only a restart can take over.
+A reload is refused if it removes a host that has a running operation or was left off, or changes a key that needs a
+restart. The core decides about hosts; `config.difference` about keys.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ log = structlog.get_logger("fenced")
 
 
 class Reloader:
-    """`read` loads the file again; `connect` says who takes the result."""
+    """`read` loads the file; `connect` names the engine and the parts that use the new configuration."""
 
     def __init__(self, configuration: Configuration, read: Callable[[], Loaded]) -> None:
         self._configuration, self._read = configuration, read
@@ -35,11 +36,11 @@ class Reloader:
         self._engine, self._reloaded = engine, reloaded
 
     def ask(self) -> None:
-        """The signal's handler."""
+        """Request a reload; the handler of SIGHUP."""
         self._asked.set()
 
     async def run(self, notify: Notify) -> None:
-        """For ever; ends by cancellation."""
+        """Run until cancelled."""
         while True:
             await self._asked.wait()
             self._asked.clear()
@@ -51,12 +52,12 @@ class Reloader:
                 log.error("reload_refused", reason=why)
                 self.last.refused(why)
             else:
-                self.last.taken()
+                self.last.succeeded()
             self._engine.reactor.deliver(e.ReloadEnded(refused=why))
             notify.ready(self.last.status(status(self._engine)))
 
     async def _take(self, loaded: Loaded) -> str:
-        """Why it is refused; "" when it is in force."""
+        """Apply the configuration. Return why it was refused, or "" if it is in force."""
         assert self._engine is not None and self._reloaded is not None
         for warning in loaded.warnings:
             log.warning("configuration_warning", warning=str(warning))
@@ -81,6 +82,6 @@ class Reloader:
 
 
 def status(engine: Engine) -> str:
-    """The daemon in one line, for systemd."""
+    """Return the daemon's status in one line, for systemd."""
     fleet = engine.fleet
     return f"{len(fleet.hosts)} hosts, {'armed' if fleet.is_armed else 'not armed'}"

@@ -1,1 +1,1 @@
-"""MQTT through aiomqtt, and the embedded broker. Knows topics and payloads, nothing of what they lead to."""
+"""MQTT through aiomqtt, and the embedded broker. This package knows topics and payloads, not what they lead to."""

@@ -1,8 +1,8 @@
-"""The Bus port over MQTT: tells malformed from well-formed, counts, and hands over.
+"""The Bus port over MQTT: parse messages, count the dropped ones, and deliver the others.
 
-Knows the topics of the site and who is a host of the inventory, nothing of what a message leads to. One rule: nothing
-waits here. Messages are handed over as they are read; the bound on what is not decided yet is the inbox of the engine.
-Counts what it drops (malformed, oversized, unknown host); whoever decides on a message counts its other results.
+It knows the site's topics and which names are hosts, and leaves the meaning of a message to the engine. It delivers
+each message as it reads it and queues nothing: the engine's inbox is the only queue, and it is bounded. It counts the
+messages that it drops (malformed, oversized, unknown host); the engine counts the other results.
 """
 
 from collections.abc import Callable
@@ -27,10 +27,10 @@ _log = structlog.get_logger(__name__)
 
 
 class BusClient:
-    """`will`: what the broker says for us when we vanish (the retained `offline` of the controller topic).
+    """`will`: what the broker publishes if the daemon vanishes (the retained `offline` on its controller topic).
 
-    `ahead_seconds`: how far `clock` is ahead of the wall clock now. `on_stranger`: told under which name a beat came in that
-    is no host's.
+    `ahead_seconds`: how far `clock` is ahead of the wall clock now. `on_stranger`: gets the name of a heartbeat that
+    matches no host.
     """
 
     def __init__(
@@ -59,17 +59,19 @@ class BusClient:
 
     @property
     def suspicion(self) -> str:
-        """That another client uses our name at the broker, while that is not long ago; else ""."""
+        """Return the suspicion that another client uses this client's name at the broker; "" if there is none now."""
         return self._link.rivals.suspicion
 
     @property
     def taken_over_count(self) -> int:
-        """How often the broker said so."""
+        """How often the broker reported a takeover."""
         return self._link.rivals.taken_over_count
 
     async def run(self, deliver: Callable[[BusEvent], None]) -> NoReturn:
-        """See ports.bus. A message that the broker sends before it has granted the subscriptions comes before
-        BusConnected. An exception of `deliver` is a bug and ends the run."""
+        """See ports.bus. Messages that the broker sends before it grants the subscriptions come before BusConnected.
+
+        An exception of `deliver` is a bug and ends the run.
+        """
         receiver = _Receiver(
             settings=self._settings,
             topics=self._topics,
@@ -84,12 +86,12 @@ class BusClient:
         await self._link.run(receiver)
 
     async def publish(self, message: Message, *, timeout_seconds: float) -> None:
-        """See ports.bus. At most `publishes_max` are on their way at once; more wait within their timeout."""
+        """See ports.bus. At most `publishes_max` are in flight; more wait within their timeout."""
         await self._link.publish(message, timeout_seconds=timeout_seconds)
 
 
 class _Receiver:
-    """The link's listener for one `run`."""
+    """Listens to the link during one `run`."""
 
     def __init__(
         self,
@@ -126,7 +128,7 @@ class _Receiver:
         self._deliver(BusDisconnected(at=self._clock.now(), why=why))
 
     def unreachable(self, why: str) -> None:
-        """Told once per reason: it is tried again for ever."""
+        """Log each reason once, because the link retries for ever."""
         if why != self._unreachable_why:
             self._unreachable_why = why
             _log.warning("bus_unreachable", broker=self._broker, reason=why)
@@ -136,11 +138,11 @@ class _Receiver:
     ) -> None:
         address = self._topics.parse(topic)
         if address is None:
-            return  # nothing that was subscribed to
+            return  # not a topic of the subscriptions
         if not self._is_host(address.host):
             if address.kind is MessageKind.HEALTH and not is_retained:
                 self._on_stranger(address.host)
-            self._drop(address.kind, MessageResult.UNKNOWN_HOST, topic, "no such host in the inventory")
+            self._drop(address.kind, MessageResult.UNKNOWN_HOST, topic, "the inventory has no such host")
             return
         if len(payload) > self._payload_bytes_max:
             self._drop(address.kind, MessageResult.OVERSIZED, topic, f"{len(payload)} bytes")
@@ -180,7 +182,7 @@ class _Receiver:
                 )
 
     def _drop(self, kind: MessageKind, result: MessageResult, topic: str, why: str) -> None:
-        """Count, and warn: anybody on the bus can send rubbish, so the log is limited and the text is short."""
+        """Count the message and log a short warning, rate-limited because any client can send rubbish."""
         self._telemetry.bus_message(kind, result)
         dropped = self._warnings[result].take(self._clock.now())
         if dropped is not None:
@@ -194,7 +196,7 @@ class _Receiver:
 
 
 class _RateLimit:
-    """At most one line per interval."""
+    """Allows one log line per interval."""
 
     def __init__(self, interval_seconds: float) -> None:
         self._interval_seconds = interval_seconds
@@ -202,7 +204,7 @@ class _RateLimit:
         self._count = 0
 
     def take(self, now: float) -> int | None:
-        """How many there were since the last line, this one included, when it is time for the next; else None."""
+        """Return None before the next line is due; else the number of calls since the last line, this one included."""
         self._count += 1
         if now < self._next:
             return None

@@ -1,8 +1,8 @@
-"""One MQTT connection from its start to its end: the only module that knows aiomqtt and paho (ADR 0003).
+"""One MQTT connection from start to end: the only module that uses aiomqtt and paho (ADR 0003).
 
-aiomqtt brings the event loop to paho. What it leaves out is added here: incoming messages are handed over where they
-are read instead of through a queue; a publish sees the broker's reason code and ends with the connection; nothing
-(socket, task, future) outlives the connection. Knows no topics and no payloads. One rule: a connection is used once.
+aiomqtt runs paho on the event loop. This class adds what it lacks: it delivers incoming messages where they are read
+instead of through a queue; a publish sees the broker's reason code and fails when the connection ends; no socket, task
+or future outlives the connection. It knows no topics and no payloads. Use a connection once.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from fenced.bus.errors import Silent, Unreachable, VersionRefused, bounded, why_ended
 from fenced.bus.overriding import override
 from fenced.bus.settings import BusSettings
-from fenced.bus.tls import told
+from fenced.bus.tls import explanation
 from fenced.bus.waiting import Waiting
 from fenced.ports.bus import BusAway, BusError, BusLost, BusRefused, Message
 
@@ -38,11 +38,11 @@ SESSION_TAKEN_OVER: Final = 142
 ResultT = TypeVar("ResultT")
 
 OnMessage = Callable[[str, bytes, bool, str | None, bytes | None], None]
-"""Topic, payload, whether it is retained, MQTT 5 response topic and correlation data. Must neither block nor raise."""
+"""Topic, payload, retained flag, MQTT 5 response topic and correlation data. It must neither block nor raise."""
 
 
 class Connection(aiomqtt.Client):
-    """`open`, `subscribe`, `publish_message` as often as wanted, `ended`, and in any case `close`."""
+    """`open`, `subscribe_all`, `publish_message` as often as needed, `ended`, and `close` in any case."""
 
     def __init__(
         self,
@@ -63,14 +63,14 @@ class Connection(aiomqtt.Client):
             identifier=settings.client_id,
             protocol=aiomqtt.ProtocolVersion.V5 if is_version_5 else aiomqtt.ProtocolVersion.V311,
             will=aiomqtt.Will(will.topic, will.payload, 1, will.is_retained) if will is not None else None,
-            # No session is kept: heartbeats that were queued for us are old, and old ones must not count as life.
+            # Start without a session: queued heartbeats would be old, and an old heartbeat is no sign of life.
             clean_session=None if is_version_5 else True,
             clean_start=True if is_version_5 else mqtt.MQTT_CLEAN_START_FIRST_ONLY,
             timeout=settings.connect_timeout_seconds,
             keepalive=settings.keepalive_seconds,
             tls_context=tls,
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
-            max_inflight_messages=65535,  # the bound is _slots, which also knows the broker's own
+            max_inflight_messages=65535,  # _slots is the bound, because it also respects the broker's maximum
         )
         self._client.connect_timeout = settings.connect_timeout_seconds
         self._is_version_5 = is_version_5
@@ -79,7 +79,7 @@ class Connection(aiomqtt.Client):
         self._subscribed = on_subscribed
         self._thread = threading.get_ident()
         self._is_abandoned = False
-        self.is_taken_over = False  # the broker says that another client came under our name; only MQTT 5 does
+        self.is_taken_over = False  # the broker reported that another client uses this name (MQTT 5 only)
         self._is_in_loop = False
         self._ended = asyncio.Event()
         self._socket_closed = asyncio.Event()
@@ -95,7 +95,7 @@ class Connection(aiomqtt.Client):
     # -- life ---------------------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Connect and log in. Raises VersionRefused or Unreachable."""
+        """Connect and log in. Raises VersionRefused, Silent or Unreachable."""
         try:
             async with asyncio.timeout(self._open_timeout_seconds):
                 await self.__aenter__()
@@ -104,13 +104,13 @@ class Connection(aiomqtt.Client):
             kind = VersionRefused if code == UNSUPPORTED_PROTOCOL_VERSION else Unreachable
             raise kind(bounded(exc)) from exc
         except TimeoutError as exc:
-            raise Silent(f"no connection within {self._open_timeout_seconds:g} s") from exc
+            raise Silent(f"no connection within {self._open_timeout_seconds:g} s; is the broker running?") from exc
         except (aiomqtt.MqttError, OSError, ValueError) as exc:
             kind = Silent if "timed out" in str(exc) else Unreachable
-            raise kind(await told(exc, self._hostname, self._port)) from exc
+            raise kind(await explanation(exc, self._hostname, self._port)) from exc
 
     async def subscribe_all(self, topics: Sequence[tuple[str, int]]) -> None:
-        """Subscribe to (filter, QoS) pairs; `on_subscribed` is called when all are granted, before any later message.
+        """Subscribe to (filter, QoS) pairs. `on_subscribed` is called once all are granted, before any later message.
 
         Raises Unreachable.
         """
@@ -124,11 +124,11 @@ class Connection(aiomqtt.Client):
             raise Unreachable(self._why or f"not subscribed: {bounded(exc)}") from exc
         if not _all_granted(codes):
             raise Unreachable(
-                "the broker refused a subscription: its access list must let this user read the incoming topics"
+                "the broker refused a subscription; let this user read the incoming topics in its access list"
             )
 
     async def publish_message(self, message: Message, *, qos: int) -> None:
-        """Returns once the broker has it (QoS 1) or it was written (QoS 0). The caller sets the deadline.
+        """Return once the broker acknowledged it (QoS 1) or it is written (QoS 0). The caller sets the deadline.
 
         Raises BusError.
         """
@@ -150,7 +150,7 @@ class Connection(aiomqtt.Client):
 
     @property
     def waited_seconds(self) -> float:
-        """How long what is being handed over may have waited in our socket: since that was last seen empty."""
+        """How long a message now delivered may have waited in the socket: since the socket was last seen empty."""
         return self._waiting.seconds
 
     @property
@@ -158,16 +158,16 @@ class Connection(aiomqtt.Client):
         return self._ended.is_set()
 
     async def ended(self) -> str:
-        """Wait for the end; why it came. Raises what `on_message` raised, which is our bug."""
+        """Wait for the end and return its reason. Raises what `on_message` raised, which is a bug."""
         await self._ended.wait()
         if self._failure is not None:
             raise self._failure
         return self._why
 
     async def close(self) -> None:
-        """Say goodbye where that is possible (the will is not sent then), and leave nothing behind. Idempotent."""
+        """Disconnect cleanly if possible, so that the will is not sent, and leave nothing behind. Idempotent."""
         self._is_abandoned = True
-        await asyncio.sleep(0)  # what the connecting thread handed to the loop is in place after this
+        await asyncio.sleep(0)  # let the loop run what the connecting thread has handed to it
         if self._client.is_connected() and not self._ended.is_set():
             self._client.disconnect()
             with contextlib.suppress(TimeoutError):
@@ -175,7 +175,7 @@ class Connection(aiomqtt.Client):
                     await self._socket_closed.wait()
         self._end("closed")
         if self._is_in_loop:
-            # paho has no public way, and after a packet that it could not read it would read the same one for ever.
+            # paho has no public way; after a packet that it can't read, it would read the same one for ever.
             self._client._sock_close()
         self._waiting.stop()
         if self._misc_task is not None:
@@ -183,7 +183,7 @@ class Connection(aiomqtt.Client):
             await asyncio.wait({self._misc_task})
         for future in (self._connected, self._disconnected):
             if future.done() and not future.cancelled():
-                future.exception()  # seen: nobody else asks for it, and asyncio would complain
+                future.exception()  # mark it as retrieved; otherwise asyncio complains
 
     # -- paho's callbacks, on the event loop --------------------------------------------------------------------------
 
@@ -198,7 +198,7 @@ class Connection(aiomqtt.Client):
     ) -> None:
         receive_maximum = getattr(properties, "ReceiveMaximum", None)
         if isinstance(receive_maximum, int) and receive_maximum < self._publishes_max:
-            self._publishes_max = receive_maximum  # MQTT 5, 4.9; paho does not look at it
+            self._publishes_max = receive_maximum  # MQTT 5, 4.9; paho ignores it
             self._slots = asyncio.Semaphore(receive_maximum)
         super()._on_connect(client, userdata, flags, reason_code, properties)
 
@@ -218,7 +218,7 @@ class Connection(aiomqtt.Client):
                 getattr(properties, "CorrelationData", None),
             )
         except Exception as exc:
-            self._failure = exc  # our bug: told by `ended`, not swallowed by paho
+            self._failure = exc  # a bug: `ended` raises it, where paho would swallow it
             raise
 
     @override
@@ -255,18 +255,18 @@ class Connection(aiomqtt.Client):
         reason_code: ReasonCode,
         properties: Properties | None = None,
     ) -> None:
-        is_word = flags.is_disconnect_packet_from_server
-        self.is_taken_over = is_word and reason_code.value == SESSION_TAKEN_OVER
-        why = why_ended(reason_code.getName(), is_brokers_word=is_word)
+        is_from_broker = flags.is_disconnect_packet_from_server
+        self.is_taken_over = is_from_broker and reason_code.value == SESSION_TAKEN_OVER
+        why = why_ended(reason_code.getName(), is_from_broker=is_from_broker)
         if not self._connected.done():
-            self._connected.set_exception(aiomqtt.MqttError(why))  # else aiomqtt waits for its timeout
-        if not self._connected.cancelled():  # when nobody waits for the log-in any more, aiomqtt stumbles over it
+            self._connected.set_exception(aiomqtt.MqttError(why))  # otherwise aiomqtt waits for its timeout
+        if not self._connected.cancelled():  # aiomqtt fails on a cancelled log-in
             super()._on_disconnect(client, userdata, flags, reason_code, properties)
         self._end(why)
 
     @override
     def _on_socket_open(self, client: mqtt.Client, userdata: Any, sock: PahoSocket) -> None:
-        """Called in the connecting thread, which can't be cancelled."""
+        """Runs in the connecting thread, which can't be cancelled."""
         self._loop.call_soon_threadsafe(self._enter_loop, client, userdata, sock)
 
     def _enter_loop(self, client: mqtt.Client, userdata: Any, sock: PahoSocket) -> None:
@@ -285,7 +285,7 @@ class Connection(aiomqtt.Client):
 
     @override
     def _on_socket_register_write(self, client: mqtt.Client, userdata: Any, sock: PahoSocket) -> None:
-        """aiomqtt registers later, by the number of a descriptor that may by then belong to somebody else."""
+        """Register now: aiomqtt registers later, by a descriptor number that another file may have by then."""
         if threading.get_ident() == self._thread:
             self._add_writer(sock)
         else:
@@ -300,8 +300,8 @@ class Connection(aiomqtt.Client):
 
     @override
     async def _wait_for(self, fut: Awaitable[ResultT], timeout: float | None) -> ResultT:
-        """aiomqtt uses asyncio.wait_for, which before Python 3.12 swallows a cancellation that comes in the same turn
-        of the loop as the answer: who was told to stop at that moment ran on for ever."""
+        """Avoid asyncio.wait_for, which aiomqtt uses: before Python 3.12 it swallows a cancellation that arrives in the
+        same turn of the loop as the answer, and the cancelled task would run on for ever."""
         seconds = self.timeout if timeout is None else timeout
         try:
             async with asyncio.timeout(None if seconds == math.inf else seconds):
@@ -323,12 +323,12 @@ class Connection(aiomqtt.Client):
             self._end(f"connection lost: {bounded(exc)}")
 
     def _send(self, message: Message, qos: int) -> int:
-        """Give a message to paho; its packet number. Raises BusError."""
+        """Hand a message to paho and return its packet number. Raises BusError."""
         if self._ended.is_set():
             raise BusAway(self._why)
         properties = None
         if self._is_version_5:
-            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's own gap
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho has no type here
             if message.correlation is not None:
                 properties.CorrelationData = message.correlation
             if message.expiry_seconds is not None:
@@ -336,30 +336,32 @@ class Connection(aiomqtt.Client):
         try:
             info = self._client.publish(message.topic, message.payload, qos, message.is_retained, properties)
         except ValueError as exc:
-            raise BusError(f"{message.topic[:200]} can't be published: {bounded(exc)}") from exc
+            raise BusError(f"can't publish to {message.topic[:200]}: {bounded(exc)}") from exc
         if info.rc != mqtt.MQTT_ERR_SUCCESS:
-            raise BusError(f"not sent: {mqtt.error_string(info.rc)}")
+            raise BusError(f"could not send: {mqtt.error_string(info.rc)}")
         return info.mid
 
     def _give_up(self, number: int) -> None:
-        """Nobody waits any more, but the message is on its way: its slot is free when it is acknowledged.
-        A broker that leaves half of the slots unacknowledged is as good as gone."""
+        """Forget the waiter of a message in flight; its slot becomes free with the acknowledgement.
+
+        A broker that leaves half of the slots unacknowledged counts as gone.
+        """
         if self._acknowledgements.pop(number, None) is None:
             return
         self._given_up.add(number)
         if 2 * len(self._given_up) >= self._publishes_max:
-            self._end("the broker does not acknowledge what is published")
+            self._end("the broker does not acknowledge published messages")
 
     def _on_read_failure(self, disconnected: "asyncio.Future[None]") -> None:
-        """aiomqtt puts what its reader raised (a malformed packet, a broken pipe) there."""
+        """Take the exception of aiomqtt's reader (a malformed packet, a broken pipe) from this future."""
         exc = None if disconnected.cancelled() else disconnected.exception()
         why = f"connection lost: {bounded(exc)}" if exc is not None else "closed"
         if not self._connected.done():
-            self._connected.set_exception(aiomqtt.MqttError(why))  # else aiomqtt waits for its timeout
+            self._connected.set_exception(aiomqtt.MqttError(why))  # otherwise aiomqtt waits for its timeout
         self._end(why)
 
     def _end(self, why: str) -> None:
-        """The connection is over; only the first reason counts."""
+        """End the connection; only the first reason counts."""
         if self._ended.is_set():
             return
         self._why = why
@@ -368,7 +370,7 @@ class Connection(aiomqtt.Client):
         for acknowledgement in waiting.values():
             if not acknowledgement.done():
                 acknowledgement.set_exception(BusLost(why))
-        # Those that wait for a slot find the end as soon as they have one.
+        # A publish that waits for a slot sees the end as soon as it gets one.
         for _ in range(len(waiting) + len(self._given_up)):
             self._slots.release()
         self._given_up.clear()
@@ -379,7 +381,7 @@ def _all_granted(codes: Sequence[ReasonCode] | Sequence[int]) -> bool:
 
 
 def _quiet_logger() -> logging.Logger:
-    """aiomqtt and paho log what they raise as well; we tell it once, in our own words."""
+    """Silence aiomqtt and paho, which log what they also raise; the listener logs it once."""
     logger = logging.getLogger("fenced.bus.mqtt")
     logger.setLevel(logging.CRITICAL + 1)
     logger.propagate = False

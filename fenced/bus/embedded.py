@@ -1,7 +1,7 @@
 """The built-in broker: amqtt in this process, for a first run and the lab (`embedded://HOST:PORT`).
 
-Knows nothing of fenced's topics. It asks nobody for a password, so it listens on loopback alone. It speaks MQTT 3.1.1:
-no publish of ours can be seen refused, and a silent client's will never comes (TESTBED section 1).
+It knows nothing of fenced's topics. It requires no password, so it listens on loopback only. It speaks MQTT 3.1.1: it
+reports no refused publish, and it never sends the will of a silent client.
 """
 
 import logging
@@ -22,9 +22,9 @@ LOGGERS: Final = ("amqtt", "transitions")
 
 
 class _ReadablePayload(ConnectPayload):  # type: ignore[misc]  # amqtt ships no types
-    """amqtt reads an MQTT 5 CONNECT as if it were 3.1.1 and, where it carries a will, waits for bytes that never come.
+    """Work around amqtt, which reads an MQTT 5 CONNECT as 3.1.1 and waits for ever for the rest of its will.
 
-    This reads nothing of it, so that the broker goes on to what it does with a version it doesn't speak: it refuses it.
+    Read nothing of such a payload, so that the broker goes on and refuses the version.
     """
 
     @classmethod
@@ -38,7 +38,7 @@ class _ReadablePayload(ConnectPayload):  # type: ignore[misc]  # amqtt ships no 
 
 
 class EmbeddedBroker:
-    """`start`, then `stop`; a second `start` begins anew. Retained messages end with it."""
+    """`start`, then `stop`; it may be started again. Retained messages are lost when it stops."""
 
     def __init__(self, url: BusUrl) -> None:
         if not is_loopback(url.host):
@@ -47,10 +47,10 @@ class EmbeddedBroker:
         self._broker: Broker | None = None
 
     async def start(self) -> None:
-        """Listens when it returns. Raises BusError, for example when the port is taken."""
+        """Return once it listens. Raises BusError, for example if the port is in use."""
         await self.stop()
         for name in LOGGERS:
-            # amqtt logs each refused version and each lost client as a warning or an error; for us they are daily work.
+            # amqtt logs each refused version and each lost client as a warning or an error; both are normal here.
             logging.getLogger(name).setLevel(logging.CRITICAL)
         ConnectPacket.PAYLOAD = _ReadablePayload
         broker = Broker(
@@ -68,11 +68,14 @@ class EmbeddedBroker:
         try:
             await broker.start()
         except (AMQTTError, BrokerError, OSError) as exc:
-            raise BusError(f"the embedded broker can't listen on {self._url.host}:{self._url.port}: {exc}") from exc
+            raise BusError(
+                f"the embedded broker can't listen on {self._url.host}:{self._url.port}: {exc}; "
+                "free the port or change bus.url"
+            ) from exc
         self._broker = broker
 
     async def stop(self) -> None:
-        """Ends every connection; idempotent."""
+        """End every connection; idempotent."""
         broker, self._broker = self._broker, None
         if broker is not None:
             await broker.shutdown()

@@ -1,37 +1,37 @@
-"""How a connection fails, and the words of foreign exceptions, kept short. They never leave this package."""
+"""The ways in which a connection fails, and short texts of foreign exceptions. They never leave this package."""
 
 from typing import Final
 
 REASON_LENGTH_MAX: Final = 300
 
 _LOST: Final = {
-    "Unspecified error": "closed without a word",
-    "Keep alive timeout": "the broker did not answer for the keepalive time",
+    "Unspecified error": "closed without a reason",
+    "Keep alive timeout": "the broker did not answer within the keepalive time",
 }
-"""paho's words for what it found by itself -> ours."""
+"""paho's name of a reason that it found itself -> the text shown."""
 
 
 class Unreachable(Exception):
-    """No connection came about, or no subscription; the text says why."""
+    """No connection, or no subscription; the text says why."""
 
 
 class VersionRefused(Unreachable):
-    """The broker does not speak the MQTT version that was tried."""
+    """The broker does not speak the MQTT version of this attempt."""
 
 
 class Silent(Unreachable):
-    """Nobody answered the connection's first message in time; a broker that chokes on a newer version does that."""
+    """The broker did not answer the first packet in time; a broker that can't read a newer version may do that."""
 
 
 def bounded(exc: BaseException) -> str:
-    """What a foreign exception says, or its name where it says nothing."""
+    """Return a foreign exception's text, or its name if it has none."""
     return (str(exc) or type(exc).__name__)[:REASON_LENGTH_MAX]
 
 
-def why_ended(reason: str, *, is_brokers_word: bool) -> str:
-    """Why a connection ended, by paho's name of the reason."""
+def why_ended(reason: str, *, is_from_broker: bool) -> str:
+    """Return why a connection ended. `reason`: paho's name of it."""
     return (
         f"the broker ended the connection: {reason}"
-        if is_brokers_word
+        if is_from_broker
         else f"connection lost: {_LOST.get(reason, reason)}"
     )

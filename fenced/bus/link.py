@@ -1,8 +1,8 @@
-"""A connection that is kept up for ever: connects, subscribes, comes back with back-off and jitter.
+"""Keep one connection up for ever: connect, subscribe, and reconnect with back-off and jitter.
 
-Tries MQTT 5 first each time, and 3.1.1 when the broker refuses the version or does not answer (amqtt chokes on a will of
-MQTT 5): only MQTT 5 says that a publish was refused, so the older version is never remembered. Knows no topics and no
-payloads. One rule: `run` ends by cancellation alone.
+Each attempt tries MQTT 5 first, and 3.1.1 if the broker refuses the version or does not answer (amqtt hangs on an
+MQTT 5 will). Only MQTT 5 reports a refused publish, so the older version is never remembered. The link knows no topics
+and no payloads. Only cancellation ends `run`.
 """
 
 import asyncio
@@ -20,27 +20,27 @@ from fenced.ports.bus import BusAway, BusError, Message
 
 
 class Listener(Protocol):
-    """Who is told. Called from the event loop; must neither block nor raise."""
+    """Gets the link's messages and states, on the event loop. Its methods must neither block nor raise."""
 
     def received(
         self, topic: str, payload: bytes, is_retained: bool, reply_topic: str | None, correlation: bytes | None
     ) -> None: ...
 
     def subscribed(self) -> None:
-        """Connected, all subscriptions granted. Told before any message that the broker sends after it said so."""
+        """All subscriptions are granted. Called before any message that the broker sends after granting them."""
         ...
 
     def lost(self, why: str) -> None:
-        """A connection that was subscribed is gone."""
+        """A subscribed connection ended."""
         ...
 
     def unreachable(self, why: str) -> None:
-        """One attempt to connect and subscribe failed; the next follows by itself."""
+        """One attempt to connect and subscribe failed; the link retries."""
         ...
 
 
 class Link:
-    """`will` is asked at each attempt, so that it can say what holds then."""
+    """`will` is called at each attempt, so that it returns the current will."""
 
     def __init__(
         self,
@@ -60,16 +60,16 @@ class Link:
 
     @property
     def is_connected(self) -> bool:
-        """Connected and subscribed."""
+        """Whether it is connected and subscribed."""
         return self._connection is not None and not self._connection.is_over
 
     @property
     def waited_seconds(self) -> float:
-        """Inside `Listener.received`: how long the message may have waited with us, at most."""
+        """Within `Listener.received`: how long the message may have waited in the socket, at most."""
         return self._connection.waited_seconds if self._connection is not None else 0.0
 
     async def run(self, listener: Listener) -> NoReturn:
-        """Connect again and again. Raises only what the listener raised."""
+        """Connect again and again. Raises only what the listener raises."""
         loop = asyncio.get_running_loop()
         while True:
             started = loop.time()
@@ -81,10 +81,10 @@ class Link:
             await asyncio.sleep(self._next_delay())
 
     async def publish(self, message: Message, *, qos: int = 1, timeout_seconds: float) -> None:
-        """Raises BusError: not connected, refused, or not acknowledged in time (it may have arrived all the same)."""
+        """Raises BusError if not connected, refused, or not acknowledged in time (the message may have arrived)."""
         connection = self._connection
         if connection is None:
-            raise BusAway("not connected to the broker")
+            raise BusAway("not connected to the broker; the link is reconnecting")
         try:
             async with asyncio.timeout(timeout_seconds):
                 await connection.publish_message(message, qos=qos)
@@ -92,9 +92,9 @@ class Link:
             raise BusError(f"not acknowledged within {timeout_seconds:g} s: {message.topic[:200]}") from exc
 
     async def _attempt(self, listener: Listener) -> str | None:
-        """One connection from its start to its end, in the newest version that the broker speaks.
+        """Run one connection from start to end, in the newest version that the broker speaks.
 
-        None when it was subscribed (its end was told), else why it did not come about.
+        Return None if it was subscribed (the listener knows its end), else why it failed.
         """
         try:
             tls = await asyncio.to_thread(tls_context, self._settings) if self._settings.is_tls else None
@@ -109,7 +109,7 @@ class Link:
         return None
 
     async def _live(self, listener: Listener, *, is_version_5: bool, tls: ssl.SSLContext | None) -> None:
-        """Raises Unreachable before the subscription stands."""
+        """Raises Unreachable until it is subscribed."""
 
         def subscribed() -> None:
             self._connection = connection
@@ -141,7 +141,7 @@ class Link:
         return self.rivals.explained(why, is_taken_over=connection.is_taken_over)
 
     def _next_delay(self) -> float:
-        """Doubles up to the bound; half of it is left to chance, so that a fleet does not come back all at once."""
+        """Double the delay up to its bound. Half of it is random, so that a fleet does not reconnect all at once."""
         delay = self._delay_seconds
         self._delay_seconds = min(2 * delay, self._settings.reconnect_max_seconds)
         return delay * (0.5 + 0.5 * self._jitter())

@@ -1,7 +1,6 @@
-"""Payloads of incoming messages but heartbeats (`ports.health`), checked and turned into bus events (INTERFACE section 3).
+"""Parse the payloads of incoming messages into bus events (interface.md#bus); heartbeats are in `ports.health`.
 
-Knows the shapes, not the hosts. One rule: what is not well-formed is refused whole; what is too long but harmless
-(a reason) is cut.
+It does not know which hosts exist. A malformed message is rejected as a whole; an overlong reason is cut.
 """
 
 import math
@@ -46,16 +45,16 @@ _REQUEST: Final = TypeAdapter(_RequestBody)
 
 
 def presence(payload: bytes, *, host: HostName, received: float, is_retained: bool) -> Presence:
-    """Raises Malformed for anything but `online` and `offline`."""
+    """Raises Malformed unless the payload is `online` or `offline`."""
     if payload not in (b"online", b"offline"):
-        raise Malformed("must be online or offline")
+        raise Malformed("the payload must be online or offline")
     return Presence(host=host, received=received, is_retained=is_retained, is_online=payload == b"online")
 
 
 def evidence(payload: bytes, *, host: HostName, source: str, received: float, is_retained: bool) -> Evidence:
-    """One that says `alive` twice, differently, speaks for the host. Raises Malformed."""
+    """If `alive` occurs twice with different values, the host counts as alive. Raises Malformed."""
     if not is_level(source):
-        raise Malformed("source: must be a printable name")
+        raise Malformed("source: must be a printable name without / + #")
     body = _checked(_EVIDENCE, payload)
     return Evidence(
         host=host,
@@ -79,18 +78,18 @@ def request(
     correlation: bytes | None,
     ahead_seconds: float = 0.0,
 ) -> BusRequest:
-    """`at`: an RFC 3339 time with its offset, or seconds since the epoch. `reply_topic`: the MQTT 5 response topic.
-    `ahead_seconds`: how far our steady clock is ahead of the wall clock now; the requester's word is by that.
+    """`at`: an RFC 3339 time with its offset, or seconds since the epoch, on the requester's wall clock.
+    `reply_topic`: the MQTT 5 response topic. `ahead_seconds`: how far the steady clock is ahead of the wall clock now.
 
-    Raises Malformed, also for a response topic where an answer of ours could be taken for an announcement.
+    Raises Malformed, also for a response topic on which an answer could be mistaken for an announcement.
     """
     body = _checked(_REQUEST, payload)
-    if said := given_twice(payload).keys() & body.keys():
-        raise Malformed(f"{min(said)}: given twice, differently")
+    if duplicates := given_twice(payload).keys() & body.keys():
+        raise Malformed(f"{min(duplicates)}: given twice, with different values")
     if not is_level(body["id"]):
         raise Malformed("id: must be printable, without / + #")
     if reply_topic is not None and not topics.may_reply_to(reply_topic):
-        raise Malformed("response topic: not one that may be answered to")
+        raise Malformed("response topic: must be outside fenced/, or a reply topic of this site")
     if correlation is not None and len(correlation) > CORRELATION_BYTES_MAX:
         raise Malformed(f"correlation data: longer than {CORRELATION_BYTES_MAX} bytes")
     return BusRequest(
@@ -119,15 +118,15 @@ def _checked(adapter: TypeAdapter[_T], payload: bytes) -> _T:
 
 
 def _epoch(at: str | float) -> float:
-    """Seconds since the epoch."""
+    """Return seconds since the epoch."""
     if isinstance(at, str):
         try:
             moment = datetime.fromisoformat(at)
         except ValueError as exc:
-            raise Malformed("at: not an RFC 3339 time") from exc
+            raise Malformed("at: must be an RFC 3339 time, such as 2026-01-31T08:00:00Z") from exc
         if moment.tzinfo is None:
             raise Malformed("at: needs its offset from UTC, for example a Z at the end")
         return moment.timestamp()
     if not math.isfinite(at) or at < 0:
-        raise Malformed("at: not seconds since the epoch")
+        raise Malformed("at: must be seconds since the epoch")
     return at

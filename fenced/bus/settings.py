@@ -1,4 +1,4 @@
-"""How the broker is reached: plain values, and the reading of a bus URL. Knows nothing of files or of what is sent."""
+"""The settings of the connection to the broker, and the parser of a bus URL. It reads no files and sends nothing."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -21,25 +21,26 @@ class BusUrl:
 
     @classmethod
     def parse(cls, text: str) -> "BusUrl":
-        """Raises ValueError with the reason. User names and passwords in the URL are refused: they would be seen."""
+        """Raises ValueError with the reason. A user name or password in the URL is refused: logs would show it."""
         try:
             parts = urlsplit(text)
             port = parts.port
         except ValueError as exc:
-            raise ValueError(f"not a bus URL: {exc}") from exc
+            raise ValueError(f"not a bus URL: {exc}; write for example mqtt://HOST:1883") from exc
         if parts.username is not None or parts.password is not None:
-            raise ValueError("a bus URL holds no user name or password: use username and password_file")
+            raise ValueError("a bus URL must hold no user name or password; use username and password_file")
         scheme = _scheme(parts.scheme)
         host = parts.hostname or ""
         if not host:
-            raise ValueError("a bus URL needs a host: mqtt://HOST:1883")
+            raise ValueError("a bus URL needs a host; write for example mqtt://HOST:1883")
         if parts.path not in ("", "/") or parts.query or parts.fragment:
-            raise ValueError("a bus URL ends after the port")
+            raise ValueError("a bus URL ends after the port; remove the rest")
         if port == 0:
-            raise ValueError("port 0 is none")
+            raise ValueError("port 0 can't be reached; give the broker's port")
         if scheme == "embedded" and not is_loopback(host):
             raise ValueError(
-                "the embedded broker asks nobody for a password: only a loopback address is allowed, as embedded://127.0.0.1:1883"
+                "the embedded broker requires no password, so it may only use a loopback address; "
+                "write for example embedded://127.0.0.1:1883"
             )
         return cls(scheme=scheme, host=host, port=port or DEFAULT_PORTS[scheme])
 
@@ -49,16 +50,16 @@ def _scheme(text: str) -> Scheme:
         case "mqtt" | "mqtts" | "embedded":
             return text
         case _:
-            raise ValueError("a bus URL begins with mqtt://, mqtts:// or embedded://")
+            raise ValueError("a bus URL must begin with mqtt://, mqtts:// or embedded://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BusSettings:
-    """One connection to one broker. The defaults notice a frozen broker within half of the default grace.
+    """One connection to one broker. The defaults detect a frozen broker within half of the default grace.
 
-    `publishes_max`: unacknowledged messages at once; more wait for their turn until their own deadline.
-    `payload_bytes_max`: longer incoming messages are dropped and counted; they were read into memory by then, so the
-    broker should have a limit of its own (Mosquitto: message_size_limit).
+    `publishes_max`: unacknowledged messages in flight; further ones wait until their own deadline.
+    `payload_bytes_max`: longer incoming messages are dropped and counted. They are in memory by then, so limit them at
+    the broker, too (Mosquitto: message_size_limit).
     """
 
     host: str

@@ -1,4 +1,4 @@
-"""TLS of the connection to the broker: who we trust, and who we are. TLS 1.2 or newer, host names always checked."""
+"""TLS to the broker: trusted CAs and the client certificate. TLS 1.2 or newer; host names are always checked."""
 
 import ssl
 
@@ -10,7 +10,7 @@ from fenced.net.offer import explained
 
 
 class _Socket(ssl.SSLSocket):
-    """paho leaves the socket of a failed handshake open."""
+    """Closes the socket of a failed handshake, which paho leaves open."""
 
     @override
     def do_handshake(self, block: bool = False) -> None:
@@ -22,21 +22,21 @@ class _Socket(ssl.SSLSocket):
 
 
 def tls_context(settings: BusSettings) -> ssl.SSLContext:
-    """Reads the files anew, so that a renewed certificate counts from the next connection on. Raises Unreachable."""
+    """Read the files anew, so that a renewed certificate applies to the next connection. Raises Unreachable."""
     try:
         context = ssl.create_default_context(cafile=settings.ca_file or None)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.sslsocket_class = _Socket
         if settings.cert_file:
-            # An encrypted key must not make a daemon ask at a terminal that it does not have.
+            # The empty password keeps OpenSSL from prompting on a terminal for an encrypted key.
             context.load_cert_chain(settings.cert_file, settings.key_file or None, password=b"")
     except (OSError, ValueError) as exc:
         files = ", ".join(name for name in (settings.ca_file, settings.cert_file, settings.key_file) if name)
-        raise Unreachable(f"TLS files ({files}): {bounded(exc)}") from exc
+        raise Unreachable(f"can't use the TLS files ({files}): {bounded(exc)}") from exc
     return context
 
 
-async def told(exc: BaseException, host: str, port: int) -> str:
-    """Why no connection came about; of a TLS handshake with what the broker offers, for which it is asked once more."""
+async def explanation(exc: BaseException, host: str, port: int) -> str:
+    """Return why a connection failed. After a failed TLS handshake it asks the server once more for its offer."""
     found = fault(exc)
     return bounded(exc) if found is None else str(await explained(found, host, port))

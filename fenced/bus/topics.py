@@ -1,6 +1,6 @@
-"""The names of all topics, built and taken apart (INTERFACE section 3).
+"""Build and parse all topics (interface.md#bus), without knowing MQTT or payloads.
 
-Knows neither MQTT nor payloads. One rule: what `parse` takes apart, the builders would have built the same way.
+The builders and `parse` must agree on every topic.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _LEVELS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """What an incoming topic says: the kind of message, its host, and the source of an evidence (else empty)."""
+    """The parts of an incoming topic: kind of message, host, and the source of an evidence (else empty)."""
 
     kind: MessageKind
     host: str
@@ -42,7 +42,7 @@ class Topics:
 
     @property
     def incoming(self) -> tuple[tuple[str, int], ...]:
-        """What a daemon subscribes to: (filter, QoS). Heartbeats come again by themselves: QoS 0 is enough for them."""
+        """The daemon's subscriptions: (filter, QoS). QoS 0 suffices for heartbeats, because they repeat."""
         return (
             (f"{self.prefix}/health/+", 0),
             (f"{self.prefix}/presence/+", 1),
@@ -51,7 +51,7 @@ class Topics:
         )
 
     def parse(self, topic: str) -> Address | None:
-        """The address of a topic that `incoming` selects, or None for any other topic."""
+        """Return the address of a topic that `incoming` selects, or None for any other topic."""
         parts = topic.split("/")
         if len(parts) < 5 or parts[0] != "fenced" or parts[1] != "v1" or parts[2] != self.site:
             return None
@@ -76,7 +76,7 @@ class Topics:
         return f"{self.prefix}/reply/{level(request_id)}"
 
     def event(self, host: str | None) -> str:
-        """Events of a host, or of the fleet for None."""
+        """Return the topic for events of a host, or of the fleet (None)."""
         return f"{self.prefix}/event" if host is None else f"{self.prefix}/event/{level(host)}"
 
     def state(self, host: str) -> str:
@@ -86,29 +86,33 @@ class Topics:
         return f"{self.prefix}/controller/{level(name)}"
 
     def may_reply_to(self, topic: str) -> bool:
-        """Whether a requester may name this topic for its answer: publishable, and not one of fenced's own topics
-        other than a reply, for an answer there would be taken for an announcement with our rights behind it."""
+        """Return whether a requester may name this topic for its answer.
+
+        It must be publishable, and under fenced/ a reply topic: elsewhere an answer, published with the daemon's
+        rights, would look like an announcement.
+        """
         if not is_publishable(topic):
             return False
         return not topic.startswith("fenced/") or topic.startswith(f"{self.prefix}/reply/")
 
 
 def level(name: str) -> str:
-    """The name as one level of a topic. Raises ValueError for one that would not stay one level."""
+    """Return the name as one level of a topic. Raises ValueError if it can't be one."""
     if not is_level(name):
         raise ValueError(
-            f"{name[:80]!r} can't be a level of an MQTT topic: it must be 1 to {NAME_LENGTH_MAX} characters"
+            f"{name[:80]!r} can't be a level of an MQTT topic; use 1 to {NAME_LENGTH_MAX} printable characters "
+            "without / + #"
         )
     return name
 
 
 def is_level(name: str) -> bool:
-    """Whether a name can stand between two slashes of a topic that is published to."""
+    """Return whether a name can be one level of a topic for publishing."""
     return 0 < len(name) <= NAME_LENGTH_MAX and name.isprintable() and not any(sign in name for sign in "/+#")
 
 
 def is_publishable(topic: str) -> bool:
-    """Whether a broker would take a message to this topic (MQTT 5, 4.7: no wildcards, no `$` at the start)."""
+    """Return whether a broker accepts a message to this topic (MQTT 5, 4.7: no wildcards, no `$` at the start)."""
     if not 0 < len(topic) <= TOPIC_LENGTH_MAX or topic.startswith("$"):
         return False
     return topic.isprintable() and "+" not in topic and "#" not in topic

@@ -1,7 +1,7 @@
-"""How long bytes may have waited in a socket before they were read: the time since it was last seen empty.
+"""Measure how long bytes may have waited in a socket before they were read: the time since it was last seen empty.
 
-A message that waited is older than the moment at which it is read, and an old heartbeat is no sign of life. Knows
-nothing of MQTT. One rule: the time goes on in suspend, in which messages wait as well (CLOCK_BOOTTIME).
+A heartbeat that waited is older than the moment at which it is read, and an old heartbeat is no sign of life. The
+module knows nothing of MQTT. The clock must run on during suspend (CLOCK_BOOTTIME), because messages also wait then.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ LOOK_SECONDS: Final = 0.1
 
 
 class Waiting:
-    """Looks every 0.1 s, from `start` until `stop` or until `current` has no socket any more."""
+    """Checks the socket every 0.1 s, from `start` until `stop` or until `current` returns None."""
 
     def __init__(self, current: Callable[[], Any | None]) -> None:
         self._current = current
@@ -26,7 +26,7 @@ class Waiting:
 
     @property
     def seconds(self) -> float:
-        """At most so long has what is read now waited."""
+        """The longest time that the data now being read may have waited."""
         return _boottime() - self._emptied_at
 
     def start(self) -> None:
@@ -42,7 +42,7 @@ class Waiting:
 
 
 def _holds_unread(sock: Any) -> bool:
-    """Whether bytes wait in a socket, or decrypted in its TLS."""
+    """Return whether bytes wait in a socket, or decrypted in its TLS buffer."""
     if isinstance(sock, ssl.SSLSocket) and sock.pending():
         return True
     return fcntl.ioctl(sock.fileno(), termios.FIONREAD, struct.pack("i", 0)) != struct.pack("i", 0)

@@ -1,6 +1,6 @@
 """`fencectl`: what an operator asks of a running daemon, over its HTTP API.
 
-Knows the API of INTERFACE section 4 and nothing of the engine. One rule: the exit code says what happened (0 done,
+Knows the API of interface.md#http and nothing of the engine. One rule: the exit code says what happened (0 done,
 1 failed, 2 usage, 3 refused, 4 daemon unreachable, 124 not ended in time), and without a terminal it asks nothing.
 """
 

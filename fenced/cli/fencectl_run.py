@@ -30,7 +30,7 @@ Json = dict[str, Any]
 
 
 class ExitCode(IntEnum):
-    """INTERFACE section 1."""
+    """See interface.md#exit-status."""
 
     DONE = 0
     FAILED = 1

@@ -1,6 +1,6 @@
 """What happened between two looks at an operation, and how it ended: a line for each change, a sentence for the end.
 
-Pure: JSON of INTERFACE section 4 in, text out; knows no terminal and no HTTP. One rule: the sentence says whether the
+Pure: JSON of interface.md#http in, text out; knows no terminal and no HTTP. One rule: the sentence says whether the
 host is fenced, whatever else went wrong.
 """
 

@@ -1,6 +1,6 @@
 """`fencectl`'s tables and pages: hosts, one host, its explanation, operations, pauses, events.
 
-Pure: JSON of INTERFACE section 4 in, lines out; knows no HTTP. One rule: a line says its thing without colour too.
+Pure: JSON of interface.md#http in, lines out; knows no HTTP. One rule: a line says its thing without colour too.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,6 +1,6 @@
 """One operation as a waterfall: its races and steps as bars over time.
 
-Pure: takes the operation's JSON of INTERFACE section 4, returns lines; knows no terminal and no HTTP. One rule: plain
+Pure: takes the operation's JSON of interface.md#http, returns lines; knows no terminal and no HTTP. One rule: plain
 ASCII that fits the width it was given. Used by `fencectl` and by the lab.
 """
 

@@ -37,10 +37,10 @@ BARRED = {
     State.LEFT: "said that it goes down",
     State.MAINTENANCE: "is in maintenance",
 }
-"""States in which a machine is no proxy, and why (DESIGN section 5)."""
+"""States in which a machine is no proxy, and why (design.md#proxy-race)."""
 
 NOT_MONITORED = frozenset({State.UNKNOWN, State.LEFT, State.MAINTENANCE})
-"""States that don't count in the share of the cluster (DESIGN section 5)."""
+"""States that don't count in the share of the cluster (design.md#gates)."""
 
 
 _Whole = tuple[Inventory, Paths, dict[ClusterName, list[HostName]], FleetState, Own, int]

@@ -1,6 +1,6 @@
 """Keeping the lease: renewed three times per ttl; in doubt as soon as one renewal fails and its time runs out.
 
-The lease's end counts from before the request was sent. Whoever cannot renew acts no more (DESIGN section 3).
+The lease's end counts from before the request was sent. Whoever cannot renew acts no more (design.md#store-and-lease).
 """
 
 import asyncio

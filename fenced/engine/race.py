@@ -2,7 +2,7 @@
 
 Knows candidates and a function that reads; nothing of drivers, HTTP or what the reading is for. Its one rule: a success
 proves a path, and the whole story of every candidate is kept, with what each read: whether paths agree is for others to
-judge (DESIGN section 5; compare RFC 8305's connection race).
+judge (design.md#proxy-race; compare RFC 8305's connection race).
 """
 
 import asyncio

@@ -1,1 +1,1 @@
-"""What runs on or against a host: heartbeats, liveness probes, who this machine is."""
+"""What runs on a host or probes one: heartbeats, liveness probes, the identity of this machine."""

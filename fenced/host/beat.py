@@ -1,7 +1,7 @@
-"""Heartbeats of this machine: what is said, when, and what is said last.
+"""Heartbeats of this machine: their content, their interval, and the last one before a shutdown.
 
-Knows neither MQTT nor topics; a Voice carries the words. One rule: `stopping` is said when the machine goes down and at
-no other time, for it makes silence look right; a service that is restarted just falls silent for a moment.
+A Voice publishes them; this module knows neither MQTT nor topics. Send `stopping` only when the machine shuts down,
+because it makes the following silence expected. A restarted service just stays silent for a moment.
 """
 
 import asyncio
@@ -24,12 +24,12 @@ ANSWER_BYTES_MAX: Final = 1024
 _log = logging.getLogger(__name__)
 
 ShutdownCheck = Callable[[], Awaitable[bool]]
-"""Whether the machine is going down right now."""
+"""Returns whether the machine is shutting down now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeatSettings:
-    """Whose heartbeat, of which boot, how often. `workloads` None: not said."""
+    """The host, its boot id, and the interval. `workloads` None: left out of the heartbeat."""
 
     host: str
     boot: str
@@ -39,7 +39,7 @@ class BeatSettings:
 
 
 class Voice(Protocol):
-    """Carries words to the bus. Both raise BusError."""
+    """Publishes on the bus. Both methods raise BusError."""
 
     @property
     def is_connected(self) -> bool: ...
@@ -50,7 +50,7 @@ class Voice(Protocol):
 
 
 class Beat:
-    """`connected` is called by whoever keeps the connection, each time it is up."""
+    """Sends heartbeats. The owner of the connection calls `connected` each time that it is up."""
 
     def __init__(
         self, settings: BeatSettings, voice: Voice, *, is_shutting_down: ShutdownCheck, notify: Notify
@@ -65,7 +65,7 @@ class Beat:
         self._is_stopped = False
 
     def connected(self) -> None:
-        """A new connection: say at once that we are here."""
+        """Send presence and a heartbeat at once on a new connection."""
         self._is_presence_due = True
         self._wake.set()
 
@@ -75,7 +75,7 @@ class Beat:
         self._wake.set()
 
     async def run(self) -> None:
-        """Beat until `stop`. Without a connection nothing is said and nothing is kept: an old beat is no life."""
+        """Send heartbeats until `stop`. Without a connection none is kept, because an old one is no sign of life."""
         self._notify.ready(status(self._settings.host))
         loop = asyncio.get_running_loop()
         due = loop.time()
@@ -83,15 +83,15 @@ class Beat:
             self._wake.clear()
             if self._voice.is_connected and (self._is_presence_due or loop.time() >= due):
                 due = loop.time() + self._settings.interval_seconds
-                await self._say("ok")
+                await self._send("ok")
             self._notify.watchdog()
             await self._sleep_until(due)
         self._notify.stopping()
         if self._voice.is_connected and await self._is_shutting_down():
-            await self._say("stopping")
+            await self._send("stopping")
 
     async def _sleep_until(self, due: float) -> None:
-        """Or until something happens, or the watchdog wants to be fed."""
+        """Sleep until `due`, until something happens, or until the watchdog must be fed."""
         now = asyncio.get_running_loop().time()
         pause_seconds = due - now if due > now else self._settings.interval_seconds
         if self._notify.watchdog_seconds is not None:
@@ -100,8 +100,8 @@ class Beat:
             async with asyncio.timeout(pause_seconds):
                 await self._wake.wait()
 
-    async def _say(self, status: Literal["ok", "stopping"]) -> None:
-        """A word that does not get through is not repeated: the next one says the same, and newer."""
+    async def _send(self, status: Literal["ok", "stopping"]) -> None:
+        """Publish one heartbeat. A failed one is not repeated, because the next one carries the same and is newer."""
         timeout_seconds = min(max(self._settings.interval_seconds, 1.0), SAY_TIMEOUT_MAX_SECONDS)
         try:
             if self._is_presence_due:
@@ -114,7 +114,7 @@ class Beat:
             _log.warning("beat_not_taken status=%s reason=%s", status, exc)
 
     def _payload(self, status: str) -> bytes:
-        """See INTERFACE section 3. The sequence rises within a boot, over restarts of this program too."""
+        """See interface.md#bus. The sequence number rises within a boot, also when this program restarts."""
         self._last_sequence = max(self._last_sequence + 1, int(boottime() * 1000))
         body: dict[str, str | int | float | list[str]] = {
             "boot": self._settings.boot,
@@ -130,14 +130,15 @@ class Beat:
 
 
 def status(host: str) -> str:
-    """One line for systemd, while the broker takes what is said."""
+    """Return the status line for systemd while the broker accepts the heartbeats."""
     return f"heartbeats of {host}"
 
 
 async def is_machine_shutting_down() -> bool:
-    """Asks systemd, whose word is `stopping` from the moment on at which a shutdown is under way, before any service
-    gets its SIGTERM; a shutdown that is only planned for later (/run/systemd/shutdown/scheduled) is none yet. Where
-    systemd does not answer, the runlevel tells: 0 halts and 6 reboots. False when nobody knows.
+    """Ask systemd, which reports `stopping` as soon as a shutdown begins, before any service gets SIGTERM.
+
+    A shutdown that is only scheduled (/run/systemd/shutdown/scheduled) does not count. Without an answer of systemd the
+    runlevel decides: 0 halts and 6 reboots. Return False if neither is known.
     """
     state = await _answer("systemctl", "is-system-running")
     if state and state != "offline":
@@ -146,7 +147,7 @@ async def is_machine_shutting_down() -> bool:
 
 
 async def _answer(program: str, *arguments: str) -> str:
-    """What a program prints first, or nothing. Whatever it started ends with its deadline."""
+    """Return what a program prints first, or "" if it prints nothing in time; it is killed then."""
     path = shutil.which(program)
     if path is None:
         return ""
@@ -158,7 +159,7 @@ async def _answer(program: str, *arguments: str) -> str:
         stderr=asyncio.subprocess.DEVNULL,
     )
     stdout = process.stdout
-    if stdout is None:  # never: it was asked for
+    if stdout is None:  # never, because of PIPE above
         return ""
     try:
         async with asyncio.timeout(SHUTDOWN_CHECK_SECONDS):

@@ -1,7 +1,7 @@
-"""Limits that the kernel sets on this process. Knows no server and no driver; nothing here is undone.
+"""Set the kernel's limits for this process, for its whole life.
 
-One rule: the limit of open files is only ever raised, and never above what the administrator allows; that of core dumps
-is none, for passwords of devices are in memory.
+The limit of open files is only raised, and never above what the administrator allows. Core dumps are forbidden,
+because the memory holds passwords of devices.
 """
 
 import resource
@@ -11,7 +11,7 @@ OPEN_FILES_MAX: Final = 65_536
 
 
 def allow_open_files() -> None:
-    """A connection is a file: a thousand calls at once must not fail at the shell's soft limit."""
+    """Raise the soft limit: each connection is a file, and a thousand calls at once exceed the shell's default."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES_MAX if hard == resource.RLIM_INFINITY else min(OPEN_FILES_MAX, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -19,5 +19,5 @@ def allow_open_files() -> None:
 
 
 def forbid_core_dumps() -> None:
-    """For this process and all that it starts. systemd-coredump, which the kernel calls all the same, obeys it too."""
+    """Forbid core dumps of this process and its children. systemd-coredump respects this limit, too."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -1,7 +1,7 @@
-"""Asking a silent host itself: TCP to its own address. The Liveness port from the daemon's own machine.
+"""Probe a silent host directly: TCP to its own address. Implements ports.liveness on the daemon's machine.
 
-Knows neither hosts nor gates. One rule: fail towards life. Whatever a living kernel may have sent is an answer, and a
-question that could not be asked at all (no descriptors left, no resolver) is never taken for silence.
+It knows neither hosts nor gates. When in doubt it decides for life: anything that a living kernel may have sent is an
+answer, and a probe that could not be sent (no descriptors left, no resolver) never counts as silence.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ ADDRESSES_MAX: Final = 8
 RETRY_SECONDS: Final = 0.05
 
 _ANSWERS: Final = frozenset({errno.ECONNREFUSED, errno.ECONNRESET})
-_NOT_ASKED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+_NOT_SENT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 _NO_SUCH_NAME: Final = frozenset({socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_FAIL})
 
 
 class TcpLiveness:
-    """`sockets_max`: questions at once over all hosts; the timeout of one that waits for its turn has not begun."""
+    """`sockets_max`: probes at once, over all hosts. The timeout of a probe begins when it gets its turn."""
 
     def __init__(self, *, sockets_max: int = SOCKETS_MAX) -> None:
         self._slots = asyncio.Semaphore(sockets_max)
@@ -35,74 +35,74 @@ class TcpLiveness:
     async def ask(
         self, address: str, *, ports: Sequence[int], agents: Sequence[str], timeout_seconds: float
     ) -> str | None:
-        """See ports.liveness. An agent answers like a port: its host accepts or refuses a connection.
+        """See ports.liveness. A proxy agent counts like a port: its host accepts or refuses the connection.
 
-        On a loopback address a refusal is no answer: our own kernel sent it. "not asked: ..." is told, and holds a host
-        like an answer, when not one of the questions could be put.
+        On a loopback address a refusal is no answer, because this machine's kernel sends it. If no probe could be sent,
+        return "not asked: ...", which holds the host like an answer.
         """
         race = _Race()
         async with asyncio.TaskGroup() as group:
             for target in _targets(address, ports, agents):
-                question = self._question(race, target, timeout_seconds)
-                race.tasks.append(group.create_task(question, name=f"liveness {target.host}:{target.port}"))
+                probe = self._probe(race, target, timeout_seconds)
+                race.tasks.append(group.create_task(probe, name=f"liveness {target.host}:{target.port}"))
         return race.result()
 
-    async def _question(self, race: "_Race", target: "_Target", timeout_seconds: float) -> None:
+    async def _probe(self, race: "_Race", target: "_Target", timeout_seconds: float) -> None:
         async with self._slots:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_seconds):
                     found = await _resolve(race, target)
                     async with asyncio.TaskGroup() as group:
                         for family, where in found:
-                            group.create_task(_connect(race, target.word, family, where), name=f"liveness {where}")
+                            group.create_task(_connect(race, target.label, family, where), name=f"liveness {where}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Target:
-    """One question; `word` is what is told when it is answered."""
+    """One probe; `label` is its result if the target answers."""
 
-    word: str
+    label: str
     host: str
     port: int
 
 
 class _Race:
-    """What came out so far; the first answer ends it."""
+    """The results so far; the first answer ends the race."""
 
     def __init__(self) -> None:
         self.tasks: list[asyncio.Task[None]] = []
-        self.is_asked = False
+        self.is_sent = False
         self.hindrance = ""
         self._answer: str | None = None
 
-    def answered(self, word: str) -> None:
+    def answered(self, label: str) -> None:
         if self._answer is None:
-            self._answer = word
+            self._answer = label
             for task in self.tasks:
                 task.cancel()
 
     def result(self) -> str | None:
-        if self._answer is None and not self.is_asked and self.hindrance:
+        if self._answer is None and not self.is_sent and self.hindrance:
             return f"not asked: {self.hindrance}"
         return self._answer
 
 
 def _targets(address: str, ports: Sequence[int], agents: Sequence[str]) -> list[_Target]:
-    """At most TARGETS_MAX questions. A URL without a host is none."""
-    found = [_Target(word=f"tcp {port}", host=address, port=port) for port in ports if address]
+    """Return at most TARGETS_MAX targets; a URL without a host is left out."""
+    found = [_Target(label=f"tcp {port}", host=address, port=port) for port in ports if address]
     for agent in agents:
         try:
             parts = urlsplit(agent)
             port = parts.port or (80 if parts.scheme == "http" else 443)
         except ValueError:
-            continue  # the configuration's check has refused it; there is nobody to ask
+            continue  # the configuration check has already rejected it
         if parts.hostname:
-            found.append(_Target(word=f"proxy {parts.hostname}:{port}", host=parts.hostname, port=port))
+            found.append(_Target(label=f"proxy {parts.hostname}:{port}", host=parts.hostname, port=port))
     return found[:TARGETS_MAX]
 
 
 async def _resolve(race: _Race, target: _Target) -> list[tuple[int, tuple[str, int]]]:
-    """Families and socket addresses; none for a name that does not exist, for then there is nobody who could answer."""
+    """Return families and socket addresses; none for a name that does not exist, because then no host can answer."""
     try:
         version = ipaddress.ip_address(target.host).version
     except ValueError:
@@ -113,29 +113,29 @@ async def _resolve(race: _Race, target: _Target) -> list[tuple[int, tuple[str, i
     try:
         found = await asyncio.get_running_loop().getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as exc:
-        race.is_asked = race.is_asked or isinstance(exc, UnicodeError) or exc.errno in _NO_SUCH_NAME
+        race.is_sent = race.is_sent or isinstance(exc, UnicodeError) or exc.errno in _NO_SUCH_NAME
         return []
     return [(family, (str(where[0]), int(where[1]))) for family, _, _, _, where in found[:ADDRESSES_MAX]]
 
 
-async def _connect(race: _Race, word: str, family: int, where: tuple[str, int]) -> None:
-    """Try one socket address until it was really asked: it answers, refuses, or is silent until the deadline."""
+async def _connect(race: _Race, label: str, family: int, where: tuple[str, int]) -> None:
+    """Try one socket address until the probe is really sent; then it accepts, refuses, or stays silent."""
     while True:
         try:
             with socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
                 probe.setblocking(False)
                 await asyncio.get_running_loop().sock_connect(probe, where)
         except asyncio.CancelledError:
-            race.is_asked = True
+            race.is_sent = True
             raise
         except OSError as exc:
-            if exc.errno in _NOT_ASKED:
+            if exc.errno in _NOT_SENT:
                 race.hindrance = exc.strerror or str(exc)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            race.is_asked = True
+            race.is_sent = True
             if exc.errno in _ANSWERS and not is_loopback(where[0]):
-                race.answered(word)
+                race.answered(label)
             return
-        race.answered(word)
+        race.answered(label)
         return

@@ -1,7 +1,7 @@
-"""This machine: its names and addresses (S18), its boot, and the steady clock of ports.clock.
+"""This machine: its names and addresses (S18), its boot id, and the steady clock of ports.clock.
 
-Knows no inventory. One rule: an address counts even while its interface is down, for it is ours all the same; that is
-why the kernel is asked over rtnetlink, and not /proc/net or the resolver, which only show what is up.
+It knows no inventory. An address counts even if its interface is down, so it asks the kernel over rtnetlink;
+/proc/net and the resolver show only interfaces that are up.
 """
 
 import contextlib
@@ -31,12 +31,12 @@ _IFA_LOCAL: Final = 2
 
 
 class MachineError(Exception):
-    """The kernel did not say who this machine is; whoever asked must not act as if it knew (S18)."""
+    """The kernel did not identify this machine; the caller must not act as if it knew (S18)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """All that names this machine: host name, fully qualified name, addresses; nothing that many machines share."""
+    """Host name, fully qualified name and addresses of this machine, without those that many machines share."""
 
     hostname: str
     names: frozenset[str]
@@ -44,12 +44,12 @@ class Machine:
 
     @property
     def all(self) -> frozenset[str]:
-        """Names and addresses, as they are compared with Host.names."""
+        """Names and addresses, for comparison with Host.names."""
         return self.names | self.addresses
 
 
 def own_machine() -> Machine:
-    """Asks the kernel and, for the fully qualified name, the resolver, which may block: call it in a thread.
+    """Ask the kernel, and the resolver for the fully qualified name; it may block, so call it in a thread.
 
     Raises MachineError.
     """
@@ -58,7 +58,7 @@ def own_machine() -> Machine:
     try:
         addresses = _addresses()
     except (OSError, struct.error) as exc:
-        raise MachineError(f"the kernel did not tell this machine's addresses: {exc}") from exc
+        raise MachineError(f"can't read this machine's addresses from the kernel: {exc}") from exc
     return Machine(
         hostname=hostname,
         names=frozenset(name for name in names if name and not names_nobody(name)),
@@ -67,20 +67,20 @@ def own_machine() -> Machine:
 
 
 def boot_id() -> BootId:
-    """The kernel's id of this boot. Raises MachineError."""
+    """Return the kernel's id of this boot. Raises MachineError."""
     try:
         return BootId(BOOT_ID_FILE.read_text().strip())
     except OSError as exc:
-        raise MachineError(f"no boot id: {exc}") from exc
+        raise MachineError(f"can't read the boot id: {exc}") from exc
 
 
 def boottime() -> float:
-    """Seconds since the boot; goes on in suspend, never jumps."""
+    """Return the seconds since the boot; the clock runs on during suspend and never jumps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class SteadyClock:
-    """ports.clock.Clock: seconds since the epoch, from `start` on by CLOCK_BOOTTIME."""
+    """Implements ports.clock.Clock: seconds since the epoch, counted by CLOCK_BOOTTIME from `start`."""
 
     def __init__(self, start: float) -> None:
         self._offset = start - boottime()
@@ -89,18 +89,18 @@ class SteadyClock:
         return boottime() + self._offset
 
     def ahead_seconds(self) -> float:
-        """Of the wall clock: what people and programs elsewhere say of a moment is so much later for us. Negative: behind it.
+        """Return how far this clock is ahead of the wall clock; negative: behind it.
 
-        Not 0 where the wall clock was wrong at our first start, was set since, or was far ahead in an earlier boot.
+        It is not 0 if the wall clock was wrong at the first start, was set since, or was far ahead in an earlier boot.
         """
         return self.now() - time.time()
 
 
 def anchor(*, wall_now: float, last_at: float | None, same_boot_offset: float | None) -> float:
-    """Where a SteadyClock starts, so that time never goes back against the journal.
+    """Return the start of a SteadyClock, so that time never goes back before the journal's.
 
-    `last_at`: the steady time that was last written, None for an empty journal. `same_boot_offset`: seconds that
-    CLOCK_BOOTTIME has counted since then, None when the machine rebooted since (or nobody knows).
+    `last_at`: the last steady time written; None for an empty journal. `same_boot_offset`: the seconds of
+    CLOCK_BOOTTIME since then; None if the machine rebooted since, or if that is unknown.
     """
     if last_at is None:
         return wall_now
@@ -112,14 +112,14 @@ def anchor(*, wall_now: float, last_at: float | None, same_boot_offset: float | 
 def steady_start(
     *, wall_now: float, boot: str, boottime_now: float, kept: ClockAnchor | None, last_at: float | None
 ) -> float:
-    """Where the steady clock of this start stands: `kept` is the journal's anchor, `last_at` the time of its newest record."""
+    """Return the start of the steady clock. `kept`: the journal's anchor. `last_at`: the time of its newest record."""
     if kept is not None and kept.boot_id == boot:
         return anchor(wall_now=wall_now, last_at=kept.steady, same_boot_offset=boottime_now - kept.boottime)
     return anchor(wall_now=wall_now, last_at=last_at, same_boot_offset=None)
 
 
 def _qualified(hostname: str) -> str:
-    """The resolver's canonical name, or nothing. Its text may hold what a host name can't; it is only compared."""
+    """Return the resolver's canonical name, or "". It need not be a valid host name, because it is only compared."""
     with contextlib.suppress(OSError, UnicodeError):
         for found in socket.getaddrinfo(hostname, None, type=socket.SOCK_STREAM, flags=socket.AI_CANONNAME):
             if found[3]:
@@ -128,7 +128,7 @@ def _qualified(hostname: str) -> str:
 
 
 def _addresses() -> set[str]:
-    """All addresses of all interfaces (rtnetlink(7), RTM_GETADDR). Raises OSError, struct.error."""
+    """Return the addresses of all interfaces (rtnetlink(7), RTM_GETADDR). Raises OSError, struct.error."""
     question = struct.pack("=LHHLL BBBBL", 24, _RTM_GETADDR, _NLM_F_REQUEST_DUMP, 1, 0, socket.AF_UNSPEC, 0, 0, 0, 0)
     found: set[str] = set()
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as kernel:
@@ -137,11 +137,11 @@ def _addresses() -> set[str]:
         for _ in range(DUMP_DATAGRAMS_MAX):
             if _take(kernel.recv(65536), found):
                 return found
-    raise OSError("the dump of addresses does not end")
+    raise OSError("the kernel's dump of addresses does not end")
 
 
 def _take(datagram: bytes, found: set[str]) -> bool:
-    """Add a datagram's addresses; whether the dump ends with it."""
+    """Add the addresses of a datagram to `found`, and return whether the dump ends with it."""
     at = 0
     while at + 16 <= len(datagram):
         length, kind = struct.unpack_from("=LH", datagram, at)
@@ -156,7 +156,7 @@ def _take(datagram: bytes, found: set[str]) -> bool:
 
 
 def _attributes(message: bytes) -> list[str]:
-    """The addresses in one ifaddrmsg: its own, and on a point-to-point link not that of the other end."""
+    """Return the address in one ifaddrmsg; on a point-to-point link the local one, not the other end's."""
     by_kind: dict[int, str] = {}
     at = 8
     while at + 4 <= len(message):

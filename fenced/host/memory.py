@@ -1,6 +1,6 @@
-"""Memory that was needed once: reading ten thousand hosts takes twice what remains of them.
+"""Return memory to the system after a large load: reading ten thousand hosts takes twice what remains of them.
 
-Knows the C library, not who asks. One rule: where the library has no such function, nothing happens.
+It uses glibc's malloc_trim and does nothing where the C library lacks it.
 """
 
 import ctypes
@@ -8,7 +8,7 @@ import gc
 
 
 def give_back() -> None:
-    """Collect what nobody refers to, and let the C library return free pages to the system (glibc's malloc_trim)."""
+    """Collect garbage, and let the C library return free pages to the system."""
     gc.collect()
     try:
         trim = ctypes.CDLL(None).malloc_trim

@@ -1,6 +1,6 @@
-"""Telling systemd how we are (sd_notify(3)): one datagram per word, nothing where nobody listens.
+"""Report the state of this program to systemd (sd_notify(3)), one datagram per report; without systemd do nothing.
 
-Knows nothing of why. One rule: it never raises and never blocks; a notification that can't be sent is lost.
+It never raises and never blocks; a notification that can't be sent is lost.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ MICROSECONDS_DIGITS_MAX = 18
 
 
 class Notify:
-    """`environment`: NOTIFY_SOCKET and WATCHDOG_USEC of systemd; without the first, every call does nothing."""
+    """`environment`: holds NOTIFY_SOCKET and WATCHDOG_USEC from systemd. Without the first, each call does nothing."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         path = environment.get("NOTIFY_SOCKET", "")
@@ -28,11 +28,11 @@ class Notify:
         self._send(*_status(text))
 
     def watchdog(self) -> None:
-        """Only to be called where progress was made."""
+        """Feed the watchdog; call it only after progress."""
         self._send("WATCHDOG=1")
 
     def reloading(self) -> None:
-        """`ready` must follow when the reload is done."""
+        """Announce a reload; call `ready` when it is done."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
     def stopping(self, status: str = "") -> None:
@@ -42,7 +42,7 @@ class Notify:
         if not self._address or not lines:
             return
         with (
-            contextlib.suppress(OSError, ValueError),  # ValueError: an address that no file system could have
+            contextlib.suppress(OSError, ValueError),  # ValueError: a path that no file system can have
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out,
         ):
             out.setblocking(False)
@@ -50,12 +50,12 @@ class Notify:
 
 
 def _status(text: str) -> tuple[str, ...]:
-    """One line, whatever the text holds: a second line would be a second word to systemd."""
+    """Return the text as one line, because systemd would read a second line as another assignment."""
     return (f"STATUS={' '.join(text.split())[:STATUS_LENGTH_MAX]}",) if text else ()
 
 
 def _watchdog_seconds(environment: Mapping[str, str]) -> float | None:
-    """How often WATCHDOG=1 is due: half of what systemd waits. None: no watchdog, or one of another process."""
+    """Return the interval for WATCHDOG=1: half of systemd's timeout. None: no watchdog, or another process's."""
     microseconds = environment.get("WATCHDOG_USEC", "")
     process = environment.get("WATCHDOG_PID", "")
     is_number = microseconds.isascii() and microseconds.isdigit() and len(microseconds) <= MICROSECONDS_DIGITS_MAX

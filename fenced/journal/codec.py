@@ -1,9 +1,9 @@
-"""Records, snapshots and operations as JSON text, and back as exactly equal objects.
+"""Encode records, snapshots and operations as JSON, and decode them into exactly equal objects.
 
-It knows the dataclasses of the core and nothing of tables. Its one rule: nothing is lost silently. A field or a `kind`
-that this program does not know is an error (a newer program wrote it; the schema number should have told us so); a
-field that is missing takes its default (an older program wrote it). So a field may be added with a default at any
-time; one that is renamed, removed or given another meaning needs a migration of the stored text.
+It knows the dataclasses of the core, but no tables. Nothing is lost silently. An unknown field or `kind` is an error: a
+newer program wrote it, and the schema number should have shown that. A missing field takes its default: an older
+program wrote it. So a field may be added with a default at any time; renaming or removing one, or changing its meaning,
+needs a migration of the stored text.
 """
 
 import functools
@@ -21,20 +21,20 @@ from fenced.model.names import OperationId
 
 T = TypeVar("T")
 
-# Infinity and nan have no JSON number: as strings they survive, as pydantic's default (null) they would be lost.
+# JSON has no infinity or nan: they survive as strings, while pydantic's default (null) would lose them.
 _CONFIG: Final = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
 
 PLACE_CHARACTERS_MAX: Final = 200
-"""Of a place in a damaged text: a key may be as long as the text."""
+"""The longest place that an error names: a key of a damaged text may be as long as the text."""
 
 
 class CodecError(ValueError):
-    """Stored text that this program cannot read without losing something; says where."""
+    """This program can't read a stored text without losing something; the error names the place."""
 
 
 def prepare() -> None:
-    """Build what reads and writes the text (0.2 s, once), so that the first append does not wait for it."""
+    """Build the encoders and decoders (0.2 s, once), so that the first append does not wait for them."""
     for adapter in (_records, _hosts, _fleets, _operations):
         adapter()
 
@@ -72,7 +72,7 @@ def load_operation(text: str) -> Operation:
 
 
 def operation_of(record: Record) -> OperationId | None:
-    """The operation that a record belongs to, or None."""
+    """Return the operation to which a record belongs, or None."""
     operation = getattr(record, "operation", None)
     return operation.id if isinstance(operation, Operation) else operation
 
@@ -98,20 +98,20 @@ def _operations() -> TypeAdapter[Operation]:
 
 
 def _adapter(of: Any) -> TypeAdapter[Any]:
-    """pydantic refuses a configuration for a bare dataclass; behind another name the dataclass takes it over."""
+    """Return an adapter for a type. pydantic accepts a configuration for a dataclass only behind another name."""
     rename: Any = NewType
     return TypeAdapter(rename("stored", of), config=_CONFIG)
 
 
 def _dump(adapter: TypeAdapter[T], value: T) -> str:
-    """A value of a wrong type is our bug and raises here, before it is stored and can't be read back."""
+    """Encode a value. A value of a wrong type is a bug, and raises before it is stored and can't be read back."""
     try:
         return adapter.dump_json(value, warnings="error").decode()
     except PydanticSerializationError as exc:
         if "surrogates not allowed" not in str(exc):
             raise
-    # Half a character, from the output of a program or from a message. It is written as "?" and the rest is kept: a
-    # journal that refuses a host's reason could record nothing more about that host.
+    # A lone surrogate, from a program's output or a message. Store it as "?": a journal that refuses a host's reason
+    # could record nothing more about that host.
     plain = adapter.dump_python(value, mode="json", warnings="error")
     return json.dumps(_mended(plain), ensure_ascii=False, separators=(",", ":"))
 
@@ -126,7 +126,7 @@ def _load(adapter: TypeAdapter[T], text: str) -> T:
 
 
 def _mended(value: Any) -> Any:
-    """The same plain value with text that UTF-8 can hold and numbers that JSON can hold."""
+    """Return the same plain value, with text that UTF-8 can hold and numbers that JSON can hold."""
     match value:
         case str():
             return value.encode("utf-8", "replace").decode()

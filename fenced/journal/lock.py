@@ -1,8 +1,7 @@
-"""The lock file: one daemon to a state directory, for as long as its process lives.
+"""The lock file: one daemon per state directory, for as long as its process lives.
 
-It knows files and nothing of the store. Its one rule: the kernel's lock decides, the text in the file only says who;
-so a file left by a process that was killed locks nobody out, and the file is never removed (a lock on a removed file
-excludes nobody).
+The kernel's lock decides; the text in the file only names the holder, so the file of a killed process blocks no other.
+Never remove the file: a lock on a removed file excludes no other daemon.
 """
 
 import fcntl
@@ -16,14 +15,14 @@ _TEXT_BYTES_MAX = 500
 
 
 class LockFile:
-    """Held from `acquire` to `release` or the end of the process; not inherited by the programs that we start."""
+    """Held from `acquire` until `release` or the end of the process. Child processes do not inherit it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._descriptor: int | None = None
 
     def acquire(self, *, holder: str, now: float) -> None:
-        """Raises StoreHeld, naming the holder, and OSError."""
+        """Raises StoreHeld, which names the holder, and OSError."""
         assert self._descriptor is None, "acquired twice"
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -32,7 +31,7 @@ class LockFile:
             except BlockingIOError as exc:
                 who = (
                     os.read(descriptor, _TEXT_BYTES_MAX).decode("utf-8", "replace").strip()
-                    or "a daemon that just starts"
+                    or "a daemon that is starting"
                 )
                 raise StoreHeld(
                     f"{self.path}: held by {who}; stop it first, or give this daemon its own state_dir"

@@ -1,8 +1,8 @@
-"""What is read: plain functions over a connection, each of bounded work, back as the objects that were stored.
+"""Read the store: plain functions over a connection, each of bounded work, which return the objects that were stored.
 
-It knows rows and the codec and nothing of threads, files or errors. Its one rule: a row that cannot be read whole is
-an error and says which it is; nothing is skipped. At a start it is the fault of its host, of which nothing behind it is read.
-A message that can't be read is told and left out: nobody else's may wait for it.
+It knows rows and the codec, but no threads, files or errors. A row that can't be read is an error that names the row.
+At a start it is a fault of its host, and nothing after it is read of this host. Two readers skip such rows: the outbox
+logs them, so that the other messages go out, and `entries` shows people the rest.
 """
 
 import contextlib
@@ -22,16 +22,16 @@ from fenced.model.names import HostName, OperationId
 from fenced.ports.journal import ClockAnchor, Loaded, OutboxMessage, Page
 
 ROWS_MAX: Final = 10_000
-"""Of one answer, whatever was asked for: the rows are decoded in the loop."""
+"""The most rows of one answer: the event loop's thread decodes them."""
 
 T = TypeVar("T")
 
 LeftOut = Callable[[int, str], None]
-"""Told the number of a message that can't be read, and why."""
+"""Gets the number of an unreadable message, and the reason."""
 
 
 def load(connection: Connection, *, epoch: int) -> Loaded:
-    """What a start needs: every snapshot, and per host only the records after it."""
+    """Return what a start needs: every snapshot, and for each host only the records after it."""
     sequence = connection.execute(select(func.max(RECORDS.c.sequence))).scalar() or 0
     faults: dict[HostName | None, str] = {}
     hosts = dict(_snapshots(connection, sequence, faults))
@@ -67,7 +67,7 @@ def clock_anchor(connection: Connection) -> ClockAnchor | None:
 def outbox(
     connection: Connection, *, limit: int, each: int, skipping: Collection[HostName | None], left_out: LeftOut
 ) -> Sequence[OutboxMessage]:
-    """One that can't be read holds up nobody, its own host neither."""
+    """An unreadable message blocks no other, not even its host's."""
     skipped = json.dumps(["" if host is None else host for host in skipping])
     rows = connection.execute(PENDING, {"limit": _bounded(limit), "each": _bounded(each), "skipping": skipped})
     return _messages(sorted(rows, key=lambda row: row.sequence), left_out)
@@ -86,7 +86,7 @@ def events(connection: Connection, *, after: int, limit: int, left_out: LeftOut)
 
 
 def newest_event(connection: Connection) -> int:
-    """The sequence of the newest event, 0 where there is none."""
+    """Return the sequence of the newest event, 0 if there is none."""
     return int(connection.execute(select(func.max(OUTBOX.c.sequence)).where(OUTBOX.c.is_event)).scalar() or 0)
 
 
@@ -98,7 +98,7 @@ def operation(connection: Connection, *, id: OperationId) -> Operation | None:
 def operations(
     connection: Connection, *, host: HostName | None, state: str | None, limit: int, below: int | None
 ) -> Page:
-    """Newest first; `below`: the number in the cursor."""
+    """Return the newest first; `below`: the number in the cursor."""
     limit = _bounded(limit)
     found = select(OPERATIONS.c.number, OPERATIONS.c.id, OPERATIONS.c.body)
     if host is not None:
@@ -115,8 +115,10 @@ def operations(
 def entries(
     connection: Connection, *, host: HostName | None, limit: int, before: int | None
 ) -> Sequence[tuple[int, Entry]]:
-    """Newest first; `host` None: everybody's, the fleet's among them. For people, who are told by the gates `record` and
-    `store` of what can't be read: here it is left out, so that the rest can be seen."""
+    """Return the newest first; `host` None: of all hosts and the fleet.
+
+    Unreadable records are skipped here, so that people see the rest; the gates `record` and `store` report them.
+    """
     found = select(RECORDS.c.sequence, RECORDS.c.at, RECORDS.c.host, RECORDS.c.body)
     if host is not None:
         found = found.where(RECORDS.c.host == host)
@@ -130,11 +132,11 @@ def entries(
 
 
 def cursor_number(after: str | None) -> int | None:
-    """The number in a cursor of `operations`. Raises ValueError for what is not one."""
+    """Return the number in a cursor of `operations`. Raises ValueError for an invalid cursor."""
     if after is None:
         return None
-    if not (after.isascii() and after.isdecimal() and len(after) <= 18):  # what fits 64 bits
-        raise ValueError(f"{after[:40]!r} is not a cursor of this list")
+    if not (after.isascii() and after.isdecimal() and len(after) <= 18):  # fits in 64 bits
+        raise ValueError(f"{after[:40]!r} is not a cursor of this list; use `next` of the page before")
     return int(after)
 
 
@@ -154,7 +156,7 @@ def _snapshots(
         if state.name == name:
             yield name, state
         else:
-            faults.setdefault(name, f"{what} cannot be read: it is that of {state.name}")
+            faults.setdefault(name, f"{what} cannot be read: it holds the state of {state.name}")
 
 
 def _fleet(connection: Connection, newest: int, faults: dict[HostName | None, str]) -> FleetState:
@@ -170,7 +172,7 @@ def _fleet(connection: Connection, newest: int, faults: dict[HostName | None, st
 
 
 def _tail(connection: Connection, faults: dict[HostName | None, str]) -> Iterator[Entry]:
-    """What can be read; of a host, nothing behind what can't. Of the fleet all: each record of it stands for itself."""
+    """Yield the readable records. Stop at a host's first unreadable one; the fleet's do not depend on each other."""
     for row in connection.execute(TAIL):
         host = HostName(row.host) if isinstance(row.host, str) else None
         if host is not None and host in faults:
@@ -182,9 +184,9 @@ def _tail(connection: Connection, faults: dict[HostName | None, str]) -> Iterato
 
 
 def _numbered(sequence: object, newest: int, what: str) -> None:
-    """A number that no record has would hide the records behind it."""
+    """A number beyond all records would hide the records after the snapshot."""
     if not isinstance(sequence, int) or not 0 <= sequence <= newest:
-        raise codec.CodecError(f"{what} cannot be read: it has the number of no record")
+        raise codec.CodecError(f"{what} cannot be read: no record has its sequence number")
 
 
 def _entry(row: Any) -> Entry:
@@ -220,16 +222,16 @@ def _message(row: Any) -> OutboxMessage:
 
 
 def _text(value: object, what: str) -> str:
-    """SQLite keeps in a column whatever was put there."""
+    """SQLite stores any type in any column."""
     if not isinstance(value, str):
-        raise codec.CodecError(f"{what} cannot be read: {type(value).__name__} in the place of text")
+        raise codec.CodecError(f"{what} cannot be read: {type(value).__name__} instead of text")
     return value
 
 
 def _moment(value: object, what: str) -> float:
-    """Seconds on the steady clock."""
+    """Return a moment in seconds on the steady clock."""
     if not isinstance(value, float) or not math.isfinite(value):
-        raise codec.CodecError(f"{what} cannot be read: no time in the place of one")
+        raise codec.CodecError(f"{what} cannot be read: its time is not a finite number")
     return value
 
 
@@ -255,8 +257,8 @@ NEWEST_MOMENT: Final = text(
     "SELECT at FROM records WHERE typeof(at) = 'real' AND abs(at) < 1e15 ORDER BY sequence DESC LIMIT 1"
 )
 
-# The names are found by jumping through the index (one seek a host), not by reading a million rows; the same index
-# gives each host's records after its snapshot.
+# It finds the names by jumping through the index (one seek a host) instead of reading a million rows; the same index
+# yields each host's records after its snapshot.
 TAIL: Final = text(
     """
     WITH RECURSIVE names (host) AS (
@@ -275,8 +277,8 @@ TAIL: Final = text(
     """
 )
 
-# Each host with something to send is found by one seek in the index outbox_lanes, and of it only the oldest messages are
-# read: a hundred thousand messages of one host cost the others nothing. What belongs to no host has the name "".
+# One seek in the index outbox_lanes finds each host with pending messages, and only its oldest messages are read: a
+# hundred thousand messages of one host do not slow down the others. Messages of no host have the name "".
 PENDING: Final = text(
     """
     WITH RECURSIVE

@@ -1,11 +1,10 @@
-"""The tables, and the numbered migrations that make them.
+"""The tables of the store, and the numbered migrations that create them.
 
-It knows SQL and nothing of what the rows mean. Its one rule: a migration that was released is never changed; the
-tables below are what the last one leaves. All migrations of one start run in one transaction: a store is of the old
-number or of the new one.
+It knows SQL, not the meaning of rows. Never change a released migration; the tables below are the result of the last
+one. All migrations of a start run in one transaction, so a store has either the old or the new number.
 
-Times are seconds on the steady clock. There are no foreign keys: each kind of row is pruned by a rule of its own, and
-a record must be writable whatever became of the others.
+Times are seconds on the steady clock. There are no foreign keys: each kind of row has its own rule for pruning, and a
+record must be writable whatever happened to the others.
 """
 
 import uuid
@@ -38,7 +37,7 @@ STORE: Final = Table(
     Column("id", Text, nullable=False),
     Column("created", Double, nullable=False),
 )
-"""One row: the id that the store got at its creation; a proxy remembers whose tokens it knows by it."""
+"""One row: the id that the store got at its creation. A proxy remembers it with the tokens of this store."""
 
 LEASE: Final = Table(
     "lease",
@@ -52,7 +51,7 @@ LEASE: Final = Table(
     Column("anchor_steady", Double),
     Column("anchor_calendar", Text),
 )
-"""One row, which every write looks at: the newest epoch, who took it, and until when it may act."""
+"""One row, which every write checks: the newest epoch, its holder, and until when the holder may act."""
 
 RECORDS: Final = Table(
     "records",
@@ -64,7 +63,7 @@ RECORDS: Final = Table(
     Column("operation", Text),
     Column("body", Text, nullable=False),
 )
-"""The facts. `host` null: the fleet's. The newest row is never deleted: the next sequence is counted from it."""
+"""The records. `host` null: the fleet's. The newest row is never deleted, because the next sequence follows it."""
 
 SNAPSHOTS: Final = Table(
     "snapshots",
@@ -73,7 +72,7 @@ SNAPSHOTS: Final = Table(
     Column("sequence", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
 )
-"""A host with all its records up to `sequence` folded in."""
+"""A host's state, including all its records up to `sequence`."""
 
 FLEET: Final = Table(
     "fleet",
@@ -96,7 +95,7 @@ OPERATIONS: Final = Table(
     Column("ended", Double),
     Column("body", Text, nullable=False),
 )
-"""As last written. `number` is the order of their creation and the cursor of lists."""
+"""Each operation as last written. `number` is the order of creation, and the cursor of lists."""
 
 OUTBOX: Final = Table(
     "outbox",
@@ -112,11 +111,11 @@ OUTBOX: Final = Table(
     Column("is_delivered", Boolean, nullable=False),
     Column("operation", Text),
 )
-"""What the bus must get. An event stays after its delivery, for those who ask what they missed; a state does not."""
+"""Messages for the bus. A delivered event stays for readers that resume; a delivered state is deleted."""
 
 
 def _to_1(connection: Connection) -> None:
-    """Made of what SQLite 3.34 has. AUTOINCREMENT: a number that was given once is never given again."""
+    """Uses only what SQLite 3.34 has. AUTOINCREMENT: a number is never reused."""
     for statement in (
         "CREATE TABLE store (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, created REAL NOT NULL)",
         """CREATE TABLE lease (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, holder TEXT NOT NULL,
@@ -145,14 +144,14 @@ def _to_1(connection: Connection) -> None:
 
 
 def _to_2(connection: Connection) -> None:
-    """The hosts with something to send, each with its oldest message, without reading what others have."""
+    """Add an index that finds the hosts with pending messages, and the oldest of each, without reading the rest."""
     connection.exec_driver_sql(
         "CREATE INDEX outbox_lanes ON outbox (coalesce(host, ''), sequence) WHERE is_delivered = 0"
     )
 
 
 def _to_3(connection: Connection) -> None:
-    """How the steady clock stood to the wall clock."""
+    """Add the offsets of the steady clock from the wall clock."""
     connection.exec_driver_sql("ALTER TABLE lease ADD COLUMN anchor_calendar TEXT")
 
 
@@ -162,9 +161,9 @@ MIGRATIONS: Final[Mapping[int, Migration]] = {1: _to_1, 2: _to_2, 3: _to_3}
 
 
 def migrate(connection: Connection, *, path: Path, now: float, migrations: Mapping[int, Migration] = MIGRATIONS) -> int:
-    """Bring an empty or older store to the newest number, which is returned; the caller's transaction holds all of it.
+    """Migrate an empty or older store, and return its new number. The caller's transaction holds all of it.
 
-    Raises StoreTooNew, and StoreError for a database that is somebody else's.
+    Raises StoreTooNew, and StoreError for another program's database.
     """
     found = _number(connection, path)
     newest = max(migrations)
@@ -181,11 +180,11 @@ def migrate(connection: Connection, *, path: Path, now: float, migrations: Mappi
 
 
 def _number(connection: Connection, path: Path) -> int:
-    """The store's schema number, 0 for an empty database, in which the table of numbers is made."""
+    """Return the store's schema number; for an empty database create the table of numbers and return 0."""
     tables = set(inspect(connection).get_table_names())
     if not tables:
         connection.exec_driver_sql("CREATE TABLE schema (number INTEGER PRIMARY KEY, applied REAL NOT NULL)")
         return 0
     if not {"schema", "store", "lease"} <= tables:
-        raise StoreError(f"{path}: this database is not a store of fenced; give [store] url another file")
+        raise StoreError(f"{path}: this database is not a store of fenced; give another file in [store] url")
     return int(connection.execute(text("SELECT max(number) FROM schema")).scalar_one())

@@ -1,12 +1,12 @@
 """The store of one daemon: a SQLite file (WAL, synchronous=FULL), one connection that writes, others that only read.
 
-It knows transactions, threads and errors; what is in them is `writing` and `reading`. Its one rule: a write returns
-when it is on the disk, raises when nothing of it is, and whichever it was, the next one finds a usable connection.
-The outbox and the housekeeping have a connection of their own each: they never wait for those who look (S15). All are
-opened at the start, so that no want of descriptors stops a read later.
+It handles transactions, threads and errors; `writing` and `reading` hold the statements. A write returns once it is on
+the disk, or raises and stored nothing; either way the next write finds a usable connection. Outbox and housekeeping
+have their own connections, so that they never wait for readers (S15). All connections are opened at the start, so that
+a lack of descriptors can't stop a read later.
 
-A call that is cancelled ends when its transaction has: it stored all or nothing. A database that another process keeps
-locked is waited for, `busy_timeout_seconds` at most.
+A cancelled call ends when its transaction has ended: it stored all or nothing. If another process locks the database, a
+call waits up to `busy_timeout_seconds`.
 """
 
 import asyncio
@@ -37,24 +37,24 @@ from fenced.ports.journal import Batch, ClockAnchor, Loaded, OutboxMessage, Page
 LOCK_NAME: Final = "fenced.lock"
 LOOKERS: Final = 3
 LOOKS_MAX: Final = 100
-"""Reads for people at once, most of them waiting for one of the LOOKERS; one more is refused."""
+"""Reads for people at once; most of them wait for one of the LOOKERS. One more is refused."""
 LOOK_WAIT_SECONDS: Final = 2.0
 WAL_PAGES: Final = 4000
-"""16 MB: a commit that finds more in the log folds it into the database itself, which delays that commit."""
+"""16 MB: a commit that finds more in the log moves it into the database, which delays that commit."""
 WAL_BYTES_KEPT_MAX: Final = 32 * 1024 * 1024
 CACHE_KIBIBYTES: Final = 16 * 1024
 
-UNREADABLE_TOLD_MAX: Final = 1000
+UNREADABLE_LOGGED_MAX: Final = 1000
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
 class SqlJournal:
-    """The `Journal` port, and the anchor of the steady clock."""
+    """Implements the `Journal` port, and keeps the anchor of the steady clock."""
 
     def __init__(self, *, url: str, state_dir: Path, busy_timeout_seconds: float = 5.0) -> None:
-        """`url` as in `[store]`. Raises ValueError for one that is none of SQLite's. Nothing is opened yet."""
+        """`url` as in `[store]`. Opens nothing yet. Raises ValueError if the URL is not one of SQLite."""
         self._path = database_path(url, state_dir).resolve()
         self._busy_timeout_seconds = busy_timeout_seconds
         self._locks = _lock_files(self._path, state_dir.resolve())
@@ -96,7 +96,7 @@ class SqlJournal:
         return await self._write("append", lambda connection: writing.append(connection, encoded, epoch=self._epoch))
 
     async def renew_lease(self, *, now: float, ttl_seconds: float, anchor: ClockAnchor | None = None) -> float:
-        """`anchor`: where the steady clock stands, kept for the next start; None keeps the last one."""
+        """`anchor`: the position of the steady clock, for the next start; None keeps the last one."""
         until = now + ttl_seconds
         with translated(self._path):
             self._check_file()
@@ -105,7 +105,7 @@ class SqlJournal:
         return until
 
     async def clock_anchor(self) -> ClockAnchor | None:
-        """The last one that was kept, by us or an earlier start; None in a new store."""
+        """Return the last anchor, of this start or an earlier one; None in a new store."""
         return await self._read("clock-anchor", reading.clock_anchor, self._keeper)
 
     async def outbox(
@@ -115,15 +115,15 @@ class SqlJournal:
         return await self._read("outbox", work, self._announcer)
 
     def _left_out(self, sequence: int, why: str) -> None:
-        """Once for each message: it stays where it is, and counts as pending."""
-        if sequence not in self._unreadable and len(self._unreadable) < UNREADABLE_TOLD_MAX:
+        """Log each unreadable message once. It stays in the store and counts as pending."""
+        if sequence not in self._unreadable and len(self._unreadable) < UNREADABLE_LOGGED_MAX:
             self._unreadable.add(sequence)
             log.error(
-                "outbox_message_unreadable", sequence=sequence, error=why, advice="the store is damaged: see its disk"
+                "outbox_message_unreadable", sequence=sequence, error=why, advice="the store is damaged; check its disk"
             )
 
     async def delivered(self, messages: Sequence[OutboxMessage]) -> None:
-        assert all(message.sequence is not None for message in messages), "only what `outbox` gave can be delivered"
+        assert all(message.sequence is not None for message in messages), "only messages of `outbox` can be delivered"
         if messages:
             await self._write("delivered", lambda it: writing.delivered(it, messages, epoch=self._epoch))
 
@@ -134,7 +134,7 @@ class SqlJournal:
         return await self._look("operation", functools.partial(reading.operation, id=operation))
 
     async def operations(self, *, host: HostName | None, state: str | None, limit: int, after: str | None) -> Page:
-        """Raises ValueError when `after` is no cursor of ours."""
+        """Raises ValueError if `after` is not a cursor of this list."""
         below = reading.cursor_number(after)
         work = functools.partial(reading.operations, host=host, state=state, limit=limit, below=below)
         return await self._look("operations", work)
@@ -159,14 +159,14 @@ class SqlJournal:
         return await self._write("prune", work)
 
     async def checkpoint(self) -> None:
-        """Fold the log of commits into the database, beside the writer, whom it never delays; for every few seconds."""
+        """Move the log of commits into the database without delaying the writer; call it every few seconds."""
         await self._read(
             "checkpoint", lambda it: it.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").close(), self._keeper
         )
 
     async def close(self) -> None:
         if self._writer is not None:
-            # The lease of a store that can't be written any more ends by itself.
+            # If the store can't be written any more, its lease expires.
             with contextlib.suppress(StoreError):
                 await self._write("give-up-lease", self._give_up_lease)
         await self._disconnect()
@@ -174,7 +174,7 @@ class SqlJournal:
     # -- transactions -------------------------------------------------------------------------------------------------
 
     async def _write(self, name: str, work: Callable[[Connection], T]) -> T:
-        """`work` in one transaction, which is on the disk afterwards. Raises StoreError, and what `work` raises."""
+        """Run `work` in one transaction, durable on return. Raises StoreError, and what `work` raises."""
 
         async def transaction() -> T:
             async with self._writing:
@@ -191,9 +191,9 @@ class SqlJournal:
         return await self._whole(name, transaction())
 
     async def _look(self, name: str, work: Callable[[Connection], T]) -> T:
-        """A read for somebody who can ask again. Raises StoreError also where too many look at once."""
+        """Read for a caller who can repeat it. Raises StoreError also if there are too many such reads."""
         if self._looking >= LOOKS_MAX:
-            raise StoreError(f"{self._path}: too many reads at once; try again")
+            raise StoreError(f"{self._path}: too many reads at once; try again later")
         self._looking += 1
         try:
             return await self._read(name, work, self._looker)
@@ -209,13 +209,13 @@ class SqlJournal:
         return await self._whole(name, reading_only())
 
     async def _whole(self, name: str, call: Coroutine[Any, Any, T]) -> T:
-        """Run a call to its end also when the caller is cancelled, who hears of that once it has ended."""
+        """Run a call to its end even if the caller is cancelled, who gets the cancellation after that."""
         task = asyncio.create_task(call, name=f"journal-{name}")
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
         try:
-            # Shielded: SQLite's thread finishes a statement whatever we do; SQLAlchemy, cut off from it, would give up
-            # the connection in the middle of a transaction, and nobody would know whether it was committed.
+            # Shielded: SQLite's thread finishes a statement in any case. Cut off from it, SQLAlchemy would drop the
+            # connection within a transaction, and it would be unknown whether that was committed.
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             await asyncio.wait({task})
@@ -229,7 +229,7 @@ class SqlJournal:
     # -- opening and closing ------------------------------------------------------------------------------------------
 
     def _claim_files(self, holder: str, now: float) -> None:
-        """The locks, and the database's file readable by nobody else. Raises StoreHeld, OSError."""
+        """Take the locks, and make the database's file private. Raises StoreHeld, OSError."""
         for lock in self._locks:
             lock.acquire(holder=holder, now=now)
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -247,10 +247,10 @@ class SqlJournal:
                 await opened.enter_async_context(engine.connect())
 
     def _engine(self, *, readers: int, wait_seconds: float | None = None) -> AsyncEngine:
-        """`readers` 0: the engine of the one connection that writes. `wait_seconds`: for a free one of them."""
+        """`readers` 0: the engine of the writing connection. `wait_seconds`: the wait for a free connection."""
         engine = create_async_engine(
             URL.create("sqlite+aiosqlite", database=str(self._path)),
-            # None: the driver begins no transaction by itself; we do, and so DDL is part of one as well.
+            # None: the driver begins no transaction, this class does, so that a transaction includes DDL.
             connect_args={"timeout": self._busy_timeout_seconds, "isolation_level": None},
             pool_size=readers or 1,
             max_overflow=0,
@@ -270,7 +270,7 @@ class SqlJournal:
         return reading.load(connection, epoch=writing.take_epoch(connection, holder=holder, now=now))
 
     def _compared(self, loaded: Loaded) -> Loaded:
-        """With the store that was here before: another one is not taken for it until a person said so. Raises StoreError."""
+        """Compare the store with the one used before. Another one needs a person's release. Raises StoreError."""
         with translated(self._path):
             kept = self._id_file.read()
             if kept is not None and kept not in {loaded.store_id, loaded.fleet.released_store}:
@@ -283,7 +283,7 @@ class SqlJournal:
         writing.renew_lease(connection, epoch=self._epoch, until=0.0, anchor=None)
 
     def _check_file(self) -> None:
-        """What is written to a file without a name is lost with the process. Raises OSError, StoreError."""
+        """Check that the file was not removed, because its writes would be lost. Raises OSError, StoreError."""
         status = self._path.stat()
         if (status.st_dev, status.st_ino) != self._identity:
             raise StoreError(f"{self._path}: the file was replaced while the daemon ran; restart the daemon")
@@ -302,7 +302,7 @@ class SqlJournal:
 
 
 def _lock_files(path: Path, state_dir: Path) -> tuple[LockFile, ...]:
-    """One in the state directory; one beside a database that is elsewhere, for two state directories could share it."""
+    """Return a lock in the state directory, and one beside a database elsewhere, which two directories could share."""
     state = LockFile(state_dir / LOCK_NAME)
     if path.parent == state_dir:
         return (state,)
@@ -310,11 +310,11 @@ def _lock_files(path: Path, state_dir: Path) -> tuple[LockFile, ...]:
 
 
 def _set_up_writer(connection: Any, _: object) -> None:
-    """Each commit is synced to the disk; the log of commits is bounded."""
+    """Sync each commit to the disk, and bound the log of commits."""
     with _closed_on_error(connection) as cursor:
         cursor.execute("PRAGMA journal_mode = WAL")
         if (mode := cursor.fetchone()[0]) != "wal":
-            raise StoreError(f"this file system cannot hold a database in WAL mode (it stays {mode})")
+            raise StoreError(f"this file system cannot hold a database in WAL mode (it stays {mode}); use a local disk")
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
         cursor.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT_MAX}")
@@ -328,7 +328,7 @@ def _set_up_reader(connection: Any, _: object) -> None:
 
 @contextlib.contextmanager
 def _closed_on_error(connection: Any) -> Iterator[Any]:
-    """A connection that could not be set up is not in the pool yet: nobody else would close it."""
+    """Close a connection whose set-up fails: the pool does not know it yet."""
     cursor = connection.cursor()
     try:
         yield cursor
@@ -339,5 +339,5 @@ def _closed_on_error(connection: Any) -> Iterator[Any]:
 
 
 def _begin_immediate(connection: Connection) -> None:
-    """The write lock from the start: the epoch that was read cannot change before the commit."""
+    """Take the write lock at once, so that the epoch can't change between its check and the commit."""
     connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,7 +1,7 @@
-"""Which store this daemon had: its id, in a file beside the lock, so that a store that vanished is no first start (S19).
+"""The id of the daemon's store, in a file beside the lock, so that a lost store is no first start (S19).
 
-It knows files and nothing of the store. Its one rule: the file is written whole or not at all, and never before the store
-that it names holds what the daemon must not forget.
+It knows files, not the store. The file is written atomically, and only after the store that it names holds everything
+that the daemon must not forget.
 """
 
 import os
@@ -21,7 +21,7 @@ class StoreIdFile:
         self._path = state_dir / NAME
 
     def read(self) -> str | None:
-        """None where no store was had. What is no id is the id of no store, and fit to be shown. Raises OSError."""
+        """Return None if there was no store. An invalid id matches no store, and is printable. Raises OSError."""
         try:
             with self._path.open("rb") as file:
                 return printable(file.read(_BYTES_MAX).decode("utf-8", "replace")).strip() or "unreadable"
@@ -29,7 +29,7 @@ class StoreIdFile:
             return None
 
     def write(self, store_id: str) -> None:
-        """On the disk when it returns. Raises OSError."""
+        """Write the id to the disk. Raises OSError."""
         new = self._path.with_name(NAME + ".new")
         with open(new, "w", encoding="utf-8", opener=_private) as file:
             file.write(store_id + "\n")

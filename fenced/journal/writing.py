@@ -1,7 +1,7 @@
-"""What is written in one transaction: plain functions over a connection, which the store calls inside one.
+"""Write the store: plain functions over a connection, which the store calls within one transaction.
 
-It knows rows and the codec and nothing of threads, files or errors. Its one rule: each function first makes sure that
-our epoch is still the newest; the caller's transaction holds the write lock from its first statement on.
+It knows rows and the codec, but no threads, files or errors. Each write first checks that this daemon's epoch is
+still the newest; the caller's transaction holds the write lock from its first statement on.
 """
 
 import functools
@@ -21,12 +21,12 @@ from fenced.ports.journal import Batch, ClockAnchor, EpochLost, OutboxMessage
 
 Row = dict[str, Any]
 EPOCH_MAX: Final = 10**17
-"""A fence token has 18 digits for it."""
+"""A fence token has 18 digits for the epoch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedBatch:
-    """A batch as rows that lack only what the transaction knows: epoch, sequences."""
+    """A batch as rows without what only the transaction knows: epoch and sequences."""
 
     records: Sequence[tuple[float, str | None, str | None, str]]
     snapshots: Sequence[Row]
@@ -36,7 +36,7 @@ class EncodedBatch:
 
 
 def encode(batch: Batch) -> EncodedBatch:
-    """Everything that can be done before the transaction. Raises for a value that could not be read back (our bug)."""
+    """Do everything that is possible before the transaction. Raises for a value that could not be read back (a bug)."""
     return EncodedBatch(
         records=[_record_row(entry) for entry in batch.entries],
         snapshots=[_snapshot_row(host) for host in batch.snapshots],
@@ -47,7 +47,7 @@ def encode(batch: Batch) -> EncodedBatch:
 
 
 def append(connection: Connection, batch: EncodedBatch, *, epoch: int) -> int:
-    """The sequence of the newest record, the batch's last where it has any. Raises EpochLost."""
+    """Return the sequence of the newest record: the batch's last, if it has any. Raises EpochLost."""
     sequence, last_at = _newest(connection, epoch)
     if batch.records:
         numbered = [(number, epoch, *row) for number, row in enumerate(batch.records, sequence + 1)]
@@ -69,10 +69,10 @@ def append(connection: Connection, batch: EncodedBatch, *, epoch: int) -> int:
 
 
 def take_epoch(connection: Connection, *, holder: str, now: float) -> int:
-    """A new epoch for this start; from here on no older one can write. The caller holds the lock file."""
+    """Take a new epoch for this start; from now on no older one can write. The caller holds the lock file."""
     before = connection.execute(select(LEASE.c.epoch).with_for_update()).scalar_one()
     if not isinstance(before, int) or not 0 <= before < EPOCH_MAX:
-        raise codec.CodecError("the epoch of the lease cannot be read")
+        raise codec.CodecError("the epoch of the lease cannot be read: it is not a number in range")
     epoch = before + 1
     connection.execute(update(LEASE).values(epoch=epoch, holder=holder, until=now))
     return epoch
@@ -93,7 +93,7 @@ def renew_lease(connection: Connection, *, epoch: int, until: float, anchor: Clo
 
 
 def delivered(connection: Connection, messages: Sequence[OutboxMessage], *, epoch: int) -> None:
-    """Events are marked, states are deleted: nobody asks for an old state. Raises EpochLost."""
+    """Mark events as delivered, and delete states, whose old values are not needed. Raises EpochLost."""
     check_epoch(connection, epoch)
     if events := [{"of": message.sequence} for message in messages if not message.is_retained]:
         connection.execute(_MARK_DELIVERED, events)
@@ -102,7 +102,7 @@ def delivered(connection: Connection, messages: Sequence[OutboxMessage], *, epoc
 
 
 def prune(connection: Connection, *, epoch: int, before: float, events_before: float, limit: int) -> int:
-    """How many rows went, at most `limit`. Raises EpochLost."""
+    """Delete at most `limit` rows, and return how many. Raises EpochLost."""
     check_epoch(connection, epoch)
     gone = 0
     for statement, moment in ((_PRUNE_EVENTS, events_before), (_PRUNE_RECORDS, before), (_PRUNE_OPERATIONS, before)):
@@ -112,13 +112,13 @@ def prune(connection: Connection, *, epoch: int, before: float, events_before: f
 
 
 def check_epoch(connection: Connection, epoch: int) -> None:
-    """Raises EpochLost when a newer epoch than ours exists."""
+    """Raise EpochLost if there is a newer epoch than this daemon's."""
     row = connection.execute(select(LEASE.c.epoch, LEASE.c.holder).with_for_update()).one()
     _compare(row.epoch, row.holder, epoch)
 
 
 def _newest(connection: Connection, epoch: int) -> tuple[int, float]:
-    """Sequence and time of the newest record (zeros: there is none yet). Raises EpochLost."""
+    """Return sequence and time of the newest record, zeros if there is none. Raises EpochLost."""
     row = connection.execute(_NEWEST).one()
     _compare(row.epoch, row.holder, epoch)
     return row.sequence or 0, row.at or 0.0
@@ -126,17 +126,17 @@ def _newest(connection: Connection, epoch: int) -> tuple[int, float]:
 
 def _compare(newest: int, holder: str, ours: int) -> None:
     if newest != ours:
-        raise EpochLost(f"{holder} holds epoch {newest}, ours is {ours}: another daemon took this store over")
+        raise EpochLost(f"{holder} holds epoch {newest}, ours is {ours}: another daemon took over this store")
 
 
 def _record_row(entry: Entry) -> tuple[float, str | None, str | None, str]:
-    """In the order of the table's columns after `epoch`."""
+    """Return the columns after `epoch`, in the table's order."""
     return entry.at, entry.host, codec.operation_of(entry.record), codec.dump_record(entry.record)
 
 
 @functools.cache
 def _insert_record(dialect: Dialect) -> str:
-    """The statement's text: Core's way through parameters takes as long as SQLite for a thousand records."""
+    """Return the statement's text: for a thousand records SQLAlchemy's parameters take as long as SQLite itself."""
     return str(insert(RECORDS).compile(dialect=dialect))
 
 
@@ -175,7 +175,7 @@ def _outbox_row(message: OutboxMessage) -> Row:
 
 
 def _upserting(table: Table, key: str) -> Any:
-    """Insert, or write every column but the key (and an operation's number) anew."""
+    """Insert, or update every column but the key (and an operation's number)."""
     statement = upsert(table)
     changed = {column.name: column for column in statement.excluded if column.name not in {key, "number"}}
     return statement.on_conflict_do_update(index_elements=[key], set_=changed)
@@ -195,7 +195,7 @@ _NEWEST: Final = select(
     select(RECORDS.c.at).where(RECORDS.c.sequence == _LAST).scalar_subquery().label("at"),
 ).with_for_update()
 
-# Never the newest record (sequences are counted from it), one that no snapshot covers, or one of a running operation.
+# Keep the newest record (sequences are counted from it), records without a snapshot, and those of running operations.
 _PRUNE_RECORDS: Final = text(
     """
     DELETE FROM records WHERE sequence IN (

@@ -1,6 +1,6 @@
 """The lab's configuration: real files with fast settings, as a user would write them, for the real programs.
 
-Knows the names of the keys (INTERFACE section 2) and where the lab's parts listen. One rule: nothing is handed to the
+Knows the names of the keys (configuration.md) and where the lab's parts listen. One rule: nothing is handed to the
 programs of the lab that is not in these files.
 """
 

@@ -1,6 +1,6 @@
 """Turns what the API shows into a story: one line for each thing that was not told before. Pure; knows no network.
 
-Reads events and operations as INTERFACE sections 3 and 4 name them. One rule: nothing is told that was not shown there.
+Reads events and operations as interface.md names them. One rule: nothing is told that was not shown there.
 """
 
 from collections.abc import Mapping, Sequence

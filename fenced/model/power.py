@@ -72,7 +72,7 @@ class Verdict(Enum):
 
 
 class State(Enum):
-    """What we know of a host (INTERFACE section 3)."""
+    """What we know of a host (interface.md#states)."""
 
     UNKNOWN = "unknown"
     HEALTHY = "healthy"

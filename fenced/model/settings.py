@@ -1,6 +1,6 @@
 """Everything a user can set that the core and the engine need, resolved, in seconds.
 
-Defaults are those of INTERFACE section 2. `fenced.config` builds these; nothing here reads a file.
+Defaults are those of configuration.md. `fenced.config` builds these; nothing here reads a file.
 """
 
 from dataclasses import dataclass, field

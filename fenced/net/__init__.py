@@ -1,1 +1,1 @@
-"""What several adapters share of the network and of files that others name."""
+"""What several adapters share: HTTP bodies, the door of a server, TLS faults, and files that others name."""

@@ -1,7 +1,7 @@
-"""Bodies of requests, the same for each server: taken as they were sent, asked for when they are wanted, whole in time.
+"""Request bodies, the same for each HTTP server: never decompressed, requested when wanted, read whole in time.
 
-Knows HTTP, no call. One rule: nothing is unpacked. aiohttp would inflate a body while it parses, before anybody has looked
-who sends it, and a few hundred kilobytes become minutes of work.
+It knows HTTP, not what a call means. aiohttp would decompress a body while parsing it, before anything has identified
+the sender, and a few hundred kilobytes would become minutes of work.
 """
 
 import asyncio
@@ -13,12 +13,12 @@ from aiohttp import hdrs, web
 from aiohttp.http import HttpVersion11
 
 LINGER_SECONDS: Final = 1.0
-"""For what is still on its way behind an answer; then the connection ends, so that a body that nobody reads costs little."""
+"""Time for the rest of an unread body after the answer; then the connection ends, so that such bodies cost little."""
 CLOSING: Final = frozenset({
     HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
 })  # fmt: skip
-"""Answers with which the connection ends: whoever gets one is a stranger, or sends what is not wanted."""
+"""Answers that end the connection: the client is a stranger, or sends what the server does not want."""
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -29,8 +29,8 @@ def runner(
     shutdown_seconds: float,
     is_cancelled_with_connection: bool = False,
 ) -> web.AppRunner:
-    """Runs an application as the rule above asks for. Set it up, and give its server to a door."""
-    # aiohttp quotes what it could not parse into its log: that may be a password, and a flood would fill the disk.
+    """Return a runner that never decompresses. Set it up, and give its server to a door."""
+    # aiohttp logs what it could not parse: that may be a password, and a flood would fill the disk.
     silent = logging.Logger("aiohttp of a server", level=logging.CRITICAL + 1)
     return web.AppRunner(
         application,
@@ -45,7 +45,7 @@ def runner(
 
 
 def refuse_encoded(request: web.Request) -> None:
-    """Raises HTTPUnsupportedMediaType for a body that must be unpacked. Its bytes were not looked at."""
+    """Raise HTTPUnsupportedMediaType for a compressed body, without reading it."""
     _refuse_other(request, hdrs.CONTENT_ENCODING, "identity")
     _refuse_other(request, hdrs.TRANSFER_ENCODING, "chunked")
 
@@ -53,22 +53,22 @@ def refuse_encoded(request: web.Request) -> None:
 def _refuse_other(request: web.Request, header: str, allowed: str) -> None:
     words = [word.strip().lower() for value in request.headers.getall(header, ()) for word in value.split(",")]
     if any(word not in {"", allowed} for word in words):
-        raise web.HTTPUnsupportedMediaType(reason=f"{header}: {allowed} alone is taken here")
+        raise web.HTTPUnsupportedMediaType(reason=f"{header}: only {allowed} is accepted; send the body uncompressed")
 
 
 async def not_yet(_: web.Request) -> None:
-    """The `expect_handler` of every route: `100 Continue` is for callers that were let in. `read_whole` sends it."""
+    """The `expect_handler` of every route: `read_whole` sends `100 Continue` once the caller is let in."""
 
 
 async def read_whole(request: web.Request, *, seconds: float) -> bytes:
-    """The body, after its sender was told to go on where he waits for that.
+    """Return the body, after sending `100 Continue` if the client waits for it.
 
-    Raises TimeoutError, HTTPRequestEntityTooLarge, and for a broken one PayloadAccessError, RequestPayloadError or
+    Raises TimeoutError, HTTPRequestEntityTooLarge, and for a broken body PayloadAccessError, RequestPayloadError or
     HttpProcessingError.
     """
     async with asyncio.timeout(seconds):
         is_awaited = request.headers.get(hdrs.EXPECT, "").lower() == "100-continue"
         if is_awaited and request.version == HttpVersion11:
             await request.writer.write(_CONTINUE)
-            request.writer.output_size = 0  # the answer itself has not begun
+            request.writer.output_size = 0  # aiohttp must not think that the answer has begun
         return await request.read()

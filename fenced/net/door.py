@@ -1,11 +1,10 @@
-"""The door of an HTTP server: how many connections it has at once, and of strangers; how many of their requests begin in
-one turn of the loop, and for how long it keeps connections of which nothing comes.
+"""The door of an HTTP server: it limits connections, strangers, and the requests that begin in one turn of the loop.
 
-Knows sockets and when aiohttp serves a request, no request's meaning. One rule: whoever connects never takes what devices,
-the store and the bus need. Of the descriptors connections have a share, the longest idle one makes way for a new one, and
-an error of accepting ends nothing. Of the loop they have a few requests a turn, however many ask: what renews the lease
-takes several turns, and each of them stays short. What comes before a request begins (a handshake, heads that are parsed)
-is not counted out like that: strangers, who could all send it in one moment, are few.
+It knows sockets and when aiohttp serves a request, not what a request means. Clients must never take what devices, the
+store and the bus need. Connections get a share of the descriptors; the one idle longest is dropped for a new one, and
+an error of accept ends nothing. A turn of the loop begins only a few requests, because renewing the lease takes several
+turns and each must stay short. What precedes a request (handshake, parsing of heads) is not limited this way, so the
+number of strangers is.
 """
 
 import asyncio
@@ -30,25 +29,25 @@ from fenced.net.bodies import CLOSING
 log = structlog.get_logger(__name__)
 
 SHARE: Final = 4
-"""Connections get one of so many parts of the process's descriptors."""
+"""Connections get one part in this many of the process's descriptors."""
 CONNECTIONS_MAX: Final = 16_384
 STRANGERS_MAX: Final = 512
-"""Connections of which nobody was let in yet, and half of all at most: a handshake and what one may send ahead cost a
-millisecond or two, and 256 KiB."""
+"""The most connections without a request that was let in, and at most half of all: a handshake and what a stranger may
+send ahead cost a millisecond or two, and 256 KiB."""
 FIRST_REQUEST_SECONDS: Final = 10.0
-"""From the connection, with its TLS handshake, to the head of its first request."""
+"""From the connection, including its TLS handshake, to the head of its first request."""
 IDLE_SECONDS: Final = 75.0
-"""From the end of a request to the head of the next; its answer must have been read by then, too."""
+"""From the end of a request to the head of the next; the client must have read the answer by then, too."""
 REQUESTS_A_TURN: Final = 4
-"""So many requests begin in one turn of the loop, refused ones too: two milliseconds' work or so."""
+"""Requests that may begin in one turn of the loop, including refused ones: about two milliseconds of work."""
 SWEEP_SECONDS: Final = 1.0
 FULL_PAUSE_SECONDS: Final = 0.1
-TOLD_SECONDS: Final = 60.0
+WARNING_SECONDS: Final = 60.0
 OUT_OF_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 def connections_max() -> int:
-    """The share of a server, as far as the kernel lets this process open files."""
+    """Return a server's share of the files that the kernel lets this process open."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return CONNECTIONS_MAX
@@ -57,7 +56,7 @@ def connections_max() -> int:
 
 @dataclass(slots=True, eq=False)
 class Guest(asyncio.Protocol):
-    """One connection: hands everything to aiohttp's protocol and keeps when it was last of use."""
+    """One connection: passes everything to aiohttp's protocol, and keeps the time of its last use."""
 
     door: "Door"
     inner: asyncio.Protocol
@@ -71,7 +70,7 @@ class Guest(asyncio.Protocol):
     opening: "asyncio.Task[None] | None" = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's is one without being declared as one
+        self.transport = cast("asyncio.Transport", transport)  # uvloop does not declare its transport as one
         self.inner.connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -91,7 +90,7 @@ class Guest(asyncio.Protocol):
         self.inner.resume_writing()
 
     def end(self) -> None:
-        """At once; also in the midst of its handshake."""
+        """End it at once, even during its handshake."""
         if self.transport is not None:
             self.transport.abort()
         elif self.opening is not None:
@@ -102,23 +101,23 @@ GUEST: Final = web.RequestKey("guest", Guest)
 
 
 def let_in(request: web.Request) -> None:
-    """Who asks has shown who he is, or needs not: his connection is no stranger's from now on."""
+    """Mark the caller as let in: the connection is no stranger's from now on."""
     guest = request.get(GUEST)
     if guest is not None:
         guest.door.know(guest)
 
 
 class Door:
-    """Accepts for one server while `open` runs. `context`: the TLS of new connections; it may be changed meanwhile."""
+    """Accepts for one server while `open` runs. `context`: TLS of new connections; it may be replaced meanwhile."""
 
     def __init__(self, listening: socket.socket, *, most: int) -> None:
-        """`most`: connections at once."""
+        """`most`: the limit of connections."""
         self._listening, self._most = listening, most
         self._strangers_most = min(STRANGERS_MAX, max(most // 2, 1))
         self._guests: dict[asyncio.Protocol, Guest] = {}
         self._strangers: set[Guest] = set()
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._told_at = float("-inf")
+        self._warned_at = float("-inf")
         self.context: ssl.SSLContext | None = None
 
     @property
@@ -126,7 +125,7 @@ class Door:
         return len(self._guests)
 
     def watch(self, application: web.Application) -> None:
-        """See when requests of this application begin and end; before it is set up."""
+        """Follow the requests of this application; call it before the application is set up."""
 
         @web.middleware
         async def serving(
@@ -152,7 +151,7 @@ class Door:
         application.middlewares.insert(0, serving)
 
     async def _turn(self) -> None:
-        """Wait until the loop came around often enough for those who asked before: REQUESTS_A_TURN begin each time."""
+        """Wait for a turn: each turn of the loop begins REQUESTS_A_TURN of the waiting requests, in order."""
         loop = asyncio.get_running_loop()
         if not self._waiting:
             loop.call_soon(self._let_in)
@@ -164,7 +163,7 @@ class Door:
         let_in = 0
         while self._waiting and let_in < REQUESTS_A_TURN:
             turn = self._waiting.popleft()
-            if not turn.done():  # who hung up meanwhile was cancelled
+            if not turn.done():  # a client that left cancelled its turn
                 turn.set_result(None)
                 let_in += 1
         if self._waiting:
@@ -172,7 +171,7 @@ class Door:
 
     @contextlib.asynccontextmanager
     async def open(self, server: Callable[[], asyncio.Protocol]) -> AsyncIterator[None]:
-        """`server` makes the protocol of a connection. When the block ends, nothing is accepted any more."""
+        """`server` makes the protocol of a connection. After the block nothing is accepted."""
         self._listening.setblocking(False)
         async with asyncio.TaskGroup() as group:
             parts = (
@@ -199,7 +198,7 @@ class Door:
             if len(self._strangers) >= self._strangers_most:
                 self._make_way(self._strangers)
             if len(self._guests) >= self._most and not self._make_way(self._guests.values()):
-                self._tell(f"all {self._most} connections are in use")
+                self._warn(f"all {self._most} connections are in use")
                 accepted.close()
                 continue
             guest = Guest(self, server(), loop.time(), source(str(address[0])))
@@ -207,21 +206,21 @@ class Door:
             self._strangers.add(guest)
             guest.opening = group.create_task(self._welcome(guest, accepted), name="door-welcome")
             guest.opening.add_done_callback(functools.partial(self._welcomed, guest, accepted))
-            await asyncio.sleep(0)  # one a turn of the loop: accepting by itself lets nobody else run while more wait
+            await asyncio.sleep(0)  # one a turn of the loop: otherwise nothing else runs while more clients wait
 
     async def _welcome(self, guest: Guest, accepted: socket.socket) -> None:
-        """Up to the handshake's end. Whatever goes wrong with one connection ends that one."""
+        """Run until the end of the handshake. A failure ends only this connection."""
         loop = asyncio.get_running_loop()
         guest.is_begun = True
         more: dict[str, Any] = {}
         if self.context is not None:
             more = {"ssl": self.context, "ssl_handshake_timeout": FIRST_REQUEST_SECONDS}
-        # The peer is gone, this is no TLS, a certificate that we don't take, no handshake in time.
+        # The client left, does not speak TLS, has a certificate that is not accepted, or is too slow.
         with contextlib.suppress(OSError, ValueError):
             await loop.connect_accepted_socket(lambda: guest, accepted, **more)
 
     def _welcomed(self, guest: Guest, accepted: socket.socket, _: "asyncio.Task[None]") -> None:
-        """A task that was cancelled before its first step has given the socket to nobody."""
+        """Close the socket of a task that was cancelled before its first step, which gave it to no protocol."""
         guest.opening = None
         if not guest.is_begun:
             accepted.close()
@@ -229,23 +228,23 @@ class Door:
             self.left(guest)
 
     def left(self, guest: Guest) -> None:
-        """Its connection is over."""
+        """Forget a connection that ended."""
         self._guests.pop(guest.inner, None)
         self._strangers.discard(guest)
 
     def know(self, guest: Guest) -> None:
-        """Somebody was let in by it."""
+        """Mark a connection as let in."""
         guest.is_let_in = True
         self._strangers.discard(guest)
 
     async def _not_accepted(self, error: OSError) -> None:
         if error.errno in OUT_OF_DESCRIPTORS:
-            self._tell(error.strerror or str(error))
+            self._warn(error.strerror or str(error))
             self._make_way(self._guests.values())
             await asyncio.sleep(FULL_PAUSE_SECONDS)
 
     def _make_way(self, guests: Collection[Guest]) -> bool:
-        """End one of these that is idle, if there is one: the longest, of the source that has most of those."""
+        """End one idle connection, if there is one: of the source with the most of them, the one idle longest."""
         idle = [guest for guest in guests if not guest.serving]
         if not idle:
             return False
@@ -256,7 +255,7 @@ class Door:
         return True
 
     async def _sweep(self) -> None:
-        """Idle connections end. A look at all once in a while costs less than a timer for each request."""
+        """End idle connections. Checking all once a second costs less than a timer for each request."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
@@ -266,8 +265,8 @@ class Door:
                 if not guest.serving and now - guest.since > patience:
                     guest.end()
 
-    def _tell(self, why: str) -> None:
+    def _warn(self, why: str) -> None:
         now = asyncio.get_running_loop().time()
-        if now - self._told_at > TOLD_SECONDS:
-            self._told_at = now
+        if now - self._warned_at > WARNING_SECONDS:
+            self._warned_at = now
             log.warning("connections_turned_away", reason=why, connections=len(self._guests))

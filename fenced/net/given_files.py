@@ -1,7 +1,7 @@
-"""Whether a file that somebody else named is one that may be read: a plain one, of a bounded size, in a folder of ours.
+"""Check whether a file that another party named may be read: a plain file of bounded size, in an allowed folder.
 
-Reads nothing. One rule: no file is touched before its name lies in a folder that may be looked into, for a FIFO, a device or
-a network mount that is away would hold a thread for good.
+It reads no content. It touches no file unless its name is in an allowed folder, because a FIFO, a device or an
+unreachable network mount could block a thread for ever.
 """
 
 import os
@@ -13,19 +13,19 @@ FILE_BYTES_MAX: Final = 1024 * 1024
 
 
 def is_readable(path: str, *, within: Sequence[str] | None = None) -> bool:
-    """Also a link, where it ends inside. `within` None: wherever it is. Blocks; raises nothing."""
+    """A link counts if its target is inside. `within` None: any folder. It blocks, and raises nothing."""
     try:
         if within is not None and not _is_inside(path, within):
             return False
-        found = os.stat(path)  # noqa: PTH116 - pathlib would take "." out of the name
+        found = os.stat(path)  # noqa: PTH116 - pathlib would remove "." from the name
         return stat.S_ISREG(found.st_mode) and found.st_size <= FILE_BYTES_MAX and os.access(path, os.R_OK)
     except (OSError, ValueError):
         return False
 
 
 def _is_inside(path: str, folders: Sequence[str]) -> bool:
-    """By its name first, then by where its links lead."""
-    if not os.path.isabs(path) or os.path.normpath(path) != path:  # noqa: PTH117 - a text, as it was given
+    """Check the name first, then the target of its links."""
+    if not os.path.isabs(path) or os.path.normpath(path) != path:  # noqa: PTH117 - compared as given
         return False
     if not any(_is_below(path, os.path.normpath(folder)) for folder in folders):
         return False

@@ -1,7 +1,7 @@
-"""Why a TLS handshake failed, in words that tell one cause from another; and what an old TLS takes to be spoken.
+"""Explain why a TLS handshake failed, in texts that tell the causes apart, and loosen a context for old servers.
 
-Knows OpenSSL's errors and nothing of who speaks; what the other side offers is asked next door (`offer`). One rule: it is
-never told less than OpenSSL told.
+It knows OpenSSL's errors, not who speaks; `offer` finds what the other side offers. A text never holds less than
+OpenSSL reported.
 """
 
 import ssl
@@ -11,26 +11,26 @@ from typing import Final
 
 SHOWN_MAX: Final = 200
 LEGACY_CIPHERS: Final = "DEFAULT:@SECLEVEL=0"
-"""RSA key exchange, SHA-1 and short keys, too; nothing without encryption or authentication."""
+"""Also RSA key exchange, SHA-1 and short keys; nothing without encryption or authentication."""
 _LEGACY_SERVER_CONNECT: Final = 0x4
 """SSL_OP_LEGACY_SERVER_CONNECT (OpenSSL 3; `ssl` names it from Python 3.12): servers without RFC 5746."""
 
 
 class Cause(Enum):
-    """What the two sides could not agree on."""
+    """What the two sides could not agree on; the text describes the other side."""
 
     VERSION = "no common version"
     CIPHER = "no common cipher"
     STRENGTH = "its key or signature is too weak"
     CERTIFICATE = "its certificate"
-    OUR_CERTIFICATE = "it does not take our certificate"
+    OUR_CERTIFICATE = "it does not accept our certificate"
     NO_TLS = "it does not speak TLS at this port"
     HUNG_UP = "it hung up"
     OTHER = "failed"
 
 
 NEGOTIATED: Final = frozenset({Cause.VERSION, Cause.CIPHER, Cause.STRENGTH, Cause.HUNG_UP})
-"""What an older or weaker offer of ours may mend. Old servers hang up where they should send an alert."""
+"""Causes that an older or weaker offer may cure. Old servers hang up where they should send an alert."""
 
 _REASONS: Final = {
     **dict.fromkeys(
@@ -73,7 +73,7 @@ _CERTIFICATES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """A handshake that failed. `why`: OpenSSL's own word for it."""
+    """A failed handshake. `why`: OpenSSL's reason."""
 
     cause: Cause
     text: str
@@ -84,9 +84,9 @@ class Fault:
 
 
 def fault(exc: BaseException | None) -> Fault | None:
-    """The TLS fault anywhere in the chain of causes; None where there is none."""
+    """Return the TLS fault in the chain of causes, or None."""
     while exc is not None:
-        # aiohttp's own errors look like those of `ssl` but keep the real one inside.
+        # aiohttp's errors look like those of `ssl`, but hold the real one inside.
         exc = getattr(exc, "certificate_error", None) or getattr(exc, "os_error", None) or exc
         if isinstance(exc, ssl.SSLCertVerificationError):
             what = _CERTIFICATES.get(exc.verify_code, "is not trusted")
@@ -102,12 +102,12 @@ def fault(exc: BaseException | None) -> Fault | None:
 
 
 def hung_up() -> Fault:
-    """For whoever knows that a connection ended within its handshake."""
+    """Return the fault of a connection that ended during its handshake."""
     return Fault(cause=Cause.HUNG_UP, text=Cause.HUNG_UP.value, why="")
 
 
 def loosen(context: ssl.SSLContext) -> None:
-    """Speak TLS 1.0 and 1.1, RSA key exchange and weak keys as well. Whom it believes stays as it is."""
+    """Also allow TLS 1.0 and 1.1, RSA key exchange and weak keys. The trusted certificates stay the same."""
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     context.options |= ssl.Options(_LEGACY_SERVER_CONNECT)
     context.set_ciphers(LEGACY_CIPHERS)

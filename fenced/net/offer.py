@@ -1,7 +1,7 @@
-"""What the other side of a failed TLS handshake offers: it is asked once more, with everything that we can speak.
+"""Find what the other side of a failed TLS handshake offers: connect once more, and offer everything possible.
 
-Knows sockets and contexts, not who speaks. One rule: the question carries no secret and no request, shows no certificate,
-and nobody is believed by its answer.
+It knows sockets and contexts, not who speaks. The connection carries no secret and no request and shows no certificate,
+and its result grants no trust.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ COMMON_VERSIONS: Final = ("TLSv1.2", "TLSv1.3")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What the other side took when everything was offered to it."""
+    """What the other side chose when everything was offered."""
 
     version: str
     cipher: str
 
     @property
     def is_common(self) -> bool:
-        """Whether we take it without being told to."""
+        """Whether a default context accepts it."""
         ours = {cipher["name"] for cipher in ssl.create_default_context().get_ciphers()}
         return self.version in COMMON_VERSIONS and self.cipher in ours
 
@@ -34,7 +34,7 @@ class Offer:
 
 
 async def explained(found: Fault, host: str, port: int, *, seconds: float = OFFER_SECONDS_MAX) -> Fault:
-    """The fault with what the other side offers, where that can be known. Takes at most these seconds."""
+    """Return the fault, with what the other side offers if that can be found within `seconds`."""
     if found.cause not in NEGOTIATED:
         return found
     offered = await offer(host, port, seconds=seconds)
@@ -49,7 +49,7 @@ async def explained(found: Fault, host: str, port: int, *, seconds: float = OFFE
 
 
 async def offer(host: str, port: int, *, seconds: float = OFFER_SECONDS_MAX) -> Offer | None:
-    """What the other side takes of all that there is; None where that can't be known."""
+    """Return what the other side chooses of everything; None if that can't be found."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -58,8 +58,8 @@ async def offer(host: str, port: int, *, seconds: float = OFFER_SECONDS_MAX) -> 
         async with asyncio.timeout(min(seconds, OFFER_SECONDS_MAX)):
             _reader, writer = await asyncio.open_connection(host, port, ssl=context)
             spoken = writer.get_extra_info("ssl_object")
-            taken = Offer(version=spoken.version() or "", cipher=(spoken.cipher() or ("",))[0])
+            chosen = Offer(version=spoken.version() or "", cipher=(spoken.cipher() or ("",))[0])
             writer.transport.abort()
-    except (OSError, ValueError):  # a timeout and a refused handshake too
+    except (OSError, ValueError):  # includes a timeout and a refused handshake
         return None
-    return taken
+    return chosen

@@ -1,11 +1,11 @@
-"""JSON in which a name occurs twice says two things, and which of them counts is a reader's whim (RFC 8259, 4): it is refused."""
+"""Reject JSON with duplicate names: parsers disagree on which one counts (RFC 8259, 4)."""
 
 import json
 from typing import Any
 
 
 def parsed_once(body: bytes) -> Any:
-    """What it says. Raises ValueError where a name occurs twice in one object, or where it is no JSON."""
+    """Return the parsed JSON. Raises ValueError for a duplicate name in an object, or for invalid JSON."""
     return json.loads(body, object_pairs_hook=_once_each)
 
 

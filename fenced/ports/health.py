@@ -32,7 +32,7 @@ _STATUS: Final = {status.value: status for status in HealthStatus}
 
 
 class Malformed(Exception):
-    """A payload that is not what INTERFACE says; the text says where, and is short."""
+    """A payload that is not what interface.md#heartbeats says; the text says where, and is short."""
 
 
 def health(

@@ -6,7 +6,7 @@ from fenced.ports.bus import MessageKind, MessageResult
 
 
 class Telemetry(Protocol):
-    """One method per fact of INTERFACE section 5 that is counted when it happens; gauges are read at scrape time."""
+    """One method per fact of metrics.md that is counted when it happens; gauges are read at scrape time."""
 
     def bus_message(self, kind: MessageKind, result: MessageResult) -> None: ...
 

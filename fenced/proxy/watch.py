@@ -35,12 +35,10 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
 class ProxyWatch:
     """Implements ports.proxies.Proxies."""
 
-    def __init__(
-        self, caller: ProxyCaller, proxies: Iterable[Proxy], *, clock: Clock, barred: Callable[[Faults], None]
-    ) -> None:
-        """`barred` takes the proxies that are no candidates, and why, whenever that changed."""
-        self._caller, self._clock, self._barred = caller, clock, barred
+    def __init__(self, caller: ProxyCaller, proxies: Iterable[Proxy], *, clock: Clock) -> None:
+        self._caller, self._clock = caller, clock
         self._faults: Faults = {}
+        self._report: Callable[[Faults], None] = lambda _: None
         self._views: dict[ProxyName, ProxyView] = {}
         self.use(proxies)
 
@@ -52,7 +50,11 @@ class ProxyWatch:
             name: before if (before := known[name]) is not None and before.url == view.url else view
             for name, view in sorted(views.items())
         }
-        self._tell_faults()
+        self._report_faults()
+
+    def report_to(self, report: Callable[[Faults], None]) -> None:
+        """Call `report` with the proxies that are no candidates, and why, whenever they change."""
+        self._report = report
 
     def views(self) -> Sequence[ProxyView]:
         return list(self._views.values())
@@ -110,16 +112,16 @@ class ProxyWatch:
                 why_barred=_why_barred(status),
             )
         self._views[name] = view
-        self._tell_faults()
+        self._report_faults()
         if before.is_up is not is_up or before.why_barred != view.why_barred:
             tell = _log.info if is_up and view.why_barred is None else _log.warning
             tell("proxy", proxy=name, up=is_up, version=view.version, error=error or view.why_barred)
 
-    def _tell_faults(self) -> None:
+    def _report_faults(self) -> None:
         faults = {view.name: view.why_barred for view in self._views.values() if view.why_barred is not None}
         if faults != self._faults:
             self._faults = faults
-            self._barred(faults)
+            self._report(faults)
 
 
 def _why_barred(status: Status) -> str | None:

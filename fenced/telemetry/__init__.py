@@ -1,1 +1,1 @@
-"""Prometheus metrics, structured logs, sd_notify."""
+"""Prometheus metrics and structured logs."""

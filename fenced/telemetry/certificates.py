@@ -1,6 +1,6 @@
-"""How long certificates still last, read at each scrape. Knows no file: who watches them is asked.
+"""Remaining validity of certificates, read at each scrape through a callback; it reads no files.
 
-One rule: seconds left, negative once a certificate has ended, so that one alert rule serves every file.
+The value is in seconds and negative after the end, so that one alert rule serves every file.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,18 +11,18 @@ from prometheus_client.registry import Collector
 
 
 class CertificateGauges(Collector):
-    """`certificates`: (role, file, seconds until it ends)."""
+    """`certificates`: returns (role, file, seconds until it ends) for each."""
 
     def __init__(self, certificates: Callable[[], Sequence[tuple[str, str, float]]]) -> None:
         self._certificates = certificates
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: the registry must not ask while everything is still being built."""
+        """Return nothing: the registry must not collect while the daemon is still being built."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
         family = GaugeMetricFamily(
-            "fenced_certificate_expiry_seconds", "Until a certificate ends", labels=("role", "file")
+            "fenced_certificate_expiry_seconds", "Seconds until a certificate ends", labels=("role", "file")
         )
         for role, file, seconds in self._certificates():
             family.add_metric((role, file), seconds)

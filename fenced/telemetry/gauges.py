@@ -1,6 +1,6 @@
-"""Gauges of INTERFACE section 5, read from the running daemon at each scrape: nothing to keep in step.
+"""Gauges of interface.md#metrics, read from the running daemon at each scrape through the control port.
 
-Knows the control port only. One rule: one walk over the hosts per scrape, and every state is there even at 0.
+A scrape walks over the hosts once. Every state has a value, even 0.
 """
 
 from collections import Counter
@@ -16,12 +16,15 @@ from fenced.model.power import OperationState, State
 from fenced.ports.control import Control, FleetView, HostView
 
 GATES_MAX: Final = 64
-"""Gates that are told at 0 once they no longer hold a host; more than exist."""
+"""The most gates that are remembered, to report 0 when they hold no host any more; more than exist."""
 
 
 class Gauges(Collector):
-    """Register it in `Metrics.registry`. `outbox_pending`: messages that the broker has not acknowledged;
-    `outbox_stuck`: hosts whose messages it does not take. `ahead_seconds`: how far our steady clock is ahead of the wall's."""
+    """Register it in `Metrics.registry`.
+
+    `outbox_pending`: messages that the broker has not acknowledged. `outbox_stuck`: hosts whose messages it rejects.
+    `ahead_seconds`: how far the steady clock is ahead of the wall clock.
+    """
 
     def __init__(
         self,
@@ -36,23 +39,23 @@ class Gauges(Collector):
         self._seen_gates: set[str] = set()
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: the registry must not read a daemon that is still being built."""
+        """Return nothing: the registry must not collect while the daemon is still being built."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
         yield from self._of_daemon(self._control.fleet())
         yield from self._of_hosts(self._control.hosts())
-        about = "How far the daemon's own clock is ahead of the wall clock (negative: behind it)"
+        about = "How far the daemon's steady clock is ahead of the wall clock (negative: behind it)"
         yield _gauge("fenced_clock_ahead_seconds", about, round(self._ahead_seconds(), 3))
         yield _gauge("fenced_outbox_pending", "Messages not yet acknowledged by the broker", self._outbox_pending())
-        yield _gauge("fenced_outbox_stuck_hosts", "Hosts whose messages the broker does not take", self._outbox_stuck())
+        yield _gauge("fenced_outbox_stuck_hosts", "Hosts whose messages the broker rejects", self._outbox_stuck())
 
     def _of_daemon(self, fleet: FleetView) -> Iterator[Metric]:
-        yield _gauge("fenced_armed", "Whether power commands may be sent (1) or not (0)", fleet.is_armed)
+        yield _gauge("fenced_armed", "Whether power commands are allowed (1) or not (0)", fleet.is_armed)
         yield _gauge("fenced_leader", "Whether this controller holds the lease", fleet.is_lease_held)
-        yield _gauge("fenced_epoch", "The lease's number; rises with each holder", fleet.epoch)
+        yield _gauge("fenced_epoch", "Epoch of the lease; it rises with each holder", fleet.epoch)
         yield _gauge("fenced_bus_connected", "Whether the bus is connected", fleet.is_bus_connected)
-        about = "How long a gate is closed for the whole fleet or a cluster, the longest of them"
+        about = "How long a gate has been closed for the whole fleet or a cluster; the longest of them"
         yield _by_label("fenced_gate_closed_seconds", about, "gate", fleet.gate_closed_seconds)
 
     def _of_hosts(self, hosts: Iterable[HostView]) -> Iterator[Metric]:
@@ -72,22 +75,22 @@ class Gauges(Collector):
             left_off += state.is_left_off
         yield _by_label("fenced_hosts", "Hosts by state", "state", {state.value: states[state] for state in State})
         yield _by_label("fenced_held_hosts", "Hosts that a closed gate holds", "gate", self._with_seen(gates))
-        yield _gauge("fenced_operations_in_flight", "Operations that run now", operations)
+        yield _gauge("fenced_operations_in_flight", "Running operations", operations)
         yield _gauge("fenced_redundancy_lost_hosts", "Hosts with a device that could not be restored", redundancy_lost)
         yield _gauge("fenced_left_off_hosts", "Hosts that stay off until a person acts", left_off)
         yield from _fenceable(levels)
 
     def _with_seen(self, gates: Counter[str]) -> dict[str, int]:
-        """A gate that held somebody once is told at 0 afterwards, so that an alert on it ends."""
+        """Add gates that held a host earlier with 0, so that an alert on them ends."""
         self._seen_gates.update(list(gates)[: max(0, GATES_MAX - len(self._seen_gates))])
         return {gate: gates[gate] for gate in sorted(self._seen_gates | set(gates))}
 
 
 def _fenceable(levels: Counter[FenceableLevel]) -> Iterator[Metric]:
-    """The share has no value where nothing is checked: neither an alarm nor an all-clear."""
-    told = {level.value: levels[level] for level in FenceableLevel}
-    yield _by_label("fenced_fenceable_hosts", "Hosts by how they could be fenced now", "level", told)
-    about = "Share of the checked hosts that could be fenced right now"
+    """The share has no value if no host is checked, because that is neither an alarm nor an all-clear."""
+    counts = {level.value: levels[level] for level in FenceableLevel}
+    yield _by_label("fenced_fenceable_hosts", "Hosts by how they could be fenced now", "level", counts)
+    about = "Share of the checked hosts that could be fenced now"
     could, all_ = levels[FenceableLevel.FULL] + levels[FenceableLevel.DEGRADED], levels.total()
     share = GaugeMetricFamily("fenced_fenceable_share", about)
     if all_:

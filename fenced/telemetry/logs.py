@@ -1,7 +1,7 @@
-"""Logging: structured lines on standard error, JSON for machines, coloured for a terminal.
+"""Structured logs on standard error: JSON for machines, coloured text for a terminal.
 
-Knows no engine. One rule: no secret leaves, whatever a caller puts into a log line: Secret objects and values
-under names such as `password` are masked, tracebacks show no local variables, long values are cut.
+No secret leaves the process, whatever a caller logs: Secret objects and values under names such as `password` are
+masked, tracebacks show no local variables, and long values are cut.
 """
 
 import logging
@@ -30,13 +30,13 @@ SECRET_NAME: Final = re.compile(
 FENCE_TOKEN: Final = re.compile(r"\d+-\d+", re.ASCII)
 LEVELS: Final = ("debug", "info", "warning", "error")
 PRIORITIES: Final = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
-"""syslog's numbers; journald takes them from the front of a line."""
+"""syslog's priorities; journald reads them from the start of a line."""
 
 
 def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
-    """Set up structlog and the standard library's logging, once, by the composition root. Raises ValueError."""
+    """Set up structlog and the standard library's logging; the composition root calls it once. Raises ValueError."""
     if level.lower() not in LEVELS:
-        raise ValueError(f"log level {level!r}: one of {', '.join(LEVELS)}")
+        raise ValueError(f"unknown log level {level!r}; use one of {', '.join(LEVELS)}")
     out = sys.stderr if stream is None else stream
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -68,7 +68,7 @@ def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
 
 
 def _last(out: TextIO) -> list[Processor]:
-    """From the event to its line."""
+    """Return the processors that turn an event into its line."""
     remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if out.isatty():
         pretty = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
@@ -80,12 +80,12 @@ def _last(out: TextIO) -> list[Processor]:
 
 
 def mask(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Take secrets out of a log line and cut what is too long. A fence token ("4-118") is no secret."""
+    """Mask secrets in a log line and cut long values. A fence token ("4-118") is not a secret."""
     return {key: _masked(key, value, DEPTH_MAX) for key, value in event.items()}
 
 
 def _on_one_line(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """For a terminal, which would obey what a host wrote into its reason. JSON escapes it by itself."""
+    """Remove control characters, which a terminal would execute and which a host can put into its reason."""
     return {key: one_line(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
@@ -114,11 +114,11 @@ def _is_harmless(value: Any) -> bool:
 
 
 def _is_journald(out: TextIO) -> bool:
-    """Whether the stream is the one that systemd connected to the journal (JOURNAL_STREAM is `device:inode`)."""
+    """Return whether systemd connected this stream to the journal (JOURNAL_STREAM is `device:inode`)."""
     named = os.environ.get("JOURNAL_STREAM", "")
     try:
         status = os.fstat(out.fileno())
-    except (OSError, ValueError):  # no descriptor behind it
+    except (OSError, ValueError):  # the stream has no descriptor
         return False
     return named == f"{status.st_dev}:{status.st_ino}"
 

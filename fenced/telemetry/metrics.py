@@ -1,7 +1,7 @@
-"""Counting for Prometheus: the names of INTERFACE section 5 in a registry of their own.
+"""Counters and histograms for Prometheus, under the names of interface.md#metrics, in their own registry.
 
-Implements `ports.telemetry`; knows no engine. One rule: counting never raises, never blocks, and no histogram has a
-host label. Gauges are read at scrape time by `gauges`.
+Implements `ports.telemetry`; `gauges` reads the gauges at each scrape. Counting never raises and never blocks, and no
+histogram has a host label.
 """
 
 import platform
@@ -14,9 +14,9 @@ from fenced import __version__
 from fenced.ports.bus import MessageKind, MessageResult
 
 FAST_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
-"""For what should take milliseconds: the journal, the loop."""
+"""For the journal and the event loop, which should take milliseconds."""
 CALL_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
-"""For one call to a device, and for a race of them."""
+"""For one call to a device, and for a proxy race."""
 LONG_SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 120.0, 300.0, 600.0, 1200.0)
 """For stages and whole operations; 45 s is the target from silence to `fenced`."""
 OPENMETRICS: Final = "application/openmetrics-text"
@@ -25,57 +25,60 @@ TEXT_CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics:
-    """All counters and histograms. `registry` takes further collectors (gauges) at the composition root."""
+    """All counters and histograms. The composition root registers further collectors in `registry`."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
         registry = self.registry
-        Info("fenced_build", "The program that runs", registry=registry).info(
+        Info("fenced_build", "Version of the running program", registry=registry).info(
             {"version": __version__, "python": platform.python_version()}
         )
         ProcessCollector(registry=registry)
-        messages = Counter("fenced_bus_messages", "Messages of the bus", ("kind", "result"), registry=registry)
-        self._messages: Final = {  # looked up thousands of times a second; all combinations exist from the start
+        messages = Counter("fenced_bus_messages", "Messages from the bus", ("kind", "result"), registry=registry)
+        self._messages: Final = {  # made once, because they are used thousands of times a second
             (kind, result): messages.labels(kind.value, result.value)
             for kind in MessageKind
             for result in MessageResult
         }
-        self._suspicions = Counter("fenced_suspicions", "How suspicions ended", ("outcome",), registry=registry)
+        self._suspicions = Counter("fenced_suspicions", "Ended suspicions by outcome", ("outcome",), registry=registry)
         self._detection = Histogram(
             "fenced_detection_seconds",
-            "From the last sign of life to the suspicion",
+            "Seconds from the last sign of life to the suspicion",
             buckets=LONG_SECONDS,
             registry=registry,
         )
         self._holds = Counter("fenced_gate_holds", "Times that a gate closed for a host", ("gate",), registry=registry)
         self._operations = Counter(
-            "fenced_operations", "Operations that ended", ("action", "cause", "result"), registry=registry
+            "fenced_operations", "Ended operations", ("action", "cause", "result"), registry=registry
         )
         self._operation_seconds = Histogram(
-            "fenced_operation_seconds", "Whole operations", ("action",), buckets=LONG_SECONDS, registry=registry
+            "fenced_operation_seconds", "Duration of operations", ("action",), buckets=LONG_SECONDS, registry=registry
         )
         self._stage_seconds = Histogram(
-            "fenced_stage_seconds", "Stages of operations", ("stage",), buckets=LONG_SECONDS, registry=registry
+            "fenced_stage_seconds", "Duration of the stages", ("stage",), buckets=LONG_SECONDS, registry=registry
         )
         self._race_seconds = Histogram(
-            "fenced_probe_race_seconds", "Proxy races, each for one device", buckets=CALL_SECONDS, registry=registry
+            "fenced_probe_race_seconds", "Duration of proxy races", buckets=CALL_SECONDS, registry=registry
         )
-        self._probes = Counter("fenced_probes", "Probes of proxy races", ("proxy", "result"), registry=registry)
+        self._probes = Counter("fenced_probes", "Probes in proxy races", ("proxy", "result"), registry=registry)
         self._commands = Counter(
             "fenced_device_commands", "Calls to power devices", ("driver", "command", "result"), registry=registry
         )
         self._device_seconds = Histogram(
             "fenced_device_seconds",
-            "Calls to power devices",
+            "Duration of calls to power devices",
             ("driver", "command"),
             buckets=CALL_SECONDS,
             registry=registry,
         )
         self._append_seconds = Histogram(
-            "fenced_journal_append_seconds", "Until a batch was durable", buckets=FAST_SECONDS, registry=registry
+            "fenced_journal_append_seconds",
+            "Seconds until a batch is durable",
+            buckets=FAST_SECONDS,
+            registry=registry,
         )
         self._lag_seconds = Histogram(
-            "fenced_loop_lag_seconds", "How late the event loop ran", buckets=FAST_SECONDS, registry=registry
+            "fenced_loop_lag_seconds", "Delay of the event loop", buckets=FAST_SECONDS, registry=registry
         )
         self._answers = Counter("fenced_api_requests", "Requests to the API", ("route", "status"), registry=registry)
 
@@ -115,20 +118,20 @@ class Metrics:
         self._lag_seconds.observe(seconds)
 
     def api_answer(self, route: str, status: int) -> None:
-        """One answer of the API, by the route's template: never an address with a host's name."""
+        """Count an answer of the API by the route's template, which holds no host's name."""
         self._answers.labels(route, str(status)).inc()
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
-        """What a scrape gets, and its content type: OpenMetrics where the Accept header asks for it.
+        """Return a scrape and its content type: OpenMetrics if the Accept header asks for it.
 
-        Not by prometheus_client's `choose_encoder`: it raises TypeError for a version that is no number.
+        prometheus_client's `choose_encoder` is not used: it raises TypeError for a version that is not a number.
         """
         return exposed(self.registry, accept)
 
 
 def exposed(registry: CollectorRegistry, accept: str) -> tuple[bytes, str]:
-    """A scrape of any registry, as `Metrics.exposition`."""
+    """Return a scrape of any registry, like `Metrics.exposition`."""
     if any(part.partition(";")[0].strip() == OPENMETRICS for part in accept.split(",")):
-        text: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]  # theirs has no types
+        text: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]  # the library has no type
         return text, OPENMETRICS_CONTENT_TYPE
     return exposition.generate_latest(registry), TEXT_CONTENT_TYPE

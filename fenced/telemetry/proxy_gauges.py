@@ -1,6 +1,6 @@
-"""The proxies as the daemon sees them, read at each scrape. Knows the port only.
+"""The daemon's view of its proxies, read at each scrape through the port.
 
-One rule: a proxy that was not asked yet has no `up`, so that no alert fires over a start.
+A proxy that was not probed yet has no `up`, so that no alert fires at a start.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,13 +19,13 @@ class ProxyGauges(Collector):
         self._proxies = proxies
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: the registry must not read a daemon that is still being built."""
+        """Return nothing: the registry must not collect while the daemon is still being built."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        up = GaugeMetricFamily("fenced_proxy_up", "Whether the proxy agent answered when last asked", labels=("proxy",))
+        up = GaugeMetricFamily("fenced_proxy_up", "Whether the proxy agent answered the last probe", labels=("proxy",))
         seconds = GaugeMetricFamily(
-            "fenced_proxy_round_trip_seconds", "How long its last answer took", labels=("proxy",)
+            "fenced_proxy_round_trip_seconds", "Round trip of its last answer", labels=("proxy",)
         )
         for view in self._proxies.views():
             if view.is_up is not None:

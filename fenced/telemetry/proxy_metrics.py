@@ -1,6 +1,6 @@
-"""Counting for Prometheus at a proxy agent: its calls, what it is busy with, its certificates.
+"""Metrics of a proxy agent: its calls, those in flight, its certificates.
 
-Implements `ports.proxies.AgentTelemetry`. One rule: no label tells a device, a daemon or a credential.
+Implements `ports.proxies.AgentTelemetry`. No label names a device, a daemon or a credential.
 """
 
 import platform
@@ -18,17 +18,17 @@ from fenced.telemetry.metrics import CALL_SECONDS, exposed
 
 
 class ProxyMetrics:
-    """All of one proxy agent."""
+    """All metrics of one proxy agent."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
-        Info("fenced_build", "The program that runs", registry=self.registry).info(
+        Info("fenced_build", "Version of the running program", registry=self.registry).info(
             {"version": __version__, "python": platform.python_version()}
         )
         ProcessCollector(registry=self.registry)
         self._calls = Histogram(
             "fenced_proxy_call_seconds",
-            "Calls that this proxy carried out",
+            "Duration of the calls that this proxy carried out",
             ("command", "driver", "result"),
             buckets=CALL_SECONDS,
             registry=self.registry,
@@ -54,7 +54,7 @@ class _InFlight(Collector):
 
     def collect(self) -> Iterator[Metric]:
         gauges = self._gauges()
-        family = GaugeMetricFamily("fenced_proxy_calls_in_flight", "Calls under way", labels=("kind",))
+        family = GaugeMetricFamily("fenced_proxy_calls_in_flight", "Running calls", labels=("kind",))
         family.add_metric(("read",), gauges.reads)
         family.add_metric(("command",), gauges.commands)
         yield family

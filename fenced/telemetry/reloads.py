@@ -1,6 +1,6 @@
-"""How the last reload ended, read at each scrape, under the names that Prometheus uses for its own.
+"""The outcome of the last reload, read at each scrape, under names like those of Prometheus's own reload metrics.
 
-One rule: both are there from the start, so that an alert on them needs no first reload.
+Both metrics exist from the start, so that an alert on them needs no first reload.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -11,24 +11,24 @@ from prometheus_client.registry import Collector
 
 
 class ReloadGauges(Collector):
-    """`outcome`: whether the last one succeeded, and the wall time of the last that did."""
+    """`outcome`: returns whether the last reload succeeded, and the wall time of the last success."""
 
     def __init__(self, outcome: Callable[[], tuple[bool, float]]) -> None:
         self._outcome = outcome
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: the registry must not ask while everything is still being built."""
+        """Return nothing: the registry must not collect while the daemon is still being built."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
         is_successful, at = self._outcome()
         yield GaugeMetricFamily(
             "fenced_config_last_reload_successful",
-            "Whether the configuration was taken when it was last read",
+            "Whether the last reload of the configuration succeeded",
             value=float(is_successful),
         )
         yield GaugeMetricFamily(
             "fenced_config_last_reload_seconds",
-            "When a configuration was last taken, in seconds since 1970",
+            "Time of the last successful load of the configuration, in seconds since 1970",
             value=at,
         )

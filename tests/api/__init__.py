@@ -1,1 +1,1 @@
-"""The API and fencectl, over real sockets and real processes, in front of a fake engine."""
+"""Tests of the API and of fencectl, over real sockets and real processes, with a fake engine."""

@@ -1,4 +1,4 @@
-"""A real server on a real port in front of the fake engine."""
+"""A real API server on a real port, in front of the fake engine."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ TOKENS = (
 
 @dataclass(kw_only=True)
 class Api:
-    """The server, a client for it, and what stands behind."""
+    """The server, a client for it, and the fakes behind it."""
 
     url: str
     client: aiohttp.ClientSession
@@ -30,7 +30,7 @@ class Api:
 
 
 def expose(accept: str) -> tuple[bytes, str]:
-    """Metrics of nothing."""
+    """Return empty metrics that show the Accept header."""
     return b"# " + accept.encode() + b"\n", "text/plain; charset=utf-8"
 
 
@@ -54,20 +54,20 @@ async def start(
 
 @pytest.fixture
 async def api() -> AsyncIterator[Api]:
-    """No tokens: everybody may do everything."""
+    """Without tokens: every local user may do everything."""
     async for made in start():
         yield made
 
 
 @pytest.fixture
 async def guarded_api() -> AsyncIterator[Api]:
-    """With a token of each role."""
+    """With one token for each role."""
     async for made in start(tokens=TOKENS):
         yield made
 
 
 @pytest.fixture
 async def narrow_api() -> AsyncIterator[Api]:
-    """Five requests a second of one client."""
+    """Five requests a second for one client."""
     async for made in start(per_second=5):
         yield made

@@ -1,4 +1,4 @@
-"""`fencectl` as a real process: through pipes, or on a terminal of its own."""
+"""Run `fencectl` as a real process, through pipes or on its own terminal."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ DEADLINE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """How it ended and what it said. On a terminal `err` is within `out`."""
+    """Exit status and output. On a terminal `out` contains the error output."""
 
     code: int
     out: str
@@ -32,7 +32,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 async def ctl(url: str, *words: str, **more: str) -> Run:
-    """Without a terminal."""
+    """Run without a terminal."""
     process = await asyncio.create_subprocess_exec(
         *PROGRAM,
         "--url",
@@ -56,7 +56,7 @@ async def ctl(url: str, *words: str, **more: str) -> Run:
 
 
 async def on_terminal(url: str, *words: str, answers: tuple[tuple[str, str], ...] = ()) -> Run:
-    """On a terminal; for each (text, answer): the answer is typed once the text was seen."""
+    """Run on a terminal. For each (text, answer): type the answer once the text appears."""
     master, slave = pty.openpty()
     process = await asyncio.create_subprocess_exec(
         *PROGRAM, "--url", url, *words, stdin=slave, stdout=slave, stderr=slave, env=environment()
@@ -95,7 +95,7 @@ async def on_terminal(url: str, *words: str, answers: tuple[tuple[str, str], ...
 
 
 async def _drain(read: Callable[[], None], seen: bytearray) -> None:
-    """What the process wrote last is still in the terminal when it ended."""
+    """Read what the process wrote last, which is still in the terminal after it ended."""
     size = -1
     while size != len(seen):
         size = len(seen)

@@ -1,4 +1,4 @@
-"""Bodies that nobody asked for: packed, endless, slow, or from strangers. None is unpacked, and none is waited for long."""
+"""Unwanted bodies: compressed, endless, slow, or from strangers. The server unpacks none and waits only briefly."""
 
 import time
 
@@ -19,7 +19,7 @@ ENCODED = {
     "zstd": ["Content-Encoding: zstd"],
     "a list": ["Content-Encoding: identity, gzip"],
     "two headers": ["Content-Encoding: identity", "Content-Encoding: gzip"],
-    "of no known kind": ["Content-Encoding: cheese"],
+    "unknown": ["Content-Encoding: cheese"],
 }
 
 
@@ -30,7 +30,7 @@ def port(api: Api) -> int:
 @pytest.mark.parametrize("is_chunked", [False, True])
 @pytest.mark.parametrize("headers", ENCODED.values(), ids=ENCODED)
 @pytest.mark.parametrize("token", [(), (TOKEN,)])
-async def test_a_packed_body_is_refused_and_the_connection_ends(
+async def test_a_compressed_body_is_refused_and_the_connection_ends(
     guarded_api: Api, token: tuple[str, ...], headers: list[str], is_chunked: bool
 ) -> None:
     sent = request("POST", ACT, *token, *headers, body=GOOD, is_chunked=is_chunked)
@@ -41,26 +41,26 @@ async def test_a_packed_body_is_refused_and_the_connection_ends(
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/openapi.json", "/metrics", "/api/v1/events", "/nothing"])
-async def test_it_is_so_at_every_address(guarded_api: Api, path: str) -> None:
+async def test_a_compressed_body_is_refused_on_every_path(guarded_api: Api, path: str) -> None:
     heard = await say(port(guarded_api), request("POST", path, "Content-Encoding: gzip", body=bomb(1)))
     assert heard.statuses == (415,) and heard.is_closed
 
 
 @pytest.mark.parametrize("coding", ["gzip, chunked", "gzip", "chunked, gzip", "identity"])
-async def test_a_packed_transfer_is_refused(guarded_api: Api, coding: str) -> None:
+async def test_a_compressed_transfer_is_refused(guarded_api: Api, coding: str) -> None:
     sent = request("POST", ACT, TOKEN, f"Transfer-Encoding: {coding}") + b"5\r\nhello\r\n0\r\n\r\n"
     heard = await say(port(guarded_api), sent)
     assert heard.statuses in ((), (400,), (415,)) and heard.is_closed
     assert guarded_api.control.calls == []
 
 
-async def test_a_body_that_says_that_it_is_as_it_is_is_taken(guarded_api: Api) -> None:
+async def test_the_identity_encoding_is_accepted(guarded_api: Api) -> None:
     sent = request("POST", ACT, TOKEN, "Content-Encoding: identity", body=GOOD)
     assert (await say(port(guarded_api), sent, patience=0.2)).statuses == (202,)
 
 
 async def test_bombs_cost_no_more_than_bodies_of_their_size(guarded_api: Api) -> None:
-    """40 of 194 kB held the loop for 35 s: they were unpacked while they were parsed, behind a 401."""
+    """Unpacked while parsed, behind a 401, 40 bombs of 194 kB blocked the loop for 35 s."""
     plain, packed = bytes(60_000), bomb(60)
 
     async def cost(body: bytes, *headers: str) -> float:
@@ -77,14 +77,14 @@ async def test_bombs_cost_no_more_than_bodies_of_their_size(guarded_api: Api) ->
     ("headers", "status"),
     [((), 401), (("Authorization: Bearer wrong",), 401), (("Authorization: Bearer look-only-1",), 403)],
 )
-async def test_the_connection_of_a_stranger_ends_with_his_answer(
+async def test_a_strangers_connection_ends_with_the_answer(
     guarded_api: Api, headers: tuple[str, ...], status: int
 ) -> None:
     heard = await say(port(guarded_api), request("POST", ACT, *headers, body=GOOD) * 2)
     assert heard.statuses == (status,) and heard.is_closed
 
 
-async def test_a_foreign_host_and_origin_end_theirs(api: Api) -> None:
+async def test_a_foreign_host_or_origin_ends_the_connection(api: Api) -> None:
     for header in ("Origin: http://evil.example", "X-Nothing: 1"):
         sent = request("POST", ACT, header, body=GOOD)
         if header.startswith("X"):
@@ -98,7 +98,7 @@ async def test_a_body_that_is_too_large_ends_the_connection(guarded_api: Api) ->
     assert heard.statuses == (413,) and heard.is_closed
 
 
-async def test_a_slow_body_is_waited_for_only_so_long(guarded_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_body_times_out(guarded_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(border, "BODY_TIMEOUT_SECONDS", 0.2)
     for is_chunked in (False, True):
         head = request("POST", ACT, TOKEN, length=None if is_chunked else 1000, is_chunked=is_chunked)
@@ -107,16 +107,16 @@ async def test_a_slow_body_is_waited_for_only_so_long(guarded_api: Api, monkeypa
 
 
 @pytest.mark.parametrize("headers", [("Authorization: Bearer wrong",), (TOKEN,)])
-async def test_a_body_that_nobody_reads_is_not_waited_for(guarded_api: Api, headers: tuple[str, ...]) -> None:
-    """Behind a refusal, and with a GET that takes none."""
+async def test_an_unread_body_is_not_waited_for(guarded_api: Api, headers: tuple[str, ...]) -> None:
+    """After a rejection, and with a GET, which takes no body."""
     heard = await say(
         port(guarded_api), request("GET", "/api/v1/hosts", *headers, is_chunked=True), *[b"1\r\n{\r\n"] * 40, pause=0.1
     )
     assert heard.statuses[0] in (200, 401) and heard.is_closed
 
 
-async def test_a_caller_is_let_in_before_he_is_told_to_go_on(guarded_api: Api) -> None:
-    """`Expect: 100-continue`: 100 is the word that the body is wanted."""
+async def test_a_caller_is_admitted_before_100_continue(guarded_api: Api) -> None:
+    """`Expect: 100-continue`: the 100 asks for the body."""
     for headers, statuses in (
         ((TOKEN,), (100, 202)),
         ((), (401,)),
@@ -131,7 +131,7 @@ async def test_a_caller_is_let_in_before_he_is_told_to_go_on(guarded_api: Api) -
 UPGRADE = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: " + "A" * 24)
 
 
-async def test_an_upgrade_is_not_taken_and_hides_no_body(guarded_api: Api) -> None:
+async def test_an_upgrade_is_ignored_and_hides_no_body(guarded_api: Api) -> None:
     for path in ("/api/v1/events", "/api/v1/hosts"):
         heard = await say(port(guarded_api), request("GET", path, *UPGRADE) + bomb(20))
         assert heard.statuses[0] == 401 and heard.is_closed
@@ -139,7 +139,7 @@ async def test_an_upgrade_is_not_taken_and_hides_no_body(guarded_api: Api) -> No
         assert heard.statuses[0] == 415 and heard.is_closed
 
 
-async def test_many_parts_are_a_body_like_others(guarded_api: Api) -> None:
+async def test_a_multipart_body_is_a_plain_body(guarded_api: Api) -> None:
     parts = b"".join(b"--x\r\nContent-Encoding: gzip\r\n\r\n%d\r\n" % number for number in range(1500)) + b"--x--\r\n"
     sent = request("POST", ACT, TOKEN, "Content-Type: multipart/form-data; boundary=x", body=parts[:60_000])
     heard = await say(port(guarded_api), sent, patience=1.0)
@@ -147,14 +147,14 @@ async def test_many_parts_are_a_body_like_others(guarded_api: Api) -> None:
     assert guarded_api.control.calls == []
 
 
-async def test_what_is_no_http_is_not_kept_in_a_log(api: Api, caplog: pytest.LogCaptureFixture) -> None:
-    """A flood of it would fill the disk, and a token in a broken header would stand there."""
+async def test_invalid_http_is_not_logged(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    """A flood of it would fill the disk, and the log would show a token of a broken header."""
     heard = await say(port(api), b"GET / HTTP/1.1\r\nAuthorization Bearer tok-in-a-broken-line\r\n\r\n")
     assert heard.statuses == (400,) and heard.is_closed
     assert caplog.text == ""
 
 
-async def test_a_name_that_is_said_twice_is_refused(guarded_api: Api) -> None:
+async def test_a_duplicate_key_is_refused(guarded_api: Api) -> None:
     twice = GOOD.rstrip(b"}") + b", " + GOOD.lstrip(b"{")
     heard = await say(port(guarded_api), request("POST", ACT, TOKEN, body=twice), patience=0.2)
     assert heard.statuses == (422,) and "occurs twice" in heard.text

@@ -1,4 +1,4 @@
-"""The border: roles, limits, faults, foreign pages, hostile bodies, TLS."""
+"""The border: roles, rate limits, faults, pages of other sites, hostile bodies, TLS."""
 
 import contextlib
 import json
@@ -95,7 +95,7 @@ def test_secrets_are_not_kept_in_the_clear() -> None:
     assert "work-2" not in repr(vars(access))
 
 
-async def test_a_client_over_its_limit_is_told_when_to_come_back(narrow_api: Api) -> None:
+async def test_a_client_over_its_limit_gets_retry_after(narrow_api: Api) -> None:
     statuses = []
     for _ in range(8):
         async with narrow_api.client.get("/api/v1/hosts") as response:
@@ -104,7 +104,7 @@ async def test_a_client_over_its_limit_is_told_when_to_come_back(narrow_api: Api
     assert statuses == [200] * 5 + [429] * 3
     assert retry_after == "1"
     async with narrow_api.client.get("/healthz") as response:
-        assert response.status == 200  # a watchdog is never refused
+        assert response.status == 200  # health checks have no limit
     narrow_api.clock.at += 0.21
     async with narrow_api.client.get("/api/v1/hosts") as response:
         assert response.status == 200
@@ -141,9 +141,7 @@ PATHS = (
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS"])
-async def test_without_tokens_nobody_asks_by_a_name_that_was_made_to_resolve_to_us(
-    api: Api, method: str, path: str
-) -> None:
+async def test_without_tokens_a_foreign_host_header_is_refused(api: Api, method: str, path: str) -> None:
     for host in (
         "evil.example",
         "127.0.0.1.evil.example:8470",
@@ -182,13 +180,13 @@ async def test_loopback_names_and_addresses_are_ours(api: Api, host: str) -> Non
             assert response.status == 200, path
 
 
-async def test_where_tokens_are_set_any_name_will_do(guarded_api: Api) -> None:
+async def test_with_tokens_every_host_header_is_accepted(guarded_api: Api) -> None:
     headers = {"Host": "fenced.example.org:9", "Authorization": "Bearer look-only-1"}
     async with guarded_api.client.get("/metrics", headers=headers) as response:
         assert response.status == 200
 
 
-async def test_every_fault_of_a_body_is_told(api: Api) -> None:
+async def test_every_fault_of_a_body_is_reported(api: Api) -> None:
     body = {"action": "explode", "reason": "a\nb", "force": "yes", "by": "x" * 65}
     async with api.client.post(ACT, json=body) as response:
         assert response.status == 422
@@ -210,8 +208,8 @@ async def test_a_bad_until_is_refused(api: Api, until: object) -> None:
 
 
 @pytest.mark.parametrize("ahead", [-1e9, 2.3e9])
-def test_an_until_is_by_the_wall_clock_and_kept_by_ours(ahead: float) -> None:
-    """Our own clock stands decades beside the wall clock, which says START."""
+def test_until_is_read_by_the_wall_clock_and_kept_by_the_steady_clock(ahead: float) -> None:
+    """The steady clock is decades away from the wall clock, which shows START."""
     wall = rfc3339(START + 3600.0)
     assert parse_until(wall, START + ahead, ahead) == START + ahead + 3600.0
     assert parse_until("2h", START + ahead, ahead) == START + ahead + 7200.0
@@ -268,7 +266,7 @@ TARGETS = (
 
 
 async def test_no_body_breaks_the_server(api: Api) -> None:
-    """Whatever is sent: an answer below 500, JSON that reads, and the loop turns afterwards."""
+    """Every answer is below 500 and valid JSON, and the loop still runs afterwards."""
     answers = []
 
     @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
@@ -318,7 +316,7 @@ async def test_tls_end_to_end(tmp_path: Path) -> None:
 
 
 def make_certificate(directory: Path) -> tuple[Path, Path]:
-    """A self-signed certificate of 127.0.0.1, and its key."""
+    """Make a self-signed certificate for 127.0.0.1, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "fenced-a")])
     now = datetime.now(UTC)
@@ -342,7 +340,7 @@ def make_certificate(directory: Path) -> tuple[Path, Path]:
     return cert_file, key_file
 
 
-async def test_a_port_in_use_is_told(api: Api) -> None:
+async def test_a_port_in_use_is_reported(api: Api) -> None:
     app = build_app(FakeControl(), tokens=(), requests_per_second=10, metrics=expose, clock=FakeClock())
     with pytest.raises(ApiError, match="can't listen on"):
         async with serve(app, api.url.removeprefix("http://")):

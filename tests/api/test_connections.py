@@ -1,4 +1,4 @@
-"""Connections to the API: bounded, timed out while nothing comes of them, and never the end of anything else."""
+"""Connections to the API: bounded, timed out while idle, and isolated from each other."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ HOLDING = b"GET /hold HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class House:
-    """A server behind a door. `hold`: requests that do not end before they are let go; `known`: lets in who asks for it."""
+    """A server behind a door. `/hold`: requests that wait for `let_go`; `/known`: lets its caller in."""
 
     def __init__(self, most: int) -> None:
         self.listening = socket.create_server(("127.0.0.1", 0))
@@ -80,7 +80,7 @@ class House:
             return await answer.text()
 
 
-async def test_the_longest_idle_connection_makes_way_for_a_new_one() -> None:
+async def test_the_longest_idle_connection_is_dropped_for_a_new_one() -> None:
     house = House(most=6)
     async with house.open():
         first, second, third = [await house.connect() for _ in range(3)]
@@ -94,8 +94,8 @@ async def test_the_longest_idle_connection_makes_way_for_a_new_one() -> None:
 KNOWN = b"GET /known HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-async def test_strangers_are_few_and_take_nothing_of_those_who_were_let_in() -> None:
-    """All that strangers may send before a request begins could come in one moment: the loop would stand still for it."""
+async def test_strangers_are_few_and_take_no_room_from_known_clients() -> None:
+    """Everything that strangers may send before a request begins could arrive at once and block the loop."""
     house = House(most=40)
     async with house.open():
         known = [await house.connect(KNOWN) for _ in range(3)]
@@ -113,7 +113,7 @@ async def test_strangers_are_few_and_take_nothing_of_those_who_were_let_in() -> 
 
 
 def is_over(client: socket.socket) -> bool:
-    """Whether the other side ended it."""
+    """Return whether the other side closed it."""
     try:
         return client.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK) == b""
     except BlockingIOError:
@@ -122,8 +122,8 @@ def is_over(client: socket.socket) -> bool:
         return True
 
 
-async def test_a_crowd_of_strangers_makes_way_before_one_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second address of this machine stands for a second machine."""
+async def test_a_crowd_of_strangers_loses_its_own_connections_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second loopback address plays the second machine."""
     monkeypatch.setattr(module, "source", str)
     house = House(most=20)
     async with house.open():
@@ -138,7 +138,7 @@ async def test_a_crowd_of_strangers_makes_way_before_one_from_elsewhere(monkeypa
 
 
 @pytest.mark.parametrize(("path", "is_ended"), [(b"/refused", True), (b"/", False)])
-async def test_a_stranger_who_is_refused_must_come_again(path: bytes, is_ended: bool) -> None:
+async def test_a_refused_strangers_connection_is_closed(path: bytes, is_ended: bool) -> None:
     house = House(most=20)
     async with house.open():
         reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
@@ -148,7 +148,7 @@ async def test_a_stranger_who_is_refused_must_come_again(path: bytes, is_ended: 
         writer.close()
 
 
-async def test_where_all_are_in_use_a_new_one_is_turned_away_and_those_go_on() -> None:
+async def test_while_all_connections_are_busy_a_new_one_is_turned_away() -> None:
     house = House(most=2)
     async with house.open():
         holding = []
@@ -168,8 +168,8 @@ async def test_where_all_are_in_use_a_new_one_is_turned_away_and_those_go_on() -
         assert await house.get() == "hello"
 
 
-async def test_connections_of_which_nothing_comes_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Silent from the start, half a head of a request, and silent behind an answer; one that is served goes on."""
+async def test_idle_connections_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silent from the start, stuck in a request head, silent after an answer; a served one goes on."""
     monkeypatch.setattr(module, "SWEEP_SECONDS", 0.02)
     monkeypatch.setattr(module, "FIRST_REQUEST_SECONDS", 0.1)
     monkeypatch.setattr(module, "IDLE_SECONDS", 0.3)
@@ -186,8 +186,8 @@ async def test_connections_of_which_nothing_comes_end(monkeypatch: pytest.Monkey
         serving_writer.close()
 
 
-async def test_however_many_ask_at_once_few_begin_in_a_turn_of_the_loop() -> None:
-    """What renews the lease takes several turns: each of them stays short, whatever is asked, and refused, meanwhile."""
+async def test_few_requests_begin_in_one_turn_of_the_loop() -> None:
+    """Renewing the lease takes several turns, so each must stay short under any load."""
     house = House(most=200)
     turn, begun, accepted = 0, Counter[int](), [0]
 
@@ -213,7 +213,7 @@ async def test_however_many_ask_at_once_few_begin_in_a_turn_of_the_loop() -> Non
     assert max(begun[number + 1] - begun[number] for number in range(1, turn)) <= module.REQUESTS_A_TURN
 
 
-async def test_who_hangs_up_while_it_waits_is_passed_over() -> None:
+async def test_a_client_that_leaves_while_queued_is_skipped() -> None:
     house = House(most=100)
     async with house.open():
         for _ in range(30):
@@ -227,7 +227,7 @@ async def test_who_hangs_up_while_it_waits_is_passed_over() -> None:
 
 @contextlib.contextmanager
 def few_descriptors(more: int) -> Iterator[None]:
-    """This process may open so many more files: all others are taken."""
+    """Let this process open only `more` further files; take all others."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     used = max(int(name) for name in os.listdir("/proc/self/fd"))
     resource.setrlimit(resource.RLIMIT_NOFILE, (used + 1 + more, hard))
@@ -246,7 +246,7 @@ def few_descriptors(more: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
-def test_a_want_of_descriptors_ends_nothing(factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+def test_running_out_of_descriptors_ends_nothing(factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
     async def story() -> None:
         house = House(most=100)
         async with house.open():

@@ -1,4 +1,4 @@
-"""`GET events`: live, resumed, bounded, ended with the server."""
+"""`GET events`: live, resumed, bounded, and ended with the server."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ from tests.net import until
 
 
 async def read_event(response: aiohttp.ClientResponse) -> dict[str, str]:
-    """The next event's fields; comments and `retry` are passed over."""
+    """Return the fields of the next event; skip comments and `retry`."""
     fields: dict[str, str] = {}
     while True:
         line = (await response.content.readline()).decode().rstrip("\n")
@@ -39,7 +39,7 @@ async def test_events_come_as_they_happen(api: Api) -> None:
     assert '"io.fenced.host.fenced"' in second["data"]
 
 
-async def test_a_reader_comes_back_where_it_was(api: Api) -> None:
+async def test_a_reader_resumes_after_its_last_event(api: Api) -> None:
     for kind in ("suspected", "fencing", "fenced"):
         api.control.emit(kind, "node-1")
     async with api.client.get("/api/v1/events", headers={"Last-Event-ID": "1"}) as response:
@@ -48,12 +48,12 @@ async def test_a_reader_comes_back_where_it_was(api: Api) -> None:
         assert response.status == 422
 
 
-async def test_the_engine_is_rid_of_a_reader_that_left(api: Api) -> None:
+async def test_the_engine_drops_a_reader_that_left(api: Api) -> None:
     async with api.client.get("/api/v1/events"):
         await until(lambda: api.control.watchers == 1)
 
     async def is_gone() -> bool:
-        api.control.emit("healthy", "node-1")  # a write finds out
+        api.control.emit("healthy", "node-1")  # the server notices when it writes
         return api.control.watchers == 0
 
     await until(is_gone)
@@ -92,14 +92,14 @@ async def test_a_stream_that_fails_ends_and_is_counted(api: Api) -> None:
             api.control.changed.set()
             async with asyncio.timeout(5):
                 text = await response.text()
-        assert ("come back" in text) is isinstance(failure, Unavailable)
+        assert ("reconnect" in text) is isinstance(failure, Unavailable)
         await until(lambda: len(api.answers) > 0)
         assert api.answers.pop() == ("/api/v1/events", status)
         api.control.failure = None
 
 
-async def test_streams_of_a_token_that_is_gone_or_means_less_end_at_once() -> None:
-    """And those that asked for no token, once one is needed. All others go on."""
+async def test_streams_of_a_revoked_or_demoted_token_end_at_once() -> None:
+    """So do streams without a token, once one is needed. All others go on."""
     control = FakeControl()
     app = build_app(control, tokens=(), requests_per_second=100, metrics=expose, clock=FakeClock())
     async with serve(app, "127.0.0.1:0") as serving, aiohttp.ClientSession(serving.url) as client:
@@ -115,9 +115,9 @@ async def test_streams_of_a_token_that_is_gone_or_means_less_end_at_once() -> No
             async with asyncio.timeout(5):
                 await response.read()
 
-        nobody = await open_as()
+        anonymous = await open_as()
         reconfigure(app, tokens=TOKENS, requests_per_second=100)
-        await ends(nobody)
+        await ends(anonymous)
         await until(lambda: control.watchers == 0)
         viewer, operator, admin = await open_as("look-only-1"), await open_as("work-2"), await open_as("all-3")
         less = [("viewer", Secret("work-2")), ("admin", Secret("all-3")), ("viewer", Secret("other-5"))]
@@ -131,7 +131,7 @@ async def test_streams_of_a_token_that_is_gone_or_means_less_end_at_once() -> No
 
 
 class Counting(FakeControl):
-    """Counts what its watchers took."""
+    """A control that counts the events it gave to watchers."""
 
     given = 0
 
@@ -142,8 +142,8 @@ class Counting(FakeControl):
                 yield message
 
 
-async def test_the_stream_of_a_reader_that_does_not_read_ends_too() -> None:
-    """It may keep nothing: neither its place nor what is on its way to it."""
+async def test_a_stream_that_is_not_read_ends_too() -> None:
+    """It keeps neither its slot nor its unsent data."""
     control = Counting()
     app = build_app(control, tokens=TOKENS, requests_per_second=100, metrics=expose, clock=FakeClock())
     async with serve(app, "127.0.0.1:0") as serving:

@@ -1,4 +1,4 @@
-"""fencectl as operators and scripts run it: words, exit codes, what it says."""
+"""fencectl as operators and scripts run it: arguments, exit status, output."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from tests.net import free_port, until
 
 
 def running(api: Api) -> str | None:
-    """The id of the newest operation, once it runs."""
+    """Return the id of the newest operation, if it runs."""
     newest = api.control.all_operations[-1]
     return newest.id if newest.state is OperationState.RUNNING else None
 
@@ -304,7 +304,7 @@ async def test_confirm_off_asks_for_the_name_on_a_terminal(api: Api) -> None:
 
 
 def _heed_ctrl_c() -> None:
-    """Whoever runs in the background of a shell was told to ignore it, and hands that on."""
+    """Handle SIGINT even if the test runs as a background job, whose children inherit that it is ignored."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -342,7 +342,7 @@ async def test_every_command_has_help_with_an_example() -> None:
 
 
 def test_it_starts_without_the_heavy_libraries() -> None:
-    """A measure of time would depend on the machine; what is imported does not."""
+    """Compare imports: a measured time would depend on the machine."""
     import subprocess
 
     code = "import sys, json, fenced.cli.fencectl; print(json.dumps(list(sys.modules)))"

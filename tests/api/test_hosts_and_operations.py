@@ -1,4 +1,4 @@
-"""What the API shows and does: INTERFACE section 4, field by field."""
+"""What the API shows and does, field by field (interface.md#http)."""
 
 import re
 from dataclasses import replace
@@ -45,7 +45,7 @@ OPERATION_FIELDS = {
 
 
 async def test_the_fake_is_a_whole_control() -> None:
-    control: Control = FakeControl()  # mypy says whether it is
+    control: Control = FakeControl()  # mypy checks that it implements the port
     assert control.fleet().is_ready
 
 
@@ -69,7 +69,7 @@ async def test_hosts_are_chosen_by_state_and_cluster(api: Api) -> None:
     async with api.client.get("/api/v1/hosts", params={"cluster": "c1"}) as response:
         assert [host["name"] for host in (await response.json())["items"]] == ["node-1", "node-2"]
     async with api.client.get("/api/v1/hosts", params={"cluster": "c"}) as response:
-        assert (await response.json())["items"] == []  # names match wholly
+        assert (await response.json())["items"] == []  # a prefix of a name does not match
 
 
 async def test_a_host_has_every_field(api: Api) -> None:
@@ -205,7 +205,7 @@ async def test_an_equal_request_joins(api: Api) -> None:
     assert ids[0] == ids[1] == {"operation": "2-1", "warnings": []}
 
 
-async def test_an_unknown_key_is_ignored_and_told(api: Api) -> None:
+async def test_an_unknown_key_is_ignored_and_reported(api: Api) -> None:
     body = {"action": "status", "forse": True}
     async with api.client.post("/api/v1/hosts/node-2/actions", json=body) as response:
         assert response.status == 202
@@ -219,7 +219,7 @@ async def test_the_action_reaches_the_engine_whole(api: Api) -> None:
     assert api.control.calls == [("act", "node-1", Action.RESTART, "alice", "rack work", True)]
 
 
-async def test_who_asked_comes_from_the_body_the_header_or_is_api(api: Api) -> None:
+async def test_by_comes_from_the_body_the_header_or_is_api(api: Api) -> None:
     for headers, body in (({}, {}), ({"X-Fenced-By": "bob"}, {}), ({"X-Fenced-By": "bob"}, {"by": "carol"})):
         given = {"action": "status", **body}
         async with api.client.post("/api/v1/hosts/node-2/actions", json=given, headers=headers) as response:
@@ -230,14 +230,14 @@ async def test_who_asked_comes_from_the_body_the_header_or_is_api(api: Api) -> N
 async def test_explain_shows_gates_plan_and_records_without_secrets(api: Api) -> None:
     async with api.client.get("/api/v1/hosts/node-3/explain") as response:
         text = await response.text()
-        told = await response.json()
+        found = await response.json()
     assert "hunter2" not in text
-    assert told["host"]["name"] == "node-3"
-    assert told["gates"][0] == {"gate": "armed", "open": False, "why": "the file says armed = false"}
-    assert told["plan"] == [{"level": 1, "devices": ["pdu-a", "pdu-b"]}]
-    assert [record["kind"] for record in told["records"]] == ["operation_started", "host_heard"]
-    assert told["records"][0]["facts"] == {"operation": "1-7", "slot": "running"}
-    assert told["devices"][0]["driver"] == "fence_dummy"
+    assert found["host"]["name"] == "node-3"
+    assert found["gates"][0] == {"gate": "armed", "open": False, "why": "the file says armed = false"}
+    assert found["plan"] == [{"level": 1, "devices": ["pdu-a", "pdu-b"]}]
+    assert [record["kind"] for record in found["records"]] == ["operation_started", "host_heard"]
+    assert found["records"][0]["facts"] == {"operation": "1-7", "slot": "running"}
+    assert found["devices"][0]["driver"] == "fence_dummy"
 
 
 async def test_a_refusal_names_its_rule(api: Api) -> None:
@@ -278,7 +278,7 @@ async def test_maintenance_takes_a_duration_or_a_time(api: Api) -> None:
         assert response.status == 200
         assert (await response.json())["maintenance"] is None
     async with api.client.delete(path) as response:
-        assert response.status == 200  # a body is welcome, not needed
+        assert response.status == 200  # the body is optional
 
 
 async def test_cancel_ends_a_running_operation_only(api: Api) -> None:
@@ -330,8 +330,8 @@ async def test_the_store_is_released_once_and_with_a_reason(api: Api) -> None:
     assert api.control.calls == [("release_store", "api", "looked")]
 
 
-async def test_every_time_is_told_as_a_right_wall_clock_showed_it() -> None:
-    """Our own clock is 73 years ahead of it."""
+async def test_every_time_is_shown_by_the_right_wall_clock() -> None:
+    """The steady clock is 73 years ahead of it."""
     ahead = 73 * 365 * 86400.0
     async for api in start(wall=lambda at: at - ahead):
         for path in ("hosts/node-1", "hosts/node-1/explain", "hosts", "operations"):

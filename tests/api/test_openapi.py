@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, whole, and true."""
+"""The OpenAPI document: valid, complete, and in step with the server."""
 
 import re
 
@@ -28,7 +28,7 @@ async def test_every_route_is_documented() -> None:
     assert len(served) == len(ROUTES)
 
 
-def test_what_interface_names_is_there() -> None:
+def test_every_path_of_the_interface_is_served() -> None:
     wanted = """
         GET /hosts | GET /hosts/{host} | GET /hosts/{host}/explain | POST /hosts/{host}/actions
         POST /hosts/{host}/confirm-off | PUT /hosts/{host}/maintenance | DELETE /hosts/{host}/maintenance
@@ -40,7 +40,7 @@ def test_what_interface_names_is_there() -> None:
     assert names <= served
 
 
-def test_the_document_says_the_enums_bounds_and_roles() -> None:
+def test_the_document_has_enums_bounds_and_roles() -> None:
     made = document(ROUTES)
     hosts = made["paths"]["/api/v1/hosts"]["get"]
     parameters = {parameter["name"]: parameter["schema"] for parameter in hosts["parameters"]}

@@ -1,4 +1,4 @@
-"""What is reported over HTTP, what is answered where something is not there or not ready."""
+"""Health reports over HTTP, and the answers when something is missing or not ready."""
 
 from fenced.model.names import HostName
 from fenced.model.power import OperationState
@@ -8,7 +8,7 @@ from tests.api.conftest import Api
 from tests.fakes.samples import START
 
 
-async def test_health_is_taken_as_on_the_bus(api: Api) -> None:
+async def test_health_is_accepted_as_on_the_bus(api: Api) -> None:
     async with api.client.post("/api/v1/health/node-1") as response:
         assert response.status == 204
     body = {"boot": "b-1", "seq": 17, "status": "failing", "interval": 5, "workloads": 12, "roles": ["spm"], "more": 1}
@@ -22,20 +22,20 @@ async def test_health_is_taken_as_on_the_bus(api: Api) -> None:
         assert response.status == 404
 
 
-async def test_health_that_can_be_read_in_part_is_life_and_what_is_no_object_is_refused(api: Api) -> None:
+async def test_partly_readable_health_counts_as_life_and_a_non_object_is_refused(api: Api) -> None:
     body = b'{"boot":5,"seq":5.0,"workloads":"12","status":"ok","status":"failing","reason":"a\\nb"}'
     async with api.client.post("/api/v1/health/node-1", data=body) as response:
         assert response.status == 204
-    [told] = api.control.healths
-    assert (told.sequence, told.status, told.reason) == (5, HealthStatus.FAILING, "a b")
-    assert told.is_boot_unread and told.unread == ("boot", "workloads")
+    [beat] = api.control.healths
+    assert (beat.sequence, beat.status, beat.reason) == (5, HealthStatus.FAILING, "a b")
+    assert beat.is_boot_unread and beat.unread == ("boot", "workloads")
     for rubbish in (b"[]", b"null", b'{"boot":', b'"ok"'):
         async with api.client.post("/api/v1/health/node-1", data=rubbish) as response:
             assert response.status == 422
             assert (await response.json())["errors"]
 
 
-async def test_what_is_not_there_is_404_as_a_problem(api: Api) -> None:
+async def test_a_missing_thing_is_404_as_a_problem(api: Api) -> None:
     for method, path in (
         ("GET", "/api/v1/hosts/nobody"),
         ("GET", "/api/v1/operations/9-9"),
@@ -68,9 +68,9 @@ async def test_health_readiness_and_metrics(api: Api) -> None:
         assert response.status == 200
     async with api.client.get("/readyz") as response:
         assert response.status == 200
-        told = await response.json()
-    assert (told["ready"], told["daemon"]["armed"], told["daemon"]["active"]) == (True, True, True)
-    assert told["warnings"] == ["the broker does not take the messages of node-2"]  # nobody else waits for them
+        readiness = await response.json()
+    assert (readiness["ready"], readiness["daemon"]["armed"], readiness["daemon"]["active"]) == (True, True, True)
+    assert readiness["warnings"] == list(api.control.fleet().warnings)  # a warning does not make it unready
     api.control.is_ready = False
     async with api.client.get("/readyz") as response:
         assert response.status == 503

@@ -1,5 +1,5 @@
-"""schemathesis against the served API: what the OpenAPI document allows is taken, what it forbids is not, and every answer is
-documented. What no schema can say is left out below, by name.
+"""schemathesis against the served API: what the OpenAPI document allows is accepted, what it forbids is rejected, and
+every answer is documented. Cases that no schema can express are excluded below, by name.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ OPERATIONS: Final = {
     if isinstance(found, Ok) and found.ok().path != ENDLESS
 }
 TAKES: Final = [name for name, operation in OPERATIONS.items() if operation.body or operation.query]
-"""Those of which something can be wrong: a name in an address is any text, and an unknown one a 404."""
+"""Operations with input that can be wrong. A name in a path is any text, and an unknown one is a 404."""
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """A server in a thread of its own, for schemathesis asks without a loop."""
+    """Run a server in its own thread, because schemathesis sends requests without an event loop."""
     started, loop = threading.Event(), asyncio.new_event_loop()
     found: list[str] = []
     stop = asyncio.Event()
@@ -55,7 +55,7 @@ def url() -> Iterator[str]:
 
 
 def is_beyond_a_schema(case: Any) -> bool:
-    """A time that has passed, or is too far away; another name than the one in the address."""
+    """Return whether the case has a time (it may be past or too far away) or a host's name (it must match the path)."""
     body = case.body if isinstance(case.body, dict) else {}
     return body.get("until") is not None or body.get("host") is not None
 
@@ -74,16 +74,16 @@ def probe(operation: Any, mode: GenerationMode, url: str) -> None:
     ask()
 
 
-def test_all_but_the_endless_one_are_asked() -> None:
+def test_all_operations_but_the_endless_one_are_probed() -> None:
     assert len(OPERATIONS) == len(ROUTES) - 1
     assert len(TAKES) > 10
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_what_the_document_allows_is_taken(url: str, name: str) -> None:
+def test_what_the_document_allows_is_accepted(url: str, name: str) -> None:
     probe(OPERATIONS[name], GenerationMode.POSITIVE, url)
 
 
 @pytest.mark.parametrize("name", TAKES)
-def test_what_the_document_forbids_is_not_taken(url: str, name: str) -> None:
+def test_what_the_document_forbids_is_rejected(url: str, name: str) -> None:
     probe(OPERATIONS[name], GenerationMode.NEGATIVE, url)

@@ -1,4 +1,4 @@
-"""Who may ask how much: strangers, and those whose token is gone, take nothing of those who have one."""
+"""Rate limits: strangers and revoked tokens use up nothing of the clients with a valid token."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from tests.fakes.control import FakeClock, FakeControl
 
 
 async def flood(api: Api, count: int, path: str = "/api/v1/hosts", **headers: str) -> list[int]:
-    """The statuses of so many requests."""
+    """Send `count` requests and return their statuses."""
     statuses = []
     for _ in range(count):
         async with api.client.get(path, headers=headers) as response:
@@ -23,8 +23,8 @@ async def flood(api: Api, count: int, path: str = "/api/v1/hosts", **headers: st
     return statuses
 
 
-async def test_strangers_use_up_nothing_of_those_who_have_a_token() -> None:
-    """Nor does one token of another's: neither a leaked viewer's nor a page that reads too often locks an admin out."""
+async def test_strangers_use_up_nothing_of_token_holders() -> None:
+    """Nor does one token use up another's: a leaked viewer token or a busy dashboard locks no admin out."""
     async for api in start(tokens=TOKENS, per_second=5):
         assert await flood(api, 7) == [401] * 5 + [429] * 2
         assert await flood(api, 2, Authorization="Bearer wrong") == [429] * 2
@@ -35,7 +35,7 @@ async def test_strangers_use_up_nothing_of_those_who_have_a_token() -> None:
             assert response.status == 202
 
 
-async def test_a_token_that_may_not_is_counted_as_that_token() -> None:
+async def test_a_token_without_the_role_is_counted_as_that_token() -> None:
     async for api in start(tokens=TOKENS, per_second=5):
         for expected in [403] * 5 + [429]:
             async with api.client.post(ACT, json=STATUS, headers=bearer("look-only-1")) as response:
@@ -45,7 +45,7 @@ async def test_a_token_that_may_not_is_counted_as_that_token() -> None:
 
 @pytest.mark.parametrize("per_second", [5])
 async def test_all_addresses_of_this_machine_are_one_source(per_second: float) -> None:
-    """127.0.0.0/8 has sixteen million addresses that any local program may ask from."""
+    """127.0.0.0/8 has sixteen million addresses, and any local program may use them."""
     async for api in start(per_second=per_second):
         statuses = []
         for number in range(1, 9):
@@ -69,12 +69,12 @@ async def test_all_addresses_of_this_machine_are_one_source(per_second: float) -
         ("fe80::1%eth0", "fe80::2%eth0", True),
     ],
 )
-def test_who_asks_from_one_place(one: str, other: str, is_same: bool) -> None:
+def test_which_addresses_are_one_source(one: str, other: str, is_same: bool) -> None:
     assert (source(one) == source(other)) is is_same
 
 
-async def test_what_was_asked_with_a_token_that_is_gone_is_not_done() -> None:
-    """The body came slowly; its token was taken away meanwhile."""
+async def test_a_request_whose_token_was_revoked_is_not_carried_out() -> None:
+    """The body arrives slowly, and the token is revoked meanwhile."""
     control = FakeControl()
     app = build_app(control, tokens=TOKENS, requests_per_second=100, metrics=expose, clock=FakeClock())
     async with serve(app, "127.0.0.1:0") as serving, aiohttp.ClientSession(serving.url) as client:
@@ -88,7 +88,7 @@ async def test_what_was_asked_with_a_token_that_is_gone_is_not_done() -> None:
 
         asking = asyncio.create_task(client.post(ACT, data=slowly(), headers=bearer("work-2")))
         await begun.wait()
-        # Asked on another connection: the first one was let in by now.
+        # An answer on a second connection shows that the first request was let in by now.
         async with client.get("/api/v1/hosts", headers=bearer("work-2")) as response:
             assert response.status == 200
         reconfigure(app, tokens=[("viewer", Secret("work-2"))], requests_per_second=100)

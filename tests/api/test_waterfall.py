@@ -1,4 +1,4 @@
-"""The waterfall, the story and the sentence: plain functions on the operation's JSON."""
+"""The waterfall, the story and the sentence of an operation: plain functions on its JSON."""
 
 import json
 from dataclasses import replace
@@ -63,15 +63,15 @@ def test_an_operation_that_just_began_renders() -> None:
     assert render(shown(operation), now_ms=10)[0] == "operation 1-7: restart node-2, running"
 
 
-def test_changes_are_told_once() -> None:
+def test_changes_are_printed_once() -> None:
     whole = finished_restart()
     first = replace(whole, is_fenced=False, joined=(), devices=tuple(replace(run, steps=()) for run in whole.devices))
-    told = [*changes(None, shown(first)), *changes(shown(first), shown(whole)), *changes(shown(whole), shown(whole))]
-    assert sorted(told) == sorted(changes(None, shown(whole)))
-    assert any("node-2 is fenced" in line for line in told)
+    printed = [*changes(None, shown(first)), *changes(shown(first), shown(whole)), *changes(shown(whole), shown(whole))]
+    assert sorted(printed) == sorted(changes(None, shown(whole)))
+    assert any("node-2 is fenced" in line for line in printed)
 
 
-def test_a_command_under_way_is_told_at_once_and_again_when_it_ends() -> None:
+def test_a_running_command_is_printed_at_once_and_again_when_it_ends() -> None:
     whole = finished_restart()
     run = whole.devices[0]
     ended = run.steps[1]

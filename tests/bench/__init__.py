@@ -1,1 +1,1 @@
-"""Measurements: each beside a floor or a competitor of the same run, as a ratio (DESIGN section 7). `python -m tests.bench`."""
+"""Measurements: each beside a floor or a competitor of the same run (design.md#speed-and-size). `python -m tests.bench`."""

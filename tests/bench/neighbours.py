@@ -54,7 +54,7 @@ async def measure(folder: Path, report: Report, size: Size | None = None) -> Non
         f"{size.healthy} healthy fences, slowest", median(lasts["beside"]), "s", floor=median(lasts["alone"]),
         floor_name=without,
     )  # fmt: skip
-    report.notes.append("pacemaker-fenced: 1.03 s alone, 5.13 s beside (reference/pacemaker.md, G.4)")
+    report.notes.append("pacemaker-fenced: 1.03 s alone, 5.13 s beside")
 
 
 ROW = Row(name="neighbours", title="90 healthy fences beside 10 failing ones", measure=measure)

@@ -69,7 +69,7 @@ async def measure(folder: Path, report: Report, size: Size | None = None) -> Non
                 limit=LIMIT,
             )  # fmt: skip
     report.notes.append(f"one probe alone, from asking to the operation's end: {alone * 1000:.0f} ms")
-    report.notes.append("a better tier that still runs is waited for, preference_grace long: DESIGN section 5")
+    report.notes.append("a better tier that still runs is waited for, preference_grace long: design.md#proxy-race")
 
 
 async def _all(it: Ground, counts: tuple[int, ...], size: Size) -> dict[tuple[str, int], list[float]]:

@@ -47,7 +47,7 @@ async def measure(folder: Path, report: Report, size: Size | None = None) -> Non
             f"off of {count} devices, until fenced is heard", median(seconds), "s", floor=floor,
             floor_name="one bare off + verify_interval", limit=LIMIT,
         )  # fmt: skip
-    report.notes.append(f"pacemaker-fenced takes n x {size.off_ms / 1000:g} s (reference/pacemaker.md, part C)")
+    report.notes.append(f"pacemaker-fenced takes n x {size.off_ms / 1000:g} s (ADR 11)")
 
 
 async def _fence(it: Ground, host: str) -> float:

@@ -19,7 +19,7 @@ from tests.bench.row import Row
 PACEMAKER_SHARE = 1 / 3
 PACEMAKER_STARTS = {100: 0.116 / 0.018, 1000: 4.20 / 0.18}
 """pacemaker-fenced's wall time for so many `off`, in times of as many bare posix_spawn on the machine it was measured on
-(reference/pacemaker.md, G.2 and G.8): what it would take here, as far as a machine's speed is one number."""
+(ADR 11): what it would take here, as far as a machine's speed is one number."""
 
 STARTS_MAX = 1000
 """More bare starts than that are not made: a floor of four thousand is four times that of a thousand."""
@@ -63,7 +63,7 @@ async def measure(folder: Path, report: Report, size: Size | None = None) -> Non
         f"{size.at_once} programs at once, verify_interval {size.verify_interval}; asked for over HTTP, which counts too"
     )
     report.notes.append(
-        "pacemaker, estimated: its measured multiple of bare posix_spawn (reference/pacemaker.md, G.2); it reads nothing back"
+        "pacemaker, estimated: its measured multiple of bare posix_spawn (ADR 11); it reads nothing back"
     )
 
 

@@ -1,4 +1,4 @@
-"""What the tests of the bus are made of: a Mosquitto of one's own, a client running beside the test, counters."""
+"""Parts for tests of the bus: a private Mosquitto, a client that runs beside the test, counters."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ EventT = TypeVar("EventT", bound=BusEvent)
 
 
 class Mosquitto:
-    """One broker process on a loopback port. `more`: lines of its configuration after the listener."""
+    """One broker process on a loopback port. `more`: lines of its configuration, after the listener."""
 
     def __init__(self, folder: Path, *, more: str = "allow_anonymous true", port: int | None = None) -> None:
         self.port = port or free_port()
@@ -61,7 +61,7 @@ async def mosquitto(folder: Path, *, more: str = "allow_anonymous true") -> Asyn
 
 
 class CountingTelemetry:
-    """The whole Telemetry port; keeps what the bus counts."""
+    """Implements the whole Telemetry port, and keeps what the bus counts."""
 
     def __init__(self) -> None:
         self.messages: Counter[tuple[MessageKind, MessageResult]] = Counter()
@@ -91,14 +91,14 @@ class CountingTelemetry:
 
 
 class WallClock:
-    """Good enough as a steady clock for the length of a test."""
+    """Steady enough for the length of a test."""
 
     def now(self) -> float:
         return time.time()
 
 
 def settings(port: int, **changes: object) -> BusSettings:
-    """A broker on loopback, quick to come back to."""
+    """Return settings for a broker on loopback, with fast reconnects."""
     values: dict[str, object] = {
         "host": "127.0.0.1",
         "port": port,
@@ -112,7 +112,7 @@ def settings(port: int, **changes: object) -> BusSettings:
 
 
 class Running:
-    """A BusClient that runs, with all that it delivered."""
+    """A running BusClient with all events that it delivered."""
 
     def __init__(self, client: BusClient, telemetry: CountingTelemetry) -> None:
         self.client = client
@@ -142,7 +142,7 @@ async def running(
     is_awaited: bool = True,
     on_stranger: Callable[[str], None] = lambda name: None,
 ) -> AsyncIterator[Running]:
-    """Runs a client for the length of the block, by default once it is connected."""
+    """Run a client during the block, by default once it is connected."""
     telemetry = CountingTelemetry()
     client = BusClient(
         settings, is_host=hosts.__contains__, telemetry=telemetry, clock=WallClock(), will=will, on_stranger=on_stranger
@@ -160,7 +160,7 @@ async def running(
 
 @contextlib.asynccontextmanager
 async def other(port: int, *, is_version_5: bool = True, **more: object) -> AsyncIterator[aiomqtt.Client]:
-    """Somebody else on the bus, without any code of ours."""
+    """Connect another client to the bus, without fenced's code."""
     version = aiomqtt.ProtocolVersion.V5 if is_version_5 else aiomqtt.ProtocolVersion.V311
     async with aiomqtt.Client("127.0.0.1", port, protocol=version, **more) as client:  # type: ignore[arg-type]  # passed on
         yield client
@@ -168,7 +168,7 @@ async def other(port: int, *, is_version_5: bool = True, **more: object) -> Asyn
 
 @contextlib.contextmanager
 def heard() -> Iterator[list[str]]:
-    """What the event loop complains of: futures nobody retrieved, tasks destroyed, callbacks that raised."""
+    """Collect the complaints of the event loop: unretrieved futures, destroyed tasks, callbacks that raised."""
     loop = asyncio.get_running_loop()
     complaints: list[str] = []
     loop.set_exception_handler(lambda _, context: complaints.append(str(context)))

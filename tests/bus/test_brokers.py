@@ -70,7 +70,7 @@ async def test_the_embedded_broker_end_to_end(caplog: pytest.LogCaptureFixture) 
     assert not loud
 
 
-async def test_the_embedded_broker_can_be_restarted_and_is_come_back_to() -> None:
+async def test_the_embedded_broker_can_be_restarted_and_clients_reconnect() -> None:
     broker = EmbeddedBroker(BusUrl(scheme="embedded", host="127.0.0.1", port=(port := free_port())))
     await broker.start()
     async with running(settings(port)) as bus:
@@ -82,8 +82,8 @@ async def test_the_embedded_broker_can_be_restarted_and_is_come_back_to() -> Non
     await broker.stop()
 
 
-async def test_the_embedded_broker_is_reached_by_a_client_with_a_will() -> None:
-    """Of its own amqtt does not answer an MQTT 5 connection that leaves a will: both ways to it end in 3.1.1, quickly."""
+async def test_a_client_with_a_will_reaches_the_embedded_broker() -> None:
+    """amqtt itself does not answer an MQTT 5 connection with a will; both versions must end in 3.1.1, quickly."""
     broker = EmbeddedBroker(BusUrl(scheme="embedded", host="127.0.0.1", port=(port := free_port())))
     await broker.start()
     will = Message(topic="fenced/v1/lab/controller/a", payload=b"offline", is_retained=True)
@@ -93,7 +93,7 @@ async def test_the_embedded_broker_is_reached_by_a_client_with_a_will() -> None:
     await broker.stop()
 
 
-async def test_a_taken_port_is_told() -> None:
+async def test_a_port_in_use_is_reported() -> None:
     url = BusUrl(scheme="embedded", host="127.0.0.1", port=free_port())
     first, second = EmbeddedBroker(url), EmbeddedBroker(url)
     await first.start()
@@ -125,7 +125,7 @@ class Authority:
         return self.folder / f"{self.name}.pem"
 
     def issue(self, name: str) -> tuple[Path, Path]:
-        """Certificate and key of a server on 127.0.0.1, or of a client."""
+        """Issue a certificate and key for a server on 127.0.0.1, or for a client."""
         key = ec.generate_private_key(ec.SECP256R1())
         address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
         certificate = (
@@ -189,17 +189,17 @@ async def test_tls_with_certificates_on_both_sides(tmp_path: Path) -> None:
             assert "TLS handshake: its certificate is of an unknown authority" in await refusal(
                 broker.port, {**tls, "ca_file": str(stranger.file)}
             )
-            assert await refusal(broker.port, {"is_tls": True, "ca_file": str(ours.file)})  # we bring no certificate
+            assert await refusal(broker.port, {"is_tls": True, "ca_file": str(ours.file)})  # no client certificate
             assert "Hostname mismatch" in await refusal(broker.port, {**tls, "host": "localhost"})
             assert "No such file" in await refusal(broker.port, {**tls, "ca_file": "/nowhere.pem"})
-            assert await refusal(broker.port, {})  # no TLS at all
+            assert await refusal(broker.port, {})  # no TLS
         gc.collect()
         await asyncio.sleep(0)
         assert not complaints
 
 
 @needs("openssl")
-async def test_a_broker_that_is_too_old_is_told_with_what_it_offers(tmp_path: Path) -> None:
+async def test_a_broker_with_old_tls_is_reported_with_its_offer(tmp_path: Path) -> None:
     certificate, key, _ = make_certificate(tmp_path, is_rsa=True)
     tls = {"is_tls": True, "ca_file": str(certificate)}
     async with s_server(certificate, key, "-tls1_1", "-cipher", "ALL:@SECLEVEL=0") as port:
@@ -211,7 +211,7 @@ async def test_a_broker_that_is_too_old_is_told_with_what_it_offers(tmp_path: Pa
 
 
 async def refusal(port: int, changes: dict[str, object]) -> str:
-    """Why no connection comes about."""
+    """Return why the connection fails."""
     with capture_logs() as logs:
         async with running(settings(port, **changes), is_awaited=False) as bus:
             await until(lambda: bool(logs), what=f"a refusal with {changes}")
@@ -224,7 +224,7 @@ async def refusal(port: int, changes: dict[str, object]) -> str:
 
 async def test_a_refused_subscription_is_no_connection() -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Takes the log-in and refuses the last of four subscriptions with 0x87, not authorized (MQTT 5, 3.9.3)."""
+        """Accept the log-in, and refuse the last of four subscriptions with 0x87, not authorized (MQTT 5, 3.9.3)."""
         await reader.read(4096)
         writer.write(bytes.fromhex("2003000000"))
         asked = await reader.read(4096)
@@ -239,8 +239,8 @@ async def test_a_refused_subscription_is_no_connection() -> None:
     await server.wait_closed()
 
 
-async def test_a_packet_that_can_not_be_read_ends_the_connection() -> None:
-    """paho would read the same packet again for ever; we hang up, leave nothing, and come back."""
+async def test_an_unreadable_packet_ends_the_connection() -> None:
+    """paho would read the same packet for ever. The client disconnects, leaves nothing behind, and reconnects."""
 
     async def corrupt(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(4096)

@@ -1,4 +1,4 @@
-"""The Bus port against Mosquitto: what comes in, what goes out, and what happens when the broker does not want it."""
+"""The Bus port with Mosquitto: incoming and outgoing messages, refusals, losses and reconnects."""
 
 import asyncio
 import gc
@@ -60,7 +60,7 @@ async def test_delivers_every_kind_of_message(tmp_path: Path) -> None:
     assert not bus.telemetry.messages
 
 
-async def test_connected_comes_before_retained_messages_and_says_that_they_are(tmp_path: Path) -> None:
+async def test_connected_comes_before_retained_messages_which_are_marked(tmp_path: Path) -> None:
     async with mosquitto(tmp_path) as broker:
         async with other(broker.port) as host:
             await host.publish("fenced/v1/lab/presence/node-1", b"online", qos=1, retain=True)
@@ -72,7 +72,7 @@ async def test_connected_comes_before_retained_messages_and_says_that_they_are(t
     assert bus.of(Health)[0].is_retained
 
 
-async def test_rubbish_is_counted_and_told_once_in_a_while(tmp_path: Path) -> None:
+async def test_dropped_messages_are_counted_and_logged_rarely(tmp_path: Path) -> None:
     async with mosquitto(tmp_path) as broker, running(settings(broker.port)) as bus, other(broker.port) as host:
         with capture_logs() as logs:
             for number in range(20):
@@ -87,15 +87,15 @@ async def test_rubbish_is_counted_and_told_once_in_a_while(tmp_path: Path) -> No
         await bus.counted(MessageKind.PRESENCE, MessageResult.UNKNOWN_HOST)
         await bus.counted(MessageKind.REQUEST, MessageResult.MALFORMED)
     assert [event.host for event in bus.of(Health)] == ["node-2"]
-    told = [entry["result"] for entry in logs if entry["event"] == "bus_message_dropped"]
-    assert sorted(told) == ["malformed", "oversized", "unknown_host"]
+    logged = [entry["result"] for entry in logs if entry["event"] == "bus_message_dropped"]
+    assert sorted(logged) == ["malformed", "oversized", "unknown_host"]
     first = next(entry for entry in logs if entry["result"] == "malformed")
     assert (first["topic"], first["log_level"]) == ("fenced/v1/lab/health/node-1", "warning")
-    assert first["reason"] == "must be a JSON object"
+    assert "JSON object" in first["reason"]
 
 
-async def test_a_stranger_is_who_beats_under_an_unknown_name_and_nobody_else(tmp_path: Path) -> None:
-    """Neither who is asked for, nor what the broker kept of a name of before."""
+async def test_only_a_heartbeat_under_an_unknown_name_is_a_stranger(tmp_path: Path) -> None:
+    """Other kinds of messages are not, nor is a retained one of an old name."""
     names: list[str] = []
     async with mosquitto(tmp_path) as broker, other(broker.port) as program:
         for kind in ("health", "presence"):
@@ -110,7 +110,7 @@ async def test_a_stranger_is_who_beats_under_an_unknown_name_and_nobody_else(tmp
         assert names == ["NODE-4"]
 
 
-async def test_a_request_brings_its_way_back(tmp_path: Path) -> None:
+async def test_a_request_carries_its_reply_topic(tmp_path: Path) -> None:
     body = {"id": "r-1", "action": "off", "reason": "test", "by": "somebody", "at": "2026-11-22T08:00:00Z"}
     async with mosquitto(tmp_path) as broker, running(settings(broker.port)) as bus, other(broker.port) as program:
         await program.subscribe("answers/mine", qos=1)
@@ -129,7 +129,7 @@ async def test_a_request_brings_its_way_back(tmp_path: Path) -> None:
         assert (got.payload, got.properties.CorrelationData) == (b"{}", b"\x00\x01")  # type: ignore[union-attr]
 
 
-async def test_a_request_can_not_make_us_announce(tmp_path: Path) -> None:
+async def test_a_request_can_not_make_the_daemon_announce(tmp_path: Path) -> None:
     body = {"id": "r-1", "action": "off", "reason": "test", "by": "somebody", "at": 1795334400}
     async with mosquitto(tmp_path) as broker, running(settings(broker.port)) as bus, other(broker.port) as program:
         asked = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
@@ -140,7 +140,7 @@ async def test_a_request_can_not_make_us_announce(tmp_path: Path) -> None:
 
 
 async def test_many_publishes_at_once(tmp_path: Path) -> None:
-    # Mosquitto's default receive maximum is 20: more unacknowledged ones at once and it would end the connection.
+    # Mosquitto's default receive maximum is 20; with more unacknowledged messages it ends the connection.
     async with mosquitto(tmp_path) as broker, running(settings(broker.port)) as bus, other(broker.port) as reader:
         await reader.subscribe("fenced/v1/lab/event/+", qos=0)
         async with asyncio.TaskGroup() as group:
@@ -166,16 +166,16 @@ async def test_a_refused_publish_is_an_error_and_the_connection_goes_on(tmp_path
         assert bus.client.is_connected
 
 
-async def test_what_can_not_be_published_is_an_error(tmp_path: Path) -> None:
+async def test_a_message_that_can_not_be_published_is_an_error(tmp_path: Path) -> None:
     async with mosquitto(tmp_path) as broker, running(settings(broker.port)) as bus:
-        with pytest.raises(BusError, match="can't be published"):
+        with pytest.raises(BusError, match=r"with/\+/wildcard"):
             await bus.client.publish(message("with/+/wildcard"), timeout_seconds=5)
         await bus.client.publish(message(), timeout_seconds=5)
     with pytest.raises(BusError, match="not connected"):
         await bus.client.publish(message(), timeout_seconds=5)
 
 
-async def test_comes_back_after_a_restart_of_the_broker(tmp_path: Path) -> None:
+async def test_it_reconnects_after_a_restart_of_the_broker(tmp_path: Path) -> None:
     with heard() as complaints:
         async with mosquitto(tmp_path) as broker, running(settings(broker.port)) as bus:
             for time_around in (1, 2):
@@ -193,7 +193,7 @@ async def test_comes_back_after_a_restart_of_the_broker(tmp_path: Path) -> None:
         assert not complaints
 
 
-async def test_publishes_on_their_way_end_with_the_connection(tmp_path: Path) -> None:
+async def test_publishes_in_flight_end_with_the_connection(tmp_path: Path) -> None:
     with heard() as complaints:
         async with mosquitto(tmp_path) as broker, running(settings(broker.port)) as bus:
             broker.process.send_signal(signal.SIGSTOP)
@@ -206,7 +206,7 @@ async def test_publishes_on_their_way_end_with_the_connection(tmp_path: Path) ->
                 started = time.monotonic()
                 broker.stop(is_killed=True)
             assert all("connection" in task.result() for task in tasks)
-            assert time.monotonic() - started < 25, "they did not wait for their own timeout"
+            assert time.monotonic() - started < 25, "they waited for their own timeout"
             assert not bus.client.is_connected
         gc.collect()
         await asyncio.sleep(0)
@@ -221,7 +221,7 @@ async def failure_of(publish: "asyncio.Future[None] | object") -> str:
     return ""
 
 
-async def test_a_frozen_broker_fails_publishes_in_time_and_is_found_out(tmp_path: Path) -> None:
+async def test_a_frozen_broker_fails_publishes_in_time_and_is_detected(tmp_path: Path) -> None:
     async with mosquitto(tmp_path) as broker, running(settings(broker.port, keepalive_seconds=1)) as bus:
         broker.process.send_signal(signal.SIGSTOP)
         try:
@@ -246,7 +246,7 @@ async def test_a_broker_that_does_not_acknowledge_is_left(tmp_path: Path) -> Non
         await bus.connected(2)
 
 
-async def test_our_will_is_left_when_we_vanish_and_not_when_we_go(tmp_path: Path) -> None:
+async def test_the_will_is_published_after_a_loss_and_not_after_a_close(tmp_path: Path) -> None:
     topic = "fenced/v1/lab/controller/a"
     will = Message(topic=topic, payload=b"offline", is_retained=True)
     async with mosquitto(tmp_path) as broker, other(broker.port) as reader:
@@ -254,7 +254,7 @@ async def test_our_will_is_left_when_we_vanish_and_not_when_we_go(tmp_path: Path
         async with running(settings(broker.port), will=lambda: will) as bus:
             await bus.client.publish(Message(topic=topic, payload=b"active", is_retained=True), timeout_seconds=5)
             assert (await anext(reader.messages)).payload == b"active"
-            async with other(broker.port, identifier="fenced-lab-a"):  # takes our place; the broker ends our connection
+            async with other(broker.port, identifier="fenced-lab-a"):  # same name: the broker ends the first connection
                 assert (await anext(reader.messages)).payload == b"offline"
             assert (await bus.lost()).why
             await bus.connected(2)
@@ -294,7 +294,7 @@ async def test_an_exception_of_deliver_ends_the_run(tmp_path: Path) -> None:
 
     async with mosquitto(tmp_path) as broker, running(settings(broker.port)) as bus, other(broker.port) as host:
         run = asyncio.gather(bus.client.run(deliver), return_exceptions=True)
-        await bus.lost()  # the second run has taken the place of the first at the broker
+        await bus.lost()  # the second run took over the first one's name at the broker
         while not run.done():
             await host.publish("fenced/v1/lab/health/node-1", b"{}", qos=1)
             await asyncio.sleep(0)
@@ -302,27 +302,27 @@ async def test_an_exception_of_deliver_ends_the_run(tmp_path: Path) -> None:
 
 
 async def test_nothing_is_left_behind(tmp_path: Path) -> None:
-    """Connecting threads can't be cancelled: they are waited for, however long the machine takes over them."""
+    """Connecting threads can't be cancelled, so the test waits for them, however long that takes."""
 
     async def rounds() -> None:
         for _ in range(3):
             async with running(settings(broker.port)):
                 pass
-            async with running(settings(broker.port), is_awaited=False):  # cancelled while it connects
+            async with running(settings(broker.port), is_awaited=False):  # cancelled while connecting
                 await asyncio.sleep(0)
 
     async with mosquitto(tmp_path) as broker:
-        await asyncio.sleep(0)  # the connection that saw the broker listen is closed
+        await asyncio.sleep(0)  # lets the connection that saw the broker listen close
         before = len(os.listdir("/proc/self/fd")), asyncio.all_tasks()
         await rounds()
         await asyncio.get_running_loop().shutdown_default_executor()
-        for _ in range(3):  # what the threads handed to the loop
+        for _ in range(3):  # run what the threads handed to the loop
             await asyncio.sleep(0)
         assert len(os.listdir("/proc/self/fd")) <= before[0]
         assert asyncio.all_tasks() == before[1]
 
 
-async def test_brokers_that_are_not_there(tmp_path: Path) -> None:
+async def test_unreachable_brokers(tmp_path: Path) -> None:
     async def reason(**changes: object) -> str:
         with capture_logs() as logs:
             async with running(settings(1, connect_timeout_seconds=1.0, **changes), is_awaited=False):
@@ -334,8 +334,8 @@ async def test_brokers_that_are_not_there(tmp_path: Path) -> None:
     assert await reason(host="a" * 300)
 
 
-async def test_a_server_that_is_no_broker() -> None:
-    """It accepts and says nothing, or goes away at once: both are failures within the timeout, and leave nothing."""
+async def test_a_server_that_is_not_a_broker() -> None:
+    """A server that accepts and stays silent, or closes at once, is a failure within the timeout and leaves nothing."""
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -364,7 +364,7 @@ async def test_a_server_that_is_no_broker() -> None:
         assert not complaints
 
 
-async def test_cancelled_while_it_waits_for_the_broker_to_answer() -> None:
+async def test_a_cancellation_while_the_broker_does_not_answer() -> None:
     accepted = asyncio.Event()
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -378,7 +378,7 @@ async def test_cancelled_while_it_waits_for_the_broker_to_answer() -> None:
     with heard() as complaints:
         async with running(settings(server.sockets[0].getsockname()[1]), is_awaited=False):
             await accepted.wait()
-        await until(lambda: asyncio.all_tasks() == before, what="the server's side has ended too")
+        await until(lambda: asyncio.all_tasks() == before, what="the end of the server's side")
         gc.collect()
         await asyncio.sleep(0)
         assert not complaints

@@ -1,4 +1,4 @@
-"""What hearing a message costs, beside a subscriber that does nothing with it."""
+"""The cost of receiving a message, compared with a subscriber that drops it."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ from tests.net import until
 @pytest.mark.integration
 @needs("mosquitto", "mosquitto_pub")
 async def test_a_message_costs_little_more_than_a_subscriber_that_drops_it(tmp_path: Path) -> None:
-    """`make bench` measures the share of a core. Here the floor hears the same, in turns, in this very process."""
+    """`make bench` measures the share of a core. Here both receive the same, in turns, in this process."""
     count = 2000
     body = json.dumps({"boot": "3f2b8c1e-8d1a-4a2b-9a70-3f7a8d0c1b2a", "seq": 17, "status": "ok", "interval": 5})
     publisher = find("mosquitto_pub")
@@ -29,7 +29,7 @@ async def test_a_message_costs_little_more_than_a_subscriber_that_drops_it(tmp_p
     async with mosquitto(tmp_path) as broker:
 
         async def seconds(has_all: Callable[[], bool]) -> float:
-            """Processor seconds until what is published now was heard."""
+            """Return the processor seconds until the messages published now have arrived."""
             before = time.process_time()
             with lines.open() as source:
                 topic = ["-t", "fenced/v1/lab/health/node-1"]

@@ -1,4 +1,4 @@
-"""Payloads: what is well-formed, and that nothing else gets through, whatever it is."""
+"""Payloads: well-formed ones are parsed, and nothing else gets through."""
 
 import contextlib
 import json
@@ -71,7 +71,7 @@ def test_a_long_reason_is_cut_and_does_not_cost_the_heartbeat() -> None:
         b'{"a":' * 10000,
     ],
 )
-def test_a_malformed_heartbeat_is_no_life(payload: bytes) -> None:
+def test_a_malformed_heartbeat_is_no_sign_of_life(payload: bytes) -> None:
     with pytest.raises(Malformed) as caught:
         health(payload)
     assert 0 < len(str(caught.value)) <= FAULT_LENGTH_MAX
@@ -90,60 +90,60 @@ def test_a_malformed_heartbeat_is_no_life(payload: bytes) -> None:
         ("reason", [b"1", b"{}"]),
     ],
 )
-def test_a_field_that_cannot_be_read_is_ignored_and_the_rest_is_life(field: str, values: list[bytes]) -> None:
+def test_an_unreadable_field_is_ignored_and_the_rest_counts(field: str, values: list[bytes]) -> None:
     for value in values:
-        told = health(b'{"%s":%s,"new":1}' % (field.encode(), value))
-        assert told.unread == (field,)
-        expected = Health(host=HOST, received=1.0, is_retained=False, unread=(field,), roles=told.roles)
-        assert told == expected
-        assert told.is_boot_unread is (field == "boot")
+        beat = health(b'{"%s":%s,"new":1}' % (field.encode(), value))
+        assert beat.unread == (field,)
+        expected = Health(host=HOST, received=1.0, is_retained=False, unread=(field,), roles=beat.roles)
+        assert beat == expected
+        assert beat.is_boot_unread is (field == "boot")
 
 
-def test_the_fields_beside_one_that_cannot_be_read_count() -> None:
-    told = health(b'{"boot":"b1","seq":5.0,"status":"failing","workloads":12.0,"interval":"x","roles":["spm",7]}')
-    assert (told.boot, told.sequence, told.workloads, told.roles) == ("b1", 5, 12, ("spm",))
-    assert told.status is HealthStatus.FAILING
-    assert told.unread == ("interval", "roles")
+def test_fields_beside_an_unreadable_one_count() -> None:
+    beat = health(b'{"boot":"b1","seq":5.0,"status":"failing","workloads":12.0,"interval":"x","roles":["spm",7]}')
+    assert (beat.boot, beat.sequence, beat.workloads, beat.roles) == ("b1", 5, 12, ("spm",))
+    assert beat.status is HealthStatus.FAILING
+    assert beat.unread == ("interval", "roles")
 
 
 @pytest.mark.parametrize("around", [b"\xef\xbb\xbf%s", b"%s\x00", b"\r\n %s \t\n"])
-def test_white_space_a_mark_and_a_zero_around_the_object_are_no_fault(around: bytes) -> None:
+def test_white_space_a_byte_order_mark_and_a_zero_around_the_object_are_allowed(around: bytes) -> None:
     assert health(around % b'{"boot":"b1"}').boot == "b1"
 
 
 @pytest.mark.parametrize("after", [b" xyz", b"}", b" // at 12:00", b"\x1a", b"\xff"])
-def test_what_stands_after_the_object_is_ignored_and_told(after: bytes) -> None:
-    told = health(b'{"boot":"b1","seq":1}' + after)
-    assert (told.boot, told.sequence, told.unread) == ("b1", 1, (AFTER,))
+def test_text_after_the_object_is_ignored_and_reported(after: bytes) -> None:
+    beat = health(b'{"boot":"b1","seq":1}' + after)
+    assert (beat.boot, beat.sequence, beat.unread) == ("b1", 1, (AFTER,))
 
 
-def test_of_two_objects_nobody_knows_which_boot_is_meant() -> None:
-    told = health(b'{"boot":"b1","seq":1}\n{"boot":"b2","seq":2}\n')
-    assert (told.boot, told.is_boot_unread) == (None, True)
-    assert AFTER in told.unread
+def test_two_objects_leave_the_boot_unread() -> None:
+    beat = health(b'{"boot":"b1","seq":1}\n{"boot":"b2","seq":2}\n')
+    assert (beat.boot, beat.is_boot_unread) == (None, True)
+    assert AFTER in beat.unread
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
-def test_an_object_in_another_encoding_is_one(encoding: str) -> None:
-    told = health('{"boot":"b1","reason":"groß"}'.encode(encoding))
-    assert (told.boot, told.reason, told.unread) == ("b1", "groß", ())
+def test_an_object_in_another_encoding_is_read(encoding: str) -> None:
+    beat = health('{"boot":"b1","reason":"groß"}'.encode(encoding))
+    assert (beat.boot, beat.reason, beat.unread) == ("b1", "groß", ())
     broken = health(b'{"boot":"b1","reason":"x'.decode().encode("utf-16-le") + b"\x00\xd8" + '"}'.encode("utf-16-le"))
     assert broken.boot == "b1"
 
 
-def test_an_object_of_any_length_is_one_though_keys_are_given_twice() -> None:
+def test_a_long_object_with_duplicate_keys_is_read() -> None:
     metrics = ",".join(f'"cpu{number % 200}":{number}' for number in range(400))
     assert health(f'{{"boot":"b1",{metrics}}}'.encode()) == health(b'{"boot":"b1"}')
     assert health(f'{{"boot":"b1","fields":{{{metrics}}}}}'.encode()).boot == "b1"
     assert health(f'{{"status":"failing",{metrics},"status":"ok"}}'.encode()).status is HealthStatus.FAILING
 
 
-def test_a_reason_is_one_printable_line_whatever_was_sent() -> None:
+def test_a_reason_becomes_one_printable_line() -> None:
     assert health(b'{"reason":"disk\n full \x1b[2J\\u0007Stra\xdfe"}').reason == "disk full [2J Stra e"
 
 
-def test_of_a_key_that_is_given_twice_the_worse_word_counts() -> None:
-    """Of any other one nobody knows which was meant: it can't be read."""
+def test_a_duplicate_key_counts_as_its_worst_value() -> None:
+    """Only `status` and `alive` have a worst value; any other duplicate key is unreadable."""
     assert health(b'{"status":"failing","status":"ok"}').status is HealthStatus.FAILING
     assert health(b'{"status":"stopping","status":"failing","status":"ok"}').status is HealthStatus.FAILING
     assert health(b'{"status":"failing","status":"OK"}').status is HealthStatus.FAILING
@@ -161,12 +161,12 @@ def test_of_a_key_that_is_given_twice_the_worse_word_counts() -> None:
 
 @pytest.mark.parametrize("ahead", [0.0, -1e9, 2.3e9])
 def test_a_request_is_as_old_as_the_wall_clock_says(ahead: float) -> None:
-    """Our own clock may stand decades beside it: it was anchored at a start with a wrong wall clock, and never jumps."""
-    told = messages.request(
+    """The steady clock may be decades off: it was anchored while the wall clock was wrong, and it never jumps."""
+    parsed = messages.request(
         json.dumps(REQUEST).encode(), host=HOST, received=7.0 + ahead, is_retained=False, topics=Topics(site="lab"),
         reply_topic=None, correlation=None, ahead_seconds=ahead,
     )  # fmt: skip
-    assert told.received - told.sent_at == 2.0
+    assert parsed.received - parsed.sent_at == 2.0
 
 
 def test_presence() -> None:
@@ -178,8 +178,10 @@ def test_presence() -> None:
 
 
 def test_evidence() -> None:
-    told = evidence(b'{"kind":"storage_lease","alive":false,"ttl":30,"more":1}')
-    assert (told.evidence_kind, told.is_alive, told.ttl_seconds, told.source) == ("storage_lease", False, 30.0, "san")
+    found = evidence(b'{"kind":"storage_lease","alive":false,"ttl":30,"more":1}')
+    assert (found.evidence_kind, found.is_alive, found.ttl_seconds, found.source) == (
+        "storage_lease", False, 30.0, "san",
+    )  # fmt: skip
     wrong = [
         {"alive": True, "ttl": 30},
         {"kind": "a", "ttl": 30},
@@ -205,7 +207,7 @@ def test_evidence() -> None:
         ("2026-11-22T09:00:00.250+01:00", 1795334400.25),
     ],
 )
-def test_when_a_request_was_sent(at: object, seconds: float) -> None:
+def test_the_time_at_which_a_request_was_sent(at: object, seconds: float) -> None:
     assert request({**REQUEST, "at": at}).sent_at == seconds
 
 
@@ -239,7 +241,7 @@ def test_every_field_of_a_request_is_required(name: str) -> None:
         request({key: value for key, value in REQUEST.items() if key != name})
 
 
-def test_an_answer_goes_only_where_it_can_not_be_taken_for_an_announcement() -> None:
+def test_a_reply_topic_must_not_look_like_an_announcement() -> None:
     assert request(REQUEST, reply_topic="me/answers", correlation=b"1").correlation == b"1"
     with pytest.raises(Malformed):
         request(REQUEST, reply_topic="fenced/v1/lab/event/node-1")
@@ -248,7 +250,7 @@ def test_an_answer_goes_only_where_it_can_not_be_taken_for_an_announcement() -> 
 
 
 @given(payload=st.binary(max_size=200))
-def test_any_bytes_are_read_or_refused(payload: bytes) -> None:
+def test_any_bytes_are_parsed_or_rejected(payload: bytes) -> None:
     for parse in (health, presence, evidence):
         with contextlib.suppress(Malformed):
             parse(payload)
@@ -269,10 +271,10 @@ def test_any_bytes_are_read_or_refused(payload: bytes) -> None:
         max_leaves=12,
     )
 )
-def test_any_json_is_read_or_refused(body: object) -> None:
+def test_any_json_is_parsed_or_rejected(body: object) -> None:
     with contextlib.suppress(Malformed):
-        told = health(json.dumps(body).encode())
-        assert told.interval_seconds is None or told.interval_seconds > 0
-        assert told.workloads >= 0
+        beat = health(json.dumps(body).encode())
+        assert beat.interval_seconds is None or beat.interval_seconds > 0
+        assert beat.workloads >= 0
     with contextlib.suppress(Malformed):
         request(body)

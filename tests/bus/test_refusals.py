@@ -1,4 +1,4 @@
-"""The outbox over a real Mosquitto whose access list forbids some topics: all others go out, also where it hangs up."""
+"""The outbox on a Mosquitto whose access list denies some topics: all others go out, even if the broker disconnects."""
 
 import asyncio
 import contextlib
@@ -30,22 +30,22 @@ STATES = {f"fenced/v1/site-1/state/{name}" for name in HOSTS}
 
 @dataclass(kw_only=True)
 class Site:
-    """An outbox on a broker, and what a reader of it sees. `lost`: connections that ended."""
+    """An outbox on a broker, and the topics that a reader sees. `lost`: the number of connections that ended."""
 
     outbox: Outbox
     journal: MemoryJournal
     seen: list[str] = field(default_factory=list)
     lost: int = 0
 
-    async def tell(self, *hosts: str) -> None:
-        told = [
+    async def announce(self, *hosts: str) -> None:
+        events = [
             OutboxMessage(
                 id=f"{name}-{number}", host=HostName(name), topic=f"fenced/v1/site-1/event/{name}", payload=b"{}",
                 is_retained=False,
             )
             for number, name in enumerate(hosts)
         ]  # fmt: skip
-        await self.journal.append(Batch(entries=[entry()], outbox=told))
+        await self.journal.append(Batch(entries=[entry()], outbox=events))
         self.outbox.nudge()
 
     @property
@@ -55,7 +55,7 @@ class Site:
 
 @contextlib.asynccontextmanager
 async def site(folder: Path, denied: list[str], more: str = "") -> AsyncIterator[Site]:
-    """The user of the outbox may write everything but `denied`; the reader reads all."""
+    """The outbox's user may write everything but `denied`; the reader may read everything."""
     access = folder / "acl"
     refused = "\n".join(f"topic deny {topic}" for topic in denied)
     access.write_text(f"topic readwrite fenced/v1/#\n{refused}\nuser reader\ntopic read #\n")
@@ -109,28 +109,28 @@ async def site(folder: Path, denied: list[str], more: str = "") -> AsyncIterator
                     task.cancel()
 
 
-async def test_a_denied_host_and_a_denied_controller_stop_nobody_else(tmp_path: Path) -> None:
+async def test_a_denied_host_and_a_denied_controller_block_no_other(tmp_path: Path) -> None:
     denied = [
         f"fenced/v1/site-1/state/{DENIED}",
         f"fenced/v1/site-1/event/{DENIED}",
         "fenced/v1/site-1/controller/fenced-a",
     ]
     async with site(tmp_path, denied) as it:
-        await it.tell(*[DENIED] * 300, "node-1", "node-2")
+        await it.announce(*[DENIED] * 300, "node-1", "node-2")
         await until(lambda: len(it.states) == len(HOSTS) - 1, what="every other state")
         await until(lambda: {"fenced/v1/site-1/event/node-1", "fenced/v1/site-1/event/node-2"} <= set(it.seen))
-        await until(lambda: set(it.outbox.stuck) == {DENIED, "this controller"}, what="the two are named")
+        await until(lambda: set(it.outbox.stuck) == {DENIED, "this controller"}, what="both names in `stuck`")
         assert it.outbox.pending == 300 + 1 + 1
         assert not it.lost and not [topic for topic in it.seen if topic in denied]
 
 
-async def test_a_broker_that_hangs_up_on_a_denied_host_tells_everything_else(tmp_path: Path) -> None:
+async def test_a_broker_that_disconnects_on_a_denied_host_gets_everything_else(tmp_path: Path) -> None:
     async with site(tmp_path, [f"fenced/v1/site-1/state/{DENIED}"], "max_queued_messages 0") as it:
-        await it.tell("node-1", "node-2")
+        await it.announce("node-1", "node-2")
         await until(lambda: len(it.states) == len(HOSTS) - 1, seconds=60, what="every other state")
         await until(lambda: {"fenced/v1/site-1/event/node-1", "fenced/v1/site-1/event/node-2"} <= set(it.seen))
-        await until(lambda: set(it.outbox.stuck) == {DENIED}, seconds=60, what="it is named")
+        await until(lambda: set(it.outbox.stuck) == {DENIED}, seconds=60, what="its name in `stuck`")
         before = it.lost
-        assert before < 12, "once a back-off that doubles"
-        await it.tell("node-3")
+        assert before < 12, "the back-off doubles each time"
+        await it.announce("node-3")
         await until(lambda: "fenced/v1/site-1/event/node-3" in it.seen)

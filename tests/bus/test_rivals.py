@@ -1,4 +1,4 @@
-"""Another client under our name: said by a broker of MQTT 5, guessed where the broker only hangs up."""
+"""Another client under the same name: reported by an MQTT 5 broker, suspected where the broker only disconnects."""
 
 import asyncio
 from pathlib import Path
@@ -14,13 +14,13 @@ SESSION_TAKEN_OVER = bytes.fromhex("e0028e00")
 
 
 async def _packet(reader: asyncio.StreamReader) -> bytes:
-    """The body of one short packet."""
+    """Return the body of one short packet."""
     await reader.readexactly(1)
     return await reader.readexactly((await reader.readexactly(1))[0])
 
 
 def _topics(subscribe: bytes) -> int:
-    """How many a SUBSCRIBE asks for: packet id, no properties, then a length, the topic and its options each."""
+    """Count the topics of a SUBSCRIBE: packet id, no properties, then length, topic and options for each."""
     rest, count = subscribe[3:], 0
     while rest:
         rest, count = rest[2 + int.from_bytes(rest[:2], "big") + 1 :], count + 1
@@ -28,7 +28,7 @@ def _topics(subscribe: bytes) -> int:
 
 
 async def _take_over(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A broker that lets a client in and then says that another one came."""
+    """Play a broker that lets a client in and then reports a takeover."""
     try:
         await _packet(reader)
         writer.write(bytes.fromhex("2003000000"))
@@ -40,19 +40,19 @@ async def _take_over(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
         writer.close()
 
 
-async def test_the_brokers_word_is_believed_at_once() -> None:
+async def test_the_brokers_report_is_believed_at_once() -> None:
     server = await asyncio.start_server(_take_over, "127.0.0.1", 0)
     async with server, running(settings(server.sockets[0].getsockname()[1])) as bus:
         why = (await bus.lost()).why
         assert why.startswith("another client took our name")
         assert "client id fenced-lab-a" in why
         assert bus.client.suspicion == why
-        await until(lambda: bus.client.taken_over_count > 1, what="each time is counted")
+        await until(lambda: bus.client.taken_over_count > 1, what="a second takeover")
 
 
 @pytest.mark.integration
 @needs("mosquitto")
-async def test_a_broker_that_went_away_is_no_rival(tmp_path: Path) -> None:
+async def test_a_stopped_broker_is_no_rival(tmp_path: Path) -> None:
     async with mosquitto(tmp_path) as broker, running(settings(broker.port)) as bus:
         broker.stop()
         assert "another client" not in (await bus.lost()).why

@@ -1,4 +1,4 @@
-"""A client that is told to stop stops, in whatever moment that comes."""
+"""A cancelled client stops, whatever it is doing."""
 
 import asyncio
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.needs import needs
 pytestmark = [pytest.mark.integration, needs("mosquitto")]
 
 
-async def test_a_stop_in_the_turn_of_the_subscription_is_heard(tmp_path: Path) -> None:
+async def test_a_cancellation_in_the_turn_of_the_subscription_stops_it(tmp_path: Path) -> None:
     async with mosquitto(tmp_path) as broker:
         client = BusClient(
             settings(broker.port), is_host=lambda _: True, telemetry=CountingTelemetry(), clock=WallClock()

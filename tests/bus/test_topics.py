@@ -1,4 +1,4 @@
-"""Topics and bus URLs: what is built is taken apart the same way, and nothing can leave its place."""
+"""Topics and bus URLs: `parse` and the builders agree, and a name can't leave its level."""
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,50}", fullmatch=True)
 
 
 @given(host=NAMES, source=NAMES)
-def test_what_is_built_is_parsed(host: str, source: str) -> None:
+def test_a_built_topic_is_parsed(host: str, source: str) -> None:
     assert TOPICS.parse(TOPICS.health(host)) == Address(kind=MessageKind.HEALTH, host=host)
     assert TOPICS.parse(TOPICS.presence(host)) == Address(kind=MessageKind.PRESENCE, host=host)
     assert TOPICS.parse(TOPICS.request(host)) == Address(kind=MessageKind.REQUEST, host=host)
@@ -22,7 +22,7 @@ def test_what_is_built_is_parsed(host: str, source: str) -> None:
 
 
 @given(topic=st.text(max_size=60))
-def test_any_text_is_parsed_or_refused(topic: str) -> None:
+def test_any_text_is_parsed_or_rejected(topic: str) -> None:
     TOPICS.parse(topic)
     TOPICS.may_reply_to(topic)
 
@@ -48,7 +48,7 @@ def test_the_names_of_the_outgoing_topics() -> None:
         "",
     ],
 )
-def test_other_topics_are_nobodys(topic: str) -> None:
+def test_other_topics_have_no_address(topic: str) -> None:
     assert TOPICS.parse(topic) is None
 
 
@@ -74,7 +74,7 @@ def test_a_name_stays_one_level(name: str) -> None:
         ("x" * 1025, False),
     ],
 )
-def test_where_an_answer_may_go(topic: str, may: bool) -> None:
+def test_which_reply_topics_are_allowed(topic: str, may: bool) -> None:
     assert TOPICS.may_reply_to(topic) is may
 
 
@@ -94,15 +94,15 @@ def test_bus_urls(text: str, url: BusUrl) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("broker:1883", "begins with"),
-        ("http://broker", "begins with"),
+        ("broker:1883", "mqtts://"),
+        ("http://broker", "mqtts://"),
         ("mqtt://", "needs a host"),
         ("mqtt://a:99999", "not a bus URL"),
         ("mqtt://a:0", "port 0"),
-        ("mqtt://a/topic", "ends after the port"),
-        ("mqtt://u:p@a", "no user name"),
-        ("embedded://10.0.0.1", "only a loopback"),
-        ("embedded://0.0.0.0", "only a loopback"),
+        ("mqtt://a/topic", "after the port"),
+        ("mqtt://u:p@a", "password_file"),
+        ("embedded://10.0.0.1", "loopback"),
+        ("embedded://0.0.0.0", "loopback"),
     ],
 )
 def test_wrong_bus_urls_say_why(text: str, why: str) -> None:

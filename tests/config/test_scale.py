@@ -1,4 +1,4 @@
-"""Ten thousand hosts load in seconds, and a host stays small (DESIGN section 7: 6 KiB each, all in all)."""
+"""Ten thousand hosts load in seconds, and a host stays small (design.md#speed-and-size: 6 KiB each, all in all)."""
 
 import gc
 import subprocess

@@ -1,4 +1,4 @@
-"""What counts as life, when silence is a suspicion, and what time does not count (DESIGN section 5, S11)."""
+"""What counts as life, when silence is a suspicion, and what time does not count (design.md#detection, S11)."""
 
 import pytest
 

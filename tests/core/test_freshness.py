@@ -1,4 +1,4 @@
-"""What is older than what was heard: no news, and no silence (DESIGN section 5)."""
+"""What is older than what was heard: no news, and no silence (design.md#detection)."""
 
 from fenced.core import events as e
 from fenced.core.durable import records as r

@@ -1,4 +1,4 @@
-"""Each gate open and closed; every gate fails closed (S10, DESIGN section 5)."""
+"""Each gate open and closed; every gate fails closed (S10, design.md#gates)."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What an outside tester found against INTERFACE, each as the scenario that failed first."""
+"""What an outside tester found against interface.md, each as the scenario that failed first."""
 
 from fenced.core import commands as c
 from fenced.core import events as e

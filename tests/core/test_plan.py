@@ -1,4 +1,4 @@
-"""The power plan: what is sent when, what counts as a reading, what an operation ends as (DESIGN sections 2 and 4)."""
+"""The power plan: what is sent when, what counts as a reading, what an operation ends as (design.md#power-model)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""DESIGN section 4's table: what a new request does to a running operation, cell by cell."""
+"""The table of design.md#a-second-request: what a new request does to a running operation, cell by cell."""
 
 from collections.abc import Callable
 

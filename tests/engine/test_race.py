@@ -1,4 +1,4 @@
-"""The proxy race (DESIGN sections 5 and 7): (k x stagger) + one probe, never a sum of timeouts."""
+"""The proxy race (design.md#proxy-race): (k x stagger) + one probe, never a sum of timeouts."""
 
 import asyncio
 from collections.abc import Mapping, Sequence

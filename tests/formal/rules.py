@@ -1,7 +1,7 @@
 """What may happen in the model: for each action, the rules that forbid it now (`refusals`) and what it does (`after`).
 
 Knows one moment, nothing of ways. One rule: a guard is written once, here; the explorer leaves rules out by their name, and
-the monitor of the simulation's traces asks the same function. Sources: DESIGN section 2, section 3 (store), section 4.
+the monitor of the simulation's traces asks the same function. Sources: design.md#safety-rules, #power-model.
 """
 
 from collections.abc import Iterator

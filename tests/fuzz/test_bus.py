@@ -101,7 +101,7 @@ def test_a_message_is_an_event_or_is_counted(
 
 
 def assert_bounded(event: BusEvent, kind: MessageKind) -> None:
-    """Every field within what INTERFACE section 3 says, and text that can be stored and shown."""
+    """Every field within what interface.md#heartbeats says, and text that can be stored and shown."""
     match event:
         case Health():
             assert kind is MessageKind.HEALTH

@@ -1,4 +1,4 @@
-"""What the stories and scenes together must show: every cell of DESIGN's behaviour tables, as words `FAMILY/.../...`.
+"""What the stories and scenes together must show: every cell of the tables of design.md, as words `FAMILY/.../...`.
 
 It knows no story. One rule: a cell that can't be shown stands in IMPOSSIBLE with its reason, never left out in silence.
 """

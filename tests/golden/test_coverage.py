@@ -1,4 +1,4 @@
-"""Stories and scenes cover DESIGN section 4, the words of a preference list, the gates, and crashes in each phase."""
+"""Stories and scenes cover design.md#power-model, the words of a preference list, the gates, and crashes in each phase."""
 
 import pytest
 

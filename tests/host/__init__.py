@@ -1,1 +1,1 @@
-"""Heartbeats, liveness, this machine, sd_notify and the systemd units, against the real ones."""
+"""Heartbeats, liveness, this machine, sd_notify and the systemd units, tested against the real counterparts."""

@@ -1,4 +1,4 @@
-"""What was counted is told as a right wall clock showed it, whatever wall clocks said meanwhile."""
+"""Steady moments are shown as a right wall clock would have shown them, even if the wall clock was wrong."""
 
 import math
 import time
@@ -19,24 +19,24 @@ def test_nothing_measured_changes_nothing() -> None:
     assert Calendar().wall(5.0) == 5.0 and Calendar.of("").wall(5.0) == 5.0
 
 
-def test_a_boot_in_2099_is_told_right_once_the_clock_is_and_so_is_what_came_before_and_after() -> None:
+def test_a_boot_in_2099_is_shown_right_once_its_clock_is_corrected() -> None:
     calendar = Calendar()
     calendar.begin(1000.0)
     calendar.measure(0.2)
     far = 1000.0 + 73 * YEARS
-    calendar.begin(far)  # the steady clock starts at the wall clock of this boot, which is wrong
+    calendar.begin(far)  # the steady clock starts at this boot's wall clock, which is wrong
     calendar.measure(0.0)
     assert calendar.wall(far + 5.0) == far + 5.0
     ahead = far - 2000.0
-    calendar.measure(ahead)  # the time service has set it right
+    calendar.measure(ahead)  # the time service has corrected it
     assert calendar.wall(far + 5.0) == 2005.0 and calendar.wall(1500.0) == 1500.0
-    calendar.begin(far + 100.0)  # a boot with a right clock, an hour later; ours never goes back
+    calendar.begin(far + 100.0)  # a boot with a right clock, an hour later; the steady clock never goes back
     calendar.measure(ahead - 3600.0)
     calendar = Calendar.of(calendar.text)
     assert [calendar.wall(at) for at in (1500.0, far + 5.0, far + 100.0)] == [1500.0, 2005.0, 5700.0]
 
 
-def test_a_clock_that_a_person_set_wrong_and_right_again_leaves_nothing() -> None:
+def test_a_clock_set_wrong_and_corrected_leaves_no_trace() -> None:
     calendar = Calendar()
     calendar.begin(0.0)
     calendar.measure(-50 * YEARS)
@@ -52,8 +52,8 @@ def test_it_is_bounded_and_survives_a_restart(boots: list[tuple[float, float]]) 
         calendar.begin(since)
         calendar.measure(ahead)
         kept = Calendar.of(calendar.text)
-        told = since if abs(ahead) < 1.0 else since - ahead
-        assert math.isclose(kept.wall(since + 0.001), told + 0.001, abs_tol=1.1)
+        shown = since if abs(ahead) < 1.0 else since - ahead
+        assert math.isclose(kept.wall(since + 0.001), shown + 0.001, abs_tol=1.1)
     assert calendar.text.count("[") <= SPANS_MAX + 1
 
 
@@ -75,24 +75,24 @@ def test_it_is_bounded_and_survives_a_restart(boots: list[tuple[float, float]]) 
         "[[1, 2, 3]]",
     ],
 )
-def test_what_cannot_be_read_says_nothing(text: str) -> None:
+def test_an_unreadable_calendar_is_empty(text: str) -> None:
     assert Calendar.of(text).wall(3.0) == 3.0
 
 
-def test_the_daemon_after_a_boot_in_2099_tells_the_time_of_the_wall_clock() -> None:
+def test_a_daemon_after_a_boot_in_2099_shows_the_wall_clock() -> None:
     far = time.time() + 73 * YEARS
     before = Clocks(kept=None, last_at=None)
     kept = replace(before.anchor(), boot_id="another", steady=far)
     clocks = Clocks(kept=kept, last_at=far)
-    assert clocks.steady.now() >= far  # what is counted never goes back
+    assert clocks.steady.now() >= far  # the steady clock never goes back
     floor = time.time()
-    told = clocks.wall(clocks.steady.now())
-    assert floor - 1.0 <= told <= time.time() + 1.0
+    shown = clocks.wall(clocks.steady.now())
+    assert floor - 1.0 <= shown <= time.time() + 1.0
     again = Clocks(kept=clocks.anchor(), last_at=None)  # the same boot of the machine
     assert floor - 1.0 <= again.wall(again.steady.now()) <= time.time() + 1.0
 
 
-def test_the_first_moment_of_a_boot_is_told_by_its_own_difference_after_a_restart_too() -> None:
+def test_the_first_moment_of_a_boot_keeps_its_own_difference_after_a_restart() -> None:
     calendar = Calendar()
     calendar.begin(1000.0)
     first = 5000.0007
@@ -101,8 +101,8 @@ def test_the_first_moment_of_a_boot_is_told_by_its_own_difference_after_a_restar
     assert Calendar.of(calendar.text).wall(first) == calendar.wall(first) == first - 3 * YEARS
 
 
-def test_the_last_record_of_a_boot_is_told_by_that_boot() -> None:
-    """Ours stands still from there to the next boot, which is later by a right clock."""
+def test_the_last_record_of_a_boot_belongs_to_that_boot() -> None:
+    """The steady clock does not advance until the next boot, which is later by a right clock."""
     far = time.time() + 73 * YEARS
     wrong = Calendar()
     wrong.begin(far - 50.0)
@@ -113,7 +113,7 @@ def test_the_last_record_of_a_boot_is_told_by_that_boot() -> None:
     assert clocks.wall(clocks.steady.now()) >= far - 74 * YEARS
 
 
-def test_a_store_of_before_has_no_calendar() -> None:
+def test_a_store_without_a_calendar_shows_steady_time() -> None:
     fresh = Clocks(kept=None, last_at=None).anchor()
     kept = ClockAnchor(boot_id=fresh.boot_id, boottime=fresh.boottime, steady=fresh.steady + 9 * YEARS)
     clocks = Clocks(kept=kept, last_at=None)

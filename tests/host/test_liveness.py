@@ -1,4 +1,4 @@
-"""Asking hosts on real sockets: what is an answer and what is none."""
+"""Liveness probes on real sockets: what counts as an answer and what does not."""
 
 import asyncio
 import errno
@@ -17,10 +17,10 @@ from tests.net import free_port
 
 @asynccontextmanager
 async def listening(host: str = "127.0.0.1") -> AsyncIterator[int]:
-    async def taken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
-    server = await asyncio.start_server(taken, host, 0)
+    server = await asyncio.start_server(accepted, host, 0)
     yield server.sockets[0].getsockname()[1]
     server.close()
     await server.wait_closed()
@@ -28,7 +28,7 @@ async def listening(host: str = "127.0.0.1") -> AsyncIterator[int]:
 
 @contextmanager
 def full() -> Iterator[int]:
-    """A port that accepts nobody: its queue is full, so that the kernel is silent like a host that is gone."""
+    """Yield a port with a full backlog: the kernel stays silent, like a host that is gone."""
     with socket.socket() as server, socket.socket() as first, socket.socket() as second:
         server.bind(("127.0.0.1", 0))
         server.listen(0)
@@ -54,7 +54,7 @@ async def test_an_agent_that_accepts_is_an_answer() -> None:
         assert await ask("127.0.0.1", free_port(), agents=(f"http://127.0.0.1:{port}/x",)) == f"proxy 127.0.0.1:{port}"
 
 
-async def test_on_loopback_a_refusal_is_our_own_kernels_word() -> None:
+async def test_on_loopback_a_refusal_is_no_answer() -> None:
     assert await ask("127.0.0.1", free_port()) is None
     assert await ask("127.77.0.1", free_port()) is None
     assert await ask("localhost", free_port()) is None
@@ -64,28 +64,28 @@ async def test_silence_is_no_answer_and_ends_in_time() -> None:
     with full() as port:
         started = time.monotonic()
         assert await ask("127.0.0.1", port, free_port(), seconds=0.2) is None
-        assert time.monotonic() - started < 30, "the kernel's own patience is two minutes"
+        assert time.monotonic() - started < 30, "it waited for the kernel's timeout of two minutes"
 
 
-async def test_the_first_answer_ends_the_question() -> None:
+async def test_the_first_answer_ends_the_probe() -> None:
     async with listening() as port:
         with full() as silent:
             assert await ask("127.0.0.1", silent, port, seconds=60) == f"tcp {port}"
 
 
-async def test_nobody_to_ask() -> None:
+async def test_without_a_target_there_is_no_answer() -> None:
     assert await ask("127.0.0.1") is None
     assert await ask("", 22) is None
     assert await ask("a" * 300, 22) is None
     assert await ask("127.0.0.1", agents=("", "https://", "https://[::1", "https://a:999999")) is None
 
 
-async def test_a_name_that_does_not_exist_is_silent_and_one_that_can_not_be_looked_up_is_not(
+async def test_an_unknown_name_is_silent_and_a_failed_lookup_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def fails_with(code: int) -> str | None:
         async def lookup(*_: object, **__: object) -> None:
-            raise socket.gaierror(code, "told by the test")
+            raise socket.gaierror(code, "raised by the test")
 
         monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", lookup)
         return await ask("node-1.invalid", 22, seconds=1)
@@ -94,7 +94,7 @@ async def test_a_name_that_does_not_exist_is_silent_and_one_that_can_not_be_look
     assert await fails_with(socket.EAI_AGAIN) == "not asked: no resolver answered for node-1.invalid"
 
 
-async def test_what_could_not_be_asked_is_not_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_probe_that_can_not_be_sent_is_not_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     async def no_descriptors(*_: object) -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 
@@ -102,7 +102,7 @@ async def test_what_could_not_be_asked_is_not_silence(monkeypatch: pytest.Monkey
     assert await ask("127.0.0.1", 22, seconds=0.2) == "not asked: Too many open files"
 
 
-async def test_many_hosts_at_once_each_get_their_whole_time() -> None:
+async def test_many_hosts_at_once_each_get_their_full_timeout() -> None:
     liveness = TcpLiveness(sockets_max=5)
     async with listening() as port:
         with full() as silent:
@@ -116,7 +116,7 @@ async def test_many_hosts_at_once_each_get_their_whole_time() -> None:
 @needs("ip")
 @needs_root()
 async def test_a_refusal_of_another_machine_is_an_answer() -> None:
-    """Another network namespace is another machine: its kernel refuses, and is silent once its link is down."""
+    """A network namespace plays another machine: its kernel refuses, and is silent once its link is down."""
     space = f"fenced-liveness-{free_port()}"
     inside, outside = f"i{free_port()}", f"o{free_port()}"
     commands = [

@@ -1,4 +1,4 @@
-"""Who this machine is, and time that never goes back."""
+"""The names and addresses of this machine, and the steady clock."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ from tests.net import free_port
 
 
 @needs("ip")
-def test_all_addresses_of_all_interfaces_are_ours() -> None:
+def test_the_addresses_of_all_interfaces_are_found() -> None:
     shown = json.loads(subprocess.run(["ip", "-j", "addr"], capture_output=True, check=True).stdout)
     expected = {
         entry["local"]
@@ -27,7 +27,7 @@ def test_all_addresses_of_all_interfaces_are_ours() -> None:
 
 @needs("ip")
 @needs_root()
-def test_an_address_of_an_interface_that_is_down_is_ours_too() -> None:
+def test_an_address_of_an_interface_that_is_down_is_found() -> None:
     name = f"f{free_port()}"
     if subprocess.run(["ip", "link", "add", name, "type", "veth"], capture_output=True, check=False).returncode != 0:
         pytest.skip("no network devices can be made here")
@@ -50,7 +50,7 @@ def test_boot_id() -> None:
     assert str(uuid.UUID(boot_id())) == boot_id()
 
 
-def test_the_steady_clock_goes_on_from_its_start() -> None:
+def test_the_steady_clock_counts_from_its_start() -> None:
     clock = SteadyClock(1000.0)
     before = boottime()
     first, second = clock.now(), clock.now()
@@ -58,20 +58,20 @@ def test_the_steady_clock_goes_on_from_its_start() -> None:
 
 
 @pytest.mark.parametrize("years", [-56.0, 0.0, 73.0])
-def test_the_steady_clock_says_how_far_it_is_ahead_of_the_wall_clock(years: float) -> None:
+def test_the_steady_clock_knows_how_far_it_is_ahead_of_the_wall_clock(years: float) -> None:
     ahead = years * 365 * 86400.0
     before = boottime()
-    told = SteadyClock(time.time() + ahead).ahead_seconds()
-    assert abs(told - ahead) <= boottime() - before + 1
+    measured = SteadyClock(time.time() + ahead).ahead_seconds()
+    assert abs(measured - ahead) <= boottime() - before + 1
 
 
-def test_the_anchor_never_goes_back_against_the_journal() -> None:
+def test_the_anchor_is_never_before_the_journals_time() -> None:
     wall = time.time()
     assert anchor(wall_now=wall, last_at=None, same_boot_offset=None) == wall
-    # The machine did not reboot: the journal's time goes on, whatever the wall clock was set to since.
+    # The same boot: the journal's time goes on, even if the wall clock was set since.
     assert anchor(wall_now=wall, last_at=wall + 500, same_boot_offset=7.0) == wall + 507
     assert anchor(wall_now=wall, last_at=wall - 500, same_boot_offset=7.0) == wall - 493
-    # It did: the wall clock holds, but not before the journal's last time.
+    # Another boot: the wall clock applies, but not before the journal's last time.
     assert anchor(wall_now=wall, last_at=wall - 500, same_boot_offset=None) == wall
     assert anchor(wall_now=wall, last_at=wall + 500, same_boot_offset=None) == wall + 500
     assert anchor(wall_now=wall, last_at=wall - 500, same_boot_offset=-3.0) == wall

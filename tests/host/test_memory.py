@@ -1,4 +1,4 @@
-"""Memory is given back to the system, and what is in use stays."""
+"""Free memory returns to the system, and memory in use stays."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ def resident_pages() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1])
 
 
-def test_what_was_used_once_is_given_back() -> None:
+def test_freed_memory_is_given_back() -> None:
     kept: list[bytes] = []
     blocks: list[bytes] = []
     for number in range(200_000):

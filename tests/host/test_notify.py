@@ -21,7 +21,7 @@ def systemd(address: str) -> Iterator[socket.socket]:
         yield listener
 
 
-def test_words_arrive(tmp_path: Path) -> None:
+def test_notifications_arrive(tmp_path: Path) -> None:
     path = str(tmp_path / "notify")
     with systemd(path) as listener:
         notify = Notify({"NOTIFY_SOCKET": path})
@@ -49,7 +49,7 @@ def test_an_abstract_socket() -> None:
         assert listener.recv(4096) == b"READY=1"
 
 
-def test_nobody_listens(tmp_path: Path) -> None:
+def test_without_a_listener_nothing_happens(tmp_path: Path) -> None:
     for environment in ({}, {"NOTIFY_SOCKET": str(tmp_path / "gone")}, {"NOTIFY_SOCKET": "x" * 200}):
         notify = Notify(environment)
         notify.ready("a")

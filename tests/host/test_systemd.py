@@ -1,4 +1,4 @@
-"""The units, as systemd itself judges them: no complaint, and no more exposed than their comments explain."""
+"""The systemd units, checked by systemd: no complaint, and no more exposure than their comments explain."""
 
 import re
 import subprocess
@@ -16,7 +16,7 @@ EXPOSURE_MAX = 1.4
 
 @pytest.fixture(params=SERVICES)
 def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A copy whose program exists on this machine."""
+    """Return a copy of the unit whose program exists on this machine."""
     text = (UNITS / str(request.param)).read_text()
     assert "ExecStart=/usr/bin/fenced " in text
     copy = tmp_path / str(request.param)
@@ -25,7 +25,7 @@ def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def settings(unit: Path) -> dict[str, str]:
-    """The settings that stand in a unit once."""
+    """Return the settings of a unit; of a repeated one, the last."""
     return dict(re.findall(r"^(\w+)=(.*)$", unit.read_text(), re.MULTILINE))
 
 
@@ -42,22 +42,22 @@ def test_exposure(unit: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_what_every_service_must_have(unit: Path) -> None:
+def test_settings_that_every_service_needs(unit: Path) -> None:
     found = settings(unit)
     assert found["Type"] == "notify"
     assert found["NotifyAccess"] == "main"
     assert found["Restart"] == "always"
     assert found["RestartPreventExitStatus"] == "78"
-    # SIGTERM reaches the main process alone, so that a running agent comes to a safe point; the rest is killed at the end.
+    # SIGTERM reaches only the main process, so that a running agent reaches a safe point; then the rest is killed.
     assert found["KillMode"] == ("control-group" if unit.stem == "fenced-beat" else "mixed")
     assert found["StartLimitIntervalSec"] == "0"
-    assert found["LimitCORE"] == "0"  # secrets are in memory
+    assert found["LimitCORE"] == "0"  # the memory holds secrets
     assert found["ConfigurationDirectory"] == unit.stem
     assert f"-c /etc/{unit.stem}/" in found["ExecStart"]
     assert found["User"] == found["Group"] == unit.stem
 
 
-def test_the_programs_exist_and_the_users_are_made() -> None:
+def test_the_programs_and_users_exist() -> None:
     users = (UNITS / "fenced.sysusers.conf").read_text()
     assert SERVICES == ["fenced-beat.service", "fenced-proxy.service", "fenced.service"]
     for name in SERVICES:
@@ -77,17 +77,17 @@ def test_a_unit_promises_only_what_its_program_keeps() -> None:
         assert found[name]["StateDirectory"] == name.removesuffix(".service")
 
 
-def test_texts_and_units_name_the_same_files() -> None:
-    """Whoever follows the guide starts the service on the file that it wrote."""
+def test_documents_and_units_name_the_same_files() -> None:
+    """The guide must write the file from which the service starts."""
     root = UNITS.parent
-    told = [
+    named = [
         (path.name, program, file)
         for path in [*root.glob("docs/*.md"), *root.glob("*.md"), *root.glob("fenced/cli/*.py"), *root.glob("config/*")]
         if path.is_file()
         for program, file in re.findall(r"fenced (run|proxy|beat) -c (/[\w./-]+)", path.read_text())
     ]
     units = {words[1]: words[3] for name in SERVICES for words in [settings(UNITS / name)["ExecStart"].split()]}
-    assert {program for _, program, _ in told} >= {"run", "proxy"}
-    assert [entry for entry in told if units[entry[1]] != entry[2]] == []
+    assert {program for _, program, _ in named} >= {"run", "proxy"}
+    assert [entry for entry in named if units[entry[1]] != entry[2]] == []
     guide = "".join(path.read_text() for path in root.glob("docs/*.md"))
     assert [file for file in units.values() if file not in guide] == []

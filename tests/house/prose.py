@@ -10,6 +10,8 @@ from tests.house.tree import ROOT
 LINK: Final = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 OUTSIDE: Final = re.compile(r"^https?://")
 BLOCK: Final = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+INDENTED_BLOCK: Final = re.compile(r"^ +```.*?^ +```$", re.DOTALL | re.MULTILINE)
+"""A block inside a list."""
 REDIRECTION: Final = re.compile(r"\d?>(?:&\d|\s*\S+)|<\S*")
 SUBSTITUTION: Final = re.compile(r"\"?\$\((?P<inner>.*?)\)\"?")
 OURS: Final = ("fenced ", "fencectl ")
@@ -33,7 +35,7 @@ def leads_somewhere(path: Path, target: str) -> bool:
     found, anchor = linked_file(path, target), target.partition("#")[2]
     if not found.exists() or not found.is_relative_to(ROOT):
         return False
-    return not anchor or anchor in _anchors(found)
+    return not anchor or anchor in anchors(found)
 
 
 def commands(path: Path) -> Iterator[str]:
@@ -56,11 +58,19 @@ def mentions(path: Path) -> Iterator[str]:
             yield line.partition("#")[0].strip()
 
 
+def prose_lines(path: Path) -> Iterator[str]:
+    """Lines of running text: without blocks, tables, and indented lines that a reader types."""
+    for line in INDENTED_BLOCK.sub("", _text(path)).splitlines():
+        if not line.startswith(("    ", "|")) and " " in line.strip():
+            yield line
+
+
 def _text(path: Path) -> str:
     """A document without its blocks."""
     return BLOCK.sub("", path.read_text(encoding="utf-8"))
 
 
-def _anchors(path: Path) -> set[str]:
+def anchors(path: Path) -> set[str]:
+    """The headings of a document, as links name them."""
     headings = re.findall(r"^#+ (.*)$", _text(path), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}

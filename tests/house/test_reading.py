@@ -18,7 +18,6 @@ LONG_FILES: Final = {
     "tests/core/test_gates.py": "one gate after the other, in their order",
 }
 LONG_FUNCTIONS: Final = {
-    "fenced/app/daemon.py:run_daemon": "builds every part once, in order; a reader sees all the wires in one place",
     "fenced/core/durable/evolve.py:_evolve": "a table of records as one match, exhaustive by type",
     "fenced/core/durable/evolve.py:_operation_went_on": "the same, for the records of a running operation",
     "tests/config/test_inventory.py:test_every_key_of_the_daemon_arrives": "every key once, asked for",

@@ -1,1 +1,1 @@
-"""The store: one contract for every implementation, the codec, and what only files can do."""
+"""The store: one contract for each implementation, the codec, and what only files can do."""

@@ -10,7 +10,7 @@ from tests.journal.rigs import MemoryRig, Rig, SqlRig
 
 @pytest.fixture
 async def sql(tmp_path: Path) -> AsyncIterator[SqlRig]:
-    """Files, not opened yet."""
+    """Files; the journal is not opened yet."""
     rig = SqlRig(tmp_path)
     yield rig
     await rig.close()
@@ -18,5 +18,5 @@ async def sql(tmp_path: Path) -> AsyncIterator[SqlRig]:
 
 @pytest.fixture(params=["memory", "sqlite"])
 def rig(request: pytest.FixtureRequest, sql: SqlRig) -> Rig:
-    """Each implementation in turn, not opened yet."""
+    """Each implementation in turn; the journal is not opened yet."""
     return MemoryRig() if request.param == "memory" else sql

@@ -1,4 +1,4 @@
-"""A store to test, whatever it is made of: open it, kill its daemon, let another one take it over."""
+"""A store under test, of either implementation: open it, kill its daemon, let another daemon take over."""
 
 import shutil
 import sqlite3
@@ -11,7 +11,7 @@ from tests.fakes.journal import MemoryJournal
 
 
 class Anchored(Journal, Protocol):
-    """The port with what our implementations add to it."""
+    """The port with the additions of both implementations."""
 
     async def renew_lease(self, *, now: float, ttl_seconds: float, anchor: ClockAnchor | None = None) -> float: ...
 
@@ -19,31 +19,31 @@ class Anchored(Journal, Protocol):
 
 
 class Rig(Protocol):
-    """One store and the journal over it that lives now."""
+    """One store, and the journal that is open on it."""
 
     journal: Anchored
 
     async def open(self) -> Loaded: ...
 
     async def reopen(self) -> Loaded:
-        """The daemon ended properly; the next one starts."""
+        """End the daemon properly, and start the next one."""
         ...
 
     async def crash(self) -> Loaded:
-        """The daemon was killed between two instructions; the next one starts on what is durable."""
+        """Kill the daemon between two instructions, and start the next one on what is durable."""
         ...
 
     def take_over(self) -> None:
-        """Another daemon takes a newer epoch behind our back."""
+        """Let another daemon take a newer epoch while this one runs."""
         ...
 
     def second(self) -> Anchored:
-        """Another daemon over the same store, not opened."""
+        """Return the journal of another daemon on the same store, not opened."""
         ...
 
 
 class MemoryRig:
-    """Over `MemoryJournal`."""
+    """Uses `MemoryJournal`."""
 
     def __init__(self) -> None:
         self._memory = MemoryJournal(is_checked=True)
@@ -70,7 +70,7 @@ class MemoryRig:
 
 
 class SqlRig:
-    """Over files. A crash is a copy of the files of the open store: what a killed process leaves behind."""
+    """Uses files. A crash copies the files of the open store, as a killed process leaves them."""
 
     def __init__(self, directory: Path) -> None:
         self._root = directory

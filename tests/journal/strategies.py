@@ -1,4 +1,4 @@
-"""Every record and state, with every field filled, as hypothesis strategies; and a few plain values for stories."""
+"""Hypothesis strategies for every record and state, with every field filled; and a few plain values for stories."""
 
 import dataclasses
 import types
@@ -22,7 +22,7 @@ _FEW = 2
 
 
 def whole(kind: Any) -> st.SearchStrategy[Any]:
-    """Values of that type; a dataclass gets a value for each field, also for those with a default."""
+    """Return values of a type; a dataclass gets a value for each field, also for those with a default."""
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         return st.builds(kind, **{field.name: whole(hints[field.name]) for field in dataclasses.fields(kind)})
@@ -41,7 +41,7 @@ def whole(kind: Any) -> st.SearchStrategy[Any]:
 
 
 def record(number: int = 1, operation: str = "4-1") -> Record:
-    """A small record that says which it is."""
+    """Return a small record that can be recognized by its number."""
     return StepEnded(
         operation=OperationId(operation),
         device=DeviceName("pdu-a"),

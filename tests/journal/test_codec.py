@@ -1,4 +1,4 @@
-"""Text and back: equal objects, nothing lost silently, older text still read."""
+"""Encode and decode: equal objects, nothing lost silently, older text still readable."""
 
 import dataclasses
 import json
@@ -24,7 +24,7 @@ def test_each_record_comes_back_equal(kind: type, data: st.DataObject) -> None:
     written: Record = data.draw(whole(kind))
     read = codec.load_record(codec.dump_record(written))
     assert read == written
-    assert repr(read) == repr(written)  # enums, tuples and tokens are themselves again, not what merely compares equal
+    assert repr(read) == repr(written)  # enums, tuples and tokens again, not just values that compare equal
 
 
 @settings(deadline=None)
@@ -45,7 +45,7 @@ def test_an_operation_comes_back_equal(written: Operation) -> None:
     assert codec.load_operation(codec.dump_operation(written)) == written
 
 
-def test_each_record_has_a_kind_of_its_own() -> None:
+def test_each_record_has_its_own_kind() -> None:
     kinds = [dataclasses.fields(kind)[-1].default for kind in RECORDS]
     assert len(set(kinds)) == len(kinds)
 
@@ -57,7 +57,7 @@ def test_infinity_survives_as_valid_json() -> None:
     json.loads(text, parse_constant=pytest.fail)
 
 
-def test_fields_that_an_older_program_did_not_know_get_their_default() -> None:
+def test_missing_fields_of_an_older_program_get_their_default() -> None:
     assert codec.load_host('{"name":"node-1"}') == host_state("node-1")
     assert codec.load_fleet("{}") == FleetState()
 
@@ -75,7 +75,7 @@ def test_fields_that_an_older_program_did_not_know_get_their_default() -> None:
         ("", "JSON"),
     ],
 )
-def test_what_would_be_lost_or_misread_is_an_error(text: str, where: str) -> None:
+def test_text_that_would_be_lost_or_misread_is_an_error(text: str, where: str) -> None:
     with pytest.raises(codec.CodecError, match=where):
         codec.load_record(text)
 
@@ -96,7 +96,7 @@ def test_a_value_of_a_wrong_type_is_not_written(written: Any, field: str, value:
         codec.dump_record(dataclasses.replace(written, **{field: value}))
 
 
-def test_half_a_character_does_not_stop_the_journal() -> None:
+def test_a_lone_surrogate_does_not_stop_the_journal() -> None:
     host = dataclasses.replace(host_state(), suspicion_reason="a\ud800b\x00c\udcff", next_attempt_at=math.inf)
     read = codec.load_host(codec.dump_host(host))
     assert read == dataclasses.replace(host, suspicion_reason="a?b\x00c?")

@@ -1,4 +1,4 @@
-"""What every implementation of the `Journal` port does."""
+"""The contract of the `Journal` port, for each implementation."""
 
 import asyncio
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ async def test_each_start_takes_a_new_epoch_of_the_same_store(rig: Rig) -> None:
     assert first.store_id == second.store_id == third.store_id
 
 
-async def test_numbers_rise_without_gaps(rig: Rig) -> None:
+async def test_sequences_rise_without_gaps(rig: Rig) -> None:
     await rig.open()
     assert await rig.journal.append(Batch(entries=[entry(number=1), entry(number=2)])) == 2
     assert await rig.journal.append(Batch(entries=[])) == 2
@@ -44,7 +44,7 @@ async def test_numbers_rise_without_gaps(rig: Rig) -> None:
     assert await rig.journal.append(Batch(entries=[entry(number=4)])) == 4
 
 
-async def test_appends_at_once_are_put_in_a_row(rig: Rig) -> None:
+async def test_concurrent_appends_are_serialized(rig: Rig) -> None:
     await rig.open()
     batches = [Batch(entries=[entry(number=n), entry(number=n)]) for n in range(20)]
     assert sorted(await asyncio.gather(*(rig.journal.append(batch) for batch in batches))) == list(range(2, 41, 2))
@@ -108,7 +108,7 @@ async def test_an_older_epoch_can_write_nothing(rig: Rig) -> None:
     assert list(await rig.journal.outbox(limit=10, each=10)) == list(pending)
 
 
-async def test_a_second_daemon_is_told_who_holds_the_store(rig: Rig) -> None:
+async def test_a_second_daemon_learns_who_holds_the_store(rig: Rig) -> None:
     await rig.open()
     with pytest.raises(StoreHeld, match="fenced-a"):
         await rig.second().open(holder="fenced-b", now=2.0)
@@ -124,7 +124,7 @@ async def test_the_lease_is_counted_from_the_given_time(rig: Rig) -> None:
     assert await rig.journal.renew_lease(now=100.0, ttl_seconds=15.0) == 115.0
 
 
-async def test_the_clock_anchor_is_that_of_the_last_renewal_that_had_one(rig: Rig) -> None:
+async def test_the_clock_anchor_is_that_of_the_last_renewal_with_one(rig: Rig) -> None:
     await rig.open()
     anchor = ClockAnchor(boot_id="b0b0", boottime=12.5, steady=1.7e9 + 0.125, calendar="[[1.0, 2.0]]")
     await rig.journal.renew_lease(now=1.0, ttl_seconds=15.0, anchor=anchor)
@@ -134,7 +134,7 @@ async def test_the_clock_anchor_is_that_of_the_last_renewal_that_had_one(rig: Ri
     assert await rig.journal.clock_anchor() == anchor
 
 
-async def test_the_outbox_gives_each_message_in_order_until_it_was_delivered(rig: Rig) -> None:
+async def test_the_outbox_returns_each_message_in_order_until_it_is_delivered(rig: Rig) -> None:
     await rig.open()
     await rig.journal.append(Batch(entries=[entry()], outbox=[message(1), message(2, is_retained=True)]))
     await rig.journal.append(Batch(entries=[entry()], outbox=[message(3, host=None)]))
@@ -144,7 +144,7 @@ async def test_the_outbox_gives_each_message_in_order_until_it_was_delivered(rig
     assert (second.operation, second.is_retained, third.host) == (None, True, None)
     assert [message.id for message in await rig.journal.outbox(limit=10, each=1)] == ["m-1", "m-3"]
     await rig.journal.delivered([first, second])
-    await rig.journal.delivered([first, second])  # the broker acknowledged a repetition as well
+    await rig.journal.delivered([first, second])  # the broker acknowledged a repetition, too
     await rig.journal.delivered([])
     assert list(await rig.journal.outbox(limit=10, each=10)) == [third]
     assert await rig.journal.outbox_pending() == 1
@@ -152,7 +152,7 @@ async def test_the_outbox_gives_each_message_in_order_until_it_was_delivered(rig
     assert list(await rig.journal.outbox(limit=10, each=10)) == [third]
 
 
-async def test_delivered_events_go_earlier_than_records(rig: Rig) -> None:
+async def test_delivered_events_are_pruned_earlier_than_records(rig: Rig) -> None:
     await rig.open()
     await rig.journal.append(
         Batch(entries=[entry(number=1, at=10.0)], snapshots=[host_state()], outbox=[message(1), message(2)])
@@ -166,7 +166,7 @@ async def test_delivered_events_go_earlier_than_records(rig: Rig) -> None:
     assert [item.record for _, item in await rig.journal.entries(host=None, limit=10)] == [entry(number=2).record]
 
 
-async def test_the_outbox_gives_every_host_its_share_however_much_others_have(rig: Rig) -> None:
+async def test_the_outbox_returns_a_share_for_every_host(rig: Rig) -> None:
     await rig.open()
     backlog = [message(number, host="b") for number in range(1, 51)]
     await rig.journal.append(Batch(entries=[entry()], outbox=backlog))
@@ -177,16 +177,16 @@ async def test_the_outbox_gives_every_host_its_share_however_much_others_have(ri
         found = await rig.journal.outbox(limit=limit, each=each, skipping=skipping)
         return [int(message.id.removeprefix("m-")) for message in found]
 
-    assert await numbers(4, 10) == [1, 51, 52, 53]  # of each the oldest, before a second of any
+    assert await numbers(4, 10) == [1, 51, 52, 53]  # the oldest of each host before a second one of any
     assert await numbers(7, 3) == [1, 2, 3, 51, 52, 53, 54]
-    assert await numbers(2, 10) == [1, 51]  # the hosts that wait longest
+    assert await numbers(2, 10) == [1, 51]  # the hosts that have waited longest
     assert await numbers(10, 2, [HostName("b")]) == [51, 52, 53, 54]
     assert await numbers(10, 2, [None, HostName("a"), HostName("c")]) == [1, 2]
     await rig.journal.delivered(await rig.journal.outbox(limit=3, each=1))
     assert await numbers(3, 1) == [2, 53, 54]
 
 
-async def test_events_stay_readable_and_their_numbers_are_never_used_again(rig: Rig) -> None:
+async def test_events_stay_readable_and_their_numbers_are_never_reused(rig: Rig) -> None:
     await rig.open()
     await rig.journal.append(Batch(entries=[entry()], outbox=[message(1), message(2, is_retained=True), message(3)]))
     pending = await rig.journal.outbox(limit=10, each=10)
@@ -215,7 +215,7 @@ async def test_operations_are_listed_newest_first_page_by_page(rig: Rig) -> None
     await rig.journal.append(Batch(entries=[], operations=[done]))
     first = await rig.journal.operations(host=None, state=None, limit=2, after=None)
     assert numbers(first) == ["4-5", "4-4"]
-    await rig.journal.append(Batch(entries=[], operations=[operation(6)]))  # shifts no page
+    await rig.journal.append(Batch(entries=[], operations=[operation(6)]))  # must not shift a page
     second = await rig.journal.operations(host=None, state=None, limit=2, after=first.next)
     third = await rig.journal.operations(host=None, state=None, limit=2, after=second.next)
     assert (numbers(second), numbers(third), third.next) == (["4-3", "4-2"], ["4-1"], None)
@@ -232,7 +232,7 @@ async def test_operations_are_listed_newest_first_page_by_page(rig: Rig) -> None
 
 
 @pytest.mark.parametrize("after", ["", "x", "-1", "1.5", "9" * 30, "٣", "1 OR 1"])
-async def test_a_cursor_that_is_none_is_refused(rig: Rig, after: str) -> None:
+async def test_an_invalid_cursor_is_refused(rig: Rig, after: str) -> None:
     await rig.open()
     with pytest.raises(ValueError, match="not a cursor"):
         await rig.journal.operations(host=None, state=None, limit=2, after=after)
@@ -245,7 +245,7 @@ async def test_records_are_read_newest_first(rig: Rig) -> None:
     assert list(await rig.journal.entries(host=None, limit=1, before=3)) == [(2, entry("b", 2))]
 
 
-async def test_pruning_keeps_what_a_start_needs_and_what_still_runs(rig: Rig) -> None:
+async def test_pruning_keeps_what_a_start_and_running_operations_need(rig: Rig) -> None:
     await rig.open()
     running = operation(1)
     ended = operation(2, state=OperationState.DONE, ended=50.0)
@@ -253,10 +253,10 @@ async def test_pruning_keeps_what_a_start_needs_and_what_still_runs(rig: Rig) ->
     await rig.journal.append(
         Batch(
             entries=[
-                entry("a", 1, at=10.0, operation="4-1"),  # runs
-                entry("a", 2, at=11.0, operation="4-2"),  # may go
-                Entry(at=12.0, host=None, record=BusBack()),  # may go
-                entry("b", 3, at=13.0, operation="4-2"),  # no snapshot covers it
+                entry("a", 1, at=10.0, operation="4-1"),  # running
+                entry("a", 2, at=11.0, operation="4-2"),  # prunable
+                Entry(at=12.0, host=None, record=BusBack()),  # prunable
+                entry("b", 3, at=13.0, operation="4-2"),  # covered by no snapshot
             ],
             snapshots=[host_state("a")],
             fleet=FleetState(),
@@ -282,7 +282,7 @@ async def test_pruning_keeps_what_a_start_needs_and_what_still_runs(rig: Rig) ->
     assert list(loaded.hosts) == ["a"]
 
 
-async def test_pruning_goes_in_bounded_slices_and_leaves_the_newest_record(rig: Rig) -> None:
+async def test_pruning_is_bounded_and_keeps_the_newest_record(rig: Rig) -> None:
     await rig.open()
     await rig.journal.append(
         Batch(entries=[entry("a", n, at=float(n)) for n in range(10)], snapshots=[host_state("a")])
@@ -293,7 +293,7 @@ async def test_pruning_goes_in_bounded_slices_and_leaves_the_newest_record(rig: 
     assert await rig.journal.append(Batch(entries=[entry("a", 11, at=20.0)])) == 11
 
 
-async def test_a_store_that_is_not_open_says_so(rig: Rig) -> None:
+async def test_a_store_that_is_not_open_refuses(rig: Rig) -> None:
     with pytest.raises(StoreError, match="not open"):
         await rig.journal.append(Batch(entries=[entry()]))
     await rig.open()
@@ -306,7 +306,7 @@ async def test_a_store_that_is_not_open_says_so(rig: Rig) -> None:
 
 
 async def test_a_cancelled_append_stores_all_or_nothing(rig: Rig) -> None:
-    """Cancelled after each number of turns of the loop; the next append and a crash find a sound store."""
+    """Cancel after each number of turns of the loop; the next append and a crash must find a sound store."""
     await rig.open()
     stored, cancelled, turns = 0, 0, 0
     while cancelled == turns:

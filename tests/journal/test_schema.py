@@ -1,4 +1,4 @@
-"""Migrations: one transaction, the tables that the code believes in, the plans that make a start fast."""
+"""Migrations: one transaction, the tables that the code expects, the query plans that make a start fast."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ NEXT = max(schema.MIGRATIONS) + 1
 
 @pytest.fixture
 def connection() -> Iterator[Connection]:
-    """An empty database in memory, in which DDL is part of a transaction."""
+    """An empty database in memory, with DDL inside transactions."""
     engine = create_engine("sqlite://", connect_args={"isolation_level": None})
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     with engine.connect() as connected:
@@ -22,7 +22,7 @@ def connection() -> Iterator[Connection]:
     engine.dispose()
 
 
-def test_the_migrations_make_the_tables_that_the_code_believes_in(connection: Connection) -> None:
+def test_the_migrations_make_the_tables_that_the_code_expects(connection: Connection) -> None:
     with connection.begin():
         newest = schema.migrate(connection, path=Path("x"), now=1.0)
     assert newest == max(schema.MIGRATIONS)
@@ -45,7 +45,7 @@ def test_a_second_run_changes_nothing(connection: Connection) -> None:
         assert connection.execute(text("SELECT * FROM store, lease, schema")).all() == before
 
 
-def test_an_older_store_is_brought_forward_number_by_number(connection: Connection) -> None:
+def test_an_older_store_is_migrated_number_by_number(connection: Connection) -> None:
     def to_next(connection: Connection) -> None:
         connection.exec_driver_sql("ALTER TABLE records ADD COLUMN colour TEXT")
 
@@ -62,7 +62,7 @@ def test_an_older_store_is_brought_forward_number_by_number(connection: Connecti
         assert connection.execute(text("SELECT created FROM store")).scalar_one() == 1.0
 
 
-def test_a_migration_that_fails_leaves_the_old_number_whole(connection: Connection) -> None:
+def test_a_failed_migration_keeps_the_old_number(connection: Connection) -> None:
     def to_next(connection: Connection) -> None:
         connection.exec_driver_sql("ALTER TABLE records ADD COLUMN colour TEXT")
         raise ZeroDivisionError
@@ -75,10 +75,8 @@ def test_a_migration_that_fails_leaves_the_old_number_whole(connection: Connecti
     assert connection.execute(text("SELECT max(number) FROM schema")).scalar_one() == NEXT - 1
 
 
-async def test_a_migration_that_fails_half_way_leaves_an_empty_file_empty(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The same through the store: the next program that can, makes it."""
+async def test_a_failed_migration_leaves_an_empty_file_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same through the store: the next start creates it."""
     journal = SqlJournal(url="sqlite:///x.db", state_dir=tmp_path)
     with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
         patched.setattr("fenced.journal.schema.uuid.uuid4", lambda: 1 // 0)
@@ -88,7 +86,7 @@ async def test_a_migration_that_fails_half_way_leaves_an_empty_file_empty(
     await journal.close()
 
 
-def test_a_start_reads_no_table_of_records_from_end_to_end(connection: Connection) -> None:
+def test_a_start_scans_no_table_of_records(connection: Connection) -> None:
     with connection.begin():
         schema.migrate(connection, path=Path("x"), now=1.0)
         plan = [row[3] for row in connection.execute(text(f"EXPLAIN QUERY PLAN {reading.TAIL}"))]
@@ -96,7 +94,7 @@ def test_a_start_reads_no_table_of_records_from_end_to_end(connection: Connectio
     assert not [step for step in plan if step.startswith("SCAN records")], plan
 
 
-def test_a_backlog_of_one_host_is_not_read_to_find_what_others_have_to_send(connection: Connection) -> None:
+def test_finding_pending_hosts_does_not_scan_one_hosts_backlog(connection: Connection) -> None:
     with connection.begin():
         schema.migrate(connection, path=Path("x"), now=1.0)
         explained = connection.execute(

@@ -1,4 +1,4 @@
-"""A process to kill: opens the store of a directory, appends batches of three and prints what it was told is stored."""
+"""A process to kill: it opens the store of a directory, appends batches of three, and prints each stored sequence."""
 
 import asyncio
 import sys

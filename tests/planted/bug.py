@@ -1,4 +1,4 @@
-"""What a planted bug is: a rule of DESIGN section 2 broken by a few characters, and the tests that must kill it."""
+"""What a planted bug is: a rule of design.md#safety-rules broken by a few characters, and the tests that must kill it."""
 
 from dataclasses import dataclass
 from typing import Final

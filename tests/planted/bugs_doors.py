@@ -19,7 +19,7 @@ DOOR_BUGS: Final = (
         file="net/door.py",
         old="        while self._waiting and let_in < REQUESTS_A_TURN:\n",
         new="        while self._waiting:\n",
-        killers=(f"{CONNECTIONS}::test_however_many_ask_at_once_few_begin_in_a_turn_of_the_loop",),
+        killers=(f"{CONNECTIONS}::test_few_requests_begin_in_one_turn_of_the_loop",),
     ),
     Bug(
         name="while more wait to be accepted nobody else has a turn",
@@ -27,7 +27,7 @@ DOOR_BUGS: Final = (
         file="net/door.py",
         old="            await asyncio.sleep(0)  # one a turn",
         new="            await asyncio.sleep(0) if self._most == 0 else None  # one a turn",
-        killers=(f"{CONNECTIONS}::test_however_many_ask_at_once_few_begin_in_a_turn_of_the_loop",),
+        killers=(f"{CONNECTIONS}::test_few_requests_begin_in_one_turn_of_the_loop",),
     ),
     Bug(
         name="strangers may have all connections",
@@ -35,7 +35,7 @@ DOOR_BUGS: Final = (
         file="net/door.py",
         old="            if len(self._strangers) >= self._strangers_most:\n",
         new="            if len(self._strangers) >= self._most:\n",
-        killers=(f"{CONNECTIONS}::test_strangers_are_few_and_take_nothing_of_those_who_were_let_in",),
+        killers=(f"{CONNECTIONS}::test_strangers_are_few_and_take_no_room_from_known_clients",),
     ),
     Bug(
         name="a crowd of strangers pushes out who comes from elsewhere",
@@ -43,7 +43,7 @@ DOOR_BUGS: Final = (
         file="net/door.py",
         old="key=lambda guest: (-of[guest.source], guest.since)",
         new="key=lambda guest: (of[guest.source] > len(self._guests), guest.since)",
-        killers=(f"{CONNECTIONS}::test_a_crowd_of_strangers_makes_way_before_one_from_elsewhere",),
+        killers=(f"{CONNECTIONS}::test_a_crowd_of_strangers_loses_its_own_connections_first",),
     ),
     Bug(
         name="a stranger's connection stays open",
@@ -51,7 +51,7 @@ DOOR_BUGS: Final = (
         file="net/door.py",
         old="                if response.status in CLOSING or (is_refused and not guest.is_let_in):\n",
         new="                if response.status == 500:\n",
-        killers=(f"{BODIES}::test_the_connection_of_a_stranger_ends_with_his_answer[headers0-401]",),
+        killers=(f"{BODIES}::test_a_strangers_connection_ends_with_the_answer[headers0-401]",),
     ),
     Bug(
         name="bodies are unpacked while they are parsed",
@@ -70,7 +70,7 @@ DOOR_BUGS: Final = (
         "            for held, digest in services.access._digests:\n"
         "                if held == role:\n"
         "                    _limit(services, services.limit, digest.hex())\n",
-        killers=(f"{STRANGERS}::test_strangers_use_up_nothing_of_those_who_have_a_token",),
+        killers=(f"{STRANGERS}::test_strangers_use_up_nothing_of_token_holders",),
     ),
     Bug(
         name="a stream outlives its token",
@@ -78,7 +78,7 @@ DOOR_BUGS: Final = (
         file="api/server.py",
         old="    services.streams.end(lambda principal: not services.access.is_valid(principal))\n",
         new="",
-        killers=(f"{EVENTS}::test_streams_of_a_token_that_is_gone_or_means_less_end_at_once",),
+        killers=(f"{EVENTS}::test_streams_of_a_revoked_or_demoted_token_end_at_once",),
     ),
     Bug(
         name="a token that was taken away while the body came still acts",
@@ -86,6 +86,6 @@ DOOR_BUGS: Final = (
         file="api/border.py",
         old="    if route.role is not None and not services.access.is_valid(principal):\n",
         new="    if route.role is not None and principal.role < 0:\n",
-        killers=(f"{STRANGERS}::test_what_was_asked_with_a_token_that_is_gone_is_not_done",),
+        killers=(f"{STRANGERS}::test_a_request_whose_token_was_revoked_is_not_carried_out",),
     ),
 )

@@ -41,7 +41,7 @@ HEARING_BUGS: Final = (
         file="ports/health.py",
         old='            self._twice.setdefault("boot", [])',
         new="            pass",
-        killers=("tests/bus/test_messages.py::test_of_two_objects_nobody_knows_which_boot_is_meant",),
+        killers=("tests/bus/test_messages.py::test_two_objects_leave_the_boot_unread",),
     ),
     Bug(
         name="a beat whose boot nobody can read ends restoring",

@@ -50,7 +50,7 @@ OUTBOX_BUGS: Final = (
         file="journal/reading.py",
         old="        ORDER BY row_number() OVER (PARTITION BY heads.lane ORDER BY outbox.sequence), outbox.sequence LIMIT :limit",
         new="        ORDER BY outbox.sequence LIMIT :limit",
-        killers=(f"{STORE}::test_the_outbox_gives_every_host_its_share_however_much_others_have",),
+        killers=(f"{STORE}::test_the_outbox_returns_a_share_for_every_host",),
     ),
     Bug(
         name="the outbox waits behind those who look at the store",
@@ -58,9 +58,7 @@ OUTBOX_BUGS: Final = (
         file="journal/store.py",
         old='        return await self._read("outbox", work, self._announcer)',
         new='        return await self._look("outbox", work)',
-        killers=(
-            "tests/journal/test_files.py::test_those_who_look_delay_neither_the_outbox_nor_the_lease_nor_a_checkpoint",
-        ),
+        killers=("tests/journal/test_files.py::test_reads_for_people_delay_neither_outbox_nor_lease_nor_checkpoint",),
     ),
     Bug(
         name="a want of descriptors ends the keeper of the lease",

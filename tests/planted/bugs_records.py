@@ -107,7 +107,7 @@ RECORD_BUGS: Final = (
         file="journal/store.py",
         old="            if kept is not None and kept not in",
         new="            if kept is None and kept not in",
-        killers=(f"{FAULTS}::test_a_store_that_vanished_is_missed_until_another_is_accepted",),
+        killers=(f"{FAULTS}::test_a_lost_store_is_expected_until_another_is_accepted",),
         wider=(FAULTS,),
     ),
     Bug(

@@ -34,7 +34,9 @@ def watching(caller: ProxyCaller, *proxies: Proxy) -> tuple[ProxyWatch, dict[Pro
         faults.clear()
         faults.update(now)
 
-    return ProxyWatch(caller, proxies, clock=BootClock(), barred=barred), faults
+    watch = ProxyWatch(caller, proxies, clock=BootClock())
+    watch.report_to(barred)
+    return watch, faults
 
 
 def got(bed: Bed, path: str, name: str = "fenced-a") -> tuple[int, str]:

@@ -1,1 +1,1 @@
-"""Metrics and logs, read back as their consumers read them."""
+"""Metrics and logs, parsed as their consumers parse them."""

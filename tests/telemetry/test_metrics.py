@@ -1,4 +1,4 @@
-"""Metrics as Prometheus reads them: names, labels, both formats."""
+"""Metrics as Prometheus parses them: names, labels, both formats."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -113,7 +113,7 @@ def test_gauges_are_read_at_scrape_time(metrics: Metrics, control: FakeControl) 
     seen = samples(parse_text(metrics.exposition("")[0].decode()))
     assert seen["fenced_armed", ()] == 0
     assert seen["fenced_hosts", (("state", "fenced"),)] == 1
-    assert seen["fenced_held_hosts", (("gate", "armed"),)] == 0  # told at 0, so that an alert ends
+    assert seen["fenced_held_hosts", (("gate", "armed"),)] == 0  # reported at 0, so that an alert ends
     assert seen["fenced_held_hosts", (("gate", "budget"),)] == 1
     assert seen["fenced_operations_in_flight", ()] == 1
     assert seen["fenced_redundancy_lost_hosts", ()] == 1
@@ -127,7 +127,7 @@ def test_the_share_of_hosts_that_could_be_fenced(metrics: Metrics, control: Fake
         fenceable = Fenceable(level=level, since=1.0)
         control.states[name] = replace(control.states[name], fenceable=fenceable)
     seen = samples(parse_text(metrics.exposition("")[0].decode()))
-    assert seen["fenced_fenceable_share", ()] == 0.5, "what was not read is not counted as a host that could be fenced"
+    assert seen["fenced_fenceable_share", ()] == 0.5, "a host that was not read counts as one that could be fenced"
     for name in names:
         control.states[name] = replace(control.states[name], fenceable=None)
     seen = samples(parse_text(metrics.exposition("")[0].decode()))

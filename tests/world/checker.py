@@ -1,4 +1,4 @@
-"""What must hold in every run, whatever happens: what was said against what is true (DESIGN section 2).
+"""What must hold in every run, whatever happens: what was said against what is true (design.md#safety-rules).
 
 Looks at the journal, at each command as it is sent and as it acts, and at the bus. Keeps what it finds: a violation must not be
 swallowed by the program under test. Speaks of machines whose devices are honest and that nobody else touched.

@@ -1,4 +1,4 @@
-"""The gates before automatic power, in DESIGN section 5's order. Each fails closed and says why, with its margin.
+"""The gates before automatic power, in their order (design.md#gates). Each fails closed and says why, with its margin.
 
 A gate counts overdue hosts, never suspects: the first host to pass its grace must already see the others.
 """
@@ -60,7 +60,7 @@ def level_gates(fleet: Fleet, name: HostName, now: float, *, is_automatic: bool)
 
 
 def announce_gates(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdict, ...]:
-    """What "already off" passes before it is announced without a command of ours (DESIGN section 4)."""
+    """What "already off" passes before it is announced without a command of ours (design.md#power-model)."""
     state = fleet.hosts[name]
     return (*owner_gates(fleet, now), _record(state), _maintenance(state), live_evidence(fleet, name, now))
 

@@ -34,7 +34,7 @@ def _is_outdated(run: DeviceRun, lit_at: float) -> bool:
 
 
 def is_contradiction(operation: Operation) -> bool:
-    """All outlets OFF and a chassis ON: one of them lies (DESIGN section 4)."""
+    """All outlets OFF and a chassis ON: one of them lies (design.md#power-model)."""
     outlets = [run for run in operation.devices if run.kind is Kind.OUTLET]
     is_chassis_on = any(run.kind is Kind.CHASSIS and run.power is Power.ON for run in operation.devices)
     return bool(outlets) and is_chassis_on and all(run.says is Power.OFF for run in outlets)

@@ -279,7 +279,7 @@ class WaitingOperationStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationJoined:
-    """An equal request joined, or a compatible one changed what the operation will do (section 4's table)."""
+    """An equal request joined, or a compatible one changed what the operation will do (design.md#a-second-request)."""
 
     operation: OperationId
     by: str

@@ -190,7 +190,7 @@ def _after(work: HostWork, operation: Operation, *, is_failure: bool) -> State:
 
 
 def _fence_again(work: HostWork, operation: Operation, proof: ProofOfOff) -> None:
-    """No ON was done and it is proven off again: announced under a token above those of the ONs (INTERFACE section 3)."""
+    """No ON was done and it is proven off again: announced under a token above those of the ONs (interface.md#events)."""
     level = _level_off_again(work, operation, proof)
     assert level is not None, "`_after` asked for it"
     devices = tuple(run.device for run in operation.devices if run.level == level)

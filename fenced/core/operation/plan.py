@@ -1,4 +1,4 @@
-"""The power plan: what a running operation does next, from what was read and sent so far (DESIGN section 4).
+"""The power plan: what a running operation does next, from what was read and sent so far (design.md#power-model).
 
 `advance` may be called at any time and as often as you like: it starts only what is not under way. Every command gets a
 token of its own and a last moment at which it can act (S5); nothing is announced that was not read back (S1, S2).

@@ -1,6 +1,6 @@
 """How operations come about: decided by us, asked for by people, or owed to a host that is heard again.
 
-What a second request does to a running operation is DESIGN section 4's table; it never interleaves (S4).
+What a second request does to a running operation is a table (design.md#a-second-request); it never interleaves (S4).
 """
 
 from dataclasses import dataclass
@@ -191,7 +191,7 @@ def _refusal(work: HostWork, asked: ActionAsked) -> RefusedBy | None:
 
 
 def _ask_second(work: HostWork, asked: ActionAsked, running: Operation) -> Answer:
-    """DESIGN section 4's table. Automatic never supersedes a person, and never asks here."""
+    """The table of design.md#a-second-request. Automatic never supersedes a person, and never asks here."""
     if running.is_stopped and not running.is_fenced:
         return _wait(work, asked)
     if running.is_giving_back:  # ours, and in nobody's way: the person's begins when its commands can act no more

@@ -161,6 +161,6 @@ def _names(devices: tuple[DeviceName, ...]) -> str:
 
 
 def _is_host_on(operation: Operation) -> bool:
-    """A chassis reads ON; without one that says what it is now, any outlet (DESIGN section 4)."""
+    """A chassis reads ON; without one that says what it is now, any outlet (design.md#power-model)."""
     chassis = [run for run in speaking(operation) if run.kind is Kind.CHASSIS and run.says is not Power.UNKNOWN]
     return any(run.says is Power.ON for run in (chassis or operation.devices))

@@ -1,4 +1,4 @@
-"""From records to what is told on the bus: event types and their data (INTERFACE section 3). Pure; order is the journal's.
+"""From records to what is told on the bus: event types and their data (interface.md#events). Pure; order is the journal's.
 
 The retained state is told before the events of its batch: who reads `fenced` finds the same token there.
 """

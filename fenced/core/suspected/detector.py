@@ -1,4 +1,4 @@
-"""From what is heard to a suspicion, and from a suspicion to an operation (DESIGN section 5).
+"""From what is heard to a suspicion, and from a suspicion to an operation (design.md#detection).
 
 Any message may be late, twice, out of order or lost: a heartbeat is a level, not an edge. Old sequences, ended boots and
 retained messages are no life. What a host is asked or said while its power is being cut is `plan`'s business.

@@ -1,6 +1,6 @@
 """Announced implies off, in two classes: with honest devices always; with one liar wherever anything contradicts it.
 
-What is left is named in `NOT_PROMISED`, word for word as docs/safety.md tells it. The class is that of a host at one moment:
+What is left is named in `NOT_PROMISED`, word for word as in docs/safety.md. The class is that of a host at one moment:
 how many of its devices lie or are mislabelled now, or were when its OFF was read.
 """
 
@@ -15,22 +15,23 @@ from tests.world.rules.base import Rule
 from tests.world.wires import Sent
 
 NOT_PROMISED: Final[dict[str, str]] = {
-    "touched": "A person switches the power of a host by hand, or moves its cables, after it was read off: it is found within "
-    "one round of the watch, not at once.",
-    "said": "A person says that a host is off (`confirm-off`) and it is not.",
-    "one liar": "A device says OFF while it feeds a silent host, and it is the only device of its level, or the others of the "
-    "level are off in truth, and no chassis of another level says ON.",
-    "mislabelled": "An outlet is mislabelled and feeds another machine, the host is silent, and no chassis of it says ON.",
-    "forgotten feed": "A feed of the host stands in no inventory, and no chassis that was read says ON.",
-    "split feeds": "The inventory has the feeds of a host on several levels, one of which is off, and no chassis that was read "
-    "says ON.",
-    "another unit": "Through one path the address of a device leads to another unit, which is off, the host is silent, and no "
-    "other path and no chassis that was read says ON.",
-    "unseen restart": "A device restarts while nobody reads it and says OFF while it boots, and the host is silent: what was not "
-    "seen away is not given time to settle.",
-    "mute contradiction": "A device says OFF while it feeds a silent host, and the one device, or path to it, that would "
-    "contradict it can't be read at that moment.",
-    "two liars": "Two or more devices of one host lie, are mislabelled or stand on the wrong level at the same time.",
+    "touched": "Someone switches the power of a host by hand, or moves its cables, after it was read off: the daemon "
+    "finds it within one round of the watch, not at once.",
+    "said": "An operator states that a host is off (`confirm-off`) and it is not.",
+    "one liar": "A device reads OFF while it feeds a silent host, and it is the only device of its level, or the "
+    "others of the level are off in truth, and no chassis of another level reads ON.",
+    "mislabelled": "An outlet is mislabelled and feeds another machine, the host is silent, and no chassis of it reads "
+    "ON.",
+    "forgotten feed": "A feed of the host is in no inventory, and no chassis that was read reads ON.",
+    "split feeds": "The inventory has the feeds of a host on several levels, one of which is off, and no chassis that "
+    "was read reads ON.",
+    "another unit": "Through one path the address of a device leads to another unit, which is off, the host is silent, "
+    "and no other path and no chassis that was read reads ON.",
+    "unseen restart": "A device restarts while nothing reads it and reads OFF while it boots, and the host is silent: "
+    "a restart that was not seen gets no time to settle.",
+    "mute contradiction": "A device reads OFF while it feeds a silent host, and the one device, or path to it, that "
+    "would contradict it can't be read at that moment.",
+    "two liars": "Two or more devices of one host lie, are mislabelled or are on the wrong level at the same time.",
 }
 
 

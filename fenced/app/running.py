@@ -1,0 +1,91 @@
+"""Run the daemon's parts in one task group until a stop signal, drain the engine, and report to systemd.
+
+The watchdog is fed only while the event loop, the reactor, the lease and the sender to the bus make progress; otherwise
+systemd restarts the daemon.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from fenced.api.server import Serving
+from fenced.app.clocks import Clocks
+from fenced.app.note import Note
+from fenced.app.reload import Reloader, status
+from fenced.engine.engine import Engine
+from fenced.host.notify import Notify
+from fenced.proxy.client import ProxyCaller
+from fenced.proxy.watch import ProxyWatch
+
+log = structlog.get_logger("fenced")
+
+STUCK_SECONDS: Final = 10.0
+"""A reactor that finished no turn for so long is stuck."""
+SENDER_STUCK_SECONDS: Final = 120.0
+"""The same for the sender to the bus, which may wait for the acknowledgements of a slow broker."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """The parts that run, and the address at which the API is served."""
+
+    engine: Engine
+    clocks: Clocks
+    reloader: Reloader
+    serving: Serving
+    remote: ProxyCaller
+    watch: ProxyWatch
+    note: Note
+
+
+async def run_until(stop: asyncio.Event, parts: Running) -> None:
+    """Run until `stop` is set; then let running power steps reach a safe point, and end."""
+    notify = Notify()
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(parts.engine.run(on_running=lambda: _started(notify, parts)), name="engine"),
+            group.create_task(_watchdog(notify, parts.engine, parts.clocks), name="watchdog"),
+            group.create_task(parts.reloader.run(notify), name="reload"),
+            group.create_task(parts.remote.watch_certificates(), name="certificates"),
+            group.create_task(parts.watch.run(), name="proxies"),
+            group.create_task(parts.clocks.watch(), name="clocks"),
+            group.create_task(parts.note.run(), name="note of names"),
+        ]
+        await stop.wait()
+        log.info("stopping")
+        notify.stopping("letting running power steps reach a safe point")
+        await parts.engine.drain()
+        for task in tasks:
+            task.cancel()
+    log.info("stopped")
+
+
+def _started(notify: Notify, parts: Running) -> None:
+    fleet = parts.engine.fleet
+    log.info(
+        "running",
+        name=fleet.inventory.daemon.name,
+        api=parts.serving.url,
+        hosts=len(fleet.hosts),
+        epoch=fleet.epoch,
+        armed=fleet.is_armed,
+    )
+    notify.ready(status(parts.engine))
+
+
+async def _watchdog(notify: Notify, engine: Engine, clocks: Clocks) -> None:
+    """Feed the watchdog while the reactor turns, the lease can be renewed and the sender to the bus turns.
+
+    The sender also turns without a broker, so a broker that is away does not restart the daemon.
+    """
+    if notify.watchdog_seconds is None:
+        return
+    while True:
+        now = clocks.steady.now()
+        is_turning = now - engine.reactor.turned_at < STUCK_SECONDS
+        is_sending = now - engine.outbox.turned_at < SENDER_STUCK_SECONDS
+        if is_turning and is_sending and now < engine.lease.until + STUCK_SECONDS:
+            notify.watchdog()
+        await asyncio.sleep(notify.watchdog_seconds)
