@@ -1,4 +1,4 @@
-"""Counting. The engine says what happened; the adapter knows about Prometheus. Nothing here may raise or block."""
+"""Counting. The engine reports what happened; the adapter knows Prometheus. No method may raise or block."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ from fenced.ports.bus import MessageKind, MessageResult
 
 
 class Telemetry(Protocol):
-    """One method per fact of INTERFACE section 5 that is counted when it happens; gauges are read at scrape time."""
+    """One method per fact of metrics.md that is counted when it happens; gauges are read at scrape time."""
 
     def bus_message(self, kind: MessageKind, result: MessageResult) -> None: ...
 
@@ -15,7 +15,7 @@ class Telemetry(Protocol):
         ...
 
     def detected(self, seconds: float) -> None:
-        """From the last sign of life to the suspicion."""
+        """`seconds` from the last sign of life to the suspicion."""
         ...
 
     def gate_held(self, gate: str) -> None: ...
