@@ -9,7 +9,7 @@ A2, B2 = Outlet(unit="pdu-a", number=2), Outlet(unit="pdu-b", number=2)
 
 
 class Told:
-    """What the rack said, in order."""
+    """Records what the rack reported, in order."""
 
     def __init__(self) -> None:
         self.changes: list[tuple[str, bool]] = []

@@ -1,4 +1,4 @@
-"""The story's lines, from the JSON that the API shows."""
+"""The lines of the demo's story, made from the API's JSON."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def texts(teller: Teller, shown: dict[str, Any]) -> list[str]:
     return [f"{line.who}: {line.text}" for line in teller.operation(shown)]
 
 
-def test_a_race_is_told_once_when_it_has_a_winner() -> None:
+def test_a_race_is_reported_once_when_it_has_a_winner() -> None:
     teller = Teller("node-2")
     assert texts(teller, operation(race=[candidate("px-hole", "cancelled", 0, None)])) == []
     race = [
@@ -45,10 +45,10 @@ def test_a_race_is_told_once_when_it_has_a_winner() -> None:
     assert texts(teller, operation(race=race)) == []
 
 
-def test_steps_are_told_as_they_end_and_equal_readings_once() -> None:
+def test_steps_are_reported_as_they_end_and_equal_readings_once() -> None:
     teller = Teller("node-2")
     steps = [step("status", 0, 10, "on"), step("off", 20, None, None)]
-    assert texts(teller, operation(steps=steps)) == ["pdu-a: reads ON (asked through px-1)"]
+    assert texts(teller, operation(steps=steps)) == ["pdu-a: reads ON (through px-1)"]
     steps = [
         step("status", 0, 10, "on"),
         step("off", 20, 60, "done"),
@@ -58,7 +58,7 @@ def test_steps_are_told_as_they_end_and_equal_readings_once() -> None:
     ]
     assert texts(teller, operation(steps=steps)) == [
         "pdu-a: switch OFF through px-1: done in 40 ms",
-        "pdu-a: reads OFF (asked through px-1)",
+        "pdu-a: reads OFF (through px-1)",
         "pdu-a: switch ON through px-1: failed in 50 ms: no answer",
     ]
 
