@@ -19,8 +19,8 @@ import aiomqtt
 from fenced.lab.errors import LabError
 from fenced.lab.hosts import last_writes
 from fenced.lab.laboratory import Lab
+from fenced.lab.narrator import HOST_EVENT, Line, Narrator
 from fenced.lab.settings import SITE
-from fenced.lab.teller import HOST_EVENT, Line, Teller
 
 POLL_SECONDS: Final = 0.1
 SETTLE_SECONDS: Final = 0.3
@@ -72,7 +72,7 @@ class Story:
         self._host = host
         self._say = say
         self._waterfall = waterfall
-        self._teller = Teller(host)
+        self._narrator = Narrator(host)
         self._origin = time.time()
         self._pending: list[Line] = []
         self._states = "the daemon shows no hosts yet"
@@ -88,7 +88,7 @@ class Story:
                     seen = self._strike(blow)
                     await self._follow(api, seen)
             except TimeoutError as exc:
-                self._tell([], settle_seconds=0.0)
+                self._report([], settle_seconds=0.0)
                 missing = [f"all hosts healthy ({self._states})"] if seen is None else seen.missing()
                 raise LabError(f"not seen in time: {', '.join(missing)}") from exc
             await self._end(api, seen)
@@ -110,7 +110,7 @@ class Story:
         seen = Seen(struck_at=time.time(), old_boot=host.boot or "")
         self._origin = seen.struck_at
         strike(self._lab, self._host, blow)
-        self._tell([Line(at=seen.struck_at, who=self._host, text=BLOWS[blow])], settle_seconds=0.0)
+        self._report([Line(at=seen.struck_at, who=self._host, text=BLOWS[blow])], settle_seconds=0.0)
         return seen
 
     async def _follow(self, api: aiohttp.ClientSession, seen: Seen) -> None:
@@ -121,12 +121,12 @@ class Story:
             ]
             while seen.missing():
                 await self._look(api, seen)
-                self._tell([])
+                self._report([])
                 await asyncio.sleep(POLL_SECONDS)
             for follower in followers:
                 follower.cancel()
         await self._look(api, seen)
-        self._tell([], settle_seconds=0.0)
+        self._report([], settle_seconds=0.0)
 
     async def _hear_bus(self, seen: Seen) -> None:
         """Subscribe to the bus, as a recovery program would."""
@@ -137,7 +137,7 @@ class Story:
             async for message in client.messages:
                 at, monotonic = time.time(), time.monotonic()
                 event = _json(message.payload)
-                self._tell(self._teller.announcement(event, at=at))
+                self._report(self._narrator.announcement(event, at=at))
                 data = event.get("data") or {}
                 if event.get("type") == f"{HOST_EVENT}fenced" and seen.fenced_at is None:
                     seen.fenced_at, seen.fenced_monotonic = at, monotonic
@@ -156,7 +156,7 @@ class Story:
                     self._event(_json(raw.removeprefix(b"data:")), seen)
 
     def _event(self, event: Mapping[str, Any], seen: Seen) -> None:
-        self._tell(self._teller.event(event))
+        self._report(self._narrator.event(event))
         is_ours = event.get("subject") == self._host
         if is_ours and event.get("type") == f"{HOST_EVENT}healthy" and seen.fenced_at is not None:
             seen.healthy_at = seen.healthy_at or time.time()
@@ -169,7 +169,7 @@ class Story:
         if host["operation"] and host["state"] not in {"healthy", "unknown"}:
             seen.operation = host["operation"]
         if seen.operation and (operation := await get(api, f"/api/v1/operations/{seen.operation}")):
-            self._tell(self._teller.operation(operation))
+            self._report(self._narrator.operation(operation))
         if seen.fenced_at is not None and host["state"] == "healthy":
             seen.healthy_at = seen.healthy_at or time.time()
 
@@ -203,7 +203,7 @@ class Story:
         before = fenced_monotonic - last
         return f"oracle: the old run's last sign of life came {before:.2f} s before the announcement, none after it"
 
-    def _tell(self, lines: Sequence[Line], *, settle_seconds: float = SETTLE_SECONDS) -> None:
+    def _report(self, lines: Sequence[Line], *, settle_seconds: float = SETTLE_SECONDS) -> None:
         """Print lines in the order in which things happened: each waits a moment for earlier ones from another source."""
         self._pending = sorted([*self._pending, *lines], key=lambda line: line.at)
         while self._pending and self._pending[0].at <= time.time() - settle_seconds:

@@ -24,12 +24,12 @@ class Line:
         return f"{self.at - origin:8.2f} s  {self.who:<8} {self.text}"
 
 
-class Teller:
+class Narrator:
     """Remembers what it has reported of one host."""
 
     def __init__(self, host: str) -> None:
         self._host = host
-        self._told: set[tuple[object, ...]] = set()
+        self._reported: set[tuple[object, ...]] = set()
         self._power: dict[str, str] = {}
 
     def event(self, event: Mapping[str, Any]) -> list[Line]:
@@ -84,9 +84,9 @@ class Teller:
         return [Line(at=at, who=device, text=f"reads {str(outcome).upper()} (through {step['proxy']}){why}")]
 
     def _is_new(self, *key: object) -> bool:
-        if key in self._told:
+        if key in self._reported:
             return False
-        self._told.add(key)
+        self._reported.add(key)
         return True
 
 
