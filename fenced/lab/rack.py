@@ -6,15 +6,6 @@ host has power if and only if its chassis is on and at least one of its outlets 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
-
-
-class RestorePolicy(Enum):
-    """What a chassis does when mains come back after both feeds were off (as in a server's firmware)."""
-
-    ALWAYS_ON = "always_on"
-    ALWAYS_OFF = "always_off"
-    LAST_STATE = "last_state"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +25,6 @@ class Wiring:
 
     host: str
     outlets: tuple[Outlet, ...]
-    policy: RestorePolicy = RestorePolicy.ALWAYS_ON
     is_standby_separate: bool = False
 
 
@@ -120,10 +110,8 @@ class Rack:
         chassis.is_mains_on = is_on
         if not wiring.is_standby_separate:
             chassis.bmc_since = now if is_on else None
-        had_power = chassis.is_on
-        if is_on and wiring.policy is not RestorePolicy.LAST_STATE:
-            chassis.is_on = wiring.policy is RestorePolicy.ALWAYS_ON
-        if is_on and chassis.is_on:
+        if is_on:
+            chassis.is_on = True  # the firmware's restore policy: always on
             self._changed(host, True)
-        elif not is_on and had_power:
+        elif chassis.is_on:
             self._changed(host, False)
