@@ -1,4 +1,4 @@
-"""The checker sees what it is there for: each rule broken on purpose is found, and a good run finds nothing."""
+"""The checker works: each rule, broken on purpose, is found, and a good run has no findings."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -36,14 +36,14 @@ def started(token: str, *, operation: str, what: What = What.OFF, device: Device
 
 
 def operation(action: Action) -> r.OperationStarted:
-    """An operation as the core makes it."""
+    """Return an operation as the core makes it."""
     desk = Desk()
     desk.ask(action)
     return next(record for record in desk.records(r.OperationStarted))
 
 
 def found(plant: Callable[[World], Awaitable[None]]) -> str:
-    """What the checker says of a journal and a world in which something was planted."""
+    """Return the checker's findings for a journal and a world with a planted fault."""
 
     async def main() -> str:
         world = World(Rack())

@@ -1,4 +1,4 @@
-"""The virtual loop: it jumps, it is the same each time, and what would hang in the real world is an error here."""
+"""The virtual loop: it jumps over time, repeats exactly, and raises where a real loop would hang."""
 
 import asyncio
 import time
