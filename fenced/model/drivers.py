@@ -97,7 +97,7 @@ class DriverDescription:
     `port_options`: options that hold the unit's address; `address_schemes`: the address is a URL with one of these, the
     safest first. `is_agent`: a fence agent, of which other machines may have another version; `is_installed`: it is on this
     machine. `cautions`: warnings for its user, shown once. `needs_word`: why the user must set `cuts_power` ("": the driver
-    was reviewed, or is native). `rules`: the review's verdicts on an agent's options; an agent without any is unreviewed.
+    was reviewed, or is native). `rules`: the review's verdicts on an agent's options; the effect of others is unknown.
     `apart_options`: where there is no address, the options that distinguish plugs with the same name.
     `shapes`: what the values of an agent's options must look like, in every version of the agent.
     `first_units`: by the option `model`, the unit of a chain for an outlet that names no unit.

@@ -91,7 +91,7 @@ def test_fenced_without_power_is_not() -> None:
 
 
 @pytest.mark.parametrize("why", ["lies", "meddled", "miswired"])
-def test_a_machine_that_nobody_can_answer_for_is_left_out(why: str) -> None:
+def test_a_meddled_machine_is_left_out(why: str) -> None:
     async def plant(world: World) -> None:
         plug = world.plug("node-2", "pdu-a")
         if why == "lies":

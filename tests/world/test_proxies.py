@@ -110,7 +110,7 @@ def test_a_proxy_whose_clock_fell_back_lets_it_act_too_late() -> None:
     on_bench(test)
 
 
-def test_one_that_dies_after_it_sent_leaves_the_command_in_doubt() -> None:
+def test_a_proxy_that_dies_after_it_sent_leaves_the_command_in_doubt() -> None:
     async def test(bench: Bench) -> None:
         bench.plug.act_late(3.0, settle_seconds=3.0, shows_turning=True)
         bench.proxy.path.dies_sending = True
@@ -201,7 +201,7 @@ def test_a_proxy_that_is_cut_from_one_daemon_serves_the_others(daemon: str, is_c
     on_bench(test)
 
 
-def test_a_device_whose_answers_one_proxy_does_not_get_is_switched_all_the_same() -> None:
+def test_a_device_whose_answers_one_proxy_does_not_get_is_still_switched() -> None:
     async def test(bench: Bench) -> None:
         await bench.read()
         bench.plug.unanswered_through = frozenset({"px1"})

@@ -223,7 +223,7 @@ def test_a_plug_that_is_left_off_and_not_owed_is_found() -> None:
     assert "S9: pdu-a of node-2 is off by our OFF" in found(plant)
 
 
-def test_a_plug_that_is_left_off_and_owed_is_found_where_nobody_was_told() -> None:
+def test_a_plug_that_is_left_off_and_owed_is_found_if_no_person_was_notified() -> None:
     async def plant(world: World) -> None:
         begun = automatic()
         await write(world, begun, step(begun, "1-8"))
@@ -295,7 +295,7 @@ def test_a_slow_fence_of_a_host_that_is_well_is_found() -> None:
     assert "S15: node-2, well all the time, is fenced after 100.4 s" in found(plant)
 
 
-def test_a_fenced_host_that_speaks_or_has_power_and_is_not_revoked_is_found() -> None:
+def test_a_fenced_host_that_is_heard_or_has_power_and_is_not_revoked_is_found() -> None:
     async def main() -> str:
         world = World(Rack())
         world.begin()
@@ -341,7 +341,7 @@ def test_an_announcement_that_waits_though_the_broker_takes_it_is_found(refused:
     ) is is_found
 
 
-def test_an_announcement_that_waits_for_the_lease_is_nobodys_fault() -> None:
+def test_an_announcement_that_waits_for_the_lease_is_no_finding() -> None:
     async def plant(world: World) -> None:
         world.disk.lease_ends = world.clock.now() + 2.0
         await write(world, fenced())
@@ -350,7 +350,7 @@ def test_an_announcement_that_waits_for_the_lease_is_nobodys_fault() -> None:
     assert "the broker, which would accept it, has no announcement" not in found(plant)
 
 
-def test_an_announcement_that_waits_for_the_bus_is_nobodys_fault() -> None:
+def test_an_announcement_that_waits_for_the_bus_is_no_finding() -> None:
     async def plant(world: World) -> None:
         world.disk.lease_ends = world.clock.now() + 90.0
         await write(world, fenced())

@@ -115,7 +115,7 @@ def test_a_living_host_whose_messages_pass_for_stale_is_found() -> None:
 
 
 @pytest.mark.parametrize(("heard", "is_found"), [("node-4", True), ("node-1", False)])
-def test_an_off_that_our_own_machine_alone_vouches_for_is_found(heard: str, is_found: bool) -> None:
+def test_an_off_with_only_the_daemons_machine_as_witness_is_found(heard: str, is_found: bool) -> None:
     async def plant(world: World) -> None:
         world.say(heard)
         await write(world, begun := automatic(), step(begun, "1-8"))

@@ -113,7 +113,7 @@ def forget(world: World) -> None:
     world.files.read()
 
 
-def test_a_feed_that_nobody_wrote_down_is_not_promised() -> None:
+def test_a_feed_in_no_inventory_is_not_promised() -> None:
     def prepare(world: World) -> None:
         forget(world)
         world.plug("node-2", "pdu-a").turn(Power.OFF)
