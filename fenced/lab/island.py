@@ -39,7 +39,7 @@ class Island:
         """Lay the network. Raises NamespaceError."""
         await self._network.ip(
             [
-                # Without an address of its own a bridge takes one of its ports': hosts would lose the broker for seconds.
+                # Without its own address a bridge adopts that of a port: hosts would lose the broker for seconds.
                 f"link add {BRIDGE} address {BRIDGE_HARDWARE} type bridge",
                 f"addr add {self.broker_address}/24 dev {BRIDGE}",
                 f"link set {BRIDGE} up",
