@@ -220,7 +220,7 @@ def test_a_plug_that_is_left_off_and_not_owed_is_found() -> None:
         await send(world, "1-8")
         await write(world, replace(over(begun), restored=Restored.ALL))
 
-    assert "S9: pdu-a of node-2 is off by our OFF" in found(plant)
+    assert "S9: pdu-a of node-2 was switched off" in found(plant)
 
 
 def test_a_plug_that_is_left_off_and_owed_is_found_if_no_person_was_notified() -> None:
