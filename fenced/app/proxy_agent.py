@@ -23,7 +23,7 @@ from fenced.host.notify import Notify
 from fenced.ports.devices import Started
 from fenced.proxy.agent import AgentSettings, serve
 from fenced.proxy.clock import ProxyClock
-from fenced.proxy.protocol import DRIVER_CHARACTERS_MAX, DRIVERS_TOLD_MAX
+from fenced.proxy.protocol import DRIVER_CHARACTERS_MAX, DRIVERS_SHOWN_MAX
 from fenced.proxy.state import ProxyState
 from fenced.telemetry.proxy_metrics import ProxyMetrics
 from fenced.telemetry.reloads import ReloadGauges
@@ -80,7 +80,7 @@ def driver_names(registry: DriverRegistry) -> tuple[str, ...]:
     """Return the names for the proxy's status: the built-in drivers, and the fence agents installed now."""
     natives = (native.description.name for native in NATIVES)
     names = (name for name in registry.agents.installed() if len(name) <= DRIVER_CHARACTERS_MAX)
-    return tuple(sorted({*natives, *names}))[:DRIVERS_TOLD_MAX]
+    return tuple(sorted({*natives, *names}))[:DRIVERS_SHOWN_MAX]
 
 
 def feed_watchdog(notify: Notify, loop: asyncio.AbstractEventLoop) -> None:

@@ -1,1 +1,1 @@
-"""A virtual rack on this machine: emulated outlets and BMCs, hosts whose processes really die."""
+"""A virtual rack on this machine: emulated outlets and BMCs, and hosts whose processes really die."""

@@ -1,6 +1,6 @@
-"""A proxy that takes every connection and never says a word: the candidate that a race must not wait for.
+"""A proxy that accepts every connection and never answers: the candidate that a race must not wait for.
 
-Knows nothing of the proxy protocol, on purpose. One rule: it is silent, but it is not endless.
+Speaks no protocol, on purpose. Connections are limited in number and time.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ READ_BYTES: Final = 4096
 
 @asynccontextmanager
 async def black_hole(listener: socket.socket) -> AsyncIterator[None]:
-    """Swallow what comes in at the listening socket while the block runs."""
+    """Accept connections on the listening socket and discard their input while the block runs."""
     held: set[asyncio.Task[None]] = set()
 
     async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -38,7 +38,7 @@ async def black_hole(listener: socket.socket) -> AsyncIterator[None]:
 
 
 async def _swallow(reader: asyncio.StreamReader) -> None:
-    """Until the other side gives up, or HELD_MAX_SECONDS."""
+    """Discard input until the other side gives up, or for HELD_MAX_SECONDS."""
     try:
         async with asyncio.timeout(HELD_MAX_SECONDS):
             while await reader.read(READ_BYTES):

@@ -1,7 +1,7 @@
 """Emulated BMCs: one Redfish service (DSP0266) per host, over HTTP or HTTPS, with basic authentication.
 
-Knows the rack and its host's name, not who asks. A reset is answered at once and done after `delay_seconds`, with
-PoweringOff or PoweringOn in between, as real ones do. One rule: a BMC without power says nothing at all.
+Like a real BMC, it acknowledges a reset at once and carries it out after `delay_seconds`; in between it reports PoweringOff
+or PoweringOn. A BMC without power does not answer at all.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _IDENTITIES: Final = uuid.UUID("6f1d4c52-6f9b-4c0a-9e2c-1f3b6f0c2a11")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BmcSettings:
-    """What one BMC is given: the login, and how long a reset takes to come about."""
+    """Settings of one BMC: the login, and how long a reset takes."""
 
     username: str
     password: Secret
@@ -45,12 +45,12 @@ class BmcSettings:
 
 
 def fault_key(host: str) -> str:
-    """Under which a host's BMC is found in Faults."""
+    """Return the key of a host's BMC in Faults."""
     return f"bmc/{host}"
 
 
 def system_uuid(host: str) -> str:
-    """The host's system UUID, the same in every run."""
+    """Return the host's system UUID, the same in every run."""
     return str(uuid.uuid5(_IDENTITIES, host))
 
 
@@ -71,7 +71,7 @@ class Bmc:
 
     @asynccontextmanager
     async def serving(self, listener: socket.socket) -> AsyncIterator[None]:
-        """Answer on the listening socket while the block runs."""
+        """Serve on the listening socket while the block runs."""
         runner = web.AppRunner(self._application(), access_log=None, handler_cancellation=True, shutdown_timeout=0.2)
         await runner.setup()
         await web.SockSite(runner, listener, backlog=1024, ssl_context=self._settings.tls).start()
@@ -106,7 +106,7 @@ class Bmc:
         return await handler(request)
 
     async def _hold(self) -> None:
-        """What comes while it boots is answered afterwards; what comes without power is lost. Raises TimeoutError."""
+        """Wait until the BMC can answer. A booting BMC answers later; one without power never. Raises TimeoutError."""
         async with asyncio.timeout(SILENCE_MAX_SECONDS):
             if not self._rack.has_bmc_power(self._host):
                 await asyncio.Event().wait()
@@ -180,7 +180,7 @@ class Bmc:
         if self._transition is not None:
             return _problem(409, "Base.1.8.ResourceInUse")
         if reset != "ForceRestart" and self._rack.has_power(self._host) == (reset == "On"):
-            self._rack.set_chassis(self._host, is_on=reset == "On")  # it is so already: nothing takes time
+            self._rack.set_chassis(self._host, is_on=reset == "On")  # already in that state, so no transition
             return web.Response(status=204)
         self._transition = "PoweringOn" if reset == "On" else "PoweringOff"
         self._changing = self._tasks.create_task(self._change(reset), name=f"reset of {self._host}")

@@ -1,7 +1,7 @@
-"""What a person may type while the lab runs: blows to hosts, faults of devices, a look around.
+"""The commands that a person types while the lab runs: break hosts, put faults into devices, show the state.
 
-Knows the rack, the hosts and the faults, not the daemon: what is done here, fenced has to find out. One rule: every
-command answers with at least one line.
+Acts on the rack, the hosts and the faults, never on the daemon: fenced must detect what happens here. Every command answers
+with at least one line.
 """
 
 import time
@@ -19,18 +19,18 @@ hosts                    power, process and faults of every host
 kill HOST                its kernel panics: processes dead, network silent, power still on
 freeze HOST              it is paused like a virtual machine; `thaw HOST` lets it go on
 unplug HOST              its network cable is pulled; `plug HOST` puts it back
-power HOST [on|off]      switch its outlets by hand; without a word: off, then on
-stuck DEVICE HOST        the outlet (pdu-a, pdu-b) or bmc takes commands and stays ON
-lying DEVICE HOST        it says OFF and stays ON
+power HOST [on|off]      switch its outlets by hand, past fenced; by default off, then on
+stuck DEVICE HOST        the outlet (pdu-a, pdu-b) or bmc accepts commands and stays ON
+lying DEVICE HOST        it reads OFF and stays ON
 slow DEVICE HOST         it answers 3 s late
 dead DEVICE HOST         it never answers
 heal DEVICE HOST         it works again
-help                     this
+help                     show this list
 quit                     end the lab"""
 
 
 class Console:
-    """Obeys one typed line at a time."""
+    """Carries out one typed line at a time."""
 
     def __init__(self, rack: Rack, hosts: Hosts, faults: Faults) -> None:
         self._rack = rack
@@ -45,7 +45,7 @@ class Console:
         }
 
     def obey(self, line: str) -> list[str]:
-        """The answer. Raises LabError for what can't be done; `quit` is not for here."""
+        """Return the answer. Raises LabError if the command can't be carried out. The caller handles `quit`."""
         match line.split():
             case []:
                 return []
@@ -64,11 +64,11 @@ class Console:
             case ["stuck" | "lying" | "slow" | "dead" as word, device, host]:
                 return [self._fault(device, self._known(host), FaultKind(word))]
             case _:
-                raise LabError(f"not a command: {line.strip()[:80]!r}; type help")
+                raise LabError(f"not a command: {line.strip()[:80]!r}; type help for the commands")
 
     def _known(self, host: str) -> str:
         if host not in self._hosts:
-            raise LabError(f"there is no host {host[:80]!r}; there are {', '.join(self._hosts.names)}")
+            raise LabError(f"there is no host {host[:80]!r}; the hosts are {', '.join(self._hosts.names)}")
         return host
 
     def _kill(self, host: str) -> str:
@@ -81,15 +81,15 @@ class Console:
 
     def _thaw(self, host: str) -> str:
         self._hosts[host].freeze(is_frozen=False)
-        return f"{host}: goes on"
+        return f"{host}: running again"
 
     def _unplug(self, host: str) -> str:
         self._hosts[host].unplug(is_unplugged=True)
-        return f"{host}: its cable is pulled, it runs on"
+        return f"{host}: its cable is pulled, it still runs"
 
     def _plug(self, host: str) -> str:
         self._hosts[host].unplug(is_unplugged=False)
-        return f"{host}: its cable is back"
+        return f"{host}: its cable is plugged in"
 
     def _power(self, host: str, *, is_on: bool) -> str:
         for outlet in self._rack.wiring(host).outlets:
@@ -98,7 +98,7 @@ class Console:
 
     def _fault(self, device: str, host: str, kind: FaultKind | None) -> str:
         self._faults.set(self._key(device, host), None if kind is None else Fault(kind=kind))
-        return f"{host}: {device} is {'sound' if kind is None else kind.value}"
+        return f"{host}: {device} is {'healthy' if kind is None else kind.value}"
 
     def _key(self, device: str, host: str) -> str:
         if device == "bmc":
@@ -107,7 +107,7 @@ class Console:
             if outlet.unit == device:
                 return str(outlet)
         units = ", ".join(outlet.unit for outlet in self._rack.wiring(host).outlets)
-        raise LabError(f"{host} has no device {device[:80]!r}; it has {units}, bmc")
+        raise LabError(f"{host} has no device {device[:80]!r}; its devices are {units}, bmc")
 
     def _shown(self, name: str) -> str:
         outlets = ", ".join(

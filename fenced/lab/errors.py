@@ -1,5 +1,5 @@
-"""What can go wrong with the lab itself; never what its emulated parts do on purpose."""
+"""Errors of the lab itself. Faults that its emulated parts show on purpose are not errors."""
 
 
 class LabError(Exception):
-    """The lab can't do what was asked; says what, why, and what to do now."""
+    """The lab can't do what was requested; says what, why, and what to do now."""

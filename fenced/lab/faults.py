@@ -1,6 +1,6 @@
-"""What is wrong with an emulated device, on purpose. Knows neither outlets nor BMCs; they ask it under a key of theirs.
+"""Faults of emulated devices, set on purpose. Each outlet and BMC looks up its fault under a key.
 
-One rule: a device without an entry here is sound.
+A device without an entry works.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ SILENCE_MAX_SECONDS: Final = 120.0
 
 
 class FaultKind(Enum):
-    """STUCK takes a command and stays ON; SLOW answers late; DEAD never answers; LYING says OFF and stays ON."""
+    """STUCK accepts a command and stays ON; SLOW answers late; DEAD never answers; LYING reads OFF and stays ON."""
 
     STUCK = "stuck"
     SLOW = "slow"
@@ -24,21 +24,21 @@ class FaultKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One device's fault; `delay_seconds` is that of SLOW."""
+    """One device's fault; only SLOW uses `delay_seconds`."""
 
     kind: FaultKind
     delay_seconds: float = 3.0
 
 
 class Faults:
-    """The faults of a rack, by the text of an outlet (`pdu-a/1`) or of a BMC (`bmc/node-1`)."""
+    """The faults of a rack, keyed by the text of an outlet (`pdu-a/1`) or of a BMC (`bmc/node-1`)."""
 
     def __init__(self) -> None:
         self._faults: dict[str, Fault] = {}
         self._changed = asyncio.Event()
 
     def set(self, key: str, fault: Fault | None) -> None:
-        """None heals; whoever waits at a dead device is let go."""
+        """Set a fault, or remove it with None. Calls that wait at a dead device go on."""
         if fault is None:
             self._faults.pop(key, None)
         else:
@@ -54,9 +54,9 @@ class Faults:
         return iter(sorted(self._faults.items()))
 
     async def hold(self, key: str) -> None:
-        """What a question to the device costs before it is answered: nothing, the delay, or silence.
+        """Delay a call as the device's fault requires: not at all, for the delay, or in silence.
 
-        Raises TimeoutError when a dead device was asked and stayed dead; the caller then drops the connection.
+        Raises TimeoutError if the device stayed dead; the caller then drops the connection.
         """
         fault = self._faults.get(key)
         if fault is not None and fault.kind is FaultKind.SLOW:

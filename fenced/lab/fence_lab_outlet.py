@@ -1,8 +1,8 @@
-"""A fence agent for the lab's outlets, after the fence-agent contract; the lab copies it to `fence_lab_outlet`.
+"""The fence agent for the lab's outlets. It follows the fence-agent contract; the lab copies it to `fence_lab_outlet`.
 
-Runs alone under `python -IS`: standard library only, few imports, so that it starts in milliseconds. Parameters are
-`name=value` lines on standard input. One rule: `off` succeeds only when the outlet was read back OFF.
-Exit status: 0 done (status: ON), 2 status OFF, 1 everything else.
+Runs under `python -IS` with few imports of the standard library, so it starts in milliseconds. Parameters are `name=value`
+lines on standard input. `off` succeeds only after the outlet was read back OFF.
+Exit status: 0 success (status: ON), 2 status OFF, 1 anything else.
 """
 
 import socket
@@ -52,11 +52,11 @@ INPUT_MAX_CHARACTERS = 65536
 
 
 class AgentError(Exception):
-    """Anything that makes the action fail; its text goes to standard error and never holds the password."""
+    """Anything that makes the action fail. Its text goes to standard error and never contains the password."""
 
 
 def main() -> int:
-    """Returns the exit status."""
+    """Return the exit status."""
     try:
         return _act(_read_parameters(sys.stdin.read(INPUT_MAX_CHARACTERS)))
     except (AgentError, OSError) as error:
@@ -125,7 +125,7 @@ def _switch(unit: "Unit", given: dict[str, str], action: str) -> None:
 
 
 class Unit:
-    """A logged-in conversation with a unit."""
+    """A session with a unit, logged in."""
 
     def __init__(self, given: dict[str, str]) -> None:
         try:
@@ -145,7 +145,7 @@ class Unit:
         self._socket.close()
 
     def ask(self, line: str) -> str:
-        """The unit's answer to one line. Raises AgentError for an error, silence or a lost connection."""
+        """Return the unit's answer to one line. Raises AgentError for an error, silence or a lost connection."""
         self._socket.sendall(line.encode() + b"\n")
         answer = self._line()
         if answer.startswith("error"):

@@ -1,7 +1,7 @@
-"""What the lab stands on: where its servers listen, how its programs are started, what a host is made of.
+"""The ground on which a lab is built: where its servers listen, how its programs start, what a host consists of.
 
-Knows processes and addresses, nothing of racks or fencing. `island.py` is the real thing (namespaces); here is what
-every ground can do, and the plain one, where a host is a process group. One rule: everything ends with the process that
+Knows processes and addresses, nothing of racks or fencing. This module has the protocol of every ground, and the plain
+ground, where a host is a process group; `island.py` has the one with namespaces. Everything ends with the process that
 made it.
 """
 
@@ -22,7 +22,7 @@ from fenced.lab.namespaces import find_program
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where something listens."""
+    """A TCP address."""
 
     address: str
     port: int
@@ -35,70 +35,70 @@ class Incarnation(Protocol):
     """One run of a host, from power-on to power cut."""
 
     def cut(self) -> None:
-        """As if the power was cut: nothing of it acts any more, and no goodbye leaves it; idempotent."""
+        """Cut the power: nothing of the host acts any more, and no connection is closed properly; idempotent."""
         ...
 
     def freeze(self, *, is_frozen: bool) -> None:
-        """As a paused virtual machine: nothing of it acts or answers, and it goes on where it stopped."""
+        """Pause or resume the host like a virtual machine: paused, nothing of it acts or answers."""
         ...
 
     def unplug(self, *, is_unplugged: bool) -> None:
-        """Pull or plug in its network cable; it goes on running. Raises LabError where there is no cable."""
+        """Pull or plug in the network cable; the host runs on. Raises LabError if it has no cable."""
         ...
 
     async def ended(self) -> None:
-        """Returns once every process of it is gone."""
+        """Return once every process of the host is gone."""
         ...
 
 
 class Ground(Protocol):
-    """Where a lab is built."""
+    """The environment in which a lab is built."""
 
     @property
     def broker_address(self) -> str:
-        """Where hosts find the broker."""
+        """The broker's address, as hosts reach it."""
         ...
 
     @property
     def probe_ports(self) -> tuple[int, ...]:
-        """Ports at which a living host answers; none where a host has no address of its own."""
+        """Ports on which a living host answers; empty if hosts have no addresses."""
         ...
 
     def host_address(self, index: int) -> str:
-        """The address of the host with that index (from 0), or "" where hosts have none of their own."""
+        """Return the address of the host with that index (from 0), or "" if hosts have no addresses."""
         ...
 
     def listen(self, address: str, port: int = 0) -> socket.socket:
-        """A listening socket for a server of this process, where the daemon and the proxies can reach it."""
+        """Return a listening socket for a server of this process that the daemon and the proxies can reach."""
         ...
 
     def port(self, address: str, wanted: int) -> int:
-        """The port for a program that can't be handed a socket: the wanted one, or a free one where it is taken."""
+        """Return a port for a program that can't be given a socket: the wanted one, or a free one if it is in use."""
         ...
 
     def exposing(self, inner: Endpoint, *, wanted: int) -> AbstractAsyncContextManager[Endpoint]:
-        """Where this machine's other programs reach `inner`, while the block runs; at the wanted port if it is free."""
+        """Make `inner` reachable for other programs of this machine while the block runs, at the wanted port if it is free."""
         ...
 
     def offering(self, broker: Endpoint) -> AbstractAsyncContextManager[None]:
-        """Lets hosts reach the broker, at `broker_address` and its own port, while the block runs."""
+        """Let hosts reach the broker, at `broker_address` and the broker's port, while the block runs."""
         ...
 
     def argv(self, argv: Sequence[str]) -> list[str]:
-        """The command that runs a program beside the daemon; the program dies with this process."""
+        """Return the command that runs a program beside the daemon. The program dies with this process."""
         ...
 
     async def boot(self, index: int, argv: Sequence[str], *, console: Path) -> Incarnation:
-        """Start a host's first process; its output is appended to `console`. Raises LabError."""
+        """Start a host's first process, with its output appended to `console`. Raises LabError."""
         ...
 
     async def close(self) -> None:
-        """Take down what was built; idempotent."""
+        """Remove everything that was built; idempotent."""
         ...
 
 
 class PlainGround:
-    """Everything on this machine's loopback; a host is a process group. For where namespaces can't be had."""
+    """Everything on this machine's loopback, a host as a process group. Used where namespaces are not available."""
 
     broker_address = "127.0.0.1"
     probe_ports: tuple[int, ...] = ()
@@ -131,7 +131,7 @@ class PlainGround:
 
 
 class ProcessGroup:
-    """A host as a process group: the power cut kills it whole, but its connections say goodbye."""
+    """A host as a process group. A power cut kills all of it, but the kernel closes its connections properly."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -149,7 +149,7 @@ class ProcessGroup:
 
     async def ended(self) -> None:
         await self._process.wait()
-        # The first process may have died alone; the others of its group must not outlive it.
+        # The first process may have died alone; kill the rest of its group.
         signal_group(self._process.pid, signal.SIGKILL)
 
 
@@ -158,36 +158,36 @@ def tcp_socket() -> socket.socket:
 
 
 def bound(listener: socket.socket, address: str, port: int) -> socket.socket:
-    """The socket, bound to the address (port 0: any free one). Raises LabError."""
+    """Return the socket, bound to the address (port 0: any free one). Raises LabError."""
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setblocking(False)
     try:
         listener.bind((address, port))
     except OSError as exc:
         listener.close()
-        raise LabError(f"can't listen on {address}:{port}: {exc.strerror}; free it or choose another port") from exc
+        raise LabError(f"can't listen on {address}:{port}: {exc.strerror}; end the program that uses it") from exc
     return listener
 
 
 def outer_port(address: str, wanted: int) -> int:
-    """The wanted port of this machine if nobody has it, else one that nobody had a moment ago."""
+    """Return the wanted port of this machine if it is free, else a port that was free a moment ago."""
     for port in (wanted, 0):
         try:
             with bound(tcp_socket(), address, port) as probe:
                 return int(probe.getsockname()[1])
         except LabError:
             continue
-    raise LabError(f"no port is free on {address}; end other programs that listen there")
+    raise LabError(f"no port is free on {address}; end programs that listen there")
 
 
 def dying_with_us(argv: Sequence[str]) -> list[str]:
-    """The command that runs `argv` and gets SIGKILL when this process dies, however it dies."""
+    """Return the command that runs `argv` and gets SIGKILL when this process dies, however it dies."""
     setpriv = find_program("setpriv")
     return list(argv) if setpriv is None else [setpriv, "--pdeathsig", "KILL", "--", *argv]
 
 
 async def spawn(argv: Sequence[str], console: Path) -> asyncio.subprocess.Process:
-    """Start a program in a session of its own; its output is appended to `console`. Raises LabError."""
+    """Start a program in a new session, with its output appended to `console`. Raises LabError."""
     with console.open("ab") as output:
         try:
             return await asyncio.create_subprocess_exec(
@@ -203,6 +203,6 @@ async def spawn(argv: Sequence[str], console: Path) -> asyncio.subprocess.Proces
 
 
 def signal_group(pid: int, number: signal.Signals) -> None:
-    """To every process of the group that `pid` leads; a group that is gone is no error."""
+    """Send a signal to every process of the group that `pid` leads. A group that is gone is no error."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)

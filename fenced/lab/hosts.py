@@ -1,7 +1,7 @@
-"""The hosts of the lab: each a virtual machine that runs while it has power, with a new boot id every time.
+"""The hosts of the lab: each is a virtual machine that runs while it has power, with a new boot id after every start.
 
-Knows the ground and what a host's first process is called, nothing of outlets. One rule: `cut` has killed when it
-returns; what is started again waits until nothing of the earlier run is left.
+Knows the ground and the command of a host's first process, nothing of outlets. When `cut` returns, the kill signal was sent;
+a new run starts only once nothing of the earlier one is left.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ ReporterArgv = Callable[[str, str], Sequence[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFiles:
-    """Where one host writes: its oracle and its console."""
+    """The files that one host writes: its oracle and its console."""
 
     oracle: Path
     console: Path
@@ -33,7 +33,7 @@ class HostFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One incarnation as others may see it. `started`: monotonic clock."""
+    """One run of a host. `started`: monotonic clock."""
 
     boot: str
     started: float
@@ -65,12 +65,12 @@ class VirtualHost:
         return self._incarnation is not None
 
     def start(self) -> None:
-        """Power is given: boot, once nothing of the earlier run is left."""
+        """Give power: boot as soon as nothing of the earlier run is left."""
         self._is_wanted = True
         self._wake.set()
 
     def cut(self) -> None:
-        """Power is gone, or the kernel panicked: whatever ran does not run any more. It stays so until `start`."""
+        """Cut the power, or crash the kernel: kill everything that runs. The host stays down until `start`."""
         self._is_wanted = False
         if self._incarnation is not None:
             self._incarnation.cut()
@@ -80,7 +80,7 @@ class VirtualHost:
             self._incarnation.freeze(is_frozen=is_frozen)
 
     def unplug(self, *, is_unplugged: bool) -> None:
-        """Raises LabError where hosts have no cable."""
+        """Pull or plug in the cable. Raises LabError if hosts have no cable."""
         if self._incarnation is not None:
             self._incarnation.unplug(is_unplugged=is_unplugged)
 
@@ -88,7 +88,7 @@ class VirtualHost:
         await self._dead.wait()
 
     async def run_forever(self) -> None:
-        """Boots when wanted; cancelled, it kills the host and returns once it is gone."""
+        """Boot whenever the host has power. When cancelled, kill it and return once it is gone."""
         try:
             while True:
                 await self._wake.wait()
@@ -139,7 +139,7 @@ class Hosts:
         return tuple(self._hosts)
 
     def power_changed(self, name: str, has_power: bool) -> None:
-        """What the rack calls."""
+        """Callback of the rack."""
         host = self._hosts[name]
         if has_power:
             host.start()
@@ -147,21 +147,21 @@ class Hosts:
             host.cut()
 
     async def run_forever(self) -> None:
-        """Until cancelled; then every host is killed and gone."""
+        """Run until cancelled; then kill every host and wait until it is gone."""
         async with asyncio.TaskGroup() as tasks:
             for host in self._hosts.values():
                 tasks.create_task(host.run_forever(), name=f"host {host.name}")
 
 
 def first_process(oracle: Path, boot: str, ports: Sequence[int], reporter: Sequence[str]) -> list[str]:
-    """The command of a host's first process. The reporter dies with it, also where there is no process namespace."""
+    """Return the command of a host's first process. The reporter dies with it, even without a process namespace."""
     port = str(ports[0] if ports else 0)
     own = ["--oracle", str(oracle), "--boot", boot, "--port", port, "--"]
     return [sys.executable, "-I", "-S", str(Path(machine.__file__)), *own, *dying_with_us(reporter)]
 
 
 def last_writes(oracle: Path) -> Mapping[str, float]:
-    """When each incarnation was last seen alive, by boot id (monotonic clock): it ran at that time, for it wrote."""
+    """Return for each boot id when it last wrote (monotonic clock): proof that it ran at that time."""
     seen: dict[str, float] = {}
     with oracle.open("rb") as file:
         whole, _, _ = file.read(ORACLE_READ_BYTES).decode("ascii", errors="replace").rpartition("\n")

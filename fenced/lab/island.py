@@ -1,8 +1,8 @@
-"""A ground with a network of its own: one namespace for daemon, proxies and devices, one more per host and incarnation.
+"""A ground with its own network: one namespace for daemon, proxies and devices, and one more per host and run.
 
-The lab's namespace has a bridge with the broker's address; a host's cable leads to that bridge, its port is isolated,
-so a host reaches the broker and nothing else. Knows nothing of racks. One rule: a power cut pulls the cable first and
-kills then, because a dying process's connections would otherwise say goodbye, as no real power cut lets them.
+The lab's namespace has a bridge with the broker's address. A host's cable leads to an isolated port of the bridge, so the
+host reaches the broker and nothing else. A power cut pulls the cable first and kills then; otherwise the kernel would
+properly close the connections of dying processes, which no real power cut does.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class Island:
         """Lay the network. Raises NamespaceError."""
         await self._network.ip(
             [
-                # A bridge without its own address changes it with its ports: hosts would lose the broker for seconds.
+                # Without its own address a bridge adopts that of a port: hosts would lose the broker for seconds.
                 f"link add {BRIDGE} address {BRIDGE_HARDWARE} type bridge",
                 f"addr add {self.broker_address}/24 dev {BRIDGE}",
                 f"link set {BRIDGE} up",
@@ -72,7 +72,7 @@ class Island:
         return dying_with_us(self._network.argv(argv))
 
     async def boot(self, index: int, argv: Sequence[str], *, console: Path) -> "Machine":
-        """A new network namespace each time: as a kernel that boots has no connections of an earlier life."""
+        """Start a host in a new network namespace: a machine that boots has no connections of an earlier run."""
         own = Namespace.make()
         cable = self._next_cable()
         try:
@@ -105,7 +105,7 @@ class Island:
 
 
 class Machine:
-    """One run of a host in namespaces of its own."""
+    """One run of a host in its own namespaces."""
 
     def __init__(self, process: asyncio.subprocess.Process, *, own: Namespace, network: Namespace, cable: str) -> None:
         self._process = process
@@ -120,11 +120,11 @@ class Machine:
             return
         self._network.set_link(self._cable, is_up=False)
         first = self._first_process()
-        # Killing the first process of the namespace kills all of it; `unshare` waits for that, and we for `unshare`.
+        # Killing the first process of the namespace kills all others. `unshare` waits for that, and `ended` for `unshare`.
         signal_group(first or self._process.pid, signal.SIGKILL)
 
     def freeze(self, *, is_frozen: bool) -> None:
-        # Stopped processes alone would leave a kernel that still answers at their ports.
+        # Stopping the processes is not enough: the kernel would still answer on their ports.
         self._is_frozen = is_frozen
         self._set_link()
         if (first := self._first_process()) is not None:
@@ -142,13 +142,13 @@ class Machine:
         try:
             await self._network.ip([f"link del {self._cable}"])
         except NamespaceError:
-            # It went with its other end: the host's namespace is gone already.
+            # The link was removed with its other end, when the host's namespace ended.
             return
         finally:
             self._own.close()
 
     def _first_process(self) -> int | None:
-        """The first process inside, by its number outside; None before it was forked."""
+        """Return the outer pid of the first process inside; None before it was forked."""
         pid = self._process.pid
         try:
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()

@@ -1,7 +1,7 @@
-"""The whole lab: rack, devices, hosts, and the real daemon and proxies that are set on them.
+"""Build the whole lab: rack, devices, hosts, and the real daemon and proxies that manage them.
 
-Knows all parts of `fenced.lab` and puts them together; the daemon and the proxies are programs with files of their own.
-One rule: what it started ends with it, in the order hosts, daemon, proxies, devices.
+The daemon and the proxies run as separate programs with configuration files. Everything that the lab started ends with it,
+in the order hosts, daemon, proxies, devices.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ READY_POLL_SECONDS: Final = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is to be built. `is_standby_separate`: BMCs keep their power when both outlets are off."""
+    """The size of a lab. `is_standby_separate`: BMCs keep their power when both outlets are off."""
 
     hosts: int = 3
     proxies: int = 2
@@ -58,9 +58,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         if not 2 <= self.hosts <= HOSTS_MAX:
-            raise LabError(
-                f"{self.hosts} hosts: give 2 (one must be there to show that the fleet is heard) to {HOSTS_MAX}"
-            )
+            raise LabError(f"{self.hosts} hosts: give 2 (fencing one needs another that is heard) to {HOSTS_MAX}")
         if not 1 <= self.proxies <= PROXIES_MAX:
             raise LabError(f"{self.proxies} proxies: give 1 to {PROXIES_MAX}")
 
@@ -71,7 +69,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Listeners:
-    """Bound sockets of the servers that this process runs."""
+    """Bound sockets of the servers that run in this process."""
 
     units: dict[str, socket.socket]
     bmcs: dict[str, socket.socket]
@@ -79,7 +77,7 @@ class _Listeners:
 
 
 class Lab:
-    """A lab that runs. `api` and `broker`: where this machine's other programs reach them."""
+    """A running lab. `api` and `broker`: their addresses for other programs of this machine."""
 
     def __init__(
         self,
@@ -102,13 +100,13 @@ class Lab:
 
     @property
     def url(self) -> str:
-        """What fencectl wants in FENCED_URL."""
+        """The value of FENCED_URL for fencectl."""
         return f"http://{self.api}"
 
 
 @asynccontextmanager
 async def building(plan: Plan, ground: Ground, directory: Path) -> AsyncIterator[Lab]:
-    """A lab in `directory` while the block runs. Raises LabError, in an ExceptionGroup once programs run."""
+    """Run a lab in `directory` while the block runs. Raises LabError, in an ExceptionGroup once programs run."""
     faults = Faults()
     broker = Endpoint(address=LOOPBACK, port=ground.port(LOOPBACK, BROKER_PORT))
     hosts = _hosts(plan, ground, broker.port, directory)
@@ -128,7 +126,7 @@ async def building(plan: Plan, ground: Ground, directory: Path) -> AsyncIterator
         await stack.enter_async_context(ground.offering(broker))
         api = await stack.enter_async_context(ground.exposing(layout.api, wanted=API_PORT))
         outer_broker = await stack.enter_async_context(ground.exposing(broker, wanted=BROKER_PORT))
-        # A reporter that finds no broker backs off; as in a real place, the broker is there before the hosts boot.
+        # A reporter that finds no broker backs off. As in a real installation, the broker is up before the hosts boot.
         await _until_ready(api)
         start.task(hosts.run_forever(), "hosts")
         for name in hosts.names:
@@ -138,7 +136,7 @@ async def building(plan: Plan, ground: Ground, directory: Path) -> AsyncIterator
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Starter:
-    """Starts tasks and programs that end with the lab, the last one first."""
+    """Starts tasks and programs, and ends them with the lab, the last one first."""
 
     stack: AsyncExitStack
     tasks: asyncio.TaskGroup
@@ -146,7 +144,7 @@ class _Starter:
     directory: Path
 
     def task(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Cancelled, and waited for, at the end."""
+        """Start a task. At the end it is cancelled and awaited."""
         task = self.tasks.create_task(work, name=name)
 
         async def end() -> None:
@@ -164,7 +162,7 @@ class _Starter:
 
 
 async def _until_ready(api: Endpoint) -> None:
-    """Raises LabError when the daemon's /readyz does not say so in time."""
+    """Wait for the daemon's /readyz. Raises LabError after READY_TIMEOUT_SECONDS."""
     url = f"http://{api}/readyz"
     try:
         async with asyncio.timeout(READY_TIMEOUT_SECONDS), aiohttp.ClientSession() as session:
@@ -175,7 +173,7 @@ async def _until_ready(api: Endpoint) -> None:
                             return
                 await asyncio.sleep(READY_POLL_SECONDS)
     except TimeoutError as exc:
-        raise LabError(f"the daemon was not ready within {READY_TIMEOUT_SECONDS:.0f} s; see {url}") from exc
+        raise LabError(f"the daemon was not ready within {READY_TIMEOUT_SECONDS:.0f} s; {url} says why") from exc
 
 
 def _wiring(plan: Plan, name: str, number: int) -> Wiring:
@@ -207,7 +205,7 @@ def _hosts(plan: Plan, ground: Ground, port: int, directory: Path) -> Hosts:
 
 
 def _listen(plan: Plan, ground: Ground) -> _Listeners:
-    """Each unit and each BMC has an address of its own, as in a real rack."""
+    """Bind all servers. Each unit and each BMC has its own address, as in a real rack."""
     return _Listeners(
         units={unit: ground.listen(f"127.0.1.{number}") for number, unit in enumerate(UNITS, start=1)},
         bmcs={name: ground.listen(f"127.0.2.{number}") for number, name in enumerate(plan.names, start=1)},
@@ -243,7 +241,7 @@ def _endpoint(listener: socket.socket) -> Endpoint:
 
 
 async def _certify(layout: Layout) -> None:
-    """A private authority and a certificate for the daemon and each proxy, by the command that a user would use."""
+    """Make a private authority and certificates for the daemon and each proxy, with the commands that a user would run."""
     logs, certificates = layout.directory, str(layout.certificates)
     await run_short(["certs", "init", certificates], log=logs / "certs.log")
     async with asyncio.TaskGroup() as tasks:

@@ -1,8 +1,8 @@
-"""A host of the lab, from power-on to power cut: the first process of its incarnation.
+"""A host of the lab, from power-on to power cut: the first process of one run.
 
-Runs alone under `python -I -S` as `machine.py --oracle FILE --boot ID [--port N] -- REPORTER...`: keeps the reporter
-(`fenced beat`) running, answers on a port as an SSH server would, and appends to the oracle as long as it lives. Knows
-nothing of fencing. One rule: as long as it runs, it writes; a silent oracle proves that it does not run.
+Runs under `python -I -S` as `machine.py --oracle FILE --boot ID [--port N] -- REPORTER...`. It keeps the reporter
+(`fenced beat`) running, answers on a port like an SSH server, and appends to the oracle every ORACLE_INTERVAL_SECONDS.
+Knows nothing of fencing. An oracle without new lines therefore proves that the host does not run.
 """
 
 import argparse
@@ -20,12 +20,12 @@ BANNER = b"SSH-2.0-fenced_lab\r\n"
 
 
 def main() -> None:
-    """Never returns: a host ends by losing its power."""
+    """Run the host. Never returns: it ends when its power is cut."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--oracle", required=True, help="file that is appended to as long as this host lives")
-    parser.add_argument("--boot", required=True, help="boot id of this incarnation")
+    parser.add_argument("--oracle", required=True, help="file to which this host appends as long as it lives")
+    parser.add_argument("--boot", required=True, help="boot id of this run")
     parser.add_argument("--port", type=int, default=0, help="TCP port that answers like SSH; 0: none")
-    parser.add_argument("reporter", nargs="+", help="program that is kept running")
+    parser.add_argument("reporter", nargs="+", help="program to keep running")
     arguments = parser.parse_args()
     if os.getpid() != os.getpgid(0):
         os.setpgid(0, 0)
@@ -68,19 +68,19 @@ def _answer(listener: object) -> None:
 
 
 def _write(oracle: int, boot: str) -> None:
-    """One line: CLOCK_MONOTONIC (the same in every process of the machine) and the boot id."""
+    """Append one line: CLOCK_MONOTONIC (the same in every process of the machine) and the boot id."""
     if os.fstat(oracle).st_size > ORACLE_MAX_BYTES:
         os.ftruncate(oracle, 0)
     os.write(oracle, f"{time.monotonic():.6f} {boot}\n".encode())
 
 
 def _start(program: list[str]) -> int:
-    """In this process's own group, so that a frozen host is frozen whole."""
+    """Start a program in this process's group, so that freezing the group freezes the whole host."""
     return os.posix_spawn(program[0], program, os.environ)
 
 
 def _reap() -> int | None:
-    """As the first process of a namespace we inherit every orphan."""
+    """Collect ended children. The first process of a namespace inherits every orphan."""
     try:
         pid, _ = os.waitpid(-1, os.WNOHANG)
     except ChildProcessError:

@@ -1,7 +1,7 @@
-"""Network namespaces without a name: held by a file descriptor of ours, gone with our process.
+"""Network namespaces without names: a file descriptor of this process holds each, so they end with the process.
 
-Knows Linux (`setns`, `unshare`, `ip`), nothing of hosts. One rule: nothing of the machine's own network is touched, and
-nothing is left over when this process dies, however it dies.
+Knows Linux (`setns`, `unshare`, `ip`), nothing of hosts. It never changes the machine's own network, and leaves nothing
+behind when this process dies, however it dies.
 """
 
 import array
@@ -32,16 +32,16 @@ T = TypeVar("T")
 
 
 class NamespaceError(LabError):
-    """A namespace or link could not be made; says what was tried and what the system said."""
+    """A namespace or link could not be made; says what was tried and what the system answered."""
 
 
 def find_program(name: str) -> str | None:
-    """The program's path, also where only root's PATH looks."""
+    """Return the program's path; also look in the directories that only root's PATH has."""
     return shutil.which(name, path=SEARCHED)
 
 
 class Namespace:
-    """One network namespace, empty but for its loopback."""
+    """One network namespace. A new one has only its loopback."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -49,7 +49,7 @@ class Namespace:
 
     @classmethod
     def make(cls) -> "Namespace":
-        """Raises NamespaceError where the system does not let us."""
+        """Make a namespace. Raises NamespaceError if the system forbids it."""
 
         def unshared() -> int:
             _check(ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET), "unshare a network namespace")
@@ -61,11 +61,11 @@ class Namespace:
 
     @property
     def path(self) -> str:
-        """Under which other programs of this machine find it, as long as we live."""
+        """The path by which other programs of this machine open it, as long as this process lives."""
         return f"/proc/{os.getpid()}/fd/{self._descriptor}"
 
     def call(self, function: Callable[[], T]) -> T:
-        """The result of a short function that ran inside. Sockets stay where they were made."""
+        """Run a short function inside and return its result. Sockets stay in the namespace in which they are made."""
 
         def inside() -> T:
             _check(ctypes.CDLL(None, use_errno=True).setns(self._descriptor, CLONE_NEWNET), "enter a namespace")
@@ -74,11 +74,11 @@ class Namespace:
         return _in_thread(inside)
 
     def socket(self) -> socket.socket:
-        """A TCP socket of the namespace, neither bound nor connected."""
+        """Return a TCP socket of the namespace, neither bound nor connected."""
         return self.call(lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM))
 
     def set_link(self, name: str, *, is_up: bool) -> None:
-        """Up or down at once, without a program. Raises NamespaceError when there is no such link."""
+        """Set a link up or down at once, without starting a program. Raises NamespaceError if there is no such link."""
         if self._control is None:
             self._control = self.socket()
         request = array.array("B", struct.pack("16sH", name.encode(), 0).ljust(IFREQ_BYTES, b"\0"))
@@ -92,7 +92,7 @@ class Namespace:
             raise NamespaceError(f"link {name} can't be set {'up' if is_up else 'down'}: {exc}") from exc
 
     def argv(self, argv: Sequence[str]) -> list[str]:
-        """The command that runs `argv` inside."""
+        """Return the command that runs `argv` inside."""
         return [find_program("nsenter") or "nsenter", f"--net={self.path}", "--", *argv]
 
     async def ip(self, commands: Sequence[str]) -> None:
@@ -101,7 +101,7 @@ class Namespace:
         await run(self.argv([find_program("ip") or "ip", "-batch", "-"]), text)
 
     def close(self) -> None:
-        """The kernel takes the namespace down once no process and no socket is in it; idempotent."""
+        """Release the namespace; the kernel removes it once no process and no socket is in it. Idempotent."""
         if self._control is not None:
             self._control.close()
             self._control = None
@@ -132,7 +132,7 @@ async def run(argv: Sequence[str], text: str = "") -> None:
 
 
 async def why_not() -> str | None:
-    """Why namespaces can't be had here, or None. Finds out by making real ones."""
+    """Return why namespaces are not available, or None. It tries by making real ones."""
     if os.geteuid() != 0:
         return "not root"
     missing = [name for name in PROGRAMS if find_program(name) is None]
@@ -154,18 +154,18 @@ async def why_not() -> str | None:
 
 
 PROCESS_NAMESPACE: Final = ("--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--")
-"""Arguments of `unshare` for a process namespace whose every process dies with its first one."""
+"""Arguments of `unshare` for a process namespace in which every process dies with the first one."""
 
 
 def _in_thread(function: Callable[[], T]) -> T:
-    """Namespaces are entered by threads: a short-lived one spares the rest of this process."""
+    """Run a function in a short-lived thread: only that thread enters the namespace, not the rest of this process."""
     results: list[T] = []
     errors: list[BaseException] = []
 
     def target() -> None:
         try:
             results.append(function())
-        except BaseException as exc:  # carried over to the caller's thread
+        except BaseException as exc:  # re-raised in the caller's thread
             errors.append(exc)
 
     thread = threading.Thread(target=target, name="namespace")

@@ -1,8 +1,8 @@
-"""Emulated power distribution units: one TCP server per unit, with a login and one line per question.
+"""Emulated power distribution units: one TCP server per unit, with a login and one line per request.
 
-`login USER PASSWORD`, then `status N`, `on N`, `off N`, `list`, `quit`; the answer is one line (`list`: one per outlet,
-then `.`): `ok`, `on`, `off`, or `error WHY`. Knows the rack, not who asks. One rule: an answer comes after the deed, so
-`off` is answered once the host that lost its last feed was killed.
+`login USER PASSWORD`, then `status N`, `on N`, `off N`, `list`, `quit`. The answer is one line (`list`: one per outlet,
+then `.`): `ok`, `on`, `off`, or `error WHY`. It answers after it has acted, so `off` is acknowledged only once the host that
+lost its last feed was killed.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ IDLE_MAX_SECONDS: Final = 60.0
 
 
 class PowerUnit:
-    """One unit with the outlets that the rack knows under its name."""
+    """One unit with the outlets that the rack has under its name."""
 
     def __init__(self, rack: Rack, *, unit: str, username: str, password: Secret, faults: Faults) -> None:
         self._rack = rack
@@ -36,7 +36,7 @@ class PowerUnit:
 
     @asynccontextmanager
     async def serving(self, listener: socket.socket) -> AsyncIterator[None]:
-        """Answer on the listening socket while the block runs; every connection ends with it."""
+        """Serve on the listening socket while the block runs; then close every connection."""
         conversations: set[asyncio.Task[None]] = set()
 
         async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -66,7 +66,7 @@ class PowerUnit:
         except (OSError, ValueError, TimeoutError):
             writer.transport.abort()
         except asyncio.CancelledError:
-            # asyncio's server logs a cancelled conversation as an unhandled error; ours end this way with the unit.
+            # asyncio's server logs a cancelled handler as an unhandled error; here it is the normal end.
             writer.transport.abort()
         finally:
             self._connections -= 1

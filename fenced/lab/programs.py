@@ -1,7 +1,6 @@
-"""The real programs of the lab, run as a user runs them: `fenced run`, `fenced proxy`, `fenced certs`.
+"""Start and end the real programs of the lab as a user would run them: `fenced run`, `fenced proxy`, `fenced certs`.
 
-Knows how to start, end and quote them, not what they do. One rule: a program that ends by itself ends the lab, with its
-last lines as the reason.
+Does not know what they do. If a program ends on its own, the lab ends, with the program's last log lines as the reason.
 """
 
 import asyncio
@@ -23,7 +22,7 @@ TAIL_BYTES: Final = 16384
 
 
 def fenced_argv(*arguments: str) -> list[str]:
-    """The command line of one of our programs: of this very installation, whatever else is called `fenced` here."""
+    """Return the command line of a fenced program of this installation, whatever else is called `fenced` on PATH."""
     return [sys.executable, "-c", RUN, *arguments]
 
 
@@ -37,21 +36,21 @@ class Program:
 
     @classmethod
     async def start(cls, ground: Ground, name: str, arguments: Sequence[str], *, log: Path) -> "Program":
-        """Raises LabError when it can't be started."""
+        """Start a program. Raises LabError if that fails."""
         return cls(name, log, await spawn(ground.argv(fenced_argv(*arguments)), log))
 
     async def watch(self) -> None:
-        """Never returns. Raises LabError when the program ends."""
+        """Wait for the program. Never returns: raises LabError when it ends."""
         status = await self._process.wait()
         said = "\n".join(f"  {line}" for line in tail(self.log))
         raise LabError(f"`fenced {self.name}` ended by itself with exit status {status}; its last lines:\n{said}")
 
     def kill(self) -> None:
-        """At once, as kill -9 does; for `watch` to notice."""
+        """Kill it at once, as kill -9 does; `watch` notices it."""
         signal_group(self._process.pid, signal.SIGKILL)
 
     async def end(self) -> None:
-        """SIGTERM, and SIGKILL to its whole group when it takes too long; idempotent."""
+        """Send SIGTERM, and SIGKILL to the whole group if it takes too long; idempotent."""
         if self._process.returncode is None:
             os.kill(self._process.pid, signal.SIGTERM)
             try:
@@ -64,7 +63,7 @@ class Program:
 
 
 async def run_short(arguments: Sequence[str], *, log: Path) -> None:
-    """Run one of our programs to its end. Raises LabError unless it exits with 0 in time."""
+    """Run a fenced program to its end. Raises LabError unless it exits with 0 in time."""
     process = await spawn(dying_with_us(fenced_argv(*arguments)), log)
     try:
         async with asyncio.timeout(SHORT_TIMEOUT_SECONDS):
@@ -81,7 +80,7 @@ async def run_short(arguments: Sequence[str], *, log: Path) -> None:
 
 
 def tail(log: Path, *, lines: int = TAIL_LINES) -> list[str]:
-    """The last lines of a log file; empty when there is none."""
+    """Return the last lines of a log file; empty if there is none."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - TAIL_BYTES))

@@ -1,20 +1,11 @@
-"""The power of a rack: which outlets are on, which chassis are on, and so which hosts run.
+"""The power of a rack: which outlets and chassis are on, and therefore which hosts run.
 
-Knows no sockets, processes or clock: time comes in as `now`, and `changed` is called when a host gains or loses power.
-One rule: a host has power if and only if its chassis is on and at least one of its outlets is.
+Knows no sockets, processes or clock: the caller passes `now`, and `changed` reports when a host gains or loses power. A
+host has power if and only if its chassis is on and at least one of its outlets is.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
-
-
-class RestorePolicy(Enum):
-    """What a chassis does when mains come back after both feeds were off (as in a server's firmware)."""
-
-    ALWAYS_ON = "always_on"
-    ALWAYS_OFF = "always_off"
-    LAST_STATE = "last_state"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,17 +21,16 @@ class Outlet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wiring:
-    """How one host is fed. `is_standby_separate`: its BMC has power of its own and outlives the outlets."""
+    """How one host is fed. `is_standby_separate`: its BMC has its own power and keeps running without the outlets."""
 
     host: str
     outlets: tuple[Outlet, ...]
-    policy: RestorePolicy = RestorePolicy.ALWAYS_ON
     is_standby_separate: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
 class _Chassis:
-    """What changes of one host. `bmc_since`: when its BMC got power, or None while it has none."""
+    """The state of one host's chassis. `bmc_since`: when its BMC got power, or None without power."""
 
     is_on: bool = True
     is_mains_on: bool = True
@@ -48,7 +38,7 @@ class _Chassis:
 
 
 class Rack:
-    """Outlets and chassis of some hosts; all of them start with everything on, and their BMCs long booted."""
+    """Outlets and chassis of some hosts. At the start everything is on and all BMCs have booted."""
 
     def __init__(
         self, wirings: Sequence[Wiring], *, changed: Callable[[str, bool], None], bmc_boot_seconds: float = 3.0
@@ -60,7 +50,7 @@ class Rack:
         self._changed = changed
         self._bmc_boot_seconds = bmc_boot_seconds
         if len(self._outlets) != sum(len(wiring.outlets) for wiring in wirings):
-            raise ValueError("an outlet feeds two hosts; give each host outlets of its own")
+            raise ValueError("an outlet feeds two hosts; give each host its own outlets")
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -71,7 +61,7 @@ class Rack:
         return self._wirings[host]
 
     def outlets_of(self, unit: str) -> tuple[tuple[Outlet, str], ...]:
-        """The unit's outlets with the host that each feeds, in their order."""
+        """Return the unit's outlets with the host that each feeds, in order."""
         found = [(o, wiring.host) for wiring in self._wirings.values() for o in wiring.outlets if o.unit == unit]
         return tuple(sorted(found, key=lambda pair: pair[0].number))
 
@@ -82,30 +72,30 @@ class Rack:
         return self._outlets[outlet]
 
     def has_mains(self, host: str) -> bool:
-        """Whether any of the host's outlets is on."""
+        """Return whether any of the host's outlets is on."""
         return any(self._outlets[outlet] for outlet in self._wirings[host].outlets)
 
     def has_power(self, host: str) -> bool:
-        """Whether the host's processor has power; a crashed host has it too."""
+        """Return whether the host's processor has power; a crashed host has it, too."""
         return self._chassis[host].is_on and self.has_mains(host)
 
     def has_bmc_power(self, host: str) -> bool:
         return self._chassis[host].bmc_since is not None
 
     def is_bmc_ready(self, host: str, *, now: float) -> bool:
-        """Whether the BMC has power and has had it long enough to have booted."""
+        """Return whether the BMC has had power for long enough to boot."""
         since = self._chassis[host].bmc_since
         return since is not None and now - since >= self._bmc_boot_seconds
 
     def set_outlet(self, outlet: Outlet, *, is_on: bool, now: float) -> None:
-        """Switch one outlet; switching to what it is already does nothing."""
+        """Switch one outlet; nothing happens if it is in that state already."""
         self._outlets[outlet] = is_on
         for host, wiring in self._wirings.items():
             if outlet in wiring.outlets:
                 self._mains_changed(host, now)
 
     def set_chassis(self, host: str, *, is_on: bool) -> None:
-        """What the BMC or the power button does. Without mains nothing happens: there is no BMC to do it."""
+        """Switch the chassis, as the BMC or the power button does. Without mains nothing happens: the BMC is off, too."""
         chassis = self._chassis[host]
         if not self.has_mains(host) or chassis.is_on == is_on:
             return
@@ -120,10 +110,8 @@ class Rack:
         chassis.is_mains_on = is_on
         if not wiring.is_standby_separate:
             chassis.bmc_since = now if is_on else None
-        had_power = chassis.is_on
-        if is_on and wiring.policy is not RestorePolicy.LAST_STATE:
-            chassis.is_on = wiring.policy is RestorePolicy.ALWAYS_ON
-        if is_on and chassis.is_on:
+        if is_on:
+            chassis.is_on = True  # the firmware's restore policy: always on
             self._changed(host, True)
-        elif not is_on and had_power:
+        elif chassis.is_on:
             self._changed(host, False)

@@ -1,6 +1,6 @@
-"""Carries bytes between two networks: connections that come in here are made again over there.
+"""Relay TCP connections between two networks: for each connection accepted here, open one over there.
 
-Knows no protocol. One rule: a side that falls silent stays silent on the other side too; only a real end is passed on.
+Knows no protocol. Silence is not translated: a relayed connection ends only if the other side really ended.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ CONNECT_TIMEOUT_SECONDS: Final = 5.0
 async def relay(
     listener: socket.socket, make: Callable[[], socket.socket], target: tuple[str, int]
 ) -> AsyncIterator[None]:
-    """Relay to `target` while the block runs; `make` gives a socket of the network where the target is."""
+    """Relay to `target` while the block runs; `make` returns a socket of the network in which the target is."""
     carried: set[asyncio.Task[None]] = set()
 
     async def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,7 +1,7 @@
-"""The lab's configuration: real files with fast settings, as a user would write them, for the real programs.
+"""Write the lab's configuration: real files with fast settings, as a user would write them, for the real programs.
 
-Knows the names of the keys (configuration.md) and where the lab's parts listen. One rule: nothing is handed to the
-programs of the lab that is not in these files.
+Knows the keys (configuration.md) and where the lab's parts listen. The programs of the lab get their settings only from
+these files.
 """
 
 import json
@@ -19,7 +19,7 @@ SITE: Final = "lab"
 DAEMON: Final = "fenced-lab"
 BLACK_HOLE: Final = "px-hole"
 USERNAME: Final = "fence"
-PASSWORD: Final = "emulated"  # noqa: S105 - opens nothing but the lab's own emulated devices
+PASSWORD: Final = "emulated"  # noqa: S105 - opens nothing but the lab's emulated devices
 SHEBANG_BYTES_MAX: Final = 120
 HEARTBEAT_INTERVAL: Final = "500ms"
 STARTUP_QUIET_SECONDS: Final = 3.0
@@ -27,7 +27,7 @@ STARTUP_QUIET_SECONDS: Final = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyPlace:
-    """One proxy agent of the lab; its certificate is made under its name."""
+    """One proxy agent of the lab; its certificate has the same name."""
 
     name: str
     endpoint: Endpoint
@@ -35,7 +35,7 @@ class ProxyPlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostPlace:
-    """One host: its wiring, its own address ("" where it has none), its BMC."""
+    """One host: its wiring, its address ("" if it has none), its BMC."""
 
     wiring: Wiring
     address: str
@@ -44,7 +44,7 @@ class HostPlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Where everything is, once it listens. `units`: the power units by name."""
+    """All addresses and paths of a lab. `units`: the power units by name."""
 
     directory: Path
     broker: Endpoint
@@ -68,14 +68,14 @@ class Layout:
 
 
 def write_agent(directory: Path) -> Path:
-    """The fence agent of the lab's outlets as a program that runs alone. Returns its path."""
+    """Write the fence agent for the lab's outlets as a standalone program. Return its path."""
     source = Path(__file__).with_name("fence_lab_outlet.py")
     program = directory / "fence_lab_outlet"
     shebang = f"#!{sys.executable} -IS\n"
     if len(shebang.encode()) <= SHEBANG_BYTES_MAX and " " not in sys.executable:
         text = shebang + source.read_text(encoding="utf-8")
     else:
-        # The kernel takes neither long paths nor paths with a space there.
+        # The kernel accepts neither long paths nor paths with a space in a shebang line.
         text = f"#!/bin/sh\nexec {shlex.quote(sys.executable)} -IS {shlex.quote(str(source))}\n"
     program.write_text(text, encoding="utf-8")
     program.chmod(0o755)
@@ -98,7 +98,7 @@ def write(layout: Layout) -> None:
 
 
 def daemon_file(layout: Layout) -> str:
-    """fenced.toml of the lab."""
+    """Return the lab's fenced.toml."""
     return _text(
         {
             "daemon": {
@@ -152,7 +152,7 @@ def daemon_file(layout: Layout) -> str:
 
 
 def inventory_file(layout: Layout) -> str:
-    """One data centre, one cluster, all proxies and hosts. The black hole comes first in everybody's preference."""
+    """Return one data centre, one cluster, all proxies and hosts. The black hole is first in every preference list."""
     names = [proxy.name for proxy in layout.proxies]
     tables = [
         _text({"[datacenter]": {"name": "dc1"}}),
@@ -169,7 +169,7 @@ def inventory_file(layout: Layout) -> str:
 
 
 def proxy_file(layout: Layout, proxy: ProxyPlace) -> str:
-    """The proxy agent's file."""
+    """Return the proxy agent's file."""
     return _text(
         {
             "proxy": {
@@ -187,7 +187,7 @@ def proxy_file(layout: Layout, proxy: ProxyPlace) -> str:
 
 
 def _devices(layout: Layout, host: HostPlace) -> list[dict[str, object]]:
-    """Level 1: both outlets. Level 2: the chassis."""
+    """Return a host's devices. Level 1: both outlets. Level 2: the chassis."""
     password = str(layout.directory / "password")
     devices: list[dict[str, object]] = [
         {
@@ -215,14 +215,14 @@ def _devices(layout: Layout, host: HostPlace) -> list[dict[str, object]]:
 
 
 class _Inline(dict[str, object]):
-    """A table that is written on one line."""
+    """A table written on one line."""
 
     def __init__(self, **values: object) -> None:
         super().__init__(values)
 
 
 def _text(tables: Mapping[str, Mapping[str, object]]) -> str:
-    """TOML of tables of plain values; JSON's strings, numbers and lists are TOML's as well."""
+    """Format tables of plain values as TOML. JSON strings, numbers and lists are valid TOML."""
     lines: list[str] = []
     for name, table in tables.items():
         lines.append(f"[{name}]")

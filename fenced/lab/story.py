@@ -1,7 +1,7 @@
-"""The demo: one host falls silent, and everything that follows is told as it happens, until it is healthy again.
+"""The demo: break one host, and report everything that follows as it happens, until the host is healthy again.
 
-Knows the lab and the daemon's public face (API, bus), nothing of its inside. One rule: every sentence of the ending is
-something that was seen from outside: on the bus, in the API, in the host's own oracle.
+Sees only the daemon's public interfaces (API, bus) and the host's oracle, so every statement of its ending was observed from
+outside.
 """
 
 import asyncio
@@ -19,9 +19,8 @@ import aiomqtt
 from fenced.lab.errors import LabError
 from fenced.lab.hosts import last_writes
 from fenced.lab.laboratory import Lab
-from fenced.lab.programs import tail
+from fenced.lab.narrator import HOST_EVENT, Line, Narrator
 from fenced.lab.settings import SITE
-from fenced.lab.teller import HOST_EVENT, Line, Teller
 
 POLL_SECONDS: Final = 0.1
 SETTLE_SECONDS: Final = 0.3
@@ -29,11 +28,11 @@ REQUEST_TIMEOUT_SECONDS: Final = 5.0
 EVENT_BYTES_MAX: Final = 1024 * 1024
 
 Waterfall = Callable[[Mapping[str, Any]], Sequence[str]]
-"""An operation as the API gives it -> the lines of its picture."""
+"""An operation as the API returns it -> the lines of its waterfall chart."""
 
 
 class Blow(Enum):
-    """What befalls the host: it dies (its power stays on), hangs, or loses its network and lives on."""
+    """What happens to the host: it crashes (its power stays on), hangs, or loses its network and runs on."""
 
     CRASH = "crash"
     FREEZE = "freeze"
@@ -41,15 +40,15 @@ class Blow(Enum):
 
 
 BLOWS: Final = {
-    Blow.CRASH: "its kernel panics: every process is dead, its cable is silent, its power is still ON",
-    Blow.FREEZE: "it hangs, silent, and may wake up at any time, its power is ON",
-    Blow.UNPLUG: "its cable is pulled: it runs on, nobody hears it, its power is ON",
+    Blow.CRASH: "its kernel panics: every process is dead, its network is silent, its power is still ON",
+    Blow.FREEZE: "it hangs: it is silent but may continue at any time, its power is ON",
+    Blow.UNPLUG: "its cable is pulled: it runs on but can't be heard, its power is ON",
 }
 
 
 @dataclass(slots=True, kw_only=True)
 class Seen:
-    """What the story saw so far. Times: seconds since the epoch; `fenced_monotonic` for comparing with the oracle."""
+    """What was observed so far, in seconds since the epoch; `fenced_monotonic` is for the comparison with the oracle."""
 
     struck_at: float
     old_boot: str
@@ -60,26 +59,26 @@ class Seen:
     healthy_at: float | None = None
 
     def missing(self) -> list[str]:
-        """What a whole story needs and this one lacks."""
+        """Return what is still missing for a complete story."""
         wanted = {"fenced announced on the bus": self.fenced_at, "healthy again": self.healthy_at}
         return [what for what, at in wanted.items() if at is None]
 
 
 class Story:
-    """Tells one story of one host; `say` prints a line."""
+    """Runs one story of one host; `say` prints a line."""
 
     def __init__(self, lab: Lab, *, host: str, say: Callable[[str], None], waterfall: Waterfall | None) -> None:
         self._lab = lab
         self._host = host
         self._say = say
         self._waterfall = waterfall
-        self._teller = Teller(host)
+        self._narrator = Narrator(host)
         self._origin = time.time()
         self._pending: list[Line] = []
         self._states = "the daemon shows no hosts yet"
 
     async def run(self, blow: Blow, *, timeout_seconds: float) -> None:
-        """Raises LabError saying what was missing when the story does not end well in time."""
+        """Run the story. Raises LabError, with what was missing, if it does not end well in time."""
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS)
         async with aiohttp.ClientSession(self._lab.url, timeout=timeout) as api:
             seen: Seen | None = None
@@ -89,7 +88,7 @@ class Story:
                     seen = self._strike(blow)
                     await self._follow(api, seen)
             except TimeoutError as exc:
-                self._tell([], settle_seconds=0.0)
+                self._report([], settle_seconds=0.0)
                 missing = [f"all hosts healthy ({self._states})"] if seen is None else seen.missing()
                 raise LabError(f"not seen in time: {', '.join(missing)}") from exc
             await self._end(api, seen)
@@ -111,7 +110,7 @@ class Story:
         seen = Seen(struck_at=time.time(), old_boot=host.boot or "")
         self._origin = seen.struck_at
         strike(self._lab, self._host, blow)
-        self._tell([Line(at=seen.struck_at, who=self._host, text=BLOWS[blow])], settle_seconds=0.0)
+        self._report([Line(at=seen.struck_at, who=self._host, text=BLOWS[blow])], settle_seconds=0.0)
         return seen
 
     async def _follow(self, api: aiohttp.ClientSession, seen: Seen) -> None:
@@ -122,15 +121,15 @@ class Story:
             ]
             while seen.missing():
                 await self._look(api, seen)
-                self._tell([])
+                self._report([])
                 await asyncio.sleep(POLL_SECONDS)
             for follower in followers:
                 follower.cancel()
         await self._look(api, seen)
-        self._tell([], settle_seconds=0.0)
+        self._report([], settle_seconds=0.0)
 
     async def _hear_bus(self, seen: Seen) -> None:
-        """The bus itself, as any recovery program would hear it."""
+        """Subscribe to the bus, as a recovery program would."""
         async with aiomqtt.Client(
             self._lab.broker.address, self._lab.broker.port, protocol=aiomqtt.ProtocolVersion.V311
         ) as client:
@@ -138,7 +137,7 @@ class Story:
             async for message in client.messages:
                 at, monotonic = time.time(), time.monotonic()
                 event = _json(message.payload)
-                self._tell(self._teller.announcement(event, at=at))
+                self._report(self._narrator.announcement(event, at=at))
                 data = event.get("data") or {}
                 if event.get("type") == f"{HOST_EVENT}fenced" and seen.fenced_at is None:
                     seen.fenced_at, seen.fenced_monotonic = at, monotonic
@@ -146,7 +145,7 @@ class Story:
                     seen.operation = data.get("operation")
 
     async def _hear_events(self, seen: Seen) -> None:
-        """The API's stream of events; a session of its own, for it has no end."""
+        """Follow the API's event stream, in a separate session, because it has no end."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_TIMEOUT_SECONDS)
         async with (
             aiohttp.ClientSession(self._lab.url, timeout=timeout, read_bufsize=EVENT_BYTES_MAX) as session,
@@ -157,20 +156,20 @@ class Story:
                     self._event(_json(raw.removeprefix(b"data:")), seen)
 
     def _event(self, event: Mapping[str, Any], seen: Seen) -> None:
-        self._tell(self._teller.event(event))
+        self._report(self._narrator.event(event))
         is_ours = event.get("subject") == self._host
         if is_ours and event.get("type") == f"{HOST_EVENT}healthy" and seen.fenced_at is not None:
             seen.healthy_at = seen.healthy_at or time.time()
 
     async def _look(self, api: aiohttp.ClientSession, seen: Seen) -> None:
-        """What no event says: the race and each reading, and the host's state should its event have been missed."""
+        """Poll what no event reports: the race and each reading. Also the host's state, in case its event was missed."""
         host = await get(api, f"/api/v1/hosts/{self._host}")
         if host is None:
             return
         if host["operation"] and host["state"] not in {"healthy", "unknown"}:
             seen.operation = host["operation"]
         if seen.operation and (operation := await get(api, f"/api/v1/operations/{seen.operation}")):
-            self._tell(self._teller.operation(operation))
+            self._report(self._narrator.operation(operation))
         if seen.fenced_at is not None and host["state"] == "healthy":
             seen.healthy_at = seen.healthy_at or time.time()
 
@@ -191,12 +190,12 @@ class Story:
         )
 
     def _oracle(self, seen: Seen, fenced_monotonic: float) -> str:
-        """Raises LabError when the old run did anything after it was announced as fenced."""
+        """Compare the oracle. Raises LabError if the old run did anything after its host was announced as fenced."""
         host = self._lab.hosts[self._host]
         writes = last_writes(host.files.oracle)
         last = writes.get(seen.old_boot)
         if last is None:
-            raise LabError(f"the oracle of {self._host} holds nothing of its run {seen.old_boot}")
+            raise LabError(f"the oracle of {self._host} has no line of its run {seen.old_boot}")
         if last >= fenced_monotonic:
             raise LabError(f"{self._host} wrote {last - fenced_monotonic:.3f} s after it was announced as fenced")
         if host.boot == seen.old_boot or host.boot not in writes:
@@ -204,15 +203,15 @@ class Story:
         before = fenced_monotonic - last
         return f"oracle: the old run's last sign of life came {before:.2f} s before the announcement, none after it"
 
-    def _tell(self, lines: Sequence[Line], *, settle_seconds: float = SETTLE_SECONDS) -> None:
-        """In the order in which things happened: a line waits a moment for earlier ones that come another way."""
+    def _report(self, lines: Sequence[Line], *, settle_seconds: float = SETTLE_SECONDS) -> None:
+        """Print lines in the order in which things happened: each waits a moment for earlier ones from another source."""
         self._pending = sorted([*self._pending, *lines], key=lambda line: line.at)
         while self._pending and self._pending[0].at <= time.time() - settle_seconds:
             self._say(self._pending.pop(0).show(self._origin))
 
 
 def strike(lab: Lab, host: str, blow: Blow) -> None:
-    """Raises LabError where the ground can't do it."""
+    """Break the host. Raises LabError if the ground does not support it."""
     match blow:
         case Blow.CRASH:
             lab.hosts[host].cut()
@@ -222,13 +221,8 @@ def strike(lab: Lab, host: str, blow: Blow) -> None:
             lab.hosts[host].unplug(is_unplugged=True)
 
 
-def last_words(lab: Lab) -> list[str]:
-    """The daemon's last log lines, for when something went wrong."""
-    return [f"daemon: {line}" for line in tail(lab.daemon.log)]
-
-
 async def get(api: aiohttp.ClientSession, path: str) -> Any:
-    """The answer's JSON, or None when there is none now: the caller asks again."""
+    """Return the JSON of an answer, or None if there is none now: the caller polls again."""
     try:
         async with api.get(path) as response:
             return await response.json() if response.status == 200 else None
@@ -237,7 +231,7 @@ async def get(api: aiohttp.ClientSession, path: str) -> Any:
 
 
 async def _for_ever(follow: Callable[[], Awaitable[None]]) -> None:
-    """Listen again after each end of a connection."""
+    """Reconnect whenever a connection ends."""
     while True:
         with suppress(aiohttp.ClientError, aiomqtt.MqttError, TimeoutError, OSError):
             await follow()
@@ -245,7 +239,7 @@ async def _for_ever(follow: Callable[[], Awaitable[None]]) -> None:
 
 
 def _json(raw: object) -> Mapping[str, Any]:
-    """The object in a message; empty for anything else."""
+    """Return the object in a message; empty for anything else."""
     if not isinstance(raw, bytes | bytearray | str):
         return {}
     try:

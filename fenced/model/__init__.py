@@ -1,1 +1,1 @@
-"""Names and values that every layer shares. No behaviour beyond checking and printing themselves."""
+"""Names and values that every layer shares. They check and print themselves and have no other behaviour."""

@@ -1,7 +1,7 @@
-"""IP addresses and DNS names as text: one spelling for each, and which of them mean "this machine" everywhere.
+"""IP addresses and DNS names as text: normalise them, recognise loopback addresses, find the network of an address.
 
-Asks nobody and knows no machine. One rule: only what is written out counts. `127.1`, `2130706433` and a name that begins
-with `127.` are names for a resolver to answer, not addresses.
+Resolves no names and does not know the machine it runs on. Only a literal address counts as one: `127.1`, `2130706433`
+and a name that begins with `127.` are names for a resolver.
 """
 
 import ipaddress
@@ -11,12 +11,12 @@ _WILDCARDS: Final = frozenset({"0.0.0.0", "::"})
 
 
 def is_address(text: str) -> bool:
-    """Whether it is an IP address."""
+    """Return whether the text is an IP address."""
     return _address(text) is not None
 
 
 def canonical(name: str) -> str:
-    """One spelling for an IP address or a DNS name. An IPv4 address inside an IPv6 one (RFC 4291, 2.5.5.2) is that one."""
+    """Normalise an IP address or a DNS name. An IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2) becomes the IPv4 address."""
     address = _address(name.strip("[]"))
     if address is None:
         return name.rstrip(".").casefold()
@@ -25,31 +25,31 @@ def canonical(name: str) -> str:
 
 
 def is_loopback(name: str) -> bool:
-    """Whether only this machine can be meant or connect there: 127.0.0.0/8, ::1, or the one name `localhost`.
+    """Return whether only this machine can be reached or can connect there: 127.0.0.0/8, ::1, or the name `localhost`.
 
-    0.0.0.0 and :: are none: who listens there is heard everywhere.
+    0.0.0.0 and :: are not loopback: a server that listens there is reachable from everywhere.
     """
     if not (name.startswith("127.") or ":" in name or name[:1] in "lL["):
-        return False  # nearly all names and addresses: this is asked for each proxy of each device
+        return False  # the common case, fast: this runs for each proxy of each device
     plain = canonical(name)
     address = _address(plain)
     return plain == "localhost" if address is None else address.is_loopback
 
 
 def names_nobody(name: str) -> bool:
-    """Whether a name or address tells no machine from another: loopback addresses and those that stand for all."""
+    """Return whether the name or address identifies no single machine: loopback and wildcard addresses."""
     return is_loopback(name) or (name[:1] in "0:[" and canonical(name) in _WILDCARDS)
 
 
 def tells_machines_apart(address: str) -> bool:
-    """Whether an IP address is one machine's alone: loopback and link-local ones mean another on every link."""
+    """Return whether an IP address belongs to one machine only. Loopback and link-local addresses repeat on every link."""
     value = _address(canonical(address))
     return value is not None and not (value.is_loopback or value.is_link_local or value.is_unspecified)
 
 
 def network(address: str) -> str:
-    """The smallest part of the network that its owner can't leave by taking another address: an IPv4 address, the /64 of an
-    IPv6 one. What is no address is its own."""
+    """Return the smallest network that the owner of an address can't leave by changing the address: the IPv4 address
+    itself, or the /64 of an IPv6 address. Text that is no address is returned in its canonical form."""
     value = _address(canonical(address))
     if not isinstance(value, ipaddress.IPv6Address):
         return canonical(address)
@@ -57,8 +57,8 @@ def network(address: str) -> str:
 
 
 def source(address: str | None) -> str:
-    """From where somebody asks, as far as it tells him from others: whoever has one IPv6 address has its /64 (RFC 6177),
-    and every loopback address is this machine."""
+    """Return the origin of a connection, for limits on each client: the /64 of an IPv6 client, because a client usually
+    has all of it (RFC 6177), and "loopback" for every loopback address."""
     if address is None or is_loopback(address):
         return "loopback"
     return network(address)
@@ -66,7 +66,7 @@ def source(address: str | None) -> str:
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     if ":" not in text and not (text[:1].isdigit() and text[-1:].isdigit()):
-        return None  # the costly look is not for tens of thousands of names
+        return None  # parsing is slow, and there are tens of thousands of names
     try:
         return ipaddress.ip_address(text)
     except ValueError:

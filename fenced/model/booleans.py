@@ -1,26 +1,27 @@
-"""How fence agents spell true and false on their standard input, and where `true` or `false` of a device can be said so.
+"""Convert booleans to and from the words that fence agents accept on standard input.
 
-Knows words, no agent. One rule: what a person said is said to the agent, or refused; it is never dropped without a word.
+Knows the words, not the agents. Callers must reject a boolean that can't be spelled for an agent; dropping it would
+ignore what the user configured.
 """
 
 from typing import Final
 
 YES: Final = frozenset({"1", "yes", "on", "true"})
 NO: Final = frozenset({"0", "no", "off", "false"})
-"""What the fencing library takes for true and false, in any case."""
+"""Words that the fencing library reads as true and false, in any case."""
 _PAIRS: Final = (("1", "0"), ("true", "false"), ("yes", "no"), ("on", "off"))
 
 
 def said(value: object) -> bool | None:
-    """Whether a value is true or false, in words or numbers; None where it is neither."""
+    """Return the boolean that a word or number means, or None if it means neither."""
     text = str(value).strip().lower()
     return True if text in YES else False if text in NO else None
 
 
 def spelled(flag: bool, *, default: object) -> str | None:
-    """A boolean for a parameter that takes text, as its default spells them (`False` -> `True`, `False`).
+    """Spell a boolean for a text parameter, in the style of the parameter's default (`False` -> `True`, `False`).
 
-    None where the default is no boolean: then nobody knows which word the agent would take.
+    Return None if the default is no boolean: then it is unknown which word the agent accepts.
     """
     text = "" if default is None else str(default).strip()
     pair = next((pair for pair in _PAIRS if text.lower() in pair), None)

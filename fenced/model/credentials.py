@@ -1,7 +1,7 @@
-"""Credentials that a proxy keeps itself, and for what it hands them to a device: drivers, addresses, daemons, options.
+"""Credentials stored at a proxy: decide whether one may be used for a call, by driver, address, daemon and options.
 
-Knows no file and no caller. One rule: a stored password goes only where the proxy's own file says; what a call asks for
-beyond that, or spells in a way that two readers could take for different addresses, is refused.
+Reads no file and makes no call. A stored password goes only where the proxy's configuration allows it: reject a call that
+asks for more, or that spells an address in a way that two parsers could read differently.
 """
 
 import ipaddress
@@ -15,7 +15,7 @@ from fenced.model.inventory import DeviceSpec, Secret, Tls
 from fenced.model.option_values import pins_among, plain
 
 ADDRESS_OPTIONS: Final = ("ip", "ipaddr")
-"""Options by which fence agents are told an address: each is held against the list, too."""
+"""Options in which fence agents accept an address. Each is checked against the list of addresses, too."""
 OPTIONS: Final = frozenset(
     {
         *ADDRESS_OPTIONS,
@@ -23,12 +23,12 @@ OPTIONS: Final = frozenset(
         "login_timeout", "power_timeout", "power_wait", "shell_timeout",
     }
 )  # fmt: skip
-"""Options that may always stand beside a stored credential: they name the outlet or a time, never a way or a program. What
-their values may be is looked at where they are passed on."""
+"""Options that a call may always combine with a stored credential: they name an outlet or a time, never a program or a
+connection. Their values are checked where they are passed on."""
 TLS: Final = "tls"
-"""The device's key `tls` among the pins: a password is not sent over an old TLS because a caller says so."""
+"""The pin for the device's key `tls`: a caller must not be able to send the password over an old TLS version."""
 PLUG_IS_ADDRESS: Final = "port_as_ip"
-"""With it an agent takes its plug, or the host's name, for the address."""
+"""With this option an agent uses its plug, or the host's name, as the address."""
 ADDRESS_PATTERN: Final = re.compile(r"(?:(https?)://)?([A-Za-z0-9_.:\[\]-]+)/?", re.ASCII)
 GLOB_PATTERN: Final = re.compile(r"[A-Za-z0-9_*-]+(\.[A-Za-z0-9_*-]+)+", re.ASCII)
 HTTPS_PORT: Final = 443
@@ -36,7 +36,7 @@ HTTPS_PORT: Final = 443
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """One address as it is compared. `port` None: none is said, or that of https."""
+    """An address in comparable form. `port` is None if none is given, or if it is the https default."""
 
     scheme: str
     host: str
@@ -44,7 +44,7 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """Of `HOST`, `HOST:PORT`, `https://HOST[:PORT]`; None for all that could be read in two ways."""
+        """Parse `HOST`, `HOST:PORT` or `https://HOST[:PORT]`. Return None for anything ambiguous."""
         found = ADDRESS_PATTERN.fullmatch(text)
         if found is None or text.startswith("-"):
             return None
@@ -68,26 +68,28 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddressRule:
-    """An entry of `addresses`: exactly one address, a network, or names in which `*` stands for a part without dots."""
+    """An entry of `addresses`: one exact address, a network, or a name in which `*` matches text without dots."""
 
     text: str
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Raises ValueError with the reason."""
+        """Parse an entry. Raises ValueError with the reason."""
         if "://" not in text and "/" in text:
             network = ipaddress.ip_network(text)
             if network.prefixlen == 0:
-                raise ValueError("a network that is every address")
+                raise ValueError("this network contains every address; give a smaller one")
         elif "*" in text:
             if GLOB_PATTERN.fullmatch(text) is None or not any("*" not in label for label in text.split(".")):
-                raise ValueError("a name with * has a part without one, as *.bmc.example.org, and no scheme or port")
+                raise ValueError(
+                    "a name with * needs one part without *, and no scheme or port: write *.bmc.example.org"
+                )
         elif Address.parse(text) is None:
             raise ValueError("must be HOST, HOST:PORT, https://HOST, a network or a name with *")
         return cls(text=text)
 
     def allows(self, address: Address) -> bool:
-        """http:// is meant only by an entry that says it; a port only by an entry that says the same."""
+        """Return whether the entry allows the address. http:// and a port match only an entry with the same one."""
         if "://" not in self.text and ("/" in self.text or "*" in self.text):
             return address.scheme != "http" and address.port is None and self._is_among(address.host)
         exact = Address.parse(self.text)
@@ -105,9 +107,9 @@ class AddressRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredCredential:
-    """`drivers`, `clients`: empty means any. `clients` are names of certificates, without `CN=`.
+    """Empty `drivers` or `clients`: any. `clients` are the common names of certificates, without `CN=`.
 
-    `pins`: options that say whom the login trusts, which are the proxy's alone, and whatever else it says itself.
+    `pins`: options that only the proxy sets: which certificates the login trusts, and others that its file fixes.
     """
 
     username: str = ""
@@ -121,16 +123,16 @@ class StoredCredential:
 
     @property
     def tls(self) -> Tls:
-        """Which TLS a driver of ours may speak with it."""
+        """Which TLS versions a native driver may use with this credential."""
         return Tls.LEGACY if self.pins.get(TLS) == Tls.LEGACY.value else Tls.DEFAULT
 
     @property
     def pinned_options(self) -> dict[str, str | int | float | bool]:
-        """The pins that drivers and agents take as options."""
+        """The pins that drivers and agents accept as options."""
         return {name: value for name, value in self.pins.items() if name != TLS or self.tls is Tls.DEFAULT}
 
     def why_not(self, spec: DeviceSpec, client: str) -> str | None:
-        """Why this call does not get it, or None where it does."""
+        """Return why this call may not use the credential, or None if it may."""
         if self.clients and client not in self.clients:
             return f"is not for the daemon CN={client}"
         if self.drivers and spec.driver not in self.drivers:
@@ -139,14 +141,14 @@ class StoredCredential:
         own = {plain(name) for name in self.pins}
         pinned = ", ".join(dict.fromkeys((*pins_among(asked), *(name for name in sorted(asked) if plain(name) in own))))
         if pinned:
-            return f"is not to be used with the call's own {pinned[:200]}: whom it trusts, and by which way, is said in its pins"
+            return f"is not to be used with the call's own {pinned[:200]}: remove it from the device, its pins set it"
         unknown = sorted(spec.options.keys() - OPTIONS - self.options)
         if unknown:
             return f"is not to be used with the options {', '.join(unknown)[:200]}"
-        told = [text for text in _addresses(spec) if text]
-        if not told:
-            return "needs a call that says the device's address"
-        return next((f"is not for the address {text[:200]}" for text in told if not self._is_for(text)), None)
+        given = [text for text in _addresses(spec) if text]
+        if not given:
+            return "needs a call that says the device's address; set it on the device"
+        return next((f"is not for the address {text[:200]}" for text in given if not self._is_for(text)), None)
 
     def _is_for(self, text: str) -> bool:
         address = Address.parse(text)
@@ -154,7 +156,7 @@ class StoredCredential:
 
 
 def _addresses(spec: DeviceSpec) -> Iterator[str]:
-    """All that a driver or agent could take for the address."""
+    """Yield every text that a driver or agent could use as the address."""
     yield spec.address
     names = {plain(name): str(value) for name, value in spec.options.items()}
     yield from (names[name] for name in ADDRESS_OPTIONS if name in names)

@@ -1,7 +1,7 @@
-"""What a driver says of itself: its options, what it controls, what it can tell. Values only; nothing here reaches a device.
+"""Descriptions of drivers: their options, what they control, what they can detect. Values only; nothing reaches a device.
 
-The configuration is checked against these, so that a mistake is found when the file is read and not when a host must be
-fenced. One rule: what a driver takes is written here once; the documents, `fenced agents` and the checks follow.
+The configuration is checked against these descriptions, so a mistake is found when the file is read and not when a host
+must be fenced. The documents and `fenced agents` are generated from them.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,7 +14,7 @@ from fenced.model.power import Kind
 
 
 class OptionKind(Enum):
-    """What an option's value must be."""
+    """The type of an option's value."""
 
     TEXT = "text"
     INTEGER = "integer"
@@ -26,8 +26,8 @@ class OptionKind(Enum):
 class Option:
     """One key of `options = {}`. `choices`: empty = any value of the kind. `renamed_to`: the name to use instead.
 
-    `set_by`: the key of the device that sets it ("" = only `options`); it may not be given twice. `also`: what else an
-    agent takes for its name.
+    `set_by`: the device key that sets this option ("" = only `options`); giving both is an error. `also`: other names
+    that an agent accepts for it.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Option:
 
 
 class Effect(Enum):
-    """What an option does to what OFF proves."""
+    """How an option affects the proof that a host is off."""
 
     NONE = "none"
     WEAKENS = "weakens it"
@@ -57,8 +57,8 @@ _GRAVITY: Final = {Effect.NONE: 0, Effect.WEAKENS: 1, Effect.BREAKS: 2}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptionRule:
-    """What was decided of one option of an agent. `name`: in small letters, with _ for -. `values`: for these alone, empty:
-    for all."""
+    """The review's verdict on one option of an agent. `name`: lower case, with _ for -. `values`: the rule holds for these
+    values only; empty: for all."""
 
     name: str
     effect: Effect
@@ -66,18 +66,18 @@ class OptionRule:
     values: frozenset[str] = frozenset()
 
     def concerns(self, value: object) -> bool:
-        """Whether a device that says this value is meant. A plain `false` asks for nothing, but may be one of `values`."""
+        """Return whether the rule applies to this value. A plain `false` sets nothing, unless it is in `values`."""
         return str(value).strip().lower() in self.values if self.values else value is not False
 
 
 OptionRules = Mapping[str, tuple[OptionRule, ...]]
-"""By the option's name, in small letters and with _ for -."""
+"""By option name, in lower case and with _ for -."""
 
 
 def decided(rules: OptionRules, names: Collection[str], value: object) -> OptionRule | None:
-    """The gravest rule that concerns this value of an option, by any of its names; None where nothing was decided of it.
+    """Return the gravest rule for this value of an option under any of its names, or None if there is no rule.
 
-    Agents take - for _, and some take capital letters for small ones.
+    Agents accept - for _, and some ignore case.
     """
     found = [rule for name in names for rule in rules.get(name.replace("-", "_").lower(), ()) if rule.concerns(value)]
     return max(found, key=lambda rule: _GRAVITY[rule.effect], default=None)
@@ -87,24 +87,24 @@ def decided(rules: OptionRules, names: Collection[str], value: object) -> Option
 class DriverDescription:
     """One driver, as the configuration and people need to know it.
 
-    `kind`: what it controls by default. `is_one_plug`: one address is one host, no plug is needed. `plug_options`: the
-    options that say which outlet or blade; `qualifiers`: those that tell plugs of one number apart. `secrets`: names that
-    `secrets = {}` may give besides the password. `can_identify`: reads what machine it belongs to (S10's neighbour, the
-    identity check). `settle_seconds`: how long a device that was out of reach, rebooted or not ready counts as UNKNOWN
-    after it answers again, where the user says nothing. `is_open_ended`: options that are not listed are passed on.
+    `kind`: what it controls by default. `is_one_plug`: one address is one host, so no plug is needed. `plug_options`: the
+    options that name the outlet or blade; `qualifiers`: options that distinguish plugs with the same number. `secrets`:
+    names that `secrets = {}` may give besides the password. `can_identify`: it reads which machine the device belongs to.
+    `settle_seconds`: how long a device counts as UNKNOWN after it was unreachable, rebooted or not ready, unless the user
+    sets it. `is_open_ended`: options that are not listed are passed on.
 
-    `family`: the same word for drivers that reach one thing in one way ("": the name). `address_options`, `port_options`:
-    options that say where the unit is; `address_schemes`: the address is a URL of one of these, the safest first.
-    `is_agent`: a fence agent, which other machines may have in another version; `is_installed`: it is on this machine.
-    `cautions`: what a user of it is told, once. `needs_word`: why a person must say that it cuts power ("": it was reviewed,
-    or is ours). `rules`: what was decided of an agent's options; of one that has none nobody knows what it changes.
-    `apart_options`: where there is no address, what else tells plugs of one name apart.
-    `shapes`: what the values of an agent's options must look like, whatever version of it runs.
-    `first_units`: by the option `model`, the unit of a chain that an outlet without one is on.
-    `offset_option`: the option that says what is added to an outlet's number; `object_options`: those that say at which
-    objects outlets are, with `{plug}` for the number.
-    `speaks_tls`: over TLS of ours, so that the device's `tls` means something.
-    `can_tell_ready`: it looks whether the device has just started, and `check_ready` means something.
+    `family`: shared by drivers that reach the same device in the same way ("": the name). `address_options`,
+    `port_options`: options that hold the unit's address; `address_schemes`: the address is a URL with one of these, the
+    safest first. `is_agent`: a fence agent, of which other machines may have another version; `is_installed`: it is on this
+    machine. `cautions`: warnings for its user, shown once. `needs_word`: why the user must set `cuts_power` ("": the driver
+    was reviewed, or is native). `rules`: the review's verdicts on an agent's options; the effect of others is unknown.
+    `apart_options`: where there is no address, the options that distinguish plugs with the same name.
+    `shapes`: what the values of an agent's options must look like, in every version of the agent.
+    `first_units`: by the option `model`, the unit of a chain for an outlet that names no unit.
+    `offset_option`: the option whose value is added to an outlet's number; `object_options`: options that hold an object
+    identifier with `{plug}` for the outlet's number.
+    `speaks_tls`: the driver makes its own TLS connections, so the device's `tls` has an effect.
+    `can_tell_ready`: it detects that the device has just started, so `check_ready` has an effect.
     """
 
     name: str
@@ -138,33 +138,33 @@ class DriverDescription:
     speaks_tls: bool = False
 
     def first_unit(self, options: Mapping[str, object]) -> int | None:
-        """The unit of a chain that an outlet without one is on: 1 where no model says another; None: nobody knows."""
+        """Return the unit of a chain for an outlet that names none: 1 without models; None if the model is unknown."""
         return dict(self.first_units).get(str(options.get("model"))) if self.first_units else 1
 
     def option(self, name: str) -> Option | None:
-        """The option of that name; None where the driver has none."""
+        """Return the option of that name, or None if the driver has none."""
         return next((option for option in self.options if option.name == name), None)
 
 
 class NoSuchDriver(Exception):
-    """A driver that is not there, or that may not serve as a power device. The text says why and what to do."""
+    """The driver does not exist or must not serve as a power device. The text says why and what to do."""
 
 
 Describe = Callable[[str], DriverDescription]
-"""The description of a driver by name. Raises NoSuchDriver."""
+"""Return the description of the named driver. Raises NoSuchDriver."""
 
 
 class Catalogue(Protocol):
-    """All drivers that there are."""
+    """All available drivers."""
 
     def describing(self, names: Collection[str], *, agent_path: Sequence[str], state_dir: str) -> Describe:
-        """What describes these drivers, agents looked up along `agent_path`; others raise NoSuchDriver.
+        """Return a function that describes these drivers, with agents found along `agent_path`; others raise NoSuchDriver.
 
-        May take a bounded time, for agents are asked what they take, all at once. `state_dir`: where what they said may
-        be kept for the next time; it need not exist. Raises nothing.
+        May take a bounded time: all agents are asked for their metadata at once. `state_dir`: where their answers may be
+        cached; it need not exist. Never raises.
         """
         ...
 
     def natives(self) -> Sequence[DriverDescription]:
-        """The drivers of our own, by name."""
+        """The native drivers, by name."""
         ...

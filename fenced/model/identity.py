@@ -1,7 +1,7 @@
-"""Whether a device belongs to the machine that it is configured for: UUIDs, GUIDs and serial numbers as they are told.
+"""Compare identities: does a device belong to the machine that it is configured for? UUIDs, GUIDs and serial numbers.
 
-Knows spellings and placeholders, not where an identity is read. One rule: equal is equal as a whole; a part of a serial is
-no match.
+Knows spellings and placeholders, not where an identity is read. Identities match only as a whole; a part of a serial
+number is no match.
 """
 
 import re
@@ -15,7 +15,7 @@ SEPARATORS: Final = re.compile(r"[\s\0:{}-]")
 NEITHER_LETTER_NOR_DIGIT: Final = re.compile(r"[^0-9a-z]")
 IDENTITY_CHARACTERS_MAX: Final = 128
 IDENTITIES_MAX: Final = 8
-"""That are told of one machine: a UUID, and the serial numbers of chassis, board and product."""
+"""Identities kept for one machine: a UUID, and the serial numbers of chassis, board and product."""
 
 PLACEHOLDERS: Final = frozenset(
     {
@@ -37,22 +37,22 @@ PLACEHOLDERS: Final = frozenset(
         "unknown",
     }
 )
-"""What firmware tells that was never given an identity: many machines tell the same (SolidRun/lx2160a_uefi#4). The UUID of
-one of them in both byte orders."""
+"""Values that firmware reports when the manufacturer set no identity, so many machines share them
+(SolidRun/lx2160a_uefi#4). One UUID is listed in both byte orders."""
 
 
-def is_same_machine(wanted: str, told: Iterable[str]) -> bool:
-    """Whether one of the told identities is the wanted one: case and separators aside, UUIDs in either byte order.
+def is_same_machine(wanted: str, reported: Iterable[str]) -> bool:
+    """Return whether one of the reported identities is the wanted one, ignoring case, separators and UUID byte order.
 
-    SMBIOS keeps the first three fields of a UUID in little-endian order (DSP0134, 7.2.1), and BMCs differ in whether they
-    turn them (IPMI 2.0, 20.8); some turn the whole GUID. All of these spell one machine.
+    SMBIOS stores the first three fields of a UUID in little-endian order (DSP0134, 7.2.1). Some BMCs swap them, some do
+    not (IPMI 2.0, 20.8), and some reverse the whole GUID. All of these count as the same machine.
     """
     ways = spellings(wanted)
-    return bool(ways) and any(_plain(one) in ways for one in told if _plain(one))
+    return bool(ways) and any(_plain(one) in ways for one in reported if _plain(one))
 
 
 def spellings(identity: str) -> frozenset[str]:
-    """The plain forms that mean this identity; empty for an empty one."""
+    """Return the plain forms that mean this identity; empty for an empty one."""
     plain = _plain(identity)
     if not plain:
         return frozenset()
@@ -64,7 +64,7 @@ def spellings(identity: str) -> frozenset[str]:
 
 
 def one_spelling(identity: str) -> str:
-    """The same text for all spellings that may mean one machine; "" for an empty one."""
+    """Return the same text for all spellings that may mean one machine; "" for an empty one."""
     ways = spellings(identity)
     while len(more := frozenset[str]().union(ways, *map(spellings, ways))) > len(ways):
         ways = more
@@ -72,21 +72,22 @@ def one_spelling(identity: str) -> str:
 
 
 def is_identity(text: str) -> bool:
-    """Whether it can tell one machine from another."""
+    """Return whether the text can distinguish one machine from another."""
     plain = NEITHER_LETTER_NOR_DIGIT.sub("", text.lower())
     return bool(plain) and len(text) <= IDENTITY_CHARACTERS_MAX and plain not in PLACEHOLDERS and set(plain) != {"0"}
 
 
 def is_uuid(identity: str) -> bool:
-    """Whether it is a UUID or GUID, in whatever spelling; everything else is a serial number."""
+    """Return whether it is a UUID or GUID, in any spelling. Everything else is a serial number."""
     return UUID_DIGITS.fullmatch(_plain(identity)) is not None
 
 
-def comparable(told: Iterable[str], *, secrets: Iterable[str]) -> tuple[str, ...]:
-    """Of what a device told, what may leave its session to be compared with other devices': at most so many, each fit to be
-    shown. Left out is what names nobody, and what holds a secret: some passwords are what stands on the machine's label."""
+def comparable(reported: Iterable[str], *, secrets: Iterable[str]) -> tuple[str, ...]:
+    """Return the reported identities that may be shown and compared with those of other devices, at most IDENTITIES_MAX.
+
+    Leave out placeholders and texts that contain a secret: some passwords are printed on the machine's label."""
     hidden = [plain for secret in secrets if (plain := _plain(secret))]
-    found = (one_line(one.strip("\0 ")) for one in told)
+    found = (one_line(one.strip("\0 ")) for one in reported)
     kept = (one for one in found if is_identity(one) and len(set(_plain(one))) > 1)
     open_ones = (one for one in kept if not any(secret in _plain(one) for secret in hidden))
     return tuple(dict.fromkeys(open_ones))[:IDENTITIES_MAX]

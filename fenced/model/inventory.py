@@ -19,18 +19,18 @@ from fenced.model.power import Kind
 from fenced.model.settings import DaemonSettings, HostSettings, PowerSettings
 
 CALLS_MAX: Final = 64
-"""Calls at once to one proxy, where nothing else is configured."""
+"""Concurrent calls to one proxy, unless configured otherwise."""
 
 
 class Tls(Enum):
-    """Which TLS a device may speak."""
+    """Which TLS versions a device may use."""
 
     DEFAULT = "default"
     LEGACY = "legacy"
 
 
 class Secret:
-    """A secret that no repr, log, journal or traceback shows. `reveal` is called where it leaves for its device."""
+    """A secret that no repr, log, journal or traceback shows. Call `reveal` only where it is sent to its device."""
 
     __slots__ = ("_value",)
 
@@ -52,15 +52,15 @@ class Secret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceSpec:
-    """What a driver must know to reach one plug; also what is sent to a proxy. `options` are the driver's or agent's own.
+    """What a driver must know to reach one plug; also what is sent to a proxy. `options` belong to the driver or agent.
 
-    `nodename` is the host's name: what an agent gets as its plug where it needs one and none is configured. `secrets`: more
-    than the password, by the driver's or agent's name for them. `credential`: a name under which the proxy itself keeps
-    user name, password and secrets; those are empty here then. `identity`: the machine that the device must belong to
-    (system UUID, GUID or serial); empty: not asked. `cuts_power`: a person's word that this driver's OFF takes the host's
-    power, needed for an agent that nobody reviewed. `check_ready`: a device that says that it has just started or is not
-    ready is not believed and not switched; False for one that always says so. `tls`: whether an old one may speak what is no
-    longer safe.
+    `nodename` is the host's name: an agent that needs a plug gets it where no plug is configured. `secrets`: secrets other
+    than the password, by the driver's or agent's name for them. `credential`: the name of a credential that the proxy
+    stores; user name, password and secrets are empty then. `identity`: the machine that the device must belong to
+    (system UUID, GUID or serial); empty: not checked. `cuts_power`: the user states that this driver's OFF cuts the
+    host's power, which an unreviewed agent needs. `check_ready`: a device that reports that it has just started or is not
+    ready is neither believed nor switched; set it to False for a device that always reports this. `tls`: LEGACY allows
+    versions and ciphers that are no longer safe.
     """
 
     driver: str
@@ -81,22 +81,22 @@ class DeviceSpec:
     tls: Tls = Tls.DEFAULT
 
     def secret(self, name: str) -> str:
-        """The further secret of that name; "" where none is given."""
+        """Return the further secret of that name; "" if there is none."""
         return next((secret.reveal() for given, secret in self.secrets if given == name), "")
 
     @property
     def all_secrets(self) -> tuple[str, ...]:
-        """Everything that no text may show."""
+        """All secrets, to be masked in every text."""
         password = () if self.password is None else (self.password.reveal(),)
         return (*password, *(secret.reveal() for _, secret in self.secrets))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """One configured power device of a host. `proxies`: preference words, the device's own or inherited, never empty.
+    """One configured power device of a host. `proxies`: the device's preference list or the inherited one, never empty.
 
     `settle_seconds`: how long a command may still act after its call ended (S5). `settle_after_return_seconds`: how long a
-    device that was out of reach, rebooted or not ready counts as UNKNOWN once it answers again.
+    device counts as UNKNOWN after it was unreachable, rebooted or not ready.
     """
 
     name: DeviceName
@@ -115,8 +115,8 @@ class Device:
 class Host:
     """One host. `devices` in the order of the file; `levels` are derived from them, in rising order.
 
-    `is_beside_broker`: the bus's broker runs on it, so that its own beats need no network to get there.
-    `is_own_by_word`: our own machine because `daemon.runs_on` names it, not by a name or an address.
+    `is_beside_broker`: the MQTT broker runs on this host, so its heartbeats reach the broker without the network.
+    `is_own_by_word`: the daemon's machine because `daemon.runs_on` names it, not because a name or an address matches.
     """
 
     name: HostName
@@ -136,7 +136,7 @@ class Host:
 
     @property
     def own_words(self) -> str:
-        """How it is our own machine, after "it is"; for a host that is."""
+        """Why the host counts as the daemon's machine, to follow "it is". Only for a host that does."""
         if self.is_own_by_word:
             return "what the daemon's machine runs on or depends on (daemon.runs_on)"
         return "the machine that the daemon runs on"
@@ -146,26 +146,26 @@ class Host:
         return tuple(sorted({device.level for device in self.devices}))
 
     def device(self, name: DeviceName) -> Device:
-        """The device of that name. Raises KeyError when the host has none (any more)."""
+        """Return the device of that name. Raises KeyError if the host has none (any more)."""
         for device in self.devices:
             if device.name == name:
                 return device
         raise KeyError(name)
 
     def vouched(self, names: Collection[DeviceName]) -> tuple[DeviceName, ...]:
-        """Those of these devices of which a person's word says that their OFF cuts power."""
+        """Return those of the named devices for which the user set `cuts_power`."""
         return tuple(device.name for device in self.devices if device.name in names and device.spec.cuts_power)
 
     @property
     def names(self) -> frozenset[str]:
-        """All that names exactly this machine: its name, address and aliases. Loopback addresses name nobody."""
+        """Name, address and aliases, as far as they identify exactly this machine: loopback addresses are left out."""
         given = {str(self.name), self.address, *self.aliases}
         return frozenset(name for name in given if name and not names_nobody(name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Via:
-    """An HTTP proxy that connects us to a fenced proxy (CONNECT, RFC 9110 9.3.6). It carries TLS and sees none of it."""
+    """An HTTP proxy on the way to a fenced proxy (CONNECT, RFC 9110 9.3.6). It carries TLS and can't read it."""
 
     url: str
     username: str = ""
@@ -176,8 +176,8 @@ class Via:
 class Proxy:
     """A machine that runs the proxy agent. `machine`: the inventory host it runs on, by `host =`, address or alias (S18).
 
-    `also_on`: other hosts that its URL means, by what names resolve to; it never serves them either. `calls`: how many at
-    once it gets from us. `via`: the HTTP proxy that the way to it leads through.
+    `also_on`: other hosts to which the name in its URL resolves; it never serves them either. `calls`: how many concurrent
+    calls the daemon makes to it. `via`: the HTTP proxy between the daemon and it.
     """
 
     name: ProxyName
@@ -195,7 +195,7 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """Everything the daemon looks after, by exact name."""
+    """The whole configuration of the fleet, by exact name."""
 
     hosts: Mapping[HostName, Host] = field(default_factory=dict)
     proxies: Mapping[ProxyName, Proxy] = field(default_factory=dict)

@@ -1,8 +1,8 @@
-"""Moments of the steady clock, and how people see them.
+"""Moments of the steady clock, and their conversion to wall-clock time for people.
 
-The core counts on a clock that never jumps, and a wall clock that was wrong for a while moves it apart from everybody
-else's (docs/operations.md). A moment stays a `Moment` until it leaves the daemon, where a `Wall` says what a right wall
-clock showed then.
+The core uses a clock that never jumps, so a wall clock that was wrong for a while leaves an offset between the two
+(docs/operations.md). A moment stays a `Moment` until it leaves the daemon, where a `Wall` converts it to correct wall-clock
+time.
 """
 
 from collections.abc import Callable
@@ -10,26 +10,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 Wall = Callable[[float], float]
-"""Seconds of the steady clock -> seconds since the epoch by a right wall clock."""
+"""Convert seconds of the steady clock to seconds since the epoch by a correct wall clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Seconds of the steady clock, on their way to somebody who reads times."""
+    """Seconds of the steady clock that will be shown to a person."""
 
     at: float
 
 
 def moment(at: float | None) -> Moment | None:
-    """None stays None."""
+    """Wrap the seconds; None stays None."""
     return None if at is None else Moment(at)
 
 
 def as_steady(at: float) -> float:
-    """A `Wall` for where both clocks agree."""
+    """A `Wall` for tests and tools in which both clocks agree."""
     return at
 
 
 def rfc3339(at: float) -> str:
-    """Seconds since the epoch as `2026-01-31T08:00:00.250Z`."""
+    """Format seconds since the epoch as `2026-01-31T08:00:00.250Z`."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

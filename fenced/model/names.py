@@ -1,6 +1,6 @@
-"""Identifiers, each with a type of its own so that a host's name is never passed for a proxy's.
+"""Identifiers, each with its own type, so that a host's name can't be passed as a proxy's.
 
-Names match exactly and wholly, never by a short form (S12).
+Names match exactly and as a whole, never by a short form (S12).
 """
 
 import functools
@@ -14,19 +14,19 @@ DeviceName = NewType("DeviceName", str)
 ProxyName = NewType("ProxyName", str)
 OperationId = NewType("OperationId", str)
 PlugId = NewType("PlugId", str)
-"""One outlet or blade: driver, resolved address and plug. A worker and its token memory belong to it."""
+"""One outlet or blade: driver, resolved address and plug. Each has one worker, which remembers its highest token."""
 UnitId = NewType("UnitId", str)
-"""One physical unit (address) with a bound of sessions of its own."""
+"""One physical unit (address), with a limit on concurrent sessions."""
 BootId = NewType("BootId", str)
 
 ENGINE: Final = ProxyName("engine")
-"""The daemon's own machine as a proxy."""
+"""The daemon's machine as a proxy."""
 
 
 @functools.total_ordering
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """A fence token: rises with every power command; compared last before the device (S5)."""
+    """A fence token. It rises with every power command and is compared last before the device (S5)."""
 
     epoch: int
     sequence: int
@@ -41,6 +41,6 @@ class Token:
 
     @classmethod
     def parse(cls, text: str) -> "Token":
-        """The token that `str` wrote. Raises ValueError for anything else."""
+        """Parse a token that `str` wrote. Raises ValueError for anything else."""
         epoch, _, sequence = text.partition("-")
         return cls(epoch=int(epoch), sequence=int(sequence))

@@ -1,7 +1,7 @@
-"""What the value of a device's option may look like, and which options name something of the machine that serves it.
+"""Check the values of device options, and find options that name a program, file or trust anchor of the serving machine.
 
-Knows texts and names, no agent and no file. One rule: a value never begins with `-` where it is part of a command, and
-holds nothing there that a shell or a split would read: an agent that appends it unquoted makes of it what it is.
+Knows texts and names, no agent and no file. Some agents put a value unquoted into a command. Therefore a value that becomes
+part of a command never begins with `-` and contains nothing that a shell or a splitter would interpret.
 """
 
 import re
@@ -12,11 +12,11 @@ from typing import Final
 _WORD: Final = r"(?!-)[A-Za-z0-9_./:@%+,=-]+"
 
 _PART: Final = r"(?!-)[\w./:@%+,=()\[\]-]+"
-"""Of the name of an outlet or machine; any letters."""
+"""A part of the name of an outlet or machine; any letters."""
 
 
 class Shape(Enum):
-    """What a text must look like, and how that is told."""
+    """What a value must look like. The text completes the error message after the option's name."""
 
     NUMBER = "must be a number, without a unit"
     WHOLE = "must be a whole number"
@@ -45,30 +45,30 @@ _PATTERNS: Final = {
 }
 
 Shapes = Mapping[str, Shape]
-"""By the option's name, in small letters and with _ for -."""
+"""By option name, in lower case and with _ for -."""
 
 
 def plain(name: str) -> str:
-    """Agents take - for _, and some take capital letters for small ones."""
+    """Normalise an option name: agents accept - for _, and some ignore case."""
     return name.replace("-", "_").lower()
 
 
 def why_misshapen(shapes: Shapes, names: Collection[str], text: str) -> str:
-    """Why an option of these names, which mean the same to its agent, can't have this value; "" where it can."""
+    """Return why an option can't have this value, or "" if it can. `names` all mean the same option to its agent."""
     found = dict.fromkeys(shapes[plain(name)] for name in sorted(names) if plain(name) in shapes)
     return next((shape.value for shape in found if not is_shaped(shape, text)), "")
 
 
 def is_shaped(shape: Shape, text: str) -> bool:
-    """Nothing is left out: nothing is said then, and an agent takes its own."""
+    """Return whether the value fits. An empty value always does: it is not passed on, and the agent uses its default."""
     return not text or _PATTERNS[shape].fullmatch(text) is not None
 
 
 class Lent(Enum):
-    """What an option names of the machine that serves the device, which belongs to whoever runs that machine."""
+    """What an option names on the machine that calls the device. Only the operator of that machine may set it."""
 
-    PROGRAM = "a program or file of the machine that serves it, or a way to one"
-    FILE = "a file of the machine that serves it"
+    PROGRAM = "a program, file or connection on the machine that calls the device"
+    FILE = "a file on the machine that calls the device"
 
 
 _PROGRAMS: Final = re.compile(
@@ -76,12 +76,12 @@ _PROGRAMS: Final = re.compile(
     r"|unix_socket",
     re.ASCII,
 )
-"""What is run, written or connected to; `debug` is an old name of `debug_file`."""
+"""Options that name what is run, written or connected to; `debug` is an old name of `debug_file`."""
 _FILES: Final = re.compile(r".*_file|cacert|kubeconfig|openrc|serviceaccount|tlscacert|tlscert|tlskey", re.ASCII)
 
 
 def lent(option: str) -> Lent | None:
-    """What an option of any driver names of the machine that serves the device."""
+    """Return what the option names on the machine that calls the device, or None."""
     name = plain(option)
     if _PROGRAMS.fullmatch(name):
         return Lent.PROGRAM
@@ -94,9 +94,9 @@ PINS: Final = frozenset(
         "ssl_insecure", "ssl_secure", "tls", "tls1.0", "tlscacert", "tlscert", "tlskey",
     }
 )  # fmt: skip
-"""Options that say whom a login trusts: with a credential that a proxy keeps, they are the proxy's to say."""
+"""Options that decide which peer a login trusts. With a credential stored at a proxy, only the proxy sets them."""
 
 
 def pins_among(options: Collection[str]) -> Iterator[str]:
-    """The given names that are pins, in whatever spelling."""
+    """Yield the given names that are pins, in any spelling."""
     return (name for name in sorted(options) if plain(name) in PINS)

@@ -1,4 +1,4 @@
-"""What paths to a device said, as it is kept: in an operation, and over operations where they did not agree."""
+"""The last reading of each path to a device, kept within an operation, and across operations where paths disagree."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ from fenced.model.power import Power
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathWord:
-    """What one path to a device said last: ON or OFF; UNKNOWN where it must be asked again, for a command of ours came since.
+    """The last reading through one path: ON or OFF, or UNKNOWN after a command, when the path must be read again.
 
-    `asked_at`: when it was asked last, whatever came of it; 0 where it was not asked since. `is_old`: a chassis
-    read ON, and since then the host's outlets were switched off.
+    `asked_at`: when the path was last read, successfully or not; 0 if not since the command. `is_old`: a chassis
+    read ON before the host's outlets were switched off.
     """
 
     proxy: ProxyName
@@ -22,8 +22,8 @@ class PathWord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispute:
-    """Paths to a device that read ON and OFF side by side: they may lead to different units. Until each of them was read
-    OFF, no OFF of the device counts."""
+    """Paths to one device that read ON and OFF at the same time: they may lead to different units. No OFF of the device
+    counts until every path has read OFF."""
 
     device: DeviceName
     words: tuple[PathWord, ...]

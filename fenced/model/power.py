@@ -1,10 +1,10 @@
-"""Words for power: what was read, what is asked, how a step ended."""
+"""Enums for power: readings, actions, outcomes, and the states of hosts and operations."""
 
 from enum import Enum
 
 
 class Power(Enum):
-    """What a device said. UNKNOWN is not OFF (S2): powering off, a timeout and an error are all UNKNOWN."""
+    """A reading of a device. UNKNOWN is not OFF (S2): powering off, a timeout and an error are all UNKNOWN."""
 
     ON = "on"
     OFF = "off"
@@ -19,7 +19,7 @@ class Kind(Enum):
 
 
 class Action(Enum):
-    """What an operation is for."""
+    """The goal of an operation."""
 
     OFF = "off"
     ON = "on"
@@ -29,7 +29,7 @@ class Action(Enum):
 
 
 class Cause(Enum):
-    """Why an operation or a suspicion came about; REQUEST is a person's or a program's, through the API or the bus."""
+    """Why an operation or a suspicion began. REQUEST comes from a person or program, through the API or the bus."""
 
     SILENCE = "silence"
     REPORT = "report"
@@ -45,9 +45,9 @@ class What(Enum):
 
 
 class Outcome(Enum):
-    """How a step ended. ON, OFF and UNKNOWN are those of a status; the others those of a command.
+    """How a step ended. ON, OFF and UNKNOWN are readings; the others are results of commands.
 
-    FAILED and TIMED_OUT may both have been done (S2); REFUSED certainly was not.
+    After FAILED or TIMED_OUT the command may have been carried out (S2); after REFUSED it certainly was not.
     """
 
     ON = "on"
@@ -61,7 +61,7 @@ class Outcome(Enum):
 
 
 class Verdict(Enum):
-    """How a candidate of a proxy race fared."""
+    """The result of a candidate in a proxy race."""
 
     WON = "won"
     RESERVE = "reserve"
@@ -96,7 +96,7 @@ class OperationState(Enum):
 
 
 class Proof(Enum):
-    """Who says that the host is off: its devices, read back, or a person (confirm-off)."""
+    """How it is known that the host is off: devices read back, or a person's confirm-off."""
 
     DEVICE_VERIFIED = "device_verified"
     HUMAN = "human"

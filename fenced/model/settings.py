@@ -1,4 +1,4 @@
-"""Everything a user can set that the core and the engine need, resolved, in seconds.
+"""All settings that the core and the engine need, resolved and in seconds.
 
 Defaults are those of configuration.md. `fenced.config` builds these; nothing here reads a file.
 """
@@ -13,7 +13,7 @@ LiveRemedy = Literal["alert", "soft_fence", "fence"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PowerSettings:
-    """`[power]` as it holds for one device (global, datacenter, cluster, host and device keys merged)."""
+    """`[power]` for one device (global, datacenter, cluster, host and device keys merged)."""
 
     verify_interval_seconds: float = 1.0
     verify_timeout_seconds: float = 30.0
@@ -29,7 +29,7 @@ class PowerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectionSettings:
-    """`[detection]` as it holds for one host. The keys that only make sense for the daemon are in DaemonSettings."""
+    """`[detection]` for one host. Keys that hold for the daemon only are in DaemonSettings."""
 
     heartbeat_interval_seconds: float = 5.0
     missed_heartbeats: int = 3
@@ -50,7 +50,7 @@ class DetectionSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostSettings:
-    """The settings that speak of one host; shared by all hosts with the same ones."""
+    """The settings of one host; hosts with equal settings share one object."""
 
     detection: DetectionSettings = field(default_factory=DetectionSettings)
     power: PowerSettings = field(default_factory=PowerSettings)
@@ -70,7 +70,7 @@ class RaceSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateSettings:
-    """`[gates]`. The storm gate and live evidence are read now and enforced when their issue is built."""
+    """`[gates]`. The keys of the storm gate and of live evidence are read, but not enforced yet."""
 
     attempts_count: int = 3
     attempts_per_seconds: float = 86400.0
@@ -90,7 +90,7 @@ class GateSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckSettings:
-    """`[check]`. `interval_seconds` 0: off."""
+    """`[check]`. `interval_seconds` 0 turns the check off."""
 
     interval_seconds: float = 0.0
     per_unit_pause_seconds: float = 5.0
@@ -98,7 +98,7 @@ class CheckSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonSettings:
-    """What holds for the whole daemon."""
+    """Settings of the whole daemon."""
 
     name: str
     site: str = "site-1"

@@ -1,6 +1,6 @@
-"""Text of somebody else, made fit to be shown: without our secrets, and unable to move a cursor or begin a line of its own.
+"""Make foreign text safe to show: mask secrets, and remove characters that move a cursor or begin a new line.
 
-Knows text, not who wrote it. One rule: what a device, a program or a proxy says reaches an error only through `Mask`.
+Text from a device, a program or a proxy must pass through `Mask` before it enters an error message.
 """
 
 import base64
@@ -11,14 +11,14 @@ from collections.abc import Iterable
 
 
 def one_line(text: str) -> str:
-    """The text on one line: each character that a terminal would obey, or can't show, as its escape (`\\x1b`, `\\n`)."""
+    """Return the text on one line. Control and unprintable characters become escapes (`\\x1b`, `\\n`)."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 class Mask:
-    """Replaces secrets in text, also in the forms in which programs like to print them."""
+    """Replaces secrets in text, also in the encodings in which programs print them."""
 
     __slots__ = ("_forms",)
 
@@ -35,17 +35,17 @@ class Mask:
         return text
 
     def hide(self, secret: str) -> None:
-        """From now on one secret more."""
+        """Mask one more secret from now on."""
         if secret and secret not in self._forms:
             self._forms = sorted({*self._forms, *_forms_of(secret, "")}, key=len, reverse=True)
 
     def line(self, text: str, *, characters_max: int) -> str:
-        """The start of a text as one printable line. It is cut after it was masked: a half of a secret is in no form."""
+        """Return the start of a text as one printable line. Mask first, then cut: half a secret would not be recognised."""
         return printable(self(text)[:characters_max]).strip()
 
 
 def printable(line: str) -> str:
-    """Each run of what a terminal would obey, or can't show, becomes one blank."""
+    """Replace each run of control or unprintable characters by one blank."""
     return "".join(
         character if character.isprintable() else " "
         for before, character in zip(" " + line, line, strict=False)
@@ -54,7 +54,7 @@ def printable(line: str) -> str:
 
 
 def _forms_of(secret: str, username: str) -> set[str]:
-    """The secret as it is, and quoted for a shell, a URL, JSON, Python, HTTP basic authentication."""
+    """Return the secret as it is, and quoted for a shell, a URL, JSON, Python, HTTP basic authentication."""
     return {
         secret,
         shlex.quote(secret),

@@ -1,1 +1,1 @@
-"""The outside world as the engine sees it: protocols and the errors that cross them. Adapters implement, `app` connects."""
+"""Protocols for the outside world as the engine sees it, and the errors that cross them. `app` connects the adapters."""

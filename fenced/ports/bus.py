@@ -1,4 +1,4 @@
-"""The message bus: health in, announcements out. Health is level, not edge: any message may be late, twice or lost."""
+"""The message bus: health in, announcements out. A health message states a condition; it may be late, twice or lost."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ class MessageResult(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message to publish; QoS 1. `expiry_seconds`: whoever keeps it longer on its way drops it (MQTT 5); None: nobody."""
+    """One message to publish with QoS 1. `expiry_seconds`: the broker drops it after this time (MQTT 5); None: never."""
 
     topic: str
     payload: bytes
@@ -70,32 +70,32 @@ class Message:
 
 
 class BusError(Exception):
-    """A message was not taken by the broker, and it is not known why: no answer in time, say. It may have arrived."""
+    """The broker did not accept a message, for an unknown reason such as a timeout. The message may have arrived."""
 
 
 class BusAway(BusError):
-    """There is no connection: the message was not sent."""
+    """There is no connection, so the message was not sent."""
 
 
 class BusRefused(BusError):
-    """The broker answered with an error code. Only MQTT 5 says so."""
+    """The broker answered with an error code (MQTT 5 only)."""
 
 
 class BusLost(BusError):
-    """The connection ended before the broker had answered: maybe because of this message, and it may have it."""
+    """The connection ended before the broker answered. This message may be the reason, and it may have arrived."""
 
 
 class Bus(Protocol):
-    """One connection to the broker, kept up for ever with back-off by `run`."""
+    """One connection to the broker; `run` reconnects with back-off for ever."""
 
     @property
     def is_connected(self) -> bool: ...
 
     async def run(self, deliver: Callable[[BusEvent], None]) -> None:
-        """Connect, subscribe, hand every well-formed message to `deliver` (which never blocks), for ever.
-        Malformed, oversized and unknown-host messages are counted and dropped here. Returns only by cancellation."""
+        """Connect, subscribe, and pass every well-formed message to `deliver`, which never blocks. Count and drop malformed,
+        oversized and unknown-host messages. Ends only by cancellation."""
         ...
 
     async def publish(self, message: Message, *, timeout_seconds: float) -> None:
-        """Returns once the broker acknowledged without an error code. Raises BusError otherwise: the kind says what is known."""
+        """Return once the broker acknowledged without an error code. Raises BusError; the subclass says what is known."""
         ...

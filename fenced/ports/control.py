@@ -1,6 +1,6 @@
-"""What people and programs may ask of the running daemon: the API's only view of the engine.
+"""What people and programs can request of the running daemon: the API's only view of the engine.
 
-Commands return once the decision is durable. Refusals carry the rule that refused (RFC 9457 `rule`).
+A command returns once the decision is durable. A refusal names the rule that refused (RFC 9457 `rule`).
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -32,7 +32,7 @@ class NotFound(Exception):
 
 
 class Unavailable(Exception):
-    """The store does not take writes now, or we are stopping (503)."""
+    """The store accepts no writes at the moment, or the daemon is stopping (503)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostView:
-    """A host as a person sees it now."""
+    """The current state of a host, for people."""
 
     state: HostState
     cluster: str
@@ -54,13 +54,13 @@ class HostView:
     held_by: tuple[str, ...]
     is_paused: bool
     misnamed: tuple[str, ...] = ()
-    """Names on the bus that are no host's but nearly this one's: what arrives under them is dropped."""
+    """Names on the bus that resemble this host's but match no host. Their messages are dropped."""
     fenceable: Fenceable | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetView:
-    """The daemon as a person sees it now."""
+    """The current state of the daemon, for people."""
 
     name: str
     site: str
@@ -78,13 +78,13 @@ class FleetView:
 
     @property
     def store_hold(self) -> str | None:
-        """Why nobody is fenced automatically over this store; None where nothing is in doubt."""
+        """Return why doubts about this store hold automatic fencing; None if there are none."""
         return self.fleet.store_hold or None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """Why a host is as it is: its gates as they stand this moment, the decision record, the last entries."""
+    """Why a host is in its state: its gates at this moment, the decision record, the newest entries."""
 
     view: HostView
     gates: tuple[Mapping[str, Any], ...]
@@ -102,11 +102,11 @@ class Control(Protocol):
     def fleet(self) -> FleetView: ...
 
     def proxies(self) -> Sequence[ProxyView]:
-        """All proxies, by name, as they answered last."""
+        """Return all proxies by name, each with its last answer."""
         ...
 
     def hosts(self) -> Sequence[HostView]:
-        """All hosts, by name."""
+        """Return all hosts, by name."""
         ...
 
     def host(self, name: HostName) -> HostView:
@@ -134,7 +134,7 @@ class Control(Protocol):
     async def end_maintenance(self, name: HostName, *, by: str, reason: str) -> None: ...
 
     async def pause(self, *, match: str, by: str, reason: str, until: float | None) -> Pause:
-        """Raises Refused (rule `match`) for an expression that selects nobody or can't be read (S12)."""
+        """Raises Refused (rule `match`) for an expression that can't be parsed or matches no host (S12)."""
         ...
 
     async def end_pause(self, pause_id: str, *, by: str) -> None:
@@ -148,19 +148,19 @@ class Control(Protocol):
     async def disarm(self, *, by: str, reason: str) -> None: ...
 
     async def release_store(self, *, by: str, reason: str) -> None:
-        """Let a store decide that is not the one of before. Raises Refused (rule `store`) where nothing is in doubt."""
+        """Allow decisions with a store that replaced the earlier one. Raises Refused (rule `store`) if none is in doubt."""
         ...
 
     async def operation(self, operation: OperationId) -> Operation:
-        """Live where it runs, else from the journal. Raises NotFound."""
+        """Return a running operation live, an ended one from the journal. Raises NotFound."""
         ...
 
     async def operations(self, *, host: HostName | None, state: str | None, limit: int, after: str | None) -> Page: ...
 
     async def report_health(self, health: Health) -> None:
-        """The same as a message of the bus. Raises NotFound."""
+        """Process it like a message of the bus. Raises NotFound."""
         ...
 
     def watch(self, *, after: int | None) -> AsyncIterator[OutboxMessage]:
-        """Events as they are journalled, from `after` (a sequence) on; bounded: a slow reader is told to come back."""
+        """Yield events as they are journalled, from `after` (a sequence) on. A reader that is too slow is disconnected."""
         ...

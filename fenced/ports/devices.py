@@ -1,6 +1,6 @@
 """Power devices: what a driver does, how it fails, and how a call reaches it through a proxy.
 
-One rule: a reading is a fact about one plug at one moment; a command that did not come back may have been done (S2).
+A reading is valid for one plug at one moment. A command without a result may have been carried out (S2).
 """
 
 from collections.abc import Awaitable, Callable
@@ -17,7 +17,7 @@ class DeviceError(Exception):
     """A call to a device failed. `may_be_done`: whether a command may have been, or may still be, carried out.
 
     `is_end_known`: nothing that was started for the call can act any more (False: wait for its `not_after`).
-    The text says who, what and what to do now, and never holds a secret.
+    The text says who, what and what to do now, and never contains a secret.
     """
 
     kind = "failed"
@@ -29,13 +29,13 @@ class DeviceError(Exception):
 
 
 class DeviceUnreachable(DeviceError):
-    """No connection: to the proxy, or from it to the device."""
+    """No connection to the proxy, or from it to the device."""
 
     kind = "unreachable"
 
 
 class ProxyUnreachable(DeviceUnreachable):
-    """No connection to the proxy: it says nothing about the device."""
+    """No connection to the proxy, so nothing is known of the device."""
 
     kind = "proxy_unreachable"
 
@@ -47,31 +47,31 @@ class DeviceTimedOut(DeviceError):
 
 
 class ProxyTimedOut(DeviceTimedOut):
-    """The proxy itself did not answer by the deadline: it says nothing about the device."""
+    """The proxy itself did not answer by the deadline, so nothing is known of the device."""
 
     kind = "proxy_timed_out"
 
 
 class DeviceNotReady(DeviceError):
-    """The device answers and says that it is not ready (it has just started, or is busy): its power is not known."""
+    """The device reports that it is not ready (it has just started, or is busy), so its power is unknown."""
 
     kind = "not_ready"
 
 
 class StateNotReached(DeviceError):
-    """The device took the command, and its own program waited in vain for the state to show."""
+    """The device accepted the command, but the agent did not see the state change in time."""
 
     kind = "state_not_reached"
 
 
 class WrongMachine(DeviceError):
-    """The device belongs to another machine than `identity` says. Nothing was sent, and nothing may be."""
+    """The device belongs to another machine than `identity` says. Nothing was sent, and nothing may be sent."""
 
     kind = "wrong_machine"
 
 
 class LoginRefused(DeviceError):
-    """Wrong user name or password, or a certificate that is not trusted."""
+    """Wrong user name or password, or an untrusted certificate."""
 
     kind = "login_refused"
 
@@ -83,19 +83,19 @@ class BadParameters(DeviceError):
 
 
 class NotSupported(DeviceError):
-    """The device or agent has no such action; nothing was sent."""
+    """The device or agent does not support the action; nothing was sent."""
 
     kind = "not_supported"
 
 
 class CommandRefused(DeviceError):
-    """A token that is not the highest, or a `not_after` that can't be kept: nothing was sent (S5)."""
+    """The token is not the highest, or `not_after` can't be kept: nothing was sent (S5)."""
 
     kind = "refused"
 
 
 class ProxyRefused(CommandRefused):
-    """The proxy can take no command now, whatever its token: nothing was sent, and another proxy may well take one."""
+    """The proxy can accept no command now, whatever its token. Nothing was sent; another proxy may accept it."""
 
     kind = "proxy_refused"
 
@@ -119,44 +119,44 @@ DEVICE_ERRORS: tuple[type[DeviceError], ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """The process that carries out a command; it waits for its parameters until the hook returned (S16)."""
+    """The process that carries out a command. It waits for its parameters until the hook returns (S16)."""
 
     pid: int
     pid_started: str
 
 
 OnStarted = Callable[[Started], Awaitable[None]]
-"""Called once when a command's own process exists and before it reads its parameters; durable when it returns."""
+"""Called once when a command's process exists, before it reads its parameters. The record is durable when this returns."""
 
 
 class Driver(Protocol):
-    """Our code for one kind of device. Holds no state about a plug's power; may keep connections.
+    """Our code for one kind of device. It may keep connections but no state about a plug's power.
 
-    Where `spec.identity` is given, and the driver's description says that it can identify, each read and each command
-    compares it in the same session first: another machine is WrongMachine, one that can't be told a DeviceError.
-    A device that says that it has just started or is not ready raises DeviceNotReady.
+    If `spec.identity` is given and the driver can identify, each read and each command first compares the identity in the
+    same session: another machine raises WrongMachine, an unreadable identity raises DeviceError.
+    A device that reports that it has just started or is not ready raises DeviceNotReady.
     """
 
     async def read(self, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
-        """The plug's power now. UNKNOWN for anything in between. Raises DeviceError; ends within the timeout,
-        and when it is cancelled nothing that it started is left running."""
+        """Return the plug's power; UNKNOWN for anything in between. Raises DeviceError. Ends within the timeout; when
+        cancelled, leaves nothing running that it started."""
         ...
 
     async def set(self, spec: DeviceSpec, power: Power, *, timeout_seconds: float, on_started: OnStarted) -> None:
-        """Send ON or OFF and return when the device has taken it (not: when it is done). Never retries by itself (S6),
-        never cycles (S7). A driver without a process of its own never calls `on_started`. Raises DeviceError."""
+        """Send ON or OFF; return when the device has accepted it, not when it is done. Never retries (S6), never cycles
+        (S7). A driver without a process of its own never calls `on_started`. Raises DeviceError."""
         ...
 
     async def close(self) -> None:
-        """End sessions and connections; idempotent."""
+        """Close sessions and connections; idempotent."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identified:
-    """A reading, and what the device said in the same session of the machine that it belongs to (model.identity.comparable).
+    """A reading, and the machine's identities that the device reported in the same session (model.identity.comparable).
 
-    `identities` is empty where the device, its driver or the proxy on the way tells none: that says nothing."""
+    `identities` is empty if the device, its driver or the proxy reports none; then nothing can be concluded."""
 
     power: Power
     identities: tuple[str, ...] = ()
@@ -164,22 +164,22 @@ class Identified:
 
 @runtime_checkable
 class IdentifyingDriver(Protocol):
-    """What a driver that can identify may have besides."""
+    """The optional part of a driver that can identify."""
 
     async def identify(self, spec: DeviceSpec, *, timeout_seconds: float) -> Identified:
-        """As `Driver.read`, and what tells the machine from others. What can't be told fails no reading."""
+        """As `Driver.read`, with identities. An unreadable identity does not fail the reading."""
         ...
 
 
 async def identified(driver: Driver, spec: DeviceSpec, *, timeout_seconds: float) -> Identified:
-    """A reading with identities where the driver can tell them. Raises DeviceError, as `Driver.read`."""
+    """Read with identities if the driver supports it. Raises DeviceError, as `Driver.read`."""
     if isinstance(driver, IdentifyingDriver):
         return await driver.identify(spec, timeout_seconds=timeout_seconds)
     return Identified(power=await driver.read(spec, timeout_seconds=timeout_seconds))
 
 
 class NativeDriver(Driver, Protocol):
-    """A driver of our own: made without parameters, described by itself. What the registry lists."""
+    """A driver of this program: made without parameters, with its description. The registry lists these."""
 
     description: ClassVar[DriverDescription]
 
@@ -188,7 +188,7 @@ class NativeDriver(Driver, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Permit:
-    """The right to send one power command: its token, and how long from now it can still act (S5).
+    """The right to send one power command: its token, and how long it may still act (S5).
 
     `not_after_seconds` counts from the call: attempt timeout plus the device's settle time.
     """
@@ -199,22 +199,22 @@ class Permit:
 
 
 class Caller(Protocol):
-    """Calls a device through one proxy. The engine's own machine is one implementation, HTTPS to an agent the other."""
+    """Calls a device through a proxy: the engine's own machine, or an agent reached by HTTPS."""
 
     async def read(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
-        """As Driver.read, through that proxy: proves the whole path."""
+        """As Driver.read, through the proxy: proves the whole path."""
         ...
 
     async def identify(self, proxy: ProxyName, spec: DeviceSpec, *, timeout_seconds: float) -> Identified:
-        """As `read`, and what the device said of its machine; nothing where its driver or an older proxy tells none."""
+        """As `read`, with identities; none if the driver or an older proxy reports none."""
         ...
 
     async def set(
         self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted
     ) -> None:
-        """As Driver.set, through that proxy, which checks the token and the deadline once more."""
+        """As Driver.set, through the proxy, which checks the token and the deadline again."""
         ...
 
     async def close(self) -> None:
-        """End connections; idempotent."""
+        """Close connections; idempotent."""
         ...

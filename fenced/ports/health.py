@@ -1,8 +1,8 @@
-"""The body of a `health/HOST` message, the same on the bus and over HTTP: read for what it says, not for how well it says it.
+"""Parse the body of a `health/HOST` message, from the bus or over HTTP. Be lenient: every JSON object is a sign of life.
 
-A JSON object is a sign of life, whatever stands in it: a host must not be shot for the spelling of a number. What can't be
-read is ignored, named in `unread` and counted. Before a change ask what a field that can't be read may make believe: an
-unreadable boot is no new run of the host, an unreadable status neither stops nor fails.
+A host must not be fenced over the spelling of a number: ignore a field that can't be read, list it in `unread` and count
+it. Before a change, consider what an unreadable field could pretend: an unreadable boot is no new boot of the host, and an
+unreadable status neither stops nor fails it.
 """
 
 import json
@@ -21,11 +21,11 @@ SECONDS_MAX: Final = 1e300
 WORKLOADS_MAX: Final = 1_000_000
 ROLE_LENGTH_MAX: Final = 253
 ROLES_MAX: Final = 64
-AFTER: Final = "what stands after the object"
-"""In `unread`: a second object, or noise."""
+AFTER: Final = "text after the object"
+"""An entry of `unread`: a second object, or noise."""
 
 _AROUND: Final = "\x00 \t\r\n\ufeff"
-"""What is cut off around the object: white space, a byte order mark, and the zero with which C ends a text."""
+"""Stripped around the object: white space, a byte order mark, and the zero with which C ends a string."""
 
 _WORSE: Final = {HealthStatus.OK: 0, HealthStatus.STOPPING: 1, HealthStatus.FAILING: 2}
 _STATUS: Final = {status.value: status for status in HealthStatus}
@@ -38,7 +38,7 @@ class Malformed(Exception):
 def health(
     payload: bytes, *, host: HostName, received: float, is_retained: bool = False, waited_seconds: float = 0.0
 ) -> Health:
-    """An empty payload means `ok`; a null field is an absent one. Raises Malformed for what is no JSON object."""
+    """Parse a body. Empty means `ok`; a null field counts as absent. Raises Malformed if it is no JSON object."""
     if not payload:
         return Health(host=host, received=received, is_retained=is_retained, waited_seconds=waited_seconds)
     body = _Body(payload)
@@ -61,13 +61,13 @@ def health(
 
 
 class _Members(dict[str, object]):
-    """A JSON object that knows which of its keys were given twice, with different values."""
+    """A JSON object with a list of keys that occurred more than once with different values."""
 
     twice: dict[str, list[object]] | None = None
 
 
 def given_twice(payload: bytes) -> dict[str, list[object]]:
-    """Which keys of a JSON object are given twice with different values, and those. Raises Malformed."""
+    """Return the keys of a JSON object with different values, and those values. Raises Malformed."""
     return _object(_text(payload))[0].twice or {}
 
 
@@ -85,7 +85,7 @@ def _members(pairs: list[tuple[str, object]]) -> _Members:
 
 
 def _text(payload: bytes) -> str:
-    """What is no text becomes halves of surrogate pairs; of another encoding than UTF-8 only where its zeros say so."""
+    """Decode. Invalid UTF-8 becomes lone surrogates; another encoding is assumed only if its zero bytes show it."""
     encoding = json.detect_encoding(payload)
     return payload.decode(encoding, errors="surrogateescape" if encoding.startswith("utf-8") else "replace").strip(
         _AROUND
@@ -93,13 +93,13 @@ def _text(payload: bytes) -> str:
 
 
 def _object(text: str) -> tuple[_Members, str]:
-    """The object at the beginning, and what stands after it. Raises Malformed."""
+    """Parse the object at the beginning; return it and the text after it. Raises Malformed."""
     try:
         try:
             members, end = _DECODER.raw_decode(text)
         except json.JSONDecodeError:
             raise
-        except ValueError:  # a number with more digits than Python likes to read
+        except ValueError:  # a number with more digits than Python converts
             members, end = _LONG_DECODER.raw_decode(text)
     except (ValueError, RecursionError) as exc:
         raise Malformed(f"no JSON object: {exc}"[:FAULT_LENGTH_MAX]) from exc
@@ -109,7 +109,7 @@ def _object(text: str) -> tuple[_Members, str]:
 
 
 def _is_text(value: str) -> bool:
-    """Whether it can be stored and shown: no half of a surrogate pair, which bytes that are no UTF-8 become as well."""
+    """Return whether it can be stored and shown. Lone surrogates, also from invalid UTF-8, can't."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -118,29 +118,29 @@ def _is_text(value: str) -> bool:
 
 
 def _small(digits: str) -> float:
-    """A whole number of any length; a long one is beyond every bound."""
+    """Convert a whole number of any length; a long one is above every bound anyway."""
     return int(digits) if len(digits) <= 20 else math.inf
 
 
 _DECODER: Final = json.JSONDecoder(strict=False, object_pairs_hook=_members)
-"""`strict` False: a line end inside a reason is no reason to be deaf."""
+"""`strict` False: accept a line end inside a string. Dropping the heartbeat for it would make the host look silent."""
 
 _LONG_DECODER: Final = json.JSONDecoder(strict=False, object_pairs_hook=_members, parse_int=_small)
 
 
 class _Body:
-    """The fields of one message, each as far as it can be read. `unread`: those that can't."""
+    """The fields of one message, as far as they can be read. `unread`: the others."""
 
     def __init__(self, payload: bytes) -> None:
         """Raises Malformed."""
         self._members, after = _object(_text(payload))
         self._twice = dict(self._members.twice or {})
         if after.lstrip().startswith("{"):
-            self._twice.setdefault("boot", [])  # of two objects nobody knows which run they speak of
+            self._twice.setdefault("boot", [])  # with two objects it is unknown which boot is the host's
         self.unread: list[str] = [AFTER] if after else []
 
     def status(self) -> HealthStatus:
-        """The worse word, where several are given."""
+        """Return the worst status, if several are given."""
         given = self._twice.get("status", [self._members.get("status")])
         said = [_STATUS[it] for it in given if isinstance(it, str) and it in _STATUS]
         if len(said) < sum(it is not None for it in given):
@@ -157,7 +157,7 @@ class _Body:
         return None
 
     def whole(self, key: str, most: int) -> int | None:
-        """A whole number may be written as a float (12.0)."""
+        """Return a whole number, which may be written as a float (12.0)."""
         value = self._value(key)
         if value is None:
             return None
@@ -181,7 +181,7 @@ class _Body:
         return None
 
     def names(self, key: str) -> tuple[str, ...]:
-        """Those that can be read of a list."""
+        """Return those names of a list that can be read."""
         value = self._value(key)
         if value is None:
             return ()
@@ -192,7 +192,7 @@ class _Body:
         return tuple(read)
 
     def reason(self) -> str:
-        """One printable line, cut where it is long."""
+        """Return one printable line, truncated if it is long."""
         value = self._value("reason")
         if value is not None and not isinstance(value, str):
             self.unread.append("reason")
@@ -202,7 +202,7 @@ class _Body:
         return " ".join("".join(shown).split())
 
     def _value(self, key: str) -> object:
-        """None where it is absent; a field that is given twice, differently, can't be read."""
+        """Return None if the field is absent, or unreadable because it occurs twice with different values."""
         if key not in self._twice:
             return self._members.get(key)
         self.unread.append(key)

@@ -1,6 +1,6 @@
-"""What is known of the proxies, and what a proxy agent counts: for people, metrics and the choice of candidates.
+"""Status of the proxies, and counters of a proxy agent: for people, metrics and the choice of candidates.
 
-One rule: a proxy that did not answer yet is neither up nor down.
+A proxy that was not polled yet is neither up nor down.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,9 +12,9 @@ from fenced.model.names import ProxyName
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyView:
-    """A proxy as last asked. `is_up` None: not asked yet. `answered_at`: steady time of its last answer.
+    """The last poll of a proxy. `is_up` None: not polled yet. `answered_at`: steady time of its last answer.
 
-    `why_barred`: why it is no candidate whatever its machine does, as a protocol that we don't speak.
+    `why_barred`: why it is no candidate regardless of its machine, for example an incompatible protocol.
     """
 
     name: ProxyName
@@ -34,13 +34,13 @@ class Proxies(Protocol):
     """The daemon's watch over its proxies."""
 
     def views(self) -> Sequence[ProxyView]:
-        """All configured proxies, by name."""
+        """Return all configured proxies, by name."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentGauges:
-    """A proxy agent at this moment. `certificates`: (role, file, seconds until it ends)."""
+    """A proxy agent's current values. `certificates`: (role, file, seconds until it expires)."""
 
     reads: int
     commands: int
@@ -48,14 +48,14 @@ class AgentGauges:
 
 
 class AgentTelemetry(Protocol):
-    """What a proxy agent tells of itself."""
+    """The metrics of a proxy agent."""
 
     def observe(self, gauges: Callable[[], AgentGauges]) -> None:
-        """Where the gauges are read at each scrape."""
+        """Set where the gauges are read at each scrape."""
         ...
 
     def call_ended(self, *, what: str, driver: str, result: str, seconds: float) -> None: ...
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
-        """What a scrape gets, and its content type."""
+        """Return the body of a scrape, and its content type."""
         ...

@@ -1,4 +1,4 @@
-"""Counting. The engine says what happened; the adapter knows about Prometheus. Nothing here may raise or block."""
+"""Counting. The engine reports what happened; the adapter knows Prometheus. No method may raise or block."""
 
 from typing import Protocol
 
@@ -15,7 +15,7 @@ class Telemetry(Protocol):
         ...
 
     def detected(self, seconds: float) -> None:
-        """From the last sign of life to the suspicion."""
+        """`seconds` from the last sign of life to the suspicion."""
         ...
 
     def gate_held(self, gate: str) -> None: ...

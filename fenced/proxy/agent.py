@@ -1,7 +1,7 @@
-"""The proxy agent's life: settle what was left, listen, serve until told to stop, let power commands end.
+"""Run the proxy agent: settle commands of an earlier run, listen, serve until stopped, let power commands end.
 
-Knows sockets and TLS; drivers, configuration and signals are given. One rule: nothing is accepted before what an
-earlier life left running is dead, and the life ends only when its power commands ended or their bound is over (S16).
+Owns the sockets and TLS; drivers, configuration and signals come from the caller. It accepts no call before the survivors
+of an earlier run are dead, and ends only when its power commands have ended or their time is over (S16).
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from fenced.proxy.credentials import Credentials
 from fenced.proxy.lending import Lending, Loans
 from fenced.proxy.listener import Listener, ListenError, listen
 from fenced.proxy.renewal import Changes, Renewal
-from fenced.proxy.server import ProxyServer, Told
+from fenced.proxy.server import Facts, ProxyServer
 from fenced.proxy.state import ProxyState
 from fenced.proxy.tls import TlsFiles, server_context
 from fenced.proxy.tokens import TokenMemory
@@ -31,14 +31,14 @@ from fenced.proxy.tokens import TokenMemory
 KEEPALIVE_SECONDS: Final = 75.0
 STOP_SECONDS_MAX: Final = 30.0
 ANSWER_SECONDS_MAX: Final = 29.0
-"""The share of it in which answers may still leave; what then runs, runs unheard."""
+"""The part of STOP_SECONDS_MAX in which answers can still be sent. A command that runs longer can't report its result."""
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSettings:
-    """`tls` None: plain HTTP, on a loopback address only. `allow`: names of client certificates, without `CN=`."""
+    """`tls` None: plain HTTP, allowed on a loopback address only. `allow`: names of client certificates, without `CN=`."""
 
     name: str
     version: str
@@ -65,8 +65,8 @@ async def serve(
     note_ready: Callable[[], None],
     beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
 ) -> None:
-    """Until `stop`. Closes `state`. `changes`: what was read again. `drivers`: what can be called. `beside`: what goes on
-    while it serves. Raises ListenError, CertificateError, StateError."""
+    """Serve until `stop` is set, then close `state`. `changes`: new configurations. `drivers`: drivers that can be called.
+    `beside`: runs while the agent serves. Raises ListenError, CertificateError, StateError."""
     certificates = _certificates(settings)
     context = None if certificates is None else certificates.context
     with TokenMemory(state) as memory:
@@ -81,7 +81,7 @@ async def serve(
                 server = ProxyServer(
                     name=settings.name, version=settings.version, calls=calls, allow=settings.allow, credentials=credentials,
                     lending=lending, context=context, clock=clock, tasks=tasks, telemetry=telemetry,
-                    told=Told(drivers=drivers, capacity=settings.agent_processes_max, store=memory.store),
+                    facts=Facts(drivers=drivers, capacity=settings.agent_processes_max, store=memory.store),
                 )  # fmt: skip
                 telemetry.observe(lambda: _gauges(server, certificates))
                 application = server.application()
@@ -104,14 +104,14 @@ async def serve(
                         _stop(server, running)
                         bound.reschedule(asyncio.get_running_loop().time() + STOP_SECONDS_MAX)
                 finally:
-                    # Waits for answers that are still due, then closes the connections.
+                    # Waits for answers that are still to be sent, then closes the connections.
                     await runner.cleanup()
         except TimeoutError:
             _log.warning("power commands cut off: they did not end in time", seconds=STOP_SECONDS_MAX)
 
 
 def _stop(server: ProxyServer, running: Iterable[asyncio.Task[None]]) -> None:
-    """No further call; what is under way may go on to its bound."""
+    """Reject further calls. Running commands go on until their deadline."""
     server.stop()
     for task in running:
         task.cancel()
@@ -128,7 +128,10 @@ def _certificates(settings: AgentSettings) -> CertificateWatch | None:
     if settings.tls is not None:
         return CertificateWatch(settings.tls, server_context)
     if not is_loopback(settings.host):
-        raise ListenError(f"{settings.host}: without TLS the proxy agent listens on a loopback address alone")
+        raise ListenError(
+            f"{settings.host}: without TLS the proxy agent listens on a loopback address only; "
+            "set tls_cert_file, tls_key_file and client_ca_file, or another listen address"
+        )
     return None
 
 

@@ -1,7 +1,7 @@
-"""Carries out one call: a read as it comes, a power command only under the rules S5 and S16.
+"""Carry out one call: a read at once, a power command only under the rules S5 and S16.
 
-Knows drivers, the token memory and the slots; nothing of HTTP. One rule: before a driver is started for a command,
-its token is on disk, is still the highest of its plug, and the command can end by its `not_after`.
+Uses drivers, the token memory and the slots, and knows no HTTP. Before a driver starts a command, the token is on disk and
+still the highest of its plug, and enough time is left for the command to end by its `not_after`.
 """
 
 import asyncio
@@ -33,27 +33,27 @@ from fenced.proxy.state import NOT_AFTER_AHEAD_SECONDS_MAX, Claim, StateError
 from fenced.proxy.tokens import TokenMemory
 
 DRIVER_GUARD_SECONDS: Final = 1.0
-"""A driver keeps its own deadline; this much later it is cancelled."""
+"""A driver keeps its own deadline; it is cancelled if it overruns by this much."""
 SHARE_NEEDED: Final = 0.5
-"""A command is refused when less than this share of its attempt timeout is left: it could not end in time."""
+"""Reject a command if less than this share of its attempt timeout is left: it could not end in time."""
 SLEEP_EARLY_SECONDS: Final = 0.01
-"""The loop's clock is coarse: a sleep may end this much early."""
+"""The loop's clock is coarse, so a sleep may end this much early."""
 VERIFYING_SECONDS: Final = 60.0
 RECENT_OFF_MAX: Final = 10_000
 NATIVE_CALLS_MAX: Final = 512
 AGENT_PREFIX: Final = "fence_"
 
 DriverFor = Callable[[str], Driver]
-"""The driver of that name. Raises BadParameters."""
+"""Return the driver of that name. Raises BadParameters."""
 KillSurvivors = Callable[[Sequence[Started]], Awaitable[None]]
-"""Kill these processes with all their descendants where they still run; returns when they are gone."""
+"""Kill those of the processes that still run, with all their descendants; return when they are gone."""
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
 
 
 @dataclass(slots=True, kw_only=True)
 class _Plug:
-    """A plug with commands in flight. `highest`: the newest token that was taken while they wait."""
+    """A plug with commands in flight. `highest`: the newest token accepted while they wait."""
 
     highest: Token
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -61,7 +61,7 @@ class _Plug:
 
 
 class Calls:
-    """All calls of one proxy agent, bounded by the server that lets them in."""
+    """All calls of one proxy agent. The server bounds their number."""
 
     def __init__(
         self, *, memory: TokenMemory, driver_for: DriverFor, agent_processes_max: int, clock: ProxyClock
@@ -76,8 +76,8 @@ class Calls:
         self._last_off: OrderedDict[PlugId, float] = OrderedDict()
 
     async def settle_survivors(self, kill: KillSurvivors) -> int:
-        """Before the first call: end what an earlier life left running, and keep its plugs closed until `not_after`,
-        for what was sent may still act. Returns how many commands were found. Raises StateError."""
+        """Kill processes of an earlier run and keep their plugs closed until `not_after`: their commands may still act.
+        Call it before the first call. Return how many commands were found. Raises StateError."""
         now = self._clock.now()
         found = await self._memory.unfinished(now=now)
         await kill([command.started for command in found if command.started is not None])
@@ -89,7 +89,7 @@ class Calls:
         return len(found)
 
     async def read(self, call: Call, spec: DeviceSpec) -> Identified:
-        """`spec`: the call's, with what the proxy keeps. Cancelled: so is the driver's read. Raises DeviceError."""
+        """Read a device. `spec`: the call's, with stored credentials. Cancelling it cancels the driver. Raises DeviceError."""
         end = self._clock.now() + call.timeout
         driver = self._driver_for(call.device.driver)
         rank = Rank.OFF if self._is_verifying(PlugId(call.device.plug_id)) else Rank.READ
@@ -99,7 +99,7 @@ class Calls:
             return Identified(power=await driver.read(spec, timeout_seconds=seconds))
 
     async def command(self, call: Call, permit: WirePermit, spec: DeviceSpec) -> None:
-        """Returns when the device has taken it. Raises DeviceError; CommandRefused: nothing was sent."""
+        """Return when the device has accepted the command. Raises DeviceError; CommandRefused: nothing was sent."""
         deadline = self._deadline(call, permit)
         driver = self._driver_for(call.device.driver)
         plug_id, token = PlugId(call.device.plug_id), permit.fence_token
@@ -112,7 +112,7 @@ class Calls:
             is_end_known = exc.is_end_known
             raise
         finally:
-            # Unknown: the state keeps it as under way until its not_after.
+            # If the end is unknown, the command stays recorded as under way until its not_after.
             if is_end_known:
                 await self._note_end(plug_id, token)
 
@@ -136,7 +136,7 @@ class Calls:
                 )
 
     def _deadline(self, call: Call, permit: WirePermit) -> float:
-        """When the driver must have ended, in our clock. Raises CommandRefused when it could not."""
+        """Return when the driver must have ended, in our clock. Raises CommandRefused if there is not enough time."""
         if permit.boot != self._clock.life:
             raise _refused("the proxy agent was restarted since the daemon read its clock; read the device again")
         now = self._clock.now()
@@ -169,7 +169,7 @@ class Calls:
 
     @asynccontextmanager
     async def _turn(self, plug_id: PlugId, token: Token, *, until: float) -> AsyncIterator[_Plug]:
-        """One power command per plug at a time, and none while one of an earlier life may still act."""
+        """Run one power command per plug at a time, and none while a command of an earlier run may still act."""
         plug = self._plugs.setdefault(plug_id, _Plug(highest=token))
         plug.highest = max(plug.highest, token)
         plug.users += 1
@@ -194,7 +194,7 @@ class Calls:
 
     @asynccontextmanager
     async def _slot(self, call: Call, rank: Rank, *, until: float) -> AsyncIterator[None]:
-        """A place among the calls that run at once; how the call went decides on the plug's next place (S15)."""
+        """Hold a slot while the call runs. The result decides whether the plug counts as failing (S15)."""
         device = call.device
         slots = self._agents if device.driver.startswith(AGENT_PREFIX) else self._natives
         spec = device.spec()
@@ -215,7 +215,7 @@ class Calls:
 
     @asynccontextmanager
     async def _waiting(self, until: float, error: type[DeviceError], why: str) -> AsyncIterator[None]:
-        """Bounds a wait before anything was sent."""
+        """Bound a wait before anything is sent."""
         try:
             async with asyncio.timeout(max(0.0, until - self._clock.now())):
                 yield
@@ -224,7 +224,7 @@ class Calls:
 
     @asynccontextmanager
     async def _guard(self, call: Call, *, until: float) -> AsyncIterator[float]:
-        """The driver's own timeout, and an end for one that does not keep it."""
+        """Yield the driver's timeout, and cancel a driver that overruns it."""
         seconds = until - self._clock.now()
         if seconds <= 0:
             raise _unable("its time was over before it could start")
@@ -249,7 +249,7 @@ class Calls:
             _log.warning("command end not written", plug=plug_id, token=str(token), error=str(exc))
 
     def _is_verifying(self, plug_id: PlugId) -> bool:
-        """Whether a read belongs to an OFF: those come in the minute after it."""
+        """Return whether a read verifies an OFF: any read in the minute after one counts."""
         at = self._last_off.get(plug_id)
         return at is not None and self._clock.now() - at < VERIFYING_SECONDS
 
@@ -262,10 +262,10 @@ class Calls:
 
 
 def _refused(why: str) -> CommandRefused:
-    """Because of the command itself: it would be wrong through every other proxy too."""
+    """The command itself is wrong: every other proxy would refuse it, too."""
     return CommandRefused(why, may_be_done=False)
 
 
 def _unable(why: str) -> ProxyRefused:
-    """Because of this proxy alone."""
+    """Only this proxy can't do it."""
     return ProxyRefused(why, may_be_done=False)

@@ -1,7 +1,7 @@
-"""One end's certificate files, the TLS context made of them, and the new one when the files change.
+"""Load one end's certificate files into a TLS context, and make a new context when the files change.
 
-Knows files and time; nothing of connections: who uses the context is told. One rule: files that can't be used replace
-nothing; it is said loudly, once for each change, and the old context goes on.
+Watches files; a callback applies the new context to connections. Files that can't be used replace nothing: the fault is
+logged once for each change, and the old context stays in use.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from fenced.proxy.certificates import ends
 from fenced.proxy.tls import CertificateError, TlsFiles
 
 PERIOD_SECONDS: Final = 60.0
-"""Between two looks at the files; SIGHUP looks at once."""
+"""Between two checks of the files. SIGHUP checks at once."""
 WARNING_SECONDS: Final = 30 * 86400.0
 WARNING_PERIOD_SECONDS: Final = 86400.0
 
@@ -30,7 +30,7 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expiry:
-    """When a certificate ends (Unix time). `role`: own, or authority: the last to end of those that are trusted."""
+    """When a certificate expires (Unix time). `role`: `own`, or `authority`: the last of the trusted ones to expire."""
 
     role: str
     file: str
@@ -46,10 +46,10 @@ class _Loaded:
 
 
 class CertificateWatch:
-    """`make`: the context of files, as server or client."""
+    """`make` builds a server or client context from files."""
 
     def __init__(self, files: TlsFiles, make: Make) -> None:
-        """Raises CertificateError. A certificate that has ended is taken at a start, with a warning: better than none."""
+        """Raises CertificateError. At the start an expired certificate is accepted with a warning: better than none."""
         self._make = make
         self._loaded = _load(files, make)
         self._refused: Stamp | None = None
@@ -61,16 +61,16 @@ class CertificateWatch:
         return self._loaded.context
 
     def expiry_seconds(self) -> list[tuple[str, str, float]]:
-        """(role, file, seconds until it ends; negative: since)."""
+        """Return (role, file, seconds until it expires; negative if it has expired)."""
         now = time.time()
         return [(expiry.role, expiry.file, expiry.until - now) for expiry in self._loaded.expiries]
 
     def ask(self) -> None:
-        """Look at the files now."""
+        """Check the files now."""
         self._asked.set()
 
     async def run(self, apply: Apply) -> None:
-        """For ever: look at the files each minute and when asked; `apply` gets each new context."""
+        """Check the files each minute and after `ask`, for ever. Each new context is passed to `apply`."""
         while True:
             self._warn()
             try:
@@ -82,7 +82,7 @@ class CertificateWatch:
             await self.renew(self._loaded.files, apply)
 
     async def renew(self, files: TlsFiles, apply: Apply) -> bool:
-        """Take over what the files hold now, where it is new. False: they can't be used, and the old goes on."""
+        """Load the files if they changed. Return False if they can't be used; the old context stays."""
         stamp = await asyncio.to_thread(_stamp, files)
         if files == self._loaded.files and stamp == self._loaded.stamp:
             return True
@@ -104,7 +104,7 @@ class CertificateWatch:
         return True
 
     def _warn(self) -> None:
-        """Once a day, for what ends within a month."""
+        """Warn once a day of certificates that expire within 30 days."""
         now = time.monotonic()
         if self._warned_at is not None and now - self._warned_at < WARNING_PERIOD_SECONDS:
             return
@@ -115,13 +115,13 @@ class CertificateWatch:
 
 
 def _load(files: TlsFiles, make: Make) -> _Loaded:
-    # The stamp first: what changes after it is found at the next look.
+    # Take the stamp first: the next check then finds any later change.
     stamp = _stamp(files)
     return _Loaded(files=files, stamp=stamp, context=make(files), expiries=_expiries(files))
 
 
 def _stamp(files: TlsFiles) -> Stamp:
-    """What changes with each new version of a file; None for one that is not there."""
+    """Return values that change with each new version of a file; None for a missing file."""
     found: list[tuple[int, int, int] | None] = []
     for path in (files.ca_file, files.cert_file, files.key_file):
         try:
@@ -134,7 +134,7 @@ def _stamp(files: TlsFiles) -> Stamp:
 
 
 def _expiries(files: TlsFiles) -> tuple[Expiry, ...]:
-    """Only what can be read: what OpenSSL takes and this can't date is no reason not to start."""
+    """Return what can be dated. A certificate that OpenSSL accepts must not prevent the start because this code can't."""
     found: list[Expiry] = []
     for role, path in (("own", files.cert_file), ("authority", files.ca_file)):
         try:
@@ -142,7 +142,7 @@ def _expiries(files: TlsFiles) -> tuple[Expiry, ...]:
         except CertificateError as exc:
             _log.warning("certificate can't be dated", role=role, reason=str(exc))
             continue
-        # A chain begins with our own; of several authorities the old one may end while the new one goes on.
+        # A chain begins with our certificate. Of several authorities an old one may expire while a new one is in use.
         until = dates[0] if role == "own" else max(dates)
         found.append(Expiry(role=role, file=str(path), until=until.timestamp()))
     return tuple(found)
@@ -151,4 +151,6 @@ def _expiries(files: TlsFiles) -> tuple[Expiry, ...]:
 def _refuse_ended(loaded: _Loaded) -> None:
     for expiry in loaded.expiries:
         if expiry.until <= time.time():
-            raise CertificateError(f"{expiry.file}: the certificate has ended already")
+            raise CertificateError(
+                f"{expiry.file}: the certificate has expired; make a new one with: fenced certs renew"
+            )

@@ -1,7 +1,7 @@
-"""A private certificate authority of its own for daemons and proxies, so that a first installation needs no openssl.
+"""A private certificate authority for daemons and proxies, so that a first installation needs no openssl.
 
-Knows X.509 and files; nothing of calls. One rule: a key is readable by its owner alone from the moment it exists, and
-nothing is overwritten unasked.
+Makes, renews and shows certificate files; knows nothing of calls. A key is readable by its owner only from the moment it
+exists, and existing files are overwritten only on request.
 """
 
 import ipaddress
@@ -26,7 +26,7 @@ LEAF_DAYS: Final = 825
 DAYS_MAX: Final = 36_500
 CA_NAME: Final = "ca"
 CLOCK_SKEW: Final = timedelta(minutes=5)
-"""A new certificate is valid this long ago, for machines whose clocks are behind."""
+"""Certificates are valid from this long ago, for machines whose clocks are slow."""
 NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 HOST_PATTERN: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,252})\Z", re.ASCII)
 FILE_BYTES_MAX: Final = 1024 * 1024
@@ -34,7 +34,7 @@ FILE_BYTES_MAX: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """A certificate's file and its key's."""
+    """The files of a certificate and its key."""
 
     cert_file: Path
     key_file: Path
@@ -42,8 +42,8 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """One certificate as a person wants to see it. `use`: ca, client, server. `has_key`: the key beside it is its own;
-    None when there is no key there."""
+    """One certificate, for display. `use`: ca, client, server. `has_key`: whether the key beside it belongs to it; None if
+    there is no key."""
 
     file: Path
     name: str
@@ -56,7 +56,7 @@ class Shown:
 
 
 def make_authority(directory: Path, *, days: int = CA_DAYS, is_forced: bool = False) -> Pair:
-    """A new authority in a directory that only we may enter when it is made. Raises CertificateError."""
+    """Make a new authority. Raises CertificateError."""
     pair = _pair(directory, CA_NAME)
     _refuse_existing(pair, is_forced=is_forced)
     key = ec.generate_private_key(ec.SECP256R1())
@@ -68,7 +68,7 @@ def make_authority(directory: Path, *, days: int = CA_DAYS, is_forced: bool = Fa
     try:
         if not directory.is_dir():
             directory.mkdir(parents=True)
-            directory.chmod(0o755)  # whatever the umask: services read in it, and each key has a mode of its own
+            directory.chmod(0o755)  # regardless of the umask: services read certificates here; keys have their own mode
     except OSError as exc:
         raise CertificateError(f"{directory}: can't be made: {exc}") from exc
     _write(pair, builder.sign(key, hashes.SHA256()), key)
@@ -76,20 +76,20 @@ def make_authority(directory: Path, *, days: int = CA_DAYS, is_forced: bool = Fa
 
 
 def make_daemon(directory: Path, *, name: str, days: int = LEAF_DAYS, is_forced: bool = False) -> Pair:
-    """A daemon's certificate; proxies know the daemon by its name. Raises CertificateError."""
+    """Make a daemon's certificate; proxies know the daemon by its name. Raises CertificateError."""
     return _make_leaf(directory, name, ExtendedKeyUsageOID.CLIENT_AUTH, (), days, is_forced=is_forced)
 
 
 def make_proxy(
     directory: Path, *, name: str, addresses: Sequence[str], days: int = LEAF_DAYS, is_forced: bool = False
 ) -> Pair:
-    """A proxy's certificate, good for exactly these names and addresses in its URL. Raises CertificateError."""
+    """Make a proxy's certificate, valid for exactly these host names and addresses. Raises CertificateError."""
     return _make_leaf(directory, name, ExtendedKeyUsageOID.SERVER_AUTH, addresses, days, is_forced=is_forced)
 
 
 def renew(directory: Path, *, name: str, days: int = LEAF_DAYS) -> Pair:
-    """A new certificate and key in the place of those of that name, for the same use and addresses, by the authority
-    that is there now. Raises CertificateError."""
+    """Replace the certificate and key of that name by new ones for the same use and addresses, signed by the current
+    authority. Raises CertificateError."""
     pair = _pair(directory, name)
     before = _load_certificates(pair.cert_file)[0]
     use = ExtendedKeyUsageOID.SERVER_AUTH if "server" in _uses(before) else ExtendedKeyUsageOID.CLIENT_AUTH
@@ -97,12 +97,12 @@ def renew(directory: Path, *, name: str, days: int = LEAF_DAYS) -> Pair:
 
 
 def ends(path: Path) -> list[datetime]:
-    """When the certificates of a file end, in their order. Raises CertificateError."""
+    """Return when each certificate of a file expires, in file order. Raises CertificateError."""
     return [certificate.not_valid_after_utc for certificate in _load_certificates(path)]
 
 
 def show(path: Path) -> list[Shown]:
-    """The certificates of a file, or of all `.crt` and `.pem` files of a directory. Raises CertificateError."""
+    """Return the certificates of a file, or of all `.crt` and `.pem` files of a directory. Raises CertificateError."""
     if not path.is_dir():
         return [_shown(path, certificate) for certificate in _load_certificates(path)]
     files = sorted(file for file in path.iterdir() if file.suffix in {".crt", ".pem"})
@@ -121,7 +121,7 @@ def _make_leaf(
     is_forced: bool,
 ) -> Pair:
     if NAME_PATTERN.match(name) is None or name == CA_NAME:
-        raise CertificateError(f"{name!r}: a name has 1 to 64 of A-Z a-z 0-9 . _ - and is not {CA_NAME!r}")
+        raise CertificateError(f"{name!r}: use 1 to 64 of A-Z a-z 0-9 . _ - for a name, and not {CA_NAME!r}")
     pair = _pair(directory, name)
     _refuse_existing(pair, is_forced=is_forced)
     authority, authority_key = _load_authority(directory)
@@ -146,7 +146,7 @@ def _builder(
     issuer_key: ec.EllipticCurvePrivateKey,
     days: int,
 ) -> x509.CertificateBuilder:
-    """What every certificate has (RFC 5280)."""
+    """Build what all certificates share (RFC 5280)."""
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
@@ -181,7 +181,7 @@ def _general_name(address: str) -> x509.GeneralName:
     except ValueError:
         pass
     if HOST_PATTERN.match(address) is None:
-        raise CertificateError(f"{address!r} is neither a host name nor an IP address (and no URL)")
+        raise CertificateError(f"{address!r} is neither a host name nor an IP address; give no URL and no port")
     return x509.DNSName(address)
 
 
@@ -193,12 +193,12 @@ def _refuse_existing(pair: Pair, *, is_forced: bool) -> None:
     for file in (pair.key_file, pair.cert_file):
         if file.exists() and not is_forced:
             raise CertificateError(
-                f"{file} exists already; --force replaces it (what it signed or proves ends with it)"
+                f"{file} exists already; --force replaces it (then certificates that it signed are not trusted any more)"
             )
 
 
 def _write(pair: Pair, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
-    """The key first: a certificate without its key would be of no use."""
+    """Write the key first: a certificate without its key is useless."""
     key_text = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -210,8 +210,8 @@ def _write(pair: Pair, certificate: x509.Certificate, key: ec.EllipticCurvePriva
 
 
 def _write_file(path: Path, content: bytes, *, mode: int) -> None:
-    """Whole or not at all: beside its place first, with its mode from the start. What stands there keeps its owner, group
-    and mode: a service that could read the old key must read the new one."""
+    """Write atomically, through a new file with the right mode from the start. An existing file keeps its owner, group and
+    mode: a service that could read the old key must be able to read the new one."""
     try:
         before: os.stat_result | None = path.stat()
     except FileNotFoundError:
@@ -237,7 +237,7 @@ def _load_authority(directory: Path) -> tuple[x509.Certificate, ec.EllipticCurve
     try:
         key = serialization.load_pem_private_key(_read(pair.key_file), password=None)
     except (ValueError, TypeError) as exc:
-        # Not the library's words: they quote what stands in the file.
+        # Do not pass on the library's message: it quotes the file.
         raise CertificateError(f"{pair.key_file}: not a private key in PEM without a password") from exc
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
         raise CertificateError(f"{pair.key_file} does not belong to {pair.cert_file}")

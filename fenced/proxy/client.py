@@ -1,7 +1,7 @@
-"""Calls devices through proxy agents over HTTPS: the Caller for every proxy but the daemon's own machine.
+"""Call devices through proxy agents over HTTPS: the Caller for every proxy except the daemon's own machine.
 
-Knows aiohttp and the wire; nothing of races, hosts or the journal. One rule: a power command is sent once (S6), and
-every error says whether it was sent, for what was sent may have been done (S2).
+Knows aiohttp and the protocol; nothing of races, hosts or the journal. A power command is sent once (S6). Every error says
+whether the command may have been sent, because then it may have been carried out (S2).
 """
 
 import itertools
@@ -40,27 +40,27 @@ from fenced.proxy.transport import Transport
 
 CONNECTIONS_PER_PROXY_MAX: Final = 256
 CLOCK_AGE_SECONDS_MAX: Final = 300.0
-"""Clocks drift apart; a proxy's is asked for again before a command when it is older."""
+"""Clocks drift apart: before a command, a reading of the proxy's clock that is older than this is refreshed."""
 STATUS_SECONDS_MAX: Final = 5.0
 ANSWER_MARGIN_SECONDS: Final = 0.5
-"""The proxy is told to end this much (at most a tenth) before we stop to wait, so that its own word arrives."""
+"""The proxy must end this much (at most a tenth of the timeout) before the daemon stops waiting, so its answer arrives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _KnownClock:
-    """A proxy's clock as last told, and when that was received. What it shows now is at least what `at` says."""
+    """The last reading of a proxy's clock, and when it arrived."""
 
     clock: WireClock
     received: float
 
     def at(self, moment: float) -> float:
-        """The earliest that the proxy's clock shows at a moment of ours: the answer took its way after it was read."""
+        """Return the lowest value that the proxy's clock can show at `moment`: the answer took time to arrive."""
         return self.clock.monotonic + (moment - self.received)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Command:
-    """A permit with its moments, in our clock."""
+    """A permit with its deadlines in the daemon's clock."""
 
     permit: Permit
     known: _KnownClock
@@ -68,7 +68,7 @@ class _Command:
     not_after: float
 
     def wire(self) -> WirePermit:
-        """Raises ValidationError, e.g. for a clock that can't be."""
+        """Convert for the wire. Raises ValidationError, for example for an impossible clock."""
         return WirePermit(
             token=str(self.permit.token),
             boot=self.known.clock.boot,
@@ -78,7 +78,7 @@ class _Command:
 
 
 class ProxyCaller:
-    """`store`: the id of our store, whose tokens these are. `urls`: `http://` only on loopback (config checks it)."""
+    """`store`: the id of the daemon's store, which issued the tokens. `urls`: `http://` only on loopback (config checks)."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class ProxyCaller:
         clock: Clock,
         vias: Mapping[ProxyName, Via] = MappingProxyType({}),
     ) -> None:
-        """Reads the certificates. `vias`: the HTTP proxies that lead to some. Raises CertificateError."""
+        """Load the certificates. `vias`: the HTTP proxies on the way to some agents. Raises CertificateError."""
         self.certificates = None if tls is None else CertificateWatch(tls, client_context)
         context = None if self.certificates is None else self.certificates.context
         self._store = store
@@ -97,16 +97,16 @@ class ProxyCaller:
         self._clock = clock
         self._ids = itertools.count(1)
         self._known: dict[ProxyName, _KnownClock] = {}
-        # Reads have connections of their own: a thousand of them never stand before a power command.
+        # Reads have separate connections, so that a thousand of them never delay a power command.
         self._reads = Transport(context=context, connections_per_proxy_max=CONNECTIONS_PER_PROXY_MAX)
         self._commands = Transport(context=context, connections_per_proxy_max=CONNECTIONS_PER_PROXY_MAX)
 
     def expiry_seconds(self) -> list[tuple[str, str, float]]:
-        """As CertificateWatch.expiry_seconds; nothing where no certificate is used."""
+        """As CertificateWatch.expiry_seconds; empty if no certificate is used."""
         return [] if self.certificates is None else self.certificates.expiry_seconds()
 
     async def watch_certificates(self) -> None:
-        """For ever: new connections get the certificates that the files hold then."""
+        """Reload the certificates for new connections when the files change, for ever."""
         if self.certificates is not None:
             await self.certificates.run(self._renew)
 
@@ -115,7 +115,7 @@ class ProxyCaller:
         await self._commands.renew(context)
 
     def use(self, urls: Mapping[ProxyName, str], vias: Mapping[ProxyName, Via] = MappingProxyType({})) -> None:
-        """The proxies of a new configuration; calls under way end on the old one."""
+        """Use the proxies of a new configuration. Running calls end on the old one."""
         self._urls, self._vias = dict(urls), dict(vias)
         self._known = {name: known for name, known in self._known.items() if name in urls}
 
@@ -136,13 +136,13 @@ class ProxyCaller:
             raise answer.error.error(proxy)
         if answer.power is None or answer.outcome.value != answer.power.value:
             raise _nonsense(proxy, "a status without a power state", is_command=False)
-        told = comparable(answer.identities, secrets=spec.all_secrets)
-        return Identified(power=answer.power, identities=told if is_identified else ())
+        identities = comparable(answer.identities, secrets=spec.all_secrets)
+        return Identified(power=answer.power, identities=identities if is_identified else ())
 
     async def set(
         self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted
     ) -> None:
-        """The command's process, if any, is the proxy's to write down: `on_started` is not called."""
+        """As Caller.set. `on_started` is never called: the proxy records the command's process."""
         with _masking(spec):
             await self._set(proxy, spec, power, permit)
 
@@ -166,7 +166,7 @@ class ProxyCaller:
         await self._commands.close()
 
     async def status(self, proxy: ProxyName, *, timeout_seconds: float) -> Status:
-        """The proxy agent's own word on itself. Raises DeviceError."""
+        """Return the proxy agent's status. Raises DeviceError."""
         url = self._url(proxy)
         with _masking(None):
             body = await self._commands.get(
@@ -175,16 +175,16 @@ class ProxyCaller:
         try:
             status = read(Status, body)
         except ValueError as exc:
-            raise _nonsense(proxy, "something else than its status", is_command=False) from exc
+            raise _nonsense(proxy, "something that is no status", is_command=False) from exc
         self._note_clock(proxy, status.clock)
         return status
 
     async def reach(self, proxy: ProxyName, timeout_seconds: float) -> None:
-        """Returns when the proxy agent answers. Raises DeviceError; it says nothing about any device."""
+        """Return when the proxy agent answers. Raises DeviceError, which says nothing about any device."""
         await self.status(proxy, timeout_seconds=min(STATUS_SECONDS_MAX, timeout_seconds))
 
     async def _fresh_clock(self, proxy: ProxyName, *, timeout_seconds: float) -> _KnownClock:
-        """What `not_after` is told in. Raises DeviceError, with nothing sent."""
+        """Return the clock that `not_after` is expressed in. Raises DeviceError, with nothing sent."""
         known = self._known.get(proxy)
         if known is None or self._clock.now() - known.received > CLOCK_AGE_SECONDS_MAX:
             await self.status(proxy, timeout_seconds=min(STATUS_SECONDS_MAX, timeout_seconds))
@@ -208,7 +208,7 @@ class ProxyCaller:
         except ValidationError as exc:
             fields = ", ".join(sorted({".".join(str(part) for part in fault["loc"]) for fault in exc.errors()}))
             raise BadParameters(
-                f"proxy {proxy}: the device's parameters can't be sent: {fields} out of bounds", may_be_done=False
+                f"proxy {proxy}: the device's parameters can't be sent, out of bounds: {fields}", may_be_done=False
             ) from exc
 
     async def _ask(self, transport: Transport, proxy: ProxyName, call: Call, timeout_seconds: float) -> Answer:
@@ -225,14 +225,14 @@ class ProxyCaller:
         try:
             answer = read(Answer, body)
         except ValueError as exc:
-            raise _nonsense(proxy, "something else than an answer", is_command=is_command) from exc
+            raise _nonsense(proxy, "something that is no answer to a call", is_command=is_command) from exc
         if answer.id != call.id:
             raise _nonsense(proxy, "the answer to another call", is_command=is_command)
         self._note_clock(proxy, answer.clock)
         return answer
 
     def _note_clock(self, proxy: ProxyName, clock: WireClock) -> None:
-        """Answers may overtake each other: within one life of the proxy the later reading stays."""
+        """Keep the later reading within one run of the proxy: answers may overtake each other."""
         if proxy not in self._urls:
             return
         known = self._known.get(proxy)
@@ -242,14 +242,14 @@ class ProxyCaller:
     def _url(self, proxy: ProxyName) -> str:
         url = self._urls.get(proxy)
         if url is None:
-            raise BadParameters(f"proxy {proxy} is not in the inventory (any more)", may_be_done=False)
+            raise BadParameters(f"proxy {proxy} is not in the inventory; it may have been removed", may_be_done=False)
         return url.rstrip("/")
 
 
 @contextmanager
 def _masking(spec: DeviceSpec | None) -> Iterator[None]:
-    """No error leaves here with a secret of the device in it, or with what a terminal would obey: whoever answers in a
-    proxy's place may say anything, and what it says stands in the journal and is read by viewers."""
+    """Mask the device's secrets and remove control characters from every error. Its text comes from the network, and it is
+    stored in the journal and shown on terminals."""
     try:
         yield
     except DeviceError as exc:

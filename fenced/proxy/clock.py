@@ -1,7 +1,7 @@
-"""The proxy agent's clock and the two lives that it is told in.
+"""The proxy agent's clock, and the two ids that say how long its readings are comparable.
 
-Knows no daemon. One rule: a moment is compared only within the life it was told in: `life` for daemons (new with
-every start of the agent, so that a command of before is refused), `machine_boot` for what is kept on disk.
+Compare moments only under the same id: `life` for daemons (new with each start of the agent, so commands for an earlier
+run are refused), `machine_boot` for moments stored on disk.
 """
 
 import time
@@ -13,7 +13,7 @@ from fenced.proxy.protocol import WireClock
 
 
 def machine_boot_id() -> str:
-    """The kernel's id of this boot; where there is none, one that equals no other."""
+    """Return the kernel's id of this boot, or a unique one if the kernel has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
@@ -22,7 +22,7 @@ def machine_boot_id() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyClock:
-    """Seconds since the machine's boot; goes on in suspend, so that a command of before a suspend is late after it."""
+    """Seconds since the machine's boot. It runs on in suspend, so a command from before a suspend is late after it."""
 
     life: str = field(default_factory=lambda: uuid.uuid4().hex)
     machine_boot: str = field(default_factory=machine_boot_id)

@@ -1,6 +1,6 @@
-"""The credentials that this proxy keeps under names, put into a call just before its driver starts.
+"""Fill a credential that this proxy stores into a call, just before its driver starts.
 
-Knows calls as specs and who sent them; nothing of devices. One rule: the daemon never gets to see what is kept here.
+Stored credentials are never sent to a daemon.
 """
 
 from collections.abc import Mapping
@@ -12,23 +12,26 @@ from fenced.ports.devices import BadParameters, LoginRefused
 
 
 class Credentials:
-    """By name; exchanged as a whole when the file is read again."""
+    """Credentials by name, replaced as a whole when the file is read again."""
 
     def __init__(self, proxy: str, stored: Mapping[str, StoredCredential]) -> None:
         self._proxy = proxy
         self._stored = dict(stored)
 
     def use(self, stored: Mapping[str, StoredCredential]) -> None:
-        """From the next call on."""
+        """Use these from the next call on."""
         self._stored = dict(stored)
 
     def filled(self, spec: DeviceSpec, client: str) -> DeviceSpec:
-        """The spec as the driver gets it. Raises BadParameters or LoginRefused: nothing was sent."""
+        """Return the spec for the driver. Raises BadParameters or LoginRefused: nothing was sent."""
         if not spec.credential:
             return spec
         name = f"proxy {self._proxy}: credential {spec.credential[:64]!r}"
         if spec.username or spec.all_secrets:
-            raise BadParameters(f"{name} can't stand beside a user name or password of the call", may_be_done=False)
+            raise BadParameters(
+                f"{name} can't be combined with a user name or password; remove those from the device",
+                may_be_done=False,
+            )
         stored = self._stored.get(spec.credential)
         if stored is None:
             raise BadParameters(f"{name} is not in the proxy's file: add [credentials.NAME]", may_be_done=False)
@@ -46,6 +49,6 @@ class Credentials:
         )
 
     def options_of(self, name: str) -> frozenset[str]:
-        """What the file lists for the credential of that name."""
+        """Return the options that the file lists for the credential of that name."""
         stored = self._stored.get(name)
         return frozenset() if stored is None else stored.options

@@ -1,7 +1,7 @@
-"""What a call may name of the proxy's machine: programs and ways that its own file lists, files in folders that it names.
+"""Check which programs and files of the proxy's machine a call names, and reject those that the proxy does not lend.
 
-Knows options by name, no driver. One rule: what is not lent is refused alike, whether it is there or not: a caller learns
-nothing of this machine's files.
+Knows option names, no driver. The same error for missing and for forbidden files: a caller must not learn which files this
+machine has.
 """
 
 import asyncio
@@ -19,31 +19,31 @@ CHECK_SECONDS_MAX: Final = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loans:
-    """`options`: those that name a program or a way to one and are allowed. `dirs`: absolute; files below them are lent."""
+    """`options`: allowed options that name a program or a connection. `dirs`: absolute; files below them are lent."""
 
     options: frozenset[str] = frozenset()
     dirs: tuple[str, ...] = ()
 
 
 class Lending:
-    """What is lent; exchanged as a whole when the file is read again."""
+    """The current loans, replaced as a whole when the file is read again."""
 
     def __init__(self, proxy: str, loans: Loans) -> None:
         self._proxy, self._loans = proxy, loans
 
     def use(self, loans: Loans) -> None:
-        """From the next call on."""
+        """Use these from the next call on."""
         self._loans = loans
 
     async def check(self, spec: DeviceSpec, *, also: frozenset[str] = frozenset()) -> None:
-        """`spec`: the call's own. `also`: options that its credential lists. Raises BadParameters: nothing was started."""
+        """Check a call. `spec`: as sent. `also`: options listed for its credential. Raises BadParameters, nothing started."""
         listed = {plain(name) for name in self._loans.options | also}
         for name, text in _named(spec):
             what = lent(name)
             if what is Lent.PROGRAM and plain(name) not in listed:
-                raise self._bad(name, f"names {what.value}; it is refused unless options in the proxy's file lists it")
+                raise self._bad(name, f"names {what.value}; to allow it, list it under options in the proxy's file")
             if what is Lent.FILE and text and not await self._is_lent(text):
-                raise self._bad(name, f"names {what.value}; it is no readable file below file_dirs of the proxy's file")
+                raise self._bad(name, f"names {what.value}, and no readable one below file_dirs of the proxy's file")
 
     async def _is_lent(self, path: str) -> bool:
         try:
@@ -57,6 +57,6 @@ class Lending:
 
 
 def _named(spec: DeviceSpec) -> Iterator[tuple[str, str]]:
-    """Options and secrets: an agent reads both alike."""
+    """Yield options and secrets: an agent reads both in the same way."""
     yield from ((name, str(value)) for name, value in spec.options.items() if value is not False)
     yield from ((name, secret.reveal()) for name, secret in spec.secrets)

@@ -1,6 +1,6 @@
-"""The listening socket of a proxy agent: it stays while the TLS context that new connections get is exchanged.
+"""The proxy agent's listening socket. It stays open while the TLS context for new connections is replaced.
 
-Knows its door; nothing of calls. One rule: no connection is lost over an exchange; those that exist go on.
+Knows nothing of calls. Replacing the context loses no connection: open ones go on.
 """
 
 import contextlib
@@ -17,25 +17,25 @@ BACKLOG: Final = 4096
 
 
 class ListenError(Exception):
-    """The address can't be listened on; says which and why."""
+    """Can't listen on the address; says which and why."""
 
 
 class Listener:
-    """Accepts for a runner while `open` runs. New connections get the context of the moment."""
+    """Accepts connections for a runner while `open` is entered. New connections get the current context."""
 
     def __init__(self, listening: socket.socket, application: web.Application) -> None:
-        """Before the application is set up."""
+        """Create it before the application is set up."""
         self._listening = listening
         self._door = Door(listening, most=connections_max())
         self._door.watch(application)
 
     def use(self, context: ssl.SSLContext | None) -> None:
-        """New connections get this context from now on."""
+        """Use this context for new connections."""
         self._door.context = context
 
     @contextlib.asynccontextmanager
     async def open(self, runner: web.AppRunner) -> AsyncIterator[None]:
-        """Accept while the block runs; the runner was set up."""
+        """Accept connections while the block runs. The runner must be set up."""
         assert runner.server is not None
         try:
             async with self._door.open(runner.server):
@@ -45,9 +45,11 @@ class Listener:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket. Raises ListenError."""
+    """Return a bound socket. Raises ListenError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as exc:
-        raise ListenError(f"{host}:{port}: can't listen: {exc.strerror or exc}; is another program there?") from exc
+        raise ListenError(
+            f"{host}:{port}: can't listen: {exc.strerror or exc}; stop the program that uses it, or change the address"
+        ) from exc

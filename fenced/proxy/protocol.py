@@ -1,7 +1,7 @@
-"""The wire between daemon and proxy agent: JSON over HTTPS, `POST /v1/call` and `GET /v1/status`.
+"""The protocol between daemon and proxy agent: JSON over HTTPS, `POST /v1/call` and `GET /v1/status`.
 
-Knows the shapes and their bounds, and how our values travel in them; nothing of sockets, drivers or tokens on disk.
-One rule: everything is bounded, and a password is shown by nothing here but the body that is sent.
+Defines the messages, their bounds, and the conversion from and to our types; nothing of sockets, drivers or stored tokens.
+Everything is bounded. Passwords appear only in the body that is sent, never in a repr or an error.
 """
 
 from typing import Annotated, Final, Literal, Self, TypeVar
@@ -26,14 +26,14 @@ from fenced.net.once import parsed_once
 from fenced.ports.devices import DEVICE_ERRORS, DeviceError
 
 PROTOCOL: Final = 1
-"""What this program speaks; rises when an older one would misread a call."""
+"""The protocol version of this program. Increase it when an older program would misread a call."""
 CALL_PATH: Final = "/v1/call"
 STATUS_PATH: Final = "/v1/status"
 HEALTH_PATH: Final = "/healthz"
 METRICS_PATH: Final = "/metrics"
-DRIVERS_TOLD_MAX: Final = 500
+DRIVERS_SHOWN_MAX: Final = 500
 DRIVER_CHARACTERS_MAX: Final = 64
-"""Longer names of programs are left out of the status: it must fit into an answer."""
+"""Drivers with longer names are left out of the status: it must fit into an answer."""
 CALL_BYTES_MAX: Final = 64 * 1024
 ANSWER_BYTES_MAX: Final = 64 * 1024
 TIMEOUT_SECONDS_MAX: Final = 600.0
@@ -41,12 +41,12 @@ ERROR_CHARACTERS_MAX: Final = 2000
 
 TOKEN_PATTERN: Final = r"^[0-9]{1,18}-[0-9]{1,18}$"  # noqa: S105  a fence token is no secret
 DRIVER_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9_.-]{0,127}$"
-"""A driver's name becomes a file name along the agent path: no separators."""
+"""A driver's name becomes a file name along the agent path, so it contains no separators."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 Text = Annotated[str, StringConstraints(max_length=4096)]
 Shown = Annotated[str, StringConstraints(max_length=4096), AfterValidator(one_line)]
-"""What a proxy says of itself, and people read."""
+"""Text of a proxy that people read."""
 Identity = Annotated[str, StringConstraints(max_length=IDENTITY_CHARACTERS_MAX)]
 OptionName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Seconds = Annotated[float, Field(gt=0, le=TIMEOUT_SECONDS_MAX, allow_inf_nan=False)]
@@ -54,7 +54,7 @@ Moment = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 
 
 class WireModel(BaseModel):
-    """Unknown fields are ignored, so that a newer program may add some; no error text repeats what was sent."""
+    """Unknown fields are ignored, so that a newer program may add some. Error texts never repeat the input."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -63,14 +63,14 @@ M = TypeVar("M", bound=WireModel)
 
 
 def read(model: type[M], body: bytes) -> M:
-    """What a body says. Raises ValueError; also where a name occurs twice, for then it says two things (RFC 8259, 4)."""
+    """Parse a body. Raises ValueError. Duplicate keys are an error: parsers disagree about them (RFC 8259, 4)."""
     found = model.model_validate_json(body)
     parsed_once(body)
     return found
 
 
 class WireDevice(WireModel):
-    """A DeviceSpec on its way."""
+    """A DeviceSpec in a call."""
 
     driver: Annotated[str, StringConstraints(pattern=DRIVER_PATTERN)]
     plug_id: Name
@@ -103,7 +103,7 @@ class WireDevice(WireModel):
 
     @classmethod
     def of(cls, spec: DeviceSpec) -> Self:
-        """Raises pydantic.ValidationError for a spec that is out of bounds."""
+        """Convert a spec. Raises pydantic.ValidationError if it is out of bounds."""
         return cls(
             driver=spec.driver,
             plug_id=spec.plug_id,
@@ -147,7 +147,7 @@ class WireDevice(WireModel):
 class WirePermit(WireModel):
     """The right to send one power command (S5).
 
-    `not_after` is in the proxy's own clock, whose life `boot` names; the driver must have ended `settle` before it.
+    `not_after` is in the proxy's clock during the run `boot`; the driver must have ended `settle` seconds before it.
     """
 
     token: Annotated[str, StringConstraints(pattern=TOKEN_PATTERN)]
@@ -161,9 +161,9 @@ class WirePermit(WireModel):
 
 
 class Call(WireModel):
-    """One act on one device. `store`: the id of the daemon's store, whose tokens these are. `timeout` in seconds.
+    """One act on one device. `store`: the id of the daemon's store, which issued the token. `timeout` in seconds.
 
-    `identify`: a status is also to tell which machine the device belongs to; an older proxy agent passes over it."""
+    `identify`: a status also reports which machine the device belongs to; older proxy agents ignore this."""
 
     id: Name
     store: Name
@@ -181,9 +181,9 @@ class Call(WireModel):
 
 
 class WireClock(WireModel):
-    """The proxy's clock as it answered: seconds since its machine's boot, going on in suspend.
+    """The proxy's clock when it answered: seconds since its machine's boot, including suspend.
 
-    `boot` is new with every start of the proxy agent; a moment told in one life means nothing in another.
+    `boot` is new with each start of the proxy agent. Readings with different `boot` are not comparable.
     """
 
     boot: Name
@@ -191,17 +191,17 @@ class WireClock(WireModel):
 
 
 class WireError(WireModel):
-    """A DeviceError on its way; the text is for people and holds no secret."""
+    """A DeviceError in an answer. The text is for people and contains no secret."""
 
     kind: Annotated[str, StringConstraints(max_length=64)]
     text: Annotated[str, StringConstraints(max_length=ERROR_CHARACTERS_MAX)]
-    """Of a proxy that may be another program: the caller masks it once more (ProxyCaller)."""
+    """The caller masks it again (ProxyCaller), because the other end may be another program."""
     may_be_done: bool
     is_end_known: bool
 
     @classmethod
     def of(cls, error: DeviceError, secrets: tuple[str, ...]) -> Self:
-        """`secrets`: those of the call, which a badly written agent may have printed into the error."""
+        """Convert an error. `secrets`: those of the call, which a badly written agent may have printed into the error."""
         return cls(
             kind=error.kind,
             text=Mask(secrets).line(str(error), characters_max=ERROR_CHARACTERS_MAX),
@@ -210,7 +210,7 @@ class WireError(WireModel):
         )
 
     def error(self, proxy: str) -> DeviceError:
-        """The error as the daemon raises it; a kind that this program does not know is a plain DeviceError."""
+        """Return the error to raise at the daemon. An unknown kind becomes a plain DeviceError."""
         known = {kind.kind: kind for kind in DEVICE_ERRORS}
         return known.get(self.kind, DeviceError)(
             f"through proxy {proxy}: {self.text}", may_be_done=self.may_be_done, is_end_known=self.is_end_known
@@ -218,9 +218,9 @@ class WireError(WireModel):
 
 
 class Answer(WireModel):
-    """What became of a call. `power`: a status alone has it; `error` is None exactly when the call went well.
+    """The result of a call. `power`: set for a status only. `error`: None exactly if the call succeeded.
 
-    `identities`: what the device said of its machine where that was asked; older proxy agents tell none."""
+    `identities`: what the device reported of its machine, if requested; empty from older proxy agents."""
 
     id: Name
     outcome: Outcome
@@ -231,17 +231,17 @@ class Answer(WireModel):
 
 
 class InFlight(WireModel):
-    """How many calls the proxy agent is busy with."""
+    """How many calls the proxy agent is carrying out."""
 
     reads: int
     commands: int
 
 
 class Status(WireModel):
-    """`GET /v1/status`. What came after version 1 has a default: older proxies don't tell it.
+    """`GET /v1/status`. Fields added after version 1 have defaults: older proxies don't send them.
 
-    `protocols`: which it speaks. `drivers`: its own and the `fence_*` programs it finds. `store`: whose tokens it obeys.
-    `capacity`: programs at once.
+    `protocols`: supported versions. `drivers`: native drivers and the `fence_*` programs found. `store`: the store whose
+    tokens the proxy accepts. `capacity`: how many programs may run at once.
     """
 
     name: Shown
@@ -250,13 +250,13 @@ class Status(WireModel):
     in_flight: InFlight
     protocols: Annotated[tuple[int, ...], Field(max_length=64)] = (PROTOCOL,)
     uptime: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    drivers: Annotated[tuple[Shown, ...], Field(max_length=DRIVERS_TOLD_MAX)] = ()
+    drivers: Annotated[tuple[Shown, ...], Field(max_length=DRIVERS_SHOWN_MAX)] = ()
     store: Shown = ""
     capacity: Annotated[int, Field(ge=0)] = 0
 
 
 class Problem(WireModel):
-    """RFC 9457: the call was not judged, nothing was started."""
+    """RFC 9457: the call was rejected before anything started."""
 
     title: Text
     status: int

@@ -1,6 +1,6 @@
-"""What a running proxy agent takes over without a restart: certificates, who may call, stored credentials, what is lent.
+"""Apply a new configuration to a running proxy agent: certificates, allowed callers, stored credentials, loans.
 
-Knows the agent's parts; nothing of files but certificates. One rule: all of a change or nothing of it.
+A change takes effect as a whole or not at all.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What the file says now."""
+    """A configuration that was read again."""
 
     allow: frozenset[str]
     credentials: Mapping[str, StoredCredential]
     tls: TlsFiles | None
     ended: Callable[[str], None]
-    """To be called with why it was refused; "": it is in force."""
+    """Call it with the reason for which the change was rejected, or with "" once it is in effect."""
     loans: Loans = field(default_factory=Loans)
 
 
@@ -52,7 +52,7 @@ class Renewal:
         self._credentials, self._lending, self._certificates = credentials, lending, certificates
 
     async def run(self, changes: Changes) -> None:
-        """For ever; ends by cancellation."""
+        """Apply changes for ever; ends by cancellation."""
         async with asyncio.TaskGroup() as group:
             if self._certificates is not None:
                 group.create_task(self._certificates.run(self._accept), name="certificates")
@@ -63,7 +63,7 @@ class Renewal:
         if self._certificates is not None and change.tls is not None:
             is_good = await self._certificates.renew(change.tls, self._accept)
             if not is_good:
-                change.ended("the certificates can't be used; everything stays as it was")
+                change.ended("the certificates can't be used (see the log); the old configuration stays in effect")
                 return
         self._server.use(allow=change.allow)
         self._credentials.use(change.credentials)
@@ -72,6 +72,6 @@ class Renewal:
         change.ended("")
 
     async def _accept(self, context: ssl.SSLContext) -> None:
-        """The listener first: a connection of the old context that comes in between is closed after its answer."""
+        """Update the listener first: a connection with the old context that is accepted in between closes after its answer."""
         self._listener.use(context)
         self._server.context = context

@@ -1,7 +1,7 @@
-"""The proxy agent's HTTP face: who may call, how much, how long; the calls themselves are in calls.py.
+"""The proxy agent's HTTP server: checks who calls, bounds the number and size of calls, and reports results.
 
-Knows aiohttp and the wire. One rule: whatever comes in, the answer is bounded and repeats no secret, and a power
-command that was started goes on to its own deadline, whether or not the daemon still listens.
+Knows aiohttp and the protocol; calls.py carries out the calls. Every answer is bounded and contains no secret. A power
+command that has started runs to its own deadline, even if the daemon hangs up.
 """
 
 import asyncio
@@ -56,8 +56,8 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """What the status says besides: which drivers and programs there are, programs at once, whose tokens are obeyed."""
+class Facts:
+    """Further facts for the status: available drivers, how many programs may run at once, whose tokens are accepted."""
 
     drivers: Callable[[], tuple[str, ...]]
     capacity: int
@@ -65,7 +65,7 @@ class Told:
 
 
 class ProxyServer:
-    """`tasks`: where power commands live; the caller waits for it before the process ends."""
+    """`tasks`: the group of running power commands; the caller waits for it before the process ends."""
 
     def __init__(
         self,
@@ -80,10 +80,10 @@ class ProxyServer:
         clock: ProxyClock,
         tasks: asyncio.TaskGroup,
         telemetry: AgentTelemetry,
-        told: Told,
+        facts: Facts,
     ) -> None:
-        """`allow`: the names of client certificates, without `CN=`. Without TLS (loopback only) nobody has a name.
-        `context`: that of new connections; those of another one end with their next answer."""
+        """`allow`: the names of client certificates, without `CN=`. Without TLS (loopback only) callers have no name.
+        `context`: for new connections. Connections with an earlier one close after their next answer."""
         self._name = name
         self._version = version
         self._calls = calls
@@ -92,14 +92,14 @@ class ProxyServer:
         self.context = context
         self._clock = clock
         self._tasks = tasks
-        self._telemetry, self._told = telemetry, told
+        self._telemetry, self._facts = telemetry, facts
         self._started = clock.now()
         self._reads = 0
         self._commands = 0
         self._is_stopping = False
 
     def application(self) -> web.Application:
-        """The routes; run with `handler_cancellation`, so that a daemon that hangs up ends its reads."""
+        """Return the routes. Run them with `handler_cancellation`, so that a daemon that hangs up cancels its reads."""
         application = web.Application(client_max_size=CALL_BYTES_MAX, middlewares=[self._border])
         application.router.add_post(CALL_PATH, self._call, expect_handler=not_yet)
         application.router.add_get(STATUS_PATH, self._status, expect_handler=not_yet)
@@ -108,11 +108,11 @@ class ProxyServer:
         return application
 
     def use(self, *, allow: frozenset[str]) -> None:
-        """Who may call from the next request on."""
+        """Allow these callers from the next request on."""
         self._allow = allow
 
     def stop(self) -> None:
-        """Take no further call; those under way go on."""
+        """Reject further calls; running ones go on."""
         self._is_stopping = True
 
     @property
@@ -125,14 +125,14 @@ class ProxyServer:
 
     @web.middleware
     async def _border(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Every answer passes here; a connection of an earlier certificate ends with it."""
+        """Pass every answer through; close connections that use an earlier certificate."""
         response = await self._guarded(request, handler)
         if _context(request) is not self.context:
             response.force_close()
         return response
 
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Every fault becomes an answer; its text never holds what was sent."""
+        """Turn every error into an answer that does not repeat the request."""
         try:
             refuse_encoded(request)
             if request.path != HEALTH_PATH:
@@ -158,9 +158,9 @@ class ProxyServer:
             clock=self._clock.wire(),
             in_flight=InFlight(reads=self._reads, commands=self._commands),
             uptime=max(0.0, self._clock.now() - self._started),
-            drivers=self._told.drivers(),
-            store=await self._told.store() or "",
-            capacity=self._told.capacity,
+            drivers=self._facts.drivers(),
+            store=await self._facts.store() or "",
+            capacity=self._facts.capacity,
         )
         return _json(status)
 
@@ -169,15 +169,15 @@ class ProxyServer:
         return web.Response(body=body, headers={"Content-Type": kind})
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
-        # Only a JSON body: a browser on this machine can't send one elsewhere without being asked first.
+        # Only JSON: a browser page of another origin can't send that to this machine without a preflight request.
         if request.content_type != JSON:
             return _problem(415, "the body must be application/json")
         try:
             body = await read_whole(request, seconds=BODY_SECONDS_MAX)
         except TimeoutError:
-            return _problem(408, "the body did not come in time")
+            return _problem(408, "the body did not arrive in time")
         except (web.PayloadAccessError, web.RequestPayloadError, HttpProcessingError):
-            return _problem(422, "the body is not as its encoding says")
+            return _problem(422, "the body does not match its transfer encoding")
         try:
             call = read(Call, body)
         except ValidationError as exc:
@@ -219,8 +219,8 @@ class ProxyServer:
         finally:
             self._reads -= 1
             self._count(call, result, started)
-        told = comparable(found.identities, secrets=spec.all_secrets)
-        return self._answer(call, Outcome(result), (), power=found.power, identities=told)
+        identities = comparable(found.identities, secrets=spec.all_secrets)
+        return self._answer(call, Outcome(result), (), power=found.power, identities=identities)
 
     async def _command(self, call: Call, permit: WirePermit, spec: DeviceSpec, who: str) -> web.StreamResponse:
         if self._commands >= COMMANDS_MAX:
@@ -229,12 +229,12 @@ class ProxyServer:
         task = self._tasks.create_task(
             self._carry_out(call, permit, spec, who), name=f"{call.what.value} {call.device.plug_id} {permit.token}"
         )
-        # Shielded: when the daemon hangs up, the command goes on to its own deadline; the daemon waits for not_after.
+        # Shielded: if the daemon hangs up, the command runs to its own deadline; the daemon waits for not_after.
         error = await asyncio.shield(task)
         return self._answer(call, _outcome(error), spec.all_secrets, error=error)
 
     async def _carry_out(self, call: Call, permit: WirePermit, spec: DeviceSpec, who: str) -> DeviceError | None:
-        """How the command ended; never raises, for it lives in a group with others."""
+        """Return how the command ended. Never raises: an exception would cancel the other commands of the group."""
         started = time.monotonic()
         error: DeviceError | None = None
         try:
@@ -274,7 +274,7 @@ class ProxyServer:
         error: DeviceError | None = None,
         identities: tuple[str, ...] = (),
     ) -> web.StreamResponse:
-        """`secrets`: what the driver was given, which a badly written agent may have printed into the error."""
+        """`secrets`: those passed to the driver; a badly written agent may have printed them into the error."""
         return _json(
             Answer(
                 id=call.id,
@@ -305,7 +305,7 @@ def _caller(request: web.Request) -> str | None:
 
 
 def _context(request: web.Request) -> object:
-    """The TLS context that the request's connection was accepted with."""
+    """Return the TLS context with which the request's connection was accepted."""
     transport = request.transport
     return None if transport is None else transport.get_extra_info("sslcontext")
 
@@ -318,7 +318,7 @@ def _internal(call: Call, exc: Exception) -> DeviceError:
 
 
 def _log_internal(exc: Exception, *, where: str) -> None:
-    """The kind and place of a bug of ours; not its text, which may hold what was sent."""
+    """Log type and place of an internal error. Its text may contain what was sent, so leave that out."""
     trace = exc.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -328,8 +328,8 @@ def _log_internal(exc: Exception, *, where: str) -> None:
 
 def _faults(exc: ValidationError) -> str:
     found = exc.errors(include_url=False, include_input=False, include_context=False)
-    told = [f"{'.'.join(str(part)[:64] for part in fault['loc'])}: {fault['msg'][:200]}" for fault in found]
-    return "; ".join(told[:FAULTS_SHOWN_MAX])[:4000]
+    faults = [f"{'.'.join(str(part)[:64] for part in fault['loc'])}: {fault['msg'][:200]}" for fault in found]
+    return "; ".join(faults[:FAULTS_SHOWN_MAX])[:4000]
 
 
 def _problem(status: int, title: str, detail: str = "") -> web.Response:

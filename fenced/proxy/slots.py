@@ -1,7 +1,7 @@
-"""Who may call a device next: a bound on calls at once, shared by urgency (S15).
+"""Decide which call may use a device next: limits concurrent calls, with priorities (S15).
 
-Knows no calls, drivers or time; the caller bounds its wait. One rule: OFF and its verification go before ON, ON
-before other reads; no unit gets more calls than its sessions; plugs that fail now hold at most half of the slots.
+Knows no calls, drivers or time; the caller bounds its wait. OFF and the reads that verify it go first, then ON, then other
+reads. No unit gets more calls than its sessions, and plugs whose last call failed get at most half of the slots.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ FAILING_PLUGS_MAX: Final = 10_000
 
 
 class Rank(IntEnum):
-    """Lower goes first. OFF: also the reads that verify it."""
+    """Priority; lower goes first. OFF includes the reads that verify it."""
 
     OFF = 0
     ON = 1
@@ -25,7 +25,7 @@ class Rank(IntEnum):
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class Ticket:
-    """One call's place, waiting or held."""
+    """One call, waiting for a slot or holding one."""
 
     plug_id: PlugId
     unit_id: UnitId
@@ -35,7 +35,7 @@ class Ticket:
 
 
 class Slots:
-    """`slots_max` calls at once. Waiters are bounded by the calls that the server lets in."""
+    """`slots_max` concurrent calls. The server bounds how many wait."""
 
     def __init__(self, *, slots_max: int) -> None:
         self._free = slots_max
@@ -47,7 +47,7 @@ class Slots:
         self._failing: OrderedDict[PlugId, None] = OrderedDict()
 
     def note(self, plug_id: PlugId, *, is_failing: bool) -> None:
-        """How the last call to a plug went."""
+        """Record whether the last call to a plug failed."""
         self._failing.pop(plug_id, None)
         if is_failing:
             self._failing[plug_id] = None
@@ -55,9 +55,9 @@ class Slots:
                 self._failing.popitem(last=False)
 
     async def take(self, *, rank: Rank, plug_id: PlugId, unit_id: UnitId, sessions: int) -> Ticket:
-        """Wait for a slot. Cancelled while waiting: the place is given up. The ticket must be given back."""
+        """Wait for a slot. If cancelled while waiting, the call leaves the queue. Give the ticket back after the call."""
         ticket = Ticket(plug_id=plug_id, unit_id=unit_id, sessions=sessions)
-        # Whoever waits already was looked at when something last changed: an arrival changes nothing for them.
+        # Waiting calls were checked at the last change; a new arrival does not change anything for them.
         if self._free and self._may_go(ticket):
             self._hand_out(ticket)
             return ticket
@@ -67,13 +67,13 @@ class Slots:
         except asyncio.CancelledError:
             if ticket in self._waiters[rank]:
                 del self._waiters[rank][ticket]
-            else:  # its turn came in the same moment
+            else:  # the slot was assigned at the same moment
                 self.give_back(ticket)
             raise
         return ticket
 
     def give_back(self, ticket: Ticket) -> None:
-        """The call ended; `note` how it went before."""
+        """Free the slot of a call that ended. Call `note` before."""
         self._free += 1
         self._failing_held -= ticket.counts_as_failing
         _decrease(self._units, ticket.unit_id)

@@ -1,7 +1,7 @@
-"""What a proxy agent keeps on disk: the highest token of each plug, the store they are of, and commands under way.
+"""The proxy agent's database: the highest token of each plug, the store that issued them, and commands under way.
 
-Knows SQLite and nothing of calls or the network; blocks, and is used from one thread (see tokens.py).
-One rule: what `transaction` returned from is on disk, and a token that was taken is never taken again (S5, S16).
+Blocks, and is used from one thread only (see tokens.py). When `transaction` ends without an error its writes are on disk,
+and an accepted token is never accepted again (S5, S16).
 """
 
 import fcntl
@@ -27,14 +27,14 @@ LOCK_WAIT_SECONDS: Final = 5.0
 EPOCH_MAX: Final = 10**9
 SEQUENCE_MAX: Final = 10**12
 EPOCH_JUMP_MAX: Final = 1_000_000
-"""Epochs rise by one with each start of a daemon: one a minute for two years, without a command for the plug. A token beyond
-would close it to the daemon that it belongs to."""
-EPOCH_JUMP_TOLD: Final = 1000
+"""Epochs rise by one with each start of a daemon; this allows one start a minute for two years without a command for the
+plug. A higher token would lock out the daemon that the plug belongs to."""
+EPOCH_JUMP_LOGGED: Final = 1000
 NOT_AFTER_AHEAD_SECONDS_MAX: Final = 3600.0
-"""A command may wait for one attempt and take another, and its device settles: 10 minutes each at most, and clocks differ."""
+"""A command may wait for one attempt and take another, and its device settles: at most 10 minutes each, plus clock drift."""
 
 FORGOTTEN: Final = -1
-"""The epoch of a plug whose tokens an operator had forgotten."""
+"""The epoch of a plug after an operator ran --forget-plug."""
 
 SCHEMA: Final = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -52,7 +52,7 @@ class StateError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A power command that asks to be the newest of its plug. `not_after`: seconds since the machine's boot."""
+    """A power command that claims to be the newest of its plug. `not_after`: seconds since the machine's boot."""
 
     store: str
     plug_id: PlugId
@@ -63,7 +63,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Denial:
-    """Why a token is not taken. `is_proxys_own`: another proxy may take it."""
+    """Why a token is rejected. `is_proxys_own`: another proxy may accept it."""
 
     why: str
     is_proxys_own: bool = False
@@ -71,8 +71,8 @@ class Denial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forgotten:
-    """What was known of a plug. `not_after`: until when a command for it may still act, in seconds since the machine's boot;
-    None: none was under way."""
+    """What was known of a forgotten plug. `not_after`: how long a command may still act on it, in seconds since the
+    machine's boot; None if none was under way."""
 
     highest: Token | None
     not_after: float | None
@@ -80,7 +80,7 @@ class Forgotten:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unfinished:
-    """A command whose end was never written: an earlier life of the agent died in it, or the device left doubt."""
+    """A command without a recorded end: the agent died during it, or the driver could not tell how it ended."""
 
     plug_id: PlugId
     token: Token
@@ -110,7 +110,7 @@ class ProxyState:
             raise StateError(f"{self._path}: can't be opened: {exc}; check the directory and its owner") from exc
         try:
             self._prepare()
-            # SQLite syncs its own files; the names of those that were just made are ours to sync.
+            # SQLite syncs its files; new names in the directory need a sync of the directory.
             sync_directory(directory)
         except (OSError, sqlite3.Error) as exc:
             self.close()
@@ -127,7 +127,7 @@ class ProxyState:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """What is done inside is on disk when it is left without an error, and undone otherwise. Raises StateError."""
+        """Commit at the end of the block; roll back after an error. Raises StateError."""
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -141,20 +141,20 @@ class ProxyState:
             raise StateError(f"{self._path}: can't be written: {exc}; is its disk full or read-only?") from exc
 
     def claim(self, claim: Claim) -> Denial | None:
-        """Take the token, or say why not. The first store that is heard is adopted; tokens of another are refused."""
+        """Accept a token or return why not. The store of the first command is adopted; tokens of another are rejected."""
         if claim.token.epoch > EPOCH_MAX or claim.token.sequence > SEQUENCE_MAX:
-            return Denial(why=f"no daemon counts to token {claim.token}", is_proxys_own=True)
+            return Denial(why=f"token {claim.token} is beyond what any daemon issues", is_proxys_own=True)
         store = self.store()
         if store is None:
             self._set_meta("store", claim.store)
         elif store != claim.store:
             return Denial(
-                why=f"the token is of store {claim.store!r}, this proxy obeys store {store!r}; if the new store is yours: "
+                why=f"the token is of store {claim.store!r}, but this proxy obeys store {store!r}; if the new store is yours: "
                 f"fenced proxy -c FILE --adopt-store {claim.store}"
             )
         highest = self.highest(claim.plug_id)
         if highest is None and self._count("plug") >= PLUGS_MAX:
-            why = f"{PLUGS_MAX} plugs are known already; use another proxy, or empty this one's state_dir"
+            why = f"this proxy knows {PLUGS_MAX} plugs already, its maximum; use another proxy, or empty its state_dir"
             return Denial(why=why, is_proxys_own=True)
         if highest is not None and claim.token <= highest:
             return Denial(
@@ -178,21 +178,21 @@ class ProxyState:
         return None
 
     def started(self, plug_id: PlugId, token: Token, started: Started) -> None:
-        """The command's own process exists and waits for its parameters."""
+        """Record the process of a command. It still waits for its parameters."""
         self._connection.execute(
             "UPDATE command SET pid = ?, pid_started = ? WHERE plug = ? AND epoch = ? AND sequence = ?",
             (started.pid, started.pid_started, plug_id, token.epoch, token.sequence),
         )
 
     def ended(self, plug_id: PlugId, token: Token) -> None:
-        """Nothing that was started for the command can act any more."""
+        """Record that nothing that was started for the command can act any more."""
         self._connection.execute(
             "DELETE FROM command WHERE plug = ? AND epoch = ? AND sequence = ?",
             (plug_id, token.epoch, token.sequence),
         )
 
     def unfinished(self) -> list[Unfinished]:
-        """Commands of this boot of the machine; those of an earlier one died with it and are forgotten."""
+        """Return the unfinished commands of this boot of the machine. A reboot ended the older ones: delete them."""
         self._connection.execute("DELETE FROM command WHERE machine_boot != ?", (self._machine_boot,))
         rows = self._connection.execute(
             "SELECT plug, epoch, sequence, what, not_after, pid, pid_started FROM command"
@@ -209,7 +209,7 @@ class ProxyState:
         ]
 
     def forget_past(self, *, now: float) -> None:
-        """Drop commands that are past their `not_after`."""
+        """Delete commands whose `not_after` is over."""
         self._connection.execute("DELETE FROM command WHERE not_after <= ?", (now,))
 
     def highest(self, plug_id: PlugId) -> Token | None:
@@ -217,16 +217,16 @@ class ProxyState:
         return None if row is None or row[0] == FORGOTTEN else Token(epoch=row[0], sequence=row[1])
 
     def epoch_seen(self, plug_id: PlugId) -> int | None:
-        """What a token of the plug may be compared with: its own epoch, or the highest of all plugs where it is new; None
-        where there is none, or where an operator had it forgotten."""
+        """Return the epoch with which to compare a token: the plug's, or for a new plug the highest of all plugs. None if
+        there is none, or after --forget-plug."""
         row = self._connection.execute("SELECT epoch FROM plug WHERE plug = ?", (plug_id,)).fetchone()
         if row is None:
             row = self._connection.execute("SELECT max(epoch) FROM plug").fetchone()
         return None if row[0] is None or row[0] == FORGOTTEN else int(row[0])
 
     def forget_plug(self, plug_id: PlugId, *, now: float) -> Forgotten | None:
-        """Take whatever token comes next for the plug; None: it is not known here. Not beside a running agent, which a late
-        command of before could still reach: a new life of it refuses those (S5). Commands that may still act keep their end.
+        """Accept any token next for the plug; return None if the plug is unknown. Stop the agent first: a late command
+        could still reach a running one, while a new run rejects it (S5). Commands that may still act keep their end.
         """
         row = self._connection.execute("SELECT epoch FROM plug WHERE plug = ?", (plug_id,)).fetchone()
         if row is None:
@@ -241,22 +241,22 @@ class ProxyState:
         return Forgotten(highest=highest, not_after=max((end for end in ends if end > now), default=None))
 
     def plugs(self) -> list[str]:
-        """All that are known."""
+        """Return all known plugs."""
         return [str(row[0]) for row in self._connection.execute("SELECT plug FROM plug ORDER BY plug")]
 
     def store(self) -> str | None:
-        """The store whose tokens are obeyed; None before the first power command."""
+        """Return the store whose tokens are accepted; None before the first power command."""
         row = self._connection.execute("SELECT value FROM meta WHERE name = 'store'").fetchone()
         return None if row is None else str(row[0])
 
     def agent_id(self) -> str:
-        """Names this state directory among all others; made with it. What the agent starts carries it (S16)."""
+        """Return the unique id of this state directory. Processes that the agent starts carry it (S16)."""
         return str(self._connection.execute("SELECT value FROM meta WHERE name = 'agent'").fetchone()[0])
 
     def adopt(self, store: str) -> None:
-        """Obey this store from now on. Tokens of another count from another beginning and are forgotten.
+        """Accept tokens of this store from now on, and forget those of the old store: they are not comparable.
 
-        What was begun under them may still act: those commands keep a place that no token of a store has.
+        Commands under the old tokens may still act. They get negative epochs, which no store issues.
         """
         if self.store() != store:
             self._connection.execute("DELETE FROM plug")
@@ -272,7 +272,9 @@ class ProxyState:
         self._connection.execute("PRAGMA synchronous = FULL")
         version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])
         if version > SCHEMA_VERSION:
-            raise StateError(f"{self._path}: written by a newer fenced (schema {version}); install that version")
+            raise StateError(
+                f"{self._path}: written by a newer fenced (schema {version}); install that version or a newer one"
+            )
         if version < SCHEMA_VERSION:
             with self.transaction():
                 for statement in SCHEMA:
@@ -283,7 +285,7 @@ class ProxyState:
         self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
 
     def _count(self, table: str) -> int:
-        return int(self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608  our own word
+        return int(self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608  a constant
 
     def _release_lock(self) -> None:
         if self._lock is not None:
@@ -292,7 +294,7 @@ class ProxyState:
 
 
 def hold_lock(path: Path) -> IO[str]:
-    """The open file holds the lock until it is closed. Raises StateError when another process has it, OSError."""
+    """Return the locked file; closing it releases the lock. Raises StateError if another process holds it, OSError."""
     file = path.open("a+", encoding="ascii")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,6 +1,6 @@
-"""The proxy agent's memory as the event loop sees it: one thread writes, many commands share one sync of the disk.
+"""Asynchronous access to the proxy agent's database: one thread writes, and concurrent commands share one disk sync.
 
-Knows neither HTTP nor drivers. One rule: a call that returned is on disk; one that raised left nothing behind.
+A call that returned is on disk; a call that raised left nothing behind.
 """
 
 import asyncio
@@ -14,10 +14,10 @@ import structlog
 
 from fenced.model.names import PlugId, Token
 from fenced.ports.devices import Started
-from fenced.proxy.state import EPOCH_JUMP_TOLD, Claim, Denial, ProxyState, StateError, Unfinished
+from fenced.proxy.state import EPOCH_JUMP_LOGGED, Claim, Denial, ProxyState, StateError, Unfinished
 
 GROUP_MAX: Final = 256
-"""Writes that share one transaction at most."""
+"""Maximum number of writes in one transaction."""
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ _log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
 
 @dataclass(slots=True, kw_only=True)
 class _Job:
-    """One write and who waits for it."""
+    """One write and the future that waits for it."""
 
     act: Callable[[], Any]
     loop: asyncio.AbstractEventLoop
@@ -34,7 +34,7 @@ class _Job:
 
 
 class TokenMemory:
-    """Owns the state and its thread from `with` to its end. At most as many jobs wait as commands are let in."""
+    """Owns the state and its thread between enter and exit. The server bounds how many jobs wait."""
 
     def __init__(self, state: ProxyState) -> None:
         self._state = state
@@ -47,16 +47,16 @@ class TokenMemory:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Writes what still waits, then closes the state."""
+        """Finish the waiting writes, then close the state."""
         self._is_closed = True
         self._jobs.put(None)
         self._thread.join()
         self._state.close()
 
     async def claim(self, claim: Claim) -> Denial | None:
-        """As ProxyState.claim, durable; a jump of the daemon's starts is told. Raises StateError."""
+        """As ProxyState.claim, durable; logs a jump of the epoch. Raises StateError."""
         seen, denial = await self._submit(lambda: (self._state.epoch_seen(claim.plug_id), self._state.claim(claim)))
-        if seen is not None and claim.token.epoch - seen > EPOCH_JUMP_TOLD:
+        if seen is not None and claim.token.epoch - seen > EPOCH_JUMP_LOGGED:
             _log.warning(
                 "token jumped", plug=claim.plug_id, token=str(claim.token), epoch_seen=seen, is_taken=denial is None
             )
@@ -67,11 +67,11 @@ class TokenMemory:
         await self._submit(lambda: self._state.started(plug_id, token, started))
 
     async def ended(self, plug_id: PlugId, token: Token) -> None:
-        """Raises StateError; then the command only counts as under way until its `not_after`."""
+        """Record the end. Raises StateError; then the command counts as under way until its `not_after`."""
         await self._submit(lambda: self._state.ended(plug_id, token))
 
     async def unfinished(self, *, now: float) -> Sequence[Unfinished]:
-        """What an earlier life of the agent left. Those past their `not_after` are told once, then forgotten."""
+        """Return what an earlier run left unfinished. Commands past their `not_after` are returned once, then deleted."""
 
         def act() -> list[Unfinished]:
             found = self._state.unfinished()
@@ -111,29 +111,29 @@ class TokenMemory:
         return group, False
 
     def _commit(self, group: list[_Job]) -> None:
-        """All or nothing: a write that fails takes the group's others with it, and each caller is told."""
+        """Commit all or nothing: if one write fails, all writes of the group fail, and each caller gets the error."""
         try:
             with self._state.transaction():
                 results = [job.act() for job in group]
         except StateError as exc:
             self._fail(group, exc)
             return
-        except Exception as exc:  # the thread's border: without it a bug would leave every later command waiting
+        except Exception as exc:  # the thread's border: after a crash here every later command would wait for ever
             self._fail(group, StateError(f"internal error in the token memory ({type(exc).__name__})"))
             return
         for job, result in zip(group, results, strict=True):
-            _tell(job, job.waiter.set_result, result)
+            _answer(job, job.waiter.set_result, result)
 
     def _fail(self, group: list[_Job], error: StateError) -> None:
         for job in group:
-            _tell(job, job.waiter.set_exception, error)
+            _answer(job, job.waiter.set_exception, error)
 
 
-def _tell(job: _Job, tell: Callable[[Any], None], value: object) -> None:
+def _answer(job: _Job, answer: Callable[[Any], None], value: object) -> None:
     def in_the_loop() -> None:
         if not job.waiter.done():
-            tell(value)
+            answer(value)
 
-    # The loop may have ended meanwhile (a forced stop): then nobody waits any more.
+    # After a forced stop the loop may be closed, and nothing waits any more.
     if not job.loop.is_closed():
         job.loop.call_soon_threadsafe(in_the_loop)

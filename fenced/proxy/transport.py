@@ -1,7 +1,7 @@
-"""Carries one request to a proxy agent and a bounded answer back, and turns what fails on the way into our errors.
+"""Send one request to a proxy agent, read a bounded answer, and convert transport failures to our errors.
 
-Knows aiohttp and TLS; nothing of what is in the bodies. One rule: a request is sent at most once, and the error says
-whether it left (a power command that left may have been done, S2).
+Knows aiohttp and TLS; nothing of the bodies. A request is sent at most once, and the error says whether it may have left:
+a power command that left may have been carried out (S2).
 """
 
 import asyncio
@@ -22,9 +22,9 @@ from fenced.proxy.via import proxy_headers, via_error
 
 CONNECT_SECONDS_MAX: Final = 5.0
 KEEPALIVE_SECONDS: Final = 15.0
-"""Shorter than the proxy agent's, so that the daemon, not the proxy, ends an idle connection."""
+"""Shorter than the proxy agent's, so the daemon closes an idle connection first."""
 NOT_STARTED: Final = frozenset({400, 403, 404, 405, 408, 413, 415, 422, 503})
-"""Answers of a proxy agent that did not judge the call: nothing was started."""
+"""Statuses of a proxy agent that rejected the call before anything started."""
 HTTPS_PORT: Final = 443
 REFUSAL_SECONDS_MAX: Final = 1.0
 SHOWN_MAX: Final = 200
@@ -32,7 +32,7 @@ SHOWN_MAX: Final = 200
 
 @dataclass(slots=True, kw_only=True)
 class _Trip:
-    """One request's way. `is_connected`: from here on it may have left; `is_new`: on a connection made for it."""
+    """One request. `is_connected`: from here on it may have been sent. `is_new`: its connection was made for it."""
 
     proxy: ProxyName
     url: str
@@ -49,7 +49,7 @@ class _Trip:
 
 @dataclass(slots=True, kw_only=True)
 class _Session:
-    """The connections made with one context. Retired: closed as soon as the requests that it carries ended."""
+    """The connections made with one context. A retired session closes when its last request ends."""
 
     client: aiohttp.ClientSession
     requests: int = 0
@@ -61,7 +61,7 @@ class _Session:
 
 
 class Transport:
-    """Connections to many proxies, kept for the next request; each proxy's number is bounded by itself (S15)."""
+    """Pooled connections to many proxies, with a limit for each proxy (S15)."""
 
     def __init__(self, *, context: ssl.SSLContext | None, connections_per_proxy_max: int) -> None:
         self._context = context
@@ -70,7 +70,7 @@ class Transport:
         self._retired: list[_Session] = []
 
     async def renew(self, context: ssl.SSLContext) -> None:
-        """New connections are made with this one; requests under way end on those that they have."""
+        """Use this context for new connections. Running requests keep theirs."""
         self._context = context
         session, self._session = self._session, None
         self._retired = [retired for retired in self._retired if not retired.client.closed]
@@ -80,7 +80,7 @@ class Transport:
             await session.close_when_idle()
 
     async def get(self, proxy: ProxyName, url: str, *, timeout_seconds: float, via: Via | None = None) -> bytes:
-        """The body of a good answer. Raises DeviceError; nothing is ever in doubt after a question."""
+        """Return the body of a good answer. Raises DeviceError; a GET never leaves anything in doubt."""
         trip = _Trip(proxy=proxy, url=url, timeout_seconds=timeout_seconds, is_command=False, via=via)
         return await self._travel(trip, "GET", None)
 
@@ -94,7 +94,7 @@ class Transport:
         is_command: bool,
         via: Via | None = None,
     ) -> bytes:
-        """The body of a good answer. Cancelled: the connection is closed, which ends a read at the proxy too.
+        """Return the body of a good answer. Cancellation closes the connection, which also ends a read at the proxy.
         Raises DeviceError."""
         trip = _Trip(proxy=proxy, url=url, timeout_seconds=timeout_seconds, is_command=is_command, via=via)
         return await self._travel(trip, "POST", body)
@@ -122,13 +122,13 @@ class Transport:
             raise _device_error(trip, exc, refusal) from exc
 
     async def _refusal(self, trip: _Trip, end: float) -> str | None:
-        """Whether a new connection was lost because the proxy does not take our certificate, and its reason.
+        """Return why the proxy rejected our certificate, or None if that was not why the new connection was lost.
 
-        In TLS 1.3 it says so only after our side is done and our request on its way, and asyncio's servers just hang
-        up. So connect once more and send nothing: a proxy that takes the certificate waits for a request.
+        In TLS 1.3 a server rejects the certificate only after our handshake is complete and our request is on its way, and
+        asyncio's servers just hang up. So connect once more and send nothing: a proxy that accepts us waits for a request.
         """
         url = urllib.parse.urlsplit(trip.url)
-        # Through an HTTP proxy the second connection would not lead there.
+        # Through an HTTP proxy a second connection would not reach the agent.
         if self._context is None or url.hostname is None or trip.via is not None:
             return None
         try:
@@ -142,7 +142,7 @@ class Transport:
                     writer.transport.abort()
         except ssl.SSLError as exc:
             return str(handshake.fault(exc))
-        except OSError:  # a timeout too
+        except OSError:  # includes a timeout
             return None
         return "TLS handshake: it hangs up when it sees our certificate"
 
@@ -208,7 +208,7 @@ async def _note_reused(_session: aiohttp.ClientSession, context: object, _parame
 
 
 async def _read_bounded(response: aiohttp.ClientResponse) -> bytes | None:
-    """The body, or None when it is longer than an answer may be; the rest is not read."""
+    """Return the body, or None if it is longer than an answer may be; the rest is not read."""
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
@@ -219,19 +219,20 @@ async def _read_bounded(response: aiohttp.ClientResponse) -> bytes | None:
 
 
 def _device_error(trip: _Trip, exc: Exception, refusal: str | None) -> DeviceError:
-    """What happened on the way, in our words. `refusal`: why no TLS came about, or the proxy's reason against our
-    certificate."""
+    """Convert an exception. `refusal`: why TLS failed, or why the proxy rejected our certificate."""
     if trip.via is not None and isinstance(exc, aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError):
         return via_error(trip.proxy, trip.via, exc)
     if refusal is not None:
         return LoginRefused(
-            f"proxy {trip.proxy}: {refusal}; check that the files of [proxy_client] and the "
-            "proxy's tls_cert_file and client_ca_file are of one authority and name this address: fenced certs show",
+            f"proxy {trip.proxy}: {refusal}; check that the files of [proxy_client] and the proxy's tls_cert_file and "
+            "client_ca_file come from one authority, and that the proxy's certificate names this address: fenced certs show",
             may_be_done=trip.is_in_doubt,
             is_end_known=not trip.is_in_doubt,
         )
     if isinstance(exc, aiohttp.ConnectionTimeoutError):
-        return ProxyTimedOut(f"proxy {trip.proxy}: no connection within the time for it", may_be_done=False)
+        return ProxyTimedOut(
+            f"proxy {trip.proxy}: no connection in time; check the network and firewall between", may_be_done=False
+        )
     if not trip.is_connected:
         return ProxyUnreachable(
             f"proxy {trip.proxy}: can't be reached ({_shown(exc)}); does fenced proxy run there?", may_be_done=False
@@ -244,7 +245,7 @@ def _device_error(trip: _Trip, exc: Exception, refusal: str | None) -> DeviceErr
 
 
 async def _fault(trip: _Trip, exc: Exception, end: float) -> str | None:
-    """Why no TLS came about, with what the other side offers; None where that is not what failed."""
+    """Return why TLS failed, with what the other side offers; None if TLS is not what failed."""
     found = None if trip.is_connected else handshake.fault(exc)
     url = urllib.parse.urlsplit(trip.url)
     if found is None or trip.via is not None or url.hostname is None:
@@ -254,7 +255,7 @@ async def _fault(trip: _Trip, exc: Exception, end: float) -> str | None:
 
 
 def _status_error(trip: _Trip, status: int, body: bytes) -> DeviceError:
-    """An answer that is none of the call's. Only what a proxy agent sends before it starts anything is certain."""
+    """Convert an answer with an error status. Only statuses sent before anything starts prove that nothing was done."""
     said = body[:SHOWN_MAX].decode("utf-8", "replace").replace("\n", " ")
     if status not in NOT_STARTED:
         return _unexpected(trip, f"HTTP {status}: {said}")

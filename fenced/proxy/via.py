@@ -1,7 +1,7 @@
-"""The way to a proxy agent through an HTTP proxy: CONNECT (RFC 9110, 9.3.6), and what its refusals mean.
+"""Reach a proxy agent through an HTTP proxy: CONNECT (RFC 9110, 9.3.6), and the meaning of its refusals.
 
-Knows no TLS: that goes on inside, from the daemon to the proxy agent, mutual as ever. One rule: what the HTTP proxy
-says is about the way alone; nothing was sent to the proxy agent, and nothing is known of the device.
+The mutual TLS between daemon and proxy agent runs inside the tunnel. An error of the HTTP proxy concerns only the way:
+nothing was sent to the proxy agent, and it says nothing about the device.
 """
 
 from http import HTTPStatus
@@ -14,8 +14,8 @@ from fenced.model.names import ProxyName
 from fenced.ports.devices import ProxyUnreachable
 
 ADVICE: Final = {
-    HTTPStatus.FORBIDDEN: "it does not allow the way: let it CONNECT to the proxy's address and port",
-    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: "it wants another user name or password: via_username, via_password_file",
+    HTTPStatus.FORBIDDEN: "not allowed; let it CONNECT to the proxy agent's address and port",
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: "wrong user name or password; check via_username and via_password_file",
     HTTPStatus.BAD_GATEWAY: "it can't reach the proxy agent",
     HTTPStatus.SERVICE_UNAVAILABLE: "it can't reach the proxy agent",
     HTTPStatus.GATEWAY_TIMEOUT: "it can't reach the proxy agent",
@@ -23,7 +23,7 @@ ADVICE: Final = {
 
 
 def proxy_headers(via: Via | None) -> dict[str, str] | None:
-    """What CONNECT carries; the proxy agent never gets to see it."""
+    """Return the headers for CONNECT. The proxy agent never sees them."""
     if via is None or not via.username:
         return None
     password = "" if via.password is None else via.password.reveal()
@@ -31,10 +31,10 @@ def proxy_headers(via: Via | None) -> dict[str, str] | None:
 
 
 def via_error(proxy: ProxyName, via: Via, exc: aiohttp.ClientError) -> ProxyUnreachable:
-    """No way to the proxy agent. Nothing was sent to it."""
+    """Return the error for a failed CONNECT. Nothing was sent to the proxy agent."""
     if isinstance(exc, aiohttp.ClientHttpProxyError):
         advice = ADVICE.get(HTTPStatus(exc.status)) if exc.status in set(HTTPStatus) else None
         why = f"refused with HTTP {exc.status}: {advice or 'see its log'}"
     else:
-        why = "can't be reached; does it run there?"
+        why = "can't be reached; check that it runs, and its address"
     return ProxyUnreachable(f"proxy {proxy}: the HTTP proxy {via.url} {why}", may_be_done=False)

@@ -1,7 +1,7 @@
-"""Asks every proxy agent regularly how it is: for people and metrics, and to know a protocol that we don't speak.
+"""Poll the status of every proxy agent: for people and metrics, and to detect incompatible protocol versions.
 
-Knows the proxy client; nothing of devices. One rule: it costs little and says nothing about a device: a proxy that does
-not answer stays a candidate, for the race itself finds out, and only a proxy that answers in words we don't know is none.
+Reads no device. A proxy that does not answer stays a candidate, because the race itself finds that out. Only a proxy that
+speaks another protocol is excluded.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from fenced.proxy.client import ProxyCaller
 from fenced.proxy.protocol import PROTOCOL, Status
 
 PERIOD_SECONDS: Final = 30.0
-"""Between two questions to one proxy, up to a tenth more or less: they don't all come at once."""
+"""Between two polls of one proxy, randomised by a tenth so that they don't coincide."""
 JITTER: Final = 0.1
-ASKED_AT_ONCE: Final = 16
+POLLS_MAX: Final = 16
 TIMEOUT_SECONDS: Final = 5.0
 ERROR_TEXT_MAX: Final = 300
 
@@ -43,7 +43,7 @@ class ProxyWatch:
         self.use(proxies)
 
     def use(self, proxies: Iterable[Proxy]) -> None:
-        """The proxies of a new configuration; what is known of one at the same address stays."""
+        """Watch the proxies of a new configuration; results for a proxy at the same address are kept."""
         views = {proxy.name: ProxyView(name=proxy.name, url=proxy.url) for proxy in proxies}
         known = {name: self._views.get(name) for name in views}
         self._views = {
@@ -60,23 +60,23 @@ class ProxyWatch:
         return list(self._views.values())
 
     async def run(self) -> None:
-        """For ever: all proxies once in a period, a few at a time."""
+        """Poll all proxies once per period, a few at a time, for ever."""
         while True:
             started = self._clock.now()
             names = list(self._views)
-            asking = asyncio.Semaphore(ASKED_AT_ONCE)
+            polling = asyncio.Semaphore(POLLS_MAX)
             async with asyncio.TaskGroup() as group:
                 for name in names:
-                    group.create_task(self._ask_in_turn(name, asking), name=f"status of {name}")
+                    group.create_task(self._poll_in_turn(name, polling), name=f"status of {name}")
             wanted = PERIOD_SECONDS * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  no secret: it spreads load
             await asyncio.sleep(max(1.0, wanted - (self._clock.now() - started)))
 
-    async def _ask_in_turn(self, name: ProxyName, asking: asyncio.Semaphore) -> None:
-        async with asking:
+    async def _poll_in_turn(self, name: ProxyName, polling: asyncio.Semaphore) -> None:
+        async with polling:
             await self.ask(name)
 
     async def ask(self, name: ProxyName) -> None:
-        """Ask one proxy and keep what it says."""
+        """Poll one proxy and record the result."""
         started = self._clock.now()
         try:
             status = await self._caller.status(name, timeout_seconds=TIMEOUT_SECONDS)
@@ -114,8 +114,8 @@ class ProxyWatch:
         self._views[name] = view
         self._report_faults()
         if before.is_up is not is_up or before.why_barred != view.why_barred:
-            tell = _log.info if is_up and view.why_barred is None else _log.warning
-            tell("proxy", proxy=name, up=is_up, version=view.version, error=error or view.why_barred)
+            log = _log.info if is_up and view.why_barred is None else _log.warning
+            log("proxy", proxy=name, up=is_up, version=view.version, error=error or view.why_barred)
 
     def _report_faults(self) -> None:
         faults = {view.name: view.why_barred for view in self._views.values() if view.why_barred is not None}
@@ -128,4 +128,6 @@ def _why_barred(status: Status) -> str | None:
     if PROTOCOL in status.protocols:
         return None
     spoken = ", ".join(str(number) for number in status.protocols)
-    return f"version {status.version} speaks protocol {spoken}, and this daemon {PROTOCOL}: bring them together"
+    return (
+        f"version {status.version} speaks protocol {spoken}, this daemon {PROTOCOL}: install the same version on both"
+    )

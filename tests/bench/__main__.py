@@ -1,4 +1,4 @@
-"""`python -m tests.bench [ROW...] [--json FILE]`: measure, print, and exit 0 unless a row breaks."""
+"""`python -m tests.bench [ROW...] [--json FILE]`: measure and print; exit with 0 unless a row breaks."""
 
 import argparse
 import asyncio
@@ -17,7 +17,7 @@ from tests.needs import missing, packages_for
 
 
 async def run_row(row: Row) -> Report:
-    """A row that can't run here is skipped, one that raises or takes too long is broken; the others go on."""
+    """Run a row. One that can't run here is skipped; one that raises or takes too long is broken; the others go on."""
     report = Report(name=row.name, title=row.title)
     absent = missing(row.needs)
     if absent:
@@ -35,7 +35,7 @@ async def run_row(row: Row) -> Report:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status."""
+    """Return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(row.name for row in ROWS))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the findings there as well")

@@ -1,4 +1,4 @@
-"""The agent program of the measurements: `fence_bench.c` where a compiler is, else the same as a shell script."""
+"""The agent program of the measurements: `fence_bench.c` if there is a compiler, else the same as a shell script."""
 
 import shutil
 import subprocess
@@ -53,7 +53,7 @@ class Agent:
             self.path.chmod(0o755)
 
     def device(self, plug: str, *, off_ms: int = 0, is_refusing: bool = False, **more: Any) -> dict[str, Any]:
-        """A device entry; its plug is on."""
+        """Return a device entry; its plug is on."""
         options: dict[str, Any] = {"plug": plug, "state_name": str(self._plugs / plug)}
         if off_ms:
             options["off_ms"] = off_ms
@@ -62,15 +62,15 @@ class Agent:
         return {"name": plug, "driver": NAME, "cuts_power": True, "options": options, **more}
 
     def plug_id(self, plug: str) -> PlugId:
-        """As the daemon names it, of a device without further options (fenced/config/plugs.py)."""
+        """Return the daemon's id of a plug, for a device without further options (fenced/config/plugs.py)."""
         return PlugId(f"{NAME}||{plug}?state_name={self._plugs / plug}")
 
     def parameters(self, action: str, plug: str, *, off_ms: int = 0) -> bytes:
-        """The same plug for a call without the daemon."""
+        """Return the agent's input for the same plug, for a call without the daemon."""
         return f"action={action}\nplug={plug}\nstate_name={self._plugs / plug}\noff_ms={off_ms}\n".encode()
 
     def set_on(self) -> None:
-        """Every plug."""
+        """Switch every plug on."""
         for file in self._plugs.iterdir():
             file.unlink()
 

@@ -1,4 +1,4 @@
-"""What the rows measure on: a real daemon with a Mosquitto of its own, the API, and an ear on the bus that costs little."""
+"""The test bed of the rows: a real daemon with its own Mosquitto, the API, and a cheap listener on the bus."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ NOT_LISTENED_TO: Final[Mapping[str, Json]] = {
     "detection": {"startup_quiet": "0s", "probe_ports": []},
     "gates": {"witness": {"hosts": 0, "wait": "0s"}},
 }
-"""For rows in which no host beats: nothing is decided automatically, people ask."""
+"""For rows without heartbeats: nothing is decided automatically, people make requests."""
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class Ear:
                     self.bodies[kind].setdefault(host, json.loads(payload))
 
     async def until(self, kind: str, hosts: Sequence[str], *, seconds: float) -> dict[str, float]:
-        """When each of these was told; waited for."""
+        """Wait until each of these was published; return when."""
         heard = self.heard[kind]
         await until(
             lambda: all(host in heard for host in hosts), seconds=seconds,
@@ -62,7 +62,7 @@ class Ear:
 
 @dataclass(slots=True, kw_only=True)
 class Ground:
-    """A running daemon. `client` is our own connection to its broker."""
+    """A running daemon. `client` is the bench's own connection to its broker."""
 
     folder: Path
     agent: Agent
@@ -74,13 +74,13 @@ class Ground:
     daemon: Program
 
     def beat(self, *hosts: str) -> None:
-        """One heartbeat of each."""
+        """Send one heartbeat of each."""
         assert self.client.transport is not None
         packets = (publish_packet(f"fenced/v1/{SITE}/health/{host}", b"{}") for host in hosts)
         self.client.transport.write(b"".join(packets))
 
     async def off(self, *hosts: str, at_once: int = 64) -> dict[str, float]:
-        """Ask for off of all of them; when each was asked."""
+        """Request off for all of them; return when each was requested."""
         asked: dict[str, float] = {}
         slots = asyncio.Semaphore(at_once)
 
@@ -135,7 +135,7 @@ async def ground(
 
 
 async def start(made: Ground) -> float:
-    """Start its daemon; the seconds until it was ready."""
+    """Start the daemon; return the seconds until it was ready."""
     began = time.monotonic()
     await made.daemon.start()
 

@@ -1,7 +1,7 @@
 """Row 5: ten thousand hosts' heartbeats through a real Mosquitto, and how soon a silence is noticed.
 
-The daemon and a bare aiomqtt subscriber hear the same messages at the same time. How the cost depends on the number of hosts
-is measured at one rate of messages: a hundred hosts speak a hundred times as often.
+The daemon and a bare aiomqtt subscriber receive the same messages at the same time. How the cost depends on the number of
+hosts is measured at one rate of messages: a hundred hosts send a hundred times as often.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """Processor microseconds a message, and the share of a core in percent, of the daemon and the bare subscriber."""
+    """Processor microseconds per message, and the share of a core in percent, of the daemon and the bare subscriber."""
 
     daemon_us: float
     bare_us: float
@@ -104,7 +104,7 @@ async def _heard(folder: Path, report: Report, count: int, size: Size, *, is_las
 
 
 async def _settled(it: Ground, count: int) -> None:
-    """Every host was heard for the first time, and that was told: from here on a beat is only a beat."""
+    """Wait until every host was heard for the first time and that was published: from here on a beat is only a beat."""
     await it.ear.until("host.healthy", [f"node-{number}" for number in range(count)], seconds=60)
     await asyncio.sleep(SETTLE_SECONDS)
 
@@ -121,7 +121,7 @@ async def _measured(
 
 
 async def _silence(it: Ground, publisher: asyncio.subprocess.Process, report: Report, size: Size) -> None:
-    """Some stop: from the moment at which each one's grace is over to the suspicion, as journalled and as heard."""
+    """Silence some hosts: the time from the end of each one's grace to its suspicion, as journalled and as received."""
     it.ear.is_keeping = True
     last: dict[str, float] = (await _ask(publisher, f"stop {size.stopped}"))["last"]
     heard = await it.ear.until("host.suspected", list(last), seconds=size.grace_seconds + 30)
@@ -153,14 +153,14 @@ async def _ask(publisher: asyncio.subprocess.Process, line: str) -> dict[str, An
 
 @contextlib.asynccontextmanager
 async def _publisher(port: int, count: int, interval: float, said: float) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`said`: the interval that each beat names."""
+    """`said`: the interval that each heartbeat names."""
     async with _beside("tests.bench.publisher", str(port), str(count), str(interval), str(said)) as process:
         yield process
 
 
 @contextlib.asynccontextmanager
 async def _listener(port: int) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Once it is subscribed."""
+    """Yield it once it is subscribed."""
     async with _beside("tests.bench.listener", str(port)) as process:
         assert process.stdout is not None
         assert await process.stdout.readline() == b"ready\n"

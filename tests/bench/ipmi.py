@@ -1,4 +1,4 @@
-"""Row: IPMI natively. One call beside the tools that do the same, then 1 to 1,000 BMCs at once, some of them dead."""
+"""Row: native IPMI. One call beside the tools that do the same, then 1 to 1,000 BMCs at once, some of them dead."""
 
 import asyncio
 import json
@@ -50,7 +50,7 @@ async def measure(folder: Path, report: Report, size: Size | None = None) -> Non
 async def native(
     power: str, ports: Sequence[int], *, at_once: int = 0, timeout_seconds: float = 10.0
 ) -> dict[str, Any]:
-    """What tests.bench.ipmi_calls found."""
+    """Return the result of tests.bench.ipmi_calls."""
     running = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.bench.ipmi_calls", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
@@ -65,7 +65,7 @@ async def _all_answer(bmcs: Fleet) -> bool:
 
 
 async def _one_call(bmcs: Fleet, report: Report, size: Size) -> None:
-    """One after the other to one BMC, in turns."""
+    """Calls one after the other to one BMC, in turns."""
     port = bmcs.ports[0]
     ours, walls, used = [], dict[str, list[float]](), dict[str, list[float]]()
     for _ in range(size.repetitions):
@@ -101,7 +101,7 @@ def _tools(port: int) -> tuple[tuple[str, list[str], bytes], ...]:
 
 
 async def _program(command: Sequence[str], stdin: bytes, calls: int) -> tuple[float, float]:
-    """Wall and processor seconds of one run."""
+    """Return wall and processor seconds of one run."""
     began, before = time.monotonic(), cost(os.getpid()).children
     for _ in range(calls):
         running = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""Many BMCs of OpenIPMI's ipmi_sim on loopback, a process of 0.7 MB each, and addresses where nobody answers."""
+"""Many BMCs of OpenIPMI's ipmi_sim on loopback, a process of 0.7 MB each, and addresses that never answer."""
 
 import contextlib
 import shutil
@@ -41,7 +41,7 @@ chassis_control "{chassis} {file}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """Their ports, and where the power of each is kept."""
+    """The BMCs' ports, and where the power of each is stored."""
 
     ports: tuple[int, ...]
     processes: tuple["subprocess.Popen[bytes]", ...]
@@ -49,7 +49,7 @@ class Fleet:
 
     @property
     def processor_seconds(self) -> float:
-        """So far, of all of them and of the programs that they started."""
+        """Return the processor time so far, of all of them and of the programs that they started."""
         costs = [cost(process.pid) for process in self.processes]
         return sum(one.own + one.children for one in costs)
 
@@ -60,7 +60,7 @@ class Fleet:
 
 @contextlib.contextmanager
 def fleet(folder: Path, count: int) -> Iterator[Fleet]:
-    """All switched on. They are killed at the end."""
+    """Yield the BMCs, all switched on; kill them at the end."""
     chassis = folder / "chassis"
     if not _compile(chassis):
         chassis.write_text(SCRIPT)
@@ -80,13 +80,13 @@ def fleet(folder: Path, count: int) -> Iterator[Fleet]:
 
 @contextlib.contextmanager
 def silent(count: int) -> Iterator[tuple[int, ...]]:
-    """Ports at which everything arrives and nothing is said."""
+    """Yield ports that receive everything and never answer."""
     with contextlib.ExitStack() as stack:
         yield tuple(stack.enter_context(_bound()).getsockname()[1] for _ in range(count))
 
 
 def free_ports(count: int) -> tuple[int, ...]:
-    """UDP ports that nobody had a moment ago, all different."""
+    """Return different UDP ports that were free a moment ago."""
     with silent(count) as ports:
         return ports
 

@@ -1,6 +1,6 @@
-"""The floor under hearing: a bare aiomqtt subscriber that drops what comes. `python -m tests.bench.listener PORT`.
+"""The floor for receiving: a bare aiomqtt subscriber that drops everything. `python -m tests.bench.listener PORT`.
 
-Says `ready`, and at the end of its standard input how many messages came.
+Prints `ready`, and at the end of its standard input how many messages came.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from tests.e2e.configuration import SITE
 
 
 async def main(port: int) -> None:
-    """Until standard input ends."""
+    """Run until standard input ends."""
     count = 0
 
     async def drop() -> None:

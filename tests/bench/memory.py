@@ -1,4 +1,4 @@
-"""Row 6: what a host takes in memory: one device, two candidates, heard and told, beyond a daemon without hosts."""
+"""Row 6: memory per host: one device, two candidates, heard and published, minus a daemon without hosts."""
 
 import contextlib
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ async def measure(folder: Path, report: Report, size: Size | None = None) -> Non
 
 
 async def _resident(folder: Path, count: int) -> tuple[float, float, float]:
-    """Bytes: without hosts; with them; and after each was heard."""
+    """Return bytes: without hosts; with them; and after each was heard."""
     agent = Agent(folder)
     names = [f"node-{number}" for number in range(count)]
     hosts = {name: [agent.device(f"plug-{name}", proxies=["px1", "engine"])] for name in names}

@@ -1,4 +1,4 @@
-"""As little MQTT 3.1.1 as measuring needs, so that the measuring side costs next to nothing: QoS 0, no library of others."""
+"""As little MQTT 3.1.1 as measuring needs, so the measuring side costs next to nothing: QoS 0, no foreign library."""
 
 import asyncio
 import contextlib
@@ -59,7 +59,7 @@ class Client(asyncio.Protocol):
     def _take(self, kind: int, body: bytes) -> None:
         if kind >> 4 == 3:
             length = int.from_bytes(body[:2], "big")
-            # Published with QoS 1, it still comes with QoS 0: no packet number.
+            # Even if published with QoS 1 it arrives with QoS 0: no packet number.
             self._on_message(body[2 : 2 + length].decode(), body[2 + length :])
         elif kind >> 4 == 2:
             self.connected.set()
@@ -71,7 +71,7 @@ class Client(asyncio.Protocol):
 async def connected(
     port: int, name: str, on_message: OnMessage = lambda _topic, _payload: None
 ) -> AsyncIterator[Client]:
-    """A client for the length of the block."""
+    """Yield a client for the duration of the block."""
     loop = asyncio.get_running_loop()
     transport, client = await loop.create_connection(lambda: Client(name, on_message), "127.0.0.1", port)
     async with asyncio.timeout(10):
@@ -101,7 +101,7 @@ def _packet(kind: int, body: bytes) -> bytes:
 
 
 def _end_of_packet(buffer: bytearray, start: int) -> tuple[int, int] | None:
-    """(where its body begins, where it ends), or None while its length is not all there."""
+    """Return (begin of its body, end of its body), or None while its length is incomplete."""
     length, shift, at = 0, 0, start + 1
     while at < len(buffer):
         length |= (buffer[at] & 0x7F) << shift

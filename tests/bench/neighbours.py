@@ -1,4 +1,4 @@
-"""Row 4: ten fences that fail do not slow down ninety that work."""
+"""Row 4: ten failing fences do not slow down ninety that work."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Row: outlets over SNMP. One status by us and by fence_apc_snmp on the same snmpd; many units at once, some of them dead."""
+"""Row: outlets over SNMP. One status, native and by fence_apc_snmp, on the same snmpd; many units at once, some of them dead."""
 
 import asyncio
 import resource
@@ -30,7 +30,7 @@ FILES_MAX: Final = 8192
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """`dead` of the last of `units` never answer; they are given `dead_seconds`."""
+    """`dead` of the last of `units` never answer; they get `dead_seconds`."""
 
     calls: int = 20
     units: tuple[int, ...] = (1, 100, 1000)
@@ -77,7 +77,7 @@ async def _one(folder: Path, report: Report, size: Size) -> None:
 
 
 def _agent(port: int, calls: int) -> tuple[float, float]:
-    """Seconds of wall and of processor time for a status by the agent, with its children."""
+    """Return wall and processor seconds of a status by the agent, with its children."""
     program = find(AGENT)
     assert program is not None
     given = f"ip=127.0.0.1\nipport={port}\ncommunity={COMMUNITY}\nplug=3\naction=status\n"

@@ -1,4 +1,4 @@
-"""What a process costs, as Linux tells it: processor time and resident memory. Of living processes only."""
+"""The cost of a living process according to Linux: processor time and resident memory."""
 
 import os
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ class Cost:
 
 
 def cost(pid: int) -> Cost:
-    """So far. Its own time by the scheduler's nanoseconds where the kernel counts them, else in ticks."""
+    """Return the cost so far, in the scheduler's nanoseconds if the kernel counts them, else in ticks."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     in_ticks = (int(fields[11]) + int(fields[12])) / TICKS
     return Cost(own=_scheduled(pid) or in_ticks, children=(int(fields[13]) + int(fields[14])) / TICKS)
 
 
 def _scheduled(pid: int) -> float:
-    """All its threads; one that ended is no longer counted, but ours stay for the length of a measurement."""
+    """Sum over all threads. Ended threads are not counted, but ours live for the whole measurement."""
     total = 0
     for task in Path(f"/proc/{pid}/task").iterdir():
         try:
@@ -43,7 +43,7 @@ def resident_bytes(pid: int) -> int:
 
 
 def child(pid: int, word: str) -> int | None:
-    """The first child whose command line holds the word."""
+    """Return the first child whose command line contains the word."""
     for path in Path("/proc").iterdir():
         if not path.name.isdecimal():
             continue

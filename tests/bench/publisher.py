@@ -1,7 +1,7 @@
-"""Heartbeats of many hosts, in a process of its own: `python -m tests.bench.publisher PORT HOSTS INTERVAL SAID`.
+"""Heartbeats of many hosts, in a separate process: `python -m tests.bench.publisher PORT HOSTS INTERVAL SAID`.
 
-Spread evenly over the interval; each beat says the interval SAID. Reads one word a line on standard input and answers each with
-a line of JSON: `sent` so far; `stop K` hosts, evenly spread, say nothing more (when each spoke last); `pause` all.
+Spread evenly over the interval; each beat names the interval SAID. Reads one command a line on standard input and answers each
+with a line of JSON: `sent` so far; `stop K` evenly spread hosts stop for good (when each spoke last); `pause` all.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ class Hosts:
         self.late: list[float] = []
 
     async def run(self) -> None:
-        """For ever. What a late turn missed is sent in the next."""
+        """Send for ever. What a late turn missed is sent in the next."""
         began, done, turn = time.monotonic(), 0, 0
         while True:
             turn += 1
@@ -69,7 +69,7 @@ class Hosts:
 
 
 async def main(port: int, count: int, interval: float, said: float) -> None:
-    """Until standard input ends."""
+    """Run until standard input ends."""
     loop = asyncio.get_running_loop()
     async with connected(port, "publisher") as client:
         hosts = Hosts(client, count, interval, said)

@@ -31,7 +31,7 @@ class Size:
 
 
 async def measure(folder: Path, report: Report, size: Size | None = None) -> None:
-    """The same race within one tier (equal candidates) and with each candidate a tier of its own."""
+    """The same race within one tier (equal candidates) and with each candidate in its own tier."""
     size = size or Size()
     agent = Agent(folder)
     counts = (0, *size.dead)
@@ -73,19 +73,19 @@ async def measure(folder: Path, report: Report, size: Size | None = None) -> Non
 
 
 async def _all(it: Ground, counts: tuple[int, ...], size: Size) -> dict[tuple[str, int], list[float]]:
-    await _status(it, f"tiers-0-{size.repetitions - 1}")  # the first call through a proxy is a connection as well
+    await _status(it, f"tiers-0-{size.repetitions - 1}")  # the first call through a proxy includes a connection
     took: dict[tuple[str, int], list[float]] = {}
     for turn in range(size.repetitions):
         took.setdefault(("tier", 0), []).append(await _status(it, f"tier-0-{turn}"))
         for kind in ("tier", "tiers"):
             for count in counts[1:]:
-                # One at a time: a race that meets another's calls at a dead proxy takes it for busy, and asks it later.
+                # One at a time: a race that meets another's calls at a dead proxy takes it for busy and tries it later.
                 took.setdefault((kind, count), []).append(await _status(it, f"{kind}-{count}-{turn}"))
     return took
 
 
 def _plug_that_asks_live_last(agent: Agent, name: str, dead: list[str]) -> str:
-    """Each plug asks equal proxies in an order of its own; here the dead ones come first."""
+    """Return a plug for which the dead proxies come first: each plug has its own order of equal proxies."""
 
     def place(plug: str, proxy: str) -> int:
         return spread(agent.plug_id(plug), ProxyName(proxy))
@@ -95,7 +95,7 @@ def _plug_that_asks_live_last(agent: Agent, name: str, dead: list[str]) -> str:
 
 
 async def _status(it: Ground, host: str) -> float:
-    """From asking to the end of the race, by the operation's own times where they are finer than asking again."""
+    """Return the time from the request to the end of the race, by the operation's own times if those are finer than polling."""
     began = time.time()
     operation = await it.api.ended(await it.api.act(host, "status"))
     won = [entry for device in operation["devices"] for entry in device["race"] if entry["verdict"] == "won"]
@@ -104,7 +104,7 @@ async def _status(it: Ground, host: str) -> float:
         f"{host} did not ask the dead ones first: {operation}"
     )
     waited = time.time() - began
-    # A lower tier's winner waits for a better one after its own end: only the operation's end shows that.
+    # The winner of a lower tier waits for a better one after its own end: only the operation's end shows that.
     return min(waited, _seconds(operation["started"], operation["ended"]))
 
 
@@ -114,7 +114,7 @@ def _seconds(started: str, ended: str) -> float:
 
 @contextlib.contextmanager
 def _black_holes(count: int) -> Iterator[list[int]]:
-    """Ports where the kernel takes the connection and nobody ever answers."""
+    """Yield ports at which the kernel accepts connections and nothing ever answers."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=256)) for _ in range(count)]
         yield [made.getsockname()[1] for made in sockets]
@@ -122,7 +122,7 @@ def _black_holes(count: int) -> Iterator[list[int]]:
 
 @contextlib.asynccontextmanager
 async def _live_proxy(folder: Path, agent: Agent) -> AsyncIterator[int]:
-    """A real proxy agent; its port."""
+    """Run a real proxy agent; yield its port."""
     port = free_port()
     file = folder / "proxy.toml"
     file.write_text(

@@ -1,4 +1,4 @@
-"""Rows on Redfish: our own driver beside fence_redfish on one device, and one process beside a thousand BMCs."""
+"""Rows on Redfish: the native driver beside fence_redfish on one device, and one process beside a thousand BMCs."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ from tests.net import free_port, until_listening
 
 CALL_SECONDS = 60.0
 READS = ("/redfish/v1/", "/redfish/v1/Systems", "/redfish/v1/Systems/1")
-"""What a first read of a BMC asks for."""
+"""What a first read of a BMC requests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +121,7 @@ async def _one_fleet(count: int, costs: dict[str, list[Cost]]) -> None:
 
 
 async def _healthy_wall(count: int, dead: int, size: Size) -> float:
-    """Until the last of those that live was read, all asked at once."""
+    """Return the time until the last living one was read, with all reads started at once."""
     async with _fleet(count, dead) as (alive, hanging):
         driver = Redfish()
         try:
@@ -183,7 +183,7 @@ async def _all_off(driver: Redfish, specs: Sequence[DeviceSpec]) -> None:
 
 
 async def _bare(ports: Sequence[int]) -> None:
-    """The least that one could do with the same HTTP client."""
+    """The least that is possible with the same HTTP client."""
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as session:
 
@@ -196,7 +196,7 @@ async def _bare(ports: Sequence[int]) -> None:
 
 
 async def _agent_status(program: str, port: int) -> None:
-    """As the agents are run: parameters on standard input."""
+    """Run the program like an agent: parameters on standard input."""
     process = await asyncio.create_subprocess_exec(
         program, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
     )

@@ -1,4 +1,4 @@
-"""Row 1: n redundant devices of one second each are off after one second and one look, not after n."""
+"""Row 1: n redundant devices of one second each are off after one second and one read, not after n."""
 
 import asyncio
 import time
@@ -24,7 +24,7 @@ class Size:
 
 
 async def measure(folder: Path, report: Report, size: Size | None = None) -> None:
-    """Each repetition has hosts of its own: nothing is remembered from one to the next."""
+    """Each repetition has its own hosts: nothing is remembered from one to the next."""
     size = size or Size()
     agent = Agent(folder)
     hosts = {
@@ -36,7 +36,7 @@ async def measure(folder: Path, report: Report, size: Size | None = None) -> Non
     async with ground(folder, hosts, tables=tables) as it:
         floors: list[float] = []
         took: dict[int, list[float]] = {count: [] for count in size.devices}
-        await _fence(it, f"n{size.devices[0]}-{size.repetitions}")  # the agent's metadata is asked for once
+        await _fence(it, f"n{size.devices[0]}-{size.repetitions}")  # the agent's metadata is read once
         for turn in range(size.repetitions):
             floors.append(await _bare_seconds(agent, size, turn))
             for count in size.devices:
@@ -57,7 +57,7 @@ async def _fence(it: Ground, host: str) -> float:
 
 
 async def _bare_seconds(agent: Agent, size: Size, turn: int) -> float:
-    """One `off` without us, and one verify_interval."""
+    """Return the time of one `off` without the daemon, plus one verify_interval."""
     began = time.monotonic()
     process = await asyncio.create_subprocess_exec(
         str(agent.path), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE

@@ -1,4 +1,4 @@
-"""What a row found: lines with a ratio to something measured in the same run, and whether that meets the target."""
+"""The result of a row: lines with a ratio to something measured in the same run, and whether that meets the target."""
 
 import json
 import statistics
@@ -12,8 +12,8 @@ HEADINGS: Final = ("what", "measured", "against", "ratio", "target", "")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """`floor`: what `measured` is compared with, in the same unit. `limit`: the most that the ratio may be, or where
-    `is_limit_absolute` the most that `measured` may be. No limit: it is shown and not judged."""
+    """`floor`: what `measured` is compared with, in the same unit. `limit`: the maximum of the ratio, or with
+    `is_limit_absolute` the maximum of `measured`. Without a limit it is shown and not judged."""
 
     what: str
     measured: float
@@ -29,7 +29,7 @@ class Line:
 
     @property
     def verdict(self) -> str:
-        """PASS, MISS, or nothing where there is no target."""
+        """PASS, MISS, or nothing if there is no target."""
         judged = self.measured if self.is_limit_absolute else self.ratio
         if self.limit is None or judged is None:
             return ""
@@ -46,7 +46,7 @@ class Line:
 
 @dataclass(slots=True, kw_only=True)
 class Report:
-    """One row's findings. `notes` say what the numbers are not."""
+    """One row's results. `notes` say what the numbers are not."""
 
     name: str
     title: str
@@ -82,7 +82,7 @@ def as_json(reports: Iterable[Report], **about: Any) -> str:
 
 
 def shown(value: float, unit: str) -> str:
-    """Three figures, or whole numbers from a hundred on."""
+    """Format with three figures, or as a whole number from a hundred on."""
     text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
     return f"{text} {unit}".rstrip()
 
@@ -92,7 +92,7 @@ def median(values: Iterable[float]) -> float:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest value that so many percent of all do not exceed."""
+    """Return the smallest value that so many percent of all do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, max(0, -(-int(len(ordered) * percent) // 100) - 1))]
 

@@ -1,4 +1,4 @@
-"""What every row is: a name, a title, the programs it needs, and a way to measure within a bounded time."""
+"""A row: a name, a title, the programs it needs, and a function that measures within a bounded time."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Measure = Callable[[Path, Report], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """`measure` fills the report; its folder is its own and empty. `bound_seconds`: it breaks when it takes longer."""
+    """`measure` fills the report; its folder is its own and empty. `bound_seconds`: it breaks if it takes longer."""
 
     name: str
     title: str

@@ -1,6 +1,6 @@
-"""Fault scenarios of the simulation a minute on two cores. One counts if it has an operation and three faults.
+"""Fault scenarios of the simulation per minute on two cores. One counts if it has an operation and three faults.
 
-In processor time, so that a busy machine changes less; beside it what two processes played in a minute of the wall clock.
+Measured in processor time, which a busy machine changes less; beside it, what two processes played in a minute of wall time.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ class Size:
 
 
 async def measure(folder: Path, report: Report, size: Size | None = None) -> None:
-    """The same seeds each time. The wall's time has the start of the processes in it, the processor's has not."""
+    """The same seeds each time. The wall time includes the start of the processes, the processor time does not."""
     size = size or Size()
     began = time.monotonic()
     played = await asyncio.to_thread(_played, size)

@@ -1,4 +1,4 @@
-"""Row 8: a host really falls silent; how long until it is proven off and said so, with the settings as they come."""
+"""Row 8: a host really falls silent; how long until it is proven off and announced, with the default settings."""
 
 import asyncio
 import contextlib

@@ -1,6 +1,6 @@
 """Many units in one process: each a UDP port that answers every GET of two objects at once, or never (`dead`).
 
-As little work as an agent can do, so that the asker is measured and not this. Run: `snmp_units.py LIVE DEAD`; prints the
+Does as little work as an agent can, so that the caller is measured and not this. Run: `snmp_units.py LIVE DEAD`; prints the
 ports, the dead ones last, and answers until it is ended.
 """
 
@@ -19,13 +19,13 @@ def wrapped(tag: int, *parts: bytes) -> bytes:
 
 
 def part(data: bytes, at: int) -> tuple[bytes, int]:
-    """The element that begins there, whole, and where the next begins."""
+    """Return the whole element that begins there, and where the next begins."""
     end = at + 2 + data[at + 1]
     return data[at:end], end
 
 
 def answer(data: bytes) -> bytes:
-    """To a request of version 2c with short lengths, for sysUpTime and the state of an outlet."""
+    """Answer a version 2c request with short lengths, for sysUpTime and the state of an outlet."""
     version, at = part(data, 2)
     community, at = part(data, at)
     number, at = part(data, at + 2)

@@ -1,6 +1,6 @@
-"""Row 7: the start of a daemon that has a past: ten thousand hosts and a million journal rows until it is ready.
+"""Row 7: the start of a daemon with a history: ten thousand hosts and a million journal rows until it is ready.
 
-The store is written with the journal's own schema and codec: snapshots of all hosts, and a bounded tail behind them.
+The store is written with the journal's own schema and codec: snapshots of all hosts, and a bounded tail after them.
 """
 
 import itertools
@@ -25,7 +25,7 @@ from tests.bench.row import Row
 
 LIMIT_SECONDS = 5.0
 TAIL_EACH = 10
-"""Every so-many-th host has records that no snapshot covers."""
+"""One of so many hosts has records that no snapshot covers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Size:
 
 
 async def measure(folder: Path, report: Report, size: Size | None = None) -> None:
-    """The same daemon killed and started again, in turns with one of no past and no hosts."""
+    """The same daemon killed and started again, in turns with one that has neither history nor hosts."""
     size = size or Size()
     agent = Agent(folder)
     names = [f"node-{number}" for number in range(size.hosts)]
@@ -77,7 +77,7 @@ async def _write_past(state_dir: Path, names: list[str], rows: int) -> None:
 
 
 def _records(names: list[str], rows: int, epoch: int) -> Iterator[tuple[int, int, float, str, str]]:
-    """Each host in turn: heard, suspected, heard again, until there are enough."""
+    """Yield records for each host in turn: heard, suspected, heard again, until there are enough."""
     start = time.time() - rows / 10
     bodies = itertools.cycle([codec.dump_record(record) for record in _story()])
     body = next(bodies)
@@ -96,7 +96,7 @@ def _story() -> tuple[r.HostRecord, ...]:
 
 
 def _snapshots(names: list[str], rows: int) -> Iterator[tuple[str, int, str]]:
-    """All records folded in; for some hosts all but the last two."""
+    """Yield snapshots with all records folded in; for some hosts all but the last two."""
     boot = BootId(str(uuid.uuid4()))
     heard = r.HostHeard(boot=boot, before="unknown", why="first")
     for number, name in enumerate(names):

@@ -1,4 +1,4 @@
-"""The floor under every fence: so many process starts and nothing else. Run as a program, to be as small as can be.
+"""The floor under every fence: so many process starts and nothing else. Run as a program, as small as possible.
 
 `python -I -S starts.py HOW COUNT AT_ONCE PROGRAM` prints wall seconds and its own processor seconds. HOW is `asyncio`
 (create_subprocess_exec, three pipes) or `spawn` (os.posix_spawn, the same pipes, no event loop).

@@ -1,4 +1,4 @@
-"""Row 3: a hundred and a thousand hosts fenced at once through a program that takes no time of its own.
+"""Row 3: a hundred and a thousand hosts fenced at once through a program that itself takes no time.
 
 A fence is a read, an OFF and the verifying reads: several process starts, where pacemaker-fenced starts one and reads nothing
 back. The floors are as many bare starts in the same run.
@@ -37,7 +37,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storm:
-    """What one storm took. Processor seconds of the daemon, of the keeper, and of the agents."""
+    """The cost of one storm. Processor seconds of the daemon, of the keeper, and of the agents."""
 
     wall: float
     daemon: float
@@ -68,7 +68,7 @@ async def measure(folder: Path, report: Report, size: Size | None = None) -> Non
 
 
 async def _storm(folder: Path, count: int, size: Size) -> tuple[Storm, int]:
-    """The storm, and how many programs each fence started."""
+    """Return the storm, and how many programs each fence started."""
     agent = Agent(folder)
     names = [f"node-{number}" for number in range(count)]
     hosts = {name: [agent.device(f"plug-{name}")] for name in [*names, "first"]}
@@ -94,13 +94,13 @@ def _summed(wall: float, daemon: Cost, keeper: Cost) -> Storm:
 
 
 async def _starts(it: Ground, host: str) -> int:
-    """Programs that the fence of this host started: the won probe and each step is one."""
+    """Count the programs that the fence of this host started: one for the won probe and for each step."""
     operations = (await it.api.get(f"operations?host={host}"))["items"]
     return sum(len(device["steps"]) for device in (await it.api.ended(operations[0]["id"]))["devices"])
 
 
 async def _bare(how: str, count: int, at_once: int, program: Path) -> tuple[float, float]:
-    """Wall and own processor seconds of so many starts."""
+    """Return wall and own processor seconds of so many starts."""
     made = min(count, STARTS_MAX)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-I", "-S", str(STARTS), how, str(made), str(at_once), str(program),

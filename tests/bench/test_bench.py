@@ -1,4 +1,4 @@
-"""Every row in miniature: that it measures, in the right order of size against its own floor. No figure of a machine."""
+"""Every row in miniature: it measures, and the result is in the right order of magnitude against its own floor."""
 
 import json
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Row 9: a hundred calls of Debian's Python agents, forked from a warm interpreter, beside as many plain starts.
 
-The agents are asked for a status, one call after the other and some at once; warm and plain take turns. Processor time is
-that of everything that runs for a call: keeper, template, agents and what they start. The daemon's own is not in it.
+The agents read a status, one call after the other and some at once; warm and plain take turns. Processor time is that of
+everything that runs for a call: keeper, template, agents and what they start, without the daemon's own.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from tests.drivers.warm import program, warmed
 from tests.needs import find
 
 WARM_SHARE = 0.5
-"""The most that a warm call may cost of a plain one; expected is far less."""
+"""The maximum cost of a warm call as a share of a plain one; expected is far less."""
 IPMI = ("fence_ipmilan", "ipmi_sim", "ipmitool")
 
 
@@ -32,7 +32,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """Of one call, in seconds."""
+    """Seconds of one call."""
 
     wall: float
     processor: float
@@ -61,7 +61,7 @@ def _status(port: int) -> Program:
 
 
 async def _tool(port: int, size: Size) -> float:
-    """Processor seconds of one ipmitool that asks the same: what no way of starting its agent can save."""
+    """Return the processor seconds of an ipmitool that does the same: no way to start its agent can save that."""
     tool = _found("ipmitool")
     login = ("-I", "lanplus", "-H", "127.0.0.1", "-p", str(port), "-U", USERNAME, "-P", PASSWORD, "-C", "3")
     asked = Program(argv=(str(tool), *login, "chassis", "power", "status"), environment={}, parameters=b"")
@@ -76,7 +76,7 @@ def _found(agent: str) -> Path:
 
 
 async def _turns(report: Report, size: Size, asked: Program) -> dict[bool, list[Taken]]:
-    """Warm (True) and plain in turns, each by a keeper of its own."""
+    """Warm (True) and plain in turns, each by its own keeper."""
     path = Path(asked.argv[0])
     taken: dict[bool, list[Taken]] = {True: [], False: []}
     async with Keeper(marker="bench-plain") as plain, Keeper(marker="bench-warm", has_warm_agents=True) as warm:
@@ -104,7 +104,7 @@ def _tell(report: Report, agent: str, taken: dict[bool, list[Taken]], *, tool: f
 
 
 async def _calls(keeper: Keeper, asked: Program, size: Size, answer: str) -> Taken:
-    """All of them; what each took on average."""
+    """Run all calls; return the average of each."""
     slots = asyncio.Semaphore(size.at_once)
 
     async def one() -> None:

@@ -1,1 +1,1 @@
-"""The whole daemon as a process, beside real brokers, fence agents and proxies, as an operator meets it."""
+"""The whole daemon as a process, with real brokers, fence agents and proxies, as an operator meets it."""

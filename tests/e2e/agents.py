@@ -53,7 +53,7 @@ esac
         path.chmod(0o755)
 
     def device(self, plug: str, **more: Any) -> dict[str, Any]:
-        """A device entry for one plug of it, which is on."""
+        """Return a device entry for one of its plugs, which is on."""
         if not (self.directory / plug).exists():
             self.set(plug, "on")
         return {"name": plug, "driver": self.name, "cuts_power": True, "options": {"plug": plug}, **more}
@@ -66,13 +66,13 @@ esac
 
     @property
     def calls(self) -> list[str]:
-        """`ACTION PLUG` of each call so far, in order."""
+        """Return `ACTION PLUG` of each call so far, in order."""
         calls = self.directory / "calls"
         return calls.read_text().splitlines() if calls.exists() else []
 
 
 def dummy(folder: Path, name: str) -> tuple[Path, dict[str, Any]]:
-    """Debian's fence_dummy over a file: the file, and the device entry."""
+    """Return Debian's fence_dummy over a file: the file, and the device entry."""
     file = folder / f"{name}.power"
     file.write_text("on")  # without a line end
     options = {"type": "file", "status_file": str(file)}

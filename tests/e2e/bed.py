@@ -1,4 +1,4 @@
-"""A daemon as a process with a Mosquitto of its own, hosts that beat, somebody who follows, and the API at hand."""
+"""A daemon as a process with its own Mosquitto, hosts that send heartbeats, a subscriber, and the API."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """An answer of the API. `body` is empty where it is no JSON."""
+    """An answer of the API. `body` is empty if it is no JSON."""
 
     status: int
     body: Json
@@ -32,14 +32,14 @@ class Answer:
 
 
 class Api:
-    """The daemon's HTTP API, with a session of its own."""
+    """The daemon's HTTP API, with its own session."""
 
     def __init__(self, port: int, session: aiohttp.ClientSession) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self._session = session
 
     async def call(self, method: str, path: str, *, body: Json | None = None, seconds: float = 30.0) -> Answer:
-        """`path` below /api/v1, or absolute. Raises aiohttp.ClientError where nobody answers."""
+        """`path` below /api/v1, or absolute. Raises aiohttp.ClientError if nothing answers."""
         url = self.url + (path if path.startswith("/") else f"/api/v1/{path}")
         timeout = aiohttp.ClientTimeout(total=seconds)
         async with self._session.request(method, url, json=body, timeout=timeout) as response:
@@ -53,7 +53,7 @@ class Api:
         return answer.body
 
     async def act(self, host: str, action: str, *, force: bool = False, reason: str = "a test") -> str:
-        """Ask for an action; the operation's id."""
+        """Request an action; return the operation's id."""
         answer = await self.call(
             "POST", f"hosts/{host}/actions", body={"action": action, "force": force, "reason": reason}
         )
@@ -64,7 +64,7 @@ class Api:
         return await self.get(f"operations/{operation}")
 
     async def ended(self, operation: str, *, seconds: float = PATIENCE_SECONDS) -> Json:
-        """The operation once it ended."""
+        """Return the operation once it has ended."""
 
         async def is_over() -> bool:
             return bool((await self.operation(operation))["state"] != "running")
@@ -73,7 +73,7 @@ class Api:
         return await self.operation(operation)
 
     async def metrics(self) -> dict[str, float]:
-        """Every sample by its name and labels, as they are written."""
+        """Return every sample by its name and labels, as they are written."""
         answer = await self.call("GET", "/metrics")
         lines = [line.rpartition(" ") for line in answer.text.splitlines() if line and not line.startswith("#")]
         return {name: float(value) for name, _, value in lines}
@@ -103,13 +103,13 @@ class Bed:
         self.daemon = self.another("daemon.log")
 
     def another(self, log: str) -> Program:
-        """A daemon of the same file."""
+        """Return another daemon with the same file."""
         command = [*FENCED, "run", "-c", str(self.configuration.file)]
         return Program(command, log=self.folder / log, environment=self.environment)
 
     @contextlib.asynccontextmanager
     async def host_follows_power(self, name: str, is_on: Callable[[], bool]) -> AsyncIterator[None]:
-        """A host that dies and boots with its power, for the length of the block."""
+        """Let a host die and boot with its power, for the duration of the block."""
         async with background(self._follow_power(name, is_on), f"power of {name}"):
             yield
 
@@ -137,12 +137,12 @@ class Bed:
         await until(answers, what="the daemon is ready")
 
     async def healthy(self, names: Iterable[str] | None = None, *, seconds: float = PATIENCE_SECONDS) -> None:
-        """Until the daemon heard all of them."""
+        """Wait until the daemon has heard all of them."""
         for name in names if names is not None else list(self.hosts.boots):
             await self.story.state(name, "healthy", seconds=seconds)
 
     async def reload(self, word: str) -> str:
-        """SIGHUP; the line with that word that the log has then. The announcement of it has the same word."""
+        """Send SIGHUP; return the new log line with that word. The event about it has the same word."""
 
         def lines() -> list[str]:
             return [line for line in self.daemon.log.splitlines() if word in line and '"logger": "fenced"' in line]
@@ -153,7 +153,7 @@ class Bed:
         return lines()[-1]
 
     async def ctl(self, *arguments: str, seconds: float = 60.0) -> Ended:
-        """`fencectl`, as a person types it without a terminal."""
+        """Run `fencectl` as a person types it, but without a terminal."""
         return await run_short([*FENCECTL, "--url", self.api.url, *arguments], seconds=seconds)
 
     async def _follow_power(self, name: str, is_on: Callable[[], bool]) -> None:
@@ -176,10 +176,10 @@ async def bed(
     environment: Mapping[str, str] | None = None,
     interval: float = 0.25,
 ) -> AsyncIterator[Bed]:
-    """A daemon over these hosts with their devices. `alive`: which of them beat from the start (None: all)."""
+    """Yield a daemon over these hosts with their devices. `alive`: which of them beat from the start (None: all)."""
     (folder / "agents").mkdir(exist_ok=True)
     port = free_port()
-    # Messages for the follower outlive his connection; with a hundred or more of them at once, too.
+    # Messages for the subscriber outlive its connection, even more than a hundred of them at once.
     async with (
         mosquitto(folder, more="allow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 1000") as broker,
         aiohttp.ClientSession() as session,

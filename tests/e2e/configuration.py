@@ -14,7 +14,7 @@ DAEMON: Final = "fenced-a"
 
 
 def fast(state_dir: Path, *, bus: str, api_port: int, agents: Path) -> dict[str, Table]:
-    """Every duration short. A host is suspect after a second and a half of silence."""
+    """Return settings with short durations. A host is suspect after a second and a half of silence."""
     return {
         "daemon": {
             "name": DAEMON,
@@ -63,7 +63,7 @@ def fast(state_dir: Path, *, bus: str, api_port: int, agents: Path) -> dict[str,
 
 @dataclass(slots=True, kw_only=True)
 class Configuration:
-    """What is written; a test changes `tables` and `hosts` before it starts the daemon, or before a SIGHUP."""
+    """The contents of the files. A test changes `tables` and `hosts` before it starts the daemon, or before a SIGHUP."""
 
     directory: Path
     tables: dict[str, Table]
@@ -83,7 +83,7 @@ class Configuration:
         return copy.deepcopy(self)
 
     def write(self) -> Path:
-        """Both files; a secret's file is the test's own business."""
+        """Write both files; the test itself writes a secret's file."""
         tables = {**self.tables, "inventory": {"files": ["inventory.toml"]}}
         self.file.write_text(text(tables))
         parts = [text({"[datacenter]": {"name": "dc1"}})]
@@ -91,14 +91,14 @@ class Configuration:
         parts += [text({"[proxy]": proxy}) for proxy in self.proxies]
         for name, devices in self.hosts.items():
             parts.append(text({"[host]": {"name": name, "cluster": "c1", **self.about.get(name, {})}}))
-            # A daemon that has just started waits for no device here: each test starts one.
+            # No settle times: a daemon that has just started would wait for devices, and each test starts one.
             parts += [text({"[host.device]": {"settle": "0s", **device}}) for device in devices]
         (self.directory / "inventory.toml").write_text("\n".join(parts))
         return self.file
 
 
 def text(tables: Mapping[str, Mapping[str, Any]]) -> str:
-    """TOML of tables of plain values; a table within a table is written on one line."""
+    """Format tables of plain values as TOML; a table within a table goes on one line."""
     lines: list[str] = []
     for name, table in tables.items():
         lines.append(f"[{name}]")

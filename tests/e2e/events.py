@@ -1,4 +1,4 @@
-"""What the daemon says on the bus, as another program would follow it: every event, and the retained states."""
+"""What the daemon publishes on the bus, as another program would follow it: every event, and the retained states."""
 
 import asyncio
 import contextlib
@@ -39,7 +39,7 @@ class Heard:
 
 @dataclass(slots=True)
 class Story:
-    """Everything that was heard. A repetition of an event is kept in `repeated`, not in `events`."""
+    """Everything that was received. Repeats of an event are in `repeated`, not in `events`."""
 
     events: list[Heard] = field(default_factory=list)
     repeated: list[Heard] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Story:
     connections: int = 0
 
     def of(self, host: str | None, *kinds: str) -> list[Heard]:
-        """Events of one host (None: of all), of these kinds (none given: all of them), in order."""
+        """Return events of one host (None: of all), of these kinds (none given: all of them), in order."""
         return [
             event
             for event in self.events
@@ -61,7 +61,7 @@ class Story:
         return [event.kind for event in self.of(host)]
 
     async def event(self, host: str, kind: str, *, seconds: float = PATIENCE_SECONDS, number: int = 1) -> Heard:
-        """The number-th event of that kind, waited for."""
+        """Wait for the number-th event of that kind and return it."""
         await until(
             lambda: len(self.of(host, kind)) >= number, seconds=seconds,
             what=f"{kind} of {host} ({number}); heard {self.kinds(host)}",
@@ -69,7 +69,7 @@ class Story:
         return self.of(host, kind)[number - 1]
 
     async def state(self, host: str, state: str, *, seconds: float = PATIENCE_SECONDS) -> Json:
-        """The retained state, once it is that."""
+        """Return the retained state, once it is that."""
         await until(
             lambda: self.states.get(host, {}).get("state") == state, seconds=seconds,
             what=f"{host} is {state}; it is {self.states.get(host)}, heard {self.kinds(host)}",
@@ -95,7 +95,7 @@ class Story:
 
 @contextlib.asynccontextmanager
 async def following(port: int, *, seconds: float = 10.0) -> AsyncIterator[Story]:
-    """Follows for the length of the block with a session that the broker keeps, over restarts of the broker too."""
+    """Follow during the block, with a session that the broker keeps, even over restarts of the broker."""
     story = Story()
 
     async def follow() -> None:
@@ -116,6 +116,6 @@ async def following(port: int, *, seconds: float = 10.0) -> AsyncIterator[Story]
 
 
 def is_before(story: Story, first: Callable[[Heard], bool], second: Callable[[Heard], bool]) -> bool:
-    """Whether the first event that one condition holds for came before the first of the other."""
+    """Return whether the first event that fulfils one condition came before the first that fulfils the other."""
     places = [next(i for i, event in enumerate(story.events) if condition(event)) for condition in (first, second)]
     return places[0] < places[1]

@@ -1,4 +1,4 @@
-"""Many hosts from one connection: each sends its heartbeats while it `lives`, with a boot id of its own."""
+"""Many hosts over one connection: each sends its heartbeats while it `lives`, with its own boot id."""
 
 import asyncio
 import contextlib
@@ -21,24 +21,24 @@ class Beating:
         self._sequences: dict[str, int] = {}
 
     def boot(self, *names: str) -> None:
-        """These hosts run from now on: a new boot id."""
+        """Start these hosts, with new boot ids."""
         for name in names:
             self.boots[name] = str(uuid.uuid4())
             self._sequences[name] = 0
 
     def kill(self, *names: str) -> None:
-        """No goodbye: nothing more comes."""
+        """Stop these hosts without a last message."""
         for name in names:
             del self.boots[name]
 
     def message(self, name: str) -> tuple[str, bytes]:
-        """The next heartbeat of a host: topic and payload."""
+        """Return the next heartbeat of a host: topic and payload."""
         self._sequences[name] += 1
         payload = {"boot": self.boots[name], "seq": self._sequences[name], "status": "ok", "interval": self._interval}
         return f"fenced/v1/{SITE}/health/{name}", json.dumps(payload).encode()
 
     async def run(self) -> None:
-        """For ever, also over restarts of the broker; ends by cancellation."""
+        """Send for ever, over restarts of the broker too; ends by cancellation."""
         while True:
             with contextlib.suppress(aiomqtt.MqttError):
                 async with aiomqtt.Client("127.0.0.1", self._port) as client:
@@ -57,7 +57,7 @@ class Beating:
 
 @contextlib.asynccontextmanager
 async def beating(port: int, names: Iterable[str], *, interval: float = 0.25) -> AsyncIterator[Beating]:
-    """These hosts live for the length of the block, or until they are killed."""
+    """Let these hosts live for the duration of the block, or until they are killed."""
     hosts = Beating(port, interval=interval)
     hosts.boot(*names)
     async with background(hosts.run(), "heartbeats"):

@@ -1,4 +1,4 @@
-"""Programs of ours as processes: started, waited for, ended by their own pid, their output kept in a file."""
+"""Run fenced programs as processes: start, wait, end by pid, with their output in a file."""
 
 import asyncio
 import contextlib
@@ -18,13 +18,13 @@ END_SECONDS: Final = 30.0
 
 @contextlib.asynccontextmanager
 async def background(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
-    """Runs beside the block, whose own failure is not wrapped into a group: its text is what people read."""
+    """Run it beside the block. An error of the block is not wrapped into a group: people read its text."""
     task = asyncio.create_task(work, name=name)
     try:
         yield
     finally:
         is_early = task.done()
-        # Again and again: aiomqtt, cancelled while it says goodbye, may raise an MqttError instead.
+        # Repeatedly: aiomqtt, cancelled while it disconnects, may raise an MqttError instead.
         while not task.done():
             task.cancel()
             await asyncio.wait({task}, timeout=1.0)
@@ -64,7 +64,7 @@ async def run_short(
 
 
 class Program:
-    """A long-running program. Its standard output and error go to one file, over all its lives."""
+    """A long-running program. Its standard output and error go to one file, over all its runs."""
 
     def __init__(self, command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None) -> None:
         self._command, self._log = list(command), log
@@ -96,25 +96,25 @@ class Program:
         self._process.send_signal(number)
 
     async def wait(self, seconds: float = END_SECONDS) -> int:
-        """The exit status. Raises TimeoutError."""
+        """Return the exit status. Raises TimeoutError."""
         assert self._process is not None
         async with asyncio.timeout(seconds):
             return await self._process.wait()
 
     async def kill(self) -> None:
-        """kill -9, reaped; nothing where it ended already."""
+        """Kill it as kill -9 does, and reap it; no effect if it has ended."""
         if self.is_running:
             self.signal(signal.SIGKILL)
             await self.wait()
 
     async def end(self, seconds: float = END_SECONDS) -> int:
-        """SIGTERM; the exit status."""
+        """Send SIGTERM; return the exit status."""
         if self.is_running:
             self.signal(signal.SIGTERM)
         return await self.wait(seconds)
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time that a living process used so far."""
+    """Return the processor time that a living process has used so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

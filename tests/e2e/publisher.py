@@ -1,4 +1,4 @@
-"""A program: heartbeats of many hosts over one connection. Those named in the file STOPPED beat no more.
+"""A program: heartbeats of many hosts over one connection. Those named in the file STOPPED send none any more.
 
 python -m tests.e2e.publisher PORT HOSTS INTERVAL STOPPED
 """
@@ -16,7 +16,7 @@ SLICES = 20
 
 
 async def run(port: int, number: int, interval: float, stopped: Path) -> None:
-    """In slices over the interval, as hosts that know nothing of each other would."""
+    """Send in slices over the interval, as independent hosts would."""
     hosts = Beating(port, interval=interval)
     names = [f"node-{n}" for n in range(number)]
     hosts.boot(*names)

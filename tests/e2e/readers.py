@@ -1,7 +1,7 @@
-"""A program: many readers of the API who never wait, whatever they are told: event streams, and questions one after another.
+"""A program: many readers of the API that never wait, whatever the server says: event streams, and request after request.
 
 python -m tests.e2e.readers URL POLLERS STREAMS COUNTS
-COUNTS: a file that says, as JSON, how often which status was heard.
+COUNTS: a file with the number of answers by status, as JSON.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ ASKED = ("hosts", "hosts/node-1/explain", "operations", "hosts/node-9", "proxies
 
 
 async def poll(client: aiohttp.ClientSession, heard: Counter[int], start: int) -> None:
-    """For ever: no `Retry-After` is obeyed, and an error is followed by the next question at once."""
+    """Request for ever: ignore `Retry-After`, and send the next request right after an error."""
     for path in cycle(ASKED[start % len(ASKED) :] + ASKED[: start % len(ASKED)]):
         with contextlib.suppress(aiohttp.ClientError, OSError):
             async with client.get(f"/api/v1/{path}") as answer:
@@ -27,7 +27,7 @@ async def poll(client: aiohttp.ClientSession, heard: Counter[int], start: int) -
 
 
 async def follow(client: aiohttp.ClientSession, heard: Counter[int]) -> None:
-    """From the first event on, again and again."""
+    """Follow the stream from the first event on, again and again."""
     while True:
         with contextlib.suppress(aiohttp.ClientError, OSError):
             async with client.get("/api/v1/events", headers={"Last-Event-ID": "0"}) as answer:

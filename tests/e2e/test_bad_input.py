@@ -1,4 +1,4 @@
-"""Rubbish on the bus and hostile fence agents: counted, bounded, told in clear words, and no secret shows anywhere."""
+"""Rubbish on the bus and hostile fence agents: counted, bounded, reported clearly, and no secret appears anywhere."""
 
 import asyncio
 import json
@@ -65,14 +65,14 @@ async def test_hostile_agents(tmp_path: Path) -> None:
         }
         assert [step["outcome"] for step in outcome["hang"]] == ["timed_out"]
         assert "7" in outcome["seven"][0]["error"]
-        # The call ended with the agent's own process, not with who holds its pipes.
+        # The call ended with the agent's own process, not with the processes that hold its pipes.
         assert outcome["pipes"][0]["ended_ms"] - outcome["pipes"][0]["started_ms"] < 900
-        # What can't be read gets no command.
+        # A device that can't be read gets no command.
         assert outcome["usage"] == outcome["mute"] == []
         assert all(len(json.dumps(told)) < 64 * 1024 for told in ended.values())
         await asyncio.sleep(HIDDEN_SECONDS)
         assert not (agent.directory / "acted").exists()
-        # Nobody else noticed.
+        # The other hosts are unaffected.
         good = await it.ctl("off", "good", "--force", "--wait")
         assert good.status == 0
         assert (await it.api.call("GET", "/healthz")).status == 200
@@ -127,11 +127,11 @@ async def test_rubbish_on_the_bus(tmp_path: Path) -> None:
                 return count == {"malformed": len(malformed), "partly": len(partly), "oversized": 1, "unknown_host": 6}
 
             await until(counted, what="each is counted under its own name")
-            # Well-formed and yet no life: retained, older than what was heard, of a run that has ended.
+            # Well-formed and yet no sign of life: retained, older than an earlier message, or of a run that has ended.
             boot, alive = it.hosts.boots["node-2"], json.dumps
             await other.publish(f"{health}/node-1", alive({"boot": "ghost"}), qos=1, retain=True)
             await other.publish(f"{health}/node-2", alive({"boot": boot, "seq": 0, "status": "failing"}), qos=1)
-        # None of it was life of node-1, and none of it blamed node-2.
+        # None of it was a sign of life of node-1, and node-2 was not suspected for any of it.
         await it.story.event("node-1", "host.fenced")
         assert not it.story.of("node-2", "host.suspected")
         metrics = await it.api.metrics()
@@ -139,7 +139,7 @@ async def test_rubbish_on_the_bus(tmp_path: Path) -> None:
             assert metrics[f'fenced_bus_messages_total{{kind="{kind}",result="malformed"}}'] == 1
         assert metrics['fenced_bus_messages_total{kind="health",result="stale"}'] == 1
         assert it.daemon.is_running
-        # Met at a new subscription, the retained one is no life of the host either.
+        # Received at a new subscription, the retained message is no sign of life either.
         await it.daemon.kill()
         await it.start()
 

@@ -1,4 +1,4 @@
-"""BMCs that others emulate: OpenIPMI's over fence_ipmilan, OpenStack's over our Redfish driver and fence_redfish."""
+"""BMCs emulated by other projects: OpenIPMI's over fence_ipmilan, OpenStack's over the native driver and fence_redfish."""
 
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ async def test_an_ipmi_bmc_is_switched_off_and_on(tmp_path: Path) -> None:
 
 @needs("fence_redfish")
 async def test_a_redfish_bmc_is_switched_off_by_our_driver_and_on_by_debians_agent(tmp_path: Path) -> None:
-    """The emulator shows a change 1 to 11 seconds later: what is announced was read back, and never sooner."""
+    """The emulator shows a change 1 to 11 seconds later: the announcement waits until it was read back."""
     port = free_port()
     (tmp_path / "bmc").mkdir()
     witness = Agent(tmp_path / "agents")

@@ -1,4 +1,4 @@
-"""The bus fails, comes back, asks: announcements wait, hosts are not blamed, requests are answered once."""
+"""The bus fails, comes back, makes requests: announcements wait, no host is suspected, each request is answered once."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ SLOW = 'off) sleep 1; printf off > "$dir/$plug" ;;'
 
 
 class Line:
-    """The daemon's way to the broker, cut and mended while everybody else still has his own."""
+    """The daemon's link to the broker, cut and mended while all others keep theirs."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -48,7 +48,7 @@ class Line:
 
 @contextlib.asynccontextmanager
 async def bed_on_a_line(folder: Path, devices: dict[str, list[dict[str, Any]]]) -> AsyncIterator[tuple[Bed, Line]]:
-    """A bed whose daemon reaches the broker through a line of its own."""
+    """Yield a bed whose daemon reaches the broker over its own link."""
     line = Line()
 
     def through_the_line(configuration: Configuration) -> None:
@@ -66,7 +66,7 @@ async def bed_on_a_line(folder: Path, devices: dict[str, list[dict[str, Any]]]) 
 
 
 async def test_an_announcement_survives_the_broker(tmp_path: Path) -> None:
-    """The broker is killed while an OFF is under way: the fence goes on, and is told once there is a broker again."""
+    """The broker is killed during an OFF: the fence goes on, and is announced once there is a broker again."""
     agent = Agent(tmp_path / "agents", "fence_made", SLOW)
     devices = {"node-1": [agent.device("a")], "node-2": [agent.device("b")]}
     async with bed_on_a_line(tmp_path, devices) as (it, line):
@@ -93,7 +93,7 @@ async def test_an_announcement_survives_the_broker(tmp_path: Path) -> None:
         fenced = await it.story.event("node-1", "host.fenced", seconds=40)
         assert fenced.data["operation"] == operation
         assert it.story.states["node-1"]["token"] == fenced.data["token"]
-        # The new broker knows nothing: every host's state is told again, and nobody is blamed for the outage.
+        # The new broker is empty: every host's state is published again, and no host is suspected for the outage.
         await until(lambda: set(it.story.states) == {"node-1", "node-2"}, what="all states again")
         assert it.story.state_messages > messages
         await until(lambda: "fleet.bus_back" in it.story.kinds(), what="bus_back")
@@ -103,7 +103,7 @@ async def test_an_announcement_survives_the_broker(tmp_path: Path) -> None:
 
 
 async def test_an_outage_of_ours_fences_nobody(tmp_path: Path) -> None:
-    """The daemon alone is cut off for twice the grace, and one host dies meanwhile: that one is fenced, later."""
+    """Only the daemon is cut off, for twice the grace, and one host dies meanwhile: that one is fenced, later."""
     agent = Agent(tmp_path / "agents")
     devices = {f"node-{n}": [agent.device(f"p{n}")] for n in range(1, 5)}
     async with bed_on_a_line(tmp_path, devices) as (it, line):
@@ -160,7 +160,7 @@ async def test_requests_of_the_bus(tmp_path: Path) -> None:
             metrics = await it.api.metrics()
             assert metrics['fenced_bus_messages_total{kind="request",result="refused"}'] == 2
 
-            # MQTT 5: where the asker wants to hear it, with his own correlation data.
+            # MQTT 5: the requester names the response topic and its own correlation data.
             await five.subscribe("somewhere/else")
             properties: Any = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # theirs has no types
             properties.ResponseTopic, properties.CorrelationData = "somewhere/else", b"17"
@@ -173,7 +173,7 @@ async def test_requests_of_the_bus(tmp_path: Path) -> None:
             told: Any = reply.properties
             assert told.CorrelationData == b"17"
 
-            # A retained request met at a new subscription is refused, whatever its age.
+            # A retained request that arrives at a new subscription is refused, whatever its age.
             await five.publish(f"fenced/v1/{SITE}/request/node-2", request("fence", "ghost"), qos=1, retain=True)
             await answer("ghost")
             await it.story.event("node-2", "operation.refused")  # comes by the outbox, the answer beside it
@@ -189,7 +189,7 @@ async def test_requests_of_the_bus(tmp_path: Path) -> None:
 
 
 async def test_the_broker_inside(tmp_path: Path) -> None:
-    """A first run: nothing but the daemon, and `fenced beat` as a host's reporter."""
+    """A first run: only the daemon, and `fenced beat` as a host's reporter."""
     agent = Agent(tmp_path / "agents")
     port = free_port()
 

@@ -1,4 +1,4 @@
-"""The check in the real daemon with real agents: what a person, a program and Prometheus see of who could be fenced."""
+"""The check in the real daemon with real agents: which hosts could be fenced, for people, programs and Prometheus."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""kill -9 of the daemon at the worst moments: nothing acts later, nothing is lost, nothing is told twice as new."""
+"""kill -9 of the daemon at the worst moments: nothing acts later, nothing is lost, nothing is announced twice as new."""
 
 import asyncio
 import json
@@ -18,8 +18,8 @@ from tests.net import until
 pytestmark = [pytest.mark.integration, needs("mosquitto")]
 
 LATE_SECONDS = 3
-# While `late` exists: a child in a session of its own, and the agent itself, act seconds later: an OFF that is
-# journalled as sent, of which nobody knows when it will act.
+# While `late` exists, a child in its own session and the agent itself act seconds later: an OFF that is journalled as sent,
+# without any knowledge of when it will act.
 LATE = f"""off) if [ -e "$dir/late" ]; then rm "$dir/late"
   setsid sh -c 'echo $$ > '"$dir"'/grandchild; sleep {LATE_SECONDS}; echo grandchild >> '"$dir"'/acted' &
   echo $$ > "$dir/agent"; sleep {LATE_SECONDS}; echo agent >> "$dir/acted"
@@ -27,14 +27,14 @@ fi; printf off > "$dir/$plug" ;;"""
 
 
 def journalled(it: Bed) -> list[str]:
-    """The ids of all events in the journal, in its order."""
+    """Return the ids of all events in the journal, in order."""
     with sqlite3.connect(f"file:{it.state_dir}/fenced.db?mode=ro", uri=True) as database:
         rows = database.execute("select payload from outbox where is_event order by sequence").fetchall()
     return [json.loads(payload)["id"] for (payload,) in rows]
 
 
 async def everything_was_told_once(it: Bed) -> None:
-    """Each journalled event was heard, in the journal's order, and none with a second id."""
+    """Each journalled event was received, in the journal's order, and none with a second id."""
 
     def is_told() -> bool:
         return [event.body["id"] for event in it.story.events] == journalled(it)
@@ -45,7 +45,7 @@ async def everything_was_told_once(it: Bed) -> None:
 
 @pytest.mark.parametrize("signs_of_life", [False, True])
 async def test_killed_while_an_agent_is_about_to_act(tmp_path: Path, signs_of_life: bool) -> None:
-    """The survivors die at the start; then the operation reads and goes on, or, where the host boots, ends."""
+    """The survivors are killed at the start; then the operation reads and goes on, or ends if the host boots."""
     agent = Agent(tmp_path / "agents", "fence_made", LATE)
     devices = {"node-1": [agent.device("a", attempt_timeout="1500ms")], "node-2": [agent.device("b")]}
     async with bed(tmp_path, devices) as it:
@@ -93,7 +93,7 @@ async def test_the_keeper_of_the_agents_is_killed(tmp_path: Path) -> None:
 
 
 def children(pid: int) -> list[int]:
-    """The living processes that a process started itself."""
+    """Return the living processes that a process started itself."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 

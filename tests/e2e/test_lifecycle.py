@@ -1,4 +1,4 @@
-"""Reload, stop, watchdog: the configuration is taken whole or not at all, and the end is an orderly one."""
+"""Reload, stop, watchdog: a configuration is loaded as a whole or not at all, and the daemon ends in an orderly way."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ async def test_reload(tmp_path: Path) -> None:
         limits = Path(f"/proc/{it.daemon.pid}/limits").read_text()
         assert re.search(r"^Max core file size +0 +0 ", limits, re.MULTILINE), "passwords would stand in a core"
         good = it.configuration.copy()
-        # Corrupt: the old one stays in force.
+        # Corrupt: the old one stays in effect.
         it.configuration.file.write_text("[daemon\narmed = false")
         await it.reload("reload_refused")
         it.configuration.hosts["node-2"][0]["no_such_key"] = 1
@@ -48,10 +48,10 @@ async def test_reload(tmp_path: Path) -> None:
         fewer.write()
         assert "node-1" in await it.reload("reload_refused")
         assert (await it.api.ended(operation))["result"]["fenced"] is True
-        # Nor one that a person left off: nobody would know of it any more.
+        # Nor a host that a person left off: the daemon would forget that.
         await it.reload("reload_refused")
 
-        # A new host is looked after at once.
+        # A new host is managed at once.
         more = good.copy()
         more.hosts["node-3"] = [agent.device("node-3")]
         more.change("detection", grace="1s")
@@ -65,7 +65,7 @@ async def test_reload(tmp_path: Path) -> None:
 
 
 async def test_no_reload_ends_the_daemon_and_a_refused_one_is_told(tmp_path: Path) -> None:
-    """systemd takes the signal for the reload: status line, metric and event say how it ended."""
+    """systemd uses the signal for the reload: status line, metric and event say how it ended."""
     agent = Agent(tmp_path / "agents")
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
@@ -116,7 +116,7 @@ async def test_no_reload_ends_the_daemon_and_a_refused_one_is_told(tmp_path: Pat
 async def test_a_start_on_files_that_can_not_be_used_is_a_mistake_of_the_configuration(
     tmp_path: Path, key: str
 ) -> None:
-    """78: systemd does not try it again for ever."""
+    """Exit status 78: systemd does not restart it for ever."""
     agent = Agent(tmp_path / "agents")
     (tmp_path / "rubbish").write_text("no certificate")
     table, name = key.split(".")
@@ -206,7 +206,7 @@ async def test_the_end_does_not_wait_for_ever(tmp_path: Path) -> None:
 
 
 async def test_a_daemon_that_stood_still_blames_nobody(tmp_path: Path) -> None:
-    """Stopped for longer than every grace and its own lease: only who died meanwhile is fenced, and that later."""
+    """Stopped for longer than every grace and its own lease: only a host that died meanwhile is fenced, and later."""
     agent = Agent(tmp_path / "agents")
 
     def short_lease(configuration: Configuration) -> None:
@@ -270,7 +270,7 @@ async def test_what_systemd_hears(tmp_path: Path) -> None:
         async with bed(tmp_path, {"node-1": [agent.device("a")]}, environment=environment) as it:
             await until(lambda: "READY=1" in take(), what="READY")
             await until(lambda: take().count("WATCHDOG=1") >= 3, what="the watchdog is fed again and again")
-            # A process that stands still feeds nobody.
+            # A stopped process does not feed the watchdog.
             it.daemon.signal(signal.SIGSTOP)
             await asyncio.sleep(0.2)
             fed = take().count("WATCHDOG=1")

@@ -1,4 +1,4 @@
-"""The main job on Debian's fence_dummy: one host falls silent, is fenced on both its outlets, told, and comes back."""
+"""The main job on Debian's fence_dummy: one host falls silent, is fenced on both its outlets, announced, and comes back."""
 
 import asyncio
 from pathlib import Path
@@ -22,7 +22,7 @@ async def test_a_silent_host_is_fenced_told_restored_and_healthy_again(tmp_path:
         boot = it.hosts.boots["node-1"]
         it.hosts.kill("node-1")
         fenced = await it.story.event("node-1", "host.fenced")
-        # The retained state was told before the event, with the same token: any program may start its recovery here.
+        # The retained state came before the event, with the same token: any program may start its recovery here.
         assert fenced.state is not None
         assert (fenced.state["state"], fenced.state["token"]) == ("fenced", fenced.data["token"])
         await it.story.event("node-1", "host.restored")
@@ -73,7 +73,7 @@ async def test_a_silent_host_is_fenced_told_restored_and_healthy_again(tmp_path:
             times = [(step["started_ms"], step["ended_ms"]) for step in device["steps"]]
             assert all(started <= ended for started, ended in times)
             assert [entry["verdict"] for entry in device["race"]] == ["won"]
-        # An agent that is forked warm ends in milliseconds: side by side is, that no device's proof waits for another's OFF.
+        # A warm agent ends in milliseconds. Side by side therefore means that no device's proof waits for another's OFF.
         offs, proofs = [], []
         for device in operation["devices"]:
             whats = [step["what"] for step in device["steps"]]
@@ -107,7 +107,7 @@ async def test_the_next_level_takes_over_and_everything_is_given_back(tmp_path: 
 
 
 async def test_what_rests_on_a_person_s_word_is_told_as_such(tmp_path: Path) -> None:
-    """An agent that nobody reviewed: with the word everything that is told says so, and a reload without it is refused."""
+    """An unreviewed agent: with `cuts_power` every statement says so, and a reload without it is refused."""
     agent = Agent(tmp_path / "agents", "fence_made")
     async with bed(tmp_path, {"node-1": [agent.device("a")], "node-2": [agent.device("w")]}) as it:
         it.hosts.kill("node-1")
@@ -127,7 +127,7 @@ async def test_what_rests_on_a_person_s_word_is_told_as_such(tmp_path: Path) -> 
 
 
 async def test_a_fenced_host_that_somebody_switches_on_is_revoked(tmp_path: Path) -> None:
-    """What others were told is no longer true: they are told so, with a higher token."""
+    """The announcement is no longer true: `revoked` follows, with a higher token."""
     agent = Agent(tmp_path / "agents")
     async with bed(tmp_path, {"node-1": [agent.device("a")], "node-2": [agent.device("w")]}) as it:
         await it.api.act("node-1", "off", force=True)

@@ -1,4 +1,4 @@
-"""A thousand hosts through Mosquitto: nobody is blamed, it costs little, and ten that die are handled in order.
+"""A thousand hosts through Mosquitto: none is suspected wrongly, the cost is low, and ten that die are handled in order.
 
 What a busy machine does to the heartbeats themselves, a subscriber that does nothing else has seen as well: it is the floor.
 """
@@ -26,12 +26,12 @@ WATCHED_SECONDS = 8.0
 FENCES_AT_MOST = 4
 GRACE_SECONDS = 4.0
 PATIENCE_SECONDS = 120.0
-"""Of waiting for what must come about: no bound on how fast it does."""
+"""For things that must happen; no bound on their speed."""
 
 
 @asynccontextmanager
 async def beside(it: Bed, name: str, *arguments: str) -> AsyncIterator[Program]:
-    """One of our helper programs, for the length of the block."""
+    """Run one of the helper programs during the block."""
     assert it.broker is not None
     program = Program(
         [sys.executable, "-m", f"tests.e2e.{name}", str(it.broker.port), *arguments], log=it.folder / f"{name}.log"
@@ -59,7 +59,7 @@ async def test_a_thousand_hosts(tmp_path: Path) -> None:
     stopped, seen = tmp_path / "stopped", tmp_path / "seen"
 
     def floors() -> tuple[int, set[str]]:
-        """How many beats the floor heard, and who was late for it too."""
+        """Return how many beats the floor received, and which hosts were late for it, too."""
         found = json.loads(seen.read_text())
         return found["count"], set(found["late"])
 

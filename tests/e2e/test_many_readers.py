@@ -1,4 +1,4 @@
-"""Hundreds who read the API without a pause, refused or not: a host is fenced and announced meanwhile, and the lease is kept."""
+"""Hundreds of clients read the API without a pause, refused or not; a host is still fenced and announced, the lease kept."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.integration, needs("mosquitto")]
 POLLERS, STREAMS = 300, 100
 LEASE_SECONDS = 6.0
 SLOWER_AT_MOST = 4
-"""Than without readers, who take most of the machine themselves."""
+"""Than without readers, which themselves take most of the machine."""
 
 
 def limited(configuration: Configuration) -> None:
@@ -29,7 +29,7 @@ def limited(configuration: Configuration) -> None:
 
 
 async def fenced(it: Bed, name: str) -> float:
-    """How long it takes from the last beat of a host until everybody knows that it is fenced."""
+    """Return how long it takes from a host's last beat until its fence is announced."""
     it.hosts.kill(name)
     started = time.monotonic()
     await it.story.event(name, "host.fenced")
@@ -49,7 +49,7 @@ async def test_readers_who_never_wait_delay_no_fence_and_cost_no_lease(tmp_path:
             await until(lambda: counts.exists() and json.loads(counts.read_text()).get("429", 0) > POLLERS)
             before = json.loads(counts.read_text())
             with_readers = max(await fenced(it, "node-4"), await fenced(it, "node-5"))
-            # Longer than a lease lasts, all the time full.
+            # Longer than a lease, under full load all the time.
             await asyncio.sleep(LEASE_SECONDS)
             after = json.loads(counts.read_text())
             assert readers.is_running, readers.log

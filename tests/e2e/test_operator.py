@@ -73,7 +73,7 @@ async def test_power_by_hand(tmp_path: Path) -> None:
 
 
 async def test_holding_back(tmp_path: Path) -> None:
-    """Disarmed, paused and in maintenance nothing is fenced; `held` says so; each is taken back by its own word."""
+    """While disarmed, paused or in maintenance nothing is fenced and `held` says so; each has its own command to undo it."""
     agent = Agent(tmp_path / "agents")
     devices = {name: [agent.device(name)] for name in ("node-1", "node-2", "node-3", "node-4")}
 
@@ -100,7 +100,7 @@ async def test_holding_back(tmp_path: Path) -> None:
         assert (await it.ctl("resume", "--match", "host=node-3", "--reason", "done")).status == DONE
         await it.story.event("node-3", "host.fenced")
         assert it.story.states["node-2"]["state"] == "maintenance"
-        # Nobody can prove node-4 off any more: a person may, once it is silent and reads nothing.
+        # No device can prove node-4 off any more; a person may, once it is silent and no device reads ON.
         (tmp_path / "agents" / "fence_made").write_text("#!/bin/sh\nexit 1\n")
         it.hosts.kill("node-4")
         await it.story.event("node-4", "host.suspected")
@@ -117,7 +117,7 @@ async def test_holding_back(tmp_path: Path) -> None:
 
 
 async def test_a_cancelled_operation_sends_nothing(tmp_path: Path) -> None:
-    """Before the first OFF a person can take it back; after it, the operation goes on."""
+    """Before the first OFF a person can cancel it; after that the operation goes on."""
     status = STATUS.replace("status)", 'status) [ -e "$dir/hold" ] && sleep 3')
     agent = Agent(tmp_path / "agents", "fence_made", status, 'off) sleep 1; printf off > "$dir/$plug" ;;')
     async with bed(tmp_path, {"node-1": [agent.device("a")]}) as it:

@@ -1,4 +1,4 @@
-"""Proxies as processes with certificates of our own command: one is dead, one is not ours; the fence finds its way."""
+"""Proxies as processes with certificates of `fenced certs`: one is dead, one is foreign; the fence finds its way."""
 
 import json
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ async def certs(*arguments: str) -> None:
 
 
 async def make_certificates(directory: Path, *names: str) -> Path:
-    """An authority, the daemon's certificate and those of these proxies."""
+    """Make an authority, the daemon's certificate and those of these proxies."""
     await certs("init", str(directory))
     await certs("daemon", str(directory), "--name", DAEMON)
     for name in names:
@@ -33,7 +33,7 @@ async def make_certificates(directory: Path, *names: str) -> Path:
 
 @asynccontextmanager
 async def proxy(name: str, port: int, *, certificates: Path, folder: Path, agents: Path) -> AsyncIterator[Program]:
-    """`fenced proxy` on loopback, listening, for the length of the block."""
+    """Run `fenced proxy` on loopback during the block; it listens."""
     file = folder / f"{name}.toml"
     file.write_text(
         text(
@@ -61,7 +61,7 @@ async def proxy(name: str, port: int, *, certificates: Path, folder: Path, agent
 
 
 async def test_a_dead_proxy_and_a_strangers_proxy_are_passed_over(tmp_path: Path) -> None:
-    """px1 is dead, px2 has a certificate of another authority, px3 works: one operation tells the whole race."""
+    """px1 is dead, px2 has a certificate of another authority, px3 works: the operation shows the whole race."""
     agent = Agent(tmp_path / "agents", "fence_made")
     ours = await make_certificates(tmp_path / "certs", "px3")
     others = await make_certificates(tmp_path / "other-certs", "px2")
@@ -100,7 +100,7 @@ async def test_a_dead_proxy_and_a_strangers_proxy_are_passed_over(tmp_path: Path
             assert "certificate" in race["px2"]["error"].lower()
             assert race["px1"]["error"]
             assert all(entry["started_ms"] <= entry["ended_ms"] for entry in race.values())
-            # Nobody waited for a timeout of the dead ones.
+            # The race did not wait for a timeout of the dead ones.
             assert race["px3"]["ended_ms"] < 2000
             assert all(step["proxy"] == "px3" for step in told["steps"])
         assert (agent.power("a"), agent.power("b")) == ("on", "on")
@@ -114,7 +114,7 @@ async def test_a_dead_proxy_and_a_strangers_proxy_are_passed_over(tmp_path: Path
 
 
 async def paths_are_shown(it: Bed) -> None:
-    """`fencectl probe` asks every candidate."""
+    """`fencectl probe` probes every candidate."""
     probe = await it.ctl("probe", "node-1", "--json")
     assert probe.status == 0, probe.err
     races = [device["race"] for device in json.loads(probe.out)["devices"]]

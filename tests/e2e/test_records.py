@@ -1,4 +1,4 @@
-"""Real daemons over a store with damaged rows, over none where one was, and over an inventory that was edited meanwhile."""
+"""Real daemons with damaged rows in the store, with an empty store in place of another, with an edited inventory."""
 
 import sqlite3
 from pathlib import Path
@@ -18,7 +18,7 @@ async def held_by(it: Bed, host: str) -> list[str]:
 
 
 async def test_a_device_is_renamed_and_a_host_removed_beside_a_damaged_row(tmp_path: Path) -> None:
-    """It starts, tells each of the three, and goes on with the others."""
+    """It starts, reports each of the three, and goes on with the others."""
     agent = Agent(tmp_path / "agents")
     devices = {f"node-{n}": [agent.device(f"p{n}", attempt_timeout="1500ms")] for n in range(1, 6)}
     async with bed(tmp_path, devices) as it:

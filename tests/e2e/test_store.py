@@ -1,4 +1,4 @@
-"""The store can't be written: people are told at once, nobody is fenced, and everything goes on where it stood."""
+"""The store can't be written: people are notified at once, nothing is fenced, and later everything resumes."""
 
 import asyncio
 import sqlite3
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.integration, needs("mosquitto")]
 
 @contextmanager
 def small_disk(directory: Path) -> Iterator[None]:
-    """A file system of its own that is soon full."""
+    """A small file system that is soon full."""
     directory.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", str(directory)], check=True, timeout=20)
     try:
@@ -29,7 +29,7 @@ def small_disk(directory: Path) -> Iterator[None]:
 
 
 def fill(directory: Path) -> Path:
-    """A file that takes all that is left."""
+    """Fill the rest with one file."""
     file = directory / "filler"
     with file.open("wb", buffering=0) as filler:
         for size in (65536, 4096, 512, 1):
@@ -42,7 +42,7 @@ def fill(directory: Path) -> Path:
 
 
 async def change_something(it: Bed) -> Answer:
-    """A request that must be made durable."""
+    """Make a request that must become durable."""
     body = {"match": "host=node-3", "reason": "try to write", "until": "1h"}
     return await it.api.call("POST", "pauses", body=body)
 
@@ -52,7 +52,7 @@ def is_honest(refused: Answer) -> bool:
 
 
 async def nothing_is_fenced_meanwhile(it: Bed, agent: Agent) -> None:
-    """node-1 is dead by now; the daemon hears everybody else and can still be asked."""
+    """node-1 is dead by now; the daemon hears all others and still answers requests."""
     calls = len(agent.calls)
     refused = await change_something(it)
     assert is_honest(refused), refused
@@ -63,7 +63,7 @@ async def nothing_is_fenced_meanwhile(it: Bed, agent: Agent) -> None:
 
 
 async def it_goes_on(it: Bed) -> None:
-    """What happened meanwhile is decided now; nobody else is blamed for it."""
+    """What happened meanwhile is decided now; no other host is suspected for it."""
 
     async def is_taken() -> bool:
         return (await change_something(it)).status in (200, 201)
@@ -96,7 +96,7 @@ async def test_a_full_disk(tmp_path: Path) -> None:
             filler = fill(it.state_dir)
 
             async def is_full() -> bool:
-                # What is left of the log of commits takes a few more.
+                # The rest of the write-ahead log takes a few more.
                 return is_honest(await change_something(it))
 
             await until(is_full, what="the store is full")

@@ -1,4 +1,4 @@
-"""A daemon forks Debian's agents from one template, unless it is told not to, and leaves none behind."""
+"""A daemon forks Debian's agents from one template, unless configured otherwise, and leaves none behind."""
 
 from pathlib import Path
 

@@ -1,1 +1,1 @@
-"""Whole implementations of ports, in memory, for tests in virtual time."""
+"""In-memory implementations of whole ports, for tests in virtual time."""

@@ -1,4 +1,4 @@
-"""The whole control port in memory: a small fleet, operations that a test moves on by hand, events that it emits."""
+"""The whole control port in memory: a small fleet, operations that a test advances by hand, events that a test emits."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -53,7 +53,7 @@ DEGRADED = Fenceable(
 
 
 class FakeClock:
-    """Time that a test moves."""
+    """A clock that the test sets."""
 
     def __init__(self, at: float = START) -> None:
         self.at = at
@@ -63,7 +63,7 @@ class FakeClock:
 
 
 class FakeControl:
-    """Implements ports.control.Control. `calls` remembers what was asked, in order."""
+    """Implements ports.control.Control. `calls` records the requests, in order."""
 
     def proxies(self) -> Sequence[ProxyView]:
         return self.proxy_views
@@ -114,7 +114,7 @@ class FakeControl:
         self.failure: Exception | None = None
         self.finish_at_once: OperationState | None = None
 
-    # -- looking --
+    # -- views --
 
     def fleet(self) -> FleetView:
         return FleetView(
@@ -169,7 +169,7 @@ class FakeControl:
             ],
         )
 
-    # -- acting --
+    # -- requests --
 
     async def act(self, name: HostName, action: Action, *, by: str, reason: str, is_forced: bool) -> Accepted:
         view = self.host(name)
@@ -292,10 +292,10 @@ class FakeControl:
         finally:
             self.watchers -= 1
 
-    # -- what a test does --
+    # -- for tests --
 
     def emit(self, kind: str, host: str) -> None:
-        """A new event; sequences count from 1."""
+        """Emit a new event; sequences count from 1."""
         sequence = len(self.events) + 1
         payload = f'{{"type":"io.fenced.host.{kind}","subject":"{host}","time":"2027-01-15T08:00:00Z","data":{{}}}}'
         self.events.append(
@@ -311,7 +311,7 @@ class FakeControl:
         self.changed.set()
 
     def update(self, name: str, operation: Operation) -> None:
-        """Put another version of an operation in its place."""
+        """Replace an operation by another version."""
         self.all_operations = [operation if found.id == name else found for found in self.all_operations]
 
     def finish(self, name: str, state: OperationState, *, power: Power = Power.OFF, is_fenced: bool = True) -> None:

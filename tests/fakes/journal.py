@@ -1,7 +1,7 @@
-"""`Journal` in memory: what it stores survives in `Durable`, so a test may crash the daemon and open it again.
+"""`Journal` in memory. What it stores survives in `Durable`, so a test can crash the daemon and open it again.
 
-Everything that is stored is stored between two awaits: all or nothing, as in one transaction. It knows no disk and no
-clock of its own; delays are `asyncio.sleep`, which virtual time skips.
+A write happens between two awaits: all or nothing, as in one transaction. It uses no disk and no clock; delays are
+`asyncio.sleep`, which virtual time skips.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from fenced.ports.journal import Batch, ClockAnchor, EpochLost, Loaded, OutboxMe
 
 @dataclass(slots=True, kw_only=True)
 class StoredMessage:
-    """A message of the outbox with what the journal knows about it."""
+    """A message of the outbox with its state in the journal."""
 
     message: OutboxMessage
     at: float
@@ -34,14 +34,14 @@ class StoredMessage:
 
 @dataclass(slots=True, kw_only=True)
 class Durable:
-    """What is on the disk: it outlives the journals that are opened over it, one after the other."""
+    """The contents of the disk. It outlives the journals that are opened over it, one after the other."""
 
     store_id: str = "memory"
     replaces: str = ""
-    """The id of the store in whose place it stands, until somebody accepts it."""
+    """The id of the store that this one replaces, until an operator accepts it."""
     faults: dict[HostName, str] = field(default_factory=dict)
     fleet_fault: str = ""
-    """What can't be read of it."""
+    """Why the fleet can't be read."""
     epoch: int = 0
     holder: str = ""
     lease_until: float = 0.0
@@ -59,10 +59,10 @@ class Durable:
 
 
 class MemoryJournal:
-    """The port. `is_checked`: everything goes through the codec and must come back equal.
+    """Implements the port. `is_checked`: every batch goes through the codec and must come back equal.
 
-    `fail_next`: raised by the next write, which stores nothing. `delay_seconds`: before a write is stored (cancelled
-    then: nothing is); `delay_after_seconds`: after it, before the caller hears of it (cancelled then: all is).
+    `fail_next`: raised by the next write, which stores nothing. `delay_seconds`: delay before a write is stored (cancelled
+    then, nothing is stored); `delay_after_seconds`: delay after it, before the caller learns of it (cancelled then, all is).
     """
 
     def __init__(self, durable: Durable | None = None, *, is_checked: bool = False) -> None:
@@ -76,7 +76,7 @@ class MemoryJournal:
         self._epoch: int | None = None
 
     def reopen(self) -> "MemoryJournal":
-        """The daemon was killed: a new journal over what is durable. Its `open` takes a newer epoch than ours."""
+        """Return a new journal over the durable contents, as after a kill. Its `open` takes a newer epoch."""
         self.durable.owner = None
         return MemoryJournal(self.durable, is_checked=self.is_checked)
 
@@ -235,7 +235,7 @@ class MemoryJournal:
             raise StoreError("memory: the store is not open")
 
     async def _writing(self) -> None:
-        """Everything that may go wrong with a write, before it. After it nothing awaits until all is stored."""
+        """Delay or fail as set, before a write. After this, nothing awaits until the write is complete."""
         self._opened()
         await asyncio.sleep(self.delay_seconds)
         if self.fail_next is not None:
@@ -267,12 +267,12 @@ class MemoryJournal:
 
 
 def _place(found: tuple[int, int, OutboxMessage]) -> tuple[int, int]:
-    """Every host's oldest before any host's second."""
+    """Sort key: the oldest message of every host before the second of any."""
     return found[0], found[1]
 
 
 def cursor_of(after: str | None) -> int | None:
-    """The number in a cursor of ours. Raises ValueError for anything else."""
+    """Parse a cursor of this journal. Raises ValueError for anything else."""
     if after is None:
         return None
     if not after.isdecimal() or not after.isascii() or len(after) > 18:
@@ -281,7 +281,7 @@ def cursor_of(after: str | None) -> int | None:
 
 
 def check(batch: Batch) -> None:
-    """Everything in the batch can be stored and read back as the same objects."""
+    """Check that everything in the batch can be stored and read back as equal objects."""
     for entry in batch.entries:
         assert codec.load_record(codec.dump_record(entry.record)) == entry.record
     for host in batch.snapshots:

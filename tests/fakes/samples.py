@@ -1,4 +1,4 @@
-"""A host and an operation with everything in it, for whatever shows or stores them."""
+"""A host and an operation with every kind of detail, for code that shows or stores them."""
 
 from fenced.core.durable.state import (
     DeviceRun,
@@ -39,7 +39,7 @@ PDU_A, PDU_B = DeviceName("pdu-a"), DeviceName("pdu-b")
 
 
 def make_host(name: str, cluster: str = "c1") -> Host:
-    """A host with two outlets."""
+    """Return a host with two outlets."""
     devices = tuple(
         Device(
             name=device,
@@ -60,7 +60,7 @@ def make_host(name: str, cluster: str = "c1") -> Host:
 
 
 def finished_restart(name: str = "1-7", host: str = "node-2") -> Operation:
-    """An operation with everything in it: races with each verdict, a failed step, commands, a restore."""
+    """Return an operation with every kind of detail: races with each verdict, a failed step, commands, a restore."""
     race = (
         RaceEntry(
             proxy=ProxyName("px1"), tier=1, verdict=Verdict.TIMED_OUT, started_ms=0, ended_ms=5000, error="no answer"

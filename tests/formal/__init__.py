@@ -1,1 +1,1 @@
-"""A formal model of what makes an announcement safe, and the simulation's runs held against it (docs/formal-model.md)."""
+"""A formal model of what makes an announcement safe, and a comparison of the simulation with it (docs/formal-model.md)."""

@@ -1,6 +1,6 @@
-"""`python -m tests.formal`: explore the model, show that each rule is needed, and hold the simulation's runs against it.
+"""`python -m tests.formal`: explore the model, show that each rule is needed, compare the simulation's runs with the model.
 
-Knows printing, not the model. One rule: what it finds is printed as a way that a person can follow.
+Prints findings as a sequence of steps that a person can follow.
 """
 
 import itertools
@@ -49,7 +49,7 @@ def _explore(bounds: Bounds) -> Explored:
 
 
 def _follow(seeds: int, first: int) -> int:
-    """How many runs went a way that the model forbids."""
+    """Return how many runs did something that the model forbids."""
     silence_logs()
     bad = taken = 0
     for number, seed in enumerate(itertools.islice(fitting_seeds(first), seeds), start=1):

@@ -1,7 +1,7 @@
-"""Holds what one simulated host went through against the model: each record and command must be something that it allows now.
+"""Compare what one simulated host did with the model: the model must allow each record and each command at that moment.
 
-Knows records and actions, no virtual time but "is `announce_wait` over". What it refuses, the model forbids.
-One rule: readings are offered and not demanded; the program may look more often than the model needs, never announce on less.
+Knows records and actions; of time only whether `announce_wait` is over. Readings are offered to the model and not required:
+the program may read more often than the model needs, but never announce with less.
 """
 
 from collections.abc import Iterable
@@ -24,10 +24,10 @@ TOKENS_PER_EPOCH: Final = 10**9
 
 @dataclass(slots=True)
 class Monitor:
-    """One host. `findings`: what the model forbids, the first one first; `taken`: how many actions it followed.
+    """One host. `findings`: what the model forbids, in order; `taken`: how many actions it followed.
 
     `clock_behind`: how far the clock of the daemon that wrote the newest record is behind the world's, in seconds.
-    `is_over`: something happened of which the model does not speak (a person's word), and it watches no more.
+    `is_over`: something outside the model happened (a person's statement), so it stops watching.
     """
 
     host: str
@@ -47,7 +47,7 @@ class Monitor:
     _is_stopped: bool = False
 
     def take(self, action: Action) -> None:
-        """It happened: the model must allow it."""
+        """Apply an action that happened; the model must allow it."""
         if self.is_over:
             return
         forbidden = tuple(refusals(self.world, action))
@@ -74,19 +74,19 @@ class Monitor:
         self.take(Action(Does.ACT, self._device(device), number_of(token)))
 
     def gone(self, device: DeviceName, token: int) -> None:
-        """It can act no more: killed, refused, or past its `not_after`."""
+        """A command can't act any more: killed, refused, or past its `not_after`."""
         self._offer(Action(Does.LOSE, self._device(device), token))
 
     def switched(self, device: DeviceName, *, is_on: bool) -> None:
-        """Somebody else switched it."""
+        """Something other than the daemon switched it."""
         self.take(Action(Does.HAND, self._device(device), is_yes=is_on))
 
     def heard_on_bus(self, *, is_fenced: bool) -> None:
-        """Fenced, or not, is what the bus is told now."""
+        """The bus now says that the host is fenced, or that it is not."""
         self.take(Action(Does.ANNOUNCE, is_yes=is_fenced))
 
     def pending(self) -> Iterable[tuple[DeviceName, int, bool, float]]:
-        """Commands of which the model thinks that they may act: device, token, whether they left, `not_after`."""
+        """Yield the commands that may act according to the model: device, token, whether they left, `not_after`."""
         for name, device in zip(self.devices, self.world.devices, strict=True):
             for command in device.commands:
                 yield name, command.token, command.is_taken, self._not_after[command.token]
@@ -150,7 +150,7 @@ class Monitor:
                 pass
 
     def _command_ended(self, record: r.StepEnded, token: int) -> None:
-        """Its call did; its device may still act for a `settle`."""
+        """The call ended; its device may still act for a `settle`."""
         if record.is_end_known and record.settled_at is None:
             self.gone(record.device, token)
         elif record.is_end_known and record.settled_at is not None:
@@ -168,7 +168,7 @@ class Monitor:
             self._kinds[record.operation] = kind
 
     def _read_off(self, device: DeviceName) -> None:
-        """One that was done just before somebody switched it on is taken as done before."""
+        """Apply a reading of OFF. One from just before the device was switched on counts as made before that."""
         number = self._device(device)
         was = self.world
         if was.devices[number].power is Truth.BY_HAND:
@@ -189,7 +189,7 @@ class Monitor:
         if record.proof is Proof.HUMAN:
             self.is_over = True
             return
-        if self.world.phase is Phase.IDLE:  # the watch's readings are not journalled one by one
+        if self.world.phase is Phase.IDLE:  # the journal does not record each reading of the watch
             for device in self.devices:
                 self._read_off(device)
         self._fenced_at = at

@@ -1,6 +1,6 @@
-"""Explores everything that may happen in the model, breadth first, and says by which way a promise is broken.
+"""Explore everything that can happen in the model, breadth first, and return the steps that break a promise.
 
-Knows states and steps as values, nothing of what they mean. One rule: it is exhaustive within its bounds, or says that it is not.
+Treats states and steps as opaque values. It is exhaustive within its bounds, or says that it is not.
 """
 
 from collections import deque
@@ -18,9 +18,9 @@ STATES_MAX: Final = 3_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """`pending`: most commands on their way to one device at once; nothing else is bounded. `without`: rules left out.
+    """`pending`: the maximum of commands on their way to one device; nothing else is bounded. `without`: rules left out.
 
-    `only`: the promises that are looked at, by their first letters; empty: all.
+    `only`: the promises to check, by their first letters; empty: all.
     """
 
     pending: int = 2
@@ -30,7 +30,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explored:
-    """`broken`: the promise that does not hold, and the shortest `way` on which it breaks; None: all hold."""
+    """`broken`: the broken promise, and the shortest `way` that breaks it; None: all hold."""
 
     states: int
     steps: int
@@ -40,7 +40,7 @@ class Explored:
 
 @dataclass(slots=True)
 class _Known:
-    """Every state by its number, whence it was reached first, and which states lead to it by steps one can count on."""
+    """All states by number, from which state each was first reached, and which lead to it by steps that can be relied on."""
 
     numbers: dict[World, int] = field(default_factory=dict)
     came: list[tuple[int, Action] | None] = field(default_factory=list)
@@ -66,7 +66,7 @@ class _Known:
 
 
 def explore(bounds: Bounds, *, progress: Callable[[int], None] = lambda states: None) -> Explored:
-    """All states that can be reached. Raises MemoryError when there are more than STATES_MAX."""
+    """Return all reachable states. Raises MemoryError if there are more than STATES_MAX."""
     known, first = _Known(), World()
     known.add(first, None)
     ahead, steps = deque([first]), 0
@@ -93,7 +93,7 @@ def explore(bounds: Bounds, *, progress: Callable[[int], None] = lambda states: 
 
 
 def successors(world: World, bounds: Bounds) -> list[tuple[Action, World]]:
-    """What may happen next, with the rules of `bounds`, and what the world is then."""
+    """Return what may happen next under the rules of `bounds`, with the resulting worlds."""
     without = bounds.without
     return [
         (action, after(world, action, without))
@@ -103,7 +103,7 @@ def successors(world: World, bounds: Bounds) -> list[tuple[Action, World]]:
 
 
 def _with_ends(known: _Known, steps: int, bounds: Bounds) -> Explored:
-    """From every state a good end can be reached, without help of anybody: nothing is stuck, nothing stale stays."""
+    """Check that every state can reach a good end without outside help: nothing is stuck, nothing stale stays."""
     reached = [False] * len(known.came)
     ahead = deque(known.good)
     for number in known.good:

@@ -1,8 +1,8 @@
 """The model's values: one host with one level of two redundant devices, its journal, and its commands on their way.
 
-Knows nothing of how the program does it, and no time: a command can still act, or it can no more (its `not_after` has passed).
-One rule: what `rules.py` does not list can't happen. Nothing counts upwards without end, so that all runs, however long, are
-finitely many states.
+Abstracts from the program and from time: a command can still act, or it can no more (its `not_after` has passed). What
+`rules.py` does not list can't happen. No value grows without bound, so runs of any length are covered by finitely many
+states.
 """
 
 from enum import IntEnum
@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 DEVICES: Final = (0, 1)
 PATHS: Final = (0, 1)
-"""Proxies: each remembers the highest token that it saw, and none knows another's."""
+"""Proxies. Each remembers the highest token that it saw, and knows nothing of the other."""
 
 RULES: Final[dict[str, str]] = {
     "both devices": "S1: fenced is recorded only when every device of the level was read OFF",
@@ -30,11 +30,11 @@ RULES: Final[dict[str, str]] = {
     "announced before on": "S8: and after the broker has it, or `announce_wait` is over",
     "watch": "S17: a fenced host is read again and again, and revoked when it reads ON",
 }
-"""Every rule that can be left out, to see what then goes wrong."""
+"""Every rule that can be left out, to see what breaks without it."""
 
 
 class Phase(IntEnum):
-    """What the journal says of the host's operation."""
+    """The phase of the host's operation, according to the journal."""
 
     IDLE = 0
     PROVING = 1
@@ -44,7 +44,7 @@ class Phase(IntEnum):
 
 
 class Kind(IntEnum):
-    """What an operation is to do."""
+    """The goal of an operation."""
 
     OFF = 0
     RESTART = 1
@@ -52,7 +52,7 @@ class Kind(IntEnum):
 
 
 class Claim(IntEnum):
-    """What the journal says of the host. HELD: it was fenced, an operation runs on it, and nothing is claimed meanwhile."""
+    """What the journal claims of the host. HELD: it was fenced and an operation runs on it; meanwhile nothing is claimed."""
 
     NONE = 0
     FENCED = 1
@@ -60,7 +60,7 @@ class Claim(IntEnum):
 
 
 class Power(IntEnum):
-    """What is true of a device. BY_HAND: ON, by somebody who did not ask us and of whom we do not know yet."""
+    """The truth of a device. BY_HAND: switched ON from outside, unknown to the daemon so far."""
 
     OFF = 0
     ON = 1
@@ -82,7 +82,7 @@ class Command(NamedTuple):
 
 
 class Device(NamedTuple):
-    """`is_read_off`: as the daemon of now read it. `is_in_doubt`: an ON was recorded and nothing was read OFF since."""
+    """`is_read_off`: the current daemon read it OFF. `is_in_doubt`: an ON was recorded and no OFF read since."""
 
     power: Power = Power.ON
     is_read_off: bool = False
@@ -90,12 +90,12 @@ class Device(NamedTuple):
     commands: tuple[Command, ...] = ()
 
     def may_land(self, *, is_on: bool) -> bool:
-        """As the journal knows it."""
+        """Return whether a command may still act according to the journal."""
         return any(command.is_on is is_on and command.is_counted for command in self.commands)
 
 
 class View(NamedTuple):
-    """What a daemon believes that lost its lease and does not know it yet."""
+    """The beliefs of a daemon that lost its lease without knowing it yet."""
 
     phase: Phase
     is_proven: bool
@@ -104,7 +104,7 @@ class View(NamedTuple):
 class World(NamedTuple):
     """Everything. `is_told`: others know of the fence, or `announce_wait` is over.
 
-    `outbox`: "fenced" is journalled to be announced; `bus`: fenced is what the bus was told last. `stale`: the other daemon.
+    `outbox`: "fenced" is journalled for announcement; `bus`: the bus was last told "fenced". `stale`: the other daemon.
     """
 
     phase: Phase = Phase.IDLE
@@ -122,7 +122,7 @@ class World(NamedTuple):
 
 
 class Does(IntEnum):
-    """What can happen. Up to TAKEOVER a daemon does it; the network and the devices do LAND to LOSE; anybody does HAND."""
+    """What can happen. Up to TAKEOVER a daemon does it; LAND to LOSE happen in network and devices; HAND comes from outside."""
 
     BEGIN = 0
     JOIN = 1

@@ -1,16 +1,16 @@
-"""What must hold in the model: of a moment, of a step, and of every run (it can always come to a good end).
+"""What must hold in the model: at each moment, for each step, and for every run (it can always come to a good end).
 
-Knows what is true, not why: nothing here asks whether a guard was kept, only what came of it.
+Checks only results against the truth, never whether a guard was obeyed.
 """
 
 from tests.formal.model import Action, Claim, Does, Kind, Phase, Power, World
 
 NOT_OURS = frozenset({Does.BEGIN, Does.JOIN, Does.HAND})
-"""What nobody can count on: a good end must be within reach without it."""
+"""Steps that can't be relied on: a good end must be reachable without them."""
 
 
 def broken(before: World, action: Action, world: World) -> str | None:
-    """The promise that this step breaks."""
+    """Return the promise that this step breaks."""
     return _of_moment(world) or _of_step(before, action)
 
 
@@ -47,7 +47,7 @@ def _of_step(before: World, action: Action) -> str | None:
 
 
 def is_good_end(world: World) -> bool:
-    """Nothing runs, nothing is on its way, and everybody knows what is true."""
+    """Nothing runs, nothing is on its way, and everyone knows the truth."""
     is_quiet = world.phase is Phase.IDLE and not any(device.commands for device in world.devices)
     is_true = world.claim is not Claim.FENCED or not any(device.power for device in world.devices)
     return is_quiet and is_true and not world.outbox and world.bus is (world.claim is Claim.FENCED)

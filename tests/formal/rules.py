@@ -1,7 +1,7 @@
-"""What may happen in the model: for each action, the rules that forbid it now (`refusals`) and what it does (`after`).
+"""What may happen in the model: for each action, the rules that forbid it now (`refusals`) and its effect (`after`).
 
-Knows one moment, nothing of ways. One rule: a guard is written once, here; the explorer leaves rules out by their name, and
-the monitor of the simulation's traces asks the same function. Sources: design.md#safety-rules, #power-model.
+Looks at one moment only. Each guard is written once, here: the explorer leaves rules out by name, and the monitor of the
+simulation's traces calls the same function. Sources: design.md#safety-rules, #power-model.
 """
 
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from tests.formal.model import DEVICES, PATHS, Action, Claim, Command, Device, Does, Kind, Phase, Power, View, World
 
 NEVER = "never"
-"""What no rule allows and no leaving out either: it can't be, or makes no sense."""
+"""Impossible or meaningless; can't be left out."""
 
 
 def refusals(world: World, action: Action) -> Iterator[str]:
-    """The rules that forbid it; none: it may happen."""
+    """Yield the rules that forbid the action; none: it may happen."""
     if action.is_stale:
         yield "epoch"
         return
@@ -68,9 +68,9 @@ def _command(world: World, device: Device, action: Action) -> Iterator[str]:
 
 
 def _read(world: World, device: Device) -> Iterator[str]:
-    """That it reads OFF and that this counts."""
+    """Yield what forbids that the device reads OFF and that this counts."""
     if world.phase is Phase.FENCED:
-        yield NEVER  # nothing asks then
+        yield NEVER  # nothing reads it then
     if device.power is not Power.OFF:
         yield "read"
     if device.may_land(is_on=True):
@@ -78,7 +78,7 @@ def _read(world: World, device: Device) -> Iterator[str]:
 
 
 def _fence(world: World) -> Iterator[str]:
-    """By an operation, or (a host whose fence failed) by the watch alone."""
+    """Yield what forbids a fence, by an operation or (for a host whose fence failed) by the watch."""
     is_by_watch = world.phase is Phase.IDLE and world.claim is Claim.NONE
     if world.phase is not Phase.PROVING and not is_by_watch:
         yield NEVER
@@ -113,11 +113,11 @@ def _travel(device: Device, action: Action) -> Iterator[str]:
         yield NEVER
 
 
-# -- what it does -----------------------------------------------------------------------------------------------------
+# -- effects ----------------------------------------------------------------------------------------------------------
 
 
 def after(world: World, action: Action, without: frozenset[str] = frozenset()) -> World:
-    """The world when it has happened. `without`: rules that are left out, where they are something that is done."""
+    """Return the world after the action. `without`: rules left out, as far as they are part of an effect."""
     if action.is_stale:
         return _stale(world, action)
     match action.does:
@@ -179,7 +179,7 @@ def _held(claim: Claim) -> Claim:
 
 
 def _aged(device: Device, without: frozenset[str]) -> Device:
-    """An operation begins or ends: what was read and sent before belongs to the past."""
+    """An operation begins or ends: earlier readings and commands belong to the past."""
     return device._replace(
         is_read_off=device.is_read_off and "fresh read" in without,
         is_in_doubt=False,
@@ -213,9 +213,9 @@ def _travelled(device: Device, action: Action, without: frozenset[str]) -> Devic
 
 
 def _taken(others: tuple[Command, ...], command: Command, without: frozenset[str]) -> tuple[Command, ...]:
-    """The path compares tokens: what is older and still on the way to it, and a second copy of this one, it will refuse.
+    """The path compares tokens: it will refuse older commands that are still on their way to it, and a second copy of this.
 
-    Where tokens are not compared, the network's second copy comes later, when the answer to the first is long back.
+    If tokens are not compared, the network's second copy arrives later, long after the answer to the first.
     """
     if "token" in without:
         newest = max(other.token for other in (*others, command)) + 1
@@ -233,7 +233,7 @@ def _put(world: World, number: int, device: Device) -> World:
 
 
 def _stale(world: World, action: Action) -> World:
-    """The append of a daemon that acts upon what it believed when it lost the lease."""
+    """Append as a daemon that acts upon what it believed when it lost the lease."""
     match action.does:
         case Does.FENCE:
             return world._replace(phase=Phase.FENCED, claim=Claim.FENCED, outbox=True, stale=None)
@@ -244,11 +244,11 @@ def _stale(world: World, action: Action) -> World:
             return _put(world, action.device, device)._replace(stale=None)
 
 
-# -- all that may happen ----------------------------------------------------------------------------------------------
+# -- all possible actions ---------------------------------------------------------------------------------------------
 
 
 def actions(world: World, *, pending: int, without: frozenset[str]) -> Iterator[Action]:
-    """Everything that could happen next and would change something. `pending`: most commands on their way to a device."""
+    """Yield every action that would change something. `pending`: the maximum of commands on their way to a device."""
     phase, is_idle = world.phase, world.phase is Phase.IDLE
     if is_idle or "one operation" in without:
         yield from (Action(Does.BEGIN, kind=kind) for kind in Kind)

@@ -1,6 +1,6 @@
-"""Worlds that differ only in names are one: devices, paths and tokens are put into a fixed order, what can't matter is forgotten.
+"""Unify worlds that differ only in names: put devices, paths and tokens into a fixed order, and forget what can't matter.
 
-Knows what each field is good for. One rule: two worlds that become equal here can do the same things ever after.
+Worlds that become equal here must have the same futures.
 """
 
 import functools
@@ -9,7 +9,7 @@ from tests.formal.model import Claim, Command, Device, Phase, Power, World
 
 
 def canonical(world: World, without: frozenset[str]) -> World:
-    """The one world that stands for all that are like it."""
+    """Return the representative of all equivalent worlds."""
     phase, claim, kind = world.phase, world.claim, world.kind
     is_reading = (phase is Phase.PROVING or (phase is Phase.IDLE and claim is Claim.NONE)) or "fresh read" in without
     is_giving = phase in {Phase.RESTORING, Phase.CLOSING}
@@ -33,12 +33,12 @@ def _device(device: Device, claim: Claim, *, is_reading: bool, is_giving: bool) 
     power, is_read_off, is_in_doubt, commands = device
     is_read_off = is_read_off and is_reading
     if power is Power.BY_HAND and claim is Claim.NONE and not is_read_off:
-        power = Power.ON  # whoever asks will be told so
+        power = Power.ON  # every reading will show it
     return Device(power, is_read_off, is_in_doubt and is_giving, _commands(commands))
 
 
 def _commands(commands: tuple[Command, ...]) -> tuple[Command, ...]:
-    """Those that were taken first: neither their order nor their path matters any more. Then those under way, path by path."""
+    """First the accepted commands, whose order and path do not matter any more, then those on their way, path by path."""
     if not commands:
         return commands
     taken = sorted(command._replace(token=0, path=0) for command in commands if command.is_taken)

@@ -1,6 +1,6 @@
-"""A way through the model as a story: what happens, one line a step, with the two devices called A and B all the way.
+"""Print a way through the model as a story, one line per step, with the two devices called A and B throughout.
 
-The explorer's worlds stand for all that are like them, with their devices in a fixed order; here they get their names back.
+The explorer's worlds stand for all equivalent ones, with their devices in a fixed order; here they get their names back.
 """
 
 from tests.formal.explore import Bounds, successors
@@ -10,7 +10,7 @@ from tests.formal.symmetry import canonical
 
 
 def told(way: tuple[Action, ...], bounds: Bounds) -> list[str]:
-    """The way in words."""
+    """Return the way in words."""
     world, like, lines = World(), World(), []
     for number, action in enumerate(way, start=1):
         like = canonical(after(like, action, bounds.without), bounds.without)
@@ -24,7 +24,7 @@ def told(way: tuple[Action, ...], bounds: Bounds) -> list[str]:
 
 
 def named(world: World, action: Action) -> str:
-    """One step in words."""
+    """Return one step in words."""
     device = "AB"[action.device]
     command = next((it for it in world.devices[action.device].commands if it.token == action.token), None)
     power = "" if command is None else f"{'ON' if command.is_on else 'OFF'} {command.token} of {device}"

@@ -1,4 +1,4 @@
-"""What the program does is what the model allows, in golden stories and simulated seeds; and a forged run is found out."""
+"""The program does only what the model allows, in golden stories and simulated seeds; and a forged run is detected."""
 
 import itertools
 from collections.abc import Callable
@@ -23,7 +23,7 @@ STORIES = Path(golden.__file__).parent / "stories"
 SEEDS = 120
 PER_TEST = 30
 LONG = {"bus_lost_for_an_hour", "crash_two_days_ago", "crash_two_days_ago_after_fenced"}
-"""Stories that take seconds to play and go no way that others don't."""
+"""Stories that take seconds to play and cover nothing that others don't."""
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def test_simulated_runs(skipped: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a monitor was told."""
+    """One call of a monitor."""
 
     name: str
     args: tuple[Any, ...]
@@ -66,7 +66,7 @@ TOLD = ("sent", "acted", "gone", "switched", "heard_on_bus", "record")
 
 
 class Taped(Monitor):
-    """Keeps what it is told of the one host that is fenced in the story."""
+    """Records the calls for the host that is fenced in the story."""
 
     tape: Tape
 
@@ -85,7 +85,7 @@ class Taped(Monitor):
 
 @pytest.fixture(scope="module")
 def tape() -> Tape:
-    """A restart of node-2 as it was really played."""
+    """Return a restart of node-2 as it was really played."""
     silence_logs()
     Taped.tape = []
     assert not follow_story(read(STORIES / "silence_then_fence.txt"), Taped).findings

@@ -1,4 +1,4 @@
-"""The model keeps its promises with all rules, and each rule is needed: what goes wrong without it is what the rule says."""
+"""With all rules the model keeps its promises, and each rule is needed: without it the promise breaks that it protects."""
 
 import pytest
 
@@ -29,7 +29,7 @@ WAY_AT_MOST = 12
 
 
 def test_all_promises_hold() -> None:
-    """Every state that can be reached with two commands on their way to each device, however long the run."""
+    """Explores every reachable state with two commands on their way to each device, for runs of any length."""
     explored = explore(Bounds(pending=2))
     assert explored.broken is None, "\n".join(told(explored.way, Bounds(pending=2)))
     assert explored.states > 15_000
@@ -37,7 +37,7 @@ def test_all_promises_hold() -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_each_rule_is_needed(rule: str) -> None:
-    bounds = Bounds(pending=1 if rule == "watch" else 2, without=frozenset({rule}))  # liveness looks at all states
+    bounds = Bounds(pending=1 if rule == "watch" else 2, without=frozenset({rule}))  # liveness checks all states
     explored = explore(bounds)
     way = told(explored.way, bounds)
     assert explored.broken is not None and explored.broken.startswith(BREAKS[rule]), way
@@ -49,12 +49,12 @@ ANNOUNCEMENT = ("S1:", "S5: the host counts")
 
 @pytest.mark.parametrize("rule", ["epoch", "one operation", "token", "not after", "record first"])
 def test_in_the_end_it_is_the_announcement_that_is_wrong(rule: str) -> None:
-    """What breaks another promise first goes on to the worst: fenced, and ON or about to be."""
+    """A rule whose absence first breaks another promise also leads to the worst: fenced, and ON or about to be."""
     assert explore(Bounds(pending=1, without=frozenset({rule}), only=ANNOUNCEMENT)).broken is not None
 
 
 def test_a_settled_read_stands_behind_a_settled_end() -> None:
-    """An operation that ends too early breaks S14, and still announces nothing wrong: the second line holds."""
+    """An operation that ends too early breaks S14, but announces nothing wrong: the second line of defence holds."""
     first = frozenset({"settled end"})
     assert explore(Bounds(pending=1, without=first, only=ANNOUNCEMENT)).broken is None
     assert explore(Bounds(pending=1, without=first | {"settled read"}, only=ANNOUNCEMENT)).broken is not None

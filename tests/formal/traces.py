@@ -1,4 +1,4 @@
-"""Plays golden stories and seeds of the simulation whose hosts are those of the model, with a witness beside them."""
+"""Play golden stories and simulation seeds whose hosts fit the model, with a witness beside them."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ class Followed:
 
 
 def fitting_seeds(first: int) -> Iterator[int]:
-    """Seeds whose fleets the model speaks of, from `first` on: it knows no other inventory than that of the first day."""
+    """Yield seeds from `first` on that fit the model: it knows only fleets whose inventory never changes."""
     stories = ((seed, scenario(seed).story) for seed in itertools.count(first))
     return (
         seed
@@ -32,7 +32,7 @@ def fitting_seeds(first: int) -> Iterator[int]:
 
 
 def follow_seed(seed: int) -> Followed:
-    """One seed of the simulation. What its own checks find is not looked at here."""
+    """Play one seed of the simulation, without its own checks."""
 
     async def main() -> Followed:
         playing = Quiet(scenario(seed).story)
@@ -44,7 +44,7 @@ def follow_seed(seed: int) -> Followed:
 
 
 def follow_story(story: Story, make: Callable[[str, tuple[DeviceName, ...], float], Monitor] = Monitor) -> Followed:
-    """One golden story."""
+    """Play one golden story."""
 
     async def main() -> Followed:
         playing = Play(story)

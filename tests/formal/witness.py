@@ -1,7 +1,7 @@
-"""Stands beside a simulated world and tells one monitor a host, in order, what became durable, left, acted and reached the bus.
+"""Watch a simulated world, and report to one monitor per host, in order, what became durable, left, acted or was published.
 
-Knows the world's hooks, nothing of rules. A host whose devices lie, start anew or answer for another machine is watched no more:
-the model's devices are honest. One rule: whatever is durable is told before the next thing that happens.
+Uses the world's hooks and knows no rules. It stops watching a host whose devices lie, reboot or answer for another machine,
+because the model's devices are honest. Whatever is durable is reported before the next thing that happens.
 """
 
 import json
@@ -20,7 +20,7 @@ from tests.world.world import World
 
 
 def fits(rack: Rack) -> bool:
-    """Whether the rack's hosts are those of the model: one level of two outlets."""
+    """Return whether the rack's hosts fit the model: one level of two outlets."""
     names = [word.partition(":") for word in rack.devices]
     return (
         len(names) == 2
@@ -31,7 +31,7 @@ def fits(rack: Rack) -> bool:
 
 @dataclass(slots=True)
 class Witness:
-    """`attach` before the world begins, `finish` at its end. `make`: what stands beside each host."""
+    """Call `attach` before the world begins, `finish` at its end. `make` builds the monitor of each host."""
 
     world: World
     make: Callable[[str, tuple[DeviceName, ...], float], Monitor] = Monitor
@@ -63,7 +63,7 @@ class Witness:
         return self
 
     def finish(self) -> list[str]:
-        """What the model forbids, of all hosts."""
+        """Return what the model forbids, for all hosts."""
         self._catch_up()
         return [finding for monitor in self.monitors.values() for finding in monitor.findings]
 
@@ -73,7 +73,7 @@ class Witness:
         return sum(monitor.taken for monitor in self.monitors.values())
 
     def _watch(self, machine: Machine) -> None:
-        """Hear of power that changes otherwise than by a command: what acted is told before it changes."""
+        """Watch for power that changes without a command, and report what acted before it changes."""
         tell = machine.tell
 
         def told(machine: Machine, text: str) -> None:
@@ -122,7 +122,7 @@ class Witness:
             self._lost(name, now)
 
     def _lost(self, host: HostName, now: float) -> None:
-        """Commands that left and are gone without having acted; and hosts of which the model does not speak any more."""
+        """Report commands that left and are gone without having acted, and hosts that no longer fit the model."""
         monitor, machine = self.monitors[host], self.world.machines[host]
         if any(plug.has_lied or plug.is_starting or plug.wrong_through for plug in machine.plugs.values()):
             monitor.is_over = True

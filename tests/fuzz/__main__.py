@@ -1,7 +1,7 @@
-"""`make fuzz FOR=10m`: the properties of this folder with new examples, round after round, until the time is over.
+"""`make fuzz FOR=10m`: run the properties of this folder with new examples, round after round, until the time is over.
 
-Each round takes more examples than the one before. One rule: the first failure ends it, with what pytest prints: the
-smallest example, to be kept as an `@example` of its test.
+Each round takes more examples than the one before. The first failure ends it, and pytest prints the smallest example, which is
+to be kept as an `@example` of its test.
 """
 
 import argparse
@@ -19,7 +19,7 @@ TIMES_MAX = 100
 
 
 def main() -> int:
-    """The exit status: 0 when no round failed."""
+    """Return the exit status: 0 if no round failed."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.fuzz", description=__doc__.splitlines()[0] if __doc__ else ""
     )
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def _round(times: int, only: str) -> bool:
-    """Whether all properties held. Not under CI, where hypothesis takes the same examples each time."""
+    """Return whether all properties held. CI must be unset: under it hypothesis takes the same examples each time."""
     environment = {name: value for name, value in os.environ.items() if name != "CI"} | {TIMES_VARIABLE: str(times)}
     command = [sys.executable, "-m", "pytest", "tests/fuzz", "-q", "-x", "--no-header", "-p", "no:cacheprovider"]
     command += ["--timeout", "0", *(["-k", only] if only else [])]

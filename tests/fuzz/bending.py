@@ -1,6 +1,6 @@
-"""What is wrong with the replies of a power unit that has the keys: one thing in each, in turn.
+"""Faults in the replies of a power unit that has the keys: one fault in each reply, in turn.
 
-Knows no driver. One rule: a plan that is over leaves an honest unit.
+Knows no driver. When the plan is over, the unit is honest.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from tests.fuzz.ber import NULL, OCTETS, SEQUENCE, integer, oid, tlv
 from tests.fuzz.unit import GET, MISSING, REPORT, TICKS, UP_TICKS, Question, Reply
 
 ON, OFF = 7, 8
-"""Raritan's: the outlet's sensor. The commands are 1 and 0."""
+"""Raritan's values: the outlet's sensor. The commands are 1 and 0."""
 ANY_VALUES: Final = st.one_of(
     st.sampled_from([ON, OFF, OFF, 0, 1, 2]).map(integer),
     st.integers().map(integer),
@@ -30,7 +30,7 @@ ODD_NUMBERS: Final = st.sampled_from([0, 1, 2, 3, 5, 5, 6, 14, 16, 17, 18, -1, 2
 
 
 Bent = tuple[str, int, int, bytes]
-"""What is wrong with a reply: the kind, at which object, an odd number, and bytes in a value's place."""
+"""A fault of a reply: the kind, at which object, an odd number, and bytes in place of a value."""
 BENT_KINDS: Final = (
     "value", "value", "value", "value", "status", "status", "index", "id", "fewer", "more", "other name", "order", "tag", "bytes",
 )  # fmt: skip
@@ -38,7 +38,7 @@ BENT_KINDS: Final = (
 
 @st.composite
 def bends(draw: st.DrawFn) -> list[Bent]:
-    """Of the replies in turn: a few are honest first."""
+    """Draw faults for the replies in turn; a few are honest first."""
     first = [("honest", 0, 0, b"")] * draw(st.sampled_from([0, 0, 1, 2, 3]))
     return first + draw(st.lists(BENT, min_size=1, max_size=3))
 
@@ -47,7 +47,7 @@ BENT: Final = st.tuples(st.sampled_from(BENT_KINDS), st.integers(0, 2), ODD_NUMB
 
 
 def bending(plan: list[Bent]) -> Callable[[Question, Reply], list[Reply]]:
-    """One thing wrong in each reply; honest when the plan is over."""
+    """Put one fault into each reply; reply honestly when the plan is over."""
     left = list(plan)
 
     def bend(question: Question, reply: Reply) -> list[Reply]:

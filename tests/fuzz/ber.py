@@ -1,7 +1,6 @@
-"""BER, as far as SNMP needs it, written from X.690 and beside the libraries that the driver uses: to write answers, and to read
-what a datagram says.
+"""BER, as far as SNMP needs it, written from X.690 independently of the driver's libraries: write answers, parse datagrams.
 
-Knows tags and lengths, no protocol. One rule: `read` raises ValueError for what is not whole.
+Knows tags and lengths, no protocol. `read` raises ValueError for incomplete data.
 """
 
 from typing import Final
@@ -38,7 +37,7 @@ def oid(numbers: tuple[int, ...]) -> bytes:
 
 
 def read(data: bytes) -> list[Part]:
-    """The parts, one after the other."""
+    """Return the parts, one after the other."""
     found, rest = [], data
     while rest:
         part, rest = first(rest)
@@ -47,7 +46,7 @@ def read(data: bytes) -> list[Part]:
 
 
 def first(data: bytes, depth: int = 0) -> tuple[Part, bytes]:
-    """The first part, and what comes after it. A content of indefinite length is without its end."""
+    """Return the first part, and what comes after it. A content of indefinite length is without its end."""
     if len(data) < 2 or depth > DEPTH_MAX:
         raise ValueError("not whole")
     tag, length, rest = data[0], data[1], data[2:]
@@ -65,7 +64,7 @@ def first(data: bytes, depth: int = 0) -> tuple[Part, bytes]:
 
 
 def octets(part: Part) -> bytes:
-    """Of a string, also one in pieces."""
+    """Return the octets of a string, also of one in pieces."""
     tag, content = part
     return b"".join(octets(each) for each in read(content)) if tag & CONSTRUCTED else content
 
@@ -75,7 +74,7 @@ def number(content: bytes) -> int:
 
 
 def numbers(content: bytes) -> tuple[int, ...]:
-    """An object identifier."""
+    """Return an object identifier."""
     out, value = [], 0
     for byte in content:
         value = value << 7 | byte & 0x7F

@@ -1,6 +1,6 @@
-"""What the fuzzing is made of: how many examples, any JSON, and mutations of samples that are good.
+"""Building blocks for fuzzing: how many examples, arbitrary JSON, and mutations of good samples.
 
-Knows no border. One rule: everything comes from hypothesis, so that what failed is found again, shrunk and printed.
+All randomness comes from hypothesis, so failures can be reproduced, shrunk and printed.
 FENCED_FUZZ_TIMES=20 takes twenty times as many examples; `make fuzz` sets it.
 """
 
@@ -21,17 +21,17 @@ NASTY: Final = (
     b"[]", b'"', b"\\", b"[" * 500, b'{"a":' * 300, b"<!DOCTYPE a>", b"&#x41;", b"'''", b"*a", b"&a ", b"!!int ''",
     b"{1: 2}", b"-1", b"0", b"%s", b"${x}", b"../", b"\xc2\xb2",
 )  # fmt: skip
-"""Pieces that parsers have stumbled over."""
+"""Fragments on which parsers have failed."""
 
 
 def fuzz(examples: int) -> settings:
-    """Settings of one property: so many examples in CI, times FENCED_FUZZ_TIMES elsewhere."""
+    """Return settings of one property: so many examples in CI, times FENCED_FUZZ_TIMES elsewhere."""
     times = int(os.environ.get(TIMES_VARIABLE, "1"))
     return settings(max_examples=examples * times, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def json_values(keys: Sequence[str] = ()) -> st.SearchStrategy[Any]:
-    """Any JSON value; objects like to have these keys."""
+    """Any JSON value; objects often have these keys."""
     named = st.text(max_size=8) | st.sampled_from(keys) if keys else st.text(max_size=8)
     return st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
@@ -47,7 +47,7 @@ def json_bytes(keys: Sequence[str] = ()) -> st.SearchStrategy[bytes]:
 
 @st.composite
 def changed(draw: st.DrawFn, sample: dict[str, Any]) -> bytes:
-    """A good JSON object with one to three of its fields (at any depth) left out, changed, or given twice."""
+    """A good JSON object with one to three of its fields (at any depth) left out, changed, or duplicated."""
     value = json.loads(json.dumps(sample))
     for _ in range(draw(st.integers(1, 3))):
         table = value
@@ -70,7 +70,7 @@ def changed(draw: st.DrawFn, sample: dict[str, Any]) -> bytes:
 
 @st.composite
 def mutated(draw: st.DrawFn, samples: Sequence[bytes]) -> bytes:
-    """A good sample with pieces cut out, doubled, overwritten or put in."""
+    """A good sample with pieces cut out, duplicated, overwritten or inserted."""
     data = bytearray(draw(st.sampled_from(samples)))
     for _ in range(draw(st.integers(1, EDITS_MAX))):
         start = draw(st.integers(0, len(data)))

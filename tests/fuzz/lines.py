@@ -1,7 +1,7 @@
-"""Connections in virtual time that end in functions of a test: what a device hears, and what it answers when.
+"""Connections in virtual time that end in functions of a test: what a device receives, and what it answers when.
 
-Knows no device. One rule: nothing really waits, sends or draws lots, so that the same example is the same run, and a call
-that would wait for a minute costs nothing.
+Knows no device. Nothing really waits, sends or draws random numbers, so the same example is the same run, and a call that
+waits for a minute costs nothing.
 """
 
 import asyncio
@@ -21,14 +21,14 @@ from tests.world.loop import VirtualLoop
 T = TypeVar("T")
 PEER: Final = ("192.0.2.1", 1)
 QUIET_SECONDS_MAX: Final = 3600.0
-"""Nobody waits longer for nothing; keeps a loop without timers from being stuck."""
+"""No call waits longer than this for nothing; it keeps a loop without timers from being stuck."""
 
 DatagramPeer = Callable[[bytes], Iterable[tuple[float, bytes | OSError]]]
-"""What comes of a datagram, after how many seconds; an OSError is what ICMP says."""
+"""The results of a datagram, each after so many seconds; an OSError stands for an ICMP error."""
 
 
 class Then(Enum):
-    """What a server does after what it answered."""
+    """What a server does after its answer."""
 
     STAYS = "stays"
     HANGS_UP = "hangs up"
@@ -71,7 +71,7 @@ def _absent(_: Asked) -> Told:
 class LineLoop(VirtualLoop):
     """A virtual loop with a network: every datagram goes to `datagrams`, every HTTP request to `streams`.
 
-    What would run in a thread runs at once.
+    Work for threads runs at once.
     """
 
     def __init__(self, *, datagrams: DatagramPeer = _silent, streams: StreamPeer = _absent) -> None:
@@ -93,7 +93,7 @@ class LineLoop(VirtualLoop):
         return transport, protocol
 
     def connected(self, _address: object) -> "FakeSocket":
-        """In the place of Line._connected."""
+        """Replaces Line._connected."""
         return FakeSocket(self, next(self._numbers_of_descriptors))
 
     def add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> None:  # type: ignore[override]
@@ -103,14 +103,14 @@ class LineLoop(VirtualLoop):
         return self._readers.pop(fd, None) is not None
 
     def readable(self, descriptor: int) -> None:
-        """Call whoever waits for that socket."""
+        """Call the reader of that socket."""
         if descriptor in self._readers:
             self._readers[descriptor]()
 
     # -- streams ------------------------------------------------------------------------------------------------------
 
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
-        """At once, and nowhere."""
+        """Return at once, without connecting."""
 
     async def create_connection(  # type: ignore[override] # as its callers use it
         self, protocol_factory: Callable[[], asyncio.Protocol], *_: object, sock: socket.socket, **__: object
@@ -151,7 +151,7 @@ class _Datagrams(asyncio.DatagramTransport):
 
 
 class FakeSocket:
-    """What Line uses of a connected UDP socket that does not block."""
+    """The part of a connected non-blocking UDP socket that Line uses."""
 
     def __init__(self, loop: LineLoop, descriptor: int) -> None:
         self._loop = loop
@@ -184,7 +184,7 @@ class FakeSocket:
 
 
 class _Stream(asyncio.Transport):
-    """A connection to a server that hears whole requests, one after the other."""
+    """A connection to a server that receives whole requests, one after the other."""
 
     def __init__(self, loop: LineLoop, protocol: asyncio.Protocol) -> None:
         super().__init__()
@@ -237,7 +237,7 @@ class _Stream(asyncio.Transport):
         return Asked(method=method, path=target.rpartition(" ")[0], head=head, body=rest[:length])
 
     def _deliver(self) -> None:
-        """One piece a turn, as long as the reader wants them."""
+        """Deliver one piece per turn, as long as the reader accepts them."""
         if self._is_paused or not self._coming or self.is_closing():
             return
         match self._coming.popleft():
@@ -259,9 +259,9 @@ class _Stream(asyncio.Transport):
 
 
 def play(main: Callable[[], Coroutine[Any, Any, T]], loop: LineLoop, *, seed: int = 0) -> T:
-    """Run it in that loop. Clocks are the loop's, and what is drawn is drawn from `seed`.
+    """Run it in that loop. Clocks are the loop's, and random numbers come from `seed`.
 
-    Raises what it raises, what a task died of unseen, and AssertionError where a connection stays open.
+    Raises what it raises, unhandled exceptions of tasks, and AssertionError if a connection stays open.
     """
     dice = random.Random(seed)
 

@@ -1,7 +1,7 @@
-"""Servers that live beside a synchronous test: ours on a loop in a thread, and one that answers what a test says.
+"""Servers beside a synchronous test: ours on a loop in a thread, and one that answers what a test says.
 
-Hypothesis shrinks what it can call; so the test stays synchronous and the servers have threads of their own.
-One rule: whoever starts one here ends it by leaving the block.
+Hypothesis shrinks only what it can call, so the tests are synchronous and the servers run in threads. Each server here ends
+with its block.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ PATIENCE_SECONDS: Final = 20.0
 
 @contextmanager
 def beside(make: Callable[[], AbstractAsyncContextManager[T]]) -> Iterator[T]:
-    """What an async context manager gives, on a loop in a thread, for the length of the block."""
+    """Enter an async context manager on a loop in a thread, for the duration of the block."""
     ready, leave = threading.Event(), asyncio.Event()
     given: list[T] = []
     loops: list[asyncio.AbstractEventLoop] = []
@@ -48,7 +48,7 @@ def beside(make: Callable[[], AbstractAsyncContextManager[T]]) -> Iterator[T]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """One HTTP answer, whole."""
+    """One whole HTTP answer."""
 
     status: int
     kind: str
@@ -56,7 +56,7 @@ class Answered:
 
 
 def exchange(port: int, request: bytes, *, is_whole: bool = False) -> Answered | None:
-    """These bytes; None when the server hung up without an answer. Not whole: what comes after them is the end."""
+    """Send these bytes; return None if the server hung up without an answer. `is_whole` False: close the sending side after."""
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as connection:
         try:
             connection.sendall(request)
@@ -71,7 +71,7 @@ def exchange(port: int, request: bytes, *, is_whole: bool = False) -> Answered |
 
 
 def written(method: str, target: str, body: bytes, headers: list[tuple[str, bytes]]) -> bytes:
-    """A request as it goes over the wire; `headers` may name a length of their own."""
+    """Return a request as it goes over the wire; `headers` may contain another length."""
     names = {name.lower() for name, _ in headers}
     given = list(headers)
     if not names & {"content-length", "transfer-encoding"}:
@@ -84,7 +84,7 @@ def written(method: str, target: str, body: bytes, headers: list[tuple[str, byte
 
 
 class Impostor:
-    """Listens on loopback and answers each connection's first bytes with `answer`, then hangs up."""
+    """Listens on loopback, answers the first bytes of each connection with `answer`, then hangs up."""
 
     def __init__(self) -> None:
         self.answer = b""
@@ -125,6 +125,6 @@ class Impostor:
 
 
 def http_answer(body: bytes, *, status: bytes = b"200 OK", kind: bytes = b"application/json") -> bytes:
-    """A whole answer with that body."""
+    """Return a whole answer with that body."""
     head = b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
     return head % (status, kind, len(body)) + body

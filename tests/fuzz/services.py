@@ -1,6 +1,6 @@
-"""What a Redfish service may answer instead of what it should: other resources, refusals, broken HTTP, place by place.
+"""Wrong answers of a Redfish service: other resources, refusals, broken HTTP, for each place.
 
-Knows no driver. One rule: each strategy is made once, for making them costs more than drawing from them.
+Knows no driver. Each strategy is made once, because making them costs more than drawing from them.
 """
 
 import base64
@@ -56,7 +56,7 @@ FRAMES: Final = (
     b"right", b"", b"1", b"-1", b"x", b"9999999", b"9" * 400, b"0x10", b"+2", b"\r\n0\r\n\r\n", b"\r\n", b"\r\n0",
     b"\r\nz\r\n", b"\r\n0\r\nX: y",
 )  # fmt: skip
-"""How a body ends: a Content-Length, nothing, or what comes after its only chunk."""
+"""How a body ends: by Content-Length, by nothing, or by what comes after its only chunk."""
 EARLY: Final = (b"", b"", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 x\r\nLink: y\r\n\r\n", b"\r\n")
 ANY_STATUS: Final = st.just(b"200 OK") | st.sampled_from(STATUSES)
 ANY_HEADERS: Final = st.lists(st.sampled_from(HEADERS), max_size=2)
@@ -80,7 +80,7 @@ HONEST: Final[Mapping[str, Any]] = {
 
 
 def bent(honest: Any) -> st.SearchStrategy[bytes]:
-    """A good resource with a thing or two in it changed, at any depth, or said twice."""
+    """A good resource with a few changes or duplicates, at any depth."""
 
     def apply(edits: list[tuple[int, Any]], twice: tuple[int, Any] | None) -> bytes:
         value = json.loads(json.dumps(honest))
@@ -99,14 +99,14 @@ def bent(honest: Any) -> st.SearchStrategy[bytes]:
 
 
 def _keys(value: Any) -> Iterator[tuple[dict[str, Any], str]]:
-    """Every name in it, with the table that it is in."""
+    """Yield every name in it, with the table that contains it."""
     for key, inner in value.items() if isinstance(value, dict) else ():
         yield value, key
         yield from _keys(inner)
 
 
 def jsons(honest: Any) -> st.SearchStrategy[bytes]:
-    """A resource that is not what it should be, or an error in its place."""
+    """A wrong resource, or an error in its place."""
     error = {"message": "x", "@Message.ExtendedInfo": [{"MessageId": "Base.1.8.GeneralError", "Message": "y"}]}
     return bent(honest) | bent({"error": error, **honest}) | ANYTHING.map(lambda value: json.dumps(value).encode())
 
@@ -125,7 +125,7 @@ def bodies(honest: Any) -> st.SearchStrategy[bytes]:
 
 
 def wire(honest: Any) -> st.SearchStrategy[Told]:
-    """Something like an HTTP answer, in two pieces, or what there is of it."""
+    """Something like an HTTP answer, in two pieces, or a part of it."""
 
     def written(body: bytes, status: bytes, lines: list[bytes], how: bytes, early: bytes, cut: int, then: Then) -> Told:
         if how.startswith(b"\r\n"):
@@ -144,7 +144,7 @@ def wire(honest: Any) -> st.SearchStrategy[Told]:
 
 
 def told(honest: Any) -> st.SearchStrategy[Told]:
-    """What a place answers that should answer `honest`: another resource, well framed, a refusal, or broken HTTP."""
+    """Answers of a place that should answer `honest`: another resource, well framed, a refusal, or broken HTTP."""
     whole = st.just(json.dumps(honest).encode())
     refused = st.builds(
         http_told, whole | bodies(honest), status=st.sampled_from(STATUSES), more=ANY_HEADERS.map(tuple)
@@ -153,12 +153,12 @@ def told(honest: Any) -> st.SearchStrategy[Told]:
 
 
 def evenly(*kinds: st.SearchStrategy[Told]) -> st.SearchStrategy[Told]:
-    """Each kind as often as another, however many ways there are in it."""
+    """Draw each kind equally often, however many variants it has."""
     return st.sampled_from(kinds).flatmap(lambda kind: kind)
 
 
 def odd_powers() -> st.SearchStrategy[Told]:
-    """A good system of which the power, or the machine, is told in another way."""
+    """A good system with its power or its machine given in another way."""
     names = st.sampled_from(["PowerState", "PowerState", "PowerState", "UUID", "Status", "powerState", "@odata.id"])
     return st.builds(lambda name, value: saying({**IS_OFF, name: value}), names, st.sampled_from(ODD_POWERS))
 
@@ -186,7 +186,7 @@ ANSWERS["off"] = evenly(odd_powers(), ANSWERS["off"])
 
 @st.composite
 def services(draw: st.DrawFn, likely: st.SearchStrategy[set[str]]) -> dict[str, Told]:
-    """The places that are not as they should be."""
+    """Draw the places with wrong answers."""
     places = draw(likely) | (draw(FEW) if draw(st.booleans()) else set())
     is_off = draw(st.sampled_from([True, True, False]))
     made = {place: draw(ANSWERS["off" if place == SYSTEM and is_off else place]) for place in sorted(places)}

@@ -1,6 +1,6 @@
-"""Somebody on the way between a driver and its device, who sees, keeps, changes and forges datagrams, but has no key.
+"""An attacker between a driver and its device, who sees, keeps, changes and forges datagrams but has no key.
 
-Knows no protocol; forging is the test's. One rule: what is done to an answer is drawn, and done in the order of the answers.
+Knows no protocol; the test forges. The deeds are drawn, and applied in the order of the answers.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +19,7 @@ KINDS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deed:
-    """What is done to one answer on its way: `where` and `what` are a place and bytes for it, `seconds` a delay."""
+    """What happens to one answer on its way: `where` and `what` are a position and bytes for it, `seconds` a delay."""
 
     kind: str
     where: int = 0
@@ -29,14 +29,14 @@ class Deed:
 
 PASS: Final = Deed(kind="pass")
 Forge = Callable[[Deed, bytes, bytes], Sequence[bytes]]
-"""From an answer and the question that it is to: what arrives instead of it."""
+"""From an answer and its request: what arrives instead of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """From answer number `begins` on deeds are done to one answer each; then the line is good, unless `is_endless`.
+    """From answer number `begins` on, one deed for one answer each; then the line is good, unless `is_endless`.
 
-    `slow_seconds`: how long each answer takes from then on. All drivers ask again after half a second.
+    `slow_seconds`: how long each answer takes from then on. All drivers repeat a request after half a second.
     """
 
     deeds: Sequence[Deed] = ()
@@ -45,7 +45,7 @@ class Plan:
     slow_seconds: float = ANSWERED_SECONDS
 
     def deed(self, number: int) -> tuple[Deed, float]:
-        """What is done to that answer, and when it arrives."""
+        """Return what happens to that answer, and when it arrives."""
         place = number - self.begins
         if place < 0:
             return PASS, ANSWERED_SECONDS
@@ -56,7 +56,7 @@ class Plan:
 
 
 def plans(*forgeries: str) -> st.SearchStrategy[Plan]:
-    """Any plan; `forgeries` are the kinds that the test's `Forge` knows."""
+    """Draw any plan; `forgeries` are the kinds that the test's `Forge` knows."""
     deeds = st.builds(
         Deed,
         kind=st.sampled_from(KINDS) | st.sampled_from(forgeries),
@@ -75,9 +75,9 @@ def plans(*forgeries: str) -> st.SearchStrategy[Plan]:
 
 @dataclass(slots=True, kw_only=True)
 class Line:
-    """A device behind somebody who tampers. `seen`: its earlier answers; `others`: another device's, which are no secret.
+    """A device behind an attacker. `seen`: its earlier answers; `others`: another device's, which are no secret.
 
-    `delivered`: what went to the driver; `sent`: how often the driver sent something.
+    `delivered`: what reached the driver; `sent`: how often the driver sent something.
     """
 
     device: Callable[[bytes], Sequence[bytes]]

@@ -1,4 +1,4 @@
-"""Whatever a fence agent prints and however it ends: OFF is said twice, no secret is told, its metadata hangs nobody."""
+"""Whatever a fence agent prints and however it ends: OFF needs two signs, no secret leaks, its metadata blocks nothing."""
 
 import re
 from typing import Any, Final
@@ -32,7 +32,7 @@ KNOWN: Final = parse_metadata(METADATA.encode())
 
 
 def outputs(kept: int) -> st.SearchStrategy[Output]:
-    """A stream as it is kept: whole, or its start and end."""
+    """A captured stream: whole, or its start and end."""
 
     def collected(text: bytes) -> Output:
         collector = Collector(kept)
@@ -104,7 +104,7 @@ def test_metadata_is_read_or_refused(text: bytes) -> None:
 
 
 def assert_sound(metadata: AgentMetadata) -> None:
-    """Text of the agent's own, by names that are theirs."""
+    """Texts of the agent itself, under the names that belong to them."""
     assert all(name and name == parameter.name for name, parameter in metadata.parameters.items())
     assert "hahaha" not in metadata.name, "an entity was expanded"
 

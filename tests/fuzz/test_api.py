@@ -1,6 +1,6 @@
 """Any request to the API: never a 5xx, and every answer is one that the OpenAPI document describes.
 
-Written from the document itself: its paths, queries and bodies, changed until they are rubbish; and raw bytes.
+Requests are made from the document: its paths, queries and bodies, changed until they are rubbish; and raw bytes.
 """
 
 import json
@@ -63,7 +63,7 @@ class Asked:
 
 @st.composite
 def asked(draw: st.DrawFn) -> Asked:
-    """A request to a path of the document, with any of everything."""
+    """A request to a path of the document, with arbitrary contents."""
     template = draw(st.sampled_from(sorted(DOCUMENT["paths"])))
     method = draw(st.sampled_from(sorted(DOCUMENT["paths"][template])))
     path = template
@@ -131,12 +131,12 @@ def test_an_answer_is_one_that_the_document_describes(port: int, asked: Asked) -
         return  # hung up: the request was no HTTP
     assert answer.status < 500 or (answer.status, asked.template) == (503, "/readyz"), answer
     if answer.kind == "text/plain" and answer.status in (400, 417):
-        return  # the HTTP library's own word on what is no HTTP; no route was found yet
+        return  # the HTTP library's own error about invalid HTTP, before any route
     assert_described(asked, answer)
 
 
 def assert_described(asked: Asked, answer: Answered) -> None:
-    """The status is listed for the route, and the body is of its schema."""
+    """The status is listed for the route, and the body fits its schema."""
     if answer.status in (404, 405) and answer.kind == "application/problem+json":
         jsonschema.validate(json.loads(answer.body), _schema({"$ref": "#/components/schemas/Problem"}))
         return

@@ -1,4 +1,4 @@
-"""Rubbish where a broker should be: the client comes back with back-off, raises nothing, and does not spin."""
+"""Rubbish instead of a broker: the client reconnects with back-off, raises nothing, and does not spin."""
 
 import asyncio
 import random
@@ -17,12 +17,12 @@ CONNACK_5: Final = b"\x20\x03\x00\x00\x00"
 CONNACK_3: Final = b"\x20\x02\x00\x00"
 ATTEMPTS: Final = 6
 BUSY_SHARE_MAX: Final = 0.5
-"""Of one processor, over the whole test; a loop that spins takes all of it."""
+"""Of one processor, over the whole test; a spinning loop takes all of it."""
 HOLD_SECONDS: Final = 0.05
 
 
 def suback(packet: bytes) -> bytes:
-    """Four filters granted to whoever subscribed."""
+    """Grant four filters to any subscriber."""
     found = packet.find(b"\x82")
     number = packet[found + 2 : found + 4] if found >= 0 else b"\x00\x01"
     return b"\x90\x07" + number + b"\x00" + b"\x01" * 4
@@ -33,7 +33,7 @@ def noise(randomness: random.Random, size: int) -> bytes:
 
 
 def packet(randomness: random.Random) -> bytes:
-    """A packet type with a right length and any content."""
+    """A packet type with a valid length and arbitrary content."""
     body = randomness.randbytes(randomness.randrange(0, 60))
     return bytes([randomness.randrange(256), len(body)]) + body
 
@@ -52,7 +52,7 @@ ANSWERS: Final[dict[str, Callable[[random.Random], list[bytes]]]] = {
 
 @asynccontextmanager
 async def rubbish(answers: Callable[[random.Random], list[bytes]]) -> AsyncIterator[tuple[int, list[float]]]:
-    """A port that talks so, and when it was called."""
+    """A port that sends this, and the times of its connections."""
     calls: list[float] = []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,4 +1,4 @@
-"""Any message on any topic: a well-formed event within its bounds, or counted; a retained one is never life."""
+"""Any message on any topic: a well-formed event within its bounds, or counted; a retained one is never a sign of life."""
 
 import json
 import timeit
@@ -49,7 +49,7 @@ PARSE_RATIO_MAX: Final = 20
 
 
 class Ear:
-    """What the bus client does with one message after the other."""
+    """Does what the bus client does with one message after the other."""
 
     def __init__(self, *, payload_bytes_max: int = 64 * 1024) -> None:
         self.telemetry = CountingTelemetry()
@@ -139,7 +139,7 @@ def assert_bounded(event: BusEvent, kind: MessageKind) -> None:
 @fuzz(60)
 @given(payload=PAYLOADS, kind=st.sampled_from(INCOMING))
 def test_rubbish_and_retained_messages_are_no_life(payload: bytes, kind: str) -> None:
-    """A host that is silent stays unheard of, whatever lies at the broker for it."""
+    """A silent host stays unheard, whatever is retained at the broker for it."""
     desk, ear = Desk(), Ear()
     ear.hear(kind, payload, is_retained=True)
     before = desk.fleet.hosts[NODE].last_heard
@@ -152,7 +152,7 @@ def test_rubbish_and_retained_messages_are_no_life(payload: bytes, kind: str) ->
 
 
 def _to(event: Health | Presence | Evidence | BusRequest, now: float) -> Health | Presence | Evidence | BusRequest:
-    """The same of the desk's host."""
+    """The same event for the desk's host."""
     return replace(event, host=HostName(NODE), received=now)
 
 
@@ -175,5 +175,5 @@ def test_rubbish_costs_little_more_than_a_good_message(rubbish: bytes) -> None:
 
 
 def _seconds(act: Callable[[], object]) -> float:
-    """The best of several, without the collector, which looks at the objects of every test that ran before."""
+    """The best of several, without the garbage collector, which would visit the objects of all earlier tests."""
     return min(timeit.repeat(act, number=1, repeat=7))

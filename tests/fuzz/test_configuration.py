@@ -1,4 +1,4 @@
-"""Any text in any of our files: a configuration, or mistakes with their place and reason; never a secret, never long."""
+"""Any text in any configuration file: a configuration, or mistakes with place and reason; never a secret, never long."""
 
 import json
 from collections.abc import Callable
@@ -85,7 +85,7 @@ DEEP: Final = 60
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With the files that the samples name, and a secret."""
+    """A directory with the files that the samples name, and a secret."""
     path = tmp_path_factory.mktemp("configuration")
     load_files(path, "")
     (path / "secret").write_text(f"{SECRET}\n")
@@ -94,7 +94,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def assert_told(mistakes: tuple[Mistake, ...] | list[Mistake]) -> None:
-    """Each says where and why, in one short line that a terminal can show, without a secret."""
+    """Each mistake says where and why, in one short printable line without a secret."""
     for mistake in mistakes:
         line = str(mistake)
         assert mistake.file
@@ -105,7 +105,7 @@ def assert_told(mistakes: tuple[Mistake, ...] | list[Mistake]) -> None:
 
 
 def with_secret(samples: list[bytes]) -> st.SearchStrategy[bytes]:
-    """Mutations, with a secret written where somebody may think it belongs."""
+    """Mutations, with a secret written where a user might put it."""
     places = (b'password = "', b'options = { passwd = "', b'token = "', b'secrets = { privacy = "')
     return st.builds(
         lambda text, place: text + b"\n" + place + SECRET.encode() + b'"' + (b" }" if b"{" in place else b"") + b"\n",
@@ -201,7 +201,7 @@ BOMBS: Final = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_of_aliases_does_not_go_off(directory: Path, name: str) -> None:
-    """One that does never ends: the bound of every test is enough."""
+    """A bomb that goes off never ends; the time limit of every test notices it."""
     loaded = load_files(
         directory, '[inventory]\nfiles = ["inventory/bomb.yaml"]\n', inventory={"bomb.yaml": BOMBS[name]}
     )

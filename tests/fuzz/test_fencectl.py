@@ -1,4 +1,4 @@
-"""Whatever answers in the daemon's place: `fencectl` ends with an exit status of its own and a sentence."""
+"""Whatever answers in the daemon's place, `fencectl` ends with one of its exit codes and a sentence."""
 
 import json
 from collections.abc import Iterator
@@ -77,7 +77,7 @@ def impostor() -> Iterator[Impostor]:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What comes slowly ends soon."""
+    """Shorten all timeouts."""
     monkeypatch.setattr(fencectl_client, "CALL_TIMEOUT_SECONDS", 2.0)
 
 
@@ -100,7 +100,7 @@ def test_every_answer_ends_in_a_sentence(impostor: Impostor, words: tuple[str, .
 
 
 HOSTILE: Final = "\x1b]0;fenced\x07\x1b[2J\nnode-9: fenced\x9b31m\u202e\x00"
-"""A window's title, a clean screen, a line of its own, a colour, text from right to left."""
+"""A window title, a cleared screen, a forged line, a colour, right-to-left text."""
 
 
 @pytest.mark.parametrize("words", COMMANDS)
@@ -117,7 +117,7 @@ def test_nothing_that_others_wrote_is_obeyed_by_the_terminal(
 
 
 def _poisoned(value: Any) -> Any:
-    """The same answer with hostile text behind everything that somebody may have written."""
+    """The same answer with hostile text after every value that a person or device may have written."""
     if isinstance(value, dict):
         return {key: part if key in WORDS else _poisoned(part) for key, part in value.items()}
     if isinstance(value, list):
@@ -126,4 +126,4 @@ def _poisoned(value: Any) -> Any:
 
 
 WORDS: Final = frozenset({"state", "action", "started", "ended", "since", "what", "outcome", "verdict", "next"})
-"""Written by the daemon alone, and read by `fencectl`."""
+"""Written by the daemon only, and parsed by `fencectl`."""

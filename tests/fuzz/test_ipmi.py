@@ -1,5 +1,5 @@
-"""Whatever arrives from a BMC's address: OFF is what the BMC said in this call and sealed with the session's key, a command
-leaves once, and what the driver raises is a DeviceError that knows whether the command arrived.
+"""Whatever arrives from a BMC's address: OFF is only what the BMC said in this call, sealed with the session's key; a command
+is sent once; and the driver raises only DeviceErrors that say whether the command arrived.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ from tests.fuzz.tampering import Deed, Line, plans
 TIMEOUT_SECONDS: Final = 8.0
 TEXT_CHARACTERS_MAX: Final = 600
 DATAGRAMS_MAX: Final = 400
-"""Sent in one call: questions are repeated, logins begin anew a few times."""
+"""Sent in one call: requests are repeated, and logins begin anew a few times."""
 SERIAL: Final = "S-12345"
 PASSWORD: Final = "s3cret!pw"
 
@@ -74,7 +74,7 @@ def test_any_datagram_is_a_value_or_a_bad_packet(datagram: bytes) -> None:
 @fuzz(100)
 @given(st.sampled_from(list(Payload)), st.binary(max_size=90), st.integers(0, 255))
 def test_answers_to_our_login_with_any_content(kind: Payload, rest: bytes, status: int) -> None:
-    """They carry our tag and our id, as somebody on the way could make them."""
+    """They carry our tag and our id, as an attacker on the way could make them."""
     datagram = plain_frame(kind, struct.pack("<BBxxI", 7, status, 0x11223344) + rest)
     for suite in SUITES:
         for step in (exchanging(suite), confirming(suite)):
@@ -107,11 +107,11 @@ def test_any_inventory_gives_text_that_can_be_shown(content: bytes) -> None:
     assert 0 <= ipmi_fru.area_bytes(content) <= ipmi_fru.AREA_BYTES_MAX
 
 
-# -- a whole call over a line on which somebody sits ------------------------------------------------------------------
+# -- a whole call over a line with an attacker ------------------------------------------------------------------------
 
 
 def device(bmc: Bmc) -> Callable[[bytes], list[bytes]]:
-    """What the BMC answers to a datagram."""
+    """Return the BMC's answers to a datagram."""
     answers: list[bytes] = []
 
     class Out:
@@ -129,7 +129,7 @@ def device(bmc: Bmc) -> Callable[[bytes], list[bytes]]:
 
 
 def forge(deed: Deed, answer: bytes, asked: bytes) -> list[bytes]:
-    """With what everybody on the way can read: the tag and the ids of a login, the id of a session."""
+    """Forge with what anyone on the way can read: the tag and ids of a login, the id of a session."""
     what = deed.what
     match deed.kind:
         case "login":
@@ -152,7 +152,7 @@ def forge(deed: Deed, answer: bytes, asked: bytes) -> list[bytes]:
 
 
 def called(line: Line, act: Callable[[Ipmi], Any], *, seed: int) -> Any:
-    """What comes of a call, a DeviceError too. Two calls need two seeds, or their sessions have the same keys."""
+    """Return the result of a call, or its DeviceError. Two calls need two seeds, or their sessions have the same keys."""
     loop = LineLoop(datagrams=line)
 
     async def main() -> Any:
@@ -191,7 +191,7 @@ def assert_sound(error: DeviceError) -> None:
 
 @functools.cache
 def answers(seed: int, *, is_on: bool) -> tuple[bytes, ...]:
-    """All that a BMC with the same password answers when it is read."""
+    """Return all answers to a read by a BMC with the same password."""
     bmc = Bmc(port=1, is_on=is_on)
     line = Line(device=device(bmc), forge=forge)
     assert read_over(line, bmc, seed=seed) is (Power.ON if is_on else Power.OFF)
@@ -200,7 +200,7 @@ def answers(seed: int, *, is_on: bool) -> tuple[bytes, ...]:
 
 @st.composite
 def tampered(draw: st.DrawFn) -> tuple[Line, Bmc]:
-    """A line to a BMC that was read before, in the other state; beside it is one that is off."""
+    """A line to a BMC that was read before in the other state; beside it is one that is off."""
     bmc = Bmc(port=1, is_on=draw(st.booleans()))
     seen, others = list(answers(1, is_on=not bmc.is_on)), answers(2, is_on=False)
     return Line(device=device(bmc), forge=forge, others=others, seen=seen, plan=draw(PLANS)), bmc
@@ -238,12 +238,12 @@ def test_a_command_is_sent_once_and_its_end_is_told_as_it_is(
         assert bmc.commands == [b"\x00"]
 
 
-# -- a BMC that has the keys and says anything ------------------------------------------------------------------------
+# -- a BMC that has the keys and sends anything -----------------------------------------------------------------------
 
 
 @dataclass(slots=True, kw_only=True)
 class Mad(Bmc):
-    """Answers some commands with bytes of the test's, well sealed. `said`: what it answered, in turn."""
+    """Answers some commands with the test's bytes, well sealed. `said`: its answers, in turn."""
 
     sayings: dict[Key, list[bytes]]
     said: list[tuple[Key, bytes]] = field(default_factory=list)

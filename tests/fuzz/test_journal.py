@@ -1,4 +1,4 @@
-"""Stored text and rows that somebody changed: read whole, or refused by name; what we write is read back equal."""
+"""Stored texts and rows that were changed: read whole, or rejected by name; what we write is read back equal."""
 
 import asyncio
 import json
@@ -61,7 +61,7 @@ VALUES: Final[st.SearchStrategy[Any]] = st.one_of(
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The file of a store with a row of everything."""
+    """The file of a store with a row of every kind."""
 
     async def make() -> bytes:
         rig = SqlRig(tmp_path_factory.mktemp("store"))
@@ -103,13 +103,13 @@ def _change(path: Path, column: tuple[str, str], value: Any) -> None:
         with connection:
             connection.execute(f"UPDATE {column[0]} SET {column[1]} = ?", (value,))
     except (sqlite3.IntegrityError, OverflowError, UnicodeEncodeError):
-        pass  # the schema itself refuses it
+        pass  # the schema itself rejects it
     finally:
         connection.close()
 
 
 async def _look(rig: SqlRig) -> None:
-    """Everything that a start and the API read; each whole, or a StoreError."""
+    """Read everything that a start and the API read; each whole, or a StoreError."""
     try:
         loaded = await rig.open()
         assert all(isinstance(each.at, float) for each in loaded.tail)

@@ -1,4 +1,4 @@
-"""The smaller borders: the keeper's messages, the words for systemd, files of certificates."""
+"""The smaller borders: the keeper's messages, messages to systemd, files of certificates."""
 
 import asyncio
 import os
@@ -94,7 +94,7 @@ def test_a_status_is_one_line(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
-    """A directory with an authority and a daemon, and what its files hold."""
+    """A directory with an authority and a daemon, and the contents of its files."""
     directory = tmp_path_factory.mktemp("certificates")
     make_authority(directory)
     make_daemon(directory, name="fenced-a")

@@ -1,7 +1,7 @@
 """Rubbish on the wire between daemon and proxy, in both directions.
 
-At the proxy: no driver starts unless a call is whole and allowed, and no token on disk goes down. At the daemon: nothing
-but an answer to this very call makes OFF, and what was sent may have been done.
+At the proxy: no driver starts unless a call is complete and allowed, and no stored token goes down. At the daemon: only an
+answer to this very call makes OFF, and what was sent may have been carried out.
 """
 
 import asyncio
@@ -40,14 +40,14 @@ STORE: Final = "store-1"
 PLUG: Final = PlugId("plug")
 SECRET: Final = "S3cret-in-the-call"
 LATER: Final = BootClock().now() + 3000.0
-"""A `not_after` that no test lives to see."""
+"""A `not_after` beyond the end of any test."""
 ANSWER_BYTES_MAX: Final = 8192
 PATIENCE_SECONDS: Final = 1.0
 
 
 @dataclass(slots=True, kw_only=True)
 class Recorder:
-    """A driver that notes each start."""
+    """A driver that records each start."""
 
     started: list[tuple[str, str]] = field(default_factory=list)
 
@@ -59,7 +59,7 @@ class Recorder:
         self.started.append((power.value, spec.plug_id))
 
     async def close(self) -> None:
-        """Nothing is kept."""
+        """Nothing to close."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ class Proxy:
 
 
 async def _kill(_: Sequence[Started]) -> None:
-    """Nothing of an earlier life runs."""
+    """Nothing of an earlier run is left."""
 
 
 @asynccontextmanager
@@ -122,7 +122,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
 
 
 def command(token: str, life: str) -> dict[str, Any]:
-    """A whole power command."""
+    """A complete power command."""
     device = {"driver": "made", "plug_id": PLUG, "unit_id": "u", "password": SECRET, "options": {"a": 1}, "secrets": {}}
     permit = {"token": token, "boot": life, "not_after": LATER, "settle": 0.0}
     return {"id": "1", "store": STORE, "device": device, "what": "off", "timeout": 1.0, "permit": permit}
@@ -130,7 +130,7 @@ def command(token: str, life: str) -> dict[str, Any]:
 
 @st.composite
 def bodies(draw: st.DrawFn) -> tuple[str, bytes]:
-    """A call's text; `LIFE` stands where the proxy's life belongs."""
+    """A call's text; `LIFE` is a placeholder for the proxy's current run."""
     token = draw(st.sampled_from(["9-8", "9-9", "9-10", "10-1", "1-99", "999999999999999999-1", "x", "-1-1", "9-09"]))
     good = command(token, draw(st.sampled_from(["LIFE", "another"])))
     return token, draw(
@@ -167,7 +167,7 @@ def test_no_driver_starts_without_a_whole_call_that_is_allowed(
 
 
 def assert_bounded(answer: Answered) -> None:
-    """One of the two shapes, small, without the secret; the agent has no bug."""
+    """One of the two shapes, small, without the secret; and no internal error of the agent."""
     assert len(answer.body) <= ANSWER_BYTES_MAX
     assert SECRET.encode() not in answer.body
     assert answer.status < 500, answer
@@ -190,7 +190,7 @@ KEYS: Final = ("id", "outcome", "power", "error", "clock")
 
 
 def answers(*good: dict[str, Any]) -> st.SearchStrategy[bytes]:
-    """What a proxy may say, or something in its place."""
+    """Answers of a proxy, or something in their place."""
     texts = [json.dumps(each).encode() for each in good]
     body = st.one_of(*(changed(each) for each in good), hostile(texts, KEYS), st.sampled_from(texts), json_bytes(KEYS))
     statuses = st.sampled_from([b"200 OK"] * 4 + [b"503 x", b"422 x", b"302 x\r\nLocation: /v1/call", b"999 x"])
@@ -205,7 +205,7 @@ def impostor() -> Iterator[Impostor]:
 
 
 def said_in(answer: bytes) -> Any:
-    """The JSON behind the header."""
+    """Return the JSON after the header."""
     text = re.split(rb"\r?\n\r?\n", answer, maxsplit=1)[1].decode().lstrip()
     return json.JSONDecoder().raw_decode(text)[0]
 
@@ -257,7 +257,7 @@ async def _set_off(port: int) -> None:
 @fuzz(60)
 @given(answers({"name": "px1", "version": "1", "clock": CLOCK, "in_flight": {"reads": 0, "commands": 0}}, DONE))
 def test_a_command_is_not_sent_to_what_does_not_answer_as_a_proxy(impostor: Impostor, answer: bytes) -> None:
-    """The same answer to the question for the clock, and to the command if it comes to that."""
+    """The same answer to the request for the clock, and to the command if it gets that far."""
     impostor.answer = answer
     try:
         asyncio.run(_set_off(impostor.port))
@@ -274,7 +274,7 @@ POISON: Final = "\x1b[2J\nnode-9: fenced \x9b31m"
 @pytest.mark.parametrize("form", ["{0}", "{0}\\", "-p '{0}'", "{1}", "{2}"])
 @pytest.mark.parametrize("way", ["error", "problem", "nonsense"])
 def test_what_a_proxy_says_is_masked_and_on_one_line(impostor: Impostor, form: str, way: str) -> None:
-    """A password that it echoes, in any form, would stand in the journal, which viewers read."""
+    """A password that it echoes in any form would get into the journal, which viewers can read."""
     echoed = form.format(SECRET, base64.b64encode(f"fence:{SECRET}".encode()).decode(), quote(SECRET)) + POISON
     error = {"kind": "failed", "text": echoed, "may_be_done": False, "is_end_known": True}
     body = {"error": {**REFUSED, "error": error}, "problem": {"detail": echoed}, "nonsense": {"x": echoed}}[way]

@@ -1,5 +1,5 @@
-"""Whatever a BMC answers over HTTP, whole or in part: OFF is what the right system says, a command is sent once, and what
-leaves the driver is a DeviceError that is short, printable and without a secret.
+"""Whatever a BMC answers over HTTP, complete or not: OFF is only what the right system says, a command is sent once, and the
+driver raises only DeviceErrors that are short, printable and without a secret.
 """
 
 import asyncio
@@ -27,13 +27,13 @@ from tests.fuzz.services import BASIC, HONEST, IS_OFF, READ, SWITCHED, TASK, TOK
 
 TIMEOUT_SECONDS: Final = 4.0
 LATE_SECONDS: Final = 1.0
-"""For the end of a login that the deadline met in the middle."""
+"""For a login that the deadline interrupts."""
 TEXT_CHARACTERS_MAX: Final = 1500
 
 
 @dataclass(slots=True, kw_only=True)
 class Service:
-    """An honest BMC whose power is ON, but for what is bent. `exchanges`: all that was asked and answered."""
+    """An honest BMC whose power is ON, except for what is bent. `exchanges`: all requests and answers."""
 
     bent: Bent
     exchanges: list[tuple[Asked, Told]] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """An answer as another parser understands it; `body` None: it is not all there."""
+    """An answer as another parser understands it; `body` None: it is incomplete."""
 
     status: int
     body: bytes | None
@@ -86,8 +86,8 @@ class _Bytes:
 
 
 def read_by_another(told: Told) -> Read | None:
-    """By Python's own HTTP client, which knows nothing of ours; None for no answer."""
-    rest = told.whole.lstrip(b"\r\n")  # which RFC 9112, 2.2, lets a client pass over
+    """Parse with Python's own HTTP client, independently of ours; None for no answer."""
+    rest = told.whole.lstrip(b"\r\n")  # which RFC 9112, 2.2, lets a client skip
     while True:
         stream = io.BytesIO(rest)
         response = http.client.HTTPResponse(cast(Any, _Bytes(stream)))
@@ -107,7 +107,7 @@ def read_by_another(told: Told) -> Read | None:
 
 
 def says_off(told: Told, identity: str) -> bool:
-    """Whether it is a whole resource of that machine whose only PowerState is Off."""
+    """Return whether it is a whole resource of that machine whose only PowerState is Off."""
     read = read_by_another(told)
     if read is None or read.status != 200 or read.body is None:
         return False
@@ -123,7 +123,7 @@ def says_off(told: Told, identity: str) -> bool:
 
 
 def only_one(service: Service) -> bool:
-    """Whether the list of systems that was told, where it is the usual one, is of one system."""
+    """Return whether the list of systems, if it is the usual one, has one system."""
     told = [read_by_another(answer) for asked, answer in service.exchanges if asked.path == SYSTEMS]
     members = [json.loads(read.body).get("Members") for read in told if read is not None and read.body]
     return all(len({json.dumps(one) for one in each}) == 1 for each in members if isinstance(each, list))
@@ -150,7 +150,7 @@ def assert_sound(error: DeviceError, service: Service) -> None:
 
 
 def called(service: Service, device: DeviceSpec, act: Callable[[Redfish], Any]) -> Any:
-    """What comes of a call, a DeviceError too. It ends in time, and the same driver then reads an honest BMC as it is."""
+    """Return the result of a call, or its DeviceError. It ends in time, and the same driver then reads an honest BMC right."""
     loop = LineLoop(streams=service)
 
     async def main() -> Any:

@@ -1,5 +1,5 @@
-"""Whatever arrives from a power unit's address: OFF is an INTEGER in an answer to this very question, protected as it was
-asked; a command leaves once; what the driver raises is a DeviceError that knows whether the command arrived.
+"""Whatever arrives from a power unit's address: OFF is only an INTEGER in an answer to this very request, protected like it;
+a command is sent once; and the driver raises only DeviceErrors that say whether the command arrived.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ TIMEOUT_SECONDS: Final = 8.0
 TEXT_CHARACTERS_MAX: Final = 600
 DATAGRAMS_MAX: Final = 100
 DECODING_SECONDS_MAX: Final = 0.3
-"""Measured: a twentieth of that."""
+"""The measured time is a twentieth of that."""
 COMMUNITY, SIGNING, ENCRYPTING = "c0mmunity-x", "5igning-passphrase", "3ncrypting-passphrase"
 STATES: Final = ((1, 3, 6, 1, 4, 1, 13742, 6, 4, 1, 2, 1, 3, 1, 3), (1, 3, 6, 1, 4, 1, 13742, 6, 4, 1, 2, 1, 3, 1, 4))
 COMMANDS: Final = tuple((*state[:12], 2, *state[13:]) for state in STATES)
@@ -57,7 +57,7 @@ def _hash(passphrase: str) -> bytes:
 
 
 def unit_of(way: str, power: int) -> Unit:
-    """A unit whose outlets 3 and 4 are in that state. `way`: how it is talked to."""
+    """Return a unit whose outlets 3 and 4 are in that state. `way`: the SNMP version and protection."""
     made = Unit(version={"1": 0, "2c": 1}.get(way, 3), user=None if way in ("1", "2c") else user(way))
     made.values = {
         SYS_OBJECT_ID: oid((1, 3, 6, 1, 4, 1, 13742, 6)),
@@ -85,7 +85,7 @@ def spec(way: str, **options: Any) -> DeviceSpec:
 
 
 def called(line: Line, act: Callable[[SnmpOutlet], Any], *, seed: int = 0, driver: SnmpOutlet | None = None) -> Any:
-    """What comes of a call, a DeviceError too. Two calls need two seeds, or their requests have the same ids."""
+    """Return the result of a call, or its DeviceError. Two calls need two seeds, or their requests have the same ids."""
     loop = LineLoop(datagrams=line)
 
     async def main() -> Any:
@@ -119,11 +119,11 @@ def assert_sound(error: DeviceError) -> None:
     assert error.is_end_known or error.may_be_done
 
 
-# -- what a datagram says, by another reader --------------------------------------------------------------------------
+# -- what a datagram says, by another parser --------------------------------------------------------------------------
 
 
 def says_off(delivered: list[bytes], asked: list[int]) -> bool:
-    """Whether one answer without error, to a question that was asked, said OFF of both outlets."""
+    """Return whether one answer without error, to a request that was sent, said OFF for both outlets."""
     return any(_is_off(datagram, asked) for datagram in delivered)
 
 
@@ -146,7 +146,7 @@ def _is_off_value(value: tuple[int, bytes]) -> bool:
 
 
 def _parts(data: bytes) -> list[tuple[int, bytes]]:
-    """As far as they can be read."""
+    """Return the parts, as far as they can be parsed."""
     found, rest = [], data
     while rest:
         try:
@@ -157,13 +157,13 @@ def _parts(data: bytes) -> list[tuple[int, bytes]]:
     return found
 
 
-# -- somebody on the way ----------------------------------------------------------------------------------------------
+# -- an attacker on the way -------------------------------------------------------------------------------------------
 
 WAYS: Final = ("1", "2c", "nobody", "signed", "private")
 
 
 def forge(deed: Deed, answer: bytes, asked: bytes) -> list[bytes]:
-    """With what everybody on the way can read of a message of version 3, and in the name of the engine."""
+    """Forge with what anyone on the way can read of a version 3 message, in the name of the engine."""
     message = read(first(asked)[0][1])
     if number(message[0][1]) != snmp_users.VERSION_3:
         return [answer.replace(b"\x02\x01\x07", b"\x02\x01\x08"), answer]
@@ -176,14 +176,14 @@ def forge(deed: Deed, answer: bytes, asked: bytes) -> list[bytes]:
         case "plain":
             pdus = [Reply(request_id=message_id, binds=some).pdu for some in (binds, binds[1:])]
             return [*(forger.sealed(message_id, pdu, flags=flags) for pdu in pdus for flags in (0, 1, 3)), answer]
-        case _:  # "engine": another engine's complaint, with a clock of its own
+        case _:  # "engine": a report of another engine, with another clock
             forger.engine = Engine(id=deed.what, boots=2**31 - 1, seconds=2**31 - 1)
             return [forger.report(message_id, 4, flags=0), answer]
 
 
 @functools.cache
 def answers(way: str, seed: int) -> tuple[bytes, ...]:
-    """All that a unit which is off answers when it is read."""
+    """Return all answers to a read by a unit that is off."""
     line = Line(device=unit_of(way, OFF), forge=forge)
     assert read_over(line, spec(way), seed=seed) is Power.OFF
     return tuple(line.seen)
@@ -205,7 +205,7 @@ MODELS: Final = st.sampled_from([{"model": "raritan"}, {"model": "raritan"}, {}]
 @fuzz(30)
 @given(tampered=tampered(), options=MODELS)
 def test_nobody_on_the_line_can_change_what_is_read(tampered: tuple[str, Line, Unit], options: dict[str, Any]) -> None:
-    """Without a signature one can; then an answer to the question said so."""
+    """Without a signature it is possible; then an answer to the request said so."""
     way, line, unit = tampered
     found = read_over(line, spec(way, **options))
     assert unit.sets == []
@@ -233,7 +233,7 @@ def test_a_command_is_sent_once_and_its_end_is_told_as_it_is(
         assert len(unit.sets) == 2
 
 
-# -- a unit that says anything ----------------------------------------------------------------------------------------
+# -- a unit that sends anything ---------------------------------------------------------------------------------------
 
 
 @fuzz(30)
@@ -295,7 +295,7 @@ CLOCKS: Final = st.sampled_from([0, 1, 2**31 - 2, 2**31 - 1])
 @given(boots=CLOCKS, seconds=CLOCKS, name=st.binary(max_size=40), later=st.sampled_from([0.0, 2.0, 1e6]))
 @example(boots=1, seconds=2**31 - 1, name=b"engine", later=2.0)
 def test_any_engine_is_talked_to_also_later(boots: int, seconds: int, name: bytes, later: float) -> None:
-    """By the same driver, which remembers it."""
+    """Later by the same driver, which remembers the engine."""
     unit, driver, device = unit_of("private", ON), SnmpOutlet(), spec("private")
     unit.engine = Engine(id=name, boots=boots, seconds=seconds)
 
@@ -342,7 +342,7 @@ def test_mad_bytes_are_no_answer(data: bytes, place: int, flip: int) -> None:
 
 
 def large() -> Iterator[Any]:
-    """As large as a datagram can be, of what is slow to decode."""
+    """As large as a datagram can be, of data that is slow to decode."""
     bind = tlv(SEQUENCE, oid((1, 3, 6, 1)), integer(OFF))
     many = 60_000 // len(bind)
     for name, binds in {

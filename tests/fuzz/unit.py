@@ -1,7 +1,7 @@
-"""A power unit that speaks SNMP in memory: what an honest one answers, or whatever a test puts in its answer's place.
+"""A power unit that speaks SNMP in memory: honest answers, or whatever a test puts in their place.
 
-It has the users' keys, so it can sign and encrypt rubbish; key localization and ciphers are the driver's (they are compared
-with net-snmp's in tests/drivers), the rest is written down here once more.
+It has the users' keys, so it can sign and encrypt rubbish. Key localization and ciphers are the driver's (tests/drivers compares
+them with net-snmp's); everything else is an independent implementation.
 """
 
 import hmac
@@ -29,7 +29,7 @@ Oid = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """A request, understood. `data`: the datagram."""
+    """A parsed request. `data`: the datagram."""
 
     data: bytes
     request_id: int
@@ -39,7 +39,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What a response holds; `binds`: name and whole value."""
+    """The contents of a response; `binds`: name and whole value."""
 
     tag: int = RESPONSE
     request_id: int
@@ -58,9 +58,9 @@ Bend = Callable[[Question, Reply], list[Reply]]
 
 @dataclass(slots=True, kw_only=True)
 class Unit:
-    """`version`: 0, 1 or 3. `user`: of version 3, with the keys that it has. `values`: of its objects, whole.
+    """`version`: 0, 1 or 3. `user`: of version 3, with its keys. `values`: of its objects, encoded.
 
-    `sets`: the commands that it took. `bend`: what it answers instead of an honest reply.
+    `sets`: the commands that it accepted. `bend`: what it answers instead of an honest reply.
     """
 
     version: int
@@ -120,12 +120,12 @@ class Unit:
         return Reply(request_id=question.request_id, binds=binds)
 
     def report(self, message_id: int, counter: int, *, flags: int) -> bytes:
-        """The complaint with that number, signed or not."""
+        """Return the report with that counter, signed or not."""
         reply = Reply(tag=REPORT, request_id=message_id, binds=((oid((*STATISTICS, counter, 0)), integer(1, 0x41)),))
         return self.sealed(message_id, reply.pdu, flags=flags)
 
     def sealed(self, message_id: int, pdu: bytes, *, flags: int | None = None) -> bytes:
-        """A message of version 3 that protects this as the user's keys allow, or as `flags` say."""
+        """Return a version 3 message that protects this as the user's keys allow, or as `flags` say."""
         user = self.user
         assert user is not None
         if flags is None:

@@ -1,1 +1,1 @@
-"""The house itself: documents, set-up, packaging and the rules of how the code reads."""
+"""Tests of the repository itself: documents, set-up, packaging and the rules for code."""

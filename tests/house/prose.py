@@ -1,4 +1,4 @@
-"""Reading Markdown as far as the tests of the documents need it: links, anchors, commands. Not a parser of Markdown."""
+"""Read Markdown as far as the tests of the documents need it: links, anchors, commands. No full parser."""
 
 import re
 from collections.abc import Iterator
@@ -18,18 +18,18 @@ OURS: Final = ("fenced ", "fencectl ")
 
 
 def links(path: Path) -> list[str]:
-    """The targets of all links."""
+    """Return the targets of all links."""
     return [match["target"] for match in LINK.finditer(_text(path))]
 
 
 def linked_file(path: Path, target: str) -> Path:
-    """The file that a link of a document leads to."""
+    """Return the file to which a link of a document leads."""
     place = target.partition("#")[0]
     return (path.parent / place).resolve() if place else path
 
 
 def leads_somewhere(path: Path, target: str) -> bool:
-    """Whether file and heading exist; addresses of the world are not asked."""
+    """Return whether file and heading exist. External addresses are not requested."""
     if OUTSIDE.match(target):
         return True
     found, anchor = linked_file(path, target), target.partition("#")[2]
@@ -39,7 +39,7 @@ def leads_somewhere(path: Path, target: str) -> bool:
 
 
 def commands(path: Path) -> Iterator[str]:
-    """What a reader is told to type: lines of shell blocks and indented lines, each command of ours by itself."""
+    """Yield what a reader is asked to type: each fenced command of shell blocks and indented lines."""
     blocks = [match["text"] for match in BLOCK.finditer(path.read_text(encoding="utf-8")) if match["language"] == "sh"]
     indented = re.findall(r"^ {4}(\S.*)$", _text(path), re.MULTILINE)
     for line in [*(line for block in blocks for line in block.splitlines()), *indented]:
@@ -50,7 +50,7 @@ def commands(path: Path) -> Iterator[str]:
 
 
 def mentions(path: Path) -> Iterator[str]:
-    """Commands that the text speaks of, between backquotes or in blocks of no language; operands may be missing."""
+    """Yield commands that the text mentions in backquotes or blocks without a language; operands may be missing."""
     blocks = [match["text"] for match in BLOCK.finditer(path.read_text(encoding="utf-8")) if not match["language"]]
     spoken = re.findall(r"`((?:fenced|fencectl) [^`]+)`", _text(path).replace("\n", " "))
     for line in [*(line.strip() for block in blocks for line in block.splitlines()), *spoken]:
@@ -66,7 +66,7 @@ def prose_lines(path: Path) -> Iterator[str]:
 
 
 def _text(path: Path) -> str:
-    """A document without its blocks."""
+    """Return a document without its blocks."""
     return BLOCK.sub("", path.read_text(encoding="utf-8"))
 
 

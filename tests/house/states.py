@@ -1,4 +1,4 @@
-"""Writes docs/states.md from the table of the host machine: `make docs-states`."""
+"""Generate docs/states.md from the host machine's table: `make docs-states`."""
 
 import sys
 from typing import Final
@@ -18,7 +18,7 @@ state to the next; `fencectl explain HOST` prints the latest of them. What to do
 
 
 def text() -> str:
-    """The whole file."""
+    """Return the whole file."""
     return HEADER + diagram().rstrip() + "\n"
 
 

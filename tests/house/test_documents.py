@@ -1,4 +1,4 @@
-"""The documents: links lead somewhere, commands are accepted, named files exist, what is written from code is fresh."""
+"""The documents: links work, commands are accepted, named files exist, and generated parts are up to date."""
 
 import re
 import shlex
@@ -46,7 +46,7 @@ def test_documents_are_wrapped() -> None:
 
 
 def test_every_document_can_be_found() -> None:
-    """From the README, by links."""
+    """By links from the README."""
     found: set[Path] = set()
     ahead = [ROOT / "README.md"]
     while ahead:
@@ -93,14 +93,14 @@ def _of_all(read: Callable[[Path], Iterable[str]]) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("document", "line"), _of_all(commands))
 def test_commands_are_accepted(document: str, line: str) -> None:
-    """Parsed as the program does it, without running."""
+    """Parsed as the program does it, without running anything."""
     program, *arguments = shlex.split(line, comments=True)
     _parse(PROGRAMS[program], program, arguments, None)
 
 
 @pytest.mark.parametrize(("document", "line"), _of_all(mentions))
-def test_what_is_spoken_of_exists(document: str, line: str) -> None:
-    """The command and its options, not the operands."""
+def test_mentioned_commands_exist(document: str, line: str) -> None:
+    """Checks the command and its options, not the operands."""
     program, *words = line.split()
     command: click.Command = PROGRAMS[program]
     if words[0].startswith("-") or "|" in words or not words[0].islower():
@@ -114,7 +114,7 @@ def test_what_is_spoken_of_exists(document: str, line: str) -> None:
 
 
 def test_commands_were_found() -> None:
-    """Else the test above would be green for nothing."""
+    """Otherwise the tests above would pass without having tested anything."""
     documents = {document for document, _ in _of_all(commands)}
     assert {"README.md", "docs/operations.md", "docs/proxies.md", "docs/fencectl.md"} <= documents
 
@@ -130,7 +130,7 @@ def test_wrong_commands_are_found_out(line: str) -> None:
 
 
 def _gates() -> list[str]:
-    """The names in the source: each gate is made by `_gate("name", ...)`."""
+    """Return the names in the source: each gate is made by `_gate("name", ...)`."""
     source = (ROOT / "fenced/core/gates.py").read_text(encoding="utf-8")
     assert all_gates.__module__ == "fenced.core.allowed.gates"
     assert any(function == "_gate" for function, _ in functions(ROOT / "fenced/core/gates.py"))

@@ -1,4 +1,4 @@
-"""No file says where it was written: no path of somebody's machine, no registry, no promise for later."""
+"""No file contains a path of a developer's machine, a registry address, or a promise for later."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.house.tree import files, name
 PLACES: Final = ("work", "root", "tmp")
 REGISTRIES: Final = ("pypi", "pythonhosted", "npmjs", "ghcr", "docker", "debian", "ubuntu")
 PROMISES: Final = ("TO" + "DO", "FIX" + "ME", "X" * 3, "HA" + "CK")
-"""Joined from parts, here and below, so that this file holds none of what it forbids."""
+"""Joined from parts, here and below, so that this file does not contain what it forbids."""
 FORBIDDEN: Final = {
     "a path of one machine": re.compile(rb"(?<![\w.<{$-])/(?:%s|home/\w+)\b" % "|".join(PLACES).encode()),
     "the address of a package registry": re.compile(

@@ -1,4 +1,4 @@
-"""How the code reads, as far as a machine can see it. What is allowed to differ is listed here with its reason."""
+"""Rules for code that a machine can check. Exceptions are listed here, each with its reason."""
 
 import ast
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ WIDE_EXCEPTS: Final = {
     "fenced/drivers/keeper_client.py": "puts the program down, then raises again unless it was the deadline",
     "fenced/lab/namespaces.py": "carried over to the caller's thread and raised there",
 }
-"""Where something wider than our own errors is caught and not simply raised again."""
+"""Places that catch more than our own errors and do not simply re-raise."""
 
 CORE_IMPORTS: Final = frozenset(
     {
@@ -110,7 +110,7 @@ def test_causes_are_kept() -> None:
 
 
 def test_the_core_imports_nothing_of_the_world() -> None:
-    """The opposite of the contract of import-linter: not "none of these", but "only these"."""
+    """The opposite of the import-linter contract: not "none of these", but "only these"."""
     foreign = {
         f"{name(path)}: {module}"
         for path in python_files("fenced/core", "fenced/model")
@@ -132,7 +132,7 @@ def test_the_core_waits_for_nothing_and_reads_no_clock() -> None:
 
 
 def _calls(node: ast.AST) -> Iterator[ast.Call]:
-    """The calls of a function itself, not of those nested in it."""
+    """Yield the calls in a function itself, not in nested functions."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
             continue

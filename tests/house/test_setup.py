@@ -1,4 +1,4 @@
-"""The set-up: pinned packages, one table of programs, tests that fail under CI rather than skip."""
+"""The set-up: pinned packages, one table of programs, and tests that fail under CI instead of being skipped."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from tests.needs import PACKAGES, needs
 PIN: Final = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[0-9][A-Za-z0-9.!+-]*)")
 REQUIREMENT: Final = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*")
 ABSENT: Final = "ipmitool"
-"""A program that no folder for administrators alone holds: an empty PATH hides it."""
+"""A program that no administrator-only directory holds, so an empty PATH hides it."""
 
 
 def _project() -> Mapping[str, Any]:
@@ -56,7 +56,7 @@ def test_every_dependency_is_pinned() -> None:
 
 
 def test_what_is_installed_is_what_is_pinned() -> None:
-    """Else the suite was green with packages that nobody else gets."""
+    """Otherwise the suite would pass with packages that nobody else gets."""
     from importlib import metadata
 
     pinned = {_same(name): version for name, _, version in (line.partition("==") for line in _pins())}
@@ -118,7 +118,7 @@ def test_an_old_python_is_named(tmp_path: Path) -> None:
 
 
 def test_programs_are_looked_for_by_one_module() -> None:
-    """So that a test cannot need what `make test` does not install."""
+    """So that a test can't need what `make test` does not install."""
     others = {name(path) for path in python_files("tests") if "shutil.which" in path.read_text(encoding="utf-8")}
     assert {path for path in others if not path.startswith("tests/bench/")} == {"tests/needs.py", name(Path(__file__))}
 
@@ -158,7 +158,7 @@ def test_what_is_missing_is_what_make_installs(bare: dict[str, str]) -> None:
 
 
 def _run_suite(directory: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """A suite of one test that needs `ABSENT`, with the real conftest, on a worker of xdist."""
+    """Run a suite of one test that needs `ABSENT`, with the real conftest, on an xdist worker."""
     suite = directory / "suite"
     (suite / "tests").mkdir(parents=True)
     for file in ("pyproject.toml", "tests/__init__.py", "tests/conftest.py", "tests/needs.py"):
@@ -175,7 +175,7 @@ def _run_suite(directory: Path, environment: dict[str, str]) -> subprocess.Compl
 
 @pytest.fixture
 def stubs(tmp_path: Path) -> Path:
-    """A folder of programs: apt-get that only writes down what it was told, sudo that needs no password."""
+    """A directory of stub programs: apt-get records its arguments, sudo needs no password."""
     folder = tmp_path / "stubs"
     folder.mkdir()
     _stub(folder / "apt-get", f'echo "$@" >> {tmp_path}/told')
@@ -189,7 +189,7 @@ def _stub(path: Path, text: str) -> None:
 
 
 def _install(stubs: Path, missing: str, **environment: str) -> tuple[str, list[str]]:
-    """What is said, and what apt-get was told, when these packages are missing."""
+    """Return the output, and the arguments of apt-get, when these packages are missing."""
     _stub(stubs / "python", f"printf '{missing}'")
     environment = os.environ | {"PATH": os.pathsep.join([str(stubs), os.environ["PATH"]]), "APT": "yes"} | environment
     command = [ROOT / ".ci/debian-packages", stubs / "python"]
@@ -199,7 +199,7 @@ def _install(stubs: Path, missing: str, **environment: str) -> tuple[str, list[s
     return done.stdout, told.read_text().splitlines() if told.exists() else []
 
 
-def test_only_what_is_missing_is_installed_and_said(stubs: Path) -> None:
+def test_only_what_is_missing_is_installed_and_named(stubs: Path) -> None:
     said, told = _install(stubs, r"mosquitto\nopenipmi\n")
     assert "mosquitto openipmi" in said
     assert told[0].startswith("update")
@@ -208,11 +208,11 @@ def test_only_what_is_missing_is_installed_and_said(stubs: Path) -> None:
     assert "--no-install-recommends" in told[1]
 
 
-def test_where_nothing_is_missing_nothing_is_asked(stubs: Path) -> None:
+def test_nothing_runs_if_nothing_is_missing(stubs: Path) -> None:
     assert _install(stubs, "") == ("", [])
 
 
-def test_nothing_is_installed_against_a_persons_word(stubs: Path) -> None:
+def test_nothing_is_installed_if_the_user_forbids_it(stubs: Path) -> None:
     said, told = _install(stubs, r"mosquitto\n", APT="no")
     assert "mosquitto" in said
     assert told == []

@@ -1,4 +1,4 @@
-"""The README's tour as a reader types it, on a real broker with real agents. Only ports and waiting differ."""
+"""The README's tour, typed as a reader would, with a real broker and real agents. Only ports and waiting differ."""
 
 import contextlib
 import os
@@ -34,13 +34,13 @@ sleep() {
   echo "nothing came of waiting $waited"; cat fenced.log; exit 1
 }
 """
-"""Instead of a reader's patience: the state that the text speaks of."""
+"""Replaces each `sleep` of the text by waiting for the state that the text describes next."""
 PATIENCE_SECONDS: Final = 360.0
-"""It ends a tour that hangs; how long one takes is the machine's affair."""
+"""Ends a tour that hangs. How long a tour takes depends on the machine."""
 
 
 def commands() -> str:
-    """All shell blocks of the tour, one after the other."""
+    """Return all shell blocks of the tour, one after the other."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     _, heading, rest = text.partition(HEADING)
     assert heading
@@ -77,6 +77,6 @@ def test_the_tour_goes_as_it_says(tmp_path: Path) -> None:
 
 
 def _end_session(leader: int) -> None:
-    """Whatever the shell started and did not end."""
+    """Kill what the shell started and did not end."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(leader, signal.SIGKILL)

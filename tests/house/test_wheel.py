@@ -1,4 +1,4 @@
-"""What is shipped: the wheel has every file that the package needs, the source archive what an operator copies."""
+"""Packaging: the wheel has every file that the package needs, and the source archive has what an operator copies."""
 
 import subprocess
 import sys
@@ -44,5 +44,5 @@ def test_the_source_archive_holds_what_an_operator_copies(built: Path) -> None:
 
 
 def test_the_archive_is_small(built: Path) -> None:
-    """Nothing that a tool left behind is in it."""
+    """It contains nothing that a tool left behind."""
     assert all(path.stat().st_size < 3_000_000 for path in built.iterdir())

@@ -13,7 +13,7 @@ VISIBLE: Final = frozenset({".ci", ".gitignore"})
 
 @cache
 def files() -> tuple[Path, ...]:
-    """Every file that belongs to the project; what starts with a dot is a tool's, but for `VISIBLE`."""
+    """Return every file of the project. Names that start with a dot belong to tools, except `VISIBLE`."""
     return tuple(sorted(_below(ROOT)))
 
 
@@ -28,7 +28,7 @@ def _below(directory: Path) -> Iterator[Path]:
 
 
 def python_files(*parts: str) -> tuple[Path, ...]:
-    """Python files below these folders (without parts: of the package and the tests)."""
+    """Return the Python files below these folders (by default those of the package and the tests)."""
     folders = [ROOT / part for part in parts or ("fenced", "tests")]
     return tuple(path for path in files() if path.suffix == ".py" and any(path.is_relative_to(f) for f in folders))
 
@@ -39,12 +39,12 @@ def tree(path: Path) -> ast.Module:
 
 
 def name(path: Path) -> str:
-    """As it is written in an allow list."""
+    """Return the path in the form used by the lists of exceptions."""
     return path.relative_to(ROOT).as_posix()
 
 
 def functions(path: Path) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
-    """Every function of a file, also the nested ones."""
+    """Yield every function of a file, including nested ones."""
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node.name, node

@@ -1,1 +1,1 @@
-"""The lab's rack, devices and hosts: real sockets, real programs, real processes that really die."""
+"""The lab's rack, devices and hosts: real sockets, real programs, processes that really die."""

@@ -1,4 +1,4 @@
-"""The emulated Redfish BMC, asked by an aiohttp client as a driver would ask it."""
+"""The emulated Redfish BMC, requested by an aiohttp client as a driver would do it."""
 
 import asyncio
 import socket
@@ -25,7 +25,7 @@ LOGIN = {"Authorization": aiohttp.encode_basic_auth("fence", "s3cret")}
 
 
 class Bench:
-    """One BMC and a client of it."""
+    """One BMC and a client for it."""
 
     def __init__(self, session: aiohttp.ClientSession, rack: Rack, faults: Faults, address: str) -> None:
         self.session, self.rack, self.faults, self.address = session, rack, faults, address

@@ -1,4 +1,4 @@
-"""What a person types while the lab runs."""
+"""The commands that a person types while the lab runs."""
 
 import sys
 from collections.abc import AsyncIterator
@@ -79,6 +79,6 @@ async def test_faults_are_shown_and_healed(bench: Bench) -> None:
         ("reboot", "not a command"),
     ],
 )
-async def test_mistakes_are_told(bench: Bench, line: str, said: str) -> None:
+async def test_mistakes_are_reported(bench: Bench, line: str, said: str) -> None:
     with pytest.raises(LabError, match=said):
         bench.console.obey(line)

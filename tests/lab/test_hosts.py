@@ -1,4 +1,4 @@
-"""Hosts are processes that really die: in namespaces (root) and as process groups (anybody)."""
+"""Hosts are processes that really die: in namespaces (root only) and as process groups."""
 
 import asyncio
 import functools
@@ -56,7 +56,7 @@ async def main():
 
 asyncio.run(main())
 """
-"""A lab in a process of its own, to be killed."""
+"""A lab in a separate process, to be killed."""
 
 in_namespaces = [needs_root(), needs("ip", "unshare", "nsenter", "setpriv")]
 
@@ -67,7 +67,7 @@ def report(argv: Sequence[str], name: str, boot: str) -> Sequence[str]:
 
 @asynccontextmanager
 async def lab_of(ground: Ground, path: Path, *reporters: Sequence[str]) -> AsyncIterator[Hosts]:
-    """Hosts node-1, node-2, ... that run while the block runs."""
+    """Run hosts node-1, node-2, ... while the block runs."""
     hosts = []
     for index, reporter in enumerate(reporters):
         files = HostFiles(oracle=path / f"{index}.oracle", console=path / f"{index}.console")
@@ -111,7 +111,7 @@ def python(text: str, *arguments: str) -> list[str]:
 
 
 async def stays_silent(oracle: Path) -> None:
-    """Nothing is appended while a living host would have written a dozen times."""
+    """Check that nothing is appended for the time in which a living host would write a dozen times."""
     size = oracle.stat().st_size
     end = time.monotonic() + 0.3
     while time.monotonic() < end:
@@ -168,7 +168,7 @@ async def test_the_end_of_the_lab_is_the_end_of_its_hosts(ground: Ground, tmp_pa
 @pytest.mark.parametrize("kind", ["PlainGround", pytest.param("Island", marks=in_namespaces)])
 @needs("setpriv")
 async def test_a_killed_lab_leaves_nothing_running(kind: str, tmp_path: Path) -> None:
-    """kill -9 of the lab's process: hosts and their reporters, also those of process groups, die with it."""
+    """After kill -9 of the lab's process, hosts and reporters die with it, also those of process groups."""
     trace = tmp_path / "trace"
     lab = await asyncio.create_subprocess_exec(sys.executable, "-c", LAB, kind, str(tmp_path), str(trace))
     try:
@@ -188,7 +188,7 @@ async def test_a_process_group_has_no_cable(tmp_path: Path) -> None:
 
 
 class Ear:
-    """A listener where hosts expect the broker: what it hears, and how many connections said goodbye."""
+    """A listener in the broker's place: records what it receives, and how many connections were closed properly."""
 
     def __init__(self, island: Island) -> None:
         self.heard = asyncio.Event()
@@ -233,7 +233,7 @@ class TestIsland:
         await island.lay()
         return island
 
-    async def test_it_can_be_had_here(self) -> None:
+    async def test_namespaces_are_available_here(self) -> None:
         assert await why_not() is None
 
     async def test_a_cut_reaches_processes_that_left_the_group(self, island: Island, tmp_path: Path) -> None:
@@ -245,15 +245,15 @@ class TestIsland:
             await host.until_dead()
             await stays_silent(trace)
 
-    async def test_a_cut_says_no_goodbye(self, island: Island, tmp_path: Path) -> None:
-        """The broker's side of the connection neither ends nor breaks: the cable went first."""
+    async def test_a_power_cut_closes_no_connection(self, island: Island, tmp_path: Path) -> None:
+        """The broker's side of the connection is neither closed nor reset, because the cable was pulled first."""
         caller = python(CALLER, island.broker_address, str(BROKER_PORT))
         async with Ear(island) as ear, lab_of(island, tmp_path, caller) as hosts:
             await asyncio.wait_for(ear.heard.wait(), 10)
             hosts["node-1"].cut()
             await hosts["node-1"].until_dead()
             ear.heard.clear()
-            await asyncio.sleep(0.3)  # what must not come has no event to wait for
+            await asyncio.sleep(0.3)  # the absence of something has no event to wait for
             assert (ear.goodbyes, ear.heard.is_set()) == (0, False)
 
     async def test_an_unplugged_host_lives_on_unheard(self, island: Island, tmp_path: Path) -> None:
@@ -265,13 +265,13 @@ class TestIsland:
             size = host.files.oracle.stat().st_size
             await until(lambda: host.files.oracle.stat().st_size > size + 200, what="it lives on")
             ear.heard.clear()
-            await asyncio.sleep(0.2)  # what must not come has no event to wait for
+            await asyncio.sleep(0.2)  # the absence of something has no event to wait for
             assert not ear.heard.is_set()
             host.unplug(is_unplugged=False)
             await asyncio.wait_for(ear.heard.wait(), 10)
 
     async def test_a_host_that_comes_and_goes_disturbs_no_other(self, island: Island, tmp_path: Path) -> None:
-        """A bridge takes the lowest address of its ports unless it has one of its own; neighbours would lose it."""
+        """A bridge without an address of its own takes the lowest of its ports; then the other hosts would lose it."""
         sleeper = python("import time; time.sleep(600)")
         caller = python(CALLER, island.broker_address, str(BROKER_PORT))
         async with Ear(island) as ear, lab_of(island, tmp_path, sleeper, caller) as hosts:

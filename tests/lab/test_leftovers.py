@@ -1,4 +1,4 @@
-"""State directories: one of our own goes with us, a given one stays, those of killed labs are swept."""
+"""State directories: a temporary one is removed at the end, a given one stays, those of killed labs are swept."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from fenced.lab.errors import LabError
 
 
 def ended_process() -> int:
-    """The number of a process that does not live any more."""
+    """Return the pid of a process that has ended."""
     with subprocess.Popen([sys.executable, "-ISc", ""]) as process:
         return process.pid
 

@@ -1,4 +1,4 @@
-"""The emulated power units and their fence agent, as a fence daemon would run it: parameters in, status out."""
+"""The emulated power units and their fence agent, run as a fence daemon would: parameters in, status out."""
 
 import asyncio
 import socket

@@ -2,14 +2,14 @@
 
 import pytest
 
-from fenced.lab.rack import Outlet, Rack, RestorePolicy, Wiring
+from fenced.lab.rack import Outlet, Rack, Wiring
 
 A1, B1 = Outlet(unit="pdu-a", number=1), Outlet(unit="pdu-b", number=1)
 A2, B2 = Outlet(unit="pdu-a", number=2), Outlet(unit="pdu-b", number=2)
 
 
 class Told:
-    """What the rack said, in order."""
+    """Records what the rack reported, in order."""
 
     def __init__(self) -> None:
         self.changes: list[tuple[str, bool]] = []
@@ -18,10 +18,10 @@ class Told:
         self.changes.append((host, has_power))
 
 
-def rack_of(policy: RestorePolicy = RestorePolicy.ALWAYS_ON, *, is_standby_separate: bool = False) -> tuple[Rack, Told]:
+def rack_of(*, is_standby_separate: bool = False) -> tuple[Rack, Told]:
     told = Told()
     wirings = [
-        Wiring(host="node-1", outlets=(A1, B1), policy=policy, is_standby_separate=is_standby_separate),
+        Wiring(host="node-1", outlets=(A1, B1), is_standby_separate=is_standby_separate),
         Wiring(host="node-2", outlets=(A2, B2)),
     ]
     return Rack(wirings, changed=told, bmc_boot_seconds=3.0), told
@@ -44,20 +44,9 @@ def test_the_host_dies_with_its_last_feed_and_nobody_else_does() -> None:
     assert told.changes == [("node-1", False)]
 
 
-@pytest.mark.parametrize(
-    ("policy", "was_on", "comes_back"),
-    [
-        (RestorePolicy.ALWAYS_ON, True, True),
-        (RestorePolicy.ALWAYS_ON, False, True),
-        (RestorePolicy.ALWAYS_OFF, True, False),
-        (RestorePolicy.LAST_STATE, True, True),
-        (RestorePolicy.LAST_STATE, False, False),
-    ],
-)
-def test_the_chassis_follows_its_policy_when_mains_come_back(
-    policy: RestorePolicy, was_on: bool, comes_back: bool
-) -> None:
-    rack, told = rack_of(policy)
+@pytest.mark.parametrize("was_on", [True, False])
+def test_the_chassis_is_on_when_mains_come_back(was_on: bool) -> None:
+    rack, told = rack_of()
     rack.set_chassis("node-1", is_on=was_on)
     for outlet in (A1, B1):
         rack.set_outlet(outlet, is_on=False, now=1.0)
@@ -65,8 +54,8 @@ def test_the_chassis_follows_its_policy_when_mains_come_back(
     told.changes.clear()
     rack.set_outlet(B1, is_on=True, now=2.0)
     rack.set_outlet(A1, is_on=True, now=3.0)
-    assert rack.has_power("node-1") is comes_back
-    assert told.changes == ([("node-1", True)] if comes_back else [])
+    assert rack.has_power("node-1")
+    assert told.changes == [("node-1", True)]
 
 
 def test_the_chassis_kills_and_starts_the_host_while_its_outlets_stay_on() -> None:
@@ -78,14 +67,14 @@ def test_the_chassis_kills_and_starts_the_host_while_its_outlets_stay_on() -> No
     assert rack.has_mains("node-1")
 
 
-def test_without_mains_the_chassis_obeys_nobody() -> None:
-    rack, told = rack_of(RestorePolicy.LAST_STATE)
+def test_without_mains_the_chassis_ignores_commands() -> None:
+    rack, told = rack_of()
+    rack.set_chassis("node-1", is_on=False)
     for outlet in (A1, B1):
         rack.set_outlet(outlet, is_on=False, now=1.0)
-    rack.set_chassis("node-1", is_on=False)
-    rack.set_outlet(A1, is_on=True, now=2.0)
-    assert rack.has_power("node-1")
-    assert told.changes == [("node-1", False), ("node-1", True)]
+    rack.set_chassis("node-1", is_on=True)
+    assert not rack.has_power("node-1")
+    assert told.changes == [("node-1", False)]
 
 
 def test_a_bmc_loses_its_power_with_the_outlets_and_takes_time_to_boot() -> None:

@@ -1,4 +1,4 @@
-"""Bytes between two networks, and a proxy that never answers."""
+"""Relaying bytes between two networks, and a proxy that never answers."""
 
 import asyncio
 import socket
@@ -16,7 +16,7 @@ ENDED = (ConnectionResetError, asyncio.IncompleteReadError)
 
 
 class Echo:
-    """A server that sends back what it gets, and knows who is still there."""
+    """A server that echoes its input and counts open connections."""
 
     def __init__(self) -> None:
         self.open = 0
@@ -70,7 +70,7 @@ async def test_many_at_once(echo: tuple[Echo, tuple[str, int]]) -> None:
         assert all(await asyncio.gather(*(ask(number) for number in range(100))))
 
 
-async def test_nobody_over_there_is_an_end_here() -> None:
+async def test_a_failed_connection_over_there_ends_the_one_here() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     async with relay(listener, tcp_socket, ("127.0.0.1", free_port())):
         reader, writer = await asyncio.open_connection(*listener.getsockname())

@@ -1,4 +1,4 @@
-"""The lab's files, read by the programs that they are for; and programs that end when they must not."""
+"""The lab's files, read by the programs for which they are written; and programs that end unexpectedly."""
 
 import asyncio
 import sys

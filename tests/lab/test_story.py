@@ -1,4 +1,4 @@
-"""The whole lab as a user runs it: the real daemon, proxies, reporters; one story, and one that is cut short."""
+"""The whole lab as a user runs it, with the real daemon, proxies and reporters: one complete story, and one cut short."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ async def told(process: asyncio.subprocess.Process) -> list[str]:
 
 
 async def test_a_host_is_found_out_fenced_announced_and_comes_back(tmp_path: Path) -> None:
-    """Unplugged, it runs on: its oracle proves that the power cut really stopped it before it was announced as off."""
+    """Unplugged, the host runs on: its oracle proves that the power cut stopped it before it was announced as off."""
     how = ["--how", "unplug"] if HAS_NAMESPACES else []
     process = await started("--headless", "--kill", "node-1", *how, "--state-dir", str(tmp_path / "lab"))
     lines = await told(process)
@@ -57,7 +57,7 @@ async def test_a_host_is_found_out_fenced_announced_and_comes_back(tmp_path: Pat
     assert re.fullmatch(last, lines[-1])
 
 
-async def test_a_story_without_its_ending_says_what_is_missing() -> None:
+async def test_an_incomplete_story_says_what_is_missing() -> None:
     process = await started("--headless", "--no-namespaces", "--hosts", "2", "--proxies", "1", "--for", "1s")
     lines = await told(process)
     assert process.returncode == 1
@@ -91,7 +91,7 @@ async def test_a_lab_that_stays_up_obeys_its_console_and_ends_by_a_signal() -> N
         (["--headless", "--kill", "node-9"], "there is no host node-9"),
     ],
 )
-async def test_mistakes_are_told(arguments: list[str], said: str) -> None:
+async def test_mistakes_are_reported(arguments: list[str], said: str) -> None:
     process = await started(*arguments)
     lines = await told(process)
     assert process.returncode != 0

@@ -1,4 +1,4 @@
-"""Properties: hypothesis drives whole machines through random histories and looks at what must hold after every step.
+"""Properties: hypothesis drives whole machines through random histories and checks invariants after every step.
 
-`profiles` says how long: a fixed set of examples in CI, fresh and fifty times as many with HYPOTHESIS_PROFILE=soak (make soak).
+`profiles` sets the amount: fixed examples in CI, fifty times as many fresh ones with HYPOTHESIS_PROFILE=soak (make soak).
 """

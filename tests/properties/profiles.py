@@ -1,6 +1,6 @@
 """How many histories a state machine plays: few and always the same in CI, many fresh ones in a soak.
 
-It knows no machine. Its one rule: the same commit plays the same histories, unless HYPOTHESIS_PROFILE=soak asks for others.
+The same commit plays the same histories, unless HYPOTHESIS_PROFILE=soak asks for others.
 """
 
 import os
@@ -11,7 +11,7 @@ SOAK_TIMES = 50
 
 
 def histories(examples: int, steps: int) -> settings:
-    """Settings for a state machine that in CI plays so many histories of so many steps."""
+    """Return settings for a state machine that plays so many histories of so many steps in CI."""
     is_soak = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
     return settings(
         max_examples=examples * (SOAK_TIMES if is_soak else 1),

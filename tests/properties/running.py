@@ -1,6 +1,6 @@
-"""An event loop in virtual time that a state machine lets run between its rules; what was begun goes on meanwhile.
+"""An event loop in virtual time that runs only between the rules of a state machine; tasks continue from rule to rule.
 
-It knows no machine. Its one rule: what a task died of fails the history in the step in which it died.
+An exception in a task fails the history in the step in which it is raised.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ MOMENT_SECONDS = 0.000001
 
 
 class Running:
-    """Tasks that live from rule to rule. `is_broken`: one of them died, and nothing that follows says anything."""
+    """Tasks that live from rule to rule. `is_broken`: one of them died, so later steps prove nothing."""
 
     def __init__(self) -> None:
         self._loop = VirtualLoop()
@@ -26,7 +26,7 @@ class Running:
         return self._loop.time()
 
     def do(self, act: Coroutine[Any, Any, T]) -> T:
-        """Let the loop run until `act` has ended."""
+        """Run the loop until `act` has ended."""
         try:
             result = self._loop.run_until_complete(act)
             for fault in self._loop.faults:
@@ -41,21 +41,21 @@ class Running:
         return result
 
     def go(self, seconds: float = MOMENT_SECONDS) -> None:
-        """Let time pass; without a number only what is ready goes on, until all of it waits."""
+        """Let time pass. Without a number, run only what is ready, until everything waits."""
         self.do(asyncio.sleep(seconds))
 
     def begin(self, act: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """A task that goes on in the next steps."""
+        """Start a task that continues in the next steps."""
         task = self._loop.create_task(act)
         self._begun.append(task)
         return task
 
     def end(self, *tasks: "asyncio.Task[Any]") -> None:
-        """Cancel them; returns when they have ended."""
+        """Cancel tasks, and return when they have ended."""
         self.do(_ended(tasks))
 
     def close(self) -> None:
-        """End all that still runs."""
+        """End everything that still runs."""
         self._loop.run_until_complete(_ended(tuple(asyncio.all_tasks(self._loop))))
         self._loop.close()
 

@@ -1,7 +1,7 @@
-"""Files, differences and reloads under random edits: what the reload tells is what was edited, no more and no less.
+"""Files, differences and reloads under random edits: a reload reports exactly what was edited.
 
-The model is the file as a table of keys. However it is written down, the same table is no difference; a reload that is
-refused (a mistake, a key that needs a restart, a host that is busy) leaves the old configuration in force.
+The model is the file as a table of keys. Other ways to write the same table make no difference. A reload that is rejected (a
+mistake, a key that needs a restart, a busy host) leaves the old configuration in effect.
 """
 
 import copy
@@ -63,14 +63,14 @@ class Machine:
 
 @dataclass(slots=True)
 class Table:
-    """The file's keys with their values. `site` needs a restart."""
+    """The file's keys and values. `site` needs a restart."""
 
     hosts: dict[str, Machine] = field(default_factory=dict)
     quiet: int = 60
     site: str = "site-1"
 
     def told(self) -> dict[str, object]:
-        """By the path that a difference names: what stands there. Of a whole host or device: that it is there."""
+        """Return the values by the path that a difference names. A whole host or device has its existence as value."""
         found: dict[str, object] = {"daemon.startup_quiet_seconds": self.quiet}
         for name, host in self.hosts.items():
             place = f"hosts.{name}"
@@ -95,7 +95,7 @@ class Table:
         return {(device, it.unit, it.plug) for device, it in self.hosts[name].devices.items()}
 
     def written(self, *, is_reversed: bool, is_split: bool) -> tuple[str, str]:
-        """The main file and an inventory file."""
+        """Return the main file and an inventory file."""
         names = sorted(self.hosts, reverse=is_reversed)
         hosts = [_host(name, self.hosts[name], is_reversed=is_reversed) for name in names]
         main = f'[daemon]\narmed = true\nagent_path = ["agents"]\nsite = "{self.site}"\n'
@@ -119,7 +119,7 @@ def _wires(host: Machine) -> frozenset[tuple[int, int]]:
 
 
 def changed(old: Table, new: Table) -> set[str]:
-    """The places that differ; of what is new or gone only the whole."""
+    """Return the places that differ; of a new or removed host or device only its own."""
     before, after = old.told(), new.told()
     places = {place for place in before.keys() | after.keys() if before.get(place) != after.get(place)}
     whole = {place for place in places if before.get(place) is True or after.get(place) is True}
@@ -161,7 +161,7 @@ class Edits(RuleBasedStateMachine):
         return load(path, own_machine=OWN_MACHINE, environ={}, catalogue=MuteAgents(), resolve=resolve)
 
     async def ask(self, event: e.Event) -> Answer | None:
-        """As the reactor's."""
+        """Like the reactor's."""
         return self.decided(event)
 
     def decided(self, event: e.Event) -> Answer | None:
@@ -186,7 +186,7 @@ class Edits(RuleBasedStateMachine):
         self.reloaded(is_reversed=is_reversed, is_split=is_split)
 
     def edit(self, wish: str, name: str, other: str, number: int) -> None:
-        """One edit of that host, where it can be made. `number` from 0 to 2."""
+        """Make one edit of that host, if possible. `number` from 0 to 2."""
         hosts, device = self.file.hosts, DEVICES[number]
         match wish:
             case "host" if name not in hosts:
@@ -246,7 +246,7 @@ class Edits(RuleBasedStateMachine):
 
     @rule(trouble=st.sampled_from(("mistake", "site")))
     def reloaded_in_vain(self, trouble: str) -> None:
-        """With a mistake in the file, or with a key that needs a restart; both are taken back."""
+        """Reload with a mistake in the file, or with a key that needs a restart; then undo both."""
         self.is_broken = trouble == "mistake"
         self.file.site = "site-2" if trouble == "site" else self.running.site
         self.reloaded(is_reversed=False, is_split=False)
@@ -256,7 +256,7 @@ class Edits(RuleBasedStateMachine):
         before = self.configuration
         loaded = self.load(is_reversed=is_reversed, is_split=is_split)
         assert (loaded.configuration is None) is self.is_broken, loaded.errors
-        # Memory is given back with a whole collection, which is most of a small reload.
+        # Giving memory back includes a full garbage collection, which is most of the cost of a small reload.
         with capture_logs() as logs, mock.patch.object(memory, "give_back"):
             is_refused = bool(self.running_loop.do(self.reloader._take(loaded)))
         lines = [entry["change"] for entry in logs if entry["event"] == "configuration_changed"]
@@ -275,14 +275,14 @@ class Edits(RuleBasedStateMachine):
 
     @rule(is_reversed=st.booleans(), is_split=st.booleans())
     def loaded_twice(self, is_reversed: bool, is_split: bool) -> None:
-        """However it is written down, it is the same."""
+        """Other ways to write the file make no difference."""
         first = self.load(is_reversed=False, is_split=False).configuration
         second = self.load(is_reversed=is_reversed, is_split=is_split).configuration
         assert first is not None and second is not None
         assert (difference(first, second), needs_restart(first, second)) == ((), ())
 
     def _has_lost_all_hosts(self) -> bool:
-        """That is how lost files look."""
+        """Return whether all hosts are gone, which looks like lost files."""
         return bool(self.running.hosts) and not self.file.hosts
 
     def _needs_restart(self) -> bool:
@@ -294,7 +294,7 @@ class Edits(RuleBasedStateMachine):
         )
 
     def _renamed(self, lines: set[str]) -> None:
-        """Whoever is gone while another with the same power devices is new."""
+        """Check hosts that are gone while another one with the same power devices is new."""
         gone, new = (
             self.running.hosts.keys() - self.file.hosts.keys(),
             self.file.hosts.keys() - self.running.hosts.keys(),

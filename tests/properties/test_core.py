@@ -1,7 +1,7 @@
 """The core under random histories: devices that answer anything, late or twice, people, crashes, and time that passes.
 
-After each step the records replayed give the live state; what the watched desk knows must hold at each decision; and left
-alone, without a single answer, every operation ends.
+After each step, replaying the records gives the live state. What the watched desk checks holds at each decision. If nothing
+answers any more, every operation ends.
 """
 
 from hypothesis import strategies as st
@@ -24,7 +24,7 @@ LONGEST_SECONDS = 3600.0
 
 
 class Histories(RuleBasedStateMachine):
-    """One rule a kind of event. `last`: answers that may come again."""
+    """One rule for each kind of event. `last`: answers that may be repeated."""
 
     @initialize(
         devices=st.sampled_from(RACKS),
@@ -32,7 +32,7 @@ class Histories(RuleBasedStateMachine):
         trouble=st.sampled_from(("", "", *TROUBLES)),
     )
     def begin(self, devices: tuple[str, ...], first: Action | None, trouble: str) -> None:
-        """`first`: what a person asks for; None: the host falls silent. `trouble`: what comes before the first answer."""
+        """`first`: a person's request; None: the host falls silent. `trouble`: comes before the first answer."""
         self.desk = WatchedDesk(Rack(devices=devices, settings={"gates.cooldown_seconds": 0}))
         self.last: list[e.Event] = []
         if first is None:
@@ -44,7 +44,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(answers=st.integers(1, 6))
     def served(self, answers: int) -> None:
-        """Honest devices answer what waits; where nothing waits, a moment passes."""
+        """Honest devices answer pending requests; if there are none, a moment passes."""
         for _ in range(answers):
             if not self.desk.serve_one():
                 self.desk.go(1.1, silent=[NODE])
@@ -119,7 +119,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(trouble=st.sampled_from(TROUBLES), answers=st.integers(0, 4), seconds=st.sampled_from((0.5, 3.0, 12.0)))
     def trouble_for_a_while(self, trouble: str, answers: int, seconds: float) -> None:
-        """Somebody or something stops us, devices go on to answer, and it is over."""
+        """Something stops the daemon for a while; devices still answer."""
         self._trouble(trouble, is_on=True)
         self.served(answers)
         self.desk.go(seconds, silent=[NODE])
@@ -160,7 +160,7 @@ class Histories(RuleBasedStateMachine):
             self.desk.look()
 
     def teardown(self) -> None:
-        """Nobody answers any more: everything ends by its deadline."""
+        """Without any further answer, everything ends by its deadline."""
         if not hasattr(self, "desk"):
             return
         self.desk.do(e.ArmAsked(is_on=False, by="person", reason="told"))

@@ -1,7 +1,7 @@
-"""The outbox under random histories: a broker that goes, refuses and forgets to answer, a store that fails, daemons killed.
+"""The outbox under random histories: a broker that goes, rejects and forgets to answer, a store that fails, killed daemons.
 
-The model is the list of what was stored. Nothing else goes out; and left alone with a broker that works, all of it has
-gone out, the events of a host in the journal's order, and each retained state is the newest.
+The model is the list of what was stored. Nothing else is sent. With a working broker, in the end everything has been sent,
+each host's events in the journal's order, and each retained state is the newest.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from tests.world.rack import Rack
 CONTROLLER = "fenced-a"
 HOSTS = ("node-1", "node-2")
 SLICE = 4
-"""So small that a history needs many: the real one holds hundreds."""
+"""So small that a history needs many slices: the real one holds hundreds."""
 TROUBLES = ("", "down", "cut", "mute", "slow", "denied", "one in two", "one in three", "store", "lease")
 MOMENTS = (0.000001, 0.02, 0.3, 1.0, 6.0, 15.0)
 LONG_SECONDS = 60.0
@@ -40,7 +40,7 @@ FOR_EVER = 1e9
 
 
 class Store(MemoryJournal):
-    """One that writes one thing after the other, and may be out of order for a while."""
+    """A store that writes one batch after the other, and may fail for a while."""
 
     def __init__(self, durable: Durable) -> None:
         super().__init__(durable)
@@ -70,7 +70,7 @@ class Store(MemoryJournal):
 
 
 class ChoosyBus(WorldBus):
-    """The broker refuses what is for these hosts, and of all others one in so many (0: none)."""
+    """A broker that rejects messages for these hosts, and one in so many of all others (0: none)."""
 
     refused: frozenset[str] = frozenset()
     one_in = 0
@@ -84,7 +84,7 @@ class ChoosyBus(WorldBus):
 
 
 class Life:
-    """One daemon, from its start to its death: a reactor in miniature and the real outbox."""
+    """One daemon, from its start to its death: a miniature reactor and the real outbox."""
 
     def __init__(self, machine: "Deliveries") -> None:
         self.machine, self.clock = machine, machine.clock
@@ -126,14 +126,14 @@ class Life:
             self.outbox.nudge()
 
     def _waited_for(self, message: OutboxMessage) -> OutboxMessage:
-        """A restart waits for every event of a host, so that each acknowledgement is seen."""
+        """Make a restart wait for every event of a host, so that each acknowledgement is visible."""
         if message.is_retained or message.host is None:
             return message
         return replace(message, operation=OperationId(message.id))
 
 
 class Deliveries(RuleBasedStateMachine):
-    """`stored`: what the journals of all lives have taken, in order; `found`: the states that each life began with."""
+    """`stored`: what all daemons' journals have accepted, in order; `found`: the states with which each daemon began."""
 
     @initialize()
     def begin(self) -> None:
@@ -162,7 +162,7 @@ class Deliveries(RuleBasedStateMachine):
     def stored(self) -> list[OutboxMessage]:
         return [message for life in self.lives for batch in life.journal.appended for message in batch.outbox]
 
-    # -- what is looked at as it happens --------------------------------------------------------------------------------
+    # -- checked as it happens ------------------------------------------------------------------------------------------
 
     def published(self, message: Message) -> None:
         if "/controller/" in message.topic:
@@ -186,7 +186,7 @@ class Deliveries(RuleBasedStateMachine):
     def something_becomes_true(
         self, hosts: list[str], is_fleet: bool, trouble: str, write_seconds: float, seconds: float, is_over: bool
     ) -> None:
-        """Of these hosts and of the fleet, while something is wrong; `write_seconds`: what the store takes for anything."""
+        """Changes of these hosts and of the fleet, during a trouble. `write_seconds`: the duration of each write."""
         self.life.journal.delay_seconds = write_seconds
         self._trouble(trouble, is_on=True)
         for host in hosts:
@@ -206,7 +206,7 @@ class Deliveries(RuleBasedStateMachine):
         self.running.go(seconds)
 
     def _trouble(self, trouble: str, *, is_on: bool) -> None:
-        """`mute`: the broker takes what comes and does not say so; `slow`: it says so late; `down`: what it kept is gone."""
+        """`mute`: the broker accepts and does not acknowledge; `slow`: it does so late; `down`: it loses what it retained."""
         broker, life = self.broker, self.life
         match trouble:
             case "down":
@@ -237,7 +237,7 @@ class Deliveries(RuleBasedStateMachine):
         self.running.end(*self.life.tasks)
         self.start()
 
-    # -- what must have come of it --------------------------------------------------------------------------------------
+    # -- what must result -----------------------------------------------------------------------------------------------
 
     def teardown(self) -> None:
         if not hasattr(self, "running"):

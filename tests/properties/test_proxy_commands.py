@@ -1,8 +1,8 @@
-"""The proxy agent's memory and rules under random histories: daemons old and new, its death, reboots, a disk that fails.
+"""The proxy agent's memory and rules under random histories: old and new daemons, kills, reboots, a disk that fails.
 
-The real calls over the real state on a disk. The model keeps for each plug the highest token that was accepted, and which
-commands may still act. No command starts under a token below one accepted before, nor so late that it could act after its
-`not_after`, nor beside one of an earlier life; and a command that nothing forbids is carried out.
+The real calls run over the real state on a disk. For each plug the model keeps the highest accepted token, and which commands
+may still act. No command starts under a token below an accepted one, or so late that it could act after its `not_after`, or
+beside one of an earlier run. A command that nothing forbids is carried out.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ TINY_SECONDS = 1e-3
 
 
 class FailingState(ProxyState):
-    """The real state. `is_failing`: the disk takes a transaction's writes and not its end."""
+    """The real state. `is_failing`: the disk accepts a transaction's writes but not its commit."""
 
     is_failing = False
 
@@ -48,7 +48,7 @@ class FailingState(ProxyState):
 
 
 class NotingMemory(WorldMemory):
-    """Tells the machine of each token that it took."""
+    """Reports each accepted token to the machine."""
 
     def __init__(self, state: ProxyState, taken: Callable[[Claim], None]) -> None:
         super().__init__(lambda: state)
@@ -63,8 +63,8 @@ class NotingMemory(WorldMemory):
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class Sent:
-    """A command that a daemon sent. `life`: the agent's life in which it came; `is_over`: it is known to act no more;
-    `is_killed`: its program is, but what that had sent may still act."""
+    """A command that a daemon sent. `life`: the agent's run that received it; `is_over`: it is known to act no more;
+    `is_killed`: its program was killed, but what that had sent may still act."""
 
     plug: str
     token: Token
@@ -82,7 +82,7 @@ class Sent:
 
 
 class Commands(RuleBasedStateMachine):
-    """`accepted`: the highest token of each plug; `sent`: all commands of this boot of the machine."""
+    """`accepted`: the highest token of each plug; `sent`: all commands in this boot of the machine."""
 
     @initialize()
     def begin(self) -> None:
@@ -97,7 +97,7 @@ class Commands(RuleBasedStateMachine):
         self.start()
 
     def start(self) -> None:
-        """A new life of the agent."""
+        """Start the agent again."""
         self.life += 1
         self.clock = WorldProxyClock(life=f"life-{self.life}", machine_boot=f"boot-{self.boot}", show=self.show)
         self.state = FailingState(self.directory, machine_boot=self.clock.machine_boot)
@@ -106,7 +106,7 @@ class Commands(RuleBasedStateMachine):
         self.running.do(self.calls.settle_survivors(self._kill))
 
     def show(self) -> float:
-        """The proxy's clock: seconds since its machine's boot."""
+        """Return the proxy's clock: seconds since its machine's boot."""
         return 100.0 + self.running.now() - self.booted_at
 
     async def _kill(self, survivors: Sequence[Started]) -> None:
@@ -117,7 +117,7 @@ class Commands(RuleBasedStateMachine):
         for number in found:
             self.sent[number].is_killed = True
 
-    # -- what is looked at as it happens --------------------------------------------------------------------------------
+    # -- checked as it happens ------------------------------------------------------------------------------------------
 
     def _taken(self, claim: Claim) -> None:
         plug = str(claim.plug_id)
@@ -126,7 +126,7 @@ class Commands(RuleBasedStateMachine):
         self.obeyed, self.accepted[plug] = claim.store, claim.token
 
     def starts(self, sent: Sent, seconds: float) -> None:
-        """The driver is told to act within so many seconds."""
+        """The driver must act within so many seconds."""
         now = self.show()
         assert not self.state.is_failing or sent.token == self.accepted.get(sent.plug), "what was not kept is done"
         assert sent.token == self.accepted[sent.plug], f"{sent.token} after {self.accepted[sent.plug]} was accepted"
@@ -152,8 +152,8 @@ class Commands(RuleBasedStateMachine):
         self, wishes: list[tuple[str, int]], store: str, seconds: float, is_failing: bool, ahead: float, settle: float,
         what: What, is_of_now: bool,
     ) -> None:  # fmt: skip
-        """(plug, so far below the newest token), one after the other. `seconds`: what the device takes; `ahead`: until the
-        `not_after`; `is_of_now`: the daemon read the clock in this life of the agent."""
+        """(plug, how far below the newest token), one after the other. `seconds`: the device's duration; `ahead`: until the
+        `not_after`; `is_of_now`: the daemon read the clock during this run of the agent."""
         for plug, behind in wishes:
             self.sequence += 1
             token = Token(epoch=1, sequence=max(1, self.sequence - behind))
@@ -166,7 +166,7 @@ class Commands(RuleBasedStateMachine):
             )  # fmt: skip
 
     def _send_one(self, plug: str, what: What, seconds: float) -> Sent:
-        """A command that nothing is wrong with. `seconds`: what the device takes."""
+        """Send a valid command. `seconds`: the device's duration."""
         self.sequence += 1
         sent = Sent(
             plug=plug, token=Token(epoch=1, sequence=self.sequence), store=self.obeyed or self.store, settle=0.0,
@@ -209,7 +209,7 @@ class Commands(RuleBasedStateMachine):
 
     @rule(plug=st.sampled_from(("", *PLUGS)), seconds=st.sampled_from((0.001, 0.001, 5.0, 40.0)))
     def agent_is_killed_and_starts(self, plug: str, seconds: float) -> None:
-        """In the midst of a command for that plug, most often; its programs go on without it."""
+        """Usually in the middle of a command for that plug; its programs go on without it."""
         if plug:
             self._send_one(plug, What.OFF, HANGS_SECONDS)
         self._killed()
@@ -220,7 +220,7 @@ class Commands(RuleBasedStateMachine):
 
     @rule(plug=st.sampled_from(("", *PLUGS)))
     def machine_reboots(self, plug: str) -> None:
-        """Nothing of before acts any more; its clock begins anew."""
+        """Nothing from before acts any more, and the clock begins anew."""
         if plug:
             self._send_one(plug, What.OFF, HANGS_SECONDS)
         self._killed()
@@ -245,7 +245,7 @@ class Commands(RuleBasedStateMachine):
         self.sequence = 0
         self.start()
 
-    # -- what must come of it -------------------------------------------------------------------------------------------
+    # -- what must result -----------------------------------------------------------------------------------------------
 
     def teardown(self) -> None:
         if not hasattr(self, "state"):
@@ -259,7 +259,7 @@ class Commands(RuleBasedStateMachine):
             shutil.rmtree(self.directory)
 
     def _obeys(self) -> None:
-        """Left alone until nothing of before can act, the agent carries out what a daemon of its store sends."""
+        """Once nothing from before can act, the agent carries out what a daemon of its store sends."""
         self.disk_fails_or_works(is_failing=False)
         self.running.go(60.0)
         for plug in PLUGS:
@@ -269,7 +269,7 @@ class Commands(RuleBasedStateMachine):
 
 
 class Driver:
-    """ports.devices.Driver: what it does lies in the command."""
+    """ports.devices.Driver: the command says what it does."""
 
     def __init__(self, machine: Commands) -> None:
         self._machine = machine
@@ -298,7 +298,7 @@ class Driver:
 
 
 def _quick_directory() -> str | None:
-    """Memory, where the machine offers it: it is not this test's business that a disk keeps what it has written."""
+    """Return a memory file system if there is one: this test does not examine whether disks keep their contents."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 

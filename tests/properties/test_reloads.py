@@ -1,7 +1,7 @@
 """The core with a whole fleet under random reloads: hosts added, removed and changed while operations run, and crashes.
 
-What is refused changes nothing, what is taken is the inventory from then on; after each step the records replayed give
-the live state, no debt is forgotten, and left alone every operation ends.
+A rejected reload changes nothing; an accepted one is the inventory from then on. After each step, replaying the records gives
+the live state and no debt is forgotten. If nothing answers any more, every operation ends.
 """
 
 from dataclasses import replace
@@ -39,7 +39,7 @@ class Reloads(RuleBasedStateMachine):
     # -- reloads --------------------------------------------------------------------------------------------------------
 
     def reload(self, changed: dict[HostName, Host]) -> None:
-        """Read this inventory, and hold the answer against what the hosts are busy with."""
+        """Reload this inventory, and compare the answer with what the hosts are busy with."""
         desk = self.desk
         before, old = dict(desk.fleet.hosts), desk.inventory
         inventory = replace(old, hosts=changed)
@@ -60,7 +60,7 @@ class Reloads(RuleBasedStateMachine):
 
     @rule(name=hosts)
     def host_is_as_at_first(self, name: HostName) -> None:
-        """It comes, comes back, or loses its changes."""
+        """A host is added, comes back, or loses its changes."""
         self.reload({**self.desk.inventory.hosts, name: self.whole.hosts[name]})
 
     @rule(
@@ -68,7 +68,7 @@ class Reloads(RuleBasedStateMachine):
         is_busy=st.booleans(),
     )  # fmt: skip
     def device_changes(self, name: HostName, device: str, how: str, is_busy: bool) -> None:
-        """`is_busy`: of a host with an operation, where there is one."""
+        """`is_busy`: of a host with an operation, if there is one."""
         busy = [host for host, state in self.desk.fleet.hosts.items() if state.operation is not None]
         host = self.desk.inventory.hosts.get(busy[0] if is_busy and busy else name)
         if host is not None:
@@ -91,7 +91,7 @@ class Reloads(RuleBasedStateMachine):
     def everything_is_as_at_first(self) -> None:
         self.reload(dict(self.whole.hosts))
 
-    # -- the rest of life -----------------------------------------------------------------------------------------------
+    # -- other events ---------------------------------------------------------------------------------------------------
 
     @rule(
         name=hosts,
@@ -118,7 +118,7 @@ class Reloads(RuleBasedStateMachine):
 
     @rule(answers=st.integers(1, 12))
     def served(self, answers: int) -> None:
-        """Honest devices answer what waits; where nothing waits, a moment passes."""
+        """Honest devices answer pending requests; if there are none, a moment passes."""
         for _ in range(answers):
             if not self.desk.serve_one():
                 self.desk.go(1.1, silent=sorted(self.silent))
@@ -149,7 +149,7 @@ class Reloads(RuleBasedStateMachine):
         is_busy=st.booleans(),
     )  # fmt: skip
     def killed_and_edited(self, kept: frozenset[HostName], device: str, how: str, is_busy: bool) -> None:
-        """No edit is refused while the daemon is down, and each start succeeds. `is_busy`: the hosts with operations alone."""
+        """While the daemon is down no edit is rejected, and each start succeeds. `is_busy`: only hosts with operations."""
         busy = {name for name, state in self.desk.fleet.hosts.items() if state.operation is not None}
         meant = busy if is_busy and busy else {*HOSTS}
         now = self.whole.hosts if how == "whole" else {**self.whole.hosts, **self.desk.inventory.hosts}
@@ -179,7 +179,7 @@ class Reloads(RuleBasedStateMachine):
             self.desk.look()
 
     def teardown(self) -> None:
-        """Nobody answers any more: everything ends by its deadline."""
+        """Without any further answer, everything ends by its deadline."""
         if not hasattr(self, "desk"):
             return
         self.desk.do(e.ArmAsked(is_on=False, by="person", reason="told"))

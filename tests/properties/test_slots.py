@@ -1,7 +1,7 @@
-"""Both kinds of slots under random histories: who asks, gets one, gives it back, or is cancelled, also in the same moment.
+"""Both kinds of slots under random histories: users ask, get a slot, give it back, or are cancelled, even at the same moment.
 
-The model is a sorted list and one sentence: whoever may have a place and comes first has it. After each step the same
-ones hold a place in both, so that none is lost, none is had twice, and nobody waits while a place for him is free.
+The model is a sorted list and one rule: the first user that may have a slot gets it. After each step both have the same
+holders. So no slot is lost or given twice, and no user waits while a slot is free for it.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ SESSIONS = {"a": 1, "b": 2, "c": 9}
 
 @dataclass(eq=False, slots=True)
 class User:
-    """Somebody who wants a place. `is_counted`: he holds one of those for failing devices."""
+    """A user that wants a slot. `is_counted`: it holds one of those for failing devices."""
 
     urgency: int
     number: int
@@ -37,7 +37,7 @@ class User:
 
 
 class Places(RuleBasedStateMachine):
-    """`users`: all who wait or hold, by task; `holding`: who the model says holds a place."""
+    """`users`: all that wait or hold, by task; `holding`: the holders according to the model."""
 
     total = 0
 
@@ -48,11 +48,11 @@ class Places(RuleBasedStateMachine):
         self.holding: list[User] = []
 
     async def use(self, user: User) -> None:
-        """Take a place of the real slots, hold it until told to leave, and give it back."""
+        """Take a real slot, hold it until released by the test, and give it back."""
         raise NotImplementedError
 
     def may_have(self, user: User) -> bool:
-        """Whether a place is free for him, in the model."""
+        """Return whether a slot is free for the user, in the model."""
         raise NotImplementedError
 
     # -- what happens, to both ------------------------------------------------------------------------------------------
@@ -82,14 +82,14 @@ class Places(RuleBasedStateMachine):
     @precondition(lambda self: self.holding and self.waiting)
     @rule(at=st.integers(0, 9), is_next=st.booleans(), steps=st.integers(0, 3))
     def leaves_while_another_gives_up(self, at: int, is_next: bool, steps: int) -> None:
-        """Most often the one whose turn is next: it is cancelled around the moment in which it is served."""
+        """Usually the user whose turn is next: it is cancelled around the moment in which it is served."""
         going = self.holding[at % len(self.holding)]
         left = sorted(self.waiting, key=_order)
         self.running.do(self._leave_and_give_up(going, left[0] if is_next else left[at % len(left)], steps))
         self.compare()
 
     async def _leave_and_give_up(self, going: User, other: User, steps: int) -> None:
-        """With a step in between the other may have been given the place that it gives up."""
+        """With a step in between, the other may have been given the slot that it gives up."""
         self._leave(going)
         for _ in range(steps):
             await asyncio.sleep(0)
@@ -118,7 +118,7 @@ class Places(RuleBasedStateMachine):
     # -- what must hold -------------------------------------------------------------------------------------------------
 
     def compare(self) -> None:
-        """The model serves; both have the same ones in their places."""
+        """Let the model serve; both must have the same holders."""
         self.running.go()
         self._serve()
         assert {user.number for user in self.tasks if user.has_place} == {user.number for user in self.holding}
@@ -137,7 +137,7 @@ class Places(RuleBasedStateMachine):
         return sum(user.is_counted for user in self.holding) < max(1, self.total // 2)
 
     def teardown(self) -> None:
-        """All leave: everybody who still waits has a place in the end."""
+        """All holders leave: in the end every waiting user has got a slot."""
         if not hasattr(self, "running"):
             return
         try:
@@ -154,7 +154,7 @@ def _order(user: User) -> tuple[int, int]:
 
 
 class EnginePlaces(Places):
-    """fenced/engine/slots.py. A device that fails is named when it asks; the bound may change."""
+    """fenced/engine/slots.py. A failing device is marked when it asks; the bound may change."""
 
     @initialize(total=st.integers(1, 4))
     def begin(self, total: int) -> None:
@@ -183,7 +183,7 @@ class EnginePlaces(Places):
 class ProxyPlaces(Places):
     """fenced/proxy/slots.py. Whether a plug fails is known from its last call; a unit has its sessions.
 
-    `failing`: those whose last call failed; a user's `is_failing` is how its own call will end."""
+    `failing`: plugs whose last call failed; a user's `is_failing` is how its own call will end."""
 
     @initialize(total=st.integers(1, 5))
     def begin(self, total: int) -> None:

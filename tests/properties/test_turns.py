@@ -1,7 +1,7 @@
 """The order of the check under random histories: reads that end well, badly or not at all, and reloads in between.
 
-The model knows which paths there are, what is being read and when each unit was last read. No path is read that is not
-there, no unit twice at once or within its pause, no failing path beyond their share; and left alone every path gets its turn.
+The model knows the paths, the running reads, and when each unit was last read. No removed path is read, no unit twice at once
+or within its pause, and no failing path beyond their share. If nothing changes any more, every path gets its turn.
 """
 
 from hypothesis import strategies as st
@@ -25,7 +25,7 @@ wirings = st.dictionaries(st.sampled_from(KEYS), st.sampled_from(UNITS).map(Unit
 
 
 class Rounds(RuleBasedStateMachine):
-    """`free_at`: when each unit may be read again; `early`: when each path may, at the soonest; `shares`: who runs as failing."""
+    """`free_at`: when each unit may be read again; `early`: the earliest time for each path; `shares`: running as failing."""
 
     @initialize(wiring=wirings, failing_max=st.integers(1, 2))
     def begin(self, wiring: dict[PathKey, UnitId], failing_max: int) -> None:
@@ -44,7 +44,7 @@ class Rounds(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from((0.0, 1.0, PAUSE_SECONDS, 15.0, 40.0)))
     def time_passes(self, seconds: float) -> None:
-        """All whose turn it is are begun."""
+        """Begin all reads that are due."""
         self.now += seconds
         while (path := self.turns.next(self.now)) is not None:
             self._begun(path)
@@ -83,7 +83,7 @@ class Rounds(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def reloaded_a_little(self, data: st.DataObject) -> None:
-        """One path goes, or goes another way."""
+        """One path is removed, or gets another unit."""
         changed = dict(self.wiring)
         key = data.draw(st.sampled_from(KEYS))
         unit = data.draw(st.sampled_from((None, *UNITS)))
@@ -123,7 +123,7 @@ class Rounds(RuleBasedStateMachine):
             self.early[path.key] = again_at or self.now + (1 - JITTER_SHARE / 2) * self.turns.interval_seconds
 
     def teardown(self) -> None:
-        """Left alone, each read taking its time and nothing getting better: every path is read within a round or so."""
+        """If each read takes its time and nothing gets better, every path is read within about one round."""
         if not hasattr(self, "turns"):
             return
         failing = {path.key for path in self.reading if path.failures}

@@ -1,7 +1,7 @@
 """The device workers under random histories: calls that hang, fail, are cancelled or time out, at units, proxies and plugs.
 
-The lines know what runs now. No plug is commanded twice at once or under a token that does not rise, no unit, proxy or
-machine has more calls than its bound; whoever waits waits for somebody; and in the end every place is free again.
+`Lines` knows what runs now. No plug gets two commands at once or a token that does not rise; no unit, proxy or machine has
+more calls than its bound; every wait is for another call; and in the end every slot is free again.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ TINY_SECONDS = 1e-4
 
 @dataclass(eq=False, slots=True)
 class Asked:
-    """Somebody who wants a call. `has_turn`: a probe, which holds its session for a while only."""
+    """A requested call. `has_turn`: a probe, which holds its session only for a while."""
 
     plug: str
     proxy: ProxyName
@@ -48,7 +48,7 @@ class Asked:
 
 
 class Lines:
-    """ports.devices.Caller for all: a call lasts until the machine answers it. `calls`: those that run, in order."""
+    """ports.devices.Caller for all: a call lasts until the machine answers it. `calls`: the running ones, in order."""
 
     def __init__(self, machine: "Working") -> None:
         self._machine = machine
@@ -70,7 +70,7 @@ class Lines:
 
 
 class Working(RuleBasedStateMachine):
-    """`highest`: the newest token that each plug was sent; `reaching`: how many wait for a proxy that does not answer."""
+    """`highest`: the newest token sent to each plug; `reaching`: how many wait for a proxy that does not answer."""
 
     @initialize()
     def begin(self) -> None:
@@ -99,7 +99,7 @@ class Working(RuleBasedStateMachine):
             self.reaching -= 1
         raise DeviceUnreachable("nobody is there")
 
-    # -- what is looked at as it happens --------------------------------------------------------------------------------
+    # -- checked as it happens ------------------------------------------------------------------------------------------
 
     async def called(self, spec: DeviceSpec, proxy: ProxyName, permit: Permit | None) -> None:
         task = asyncio.current_task()
@@ -177,7 +177,7 @@ class Working(RuleBasedStateMachine):
     @precondition(lambda self: self.tasks)
     @rule(at=st.integers(0, 19), is_answered=st.booleans(), steps=st.integers(0, 4))
     def cancelled(self, at: int, is_answered: bool, steps: int) -> None:
-        """So many steps of the loop after a call was answered, or after nothing happened."""
+        """Cancel so many steps of the loop after a call was answered, or after nothing happened."""
         self.running.do(self._cancel(list(self.tasks.values()), at, steps, is_answered=is_answered))
         self._settled()
 
@@ -224,12 +224,12 @@ class Working(RuleBasedStateMachine):
     # -- what must hold -------------------------------------------------------------------------------------------------
 
     def _settled(self) -> None:
-        """Whoever waits waits for a call that runs, or for a proxy that does not answer."""
+        """Every waiting call waits for a running one, or for a proxy that does not answer."""
         self.running.go()
         assert self.calls or self.reaching or not self.tasks, f"they wait for nobody: {list(self.tasks)}"
 
     def teardown(self) -> None:
-        """All calls end at once from now on: everybody has been served, and nobody holds a place."""
+        """From now on all calls end at once: every call has been served, and no slot is held."""
         if not hasattr(self, "workers"):
             return
         try:
@@ -260,7 +260,7 @@ class Working(RuleBasedStateMachine):
 
 
 async def _started(started: object) -> None:
-    """Nobody writes it down."""
+    """Record nothing."""
 
 
 TestWorking = Working.TestCase

@@ -1,6 +1,6 @@
-"""A desk that looks at every decision: what the core does is held against what it was told, kept here a second time.
+"""A desk that checks every decision of the core against its own record of what the core was told.
 
-It knows of devices only what was answered. Its one rule: it never asks the core whether the core is right.
+It knows only the answers of devices, and never asks the core for its opinion.
 """
 
 import heapq
@@ -22,8 +22,8 @@ Plug = tuple[HostName, DeviceName]
 
 
 class WatchedDesk(Desk):
-    """`offs`: readings of OFF in a row since anything else was heard of a device; `debts`: told to go off, not seen ON;
-    `cut`: plugs that were ever told to go off."""
+    """`offs`: OFF readings in a row since any other reading of a device; `debts`: commanded off, not seen ON;
+    `cut`: plugs that were ever commanded off."""
 
     def __init__(self, rack: Rack) -> None:
         self.offs: dict[Plug, int] = {}
@@ -50,7 +50,7 @@ class WatchedDesk(Desk):
         self.cuts.append((len(self.entries), dict(self.fleet.hosts)))
         return decision
 
-    # -- what the core was told ---------------------------------------------------------------------------------------
+    # -- inputs of the core -------------------------------------------------------------------------------------------
 
     def _hear(self, event: e.Event) -> None:
         match event:
@@ -75,8 +75,8 @@ class WatchedDesk(Desk):
                 pass
 
     def _answered(self, key: tuple[OperationId, DeviceName, int, str], power: Power) -> None:
-        """The first answer to a question counts; one that comes twice says nothing new. What a status beside an
-        operation reads is none of its proof: only ON speaks against it."""
+        """The first answer to a request counts; a repeat says nothing new. A status read outside an operation is no part of
+        its proof: only ON counts, against it."""
         plug = self.asked.pop(key, None)
         if plug is None:
             return
@@ -89,13 +89,13 @@ class WatchedDesk(Desk):
         if power is Power.ON:
             self.debts.discard(plug)
 
-    # -- what the core decided ----------------------------------------------------------------------------------------
+    # -- decisions of the core ----------------------------------------------------------------------------------------
 
     def _take(self, entries: list[r.Entry]) -> None:
         for entry in entries:
             record, host = entry.record, entry.host
             operation = getattr(record, "operation", None)
-            if isinstance(operation, str) and not isinstance(record, r.LeftOff):  # that is told of one that has ended
+            if isinstance(operation, str) and not isinstance(record, r.LeftOff):  # which comes after an operation's end
                 assert operation not in self.over, f"{record.kind} of {operation}, which has ended"
             match record:
                 case r.OperationEnded():
@@ -108,7 +108,7 @@ class WatchedDesk(Desk):
                     self.maintained.add(host)
                 case r.MaintenanceEnded() if host is not None:
                     self.maintained.discard(host)
-                    owed = self.fleet.known(host).owed  # a person had what else was off in hand
+                    owed = self.fleet.known(host).owed  # a person controlled what else was off
                     self.debts = {(name, device) for name, device in self.debts if name != host or device in owed}
                 case _:
                     pass
@@ -159,7 +159,7 @@ class WatchedDesk(Desk):
             self.offs[plug] = 0
 
     def _may_cut(self, operation: Operation, before: Operation | None) -> None:
-        """The first OFF of an automatic operation: every gate that this desk knows of is open (S10)."""
+        """The first OFF of an automatic operation: every gate that this desk knows is open (S10)."""
         if not operation.is_automatic or (before is not None and before.is_off_sent):
             return
         assert self.is_armed, "an automatic OFF while disarmed"
@@ -167,10 +167,10 @@ class WatchedDesk(Desk):
         assert operation.host not in self.maintained, "an automatic OFF in maintenance"
         assert self.is_listening, "an automatic OFF without the bus"
 
-    # -- from outside -------------------------------------------------------------------------------------------------
+    # -- events from outside ------------------------------------------------------------------------------------------
 
     def replayed(self, *, cut: int = 0) -> Fleet:
-        """The fleet as the records give it: all of them, or those after a snapshot (counted from the newest)."""
+        """Return the fleet from the records: all of them, or those after a snapshot (counted from the newest)."""
         fleet = Fleet(self.inventory, epoch=self.fleet.epoch, started=self.fleet.started)
         number = 0
         if cut:
@@ -182,8 +182,8 @@ class WatchedDesk(Desk):
         return fleet
 
     def crash(self, faults: Mapping[HostName, str] | None = None) -> None:
-        """kill -9 and a start: what was only heard is gone, commands go on or not, nobody answers any more. `faults`: what
-        can't be read of hosts. The inventory may have been edited meanwhile."""
+        """Kill and restart: what was only heard is gone, commands go on or not, and no pending request is answered. `faults`:
+        what can't be read of hosts. The inventory may have been edited meanwhile."""
         fleet = self.replayed()
         again = Fleet(self.inventory, epoch=self.fleet.epoch + 1, started=self.now)
         again.restore({**fleet.gone, **fleet.hosts}, fleet.state)
@@ -196,7 +196,7 @@ class WatchedDesk(Desk):
         self.do(e.BusConnected(at=self.now))
 
     def idle(self, seconds: float) -> None:
-        """Only timers fire; nobody answers and nobody is heard."""
+        """Only timers fire; nothing answers and nothing is heard."""
         end = self.now + seconds
         while self.wakes and self.wakes[0][0] <= end:
             at, name = heapq.heappop(self.wakes)
@@ -205,7 +205,7 @@ class WatchedDesk(Desk):
         self.now = end
 
     def look(self) -> None:
-        """What must hold between two events."""
+        """Check what must hold between two events."""
         again = self.replayed()
         for name, state in self.fleet.hosts.items():
             assert replace(again.hosts[name], since=0.0) == replace(state, since=0.0), f"{name} differs replayed"

@@ -1,1 +1,1 @@
-"""The proxy agent and its client over real sockets, TLS and processes; the drivers are programs of the tests."""
+"""The proxy agent and its client, over real sockets, TLS and processes, with drivers written for these tests."""

@@ -1,4 +1,4 @@
-"""A proxy agent as a process of its own, with the drivers of the tests: `agent_program.py SETTINGS.json`."""
+"""Runs a proxy agent with the tests' drivers as a separate process: `agent_program.py SETTINGS.json`."""
 
 import asyncio
 import json
@@ -21,13 +21,13 @@ from tests.proxy.devices import driver_for
 
 
 async def no_changes() -> AsyncIterator[Change]:
-    """A file that nobody changes."""
+    """A configuration that never changes."""
     await asyncio.Event().wait()
     yield Change(allow=frozenset(), credentials={}, tls=None, ended=lambda refused: None)
 
 
 async def run(given: dict[str, str]) -> None:
-    """As `fenced proxy`, but for drivers and configuration."""
+    """Run like `fenced proxy`, except for drivers and configuration."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     killed = Path(given["state_dir"]) / "killed"

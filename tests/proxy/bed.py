@@ -1,4 +1,4 @@
-"""Certificates made by our own command, proxy agents as processes, and callers that know them."""
+"""A test bed: certificates made by `fenced certs`, proxy agents as processes, and callers for them."""
 
 import itertools
 import json
@@ -31,21 +31,21 @@ ROOT: Final = Path(__file__).parents[2]
 
 
 class BootClock:
-    """Seconds since the boot: a steady clock that needs no anchor."""
+    """Seconds since the boot: a steady clock without an anchor."""
 
     def now(self) -> float:
         return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def certs(*arguments: str) -> str:
-    """Run `fenced certs`; its output."""
+    """Run `fenced certs` and return its output."""
     result = CliRunner().invoke(certs_command, arguments)
     assert result.exit_code == 0, result.output
     return result.output
 
 
 def make_certificates(directory: Path) -> None:
-    """An authority, two daemons and two proxies on loopback."""
+    """Make an authority, and certificates for two daemons and two proxies on loopback."""
     certs("init", str(directory))
     for name in ("fenced-a", "fenced-b"):
         certs("daemon", str(directory), "--name", name)
@@ -101,13 +101,13 @@ class ProxyProcess:
         assert self.process.stdout.readline() == b"ready\n", self.stderr
 
     def kill(self) -> None:
-        """kill -9, reaped."""
+        """Kill it as kill -9 does, and reap it."""
         if self.process is not None:
             self.process.kill()
             self._reap()
 
     def terminate(self) -> int:
-        """SIGTERM; the exit status."""
+        """Send SIGTERM; return the exit status."""
         assert self.process is not None
         self.process.terminate()
         return self._reap()
@@ -130,7 +130,7 @@ async def caller_of(
     store: str = STORE,
     clock: Clock | None = None,
 ) -> AsyncIterator[ProxyCaller]:
-    """A daemon's caller; without certificates, one for plain HTTP."""
+    """Yield a daemon's caller; without certificates it uses plain HTTP."""
     tls = None if certificates is None else tls_files(certificates, name)
     before = open_sockets()
     caller = ProxyCaller(store=store, urls=urls, tls=tls, clock=clock or BootClock())
@@ -138,12 +138,12 @@ async def caller_of(
         yield caller
     finally:
         await caller.close()
-        # TLS says goodbye after a connection was given up; the loop must not end before.
+        # TLS still sends a close message on an abandoned connection; the loop must not end before that.
         await until(lambda: open_sockets() <= before, what="all connections are closed")
 
 
 def open_sockets() -> set[str]:
-    """This process's sockets."""
+    """Return this process's open sockets."""
     found = set()
     for descriptor in Path("/proc/self/fd").iterdir():
         with suppress(OSError):
@@ -155,7 +155,7 @@ SEQUENCES: Final = itertools.count(100)
 
 
 def permit_of(*, token: Token | None = None, attempt: float = 10.0, settle: float = 0.0) -> Permit:
-    """With the next token, where none is given."""
+    """Return a permit, by default with the next token."""
     return Permit(
         token=Token(epoch=4, sequence=next(SEQUENCES)) if token is None else token,
         attempt_timeout_seconds=attempt,
@@ -166,13 +166,13 @@ def permit_of(*, token: Token | None = None, attempt: float = 10.0, settle: floa
 async def send(
     caller: ProxyCaller, spec: DeviceSpec, power: Power, permit: Permit | None = None, proxy: ProxyName = PX1
 ) -> None:
-    """A power command, by default with the next token."""
+    """Send a power command, by default with the next token."""
     await caller.set(proxy, spec, power, permit=permit or permit_of(), on_started=never_started)
 
 
 @dataclass(slots=True, kw_only=True)
 class Bed:
-    """A proxy and a daemon's caller for it."""
+    """A proxy, and a daemon's caller for it."""
 
     px1: ProxyProcess
     certificates: Path
@@ -182,11 +182,11 @@ class Bed:
         await send(self.caller, spec, power, permit)
 
     def highest(self, plug_id: PlugId) -> Token | None:
-        """The highest token of a plug, as the proxy has it on disk."""
+        """Return the highest token of a plug that the proxy has on disk."""
         with ProxyState(self.px1.state_dir, machine_boot="any", is_owner=False) as state:
             return state.highest(plug_id)
 
 
 async def never_started(started: Started) -> None:
-    """What runs at a proxy is not ours to write down."""
+    """Fail if called: the daemon must not record processes that run at a proxy."""
     raise AssertionError(f"a process of the proxy's was told to the daemon: {started}")

@@ -1,4 +1,4 @@
-"""Certificates are made once; most tests share one proxy process."""
+"""Certificates are made once, and most tests share one proxy process."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -18,13 +18,13 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def shared_px1(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxyProcess]:
-    """One proxy for all tests that leave it running; their devices are their own."""
+    """A proxy for all tests that leave it running; each test uses its own devices."""
     yield from started(ProxyProcess(name="px1", certificates=certificates, state_dir=tmp_path_factory.mktemp("px1")))
 
 
 @pytest.fixture
 def own_px1(certificates: Path, tmp_path: Path) -> Iterator[ProxyProcess]:
-    """A proxy to kill."""
+    """A proxy that the test may kill."""
     yield from started(ProxyProcess(name="px1", certificates=certificates, state_dir=tmp_path / "px1"))
 
 

@@ -1,6 +1,6 @@
-"""A driver over plain files: whole, slow or hanging as the device's options say. Stands in for real devices.
+"""A driver over plain files that stands in for real devices. Options of a device make it fail, slow or hang.
 
-Each device is a directory (its address): `power` holds on or off, `log` a line for each thing that happened to it.
+Each device is a directory (its address): `power` holds on or off, `log` gets a line for each event.
 """
 
 import asyncio
@@ -13,20 +13,20 @@ from fenced.ports.devices import DeviceError, DeviceTimedOut, DeviceUnreachable,
 
 
 def note(directory: Path, line: str) -> None:
-    """Append one line, whole."""
+    """Append one line with a single write."""
     with (directory / "log").open("a", encoding="utf-8") as file:
         file.write(f"{line}\n")
 
 
 def log(directory: Path) -> list[str]:
-    """What happened to the device so far."""
+    """Return the events of the device so far."""
     path = directory / "log"
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
 class FileDriver:
-    """Options: `read_seconds`, `set_seconds` (how long), `fail` (the text of an error), `crash` (a bug),
-    `pid` (tells that a process of that id was started), `one_session` (a second read at once is refused),
+    """Options: `read_seconds`, `set_seconds` (duration), `fail` (the text of an error), `crash` (an unexpected exception),
+    `pid` (report that a process with that id was started), `one_session` (reject a second concurrent read),
     `hang_first` (the first read never answers)."""
 
     async def read(self, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
@@ -59,7 +59,7 @@ class FileDriver:
         return Power((directory / "power").read_text(encoding="ascii"))
 
     async def identify(self, spec: DeviceSpec, *, timeout_seconds: float) -> Identified:
-        """The option `says` has what it tells of its machine, apart by blanks."""
+        """The option `says` lists the identities to report, separated by blanks."""
         power = await self.read(spec, timeout_seconds=timeout_seconds)
         note(Path(spec.address), "asked who it is")
         return Identified(power=power, identities=tuple(str(spec.options.get("says", "")).split()))
@@ -75,7 +75,7 @@ class FileDriver:
         note(directory, f"{power.value} done")
 
     async def close(self) -> None:
-        """Nothing is kept open."""
+        """Nothing to close."""
 
     def _perhaps_fail(self, spec: DeviceSpec) -> None:
         if "fail" in spec.options:
@@ -86,14 +86,14 @@ class FileDriver:
 
 
 def driver_for(name: str) -> FileDriver:
-    """The registry of these tests: one driver under every name but `unknown`."""
+    """Return the same driver for every name except `unknown`."""
     if name == "unknown":
         raise DeviceError("no such driver", may_be_done=False)
     return FileDriver()
 
 
 def device(directory: Path, **options: str | int | float | bool) -> DeviceSpec:
-    """A device that is on, with a plug of its own."""
+    """Return a device that is on and has a plug of its own."""
     directory.mkdir(parents=True, exist_ok=True)
     if not (directory / "power").exists():
         (directory / "power").write_text("on", encoding="ascii")

@@ -34,7 +34,7 @@ def test_certificates_are_not_overwritten_and_keys_are_private(tmp_path: Path) -
 
 
 def test_a_service_may_read_what_is_given_to_it_also_after_a_renewal(tmp_path: Path) -> None:
-    """Whatever the umask: the folder can be entered, certificates are for all, and a key stays its group's."""
+    """Independently of the umask, everyone may enter the directory and read certificates, and a key keeps its group."""
     directory = tmp_path / "certs"
     before = os.umask(0o077)
     try:

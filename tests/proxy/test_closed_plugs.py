@@ -1,4 +1,4 @@
-"""One daemon that is allowed to call can't close a plug to the others for good, and an operator can open one again."""
+"""No single allowed daemon can close a plug to the others for good, and an operator can reopen a closed plug."""
 
 from pathlib import Path
 
@@ -43,15 +43,15 @@ def test_no_token_closes_a_plug_for_good(epoch: int, sequence: int, plug: PlugId
         assert state.claim(claim(4, 2, plug=PlugId("another"))) is None
 
 
-def test_nor_the_first_that_a_proxy_hears(tmp_path: Path) -> None:
+def test_the_first_token_that_a_proxy_gets_is_bounded(tmp_path: Path) -> None:
     with ProxyState(tmp_path, machine_boot="boot") as state, state.transaction():
         for epoch, sequence in ((NINES, NINES), (1, NINES)):
             assert state.claim(claim(epoch, sequence)) is not None
         assert state.claim(claim(48_000, 118)) is None, "a proxy that is new to an old store"
 
 
-async def test_a_daemon_that_was_started_often_is_taken_and_told(tmp_path: Path) -> None:
-    """Its store was put back, or it was started in a circle for a week."""
+async def test_a_daemon_that_was_started_often_is_accepted_and_logged(tmp_path: Path) -> None:
+    """Its store was restored from a backup, or it restarted in a loop for a week."""
     with capture_logs() as logs, TokenMemory(ProxyState(tmp_path, machine_boot="boot")) as memory:
         assert await memory.claim(claim(4)) is None
         assert await memory.claim(claim(60_000)) is None
@@ -75,7 +75,7 @@ async def test_no_not_after_closes_a_plug_for_longer_than_an_hour(tmp_path: Path
     assert log(tmp_path / "bmc") == ["off started", "off done"]
 
 
-async def test_one_that_an_earlier_version_kept_closes_it_for_an_hour(tmp_path: Path) -> None:
+async def test_a_far_not_after_stored_by_an_earlier_version_closes_it_for_an_hour(tmp_path: Path) -> None:
     now = ProxyClock().now()
     with TokenMemory(ProxyState(tmp_path, machine_boot="boot")) as memory:
         await memory.claim(claim(4, not_after=now + 1e9))
@@ -91,7 +91,7 @@ async def test_one_that_an_earlier_version_kept_closes_it_for_an_hour(tmp_path: 
             await calls.command(call, permit, spec)
 
 
-async def test_a_wire_full_of_nines_leaves_the_plug_to_its_daemon(bed: Bed, tmp_path: Path) -> None:
+async def test_a_call_full_of_nines_leaves_the_plug_open_to_its_daemon(bed: Bed, tmp_path: Path) -> None:
     spec = device(tmp_path / "bmc")
     with pytest.raises(ProxyRefused):
         await bed.set(spec, Power.OFF, permit_of(token=Token(epoch=NINES, sequence=NINES)))
@@ -99,7 +99,7 @@ async def test_a_wire_full_of_nines_leaves_the_plug_to_its_daemon(bed: Bed, tmp_
     assert log(tmp_path / "bmc") == ["off started", "off done"]
 
 
-# -- an operator opens it again -----------------------------------------------------------------------------------------
+# -- an operator reopens a plug -----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ async def test_a_plug_is_forgotten_while_the_agent_is_stopped(program: Program, 
     assert (tmp_path / "pdu" / "power").read_text() == "on"
 
 
-def test_a_plug_that_is_not_known_is_told_with_those_that_are(program: Program, tmp_path: Path) -> None:
+def test_an_unknown_plug_is_reported_with_the_known_ones(program: Program, tmp_path: Path) -> None:
     with ProxyState(tmp_path / "state", machine_boot="boot") as state, state.transaction():
         state.claim(claim(4))
     result = program.run("--forget-plug", "pdu 1/8")
@@ -154,7 +154,7 @@ def test_what_may_still_act_keeps_a_forgotten_plug_closed(program: Program, tmp_
 
 
 def test_a_forgotten_plug_takes_a_jump_of_its_daemon(tmp_path: Path) -> None:
-    """However far above the other plugs: an operator said so."""
+    """No jump is too far after --forget-plug."""
     with ProxyState(tmp_path, machine_boot="boot") as state, state.transaction():
         state.claim(claim(4))
         state.claim(claim(4, plug=PlugId("other")))

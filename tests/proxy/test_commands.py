@@ -74,7 +74,7 @@ async def test_a_proxy_that_was_restarted_refuses_then_takes_the_next(own_bed: B
 
 
 class LateClock(BootClock):
-    """A daemon whose idea of "now" is behind: what it sends comes too late."""
+    """A daemon whose clock is slow, so that its commands arrive too late."""
 
     behind = 0.0
 

@@ -1,4 +1,4 @@
-"""What can go wrong between a daemon and its proxies: certificates, dead machines, hostile answers."""
+"""Failures between a daemon and its proxies: certificates, dead machines, hostile answers."""
 
 import asyncio
 import http.client
@@ -32,7 +32,7 @@ def other_authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def mixed(certificates: Path, other_authority: Path, tmp_path: Path) -> Path:
-    """A daemon that trusts the proxies, with a certificate that another authority signed."""
+    """A daemon that trusts the proxies but whose certificate another authority signed."""
     shutil.copy(certificates / "ca.crt", tmp_path)
     for name in ("fenced-a.crt", "fenced-a.key"):
         shutil.copy(other_authority / name, tmp_path)
@@ -123,7 +123,7 @@ def test_files_that_do_not_fit_are_named(certificates: Path, tmp_path: Path) -> 
 
 
 @needs("openssl")
-async def test_a_proxy_behind_something_too_old_is_told_with_what_it_offers(certificates: Path, tmp_path: Path) -> None:
+async def test_a_proxy_with_too_old_a_tls_is_reported_with_what_it_offers(certificates: Path, tmp_path: Path) -> None:
     certificate, key, _ = make_certificate(tmp_path, is_rsa=True)
     async with (
         s_server(certificate, key, "-tls1", "-cipher", "ALL:@SECLEVEL=0") as port,
@@ -257,7 +257,7 @@ async def test_a_proxy_that_hangs_after_it_got_the_call(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("status", ["400 Bad Request", "403 Forbidden", "422 Unprocessable", "503 Unavailable"])
-async def test_an_answer_of_a_proxy_that_judged_nothing_leaves_no_doubt(status: str, tmp_path: Path) -> None:
+async def test_a_call_that_the_proxy_rejected_unstarted_leaves_no_doubt(status: str, tmp_path: Path) -> None:
     async with (
         hostile(reply(b"no", status=status)) as port,
         caller_of(None, {PX1: f"http://127.0.0.1:{port}"}) as caller,
@@ -283,7 +283,7 @@ async def test_a_clock_that_cannot_be_sends_nothing(clock: dict[str, object], tm
 async def serving(
     handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
 ) -> AsyncIterator[int]:
-    """A server on loopback; its port. Connections that are still open at the end are closed."""
+    """Run a server on loopback and yield its port. Connections that are still open at the end are closed."""
     writers: list[asyncio.StreamWriter] = []
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -303,7 +303,7 @@ async def serving(
 
 @asynccontextmanager
 async def black_hole() -> AsyncIterator[int]:
-    """Takes connections and never says a word."""
+    """Accept connections and never answer."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.read(65536):
@@ -315,7 +315,7 @@ async def black_hole() -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def hostile(answer: bytes | None, *, status: bytes = json.dumps(STATUS).encode()) -> AsyncIterator[int]:
-    """A good status, unless another is given; to every call these bytes, or, without any, silence."""
+    """Answer the status request well, unless another status is given, and every call with these bytes, or with silence."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")

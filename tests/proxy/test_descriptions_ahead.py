@@ -1,4 +1,4 @@
-"""What a first call through a proxy starts: its agent, and nothing else. The agent's description was read before."""
+"""A first call through a proxy starts only the agent itself: the proxy has read the agent's metadata before."""
 
 import os
 from pathlib import Path
@@ -24,7 +24,7 @@ def program(certificates: Path, tmp_path: Path) -> Program:
 
 
 def install(directory: Path, *, comment: str = "") -> None:
-    """Put a version of the agent in place, as a package does: another file under its name."""
+    """Install a version of the agent as a package does: replace the file."""
     new = directory / "new"
     new.write_text(COUNTING.replace("STARTS", str(directory / "starts")) + comment, encoding="utf-8")
     new.chmod(0o755)
@@ -32,7 +32,7 @@ def install(directory: Path, *, comment: str = "") -> None:
 
 
 def starts(directory: Path) -> list[str]:
-    """What the agent was asked, in order."""
+    """Return the actions for which the agent was started, in order."""
     file = directory / "starts"
     return file.read_text().split() if file.exists() else []
 
@@ -46,13 +46,15 @@ async def test_a_first_call_starts_its_agent_alone(program: Program, tmp_path: P
         assert starts(tmp_path) == ["metadata", "status", "off"]
 
 
-async def test_nor_the_first_after_the_program_was_exchanged(program: Program, tmp_path: Path) -> None:
+async def test_a_first_call_after_the_program_was_replaced_starts_its_agent_alone(
+    program: Program, tmp_path: Path
+) -> None:
     spec = device(tmp_path / "pdu")
     async with program.running(), program.caller() as caller:
         await until(lambda: starts(tmp_path) == ["metadata"])
         times = (tmp_path / "fence_file").stat()
         install(tmp_path, comment="# newer\n")
-        os.utime(tmp_path / "fence_file", ns=(times.st_atime_ns, times.st_mtime_ns))  # a package keeps its files' times
+        os.utime(tmp_path / "fence_file", ns=(times.st_atime_ns, times.st_mtime_ns))  # packages preserve file times
         await until(lambda: starts(tmp_path) == ["metadata"] * 2, what="it is asked anew")
         assert await caller.read(PX1, spec, timeout_seconds=10) is Power.ON
         assert starts(tmp_path) == ["metadata", "metadata", "status"]

@@ -1,4 +1,4 @@
-"""Whatever a caller with a good certificate sends: a bounded answer, no secret in it, the agent goes on."""
+"""Whatever a caller with a valid certificate sends, the answer is bounded and has no secret, and the agent keeps running."""
 
 import http.client
 import json
@@ -15,7 +15,7 @@ from tests.proxy.bed import ProxyProcess, tls_files
 
 
 class Wire:
-    """Raw requests of a daemon with a good certificate, over one connection."""
+    """Raw requests of a daemon with a valid certificate, over one connection."""
 
     def __init__(self, px1: ProxyProcess, name: str = "fenced-a") -> None:
         context = client_context(tls_files(px1.certificates, name))
@@ -30,7 +30,7 @@ class Wire:
 
     @property
     def is_closed(self) -> bool:
-        """After an answer: it was the last one of its connection."""
+        """Return whether the proxy closed the connection after its answer."""
         return self._connection.sock is None
 
     def close(self) -> None:
@@ -68,7 +68,7 @@ def test_any_body_gets_a_bounded_answer(wire: Wire, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("old", ['"device": {', '"driver": '])
-def test_a_call_that_says_a_name_twice_is_refused(wire: Wire, old: str) -> None:
+def test_a_call_with_a_duplicate_key_is_refused(wire: Wire, old: str) -> None:
     text = json.dumps(CALL)
     assert text.count(old) == 1
     again = '"device": {}, "device": {' if old.endswith("{") else '"driver": "fence_other", "driver": '
@@ -127,7 +127,7 @@ def test_a_packed_body_is_refused_and_the_connection_ends(shared_px1: ProxyProce
 
 
 def test_a_stranger_is_hung_up_on(shared_px1: ProxyProcess) -> None:
-    """A good certificate of a name that is not allowed; and a body that is too large."""
+    """A valid certificate with a name that is not allowed sends a body that is too large."""
     wire = Wire(shared_px1, name="fenced-b")
     assert wire.post(json.dumps(CALL).encode())[0] == 403 and wire.is_closed
     wire.close()

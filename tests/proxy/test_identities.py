@@ -1,4 +1,4 @@
-"""Which machine a device belongs to, on its way through a proxy: asked by the check alone, bounded, never a secret."""
+"""Machine identities through a proxy: requested only by the check, bounded, and never with a secret."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +20,7 @@ OLD_ANSWER = {"outcome": "on", "power": "on", "error": None, "clock": {"boot": "
 
 @asynccontextmanager
 async def proxy_that_answers(**more: object) -> AsyncIterator[tuple[str, list[Call]]]:
-    """A program that answers each call so, and what it was asked."""
+    """Run a program that gives this answer to each call; yield its URL and the calls that it received."""
     asked: list[Call] = []
 
     async def call(request: web.Request) -> web.Response:
@@ -80,5 +80,5 @@ async def test_a_foreign_proxy_is_not_believed_to_have_left_secrets_out(tmp_path
 @pytest.mark.parametrize("told", ["x", ["x" * 129], ["x"] * 9, [7], None])
 async def test_what_is_out_of_bounds_is_no_answer(tmp_path: Path, told: object) -> None:
     async with proxy_that_answers(identities=told) as (url, _), caller_of(None, {PX1: url}) as caller:
-        with pytest.raises(DeviceError, match="something else than an answer"):
+        with pytest.raises(DeviceError, match="px1 answered"):
             await caller.identify(PX1, device(tmp_path), timeout_seconds=5)

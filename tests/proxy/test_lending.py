@@ -1,4 +1,4 @@
-"""What a call may name of the proxy's machine: nothing that its own file does not lend, and no way to learn what is there."""
+"""A call may name only those files and programs of the proxy's machine that its configuration lends, and can't probe others."""
 
 import asyncio
 import os
@@ -32,7 +32,7 @@ def with_options(**options: str | bool) -> DeviceSpec:
 
 
 async def refusal(lending: Lending, spec: DeviceSpec) -> str:
-    """Why it is refused; nothing was started."""
+    """Return why the call is rejected; nothing was started."""
     with pytest.raises(BadParameters) as refused:
         await lending.check(spec)
     assert not refused.value.may_be_done
@@ -87,7 +87,7 @@ async def test_an_unreadable_file_is_refused_as_one_that_is_not_there(
 ) -> None:
     (tmp_path / "ca.crt").write_text("x")
     lending = Lending("px1", Loans(dirs=(str(tmp_path),)))
-    monkeypatch.setattr(os, "access", lambda *_: False)  # tests may run as root, who may read everything
+    monkeypatch.setattr(os, "access", lambda *_: False)  # tests may run as root, which may read everything
     spec = with_options(ca_file=str(tmp_path / "ca.crt"))
     assert await refusal(lending, spec) == await refusal(lending, with_options(ca_file=str(tmp_path / "no.crt")))
 
@@ -98,7 +98,7 @@ async def test_an_unreadable_file_is_refused_as_one_that_is_not_there(
      {"tls": "legacy"}, {"notls": True}, {"auth": "none"}, {"ssl": False}],
 )  # fmt: skip
 def test_whom_a_stored_login_trusts_is_never_the_caller_s(options: Mapping[str, str | bool]) -> None:
-    """Even where `options` lists it, as files of an earlier version may."""
+    """Even if `options` lists it, as files of an earlier version may."""
     pins = {"fingerprint": "bb" * 32}
     stored = StoredCredential(
         username="fence", password=Secret("kept"), addresses=(AddressRule.parse("10.9.0.1"),),

@@ -1,4 +1,4 @@
-"""A BMC with one session, raced through real proxy agents: the race must not lock itself out of it."""
+"""A BMC with a single session, raced through real proxy agents: the race must not lock itself out."""
 
 import asyncio
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from tests.proxy.devices import device, log
 from tests.world.telemetry import RecordingTelemetry
 
 SETTINGS = RaceSettings(stagger_seconds=0.05, parallel=2, probe_timeout_seconds=1.5)
-"""A probe is overdue after 0.1 s: long before the slow ones here end."""
+"""A probe is overdue after 0.1 s, long before the slow ones here end."""
 NOWHERE = Place(
     host=Host(name=HostName("node-1"), cluster=ClusterName("c1"), datacenter=DatacenterName("dc1")),
     inventory=Inventory(),
@@ -76,7 +76,7 @@ async def test_a_slow_bmc_with_one_session_is_asked_by_one_proxy_at_a_time(
 async def test_a_session_that_hangs_is_given_up_and_the_other_proxy_wins(
     certificates: Path, own_px1: ProxyProcess, own_px2: ProxyProcess, tmp_path: Path
 ) -> None:
-    """Before, the second was sent beside the first, was refused, and so was each later one: nobody ever won."""
+    """Regression: the second probe was sent beside the first and rejected, as was every later one, so nobody won."""
     spec = replace(device(tmp_path / "bmc", one_session=True, hang_first=True), sessions=1)
     async with caller_of(certificates, {PX1: own_px1.url, PX2: own_px2.url}) as caller:
         result = await race(caller, spec, PX1, PX2)

@@ -1,4 +1,4 @@
-"""What the values of a call's options may not do at a proxy: lead its credential elsewhere, name a program of its own."""
+"""Option values of a call can't redirect a stored credential, and can't name a program on the proxy's machine."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -46,7 +46,7 @@ async def caller(program: Program) -> AsyncIterator[ProxyCaller]:
 
 
 def bmc(port: int) -> DeviceSpec:
-    """With the credential that the proxy keeps for it."""
+    """A device with the credential that the proxy stores."""
     return DeviceSpec(
         driver="fence_ipmilan", plug_id=PlugId(f"ipmi/{port}"), unit_id=UnitId(f"ipmi/{port}"), address="127.0.0.1",
         credential="bmc", nodename="node-1", options={"lanplus": True, "cipher": 3, "ipport": port},
@@ -55,8 +55,8 @@ def bmc(port: int) -> DeviceSpec:
 
 @needs("fence_ipmilan", "ipmi_sim", "ipmitool")
 async def test_a_stored_password_goes_to_no_bmc_that_a_value_smuggles_in(caller: ProxyCaller, tmp_path: Path) -> None:
-    """The agent appends some values unquoted to a command line: a second -H wins. The rogue one is off, so that whoever
-    believed it would announce a running machine as fenced."""
+    """The agent appends some values unquoted to a command line, where a second -H wins. The rogue BMC reads off, so believing
+    it would announce a running machine as fenced."""
     port, rogue_port = udp_port(), udp_port()
     for name in ("real", "rogue"):
         (tmp_path / name).mkdir()

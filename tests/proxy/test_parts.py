@@ -1,4 +1,4 @@
-"""The parts of the proxy agent alone: what is kept on disk, and who goes next."""
+"""The proxy agent's parts in isolation: its database, its slots and the protocol."""
 
 import asyncio
 import sqlite3
@@ -24,7 +24,7 @@ from tests.proxy.devices import device, driver_for, log
 
 
 def test_all_that_a_device_says_travels_to_a_proxy() -> None:
-    """Nothing of it has its default, so that a field that is forgotten on the way is missed."""
+    """No field has its default here, so that a field that is lost on the way is noticed."""
     spec = DeviceSpec(
         driver="redfish", plug_id=PlugId("p"), unit_id=UnitId("u"), address="https://bmc", username="fence",
         password=Secret("pass-1"), options={"system": "1", "check_manager": False, "n": 7}, nodename="node-1",
@@ -97,7 +97,7 @@ def test_adopting_a_store_forgets_the_tokens_of_the_other(tmp_path: Path) -> Non
 
 
 async def test_a_token_of_an_adopted_store_ends_no_command_of_the_store_before(tmp_path: Path) -> None:
-    """Both stores begin to count at one, and what the first had begun may still act."""
+    """Both stores count from one, and commands of the first may still act."""
     with TokenMemory(ProxyState(tmp_path, machine_boot="boot")) as memory:
         await memory.claim(claim(1))
     with ProxyState(tmp_path, machine_boot="boot") as state, state.transaction():
@@ -145,7 +145,7 @@ def test_a_state_that_cannot_be_used_is_told(tmp_path: Path) -> None:
         ProxyState(tmp_path / "file", machine_boot="boot")
 
 
-# -- calls of one life after another ----------------------------------------------------------------------------------
+# -- calls after a restart --------------------------------------------------------------------------------------------
 
 
 async def test_a_plug_is_closed_until_the_not_after_of_an_earlier_life(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ async def test_a_plug_is_closed_until_the_not_after_of_an_earlier_life(tmp_path:
 
 
 async def kill_nothing(processes: Sequence[Started]) -> None:
-    """No process was noted."""
+    """No process was recorded."""
     assert list(processes) == []
 
 
@@ -181,7 +181,7 @@ async def kill_nothing(processes: Sequence[Started]) -> None:
 
 
 class Queue:
-    """Takes slots in tasks of the test's group and remembers who had a turn, in order."""
+    """Takes slots in tasks of the test's group, and records the order of turns."""
 
     def __init__(self, slots: Slots, tasks: asyncio.TaskGroup) -> None:
         self.slots = slots
@@ -205,7 +205,7 @@ class Queue:
 
 
 async def settle() -> None:
-    """Let every task of the loop go on until it waits."""
+    """Run the loop until every task waits."""
     for _ in range(5):
         await asyncio.sleep(0)
 
@@ -250,7 +250,7 @@ async def test_failing_plugs_hold_half_of_the_slots_and_each_one() -> None:
         assert queue.turns == ["x1", "y", "good", "x2", "z"]
 
 
-async def test_who_stops_waiting_takes_nothing_along() -> None:
+async def test_a_cancelled_waiter_keeps_no_slot() -> None:
     async with asyncio.TaskGroup() as tasks:
         queue = Queue(Slots(slots_max=1), tasks)
         queue.take("first", Rank.READ)
@@ -260,7 +260,7 @@ async def test_who_stops_waiting_takes_nothing_along() -> None:
         await settle()
         gone.cancel()
         queue.slots.give_back(queue.tickets.pop("first"))
-        late.cancel()  # in the moment of its turn
+        late.cancel()  # at the moment of its turn
         await settle()
         assert queue.turns == ["first", "next"]
         await queue.give_back("next")

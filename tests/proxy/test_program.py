@@ -1,4 +1,4 @@
-"""`fenced proxy` itself, as an operator starts it: its file, its certificates, a real fence agent program."""
+"""`fenced proxy` as an operator starts it: its file, its certificates, a real fence agent program."""
 
 import asyncio
 import json
@@ -76,7 +76,7 @@ def device(directory: Path, **options: str) -> DeviceSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """`fenced proxy` with its file."""
+    """`fenced proxy` and its file."""
 
     directory: Path
     certificates: Path
@@ -92,7 +92,7 @@ class Program:
         return (self.directory / "stderr").read_text(encoding="utf-8")
 
     def write(self, **changes: str) -> None:
-        """The file, with these keys' values (as TOML) changed or added."""
+        """Write the file with these keys (values as TOML) changed or added."""
         keys = {
             "name": '"px1"',
             "listen": f'"127.0.0.1:{self.port}"',
@@ -113,7 +113,7 @@ class Program:
 
     @asynccontextmanager
     async def running(self, *arguments: str) -> AsyncIterator[subprocess.Popen[bytes]]:
-        """The agent, once it answers; killed at the end if it still runs."""
+        """Yield the agent once it answers; kill it at the end if it still runs."""
         with (self.directory / "stderr").open("ab") as stderr:
             process = subprocess.Popen([*FENCED, "proxy", "-c", str(self.file), *arguments], stderr=stderr)
         try:
@@ -124,11 +124,11 @@ class Program:
             process.wait()
 
     def run(self, *arguments: str) -> Result:
-        """To its end, without a process of its own: for what ends before anything is started."""
+        """Run it in this process to its end, for tests in which nothing gets started."""
         return CliRunner().invoke(command, ["-c", str(self.file), *arguments])
 
     async def run_process(self) -> subprocess.CompletedProcess[str]:
-        """To its end."""
+        """Run it as a process to its end."""
         line = [*FENCED, "proxy", "-c", str(self.file)]
         return await asyncio.to_thread(subprocess.run, line, capture_output=True, text=True, timeout=30, check=False)
 
@@ -174,7 +174,7 @@ async def test_a_fence_agent_through_the_program(program: Program, tmp_path: Pat
 async def test_an_old_bmc_is_spoken_to_through_a_proxy_where_the_device_says_so(
     program: Program, tmp_path: Path
 ) -> None:
-    """The device's word travels with the call; what a BMC offers travels back with the error."""
+    """The device's `tls` travels with the call, and what the BMC offers comes back in the error."""
     certificate, key, fingerprint = make_certificate(tmp_path, is_rsa=True)
     old = old_context(certificate, key, ssl.TLSVersion.TLSv1_2, ciphers=RSA_ONLY)
     async with program.running(), program.caller() as caller, Bmc().running(old) as bmc:
@@ -188,7 +188,7 @@ async def test_an_old_bmc_is_spoken_to_through_a_proxy_where_the_device_says_so(
 
 
 async def test_a_proxy_runs_no_agent_that_nobody_vouches_for(program: Program, tmp_path: Path) -> None:
-    """Its own tables hold, whatever the daemon let pass; the word travels with the device of the call."""
+    """The proxy's review tables apply, whatever the daemon allowed. `cuts_power` travels with the device of the call."""
     spec = device(tmp_path / "pdu")
     (tmp_path / "fence_sbd").symlink_to(tmp_path / "fence_file")
     async with program.running(), program.caller() as caller:
@@ -212,13 +212,13 @@ async def test_without_tls_on_loopback(program: Program, tmp_path: Path) -> None
         assert await caller.read(PX1, device(tmp_path / "pdu"), timeout_seconds=10) is Power.OFF
 
 
-def test_without_tls_nowhere_else(program: Program) -> None:
+def test_without_tls_other_addresses_are_refused(program: Program) -> None:
     program.write(listen=f'"0.0.0.0:{program.port}"', tls_cert_file='""', tls_key_file='""', client_ca_file='""')
     result = program.run()
     assert (result.exit_code, "loopback" in result.output) == (78, True)
 
 
-async def test_systemd_is_told_when_it_listens(
+async def test_systemd_is_notified_when_it_listens(
     program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
@@ -275,7 +275,7 @@ async def test_what_cannot_be_started_says_why(program: Program, tmp_path: Path)
 
 
 def is_running(pid: int) -> bool:
-    """Zombies don't: whose orphans are not reaped here depends on the machine."""
+    """Zombies count as ended: whether orphans are reaped here depends on the machine."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:

@@ -1,4 +1,4 @@
-"""Certificates are exchanged while calls run, at both ends, and no call is lost; a bad file replaces nothing."""
+"""Certificates are replaced at both ends while calls run, and no call is lost; a bad file replaces nothing."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ from tests.proxy.test_program import AGENT, Program, device
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
-    """Certificates of this test alone, to be replaced."""
+    """Certificates that this test alone uses and replaces."""
     directory = tmp_path / "tls"
     make_certificates(directory)
     return directory
@@ -41,12 +41,12 @@ def program(own: Path, tmp_path: Path) -> Program:
 
 
 def shown_certificate(program: Program) -> str:
-    """What the proxy shows to a new connection."""
+    """Return the certificate that the proxy presents to a new connection."""
     return ssl.get_server_certificate(("127.0.0.1", program.port))
 
 
 def metrics(program: Program) -> str:
-    """A scrape by the daemon's certificate."""
+    """Scrape the metrics with the daemon's certificate."""
     context = client_context(tls_files(program.certificates))
     with urllib.request.urlopen(f"https://127.0.0.1:{program.port}/metrics", context=context, timeout=10) as answer:
         return bytes(answer.read()).decode()
@@ -54,7 +54,7 @@ def metrics(program: Program) -> str:
 
 @asynccontextmanager
 async def watched(caller: ProxyCaller) -> AsyncIterator[None]:
-    """A caller whose certificate files are looked at, as the daemon does."""
+    """Watch the caller's certificate files, as the daemon does."""
     task = asyncio.get_running_loop().create_task(caller.watch_certificates(), name="certificates")
     try:
         yield
@@ -64,7 +64,7 @@ async def watched(caller: ProxyCaller) -> AsyncIterator[None]:
 
 
 async def renewed(program: Program, pid: int) -> None:
-    """SIGHUP, and wait until it was taken over."""
+    """Send SIGHUP and wait until the reload is complete."""
     before = program.stderr.count("reloaded")
     os.kill(pid, signal.SIGHUP)
     await until(lambda: program.stderr.count("reloaded") > before, what="the agent took the new files over")
@@ -99,8 +99,8 @@ async def test_no_call_is_lost_while_both_ends_get_new_certificates(program: Pro
         assert await asyncio.to_thread(shown_certificate, program) != first
 
 
-async def test_an_authority_is_exchanged_over_a_time_with_both(program: Program, tmp_path: Path) -> None:
-    """New leaf certificates of a new authority are trusted while the file holds both; then the old ones no more."""
+async def test_an_authority_is_replaced_while_both_are_trusted(program: Program, tmp_path: Path) -> None:
+    """New certificates of a new authority are trusted while the file holds both authorities; later the old ones are not."""
     old, new = program.certificates, tmp_path / "new"
     make_certificates(new)
     kept = tmp_path / "old-daemon"
@@ -113,7 +113,7 @@ async def test_an_authority_is_exchanged_over_a_time_with_both(program: Program,
         await renewed(program, process.pid)
         async with caller_of(new, urls) as stranger:
             with pytest.raises(LoginRefused):
-                await stranger.read(PX1, bmc, timeout_seconds=10)  # it does not trust the old server certificate yet
+                await stranger.read(PX1, bmc, timeout_seconds=10)  # it trusts the new authority only
         for name in ("px1.crt", "px1.key"):
             shutil.copy(new / name, old / name)
         await renewed(program, process.pid)
@@ -124,7 +124,7 @@ async def test_an_authority_is_exchanged_over_a_time_with_both(program: Program,
             assert await fresh.read(PX1, bmc, timeout_seconds=10) is Power.ON
 
         async def is_refused() -> bool:
-            """A connection that was kept is answered once more, and ended with it."""
+            """Return whether a call is rejected. A kept connection answers once more and then closes."""
             try:
                 await before.read(PX1, bmc, timeout_seconds=10)
             except DeviceError:
@@ -134,7 +134,7 @@ async def test_an_authority_is_exchanged_over_a_time_with_both(program: Program,
         await until(is_refused)
 
 
-async def test_files_that_cannot_be_used_are_refused_and_the_old_go_on(program: Program, tmp_path: Path) -> None:
+async def test_unusable_files_are_rejected_and_the_old_ones_stay(program: Program, tmp_path: Path) -> None:
     async with program.running() as process, program.caller() as caller:
         first = await asyncio.to_thread(shown_certificate, program)
         shutil.copy(program.certificates / "px2.key", program.certificates / "px1.key")
@@ -144,7 +144,7 @@ async def test_files_that_cannot_be_used_are_refused_and_the_old_go_on(program: 
         assert "don't belong together" in program.stderr
         assert await asyncio.to_thread(shown_certificate, program) == first
         assert "fenced_config_last_reload_successful 0.0" in await asyncio.to_thread(metrics, program)
-        # All of a change or nothing: who may call did not change either.
+        # A change applies as a whole or not at all: the allowed callers did not change either.
         assert await caller.read(PX1, device(tmp_path / "bmc"), timeout_seconds=10) is Power.ON
 
 

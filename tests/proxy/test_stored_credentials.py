@@ -1,4 +1,4 @@
-"""Credentials that the proxy keeps: they reach the device and nobody else, whatever a daemon asks for."""
+"""Credentials stored at the proxy reach the device and nothing else, whatever a daemon requests."""
 
 import os
 import signal
@@ -81,7 +81,7 @@ async def test_the_proxy_fills_in_what_it_keeps(caller: ProxyCaller, tmp_path: P
     assert (tmp_path / "told").read_text() == "fence S3cret-at-the-proxy\n"
 
 
-async def test_what_it_keeps_is_in_no_answer_and_no_log(caller: ProxyCaller, program: Program) -> None:
+async def test_a_stored_secret_is_in_no_answer_and_no_log(caller: ProxyCaller, program: Program) -> None:
     with pytest.raises(DeviceError) as failed:
         await send(caller, SPEC, Power.OFF)
     assert "failed with ***" in str(failed.value)
@@ -93,8 +93,8 @@ async def test_what_it_keeps_is_in_no_answer_and_no_log(caller: ProxyCaller, pro
     ("change", "kind", "why"),
     [
         ({"credential": "other"}, BadParameters, "proxy px1: credential 'other' is not in the proxy's file"),
-        ({"username": "root"}, BadParameters, "can't stand beside"),
-        ({"password": Secret("own")}, BadParameters, "can't stand beside"),
+        ({"username": "root"}, BadParameters, "can't be combined with a user name or password"),
+        ({"password": Secret("own")}, BadParameters, "can't be combined with a user name or password"),
         ({"address": "10.9.1.7"}, LoginRefused, "is not for the address 10.9.1.7"),
         ({"address": ""}, LoginRefused, "says the device's address"),
         ({"options": {"ip": "192.0.2.66"}}, LoginRefused, "is not for the address 192.0.2.66"),
@@ -131,7 +131,7 @@ async def test_what_it_keeps_is_read_again_on_sighup(program: Program, tmp_path:
             await caller.read(PX1, SPEC, timeout_seconds=10)
 
 
-async def test_the_daemons_own_machine_has_none() -> None:
+async def test_the_daemons_machine_has_no_stored_credentials() -> None:
     def driver_for(name: str) -> Driver:
         raise AssertionError("no driver is looked for")
 
@@ -150,7 +150,7 @@ async def test_the_daemons_own_machine_has_none() -> None:
 
 
 def test_a_kept_password_goes_over_an_old_tls_only_where_the_proxys_file_says_so() -> None:
-    """Else whoever calls could have it sent in a way that others can read."""
+    """Otherwise a caller could have it sent in a form that others can read."""
     credential = StoredCredential(addresses=(AddressRule.parse("10.9.0.7"),))
     old = replace(SPEC, tls=Tls.LEGACY)
     assert "its pins" in (credential.why_not(old, "fenced-a") or "")

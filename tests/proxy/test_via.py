@@ -1,4 +1,4 @@
-"""A proxy agent behind a real HTTP CONNECT proxy: TLS stays mutual end to end, and each refusal says what it is."""
+"""A proxy agent behind a real HTTP CONNECT proxy: TLS stays mutual end to end, and each refusal names its cause."""
 
 import asyncio
 import subprocess
@@ -22,7 +22,7 @@ pytestmark = needs("tinyproxy")
 
 @asynccontextmanager
 async def tinyproxy(directory: Path, *lines: str) -> AsyncIterator[str]:
-    """A running tinyproxy; its URL."""
+    """Run tinyproxy and yield its URL."""
     port = free_port()
     file, written = directory / f"tinyproxy-{port}.conf", directory / f"tinyproxy-{port}.log"
     settings = [
@@ -85,11 +85,11 @@ async def test_its_refusals_are_about_the_way_and_say_what_to_do(
         tmp_path, "ConnectPort 1", f"ConnectPort {shared_px1.port}", "BasicAuth fenced S3cret-of-the-way"
     ) as url:
         cases = [
-            (shared_px1.url, Via(url=url), "HTTP 407: it wants another user name"),
+            (shared_px1.url, Via(url=url), "HTTP 407: .*via_username"),
             (shared_px1.url, Via(url=url, username="fenced", password=Secret("wrong")), "HTTP 40[17]"),
-            (f"https://127.0.0.1:{free_port()}", Via(url=url, username="fenced", password=good), "HTTP 403: it does not allow"),
+            (f"https://127.0.0.1:{free_port()}", Via(url=url, username="fenced", password=good), "HTTP 403: .*CONNECT"),
             ("https://127.0.0.1:1", Via(url=url, username="fenced", password=good), "HTTP 50[0-4]"),
-            (shared_px1.url, Via(url=f"http://127.0.0.1:{free_port()}"), "can't be reached; does it run there"),
+            (shared_px1.url, Via(url=f"http://127.0.0.1:{free_port()}"), "can't be reached"),
         ]  # fmt: skip
         for to, via, why in cases:
             async with calling(certificates, to, via) as caller:

@@ -1,4 +1,4 @@
-"""The daemon's watch over its proxies, and what a proxy agent tells of itself: status, metrics, versions apart."""
+"""The daemon's watch over its proxies, and what a proxy agent reports: status, metrics, protocol versions."""
 
 import http.client
 import json
@@ -40,7 +40,7 @@ def watching(caller: ProxyCaller, *proxies: Proxy) -> tuple[ProxyWatch, dict[Pro
 
 
 def got(bed: Bed, path: str, name: str = "fenced-a") -> tuple[int, str]:
-    """(status, body) of a GET with that daemon's certificate."""
+    """Return (status, body) of a GET with that daemon's certificate."""
     context = client_context(tls_files(bed.certificates, name))
     connection = http.client.HTTPSConnection("127.0.0.1", bed.px1.port, context=context, timeout=5)
     try:
@@ -53,7 +53,7 @@ def got(bed: Bed, path: str, name: str = "fenced-a") -> tuple[int, str]:
 
 @asynccontextmanager
 async def speaking(status: dict[str, object]) -> AsyncIterator[str]:
-    """A proxy of another version, without TLS; its URL."""
+    """Run a proxy of another version, without TLS; yield its URL."""
 
     async def answer(_: web.Request) -> web.Response:
         return web.json_response(status)
@@ -87,7 +87,7 @@ async def test_its_metrics_are_for_those_who_may_call_and_name_no_device(bed: Be
     assert got(bed, "/metrics", "fenced-b")[0] == 403
 
 
-def test_whoever_has_no_certificate_learns_nothing(bed: Bed) -> None:
+def test_without_a_certificate_nothing_is_shown(bed: Bed) -> None:
     context = ssl.create_default_context(cafile=bed.certificates / "ca.crt")
     for path in ("/healthz", "/metrics", "/v1/status"):
         connection = http.client.HTTPSConnection("127.0.0.1", bed.px1.port, context=context, timeout=5)

@@ -1,1 +1,1 @@
-"""Random data centres with faults in them, played in virtual time: one seed and one commit are one execution."""
+"""Random data centres with faults, played in virtual time: the same seed and commit give the same execution."""

@@ -1,6 +1,6 @@
-"""`python -m tests.simulation`: play seeds for as long as you like; one seed again, as a story.
+"""`python -m tests.simulation`: play seeds for as long as you like, or replay one seed as a story.
 
-Knows processes and printing, not scenarios. One rule: what it finds is printed with the command that replays it.
+Manages processes and output. Each finding is printed with the command that replays it.
 """
 
 import multiprocessing
@@ -16,14 +16,14 @@ from tests.simulation.play import Outcome, explain, silence_logs, simulate
 
 CHUNK = 8
 CHUNKS_AHEAD = 3
-"""For each worker: enough that none waits, few enough that the end is soon."""
+"""Per worker: enough that no worker waits, few enough that the end comes soon."""
 
 TOLD_EVERY_SECONDS = 10.0
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def duration(text: str) -> float:
-    """A number of seconds, or with a unit: 90, 10m, 8h. Raises ValueError."""
+    """Parse a number of seconds, or one with a unit: 90, 10m, 8h. Raises ValueError."""
     return float(text.rstrip("smh")) * UNITS.get(text[-1:], 1.0)
 
 
@@ -69,7 +69,7 @@ class Tally:
 
 
 def soak(start: int, seconds: float, workers: int) -> int:
-    """Play until the time is over, and tell how it goes; returns how many seeds found something."""
+    """Play until the time is over and report progress; return how many seeds had findings."""
     tally = Tally(began=time.monotonic())
     tell_at = tally.began + TOLD_EVERY_SECONDS
     turns = threading.Semaphore(CHUNKS_AHEAD * CHUNK * workers)
@@ -85,7 +85,7 @@ def soak(start: int, seconds: float, workers: int) -> int:
 
 
 def _seeds(start: int, end: float, turns: threading.Semaphore) -> Iterator[int]:
-    """Until the end. The pool would take all at once, and play them long after it: one at a turn."""
+    """Yield seeds until the end, one at a turn. The pool would otherwise fetch all at once and play on long after it."""
     while time.monotonic() < end:
         if turns.acquire(timeout=1.0):
             yield start

@@ -1,7 +1,7 @@
-"""What goes wrong at the worst moment: while a silent host is about to be fenced, is fenced, or gets its power back.
+"""Faults at the worst moment: while a silent host is about to be fenced, is being fenced, or gets its power back.
 
-Faults at random moments meet an operation of a few seconds seldom; these are aimed at it. Knows the words, and that a host is
-suspected some twenty seconds after its last beat. One rule: all of it is mended soon, so that it strikes one phase alone.
+Faults at random moments rarely hit an operation of a few seconds, so these are aimed at one. It relies on the fact that a host
+is suspected about twenty seconds after its last heartbeat. Everything is mended soon, so that it hits only one phase.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from tests.simulation.people import UNDONE
 
 SILENT: Final = ("dies", "hangs", "falls mute", "is cut off")
 FIRST_OFF_SECONDS: Final = (4.0, 26.0)
-"""After it fell silent: from before the suspicion to the first OFF."""
+"""After the host fell silent: from before the suspicion to the first OFF."""
 OPERATION_SECONDS: Final = (14.0, 36.0)
 """From the suspicion to after the restore."""
 SHORT_SECONDS: Final = (1.0, 3.0, 8.0, 20.0)
@@ -23,7 +23,7 @@ LONG_SECONDS: Final = (8.0, 20.0, 60.0)
 
 
 def aimed(draft: Draft) -> None:
-    """One thing at the operation of a host that falls silent in this draft. Nothing where none does."""
+    """Add one fault at the operation of a host that falls silent in this draft. Nothing if there is none."""
     falls = [(at, *words.partition(" ")) for at, words in draft.lines]
     victims = [(at, host) for at, host, _, what in falls if host in draft.rack.hosts and what in SILENT]
     if not victims:
@@ -48,14 +48,14 @@ def _device(draft: Draft, host: str, moment: float) -> None:
 
 
 def _astray(draft: Draft, host: str, moment: float) -> None:
-    """Since before the operation: the paths never agree in it."""
+    """Begins before the operation: its paths never agree."""
     plug = f"plug {host} {draft.device()}"
     draft.at(max(moment - OPERATION_SECONDS[1], 1.0), f"{plug} {astray(draft)}")
     draft.at(min(moment + draft.dice.choice(LONG_SECONDS), MENDED), f"{plug} works")
 
 
 def _late(draft: Draft, host: str, moment: float) -> None:
-    """A command that takes longer than its call waits, and acts at the last moment at which it may."""
+    """A command that takes longer than its call waits, and acts at the last permitted moment."""
     plug, settle = f"plug {host} {draft.device()}", draft.rack.settle_seconds
     attempt = float(draft.rack.settings["power.attempt_timeout_seconds"])  # type: ignore[arg-type] # one of seconds
     if settle > 0.0:
@@ -79,7 +79,7 @@ def _person(draft: Draft, host: str, moment: float) -> None:
 
 
 def _life(draft: Draft, host: str, moment: float) -> None:
-    """It is heard again, of itself or by an old message."""
+    """The host is heard again, alive or by an old message."""
     draft.at(
         moment, draft.dice.choice((f"{host} wakes", f"{host} speaks", f"{host} is back", f"{host} beats as boot 1"))
     )
@@ -108,7 +108,7 @@ def _stall(draft: Draft, host: str, moment: float) -> None:
 
 
 def _proxy(draft: Draft, host: str, moment: float) -> None:
-    """The path that is in use, if it leads through that proxy."""
+    """The path in use, if it leads through that proxy."""
     if (name := draft.proxy()) is not None:
         _passing(
             draft, moment, f"proxy {name} {draft.dice.choice(('dies after it sent', 'cut', 'crashes'))}",

@@ -1,7 +1,7 @@
-"""What goes wrong with the daemon itself: its loop, its clocks, its disk, its life, and a second one beside it.
+"""Faults of the daemon itself: its loop, its clocks, its disk, its process, and a second daemon beside it.
 
-Knows the words of the stories (tests/golden/daemon_words.py) and nothing of a scenario but the draft that it is given. One
-rule: each of these faults ends by itself or is mended by the end of the trouble.
+Uses the words of the stories (tests/golden/daemon_words.py). Each of these faults ends on its own or is mended by the end of
+the trouble.
 """
 
 import random
@@ -41,14 +41,14 @@ def _suspend(draft: Draft) -> None:
 
 
 def _death(draft: Draft) -> None:
-    """At an await that nobody chose."""
+    """Killed at an arbitrary await."""
     steps = draft.dice.choice((draft.dice.randrange(40), draft.dice.randrange(1000)))
     seconds = draft.dice.choice((0.1, 1, 5, 30))
     _once(draft, f"{owner(draft)} dies after {steps} steps, starts after {seconds}")
 
 
 def _wall_clock(draft: Draft) -> None:
-    """It is wrong from now on; a boot of the machine may come to believe it."""
+    """Its wall clock is wrong from now on; after a reboot the machine may believe it."""
     who = owner(draft)
     start = draft.moment()
     draft.at(start, f"{who} wall clock is off {draft.dice.choice((-7200, -60, 5, 60, 7200))}")
@@ -58,7 +58,7 @@ def _wall_clock(draft: Draft) -> None:
 
 
 def _wrong_at_its_start(draft: Draft) -> None:
-    """It has the wrong time as it starts, and somebody mends the clock of its machine while it runs."""
+    """Its machine has the wrong time at the start, and the clock is corrected while it runs."""
     who, start = owner(draft), draft.moment()
     draft.at(start, f"{who} crashes")
     draft.at(start, f"{who} wall clock is off {draft.dice.choice((-7200, -60, 60, 7200))}")
@@ -76,7 +76,7 @@ def _failing_store(draft: Draft) -> None:
 
 
 def _moody_store(draft: Draft) -> None:
-    """It refuses some batches and takes others, for long enough to meet the watch and the check."""
+    """The store refuses some batches and accepts others, for long enough to affect the watch and the check."""
     start = draft.moment()
     draft.at(start, f"store refuses {draft.dice.choice((20, 50))}%")
     draft.at(start + draft.dice.choice((5.0, 40.0, 90.0)), "store works")
@@ -88,7 +88,7 @@ def _hanging_store(draft: Draft) -> None:
 
 
 def _partition(draft: Draft) -> None:
-    """One daemon does not reach the store; where there is a second one, it takes over."""
+    """One daemon does not reach the store; if there is a second one, it takes over."""
     who = owner(draft)
     draft.passing(f"{who} loses the store", f"{who} reaches the store")
 

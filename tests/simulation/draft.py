@@ -1,6 +1,6 @@
-"""A scenario in the making: lines with their times in any order, and how many things go wrong in it.
+"""A scenario in the making: lines with their times in any order, and the number of faults.
 
-Knows the times of a scenario and its dice, not what goes wrong. One rule: each draw comes from the same dice, in a fixed order.
+Knows the times of a scenario and its random source, not the faults. All draws come from one source, in a fixed order.
 """
 
 import random
@@ -11,7 +11,7 @@ from typing import Final
 from tests.world.rack import Rack
 
 WARM_SECONDS: Final = 18.0
-"""Nothing happens before: the daemon has to hear its hosts first."""
+"""Nothing happens before this: the daemon has to hear its hosts first."""
 TROUBLE_SECONDS: Final = 42.0
 MENDED: Final = WARM_SECONDS + TROUBLE_SECONDS
 NUMBER: Final = re.compile(r"-?[\d.]+%?")
@@ -19,7 +19,7 @@ NUMBER: Final = re.compile(r"-?[\d.]+%?")
 
 @dataclass(slots=True)
 class Draft:
-    """`faults`: how many things go wrong; `dead`: hosts that die for good."""
+    """`faults`: the number of faults; `dead`: hosts that die for good."""
 
     dice: random.Random
     rack: Rack
@@ -31,15 +31,15 @@ class Draft:
         self.lines.append((round(seconds, 1), words))
 
     def first(self, words: str) -> None:
-        """Before anything else, and the daemon's start."""
+        """Add a line before everything else, even the daemon's start."""
         self.lines.insert(0, (0.0, words))
 
     def moment(self) -> float:
-        """Some time in the trouble."""
+        """Return some time during the trouble."""
         return WARM_SECONDS + self.dice.uniform(0.0, TROUBLE_SECONDS)
 
     def until(self, start: float, *, most: float = 120.0) -> float:
-        """When a fault that began then is mended."""
+        """Return when a fault that begins at `start` is mended."""
         return min(start + self.dice.choice((1.0, 5.0, 20.0, 40.0, most)), MENDED)
 
     def host(self) -> str:
@@ -49,16 +49,16 @@ class Draft:
         return self.dice.choice(self.rack.devices).partition(":")[0]
 
     def proxy(self) -> str | None:
-        """None where the rack has none."""
+        """Return a proxy; None if the rack has none."""
         return self.dice.choice(self.rack.proxies) if self.rack.proxies else None
 
     def once(self, words: str) -> None:
-        """A fault of a moment, or one that stays."""
+        """Add a momentary fault, or one that stays."""
         self.at(self.moment(), words)
         self.faults += 1
 
     def passing(self, begins: str, ends: str, *, most: float = 120.0) -> None:
-        """A fault with an end."""
+        """Add a fault with an end."""
         start = self.moment()
         self.at(start, begins)
         self.at(self.until(start, most=most), ends)
@@ -66,7 +66,7 @@ class Draft:
 
 
 def kind_of(words: str, rack: Rack) -> str:
-    """A line of a script without its names and numbers: what kind of thing it is."""
+    """Return a script line without its names and numbers: its kind."""
     names = {
         "fenced-a",
         *rack.other_daemons,

@@ -1,6 +1,6 @@
-"""Edits of the inventory while the daemon is down: what it takes up at its start was begun under another one.
+"""Edits of the inventory while the daemon is down: at its start it resumes what began under another inventory.
 
-Knows the words. One rule: every edit is one that an operator may make, and a host that was left out comes back.
+Every edit is one that an operator may make, and a host that was left out comes back.
 """
 
 from tests.simulation.draft import MENDED, Draft

@@ -1,7 +1,7 @@
-"""What should have come about by the end, when everything was mended and time enough has passed.
+"""What must have happened by the end, when everything was mended and enough time has passed.
 
-Looks at the truth of the world beside the last state of the journal. One rule: a thing that waits says what for, and what it
-waits for is really so.
+Compares the world's truth with the journal's last state. Whatever still waits must name a reason, and the reason must be
+real.
 """
 
 from collections.abc import Callable
@@ -18,20 +18,20 @@ from tests.world.world import World
 
 END_BOUND_SECONDS: Final = 60.0
 IGNORED_SECONDS: Final = 90.0
-"""Longer than any grace, witness wait and look at the gates together."""
+"""Longer than any grace, witness wait and gate check together."""
 HELD_SECONDS: Final = 30.0
-"""A gate that opened is seen within this."""
+"""An opened gate is noticed within this time."""
 
 
 def unfinished(world: World) -> list[str]:
-    """What should have come about by now."""
+    """Return what should have happened by now and has not."""
     if not world.daemon.is_running:
         return ["liveness: no daemon runs"]
     found = [*_operations(world), *_announcements(world)]
     for name, machine in world.machines.items():
         state = world.engine.fleet.hosts.get(name)
         if state is None:
-            continue  # the files that this daemon read at its start leave it out
+            continue  # not in the files that this daemon read at its start
         for why in (_left_alone(world, machine, state), _unrestored(world, machine, state), _held(world, name, state)):
             if why is not None:
                 found.append(f"liveness: {name} {why}")
@@ -48,7 +48,7 @@ def _operations(world: World) -> list[str]:
 
 
 def _announcements(world: World) -> list[str]:
-    """Each journalled announcement reaches the bus once it takes them."""
+    """Each journalled announcement reaches the bus once the broker accepts it."""
     if not world.broker.is_heard or world.broker.is_refusing or world.broker.is_swallowing:
         return []
     return [
@@ -61,7 +61,7 @@ def _announcements(world: World) -> list[str]:
 
 
 def _left_alone(world: World, machine: Machine, state: HostState) -> str | None:
-    """A silent host that nobody looks after, or a living one that nobody believes, with nothing in the way."""
+    """Find a silent host that is not dealt with, or a living one that is not believed, without anything in the way."""
     now = world.daemon.now()
     if now < state.since + IGNORED_SECONDS or state.operation is not None or state.maintenance is not None:
         return None
@@ -77,7 +77,7 @@ def _left_alone(world: World, machine: Machine, state: HostState) -> str | None:
 
 
 def _unrestored(world: World, machine: Machine, state: HostState) -> str | None:
-    """A fenced host that was to be restarted has its power again, or a person was told."""
+    """A fenced host that was to be restarted has its power again, or people were notified."""
     now, settings = world.daemon.now(), world.inventory.hosts[machine.name].settings.detection
     if state.operation is not None or state.maintenance is not None or now < state.since + IGNORED_SECONDS:
         return None
@@ -91,13 +91,13 @@ def _unrestored(world: World, machine: Machine, state: HostState) -> str | None:
 
 
 def _is_told(world: World, host: HostName) -> bool:
-    """Whether the newest restore of the host was told to have failed."""
+    """Return whether a failure of the host's newest restore was reported."""
     told = [entry.record for entry in world.disk.durable.entries.values() if entry.host == host]
     return any(isinstance(record, r.RestoreFailed) for record in told[-20:])
 
 
 def _held(world: World, host: HostName, state: HostState) -> str | None:
-    """A host that is held is looked at again: each gate that holds it is closed in truth."""
+    """A held host is checked again: each gate that holds it is really closed."""
     if not state.held_by or world.daemon.now() < state.since + IGNORED_SECONDS or state.state is not State.SUSPECT:
         return None
     stale = [gate.gate for gate in state.held_by if (open_ := OPEN.get(gate.gate)) and open_(world, host, state)]
@@ -109,12 +109,12 @@ def _has_lease(world: World, host: HostName, state: HostState) -> bool:
 
 
 def _is_store_known(world: World, host: HostName, state: HostState) -> bool:
-    """All daemons of this world have one store, the same from the first day on, and nobody puts another in its place."""
+    """Always open: all daemons of this world share one store from the first day, and it is never replaced."""
     return True
 
 
 def _is_taken_up(world: World, host: HostName, state: HostState) -> bool:
-    """No record of that store is ever spoilt: nothing there is a reason to put a host aside."""
+    """Always open: no record of this store is ever corrupted, so no host has to be put aside."""
     return True
 
 
@@ -129,7 +129,7 @@ def _is_warm(world: World, host: HostName, state: HostState) -> bool:
 
 
 def _has_witness(world: World, host: HostName, state: HostState) -> bool:
-    """Our own machine is none: it reaches us without the network."""
+    """The daemon's own machine does not count: it reaches the daemon without the network."""
     own = {name for name, it in world.inventory.hosts.items() if it.is_own_machine}
     others = [it for name, it in world.machines.items() if name != host and name not in own]
     return world.broker.is_heard and any(it.is_beating for it in others)
@@ -144,7 +144,7 @@ def _is_cool(world: World, host: HostName, state: HostState) -> bool:
 
 
 def _is_connected(world: World, host: HostName, state: HostState) -> bool:
-    """Of its cluster, with those that people switched off left out; and somebody of it is heard over the network."""
+    """Of its cluster, without the hosts that people switched off; and a host of it is heard over the network."""
     hosts = world.inventory.hosts
     near = [it.name for it in hosts.values() if it.cluster == hosts[host].cluster and not _is_kept_off(world, it.name)]
     silent = sum(not world.machines[name].is_beating for name in near)
@@ -154,7 +154,7 @@ def _is_connected(world: World, host: HostName, state: HostState) -> bool:
 
 
 def _is_kept_off(world: World, host: HostName) -> bool:
-    """A person switched it off, and wants it so. Whoever was silent at that time counts on as silent for a while."""
+    """A person switched it off and wants it so. A host that was silent then counts as silent for a while longer."""
     state = world.engine.fleet.hosts.get(host) or HostState(name=host)
     if world.daemon.now() < state.in_hand_from + HELD_SECONDS:
         return False
@@ -177,7 +177,7 @@ def _is_released(world: World, host: HostName, state: HostState) -> bool:
 
 
 def _has_budget(world: World, host: HostName, state: HostState) -> bool:
-    """In the journal's own book of what began. A person's request draws nothing, nor what ended without an OFF or a fence."""
+    """According to the journal. A person's request draws nothing, nor does an operation that ended without OFF and fence."""
     gates, truth = world.inventory.daemon.gates, _truth(world)
     since = truth.now() - gates.budget_per_seconds - HELD_SECONDS
     automatic = [op for op in truth.operations.values() if op.is_automatic and op.started > since]
@@ -224,4 +224,4 @@ OPEN: Final[dict[str, Callable[[World, HostName, HostState], bool]]] = {
     "attempts": _has_attempts,
     "concurrency": _is_another_free,
 }
-"""Whether a gate is open in truth. What is configured for a host (protected, automatic, own machine) opens never."""
+"""Whether a gate is really open. Gates that the host's configuration closes (protected, automatic, own machine) never open."""

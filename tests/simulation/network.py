@@ -1,6 +1,6 @@
-"""What goes wrong between the parts: the broker, the hosts' messages, our own link, the proxies.
+"""Faults between the parts: the broker, the hosts' messages, the daemon's own link, the proxies.
 
-Knows the words. One rule: everything is mended at the end of the trouble, but what was lost or told wrongly stays so.
+Everything is mended at the end of the trouble, except what was lost or reported wrongly.
 """
 
 from tests.simulation.draft import Draft
@@ -12,7 +12,7 @@ STARTS = ("restarts", "reboots", "restarts with an empty disk")
 
 
 def bus(draft: Draft) -> None:
-    """The broker, or one way of the daemon's own connection to it."""
+    """The broker, or one direction of the daemon's connection to it."""
     begins, ends = draft.dice.choice(
         (("lost", "back"), ("refuses", "takes"), ("unheard", "works"), ("swallows", "works"),
          ("acknowledges after 2", "acknowledges after 0.01"), ("acknowledges after 8", "acknowledges after 0.01"))
@@ -21,7 +21,7 @@ def bus(draft: Draft) -> None:
 
 
 def refused_topics(draft: Draft) -> None:
-    """The broker's access list forgets a host, the daemon's own topic, or the fleet's events; for a while, or for good."""
+    """The broker's access list loses a host, the daemon's own topic, or the fleet's events; for a while, or for good."""
     name = draft.dice.choice((draft.host(), draft.host(), "fenced-a", "event"))
     if draft.dice.random() < 0.5:
         draft.once(f"bus refuses topics of {name}")
@@ -30,7 +30,7 @@ def refused_topics(draft: Draft) -> None:
 
 
 def one_daemon(draft: Draft) -> None:
-    """One way between the broker and one daemon, or all between a daemon and one proxy; the others notice nothing."""
+    """One direction between the broker and one daemon, or the link between a daemon and a proxy; no other notices it."""
     daemon, name = draft.dice.choice(("fenced-a", *draft.rack.other_daemons)), draft.proxy()
     if name is not None and draft.dice.random() < 0.5:
         draft.passing(f"proxy {name} cut from {daemon}", f"proxy {name} works")
@@ -44,7 +44,7 @@ def link(draft: Draft) -> None:
 
 
 def island(draft: Draft) -> None:
-    """Nothing reaches the daemon's machine over the hosts' network but what stands on it; its devices are on another one."""
+    """Over the hosts' network only what runs on the daemon's machine reaches it; its devices are on another network."""
     but = draft.rack.own_machine or draft.host()
     draft.passing(f"all but {but}: is cut off", f"all but {but}: is back")
 
@@ -56,29 +56,29 @@ def post(draft: Draft) -> None:
 
 
 def one_hosts_post(draft: Draft) -> None:
-    """The messages of one host alone."""
+    """The messages of a single host."""
     what = draft.dice.choice(("loses 100%", "loses 80%", "delays up to 8", "delays up to 40"))
     draft.passing(f"post {draft.host()} {what}", "post works")
 
 
 def bridge(draft: Draft) -> None:
-    """A bridge on the way keeps messages back, of all or of one host, and lets them go at once, as if they were new."""
+    """A bridge holds the messages of all hosts or of one, and releases them at once, as if they were new."""
     of = draft.dice.choice(("", f" {draft.host()}"))
     draft.passing(f"post keeps back{of}", "post lets go")
 
 
 def kept(draft: Draft) -> None:
-    """The broker keeps the last messages and gives them to whoever subscribes, for ever."""
+    """The broker retains the last messages and gives them to each subscriber, for ever."""
     draft.once("post keeps the last")
 
 
 def old_message(draft: Draft) -> None:
-    """A message of an earlier run of the host comes now."""
+    """A message of an earlier run of the host arrives now."""
     draft.once(f"{draft.host()} beats as boot 1")
 
 
 def proxy_way(draft: Draft) -> None:
-    """A proxy that is away or can't work."""
+    """A proxy that is unreachable or can't work."""
     if (name := draft.proxy()) is not None:
         what = draft.dice.choice(WAYS)
         draft.passing(f"proxy {name} {what}", f"proxy {name} works")
@@ -103,6 +103,6 @@ def proxy_death(draft: Draft) -> None:
 
 
 def proxy_clock(draft: Draft) -> None:
-    """Its clock jumps, which none does that it is meant to be."""
+    """Its clock jumps, which a proxy's clock must not do."""
     if (name := draft.proxy()) is not None:
         draft.once(f"proxy {name} clock jumps {draft.dice.choice((-60, -15, 15, 600))}")

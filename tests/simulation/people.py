@@ -1,6 +1,6 @@
-"""What people do, and what becomes of the daemon: unwise things at the worst time.
+"""What people do, to hosts and to the daemon: unwise things at the worst time.
 
-Knows the words. One rule: what a person began is ended by a person, at the end of the trouble at the latest.
+What a person began is ended by a person, at the end of the trouble at the latest.
 """
 
 from tests.simulation.draft import Draft
@@ -17,7 +17,7 @@ def crash(draft: Draft) -> None:
 
 
 def person(draft: Draft) -> None:
-    """Somebody asks for something."""
+    """A person makes a request."""
     host = draft.host()
     words = draft.dice.choice(
         (
@@ -36,7 +36,7 @@ def person(draft: Draft) -> None:
 
 
 def saving(draft: Draft) -> None:
-    """Somebody switches several hosts off and leaves them so: no reason to leave another alone that dies."""
+    """A person switches several hosts off and leaves them off: no reason not to fence another one that dies."""
     start = draft.moment()
     living = [name for name in draft.rack.hosts if name not in draft.dead]
     for number, host in enumerate(draft.dice.sample(living, min(len(living), draft.dice.choice((2, 3, 3))))):
@@ -45,5 +45,5 @@ def saving(draft: Draft) -> None:
 
 
 def meddler(draft: Draft) -> None:
-    """Somebody goes to the rack and turns a plug."""
+    """A person goes to the rack and switches a plug."""
     draft.once(f"plug {draft.host()} {draft.device()} turned {draft.dice.choice(('on', 'off'))}")

@@ -1,7 +1,7 @@
-"""Plays a scenario and says what it found: broken rules, and what did not come about although it should have (liveness).
+"""Play a scenario and return the findings: broken rules, and what should have happened and did not (liveness).
 
-The rules are the checker's (tests/world/checker.py), looked at after each step. What must hold at the end
-is in liveness.py. One rule: a scenario that finds something is played again, and told.
+The checker (tests/world/checker.py) has the rules, which are checked after each step; liveness.py has what must hold at the
+end. A scenario with findings is played again as a story.
 """
 
 import asyncio
@@ -22,16 +22,16 @@ from tests.world.world import World
 
 CALM_LOOK_SECONDS: Final = 5.0
 LOOKS_AT_REST: Final = 5
-"""In a row, at which all was at rest: longer than a heartbeat and a watch interval take."""
+"""Consecutive checks at which all was at rest: longer than a heartbeat and a watch interval take."""
 SILENT_SECONDS: Final = 100.0
-"""With nothing journalled: longer than any grace, back-off or look at the gates, and than liveness waits for."""
+"""Without a record: longer than any grace, back-off or gate check, and than liveness waits."""
 JOURNAL_ONE_IN: Final = 6
-"""In so many of the seeds records go through the codec and each batch is replayed: that is slow, and done in every story."""
+"""In one of so many seeds, records go through the codec and each batch is replayed: slow, and done in every story."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of one scenario. `problems`: empty for a good one. `operations`: how many changed power."""
+    """The result of one scenario. `problems`: empty for a good one. `operations`: how many changed power."""
 
     seed: int
     problems: tuple[str, ...]
@@ -42,7 +42,7 @@ class Outcome:
 
 
 class Quiet(Play):
-    """A play without its telling, for speed."""
+    """A play without a story's text, for speed."""
 
     def _say(self, who: str, text: str) -> None:
         pass
@@ -51,7 +51,7 @@ class Quiet(Play):
         self._published(message)
 
     async def play(self) -> list[str]:
-        """What it found."""
+        """Return the findings."""
         self._zero = self.world.clock.now()
         self.world.begin()
         loop = asyncio.get_running_loop()
@@ -71,7 +71,7 @@ class Quiet(Play):
         return problems
 
     async def _calm(self, end: float) -> None:
-        """Wait for the end, or until nothing more can come about: idle time proves nothing."""
+        """Wait for the end, or until nothing more can happen: idle time proves nothing."""
         loop = asyncio.get_running_loop()
         looks, is_waiting = 0, False
         news, told_at = 0, loop.time()
@@ -85,13 +85,13 @@ class Quiet(Play):
 
     @property
     def _is_troubled(self) -> bool:
-        """A daemon is held up, or its store is bad."""
+        """Return whether a daemon is held, or its store is bad."""
         truth = self.world.checker.truth
         return truth is None or truth.troubled_at >= self.world.clock.now()
 
 
 class Aloud(Quiet):
-    """The same, told as a story: it must go the same way."""
+    """The same with a story's text; it must go the same way."""
 
     def _say(self, who: str, text: str) -> None:
         Play._say(self, who, text)
@@ -101,7 +101,7 @@ class Aloud(Quiet):
 
 
 def simulate(seed: int, *, is_told: bool = False) -> Outcome:
-    """One seed, from its scenario to its outcome."""
+    """Play one seed, from its scenario to its outcome."""
     made = scenario(seed)
     playing: list[Quiet] = []
 
@@ -126,19 +126,19 @@ def simulate(seed: int, *, is_told: bool = False) -> Outcome:
 
 
 def explain(seed: int) -> str:
-    """A scenario as a story, with what happened and what is wrong with it."""
+    """Return a scenario as a story, with what happened and what is wrong."""
     made, outcome = scenario(seed), simulate(seed, is_told=True)
     return "\n".join([*told(made.story), "", "happened", *outcome.lines, "", "problems", *outcome.problems])
 
 
 def silence_logs() -> None:
-    """The engine tells its log of everything; a thousand scenarios would drown in it."""
+    """Silence the engine's log, which a thousand scenarios would flood."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 def is_counting(world: World) -> bool:
-    """Something goes on that may take long without a record: an operation, a silence that is not found yet, a gate that
-    looks far back, a next attempt."""
+    """Return whether something is going on that may take long without a record: an operation, a silence not detected yet, a
+    gate that looks far back, a next attempt."""
     if world.daemon.engine is None:
         return True
     return any(
@@ -151,8 +151,8 @@ def is_counting(world: World) -> bool:
 
 
 def is_at_rest(world: World) -> bool:
-    """Every host runs and is known as healthy, or is off and to stay so. No operation is on, nothing waits for the broker
-    or the store, no message of a host is on its way."""
+    """Return whether every host runs and is known as healthy, or is off and to stay so; no operation runs, nothing waits for
+    the broker or the store, and no message of a host is on its way."""
     engine = world.daemon.engine
     if (
         engine is None
@@ -173,5 +173,5 @@ def is_at_rest(world: World) -> bool:
 
 
 def _is_refused(world: World, row: StoredMessage) -> bool:
-    """It waits for a topic that the broker refuses, maybe for ever."""
+    """Return whether it waits for a topic that the broker rejects, maybe for ever."""
     return world.broker.refuses(row.message.topic)

@@ -1,6 +1,6 @@
-"""Which fleets scenarios play in: hosts, levels of devices, proxies, settings.
+"""The fleets of the scenarios: hosts, levels of devices, proxies, settings.
 
-Knows what a rack may look like, nothing of what goes wrong in it. One rule: every rack is one that an operator may configure.
+Knows nothing of faults. Every rack is one that an operator may configure.
 """
 
 import random
@@ -25,7 +25,7 @@ REACHES: Final[tuple[tuple[str, ...], ...]] = (("engine",), ("cluster", "engine"
 LAYOUTS: Final[tuple[tuple[str, ...], ...]] = (
     ("c1/dc1",), ("c1/dc1", "c2/dc1"), ("c1/dc1", "c2/dc2"), ("c1/dc1", "c2/dc1", "c3/dc2"),
 )  # fmt: skip
-"""Clusters in their data centres, over which hosts and proxies are spread."""
+"""Clusters and their data centres, over which hosts and proxies are spread."""
 WIDE_REACHES: Final[tuple[tuple[str, ...], ...]] = (
     ("cluster", "dc", "other_dc", "engine"),
     ("cluster", "other_dc"),
@@ -37,11 +37,11 @@ WIDE_REACHES: Final[tuple[tuple[str, ...], ...]] = (
     ("node-1.example.org", "10.9.0.1", "dc", "other_dc"),
     ("node-2", "px2", "engine"),
 )
-"""With every word there is: names of proxies, of the hosts that they run on, their aliases and addresses."""
+"""With every kind of word: names of proxies, and of their hosts, with aliases and addresses."""
 
 
 def rack_of(dice: random.Random) -> Rack:
-    """The next rack of these dice."""
+    """Draw the next rack."""
     proxies = tuple(f"px{number}" for number in range(1, dice.choice((1, 2, 3, 4))))
     settings: dict[str, Setting] = {
         "daemon.startup_quiet_seconds": 12.0,
@@ -72,7 +72,7 @@ def rack_of(dice: random.Random) -> Rack:
 
 
 def _spread(dice: random.Random, rack: Rack) -> Rack:
-    """Hosts and proxies in several clusters and data centres; some proxies run on hosts, and die with them."""
+    """Spread hosts and proxies over clusters and data centres; some proxies run on hosts, and die with them."""
     layout = dice.choice(LAYOUTS)
     places = {host: layout[number % len(layout)] for number, host in enumerate(rack.hosts)}
     machines: dict[str, str] = {}
@@ -116,7 +116,7 @@ def _one_cluster(
 
 
 def _rarely(dice: random.Random) -> dict[str, Setting]:
-    """What most operators leave as it is."""
+    """Draw settings that most operators don't change."""
     settings: dict[str, Setting] = {}
     if dice.random() < 0.25:
         settings["detection.alive_but_silent"] = "fence"

@@ -1,7 +1,7 @@
-"""A seed becomes a scenario: a fleet, what goes wrong in it and when it is mended, in the words of the golden stories.
+"""Make a scenario of a seed: a fleet, its faults and when they are mended, in the words of the golden stories.
 
-Knows the words, not what they do. One rule: everything comes from the seed, in a fixed order, so that the same seed is the
-same scenario in every process.
+Knows the words, not their effects. Everything is drawn from the seed in a fixed order, so the same seed is the same scenario
+in every process.
 """
 
 import random
@@ -58,12 +58,12 @@ FAULTS: Final[dict[Callable[[Draft], None], int]] = {
     people.saving: 3,
     **dict.fromkeys(DAEMON_FAULTS, 3),
 }
-"""What goes wrong, by weight."""
+"""Faults by weight."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """`story` as a person reads it. `faults`: how many things go wrong; `dead`: hosts that die for good."""
+    """`story`: for people to read. `faults`: their number; `dead`: hosts that die for good."""
 
     seed: int
     story: Story
@@ -73,12 +73,12 @@ class Scenario:
 
     @property
     def kinds(self) -> list[str]:
-        """What its script is made of, without names and numbers."""
+        """The kinds of its lines, without names and numbers."""
         return [kind_of(words, self.story.rack) for _, words in self.story.script]
 
 
 def scenario(seed: int) -> Scenario:
-    """The scenario of a seed."""
+    """Return the scenario of a seed."""
     dice = random.Random(seed)
     draft = Draft(dice, rack_of(dice))
     draft.at(0.0, "daemon starts")
@@ -107,9 +107,9 @@ def scenario(seed: int) -> Scenario:
 
 
 def _without_overlap(script: tuple[tuple[float, str], ...]) -> tuple[tuple[float, str], ...]:
-    """A daemon that is down can't crash, one that runs can't start, and nobody can ask one that is down.
+    """Drop what is impossible: a crash of a daemon that is down, a start of a running one, requests to one that is down.
 
-    What was asked meanwhile is left out, and it runs again at the end of the trouble at the latest.
+    A daemon that is down starts again at the end of the trouble at the latest.
     """
     kept: list[tuple[float, str]] = []
     is_up = False
@@ -128,7 +128,7 @@ def _without_overlap(script: tuple[tuple[float, str], ...]) -> tuple[tuple[float
 
 
 def told(story: Story) -> list[str]:
-    """The scenario as a golden story would write it."""
+    """Return the scenario in the format of a golden story."""
     rack = story.rack
     lines = ["fleet", f"  hosts {' '.join(rack.hosts)}", f"  devices {' '.join(rack.devices)}"]
     lines += [f"  proxies {' '.join(rack.proxies)}"] if rack.proxies else []
@@ -148,5 +148,5 @@ def told(story: Story) -> list[str]:
 
 
 def _shown(value: Setting) -> str:
-    """As a story says it."""
+    """Format a value as a story does."""
     return value.value if isinstance(value, Action) else str(value).lower()

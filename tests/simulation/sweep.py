@@ -1,8 +1,8 @@
-"""The crash sweep: a story is told again and again, and each time the daemon is killed at another point and started again.
+"""The crash sweep: play a story again and again, each time with the daemon killed at another point and started again.
 
-The points are after every durable batch, and before and after every power command, from the first operation on. Whatever the
-point, the same end must be reached, with the checker's rules on the way. Where S13 forbids to go on by itself (too late, or
-before the first OFF of a person's request), a person who sees that asks again: then it must be the same end as well.
+The points are after every durable batch, and before and after every power command, from the first operation on. Every run
+must reach the same end, with the checker's rules on the way. Where S13 forbids the daemon to go on by itself (too late, or
+before the first OFF of a person's request), a person who sees that repeats the request; then the end must be the same, too.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from tests.world.rack import Setting
 from tests.world.wires import Sent
 
 PAUSES: Final = (1.0, 900.0)
-"""Started again soon, and long after every deadline."""
+"""A restart soon after the crash, and one long after every deadline."""
 LOOK_SECONDS: Final = 60.0
 LOOKS_MAX: Final = 20
 QUICK: Final[dict[str, Setting]] = {
@@ -37,10 +37,10 @@ QUICK: Final[dict[str, Setting]] = {
     "power.operation_timeout_seconds": 60.0,
     "power.restore_timeout_seconds": 60.0,
 }
-"""So that a story comes to its end within the time to settle, whatever it meets."""
+"""Settings with which a story ends within the time to settle, whatever happens."""
 
 ROUNDS_MAX: Final = 4
-"""How often a person looks at what has become of it, and asks again where it is theirs to ask."""
+"""How often a person checks the result and repeats what only people may request."""
 
 
 class Kill(Enum):
@@ -53,7 +53,7 @@ class Kill(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One death: the `number`-th of its kind since the first operation, and a start `pause` seconds later."""
+    """One death: the `number`-th point of its kind since the first operation, and a start `pause` seconds later."""
 
     kill: Kill
     number: int
@@ -65,9 +65,9 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """How one host ends: what is true of it and what is said of it. `is_announced`: it was once, as fenced.
+    """How one host ends: what is true of it and what is claimed. `is_announced`: it was announced as fenced at some time.
 
-    `forgotten`: what is off while the host runs, and nobody owes it (S9)."""
+    `forgotten`: what is off while the host runs, and is not owed to it (S9)."""
 
     host: str
     state: State
@@ -79,7 +79,7 @@ class End:
 
 
 class Swept(Quiet):
-    """A play in which the daemon is killed once. `counts`: how many points of each kind there were."""
+    """A play in which the daemon is killed once. `counts`: the number of points of each kind."""
 
     def __init__(self, story: Story, case: Case | None, expected: tuple[End, ...] = ()) -> None:
         rack = replace(story.rack, settings={**story.rack.settings, **QUICK})
@@ -95,7 +95,7 @@ class Swept(Quiet):
         self.world.wires.on_sent = self._sent
 
     async def to_the_end(self) -> tuple[End, ...]:
-        """Play it, and go on until nothing is left to come. Raises AssertionError with what the checker found."""
+        """Play until nothing is left to happen. Raises AssertionError with the checker's findings."""
         self._zero = self.world.clock.now()
         self.world.begin()
         killer = asyncio.create_task(self._kill_once(), name="killer")
@@ -114,7 +114,7 @@ class Swept(Quiet):
         return ends
 
     async def _settle(self) -> tuple[End, ...]:
-        """Give it time; people look, and do what only they may."""
+        """Give it time; people check, and do what only they may."""
         for _ in range(ROUNDS_MAX):
             for _ in range(LOOKS_MAX):
                 await asyncio.sleep(LOOK_SECONDS)
@@ -136,7 +136,7 @@ class Swept(Quiet):
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _help(self) -> bool:
-        """Whether a person had to do something."""
+        """Return whether a person had to act."""
         await self._running()
         words = [f"on {state.name}" for state in self.world.engine.fleet.hosts.values() if state.is_left_off]
         cut_short = {
@@ -153,7 +153,7 @@ class Swept(Quiet):
         return bool(words)
 
     async def _ask_until_answered(self, words: str) -> None:
-        """People who get no answer ask again: what was not durable was not asked."""
+        """Repeat a request until it is answered: a request that was not durable is lost."""
         await self._running()
         daemon = self.world.daemon
         engine = daemon.engine
@@ -193,7 +193,7 @@ class Swept(Quiet):
 
     @property
     def _is_at_rest(self) -> bool:
-        """No operation runs, everything was delivered."""
+        """Return whether no operation runs and everything was delivered."""
         is_delivered = all(row.is_delivered for row in self.world.disk.durable.outbox.values())
         return is_delivered and all(state.operation is None for state in self.world.engine.fleet.hosts.values())
 
@@ -220,7 +220,7 @@ class Swept(Quiet):
 
 
 def played(story: Story, case: Case | None, expected: tuple[End, ...] = ()) -> tuple[tuple[End, ...], dict[Kill, int]]:
-    """The end of a story in which the daemon dies as the case says (None: does not), and how many points there were."""
+    """Return the end of a story in which the daemon dies as the case says (None: never), and the numbers of points."""
     playing: list[Swept] = []
 
     async def main() -> tuple[End, ...]:
@@ -232,7 +232,7 @@ def played(story: Story, case: Case | None, expected: tuple[End, ...] = ()) -> t
 
 
 def cases(counts: dict[Kill, int]) -> Iterator[Case]:
-    """Every point of a story with these many."""
+    """Yield every point of a story with these numbers of points."""
     for kill, count in counts.items():
         for number in range(1, count + 1):
             for pause in PAUSES:
@@ -240,5 +240,5 @@ def cases(counts: dict[Kill, int]) -> Iterator[Case]:
 
 
 def difference(expected: tuple[End, ...], found: tuple[End, ...]) -> list[str]:
-    """What ended otherwise."""
+    """Return what ended differently."""
     return [f"{now} instead of {was}" for was, now in zip(expected, found, strict=True) if was != now]

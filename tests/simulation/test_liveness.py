@@ -1,4 +1,4 @@
-"""The look at the end sees what did not come about: each is made up in a world that was well, and then found."""
+"""The check at the end notices what did not happen: each case is planted into a healthy world, and must be found."""
 
 import asyncio
 from collections.abc import Callable
@@ -36,7 +36,7 @@ NEVER_CLOSED = tuple(GateVerdict(gate=gate, is_open=False, why="") for gate in (
 def found(
     *, is_dead: bool = True, counted: Callable[[World], None] = lambda world: None, **changes: object
 ) -> list[str]:
-    """What is unfinished in a calm world whose node-2 has such a state since long ago."""
+    """Return what is unfinished in a calm world whose node-2 has been in such a state for long."""
 
     async def main() -> list[str]:
         world = World(Rack(settings=ONE_EACH))
@@ -107,7 +107,7 @@ def test_what_was_counted_long_ago_holds_nobody(gate: str) -> None:
 
 
 def _kept_off(cause: Cause) -> Callable[[World], None]:
-    """Two other hosts are fenced and stay off, by that cause."""
+    """Two other hosts are fenced and stay off, for that cause."""
 
     def prepare(world: World) -> None:
         desk = Desk()

@@ -1,4 +1,4 @@
-"""A fixed set of seeds, and a few fresh ones: no rule is broken, and what should come about does."""
+"""Fixed seeds and a few fresh ones: no rule is broken, and what should happen happens."""
 
 import os
 import random
@@ -35,7 +35,7 @@ def test_fixed_seeds(first: int) -> None:
 
 
 def test_fresh_seeds() -> None:
-    """New ones in each run; what they find is replayed by its number."""
+    """New seeds in each run; a finding can be replayed by its number."""
     dice = random.Random(int.from_bytes(os.urandom(8)))
     check([dice.randrange(10**6, 10**9) for _ in range(FRESH)])
 
@@ -47,14 +47,14 @@ def test_one_seed_is_one_execution() -> None:
 
 
 def test_every_kind_of_fault_occurs() -> None:
-    """In the fixed seeds, each often enough to meet others."""
+    """In the fixed seeds, each often enough to coincide with others."""
     found = Counter(kind for seed in FIXED for kind in scenario(seed).kinds)
     assert len(found) >= KINDS_MIN
     assert min(found.values()) >= 2, found.most_common()[-5:]
 
 
 def test_a_scenario_is_worth_its_name() -> None:
-    """Six hosts or more, three faults or more, and operations in most of them."""
+    """Six hosts or more, three faults or more, and operations in most scenarios."""
     outcomes = [simulate(seed) for seed in range(300, 340)]
     assert all(outcome.faults >= 3 for outcome in outcomes)
     assert sum(outcome.operations > 0 for outcome in outcomes) > len(outcomes) / 2

@@ -1,7 +1,7 @@
-"""The simulation stays fast enough to be of use: well above a thousand scenarios a minute on two cores of today.
+"""The simulation stays fast enough to be useful: well above a thousand scenarios a minute on two cores of today.
 
-`make bench` measures that (tests/bench/scenarios.py). Here it is processor time against plain work of the same loop in the
-same run, so that a busy or slow machine changes nothing.
+`make bench` measures that (tests/bench/scenarios.py). This test compares processor time with plain work of the same loop in
+the same run, so a busy or slow machine does not matter.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from tests.world.loop import run
 SCENARIOS = 32
 TURNS = 2_000
 TURNS_EACH_MAX = 100_000
-"""What a scenario with an operation may cost, in turns of an idle task on the virtual loop; it costs about 70,000."""
+"""Maximum cost of a scenario with an operation, in turns of an idle task on the virtual loop; the usual is about 70,000."""
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -38,7 +38,7 @@ def test_a_scenario_costs_no_more_than_it_should() -> None:
         outcomes.append(simulate(seed))
 
     took = plain = 0.0
-    for seed in range(500, 500 + SCENARIOS):  # in turn, for a busy machine slows both
+    for seed in range(500, 500 + SCENARIOS):  # alternate, because a busy machine slows both
         took += seconds(partial(play, seed))
         plain += seconds(lambda: run(turns()))
     turn = plain / (SCENARIOS * TURNS)

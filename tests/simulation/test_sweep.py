@@ -1,4 +1,4 @@
-"""Whatever moment the daemon dies at, the story ends the same. Each run takes a part of the points; `make soak` takes all."""
+"""Whenever the daemon dies, the story ends the same. Each run takes a share of the points; `make soak` takes all."""
 
 import os
 from pathlib import Path
@@ -28,7 +28,7 @@ SWEPT = (
     "the_answer_of_an_off_is_lost",
 )
 ONE_IN = int(os.environ.get("FENCED_SWEEP_ONE_IN", "9"))
-"""Of the points of a story, so many in CI; a prime to their kinds and pauses, so that all of those come up."""
+"""CI takes one of so many points of a story: coprime to the kinds and pauses, so that all of those occur."""
 
 
 @pytest.mark.parametrize("name", SWEPT)

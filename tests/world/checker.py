@@ -1,7 +1,7 @@
-"""What must hold in every run, whatever happens: what was said against what is true (design.md#safety-rules).
+"""Check what must hold in every run: compare what was claimed with what is true (design.md#safety-rules).
 
-Looks at the journal, at each command as it is sent and as it acts, and at the bus. Keeps what it finds: a violation must not be
-swallowed by the program under test. Speaks of machines whose devices are honest and that nobody else touched.
+Sees the journal, each command as it is sent and as it acts, and the bus. It collects violations instead of raising: the
+program under test must not be able to swallow them. It judges only machines with honest devices that nobody else touched.
 """
 
 import json
@@ -30,12 +30,12 @@ from tests.world.store import Disk, WorldJournal
 from tests.world.wires import Sent, Wires
 
 LATE_SECONDS: Final = 0.001
-"""Times are whole microseconds, and floats of the year 2027."""
+"""Tolerance for rounding: times are whole microseconds, and floats of the year 2027 are coarser."""
 
 MOMENTS: Final = (
     "recorded", "fleet_recorded", "sent", "acting", "heard", "published", "ear_changed", "daemon_changed", "stepped",
 )  # fmt: skip
-"""What rules are told of; each is told only of what it looks at."""
+"""The moments at which rules are called; each rule is called only for those that it handles."""
 
 
 @dataclass(slots=True)
@@ -52,7 +52,7 @@ class _Told:
 
 @dataclass(slots=True)
 class Checker:
-    """`violations`: what was found, in order; a good run has none. `is_replaying`: each batch is replayed beside the program."""
+    """`violations`, in order; empty after a good run. `is_replaying`: each batch is also replayed beside the program."""
 
     durable: Durable
     machines: dict[HostName, Machine]
@@ -84,7 +84,7 @@ class Checker:
     def watch(
         self, inventory: Inventory, broker: Broker, disk: Disk, journals: Callable[[], Sequence[WorldJournal]]
     ) -> None:
-        """Check every rule of tests/world/rules as well."""
+        """Also check every rule of tests/world/rules."""
         self.truth = Truth(
             inventory=inventory, disk=disk, machines=self.machines, wires=self.wires, broker=broker,
             now=self.now, is_answerable=self.is_answerable, folded=self._folded_states, journals=journals,
@@ -98,11 +98,11 @@ class Checker:
         self.violations.append(f"{self.now():.3f} {rule}: {text}")
 
     def is_answerable(self, machine: Machine) -> bool:
-        """Whether the daemon can be held to what it says of this machine."""
+        """Return whether the daemon can be held to what it says of this machine."""
         return not machine.is_meddled and not machine.liars
 
     def _is_ours_to_answer(self, machine: Machine, state: HostState) -> bool:
-        """It counts as fenced, and not on the word of a person alone."""
+        """Return whether the host counts as fenced, and not only because a person stated it."""
         is_said = state.proof is not None and state.proof.kind is Proof.HUMAN
         is_of_before = self._fenced_at.get(machine.name, 0.0) < machine.edited_at
         return state.state is State.FENCED and not (is_said or is_of_before) and self.is_answerable(machine)
@@ -110,7 +110,7 @@ class Checker:
     # -- the journal --------------------------------------------------------------------------------------------------
 
     def look(self) -> None:
-        """Take what became durable since the last look."""
+        """Process what became durable since the last call."""
         entries = self.durable.entries
         for number in range(self._seen + 1, self.durable.sequence + 1):
             entry = entries.get(number)
@@ -125,7 +125,7 @@ class Checker:
             rule.stepped()
 
     def _tell_rules(self, entry: r.Entry) -> None:
-        """At the world's own time: a daemon's clock may be wrong."""
+        """Pass an entry to the rules with the world's time, because a daemon's clock may be wrong."""
         if self.truth is None:
             return
         at = self.now()
@@ -144,7 +144,7 @@ class Checker:
             self.truth.answered(plug, power)
 
     def heard(self, event: BusEvent) -> None:
-        """The broker gave the daemons a message. One that a newer one has overtaken says nothing of now."""
+        """The broker passed a message to the daemons. One that a newer one overtook says nothing of the present."""
         if self.truth is None or not isinstance(event, Health) or event.is_retained:
             return
         if event.boot in {None, self.machines[event.host].boot}:
@@ -157,13 +157,13 @@ class Checker:
             self.truth.reported.add(event.host)
         self.truth.stepped()
         if self.truth.troubled_at >= self.now():
-            return  # who is held up may never hear it
+            return  # a daemon that is held may never process it
         self.truth.heard[event.host] = (self.now(), event.boot)
         for rule in self._having["heard"]:
             rule.heard(self.machines[event.host], event.boot)
 
     def ear_changed(self) -> None:
-        """The daemons hear from now on, or no more."""
+        """The daemons began or ceased to hear."""
         for rule in self._having["ear_changed"]:
             rule.ear_changed()
 
@@ -225,7 +225,7 @@ class Checker:
                 )
 
     def _command(self, host: HostName, record: r.StepStarted, *, seconds: float) -> None:
-        """`seconds`: how long it may act. Its moment is told in the clock of a daemon, which may be wrong; ours is not."""
+        """`seconds`: how long the command may act. The record's times are in a daemon's clock, which may be wrong."""
         assert record.token is not None
         self._owner[record.token] = record.operation
         self._not_after[record.token] = self.now() + seconds
@@ -269,7 +269,7 @@ class Checker:
     # -- devices ------------------------------------------------------------------------------------------------------
 
     def left(self, token: Token) -> None:
-        """A command leaves its daemon. On its way to a proxy it may outlive that one, as long as its `not_after` allows."""
+        """A command leaves its daemon. On its way to a proxy it may outlive the daemon, within its `not_after`."""
         if token.epoch < self.durable.epoch:
             self._find("epoch", f"a command leaves under {token}, {self.durable.epoch} is newer")
 
@@ -307,7 +307,7 @@ class Checker:
             self._operations[running].mismatched.add(plug.plug_id)
 
     def power_came(self, machine: Machine) -> None:
-        """A machine has power from now on: nobody may believe it fenced."""
+        """A machine got power: from now on no daemon may believe that it is fenced."""
         state = self._states.get(machine.name)
         if state is not None and self._is_ours_to_answer(machine, state):
             self._find("S1", f"{machine.name} gets power while it is announced as fenced")
@@ -315,11 +315,11 @@ class Checker:
     # -- the bus ------------------------------------------------------------------------------------------------------
 
     def published(self, message: Message) -> None:
-        """The broker took a message: nothing that is not durable, and a host's events in the journal's order."""
+        """The broker accepted a message: it must be durable, and a host's events must be in the journal's order."""
         self.look()
         for rule in self._having["published"]:
             rule.published(message)
-        if not message.payload:  # what is retained of a host that the inventory has no more is cleared
+        if not message.payload:  # clears the retained state of a host that was removed from the inventory
             return
         told = json.loads(message.payload)
         if "/state/" in message.topic:
@@ -334,14 +334,14 @@ class Checker:
             self._last_told[host] = number
 
     def sender(self, controller: str, message: Message) -> None:
-        """Who does not hold the lease speaks of nothing but itself."""
+        """Only the holder of the lease may publish anything except its own presence."""
         if controller != self.durable.holder and not message.topic.endswith(f"/controller/{controller}"):
             self._find("epoch", f"{controller} publishes {message.topic}, {self.durable.holder} holds the store")
 
     # -- the live state -----------------------------------------------------------------------------------------------
 
     def stored(self, fleet: Fleet) -> None:
-        """A batch is durable and the fleet has folded it: a start now would know exactly as much."""
+        """A batch is durable and applied to the fleet: a start at this moment must give the same fleet."""
         self.look()
         if self.is_replaying:
             self._compare(fleet)
@@ -366,7 +366,7 @@ class Checker:
         return self._replayed
 
     def _fold(self) -> None:
-        """Replay what became durable since: the same fold as a start's. Each snapshot must be what the records before it give."""
+        """Replay what became durable since, as a start does. Each snapshot must equal the records before it."""
         for number in range(self._folded + 1, self.durable.sequence + 1):
             entry = self.durable.entries.get(number)
             if entry is None:
@@ -383,5 +383,5 @@ class Checker:
 
 
 def _is_same(one: HostState, other: HostState) -> bool:
-    """But for `since`, which a start sets for a host of which nothing is journalled."""
+    """Compare, except `since`, which a start sets for a host without any record."""
     return one == other or replace(one, since=0.0) == replace(other, since=0.0)

@@ -1,7 +1,7 @@
-"""A daemon of the world: a process on a machine of its own, with its own clock, connection to the store and to the bus.
+"""A daemon of the world: a process on its own machine, with its own clock and connections to the store and the bus.
 
-Started as fenced/app/daemon.py does it, and again as systemd would: after it ended by itself. Killed at any await: nothing
-of it goes on, what is durable stays. Knows neither rules nor what other daemons do.
+Starts it as fenced/app/daemon.py does, and restarts it as systemd would after it ended on its own. It can be killed at any
+await: nothing of it goes on, what is durable stays. Knows neither rules nor other daemons.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ from tests.world.wires import Wires, WorldCaller, WorldLiveness
 
 START_SECONDS: Final = 1.0
 RESTART_SECONDS: Final = 5.0
-"""As in the unit file: how long systemd waits before it starts it again."""
+"""How long systemd waits before it restarts the daemon, as in the unit file."""
 
 
 @dataclass(slots=True)
 class Board:
-    """A daemon's machine. `wall_off_seconds`: how far its wall clock is from the truth; `boots`: how often it booted."""
+    """A daemon's machine. `wall_off_seconds`: the error of its wall clock; `boots`: how often it has booted."""
 
     name: str
     wall_off_seconds: float = 0.0
@@ -55,7 +55,7 @@ class Board:
 
 
 class SteadyClock:
-    """ports.clock.Clock as fenced.host.machine.SteadyClock, over a Board: anchored once, deaf to the wall clock."""
+    """ports.clock.Clock like fenced.host.machine.SteadyClock, over a Board: anchored once, independent of the wall clock."""
 
     def __init__(self, start: float) -> None:
         self._loop = asyncio.get_running_loop()
@@ -67,8 +67,8 @@ class SteadyClock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What a daemon of the world is built over. `stored`: told of the fleet after each durable batch; `changed`: of who
-    starts or dies."""
+    """Everything that a daemon of the world needs. `stored`: called with the fleet after each durable batch; `changed`:
+    called when a daemon starts or dies."""
 
     read_inventory: Callable[[], Inventory]
     machines: Mapping[HostName, Machine]
@@ -83,14 +83,14 @@ class Surroundings:
 
 
 class Point(Enum):
-    """Where a daemon may be killed: before it hears that records are durable, and just before a power command leaves."""
+    """Points at which a daemon may be killed: before it learns that records are durable, and before a power command leaves."""
 
     RECORDS_STORED = "records are stored"
     COMMAND_LEAVES = "a command leaves"
 
 
 class Daemon:
-    """`journal`: the connection that it has, or will have at its next start. `on_point` is told of each Point."""
+    """`journal`: its current connection, or the one for its next start. `on_point` is called at each Point."""
 
     def __init__(self, name: str, around: Surroundings) -> None:
         self.name, self._around = name, around
@@ -107,7 +107,7 @@ class Daemon:
 
     @property
     def is_started(self) -> bool:
-        """Somebody wants it to run; it may be waiting for the store."""
+        """Whether it is meant to run; it may be waiting for the store."""
         return self._watcher is not None
 
     @property
@@ -115,18 +115,18 @@ class Daemon:
         return self.engine is not None and self._process is not None and not self._process.done()
 
     def now(self) -> float:
-        """By its own clock."""
+        """The time on its own clock."""
         return self.clock.now() if self.clock is not None else self.board.wall()
 
     async def start(self) -> None:
-        """Start it, and have it watched over. Returns when it runs, or waits for the store."""
+        """Start it under supervision. Return when it runs, or waits for the store."""
         assert self._watcher is None, f"{self.name} runs already"
         begun = asyncio.get_running_loop().create_future()
         self._watcher = asyncio.create_task(self._watch(begun), name=f"systemd of {self.name}")
         await asyncio.wait({begun}, timeout=START_SECONDS)
 
     async def crash(self) -> None:
-        """kill -9, also of one that is held up. Raises what it had died of before."""
+        """Kill it as kill -9 does, also while it is held. Raises what it had died of before."""
         assert self._watcher is not None, f"{self.name} does not run"
         watcher, self._watcher = self._watcher, None
         watcher.cancel()
@@ -136,21 +136,21 @@ class Daemon:
             raise fault
 
     def stall(self, seconds: float) -> None:
-        """Its loop does not come around; what comes meanwhile waits in its sockets."""
+        """Stop its loop for a while; input waits in its sockets."""
         virtual().hold(self.name, seconds)
 
     def suspend(self, seconds: float) -> None:
-        """Its machine sleeps: timers stand still, what is sent to it is lost."""
+        """Suspend its machine: timers stand still, and messages for it are lost."""
         virtual().hold(self.name, seconds, is_suspended=True)
         bus = self._bus
-        if bus is not None and virtual().is_held(self.name):  # not one that is about to die instead
+        if bus is not None and virtual().is_held(self.name):  # not if it is about to die instead
             bus.is_deaf = True
             virtual().call_later(seconds, setattr, bus, "is_deaf", False)
 
     def die_after(self, steps: int, on_dead: Callable[[], None]) -> None:
-        """After so many more steps of its tasks it stops at an await; `on_dead` is told, and must see to `crash`.
+        """Stop it at an await after so many more steps of its tasks. `on_dead` is called then and must see to `crash`.
 
-        Without effect on one that does not run."""
+        Has no effect on a daemon that does not run."""
         if self.is_running:
             virtual().stop_after(self.name, steps, on_dead)
 
@@ -158,7 +158,7 @@ class Daemon:
         return WorldJournal(self._around.disk, self.name, is_checked=self._around.is_codec_checked)
 
     async def _watch(self, begun: "asyncio.Future[None]") -> None:
-        """As systemd: what ended is started again after a while. `begun`: told of the first attempt."""
+        """Supervise it like systemd: restart it some time after it ended. `begun` is set after the first attempt."""
         while True:
             is_begun = await self._try()
             if not begun.done():
@@ -171,7 +171,7 @@ class Daemon:
             await asyncio.sleep(RESTART_SECONDS)
 
     def _has_ended_well(self, process: "asyncio.Task[None]") -> bool:
-        """Whether the store or another controller is the reason: then it is started again. All else is our bug."""
+        """Return whether the store or another controller made it end, so that it is restarted. Otherwise it is a bug."""
         fault = process.exception() if not process.cancelled() else None
         _, others = fault.split((EpochLost, StoreError)) if isinstance(fault, BaseExceptionGroup) else (None, fault)
         if isinstance(others, StoreError) or others is None:
@@ -188,7 +188,7 @@ class Daemon:
         return True
 
     async def _begin(self) -> None:
-        """As run_daemon: open the journal, anchor the clock, replay, build the engine, run it. Raises StoreError."""
+        """Start as run_daemon does: open the journal, anchor the clock, replay, build the engine, run. Raises StoreError."""
         around, board, journal = self._around, self.board, self.journal
         loaded = await journal.open(holder=self.name, now=board.wall())
         start = host_machine.steady_start(
@@ -222,7 +222,7 @@ class Daemon:
         self._process = virtual().create_task(engine.run(), name=self.name, context=owned(self.name))
 
     async def _kill(self) -> None:
-        """The process is gone, and everything that was of it."""
+        """End the process and everything that belongs to it."""
         self.journal.is_dead = True
         self._around.changed(self.name, False)
         if self._bus is not None and self._caller is not None:
@@ -237,7 +237,7 @@ class Daemon:
         self.journal = self._connect_again()
 
     def _connect_again(self) -> WorldJournal:
-        """A new connection over the same network."""
+        """Return a new connection over the same network."""
         journal = self._connect()
         journal.is_cut, journal.delay_seconds = self.journal.is_cut, self.journal.delay_seconds
         return journal

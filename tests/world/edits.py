@@ -1,7 +1,7 @@
-"""What an operator changes in the inventory's files while a daemon is down: in force with the next start of one.
+"""Edits of the inventory's files by an operator while a daemon is down. They take effect at the next start of a daemon.
 
-Knows the files and what is true beside them, nothing of what a daemon makes of it. One rule: an edit changes what is
-written down, never what feeds a host; a plug that no device stands for goes on feeding.
+Knows the files and the truth, not the daemon. An edit changes only what is written down: a plug without a device in the
+inventory still feeds its host.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,8 +15,8 @@ from tests.world.machines import Machine
 
 @dataclass(slots=True, kw_only=True)
 class Files:
-    """`known`: every host, as written down last; `left_out`: hosts that the files don't have now. `changed` is told of each
-    edit that comes into force."""
+    """`known`: every host as last written; `left_out`: hosts that the files lack now. `changed` is called for each edit that
+    takes effect."""
 
     known: Inventory
     machines: Mapping[HostName, Machine]
@@ -27,7 +27,7 @@ class Files:
     _waiting: list[Callable[[], None]] = field(default_factory=list)
 
     def read(self) -> Inventory:
-        """As a daemon does that starts now."""
+        """Return what a daemon reads that starts now."""
         waiting, self._waiting = self._waiting, []
         for edit in waiting:
             edit()
@@ -41,7 +41,7 @@ class Files:
         return replace(self.known, hosts=hosts, proxies=proxies) if self.left_out else self.known
 
     def edit(self, host: HostName, words: list[str]) -> bool:
-        """Whether there is such an edit."""
+        """Carry out an edit; return False if there is no such edit."""
         match words:
             case ["leaves", "out"]:
                 self._waiting.append(lambda: self.left_out.add(host))
@@ -62,7 +62,7 @@ class Files:
         return True
 
     def _forget(self, host: HostName, device: DeviceName) -> None:
-        """The last device of a host stays."""
+        """Remove a device, unless it is the host's last one."""
         configured = self._device(host, device)
         if configured is not None and len(self.known.hosts[host].devices) > 1:
             self._removed[host, device] = configured
@@ -84,7 +84,7 @@ class Files:
         plug.device, machine.plugs[name] = name, plug
 
     def _swap(self, host: HostName, device: DeviceName, other: DeviceName) -> None:
-        """Each name points at the other's plug from now on, where both are of a kind; one of them may be forgotten."""
+        """Exchange the plugs of two devices of the same kind; one of them may be forgotten."""
         one, plugs = self._device(host, device), self.machines[host].plugs
         second = self._device(host, other) or self._removed.get((host, other))
         if one is None or second is None or one is second or one.kind is not second.kind:

@@ -1,8 +1,8 @@
-"""An asyncio event loop in virtual time: when nothing is ready it jumps to the next timer. Nothing ever really sleeps.
+"""An asyncio event loop in virtual time: when nothing is ready, it jumps to the next timer. Nothing ever really sleeps.
 
-Deterministic: it knows no socket, thread or signal, so the same program and seed give the same run. A run in which nothing is
-ready and no timer is set waits for ever in the real world; here it is an error, as is one that never lets time go on.
-Work belongs to an owner (`owned`), whom one may hold up while the rest of the world goes on: a process with a stalled loop.
+It is deterministic, without sockets, threads or signals: the same program and seed give the same run. If nothing is ready and
+no timer is set, a real program would wait for ever; here that is an error, as is a loop in which time never advances.
+Work belongs to an owner (`owned`). An owner can be held while the rest of the world goes on: a process with a stalled loop.
 """
 
 import asyncio
@@ -19,28 +19,28 @@ from typing import Any, Final, NoReturn, TypeVar
 T = TypeVar("T")
 
 TURNS_AT_ONE_MOMENT_MAX = 30_000
-"""Turns of the loop without time going on; more than any honest burst of work needs."""
+"""Iterations of the loop without an advance of time: more than any legitimate burst of work needs."""
 
 LATE_MICROSECONDS_MAX: Final = 2000
-"""With a seed a timer fires up to so late, as in a real loop: those of one moment come in any order."""
+"""With a seed, a timer fires up to this much late, as in a real loop, so timers of one moment fire in any order."""
 
 _owner: contextvars.ContextVar[str] = contextvars.ContextVar("owner", default="")
-"""Whose work runs; tasks and timers inherit it from who made them."""
+"""The owner of the running work; tasks and timers inherit it from their creator."""
 
 
 class Stuck(Exception):
-    """Nothing is ready and no timer is set, or time does not go on."""
+    """Nothing is ready and no timer is set, or time does not advance."""
 
 
 class _NoSelector:
-    """BaseEventLoop closes one at its end; nothing is ever selected."""
+    """BaseEventLoop closes a selector at its end; nothing is ever selected."""
 
     def close(self) -> None:
         pass
 
 
 class _Handle(asyncio.Handle):
-    """As asyncio's, without what debugging needs: a scenario makes thousands of them."""
+    """Like asyncio's, without the parts for debugging: a scenario makes thousands of them."""
 
     __slots__ = ()
 
@@ -58,7 +58,7 @@ class _Handle(asyncio.Handle):
 
 
 class _Timer(asyncio.TimerHandle):
-    """As asyncio's, likewise. `_scheduled` is not asked for: the loop does not count what was cancelled."""
+    """Like asyncio's, reduced in the same way. `_scheduled` is unused: the loop does not count cancelled timers."""
 
     __slots__ = ()
 
@@ -79,7 +79,7 @@ class _Timer(asyncio.TimerHandle):
 
 @dataclass(slots=True)
 class _Hold:
-    """An owner who does not run: until when, and what waits for its end, in order. `steps`: how many it has before."""
+    """An owner that is held: until when, and what waits for the end, in order. `steps`: how many steps it still has."""
 
     until: float
     steps: int = 0
@@ -88,9 +88,9 @@ class _Hold:
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """`time()` starts at 0 and goes on in whole microseconds. `seed`: None for timers that are exact.
+    """`time()` starts at 0 and advances in whole microseconds. `seed` None: timers are exact.
 
-    `faults`: exceptions that nobody took, in order; `run` raises the first."""
+    `faults`: unhandled exceptions in order; `run` raises the first."""
 
     def __init__(self, seed: int | None = None) -> None:
         super().__init__()
@@ -110,13 +110,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_at(  # type: ignore[override] # as its callers use it
         self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
-        """As BaseEventLoop.call_at, with an order among equals; never early."""
+        """As BaseEventLoop.call_at, with a defined order among equal times; never early."""
         microseconds = math.ceil(when * 1e6 - 0.01)
         if self._random is not None:
             microseconds += int(self._random() * LATE_MICROSECONDS_MAX)
         at = microseconds / 1e6
         timer = _Timer(at, callback, args, self, context)
-        # Of timers for the same moment the one that was set first fires first.
+        # Of timers for the same moment, the one that was set first fires first.
         heapq.heappush(self._timers, (at, next(self._numbers), timer))
         return timer
 
@@ -135,7 +135,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     # -- one turn -----------------------------------------------------------------------------------------------------
 
     def _run_once(self) -> None:
-        """As BaseEventLoop's: what is due becomes ready, what is ready now runs. Time goes on when nothing is ready."""
+        """Run one iteration as BaseEventLoop does. Advance time when nothing is ready."""
         timers = self._timers
         ready: deque[Any] = self._ready  # type: ignore[attr-defined] # of BaseEventLoop
         if not ready and not self._stopping:  # type: ignore[attr-defined]
@@ -158,7 +158,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 self.faults.append(exc)
 
     def _jump(self, timers: list[tuple[float, int, _Timer]]) -> None:
-        """Go to the next timer."""
+        """Advance to the next timer."""
         while timers and timers[0][2]._cancelled:
             heapq.heappop(timers)
         if not timers:
@@ -166,12 +166,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if timers[0][0] > self._now:
             self._now, self._turns = timers[0][0], 0
 
-    # -- holding somebody up ------------------------------------------------------------------------------------------
+    # -- holding an owner ---------------------------------------------------------------------------------------------
 
     def hold(self, owner: str, seconds: float, *, is_suspended: bool = False) -> None:
-        """Nothing of that owner runs for so long; then what became due meanwhile runs at once, in the order of its time.
+        """Run nothing of that owner for so long; then run at once what became due meanwhile, in order of time.
 
-        `is_suspended`: its timers stood still too, as CLOCK_MONOTONIC does while a machine sleeps."""
+        `is_suspended`: its timers stood still, too, as CLOCK_MONOTONIC does while a machine sleeps."""
         assert owner, "the world itself can't be held up"
         hold = self._holds.setdefault(owner, _Hold(until=self._now))
         if hold.until == math.inf:
@@ -182,16 +182,16 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.call_at(hold.until, self._end_hold, owner, context=contextvars.Context())
 
     def stop_after(self, owner: str, steps: int, on_held: Callable[[], None]) -> None:
-        """After so many more steps of its tasks (0: at its next await) it does not run any more, until `release`."""
+        """Stop the owner after so many more steps of its tasks (0: at its next await), until `release`."""
         hold = self._holds.setdefault(owner, _Hold(until=math.inf, steps=steps))
-        if hold.steps == 0:  # held up already: there it stays
+        if hold.steps == 0:  # held already, so it stays held
             hold.until = math.inf
             self.call_soon(on_held, context=contextvars.Context())
         else:
             hold.on_held = on_held
 
     def release(self, owner: str) -> None:
-        """It runs again, whatever was said of its hold."""
+        """Let the owner run again, whatever its hold was."""
         hold = self._holds.pop(owner, None)
         if hold is not None:
             self._ready.extend(hold.waiting)  # type: ignore[attr-defined]
@@ -210,7 +210,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             self.release(owner)
 
     def _is_held(self, handle: Any) -> bool:
-        """Whether it waits for the end of a hold; then it is kept."""
+        """Keep the handle and return True if its owner is held."""
         hold = self._holds.get(handle._context.get(_owner, ""))
         if hold is None:
             return False
@@ -230,7 +230,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 self._timers[place] = (timer._when, number, timer)
         heapq.heapify(self._timers)
 
-    # -- what it does not know ----------------------------------------------------------------------------------------
+    # -- not supported ------------------------------------------------------------------------------------------------
 
     def _keep(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         fault = context.get("exception")
@@ -246,21 +246,21 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
 
 def owned(owner: str) -> contextvars.Context:
-    """A context for `create_task`: the task is that owner's work, and all that comes of it."""
+    """Return a context for `create_task`: the task and everything that it starts belong to the owner."""
     context = contextvars.Context()
     context.run(_owner.set, owner)
     return context
 
 
 def virtual() -> VirtualLoop:
-    """The loop that runs now."""
+    """Return the running virtual loop."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     return loop
 
 
 def run(main: Coroutine[Any, Any, T], *, seed: int | None = None) -> T:
-    """Run `main` in a virtual loop of its own. Raises what it raises, and what a task died of unseen."""
+    """Run `main` in a new virtual loop. Raises what it raises, and unhandled exceptions of tasks."""
     loops: list[VirtualLoop] = []
 
     def factory() -> VirtualLoop:

@@ -1,6 +1,6 @@
-"""The truth of the virtual data centre: plugs, the machines they feed, and every way in which both go wrong.
+"""The truth of the virtual data centre: plugs, the machines that they feed, and all the ways in which both fail.
 
-It knows nothing of the daemon. Its one rule: a machine runs only while it has power, and nothing but a plug gives it power.
+Knows nothing of the daemon. A machine runs only while it has power, and only plugs give it power.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from fenced.model.power import Kind, Power
 from tests.world.manners import Manner
 
 FAR_SECONDS: Final = 0.4
-"""What a unit of nobody takes to answer: so long that another path is asked too, so short that it may still win."""
+"""The response time of a stray unit: slow enough that another path is read, too, fast enough that it may still win."""
 
 
 class Run(Enum):
@@ -31,20 +31,20 @@ LAST_MOMENT_SECONDS: Final = 0.001
 
 @dataclass(slots=True, kw_only=True)
 class Plug:
-    """One outlet or BMC. `is_on` is the truth; the fields below it are faults, which a test sets and takes away.
+    """One outlet or BMC. `is_on` is the truth; the fields below it are faults, which a test sets and removes.
 
-    `read_seconds`, `set_seconds`: how long a call takes; a command acts at the end of its time. `is_starting`: it has just
-    booted, says OFF whatever is true, and does nothing for a host that it takes to be off: no lie, but the reason to let it
-    settle. `wrong_through`: proxies by which another machine answers at its address. `unanswered_through`: proxies that reach it
-    and get no answer.
+    `read_seconds`, `set_seconds`: how long a call takes; a command acts at the end of that time. `is_starting`: it has just
+    booted, reads OFF regardless of the truth, and does nothing for a host that it believes off; no lie, but the reason for
+    settle times. `wrong_through`: proxies through which another machine answers at its address. `unanswered_through`: proxies
+    that reach it but get no answer.
 
-    `late_seconds`: it acts so long after it took a command; no lie within its `settle`. `shows_turning`: and says UNKNOWN then.
-    `early_seconds`: so long it says OFF before it is. `is_between`: a command leaves it "on its way" until it is mended.
-    `flaps`: every other reading is UNKNOWN. `refuses_repeated`: OFF is an error when it is off. `is_dummy`: it reads what it
-    was told and does nothing. `stays_off`: once it is off no ON helps. `wired`: the plug that it really is, where two labels
-    were swapped. `strays`: by proxy, the other unit that its address leads to through it (private networks that look alike);
-    `has_strayed`: there was one. `is_forgotten`: no device of the inventory stands for it.
-    `identities`: which machine it says that it belongs to, where it is asked.
+    `late_seconds`: it acts this long after it accepted a command; no lie within its `settle`. `shows_turning`: it reads
+    UNKNOWN meanwhile. `early_seconds`: it reads OFF this long before it is off. `is_between`: after a command it is "on its
+    way" until it is mended. `flaps`: every other reading is UNKNOWN. `refuses_repeated`: OFF is an error if it is off.
+    `is_dummy`: it reads what was commanded and does nothing. `stays_off`: once off, ON has no effect. `wired`: the plug that
+    it really is, if two labels were swapped. `strays`: by proxy, the other unit to which its address leads through that
+    proxy (private networks with the same addresses); `has_strayed`: there was one. `is_forgotten`: no device of the
+    inventory describes it. `identities`: the machine identities that it reports on request.
     """
 
     device: DeviceName
@@ -88,43 +88,43 @@ class Plug:
     turning: int = 0
 
     def lie(self, power: Power | None) -> None:
-        """From now on it says this whatever is true; None: it says the truth again."""
+        """Make it read this, whatever is true; None: make it tell the truth again."""
         self.says, self.has_lied = power, self.has_lied or power is not None
 
     def miswire(self) -> None:
-        """It feeds another machine: it does and says what it is told, and the host does not care."""
+        """Make it feed another machine: it acts and reads as commanded, without any effect on the host."""
         self.is_miswired = self.has_lied = True
 
     def swap(self, other: "Plug") -> None:
-        """Somebody took the one for the other when the labels were written: each switches the other's host, and says so."""
+        """Swap the labels of two plugs: each switches and reads the other's host."""
         self.wired, other.wired = other, self
         self.has_lied = other.has_lied = True
 
     def stray(self, path: str, other: "Plug") -> None:
-        """Through that proxy its address leads to another unit from now on, which is read and switched in its place."""
+        """Let its address lead to another unit through that proxy; that one is read and switched instead."""
         self.strays[path] = other
         self.has_strayed = self.has_lied = True
 
     def at(self, path: str) -> "Plug":
-        """The unit that answers at its address through that proxy."""
+        """Return the unit that answers at its address through that proxy."""
         return self.strays.get(path, self)
 
     def act_late(self, seconds: float, *, settle_seconds: float, shows_turning: bool) -> None:
-        """From now on it acts so long after it took a command. Longer than it is configured to: nobody can know.
-        Its last moment comes before that in which its `settle` is over, not with it."""
+        """Make it act this long after it accepts a command. If that is longer than configured, no daemon can know.
+        The last moment at which it acts is before the end of its `settle`, not at it."""
         self.late_seconds, self.shows_turning = max(0.0, seconds - LAST_MOMENT_SECONDS), shows_turning
         self.has_lied = self.has_lied or seconds > settle_seconds
 
     def read_early(self, seconds: float) -> None:
-        """From now on it says OFF as soon as it is told to, and is off so many seconds later."""
+        """Make it read OFF as soon as that is commanded, and be off so many seconds later."""
         self.early_seconds, self.has_lied = seconds, True
 
     def be_dummy(self) -> None:
-        """From now on it does nothing, and says what it was told."""
+        """Make it do nothing, and read what was commanded."""
         self.is_dummy = self.has_lied = True
 
     def mend(self) -> None:
-        """It is as it should be; swapped labels stay swapped, and what it has said cannot be taken back."""
+        """Remove its faults. Swapped labels stay swapped, and earlier lies stay told."""
         self.fails = self.is_unreachable = self.sticks = self.is_answer_lost = False
         self.is_between = self.flaps = self.refuses_repeated = self.is_dummy = self.stays_off = False
         self.lie(None)
@@ -137,19 +137,19 @@ class Plug:
         self.turning = 0
 
     def refuses(self, power: Power) -> bool:
-        """Whether it answers a command with an error, and does nothing."""
+        """Return whether it answers a command with an error and does nothing."""
         return self.fails or (self.refuses_repeated and self.is_on is (power is Power.ON))
 
     def begin_turning(self) -> None:
-        """It took a command that it has not carried out."""
+        """It accepted a command but has not carried it out yet."""
         self.turning += self.shows_turning or self.is_between
 
     def end_turning(self) -> None:
-        """It carries it out."""
+        """It carries the command out."""
         self.turning = max(0, self.turning - 1)
 
     def restart(self, *, away_seconds: float, starting_seconds: float) -> None:
-        """It boots: away first, then it answers before it knows its host."""
+        """Reboot it: first it is unreachable, then it answers before it knows its host."""
         loop = asyncio.get_running_loop()
         self.is_unreachable = self.is_starting = True
         self.is_seen_away = False
@@ -157,7 +157,7 @@ class Plug:
         loop.call_later(away_seconds + starting_seconds, self._started)
 
     def mislead_unseen(self) -> None:
-        """It says OFF while it boots, and nobody asked it while it was away: nobody can know that it boots."""
+        """Make it read OFF while it boots. Nobody read it while it was away, so no daemon can know that it boots."""
         self.is_unseen = self.has_lied = True
 
     def _answer_again(self) -> None:
@@ -168,7 +168,7 @@ class Plug:
 
     @property
     def is_answering(self) -> bool:
-        """A BMC that is fed by the host's outlets dies with them."""
+        """Whether it answers. A BMC that is fed by the host's outlets dies with them."""
         return (
             self.machine.has_mains
             and not self.is_unreachable
@@ -190,7 +190,7 @@ class Plug:
         return Power.ON if plug.is_on and not is_dark else Power.OFF
 
     def switch(self, power: Power) -> None:
-        """What a command does when its time has come."""
+        """Apply a command when its time has come."""
         if self.sticks or self.is_starting or (self.stays_off and power is Power.ON):
             return
         if self.is_dummy:
@@ -204,13 +204,13 @@ class Plug:
             (self.wired or self).turn(power)
 
     def _catch_up(self, power: Power) -> None:
-        """What it said long ago comes true, if nothing else was told it since."""
+        """Let an early reading come true, unless something else was commanded since."""
         if self.told is power:
             self.told = None
             self.turn(power)
 
     def turn(self, power: Power) -> None:
-        """Really change, by whatever cause."""
+        """Really change, for whatever reason."""
         was, self.is_on = self.is_on, power is Power.ON
         if was is not self.is_on:
             self.machine.plug_changed(self)
@@ -218,14 +218,14 @@ class Plug:
 
 @dataclass(slots=True, kw_only=True)
 class Machine:
-    """A host of flesh and blood. `tell` hears what happens to it, in a few words.
+    """A physical host. `tell` gets a few words about each thing that happens to it.
 
-    `is_mute`: its reporter is dead. `manner`: how that spells its messages. `is_cut_off`: it runs, and its network leads nowhere.
-    `is_hung`: it does nothing now and may go on any moment, with the same boot id.
-    `is_meddled`: somebody else touched its power; from then on the daemon can't answer for it.
-    `is_unasked`: what the daemon asks it does not arrive; its messages do. `riders`: told whether what runs on it runs.
-    `former`: plugs by names that they had; `edited_at`: when what the inventory says of its devices last changed.
-    `is_split`: the inventory has its feeds on more than one level, as if the outlets of one were all its power.
+    `is_mute`: its reporter is dead. `manner`: how the reporter formats messages. `is_cut_off`: it runs without a network.
+    `is_hung`: it does nothing now but may continue at any moment, with the same boot id.
+    `is_meddled`: something else switched its power; from then on the daemon can't answer for it.
+    `is_unasked`: probes from the daemon do not arrive; its messages do. `riders`: called when it starts or stops to run, for
+    what runs on it. `former`: plugs by earlier names; `edited_at`: when the inventory of its devices last changed.
+    `is_split`: the inventory has its feeds on several levels, as if the outlets of one level were all its power.
     """
 
     name: HostName
@@ -253,11 +253,11 @@ class Machine:
 
     @property
     def liars(self) -> int:
-        """How many things about its devices are not as the inventory says, now or when they were last believed."""
+        """How many of its devices differ from the inventory, now or when they were last believed."""
         return self.is_split + sum(plug.has_lied or plug.is_forgotten for plug in self.plugs.values())
 
     def plug(self, name: DeviceName) -> Plug:
-        """By the name that it has, or had."""
+        """Return a plug by its present or an earlier name."""
         return self.plugs[name] if name in self.plugs else self.former[name]
 
     @property
@@ -266,18 +266,18 @@ class Machine:
 
     @property
     def is_fed(self) -> bool:
-        """An outlet that feeds it is on; a machine without outlets, or with a feed that nobody knows of, is always fed."""
+        """Whether a feeding outlet is on. A machine without outlets, or with an unknown feed, is always fed."""
         outlets = [plug for plug in self.plugs.values() if plug.kind is Kind.OUTLET]
         return self.has_mains and (not outlets or any(plug.is_on or plug.is_miswired for plug in outlets))
 
     @property
     def is_powered(self) -> bool:
-        """Fed, and its chassis (if it has one) is on."""
+        """Whether it is fed and its chassis (if it has one) is on."""
         return self.is_fed and all(plug.is_on for plug in self.plugs.values() if plug.kind is Kind.CHASSIS)
 
     @property
     def is_running(self) -> bool:
-        """Able to do harm: running, or hung and able to go on."""
+        """Whether it can do harm: it runs, or it is hung and may continue."""
         return self.does is Run.RUNNING
 
     @property
@@ -291,13 +291,13 @@ class Machine:
         return self.does is Run.RUNNING and not self.is_hung
 
     def die(self) -> None:
-        """The kernel is dead; the power is on. One that does not run has no kernel to die."""
+        """Crash the kernel; the power stays on. No effect on a machine that does not run."""
         if self.does is Run.RUNNING:
             self.does = Run.DEAD
             self._carry(is_up=False)
 
     def reboot(self) -> None:
-        """By itself or by somebody's hand; one without power can't."""
+        """Reboot, for whatever reason; impossible without power."""
         if self.is_powered:
             self.does = Run.OFF
             self._carry(is_up=False)
@@ -311,13 +311,13 @@ class Machine:
             self._lose_power()
 
     def lose_mains(self) -> None:
-        """The feed is gone: the machine and its BMC with it."""
+        """Cut the feed; the machine and its BMC go down."""
         self.has_mains = False
         if self.does is not Run.OFF:
             self._lose_power()
 
     def get_mains(self, *, on_after_seconds: float) -> None:
-        """The feed is back: its BMC answers at once and keeps the host off for its power restore delay."""
+        """Restore the feed: the BMC answers at once and keeps the host off for its power restore delay."""
         self.has_mains = True
         for plug in self.plugs.values():
             if plug.kind is Kind.CHASSIS:
@@ -325,7 +325,7 @@ class Machine:
                 asyncio.get_running_loop().call_later(on_after_seconds, self._start_by_itself, plug)
 
     def _start_by_itself(self, plug: Plug) -> None:
-        """Its firmware switches it on, whatever anybody was told meanwhile: nobody could know."""
+        """Let its firmware switch it on, regardless of earlier commands: no daemon can know."""
         self.is_meddled = self.is_meddled or not plug.is_on
         plug.turn(Power.ON)
 
@@ -342,7 +342,7 @@ class Machine:
         self.tell(self, "is without power")
 
     def start(self) -> None:
-        """Power came (or a reset): boot with a new boot id."""
+        """Boot with a new boot id, after power came or a reset."""
         self.does = Run.BOOTING
         self.is_mute = self.is_hung = self.is_stopping = False
         self.tell(self, "has power")
@@ -358,7 +358,7 @@ class Machine:
 
 
 def stranger(plug: Plug, *, is_on: bool, read_seconds: float = FAR_SECONDS) -> Plug:
-    """A unit of the same kind elsewhere, further away unless it is said, with a machine on it that nobody looks after."""
+    """Return a unit of the same kind elsewhere, slower by default, with an unmanaged machine on it."""
     machine = Machine(name=HostName("stranger"), address="", tell=lambda machine, text: None)
     unit = Plug(
         device=plug.device,

@@ -1,6 +1,6 @@
-"""How a host's reporter spells its heartbeats: shapes that programs of others send, and that are signs of life all the same.
+"""Odd formats in which a host's reporter sends heartbeats. Other programs send them, and they are signs of life, too.
 
-Knows a message as it goes over the wire, and has the real program read it. One rule: whatever the spelling, the host beats.
+Formats a message for the wire and parses it with the real program. Whatever the format, the host beats.
 """
 
 import json
@@ -12,11 +12,11 @@ from fenced.core.events import Health
 from fenced.ports.health import Malformed, health
 
 AHEAD: Final = 30
-"""How far the second counter is ahead: beats of the first are stale until it gets there."""
+"""How far the second counter is ahead: heartbeats of the first are stale until it catches up."""
 
 
 class Manner(Enum):
-    """What is strange about the messages of a host."""
+    """What is odd about a host's messages."""
 
     PLAINLY = "plainly"
     IN_FLOATS = "in floats"
@@ -26,7 +26,7 @@ class Manner(Enum):
 
 
 def meant(event: Health, manner: Manner) -> Health:
-    """What it says of the host, as far as anybody can know. Two counters of one boot can't be told from late messages."""
+    """Return what the message means. Two counters of one boot can't be told from late messages."""
     match manner:
         case Manner.WITHOUT_A_BOOT:
             return replace(event, boot=None, sequence=None)
@@ -37,7 +37,7 @@ def meant(event: Health, manner: Manner) -> Health:
 
 
 def spelled(event: Health, manner: Manner) -> Health | None:
-    """As the daemon reads it. None: it takes it for no heartbeat."""
+    """Return the message as the daemon parses it; None if it is no heartbeat for it."""
     if manner is Manner.PLAINLY:
         return event
     payload = json.dumps(_body(event, manner)).encode()
@@ -66,6 +66,6 @@ def _body(event: Health, manner: Manner) -> dict[str, object]:
 
 
 def _of_two(event: Health) -> int:
-    """Two reporters speak in turn, and one of them has counted for longer."""
+    """Two reporters alternate, and one of them has counted for longer."""
     own = event.sequence or 0
     return own + AHEAD if own % 2 else own

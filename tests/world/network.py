@@ -1,6 +1,6 @@
-"""The broker of the world and a daemon's connection to it, and the true time.
+"""The broker of the world, a daemon's connection to it, and the true time.
 
-Knows messages, not what they say. One rule: the broker outlives every daemon, and hears nothing of one that is dead.
+Knows messages, not their contents. The broker outlives every daemon and accepts nothing from a dead one.
 """
 
 import asyncio
@@ -16,10 +16,10 @@ from fenced.ports.clock import Clock
 from tests.world.loop import owned, virtual
 
 START = 1_800_000_000.0
-"""2027-01-15T08:00:00Z, the world's first moment."""
+"""2027-01-15T08:00:00Z, when the world begins."""
 
 ACKNOWLEDGE_SECONDS: Final = 0.01
-"""What a broker takes that is well."""
+"""How long a healthy broker takes to acknowledge."""
 
 
 class WorldClock:
@@ -34,12 +34,12 @@ class WorldClock:
 
 @dataclass(slots=True)
 class Broker:
-    """The broker outlives the daemon. `is_cut`: connected, yet nothing comes through (our own link is dead).
+    """The broker; it outlives the daemon. `is_cut`: connected, but nothing passes (the daemon's own link is dead).
 
-    One way alone: `is_unheard`: nothing of it reaches the daemon; `is_swallowing`: nothing of the daemon reaches it; `deaf` and
-    `dumb`: the same for these daemons alone. `refused`: the last words of topics that it allows nobody to publish to.
-    `reached`: when the newest message of each host arrived at a daemon, and of which run. `spell`: what a message means, and
-    what a daemon makes of it (None: nothing).
+    Faults in one direction: `is_unheard`: nothing from it reaches the daemon; `is_swallowing`: nothing from the daemon
+    reaches it; `deaf` and `dumb`: the same for these daemons only. `refused`: last words of topics for which it allows no
+    publisher. `reached`: when the newest message of each host arrived at a daemon, and from which run. `spell`: returns what
+    a message means, and what a daemon makes of it (None: nothing).
     """
 
     clock: Clock
@@ -81,7 +81,7 @@ class Broker:
             await self.changed()
 
     def subscribe(self, client: str, subscriber: Callable[[BusEvent], None] | None) -> None:
-        """None: that client is gone."""
+        """Register a client; None: it is gone."""
         if subscriber is None:
             self._subscribers.pop(client, None)
         else:
@@ -97,11 +97,11 @@ class Broker:
 
     @property
     def is_subscribed(self) -> bool:
-        """Whether a daemon has reason to think that it hears: a cut link looks like silence to it."""
+        """Whether a daemon believes that it hears: a cut link looks like silence to it."""
         return self.is_up and bool(self._subscribers)
 
     def send(self, event: BusEvent) -> None:
-        """A message from a host or person; lost where no daemon listens. Told of as delivered where all of them hear it."""
+        """Send a host's or person's message; lost if no daemon listens. Reported as delivered if all of them hear it."""
         if self.is_heard:
             meant, spelled = self.spell(event)
             if not self.deaf.intersection(self._subscribers):
@@ -113,12 +113,12 @@ class Broker:
                     subscriber(spelled)
 
     def refuses(self, topic: str) -> bool:
-        """By its access list, or all that there is."""
+        """Return whether it rejects the topic, by its access list or because it rejects everything."""
         return self.is_refusing or topic.rpartition("/")[2] in self.refused
 
     @property
     def is_willing(self) -> bool:
-        """It takes at once what it is sent by a daemon that may write there."""
+        """Whether it accepts at once what an authorised daemon sends."""
         is_through = self.is_heard and not self.is_swallowing and not self.dumb
         return is_through and not self.is_refusing and self.acknowledge_seconds <= ACKNOWLEDGE_SECONDS
 
@@ -128,9 +128,9 @@ class Broker:
 
 
 class WorldBus:
-    """ports.bus.Bus: one daemon's connection. `is_dead`: that daemon was killed, nothing of it goes out any more.
+    """ports.bus.Bus: one daemon's connection. `is_dead`: that daemon was killed, so nothing of it is sent any more.
 
-    `is_deaf`: what comes for it is lost (its machine is suspended). Times are told by the daemon's own clock."""
+    `is_deaf`: messages for it are lost (its machine is suspended). Times are in the daemon's own clock."""
 
     def __init__(self, broker: Broker, clock: Clock, owner: str) -> None:
         self._broker, self._clock, self._owner = broker, clock, owner
@@ -160,7 +160,7 @@ class WorldBus:
             self._is_connected = False
 
     def _hear(self, event: BusEvent, deliver: Callable[[BusEvent], None]) -> None:
-        """What comes while the daemon stalls waits in its socket, and is stamped when it is read."""
+        """Deliver a message. While the daemon stalls it waits in the socket, and gets its time stamp when it is read."""
         if self.is_deaf or self.is_dead:
             return
         loop = virtual()

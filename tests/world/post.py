@@ -1,7 +1,6 @@
-"""The way of the hosts' messages to the daemon: it loses, delays, repeats and reorders them, and keeps old ones.
+"""The way of the hosts' messages to the daemon: loses, delays, repeats and reorders them, and retains old ones.
 
-Knows messages, not what they say. One rule: what it does to a message comes from its own dice, so that a story is the same
-each time.
+Knows messages, not their contents. It uses its own random source, so that a story is the same every time.
 """
 
 import asyncio
@@ -18,11 +17,11 @@ from tests.world.network import Broker
 
 @dataclass(slots=True)
 class Post:
-    """Without a fault set it hands on each message at once. Shares are of all messages, 0 to 1.
+    """Without faults it passes each message on at once. Shares are of all messages, 0 to 1.
 
-    `keeps`: the broker retains the last message of each host, as a misled reporter asks it to, and gives it to each new
-    subscriber, however old. `of_hosts`: the lost share and the longest delay of single hosts' messages. `on_its_way`: how
-    many messages will still come. `keeps_back`: hosts whose messages wait at a bridge until it is let go.
+    `keeps`: the broker retains the last message of each host, as a misconfigured reporter requests, and gives it to each new
+    subscriber, however old. `of_hosts`: lost share and longest delay for single hosts. `on_its_way`: how many messages are
+    still to come. `keeps_back`: hosts whose messages wait at a bridge until it is released.
     """
 
     broker: Broker
@@ -41,13 +40,13 @@ class Post:
         self.broker.on_subscribed = self._give_kept
 
     def mend(self) -> None:
-        """From now on all goes well; what is on its way still comes."""
+        """Remove all faults; messages on their way still arrive."""
         self.lost_share = self.repeated_share = self.delay_seconds_max = 0.0
         self.of_hosts.clear()
         self.let_go()
 
     def let_go(self) -> None:
-        """The bridge sends all that it has, as new."""
+        """Let the bridge send everything that it held, as new messages."""
         waiting, self._kept_back, self.keeps_back = self._kept_back, [], frozenset()
         for message in waiting:
             self._arrive(message)

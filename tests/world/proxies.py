@@ -1,7 +1,7 @@
-"""Proxy agents of the world: the real rules of fenced/proxy (client, calls, token memory) with a world in place of sockets.
+"""Proxy agents of the world: the real code of fenced/proxy (client, calls, token memory) over a simulated network and disk.
 
-A proxy outlives the daemon, has a clock of its own, and keeps its state over its lives. It does not know what is true of a
-host. One rule: only the way of a request and the disk are simulated; what a proxy decides is decided by the real program.
+A proxy outlives the daemon, has its own clock, and keeps its state over restarts. It knows nothing of the truth. Only the way
+of a request and the disk are simulated; every decision of a proxy is made by the real program.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ TOKEN_OPTION: Final = "world_token"
 
 
 class MemoryState(ProxyState):
-    """The real state without a file. `is_broken`: its disk takes nothing and gives nothing."""
+    """The real state without a file. `is_broken`: its disk fails every read and write."""
 
     def __init__(self, *, machine_boot: str) -> None:
         self._path = FilePath("proxy.db")
@@ -58,7 +58,7 @@ class MemoryState(ProxyState):
         self._prepare()
 
     def reboot(self, machine_boot: str) -> None:
-        """The machine booted: what it ran before is dead."""
+        """The machine booted: everything that it ran before is dead."""
         self._machine_boot = machine_boot
 
     @contextmanager
@@ -70,7 +70,7 @@ class MemoryState(ProxyState):
 
 
 class WorldMemory(TokenMemory):
-    """The real memory without its thread. Its state is made when it is first needed: most proxies never get a command."""
+    """The real memory without its thread. Its state is made on first use: most proxies never get a command."""
 
     def __init__(self, find: Callable[[], ProxyState]) -> None:
         self._find = find
@@ -124,7 +124,7 @@ class WorldDriver:
 
 
 class WorldProxy:
-    """One proxy agent, through all its lives. `is_down`: no agent runs; a connection to it is refused."""
+    """One proxy agent, over all its restarts. `is_down`: no agent runs, so connections are refused."""
 
     def __init__(self, path: Path, wires: Wires, *, clock: Clock, number: int) -> None:
         self.path, self._wires, self._clock = path, wires, clock
@@ -139,7 +139,7 @@ class WorldProxy:
         self._begin()
 
     def ride(self, machine: Machine) -> None:
-        """It runs on that host from now on: dies with it, and starts when it has booted."""
+        """Run on that host from now on: die with it, and start when it has booted."""
         self.path.carrier = machine
         machine.riders.append(self._machine_changed)
 
@@ -155,23 +155,23 @@ class WorldProxy:
         return self._calls is None
 
     def show(self) -> float:
-        """Its clock: seconds since its machine's boot, as it believes."""
+        """Return its clock: seconds since its machine's boot, as the machine believes."""
         return max(0.0, asyncio.get_running_loop().time() + self._shift_seconds)
 
     def shift_clock(self, seconds: float) -> None:
-        """Its clock jumps within one life, which a steady clock never does: from then on its word is worth nothing."""
+        """Let its clock jump without a restart, which a steady clock never does; from then on it can't be trusted."""
         self._shift_seconds += seconds
         self.path.has_lied = True
 
     def crash(self, *, are_agents_spared: bool) -> None:
-        """kill -9. Its agents die with it, or are left behind."""
+        """Kill it as kill -9 does. Its agents die with it, unless they are spared."""
         self.path.are_agents_spared = are_agents_spared
         self._calls = None
         for task in list(self._tasks):
             task.cancel()
 
     def start(self, *, is_machine_booted: bool = False, is_emptied: bool = False) -> None:
-        """A new life over the same disk, or over an empty one; nothing starts on a machine that does not run."""
+        """Restart it over the same or an emptied disk; impossible on a machine that does not run."""
         if self.path.carrier is not None and self.path.carrier.does is not Run.RUNNING:
             return
         if not self.is_down:
@@ -192,12 +192,12 @@ class WorldProxy:
         return self._state
 
     def mend_disk(self) -> None:
-        """Whatever it lost is lost; from now on it can be written."""
+        """Make the disk writable again; what was lost stays lost."""
         if self._state is not None:
             self._state.is_broken = False
 
     async def end(self) -> None:
-        """The world is over."""
+        """Stop it at the end of the world."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -208,7 +208,7 @@ class WorldProxy:
         return f"{self.path.name} boot {self._boots}"
 
     def _begin(self) -> None:
-        """The first life: nothing was left by an earlier one."""
+        """Start it for the first time, with nothing left from before."""
         self._calls = self._begin_calls()
 
     def _begin_calls(self) -> Calls:
@@ -224,7 +224,7 @@ class WorldProxy:
         )
 
     async def _settle(self, calls: Calls) -> None:
-        """As the real agent: nothing is accepted before; one whose state can't be read does not start."""
+        """Settle survivors as the real agent does: accept nothing before; don't start if the state can't be read."""
         try:
             await calls.settle_survivors(self._kill)
         except StateError:
@@ -242,10 +242,10 @@ class WorldProxy:
         task.add_done_callback(lambda done: self._tasks.pop(done, None))
         return task
 
-    # -- its HTTP face ------------------------------------------------------------------------------------------------
+    # -- its HTTP interface -------------------------------------------------------------------------------------------
 
     def arrive(self, where: str, body: bytes, after_seconds: float) -> asyncio.Task[bytes]:
-        """A request on its way; cancelled when the agent dies, and otherwise the caller's to cancel."""
+        """Send a request. The task is cancelled if the agent dies; otherwise only the caller cancels it."""
         return self._spawn(self._serve(where, body, after_seconds), f"request to {self.path.name}")
 
     async def _serve(self, where: str, body: bytes, after_seconds: float) -> bytes:
@@ -305,7 +305,7 @@ class WorldProxy:
 
 
 class WorldTransport(Transport):
-    """A network between daemon and proxies in place of HTTPS: requests leave at most once, and may be lost either way."""
+    """A network between daemon and proxies in place of HTTPS: requests leave at most once, and can be lost in both ways."""
 
     def __init__(self, proxies: Mapping[ProxyName, WorldProxy], wires: Wires, owner: str) -> None:
         super().__init__(context=None, connections_per_proxy_max=1)
@@ -349,7 +349,7 @@ class WorldTransport(Transport):
             ) from exc
         finally:
             if task is not None and not is_command:
-                task.cancel()  # the daemon hangs up, which ends its read
+                task.cancel()  # the daemon hangs up, which cancels its read
 
     async def _answer(self, path: Path, task: asyncio.Task[bytes] | None) -> bytes:
         if task is None:
@@ -367,11 +367,11 @@ class WorldTransport(Transport):
 
 
 class _ConnectionLost(Exception):
-    """The agent died with the request."""
+    """The agent died while it had the request."""
 
 
 class WorldProxyCaller(ProxyCaller):
-    """The real caller over the world's network. `leave`: what comes just before a power command leaves the daemon."""
+    """The real caller over the world's network. `leave` runs just before a power command leaves the daemon."""
 
     def __init__(
         self, proxies: Mapping[ProxyName, WorldProxy], wires: Wires, clock: Clock, leave: Callable[[], Awaitable[None]],

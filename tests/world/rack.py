@@ -1,7 +1,7 @@
-"""A small fleet for the world: a plan in a few words becomes an inventory, and machines with plugs that fit it.
+"""Describe a small fleet in a few words, and build the inventory and the matching machines with plugs from it.
 
-`devices` are words `NAME:LEVEL`; a name that starts with `bmc` is a chassis, all others are outlets. Settings are given by
-their place in the model: `gates.budget_hosts`, `power.attempts`, `detection.grace_seconds`, `race.parallel`, `daemon.site`.
+`devices` are written `NAME:LEVEL`; a name that starts with `bmc` is a chassis, all others are outlets. Settings are given by
+their path in the model: `gates.budget_hosts`, `power.attempts`, `detection.grace_seconds`, `race.parallel`, `daemon.site`.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,12 +29,12 @@ Setting = float | int | str | bool | Action | tuple[str, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rack:
-    """The plan of a small fleet: one cluster, every host with the same devices. `other_daemons`: beside `fenced-a`.
+    """A small fleet: one cluster, every host with the same devices. `other_daemons`: besides `fenced-a`.
 
-    By name of a host or proxy: `places` ("c2/dc2", where it is elsewhere), `names` (aliases of a host; of a proxy its address);
-    by proxy: `machines` (the host that it runs on) and `tags`. `boot_seconds`: from power to the first heartbeat;
-    `is_standby_separate`: a chassis keeps its power when the host's outlets are off. `vouched`: devices that serve on a
-    person's word.
+    By name of a host or proxy: `places` ("c2/dc2", if it is elsewhere), `names` (aliases of a host; the address of a proxy);
+    by proxy: `machines` (the host on which it runs) and `tags`. `boot_seconds`: from power to the first heartbeat;
+    `is_standby_separate`: a chassis keeps its power when the host's outlets are off. `vouched`: devices with `cuts_power`
+    set by the user.
     """
 
     hosts: tuple[str, ...] = ("node-1", "node-2", "node-3", "node-4")
@@ -57,7 +57,7 @@ class Rack:
 
 
 def inventory(rack: Rack) -> Inventory:
-    """The rack as configured."""
+    """Return the rack as configured."""
     daemon = _settings(DaemonSettings(name="fenced-a", is_armed_by_file=True), rack, "daemon")
     daemon = replace(daemon, gates=_settings(daemon.gates, rack, "gates"), race=_settings(daemon.race, rack, "race"))
     daemon = replace(daemon, check=_settings(daemon.check, rack, "check"))
@@ -78,7 +78,7 @@ def _place(rack: Rack, name: str) -> tuple[ClusterName, DatacenterName]:
 
 
 def _proxy(rack: Rack, name: str, hosts: Mapping[HostName, Host]) -> Proxy:
-    """One on a machine of the inventory is where that machine is."""
+    """Return a proxy; one on a machine of the inventory has that machine's address."""
     machine = HostName(rack.machines[name]) if name in rack.machines else None
     cluster, datacenter = _place(rack, name)
     return Proxy(
@@ -93,7 +93,7 @@ def _proxy(rack: Rack, name: str, hosts: Mapping[HostName, Host]) -> Proxy:
 
 
 def _settings(of: Any, rack: Rack, group: str) -> Any:
-    """The dataclass with the rack's settings of that group. Raises AssertionError for a name that it has not."""
+    """Return the dataclass with the rack's settings of that group. Raises AssertionError for an unknown name."""
     prefix = f"{group}."
     changes = {name.removeprefix(prefix): value for name, value in rack.settings.items() if name.startswith(prefix)}
     known = {item.name for item in fields(of)}
@@ -139,7 +139,7 @@ def _device(rack: Rack, host: str, word: str, power: PowerSettings) -> Device:
 
 
 def machines(fleet: Inventory, tell: Callable[[Machine, str], None], rack: Rack) -> dict[HostName, Machine]:
-    """Machines that fit the inventory and the rack, all running."""
+    """Return machines that match the inventory and the rack, all running."""
     found: dict[HostName, Machine] = {}
     for name, host in fleet.hosts.items():
         machine = Machine(

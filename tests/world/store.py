@@ -1,6 +1,6 @@
-"""The daemons' store: one that several controllers share, as a lease row in a database would have it, with a disk that fails.
+"""The daemons' store, shared by several controllers like a database with a lease row, on a disk that can fail.
 
-Knows nothing of what is stored. One rule: what is stored carries the epoch of who stores it, and an older one stores nothing.
+Does not know the contents. Every write carries the epoch of its writer, and a write with an older epoch fails.
 """
 
 import asyncio
@@ -16,10 +16,10 @@ from tests.world.loop import virtual
 
 @dataclass(slots=True)
 class Disk:
-    """What lies under the journals of all daemons. `lease_ends`: by the store's own clock, not by its holder's.
+    """The disk under the journals of all daemons. `lease_ends`: by the store's clock, not by its holder's.
 
-    `slow_seconds`: what each write takes; `is_failing`: each is refused; `refused_share`: so many of them, 0 to 1, are;
-    `is_hanging`: none ends until it does no more."""
+    `slow_seconds`: duration of each write; `is_failing`: every write fails; `refused_share`: this share of them, 0 to 1, fails;
+    `is_hanging`: no write ends until this is reset."""
 
     clock: Clock
     durable: Durable = field(default_factory=Durable)
@@ -36,7 +36,7 @@ class Disk:
         return not (self.is_failing or self.is_hanging or self.slow_seconds or self.refused_share)
 
     def refuses(self) -> bool:
-        """Whether it takes the next write."""
+        """Whether it refuses the next write."""
         return self.is_failing or (self.refused_share > 0.0 and self._dice.random() < self.refused_share)
 
     def hang(self, is_hanging: bool) -> None:
@@ -44,7 +44,7 @@ class Disk:
         self.changed()
 
     def changed(self) -> None:
-        """Whoever waits looks again."""
+        """Wake those that wait for a change."""
         self._changed.set()
         self._changed = asyncio.Event()
 
@@ -55,7 +55,7 @@ class Disk:
 class WorldJournal(MemoryJournal):
     """One daemon's connection to the disk. `is_cut`: it does not reach it; `is_dead`: the daemon was killed.
 
-    `on_append` is told before a batch is stored, `on_stored` when the daemon hears of it."""
+    `on_append` is called before a batch is stored, `on_stored` when the daemon learns of it."""
 
     def __init__(self, disk: Disk, owner: str, *, is_checked: bool) -> None:
         super().__init__(disk.durable, is_checked=is_checked)
@@ -65,14 +65,14 @@ class WorldJournal(MemoryJournal):
         self.on_stored: Callable[[], None] = lambda: None
 
     async def open(self, *, holder: str, now: float) -> Loaded:
-        """Raises StoreHeld while another controller's lease lasts. A daemon's own lease it takes over at once."""
+        """Raises StoreHeld while another controller's lease lasts. A daemon takes over its own lease at once."""
         await self._reached()
         if self.disk.is_failing:
             raise StoreError("disk: no space left")
         durable = self.durable
         if durable.holder != holder and self.disk.clock.now() < self.disk.lease_ends:
             raise StoreHeld(f"held by {durable.holder}")
-        durable.owner = None  # the lease alone says who may write
+        durable.owner = None  # only the lease decides who may write
         return await super().open(holder=holder, now=now)
 
     async def append(self, batch: Batch) -> int:

@@ -1,4 +1,4 @@
-"""ports.telemetry.Telemetry that remembers: how often each thing happened, and what was measured."""
+"""ports.telemetry.Telemetry that records how often each thing happened, and what was measured."""
 
 from collections import Counter, defaultdict
 

@@ -1,4 +1,4 @@
-"""The checker sees what it is there for: each rule broken on purpose is found, and a good run finds nothing."""
+"""The checker works: each rule, broken on purpose, is found, and a good run has no findings."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -36,14 +36,14 @@ def started(token: str, *, operation: str, what: What = What.OFF, device: Device
 
 
 def operation(action: Action) -> r.OperationStarted:
-    """An operation as the core makes it."""
+    """Return an operation as the core makes it."""
     desk = Desk()
     desk.ask(action)
     return next(record for record in desk.records(r.OperationStarted))
 
 
 def found(plant: Callable[[World], Awaitable[None]]) -> str:
-    """What the checker says of a journal and a world in which something was planted."""
+    """Return the checker's findings for a journal and a world with a planted fault."""
 
     async def main() -> str:
         world = World(Rack())
@@ -91,7 +91,7 @@ def test_fenced_without_power_is_not() -> None:
 
 
 @pytest.mark.parametrize("why", ["lies", "meddled", "miswired"])
-def test_a_machine_that_nobody_can_answer_for_is_left_out(why: str) -> None:
+def test_a_meddled_machine_is_left_out(why: str) -> None:
     async def plant(world: World) -> None:
         plug = world.plug("node-2", "pdu-a")
         if why == "lies":

@@ -13,7 +13,7 @@ NODE = HostName("node-1")
 
 
 def edited(*words: str) -> tuple[World, Inventory]:
-    """The world after such edits came into force, and what a daemon reads now."""
+    """Return the world after these edits took effect, and what a daemon reads now."""
 
     async def main() -> tuple[World, Inventory]:
         world = World(Rack())

@@ -1,4 +1,4 @@
-"""The virtual loop: it jumps, it is the same each time, and what would hang in the real world is an error here."""
+"""The virtual loop: it jumps over time, repeats exactly, and raises where a real loop would hang."""
 
 import asyncio
 import time
@@ -64,7 +64,7 @@ def test_threads_are_refused() -> None:
         run(main())
 
 
-def test_a_task_that_dies_unseen_is_seen() -> None:
+def test_an_unhandled_exception_of_a_task_is_raised() -> None:
     async def die() -> None:
         raise ValueError("unseen")
 
@@ -129,7 +129,7 @@ def test_an_owner_stops_after_so_many_steps_and_goes_on_when_released() -> None:
     assert run(main()) == (4, 10)
 
 
-def test_a_seed_is_an_order() -> None:
+def test_a_seed_fixes_the_order_of_timers() -> None:
     async def main() -> list[int]:
         loop, order = asyncio.get_running_loop(), list[int]()
         for number in range(6):

@@ -1,4 +1,4 @@
-"""Plugs go wrong as they are told to, and know what was a lie."""
+"""Plugs fail as set, and record what was a lie."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from tests.world.world import World
 
 
 def of_plug(*seconds: float, begin: str, power: Power = Power.OFF) -> list[tuple[str, bool, bool]]:
-    """What a plug says, whether it is on and whether it has lied, at those times after a command."""
+    """Return a plug's reading, whether it is on and whether it has lied, at those times after a command."""
 
     async def main() -> list[tuple[str, bool, bool]]:
         plug = World(Rack()).plug("node-1", "pdu-a")

@@ -1,4 +1,4 @@
-"""The hosts' messages on their way: lost, late, repeated and kept."""
+"""The hosts' messages on their way: lost, late, repeated and retained."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ from tests.world.world import World
 
 
 def heard(*, sent: int = 40, **fault: object) -> list[e.Health]:
-    """What a subscriber hears of so many heartbeats, one a second, and of what the broker kept."""
+    """Return what a subscriber hears of so many heartbeats, one a second, and of what the broker retained."""
 
     async def main() -> list[e.Health]:
         world = World(Rack())
@@ -93,7 +93,7 @@ def test_a_bridge_lets_go_at_once_what_it_kept_back() -> None:
 
 
 def test_a_beat_reaches_the_daemon_in_the_manner_of_its_reporter() -> None:
-    """And the world goes by what it means."""
+    """The world, too, judges the message by what it means."""
 
     async def main() -> tuple[list[BusEvent], float]:
         world = World(Rack())

@@ -1,4 +1,4 @@
-"""The world's proxies go by the real rules: tokens, clocks, lives, survivors and disks."""
+"""The world's proxies follow the real rules: tokens, clocks, restarts, survivors and disks."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -40,7 +40,7 @@ class Bench:
 
 
 async def _leave() -> None:
-    """Nothing holds a command up."""
+    """Delay no command."""
 
 
 async def _nobody(started: object) -> None:
@@ -110,7 +110,7 @@ def test_a_proxy_whose_clock_fell_back_lets_it_act_too_late() -> None:
     on_bench(test)
 
 
-def test_one_that_dies_after_it_sent_leaves_the_command_in_doubt() -> None:
+def test_a_proxy_that_dies_after_it_sent_leaves_the_command_in_doubt() -> None:
     async def test(bench: Bench) -> None:
         bench.plug.act_late(3.0, settle_seconds=3.0, shows_turning=True)
         bench.proxy.path.dies_sending = True
@@ -172,7 +172,7 @@ def test_without_a_disk_nothing_is_sent() -> None:
     on_bench(test)
 
 
-# -- one way, one daemon, one machine ---------------------------------------------------------------------------------
+# -- one direction, one daemon, one machine ---------------------------------------------------------------------------
 
 
 def test_a_way_that_is_cut_towards_the_proxy_still_brings_the_answer_of_what_is_under_way() -> None:
@@ -201,7 +201,7 @@ def test_a_proxy_that_is_cut_from_one_daemon_serves_the_others(daemon: str, is_c
     on_bench(test)
 
 
-def test_a_device_whose_answers_one_proxy_does_not_get_is_switched_all_the_same() -> None:
+def test_a_device_whose_answers_one_proxy_does_not_get_is_still_switched() -> None:
     async def test(bench: Bench) -> None:
         await bench.read()
         bench.plug.unanswered_through = frozenset({"px1"})
@@ -249,7 +249,7 @@ def test_a_host_that_hangs_or_is_cut_off_takes_its_proxy_along() -> None:
 
 
 def test_a_path_that_leads_to_another_unit_reads_and_switches_that_one() -> None:
-    """And what the daemon was told is kept by path."""
+    """The daemon also keeps the reading of each path."""
 
     async def test(bench: Bench) -> None:
         other = stranger(bench.plug, is_on=True)

@@ -1,4 +1,4 @@
-"""Each rule fires when it is broken: the journal and the world are made to say what must never be, and the rule says so."""
+"""Each rule fires when it is broken: journal and world are made to show what must never happen, and the rule reports it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,7 +21,7 @@ Plant = Callable[[World], Awaitable[None]]
 
 
 def found(plant: Plant, rack: Rack | None = None, *, silent: tuple[str, ...] = ()) -> str:
-    """What the rules say of what was planted, by a daemon that has run for an hour and heard each host but the `silent`."""
+    """Return the findings after planting: the daemon has run for an hour and heard every host except the `silent` ones."""
 
     async def main() -> str:
         world = World(rack or Rack())
@@ -57,7 +57,7 @@ def ended(begun: r.OperationStarted, number: int = 1, device: DeviceName = PDU_A
 
 
 def over(begun: r.OperationStarted) -> r.OperationEnded:
-    """Its end, as the core writes it."""
+    """Return the end of an operation, as the core writes it."""
     desk = Desk()
     answer = desk.ask(Action.OFF)
     desk.cancel()
@@ -220,10 +220,10 @@ def test_a_plug_that_is_left_off_and_not_owed_is_found() -> None:
         await send(world, "1-8")
         await write(world, replace(over(begun), restored=Restored.ALL))
 
-    assert "S9: pdu-a of node-2 is off by our OFF" in found(plant)
+    assert "S9: pdu-a of node-2 was switched off" in found(plant)
 
 
-def test_a_plug_that_is_left_off_and_owed_is_found_where_nobody_was_told() -> None:
+def test_a_plug_that_is_left_off_and_owed_is_found_if_no_person_was_notified() -> None:
     async def plant(world: World) -> None:
         begun = automatic()
         await write(world, begun, step(begun, "1-8"))
@@ -232,7 +232,7 @@ def test_a_plug_that_is_left_off_and_owed_is_found_where_nobody_was_told() -> No
 
         await asyncio.sleep(10.0)
 
-    assert "S9: pdu-a of node-2 is left off, and nobody was told" in found(plant)
+    assert "S9: pdu-a of node-2 is left off, and no person was notified" in found(plant)
 
 
 @pytest.mark.parametrize("is_kept_off", [False, True])
@@ -250,10 +250,10 @@ def test_a_host_that_runs_and_does_not_get_what_it_is_owed_is_found(is_kept_off:
         await write(world, r.HostHeard(boot=None, before="suspect", why="cleared"))
         await asyncio.sleep(100.0)
         world.checker.look()
-        assert not [text for text in world.checker.violations if "nobody switches it on" in text]
+        assert not [text for text in world.checker.violations if "not switched on" in text]
         await asyncio.sleep(100.0)
 
-    is_found = "S9: pdu-a of node-2, which runs, is owed for 180 s and nobody switches it on" in found(plant)
+    is_found = "S9: pdu-a of node-2, which runs, is owed for 180 s and not switched on" in found(plant)
     assert is_found is not is_kept_off
 
 
@@ -295,7 +295,7 @@ def test_a_slow_fence_of_a_host_that_is_well_is_found() -> None:
     assert "S15: node-2, well all the time, is fenced after 100.4 s" in found(plant)
 
 
-def test_a_fenced_host_that_speaks_or_has_power_and_is_not_revoked_is_found() -> None:
+def test_a_fenced_host_that_is_heard_or_has_power_and_is_not_revoked_is_found() -> None:
     async def main() -> str:
         world = World(Rack())
         world.begin()
@@ -337,20 +337,20 @@ def test_an_announcement_that_waits_though_the_broker_takes_it_is_found(refused:
         await asyncio.sleep(4.0)
 
     assert (
-        "S15: node-2 is fenced since 4.0 s, and the broker, which takes that, was not told" in found(plant)
+        "S15: node-2 is fenced since 4.0 s, and the broker, which would accept it, has no announcement" in found(plant)
     ) is is_found
 
 
-def test_an_announcement_that_waits_for_the_lease_is_nobodys_fault() -> None:
+def test_an_announcement_that_waits_for_the_lease_is_no_finding() -> None:
     async def plant(world: World) -> None:
         world.disk.lease_ends = world.clock.now() + 2.0
         await write(world, fenced())
         await asyncio.sleep(20.0)
 
-    assert "the broker, which takes that, was not told" not in found(plant)
+    assert "the broker, which would accept it, has no announcement" not in found(plant)
 
 
-def test_an_announcement_that_waits_for_the_bus_is_nobodys_fault() -> None:
+def test_an_announcement_that_waits_for_the_bus_is_no_finding() -> None:
     async def plant(world: World) -> None:
         world.disk.lease_ends = world.clock.now() + 90.0
         await write(world, fenced())
@@ -361,12 +361,12 @@ def test_an_announcement_that_waits_for_the_bus_is_nobodys_fault() -> None:
     assert "S15" not in found(plant)
 
 
-# -- S17: who is distrusted -------------------------------------------------------------------------------------------
+# -- S17: distrusted devices ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("after_seconds", "is_found"), [(1.0, True), (60.0, False)])
 def test_honest_devices_that_are_distrusted_without_late_life_are_found(after_seconds: float, is_found: bool) -> None:
-    """What arrived soon after the proof is late news of before, however long it then waited with us."""
+    """A message that arrived soon after the proof is a late message from before, however long the daemon then held it."""
 
     async def plant(world: World) -> None:
         await write(world, replace(fenced(), boot=world.machine("node-2").boot))

@@ -1,4 +1,4 @@
-"""The rules on deciding (S10, S11, S13) fire when they are broken: a closed gate, our own deafness, a crash."""
+"""The rules on deciding (S10, S11, S13) fire when they are broken: a closed gate, the daemon's own deafness, a crash."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -82,7 +82,7 @@ def test_a_host_that_was_never_heard_is_found() -> None:
 
 @pytest.mark.parametrize(("on_report", "is_reported"), [("fence", False), ("alert", True), ("fence", True)])
 def test_a_living_host_that_reported_nothing_is_found(on_report: str, is_reported: bool) -> None:
-    """A last will alone is no report, and a report counts only where it is to."""
+    """A last will alone is no report, and a report counts only if the configuration says so."""
 
     async def plant(world: World) -> None:
         if is_reported:
@@ -99,7 +99,7 @@ def test_a_living_host_that_reported_nothing_is_found(on_report: str, is_reporte
 
 
 def test_a_living_host_whose_messages_pass_for_stale_is_found() -> None:
-    """Two reporters count for themselves: what the one says looks old beside the other's, and the host lives."""
+    """Two reporters count separately, so the messages of one look old beside the other's, although the host lives."""
 
     async def plant(world: World) -> None:
         world.machine("node-2").beats = 9
@@ -115,7 +115,7 @@ def test_a_living_host_whose_messages_pass_for_stale_is_found() -> None:
 
 
 @pytest.mark.parametrize(("heard", "is_found"), [("node-4", True), ("node-1", False)])
-def test_an_off_that_our_own_machine_alone_vouches_for_is_found(heard: str, is_found: bool) -> None:
+def test_an_off_with_only_the_daemons_machine_as_witness_is_found(heard: str, is_found: bool) -> None:
     async def plant(world: World) -> None:
         world.say(heard)
         await write(world, begun := automatic(), step(begun, "1-8"))
@@ -156,7 +156,7 @@ async def _with_a_slow_store(world: World) -> None:
 
 @pytest.mark.parametrize("trouble", [_stalled, _with_a_slow_store])
 def test_silence_over_trouble_of_ours_is_found(trouble: Plant) -> None:
-    """While we stall nobody is silent; and what a slow store writes late was decided before."""
+    """While the daemon stalls no host is silent, and what a slow store writes late was decided before."""
 
     async def plant(world: World) -> None:
         await write(world, r.HostSuspected(cause=Cause.REPORT, reason="", last_heard=None))
@@ -187,7 +187,7 @@ async def _unsent(world: World, begun: r.OperationStarted) -> r.StepStarted:
 
 
 async def _resumed(world: World, begun: r.OperationStarted) -> r.StepStarted:
-    """It had sent its OFF before."""
+    """It had sent its OFF before the crash."""
     resumed = r.OperationResumed(operation=begun.operation.id, at=0.0)
     await write(world, begun, step(begun, "1-8"), ended(begun), resumed)
     return step(begun, "1-9")

@@ -1,4 +1,4 @@
-"""The two classes of the promise: with one liar, what contradicts it counts; what is left is what docs/safety.md says."""
+"""The two classes of the promise: with one liar, contradictions count; the remaining cases are those of docs/safety.md."""
 
 import re
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from tests.world.world import World
 
 
 def case(prepare: Callable[[World], None], rack: Rack | None = None) -> tuple[str, dict[str, int]]:
-    """What is found where node-2 is announced as fenced by its level 1, and what was not promised."""
+    """Return the findings when node-2 is announced as fenced by its level 1, and the cases that are not promised."""
     seen: list[dict[str, int]] = []
 
     async def plant(world: World) -> None:
@@ -81,7 +81,7 @@ def test_a_device_that_restarted_unseen_is_not_promised() -> None:
 
 
 def astray(*read: tuple[str, Power]) -> Callable[[World], None]:
-    """pdu-a of node-2 is another unit through px1, pdu-b is off. `read`: what the daemon was told of pdu-a, by path."""
+    """pdu-a of node-2 is another unit through px1, pdu-b is off. `read`: the daemon's readings of pdu-a, by path."""
 
     def prepare(world: World) -> None:
         plug = world.plug("node-2", "pdu-a")
@@ -108,12 +108,12 @@ def test_an_on_that_the_same_path_took_back_contradicts_nothing() -> None:
 
 
 def forget(world: World) -> None:
-    """pdu-b feeds node-2 and stands in no inventory."""
+    """pdu-b feeds node-2 but is in no inventory."""
     assert world.files.edit(NODE, ["forgets", "pdu-b"])
     world.files.read()
 
 
-def test_a_feed_that_nobody_wrote_down_is_not_promised() -> None:
+def test_a_feed_in_no_inventory_is_not_promised() -> None:
     def prepare(world: World) -> None:
         forget(world)
         world.plug("node-2", "pdu-a").turn(Power.OFF)

@@ -1,7 +1,7 @@
-"""Everything between callers and power devices: ways, commands that left, and the callers of a daemon's own machine.
+"""Everything between callers and power devices: paths, commands under way, and the callers of a daemon's own machine.
 
-Knows plugs and who talks to them, nothing of the daemon. One rule: what left for a device is the world's own business from
-then on; a daemon that dies takes only the programs of its own machine with it.
+Knows plugs and their callers, nothing of the daemon. A command that has left for a device is independent of its sender: a
+daemon that dies takes only the programs of its own machine with it.
 """
 
 import asyncio
@@ -32,13 +32,13 @@ from tests.world.machines import Machine, Plug, Run
 
 @dataclass(slots=True, kw_only=True)
 class Path:
-    """One machine as a way to the devices. `delay_seconds` is added to each call before it arrives, `answer_seconds` after.
+    """One machine as a path to the devices. `delay_seconds` is added before a call arrives, `answer_seconds` after it.
 
-    `is_dead`: nothing answers there. `is_hanging`: it takes requests and does nothing. `is_way_cut`: nothing goes either way
-    between daemon and proxy; `is_way_there_cut`: requests are lost, answers of earlier ones arrive; `is_way_back_cut`: requests
-    arrive, answers do not; `cut_from`: daemons for which nothing goes either way. `carrier`: the host that it runs on, with
-    which it dies, hangs and is cut off. `dies_sending`: its agent dies right after
-    the next command left it. `are_agents_spared`: the programs that it runs outlive it. `has_lied`: its clock jumped.
+    `is_dead`: nothing answers there. `is_hanging`: it accepts requests and does nothing. `is_way_cut`: nothing passes
+    between daemon and proxy; `is_way_there_cut`: requests are lost, answers to earlier ones arrive; `is_way_back_cut`:
+    requests arrive, answers do not; `cut_from`: nothing passes for these daemons. `carrier`: the host on which it runs, and
+    with which it dies, hangs and loses its network. `dies_sending`: its agent dies right after the next command left it.
+    `are_agents_spared`: the programs that it runs outlive it. `has_lied`: its clock jumped.
     """
 
     name: ProxyName
@@ -59,25 +59,25 @@ class Path:
 
     @property
     def is_away(self) -> bool:
-        """Its machine does not run, or leads nowhere."""
+        """Whether its machine does not run or has no network."""
         return self.carrier is not None and (self.carrier.does is not Run.RUNNING or self.carrier.is_cut_off)
 
     @property
     def is_stuck(self) -> bool:
-        """It takes requests and does nothing."""
+        """Whether it accepts requests and does nothing."""
         return self.is_hanging or (self.carrier is not None and self.carrier.is_hung)
 
     def takes_from(self, daemon: str) -> bool:
-        """Whether a request of that daemon arrives."""
+        """Return whether a request of that daemon arrives."""
         is_cut = self.is_dead or self.is_way_cut or self.is_way_there_cut or daemon in self.cut_from
         return not (is_cut or self.is_away)
 
     def answers_to(self, daemon: str) -> bool:
-        """Whether an answer arrives at that daemon."""
+        """Return whether an answer arrives at that daemon."""
         return not (self.is_way_back_cut or self.is_way_cut or daemon in self.cut_from or self.is_away)
 
     def mend(self) -> None:
-        """The way is as it should be; what was told stays told."""
+        """Remove its faults; earlier lies stay told."""
         self.is_way_there_cut, self.cut_from = False, frozenset()
         self.is_dead = self.is_hanging = self.is_way_cut = self.is_way_back_cut = self.dies_sending = False
         self.delay_seconds = self.answer_seconds = 0.0
@@ -85,10 +85,10 @@ class Path:
 
 @dataclass(slots=True, kw_only=True)
 class Sent:
-    """A power command that may still act: it will if `acts_at` is not after `not_after`, when its program is killed.
+    """A power command that may still act: it does if `acts_at` is not after `not_after`, when its program is killed.
 
-    `unit`: what it reaches, which is the plug itself where its path does not lead astray. `leaves_at`: from then on it is the
-    device's, and nobody can call it back. `pid`: of its program.
+    `unit`: what it reaches: the plug itself, unless its path leads to another unit. `leaves_at`: from then on only the
+    device decides, and nothing can call it back. `pid`: of its program.
     """
 
     number: int
@@ -112,8 +112,8 @@ class Sent:
 
 
 class Wires:
-    """Everything between callers and plugs; outlives the daemon. `on_sent` and `on_act` are told of each command, `on_read`
-    of what a device answers, `on_told` of each answer that reached a daemon."""
+    """Everything between callers and plugs; outlives the daemon. `on_sent` and `on_act` are called for each command,
+    `on_read` for a device's answer, `on_told` for an answer that reached a daemon."""
 
     def __init__(self, plugs: Mapping[PlugId, Plug], paths: Mapping[ProxyName, Path], clock: Clock) -> None:
         self.plugs, self.paths, self._clock = plugs, paths, clock
@@ -129,7 +129,7 @@ class Wires:
         self._numbers = itertools.count(1)
 
     async def read(self, path: Path, plug: Plug, timeout_seconds: float) -> Power:
-        """By a driver on that machine."""
+        """Read with a driver on that machine."""
         self.calls.append((self._clock.now(), path.name, plug.plug_id, "status"))
         seconds = _local_delay(path) + plug.at(path.name).read_seconds
         is_unanswered = path.name in plug.unanswered_through
@@ -139,7 +139,7 @@ class Wires:
         return await self._answer(seconds, path, plug)
 
     async def _answer(self, seconds: float, path: Path, plug: Plug) -> Power:
-        """What the device says at its own time, however late the caller hears of it."""
+        """Return what the device answers at its own time, however late the caller receives it."""
         answer: asyncio.Future[Power] = asyncio.get_running_loop().create_future()
         timer = asyncio.get_running_loop().call_later(
             seconds, self._say, answer, path, plug, context=contextvars.Context()
@@ -163,7 +163,7 @@ class Wires:
             answer.set_result(power)
 
     def _is_silent(self, path: Path, plug: Plug) -> bool:
-        """Nothing comes back on that way."""
+        """Return whether no answer comes back on that path."""
         return (
             path.name in plug.unreachable_through
             or path.is_away
@@ -171,7 +171,7 @@ class Wires:
         )
 
     def _greet(self, path: Path, plug: Plug) -> None:
-        """What a driver meets before it reads or switches: then nothing was sent."""
+        """Raise what a driver meets before it reads or switches: then nothing was sent."""
         if not plug.is_answering:
             plug.is_seen_away = True
             raise DeviceUnreachable(f"{plug.device}: no route to the device", may_be_done=False)
@@ -184,7 +184,7 @@ class Wires:
     async def set(
         self, path: Path, plug: Plug, power: Power, *, token: Token, timeout_seconds: float, pid: int = 0
     ) -> None:
-        """By a driver on that machine. Cancelled (its owner died): what has not left is killed, if nobody spares it."""
+        """Switch with a driver on that machine. If cancelled (its owner died), kill what has not left, unless spared."""
         self.calls.append((self._clock.now(), path.name, plug.plug_id, power.value))
         if self._is_silent(path, plug):
             await asyncio.sleep(timeout_seconds)
@@ -214,12 +214,12 @@ class Wires:
             raise
 
     def kill_agent(self, pid: int) -> None:
-        """SIGKILL to a program, if it still runs."""
+        """Send SIGKILL to a program, if it still runs."""
         for sent in [sent for sent in self.sent.values() if sent.pid == pid]:
             self._kill(sent)
 
     def kill_agents(self, proxy: ProxyName) -> None:
-        """The machine of a proxy is reset."""
+        """Kill all agents of a proxy, as a reset of its machine does."""
         for sent in [sent for sent in self.sent.values() if sent.proxy == proxy]:
             self._kill(sent)
 
@@ -249,7 +249,7 @@ class Wires:
             ),
         )
         self.sent[number] = sent
-        # In the world's own context: a daemon that is held up keeps nothing in the air.
+        # Use the world's context: a daemon that is held must not hold up commands on their way.
         sent.task.add_done_callback(lambda task: self.sent.pop(number, None), context=contextvars.Context())
         self.on_sent(sent)
         return sent
@@ -264,7 +264,7 @@ class Wires:
             await asyncio.sleep(sent.acts_at - self._clock.now())
             sent.unit.end_turning()
         self.on_act(sent)
-        if sent.unit is not sent.plug:  # astray: the other machine's power is touched by nobody of its own
+        if sent.unit is not sent.plug:  # stray: the power of the other machine is switched by someone else's command
             sent.unit.machine.is_meddled = True
         sent.unit.switch(sent.power)
 
@@ -277,21 +277,19 @@ class Wires:
         return self._clock.now()
 
     def pending(self, plug: Plug) -> list[Sent]:
-        """Commands for that plug that will still act."""
+        """Return the commands for that plug that will still act."""
         return [sent for sent in self.sent.values() if sent.plug is plug and sent.acts_at <= sent.not_after]
 
 
 def _local_delay(path: Path) -> float:
-    """The way to a proxy delays its calls before they arrive; on our own machine the program is what is slow."""
+    """Return the delay before a call starts: the network for a proxy, a slow program for the daemon's own machine."""
     return path.delay_seconds if path.name == ENGINE else 0.0
 
 
 class WorldCaller:
     """ports.devices.Caller for the daemon's own machine (`engine`), whose programs die with the daemon.
 
-    `is_dead`: the daemon was killed.
-
-    `before_command` is told of each power command just before it leaves."""
+    `is_dead`: the daemon was killed. `before_command` is called just before each power command leaves."""
 
     def __init__(self, wires: Wires, owner: str) -> None:
         self._wires, self._owner = wires, owner
@@ -311,7 +309,7 @@ class WorldCaller:
     async def set(
         self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, permit: Permit, on_started: OnStarted
     ) -> None:
-        """The deadline counts from the start, also while we are held up: the keeper's and the drivers' own clocks go on."""
+        """The deadline counts from the start, even while the daemon is held: the clocks of keeper and drivers go on."""
         pid, deadline = next(self._pids), self._wires.now() + permit.attempt_timeout_seconds
         await on_started(Started(pid=pid, pid_started="1"))
         await self.leave()
@@ -328,7 +326,7 @@ class WorldCaller:
         )
 
     async def leave(self) -> None:
-        """Just before a power command leaves: a process that was killed sends nothing more."""
+        """Run just before a power command leaves: a killed process sends nothing any more."""
         self.before_command()
         if virtual().is_held(self._owner):
             await asyncio.sleep(0)  # does not come back before the hold ends
@@ -340,7 +338,7 @@ class WorldCaller:
 
 
 class WorldLiveness:
-    """ports.liveness.Liveness: a machine that runs answers, all others are silent."""
+    """ports.liveness.Liveness: a running machine answers, all others are silent."""
 
     def __init__(self, machines: Sequence[Machine], wires: Wires) -> None:
         self._machines = {machine.address: machine for machine in machines}

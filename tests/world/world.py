@@ -1,6 +1,6 @@
-"""A virtual data centre with a daemon in it: start it, kill it at any moment, start it again over the same journal.
+"""A virtual data centre with daemons: start one, kill it at any moment, restart it over the same journal.
 
-What the daemon knows goes through its ports; what is true stays in `machines`. Time is the running virtual loop's.
+A daemon learns everything through its ports; the truth is in `machines`. Time is the running virtual loop's.
 """
 
 from collections.abc import Callable
@@ -28,8 +28,8 @@ from tests.world.wires import Path, Wires
 
 
 class World:
-    """Everything. `told(name, text)` hears what happens to the machines. `is_journal_checked`: records go through the codec,
-    and are replayed beside the program."""
+    """The whole world. `told(name, text)` is called for what happens to the machines. `is_journal_checked`: records go
+    through the codec and are replayed beside the program."""
 
     def __init__(
         self,
@@ -87,13 +87,13 @@ class World:
         return [daemon.journal for daemon in self.daemons.values()]
 
     def begin(self) -> None:
-        """The machines start to send heartbeats, spread over their interval."""
+        """Let the machines send heartbeats, spread over their interval."""
         for number, machine in enumerate(self.machines.values()):
             offset = machine.interval * (number + 1) / (len(self.machines) + 1)
             virtual().call_later(offset, self._beat, machine)
 
     async def end(self) -> None:
-        """Stop everything; raises AssertionError with what the checker found."""
+        """Stop everything. Raises AssertionError with the checker's findings."""
         for daemon in self.daemons.values():
             if daemon.is_started:
                 await daemon.crash()
@@ -105,7 +105,7 @@ class World:
         self.checker.look()
         assert not self.checker.violations, "\n".join(self.checker.violations)
 
-    # -- what the machines do -----------------------------------------------------------------------------------------
+    # -- the machines -------------------------------------------------------------------------------------------------
 
     def _happened(self, machine: Machine, text: str) -> None:
         self._told(machine.name, text)
@@ -114,7 +114,7 @@ class World:
             self.checker.power_came(machine)
 
     def _beat(self, machine: Machine) -> None:
-        """Now, and every interval from now on."""
+        """Send a heartbeat now, and one every interval from now on."""
         if self._is_over:
             return
         virtual().call_later(machine.interval, self._beat, machine)
@@ -124,14 +124,14 @@ class World:
                 self.say(machine.name)
 
     def _spell(self, event: BusEvent) -> tuple[BusEvent, BusEvent | None]:
-        """In the manner of the host that it is of."""
+        """Format a message in its host's manner."""
         if not isinstance(event, e.Health) or self.machines[event.host].manner is Manner.PLAINLY:
             return event, event
         manner = self.machines[event.host].manner
         return meant(event, manner), spelled(event, manner)
 
     def say(self, name: str, status: e.HealthStatus = e.HealthStatus.OK, *, boot: int | None = None) -> None:
-        """One health message of a machine, as it would send it now (`boot`: or in that run of it)."""
+        """Send one health message of a machine, as it would send it now (or, with `boot`, in that run)."""
         machine = self.machines[HostName(name)]
         boot_id = machine.boot if boot is None else type(machine.boot)(f"{name}#{boot}")
         self.post.send(
@@ -148,7 +148,7 @@ class World:
         )
 
     def vouch(self, name: str, seconds: float) -> None:
-        """Somebody saw the machine write to shared storage; good for so long."""
+        """Report that the machine was seen writing to shared storage; valid for so long."""
         now, machine = self.clock.now(), self.machine(name)
         self.broker.send(
             e.Evidence(
@@ -173,7 +173,7 @@ class World:
 
     @property
     def daemon(self) -> Daemon:
-        """The one that may act: of those that run, the one with the newest epoch."""
+        """The daemon that may act: of the running ones, that with the newest epoch."""
         running = [daemon for daemon in self.daemons.values() if daemon.engine is not None]
         return max(running, key=lambda daemon: daemon.engine.fleet.epoch if daemon.engine else 0, default=self._first)
 
@@ -193,7 +193,7 @@ class World:
 
     @property
     def journal(self) -> WorldJournal:
-        """The connection to the store of the one that may act."""
+        """The store connection of the daemon that may act."""
         return self.daemon.journal
 
     async def start(self) -> None:

@@ -1,7 +1,7 @@
-"""One rule a class, in one list: what must hold in every run, each checked against the truth of the world.
+"""What must hold in every run, one class per rule, each checked against the truth of the world.
 
-A rule sees the journal, the commands as they leave and act, what devices answered and what the daemon could hear. It never asks
-the program what it thinks. To add one: write the class, name it in `RULES`, break it in tests/world/test_rules.py.
+A rule sees the journal, the commands as they leave and act, the devices' answers and what the daemon could hear. It never asks
+the program for its opinion. To add a rule: write the class, add it to `RULES`, break it in tests/world/test_rules.py.
 """
 
 from collections.abc import Callable
@@ -26,5 +26,5 @@ RULES: Final[tuple[type[Rule], ...]] = (
 
 
 def build(truth: Truth, find: Callable[[str, str], None]) -> list[Rule]:
-    """One of each. `find(rule, text)` takes what they find."""
+    """Return one of each. `find(rule, text)` receives their findings."""
     return [rule(truth, find) for rule in RULES]

@@ -1,6 +1,6 @@
-"""What a rule can see and be told of. Knows the world, not the program.
+"""The base of all rules: what they can see and when they are called. Knows the world, not the program.
 
-`Truth` is kept by the checker for all rules together; a rule keeps what only it needs. A rule never raises: it finds.
+The checker maintains one `Truth` for all rules; a rule keeps only what it alone needs. Rules never raise: they report findings.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,14 +20,14 @@ from tests.world.store import Disk, WorldJournal
 from tests.world.wires import Path, Sent, Wires
 
 STORED_SECONDS = 5.0
-"""So long after it was slow the store may still write what was decided before."""
+"""How long after it was slow the store may still write what was decided before."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Op:
-    """What the journal said of one operation, in the checker's own book.
+    """What the journal said of one operation, as recorded by the checker.
 
-    `decided`, `due`, `restore_due`: its start and deadlines on the clock of its daemon; the others are in the world's time.
+    `decided`, `due`, `restore_due`: its start and deadlines on the clock of its daemon; all other times are the world's.
     """
 
     id: OperationId
@@ -52,7 +52,7 @@ class Op:
 
 @dataclass(slots=True, kw_only=True)
 class Answer:
-    """What a device last said: None for nothing, in time. `offs`: how often OFF in a row, and since when."""
+    """A device's last answer; None for none in time. `offs`: how many times OFF in a row, and since when."""
 
     at: float
     power: Power | None
@@ -62,7 +62,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What a daemon was told of a plug through one path, and when that reached it."""
+    """A reading of a plug through one path that a daemon got, and when the daemon got it."""
 
     at: float
     proxy: ProxyName
@@ -73,12 +73,12 @@ class Reading:
 class Truth:
     """The world as it is. `lives`: starts of daemons so far; `up_since`: of the newest that runs, None while none does.
 
-    `folded()`: the hosts as a replay of the journal gives them. `journals()`: what the daemons write through.
-    `readings`: of each plug since its host's newest operation began, as they reached a daemon. `spoke`: when each host was
-    last heard in its present run, be it by a message that an earlier one had overtaken. `reported`: hosts that were ever
-    heard to say of themselves that they fail. `stated_at`: of the newest record, on the clock of its daemon.
-    `troubled_at`: when a daemon was last seen held up, or its store slow or out of reach. `held_seconds`: for how long at
-    least none of them ran, for all were held up, though the bus gave them messages.
+    `folded()`: the hosts as a replay of the journal gives them. `journals()`: the daemons' store connections.
+    `readings`: those of each plug since its host's newest operation began, when they reached a daemon. `spoke`: when each host
+    was last heard in its present run, even by a message that an earlier one had overtaken. `reported`: hosts that ever reported
+    themselves failing. `stated_at`: the newest record's time on the clock of its daemon.
+    `troubled_at`: when a daemon was last seen held, or its store slow or unreachable. `held_seconds`: the least time for which
+    all daemons were held although the bus gave them messages.
     """
 
     inventory: Inventory
@@ -115,12 +115,12 @@ class Truth:
 
     @property
     def decided_at(self) -> float | None:
-        """When the newest record was decided, in the world's time; None: its daemon's clock is not known yet."""
+        """When the newest record was decided, in the world's time; None while its daemon's clock is unknown."""
         ahead = self._ahead.get(self.durable.epoch)
         return None if ahead is None else min(self.now(), self.stated_at - ahead)
 
     def _learn_clock(self, at: float, stated: float) -> None:
-        """How far the clock of the daemon that holds the store is ahead: seen at what it writes at once."""
+        """Learn how far the clock of the store's daemon is ahead, from records that it writes at once."""
         if at > self.troubled_at + STORED_SECONDS:
             epoch = self.durable.epoch
             self._ahead[epoch] = max(self._ahead.get(epoch, stated - at), stated - at)
@@ -150,11 +150,11 @@ class Truth:
         self._seen_held_at = self.now() if is_held else None
 
     def are_paths_good(self) -> bool:
-        """Nothing stands between the daemon and the devices."""
+        """Whether nothing is wrong between the daemon and the devices."""
         return not self.wires.is_cut and all(is_good(path) for path in self.wires.paths.values())
 
     def take(self, host: HostName, at: float, entry: r.Entry) -> None:
-        """Keep the book of operations, in the world's own time: `at` is when the entry became durable."""
+        """Record operations in the world's time: `at` is when the entry became durable."""
         self.stated_at = entry.at
         self._learn_clock(at, entry.at)
         match record := entry.record:
@@ -190,7 +190,7 @@ class Truth:
                 pass
 
     def took(self, host: HostName, record: r.Record) -> None:
-        """What the book keeps only after the rules have seen the record."""
+        """Record what must change only after the rules have seen the record."""
         match record:
             case r.StepStarted() if record.token is not None and record.what.value == "off":
                 self.operations[record.operation].has_sent_off = True
@@ -207,7 +207,7 @@ class Truth:
             self.readings.pop(plug.plug_id, None)
 
     def told(self, proxy: ProxyName, plug: PlugId, power: Power) -> None:
-        """A daemon has this in hand now."""
+        """A daemon got this reading."""
         self.readings.setdefault(plug, []).append(Reading(at=self.now(), proxy=proxy, power=power))
 
     def answered(self, plug: Plug, power: Power | None) -> None:
@@ -228,7 +228,7 @@ def is_good(path: Path) -> bool:
 
 
 def is_plug_good(plug: Plug) -> bool:
-    """It answers in time, does as it is told, and tells the truth."""
+    """Return whether it answers in time, does what is commanded, and tells the truth."""
     refuses = plug.fails or plug.sticks or plug.is_answer_lost or plug.is_starting or plug.is_not_ready
     is_odd = (
         plug.is_between
@@ -245,7 +245,7 @@ def is_plug_good(plug: Plug) -> bool:
 
 
 class Rule:
-    """One rule. Methods are called as things happen, in their order; a rule overrides those that it needs."""
+    """One rule. Its methods are called as things happen, in order; a rule overrides those that it needs."""
 
     name = ""
 
@@ -275,10 +275,10 @@ class Rule:
         """The broker took a message."""
 
     def ear_changed(self) -> None:
-        """The daemon hears from now on, or hears no more (`truth.broker.is_heard`)."""
+        """The daemon hears from now on, or no more (`truth.broker.is_heard`)."""
 
     def daemon_changed(self) -> None:
         """A daemon started or died (`truth.up_since`)."""
 
     def stepped(self) -> None:
-        """Something happened; look at what is to hold at every moment."""
+        """Something happened; check what must hold at every moment."""

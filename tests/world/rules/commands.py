@@ -1,4 +1,4 @@
-"""S6, S7, S16, S18: how power commands travel. Never raced, never silently repeated, never a cycle, never our own machine."""
+"""S6, S7, S16, S18: how power commands are sent. Never raced, silently repeated, cycled, or sent to the daemon's machine."""
 
 from fenced.core.durable import records as r
 from fenced.model.names import ENGINE, HostName, OperationId, PlugId, Token
@@ -8,7 +8,7 @@ from tests.world.wires import Sent
 
 
 class CommandsAreNotRaced(Rule):
-    """One command of a plug at a time; after each a read before the next; no token is used twice."""
+    """One command per plug at a time, a read before the next one, and no token twice."""
 
     name = "S6"
 
@@ -25,7 +25,7 @@ class CommandsAreNotRaced(Rule):
             case r.StepEnded() | r.RaceEnded():
                 self._answered(host, record)
             case r.OperationEnded():
-                # Without an answer it ends past the `not_after` of its commands alone; that is S5's and S14's to check.
+                # Without an answer it ends only after the `not_after` of its commands, which S5 and S14 check.
                 self._open = {plug: step for plug, step in self._open.items() if step[0] != record.operation}
             case r.OperationResumed():
                 for plug in self.truth.machines[host].plugs.values():
@@ -55,7 +55,7 @@ class CommandsAreNotRaced(Rule):
 
 
 class NoCycle(Rule):
-    """Nothing but status, off and on is ever asked of a device."""
+    """Devices get only status, off and on."""
 
     name = "S7"
     KNOWN = frozenset({"status", What.OFF.value, What.ON.value})
@@ -73,7 +73,7 @@ class NoCycle(Rule):
 
 
 class NothingOutlivesItsDaemon(Rule):
-    """What ran on a dead daemon's own machine does not act once its successor has sent the same plug something."""
+    """What ran on a dead daemon's own machine does not act after its successor has sent a command to the same plug."""
 
     name = "S16"
 
@@ -95,7 +95,7 @@ class NothingOutlivesItsDaemon(Rule):
 
 
 class OwnMachine(Rule):
-    """The machine that the daemon runs on is never switched by it."""
+    """The daemon never switches the machine on which it runs."""
 
     name = "S18"
 

@@ -1,6 +1,6 @@
-"""S13: what an operation may still do after the daemon was started again. Read first; too late is for people.
+"""S13: what an operation may still do after a restart of the daemon. It reads first; what is too late is left to people.
 
-Late is what is late by the daemon's wall clock too: one that was set back over a restart cannot know.
+Only what is late by the daemon's wall clock counts: if that was set back over the restart, the daemon can't know.
 """
 
 from fenced.core.durable import records as r
@@ -10,7 +10,7 @@ from tests.world.rules.base import Op, Rule
 
 
 class AfterACrash(Rule):
-    """A resumed operation: reads before it sends; no OFF past its deadline, in maintenance or against another boot."""
+    """A resumed operation reads before it sends, and sends no OFF past its deadline, in maintenance or to another boot."""
 
     name = "S13"
 

@@ -1,4 +1,4 @@
-"""S10 and the first half of S19: no automatic OFF begins while one of these is closed in truth, and none for a healthy host."""
+"""S10 and the first half of S19: no automatic OFF begins while a gate is really closed, and none for a healthy host."""
 
 from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import Pause
@@ -8,13 +8,13 @@ from tests.world.machines import Machine
 from tests.world.rules.base import Op, Rule
 
 IN_INBOX_SECONDS = 0.1
-"""A beat that arrives as the OFF is decided may still lie in the inbox."""
+"""A heartbeat that arrives when the OFF is decided may still be in the inbox."""
 STORED_SECONDS = 5.0
-"""What was decided before a slow store wrote it may be so old."""
+"""How old a decision may be that a slow store has just written."""
 
 
 class AutomaticOff(Rule):
-    """The first OFF of an operation. A person's passes only `armed`."""
+    """The first OFF of an operation. A person's request passes all gates except `armed`."""
 
     name = "S10"
 
@@ -90,11 +90,11 @@ class AutomaticOff(Rule):
         return [why for why, is_closed in closed if is_closed]
 
     def attempts(self, host: HostName, *, since: float) -> int:
-        """Automatic operations of a host that sent an OFF after that moment."""
+        """Return how many automatic operations of a host sent an OFF after that moment."""
         return sum(1 for at in self._attempts.get(host, ()) if at > since)
 
     def _is_alive(self, host: HostName, at: float) -> bool:
-        """It was heard within its grace, and not even said to be failing; a last will is no report. Silence is S11's."""
+        """Return whether it was heard in its grace and reported no failure; a last will is no report. S11 checks silence."""
         detection = self.truth.inventory.hosts[host].settings.detection
         if detection.on_report == "fence" and host in self.truth.reported:
             return False
@@ -105,7 +105,7 @@ class AutomaticOff(Rule):
         return is_news and not self._is_stored_late(at)
 
     def _is_alone(self, host: HostName, at: float) -> bool:
-        """Since its last beat nobody was heard but our own machine, which needs no network to reach us."""
+        """Return whether since its last heartbeat only the daemon's machine was heard, which needs no network for that."""
         hosts, reached = self.truth.inventory.hosts, self.truth.broker.reached
         others = [it for name, it in hosts.items() if name != host and not it.is_own_machine]
         since, _ = self.truth.heard.get(host, (0.0, None))
@@ -114,11 +114,11 @@ class AutomaticOff(Rule):
         return is_wanted and not is_witnessed and not self._is_stored_late(at)
 
     def _is_stored_late(self, at: float) -> bool:
-        """It may have been decided long before it was durable."""
+        """Return whether it may have been decided long before it was durable."""
         return at < self.truth.troubled_at + STORED_SECONDS
 
     def _budget(self, what: str, op: Op) -> None:
-        """Drawn as the operation began; one that never sends an OFF need not draw."""
+        """Check the budget: it is drawn as the operation begins; an operation without an OFF need not draw."""
         gates = self.truth.inventory.daemon.gates
         size = len(self.truth.inventory.hosts)
         most = min(max(gates.budget_hosts, int(gates.budget_percent * size / 100)), gates.budget_at_most)

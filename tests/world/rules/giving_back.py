@@ -1,4 +1,4 @@
-"""S9, S19: what was switched off is on again, owed, or told; and no ON against a person's word."""
+"""S9, S19: what was switched off is on again, owed, or reported; and no ON against a person's will."""
 
 from fenced.core.durable import records as r
 from fenced.core.durable.state import HostState
@@ -8,20 +8,20 @@ from tests.world.rules.base import Rule, is_plug_good
 from tests.world.wires import Sent
 
 TOLD_SECONDS = 5.0
-"""So long after an operation's end it may take until a person is told."""
+"""How long after an operation's end the report to people may take."""
 DUE_SECONDS = 180.0
-"""So long a host may beat with everything well before it gets what it is owed: its next look, and some waiting for turns."""
+"""How long a host may beat, with everything well, before it gets what is owed: until its next check, plus some queueing."""
 TRIED_SECONDS = 2 * 3600.0
-"""The same where giving it back has failed before: the longest wait between two attempts, and an attempt."""
+"""The same after a failed attempt: the longest wait between two attempts, plus an attempt."""
 
 
 class NothingIsForgotten(Rule):
-    """A plug that is off by our own OFF is owed by its host for as long as no operation of it runs, and that is told. A host
+    """While no operation runs, a host is owed every plug that is off by the daemon's own OFF, and people are notified. A host
     that runs gets it back, unless people keep it off.
 
-    Looked at all the time, by plugs: an edit of the inventory gives one another name, and the journal keeps under which it was
-    switched off. What the inventory has no more on that name is told and left to people. What people keep off is taken from
-    the journal's own words (`withheld`): the rules of S19 judge those.
+    Checked all the time, by plug: an edit of the inventory gives a plug another name, while the journal keeps the name under
+    which it was switched off. What the inventory no longer has under that name is reported and left to people. What people
+    keep off comes from the journal (`withheld`), because the rules of S19 judge that.
     """
 
     name = "S9"
@@ -48,7 +48,7 @@ class NothingIsForgotten(Rule):
     def recorded(self, host: HostName, at: float, record: r.Record) -> None:
         match record:
             case r.OperationStarted() if record.slot == "running":
-                if record.operation.is_giving_back:  # what was told before holds for as long as it is tried
+                if record.operation.is_giving_back:  # an earlier report stays valid while the daemon tries
                     self._tried.add(host)
                 else:
                     self._told[host] = host in self._left_off
@@ -69,7 +69,7 @@ class NothingIsForgotten(Rule):
     def _look(self, host: HostName) -> None:
         machine = self.truth.machines[host]
         off = [name for name, plug in machine.plugs.items() if not plug.is_on and self._ours.get(plug.plug_id)]
-        state = self.truth.folded().get(host) if off else None  # else it needs no fold
+        state = self.truth.folded().get(host) if off else None  # folding is slow, so only if needed
         if state is None or state.operation is not None or not self.truth.is_answerable(machine):
             self._untold_since.pop(host, None)
             self._due_since.pop(host, None)
@@ -80,7 +80,7 @@ class NothingIsForgotten(Rule):
         owed, orphans = _debts(state)
         for name in off:
             if machine.plugs[name].plug_id not in owed | orphans:
-                self.found(f"{name} of {host} is off by our OFF, and nobody owes it an ON")
+                self.found(f"{name} of {host} was switched off by the daemon, and no ON is owed")
         self._look_told(host, state, off)
         self._look_due(host, state, off)
 
@@ -88,11 +88,11 @@ class NothingIsForgotten(Rule):
         if self._told.get(host, True) or state.state is State.FENCED:
             self._untold_since.pop(host, None)
         elif self.truth.now() > self._untold_since.setdefault(host, self.truth.now()) + TOLD_SECONDS:
-            self._told[host] = True  # once
-            self.found(f"{', '.join(off)} of {host} is left off, and nobody was told")
+            self._told[host] = True  # report it once
+            self.found(f"{', '.join(off)} of {host} is left off, and no person was notified")
 
     def _look_due(self, host: HostName, state: HostState, off: list[DeviceName]) -> None:
-        """A host that beats and is believed gets it back: at once, and where that failed as soon as it is tried again."""
+        """A host that beats and is believed gets it back: at once, or after a failure at the next attempt."""
         machine, bound = self.truth.machines[host], TRIED_SECONDS if host in self._tried else DUE_SECONDS
         owed, _ = _debts(state)
         is_ours = [name for name in off if name not in state.withheld and machine.plugs[name].plug_id in owed]
@@ -107,20 +107,18 @@ class NothingIsForgotten(Rule):
             self._due_since.setdefault(host, self.truth.now()), self.truth.troubled_at, self.truth.up_since or 0.0
         )
         if self.truth.now() > since + bound:
-            self._due_since[host] = float("inf")  # once
-            self.found(
-                f"{', '.join(is_ours)} of {host}, which runs, is owed for {bound:.0f} s and nobody switches it on"
-            )
+            self._due_since[host] = float("inf")  # report it once
+            self.found(f"{', '.join(is_ours)} of {host}, which runs, is owed for {bound:.0f} s and not switched on")
 
 
 def _debts(state: HostState) -> tuple[set[PlugId | None], set[PlugId | None]]:
-    """The plugs that are owed, and those that the inventory does not have any more as they were."""
+    """Return the owed plugs, and the owed ones that the inventory has no longer in that form."""
     plugs = dict(state.owed_plugs)
     return {plugs.get(name) for name in state.owed}, {orphan.plug_id for orphan in state.orphans}
 
 
 class NoOnAgainstAPerson(Rule):
-    """After `cancel` while power is given back, or maintenance, the operation of then sends no ON; nothing automatic does."""
+    """After `cancel` while power is given back, or maintenance, the operation sends no ON, nor does any automatic one."""
 
     name = "S19"
 

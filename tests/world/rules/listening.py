@@ -1,7 +1,7 @@
-"""S11: silence is what we could have heard. The listening time is taken from the world's own book of when messages arrive.
+"""S11: silence counts only while the daemon could hear. The listening time comes from the world's record of message arrivals.
 
-A suspicion is judged at the moment of its decision, however long the store took to write it. Left out is what nobody outside
-can know: a message that arrives while the daemon is held up or waits for its store may not have reached it, and counts for none.
+A suspicion is judged at the moment of its decision, however long the store took to write it. One thing can't be known from
+outside and is left out: whether a message reached a daemon that is held or waits for its store. Such messages count for none.
 """
 
 from collections import deque
@@ -14,16 +14,16 @@ from tests.world.machines import Machine
 from tests.world.rules.base import Rule
 
 MARGIN_SECONDS = 0.1
-"""A beat that arrives as the suspicion is decided may still lie in the inbox."""
+"""A heartbeat that arrives when the suspicion is decided may still be in the inbox."""
 STALL_SECONDS = 1.25
-"""A stall that is shorter is none to the daemon (fenced/engine/reactor.py: STALL_SECONDS and a tick)."""
+"""The daemon does not notice shorter stalls (fenced/engine/reactor.py: STALL_SECONDS and a tick)."""
 BEATS_KEPT = 40
-"""Of each host: longer than any store hangs."""
+"""Kept for each host: more than arrive while any store hangs."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """From `at` on somebody listened, or nobody did; `total` seconds of listening before."""
+    """From `at` on a daemon listened, or none did; `total` seconds of listening before."""
 
     at: float
     total: float
@@ -32,14 +32,14 @@ class _Change:
 
 @dataclass(frozen=True, slots=True)
 class _Beat:
-    """When one came, and for how long the daemons had been held up by then."""
+    """When a heartbeat arrived, and for how long the daemons had been held by then."""
 
     at: float
     held_seconds: float
 
 
 class SilenceIsListened(Rule):
-    """No suspicion by silence, and no OFF because of it, before the host's grace of listening is over."""
+    """No suspicion by silence, and no OFF because of it, before the host was silent for its grace of listening time."""
 
     name = "S11"
 
@@ -50,7 +50,7 @@ class SilenceIsListened(Rule):
         self._ended: dict[HostName, BootId | None] = {}
 
     def _listened(self, at: float) -> float:
-        """Seconds until then."""
+        """Return the seconds of listening until then."""
         last = next((change for change in reversed(self._changes) if change.at <= at), self._changes[0])
         return last.total + (at - last.at if last.is_open else 0.0)
 
@@ -63,7 +63,7 @@ class SilenceIsListened(Rule):
     daemon_changed = ear_changed
 
     def heard(self, machine: Machine, boot: BootId | None) -> None:
-        """A run that was proven to have ended is not heard by the daemon, rightly or (where devices lied) wrongly."""
+        """Ignore a run that was proven to have ended: the daemon does not listen to it, rightly or (if devices lied) wrongly."""
         if boot is None or (boot == machine.boot and self._ended.get(machine.name) != boot):
             beats = self._beats.setdefault(machine.name, deque(maxlen=BEATS_KEPT))
             beats.append(_Beat(self.truth.now(), self.truth.held_seconds))
@@ -93,7 +93,7 @@ class SilenceIsListened(Rule):
         beats = self._beats.get(host, ())
         last = next((beat for beat in reversed(beats) if beat.at <= decided - MARGIN_SECONDS), _Beat(0.0, 0.0))
         listened = self._listened(decided) - self._listened(last.at)
-        if decided > self.truth.now() - MARGIN_SECONDS:  # of a moment that is past nobody kept what was held before it
+        if decided > self.truth.now() - MARGIN_SECONDS:  # earlier holds are not recorded
             listened -= max(self.truth.held_seconds - last.held_seconds - STALL_SECONDS, 0.0)
         if listened < wanted - MARGIN_SECONDS:
             self.found(f"{host} is {what} by silence after {listened:.1f} s of listening, not {wanted:.1f}")

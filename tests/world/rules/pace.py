@@ -1,6 +1,6 @@
-"""S14, S15: operations end in time, and one whose devices and paths are well is quick whatever fails beside it.
+"""S14, S15: operations end in time, and one with healthy devices and paths is quick, whatever fails beside it.
 
-So is what is said of it: a topic that the broker refuses holds up nothing but what is meant for it.
+The same holds for announcements: a topic that the broker rejects delays only the messages for it.
 """
 
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ from fenced.ports.bus import Message
 from tests.world.rules.base import Rule, is_plug_good
 
 END_BOUND_SECONDS = 60.0
-"""After its deadline an operation waits for what it sent (attempt, queue, settle) and for nothing else."""
+"""After its deadline an operation waits only for what it sent (attempt, queue, settle)."""
 FENCE_BOUND_SECONDS = 10.0
-"""Over what a fence takes alone: the races of a few dead proxies, and devices that share a unit."""
+"""On top of a fence on its own: the races of a few dead proxies, and devices that share a unit."""
 
 ANNOUNCE_BOUND_SECONDS = 3.0
 """From the record to the broker: a read of the store, and whatever else is sent at that moment."""
 BACK_OFF_SECONDS = 20.0
-"""So long the daemon may wait to try again after the broker took nothing at all, or nothing of the host: a message that was on
-its way ends after ten seconds, and the pause behind many failures is as long."""
+"""How long the daemon may wait before it tries again, after the broker accepted nothing at all or nothing of the host: a
+message on its way times out after ten seconds, and the pause after many failures is as long."""
 
 
 class DeadlinesHold(Rule):
-    """Every operation ends by its deadline, or soon after the daemon that met it too late was started."""
+    """Every operation ends by its deadline, or soon after the start of a daemon that resumes it too late."""
 
     name = "S14"
 
@@ -45,14 +45,14 @@ class DeadlinesHold(Rule):
 
 @dataclass(slots=True)
 class _Fence:
-    """An operation that was well all the time so far."""
+    """An operation with healthy devices and paths so far."""
 
     host: HostName
     started: float
 
 
 class NobodyIsDelayed(Rule):
-    """An OFF at a host whose devices and paths were well throughout, by one daemon, is announced as fast as one alone."""
+    """An OFF at a host with healthy devices and paths, by one daemon, is announced as fast as one on its own."""
 
     name = "S15"
 
@@ -109,10 +109,10 @@ class NobodyIsDelayed(Rule):
 
 
 class NobodyIsKeptFromBeingHeard(Rule):
-    """What is announced of a host reaches a broker that takes it at once, whatever it refuses of others.
+    """An announcement about a host reaches a willing broker at once, whatever the broker rejects for other hosts.
 
-    By the store's own clock: a daemon whose lease ran out in a trouble says nothing until it has it again, however well the
-    store is by then.
+    Judged by the store's clock: a daemon whose lease ran out says nothing until it has the lease again, even if the store is
+    well by then.
     """
 
     name = "S15"
@@ -139,17 +139,19 @@ class NobodyIsKeptFromBeingHeard(Rule):
         is_led = truth.up_since is not None and truth.disk.lease_ends > now
         if not truth.broker.is_willing or not is_led or truth.troubled_at >= now:
             self._calm_since = now
-        self._calm_since = max(self._calm_since, truth.troubled_at)  # of which no step may have been seen
+        self._calm_since = max(self._calm_since, truth.troubled_at)  # no step may have been seen during that trouble
         self._refused_at |= {HostName(host): now for host in truth.broker.refused}
         for host, at in list(self._waits.items()):
             since = max(self._calm_since, self._refused_at.get(host, 0.0))
             if now > max(at, since + BACK_OFF_SECONDS) + ANNOUNCE_BOUND_SECONDS:
-                self.found(f"{host} is fenced since {now - at:.1f} s, and the broker, which takes that, was not told")
+                self.found(
+                    f"{host} is fenced since {now - at:.1f} s, and the broker, which would accept it, has no announcement"
+                )
                 del self._waits[host]
 
 
 def _is_bad(record: r.RaceEnded | r.StepEnded) -> bool:
-    """Something on the way to the device failed, e.g. a proxy without its disk."""
+    """Something on the way to the device failed, for example a proxy without its disk."""
     if isinstance(record, r.RaceEnded):
         return record.winner is None
     return record.error is not None

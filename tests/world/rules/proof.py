@@ -1,4 +1,4 @@
-"""S2, S12: what is taken for OFF was read OFF, by the world's own book; what is done is done to the host that it is for."""
+"""S2, S12: what counts as OFF was read OFF in truth, and each act is done to the host for which it is meant."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -10,14 +10,14 @@ from tests.world.rules.base import Answer, Rule
 from tests.world.wires import Sent
 
 READ_SECONDS = 0.5
-"""A reading counts from when it ended, to us; from when it was answered, to the world."""
+"""The daemon dates a reading by its end, the world by the device's answer."""
 
 
 class UnknownIsNotOff(Rule):
-    """Every device that its level has now is in the proof, and each of it answered OFF at least `stable_reads` times since it
-    last said anything else.
+    """Every device of the host's level is in the proof, and each answered OFF at least `stable_reads` times since its last
+    other answer.
 
-    Where no OFF of ours came before, or the watch found it, OFF was all that it said for `already_off_hold`.
+    If the daemon sent no OFF before, or the watch found it off, then the device read only OFF for `already_off_hold`.
     """
 
     name = "S2"
@@ -54,10 +54,10 @@ class UnknownIsNotOff(Rule):
                 self._look_held(host, name, answer, at)
 
     def _is_found_off(self, host: HostName, device: DeviceName, record: r.HostFenced) -> bool:
-        """Its OFF is not the end of a command of this operation, nor, while it ran, of an earlier one of ours."""
+        """Return whether its OFF is not the result of a command of this operation, nor of an earlier one meanwhile."""
         op = self.truth.operations.get(record.operation) if record.operation is not None else None
         if op is None or op.is_ended:
-            return True  # the watch found it
+            return True  # found by the watch
         is_ours = self.truth.machines[host].plug(device).plug_id in self._ours
         return not is_ours and (op.id, device) not in self._commanded
 
@@ -70,7 +70,7 @@ class UnknownIsNotOff(Rule):
 
 @dataclass(slots=True)
 class Heard:
-    """Of the paths to one device in one operation: who read ON, who did while an OFF could still act, and which is in use."""
+    """For the paths to one device in one operation: which read ON, which did so while an OFF could still act, which is in use."""
 
     lit: set[ProxyName] = field(default_factory=set)
     unsure: set[ProxyName] = field(default_factory=set)
@@ -87,9 +87,9 @@ class Heard:
 
 
 class PathsAgree(Rule):
-    """No path to a device of the proof read it ON, in the operation, and was not read otherwise or overtaken by an OFF since.
+    """No path to a device of the proof read it ON in the operation without a later OFF reading or an OFF command after it.
 
-    An ON that was read while an OFF could still act says nothing of now: that path is asked again, or is seen to be gone.
+    An ON that was read while an OFF could still act is not current: that path is read again, or found gone.
     """
 
     name = "S2"
@@ -146,7 +146,7 @@ class PathsAgree(Rule):
 
 
 class NamesAreWhole(Rule):
-    """An operation of one host touches the plugs of that host alone."""
+    """An operation of one host touches only the plugs of that host."""
 
     name = "S12"
 

@@ -1,7 +1,7 @@
-"""Announced implies off, in two classes: with honest devices always; with one liar wherever anything contradicts it.
+"""Announced implies off, in two classes: with honest devices always; with one liar whenever something contradicts it.
 
-What is left is named in `NOT_PROMISED`, word for word as in docs/safety.md. The class is that of a host at one moment:
-how many of its devices lie or are mislabelled now, or were when its OFF was read.
+The remaining cases are in `NOT_PROMISED`, word for word as in docs/safety.md. The class is that of a host at one moment: how
+many of its devices lie or are mislabelled now, or were when their OFF was read.
 """
 
 from enum import Enum
@@ -44,14 +44,14 @@ class Class(Enum):
 
 
 def class_of(machine: Machine) -> Class:
-    """The class of a host at this moment. Somebody else's hand counts as beyond."""
+    """Return the class of a host at this moment. Interference by other people counts as BEYOND."""
     if machine.is_meddled:
         return Class.BEYOND
     return {0: Class.HONEST, 1: Class.ONE_LIAR}.get(machine.liars, Class.BEYOND)
 
 
 class AnnouncedIsOff(Rule):
-    """Looks at each announcement whose host has power in truth. `seen`: what was not promised and came about."""
+    """Checks each announcement of a host that has power in truth. `seen`: cases that are not promised and happened."""
 
     name = "S1"
 
@@ -85,7 +85,7 @@ class AnnouncedIsOff(Rule):
         self.seen[case] = self.seen.get(case, 0) + 1
 
     def _contradiction(self, machine: Machine, record: r.HostFenced) -> str | None:
-        """What speaks against the announcement, and could have been known."""
+        """Return what contradicts the announcement and could have been known."""
         kind = class_of(machine)
         if kind is Class.HONEST:
             return "every device of it is honest"
@@ -107,8 +107,8 @@ class AnnouncedIsOff(Rule):
         return None
 
     def _in_hand(self, machine: Machine, plug: Plug) -> ProxyName | None:
-        """The path that read ON and did not read OFF since. Where an OFF was sent after that, it explains the ON, unless
-        another path had read OFF before: then the paths disagreed."""
+        """Return the path that read ON and not OFF since. An OFF that was sent after that explains the ON, unless another
+        path had read OFF before: then the paths disagreed."""
         op, now = self.truth.running.get(machine.name), self.truth.now()
         interval = self.truth.inventory.hosts[machine.name].settings.detection.watch_interval_seconds
         since = op.started if op is not None else now - interval
@@ -128,7 +128,7 @@ class AnnouncedIsOff(Rule):
 
 
 def _not_promised(machine: Machine, record: r.HostFenced) -> str | None:
-    """Which case of the list it is; None: of none."""
+    """Return which case of the list it is, or None."""
     liars = [plug for plug in machine.plugs.values() if plug.has_lied or plug.is_forgotten]
     if record.proof is Proof.HUMAN:
         return "said"

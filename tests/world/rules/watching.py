@@ -1,4 +1,4 @@
-"""S17: a fenced host that has power again, or speaks, is taken back within one round of the watch."""
+"""S17: a fenced host that has power again or is heard is revoked within one round of the watch."""
 
 from fenced.core.durable import records as r
 from fenced.core.durable.state import Phase
@@ -11,11 +11,11 @@ BOUND_SECONDS = 30.0
 """For races, reads and the journal, after the round has begun."""
 SPEAKS_SECONDS = 1.0
 LIVES_INTERVALS = 4.0
-"""An old run that beats for so long is no message that was late: fenced/core/suspected/freshness.py needs less."""
+"""An old run that beats for so long is more than a late message; fenced/core/suspected/freshness.py needs less."""
 
 
 class FencedIsWatched(Rule):
-    """Counts only time in which the daemon runs, the paths work and the devices of the host tell what is true."""
+    """Counts only time in which the daemon runs, the paths work and the host's devices tell the truth."""
 
     name = "S17"
 
@@ -46,7 +46,7 @@ class FencedIsWatched(Rule):
                 pass
 
     def _count(self, host: HostName, is_fenced: bool) -> None:
-        """By the journal, from now on."""
+        """Record that the journal counts the host as fenced or not."""
         if is_fenced:
             self._fenced.add(host)
             return
@@ -61,7 +61,7 @@ class FencedIsWatched(Rule):
         self._old_since.clear()
 
     def heard(self, machine: Machine, boot: BootId | None) -> None:
-        """A beat of another run than the one that was proven off, or of the same one on and on, long after it was."""
+        """A heartbeat of another run than the one that was proven off, or of the same run, again and again, long after."""
         host = machine.name
         if host not in self._fenced or boot != machine.boot:
             return
@@ -101,13 +101,13 @@ class FencedIsWatched(Rule):
         interval = self.truth.inventory.hosts[host].settings.detection.watch_interval_seconds
         if now > since + interval + BOUND_SECONDS:
             self.found(f"{host} has had power for {now - since:.0f} s and is still announced as fenced")
-            self._lit_since[host] = now + 1e9  # told once
+            self._lit_since[host] = now + 1e9  # report it once
 
 
 class HonestStayTrusted(Rule):
-    """A device that told the truth is distrusted only where life of that run arrived at our machine too late after the proof.
+    """A truthful device is distrusted only if a sign of life of that run reached the daemon too late after the proof.
 
-    How long a message waited with us says nothing of it; how long it waited elsewhere nobody can know.
+    How long a message then waited in the daemon does not count, and how long it waited elsewhere can't be known.
     """
 
     name = "S17"

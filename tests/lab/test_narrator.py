@@ -1,8 +1,8 @@
-"""The story's lines, from the JSON that the API shows."""
+"""The lines of the demo's story, made from the API's JSON."""
 
 from typing import Any
 
-from fenced.lab.teller import Teller, seconds
+from fenced.lab.narrator import Narrator, seconds
 
 STARTED = "2026-01-31T08:00:00.000Z"
 
@@ -27,28 +27,28 @@ def candidate(proxy: str, verdict: str, started: int | None, ended: int | None) 
     return {"proxy": proxy, "tier": 1, "verdict": verdict, "started_ms": started, "ended_ms": ended, "error": None}
 
 
-def texts(teller: Teller, shown: dict[str, Any]) -> list[str]:
-    return [f"{line.who}: {line.text}" for line in teller.operation(shown)]
+def texts(narrator: Narrator, shown: dict[str, Any]) -> list[str]:
+    return [f"{line.who}: {line.text}" for line in narrator.operation(shown)]
 
 
-def test_a_race_is_told_once_when_it_has_a_winner() -> None:
-    teller = Teller("node-2")
-    assert texts(teller, operation(race=[candidate("px-hole", "cancelled", 0, None)])) == []
+def test_a_race_is_reported_once_when_it_has_a_winner() -> None:
+    narrator = Narrator("node-2")
+    assert texts(narrator, operation(race=[candidate("px-hole", "cancelled", 0, None)])) == []
     race = [
         candidate("px-hole", "cancelled", 0, 460),
         candidate("px-1", "won", 200, 260),
         candidate("px-2", "not_started", None, None),
     ]
-    assert texts(teller, operation(race=race)) == [
+    assert texts(narrator, operation(race=race)) == [
         "pdu-a: proxies raced: px-hole silent, given up after 460 ms, px-1 won after 60 ms, px-2 not needed"
     ]
-    assert texts(teller, operation(race=race)) == []
+    assert texts(narrator, operation(race=race)) == []
 
 
-def test_steps_are_told_as_they_end_and_equal_readings_once() -> None:
-    teller = Teller("node-2")
+def test_steps_are_reported_as_they_end_and_equal_readings_once() -> None:
+    narrator = Narrator("node-2")
     steps = [step("status", 0, 10, "on"), step("off", 20, None, None)]
-    assert texts(teller, operation(steps=steps)) == ["pdu-a: reads ON (asked through px-1)"]
+    assert texts(narrator, operation(steps=steps)) == ["pdu-a: reads ON (through px-1)"]
     steps = [
         step("status", 0, 10, "on"),
         step("off", 20, 60, "done"),
@@ -56,15 +56,15 @@ def test_steps_are_told_as_they_end_and_equal_readings_once() -> None:
         step("status", 270, 280, "off"),
         step("on", 300, 350, "failed", "no answer"),
     ]
-    assert texts(teller, operation(steps=steps)) == [
+    assert texts(narrator, operation(steps=steps)) == [
         "pdu-a: switch OFF through px-1: done in 40 ms",
-        "pdu-a: reads OFF (asked through px-1)",
+        "pdu-a: reads OFF (through px-1)",
         "pdu-a: switch ON through px-1: failed in 50 ms: no answer",
     ]
 
 
-def test_events_of_other_hosts_and_repetitions_are_not_told() -> None:
-    teller = Teller("node-2")
+def test_events_of_other_hosts_and_repetitions_are_not_reported() -> None:
+    narrator = Narrator("node-2")
     event = {
         "id": "17",
         "type": "io.fenced.host.suspected",
@@ -72,26 +72,26 @@ def test_events_of_other_hosts_and_repetitions_are_not_told() -> None:
         "time": STARTED,
         "data": {"reason": "silent for 2.0 s"},
     }
-    (line,) = teller.event(event)
+    (line,) = narrator.event(event)
     assert line.show(seconds(STARTED) - 2.5) == "    2.50 s  node-2   suspected: silent for 2.0 s"
-    assert teller.event(event) == []
-    assert teller.event(event | {"id": "18", "subject": "node-1"}) == []
-    assert teller.event(event | {"id": "19", "type": "io.fenced.operation.started"}) == []
+    assert narrator.event(event) == []
+    assert narrator.event(event | {"id": "18", "subject": "node-1"}) == []
+    assert narrator.event(event | {"id": "19", "type": "io.fenced.operation.started"}) == []
 
 
 def test_held_says_which_gate_and_why() -> None:
     gates = [{"gate": "armed", "open": True, "why": ""}, {"gate": "witness", "open": False, "why": "wait 0.5 s"}]
     event = {"id": "1", "type": "io.fenced.host.held", "subject": "node-2", "time": STARTED, "data": {"gates": gates}}
-    assert Teller("node-2").event(event)[0].text == "held by witness (wait 0.5 s)"
+    assert Narrator("node-2").event(event)[0].text == "held by witness (wait 0.5 s)"
 
 
 def test_the_announcement_names_each_device_and_its_proxy() -> None:
     devices = [{"name": "pdu-a", "proxy": "px-1"}, {"name": "pdu-b", "proxy": "engine"}]
     data = {"token": "4-3", "proof": "device_verified", "devices": devices}
     event = {"id": "1", "type": "io.fenced.host.fenced", "subject": "node-2", "time": STARTED, "data": data}
-    teller = Teller("node-2")
-    (line,) = teller.announcement(event, at=5.0)
+    narrator = Narrator("node-2")
+    (line,) = narrator.announcement(event, at=5.0)
     assert line.text == (
         "announced FENCED on the bus: token 4-3, device_verified, pdu-a OFF through px-1, pdu-b OFF through engine"
     )
-    assert teller.announcement(event, at=6.0) == []
+    assert narrator.announcement(event, at=6.0) == []

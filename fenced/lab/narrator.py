@@ -1,6 +1,6 @@
-"""Turns what the API shows into a story: one line for each thing that was not told before. Pure; knows no network.
+"""Convert events and operations of the API to lines of the demo's story, each only once. Pure; knows no network.
 
-Reads events and operations as interface.md names them. One rule: nothing is told that was not shown there.
+Reads events and operations as interface.md names them, and adds nothing to what they say.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,16 +24,16 @@ class Line:
         return f"{self.at - origin:8.2f} s  {self.who:<8} {self.text}"
 
 
-class Teller:
-    """Remembers what it told of one host."""
+class Narrator:
+    """Remembers what it has reported of one host."""
 
     def __init__(self, host: str) -> None:
         self._host = host
-        self._told: set[tuple[object, ...]] = set()
+        self._reported: set[tuple[object, ...]] = set()
         self._power: dict[str, str] = {}
 
     def event(self, event: Mapping[str, Any]) -> list[Line]:
-        """A CloudEvent of the API. Repetitions have the same id and are told once."""
+        """Return a line for a CloudEvent of the API. Repeats have the same id and give no line."""
         kind, data = str(event.get("type", "")), event.get("data") or {}
         if not kind.startswith(HOST_EVENT) or event.get("subject") != self._host:
             return []
@@ -41,7 +41,7 @@ class Teller:
         return [line] if self._is_new("event", event.get("id")) else []
 
     def announcement(self, event: Mapping[str, Any], *, at: float) -> list[Line]:
-        """The CloudEvent `fenced` as it came from the bus at that time."""
+        """Return a line for the CloudEvent `fenced`, received from the bus at that time."""
         if event.get("type") != f"{HOST_EVENT}fenced" or event.get("subject") != self._host:
             return []
         data = event.get("data") or {}
@@ -50,7 +50,7 @@ class Teller:
         return [Line(at=at, who="bus", text=text)] if self._is_new("bus", event.get("id")) else []
 
     def operation(self, operation: Mapping[str, Any]) -> list[Line]:
-        """An operation as it is now; what was told of it before is not told again."""
+        """Return lines for what is new in an operation."""
         started = seconds(str(operation["started"]))
         lines: list[Line] = []
         for device in operation.get("devices", ()):
@@ -81,17 +81,17 @@ class Teller:
         if self._power.get(device) == outcome:
             return []
         self._power[device] = str(outcome)
-        return [Line(at=at, who=device, text=f"reads {str(outcome).upper()} (asked through {step['proxy']}){why}")]
+        return [Line(at=at, who=device, text=f"reads {str(outcome).upper()} (through {step['proxy']}){why}")]
 
     def _is_new(self, *key: object) -> bool:
-        if key in self._told:
+        if key in self._reported:
             return False
-        self._told.add(key)
+        self._reported.add(key)
         return True
 
 
 def seconds(text: str) -> float:
-    """Seconds since the epoch of an RFC 3339 time."""
+    """Convert an RFC 3339 time to seconds since the epoch."""
     return datetime.fromisoformat(text).timestamp()
 
 
@@ -122,7 +122,7 @@ def _event_text(kind: str, data: Mapping[str, Any]) -> str:
             ]
             return "held by " + ", ".join(closed) if closed else "no longer held"
         case "fencing":
-            return f"being fenced: operation {data.get('operation')} begins"
+            return f"fencing: operation {data.get('operation')} begins"
         case "fenced":
             return "verified off and journalled"
         case "restored":
