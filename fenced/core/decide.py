@@ -14,8 +14,7 @@ from fenced.core.believed import trust
 from fenced.core.durable import records as r
 from fenced.core.durable.state import Operation
 from fenced.core.fleet import Fleet
-from fenced.core.operation import plan, recovery
-from fenced.core.operation import requests
+from fenced.core.operation import plan, recovery, requests
 from fenced.core.operation.requests import Answer
 from fenced.core.said.announce import Announcement
 from fenced.core.suspected import detector, fenceable

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from fenced.core.durable import records as r
-from fenced.core.durable.evolve import evolve, evolve_fleet
+from fenced.core.durable.evolve import evolve
+from fenced.core.durable.evolve_fleet import evolve_fleet
 from fenced.core.durable.fleet_state import FleetState, Pause
 from fenced.core.durable.standing import is_in_hand
 from fenced.core.durable.state import HostState

@@ -7,8 +7,7 @@ from fenced.core import events as e
 from fenced.core.allowed import match as selection
 from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import AnsweredRequest, Pause
-from fenced.core.operation import edited, recovery
-from fenced.core.operation import requests
+from fenced.core.operation import edited, recovery, requests
 from fenced.core.operation.requests import Accepted, Answer, RefusedBy
 from fenced.core.work import Work
 from fenced.model.names import OperationId

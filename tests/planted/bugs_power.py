@@ -59,8 +59,8 @@ POWER_BUGS: Final = (
         name="one read proves off",
         rule="S1",
         file="core/operation/plan.py",
-        old="if run.power is not Power.OFF or run.same_reads < power.stable_reads:",
-        new="if run.power is not Power.OFF:",
+        old="    if not run.is_stably_off(work.host):\n",
+        new="    if run.says is not Power.OFF:\n",
         killers=(
             story("outlets_off_while_the_chassis_reads_on"),
             "tests/core/test_plan.py::test_off_must_be_read_stably",
@@ -162,8 +162,8 @@ POWER_BUGS: Final = (
         name="a reading counts while an earlier on may still land",
         rule="S5",
         file="core/durable/evolve_run.py",
-        old="        and not (command.is_ended or command.not_after <= started)\n",
-        new="        and not (command.is_ended or command.not_after >= started)\n",
+        old="and not command.is_settled(started)",
+        new="and not (command.is_ended or command.not_after >= started)",
         killers=("tests/core/test_plan.py::test_a_read_off_does_not_count_while_an_old_on_may_still_act",),
     ),
     Bug(

@@ -144,15 +144,11 @@ def _dark_by_us(work: HostWork, record: r.OperationEnded) -> None:
     if len({run.level for run in switched}) != 1 or any(run.is_switched_on for run in operation.devices):
         return
     of_level = [run for run in operation.devices if run.level == switched[0].level]
-    if not all(_is_stably_off(work, run) for run in of_level):
+    if not all(run.is_stably_off(work.host) for run in of_level):
         return
     for run in switched:
         trial = Trial(device=run.device, followed=Followed.DARK, boot=operation.boot, is_switched=True)
         _went_dark(work, run, trial)
-
-
-def _is_stably_off(work: HostWork, run: DeviceRun) -> bool:
-    return run.says is Power.OFF and run.same_reads >= work.host.device(run.device).power.stable_reads
 
 
 def _went_dark(work: HostWork, run: DeviceRun, trial: Trial) -> None:

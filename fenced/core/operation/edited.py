@@ -6,7 +6,6 @@ A reload refuses such an edit; after a restart `recovery` deals with it. Knows n
 import re
 from collections.abc import Iterable, Mapping
 
-from fenced.core.durable.evolve import is_settled
 from fenced.core.durable.state import DeviceRun, HostState, Operation, Orphan
 from fenced.model.inventory import Device, Host
 from fenced.model.names import DeviceName, PlugId
@@ -44,7 +43,7 @@ def spoilt(state: HostState, before: Host, after: Host | None, now: float) -> st
     it may be reached by another driver, but not be forgotten, and no other outlet may stand for it.
     """
     waiting = (state.operation, state.waiting, state.reading)
-    is_under_way = any(it is not None for it in waiting) or any(not is_settled(it, now) for it in state.commands)
+    is_under_way = any(it is not None for it in waiting) or bool(state.unsettled(now))
     if not is_under_way and not state.owed and not state.is_left_off:
         return None
     if after is None:

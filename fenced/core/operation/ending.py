@@ -4,9 +4,9 @@ from fenced.core import commands as c
 from fenced.core.allowed import gates
 from fenced.core.believed.sharing import disbelieved
 from fenced.core.durable import records as r
-from fenced.core.durable.evolve import ended, is_settled
+from fenced.core.durable.evolve_operation import ended
 from fenced.core.durable.evolve_owed import still_off
-from fenced.core.durable.outcome import given_back, host_power, is_contradiction, is_lit, speaks
+from fenced.core.durable.outcome import given_back, host_power, is_contradiction
 from fenced.core.durable.replacing import replace
 from fenced.core.durable.state import DeviceRun, Operation, Phase, ProofOfOff, Restored
 from fenced.core.durable.words import told
@@ -35,7 +35,7 @@ def stop(
         return
     natural = OperationState.DONE if operation.is_fenced else OperationState.CANCELLED
     work.record(
-        r.OperationStopped(operation=operation.id, ending=ending or natural, why=why, is_on_forbidden=is_on_forbidden)
+        r.EndingDecided(operation=operation.id, ending=ending or natural, why=why, is_on_forbidden=is_on_forbidden)
     )
     has_switched = any(run.is_switched_off for run in operation.devices)
     is_left = is_on_forbidden or work.state.maintenance is not None
@@ -53,14 +53,14 @@ def finish(work: HostWork, ending: OperationState, why: str | None) -> None:
     operation = work.operation
     assert operation is not None
     if not operation.is_stopped or operation.ending is not ending:
-        work.record(r.OperationStopped(operation=operation.id, ending=ending, why=why or "", is_on_forbidden=False))
+        work.record(r.EndingDecided(operation=operation.id, ending=ending, why=why or "", is_on_forbidden=False))
     work.record(r.PhaseEntered(operation=operation.id, phase=Phase.CLOSING))
     work.command(c.DropReads(host=work.name, operation=operation.id))
 
 
 def close(work: HostWork, operation: Operation) -> None:
     """End the operation once each of its commands has a known end or is past its `not_after`."""
-    open_until = [command.not_after for command in work.state.commands if not is_settled(command, work.now)]
+    open_until = [command.not_after for command in work.state.unsettled(work.now)]
     if open_until:
         work.wake(min(max(open_until), work.now + CLOSING_LOOK_SECONDS))
         return
@@ -235,7 +235,7 @@ def _is_still_off(work: HostWork, operation: Operation) -> bool:
         return False
     if work.state.token != proof.token and _level_off_again(work, operation, proof) is None:
         return False
-    return not any(_may_be_on(work, run) or (is_lit(run) and _speaks(work, proof, run)) for run in operation.devices)
+    return not any(_may_be_on(work, run) or (run.is_lit and _speaks(work, proof, run)) for run in operation.devices)
 
 
 def _may_be_on(work: HostWork, run: DeviceRun) -> bool:
@@ -244,15 +244,14 @@ def _may_be_on(work: HostWork, run: DeviceRun) -> bool:
 
 
 def _is_read_off(work: HostWork, run: DeviceRun) -> bool:
-    is_stable = run.says is Power.OFF and run.same_reads >= work.host.device(run.device).power.stable_reads
-    return is_stable and not paths.disputed(work, run.device)
+    return run.is_stably_off(work.host) and not paths.disputed(work, run.device)
 
 
 def _untouched(work: HostWork, operation: Operation) -> State | None:
     """The state that is still true where no OFF was sent: that of before, if nothing that was read speaks against it."""
     if operation.before is State.FENCED:
         proof = work.state.proof
-        has_power = proof is None or any(is_lit(run) and _speaks_against(work, proof, run) for run in operation.devices)
+        has_power = proof is None or any(run.is_lit and _speaks_against(work, proof, run) for run in operation.devices)
         return None if has_power else State.FENCED
     is_cancelled = operation.ending is OperationState.CANCELLED
     return operation.before if is_cancelled and operation.before in {State.LEFT, State.FAILED} else None
@@ -264,7 +263,7 @@ def _speaks_against(work: HostWork, proof: ProofOfOff, run: DeviceRun) -> bool:
 
 
 def _speaks(work: HostWork, proof: ProofOfOff, run: DeviceRun) -> bool:
-    return any(device.name == run.device for device in speaks(proof, work.host))
+    return run.device in proof.revoked_by(work.host)
 
 
 def start_waiting(work: HostWork) -> None:

@@ -8,14 +8,14 @@ from collections.abc import Iterable
 from typing import Final
 
 from fenced.core.durable import records as r
-from fenced.core.durable.outcome import is_on, targets
+from fenced.core.durable.outcome import targets
 from fenced.core.durable.state import WRONG_MACHINE, Operation, Phase, RaceEntry
 from fenced.core.operation.ending import finish
 from fenced.core.work import HostWork
 from fenced.model.names import DeviceName, OperationId
 from fenced.model.power import OperationState
 
-PAST: Final = frozenset({Phase.READING, Phase.CLOSING, Phase.ENDED})
+PAST: Final = frozenset({Phase.READ_AND_END, Phase.CLOSING, Phase.ENDED})
 """Phases in which an operation sends nothing more anyway."""
 
 
@@ -48,6 +48,6 @@ def tell(work: HostWork, device: DeviceName, why: str, *, operation: OperationId
 
 def _stop(work: HostWork, operation: Operation, why: str) -> None:
     if operation.phase is Phase.RESTORING:
-        missing = tuple(run.device for run in targets(operation, work.state.owed) if not is_on(run))
+        missing = tuple(run.device for run in targets(operation, work.state.owed) if not run.is_on)
         work.record(r.RestoreFailed(operation=operation.id, missing=missing, why=why))
     finish(work, OperationState.FAILED, why)

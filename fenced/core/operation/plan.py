@@ -10,7 +10,6 @@ from fenced.core import commands as c
 from fenced.core.allowed import gates
 from fenced.core.believed.sharing import disbelieved, shared
 from fenced.core.durable import records as r
-from fenced.core.durable.outcome import is_lit, speaks
 from fenced.core.durable.standing import is_watched_as_off
 from fenced.core.durable.state import PROXY_REFUSED, WRONG_MACHINE, DeviceRun, Operation, Phase
 from fenced.core.events import AgentSeen, AnnouncementDelivered, RaceFinished, StepFinished
@@ -88,7 +87,7 @@ def _advance_phase(work: HostWork, operation: Operation) -> None:
             restore.advance(work, operation)
         case Phase.CLOSING:
             close(work, operation)
-        case Phase.READING:
+        case Phase.READ_AND_END:
             _read_last(work, operation)
         case Phase.ENDED:
             pass
@@ -123,10 +122,8 @@ def is_proven_off(work: HostWork, run: DeviceRun) -> bool:
     That of an earlier operation may long be undone.
     """
     power = work.host.device(run.device).power
-    if run.power is not Power.OFF or run.same_reads < power.stable_reads:
-        return False
-    if run.in_doubt_since is not None:
-        return False  # another path to it said ON, and was not read OFF since
+    if not run.is_stably_off(work.host):
+        return False  # or another path to it read ON, and not OFF since
     if run.device in disbelieved(work):
         return False  # it lied, or is another host's, too: its OFF proves nothing (S17)
     if run.is_switched_off:
@@ -452,8 +449,8 @@ def _revoke_if_lit(work: HostWork, operation_id: str, device: DeviceName) -> Non
         return
     run = operation.run(device)
     is_ours = operation.is_fenced or operation.action is Action.ON or run.is_switched_on
-    is_speaking = any(it.name == device for it in speaks(proof, work.host))
-    if not is_ours and is_speaking and is_lit(run):
+    is_speaking = device in proof.revoked_by(work.host)
+    if not is_ours and is_speaking and run.is_lit:
         why = f"{device} reads ON without an ON of ours"
         token = work.fleet.next_token()
         work.record(r.HostRevoked(why=why, token=token, boot=None, distrusted=(), is_alive=False))
@@ -540,8 +537,8 @@ def read_and_end(work: HostWork, why: str, *, ending: OperationState = Operation
     operation = work.operation
     assert operation is not None
     if not operation.is_stopped:
-        work.record(r.OperationStopped(operation=operation.id, ending=ending, why=why, is_on_forbidden=False))
-    work.record(r.PhaseEntered(operation=operation.id, phase=Phase.READING))
+        work.record(r.EndingDecided(operation=operation.id, ending=ending, why=why, is_on_forbidden=False))
+    work.record(r.PhaseEntered(operation=operation.id, phase=Phase.READ_AND_END))
 
 
 def _read_last(work: HostWork, operation: Operation) -> None:
@@ -565,8 +562,8 @@ def _revoke_if_read_on(work: HostWork) -> None:
         return
     if state.token != proof.token:
         return
-    names = {device.name for device in speaks(proof, work.host)}
-    lit = [str(run.device) for run in operation.devices if run.device in names and is_lit(run)]
+    names = proof.revoked_by(work.host)
+    lit = [str(run.device) for run in operation.devices if run.device in names and run.is_lit]
     if lit:
         why = f"{', '.join(lit)} reads ON without an ON of ours"
         work.record(r.HostRevoked(why=why, token=work.fleet.next_token(), boot=None, distrusted=(), is_alive=False))

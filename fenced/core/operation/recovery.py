@@ -6,7 +6,6 @@ aside, and all others go on.
 """
 
 from fenced.core.durable import records as r
-from fenced.core.durable.evolve import is_settled
 from fenced.core.durable.evolve_owed import still_off
 from fenced.core.durable.state import HostState, Operation, Phase
 from fenced.core.operation import edited, plan
@@ -125,12 +124,12 @@ def take_up(work: HostWork) -> None:
 
 
 def _resume(work: HostWork, operation: Operation) -> None:
-    late = [command.not_after for command in work.state.commands if not is_settled(command, work.now)]
+    late = [command.not_after for command in work.state.unsettled(work.now)]
     at = max([work.now, *late])
     work.record(r.OperationResumed(operation=operation.id, at=at))
     if operation.phase is Phase.CLOSING:
         return
-    is_proving = operation.phase in {Phase.PROVING, Phase.INSPECTING, Phase.READING}
+    is_proving = operation.phase in {Phase.PROVING, Phase.INSPECTING, Phase.READ_AND_END}
     changed = edited.changes(operation, work.host)
     if is_proving and not operation.is_off_sent:
         stop(work, "the daemon was restarted before the first OFF; detection starts anew")
@@ -158,9 +157,7 @@ def _resume_edited(work: HostWork, changed: tuple[str, ...]) -> None:
     )
     why = _why_edited(changed)
     work.record(r.DevicesReplaced(operation=operation.id, devices=runs))
-    work.record(
-        r.OperationStopped(operation=operation.id, ending=OperationState.FAILED, why=why, is_on_forbidden=False)
-    )
+    work.record(r.EndingDecided(operation=operation.id, ending=OperationState.FAILED, why=why, is_on_forbidden=False))
     plan.read_and_end(work, why)
 
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from fenced.core.allowed import gates
 from fenced.core.believed import trust
 from fenced.core.durable import records as r
-from fenced.core.durable.evolve import acting_ons
 from fenced.core.durable.replacing import replace
-from fenced.core.durable.state import GateVerdict, Operation, Phase
+from fenced.core.durable.state import GateVerdict, Operation, Phase, Slot
 from fenced.core.events import ActionAsked, CancelAsked, ConfirmOffAsked, MaintenanceAsked
 from fenced.core.operation import edited, paths, plan
 from fenced.core.operation.ending import enter_restore, stop
@@ -59,7 +58,7 @@ def fence(work: HostWork, verdicts: tuple[GateVerdict, ...]) -> None:
     operation = replace(operation, gates=verdicts, explanation=_known(work))
     if trust.has_believed_level(work):  # else it fails without an OFF: nothing is spent that another host may need
         work.work.record_fleet(r.BudgetDrawn(host=work.name, cluster=str(work.host.cluster)))
-    work.record(r.OperationStarted(operation=operation, slot="running"))
+    work.record(r.OperationStarted(operation=operation, slot=Slot.RUNNING))
     plan.advance(work)
 
 
@@ -92,7 +91,7 @@ def _new(work: HostWork, action: Action, *, cause: Cause, by: str, reason: str) 
     )
     if action in {Action.STATUS, Action.PROBE}:
         timeout = reading_timeout_seconds(work)
-    phase = {Action.ON: Phase.RESTORING, Action.STATUS: Phase.READING, Action.PROBE: Phase.READING}
+    phase = {Action.ON: Phase.RESTORING, Action.STATUS: Phase.READ_AND_END, Action.PROBE: Phase.READ_AND_END}
     return Operation(
         id=operation_id,
         host=work.name,
@@ -118,7 +117,7 @@ def reading_timeout_seconds(work: HostWork) -> float:
 
 
 def _run(work: HostWork, operation: Operation) -> None:
-    work.record(r.OperationStarted(operation=operation, slot="running"))
+    work.record(r.OperationStarted(operation=operation, slot=Slot.RUNNING))
     if operation.action is Action.ON:
         enter_restore(work, operation)
     plan.advance(work)
@@ -164,7 +163,7 @@ def _ask_reading(work: HostWork, asked: ActionAsked) -> Answer:
             rule="busy", why=f"{reading.action.value} {reading.id} reads this host; ask again when it ended"
         )
     operation = _new(work, asked.action, cause=Cause.REQUEST, by=asked.by, reason=asked.reason)
-    work.record(r.OperationStarted(operation=operation, slot="reading"))
+    work.record(r.OperationStarted(operation=operation, slot=Slot.READING))
     plan.advance(work)
     return Accepted(operation=operation.id)
 
@@ -228,7 +227,7 @@ def _wait(work: HostWork, asked: ActionAsked) -> Answer:
     waiting = work.state.waiting
     if waiting is None:
         operation = _new(work, asked.action, cause=Cause.REQUEST, by=asked.by, reason=asked.reason)
-        work.record(r.OperationStarted(operation=operation, slot="waiting"))
+        work.record(r.OperationStarted(operation=operation, slot=Slot.WAITING))
         return Accepted(operation=operation.id, warnings=("waits for the operation that runs now",))
     if asked.action is Action.ON:
         return RefusedBy(
@@ -306,7 +305,7 @@ def _confirm_refusal(work: HostWork, asked: ConfirmOffAsked) -> RefusedBy | None
     for device in work.host.devices:
         if (through := paths.lit_through(work, device.name)) is not None:
             return RefusedBy(rule="reads_on", why=f"{device.name} reads ON through {through}")
-    if acting := acting_ons(work.state, work.now):
+    if acting := work.state.acting_ons(work.now):
         left = max(it.not_after for it in acting) - work.now
         return RefusedBy(rule="busy", why=f"an ON of {acting[0].device} may still act for {left:.0f} s; ask again then")
     switched = [run for run in (running.devices if running is not None else ()) if run.is_switched_on]

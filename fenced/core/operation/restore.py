@@ -7,7 +7,7 @@ from fenced.core import commands as c
 from fenced.core.allowed import gates
 from fenced.core.believed.sharing import shared
 from fenced.core.durable import records as r
-from fenced.core.durable.outcome import beside, is_on, speaking, targets
+from fenced.core.durable.outcome import beside, speaking, targets
 from fenced.core.durable.state import DeviceRun, Operation
 from fenced.core.operation import paths
 from fenced.core.operation.ending import finish, stop
@@ -36,7 +36,7 @@ def advance(work: HostWork, operation: Operation) -> None:
     wanted = _wanted(work, operation)
     is_late = operation.restore_deadline is not None and work.now >= operation.restore_deadline
     for kind in (Kind.OUTLET, Kind.CHASSIS):
-        waiting = [run for run in wanted if run.kind is kind and not is_on(run) and not run.is_given_up]
+        waiting = [run for run in wanted if run.kind is kind and not run.is_on and not run.is_given_up]
         if waiting and not is_late:
             for run in waiting:
                 _restore_device(work, operation, run)
@@ -125,7 +125,7 @@ def _switch_on(work: HostWork, operation: Operation, run: DeviceRun) -> None:
 
 
 def _conclude(work: HostWork, operation: Operation, wanted: tuple[DeviceRun, ...]) -> None:
-    missing = tuple(run.device for run in wanted if not is_on(run))
+    missing = tuple(run.device for run in wanted if not run.is_on)
     ending = operation.ending if operation.is_stopped and operation.ending is not None else OperationState.DONE
     if not missing or _is_host_on(operation) or _is_heard_since(work, operation):
         work.record(r.HostRestored(operation=operation.id, missing=missing))
@@ -137,7 +137,7 @@ def _conclude(work: HostWork, operation: Operation, wanted: tuple[DeviceRun, ...
 
 
 def _why_part(operation: Operation, missing: tuple[DeviceName, ...]) -> str:
-    unread = tuple(run.device for run in beside(operation) if not is_on(run) and run.device not in missing)
+    unread = tuple(run.device for run in beside(operation) if not run.is_on and run.device not in missing)
     off = f"still off: {_names(missing)}" if missing else ""
     unknown = f"could not be read: {_names(unread)}" if unread else ""
     return "; ".join(part for part in (off, unknown) if part)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fenced.core.durable import records as r
-from fenced.core.durable.state import DeviceRun, FenceableLevel, GateVerdict, HostState, Operation
+from fenced.core.durable.state import DeviceRun, FenceableLevel, GateVerdict, HostState, Operation, Slot
 from fenced.model.moments import Moment, moment
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import OperationState, State, What
@@ -210,11 +210,11 @@ def _started(record: r.OperationStarted) -> Told:
         "cause": operation.cause.value,
         "by": operation.by,
         "reason": operation.reason,
-        "slot": record.slot,
+        "slot": record.slot.value,
         "gates": [_gate(gate) for gate in operation.gates],
     }
     told: Told = [(OPERATION + "started", data)]
-    if record.slot == "running":
+    if record.slot is Slot.RUNNING:
         told += _begun(operation)
     return told
 

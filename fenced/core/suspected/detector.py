@@ -11,8 +11,7 @@ from fenced.core.durable.standing import is_watched_as_off
 from fenced.core.durable.state import GateVerdict, Operation, ProofOfOff
 from fenced.core.events import Evidence, Health, HealthStatus, LifeAsked, Presence
 from fenced.core.fleet import LifeAnswer
-from fenced.core.operation import plan
-from fenced.core.operation import requests
+from fenced.core.operation import plan, requests
 from fenced.core.suspected import freshness, giving_back
 from fenced.core.work import HostWork
 from fenced.model.names import BootId

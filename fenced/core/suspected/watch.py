@@ -3,8 +3,6 @@
 from fenced.core.allowed import gates
 from fenced.core.believed.sharing import disbelieved
 from fenced.core.durable import records as r
-from fenced.core.durable.evolve import acting_ons
-from fenced.core.durable.outcome import speaks
 from fenced.core.durable.replacing import replace
 from fenced.core.durable.standing import is_watched_as_off
 from fenced.core.durable.words import is_device_silent, of_race
@@ -86,7 +84,8 @@ def _watch_fenced(work: HostWork, lit: frozenset[DeviceName]) -> None:
     if proof is None:
         return
     on = [device for device in work.host.devices if device.name in lit]
-    speaking = [device.name for device in speaks(proof, work.host) if device in on]
+    revoking = proof.revoked_by(work.host)
+    speaking = [device.name for device in on if device.name in revoking]
     if proof.kind is Proof.HUMAN and {device.level for device in on} == set(work.host.levels):
         speaking = [device.name for device in on]  # a person's word names no devices: every level reads ON
     if speaking:
@@ -98,14 +97,14 @@ def _is_restored_all_the_same(work: HostWork, lit: frozenset[DeviceName]) -> boo
     proof = work.state.proof
     if proof is None:
         return False
-    return any(device.name in lit for device in speaks(proof, work.host))
+    return not lit.isdisjoint(proof.revoked_by(work.host))
 
 
 def _watch_failed(work: HostWork, powers: dict[DeviceName, Power], event: WatchEnded) -> None:
     sight = work.sight
     is_alive = work.fleet.is_heard(work.name, work.now) or work.fleet.is_speaking(work.name, work.now)
     # An operation ends only when its ONs can act no more (S5); one that a removal broke off does not.
-    if is_alive or acting_ons(work.state, event.started):
+    if is_alive or work.state.acting_ons(event.started):
         sight.watch_offs = {}
         return
     sight.watch_offs = {
