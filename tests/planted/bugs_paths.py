@@ -19,7 +19,7 @@ PATH_BUGS: Final = (
     Bug(
         name="an off counts although another path to the device reads on",
         rule="S2",
-        file="core/operation/plan.py",
+        file="core/operation/proof.py",
         old="    if not run.is_stably_off(work.host):\n",
         new="    if run.power is not Power.OFF or run.same_reads < power.stable_reads:\n",
         killers=(
@@ -49,7 +49,7 @@ PATH_BUGS: Final = (
     Bug(
         name="an on that did nothing proves off anew beside a path that read on",
         rule="S2",
-        file="core/operation/ending.py",
+        file="core/operation/proof.py",
         old="    return run.is_stably_off(work.host) and not paths.disputed(work, run.device)",
         new="    return run.is_stably_off(work.host)",
         killers=(

@@ -74,6 +74,11 @@ def closed(verdicts: tuple[GateVerdict, ...]) -> tuple[GateVerdict, ...]:
     return tuple(verdict for verdict in verdicts if not verdict.is_open)
 
 
+def why(verdicts: tuple[GateVerdict, ...]) -> str:
+    """Name each of these gates with its reason."""
+    return "; ".join(f"{verdict.gate}: {verdict.why}" for verdict in verdicts)
+
+
 def _gate(gate: str, is_open: bool, why: str) -> GateVerdict:
     """`why` may hold what others wrote (an answer, a file): it is one line that no terminal obeys."""
     return GateVerdict(gate=gate, is_open=is_open, why=one_line(why))

@@ -9,8 +9,9 @@ from fenced.core.durable.words import is_device_silent, of_race
 from fenced.core.events import WatchEnded
 from fenced.core.heard.checks import OffRounds
 from fenced.core.operation import paths
-from fenced.core.operation.ending import tell_left_off
+from fenced.core.operation.endings import report_left_off
 from fenced.core.operation.mismatch import mismatches, tell
+from fenced.core.operation.proof import record_fenced
 from fenced.core.suspected.detector import look, revoke_by_power
 from fenced.core.work import HostWork
 from fenced.model.inventory import Device
@@ -163,22 +164,15 @@ def _fence(work: HostWork, level: int) -> None:
     """A proven OFF makes a failed host fenced; it stays off until a person or a later operation settles it."""
     work.sight.watch_offs = {}
     state = work.state
-    devices = tuple(device.name for device in work.host.devices if device.level == level)
-    work.record(
-        r.HostFenced(
-            proof=Proof.DEVICE_VERIFIED,
-            operation=state.last_operation,
-            level=level,
-            boot=work.sight.boot or state.boot,
-            token=work.fleet.next_token(),
-            devices=devices,
-            vouched=work.host.vouched(devices),
-            is_stay_off=True,
-            by="fenced",
-            reason="its devices were read OFF by the watch",
-            cause=Cause.SILENCE,
-            last_heard=work.sight.heard_at,
-        )
+    record_fenced(
+        work,
+        level=level,
+        devices=tuple(device.name for device in work.host.devices if device.level == level),
+        operation=state.last_operation,
+        is_stay_off=True,
+        by="fenced",
+        reason="its devices were read OFF by the watch",
+        cause=Cause.SILENCE,
     )
     if state.owed:
-        tell_left_off(work, state.last_operation, "off after a failed fence; `fencectl on` gives power back")
+        report_left_off(work, state.last_operation, "off after a failed fence; `fencectl on` gives power back")
