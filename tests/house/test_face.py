@@ -10,9 +10,9 @@ from fenced.telemetry.gauges import Gauges
 from fenced.telemetry.metrics import Metrics
 from fenced.telemetry.reloads import ReloadGauges
 from tests.fakes.control import FakeControl
-from tests.house.tree import ROOT, tree
+from tests.house.tree import ROOT, python_files, tree
 
-ANNOUNCE: Final = ROOT / "fenced/core/said/announce.py"
+SAID: Final = python_files("fenced/core/said")
 
 HOST_EVENTS: Final = [
     "healthy",
@@ -106,7 +106,7 @@ STATES: Final = [
 
 
 def test_every_event_type_has_its_word_in_the_code() -> None:
-    words = _words(ANNOUNCE)
+    words = set[str]().union(*(_words(path) for path in SAID))
     promised = {*HOST_EVENTS, *OPERATION_EVENTS, *FLEET_EVENTS}
     assert promised - words == EVENTS_NOT_YET
 
