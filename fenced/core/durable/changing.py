@@ -25,8 +25,7 @@ def put(state: HostState, slot: Slot, operation: Operation | None) -> HostState:
 
 def change_operation(state: HostState, operation: OperationId | None, **changes: object) -> HostState:
     """Change fields of the operation of that id, if the host still has it."""
-    slot = state.slot_of(operation)
-    held = state.held(slot) if slot is not None else None
+    slot, held = state.slot_of(operation), state.find(operation)
     if slot is None or held is None:
         return state
     return put(state, slot, replace(held, **changes))  # type: ignore[arg-type]

@@ -185,8 +185,7 @@ class HostState:
     def slot_of(self, operation: OperationId | None) -> Slot | None:
         """Where the operation of that id is; None: the host does not have it, or no longer."""
         for slot in Slot:
-            held = self.held(slot)
-            if held is not None and held.id == operation:
+            if (held := self.held(slot)) is not None and held.id == operation:
                 return slot
         return None
 

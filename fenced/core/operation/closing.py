@@ -65,9 +65,8 @@ def _next_attempt_at(work: HostWork, operation: Operation, ending: OperationStat
 
 def _cooldown_until(work: HostWork, operation: Operation) -> float:
     """An automatic fence has a cooldown after its end; one that was cancelled before an OFF has none."""
-    if not operation.is_automatic or operation.action is Action.ON:
-        return 0.0
-    if operation.ending is OperationState.CANCELLED and not operation.is_off_sent:
+    is_free = operation.ending is OperationState.CANCELLED and not operation.is_off_sent
+    if is_free or not operation.is_automatic or operation.action is Action.ON:
         return 0.0
     return work.now + work.fleet.inventory.daemon.gates.cooldown_seconds
 

@@ -29,10 +29,7 @@ def new_run(device: Device) -> DeviceRun:
 
 
 def changes(operation: Operation, host: Host) -> tuple[DeviceName, ...]:
-    """Return the devices that the inventory removed, added or changed since the operation began.
-
-    A plug that an older program did not record counts as changed.
-    """
+    """Return the devices that were removed, added or changed since the operation began; an unrecorded plug counts as changed."""
     was = {run.device: (run.plug_id, run.level, run.kind, run.identity) for run in operation.devices}
     return _differing(was, _bases(host))
 

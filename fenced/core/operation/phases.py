@@ -83,8 +83,7 @@ def finish(work: HostWork, ending: OperationState, why: str | None) -> None:
     assert operation is not None
     if not operation.is_stopped or operation.ending is not ending:
         decide_ending(work, operation, ending, why or "")
-    enter(work, operation, Phase.CLOSING)
-    work.command(c.DropReads(host=work.name, operation=operation.id))
+    _close(work, operation)
 
 
 def stop(work: HostWork, why: str, *, is_on_forbidden: bool = False, ending: OperationState | None = None) -> None:
@@ -103,10 +102,14 @@ def stop(work: HostWork, why: str, *, is_on_forbidden: bool = False, ending: Ope
     if has_switched and not operation.is_fenced and not is_left:
         enter_restore(work, operation)
     else:
-        enter(work, operation, Phase.CLOSING)
-        work.command(c.DropReads(host=work.name, operation=operation.id))
+        _close(work, operation)
         work.command(c.DropOns(host=work.name, operation=operation.id, why=why))
     work.wake(work.now)
+
+
+def _close(work: HostWork, operation: Operation) -> None:
+    enter(work, operation, Phase.CLOSING)
+    work.command(c.DropReads(host=work.name, operation=operation.id))
 
 
 def decide_ending(

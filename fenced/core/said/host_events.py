@@ -97,13 +97,7 @@ def _is_reported(before: HostState, record: r.HostRestored | r.RestoreFailed) ->
 
 
 def _refused(record: r.RequestRefused) -> Data:
-    return {
-        "action": record.action,
-        "by": record.by,
-        "reason": record.reason,
-        "rule": record.rule,
-        "why": record.why,
-    }
+    return {"action": record.action, "by": record.by, "reason": record.reason, "rule": record.rule, "why": record.why}
 
 
 # -- fenced -----------------------------------------------------------------------------------------------------------
