@@ -92,6 +92,8 @@ def test_every_record_of_a_host_is_folded_from_some_state(kind: type) -> None:
     def check(record: r.HostRecord) -> None:
         if isinstance(record, r.MaintenanceSet):
             record = replace(record, after=State.MAINTENANCE)
+        if isinstance(record, r.OperationStarted):
+            record = replace(record, operation=replace(record.operation, phase=Phase.PROVING))
         for state in row:
             evolve(HostState(name=NODE, state=state), r.Entry(at=5.0, host=NODE, record=record))
 
