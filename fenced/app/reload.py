@@ -14,10 +14,10 @@ from fenced.config.configuration import Configuration
 from fenced.config.difference import difference, needs_restart
 from fenced.config.load import Loaded
 from fenced.core import events as e
-from fenced.core.operation.requests import RefusedBy
 from fenced.engine.engine import Engine
 from fenced.host import memory
 from fenced.host.notify import Notify
+from fenced.model.answers import RefusedBy
 
 log = structlog.get_logger("fenced")
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from fenced.model.answers import Answer
 from fenced.model.names import DeviceName, HostName, OperationId, ProxyName, Token
 from fenced.model.power import What
 
@@ -105,7 +106,7 @@ class Reply:
     request_id: str
     reply_topic: str | None
     correlation: bytes | None
-    answer: str
+    answer: Answer
 
 
 Command = Wake | AskLife | RunRace | ReadDevice | SwitchDevice | DropReads | DropOns | KillOns | WatchHost | Reply

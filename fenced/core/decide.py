@@ -1,6 +1,6 @@
 """The core's only door: one event in, records and commands out. No event may raise for what the world did.
 
-Which module knows more: `detector` hears and suspects, `operations` takes requests, `plan` goes on, `recovery` takes up,
+Which module knows more: `detector` hears and suspects, `requests` takes requests, `results` what came back, `recovery` takes up,
 `fenceable` and `trust` judge what was read.
 """
 
@@ -14,12 +14,12 @@ from fenced.core.believed import trust
 from fenced.core.durable import records as r
 from fenced.core.durable.state import Operation
 from fenced.core.fleet import Fleet
-from fenced.core.operation import plan, recovery, requests
-from fenced.core.operation.requests import Answer
+from fenced.core.operation import confirming, recovery, requests, results
 from fenced.core.said.announce import Announcement
 from fenced.core.suspected import detector, fenceable
 from fenced.core.suspected.watch import watch_ended
 from fenced.core.work import HostWork, Work
+from fenced.model.answers import Answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,14 +115,14 @@ def _of_host(work: HostWork, event: HostEvent) -> Answer | None:
         case e.LifeAsked():
             detector.life_asked(work, event)
         case e.RaceFinished():
-            plan.race_finished(work, event)
+            results.race_finished(work, event)
             fenceable.raced(work, event)
         case e.StepFinished():
-            plan.step_finished(work, event)
+            results.step_finished(work, event)
         case e.AgentSeen():
-            plan.agent_seen(work, event)
+            results.agent_seen(work, event)
         case e.AnnouncementDelivered():
-            plan.announcement_delivered(work, event)
+            results.announcement_delivered(work, event)
         case e.WatchEnded():
             watch_ended(work, event)
             fenceable.watched(work, event)
@@ -131,7 +131,7 @@ def _of_host(work: HostWork, event: HostEvent) -> Answer | None:
         case e.ActionAsked():
             return requests.ask(work, event)
         case e.ConfirmOffAsked():
-            return requests.confirm_off(work, event)
+            return confirming.confirm_off(work, event)
         case e.CancelAsked():
             return requests.cancel(work, event)
         case e.MaintenanceAsked():

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Unpack
 
 from fenced.core.durable import records as r
-from fenced.core.durable.evolve import evolve, evolve_fleet
+from fenced.core.durable.evolve import evolve
+from fenced.core.durable.evolve_fleet import evolve_fleet
 from fenced.core.durable.fleet_state import FleetState, Pause
 from fenced.core.durable.standing import is_in_hand
 from fenced.core.durable.state import HostState

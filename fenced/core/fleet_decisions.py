@@ -9,9 +9,9 @@ from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import AnsweredRequest, Pause
 from fenced.core.durable.replacing import replace
 from fenced.core.heard.checks import NOTHING
-from fenced.core.operation import edited, recovery, requests
-from fenced.core.operation.requests import Accepted, Answer, RefusedBy
+from fenced.core.operation import confirming, edited, recovery, requests
 from fenced.core.work import Work
+from fenced.model.answers import Accepted, Answer, RefusedBy, from_text, to_text
 from fenced.model.names import OperationId
 from fenced.model.power import Action
 
@@ -191,14 +191,14 @@ def bus_request(work: Work, event: e.BusRequest) -> Answer | None:
     fleet = work.fleet
     for answered in fleet.state.requests:
         if answered.id == event.id:
-            _reply(work, event, answered.answer)
+            _reply(work, event, from_text(answered.answer))
             return None
     if event.host not in fleet.hosts:
         return None
     answer = _request_refusal(work, event) or _obey(work, event)
-    text = _answer_text(answer)
-    work.record_fleet(r.RequestAnswered(request=AnsweredRequest(id=event.id, at=work.now, answer=text)))
-    _reply(work, event, text)
+    answered = AnsweredRequest(id=event.id, at=work.now, answer=to_text(answer))
+    work.record_fleet(r.RequestAnswered(request=answered))
+    _reply(work, event, answer)
     return answer
 
 
@@ -229,7 +229,7 @@ def _obey(work: Work, event: e.BusRequest) -> Answer:
             )
         case "confirm_off":
             asked = e.ConfirmOffAsked(host=event.host, by=event.by, reason=event.reason, is_forced=False, read=None)
-            return requests.confirm_off(host, asked)
+            return confirming.confirm_off(host, asked)
         case "maintenance_on" | "maintenance_off":
             is_on = event.action == "maintenance_on"
             requests.maintenance(
@@ -240,15 +240,7 @@ def _obey(work: Work, event: e.BusRequest) -> Answer:
             return RefusedBy(rule="action", why=f"{event.action!r} is no action")
 
 
-def _answer_text(answer: Answer) -> str:
-    match answer:
-        case Accepted():
-            return f"accepted {answer.operation}".strip()
-        case RefusedBy():
-            return f"refused {answer.rule}: {answer.why}"
-
-
-def _reply(work: Work, event: e.BusRequest, answer: str) -> None:
+def _reply(work: Work, event: e.BusRequest, answer: Answer) -> None:
     work.command(
         c.Reply(
             host=event.host,

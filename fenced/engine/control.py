@@ -16,14 +16,14 @@ from fenced.core.allowed import gates, match
 from fenced.core.durable.fleet_state import Pause
 from fenced.core.durable.state import HostState, Operation
 from fenced.core.fleet import Fleet
-from fenced.core.operation.requests import Accepted as CoreAccepted
-from fenced.core.operation.requests import RefusedBy
 from fenced.core.reach.candidates import expand
 from fenced.core.suspected import freshness
 from fenced.core.suspected.fenceable import shown
 from fenced.engine.misnamed import Misnamed
 from fenced.engine.reactor import Reactor
 from fenced.engine.watching import Events
+from fenced.model.answers import Accepted as CoreAccepted
+from fenced.model.answers import RefusedBy
 from fenced.model.inventory import Inventory
 from fenced.model.moments import moment
 from fenced.model.names import HostName, OperationId

@@ -13,12 +13,12 @@ import structlog
 from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.fleet import Fleet
-from fenced.core.operation.requests import Answer
 from fenced.core.reach.domains import Place
 from fenced.engine.race import PathMemory, Race, RaceResult
 from fenced.engine.settling import Reading
 from fenced.engine.slots import Slots
 from fenced.engine.workers import DeviceWorkers, Turn
+from fenced.model.answers import Answer
 from fenced.model.inventory import Device, Host
 from fenced.model.names import DeviceName, HostName, OperationId, ProxyName
 from fenced.model.power import Outcome, Power, What

@@ -7,8 +7,8 @@ from fenced.core.decide import Decision
 from fenced.core.durable import records as r
 from fenced.core.durable.state import FenceableLevel, HostState, Operation
 from fenced.core.fleet import Fleet
-from fenced.core.operation.requests import RefusedBy
 from fenced.engine.batch import Collected
+from fenced.model.answers import RefusedBy
 from fenced.model.names import HostName
 from fenced.model.power import State, What
 from fenced.ports.bus import MessageKind, MessageResult

@@ -21,6 +21,7 @@ from fenced.core.fleet import Fleet
 from fenced.engine.batch import state_payload
 from fenced.engine.lanes import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, LaneKey, Lanes, Own
 from fenced.engine.waiting import nudged
+from fenced.model.answers import Accepted, RefusedBy
 from fenced.model.moments import Wall, as_steady, rfc3339
 from fenced.model.names import HostName
 from fenced.ports.bus import Bus, BusError, Message
@@ -320,17 +321,12 @@ class Outbox:
     async def reply(self, command: c.Reply) -> None:
         """The answer to a request of the bus; it is journalled, and told again when the request is repeated."""
         site = self._fleet.inventory.daemon.site
-        verdict, _, rest = command.answer.partition(" ")
-        payload: dict[str, object] = {
-            "id": command.request_id,
-            "host": str(command.host),
-            "accepted": verdict == "accepted",
-        }
-        if verdict == "accepted":
-            payload["operation"] = rest or None
-        else:
-            rule, _, why = rest.partition(": ")
-            payload |= {"rule": rule, "why": why}
+        payload: dict[str, object] = {"id": command.request_id, "host": str(command.host)}
+        match command.answer:
+            case Accepted():
+                payload |= {"accepted": True, "operation": command.answer.operation or None}
+            case RefusedBy():
+                payload |= {"accepted": False, "rule": command.answer.rule, "why": command.answer.why}
         message = Message(
             topic=command.reply_topic or f"fenced/v1/{site}/reply/{command.request_id}",
             payload=json.dumps(payload).encode(),

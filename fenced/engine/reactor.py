@@ -17,8 +17,8 @@ from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.decide import Decision, decide
 from fenced.core.fleet import Fleet
-from fenced.core.operation.requests import Answer
 from fenced.engine.batch import Collected, batch_of, collect
+from fenced.model.answers import Answer
 from fenced.model.moments import Wall, as_steady
 from fenced.model.names import HostName
 from fenced.ports.clock import Clock

@@ -14,8 +14,8 @@ from fenced.core.decide import Decision, decide
 from fenced.core.durable import records as r
 from fenced.core.durable.state import WRONG_MACHINE, HostState, Operation, RaceEntry
 from fenced.core.fleet import Fleet
-from fenced.core.operation.requests import Accepted, RefusedBy
 from fenced.engine.reactor import GATES_LOOK_SECONDS
+from fenced.model.answers import Accepted, RefusedBy
 from fenced.model.inventory import Inventory
 from fenced.model.names import BootId, DeviceName, HostName, OperationId, ProxyName
 from fenced.model.power import Action, Outcome, Power, Verdict, What

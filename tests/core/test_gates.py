@@ -9,8 +9,8 @@ from fenced.core.allowed import gates
 from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import Pause
 from fenced.core.durable.state import GateVerdict
-from fenced.core.operation.requests import Accepted
 from fenced.core.work import back_off_seconds
+from fenced.model.answers import Accepted
 from fenced.model.names import HostName
 from fenced.model.power import Action, OperationState, State
 from tests.core.desk import FOR_EVER, NODE, Desk, said

@@ -130,7 +130,7 @@ def test_an_expired_operation_that_can_be_read_by_nobody_still_ends() -> None:
 
 def test_a_second_crash_while_it_reads_reads_again() -> None:
     again = next_life(next_life(fencing(), down=86400.0), down=5.0)
-    assert again.state().operation is None or again.operation().phase is Phase.READING
+    assert again.state().operation is None or again.operation().phase is Phase.READ_AND_END
 
 
 def test_fenced_and_not_yet_on_gives_power_back_after_a_read() -> None:

@@ -7,7 +7,8 @@ from dataclasses import replace
 from fenced.core import commands as c
 from fenced.engine.lanes import LONGEST_HANG_UP_SECONDS
 from fenced.engine.outbox import SLICE
-from fenced.model.names import HostName
+from fenced.model.answers import Accepted
+from fenced.model.names import HostName, OperationId
 from fenced.ports.journal import Batch
 from tests.engine.outbox_desk import Desk, message, play, topic
 from tests.journal.strategies import entry
@@ -217,11 +218,13 @@ def test_an_old_broker_that_hangs_up_behind_its_acknowledgement_is_not_told_all_
 
 
 def test_replies_that_make_the_broker_hang_up_wait() -> None:
+    answer = Accepted(operation=OperationId("4-1"))
+
     async def story(desk: Desk) -> None:
         desk.bus.fatal = {"fenced/v1/site-1/reply/r-1"}
         for _ in range(600):
             await desk.outbox.reply(c.Reply(
-                host=HostName("node-1"), request_id="r-1", answer="accepted 4-1", reply_topic=None, correlation=None
+                host=HostName("node-1"), request_id="r-1", answer=answer, reply_topic=None, correlation=None
             ))  # fmt: skip
             await asyncio.sleep(1.0)
         assert len(desk.bus.hung_up) <= 12

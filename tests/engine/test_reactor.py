@@ -10,10 +10,10 @@ from fenced.core import events as e
 from fenced.core.decide import Decision
 from fenced.core.durable import records as r
 from fenced.core.fleet import Fleet
-from fenced.core.operation.requests import Accepted
 from fenced.engine import reactor as reactor_module
 from fenced.engine.batch import Collected
 from fenced.engine.reactor import Reactor
+from fenced.model.answers import Accepted
 from fenced.model.names import BootId, HostName
 from fenced.model.power import Action, State
 from fenced.ports.control import Unavailable

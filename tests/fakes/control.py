@@ -16,6 +16,7 @@ from fenced.core.durable.state import (
     Operation,
     RaceEntry,
     Reason,
+    Slot,
     Step,
 )
 from fenced.model.inventory import Inventory, Secret
@@ -154,7 +155,7 @@ class FakeControl:
     async def explain(self, name: HostName) -> Explanation:
         view = self.host(name)
         heard = HostHeard(boot=BootId("b1"), before="unknown", why="first")
-        started = OperationStarted(operation=finished_restart(), slot="running")
+        started = OperationStarted(operation=finished_restart(), slot=Slot.RUNNING)
         return Explanation(
             view=view,
             gates=(

@@ -10,6 +10,7 @@ from typing import Final
 
 from fenced.core.durable import records as r
 from fenced.core.durable.state import Phase as ProgramPhase
+from fenced.core.durable.state import Slot
 from fenced.model.names import DeviceName, OperationId, ProxyName, Token
 from fenced.model.power import Action as Asked
 from fenced.model.power import Outcome, Power, Proof, State, What
@@ -99,9 +100,9 @@ class Monitor:
     def record(self, at: float, record: r.Record) -> None:
         """One record became durable."""
         match record:
-            case r.OperationStarted() if record.operation.action in KINDS and record.slot != "reading":
+            case r.OperationStarted() if record.operation.action in KINDS and record.slot is not Slot.READING:
                 self._kinds[record.operation.id] = KINDS[record.operation.action]
-                if record.slot == "running":
+                if record.slot is Slot.RUNNING:
                     self._begin(record.operation.id)
             case r.WaitingOperationStarted():
                 self._begin(record.operation)
@@ -118,7 +119,7 @@ class Monitor:
                 | r.StepEnded()
                 | r.AnnouncementAcknowledged()
                 | r.PhaseEntered()
-                | r.OperationStopped()
+                | r.EndingDecided()
                 | r.OperationEnded()
             ) if record.operation == self._running:
                 self._of_operation(at, record)
@@ -139,7 +140,7 @@ class Monitor:
                 self._command(record, record.token)
             case r.AnnouncementAcknowledged():
                 self._offer(Action(Does.WAIT))
-            case r.OperationStopped():
+            case r.EndingDecided():
                 self._is_stopped = True
             case r.PhaseEntered():
                 self._phase(at, record.phase)
@@ -197,7 +198,7 @@ class Monitor:
 
     def _phase(self, at: float, phase: ProgramPhase) -> None:
         match phase:
-            case ProgramPhase.CLOSING | ProgramPhase.READING:
+            case ProgramPhase.CLOSING | ProgramPhase.READ_AND_END:
                 self.take(Action(Does.STOP))
             case ProgramPhase.RESTORING if self.world.phase is Phase.PROVING and self._is_stopped:
                 self.take(Action(Does.GIVE_BACK))

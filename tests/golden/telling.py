@@ -1,7 +1,7 @@
 """A journal entry in a few words of a story; None where it would only be noise. No tokens, no wording of logs."""
 
 from fenced.core.durable import records as r
-from fenced.core.durable.state import GateVerdict, HostState
+from fenced.core.durable.state import GateVerdict, HostState, Slot
 from fenced.model.names import HostName
 from fenced.model.power import Outcome, Verdict, What
 
@@ -148,7 +148,7 @@ def _of_operation(record: r.Record) -> str | None:
     match record:
         case r.OperationStarted():
             operation = record.operation
-            where = "" if record.slot == "running" else f", {record.slot}"
+            where = "" if record.slot is Slot.RUNNING else f", {record.slot.value}"
             return f"operation {operation.action.value} ({operation.cause.value}{where})"
         case r.WaitingOperationStarted():
             return "the waiting operation runs"
@@ -166,7 +166,7 @@ def _of_operation(record: r.Record) -> str | None:
             return f"path to {record.device} lost"
         case r.DeviceGivenUp():
             return f"{record.device} given up"
-        case r.OperationStopped():
+        case r.EndingDecided():
             return f"stopped: {record.ending.value}" if record.why else None
         case r.OperationResumed():
             return "RESUMED after our restart"

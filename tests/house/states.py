@@ -1,25 +1,33 @@
-"""Generate docs/states.md from the host machine's table: `make docs-states`."""
+"""Writes docs/states.md from the tables of states and phases: `make docs-states`."""
 
 import sys
 from typing import Final
 
-from fenced.core.durable.machine import diagram
+from fenced.core.durable.machine import diagram, phase_diagram
 
 HEADER: Final = """\
-# States of a host
+# States of a host, phases of an operation
 
-<!-- Written by `make docs-states` from fenced/core/durable/machine.py; a test compares it with the code. Don't edit. -->
+<!-- Written by `make docs-states` from fenced/core/durable/machine.py; a test compares it. Do not edit. -->
 
-Each state is what we *know* about a host. The words beside the arrows are the records of the journal that lead from one
-state to the next; `fencectl explain HOST` prints the latest of them. What to do in each state is said in
-[operations.md](operations.md).
+Each state is what the daemon *knows* about a host. The arrows are labelled with the journal records that lead from one
+state to the next; `fencectl explain HOST` prints the latest of them. [operations.md](operations.md) says what to do in
+each state.
+
+"""
+PHASES: Final = """
+## Phases of an operation
+
+An operation changes or reads the power of one host, phase by phase; `[*]` is its start. It ends from `closing`, and
+from another phase only if it never ran, if it only reads (a status or probe), or if it can't be carried on: its host left
+the inventory, or its records can't be restored.
 
 """
 
 
 def text() -> str:
     """Return the whole file."""
-    return HEADER + diagram().rstrip() + "\n"
+    return HEADER + diagram().rstrip() + "\n" + PHASES + phase_diagram().rstrip() + "\n"
 
 
 if __name__ == "__main__":

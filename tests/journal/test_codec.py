@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.records import BusBack, BusLost, HostHeard, OperationStarted, Record, StepEnded
-from fenced.core.durable.state import HostState, Operation
+from fenced.core.durable.state import HostState, Operation, Slot
 from fenced.journal import codec
 from fenced.model.names import OperationId
 from tests.journal.strategies import RECORDS, entry, host_state, operation, record, whole
@@ -104,7 +104,7 @@ def test_a_lone_surrogate_does_not_stop_the_journal() -> None:
 
 def test_the_operation_of_a_record() -> None:
     assert codec.operation_of(entry(operation="4-9").record) == OperationId("4-9")
-    assert codec.operation_of(OperationStarted(operation=operation(7), slot="running")) == OperationId("4-7")
+    assert codec.operation_of(OperationStarted(operation=operation(7), slot=Slot.RUNNING)) == OperationId("4-7")
     assert codec.operation_of(BusBack()) is None
     assert codec.operation_of(HostHeard(boot=None, before="unknown", why="first")) is None
 

@@ -11,8 +11,8 @@ DECIDING_BUGS: Final = (
     Bug(
         name="already off needs no hold",
         rule="S10",
-        file="core/operation/plan.py",
-        old="    return (run.read_at or 0.0) - since >= power.already_off_hold_seconds - 1e-6",
+        file="core/operation/proof.py",
+        old="    return (run.read_at or 0.0) - since >= hold - 1e-6",
         new="    return (run.read_at or 0.0) - since >= 0.0",
         killers=(
             story("already_off"),
@@ -22,7 +22,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="life before the first off does not stop it",
         rule="S10",
-        file="core/operation/plan.py",
+        file="core/operation/life.py",
         old='    if not has_read_off:\n        stop(work, "the host was heard")',
         new='    if has_read_off:\n        stop(work, "the host was heard")',
         killers=(
@@ -33,7 +33,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="the gates are not looked at again before the first off of a level",
         rule="S10",
-        file="core/operation/plan.py",
+        file="core/operation/proving.py",
         old="    if not operation.is_permitted and not _permit(work, operation):",
         new="    if False and not operation.is_permitted and not _permit(work, operation):",
         killers=(
@@ -231,7 +231,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="a device that lied is believed again",
         rule="S17",
-        file="core/operation/plan.py",
+        file="core/operation/proof.py",
         old="    if run.device in disbelieved(work):\n        return False",
         new="    if run.device in disbelieved(work):\n        pass",
         killers=(
@@ -310,9 +310,9 @@ DECIDING_BUGS: Final = (
     Bug(
         name="a distrusted level is switched off",
         rule="distrust",
-        file="core/operation/plan.py",
-        old="    believed = _without(ours, operation, work.state.distrusted)",
-        new="    believed = ours",
+        file="core/operation/phases.py",
+        old="    believed = _without(own, operation, distrusted)",
+        new="    believed = own",
         killers=(
             story("a_mislabelled_bmc_is_distrusted"),
             "tests/core/test_trust.py::test_the_level_of_a_distrusted_device_gets_no_off",

@@ -121,7 +121,7 @@ HEARING_BUGS: Final = (
     Bug(
         name="old words of a host are no sign of life to already off",
         rule="S1",
-        file="core/operation/plan.py",
+        file="core/operation/proof.py",
         old="work.sight.heard_at or 0.0, work.sight.spoke_at or 0.0)",
         new="work.sight.heard_at or 0.0)",
         killers=("tests/core/test_plan.py::test_already_off_is_not_announced_while_the_host_sends_old_words",),

@@ -19,9 +19,9 @@ PATH_BUGS: Final = (
     Bug(
         name="an off counts although another path to the device reads on",
         rule="S2",
-        file="core/operation/plan.py",
-        old="    if run.in_doubt_since is not None:\n        return False  # another path",
-        new="    if run.in_doubt_since is None and run.lit:\n        return False  # another path",
+        file="core/operation/proof.py",
+        old="    if not run.is_stably_off(work.host):\n",
+        new="    if run.power is not Power.OFF or run.same_reads < power.stable_reads:\n",
         killers=(
             "tests/core/test_paths.py::test_a_path_that_read_on_beside_an_off_and_died_is_not_forgotten",
             "tests/core/test_paths.py::test_a_restart_of_ours_forgets_no_path_that_read_on",
@@ -49,9 +49,9 @@ PATH_BUGS: Final = (
     Bug(
         name="an on that did nothing proves off anew beside a path that read on",
         rule="S2",
-        file="core/operation/ending.py",
-        old="    return is_stable and not paths.disputed(work, run.device)",
-        new="    return is_stable",
+        file="core/operation/proof.py",
+        old="    return run.is_stably_off(work.host) and not paths.disputed(work, run.device)",
+        new="    return run.is_stably_off(work.host)",
         killers=(
             "tests/core/test_paths.py::test_an_on_that_did_nothing_proves_nothing_while_paths_of_before_disagree",
         ),

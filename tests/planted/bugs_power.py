@@ -58,9 +58,9 @@ POWER_BUGS: Final = (
     Bug(
         name="one read proves off",
         rule="S1",
-        file="core/operation/plan.py",
-        old="if run.power is not Power.OFF or run.same_reads < power.stable_reads:",
-        new="if run.power is not Power.OFF:",
+        file="core/operation/proof.py",
+        old="    if not run.is_stably_off(work.host):\n",
+        new="    if run.says is not Power.OFF:\n",
         killers=(
             story("outlets_off_while_the_chassis_reads_on"),
             "tests/core/test_plan.py::test_off_must_be_read_stably",
@@ -70,9 +70,9 @@ POWER_BUGS: Final = (
     Bug(
         name="one device of a level is forgotten",
         rule="S1",
-        file="core/operation/plan.py",
-        old="    runs = [run for run in operation.devices if run.level == operation.level]\n    if all(",
-        new="    runs = [run for run in operation.devices if run.level == operation.level]\n    if any(",
+        file="core/operation/proof.py",
+        old="    return all(is_proven_off(work, run) for run in operation.of_level)",
+        new="    return any(is_proven_off(work, run) for run in operation.of_level)",
         killers=(
             story("both_pdus_off_in_parallel"),
             "tests/core/test_plan.py::test_unknown_is_not_off",
@@ -81,9 +81,9 @@ POWER_BUGS: Final = (
     Bug(
         name="a chassis that reads on does not contradict",
         rule="S1",
-        file="core/operation/plan.py",
-        old="    chassis = [run for run in others if run.kind is Kind.CHASSIS and _speaks_on(work, run)]",
-        new="    chassis = [run for run in others if run.kind is Kind.CHASSIS and run.power is Power.OFF]",
+        file="core/operation/inspecting.py",
+        old="run.kind is Kind.CHASSIS and _speaks_on(work, run)]:",
+        new="run.kind is Kind.CHASSIS and run.power is Power.OFF]:",
         killers=(
             story("outlets_off_while_the_chassis_reads_on"),
             "tests/core/test_plan.py::test_a_contradiction_goes_to_the_next_level",
@@ -92,9 +92,9 @@ POWER_BUGS: Final = (
     Bug(
         name="the other devices are not read after the last off",
         rule="S1",
-        file="core/operation/plan.py",
-        old="    others = [run for run in operation.devices if run.level != operation.level]\n    for run in others:",
-        new="    others: list[DeviceRun] = []\n    for run in others:",
+        file="core/operation/inspecting.py",
+        old="    others = operation.of_other_levels\n    if any(",
+        new="    others: list[DeviceRun] = []\n    if any(",
         killers=(
             story("outlets_off_while_the_chassis_reads_on"),
             "tests/core/test_plan.py::test_a_contradiction_goes_to_the_next_level",
@@ -103,9 +103,9 @@ POWER_BUGS: Final = (
     Bug(
         name="what was proven before a sign of life is announced",
         rule="S1",
-        file="core/operation/plan.py",
-        old="    if not all(is_proven_off(work, run) for run in level_runs):\n",
-        new="    if not level_runs:\n",
+        file="core/operation/inspecting.py",
+        old="    elif not is_level_proven_off(work, operation):\n",
+        new="    elif not operation.of_level:\n",
         killers=(
             "tests/core/test_plan.py::test_life_during_the_inspection_of_the_others_takes_the_proof_back_and_the_operation_still_ends",
         ),
@@ -134,7 +134,7 @@ POWER_BUGS: Final = (
     Bug(
         name="a person confirms off what was switched on and not read since",
         rule="S2",
-        file="core/operation/requests.py",
+        file="core/operation/confirming.py",
         old="if run.says is not Power.OFF or run.same_reads == 0]",
         new="if run.says is Power.ON]",
         killers=(OUTSIDE + "test_nobody_confirms_off_while_a_device_was_switched_on_and_not_read_since",),
@@ -143,16 +143,16 @@ POWER_BUGS: Final = (
         name="a second request starts an operation beside the first",
         rule="S4",
         file="core/operation/requests.py",
-        old="    running = work.operation\n    if running is None:\n        operation = _new(",
-        new="    running = work.operation\n    if running is None or running.is_automatic:\n        operation = _new(",
+        old="    return _start(work, asked) if running is None else",
+        new="    return _start(work, asked) if running is None or running.is_automatic else",
         killers=(story("operator_turns_a_restart_into_off"),),
     ),
     Bug(
         name="an on is sent while an earlier off may still land",
         rule="S5",
         file="core/operation/steps.py",
-        old="        and command.what is not what\n",
-        new="        and command.what is what\n",
+        old=" and command.what is not what\n",
+        new=" and command.what is what\n",
         killers=(
             story("the_answer_of_an_off_is_lost"),
             "tests/core/test_plan.py::test_an_on_waits_until_an_old_off_can_act_no_more",
@@ -162,16 +162,16 @@ POWER_BUGS: Final = (
         name="a reading counts while an earlier on may still land",
         rule="S5",
         file="core/durable/evolve_run.py",
-        old="        and not (command.is_ended or command.not_after <= started)\n",
-        new="        and not (command.is_ended or command.not_after >= started)\n",
+        old="and not command.is_settled(started)",
+        new="and not (command.is_ended or command.not_after >= started)",
         killers=("tests/core/test_plan.py::test_a_read_off_does_not_count_while_an_old_on_may_still_act",),
     ),
     Bug(
         name="a command does not say when it can act last",
         rule="S5",
         file="core/operation/steps.py",
-        old="    not_after = work.now + timeout + device.settle_seconds + SETTLE_MARGIN_SECONDS + queue_seconds(timeout)",
-        new="    not_after = work.now + device.settle_seconds",
+        old="    return work.now + timeout + device.settle_seconds + SETTLE_MARGIN_SECONDS + queue_seconds(timeout)",
+        new="    return work.now + device.settle_seconds",
         killers=(
             story("crash_in_the_middle_of_off"),
             "tests/core/test_plan.py::test_an_operation_ends_only_when_none_of_its_commands_can_act",
@@ -181,8 +181,8 @@ POWER_BUGS: Final = (
         name="commands of one operation share a token",
         rule="S5",
         file="core/operation/steps.py",
-        old="    token, number = work.fleet.next_token(), next_number(run)",
-        new="    token, number = operation.token or work.fleet.next_token(), next_number(run)",
+        old="    token, not_after = work.fleet.next_token(), _not_after(work, device)",
+        new="    token, not_after = operation.token or work.fleet.next_token(), _not_after(work, device)",
         killers=(
             story("both_pdus_off_in_parallel"),
             "tests/core/test_plan.py::test_every_command_has_a_higher_token_than_all_before",
@@ -192,7 +192,7 @@ POWER_BUGS: Final = (
     Bug(
         name="an operation ends while its commands may still act",
         rule="S5",
-        file="core/operation/ending.py",
+        file="core/operation/closing.py",
         old="    if open_until:\n        work.wake(min(",
         new="    if not open_until:\n        work.wake(min(",
         killers=(
@@ -203,8 +203,8 @@ POWER_BUGS: Final = (
     Bug(
         name="a command that was taken can act no more, whatever its device's settle",
         rule="S5",
-        file="core/operation/plan.py",
-        old="    return min(run.step.not_after, work.now + settle)",
+        file="core/operation/results.py",
+        old="    return min(step.not_after, work.now + settle)",
         new="    return None",
         killers=(
             story("slow_on_through_another_proxy"),
@@ -214,17 +214,15 @@ POWER_BUGS: Final = (
     Bug(
         name="an off of unknown end is repeated without a read",
         rule="S6",
-        file="core/operation/plan.py",
-        old="    if run.command_ended_at is None or run.read_at is None or run.read_at <= run.command_ended_at:\n"
-        "        return False\n"
-        "    is_settling",
-        new="    if run.command_ended_at is None or run.read_at is None:\n        return False\n    is_settling",
+        file="core/operation/proving.py",
+        old=" or run.read_at is None or run.read_at <= run.command_ended_at:\n        return False\n    return _has_failed",
+        new=" or run.read_at is None:\n        return False\n    return _has_failed",
         killers=("tests/core/test_plan.py::test_a_command_that_failed_is_followed_by_a_read",),
     ),
     Bug(
         name="on does not wait for the announcement",
         rule="S8",
-        file="core/operation/plan.py",
+        file="core/operation/announcing.py",
         old="    if not operation.is_announcement_acknowledged and work.now < until:",
         new="    if not operation.is_announcement_acknowledged and work.now > until:",
         killers=(
@@ -235,13 +233,12 @@ POWER_BUGS: Final = (
     Bug(
         name="a restart gives power back before the last off",
         rule="S8",
-        file="core/operation/plan.py",
-        old="    for run in runs:\n"
-        "        _prove_device(work, operation, run)\n"
-        "    work.wake(operation.level_deadline)",
-        new="    for run in runs:\n        _prove_device(work, operation, run)\n"
-        "    if operation.action is Action.RESTART and any(is_proven_off(work, run) for run in runs):\n"
-        "        enter_restore(work, operation)\n    work.wake(operation.level_deadline)",
+        file="core/operation/proving.py",
+        old="            _prove_device(work, operation, run)\n        work.wake(operation.level_deadline)",
+        new="            _prove_device(work, operation, run)\n"
+        '        if operation.action.value == "restart" and any(is_proven_off(work, run) for run in operation.of_level):\n'
+        "            phases.enter_restore(work, operation)\n"
+        "        work.wake(operation.level_deadline)",
         killers=(story("both_pdus_off_in_parallel"),),
         seeds=(1, 3, 28),
     ),
@@ -271,7 +268,7 @@ POWER_BUGS: Final = (
     Bug(
         name="on is given up before the chassis had time to boot",
         rule="S9",
-        file="core/operation/restore.py",
+        file="core/operation/restoring.py",
         old="        verify = max(verify, settings.chassis_boot_timeout_seconds + settle)",
         new="        verify = min(verify, settings.chassis_boot_timeout_seconds + settle) / 10",
         killers=("tests/core/test_settling.py::test_a_restored_bmc_has_its_settle_time_beside_its_time_to_boot",),
@@ -279,24 +276,23 @@ POWER_BUGS: Final = (
     Bug(
         name="a queued step is executed after its operation ended",
         rule="S14",
-        file="core/operation/plan.py",
-        old="    for operation in (work.state.operation, work.state.reading):\n"
-        "        if operation is not None and operation.id == operation_id:",
-        new="    for operation in (work.state.operation, work.state.reading):\n        if operation is not None:",
+        file="core/operation/results.py",
+        old="find(event.operation)\n    if operation is None:\n        return\n    run = operation.run(event.device)\n    step",
+        new="operation\n    if operation is None:\n        return\n    run = operation.run(event.device)\n    step",
         killers=("tests/core/test_second_requests.py::test_status_reads_beside_it",),
     ),
     Bug(
         name="a level is tried for ever",
         rule="S14",
-        file="core/operation/plan.py",
-        old="    if work.now >= operation.level_deadline:\n        enter_next_level(work, operation, why=f",
-        new="    if work.now < 0.0:\n        enter_next_level(work, operation, why=f",
+        file="core/operation/proving.py",
+        old="    if work.now >= operation.level_deadline:\n        return f",
+        new="    if work.now < 0.0:\n        return f",
         killers=(story("all_levels_fail"),),
     ),
     Bug(
         name="a restore goes on for ever",
         rule="S14",
-        file="core/operation/restore.py",
+        file="core/operation/restoring.py",
         old="    is_late = operation.restore_deadline is not None and work.now >= operation.restore_deadline",
         new="    is_late = False",
         killers=("tests/core/test_rules_ending.py::test_a_restore_that_reaches_nobody_ends_by_its_deadline",),
@@ -304,9 +300,9 @@ POWER_BUGS: Final = (
     Bug(
         name="an off that waited too long runs all the same",
         rule="S14",
-        file="core/operation/ending.py",
-        old="    if work.now >= waiting.deadline:\n        end_unstarted",
-        new="    if work.now < 0.0:\n        end_unstarted",
+        file="core/operation/starting.py",
+        old="    if work.now >= waiting.deadline:\n        return",
+        new="    if work.now < 0.0:\n        return",
         killers=("tests/core/test_review_findings.py::test_an_off_that_waited_past_its_deadline_is_not_begun",),
     ),
     Bug(
@@ -332,14 +328,14 @@ POWER_BUGS: Final = (
         name="an operation is cancelled between two offs",
         rule="S19",
         file="core/operation/requests.py",
-        old="    if running.phase in {Phase.PROVING, Phase.INSPECTING} and running.is_off_sent:",
-        new="    if running.phase in {Phase.PROVING, Phase.INSPECTING} and not running.is_off_sent:",
+        old="    if running.is_proving_off and running.is_off_sent:",
+        new="    if running.is_proving_off and not running.is_off_sent:",
         killers=("tests/core/test_restore.py::test_cancel_after_the_first_off_is_refused",),
     ),
     Bug(
         name="another machine's device is switched all the same",
         rule="identity",
-        file="core/operation/plan.py",
+        file="core/operation/results.py",
         old="    for why in mismatches(event.entries)[:1]:\n        meet(",
         new="    for why in mismatches(event.entries)[:0]:\n        meet(",
         killers=(
@@ -350,7 +346,7 @@ POWER_BUGS: Final = (
     Bug(
         name="a command that met another machine is tried elsewhere",
         rule="identity",
-        file="core/operation/plan.py",
+        file="core/operation/results.py",
         old="    if event.kind == WRONG_MACHINE:\n        meet(",
         new="    if event.kind == WRONG_MACHINE and is_read:\n        meet(",
         killers=(
@@ -361,7 +357,7 @@ POWER_BUGS: Final = (
     Bug(
         name="a later operation gives power back that a person stopped",
         rule="S19",
-        file="core/operation/restore.py",
+        file="core/operation/restoring.py",
         old="    if work.state.is_on_forbidden:\n",
         new="    if work.state.is_on_forbidden and not operation.devices:\n",
         killers=(
@@ -371,7 +367,7 @@ POWER_BUGS: Final = (
     Bug(
         name="life gives power back to a host in maintenance",
         rule="S19",
-        file="core/operation/ending.py",
+        file="core/operation/phases.py",
         old="is_left = is_on_forbidden or work.state.maintenance is not None",
         new="is_left = is_on_forbidden",
         killers=("tests/core/test_restore.py::test_life_in_maintenance_ends_it_and_gives_nothing_back",),
@@ -379,7 +375,7 @@ POWER_BUGS: Final = (
     Bug(
         name="what the watch read before an operation counts after it",
         rule="S1",
-        file="core/operation/ending.py",
+        file="core/operation/closing.py",
         old="    work.sight.watch_offs, work.sight.watch_lit = {}, {}  # what was read before it says nothing about after it\n",
         new="",
         killers=("tests/core/test_watch.py::test_what_was_read_before_it_was_heard_and_failed_again_counts_no_more",),

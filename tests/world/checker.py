@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fenced.core.durable import records as r
-from fenced.core.durable.evolve import evolve, evolve_fleet
+from fenced.core.durable.evolve import evolve
+from fenced.core.durable.evolve_fleet import evolve_fleet
 from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.replacing import replace
-from fenced.core.durable.state import HostState
+from fenced.core.durable.state import HostState, Slot
 from fenced.core.events import Health, HealthStatus
 from fenced.core.fleet import Fleet
 from fenced.model.inventory import Inventory
@@ -178,7 +179,7 @@ class Checker:
     def _take(self, host: HostName, entry: r.Entry) -> None:
         record = entry.record
         match record:
-            case r.OperationStarted() if record.slot == "running":
+            case r.OperationStarted() if record.slot is Slot.RUNNING:
                 self._started(host, record.operation.id, record.operation.action)
             case r.OperationStarted():
                 self._operations[record.operation.id] = _Told(host, record.operation.action)
@@ -186,7 +187,7 @@ class Checker:
                 self._started(host, record.operation, self._operations[record.operation].action)
             case r.OperationJoined() if record.operation in self._operations:
                 self._operations[record.operation].action = record.action
-            case r.OperationStopped():
+            case r.EndingDecided():
                 self._operations[record.operation].is_stopped = True
             case r.OperationEnded():
                 self._ended(host, record)

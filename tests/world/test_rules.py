@@ -243,7 +243,7 @@ def test_a_host_that_runs_and_does_not_get_what_it_is_owed_is_found(is_kept_off:
         await send(world, "1-8")
         if is_kept_off:
             name = begun.operation.id
-            stopped = r.OperationStopped(operation=name, ending=OperationState.DONE, why="", is_on_forbidden=True)
+            stopped = r.EndingDecided(operation=name, ending=OperationState.DONE, why="", is_on_forbidden=True)
             await write(world, stopped)
         left = r.LeftOff(operation=begun.operation.id, why="")
         await write(world, replace(over(begun), after=State.SUSPECT), left)
@@ -264,7 +264,7 @@ def test_an_on_against_a_person_is_found(who: str) -> None:
         name = begun.operation.id
         word: r.HostRecord = r.MaintenanceSet(by="person", reason="", until=None, after=State.FENCED)
         if who == "cancel":
-            word = r.OperationStopped(operation=name, ending=OperationState.DONE, why="", is_on_forbidden=True)
+            word = r.EndingDecided(operation=name, ending=OperationState.DONE, why="", is_on_forbidden=True)
         restoring = r.PhaseEntered(operation=name, phase=Phase.RESTORING, deadline=2e9)
         await write(world, begun, restoring, word, step(begun, "1-8", What.ON))
 

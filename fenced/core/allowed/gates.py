@@ -1,6 +1,6 @@
-"""The gates before automatic power, in their order (design.md#gates). Each fails closed and says why, with its margin.
+"""The gates before automatic power, in the order of design.md#gates. Each fails closed, and gives its reason and margin.
 
-A gate counts overdue hosts, never suspects: the first host to pass its grace must already see the others.
+Gates count overdue hosts, not suspects: the first host of many to pass its grace must already see the others.
 """
 
 from fenced.core.allowed.match import matches
@@ -14,19 +14,19 @@ from fenced.model.text import one_line
 LEASE_MARGIN_SECONDS = 1.0
 
 RELEASING = frozenset({"warm_up", "witness", "connectivity", "storm"})
-"""Gates that speak of us or of many: when one of them opens again, silent hosts get `release_grace` first."""
+"""Gates about the daemon itself or about many hosts: when one opens again, silent hosts get `release_grace` first."""
 
 LAST_WILL = "last will of its reporter"
-"""The reason of a suspicion that rests on a last will alone: one weak sign, never more."""
+"""The reason of a suspicion that has no other sign than a last will: a weak sign."""
 
 HEARD_OR_MISSED = frozenset({State.HEALTHY, State.SUSPECT, State.FENCING})
-"""States in which a host should be heard, and nobody knows yet why it is not."""
+"""States in which a host should be heard, and its silence has no known reason yet."""
 
 UNRECOVERED = frozenset({State.FENCING, State.FENCED, State.RESTORING, State.FAILED})
 
 
 def all_gates(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdict, ...]:
-    """Every gate before an automatic operation starts."""
+    """Evaluate every gate before an automatic operation starts."""
     return (
         *owner_gates(fleet, now),
         _store(fleet),
@@ -44,7 +44,7 @@ def all_gates(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdict, ..
 
 
 def level_gates(fleet: Fleet, name: HostName, now: float, *, is_automatic: bool) -> tuple[GateVerdict, ...]:
-    """Looked at once more before the first OFF of each level. A person's request passes only those of the owner (S10)."""
+    """Evaluate the gates again before the first OFF of a level. A person's request passes only `owner_gates` (S10)."""
     if not is_automatic:
         return owner_gates(fleet, now)
     return (
@@ -60,13 +60,13 @@ def level_gates(fleet: Fleet, name: HostName, now: float, *, is_automatic: bool)
 
 
 def announce_gates(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdict, ...]:
-    """What "already off" passes before it is announced without a command of ours (design.md#power-model)."""
+    """Evaluate the gates before a host that was off already is announced, without any OFF (design.md#power-model)."""
     state = fleet.hosts[name]
     return (*owner_gates(fleet, now), _record(state), _maintenance(state), live_evidence(fleet, name, now))
 
 
 def owner_gates(fleet: Fleet, now: float) -> tuple[GateVerdict, ...]:
-    """Armed and lease: the only ones that hold a person's request too."""
+    """Evaluate the only gates that also hold a person's request."""
     return (armed(fleet), lease(fleet, now))
 
 
@@ -74,8 +74,13 @@ def closed(verdicts: tuple[GateVerdict, ...]) -> tuple[GateVerdict, ...]:
     return tuple(verdict for verdict in verdicts if not verdict.is_open)
 
 
+def why(verdicts: tuple[GateVerdict, ...]) -> str:
+    """Name each of these gates with its reason."""
+    return "; ".join(f"{verdict.gate}: {verdict.why}" for verdict in verdicts)
+
+
 def _gate(gate: str, is_open: bool, why: str) -> GateVerdict:
-    """`why` may hold what others wrote (an answer, a file): it is one line that no terminal obeys."""
+    """`why` may contain text from outside (an answer, a file), so it becomes one line without control characters."""
     return GateVerdict(gate=gate, is_open=is_open, why=one_line(why))
 
 
@@ -160,7 +165,7 @@ def _maintenance(state: HostState) -> GateVerdict:
 
 
 def attempts_in_window(fleet: Fleet, name: HostName, now: float) -> int:
-    """Automatic operations that sent an OFF within the window."""
+    """Count the automatic operations that sent an OFF within the window."""
     window = fleet.inventory.daemon.gates.attempts_per_seconds
     return sum(1 for at in fleet.hosts[name].attempts if at > now - window)
 
@@ -180,7 +185,7 @@ def _cooldown(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
 
 
 def is_living_fenced(fleet: Fleet, name: HostName) -> bool:
-    """Whether a host that is heard may be fenced: explicitly reported, and on_report = fence. A last will is no report."""
+    """Return whether a host that is heard may be fenced: reported, with on_report = fence. A last will is no report."""
     state = fleet.hosts[name]
     is_report = state.suspicion is Cause.REPORT and state.suspicion_reason != LAST_WILL
     return is_report and fleet.host(name).settings.detection.on_report == "fence"
@@ -207,7 +212,7 @@ def _life(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
 
 
 def live_evidence(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
-    """Somebody else's word that the host lives, of a kind that stops a fence."""
+    """Evaluate evidence from others that the host lives, of the kinds that stop a fence."""
     kinds = fleet.inventory.daemon.gates.live_evidence
     for source, (kind, until) in (fleet.sights[name].evidence or {}).items():
         if kind in kinds and now < until:
@@ -216,7 +221,7 @@ def live_evidence(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
 
 
 def connectivity(fleet: Fleet, cluster: ClusterName, now: float, *, suspect: HostName | None = None) -> GateVerdict:
-    """Many of a cluster are silent, or, for a suspect, all that could be heard beside it."""
+    """Close if many hosts of the cluster are silent, or, for a suspect, all others that could be heard."""
     settings = fleet.inventory.daemon.gates
     overdue, monitored = fleet.overdue(cluster, now)
     is_closed = (
@@ -228,8 +233,10 @@ def connectivity(fleet: Fleet, cluster: ClusterName, now: float, *, suspect: Hos
 
 
 def _is_all_overdue(fleet: Fleet, name: HostName, now: float) -> bool:
-    """Whether nobody else of the cluster is heard over its network, however small it is. Where nobody else could be, the
-    witness alone decides; a host that was proven off, or given up, is silent for a reason of its own."""
+    """Return whether no other host of the cluster is heard over the network, however small the cluster is.
+
+    If no other could be heard, the witness gate alone decides. A host that is off or failed is silent for a known reason.
+    """
     if not fleet.is_overdue(name, now):
         return False
     is_any = False
@@ -250,7 +257,7 @@ def _budget(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
 
 
 def budget(fleet: Fleet, cluster: ClusterName | None, now: float, *, but: HostName | None = None) -> GateVerdict:
-    """That of a cluster, or of the whole fleet, to which what has not come back counts as well (but the host itself)."""
+    """Evaluate the budget of a cluster, or (None) of the fleet; the latter also counts hosts, except `but`, that are not back."""
     settings = fleet.inventory.daemon.gates
     recent = [draw for draw in fleet.state.draws if draw.at > now - settings.budget_per_seconds]
     drawn = len(recent) if cluster is None else sum(1 for draw in recent if draw.cluster == cluster)
@@ -266,7 +273,7 @@ def budget(fleet: Fleet, cluster: ClusterName | None, now: float, *, but: HostNa
 
 
 def unrecovered(fleet: Fleet, now: float) -> tuple[HostName, ...]:
-    """Hosts that were fenced, or could not be, and are not back. What people switched off is theirs to bring back."""
+    """Return the hosts that were fenced, or could not be, and are not back. Hosts that people switched off don't count."""
     states = (fleet.hosts[name] for name in sorted(fleet.troubled))
     return tuple(state.name for state in states if state.state in UNRECOVERED and not is_in_hand(state, now))
 

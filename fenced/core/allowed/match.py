@@ -1,6 +1,6 @@
-"""Which hosts an expression selects: `*` alone, or words `key=value` joined by commas, all of which must hold.
+"""Match hosts against an expression: `*`, or terms `key=value` joined by commas, all of which must hold.
 
-Keys: host, cluster, datacenter, rack, role. Names match exactly and wholly; an empty expression selects nobody (S12).
+Keys: host, cluster, datacenter, rack, role. Names must match completely; an empty expression selects no host (S12).
 """
 
 from fenced.model.inventory import Host
@@ -9,11 +9,11 @@ KEYS = ("host", "cluster", "datacenter", "rack", "role")
 
 
 class BadMatch(ValueError):
-    """The expression can't be read; the text says which part and what is allowed."""
+    """The expression is invalid; the text names the part, and what is allowed."""
 
 
 def parse(expression: str) -> tuple[tuple[str, str], ...]:
-    """The words of an expression; empty for `*`. Raises BadMatch."""
+    """Return the terms of an expression; none for `*`. Raises BadMatch."""
     text = expression.strip()
     if text == "*":
         return ()
@@ -29,7 +29,7 @@ def parse(expression: str) -> tuple[tuple[str, str], ...]:
 
 
 def matches(expression: str, host: Host) -> bool:
-    """Whether the host is selected. An expression that can't be read selects nobody."""
+    """Return whether the host is selected. An invalid expression selects no host."""
     try:
         words = parse(expression)
     except BadMatch:

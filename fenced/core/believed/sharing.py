@@ -1,7 +1,7 @@
-"""A device that two hosts have: what it says of its machine is what another host's device says, so an OFF would cut both.
+"""Shared devices: two hosts have devices that report the same machine, so an OFF of one would hit the other.
 
-Decides what a shared device is good for: nothing. No operation switches it, none is proven by it. One rule: the one whose
-`identity` says so keeps the machine; where neither has an identity nobody knows whose it is, and both lose it.
+No operation switches a shared device, and its OFF proves nothing. If one of the two has an `identity` that confirms the
+machine, only the other is shared; without any `identity`, both are.
 """
 
 from fenced.core.durable.state import SHARED_MACHINE, Reason
@@ -12,17 +12,17 @@ from fenced.model.names import DeviceName
 
 
 def disbelieved(work: HostWork) -> frozenset[DeviceName]:
-    """The devices of the host whose OFF proves nothing: they lied (`trust`), or they are another host's as well."""
+    """Return the devices of the host whose OFF proves nothing: distrusted (`trust`) or shared."""
     return frozenset(work.state.distrusted) | shared(work)
 
 
 def shared(work: HostWork) -> frozenset[DeviceName]:
-    """The devices of the host that another host has, too."""
+    """Return the devices of the host that another host has, too."""
     return frozenset(device.name for device in work.host.devices if reason(work, device) is not None)
 
 
 def reason(work: HostWork, device: Device) -> Reason | None:
-    """Who else has the device; None: nobody is known to, or paths are not checked."""
+    """Return the reason that names the other host; None: no other is known to have it, or paths are not checked."""
     seconds = valid_seconds(work.fleet.inventory)
     if not seconds or device.spec.identity:
         return None
@@ -37,7 +37,7 @@ def reason(work: HostWork, device: Device) -> Reason | None:
 
 
 def _of_before(work: HostWork, device: Device) -> Reason | None:
-    """After a start what was known stands until both devices were heard anew, but no longer than a result is valid."""
+    """After a start, keep the earlier result until both devices report again, but no longer than a result is valid."""
     fleet = work.fleet
     if work.state.fenceable is None or work.now - fleet.started > valid_seconds(fleet.inventory):
         return None

@@ -1,7 +1,7 @@
-"""Which devices are believed (S17): one that read OFF while its host was healthy is distrusted until it followed the host.
+"""Trust in devices (S17): one that read OFF while its host was healthy is distrusted until it follows the host again.
 
-A chassis that reads OFF while its host is heard lies. One outlet of several may be OFF: then the host runs on another feed,
-and only all of them together lie. Knows nothing of proxies and of how a reading came about.
+A chassis that reads OFF while its host is heard is wrong. A single outlet may be OFF while the host runs on another feed,
+so outlets are wrong only if all of them read OFF. How a reading came about does not matter here.
 """
 
 from fenced.core.believed.sharing import disbelieved
@@ -16,7 +16,7 @@ from fenced.model.power import Kind, OperationState, Power, Proof, State
 
 
 def seen(work: HostWork, device: Device, power: Power, *, started: float) -> None:
-    """Take a reading that no operation of ours disturbed. Harmless twice."""
+    """Judge a reading that no operation disturbed. A repeated call does no harm."""
     if power is Power.OFF and _is_calm(work, started):
         _seen_off(work, device, started)
         return
@@ -26,9 +26,9 @@ def seen(work: HostWork, device: Device, power: Power, *, started: float) -> Non
 
 
 def is_off_beside_life(work: HostWork, device: Device) -> bool:
-    """Read OFF stably, and the host, heard before and since in one and the same run, lived all the time.
+    """Return whether it read OFF stably while the host lived: heard before and after, with the same boot.
 
-    A message may be late by `late_message`: only one that came later than that after the first OFF speaks of after it.
+    A heartbeat may be late by `late_message`, so only one that arrives later than that after the first OFF counts as after.
     """
     row = (work.sight.offs or {}).get(device.name)
     heard_at = work.sight.heard_at
@@ -39,14 +39,14 @@ def is_off_beside_life(work: HostWork, device: Device) -> bool:
 
 
 def has_believed_level(work: HostWork) -> bool:
-    """Whether some level could prove the host off; a host without devices has nothing to disbelieve."""
+    """Return whether some level could prove the host off; True for a host without devices."""
     nothing = disbelieved(work)
     lying = {device.level for device in work.host.devices if device.name in nothing}
     return not lying or lying != {*work.host.levels}
 
 
 def follow(work: HostWork) -> None:
-    """After a decision: where a distrusted device went dark with its host, it has shown half of what it must."""
+    """After a decision, note which distrusted devices went dark with their host: half of the way back to trust."""
     if not work.state.distrusted:
         return
     for entry in tuple(work.work.entries):
@@ -58,7 +58,7 @@ def follow(work: HostWork) -> None:
 
 
 def _is_calm(work: HostWork, started: float) -> bool:
-    """Healthy since before the reading began. No operation, so nothing of ours can act on its power: they end only then (S5)."""
+    """Return whether the host is healthy since before the reading began, without an operation: then no command can act (S5)."""
     state = work.state
     return (
         state.state is State.HEALTHY
@@ -86,7 +86,7 @@ def _seen_off(work: HostWork, device: Device, started: float) -> None:
 
 
 def _liars(work: HostWork, device: Device) -> tuple[DeviceName, ...]:
-    """The chassis itself; of outlets all, if all are OFF: at least one of them feeds another machine."""
+    """Return the devices that are wrong: the chassis itself, or all outlets if all are OFF; then one feeds another machine."""
     together = [device] if device.kind is Kind.CHASSIS else [d for d in work.host.devices if d.kind is Kind.OUTLET]
     if all(is_off_beside_life(work, one) for one in together):
         return tuple(one.name for one in together)
@@ -111,15 +111,15 @@ def _seen_on(work: HostWork, device: DeviceName) -> None:
 
 
 def _is_another_run(work: HostWork, trial: Trial) -> bool:
-    """The host ended while the device was dark, and what is heard now is a new run of it."""
+    """Return whether the host ended while the device was dark, and is heard now with a new boot."""
     boot = work.state.boot
     if trial.boot is None or boot is None:
-        return not trial.is_switched  # proven off by other devices: whatever is heard now is a new run
+        return not trial.is_switched  # proven off by other devices, so what is heard now is a new boot
     return boot != trial.boot
 
 
 def _dark_by_proof(work: HostWork, record: r.HostFenced) -> None:
-    """Other devices proved the host off, and the distrusted one, which nobody switched, was dark with it."""
+    """Other devices proved the host off, and the distrusted one was dark with it, without any command."""
     operation = _operation(work, record.operation)
     if operation is None:
         return
@@ -132,7 +132,7 @@ def _dark_by_proof(work: HostWork, record: r.HostFenced) -> None:
 
 
 def _dark_by_us(work: HostWork, record: r.OperationEnded) -> None:
-    """A healthy host fell silent as one level alone was switched off: that level cuts it, whatever it cannot prove yet."""
+    """A healthy host fell silent when a single level was switched off: that level cuts it, even if it proves nothing yet."""
     operation = _operation(work, record.operation)
     if operation is None or operation.before is not State.HEALTHY or operation.boot is None:
         return
@@ -141,16 +141,11 @@ def _dark_by_us(work: HostWork, record: r.OperationEnded) -> None:
     switched = [run for run in operation.devices if run.off_attempts]
     if len({run.level for run in switched}) != 1 or any(run.is_switched_on for run in operation.devices):
         return
-    of_level = [run for run in operation.devices if run.level == switched[0].level]
-    if not all(_is_stably_off(work, run) for run in of_level):
+    if not all(run.is_stably_off(work.host) for run in operation.at_level(switched[0].level)):
         return
     for run in switched:
         trial = Trial(device=run.device, followed=Followed.DARK, boot=operation.boot, is_switched=True)
         _went_dark(work, run, trial)
-
-
-def _is_stably_off(work: HostWork, run: DeviceRun) -> bool:
-    return run.says is Power.OFF and run.same_reads >= work.host.device(run.device).power.stable_reads
 
 
 def _went_dark(work: HostWork, run: DeviceRun, trial: Trial) -> None:
@@ -164,7 +159,7 @@ def _trial(work: HostWork, device: DeviceName) -> Trial | None:
 
 
 def _operation(work: HostWork, operation_id: str | None) -> Operation | None:
-    """As it stood at the end of this decision: live, or just ended."""
+    """Return the operation at the end of this decision, running or just ended."""
     live = work.state.operation
     found = ([live] if live is not None else []) + work.work.ended
     return next((operation for operation in found if operation.id == operation_id), None)

@@ -1,8 +1,9 @@
 """What survives a restart: frozen states, records, and `evolve`, which folds a record into a state.
 
-    record -> evolve(state, record) -> state        live, at a replay, and in the simulation
+    record -> evolve(state, record) -> state        live, in a replay, and in the simulation
 
-`state`, `fleet_state` and `records` are values. `evolve` is the only writer; `evolve_*` are its parts. `machine` is the table
-of host states and of the records that lead from one to the next. `outcome`, `words` and `standing` read states and answer
-questions about them. Stored values live for years: add fields with defaults, never rename them.
+`state`, `operation_state`, `fleet_state` and `records/` are values. `evolve` and `evolve_fleet` are the only writers; the
+other `evolve_*` are parts of `evolve`. `machine` has the tables of states and phases, with the records that lead from one to
+the next. `outcome`, `words` and `standing` answer questions about states. Stored values live for years: add fields with
+defaults, never rename them.
 """

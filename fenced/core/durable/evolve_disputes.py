@@ -1,6 +1,6 @@
-"""What is remembered over operations of devices whose paths did not agree. Called by `evolve` alone.
+"""Disputes: the paths to one device that disagreed, kept over operations and restarts. Part of `evolve`.
 
-A dispute outlives the operation that met it, and us: the path that said ON may not be asked next time. It ends by records.
+The next operation may not ask the path that read ON, so only a record ends a dispute.
 """
 
 from collections.abc import Set
@@ -8,22 +8,19 @@ from collections.abc import Set
 from fenced.core.durable import records as r
 from fenced.core.durable import words
 from fenced.core.durable.replacing import replace
-from fenced.core.durable.state import (
-    DeviceRun,
-    HostState,
-)
+from fenced.core.durable.state import DeviceRun, HostState
 from fenced.model.names import DeviceName, ProxyName
 from fenced.model.paths import Dispute
 from fenced.model.power import What
 
 
 def disputed(state: HostState, device: DeviceName) -> Set[ProxyName]:
-    """The paths to that device that did not agree."""
+    """Return the paths to the device that disagreed."""
     return {word.proxy for one in state.disputes if one.device == device for word in one.words}
 
 
 def told(state: HostState, device: DeviceName, said: words.Words) -> HostState:
-    """Paths were found not to agree; those that were known to stay in it."""
+    """Paths disagree. Paths that are in the dispute already stay in it."""
     known = {word.proxy for word in said}
     kept = tuple(
         word for one in state.disputes if one.device == device for word in one.words if word.proxy not in known
@@ -33,7 +30,7 @@ def told(state: HostState, device: DeviceName, said: words.Words) -> HostState:
 
 
 def read(state: HostState, device: DeviceName, said: words.Words) -> HostState:
-    """Paths were read again."""
+    """Paths were read again: update their words."""
     return _changed(state, device, lambda before: words.merged(before, said))
 
 
@@ -42,7 +39,7 @@ def settled(state: HostState, device: DeviceName) -> HostState:
 
 
 def after_step(state: HostState, record: r.HostRecord, run: DeviceRun) -> HostState:
-    """What an operation read counts here too; a command of its makes old what spoke against it."""
+    """Update the dispute by what an operation read; a command of ours outdates the readings that it changes."""
     if not any(one.device == run.device for one in state.disputes):
         return state
     match record:

@@ -1,4 +1,4 @@
-"""How one device's run changes within its operation. What counts as a reading towards OFF is decided here (S2, S5)."""
+"""Fold races, readings and commands into one device's run. Decides which readings count towards OFF (S2, S5)."""
 
 from collections.abc import Set
 from dataclasses import dataclass
@@ -13,27 +13,25 @@ from fenced.model.power import Kind, Outcome, Power, Verdict, What
 
 STEPS_KEPT_MAX = 60
 RACE_KEPT_MAX = 64
-"""Candidates' stories that are kept of a device: those of the newest races."""
-
-RunRecord = r.RaceStarted | r.RaceEnded | r.StepStarted | r.AgentStarted | r.StepEnded | r.PathLost | r.DeviceGivenUp
+"""Entries of the newest races that are kept of a device."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
-    """What else counts beside the run. `commands`: those of the host that may still act. `disputed`: paths to this device
-    that did not agree."""
+    """The run's surroundings. `commands`: the host's commands that may still act. `disputed`: paths to this device that
+    disagreed before."""
 
     operation: Operation
     commands: tuple[IssuedCommand, ...]
     disputed: Set[ProxyName]
 
 
-def evolve_run(run: DeviceRun, at: float, record: RunRecord, around: Around) -> DeviceRun:
-    """The device's run after one of its records."""
+def evolve_run(run: DeviceRun, at: float, record: r.RunRecord, around: Around) -> DeviceRun:
+    """Return the device's run after one of its records."""
     return weighed(_evolve_run(run, at, record, around), at)
 
 
-def _evolve_run(run: DeviceRun, at: float, record: RunRecord, around: Around) -> DeviceRun:
+def _evolve_run(run: DeviceRun, at: float, record: r.RunRecord, around: Around) -> DeviceRun:
     match record:
         case r.RaceStarted():
             asked = words.needed(run.words, record.disputed)
@@ -57,8 +55,10 @@ def _evolve_run(run: DeviceRun, at: float, record: RunRecord, around: Around) ->
 
 
 def spoken_against(run: DeviceRun, at: float, record: r.RaceEnded, began: float) -> DeviceRun:
-    """Somebody else's race, of an operation that `began` then, read the device beside this one. Its ON speaks here too, and
-    where a command of ours came meanwhile, its path must be asked again."""
+    """Take over an ON that another operation's race read meanwhile; that operation `began` then.
+
+    If a command of this operation came in between, the path must be read again.
+    """
     lit = [entry for entry in record.entries if entry.power is Power.ON]
     if not lit and record.power is not Power.ON:
         return run
@@ -73,7 +73,7 @@ def spoken_against(run: DeviceRun, at: float, record: r.RaceEnded, began: float)
 
 
 def weighed(run: DeviceRun, at: float) -> DeviceRun:
-    """Whether its paths agree, and since when they don't. An OFF beside an ON of another path counts for nothing."""
+    """Note whether the paths disagree, and since when. An OFF beside another path's ON does not count."""
     if not words.are_at_odds(run.words):
         return run if run.in_doubt_since is None else replace(run, in_doubt_since=None)
     if run.power is Power.OFF and run.lit and run.same_reads:
@@ -82,7 +82,7 @@ def weighed(run: DeviceRun, at: float) -> DeviceRun:
 
 
 def without_feed(runs: tuple[DeviceRun, ...], outlet: DeviceName) -> tuple[DeviceRun, ...]:
-    """An OFF leaves for an outlet: what a chassis said before of the host's power may change with it."""
+    """An OFF is sent to an outlet: earlier readings of a chassis may no longer hold."""
     if any(run.device == outlet and run.kind is not Kind.OUTLET for run in runs):
         return runs
     return tuple(replace(run, words=words.made_old(run.words)) if run.kind is Kind.CHASSIS else run for run in runs)
@@ -99,8 +99,10 @@ def _path_lost(run: DeviceRun, at: float, record: r.PathLost, around: Around) ->
 
 
 def forget_path(run: DeviceRun, at: float) -> DeviceRun:
-    """After a restart of ours nothing that was read or reached counts any more, but an ON, or one that was to be asked
-    again; what was sent still does (S13)."""
+    """Forget paths and readings after a restart of the daemon, except an ON and paths that must be read again (S13).
+
+    What was sent is kept.
+    """
     if run.step is not None:
         run = _keep(run, replace(run.step, ended=at, outcome=Outcome.TIMED_OUT, error="the daemon was restarted"))
     return replace(
@@ -126,7 +128,7 @@ def forget_path(run: DeviceRun, at: float) -> DeviceRun:
 
 
 def drop_reads(run: DeviceRun, at: float) -> DeviceRun:
-    """The race or read that was under way was dropped: nothing will be heard of it."""
+    """The race or read under way was dropped: no result will come."""
     if run.step is None or run.step.what is not What.STATUS:
         return replace(run, is_racing=False)
     return replace(_keep(run, replace(run.step, ended=at, outcome=Outcome.CANCELLED)), step=None, is_racing=False)
@@ -162,7 +164,7 @@ def _race_ended(run: DeviceRun, at: float, record: r.RaceEnded, around: Around) 
 
 
 def _started(around: Around, entry: RaceEntry | None, at: float) -> float:
-    """When that candidate was asked."""
+    """Return when that candidate was probed."""
     return at if entry is None else around.operation.started + (entry.started_ms or 0) / 1000
 
 
@@ -213,8 +215,10 @@ def _step_ended(run: DeviceRun, at: float, record: r.StepEnded, around: Around) 
 
 
 def _status_ended(run: DeviceRun, at: float, record: r.StepEnded, step: Step, around: Around) -> DeviceRun:
-    """Read through its own path, or asked of another one, which adds a word and no more. A read that failed is no
-    reading: another path may answer."""
+    """A read ended: through the device's own path, or through another one, which only adds a word.
+
+    A failed read does not count as a reading; another path may answer.
+    """
     power = Power(record.outcome.value) if record.outcome.value in {"on", "off"} else Power.UNKNOWN
     has_failed = record.error is not None and not record.settling_until
     if has_failed:
@@ -232,7 +236,7 @@ def _status_ended(run: DeviceRun, at: float, record: r.StepEnded, step: Step, ar
 def _said(
     run: DeviceRun, said: words.Words, proxy: ProxyName, power: Power, at: float, started: float, around: Around
 ) -> words.Words:
-    """What a path read becomes its word; while an opposite command could still act it must be asked again."""
+    """Note what a path read. If an opposite command could still act, the path must be read again."""
     if power is Power.UNKNOWN:
         return said
     if _is_counting(run, power, started, around):
@@ -241,11 +245,9 @@ def _said(
 
 
 def _is_counting(run: DeviceRun, power: Power, started: float, around: Around) -> bool:
-    """A reading counts only when no earlier opposite command for the plug could still act as it began (S5)."""
+    """Return whether no earlier opposite command for the device could still act when the reading began (S5)."""
     return not any(
-        command.device == run.device
-        and command.what.value != power.value
-        and not (command.is_ended or command.not_after <= started)
+        command.device == run.device and command.what.value != power.value and not command.is_settled(started)
         for command in around.commands
     )
 
@@ -259,7 +261,7 @@ def _read(run: DeviceRun, at: float, started: float, power: Power, around: Aroun
 
 
 def _keep(run: DeviceRun, step: Step) -> DeviceRun:
-    """Bounded: the first ten steps and the newest ones are kept, and how many went is told."""
+    """Keep the first ten steps and the newest ones, and count those dropped."""
     steps = (*run.steps, step)
     if len(steps) <= STEPS_KEPT_MAX:
         return replace(run, steps=steps)

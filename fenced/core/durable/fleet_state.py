@@ -1,4 +1,4 @@
-"""What is durably known of the fleet as a whole: frozen values, changed by `evolve` alone. Times as in `state`."""
+"""What is durably known of the fleet as a whole: frozen values that only `evolve_fleet` changes. Times as in `state`."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from fenced.model.names import HostName
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
-    """Automatic fencing is paused for the hosts that `match` selects (`*`, or `key=value` words joined by commas)."""
+    """Automatic fencing is paused for the hosts that `match` selects (`allowed.match` has the grammar)."""
 
     id: str
     match: str
@@ -19,7 +19,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draw:
-    """One automatic operation's draw on the budget of its cluster and of the fleet."""
+    """One automatic operation, charged to the budgets of its cluster and of the fleet."""
 
     at: float
     host: HostName
@@ -28,7 +28,7 @@ class Draw:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnsweredRequest:
-    """A request of the bus that was answered; the same id gets the same answer for 24 hours."""
+    """An answered bus request; the same id gets the same answer for 24 hours."""
 
     id: str
     at: float
@@ -37,7 +37,7 @@ class AnsweredRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosedGate:
-    """A gate that was closed for so long that people were told. `cluster`: "" where it speaks of the whole fleet."""
+    """A gate that was reported as closed for long. `cluster`: "" for a gate of the whole fleet."""
 
     gate: str
     cluster: str
@@ -48,8 +48,8 @@ class ClosedGate:
 class FleetState:
     """All that is durably known of the fleet as a whole.
 
-    `store_hold`: why nobody is fenced automatically over this store; "" where nothing is in doubt. `released_store`: the id
-    that was expected in its place when a person released it.
+    `store_hold`: why automatic fencing waits for a person to check the store, or "". `released_store`: the id of the store
+    that was expected when a person released this one.
     """
 
     is_disarmed: bool = False

@@ -1,13 +1,19 @@
-"""The host machine: which record takes a host from which state to which. The only place that names transitions.
+"""The two machines: which record takes a host from one state to another, and an operation from one phase to another.
 
-docs/states.md is generated from `TRANSITIONS` and `MEANING`, and CI checks it. A record that carries its own next state
-(`after`) is listed with all that it may carry.
+`evolve` asserts that each change is in these tables. docs/states.md is generated from them (`make docs-states`); a test
+compares it. A record with its own next state (`after`, `phase`) is listed with every value that it may carry.
 """
 
-from typing import Final
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import Final, TypeVar
 
 from fenced.core.durable import records as r
+from fenced.core.durable.state import HostState, Operation, Phase
 from fenced.model.power import State
+
+E = TypeVar("E", bound=Enum | None)
+F = TypeVar("F", bound=Enum)
 
 MEANING: Final[dict[State, str]] = {
     State.UNKNOWN: "no heartbeat of it was ever heard, or none since a person handed it back",
@@ -22,7 +28,6 @@ MEANING: Final[dict[State, str]] = {
     State.MAINTENANCE: "a person asked to leave it alone",
 }
 
-ANY: Final = frozenset(State)
 _CALM: Final = frozenset({State.UNKNOWN, State.HEALTHY, State.SUSPECT, State.RESTORING, State.FAILED, State.LEFT})
 
 TRANSITIONS: Final[dict[type[r.HostRecord], dict[State, frozenset[State]]]] = {
@@ -50,35 +55,104 @@ TRANSITIONS: Final[dict[type[r.HostRecord], dict[State, frozenset[State]]]] = {
     r.HostPutAside: {state: frozenset({State.FAILED}) for state in State},
     r.MaintenanceSet: {state: frozenset({state, State.MAINTENANCE}) for state in State},
     r.MaintenanceEnded: {state: frozenset({State.UNKNOWN if state is State.MAINTENANCE else state}) for state in State},
-    r.OperationEnded: dict.fromkeys(State, ANY),
+    r.OperationEnded: {
+        State.FENCING: frozenset(
+            {State.FENCED, State.FAILED, State.SUSPECT, State.UNKNOWN, State.LEFT, State.MAINTENANCE}
+        ),
+        State.RESTORING: frozenset({State.RESTORING, State.FENCED, State.UNKNOWN}),
+    },
 }
-"""Record -> state before -> states it may lead to. Records that are not named change no state."""
+"""Record -> state before -> states after. Any record may also leave the state as it is; records not named always do."""
 
 
-def check(record: r.HostRecord, before: State, after: State) -> None:
-    """Assert that a transition is in the table: anything else is a bug of ours."""
-    if before is after:
-        return
-    allowed = TRANSITIONS.get(type(record), {}).get(before, frozenset())
-    assert after in allowed, f"{type(record).__name__} may not lead from {before.value} to {after.value}"
+PHASE_MEANING: Final[dict[Phase, str]] = {
+    Phase.PROVING: "switches the devices of one level OFF and reads them until the level is proven off",
+    Phase.INSPECTING: "reads the devices of the other levels once: a chassis that reads ON contradicts the level",
+    Phase.ANNOUNCING: "waits until the broker has the `fenced` event, or `announce_wait` is over",
+    Phase.RESTORING: "switches devices ON, outlets first",
+    Phase.READ_AND_END: "sends no command: reads each device once, then ends (a status or probe, or after a restart)",
+    Phase.CLOSING: "waits until none of its commands can act any more",
+    Phase.ENDED: "over; nothing of it is executed any more",
+}
+
+_STARTS: Final = frozenset({Phase.PROVING, Phase.RESTORING, Phase.READ_AND_END})
+_GIVE_UP: Final = frozenset({Phase.RESTORING, Phase.READ_AND_END, Phase.CLOSING})
+
+PHASES: Final[dict[type[r.HostRecord], dict[Phase | None, frozenset[Phase]]]] = {
+    r.OperationStarted: {None: _STARTS},
+    r.WaitingOperationStarted: {None: frozenset({Phase.PROVING, Phase.RESTORING})},
+    r.LevelEntered: {Phase.INSPECTING: frozenset({Phase.PROVING})},
+    r.PhaseEntered: {
+        Phase.PROVING: _GIVE_UP | {Phase.INSPECTING},
+        Phase.INSPECTING: _GIVE_UP | {Phase.PROVING, Phase.ANNOUNCING},
+        Phase.ANNOUNCING: _GIVE_UP,
+        Phase.RESTORING: frozenset({Phase.READ_AND_END, Phase.CLOSING}),
+        Phase.READ_AND_END: frozenset({Phase.RESTORING, Phase.CLOSING}),
+    },
+    r.OperationEnded: {phase: frozenset({Phase.ENDED}) for phase in Phase if phase is not Phase.ENDED},
+    r.HostPutAside: {phase: frozenset({Phase.ENDED}) for phase in Phase if phase is not Phase.ENDED},
+}
+"""Record -> phase before (None: the operation does not run yet) -> phases after. Any record may also leave the phase as it
+is; records not named always do. An operation ends from CLOSING; from another phase only if nobody can carry it on (its host
+left the inventory, or its records can't be restored), if it never ran, or if it only reads."""
+
+
+def check(record: r.Record, before: HostState, after: HostState) -> None:
+    """Assert that the tables have the transition; otherwise the daemon has a bug."""
+    if before.state is not after.state:
+        assert isinstance(record, r.HostRecord)
+        allowed = TRANSITIONS.get(type(record), {}).get(before.state, frozenset())
+        assert after.state in allowed, _denied(record, before.state, after.state)
+    if before.operation is not after.operation:
+        _check_phase(record, before.operation, after.operation)
+    if before.reading is not after.reading:
+        _check_phase(record, before.reading, after.reading)
+
+
+def _check_phase(record: r.Record, before: Operation | None, after: Operation | None) -> None:
+    was = before.phase if before is not None and (after is None or after.id == before.id) else None
+    now = after.phase if after is not None else Phase.ENDED
+    if was is not now:
+        assert isinstance(record, r.HostRecord)
+        assert now in PHASES.get(type(record), {}).get(was, frozenset()), _denied(record, was, now)
+
+
+def _denied(record: r.Record, before: Enum | None, after: Enum) -> str:
+    start = before.value if before is not None else "nothing"
+    return f"{type(record).__name__} may not lead from {start} to {after.value}"
+
+
+Edge = tuple[str, str, str]
+"""From, to, and the record's name."""
 
 
 def diagram() -> str:
-    """The table as a Mermaid state diagram and the sentences as a list, for docs/states.md."""
-    edges = {
-        (before, after, type_.__name__)
-        for type_, row in TRANSITIONS.items()
+    """Return the table of states as a Mermaid diagram, with the meaning of each state, for docs/states.md."""
+    return _picture(_edges(TRANSITIONS), MEANING)
+
+
+def phase_diagram() -> str:
+    """Return the table of phases likewise."""
+    return _picture(_edges(PHASES), PHASE_MEANING)
+
+
+def _edges(table: Mapping[type[r.HostRecord], Mapping[E, frozenset[F]]]) -> set[Edge]:
+    return {
+        (_place(before), after.value, record.__name__)
+        for record, row in table.items()
         for before, afters in row.items()
         for after in afters
-        if before is not after and type_ is not r.OperationEnded
+        if before is not after
     }
+
+
+def _place(at: Enum | None) -> str:
+    return at.value if at is not None else "[*]"
+
+
+def _picture(edges: Iterable[Edge], meaning: Mapping[F, str]) -> str:
     lines = ["```mermaid", "stateDiagram-v2"]
-    lines += [f"    {before.value} --> {after.value}: {name}" for before, after, name in sorted(edges, key=_order)]
+    lines += [f"    {before} --> {after}: {name}" for before, after, name in sorted(edges)]
     lines += ["```", ""]
-    lines += [f"- **{state.value}**: {sentence}" for state, sentence in MEANING.items()]
-    lines += ["", "`OperationEnded` may lead anywhere: it carries the state that is true afterwards.", ""]
-    return "\n".join(lines)
-
-
-def _order(edge: tuple[State, State, str]) -> tuple[str, str, str]:
-    return edge[0].value, edge[1].value, edge[2]
+    lines += [f"- **{place.value}**: {sentence}" for place, sentence in meaning.items()]
+    return "\n".join([*lines, ""])

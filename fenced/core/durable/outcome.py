@@ -1,13 +1,12 @@
-"""What the devices of an operation say together: of the host's power, and of the restore."""
+"""Sum up an operation's devices: the host's power, which devices the restore must bring back, how much of it is done."""
 
-from fenced.core.durable.state import DeviceRun, Operation, ProofOfOff, Restored
-from fenced.model.inventory import Device, Host
+from fenced.core.durable.state import DeviceRun, Operation, Restored
 from fenced.model.names import DeviceName
 from fenced.model.power import Action, Kind, Power
 
 
 def host_power(operation: Operation) -> Power:
-    """Off: some level all OFF and no chassis ON. On: a chassis ON (no chassis: any outlet). Else unknown."""
+    """Return OFF: some level is all OFF and no chassis ON. ON: a chassis is ON (without chassis: any outlet). Else UNKNOWN."""
     runs = speaking(operation)
     chassis = [run for run in runs if run.kind is Kind.CHASSIS]
     if is_contradiction(operation):
@@ -23,7 +22,7 @@ def host_power(operation: Operation) -> Power:
 
 
 def speaking(operation: Operation) -> tuple[DeviceRun, ...]:
-    """The devices whose last reading still says something: a chassis read OFF before an ON of ours ended does not."""
+    """Return the devices whose last reading still counts: not a chassis that read OFF before an ON of ours ended."""
     lit_at = max((run.command_ended_at or 0.0 for run in operation.devices if run.is_switched_on), default=0.0)
     return tuple(run for run in operation.devices if not _is_outdated(run, lit_at))
 
@@ -34,29 +33,18 @@ def _is_outdated(run: DeviceRun, lit_at: float) -> bool:
 
 
 def is_contradiction(operation: Operation) -> bool:
-    """All outlets OFF and a chassis ON: one of them lies (design.md#power-model)."""
+    """Return whether all outlets read OFF and a chassis ON: one of them is wrong (design.md#power-model)."""
     outlets = [run for run in operation.devices if run.kind is Kind.OUTLET]
     is_chassis_on = any(run.kind is Kind.CHASSIS and run.power is Power.ON for run in operation.devices)
     return bool(outlets) and is_chassis_on and all(run.says is Power.OFF for run in outlets)
 
 
-def speaks(proof: ProofOfOff, host: Host) -> tuple[Device, ...]:
-    """The devices whose ON takes a proof of off back: a chassis, those that were read, and those of their level, also where
-    the inventory has them since. Where it has none of those that were read: all."""
-    if proof.devices and not any(device.name in proof.devices for device in host.devices):
-        return host.devices
-    return tuple(
-        device
-        for device in host.devices
-        if device.kind is Kind.CHASSIS or device.name in proof.devices or device.level == proof.level
-    )
-
-
 def targets(operation: Operation, owed: tuple[DeviceName, ...]) -> tuple[DeviceRun, ...]:
-    """The devices that must be ON in the end: what was switched off, now or earlier (`owed`). Where nothing was:
-    for `on` all devices, for a restart of a host found off the proving level's.
+    """Return the devices that must be ON in the end: those switched off, now or earlier (`owed`).
 
-    Settled as the restore begins: what is owed shrinks with each device that is ON."""
+    If none was: all devices for `on`; for the restart of a host that was found off, those of the level that proved it.
+    `wanted` fixes them when the restore begins, because debts shrink with each device that is ON.
+    """
     if operation.wanted:
         return tuple(run for run in operation.devices if run.device in operation.wanted)
     touched = tuple(run for run in operation.devices if run.is_switched_off or run.device in owed)
@@ -64,37 +52,22 @@ def targets(operation: Operation, owed: tuple[DeviceName, ...]) -> tuple[DeviceR
         return touched
     if operation.action is Action.ON:
         return operation.devices
-    return tuple(run for run in operation.devices if run.level == operation.proof_level)
-
-
-def is_lit(run: DeviceRun) -> bool:
-    """It reads ON, or some path to it did and was not read otherwise since."""
-    return run.power is Power.ON or bool(run.lit)
+    return operation.at_level(operation.proof_level)
 
 
 def beside(operation: Operation) -> tuple[DeviceRun, ...]:
-    """What a person's `on` looks at once besides: a host whose other devices are off, or can't be read, is not all on."""
+    """Return the other devices, which a person's `on` reads once too: while they are off or unreadable, not everything is on."""
     if operation.action is not Action.ON or operation.is_automatic:
         return ()
     return tuple(run for run in operation.devices if run.device not in operation.wanted)
 
 
-def is_on(run: DeviceRun) -> bool:
-    """Read ON, and no command of ours on its way."""
-    return reads_on(run) and run.step is None and not run.is_racing
-
-
-def reads_on(run: DeviceRun) -> bool:
-    """Its last reading says ON, and no OFF that was sent before could still act as it began (S5)."""
-    return run.says is Power.ON and run.same_reads > 0
-
-
 def given_back(operation: Operation, owed: tuple[DeviceName, ...]) -> Restored:
-    """How much of what was switched off is on again."""
+    """Return how much of what was switched off is on again."""
     if operation.restore_started is None:
         return Restored.NO if operation.action is Action.RESTART and operation.is_fenced else Restored.NOT_ASKED
     wanted = targets(operation, owed) + beside(operation)
-    on = sum(1 for run in wanted if is_on(run))
+    on = sum(1 for run in wanted if run.is_on)
     is_any_gone = not {run.device for run in operation.devices}.issuperset(operation.wanted)
     if on == len(wanted) and not is_any_gone:
         return Restored.ALL

@@ -1,6 +1,6 @@
-"""`dataclasses.replace` for the core's own values, at less than half of its price: a start folds a million records with it.
+"""`dataclasses.replace` at less than half the cost: a start folds a million records with it.
 
-Only for frozen dataclasses with slots whose fields are all given at construction, and without `__post_init__`.
+Only for frozen dataclasses with slots, without `__post_init__`, with every field an argument of `__init__`.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ __all__ = ["replace"]
 T = TypeVar("T")
 
 Set = Callable[[object, object], None]
-"""A slot's own way to be set; the freezing of its class is in `__setattr__` alone."""
+"""The setter of a slot. A frozen class blocks only `__setattr__`."""
 
 Plan = tuple[Callable[[object], tuple[object, ...]], tuple[Set, ...], dict[str, Set]]
 
@@ -21,7 +21,7 @@ _PLANS: dict[type[Any], Plan] = {}
 
 
 def _replace(value: T, **changes: object) -> T:
-    """A copy with these fields changed. Raises KeyError for a field that there is none of."""
+    """Return a copy with these fields changed. Raises KeyError for an unknown field."""
     kind: type[Any] = type(value)
     get, setters, by_name = _PLANS.get(kind) or _plan(kind)
     copy: T = object.__new__(kind)
@@ -34,13 +34,13 @@ def _replace(value: T, **changes: object) -> T:
 
 def _plan(kind: type[Any]) -> Plan:
     names = [field.name for field in fields(kind)]
-    assert len(names) > 1 and not hasattr(kind, "__post_init__"), f"{kind.__name__} is not made for this"
+    assert len(names) > 1 and not hasattr(kind, "__post_init__"), f"{kind.__name__} can't be copied by slots"
     by_name: dict[str, Set] = {name: getattr(kind, name).__set__ for name in names}
     _PLANS[kind] = attrgetter(*names), tuple(by_name.values()), by_name
     return _PLANS[kind]
 
 
 if TYPE_CHECKING:
-    from dataclasses import replace  # checkers know the fields and their types by this name
+    from dataclasses import replace  # type checkers know its plugin for fields
 else:
     replace = _replace

@@ -1,4 +1,4 @@
-"""Where a host stands: who has it in hand, and who looks at its devices. Knows states alone, decides nothing."""
+"""Questions about a host's state: do people have it in hand, and does the watch read it as a host that is off?"""
 
 from typing import Final
 
@@ -6,12 +6,12 @@ from fenced.core.durable.state import HostState
 from fenced.model.power import State
 
 SILENT_BEFORE_SECONDS: Final = 600.0
-"""How long the silence of a host counts on that was overdue already when a person had it switched off: if a link is cut, what
-people do to those behind it must not make the silence of all look like that of one (S10)."""
+"""If a host was overdue when a person switched it off, its silence counts for so long after that. A cut link makes many hosts
+silent; people who switch some of them off must not make it look like a single failure (S10)."""
 
 
 def is_in_hand(state: HostState, now: float) -> bool:
-    """People switched it off while it lived, keep it off, or asked to leave it alone: its silence says nothing of others."""
+    """Return whether people caused its silence: they switched it off while it lived, keep it off, or set maintenance."""
     if state.maintenance is not None:
         return True
     if state.is_off_by_person:
@@ -22,5 +22,5 @@ def is_in_hand(state: HostState, now: float) -> bool:
 
 
 def is_watched_as_off(state: HostState) -> bool:
-    """Fenced and failed hosts, and one whose restore was stopped after an ON: nothing else will tell what it is."""
+    """Return whether only the watch reads its power: it is fenced, failed, or its restore was stopped after an ON."""
     return state.state in {State.FENCED, State.FAILED} or (state.state is State.RESTORING and state.is_on_forbidden)

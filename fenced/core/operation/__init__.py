@@ -1,5 +1,15 @@
-"""One operation on one host's power: from a request or a suspicion to verified OFF, the announcement and power back.
+"""One operation on one host's power: from a request or a suspicion to verified OFF, the announcement, and power given back.
 
-`requests` starts operations, `plan` carries them on, `restore` gives power back, `ending` ends them, `recovery` resumes them
-after a restart.
+    requests, confirming, automatic   start or change one      results, life   report what came back, or that the host lives
+    recovery                          resumes after a restart
+                    |
+    advancing       does what can be done now: one module a phase, each with one `advance`
+                    |
+    proving -> inspecting -> announcing -> restoring -> closing          reading   only reads, then ends
+                    |
+    phases          moves an operation from phase to phase     endings   records the end     starting   builds a new one
+    proof           what proves off, and what revokes it       paths, mismatch   paths that disagree, another machine
+    steps           starts races, reads and commands
+
+`durable.machine.PHASES` is the table of phases. Import-linter holds these floors (pyproject.toml).
 """

@@ -1,23 +1,23 @@
-"""What an edit of the inventory takes away from under an operation, a debt or a proof: one rule for a reload and for a start.
+"""Edits of the inventory that remove or change the devices on which an operation, a debt or a proof rests.
 
-A reload refuses such an edit; after a restart `recovery` deals with it. Knows names and plugs, no devices.
+A reload refuses such an edit; after a restart `recovery` deals with it. Both decide by the functions here, from names and
+plugs alone.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 
-from fenced.core.durable.evolve import is_settled
 from fenced.core.durable.state import DeviceRun, HostState, Operation, Orphan
 from fenced.model.inventory import Device, Host
 from fenced.model.names import DeviceName, PlugId
 from fenced.model.power import Kind
 
 Basis = tuple[PlugId | None, int, Kind, str]
-"""What everything that is read of a device, or sent to it, rests on: plug, level, kind, identity."""
+"""What readings and commands of a device depend on: plug, level, kind, identity."""
 
 
 def new_run(device: Device) -> DeviceRun:
-    """A device's run at the start of an operation, with all that the operation rests on."""
+    """Return a device's run at the start of an operation."""
     return DeviceRun(
         device=device.name,
         level=device.level,
@@ -29,22 +29,18 @@ def new_run(device: Device) -> DeviceRun:
 
 
 def changes(operation: Operation, host: Host) -> tuple[DeviceName, ...]:
-    """The devices that the inventory has no more, has anew, or has otherwise than when the operation began.
-
-    A plug that was not recorded (by an older program) counts as another one.
-    """
+    """Return the devices that were removed, added or changed since the operation began; an unrecorded plug counts as changed."""
     was = {run.device: (run.plug_id, run.level, run.kind, run.identity) for run in operation.devices}
     return _differing(was, _bases(host))
 
 
 def spoilt(state: HostState, before: Host, after: Host | None, now: float) -> str | None:
-    """What of a host in use would be another thing after the reload; None: nothing.
+    """Return why a reload may not make this edit; None: it may.
 
-    While something is under way every plug, level, kind and identity stays. What is owed keeps its name and its outlet:
-    it may be reached by another driver, but not be forgotten, and no other outlet may stand for it.
+    While anything is under way, every plug, level, kind and identity must stay. An owed device must keep its name and its
+    outlet; another driver may reach it.
     """
-    waiting = (state.operation, state.waiting, state.reading)
-    is_under_way = any(it is not None for it in waiting) or any(not is_settled(it, now) for it in state.commands)
+    is_under_way = bool(state.under_way or state.unsettled(now))
     if not is_under_way and not state.owed and not state.is_left_off:
         return None
     if after is None:
@@ -61,8 +57,8 @@ def spoilt(state: HostState, before: Host, after: Host | None, now: float) -> st
 
 
 def debts(state: HostState, host: Host) -> tuple[tuple[DeviceName, ...], tuple[Orphan, ...]]:
-    """What was switched off and not given back, as the inventory has it: devices that are owed, and those that it does
-    not have any more, or has on another outlet."""
+    """Return the debts by the inventory of now: devices that are owed, and orphans, which it has no longer or on another
+    outlet."""
     plugs = dict(state.owed_plugs)
     of_now = [Orphan(device=name, plug_id=plugs.get(name)) for name in state.owed]
     all_debts = [*of_now, *(orphan for orphan in state.orphans if orphan not in of_now)]
@@ -72,26 +68,26 @@ def debts(state: HostState, host: Host) -> tuple[tuple[DeviceName, ...], tuple[O
 
 
 def is_other(before: Host, after: Host) -> bool:
-    """Whether what was read of the host so far speaks of other devices than those that it has now."""
+    """Return whether earlier readings of the host are about other devices than it has now."""
     return bool(_differing(_bases(before), _bases(after)))
 
 
 def _is_there(debt: Orphan, configured: PlugId | None) -> bool:
-    """A plug that was not recorded (by an older program) is known by its device's name alone."""
+    """If an older program did not record the plug, the device's name alone decides."""
     if configured is None or debt.plug_id is None:
         return configured is not None
     return debt.plug_id == configured or _is_same_outlet(debt.plug_id, configured)
 
 
 def _is_same_outlet(one: PlugId, other: PlugId) -> bool:
-    """One outlet of one unit, reached by two drivers, each through its own port (the text of fenced.config.plugs)."""
+    """Return whether two drivers reach one outlet of one unit, each through its own port (fenced.config.plugs)."""
     (driver, place, plug), (other_driver, other_place, other_plug) = _parts(one), _parts(other)
     is_one_place = place != "" and _without_port(place) == _without_port(other_place)
     return driver != other_driver and is_one_place and (plug == other_plug or _is_one_bmc(plug, other_plug))
 
 
 def _is_one_bmc(plug: str, other: str) -> bool:
-    """No outlet is named, and no two systems are: `system=1` and `systems-uri=.../Systems/1` are one, and so is none."""
+    """Return whether both name a BMC without outlet, and not two systems: `system=1` equals `systems-uri=.../Systems/1`."""
     (outlet, _, said), (other_outlet, _, other_said) = plug.partition("?"), other.partition("?")
     systems = {re.split("[=/]", it)[-1] for it in (said, other_said)} - {""}
     return not outlet and not other_outlet and len(systems) <= 1

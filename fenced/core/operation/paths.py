@@ -1,8 +1,8 @@
-"""Whether the paths to a device agree, and what is done until they do: no OFF counts, no OFF is sent, people are told (S1, S2).
+"""Whether the paths to a device agree. While they don't, no OFF counts, no OFF is sent, and the dispute is reported (S1, S2).
 
-Nobody knows which of two paths is right, so none is preferred for what it reads. Paths that did not agree are remembered
-over operations, until all of them were read OFF in one (or one round of the watch), a person had the host in maintenance,
-or the device's list names no two of them any more. One rule: to ask costs a reading, never a waiting that a proof needs.
+The daemon can't know which of two paths is right, so it prefers neither. A dispute is kept over operations until one
+operation (or round of the watch) reads OFF through all its paths, the host was in maintenance, or the configuration names
+fewer than two of the paths. Asking further paths costs readings, but never delays a proof.
 """
 
 from collections.abc import Iterable
@@ -10,12 +10,10 @@ from collections.abc import Iterable
 from fenced.core import commands as c
 from fenced.core.durable import records as r
 from fenced.core.durable import words
-from fenced.core.durable.state import (
-    DeviceRun,
-    Operation,
-    RaceEntry,
-)
+from fenced.core.durable.standing import is_watched_as_off
+from fenced.core.durable.state import DeviceRun, Operation, RaceEntry
 from fenced.core.operation.steps import start_read
+from fenced.core.reach.candidates import expand
 from fenced.core.work import HostWork
 from fenced.model.names import DeviceName, OperationId, ProxyName
 from fenced.model.paths import Dispute
@@ -23,12 +21,12 @@ from fenced.model.power import Power
 
 
 def dispute(work: HostWork, device: DeviceName) -> Dispute | None:
-    """The paths to the device that did not agree, if there are any."""
+    """Return the dispute about the device, if there is one."""
     return next((one for one in work.state.disputes if one.device == device), None)
 
 
 def disputed(work: HostWork, device: DeviceName) -> tuple[ProxyName, ...]:
-    """Those that the device's list still names. A path that a person took out of it is asked no more."""
+    """Return the paths in dispute. A path that was taken out of the configuration is not asked any more."""
     known = dispute(work, device)
     configured = next((one for one in work.host.devices if one.name == device), None)
     if known is None or configured is None:
@@ -38,14 +36,14 @@ def disputed(work: HostWork, device: DeviceName) -> tuple[ProxyName, ...]:
 
 
 def lit_through(work: HostWork, device: DeviceName) -> ProxyName | None:
-    """A path that did not agree, and read ON when it was read last."""
+    """Return a path in dispute that read ON last."""
     known, named = dispute(work, device), disputed(work, device)
     lit = [word.proxy for word in known.words if word.power is Power.ON] if known is not None else []
     return next((proxy for proxy in lit if proxy in named), None)
 
 
 def who_disagrees(work: HostWork, device: DeviceName) -> str | None:
-    """What the paths that did not agree said last, if they don't agree now either: which path says what."""
+    """Describe what the paths in dispute read last, if they still disagree."""
     known, named = dispute(work, device), disputed(work, device)
     said = tuple(word for word in known.words if word.proxy in named) if known is not None else ()
     return words.told(said) if len({word.power for word in said}) > 1 else None
@@ -55,12 +53,12 @@ def who_disagrees(work: HostWork, device: DeviceName) -> str | None:
 
 
 def weigh(work: HostWork, operation: Operation, device: DeviceName) -> None:
-    """After a race or a reading of an operation."""
+    """Compare the paths after a race or a reading of an operation."""
     _weigh(work, device, operation.run(device).words, operation=operation.id)
 
 
 def weigh_race(work: HostWork, device: DeviceName, entries: Iterable[RaceEntry]) -> None:
-    """After a race of the watch: all of it was read at once."""
+    """Compare the paths after a race of the watch, which reads all of them at once."""
     said = words.of_race(entries, work.now)
     for word in said:
         note(work, device, word.proxy, word.power)
@@ -68,7 +66,7 @@ def weigh_race(work: HostWork, device: DeviceName, entries: Iterable[RaceEntry])
 
 
 def note(work: HostWork, device: DeviceName, proxy: ProxyName, power: Power) -> None:
-    """A path of a dispute was read outside of any operation."""
+    """A path in dispute was read outside any operation."""
     known = dispute(work, device)
     before = {word.proxy: word.power for word in known.words} if known is not None else {}
     if before.get(proxy, power) is not power:
@@ -76,7 +74,7 @@ def note(work: HostWork, device: DeviceName, proxy: ProxyName, power: Power) -> 
 
 
 def tell(work: HostWork, device: DeviceName, said: words.Words, *, operation: OperationId | None) -> None:
-    """Once for each path that joins in."""
+    """Report a dispute, once for each path that joins it."""
     known = dispute(work, device)
     before = {word.proxy for word in known.words} if known is not None else set()
     spoke = tuple(word for word in said if word.power is not Power.UNKNOWN)
@@ -99,7 +97,7 @@ def _weigh(work: HostWork, device: DeviceName, said: words.Words, *, operation: 
 
 
 def unasked(run: DeviceRun) -> ProxyName | None:
-    """A path that spoke before, and was not asked since the device's own path read OFF."""
+    """Return a path that read before, but not since the device's own path read OFF."""
     since = run.in_doubt_since
     if since is None:
         return None
@@ -107,8 +105,10 @@ def unasked(run: DeviceRun) -> ProxyName | None:
 
 
 def settle_doubt(work: HostWork, operation: Operation, run: DeviceRun) -> None:
-    """Ask each path again, in turn, a `verify_interval` apart; the one that was not asked yet at once. Not for ever: as
-    after a command, for `verify_timeout`."""
+    """Read each path again, in turn, a `verify_interval` apart; one that was not asked yet at once.
+
+    Give the device up after `verify_timeout`, as after a command.
+    """
     assert run.in_doubt_since is not None
     power = work.host.device(run.device).power
     if work.now >= run.in_doubt_since + power.verify_timeout_seconds:
@@ -127,5 +127,23 @@ def settle_doubt(work: HostWork, operation: Operation, run: DeviceRun) -> None:
 
 
 def ask(work: HostWork, operation: Operation, run: DeviceRun, proxy: ProxyName) -> None:
-    """Read the device through another path than its own; one that is gone costs no more than a probe."""
+    """Read the device through another path than its own; a dead one costs no more than a probe."""
     start_read(work, operation, run, priority=c.PRIORITY_OFF, proxy=proxy)
+
+
+# -- the watch --------------------------------------------------------------------------------------------------------
+
+
+def watch_command(work: HostWork) -> c.WatchHost:
+    """Return the command that reads all devices of a host that is off, or what a host that may run is owed (S9, S17).
+
+    Each device is read through its own candidates; through all of them if paths to it are in dispute or read ON last.
+    """
+    is_whole = is_watched_as_off(work.state)
+    ways: list[tuple[DeviceName, tuple[tuple[ProxyName, ...], ...]]] = []
+    for device in work.host.devices:
+        if is_whole or device.name in work.state.owed:
+            candidates = expand(device, work.host, work.fleet.inventory, work.fleet.why_candidate_barred)
+            ways.append((device.name, candidates.tiers))
+    at_odds = tuple(name for name, _ in ways if disputed(work, name) or name in work.sight.watch_lit)
+    return c.WatchHost(host=work.name, paths=tuple(ways), exhaustive=at_odds)

@@ -1,26 +1,26 @@
-"""After a start of ours (S13): each host is taken up as the journal left it. Wait, read, then decide; never repeat by forgetting.
+"""Recover each host after a restart of the daemon, from what the journal says (S13): wait, read, then decide.
 
-What was under way is read again before anything is sent; what is too old, or rests on devices that the inventory does not
-have so any more, is told to a person instead. One rule: no record makes a start fail. A host that can't be taken up is put
-aside, and all others go on.
+What was under way is read again before anything is sent. What is too old, or rests on devices that were edited since, is
+reported to people instead. No record makes a start fail: a host that can't be recovered is put aside, and the others go on.
 """
 
 from fenced.core.durable import records as r
-from fenced.core.durable.evolve import is_settled
 from fenced.core.durable.evolve_owed import still_off
-from fenced.core.durable.state import HostState, Operation, Phase
-from fenced.core.operation import edited, plan
-from fenced.core.operation.ending import abandon, end_unstarted, stop
+from fenced.core.durable.state import Operation, Phase
+from fenced.core.operation import edited
+from fenced.core.operation.advancing import advance
+from fenced.core.operation.endings import abandon, end_unstarted
+from fenced.core.operation.phases import decide_ending, enter, enter_level_again, read_and_end, stop
+from fenced.core.operation.starting import start_waiting
 from fenced.core.work import HostWork, Work
-from fenced.model.names import DeviceName
 from fenced.model.power import OperationState
 
 FAULT_MAX = 500
-"""Characters of what is kept of why a host could not be taken up."""
+"""Characters that are kept of why a host could not be recovered."""
 
 
 def start(work: Work) -> None:
-    """Take up everything; called once after the replay, with the lease held. Harmless twice."""
+    """Recover every host. Called once after the replay, with the lease held; calling it twice does no harm."""
     fleet = work.fleet
     if fleet.own.store_doubt and not fleet.state.store_hold:
         work.record_fleet(r.StoreDoubted(why=fleet.own.store_doubt))
@@ -38,26 +38,20 @@ def _start(work: HostWork) -> None:
     undo = work.work.mark(work.name)
     try:
         take_up(work)
-    except Exception as exc:  # the start's border: what its records say of one host must not keep all others waiting
+    except Exception as exc:  # the border of a start: one host's records must not stop all others
         work.work.undo(undo)
         put_aside(work, f"it can't be taken up: {type(exc).__name__}: {exc}")
 
 
 def put_aside(work: HostWork, why: str) -> None:
-    """Nobody knows what the host is: it is `failed` and held until a person has had it in hand."""
+    """The host's state is unknown: it is `failed`, and held until a person takes it in hand."""
     why = why[:FAULT_MAX]
     if work.state.record_fault == why:
         return
     _end_all(work, f"its records could not be taken up: {why}")
     work.record(r.HostPutAside(why=why, token=work.fleet.next_token()))
     if work.state.owed or work.state.orphans:
-        work.record(
-            r.LeftOff(
-                devices=_left(work.state),
-                operation=None,
-                why=f"switched off before its records could not be taken up: {why}",
-            )
-        )
+        _report_left_off(work, f"switched off before its records could not be taken up: {why}")
 
 
 def _why_own(work: HostWork) -> str:
@@ -66,13 +60,14 @@ def _why_own(work: HostWork) -> str:
     )
 
 
-def _left(state: HostState) -> tuple[DeviceName, ...]:
-    """All that is off: also what the inventory does not have any more."""
-    return (*still_off(state), *(orphan.device for orphan in state.orphans))
+def _report_left_off(work: HostWork, why: str) -> None:
+    """Report everything that is off, also devices that the inventory no longer has."""
+    orphans = (orphan.device for orphan in work.state.orphans)
+    work.record(r.LeftOff(operation=None, why=why, devices=(*still_off(work.state), *orphans)))
 
 
 def remove(work: HostWork) -> None:
-    """The inventory does not have the host any more: nothing goes on, what it is owed is told, its records stay."""
+    """The inventory no longer has the host: end its operations and report what it is owed. Its records stay."""
     state = work.state
     if state.is_removed:
         return
@@ -80,18 +75,12 @@ def remove(work: HostWork) -> None:
         put_aside(work, fault)
     _end_all(work, "the inventory does not have the host any more")
     if (state.owed or state.orphans) and not work.state.is_left_off:
-        work.record(
-            r.LeftOff(
-                devices=_left(work.state),
-                operation=None,
-                why="switched off, and the inventory does not have the host any more",
-            )
-        )
+        _report_left_off(work, "switched off, and the inventory does not have the host any more")
     work.record(r.HostRemoved())
 
 
 def settle_edit(work: HostWork) -> None:
-    """The inventory may be another one: what we switched off is owed to the devices that it was, or told (S9)."""
+    """Match the debts with the inventory of now: they are owed to the same outlets, or reported (S9)."""
     state = work.state
     if state.is_removed:
         work.record(r.HostReturned())
@@ -102,35 +91,39 @@ def settle_edit(work: HostWork) -> None:
     lost = [str(it.device) for it in orphans if it not in state.orphans]
     if lost:
         why = f"switched off, and the inventory does not have that outlet any more: {', '.join(lost)}"
-        work.record(r.LeftOff(operation=None, why=why, devices=_left(work.state)))
+        _report_left_off(work, why)
 
 
 def take_up(work: HostWork) -> None:
-    """Take one host up again."""
-    reading, waiting = work.state.reading, work.state.waiting
-    if reading is not None:
-        end_unstarted(work, reading, "the daemon was restarted")
-    if waiting is not None and work.now >= waiting.deadline:
-        end_unstarted(work, waiting, "it waited through a restart of the daemon until its deadline")
-    elif waiting is not None and (changed := edited.changes(waiting, work.host)):
-        end_unstarted(work, waiting, _why_edited(changed))
+    """Recover one host."""
+    if work.state.reading is not None:
+        end_unstarted(work, work.state.reading, "the daemon was restarted")
+    if work.state.waiting is not None:
+        _keep_waiting(work, work.state.waiting)
     settle_edit(work)
     operation = work.operation
     if operation is not None:
         _resume(work, operation)
     elif work.state.waiting is not None:
-        plan.start_waiting(work)
-        plan.advance(work)
+        start_waiting(work)
+        advance(work)
     work.wake(work.now)
 
 
+def _keep_waiting(work: HostWork, waiting: Operation) -> None:
+    if work.now >= waiting.deadline:
+        end_unstarted(work, waiting, "it waited through a restart of the daemon until its deadline")
+    elif changed := edited.changes(waiting, work.host):
+        end_unstarted(work, waiting, _why_edited(changed))
+
+
 def _resume(work: HostWork, operation: Operation) -> None:
-    late = [command.not_after for command in work.state.commands if not is_settled(command, work.now)]
+    late = [command.not_after for command in work.state.unsettled(work.now)]
     at = max([work.now, *late])
     work.record(r.OperationResumed(operation=operation.id, at=at))
     if operation.phase is Phase.CLOSING:
         return
-    is_proving = operation.phase in {Phase.PROVING, Phase.INSPECTING, Phase.READING}
+    is_proving = operation.phase in {Phase.PROVING, Phase.INSPECTING, Phase.READ_AND_END}
     changed = edited.changes(operation, work.host)
     if is_proving and not operation.is_off_sent:
         stop(work, "the daemon was restarted before the first OFF; detection starts anew")
@@ -140,7 +133,7 @@ def _resume(work: HostWork, operation: Operation) -> None:
         _resume_proving(work, operation)
     else:
         _resume_restoring(work, operation)
-    plan.advance(work)
+    advance(work)
 
 
 def _why_edited(changed: tuple[str, ...]) -> str:
@@ -148,7 +141,7 @@ def _why_edited(changed: tuple[str, ...]) -> str:
 
 
 def _resume_edited(work: HostWork, changed: tuple[str, ...]) -> None:
-    """What was read and sent speaks of other devices than the host has now: those are read, and nothing is sent (S1, S9)."""
+    """The host has other devices than those that were read and switched: read these, and send nothing (S1, S9)."""
     operation = work.operation
     assert operation is not None
     before = {run.device: run for run in operation.devices}
@@ -156,25 +149,20 @@ def _resume_edited(work: HostWork, changed: tuple[str, ...]) -> None:
         before[it.name] if it.name in before and it.name not in changed else edited.new_run(it)
         for it in work.host.devices
     )
-    why = _why_edited(changed)
     work.record(r.DevicesReplaced(operation=operation.id, devices=runs))
-    work.record(
-        r.OperationStopped(operation=operation.id, ending=OperationState.FAILED, why=why, is_on_forbidden=False)
-    )
-    plan.read_and_end(work, why)
+    decide_ending(work, operation, OperationState.FAILED, _why_edited(changed))
+    enter(work, operation, Phase.READ_AND_END)
 
 
 def _resume_proving(work: HostWork, operation: Operation) -> None:
     if work.host.is_own_machine:
-        plan.read_and_end(work, _why_own(work))
+        read_and_end(work, _why_own(work))
     elif work.now >= operation.deadline:
-        plan.read_and_end(work, "the daemon was restarted after the operation's time was over")
+        read_and_end(work, "the daemon was restarted after the operation's time was over")
     elif work.state.maintenance is not None:
-        plan.read_and_end(work, "the daemon was restarted and the host is in maintenance")
+        read_and_end(work, "the daemon was restarted and the host is in maintenance")
     elif operation.phase is Phase.INSPECTING:
-        work.record(
-            r.LevelEntered(operation=operation.id, level=operation.level or 0, deadline=operation.level_deadline)
-        )
+        enter_level_again(work, operation)
 
 
 def _resume_restoring(work: HostWork, operation: Operation) -> None:
@@ -185,17 +173,17 @@ def _resume_restoring(work: HostWork, operation: Operation) -> None:
         return
     is_late = work.now >= deadline
     why = "the daemon was restarted after restore_timeout: the host was left off" if is_late else _why_own(work)
-    # What was on its way may be done: the devices are read before they are told as left off.
-    plan.read_and_end(work, why, ending=OperationState.DONE if operation.is_fenced else OperationState.FAILED)
+    # A command that was under way may have been done: read the devices before reporting them as left off.
+    read_and_end(work, why, ending=OperationState.DONE if operation.is_fenced else OperationState.FAILED)
 
 
 def _restore_timeout(work: HostWork, operation: Operation) -> float:
-    """The longest restore_timeout of the operation's devices, in seconds."""
+    """Return the longest restore_timeout of the operation's devices, in seconds."""
     return max((work.host.device(run.device).power.restore_timeout_seconds for run in operation.devices), default=600.0)
 
 
 def _end_all(work: HostWork, why: str) -> None:
-    """Nobody goes on with what the host has under way."""
+    """End everything that the host has under way, as it is."""
     state = work.state
     for operation in (state.waiting, state.reading):
         if operation is not None:

@@ -1,4 +1,4 @@
-"""Starting races, reads and commands for one device of an operation, each first as a record."""
+"""Start a race, a read or a command for one device of an operation: first the record, then the command."""
 
 from fenced.core import commands as c
 from fenced.core.allowed import gates
@@ -6,42 +6,33 @@ from fenced.core.durable import records as r
 from fenced.core.durable.state import DeviceRun, Operation, Phase
 from fenced.core.reach.candidates import Candidates, expand
 from fenced.core.work import HostWork, back_off_seconds
-from fenced.model.inventory import Proxy
-from fenced.model.names import ProxyName
+from fenced.model.inventory import Device, Proxy
+from fenced.model.names import ProxyName, Token
 from fenced.model.power import Action, Power, What
 
 SETTLE_MARGIN_SECONDS = 0.5
-"""How much later than the attempt's deadline a command is taken to be able to act: killing takes a moment."""
+"""How long after its deadline an attempt may still act: killing it takes a moment."""
 
 
 def queue_seconds(timeout_seconds: float) -> float:
-    """How long a command may wait for its turn: journalled with it, for it may act until the end of both."""
+    """Return how long a command may wait for its turn. It may act until this time and its timeout are both over."""
     return timeout_seconds
 
 
-def start_race(work: HostWork, operation: Operation, run: DeviceRun, *, disputed: tuple[ProxyName, ...] = ()) -> None:
-    """Race the device's candidates, as they stand now. No candidate: the race ends at once, and runs again later.
+# -- races ------------------------------------------------------------------------------------------------------------
 
-    `disputed`: paths that did not agree; who only looks asks every candidate then.
+
+def start_race(work: HostWork, operation: Operation, run: DeviceRun, *, disputed: tuple[ProxyName, ...] = ()) -> None:
+    """Race the device's present candidates. Without candidates the race ends at once and runs again later.
+
+    `disputed`: paths that disagreed; an operation that only reads then asks every candidate.
     """
     candidates = _candidates(work, run)
     work.record(
         r.RaceStarted(operation=operation.id, device=run.device, excluded=candidates.excluded, disputed=disputed)
     )
     if candidates.is_empty:
-        again = work.now + back_off_seconds(run.races + 1, first=1.0, most=30.0, salt=f"{operation.id}/{run.device}")
-        work.record(
-            r.RaceEnded(
-                operation=operation.id,
-                device=run.device,
-                winner=None,
-                reserves=(),
-                entries=(),
-                power=Power.UNKNOWN,
-                again_at=again,
-            )
-        )
-        work.wake(again)
+        _end_empty_race(work, operation, run)
         return
     work.command(
         c.RunRace(
@@ -58,8 +49,29 @@ def start_race(work: HostWork, operation: Operation, run: DeviceRun, *, disputed
     )
 
 
+def _end_empty_race(work: HostWork, operation: Operation, run: DeviceRun) -> None:
+    again = work.now + race_back_off_seconds(operation, run, run.races + 1)
+    work.record(
+        r.RaceEnded(
+            operation=operation.id,
+            device=run.device,
+            winner=None,
+            reserves=(),
+            entries=(),
+            power=Power.UNKNOWN,
+            again_at=again,
+        )
+    )
+    work.wake(again)
+
+
+def race_back_off_seconds(operation: Operation, run: DeviceRun, races: int) -> float:
+    """Return how long to wait after a race without a winner."""
+    return back_off_seconds(races, first=1.0, most=30.0, salt=f"{operation.id}/{run.device}")
+
+
 def _candidates(work: HostWork, run: DeviceRun) -> Candidates:
-    """Without the proxies that could take no command of this operation, as long as somebody else may be asked."""
+    """Leave out the proxies that refused a command of this operation, as long as others remain."""
     device, inventory = work.host.device(run.device), work.fleet.inventory
     why_barred = work.fleet.why_candidate_barred
 
@@ -83,56 +95,48 @@ def _priority(operation: Operation) -> int:
             return c.PRIORITY_STATUS
 
 
-def next_number(run: DeviceRun) -> int:
-    """Steps are numbered from 1 within a device's run."""
-    return max((step.number for step in run.steps), default=0) + 1
+# -- reads ------------------------------------------------------------------------------------------------------------
 
 
 def start_read(
     work: HostWork, operation: Operation, run: DeviceRun, *, priority: int, proxy: ProxyName | None = None
 ) -> None:
-    """Read the device through its proxy, or ask another path to it, which has no longer than a probe."""
-    device = work.host.device(run.device)
-    seconds = device.power.attempt_timeout_seconds
-    if proxy is not None and proxy != run.proxy:
-        seconds = min(seconds, work.fleet.inventory.daemon.race.probe_timeout_seconds)
-    asked = proxy or run.proxy
-    assert asked is not None
-    number = next_number(run)
-    work.record(
-        r.StepStarted(
-            operation=operation.id,
-            device=run.device,
-            number=number,
-            what=What.STATUS,
-            proxy=asked,
-            plug_id=device.spec.plug_id,
-        )
-    )
+    """Read the device through its own proxy, or through `proxy`; another path may take no longer than a probe."""
+    through = proxy or run.proxy
+    assert through is not None
+    number = _record_start(work, operation, run, What.STATUS, through)
     work.command(
         c.ReadDevice(
             host=work.name,
             operation=operation.id,
             device=run.device,
             number=number,
-            proxy=asked,
-            timeout_seconds=seconds,
+            proxy=through,
+            timeout_seconds=_read_seconds(work, run, through),
             priority=priority,
         )
     )
 
 
-def switch(work: HostWork, operation: Operation, run: DeviceRun, what: What) -> None:
-    """Send OFF or ON under a new token (S5). Without the lease nothing is started; it is tried again while time is left."""
-    if gates.closed((gates.lease(work.fleet, work.now),)):
-        work.wake(work.now + 1.0)
-        return
-    proxy: ProxyName | None = run.proxy or run.last_proxy
-    assert proxy is not None
-    device = work.host.device(run.device)
-    timeout = device.power.attempt_timeout_seconds
-    token, number = work.fleet.next_token(), next_number(run)
-    not_after = work.now + timeout + device.settle_seconds + SETTLE_MARGIN_SECONDS + queue_seconds(timeout)
+def _read_seconds(work: HostWork, run: DeviceRun, through: ProxyName) -> float:
+    seconds = work.host.device(run.device).power.attempt_timeout_seconds
+    if through != run.proxy:
+        seconds = min(seconds, work.fleet.inventory.daemon.race.probe_timeout_seconds)
+    return seconds
+
+
+def _record_start(
+    work: HostWork,
+    operation: Operation,
+    run: DeviceRun,
+    what: What,
+    proxy: ProxyName,
+    *,
+    token: Token | None = None,
+    not_after: float | None = None,
+) -> int:
+    """Record that a step starts, and return its number, from 1 within the device's run."""
+    number = max((step.number for step in run.steps), default=0) + 1
     work.record(
         r.StepStarted(
             operation=operation.id,
@@ -140,31 +144,19 @@ def switch(work: HostWork, operation: Operation, run: DeviceRun, what: What) -> 
             number=number,
             what=what,
             proxy=proxy,
-            plug_id=device.spec.plug_id,
+            plug_id=work.host.device(run.device).spec.plug_id,
             token=token,
             not_after=not_after,
         )
     )
-    work.command(
-        c.SwitchDevice(
-            host=work.name,
-            operation=operation.id,
-            device=run.device,
-            number=number,
-            what=what,
-            proxy=proxy,
-            token=token,
-            timeout_seconds=timeout,
-            not_after=not_after,
-            priority=c.PRIORITY_OFF if what is What.OFF else c.PRIORITY_ON,
-        )
-    )
+    return number
 
 
 def read_again_at(work: HostWork, operation: Operation, run: DeviceRun, power: Power) -> float:
-    """When a device is read again: at `verify_interval`; over a long "already off" hold a fifth of it is often enough.
+    """Return when to read the device again, after it read `power`.
 
-    A device that reads what calls for a command at once (ON before the first OFF, OFF before the first ON) is not waited for.
+    At once, if that reading calls for a command (ON before the first OFF, OFF before the first ON). During the long hold of
+    a device that was off already, a fifth of the hold is often enough.
     """
     settings = work.host.device(run.device).power
     if operation.phase is Phase.RESTORING:
@@ -176,13 +168,46 @@ def read_again_at(work: HostWork, operation: Operation, run: DeviceRun, power: P
     return work.now + settings.verify_interval_seconds
 
 
+# -- commands ---------------------------------------------------------------------------------------------------------
+
+
+def switch(work: HostWork, operation: Operation, run: DeviceRun, what: What) -> None:
+    """Send OFF or ON under a new token (S5). Without the lease nothing is sent; the operation tries again while it can."""
+    if gates.closed((gates.lease(work.fleet, work.now),)):
+        work.wake(work.now + 1.0)
+        return
+    proxy: ProxyName | None = run.proxy or run.last_proxy
+    assert proxy is not None
+    device = work.host.device(run.device)
+    token, not_after = work.fleet.next_token(), _not_after(work, device)
+    number = _record_start(work, operation, run, what, proxy, token=token, not_after=not_after)
+    work.command(
+        c.SwitchDevice(
+            host=work.name,
+            operation=operation.id,
+            device=run.device,
+            number=number,
+            what=what,
+            proxy=proxy,
+            token=token,
+            timeout_seconds=device.power.attempt_timeout_seconds,
+            not_after=not_after,
+            priority=c.PRIORITY_OFF if what is What.OFF else c.PRIORITY_ON,
+        )
+    )
+
+
+def _not_after(work: HostWork, device: Device) -> float:
+    """Return until when a command sent now may act: over its turn, its timeout, and the device's `settle`."""
+    timeout = device.power.attempt_timeout_seconds
+    return work.now + timeout + device.settle_seconds + SETTLE_MARGIN_SECONDS + queue_seconds(timeout)
+
+
 def unsettled_opposite(work: HostWork, run: DeviceRun, what: What) -> float | None:
-    """Until when an earlier opposite command for the device's plug may still act (S5); None: none can."""
+    """Return until when an earlier opposite command for the device may still act (S5); None: none can."""
     late = [
         command.not_after
-        for command in work.state.commands
-        if command.device == run.device
-        and command.what is not what
-        and not (command.is_ended or command.not_after <= work.now)
+        for command in work.state.unsettled(work.now)
+        if command.device == run.device and command.what is not what
     ]
     return max(late, default=None)

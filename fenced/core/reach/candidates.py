@@ -1,7 +1,7 @@
-"""A preference list becomes tiers of proxies: who may be asked to reach a device, in which order, and who may not.
+"""Expand a device's preference list into tiers of proxies: who may reach it, in which order, and who is left out.
 
-Knows no clock, no socket and no state of a host: why a machine may serve nobody now is asked of the caller.
-One rule: the list is exact. Nobody is appended to it, the target never reaches itself, each proxy is named once.
+The caller says why a proxy can't serve now. The list is exact: no proxy is added to it, a host never reaches its own
+devices, and each proxy appears once.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,30 +20,30 @@ OTHER_DC: Final = "other_dc"
 TAG: Final = "tag:"
 
 RESERVED_WORDS: Final = frozenset({ENGINE, CLUSTER, DC, OTHER_DC})
-"""Words with a meaning of their own: no proxy may be named so."""
+"""Reserved words; no proxy may have one of these names."""
 
 WhyBarred = Callable[[Proxy], str | None]
-"""Why a proxy may not serve now, for its own sake or its machine's; None where it may."""
+"""Return why a proxy, or its machine, can't serve now; None: it can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates:
-    """`tiers` in order of preference, none of them empty; `excluded`: what a word named and why it is left out."""
+    """`tiers` in order of preference, none of them empty; `excluded`: the proxies that a word named, but that may not serve."""
 
     tiers: tuple[tuple[ProxyName, ...], ...]
     excluded: tuple[Exclusion, ...]
 
     @property
     def is_empty(self) -> bool:
-        """Whether nobody may be asked."""
+        """Whether no proxy may serve."""
         return not self.tiers
 
 
 def expand(device: Device, host: Host, inventory: Inventory, why_barred: WhyBarred) -> Candidates:
-    """The candidates for one device of one host. The first word that names a proxy decides its tier.
+    """Return the candidates for one device of one host. The first word that names a proxy decides its tier.
 
-    Inside a tier those in a failure domain of the host come last, neighbours are of different domains, and equals are in
-    an order of the plug's own. A word that names nobody gives no tier.
+    Within a tier, proxies in a failure domain of the host come last, neighbours differ in their domain, and equal ones are
+    ordered by the plug. A word that names no proxy gives no tier.
     """
     place = Place(host=host, inventory=inventory)
     tiers: list[tuple[ProxyName, ...]] = []
@@ -66,7 +66,7 @@ def expand(device: Device, host: Host, inventory: Inventory, why_barred: WhyBarr
 
 
 def named(word: str, host: Host, inventory: Inventory) -> Iterable[ProxyName]:
-    """All proxies that one preference word names for this host, whether they may be used or not."""
+    """Return all proxies that one preference word names for this host, usable or not."""
     if word == ENGINE:
         return (ENGINE,)
     if word == CLUSTER:
@@ -82,7 +82,7 @@ def named(word: str, host: Host, inventory: Inventory) -> Iterable[ProxyName]:
 
 
 def by_machine(word: str, inventory: Inventory) -> Iterable[ProxyName]:
-    """The proxy of exactly this name; else all at this address, or on the host of this name, address or alias."""
+    """Return the proxy of this name; otherwise all at this address, or on the host of this name, address or alias."""
     proxy = inventory.proxies.get(ProxyName(word))
     if proxy is not None:
         return (proxy.name,)
@@ -92,18 +92,18 @@ def by_machine(word: str, inventory: Inventory) -> Iterable[ProxyName]:
 
 
 def cluster_of(proxy: Proxy, inventory: Inventory) -> ClusterName | None:
-    """The proxy's own cluster, else that of the host it runs on; None when neither is known."""
+    """Return the proxy's cluster, otherwise that of the host on which it runs; None: unknown."""
     if proxy.cluster:
         return proxy.cluster
     machine = _machine(proxy, inventory)
-    # A proxy that names a data centre but no cluster stands beside the clusters, wherever its machine belongs.
+    # A proxy that names a data centre but no cluster belongs to no cluster, whatever its machine does.
     if machine is None or proxy.datacenter:
         return None
     return machine.cluster or None
 
 
 def datacenter_of(proxy: Proxy, inventory: Inventory) -> DatacenterName | None:
-    """The proxy's own data centre, else its cluster's, else that of the host it runs on; None when none is known."""
+    """Return the proxy's data centre, otherwise its cluster's, otherwise that of its host; None: unknown."""
     if proxy.datacenter:
         return proxy.datacenter
     if proxy.cluster:
@@ -117,12 +117,12 @@ def _matching(inventory: Inventory, is_meant: Callable[[Proxy], bool]) -> tuple[
 
 
 def _is_same(place: str | None, other: str) -> bool:
-    """What is of no known place is not in the same one."""
+    """An unknown place is never the same one."""
     return bool(place) and place == other
 
 
 def _is_elsewhere(proxy: Proxy, host: Host, inventory: Inventory) -> bool:
-    """Known to be in another data centre; a host or proxy of unknown place is not "elsewhere"."""
+    """Return whether it is known to be in another data centre; an unknown place is not "elsewhere"."""
     place = datacenter_of(proxy, inventory)
     return bool(host.datacenter) and place is not None and place != host.datacenter
 
@@ -137,12 +137,12 @@ def _machine(proxy: Proxy, inventory: Inventory) -> Host | None:
 
 
 def _is_called(host: Host, address: str) -> bool:
-    """As `address in host.names`, without making the set: this is asked for every proxy of every device."""
+    """Return `address in host.names`, without building the set: this runs for every proxy of every device."""
     return address in (host.name, host.address, *host.aliases) and not names_nobody(address)
 
 
 def why_not(name: ProxyName, host: Host, inventory: Inventory, why_barred: WhyBarred) -> str | None:
-    """Why this proxy can't be asked about this host, or None when it can."""
+    """Return why this proxy can't serve for this host; None: it can."""
     if name == ENGINE:
         return f"the target is {host.own_words}" if host.is_own_machine else None
     proxy = inventory.proxies[name]
@@ -153,7 +153,7 @@ def why_not(name: ProxyName, host: Host, inventory: Inventory, why_barred: WhyBa
 
 @dataclass(slots=True)
 class Paths:
-    """Who is named by the preference lists of an inventory; thousands of devices share one list."""
+    """The proxies that an inventory's preference lists name, cached: thousands of devices share one list."""
 
     inventory: Inventory
     _named: dict[tuple[tuple[str, ...], ClusterName, DatacenterName], tuple[ProxyName, ...]] = field(
@@ -161,14 +161,14 @@ class Paths:
     )
 
     def of(self, host: Host, device: Device) -> tuple[ProxyName, ...]:
-        """Every proxy that may ever serve, in order of preference: the list without the target itself."""
+        """Return every proxy that may ever serve, in order of preference: the list without the host itself."""
         key = (device.proxies, host.cluster, host.datacenter)
         names = self._named.get(key)
         if names is None:
             found = (name for word in device.proxies for name in named(word, host, self.inventory))
             names = self._named[key] = tuple(dict.fromkeys(found))
-        return tuple(name for name in names if why_not(name, host, self.inventory, _nobody) is None)
+        return tuple(name for name in names if why_not(name, host, self.inventory, _never) is None)
 
 
-def _nobody(proxy: Proxy) -> None:
-    """Barred by what may change: each is."""
+def _never(proxy: Proxy) -> None:
+    """Bar no proxy for a reason that may change."""

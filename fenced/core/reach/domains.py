@@ -1,6 +1,6 @@
-"""Failure domains of proxies: in which order a tier is asked, so that one broken rack costs least.
+"""Order a tier of proxies by failure domains, so that one broken rack costs the least time.
 
-Knows no clock, no memory of earlier calls: the caller ranks. One rule: it orders and never leaves anybody out.
+The caller ranks the proxies. Every proxy of the tier stays in it.
 """
 
 import zlib
@@ -13,7 +13,7 @@ from fenced.model.inventory import Host, Inventory
 from fenced.model.names import PlugId, ProxyName
 
 Rank = tuple[float, ...]
-"""Lower goes first. Its first number is how often the proxy failed: domains alternate only among equals of that."""
+"""Lower goes first. The first number is how often the proxy failed; domains alternate only among equal numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class Place:
     inventory: Inventory
 
     def domain_of(self, name: ProxyName) -> str:
-        """The proxy's own `domain`, else the rack of the host it runs on; "" where neither is known."""
+        """Return the proxy's `domain`, otherwise the rack of its host; "": unknown."""
         proxy = self.inventory.proxies.get(name)
         if proxy is None:
             return ""
@@ -32,13 +32,15 @@ class Place:
         return proxy.domain or (machine.rack if machine is not None else "")
 
     def is_near(self, name: ProxyName) -> bool:
-        """Whether the proxy is in a domain of the host's, and so likely to share its fate."""
+        """Return whether the proxy shares a domain with the host, so one fault may hit both."""
         domain = self.domain_of(name)
         return bool(domain) and domain in {self.host.rack, self.host.cluster, self.host.datacenter}
 
     def arrange(self, tier: Iterable[ProxyName], rank: Callable[[ProxyName], Rank]) -> tuple[ProxyName, ...]:
-        """The tier in the order of its starts: fewest failures, then far from the host, then by rank; among equals of
-        the first two, neighbours are of different domains as long as there are any."""
+        """Return the tier in the order of its starts: fewest failures, then far from the host, then by rank.
+
+        Among equals of the first two, neighbours differ in their domain while more than one is left.
+        """
         ranks = {name: rank(name) for name in tier}
         ordered = sorted((ranks[name][0], self.is_near(name), ranks[name][1:], name) for name in ranks)
         arranged: list[ProxyName] = []
@@ -50,10 +52,10 @@ class Place:
 def _alternating(
     ordered: Sequence[ProxyName], domain_of: Callable[[ProxyName], str], before: Sequence[ProxyName]
 ) -> Iterator[ProxyName]:
-    """The best first, but never two of one domain in a row while another is left. `before`: who comes just before."""
+    """Yield the best first, but no two of one domain in a row while another is left. `before`: the proxy just before."""
     queues: dict[str, list[int]] = {}
     for place in reversed(range(len(ordered))):
-        # A proxy of no known domain has one of its own.
+        # A proxy of unknown domain counts as alone in one.
         queues.setdefault(domain_of(ordered[place]) or f"\0{place}", []).append(place)
     heads = [(queue[-1], domain) for domain, queue in queues.items()]
     heapify(heads)
@@ -70,5 +72,5 @@ def _alternating(
 
 
 def spread(plug: PlugId, proxy: ProxyName) -> int:
-    """An order of equal proxies of each plug's own: a thousand hosts don't all begin with the first. Same in each run."""
+    """Order equal proxies differently for each plug, so that a thousand hosts don't start with the same one. Stable over runs."""
     return zlib.crc32(f"{plug}\0{proxy}".encode())

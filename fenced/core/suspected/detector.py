@@ -11,7 +11,9 @@ from fenced.core.durable.standing import is_watched_as_off
 from fenced.core.durable.state import GateVerdict, Operation, ProofOfOff
 from fenced.core.events import Evidence, Health, HealthStatus, LifeAsked, Presence
 from fenced.core.heard.sight import LifeAnswer
-from fenced.core.operation import plan, requests
+from fenced.core.operation import advancing, automatic, life
+from fenced.core.operation.paths import watch_command
+from fenced.core.operation.phases import stop
 from fenced.core.suspected import freshness, giving_back
 from fenced.core.work import HostWork
 from fenced.model.names import BootId
@@ -75,7 +77,7 @@ def _hear_no_news(work: HostWork, health: Health) -> bool:
     """Something of the host speaks, though what it says is old: it is not silent, and no fence begins (S10)."""
     freshness.speak(work.fleet, work.name, health)
     if work.operation is not None and work.operation.is_power_changing:
-        plan.hear_life(work)
+        life.hear_life(work)
     return False
 
 
@@ -152,7 +154,7 @@ def _revoke(work: HostWork, boot: BootId | None, *, is_old: bool, is_alive: bool
     proof = work.state.proof
     distrusted = proof.devices if is_old and proof is not None else ()
     if work.operation is not None:
-        plan.stop(work, "revoked: " + why)
+        stop(work, "revoked: " + why)
     work.record(
         r.HostRevoked(why=why, token=work.fleet.next_token(), boot=boot, distrusted=distrusted, is_alive=is_alive)
     )
@@ -176,7 +178,7 @@ def _hear_stopping(work: HostWork, health: Health) -> None:
         speaking_since=None,
     )
     if work.operation is not None:
-        plan.hear_life(work)
+        life.hear_life(work)
     elif work.state.state in LEAVING:
         work.record(r.HostLeft(reason=health.reason or "said that it stops"))
         work.wake(work.now + work.host.settings.detection.stopping_max_seconds)
@@ -186,8 +188,8 @@ def _hear_life(work: HostWork, boot: BootId | None) -> None:
     """A valid beat of a host that is not simply healthy."""
     state = work.state
     if work.operation is not None and work.operation.is_power_changing:
-        plan.hear_life(work)
-        plan.hear_boot(work, boot)
+        life.hear_life(work)
+        life.hear_boot(work, boot)
         if work.operation is not None and state.state is not State.RESTORING:
             return
     if state.state is State.MAINTENANCE:
@@ -231,7 +233,7 @@ def hear_evidence(work: HostWork, evidence: Evidence) -> None:
             kept[MORE_SOURCES] = (evidence.evidence_kind, max(before, until))
     work.see(evidence=kept or None)
     if evidence.is_alive and work.operation is not None and evidence.evidence_kind in _live_kinds(work):
-        plan.hear_life(work)
+        life.hear_life(work)
 
 
 def _live_kinds(work: HostWork) -> tuple[str, ...]:
@@ -290,7 +292,7 @@ def look(work: HostWork) -> None:
     if work.sight.wake_at is not None and work.sight.wake_at <= work.now:
         work.see(wake_at=None)
     if work.operation is not None or work.state.reading is not None:
-        plan.advance(work)
+        advancing.advance(work)
     if work.operation is not None:
         _look_giving_back(work, work.operation)
         return
@@ -322,8 +324,8 @@ def _look_giving_back(work: HostWork, operation: Operation) -> None:
     if work.now < due_at(work) - 1e-6 or work.fleet.own.ear.opened_at is None:
         work.wake(max(due_at(work), work.now + 0.05))
         return
-    plan.stop(work, "the host fell silent")
-    plan.advance(work)
+    stop(work, "the host fell silent")
+    advancing.advance(work)
 
 
 def _watch_owed(work: HostWork) -> None:
@@ -446,7 +448,7 @@ def life_asked(work: HostWork, event: LifeAsked) -> None:
     """The host itself answered, or nobody did, or there was nobody to ask."""
     work.see(life=LifeAnswer(at=work.now, answered=event.answered, was_asked=event.was_asked), life_asked_at=None)
     if work.operation is not None:
-        plan.life_asked(work, event.answered)
+        life.life_asked(work, event.answered)
     look(work)
 
 
@@ -464,7 +466,7 @@ def _pass_gates(work: HostWork) -> None:
         _hold(work, verdicts)
         work.wake(work.now + HOLD_LOOK_SECONDS)
         return
-    requests.fence(work, verdicts)
+    automatic.fence(work, verdicts)
 
 
 def _hold(work: HostWork, verdicts: tuple[GateVerdict, ...]) -> None:
@@ -472,7 +474,7 @@ def _hold(work: HostWork, verdicts: tuple[GateVerdict, ...]) -> None:
     shut = {verdict.gate for verdict in gates.closed(verdicts)}
     if shut == {verdict.gate for verdict in work.state.held_by}:
         return
-    would = requests.automatic_action(work).value if "armed" in shut else None
+    would = automatic.automatic_action(work).value if "armed" in shut else None
     work.record(r.HostHeld(gates=verdicts, would=would))
 
 
@@ -494,5 +496,5 @@ def look_watch(work: HostWork) -> None:
     if work.now >= watch_at:
         watch_at = work.now + interval
         work.see(watch_started=work.now, watch_at=watch_at)
-        work.command(plan.watch_command(work))
+        work.command(watch_command(work))
     work.wake(watch_at)

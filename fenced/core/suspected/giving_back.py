@@ -6,8 +6,8 @@ its own; one that does not bring all back is tried again ever more rarely. What 
 
 from fenced.core.allowed import gates
 from fenced.core.durable.evolve_owed import still_off
-from fenced.core.operation import requests
-from fenced.core.operation.ending import tell_left_off
+from fenced.core.operation.automatic import give_back
+from fenced.core.operation.endings import report_left_off
 from fenced.core.work import HostWork
 from fenced.model.power import State
 
@@ -25,7 +25,7 @@ def look(work: HostWork) -> None:
     elif work.now < work.sight.give_back_at:
         work.wake(work.sight.give_back_at)
     else:
-        requests.give_back(work)
+        give_back(work)
 
 
 def _why_not(work: HostWork) -> str | None:
@@ -44,4 +44,4 @@ def _why_not(work: HostWork) -> str | None:
 
 def _tell_once(work: HostWork, why: str) -> None:
     if not work.state.is_left_off and still_off(work.state):
-        tell_left_off(work, None, f"devices of a host that runs are still off: {why}")
+        report_left_off(work, None, f"devices of a host that runs are still off: {why}")

@@ -3,16 +3,15 @@
 from fenced.core.allowed import gates
 from fenced.core.believed.sharing import disbelieved
 from fenced.core.durable import records as r
-from fenced.core.durable.evolve import acting_ons
-from fenced.core.durable.outcome import speaks
 from fenced.core.durable.replacing import replace
 from fenced.core.durable.standing import is_watched_as_off
 from fenced.core.durable.words import is_device_silent, of_race
 from fenced.core.events import WatchEnded
 from fenced.core.heard.checks import NOTHING, OffRounds
 from fenced.core.operation import paths
-from fenced.core.operation.ending import tell_left_off
+from fenced.core.operation.endings import report_left_off
 from fenced.core.operation.mismatch import mismatches, tell
+from fenced.core.operation.proof import record_fenced
 from fenced.core.suspected.detector import look, revoke_by_power
 from fenced.core.work import HostWork
 from fenced.model.inventory import Device
@@ -86,7 +85,8 @@ def _watch_fenced(work: HostWork, lit: frozenset[DeviceName]) -> None:
     if proof is None:
         return
     on = [device for device in work.host.devices if device.name in lit]
-    speaking = [device.name for device in speaks(proof, work.host) if device in on]
+    revoking = proof.revoked_by(work.host)
+    speaking = [device.name for device in on if device.name in revoking]
     if proof.kind is Proof.HUMAN and {device.level for device in on} == set(work.host.levels):
         speaking = [device.name for device in on]  # a person's word names no devices: every level reads ON
     if speaking:
@@ -98,14 +98,14 @@ def _is_restored_all_the_same(work: HostWork, lit: frozenset[DeviceName]) -> boo
     proof = work.state.proof
     if proof is None:
         return False
-    return any(device.name in lit for device in speaks(proof, work.host))
+    return not lit.isdisjoint(proof.revoked_by(work.host))
 
 
 def _watch_failed(work: HostWork, powers: dict[DeviceName, Power], event: WatchEnded) -> None:
     sight = work.sight
     is_alive = work.fleet.is_heard(work.name, work.now) or work.fleet.is_speaking(work.name, work.now)
     # An operation ends only when its ONs can act no more (S5); one that a removal broke off does not.
-    if is_alive or acting_ons(work.state, event.started):
+    if is_alive or work.state.acting_ons(event.started):
         work.see(watch_offs=NOTHING)
         return
     rounds = {
@@ -165,22 +165,15 @@ def _fence(work: HostWork, level: int) -> None:
     """A proven OFF makes a failed host fenced; it stays off until a person or a later operation settles it."""
     work.see(watch_offs=NOTHING)
     state = work.state
-    devices = tuple(device.name for device in work.host.devices if device.level == level)
-    work.record(
-        r.HostFenced(
-            proof=Proof.DEVICE_VERIFIED,
-            operation=state.last_operation,
-            level=level,
-            boot=work.sight.boot or state.boot,
-            token=work.fleet.next_token(),
-            devices=devices,
-            vouched=work.host.vouched(devices),
-            is_stay_off=True,
-            by="fenced",
-            reason="its devices were read OFF by the watch",
-            cause=Cause.SILENCE,
-            last_heard=work.sight.heard_at,
-        )
+    record_fenced(
+        work,
+        level=level,
+        devices=tuple(device.name for device in work.host.devices if device.level == level),
+        operation=state.last_operation,
+        is_stay_off=True,
+        by="fenced",
+        reason="its devices were read OFF by the watch",
+        cause=Cause.SILENCE,
     )
     if state.owed:
-        tell_left_off(work, state.last_operation, "off after a failed fence; `fencectl on` gives power back")
+        report_left_off(work, state.last_operation, "off after a failed fence; `fencectl on` gives power back")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fenced.core.durable import records as r
-from fenced.core.durable.state import HostState
+from fenced.core.durable.state import HostState, Slot
 from fenced.model.inventory import Inventory
 from fenced.model.names import BootId, HostName, OperationId, PlugId, ProxyName
 from fenced.model.power import Action, Cause, Power
@@ -171,7 +171,7 @@ class Truth:
                     deadline=at + it.deadline - entry.at,
                     boot=it.boot,
                 )
-                if record.slot == "running":
+                if record.slot is Slot.RUNNING:
                     self.running[host] = self.operations[it.id]
                     self._forget_readings(host)
             case r.WaitingOperationStarted():

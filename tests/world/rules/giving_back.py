@@ -1,7 +1,7 @@
 """S9, S19: what was switched off is on again, owed, or reported; and no ON against a person's will."""
 
 from fenced.core.durable import records as r
-from fenced.core.durable.state import HostState
+from fenced.core.durable.state import HostState, Slot
 from fenced.model.names import DeviceName, HostName, OperationId, PlugId
 from fenced.model.power import Power, State, What
 from tests.world.rules.base import Rule, is_plug_good
@@ -47,8 +47,8 @@ class NothingIsForgotten(Rule):
 
     def recorded(self, host: HostName, at: float, record: r.Record) -> None:
         match record:
-            case r.OperationStarted() if record.slot == "running":
-                if record.operation.is_giving_back:  # an earlier report stays valid while the daemon tries
+            case r.OperationStarted() if record.slot is Slot.RUNNING:
+                if record.operation.is_giving_back:  # what was told before holds for as long as it is tried
                     self._tried.add(host)
                 else:
                     self._told[host] = host in self._left_off
@@ -139,7 +139,7 @@ class NoOnAgainstAPerson(Rule):
                     self._barred.add(op.id)
             case r.MaintenanceEnded():
                 self._maintained.discard(host)
-            case r.OperationStopped() if record.is_on_forbidden:
+            case r.EndingDecided() if record.is_on_forbidden:
                 self._barred.add(record.operation)
             case r.StepStarted() if record.token is not None and record.what is What.ON:
                 self._on(host, record)

@@ -6,6 +6,7 @@ The same holds for announcements: a topic that the broker rejects delays only th
 from dataclasses import dataclass
 
 from fenced.core.durable import records as r
+from fenced.core.durable.state import Slot
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import Action
 from fenced.ports.bus import Message
@@ -62,7 +63,7 @@ class NobodyIsDelayed(Rule):
 
     def recorded(self, host: HostName, at: float, record: r.Record) -> None:
         match record:
-            case r.OperationStarted() if record.slot == "running" and record.operation.action in {
+            case r.OperationStarted() if record.slot is Slot.RUNNING and record.operation.action in {
                 Action.OFF,
                 Action.RESTART,
             }:
@@ -70,11 +71,7 @@ class NobodyIsDelayed(Rule):
             case r.RaceEnded() | r.StepEnded() if record.settling_until > 0.0 or _is_bad(record):
                 self._well.pop(record.operation, None)
             case (
-                r.OperationEnded()
-                | r.OperationStopped()
-                | r.OperationResumed()
-                | r.WrongMachineFound()
-                | r.Contradicted()
+                r.OperationEnded() | r.EndingDecided() | r.OperationResumed() | r.WrongMachineFound() | r.Contradicted()
             ):
                 self._well.pop(record.operation or OperationId(""), None)
             case r.HostFenced() if record.operation is not None and record.operation in self._well:

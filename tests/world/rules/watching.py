@@ -1,7 +1,7 @@
 """S17: a fenced host that has power again or is heard is revoked within one round of the watch."""
 
 from fenced.core.durable import records as r
-from fenced.core.durable.state import Phase
+from fenced.core.durable.state import Phase, Slot
 from fenced.model.names import BootId, HostName
 from fenced.model.power import Proof, State
 from tests.world.machines import Machine
@@ -36,7 +36,7 @@ class FencedIsWatched(Rule):
                 self._count(host, True)
             case r.HostRevoked() | r.HostHeard() | r.MaintenanceEnded() | r.WaitingOperationStarted():
                 self._count(host, False)
-            case r.OperationStarted() if record.slot == "running":
+            case r.OperationStarted() if record.slot is Slot.RUNNING:
                 self._count(host, False)
             case r.PhaseEntered() if record.phase is Phase.RESTORING:
                 self._count(host, False)

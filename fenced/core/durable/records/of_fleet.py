@@ -1,0 +1,154 @@
+"""Records about the fleet as a whole: arming, pauses, budget, bus, store, configuration."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fenced.core.durable.fleet_state import AnsweredRequest, ClosedGate, Pause
+from fenced.model.names import HostName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Armed:
+    """A person revoked every earlier disarm."""
+
+    by: str
+    kind: Literal["armed"] = "armed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disarmed:
+    """A person forbade every power command until the next `arm`."""
+
+    by: str
+    reason: str
+    kind: Literal["disarmed"] = "disarmed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseSet:
+    """Automatic fencing is paused for some hosts."""
+
+    pause: Pause
+    kind: Literal["pause_set"] = "pause_set"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseEnded:
+    """A person ended a pause, or it expired."""
+
+    id: str
+    by: str
+    kind: Literal["pause_ended"] = "pause_ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetDrawn:
+    """An automatic operation was charged to the budgets of its cluster and of the fleet."""
+
+    host: HostName
+    cluster: str
+    kind: Literal["budget_drawn"] = "budget_drawn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetReturned:
+    """The draw made at `drawn_at` is returned: the operation ended without an OFF and without a proof."""
+
+    host: HostName
+    drawn_at: float
+    kind: Literal["budget_returned"] = "budget_returned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestAnswered:
+    """A bus request was answered; a repeated request with this id gets the same answer."""
+
+    request: AnsweredRequest
+    kind: Literal["request_answered"] = "request_answered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateStayedClosed:
+    """A gate of the fleet or of a cluster is closed for long: every suspect there is held. `hosts`: the ones that cause it."""
+
+    closed: ClosedGate
+    why: str
+    hosts: tuple[HostName, ...] = ()
+    kind: Literal["gate_stayed_closed"] = "gate_stayed_closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateOpened:
+    """A gate that was reported as closed for long is open again."""
+
+    gate: str
+    cluster: str
+    kind: Literal["gate_opened"] = "gate_opened"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreDoubted:
+    """The store may be the wrong one, or some of the fleet's records are unreadable: disarming, pauses and maintenance may be
+    lost."""
+
+    why: str
+    kind: Literal["store_doubted"] = "store_doubted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreReleased:
+    """A person checked the store and trusts it. `expected`: id of the store that it replaces, or ""."""
+
+    by: str
+    reason: str
+    expected: str
+    kind: Literal["store_released"] = "store_released"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BusLost:
+    """The bus connection is lost; from here on, time does not count as silence of a host."""
+
+    why: str
+    kind: Literal["bus_lost"] = "bus_lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BusBack:
+    """The bus is connected and subscribed again."""
+
+    kind: Literal["bus_back"] = "bus_back"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadRefused:
+    """A reload was rejected; the previous configuration stays in force."""
+
+    why: str
+    kind: Literal["reload_refused"] = "reload_refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reloaded:
+    """The configuration was reloaded and is in force."""
+
+    kind: Literal["reloaded"] = "reloaded"
+
+
+FleetRecord = (
+    Armed
+    | Disarmed
+    | PauseSet
+    | PauseEnded
+    | BudgetDrawn
+    | BudgetReturned
+    | RequestAnswered
+    | GateStayedClosed
+    | GateOpened
+    | StoreDoubted
+    | StoreReleased
+    | BusLost
+    | BusBack
+    | ReloadRefused
+    | Reloaded
+)

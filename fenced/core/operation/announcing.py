@@ -1,0 +1,20 @@
+"""Phase ANNOUNCING: give power back only after others can know that the host was off (S8)."""
+
+from fenced.core.durable.state import Operation
+from fenced.core.operation import phases
+from fenced.core.work import HostWork
+from fenced.model.power import Action, OperationState
+
+
+def advance(work: HostWork, operation: Operation) -> None:
+    """Restore once the broker acknowledged the announcement, or `announce_wait` is over; an `off` is done."""
+    state = work.state
+    if operation.action is not Action.RESTART or state.is_stay_off or state.is_on_forbidden:
+        phases.finish(work, OperationState.DONE, None)
+        return
+    assert operation.announced_at is not None
+    until = operation.announced_at + work.fleet.inventory.daemon.announce_wait_seconds
+    if not operation.is_announcement_acknowledged and work.now < until:
+        work.wake(until)
+        return
+    phases.enter_restore(work, operation)

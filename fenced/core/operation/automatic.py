@@ -1,0 +1,53 @@
+"""Operations that the daemon starts by itself: fence a suspect, and give back what a host that is heard is owed."""
+
+from fenced.core.allowed import gates
+from fenced.core.believed import trust
+from fenced.core.durable import records as r
+from fenced.core.durable.replacing import replace
+from fenced.core.durable.state import GateVerdict, Slot
+from fenced.core.operation import starting
+from fenced.core.operation.advancing import advance
+from fenced.core.operation.phases import enter_restore
+from fenced.core.work import HostWork
+from fenced.model.power import Action, Cause
+
+
+def automatic_action(work: HostWork) -> Action:
+    """Return how a host that must be fenced is fenced; the last attempt of the window leaves it off."""
+    used = gates.attempts_in_window(work.fleet, work.name, work.now)
+    is_last = used + 1 >= work.fleet.inventory.daemon.gates.attempts_count
+    return Action.OFF if is_last else work.host.settings.fence_action
+
+
+def fence(work: HostWork, verdicts: tuple[GateVerdict, ...]) -> None:
+    """Start the operation now that all gates are open, and charge the budget."""
+    cause, action = work.state.suspicion or Cause.SILENCE, automatic_action(work)
+    operation = starting.new(work, action, cause=cause, by="fenced", reason=work.state.suspicion_reason)
+    operation = replace(operation, gates=verdicts, explanation=_known(work))
+    if trust.has_believed_level(work):  # otherwise it fails without an OFF, and the budget is for hosts that need it
+        work.work.record_fleet(r.BudgetDrawn(host=work.name, cluster=str(work.host.cluster)))
+    work.record(r.OperationStarted(operation=operation, slot=Slot.RUNNING))
+    advance(work)
+
+
+def _known(work: HostWork) -> tuple[str, ...]:
+    """Describe what was known, from which source and how old, for the operation's explanation."""
+    sight, fleet, now = work.sight, work.fleet, work.now
+    heard = "never in this life of the daemon" if sight.heard_at is None else f"{now - sight.heard_at:.1f} s ago"
+    life = sight.life
+    asked = "not yet" if life is None else f"{life.words}, {now - life.at:.1f} s ago"
+    return (
+        f"last heartbeat: {heard}, boot {sight.boot or 'not given'}, sequence {sight.sequence}",
+        f"silence: {fleet.silence_seconds(work.name, now):.1f} s of listening, grace {fleet.grace_seconds(work.name, now):.1f} s",
+        f"suspected because: {work.state.suspicion_reason}",
+        f"asked itself: {asked}",
+    )
+
+
+def give_back(work: HostWork) -> None:
+    """Switch on what a host that is heard is owed."""
+    reason = "heard, and devices are off by our OFF"
+    operation = starting.new(work, Action.ON, cause=Cause.SILENCE, by="fenced", reason=reason)
+    work.record(r.OperationStarted(operation=operation, slot=Slot.RUNNING))
+    enter_restore(work, operation)
+    advance(work)

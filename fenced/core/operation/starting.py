@@ -1,0 +1,76 @@
+"""Build a new operation from the inventory, and start the one that waited. `edited.new_run` builds its devices."""
+
+from fenced.core.allowed import gates
+from fenced.core.durable import records as r
+from fenced.core.durable.state import Operation, Phase
+from fenced.core.operation import edited
+from fenced.core.operation.endings import end_unstarted
+from fenced.core.operation.phases import enter_restore
+from fenced.core.work import HostWork
+from fenced.model.power import Action, Cause
+
+FIRST_PHASE = {
+    Action.OFF: Phase.PROVING,
+    Action.RESTART: Phase.PROVING,
+    Action.ON: Phase.RESTORING,
+    Action.STATUS: Phase.READ_AND_END,
+    Action.PROBE: Phase.READ_AND_END,
+}
+
+
+def new(work: HostWork, action: Action, *, cause: Cause, by: str, reason: str) -> Operation:
+    """Build an operation; nothing is recorded yet."""
+    host = work.host
+    operation_id, number = work.fleet.next_operation_id()
+    return Operation(
+        id=operation_id,
+        host=work.name,
+        action=action,
+        cause=cause,
+        by=by,
+        reason=reason,
+        started=work.now,
+        deadline=work.now + _timeout_seconds(work, action),
+        number=number,
+        phase=FIRST_PHASE[action],
+        levels=host.levels,
+        boot=work.state.boot,
+        was_overdue=work.fleet.is_overdue(work.name, work.now),
+        devices=tuple(edited.new_run(device) for device in host.devices),
+    )
+
+
+def _timeout_seconds(work: HostWork, action: Action) -> float:
+    if action in {Action.STATUS, Action.PROBE}:
+        return _reading_timeout_seconds(work)
+    timeouts = [device.power.operation_timeout_seconds for device in work.host.devices]
+    return max(timeouts, default=work.host.settings.power.operation_timeout_seconds)
+
+
+def _reading_timeout_seconds(work: HostWork) -> float:
+    """A status ends even when every candidate of a device is dead: one probe timeout each, staggered."""
+    race = work.fleet.inventory.daemon.race
+    return 2 * race.probe_timeout_seconds + len(work.fleet.inventory.proxies) * race.stagger_seconds + 10.0
+
+
+def start_waiting(work: HostWork) -> None:
+    """Start the request that waited, unless it is too late for it or no longer allowed."""
+    waiting = work.state.waiting
+    if waiting is None:
+        return
+    if (why := _why_not(work, waiting)) is not None:
+        end_unstarted(work, waiting, why)
+        return
+    span = waiting.deadline - waiting.started
+    work.record(r.WaitingOperationStarted(operation=waiting.id, deadline=work.now + span))
+    if waiting.action is Action.ON:
+        enter_restore(work, waiting)
+
+
+def _why_not(work: HostWork, waiting: Operation) -> str | None:
+    if work.host.is_own_machine:
+        return f"the host is {work.host.own_words} now (S18)"
+    if work.now >= waiting.deadline:
+        return "it waited for another operation until its deadline"
+    shut = gates.closed((gates.armed(work.fleet),))
+    return shut[0].why if shut else None

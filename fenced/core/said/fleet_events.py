@@ -1,0 +1,43 @@
+"""Events of the fleet as a whole: bus, arming, store, gates that stay closed, reloads."""
+
+from fenced.core.durable import records as r
+from fenced.core.said.cloud_events import FLEET, CloudEvents, Data
+from fenced.model.moments import moment
+
+
+def of(record: r.Record) -> CloudEvents:
+    """Return the event of one record; records without one return none."""
+    match record:
+        case r.Armed():
+            return [(FLEET + "armed", {"by": record.by})]
+        case r.Disarmed():
+            return [(FLEET + "disarmed", {"by": record.by, "reason": record.reason})]
+        case r.StoreDoubted():
+            return [(FLEET + "store_held", {"why": record.why})]
+        case r.StoreReleased():
+            return [(FLEET + "store_released", {"by": record.by, "reason": record.reason})]
+        case r.BusLost():
+            return [(FLEET + "bus_lost", {"why": record.why})]
+        case r.BusBack():
+            return [(FLEET + "bus_back", {})]
+        case r.GateStayedClosed():
+            return [(FLEET + "gate_closed", _gate_closed(record))]
+        case r.GateOpened():
+            return [(FLEET + "gate_open", {"gate": record.gate, "cluster": record.cluster or None})]
+        case r.ReloadRefused():
+            return [(FLEET + "reload_refused", {"why": record.why})]
+        case r.Reloaded():
+            return [(FLEET + "reloaded", {})]
+        case _:
+            return []
+
+
+def _gate_closed(record: r.GateStayedClosed) -> Data:
+    closed = record.closed
+    return {
+        "gate": closed.gate,
+        "cluster": closed.cluster or None,
+        "since": moment(closed.since),
+        "why": record.why,
+        "hosts": list(record.hosts),
+    }
