@@ -11,12 +11,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from fenced.drivers.agent_cache import MetadataCache
-from fenced.drivers.agent_descriptions import describe_agent
-from fenced.drivers.agent_metadata import AgentMetadata
-from fenced.drivers.agent_reviews import NEVER_ASKED, NO_POWER
-from fenced.drivers.fence_agent import FenceAgents
-from fenced.drivers.keeper_client import Keeper
+from fenced.drivers.agents.cache import MetadataCache
+from fenced.drivers.agents.descriptions import describe_agent
+from fenced.drivers.agents.driver import FenceAgents
+from fenced.drivers.agents.metadata import AgentMetadata
+from fenced.drivers.agents.reviews import NEVER_ASKED, NO_POWER
+from fenced.drivers.keeper.client import Keeper
 from fenced.drivers.registry import AGENT_PREFIX, NATIVES
 from fenced.model.drivers import Describe, DriverDescription, NoSuchDriver
 from fenced.ports.devices import BadParameters

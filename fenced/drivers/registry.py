@@ -8,12 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from fenced.drivers.agent_cache import MetadataCache
-from fenced.drivers.fence_agent import FenceAgents
-from fenced.drivers.ipmi import Ipmi
-from fenced.drivers.keeper_client import Keeper
-from fenced.drivers.redfish import Redfish
-from fenced.drivers.snmp_outlet import SnmpOutlet
+from fenced.drivers.agents.cache import MetadataCache
+from fenced.drivers.agents.driver import FenceAgents
+from fenced.drivers.ipmi.driver import Ipmi
+from fenced.drivers.keeper.client import Keeper
+from fenced.drivers.redfish.driver import Redfish
+from fenced.drivers.snmp.driver import SnmpOutlet
 from fenced.ports.devices import BadParameters, Driver, NativeDriver
 
 AGENT_PREFIX: Final = "fence_"

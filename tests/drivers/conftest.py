@@ -2,18 +2,15 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 import uvloop
 
 from fenced.drivers.catalogue import Asked, ask
-from fenced.drivers.keeper_client import Keeper
-from fenced.drivers.redfish import Redfish
+from fenced.drivers.keeper.client import Keeper
 from fenced.drivers.registry import DriverRegistry, drivers
-from tests.drivers.bmc import Bmc
-from tests.drivers.owners import Owner
 
 DEBIAN = Path("/usr/sbin")
 
@@ -44,29 +41,6 @@ async def registry(tmp_path: Path, marker: str) -> AsyncIterator[DriverRegistry]
     path = [tmp_path, Path("/usr/sbin")]
     async with drivers(agent_path=path, keeper=Keeper(marker=marker)) as running:
         yield running
-
-
-@pytest.fixture
-async def bmc() -> AsyncIterator[Bmc]:
-    """A Redfish service that the test bends."""
-    async with Bmc().running() as running:
-        yield running
-
-
-@pytest.fixture
-async def redfish() -> AsyncIterator[Redfish]:
-    driver = Redfish()
-    yield driver
-    await driver.close()
-
-
-@pytest.fixture
-def owners() -> Iterator[list[Owner]]:
-    """What a test puts here is killed at its end."""
-    started: list[Owner] = []
-    yield started
-    for owner in started:
-        owner.close()
 
 
 @pytest.fixture(scope="session")

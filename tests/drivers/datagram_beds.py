@@ -1,7 +1,7 @@
 """Beds of devices that speak over UDP: BMCs with IPMI, power units with SNMP; others' programs, and one BMC of our own.
 
-Our own (tests/drivers/ipmi_bmc.py) is there for cipher suite 17, which no BMC that can be installed has; ipmitool and FreeIPMI
-take it for one in test_ipmi_real.py.
+Our own (tests/drivers/ipmi/bmc.py) is there for cipher suite 17, which no BMC that can be installed has; ipmitool and FreeIPMI
+take it for one in ipmi/test_real.py.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from fenced.model.power import Power
 from fenced.ports.devices import DeviceError, DeviceTimedOut, DeviceUnreachable
 from tests.drivers.bed import WRONG, Bed, Options, black_hole
 from tests.drivers.counterparts import PASSWORD, USERNAME, ipmi_sim, process, udp_port
-from tests.drivers.ipmi_bmc import Bmc, serving
-from tests.drivers.pdus import COMMUNITY, FAMILIES, Family, snmpd
+from tests.drivers.ipmi.bmc import Bmc, serving
 from tests.drivers.programs import spec_of
+from tests.drivers.snmp.pdus import COMMUNITY, FAMILIES, Family, snmpd
 
 SIM_GUID: Final = "a1234567-89ab-cdef-a123-456789abcdef"
 BY_MODEL: Final = {family.model: family for family in FAMILIES}
@@ -83,7 +83,7 @@ def ipmi_on_pyghmi(directory: Path) -> Iterator[Bed]:
     def turn(power: Power) -> None:
         is_on.touch() if power is Power.ON else is_on.unlink(missing_ok=True)
 
-    program = str(Path(__file__).with_name("pyghmi_bmc.py"))
+    program = str(Path(__file__).parent / "ipmi" / "pyghmi_bmc.py")
     spec = ipmi_spec(port)
     with process(sys.executable, program, str(port), USERNAME, PASSWORD, str(is_on), cwd=directory):
         yield Bed(

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from fenced.drivers import agent_cache
-from fenced.drivers.agent_cache import MetadataCache, state_of
-from fenced.drivers.agent_descriptions import describe_agent
-from fenced.drivers.agent_metadata import AgentMetadata, normal, parse_metadata
-from fenced.drivers.agent_options import RESERVED, Reach, reaches, rules_for, why_broken
-from fenced.drivers.agent_reviews import DOUBTED, NEVER_ASKED, NO_POWER, REVIEWED, Standing, judge, why_refused
+from fenced.drivers.agents import cache
+from fenced.drivers.agents.cache import MetadataCache, state_of
+from fenced.drivers.agents.descriptions import describe_agent
+from fenced.drivers.agents.metadata import AgentMetadata, normal, parse_metadata
+from fenced.drivers.agents.options import RESERVED, Reach, reaches, rules_for, why_broken
+from fenced.drivers.agents.reviews import DOUBTED, NEVER_ASKED, NO_POWER, REVIEWED, Standing, judge, why_refused
 from fenced.drivers.catalogue import Asked, DriverCatalogue, ask, describing, natives
 from fenced.model.drivers import Describe, DriverDescription, Effect, NoSuchDriver, OptionKind, decided
 from fenced.model.power import Kind
@@ -334,7 +334,7 @@ def test_a_changed_agent_is_run_again_even_with_its_old_time_and_size(tmp_path: 
 def test_a_changed_library_makes_all_be_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     library = tmp_path / "library"
     library.mkdir()
-    monkeypatch.setattr(agent_cache, "LIBRARIES", (library,))
+    monkeypatch.setattr(cache, "LIBRARIES", (library,))
     agent = make_agent(tmp_path, "exit 1")
     ask_made(tmp_path, tmp_path)
     (library / "fencing.py").write_text("new")
@@ -346,7 +346,7 @@ def test_a_changed_library_makes_all_be_asked_again(tmp_path: Path, monkeypatch:
 def test_what_is_kept_is_not_believed_when_it_is_not_whole(harm: str, tmp_path: Path) -> None:
     agent = make_agent(tmp_path, "exit 1")
     ask_made(tmp_path, tmp_path)
-    (kept,) = (tmp_path / agent_cache.DIRECTORY).iterdir()
+    (kept,) = (tmp_path / cache.DIRECTORY).iterdir()
     text = kept.read_bytes()
     match harm:
         case "cut":

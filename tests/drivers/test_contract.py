@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fenced.drivers.keeper_client import Keeper
+from fenced.drivers.keeper.client import Keeper
 from fenced.drivers.registry import DriverRegistry, drivers
 from fenced.model.inventory import DeviceSpec
 from fenced.model.power import Power

@@ -20,10 +20,10 @@ from fenced.model.names import PlugId, UnitId
 from fenced.model.power import Power
 from fenced.ports.devices import BadParameters, CommandRefused, DeviceError, DeviceUnreachable
 from fenced.proxy.client import ProxyCaller
-from tests.drivers.bmc import Bmc
-from tests.drivers.bmc import spec as redfish_spec
 from tests.drivers.certificate import make_certificate
 from tests.drivers.old_tls import RSA_ONLY, old_context
+from tests.drivers.redfish.bmc import Bmc
+from tests.drivers.redfish.bmc import spec as redfish_spec
 from tests.net import free_port, until
 from tests.proxy.bed import PX1, caller_of, permit_of, send
 
