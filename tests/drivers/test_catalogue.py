@@ -263,9 +263,9 @@ def test_an_agent_that_can_prove_nothing_is_refused(change: tuple[str, str], why
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (('<action name="on"/>', ""), "no action on"),
+        (('<action name="on"/>', ""), "no action `on`"),
         (('name="username" required="0"><content type="string"', 'name="missing_as_off"><content type="boolean" default="1"'),
-         "counts as switched off"),
+         "does not find for off"),
     ],
 )  # fmt: skip
 def test_what_a_user_must_know_is_a_caution(change: tuple[str, str], why: str) -> None:

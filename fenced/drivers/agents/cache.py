@@ -1,7 +1,7 @@
-"""What agents said of themselves, kept on disk, so that a start or a check of the configuration does not run them all.
+"""Caches agents' metadata on disk, so that a start or a check of the configuration does not run every agent.
 
-Knows files, not XML. One rule: nothing is believed of a program that is not exactly the file that was asked, nor after
-the fencing library beside it changed; a cache that can't be read or written is no cache, and no error.
+It stores bytes; `metadata` parses them. An entry counts only for exactly the file that was run, and only until the
+fencing library changes. A cache that can't be read or written counts as empty; it is never an error.
 """
 
 import contextlib
@@ -17,29 +17,29 @@ VERSION: Final = 1
 TEXT_BYTES_MAX: Final = 1024 * 1024
 HEAD_BYTES_MAX: Final = 16 * 1024
 AGE_SECONDS_MAX: Final = 7 * 86400.0
-"""A wrapper may run another program, whose change its own file does not show."""
+"""A wrapper may run another program; a change of that one does not show in the wrapper's file."""
 LIBRARIES: Final = (Path("/usr/share/fence"), Path("/usr/local/share/fence"))
-"""Where Debian, Fedora and an installation by hand keep the library that writes the metadata."""
+"""Where Debian, Fedora and manual installations keep the library that writes the metadata."""
 DIRECTORY: Final = "agents"
 
 State = dict[str, Any]
-"""What a program and the library were when it was asked."""
+"""The state of a program's file and of the library when the program was run."""
 
 
 def state_of(program: Path) -> State:
-    """Inode and change time see also a file that was put there with an old modification time. Raises OSError."""
+    """Return the present state. Inode and change time reveal a new file with an old modification time. Raises OSError."""
     libraries = [_stamp(path) for library in LIBRARIES for path in sorted(library.glob("*.py"))]
     return {"version": VERSION, "program": [str(program), *_stamp(program)], "libraries": libraries}
 
 
 class MetadataCache:
-    """Metadata as text, by program. `above`: an existing directory of the daemon's own; nothing is kept without it."""
+    """Metadata as text, by program. `above`: the daemon's directory; if it is missing, nothing is kept."""
 
     def __init__(self, above: Path) -> None:
         self._above = above
 
     def get(self, program: Path) -> bytes | None:
-        """What the program said when it was last asked, if it is still the same file."""
+        """Return the program's last metadata if the file is still the same."""
         try:
             with self._path(program).open("rb") as file:
                 if not self._is_trusted(os.fstat(file.fileno())):
@@ -53,7 +53,7 @@ class MetadataCache:
         return text if is_fresh and is_same else None
 
     def put(self, program: Path, text: bytes, state: State) -> None:
-        """Keep what a program said; `state` was taken before it was asked. A half-written file is never seen."""
+        """Store a program's metadata atomically. Take `state` before running the program."""
         head = {"state": state, "digest": _digest(text), "asked_at": time.time()}
         path = self._path(program)
         with contextlib.suppress(OSError):
@@ -71,7 +71,7 @@ class MetadataCache:
                 raise
 
     def _make(self, directory: Path) -> None:
-        """Root, who checks a configuration, makes it for the user whose state it is."""
+        """If root creates it (`check-config`), hand it to the owner of the state directory."""
         if directory.is_dir():
             return
         directory.mkdir(mode=0o755)
@@ -80,7 +80,7 @@ class MetadataCache:
             os.chown(directory, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
     def _is_trusted(self, found: os.stat_result) -> bool:
-        """Whether nobody but root, ourselves and the one whose state it is could have written it."""
+        """Return whether only root, this user or the owner of the state directory can have written the file."""
         return found.st_uid in {0, os.geteuid(), self._above.stat().st_uid} and not found.st_mode & 0o022
 
     def _path(self, program: Path) -> Path:

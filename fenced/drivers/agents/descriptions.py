@@ -1,6 +1,6 @@
-"""A fence agent as a driver that can be described: from its name and, where it could be asked, from its metadata.
+"""Describes a fence agent as a driver, from its name and, where available, its metadata.
 
-Knows no file and runs nothing. One rule: an agent that can't prove a power-off is no driver, and is refused with why.
+It reads no files and runs nothing. An agent that can't prove a power-off is refused here, with the reason.
 """
 
 from collections.abc import Iterator
@@ -30,17 +30,17 @@ QUALIFIERS: Final = (
     "switch", "system", "systems_uri", "systems-uri", "suborg", "managed", "module_name", "namespace",
     "project", "pve_node", "region", "zone", "resourceGroup", "subscriptionId", "node_name", "target",
 )  # fmt: skip
-"""Parameters that say which of several plugs of the same number at one address is meant."""
+"""Parameters that tell apart plugs with the same number at one address."""
 
 APART_OPTIONS: Final = (
     *ADDRESS_OPTIONS, "api_url", "auth_url", "channel_address", "cloud", "compute_domain", "crn", "ecloud_vpc", "instance",
     "kubeconfig", "multicast_address", "openrc", "project_name", "region_name", "serial_device", "session_url",
     "status_file", "tenant_name", "type", "unix_socket", "vsock",
 )  # fmt: skip
-"""Parameters that say where a plug without an address is; any other one may differ for one plug."""
+"""Parameters that locate a plug without an address. Other parameters may differ between two entries for one plug."""
 
 SETTLE_SECONDS: Final = {Kind.CHASSIS: 60.0, Kind.OUTLET: 10.0}
-"""A BMC that has just started may read Off for about a minute while its host runs; a PDU delays its outlets by seconds."""
+"""A BMC that has just started may read Off for about a minute while its host runs. A PDU delays its outlets by seconds."""
 
 _KINDS: Final = {
     "boolean": OptionKind.BOOLEAN,
@@ -55,7 +55,7 @@ _SET_BY: Final = {
 
 
 def describe_agent(name: str, metadata: AgentMetadata, *, is_installed: bool = True) -> DriverDescription:
-    """The agent as a driver; without metadata by its name alone. Raises NoSuchDriver for one that is no power device."""
+    """Describe the agent; without metadata, by its name alone. Raises NoSuchDriver if it can't serve as power device."""
     judgement = judge(name, metadata)
     if judgement.standing is Standing.REFUSED:
         raise NoSuchDriver(judgement.why)
@@ -87,7 +87,7 @@ def describe_agent(name: str, metadata: AgentMetadata, *, is_installed: bool = T
 
 
 def secret_names(metadata: AgentMetadata) -> Iterator[str]:
-    """The parameters that `secrets = {}` may give: those named like a secret, but for the password itself."""
+    """Yield the parameters that `secrets = {}` may set: named like a secret, but not the password itself."""
     for name in metadata.parameters:
         plain = normal(name)
         if SECRET.search(plain) and not PASSWORD_REFERENCE.search(plain) and plain not in PASSWORD_NAMES:
@@ -95,7 +95,7 @@ def secret_names(metadata: AgentMetadata) -> Iterator[str]:
 
 
 def set_by(name: str) -> str:
-    """The key of the device that sets a parameter; "" where it is one of `options`."""
+    """Return the device key that sets a parameter; "" if `options` sets it."""
     return _SET_BY.get(normal(name), "")
 
 
@@ -108,7 +108,7 @@ def _options(metadata: AgentMetadata) -> Iterator[Option]:
 
 
 def _option(parameter: Parameter, renamed_to: str, also: tuple[str, ...]) -> Option:
-    # A plug that nobody gives is the host's name, and what has a default is given by the agent itself: neither is missing.
+    # The plug defaults to the host's name, and the agent fills in its own defaults, so neither is required here.
     is_required = parameter.is_required and not parameter.default and normal(parameter.name) not in PLUG_NAMES
     return Option(
         name=parameter.name,
@@ -127,10 +127,10 @@ def _option(parameter: Parameter, renamed_to: str, also: tuple[str, ...]) -> Opt
 def _cautions(metadata: AgentMetadata) -> Iterator[str]:
     if not metadata.is_known:
         why = metadata.why_unknown or "it gave none"
-        yield f"its metadata can't be had ({why}): its options are passed on unchecked"
+        yield f"its metadata is not available ({why}): fenced passes its options on unchecked"
         return
     if "on" not in metadata.actions:
-        yield "it has no action on: what it switched off must be switched on by a person"
+        yield "it has no action `on`: an operator must switch on what it switched off"
     missing_as_off = metadata.parameter("missing_as_off")
     if missing_as_off is not None and is_yes(missing_as_off.default):
-        yield "to this agent a plug that is not found counts as switched off: a misspelt one would be announced as fenced"
+        yield "this agent takes a plug that it does not find for off: a misspelt plug would be announced as fenced"

@@ -1,10 +1,11 @@
-"""The driver for every `fence_*` program with the ClusterLabs interface (fence-agent contract, part B).
+"""Runs `fence_*` programs with the ClusterLabs interface as a driver (fence-agent contract, part B).
 
-Knows how an agent is found, asked and understood; how it is run and put down is the keeper's. One rule: OFF is exit
-status 2 *and* `Status: OFF`, for a usage error exits with 2 as well; whatever is neither clearly ON nor OFF is no OFF.
+It finds an agent, calls it and interprets its result; the keeper starts and kills it. OFF is exit status 2 *and*
+`Status: OFF`, because a usage error also exits with 2. Any unclear answer is not OFF.
 
-An agent's own limits (power_timeout, login_timeout ...) stay in force, because they end it with a reason and a logout;
-ours ends it in any case. `disable_timeout` is therefore not passed; a user who sets it lets our deadline rule alone.
+An agent's own limits (power_timeout, login_timeout ...) stay in force: they end it with a reason and a logout. The
+driver's deadline ends it in any case. So the driver does not pass `disable_timeout`; a user who sets it leaves only
+the driver's deadline.
 """
 
 import asyncio
@@ -30,7 +31,7 @@ from fenced.ports.devices import BadParameters, NotSupported, OnStarted
 
 METADATA_SECONDS_MAX: Final = 10.0
 METADATA_RETRY_SECONDS: Final = 60.0
-"""An agent whose metadata could not be had is asked for it again after this time."""
+"""After a failure to get an agent's metadata, wait this long before the next try."""
 METADATA_BYTES_MAX: Final = 1024 * 1024
 LINKS_MAX: Final = 16
 AGENT_NAME: Final = re.compile(r"fence_[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -46,12 +47,12 @@ EXIT_ON: Final = 0
 
 
 Stamp = tuple[int, ...]
-"""Which state of a file: another program may have its size or its time."""
+"""Identifies one state of a file. Size or time alone would not: another program may have the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
-    """Metadata as read from one state of a file; read again at `again_at`, when it could not be had."""
+    """Metadata of one state of a file. `again_at`: when to retry after a failure, else None."""
 
     metadata: AgentMetadata
     stamp: Stamp
@@ -59,7 +60,7 @@ class _Known:
 
 
 class FenceAgents:
-    """All `fence_*` programs of this machine. `cache`: what was asked in an earlier life of the daemon, None: nothing."""
+    """All `fence_*` programs of this machine. `cache` keeps metadata across restarts; None: keep nothing."""
 
     def __init__(self, *, agent_path: Sequence[Path], keeper: Keeper, cache: MetadataCache | None = None) -> None:
         self._agent_path = tuple(agent_path)
@@ -70,7 +71,7 @@ class FenceAgents:
         self._seen_on = SeenOn()
 
     async def read(self, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
-        """The agent's `status`. Raises DeviceError."""
+        """Run the agent's `status`. Raises DeviceError."""
         finished, way = await self._call(spec, "status", timeout_seconds, None)
         power = reading(finished, is_off_by_exit_status=spec.off_by_exit_status, was_seen_on=way in self._seen_on)
         if power is None:
@@ -80,7 +81,7 @@ class FenceAgents:
         return power
 
     async def set(self, spec: DeviceSpec, power: Power, *, timeout_seconds: float, on_started: OnStarted) -> None:
-        """The agent's `on` or `off`, which waits itself until the device shows it. Raises DeviceError."""
+        """Run the agent's `on` or `off`, which waits until the device shows the new state. Raises DeviceError."""
         if power is Power.UNKNOWN:
             raise BadParameters(f"{spec.driver}: a device can't be set to unknown", may_be_done=False)
         finished, _way = await self._call(spec, power.value, timeout_seconds, on_started)
@@ -88,12 +89,12 @@ class FenceAgents:
             raise failure(spec, power.value, finished, timeout_seconds)
 
     async def close(self) -> None:
-        """Nothing is kept between calls; the keeper has an owner of its own."""
+        """Nothing to close: the registry owns the keeper."""
 
     async def metadata(self, name: str, *, timeout_seconds: float = METADATA_SECONDS_MAX) -> AgentMetadata:
-        """What an agent says of itself, asked once per state of its file; empty when it does not say.
+        """Return an agent's metadata, read once per state of its file; empty if the agent gives none.
 
-        Raises BadParameters for a program that is not there.
+        Raises BadParameters if the program is missing.
         """
         path, stamp = self._locate(name)
         lock = self._asking.setdefault(path, asyncio.Lock())
@@ -112,14 +113,13 @@ class FenceAgents:
             lock.release()
 
     def is_asked(self, name: str) -> bool:
-        """Whether the program in its present state was asked in this life, with or without an answer. Raises
-        BadParameters."""
+        """Return whether this process has already asked the present file for metadata. Raises BadParameters."""
         path, stamp = self._locate(name)
         known = self._known.get(path)
         return known is not None and known.stamp == stamp
 
     def kept_metadata(self, name: str) -> AgentMetadata | None:
-        """What the agent said in an earlier life, without running it; None: it has to be asked. Raises BadParameters."""
+        """Return cached metadata without running the agent; None if it must be run. Raises BadParameters."""
         kept = None if self._cache is None else self._cache.get(self.find(name))
         try:
             return None if kept is None else replace(parse_metadata(kept), programs=_programs(self.find(name)))
@@ -127,13 +127,13 @@ class FenceAgents:
             return None
 
     def find(self, name: str) -> Path:
-        """The first file of that name along the path. Raises BadParameters: a later one is no substitute for it."""
+        """Return the first file of that name along the path. Raises BadParameters, also if a later one would do."""
         return self._locate(name)[0]
 
     def _locate(self, name: str) -> tuple[Path, Stamp]:
-        """The file and which state of it is there."""
+        """Return the file and its present state."""
         if not AGENT_NAME.fullmatch(name):
-            raise BadParameters(f"{name!r} is no fence agent's name", may_be_done=False)
+            raise BadParameters(f"{name!r} is not a fence agent's name (fence_NAME)", may_be_done=False)
         for directory in self._agent_path:
             path = directory / name
             try:
@@ -149,7 +149,7 @@ class FenceAgents:
         )
 
     def installed(self) -> dict[str, Path]:
-        """Every agent by name, sorted; of several with one name the first along the path."""
+        """Return every agent by name, sorted; the first along the path wins."""
         found: dict[str, Path] = {}
         for directory in self._agent_path:
             for path in directory.glob("fence_*"):
@@ -160,11 +160,11 @@ class FenceAgents:
     async def _call(
         self, spec: DeviceSpec, action: str, timeout_seconds: float, on_started: OnStarted | None
     ) -> tuple[Finished, Way]:
-        """One run of the agent. Its metadata, when not known yet, may take half of the time."""
+        """Run the agent once. Reading unknown metadata first may use half of the time."""
         began = asyncio.get_running_loop().time()
         path, stamp = self._locate(spec.driver)
         programs = _programs(path)
-        _refuse_without_proof(spec, AgentMetadata(programs=programs))  # before anything of it runs
+        _refuse_without_proof(spec, AgentMetadata(programs=programs))  # even a metadata run executes the agent
         metadata = await self.metadata(spec.driver, timeout_seconds=timeout_seconds / 2)
         if metadata.actions and action not in metadata.actions:
             raise NotSupported(f"{spec.driver} has no action `{action}`", may_be_done=False)
@@ -179,7 +179,7 @@ class FenceAgents:
         return known.again_at is not None and asyncio.get_running_loop().time() >= known.again_at
 
     async def _ask(self, path: Path, stamp: Stamp, timeout_seconds: float) -> _Known:
-        """From what is kept, else by running the agent."""
+        """Take the metadata from the cache, else run the agent."""
         kept = self.kept_metadata(path.name)
         if kept is not None:
             return _Known(metadata=kept, stamp=stamp, again_at=None)
@@ -205,20 +205,20 @@ class FenceAgents:
 
 
 def _refuse_without_proof(spec: DeviceSpec, metadata: AgentMetadata) -> None:
-    """Whatever a configuration or a caller elsewhere let pass: nothing runs whose OFF nobody vouches for (S1)."""
+    """Refuse an agent whose OFF proves nothing, even if the configuration or a remote caller let it pass (S1)."""
     judgement = judge(spec.driver, metadata)
     if judgement.standing is Standing.REFUSED:
         raise BadParameters(f"{spec.driver} {judgement.why}", may_be_done=False)
     if judgement.standing is Standing.NOT_REVIEWED and not spec.cuts_power:
         raise BadParameters(
-            f"{spec.driver} is not reviewed: {judgement.why}; if it takes the host's power, say cuts_power = true at "
+            f"{spec.driver} is not reviewed: {judgement.why}; if it cuts the host's power, set cuts_power = true at "
             "the device",
             may_be_done=False,
         )
 
 
 def _programs(path: Path) -> tuple[str, ...]:
-    """The names of the files that lead to the program, where the path is a link."""
+    """Return the names of the files that the path links to."""
     names: list[str] = []
     for _ in range(LINKS_MAX):
         try:
@@ -237,10 +237,10 @@ def _state(path: Path) -> State | None:
 
 
 def reading(finished: Finished, *, is_off_by_exit_status: bool, was_seen_on: bool = False) -> Power | None:
-    """What a `status` said; None: nothing, it failed. Exit status and text that contradict each other are UNKNOWN.
+    """Return what a `status` run says; None if it failed, UNKNOWN if exit status and text contradict each other.
 
-    `is_off_by_exit_status`: a person's word for an agent that prints nothing. A usage error prints something, and an agent
-    that can't reach its device never answered ON in this way: `was_seen_on`.
+    `is_off_by_exit_status`: the operator says that this agent prints nothing and that status 2 means OFF. Two checks
+    guard that: a usage error prints something, and the same call must have answered ON before (`was_seen_on`).
     """
     if finished.ending is not Ending.EXITED:
         return None

@@ -1,7 +1,7 @@
-"""What went wrong when a fence agent failed, from how it ended and what it said.
+"""Classifies the failure of a fence agent by how it ended and what it printed.
 
-Knows the words of the fencing library (EC_* in fencing.py) and of the agents that Debian ships. One rule: a command may
-have been done unless the agent says that it refused its parameters before it connected (S2).
+The patterns come from the fencing library (EC_* in fencing.py) and from the agents that Debian ships. A failed command
+may have been done, unless the agent says that it rejected its parameters before it connected (S2).
 """
 
 import re
@@ -24,12 +24,12 @@ from fenced.ports.devices import (
 )
 
 EXIT_OFF: Final = 2
-"""Of `status`: the plug is off; a usage error exits with 2 as well."""
+"""Exit status of `status` for a plug that is off, and of any action for a usage error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complaint:
-    """A text and the failure that it means. `is_nothing_sent`: it is said before the agent connects to its device."""
+    """A text and the failure it means. `is_nothing_sent`: agents print it before they connect to the device."""
 
     pattern: re.Pattern[str]
     kind: type[DeviceError]
@@ -43,11 +43,11 @@ def _said(kind: type[DeviceError], *words: str, is_nothing_sent: bool = False) -
 NOISE: Final = re.compile(
     r"^.*parse error: ignoring.*$|^\d{4}-\d\d-\d\d [\d:,]+|^\s*file .*, line \d+.*$", re.IGNORECASE | re.MULTILINE
 )
-"""Options that the library does not know and passes over, times (a millisecond may be 401), places in a traceback."""
+"""Lines to ignore: unknown options that the library skips, times (a millisecond may be 401), places in a traceback."""
 
 COMPLAINTS: Final = (
     _said(NotSupported, r"unrecogni[sz]ed action", is_nothing_sent=True),
-    # The helper program (telnet, ssh, ipmitool ...) without which the agent can't even connect.
+    # The agent needs a helper program (telnet, ssh, ipmitool ...) to connect.
     _said(NotSupported, r"command was not found or was not executable", is_nothing_sent=True),
     _said(
         BadParameters,
@@ -57,7 +57,7 @@ COMPLAINTS: Final = (
         is_nothing_sent=True,
     ),
     _said(StateNotReached, r"timed? ?out waiting to power"),
-    # No TLS came about: nothing was sent to the device itself.
+    # The TLS handshake failed.
     _said(
         DeviceUnreachable,
         r"unsupported protocol",
@@ -108,17 +108,17 @@ COMPLAINTS: Final = (
         r"connection (lost|reset|closed|failed|aborted)",
     ),
 )
-"""Every failure exits 1, so only the text tells them apart (fence-agent contract, B.3). The first match counts."""
+"""Every failure exits with 1, so only the text tells them apart (fence-agent contract, B.3). The first match wins."""
 
 UNTOLD: Final = Complaint(pattern=re.compile(""), kind=DeviceError)
 
 
 def failure(spec: DeviceSpec, action: str, finished: Finished, timeout_seconds: float) -> DeviceError:
-    """Why a run failed, as coarsely as its text allows, with its last lines and without secrets."""
+    """Return the error for a failed run, as precise as its text allows, with its last lines and without secrets."""
     said = last_words(spec, finished)
     may_be_done, is_end_known = finished.was_fed and action != "status", finished.is_clean
     if finished.ending is Ending.NOT_STARTED:
-        return DeviceError(f"{spec.driver} was not started: {finished.why}", may_be_done=False)
+        return DeviceError(f"{spec.driver} did not start: {finished.why}", may_be_done=False)
     if finished.ending is Ending.LOST:
         return DeviceError(
             f"{spec.driver} {action}: {finished.why}; what it did is not known{said}",
@@ -146,7 +146,7 @@ def failure(spec: DeviceSpec, action: str, finished: Finished, timeout_seconds: 
 
 
 def complaint(*outputs: Output) -> Complaint:
-    """What a text complains of; standard error counts first. What is only noise does not count."""
+    """Return the first complaint found, in standard error first, without the noise."""
     for output in outputs:
         text = NOISE.sub("", output.text)
         for found in COMPLAINTS:
@@ -156,7 +156,7 @@ def complaint(*outputs: Output) -> Complaint:
 
 
 def last_words(spec: DeviceSpec, finished: Finished) -> str:
-    """The last lines of standard error, else of standard output, as the end of a sentence."""
+    """Return the last lines of standard error, else of standard output, as the end of a sentence."""
     mask = mask_for(spec)
     said = last_lines(mask, finished.stderr) or last_lines(mask, finished.stdout)
     return f": {said}" if said else ""

@@ -1,6 +1,6 @@
-"""What the names of fence agents tell, and their metadata does not: what they control, whom they are related to.
+"""Tells from a fence agent's name what its metadata does not say: the kind of device, its family, its default port.
 
-Runs nothing. One rule: what a name means is stable, for the ids of plugs are made of it, whether or not an agent is there.
+It runs nothing. The meaning of a name must stay stable: plug ids are built from it, also where no agent is installed.
 """
 
 import fnmatch
@@ -25,7 +25,7 @@ _BMCS: Final = (
     "fence_rsa",
     "fence_rsb",
 )
-"""One address is one host: no plug is needed."""
+"""One address is one host, so these need no plug."""
 
 _BLADES_AND_VIRTUAL: Final = (
     "fence_aliyun",
@@ -61,14 +61,14 @@ _BLADES_AND_VIRTUAL: Final = (
     "fence_xvm",
     "fence_zvm*",
 )
-"""The host's own power behind a manager: a plug says which."""
+"""They control the host's own power through a manager; the plug names the host."""
 
 _RELATED: Final = {
     "ipmi": ("fence_ipmilan*", "fence_idrac", "fence_ilo3", "fence_ilo4", "fence_ilo5", "fence_imm"),
     "redfish": ("fence_redfish",),
     "snmp_outlet": ("fence_apc_snmp", "fence_tripplite_snmp"),
 }
-"""Agents that speak to the same thing in the same way as a driver of ours; any other agent is a family of its own."""
+"""Agents that reach the same devices as a native driver. Any other agent is its own family."""
 
 _PORTS: Final = {"ipmi": 623, "redfish": 443, "snmp_outlet": 161}
 
@@ -83,20 +83,20 @@ _FAMILY: Final = {name: _any_of(*patterns) for name, patterns in _RELATED.items(
 
 
 def default_kind(name: str) -> Kind:
-    """CHASSIS for BMCs, blades and virtual machines, else OUTLET."""
+    """Return CHASSIS for BMCs, blades and virtual machines, else OUTLET."""
     return Kind.CHASSIS if is_bmc(name) or _BLADE_OR_VIRTUAL.fullmatch(name) else Kind.OUTLET
 
 
 def is_bmc(name: str) -> bool:
-    """Whether one address of it is one host, so that it needs no plug."""
+    """Return whether one address is one host, so that no plug is needed."""
     return _BMC.fullmatch(name) is not None
 
 
 def family(name: str) -> str:
-    """The same word for drivers under which two plugs of one address are the same plug."""
+    """Return the family: within one, equal plugs at one address are the same plug."""
     return next((family for family, pattern in _FAMILY.items() if pattern.fullmatch(name)), name)
 
 
 def default_port(name: str) -> int | None:
-    """The port that a plug's id names where none is given; None: none is named."""
+    """Return the port for the plug's id if the device sets none; None if the id has no port."""
     return _PORTS.get(family(name))

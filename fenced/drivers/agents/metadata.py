@@ -1,7 +1,7 @@
-"""What a fence agent says of itself: its parameters and actions, from the XML of `action=metadata`.
+"""Parses a fence agent's metadata: its parameters and actions, from the XML of `action=metadata`.
 
-Knows the resource-agent format (fence-agent contract, B.4), runs nothing. One rule: an agent whose metadata can't be
-read is used all the same, under the names that the fence-agents library accepts today.
+The format is that of resource agents (fence-agent contract, B.4). Nothing runs here. An agent with unreadable metadata
+still serves, under the parameter names that the fence-agents library accepts today.
 """
 
 import re
@@ -23,9 +23,9 @@ PLUG_NAMES: Final = ("plug", "port")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """One parameter. `values`: the choices of a select, else empty. `obsoletes`: its name of old, else "".
+    """One parameter. `values`: the choices of a select, else empty. `obsoletes`: its former name, else "".
 
-    `long_name`: what it is called on a command line, where that is another word; agents take both on standard input.
+    `long_name`: its name on a command line, if it differs. Agents accept both on standard input.
     """
 
     name: str
@@ -40,16 +40,16 @@ class Parameter:
 
     @property
     def names(self) -> frozenset[str]:
-        """What it is called, and was."""
+        """Its present and former names."""
         return frozenset({self.name, self.long_name, self.obsoletes} - {""})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentMetadata:
-    """An agent's parameters by name, and its actions. Both empty: nothing is known of it, `why_unknown` says why.
+    """An agent's parameters by name, and its actions. Both are empty if nothing is known; `why_unknown` says why.
 
-    `is_unfencing`: `on` gives a machine its access back, by itself or on that machine: an agent that cuts no power.
-    `programs`: the names of the files behind its own, where that is a link.
+    `is_unfencing`: `on` restores a machine's access (automatic or on_target), so the agent cuts no power.
+    `programs`: the names of the files that the agent's file links to.
     """
 
     name: str = ""
@@ -65,19 +65,19 @@ class AgentMetadata:
         return bool(self.parameters)
 
     def called(self, names: Iterable[str]) -> Parameter | None:
-        """What the agent calls a thing that has had several names: the first not deprecated one, else the first."""
+        """Return the agent's parameter among several names: the first that is not deprecated, else the first."""
         found = [self.parameters[name] for name in names if name in self.parameters]
         return next((parameter for parameter in found if not parameter.is_deprecated), found[0] if found else None)
 
     def parameter(self, name: str) -> Parameter | None:
-        """The parameter of that name, or of the same with - and _ exchanged; agents take them for each other."""
+        """Return the parameter of that name; - and _ are equal, as they are to agents."""
         if name in self.parameters:
             return self.parameters[name]
         plain = normal(name)
         return next((parameter for given, parameter in self.parameters.items() if normal(given) == plain), None)
 
     def meanings(self) -> Mapping[str, Sequence[Parameter]]:
-        """Which parameters an agent may take a name for, in small letters and with _ for -: by each of their names."""
+        """Return the parameters that each name may mean to the agent. Names are in lower case, with _ for -."""
         found: dict[str, list[Parameter]] = {}
         for parameter in self.parameters.values():
             for name in parameter.names:
@@ -85,7 +85,7 @@ class AgentMetadata:
         return found
 
     def names_of(self, name: str) -> frozenset[str]:
-        """Everything that the agent takes for the parameter of this name, the name itself included."""
+        """Return every name that the agent accepts for this parameter, including the given one."""
         parameter = self.parameter(name)
         if parameter is None:
             return frozenset({name})
@@ -94,29 +94,29 @@ class AgentMetadata:
         return frozenset(names - {""})
 
     def is_required(self, names: Iterable[str]) -> bool:
-        """Old and new names are marked together, so any of them counts."""
+        """Return whether any of these names is required: agents mark old and new names alike."""
         return any(self.parameters[name].is_required for name in names if name in self.parameters)
 
 
 def normal(name: str) -> str:
-    """Agents take - for _."""
+    """Replace - by _: agents treat them alike."""
     return name.replace("-", "_")
 
 
 def is_yes(text: str | None) -> bool:
-    """Whether the library takes a text for true; None and anything that it does not know are not."""
+    """Return whether the fencing library reads a text as true. None and unknown words are not."""
     return text is not None and said(text) is True
 
 
 class MetadataError(ValueError):
-    """The text is no metadata of a fence agent."""
+    """The text is not a fence agent's metadata."""
 
 
 def parse_metadata(text: bytes) -> AgentMetadata:
-    """Raises MetadataError. Old agents print a note before the XML; entities are refused."""
+    """Parse the output of `action=metadata`; skip a note before the XML, refuse entities. Raises MetadataError."""
     if len(text) > XML_BYTES_MAX:
         raise MetadataError(f"more than {XML_BYTES_MAX} bytes")
-    # UTF-8 alone: in another encoding, named or guessed by the parser, entities would not be found.
+    # Accept UTF-8 alone: the search below would miss entities in an encoding that the XML names or the parser guesses.
     written = text.decode("utf-8", errors="replace")
     if "\0" in written:
         raise MetadataError("it is not text")

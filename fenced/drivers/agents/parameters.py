@@ -1,8 +1,8 @@
-"""A device's settings as the lines that a fence agent reads on its standard input (fence-agent contract, B.1).
+"""Writes a device's settings as the lines that a fence agent reads on standard input (fence-agent contract, B.1).
 
-Knows names and quoting, runs nothing. One rule: what can't be said exactly is refused before anything starts.
-A line end inside a value would be a parameter of its own; a false boolean is left out, for many agents test presence,
-but where the agent's own default is true.
+It runs nothing. A value that can't be written exactly is refused before anything starts: a line end inside a value,
+for example, would start a new parameter. A false boolean is left out unless the agent's default is true, because many
+agents only test whether the parameter is there.
 """
 
 import re
@@ -27,21 +27,21 @@ from fenced.model.text import Mask
 from fenced.ports.devices import BadParameters
 
 PARAMETERS_BYTES_MAX: Final = 32 * 1024
-"""All lines together; a pipe holds them, and so does one message to the keeper."""
+"""Limit for all lines together. It fits into a pipe and into one message to the keeper."""
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 HALF_CHARACTER: Final = re.compile(r"[\ud800-\udfff]")
-"""What JSON can hold and UTF-8 can't."""
+"""A lone surrogate: valid in JSON, not in UTF-8."""
 PASSWORD: Final = re.compile(r"passwo?r?d|passphrase|_pwd$|^pwd$")
 PASSWORD_REFERENCE: Final = re.compile(r"_script$|_file$")
-"""A program or a file that yields the password is none."""
+"""Names of programs or files that yield a password: not secret themselves."""
 SECRET: Final = re.compile(r"passw|secret|token|community|hexadecimal_kg|api_?key|private_key$")
-"""Names of options whose values are masked in all that an agent says."""
+"""Names of options whose values are masked in an agent's output."""
 
 
 def agent_parameters(spec: DeviceSpec, action: str, metadata: AgentMetadata) -> bytes:
-    """All lines, `action` first. Raises BadParameters, which never quotes a value."""
+    """Return all lines, `action` first. Raises BadParameters, which never quotes a value."""
     lines = {"action": action}
     _check_options(spec, metadata)
     for name, value in spec.options.items():
@@ -67,17 +67,17 @@ def agent_parameters(spec: DeviceSpec, action: str, metadata: AgentMetadata) -> 
 
 
 def mask_for(spec: DeviceSpec) -> Mask:
-    """Hides the password, the further secrets and every option that is named like one."""
+    """Return the mask for the password, all further secrets and every option that is named like one."""
     secrets = [str(value) for name, value in spec.options.items() if SECRET.search(normal(name))]
     return Mask((*secrets, *spec.all_secrets), username=spec.username)
 
 
 def _check_options(spec: DeviceSpec, metadata: AgentMetadata) -> None:
-    """What a configuration may not say; also checked there, but a proxy takes its specs from the network."""
+    """Check again what the configuration has checked: a proxy receives its specs over the network."""
     names = [normal(name) for name in spec.options]
     for given, name in zip(spec.options, names, strict=True):
         if not NAME.fullmatch(given):
-            raise _bad(spec, f"{given!r} is no parameter name; use letters, digits, _ . -")
+            raise _bad(spec, f"{given!r} is not a parameter name; use letters, digits, _ . -")
         if name in RESERVED:
             raise _bad(spec, f"`{given}` can't be set; remove it from the device's options")
         _check_proof(spec, given, spec.options[given], metadata)
@@ -92,7 +92,7 @@ def _check_options(spec: DeviceSpec, metadata: AgentMetadata) -> None:
 
 
 def _check_proof(spec: DeviceSpec, name: str, value: object, metadata: AgentMetadata) -> None:
-    """No option may change what OFF proves (S1), by whatever of its names, and neither as a secret."""
+    """Refuse an option or a secret that changes what OFF proves, under any of its names (S1)."""
     why = why_broken(spec.driver, metadata.names_of(name), value)
     if why:
         raise _bad(spec, f"`{name}` is refused: {why}; remove it from the device")
@@ -110,7 +110,7 @@ def _check_secret(spec: DeviceSpec, name: str, secret: Secret, metadata: AgentMe
 
 
 def _check_values(spec: DeviceSpec, lines: Mapping[str, str], metadata: AgentMetadata) -> None:
-    """Whatever a line comes from: an option, a secret, the device's address, user name or host."""
+    """Check the value of every line: options, secrets, address, user name and host."""
     meanings = metadata.meanings()
     for name, text in lines.items():
         why = why_no_value(spec.driver, name, text, meanings.get(normal(name).lower(), ()))
@@ -119,7 +119,7 @@ def _check_values(spec: DeviceSpec, lines: Mapping[str, str], metadata: AgentMet
 
 
 def _called(name: str, metadata: AgentMetadata) -> str:
-    """What the agent calls this: where it does not know the name, its own name for the same thing."""
+    """Return the agent's name for this option: the given one if the agent has it, else its synonym."""
     plain = normal(name)
     if metadata.is_known and metadata.parameter(plain) is None:
         for names in (ADDRESS_NAMES, USERNAME_NAMES, PLUG_NAMES):
@@ -136,7 +136,7 @@ def _put(lines: dict[str, str], spec: DeviceSpec, name: str, text: str) -> None:
 
 
 def _as_text(spec: DeviceSpec, name: str, value: object, parameter: Parameter | None) -> str | None:
-    """The value as the agent reads it; None: leave the line out. Raises BadParameters."""
+    """Return the value as the agent reads it; None: leave the line out. Raises BadParameters."""
     if parameter is not None and parameter.kind == "boolean":
         return _boolean(spec, name, said(value), parameter)
     if isinstance(value, bool):
@@ -150,31 +150,31 @@ def _as_text(spec: DeviceSpec, name: str, value: object, parameter: Parameter | 
 
 def _boolean(spec: DeviceSpec, name: str, flag: bool | None, parameter: Parameter) -> str | None:
     if flag is None:
-        raise _bad(spec, f"`{name}` must be true or false: anything else the agent would pass over")
+        raise _bad(spec, f"`{name}` must be true or false; the agent would ignore anything else")
     return "1" if flag else "0" if is_yes(parameter.default) else None
 
 
 def _flag(spec: DeviceSpec, name: str, flag: bool, parameter: Parameter) -> str:
-    """A boolean for a parameter of another kind: in its own words, else refused."""
+    """Return true or false in the spelling of a parameter that is not a boolean. Raises BadParameters."""
     if parameter.kind == "string":
         word = spelled(flag, default=parameter.default) or ("1" if flag else None)
         if word is not None:
             return word
     takes = f"one of {', '.join(parameter.values)}" if parameter.values else "a number"
-    what = "text: say which, in quotes" if parameter.kind == "string" else takes
+    what = "text: write it in quotes" if parameter.kind == "string" else takes
     raise _bad(spec, f"`{name}` can't be {str(flag).lower()}: the agent takes {what}")
 
 
 def _add(
     lines: dict[str, str], spec: DeviceSpec, metadata: AgentMetadata, what: str, names: tuple[str, ...], value: str
 ) -> None:
-    """One of our own settings under the agent's name for it; it may not be given a second time as an option."""
+    """Add a key of the device under the agent's name for it. Refuse an option that contradicts it."""
     if not value:
         return
     given = next((name for name in names if name in lines), None)
     if given is not None:
         if lines[given] != value:
-            raise _bad(spec, f"`{what}` and the option `{given}` say different things; remove one of them")
+            raise _bad(spec, f"`{what}` and the option `{given}` differ; remove one of them")
         return
     parameter = metadata.called(names)
     if parameter is None and metadata.is_known:
@@ -183,11 +183,11 @@ def _add(
 
 
 def _quoted(spec: DeviceSpec, name: str, value: str) -> str:
-    """The library strips a line's blanks and one pair of double quotes around a value: protect what would be lost."""
+    """Quote a value that would change: the library strips trailing blanks and one pair of double quotes."""
     if CONTROL.search(value):
-        raise _bad(spec, f"`{name}` holds a line end or another control character")
+        raise _bad(spec, f"`{name}` contains a line end or another control character")
     if HALF_CHARACTER.search(value):
-        raise _bad(spec, f"`{name}` holds half a character")
+        raise _bad(spec, f"`{name}` contains half a character (a lone surrogate)")
     is_changed = value != value.rstrip() or (len(value) >= 2 and value[0] == value[-1] == '"')
     return f'"{value}"' if is_changed else value
 
@@ -197,5 +197,5 @@ def _bad(spec: DeviceSpec, why: str) -> BadParameters:
 
 
 def options_for_people(options: Mapping[str, object]) -> Mapping[str, object]:
-    """Options without the values of those that are named like a secret."""
+    """Return the options with the values masked that are named like a secret."""
     return {name: "***" if SECRET.search(normal(name)) else value for name, value in options.items()}

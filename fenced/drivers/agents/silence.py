@@ -1,7 +1,6 @@
-"""Which ways to a device were seen to answer ON: what a silent agent's exit status may say OFF by.
+"""Remembers which calls have answered ON, so that the exit status of an agent that prints nothing may mean OFF.
 
-Knows digests, not agents. One rule: what is not remembered was never seen; nothing is kept over a restart, after which the
-device reads UNKNOWN until the same call has answered ON once more (S2).
+It stores digests. Nothing survives a restart: then the device reads UNKNOWN until the same call answers ON again (S2).
 """
 
 import hashlib
@@ -13,22 +12,22 @@ from typing import Final
 WAYS_MAX: Final = 50_000
 
 Way = bytes
-"""One program in one state with one set of parameters: the same plug, asked in the same way."""
+"""Digest of one state of a program and one set of parameters: the same call to the same plug."""
 
 
 def way_of(program: Path, stamp: tuple[int, ...], parameters: bytes) -> Way:
-    """`stamp`: which state of the program's file. The parameters hold secrets: only their digest is kept."""
+    """Return the digest of a call. `stamp`: the state of the program's file. The parameters hold secrets."""
     return hashlib.sha256(f"{program}\0{stamp}\0".encode() + parameters).digest()
 
 
 @dataclass(slots=True)
 class SeenOn:
-    """The ways that answered ON, the longest unused forgotten first."""
+    """The calls that answered ON; the least recently noted is dropped first."""
 
     _ways: OrderedDict[Way, None] = field(default_factory=OrderedDict)
 
     def note(self, way: Way) -> None:
-        """It answered ON just now."""
+        """Record an answer of ON."""
         self._ways[way] = None
         self._ways.move_to_end(way)
         if len(self._ways) > WAYS_MAX:

@@ -1,6 +1,7 @@
-"""What the values of agents' options may look like: numbers, names of outlets, words of a command; and the metadata's kinds.
+"""Checks the shape of option values for fence agents: numbers, outlet names, words of a command, and metadata kinds.
 
-Runs nothing. One rule: what is decided here by name holds whatever an agent's metadata say, for most call everything text.
+It runs nothing. The rules by name apply even if an agent's metadata say otherwise, because most metadata call
+everything text.
 """
 
 from collections.abc import Collection
@@ -34,12 +35,12 @@ _QUOTED: Final = frozenset(
         "snmp_priv_passwd", "snmp_priv_passwd_script", "ssh_options",
     }
 )  # fmt: skip
-"""Secrets, which agents quote or send by other ways, and what is a command itself: `lent` warns of it."""
+"""No shape: secrets, which agents quote or pass otherwise, and options that are commands (`lent` warns about those)."""
 
 
 @cache
 def shapes_for(agent: str) -> Shapes:
-    """By name, what the values of an agent's options must look like; of an option that is not there anything may be."""
+    """Return the required shape of an agent's option values, by name. Options without an entry may have any value."""
     names = (*OPTION_NAMES, *RESERVED, *PLUG_NAMES, *_OUTLETS.split(), *_SHAPED)
     found = {name: _shape(agent, name) for name in dict.fromkeys(names) if name not in _QUOTED}
     return {name: shape for name, shape in found.items() if shape is not None}
@@ -57,15 +58,17 @@ def _shape(agent: str, name: str) -> Shape | None:
 
 
 def why_no_value(agent: str, name: str, text: str, parameters: Collection[Parameter]) -> str:
-    """Why an agent can't be given this value under this name, which it may take for these parameters; "" where it can.
-    Never quotes the value."""
+    """Return why this value does not fit, without quoting it; "" if it fits.
+
+    `parameters`: those that the agent may take the name for.
+    """
     names: Collection[str] = {name}.union(*(parameter.names for parameter in parameters))
     why = why_misshapen(shapes_for(agent), names, text)
     return why or next(filter(None, (_why_not(parameter, text) for parameter in parameters)), "")
 
 
 def _why_not(parameter: Parameter, text: str) -> str:
-    """By what the agent says itself. The library compares choices in capital letters."""
+    """Check against the agent's metadata. The library compares choices in upper case."""
     if not text:
         return ""
     if parameter.kind in {"integer", "second"}:

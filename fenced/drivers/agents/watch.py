@@ -1,7 +1,7 @@
-"""Reads what agents say of themselves before a call needs it: at the start, and again when a program is another one.
+"""Reads agents' metadata before a call needs it: at the start, and again when a program changes.
 
-Knows programs' names and times. One rule: it is never in a call's way: one agent at a time, each state of a file once, and
-whatever is wrong with one is told to whoever calls it.
+It must not delay calls: it runs one agent at a time and each state of a file once. It ignores errors; a call that
+needs the agent reports them.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ AGENTS_MAX: Final = 500
 
 
 async def read_ahead(agents: FenceAgents, *, every_seconds: float = LOOK_SECONDS) -> None:
-    """For ever; ends by cancellation, which kills what runs."""
+    """Run until cancelled; cancellation kills the agent that runs."""
     while True:
         for name in await asyncio.to_thread(_installed, agents):
             try:
                 if not agents.is_asked(name):
                     await agents.metadata(name)
             except (BadParameters, OSError):
-                continue  # it went away meanwhile, or nothing can be started now: the next look asks again
+                continue  # the agent was removed, or no process can start now; the next round tries again
         await asyncio.sleep(every_seconds)
 
 
