@@ -1,7 +1,7 @@
-"""Runs programs through the keeper, so that none of them outlives its call (S16).
+"""Runs programs through the keeper process, so that none of them outlives its call (S16).
 
-Knows processes, deadlines and output, not agents or parameters' meaning. One rule: `run` returns, or raises, only when
-everything that it started is dead, or says that this is not known.
+It handles processes, deadlines and output; it does not interpret parameters. `run` returns or raises only when
+everything that it started is dead. If it can't know that, the result says so (`is_clean` is false).
 """
 
 import asyncio
@@ -21,14 +21,14 @@ from fenced.ports.devices import OnStarted
 
 CALLS_MAX: Final = 1024
 GUARD_SECONDS: Final = 0.5
-"""The keeper's own deadline comes this much later than ours: it counts only when our loop stalls."""
+"""The keeper's own deadline comes this much later than the daemon's; it matters only if the daemon's loop stalls."""
 KILL_SECONDS: Final = 5.0
-"""A keeper answers a kill after `keeper.SWEEP_SECONDS` at the latest; one that does not is killed itself."""
+"""A keeper answers a kill within `keeper.SWEEP_SECONDS`. One that has not answered by now is killed itself."""
 LEFT_OVER_SECONDS: Final = 2.0
 
 
 class Ending(Enum):
-    """How a run came to its end."""
+    """How a run ended."""
 
     EXITED = "exited"
     TIMED_OUT = "timed_out"
@@ -38,9 +38,9 @@ class Ending(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """What is known of a run. `status`: exit status, or minus the signal. `is_clean`: nothing it started is left.
+    """The result of a run. `status`: exit status, or minus the signal. `is_clean`: nothing that it started is left.
 
-    `was_fed`: it had got its parameters, so it may have acted. `why`: of NOT_STARTED and LOST.
+    `was_fed`: it received its parameters, so it may have acted. `why`: the reason for NOT_STARTED and LOST.
     """
 
     ending: Ending
@@ -53,10 +53,10 @@ class Finished:
 
 
 class Keeper:
-    """The helper process of one daemon: started at once, started again when it dies."""
+    """The helper process of one daemon. It starts at once, and again after its death with the next call."""
 
     def __init__(self, *, marker: str, has_warm_agents: bool = False) -> None:
-        """`marker` names this daemon's store in the environment of all it starts (no secret, no `/` at its end)."""
+        """`marker` names this daemon's store in the environment of every program (not secret, no `/` at its end)."""
         if not marker or any(character in marker for character in "\0="):
             raise ValueError(f"not a marker: {marker!r}")
         self._marker = marker
@@ -67,7 +67,7 @@ class Keeper:
         self._mourned: Connection | None = None
 
     async def __aenter__(self) -> Self:
-        """Starts the process. Raises OSError."""
+        """Start the process. Raises OSError."""
         self._connect()
         return self
 
@@ -77,7 +77,7 @@ class Keeper:
         await self.close()
 
     async def close(self) -> None:
-        """Kill all that runs and end the process; idempotent. Later runs are not started."""
+        """Kill all running programs and end the process; idempotent. Later runs do not start."""
         self._is_closed = True
         connection, self._connection = self._connection, None
         if connection is not None:
@@ -87,12 +87,12 @@ class Keeper:
 
     @property
     def pid(self) -> int | None:
-        """The process now, if there is one."""
+        """The present keeper process, if any."""
         return None if self._connection is None else self._connection.pid
 
     @property
     def template_pids(self) -> tuple[int, ...]:
-        """The interpreters that are ready to fork agents from."""
+        """The warm templates that are ready."""
         return () if self._warm is None else self._warm.pids
 
     def _connect(self) -> Connection:
@@ -103,23 +103,23 @@ class Keeper:
         return connection
 
     def _template_for(self, program: Program) -> Connection | None:
-        """The keeper that has this agent's libraries loaded; None: it starts plainly. Raises OSError."""
+        """Return the warm template for this agent; None: start it plainly. Raises OSError."""
         return None if self._warm is None else self._warm.template_for(program)
 
     async def run(self, program: Program, *, timeout_seconds: float, on_started: OnStarted | None = None) -> Finished:
-        """Run a program to its end, at most `timeout_seconds`, then kill it and all that it started.
+        """Run a program to its end, or kill it and all that it started after `timeout_seconds`.
 
-        With `on_started` the program waits for its parameters until that returned; if it raises, the program dies
-        unfed and the exception goes on. Cancellation kills too, and is raised when all are dead.
+        With `on_started` the program gets its parameters only after that returns. If it raises, the program dies
+        without parameters and the exception propagates. Cancellation also kills; it is raised when all are dead.
         """
         if self._is_closed:
             return Finished(ending=Ending.NOT_STARTED, why="the daemon is stopping")
         if timeout_seconds <= 0:
-            return Finished(ending=Ending.NOT_STARTED, why="no time is left for it")
+            return Finished(ending=Ending.NOT_STARTED, why="its deadline has passed")
         try:
             connection = self._template_for(program) or self._connect()
             if connection.calls_count >= CALLS_MAX:
-                return Finished(ending=Ending.NOT_STARTED, why=f"{CALLS_MAX} programs run already")
+                return Finished(ending=Ending.NOT_STARTED, why=f"{CALLS_MAX} programs are already running")
             limit_seconds = timeout_seconds + GUARD_SECONDS
             call = connection.spawn(program, limit_seconds=limit_seconds, is_held=on_started is not None)
         except OSError as exc:
@@ -134,7 +134,7 @@ class Keeper:
         timeout_seconds: float,
         on_started: OnStarted | None,
     ) -> Finished:
-        """From the spawn to the end, whatever it is."""
+        """Accompany a spawned program to its end."""
         was_fed = on_started is None
         is_late = False
         deadline = asyncio.timeout(timeout_seconds)
@@ -147,7 +147,7 @@ class Keeper:
                         was_fed = True
                         connection.feed(call, program.parameters)
                 await call.ended.wait()
-        except BaseException as exc:  # not only errors: a cancelled call must leave nothing running either
+        except BaseException as exc:  # a cancelled call must not leave anything running either
             await self._put_down(connection, call)
             if not (isinstance(exc, TimeoutError) and deadline.expired()):
                 raise
@@ -157,7 +157,7 @@ class Keeper:
         return finished(call, is_late=is_late or call.is_over_deadline, was_fed=was_fed)
 
     async def _put_down(self, connection: Connection, call: Call) -> None:
-        """Kill and wait until all are dead; a second cancellation does not shorten the wait, its bound does."""
+        """Kill and wait until all are dead or the time is over; a second cancellation does not shorten the wait."""
         connection.kill(call)
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + KILL_SECONDS
@@ -174,7 +174,7 @@ class Keeper:
             raise asyncio.CancelledError
 
     async def _mourn(self, connection: Connection) -> None:
-        """The keeper died: what its agents had started has lost its parent; kill what still carries the marker."""
+        """After the keeper's death, kill the processes that its agents started, found by the marker."""
         async with self._mourning:
             if self._mourned is connection:
                 return
@@ -183,7 +183,7 @@ class Keeper:
 
 
 def finished(call: Call, *, is_late: bool, was_fed: bool) -> Finished:
-    """The run's end as far as it is known. What had exited by itself when our kill came, has exited."""
+    """Return the result of a run. A program that exited by itself before the kill counts as EXITED."""
     stdout, stderr = call.stdout.collector.output(), call.stderr.collector.output()
     if call.error_number:
         return Finished(ending=Ending.NOT_STARTED, why=os.strerror(call.error_number))

@@ -1,7 +1,7 @@
-"""One life of the keeper process, seen from the daemon: its channel, the calls under way in it, their output.
+"""The daemon's side of one keeper process: its channel, the running calls and their output.
 
-Knows the keeper's messages and pipes, not agents. One rule: every call that was spawned ends exactly once, at the
-latest when the keeper is lost, and its descriptors are closed with it.
+It speaks the keeper's messages and reads pipes; `client` decides what a call's end means. Every spawned call ends
+exactly once, at the latest when the keeper dies, and its descriptors close with it.
 """
 
 import asyncio
@@ -23,16 +23,16 @@ from fenced.ports.devices import Started
 
 READ_BYTES: Final = 64 * 1024
 DRAINED_BYTES_MAX: Final = 1024 * 1024
-"""What is still read from a pipe when its call has ended."""
+"""How much to read from a pipe after its call has ended."""
 FLOOD_PAUSE_SECONDS: Final = 0.01
-"""An agent that prints more than is kept is read this seldom, so that it costs the others nothing."""
+"""The pause between reads from an agent that prints more than is kept, so that it does not slow down the others."""
 END_SECONDS: Final = 12.0
-"""A keeper without its daemon kills for 10 s at most (`keeper.END_SECONDS`)."""
+"""After its daemon's death, a keeper goes on killing for 10 s at most (`keeper.END_SECONDS`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What to run: no shell, nothing of ours in its environment. `parameters` go to standard input, never to argv."""
+    """A program to run without a shell and without the daemon's environment. `parameters` go to standard input."""
 
     argv: tuple[str, ...]
     environment: Mapping[str, str]
@@ -68,7 +68,7 @@ class Stream:
         self._loop.add_reader(self._fd, self._on_readable)
 
     def _read(self) -> int | None:
-        """Bytes read; 0 at the end, None when there is nothing now."""
+        """Return the number of bytes read; 0 at the end, None if nothing is there now."""
         try:
             piece = os.read(self._fd, READ_BYTES)
         except BlockingIOError:
@@ -79,7 +79,7 @@ class Stream:
         return len(piece)
 
     def finish(self) -> None:
-        """The program has ended: take what it left in the pipe, whoever else holds that open."""
+        """Read what an ended program left in the pipe, even if another process still holds it open."""
         drained = 0
         while self._fd >= 0 and drained < DRAINED_BYTES_MAX:
             count = self._read()
@@ -100,7 +100,7 @@ class Stream:
 
 
 class Call:
-    """One run of a program. `ended` is set last, when all else is known."""
+    """One run of a program. `ended` is set last, when all other fields are final."""
 
     __slots__ = (
         "ended",
@@ -126,21 +126,21 @@ class Call:
         self.status: int | None = None
         """Exit status, or minus the signal; None: not known."""
         self.error_number = 0
-        """Why the program could not be started."""
+        """The errno of a failed start, else 0."""
         self.is_clean = False
         """Nothing that it started is left."""
         self.is_over_deadline = False
         self.is_lost = False
-        """The keeper died under it."""
+        """The keeper died during the call."""
 
 
 class Connection:
-    """A running keeper. `is_lost` once it is gone; then every call has ended as lost."""
+    """A running keeper. `is_lost`: it is gone, and every call has ended as lost."""
 
     def __init__(
         self, *, marker: str, start: "Callable[[socket.socket], subprocess.Popen[bytes]] | None" = None
     ) -> None:
-        """Starts the process (some milliseconds), a plain keeper unless `start` says otherwise. Raises OSError."""
+        """Start the process (some milliseconds): a plain keeper, or what `start` starts. Raises OSError."""
         self.marker = marker
         self.is_lost = False
         self._loop = asyncio.get_running_loop()
@@ -168,10 +168,10 @@ class Connection:
     def calls_count(self) -> int:
         return len(self._calls)
 
-    # -- asking -------------------------------------------------------------------------------------------------------
+    # -- requests -----------------------------------------------------------------------------------------------------
 
     def spawn(self, program: Program, *, limit_seconds: float, is_held: bool) -> Call:
-        """Start a program; held: it waits for `feed`. Raises OSError when there is no descriptor left."""
+        """Start a program; a held one waits for `feed`. Raises OSError if no descriptor is left."""
         self._last_id += 1
         call_id = b"%d" % self._last_id
         with contextlib.ExitStack() as on_failure:
@@ -203,11 +203,11 @@ class Connection:
         self._send(b"\0".join((b"feed", call.id, parameters)))
 
     def kill(self, call: Call) -> None:
-        """Kill a program and all that it started; `ended` follows."""
+        """Kill a program and all that it started; `ended` is set later."""
         self._send(b"\0".join((b"kill", call.id)))
 
     def _send(self, message: bytes, fds: tuple[int, ...] = ()) -> None:
-        assert len(message) <= MESSAGE_BYTES_MAX, "parameters are bounded before they come here"
+        assert len(message) <= MESSAGE_BYTES_MAX, "callers bound the parameters"
         if self.is_lost:
             close_all(fds)
             return
@@ -216,7 +216,7 @@ class Connection:
             self._flush()
 
     def _flush(self) -> None:
-        """Send what the channel takes; a thousand calls at once are more than it does."""
+        """Send as much as the channel takes; a thousand calls at once do not fit."""
         while self._outgoing:
             message, fds = self._outgoing[0]
             try:
@@ -231,7 +231,7 @@ class Connection:
             self._outgoing.popleft()
         self._loop.remove_writer(self._channel)
 
-    # -- hearing ------------------------------------------------------------------------------------------------------
+    # -- reports ------------------------------------------------------------------------------------------------------
 
     def _on_readable(self) -> None:
         while not self.is_lost:
@@ -247,14 +247,14 @@ class Connection:
             try:
                 self._take(message.split(b"\0"))
             except (ValueError, IndexError):
-                self.discard()  # what it says is no word of a keeper: its calls end as lost, with all that they started
+                self.discard()  # not a keeper's message: end its calls as lost, with all that they started
 
     def _take(self, fields: list[bytes]) -> None:
-        """started, failed or ended. `failed` comes from the forked child and may overtake `started`."""
+        """Handle `started`, `failed` or `ended`. The forked child sends `failed`, so it may overtake `started`."""
         what, call_id, *values = fields
         call = self._calls.get(call_id)
         if call is None:
-            return  # given up already
+            return  # the call has been dropped
         if what == b"started":
             call.process = Started(pid=int(values[0]), pid_started=identity(values[1].decode("ascii")))
             call.started.set()
@@ -267,7 +267,7 @@ class Connection:
             self.drop(call)
 
     def drop(self, call: Call) -> None:
-        """The call is over for us: what it printed is taken, its descriptors are closed."""
+        """End the call: read the rest of its output and close its descriptors."""
         self._calls.pop(call.id, None)
         call.stdout.finish()
         call.stderr.finish()
@@ -275,7 +275,7 @@ class Connection:
         call.ended.set()
 
     def _lose(self) -> None:
-        """The keeper is gone: its agents die of it, but what they had started may live."""
+        """Handle the keeper's death: its agents die with it, but processes that they started may live on."""
         if self.is_lost:
             return
         self.is_lost = True
@@ -294,13 +294,13 @@ class Connection:
         os.close(self._handle)
         self._process.wait()
         self._exited.set()
-        self._on_readable()  # what it said before it died
+        self._on_readable()  # reports that it sent before it died
         self._lose()
 
-    # -- ending -------------------------------------------------------------------------------------------------------
+    # -- the end ------------------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
-        """Tell the keeper to kill all and end, by closing its channel; returns when it has ended."""
+        """Close the channel, which makes the keeper kill everything and exit; return when it has exited."""
         self._lose()
         try:
             async with asyncio.timeout(END_SECONDS):
@@ -309,21 +309,21 @@ class Connection:
             await self.abandon()
 
     async def abandon(self) -> None:
-        """Kill a keeper that does not answer; its agents get their parent-death signal."""
+        """Kill a keeper that does not answer; its agents die by their parent-death signal."""
         self.discard()
         await self._exited.wait()
 
     def discard(self) -> None:
-        """As `abandon`, without waiting for its end."""
+        """Like `abandon`, without waiting for its exit."""
         self._lose()
         if not self._exited.is_set():
             self._process.kill()
 
 
 def start_process(channel: socket.socket) -> "subprocess.Popen[bytes]":
-    """The keeper with nothing inherited but its channel and our standard error, out of reach of our terminal's signals.
+    """Start the keeper in a session of its own; it inherits only its channel and the daemon's standard error.
 
-    -I -S: no site, no user's paths.
+    -I -S: without `site` and the user's paths.
     """
     fd = channel.fileno()
     return subprocess.Popen(

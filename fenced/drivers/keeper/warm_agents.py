@@ -1,7 +1,7 @@
-"""Warm agents: Python agents are forked from an interpreter that has their libraries loaded, where there is one.
+"""Manages warm templates: interpreters that have the libraries of Python agents loaded and fork agents quickly.
 
-Knows which agents can be started so, and the templates' lives; how an agent is run is the keeper's, which a template is
-(`warm_template`). One rule: nothing waits for a template. Until one is ready, and whenever it is not, agents start plainly.
+It decides which agents a template can serve, and starts and ends templates. A template runs agents itself, because it
+is a keeper (`programs/warm_template.py`). No call waits for a template: while none is ready, agents start plainly.
 """
 
 import asyncio
@@ -22,30 +22,30 @@ from fenced.drivers.processes import MARKER_NAME
 from fenced.drivers.programs import WARM_TEMPLATE
 
 START_SECONDS_MAX: Final = 10.0
-"""A template that is not ready by then is given up."""
+"""A template that is not ready by then is killed."""
 RESTART_SECONDS: Final = 10.0
-"""No second start of the same template before: an upgrade replaces many files, a broken library stays broken."""
+"""The pause before the same template starts again: an upgrade replaces many files, and a broken library stays broken."""
 TEMPLATES_MAX: Final = 8
 STANDARD_ERROR: Final = 2
 AGENTS_MAX: Final = 1024
-"""Agents whose head is remembered."""
+"""Limit for remembered agents."""
 HEAD_BYTES: Final = 16 * 1024
 
 SHEBANG: Final = re.compile(
     r"#! ?(?P<interpreter>/\S*/(?:python3(?:\.\d+)?|platform-python))(?: +-(?P<flags>[tEsSB]+))?"
 )
-"""Flags that a template can share; none that changes how a program's own path or output is treated."""
+"""Shebangs with flags that a template can share: none that affects the program's path or output."""
 LIBRARY: Final = re.compile(r"""^sys\.path\.append\(["']([^"']+)["']\)""", re.MULTILINE)
 IMPORTS_FENCING: Final = re.compile(r"^(?:from|import) fencing\b", re.MULTILINE)
 MODULES: Final = ("fencing", "json", "random", "tempfile")
-"""Of every template: the library, and small ones that agents load when they are called."""
+"""Loaded in every template: the library, and small modules that agents import on a call."""
 HEAVY: Final = {"requests": re.compile(r"^(?:from|import)[ \w,]* requests\b", re.MULTILINE)}
-"""Worth a template of their own: they make each fork dearer."""
+"""Modules that get a separate template, because they make each fork more expensive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """What agents must have in common to come from one template. `directory`: where Python looks first, theirs."""
+    """What agents must share to use one template. `directory`: the agents', where Python searches for modules first."""
 
     shebang: str
     interpreter: str
@@ -57,7 +57,7 @@ class Recipe:
 
 
 class Template(Connection):
-    """A template, seen from the daemon: a keeper that says when it is ready, and when it is no longer fit."""
+    """The daemon's side of a template: a keeper that also reports when it is ready and when it is worn."""
 
     def __init__(self, recipe: Recipe, *, marker: str) -> None:
         """Raises OSError."""
@@ -68,7 +68,7 @@ class Template(Connection):
 
     @property
     def is_over(self) -> bool:
-        """Its process has ended."""
+        """Whether its process has ended."""
         return self._exited.is_set()
 
     def _take(self, fields: list[bytes]) -> None:
@@ -85,25 +85,25 @@ class Template(Connection):
         self._end_when_idle()
 
     def _end_when_idle(self) -> None:
-        """One that is worn gets no new calls; without its channel it ends."""
+        """End a worn template after its last call, by closing its channel."""
         if self.is_worn and self.calls_count == 0:
             self._lose()
 
 
 class WarmAgents:
-    """The templates of one daemon, started when an agent first asks for one."""
+    """The templates of one daemon. Each starts when the first agent needs it."""
 
     def __init__(self, *, marker: str) -> None:
         self._marker = marker
         self._templates: dict[Recipe, Template] = {}
         self._leaving: list[Template] = []
-        """Replaced, and not ended yet."""
+        """Replaced templates that have not ended yet."""
         self._tried_at: dict[Recipe, float] = {}
         self._recipes: dict[tuple[object, ...], tuple[tuple[int, ...], Recipe | None]] = {}
-        """By the agent's path and environment, with the state of the file that it was read from."""
+        """By the agent's path and environment, with the state of the agent's file."""
 
     async def close(self) -> None:
-        """Kill all that runs in them and end them."""
+        """Kill all running agents and end all templates."""
         await asyncio.gather(*(template.close() for template in (*self._templates.values(), *self._leaving)))
 
     @property
@@ -114,7 +114,7 @@ class WarmAgents:
         )
 
     def template_for(self, program: Program) -> Template | None:
-        """A template that is ready for this program; None: there is none (yet), start it plainly."""
+        """Return a template that is ready for this program; None: start it plainly."""
         recipe = self._recipe_for(program)
         if recipe is None:
             return None
@@ -133,14 +133,14 @@ class WarmAgents:
         return not template.is_ready and _now() > template.started_at + START_SECONDS_MAX
 
     def _part_from(self, recipe: Recipe, template: Template) -> None:
-        """One that is worn ends with its last call, one that never came to be ends now."""
+        """Drop a template. A worn one ends with its last call; one that never became ready ends now."""
         if not template.is_worn:
             template.discard()
         del self._templates[recipe]
         self._leaving = [leaving for leaving in (*self._leaving, template) if not leaving.is_over]
 
     def _start(self, recipe: Recipe) -> None:
-        """Unless it was tried just now, or too many are there. That it can't be started costs speed, no call."""
+        """Start a template unless one was tried just now or too many run. A failure costs speed, not a call."""
         at = _now()
         tried_at = self._tried_at.get(recipe)
         is_soon = tried_at is not None and at < tried_at + RESTART_SECONDS
@@ -152,7 +152,7 @@ class WarmAgents:
             self._templates[recipe] = Template(recipe, marker=f"{self._marker}/{secrets.token_hex(4)}")
 
     def _recipe_for(self, program: Program) -> Recipe | None:
-        """From the head of the agent's file, read once per state of it."""
+        """Return the agent's recipe, from the head of its file; read once per state of the file."""
         if len(program.argv) != 1:
             return None
         (path,) = program.argv
@@ -171,7 +171,7 @@ class WarmAgents:
 
 
 def recipe_of(path: Path, environment: Mapping[str, str]) -> Recipe | None:
-    """What a template for this program must be; None: it is no Python program that imports `fencing`. Raises OSError."""
+    """Return the recipe for a program; None unless it is Python and imports `fencing`. Raises OSError."""
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES).decode(errors="replace")
     first = head.partition("\n")[0].rstrip(" \t")
@@ -191,9 +191,10 @@ def recipe_of(path: Path, environment: Mapping[str, str]) -> Recipe | None:
 
 
 def start_template(recipe: Recipe, marker: str, channel: socket.socket) -> "subprocess.Popen[bytes]":
-    """The agents' interpreter in the agents' environment. It starts on pipes, as an agent does; our standard error follows.
+    """Start the agents' interpreter in the agents' environment, on pipes as an agent; it then takes over standard error.
 
-    The marker is in its environment from the start: /proc shows that of a forked agent no other, and survivors are found by it.
+    Its environment carries the marker from the start, because /proc shows this environment for forked agents too, and
+    survivors are found by it.
     """
     flags = [f"-{recipe.flags}"] if recipe.flags else []
     with os.fdopen(os.dup(STANDARD_ERROR), "wb", buffering=0) as errors:

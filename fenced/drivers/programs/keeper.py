@@ -1,11 +1,11 @@
-"""The keeper: a small process that runs fence agents for the daemon and lets none of them outlive their call (S16).
+"""The keeper: a small process that runs fence agents for the daemon and lets none of them outlive its call (S16).
 
-Run as a file by `keeper_client`; it imports little, so that its forks are cheap. It knows calls, processes and deadlines,
-not what an agent is or says. `warm_template` is a keeper too.
+`keeper.connection` runs it as a file. It handles calls, processes and deadlines; it does not interpret an agent's
+output. `warm_template` extends it.
 
-One rule: every child of the keeper that is no running agent belongs to a call that has ended, and dies. It holds
-because each agent is a subreaper: what an agent forks away, also by a double fork, setsid or with an empty environment,
-stays below that agent while it runs and falls to the keeper at its end. When the daemon dies, everything dies.
+Any child of the keeper that is not a running agent belongs to a call that has ended, and is killed. This works because
+each agent is a subreaper: whatever it forks (double fork, setsid, empty environment) stays below it while it runs, and
+becomes a child of the keeper when it ends. When the daemon dies, the keeper kills everything.
 """
 
 import ctypes
@@ -20,26 +20,26 @@ import time
 from typing import Final, NoReturn
 
 MESSAGE_BYTES_MAX: Final = 64 * 1024
-"""Of one message in either direction; `keeper_client` refuses longer ones before it sends them."""
+"""Limit for one message in either direction."""
 SWEEP_SECONDS: Final = 2.0
 """How long the left-overs of a call may take to die before the call is reported as not clean."""
 END_SECONDS: Final = 10.0
-"""How long a keeper without a daemon goes on killing before it gives up on processes that don't die."""
+"""How long a keeper without a daemon tries to kill processes before it gives up."""
 TICK_SECONDS: Final = 1.0
-"""A suspended machine stops the poll's clock, not the deadlines: they are looked at at least so often."""
+"""The longest poll while agents run: suspending the machine stops the poll's clock but not the deadlines."""
 SWEEP_TICK_SECONDS: Final = 0.02
 AGENT_OPEN_FILES_MAX: Final = 1024
 DESCRIPTORS_MAX: Final = 2
 DESCRIPTOR_BYTES: Final = 4
 
 RECEIVE_FLAGS: Final = socket.MSG_DONTWAIT | socket.MSG_CMSG_CLOEXEC
-"""One agent must not hold another's pipes."""
+"""Close on exec, so that no agent holds another's pipes."""
 PR_SET_PDEATHSIG: Final = 1
 PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 def now() -> float:
-    """Seconds that go on while the machine is suspended (S11)."""
+    """Seconds on a clock that goes on while the machine is suspended (S11)."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
@@ -52,7 +52,7 @@ class Call:
         self.id = call_id
         self.pid = pid
         self.stdin = stdin
-        """The write end of the agent's standard input, or -1: an agent that must wait never sees an end of file."""
+        """The write end of the agent's standard input, or -1. It stays open for a held agent, which must not see EOF."""
         self.unwritten = b""
         self.deadline = deadline
         self.is_over_deadline = False
@@ -61,7 +61,7 @@ class Call:
 
 
 class Keeper:
-    """Starts agents when told, reaps all, kills what is left over, says what ended."""
+    """Starts agents on request, reaps all processes, kills left-overs, reports ends."""
 
     def __init__(self, channel: socket.socket, owner_pid: int) -> None:
         channel.set_inheritable(False)
@@ -70,17 +70,17 @@ class Keeper:
         self._pid = os.getpid()
         self._prctl = ctypes.CDLL(None, use_errno=True).prctl
         self._running: dict[int, Call] = {}
-        """By the agent's pid, until it was reaped."""
+        """By the agent's pid, until it is reaped."""
         self._calls: dict[bytes, Call] = {}
         """The same calls by id."""
         self._ending: list[Call] = []
-        """Agent gone, left-overs perhaps not."""
+        """Calls whose agent has ended and whose left-overs may still live."""
         self._orphans: dict[int, list[Call]] = {}
-        """Left-overs by pid, with the calls that one of may have started it."""
+        """Left-overs by pid, with the calls that may have started them."""
         self._writers: dict[int, Call] = {}
-        """Calls whose parameters did not fit into the pipe at once, by its fd."""
+        """Calls whose parameters did not fit into the pipe at once, by fd."""
         self._unsent: list[bytes] = []
-        """What a stalled daemon has not taken; at most three messages a call, and it bounds its calls."""
+        """Messages that a stalled daemon has not read: at most three a call, and the daemon bounds its calls."""
         self._is_owned = True
         if self._prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "this kernel has no child subreaper")
@@ -88,7 +88,8 @@ class Keeper:
         os.set_blocking(self._wakeup, False)
         os.set_blocking(written, False)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            # A handler, not SIG_IGN: exec gives the agents the default back. The keeper ends with its daemon alone.
+            # A handler, not SIG_IGN, because exec resets handlers to the default for the agents. The keeper ignores
+            # these signals and ends only with its daemon.
             signal.signal(number, lambda _number, _frame: None)
         signal.set_wakeup_fd(written, warn_on_full_buffer=False)
         self._owner = os.pidfd_open(owner_pid)
@@ -99,7 +100,7 @@ class Keeper:
             self._is_owned = False
 
     def run(self) -> None:
-        """Until the daemon is gone; then kill all and return. What a forked child raises goes through, and kills nobody."""
+        """Serve until the daemon is gone, then kill all. An exception in a forked child passes through and kills nothing."""
         try:
             while self._is_owned:
                 for fd, _events in self._poll.poll(self._patience_seconds()):
@@ -113,7 +114,7 @@ class Keeper:
                 self._end_all()
 
     def _patience_seconds(self) -> float:
-        """How long nothing needs doing unless something happens."""
+        """Return how long to wait for the next event; -1: for ever."""
         if self._ending or self._unsent:
             return SWEEP_TICK_SECONDS
         if not self._running:
@@ -131,10 +132,10 @@ class Keeper:
         elif fd in self._writers:
             self._write(self._writers[fd])
 
-    # -- what the daemon asks -----------------------------------------------------------------------------------------
+    # -- requests of the daemon ---------------------------------------------------------------------------------------
 
     def _receive(self) -> None:
-        """One request: spawn, feed or kill. An end of file is the death of the daemon."""
+        """Handle one request: spawn, feed or kill. An end of file means that the daemon is dead."""
         try:
             message, fds = receive_with_descriptors(self._channel)
         except BlockingIOError:
@@ -157,9 +158,9 @@ class Keeper:
                 os.close(fd)
 
     def _spawn(self, call_id: bytes, fields: list[bytes], fds: list[int]) -> None:
-        """Fork an agent. Without parameters ("held") it waits for them; its stdin stays open until it is fed."""
+        """Fork an agent. A held one gets its parameters later; until then its stdin stays open."""
         held, parameters, limit_seconds, count, *rest = fields
-        if len(fds) != DESCRIPTORS_MAX:  # the kernel drops descriptors for which we have no room
+        if len(fds) != DESCRIPTORS_MAX:  # the kernel drops descriptors when the process has no room for them
             self._say_not_started(call_id, errno.EMFILE)
             return
         argv, environment = rest[: int(count)], rest[int(count) :]
@@ -189,7 +190,7 @@ class Keeper:
     def _become_agent(
         self, call_id: bytes, argv: list[bytes], environment: list[bytes], stdio: tuple[int, ...]
     ) -> NoReturn:
-        """In the forked child: isolated, then the agent. What keeps it from that is told, and nothing is run."""
+        """In the forked child: isolate it, then run the agent. Report a failure instead of running anything."""
         try:
             self._isolate(stdio)
             self._execute(argv, environment)
@@ -198,33 +199,33 @@ class Keeper:
             os._exit(127)
 
     def _isolate(self, stdio: tuple[int, ...]) -> None:
-        """Own session, dies with the keeper, its three pipes as standard input, output and error."""
+        """Start a session, die with the keeper, use the three pipes as standard input, output and error."""
         os.setsid()
         self._prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         self._prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        if os.getppid() != self._pid:  # the keeper died before the parent-death signal was set
+        if os.getppid() != self._pid:  # the keeper died before PR_SET_PDEATHSIG took effect
             os._exit(127)
         for target, fd in enumerate(stdio):
             os.dup2(fd, target)
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and exec would hand that on
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and an exec would inherit that
             signal.signal(number, signal.SIG_DFL)
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         limit = AGENT_OPEN_FILES_MAX if hard == resource.RLIM_INFINITY else min(AGENT_OPEN_FILES_MAX, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
     def _execute(self, argv: list[bytes], environment: list[bytes]) -> NoReturn:
-        """Nothing is inherited but the three pipes: all other descriptors close. A warm template does it otherwise."""
+        """Execute the agent, which inherits the three pipes alone. A warm template overrides this."""
         os.execve(argv[0], argv, dict(pair.split(b"=", 1) for pair in environment))  # noqa: S606 - no shell wanted
 
     def _feed(self, call_id: bytes, parameters: bytes) -> None:
-        """Give a waiting agent its parameters, then the end of file."""
+        """Give a held agent its parameters, then the end of file."""
         call = self._calls.get(call_id)
         if call is not None and call.stdin >= 0:
             call.unwritten = parameters
             self._write(call)
 
     def _write(self, call: Call) -> None:
-        """As much as the pipe takes. An agent that closed its standard input is no error of ours."""
+        """Write as much as the pipe takes. Ignore an agent that has closed its standard input."""
         try:
             call.unwritten = call.unwritten[os.write(call.stdin, call.unwritten) :]
         except BlockingIOError:
@@ -246,15 +247,15 @@ class Keeper:
         call.stdin = -1
 
     def _kill(self, call_id: bytes) -> None:
-        """The agent and its group now; what it had started falls to us and is swept."""
+        """Kill the agent and its group; what it started becomes a child of the keeper and is swept."""
         call = self._calls.get(call_id)
         if call is not None:
             kill_group(call.pid)
 
-    # -- what happens to processes ------------------------------------------------------------------------------------
+    # -- processes ----------------------------------------------------------------------------------------------------
 
     def _reap(self) -> None:
-        """Collect every process that ended, ours or fallen to us."""
+        """Collect every child that has ended, agents and left-overs."""
         while True:
             try:
                 pid, wait_status = os.waitpid(-1, os.WNOHANG)
@@ -272,7 +273,7 @@ class Keeper:
                 self._ending.append(call)
 
     def _enforce_deadlines(self) -> None:
-        """The daemon kills at its deadlines; should it stall, they hold all the same."""
+        """Kill agents after their deadline, in case the daemon stalls and does not do it."""
         at = now()
         for call in self._running.values():
             if call.deadline <= at:
@@ -280,7 +281,7 @@ class Keeper:
                 kill_group(call.pid)
 
     def _sweep(self) -> None:
-        """Kill left-overs; report each call that has none any more, or whose left-overs don't die."""
+        """Kill left-overs. Report each call that has none left, or whose left-overs do not die in time."""
         if not self._ending and not self._orphans:
             return
         for pid in children_of(self._pid):
@@ -298,7 +299,7 @@ class Keeper:
         self._ending = still
 
     def _end_all(self) -> None:
-        """The daemon is gone: nothing of its calls may act any more. Waiting agents die before their stdin closes."""
+        """Kill everything after the daemon's death. Held agents die before their stdin closes."""
         give_up_at = now() + END_SECONDS
         while now() < give_up_at:
             for pid in children_of(self._pid):
@@ -310,7 +311,7 @@ class Keeper:
                 return
             time.sleep(0.001)
 
-    # -- what the daemon is told --------------------------------------------------------------------------------------
+    # -- reports to the daemon ----------------------------------------------------------------------------------------
 
     def _say_not_started(self, call_id: bytes, number: int) -> None:
         self._say(b"failed", call_id, b"%d" % number)
@@ -325,7 +326,7 @@ class Keeper:
         self._flush()
 
     def _flush(self) -> None:
-        """Send what the daemon takes. A daemon that stalls must not stall us: its deadlines are ours to keep."""
+        """Send what the daemon reads now. A stalled daemon must not block the keeper, which enforces its deadlines."""
         try:
             while self._unsent:
                 self._channel.send(self._unsent[0], socket.MSG_DONTWAIT)
@@ -337,7 +338,7 @@ class Keeper:
 
 
 def receive_with_descriptors(channel: socket.socket) -> tuple[bytes, list[int]]:
-    """One message and what came with it (socket.recv_fds of Python 3.11 forgets the flags). Raises OSError."""
+    """Receive one message and its descriptors (socket.recv_fds of Python 3.11 ignores the flags). Raises OSError."""
     room = socket.CMSG_SPACE(DESCRIPTORS_MAX * DESCRIPTOR_BYTES)
     message, ancillary, _flags, _address = channel.recvmsg(MESSAGE_BYTES_MAX, room, RECEIVE_FLAGS)
     fds: list[int] = []
@@ -349,18 +350,18 @@ def receive_with_descriptors(channel: socket.socket) -> tuple[bytes, list[int]]:
 
 
 def kill_group(pid: int) -> None:
-    """SIGKILL a child of ours that was not reaped yet, and its process group where it leads or shares another one."""
+    """SIGKILL a child that is not reaped yet, and its process group unless that is the keeper's."""
     try:
         group = os.getpgid(pid)
         os.kill(pid, signal.SIGKILL)
         if group not in (0, os.getpgrp()):
             os.killpg(group, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
-        pass  # gone already, or of another user: the sweep sees whether it is still there
+        pass  # it is gone or belongs to another user; the sweep checks whether it still exists
 
 
 def children_of(pid: int) -> list[int]:
-    """The children of a process without threads, zombies too."""
+    """Return the children of a single-threaded process, including zombies."""
     try:
         with open(f"/proc/{pid}/task/{pid}/children", "rb", buffering=0) as file:  # noqa: PTH123 - pathlib is slow to import
             return [int(child) for child in file.readall().split()]
@@ -376,12 +377,12 @@ def parent_of(name: str) -> int:
 
 
 def start_ticks(pid: int) -> bytes:
-    """Field 22 of /proc/PID/stat: when the process started, in ticks since the boot."""
+    """Return field 22 of /proc/PID/stat: when the process started, in ticks since the boot."""
     return stat_fields(str(pid))[19]
 
 
 def stat_fields(name: str) -> list[bytes]:
-    """The fields of /proc/PID/stat from the third on; the name before them may hold spaces and brackets."""
+    """Return the fields of /proc/PID/stat from the third on; the name before them may contain spaces and brackets."""
     with open(f"/proc/{name}/stat", "rb", buffering=0) as file:  # noqa: PTH123 - pathlib is slow to import
         return file.readall().rpartition(b")")[2].split()
 
@@ -391,7 +392,7 @@ def main() -> None:
     try:
         keeper = Keeper(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))
     except ProcessLookupError:
-        return  # the daemon died first: nothing was started
+        return  # the daemon died before the keeper started anything
     keeper.run()
 
 

@@ -1,11 +1,11 @@
-"""A warm template: a keeper in the agents' own interpreter, with their libraries loaded, that forks agents from itself.
+"""A warm template: a keeper in the agents' interpreter that has their libraries loaded and forks agents from itself.
 
-Run as a file by `warm_agents` under the interpreter that the agents name (standard library alone, Python 3.9 and later). It
-knows Python programs, not what an agent says. The forked child leaves the keeper's stack, gives up all that is the
-keeper's, and runs the agent's code as its `__main__`, so that the interpreter itself ends it as it ends any program.
+`keeper.warm_agents` runs it as a file under the interpreter of the agents' shebang (Python 3.9 or later, standard
+library alone). The forked child leaves the keeper's stack, releases what belongs to the keeper, and runs the agent's
+code as `__main__`, so that the interpreter ends it like any program.
 
-One rule: whatever makes a warm start differ from a plain one is found before the fork, and the child then executes the
-agent plainly. So a call is started once, in one way or the other.
+Everything that would make a warm start differ from a plain one is detected before the fork; the child then executes
+the agent plainly. So each call starts exactly one process, warm or plain.
 """
 
 from __future__ import annotations
@@ -34,29 +34,29 @@ if TYPE_CHECKING:
     Hook = Callable[[type[BaseException], BaseException, TracebackType | None], Any]
 else:
     sys.dont_write_bytecode, was = True, sys.dont_write_bytecode
-    import keeper  # beside this file, which is where a program looks first
+    import keeper  # the file beside this one: a program's own directory comes first on its path
 
     sys.dont_write_bytecode = was
     del sys.modules["keeper"]
 
 CALLS_MAX: Final = 10_000
 AGE_SECONDS_MAX: Final = 24 * 3600.0
-"""What a process reads once, and we don't know of, is so old at most."""
+"""Bounds the age of files that a process reads once and that `files_in_use` does not know."""
 RESIDENT_BYTES_MAX: Final = 256 * 1024 * 1024
 AGENTS_MAX: Final = 256
-"""Compiled agents that are kept."""
+"""Limit for cached compiled agents."""
 MAPS: Final = "/proc/self/maps"
 SURROUNDINGS: Final = ("/etc/localtime", "/etc/ld.so.cache", "/etc/ssl/openssl.cnf", "/etc/pki/tls/openssl.cnf")
-"""Read once by a process, and no module."""
+"""Files that a process reads once and that are not modules."""
 STANDARD_ERROR: Final = 2
 FIRST_OWN_DESCRIPTOR: Final = 3
 PR_SET_NAME: Final = 15
 CLOCK_REALTIME_COARSE: Final = 5
-"""The clock of the times of files: a finer one is some milliseconds ahead of it."""
+"""The clock of file times; finer clocks run some milliseconds ahead of it."""
 
 
 class Birth(BaseException):
-    """Raised in the forked child: carries it out of the keeper. Nobody on the way may take it for an error."""
+    """Raised in the forked child to unwind the keeper's stack. A BaseException, so that no handler takes it for an error."""
 
     def __init__(self, path: str, code: CodeType, environment: list[bytes]) -> None:
         super().__init__(path)
@@ -66,7 +66,7 @@ class Birth(BaseException):
 
 
 class Template(keeper.Keeper):
-    """The keeper whose agents need no start of an interpreter. All else about a call is the keeper's."""
+    """A keeper whose agents skip the interpreter's start. Everything else about a call is the base class's."""
 
     def __init__(self, channel: socket.socket, owner_pid: int, shebang: bytes, directory: str) -> None:
         super().__init__(channel, owner_pid)
@@ -74,14 +74,14 @@ class Template(keeper.Keeper):
         self._directory = directory
         self._agents: dict[bytes, tuple[Stamp, CodeType | None]] = {}
         self._code: CodeType | None = None
-        """Of the next fork; None: it starts plainly."""
+        """For the next fork; None: start it plainly."""
         self._watched = {path: stamp(path) for path in files_in_use()}
         self._calls_left = CALLS_MAX
         self._worn_at = keeper.now() + AGE_SECONDS_MAX
         self._is_worn = False
 
     def serve(self) -> None:
-        """As `run`, and says first that it is there."""
+        """Report `ready`, then run."""
         self._say(b"ready", b"")
         self.run()
 
@@ -96,7 +96,7 @@ class Template(keeper.Keeper):
         raise Birth(os.fsdecode(argv[0]), self._code, environment)
 
     def _is_fit(self) -> bool:
-        """Whether this process is what a new one would be: no file that it was made from has changed, it is not old."""
+        """Return whether this process still equals a new one: no file that it loaded has changed, and it is not worn."""
         if self._is_worn:
             return False
         self._calls_left -= 1
@@ -111,7 +111,7 @@ class Template(keeper.Keeper):
         return not self._is_worn
 
     def _code_for(self, path: bytes) -> CodeType | None:
-        """The agent, compiled once per state of its file; None: leave it to a plain start, with whatever it will say."""
+        """Return the agent's code, compiled once per state of its file; None: a plain start handles it."""
         at = stamp(path)
         known = self._agents.get(path)
         if known is None or known[0] != at:
@@ -135,7 +135,7 @@ class Template(keeper.Keeper):
         return None if warned else code
 
     def leave(self, path: str) -> None:
-        """In the child: give up what is the keeper's, and its name. A plain start finds these signals and descriptors."""
+        """In the child: restore the signals, descriptors and process name that a plain start would have."""
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
@@ -149,7 +149,7 @@ class Template(keeper.Keeper):
 
 
 def stamp(path: bytes | str) -> Stamp:
-    """What is another when a file was changed or replaced; empty when there is none."""
+    """Return a value that differs once the file is changed or replaced; empty if there is no file."""
     try:
         found = os.stat(path)
     except OSError:
@@ -158,12 +158,12 @@ def stamp(path: bytes | str) -> Stamp:
 
 
 def loaded() -> list[dict[str, Any]]:
-    """The namespaces of all modules. Their attributes are not asked for: a lazy module would import what it stands for."""
+    """Return the namespaces of all modules, through `vars`: attribute access would make a lazy module import."""
     return [vars(module) for module in list(sys.modules.values()) if isinstance(module, ModuleType)]
 
 
 def files_in_use() -> list[str]:
-    """The interpreter, its libraries, every module that is loaded, and what else is read once."""
+    """Return the interpreter, its libraries, every loaded module, and other files that are read once."""
     files = {sys.executable, *SURROUNDINGS}
     files.update(names.get("__file__") or "" for names in loaded())
     with open(MAPS, encoding="utf-8", errors="surrogateescape") as lines:
@@ -176,21 +176,21 @@ def descriptors() -> list[int]:
 
 
 def resident_bytes() -> int:
-    """Now. The peak that getrusage knows begins with that of the daemon, whose memory it was before its exec."""
+    """Return the present size. The peak of getrusage would include the daemon's memory from before the exec."""
     with open("/proc/self/statm", encoding="ascii") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def traits() -> tuple[Any, ...]:
-    """What a library may change as it loads, and a fork loses (threads), hands on to all, or we change ourselves."""
+    """Return what loading a library may change and a fork would lose (threads), inherit, or overwrite."""
     handlers = [signal.getsignal(number) for number in sorted(signal.valid_signals())]
     return len(os.listdir("/proc/self/task")), len(descriptors()), handlers, os.getcwd(), list(sys.path)
 
 
 def load(directory: str, library: str, modules: list[str]) -> bool:
-    """Import as the agents of that directory would; whether what was loaded can be shared, and is what the files hold.
+    """Import the modules as an agent in that directory would; return whether forks can share them and the files match.
 
-    The path is then that of an interpreter that has just started, without a program.
+    Leaves `sys.path` as in an interpreter without a program.
     """
     began = time.clock_gettime_ns(CLOCK_REALTIME_COARSE)
     plain = sys.path[1:]
@@ -205,7 +205,7 @@ def load(directory: str, library: str, modules: list[str]) -> bool:
 
 
 def become(birth: Birth, directory: str) -> dict[str, Any]:
-    """Make this process that of the agent. The namespace of its `__main__`: a new one, for what was frozen is never deleted."""
+    """Turn this process into the agent's; return the namespace of a new `__main__`. Frozen objects are never deleted."""
     os.environb.clear()
     os.environb.update(dict(pair.split(b"=", 1) for pair in birth.environment))
     sys.path.insert(0, directory)
@@ -215,9 +215,9 @@ def become(birth: Birth, directory: str) -> dict[str, Any]:
     ours, theirs = sys.modules["__main__"], ModuleType("__main__")
     sys.modules["__main__"] = theirs
     for names in loaded():
-        if names.get("__main__") is ours:  # the fencing library looks at it
+        if names.get("__main__") is ours:  # the fencing library reads it
             names["__main__"] = theirs
-            atexit.register(names.pop, "__main__", None)  # what is frozen would keep it from being deleted
+            atexit.register(names.pop, "__main__", None)  # a frozen namespace would keep it alive at exit
     assert ours.__loader__ is not None
     theirs.__dict__.update(
         __loader__=type(ours.__loader__)("__main__", birth.path),  # type: ignore[call-arg]
@@ -230,7 +230,7 @@ def become(birth: Birth, directory: str) -> dict[str, Any]:
 
 
 def without_our_frames(hook: Hook, code: CodeType) -> Hook:
-    """An excepthook that shows a traceback from the agent's first line on."""
+    """Return an excepthook that starts the traceback at the agent's first line."""
 
     def shown(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         while trace is not None and trace.tb_frame.f_code is not code:
@@ -241,9 +241,9 @@ def without_our_frames(hook: Hook, code: CodeType) -> Hook:
 
 
 def prepared(arguments: list[str]) -> Template | None:
-    """The template, everything loaded; None: these libraries can't be shared by a fork, or the daemon is gone."""
+    """Return the loaded template; None if forks can't share these libraries or the daemon is gone."""
     owner, number, errors, shebang, library, directory, *modules = arguments
-    os.dup2(int(errors), STANDARD_ERROR)  # the stream was made on a pipe, as every agent's is
+    os.dup2(int(errors), STANDARD_ERROR)  # Python has opened the stream on a pipe, as in every agent
     os.close(int(errors))
     prctl = ctypes.CDLL(None).prctl
     prctl(keeper.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -254,15 +254,15 @@ def prepared(arguments: list[str]) -> Template | None:
         template = Template(channel, int(owner), os.fsencode(shebang), directory)
     except ProcessLookupError:
         return None
-    # From now on it sees the daemon's death itself, and kills before it goes.
+    # The template now notices the daemon's death itself, and must live to kill its agents.
     prctl(keeper.PR_SET_PDEATHSIG, 0, 0, 0, 0)
     gc.collect()
-    gc.freeze()  # a collection would write to every page that is shared
+    gc.freeze()  # a collection would write to every shared page
     return template
 
 
 def born_from(template: Template) -> Birth | None:
-    """Serve until the daemon is gone: None. In a forked child: what it is to be, out of the keeper's stack."""
+    """Serve until the daemon is gone, then return None. In a forked child, return the agent to become."""
     try:
         template.serve()
     except Birth as birth:
@@ -272,14 +272,14 @@ def born_from(template: Template) -> Birth | None:
 
 
 def main() -> None:
-    """`warm_template.py OWNER_PID CHANNEL_FD ERRORS_FD SHEBANG LIBRARY DIRECTORY MODULE...`; DIRECTORY is the agents'."""
+    """Run as `warm_template.py OWNER_PID CHANNEL_FD ERRORS_FD SHEBANG LIBRARY DIRECTORY MODULE...` (the agents' directory)."""
     template = prepared(sys.argv[1:])
     birth = None if template is None else born_from(template)
     if birth is None:
         return
     code, namespace = birth.code, become(birth, sys.argv[6])
     try:
-        exec(code, namespace)  # noqa: S102 - the program that we were told to run
+        exec(code, namespace)  # noqa: S102 - the agent that the daemon wants to run
     except BaseException:
         sys.excepthook = without_our_frames(sys.excepthook, code)
         raise
