@@ -1,7 +1,7 @@
-"""Cipher suites 3 and 17 and the keys of one session (IPMI 2.0, 13.28 to 13.32 and table 22-20).
+"""Encrypts and signs datagrams with cipher suites 3 and 17 (IPMI 2.0, 13.28 to 13.32 and table 22-20).
 
-Knows bytes and keys, not who speaks. One rule: a check is compared in constant time, and nothing is decrypted that was not
-found authentic before. Suites without authentication, integrity or encryption (0 above all) are not in the table.
+It compares codes in constant time and decrypts only authentic datagrams. Suites without authentication, integrity or
+encryption (such as suite 0) are not supported.
 """
 
 import hashlib
@@ -27,13 +27,13 @@ BLOCK_BYTES: Final = 16
 AES_KEY_BYTES: Final = 16
 NEXT_HEADER: Final = b"\x07"
 CONSTANT_BYTES: Final = 20
-"""Length of the constants that K1 and K2 are made from, for each hash (13.32)."""
+"""Length of the constants for K1 and K2, the same for each hash (13.32)."""
 AES_CBC_128: Final = 0x01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """One row of table 22-20: algorithm numbers, their hash, and how much of it is sent."""
+    """One row of table 22-20: algorithm numbers, the hash, and how many of its bytes are sent."""
 
     number: int
     authentication: int
@@ -51,19 +51,19 @@ class Suite:
         return self.authentication, self.integrity, self.confidentiality
 
     def code(self, key: bytes, *parts: bytes) -> bytes:
-        """The whole HMAC."""
+        """Return the whole HMAC."""
         return hmac.digest(key, b"".join(parts), self.digest)
 
 
 SUITE_3: Final = Suite(number=3, authentication=1, integrity=1, digest="sha1", check_bytes=12)
 SUITE_17: Final = Suite(number=17, authentication=3, integrity=4, digest="sha256", check_bytes=16)
 SUITES: Final = (SUITE_17, SUITE_3)
-"""Those that we speak, the better one first."""
+"""The supported suites, the stronger one first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The keys of one session, made from its session integrity key. Shown nowhere."""
+    """The keys of one session, derived from its session integrity key. `repr` hides them."""
 
     suite: Suite
     integrity: bytes
@@ -74,7 +74,7 @@ class Keys:
 
 
 def keys(suite: Suite, session_integrity_key: bytes) -> Keys:
-    """K1 and K2 (13.32)."""
+    """Derive K1 and K2 (13.32)."""
     return Keys(
         suite,
         suite.code(session_integrity_key, b"\x01" * CONSTANT_BYTES),
@@ -83,12 +83,12 @@ def keys(suite: Suite, session_integrity_key: bytes) -> Keys:
 
 
 def is_equal(one: bytes, other: bytes) -> bool:
-    """In constant time."""
+    """Compare in constant time."""
     return hmac.compare_digest(one, other)
 
 
 def seal(held: Keys, message: bytes, *, session_id: int, sequence: int) -> bytes:
-    """A whole datagram: encrypted, then signed (13.28.4, 13.29)."""
+    """Return a whole datagram: encrypted, then signed (13.28.4, 13.29)."""
     payload = _encrypt(held, message)
     flags = Payload.MESSAGE | IS_ENCRYPTED | IS_AUTHENTICATED
     signed = HEADER.pack(FORMAT_RMCP_PLUS, flags, session_id, sequence, len(payload)) + payload
@@ -98,7 +98,7 @@ def seal(held: Keys, message: bytes, *, session_id: int, sequence: int) -> bytes
 
 
 def unseal(held: Keys, frame: Frame) -> bytes:
-    """The message in an authentic frame. Raises BadPacket."""
+    """Return the message of an authentic frame. Raises BadPacket."""
     if not (frame.is_authenticated and frame.is_encrypted):
         raise BadPacket("not authenticated or not encrypted")
     if not is_equal(held.suite.code(held.integrity, frame.signed)[: held.suite.check_bytes], frame.check):

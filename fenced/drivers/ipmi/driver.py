@@ -1,8 +1,9 @@
-"""The driver for BMCs that speak IPMI 2.0 over LAN: a session a call, Chassis Status, Chassis Control.
+"""Reads and switches a chassis by IPMI 2.0 over LAN: one session a call, Chassis Status, Chassis Control.
 
-Knows what to ask in which order and what its failures mean for the caller; how is the visit's. Keeps no session: BMCs have
-few, and one that is kept keeps another proxy out. One rule: a power command is sent once, in time, by a session in which
-the BMC has shown that it knows the password; without its answer only a read tells what it did (S2, S6).
+It decides the order of requests and what failures mean for the caller; `visit` handles logins and repeats. It keeps no
+session open: BMCs have few, and a kept one could lock out another proxy. A power command is sent once, within its
+deadline, in a session in which the BMC has proven that it knows the password. Without an answer to it, only a read
+shows what it did (S2, S6).
 """
 
 import asyncio
@@ -47,12 +48,12 @@ from fenced.ports.devices import (
 )
 
 COMMAND_WAIT_SECONDS: Final = 5.0
-"""For the answer to a power command. Then it is in doubt, and the caller reads; BMCs that switch first and answer later took
-two seconds (virtualbmc)."""
+"""How long to wait for the answer to a power command. Without one the command is in doubt, and the caller reads. BMCs that
+switch before they answer took two seconds (virtualbmc)."""
 CLOSE_WAIT_SECONDS: Final = 0.25
 FULL_WAIT_SECONDS: Final = 0.5
 LOGINS_MAX: Final = 3
-"""That end without a reason: the BMC forgets them, or an answer was lost."""
+"""Limit for logins that fail without a cause to report: the BMC forgets them, or an answer is lost."""
 SUITES_KEPT_MAX: Final = 100_000
 """Remembered cipher suites, one per BMC."""
 PRIVILEGE_REFUSED: Final = frozenset({0x80, 0x81, 0x82})
@@ -63,12 +64,12 @@ Result = TypeVar("Result")
 
 @dataclass(slots=True, kw_only=True)
 class Progress:
-    """Of one call, for the text when its time is over. `deadline`: on a clock that goes on in suspend (S11)."""
+    """How far a call has come, for its timeout error. `deadline`: on a clock that goes on in suspend (S11)."""
 
     who: str
     timeout_seconds: float
     deadline: float
-    last: str = "its address was looked up"
+    last: str = "its address was being resolved"
     is_full: bool = False
     is_sent: bool = False
     forgotten: int = 0
@@ -79,14 +80,14 @@ class Progress:
         return max(0.0, self.deadline - _boottime())
 
     def in_time(self) -> None:
-        """Raises DeviceTimedOut when the deadline is past, also if we slept over it."""
+        """Raise DeviceTimedOut if the deadline has passed, also during a suspend of this machine."""
         if _boottime() > self.deadline:
             raise self.timed_out()
 
     def timed_out(self) -> DeviceError:
         if self.is_full and not self.is_sent:
             return DeviceError(
-                f"{self.who} has no free session, for {self.timeout_seconds:g} s; end others, or wait a minute",
+                f"{self.who} has had no free session for {self.timeout_seconds:g} s; end others, or wait a minute",
                 may_be_done=False,
             )
         return DeviceTimedOut(
@@ -98,7 +99,7 @@ class Progress:
 
 
 class Ipmi:
-    """All BMCs that speak IPMI. Keeps which cipher suite a BMC took last, no session and no power state."""
+    """All IPMI BMCs. Remembers the cipher suite that each BMC last accepted; keeps no session and no power state."""
 
     description: ClassVar[DriverDescription] = DESCRIPTION
 
@@ -106,11 +107,11 @@ class Ipmi:
         self._suites: dict[tuple[str, int], Suite] = {}
 
     async def read(self, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
-        """Chassis Status of a BMC that says that it is ready. Raises DeviceError."""
+        """Return the Chassis Status of a BMC that reports itself ready. Raises DeviceError."""
         return (await self._status(spec, timeout_seconds, is_identified=False)).power
 
     async def identify(self, spec: DeviceSpec, *, timeout_seconds: float) -> Identified:
-        """The same, and then what the BMC tells of its machine, as far as the time allows. Raises DeviceError."""
+        """Read, then fetch the machine's identities as far as time allows. Raises DeviceError."""
         return await self._status(spec, timeout_seconds, is_identified=True)
 
     async def _status(self, spec: DeviceSpec, timeout_seconds: float, *, is_identified: bool) -> Identified:
@@ -121,8 +122,8 @@ class Ipmi:
             if spec.identity:
                 await identity.check(visit, spec)
             power = await _asked(visit, GET_CHASSIS_STATUS, "Get Chassis Status", power_of)
-            told = await _told(visit, spec, seconds=progress.left() / 2) if is_identified else ()
-            return Identified(power=power, identities=told)
+            found = await _identities(visit, spec, seconds=progress.left() / 2) if is_identified else ()
+            return Identified(power=power, identities=found)
 
         async with _deadline(given, timeout_seconds) as progress:
             found = await self._visit(given, progress, status)
@@ -130,9 +131,10 @@ class Ipmi:
             return found
 
     async def set(self, spec: DeviceSpec, power: Power, *, timeout_seconds: float, on_started: OnStarted) -> None:
-        """Chassis Control, power down or power up, to a BMC that says that it is ready; returns when it has taken it.
+        """Send Chassis Control, power down or up, to a BMC that reports itself ready; return once it has accepted it.
 
-        Raises DeviceError."""
+        Raises DeviceError.
+        """
         given = settings(spec)
         if power is Power.UNKNOWN:
             raise bad("a chassis can't be set to unknown")
@@ -147,10 +149,10 @@ class Ipmi:
             await self._visit(given, progress, control)
 
     async def close(self) -> None:
-        """Nothing is kept open."""
+        """Nothing to close."""
 
     async def _visit(self, given: Settings, progress: Progress, act: Callable[[Visit], Awaitable[Result]]) -> Result:
-        """Log in and act; anew where the BMC has forgotten us and nothing was sent. The deadline ends it."""
+        """Log in and act. Retry until the deadline if the BMC has lost the session and no command was sent."""
         addresses = await resolve(given.host, given.port)
         unreachable = 0
         for address in itertools.cycle(addresses):
@@ -179,12 +181,12 @@ class Ipmi:
         raise AssertionError("a name without addresses")
 
     async def _logged_in(self, visit: Visit, given: Settings, progress: Progress) -> bool:
-        """Whether there is a session now; if not, another login may work. Raises DeviceError."""
+        """Return whether a session is open now; if not, another login may work. Raises DeviceError."""
         tried = await visit.log_in(self._suites_to_try(given, progress))
         match tried.end:
             case Session() as session:
                 self._remember(given, session.authenticated.keys.suite)
-                progress.last, progress.is_full = "it let us in", False
+                progress.last, progress.is_full = "it accepted the login", False
                 return True
             case Silent(after=after):
                 progress.last = f"no answer to {after}"
@@ -194,28 +196,32 @@ class Ipmi:
                 return False
 
     async def _refused(self, tried: Tried, refused: Refused, given: Settings, progress: Progress) -> None:
-        """Returns where another login may work."""
+        """Return if another login may work, else raise DeviceError."""
         said = f"{given.who} refuses the login (status {refused.status:02x})"
         match refused.reason:
             case Reason.WRONG_SECRET if not tried.was_repeated or progress.forgotten >= LOGINS_MAX:
-                raise LoginRefused(f"{given.who} has another password, or another Kg", may_be_done=False)
+                raise LoginRefused(
+                    f"{given.who} does not have this password or Kg; correct password_file or kg", may_be_done=False
+                )
             case Reason.WRONG_SECRET | Reason.FORGOTTEN:
                 progress.last = said
                 _count_forgotten(progress, None)
             case Reason.WRONG_USER:
-                raise LoginRefused(f"{said}: no such user, or not with this privilege", may_be_done=False)
+                raise LoginRefused(f"{said}: no such user, or not this privilege for the user", may_be_done=False)
             case Reason.NO_SESSION:
                 progress.is_full = True
                 await asyncio.sleep(FULL_WAIT_SECONDS * (1 + random.random()))  # noqa: S311 (spreads, hides nothing)
             case Reason.OTHER_SUITE:
                 progress.refused_suites.add(refused.suite.number)
                 if all(suite.number in progress.refused_suites for suite in given.suites):
-                    raise NotSupported(f"{said}: it has none of the cipher suites; see `cipher`", may_be_done=False)
+                    raise NotSupported(
+                        f"{said}: it supports none of the cipher suites; see the option `cipher`", may_be_done=False
+                    )
             case Reason.NOT_UNDERSTOOD:
                 raise DeviceError(said, may_be_done=False)
 
     def _suites_to_try(self, given: Settings, progress: Progress) -> list[Suite]:
-        """Those that the BMC did not refuse, first the one that it took last."""
+        """Return the suites that the BMC has not refused; the one that it last accepted comes first."""
         last = self._suites.get((given.host, given.port))
         left = [suite for suite in given.suites if suite.number not in progress.refused_suites]
         return sorted(left, key=lambda suite: suite is not last)
@@ -227,29 +233,29 @@ class Ipmi:
 
 
 async def _check_ready(visit: Visit, spec: DeviceSpec) -> None:
-    """One rule for reading and switching: what could not be proven afterwards is not done. Raises DeviceError."""
+    """Check before reads and commands alike, so that no command is sent that a read could not prove. Raises DeviceError."""
     if not spec.check_ready:
         return
     device = await _asked(visit, GET_DEVICE_ID, "Get Device ID", device_id_of)
     if not device.is_available:
         raise DeviceNotReady(
-            f"{visit.who} says that it is starting or being updated (Device Available: no); if it always says so: "
+            f"{visit.who} reports that it is starting or being updated (Device Available: no); if it always does, set "
             "check_ready = false at the device",
             may_be_done=False,
         )
 
 
-async def _told(visit: Visit, spec: DeviceSpec, *, seconds: float) -> tuple[str, ...]:
-    """What the BMC tells of its machine; nothing where it does not within that time: the power was read all the same."""
+async def _identities(visit: Visit, spec: DeviceSpec, *, seconds: float) -> tuple[str, ...]:
+    """Return the machine's identities; empty on failure or after that time, because the power has been read."""
     try:
         async with asyncio.timeout(seconds):
-            return await identity.told(visit, spec)
+            return await identity.reported(visit, spec)
     except (TimeoutError, SessionLost, DeviceError):
         return ()
 
 
 async def _control(visit: Visit, power: Power, progress: Progress) -> None:
-    """Chassis Control, once. Raises DeviceError."""
+    """Send Chassis Control once. Raises DeviceError."""
     request = CHASSIS_CONTROLS[power]
     progress.in_time()
     visit.send(request)
@@ -266,12 +272,12 @@ async def _control(visit: Visit, power: Power, progress: Progress) -> None:
 
 
 async def _raise_privilege(visit: Visit, given: Settings) -> None:
-    """Also for a read: it then proves that a command would be allowed. Raises DeviceError."""
+    """Raise the session's privilege, also for a read: it proves that a command would be allowed. Raises DeviceError."""
     response = await visit.ask(set_session_privilege(given.credentials.privilege))
     if response.completion in PRIVILEGE_REFUSED:
         raise LoginRefused(
-            f"{visit.who} does not give the user that privilege (completion code {response.completion:02x}); "
-            "raise the user's, or set `privilege`",
+            f"{visit.who} does not grant the user that privilege (completion code {response.completion:02x}); "
+            "raise the user's privilege, or set the option `privilege`",
             may_be_done=False,
         )
     if response.completion:
@@ -279,7 +285,7 @@ async def _raise_privilege(visit: Visit, given: Settings) -> None:
 
 
 async def _asked(visit: Visit, request: Request, what: str, parse: Callable[[Response], Result]) -> Result:
-    """A question's answer, understood. Raises DeviceError, SessionLost."""
+    """Send a request and parse its answer. Raises DeviceError, SessionLost."""
     response = await visit.ask(request)
     if response.completion:
         raise refusal(visit.who, what, response.completion)
@@ -291,7 +297,7 @@ async def _asked(visit: Visit, request: Request, what: str, parse: Callable[[Res
 
 @contextlib.asynccontextmanager
 async def _deadline(given: Settings, timeout_seconds: float) -> AsyncIterator[Progress]:
-    """The time of one call. Raises DeviceTimedOut when it is over."""
+    """Limit the time of one call. Raises DeviceTimedOut."""
     progress = Progress(who=given.who, timeout_seconds=timeout_seconds, deadline=_boottime() + timeout_seconds)
     try:
         async with asyncio.timeout(timeout_seconds):
@@ -303,7 +309,7 @@ async def _deadline(given: Settings, timeout_seconds: float) -> AsyncIterator[Pr
 def _count_forgotten(progress: Progress, cause: Exception | None) -> None:
     progress.forgotten += 1
     if progress.forgotten > LOGINS_MAX:
-        raise DeviceError(f"{progress.who} forgets our sessions ({progress.last})", may_be_done=False) from cause
+        raise DeviceError(f"{progress.who} keeps losing sessions ({progress.last})", may_be_done=False) from cause
 
 
 def _boottime() -> float:

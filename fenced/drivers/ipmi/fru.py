@@ -1,7 +1,6 @@
-"""Serial numbers in a BMC's FRU inventory (Platform Management FRU Information Storage Definition 1.0, rev. 1.3).
+"""Finds serial numbers in a BMC's FRU inventory (Platform Management FRU Information Storage Definition 1.0, rev. 1.3).
 
-Knows the layout of its areas, not how they are read. One rule: bytes that don't fit are no serial number; they are left
-out and never guessed at.
+It parses bytes; `identity` reads them. Malformed fields give no serial number; nothing is guessed.
 """
 
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Final
 HEADER_BYTES: Final = 8
 UNIT_BYTES: Final = 8
 AREA_BYTES_MAX: Final = 512
-"""Read of one area. The serial is one of the first fields; the standard allows 2,040 bytes."""
+"""How much of an area to read. The serial is one of the first fields; the standard allows 2,040 bytes."""
 END_OF_FIELDS: Final = 0xC1
 BCD_PLUS: Final = "0123456789 -."
 FORMAT_VERSION: Final = 0x01
@@ -18,7 +17,7 @@ FORMAT_VERSION: Final = 0x01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Area:
-    """Where an area starts, where its fields begin inside it, and the number of its field with the serial."""
+    """Where an area starts, where its fields begin in it, and which field holds the serial."""
 
     offset: int
     fields_from: int
@@ -26,7 +25,7 @@ class Area:
 
 
 def areas(header: bytes) -> tuple[Area, ...]:
-    """Chassis, board and product areas that the common header names; empty for a header that is none."""
+    """Return the chassis, board and product areas in the common header; empty if the header is invalid."""
     if len(header) < HEADER_BYTES or header[0] & 0x0F != FORMAT_VERSION or sum(header[:HEADER_BYTES]) & 0xFF:
         return ()
     kinds = ((header[2], 3, 1), (header[3], 6, 2), (header[4], 3, 4))
@@ -38,14 +37,14 @@ def areas(header: bytes) -> tuple[Area, ...]:
 
 
 def area_bytes(start: bytes) -> int:
-    """How long the area says that it is, bounded; 0 for one that can't be read."""
+    """Return the area's length by its own header, bounded; 0 if the header is invalid."""
     if len(start) < 2 or start[0] & 0x0F != FORMAT_VERSION:
         return 0
     return min(start[1] * UNIT_BYTES, AREA_BYTES_MAX)
 
 
 def serial(area: Area, content: bytes) -> str:
-    """The serial number in an area; "" where there is none."""
+    """Return the serial number in an area; "" if it has none."""
     at = area.fields_from
     for number in range(area.serial_field + 1):
         if at >= len(content) or content[at] == END_OF_FIELDS:
@@ -61,7 +60,7 @@ def serial(area: Area, content: bytes) -> str:
 
 
 def _text(kind: int, value: bytes) -> str:
-    """A field by its type: 0 binary, 1 BCD plus, 2 six-bit ASCII, 3 Latin-1."""
+    """Decode a field by its type: 0 binary, 1 BCD plus, 2 six-bit ASCII, 3 Latin-1."""
     if kind == 0:
         return value.hex()
     if kind == 1:

@@ -1,7 +1,6 @@
-"""Which machine a BMC belongs to: the GUIDs and serial numbers that it tells, compared in the session that will act.
+"""Checks which machine a BMC belongs to, by its GUIDs and serial numbers, in the session that will act.
 
-Knows what to ask and in which order, not who waits for the answer. One rule: a machine that can't be told is an error like
-a wrong one; nothing is sent to it.
+If the machine is the wrong one, or can't be identified, it raises an error and no command is sent.
 """
 
 from collections.abc import AsyncIterator
@@ -26,37 +25,43 @@ from fenced.ports.devices import DeviceError, WrongMachine
 FRU_ID: Final = 0
 """The inventory of the BMC's own machine (34.1)."""
 READ_BYTES: Final = (32, 16, 8)
-"""How much of the inventory is asked for at once: less where the BMC can't send that much."""
+"""How many bytes of the inventory to request at once; the next smaller size if the BMC can't send that many."""
 TOLD_CHARACTERS_MAX: Final = 300
 READS_MAX: Final = 256
 """More than three whole areas, eight bytes at a time."""
 
 
 async def check(visit: Visit, spec: DeviceSpec) -> None:
-    """Returns when the BMC tells the device's identity. Raises WrongMachine, DeviceError where it tells none of that kind,
-    SessionLost."""
+    """Return if the BMC reports the device's identity.
+
+    Raises WrongMachine; DeviceError if the BMC reports no identity of that kind; SessionLost.
+    """
     identity = spec.identity
     others: list[str] = []
-    async for one, is_serial in _tellings(visit):
+    async for one, is_serial in _reports(visit):
         if is_same_machine(identity, (one,)):
             return
         if is_serial or is_uuid(identity):
             others.append(one)
     if others:
-        # Some passwords are what stands on the machine's label.
+        # Some passwords are the serial number on the machine's label.
         shown = Mask(spec.all_secrets).line(", ".join(dict.fromkeys(others)), characters_max=TOLD_CHARACTERS_MAX)
-        raise WrongMachine(f"{visit.who} belongs to {shown} and not to {identity}; nothing was sent", may_be_done=False)
+        raise WrongMachine(
+            f"{visit.who} belongs to {shown} and not to {identity}; no command was sent; check cables and addresses",
+            may_be_done=False,
+        )
     raise DeviceError(
-        f"{visit.who} tells no {'GUID' if is_uuid(identity) else 'serial number'}, so nobody knows whether it belongs "
-        f"to {identity}; correct `identity` or remove it",
+        f"{visit.who} reports no {'GUID' if is_uuid(identity) else 'serial number'}, so it may not belong to "
+        f"{identity}; correct `identity` or remove it",
         may_be_done=False,
     )
 
 
-async def told(visit: Visit, spec: DeviceSpec) -> tuple[str, ...]:
-    """What tells the machine from others: its system GUID, or that of the login; where it has neither, all of its serial
-    numbers, which cost many questions. The GUID of the BMC itself says nothing here: some makers give all of them one.
-    Raises SessionLost."""
+async def reported(visit: Visit, spec: DeviceSpec) -> tuple[str, ...]:
+    """Return what distinguishes the machine: its system GUID, else the login's, else all serial numbers (many requests).
+
+    The BMC's own GUID does not count: some vendors use one for all BMCs. Raises SessionLost.
+    """
     guid = await _guid(visit, GET_SYSTEM_GUID) or guid_text(visit.guid)
     found = comparable([guid], secrets=spec.all_secrets)
     if not found:
@@ -65,8 +70,8 @@ async def told(visit: Visit, spec: DeviceSpec) -> tuple[str, ...]:
     return found
 
 
-async def _tellings(visit: Visit) -> AsyncIterator[tuple[str, bool]]:
-    """What the BMC tells, the cheapest first; whether it is a serial number. The first one cost nothing: RAKP 2 holds it."""
+async def _reports(visit: Visit) -> AsyncIterator[tuple[str, bool]]:
+    """Yield identities and whether each is a serial number, the cheapest first; RAKP 2 already holds the first one."""
     if guid := guid_text(visit.guid):
         yield guid, False
     for request in (GET_SYSTEM_GUID, GET_DEVICE_GUID):
@@ -77,7 +82,7 @@ async def _tellings(visit: Visit) -> AsyncIterator[tuple[str, bool]]:
 
 
 async def _serials(visit: Visit) -> AsyncIterator[str]:
-    """Of the chassis, the board and the product. Raises SessionLost."""
+    """Yield the serials of chassis, board and product. Raises SessionLost."""
     inventory = _Inventory(visit)
     for area in fru.areas(await inventory.read(0, fru.HEADER_BYTES)):
         start = await inventory.read(area.offset, fru.HEADER_BYTES)
@@ -87,7 +92,7 @@ async def _serials(visit: Visit) -> AsyncIterator[str]:
 
 
 async def _guid(visit: Visit, request: Request) -> str:
-    """ "" where the BMC has none."""
+    """Return a GUID; "" if the BMC has none."""
     response = await visit.ask(request)
     if response.completion:
         return ""
@@ -98,7 +103,7 @@ async def _guid(visit: Visit, request: Request) -> str:
 
 
 class _Inventory:
-    """FRU device 0, read by and by (34.2)."""
+    """FRU device 0, read piece by piece (34.2)."""
 
     def __init__(self, visit: Visit) -> None:
         self._visit = visit
@@ -106,7 +111,7 @@ class _Inventory:
         self._reads_left = READS_MAX
 
     async def read(self, offset: int, count: int) -> bytes:
-        """As many of these bytes as there are. Raises SessionLost."""
+        """Return these bytes, or as many as exist. Raises SessionLost."""
         content = b""
         while len(content) < count and self._reads_left:
             piece = await self._piece(offset + len(content), min(self._sizes[0], count - len(content)))

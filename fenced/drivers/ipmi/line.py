@@ -1,8 +1,7 @@
-"""A UDP socket to one BMC: datagrams out at once or not at all, datagrams in through a small inbox.
+"""A UDP socket to one BMC, with a small inbox.
 
-Knows addresses and bytes, nothing of IPMI. One rule: what `send` did not hand to the kernel is not sent later; a command
-that waits in a buffer could act after its time. The socket is connected, so that others' datagrams never reach us and a
-closed port is told at once (ICMP).
+`send` hands a datagram to the kernel at once or fails: a command that waited in a buffer could act after its deadline.
+The socket is connected, so it receives only this BMC's datagrams, and a closed port is reported at once (ICMP).
 """
 
 import asyncio
@@ -14,30 +13,30 @@ from typing import Final, Self
 from fenced.ports.devices import DeviceError, DeviceUnreachable
 
 INBOX_MAX: Final = 16
-"""Datagrams that wait for us; we have one question open at a time."""
+"""Limit for unread datagrams; only one request is open at a time."""
 RECEIVE_BYTES: Final = 2048
 
 SocketAddress = tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
-"""As the socket module gives it; the last form is of families that we leave out."""
+"""As the socket module returns it. The last form belongs to families that `resolve` drops."""
 Address = tuple[socket.AddressFamily, SocketAddress]
 
 
 async def resolve(host: str, port: int) -> tuple[Address, ...]:
-    """Where a BMC may be, in the resolver's order. Addresses are not looked up. Raises DeviceUnreachable."""
+    """Return a BMC's addresses in the resolver's order; numeric ones need no lookup. Raises DeviceUnreachable."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)
     except (socket.gaierror, UnicodeError):  # a name
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_DGRAM)
         except (socket.gaierror, UnicodeError) as exc:
-            raise DeviceUnreachable(f"{host}: no address is known for it ({exc})", may_be_done=False) from exc
+            raise DeviceUnreachable(f"{host} can't be resolved: {exc}", may_be_done=False) from exc
     addresses = tuple(
         dict.fromkeys(
             (family, address) for family, _, _, _, address in found if family in (socket.AF_INET, socket.AF_INET6)
         )
     )
     if not addresses:
-        raise DeviceUnreachable(f"{host}: no IPv4 or IPv6 address is known for it", may_be_done=False)
+        raise DeviceUnreachable(f"{host} has no IPv4 or IPv6 address", may_be_done=False)
     return addresses
 
 
@@ -45,7 +44,7 @@ class Line:
     """Use it as a context manager."""
 
     def __init__(self, who: str, address: Address) -> None:
-        """`who`: for texts."""
+        """`who`: the BMC's name in messages."""
         self._who = who
         self._inbox: deque[bytes] = deque()
         self._failure: OSError | None = None
@@ -64,18 +63,18 @@ class Line:
         self._socket.close()
 
     def send(self, datagram: bytes) -> None:
-        """Now or never. Raises DeviceError, and then this datagram was not sent."""
+        """Send now. If it raises DeviceError, the datagram was not sent and never will be."""
         try:
             self._socket.send(datagram)
         except (BlockingIOError, InterruptedError) as exc:
             raise DeviceError(
-                f"{self._who}: nothing can be sent now, the kernel's buffers are full", may_be_done=False
+                f"{self._who}: the kernel's send buffers are full; nothing was sent", may_be_done=False
             ) from exc
         except OSError as exc:
             raise self._unreachable(exc) from exc
 
     async def receive(self, seconds: float) -> bytes | None:
-        """The next datagram; None when there is none for that long. Raises DeviceUnreachable."""
+        """Return the next datagram; None if none comes within that time. Raises DeviceUnreachable."""
         if not self._inbox and self._failure is None:
             self._waiter = self._loop.create_future()
             timer = self._loop.call_later(max(0.0, seconds), self._wake)
@@ -85,7 +84,7 @@ class Line:
                 timer.cancel()
                 self._waiter = None
         if not self._inbox:
-            self._take()  # a busy loop may see the time pass before it sees a datagram that came in time
+            self._take()  # a busy loop may handle the timer before a datagram that arrived in time
         if self._inbox:
             return self._inbox.popleft()
         failure, self._failure = self._failure, None
@@ -109,7 +108,7 @@ class Line:
         return made
 
     def _take(self) -> None:
-        """Everything that the kernel holds; beyond the bound it is dropped, as the network may do, too."""
+        """Receive all waiting datagrams; drop those beyond the limit, as the network might."""
         for _ in range(INBOX_MAX):
             try:
                 datagram = self._socket.recv(RECEIVE_BYTES)
@@ -128,4 +127,6 @@ class Line:
             self._waiter.set_result(None)
 
     def _unreachable(self, exc: OSError) -> DeviceUnreachable:
-        return DeviceUnreachable(f"{self._who}: {exc.strerror or exc}; is its LAN channel on?", may_be_done=False)
+        return DeviceUnreachable(
+            f"{self._who}: {exc.strerror or exc}; check that its LAN channel is enabled", may_be_done=False
+        )

@@ -1,8 +1,8 @@
-"""The login of IPMI 2.0 as values: Open Session and RAKP 1 to 4 (IPMI 2.0, 13.15 to 13.24). No socket, no clock, no random.
+"""The login of IPMI 2.0 as values: Open Session and RAKP 1 to 4 (IPMI 2.0, 13.15 to 13.24).
 
-Each step is a frozen state that holds what was sent and takes what came: the next state, or Refused. A datagram that is
-not the answer waited for is BadPacket and changes nothing. One rule: a BMC that has not shown that it knows the
-password (RAKP 2) and the session's key (RAKP 4) never gets a session of ours.
+Each step is a frozen state with the `datagram` to send; `take` parses the answer into the next state or Refused. There
+is no socket, clock or randomness here. Any other datagram is a BadPacket and changes nothing. A session is used only
+after the BMC has proven that it knows the password (RAKP 2) and the session key (RAKP 4).
 """
 
 import struct
@@ -14,14 +14,14 @@ from fenced.drivers.ipmi.cipher import Keys, Suite, is_equal, keys
 from fenced.drivers.ipmi.packets import BadPacket, Payload, parse_frame, plain_frame
 
 NAME_ONLY: Final = 0x10
-"""In the role: look the user up by name alone, not by name and privilege (13.20)."""
+"""Bit in the role: look up the user by name alone, not by name and privilege (13.20)."""
 RANDOM_BYTES: Final = 16
 GUID_BYTES: Final = 16
 INTEGRITY_CHECK_VALUE_WRONG: Final = 0x0F
 
 
 class Status(IntEnum):
-    """RMCP+ and RAKP status codes that mean something to us (table 13-15)."""
+    """The RMCP+ and RAKP status codes that the driver distinguishes (table 13-15)."""
 
     DONE = 0x00
     NO_RESOURCES = 0x01
@@ -44,14 +44,14 @@ class Status(IntEnum):
 
 
 class Reason(IntEnum):
-    """Why a login ended, by what can be done about it."""
+    """Why a login failed, by its remedy."""
 
     WRONG_SECRET = 1
-    """The BMC knows another password (or Kg) than we."""
+    """The BMC has another password or Kg."""
     WRONG_USER = 2
     NO_SESSION = 3
     FORGOTTEN = 4
-    """The BMC does not know the login any more: another one may work."""
+    """The BMC has dropped the login; another one may work."""
     OTHER_SUITE = 5
     NOT_UNDERSTOOD = 6
 
@@ -77,7 +77,7 @@ REASONS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """Whom we say that we are. `kg`: the BMC's own key, b"" where it has none. Shown nowhere."""
+    """The user and its keys. `kg`: the BMC's key, b"" if it has none. `repr` hides them."""
 
     username: bytes
     password: bytes
@@ -91,7 +91,7 @@ class Credentials:
 
     @property
     def named(self) -> bytes:
-        """Role, length of the name, name: as the codes cover them."""
+        """Role, length of the name, and name, as the authentication codes cover them."""
         return bytes((self.role, len(self.username))) + self.username
 
     def __repr__(self) -> str:
@@ -100,7 +100,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """The login with this suite is over. `reply`: what tells the BMC so, b"" where there is nothing to say."""
+    """The login with this suite has failed. `reply`: a datagram that informs the BMC, or b""."""
 
     suite: Suite
     reason: Reason
@@ -110,7 +110,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authenticated:
-    """RAKP 4 was right: the session's keys, the BMC's id of it, and the GUID that the BMC signed."""
+    """RAKP 4 was valid: the session's keys, its ids, and the GUID that the BMC signed."""
 
     keys: Keys
     console_id: int
@@ -120,7 +120,7 @@ class Authenticated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """Open Session was asked. `console_id`, `console_random`: fresh for each login, never 0."""
+    """Waiting for the Open Session response. `console_id`, `console_random`: new for each login, never 0."""
 
     credentials: Credentials
     suite: Suite
@@ -142,19 +142,19 @@ class Opening:
         if payload[1] != Status.DONE:
             return _refused(self.suite, payload[1])
         if len(payload) < 36:
-            raise BadPacket("an Open Session response too short")
+            raise BadPacket("an Open Session response is too short")
         bmc_id = int.from_bytes(payload[8:12], "little")
         offered = payload[16] & 0x3F, payload[24] & 0x3F, payload[32] & 0x3F
         if bmc_id == 0:
             raise BadPacket("a session without an id")
-        if offered != self.suite.algorithms:  # never less than was asked for, whoever says so
+        if offered != self.suite.algorithms:  # refuse a downgrade
             return Refused(suite=self.suite, reason=Reason.OTHER_SUITE, status=Status.NO_SUITE_MATCH)
         return Exchanging(opened=self, bmc_id=bmc_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchanging:
-    """RAKP 1 was sent: the BMC is to show that it knows the password."""
+    """Waiting for RAKP 2, in which the BMC proves that it knows the password."""
 
     opened: Opening
     bmc_id: int
@@ -173,7 +173,7 @@ class Exchanging:
         if payload[1] != Status.DONE:
             return _refused(opened.suite, payload[1])
         if len(payload) != 40 + suite.digest_bytes:
-            raise BadPacket("a RAKP 2 of another length")
+            raise BadPacket("a RAKP 2 has the wrong length")
         bmc_random, guid, code = payload[8:24], payload[24:40], payload[40:]
         expected = suite.code(
             opened.credentials.password,
@@ -196,7 +196,7 @@ class Exchanging:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirming:
-    """RAKP 3 was sent: the BMC takes us for the user, and is to show that it has the session's key."""
+    """Waiting for RAKP 4, in which the BMC proves that it has the session key."""
 
     exchanged: Exchanging
     bmc_random: bytes
@@ -215,7 +215,7 @@ class Confirming:
 
     @property
     def authenticated(self) -> Authenticated:
-        """The session as it is once the BMC has confirmed it; before that, good for closing it only."""
+        """The session. Before RAKP 4 confirms it, use it only to close it."""
         opened = self.exchanged.opened
         return Authenticated(
             keys=keys(opened.suite, self._session_integrity_key),
@@ -251,11 +251,13 @@ Step = Opening | Exchanging | Confirming
 
 
 def _payload(datagram: bytes, kind: Payload, tag: int, console_id: int) -> bytes:
-    """What a login's answer holds: at least eight bytes, or two of a refusal, for OpenIPMI's BMC ends there.
-    Raises BadPacket for what is not the answer to our request."""
+    """Return the payload of a login's answer: at least eight bytes, or two of a refusal (OpenIPMI's BMC sends no more).
+
+    Raises BadPacket unless it answers this request.
+    """
     frame = parse_frame(datagram)
     if frame.payload_type != kind or frame.session_id or frame.is_authenticated or frame.is_encrypted:
-        raise BadPacket("not the answer waited for")
+        raise BadPacket("not the expected answer")
     payload = frame.payload
     is_short_refusal = 2 <= len(payload) < 8 and payload[1] != Status.DONE
     is_ours = len(payload) >= 8 and int.from_bytes(payload[4:8], "little") == console_id

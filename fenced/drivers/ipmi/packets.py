@@ -1,7 +1,7 @@
-"""The datagrams of IPMI 2.0 over LAN as values: RMCP, the session header, and the message inside (IPMI 2.0, 13.6 and 13.8).
+"""Packs and parses the datagrams of IPMI 2.0 over LAN: RMCP, session header and message (IPMI 2.0, 13.6 and 13.8).
 
-Knows layout and checksums, no keys, no sessions and no commands. One rule: whatever bytes come in, either a whole value
-or BadPacket comes out.
+It handles layout and checksums; keys and sessions are elsewhere. For any bytes, parsing returns a complete value or
+raises BadPacket.
 """
 
 import struct
@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import Final
 
 DATAGRAM_BYTES_MAX: Final = 1024
-"""Longer than any answer that we ask for."""
+"""Longer than any expected answer."""
 RMCP: Final = b"\x06\x00\xff\x07"
 """Version 1.0, no acknowledgement, class IPMI (13.1.3)."""
 RMCP_VERSION: Final = 0x06
@@ -27,7 +27,7 @@ MESSAGE_BYTES_MIN: Final = 8
 
 
 class BadPacket(Exception):
-    """A datagram that is none of ours: too short, too long, malformed, or not authentic."""
+    """A datagram to ignore: too short, too long, malformed, not authentic, or not for this request."""
 
 
 class Payload(IntEnum):
@@ -44,7 +44,7 @@ class Payload(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One RMCP+ datagram. `signed`: the bytes that its integrity check covers; `check`: that check, b"" where there is none."""
+    """One RMCP+ datagram. `signed`: the bytes under its integrity check. `check`: that check, or b""."""
 
     payload_type: int
     payload: bytes
@@ -67,7 +67,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """What the BMC answers. `completion`: 0 is done (table 5-2)."""
+    """The BMC's answer. `completion`: 0 means done (table 5-2)."""
 
     network_function: int
     command: int
@@ -76,7 +76,7 @@ class Response:
     data: bytes = b""
 
     def is_to(self, request: Request, request_sequence: int) -> bool:
-        """Whether this answers that request."""
+        """Return whether this answers that request."""
         return (
             self.network_function == request.network_function + 1
             and self.command == request.command
@@ -85,19 +85,19 @@ class Response:
 
 
 def plain_frame(payload_type: Payload, payload: bytes) -> bytes:
-    """A datagram outside of a session, as the login needs it."""
+    """Pack a datagram outside of a session, for the login."""
     return RMCP + HEADER.pack(FORMAT_RMCP_PLUS, payload_type, 0, 0, len(payload)) + payload
 
 
 def parse_frame(datagram: bytes, *, check_bytes: int = 0) -> Frame:
-    """Take a datagram apart. `check_bytes`: the length of an integrity check in this session. Raises BadPacket."""
+    """Parse a datagram. `check_bytes`: the length of the integrity check in this session. Raises BadPacket."""
     if not len(RMCP) + HEADER.size <= len(datagram) <= DATAGRAM_BYTES_MAX:
         raise BadPacket(f"{len(datagram)} bytes")
     if datagram[0] != RMCP_VERSION or datagram[3] != RMCP_CLASS_IPMI:
         raise BadPacket("not RMCP with IPMI")
     form, flags, session_id, sequence, length = HEADER.unpack_from(datagram, len(RMCP))
     if form != FORMAT_RMCP_PLUS:
-        raise BadPacket("not of IPMI 2.0")
+        raise BadPacket("not IPMI 2.0")
     start = len(RMCP) + HEADER.size
     payload, rest = datagram[start : start + length], datagram[start + length :]
     if len(payload) != length:
@@ -118,20 +118,20 @@ def parse_frame(datagram: bytes, *, check_bytes: int = 0) -> Frame:
 
 
 def message(request: Request, request_sequence: int) -> bytes:
-    """The message that carries a request (13.8). `request_sequence`: 0 to 63."""
+    """Pack the message of a request (13.8). `request_sequence`: 0 to 63."""
     head = bytes((BMC_ADDRESS, request.network_function << 2))
     body = bytes((CONSOLE_ADDRESS, request_sequence << 2, request.command)) + request.data
     return head + checksum(head) + body + checksum(body)
 
 
 def parse_message(payload: bytes) -> Response:
-    """The response in a message. Raises BadPacket."""
+    """Parse a message into its response. Raises BadPacket."""
     if len(payload) < MESSAGE_BYTES_MIN:
-        raise BadPacket("a message too short")
+        raise BadPacket("the message is too short")
     if sum(payload[:3]) & 0xFF or sum(payload[3:]) & 0xFF:
-        raise BadPacket("a message with a wrong checksum")
+        raise BadPacket("the message has a wrong checksum")
     if payload[0] != CONSOLE_ADDRESS or payload[3] != BMC_ADDRESS:
-        raise BadPacket("a message for or from somebody else")
+        raise BadPacket("the message has other addresses")
     return Response(
         network_function=payload[1] >> 2,
         request_sequence=payload[4] >> 2,
@@ -142,5 +142,5 @@ def parse_message(payload: bytes) -> Response:
 
 
 def checksum(part: bytes) -> bytes:
-    """The byte that makes the sum zero (13.8)."""
+    """Return the byte that makes the sum zero (13.8)."""
     return bytes((-sum(part) & 0xFF,))

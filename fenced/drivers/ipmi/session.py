@@ -1,7 +1,7 @@
-"""An authenticated session as a value: requests out, answers in (IPMI 2.0, 6.12 and 13.28). No socket, no clock.
+"""An authenticated session as a value: packs requests and parses answers (IPMI 2.0, 6.12 and 13.28).
 
-Knows keys and sequence numbers, not what a command means. One rule: an answer counts only if it is authentic, for this
-session, newer than any before it, and to the very request that was made.
+It handles keys and sequence numbers, without a socket or a clock. It accepts an answer only if it is authentic, belongs
+to this session and is newer than all before it; the visit compares it with the request.
 """
 
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ REQUEST_SEQUENCES: Final = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """`sequence`: of the last datagram that we sent; `seen`: the highest that the BMC sent, -1 before its first one;
+    """`sequence`: that of the last datagram sent. `seen`: the highest received, -1 before the first.
     `request_sequence`: the number of the last request."""
 
     authenticated: Authenticated
@@ -26,23 +26,23 @@ class Session:
     request_sequence: int = 0
 
     def next_request(self) -> "Session":
-        """Before a request that is no repetition."""
+        """Return the session for a new request (not for a repeat)."""
         return replace(self, request_sequence=(self.request_sequence + 1) % REQUEST_SEQUENCES)
 
     def datagram(self, request: Request) -> "tuple[Session, bytes]":
-        """The request as a datagram. Sent once more, it keeps its request number and gets a new session sequence."""
+        """Pack a request. A repeat keeps its request number and gets a new session sequence number."""
         sequence = self.sequence + 1
         held = self.authenticated
         sealed = seal(held.keys, message(request, self.request_sequence), session_id=held.bmc_id, sequence=sequence)
         return replace(self, sequence=sequence), sealed
 
     def take(self, datagram: bytes) -> "tuple[Session, Response]":
-        """An answer of this session. Raises BadPacket for anything else, a repetition too."""
+        """Parse an answer of this session. Raises BadPacket for anything else, including a replay."""
         held = self.authenticated
         frame = parse_frame(datagram, check_bytes=held.keys.suite.check_bytes)
         if frame.payload_type != Payload.MESSAGE or frame.session_id != held.console_id:
             raise BadPacket("of another session")
         response = parse_message(unseal(held.keys, frame))
         if frame.sequence <= self.seen:
-            raise BadPacket("a repetition")
+            raise BadPacket("a replay")
         return replace(self, seen=frame.sequence), response

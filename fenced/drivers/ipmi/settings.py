@@ -1,6 +1,6 @@
-"""What a device's configuration means to the IPMI driver: address, user, keys, cipher suites, privilege.
+"""Parses a device's configuration for the IPMI driver: address, user, keys, cipher suites, privilege.
 
-Knows options, not the protocol. One rule: a mistake is told here, before anything is sent, and never with a secret in it.
+Mistakes are reported here, before anything is sent, and never with a secret in the text.
 """
 
 import ipaddress
@@ -23,8 +23,8 @@ PRIVILEGES: Final = {"operator": OPERATOR, "administrator": ADMINISTRATOR}
 LOOKUPS: Final = {"name": True, "name_and_privilege": False}
 KG: Final = "kg"
 SETTLE_SECONDS: Final = 30.0
-"""A BMC that was away starts anew in one to three minutes and answers before it has asked its host: OpenBMC read Off meanwhile
-(openbmc issues 1094, 1572, 2224). Its `device available` bit covers what it knows of itself; this, what it does not."""
+"""After an outage a BMC may have restarted. It answers before it knows its host's state: OpenBMC then read Off (openbmc issues
+1094, 1572, 2224). The bit `device available` covers the states that the BMC itself reports; this time covers the rest."""
 
 DESCRIPTION: Final = DriverDescription(
     name="ipmi",
@@ -33,19 +33,19 @@ DESCRIPTION: Final = DriverDescription(
     options=(
         Option(
             name="cipher",
-            about="cipher suite: 17 (SHA-256), 3 (SHA-1), or auto: 17, and 3 where the BMC has no 17",
+            about="cipher suite: 17 (SHA-256), 3 (SHA-1), or auto: 17, else 3 if the BMC does not support 17",
             choices=tuple(CIPHERS),
             default="auto",
         ),
         Option(
             name="privilege",
-            about="what the session may do; operator is enough to switch",
+            about="privilege of the session; operator suffices to switch",
             choices=tuple(PRIVILEGES),
             default="operator",
         ),
         Option(
             name="lookup",
-            about="how the BMC finds the user: by name, or by name_and_privilege",
+            about="how the BMC looks up the user: by name, or by name_and_privilege",
             choices=tuple(LOOKUPS),
             default="name",
         ),
@@ -61,7 +61,7 @@ DESCRIPTION: Final = DriverDescription(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """One device, understood. `suites`: those to try, in this order."""
+    """The parsed settings of one device. `suites`: those to try, in this order."""
 
     host: str
     port: int
@@ -70,12 +70,12 @@ class Settings:
 
     @property
     def who(self) -> str:
-        """For texts."""
+        """The BMC's name in messages."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def settings(spec: DeviceSpec) -> Settings:
-    """Raises BadParameters."""
+    """Parse a device's settings. Raises BadParameters."""
     unknown = sorted(set(spec.options) - {option.name for option in DESCRIPTION.options})
     if unknown:
         names = ", ".join(option.name for option in DESCRIPTION.options)
@@ -96,7 +96,7 @@ def settings(spec: DeviceSpec) -> Settings:
 
 
 def host_and_port(address: str) -> tuple[str, int]:
-    """HOST, HOST:PORT, an IPv6 address, or [IPv6]:PORT. Raises BadParameters."""
+    """Parse HOST, HOST:PORT, an IPv6 address, or [IPv6]:PORT. Raises BadParameters."""
     text = address.strip()
     host, port = text, ""
     if text.startswith("["):
@@ -134,7 +134,7 @@ def _choice(spec: DeviceSpec, name: str) -> str:
     assert option is not None
     given = str(spec.options.get(name, option.default))
     if given not in option.choices:
-        hint = "; suites without authentication or encryption are never spoken" if name == "cipher" else ""
+        hint = "; the driver uses no suite without authentication or encryption" if name == "cipher" else ""
         raise bad(f"{name} must be one of {', '.join(option.choices)}{hint}")
     return given
 
@@ -142,20 +142,20 @@ def _choice(spec: DeviceSpec, name: str) -> str:
 def _bytes(what: str, text: str, bytes_max: int) -> bytes:
     value = text.encode()
     if len(value) > bytes_max:
-        raise bad(f"{what} has {len(value)} bytes; IPMI 2.0 takes {bytes_max}")
+        raise bad(f"{what} has {len(value)} bytes; IPMI 2.0 allows {bytes_max}")
     if 0 in value:
-        raise bad(f"{what} holds a zero byte")
+        raise bad(f"{what} contains a zero byte")
     return value
 
 
 def _kg(text: str) -> bytes:
-    """Text, or `0x` and hexadecimal digits."""
+    """Parse the key: text, or `0x` and hexadecimal digits."""
     if not text.lower().startswith("0x"):
         return _bytes("the secret kg", text, KEY_BYTES_MAX)
     try:
         value = bytes.fromhex(text[2:])
     except ValueError as exc:
-        raise bad("the secret kg starts with 0x and goes on with something that is not hexadecimal") from exc
+        raise bad("the secret kg starts with 0x, but hexadecimal digits do not follow") from exc
     if len(value) > KEY_BYTES_MAX:
-        raise bad(f"the secret kg has {len(value)} bytes; IPMI 2.0 takes {KEY_BYTES_MAX}")
+        raise bad(f"the secret kg has {len(value)} bytes; IPMI 2.0 allows {KEY_BYTES_MAX}")
     return value

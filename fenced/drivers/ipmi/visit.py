@@ -1,7 +1,8 @@
-"""One visit to a BMC: log in, ask, tell, leave. The shell around the login and the session, which know no time.
+"""One visit to a BMC: log in, send requests or a command, close the session.
 
-Knows when to send once more and when to give up. One rule: questions and the login are repeated, a power command is
-sent once (S6), and a session that may exist is always closed, for BMCs have few.
+It adds time and a socket to `login` and `session`, which have neither: it decides when to repeat and when to give up.
+Requests and the login are repeated; a power command is sent once (S6). A session that may exist is always closed,
+because BMCs have few.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from fenced.drivers.ipmi.settings import Settings
 from fenced.ports.devices import DeviceError
 
 WAITS: Final = (0.5, 1.0, 2.0)
-"""Seconds until a question is repeated, three times in all: 13.6 leaves them to us, BMCs answer within a few tenths."""
+"""Seconds to wait for an answer before each repeat. IPMI 2.0 (13.6) sets none; BMCs answer within a few tenths."""
 BUSY: Final = 0xC0
 BUSY_TRIES: Final = 4
 BUSY_WAIT_SECONDS: Final = 0.25
@@ -32,26 +33,26 @@ Taken = TypeVar("Taken")
 
 
 class SessionLost(Exception):
-    """The BMC does not answer in this session any more: it was restarted, or the network is gone."""
+    """The BMC no longer answers in this session: it has restarted, or the network is down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Silent:
-    """A login that was not answered. `after`: the last thing that was asked."""
+    """A login without an answer. `after`: the last request."""
 
     after: str
 
 
 @dataclass(slots=True, kw_only=True)
 class Tried:
-    """How a login went: its end, and whether something was repeated (a BMC may then have answered another RAKP 1)."""
+    """The result of a login. `was_repeated`: a request was sent twice, so a BMC may have answered the other RAKP 1."""
 
     end: Session | Refused | Silent
     was_repeated: bool = False
 
 
 class Visit:
-    """At most one session at one address. Whoever makes it calls `leave`."""
+    """At most one session at one address. The caller must call `leave`."""
 
     def __init__(self, line: Line, settings: Settings) -> None:
         self._line = line
@@ -60,21 +61,21 @@ class Visit:
 
     @property
     def who(self) -> str:
-        """For texts."""
+        """The BMC's name in messages."""
         return self._settings.who
 
     @property
     def guid(self) -> bytes:
-        """The GUID that the BMC signed with the password."""
+        """The GUID that the BMC has signed with the password."""
         assert self._session is not None
         return self._session.authenticated.guid
 
     async def log_in(self, suites: Iterable[Suite]) -> Tried:
-        """Try these suites, each in its turn until the BMC answers. Raises DeviceUnreachable."""
+        """Try these suites in turn until the BMC answers. Raises DeviceUnreachable."""
         openings = [self._opening(suite) for suite in suites]
         waits = [wait for wait in WAITS for _ in openings]
         opened = None
-        for wait, opening in zip(waits, itertools.cycle(openings), strict=False):  # the second has no end
+        for wait, opening in zip(waits, itertools.cycle(openings), strict=False):  # the cycle is endless
             self._line.send(opening.datagram)
             opened = await self._answer(lambda datagram: _first(openings, datagram), wait)
             if opened is not None:
@@ -84,7 +85,7 @@ class Visit:
         return Tried(end=opened or Silent(after="Open Session"))
 
     async def ask(self, request: Request) -> Response:
-        """A question, repeated until it is answered; once more, too, where the BMC says that it is busy. Raises SessionLost."""
+        """Send a request; repeat it until it is answered, and again while the BMC is busy. Raises SessionLost."""
         wait = BUSY_WAIT_SECONDS
         for _ in range(BUSY_TRIES - 1):
             response = await self._ask(request)
@@ -95,15 +96,15 @@ class Visit:
         return await self._ask(request)
 
     def send(self, request: Request) -> None:
-        """A power command, once and now. Raises DeviceError, and then it was not sent."""
+        """Send a power command once, now. If it raises DeviceError, nothing was sent."""
         self._line.send(self._sealed(request, is_new=True))
 
     async def answer_to(self, request: Request, *, wait_seconds: float) -> Response | None:
-        """The answer to what was sent last; None: it did not come."""
+        """Return the answer to the last request; None if none came."""
         return await self._answer(self._answers(request), wait_seconds)
 
     async def close(self, *, wait_seconds: float) -> None:
-        """End the session and hear so. Failing is no failure of what was done in it; `leave` is still to be called."""
+        """Close the session and wait for the answer; ignore failures. The caller must still call `leave`."""
         session = self._session
         if session is not None:
             request = close_session(session.authenticated.bmc_id)
@@ -113,7 +114,7 @@ class Visit:
                     self._session = None
 
     def leave(self) -> None:
-        """Tell a BMC that may hold a session of ours that it is over, without waiting; also when we were cancelled."""
+        """Close a session that may still exist, without waiting; works after a cancellation, too."""
         session = self._session
         if session is not None:
             datagram = self._sealed(close_session(session.authenticated.bmc_id), is_new=True)
@@ -130,14 +131,14 @@ class Visit:
         )
 
     async def _exchange(self, exchanging: Exchanging) -> Tried:
-        """RAKP 1 to 4."""
+        """Exchange RAKP 1 to 4."""
         confirming, was_repeated = await self._step(exchanging.datagram, exchanging.take)
         if confirming is None:
             return Tried(end=Silent(after="RAKP 1"))
         if isinstance(confirming, Refused):
             _try_to_send(self._line, confirming.reply)
             return Tried(end=confirming, was_repeated=was_repeated)
-        # From here on the BMC may hold a session, also if RAKP 4 never comes: leave() closes it.
+        # From here on the BMC may hold a session, even if RAKP 4 never comes; leave() closes it.
         self._session = Session(authenticated=confirming.authenticated)
         end, was_repeated_too = await self._step(confirming.datagram, confirming.take)
         was_repeated = was_repeated or was_repeated_too
@@ -146,7 +147,7 @@ class Visit:
         return Tried(end=end or Silent(after="RAKP 3"), was_repeated=was_repeated)
 
     async def _step(self, datagram: bytes, take: Callable[[bytes], Taken]) -> tuple[Taken | None, bool]:
-        """Send and repeat until it is answered; None: it never was. And whether it was repeated."""
+        """Send and repeat until answered; return the answer or None, and whether it was repeated."""
         for number, wait in enumerate(WAITS):
             self._line.send(datagram)
             taken = await self._answer(take, wait)
@@ -169,7 +170,7 @@ class Visit:
         return datagram
 
     def _answers(self, request: Request) -> Callable[[bytes], Response]:
-        """Takes the answer to this request and BadPacket for all else; what is authentic moves the session on."""
+        """Return a parser for the answer to this request. Every authentic datagram advances the session's sequence."""
 
         def take(datagram: bytes) -> Response:
             assert self._session is not None
@@ -181,7 +182,7 @@ class Visit:
         return take
 
     async def _answer(self, take: Callable[[bytes], Taken], seconds: float) -> Taken | None:
-        """The first datagram that `take` takes, within that time. What it does not take is as if it had not come."""
+        """Return the first datagram that `take` accepts within that time; ignore all others."""
         clock = asyncio.get_running_loop().time
         end = clock() + seconds
         while True:
@@ -193,15 +194,15 @@ class Visit:
 
 
 def _first(openings: Sequence[Opening], datagram: bytes) -> Exchanging | Refused:
-    """The answer to one of them, a late one too. Raises BadPacket."""
+    """Parse the answer to any of these logins, including a late one. Raises BadPacket."""
     for opening in openings:
         with contextlib.suppress(BadPacket):
             return opening.take(datagram)
-    raise BadPacket("an answer to no login of ours")
+    raise BadPacket("an answer to another login")
 
 
 def _try_to_send(line: Line, datagram: bytes) -> None:
-    """A farewell; the BMC ends what it does not hear of by itself."""
+    """Send a last datagram; if it fails, the BMC's own timeout ends the session."""
     if datagram:
         with contextlib.suppress(DeviceError):
             line.send(datagram)

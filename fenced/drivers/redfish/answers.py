@@ -104,7 +104,7 @@ def resource(target: Target, answer: Answer, path: str) -> Json:
     """The body of a resource that was read. Raises DeviceError for everything but a 200 with a JSON object."""
     if answer.status == 200 and answer.body:
         return answer.body
-    said = told(target, answer)
+    said = explanation(target, answer)
     if answer.meaning is Meaning.NOT_READY:
         raise DeviceNotReady(f"{target.base} is not ready ({answer.status}){said}", may_be_done=False)
     if answer.status in LOGIN_REFUSED or answer.meaning is Meaning.LOGIN_REFUSED:
@@ -115,7 +115,7 @@ def resource(target: Target, answer: Answer, path: str) -> Json:
     raise DeviceError(f"{target.at(path)} is no Redfish resource{said}", may_be_done=False)
 
 
-def told(target: Target, answer: Answer) -> str:
+def explanation(target: Target, answer: Answer) -> str:
     """What the service says of its refusal, bounded and without secrets."""
     text = answer.text
     error = answer.body.get("error")

@@ -7,7 +7,7 @@ to ForceOff means that the BMC has taken the command, no more (S2).
 import asyncio
 from typing import Any, ClassVar, Final
 
-from fenced.drivers.redfish.answers import LOGIN_REFUSED, Answer, Json, part, told
+from fenced.drivers.redfish.answers import LOGIN_REFUSED, Answer, Json, explanation, part
 from fenced.drivers.redfish.exchange import BUSY, Exchange
 from fenced.drivers.redfish.power import SETTLE_SECONDS, check_ready, power_of
 from fenced.drivers.redfish.sessions import Sessions
@@ -230,7 +230,7 @@ async def _offered(exchange: Exchange, action: Json) -> list[Any]:
 
 def _refusal(target: Target, reset_type: str, answer: Answer) -> DeviceError:
     """What an answer that is no success says of the command. A status that proves that nothing was done says so."""
-    text = f"{target.base} answered {reset_type} with {answer.status}{told(target, answer)}"
+    text = f"{target.base} answered {reset_type} with {answer.status}{explanation(target, answer)}"
     if answer.status < 300:
         return DeviceError(text)  # whatever its messages say, it is no refusal
     is_not_ready = answer.meaning is Meaning.NOT_READY

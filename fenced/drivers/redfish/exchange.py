@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from fenced.drivers.redfish.answers import Answer, told
+from fenced.drivers.redfish.answers import Answer, explanation
 from fenced.drivers.redfish.sessions import Sessions, with_token
 from fenced.drivers.redfish.target import Target
 from fenced.drivers.redfish.transport import Body, Transport
@@ -64,7 +64,7 @@ class Exchange:
                 break
             await asyncio.sleep(wait)
         raise DeviceNotReady(
-            f"{self.target.at(path)} answered {answer.status}{told(self.target, answer)}", may_be_done=False
+            f"{self.target.at(path)} answered {answer.status}{explanation(self.target, answer)}", may_be_done=False
         )
 
     async def get_once(self, path: str) -> Answer:

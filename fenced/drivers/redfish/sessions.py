@@ -10,7 +10,7 @@ from typing import Final, TypeGuard
 
 import yarl
 
-from fenced.drivers.redfish.answers import LOGIN_REFUSED, Answer, link, part, told
+from fenced.drivers.redfish.answers import LOGIN_REFUSED, Answer, explanation, link, part
 from fenced.drivers.redfish.target import HEADERS, Target, bad, inside
 from fenced.drivers.redfish.transport import Request, Transport
 from fenced.drivers.redfish.vendors import Meaning
@@ -160,7 +160,7 @@ def _can_be_sent(token: str | None) -> TypeGuard[str]:
 
 def _refusal(target: Target, answer: Answer) -> DeviceError:
     """Why there is no session. Nothing was sent that switches anything."""
-    said = told(target, answer)
+    said = explanation(target, answer)
     if answer.meaning is Meaning.NO_SESSION_LEFT:
         return DeviceError(
             f"{target.base} has no session left{said}; end some there, or set auth = basic", may_be_done=False

@@ -7,7 +7,7 @@ who called must read.
 import asyncio
 from typing import Final
 
-from fenced.drivers.redfish.answers import LOGIN_REFUSED, Answer, link, told
+from fenced.drivers.redfish.answers import LOGIN_REFUSED, Answer, explanation, link
 from fenced.drivers.redfish.exchange import BUSY, Exchange
 from fenced.ports.devices import DeviceError
 
@@ -46,13 +46,13 @@ def _has_ended(exchange: Exchange, answer: Answer) -> bool:
     state, health = answer.body.get("TaskState"), answer.body.get("TaskStatus")
     base = exchange.target.base
     if answer.status in LOGIN_REFUSED:
-        raise DeviceError(f"{base} does not let us follow the task{told(exchange.target, answer)}", is_end_known=False)
+        raise DeviceError(f"{base} does not let us follow the task{explanation(exchange.target, answer)}", is_end_known=False)
     if answer.status in BUSY:
         return False
     if answer.status in GONE:
         return True
     if not 200 <= answer.status < 300:
-        raise DeviceError(f"{base}: the task ended with {answer.status}{told(exchange.target, answer)}")
+        raise DeviceError(f"{base}: the task ended with {answer.status}{explanation(exchange.target, answer)}")
     if isinstance(state, str) and state in FAILED:
         raise DeviceError(f"{base}: the task ended as {state}{_messages(exchange, answer)}")
     # Completed says that it ended, not how: ironcore-dev/metal-operator#453 (iDRAC).
