@@ -1,6 +1,6 @@
-"""What a Redfish service answers: a status, a JSON object, a few headers, and what its messages mean (DSP0266).
+"""Parses the answers of a Redfish service: status, JSON object, a few headers, and messages (DSP0266).
 
-Knows statuses, links and messages, not who asked or why. One rule: nothing that a service says is believed to have a shape.
+Nothing here assumes that an answer has the shape of its schema; every value is checked before use.
 """
 
 import datetime
@@ -24,9 +24,9 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """`body`: its JSON object, or {} where it is something else, which is then in `text`. `date`: the service's own clock.
+    """One answer. `body`: its JSON object, or {} with the content in `text`. `date`: the service's own clock.
 
-    Nothing of it is for showing but by `Target.shown`.
+    Show its texts only through `Target.shown`.
     """
 
     status: int
@@ -39,9 +39,9 @@ class Answer:
 
     @property
     def wait_seconds(self) -> float | None:
-        """How long it asks to wait (RFC 9110, 10.2.3); None where it does not, or not in words that can be read.
+        """How long to wait by Retry-After (RFC 9110, 10.2.3); None if it is missing or malformed.
 
-        A date is compared with the service's own clock where it tells it: the clocks of BMCs are often wrong.
+        A date is compared with the service's own clock if it sends one: the clocks of BMCs are often wrong.
         """
         if self.retry_after is None:
             return None
@@ -55,12 +55,12 @@ class Answer:
 
     @property
     def meaning(self) -> Meaning | None:
-        """What the first message means that means anything to us."""
+        """The meaning of the first known message."""
         return next((MESSAGES[name].meaning for name in _message_ids(self.body) if name in MESSAGES), None)
 
 
 def parse(content: bytes | bytearray) -> tuple[Json, str]:
-    """The JSON object of a body, or what there is instead."""
+    """Return the JSON object of a body, or {} and the content as text."""
     try:
         body = json.loads(content, object_pairs_hook=_object)
     except (ValueError, RecursionError):
@@ -71,7 +71,7 @@ def parse(content: bytes | bytearray) -> tuple[Json, str]:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A name that is there twice with two values says nothing: which of them is meant nobody knows (RFC 8259, 4)."""
+    """Set a name to None if it appears with two values: which one is meant is undefined (RFC 8259, 4)."""
     table = dict(pairs)
     if len(table) < len(pairs):
         for name, value in pairs:
@@ -81,19 +81,19 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def link(value: object) -> str | None:
-    """The path in a Redfish link; an empty or endless one is none."""
+    """Return the path of a Redfish link; None if it is missing, empty or too long."""
     path = value.get("@odata.id") if isinstance(value, dict) else None
     return path if isinstance(path, str) and 0 < len(path) <= PATH_CHARACTERS_MAX else None
 
 
 def links(value: object, *, most: int) -> list[str]:
-    """The paths in a list of links; one link alone is a list of one (DMTF/libredfish#27)."""
+    """Return the paths in a list of links; a single link counts as a list (DMTF/libredfish#27)."""
     several = value if isinstance(value, list) else [value]
     return [path for path in map(link, several[:most]) if path is not None]
 
 
 def part(body: Json, *names: str) -> object:
-    """A value inside nested objects; None where there is none."""
+    """Return a value inside nested objects; None if it is missing."""
     value: object = body
     for name in names:
         value = value.get(name) if isinstance(value, dict) else None
@@ -101,22 +101,22 @@ def part(body: Json, *names: str) -> object:
 
 
 def resource(target: Target, answer: Answer, path: str) -> Json:
-    """The body of a resource that was read. Raises DeviceError for everything but a 200 with a JSON object."""
+    """Return the body of a resource. Raises DeviceError unless it is a 200 with a JSON object."""
     if answer.status == 200 and answer.body:
         return answer.body
     said = explanation(target, answer)
     if answer.meaning is Meaning.NOT_READY:
         raise DeviceNotReady(f"{target.base} is not ready ({answer.status}){said}", may_be_done=False)
     if answer.status in LOGIN_REFUSED or answer.meaning is Meaning.LOGIN_REFUSED:
-        hint = "" if target.is_session else "; some BMCs take sessions alone: auth = session"
+        hint = "" if target.is_session else "; if the BMC allows only sessions, set auth = session"
         raise LoginRefused(f"{target.base} refuses the user ({answer.status}){said}{hint}", may_be_done=False)
     if answer.status != 200:
         raise DeviceError(f"{target.at(path)} answered {answer.status}{said}", may_be_done=False)
-    raise DeviceError(f"{target.at(path)} is no Redfish resource{said}", may_be_done=False)
+    raise DeviceError(f"{target.at(path)} is not a Redfish resource{said}", may_be_done=False)
 
 
 def explanation(target: Target, answer: Answer) -> str:
-    """What the service says of its refusal, bounded and without secrets."""
+    """Return the service's own words about a refusal, bounded and without secrets."""
     text = answer.text
     error = answer.body.get("error")
     if isinstance(error, dict):
@@ -128,7 +128,7 @@ def explanation(target: Target, answer: Answer) -> str:
 
 
 def _messages(body: Json) -> Iterator[Json]:
-    """Its extended information, in an error or in a resource."""
+    """Yield the extended information of an error or a resource."""
     for holder in (part(body, "error", "@Message.ExtendedInfo"), body.get("@Message.ExtendedInfo")):
         for message in (holder if isinstance(holder, list) else [holder])[:MESSAGES_LOOKED_AT]:
             if isinstance(message, dict):
@@ -136,7 +136,7 @@ def _messages(body: Json) -> Iterator[Json]:
 
 
 def _message_ids(body: Json) -> Iterator[str]:
-    """`Base.1.12.ServiceTemporarilyUnavailable` is `ServiceTemporarilyUnavailable`: registries and versions differ."""
+    """Yield names without registry and version, which differ: `ServiceTemporarilyUnavailable` of `Base.1.12....`."""
     for message in _messages(body):
         name = message.get("MessageId") or message.get("MessageID")
         if isinstance(name, str):

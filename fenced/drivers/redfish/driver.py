@@ -1,7 +1,7 @@
-"""The driver for BMCs that speak Redfish (DSP0266, DSP2046): one system, its PowerState, its Reset action.
+"""Reads and switches one system of a BMC by Redfish (DSP0266, DSP2046): its PowerState and its Reset action.
 
-Knows reset types and what an answer to one means; finding systems, sessions, tasks and HTTP are next door. One rule: a 2xx
-to ForceOff means that the BMC has taken the command, no more (S2).
+It chooses the reset type and interprets the answer; its neighbours find the system, keep sessions, follow tasks and
+speak HTTP. A 2xx to ForceOff means that the BMC has accepted the command, not that the host is off (S2).
 """
 
 import asyncio
@@ -32,38 +32,39 @@ from fenced.ports.devices import (
 )
 
 RESET_TYPES: Final = {Power.OFF: ("ForceOff",), Power.ON: ("On", "ForceOn")}
-"""By preference. Graceful forms and cycles are no fencing (S7); PushPowerButton switches a system on that is off
+"""In order of preference. Graceful types and cycles do not fence (S7); PushPowerButton switches on a system that is off
 (HewlettPackard/oneview-redfish-toolkit#88)."""
 RESET_ACTION: Final = "#ComputerSystem.Reset"
 TAKEN: Final = frozenset({200, 201, 202, 204})
 THERE_ALREADY: Final = frozenset({400, 409})
-"""iLO and iDRAC say so (goldyfruit/ansible-ilo#1, openstack-k8s-operators/infra-operator#434)."""
+"""iLO and iDRAC answer so if the system is already in that state (goldyfruit/ansible-ilo#1,
+openstack-k8s-operators/infra-operator#434)."""
 NO_SUCH_ACTION: Final = frozenset({404, 405, 501})
 GATEWAY_GAVE_UP: Final = frozenset({502, 503, 504})
 RESET_TYPES_LISTED_MAX: Final = 12
 READY_WAIT_SECONDS: Final = 2.0
-"""Between two looks whether a BMC that has just started may be told to switch."""
+"""The pause between checks whether a BMC that has just started is ready for the command."""
 COMMAND_SECONDS: Final = 5.0
-"""Kept of a call's time for the command itself."""
+"""The part of a call's time that is reserved for the command itself."""
 
 DESCRIPTION: Final = DriverDescription(
     name="redfish",
     about="a BMC that speaks Redfish",
     kind=Kind.CHASSIS,
     options=(
-        Option(name="system", about="id, path, UUID or serial number of the system; needed where the BMC has several"),
+        Option(name="system", about="id, path, UUID or serial number of the system; required if the BMC has several"),
         Option(
             name="auth",
-            about="how to log in: the password with each request, or a session that takes one of the BMC's few places",
+            about="how to log in: basic sends the password with each request; session occupies one of the BMC's few sessions",
             choices=(BASIC, SESSION),
             default=BASIC,
         ),
         Option(name="ca_file", about="the certificate authority that signed the BMC's certificate"),
         Option(name="fingerprint", about="SHA-256 of the BMC's certificate, instead of an authority"),
-        Option(name="insecure", about="true: believe any certificate", kind=OptionKind.BOOLEAN, default=False),
+        Option(name="insecure", about="true: accept any certificate", kind=OptionKind.BOOLEAN, default=False),
         Option(
             name="check_manager",
-            about="false: believe Off without asking the BMC's manager whether it has just started",
+            about="false: accept Off without checking whether the BMC's manager has just started",
             kind=OptionKind.BOOLEAN,
             default=True,
         ),
@@ -82,7 +83,7 @@ OPTIONS: Final = frozenset(option.name for option in DESCRIPTION.options)
 
 
 class Redfish:
-    """All Redfish BMCs. Keeps connections, sessions and the paths of systems, no power state."""
+    """All Redfish BMCs. Keeps connections, sessions and the paths of systems, but no power state."""
 
     description: ClassVar[DriverDescription] = DESCRIPTION
 
@@ -93,11 +94,11 @@ class Redfish:
         self._systems = Systems()
 
     async def read(self, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
-        """The system's PowerState. Raises DeviceError."""
+        """Return the system's PowerState. Raises DeviceError."""
         return (await self.identify(spec, timeout_seconds=timeout_seconds)).power
 
     async def identify(self, spec: DeviceSpec, *, timeout_seconds: float) -> Identified:
-        """The same, with what the system resource tells of itself; it costs no request more."""
+        """Read, and return the identities in the system resource, too; this needs no further request."""
         try:
             async with asyncio.timeout(timeout_seconds):
                 target = await self._target(spec)
@@ -111,8 +112,7 @@ class Redfish:
             ) from exc
 
     async def set(self, spec: DeviceSpec, power: Power, *, timeout_seconds: float, on_started: OnStarted) -> None:
-        """ForceOff or On by the Reset action; returns when the BMC has taken it, or has ended the task that it made of
-        it. Raises DeviceError."""
+        """Send ForceOff or On; return when the BMC has accepted it or has finished its task. Raises DeviceError."""
         if power is Power.UNKNOWN:
             raise bad("a system can't be set to unknown")
         exchange = None
@@ -130,7 +130,7 @@ class Redfish:
             ) from exc
 
     async def close(self) -> None:
-        """Log out, end connections; idempotent."""
+        """Log out and close connections; idempotent."""
         await self._sessions.close()
         await self._transport.close()
 
@@ -147,14 +147,14 @@ class Redfish:
         return Exchange(target, transport=self._transport, sessions=self._sessions, timeout_seconds=timeout_seconds)
 
     async def _power(self, exchange: Exchange, spec: DeviceSpec) -> Power:
-        """Of the right machine. Raises DeviceError."""
+        """Read the power of the right machine. Raises DeviceError."""
         return await self._power_of(exchange, await self._systems.read(exchange, spec), spec)
 
     async def _power_of(self, exchange: Exchange, system: Json, spec: DeviceSpec) -> Power:
         return await power_of(exchange, system, spec)
 
     async def _reset(self, exchange: Exchange, spec: DeviceSpec, power: Power) -> None:
-        """The machine is looked at, then switched. Raises DeviceError."""
+        """Check the machine, then switch it. Raises DeviceError."""
         system = await self._ready(exchange, spec, power)
         path, reset_type = await _action(exchange, system, power)
         answer = await exchange.command(path, {"ResetType": reset_type})
@@ -168,10 +168,10 @@ class Redfish:
         raise refusal
 
     async def _ready(self, exchange: Exchange, spec: DeviceSpec, power: Power) -> Json:
-        """The system as soon as its BMC would be believed what is asked of it: cut first, a power could never be proven.
+        """Return the system once a read could prove the new state; otherwise OFF might be sent and never be proven.
 
-        Waits for a BMC that has just started, for its On was believed and nobody else waits. Raises DeviceNotReady when
-        the time is needed for the command.
+        Waits for a BMC that has just started: its On was accepted, so the engine does not wait. Raises DeviceNotReady
+        when the remaining time is needed for the command.
         """
         while True:
             system = await self._systems.read(exchange, spec)
@@ -185,7 +185,7 @@ class Redfish:
             await asyncio.sleep(READY_WAIT_SECONDS)
 
     async def _is_there_already(self, exchange: Exchange, spec: DeviceSpec, power: Power, refusal: DeviceError) -> None:
-        """Some refuse a command because the system is in that state already. Raises the refusal where it is not."""
+        """Read after a refusal: some BMCs refuse a command to the present state. Raises the refusal if it differs."""
         try:
             state = await self._power(exchange, spec)
         except DeviceError as exc:
@@ -195,7 +195,7 @@ class Redfish:
 
 
 async def _action(exchange: Exchange, system: Json, power: Power) -> tuple[str, str]:
-    """Where and with which type to reset. Raises NotSupported where the BMC says that it can't."""
+    """Return the path of the Reset action and the type to send. Raises NotSupported."""
     base = exchange.target.base
     action = part(system, "Actions", RESET_ACTION)
     path = action.get("target") if isinstance(action, dict) else None
@@ -205,17 +205,17 @@ async def _action(exchange: Exchange, system: Json, power: Power) -> tuple[str, 
     if not isinstance(offered, list) or not offered:
         offered = await _offered(exchange, action)
     wanted = RESET_TYPES[power]
-    # Where nothing is offered, all may work: some tell no values at all (DMTF/Redfishtool#24).
+    # Without a list every type may work: some BMCs list none (DMTF/Redfishtool#24).
     reset_type = wanted[0] if not offered else next((name for name in wanted if name in offered), None)
     if reset_type is None:
         shown = [exchange.target.shown(str(name), characters_max=40) for name in offered[:RESET_TYPES_LISTED_MAX]]
         names = ", ".join(shown)
-        raise NotSupported(f"{base}: the system takes no {wanted[0]}, only {names}", may_be_done=False)
+        raise NotSupported(f"{base}: the system offers no {wanted[0]}, only {names}", may_be_done=False)
     return path, reset_type
 
 
 async def _offered(exchange: Exchange, action: Json) -> list[Any]:
-    """Allowed values from the action's info resource; empty where there is none that can be read."""
+    """Return the allowed values from the action's info resource; empty if there is none to read."""
     path = action.get("@Redfish.ActionInfo")
     if not isinstance(path, str) or not path:
         return []
@@ -229,16 +229,16 @@ async def _offered(exchange: Exchange, action: Json) -> list[Any]:
 
 
 def _refusal(target: Target, reset_type: str, answer: Answer) -> DeviceError:
-    """What an answer that is no success says of the command. A status that proves that nothing was done says so."""
+    """Return the error for an unsuccessful answer, with `may_be_done` false only if the status proves it."""
     text = f"{target.base} answered {reset_type} with {answer.status}{explanation(target, answer)}"
     if answer.status < 300:
-        return DeviceError(text)  # whatever its messages say, it is no refusal
+        return DeviceError(text)  # not a refusal, whatever its messages say
     is_not_ready = answer.meaning is Meaning.NOT_READY
     if (answer.status in LOGIN_REFUSED and not is_not_ready) or answer.meaning is Meaning.LOGIN_REFUSED:
         return LoginRefused(text, may_be_done=False)
     if answer.status in NO_SUCH_ACTION and not is_not_ready:
         return NotSupported(text, may_be_done=False)
-    # A gateway inside the BMC that gave up may have passed the command on.
+    # A gateway in the BMC may have passed the command on before it gave up.
     is_over = answer.status not in GATEWAY_GAVE_UP
     if answer.status in BUSY or is_not_ready:
         is_not_taken = answer.status == 429 or answer.retry_after is not None or is_not_ready

@@ -1,7 +1,7 @@
-"""One call to one BMC: its requests with the right credentials, its waits, and the last moment for its command.
+"""One call to one BMC: adds credentials, waits and the deadline to requests.
 
-Knows status codes that ask to wait or to log in again, not what a resource says. One rule: reads are repeated where the BMC
-asks for it, a command is sent once and never after its deadline, also when the machine was suspended meanwhile.
+It handles the status codes that mean "wait" or "log in again"; resources are others' work. Reads are repeated if the
+BMC requests it. A command is sent once and never after its deadline, even if this machine was suspended in between.
 """
 
 import asyncio
@@ -20,16 +20,17 @@ from fenced.ports.devices import DeviceNotReady, DeviceTimedOut
 BUSY: Final = frozenset({429, 503})
 READ_TRIES_MAX: Final = 4
 RATE_LIMIT_WAIT_SECONDS: Final = 1.0
-"""Where a 429 names no time. A 503 without one is not waited for: nobody knows what the service is doing."""
+"""For a 429 without a time. A 503 without one is an error at once: the reason is unknown."""
 
 
 def boottime() -> float:
-    """Seconds on a clock that goes on in suspend, which the loop's does not (S11)."""
+    """Seconds on a clock that goes on in suspend, unlike the loop's (S11)."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Exchange:
-    """`was_not_ready`: the BMC said 503 during this call, and may have just started. `is_in_doubt`: the command was sent."""
+    """`was_not_ready`: the BMC answered 503 during this call, so it may just have started. `is_in_doubt`: the command
+    was sent."""
 
     def __init__(self, target: Target, *, transport: Transport, sessions: Sessions, timeout_seconds: float) -> None:
         self.target = target
@@ -41,7 +42,7 @@ class Exchange:
 
     @property
     def left_seconds(self) -> float:
-        """Until the deadline."""
+        """Seconds until the deadline."""
         return self._ends - boottime()
 
     @property
@@ -49,7 +50,7 @@ class Exchange:
         return self._body is not None and self._body.is_written
 
     async def get(self, path: str) -> Answer:
-        """A resource. Waits as often and as long as the BMC asks and the deadline allows. Raises DeviceError."""
+        """Read a resource; wait as the BMC requests and the deadline allows. Raises DeviceError."""
         for _ in range(READ_TRIES_MAX):
             answer = await self.get_once(path)
             if answer.status >= 400 and answer.meaning is Meaning.NOT_READY:
@@ -68,7 +69,7 @@ class Exchange:
         )
 
     async def get_once(self, path: str) -> Answer:
-        """A resource, whatever the answer is; a session that has ended is opened once more. Raises DeviceError."""
+        """Read a resource and return any answer; reopen the session once if it has ended. Raises DeviceError."""
         token, headers = await self._credentials()
         answer = await self._transport.get(self.target, path, headers)
         if answer.status != 401 or token is None:
@@ -78,7 +79,7 @@ class Exchange:
         return await self._transport.get(self.target, path, headers)
 
     async def command(self, path: str, value: Mapping[str, Any]) -> Answer:
-        """Send it, once. Raises DeviceError; DeviceTimedOut where it is too late to begin."""
+        """Send a command once. Raises DeviceError; DeviceTimedOut if it is too late to begin."""
         _, headers = await self._credentials()
         self._check_time()
         self._body = Body(value, is_late=self._is_late)
@@ -93,7 +94,9 @@ class Exchange:
 
     def _check_time(self) -> None:
         if self._is_late():
-            raise DeviceTimedOut(f"{self.target.base}: no time was left to send the command", may_be_done=False)
+            raise DeviceTimedOut(
+                f"{self.target.base}: the deadline passed before the command was sent", may_be_done=False
+            )
 
     def _is_late(self) -> bool:
         return boottime() >= self._ends

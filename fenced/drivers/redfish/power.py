@@ -1,7 +1,7 @@
-"""What a system resource says of power, and whether its BMC is in a state to know.
+"""Reads the power state from a system resource, and checks that its BMC can know it.
 
-Knows properties, not how they are fetched or set. One rule: OFF is believed only of a BMC that does not say, in the same
-call, that it has just started: some read Off then while their host runs (openbmc/openbmc#1094, #1572, #2224).
+Off is rejected if the BMC reports, in the same call, that it has just started: some BMCs then read Off while their host
+runs (openbmc/openbmc#1094, #1572, #2224).
 """
 
 import datetime
@@ -15,18 +15,18 @@ from fenced.ports.devices import DeviceError, DeviceNotReady
 
 POWER_STATES: Final = {"On": Power.ON, "Off": Power.OFF}
 STARTING: Final = "Starting"
-"""Status.State of what is becoming available (DSP2046); OpenBMC's manager says so (ibm-openbmc/bmcweb#221)."""
+"""Status.State of a resource that is becoming available (DSP2046); OpenBMC's manager uses it (ibm-openbmc/bmcweb#221)."""
 ABSENT: Final = "Absent"
 """Status.State of an empty slot (jenningsloy318/redfish_exporter#75), and of a blade that its manager does not know
-(HewlettPackard/oneview-redfish-toolkit#111): what should be there may run elsewhere, or there."""
+(HewlettPackard/oneview-redfish-toolkit#111): the host may run elsewhere, or even there."""
 SETTLE_SECONDS: Final = 60.0
-"""How long a BMC that started again is not believed. OpenBMC answers about half a minute before its states are in place
-(xcat2/xcat-core#3310, #3965), iDRAC asks for 30 s (ironcore-dev/metal-operator#170): twice that."""
+"""How long to reject Off after a BMC's restart. OpenBMC answers about half a minute before its states are valid
+(xcat2/xcat-core#3310, #3965), iDRAC requests 30 s (ironcore-dev/metal-operator#170): twice that."""
 MANAGERS_MAX: Final = 4
 
 
 async def power_of(exchange: Exchange, system: Json, spec: DeviceSpec) -> Power:
-    """Only "On" and "Off" are states. Raises DeviceError; DeviceNotReady where the BMC can't know yet."""
+    """Return the power; only "On" and "Off" count. Raises DeviceError; DeviceNotReady if the BMC can't know it yet."""
     base = exchange.target.base
     _check_known(exchange, system)
     state = system["PowerState"]
@@ -35,21 +35,21 @@ async def power_of(exchange: Exchange, system: Json, spec: DeviceSpec) -> Power:
         _check_there(exchange, system)
         why = await _youth_of(exchange, system, spec)
         if why is None and exchange.was_not_ready:
-            why = "its service was not available a moment ago"
+            why = "its service was unavailable a moment ago"
         if why is not None:
-            raise DeviceNotReady(f"{base} reads Off, but {why}: not believed yet", may_be_done=False)
+            raise DeviceNotReady(f"{base} reads Off, which does not count yet: {why}", may_be_done=False)
     return power
 
 
 async def check_ready(exchange: Exchange, system: Json, power: Power, spec: DeviceSpec) -> None:
-    """Raises DeviceError where this power could be set and not be read afterwards: one rule for reading and switching."""
+    """Raise DeviceError if a read could not prove this power after setting it."""
     _check_known(exchange, system)
     if power is not Power.OFF:
         return
     _check_there(exchange, system)
     why = await _youth_of(exchange, system, spec)
     if why is not None:
-        raise DeviceNotReady(f"{exchange.target.base}: {why}: its Off would not be believed yet", may_be_done=False)
+        raise DeviceNotReady(f"{exchange.target.base}: its Off would not count yet: {why}", may_be_done=False)
 
 
 def _check_known(exchange: Exchange, system: Json) -> None:
@@ -63,13 +63,13 @@ def _check_known(exchange: Exchange, system: Json) -> None:
 def _check_there(exchange: Exchange, system: Json) -> None:
     if part(system, "Status", "State") == ABSENT:
         raise DeviceError(
-            f"{exchange.target.base}: the system is absent, and may run elsewhere: its Off proves nothing",
+            f"{exchange.target.base}: the system is absent and may run elsewhere, so its Off proves nothing",
             may_be_done=False,
         )
 
 
 async def _youth_of(exchange: Exchange, system: Json, spec: DeviceSpec) -> str | None:
-    """Why the BMC has just started, as it says itself. What it does not tell is not held against it. Raises DeviceError."""
+    """Return why the BMC counts as just started, by its own report; None if it reports nothing. Raises DeviceError."""
     if not spec.check_ready:
         return None
     why = "the system is starting" if part(system, "Status", "State") == STARTING else None
@@ -80,11 +80,11 @@ async def _youth_of(exchange: Exchange, system: Json, spec: DeviceSpec) -> str |
             break
         answer = await exchange.get(path)
         why = _youth(answer.body) if answer.status == 200 else None
-    return None if why is None else f"{why} (if it always says so: check_ready = false at the device)"
+    return None if why is None else f"{why} (if it always says so, set check_ready = false at the device)"
 
 
 def _youth(manager: Json) -> str | None:
-    """Why a manager is too young to be believed. Its two times are of one clock, so it need not be right."""
+    """Return why a manager has started too recently. Both its times come from one clock, which need not be right."""
     if part(manager, "Status", "State") == STARTING or manager.get("PowerState") == "PoweringOn":
         return "its BMC is starting"
     now, started = _moment(manager.get("DateTime")), _moment(manager.get("LastResetTime"))
@@ -95,7 +95,7 @@ def _youth(manager: Json) -> str | None:
 
 
 def _moment(value: object) -> datetime.datetime | None:
-    """ISO 8601, as DSP0266 has it; without a zone it is the BMC's own."""
+    """Parse ISO 8601 (DSP0266). Without a zone, any fixed one will do, because only differences count."""
     try:
         moment = datetime.datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:

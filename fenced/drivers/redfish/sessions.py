@@ -1,7 +1,7 @@
-"""Redfish sessions (DSP0266, session login): one token per BMC and user, shared by all calls, and given back at the end.
+"""Keeps Redfish sessions (DSP0266, session login): one token per BMC and user, shared by all calls, closed at the end.
 
-Knows logins and tokens, nothing of power. One rule: BMCs have few places for sessions, so each that we take is ended by us,
-also when the call for which it was opened is cancelled; what is left over ends by the BMC's own timeout.
+BMCs allow few sessions, so every opened session is also closed, even if the call that opened it is cancelled. A session
+that can't be closed ends by the BMC's own timeout.
 """
 
 import asyncio
@@ -20,9 +20,9 @@ from fenced.ports.devices import DeviceError, DeviceNotReady, LoginRefused
 ROOT: Final = "/redfish/v1/"
 SESSIONS: Final = "/redfish/v1/SessionService/Sessions"
 SESSIONS_MAX: Final = 10_000
-"""Kept by one process, one per BMC and user; beyond it the oldest is ended."""
+"""Limit for one process, one per BMC and user; beyond it the oldest is closed."""
 LEAVING_SECONDS: Final = 0.4
-"""For the end of a login that was cancelled, and again for its logout: callers wait for that beyond their deadline."""
+"""For the end of a cancelled login, and again for its logout. Callers wait for both after their deadline."""
 LOGOUT_SECONDS: Final = 2.0
 LOGOUTS_AT_ONCE: Final = 64
 CLOSE_SECONDS: Final = 10.0
@@ -34,7 +34,7 @@ Login = tuple[yarl.URL, str, Secret]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """`path`: what is deleted to end it; None where the BMC did not say."""
+    """An open session. `path`: the resource to delete to close it; None if the BMC did not name it."""
 
     target: Target
     token: Secret
@@ -43,7 +43,7 @@ class Session:
 
 @dataclass(slots=True)
 class _Place:
-    """The session of one login, and whose turn it is to open it."""
+    """The session of one login, and the lock for opening it."""
 
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     session: Session | None = None
@@ -57,7 +57,7 @@ class Sessions:
         self._places: dict[Login, _Place] = {}
 
     async def token(self, target: Target) -> Secret:
-        """The token of the login's session, opened where there is none. Raises DeviceError."""
+        """Return the token of the login's session; open one if needed. Raises DeviceError."""
         place = self._places.setdefault(target.login, _Place())
         async with place.turn:
             if place.session is None:
@@ -66,13 +66,13 @@ class Sessions:
             return place.session.token
 
     def forget(self, target: Target, token: Secret) -> None:
-        """The BMC does not know this token (any more). Another one, opened meanwhile, stays."""
+        """Drop a token that the BMC rejects. A newer one stays."""
         place = self._places.get(target.login)
         if place is not None and place.session is not None and place.session.token == token:
             place.session = None
 
     async def close(self) -> None:
-        """End all sessions that can be ended within a bounded time; idempotent."""
+        """Close as many sessions as possible within a bounded time; idempotent."""
         places, self._places = self._places, {}
         slots = asyncio.Semaphore(LOGOUTS_AT_ONCE)
 
@@ -89,7 +89,7 @@ class Sessions:
             return
 
     async def _make_room(self) -> None:
-        """Ends the oldest session that nobody is just opening."""
+        """Close the oldest session that no call is opening now."""
         if len(self._places) <= SESSIONS_MAX:
             return
         for login, place in self._places.items():
@@ -99,11 +99,11 @@ class Sessions:
                 return
 
     async def _open(self, target: Target) -> Session:
-        """Raises DeviceError."""
+        """Open a session. Raises DeviceError."""
         async with asyncio.TaskGroup() as tasks:
             opening = tasks.create_task(self._log_in(target), name=f"login at {target.base}")
             try:
-                # Cancelled in the middle, the BMC may have opened a session whose name we would never learn.
+                # Shielded: cancelled halfway, the BMC might have opened a session that could not be closed.
                 opened = await asyncio.shield(opening)
             except asyncio.CancelledError:
                 await self._leave(opening)
@@ -113,14 +113,14 @@ class Sessions:
         return opened
 
     async def _leave(self, opening: "asyncio.Task[Session | DeviceError]") -> None:
-        """Nobody wants the session that is being opened."""
+        """Close the session that a cancelled call was opening."""
         await asyncio.wait({opening}, timeout=LEAVING_SECONDS)
         if opening.done() and not opening.cancelled() and isinstance(session := opening.result(), Session):
             await self._end(session, seconds=LEAVING_SECONDS)
         opening.cancel()
 
     async def _log_in(self, target: Target) -> Session | DeviceError:
-        """Its error is a result, for the group it runs in would wrap one that is raised."""
+        """Log in. Return an error instead of raising it, because the task group would wrap it."""
         try:
             root = await self._transport.get(target, ROOT, HEADERS)
             path = link(part(root.body, "Links", "Sessions")) or SESSIONS
@@ -135,7 +135,7 @@ class Sessions:
             return exc
 
     async def _end(self, session: Session, *, seconds: float) -> None:
-        """Best effort: one that stays ends by itself after the BMC's own timeout."""
+        """Try to close a session; if it fails, the BMC's own timeout ends it."""
         if session.path is None:
             return
         try:
@@ -149,21 +149,21 @@ class Sessions:
 
 
 def with_token(token: Secret) -> dict[str, str]:
-    """The headers of a request in a session."""
+    """Return the headers of a request in a session."""
     return {**HEADERS, "X-Auth-Token": token.reveal()}
 
 
 def _can_be_sent(token: str | None) -> TypeGuard[str]:
-    """Whether there is one that a header can hold; with another one every request would fail, as long as we live."""
+    """Return whether a header can hold the token; otherwise every request of this session would fail."""
     return token is not None and token != "" and token.isascii() and token.isprintable()
 
 
 def _refusal(target: Target, answer: Answer) -> DeviceError:
-    """Why there is no session. Nothing was sent that switches anything."""
+    """Return why the login failed. No command was sent."""
     said = explanation(target, answer)
     if answer.meaning is Meaning.NO_SESSION_LEFT:
         return DeviceError(
-            f"{target.base} has no session left{said}; end some there, or set auth = basic", may_be_done=False
+            f"{target.base} has no session left{said}; close some there, or set auth = basic", may_be_done=False
         )
     if answer.status in {429, 503} or answer.meaning is Meaning.NOT_READY:
         return DeviceNotReady(f"{target.base} is not ready for a login ({answer.status}){said}", may_be_done=False)

@@ -1,7 +1,7 @@
-"""Which resource of a BMC is the host: the only system, the one that options name, or the one of the right identity.
+"""Finds the system resource of the host: the only one, the one that options name, or the one with the right identity.
 
-Knows collections and identities, not power. One rule: where two could be meant, or another machine answers, nothing is
-guessed: the list is told, and no command is sent.
+It never guesses: if two systems match, or another machine answers, it raises an error with the list, and no command is
+sent.
 """
 
 from dataclasses import dataclass
@@ -21,27 +21,27 @@ MEMBERS_MAX: Final = 256
 PAGES_MAX: Final = 16
 LISTED_MAX: Final = 20
 REMEMBERED_MAX: Final = 100_000
-"""System paths, one per BMC and system."""
+"""Limit for remembered paths, one per BMC and system."""
 
 Key = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """`identity`: by which it was found, or its Id; "" otherwise. The blade in a slot may be another one tomorrow."""
+    """`identity`: the identity or Id by which it was found, else "". It is checked again, since a slot's blade may change."""
 
     path: str
     identity: str = ""
 
 
 class Systems:
-    """Reads the system of a device. Remembers paths, never what stood there."""
+    """Reads the system of a device. Remembers paths, not contents."""
 
     def __init__(self) -> None:
         self._found: dict[Key, Found] = {}
 
     async def read(self, exchange: Exchange, spec: DeviceSpec) -> Json:
-        """The system resource, of the machine that `identity` says. Raises DeviceError, WrongMachine."""
+        """Return the system resource of the machine with `identity`. Raises DeviceError, WrongMachine."""
         option = str(spec.options.get("system", ""))
         key = (str(exchange.target.base), option, spec.identity)
         remembered = self._found.get(key)
@@ -50,7 +50,7 @@ class Systems:
             if system is not None and "PowerState" in system:
                 _check_machine(exchange, spec.identity, system)
                 return system
-            del self._found[key]  # a new BMC, other firmware, a blade that moved, a list that was wrong for a moment
+            del self._found[key]  # a new BMC, other firmware, a blade that moved, or a list that was briefly wrong
         found = await _find(exchange, option, spec.identity)
         system = await self._read(exchange, found)
         if system is None:
@@ -63,7 +63,7 @@ class Systems:
         return system
 
     async def _read(self, exchange: Exchange, found: Found) -> Json | None:
-        """None: what was looked for is not there."""
+        """Return the system at this path; None if it is gone or another one is there."""
         answer = await exchange.get(found.path)
         if answer.status == 404:
             return None
@@ -74,7 +74,7 @@ class Systems:
 
 
 async def _find(exchange: Exchange, option: str, identity: str) -> Found:
-    """Raises DeviceError; BadParameters with the names of all systems where it is not clear which one is meant."""
+    """Find the system. Raises DeviceError; BadParameters with the names of all systems if the choice is not clear."""
     if option.startswith("/"):
         return Found(path=inside(exchange.target, option).raw_path)
     paths, is_whole = await _members(exchange)
@@ -97,7 +97,7 @@ async def _find(exchange: Exchange, option: str, identity: str) -> Found:
 
 
 async def _members(exchange: Exchange) -> tuple[list[str], bool]:
-    """The paths of all systems, page by page (DSP0266, paging), and whether each that is listed has one."""
+    """Return the paths of all systems, page by page (DSP0266, paging), and whether every listed system has a path."""
     root = resource(exchange.target, await exchange.get(ROOT), ROOT)
     page: str | None = link(root.get("Systems")) or SYSTEMS
     paths: list[str] = []
@@ -119,7 +119,7 @@ async def _members(exchange: Exchange) -> tuple[list[str], bool]:
 
 
 async def _matching(exchange: Exchange, paths: list[str], wanted: str) -> list[str]:
-    """The systems that are that machine. Raises DeviceError where none is and one could not be read."""
+    """Return the systems of that machine. Raises DeviceError if none matches and one could not be read."""
     matching, unread = [], []
     for path in paths:
         answer = await exchange.get(path)
@@ -133,20 +133,22 @@ async def _matching(exchange: Exchange, paths: list[str], wanted: str) -> list[s
 
 
 def _is_meant(wanted: str, system: Json) -> bool:
-    """Whether the system is that machine, or has that Id, which need not be the end of its path (blanks aside)."""
+    """Return whether the system is that machine, or has that Id, which may differ from the end of its path."""
     told = system.get("Id")
     return (isinstance(told, str) and told.strip() == wanted.strip()) or is_same_machine(wanted, identities(system))
 
 
 def _check_machine(exchange: Exchange, identity: str, system: Json) -> None:
-    """Raises WrongMachine, or DeviceError where the BMC does not tell which machine it is."""
+    """Raise WrongMachine, or DeviceError if the BMC does not report which machine it belongs to."""
     if not identity:
         return
     told = identities(system)
     base = exchange.target.base
     if not told:
         raise DeviceError(
-            f"{base} does not tell which machine it belongs to; it should be {identity}", may_be_done=False
+            f"{base} does not report which machine it belongs to, so it may not be {identity}; "
+            "correct `identity` or remove it",
+            may_be_done=False,
         )
     if not is_same_machine(identity, told):
         given = exchange.target.shown(", ".join(told))
@@ -161,6 +163,6 @@ def _name(path: str) -> str:
 
 def _names(exchange: Exchange, paths: list[str], *, is_whole: bool) -> str:
     more = f", and {len(paths) - LISTED_MAX} more" if len(paths) > LISTED_MAX else ""
-    more += "" if is_whole else ", and others that it does not name"
+    more += "" if is_whole else ", and others without a path"
     shown = [exchange.target.shown(_name(path), characters_max=80) for path in paths[:LISTED_MAX]]
     return (", ".join(shown) or "none") + more

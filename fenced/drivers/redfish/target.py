@@ -1,6 +1,6 @@
-"""One BMC as a device names it: its address, the credentials that may go there, and whom we believe to be it.
+"""The address of a BMC, its credentials, and the certificate to trust, parsed from a device.
 
-Knows URLs, certificates and options, not HTTP and no resource. One rule: what leaves for a BMC stays inside its own origin.
+It handles URLs, certificates and options; `transport` speaks HTTP. Every request stays within the BMC's own origin.
 """
 
 import asyncio
@@ -32,9 +32,10 @@ Trust = ssl.SSLContext | aiohttp.Fingerprint | bool
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where requests go, and as whom. `is_session`: log in once for a token instead of sending the password each time.
+    """Where requests go, and as which user. `is_session`: log in once for a token instead of sending the password.
 
-    `is_legacy`: it may speak an old TLS."""
+    `is_legacy`: allow old TLS versions.
+    """
 
     base: yarl.URL
     username: str
@@ -45,16 +46,16 @@ class Target:
     is_legacy: bool = False
 
     def shown(self, text: str, *, characters_max: int = SHOWN_CHARACTERS_MAX) -> str:
-        """What a BMC said, for an error: one printable line, bounded, without secrets."""
+        """Return a BMC's text for an error: one printable line, bounded, without secrets."""
         return self.mask.line(text, characters_max=characters_max)
 
     def at(self, path: str) -> str:
-        """A resource of this BMC, for an error."""
+        """Return a resource's URL for an error."""
         return f"{self.base}{self.shown(path, characters_max=PATH_CHARACTERS_SHOWN_MAX)}"
 
     @property
     def basic_headers(self) -> Mapping[str, str]:
-        """For a request that carries user and password; a device without both is asked without."""
+        """Headers with user and password; without both, plain headers."""
         password = self.password.reveal()
         if not (self.username or password):
             return HEADERS
@@ -63,21 +64,21 @@ class Target:
 
     @property
     def login(self) -> tuple[yarl.URL, str, Secret]:
-        """What a session belongs to. What it trusts is not part of it: each connection is checked by its own."""
+        """The key of a session. TLS trust is not part of it, because each connection is checked by itself."""
         return self.base, self.username, self.password
 
 
 class Targets:
-    """Makes targets of devices; keeps what it read of certificate files."""
+    """Makes targets of devices; caches certificate files."""
 
     def __init__(self) -> None:
         self._contexts: dict[tuple[Asked, int], ssl.SSLContext] = {}
 
     async def target(self, spec: DeviceSpec) -> Target:
-        """Raises BadParameters."""
+        """Parse a device. Raises BadParameters."""
         base = base_url(spec.address)
         if ":" in spec.username:
-            raise bad("a user name with a colon can't be sent")
+            raise bad("HTTP can't carry a user name with a colon; use another user")
         way = str(spec.options.get("auth") or BASIC)
         if way not in (BASIC, SESSION):
             raise bad(f"auth = {way!r} is neither {BASIC} nor {SESSION}")
@@ -92,12 +93,12 @@ class Targets:
         )
 
     async def _trust(self, spec: DeviceSpec, base: yarl.URL) -> Trust:
-        """Whom we believe to be this BMC: public authorities by default."""
+        """Return the certificates to trust: public authorities by default."""
         given = [name for name in TLS_OPTIONS if spec.options.get(name)]
         if len(given) > 1:
             raise bad(f"{' and '.join(given)} contradict each other; keep one")
         if given and base.scheme == "http":
-            raise bad(f"`{given[0]}` means nothing for http://; use https:// or remove it")
+            raise bad(f"`{given[0]}` has no effect with http://; use https:// or remove it")
         fingerprint = str(spec.options.get("fingerprint") or "")
         digest = fingerprint_bytes(fingerprint) if fingerprint else b""
         is_any_believed = bool(spec.options.get("insecure"))
@@ -115,11 +116,11 @@ class Targets:
         return await asyncio.to_thread(self._context, asked)
 
     def _context(self, asked: Asked) -> ssl.SSLContext:
-        """One for all devices that ask for the same; a file is read again when it changes."""
+        """Return one context for all devices with the same settings; read a file again when it changes."""
         try:
             if asked.ca_file and not is_readable(asked.ca_file):
                 raise bad(
-                    f"ca_file {asked.ca_file} can't be read as certificates: it is no readable file of at most 1 MiB"
+                    f"ca_file {asked.ca_file} can't be read as certificates: not a readable file of at most 1 MiB"
                 )
             key = asked, Path(asked.ca_file).stat().st_mtime_ns if asked.ca_file else 0
             if key not in self._contexts:
@@ -132,24 +133,24 @@ class Targets:
 
 
 def base_url(address: str) -> yarl.URL:
-    """`https://HOST[:PORT]`, from that or from a bare host. Raises BadParameters."""
+    """Return `https://HOST[:PORT]`, also for a bare host. Raises BadParameters."""
     text = address if "://" in address else f"https://{address}"
     try:
         url = yarl.URL(text)
     except ValueError as exc:
         raise bad("its address can't be read as a URL") from exc
     if url.user or url.password:
-        raise bad("its address holds a user or password; use username and password_file")
+        raise bad("its address contains a user or password; use username and password_file")
     if url.scheme not in ("https", "http") or not url.host or url.query_string or url.fragment:
         raise bad(f"address {address!r} is not https://HOST[:PORT]")
     return url.origin()
 
 
 def inside(target: Target, path: str, *, seen_from: yarl.URL | None = None) -> yarl.URL:
-    """A resource of this BMC by path or URL; credentials go nowhere else. Raises DeviceError.
+    """Return the URL of a resource of this BMC, by path or URL; credentials go nowhere else. Raises DeviceError.
 
-    Of a URL the path alone is taken, on our own origin: BMCs write links with the name or address that they believe to
-    have, which is often not the one by which we reach them (DSP0266 asks for paths).
+    Only the path of a URL counts. BMCs write links with the name or address that they think they have, which often
+    differs from the device's address (DSP0266 demands paths).
     """
     try:
         url = (seen_from or target.base).join(yarl.URL(path, encoded=True))
@@ -157,14 +158,14 @@ def inside(target: Target, path: str, *, seen_from: yarl.URL | None = None) -> y
         if is_web:
             url = target.base.join(url.relative())
     except ValueError as exc:
-        raise DeviceError(f"{target.base} names a resource that can't be read as a URL", may_be_done=False) from exc
+        raise DeviceError(f"{target.base} sent a link that is not a valid URL", may_be_done=False) from exc
     if not is_web:
-        raise DeviceError(f"{target.base} points to another place; not followed", may_be_done=False)
+        raise DeviceError(f"{target.base} sent a link outside of HTTP; not followed", may_be_done=False)
     return url
 
 
 def redirected(target: Target, location: str, *, seen_from: yarl.URL) -> yarl.URL:
-    """Where a redirect leads inside this BMC. Raises DeviceError where it leads to the same under another name, or nowhere."""
+    """Return a redirect's target in this BMC. Raises DeviceError if it leads to the same path on another host."""
     url = inside(target, location, seen_from=seen_from)
     if url == seen_from and yarl.URL(location, encoded=True).absolute:
         shown = target.shown(location, characters_max=PATH_CHARACTERS_SHOWN_MAX)
@@ -176,7 +177,7 @@ def redirected(target: Target, location: str, *, seen_from: yarl.URL) -> yarl.UR
 
 
 def fingerprint_bytes(text: str) -> bytes:
-    """SHA-256 in hexadecimal, with or without colons. Raises BadParameters."""
+    """Parse a SHA-256 in hexadecimal, with or without colons. Raises BadParameters."""
     digits = text.removeprefix("sha256:").replace(":", "").strip()
     try:
         digest = bytes.fromhex(digits)

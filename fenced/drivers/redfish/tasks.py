@@ -1,7 +1,6 @@
-"""A command that the BMC carries out as a task (DSP0266, asynchronous operations): followed until it has ended.
+"""Follows a command that the BMC runs as a task until the task ends (DSP0266, asynchronous operations).
 
-Knows tasks and their monitors, not power. One rule: a task that failed, or that can't be followed, may have been carried out;
-who called must read.
+A task that fails or can't be followed may still have switched the power, so the caller must read.
 """
 
 import asyncio
@@ -18,12 +17,14 @@ POLL_GROWTH: Final = 1.5
 COMPLETED: Final = "Completed"
 FAILED: Final = frozenset({"Exception", "Killed", "Cancelled"})
 GONE: Final = frozenset({404, 410})
-"""A monitor that was read to its end is not kept."""
+"""BMCs delete a monitor once its end has been read."""
 
 
 async def follow(exchange: Exchange, answer: Answer) -> None:
-    """Return when the task has ended well; an answer without one is no task. Raises DeviceError. Waits without end of its
-    own: the caller's deadline ends it."""
+    """Return when the task has succeeded, or at once if the answer has no task. Raises DeviceError.
+
+    Only the caller's deadline limits the wait.
+    """
     path = answer.location or _monitor(answer)
     if path is None:
         return
@@ -39,14 +40,16 @@ async def follow(exchange: Exchange, answer: Answer) -> None:
 
 
 def _has_ended(exchange: Exchange, answer: Answer) -> bool:
-    """Whether this answer of the task or its monitor is the last. Raises DeviceError where it did not end well.
+    """Return whether the task has succeeded; raise DeviceError if it failed.
 
-    A monitor answers 202 while the task runs, and then what the operation would have; a task tells its own state.
+    A monitor answers 202 while the task runs, then with the operation's own answer; a task reports its state.
     """
     state, health = answer.body.get("TaskState"), answer.body.get("TaskStatus")
     base = exchange.target.base
     if answer.status in LOGIN_REFUSED:
-        raise DeviceError(f"{base} does not let us follow the task{explanation(exchange.target, answer)}", is_end_known=False)
+        raise DeviceError(
+            f"{base} refuses access to the task{explanation(exchange.target, answer)}", is_end_known=False
+        )
     if answer.status in BUSY:
         return False
     if answer.status in GONE:
@@ -55,14 +58,14 @@ def _has_ended(exchange: Exchange, answer: Answer) -> bool:
         raise DeviceError(f"{base}: the task ended with {answer.status}{explanation(exchange.target, answer)}")
     if isinstance(state, str) and state in FAILED:
         raise DeviceError(f"{base}: the task ended as {state}{_messages(exchange, answer)}")
-    # Completed says that it ended, not how: ironcore-dev/metal-operator#453 (iDRAC).
+    # Completed means that it ended, with or without success: ironcore-dev/metal-operator#453 (iDRAC).
     if state == COMPLETED and health == "Critical":
         raise DeviceError(f"{base}: the task completed with errors{_messages(exchange, answer)}")
     return state == COMPLETED or (state is None and answer.status != 202)
 
 
 def _monitor(answer: Answer) -> str | None:
-    """Where a task is followed, where no header says so: its monitor, or itself."""
+    """Return the path to follow if no header names it: the task's monitor, or the task."""
     monitor = answer.body.get("TaskMonitor")
     if isinstance(monitor, str) and monitor:
         return monitor
@@ -70,7 +73,7 @@ def _monitor(answer: Answer) -> str | None:
 
 
 def _messages(exchange: Exchange, answer: Answer) -> str:
-    """What the task says of its end."""
+    """Return the task's own words about its end."""
     listed = answer.body.get("Messages")
     first = listed[0] if isinstance(listed, list) and listed else None
     text = first.get("Message") if isinstance(first, dict) else None

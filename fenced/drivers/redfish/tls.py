@@ -1,6 +1,6 @@
-"""Contexts of TLS for BMCs: whom to believe, and how old a TLS to speak.
+"""Makes TLS contexts for BMCs: which certificates to trust, and which TLS versions to allow.
 
-Knows `ssl`, no HTTP and no device. One rule: a pinned certificate is compared in the handshake, before anything is sent.
+A pinned certificate is compared during the handshake, before any data is sent.
 """
 
 import hashlib
@@ -12,8 +12,8 @@ from fenced.net.handshake import loosen
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What a device asks for. At most one of `ca_file`, `digest` (SHA-256 of the certificate) and `is_any_believed`; none:
-    public authorities."""
+    """A device's TLS settings. At most one of `ca_file`, `digest` (SHA-256 of the certificate) and `is_any_believed`; none:
+    trust public authorities."""
 
     ca_file: str = ""
     digest: bytes = b""
@@ -22,13 +22,13 @@ class Asked:
 
 
 class Pinned(ssl.SSLContext):
-    """Believes one certificate. aiohttp has a pin of its own, but not beside a context."""
+    """Trusts one certificate. aiohttp can pin one, too, but not together with a context."""
 
     digest = b""
 
 
 class _Compared(ssl.SSLObject):
-    """Its context is Pinned."""
+    """The SSLObject of a Pinned context."""
 
     def do_handshake(self) -> None:
         super().do_handshake()
@@ -42,7 +42,7 @@ class _Compared(ssl.SSLObject):
 
 
 def context_for(asked: Asked) -> ssl.SSLContext:
-    """Raises OSError for a file that can't be read, ssl.SSLError for one that holds no certificates."""
+    """Make a context. Raises OSError for an unreadable file, ssl.SSLError for one without certificates."""
     if asked.digest:
         context: ssl.SSLContext = Pinned(ssl.PROTOCOL_TLS_CLIENT)
         context.digest = asked.digest  # type: ignore[attr-defined]

@@ -1,7 +1,7 @@
-"""HTTP as a BMC's Redfish service needs it: bounded answers, few connections, no foreign redirects (DSP0266).
+"""Speaks HTTP with a BMC's Redfish service: bounded answers, few connections, no redirects to other hosts (DSP0266).
 
-Knows requests and connections, not what a system or a power state is. One rule: a request that may have reached the BMC
-is never sent twice by us, and its failure says so.
+It knows requests and connections, but no resources. A command that may have reached the BMC is never sent twice, and
+its error says that it may be done.
 """
 
 import json
@@ -28,13 +28,13 @@ REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 SAME_METHOD_REDIRECTS: Final = frozenset({307, 308})
 TEXT_CHARACTERS_MAX: Final = 300
 HANGING_UP: Final = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
-"""How a connection ends within a handshake where no alert is sent."""
+"""How a connection ends during a handshake if the peer sends no alert."""
 
 
 class Body(aiohttp.BytesPayload):
-    """A command's body: the last of it that is written, so the last moment at which it can be held back.
+    """A command's body. aiohttp writes it last, so this is the last moment to hold the command back.
 
-    `is_late` is asked then: connecting may have taken until after the deadline, on a clock that also counts suspend.
+    It then calls `is_late`: the deadline may have passed while connecting, on a clock that also counts suspend.
     """
 
     def __init__(self, value: Mapping[str, Any], *, is_late: Callable[[], bool]) -> None:
@@ -56,7 +56,7 @@ class Body(aiohttp.BytesPayload):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request to a BMC. `body`: of a command, whose failure may leave it done. Headers and JSON may hold secrets."""
+    """One request to a BMC. `body`: only for commands, which may be done despite an error. Headers and JSON hold secrets."""
 
     method: str
     url: yarl.URL
@@ -66,31 +66,31 @@ class Request:
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether the BMC may act on it."""
+        """Whether the BMC may act on the request."""
         return self.body is not None and self.body.is_written
 
 
 class Transport:
-    """One HTTP client for all BMCs; keeps few connections to each and closes them soon."""
+    """The HTTP client for all BMCs; keeps few connections to each and closes idle ones soon."""
 
     def __init__(self) -> None:
         self._shared: aiohttp.ClientSession | None = None
 
     async def get(self, target: Target, path: str, headers: Mapping[str, str]) -> Answer:
-        """Read a resource, following redirects inside the BMC. Raises DeviceError."""
+        """Read a resource; follow redirects within the BMC. Raises DeviceError."""
         url = inside(target, path)
         for _ in range(REDIRECTS_MAX):
             answer = await self.send(target, Request(method="GET", url=url, headers=headers))
             if answer.status not in REDIRECTS or answer.location is None:
                 return answer
             url = redirected(target, answer.location, seen_from=url)
-        raise DeviceError(f"{target.base} redirects in a circle", may_be_done=False)
+        raise DeviceError(f"{target.base} redirects in a circle ({REDIRECTS_MAX} times)", may_be_done=False)
 
     async def command(self, target: Target, path: str, headers: Mapping[str, str], body: Body) -> Answer:
-        """Send a command once; a redirect is followed only where it repeats nothing (307, 308). Raises DeviceError.
+        """Send a command once; follow only redirects that keep the method (307, 308). Raises DeviceError.
 
-        It has a connection of its own: an idle one that the BMC is just closing would take the command with it, sent and not
-        answered, and so in doubt. A read that meets one is asked again by the client; a command never is.
+        The command gets a new connection: on an idle one that the BMC is closing it would be sent and never answered,
+        and so be in doubt. aiohttp repeats a read in that case, but never a command.
         """
         url = inside(target, path)
         async with _connections(1, is_kept=False) as own:
@@ -106,20 +106,20 @@ class Transport:
             return answer
 
     async def send(self, target: Target, request: Request) -> Answer:
-        """One exchange on the connections that all share; redirects are answers here. Raises DeviceError."""
+        """Send one request on the shared connections; return redirects as answers. Raises DeviceError."""
         if self._shared is None:
             self._shared = _connections(CONNECTIONS_PER_BMC_MAX, is_kept=True)
         return await _send(target, request, self._shared)
 
     async def close(self) -> None:
-        """End all connections; idempotent."""
+        """Close all connections; idempotent."""
         shared, self._shared = self._shared, None
         if shared is not None:
             await shared.close()
 
 
 def _connections(most: int, *, is_kept: bool) -> aiohttp.ClientSession:
-    """`most`: to one BMC."""
+    """`most`: limit of connections to one BMC."""
     if is_kept:
         connector = aiohttp.TCPConnector(limit=0, limit_per_host=most, keepalive_timeout=IDLE_SECONDS)
     else:
@@ -133,7 +133,7 @@ def _connections(most: int, *, is_kept: bool) -> aiohttp.ClientSession:
 
 
 async def _send(target: Target, request: Request, connections: aiohttp.ClientSession) -> Answer:
-    """One exchange; what aiohttp raises ends here."""
+    """Send one request; convert aiohttp's exceptions."""
     try:
         async with connections.request(
             request.method,
@@ -147,7 +147,7 @@ async def _send(target: Target, request: Request, connections: aiohttp.ClientSes
             return await _answer(response, request)
     except (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch) as exc:
         raise LoginRefused(
-            f"{target.base}: {_distrust(exc)}; set ca_file or fingerprint to what it should have", may_be_done=False
+            f"{target.base}: {_distrust(exc)}; set ca_file or fingerprint to the right one", may_be_done=False
         ) from exc
     except aiohttp.ClientConnectorError as exc:
         raise await _no_connection(target, exc) from exc
@@ -155,14 +155,14 @@ async def _send(target: Target, request: Request, connections: aiohttp.ClientSes
         raise _broken(target, request, exc) from exc
     except ValueError as exc:
         raise DeviceError(
-            f"{target.base}: not understood ({_reason(exc)})",
+            f"{target.base}: its answer is malformed ({_reason(exc)})",
             may_be_done=request.is_in_doubt,
             is_end_known=not request.is_in_doubt,
         ) from exc
 
 
 async def _answer(response: aiohttp.ClientResponse, request: Request) -> Answer:
-    """Raises DeviceError for a body beyond the bound. One that is no JSON object matters where one is needed."""
+    """Read an answer. Raises DeviceError if its body is too long. The caller checks whether it is a JSON object."""
     content = bytearray()
     async for piece in response.content.iter_chunked(PIECE_BYTES):
         content += piece
@@ -183,7 +183,7 @@ async def _answer(response: aiohttp.ClientResponse, request: Request) -> Answer:
 
 
 def _broken(target: Target, request: Request, exc: Exception) -> DeviceError:
-    """What a connection that ended without an answer is to the caller. Raises a TimeoutError of the caller's own again."""
+    """Return the error for a connection that ended without an answer. Raises the caller's own TimeoutError again."""
     if request.body is not None and request.body.is_held:
         return DeviceTimedOut(f"{target.base}: the deadline had passed before the command was sent", may_be_done=False)
     if isinstance(exc, TimeoutError):
@@ -196,7 +196,7 @@ def _broken(target: Target, request: Request, exc: Exception) -> DeviceError:
 
 
 def _reason(exc: BaseException) -> str:
-    """In the kernel's words; the HTTP client's own quote what the BMC sent, so only their kind is told."""
+    """Return the kernel's words, or the kind of aiohttp's error: its text quotes what the BMC sent."""
     cause = exc.__cause__ or exc.__context__
     if isinstance(exc, OSError):
         return (str(exc) or (str(cause) if cause else "") or type(exc).__name__)[:200]
@@ -206,7 +206,7 @@ def _reason(exc: BaseException) -> str:
 
 
 async def _no_connection(target: Target, exc: aiohttp.ClientConnectorError) -> DeviceUnreachable:
-    """Nobody is there, or somebody with whom no TLS comes about: then it is said what the BMC offers."""
+    """Return the error for a failed connection; for a failed TLS handshake, say what the BMC offers."""
     found = handshake.fault(exc)
     if found is None and target.base.scheme == "https" and isinstance(exc.os_error, HANGING_UP):
         found = handshake.hung_up()

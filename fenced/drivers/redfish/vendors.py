@@ -1,7 +1,7 @@
-"""Where BMCs differ: messages that mean something to us, and where a machine tells who it is. Data with its sources.
+"""The differences between BMCs as data with sources: messages with a special meaning, and where machines are identified.
 
-Knows no protocol and sends nothing. One rule: an entry names the public issue or the standard that it is taken from; what
-the standard already says is handled in the driver for everybody, not here.
+Each entry names the public issue or the standard that it comes from. Behaviour that the standard defines for all BMCs
+belongs in the driver, not here.
 """
 
 import re
@@ -14,7 +14,7 @@ from fenced.model.identity import is_identity
 
 
 class Meaning(Enum):
-    """What a message tells us to do, whatever status came with it."""
+    """What a message means, whatever the status of its answer."""
 
     NOT_READY = "not_ready"
     NO_SESSION_LEFT = "no_session_left"
@@ -33,7 +33,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityPlace:
-    """Where a system resource tells its identity. `makers`: whose systems (`makers_of`); empty: everybody's."""
+    """Where a system resource holds an identity. `makers`: only for their systems (`makers_of`); empty: for all."""
 
     path: tuple[str, ...]
     source: str
@@ -42,7 +42,7 @@ class IdentityPlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signs:
-    """By what a maker's systems are told: beginnings of Manufacturer and of the UUID, keys of Oem, ids of systems."""
+    """How to recognise a maker's systems: beginnings of Manufacturer and UUID, keys of Oem, ids of systems."""
 
     names: tuple[str, ...]
     oem: frozenset[str]
@@ -99,7 +99,7 @@ IDENTITY_PLACES: Final = (
         path=("UUID",), source="DSP2046, ComputerSystem; either byte order: metal-stack/go-hal#57 (Supermicro)"
     ),
     IdentityPlace(path=("SerialNumber",), source="DSP2046, ComputerSystem"),
-    # Elsewhere the SKU names a product, the same for many machines (bb-Ricardo/netbox-sync#375).
+    # For other makers the SKU names a product that many machines share (bb-Ricardo/netbox-sync#375).
     IdentityPlace(path=("SKU",), makers=("dell",), source="ansible/ansible#53461: Dell's service tag"),
 )
 
@@ -109,16 +109,16 @@ SIGNS: Final[Mapping[str, Signs]] = {
         oem=frozenset({"dell"}),
         uuids=("4c4c4544", "44454c4c"),
         ids=frozenset({"System.Embedded.1", "System.Modular.1"}),
-        source="dell/iDRAC-Redfish-Scripting#251; its UUIDs begin with its name backwards, in either byte order",
+        source="dell/iDRAC-Redfish-Scripting#251; its UUIDs begin with its name reversed, in either byte order",
     )
 }
-"""By maker, what tells its systems where Manufacturer is blank, as it is after a system board was replaced."""
+"""By maker, the signs of its systems if Manufacturer is blank, as after a replacement of the system board."""
 
 NEITHER_LETTER_NOR_DIGIT: Final = re.compile(r"[^0-9a-z]")
 
 
 def identities(system: Mapping[str, Any]) -> tuple[str, ...]:
-    """Everything by which the system tells itself from other machines; empty where it tells nothing that does."""
+    """Return all identities of the system; empty if it reports none."""
     makers = makers_of(system)
     found = []
     for place in IDENTITY_PLACES:
@@ -133,7 +133,7 @@ def identities(system: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def makers_of(system: Mapping[str, Any]) -> frozenset[str]:
-    """Whose system it is. A Manufacturer that is told counts alone; a blank one leaves it to the other signs."""
+    """Return the system's maker. Manufacturer decides if it is set; otherwise the other signs do."""
     told = _lower(system.get("Manufacturer"))
     if told and is_identity(told):
         return frozenset(maker for maker, signs in SIGNS.items() if told.startswith(signs.names))

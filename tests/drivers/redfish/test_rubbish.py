@@ -67,7 +67,7 @@ async def test_the_same_told_twice_is_told(redfish: Redfish, bmc: Bmc) -> None:
 async def test_a_system_beside_one_that_is_not_named_is_not_guessed(redfish: Redfish, bmc: Bmc, others: Any) -> None:
     bmc.power = "Off"
     bmc.answers["GET", SYSTEMS] = answering(200, {"Members": [{"@odata.id": SYSTEM}, *others]})
-    assert "does not name" in str(await failure(read(redfish, bmc)))
+    assert "without a path" in str(await failure(read(redfish, bmc)))
     assert await read(redfish, bmc, system="1") is Power.OFF
 
 

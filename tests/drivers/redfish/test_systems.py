@@ -130,7 +130,7 @@ async def test_a_machine_that_tells_nothing_of_itself_is_not_believed(
 ) -> None:
     bmc.properties[""] = told
     for identity in (UUID, "00000000-0000-0000-0000-000000000000", "0000000", "03000200-0400-0500-0006-000700080009"):
-        with pytest.raises(DeviceError, match="does not tell which machine"):
+        with pytest.raises(DeviceError, match="does not report which machine"):
             await switch(redfish, bmc, Power.OFF, identity=identity)
     assert bmc.posts == []
 
