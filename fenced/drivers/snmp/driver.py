@@ -1,7 +1,7 @@
-"""The driver for outlets over SNMP: rack PDUs of seven vendors by their public MIBs, any other by its objects.
+"""Reads and switches outlets over SNMP: rack PDUs of seven vendors by their public MIBs, others by configured objects.
 
-Knows deadlines; options, tables, outlets and messages are its neighbours' (snmp_options, _tables, _unit, _exchange,
-_messages, _users). One rule: pysnmp is imported when the first unit is asked, so that a daemon without any never pays.
+It sets deadlines and leaves the rest to `options` and `unit`. It imports `unit`, and with it pysnmp, on the first call,
+so that a daemon without SNMP devices does not pay for it.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class SnmpOutlet:
-    """All outlets over SNMP. Keeps no connection: a socket lives as long as a call."""
+    """All outlets over SNMP. Each call opens its own socket."""
 
     description: ClassVar[DriverDescription] = DESCRIPTION
 
@@ -28,7 +28,7 @@ class SnmpOutlet:
         self._units: Units | None = None
 
     async def read(self, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
-        """What all outlets of the plug say together. Raises DeviceError."""
+        """Return the combined power of all outlets of the plug. Raises DeviceError."""
         settings = settings_of(spec)
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -38,7 +38,7 @@ class SnmpOutlet:
             raise DeviceTimedOut(silence(settings), may_be_done=False) from exc
 
     async def set(self, spec: DeviceSpec, power: Power, *, timeout_seconds: float, on_started: OnStarted) -> None:
-        """Immediate ON or OFF to each outlet, once each; returns when the unit has taken all. Raises DeviceError."""
+        """Send immediate ON or OFF once to each outlet; return when the unit has accepted all. Raises DeviceError."""
         if power is Power.UNKNOWN:
             raise bad("an outlet can't be set to unknown")
         deadline = time.clock_gettime(time.CLOCK_BOOTTIME) + timeout_seconds
@@ -47,10 +47,10 @@ class SnmpOutlet:
         await units.set(settings, power, deadline=deadline)
 
     async def close(self) -> None:
-        """Nothing is open between calls; idempotent."""
+        """Nothing to close."""
 
     async def _loaded(self) -> "Units":
-        """The import takes some 60 ms: in a thread, so that others go on."""
+        """Import `unit` in a thread: it takes about 60 ms."""
         if self._units is None:
             module = await asyncio.to_thread(importlib.import_module, "fenced.drivers.snmp.unit")
             self._units = self._units or module.Units()

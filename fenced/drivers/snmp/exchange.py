@@ -1,7 +1,7 @@
-"""Requests and answers with one unit over UDP: what is sent when, and what counts as the answer.
+"""Exchanges requests and answers with one unit over UDP: when to send, when to repeat, and what counts as an answer.
 
-Knows no outlets. One rule: a GET is repeated until it is answered or its caller's deadline ends, a SET leaves once (S6),
-never later than its deadline, also when the machine slept in between.
+It reads and sets objects; `unit` knows what they mean. A GET is repeated until it is answered or the caller's deadline
+ends. A SET is sent once (S6) and never after its deadline, even if this machine was suspended in between.
 """
 
 import asyncio
@@ -39,11 +39,12 @@ from fenced.ports.devices import DeviceError, DeviceTimedOut, DeviceUnreachable,
 RESEND_SECONDS: Final = 0.5
 RESEND_SECONDS_MAX: Final = 4.0
 DATAGRAMS_MAX: Final = 32
-"""Unread datagrams of one unit; more are dropped."""
+"""Limit for unread datagrams of one unit; more are dropped."""
 ENGINES_MAX: Final = 10_000
 RESYNCS_MAX: Final = 3
 OBJECTS_MAX: Final = 12
-"""In one message: far below the 484 octets that every agent must take for the objects of outlet tables, as replies too."""
+"""Limit for one message. For objects of outlet tables, request and reply stay far below the 484 octets that every agent must
+accept."""
 NO_SUCH_NAME: Final = 2
 NO_ACCESS: Final = frozenset({4, 6, 17})
 """readOnly, noAccess, notWritable."""
@@ -55,14 +56,14 @@ LOGIN: Final = {
     Complaint.USER: "knows no such user",
     Complaint.DIGEST: "refuses the signature: wrong password, or another auth_protocol",
     Complaint.DECRYPTION: "can't decrypt: wrong privacy_password, or another privacy_protocol",
-    Complaint.SECURITY_LEVEL: "wants this user to sign or encrypt otherwise",
+    Complaint.SECURITY_LEVEL: "demands another security level of this user (password, privacy_password)",
 }
 Unpack = Callable[[bytes], Response | Report | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """Who we are to the agent: a community of version 1 or 2c, or a user of version 3."""
+    """The login at the agent: a community of version 1 or 2c, or a user of version 3."""
 
     version: int = VERSION_2C
     community: str = ""
@@ -73,23 +74,23 @@ class Account:
 
 
 Engines = dict[tuple[str, int, str], Engine]
-"""Agents' engines by address, port and user; what was learnt there is only used after it was proven by a signature."""
+"""Agents' engines by address, port and user. If the user signs, a wrong entry can only make a call fail."""
 
 
 def boottime() -> float:
-    """Seconds, also those in suspend."""
+    """Seconds on a clock that goes on in suspend."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Channel(asyncio.DatagramProtocol):
-    """A socket that is connected to one unit: nobody else's datagrams come in, and an ICMP refusal is heard."""
+    """A socket connected to one unit: it receives only that unit's datagrams, and ICMP refusals."""
 
     def __init__(self) -> None:
         self._arrived: asyncio.Queue[bytes | OSError] = asyncio.Queue(DATAGRAMS_MAX)
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's is one without being declared as one.
+        # uvloop's transport has the methods without the base class.
         self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str | object, int]) -> None:
@@ -103,14 +104,14 @@ class Channel(asyncio.DatagramProtocol):
         self._transport.sendto(data)
 
     async def receive(self) -> bytes:
-        """The next datagram. Raises OSError for what ICMP said of an earlier one of ours."""
+        """Return the next datagram. Raises OSError for an ICMP error about an earlier request."""
         arrived = await self._arrived.get()
         if isinstance(arrived, bytes):
             return arrived
         raise arrived
 
     def close(self) -> None:
-        """At once: what the kernel did not take yet is never sent."""
+        """Close at once: a datagram that the kernel has not accepted is never sent."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -120,7 +121,7 @@ class Channel(asyncio.DatagramProtocol):
 
 
 class Exchange:
-    """One call's talk with one agent."""
+    """The requests of one call to one agent."""
 
     def __init__(self, channel: Channel, account: Account, engines: Engines, key: tuple[str, int, str]) -> None:
         self._channel = channel
@@ -131,16 +132,16 @@ class Exchange:
         self._name = key[0]
 
     async def get(self, wanted: tuple[Oid, ...]) -> dict[Oid, Value]:
-        """All of these objects, MISSING for those that the agent has not. Raises DeviceError."""
+        """Return the values of all these objects; MISSING for those that the agent lacks. Raises DeviceError."""
         found: dict[Oid, Value] = {}
         for start in range(0, len(wanted), OBJECTS_MAX):
             found |= await self._get(wanted[start : start + OBJECTS_MAX])
         return found
 
     async def set(self, target: Oid, value: int, *, deadline: float) -> None:
-        """Sets one object, once, unless `deadline` (CLOCK_BOOTTIME) is past. After a `get` only: it proves the account.
+        """Set one object once, unless `deadline` (CLOCK_BOOTTIME) has passed. Call `get` first: it proves the account.
 
-        Raises DeviceError, which says whether it may have been done.
+        Raises DeviceError, which says whether the command may be done.
         """
         request = Request(request_id=_number(), oids=(target,), value=value)
         data, read = self._packed(request)
@@ -150,14 +151,14 @@ class Exchange:
         try:
             answer = await self._answer(read)
         except OSError as exc:
-            # The refusal may have been meant for an earlier datagram.
+            # The ICMP error may belong to an earlier datagram.
             raise DeviceUnreachable(f"{self._name}: {exc.strerror or exc}") from exc
         if isinstance(answer, Report):
             raise self._refused(answer, may_be_done=True)
         self._check_set(answer)
 
     async def _get(self, wanted: tuple[Oid, ...]) -> dict[Oid, Value]:
-        """In version 1 one missing object fails the whole request: it is asked again without that one."""
+        """Get objects. In version 1 one missing object fails the request, so repeat it without that object."""
         asked = list(wanted)
         while asked:
             answer = await self._asked(Request(request_id=_number(), oids=tuple(asked)))
@@ -167,13 +168,13 @@ class Exchange:
             if answer.error_status == AUTHORIZATION:
                 raise LoginRefused(f"{self._name}: authorization error", may_be_done=False)
             if answer.error_status or [oid for oid, _ in answer.values] != asked:
-                what = f"error {answer.error_status}" if answer.error_status else "other objects than it was asked for"
+                what = f"error {answer.error_status}" if answer.error_status else "other objects than requested"
                 raise DeviceError(f"{self._name} answered with {what}", may_be_done=False)
             return dict.fromkeys(wanted, MISSING) | dict(answer.values)
         return dict.fromkeys(wanted, MISSING)
 
     async def _asked(self, request: Request) -> Response:
-        """The response; reports about the agent's clock or identity are followed, a few times."""
+        """Return the response. After a report about the engine's clock or id, adopt it and repeat, a few times."""
         for _ in range(RESYNCS_MAX):
             if self._account.user is not None and self._engine is None:
                 await self._discover()
@@ -187,7 +188,7 @@ class Exchange:
                 self._engine = None
             else:
                 raise self._refused(answer, may_be_done=False)
-        raise DeviceError(f"{self._name}: its clock or its engine id changes with each answer", may_be_done=False)
+        raise DeviceError(f"{self._name}: its clock or its engine id changes with every answer", may_be_done=False)
 
     async def _discover(self) -> None:
         number = _number()
@@ -196,11 +197,13 @@ class Exchange:
             lambda data: unpack(User(name=""), UNKNOWN_ENGINE, data, number, now=boottime()),
         )
         if not isinstance(report, Report) or not report.engine.id:
-            raise NotSupported(f"{self._name} does not tell its engine id: is it version 3?", may_be_done=False)
+            raise NotSupported(
+                f"{self._name} does not report its engine id; check that version 3 is enabled", may_be_done=False
+            )
         self._learn(report.engine)
 
     def _learn(self, engine: Engine) -> None:
-        """For this call, and for those to come."""
+        """Remember the engine for this call and later ones."""
         if len(self._engines) >= ENGINES_MAX:
             self._engines.clear()
         self._engine = self._engines[self._key] = engine
@@ -214,14 +217,14 @@ class Exchange:
                 lambda data: unpack_community(version, data, number),
             )
         user, engine = account.user, self._engine
-        assert engine is not None, "a command follows a read"
+        assert engine is not None, "a get comes first"
         return (
             pack(user, engine, request, now=boottime()),
             lambda data: unpack(user, engine, data, request.request_id, now=boottime()),
         )
 
     async def _resent(self, data: bytes, read: Unpack) -> Response | Report:
-        """Sends the same bytes again and again, ever more seldom, until they are answered."""
+        """Send the same bytes at growing intervals until they are answered."""
         wait = RESEND_SECONDS
         while True:
             self._channel.send(data)
@@ -253,7 +256,7 @@ class Exchange:
             return
         if status in NO_ACCESS or status == AUTHORIZATION or (status == NO_SUCH_NAME and self._is_version_1):
             raise LoginRefused(
-                f"{self._name} answered the command with error {status}: it may read, but not switch this outlet",
+                f"{self._name} answered the command with error {status}: this login may read but not switch the outlet",
                 may_be_done=False,
             )
         raise DeviceError(f"{self._name} answered the command with error {status}", may_be_done=status in PERHAPS_DONE)
@@ -265,7 +268,7 @@ class Exchange:
 
 @asynccontextmanager
 async def exchange(host: str, port: int, account: Account, engines: Engines) -> AsyncIterator[Exchange]:
-    """An exchange with a socket of its own. Raises DeviceUnreachable."""
+    """Open an exchange on a new socket. Raises DeviceUnreachable."""
     loop = asyncio.get_running_loop()
     try:
         _, channel = await loop.create_datagram_endpoint(Channel, remote_addr=(host, port))
@@ -280,5 +283,5 @@ async def exchange(host: str, port: int, account: Account, engines: Engines) -> 
 
 
 def _number() -> int:
-    """A request id that nobody can guess: an answer that names it was made for this request."""
+    """Return an unpredictable request id, so that an answer with it belongs to this request."""
     return secrets.randbelow(2**31 - 1) + 1

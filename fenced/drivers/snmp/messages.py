@@ -1,7 +1,7 @@
-"""SNMP messages (RFC 1157, 3416, 3412) as bytes, both ways. pysnmp knows the ASN.1; what is sent when is the exchange's.
+"""Packs and parses SNMP messages of versions 1 and 2c (RFC 1157, 3416), with pysnmp's ASN.1.
 
-Imported when the first SNMP device is asked, for it costs a daemon without any 60 ms and 16 MiB. One rule: what can't
-be decoded, or is no answer to the request, is None, never a guess.
+Import it only for the first SNMP device: pysnmp costs 60 ms and 16 MiB. Anything that can't be decoded, or does not
+answer the request, parses to None.
 """
 
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ from fenced.drivers.snmp.tables import Oid
 UNDECODABLE: Final = (
     PyAsn1Error, PySnmpError, ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, RecursionError,
 )  # fmt: skip
-"""What the libraries raise for bytes that are no message; seen with random ones."""
+"""What the libraries raise for malformed messages, as found with random bytes."""
 MESSAGE_BYTES_MAX: Final = 2048
-"""Answers to what we ask have a few hundred. Decoding takes 30 microseconds a byte, in which nobody else's device is heard."""
+"""Expected answers have a few hundred bytes. Decoding takes 30 microseconds a byte and blocks all other devices."""
 ERROR_MAX: Final = 2**31 - 1
 VERSION_1: Final = 0
 VERSION_2C: Final = 1
@@ -29,7 +29,7 @@ _MISSING: Final = (rfc1905.noSuchObject.tagSet, rfc1905.noSuchInstance.tagSet, r
 
 
 class ValueKind(Enum):
-    """What kind of value an object has. Anything that no outlet table holds is OTHER."""
+    """The type of an object's value. OTHER: any type that no outlet table uses."""
 
     INTEGER = "integer"
     TICKS = "ticks"
@@ -49,7 +49,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A GET of `oids`, or a SET of the only one of them to `value`."""
+    """A GET of `oids`, or with `value` a SET of the single one."""
 
     request_id: int
     oids: tuple[Oid, ...]
@@ -58,7 +58,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """What an agent answered. `error_status` 0 = no error; `error_index` counts the objects from 1."""
+    """An agent's answer. `error_status` 0: no error; `error_index` counts the objects from 1."""
 
     error_status: int
     error_index: int
@@ -66,7 +66,7 @@ class Response:
 
 
 def pack_community(version: int, community: str, request: Request) -> bytes:
-    """A message of version 1 or 2c."""
+    """Pack a message of version 1 or 2c."""
     interface = v1 if version == VERSION_1 else v2c
     message = interface.Message()
     interface.apiMessage.set_defaults(message)
@@ -76,7 +76,7 @@ def pack_community(version: int, community: str, request: Request) -> bytes:
 
 
 def unpack_community(version: int, data: bytes, request_id: int) -> Response | None:
-    """The answer to that request, or None. The community of an answer says nothing, so it isn't compared."""
+    """Return the answer to that request, or None. The community is not compared: in an answer it proves nothing."""
     if len(data) > MESSAGE_BYTES_MAX:
         return None
     interface = v1 if version == VERSION_1 else v2c
@@ -90,19 +90,19 @@ def unpack_community(version: int, data: bytes, request_id: int) -> Response | N
 
 
 def pdu_of(request: Request, version: int = VERSION_2C) -> Any:
-    """The protocol data unit of a request."""
+    """Return the protocol data unit of a request."""
     interface = v1 if version == VERSION_1 else v2c
     pdu = interface.GetRequestPDU() if request.value is None else interface.SetRequestPDU()
     interface.apiPDU.set_defaults(pdu)
     interface.apiPDU.set_request_id(pdu, request.request_id)
-    # The same tag in both versions, and within both ranges.
+    # Integer32 has the same tag and range in both versions.
     value = interface.null if request.value is None else rfc1902.Integer32(request.value)
     interface.apiPDU.set_varbinds(pdu, [(oid, value) for oid in request.oids])
     return pdu
 
 
 def response_of(pdu: Any, request_id: int) -> Response | None:
-    """A decoded response, where it is the one to that request. May raise any of UNDECODABLE."""
+    """Return the response if it answers that request, else None. May raise any of UNDECODABLE."""
     if pdu.tagSet != rfc1905.ResponsePDU.tagSet or int(pdu[0]) != request_id:
         return None
     status, index = int(pdu[1]), int(pdu[2])
@@ -116,7 +116,7 @@ def response_of(pdu: Any, request_id: int) -> Response | None:
 
 
 def _value(held: Any) -> Value:
-    """The innermost value: version 1 and 2c wrap it in choices of their own."""
+    """Unwrap a value: versions 1 and 2c nest it in different choices."""
     while hasattr(held, "getComponent"):
         held = held.getComponent()
     tags = held.tagSet

@@ -1,7 +1,7 @@
-"""What a device's keys say about a unit: where it is, who we are to it, which outlets, which table.
+"""Parses a device's keys for the SNMP driver: address, login, outlets and table.
 
-Knows no protocol. One rule: two settings that contradict each other are refused with the reason, before anything is sent;
-one outlet can be written in one way only, for its name is what keeps two hosts from sharing it.
+Contradictions are rejected before anything is sent. Each outlet has exactly one spelling, because spellings are compared
+to keep two hosts from sharing an outlet.
 """
 
 from collections.abc import Mapping
@@ -39,29 +39,31 @@ DESCRIPTION: Final = DriverDescription(
     options=(
         Option(
             name="plug",
-            about="the outlet: 7; several: 7,8; outlet 7 of unit 2 of a chain: 2:7; where units have feeds: 2:1:7",
+            about="the outlet: 7; several: 7,8; outlet 7 of unit 2 of a chain: 2:7; with feeds: 2:1:7",
             is_required=True,
         ),
-        Option(name="model", about="whose tables the unit has; auto asks it", choices=MODELS, default=AUTO),
-        Option(name="version", about="of SNMP; 3 where there is a user name, else 2c", choices=VERSIONS),
-        Option(name="auth_protocol", about="version 3: what signs", choices=AUTH_PROTOCOLS, default="sha"),
-        Option(name="privacy_protocol", about="version 3: what encrypts", choices=PRIVACY_PROTOCOLS, default="aes"),
+        Option(
+            name="model", about="the unit's outlet tables; auto reads its sysObjectID", choices=MODELS, default=AUTO
+        ),
+        Option(name="version", about="SNMP version; the default is 3 with a user name, else 2c", choices=VERSIONS),
+        Option(name="auth_protocol", about="version 3: authentication", choices=AUTH_PROTOCOLS, default="sha"),
+        Option(name="privacy_protocol", about="version 3: encryption", choices=PRIVACY_PROTOCOLS, default="aes"),
         Option(name="context", about="version 3: the context name"),
         Option(
             name="ready_after",
-            about="seconds after the unit's start in which its outlets are not believed; 0 = always believed",
+            about="seconds after the unit's start during which its outlets count as not ready; 0 = never",
             kind=OptionKind.NUMBER,
             default=READY_AFTER_SECONDS,
             least=0,
             most=3600,
         ),
-        Option(name="status_oid", about="custom: the object that reads an outlet's state; {plug} = the outlet"),
-        Option(name="control_oid", about="custom: the object that sets it"),
-        Option(name="control_on_oid", about="custom: the object that sets ON, where it is another"),
-        *(Option(name=name, about="custom: its value", kind=OptionKind.INTEGER) for name in _CUSTOM[2:]),
+        Option(name="status_oid", about="custom: the object with an outlet's state; {plug} = the outlet"),
+        Option(name="control_oid", about="custom: the object that switches it"),
+        Option(name="control_on_oid", about="custom: the object for ON, if it is another one"),
+        *(Option(name=name, about="custom: the value", kind=OptionKind.INTEGER) for name in _CUSTOM[2:]),
         Option(
             name="offset",
-            about="custom: what is added to the outlet's number where its index is another; the same for all of a unit",
+            about="custom: number to add to an outlet's number to get its index; the same for all outlets of a unit",
             kind=OptionKind.INTEGER,
             default=0,
             least=-OUTLET_NUMBER_MAX,
@@ -82,7 +84,7 @@ DESCRIPTION: Final = DriverDescription(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """Who we are: a community, or a user with passphrases ("" = not signed, not encrypted). No text shows them."""
+    """A community, or a user with passphrases ("" = not signed, not encrypted). `repr` hides them."""
 
     version: str
     community: str = field(default="", repr=False)
@@ -96,7 +98,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """One device. `table`: None = ask the unit. `ready_after_seconds`: as the option; 0 where `check_ready` is false."""
+    """The parsed keys of one device. `table`: None = ask the unit. `ready_after_seconds`: 0 if `check_ready` is false."""
 
     host: str
     port: int
@@ -110,7 +112,7 @@ class Settings:
         return host if self.port == PORT else f"{host}:{self.port}"
 
     def places(self, table: OutletTable) -> tuple[Place, ...]:
-        """The outlets in that table. Raises BadParameters."""
+        """Locate the outlets in that table. Raises BadParameters."""
         try:
             return tuple(table.place(outlet) for outlet in self.outlets)
         except ValueError as exc:
@@ -118,25 +120,25 @@ class Settings:
 
 
 def silence(settings: Settings) -> str:
-    """What no answer to a read may mean."""
+    """Return the message for a read without an answer."""
     wrong = "privacy_password" if settings.credentials.version == "3" else "community (the password)"
     return f"{settings} does not answer; a wrong {wrong} looks the same"
 
 
 def bad(text: str) -> BadParameters:
-    """Nothing was sent."""
+    """Return the error for a wrong setting; nothing was sent."""
     return BadParameters(text, may_be_done=False)
 
 
 def settings_of(spec: DeviceSpec) -> Settings:
-    """What the device's keys say. Raises BadParameters."""
+    """Parse a device's keys. Raises BadParameters."""
     options = spec.options
     _check_names(options)
     host, port = _place_of(spec.address)
     model = _choice(options, "model", MODELS, AUTO)
     custom = [name for name in _CUSTOM_ALL if name in options]
     if custom and model != CUSTOM:
-        raise bad(f'{", ".join(custom)} need model = "{CUSTOM}"; with model = "{model}" they mean nothing')
+        raise bad(f'{", ".join(custom)} need model = "{CUSTOM}"; with model = "{model}" they have no effect')
     ready_after = options.get("ready_after", READY_AFTER_SECONDS)
     if isinstance(ready_after, (bool, str)) or not 0 <= ready_after <= 3600:
         raise bad(f"ready_after must be seconds from 0 to 3600, not {ready_after!r}")
@@ -179,7 +181,7 @@ def _credentials(spec: DeviceSpec) -> Credentials:
         raise bad("version 3 needs a user name")
     encrypting = spec.secret(PRIVACY_PASSWORD)
     if encrypting and not password:
-        raise bad("version 3 encrypts nothing that is not signed: give a password too, or no privacy_password")
+        raise bad("version 3 encrypts only signed messages: set password_file, too, or remove privacy_password")
     if "privacy_protocol" in spec.options and not encrypting:
         raise bad("privacy_protocol needs the secret privacy_password")
     if "auth_protocol" in spec.options and not password:
@@ -202,9 +204,9 @@ def _community(spec: DeviceSpec, version: str, password: str) -> str:
     only = [name for name in _ONLY_VERSION_3 if name in spec.options]
     if spec.username or only or spec.secret(PRIVACY_PASSWORD):
         what = ", ".join([*(["a user name"] if spec.username else []), *only] or [PRIVACY_PASSWORD])
-        raise bad(f"{what}: only version 3 has such, and this is version {version}")
+        raise bad(f"{what}: only for version 3, and this is version {version}; remove it or set version = 3")
     if not password:
-        raise bad("no password: version 1 and 2c need the community that may write, as the device's password")
+        raise bad("no password: versions 1 and 2c need the write community as the device's password")
     return password
 
 
@@ -226,8 +228,8 @@ def _outlet(text: str) -> Outlet:
     )
     if not is_plain or len(parts) > INDICES_MAX or int(parts[-1]) == 0:
         raise bad(
-            "plug must be an outlet's number like 7, several like 7,8, 2:7 for a chain, or 2:1:7 where its units have "
-            f"feeds; {text!r} is none"
+            "plug must be an outlet's number like 7, several like 7,8, 2:7 for a chain, or 2:1:7 if its units have "
+            f"feeds; {text!r} is none of these"
         )
     return Outlet(number=int(parts[-1]), chain=tuple(int(part) for part in parts[:-1]))
 
@@ -246,12 +248,12 @@ def _custom(options: Mapping[str, Any]) -> OutletTable:
     status, control = _custom_oid(options, "status_oid"), _custom_oid(options, "control_oid")
     control_on = _custom_oid(options, "control_on_oid") if "control_on_oid" in options else control
     if values["status_on"] == values["status_off"]:
-        raise bad("status_on and status_off are the same value: no state could be told")
+        raise bad("status_on and status_off must differ, or no state could be read")
     if control == control_on and values["control_on"] == values["control_off"]:
-        raise bad("control_on and control_off are the same value for the same object")
+        raise bad("control_on and control_off must differ for the same object")
     return OutletTable(
         name=CUSTOM,
-        about="as the options say",
+        about="by its options",
         state=status,
         on=values["status_on"],
         off=values["status_off"],
@@ -264,7 +266,7 @@ def _custom(options: Mapping[str, Any]) -> OutletTable:
 def _custom_oid(options: Mapping[str, Any], name: str) -> str:
     text = str(options[name])
     if text.count("{plug}") != 1:
-        raise bad(f"{name} must have {{plug}} once, where the outlet's number goes")
+        raise bad(f"{name} must contain {{plug}} once, in place of the outlet's number")
     try:
         oid(text.replace("{plug}", "1"))
     except ValueError as exc:

@@ -1,7 +1,7 @@
-"""Where the outlets of a vendor's unit are in its public MIB, and what their values mean. Facts only.
+"""The outlet tables of vendors' public MIBs: objects, states and commands, as data.
 
-Knows no protocol and no device. One rule: a value that is not listed here as on or off is neither (S2), and nothing but
-the immediate on and off commands of a vendor is listed: no reboot (S7), nothing delayed, nothing for all outlets.
+A value that is not listed as on or off is neither (S2). Only immediate on and off commands are listed: no reboot (S7),
+no delayed command, none for all outlets at once.
 Sources: the vendors' MIBs (PowerNet-MIB, PDU-MIB and PDU2-MIB, EATON-EPDU-MIB, CPS-MIB, DellrPDU-MIB, Sentry3-MIB,
 Sentry4-MIB, VERTIV-V5-MIB), Network UPS Tools' snmp-ups tables and the fence agents for APC and Eaton.
 """
@@ -20,8 +20,8 @@ CUSTOM: Final = "custom"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """One outlet in its tables. `quiet`: what these read while nothing is scheduled for the outlet and nothing is wrong with
-    it; `off_with`: what these read besides while it is off. They may be missing."""
+    """The objects of one outlet. `quiet`: objects and their values while nothing is scheduled and nothing is wrong.
+    `off_with`: objects and their values while it is off. A unit may lack these objects."""
 
     name: str
     state: Oid
@@ -30,16 +30,16 @@ class Place:
     commands: tuple[tuple[Power, Oid, int], ...]
 
     def command(self, power: Power) -> tuple[Oid, int]:
-        """The object and the value that set ON or OFF at once."""
+        """Return the object and the value for immediate ON or OFF."""
         return next((oid, value) for commanded, oid, value in self.commands if commanded is power)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutletTable:
-    """One family of units. Columns are dotted; `{plug}` is the outlet's index, else it comes at the end.
+    """One family of units. Columns are dotted; `{plug}` stands for the outlet's index, which else comes at the end.
 
-    `identities`: what sysObjectID begins with. `first`: the indices before the outlet's that are meant where none are given
-    (unit of a chain, its feed); empty = the outlet is the only one. `offset`: index minus the number on the housing.
+    `identities`: prefixes of sysObjectID. `first`: default indices before the outlet's (unit of a chain, feed); empty =
+    the outlet has one index alone. `offset`: index minus the number on the housing.
     """
 
     name: str
@@ -56,11 +56,11 @@ class OutletTable:
     offset: int = 0
 
     def power(self, value: int) -> Power:
-        """What a state value means."""
+        """Return the meaning of a state value."""
         return {self.on: Power.ON, self.off: Power.OFF}.get(value, Power.UNKNOWN)
 
     def place(self, outlet: "Outlet") -> Place:
-        """Where that outlet is. Raises ValueError with the reason when this table can't have it."""
+        """Locate an outlet. Raises ValueError with the reason if this table can't have it."""
         number = outlet.number + self.offset
         if number < 0:
             raise ValueError(f"outlet {outlet} has no index: {outlet.number} with an offset of {self.offset}")
@@ -80,19 +80,20 @@ class OutletTable:
 
     def _check_chain(self, outlet: "Outlet") -> None:
         if not self.first:
-            raise ValueError(f"{self.name} units have no numbers: write outlet {outlet.number} for {outlet}")
+            raise ValueError(f"{self.name} has no unit numbers: write {outlet.number} instead of {outlet}")
         if len(outlet.chain) != len(self.first):
             wanted = ":".join((*map(str, self.first), str(outlet.number)))
-            raise ValueError(f"{outlet} is no outlet of {self.name} units: write {outlet.number}, or all of {wanted}")
+            raise ValueError(f"{outlet} is not an outlet of {self.name}: write {outlet.number}, or in full {wanted}")
         if outlet.chain == self.first:
             raise ValueError(
-                f"{dotted(outlet.chain)} is the first: write {outlet.number} for {outlet}, one way for each outlet"
+                f"{dotted(outlet.chain)} is the default: write {outlet.number} instead of {outlet}, so that each outlet "
+                "has one spelling"
             )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlet:
-    """One outlet as people write it: `7`, `2:7` for outlet 7 of unit 2 of a chain, `2:1:7` where units have feeds."""
+    """One outlet as written: `7`, `2:7` for outlet 7 of unit 2 of a chain, `2:1:7` with feeds."""
 
     number: int
     chain: tuple[int, ...] = ()
@@ -119,7 +120,7 @@ _CPS_UNITS: Final = ("1.3.6.1.4.1.3808.1.1.3", "1.3.6.1.4.1.3808.1.1.6")
 
 TABLES: Final[tuple[OutletTable, ...]] = (
     OutletTable(
-        # Off is 1 and on is 2 here, but the commands are on 1 and off 2: the opposite of its own state column.
+        # The state column has off 1 and on 2, but the commands are on 1 and off 2.
         name="apc_rpdu2",
         about="APC rack PDU 2 (AP84xx, AP86xx, AP88xx, AP89xx and later)",
         state=f"{_RPDU2}.3.1.5", on=2, off=1,
@@ -144,7 +145,7 @@ TABLES: Final[tuple[OutletTable, ...]] = (
         identities=_APC_UNITS,
     ),
     OutletTable(
-        # The state is a sensor's: on 7, off 8. The commands are off 0, on 1 (cycle 2 is never sent).
+        # A sensor reports the state: on 7, off 8. The commands are off 0, on 1 (cycle 2 is never sent).
         name="raritan",
         about="Raritan PX2, PX3 and later",
         state=f"{_PX2}.3", on=7, off=8,
@@ -160,8 +161,8 @@ TABLES: Final[tuple[OutletTable, ...]] = (
         identities=("1.3.6.1.4.1.13742.4", "1.3.6.1.4.1.13742.1"),
     ),
     OutletTable(
-        # 2 and 3 are pendingOff and pendingOn. A command object takes seconds of delay (0 = now) and reads what is left
-        # of them, -1 where nothing is scheduled.
+        # 2 and 3 are pendingOff and pendingOn. Setting a command object starts a delay in seconds (0 = now); reading it
+        # returns the seconds left, -1 if nothing is scheduled.
         name="eaton",
         about="Eaton ePDU G2, G3 and later",
         state=f"{_EATON}.2", on=1, off=0,
@@ -195,7 +196,7 @@ TABLES: Final[tuple[OutletTable, ...]] = (
         identities=_CPS_UNITS,
     ),
     OutletTable(
-        # As APC's rPDU2 in all but the state: on is 1 and off is 2 here.
+        # Like APC's rPDU2, except that the state has on 1 and off 2.
         name="dell_rpdu",
         about="Dell rack PDU",
         state=f"{_DELL}.2.1.4", on=1, off=2,
@@ -204,9 +205,9 @@ TABLES: Final[tuple[OutletTable, ...]] = (
         identities=("1.3.6.1.4.1.674.10903.200",),
     ),
     OutletTable(
-        # The state is sensed where the unit can: what it calls waiting, an error or a blown fuse is neither. The control
-        # state tells more than two: idle, wake, off/on, locked and event are there; pending, reboot, shutdown and a
-        # minimum time are on their way.
+        # The unit senses the state if it can; waiting, an error and a blown fuse are neither on nor off. The control state
+        # has more values: idle, wake, off/on, locked and event are final; pending, reboot, shutdown and minimum times are
+        # transitional.
         name="sentry3",
         about="Server Technology Sentry, third generation (CW, CDU)",
         state=f"{_SENTRY3}.5", on=1, off=0,
@@ -217,8 +218,8 @@ TABLES: Final[tuple[OutletTable, ...]] = (
         first=(1, 1),
     ),
     OutletTable(
-        # A status of lost, no communication, an error, a tripped breaker or a blown fuse says that the state is none of the
-        # outlet's own; one that is off may warn of too low a load. Control states as in Sentry3, with numbers of their own.
+        # With a status of lost, no communication, error, tripped breaker or blown fuse the state is not the outlet's. An
+        # outlet that is off may have the status of a low load. Control states are those of Sentry3 with other numbers.
         name="sentry4",
         about="Server Technology PRO1 and PRO2",
         state=f"{_SENTRY4}.3.1.1", on=1, off=2,
@@ -232,7 +233,7 @@ TABLES: Final[tuple[OutletTable, ...]] = (
         first=(1, 1),
     ),
     OutletTable(
-        # The control object always reads 8, none. A relay that failed (1) may not do what the state says.
+        # The control object always reads 8, none. With a failed relay (1) the state may be wrong.
         name="vertiv",
         about="Vertiv and Geist rack PDU",
         state=f"{_VERTIV}.4", on=1, off=2,
@@ -241,34 +242,34 @@ TABLES: Final[tuple[OutletTable, ...]] = (
         identities=("1.3.6.1.4.1.21239",),
     ),
 )  # fmt: skip
-"""In the order in which `auto` tries those of one vendor: a unit that has several tables is asked for the newest."""
+"""In the order in which `auto` tries a vendor's tables: the newest first."""
 
 MODELS: Final = (AUTO, *sorted(table.name for table in TABLES), CUSTOM)
 
 
 def table_of(model: str) -> OutletTable:
-    """The table of that name. Raises KeyError."""
+    """Return the table of that name, one of MODELS."""
     return next(table for table in TABLES if table.name == model)
 
 
 def candidates(identity: Oid) -> tuple[OutletTable, ...]:
-    """The tables that a unit with that sysObjectID may have, the best first."""
+    """Return the tables that a unit with that sysObjectID may have, the newest first."""
     return tuple(table for table in TABLES if any(_begins(identity, prefix) for prefix in table.identities))
 
 
 def oid(text: str) -> Oid:
-    """A dotted object identifier. Raises ValueError when it is none."""
+    """Parse a dotted object identifier. Raises ValueError."""
     parts = text.removeprefix(".").split(".")
     if not 2 <= len(parts) <= 128 or not all(part.isascii() and part.isdigit() and len(part) <= 10 for part in parts):
-        raise ValueError(f"{text!r} is no object identifier, like 1.3.6.1.2.1")
+        raise ValueError(f"{text!r} is not an object identifier like 1.3.6.1.2.1")
     numbers = tuple(int(part) for part in parts)
     if numbers[0] > 2 or (numbers[0] < 2 and numbers[1] > 39) or max(numbers) > 0xFFFFFFFF:
-        raise ValueError(f"{text!r} is no object identifier: a number is too large")
+        raise ValueError(f"{text!r} is not an object identifier: a number is too large")
     return numbers
 
 
 def dotted(numbers: Iterable[int]) -> str:
-    """As people read it."""
+    """Return an object identifier as text."""
     return ".".join(map(str, numbers))
 
 

@@ -1,7 +1,7 @@
-"""The outlets of a unit, read and switched by its table. Imported with pysnmp, when the first unit is asked.
+"""Reads and switches the outlets of a unit by its table. `driver` imports it, and with it pysnmp, on the first call.
 
-Knows outlets and values, not how they travel. One rule: OFF is only what the state object of every outlet says with the
-table's OFF, as an INTEGER, while nothing is scheduled (S2); one outlet that is ON feeds the host.
+`exchange` carries the values. A device is OFF only if the state object of every outlet holds the table's OFF as an
+INTEGER and nothing is scheduled (S2). One outlet that is ON feeds the host.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ TABLES_MAX: Final = 100_000
 TICKS_A_SECOND: Final = 100
 ASK_AGAIN_SECONDS: Final = 0.3
 SHOWN_PARTS_MAX: Final = 32
-"""Of a name that a unit gives itself; those of vendors have fewer."""
+"""Limit for showing a unit's sysObjectID; vendors' have fewer parts."""
 SYS_OBJECT_ID: Final = (1, 3, 6, 1, 2, 1, 1, 2, 0)
 SYS_UP_TIME: Final = (1, 3, 6, 1, 2, 1, 1, 3, 0)
 
 
 class Units:
-    """All units of a process. Remembers what is slow to find: keys, engines, which table a unit has. No power state."""
+    """All units of a process. Remembers what is slow to find (keys, engines, tables), but no power state."""
 
     def __init__(self) -> None:
         self._accounts: dict[Credentials, Account] = {}
@@ -35,7 +35,7 @@ class Units:
         self._tables: dict[tuple[str, int, tuple[Outlet, ...]], OutletTable] = {}
 
     async def read(self, settings: Settings) -> Power:
-        """What all outlets of the device say together. Raises DeviceError; the caller sets the deadline."""
+        """Return the combined power of all outlets. Raises DeviceError; the caller sets the deadline."""
         async with exchange(settings.host, settings.port, self._account(settings), self._engines) as talk:
             table = await self._table(settings, talk)
             places = settings.places(table)
@@ -44,10 +44,10 @@ class Units:
             return together(_power(table, place, values) for place in places)
 
     async def set(self, settings: Settings, power: Power, *, deadline: float) -> None:
-        """Commands each outlet once, also when another's command failed. Raises DeviceError.
+        """Command each outlet once, even if another one's command failed. Raises DeviceError.
 
-        The states are read first: that proves way, account and outlets before anything is switched, and that what is
-        switched would be believed.
+        It reads the states first. That proves route, login and outlets before anything is switched, and that a later
+        read can prove the result.
         """
         async with exchange(settings.host, settings.port, self._account(settings), self._engines) as talk:
             try:
@@ -82,7 +82,7 @@ class Units:
         return account
 
     async def _table(self, settings: Settings, talk: Exchange) -> OutletTable:
-        """As configured, else as the unit says what it is: the newest of its vendor's tables that has the outlets."""
+        """Return the configured table, else the newest of the vendor's tables that has the outlets."""
         if settings.table is not None:
             return settings.table
         table = self._tables.get(_unit(settings))
@@ -96,10 +96,10 @@ class Units:
     async def _values(
         self, settings: Settings, talk: Exchange, places: Iterable[Place], wanted: tuple[Oid, ...]
     ) -> Mapping[Oid, Value]:
-        """The objects' values, no state MISSING. Raises DeviceError.
+        """Return the objects' values; no state is MISSING. Raises DeviceError.
 
-        An agent whose part for the outlets restarts (net-snmp's do after a command) says for a moment that it has none,
-        so it is asked twice. What is still missing then: another unit may have taken the address, so it is found anew.
+        Try twice: while an agent's subagent restarts (net-snmp's does after a command), the outlets are briefly missing.
+        If they stay missing, another unit may have the address now, so drop the remembered table.
         """
         values = await talk.get(wanted)
         if _missing(places, values):
@@ -113,7 +113,7 @@ class Units:
 
 
 def together(powers: Iterable[Power]) -> Power:
-    """Any outlet ON feeds the host; OFF only when all are OFF; else nobody knows."""
+    """Return ON if any outlet is ON, since it feeds the host; OFF only if all are OFF; else UNKNOWN."""
     found = set(powers)
     if Power.ON in found:
         return Power.ON
@@ -130,7 +130,8 @@ async def _found(settings: Settings, talk: Exchange) -> OutletTable:
     if not tables:
         told = dotted(identity.oid[:SHOWN_PARTS_MAX]) or "nothing"
         raise NotSupported(
-            f"{settings} says {told} of itself, no unit that we know: set options.model", may_be_done=False
+            f"{settings} reports {told} as its sysObjectID, which is not a known unit; set options.model",
+            may_be_done=False,
         )
     for table in tables:
         places = settings.places(table)
@@ -139,7 +140,7 @@ async def _found(settings: Settings, talk: Exchange) -> OutletTable:
             return table
     names = ", ".join(str(outlet) for outlet in settings.outlets)
     tried = ", ".join(table.name for table in tables)
-    raise bad(f"{settings} has no outlet {names} in any table that we know of its vendor ({tried})")
+    raise bad(f"{settings} has no outlet {names} in any known table of its vendor ({tried}); correct plug or set model")
 
 
 def _objects(places: Iterable[Place]) -> tuple[Oid, ...]:
@@ -159,17 +160,17 @@ def _power(table: OutletTable, place: Place, values: Mapping[Oid, Value]) -> Pow
 
 
 def _is_one_of(value: Value, expected: tuple[int, ...]) -> bool:
-    """An agent without the object tells less, but nothing else."""
+    """Return whether a value fits. An agent may lack the object."""
     return value.kind is ValueKind.MISSING or (value.kind is ValueKind.INTEGER and value.number in expected)
 
 
 def _check_up_time(settings: Settings, value: Value) -> None:
-    """A unit that has just started may still be switching its outlets on. The counter starts anew after 497 days, too."""
+    """Raise DeviceNotReady for a unit that has just started and may still switch on outlets. Wraps after 497 days."""
     seconds = value.number / TICKS_A_SECOND
     if value.kind is ValueKind.TICKS and seconds < settings.ready_after_seconds:
         raise DeviceNotReady(
-            f"{settings} started {seconds:.0f} s ago; its outlets are believed after {settings.ready_after_seconds:g} s "
-            "(ready_after; if it always says so: check_ready = false at the device)",
+            f"{settings} started {seconds:.0f} s ago; its outlets count after {settings.ready_after_seconds:g} s "
+            "(ready_after; if it always says so, set check_ready = false at the device)",
             may_be_done=False,
         )
 
@@ -191,7 +192,7 @@ def _account_of(credentials: Credentials) -> Account:
 
 
 def _silent(settings: Settings, *, may_be_done: bool) -> DeviceTimedOut:
-    """A datagram on its way acts at once or never, but an agent may be slow to come to it: the end is not known."""
+    """Return the timeout error. A slow agent may act on the command later, so its end is not known."""
     text = f"{settings} did not answer the command in time, read what it did"
     return DeviceTimedOut(
         text if may_be_done else silence(settings), may_be_done=may_be_done, is_end_known=not may_be_done
@@ -199,7 +200,7 @@ def _silent(settings: Settings, *, may_be_done: bool) -> DeviceTimedOut:
 
 
 def _failed(failures: list[DeviceError], outlets: int) -> DeviceError:
-    """One error for all: of the first one's kind, and done in part if any outlet may have been switched."""
+    """Combine errors: of the first one's kind; may be done if any outlet may have been switched."""
     texts = "; ".join(dict.fromkeys(str(failure) for failure in failures))
     part = f"{len(failures)} of {outlets} outlets: " if outlets > 1 else ""
     is_part = len(failures) < outlets

@@ -1,8 +1,8 @@
-"""SNMP version 3 with the user-based security model (RFC 3412, 3414, 3826, 7860): messages signed and encrypted.
+"""Packs and parses SNMP version 3 with the user-based security model (RFC 3412, 3414, 3826, 7860).
 
-Key localization and ciphers are pysnmp's, ASN.1 is pyasn1's; the digest is computed here, for pysnmp looks for the place
-of it by its zeros, which an engine id may hold too. One rule: an answer counts only if it is protected as the request was;
-of reports, only the one about the time window must be, the others can do no more than let a call fail.
+pysnmp localizes keys and encrypts, pyasn1 codes ASN.1. The digest is computed here, because pysnmp finds its place by
+searching for zeros, which an engine id may contain as well. An answer counts only if it is protected like the request.
+A report about the time window must be signed; other reports may be unsigned, since they can only make a call fail.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ from pysnmp.proto.secmod.rfc3414.service import (
 from fenced.drivers.snmp.messages import MESSAGE_BYTES_MAX, UNDECODABLE, Request, Response, pdu_of, response_of
 
 SECONDS_MAX: Final = 2**31 - 1
-"""Of an engine's clock, which then begins anew with the next boot (RFC 3414, 2.2.2)."""
+"""Limit of an engine's clock, which then restarts with a new boot count (RFC 3414, 2.2.2)."""
 HASHED_BYTES: Final = 1_048_576
 VERSION_3: Final = 3
 USER_BASED: Final = 3
@@ -44,7 +44,7 @@ DIGESTS: Final = {
     "sha384": ("sha384", 32, hmacsha2.HmacSha2.SAH384_SERVICE_ID),
     "sha512": ("sha512", 48, hmacsha2.HmacSha2.SHA512_SERVICE_ID),
 }
-"""auth_protocol -> hash, bytes of it that are sent, pysnmp's name."""
+"""auth_protocol: (hash, bytes of it in a message, pysnmp's id)."""
 CIPHERS: Final = {
     "des": des.Des.SERVICE_ID,
     "aes": aes.Aes.SERVICE_ID,
@@ -56,7 +56,7 @@ CIPHERS: Final = {
 
 
 class Complaint(Enum):
-    """What an agent reports instead of an answer: the last number of the counter's object in usmStats."""
+    """The reason in a report: the number of the counter in usmStats."""
 
     SECURITY_LEVEL = 1
     TIME_WINDOW = 2
@@ -69,7 +69,7 @@ class Complaint(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """A user and the hashes of its passphrases (still without the engine); no key: no signature, no encryption."""
+    """A user and the hashes of its passphrases, not localized yet. Without a key: no signature, no encryption."""
 
     name: str
     context: str = ""
@@ -84,7 +84,7 @@ class User:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """An agent's engine as it last told: its id, and its clock as boots and seconds at our `heard_at`."""
+    """An agent's engine: its id, and its clock (boots, seconds) as received at `heard_at`."""
 
     id: bytes
     boots: int = 0
@@ -94,7 +94,7 @@ class Engine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A complaint, and the engine's clock as it came with it."""
+    """A complaint, and the engine that it came with."""
 
     complaint: Complaint
     engine: Engine
@@ -108,20 +108,20 @@ _PRIVACY: Final = SnmpUSMSecurityModel.PRIV_SERVICES
 
 
 def hashed(digest: str, passphrase: str) -> bytes:
-    """The first, slow step of key derivation, a hash over a megabyte (RFC 3414 A.2): once for each passphrase."""
+    """Do the slow first step of key derivation, a hash over a megabyte (RFC 3414 A.2); once for each passphrase."""
     octets = passphrase.encode()
     repeated = (octets * (HASHED_BYTES // len(octets) + 1))[:HASHED_BYTES]
     return hashlib.new(DIGESTS[digest][0], repeated).digest()
 
 
 def pack_discovery(message_id: int) -> bytes:
-    """Asks an agent for its engine id: an empty request of nobody (RFC 3414 section 4)."""
+    """Pack a request for the engine id: empty and without a user (RFC 3414 section 4)."""
     nobody = User(name="")
     return pack(nobody, UNKNOWN_ENGINE, Request(request_id=message_id, oids=()), now=0.0)
 
 
 def pack(user: User, engine: Engine, request: Request, *, now: float) -> bytes:
-    """A request, signed and encrypted as far as the user has keys; its message id is the request id."""
+    """Pack a request, signed and encrypted if the user has the keys. The message id is the request id."""
     flags = REPORTABLE | (SIGNED if user.signing else 0) | (ENCRYPTED if user.encrypting else 0)
     seconds = min(engine.seconds + max(0, int(now - engine.heard_at)), SECONDS_MAX) if engine.id else 0
     scoped = _scoped(user, engine, request)
@@ -132,7 +132,7 @@ def pack(user: User, engine: Engine, request: Request, *, now: float) -> bytes:
             _privacy_key(user, engine), (engine.boots, seconds, None), encoder.encode(scoped)
         )
         salt = bytes(salted)
-    # A mark that nothing else in the message can hold; then zeros, as the digest wants it.
+    # A random mark finds the digest's place; the digest is then computed with zeros there.
     mark = os.urandom(DIGESTS[user.digest][1]) if user.signing else b""
     message = SNMPv3Message()
     message["msgVersion"] = VERSION_3
@@ -149,7 +149,7 @@ def pack(user: User, engine: Engine, request: Request, *, now: float) -> bytes:
 
 
 def unpack(user: User, engine: Engine, data: bytes, request_id: int, *, now: float) -> Response | Report | None:
-    """The answer to that request, a complaint about it, or None for anything else."""
+    """Return the answer to that request or a report about it; None for anything else."""
     if len(data) > MESSAGE_BYTES_MAX:
         return None
     try:
@@ -243,7 +243,7 @@ def _decrypted(user: User, engine: Engine, parameters: Any, message: Any) -> Any
 
 
 def _complaint(pdu: Any) -> Complaint:
-    """The counter that the report names (RFC 3414 section 3.2)."""
+    """Return the counter in the report (RFC 3414 section 3.2)."""
     counter = tuple(map(int, pdu[3][0][0]))
     is_known = counter[: len(_STATISTICS)] == _STATISTICS and len(counter) == len(_STATISTICS) + 2
     number = counter[len(_STATISTICS)] if is_known else 0
