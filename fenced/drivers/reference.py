@@ -1,6 +1,7 @@
 """Writes docs/drivers.md from the descriptions of the native drivers. A test compares the two."""
 
 import sys
+import textwrap
 from collections.abc import Iterator
 from typing import Final
 
@@ -12,8 +13,8 @@ HEAD: Final = """\
 
 <!-- Written by `python -m fenced.drivers.reference`; a test compares it with the code. Don't edit. -->
 
-The native drivers: `driver = "NAME"` at a device, and its `options = {}`. Any program `fence_NAME` with the interface of
-the ClusterLabs fence agents is a driver, too, if it was reviewed as a power agent or the operator vouches for it:
+The native drivers: `driver = "NAME"` at a device, and its `options = {}`. Any program `fence_NAME` with the interface
+of the ClusterLabs fence agents is a driver, too, if it was reviewed as a power agent or the operator vouches for it:
 [fence-agents.md](fence-agents.md). The keys of a device are in [configuration.md](configuration.md).
 
 ## One plug, one host
@@ -30,10 +31,10 @@ each outlet of a list; the native driver and an agent |
 | Redfish system | its Id and its path; no `system` means the only one |
 | BMC | Redfish, IPMI and the agents for BMCs at one address |
 
-The same plug for two hosts, or for two devices of a level, is an error. Plugs that can't be compared (a virtual machine by
-name and by UUID) give a warning that names both. If one BMC appears under different addresses and names, this check does not
-find it: [the check](checking.md) compares what BMCs report about their machines and holds back OFF for both hosts. Or give
-each host its `identity`, which two hosts may not share.
+The same plug for two hosts, or for two devices of a level, is an error. Plugs that can't be compared (a virtual machine
+by name and by UUID) give a warning that names both. If one BMC appears under different addresses and names, this check
+does not find it: [the check](checking.md) compares what BMCs report about their machines and holds back OFF for both
+hosts. Or give each host its `identity`, which two hosts may not share.
 """
 
 
@@ -45,7 +46,8 @@ def document() -> str:
 def _section(description: DriverDescription) -> Iterator[str]:
     yield f"## `{description.name}`"
     yield ""
-    yield f"{description.about[:1].upper()}{description.about[1:]}. " + " ".join(_facts(description))
+    text = f"{description.about[:1].upper()}{description.about[1:]}. " + " ".join(_facts(description))
+    yield textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
     yield ""
     if description.options:
         yield "| Option | Kind | Default | Allowed | Meaning |"
