@@ -1,4 +1,4 @@
-"""The driver that `docs/adding-a-driver.md` shows, taken from the page as it stands and put through the contract."""
+"""The driver in `docs/adding-a-driver.md` fulfils the contract; the test runs the code of the page."""
 
 import re
 import socket

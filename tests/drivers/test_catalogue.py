@@ -1,4 +1,4 @@
-"""What the configuration is told of drivers: our own, every agent that Debian ships, and what is kept of them."""
+"""The descriptions for the configuration: native drivers, every agent in Debian, and the metadata cache."""
 
 import os
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ def test_an_agent_stands_in_one_table() -> None:
 
 
 def test_every_agent_of_debian_was_looked_at() -> None:
-    """Installed ones, whatever package brought them: what is new in a version is in no table, and needs a person's word."""
+    """All installed agents of any package. A new one is in no table and needs cuts_power = true."""
     looked_at = REVIEWED.keys() | DOUBTED.keys() | NO_POWER.keys()
     installed = {path.name for path in DEBIAN.glob("fence_*")}
     assert sorted(installed - looked_at) == []
@@ -62,7 +62,7 @@ def test_every_reviewed_agent_of_debian_is_reviewed_under_all_of_its_names(debia
 
 @needs("fence_ipmilan", "fence_redfish")
 def test_every_option_of_every_agent_of_debian_is_decided(debian: Asked) -> None:
-    """Each was looked at: whether it breaks or weakens what OFF proves, or why it does neither."""
+    """Each option is reviewed: it breaks or weakens what OFF proves, or it has a reason why not."""
     undecided = {
         f"{name} {option}"
         for name, metadata in debian.items()
@@ -161,7 +161,7 @@ def test_a_link_is_known_for_what_it_leads_to(tmp_path: Path) -> None:
 
 
 def minimal_device(description: DriverDescription) -> str:
-    """What the description says that is needed, and nothing else."""
+    """What the description requires, and nothing else."""
     needed = [option for option in description.options if option.is_required and not option.is_deprecated]
     keys = {option.set_by for option in needed if option.set_by}
     options = {option.name: option for option in needed if not option.set_by and option.name not in description.secrets}

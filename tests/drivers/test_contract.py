@@ -1,4 +1,4 @@
-"""The contract that every driver owes its caller, on every driver against its real counterparts (ports.devices.Driver).
+"""The contract of drivers (ports.devices.Driver), tested on every driver with its real counterparts.
 
 A new driver is tested by adding its counterpart to `tests/drivers/beds.py`; nothing here knows a driver.
 """
@@ -30,12 +30,12 @@ pytestmark = pytest.mark.integration
 READ_SECONDS = 10.0
 SET_SECONDS = 25.0
 SHORT_SECONDS = 1.5
-"""For what can't work: the driver must end in time, whatever the device does."""
+"""For calls that can't succeed: the driver must end in time, whatever the device does."""
 NO_MACHINE = "00000000-dead-beef-0000-000000000000"
 
 
 def on_beds(*, with_: str = "") -> pytest.MarkDecorator:
-    """Runs a test on every counterpart, or on those that have what it needs of a bed."""
+    """Run a test on every counterpart whose bed has what the test needs."""
     assert not with_ or with_ in CAN_LACK
     found = [counterpart for counterpart in COUNTERPARTS if with_ not in counterpart.lacks]
     params = [pytest.param(one, id=one.name, marks=[needs(*one.programs)]) for one in found]
@@ -44,7 +44,7 @@ def on_beds(*, with_: str = "") -> pytest.MarkDecorator:
 
 @pytest.fixture(scope="module")
 def bed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
-    """One device for all tests of this module that run beside each other."""
+    """One device for all tests of this module in one process."""
     counterpart: Counterpart = request.param
     with counterpart.make(tmp_path_factory.mktemp("bed")) as made:
         assert {name for name in CAN_LACK if not getattr(made, name)} == counterpart.lacks
@@ -82,7 +82,7 @@ async def send(driver: Driver, spec: DeviceSpec, power: Power, *, timeout_second
 
 @on_beds()
 async def test_off_is_off_and_what_others_do_is_seen(driver: Driver, bed: Bed) -> None:
-    """OFF twice, for an operation that is resumed sends it again; then somebody else switches it on."""
+    """OFF twice, because a resumed operation sends it again; then the device is switched on without the driver."""
     await send(driver, bed.spec, Power.OFF)
     await until_read(driver, bed.spec, Power.OFF)
     assert bed.truth() is Power.OFF
@@ -198,14 +198,14 @@ async def test_closing_twice_is_closing(driver: Driver, bed: Bed) -> None:
 
 
 def assert_telling(error: DeviceError, spec: DeviceSpec) -> None:
-    """An error of the driver says something, and no secret."""
+    """An error of the driver has a text without a secret."""
     assert str(error)
     assert not any(secret in str(error) for secret in spec.all_secrets)
     assert not any(secret in repr(error) for secret in spec.all_secrets)
 
 
 def children(pid: int | None = None) -> set[int]:
-    """Every process below this one, by id."""
+    """Return every process below this one, by id."""
     found: set[int] = set()
     for task in Path(f"/proc/{pid or os.getpid()}/task").glob("*/children"):
         with contextlib.suppress(OSError):

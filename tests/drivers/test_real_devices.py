@@ -1,4 +1,4 @@
-"""What single devices of others do besides the contract (test_contract.py)."""
+"""What single real devices do beyond the contract (test_contract.py)."""
 
 from collections.abc import Iterator
 from dataclasses import replace

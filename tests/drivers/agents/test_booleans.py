@@ -1,4 +1,4 @@
-"""True and false for the parameters of every agent that Debian ships: said, or refused where the file is read."""
+"""True and false for the parameters of every agent in Debian: passed correctly, or refused when the file is read."""
 
 import pytest
 
@@ -21,7 +21,7 @@ from tests.needs import needs
 def test_a_boolean_for_any_parameter_of_debian_is_said_or_refused_and_the_check_knows(
     debian: Asked, value: str | int
 ) -> None:
-    """Left out is only what is off by default; what the driver refuses is told when the file is read."""
+    """Only options that are off by default may be left out; check-config reports what the driver refuses."""
     seen = set()
     for agent, metadata in debian.items():
         if why_refused(agent, metadata):

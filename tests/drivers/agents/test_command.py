@@ -1,4 +1,4 @@
-"""`fenced agents`, as a person and as a program calls it."""
+"""`fenced agents` for people and for programs."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.needs import needs
 
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What agents said is kept in a place of the test's own."""
+    """The metadata cache is in a directory of the test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
 
 

@@ -1,4 +1,4 @@
-"""The fence-agent driver against agents that behave, and those that don't."""
+"""The fence-agent driver with well-behaved and misbehaving agents."""
 
 import asyncio
 import time
@@ -89,7 +89,7 @@ async def test_an_agent_that_prints_nothing_is_off_by_a_person_s_statement_alone
 
 
 async def silent_and_seen_on(registry: DriverRegistry, directory: Path, silence: str) -> Path:
-    """An agent that answered ON once, and says this now."""
+    """An agent that answered ON once and now prints this."""
     said = directory / "said"
     make_agent(directory, f". {said}")
     said.write_text("exit 0")
@@ -129,7 +129,7 @@ async def test_an_agent_that_contradicts_its_exit_status_is_unknown(registry: Dr
 async def test_silence_is_off_only_by_a_way_that_answered_on(
     registry: DriverRegistry, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
-    """An agent that fails without a word never answered ON: a way is a plug, asked with these very parameters."""
+    """An agent that fails without output never answered ON. A way is one plug with exactly these parameters."""
     said = await silent_and_seen_on(registry, tmp_path, "exit 2")
     assert await read(registry, off_by_exit_status=True, **changes) is Power.UNKNOWN
     assert await read(registry, off_by_exit_status=True) is Power.OFF
@@ -167,7 +167,7 @@ async def test_an_agent_that_nobody_reviewed_runs_on_a_person_s_word_alone(
 async def test_no_word_vouches_for_what_is_known_to_cut_no_power(
     registry: DriverRegistry, tmp_path: Path, is_link: bool
 ) -> None:
-    """Under whatever name it is asked: as the name of a link, or as another name for what calls itself so."""
+    """Under any name: that of a link, or another name than the one in its metadata."""
     metadata = METADATA if is_link else METADATA.replace("fence_made", "fence_scsi")
     path = make_agent(tmp_path, "echo 'Status: OFF'; exit 2", name="fence_mine", metadata=metadata)
     if is_link:

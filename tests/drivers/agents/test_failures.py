@@ -1,4 +1,4 @@
-"""What agents say when they fail, and what it means: the library's words, and real agents' real failures."""
+"""How agents' failures are classified: the library's messages, and real failures of real agents."""
 
 import socket
 from collections.abc import Iterator
@@ -105,7 +105,7 @@ async def off(registry: DriverRegistry, spec: DeviceSpec, *, timeout_seconds: fl
 
 @pytest.fixture
 def black_hole() -> Iterator[int]:
-    """A port that takes what comes and says nothing."""
+    """A port that accepts everything and never answers."""
     with socket.socket() as hole:
         hole.bind(("127.0.0.1", 0))
         hole.listen(8)

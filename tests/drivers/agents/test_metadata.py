@@ -1,4 +1,4 @@
-"""Agents' metadata, from the format and from every agent that Debian ships."""
+"""Parsing metadata: the format, and every agent in Debian."""
 
 from pathlib import Path
 

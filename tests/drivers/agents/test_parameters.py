@@ -1,4 +1,4 @@
-"""The lines an agent reads: exact, complete, without a way to smuggle one in."""
+"""The lines for an agent: exact, complete, and without injection."""
 
 import re
 from typing import Any
@@ -215,7 +215,7 @@ NETWORK = parse_metadata(
 )
 @pytest.mark.parametrize("is_secret", [False, True])
 def test_what_changes_what_off_proves_is_refused_under_each_of_its_names(name: str, is_secret: bool) -> None:
-    """At the proxy as well, which takes its specs from the network."""
+    """Also at the proxy, which receives its specs over the network."""
     given = {"secrets": ((name, Secret("1")),)} if is_secret else {"options": {name: "1"}}
     for metadata in (NETWORK, AgentMetadata()):
         if metadata.is_known or name not in {"off_the_net", "gone"}:

@@ -1,4 +1,4 @@
-"""What a user is told of reviewed and doubted agents, by their names."""
+"""The warnings about reviewed and doubted agents, by name."""
 
 import pytest
 

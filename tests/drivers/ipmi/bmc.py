@@ -1,7 +1,7 @@
-"""A BMC for tests, over UDP on loopback: cipher suites 3 and 17, few sessions, and every fault that a test asks for.
+"""A BMC for tests, over UDP on loopback: cipher suites 3 and 17, few sessions, and faults on request.
 
-Written from the standard and beside the driver, of which it imports nothing. ipmitool and python-ipmi are clients of it in the
-tests: where both agree with it, the driver is not checked against our own reading of the standard alone.
+It is written from the standard and imports nothing of the driver. Tests also run ipmitool and python-ipmi against it,
+so that the driver is not checked by our own reading of the standard alone.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ Address = tuple[Any, ...]
 
 @dataclass(slots=True, kw_only=True)
 class Session:
-    """From Open Session to Close Session."""
+    """A session from Open Session to Close Session."""
 
     console_id: int
     bmc_id: int
@@ -55,8 +55,8 @@ class Session:
 
 @dataclass(slots=True, kw_only=True)
 class Bmc(asyncio.DatagramProtocol):
-    """One BMC. `lose`: whether a request (by payload type, or network function and command) is lost before it is acted on;
-    `mute`: whether its answer is lost. `mangle`: changes datagrams on their way out."""
+    """One BMC. `lose`: whether a request (by payload type, or network function and command) is lost before the BMC acts;
+    `mute`: whether its answer is lost. `mangle`: changes outgoing datagrams."""
 
     username: str = "admin"
     password: str = "s3cret!pw"
@@ -83,7 +83,7 @@ class Bmc(asyncio.DatagramProtocol):
 
     @property
     def commands(self) -> list[bytes]:
-        """The power commands that came, in their order."""
+        """The received power commands, in order."""
         return [data for key, data in self.asked if key == CONTROL]
 
     @property
@@ -116,7 +116,7 @@ class Bmc(asyncio.DatagramProtocol):
         self.transport = None
 
     def error_received(self, exc: Exception) -> None:
-        """A client that is gone already."""
+        """Ignore a client that has gone."""
 
     def _send(self, datagram: bytes, address: Address) -> None:
         assert self.transport is not None
@@ -190,7 +190,7 @@ class Bmc(asyncio.DatagramProtocol):
             self._send(sealed_by(self, session, bytes((command,)) + answer, sequence, network_function + 1), address)
 
     def _answer(self, session: Session, asked: Key, data: bytes) -> bytes:
-        """Completion code and data."""
+        """Return completion code and data."""
         if asked in self.completions:
             return bytes((self.completions[asked],))
         if asked == SET_PRIVILEGE:
@@ -239,7 +239,7 @@ class Bmc(asyncio.DatagramProtocol):
         return session.code(session.code(session.sik, b"\x01" * 20), signed)[: session.check_bytes]
 
     def _without_session(self, datagram: bytes, address: Address) -> None:
-        """IPMI 1.5 framing, as clients ask before they log in."""
+        """IPMI 1.5 framing, which clients use before the login."""
         message = datagram[14 : 14 + datagram[13]]
         asked = message[1] >> 2, message[5]
         if asked != AUTH_CAPABILITIES:
@@ -253,7 +253,7 @@ class Bmc(asyncio.DatagramProtocol):
 def sealed_by(
     bmc: Bmc, session: Session, answer: bytes, request_sequence: int, network_function: int = STATUS[0] + 1
 ) -> bytes:
-    """An answer's datagram, from its command on."""
+    """Pack an answer's message."""
     body = bytes((0x81, network_function << 2))
     rest = bytes((0x20, request_sequence << 2)) + answer
     return bmc.sealed(session, body + _sum(body) + rest + _sum(rest))
@@ -265,7 +265,7 @@ def _sum(part: bytes) -> bytes:
 
 @asynccontextmanager
 async def serving(bmc: Bmc, *, host: str = "127.0.0.1") -> AsyncIterator[Bmc]:
-    """The BMC on a port of its own while the context lasts."""
+    """Serve the BMC on a free port within the context."""
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(lambda: bmc, local_addr=(host, 0))
     bmc.port = transport.get_extra_info("sockname")[1]

@@ -1,4 +1,4 @@
-"""Calls of the IPMI driver to the BMC of the tests."""
+"""Calls of the IPMI driver to the tests' BMC."""
 
 import itertools
 from collections.abc import Callable
@@ -19,7 +19,7 @@ def spec_at(bmc: Bmc, **changes: Any) -> DeviceSpec:
 
 
 def first(kind: Any, *, times: int = 1) -> Callable[[Any], bool]:
-    """Whether this is one of the first of its kind."""
+    """Return a predicate that is true for the first few requests of a kind."""
     counted = itertools.count()
     return lambda asked: asked == kind and next(counted) < times
 

@@ -1,6 +1,6 @@
-"""`python pyghmi_bmc.py PORT USER PASSWORD FILE`: the BMC of pyghmi, on loopback only; its own program binds everything.
+"""`python pyghmi_bmc.py PORT USER PASSWORD FILE`: pyghmi's BMC on loopback alone; its own program binds all addresses.
 
-The chassis is on while the file is there.
+The chassis is on while the file exists.
 """
 
 import sys
@@ -12,7 +12,7 @@ IS_ON = Path(sys.argv[4])
 
 
 class Chassis(Bmc):  # type: ignore[misc]
-    """Its power is a file."""
+    """Its power is on while a file exists."""
 
     def get_power_state(self) -> str:
         return "on" if IS_ON.exists() else "off"

@@ -1,4 +1,4 @@
-"""The IPMI driver against a BMC that loses, lies, restarts and is full, all on purpose."""
+"""The IPMI driver with a BMC that loses datagrams, lies, restarts or has no session left."""
 
 import asyncio
 import time
@@ -81,7 +81,7 @@ async def test_a_bmc_without_17_is_asked_for_3_first_the_next_time() -> None:
 
 
 async def test_nothing_less_than_what_was_asked_for_is_taken() -> None:
-    """A BMC, or somebody on the way, that answers with no algorithms at all gets no session."""
+    """A BMC, or an attacker, that offers no algorithms gets no session."""
 
     def weaken(datagram: bytes) -> list[bytes]:
         if datagram[5] == OPEN + 1:
@@ -173,7 +173,7 @@ async def test_a_power_command_is_sent_once_and_in_doubt_without_its_answer() ->
 
 
 async def test_a_command_is_not_sent_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The machine slept for an hour, and the loop's clock with it."""
+    """The machine was suspended for an hour, and the loop's clock stood still."""
     slept = [0.0]
     clock = time.clock_gettime
     monkeypatch.setattr(time, "clock_gettime", lambda which: clock(which) + slept[0])
@@ -228,7 +228,7 @@ async def test_a_bmc_that_is_starting_is_not_believed() -> None:
 
 @pytest.mark.parametrize("power", [Power.OFF, Power.ON])
 async def test_what_could_not_be_read_afterwards_is_not_switched(power: Power) -> None:
-    """A BMC that never says that it is available: its power would be cut, and never proven."""
+    """A BMC that never reports itself available: its power would be cut and never be proven off."""
     async with serving(Bmc(is_on=power is Power.OFF, is_available=False)) as bmc:
         for call in (read(bmc), switch(bmc, power)):
             with pytest.raises(DeviceNotReady, match="check_ready = false") as failed:

@@ -1,4 +1,4 @@
-"""The IPMI driver on lines that lose, repeat and forge datagrams, and among many BMCs at once."""
+"""The IPMI driver with lost, repeated and forged datagrams, and with many BMCs at once."""
 
 import asyncio
 import contextlib
@@ -56,7 +56,7 @@ async def test_datagrams_that_are_not_authentic_are_as_if_they_had_not_come(kind
 
 
 async def test_on_a_bad_line_nothing_is_told_that_is_not_so() -> None:
-    """A fifth of all datagrams is lost, both ways. Each command reaches its BMC at most once, and each reading is right."""
+    """A fifth of all datagrams is lost in both directions. Each command reaches its BMC at most once, and each read is right."""
     dice = random.Random(2)
 
     def is_lost(_: Any) -> bool:
@@ -80,7 +80,7 @@ async def test_on_a_bad_line_nothing_is_told_that_is_not_so() -> None:
 
 
 async def test_hundreds_at_once_and_a_tenth_of_them_dead() -> None:
-    """From one process, each in its own session, the dead delaying nobody."""
+    """From one process, each in a session; dead BMCs do not delay the others."""
     driver = Ipmi()
     async with serving(Bmc(sessions_max=1000)) as bmc, serving(Bmc(lose=lambda _: True)) as dead:
         before = descriptors()

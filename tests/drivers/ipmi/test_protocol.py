@@ -1,4 +1,4 @@
-"""The pure part of IPMI: nothing altered is taken, and every code has a meaning. Any bytes at all: tests/fuzz/test_ipmi.py."""
+"""The pure part of IPMI: altered datagrams are rejected, and every code has a meaning. For random bytes see tests/fuzz."""
 
 import struct
 from dataclasses import replace
@@ -149,7 +149,7 @@ def test_credentials_and_keys_are_not_shown() -> None:
 
 @pytest.mark.parametrize("suite", SUITES, ids=SUITE_NAMES)
 def test_a_bmc_that_does_not_show_that_it_knows_the_password_gets_no_session(suite: Suite) -> None:
-    """Also where it has the session's key (Kg), which another BMC may have as well."""
+    """Even if it has the session's key (Kg), which other BMCs may share."""
     head = struct.pack("<BBxxI", 7, Status.DONE, 0x11223344)
     datagram = plain_frame(Payload.RAKP_2, head + bytes(32) + bytes(suite.digest_bytes))
     taken = exchanging(suite).take(datagram)

@@ -1,5 +1,6 @@
-"""IPMI with parts that others wrote: the driver against ipmi_sim and pyghmi's BMC, and their clients against the BMC of our
-tests, so that its suite 17, which no BMC that can be installed has, is not judged by us alone."""
+"""IPMI with independent implementations: the driver with ipmi_sim and pyghmi's BMC, and other clients with the tests' BMC.
+
+The clients check its suite 17, which no packaged BMC supports."""
 
 import asyncio
 import contextlib
@@ -80,7 +81,7 @@ async def test_the_identity_of_ipmi_sim(sim: DeviceSpec) -> None:
 
 @needs("ipmi_sim")
 async def test_a_frozen_ipmi_sim_costs_its_deadline_and_no_more(tmp_path: Path) -> None:
-    """And is read again once it goes on, whatever it found in its socket then."""
+    """It is read again once it resumes, whatever its socket then holds."""
     port, driver = udp_port(), Ipmi()
     with ipmi_sim(tmp_path, port) as pid:
         await answers(driver, spec_at(port))
@@ -93,7 +94,7 @@ async def test_a_frozen_ipmi_sim_costs_its_deadline_and_no_more(tmp_path: Path) 
 
 
 async def run(program: str, *arguments: str) -> tuple[int | None, str]:
-    """A client's exit status and words."""
+    """A client's exit status and output."""
     path = find(program)
     assert path is not None
     running = await asyncio.create_subprocess_exec(
@@ -140,7 +141,7 @@ async def test_freeipmi_takes_our_bmc_for_one(suite: int) -> None:
 
 
 async def test_python_ipmi_takes_our_bmc_for_one() -> None:
-    """Suite 3 only: 0.6.1 makes the keys of suite 17 from constants of 32 bytes, ipmitool and FreeIPMI (and we) of 20."""
+    """Suite 3 only: 0.6.1 derives the keys of suite 17 from constants of 32 bytes; ipmitool, FreeIPMI and the driver use 20."""
     async with serving(Bmc()) as bmc:
         assert await asyncio.to_thread(_by_python_ipmi, bmc.port) == [True, False]
         assert bmc.logins == [3] and bmc.commands == [b"\x00"]

@@ -1,4 +1,4 @@
-"""A stand-in for the daemon, run as a process of its own so that it can be killed: `owner.py MARKER SCRIPT [held]`."""
+"""A stand-in for the daemon in a separate process, so that a test can kill it: `owner.py MARKER SCRIPT [held]`."""
 
 import asyncio
 import os

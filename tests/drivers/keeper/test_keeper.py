@@ -1,4 +1,4 @@
-"""The keeper with real processes: what it runs, what it kills, what it says when it can't know."""
+"""The keeper with real processes: what it runs, what it kills, and what it reports if it can't know."""
 
 import asyncio
 import os
@@ -106,7 +106,7 @@ async def test_what_a_program_leaves_behind_dies_with_it_even_when_it_holds_the_
 
 
 async def test_the_left_overs_of_one_call_are_not_taken_for_those_of_another(keeper: Keeper, tmp_path: Path) -> None:
-    """A daemonised helper without an environment looks like nobody's; it lives as long as its own call does."""
+    """A daemonised helper without an environment still belongs to its call, and lives no longer than that."""
     written, done = tmp_path / "pid", tmp_path / "done"
     script = f"(setsid env -i /bin/sh -c 'echo $$ > {written}; exec sleep 300' &)"
     script += f"; until [ -e {done} ]; do sleep 0.05; done; kill -0 $(cat {written}) && echo helped"

@@ -1,4 +1,4 @@
-"""kill -9 of the daemon: no agent, no grandchild, nothing half started goes on (S16)."""
+"""After kill -9 of the daemon no agent, grandchild or half-started program goes on (S16)."""
 
 import os
 import shlex

@@ -1,4 +1,4 @@
-"""A warm start and a plain one of the same program: nobody, not even the program itself, can tell them apart."""
+"""A warm start and a plain start of a program do not differ, not even for the program itself."""
 
 import ast
 import json
@@ -94,13 +94,13 @@ async def warm(marker: str) -> AsyncIterator[Keeper]:
 
 
 def plainly(finished: Finished) -> tuple[Any, ...]:
-    """All that a caller learns, without what is another each time."""
+    """All that a caller sees, without what differs in each run."""
     texts = (CHANCE.sub("", output.text) for output in (finished.stdout, finished.stderr))
     return finished.ending, finished.status, finished.is_clean, finished.was_fed, *texts
 
 
 async def both(keeper: Keeper, warm: Keeper, path: Path, parameters: str, *, timeout_seconds: float = 20.0) -> Finished:
-    """Run it plainly and warm, and see that it makes no difference."""
+    """Run it plain and warm, and compare."""
     seen: list[Started] = []
     forked: list[bool] = []
 
@@ -211,7 +211,7 @@ async def test_a_bmc(keeper: Keeper, warm: Keeper, tmp_path: Path) -> None:
 
 @needs("fence_ipmilan", "ipmitool")
 async def test_what_takes_too_long_is_killed_alike(keeper: Keeper, warm: Keeper) -> None:
-    """ipmitool, its child, asks a port that never answers."""
+    """Its child ipmitool waits for a port that never answers."""
     path = DEBIAN / "fence_ipmilan"
     await warmed(warm, path)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:

@@ -1,4 +1,4 @@
-"""The life of a template: what makes it, wears it out, kills it; and that no agent is lost, started twice or left behind."""
+"""The life of a template: start, wear, death; no agent is lost, started twice or left behind."""
 
 import asyncio
 import os
@@ -37,19 +37,19 @@ UNSHAREABLE: Final = {
     "changes the directory": "import os; os.chdir('/etc')",
     "is replaced while it loads": "import os; os.utime(__file__)",
 }
-"""Libraries that a template can't load for others."""
+"""Libraries that a template can't share."""
 
 
 @pytest.fixture
 async def warm(marker: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Keeper]:
-    """Its templates may be made again at once."""
+    """Templates may restart at once."""
     monkeypatch.setattr("fenced.drivers.keeper.warm_agents.RESTART_SECONDS", 0.0)
     async with Keeper(marker=marker, has_warm_agents=True) as running:
         yield running
 
 
 def branching(directory: Path) -> Path:
-    """An agent with a child, and one that left it by double fork, setsid and an empty environment; each writes its pid."""
+    """An agent with a child and a daemonised grandchild (double fork, setsid, empty environment); each writes its pid."""
     script = "echo $$ > {}; exec sleep 300"
     agent, child, forgotten = (directory / name for name in NAMES)
     body = f"""{QUICK}import os, signal, subprocess, time
@@ -126,11 +126,11 @@ async def test_a_library_that_never_loads_holds_nobody_up(
         assert await said(warm, path) == "here\n"
         return not is_alive(first)
 
-    await until(is_given_up, what="the template that never came to be is dead")
+    await until(is_given_up, what="the template that never became ready is dead")
 
 
 async def test_a_large_daemon_has_templates_too(warm: Keeper, tmp_path: Path) -> None:
-    """Its memory was theirs until they executed their interpreter, and is the peak that they seem to have had."""
+    """The daemon's memory counts in a template's peak size, but not in its present size."""
     path = make_python_agent(tmp_path, "", library=make_library(tmp_path))
     ballast = b"x" * (300 * 1024 * 1024)
     pid = await warmed(warm, path)
@@ -283,7 +283,7 @@ async def test_survivors_of_a_life_whose_template_died_too_are_found_by_their_ma
     forgotten = started_of(pids[2])
     assert forgotten is not None
     killed = await kill_survivors(marker=marker, processes=[(pids[0], started[1]), (pids[2], forgotten)])
-    # The agent itself goes with its template, whichever of the two is found first.
+    # The agent dies with its template, whichever of the two is found first.
     assert {template, *pids[1:]} <= {survivor.pid for survivor in killed}
     await all_die(template, *pids)
 

@@ -1,4 +1,4 @@
-"""Python agents made for one test, with a fencing library of their own or Debian's, and ways to run them warm."""
+"""Makes Python agents for a test, with their own fencing library or Debian's, and runs them warm."""
 
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ SHEBANG: Final = "#!/usr/bin/python3 -tt"
 
 
 def make_library(directory: Path, body: str = "VERSION = 1") -> Path:
-    """A `fencing` that is not Debian's."""
+    """Make a `fencing` library that is not Debian's."""
     library = directory / "library"
     library.mkdir(exist_ok=True)
     (library / "fencing.py").write_text(f"{body}\n")
@@ -36,7 +36,7 @@ def program(path: Path, parameters: str = "") -> Program:
 async def warmed(
     keeper: Keeper, path: Path, parameters: str = "action=metadata\n", *, other_than: int | None = None
 ) -> int:
-    """Until a template is ready, another than that one; its pid. Costs one plain call or more."""
+    """Wait for a template other than that one; return its pid. It takes one plain call or more."""
 
     async def is_ready() -> bool:
         await keeper.run(program(path, parameters), timeout_seconds=20)
@@ -48,12 +48,12 @@ async def warmed(
 
 
 async def said(keeper: Keeper, path: Path, parameters: str = "") -> str:
-    """What a call printed; it must have gone well."""
+    """Return a call's output; the call must succeed."""
     finished: Finished = await keeper.run(program(path, parameters), timeout_seconds=20)
     assert (finished.status, finished.is_clean, finished.stderr.text) == (0, True, "")
     return finished.stdout.text
 
 
 def is_forked(pid: int) -> bool:
-    """Whether a process came from a template: /proc shows the template's command line."""
+    """Return whether a process came from a template: /proc then shows the template's command line."""
     return b"warm_template" in Path(f"/proc/{pid}/cmdline").read_bytes()

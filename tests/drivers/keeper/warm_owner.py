@@ -1,4 +1,4 @@
-"""As `owner`, for a Python agent: `warm_owner.py MARKER AGENT [held]`, its first call plain, its second one warm.
+"""Like `owner`, for a Python agent: `warm_owner.py MARKER AGENT [held]`. The first call is plain, the second warm.
 
 Prints the keeper's pid, the template's, then pid and start of the warm agent.
 """

@@ -1,4 +1,4 @@
-"""A Redfish service that a test bends: every answer can be replaced, everything that came in is remembered."""
+"""A Redfish service for tests: every answer can be replaced, every request is recorded."""
 
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,10 +24,10 @@ SESSIONS = "/redfish/v1/SessionService/Sessions"
 
 
 class Bmc:
-    """One system, as DSP2046 describes it. `answers` replaces what a method and path give.
+    """One system as in DSP2046. `answers` replaces the answer of a method and path.
 
-    `properties`: more of each system, by its name or "" for all. `manager`: what the BMC says of itself; None: it has no
-    such resource. `tokens`: the sessions that are open; with `is_session_needed` nothing is answered without one.
+    `properties`: further ones of a system, by its name or "" for all. `manager`: the manager's resource; None: there is
+    none. `tokens`: the open sessions; with `is_session_needed` every request needs one.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Bmc:
 
     @property
     def posts(self) -> list[str]:
-        """Where commands were sent."""
+        """The paths of received commands."""
         return [path for method, path in self.requests if method == "POST" and path != SESSIONS]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -89,7 +89,7 @@ class Bmc:
         return web.json_response({"@odata.id": path}, status=201, headers={"X-Auth-Token": token, "Location": path})
 
     def resource(self, path: str) -> web.Response:
-        """What a GET gives when nothing is bent."""
+        """Return the normal answer to a GET."""
         if path.rstrip("/") == ROOT.rstrip("/"):
             return web.json_response({"Systems": {"@odata.id": SYSTEMS}})
         if path == SYSTEMS:
@@ -101,7 +101,7 @@ class Bmc:
         return web.json_response({"error": {"message": "no such resource"}}, status=404)
 
     def system(self, path: str = SYSTEM) -> dict[str, Any]:
-        """A system's resource as it is now."""
+        """Return a system's present resource."""
         reset: dict[str, Any] = {"target": f"{path}/Actions/ComputerSystem.Reset"}
         if self.allowable is not None:
             reset["ResetType@Redfish.AllowableValues"] = self.allowable
@@ -113,7 +113,7 @@ class Bmc:
 
     @asynccontextmanager
     async def running(self, tls: ssl.SSLContext | None = None) -> AsyncIterator["Bmc"]:
-        """Listens on a port of its own."""
+        """Serve on a free port."""
         application = web.Application(client_max_size=1024)
         application.router.add_route("*", "/{path:.*}", self.handle)
         runner = web.AppRunner(application, shutdown_timeout=0.1, handle_signals=False)
@@ -128,7 +128,7 @@ class Bmc:
 
 
 def answering(status: int, body: object = None, **headers: str) -> Handler:
-    """A handler that always says the same; headers with _ for -."""
+    """Return a handler with a fixed answer; headers with _ for -."""
 
     async def handler(_request: web.Request) -> web.StreamResponse:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -140,7 +140,7 @@ def answering(status: int, body: object = None, **headers: str) -> Handler:
 
 
 def in_turn(*handlers: Handler) -> Handler:
-    """One after the other; the last for all that come later."""
+    """Return a handler that uses these in turn, then the last one."""
     left = list(handlers)
 
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -150,7 +150,7 @@ def in_turn(*handlers: Handler) -> Handler:
 
 
 def message(name: str) -> dict[str, Any]:
-    """The body of an error with this MessageId."""
+    """Return the body of an error with this MessageId."""
     return {"error": {"code": "Base.1.8.GeneralError", "@Message.ExtendedInfo": [{"MessageId": name}]}}
 
 

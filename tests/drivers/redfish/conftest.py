@@ -10,7 +10,7 @@ from tests.drivers.redfish.bmc import Bmc
 
 @pytest.fixture
 async def bmc() -> AsyncIterator[Bmc]:
-    """A Redfish service that the test bends."""
+    """A Redfish service whose answers the test can replace."""
     async with Bmc().running() as running:
         yield running
 

@@ -1,4 +1,4 @@
-"""A Redfish command: on a connection of its own, never after its deadline, followed where it becomes a task."""
+"""A Redfish command: on a new connection, never after its deadline, followed if it becomes a task."""
 
 import asyncio
 from typing import Any
@@ -19,7 +19,7 @@ RUNNING = {"@odata.id": TASK, "TaskState": "Running"}
 
 
 async def test_a_command_does_not_use_a_connection_that_was_idle(redfish: Redfish, bmc: Bmc) -> None:
-    """A BMC may be just closing one; a command that was sent into it would be in doubt."""
+    """A BMC may be closing a kept one; a command sent into it would be in doubt."""
     await read(redfish, bmc)
     before = set(bmc.peers)
     await switch(redfish, bmc, Power.OFF)
@@ -31,7 +31,7 @@ async def test_a_command_does_not_use_a_connection_that_was_idle(redfish: Redfis
 
 async def test_connections_that_were_closed_while_idle_cost_nothing(redfish: Redfish, bmc: Bmc) -> None:
     async def closing(request: web.Request) -> web.StreamResponse:
-        """Answers, then closes without having said so, as servers do whose idle time is over."""
+        """Answers, then closes without notice, as servers do after their idle time."""
         response = web.json_response(bmc.system())
         await response.prepare(request)
         await response.write_eof()
@@ -69,7 +69,7 @@ async def test_a_command_is_not_sent_after_a_suspend(
 async def test_a_command_whose_connection_came_too_late_is_held_back(
     redfish: Redfish, bmc: Bmc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Asked once before the request and once more when its body is written."""
+    """Called once before the request and once when its body is written."""
     now = exchange.boottime()
     asked = 0
 

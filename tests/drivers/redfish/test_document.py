@@ -1,4 +1,4 @@
-"""docs/redfish.md names everything that the driver takes and knows."""
+"""docs/redfish.md names every option, message and identity of the driver."""
 
 from pathlib import Path
 

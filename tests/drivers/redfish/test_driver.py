@@ -1,4 +1,4 @@
-"""The Redfish redfish against BMCs that are odd, slow, lying or hostile."""
+"""The Redfish driver with BMCs that are odd, slow, lying or hostile."""
 
 import asyncio
 import ssl
@@ -156,7 +156,7 @@ async def test_a_refused_login_says_so_without_the_password(redfish: Redfish, bm
 
 
 def other_names(bmc: Bmc) -> tuple[str, ...]:
-    """What a BMC may call itself: another name, another port, without a scheme, with a user."""
+    """The links of a BMC may have another name, another port, no scheme, or a user."""
     host = bmc.address.removeprefix("http://")
     return "https://bmc-7.example.org", "http://192.0.2.7:8080", f"//fence:x@{host}", "HTTPS://[2001:db8::7]"
 

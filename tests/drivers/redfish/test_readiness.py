@@ -1,4 +1,4 @@
-"""A BMC that has just started or is busy says so, and its Off is not believed; waits that it asks for are kept."""
+"""Off does not count for a BMC that has just started or is busy; requested waits are observed."""
 
 import asyncio
 from dataclasses import replace
@@ -36,7 +36,7 @@ UP_LONG = {
 
 
 async def test_off_of_a_system_that_is_absent_proves_nothing(redfish: Redfish, bmc: Bmc) -> None:
-    """An empty slot of a chassis, or a blade that its manager has lost: the machine may run elsewhere, or there."""
+    """An empty slot of a chassis, or a blade that its manager has lost: the host may run elsewhere, or even there."""
     bmc.properties[""] = {"Status": {"State": "Absent"}}
     assert await read(redfish, bmc) is Power.ON
     bmc.power = "Off"
@@ -51,7 +51,7 @@ async def test_off_of_a_system_that_is_absent_proves_nothing(redfish: Redfish, b
 
 @pytest.mark.parametrize("power", ["On", "Off"])
 async def test_a_system_that_is_absent_is_not_switched_off(redfish: Redfish, bmc: Bmc, power: str) -> None:
-    """It could never be proven."""
+    """Its OFF could never be proven."""
     bmc.properties[""], bmc.power = {"Status": {"State": "Absent"}}, power
     with pytest.raises(DeviceError, match="absent") as caught:
         await switch(redfish, bmc, Power.OFF)
@@ -142,7 +142,7 @@ async def test_a_system_that_does_not_know_yet_is_not_ready(redfish: Redfish, bm
 async def test_what_could_not_be_read_afterwards_is_not_switched_off(
     redfish: Redfish, bmc: Bmc, manager: dict[str, Any], system: dict[str, Any]
 ) -> None:
-    """A BMC that says at all times that it has just started: its power would be cut, and never proven."""
+    """A BMC that always reports that it has just started: its power would be cut and never be proven off."""
     bmc.manager, bmc.properties[""] = manager, system
     assert await read(redfish, bmc) is Power.ON
     with pytest.raises(DeviceNotReady, match="check_ready = false") as failed:

@@ -1,4 +1,4 @@
-"""What a BMC says that is no answer, or says two things: scenes that fuzzing found (tests/fuzz/test_redfish.py has the rest)."""
+"""Malformed or ambiguous answers of a BMC that fuzzing found (the rest is in tests/fuzz/test_redfish.py)."""
 
 import asyncio
 from typing import Any
@@ -81,7 +81,7 @@ async def test_a_list_that_was_wrong_for_a_moment_is_not_remembered(redfish: Red
 
 @pytest.mark.parametrize("characters", range(30, 320, 29))
 async def test_no_half_of_a_secret_is_told(redfish: Redfish, bmc: Bmc, characters: int) -> None:
-    """Wherever a text is cut; and a terminal obeys none of it."""
+    """Wherever a text is cut; and without control characters for the terminal."""
     said = "x" * characters + PASSWORD
     texts = {"error": {"message": f"{said}\n\x1b[31m"}, "Actions": {"#ComputerSystem.Reset": {"target": RESET}}}
     reset: dict[str, Any] = {"target": RESET, "ResetType@Redfish.AllowableValues": [said, f"{said}\n"]}
@@ -116,7 +116,7 @@ async def test_an_echoed_header_and_token_are_not_told(redfish: Redfish, bmc: Bm
 
 
 async def test_a_token_that_cannot_be_sent_is_no_session(redfish: Redfish, bmc: Bmc) -> None:
-    """With it every call would fail until the daemon starts again."""
+    """With such a token every call would fail until the daemon restarts."""
 
     async def login(request: web.Request) -> web.StreamResponse:
         assert request.transport is not None

@@ -1,4 +1,4 @@
-"""Sessions: few, shared, renewed for a read, and given back whatever happens."""
+"""Sessions: few, shared, renewed for a read, and always closed."""
 
 import asyncio
 from dataclasses import replace

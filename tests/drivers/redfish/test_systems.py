@@ -1,4 +1,4 @@
-"""Which system the Redfish driver takes, and that it never takes another machine's."""
+"""Which system the Redfish driver selects; never another machine's."""
 
 import pytest
 
@@ -15,7 +15,7 @@ OTHER = "6f1d4c52-6f9b-4c0a-9e2c-1f3b6f0c2a11"
 
 
 def blades(bmc: Bmc) -> None:
-    """Three of one chassis."""
+    """Three systems in one chassis."""
     bmc.members = ["blade-1", "blade-2", "blade-3"]
     bmc.properties = {
         "blade-1": {"UUID": OTHER, "SerialNumber": "S-1"},

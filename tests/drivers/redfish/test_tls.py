@@ -1,4 +1,4 @@
-"""TLS of the Redfish driver: what a BMC offers that is too old, and whom it is not believed to be; each told as what it is."""
+"""TLS of the Redfish driver: too old offers and untrusted certificates, each with its own error."""
 
 import asyncio
 import ssl
@@ -29,7 +29,7 @@ OLD: Mapping[str, tuple[ssl.TLSVersion, str, str]] = {
 
 
 async def refused(driver: Redfish, device: DeviceSpec) -> DeviceError:
-    """How a reading and a command fail: in the same words, and for sure not done."""
+    """Return the error of a read and a command: the same text, and not done."""
     with pytest.raises(DeviceError) as failed:
         await driver.read(device, timeout_seconds=5)
     with pytest.raises(DeviceError) as not_switched:
@@ -63,7 +63,7 @@ async def test_an_old_bmc_is_told_with_what_it_offers_and_spoken_to_where_a_pers
 
 
 async def test_an_old_tls_makes_nobody_believed(redfish: Redfish, tmp_path: Path) -> None:
-    """A wrong certificate is refused in the handshake: nothing is sent, no password least of all."""
+    """A wrong certificate is refused in the handshake, before anything is sent, such as a password."""
     certificate, key, fingerprint = make_certificate(tmp_path, is_rsa=True)
     async with Bmc().running(old_context(certificate, key, ssl.TLSVersion.TLSv1_1)) as bmc:
         for options, said in (

@@ -1,11 +1,11 @@
-"""A unit's outlet tables for net-snmp's snmpd: objects and what commands do, both on disk.
+"""Outlet tables for net-snmp's snmpd; objects and the effects of commands are on disk.
 
 Run by snmpd as `python pdu_agent.py DIRECTORY` for reading (`pass_persist`), and once for each command as
-`python pdu_agent.py DIRECTORY -s OID TYPE VALUE` (`pass`): for snmpd ends a persistent program after each SET, and says
-for a moment that its objects do not exist. Nothing is kept in memory. Stands alone: it imports nothing of the project.
+`python pdu_agent.py DIRECTORY -s OID TYPE VALUE` (`pass`): snmpd ends a persistent program after each SET, and its
+objects are then briefly missing. So nothing is kept in memory. It imports nothing of the project.
 
 DIRECTORY/objects: {oid: integer}; DIRECTORY/effects: {oid: {value: {oid: integer}}}; DIRECTORY/commands: one line
-`oid value` for each SET that came.
+`oid value` for each received SET.
 """
 
 import json
@@ -24,7 +24,7 @@ def load(path: Path) -> dict[str, object]:
 
 
 def save(path: Path, objects: object) -> None:
-    """Whole or not at all: a reader may come at any moment."""
+    """Write atomically: a reader may come at any moment."""
     new = path.with_suffix(".new")
     new.write_text(json.dumps(objects))
     os.replace(new, path)

@@ -1,6 +1,6 @@
-"""Rack PDUs that others' programs play: net-snmp's snmpd with our tables behind it, each vendor's as its MIB has them.
+"""Rack PDUs played by net-snmp's snmpd with the tables of each vendor's MIB.
 
-The numbers are written down here once more, on purpose: a wrong one in the driver's table must not agree with itself.
+The numbers are repeated here on purpose, so that an error in the driver's table shows up.
 """
 
 import json
@@ -26,8 +26,8 @@ OUTLETS = range(1, 9)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """`{n}` in a path is the outlet. `pending`: an object and the value that says that something is scheduled. `control`: an
-    object that follows the commands; `control_values`: what it reads for on and off."""
+    """`{n}` in a path is the outlet. `pending`: an object and its value for a scheduled command. `control`: an object that
+    follows the commands; `control_values`: its values for on and off."""
 
     model: str
     identity: str
@@ -56,7 +56,7 @@ class Family:
 
     @property
     def rest(self) -> int:
-        """What a command's object reads: nobody believes it where the state has an object of its own."""
+        """The value of a command's object, which does not count if the state has another object."""
         return {"eaton": -1, "vertiv": 8, "sentry3": 0, "sentry4": 0}.get(self.model, self.on)
 
     def effects(self) -> dict[str, dict[str, dict[str, int]]]:
@@ -159,13 +159,13 @@ FAMILIES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pdu:
-    """A unit that runs. Its objects are on disk and may be changed under it."""
+    """A running unit. Its objects are on disk and may be changed at any time."""
 
     port: int
     directory: Path
 
     def spec(self, *, version: str = "2c", **options: Any) -> DeviceSpec:
-        """Outlet 3 by community, believed from the first second on."""
+        """Outlet 3 with the community, without ready_after."""
         given = {"plug": "3", "ready_after": 0, **({"version": version} if version != "2c" else {}), **options}
         return spec_of(
             "snmp_outlet",
@@ -176,7 +176,7 @@ class Pdu:
         )
 
     def user_spec(self, user: str, **options: Any) -> DeviceSpec:
-        """The same by a user of version 3, named after its protocols: `sha256-aes`, `sha`, or `nobody`."""
+        """The same with a user of version 3, named after its protocols: `sha256-aes`, `sha`, or `nobody`."""
         digest, _, cipher = user.partition("-")
         protocols: dict[str, Any] = {} if user == "nobody" else {"auth_protocol": digest}
         return spec_of(
@@ -192,7 +192,7 @@ class Pdu:
         )
 
     def put(self, oid: str, value: int | None) -> None:
-        """Sets an object as the hardware would; None takes it away."""
+        """Set an object as the hardware would; None removes it."""
         path = self.directory / "objects"
         objects = pdu_agent.load(path) | {oid: value}
         pdu_agent.save(path, {name: held for name, held in objects.items() if held is not None})
@@ -216,7 +216,7 @@ LEVELS = {True: "priv", False: "auth"}
 
 @contextmanager
 def snmpd(directory: Path, port: int, families: tuple[Family, ...], *, identity: str = "") -> Iterator[Pdu]:
-    """A unit that has the tables of these families; what it says of itself is the first one's."""
+    """Run a unit with the tables of these families and the sysObjectID of the first."""
     objects: dict[str, int] = {}
     effects: dict[str, Any] = {}
     for family in families:

@@ -1,4 +1,4 @@
-"""An agent that answers as a test says: late, twice, wrongly, to others' questions, or not at all. By pyasn1, not by us."""
+"""An SNMP agent whose answers a test controls: late, twice, wrong, to other requests, or none. It uses pyasn1, not the driver."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -22,7 +22,7 @@ class Asked:
     message: Any
 
     def answer(self, *values: Any, status: int = 0, request_id: int | None = None, oids: tuple[Oid, ...] = ()) -> bytes:
-        """A response with these values for the objects that were asked for."""
+        """Return a response with these values for the requested objects."""
         question = v2c.apiMessage.get_pdu(self.message)
         message = v2c.apiMessage.get_response(self.message)
         pdu = v2c.apiMessage.get_pdu(message)
@@ -38,7 +38,7 @@ Behaviour = Callable[[Asked], list[bytes]]
 
 @dataclass
 class Responder(asyncio.DatagramProtocol):
-    """Its port, what came, and how it answers; `behaviour` may be changed at any time."""
+    """Its port, the received requests, and its `behaviour`, which may change at any time."""
 
     behaviour: Behaviour
     port: int = 0
@@ -65,7 +65,7 @@ class Responder(asyncio.DatagramProtocol):
 
 
 def reads(number: int) -> Behaviour:
-    """Every object is this INTEGER, but the unit has been up for a day; commands are taken."""
+    """Every object has this INTEGER, except an uptime of a day; commands are accepted."""
 
     def behave(asked: Asked) -> list[bytes]:
         values = [v2c.TimeTicks(8_640_000) if oid == SYS_UP_TIME else v2c.Integer32(number) for oid in asked.oids]

@@ -1,4 +1,4 @@
-"""What an outlet over SNMP is said to be beside its state: commanded otherwise, pending, failed, or too young to be believed."""
+"""The objects beside an outlet's state: contradicting, pending, failed, or of a unit that has just started."""
 
 from dataclasses import replace
 from typing import Any
@@ -25,7 +25,7 @@ def spec_at(port: int, model: str, **options: Any) -> DeviceSpec:
 
 
 def telling(values: dict[Oid, int], *, ticks: int = DAY_TICKS) -> Behaviour:
-    """A unit with these objects, that has been up for so long; the values may be changed at any time."""
+    """A unit with these objects and this uptime; the values may change at any time."""
 
     def behave(asked: Asked) -> list[bytes]:
         told = [
@@ -39,7 +39,7 @@ def telling(values: dict[Oid, int], *, ticks: int = DAY_TICKS) -> Behaviour:
 @pytest.mark.parametrize(
     ("model", "column", "on", "off", "neither"),
     [
-        # outletControlState: idle, wake, off/on, locked and event are states; the rest is on its way or contradicts.
+        # outletControlState: idle, wake, off/on, locked and event are final; the rest is transitional or contradicts.
         ("sentry3", SENTRY3 + ".10.1.1.3", (1, 3, 5, 7, 15), (0, 2, 4, 6, 14), (8, 9, 10, 11, 12, 13, 16, 17)),
         (
             "sentry4",
@@ -48,7 +48,7 @@ def telling(values: dict[Oid, int], *, ticks: int = DAY_TICKS) -> Behaviour:
             (2, 4, 10, 14, 16),
             (0, 6, 7, 8, 9, 12, 13, 18, 19),
         ),
-        # st4OutletStatus: one that is off may warn of a low load; what is lost, tripped or blown tells no state.
+        # st4OutletStatus: an outlet that is off may have a low load; lost, tripped or blown gives no state.
         (
             "sentry4",
             SENTRY4 + ".3.1.2.1.1.3",
@@ -65,7 +65,7 @@ def telling(values: dict[Oid, int], *, ticks: int = DAY_TICKS) -> Behaviour:
 async def test_a_state_counts_while_what_stands_beside_it_agrees(
     model: str, column: str, on: tuple[int, ...], off: tuple[int, ...], neither: tuple[int, ...]
 ) -> None:
-    """OFF is the state that was sensed, while nothing on its way or wrong will change or belie it (S2)."""
+    """OFF is the sensed state while nothing pending or wrong contradicts it (S2)."""
     family = BY_MODEL[model]
     values = {oid(path.format(n=3)): value for path, value in family.quiet.items()}
     state, beside_it, control = oid(family.state.format(n=3)), oid(column), family.control.format(n=3)
@@ -82,7 +82,7 @@ async def test_a_state_counts_while_what_stands_beside_it_agrees(
 
 
 async def test_what_could_not_be_read_afterwards_is_not_switched() -> None:
-    """A unit whose clock never gets beyond its first seconds."""
+    """A unit whose uptime never passes a few seconds."""
     started = starts_into([])
     async with responder(telling({oid(BY_MODEL["raritan"].state.format(n=3)): 7}, ticks=100)) as agent:
         spec = spec_at(agent.port, "raritan", ready_after=30)

@@ -1,4 +1,4 @@
-"""The SNMP driver on units that others' programs play: snmpd with every vendor's tables, snmpsim; fence agents beside it."""
+"""The SNMP driver with units played by other programs (snmpd with every vendor's tables, snmpsim), beside fence agents."""
 
 import asyncio
 import os
@@ -44,7 +44,7 @@ def every(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pdu]:
 
 @pytest.fixture
 async def unit(every: Pdu) -> Pdu:
-    """It answers, and all outlets are on."""
+    """Return once it answers and all outlets are on."""
     driver = SnmpOutlet()
     await answers(driver, every.spec(model="apc"))
     for family in FAMILIES:
@@ -75,7 +75,7 @@ async def test_each_vendors_outlets(unit: Pdu, family: Family) -> None:
     await contract.sets_and_reads_back(driver, spec)
     await contract.refuses_to_be_set_to_unknown(driver, spec)
     state = family.state.format(n=family.numbers()[2])
-    # Nothing but what was meant: all the others stayed on.
+    # All other outlets stayed on.
     others = [family.state.format(n=n) for n in family.numbers() if family.state.format(n=n) != state]
     await put(driver, spec, Power.OFF)
     assert unit.held(state) == family.off
@@ -98,7 +98,7 @@ async def test_between_and_scheduled_is_unknown(unit: Pdu, family: Family) -> No
 
 
 async def test_outlets_behind_other_feeds(unit: Pdu) -> None:
-    """The third outlet of the second feed of tower 2 is no other than that."""
+    """The third outlet of the second feed of tower 2 is found, and no other."""
     index = "2.2.3"
     objects = {f"{SENTRY3}.5.{index}": 0, f"{SENTRY3}.10.{index}": 4}
     for oid, value in objects.items():
@@ -293,7 +293,7 @@ async def test_a_unit_of_another_vendor(tmp_path: Path) -> None:
     ("agent", "model"), [("fence_apc_snmp", "apc"), ("fence_eaton_snmp", "eaton_managed")], ids=["apc", "eaton"]
 )
 async def test_the_fence_agent_agrees(registry: DriverRegistry, tmp_path: Path, agent: str, model: str) -> None:
-    """The same unit by the Debian agent and by us: each sees what the other did, and to that outlet only."""
+    """One unit through the Debian agent and the driver: each sees what the other did, on that outlet alone."""
     driver, family = SnmpOutlet(), BY_MODEL[model]
     with snmpd(tmp_path, udp_port(), (family,)) as pdu:
         ours = pdu.spec()

@@ -1,4 +1,4 @@
-"""What the SNMP driver makes of answers that are lost, late, forged or mad, and of options that contradict each other."""
+"""The SNMP driver with lost, late, forged and malformed answers, and with contradicting options."""
 
 import asyncio
 import hashlib
@@ -78,7 +78,7 @@ async def test_a_unit_that_does_not_answer_gets_no_command() -> None:
 
 
 async def test_no_command_after_the_deadline_though_the_loop_slept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In suspend the loop's clock stands still and no timeout of it fires."""
+    """During a suspend the loop's clock stands still, so none of its timeouts fires."""
     slept = [0.0]
 
     def behave(asked: Asked) -> list[bytes]:
@@ -102,7 +102,7 @@ async def test_only_the_immediate_command_and_only_for_that_outlet(table: Any, p
     value = int(v2c.apiPDU.get_varbinds(v2c.apiMessage.get_pdu(sent.message))[0][1])
     place = settings_of(spec_at(1, model=table.name)).places(table)[0]
     assert (sent.oids[0], value) == place.command(power)
-    # Vertiv numbers its immediate commands otherwise: 1 cancels, 3 and 5 wait, 6 and 7 reboot.
+    # Vertiv has other command numbers: 1 cancels, 3 and 5 wait, 6 and 7 reboot.
     assert value in ({2, 4} if table.name == "vertiv" else {0, 1, 2})
 
 
@@ -138,7 +138,7 @@ async def test_another_objects_value_is_no_state() -> None:
 
 
 async def test_an_outlet_that_is_gone_for_a_moment() -> None:
-    """As snmpd says while the part behind it restarts."""
+    """As snmpd answers while its subagent restarts."""
     left = [1]
 
     def behave(asked: Asked) -> list[bytes]:
@@ -188,7 +188,7 @@ def test_keys_are_those_of_the_standard() -> None:
 
 
 def response(user: users.User, engine: users.Engine) -> bytes:
-    """What an agent with the same keys would answer: a response instead of a request."""
+    """Return what an agent with the same keys would answer: a response instead of a request."""
 
     def answering(request: messages.Request) -> Any:
         pdu = v2c.ResponsePDU()
@@ -289,7 +289,7 @@ async def test_contradictions_are_refused_before_anything_is_sent(spec: DeviceSp
     ],
 )
 async def test_an_outlet_has_one_name(model: str, plug: str) -> None:
-    """Two hosts may not share an outlet by writing it in two ways."""
+    """Two spellings must not let two hosts share an outlet."""
     async with responder(reads(1)) as agent:
         with pytest.raises(BadParameters, match="7"):
             await SnmpOutlet().read(spec_at(agent.port, model=model, plug=plug), timeout_seconds=1)
@@ -342,7 +342,7 @@ def test_a_daemon_without_units_does_not_pay() -> None:
 
 
 async def test_a_flood_is_bounded() -> None:
-    """Datagrams that come while nobody reads are dropped, not kept."""
+    """Datagrams beyond the limit are dropped while no call reads."""
     channel = exchange.Channel()
     for _ in range(10 * exchange.DATAGRAMS_MAX):
         channel.datagram_received(b"x", ("127.0.0.1", 1))
