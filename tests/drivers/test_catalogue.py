@@ -343,7 +343,7 @@ def test_a_changed_library_makes_all_be_asked_again(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("harm", ["cut", "changed", "emptied", "no json", "open to all", "old"])
-def test_what_is_kept_is_not_believed_when_it_is_not_whole(harm: str, tmp_path: Path) -> None:
+def test_a_damaged_cache_entry_does_not_count(harm: str, tmp_path: Path) -> None:
     agent = make_agent(tmp_path, "exit 1")
     ask_made(tmp_path, tmp_path)
     (kept,) = (tmp_path / cache.DIRECTORY).iterdir()
@@ -385,7 +385,7 @@ def test_nothing_is_kept_of_an_agent_that_changed_while_it_was_asked(tmp_path: P
     assert cache.get(agent) == METADATA.encode()
 
 
-def test_many_agents_are_asked_side_by_side_and_told(tmp_path: Path) -> None:
+def test_many_agents_run_side_by_side_and_report_progress(tmp_path: Path) -> None:
     names = [f"fence_made{number}" for number in range(12)]
     for name in names:
         make_agent(tmp_path, "exit 1", name=name)

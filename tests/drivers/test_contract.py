@@ -111,7 +111,7 @@ async def test_it_is_never_set_to_unknown(driver: Driver, bed: Bed) -> None:
 
 
 @on_beds(with_="refused")
-async def test_a_wrong_password_is_told_and_nothing_is_done(driver: Driver, bed: Bed) -> None:
+async def test_a_wrong_password_is_reported_and_nothing_is_done(driver: Driver, bed: Bed) -> None:
     assert bed.refused is not None
     with pytest.raises(bed.refusals) as failed:
         await driver.read(bed.refused, timeout_seconds=READ_SECONDS)
@@ -123,7 +123,7 @@ async def test_a_wrong_password_is_told_and_nothing_is_done(driver: Driver, bed:
 
 
 @on_beds(with_="nowhere")
-async def test_nobody_there_is_told_in_time(driver: Driver, bed: Bed) -> None:
+async def test_an_address_without_a_listener_is_reported_in_time(driver: Driver, bed: Bed) -> None:
     assert bed.nowhere is not None
     began = time.monotonic()
     with pytest.raises(bed.silences) as failed:
@@ -172,7 +172,7 @@ async def test_another_machine_is_never_switched(driver: Driver, bed: Bed) -> No
 
 
 @on_beds()
-async def test_a_cancelled_read_leaves_nothing_and_hurts_nobody(driver: Driver, bed: Bed) -> None:
+async def test_a_cancelled_read_leaves_nothing_behind(driver: Driver, bed: Bed) -> None:
     spec = bed.silent or bed.spec
     before = children()
     reading = asyncio.create_task(driver.read(spec, timeout_seconds=READ_SECONDS), name="read")

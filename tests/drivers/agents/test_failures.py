@@ -137,7 +137,7 @@ async def test_a_black_hole_times_out_by_our_deadline(registry: DriverRegistry, 
 
 @pytest.mark.integration
 @needs("fence_apc_snmp", "snmpget")
-async def test_silence_over_udp_is_told_by_the_agent_itself(registry: DriverRegistry) -> None:
+async def test_silence_over_udp_is_reported_by_the_agent_itself(registry: DriverRegistry) -> None:
     spec = spec_of("fence_apc_snmp", address="127.0.0.1", options=at(free_port(socket.SOCK_DGRAM), plug="1"))
     found = await off(registry, spec)
     assert type(found) is DeviceTimedOut

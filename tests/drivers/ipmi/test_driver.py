@@ -80,7 +80,7 @@ async def test_a_bmc_without_17_is_asked_for_3_first_the_next_time() -> None:
         assert await read(bmc, driver=driver) is Power.ON
 
 
-async def test_nothing_less_than_what_was_asked_for_is_taken() -> None:
+async def test_a_downgrade_of_the_suite_is_rejected() -> None:
     """A BMC, or an attacker, that offers no algorithms gets no session."""
 
     def weaken(datagram: bytes) -> list[bytes]:
@@ -97,7 +97,7 @@ async def test_nothing_less_than_what_was_asked_for_is_taken() -> None:
 @pytest.mark.parametrize(
     "options", [{"cipher": 0}, {"cipher": "1"}, {"privilege": "user"}, {"lookup": "x"}, {"nonesuch": 1}]
 )
-async def test_wrong_options_are_told_and_nothing_is_sent(options: dict[str, Any]) -> None:
+async def test_wrong_options_are_reported_and_nothing_is_sent(options: dict[str, Any]) -> None:
     async with serving(Bmc()) as bmc:
         with pytest.raises(BadParameters):
             await read(bmc, options=options)
@@ -125,7 +125,7 @@ async def test_wrong_options_are_told_and_nothing_is_sent(options: dict[str, Any
         {"address": "https://bmc"},
     ],
 )
-async def test_what_ipmi_cannot_take_is_told_without_secrets(changes: dict[str, Any]) -> None:
+async def test_invalid_settings_are_reported_without_secrets(changes: dict[str, Any]) -> None:
     spec = spec_of("ipmi", **changes)
     with pytest.raises(BadParameters) as failed:
         await Ipmi().read(spec, timeout_seconds=1)
@@ -216,7 +216,7 @@ async def test_a_bmc_that_refuses_because_it_is_so_already() -> None:
         await switch(bmc, Power.OFF)
 
 
-async def test_a_bmc_that_is_starting_is_not_believed() -> None:
+async def test_a_bmc_that_is_starting_is_not_ready() -> None:
     async with serving(Bmc(is_on=False, is_available=False)) as bmc:
         with pytest.raises(DeviceNotReady):
             await read(bmc)
@@ -339,7 +339,7 @@ async def test_a_reading_of_an_operation_asks_for_no_identity() -> None:
         assert not {FRU_READ, DEVICE_GUID, SYSTEM_GUID} & {key for key, _ in bmc.asked}
 
 
-async def test_a_serial_number_that_is_the_password_is_not_told() -> None:
+async def test_a_serial_number_that_is_the_password_is_masked() -> None:
     async with serving(Bmc(fru=FRU, guid=bytes(16), password="BRD-9")) as bmc:
         with pytest.raises(WrongMachine) as failed:
             await read(bmc, identity="BRD-8", password=Secret("BRD-9"))
@@ -347,7 +347,7 @@ async def test_a_serial_number_that_is_the_password_is_not_told() -> None:
 
 
 @pytest.mark.parametrize(("identity", "guid"), [("BRD-9", bytes(range(16))), (GUID, bytes(16))])
-async def test_a_machine_that_cannot_be_told(identity: str, guid: bytes) -> None:
+async def test_a_machine_that_cannot_be_identified(identity: str, guid: bytes) -> None:
     async with serving(Bmc(guid=guid, completions={SYSTEM_GUID: 0xC1, DEVICE_GUID: 0xC1})) as bmc:
         with pytest.raises(DeviceError) as failed:
             await switch(bmc, Power.OFF, identity=identity)

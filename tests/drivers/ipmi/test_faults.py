@@ -55,7 +55,7 @@ async def test_datagrams_that_are_not_authentic_are_as_if_they_had_not_come(kind
         assert await read(bmc) is Power.OFF
 
 
-async def test_on_a_bad_line_nothing_is_told_that_is_not_so() -> None:
+async def test_on_a_bad_line_every_reading_is_true() -> None:
     """A fifth of all datagrams is lost in both directions. Each command reaches its BMC at most once, and each read is right."""
     dice = random.Random(2)
 

@@ -62,7 +62,7 @@ def test_every_status_has_a_reason(status: int) -> None:
 
 
 @pytest.mark.parametrize("suite", SUITES, ids=SUITE_NAMES)
-def test_what_is_altered_in_any_bit_is_not_taken(suite: Suite) -> None:
+def test_an_answer_with_any_bit_altered_is_rejected(suite: Suite) -> None:
     session, other = pair(suite)
     session, _ = session.next_request().datagram(GET_CHASSIS_STATUS)
     datagram = sealed_by(Bmc(), other, CHASSIS_STATUS_ON, request_sequence=session.request_sequence)
@@ -79,7 +79,7 @@ def test_what_is_altered_in_any_bit_is_not_taken(suite: Suite) -> None:
 
 
 @pytest.mark.parametrize("suite", SUITES, ids=SUITE_NAMES)
-def test_what_came_before_or_for_another_session_is_not_taken(suite: Suite) -> None:
+def test_a_replay_or_an_answer_of_another_session_is_rejected(suite: Suite) -> None:
     session, other = pair(suite)
     session, _ = session.next_request().datagram(GET_CHASSIS_STATUS)
     older, newer = (sealed_by(Bmc(), other, CHASSIS_STATUS_ON, request_sequence=1) for _ in range(2))

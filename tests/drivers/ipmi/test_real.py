@@ -58,7 +58,7 @@ async def sim(tmp_path: Path) -> AsyncIterator[DeviceSpec]:
 
 
 @needs("ipmi_sim")
-async def test_who_and_how_is_told(sim: DeviceSpec) -> None:
+async def test_user_suite_and_port_have_errors_of_their_own(sim: DeviceSpec) -> None:
     driver = Ipmi()
     await answers(driver, replace(sim, options={"cipher": 3, "privilege": "administrator"}))
     with pytest.raises(LoginRefused):

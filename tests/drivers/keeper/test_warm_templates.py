@@ -110,7 +110,7 @@ async def test_what_can_t_be_shared_starts_plainly(warm: Keeper, tmp_path: Path,
         assert warm.template_pids == ()
 
 
-async def test_a_library_that_never_loads_holds_nobody_up(
+async def test_a_library_that_never_loads_delays_no_call(
     warm: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fenced.drivers.keeper.warm_agents.START_SECONDS_MAX", 0.2)

@@ -142,7 +142,7 @@ async def test_a_refused_command_says_whether_it_may_have_been_done(
     assert len(bmc.posts) == 1
 
 
-async def test_a_busy_bmc_s_wish_is_told(redfish: Redfish, bmc: Bmc) -> None:
+async def test_the_wait_that_a_busy_bmc_requests_is_in_the_error(redfish: Redfish, bmc: Bmc) -> None:
     bmc.answers["GET", SYSTEM] = answering(503, {}, Retry_After="120")
     with pytest.raises(DeviceError, match="503; it asks to wait 120 s"):
         await read(redfish, bmc)
@@ -332,7 +332,9 @@ async def test_trust_is_given_to_what_is_named_alone(redfish: Redfish, tmp_path:
         ({"username": "a:b"}, "colon"),
     ],
 )
-async def test_mistakes_are_told_before_anything_is_sent(redfish: Redfish, changes: dict[str, Any], why: str) -> None:
+async def test_mistakes_are_reported_before_anything_is_sent(
+    redfish: Redfish, changes: dict[str, Any], why: str
+) -> None:
     settings = {"address": "http://192.0.2.1", "options": {}, **changes}
     with pytest.raises(BadParameters, match=why) as failed:
         await redfish.read(spec_of("redfish", **settings), timeout_seconds=2)

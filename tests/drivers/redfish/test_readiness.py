@@ -70,7 +70,7 @@ async def test_a_system_that_is_absent_is_not_switched_off(redfish: Redfish, bmc
         {"DateTime": "1970-01-01T02:00:59+02:00", "LastResetTime": "1970-01-01T00:00:00"},
     ],
 )
-async def test_off_is_not_believed_of_a_bmc_that_has_just_started(
+async def test_off_does_not_count_for_a_bmc_that_has_just_started(
     redfish: Redfish, bmc: Bmc, manager: dict[str, Any]
 ) -> None:
     bmc.manager = manager
@@ -156,7 +156,7 @@ async def test_what_could_not_be_read_afterwards_is_not_switched_off(
 
 
 @pytest.mark.parametrize("power", [Power.OFF, Power.ON])
-async def test_a_power_that_is_never_told_is_not_switched(redfish: Redfish, bmc: Bmc, power: Power) -> None:
+async def test_a_system_that_never_reports_its_power_is_not_switched(redfish: Redfish, bmc: Bmc, power: Power) -> None:
     bmc.power = None
     with pytest.raises(DeviceNotReady) as failed:
         await switch(redfish, bmc, power)
@@ -218,7 +218,7 @@ async def test_a_read_waits_as_it_is_asked_to(redfish: Redfish, bmc: Bmc) -> Non
     assert [path for _, path in bmc.requests].count(SYSTEM) == 3
 
 
-async def test_off_right_after_a_503_is_not_believed_and_after_a_rate_limit_it_is(redfish: Redfish, bmc: Bmc) -> None:
+async def test_off_counts_after_a_rate_limit_and_not_right_after_a_503(redfish: Redfish, bmc: Bmc) -> None:
     off = answering(200, {"PowerState": "Off"})
     bmc.answers["GET", SYSTEM] = in_turn(answering(503, {}, Retry_After="0"), off)
     with pytest.raises(DeviceNotReady):
@@ -255,9 +255,7 @@ async def test_waiting_has_a_bound(redfish: Redfish, bmc: Bmc, status: int) -> N
         (None, None, None),
     ],
 )
-def test_a_wait_is_told_in_seconds_or_as_a_date(
-    retry_after: str | None, date: str | None, seconds: float | None
-) -> None:
+def test_retry_after_is_in_seconds_or_a_date(retry_after: str | None, date: str | None, seconds: float | None) -> None:
     assert Answer(status=503, body={}, retry_after=retry_after, date=date).wait_seconds == seconds
 
 

@@ -52,13 +52,13 @@ async def test_an_answer_that_comes_drop_by_drop_ends_at_the_deadline(redfish: R
 
 
 @pytest.mark.parametrize("states", [("On", "Off"), ("Off", "On"), ("Off", "On", "Off")])
-async def test_a_power_state_that_is_told_twice_is_none(redfish: Redfish, bmc: Bmc, states: tuple[str, ...]) -> None:
+async def test_a_power_state_with_two_values_is_unknown(redfish: Redfish, bmc: Bmc, states: tuple[str, ...]) -> None:
     told = ", ".join(f'"PowerState": "{state}"' for state in states)
     bmc.answers["GET", SYSTEM] = answering(200, f"{{{told}}}".encode())
     assert not (await failure(read(redfish, bmc))).may_be_done
 
 
-async def test_the_same_told_twice_is_told(redfish: Redfish, bmc: Bmc) -> None:
+async def test_a_name_with_the_same_value_twice_counts(redfish: Redfish, bmc: Bmc) -> None:
     bmc.answers["GET", SYSTEM] = answering(200, b'{"PowerState": "Off", "PowerState": "Off"}')
     assert await read(redfish, bmc) is Power.OFF
 
@@ -80,7 +80,7 @@ async def test_a_list_that_was_wrong_for_a_moment_is_not_remembered(redfish: Red
 
 
 @pytest.mark.parametrize("characters", range(30, 320, 29))
-async def test_no_half_of_a_secret_is_told(redfish: Redfish, bmc: Bmc, characters: int) -> None:
+async def test_no_half_of_a_secret_is_shown(redfish: Redfish, bmc: Bmc, characters: int) -> None:
     """Wherever a text is cut; and without control characters for the terminal."""
     said = "x" * characters + PASSWORD
     texts = {"error": {"message": f"{said}\n\x1b[31m"}, "Actions": {"#ComputerSystem.Reset": {"target": RESET}}}
@@ -100,7 +100,7 @@ async def test_no_half_of_a_secret_is_told(redfish: Redfish, bmc: Bmc, character
         bmc.answers.clear()
 
 
-async def test_an_echoed_header_and_token_are_not_told(redfish: Redfish, bmc: Bmc) -> None:
+async def test_an_echoed_header_and_token_are_masked(redfish: Redfish, bmc: Bmc) -> None:
     async def broken(request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
         request.transport.write(b"HTTP/1.1 200 OK\r\nX: " + PASSWORD.encode() + b"\0\r\n\r\n")

@@ -67,7 +67,7 @@ async def test_a_command_is_never_sent_again_for_a_new_session(redfish: Redfish,
     assert len(bmc.posts) == 1
 
 
-async def test_a_refused_login_is_told_without_the_password(redfish: Redfish, bmc: Bmc) -> None:
+async def test_the_error_of_a_refused_login_hides_the_password(redfish: Redfish, bmc: Bmc) -> None:
     wrong = replace(spec(bmc, auth="session"), password=Secret("wr0ng&pw"))
     with pytest.raises(LoginRefused) as failed:
         await redfish.read(wrong, timeout_seconds=5)
@@ -75,7 +75,7 @@ async def test_a_refused_login_is_told_without_the_password(redfish: Redfish, bm
     assert [path for method, path in bmc.requests if method == "POST"] == [SESSIONS]
 
 
-async def test_a_bmc_without_a_place_for_us_says_so(redfish: Redfish, bmc: Bmc) -> None:
+async def test_a_bmc_without_a_free_session_is_reported(redfish: Redfish, bmc: Bmc) -> None:
     bmc.sessions_max = 0
     with pytest.raises(DeviceError, match="no session left") as failed:
         await switch(redfish, bmc, Power.OFF, auth="session")

@@ -32,7 +32,7 @@ async def test_a_system_is_found_by_id_path_uuid_or_serial(redfish: Redfish, bmc
 
 
 @pytest.mark.parametrize("system", ["blade-4", "S", "s-22", OTHER[:-1]])
-async def test_a_system_that_is_not_there_is_told_with_those_that_are(redfish: Redfish, bmc: Bmc, system: str) -> None:
+async def test_the_error_of_a_missing_system_lists_the_others(redfish: Redfish, bmc: Bmc, system: str) -> None:
     blades(bmc)
     with pytest.raises(BadParameters, match="blade-1, blade-2, blade-3"):
         await switch(redfish, bmc, Power.OFF, system=system)
@@ -125,9 +125,7 @@ async def test_another_machine_gets_no_command_and_no_answer(
         {"UUID": 7, "SerialNumber": {"a": "b"}, "SKU": "x" * 1000},
     ],
 )
-async def test_a_machine_that_tells_nothing_of_itself_is_not_believed(
-    redfish: Redfish, bmc: Bmc, told: dict[str, object]
-) -> None:
+async def test_a_machine_without_an_identity_is_an_error(redfish: Redfish, bmc: Bmc, told: dict[str, object]) -> None:
     bmc.properties[""] = told
     for identity in (UUID, "00000000-0000-0000-0000-000000000000", "0000000", "03000200-0400-0500-0006-000700080009"):
         with pytest.raises(DeviceError, match="does not report which machine"):
@@ -166,7 +164,7 @@ async def test_a_system_is_found_by_an_id_that_is_not_the_end_of_its_path(
         {"Id": "System.Embedded.1"},
     ],
 )
-async def test_the_service_tag_is_the_identity_of_a_dell_however_it_is_told(
+async def test_the_service_tag_is_the_identity_of_a_dell_by_every_sign(
     redfish: Redfish, bmc: Bmc, told: dict[str, object]
 ) -> None:
     bmc.properties[""] = {**told, "SKU": " 5Q4Q7Y1\x00", "SerialNumber": "CN747515AB0042"}
@@ -204,6 +202,6 @@ async def test_what_a_system_tells_of_itself_costs_no_request_more(redfish: Redf
     assert first > 0
 
 
-async def test_a_serial_number_that_is_the_password_is_not_told(redfish: Redfish, bmc: Bmc) -> None:
+async def test_a_serial_number_that_is_the_password_is_masked(redfish: Redfish, bmc: Bmc) -> None:
     bmc.properties[""] = {"UUID": "00000000-0000-0000-0000-000000000000", "SerialNumber": PASSWORD.upper()}
     assert (await redfish.identify(spec(bmc), timeout_seconds=5)).identities == ()

@@ -42,7 +42,7 @@ async def refused(driver: Redfish, device: DeviceSpec) -> DeviceError:
 
 
 @pytest.mark.parametrize("name", OLD)
-async def test_an_old_bmc_is_told_with_what_it_offers_and_spoken_to_where_a_person_says_so(
+async def test_an_old_bmc_is_reported_with_its_offer_and_works_with_tls_legacy(
     redfish: Redfish, tmp_path: Path, name: str
 ) -> None:
     newest, ciphers, said = OLD[name]
@@ -62,7 +62,7 @@ async def test_an_old_bmc_is_told_with_what_it_offers_and_spoken_to_where_a_pers
             assert await redfish.read(old, timeout_seconds=5) is Power.OFF
 
 
-async def test_an_old_tls_makes_nobody_believed(redfish: Redfish, tmp_path: Path) -> None:
+async def test_tls_legacy_trusts_no_other_certificate(redfish: Redfish, tmp_path: Path) -> None:
     """A wrong certificate is refused in the handshake, before anything is sent, such as a password."""
     certificate, key, fingerprint = make_certificate(tmp_path, is_rsa=True)
     async with Bmc().running(old_context(certificate, key, ssl.TLSVersion.TLSv1_1)) as bmc:
@@ -126,7 +126,7 @@ async def test_alerts_of_another_implementation(
         ({"address": "127.0.0.9"}, "is for another name"),
     ],
 )
-async def test_each_fault_of_a_certificate_is_told_apart(
+async def test_each_fault_of_a_certificate_has_its_own_error(
     redfish: Redfish, tmp_path: Path, made: dict[str, Any], said: str
 ) -> None:
     certificate, key, _ = make_certificate(tmp_path, **made)
@@ -141,7 +141,7 @@ async def test_each_fault_of_a_certificate_is_told_apart(
         assert "authority" in str(error)
 
 
-async def test_what_is_no_tls_is_told_as_that(redfish: Redfish, bmc: Bmc) -> None:
+async def test_a_port_without_tls_is_reported(redfish: Redfish, bmc: Bmc) -> None:
     error = await refused(
         redfish, replace(spec(bmc, insecure=True), address=bmc.address.replace("http://", "https://"))
     )
@@ -149,12 +149,12 @@ async def test_what_is_no_tls_is_told_as_that(redfish: Redfish, bmc: Bmc) -> Non
     assert "TLS handshake: it does not speak TLS at this port" in str(error)
 
 
-async def test_a_port_where_nobody_listens_is_no_fault_of_tls(redfish: Redfish) -> None:
+async def test_a_closed_port_is_not_a_tls_error(redfish: Redfish) -> None:
     device = spec_of("redfish", address=f"https://127.0.0.1:{free_port()}", password=Secret("x"), options={})
     assert "TLS" not in str(await refused(redfish, device))
 
 
-async def test_somebody_who_hangs_up_on_everybody_is_told_so(redfish: Redfish) -> None:
+async def test_a_server_that_always_hangs_up_is_reported(redfish: Redfish) -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
         writer.transport.abort()

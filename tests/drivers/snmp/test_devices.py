@@ -143,7 +143,7 @@ async def test_each_version_and_protocol(unit: Pdu, user: str) -> None:
     await contract.sets_and_reads_back(SnmpOutlet(), spec)
 
 
-async def test_wrong_user_or_password_is_told_at_once(unit: Pdu) -> None:
+async def test_a_wrong_user_or_password_is_reported_at_once(unit: Pdu) -> None:
     driver = SnmpOutlet()
     spec = unit.user_spec("sha256-aes", model="apc")
     for refused in (
@@ -172,7 +172,7 @@ async def test_a_community_that_may_only_read(unit: Pdu, version: str) -> None:
     assert await driver.read(spec, timeout_seconds=5) is Power.ON
 
 
-async def test_nobody_there(unit: Pdu) -> None:
+async def test_an_address_without_a_listener(unit: Pdu) -> None:
     driver, spec = SnmpOutlet(), replace(unit.spec(model="apc"), address=f"127.0.0.1:{udp_port()}")
     await contract.fails_typed_in_time_and_without_secrets(driver, spec, (DeviceUnreachable,), timeout_seconds=3)
     unknown = replace(spec, address="no-such-host.invalid")
