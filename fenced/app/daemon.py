@@ -25,7 +25,7 @@ from fenced.bus.embedded import EmbeddedBroker
 from fenced.bus.settings import BusSettings, BusUrl
 from fenced.config.configuration import ApiConfiguration, Configuration, TlsClient
 from fenced.core.fleet import Fleet
-from fenced.drivers.keeper_client import Keeper
+from fenced.drivers.keeper.client import Keeper
 from fenced.drivers.local import LocalCaller
 from fenced.drivers.processes import kill_survivors
 from fenced.drivers.registry import DriverRegistry, drivers

@@ -14,8 +14,8 @@ from fenced import __version__
 from fenced.app.proxy_reload import SERVING, ProxyReloader, loans, tls_files
 from fenced.config.agent_files import LoadedProxy
 from fenced.config.configuration import ProxyConfiguration
-from fenced.drivers.agent_watch import read_ahead
-from fenced.drivers.keeper_client import Keeper
+from fenced.drivers.agents.watch import read_ahead
+from fenced.drivers.keeper.client import Keeper
 from fenced.drivers.processes import kill_survivors
 from fenced.drivers.registry import NATIVES, DriverRegistry, drivers
 from fenced.host.limits import allow_open_files

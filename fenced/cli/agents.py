@@ -18,14 +18,14 @@ from rich.text import Text
 
 from fenced.cli.asking import show_progress
 from fenced.cli.echo import say
-from fenced.drivers.agent_descriptions import secret_names, set_by
-from fenced.drivers.agent_kinds import default_kind
-from fenced.drivers.agent_metadata import PLUG_NAMES, AgentMetadata, Parameter
-from fenced.drivers.agent_options import RESERVED, reaches, rules_for
-from fenced.drivers.agent_reviews import NO_POWER, Standing, cautions_of, judge
+from fenced.drivers.agents.descriptions import secret_names, set_by
+from fenced.drivers.agents.driver import FenceAgents
+from fenced.drivers.agents.kinds import default_kind
+from fenced.drivers.agents.metadata import PLUG_NAMES, AgentMetadata, Parameter
+from fenced.drivers.agents.options import RESERVED, reaches, rules_for
+from fenced.drivers.agents.reviews import NO_POWER, Standing, cautions_of, judge
 from fenced.drivers.catalogue import ask
-from fenced.drivers.fence_agent import FenceAgents
-from fenced.drivers.keeper_client import Keeper
+from fenced.drivers.keeper.client import Keeper
 from fenced.model.drivers import Effect
 from fenced.model.text import one_line
 from fenced.ports.devices import DeviceError

@@ -1,7 +1,7 @@
-"""All drivers as the configuration sees them: our own describe themselves, fence agents are asked what they take.
+"""Describes all drivers to the configuration: native drivers describe themselves, fence agents by their metadata.
 
-Knows which drivers there are, opens no device. One rule: an agent is asked once, all at the same time and within a bound;
-one that does not say what it takes is described by its name.
+It opens no device. Agents are run for their metadata at most once each, side by side and within one time limit. An
+agent that gives no metadata is described by its name alone.
 """
 
 import asyncio
@@ -11,34 +11,34 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from fenced.drivers.agent_cache import MetadataCache
-from fenced.drivers.agent_descriptions import describe_agent
-from fenced.drivers.agent_metadata import AgentMetadata
-from fenced.drivers.agent_reviews import NEVER_ASKED, NO_POWER
-from fenced.drivers.fence_agent import FenceAgents
-from fenced.drivers.keeper_client import Keeper
+from fenced.drivers.agents.cache import MetadataCache
+from fenced.drivers.agents.descriptions import describe_agent
+from fenced.drivers.agents.driver import FenceAgents
+from fenced.drivers.agents.metadata import AgentMetadata
+from fenced.drivers.agents.reviews import NEVER_ASKED, NO_POWER
+from fenced.drivers.keeper.client import Keeper
 from fenced.drivers.registry import AGENT_PREFIX, NATIVES
 from fenced.model.drivers import Describe, DriverDescription, NoSuchDriver
 from fenced.ports.devices import BadParameters
 
 AT_ONCE_MAX: Final = 8
 ALL_SECONDS_MAX: Final = 60.0
-"""For the metadata of all agents together; Debian's eighty take about four seconds of one core."""
+"""Limit for the metadata of all agents together; Debian's eighty take about four seconds of one core."""
 
 Asked = Mapping[str, AgentMetadata]
-"""By name of the agent; one that is not installed is absent."""
+"""Metadata by name of the agent; an agent that is not installed is absent."""
 Progress = Callable[[int, int], None]
-"""(asked, all), now and then while agents are asked."""
+"""Called with (done, all) while agents run for their metadata."""
 
 
 class DriverCatalogue:
-    """The drivers of this machine. `progress` is told of agents that had to be run."""
+    """The drivers of this machine. `progress` follows the agents that must be run."""
 
     def __init__(self, *, progress: Progress | None = None) -> None:
         self._progress = progress
 
     def describing(self, names: Collection[str], *, agent_path: Sequence[str], state_dir: str) -> Describe:
-        """See `fenced.model.drivers.Catalogue`. Not from within a running loop: it runs one."""
+        """See `fenced.model.drivers.Catalogue`. It runs an event loop, so don't call it within one."""
         agents = [name for name in names if name.startswith(AGENT_PREFIX) and name not in NO_POWER]
         path = tuple(Path(directory) for directory in agent_path)
         return describing(ask(agents, agent_path=path, kept_in=Path(state_dir), progress=self._progress))
@@ -49,19 +49,19 @@ class DriverCatalogue:
 
 
 def natives() -> tuple[DriverDescription, ...]:
-    """The drivers of our own, by name."""
+    """Return the descriptions of the native drivers, by name."""
     return tuple(sorted((native.description for native in NATIVES), key=lambda description: description.name))
 
 
 def describing(asked: Asked) -> Describe:
-    """What describes our own drivers, and these agents."""
+    """Return the function that describes the native drivers and these agents."""
     ours = {description.name: description for description in natives()}
 
     def describe(name: str) -> DriverDescription:
         if name in ours:
             return ours[name]
         if not name.startswith(AGENT_PREFIX):
-            raise NoSuchDriver(f"no such driver: {', '.join(ours)}, or fence_NAME for a fence agent")
+            raise NoSuchDriver(f"no such driver; use {', '.join(ours)}, or fence_NAME for a fence agent")
         return describe_agent(name, asked.get(name, AgentMetadata()), is_installed=name in asked)
 
     return describe
@@ -70,7 +70,7 @@ def describing(asked: Asked) -> Describe:
 def ask(
     names: Collection[str], *, agent_path: Sequence[Path], kept_in: Path | None, progress: Progress | None = None
 ) -> Asked:
-    """What these agents say of themselves, from what is kept in that directory or by running them. Raises nothing."""
+    """Return these agents' metadata, from the cache in `kept_in` or by running them. Raises nothing."""
     asked = [name for name in names if name not in NEVER_ASKED]
     return asyncio.run(_ask(asked, agent_path, kept_in, progress)) if asked else {}
 
@@ -92,7 +92,7 @@ async def _ask(
 
 
 def _take_kept(agents: FenceAgents, name: str, asked: dict[str, AgentMetadata]) -> bool:
-    """Whether the agent needs not be run: what it said is kept, or it is not there."""
+    """Return whether the agent need not be run: its metadata is cached, or it is not installed."""
     try:
         kept = agents.kept_metadata(name)
     except BadParameters:
@@ -106,7 +106,7 @@ def _take_kept(agents: FenceAgents, name: str, asked: dict[str, AgentMetadata]) 
 async def _ask_all(
     agents: FenceAgents, names: Sequence[str], asked: dict[str, AgentMetadata], progress: Progress | None
 ) -> None:
-    """Side by side; whoever has not answered at the end of the time is left as it is."""
+    """Run agents side by side. One that has not answered in time keeps its empty entry."""
     places = asyncio.Semaphore(AT_ONCE_MAX)
     done = 0
 

@@ -1,6 +1,6 @@
-"""The daemon's own machine as a proxy: ports.devices.Caller straight onto the drivers of this process.
+"""Calls the drivers of this process: implements ports.devices.Caller for the proxy `engine`.
 
-Checks no token: the device worker before it does (S5). One rule: what it starts, it ends.
+It checks no token; the device worker has done that (S5).
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from fenced.ports.devices import BadParameters, Driver, Identified, OnStarted, P
 
 
 class LocalCaller:
-    """`driver_for`: the registry's."""
+    """`driver_for`: the registry's method."""
 
     def __init__(self, driver_for: Callable[[str], Driver]) -> None:
         self._driver_for = driver_for
@@ -33,12 +33,12 @@ class LocalCaller:
         await driver.set(spec, power, timeout_seconds=permit.attempt_timeout_seconds, on_started=on_started)
 
     async def close(self) -> None:
-        """The registry ends its drivers itself."""
+        """Nothing to close: the registry ends its drivers."""
 
 
 def _refuse_credential(spec: DeviceSpec) -> None:
     if spec.credential:
         raise BadParameters(
-            f"credential at-proxy:{spec.credential} is kept at proxies: the daemon's own machine (engine) has none",
+            f"credential at-proxy:{spec.credential} exists only at proxies: the daemon's own machine (engine) has none",
             may_be_done=False,
         )

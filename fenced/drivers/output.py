@@ -1,6 +1,6 @@
-"""What a program printed: bounded, and without secrets where it leaves for people.
+"""Holds a program's output: bounded, and masked where people read it.
 
-Knows bytes and secrets, not programs. One rule: text of a program reaches an error only through `Mask`.
+A program's text may go into an error message only through `Mask`.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ TAIL_BYTES: Final = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """One stream of a program: its first bytes, and its last where it said more than is kept."""
+    """One stream of a program: its first bytes, and its last ones if it printed more than is kept."""
 
     head: bytes = b""
     tail: bytes = b""
@@ -26,18 +26,18 @@ class Output:
 
     @property
     def is_empty(self) -> bool:
-        """Whether not a byte was said."""
+        """Whether the program printed nothing."""
         return not self.head and not self.tail
 
     @property
     def text(self) -> str:
-        """Everything that is kept. For looking into, not for showing."""
+        """All kept text, unmasked: search it, don't show it."""
         joined = self.head + b"\n" + self.tail if self.is_cut else self.head
         return joined.decode("utf-8", errors="replace")
 
     @property
     def whole_lines(self) -> str:
-        """Only the lines of which nothing is missing. For what must have been said exactly."""
+        """The complete lines alone, for answers that must match exactly."""
         if not self.is_cut:
             return self.text
         kept = self.head.rpartition(b"\n")[0] + b"\n" + self.tail.partition(b"\n")[2]
@@ -45,7 +45,7 @@ class Output:
 
 
 class Collector:
-    """Takes a stream piece by piece; keeps `kept_max` bytes from its start and the last 4 KiB."""
+    """Collects a stream; keeps its first `kept_max` bytes and its last 4 KiB."""
 
     __slots__ = ("_head", "_kept_max", "_tail", "total")
 
@@ -72,7 +72,7 @@ class Collector:
 
 
 def last_lines(mask: Mask, output: Output) -> str:
-    """The last lines as one printable line. A line whose start is lost is left out: it may be half a secret."""
+    """Return the last lines as one printable line. Leave out a line without its start: it may be half a secret."""
     kept = output.tail.partition(b"\n")[2] if output.is_cut else output.head
     masked = mask(kept.decode("utf-8", errors="replace"))
     lines = [printable(line).strip() for line in masked.splitlines()]

@@ -1,7 +1,7 @@
-"""Processes by exact identity: what an earlier life of the daemon left running is found and killed (S16).
+"""Finds and kills the processes that an earlier run of the daemon left behind (S16).
 
-Knows /proc, not agents. One rule: a process is killed only when its pid and start time are those given, or when its
-environment carries our own marker; a pid alone names nobody.
+It kills a process only if pid and start time match, or if its environment carries the daemon's marker. A pid alone is
+not enough, because the kernel reuses pids.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ from typing import Final
 
 PROC: Final = Path("/proc")
 MARKER_NAME: Final = "FENCED_CALL"
-"""Environment variable of everything that an agent starts: STORE/KEEPER/CALL."""
+"""Environment variable of all processes that agents start: STORE/KEEPER/CALL."""
 ROUNDS_MAX: Final = 50
-"""A survivor may fork while it is searched for; the search is repeated until a round finds nobody new."""
+"""A survivor may fork during the search, so the search repeats until a round finds no new process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survivor:
-    """A process of an earlier life that was killed. `is_gone`: it was seen dead; False: it does not die (yet)."""
+    """A process of an earlier run that was killed. `is_gone`: its death is certain; False: it has not died (yet)."""
 
     pid: int
     pid_started: str
@@ -35,16 +35,16 @@ class Survivor:
 async def kill_survivors(
     *, marker: str, processes: Collection[tuple[int, str]] = (), within_seconds: float = 5.0
 ) -> tuple[Survivor, ...]:
-    """SIGKILL all that carries our marker, and the given (pid, pid_started) pairs; returns once they are gone.
+    """SIGKILL all processes with the marker, and the given (pid, pid_started) pairs; return once they are gone.
 
-    `marker` is the one that `Keeper` was made with. Call it before the first call of this life: its own agents carry
-    the marker too. Blocks no loop; raises nothing.
+    `marker` is that of `Keeper`. Call this before the first agent runs, because its agents carry the marker too.
+    Does not block the loop; raises nothing.
     """
     return await asyncio.to_thread(kill_marked, marker, frozenset(processes), within_seconds)
 
 
 def kill_marked(marker: str, processes: Collection[tuple[int, str]], within_seconds: float) -> tuple[Survivor, ...]:
-    """As `kill_survivors`, in the calling thread."""
+    """Do the work of `kill_survivors` in the calling thread."""
     give_up_at = time.monotonic() + within_seconds
     handles: dict[tuple[int, str], tuple[int, str]] = {}
     try:
@@ -64,7 +64,7 @@ def kill_marked(marker: str, processes: Collection[tuple[int, str]], within_seco
 
 
 def _find(marker: str, processes: Collection[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    """All living processes that are meant, by identity."""
+    """Yield the identity of each living process that matches."""
     wanted = os.fsencode(f"{MARKER_NAME}={marker}/")
     given = {pid for pid, _started in processes}
     for entry in os.scandir(PROC):
@@ -86,7 +86,7 @@ def _is_marked(pid: int, wanted: bytes) -> bool:
 
 
 def _kill(identity: tuple[int, str], handles: dict[tuple[int, str], tuple[int, str]]) -> None:
-    """Kill by a handle that was opened before the identity was checked: the pid can't have changed hands."""
+    """Open a handle, check the identity, then kill by the handle, so that a reused pid is never hit."""
     pid, started = identity
     try:
         handle = os.pidfd_open(pid)
@@ -101,14 +101,14 @@ def _kill(identity: tuple[int, str], handles: dict[tuple[int, str], tuple[int, s
 
 
 def _is_gone(handle: int, give_up_at: float) -> bool:
-    """Whether the process behind a handle ends by then; a zombie that nobody reaps has ended."""
+    """Return whether the process ends by then. A zombie has ended."""
     ended = select.poll()
     ended.register(handle, select.POLLIN)
     return bool(ended.poll(max(0.0, give_up_at - time.monotonic()) * 1000))
 
 
 def started_of(pid: int) -> str | None:
-    """When a process started, as text that is equal only for the same process; None when it is gone or a zombie."""
+    """Return when a process started, as text that is unique with the pid; None if it is gone or a zombie."""
     try:
         fields = (PROC / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
     except OSError:
@@ -117,17 +117,17 @@ def started_of(pid: int) -> str | None:
 
 
 def identity(ticks: str) -> str:
-    """Start ticks count from the boot, so they say nothing across one: `TICKS@BOOT`."""
+    """Return `TICKS@BOOT`: start ticks count from the boot, so they need the boot to be unique."""
     return f"{ticks}@{boot_id()}"
 
 
 def boot_id() -> str:
-    """The first part of the kernel's boot id."""
+    """Return the first part of the kernel's boot id."""
     return (PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
 
 
 def _command_of(pid: int) -> str:
-    """The program's short name, for people."""
+    """Return the program's short name, for logs."""
     try:
         return (PROC / str(pid) / "comm").read_text(encoding="utf-8", errors="replace").strip()
     except OSError:

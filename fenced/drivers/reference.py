@@ -1,9 +1,7 @@
-"""The operator's page of our own drivers, written from what they say of themselves.
-
-Knows no device. One rule: `docs/drivers.md` is exactly what this writes; a test compares them.
-"""
+"""Writes docs/drivers.md from the descriptions of the native drivers. A test compares the two."""
 
 import sys
+import textwrap
 from collections.abc import Iterator
 from typing import Final
 
@@ -15,41 +13,41 @@ HEAD: Final = """\
 
 <!-- Written by `python -m fenced.drivers.reference`; a test compares it with the code. Don't edit. -->
 
-The drivers that fenced brings along: `driver = "NAME"` at a device, and what its `options = {}` may say. Any program
-`fence_NAME` with the interface of the ClusterLabs fence agents is a driver, too, if it was reviewed as a power agent or a
-person vouches for it: [fence-agents.md](fence-agents.md).
-The keys of a device are in [configuration.md](configuration.md).
+The native drivers: `driver = "NAME"` at a device, and its `options = {}`. Any program `fence_NAME` with the interface
+of the ClusterLabs fence agents is a driver, too, if it was reviewed as a power agent or the operator vouches for it:
+[fence-agents.md](fence-agents.md). The keys of a device are in [configuration.md](configuration.md).
 
 ## One plug, one host
 
-`fenced check-config` compares the power devices of all hosts, whatever drivers and words say them:
+`fenced check-config` compares the power devices of all hosts, across drivers and spellings:
 
-| | What is one |
+| | Counts as the same |
 |---|---|
-| unit | all that its name resolves to, IPv4 and IPv6; two seconds in all for the whole inventory, \
-names that don't resolve are compared as text with a warning |
-| port | none and the usual one; http and https of a BMC |
-| outlet | `7` and `07`; `1` and `1:1` where the first unit is 1 (of our `snmp_outlet` by its `model`); \
-each of a list; by our driver and by an agent |
-| Redfish system | by its Id and by its path; none is the only one |
-| BMC | Redfish, IPMI and the agents of BMCs at one address |
+| unit | every address that its name resolves to, IPv4 and IPv6. Lookups for the whole inventory may take two seconds; \
+names that don't resolve are compared as text, with a warning |
+| port | no port and the default one; http and https of a BMC |
+| outlet | `7` and `07`; `1` and `1:1` if the first unit is 1 (for `snmp_outlet` depending on `model`); \
+each outlet of a list; the native driver and an agent |
+| Redfish system | its Id and its path; no `system` means the only one |
+| BMC | Redfish, IPMI and the agents for BMCs at one address |
 
-The same plug for two hosts, or for two devices of a level, is a mistake. What can't be told apart, as a virtual machine by its
-name and by its UUID, is a warning that names both. BMCs that differ in every address and name and are one all the same are not
-found here: [the check](checking.md) compares what they say of their machines and holds both hosts' OFF back; or give each host
-its `identity`, which no two hosts may share.
+The same plug for two hosts, or for two devices of a level, is an error. Plugs that can't be compared (a virtual machine
+by name and by UUID) give a warning that names both. If one BMC appears under different addresses and names, this check
+does not find it: [the check](checking.md) compares what BMCs report about their machines and holds back OFF for both
+hosts. Or give each host its `identity`, which two hosts may not share.
 """
 
 
 def document() -> str:
-    """`docs/drivers.md`."""
+    """Return the text of `docs/drivers.md`."""
     return "\n".join((HEAD, *(line for description in natives() for line in _section(description))))
 
 
 def _section(description: DriverDescription) -> Iterator[str]:
     yield f"## `{description.name}`"
     yield ""
-    yield f"{description.about[:1].upper()}{description.about[1:]}. " + " ".join(_facts(description))
+    text = f"{description.about[:1].upper()}{description.about[1:]}. " + " ".join(_facts(description))
+    yield textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
     yield ""
     if description.options:
         yield "| Option | Kind | Default | Allowed | Meaning |"
@@ -68,14 +66,16 @@ def _facts(description: DriverDescription) -> Iterator[str]:
         yield f"`secrets`: {', '.join(f'`{name}`' for name in description.secrets)}."
     yield "It can compare `identity`." if description.can_identify else "It can't compare `identity`."
     if description.settle_seconds:
-        yield f"Once it answers again it counts as unknown for {description.settle_seconds:g} s, unless `settle` says else."
+        yield (
+            f"After an outage its state counts as unknown for {description.settle_seconds:g} s; `settle` changes that."
+        )
 
 
 def _row(option: Option) -> str:
     default = "required" if option.is_required else _written(option.default)
     about = option.about
     if option.is_deprecated:
-        about = f"old name of `{option.renamed_to}`" if option.renamed_to else f"old: {about}"
+        about = f"deprecated, use `{option.renamed_to}`" if option.renamed_to else f"deprecated: {about}"
     if option.set_by:
         about += f" (or the key `{option.set_by}`)"
     cells = (f"`{option.name}`", option.kind.value, default, _allowed(option), about)

@@ -1,6 +1,6 @@
-"""Which driver serves a device. The only place that knows all drivers; the keeper lives as long as the registry.
+"""Finds the driver that serves a device, and starts and ends the keeper with all drivers.
 
-One rule: an unknown driver is refused by name, never guessed. A driver of our own is one line of `NATIVES`.
+To add a native driver, add its class to `NATIVES`. An unknown name is an error; the registry never guesses.
 """
 
 from collections.abc import Sequence
@@ -8,17 +8,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from fenced.drivers.agent_cache import MetadataCache
-from fenced.drivers.fence_agent import FenceAgents
-from fenced.drivers.ipmi import Ipmi
-from fenced.drivers.keeper_client import Keeper
-from fenced.drivers.redfish import Redfish
-from fenced.drivers.snmp_outlet import SnmpOutlet
+from fenced.drivers.agents.cache import MetadataCache
+from fenced.drivers.agents.driver import FenceAgents
+from fenced.drivers.ipmi.driver import Ipmi
+from fenced.drivers.keeper.client import Keeper
+from fenced.drivers.redfish.driver import Redfish
+from fenced.drivers.snmp.driver import SnmpOutlet
 from fenced.ports.devices import BadParameters, Driver, NativeDriver
 
 AGENT_PREFIX: Final = "fence_"
 NATIVES: Final[tuple[type[NativeDriver], ...]] = (Redfish, Ipmi, SnmpOutlet)
-"""Our own drivers; each describes itself."""
+"""The native drivers; each describes itself."""
 
 
 class DriverRegistry:
@@ -30,7 +30,7 @@ class DriverRegistry:
         self._keeper = keeper
 
     async def __aenter__(self) -> Self:
-        """Starts the keeper. Raises OSError."""
+        """Start the keeper. Raises OSError."""
         await self._keeper.__aenter__()
         return self
 
@@ -41,11 +41,11 @@ class DriverRegistry:
 
     @property
     def agents(self) -> FenceAgents:
-        """For who asks about agents as such."""
+        """The driver of all agents, for callers that read metadata."""
         return self._agents
 
     def driver_for(self, name: str) -> Driver:
-        """The driver of that name. Raises BadParameters."""
+        """Return the driver of that name. Raises BadParameters."""
         if name in self._natives:
             return self._natives[name]
         if name.startswith(AGENT_PREFIX):
@@ -54,7 +54,7 @@ class DriverRegistry:
         raise BadParameters(f"there is no driver {name!r}; use {natives} or fence_<agent>", may_be_done=False)
 
     async def close(self) -> None:
-        """End sessions, kill what runs, end the keeper; idempotent."""
+        """End sessions, kill running agents, end the keeper; idempotent."""
         for native in self._natives.values():
             await native.close()
         await self._agents.close()
@@ -62,9 +62,9 @@ class DriverRegistry:
 
 
 def drivers(*, agent_path: Sequence[Path], keeper: Keeper, state_dir: Path | None = None) -> DriverRegistry:
-    """All drivers, agents along `agent_path`, run by `keeper`, which the registry starts and ends.
+    """Return all drivers. Agents are found along `agent_path` and run by `keeper`, which the registry starts and ends.
 
-    `state_dir`: where it is kept what agents say of themselves; None: it is asked again in each life.
+    `state_dir`: where agents' metadata is cached; None: keep it in memory alone.
     """
     cache = None if state_dir is None else MetadataCache(state_dir)
     return DriverRegistry(agents=FenceAgents(agent_path=agent_path, keeper=keeper, cache=cache), keeper=keeper)

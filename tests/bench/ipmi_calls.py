@@ -14,7 +14,7 @@ from typing import Any
 
 import uvloop
 
-from fenced.drivers.ipmi import Ipmi
+from fenced.drivers.ipmi.driver import Ipmi
 from fenced.model.inventory import DeviceSpec, Secret
 from fenced.model.names import PlugId, UnitId
 from fenced.model.power import Power

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from fenced.drivers.snmp_outlet import SnmpOutlet
+from fenced.drivers.snmp.driver import SnmpOutlet
 from fenced.model.inventory import DeviceSpec, Secret
 from fenced.model.power import Power
 from fenced.ports.devices import DeviceError
@@ -19,8 +19,8 @@ from tests.bench import snmp_units
 from tests.bench.report import Report, median
 from tests.bench.row import Row
 from tests.drivers.counterparts import udp_port
-from tests.drivers.pdus import COMMUNITY, FAMILIES, snmpd
 from tests.drivers.programs import spec_of
+from tests.drivers.snmp.pdus import COMMUNITY, FAMILIES, snmpd
 from tests.needs import find
 from tests.net import until
 

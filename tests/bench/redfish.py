@@ -12,7 +12,7 @@ from pathlib import Path
 
 import aiohttp
 
-from fenced.drivers.redfish import Redfish
+from fenced.drivers.redfish.driver import Redfish
 from fenced.model.inventory import DeviceSpec, Secret
 from fenced.model.power import Power
 from fenced.ports.devices import DeviceError

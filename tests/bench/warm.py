@@ -9,13 +9,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from fenced.drivers.keeper_client import Keeper
-from fenced.drivers.keeper_connection import Program
+from fenced.drivers.keeper.client import Keeper
+from fenced.drivers.keeper.connection import Program
 from tests.bench.processes import cost
 from tests.bench.report import Report, median
 from tests.bench.row import Row
 from tests.drivers.counterparts import PASSWORD, USERNAME, ipmi_sim, udp_port
-from tests.drivers.warm import program, warmed
+from tests.drivers.keeper.warm import program, warmed
 from tests.needs import find
 
 WARM_SHARE = 0.5

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fenced.drivers.agent_metadata import AgentMetadata, parse_metadata
+from fenced.drivers.agents.metadata import AgentMetadata, parse_metadata
 from fenced.drivers.catalogue import describing, natives
 from fenced.model.drivers import Describe, DriverDescription, Option, OptionKind
 from fenced.model.power import Kind

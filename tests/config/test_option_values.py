@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fenced.config.load import Loaded
-from fenced.drivers.agent_metadata import AgentMetadata
+from fenced.drivers.agents.metadata import AgentMetadata
 from fenced.drivers.catalogue import describing, natives
 from fenced.model.drivers import Describe, DriverDescription
 from tests.config.files import load_files, told, write

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fenced.config.plugs import identify
-from fenced.drivers.agent_kinds import default_kind
+from fenced.drivers.agents.kinds import default_kind
 from fenced.drivers.catalogue import describing
 from fenced.model.power import Kind
 

@@ -1,6 +1,6 @@
-"""What the contract suite needs of a device to test a driver on: a *bed* is one device that runs, and the ways to misuse it.
+"""A *bed*: one running device for the contract suite, and specs that misuse it.
 
-Knows no driver. One rule: `truth` and `turn` go past the driver under test, as a person at the machine would look and act.
+`truth` and `turn` bypass the driver under test, like an operator at the machine.
 """
 
 import socket
@@ -24,9 +24,9 @@ WRONG: Final = Secret("wr0ng-pw")
 class Bed:
     """One device, ON and answering, until its context ends.
 
-    `refused`: the same with a wrong password. `nowhere`: nobody listens at its address. `silent`: somebody takes what is
-    sent there and says nothing. `mistaken`: options that can't be. `identities`: what the device calls its machine.
-    `agent_path`: where its agent is, besides the usual places. None or empty: its counterpart says that it `lacks` it.
+    `refused`: the same with a wrong password. `nowhere`: an address without a listener. `silent`: a listener that never
+    answers. `mistaken`: invalid options. `identities`: those that the device reports. `agent_path`: where its agent is,
+    besides the usual places. A None or empty field is listed in `lacks` of the counterpart.
     """
 
     spec: DeviceSpec
@@ -44,9 +44,9 @@ class Bed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counterpart:
-    """A kind of bed: its name in the tests' ids, the programs that it runs, and how it is made in a directory.
+    """A kind of bed: its name in test ids, the programs that it needs, and how to make it in a directory.
 
-    `lacks`: the fields of `Bed` that mean nothing for it; the tests of those are not there for it.
+    `lacks`: the fields of `Bed` that it does not have; tests of these fields are left out.
     """
 
     name: str
@@ -60,7 +60,7 @@ CAN_LACK = frozenset({"refused", "nowhere", "silent", "mistaken", "identities"})
 
 @contextmanager
 def black_hole(kind: socket.SocketKind) -> Iterator[int]:
-    """A loopback port that takes everything and answers nothing; gives its number."""
+    """Yield a loopback port that accepts everything and never answers."""
     with socket.socket(socket.AF_INET, kind) as hole:
         hole.bind(("127.0.0.1", 0))
         if kind == socket.SOCK_STREAM:

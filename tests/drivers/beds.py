@@ -1,6 +1,6 @@
-"""Every counterpart that the contract suite runs on: devices and agents of others, and the emulators of the lab.
+"""All counterparts of the contract suite: real devices and agents, and the lab's emulators.
 
-One rule: a driver is listed here with each kind of device that can be had on this machine; `COUNTERPARTS` is that list.
+`COUNTERPARTS` lists each driver with every kind of device that can run on this machine.
 """
 
 import json
@@ -37,7 +37,7 @@ CHANGED_SECONDS: Final = 20.0
 
 
 def until_true(condition: Callable[[], bool], *, seconds: float = CHANGED_SECONDS, what: str) -> None:
-    """Wait for a device of others. Raises AssertionError."""
+    """Wait for a device. Raises AssertionError."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"did not come about within {seconds:g} s: {what}"
@@ -66,7 +66,7 @@ def dummy(directory: Path) -> Iterator[Bed]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SushyClient:
-    """A look at sushy's system past our driver."""
+    """Read the state of sushy's system without the driver."""
 
     port: int
     certificate: Path
@@ -146,9 +146,9 @@ def agent_on_sushy(directory: Path) -> Iterator[Bed]:
 
 
 AN_AGENTS: Final = frozenset({"identities", "mistaken"})
-"""Agents read no identity, and their options are checked against their metadata when the configuration is read."""
+"""Agents read no identity; the configuration check compares their options with their metadata."""
 NO_IDENTITY: Final = frozenset({"identities"})
-"""An outlet can't say whom it feeds."""
+"""An outlet can't identify the host that it feeds."""
 
 COUNTERPARTS: Final = (
     Counterpart(

@@ -1,4 +1,4 @@
-"""Certificates for 127.0.0.1, made in a moment."""
+"""Makes certificates for 127.0.0.1."""
 
 import datetime
 import ipaddress
@@ -13,9 +13,9 @@ from cryptography.x509.oid import NameOID
 def make_certificate(
     directory: Path, *, is_rsa: bool = False, address: str = "127.0.0.1", days: tuple[int, int] = (-1, 1)
 ) -> tuple[Path, Path, str]:
-    """Certificate and key files, and the SHA-256 fingerprint. `days`: from when to when it is valid, counted from today.
+    """Certificate and key files, and the SHA-256 fingerprint. `days`: the validity, relative to today.
 
-    `is_rsa`: with a key that old servers exchange keys by."""
+    `is_rsa`: with an RSA key, for the key exchange of old servers."""
     key = rsa.generate_private_key(65537, 2048) if is_rsa else ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bmc")])
     now = datetime.datetime.now(datetime.UTC)

@@ -1,25 +1,22 @@
-"""A keeper of its own for each test, and the drivers on it."""
+"""A keeper and all drivers for each test."""
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 import uvloop
 
 from fenced.drivers.catalogue import Asked, ask
-from fenced.drivers.keeper_client import Keeper
-from fenced.drivers.redfish import Redfish
+from fenced.drivers.keeper.client import Keeper
 from fenced.drivers.registry import DriverRegistry, drivers
-from tests.drivers.bmc import Bmc
-from tests.drivers.owners import Owner
 
 DEBIAN = Path("/usr/sbin")
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """The daemon's default loop; the keeper's client, which works on bare descriptors, also on the other one."""
+    """The daemon's default loop; for the keeper's client, which uses bare descriptors, asyncio's loop as well."""
     factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"uvloop": uvloop.new_event_loop}
     if item.path.stem == "test_keeper":
         factories["asyncio"] = asyncio.new_event_loop
@@ -28,7 +25,7 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], a
 
 @pytest.fixture
 def marker() -> str:
-    """The store's id: tests run side by side, each kills only its own."""
+    """The store's id: tests run side by side, and each kills only its own processes."""
     return f"test-{uuid.uuid4().hex}"
 
 
@@ -46,31 +43,8 @@ async def registry(tmp_path: Path, marker: str) -> AsyncIterator[DriverRegistry]
         yield running
 
 
-@pytest.fixture
-async def bmc() -> AsyncIterator[Bmc]:
-    """A Redfish service that the test bends."""
-    async with Bmc().running() as running:
-        yield running
-
-
-@pytest.fixture
-async def redfish() -> AsyncIterator[Redfish]:
-    driver = Redfish()
-    yield driver
-    await driver.close()
-
-
-@pytest.fixture
-def owners() -> Iterator[list[Owner]]:
-    """What a test puts here is killed at its end."""
-    started: list[Owner] = []
-    yield started
-    for owner in started:
-        owner.close()
-
-
 @pytest.fixture(scope="session")
 def debian() -> Asked:
-    """Every agent of this machine, asked once."""
+    """The metadata of every agent of this machine, read once."""
     names = sorted(path.name for path in DEBIAN.glob("fence_*") if path.name != "fence_legacy")
     return ask(names, agent_path=[DEBIAN], kept_in=None)

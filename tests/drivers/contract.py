@@ -1,4 +1,4 @@
-"""Parts of the contract that single tests of one driver say in a line; the whole of it is test_contract.py."""
+"""Parts of the contract for tests of a single driver; test_contract.py has the whole."""
 
 import time
 
@@ -17,7 +17,7 @@ MARGIN_SECONDS = 10.0
 
 
 async def reads(driver: Driver, spec: DeviceSpec, power: Power) -> None:
-    """The device comes to read so, and in between reads nothing that it is not."""
+    """Wait until the device reads this."""
 
     async def is_there() -> bool:
         return await driver.read(spec, timeout_seconds=READ_SECONDS) is power
@@ -46,7 +46,7 @@ async def refuses_to_be_set_to_unknown(driver: Driver, spec: DeviceSpec) -> None
 async def fails_typed_in_time_and_without_secrets(
     driver: Driver, spec: DeviceSpec, kinds: tuple[type[DeviceError], ...], *, timeout_seconds: float = 6.0
 ) -> None:
-    """For a spec that can't work. A read changes nothing and leaves nothing."""
+    """Check that a read of a spec that can't work fails in time, with an error of these kinds and without secrets."""
     assert isinstance(spec.password, Secret)
     began = time.monotonic()
     with pytest.raises(DeviceError) as failed:

@@ -1,4 +1,4 @@
-"""Real counterparts that others wrote: OpenIPMI's ipmi_sim and OpenStack's sushy-emulator, as processes on loopback."""
+"""Independent counterparts: OpenIPMI's ipmi_sim and OpenStack's sushy-emulator, as processes on loopback."""
 
 import socket
 import subprocess
@@ -22,7 +22,7 @@ SYSTEM = "00000000-0000-0000-0000-000000000001"
 
 @contextmanager
 def process(*arguments: str, cwd: Path) -> Iterator[int]:
-    """Runs while the context lasts; its pid."""
+    """Run a process within the context; yield its pid."""
     running = subprocess.Popen(
         arguments, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -35,7 +35,7 @@ def process(*arguments: str, cwd: Path) -> Iterator[int]:
 
 @contextmanager
 def ipmi_sim(directory: Path, port: int) -> Iterator[int]:
-    """One BMC over UDP and its pid; the file DIRECTORY/on is its chassis' power."""
+    """Run a BMC over UDP and yield its pid; its chassis is on while the file DIRECTORY/on exists."""
     (directory / "on").touch()
     chassis = directory / "chassis.sh"
     chassis.write_text(f"""#!/bin/sh
@@ -72,8 +72,9 @@ chassis_control "{chassis} host1"
 
 @contextmanager
 def sushy(directory: Path, port: int) -> Iterator[Path]:
-    """A Redfish service over TLS with basic authentication and one system; gives its certificate. Slow on purpose: a
-    change of power shows 1 to 11 s later."""
+    """Run a Redfish service over TLS with basic authentication and one system; yield its certificate.
+
+    It is slow on purpose: a change of power shows 1 to 11 s later."""
     certificate, key, _fingerprint = make_certificate(directory)
     hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
     (directory / "htpasswd").write_text(f"{USERNAME}:{hashed}\n")
@@ -95,12 +96,12 @@ SUSHY_EMULATOR_FAKE_SYSTEMS = [
 
 
 def udp_port() -> int:
-    """For a BMC that speaks IPMI."""
+    """Return a free UDP port for a BMC."""
     return free_port(socket.SOCK_DGRAM)
 
 
 async def until_on(driver: Driver, spec: DeviceSpec) -> None:
-    """Until a counterpart that has just been started says that its power is on."""
+    """Wait until a counterpart that has just started reports ON."""
 
     async def is_on() -> bool:
         try:

@@ -1,7 +1,7 @@
-"""Beds of devices that speak over UDP: BMCs with IPMI, power units with SNMP; others' programs, and one BMC of our own.
+"""Beds over UDP: BMCs with IPMI, and power units with SNMP.
 
-Our own (tests/drivers/ipmi_bmc.py) is there for cipher suite 17, which no BMC that can be installed has; ipmitool and FreeIPMI
-take it for one in test_ipmi_real.py.
+The tests' own BMC (tests/drivers/ipmi/bmc.py) is for cipher suite 17, which no packaged BMC supports; ipmi/test_real.py
+checks it with ipmitool and FreeIPMI.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from fenced.model.power import Power
 from fenced.ports.devices import DeviceError, DeviceTimedOut, DeviceUnreachable
 from tests.drivers.bed import WRONG, Bed, Options, black_hole
 from tests.drivers.counterparts import PASSWORD, USERNAME, ipmi_sim, process, udp_port
-from tests.drivers.ipmi_bmc import Bmc, serving
-from tests.drivers.pdus import COMMUNITY, FAMILIES, Family, snmpd
+from tests.drivers.ipmi.bmc import Bmc, serving
 from tests.drivers.programs import spec_of
+from tests.drivers.snmp.pdus import COMMUNITY, FAMILIES, Family, snmpd
 
 SIM_GUID: Final = "a1234567-89ab-cdef-a123-456789abcdef"
 BY_MODEL: Final = {family.model: family for family in FAMILIES}
@@ -39,7 +39,7 @@ def ipmi_mistakes(spec: DeviceSpec) -> tuple[DeviceSpec, ...]:
 
 @contextmanager
 def ipmi_bed(directory: Path, spec: DeviceSpec, *, port: int, **more: Any) -> Iterator[Bed]:
-    """`spec` on an ipmi_sim at a port; its chassis' power is a file."""
+    """Yield the bed of `spec` with an ipmi_sim on a port."""
     is_on = directory / "on"
 
     def turn(power: Power) -> None:
@@ -60,7 +60,7 @@ def agent_on_ipmi(directory: Path) -> Iterator[Bed]:
     nowhere = replace(spec, options={**options, "ipport": udp_port()})
     with black_hole(socket.SOCK_DGRAM) as hole:
         silent = replace(spec, options={**options, "ipport": hole})
-        # ipmitool says the same of a wrong password and of a BMC that is not there.
+        # ipmitool reports a wrong password and a missing BMC alike.
         with ipmi_bed(directory, spec, port=port, refusals=(DeviceError,), nowhere=nowhere, silent=silent) as bed:
             yield bed
 
@@ -83,7 +83,7 @@ def ipmi_on_pyghmi(directory: Path) -> Iterator[Bed]:
     def turn(power: Power) -> None:
         is_on.touch() if power is Power.ON else is_on.unlink(missing_ok=True)
 
-    program = str(Path(__file__).with_name("pyghmi_bmc.py"))
+    program = str(Path(__file__).parent / "ipmi" / "pyghmi_bmc.py")
     spec = ipmi_spec(port)
     with process(sys.executable, program, str(port), USERNAME, PASSWORD, str(is_on), cwd=directory):
         yield Bed(
@@ -94,7 +94,7 @@ def ipmi_on_pyghmi(directory: Path) -> Iterator[Bed]:
 
 @contextmanager
 def ipmi_suite_17(directory: Path) -> Iterator[Bed]:
-    """In a loop and a thread of its own."""
+    """The BMC runs in a loop in a thread."""
     bmc, loop = Bmc(username=USERNAME, password=PASSWORD, suites=(17,)), asyncio.new_event_loop()
     up, stop = threading.Event(), asyncio.Event()
 
@@ -124,7 +124,7 @@ def ipmi_suite_17(directory: Path) -> Iterator[Bed]:
 
 @contextmanager
 def _outlets(directory: Path, family: Family, *, user: str) -> Iterator[Bed]:
-    """Outlet 3 of a vendor's unit; `user` "": by community."""
+    """Outlet 3 of a vendor's unit; `user` "": with the community."""
     with snmpd(directory, udp_port(), (family,)) as unit, black_hole(socket.SOCK_DGRAM) as hole:
         spec = unit.user_spec(user, model=family.model) if user else unit.spec(model=family.model)
         state = family.state.format(n=3)
@@ -165,7 +165,7 @@ def eaton_by_user(directory: Path) -> Iterator[Bed]:
 
 @contextmanager
 def agent_on_apc(directory: Path) -> Iterator[Bed]:
-    """Debian's agent on the same unit; a wrong community is silence to it, too."""
+    """Debian's agent on the same unit; it also gets no answer with a wrong community."""
     with apc_by_community(directory) as bed:
         assert bed.nowhere is not None and bed.silent is not None
 

@@ -1,4 +1,4 @@
-"""Beds of the lab's own emulators: a BMC with Redfish, and an outlet with its fence agent, served by a loop in a thread."""
+"""Beds of the lab's emulators: a BMC with Redfish, and an outlet with its fence agent, in a loop in a thread."""
 
 import asyncio
 import socket
@@ -26,12 +26,12 @@ from tests.net import free_port
 
 HOST: Final = "node-1"
 CALM_SECONDS: Final = 0.5
-"""Longer than a reset that an emulated BMC of the lab still has under way."""
+"""Longer than any pending reset of an emulated BMC."""
 
 
 @dataclass(slots=True)
 class LabRack:
-    """A rack of one host with a BMC and two outlets, served by a loop in a thread of its own."""
+    """A rack of one host with a BMC and two outlets, served by a loop in a thread."""
 
     directory: Path
     bmc_port: int = 0
@@ -64,7 +64,7 @@ class LabRack:
         return Power.ON if self.do(lambda: self.rack.has_power(HOST)) else Power.OFF
 
     def turn(self, power: Power) -> None:
-        """By the button, until no reset that was asked for earlier turns it back."""
+        """Press the button until no earlier reset reverts it."""
         calm_since = time.monotonic()
         while time.monotonic() - calm_since < CALM_SECONDS:
             if self.truth() is not power:
@@ -73,7 +73,7 @@ class LabRack:
             time.sleep(0.02)
 
     def do(self, work: Callable[[], Any]) -> Any:
-        """Something in the loop of the emulators."""
+        """Run something in the emulators' loop."""
 
         async def done() -> Any:
             return work()

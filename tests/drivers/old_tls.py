@@ -1,4 +1,4 @@
-"""Servers that speak only what BMCs of old speak, by `ssl` (which hangs up) and by openssl's s_server (which sends alerts)."""
+"""Servers with the TLS of old BMCs: by `ssl`, which hangs up, and by openssl's s_server, which sends alerts."""
 
 import asyncio
 import ssl
@@ -15,7 +15,7 @@ RSA_ONLY = "AES128-SHA:AES256-SHA:@SECLEVEL=0"
 
 
 def old_context(certificate: Path, key: Path, newest: ssl.TLSVersion, *, ciphers: str = "") -> ssl.SSLContext:
-    """A server that speaks no newer TLS, and these ciphers (all that there are)."""
+    """Return the context of a server without newer TLS, with these ciphers (all by default)."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     loosen(context)
     with warnings.catch_warnings():
@@ -29,7 +29,7 @@ def old_context(certificate: Path, key: Path, newest: ssl.TLSVersion, *, ciphers
 
 @asynccontextmanager
 async def s_server(certificate: Path, key: Path, *arguments: str) -> AsyncIterator[int]:
-    """The port of an `openssl s_server` with these arguments."""
+    """Run `openssl s_server` with these arguments; yield its port."""
     program, port = find("openssl"), free_port()
     assert program is not None
     running = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""Fence agents made for one test: small shell programs with metadata of their own, mostly badly behaved."""
+"""Makes fence agents for a test: small shell programs with metadata, mostly misbehaving."""
 
 import dataclasses
 import os
@@ -26,7 +26,7 @@ METADATA = """<?xml version="1.0" ?>
 
 
 def make_agent(directory: Path, body: str, *, name: str = "fence_made", metadata: str = METADATA) -> Path:
-    """An agent that reads its parameters ($action, all of them in DIRECTORY/NAME.stdin), then runs `body`."""
+    """Make an agent that reads its parameters ($action, and all in DIRECTORY/NAME.stdin), then runs `body`."""
     path = directory / name
     record = shlex.quote(f"{path}.stdin")
     path.write_text(f"""#!/bin/sh
@@ -45,7 +45,7 @@ printf '%s\\n' "$parameters" > {record}
 
 
 def spec_of(driver: str = "fence_made", **changes: Any) -> DeviceSpec:
-    """A device of that driver, with a name, an address, a password and a person's word."""
+    """Return a device of that driver with a name, an address, a password and cuts_power."""
     spec = DeviceSpec(
         driver=driver,
         plug_id=PlugId("plug"),
@@ -60,7 +60,7 @@ def spec_of(driver: str = "fence_made", **changes: Any) -> DeviceSpec:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process runs; a zombie does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
@@ -68,13 +68,13 @@ def is_alive(pid: int) -> bool:
 
 
 def pid_in(path: Path) -> int | None:
-    """The pid that a program wrote, once it has."""
+    """Wait for the pid that a program writes."""
     text = path.read_text().strip() if path.exists() else ""
     return int(text) if text else None
 
 
 def starts_into(seen: list[Started]) -> Callable[[Started], Awaitable[None]]:
-    """An on_started hook that remembers."""
+    """Return an on_started hook that records its calls."""
 
     async def on_started(started: Started) -> None:
         seen.append(started)
@@ -83,5 +83,5 @@ def starts_into(seen: list[Started]) -> Callable[[Started], Awaitable[None]]:
 
 
 def descriptors() -> int:
-    """How many descriptors this process has open."""
+    """Return the number of open descriptors of this process."""
     return len(os.listdir("/proc/self/fd"))

@@ -1,4 +1,4 @@
-"""The driver that `docs/adding-a-driver.md` shows, taken from the page as it stands and put through the contract."""
+"""The driver in `docs/adding-a-driver.md` fulfils the contract; the test runs the code of the page."""
 
 import re
 import socket
@@ -26,11 +26,11 @@ CONTRACT: tuple[Callable[[Driver, Bed], Awaitable[None]], ...] = (
     contract.test_off_is_off_and_what_others_do_is_seen,
     contract.test_on_is_on,
     contract.test_it_is_never_set_to_unknown,
-    contract.test_a_wrong_password_is_told_and_nothing_is_done,
-    contract.test_nobody_there_is_told_in_time,
+    contract.test_a_wrong_password_is_reported_and_nothing_is_done,
+    contract.test_an_address_without_a_listener_is_reported_in_time,
     contract.test_a_silent_device_costs_no_more_than_the_deadline,
     contract.test_a_mistake_in_the_options_is_one,
-    contract.test_a_cancelled_read_leaves_nothing_and_hurts_nobody,
+    contract.test_a_cancelled_read_leaves_nothing_behind,
     contract.test_many_reads_at_once_are_all_right,
     contract.test_closing_twice_is_closing,
 )

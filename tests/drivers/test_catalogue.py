@@ -1,4 +1,4 @@
-"""What the configuration is told of drivers: our own, every agent that Debian ships, and what is kept of them."""
+"""The descriptions for the configuration: native drivers, every agent in Debian, and the metadata cache."""
 
 import os
 from collections.abc import Mapping
@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from fenced.drivers import agent_cache
-from fenced.drivers.agent_cache import MetadataCache, state_of
-from fenced.drivers.agent_descriptions import describe_agent
-from fenced.drivers.agent_metadata import AgentMetadata, normal, parse_metadata
-from fenced.drivers.agent_options import RESERVED, Reach, reaches, rules_for, why_broken
-from fenced.drivers.agent_reviews import DOUBTED, NEVER_ASKED, NO_POWER, REVIEWED, Standing, judge, why_refused
+from fenced.drivers.agents import cache
+from fenced.drivers.agents.cache import MetadataCache, state_of
+from fenced.drivers.agents.descriptions import describe_agent
+from fenced.drivers.agents.metadata import AgentMetadata, normal, parse_metadata
+from fenced.drivers.agents.options import RESERVED, Reach, reaches, rules_for, why_broken
+from fenced.drivers.agents.reviews import DOUBTED, NEVER_ASKED, NO_POWER, REVIEWED, Standing, judge, why_refused
 from fenced.drivers.catalogue import Asked, DriverCatalogue, ask, describing, natives
 from fenced.model.drivers import Describe, DriverDescription, Effect, NoSuchDriver, OptionKind, decided
 from fenced.model.power import Kind
@@ -45,7 +45,7 @@ def test_an_agent_stands_in_one_table() -> None:
 
 
 def test_every_agent_of_debian_was_looked_at() -> None:
-    """Installed ones, whatever package brought them: what is new in a version is in no table, and needs a person's word."""
+    """All installed agents of any package. A new one is in no table and needs cuts_power = true."""
     looked_at = REVIEWED.keys() | DOUBTED.keys() | NO_POWER.keys()
     installed = {path.name for path in DEBIAN.glob("fence_*")}
     assert sorted(installed - looked_at) == []
@@ -62,7 +62,7 @@ def test_every_reviewed_agent_of_debian_is_reviewed_under_all_of_its_names(debia
 
 @needs("fence_ipmilan", "fence_redfish")
 def test_every_option_of_every_agent_of_debian_is_decided(debian: Asked) -> None:
-    """Each was looked at: whether it breaks or weakens what OFF proves, or why it does neither."""
+    """Each option is reviewed: it breaks or weakens what OFF proves, or it has a reason why not."""
     undecided = {
         f"{name} {option}"
         for name, metadata in debian.items()
@@ -161,7 +161,7 @@ def test_a_link_is_known_for_what_it_leads_to(tmp_path: Path) -> None:
 
 
 def minimal_device(description: DriverDescription) -> str:
-    """What the description says that is needed, and nothing else."""
+    """What the description requires, and nothing else."""
     needed = [option for option in description.options if option.is_required and not option.is_deprecated]
     keys = {option.set_by for option in needed if option.set_by}
     options = {option.name: option for option in needed if not option.set_by and option.name not in description.secrets}
@@ -263,9 +263,9 @@ def test_an_agent_that_can_prove_nothing_is_refused(change: tuple[str, str], why
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (('<action name="on"/>', ""), "no action on"),
+        (('<action name="on"/>', ""), "no action `on`"),
         (('name="username" required="0"><content type="string"', 'name="missing_as_off"><content type="boolean" default="1"'),
-         "counts as switched off"),
+         "does not find for off"),
     ],
 )  # fmt: skip
 def test_what_a_user_must_know_is_a_caution(change: tuple[str, str], why: str) -> None:
@@ -334,7 +334,7 @@ def test_a_changed_agent_is_run_again_even_with_its_old_time_and_size(tmp_path: 
 def test_a_changed_library_makes_all_be_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     library = tmp_path / "library"
     library.mkdir()
-    monkeypatch.setattr(agent_cache, "LIBRARIES", (library,))
+    monkeypatch.setattr(cache, "LIBRARIES", (library,))
     agent = make_agent(tmp_path, "exit 1")
     ask_made(tmp_path, tmp_path)
     (library / "fencing.py").write_text("new")
@@ -343,10 +343,10 @@ def test_a_changed_library_makes_all_be_asked_again(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("harm", ["cut", "changed", "emptied", "no json", "open to all", "old"])
-def test_what_is_kept_is_not_believed_when_it_is_not_whole(harm: str, tmp_path: Path) -> None:
+def test_a_damaged_cache_entry_does_not_count(harm: str, tmp_path: Path) -> None:
     agent = make_agent(tmp_path, "exit 1")
     ask_made(tmp_path, tmp_path)
-    (kept,) = (tmp_path / agent_cache.DIRECTORY).iterdir()
+    (kept,) = (tmp_path / cache.DIRECTORY).iterdir()
     text = kept.read_bytes()
     match harm:
         case "cut":
@@ -385,7 +385,7 @@ def test_nothing_is_kept_of_an_agent_that_changed_while_it_was_asked(tmp_path: P
     assert cache.get(agent) == METADATA.encode()
 
 
-def test_many_agents_are_asked_side_by_side_and_told(tmp_path: Path) -> None:
+def test_many_agents_run_side_by_side_and_report_progress(tmp_path: Path) -> None:
     names = [f"fence_made{number}" for number in range(12)]
     for name in names:
         make_agent(tmp_path, "exit 1", name=name)

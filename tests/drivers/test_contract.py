@@ -1,4 +1,4 @@
-"""The contract that every driver owes its caller, on every driver against its real counterparts (ports.devices.Driver).
+"""The contract of drivers (ports.devices.Driver), tested on every driver with its real counterparts.
 
 A new driver is tested by adding its counterpart to `tests/drivers/beds.py`; nothing here knows a driver.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from fenced.drivers.keeper_client import Keeper
+from fenced.drivers.keeper.client import Keeper
 from fenced.drivers.registry import DriverRegistry, drivers
 from fenced.model.inventory import DeviceSpec
 from fenced.model.power import Power
@@ -30,12 +30,12 @@ pytestmark = pytest.mark.integration
 READ_SECONDS = 10.0
 SET_SECONDS = 25.0
 SHORT_SECONDS = 1.5
-"""For what can't work: the driver must end in time, whatever the device does."""
+"""For calls that can't succeed: the driver must end in time, whatever the device does."""
 NO_MACHINE = "00000000-dead-beef-0000-000000000000"
 
 
 def on_beds(*, with_: str = "") -> pytest.MarkDecorator:
-    """Runs a test on every counterpart, or on those that have what it needs of a bed."""
+    """Run a test on every counterpart whose bed has what the test needs."""
     assert not with_ or with_ in CAN_LACK
     found = [counterpart for counterpart in COUNTERPARTS if with_ not in counterpart.lacks]
     params = [pytest.param(one, id=one.name, marks=[needs(*one.programs)]) for one in found]
@@ -44,7 +44,7 @@ def on_beds(*, with_: str = "") -> pytest.MarkDecorator:
 
 @pytest.fixture(scope="module")
 def bed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
-    """One device for all tests of this module that run beside each other."""
+    """One device for all tests of this module in one process."""
     counterpart: Counterpart = request.param
     with counterpart.make(tmp_path_factory.mktemp("bed")) as made:
         assert {name for name in CAN_LACK if not getattr(made, name)} == counterpart.lacks
@@ -82,7 +82,7 @@ async def send(driver: Driver, spec: DeviceSpec, power: Power, *, timeout_second
 
 @on_beds()
 async def test_off_is_off_and_what_others_do_is_seen(driver: Driver, bed: Bed) -> None:
-    """OFF twice, for an operation that is resumed sends it again; then somebody else switches it on."""
+    """OFF twice, because a resumed operation sends it again; then the device is switched on without the driver."""
     await send(driver, bed.spec, Power.OFF)
     await until_read(driver, bed.spec, Power.OFF)
     assert bed.truth() is Power.OFF
@@ -111,7 +111,7 @@ async def test_it_is_never_set_to_unknown(driver: Driver, bed: Bed) -> None:
 
 
 @on_beds(with_="refused")
-async def test_a_wrong_password_is_told_and_nothing_is_done(driver: Driver, bed: Bed) -> None:
+async def test_a_wrong_password_is_reported_and_nothing_is_done(driver: Driver, bed: Bed) -> None:
     assert bed.refused is not None
     with pytest.raises(bed.refusals) as failed:
         await driver.read(bed.refused, timeout_seconds=READ_SECONDS)
@@ -123,7 +123,7 @@ async def test_a_wrong_password_is_told_and_nothing_is_done(driver: Driver, bed:
 
 
 @on_beds(with_="nowhere")
-async def test_nobody_there_is_told_in_time(driver: Driver, bed: Bed) -> None:
+async def test_an_address_without_a_listener_is_reported_in_time(driver: Driver, bed: Bed) -> None:
     assert bed.nowhere is not None
     began = time.monotonic()
     with pytest.raises(bed.silences) as failed:
@@ -172,7 +172,7 @@ async def test_another_machine_is_never_switched(driver: Driver, bed: Bed) -> No
 
 
 @on_beds()
-async def test_a_cancelled_read_leaves_nothing_and_hurts_nobody(driver: Driver, bed: Bed) -> None:
+async def test_a_cancelled_read_leaves_nothing_behind(driver: Driver, bed: Bed) -> None:
     spec = bed.silent or bed.spec
     before = children()
     reading = asyncio.create_task(driver.read(spec, timeout_seconds=READ_SECONDS), name="read")
@@ -198,14 +198,14 @@ async def test_closing_twice_is_closing(driver: Driver, bed: Bed) -> None:
 
 
 def assert_telling(error: DeviceError, spec: DeviceSpec) -> None:
-    """An error of the driver says something, and no secret."""
+    """An error of the driver has a text without a secret."""
     assert str(error)
     assert not any(secret in str(error) for secret in spec.all_secrets)
     assert not any(secret in repr(error) for secret in spec.all_secrets)
 
 
 def children(pid: int | None = None) -> set[int]:
-    """Every process below this one, by id."""
+    """Return every process below this one, by id."""
     found: set[int] = set()
     for task in Path(f"/proc/{pid or os.getpid()}/task").glob("*/children"):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""What is kept of a program's words, and what of them may be shown."""
+"""What is kept of a program's output, and what may be shown."""
 
 import base64
 

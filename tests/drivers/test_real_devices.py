@@ -1,4 +1,4 @@
-"""What single devices of others do besides the contract (test_contract.py)."""
+"""What single real devices do beyond the contract (test_contract.py)."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -56,7 +56,7 @@ async def test_a_file_that_says_neither(registry: DriverRegistry, tmp_path: Path
 
 
 @needs("fence_ipmilan", "ipmi_sim", "ipmitool")
-async def test_an_agent_that_is_told_to_say_more_keeps_the_secret(registry: DriverRegistry, tmp_path: Path) -> None:
+async def test_a_verbose_agent_does_not_reveal_the_secret(registry: DriverRegistry, tmp_path: Path) -> None:
     port = udp_port()
     options = {"lanplus": True, "cipher": 3, "ipport": port, "power_wait": 0}
     spec = spec_of("fence_ipmilan", address="127.0.0.1", username=USERNAME, password=Secret(PASSWORD), options=options)

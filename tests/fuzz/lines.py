@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Any, Final, TypeVar
 from unittest.mock import patch
 
-from fenced.drivers.ipmi_line import Line
+from fenced.drivers.ipmi.line import Line
 from tests.world.loop import VirtualLoop
 
 T = TypeVar("T")

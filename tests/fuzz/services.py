@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from fenced.drivers.redfish_vendors import MESSAGES
-from tests.drivers.bmc import MANAGER, PASSWORD, RESET, ROOT, SESSIONS, SYSTEM, SYSTEMS, USERNAME, Bmc
+from fenced.drivers.redfish.vendors import MESSAGES
+from tests.drivers.redfish.bmc import MANAGER, PASSWORD, RESET, ROOT, SESSIONS, SYSTEM, SYSTEMS, USERNAME, Bmc
 from tests.fuzz.given import mutated
 from tests.fuzz.lines import Then, Told
 

@@ -7,17 +7,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fenced.drivers.agent_failures import failure
-from fenced.drivers.agent_metadata import AgentMetadata, MetadataError, parse_metadata
-from fenced.drivers.agent_parameters import agent_parameters
-from fenced.drivers.fence_agent import reading
-from fenced.drivers.keeper_client import Ending, Finished
+from fenced.drivers.agents.driver import reading
+from fenced.drivers.agents.failures import failure
+from fenced.drivers.agents.metadata import AgentMetadata, MetadataError, parse_metadata
+from fenced.drivers.agents.parameters import agent_parameters
+from fenced.drivers.keeper.client import Ending, Finished
 from fenced.drivers.output import Collector, Output
 from fenced.model.inventory import DeviceSpec, Secret
 from fenced.model.power import Power
 from fenced.ports.devices import BadParameters, DeviceError
+from tests.drivers.agents.test_parameters import as_an_agent_reads
 from tests.drivers.programs import METADATA, spec_of
-from tests.drivers.test_agent_parameters import as_an_agent_reads
 from tests.fuzz.given import fuzz, mutated
 
 SECRET: Final = "Wr0ng&horse"

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fenced.drivers import ipmi_fru
-from fenced.drivers.ipmi import Ipmi
-from fenced.drivers.ipmi_cipher import SUITES
-from fenced.drivers.ipmi_commands import device_id_of, guid_of, power_of
-from fenced.drivers.ipmi_login import Authenticated, Refused
-from fenced.drivers.ipmi_packets import BadPacket, Payload, Response, parse_frame, parse_message, plain_frame
+from fenced.drivers.ipmi import fru as ipmi_fru
+from fenced.drivers.ipmi.cipher import SUITES
+from fenced.drivers.ipmi.commands import device_id_of, guid_of, power_of
+from fenced.drivers.ipmi.driver import Ipmi
+from fenced.drivers.ipmi.login import Authenticated, Refused
+from fenced.drivers.ipmi.packets import BadPacket, Payload, Response, parse_frame, parse_message, plain_frame
 from fenced.model.power import Power
 from fenced.ports.devices import DeviceError
-from tests.drivers.ipmi_bmc import (
+from tests.drivers.ipmi.bmc import (
     CONTROL,
     DEVICE_GUID,
     DEVICE_ID,
@@ -33,9 +33,9 @@ from tests.drivers.ipmi_bmc import (
     Bmc,
     Key,
 )
-from tests.drivers.ipmi_calls import spec_at
+from tests.drivers.ipmi.calls import spec_at
+from tests.drivers.ipmi.test_protocol import confirming, exchanging, opening, pair
 from tests.drivers.programs import starts_into
-from tests.drivers.test_ipmi_protocol import confirming, exchanging, opening, pair
 from tests.fuzz.given import fuzz
 from tests.fuzz.lines import PEER, LineLoop, play
 from tests.fuzz.tampering import Deed, Line, plans

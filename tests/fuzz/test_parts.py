@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fenced.drivers.keeper_connection import Connection, Program
+from fenced.drivers.keeper.connection import Connection, Program
 from fenced.host.notify import Notify
 from fenced.proxy.certificates import ends, make_authority, make_daemon, renew, show
 from fenced.proxy.tls import CertificateError, TlsFiles, client_context, server_context

@@ -13,14 +13,14 @@ from typing import Any, Final, cast
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fenced.drivers.redfish import Redfish
-from fenced.drivers.redfish_vendors import identities
+from fenced.drivers.redfish.driver import Redfish
+from fenced.drivers.redfish.vendors import identities
 from fenced.model.identity import is_same_machine
 from fenced.model.inventory import DeviceSpec, Secret
 from fenced.model.power import Power
 from fenced.ports.devices import DeviceError
-from tests.drivers.bmc import MANAGER, PASSWORD, RESET, ROOT, SESSIONS, SYSTEM, SYSTEMS, USERNAME, message
 from tests.drivers.programs import spec_of, starts_into
+from tests.drivers.redfish.bmc import MANAGER, PASSWORD, RESET, ROOT, SESSIONS, SYSTEM, SYSTEMS, USERNAME, message
 from tests.fuzz.given import fuzz
 from tests.fuzz.lines import Asked, LineLoop, Told, play
 from tests.fuzz.services import BASIC, HONEST, IS_OFF, READ, SWITCHED, TASK, TOKEN, UUID, Bent, saying

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fenced.drivers import snmp_messages, snmp_users
-from fenced.drivers.snmp_messages import ValueKind
-from fenced.drivers.snmp_outlet import SnmpOutlet
-from fenced.drivers.snmp_users import Engine, User, hashed
+from fenced.drivers.snmp import messages as snmp_messages
+from fenced.drivers.snmp import users as snmp_users
+from fenced.drivers.snmp.driver import SnmpOutlet
+from fenced.drivers.snmp.messages import ValueKind
+from fenced.drivers.snmp.users import Engine, User, hashed
 from fenced.model.inventory import DeviceSpec, Secret
 from fenced.model.power import Power
 from fenced.ports.devices import DeviceError

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from pyasn1.type import univ
 
-from fenced.drivers import snmp_users
-from fenced.drivers.snmp_users import Engine, User
+from fenced.drivers.snmp import users as snmp_users
+from fenced.drivers.snmp.users import Engine, User
 from tests.fuzz.ber import NULL, OCTETS, SEQUENCE, integer, number, numbers, oid, read, tlv
 
 GET, RESPONSE, SET, REPORT = 0xA0, 0xA2, 0xA3, 0xA8

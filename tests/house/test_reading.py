@@ -38,7 +38,7 @@ WIDE_EXCEPTS: Final = {
     "fenced/config/mistakes.py": "border: a configuration is read; told as a mistake of its file",
     "fenced/proxy/server.py": "border: the proxy agent, towards its callers and towards its drivers",
     "fenced/proxy/tokens.py": "border: a thread; every waiting caller is told",
-    "fenced/drivers/keeper_client.py": "puts the program down, then raises again unless it was the deadline",
+    "fenced/drivers/keeper/client.py": "puts the program down, then raises again unless it was the deadline",
     "fenced/lab/namespaces.py": "carried over to the caller's thread and raised there",
 }
 """Places that catch more than our own errors and do not simply re-raise."""

@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from fenced.drivers.redfish import Redfish
+from fenced.drivers.redfish.driver import Redfish
 from fenced.lab.bmc import RESET, ROOT, SYSTEM, Bmc, BmcSettings, fault_key, system_uuid
 from fenced.lab.faults import Fault, FaultKind, Faults
 from fenced.lab.rack import Outlet, Rack, Wiring

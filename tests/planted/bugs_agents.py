@@ -7,13 +7,13 @@ from typing import Final
 
 from tests.planted.bug import Bug
 
-AGENT: Final = "tests/drivers/test_fence_agent.py"
+AGENT: Final = "tests/drivers/agents/test_driver.py"
 
 AGENT_BUGS: Final = (
     Bug(
         name="exit status 2 alone is off",
         rule="S2",
-        file="drivers/fence_agent.py",
+        file="drivers/agents/driver.py",
         old="        if STATUS_OFF.search(finished.stdout.whole_lines) is not None:",
         new="        if not says_on:",
         killers=(f"{AGENT}::test_an_agent_that_prints_nothing_is_off_by_a_person_s_statement_alone",),
@@ -22,7 +22,7 @@ AGENT_BUGS: Final = (
     Bug(
         name="a usage error is off by its exit status",
         rule="S2",
-        file="drivers/fence_agent.py",
+        file="drivers/agents/driver.py",
         old="        if is_off_by_exit_status and finished.stdout.is_empty and finished.stderr.is_empty:",
         new="        if is_off_by_exit_status:",
         killers=(f"{AGENT}::test_an_agent_that_says_anything_is_not_off_by_its_exit_status",),
@@ -31,7 +31,7 @@ AGENT_BUGS: Final = (
     Bug(
         name="silence is off by a way that never answered on",
         rule="S2",
-        file="drivers/fence_agent.py",
+        file="drivers/agents/driver.py",
         old="            return Power.OFF if was_seen_on else Power.UNKNOWN",
         new="            return Power.OFF",
         killers=(f"{AGENT}::test_silence_is_off_only_by_a_way_that_answered_on",),
@@ -40,7 +40,7 @@ AGENT_BUGS: Final = (
     Bug(
         name="an agent that nobody reviewed runs without a person's word",
         rule="S1",
-        file="drivers/fence_agent.py",
+        file="drivers/agents/driver.py",
         old="    if judgement.standing is Standing.NOT_REVIEWED and not spec.cuts_power:",
         new="    if False:",
         killers=(f"{AGENT}::test_an_agent_that_nobody_reviewed_runs_on_a_person_s_word_alone",),
@@ -49,7 +49,7 @@ AGENT_BUGS: Final = (
     Bug(
         name="a person's word vouches for what cuts no power",
         rule="S1",
-        file="drivers/fence_agent.py",
+        file="drivers/agents/driver.py",
         old="    if judgement.standing is Standing.REFUSED:",
         new="    if judgement.standing is Standing.REFUSED and not spec.cuts_power:",
         killers=(f"{AGENT}::test_no_word_vouches_for_what_is_known_to_cut_no_power",),
@@ -58,7 +58,7 @@ AGENT_BUGS: Final = (
     Bug(
         name="an agent is what its name says, whatever is behind it",
         rule="S1",
-        file="drivers/agent_reviews.py",
+        file="drivers/agents/reviews.py",
         old="    others = (called.strip() for called in (*metadata.programs, metadata.name))",
         new="    others = (called.strip() for called in ())",
         killers=(
@@ -81,13 +81,13 @@ AGENT_BUGS: Final = (
     Bug(
         name="an option that breaks what off proves is passed on as a secret",
         rule="S1",
-        file="drivers/agent_parameters.py",
+        file="drivers/agents/parameters.py",
         old="    _check_proof(spec, name, secret.reveal(), metadata)\n",
         new="",
         killers=(
-            "tests/drivers/test_agent_parameters.py::test_what_changes_what_off_proves_is_refused_under_each_of_its_names",
+            "tests/drivers/agents/test_parameters.py::test_what_changes_what_off_proves_is_refused_under_each_of_its_names",
         ),
-        wider=("tests/drivers/test_agent_parameters.py",),
+        wider=("tests/drivers/agents/test_parameters.py",),
     ),
     Bug(
         name="options are known by one of their spellings",
@@ -97,23 +97,23 @@ AGENT_BUGS: Final = (
         new="rules.get(name, ())",
         killers=(
             "tests/drivers/test_catalogue.py::test_what_an_option_does_to_what_off_proves",
-            "tests/drivers/test_agent_parameters.py::test_what_changes_what_off_proves_is_refused_under_each_of_its_names",
+            "tests/drivers/agents/test_parameters.py::test_what_changes_what_off_proves_is_refused_under_each_of_its_names",
         ),
-        wider=("tests/drivers/test_agent_parameters.py",),
+        wider=("tests/drivers/agents/test_parameters.py",),
     ),
     Bug(
         name="what a person said to be false is left out although the agent has it on",
         rule="S1",
-        file="drivers/agent_parameters.py",
+        file="drivers/agents/parameters.py",
         old='    return "1" if flag else "0" if is_yes(parameter.default) else None\n',
         new='    return "1" if flag else None\n',
-        killers=("tests/drivers/test_agent_parameters.py::test_true_and_false_are_said_as_the_agent_takes_them",),
-        wider=("tests/drivers/test_agent_parameters.py",),
+        killers=("tests/drivers/agents/test_parameters.py::test_true_and_false_are_said_as_the_agent_takes_them",),
+        wider=("tests/drivers/agents/test_parameters.py",),
     ),
     Bug(
         name="an agent that contradicts itself is off",
         rule="S2",
-        file="drivers/fence_agent.py",
+        file="drivers/agents/driver.py",
         old="        if says_on:\n            return Power.UNKNOWN\n",
         new="",
         killers=(f"{AGENT}::test_a_status_is_read",),

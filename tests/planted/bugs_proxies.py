@@ -6,14 +6,14 @@ from tests.planted.bug import Bug
 
 LENDING: Final = "tests/proxy/test_lending.py"
 CLOSED: Final = "tests/proxy/test_closed_plugs.py"
-PARAMETERS: Final = "tests/drivers/test_agent_parameters.py"
+PARAMETERS: Final = "tests/drivers/agents/test_parameters.py"
 VALUES: Final = "tests/config/test_option_values.py"
 
 PROXY_BUGS: Final = (
     Bug(
         name="a value of an option is passed on as it is",
         rule="S1",
-        file="drivers/agent_parameters.py",
+        file="drivers/agents/parameters.py",
         old="    _check_values(spec, lines, metadata)\n",
         new="",
         killers=(f"{PARAMETERS}::test_a_value_is_of_its_kind_under_each_name_of_its_option",),
@@ -22,7 +22,7 @@ PROXY_BUGS: Final = (
     Bug(
         name="values of options are known by one of their names",
         rule="S1",
-        file="drivers/agent_values.py",
+        file="drivers/agents/values.py",
         old="    names: Collection[str] = {name}.union(*(parameter.names for parameter in parameters))",
         new="    names: Collection[str] = {name}",
         killers=(f"{PARAMETERS}::test_a_value_is_of_its_kind_under_each_name_of_its_option",),
@@ -31,7 +31,7 @@ PROXY_BUGS: Final = (
     Bug(
         name="an agent that nobody read is taken to make no commands",
         rule="S1",
-        file="drivers/agent_options.py",
+        file="drivers/agents/options.py",
         old="    is_any = not is_read(agent) and option not in PLUG_NAMES\n",
         new="    is_any = False\n",
         killers=("tests/drivers/test_catalogue.py::test_where_an_option_ends_up",),
