@@ -14,11 +14,12 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from fenced.cli import fencectl_client, fencectl_text
 from fenced.cli.echo import say, tell
-from fenced.cli.fencectl_client import Client, DaemonFailed, Refused, Unreachable
-from fenced.cli.fencectl_story import sentence
-from fenced.cli.fencectl_wait import NotEnded, display, wait
+from fenced.cli.fencectl import client as http_client
+from fenced.cli.fencectl import text
+from fenced.cli.fencectl.client import Client, DaemonFailed, Refused, Unreachable
+from fenced.cli.fencectl.story import sentence
+from fenced.cli.fencectl.wait import NotEnded, display, wait
 
 TOKEN_FILE_MAX_BYTES: Final = 4096
 ROLES: Final = ("viewer:", "operator:", "admin:")
@@ -89,7 +90,7 @@ class Session:
             except Unreachable:
                 if heard_at is None or time.monotonic() - heard_at > AWAY_MAX_SECONDS:
                     raise
-            fencectl_client.pause(RECONNECT_SECONDS)
+            http_client.pause(RECONNECT_SECONDS)
 
 
 def open_session(url: str, *, token_file: str | None, ca_file: str | None, is_json: bool) -> Session:
@@ -131,7 +132,7 @@ def ask(session: Session, host: str, action: str, refusal: Refused) -> bool:
         return False
     tell(str(refusal))
     explained = session.client.get("hosts", host, "explain")
-    for line in fencectl_text.host_page(explained["host"], explained):
+    for line in text.host_page(explained["host"], explained):
         tell(f"  {line}")
     return click.confirm(f"{action} {host}, although it is alive?", default=False, err=True)
 
@@ -180,7 +181,7 @@ class Group(click.Group):
 def _tell_refusal(ctx: click.Context, refusal: Refused) -> None:
     if isinstance(ctx.obj, Session) and ctx.obj.is_json:
         click.echo(json.dumps(refusal.problem, indent=2))
-    for line in fencectl_text.problem(refusal.problem):
+    for line in text.problem(refusal.problem):
         tell(line)
     if refusal.status == 401:
         tell("give the token with --token-file")

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from fenced.cli import fencectl_client
 from fenced.cli.echo import say
-from fenced.cli.fencectl_client import Client, DaemonFailed, Refused, Unreachable
-from fenced.cli.fencectl_story import changes
+from fenced.cli.fencectl import client as http_client
+from fenced.cli.fencectl.client import Client, DaemonFailed, Refused, Unreachable
+from fenced.cli.fencectl.story import changes
 from fenced.cli.waterfall import render
 from fenced.model.text import one_line
 
@@ -54,7 +54,7 @@ def wait(client: Client, operation: str, *, seconds: float | None, show: Show) -
         left = None if end is None else end - time.monotonic()
         if left is not None and left <= 0:
             raise NotEnded(f"operation {operation} has not ended after {seconds:g} s; it goes on")
-        fencectl_client.pause(pause if left is None else min(pause, left))
+        http_client.pause(pause if left is None else min(pause, left))
         pause = min(LONGEST_PAUSE_SECONDS, pause * 1.5)
 
 

@@ -11,11 +11,11 @@ import click
 
 from fenced import __version__
 from fenced.api.times import parse_duration
-from fenced.cli import fencectl_text as text
 from fenced.cli.echo import say, tell
-from fenced.cli.fencectl_client import Refused, Unreachable
-from fenced.cli.fencectl_run import Command, ExitCode, Group, Session, ask, fail, follow, open_session
-from fenced.cli.fencectl_wait import width
+from fenced.cli.fencectl import text
+from fenced.cli.fencectl.client import Refused, Unreachable
+from fenced.cli.fencectl.session import Command, ExitCode, Group, Session, ask, fail, follow, open_session
+from fenced.cli.fencectl.wait import width
 from fenced.cli.waterfall import render
 
 URL_DEFAULT: Final = "http://127.0.0.1:8470"
@@ -388,7 +388,3 @@ def _parsed(data: str) -> Json:
     except ValueError as exc:
         raise Unreachable("the event stream is not fenced's") from exc
     return found if isinstance(found, dict) else {}
-
-
-if __name__ == "__main__":
-    main()
