@@ -10,7 +10,8 @@ from typing import Annotated, TypeVar
 
 from pydantic import Field
 
-from fenced.config import agent_trust, places
+from fenced.config import places
+from fenced.config.agent_path import why_unsafe
 from fenced.config.common_names import common_names
 from fenced.config.configuration import BeatConfiguration, ProxyConfiguration
 from fenced.config.keys import (
@@ -148,7 +149,9 @@ def _proxy(path: Path, own: OwnMachine, environ: Mapping[str, str], mistakes: Mi
     )
     authority = places.authority(table.client_ca_file, base, where.key("client_ca_file"), mistakes)
     agent_path = places.folders(table.agent_path, base, where.key("agent_path"), mistakes)
-    agent_trust.check_agent_path(agent_path, where.key("agent_path"), mistakes)
+    unsafe = why_unsafe(agent_path)
+    if unsafe:
+        mistakes.warning(where.key("agent_path"), unsafe, value=[str(path) for path in agent_path], unit="list")
     is_tls = cert is not None or authority is not None
     if is_tls or not is_loopback(host):
         _check_tls(table, where, mistakes)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from fenced.config import agent_trust, device_keys, device_options, logins
+from fenced.config import logins, option_shapes, places
 from fenced.config.entries import Entries, Entry, HostEntry, given_twice
 from fenced.config.inventory_tables import DeviceTable, HostTable, ProxyTable
 from fenced.config.mistakes import Mistakes, Where
@@ -20,7 +20,6 @@ from fenced.config.secret_sources import SecretReader
 from fenced.config.settings import Settings, set_keys
 from fenced.config.tables import PowerOfOne
 from fenced.config.via import read_via
-from fenced.core.candidates import RESERVED_WORDS
 from fenced.model.addresses import canonical, is_loopback, names_nobody
 from fenced.model.drivers import Describe, DriverDescription, NoSuchDriver
 from fenced.model.inventory import Device, DeviceSpec, Host, Inventory, Proxy, Tls, Via
@@ -190,24 +189,19 @@ class Builder:
             devices=tuple(device.device for device in devices),
             is_beside_broker=self.broker.is_called(host.names),
         )
-        if not devices and entry.is_sure_of("device"):
-            self.mistakes.warning(entry.where, "has no power device: it can't be fenced")
         return BuiltHost(entry=entry, host=host, devices=devices)
 
     def _device(self, entry: Entry[DeviceTable], host: Host, proxies: tuple[str, ...]) -> BuiltDevice:
         table, where = entry.table, entry.where
         description = self._description(table.driver, where.key("driver"))
         is_agent = description is None or description.is_agent
-        agent_trust.check_word(table, description, where, self.mistakes)
-        device_keys.check(table, description, where, self.mistakes)
-        options = device_options.check_shape(table.options, where.key("options"), self.mistakes, is_agent=is_agent)
+        options = option_shapes.passable(table.options, where.key("options"), self.mistakes, is_agent=is_agent)
         password = self.secrets.password(table, where, entry.base)
         secrets = self.secrets.named(table.secrets, where.key("secrets"), entry.base)
         credential = logins.credential(table, where, self.mistakes)
-        _check_address(table, description, where, self.mistakes)
         plug = _plug(description, table, options or {}, host.name)
-        kind, is_sure_of_kind = self._kind(entry, description)
-        settings = self.settings.of_device(host.settings, self._power(table, where))
+        kind, is_sure_of_kind = _kind(entry, description)
+        settings = self.settings.of_device(host.settings, set_keys(table, PowerOfOne))
         identity = (table.identity or host.identity) if description is not None and description.can_identify else ""
         spec = DeviceSpec(
             driver=sys.intern(table.driver),
@@ -265,29 +259,8 @@ class Builder:
         self.mistakes.error(where, found, value=driver, unit="driver")
         return None
 
-    def _kind(self, entry: Entry[DeviceTable], description: DriverDescription | None) -> tuple[Kind, bool]:
-        """What the device controls, and whether nothing that decides it was refused."""
-        table = entry.table
-        by_default = Kind.OUTLET if description is None else description.kind
-        kind = Kind(table.kind) if table.kind else by_default
-        is_sure = entry.is_sure_of("kind") if table.kind else entry.is_sure_of("kind", "driver")
-        if table.standby and kind is Kind.OUTLET and is_sure:
-            self.mistakes.error(
-                entry.where.key("standby"), "only a chassis has a power of its own", value=table.standby
-            )
-        return kind, is_sure
-
-    def _power(self, table: DeviceTable, where: Where) -> dict[str, Any]:
-        power = set_keys(table, PowerOfOne)
-        for key in ("operation_timeout", "restore_timeout", "already_off_hold"):
-            if key in power:
-                self.mistakes.warning(where.key(key), "has no effect here: it is the whole host's", unit="duration")
-        return power
-
     def _proxy(self, entry: Entry[ProxyTable]) -> Proxy:
         table, where = entry.table, entry.where
-        if table.name in RESERVED_WORDS:
-            self.mistakes.error(where.key("name"), "is a preference word with a meaning of its own", value=table.name)
         url, address = _proxy_url(table.url, where.key("url"), self.mistakes)
         host = self._known("host", table.host, where.key("host"))
         # A URL's host is in lower case whatever was written, and DNS names don't tell cases apart.
@@ -295,13 +268,6 @@ class Builder:
         machine = host or (owner.table.name if owner is not None else "")
         cluster = self._known("cluster", table.cluster, where.key("cluster"))
         datacenter = self._known("datacenter", table.datacenter, where.key("datacenter"))
-        self._check_place(cluster, datacenter, where)
-        if table.name in self.entries.hosts and machine != table.name and entry.is_sure_of("host"):
-            self.mistakes.warning(
-                where.key("name"),
-                f"is also a host's name, but the proxy is not known to run on it: say host = {table.name!r} if it does",
-                value=table.name,
-            )
         return Proxy(
             name=ProxyName(table.name),
             url=url,
@@ -322,12 +288,13 @@ class Builder:
             self.mistakes.error(where.key("via"), "leads to https:// proxies alone", value=table.via, unit="URL")
         return None if url.startswith("http://") else own if table.via else self.via
 
-    def _check_place(self, cluster: str, datacenter: str, where: Where) -> None:
-        of_cluster = self._clusters.get(ClusterName(cluster), DatacenterName(""))
-        if datacenter and of_cluster and of_cluster != datacenter:
-            self.mistakes.error(
-                where.key("datacenter"), f"the cluster {cluster} is in {of_cluster}", value=datacenter, unit="name"
-            )
+
+def _kind(entry: Entry[DeviceTable], description: DriverDescription | None) -> tuple[Kind, bool]:
+    """What the device controls, and whether nothing that decides it was refused."""
+    table = entry.table
+    by_default = Kind.OUTLET if description is None else description.kind
+    kind = Kind(table.kind) if table.kind else by_default
+    return kind, entry.is_sure_of("kind") if table.kind else entry.is_sure_of("kind", "driver")
 
 
 def _spelled(name: str) -> str:
@@ -343,25 +310,6 @@ def _plug(
     return identify(description, table.address, options, nodename=nodename)
 
 
-def _check_address(table: DeviceTable, description: DriverDescription | None, where: Where, mistakes: Mistakes) -> None:
-    where = where.key("address")
-    if _has_user_info(table.address):
-        mistakes.error(where, "a secret is never written inline: use username and password_file", value=table.address)
-    # What an agent needs is among its options.
-    if description is None or description.is_agent:
-        return
-    schemes = description.address_schemes
-    wanted, unit = (f"{schemes[0]}://ADDRESS", "URL") if schemes else ("one", "address")
-    is_in_options = any(name in table.options for name in description.address_options)
-    if not table.address:
-        if description.is_address_needed and not is_in_options:
-            mistakes.error(where, f"is missing: {description.name} needs {wanted}", unit=unit)
-    elif schemes and not table.address.startswith(tuple(f"{scheme}://" for scheme in schemes)):
-        mistakes.error(where, f"must be {wanted}", value=table.address, unit=unit)
-    elif table.address.startswith("http://") and not is_loopback(_host_of(table.address)):
-        mistakes.warning(where, "the password goes over the network in clear", value=table.address)
-
-
 def _proxy_url(url: str, where: Where, mistakes: Mistakes) -> tuple[str, str]:
     """(the URL without a path, with a port; its host)."""
     try:
@@ -369,7 +317,7 @@ def _proxy_url(url: str, where: Where, mistakes: Mistakes) -> tuple[str, str]:
         host, port = parts.hostname or "", parts.port or PROXY_PORT
     except ValueError:
         parts, host, port = urlsplit(""), "", 0
-    if _has_user_info(url):
+    if places.has_user_info(url):
         mistakes.error(where, "a secret is never written inline: proxies know the daemon by its certificate", value=url)
     elif parts.scheme not in {"http", "https"} or not host or parts.path not in {"", "/"} or parts.query:
         mistakes.error(where, "must be https://HOST:PORT", value=url, unit="URL")
@@ -379,17 +327,3 @@ def _proxy_url(url: str, where: Where, mistakes: Mistakes) -> tuple[str, str]:
         )
     shown_host = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{shown_host}:{port}", canonical(host)
-
-
-def _host_of(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
-
-
-def _has_user_info(url: str) -> bool:
-    try:
-        return "@" in urlsplit(url if "://" in url else f"//{url}").netloc
-    except ValueError:
-        return False

@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from fenced.config.build import Built
 from fenced.config.files import UnusableFile, read_text
-from fenced.config.mistakes import Mistakes
 from fenced.model.names import HostName
 
 NOTE: Final = "heard-as.json"
@@ -18,18 +16,13 @@ NOTE_BYTES_MAX: Final = 64 * 1024 * 1024
 """More than a whole fleet under wrong names: 10,000 hosts, each with four names and a sentence for each."""
 
 
-def check_names(built: Built, state_dir: Path, mistakes: Mistakes) -> None:
-    """A warning for each host that the daemon lately heard under another name."""
+def noted(state_dir: Path) -> Mapping[str, object]:
+    """What the note says of each host; nothing where it is missing or damaged."""
     try:
-        noted = json.loads(read_text(state_dir / NOTE, bytes_max=NOTE_BYTES_MAX)[0])
+        found = json.loads(read_text(state_dir / NOTE, bytes_max=NOTE_BYTES_MAX)[0])
     except (UnusableFile, ValueError, RecursionError):
-        return
-    if not isinstance(noted, Mapping):
-        return
-    for host in built.hosts:
-        told = noted.get(host.host.name, ())
-        for sentence in told if isinstance(told, list) else ():
-            mistakes.warning(host.entry.where, f"the daemon noted: {sentence}", value=host.host.name, unit="name")
+        return {}
+    return found if isinstance(found, Mapping) else {}
 
 
 def written(told: Mapping[HostName, tuple[str, ...]]) -> str:

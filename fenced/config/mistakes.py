@@ -88,12 +88,6 @@ class Mistakes:
         """What stood here was told and left out: whatever else is found at this place only follows from that."""
         self._refused.add((where.file, where.path))
 
-    def is_told(self, where: Where) -> bool:
-        """Whether there is an error at exactly this place, or it was refused."""
-        path = _short(where.path)
-        is_error = any(error.path == path and error.file == where.file for error in self.errors)
-        return is_error or self.is_refused(where)
-
     def is_refused(self, where: Where) -> bool:
         """Whether this key, or the table it stands in, was left out."""
         if not self._refused:

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Final
 
 from fenced.config.build import Built
-from fenced.config.mistakes import Mistakes, Where
 from fenced.config.own_machine import OwnMachine
 from fenced.config.plugs import is_name
 from fenced.config.resolve import Addresses, Resolver
@@ -24,29 +23,15 @@ SMALL_FLEET_HOSTS_MAX: Final = 1_000
 """Names of hosts that have an address are asked for only in small fleets: mostly they say what the address says."""
 
 
-def resolve_all(built: Built, resolve: Resolver, main: Where, mistakes: Mistakes) -> Addresses:
-    """What the names of power devices, proxies and hosts resolve to; warns of those that had to."""
-    needed = list(dict.fromkeys(name for name in _needed(built) if _is_asked(name)))
-    names = dict.fromkeys((*needed, *(name for name in _further(built) if _is_asked(name))))
+def resolve_all(built: Built, resolve: Resolver) -> Addresses:
+    """What the names of power devices, proxies and hosts resolve to."""
+    names = dict.fromkeys((*needed(built), *(name for name in _further(built) if _is_asked(name))))
     asked = list(names)[:NAMES_MAX]
-    if not asked:
-        return {}
-    answers = resolve(asked)
-    silent = [name for name in needed if not answers.get(name)]
-    if silent:
-        mistakes.warning(
-            main,
-            f"{len(silent)} of {len(needed)} names of power devices, proxies and hosts did not resolve in time; they were "
-            "compared as text",
-            value=min(silent),
-            unit="name",
-        )
+    answers = resolve(asked) if asked else {}
     return {name: frozenset(canonical(address) for address in found) for name, found in answers.items() if found}
 
 
-def mark_own_machine(
-    built: Built, addresses: Addresses, own_machine: OwnMachine, runs_on: Iterable[str], mistakes: Mistakes
-) -> None:
+def mark_own_machine(built: Built, addresses: Addresses, own_machine: OwnMachine, runs_on: Iterable[str]) -> None:
     """Hosts that are called as this machine, or whose names resolve to it, and those that a person says it runs on."""
     said = frozenset(runs_on)
     for index, of in enumerate(built.hosts):
@@ -56,8 +41,6 @@ def mark_own_machine(
             continue
         host = replace(host, is_own_machine=True, is_own_by_word=not is_called)
         built.hosts[index] = replace(of, host=host)
-        if host.name:
-            mistakes.warning(of.entry.where, f"is {host.own_words}, which never switches it: another daemon must")
     own = {of.host.name: of.host for of in built.hosts if of.host.is_own_machine}
     hosts = {name: own.get(name, host) for name, host in built.inventory.hosts.items()}
     built.inventory = replace(built.inventory, hosts=hosts)
@@ -73,6 +56,11 @@ def mark_targets(built: Built, addresses: Addresses) -> None:
         if also_on:
             proxies[name] = replace(proxy, also_on=also_on)
     built.inventory = replace(built.inventory, proxies=proxies)
+
+
+def needed(built: Built) -> list[str]:
+    """The names that the checks can't do without."""
+    return list(dict.fromkeys(name for name in _needed(built) if _is_asked(name)))
 
 
 def _needed(built: Built) -> Iterator[str]:

@@ -48,6 +48,7 @@ def _look(look: Callable[[], object], path: Path, where: Where, mistakes: Mistak
         look()
     except files.UnusableFile as exc:
         mistakes.error(where, str(exc), value=str(path), unit=unit)
+        mistakes.refuse(where)
 
 
 def absolute(name: str, base: Path) -> Path:
@@ -62,10 +63,11 @@ def key_pair(
     if bool(cert[1]) != bool(key[1]):
         given, missing = (cert, key) if cert[1] else (key, cert)
         mistakes.error(where.key(missing[0]), f"is missing: {given[0]} is given", unit="file")
+        mistakes.refuse(where.key(missing[0]))
     cert_file = existing_file(cert[1], base, where.key(cert[0]), mistakes)
     key_file = existing_file(key[1], base, where.key(key[0]), mistakes)
-    is_told = any(mistakes.is_told(where.key(name)) for name, _ in (cert, key))
-    if cert_file is not None and key_file is not None and not is_told:
+    are_usable = not any(mistakes.is_refused(where.key(name)) for name, _ in (cert, key))
+    if cert_file is not None and key_file is not None and are_usable:
         pair = cert_file, key_file
         _look(lambda: files.check_pair(*pair), cert_file, where.key(cert[0]), mistakes)
     return cert_file, key_file
@@ -74,7 +76,7 @@ def key_pair(
 def authority(name: str, base: Path, where: Where, mistakes: Mistakes) -> Path | None:
     """As `existing_file`, of the certificates of those who are trusted."""
     path = existing_file(name, base, where, mistakes)
-    if path is not None and not mistakes.is_told(where):
+    if path is not None and not mistakes.is_refused(where):
         found = path
         _look(lambda: files.check_authority(found), path, where, mistakes)
     return path
@@ -106,6 +108,7 @@ def bus(
         scheme, host, port = split_bus_url(url)
     except ValueError as exc:
         mistakes.error(where.key(url_key), str(exc), value=url, unit="URL")
+        mistakes.refuse(where.key(url_key))
         return BusConfiguration()
     if scheme != "mqtts" and tls != TlsClient():
         mistakes.warning(where.key(url_key), "the TLS files are not used: that needs mqtts://", value=url, unit="URL")
@@ -167,3 +170,11 @@ def listen(text: str, where: Where, mistakes: Mistakes) -> tuple[str, int]:
         pass
     mistakes.error(where, 'must be ADDRESS:PORT, as "127.0.0.1:8470" or "[::1]:8470"', value=text, unit="address")
     return "127.0.0.1", 0
+
+
+def has_user_info(url: str) -> bool:
+    """Whether a URL or HOST:PORT has a login in it."""
+    try:
+        return "@" in urlsplit(url if "://" in url else f"//{url}").netloc
+    except ValueError:
+        return False

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fenced.config.device_options import why_not
+from fenced.config.checks.options import why_not
 from fenced.drivers.agent_descriptions import describe_agent
 from fenced.drivers.agent_parameters import PASSWORD, agent_parameters
 from fenced.drivers.agent_reviews import why_refused

@@ -4,22 +4,23 @@ One rule: an interval that is too short is a warning with the time that a round 
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Final
 
+from fenced.config.checks.draft import Draft
+from fenced.config.checks.finding import Finding, warning
 from fenced.config.durations import format_duration
-from fenced.config.mistakes import Mistakes, Where
-from fenced.config.tables import CheckTable
 from fenced.core.checks import Paths
-from fenced.model.inventory import Inventory
 from fenced.model.names import UnitId
 
 READS_PER_SECOND: Final = 500
 """More than this is not asked of one daemon: the cost of the reads would be felt by everything else."""
 
 
-def check_round(table: CheckTable, inventory: Inventory, where: Where, mistakes: Mistakes) -> None:
+def check(draft: Draft) -> Iterator[Finding]:
     """The unit with the most paths sets the pace; the fleet as a whole has a bound of its own."""
-    if table.interval == 0 or mistakes.is_told(where.key("interval")):
+    table, inventory, where = draft.main.check, draft.inventory, draft.where.key("check")
+    if table.interval == 0:
         return
     paths = Paths(inventory=inventory)
     of_unit: Counter[UnitId] = Counter()
@@ -39,9 +40,10 @@ def check_round(table: CheckTable, inventory: Inventory, where: Where, mistakes:
     else:
         why = f"there are {total} paths, and at most {READS_PER_SECOND} are read in a second"
     needed = format_duration(float(round(max(by_unit, by_all)) or 1))
-    mistakes.warning(
+    yield warning(
         where.key("interval"),
         f"too short for one round, which takes {needed}: {why}",
         value=format_duration(table.interval),
         unit="duration",
+        rests_on=(where.key("per_unit_pause"),),
     )

@@ -3,14 +3,17 @@
 One rule: a contradiction is told where one of its keys was set last, so that what is inherited is told once.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from fenced.config.build import BuiltHost
+from fenced.config.checks.draft import Chain, Draft, Scope
+from fenced.config.checks.finding import Finding
 from fenced.config.durations import format_duration
-from fenced.config.mistakes import Mistakes, Where
+from fenced.config.mistakes import Where
 from fenced.config.tables import DetectionOfOne
-from fenced.model.settings import DetectionSettings, HostSettings, PowerSettings
+from fenced.model.settings import DetectionSettings, PowerSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,45 +77,69 @@ RULES: Final = (
 )
 
 
-def check_main(settings: HostSettings, where: Where, mistakes: Mistakes) -> None:
+def main(draft: Draft) -> Iterator[Finding]:
     """The rules over what [detection] and [power] say for everybody."""
+    settings = draft.settings.of_host()
     for rule in RULES:
-        table = where.key("detection" if rule.keys[0] in DetectionOfOne.model_fields else "power")
-        if not any(mistakes.is_refused(table.key(key)) for key in rule.keys):
-            _tell(rule, rule.keys[0], settings.detection, settings.power, table, mistakes)
+        table = draft.where.key("detection" if rule.keys[0] in DetectionOfOne.model_fields else "power")
+        yield from _broken(draft, rule, rule.keys[0], settings.detection, settings.power, table, ())
 
 
-def check_scope(
+def of_scope(draft: Draft, scope: Scope) -> Iterator[Finding]:
+    """The rules that compare a key that this data centre, cluster or host says itself."""
+    settings = scope.settings
+    return _compared(draft, scope.sets, settings.detection, settings.power, scope.entry.where, scope.chain)
+
+
+def of_host(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
+    return of_scope(draft, draft.scope_of(built))
+
+
+def of_devices(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
+    """The same for the keys of each device."""
+    detection, above = built.host.settings.detection, draft.chain_of(built)
+    for device in built.devices:
+        entry = device.entry
+        said = entry.table.model_fields_set
+        yield from _compared(draft, said, detection, device.device.power, entry.where, (entry, *above))
+
+
+def _compared(
+    draft: Draft,
+    said: Collection[str],
     detection: DetectionSettings,
     power: PowerSettings,
-    said: Iterable[str],
     where: Where,
-    mistakes: Mistakes,
-    *,
-    unsure: frozenset[str] = frozenset(),
-) -> None:
-    """The rules that compare a key that this data centre, cluster, host or device says itself.
-
-    `unsure`: keys that were refused here or above, so that nothing can be said of them.
-    """
-    said = frozenset(said)
+    chain: Chain,
+) -> Iterator[Finding]:
     for rule in RULES:
         key = next((key for key in rule.keys if key in said), None)
-        if key is not None and unsure.isdisjoint(rule.keys):
-            _tell(rule, key, detection, power, where, mistakes)
+        if key is not None:
+            yield from _broken(draft, rule, key, detection, power, where, chain)
 
 
-def _tell(
-    rule: Rule, key: str, detection: DetectionSettings, power: PowerSettings, where: Where, mistakes: Mistakes
-) -> None:
+def _broken(
+    draft: Draft,
+    rule: Rule,
+    key: str,
+    detection: DetectionSettings,
+    power: PowerSettings,
+    where: Where,
+    chain: Chain,
+) -> Iterator[Finding]:
+    """`chain`: the entry at `where`, and those that it inherits from."""
     why = rule.why(detection, power)
     if why is None:
         return
-    reason = why if key == rule.keys[0] else f"{rule.keys[0]} is {why}"
     value = _value(key, detection, power)
-    unit = "count" if isinstance(value, int) else "duration"
-    shown = value if isinstance(value, int) else format_duration(value)
-    (mistakes.error if rule.is_error else mistakes.warning)(where.key(key), reason, value=shown, unit=unit)
+    yield Finding(
+        where=where.key(key),
+        reason=why if key == rule.keys[0] else f"{rule.keys[0]} is {why}",
+        value=value if isinstance(value, int) else format_duration(value),
+        unit="count" if isinstance(value, int) else "duration",
+        is_error=rule.is_error,
+        rests_on=draft.places(rule.keys, chain),
+    )
 
 
 def _value(key: str, detection: DetectionSettings, power: PowerSettings) -> int | float:

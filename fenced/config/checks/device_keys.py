@@ -3,19 +3,29 @@
 Knows what drivers say of themselves, none by name. One rule: what makes us believe more, or hide less, is never silent.
 """
 
-from fenced.config.device_options import PINNED_THERE
+from collections.abc import Iterator
+
+from fenced.config.build import BuiltDevice, BuiltHost
+from fenced.config.checks.draft import Draft
+from fenced.config.checks.finding import Finding, warning
 from fenced.config.inventory_tables import DeviceTable
-from fenced.config.mistakes import Mistakes, Where
+from fenced.config.option_shapes import PINNED_THERE
 from fenced.model.drivers import DriverDescription
 from fenced.model.inventory import Tls
 
 
-def check(table: DeviceTable, description: DriverDescription | None, where: Where, mistakes: Mistakes) -> None:
+def check(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
     """Warnings alone: a person said so."""
+    for device in built.devices:
+        yield from _of_device(device)
+
+
+def _of_device(device: BuiltDevice) -> Iterator[Finding]:
+    table, where, description = device.entry.table, device.entry.where, device.description
     if description is None:
         return
     if not table.check_ready:
-        mistakes.warning(
+        yield warning(
             where.key("check_ready"),
             "the device is believed though it says that it has just started, when some read OFF of a host that runs: only "
             "for one that always says so"
@@ -23,9 +33,9 @@ def check(table: DeviceTable, description: DriverDescription | None, where: Wher
             else f"has no effect: {description.name} does not look whether a device is ready",
         )
     if table.tls == Tls.LEGACY.value and table.credential:
-        mistakes.warning(where.key("tls"), PINNED_THERE, value=table.tls)
+        yield warning(where.key("tls"), PINNED_THERE, value=table.tls)
     elif table.tls == Tls.LEGACY.value:
-        mistakes.warning(where.key("tls"), _of_legacy_tls(table, description), value=table.tls)
+        yield warning(where.key("tls"), _of_legacy_tls(table, description), value=table.tls)
 
 
 def _of_legacy_tls(table: DeviceTable, description: DriverDescription) -> str:

@@ -6,22 +6,23 @@ to; what does not resolve is compared as text.
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from fenced.config.build import BuiltDevice, BuiltHost
-from fenced.config.likeness import Likeness, Place, likeness, places
-from fenced.config.mistakes import Mistakes
-from fenced.config.resolve import Addresses
-from fenced.config.units import Units
+from fenced.config.checks.draft import Draft
+from fenced.config.checks.finding import Finding, error, keys, warning
+from fenced.config.checks.likeness import Likeness, Place, likeness, places
+from fenced.config.checks.units import Units
+from fenced.config.mistakes import Where
 from fenced.model.power import Kind
 
 WAYS_MAX: Final = 32
 """Ways of saying an outlet of one unit that are compared with each other; the further ones only by their words."""
 
 
-def check_kinds(built: BuiltHost, mistakes: Mistakes) -> None:
+def kinds(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
     """A level is all outlets or all chassis, unless the chassis keeps its own power."""
     for level in built.host.levels:
         devices = [
@@ -34,16 +35,17 @@ def check_kinds(built: BuiltHost, mistakes: Mistakes) -> None:
             device for device in devices if device.device.kind is Kind.CHASSIS and not device.device.is_standby_separate
         ]
         if outlets and chassis:
-            mistakes.error(
+            yield error(
                 chassis[0].entry.where.key("level"),
                 f"a chassis and an outlet ({outlets[0].device.name}) in one level: without the outlet the chassis "
                 'can\'t be read. Give them different levels, or say standby = "separate" if it has its own power',
                 value=level,
                 unit="level",
+                rests_on=(*keys(chassis[0].entry, "standby"), *keys(outlets[0].entry, "level")),
             )
 
 
-def check_feeds(built: BuiltHost, mistakes: Mistakes) -> None:
+def feeds(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
     """Outlets on several levels: right where each level cuts all power, and fatal where they are feeds of one host."""
     outlets = [
         device
@@ -54,27 +56,30 @@ def check_feeds(built: BuiltHost, mistakes: Mistakes) -> None:
     if len(levels) > 1:
         last = next(device for device in outlets if device.device.level == levels[-1])
         others = ", ".join(f"{it.device.name} on {it.device.level}" for it in outlets if it is not last)
-        mistakes.warning(
+        yield warning(
             last.entry.where.key("level"),
             f"outlets of {built.host.name} on several levels ({others}): it is announced as fenced when those of one "
             "level are off, so each level must cut all its power. Put outlets that feed it together on one level",
             value=levels[-1],
             unit="level",
+            rests_on=tuple(device.entry.where.key("level") for device in outlets),
         )
 
 
-def check_plugs(hosts: Sequence[BuiltHost], addresses: Addresses, mistakes: Mistakes) -> None:
-    """No plug serves two hosts, and no two devices of one level are one plug. `addresses`: what names resolve to."""
-    users = [_User(built=built, device=device, place=place) for built in hosts for device, place in _places(built)]
-    units = Units((user.place.plug for user in users), addresses)
+def plugs(draft: Draft) -> Iterator[Finding]:
+    """No plug serves two hosts, and no two devices of one level are one plug."""
+    users = [
+        _User(built=built, device=device, place=place) for built in draft.hosts for device, place in _places(built)
+    ]
+    units = Units((user.place.plug for user in users), draft.addresses)
     by_unit: dict[str, list[_User]] = defaultdict(list)
     for user in users:
         by_unit[units.of(user.place.plug)].append(user)
     for unit in by_unit.values():
         if len(unit) > 1:
-            _Unit(users=unit).check_between_hosts(mistakes)
-    for built in hosts:
-        _check_within_host(built, units, mistakes)
+            yield from _Unit(users=unit).between_hosts()
+    for built in draft.hosts:
+        yield from _within_host(built, units)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +109,7 @@ class _Unit:
     _compared: set[tuple[int, int]] = field(default_factory=set)
     _told: set[tuple[int, int]] = field(default_factory=set)
 
-    def check_between_hosts(self, mistakes: Mistakes) -> None:
+    def between_hosts(self) -> Iterator[Finding]:
         """Tells each outlet that is another host's, and once that some can't be told apart."""
         possible: list[tuple[_User, _User]] = []
         for user, other in (*self._of_one_word(), *self._of_two_ways()):
@@ -113,30 +118,32 @@ class _Unit:
             self._compared.add((id(user), id(other)))
             alike = likeness(user.place, other.place)
             if alike is Likeness.SAME:
-                self._tell_same(user, other, mistakes)
+                yield from self._same(user, other)
             elif alike is Likeness.POSSIBLY:
                 possible.append((user, other))
         if possible:
             user, other = possible[0]
             more = f" (and {len(possible) - 1} more pairs at this unit)" if len(possible) > 1 else ""
-            mistakes.warning(
+            yield warning(
                 user.device.entry.where,
                 f"{user.built.host.name} may be on the same plug as {other.words}: they are reached at one unit in ways "
                 f"that can't be compared. Say both in the same way, or make certain that they are two{more}",
                 value=user.place.plug.plug_id,
                 unit="plug",
+                rests_on=_rests_on(user.device, other.device),
             )
 
-    def _tell_same(self, user: _User, other: _User, mistakes: Mistakes) -> None:
+    def _same(self, user: _User, other: _User) -> Iterator[Finding]:
         """Once for two devices, however many outlets they share."""
         devices = id(user.device), id(other.device)
         if devices not in self._told:
             self._told.add(devices)
-            mistakes.error(
+            yield error(
                 user.device.entry.where,
                 f"the same plug as {other.words}: switching one host off would switch the other off",
                 value=user.place.plug.plug_id,
                 unit="plug",
+                rests_on=_rests_on(user.device, other.device),
             )
 
     def _of_one_word(self) -> Iterator[tuple[_User, _User]]:
@@ -166,7 +173,7 @@ class _Unit:
                 yield pair
 
 
-def _check_within_host(built: BuiltHost, units: Units, mistakes: Mistakes) -> None:
+def _within_host(built: BuiltHost, units: Units) -> Iterator[Finding]:
     places = _places(built)
     told: set[int] = set()
     for index, (device, place) in enumerate(places):
@@ -177,14 +184,20 @@ def _check_within_host(built: BuiltHost, units: Units, mistakes: Mistakes) -> No
             if alike is Likeness.APART:
                 continue
             told.add(id(device))
-            tell = mistakes.error if alike is Likeness.SAME else mistakes.warning
-            tell(
-                device.entry.where,
-                f"{'' if alike is Likeness.SAME else 'may be '}the same plug as {other.device.name}: "
+            yield Finding(
+                where=device.entry.where,
+                is_error=alike is Likeness.SAME,
+                reason=f"{'' if alike is Likeness.SAME else 'may be '}the same plug as {other.device.name}: "
                 "two devices of a level must be two feeds",
                 value=place.plug.plug_id,
                 unit="plug",
+                rests_on=_rests_on(device, other),
             )
+
+
+def _rests_on(*devices: BuiltDevice) -> tuple[Where, ...]:
+    """The keys that say which plug each of them is."""
+    return tuple(place for device in devices for place in keys(device.entry, "driver", "address", "options"))
 
 
 def _are_two_feeds(one: BuiltDevice, other: BuiltDevice) -> bool:
