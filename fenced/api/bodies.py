@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 
 from fenced.api.times import parse_until
-from fenced.core import match as selection
+from fenced.core.allowed import match as selection
 from fenced.model.power import Action, OperationState, State
 from fenced.ports.bus import HealthStatus
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainSerializer, SerializationInfo, WithJsonSchema
 
-from fenced.core.state import FenceableLevel, Phase, Restored
+from fenced.core.durable.state import FenceableLevel, Phase, Restored
 from fenced.model.moments import Moment, Wall, as_steady, rfc3339
 from fenced.model.power import Action, Cause, Kind, OperationState, Outcome, Power, Proof, State, Verdict, What
 

@@ -11,9 +11,9 @@ from typing import Any, Final
 from pydantic import JsonValue
 
 from fenced.api import shapes
-from fenced.core.fleet_state import Pause
-from fenced.core.records import Entry
-from fenced.core.state import DeviceRun, Fenceable, HostState, Operation, RaceEntry, Step
+from fenced.core.durable.fleet_state import Pause
+from fenced.core.durable.records import Entry
+from fenced.core.durable.state import DeviceRun, Fenceable, HostState, Operation, RaceEntry, Step
 from fenced.model.inventory import Inventory, Secret
 from fenced.model.moments import Moment, moment
 from fenced.model.names import HostName, Token

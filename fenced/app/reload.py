@@ -13,7 +13,7 @@ from fenced.config.configuration import Configuration
 from fenced.config.difference import difference, needs_restart
 from fenced.config.load import Loaded
 from fenced.core import events as e
-from fenced.core.operations import RefusedBy
+from fenced.core.operation.requests import RefusedBy
 from fenced.engine.engine import Engine
 from fenced.host import memory
 from fenced.host.notify import Notify

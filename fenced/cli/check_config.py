@@ -18,8 +18,8 @@ from fenced.app.own_machine import own_machine
 from fenced.cli.asking import driver_catalogue
 from fenced.config.load import Loaded, load
 from fenced.config.mistakes import Mistake
-from fenced.core.candidates import Candidates, expand
-from fenced.core.domains import Place
+from fenced.core.reach.candidates import Candidates, expand
+from fenced.core.reach.domains import Place
 from fenced.model.inventory import Device, Host, Inventory
 from fenced.model.names import HostName
 

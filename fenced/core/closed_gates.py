@@ -7,11 +7,11 @@ held. Since when a gate is closed is remembered in this life of ours; that it wa
 from collections.abc import Iterator
 from typing import Final
 
-from fenced.core import gates
-from fenced.core import records as r
+from fenced.core.allowed import gates
+from fenced.core.durable import records as r
+from fenced.core.durable.fleet_state import ClosedGate
+from fenced.core.durable.state import GateVerdict
 from fenced.core.fleet import Fleet
-from fenced.core.fleet_state import ClosedGate
-from fenced.core.state import GateVerdict
 from fenced.core.work import Work
 from fenced.model.names import ClusterName, HostName
 

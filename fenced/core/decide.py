@@ -7,15 +7,18 @@ Which module knows more: `detector` hears and suspects, `operations` takes reque
 from dataclasses import dataclass
 from typing import assert_never
 
-from fenced.core import closed_gates, detector, fenceable, fleet_decisions, operations, plan, recovery, trust
+from fenced.core import closed_gates, fleet_decisions
 from fenced.core import commands as c
 from fenced.core import events as e
-from fenced.core import records as r
-from fenced.core.announce import Announcement
+from fenced.core.believed import trust
+from fenced.core.durable import records as r
+from fenced.core.durable.state import Operation
 from fenced.core.fleet import Fleet
-from fenced.core.operations import Answer
-from fenced.core.state import Operation
-from fenced.core.watch import watch_ended
+from fenced.core.operation import plan, recovery, requests
+from fenced.core.operation.requests import Answer
+from fenced.core.said.announce import Announcement
+from fenced.core.suspected import detector, fenceable
+from fenced.core.suspected.watch import watch_ended
 from fenced.core.work import HostWork, Work
 
 
@@ -121,13 +124,13 @@ def _of_host(work: HostWork, event: HostEvent) -> Answer | None:
         case e.PathChecked():
             fenceable.path_checked(work, event)
         case e.ActionAsked():
-            return operations.ask(work, event)
+            return requests.ask(work, event)
         case e.ConfirmOffAsked():
-            return operations.confirm_off(work, event)
+            return requests.confirm_off(work, event)
         case e.CancelAsked():
-            return operations.cancel(work, event)
+            return requests.cancel(work, event)
         case e.MaintenanceAsked():
-            operations.maintenance(work, event)
+            requests.maintenance(work, event)
         case _:
             assert_never(event)
     return None

@@ -7,7 +7,7 @@ it will be done.
 from dataclasses import dataclass
 from enum import Enum
 
-from fenced.core.state import RaceEntry
+from fenced.core.durable.state import RaceEntry
 from fenced.model.inventory import Inventory
 from fenced.model.names import BootId, DeviceName, HostName, OperationId, ProxyName
 from fenced.model.power import Action, Outcome, Power

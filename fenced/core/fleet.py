@@ -6,13 +6,14 @@ Durable states change through `apply` alone. A sight is what we heard in this li
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from fenced.core import records as r
-from fenced.core.checks import NOTHING, HostChecks, OffRounds, OffRow, Paths
-from fenced.core.claims import Claims
-from fenced.core.evolve import evolve, evolve_fleet
-from fenced.core.fleet_state import FleetState, Pause
-from fenced.core.standing import is_in_hand
-from fenced.core.state import HostState
+from fenced.core.durable import records as r
+from fenced.core.durable.evolve import evolve, evolve_fleet
+from fenced.core.durable.fleet_state import FleetState, Pause
+from fenced.core.durable.standing import is_in_hand
+from fenced.core.durable.state import HostState
+from fenced.core.heard.checks import NOTHING, HostChecks, OffRounds, OffRow
+from fenced.core.heard.claims import Claims
+from fenced.core.reach.candidates import Paths
 from fenced.model.addresses import is_loopback
 from fenced.model.inventory import CALLS_MAX, Host, Inventory, Proxy
 from fenced.model.names import BootId, ClusterName, DeviceName, HostName, OperationId, ProxyName, Token

@@ -3,12 +3,12 @@
 from typing import assert_never
 
 from fenced.core import commands as c
-from fenced.core import edited, operations, recovery
 from fenced.core import events as e
-from fenced.core import match as selection
-from fenced.core import records as r
-from fenced.core.fleet_state import AnsweredRequest, Pause
-from fenced.core.operations import Accepted, Answer, RefusedBy
+from fenced.core.allowed import match as selection
+from fenced.core.durable import records as r
+from fenced.core.durable.fleet_state import AnsweredRequest, Pause
+from fenced.core.operation import edited, recovery, requests
+from fenced.core.operation.requests import Accepted, Answer, RefusedBy
 from fenced.core.work import Work
 from fenced.model.names import OperationId
 from fenced.model.power import Action
@@ -213,20 +213,20 @@ def _obey(work: Work, event: e.BusRequest) -> Answer:
     match event.action:
         case "fence" | "off" | "on" | "restart":
             action = host.host.settings.fence_action if event.action == "fence" else Action(event.action)
-            return operations.ask(host, e.ActionAsked(host=event.host, action=action, by=event.by, reason=event.reason))
+            return requests.ask(host, e.ActionAsked(host=event.host, action=action, by=event.by, reason=event.reason))
         case "cancel":
             running = host.operation
             if running is None:
                 return RefusedBy(rule="ended", why=f"no operation runs on {event.host}")
-            return operations.cancel(
+            return requests.cancel(
                 host, e.CancelAsked(host=event.host, operation=running.id, by=event.by, reason=event.reason)
             )
         case "confirm_off":
             asked = e.ConfirmOffAsked(host=event.host, by=event.by, reason=event.reason, is_forced=False, read=None)
-            return operations.confirm_off(host, asked)
+            return requests.confirm_off(host, asked)
         case "maintenance_on" | "maintenance_off":
             is_on = event.action == "maintenance_on"
-            operations.maintenance(
+            requests.maintenance(
                 host, e.MaintenanceAsked(host=event.host, is_on=is_on, by=event.by, reason=event.reason)
             )
             return Accepted(operation=OperationId(""))

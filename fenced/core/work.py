@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from fenced.core import commands as c
-from fenced.core import records as r
-from fenced.core.announce import Announcement, announce
+from fenced.core.durable import records as r
+from fenced.core.durable.fleet_state import FleetState
+from fenced.core.durable.state import HostState, Operation
 from fenced.core.fleet import Fleet, Sight
-from fenced.core.fleet_state import FleetState
-from fenced.core.state import HostState, Operation
+from fenced.core.said.announce import Announcement, announce
 from fenced.model.inventory import Host
 from fenced.model.names import HostName
 

@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fenced.core import records as r
-from fenced.core.announce import Announcement, state_message
 from fenced.core.decide import Decision
+from fenced.core.durable import records as r
+from fenced.core.durable.fleet_state import FleetState
+from fenced.core.durable.state import HostState, Operation
 from fenced.core.fleet import Fleet
-from fenced.core.fleet_state import FleetState
-from fenced.core.state import HostState, Operation
+from fenced.core.said.announce import Announcement, state_message
 from fenced.model.moments import Moment, Wall, as_steady, rfc3339
 from fenced.model.names import HostName
 from fenced.ports.journal import Batch, OutboxMessage

@@ -155,7 +155,7 @@ class PathChecks:
 
     def _again_soon(self, path: Path, now: float) -> float | None:
         """A first failure, and OFF of a host that is heard: a second reading tells it from a mishap, and one more after
-        `late_message` tells a host that died from a device that lies (core.trust). Not for ever: at most so often."""
+        `late_message` tells a host that died from a device that lies (core.believed.trust). Not for ever: at most so often."""
         pause = max(self._turns.pause_seconds, AGAIN_SECONDS_MIN)
         if path.failures == 1:
             return now + pause

@@ -10,15 +10,17 @@ from typing import Any, TypeVar
 
 import structlog
 
-from fenced.core import closed_gates, freshness, gates, match
+from fenced.core import closed_gates
 from fenced.core import events as e
-from fenced.core.candidates import expand
-from fenced.core.fenceable import shown
+from fenced.core.allowed import gates, match
+from fenced.core.durable.fleet_state import Pause
+from fenced.core.durable.state import HostState, Operation
 from fenced.core.fleet import Fleet
-from fenced.core.fleet_state import Pause
-from fenced.core.operations import Accepted as CoreAccepted
-from fenced.core.operations import RefusedBy
-from fenced.core.state import HostState, Operation
+from fenced.core.operation.requests import Accepted as CoreAccepted
+from fenced.core.operation.requests import RefusedBy
+from fenced.core.reach.candidates import expand
+from fenced.core.suspected import freshness
+from fenced.core.suspected.fenceable import shown
 from fenced.engine.misnamed import Misnamed
 from fenced.engine.reactor import Reactor
 from fenced.engine.watching import Events

@@ -12,9 +12,9 @@ import structlog
 
 from fenced.core import commands as c
 from fenced.core import events as e
-from fenced.core.domains import Place
 from fenced.core.fleet import Fleet
-from fenced.core.operations import Answer
+from fenced.core.operation.requests import Answer
+from fenced.core.reach.domains import Place
 from fenced.engine.race import PathMemory, Race, RaceResult
 from fenced.engine.settling import Reading
 from fenced.engine.slots import Slots

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import structlog
 
 from fenced.core import events as e
+from fenced.core.durable.records import Entry
+from fenced.core.durable.state import HostState
 from fenced.core.fleet import Fleet
-from fenced.core.records import Entry
-from fenced.core.state import HostState
 from fenced.engine.batch import Collected
 from fenced.engine.checking import PathChecks
 from fenced.engine.control import EngineControl

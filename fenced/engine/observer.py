@@ -3,11 +3,11 @@
 import structlog
 
 from fenced.core import events as e
-from fenced.core import records as r
 from fenced.core.decide import Decision
+from fenced.core.durable import records as r
+from fenced.core.durable.state import FenceableLevel, HostState, Operation
 from fenced.core.fleet import Fleet
-from fenced.core.operations import RefusedBy
-from fenced.core.state import FenceableLevel, HostState, Operation
+from fenced.core.operation.requests import RefusedBy
 from fenced.engine.batch import Collected
 from fenced.model.names import HostName
 from fenced.model.power import State, What

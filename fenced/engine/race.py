@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from fenced.core.domains import Place, Rank
-from fenced.core.state import WRONG_MACHINE, RaceEntry
+from fenced.core.durable.state import WRONG_MACHINE, RaceEntry
+from fenced.core.reach.domains import Place, Rank
 from fenced.engine.settling import Reading
 from fenced.engine.workers import TURN_FACTOR, Turn
 from fenced.model.names import PlugId, ProxyName

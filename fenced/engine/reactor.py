@@ -2,7 +2,7 @@
 
 A batch of events is decided, made durable in one transaction, and only then acted upon (S3). When the store does not
 take it, the batch is undone and decided again later: no effect ever runs ahead of its record. Kill it after any line:
-what was not appended did not happen, what was appended is taken up again at the next start (core.recovery).
+what was not appended did not happen, what was appended is taken up again at the next start (core.operation.recovery).
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.decide import Decision, decide
 from fenced.core.fleet import Fleet
-from fenced.core.operations import Answer
+from fenced.core.operation.requests import Answer
 from fenced.engine.batch import Collected, batch_of, collect
 from fenced.model.moments import Wall, as_steady
 from fenced.model.names import HostName

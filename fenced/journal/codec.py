@@ -14,9 +14,9 @@ from typing import Annotated, Any, Final, NewType, TypeVar
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from fenced.core.fleet_state import FleetState
-from fenced.core.records import Record
-from fenced.core.state import HostState, Operation
+from fenced.core.durable.fleet_state import FleetState
+from fenced.core.durable.records import Record
+from fenced.core.durable.state import HostState, Operation
 from fenced.model.names import OperationId
 
 T = TypeVar("T")

@@ -13,9 +13,9 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Connection, func, select, text
 
-from fenced.core.fleet_state import FleetState
-from fenced.core.records import Entry
-from fenced.core.state import HostState, Operation
+from fenced.core.durable.fleet_state import FleetState
+from fenced.core.durable.records import Entry
+from fenced.core.durable.state import HostState, Operation
 from fenced.journal import codec
 from fenced.journal.schema import FLEET, LEASE, OPERATIONS, OUTBOX, RECORDS, SNAPSHOTS, STORE
 from fenced.model.names import HostName, OperationId

@@ -24,8 +24,8 @@ from sqlalchemy import URL, Connection, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from fenced.core.records import Entry
-from fenced.core.state import Operation
+from fenced.core.durable.records import Entry
+from fenced.core.durable.state import Operation
 from fenced.journal import codec, reading, schema, writing
 from fenced.journal.errors import is_connection_doubtful, translated
 from fenced.journal.location import database_path

@@ -12,9 +12,9 @@ from typing import Any, Final
 from sqlalchemy import Connection, Dialect, Table, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from fenced.core.fleet_state import FleetState
-from fenced.core.records import Entry
-from fenced.core.state import HostState, Operation
+from fenced.core.durable.fleet_state import FleetState
+from fenced.core.durable.records import Entry
+from fenced.core.durable.state import HostState, Operation
 from fenced.journal import codec
 from fenced.journal.schema import FLEET, LEASE, OPERATIONS, OUTBOX, RECORDS, SNAPSHOTS
 from fenced.ports.journal import Batch, ClockAnchor, EpochLost, OutboxMessage

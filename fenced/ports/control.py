@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from fenced.core.fleet_state import FleetState, Pause
-from fenced.core.records import Entry
-from fenced.core.state import Fenceable, HostState, Operation
+from fenced.core.durable.fleet_state import FleetState, Pause
+from fenced.core.durable.records import Entry
+from fenced.core.durable.state import Fenceable, HostState, Operation
 from fenced.model.inventory import Inventory
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import Action

@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from fenced.core.fleet_state import FleetState
-from fenced.core.records import Entry
-from fenced.core.state import HostState, Operation
+from fenced.core.durable.fleet_state import FleetState
+from fenced.core.durable.records import Entry
+from fenced.core.durable.state import HostState, Operation
 from fenced.model.names import HostName, OperationId
 
 

@@ -11,7 +11,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from fenced.core.state import FenceableLevel
+from fenced.core.durable.state import FenceableLevel
 from fenced.model.power import OperationState, State
 from fenced.ports.control import Control, FleetView, HostView
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fenced.core.state import Restored
+from fenced.core.durable.state import Restored
 from fenced.model.power import OperationState, Power
 from fenced.ports.control import Unavailable
 from tests.api.conftest import Api

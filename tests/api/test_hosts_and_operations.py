@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from fenced.core.state import Step
+from fenced.core.durable.state import Step
 from fenced.model.names import ENGINE
 from fenced.model.power import Action, What
 from fenced.ports.control import Control

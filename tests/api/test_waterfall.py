@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fenced.api import views
 from fenced.cli.fencectl.story import changes, sentence
 from fenced.cli.waterfall import WIDTH_MIN, render
-from fenced.core.state import Operation, Restored
+from fenced.core.durable.state import Operation, Restored
 from fenced.model.power import Action, OperationState, Outcome, Power, Proof
 from tests.fakes.samples import finished_restart
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from fenced.core.domains import spread
+from fenced.core.reach.domains import spread
 from fenced.model.names import ProxyName
 from tests.bench.agent import Agent
 from tests.bench.ground import NOT_LISTENED_TO, Ground, ground

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fenced.core import records as r
-from fenced.core.evolve import evolve
-from fenced.core.state import HostState
+from fenced.core.durable import records as r
+from fenced.core.durable.evolve import evolve
+from fenced.core.durable.state import HostState
 from fenced.journal import codec
 from fenced.journal.store import SqlJournal
 from fenced.model.names import BootId, HostName

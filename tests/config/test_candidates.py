@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fenced.core.candidates import expand
-from fenced.core.domains import Place, spread
+from fenced.core.durable.state import Exclusion, HostState
 from fenced.core.fleet import Fleet
-from fenced.core.state import Exclusion, HostState
+from fenced.core.reach.candidates import expand
+from fenced.core.reach.domains import Place, spread
 from fenced.model.inventory import Device, DeviceSpec, Host, Inventory, Proxy
 from fenced.model.names import ClusterName, DatacenterName, DeviceName, HostName, PlugId, ProxyName, UnitId
 from fenced.model.power import Kind, State

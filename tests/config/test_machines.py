@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fenced.config.own_machine import OwnMachine, this_machine
-from fenced.core.candidates import why_not
+from fenced.core.reach.candidates import why_not
 from fenced.model.inventory import Inventory
 from fenced.model.names import ENGINE, ClusterName, HostName, ProxyName
 from tests.config.files import CLUSTERS, TLS, load_files, load_ok, told, write

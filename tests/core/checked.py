@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from fenced.core import commands as c
 from fenced.core import events as e
-from fenced.core import records as r
 from fenced.core.decide import Decision
+from fenced.core.durable import records as r
 from fenced.model.names import DeviceName, HostName, ProxyName
 from fenced.model.power import Power
 from tests.core.desk import NODE, Desk

@@ -10,11 +10,11 @@ from typing import TypeVar
 
 from fenced.core import commands as c
 from fenced.core import events as e
-from fenced.core import records as r
 from fenced.core.decide import Decision, decide
+from fenced.core.durable import records as r
+from fenced.core.durable.state import WRONG_MACHINE, HostState, Operation, RaceEntry
 from fenced.core.fleet import Fleet
-from fenced.core.operations import Accepted, RefusedBy
-from fenced.core.state import WRONG_MACHINE, HostState, Operation, RaceEntry
+from fenced.core.operation.requests import Accepted, RefusedBy
 from fenced.model.inventory import Inventory
 from fenced.model.names import BootId, DeviceName, HostName, OperationId, ProxyName
 from fenced.model.power import Action, Outcome, Power, Verdict, What

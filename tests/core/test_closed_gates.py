@@ -3,9 +3,9 @@
 import pytest
 
 from fenced.core import events as e
-from fenced.core import gates
-from fenced.core import records as r
+from fenced.core.allowed import gates
 from fenced.core.closed_gates import closed_seconds
+from fenced.core.durable import records as r
 from fenced.model.names import HostName
 from fenced.model.power import Action, State
 from tests.core.desk import FOR_EVER, Desk

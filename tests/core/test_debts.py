@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from fenced.core import records as r
-from fenced.core.edited import debts
-from fenced.core.evolve import evolve
-from fenced.core.state import Orphan
+from fenced.core.durable import records as r
+from fenced.core.durable.evolve import evolve
+from fenced.core.durable.state import Orphan
+from fenced.core.operation.edited import debts
 from fenced.model.names import DeviceName, PlugId
 from tests.core.desk import NODE, Desk
 from tests.core.test_edited_inventory import moved

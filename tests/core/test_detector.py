@@ -3,7 +3,7 @@
 import pytest
 
 from fenced.core import events as e
-from fenced.core import records as r
+from fenced.core.durable import records as r
 from fenced.model.power import Action, Cause, State
 from tests.core.desk import FOR_EVER, NODE, Desk
 from tests.world.rack import Rack, Setting

@@ -7,10 +7,10 @@ import pytest
 
 from fenced.core import commands as c
 from fenced.core import events as e
-from fenced.core import records as r
+from fenced.core.durable import records as r
+from fenced.core.durable.state import Phase, Restored
 from fenced.core.fleet import Fleet
-from fenced.core.operations import Accepted, RefusedBy
-from fenced.core.state import Phase, Restored
+from fenced.core.operation.requests import Accepted, RefusedBy
 from fenced.model.inventory import Device, Host, Inventory
 from fenced.model.names import ClusterName, DeviceName, HostName, PlugId
 from fenced.model.power import Action, Kind, OperationState, Outcome, Power, State

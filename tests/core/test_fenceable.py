@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from fenced.core import records as r
-from fenced.core.fenceable import shown
+from fenced.core.durable import records as r
+from fenced.core.durable.state import FenceableLevel
 from fenced.core.fleet import Fleet
-from fenced.core.state import FenceableLevel
+from fenced.core.suspected.fenceable import shown
 from fenced.model.names import HostName
 from fenced.model.power import Action, Power
 from tests.core.checked import INTERVAL, changes, check, check_off, desk, level, told, why

@@ -1,8 +1,8 @@
 """What is older than what was heard: no news, and no silence (DESIGN section 5)."""
 
 from fenced.core import events as e
-from fenced.core import freshness
-from fenced.core import records as r
+from fenced.core.durable import records as r
+from fenced.core.suspected import freshness
 from fenced.model.power import Action, State
 from tests.core.desk import NODE, Desk
 from tests.core.test_detector import desk

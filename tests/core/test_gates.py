@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from fenced.core import events as e
-from fenced.core import gates
-from fenced.core import records as r
-from fenced.core.fleet_state import Pause
-from fenced.core.operations import Accepted
-from fenced.core.state import GateVerdict
+from fenced.core.allowed import gates
+from fenced.core.durable import records as r
+from fenced.core.durable.fleet_state import Pause
+from fenced.core.durable.state import GateVerdict
+from fenced.core.operation.requests import Accepted
 from fenced.core.work import back_off_seconds
 from fenced.model.names import HostName
 from fenced.model.power import Action, OperationState, State

@@ -6,7 +6,7 @@ import pytest
 
 from fenced.core import commands as c
 from fenced.core import events as e
-from fenced.core import records as r
+from fenced.core.durable import records as r
 from fenced.core.fleet import Fleet
 from fenced.model.names import DeviceName
 from fenced.model.power import Action, State, What

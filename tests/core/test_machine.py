@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 
-from fenced.core import machine
-from fenced.core import records as r
-from fenced.core.evolve import evolve, evolve_fleet
-from fenced.core.fleet_state import FleetState
-from fenced.core.state import HostState
+from fenced.core.durable import machine
+from fenced.core.durable import records as r
+from fenced.core.durable.evolve import evolve, evolve_fleet
+from fenced.core.durable.fleet_state import FleetState
+from fenced.core.durable.state import HostState
 from fenced.model.names import HostName
 from fenced.model.power import State
 from tests.journal.strategies import FLEET_RECORDS, HOST_RECORDS, whole

@@ -6,8 +6,8 @@ import pytest
 
 from fenced.core import commands as c
 from fenced.core import events as e
-from fenced.core import records as r
-from fenced.core.state import WRONG_MACHINE, RaceEntry
+from fenced.core.durable import records as r
+from fenced.core.durable.state import WRONG_MACHINE, RaceEntry
 from fenced.model.names import DeviceName, ProxyName
 from fenced.model.power import Action, OperationState, Outcome, Power, State, Verdict, What
 from tests.core.desk import NODE, Desk

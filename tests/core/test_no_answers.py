@@ -1,6 +1,6 @@
 """An effect that never answers: the operation ends by its deadline all the same (S14)."""
 
-from fenced.core import records as r
+from fenced.core.durable import records as r
 from fenced.model.power import Action, OperationState, Power
 from tests.core.desk import NODE, Desk
 from tests.properties.watched_desk import WatchedDesk

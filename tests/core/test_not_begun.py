@@ -3,7 +3,7 @@
 import pytest
 
 from fenced.core import commands as c
-from fenced.core import records as r
+from fenced.core.durable import records as r
 from fenced.model.power import Action, OperationState, Outcome
 from tests.core.desk import NODE, Desk
 from tests.core.test_owed import failed, ons

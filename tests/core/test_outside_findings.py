@@ -2,8 +2,8 @@
 
 from fenced.core import commands as c
 from fenced.core import events as e
-from fenced.core import records as r
-from fenced.core.announce import state_message
+from fenced.core.durable import records as r
+from fenced.core.said.announce import state_message
 from fenced.model.names import OperationId
 from fenced.model.power import Action, OperationState, Outcome, Power, State, What
 from tests.core.desk import NODE, Desk, said

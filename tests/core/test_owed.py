@@ -4,9 +4,9 @@ import pytest
 
 from fenced.core import commands as c
 from fenced.core import events as e
-from fenced.core import records as r
+from fenced.core.durable import records as r
+from fenced.core.durable.state import Restored
 from fenced.core.events import HealthStatus
-from fenced.core.state import Restored
 from fenced.model.power import Action, OperationState, Outcome, Power, State
 from tests.core.desk import NODE, Desk
 from tests.core.test_restore import BOTH, commands, desk, off_on_its_way, stop

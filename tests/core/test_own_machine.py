@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from fenced.core import events as e
-from fenced.core import records as r
+from fenced.core.durable import records as r
 from fenced.model.power import Action, OperationState, Outcome, Power, What
 from tests.core.desk import NODE, Desk
 from tests.world.rack import Rack

@@ -4,8 +4,8 @@ import pytest
 
 from fenced.core import commands as c
 from fenced.core import events as e
-from fenced.core import records as r
-from fenced.core.state import Phase
+from fenced.core.durable import records as r
+from fenced.core.durable.state import Phase
 from fenced.model.names import DeviceName, PlugId
 from fenced.model.power import Action, OperationState, Outcome, Power, State, What
 from tests.core.desk import NODE, Desk

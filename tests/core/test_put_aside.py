@@ -1,7 +1,7 @@
 """A host whose records can't be taken up is put aside and left to a person; all others go on (S13)."""
 
 from fenced.core import events as e
-from fenced.core import records as r
+from fenced.core.durable import records as r
 from fenced.core.fleet import Fleet
 from fenced.model.power import Action, OperationState, Power, State
 from tests.core.desk import FOR_EVER, NODE, Desk

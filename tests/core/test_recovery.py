@@ -4,9 +4,9 @@ import pytest
 
 from fenced.core import commands as c
 from fenced.core import events as e
-from fenced.core import records as r
+from fenced.core.durable import records as r
+from fenced.core.durable.state import HostState, Phase, Restored
 from fenced.core.fleet import Fleet
-from fenced.core.state import HostState, Phase, Restored
 from fenced.model.power import Action, OperationState, Outcome, Power, State
 from tests.core.desk import FOR_EVER, NODE, Desk
 from tests.world.rack import Rack

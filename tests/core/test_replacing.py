@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
+from fenced.core.durable.fleet_state import FleetState
+from fenced.core.durable.replacing import replace
+from fenced.core.durable.state import HostState
 from fenced.core.events import Health
-from fenced.core.fleet_state import FleetState
-from fenced.core.replacing import replace
-from fenced.core.state import HostState
 from fenced.model.names import HostName
 from fenced.model.power import State
 

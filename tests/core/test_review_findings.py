@@ -7,9 +7,9 @@ import pytest
 
 from fenced.core import commands as c
 from fenced.core import events as e
-from fenced.core import records as r
-from fenced.core.operations import Accepted
-from fenced.core.state import Operation
+from fenced.core.durable import records as r
+from fenced.core.durable.state import Operation
+from fenced.core.operation.requests import Accepted
 from fenced.model.inventory import Device, Host
 from fenced.model.names import DeviceName, PlugId
 from fenced.model.power import Action, OperationState, Outcome, Power, State, What

@@ -1,8 +1,8 @@
 """S13: what was read before a crash proves nothing after it."""
 
 from fenced.core import commands as c
-from fenced.core import records as r
-from fenced.core.state import Phase
+from fenced.core.durable import records as r
+from fenced.core.durable.state import Phase
 from fenced.model.power import Power
 from tests.core.desk import NODE, Desk
 from tests.core.test_recovery import next_life

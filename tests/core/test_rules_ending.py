@@ -2,7 +2,7 @@
 
 from fenced.core import commands as c
 from fenced.core import events as e
-from fenced.core import records as r
+from fenced.core.durable import records as r
 from fenced.model.names import ProxyName
 from fenced.model.power import Action, OperationState, Outcome, Power
 from tests.core.desk import NODE, Desk

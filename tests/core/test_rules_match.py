@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from fenced.core import events as e
-from fenced.core.match import BadMatch, matches, parse
+from fenced.core.allowed.match import BadMatch, matches, parse
 from fenced.model.names import HostName
 from tests.core.desk import NODE, Desk, said
 

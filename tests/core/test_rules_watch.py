@@ -4,8 +4,8 @@ import pytest
 
 from fenced.core import commands as c
 from fenced.core import events as e
-from fenced.core import records as r
-from fenced.core.announce import announce
+from fenced.core.durable import records as r
+from fenced.core.said.announce import announce
 from fenced.model.names import DeviceName
 from fenced.model.power import Outcome, Power, State
 from tests.core.desk import NODE, Desk

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from fenced.core import commands as c
-from fenced.core import records as r
+from fenced.core.durable import records as r
+from fenced.core.durable.state import Restored
 from fenced.core.events import HealthStatus
-from fenced.core.state import Restored
 from fenced.model.names import DeviceName, OperationId
 from fenced.model.power import Action, OperationState, Outcome, Power, State
 from tests.core.desk import NODE, Desk

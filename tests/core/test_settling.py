@@ -1,7 +1,7 @@
 """An OFF that does not count yet: the path is proven, OFF is sent, and nothing is proven, given up or left before its time."""
 
 from fenced.core import commands as c
-from fenced.core import records as r
+from fenced.core.durable import records as r
 from fenced.model.power import Action, OperationState, Outcome, Power, State, What
 from tests.core.desk import NODE, Desk
 from tests.world.rack import Rack, Setting

@@ -7,9 +7,9 @@ import pytest
 
 from fenced.core import commands as c
 from fenced.core import events as e
-from fenced.core import records as r
-from fenced.core.claims import Claims
+from fenced.core.durable import records as r
 from fenced.core.fleet import Fleet
+from fenced.core.heard.claims import Claims
 from fenced.model.inventory import DeviceSpec, Host, Inventory
 from fenced.model.names import DeviceName, HostName, PlugId, ProxyName, UnitId
 from fenced.model.power import Action, OperationState, Power, What

@@ -2,7 +2,7 @@
 
 from fenced.core import commands as c
 from fenced.core import events as e
-from fenced.core import records as r
+from fenced.core.durable import records as r
 from fenced.model.power import Action, OperationState, Power, What
 from tests.core.checked import check, check_off, desk, distrusts, mislabelled, told
 from tests.core.desk import NODE, Desk

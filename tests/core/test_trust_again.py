@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from fenced.core import commands as c
-from fenced.core import records as r
+from fenced.core.durable import records as r
+from fenced.core.durable.state import Followed, Trial
 from fenced.core.fleet import Fleet
-from fenced.core.state import Followed, Trial
 from fenced.model.names import DeviceName
 from fenced.model.power import Action, Power, State, What
 from tests.core.checked import check, check_off, cycle, desk, distrusts, mislabelled, told

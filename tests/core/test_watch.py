@@ -4,7 +4,7 @@ import pytest
 
 from fenced.core import commands as c
 from fenced.core import events as e
-from fenced.core import records as r
+from fenced.core.durable import records as r
 from fenced.model.names import BootId
 from fenced.model.power import Action, Outcome, Power, State
 from tests.core.desk import NODE, Desk

@@ -4,8 +4,8 @@ import pytest
 
 from fenced.core import commands as c
 from fenced.core import events as e
-from fenced.core import records as r
-from fenced.core.state import RaceEntry
+from fenced.core.durable import records as r
+from fenced.core.durable.state import RaceEntry
 from fenced.model.names import DeviceName, ProxyName
 from fenced.model.power import Outcome, Power, State, Verdict
 from tests.core.desk import NODE, Desk

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from fenced.core.state import FenceableLevel
+from fenced.core.durable.state import FenceableLevel
 from fenced.model.names import HostName
 from fenced.model.power import Action, Power
 from tests.world.loop import run

@@ -5,7 +5,7 @@ import json
 from dataclasses import replace
 
 from fenced.core import events as e
-from fenced.core.records import Entry, HostHeard
+from fenced.core.durable.records import Entry, HostHeard
 from fenced.engine.outbox import LANE_SLICE
 from fenced.model.names import HostName, OperationId
 from fenced.ports.journal import Batch, StoreError

@@ -7,10 +7,10 @@ import pytest
 
 from fenced.core import commands as c
 from fenced.core import events as e
-from fenced.core import records as r
 from fenced.core.decide import Decision
+from fenced.core.durable import records as r
 from fenced.core.fleet import Fleet
-from fenced.core.operations import Accepted
+from fenced.core.operation.requests import Accepted
 from fenced.engine import reactor as reactor_module
 from fenced.engine.batch import Collected
 from fenced.engine.reactor import Reactor

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from fenced.core import events as e
-from fenced.core import records as r
+from fenced.core.durable import records as r
 from fenced.model.names import HostName
 from fenced.model.power import Action, State
 from fenced.ports.journal import Batch, ClockAnchor, StoreError

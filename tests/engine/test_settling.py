@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from fenced.core import records as r
+from fenced.core.durable import records as r
 from fenced.engine.settling import Settling
 from fenced.model.names import ENGINE, HostName, ProxyName
 from fenced.model.power import Action, Power, Proof

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from fenced.core import events as e
-from fenced.core import records as r
 from fenced.core.decide import decide
+from fenced.core.durable import records as r
+from fenced.core.durable.state import HostState
 from fenced.core.fleet import Fleet
-from fenced.core.state import HostState
 from fenced.engine.batch import Collected, batch_of, collect
 from fenced.engine.engine import replay
 from fenced.model.inventory import Inventory

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
-from fenced.core.fleet_state import FleetState, Pause
-from fenced.core.records import Entry, HostHeard, OperationStarted
-from fenced.core.state import (
+from fenced.core.durable.fleet_state import FleetState, Pause
+from fenced.core.durable.records import Entry, HostHeard, OperationStarted
+from fenced.core.durable.state import (
     DeviceRun,
     Fenceable,
     FenceableLevel,

@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from fenced.core.fleet_state import FleetState
-from fenced.core.records import Entry
-from fenced.core.replacing import replace
-from fenced.core.state import HostState, Operation
+from fenced.core.durable.fleet_state import FleetState
+from fenced.core.durable.records import Entry
+from fenced.core.durable.replacing import replace
+from fenced.core.durable.state import HostState, Operation
 from fenced.journal import codec
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import OperationState

@@ -1,6 +1,6 @@
 """A host and an operation with everything in it, for whatever shows or stores them."""
 
-from fenced.core.state import (
+from fenced.core.durable.state import (
     DeviceRun,
     Exclusion,
     Operation,

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from fenced.core import records as r
-from fenced.core.state import Phase as ProgramPhase
+from fenced.core.durable import records as r
+from fenced.core.durable.state import Phase as ProgramPhase
 from fenced.model.names import DeviceName, OperationId, ProxyName, Token
 from fenced.model.power import Action as Asked
 from fenced.model.power import Outcome, Power, Proof, State, What

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fenced.core import records as r
+from fenced.core.durable import records as r
 from fenced.model.names import DeviceName
 from fenced.model.power import Outcome, Power, What
 from tests import golden

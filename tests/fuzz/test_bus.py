@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fenced.bus.client import _Receiver
 from fenced.bus.messages import CORRELATION_BYTES_MAX
 from fenced.bus.topics import Topics, is_level
-from fenced.core import records as r
+from fenced.core.durable import records as r
 from fenced.model.names import HostName
 from fenced.ports.bus import BusEvent, BusRequest, Evidence, Health, MessageKind, MessageResult, Presence
 from fenced.ports.health import REASON_LENGTH_MAX, SEQUENCE_MAX

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fenced.core.fleet_state import FleetState
-from fenced.core.records import Record
-from fenced.core.state import HostState, Operation
+from fenced.core.durable.fleet_state import FleetState
+from fenced.core.durable.records import Record
+from fenced.core.durable.state import HostState, Operation
 from fenced.journal import codec
 from fenced.ports.journal import Batch, StoreError
 from tests.fuzz.given import changed, fuzz, hostile

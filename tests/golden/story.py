@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fenced.core import events as e
-from fenced.core.records import Entry
+from fenced.core.durable.records import Entry
 from fenced.model.names import HostName
 from fenced.model.power import Power
 from fenced.ports.bus import Message

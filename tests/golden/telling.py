@@ -1,7 +1,7 @@
 """A journal entry in a few words of a story; None where it would only be noise. No tokens, no wording of logs."""
 
-from fenced.core import records as r
-from fenced.core.state import GateVerdict, HostState
+from fenced.core.durable import records as r
+from fenced.core.durable.state import GateVerdict, HostState
 from fenced.model.names import HostName
 from fenced.model.power import Outcome, Verdict, What
 

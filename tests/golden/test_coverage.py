@@ -2,7 +2,7 @@
 
 import pytest
 
-from fenced.core import gates
+from fenced.core.allowed import gates
 from tests.core.desk import NODE, Desk
 from tests.golden.coverage import GATES, IMPOSSIBLE, cells, is_shown
 from tests.golden.scenes import Scene

@@ -11,7 +11,7 @@ import pytest
 
 from fenced.cli.fencectl import main as fencectl
 from fenced.cli.main import main as fenced
-from fenced.core.gates import all_gates
+from fenced.core.allowed.gates import all_gates
 from tests.house.prose import commands, leads_somewhere, linked_file, links, mentions
 from tests.house.states import text as states_text
 from tests.house.tree import ROOT, files, functions, name
@@ -119,9 +119,9 @@ def test_wrong_commands_are_found_out(line: str) -> None:
 
 def _gates() -> list[str]:
     """The names in the source: each gate is made by `_gate("name", ...)`."""
-    source = (ROOT / "fenced/core/gates.py").read_text(encoding="utf-8")
-    assert all_gates.__module__ == "fenced.core.gates"
-    assert any(function == "_gate" for function, _ in functions(ROOT / "fenced/core/gates.py"))
+    source = (ROOT / "fenced/core/allowed/gates.py").read_text(encoding="utf-8")
+    assert all_gates.__module__ == "fenced.core.allowed.gates"
+    assert any(function == "_gate" for function, _ in functions(ROOT / "fenced/core/allowed/gates.py"))
     return sorted(set(re.findall(r"_gate\(\s*\"(\w+)\"", source)))
 
 

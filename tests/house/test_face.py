@@ -12,7 +12,7 @@ from fenced.telemetry.reloads import ReloadGauges
 from tests.fakes.control import FakeControl
 from tests.house.tree import ROOT, tree
 
-ANNOUNCE: Final = ROOT / "fenced/core/announce.py"
+ANNOUNCE: Final = ROOT / "fenced/core/said/announce.py"
 
 HOST_EVENTS: Final = [
     "healthy",

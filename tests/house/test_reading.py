@@ -11,16 +11,16 @@ FILE_LINES_MAX: Final = 400
 FUNCTION_LINES_MAX: Final = 60
 
 LONG_FILES: Final = {
-    "fenced/core/detector.py": "one chain: hear, suspect, confirm; split when observers come",
-    "fenced/core/evolve.py": "one arm a record, each a few lines: the only place where state changes",
-    "fenced/core/plan.py": "the phases of one operation, in the order they happen",
-    "fenced/core/records.py": "a list of facts, no logic",
+    "fenced/core/suspected/detector.py": "one chain: hear, suspect, confirm; split when observers come",
+    "fenced/core/durable/evolve.py": "one arm a record, each a few lines: the only place where state changes",
+    "fenced/core/operation/plan.py": "the phases of one operation, in the order they happen",
+    "fenced/core/durable/records.py": "a list of facts, no logic",
     "tests/core/test_gates.py": "one gate after the other, in their order",
 }
 LONG_FUNCTIONS: Final = {
     "fenced/app/daemon.py:run_daemon": "builds every part once, in order; a reader sees all the wires in one place",
-    "fenced/core/evolve.py:_evolve": "a table of records as one match, exhaustive by type",
-    "fenced/core/evolve.py:_operation_went_on": "the same, for the records of a running operation",
+    "fenced/core/durable/evolve.py:_evolve": "a table of records as one match, exhaustive by type",
+    "fenced/core/durable/evolve.py:_operation_went_on": "the same, for the records of a running operation",
     "tests/config/test_inventory.py:test_every_key_of_the_daemon_arrives": "every key once, asked for",
     "tests/e2e/test_bus.py:test_requests_of_the_bus": "one story of requests, each answered before the next",
     "tests/e2e/test_main_job.py:test_a_silent_host_is_fenced_told_restored_and_healthy_again": "the main job, told once, whole",
@@ -34,7 +34,7 @@ OWN_TASKS: Final = {
 
 WIDE_EXCEPTS: Final = {
     "fenced/api/border.py": "border: the API's middleware",
-    "fenced/core/recovery.py": "border: a start; the host is put aside, and told",
+    "fenced/core/operation/recovery.py": "border: a start; the host is put aside, and told",
     "fenced/engine/engine.py": "border: the replay; the host is put aside, and told",
     "fenced/engine/effects.py": "border: effects",
     "fenced/config/mistakes.py": "border: a configuration is read; told as a mistake of its file",

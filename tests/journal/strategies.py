@@ -8,8 +8,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from fenced.core.records import Entry, FleetRecord, HostRecord, Record, StepEnded
-from fenced.core.state import HostState, Operation
+from fenced.core.durable.records import Entry, FleetRecord, HostRecord, Record, StepEnded
+from fenced.core.durable.state import HostState, Operation
 from fenced.model.names import DeviceName, HostName, OperationId
 from fenced.model.power import Action, Cause, OperationState, Outcome
 from fenced.ports.journal import OutboxMessage

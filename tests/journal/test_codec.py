@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fenced.core.fleet_state import FleetState
-from fenced.core.records import BusBack, BusLost, HostHeard, OperationStarted, Record, StepEnded
-from fenced.core.state import HostState, Operation
+from fenced.core.durable.fleet_state import FleetState
+from fenced.core.durable.records import BusBack, BusLost, HostHeard, OperationStarted, Record, StepEnded
+from fenced.core.durable.state import HostState, Operation
 from fenced.journal import codec
 from fenced.model.names import OperationId
 from tests.journal.strategies import RECORDS, entry, host_state, operation, record, whole

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from fenced.core.fleet_state import FleetState
-from fenced.core.records import BusBack, BusLost, Entry
+from fenced.core.durable.fleet_state import FleetState
+from fenced.core.durable.records import BusBack, BusLost, Entry
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import OperationState
 from fenced.ports.journal import Batch, ClockAnchor, EpochLost, Page, StoreError, StoreHeld

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from fenced.core.fleet_state import FleetState
-from fenced.core.records import Entry, HostHeard, StoreReleased
-from fenced.core.state import HostState
+from fenced.core.durable.fleet_state import FleetState
+from fenced.core.durable.records import Entry, HostHeard, StoreReleased
+from fenced.core.durable.state import HostState
 from fenced.model.names import BootId, HostName
 from fenced.ports.journal import Batch, Loaded, OutboxMessage, StoreError
 from tests.journal.rigs import SqlRig

@@ -11,7 +11,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="already off needs no hold",
         rule="S10",
-        file="core/plan.py",
+        file="core/operation/plan.py",
         old="    return (run.read_at or 0.0) - since >= power.already_off_hold_seconds - 1e-6",
         new="    return (run.read_at or 0.0) - since >= 0.0",
         killers=(
@@ -22,7 +22,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="life before the first off does not stop it",
         rule="S10",
-        file="core/plan.py",
+        file="core/operation/plan.py",
         old='    if not has_read_off:\n        stop(work, "the host was heard")',
         new='    if has_read_off:\n        stop(work, "the host was heard")',
         killers=(
@@ -33,7 +33,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="the gates are not looked at again before the first off of a level",
         rule="S10",
-        file="core/plan.py",
+        file="core/operation/plan.py",
         old="    if not operation.is_permitted and not _permit(work, operation):",
         new="    if False and not operation.is_permitted and not _permit(work, operation):",
         killers=(
@@ -44,7 +44,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="the lease gate fails open",
         rule="S10",
-        file="core/gates.py",
+        file="core/allowed/gates.py",
         old="    if left < LEASE_MARGIN_SECONDS:",
         new="    if left < -1e9:",
         killers=("tests/core/test_gates.py::test_the_lease_must_last_a_moment",),
@@ -52,7 +52,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="the armed gate fails open",
         rule="S10",
-        file="core/gates.py",
+        file="core/allowed/gates.py",
         old="    if fleet.state.is_disarmed:\n",
         new="    if fleet.state.is_disarmed and False:\n",
         killers=(
@@ -64,7 +64,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="the maintenance gate fails open",
         rule="S10",
-        file="core/gates.py",
+        file="core/allowed/gates.py",
         old="    if state.maintenance is not None:\n",
         new="    if state.maintenance is None and False:\n",
         killers=("tests/core/test_gates.py::test_maintenance_ends_by_its_time",),
@@ -72,7 +72,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="witness counts hosts that were heard before",
         rule="S10",
-        file="core/gates.py",
+        file="core/allowed/gates.py",
         old="other_sight.heard_at > after:",
         new="other_sight.heard_at > 0.0:",
         killers=(
@@ -91,7 +91,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="a retained message is life",
         rule="S10",
-        file="core/detector.py",
+        file="core/suspected/detector.py",
         old="    if health.is_retained:\n        return False",
         new="    if health.is_retained and False:\n        return False",
         killers=("tests/core/test_detector.py::test_a_retained_message_is_no_life",),
@@ -99,7 +99,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="a retained last will suspects",
         rule="S10",
-        file="core/detector.py",
+        file="core/suspected/detector.py",
         old="    if not presence.is_retained and not presence.is_online:",
         new="    if not presence.is_online:",
         killers=("tests/core/test_detector.py::test_a_retained_will_suspects_nobody",),
@@ -107,7 +107,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="a last will alone fences a living host",
         rule="S10",
-        file="core/gates.py",
+        file="core/allowed/gates.py",
         old="    is_report = state.suspicion is Cause.REPORT and state.suspicion_reason != LAST_WILL",
         new="    is_report = state.suspicion is Cause.REPORT",
         killers=("tests/core/test_review_findings.py::test_a_last_will_alone_never_fences_a_host_that_lives",),
@@ -136,7 +136,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="a restored host's boot_grace runs while we are deaf",
         rule="S11",
-        file="core/detector.py",
+        file="core/suspected/detector.py",
         old="detection.boot_grace_seconds + deaf\n",
         new="detection.boot_grace_seconds\n",
         killers=("tests/core/test_detector.py::test_boot_grace_does_not_run_while_we_are_deaf",),
@@ -144,7 +144,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="hosts silent through an outage get no grace after it",
         rule="S11",
-        file="core/detector.py",
+        file="core/suspected/detector.py",
         old="        until = max(until, work.fleet.released_from + work.host.settings.detection.release_grace_seconds)",
         new="        until = max(until, work.fleet.released_from)",
         killers=(
@@ -155,7 +155,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="an empty selection is everybody",
         rule="S12",
-        file="core/match.py",
+        file="core/allowed/match.py",
         old="    except BadMatch:\n        return False",
         new="    except BadMatch:\n        return True",
         killers=("tests/core/test_rules_match.py::test_what_can_not_be_read_selects_nobody",),
@@ -163,7 +163,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="a name matches by its short form",
         rule="S12",
-        file="core/match.py",
+        file="core/allowed/match.py",
         old="            return (str(host.name),)",
         new='            return (str(host.name), str(host.name).partition(".")[0])',
         killers=("tests/core/test_rules_match.py::test_a_name_is_matched_wholly",),
@@ -171,7 +171,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="one word of an expression is enough",
         rule="S12",
-        file="core/match.py",
+        file="core/allowed/match.py",
         old="    return all(value in",
         new="    return not words or any(value in",
         killers=("tests/core/test_rules_match.py::test_all_words_must_hold",),
@@ -179,7 +179,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="a resumed operation does not look at its age",
         rule="S13",
-        file="core/recovery.py",
+        file="core/operation/recovery.py",
         old="    elif work.now >= operation.deadline:\n",
         new="    elif work.now < 0.0:\n",
         killers=(
@@ -190,7 +190,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="a resumed restore does not look at its age",
         rule="S13",
-        file="core/recovery.py",
+        file="core/operation/recovery.py",
         old="    if work.now < deadline and not work.host.is_own_machine:\n        return",
         new="    if not work.host.is_own_machine:\n        return",
         killers=(
@@ -201,7 +201,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="after a restart an unsent off is sent",
         rule="S13",
-        file="core/recovery.py",
+        file="core/operation/recovery.py",
         old="    if is_proving and not operation.is_off_sent:\n        stop(",
         new="    if is_proving and operation.deadline < 0.0:\n        stop(",
         killers=(
@@ -212,7 +212,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="what was read before a crash still counts",
         rule="S13",
-        file="core/evolve_run.py",
+        file="core/durable/evolve_run.py",
         old="        power=Power.UNKNOWN,\n        same_reads=0,\n        read_at=None,\n        settling_until=0.0,",
         new="        settling_until=0.0,",
         killers=("tests/core/test_rules_crash.py::test_a_level_that_was_proven_before_the_crash_is_read_again",),
@@ -220,7 +220,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="after a crash nothing is waited for",
         rule="S16",
-        file="core/recovery.py",
+        file="core/operation/recovery.py",
         old="    at = max([work.now, *late])",
         new="    at = work.now",
         killers=(
@@ -231,7 +231,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="a device that lied is believed again",
         rule="S17",
-        file="core/plan.py",
+        file="core/operation/plan.py",
         old="    if run.device in disbelieved(work):\n        return False",
         new="    if run.device in disbelieved(work):\n        pass",
         killers=(
@@ -242,7 +242,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="an old boot's message ends restoring",
         rule="S17",
-        file="core/detector.py",
+        file="core/suspected/detector.py",
         old="        return is_new_boot or (health.boot is None and is_since_on)",
         new="        return True",
         killers=("tests/core/test_rules_watch.py::test_a_message_received_before_the_on_ends_no_restoring",),
@@ -250,7 +250,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="life of a fenced host revokes nothing",
         rule="S17",
-        file="core/detector.py",
+        file="core/suspected/detector.py",
         old="        if not is_new_boot and (is_late or not freshness.lives_on(work.fleet, work.name, health)):",
         new="        if is_late or not freshness.lives_on(work.fleet, work.name, health):",
         killers=("tests/core/test_watch.py::test_life_with_a_new_boot_id_revokes_at_once",),
@@ -258,7 +258,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="a late message revokes what was proven",
         rule="S17",
-        file="core/detector.py",
+        file="core/suspected/detector.py",
         old="    return health.reached <= proof.at + work.host.settings.detection.late_message_seconds",
         new="    return health.reached < proof.at",
         killers=(
@@ -269,7 +269,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="a fenced host that reads on is not revoked",
         rule="S17",
-        file="core/watch.py",
+        file="core/suspected/watch.py",
         old="    on = [device for device in work.host.devices if device.name in lit]",
         new="    on = [device for device in work.host.devices if device.name not in lit]",
         killers=(
@@ -280,7 +280,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="devices that lied are not distrusted",
         rule="S17",
-        file="core/detector.py",
+        file="core/suspected/detector.py",
         old="    distrusted = proof.devices if is_old and proof is not None else ()",
         new="    distrusted = ()",
         killers=(
@@ -291,7 +291,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="a chassis that reads off beside life is believed",
         rule="distrust",
-        file="core/trust.py",
+        file="core/believed/trust.py",
         old="    if all(is_off_beside_life(work, one) for one in together):",
         new="    if len(together) > 1 and all(is_off_beside_life(work, one) for one in together):",
         killers=(
@@ -302,7 +302,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="one look at a lit device restores its trust",
         rule="distrust",
-        file="core/trust.py",
+        file="core/believed/trust.py",
         old="    elif trial.followed is Followed.DARK and _is_another_run(work, trial):",
         new="    elif _is_another_run(work, trial) or trial.followed is Followed.LIT:",
         killers=(story("a_mislabelled_bmc_is_distrusted"),),
@@ -310,7 +310,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="a distrusted level is switched off",
         rule="distrust",
-        file="core/plan.py",
+        file="core/operation/plan.py",
         old="    believed = _without(ours, operation, work.state.distrusted)",
         new="    believed = ours",
         killers=(
@@ -321,7 +321,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="the watch believes a distrusted level",
         rule="distrust",
-        file="core/watch.py",
+        file="core/suspected/watch.py",
         old="        is_trusted = not set(of_level) & disbelieved(work)",
         new="        is_trusted = True",
         killers=("tests/core/test_rules_watch.py::test_a_distrusted_level_that_reads_off_fences_no_failed_host",),
@@ -329,7 +329,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="a distrusted device makes a host fenceable",
         rule="fenceable",
-        file="core/fenceable.py",
+        file="core/suspected/fenceable.py",
         old="    if device.name in work.state.distrusted:\n",
         new="    if device.name in work.state.distrusted and not work.host.devices:\n",
         killers=(
@@ -340,7 +340,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="a level with one broken device counts as whole",
         rule="fenceable",
-        file="core/fenceable.py",
+        file="core/suspected/fenceable.py",
         old="    if _Word.BROKEN in words:\n        return _Word.BROKEN\n    return",
         new="    if all(word is _Word.BROKEN for word in words):\n        return _Word.BROKEN\n    return",
         killers=("tests/core/test_fenceable.py::test_one_whole_level_is_degraded_and_none_is_none",),
@@ -348,7 +348,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="the target may be its own proxy",
         rule="S18",
-        file="core/candidates.py",
+        file="core/reach/candidates.py",
         old="    if proxy.machine == host.name or host.name in proxy.also_on or _is_called(host, proxy.address):",
         new="    if proxy.machine == host.name or host.name in proxy.also_on:",
         killers=("tests/config/test_candidates.py::test_a_proxy_at_the_targets_address_is_the_target",),
@@ -357,7 +357,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="the engine switches its own machine when asked",
         rule="S18",
-        file="core/operations.py",
+        file="core/operation/requests.py",
         old="    if work.host.is_own_machine:\n        return RefusedBy(",
         new="    if work.host.is_own_machine and not asked.is_forced:\n        return RefusedBy(",
         killers=(
@@ -368,7 +368,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="the engine fences its own machine",
         rule="S18",
-        file="core/gates.py",
+        file="core/allowed/gates.py",
         old="    is_ours = not host.is_own_machine",
         new="    is_ours = bool(host.name)",
         killers=(

@@ -22,7 +22,7 @@ HEARING_BUGS: Final = (
     Bug(
         name="a burst of kept beats is a living host",
         rule="S17",
-        file="core/freshness.py",
+        file="core/suspected/freshness.py",
         old="    return lasted >= (LIVING_INTERVALS if is_paced else ANYWAY_INTERVALS) * interval",
         new="    return lasted >= 0.0",
         killers=("tests/core/test_watch.py::test_a_burst_of_what_was_kept_on_the_way_is_no_living_host",),
@@ -30,7 +30,7 @@ HEARING_BUGS: Final = (
     Bug(
         name="an old run that lives is never believed",
         rule="S17",
-        file="core/freshness.py",
+        file="core/suspected/freshness.py",
         old="    lasted, is_paced = health.reached - first, health.reached >= last + PACE_INTERVALS * interval",
         new="    lasted, is_paced = health.reached - last, health.reached >= last + PACE_INTERVALS * interval",
         killers=("tests/core/test_watch.py::test_a_run_that_goes_on_is_a_lie_whatever_its_pace",),
@@ -46,7 +46,7 @@ HEARING_BUGS: Final = (
     Bug(
         name="a beat whose boot nobody can read ends restoring",
         rule="S17",
-        file="core/detector.py",
+        file="core/suspected/detector.py",
         old="        if health.is_boot_unread:\n            return _hear_no_news(work, health)",
         new="        if False and health.is_boot_unread:\n            return _hear_no_news(work, health)",
         killers=("tests/core/test_watch.py::test_a_beat_of_which_nobody_can_read_the_boot_ends_no_restoring",),
@@ -81,7 +81,7 @@ HEARING_BUGS: Final = (
     Bug(
         name="a witness need not be heard still",
         rule="S10",
-        file="core/gates.py",
+        file="core/allowed/gates.py",
         old="            heard += fleet.can_witness(other) and not fleet.is_overdue(other, now)",
         new="            heard += fleet.can_witness(other)",
         killers=("tests/core/test_gates.py::test_a_witness_must_be_heard_still",),
@@ -89,7 +89,7 @@ HEARING_BUGS: Final = (
     Bug(
         name="a small cluster of which nobody is heard is fenced",
         rule="S10",
-        file="core/gates.py",
+        file="core/allowed/gates.py",
         old="    if not is_closed and suspect is not None and _is_all_overdue(fleet, suspect, now):",
         new="    if not is_closed and suspect == cluster and _is_all_overdue(fleet, suspect, now):",
         killers=("tests/core/test_gates.py::test_a_small_cluster_of_which_nobody_is_heard_is_held_though_others_are",),
@@ -97,7 +97,7 @@ HEARING_BUGS: Final = (
     Bug(
         name="a host that speaks old words is silent",
         rule="S10",
-        file="core/gates.py",
+        file="core/allowed/gates.py",
         old="    if sight.spoke_at is not None and fleet.is_speaking(name, now):",
         new="    if sight.spoke_at is None and fleet.is_speaking(name, now):",
         killers=("tests/core/test_freshness.py::test_a_host_that_speaks_stale_beats_is_held",),
@@ -105,7 +105,7 @@ HEARING_BUGS: Final = (
     Bug(
         name="evidence beyond the bound is dropped",
         rule="S10",
-        file="core/detector.py",
+        file="core/suspected/detector.py",
         old="        elif evidence.evidence_kind in _live_kinds(work):",
         new="        elif False and evidence.evidence_kind in _live_kinds(work):",
         killers=("tests/core/test_gates.py::test_a_source_beyond_the_bound_holds_for_as_long_as_it_said",),
@@ -113,7 +113,7 @@ HEARING_BUGS: Final = (
     Bug(
         name="a late message without a boot id ends restoring",
         rule="S17",
-        file="core/detector.py",
+        file="core/suspected/detector.py",
         old=" and health.reached > on_at and not _is_late(work, state.proof, health)",
         new=" and health.reached > on_at",
         killers=("tests/core/test_watch.py::test_a_late_message_without_a_boot_id_takes_no_host_its_time_to_boot",),
@@ -121,7 +121,7 @@ HEARING_BUGS: Final = (
     Bug(
         name="old words of a host are no sign of life to already off",
         rule="S1",
-        file="core/plan.py",
+        file="core/operation/plan.py",
         old="work.sight.heard_at or 0.0, work.sight.spoke_at or 0.0)",
         new="work.sight.heard_at or 0.0)",
         killers=("tests/core/test_plan.py::test_already_off_is_not_announced_while_the_host_sends_old_words",),

@@ -79,7 +79,7 @@ NAME_BUGS: Final = (
     Bug(
         name="a proxy serves the host that its URL is another name of",
         rule="S18",
-        file="core/candidates.py",
+        file="core/reach/candidates.py",
         old=" or host.name in proxy.also_on",
         new="",
         killers=(f"{INVENTORY}::test_a_proxy_never_serves_the_host_that_its_url_is_another_name_of",),
@@ -108,7 +108,7 @@ NAME_BUGS: Final = (
     Bug(
         name="one BMC of two hosts is nobody's concern",
         rule="identity",
-        file="core/sharing.py",
+        file="core/believed/sharing.py",
         old="    if found is None:\n        return _of_before",
         new="    if found is None or found:\n        return _of_before",
         killers=(
@@ -120,7 +120,7 @@ NAME_BUGS: Final = (
     Bug(
         name="the OFF of another host's device proves a host off",
         rule="identity",
-        file="core/sharing.py",
+        file="core/believed/sharing.py",
         old="    return frozenset(work.state.distrusted) | shared(work)\n",
         new="    return frozenset(work.state.distrusted)\n",
         killers=(f"{SHARING}::test_it_comes_to_light_while_the_off_is_proven",),
@@ -128,7 +128,7 @@ NAME_BUGS: Final = (
     Bug(
         name="the blades of an enclosure are one machine",
         rule="identity",
-        file="core/claims.py",
+        file="core/heard/claims.py",
         old="(*uuids, alone) if uuids else",
         new="(*uuids, alone, beside) if uuids else",
         killers=(f"{SHARING}::test_two_machines_are_two",),
@@ -136,7 +136,7 @@ NAME_BUGS: Final = (
     Bug(
         name="a start forgets whose device a BMC is as well",
         rule="identity",
-        file="core/sharing.py",
+        file="core/believed/sharing.py",
         old="            return known if is_there and not is_told else None\n",
         new="            return None if is_there else known\n",
         killers=(f"{SHARING}::test_after_a_start_it_stands_until_both_were_asked",),

@@ -12,7 +12,7 @@ OWED_BUGS: Final = (
     Bug(
         name="a host that is heard again is not given what it is owed",
         rule="S9",
-        file="core/giving_back.py",
+        file="core/suspected/giving_back.py",
         old="    if not state.owed or state.operation is not None",
         new="    if state.owed or state.operation is not None",
         killers=(
@@ -23,7 +23,7 @@ OWED_BUGS: Final = (
     Bug(
         name="what is owed is not looked at while the host runs",
         rule="S9",
-        file="core/detector.py",
+        file="core/suspected/detector.py",
         old="    if work.operation is None and not is_watched_as_off(work.state):\n",
         new="    if work.operation is not None:\n",
         killers=(OWED + "test_a_device_that_is_owed_is_looked_at_until_it_is_on",),
@@ -31,7 +31,7 @@ OWED_BUGS: Final = (
     Bug(
         name="left_off names what reads on",
         rule="S9",
-        file="core/evolve_owed.py",
+        file="core/durable/evolve_owed.py",
         old="    after = seen_on(state, state.operation) if state.operation is not None else state\n",
         new="    after = state\n",
         killers=(OWED + "test_the_last_attempt_names_only_what_is_off",),
@@ -39,7 +39,7 @@ OWED_BUGS: Final = (
     Bug(
         name="what an operation read on stays owed",
         rule="S9",
-        file="core/evolve_owed.py",
+        file="core/durable/evolve_owed.py",
         old="    after = seen_on(state, operation)\n",
         new="    after = state\n",
         killers=(OWED + "test_what_is_owed_is_what_does_not_read_on",),
@@ -47,7 +47,7 @@ OWED_BUGS: Final = (
     Bug(
         name="a cancel just after fenced is not told as left off",
         rule="S9",
-        file="core/ending.py",
+        file="core/operation/ending.py",
         old="    is_to_be_on = operation.action is not Action.OFF\n",
         new="    is_to_be_on = False\n",
         killers=(OWED + "test_a_cancel_just_after_fenced_is_told_as_left_off",),
@@ -55,7 +55,7 @@ OWED_BUGS: Final = (
     Bug(
         name="a host that is given power is never suspected",
         rule="S9",
-        file="core/detector.py",
+        file="core/suspected/detector.py",
         old='    plan.stop(work, "the host fell silent")\n',
         new="",
         killers=(OWED + "test_a_host_that_falls_silent_while_it_is_given_power_is_fenced_all_the_same",),
@@ -63,7 +63,7 @@ OWED_BUGS: Final = (
     Bug(
         name="an off of an earlier operation spares the hold of already off",
         rule="S10",
-        file="core/plan.py",
+        file="core/operation/plan.py",
         old="    if run.is_switched_off:\n        return True\n",
         new="    if run.is_switched_off or run.device in work.state.owed:\n        return True\n",
         killers=(OWED + "test_an_off_of_an_earlier_operation_does_not_spare_the_hold_of_already_off",),
@@ -71,7 +71,7 @@ OWED_BUGS: Final = (
     Bug(
         name="what people keep off is given back once the host is heard",
         rule="S19",
-        file="core/giving_back.py",
+        file="core/suspected/giving_back.py",
         old="if set(state.owed) <= set(state.withheld) else None",
         new="if not state.owed else None",
         killers=(
@@ -98,7 +98,7 @@ OWED_BUGS: Final = (
     Bug(
         name="a request that waits gives power in spite of maintenance",
         rule="S19",
-        file="core/operations.py",
+        file="core/operation/requests.py",
         old="    if waiting is not None and waiting.action is not Action.OFF:",
         new="    if waiting is not None and waiting.action is Action.OFF:",
         killers=(NOT_BEGUN + "test_a_request_that_waits_ends_with_what_forbids_it",),
@@ -106,7 +106,7 @@ OWED_BUGS: Final = (
     Bug(
         name="an on that still races is sent after disarm",
         rule="S19",
-        file="core/restore.py",
+        file="core/operation/restore.py",
         old="    if shut and operation.action is Action.ON and not operation.is_stopped:",
         new="    if shut and operation.action is Action.OFF and not operation.is_stopped:",
         killers=(NOT_BEGUN + "test_an_on_that_has_not_begun_is_taken_back_with_what_forbade_it",),
@@ -114,7 +114,7 @@ OWED_BUGS: Final = (
     Bug(
         name="what people do to hosts that are cut off opens connectivity",
         rule="S10",
-        file="core/standing.py",
+        file="core/durable/standing.py",
         old="        return now >= state.in_hand_from",
         new="        return True",
         killers=(
@@ -124,7 +124,7 @@ OWED_BUGS: Final = (
     Bug(
         name="hosts that people switched off count as overdue and as not recovered",
         rule="S10",
-        file="core/standing.py",
+        file="core/durable/standing.py",
         old="    if state.is_off_by_person:\n        return now >= state.in_hand_from\n",
         new="",
         killers=(CLOSED + "test_hosts_that_people_switched_off_close_nothing",),
@@ -132,7 +132,7 @@ OWED_BUGS: Final = (
     Bug(
         name="hosts that we fenced do not count",
         rule="S10",
-        file="core/evolve_owed.py",
+        file="core/durable/evolve_owed.py",
         old="    is_by_person = record.cause is Cause.REQUEST and (",
         new="    is_by_person = (",
         killers=(CLOSED + "test_hosts_that_we_fenced_count_until_a_person_has_them_in_hand",),
@@ -148,7 +148,7 @@ OWED_BUGS: Final = (
     Bug(
         name="an on joins a restore that was stopped",
         rule="S19",
-        file="core/operations.py",
+        file="core/operation/requests.py",
         old="        if asked.action is Action.ON and running.phase is not Phase.CLOSING:\n",
         new="        if asked.action is Action.ON:\n",
         killers=(

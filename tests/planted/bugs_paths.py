@@ -11,7 +11,7 @@ PATH_BUGS: Final = (
     Bug(
         name="the on of a race's loser is thrown away",
         rule="S2",
-        file="core/evolve_run.py",
+        file="core/durable/evolve_run.py",
         old="        if entry.power is not None:\n",
         new="        if entry.power is not None and entry.verdict is Verdict.WON:\n",
         killers=(story("two_paths_lead_to_two_units"), story("two_paths_that_both_read_on")),
@@ -19,7 +19,7 @@ PATH_BUGS: Final = (
     Bug(
         name="an off counts although another path to the device reads on",
         rule="S2",
-        file="core/plan.py",
+        file="core/operation/plan.py",
         old="    if run.in_doubt_since is not None:\n        return False  # another path",
         new="    if run.in_doubt_since is None and run.lit:\n        return False  # another path",
         killers=(
@@ -30,7 +30,7 @@ PATH_BUGS: Final = (
     Bug(
         name="a restart forgets who read on before our off",
         rule="S2",
-        file="core/evolve_run.py",
+        file="core/durable/evolve_run.py",
         old="        words=run.unsettled,\n",
         new="        words=run.lit,\n",
         killers=("tests/core/test_paths.py::test_a_restart_of_ours_asks_again_whoever_read_on_before_our_off",),
@@ -38,7 +38,7 @@ PATH_BUGS: Final = (
     Bug(
         name="paths that disagreed are forgotten with their operation",
         rule="S2",
-        file="core/steps.py",
+        file="core/operation/steps.py",
         old="excluded=candidates.excluded, disputed=disputed)",
         new="excluded=candidates.excluded)",
         killers=(
@@ -49,7 +49,7 @@ PATH_BUGS: Final = (
     Bug(
         name="an on that did nothing proves off anew beside a path that read on",
         rule="S2",
-        file="core/ending.py",
+        file="core/operation/ending.py",
         old="    return is_stable and not paths.disputed(work, run.device)",
         new="    return is_stable",
         killers=(
@@ -67,7 +67,7 @@ PATH_BUGS: Final = (
     Bug(
         name="a chassis whose proxy died is taken for mute",
         rule="S1",
-        file="core/evolve_run.py",
+        file="core/durable/evolve_run.py",
         old="is_inspected=run.is_inspected or not has_failed)",
         new="is_inspected=True, words=())",
         killers=(
@@ -78,7 +78,7 @@ PATH_BUGS: Final = (
     Bug(
         name="the watch takes the winner's word alone",
         rule="S17",
-        file="core/watch.py",
+        file="core/suspected/watch.py",
         old="        if now_lit:\n            lit.add(device)\n",
         new="",
         killers=("tests/core/test_watch_rounds.py::test_a_path_that_reads_on_revokes_whoever_won[Power.OFF]",),
@@ -86,7 +86,7 @@ PATH_BUGS: Final = (
     Bug(
         name="two rounds of the watch that overlap are two readings",
         rule="S1",
-        file="core/watch.py",
+        file="core/suspected/watch.py",
         old="    if started < rounds.until:\n",
         new="    if started < rounds.since:\n",
         killers=(
@@ -96,7 +96,7 @@ PATH_BUGS: Final = (
     Bug(
         name="the watch asks for fewer rounds than an operation for readings",
         rule="S1",
-        file="core/watch.py",
+        file="core/suspected/watch.py",
         old="    count = max(OFF_ROUNDS, *(power.stable_reads for power in wanted))\n",
         new="    count = OFF_ROUNDS\n",
         killers=("tests/core/test_watch_rounds.py::test_as_many_rounds_as_stable_reads_asks_for",),

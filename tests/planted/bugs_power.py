@@ -13,7 +13,7 @@ POWER_BUGS: Final = (
     Bug(
         name="unknown is taken as off",
         rule="S2",
-        file="core/evolve_run.py",
+        file="core/durable/evolve_run.py",
         old='    power = Power(record.outcome.value) if record.outcome.value in {"on", "off"} else Power.UNKNOWN',
         new='    power = Power.ON if record.outcome.value == "on" else Power.OFF',
         killers=(
@@ -24,7 +24,7 @@ POWER_BUGS: Final = (
     Bug(
         name="a failed command is taken as not done",
         rule="S2",
-        file="core/evolve_run.py",
+        file="core/durable/evolve_run.py",
         old="            return replace(run, is_switched_off=True, off_attempts=run.off_attempts + 1, same_reads=0)",
         new="            return replace(run, off_attempts=run.off_attempts + 1, same_reads=0)",
         killers=(
@@ -35,7 +35,7 @@ POWER_BUGS: Final = (
     Bug(
         name="a command that was done counts as a reading",
         rule="S2",
-        file="core/evolve_run.py",
+        file="core/durable/evolve_run.py",
         old="command_outcome=record.outcome, power=Power.UNKNOWN, same_reads=0)",
         new="command_outcome=record.outcome, power=Power(step.what.value), same_reads=2)",
         killers=(
@@ -47,7 +47,7 @@ POWER_BUGS: Final = (
     Bug(
         name="an unreadable device is off for the host's power",
         rule="S2",
-        file="core/outcome.py",
+        file="core/durable/outcome.py",
         old="        if all(run.says is Power.OFF for run in runs if run.level == level):",
         new="        if all(run.says is not Power.ON for run in runs if run.level == level):",
         killers=(
@@ -58,7 +58,7 @@ POWER_BUGS: Final = (
     Bug(
         name="one read proves off",
         rule="S1",
-        file="core/plan.py",
+        file="core/operation/plan.py",
         old="if run.power is not Power.OFF or run.same_reads < power.stable_reads:",
         new="if run.power is not Power.OFF:",
         killers=(
@@ -70,7 +70,7 @@ POWER_BUGS: Final = (
     Bug(
         name="one device of a level is forgotten",
         rule="S1",
-        file="core/plan.py",
+        file="core/operation/plan.py",
         old="    runs = [run for run in operation.devices if run.level == operation.level]\n    if all(",
         new="    runs = [run for run in operation.devices if run.level == operation.level]\n    if any(",
         killers=(
@@ -81,7 +81,7 @@ POWER_BUGS: Final = (
     Bug(
         name="a chassis that reads on does not contradict",
         rule="S1",
-        file="core/plan.py",
+        file="core/operation/plan.py",
         old="    chassis = [run for run in others if run.kind is Kind.CHASSIS and _speaks_on(work, run)]",
         new="    chassis = [run for run in others if run.kind is Kind.CHASSIS and run.power is Power.OFF]",
         killers=(
@@ -92,7 +92,7 @@ POWER_BUGS: Final = (
     Bug(
         name="the other devices are not read after the last off",
         rule="S1",
-        file="core/plan.py",
+        file="core/operation/plan.py",
         old="    others = [run for run in operation.devices if run.level != operation.level]\n    for run in others:",
         new="    others: list[DeviceRun] = []\n    for run in others:",
         killers=(
@@ -103,7 +103,7 @@ POWER_BUGS: Final = (
     Bug(
         name="what was proven before a sign of life is announced",
         rule="S1",
-        file="core/plan.py",
+        file="core/operation/plan.py",
         old="    if not all(is_proven_off(work, run) for run in level_runs):\n",
         new="    if not level_runs:\n",
         killers=(
@@ -113,7 +113,7 @@ POWER_BUGS: Final = (
     Bug(
         name="a watch that reads off once makes a failed host fenced at once",
         rule="S1",
-        file="core/watch.py",
+        file="core/suspected/watch.py",
         old=" and rounds.last - rounds.since >= max(p.already_off_hold_seconds for p in wanted)",
         new="",
         killers=(
@@ -123,7 +123,7 @@ POWER_BUGS: Final = (
     Bug(
         name="the two halves of a restart run at once",
         rule="S4",
-        file="core/operations.py",
+        file="core/operation/requests.py",
         old="        if asked.action is Action.ON and running.phase is not Phase.CLOSING:\n"
         "            return _join(work, running, asked, running.action)\n"
         "        return _wait(work, asked)\n"
@@ -134,7 +134,7 @@ POWER_BUGS: Final = (
     Bug(
         name="a person confirms off what was switched on and not read since",
         rule="S2",
-        file="core/operations.py",
+        file="core/operation/requests.py",
         old="if run.says is not Power.OFF or run.same_reads == 0]",
         new="if run.says is Power.ON]",
         killers=(OUTSIDE + "test_nobody_confirms_off_while_a_device_was_switched_on_and_not_read_since",),
@@ -142,7 +142,7 @@ POWER_BUGS: Final = (
     Bug(
         name="a second request starts an operation beside the first",
         rule="S4",
-        file="core/operations.py",
+        file="core/operation/requests.py",
         old="    running = work.operation\n    if running is None:\n        operation = _new(",
         new="    running = work.operation\n    if running is None or running.is_automatic:\n        operation = _new(",
         killers=(story("operator_turns_a_restart_into_off"),),
@@ -150,7 +150,7 @@ POWER_BUGS: Final = (
     Bug(
         name="an on is sent while an earlier off may still land",
         rule="S5",
-        file="core/steps.py",
+        file="core/operation/steps.py",
         old="        and command.what is not what\n",
         new="        and command.what is what\n",
         killers=(
@@ -161,7 +161,7 @@ POWER_BUGS: Final = (
     Bug(
         name="a reading counts while an earlier on may still land",
         rule="S5",
-        file="core/evolve_run.py",
+        file="core/durable/evolve_run.py",
         old="        and not (command.is_ended or command.not_after <= started)\n",
         new="        and not (command.is_ended or command.not_after >= started)\n",
         killers=("tests/core/test_plan.py::test_a_read_off_does_not_count_while_an_old_on_may_still_act",),
@@ -169,7 +169,7 @@ POWER_BUGS: Final = (
     Bug(
         name="a command does not say when it can act last",
         rule="S5",
-        file="core/steps.py",
+        file="core/operation/steps.py",
         old="    not_after = work.now + timeout + device.settle_seconds + SETTLE_MARGIN_SECONDS + queue_seconds(timeout)",
         new="    not_after = work.now + device.settle_seconds",
         killers=(
@@ -180,7 +180,7 @@ POWER_BUGS: Final = (
     Bug(
         name="commands of one operation share a token",
         rule="S5",
-        file="core/steps.py",
+        file="core/operation/steps.py",
         old="    token, number = work.fleet.next_token(), next_number(run)",
         new="    token, number = operation.token or work.fleet.next_token(), next_number(run)",
         killers=(
@@ -192,7 +192,7 @@ POWER_BUGS: Final = (
     Bug(
         name="an operation ends while its commands may still act",
         rule="S5",
-        file="core/ending.py",
+        file="core/operation/ending.py",
         old="    if open_until:\n        work.wake(min(",
         new="    if not open_until:\n        work.wake(min(",
         killers=(
@@ -203,7 +203,7 @@ POWER_BUGS: Final = (
     Bug(
         name="a command that was taken can act no more, whatever its device's settle",
         rule="S5",
-        file="core/plan.py",
+        file="core/operation/plan.py",
         old="    return min(run.step.not_after, work.now + settle)",
         new="    return None",
         killers=(
@@ -214,7 +214,7 @@ POWER_BUGS: Final = (
     Bug(
         name="an off of unknown end is repeated without a read",
         rule="S6",
-        file="core/plan.py",
+        file="core/operation/plan.py",
         old="    if run.command_ended_at is None or run.read_at is None or run.read_at <= run.command_ended_at:\n"
         "        return False\n"
         "    is_settling",
@@ -224,7 +224,7 @@ POWER_BUGS: Final = (
     Bug(
         name="on does not wait for the announcement",
         rule="S8",
-        file="core/plan.py",
+        file="core/operation/plan.py",
         old="    if not operation.is_announcement_acknowledged and work.now < until:",
         new="    if not operation.is_announcement_acknowledged and work.now > until:",
         killers=(
@@ -235,7 +235,7 @@ POWER_BUGS: Final = (
     Bug(
         name="a restart gives power back before the last off",
         rule="S8",
-        file="core/plan.py",
+        file="core/operation/plan.py",
         old="    for run in runs:\n"
         "        _prove_device(work, operation, run)\n"
         "    work.wake(operation.level_deadline)",
@@ -248,7 +248,7 @@ POWER_BUGS: Final = (
     Bug(
         name="a device of another level stays off",
         rule="S9",
-        file="core/outcome.py",
+        file="core/durable/outcome.py",
         old="    touched = tuple(run for run in operation.devices if run.is_switched_off or run.device in owed)",
         new="    touched = tuple(run for run in operation.devices if run.level == operation.level)",
         killers=(
@@ -259,7 +259,7 @@ POWER_BUGS: Final = (
     Bug(
         name="what a failed operation switched off is forgotten",
         rule="S9",
-        file="core/evolve_owed.py",
+        file="core/durable/evolve_owed.py",
         old="    if record.restored is Restored.ALL:\n",
         new="    if record.operation:\n",
         killers=(
@@ -271,7 +271,7 @@ POWER_BUGS: Final = (
     Bug(
         name="on is given up before the chassis had time to boot",
         rule="S9",
-        file="core/restore.py",
+        file="core/operation/restore.py",
         old="        verify = max(verify, settings.chassis_boot_timeout_seconds + settle)",
         new="        verify = min(verify, settings.chassis_boot_timeout_seconds + settle) / 10",
         killers=("tests/core/test_settling.py::test_a_restored_bmc_has_its_settle_time_beside_its_time_to_boot",),
@@ -279,7 +279,7 @@ POWER_BUGS: Final = (
     Bug(
         name="a queued step is executed after its operation ended",
         rule="S14",
-        file="core/plan.py",
+        file="core/operation/plan.py",
         old="    for operation in (work.state.operation, work.state.reading):\n"
         "        if operation is not None and operation.id == operation_id:",
         new="    for operation in (work.state.operation, work.state.reading):\n        if operation is not None:",
@@ -288,7 +288,7 @@ POWER_BUGS: Final = (
     Bug(
         name="a level is tried for ever",
         rule="S14",
-        file="core/plan.py",
+        file="core/operation/plan.py",
         old="    if work.now >= operation.level_deadline:\n        enter_next_level(work, operation, why=f",
         new="    if work.now < 0.0:\n        enter_next_level(work, operation, why=f",
         killers=(story("all_levels_fail"),),
@@ -296,7 +296,7 @@ POWER_BUGS: Final = (
     Bug(
         name="a restore goes on for ever",
         rule="S14",
-        file="core/restore.py",
+        file="core/operation/restore.py",
         old="    is_late = operation.restore_deadline is not None and work.now >= operation.restore_deadline",
         new="    is_late = False",
         killers=("tests/core/test_rules_ending.py::test_a_restore_that_reaches_nobody_ends_by_its_deadline",),
@@ -304,7 +304,7 @@ POWER_BUGS: Final = (
     Bug(
         name="an off that waited too long runs all the same",
         rule="S14",
-        file="core/ending.py",
+        file="core/operation/ending.py",
         old="    if work.now >= waiting.deadline:\n        end_unstarted",
         new="    if work.now < 0.0:\n        end_unstarted",
         killers=("tests/core/test_review_findings.py::test_an_off_that_waited_past_its_deadline_is_not_begun",),
@@ -312,7 +312,7 @@ POWER_BUGS: Final = (
     Bug(
         name="a cancelled restore does not forbid the next on",
         rule="S19",
-        file="core/operations.py",
+        file="core/operation/requests.py",
         old="        is_on_forbidden=running.is_fenced or running.action is Action.ON or running.phase is Phase.RESTORING,",
         new="        is_on_forbidden=False,",
         killers=("tests/core/test_restore.py::test_maintenance_and_cancel_stop_every_further_on",),
@@ -320,7 +320,7 @@ POWER_BUGS: Final = (
     Bug(
         name="maintenance does not stop giving power back",
         rule="S19",
-        file="core/operations.py",
+        file="core/operation/requests.py",
         old="    is_giving_back = running.phase in {Phase.ANNOUNCING, Phase.RESTORING}",
         new="    is_giving_back = False",
         killers=(
@@ -331,7 +331,7 @@ POWER_BUGS: Final = (
     Bug(
         name="an operation is cancelled between two offs",
         rule="S19",
-        file="core/operations.py",
+        file="core/operation/requests.py",
         old="    if running.phase in {Phase.PROVING, Phase.INSPECTING} and running.is_off_sent:",
         new="    if running.phase in {Phase.PROVING, Phase.INSPECTING} and not running.is_off_sent:",
         killers=("tests/core/test_restore.py::test_cancel_after_the_first_off_is_refused",),
@@ -339,7 +339,7 @@ POWER_BUGS: Final = (
     Bug(
         name="another machine's device is switched all the same",
         rule="identity",
-        file="core/plan.py",
+        file="core/operation/plan.py",
         old="    for why in mismatches(event.entries)[:1]:\n        meet(",
         new="    for why in mismatches(event.entries)[:0]:\n        meet(",
         killers=(
@@ -350,7 +350,7 @@ POWER_BUGS: Final = (
     Bug(
         name="a command that met another machine is tried elsewhere",
         rule="identity",
-        file="core/plan.py",
+        file="core/operation/plan.py",
         old="    if event.kind == WRONG_MACHINE:\n        meet(",
         new="    if event.kind == WRONG_MACHINE and is_read:\n        meet(",
         killers=(
@@ -361,7 +361,7 @@ POWER_BUGS: Final = (
     Bug(
         name="a later operation gives power back that a person stopped",
         rule="S19",
-        file="core/restore.py",
+        file="core/operation/restore.py",
         old="    if work.state.is_on_forbidden:\n",
         new="    if work.state.is_on_forbidden and not operation.devices:\n",
         killers=(
@@ -371,7 +371,7 @@ POWER_BUGS: Final = (
     Bug(
         name="life gives power back to a host in maintenance",
         rule="S19",
-        file="core/ending.py",
+        file="core/operation/ending.py",
         old="is_left = is_on_forbidden or work.state.maintenance is not None",
         new="is_left = is_on_forbidden",
         killers=("tests/core/test_restore.py::test_life_in_maintenance_ends_it_and_gives_nothing_back",),
@@ -379,7 +379,7 @@ POWER_BUGS: Final = (
     Bug(
         name="what the watch read before an operation counts after it",
         rule="S1",
-        file="core/ending.py",
+        file="core/operation/ending.py",
         old="    work.sight.watch_offs, work.sight.watch_lit = {}, {}  # what was read before it says nothing about after it\n",
         new="",
         killers=("tests/core/test_watch.py::test_what_was_read_before_it_was_heard_and_failed_again_counts_no_more",),

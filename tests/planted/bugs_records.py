@@ -18,7 +18,7 @@ RECORD_BUGS: Final = (
     Bug(
         name="an operation goes on with other devices than it began with",
         rule="S1",
-        file="core/recovery.py",
+        file="core/operation/recovery.py",
         old="    elif changed:\n        _resume_edited(work, changed)",
         new="    elif changed and False:\n        _resume_edited(work, changed)",
         killers=(f"{EDITED}::test_a_forgotten_feed_is_read_before_anything_is_said",),
@@ -26,7 +26,7 @@ RECORD_BUGS: Final = (
     Bug(
         name="the plug is not compared after a restart",
         rule="S1",
-        file="core/edited.py",
+        file="core/operation/edited.py",
         old="    was = {run.device: (run.plug_id, run.level, run.kind, run.identity) for run in operation.devices}\n"
         "    return _differing(was, _bases(host))",
         new="    return tuple({run.device for run in operation.devices} ^ {it.name for it in host.devices})",
@@ -36,7 +36,7 @@ RECORD_BUGS: Final = (
     Bug(
         name="a debt is the device's, whatever outlet it is on",
         rule="S9",
-        file="core/edited.py",
+        file="core/operation/edited.py",
         old="    return debt.plug_id == configured or _is_same_outlet(debt.plug_id, configured)",
         new="    return True",
         killers=(f"{EDITED}::test_no_on_goes_to_an_outlet_that_was_never_switched_off",),
@@ -45,7 +45,7 @@ RECORD_BUGS: Final = (
     Bug(
         name="a debt of a device that is gone is forgotten",
         rule="S9",
-        file="core/evolve.py",
+        file="core/durable/evolve.py",
         old="            return replace(state, owed=record.owed, orphans=record.orphans, owed_plugs=kept)",
         new="            return replace(state, owed=record.owed, owed_plugs=kept)",
         killers=(f"{EDITED}::test_a_person_who_had_the_host_in_hand_ends_the_debt_of_a_device_that_is_gone",),
@@ -54,7 +54,7 @@ RECORD_BUGS: Final = (
     Bug(
         name="a feed that was added to the level of a proof does not speak",
         rule="S17",
-        file="core/outcome.py",
+        file="core/durable/outcome.py",
         old=" or device.name in proof.devices or device.level == proof.level",
         new=" or device.name in proof.devices",
         killers=(f"{EDITED}::test_what_was_announced_without_a_forgotten_feed_is_taken_back_once_it_reads_on",),
@@ -70,7 +70,7 @@ RECORD_BUGS: Final = (
     Bug(
         name="what could not be read of a host is overlooked",
         rule="S13",
-        file="core/recovery.py",
+        file="core/operation/recovery.py",
         old="    fault = work.fleet.faults.get(work.name)\n    if fault is not None:",
         new="    fault = work.fleet.faults.get(work.name)\n    if fault is not None and False:",
         killers=(f"{ASIDE}::test_a_host_that_cannot_be_taken_up_is_put_aside_and_all_others_go_on",),
@@ -86,7 +86,7 @@ RECORD_BUGS: Final = (
     Bug(
         name="a host that was put aside is fenced all the same",
         rule="S13",
-        file="core/gates.py",
+        file="core/allowed/gates.py",
         old="    if state.record_fault:\n",
         new="    if state.record_fault and False:\n",
         killers=(f"{ASIDE}::test_a_host_that_cannot_be_taken_up_is_put_aside_and_all_others_go_on",),
@@ -94,7 +94,7 @@ RECORD_BUGS: Final = (
     Bug(
         name="the store gate fails open",
         rule="S19",
-        file="core/gates.py",
+        file="core/allowed/gates.py",
         old="    if fleet.state.store_hold:\n",
         new="    if fleet.state.store_hold and False:\n",
         killers=(
@@ -113,7 +113,7 @@ RECORD_BUGS: Final = (
     Bug(
         name="the watch proves off what an on may still light",
         rule="S5",
-        file="core/watch.py",
+        file="core/suspected/watch.py",
         old="    if is_alive or acting_ons(work.state, event.started):",
         new="    if is_alive:",
         killers=(f"{BACK}::test_the_watch_proves_nothing_while_an_on_of_before_may_still_act",),

@@ -19,14 +19,19 @@ RULES = frozenset(f"S{number}" for number in range(1, 20))
 SOUND = Bug(
     name="none",
     rule="none",
-    file="core/match.py",
+    file="core/allowed/match.py",
     old="KEYS = (",
     new="KEYS = (",
     killers=("tests/core/test_gates.py",),
     wider=(),
 )
 PLANTED = Bug(
-    name="any", rule="none", file="core/match.py", old="KEYS = (", new="KEYS = () if 1 else (", killers=SOUND.killers
+    name="any",
+    rule="none",
+    file="core/allowed/match.py",
+    old="KEYS = (",
+    new="KEYS = () if 1 else (",
+    killers=SOUND.killers,
 )
 
 

@@ -23,7 +23,7 @@ from fenced.config.load import Loaded, load
 from fenced.core import events as e
 from fenced.core.decide import decide
 from fenced.core.fleet import Fleet
-from fenced.core.operations import Answer
+from fenced.core.operation.requests import Answer
 from fenced.host import memory
 from fenced.model.names import HostName
 from fenced.model.power import Action

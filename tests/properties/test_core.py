@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from fenced.core import commands as c
 from fenced.core import events as e
-from fenced.core import records as r
+from fenced.core.durable import records as r
 from fenced.model.power import Action, Outcome, Power
 from tests.core.desk import FOR_EVER, NODE
 from tests.properties.profiles import histories

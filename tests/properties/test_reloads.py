@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from fenced.core import commands as c
 from fenced.core import events as e
-from fenced.core.operations import Accepted
+from fenced.core.operation.requests import Accepted
 from fenced.model.inventory import Device, Host
 from fenced.model.names import DeviceName, HostName, PlugId
 from fenced.model.power import Action, Kind, Outcome, Power

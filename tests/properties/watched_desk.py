@@ -9,10 +9,10 @@ from dataclasses import replace
 
 from fenced.core import commands as c
 from fenced.core import events as e
-from fenced.core import records as r
 from fenced.core.decide import Decision
+from fenced.core.durable import records as r
+from fenced.core.durable.state import HostState, Operation
 from fenced.core.fleet import Fleet
-from fenced.core.state import HostState, Operation
 from fenced.model.names import DeviceName, HostName, OperationId, PlugId, Token
 from fenced.model.power import Action, Outcome, Power, Proof, What
 from tests.core.desk import FOR_EVER, Desk

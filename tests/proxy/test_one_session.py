@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fenced.core.commands import PRIORITY_PROBE
-from fenced.core.domains import Place
+from fenced.core.reach.domains import Place
 from fenced.engine.race import PathMemory, Race, RaceResult
 from fenced.engine.settling import Reading
 from fenced.engine.workers import DeviceWorkers, Turn

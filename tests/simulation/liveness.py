@@ -7,8 +7,8 @@ waits for is really so.
 from collections.abc import Callable
 from typing import Final
 
-from fenced.core import records as r
-from fenced.core.state import HostState
+from fenced.core.durable import records as r
+from fenced.core.durable.state import HostState
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import Cause, State
 from tests.world.machines import Machine, Run

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
-from fenced.core import records as r
-from fenced.core.state import HostState
+from fenced.core.durable import records as r
+from fenced.core.durable.state import HostState
 from fenced.model.power import State
 from tests.golden.story import Story
 from tests.simulation.play import Quiet

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from fenced.core import records as r
-from fenced.core.state import GateVerdict, HostState
+from fenced.core.durable import records as r
+from fenced.core.durable.state import GateVerdict, HostState
 from fenced.model.names import ENGINE, DeviceName, HostName, OperationId, PlugId, Token
 from fenced.model.power import Action, Cause, State, What
 from fenced.ports.journal import OutboxMessage

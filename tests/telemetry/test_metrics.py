@@ -8,7 +8,7 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from fenced.core.state import Fenceable, FenceableLevel, GateVerdict
+from fenced.core.durable.state import Fenceable, FenceableLevel, GateVerdict
 from fenced.model.names import DeviceName, HostName
 from fenced.model.power import OperationState, State
 from fenced.ports.bus import MessageKind, MessageResult

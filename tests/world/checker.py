@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from fenced.core import records as r
+from fenced.core.durable import records as r
+from fenced.core.durable.evolve import evolve, evolve_fleet
+from fenced.core.durable.fleet_state import FleetState
+from fenced.core.durable.replacing import replace
+from fenced.core.durable.state import HostState
 from fenced.core.events import Health, HealthStatus
-from fenced.core.evolve import evolve, evolve_fleet
 from fenced.core.fleet import Fleet
-from fenced.core.fleet_state import FleetState
-from fenced.core.replacing import replace
-from fenced.core.state import HostState
 from fenced.model.inventory import Inventory
 from fenced.model.names import BootId, DeviceName, HostName, OperationId, PlugId, Token
 from fenced.model.power import Action, Power, Proof, State, What

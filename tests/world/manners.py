@@ -7,8 +7,8 @@ import json
 from enum import Enum
 from typing import Final
 
+from fenced.core.durable.replacing import replace
 from fenced.core.events import Health
-from fenced.core.replacing import replace
 from fenced.ports.health import Malformed, health
 
 AHEAD: Final = 30

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fenced.core import events as e
-from fenced.core.replacing import replace
+from fenced.core.durable.replacing import replace
 from fenced.model.names import BootId, HostName
 from fenced.ports.bus import BusAway, BusConnected, BusDisconnected, BusError, BusEvent, BusLost, BusRefused, Message
 from fenced.ports.clock import Clock

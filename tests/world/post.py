@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fenced.core import events as e
-from fenced.core.replacing import replace
+from fenced.core.durable.replacing import replace
 from fenced.model.names import HostName
 from fenced.ports.bus import BusEvent
 from tests.world.network import Broker

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from fenced.core import events as e
-from fenced.core import records as r
+from fenced.core.durable import records as r
 from fenced.model.names import ENGINE, BootId, DeviceName, HostName, OperationId, PlugId, Token
 from fenced.model.power import Action, Cause, Power, Proof, What
 from fenced.ports.bus import Message

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from fenced.core import events as e
-from fenced.core import records as r
-from fenced.core.state import Phase, RaceEntry, Restored
+from fenced.core.durable import records as r
+from fenced.core.durable.state import Phase, RaceEntry, Restored
 from fenced.model.names import ENGINE, DeviceName, PlugId, Token
 from fenced.model.power import Action, Cause, OperationState, Outcome, Power, State, Verdict, What
 from tests.core.desk import Desk

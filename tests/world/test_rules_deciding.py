@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from fenced.core import events as e
-from fenced.core import records as r
-from fenced.core.fleet_state import Pause
-from fenced.core.state import Phase
+from fenced.core.durable import records as r
+from fenced.core.durable.fleet_state import Pause
+from fenced.core.durable.state import Phase
 from fenced.model.names import BootId, OperationId
 from fenced.model.power import Cause, State, What
 from fenced.ports.journal import Batch

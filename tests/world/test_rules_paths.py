@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from fenced.core import records as r
+from fenced.core.durable import records as r
 from fenced.model.names import ENGINE, PlugId, Token
 from fenced.model.power import Action, Outcome, Power, What
 from tests.world.test_checker import PDU_A, fenced, operation, write

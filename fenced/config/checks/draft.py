@@ -14,7 +14,7 @@ from fenced.config.mistakes import Where
 from fenced.config.resolve import Addresses
 from fenced.config.settings import Settings, set_keys
 from fenced.config.tables import DetectionOfOne, MainTables
-from fenced.core.candidates import named, why_not
+from fenced.core.reach.candidates import named, why_not
 from fenced.model.inventory import Device, Host, Inventory
 from fenced.model.names import ENGINE, ProxyName
 from fenced.model.settings import HostSettings

@@ -6,7 +6,7 @@ from fenced.config.checks.draft import Draft
 from fenced.config.checks.finding import Finding, error, keys, warning
 from fenced.config.entries import Entry
 from fenced.config.inventory_tables import ProxyTable
-from fenced.core.candidates import RESERVED_WORDS
+from fenced.core.reach.candidates import RESERVED_WORDS
 from fenced.model.names import ClusterName, ProxyName
 
 

@@ -13,7 +13,7 @@ from fenced.config.checks.finding import Finding, error, keys, once_for_all, war
 from fenced.config.entries import Entries, Entry
 from fenced.config.inventory_tables import DeviceTable, Overrides
 from fenced.config.mistakes import Where
-from fenced.core.candidates import RESERVED_WORDS, TAG, by_machine
+from fenced.core.reach.candidates import RESERVED_WORDS, TAG, by_machine
 from fenced.model.addresses import names_nobody
 from fenced.model.names import ENGINE
 

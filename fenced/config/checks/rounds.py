@@ -10,7 +10,7 @@ from typing import Final
 from fenced.config.checks.draft import Draft
 from fenced.config.checks.finding import Finding, warning
 from fenced.config.durations import format_duration
-from fenced.core.checks import Paths
+from fenced.core.reach.candidates import Paths
 from fenced.model.names import UnitId
 
 READS_PER_SECOND: Final = 500

@@ -6,8 +6,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fenced.core import records as r
-from fenced.core.state import HostState
+from fenced.core.durable import records as r
+from fenced.core.durable.state import HostState
 from fenced.model.inventory import Inventory
 from fenced.model.names import BootId, HostName, OperationId, PlugId, ProxyName
 from fenced.model.power import Action, Cause, Power

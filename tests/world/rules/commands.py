@@ -1,6 +1,6 @@
 """S6, S7, S16, S18: how power commands travel. Never raced, never silently repeated, never a cycle, never our own machine."""
 
-from fenced.core import records as r
+from fenced.core.durable import records as r
 from fenced.model.names import ENGINE, HostName, OperationId, PlugId, Token
 from fenced.model.power import What
 from tests.world.rules.base import Rule

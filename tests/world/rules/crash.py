@@ -3,7 +3,7 @@
 Late is what is late by the daemon's wall clock too: one that was set back over a restart cannot know.
 """
 
-from fenced.core import records as r
+from fenced.core.durable import records as r
 from fenced.model.names import DeviceName, HostName
 from fenced.model.power import What
 from tests.world.rules.base import Op, Rule

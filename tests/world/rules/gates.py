@@ -1,7 +1,7 @@
 """S10 and the first half of S19: no automatic OFF begins while one of these is closed in truth, and none for a healthy host."""
 
-from fenced.core import records as r
-from fenced.core.fleet_state import Pause
+from fenced.core.durable import records as r
+from fenced.core.durable.fleet_state import Pause
 from fenced.model.names import BootId, HostName
 from fenced.model.power import What
 from tests.world.machines import Machine

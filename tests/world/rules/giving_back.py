@@ -1,7 +1,7 @@
 """S9, S19: what was switched off is on again, owed, or told; and no ON against a person's word."""
 
-from fenced.core import records as r
-from fenced.core.state import HostState
+from fenced.core.durable import records as r
+from fenced.core.durable.state import HostState
 from fenced.model.names import DeviceName, HostName, OperationId, PlugId
 from fenced.model.power import Power, State, What
 from tests.world.rules.base import Rule, is_plug_good

@@ -7,7 +7,7 @@ can know: a message that arrives while the daemon is held up or waits for its st
 from collections import deque
 from dataclasses import dataclass
 
-from fenced.core import records as r
+from fenced.core.durable import records as r
 from fenced.model.names import BootId, HostName
 from fenced.model.power import Cause, What
 from tests.world.machines import Machine

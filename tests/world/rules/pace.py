@@ -5,7 +5,7 @@ So is what is said of it: a topic that the broker refuses holds up nothing but w
 
 from dataclasses import dataclass
 
-from fenced.core import records as r
+from fenced.core.durable import records as r
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import Action
 from fenced.ports.bus import Message

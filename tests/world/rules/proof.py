@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from fenced.core import records as r
+from fenced.core.durable import records as r
 from fenced.model.names import DeviceName, HostName, OperationId, PlugId, ProxyName
 from fenced.model.power import Outcome, Power, Proof, Verdict, What
 from tests.world.rules.base import Answer, Rule

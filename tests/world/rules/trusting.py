@@ -7,7 +7,7 @@ how many of its devices lie or are mislabelled now, or were when its OFF was rea
 from enum import Enum
 from typing import Final
 
-from fenced.core import records as r
+from fenced.core.durable import records as r
 from fenced.model.names import DeviceName, HostName, OperationId, PlugId, ProxyName
 from fenced.model.power import Kind, Power, Proof
 from tests.world.machines import Machine, Plug

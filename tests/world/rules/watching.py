@@ -1,7 +1,7 @@
 """S17: a fenced host that has power again, or speaks, is taken back within one round of the watch."""
 
-from fenced.core import records as r
-from fenced.core.state import Phase
+from fenced.core.durable import records as r
+from fenced.core.durable.state import Phase
 from fenced.model.names import BootId, HostName
 from fenced.model.power import Proof, State
 from tests.world.machines import Machine
@@ -11,7 +11,7 @@ BOUND_SECONDS = 30.0
 """For races, reads and the journal, after the round has begun."""
 SPEAKS_SECONDS = 1.0
 LIVES_INTERVALS = 4.0
-"""An old run that beats for so long is no message that was late: fenced/core/freshness.py needs less."""
+"""An old run that beats for so long is no message that was late: fenced/core/suspected/freshness.py needs less."""
 
 
 class FencedIsWatched(Rule):

@@ -1,0 +1,277 @@
+"""The gates before automatic power, in DESIGN section 5's order. Each fails closed and says why, with its margin.
+
+A gate counts overdue hosts, never suspects: the first host to pass its grace must already see the others.
+"""
+
+from fenced.core.allowed.match import matches
+from fenced.core.durable.standing import is_in_hand
+from fenced.core.durable.state import GateVerdict, HostState
+from fenced.core.fleet import Fleet
+from fenced.model.names import ClusterName, HostName
+from fenced.model.power import Cause, State
+from fenced.model.text import one_line
+
+LEASE_MARGIN_SECONDS = 1.0
+
+RELEASING = frozenset({"warm_up", "witness", "connectivity", "storm"})
+"""Gates that speak of us or of many: when one of them opens again, silent hosts get `release_grace` first."""
+
+LAST_WILL = "last will of its reporter"
+"""The reason of a suspicion that rests on a last will alone: one weak sign, never more."""
+
+HEARD_OR_MISSED = frozenset({State.HEALTHY, State.SUSPECT, State.FENCING})
+"""States in which a host should be heard, and nobody knows yet why it is not."""
+
+UNRECOVERED = frozenset({State.FENCING, State.FENCED, State.RESTORING, State.FAILED})
+
+
+def all_gates(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdict, ...]:
+    """Every gate before an automatic operation starts."""
+    return (
+        *owner_gates(fleet, now),
+        _store(fleet),
+        warm_up(fleet, now),
+        _witness(fleet, name, now),
+        *_eligible(fleet, name, now),
+        _attempts(fleet, name, now),
+        _cooldown(fleet, name, now),
+        _life(fleet, name, now),
+        live_evidence(fleet, name, now),
+        connectivity(fleet, fleet.host(name).cluster, now, suspect=name),
+        _budget(fleet, name, now),
+        concurrency(fleet),
+    )
+
+
+def level_gates(fleet: Fleet, name: HostName, now: float, *, is_automatic: bool) -> tuple[GateVerdict, ...]:
+    """Looked at once more before the first OFF of each level. A person's request passes only those of the owner (S10)."""
+    if not is_automatic:
+        return owner_gates(fleet, now)
+    return (
+        *owner_gates(fleet, now),
+        _store(fleet),
+        warm_up(fleet, now),
+        _witness(fleet, name, now),
+        *_eligible(fleet, name, now),
+        _life(fleet, name, now),
+        live_evidence(fleet, name, now),
+        connectivity(fleet, fleet.host(name).cluster, now, suspect=name),
+    )
+
+
+def announce_gates(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdict, ...]:
+    """What "already off" passes before it is announced without a command of ours (DESIGN section 4)."""
+    state = fleet.hosts[name]
+    return (*owner_gates(fleet, now), _record(state), _maintenance(state), live_evidence(fleet, name, now))
+
+
+def owner_gates(fleet: Fleet, now: float) -> tuple[GateVerdict, ...]:
+    """Armed and lease: the only ones that hold a person's request too."""
+    return (armed(fleet), lease(fleet, now))
+
+
+def closed(verdicts: tuple[GateVerdict, ...]) -> tuple[GateVerdict, ...]:
+    return tuple(verdict for verdict in verdicts if not verdict.is_open)
+
+
+def _gate(gate: str, is_open: bool, why: str) -> GateVerdict:
+    """`why` may hold what others wrote (an answer, a file): it is one line that no terminal obeys."""
+    return GateVerdict(gate=gate, is_open=is_open, why=one_line(why))
+
+
+def armed(fleet: Fleet) -> GateVerdict:
+    if not fleet.inventory.daemon.is_armed_by_file:
+        return _gate("armed", False, "daemon.armed is false in the configuration file")
+    if fleet.state.is_disarmed:
+        return _gate("armed", False, "a person disarmed the daemon; `fencectl arm` ends that")
+    return _gate("armed", True, "armed")
+
+
+def lease(fleet: Fleet, now: float) -> GateVerdict:
+    left = fleet.lease_until - now
+    if fleet.is_stopping:
+        return _gate("lease", False, "the daemon is stopping")
+    if left < LEASE_MARGIN_SECONDS:
+        return _gate("lease", False, "the lease of the store is lost or in doubt")
+    return _gate("lease", True, f"held for {left:.1f} s more")
+
+
+def _store(fleet: Fleet) -> GateVerdict:
+    if fleet.state.store_hold:
+        return _gate("store", False, f"{fleet.state.store_hold}; look, then `fencectl release store --reason R`")
+    return _gate("store", True, "the store that this daemon had before")
+
+
+def warm_up(fleet: Fleet, now: float) -> GateVerdict:
+    if now < fleet.quiet_until:
+        return _gate("warm_up", False, f"startup_quiet lasts {fleet.quiet_until - now:.0f} s more")
+    if fleet.bus_connected_at is None:
+        return _gate("warm_up", False, "the bus is not connected")
+    if fleet.ear.opened_at is None or now < fleet.ear.opened_at:
+        return _gate("warm_up", False, "bus_settle after the (re)connection is not over")
+    return _gate("warm_up", True, f"listening since {now - fleet.ear.opened_at:.0f} s")
+
+
+def _witness(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
+    wanted = fleet.inventory.daemon.gates.witness_hosts
+    if wanted == 0:
+        return _gate("witness", True, "no witness wanted")
+    state, sight = fleet.hosts[name], fleet.sights[name]
+    last = sight.heard_at if sight.heard_at is not None else fleet.started
+    if state.proof is not None:
+        last = max(last, state.proof.at)
+    after = last + fleet.interval_seconds(name)
+    heard = 0
+    for other, other_sight in fleet.sights.items():
+        if other != name and other_sight.heard_at is not None and other_sight.heard_at > after:
+            heard += fleet.can_witness(other) and not fleet.is_overdue(other, now)
+            if heard >= wanted:
+                return _gate("witness", True, f"{heard} other hosts heard after its last beat")
+    return _gate("witness", False, f"{heard} of {wanted} other hosts heard after its last beat: we may be cut off")
+
+
+def _eligible(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdict, ...]:
+    host, state = fleet.host(name), fleet.hosts[name]
+    pauses = [pause for pause in fleet.state.pauses if matches(pause.match, host)]
+    is_ours = not host.is_own_machine
+    is_automatic = host.settings.automatic
+    return (
+        _gate("own_machine", is_ours, "another machine" if is_ours else f"{host.own_words} (S18)"),
+        _gate("automatic", is_automatic, "configured" if is_automatic else "automatic = false in the configuration"),
+        _record(state),
+        _maintenance(state),
+        _gate("paused", not pauses, f"paused by {pauses[0].by}: {pauses[0].reason}" if pauses else "not paused"),
+        _gate("protected", not host.is_protected, "protected" if host.is_protected else "not protected"),
+        _gate("known", state.is_known, "heard before" if state.is_known else "never heard"),
+        _gate("devices", bool(host.devices), f"{len(host.devices)} devices" if host.devices else "no power device"),
+    )  # fmt: skip
+
+
+def _record(state: HostState) -> GateVerdict:
+    if state.record_fault:
+        return _gate("record", False, f"its records could not be taken up: {state.record_fault}")
+    return _gate("record", True, "its records were taken up")
+
+
+def _maintenance(state: HostState) -> GateVerdict:
+    if state.maintenance is not None:
+        return _gate("maintenance", False, f"in maintenance by {state.maintenance.by}: {state.maintenance.reason}")
+    return _gate("maintenance", True, "not in maintenance")
+
+
+def attempts_in_window(fleet: Fleet, name: HostName, now: float) -> int:
+    """Automatic operations that sent an OFF within the window."""
+    window = fleet.inventory.daemon.gates.attempts_per_seconds
+    return sum(1 for at in fleet.hosts[name].attempts if at > now - window)
+
+
+def _attempts(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
+    most = fleet.inventory.daemon.gates.attempts_count
+    used = attempts_in_window(fleet, name, now)
+    return _gate("attempts", used < most, f"{used} of {most} attempts used in the window")
+
+
+def _cooldown(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
+    state = fleet.hosts[name]
+    until = max(state.cooldown_until, state.next_attempt_at)
+    if now < until:
+        return _gate("cooldown", False, f"{until - now:.0f} s since the last automatic operation are left")
+    return _gate("cooldown", True, "over")
+
+
+def is_living_fenced(fleet: Fleet, name: HostName) -> bool:
+    """Whether a host that is heard may be fenced: explicitly reported, and on_report = fence. A last will is no report."""
+    state = fleet.hosts[name]
+    is_report = state.suspicion is Cause.REPORT and state.suspicion_reason != LAST_WILL
+    return is_report and fleet.host(name).settings.detection.on_report == "fence"
+
+
+def _life(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
+    detection, sight = fleet.host(name).settings.detection, fleet.sights[name]
+    if fleet.is_heard(name, now):
+        if is_living_fenced(fleet, name):
+            return _gate("alive_but_silent", True, "heard, but on_report = fence")
+        return _gate("alive_but_silent", False, "heard within its grace")
+    life = sight.life
+    if sight.spoke_at is not None and fleet.is_speaking(name, now):
+        ago = now - sight.spoke_at
+        why = f"{ago:.0f} s ago it sent a beat that is no news (an old sequence or boot): something of it is alive"
+        return _gate("alive_but_silent", is_living_fenced(fleet, name), why)
+    if life is None:
+        return _gate("alive_but_silent", False, "the host itself was not asked yet")
+    if life.answered is None:
+        return _gate("alive_but_silent", True, life.words)
+    if detection.alive_but_silent == "fence":
+        return _gate("alive_but_silent", True, f"{life.answered} answers, but alive_but_silent = fence")
+    return _gate("alive_but_silent", False, f"{life.answered} answers: the reporter is dead, not the host")
+
+
+def live_evidence(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
+    """Somebody else's word that the host lives, of a kind that stops a fence."""
+    kinds = fleet.inventory.daemon.gates.live_evidence
+    for source, (kind, until) in (fleet.sights[name].evidence or {}).items():
+        if kind in kinds and now < until:
+            return _gate("live_evidence", False, f"{source} says {kind} is alive for {until - now:.0f} s more")
+    return _gate("live_evidence", True, "none")
+
+
+def connectivity(fleet: Fleet, cluster: ClusterName, now: float, *, suspect: HostName | None = None) -> GateVerdict:
+    """Many of a cluster are silent, or, for a suspect, all that could be heard beside it."""
+    settings = fleet.inventory.daemon.gates
+    overdue, monitored = fleet.overdue(cluster, now)
+    is_closed = (
+        overdue >= settings.connectivity_at_least and 100 * overdue >= settings.connectivity_share_percent * monitored
+    )
+    if not is_closed and suspect is not None and _is_all_overdue(fleet, suspect, now):
+        return _gate("connectivity", False, "every host of the cluster that could be heard is overdue")
+    return _gate("connectivity", not is_closed, f"{overdue} of {monitored} hosts of the cluster are overdue")
+
+
+def _is_all_overdue(fleet: Fleet, name: HostName, now: float) -> bool:
+    """Whether nobody else of the cluster is heard over its network, however small it is. Where nobody else could be, the
+    witness alone decides; a host that was proven off, or given up, is silent for a reason of its own."""
+    if not fleet.is_overdue(name, now):
+        return False
+    is_any = False
+    for other in fleet.by_cluster.get(fleet.host(name).cluster, ()):
+        state = fleet.hosts[other]
+        is_expected = state.state in HEARD_OR_MISSED and not is_in_hand(state, now)
+        if other == name or not is_expected or not fleet.can_witness(other):
+            continue
+        if not fleet.is_overdue(other, now):
+            return False
+        is_any = True
+    return is_any
+
+
+def _budget(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
+    of_cluster = budget(fleet, fleet.host(name).cluster, now)
+    return of_cluster if not of_cluster.is_open else budget(fleet, None, now, but=name)
+
+
+def budget(fleet: Fleet, cluster: ClusterName | None, now: float, *, but: HostName | None = None) -> GateVerdict:
+    """That of a cluster, or of the whole fleet, to which what has not come back counts as well (but the host itself)."""
+    settings = fleet.inventory.daemon.gates
+    recent = [draw for draw in fleet.state.draws if draw.at > now - settings.budget_per_seconds]
+    drawn = len(recent) if cluster is None else sum(1 for draw in recent if draw.cluster == cluster)
+    size = len(fleet.hosts) if cluster is None else len(fleet.by_cluster.get(cluster, ()))
+    most = min(max(settings.budget_hosts, int(settings.budget_percent * size / 100)), settings.budget_at_most)
+    if drawn >= most:
+        scope = "fleet" if cluster is None else "cluster"
+        return _gate("budget", False, f"{drawn} of {most} automatic fences of the {scope} drawn in the window")
+    away = sum(1 for other in unrecovered(fleet, now) if other != but) if cluster is None else 0
+    if away >= settings.budget_unrecovered:
+        return _gate("budget", False, f"{away} fenced hosts have not recovered (at most {settings.budget_unrecovered})")
+    return _gate("budget", True, f"{len(recent)} drawn in the window")
+
+
+def unrecovered(fleet: Fleet, now: float) -> tuple[HostName, ...]:
+    """Hosts that were fenced, or could not be, and are not back. What people switched off is theirs to bring back."""
+    states = (fleet.hosts[name] for name in sorted(fleet.troubled))
+    return tuple(state.name for state in states if state.state in UNRECOVERED and not is_in_hand(state, now))
+
+
+def concurrency(fleet: Fleet) -> GateVerdict:
+    most = fleet.inventory.daemon.gates.concurrency
+    running = sum(1 for state in fleet.operations_in_flight() if state.operation and state.operation.is_automatic)
+    return _gate("concurrency", running < most, f"{running} of {most} automatic operations run")

@@ -1,0 +1,174 @@
+"""A preference list becomes tiers of proxies: who may be asked to reach a device, in which order, and who may not.
+
+Knows no clock, no socket and no state of a host: why a machine may serve nobody now is asked of the caller.
+One rule: the list is exact. Nobody is appended to it, the target never reaches itself, each proxy is named once.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from fenced.core.durable.state import Exclusion
+from fenced.core.reach.domains import Place, spread
+from fenced.model.addresses import names_nobody
+from fenced.model.inventory import Device, Host, Inventory, Proxy
+from fenced.model.names import ENGINE, ClusterName, DatacenterName, ProxyName
+
+CLUSTER: Final = "cluster"
+DC: Final = "dc"
+OTHER_DC: Final = "other_dc"
+TAG: Final = "tag:"
+
+RESERVED_WORDS: Final = frozenset({ENGINE, CLUSTER, DC, OTHER_DC})
+"""Words with a meaning of their own: no proxy may be named so."""
+
+WhyBarred = Callable[[Proxy], str | None]
+"""Why a proxy may not serve now, for its own sake or its machine's; None where it may."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """`tiers` in order of preference, none of them empty; `excluded`: what a word named and why it is left out."""
+
+    tiers: tuple[tuple[ProxyName, ...], ...]
+    excluded: tuple[Exclusion, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody may be asked."""
+        return not self.tiers
+
+
+def expand(device: Device, host: Host, inventory: Inventory, why_barred: WhyBarred) -> Candidates:
+    """The candidates for one device of one host. The first word that names a proxy decides its tier.
+
+    Inside a tier those in a failure domain of the host come last, neighbours are of different domains, and equals are in
+    an order of the plug's own. A word that names nobody gives no tier.
+    """
+    place = Place(host=host, inventory=inventory)
+    tiers: list[tuple[ProxyName, ...]] = []
+    excluded: list[Exclusion] = []
+    seen: set[ProxyName] = set()
+    for word in device.proxies:
+        tier: list[ProxyName] = []
+        for name in named(word, host, inventory):
+            if name in seen:
+                continue
+            seen.add(name)
+            why = why_not(name, host, inventory, why_barred)
+            if why is None:
+                tier.append(name)
+            else:
+                excluded.append(Exclusion(proxy=name, why=why))
+        if tier:
+            tiers.append(place.arrange(tier, lambda name: (0, spread(device.spec.plug_id, name))))
+    return Candidates(tiers=tuple(tiers), excluded=tuple(excluded))
+
+
+def named(word: str, host: Host, inventory: Inventory) -> Iterable[ProxyName]:
+    """All proxies that one preference word names for this host, whether they may be used or not."""
+    if word == ENGINE:
+        return (ENGINE,)
+    if word == CLUSTER:
+        return _matching(inventory, lambda proxy: _is_same(cluster_of(proxy, inventory), host.cluster))
+    if word == DC:
+        return _matching(inventory, lambda proxy: _is_same(datacenter_of(proxy, inventory), host.datacenter))
+    if word == OTHER_DC:
+        return _matching(inventory, lambda proxy: _is_elsewhere(proxy, host, inventory))
+    if word.startswith(TAG):
+        tag = word.removeprefix(TAG)
+        return _matching(inventory, lambda proxy: tag in proxy.tags)
+    return by_machine(word, inventory)
+
+
+def by_machine(word: str, inventory: Inventory) -> Iterable[ProxyName]:
+    """The proxy of exactly this name; else all at this address, or on the host of this name, address or alias."""
+    proxy = inventory.proxies.get(ProxyName(word))
+    if proxy is not None:
+        return (proxy.name,)
+    return tuple(
+        proxy.name for proxy in inventory.proxies.values() if proxy.address == word or _runs_on(proxy, word, inventory)
+    )
+
+
+def cluster_of(proxy: Proxy, inventory: Inventory) -> ClusterName | None:
+    """The proxy's own cluster, else that of the host it runs on; None when neither is known."""
+    if proxy.cluster:
+        return proxy.cluster
+    machine = _machine(proxy, inventory)
+    # A proxy that names a data centre but no cluster stands beside the clusters, wherever its machine belongs.
+    if machine is None or proxy.datacenter:
+        return None
+    return machine.cluster or None
+
+
+def datacenter_of(proxy: Proxy, inventory: Inventory) -> DatacenterName | None:
+    """The proxy's own data centre, else its cluster's, else that of the host it runs on; None when none is known."""
+    if proxy.datacenter:
+        return proxy.datacenter
+    if proxy.cluster:
+        return inventory.clusters.get(proxy.cluster) or None
+    machine = _machine(proxy, inventory)
+    return (machine.datacenter or None) if machine is not None else None
+
+
+def _matching(inventory: Inventory, is_meant: Callable[[Proxy], bool]) -> tuple[ProxyName, ...]:
+    return tuple(proxy.name for proxy in inventory.proxies.values() if is_meant(proxy))
+
+
+def _is_same(place: str | None, other: str) -> bool:
+    """What is of no known place is not in the same one."""
+    return bool(place) and place == other
+
+
+def _is_elsewhere(proxy: Proxy, host: Host, inventory: Inventory) -> bool:
+    """Known to be in another data centre; a host or proxy of unknown place is not "elsewhere"."""
+    place = datacenter_of(proxy, inventory)
+    return bool(host.datacenter) and place is not None and place != host.datacenter
+
+
+def _runs_on(proxy: Proxy, word: str, inventory: Inventory) -> bool:
+    machine = _machine(proxy, inventory)
+    return machine is not None and word in machine.names
+
+
+def _machine(proxy: Proxy, inventory: Inventory) -> Host | None:
+    return inventory.hosts.get(proxy.machine) if proxy.machine is not None else None
+
+
+def _is_called(host: Host, address: str) -> bool:
+    """As `address in host.names`, without making the set: this is asked for every proxy of every device."""
+    return address in (host.name, host.address, *host.aliases) and not names_nobody(address)
+
+
+def why_not(name: ProxyName, host: Host, inventory: Inventory, why_barred: WhyBarred) -> str | None:
+    """Why this proxy can't be asked about this host, or None when it can."""
+    if name == ENGINE:
+        return f"the target is {host.own_words}" if host.is_own_machine else None
+    proxy = inventory.proxies[name]
+    if proxy.machine == host.name or host.name in proxy.also_on or _is_called(host, proxy.address):
+        return "runs on the target itself"
+    return why_barred(proxy)
+
+
+@dataclass(slots=True)
+class Paths:
+    """Who is named by the preference lists of an inventory; thousands of devices share one list."""
+
+    inventory: Inventory
+    _named: dict[tuple[tuple[str, ...], ClusterName, DatacenterName], tuple[ProxyName, ...]] = field(
+        default_factory=dict
+    )
+
+    def of(self, host: Host, device: Device) -> tuple[ProxyName, ...]:
+        """Every proxy that may ever serve, in order of preference: the list without the target itself."""
+        key = (device.proxies, host.cluster, host.datacenter)
+        names = self._named.get(key)
+        if names is None:
+            found = (name for word in device.proxies for name in named(word, host, self.inventory))
+            names = self._named[key] = tuple(dict.fromkeys(found))
+        return tuple(name for name in names if why_not(name, host, self.inventory, _nobody) is None)
+
+
+def _nobody(proxy: Proxy) -> None:
+    """Barred by what may change: each is."""

@@ -1,0 +1,185 @@
+"""S17: what the regular reading of fenced and failed hosts shows. Revoking is quick, announcing is slow."""
+
+from fenced.core.allowed import gates
+from fenced.core.believed.sharing import disbelieved
+from fenced.core.durable import records as r
+from fenced.core.durable.evolve import acting_ons
+from fenced.core.durable.outcome import speaks
+from fenced.core.durable.replacing import replace
+from fenced.core.durable.standing import is_watched_as_off
+from fenced.core.durable.words import is_device_silent, of_race
+from fenced.core.events import WatchEnded
+from fenced.core.heard.checks import OffRounds
+from fenced.core.operation import paths
+from fenced.core.operation.ending import tell_left_off
+from fenced.core.operation.mismatch import mismatches, tell
+from fenced.core.suspected.detector import look, revoke_by_power
+from fenced.core.work import HostWork
+from fenced.model.inventory import Device
+from fenced.model.names import DeviceName
+from fenced.model.power import Cause, Kind, Power, Proof, State
+
+OFF_ROUNDS = 2
+"""Rounds of the watch that must at least read a failed host OFF before it is announced: no single reading proves it."""
+
+
+def watch_ended(work: HostWork, event: WatchEnded) -> None:
+    """Take a round of readings. One that began before the state it speaks of is dropped."""
+    sight, state = work.sight, work.state
+    sight.watch_started = None
+    began = max(state.since, sight.operation_ended_at, sight.devices_since)
+    if event.started < began or work.operation is not None or not (is_watched_as_off(state) or state.owed):
+        look(work)
+        return
+    lit = _take_paths(work, event)
+    powers = dict(event.powers) | _in_doubt(work, event, lit)
+    known = dict(state.power)
+    for device, power in powers.items():
+        is_back = device in state.wrong_machines or (power is Power.ON and device in state.owed)
+        if power is not Power.UNKNOWN and (known.get(device) is not power or is_back):
+            work.record(r.PowerSeen(device=device, power=power))
+    for device, why in _wrong(event):
+        tell(work, device, why)
+    if state.state is State.FENCED:
+        _watch_fenced(work, lit)
+    elif state.state is State.RESTORING and state.is_on_forbidden and _is_restored_all_the_same(work, lit):
+        revoke_by_power(work, "it reads ON after a restore that was stopped: the ON had been sent")
+    elif is_watched_as_off(state):
+        _watch_failed(work, powers, event)
+    elif state.state is State.HEALTHY and not work.state.owed:
+        work.record(r.HostRestored(operation=None, missing=()))
+    look(work)
+
+
+def _take_paths(work: HostWork, event: WatchEnded) -> frozenset[DeviceName]:
+    """What each path read; the devices that any of them read ON."""
+    lit = {device for device, power in event.powers if power is Power.ON}
+    for device, entries in event.races:
+        said = of_race(entries, work.now)
+        now_lit = {word.proxy for word in said if word.power is Power.ON}
+        before = work.sight.watch_lit.get(device, frozenset()) - {word.proxy for word in said}
+        others = {name: proxies for name, proxies in work.sight.watch_lit.items() if name != device}
+        work.sight.watch_lit = {**others, device: before | now_lit} if now_lit or before else others
+        if now_lit:
+            lit.add(device)
+        if any(configured.name == device for configured in work.host.devices):
+            paths.weigh_race(work, device, entries)
+    return frozenset(lit)
+
+
+def _wrong(event: WatchEnded) -> tuple[tuple[DeviceName, str], ...]:
+    """Devices that a path found at another machine, and what it said first."""
+    return tuple((device, why) for device, entries in event.races for why in mismatches(entries)[:1])
+
+
+def _in_doubt(work: HostWork, event: WatchEnded, lit: frozenset[DeviceName]) -> dict[DeviceName, Power]:
+    """A path found another machine there, or read ON, now or when it was read last: what says OFF then says nothing. An ON
+    of the host's own is not hidden."""
+    powers = dict(event.powers)
+    wrong = {device for device, _ in _wrong(event)}
+    doubtful = wrong | {one.device for one in work.state.disputes} | {*work.sight.watch_lit} | lit
+    return {device: Power.UNKNOWN for device in doubtful if powers.get(device) is Power.OFF}
+
+
+def _watch_fenced(work: HostWork, lit: frozenset[DeviceName]) -> None:
+    proof = work.state.proof
+    if proof is None:
+        return
+    on = [device for device in work.host.devices if device.name in lit]
+    speaking = [device.name for device in speaks(proof, work.host) if device in on]
+    if proof.kind is Proof.HUMAN and {device.level for device in on} == set(work.host.levels):
+        speaking = [device.name for device in on]  # a person's word names no devices: every level reads ON
+    if speaking:
+        revoke_by_power(work, f"{', '.join(speaking)} reads ON without an ON of ours")
+
+
+def _is_restored_all_the_same(work: HostWork, lit: frozenset[DeviceName]) -> bool:
+    """The restore was stopped after an ON, and a device that proves the host's power reads ON."""
+    proof = work.state.proof
+    if proof is None:
+        return False
+    return any(device.name in lit for device in speaks(proof, work.host))
+
+
+def _watch_failed(work: HostWork, powers: dict[DeviceName, Power], event: WatchEnded) -> None:
+    sight = work.sight
+    is_alive = work.fleet.is_heard(work.name, work.now) or work.fleet.is_speaking(work.name, work.now)
+    # An operation ends only when its ONs can act no more (S5); one that a removal broke off does not.
+    if is_alive or acting_ons(work.state, event.started):
+        sight.watch_offs = {}
+        return
+    sight.watch_offs = {
+        level: _counted(sight.watch_offs.get(level), event.started, work.now)
+        for level in _levels_read_off(work, powers, event)
+    }
+    for level in work.host.levels:
+        if _is_proven(work, level) and not gates.closed(gates.announce_gates(work.fleet, work.name, work.now)):
+            _fence(work, level)
+            return
+
+
+def _counted(rounds: OffRounds | None, started: float, now: float) -> OffRounds:
+    """One more round, if it began after the last one that was counted had ended: rounds that overlap are one reading."""
+    if rounds is None:
+        return OffRounds(count=1, since=started, last=started, until=now)
+    if started < rounds.until:
+        return rounds
+    return replace(rounds, count=rounds.count + 1, last=started, until=now)
+
+
+def _is_proven(work: HostWork, level: int) -> bool:
+    """The same level was read OFF over enough rounds, and long enough: as much as an operation would ask of it."""
+    rounds = work.sight.watch_offs.get(level)
+    if rounds is None:
+        return False
+    wanted = [device.power for device in work.host.devices if device.level == level]
+    count = max(OFF_ROUNDS, *(power.stable_reads for power in wanted))
+    return rounds.count >= count and rounds.last - rounds.since >= max(p.already_off_hold_seconds for p in wanted)
+
+
+def _levels_read_off(work: HostWork, powers: dict[DeviceName, Power], event: WatchEnded) -> tuple[int, ...]:
+    devices = work.host.devices
+    if any(d.kind is Kind.CHASSIS and _speaks_on(work, d, powers, event) for d in devices):
+        return ()
+    off: list[int] = []
+    for level in work.host.levels:
+        of_level = [device.name for device in devices if device.level == level]
+        is_trusted = not set(of_level) & disbelieved(work)
+        if is_trusted and all(powers.get(name) is Power.OFF for name in of_level):
+            off.append(level)
+    return tuple(off)
+
+
+def _speaks_on(work: HostWork, chassis: Device, powers: dict[DeviceName, Power], event: WatchEnded) -> bool:
+    """It reads ON, or did when it was read last; one that its outlets feed may be silent once they are off."""
+    if chassis.name not in work.sight.watch_lit:
+        return powers.get(chassis.name) is Power.ON
+    outlets = [device.name for device in work.host.devices if device.kind is Kind.OUTLET]
+    is_unfed = bool(outlets) and all(powers.get(name) is Power.OFF for name in outlets)
+    is_silent = is_device_silent(dict(event.races).get(chassis.name, ()))
+    return chassis.is_standby_separate or not (is_unfed and is_silent)
+
+
+def _fence(work: HostWork, level: int) -> None:
+    """A proven OFF makes a failed host fenced; it stays off until a person or a later operation settles it."""
+    work.sight.watch_offs = {}
+    state = work.state
+    devices = tuple(device.name for device in work.host.devices if device.level == level)
+    work.record(
+        r.HostFenced(
+            proof=Proof.DEVICE_VERIFIED,
+            operation=state.last_operation,
+            level=level,
+            boot=work.sight.boot or state.boot,
+            token=work.fleet.next_token(),
+            devices=devices,
+            vouched=work.host.vouched(devices),
+            is_stay_off=True,
+            by="fenced",
+            reason="its devices were read OFF by the watch",
+            cause=Cause.SILENCE,
+            last_heard=work.sight.heard_at,
+        )
+    )
+    if state.owed:
+        tell_left_off(work, state.last_operation, "off after a failed fence; `fencectl on` gives power back")
