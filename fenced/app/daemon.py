@@ -19,7 +19,7 @@ from fenced.app.note import Note
 from fenced.app.reload import Reloader, status
 from fenced.bus.client import BusClient
 from fenced.bus.embedded import EmbeddedBroker
-from fenced.bus.settings import BusSettings, BusUrl
+from fenced.bus.settings import BusSettings
 from fenced.config.configuration import Configuration, TlsClient
 from fenced.drivers.keeper_client import Keeper
 from fenced.drivers.local import LocalCaller
@@ -31,6 +31,7 @@ from fenced.host.limits import allow_open_files
 from fenced.host.liveness import TcpLiveness
 from fenced.host.notify import Notify
 from fenced.journal.store import SqlJournal
+from fenced.model.bus_urls import BusUrl
 from fenced.model.inventory import Inventory, Via
 from fenced.model.names import ProxyName
 from fenced.ports.bus import Message

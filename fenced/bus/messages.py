@@ -5,13 +5,13 @@ Knows the shapes, not the hosts. One rule: what is not well-formed is refused wh
 """
 
 import math
-from datetime import datetime
 from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from fenced.bus.topics import Topics, is_level
+from fenced.model.moments import parse_rfc3339
 from fenced.model.names import HostName
 from fenced.ports.bus import BusRequest, Evidence, Presence
 from fenced.ports.health import FAULT_LENGTH_MAX, REASON_LENGTH_MAX, Malformed, given_twice
@@ -122,12 +122,9 @@ def _epoch(at: str | float) -> float:
     """Seconds since the epoch."""
     if isinstance(at, str):
         try:
-            moment = datetime.fromisoformat(at)
+            return parse_rfc3339(at)
         except ValueError as exc:
-            raise Malformed("at: not an RFC 3339 time") from exc
-        if moment.tzinfo is None:
-            raise Malformed("at: needs its offset from UTC, for example a Z at the end")
-        return moment.timestamp()
+            raise Malformed(f"at: {exc}") from exc
     if not math.isfinite(at) or at < 0:
         raise Malformed("at: not seconds since the epoch")
     return at

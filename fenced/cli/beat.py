@@ -18,18 +18,18 @@ from typing import Final
 import click
 
 from fenced.bus.link import Link
-from fenced.bus.settings import BusSettings, BusUrl
+from fenced.bus.settings import BusSettings
 from fenced.bus.topics import Topics
 from fenced.config.durations import parse_duration
 from fenced.config.files import SECRET_BYTES_MAX, UnusableFile, read_text
 from fenced.host.beat import Beat, BeatSettings, is_machine_shutting_down, status
 from fenced.host.machine import boot_id
 from fenced.host.notify import Notify
+from fenced.model.bus_urls import BusUrl
 from fenced.model.inventory import Secret
 from fenced.ports.bus import Message
 
 EXIT_CONFIGURATION: Final = 78
-EXIT_USAGE: Final = 2
 EXPIRY_INTERVALS: Final = 3.0
 EXPIRY_MIN_SECONDS: Final = 15
 """An old beat is no life: a broker or bridge that keeps one longer than this, or three intervals, drops it (MQTT 5)."""

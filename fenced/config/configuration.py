@@ -6,13 +6,12 @@ Knows no file format. One rule: it is whole; where there is a mistake, there is 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
+from fenced.model.bus_urls import BusScheme
 from fenced.model.credentials import StoredCredential
 from fenced.model.inventory import Inventory, Secret
 from fenced.model.names import HostName
 
-BusScheme = Literal["mqtt", "mqtts", "embedded"]
 Tokens = tuple[tuple[str, Secret], ...]
 """(role, token); role is viewer, operator or admin."""
 

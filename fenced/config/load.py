@@ -28,6 +28,7 @@ from fenced.config.tables import MainTables
 from fenced.config.tokens import read_tokens
 from fenced.config.validate import parse
 from fenced.config.via import read_via
+from fenced.model.bus_urls import BusUrl
 from fenced.model.drivers import Catalogue, Describe
 
 
@@ -130,7 +131,7 @@ class _Loader:
     def _broker(self, main: MainTables) -> OwnMachine:
         """The machine of the broker, by the name in the URL; nobody's where that is a mistake, which is told elsewhere."""
         try:
-            _, host, _ = places.split_bus_url(main.bus.url)
+            host = BusUrl.parse(main.bus.url).host
         except ValueError:
             host = ""
         return OwnMachine(hostname=host)

@@ -9,13 +9,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from fenced.config import files
-from fenced.config.configuration import BusConfiguration, BusScheme, TlsClient
+from fenced.config.configuration import BusConfiguration, TlsClient
 from fenced.config.mistakes import Mistakes, Where
 from fenced.config.secret_sources import SecretReader
 from fenced.config.tables import LoginKeys, TlsKeys
 from fenced.model.addresses import is_loopback
+from fenced.model.bus_urls import BusUrl
 
-_BUS_PORTS: Final[dict[str, int]] = {"mqtt": 1883, "mqtts": 8883, "embedded": 1883}
 _SQLITE: Final = "sqlite:///"
 TLS_BYTES_MAX: Final = 16 * 1024 * 1024
 """Of a certificate, a key or all authorities of a system."""
@@ -105,41 +105,19 @@ def bus(
     if password is not None and not table.username:
         mistakes.error(where.key("username"), "is missing: a password is given", unit="text")
     try:
-        scheme, host, port = split_bus_url(url)
+        broker = BusUrl.parse(url)
     except ValueError as exc:
         mistakes.error(where.key(url_key), str(exc), value=url, unit="URL")
         mistakes.refuse(where.key(url_key))
         return BusConfiguration()
+    scheme, host = broker.scheme, broker.host
     if scheme != "mqtts" and tls != TlsClient():
         mistakes.warning(where.key(url_key), "the TLS files are not used: that needs mqtts://", value=url, unit="URL")
     if scheme == "mqtt" and password is not None and not is_loopback(host):
         mistakes.warning(where.key(url_key), "the password goes over the network in clear: use mqtts://", value=url)
     return BusConfiguration(
-        url=url, scheme=scheme, host=host, port=port, username=table.username, password=password, tls=tls
+        url=url, scheme=scheme, host=host, port=broker.port, username=table.username, password=password, tls=tls
     )
-
-
-def split_bus_url(url: str) -> tuple[BusScheme, str, int]:
-    """(scheme, host, port). Raises ValueError with the reason."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as exc:
-        raise ValueError("must be mqtt://HOST:PORT, mqtts://HOST:PORT or embedded://HOST:PORT") from exc
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("a secret is never written inline: use username and password_file")
-    match parts.scheme:
-        case "mqtt" | "mqtts" | "embedded" as scheme:
-            pass
-        case _:
-            raise ValueError("must begin with mqtt://, mqtts:// or embedded://")
-    if not parts.hostname or parts.path not in {"", "/"} or parts.query or parts.fragment:
-        raise ValueError(f"must be {scheme}://HOST:PORT")
-    if scheme == "embedded" and not is_loopback(parts.hostname):
-        raise ValueError("the built-in broker asks nobody for a password: loopback only, as embedded://127.0.0.1:1883")
-    if port == 0:
-        raise ValueError("port 0 is none")
-    return scheme, parts.hostname, port or _BUS_PORTS[scheme]
 
 
 def store_path(url: str, state_dir: Path, where: Where, mistakes: Mistakes) -> Path:

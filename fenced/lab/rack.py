@@ -13,7 +13,6 @@ class RestorePolicy(Enum):
     """What a chassis does when mains come back after both feeds were off (as in a server's firmware)."""
 
     ALWAYS_ON = "always_on"
-    ALWAYS_OFF = "always_off"
     LAST_STATE = "last_state"
 
 
@@ -121,8 +120,8 @@ class Rack:
         if not wiring.is_standby_separate:
             chassis.bmc_since = now if is_on else None
         had_power = chassis.is_on
-        if is_on and wiring.policy is not RestorePolicy.LAST_STATE:
-            chassis.is_on = wiring.policy is RestorePolicy.ALWAYS_ON
+        if is_on and wiring.policy is RestorePolicy.ALWAYS_ON:
+            chassis.is_on = True
         if is_on and chassis.is_on:
             self._changed(host, True)
         elif not is_on and had_power:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fenced.bus.settings import BusUrl
 from fenced.bus.topics import Address, Topics
+from fenced.model.bus_urls import BusUrl
 from fenced.ports.bus import MessageKind
 
 TOPICS = Topics(site="dc1")
@@ -94,15 +94,15 @@ def test_bus_urls(text: str, url: BusUrl) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("broker:1883", "begins with"),
-        ("http://broker", "begins with"),
-        ("mqtt://", "needs a host"),
-        ("mqtt://a:99999", "not a bus URL"),
+        ("broker:1883", "begin with"),
+        ("http://broker", "begin with"),
+        ("mqtt://", "HOST:PORT"),
+        ("mqtt://a:99999", "HOST:PORT"),
         ("mqtt://a:0", "port 0"),
-        ("mqtt://a/topic", "ends after the port"),
-        ("mqtt://u:p@a", "no user name"),
-        ("embedded://10.0.0.1", "only a loopback"),
-        ("embedded://0.0.0.0", "only a loopback"),
+        ("mqtt://a/topic", "must be mqtt://HOST:PORT"),
+        ("mqtt://u:p@a", "never written inline"),
+        ("embedded://10.0.0.1", "loopback"),
+        ("embedded://0.0.0.0", "loopback"),
     ],
 )
 def test_wrong_bus_urls_say_why(text: str, why: str) -> None:

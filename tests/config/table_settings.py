@@ -106,7 +106,7 @@ SETTINGS = {
         '[bus]\nurl = "embedded://10.0.0.1"\n',
         "bus.url",
         "embedded://10.0.0.1",
-        "loopback only",
+        "loopback address",
     ),
     "bus with a bad port": ('[bus]\nurl = "mqtt://x:99999"\n', "bus.url", "mqtt://x:99999", "must be mqtt://HOST:PORT"),
     "confirm-off in clear": (

@@ -4,11 +4,9 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from fenced.drivers.agent_metadata import AgentMetadata, parse_metadata
-from fenced.drivers.agent_parameters import agent_parameters, options_for_people
+from fenced.drivers.agent_parameters import agent_parameters
 from fenced.model.inventory import Secret
 from fenced.ports.devices import BadParameters
 from tests.drivers.programs import METADATA, spec_of
@@ -184,86 +182,3 @@ def test_a_setting_that_the_agent_does_not_have_is_refused() -> None:
 def test_a_password_from_a_script_is_no_password() -> None:
     read = as_an_agent_reads(agent_parameters(spec_of(options={"password_script": "/bin/x"}), "status", KNOWN))
     assert read["password_script"] == "/bin/x"
-
-
-def test_secrets_among_the_options_are_not_shown() -> None:
-    assert options_for_people({"community": "private", "plug": 1}) == {"community": "***", "plug": 1}
-
-
-PASSWORDS = st.text(
-    st.characters(min_codepoint=33, exclude_characters="\x7f", exclude_categories=["C", "Z"]), min_size=1
-)
-
-
-@given(PASSWORDS | st.text('" =#a', min_size=1))
-def test_every_password_arrives_as_it_is(password: str) -> None:
-    written = agent_parameters(spec_of(password=Secret(password)), "off", KNOWN)
-    assert as_an_agent_reads(written)["password"] == password
-    assert as_an_agent_reads(written)["action"] == "off"
-
-
-NETWORK = parse_metadata(
-    b"""<resource-agent name="fence_made"><parameters><parameter name="ip"/><parameter name="plug"/>
-<parameter name="off_the_net" obsoletes="network-fencing"><getopt mixed="-M, --network-fencing"/></parameter>
-<parameter name="gone" ><getopt mixed="--missing-as-off"/></parameter><parameter name="cold"/>
-</parameters><actions><action name="off"/><action name="status"/></actions></resource-agent>"""
-)
-
-
-@pytest.mark.parametrize(
-    "name", ["network_fencing", "network-fencing", "off_the_net", "gone", "missing_as_off", "quiet", "interface3-sg"]
-)
-@pytest.mark.parametrize("is_secret", [False, True])
-def test_what_changes_what_off_proves_is_refused_under_each_of_its_names(name: str, is_secret: bool) -> None:
-    """At the proxy as well, which takes its specs from the network."""
-    given = {"secrets": ((name, Secret("1")),)} if is_secret else {"options": {name: "1"}}
-    for metadata in (NETWORK, AgentMetadata()):
-        if metadata.is_known or name not in {"off_the_net", "gone"}:
-            with pytest.raises(BadParameters, match="is refused"):
-                agent_parameters(spec_of(username="", password=None, **given), "off", metadata)
-
-
-CIPHER = METADATA.replace(
-    "</parameters>",
-    """<parameter name="ciphersuite" obsoletes="cipher">
-<getopt mixed="-C, --cipher-suite=[x]"/><content type="string"/></parameter>
-<parameter name="level"><content type="select"><option value="user"/><option value="operator"/></content></parameter>
-<parameter name="wait"><content type="second" default="1"/></parameter>
-<parameter name="fast"><content type="boolean"/></parameter></parameters>""",
-)
-
-
-@pytest.mark.parametrize(
-    ("driver", "name", "bad", "good"),
-    [
-        ("fence_made", "cipher", "3 -H rogue", "17"),
-        ("fence_made", "Cipher", "3 -H rogue", 3),
-        ("fence_made", "ciphersuite", "3 -H rogue", 3),
-        ("fence_made", "cipher-suite", "3 -H rogue", 3),
-        ("fence_made", "power-wait", "1;id", "1.5"),
-        ("fence_made", "login_timeout", "-1", 5),
-        ("fence_made", "plug", "-H rogue", "Outlet 3"),
-        ("fence_made", "port", "a\u00a0b", "rack1:3"),
-        ("fence_made", "level", "user -H rogue", "OPERATOR"),
-        ("fence_made", "wait", "1 -H rogue", 2),
-        ("fence_made", "fast", "1 -H rogue", "yes"),
-        ("fence_ipmilan", "auth", "md5 -H rogue", "md5"),
-        ("fence_ipmilan", "target", "0x20 chassis power on", "0x20"),
-        ("fence_idrac", "privlvl", "user\tx", "user"),
-        ("fence_virsh", "plug", "a;id", "node-1"),
-        ("fence_virsh", "plug", "$(id)", "4c4c4544-0042-3510-8051-b4c04f595831"),
-        ("fence_ilo_moonshot", "plug", "c1n1 -x", "c1n1"),
-        ("fence_redfish", "systems-uri", "@rogue/x", "/redfish/v1/Systems/1"),
-    ],
-)
-def test_a_value_is_of_its_kind_under_each_name_of_its_option(
-    driver: str, name: str, bad: str, good: str | int
-) -> None:
-    for metadata in (parse_metadata(CIPHER.encode()), AgentMetadata()):
-        if not metadata.is_known and name in {"level", "wait", "fast", "ciphersuite", "cipher-suite"}:
-            continue
-        for said in ({"options": {name: bad}}, {"options": {}, "secrets": ((name, Secret(bad)),)}):
-            with pytest.raises(BadParameters) as refused:
-                agent_parameters(spec_of(driver, **said), "status", metadata)
-            assert "rogue" not in str(refused.value)
-        agent_parameters(spec_of(driver, options={name: good}), "status", metadata)

@@ -49,7 +49,6 @@ def test_the_host_dies_with_its_last_feed_and_nobody_else_does() -> None:
     [
         (RestorePolicy.ALWAYS_ON, True, True),
         (RestorePolicy.ALWAYS_ON, False, True),
-        (RestorePolicy.ALWAYS_OFF, True, False),
         (RestorePolicy.LAST_STATE, True, True),
         (RestorePolicy.LAST_STATE, False, False),
     ],

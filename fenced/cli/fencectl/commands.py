@@ -10,13 +10,13 @@ from typing import Any, Final
 import click
 
 from fenced import __version__
-from fenced.api.times import parse_duration
 from fenced.cli.echo import say, tell
 from fenced.cli.fencectl import text
 from fenced.cli.fencectl.client import Refused, Unreachable
 from fenced.cli.fencectl.session import Command, ExitCode, Group, Session, ask, fail, follow, open_session
 from fenced.cli.fencectl.wait import width
 from fenced.cli.waterfall import render
+from fenced.config.durations import parse_duration
 
 URL_DEFAULT: Final = "http://127.0.0.1:8470"
 Json = dict[str, Any]

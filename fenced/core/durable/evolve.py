@@ -30,6 +30,7 @@ from fenced.model.paths import PathWord
 from fenced.model.power import Action, OperationState, Outcome, Power, State, What
 
 ENDED_BOOTS_MAX = 8
+JOINED_MAX = 100
 ATTEMPTS_KEPT_MAX = 64
 DRAWS_KEPT_SECONDS = 86400.0
 REQUESTS_KEPT_SECONDS = 86400.0
@@ -385,7 +386,7 @@ def _operation_went_on(
             return _change_operation(
                 replace(state, is_stay_off=state.is_stay_off or is_left_off_now),
                 operation.id,
-                joined=(*operation.joined, record.by)[-100:],
+                joined=(*operation.joined, record.by)[-JOINED_MAX:],
                 action=record.action,
             )
         case r.LevelEntered():

@@ -18,8 +18,6 @@ from fenced.core.work import HostWork
 from fenced.model.names import OperationId
 from fenced.model.power import Action, Cause, OperationState, Power, Proof, State
 
-JOINED_MAX = 100
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
