@@ -1,4 +1,4 @@
-"""Who besides their owner and root can exchange the fence agents that a daemon or proxy runs."""
+"""Find fence agents that users other than their owner and root can exchange."""
 
 import os
 import stat
@@ -11,14 +11,14 @@ SHOWN_MAX: Final = 3
 
 
 def why_unsafe(agent_path: Sequence[Path]) -> str:
-    """The directories and agents that others can write, as a warning; "" where there are none."""
+    """Return a warning that names the directories and agents that others can write; "" if there are none."""
     found = list(dict.fromkeys(path for place in _places(agent_path) for path in _open_to_others(place)))
     if not found:
         return ""
     more = f" and {len(found) - SHOWN_MAX} more" if len(found) > SHOWN_MAX else ""
     return (
-        f"others than the owner can write {', '.join(map(str, found[:SHOWN_MAX]))}{more}"
-        ": whoever can exchange an agent decides what is off, with the daemon's rights; chmod go-w"
+        f"users other than the owner can write {', '.join(map(str, found[:SHOWN_MAX]))}{more}"
+        ": an exchanged agent runs with the daemon's rights and its OFF is believed; run chmod go-w"
     )
 
 
@@ -37,7 +37,7 @@ def _agents(directory: Path) -> Iterable[Path]:
 
 
 def _open_to_others(place: Path) -> Iterator[Path]:
-    """What others can write of this file or directory, of what it is a link to, and of all above both."""
+    """Yield what others can write: the file or directory, the target of a link, and all folders above them."""
     for _ in range(LINKS_MAX):
         yield from (path for path in (place, *place.parents) if _can_others_write(path, is_above=path != place))
         try:
@@ -47,7 +47,7 @@ def _open_to_others(place: Path) -> Iterator[Path]:
 
 
 def _can_others_write(path: Path, *, is_above: bool) -> bool:
-    """Where the sticky bit is set nobody can exchange what is another's, but anybody can put new things there."""
+    """A sticky directory protects the files in it from exchange, but not from new files beside them."""
     try:
         found = path.lstat()
     except OSError:

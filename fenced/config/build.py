@@ -1,6 +1,7 @@
-"""Checked entries become the inventory of the model: references followed, settings merged, secrets read.
+"""Build the inventory of the model from the entries: follow references, merge settings, read secrets.
 
-Knows no file format. One rule: a reference that leads nowhere is told where it stands, and goes on as if it were empty.
+Knows no file format. A reference to something that does not exist is reported where it is written; building goes on as if
+it were empty, so that `checks` still finds the other mistakes.
 """
 
 import sys
@@ -31,9 +32,9 @@ PROXY_PORT = 8471
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltDevice:
-    """A device with what only the checks need. `plug` is None where its keys were too broken to say.
+    """A device with what only the checks need. `plug` is None where a refused key would decide it.
 
-    `description` is None where there is no such driver. `is_sure_of_kind`: nothing that decides it was refused.
+    `description` is None where there is no such driver. `is_sure_of_kind`: no key that decides the kind was refused.
     """
 
     entry: Entry[DeviceTable]
@@ -54,9 +55,9 @@ class BuiltHost:
 
 @dataclass(slots=True, kw_only=True)
 class Built:
-    """The inventory, and its hosts with their places in the files; after them those that are in no inventory.
+    """The inventory, and its hosts with their places in the files; last come hosts without a usable name.
 
-    `is_sure_of_places`: nothing that says where proxies are was refused or leads nowhere.
+    `is_sure_of_places`: no key that places a proxy was refused, and all of them name something that exists.
     """
 
     inventory: Inventory
@@ -83,7 +84,7 @@ class Builder:
     _is_sure_of_places: bool = True
 
     def build(self, daemon_name: str) -> Built:
-        """Everything; mistakes are in `mistakes`."""
+        """Build everything; mistakes go to `mistakes`."""
         self._clusters = self._build_clusters()
         self._name_owners()
         proxies = {ProxyName(name): self._proxy(entry) for name, entry in self.entries.proxies.items()}
@@ -101,7 +102,7 @@ class Builder:
         return Built(inventory=inventory, is_sure_of_places=is_sure_of_places, hosts=hosts)
 
     def _are_places_whole(self) -> bool:
-        """Whether all is known of who a preference word could name."""
+        """Whether every proxy that a preference word could name is known."""
         entries = self.entries
         return (
             entries.is_whole
@@ -122,7 +123,7 @@ class Builder:
         return clusters
 
     def _known(self, kind: str, name: str, where: Where) -> str:
-        """The name, if such an entry exists, else "" with a mistake, unless it may be that of an entry without one."""
+        """Return the name if such an entry exists, else "" and a mistake, unless an entry without a name could be it."""
         if not name or name in self.entries.named[kind]:
             return sys.intern(name)
         self._is_sure_of_places = False
@@ -131,7 +132,7 @@ class Builder:
         return ""
 
     def _name_owners(self) -> None:
-        """Every name, alias and address belongs to one host; loopback addresses to nobody."""
+        """Every name, alias and address belongs to one host; a loopback address belongs to none."""
         hosts = [entry.entry for entry in self.entries.all_hosts]
         self._owners = {_spelled(name): entry.entry for name, entry in self.entries.hosts.items()}
         for entry in hosts:
@@ -149,7 +150,7 @@ class Builder:
             self._folded.setdefault(canonical(name), entry)
 
     def _inherited(self, cluster: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        """What a host of this cluster inherits: the data centre's overrides, then the cluster's."""
+        """Return what a host of this cluster inherits: the data centre's overrides, then the cluster's."""
         datacenter = self._clusters.get(ClusterName(cluster), DatacenterName(""))
         return self._of("datacenter", datacenter), self._of("cluster", cluster)
 
@@ -235,7 +236,7 @@ class Builder:
             is_standby_separate=bool(table.standby),
             identity=identity,
         )
-        # A plug that is called like its host is not known where the host's name is not.
+        # A plug may default to the host's name; without the name it is unknown.
         is_named = bool(host.name) or plug == _plug(description, table, options or {}, "x")
         is_plug_known = is_named and entry.is_sure_of("driver", "address", "options") and options is not None
         return BuiltDevice(
@@ -247,7 +248,7 @@ class Builder:
         )
 
     def _description(self, driver: str, where: Where) -> DriverDescription | None:
-        """What the driver says of itself, or None with a mistake."""
+        """Return the driver's description, or None with a mistake."""
         if driver not in self._described:
             try:
                 self._described[driver] = self.describe(driver)
@@ -263,7 +264,7 @@ class Builder:
         table, where = entry.table, entry.where
         url, address = _proxy_url(table.url, where.key("url"), self.mistakes)
         host = self._known("host", table.host, where.key("host"))
-        # A URL's host is in lower case whatever was written, and DNS names don't tell cases apart.
+        # urlsplit lowers the case of a URL's host, and DNS names ignore case.
         owner = self._owners.get(_spelled(address)) or self._folded.get(address)
         machine = host or (owner.table.name if owner is not None else "")
         cluster = self._known("cluster", table.cluster, where.key("cluster"))
@@ -282,15 +283,20 @@ class Builder:
         )
 
     def _via_of(self, table: ProxyTable, where: Where, base: Path, url: str) -> Via | None:
-        """The proxy's own HTTP proxy, else the common one; plain HTTP stays on this machine and needs none."""
+        """Return the HTTP proxy set here, else the common one. Plain HTTP stays on this machine and needs none."""
         own = read_via(table, where, base, self.secrets, self.mistakes)
         if own is not None and url.startswith("http://"):
-            self.mistakes.error(where.key("via"), "leads to https:// proxies alone", value=table.via, unit="URL")
+            self.mistakes.error(
+                where.key("via"),
+                "only https:// proxies can be reached through an HTTP proxy",
+                value=table.via,
+                unit="URL",
+            )
         return None if url.startswith("http://") else own if table.via else self.via
 
 
 def _kind(entry: Entry[DeviceTable], description: DriverDescription | None) -> tuple[Kind, bool]:
-    """What the device controls, and whether nothing that decides it was refused."""
+    """Return what the device controls, and whether no key that decides it was refused."""
     table = entry.table
     by_default = Kind.OUTLET if description is None else description.kind
     kind = Kind(table.kind) if table.kind else by_default
@@ -298,7 +304,7 @@ def _kind(entry: Entry[DeviceTable], description: DriverDescription | None) -> t
 
 
 def _spelled(name: str) -> str:
-    """One spelling for an IP address; names stay as they are, for they match exactly (S12)."""
+    """Return one spelling for an IP address. Names stay as they are, because they match exactly (S12)."""
     return name if is_name(name) else canonical(name)
 
 
@@ -311,19 +317,21 @@ def _plug(
 
 
 def _proxy_url(url: str, where: Where, mistakes: Mistakes) -> tuple[str, str]:
-    """(the URL without a path, with a port; its host)."""
+    """Return (the URL without a path and with a port, its host)."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or PROXY_PORT
     except ValueError:
         parts, host, port = urlsplit(""), "", 0
     if places.has_user_info(url):
-        mistakes.error(where, "a secret is never written inline: proxies know the daemon by its certificate", value=url)
+        mistakes.error(
+            where, "a secret is never written inline: proxies authenticate the daemon by its certificate", value=url
+        )
     elif parts.scheme not in {"http", "https"} or not host or parts.path not in {"", "/"} or parts.query:
         mistakes.error(where, "must be https://HOST:PORT", value=url, unit="URL")
     elif parts.scheme == "http" and not is_loopback(host):
         mistakes.error(
-            where, "http:// is allowed on loopback alone: use https:// and certificates", value=url, unit="URL"
+            where, "http:// is only allowed on loopback: use https:// and certificates", value=url, unit="URL"
         )
     shown_host = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{shown_host}:{port}", canonical(host)

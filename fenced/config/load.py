@@ -1,6 +1,6 @@
-"""A configuration file and its inventory become a Configuration, or the list of everything that is wrong with them.
+"""Load a configuration file and its inventory: a Configuration, or the list of every mistake in all files.
 
-Knows no daemon. One rule: all or nothing, and all mistakes of all files in one run.
+One mistake anywhere means that there is no Configuration. Errors never stop a run early.
 """
 
 import gc
@@ -49,7 +49,7 @@ def load(
     catalogue: Catalogue,
     resolve: Resolver = resolve_names,
 ) -> Loaded:
-    """Read the main file and all inventory files. Raises nothing for what is in them or is missing."""
+    """Read the main file and all inventory files. Raises nothing, whatever they contain, and if one is missing."""
     loader = _Loader(path=path, own_machine=own_machine, environ=environ, catalogue=catalogue, resolve=resolve)
     with _no_garbage_collection():
         configuration = whole(path, loader.mistakes, loader.load)
@@ -63,7 +63,7 @@ def load(
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """A large inventory makes a million lasting objects; going through them over and over is a third of the time."""
+    """A large inventory makes a million lasting objects; scanning them again and again takes a third of the time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -129,7 +129,7 @@ class _Loader:
         return configuration
 
     def _broker(self, main: MainTables) -> OwnMachine:
-        """The machine of the broker, by the name in the URL; nobody's where that is a mistake, which is told elsewhere."""
+        """The broker's machine, by the name in the URL; `places` reports a URL that has none."""
         try:
             host = BusUrl.parse(main.bus.url).host
         except ValueError:
@@ -157,7 +157,7 @@ class _Loader:
             entries.miss(str(key))
             self.mistakes.error(
                 Where(str(file)).key(str(key)),
-                f"unknown key; an inventory file has {', '.join(f'[[{name}]]' for name in LISTS)}",
+                f"unknown key; an inventory file may have {', '.join(f'[[{name}]]' for name in LISTS)}",
                 value=lists[key],
             )
         entries.add(str(file), file.parent, lists, self.mistakes)
@@ -175,7 +175,7 @@ class _Loader:
         if NAME_PATTERN.fullmatch(name) is None:
             self.mistakes.error(
                 self.where.key("daemon").key("name"),
-                "the machine's host name can't be a name here: give one",
+                "the machine's host name is not a valid name: set one here",
                 value=name,
             )
         return name

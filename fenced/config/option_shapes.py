@@ -12,24 +12,24 @@ from fenced.model.option_values import plain
 
 OPTIONS_MAX: Final = 64
 VALUE_CHARS_MAX: Final = 4096
-PINNED_THERE: Final = "is refused by proxies beside credential: whom it trusts is theirs to say, in pins"
+PINNED_THERE: Final = "is refused by proxies beside credential: set it there, in pins"
 
 _SECRET: Final = re.compile(r"passw|passphrase|^secret|secret_key|api_?key|^token$", re.IGNORECASE)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
 
 def faults(options: Mapping[str, Any], *, is_agent: bool) -> dict[str, str]:
-    """What is wrong with each option that can't be passed on."""
+    """Return what is wrong with each option that can't be passed on."""
     found = {str(key): why for key, value in options.items() if (why := _why_not(str(key), value))}
     if is_agent and "plug" in options and "port" in options:
-        found.setdefault("port", "plug and port are the same to an agent; give one")
+        found.setdefault("port", "plug and port mean the same to an agent; give one")
     return found
 
 
 def passable(
     options: Mapping[str, Any], where: Where, mistakes: Mistakes, *, is_agent: bool
 ) -> dict[str, str | int | float | bool] | None:
-    """The options as they are passed on; None when one of them can't be (each with a mistake)."""
+    """Return the options as they are passed on, or None and a mistake for each that can't be."""
     if len(options) > OPTIONS_MAX:
         mistakes.error(where, f"more than {OPTIONS_MAX} options")
     found = faults(options, is_agent=is_agent)
@@ -42,7 +42,7 @@ def passable(
 
 def _why_not(key: str, value: object) -> str:
     if _NAME.fullmatch(key) is None:
-        return "not the name of an option"
+        return "not a valid option name"
     if is_secret(plain(key.lower())):
         return (
             "a secret is never written inline: give the device password_file, password_env or password_credential, "
@@ -51,7 +51,7 @@ def _why_not(key: str, value: object) -> str:
     if not isinstance(value, str | int | float | bool):
         return "must be text, a number, true or false"
     if isinstance(value, str) and any(char in value for char in "\n\r\0"):
-        return "holds a line end or a NUL, which an agent would take for another parameter"
+        return "contains a line end or a NUL; an agent would read the rest as another parameter"
     if len(str(value)) > VALUE_CHARS_MAX:
         return f"longer than {VALUE_CHARS_MAX} characters"
     return ""

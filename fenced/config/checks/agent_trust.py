@@ -1,7 +1,6 @@
-"""Which fence agents a configuration may trust: on whose word, and in whose files.
+"""Check which fence agents a configuration may trust: reviewed or vouched for, in files that nobody else can write.
 
-Runs no agent. One rule: an agent runs with the daemon's rights and its OFF is believed, so that whoever can say what
-it is can say that a host is off.
+An agent runs with the daemon's rights and its OFF is believed. Who can exchange it can fake an OFF.
 """
 
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from fenced.config.checks.finding import Finding, error, warning
 
 
 def reviewed(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
-    """An agent that nobody reviewed serves on a person's word alone (S1)."""
+    """An unreviewed agent needs the operator's word that it cuts power (S1)."""
     for device in built.devices:
         table, where, description = device.entry.table, device.entry.where, device.description
         if description is None:
@@ -21,17 +20,17 @@ def reviewed(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
         if description.needs_word and not table.cuts_power:
             yield error(
                 where.key("driver"),
-                f"is not reviewed: {description.needs_word}; if it does, a person says so with cuts_power = true",
+                f"is not reviewed: {description.needs_word}; if you know that it does, set cuts_power = true",
                 value=table.driver,
                 unit="driver",
                 rests_on=(where.key("cuts_power"),),
             )
         elif table.cuts_power and not description.needs_word:
-            yield warning(where.key("cuts_power"), f"is not needed: {description.name} was reviewed, or is ours")
+            yield warning(where.key("cuts_power"), f"is not needed: {description.name} is reviewed or native")
 
 
 def agent_path(draft: Draft) -> Iterator[Finding]:
-    """One warning for all directories and agents that somebody besides their owner and root can exchange."""
+    """One warning for all directories and agents that users other than their owner and root can exchange."""
     directories = draft.configuration.agent_path
     why = why_unsafe(directories)
     if why:

@@ -1,4 +1,4 @@
-"""A device's `address`: there, of a scheme that its driver speaks, without a login in it."""
+"""Check a device's `address`: present, of a scheme that the driver speaks, and without a login."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -20,7 +20,7 @@ def of_device(built: BuiltDevice) -> Iterator[Finding]:
     where = built.entry.where.key("address")
     if has_user_info(table.address):
         yield error(where, "a secret is never written inline: use username and password_file", value=table.address)
-    # What an agent needs is among its options.
+    # `options` checks the address of an agent, which is one of its parameters.
     if description is None or description.is_agent:
         return
     schemes = description.address_schemes

@@ -1,7 +1,4 @@
-"""Keys of a device that loosen what we ask of it: what is told of each, and where it means nothing.
-
-Knows what drivers say of themselves, none by name. One rule: what makes us believe more, or hide less, is never silent.
-"""
+"""Warn of keys that make the daemon trust a device more, or protect its password less, and of those without effect."""
 
 from collections.abc import Iterator
 
@@ -15,7 +12,7 @@ from fenced.model.inventory import Tls
 
 
 def check(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
-    """Warnings alone: a person said so."""
+    """Warnings only: the operator may have a reason."""
     for device in built.devices:
         yield from _of_device(device)
 
@@ -27,10 +24,10 @@ def _of_device(device: BuiltDevice) -> Iterator[Finding]:
     if not table.check_ready:
         yield warning(
             where.key("check_ready"),
-            "the device is believed though it says that it has just started, when some read OFF of a host that runs: only "
-            "for one that always says so"
+            "the device is trusted even when it reports that it has just started, when some devices read OFF for a running "
+            "host: use it only for a device that always reports this"
             if description.can_tell_ready
-            else f"has no effect: {description.name} does not look whether a device is ready",
+            else f"has no effect: {description.name} does not check whether a device is ready",
         )
     if table.tls == Tls.LEGACY.value and table.credential:
         yield warning(where.key("tls"), PINNED_THERE, value=table.tls)
@@ -41,10 +38,10 @@ def _of_device(device: BuiltDevice) -> Iterator[Finding]:
 def _of_legacy_tls(table: DeviceTable, description: DriverDescription) -> str:
     if description.is_agent:
         name = description.name
-        return f"has no effect: {name} speaks TLS itself, with options of its own (fenced agents {name})"
+        return f"has no effect: {name} speaks TLS itself; use its options (fenced agents {name})"
     if not description.speaks_tls or table.address.startswith("http://"):
-        return "has no effect: no TLS is spoken with this device"
+        return "has no effect: this device is reached without TLS"
     return (
-        "TLS 1.0, 1.1, RSA key exchange and weak keys are accepted: who records the password now may read it later, and who "
-        "is between may talk both sides down. Only for a BMC that offers no better, on a network of its own"
+        "accepts TLS 1.0, 1.1, RSA key exchange and weak keys: recorded traffic may give the password away later, and a "
+        "machine in between can force the weakest. Use it only for a BMC that offers nothing better, on a separate network"
     )

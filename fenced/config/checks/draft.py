@@ -1,6 +1,6 @@
 """The built configuration as the checks get it, with the place of everything in the files.
 
-A draft may hold defaults in place of refused keys; see `finding`.
+It has defaults in place of refused keys; see `finding`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -38,7 +38,7 @@ class Scope:
 
 @dataclass(slots=True, kw_only=True)
 class Draft:
-    """One run's configuration before anybody believes it. `where`: the main file.
+    """One run's configuration before it is checked. `where`: the main file.
 
     `addresses`: what names resolved to. `identifying`: the drivers that can read a machine's identity.
     """
@@ -96,7 +96,7 @@ class Draft:
         return tuple(found)
 
     def candidates(self, words: tuple[str, ...], host: Host) -> frozenset[ProxyName]:
-        """All proxies that a preference list names for this host; cached, because thousands of hosts share one list."""
+        """Return all proxies that a preference list names for this host; cached, because thousands of hosts share a list."""
         key = (words, host.cluster, host.datacenter)
         if key not in self._candidates:
             self._candidates[key] = frozenset(name for word in words for name in named(word, host, self.inventory))

@@ -1,4 +1,4 @@
-"""Hosts whose heartbeats arrive under another name, from the note of the running daemon."""
+"""Warn of hosts whose heartbeats arrive under another name, from the running daemon's note."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from fenced.config.heard_as import noted
 
 
 def check(draft: Draft) -> Iterator[Finding]:
-    """A warning for each host that the daemon lately heard under another name."""
+    """Warn of each host that the daemon recently heard under another name."""
     sentences_of = noted(draft.configuration.state_dir)
     for built in draft.hosts:
         sentences = sentences_of.get(built.host.name, ())

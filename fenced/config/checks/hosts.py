@@ -1,4 +1,4 @@
-"""Hosts that can't be fenced, or not safely: none at all, without power devices, or without an address to probe."""
+"""Check for hosts at all, for power devices with effective keys, and for addresses to probe."""
 
 from collections.abc import Iterator
 
@@ -14,11 +14,13 @@ OF_THE_HOST = ("operation_timeout", "restore_timeout", "already_off_hold")
 def any_host(draft: Draft) -> Iterator[Finding]:
     if not draft.hosts and draft.entries.is_whole:
         files = draft.where.key("inventory").key("files")
-        yield warning(draft.where, "there is no host: nothing will be looked after", rests_on=(files,))
+        yield warning(
+            draft.where, "there is no host, so there is nothing to watch: add [[host]] tables", rests_on=(files,)
+        )
 
 
 def power(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
-    """Whether there is a power device, and keys of devices that can have no effect."""
+    """Warn of a host without a power device, and of keys of devices without effect."""
     if not built.devices:
         yield warning(
             built.entry.where, "has no power device: it can't be fenced", rests_on=keys(built.entry, "device")
@@ -28,24 +30,24 @@ def power(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
         if table.standby and device.device.kind is Kind.OUTLET:
             yield error(
                 entry.where.key("standby"),
-                "only a chassis has a power of its own",
+                "only a chassis can have standby power of its own",
                 value=table.standby,
                 rests_on=keys(entry, "kind") if table.kind else keys(entry, "kind", "driver"),
             )
         for key in OF_THE_HOST:
             if key in table.model_fields_set:
-                yield warning(entry.where.key(key), "has no effect here: it is the whole host's", unit="duration")
+                yield warning(entry.where.key(key), "has no effect here: set it for the whole host", unit="duration")
 
 
 def addresses(draft: Draft) -> Iterator[Finding]:
-    """Hosts that nothing can probe before they are switched off, in one warning."""
+    """Warn once of the hosts that nothing can probe before they are switched off."""
     answering = {proxy.machine for proxy in draft.inventory.proxies.values()}
     for built in draft.hosts:
         host = built.host
         if built.devices and not host.address and host.name not in answering and not host.is_own_machine:
             yield warning(
                 built.entry.where,
-                "has no address: when it is silent, nobody can ask it whether it lives before it is switched off",
+                "has no address: when it is silent, nothing can probe whether it is alive before it is switched off",
                 value=built.entry.table.name,
                 unit="address",
                 rests_on=keys(built.entry, "address"),

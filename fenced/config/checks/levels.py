@@ -1,7 +1,6 @@
-"""Whether each host's levels fit into its operation: a race, one attempt and its verification of each, once.
+"""Check that each host's levels fit into its operation_timeout: one race, attempt and verification of each level.
 
-Knows no file format. One rule: told once, where the value stands that makes it too long or too short, however many
-hosts inherit it.
+Reported once, at the value that makes it too long or too short, however many hosts inherit that.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ _SPENT: Final = ("attempt_timeout", "verify_timeout")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scope:
-    """The main file, a data centre, a cluster or a host: what it says, and [power] as it holds there."""
+    """The main file, a data centre, a cluster or a host: the keys it sets, and the resulting [power]."""
 
     where: Where
     said: Mapping[str, Any]
@@ -33,7 +32,7 @@ class _Scope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _TooLong(Finding):
-    """One host whose levels don't fit."""
+    """One host whose levels don't fit; `_merged` writes the reason."""
 
     host: str
     worst_seconds: float
@@ -65,7 +64,7 @@ def check(draft: Draft) -> Iterator[Finding]:
 
 
 def _merged(found: Sequence[Finding]) -> Finding:
-    """One error for each place that is to blame, however many hosts inherit its value."""
+    """Make one error for each value to blame, however many hosts inherit it."""
     hosts = [each for each in found if isinstance(each, _TooLong)]
     first = hosts[0]
     named = ", ".join(each.host for each in hosts[:HOSTS_NAMED_MAX])
@@ -84,7 +83,7 @@ def _merged(found: Sequence[Finding]) -> Finding:
 
 
 def _each_level(draft: Draft, devices: Sequence[BuiltDevice], power: PowerSettings | None) -> Iterator[float]:
-    """Seconds of each level in the worst case; with `power` as if no device said anything of its own."""
+    """Yield the worst-case seconds of each level; with `power` as if no device set its own."""
     for level in {device.device.level for device in devices}:
         yield draft.main.race.probe_timeout + max(
             _seconds(device, power) for device in devices if device.device.level == level
@@ -92,7 +91,7 @@ def _each_level(draft: Draft, devices: Sequence[BuiltDevice], power: PowerSettin
 
 
 def _cause(draft: Draft, built: BuiltHost, allowed: float) -> tuple[Where, float]:
-    """The place and value to blame: the nearest without which it would fit, else that of operation_timeout."""
+    """Return the place and value to blame: the nearest without which it would fit, else operation_timeout."""
     scopes = _scopes(draft, built)
     if sum(_each_level(draft, built.devices, scopes[-1].power)) <= allowed:
         return _of_device(built)
@@ -105,7 +104,7 @@ def _cause(draft: Draft, built: BuiltHost, allowed: float) -> tuple[Where, float
 
 
 def _of_device(built: BuiltHost) -> tuple[Where, float]:
-    """The longest of the values that devices say themselves."""
+    """Return the longest of the values that devices set themselves."""
     said = [
         (getattr(device.entry.table, key), device.entry.where.key(key))
         for device in built.devices
@@ -117,7 +116,7 @@ def _of_device(built: BuiltHost) -> tuple[Where, float]:
 
 
 def _scopes(draft: Draft, built: BuiltHost) -> list[_Scope]:
-    """From the main file, which says everything, to the host."""
+    """Return the scopes from the main file, which sets every key, to the host."""
     power = draft.settings.of_host().power
     scopes = [_Scope(where=draft.where.key("power"), said={_ALLOWED: None}, power=power)]
     said: list[dict[str, Any]] = []

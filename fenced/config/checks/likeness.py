@@ -1,7 +1,7 @@
-"""Whether two plugs are one, whatever drivers and words say it: the same, possibly the same, or two (S4).
+"""Decide whether two plugs are one, across drivers and spellings: the same, possibly the same, or two (S4).
 
-Takes each plug in its driver's normal form: a number as a number, a Redfish system by its last name. Knows no host and no
-file. One rule: it only compares; the ids under which tokens are remembered are `plugs`' and stay as they are.
+Compares plugs in their drivers' normal form: a number as a number, a Redfish system by its last name. Knows no host and no
+file. The ids under which tokens are stored come from `plugs` and do not depend on this.
 """
 
 import re
@@ -15,13 +15,13 @@ from fenced.model.addresses import is_loopback
 from fenced.model.identity import UUID_DIGITS, one_spelling
 
 SYSTEM_OPTIONS: Final = frozenset({"system", "systems_uri", "systems-uri", "module_name"})
-"""Where one address is usually one host, these say which of several it is."""
+"""Where one address is usually one host, these options choose one of several."""
 _CHAINED: Final = re.compile(r"(\d+(?::\d+)?):(\d+)")
 _NUMBER: Final = re.compile(r"\d+")
 
 
 class Likeness(IntEnum):
-    """How much two plugs are one; the least of several parts holds."""
+    """How alike two plugs are; the least of several parts decides."""
 
     APART = 0
     POSSIBLY = 1
@@ -29,7 +29,7 @@ class Likeness(IntEnum):
 
 
 class Word(IntEnum):
-    """What kind of word says which outlet: words of one kind that differ are two outlets."""
+    """The kind of an outlet's name: different names of one kind are two outlets."""
 
     NONE = 0
     NUMBER = 1
@@ -39,10 +39,10 @@ class Word(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlet:
-    """One outlet, blade or system in its normal form. `text`: "" for Word.NONE. `unit`: of a chain (and its feed), None: the
-    first. `index`: of a number, where its unit has it; `objects`: of what a person says where it is.
+    """One outlet, blade or system in its normal form. `text`: "" for Word.NONE. `unit`: of a chain (and its feed); None: the
+    first. `index`: the number that the unit uses; `objects`: the SNMP objects that the operator gave for it.
 
-    `is_system`: it was said by an option that is read for sure; a BMC's agent may not look at its `plug`.
+    `is_system`: named by an option that the driver surely reads; a BMC's agent may ignore its `plug`.
     """
 
     word: Word
@@ -54,12 +54,12 @@ class Outlet:
 
     @property
     def words(self) -> frozenset[tuple[Word, str]]:
-        """Two that share none of these are not the same by their words alone."""
+        """Two outlets without a common one of these can't be the same by name."""
         return frozenset({self.loosely, (self.word, self.index)} if self.index else {self.loosely})
 
     @property
     def loosely(self) -> tuple[Word, str]:
-        """Equal for all outlets that could be the same by their words alone."""
+        """Equal for all outlets that could be the same by name."""
         return self.word, self.text.casefold() if self.word is Word.NAME else self.text
 
 
@@ -67,8 +67,8 @@ class Outlet:
 class Place:
     """One outlet of one device, ready to be compared with others of its unit.
 
-    `qualifiers`: by their names in one spelling. `has_identity`: the device looks for the machine of an identity, so that a
-    system that is not named may be any.
+    `qualifiers`: by name, in one spelling. `has_identity`: the device searches for the machine of an identity, so that an
+    unnamed system may be any.
     """
 
     plug: Plug
@@ -78,7 +78,7 @@ class Place:
 
     @property
     def way(self) -> tuple[object, ...]:
-        """How the outlet is said. Two of one way are the same where their words are, and are two where they are not."""
+        """How the outlet is named. Two places of one way are the same exactly if their names are."""
         plug, outlet = self.plug, self.outlet
         word = outlet.word
         said: object = word
@@ -89,12 +89,12 @@ class Place:
 
     @property
     def counted(self) -> tuple[object, ...]:
-        """By what a person says how outlets are counted; empty where a driver knows it."""
+        """How the operator says that outlets are counted; empty where the driver knows."""
         return (self.plug.objects, self.plug.offset) if self.plug.objects else ()
 
 
 def places(plug: Plug, *, has_identity: bool) -> tuple[Place, ...]:
-    """One for each outlet of the plug."""
+    """Return one place for each outlet of the plug."""
     qualifiers = dict(plug.qualifiers)
     systems = [qualifiers.pop(name) for name in SYSTEM_OPTIONS if plug.description.is_one_plug and name in qualifiers]
     unit = qualifiers.pop("switch", "").strip()
@@ -111,7 +111,7 @@ def places(plug: Plug, *, has_identity: bool) -> tuple[Place, ...]:
 
 
 def likeness(one: Place, other: Place) -> Likeness:
-    """Of two places whose units share an address, or have none. Nothing is compared that was not said."""
+    """Compare two places whose units share an address, or have none. Only what is configured is compared."""
     if one.plug.family == other.plug.family:
         parts = (_of_ports(one, other), _of_outlets(one, other), _of_qualifiers(one, other))
     elif not one.plug.address or not other.plug.address:
@@ -122,7 +122,7 @@ def likeness(one: Place, other: Place) -> Likeness:
 
 
 def _counted(outlet: Outlet, plug: Plug) -> Outlet:
-    """With where a person says that it is."""
+    """Return the outlet with the index and objects that the operator gave."""
     if outlet.word is not Word.NUMBER or not plug.objects:
         return outlet
     index = str(int(outlet.text) + plug.offset)
@@ -146,18 +146,18 @@ def _outlet(text: str, unit: tuple[int, ...] | None, *, is_system: bool) -> Outl
 
 
 def _spelled(name: str) -> str:
-    """Agents take - for _, and some take capital letters for small ones."""
+    """Return one spelling: agents accept - for _, and some ignore case."""
     return name.replace("-", "_").lower()
 
 
 def _telling(plug: Plug) -> set[str]:
-    """The options by which plugs of one name are told apart; any other one, as a timeout, may differ for one plug."""
+    """Return the options that distinguish plugs of one name; others, such as a timeout, may differ for one plug."""
     description = plug.description
     return {_spelled(name) for name in (*description.qualifiers, *description.plug_options, *description.apart_options)}
 
 
 def _loosely(value: str) -> str:
-    """Equal for all that may be the same: a number in any base, a name in capital letters."""
+    """Equal for values that may be the same: numbers in any base, names in any case."""
     try:
         return str(int(value, 0))
     except ValueError:
@@ -177,7 +177,7 @@ def _is_on_loopback(*places: Place) -> bool:
 
 
 def _of_ports(one: Place, other: Place) -> Likeness:
-    """Two ports that are both given are two services, as of a gateway; one that is usual may be another way to one."""
+    """Two explicit ports are two services, as behind a gateway; a default port may be another way to one."""
     first, second = one.plug, other.plug
     are_usual = first.is_usual_port, second.is_usual_port
     if first.port == second.port or all(are_usual):
@@ -186,14 +186,14 @@ def _of_ports(one: Place, other: Place) -> Likeness:
 
 
 def _of_services(one: Place, other: Place) -> Likeness:
-    """Two drivers: each on its usual port, they speak to one unit; behind other ports there may be other machines."""
+    """Two drivers on their default ports speak to one unit; behind other ports there may be other machines."""
     if one.plug.is_usual_port and other.plug.is_usual_port:
         return Likeness.SAME
     return Likeness.APART if _is_on_loopback(one, other) else Likeness.POSSIBLY
 
 
 def _of_outlets(one: Place, other: Place) -> Likeness:
-    """Of one driver, or of two that use the same words."""
+    """Compare outlets of one driver, or of two that use the same names."""
     first, second = one.outlet, other.outlet
     if one.counted != other.counted or first.objects & second.objects:
         return _of_counts(one, other)
@@ -205,8 +205,8 @@ def _of_outlets(one: Place, other: Place) -> Likeness:
 
 
 def _of_counts(one: Place, other: Place) -> Likeness:
-    """Two that count otherwise, as far as is known: a number on the housing is one for all who say no objects, an index for
-    all who do. Other numbers may be one outlet."""
+    """Compare outlets that may be counted differently: without objects a number is the one on the housing, with objects an
+    index. Different numbers may be one outlet."""
     first, second = one.outlet, other.outlet
     if first.objects & second.objects:
         return Likeness.SAME
@@ -215,7 +215,7 @@ def _of_counts(one: Place, other: Place) -> Likeness:
 
 
 def _of_systems(one: Place, other: Place) -> Likeness:
-    """Two words for what is behind one BMC. Where none is given there is but one, or one is looked for by its identity."""
+    """Compare two systems behind one BMC. Without a name there is only one, or the identity chooses it."""
     for place in (one, other):
         if place.outlet.word is Word.NONE:
             return Likeness.POSSIBLY if place.has_identity else Likeness.SAME
@@ -236,7 +236,7 @@ def _of_units(one: Place, other: Place) -> Likeness:
 
 
 def _of_outlets_of_two(one: Place, other: Place) -> Likeness:
-    """Of two drivers that each use words of their own: only numbers of outlets mean the same to both."""
+    """Compare outlets of two drivers with different names: only outlet numbers mean the same to both."""
     first, second = one.outlet, other.outlet
     if one.plug.description.is_one_plug != other.plug.description.is_one_plug:
         return Likeness.POSSIBLY
@@ -249,8 +249,8 @@ def _of_outlets_of_two(one: Place, other: Place) -> Likeness:
 
 
 def _of_qualifiers(one: Place, other: Place) -> Likeness:
-    """What tells plugs apart must be equal, whatever else both say may differ for one plug; what only one says may be what
-    the other means by saying nothing."""
+    """Options that distinguish plugs must be equal; others may differ for one plug. An option that only one device sets may
+    be the other's default."""
     first, second = one.qualifiers, other.qualifiers
     differing = {key for key in first.keys() & second.keys() if first[key] != second[key]}
     if not differing:
@@ -261,5 +261,5 @@ def _of_qualifiers(one: Place, other: Place) -> Likeness:
 
 
 def _shape(outlet: Outlet) -> str:
-    """`Node1` and `Node2` are words of one kind, `1` and `CZ3211` are not. All UUIDs are of one kind."""
+    """`Node1` and `Node2` are names of one kind, `1` and `CZ3211` are not. All UUIDs are of one kind."""
     return "uuid" if outlet.word is Word.UUID else _NUMBER.sub("#", outlet.text)

@@ -1,4 +1,4 @@
-"""What names turned out to be: not resolvable, the daemon's own machine, or no host at all."""
+"""Warn of names that did not resolve and of hosts that are the daemon's own machine; check daemon.runs_on."""
 
 from collections.abc import Iterator
 
@@ -8,14 +8,14 @@ from fenced.config.names import needed
 
 
 def unresolved(draft: Draft) -> Iterator[Finding]:
-    """One warning for all names that had to resolve and did not."""
+    """Warn once of the needed names that did not resolve."""
     names = needed(draft.built)
     silent = [name for name in names if name not in draft.addresses]
     if silent:
         yield warning(
             draft.where,
-            f"{len(silent)} of {len(names)} names of power devices, proxies and hosts did not resolve in time; they were "
-            "compared as text",
+            f"{len(silent)} of {len(names)} names of power devices, proxies and hosts did not resolve in time, so they were "
+            "only compared as text",
             value=min(silent),
             unit="name",
         )
@@ -25,7 +25,9 @@ def own_hosts(draft: Draft) -> Iterator[Finding]:
     for built in draft.hosts:
         host = built.host
         if host.is_own_machine and host.name:
-            yield warning(built.entry.where, f"is {host.own_words}, which never switches it: another daemon must")
+            yield warning(
+                built.entry.where, f"is {host.own_words}, which never switches it: another daemon must fence it"
+            )
 
 
 def runs_on(draft: Draft) -> Iterator[Finding]:

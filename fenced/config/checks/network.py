@@ -1,4 +1,4 @@
-"""What must not go over a network without TLS or a token: the API, proxies, and confirm_off by MQTT."""
+"""Check that the API, https:// proxies and confirm_off by MQTT have the TLS files and tokens that they need."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,11 @@ def api(draft: Draft) -> Iterator[Finding]:
     if is_loopback(found.host):
         return
     if not table.tokens_file:
-        yield error(where.key("tokens_file"), "is missing: listen is not a loopback address", unit="file")
+        yield error(
+            where.key("tokens_file"),
+            "is missing: listen is not a loopback address, so callers need tokens",
+            unit="file",
+        )
     elif found.tls_cert_file is None:
         yield warning(where.key("tls_cert_file"), "is missing: tokens go over the network in clear", unit="file")
 

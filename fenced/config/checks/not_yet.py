@@ -1,6 +1,6 @@
-"""Keys that are read and not obeyed in this version. Gone when the last of them works.
+"""Keys that this version reads but does not obey. This module goes when the last of them works.
 
-One rule: a setting that would matter is an error, a default that promises protection is one warning each.
+A value that would change something is an error; a default that promises protection is one warning each.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ NOT_YET: Final = "not in this version yet"
 
 
 def main(draft: Draft) -> Iterator[Finding]:
-    """Keys of the main file."""
+    """Check the keys of the main file."""
     main, where = draft.main, draft.where
     detection = main.detection
     if main.remedy.steps != ("power",):
@@ -43,18 +43,18 @@ def of_host(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
 def _remedies(said: Mapping[str, Any], where: Where) -> Iterator[Finding]:
     for key in ("alive_but_silent", "on_report"):
         if said.get(key) == "soft_fence":
-            yield error(where.key(key), f"{NOT_YET}: alert or fence", value="soft_fence", unit="word")
+            yield error(where.key(key), f"{NOT_YET}: use alert or fence", value="soft_fence", unit="word")
 
 
 def _observers(observers: int, where: Where) -> Iterator[Finding]:
     if observers > 2:
-        yield error(where, f"{NOT_YET}: only the daemon itself looks", value=observers, unit="count")
+        yield error(where, f"{NOT_YET}: only the daemon itself probes; use 1 or 2", value=observers, unit="count")
     elif observers > 1:
-        yield warning(where, f"{NOT_YET}: only the daemon itself looks at a silent host", value=observers, unit="count")
+        yield warning(where, f"{NOT_YET}: only the daemon itself probes a silent host", value=observers, unit="count")
 
 
 def _storm(gates: GatesTable, where: Where) -> Iterator[Finding]:
     if gates.storm != GatesTable().storm:
-        yield error(where, f"{NOT_YET}: it can't be set", value=gates.storm.model_dump())
+        yield error(where, f"{NOT_YET}: remove it", value=gates.storm.model_dump())
     else:
-        yield warning(where, f"{NOT_YET}: storms are held by connectivity and budget alone")
+        yield warning(where, f"{NOT_YET}: only the gates connectivity and budget hold a storm")

@@ -1,7 +1,7 @@
-"""A device's `options` and `secrets`, against what its driver says that it takes.
+"""Check a device's `options` and `secrets` against its driver's description.
 
-Knows no driver by name. One rule: what a driver of ours would refuse, and what an agent would pass over or misread, is
-told when the file is read. Agents on other machines may be of another version: of those it is a warning.
+Knows no driver by name. It reports what a native driver would refuse, and what an agent would ignore or misread. An agent
+that runs only on other machines may be of another version there, so its findings are warnings.
 """
 
 import difflib
@@ -22,11 +22,11 @@ from fenced.model.drivers import DriverDescription, Effect, Option, OptionKind, 
 from fenced.model.inventory import Secret
 from fenced.model.option_values import Lent, lent, pins_among, plain, why_misshapen
 
-LEFT_OUT: Final = "is left out: without the agent's metadata nobody knows what it takes for false; say it in quotes"
+LEFT_OUT: Final = "is left out: without the agent's metadata its text for false is unknown; give that text in quotes"
 PASSWORD_KEYS: Final = ("password_file", "password_env", "password_credential")
 
 _KEY_OPTIONS: Final = {"address": "ip", "username": "username"}
-"""What an agent calls the keys of a device that become parameters of it."""
+"""Keys of a device that become parameters of an agent, and their names there."""
 _SPOKEN_OF: Final = re.compile(r"^(debug_file|debug|verbose|verbose_level)$")
 
 
@@ -36,7 +36,7 @@ def of_host(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
 
 
 def _of_device(built: BuiltDevice, *, is_run_here: bool) -> Iterator[Finding]:
-    """What changes what OFF proves, names, values, what is missing and what is said twice."""
+    """Check names, values, missing and duplicate options, and options that change what OFF proves."""
     description, entry = built.description, built.entry
     if description is None:
         return
@@ -51,7 +51,7 @@ def _of_device(built: BuiltDevice, *, is_run_here: bool) -> Iterator[Finding]:
             wrong.add(finding.where.path)
         yield replace(finding, rests_on=rests_on)
     for finding in _values(description, given, where):
-        # One mistake a value: what is wrong with it already need not be a word besides.
+        # One mistake per value is enough.
         if finding.where.path not in wrong:
             yield replace(finding, rests_on=rests_on)
 
@@ -100,7 +100,7 @@ def _of_options(description: DriverDescription, given: Given, where: Where) -> I
 
 
 def _proof(description: DriverDescription, given: Given, where: Where) -> Iterator[Finding]:
-    """By the table alone: it holds whatever version of the agent runs, and wherever (S1)."""
+    """Check by the reviewed table alone, which holds for every version of the agent, wherever it runs (S1)."""
     for key, value in given.options.items():
         place = where.key("options").key(str(key))
         names = _names(description, str(key))
@@ -110,9 +110,7 @@ def _proof(description: DriverDescription, given: Given, where: Where) -> Iterat
         elif rule is not None and rule.effect is Effect.WEAKENS:
             yield _warning(place, f"weakens what OFF proves: {rule.why}", value=value, unit="option")
         elif value is not False and _is_undecided(description, names):
-            yield _warning(
-                place, "nobody has looked at what it changes: make sure that OFF is still off", unit="option"
-            )
+            yield _warning(place, "is not reviewed: make sure that OFF still means off with it", unit="option")
     for name in given.secrets:
         rule = decided(description.rules, _names(description, name), name)
         if rule is not None and rule.effect is Effect.BREAKS:
@@ -120,7 +118,7 @@ def _proof(description: DriverDescription, given: Given, where: Where) -> Iterat
 
 
 def _values(description: DriverDescription, given: Given, where: Where) -> Iterator[Finding]:
-    """By name alone, as each machine does that runs the agent: a value that becomes part of a command is a word."""
+    """Check by name alone, as every machine that runs the agent does: a value that goes into a command must be one word."""
     if not description.shapes:
         return
     said = [(where.key("options").key(str(key)), str(key), value) for key, value in given.options.items()]
@@ -142,7 +140,7 @@ def _values(description: DriverDescription, given: Given, where: Where) -> Itera
 
 
 def _lent(given: Given, where: Where) -> Iterator[Finding]:
-    """What belongs to the machine that serves the device: proxies lend it only where their own file says so."""
+    """Warn of programs and files of the machine that serves the device: a proxy allows only those in its own file."""
     options = where.key("options")
     places = [(str(key), options.key(str(key))) for key in given.options]
     places += [(name, where.key("secrets").key(name)) for name in given.secrets]
@@ -151,7 +149,7 @@ def _lent(given: Given, where: Where) -> Iterator[Finding]:
         if what is not None:
             key_there = "options" if what is Lent.PROGRAM else "file_dirs"
             yield _warning(
-                place, f"names {what.value}: a proxy refuses it unless {key_there} of its own file allows it"
+                place, f"names {what.value}: a proxy refuses it unless {key_there} in its own file allows it"
             )
     if given.is_at_proxy:
         for key in pins_among([str(key) for key in given.options]):
@@ -159,14 +157,14 @@ def _lent(given: Given, where: Where) -> Iterator[Finding]:
 
 
 def _warning(where: Where, reason: str, *, value: object = None, unit: str = "") -> Finding:
-    """One for each option, however many devices have it."""
+    """Warn once per option, however many devices set it."""
     within_device = where.path.rpartition("]")[2]
     return warning(where, reason, value=value, unit=unit, once=once_for_all("devices", within_device, reason))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Checker:
-    """One device by what the driver or agent says of itself."""
+    """Checks one device against the description of its driver or agent."""
 
     description: DriverDescription
     given: Given
@@ -181,7 +179,7 @@ class _Checker:
         yield from self._required()
 
     def _tell(self, where: Where, reason: str, *, value: object = None, unit: str = "") -> Finding:
-        """A mistake; only a warning where the agent runs elsewhere, perhaps in another version."""
+        """Return an error, or a warning if the agent runs only elsewhere, perhaps in another version."""
         if self.description.is_agent and not self.given.is_run_here:
             return _warning(where, f"{reason} (to this machine's version of the agent)", value=value, unit=unit)
         return error(where, reason, value=value, unit=unit)
@@ -193,10 +191,10 @@ class _Checker:
             yield self._tell(where, self._unknown(key), value=value, unit="option")
             return
         if option.is_deprecated:
-            use = f"an old name; say {option.renamed_to}" if option.renamed_to else "an old name, without a new one"
+            use = f"deprecated: use {option.renamed_to}" if option.renamed_to else "deprecated, no replacement"
             yield _warning(where, use, value=value, unit="option")
         if self.description.is_agent and _SPOKEN_OF.fullmatch(plain(key)):
-            yield _warning(where, "agents write secrets into what they say then", value=value, unit="option")
+            yield _warning(where, "makes agents print secrets: remove it", value=value, unit="option")
         yield from self._twice(option, key, value, where)
         why = why_not(option, value, is_agent=self.description.is_agent)
         if why:
@@ -209,7 +207,7 @@ class _Checker:
         ):
             yield _warning(
                 where,
-                "is passed on as 0, but the agent has it on by default: some look only whether it is there",
+                "is passed as 0, but the agent's default is on, and some agents only check whether it is given",
                 value=value,
             )
 
@@ -219,15 +217,17 @@ class _Checker:
         is_known = option is not None if self.description.is_agent else name in self.description.secrets
         if not is_known:
             known = ", ".join(self.description.secrets) or "none"
-            yield self._tell(where, f"{self.description.name} takes no such secret; it takes {known}", unit="secret")
+            yield self._tell(where, f"{self.description.name} takes no such secret; it takes: {known}", unit="secret")
 
     def _keys(self) -> Iterator[Finding]:
-        """Keys of the device that become parameters of an agent: it must have such a parameter."""
+        """An agent must have the parameters that keys of the device become."""
         known = {option.set_by for option in self.description.options}
         for set_by, (key, value) in self.given.keys.items():
             if self.description.is_agent and set_by not in known:
                 shown = value if set_by == "address" else None
-                yield self._tell(self.where.key(key), f"{self.description.name} has no parameter for it", value=shown)
+                yield self._tell(
+                    self.where.key(key), f"{self.description.name} has no parameter for it: remove it", value=shown
+                )
 
     def _required(self) -> Iterator[Finding]:
         for option in self.description.options:
@@ -236,7 +236,7 @@ class _Checker:
                 yield self._tell(self.where.key(key), f"is missing: {self.description.name} needs it", unit="option")
 
     def _is_given(self, option: Option) -> bool:
-        """Under this name or its old ones, by a key of the device, as a secret, or kept by the proxy."""
+        """Whether it is given: under this or an old name, by a key of the device, as a secret, or at the proxy."""
         names = {option.name} | {old.name for old in self.description.options if old.renamed_to == option.name}
         plains = {plain(name) for name in names}
         is_login = option.set_by in {"username", "password_file"} or option.name in self.description.secrets
@@ -253,12 +253,12 @@ class _Checker:
     def _twice(self, option: Option, key: str, value: object, where: Where) -> Iterator[Finding]:
         by_key, said = self.given.keys.get(option.set_by, ("", ""))
         if by_key and str(value) != said:
-            yield self._tell(where, f"{by_key} says something else; give one of them", value=value, unit="option")
+            yield self._tell(where, f"{by_key} has another value; give only one of them", value=value, unit="option")
         elif option.name in self.given.secrets:
-            yield self._tell(where, "is given as a secret, too; give one of them", unit="option")
+            yield self._tell(where, "is also given as a secret; give only one of them", unit="option")
 
     def _find(self, name: str) -> Option | None:
-        """By name; an agent takes - for _, and plug and port for each other."""
+        """Find an option by name; an agent accepts - for _, and plug and port for each other."""
         found = self.description.option(name)
         if found is None and self.description.is_agent:
             same = [option for option in self.description.options if plain(option.name) == plain(name)]
@@ -269,30 +269,30 @@ class _Checker:
 
     def _unknown(self, key: str) -> str:
         if key.startswith("pcmk_"):
-            return "is Pacemaker's own and means nothing here; remove it"
+            return "belongs to Pacemaker and has no effect here: remove it"
         known = [option.name for option in self.description.options if not option.is_deprecated]
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
         if near:
             return f"unknown option of {self.description.name}; did you mean {near[0]}?"
         if self.description.is_agent:
-            return f"unknown option; fenced agents {self.description.name} lists what there is"
+            return f"unknown option; `fenced agents {self.description.name}` lists the known ones"
         return f"unknown option; {self.description.name} has {', '.join(sorted(known)) or 'none'}"
 
 
 def _is_undecided(description: DriverDescription, names: tuple[str, ...]) -> bool:
-    """Whether an agent has, or may have, an option of which nothing was decided; one that it has not is told as such."""
+    """Whether an agent has, or may have, an option without a review; unknown options are reported separately."""
     is_there = description.is_open_ended or len(names) > 1
     return is_there and not any(plain(name).lower() in description.rules for name in names)
 
 
 def _names(description: DriverDescription, key: str) -> tuple[str, ...]:
-    """Everything that the agent takes for the option of this name, the name itself included."""
+    """Return all names of the option, this one included."""
     option = next((option for option in description.options if plain(option.name) == plain(key)), None)
     return (key,) if option is None else (key, option.name, *option.also)
 
 
 def why_not(option: Option, value: object, *, is_agent: bool) -> str:
-    """Why the value can't be; "" where it can. Agents read text, so that text which says the same will do for them."""
+    """Return why the value is wrong; "" if it is right. An agent reads text, so equivalent text is right for it."""
     text = str(value).strip()
     why = ""
     if option.kind is OptionKind.BOOLEAN:
@@ -302,7 +302,7 @@ def why_not(option: Option, value: object, *, is_agent: bool) -> str:
         why = f"must be {'text' if option.kind is OptionKind.TEXT else 'a number'}"
         if is_agent and option.kind is OptionKind.TEXT and not option.choices:
             is_known = value or spelled(value, default=option.default) is not None
-            why = "" if is_known else "takes text: say in quotes what the agent takes for false, or leave it out"
+            why = "" if is_known else "takes text: give the agent's text for false in quotes, or leave it out"
     elif option.kind is OptionKind.TEXT:
         if not (isinstance(value, str) or is_agent or option.choices):  # a choice may look like a number
             why = "must be text in quotes"

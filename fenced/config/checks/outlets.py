@@ -1,7 +1,7 @@
-"""Levels that could never be proven off, and plugs that are not what they seem: shared by two hosts, or by both feeds.
+"""Check levels that could never be proven off, and plugs that two hosts or two feeds share.
 
-Knows no proxy, and leaves it to `likeness` when two plugs are one. One rule: addresses are compared as what they resolve
-to; what does not resolve is compared as text.
+`likeness` decides whether two plugs are one. Addresses are compared after resolving names; a name that does not resolve is
+compared as text.
 """
 
 import itertools
@@ -19,11 +19,11 @@ from fenced.config.mistakes import Where
 from fenced.model.power import Kind
 
 WAYS_MAX: Final = 32
-"""Ways of saying an outlet of one unit that are compared with each other; the further ones only by their words."""
+"""Compare at most this many ways to name outlets of one unit with each other; further ones only by name."""
 
 
 def kinds(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
-    """A level is all outlets or all chassis, unless the chassis keeps its own power."""
+    """A level is all outlets or all chassis, unless the chassis has standby power of its own."""
     for level in built.host.levels:
         devices = [
             device
@@ -46,7 +46,7 @@ def kinds(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
 
 
 def feeds(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
-    """Outlets on several levels: right where each level cuts all power, and fatal where they are feeds of one host."""
+    """Warn of outlets on several levels: right if each level cuts all power, fatal if they are feeds of one host."""
     outlets = [
         device
         for device in built.devices
@@ -91,7 +91,7 @@ class _User:
     place: Place
 
     def is_of_another_host(self, other: "_User") -> bool:
-        """A host that is given twice, whole, is one mistake."""
+        """A duplicate of a whole host is reported once, as that."""
         name = self.built.host.name
         return self.built is not other.built and (name != other.built.host.name or not name)
 
@@ -102,15 +102,15 @@ class _User:
 
 @dataclass(slots=True, kw_only=True)
 class _Unit:
-    """All that is reached at one unit. Each outlet is compared with those of its word, and each way of saying with each
-    other one: as many comparisons as outlets, however many there are."""
+    """All outlets of one unit. Compare each outlet with those of its name, and one outlet of each way to name them with one
+    of each other way, so that the comparisons grow only with the number of outlets."""
 
     users: list[_User]
     _compared: set[tuple[int, int]] = field(default_factory=set)
     _told: set[tuple[int, int]] = field(default_factory=set)
 
     def between_hosts(self) -> Iterator[Finding]:
-        """Tells each outlet that is another host's, and once that some can't be told apart."""
+        """Report each outlet that another host uses, and once that some may be the same."""
         possible: list[tuple[_User, _User]] = []
         for user, other in (*self._of_one_word(), *self._of_two_ways()):
             if (id(user), id(other)) in self._compared:
@@ -126,15 +126,15 @@ class _Unit:
             more = f" (and {len(possible) - 1} more pairs at this unit)" if len(possible) > 1 else ""
             yield warning(
                 user.device.entry.where,
-                f"{user.built.host.name} may be on the same plug as {other.words}: they are reached at one unit in ways "
-                f"that can't be compared. Say both in the same way, or make certain that they are two{more}",
+                f"{user.built.host.name} may be on the same plug as {other.words}: both name an outlet of one unit in ways "
+                f"that can't be compared. Name both in the same way, or make sure that they are two{more}",
                 value=user.place.plug.plug_id,
                 unit="plug",
                 rests_on=_rests_on(user.device, other.device),
             )
 
     def _same(self, user: _User, other: _User) -> Iterator[Finding]:
-        """Once for two devices, however many outlets they share."""
+        """Report two devices once, however many outlets they share."""
         devices = id(user.device), id(other.device)
         if devices not in self._told:
             self._told.add(devices)
@@ -147,7 +147,7 @@ class _Unit:
             )
 
     def _of_one_word(self) -> Iterator[tuple[_User, _User]]:
-        """Each with the first of each way before it that has the same word."""
+        """Yield each outlet with the first one of each way before it that has the same name."""
         firsts: dict[object, dict[object, _User]] = defaultdict(dict)
         for user in self.users:
             outlet = user.place.outlet
@@ -159,10 +159,10 @@ class _Unit:
                 known.setdefault((user.place.way, outlet.unit, outlet.text), user)
 
     def _of_two_ways(self) -> Iterator[tuple[_User, _User]]:
-        """One of each way with one of each other way, where they are of two hosts."""
+        """Yield one outlet of each way with one of each other way, if they belong to two hosts."""
         ways: dict[object, list[_User]] = {}
         if not self.users[0].place.plug.address:
-            return  # each thing without an address is its own unit
+            return  # without an address each plug is a unit of its own
         for user in self.users:
             first = ways.setdefault(user.place.way, [user])
             if len(first) == 1 and user.is_of_another_host(first[0]):
@@ -196,12 +196,12 @@ def _within_host(built: BuiltHost, units: Units) -> Iterator[Finding]:
 
 
 def _rests_on(*devices: BuiltDevice) -> tuple[Where, ...]:
-    """The keys that say which plug each of them is."""
+    """Return the keys that identify the plug of each device."""
     return tuple(place for device in devices for place in keys(device.entry, "driver", "address", "options"))
 
 
 def _are_two_feeds(one: BuiltDevice, other: BuiltDevice) -> bool:
-    """Two devices of one level; not where a level was refused, nor for one device that is given twice."""
+    """Whether these are two devices of one level, as far as is known, and not one device given twice."""
     is_sure = one.entry.is_sure_of("level") and other.entry.is_sure_of("level")
     are_two = one.device.name != other.device.name or not one.device.name
     return is_sure and are_two and one.device.level == other.device.level

@@ -1,4 +1,4 @@
-"""Proxies whose name or place contradicts the rest of the inventory."""
+"""Check that the name and the place of each proxy agree with the rest of the inventory."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ def check(draft: Draft) -> Iterator[Finding]:
     for entry in draft.entries.all_proxies:
         if entry.table.name in RESERVED_WORDS:
             yield error(
-                entry.where.key("name"), "is a preference word with a meaning of its own", value=entry.table.name
+                entry.where.key("name"), "is a reserved preference word: choose another name", value=entry.table.name
             )
         yield from _place(draft, entry)
         yield from _machine(draft, entry)
@@ -39,7 +39,7 @@ def _machine(draft: Draft, entry: Entry[ProxyTable]) -> Iterator[Finding]:
     if is_first and name in draft.entries.hosts and draft.inventory.proxies[ProxyName(name)].machine != name:
         yield warning(
             entry.where.key("name"),
-            f"is also a host's name, but the proxy is not known to run on it: say host = {name!r} if it does",
+            f"is also a host's name, but the proxy is not known to run on it: set host = {name!r} if it does",
             value=name,
             rests_on=keys(entry, "host"),
         )

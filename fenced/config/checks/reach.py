@@ -1,6 +1,6 @@
-"""Who can reach a device, and whether its program is there. Knows no plug and no level.
+"""Check that every preference word names a proxy, that every device can be reached, and that its program is installed.
 
-One rule: a word that names nobody is told where it was written; a device that nobody can reach, at the device.
+An unknown word is reported where it is written, an unreachable device at the device.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,11 +17,11 @@ from fenced.core.reach.candidates import RESERVED_WORDS, TAG, by_machine
 from fenced.model.addresses import names_nobody
 from fenced.model.names import ENGINE
 
-NO_LOGIN_HERE = "its proxies name engine, which keeps no credentials: it can never reach this device"
+NO_LOGIN_HERE = "its proxies include engine, which keeps no credentials and can never reach this device: remove it"
 
 
 def check(draft: Draft) -> Iterator[Finding]:
-    """All lists that are written somewhere, then all devices."""
+    """Check every preference list where it is written, and every device."""
     words = _Words.of(draft)
     yield from words.unknown(draft.main.defaults.proxies, draft.where.key("defaults").key("proxies"))
     for scope in draft.scopes():
@@ -79,7 +79,7 @@ def cautions(draft: Draft) -> Iterator[Finding]:
 
 
 def _own_credential(draft: Draft, device: BuiltDevice, built: BuiltHost) -> Iterator[Finding]:
-    """A device that names engine itself, which has no login for it; `cautions` has those that inherit the list."""
+    """Report a device whose own list has engine, which has no login for it; `cautions` reports inherited lists."""
     if _needs_login_here(draft, device, built) and device.entry.table.proxies:
         yield error(
             device.entry.where.key("credential"),
@@ -90,12 +90,12 @@ def _own_credential(draft: Draft, device: BuiltDevice, built: BuiltHost) -> Iter
 
 
 def _needs_login_here(draft: Draft, device: BuiltDevice, built: BuiltHost) -> bool:
-    """Whether this machine may be asked for a device whose login is at the proxy."""
+    """Whether engine is a candidate for a device whose login is at the proxy."""
     return bool(device.device.spec.credential) and ENGINE in draft.candidates(device.device.proxies, built.host)
 
 
 def _unreachable(draft: Draft, device: BuiltDevice, of: BuiltHost) -> Iterator[Finding]:
-    """A device that nobody can reach. This daemon never switches its own machine (S18), so nobody needs to from here."""
+    """Report a device that no proxy can reach, except on the own machine, which this daemon never switches (S18)."""
     host, words = of.host, device.device.proxies
     are_places_known = draft.built.is_sure_of_places and host.cluster == of.entry.table.cluster
     if host.is_own_machine or not are_places_known:
@@ -106,7 +106,7 @@ def _unreachable(draft: Draft, device: BuiltDevice, of: BuiltHost) -> Iterator[F
     lists = (device.entry,) if device.entry.table.proxies else (device.entry, *draft.chain_of(of))
     yield error(
         device.entry.where.key("proxies"),
-        "nobody can reach this device: its list names no proxy but those on the host itself",
+        "no proxy can reach this device: its list names only proxies on the host itself",
         value=words,
         unit="list of preference words",
         rests_on=(
@@ -118,7 +118,7 @@ def _unreachable(draft: Draft, device: BuiltDevice, of: BuiltHost) -> Iterator[F
 
 @dataclass(slots=True, kw_only=True)
 class _Words:
-    """What preference words name. `hidden`: all texts in refused keys, for a word may mean what stands there."""
+    """Looks up preference words. `hidden`: all texts in refused keys, because a word may refer to one of them."""
 
     draft: Draft
     hidden: str
@@ -162,18 +162,18 @@ class _Words:
         if any(by_machine(word, inventory)) or self._may_be_hidden(word):
             return None
         if names_nobody(word):
-            return "a loopback address names nobody; for the daemon's own machine say engine"
+            return "a loopback address names no machine; for the daemon's own machine use engine"
         if any(word in built.host.names for built in self.draft.built.hosts):
-            return "no proxy is known to run on this host"
-        return "neither engine, cluster, dc, other_dc, tag:T nor the name or address of a proxy"
+            return "no proxy is known to run on this host: set host = in its [[proxy]]"
+        return "unknown: use engine, cluster, dc, other_dc, tag:T, or the name or address of a proxy"
 
     def _may_be_hidden(self, word: str) -> bool:
-        """Whether who is meant may be in what could not be read, or was refused."""
+        """Whether the word may refer to an unreadable file or a refused key."""
         return not self.draft.entries.is_whole or self.is_anybody_hidden or word in self.hidden
 
 
 def _hidden_names(entries: Entries) -> Iterator[str]:
-    """What refused keys and entries say that may name a proxy or its machine."""
+    """Yield texts of refused keys and entries that may name a proxy or its machine."""
     for proxy in entries.all_proxies:
         for key in ("name", "url", "host", "tags"):
             yield from _texts(proxy.refused.get(key))
@@ -193,7 +193,7 @@ def _hidden_names(entries: Entries) -> Iterator[str]:
 
 
 def _is_a_machine_without_text(entries: Entries) -> bool:
-    """Whether a proxy, or a host on which one runs, may be meant by any word: not even a wrong text says how."""
+    """Whether a proxy, or a host with one, has a refused name that is no text, so that any word may refer to it."""
     machines = {proxy.table.host for proxy in entries.all_proxies}
     return any(_is_without_text(proxy, "host") for proxy in entries.all_proxies) or any(
         _is_without_text(host.entry, "address", "aliases")
@@ -203,7 +203,7 @@ def _is_a_machine_without_text(entries: Entries) -> bool:
 
 
 def _is_without_text(entry: Entry[Any], *keys: str) -> bool:
-    """Whether one of these keys was refused and holds something else than text."""
+    """Whether one of these keys was refused and is not text."""
     refused = (entry.refused[key] for key in keys if key in entry.refused)
     return any(
         not all(isinstance(item, str) for item in (said if isinstance(said, list) else (said,))) for said in refused
@@ -211,7 +211,7 @@ def _is_without_text(entry: Entry[Any], *keys: str) -> bool:
 
 
 def _texts(said: object) -> Iterator[str]:
-    """Every text in a value of a file, however deep."""
+    """Yield every text in a value of a file, however deep."""
     if isinstance(said, str):
         yield said
     elif isinstance(said, Mapping):

@@ -1,6 +1,6 @@
-"""How long one round of the check takes, against the interval in which it should be done. Reaches no device.
+"""Check that one round of reading every path fits into check.interval. Reaches no device.
 
-One rule: an interval that is too short is a warning with the time that a round needs; the check goes on as fast as it may.
+A short interval is a warning that names the time a round needs; the rounds then run as fast as they may.
 """
 
 from collections import Counter
@@ -14,11 +14,11 @@ from fenced.core.reach.candidates import Paths
 from fenced.model.names import UnitId
 
 READS_PER_SECOND: Final = 500
-"""More than this is not asked of one daemon: the cost of the reads would be felt by everything else."""
+"""More reads per second would slow everything else down."""
 
 
 def check(draft: Draft) -> Iterator[Finding]:
-    """The unit with the most paths sets the pace; the fleet as a whole has a bound of its own."""
+    """The unit with the most paths sets the pace, and the whole fleet has a limit."""
     table, inventory, where = draft.main.check, draft.inventory, draft.where.key("check")
     if table.interval == 0:
         return

@@ -1,6 +1,6 @@
-"""Durations and counts that contradict each other, wherever they were set. Knows no file format.
+"""Check durations and counts that contradict each other, whichever table sets them. Knows no file format.
 
-One rule: a contradiction is told where one of its keys was set last, so that what is inherited is told once.
+A contradiction is reported at the last place that set one of its keys, so that an inherited one is reported once.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -18,7 +18,7 @@ from fenced.model.settings import DetectionSettings, PowerSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """`why` is the reason when it is broken, else None. `keys`: those that it compares, the one to blame first."""
+    """`why` returns the reason if the rule is broken, else None. `keys`: what it compares; the first is to blame."""
 
     keys: tuple[str, ...]
     why: Callable[[DetectionSettings, PowerSettings], str | None]
@@ -36,7 +36,8 @@ def _missed(detection: DetectionSettings, power: PowerSettings) -> str | None:
     missed = detection.missed_heartbeats * detection.heartbeat_interval_seconds
     if detection.heartbeat_interval_seconds > detection.grace_seconds or detection.grace_seconds >= missed:
         return None
-    return f"has no effect: {detection.missed_heartbeats} missed intervals, {format_duration(missed)}, are waited for"
+    waited = f"{detection.missed_heartbeats} missed intervals, {format_duration(missed)}"
+    return f"has no effect: missed_heartbeats waits longer, for {waited}"
 
 
 def _grace_max(detection: DetectionSettings, power: PowerSettings) -> str | None:
@@ -64,7 +65,7 @@ def _hold(detection: DetectionSettings, power: PowerSettings) -> str | None:
 def _boot(detection: DetectionSettings, power: PowerSettings) -> str | None:
     if power.chassis_boot_timeout_seconds <= power.restore_timeout_seconds:
         return None
-    return f"longer than restore_timeout ({format_duration(power.restore_timeout_seconds)}): that ends first"
+    return f"longer than restore_timeout ({format_duration(power.restore_timeout_seconds)}), which ends first"
 
 
 RULES: Final = (
@@ -78,7 +79,7 @@ RULES: Final = (
 
 
 def main(draft: Draft) -> Iterator[Finding]:
-    """The rules over what [detection] and [power] say for everybody."""
+    """Check the rules on [detection] and [power] of the main file."""
     settings = draft.settings.of_host()
     for rule in RULES:
         table = draft.where.key("detection" if rule.keys[0] in DetectionOfOne.model_fields else "power")
@@ -86,7 +87,7 @@ def main(draft: Draft) -> Iterator[Finding]:
 
 
 def of_scope(draft: Draft, scope: Scope) -> Iterator[Finding]:
-    """The rules that compare a key that this data centre, cluster or host says itself."""
+    """Check the rules on keys that this data centre, cluster or host sets itself."""
     settings = scope.settings
     return _compared(draft, scope.sets, settings.detection, settings.power, scope.entry.where, scope.chain)
 
@@ -96,7 +97,7 @@ def of_host(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
 
 
 def of_devices(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
-    """The same for the keys of each device."""
+    """Check the rules on keys that devices set themselves."""
     detection, above = built.host.settings.detection, draft.chain_of(built)
     for device in built.devices:
         entry = device.entry

@@ -1,6 +1,6 @@
-"""Which plugs are reached at one unit: those whose addresses, or what their names resolve to, have one in common.
+"""Group plugs by the unit they are reached at: plugs whose addresses, or resolved names, have one in common.
 
-Knows no outlet and no port. One rule: a name that has two addresses makes them one unit for everybody.
+Knows no outlet and no port. A name with two addresses makes both one unit for all plugs.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from fenced.model.addresses import canonical
 
 
 class Units:
-    """Groups addresses; a group is called by one of them (disjoint sets, each member points at another or itself)."""
+    """Groups of addresses, each named by one of them (disjoint sets: a member points at another or at itself)."""
 
     def __init__(self, plugs: Iterable[Plug], addresses: Addresses) -> None:
         self._parents: dict[str, str] = {}
@@ -21,7 +21,7 @@ class Units:
                 self._parents[self._root(other)] = self._root(first)
 
     def of(self, plug: Plug) -> str:
-        """The unit of a plug; what has no address is in one group with all that its driver reaches so."""
+        """Return the unit of a plug. Plugs without an address are one unit per driver family."""
         return self._root(self._plain[plug.address]) if plug.address else f"\0{plug.family}"
 
     def are_one(self, one: Plug, other: Plug) -> bool:

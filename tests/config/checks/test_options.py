@@ -89,7 +89,7 @@ def test_what_a_driver_takes_is_told_nothing(device: str, tmp_path: Path) -> Non
         (rack('outlet = 7, fast = "no"'), "options.fast", "true or false"),
         (rack("outlet = 7, prot = 161"), "options.prot", "did you mean port?"),
         (rack("outlet = 7, x = 1"), "options.x", "rack has bank, fast, outlet"),
-        (rack(more='secrets = { public_file = "secret" }'), "secrets.public", "it takes privacy"),
+        (rack(more='secrets = { public_file = "secret" }'), "secrets.public", "takes no such secret"),
         ('driver = "rack"\noptions = { outlet = 7 }', "address", "is missing"),
         ('driver = "rak"', "driver", "no such driver"),
         (agent(address=""), "address", "is missing"),
@@ -102,7 +102,7 @@ def test_what_a_driver_takes_is_told_nothing(device: str, tmp_path: Path) -> Non
         (agent("systems_uri = false"), "options.systems_uri", "in quotes"),
         (agent("ipport = false"), "options.ipport", "a number"),
         (agent("snmp_version = true"), "options.snmp_version", "text"),
-        (agent('ip = "10.9.1.2"'), "options.ip", "address says something else"),
+        (agent('ip = "10.9.1.2"'), "options.ip", "give only one of them"),
         (agent(more='secrets = { other_file = "secret" }'), "secrets.other", "no such secret"),
     ],
 )
@@ -115,12 +115,12 @@ def test_a_mistake_is_told_at_its_place(device: str, path: str, reason: str, tmp
 @pytest.mark.parametrize(
     ("device", "path", "reason"),
     [
-        (agent('port = "7"'), "options.port", "say plug"),
-        (agent("ssl = false"), "options.ssl", "on by default"),
+        (agent('port = "7"'), "options.port", "use plug"),
+        (agent("ssl = false"), "options.ssl", "default is on"),
         (agent('debug_file = "/var/log/x"'), "options.debug_file", "secrets"),
-        (agent('"systems-uri" = "/x"'), "options.systems-uri", "say systems_uri"),
+        (agent('"systems-uri" = "/x"'), "options.systems-uri", "use systems_uri"),
         (agent("unknown = 1", 'proxies = ["p"]'), "options.unknown", "this machine's version"),
-        (rack("outlet = 7, old_version = '3'"), "options.old_version", "say version"),
+        (rack("outlet = 7, old_version = '3'"), "options.old_version", "use version"),
     ],
 )
 def test_a_warning_is_told_at_its_place(device: str, path: str, reason: str, tmp_path: Path) -> None:
