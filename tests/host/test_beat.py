@@ -219,7 +219,7 @@ async def test_tells_systemd(tmp_path: Path) -> None:
         with beating(free_port(), folder=tmp_path, **environment) as process:
             await until(lambda: hears("WATCHDOG=1"), what="two pings, with no broker there")
             await until(
-                lambda: not hears("") and any("nobody hears us" in word for word in told), what="the status line"
+                lambda: not hears("") and any("do not arrive" in word for word in told), what="the status line"
             )
             process.send_signal(signal.SIGTERM)
             await until(lambda: hears("STOPPING=1"))

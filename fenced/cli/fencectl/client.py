@@ -1,7 +1,7 @@
-"""`fencectl`'s HTTP: one connection, JSON in and out, every failure as one of three errors.
+"""The HTTP client of `fencectl`: one connection, JSON both ways, and three errors for every failure.
 
-Standard library only: aiohttp alone takes half a second to import (docs/adr/0008-api.md). One rule: every call has a
-deadline, and a request that may change something is never sent twice.
+Uses only the standard library, because importing aiohttp alone takes half a second (docs/adr/0008-api.md). Every call has
+a deadline, and a request that may change something is never sent twice.
 """
 
 import http.client
@@ -17,7 +17,7 @@ from fenced.net import handshake
 
 CALL_TIMEOUT_SECONDS: Final = 15.0
 STREAM_TIMEOUT_SECONDS: Final = 45.0
-"""Three of the server's keep-alive lines."""
+"""Three intervals of the server's keep-alive lines."""
 ANSWER_MAX_BYTES: Final = 64 * 1024 * 1024
 LINE_MAX_BYTES: Final = 1024 * 1024
 REFUSALS: Final = frozenset({400, 401, 403, 404, 405, 409, 413, 422, 429})
@@ -27,11 +27,11 @@ Json = dict[str, Any]
 
 
 class Unreachable(Exception):
-    """The daemon does not answer, or something else answers in its place. The text says what to check."""
+    """The daemon does not answer, or something else does. The text says what to check."""
 
 
 class Refused(Exception):
-    """The daemon said no. `problem` is its RFC 9457 document."""
+    """The daemon refused. `problem` is its RFC 9457 document."""
 
     def __init__(self, problem: Json) -> None:
         super().__init__(str(problem.get("detail", "refused")))
@@ -41,11 +41,11 @@ class Refused(Exception):
 
 
 class DaemonFailed(Exception):
-    """The daemon failed on the request (500): whether it did what was asked is not known; look."""
+    """The daemon failed (500). It is not known whether it carried the request out."""
 
 
 class Client:
-    """One daemon. `by`: the name that goes into the journal."""
+    """One daemon. `by`: the name for the journal."""
 
     def __init__(self, url: str, *, token: str | None, ca_file: str | None, by: str) -> None:
         """Raises ValueError for a bad address, Unreachable for a certificate file that can't be read."""
@@ -72,7 +72,7 @@ class Client:
     def items(
         self, *path: str, query: Mapping[str, str | int | None] | None = None, limit: int | None = None
     ) -> list[Json]:
-        """A whole list, page by page, or its first `limit`."""
+        """Return a whole list, page by page, or its first `limit` items."""
         found: list[Json] = []
         after: str | None = None
         while True:
@@ -81,7 +81,7 @@ class Client:
             found += page["items"]
             before, after = after, page["next"]
             if after is not None and (after == before or not page["items"] or len(found) > ITEMS_MAX):
-                raise Unreachable(f"{self.url} pages for ever: is it fenced's address?")
+                raise Unreachable(f"{self.url} sends endless pages: check that it is a fenced daemon")
             if after is None or (limit is not None and len(found) >= limit):
                 return found
 
@@ -90,9 +90,9 @@ class Client:
         return self._call(method, self._target(path), json.dumps(body or {}).encode())
 
     def stream(self, *path: str, last_id: str | None) -> Iterator[tuple[str, str]]:
-        """Connected when it returns; then (id, data) of server-sent events until the stream ends.
+        """Connect, then yield (id, data) of server-sent events until the stream ends.
 
-        Raises Unreachable (while it is read, too) and Refused.
+        Raises Unreachable, also while it is read, and Refused.
         """
         connection = self._new(STREAM_TIMEOUT_SECONDS)
         headers = {**self._headers, "Accept": "text/event-stream"}
@@ -120,7 +120,7 @@ class Client:
             connection.close()
 
     def close(self) -> None:
-        """End the connection; idempotent."""
+        """Close the connection; idempotent."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -141,7 +141,7 @@ class Client:
             self.close()
             if method != "GET" or not is_kept:
                 raise Unreachable(self._why(exc)) from exc
-            try:  # a kept connection that the server closed meanwhile; reading again does no harm
+            try:  # the server closed the kept connection; a GET can be repeated
                 status, text = self._exchange(method, target, body)
             except (OSError, http.client.HTTPException) as again:
                 self.close()
@@ -165,11 +165,13 @@ class Client:
 
     def _raise(self, status: int, text: bytes) -> None:
         if status in (502, 503, 504):
-            raise Unreachable(f"{self.url} takes no requests now: {_detail(text, status)}")
+            raise Unreachable(f"{self.url} accepts no requests now: {_detail(text, status)}")
         if status >= 500:
-            raise DaemonFailed(f"{_detail(text, status)}; whether it was done is not known: look with `show`")
+            raise DaemonFailed(
+                f"{_detail(text, status)}; it is not known whether the request was carried out: see `fencectl show`"
+            )
         if status not in REFUSALS:
-            raise Unreachable(f"{self.url} answers with HTTP {status}: is it fenced's address?")
+            raise Unreachable(f"{self.url} answers with HTTP {status}: check that it is a fenced daemon")
         problem = _json_object(text)
         raise Refused(
             {"title": http.client.responses.get(status, ""), "detail": "refused", **problem, "status": status}
@@ -178,7 +180,7 @@ class Client:
     def _parse(self, text: bytes) -> Json:
         found = _json_object(text)
         if not found:
-            raise Unreachable(f"{self.url} does not answer as fenced does: is it its address?")
+            raise Unreachable(f"{self.url} does not answer like a fenced daemon: check the address")
         return found
 
     def _why(self, error: Exception) -> str:
@@ -192,7 +194,7 @@ class Client:
 
 
 def pause(seconds: float) -> None:
-    """Between two looks. A function of its own, so that Ctrl-C is caught in one place."""
+    """Sleep between two polls; a function so that Ctrl-C is caught in one place."""
     time.sleep(seconds)
 
 

@@ -1,7 +1,7 @@
-"""`fencectl`: what an operator asks of a running daemon, over its HTTP API.
+"""The commands of `fencectl`: parse arguments, call the HTTP API, print the answer.
 
-Knows the API of INTERFACE section 4 and nothing of the engine. One rule: the exit code says what happened (0 done,
-1 failed, 2 usage, 3 refused, 4 daemon unreachable, 124 not ended in time), and without a terminal it asks nothing.
+Knows the API and nothing of the engine. Exit codes: 0 done, 1 failed, 2 usage, 3 refused, 4 daemon unreachable, 124 not
+ended in time. Without a terminal it asks no questions.
 """
 
 import json
@@ -42,16 +42,16 @@ DURATION: Final = Duration()
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="fencectl")
 @click.option(
-    "--url", envvar="FENCED_URL", default=URL_DEFAULT, show_default=True, help="The daemon. [env: FENCED_URL]"
+    "--url", envvar="FENCED_URL", default=URL_DEFAULT, show_default=True, help="URL of the daemon. [env: FENCED_URL]"
 )
 @click.option(
     "--token-file",
     envvar="FENCED_TOKEN_FILE",
     type=click.Path(),
-    help="A file with the token, where the daemon wants one. [env: FENCED_TOKEN_FILE]",
+    help="File with the token, if the daemon requires one. [env: FENCED_TOKEN_FILE]",
 )
-@click.option("--ca-file", envvar="FENCED_CA_FILE", type=click.Path(), help="Who signed the daemon's certificate.")
-@click.option("--json", "is_json", is_flag=True, help="Answers as JSON; also accepted behind the command.")
+@click.option("--ca-file", envvar="FENCED_CA_FILE", type=click.Path(), help="Certificate authority of the daemon.")
+@click.option("--json", "is_json", is_flag=True, help="Print JSON; also accepted after the command.")
 @click.pass_context
 def main(ctx: click.Context, url: str, token_file: str | None, ca_file: str | None, is_json: bool) -> None:
     """Talk to the fencing daemon.
@@ -76,7 +76,7 @@ def main(ctx: click.Context, url: str, token_file: str | None, ca_file: str | No
 @click.option("--cluster", help="Only hosts of this cluster.")
 @click.pass_obj
 def hosts(session: Session, state: str | None, cluster: str | None) -> None:
-    """All hosts, one a line.
+    """List all hosts, one per line.
 
     Example: fencectl hosts --state suspect --cluster c1
     """
@@ -88,7 +88,7 @@ def hosts(session: Session, state: str | None, cluster: str | None) -> None:
 @click.argument("host")
 @click.pass_obj
 def show(session: Session, host: str) -> None:
-    """One host with all its devices, and why it is held.
+    """Show one host with all its devices, and the gates that hold it.
 
     Example: fencectl show node-7
     """
@@ -101,7 +101,7 @@ def show(session: Session, host: str) -> None:
 @click.argument("host")
 @click.pass_obj
 def explain(session: Session, host: str) -> None:
-    """Why a host is as it is: each gate, the plan, the last records.
+    """Explain the state of a host: each gate, the plan, the last records.
 
     Example: fencectl explain node-7
     """
@@ -119,7 +119,7 @@ def _act(
         if exc.rule != "alive" or force:
             raise
         if not ask(session, host, action, exc):
-            tell(f"nothing was done; `{action}` of a living host needs --force where nobody can be asked")
+            tell(f"nothing was done: without a terminal, `{action}` of a living host needs --force")
             raise
         accepted = session.client.send("POST", "hosts", host, "actions", body={**body, "force": True})
     for warning in accepted["warnings"]:
@@ -136,17 +136,17 @@ def _action_command(action: str, does: str) -> None:
     @main.command(action, cls=Command, help=f'{does}\n\nExample: fencectl {action} node-7 --reason "rack work" --wait')
     @click.argument("host")
     @click.option("--reason", default="", help="Why; kept in the journal.")
-    @click.option("--force", is_flag=True, help="Also where the host is alive.")
-    @click.option("--wait", "is_waiting", is_flag=True, help="Until the devices read as asked.")
-    @click.option("--wait-for", "seconds", type=DURATION, help="At most so long, e.g. 90s; exit 124 after it.")
+    @click.option("--force", is_flag=True, help="Even if the host is alive.")
+    @click.option("--wait", "is_waiting", is_flag=True, help="Wait until the operation ends.")
+    @click.option("--wait-for", "seconds", type=DURATION, help="Wait at most this long, e.g. 90s; then exit 124.")
     @click.pass_obj
     def command(session: Session, host: str, reason: str, force: bool, is_waiting: bool, seconds: float | None) -> None:
         _act(session, host, action, reason, force, is_waiting, seconds)
 
 
 _action_command("off", "Cut the power of HOST on all its devices and prove it.")
-_action_command("on", "Give HOST its power back.")
-_action_command("restart", "Cut the power of HOST, prove it, and give it back.")
+_action_command("on", "Restore the power of HOST.")
+_action_command("restart", "Cut the power of HOST, prove it, and restore it.")
 
 
 @main.command(cls=Command)
@@ -154,7 +154,7 @@ _action_command("restart", "Cut the power of HOST, prove it, and give it back.")
 @click.option("--reason", default="", help="Why; kept in the journal.")
 @click.option("--force", is_flag=True, hidden=True)
 @click.option("--wait", "is_waiting", is_flag=True, hidden=True)
-@click.option("--wait-for", "seconds", type=DURATION, help="At most so long, e.g. 30s; exit 124 after it.")
+@click.option("--wait-for", "seconds", type=DURATION, help="Wait at most this long, e.g. 30s; then exit 124.")
 @click.pass_obj
 def status(session: Session, host: str, reason: str, force: bool, is_waiting: bool, seconds: float | None) -> None:
     """Read the power of HOST on every device; exit 0 when it reads on or off.
@@ -171,7 +171,7 @@ def status(session: Session, host: str, reason: str, force: bool, is_waiting: bo
 
 @main.command(cls=Command)
 @click.argument("host")
-@click.option("--wait-for", "seconds", type=DURATION, help="At most so long, e.g. 30s; exit 124 after it.")
+@click.option("--wait-for", "seconds", type=DURATION, help="Wait at most this long, e.g. 30s; then exit 124.")
 @click.pass_obj
 def probe(session: Session, host: str, seconds: float | None) -> None:
     """Try every proxy to every device of HOST, and show which paths work.
@@ -188,10 +188,10 @@ def probe(session: Session, host: str, seconds: float | None) -> None:
 @main.command(cls=Command)
 @click.option("--host", help="Only operations of this host.")
 @click.option("--state", help="Only operations in this state: running, done, failed or cancelled.")
-@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="How many at most.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="List at most this many.")
 @click.pass_obj
 def operations(session: Session, host: str | None, state: str | None, limit: int) -> None:
-    """Operations, newest first.
+    """List operations, newest first.
 
     Example: fencectl operations --host node-7 --state failed
     """
@@ -203,7 +203,7 @@ def operations(session: Session, host: str | None, state: str | None, limit: int
 @click.argument("operation_id", metavar="ID")
 @click.pass_obj
 def operation(session: Session, operation_id: str) -> None:
-    """One operation as a waterfall: devices, races, steps and their times.
+    """Show one operation as a waterfall: devices, races, steps and their times.
 
     Example: fencectl operation 4-118
     """
@@ -216,7 +216,7 @@ def operation(session: Session, operation_id: str) -> None:
 @click.option("--reason", default="", help="Why; kept in the journal.")
 @click.pass_obj
 def cancel(session: Session, operation_id: str, reason: str) -> None:
-    """Stop an operation; it ends once its commands are settled.
+    """Stop an operation. It ends once its commands can no longer act.
 
     Example: fencectl cancel 4-118 --reason "wrong host"
     """
@@ -227,17 +227,17 @@ def cancel(session: Session, operation_id: str, reason: str) -> None:
 @main.command("confirm-off", cls=Command)
 @click.argument("host")
 @click.option("--reason", required=True, help="How you know; kept in the journal.")
-@click.option("--force", is_flag=True, help="Against everything but a device that reads on.")
+@click.option("--force", is_flag=True, help="Override every refusal but a device that reads on.")
 @click.pass_obj
 def confirm_off(session: Session, host: str, reason: str, force: bool) -> None:
-    """State that HOST is off, where its devices can't prove it.
+    """Confirm that HOST is off when its devices can't prove it.
 
-    Others start its work elsewhere on your word. Go and look, pull the plug, then say so.
+    Its work may start elsewhere on your word alone. Go there, pull the plug, then confirm.
 
     Example: fencectl confirm-off node-7 --reason "both cords are in my hand"
     """
     if session.is_terminal and click.prompt(f"Type the host's name if {host} is really off", err=True) != host:
-        tell("nothing was done: that is another name")
+        tell("nothing was done: the name does not match")
         fail(ExitCode.REFUSED)
     body: Json = {"reason": reason, "force": force, **({"host": host} if force else {})}
     answer = session.client.send("POST", "hosts", host, "confirm-off", body=body)
@@ -248,10 +248,10 @@ def confirm_off(session: Session, host: str, reason: str, force: bool) -> None:
 @click.argument("host")
 @click.argument("switch", metavar="on|off", type=click.Choice(["on", "off"]))
 @click.option("--reason", required=True, help="Why; kept in the journal.")
-@click.option("--until", help="A duration (2h) or a time (2026-01-31T08:00:00Z); else until `off`.")
+@click.option("--until", help="When it ends: a duration (2h) or a time (2026-01-31T08:00:00Z). Default: at `off`.")
 @click.pass_obj
 def maintenance(session: Session, host: str, switch: str, reason: str, until: str | None) -> None:
-    """Leave HOST alone (on), or look after it again (off).
+    """Leave HOST alone (on), or watch it again (off).
 
     Example: fencectl maintenance node-7 on --reason "new memory" --until 2h
     """
@@ -265,12 +265,14 @@ def maintenance(session: Session, host: str, switch: str, reason: str, until: st
 
 
 @main.command(cls=Command)
-@click.option("--match", default="*", show_default=True, help="Which hosts: `*`, or e.g. cluster=c1,role=spm.")
-@click.option("--until", help="A duration (30m) or a time (2026-01-31T08:00:00Z); else until `resume`.")
+@click.option(
+    "--match", default="*", show_default=True, help="Hosts to pause: `*`, or for example cluster=c1,role=spm."
+)
+@click.option("--until", help="When it ends: a duration (30m) or a time (2026-01-31T08:00:00Z). Default: at `resume`.")
 @click.option("--reason", required=True, help="Why; kept in the journal.")
 @click.pass_obj
 def pause(session: Session, match: str, until: str | None, reason: str) -> None:
-    """Pause automatic fencing. What people ask for is still done.
+    """Pause automatic fencing. Requests of people are still carried out.
 
     Example: fencectl pause --match cluster=c1 --until 30m --reason "switch work"
     """
@@ -279,17 +281,17 @@ def pause(session: Session, match: str, until: str | None, reason: str) -> None:
 
 
 @main.command(cls=Command)
-@click.option("--match", default="*", show_default=True, help="The expression that was paused.")
-@click.option("--until", hidden=True, help="Of pause; to end a pause it says nothing.")
+@click.option("--match", default="*", show_default=True, help="The expression of the pause.")
+@click.option("--until", hidden=True, help="Ignored: a pause ends at once.")
 @click.option("--reason", required=True, help="Why; kept in the log.")
 @click.pass_obj
 def resume(session: Session, match: str, until: str | None, reason: str) -> None:
-    """End the pauses of exactly this expression, and say which others go on.
+    """End the pauses of exactly this expression, and list the others.
 
     Example: fencectl resume --match cluster=c1 --reason "switch works again"
     """
     if until is not None:
-        tell("--until says nothing to resume: a pause ends now")
+        tell("--until is ignored: the pause ends now")
     found = session.client.get("pauses")["items"]
     chosen = [item for item in found if item["match"] == match]
     others = [item for item in found if item["match"] != match]
@@ -303,14 +305,14 @@ def resume(session: Session, match: str, until: str | None, reason: str) -> None
         ],
     )
     if not chosen:
-        tell(f"refused: no pause of exactly {match!r}")
+        tell(f"refused: there is no pause of exactly {match!r}; `fencectl pauses` lists them")
         fail(ExitCode.REFUSED)
 
 
 @main.command(cls=Command)
 @click.pass_obj
 def proxies(session: Session) -> None:
-    """The proxies: whether they answer, their versions, and what they are busy with.
+    """List the proxies: whether they answer, their versions and their load.
 
     Example: fencectl proxies
     """
@@ -321,7 +323,7 @@ def proxies(session: Session) -> None:
 @main.command(cls=Command)
 @click.pass_obj
 def pauses(session: Session) -> None:
-    """Pauses of automatic fencing.
+    """List the pauses of automatic fencing.
 
     Example: fencectl pauses
     """
@@ -332,7 +334,7 @@ def pauses(session: Session) -> None:
 @main.command(cls=Command)
 @click.pass_obj
 def arm(session: Session) -> None:
-    """Take back every earlier `disarm`.
+    """Undo every earlier `disarm`.
 
     Example: fencectl arm
     """
@@ -344,7 +346,7 @@ def arm(session: Session) -> None:
 @click.option("--reason", default="", help="Why; kept in the journal.")
 @click.pass_obj
 def disarm(session: Session, reason: str) -> None:
-    """Forbid every power command until `arm`. Decisions are still made, recorded and announced.
+    """Forbid every power command until `arm`. The daemon still decides, records and announces.
 
     Example: fencectl disarm --reason "storage is being moved"
     """
@@ -354,12 +356,12 @@ def disarm(session: Session, reason: str) -> None:
 
 @main.command(cls=Command)
 @click.argument("what", metavar="store", type=click.Choice(["store"]))
-@click.option("--reason", required=True, help="What you looked at; kept in the journal.")
+@click.option("--reason", required=True, help="What you have checked; kept in the journal.")
 @click.pass_obj
 def release(session: Session, what: str, reason: str) -> None:
-    """Let the daemon fence by itself again over a store that is not the one it had.
+    """Allow automatic fencing again after the daemon started on another store than before.
 
-    What was disarmed, paused or in maintenance before is forgotten in it: say that again first.
+    That store does not know what was disarmed, paused or in maintenance: set it again first.
 
     Example: fencectl release store --reason "the old disk is gone for good"
     """
@@ -370,7 +372,7 @@ def release(session: Session, what: str, reason: str) -> None:
 @main.command(cls=Command)
 @click.pass_obj
 def watch(session: Session) -> None:
-    """Events as they happen, until Ctrl-C.
+    """Show events as they happen, until Ctrl-C.
 
     Example: fencectl watch
     """
@@ -386,5 +388,5 @@ def _parsed(data: str) -> Json:
     try:
         found = json.loads(data)
     except ValueError as exc:
-        raise Unreachable("the event stream is not fenced's") from exc
+        raise Unreachable("the event stream is not one of fenced: check --url") from exc
     return found if isinstance(found, dict) else {}

@@ -1,6 +1,6 @@
-"""What every command of `fencectl` shares: the session, output, asking, waiting, and errors turned into exit codes.
+"""One run of `fencectl`: the connection, output, questions, waiting, and errors turned into exit codes.
 
-Knows no command. One rule: each error ends in one place, with one code and a text that says what to do.
+Knows no command. Every error ends in `Group`, with one exit code and a text that says what to do.
 """
 
 import getpass
@@ -26,7 +26,7 @@ ROLES: Final = ("viewer:", "operator:", "admin:")
 RECONNECT_SECONDS: Final = 2.0
 AWAY_MAX_SECONDS: Final = 60.0
 NOT_UNDERSTOOD: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
-"""What using an answer raises that is of another shape than the API's."""
+"""Errors from an answer that does not have the API's shape."""
 Json = dict[str, Any]
 
 
@@ -43,12 +43,12 @@ class ExitCode(IntEnum):
 
 
 def fail(code: ExitCode) -> NoReturn:
-    """End with this code; what there was to say has been said."""
+    """Exit with this code; the caller has printed the reason."""
     raise click.exceptions.Exit(int(code))
 
 
 class Session:
-    """One run of the program: the daemon it talks to, and how it answers."""
+    """One run of the program: the daemon and the output format."""
 
     def __init__(self, client: Client, *, is_json: bool) -> None:
         self.client = client
@@ -56,11 +56,11 @@ class Session:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether somebody is there to be asked."""
+        """Whether a person can answer questions."""
         return sys.stdin.isatty() and sys.stderr.isatty()
 
     def say(self, answer: Json, lines: Callable[[], Iterable[str]]) -> None:
-        """The answer on standard output, as JSON or as lines."""
+        """Print the answer on standard output, as JSON or as lines."""
         if self.is_json:
             click.echo(json.dumps(answer, indent=2))
             return
@@ -68,7 +68,7 @@ class Session:
             say(line)
 
     def wait(self, operation: str, *, seconds: float | None, is_quiet: bool) -> Json:
-        """The operation once it ended. Raises NotEnded, Refused, Unreachable."""
+        """Return the operation once it has ended. Raises NotEnded, Refused, Unreachable."""
         try:
             with display(is_quiet=is_quiet or self.is_json) as show:
                 return wait(self.client, operation, seconds=seconds, show=show)
@@ -77,7 +77,7 @@ class Session:
             fail(ExitCode.INTERRUPTED)
 
     def events(self) -> Iterator[str]:
-        """Data of events for ever; comes back where it was after a break. Raises Unreachable, Refused."""
+        """Yield the data of events for ever; continue after a lost connection. Raises Unreachable, Refused."""
         last_id: str | None = None
         heard_at: float | None = None
         while True:
@@ -94,7 +94,7 @@ class Session:
 
 
 def open_session(url: str, *, token_file: str | None, ca_file: str | None, is_json: bool) -> Session:
-    """Nothing is sent yet. Raises click.UsageError, Unreachable."""
+    """Open a session without sending anything. Raises click.UsageError, Unreachable."""
     token = None if token_file is None else _read_token(Path(token_file))
     try:
         client = Client(url, token=token, ca_file=ca_file, by=_user())
@@ -104,7 +104,7 @@ def open_session(url: str, *, token_file: str | None, ca_file: str | None, is_js
 
 
 def _read_token(path: Path) -> str:
-    """The one line of the file; a line of the daemon's own tokens file (`role:token`) will do as well."""
+    """Read the one line of the file; a line of the daemon's tokens file (`role:token`) works, too."""
     try:
         with path.open("rb") as file:
             text = file.read(TOKEN_FILE_MAX_BYTES).decode()
@@ -127,7 +127,7 @@ def _user() -> str:
 
 
 def ask(session: Session, host: str, action: str, refusal: Refused) -> bool:
-    """Whether a person at a terminal really wants it; False where nobody can be asked."""
+    """Ask the person at the terminal for confirmation; return False without a terminal."""
     if not session.is_terminal:
         return False
     tell(str(refusal))
@@ -138,7 +138,7 @@ def ask(session: Session, host: str, action: str, refusal: Refused) -> bool:
 
 
 def follow(session: Session, operation: str, *, seconds: float | None) -> None:
-    """Show the operation until it ends, say how it ended, and end with its code."""
+    """Show the operation until it ends, print how it ended, and exit with its code."""
     if not session.is_json:
         tell(f"operation {operation}")
     ended = session.wait(operation, seconds=seconds, is_quiet=False)
@@ -150,13 +150,13 @@ def follow(session: Session, operation: str, *, seconds: float | None) -> None:
 
 
 class Group(click.Group):
-    """Every error of a command becomes its text and its exit code here."""
+    """Turns every error of a command into a text and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return self._invoke(ctx)
         except NOT_UNDERSTOOD as exc:
-            tell(f"the answer is not one of a fenced daemon of this version ({type(exc).__name__}): is it its address?")
+            tell(f"the answer is not from a fenced daemon of this version ({type(exc).__name__}): check --url")
             fail(ExitCode.UNREACHABLE)
 
     def _invoke(self, ctx: click.Context) -> Any:
@@ -169,7 +169,7 @@ class Group(click.Group):
             tell(str(exc))
             fail(ExitCode.UNREACHABLE)
         except NotEnded as exc:
-            tell(f"{exc}; whether the host is fenced is not known yet: `fencectl operation` shows it")
+            tell(f"{exc}; it is not known yet whether the host is fenced: see `fencectl operation`")
             fail(ExitCode.NOT_ENDED)
         except DaemonFailed as exc:
             tell(str(exc))
@@ -188,7 +188,7 @@ def _tell_refusal(ctx: click.Context, refusal: Refused) -> None:
 
 
 class Command(click.Command):
-    """A command that takes --json behind its name too."""
+    """A command that also accepts --json after its name."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)

@@ -1,7 +1,6 @@
-"""What happened between two looks at an operation, and how it ended: a line for each change, a sentence for the end.
+"""Describe what happened between two polls of an operation, one line per change, and how it ended, in one sentence.
 
-Pure: JSON of INTERFACE section 4 in, text out; knows no terminal and no HTTP. One rule: the sentence says whether the
-host is fenced, whatever else went wrong.
+Pure: the API's JSON in, text out; knows no terminal and no HTTP. The sentence always says whether the host is fenced.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,7 @@ Json = Mapping[str, Any]
 
 
 def changes(before: Json | None, after: Json) -> list[str]:
-    """What happened between two looks at an operation, one line for each, with the seconds since its start."""
+    """Return what happened between two polls of an operation, one line each, with the seconds since its start."""
     lines: list[tuple[int, str]] = []
     older = {device["name"]: device for device in before["devices"]} if before else {}
     for device in after["devices"]:
@@ -52,7 +51,7 @@ def _step_key(step: Json) -> tuple[str, str, int, int | None]:
 
 
 def sentence(operation: Json) -> str:
-    """How it ended, and whether the host is fenced: what a person must know at three in the morning."""
+    """Return how it ended and whether the host is fenced."""
     host, action, result = operation["host"], operation["action"], operation["result"]
     if action in ("status", "probe"):
         return (
@@ -83,12 +82,12 @@ def _done(operation: Json, fenced: str) -> str:
 
 def _proof(result: Json) -> str:
     if result["proof"] == "human":
-        return "by the word of a person"
+        return "confirmed by a person"
     return f"read back on every device of level {result['level']}"
 
 
 def _unproven(operation: Json) -> Iterator[str]:
-    """The devices that are not as asked, with the last that went wrong there."""
+    """Yield the devices that are not in the requested state, each with its last error."""
     wanted = "on" if operation["action"] == "on" or operation["result"]["fenced"] else "off"
     for device in operation["devices"]:
         if device["power"] == wanted:

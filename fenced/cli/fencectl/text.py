@@ -1,6 +1,6 @@
-"""`fencectl`'s tables and pages: hosts, one host, its explanation, operations, pauses, events.
+"""The tables and pages of `fencectl`: hosts, one host, its explanation, operations, pauses, events.
 
-Pure: JSON of INTERFACE section 4 in, lines out; knows no HTTP. One rule: a line says its thing without colour too.
+Pure: the API's JSON in, lines out; knows no HTTP. Every line is readable without colour.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,14 +13,14 @@ FACTS_MAX_CHARACTERS: Final = 160
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Columns as wide as their widest cell; the last one as it is."""
+    """Return lines with columns as wide as their widest cell, the last one unpadded."""
     lines = [list(head), *([one_line(cell) for cell in row] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
 
 
 def hosts(items: Sequence[Json]) -> list[str]:
-    """One line per host."""
+    """Return one line per host."""
     if not items:
         return ["no host"]
     rows = [
@@ -39,22 +39,22 @@ def hosts(items: Sequence[Json]) -> list[str]:
 
 
 def fenceable(host: Json) -> str:
-    """One word: `-` where paths are not checked."""
+    """Return one word; `-` if paths are not checked."""
     return host["fenceable"]["level"] if host["fenceable"] else "-"
 
 
 def fenceable_lines(host: Json) -> Iterator[str]:
-    """The level, and what is missing for more, device by device."""
-    told = host["fenceable"]
-    if not told:
+    """Yield the level, and what is missing for the next, device by device."""
+    found = host["fenceable"]
+    if not found:
         return
-    yield f"  fenceable {told['level']} since {since(told['since'])}"
-    for reason in told["why"]:
+    yield f"  fenceable {found['level']} since {since(found['since'])}"
+    for reason in found["why"]:
         yield f"    {reason['device'] or host['name']}: {reason['reason'].replace('_', ' ')}: {reason['text']}"
 
 
 def power(devices: Mapping[str, str]) -> str:
-    """One word where all devices agree."""
+    """Return one word if all devices agree."""
     words = set(devices.values())
     if not words:
         return "-"
@@ -64,12 +64,12 @@ def power(devices: Mapping[str, str]) -> str:
 
 
 def since(stamp: str | None) -> str:
-    """To the second: `2027-01-15 08:00:00Z`."""
+    """Return a time to the second: `2027-01-15 08:00:00Z`."""
     return "-" if stamp is None else f"{stamp[:10]} {stamp[11:19]}Z"
 
 
 def remarks(host: Json) -> str:
-    """What a person must not overlook."""
+    """Return what the operator must not overlook."""
     said = []
     if host["held_by"]:
         said.append(f"held by {', '.join(host['held_by'])}")
@@ -85,7 +85,7 @@ def remarks(host: Json) -> str:
 
 
 def host_page(host: Json, explained: Json) -> Iterator[str]:
-    """One host with all its devices, and why it is held."""
+    """Yield one host with all its devices, and the gates that hold it."""
     yield f"{host['name']}: {host['state']} since {since(host['since'])}"
     yield f"  cluster {host['cluster']}, data centre {host['datacenter']}"
     yield f"  last heard {since(host['last_heard']) if host['last_heard'] else 'never'}"
@@ -97,7 +97,7 @@ def host_page(host: Json, explained: Json) -> Iterator[str]:
     if host["paused"]:
         yield "  automatic fencing is paused"
     if host["stay_off"]:
-        yield "  stays off until a person says `on`"
+        yield "  stays off until `on`"
     yield from fenceable_lines(host)
     reasons = {gate["gate"]: gate["why"] for gate in explained["gates"]}
     for gate in host["held_by"]:
@@ -107,7 +107,7 @@ def host_page(host: Json, explained: Json) -> Iterator[str]:
 
 
 def device_table(host: Json, configured: Sequence[Json]) -> list[str]:
-    """The host's devices with their last known power."""
+    """Return the host's devices with their last known power."""
     rows = [
         (
             device["name"],
@@ -123,7 +123,7 @@ def device_table(host: Json, configured: Sequence[Json]) -> list[str]:
 
 
 def explanation(explained: Json) -> Iterator[str]:
-    """Each gate with its reason, what is known, the plan, the newest records."""
+    """Yield each gate with its reason, what is known, the plan, and the newest records."""
     host = explained["host"]
     yield f"{host['name']}: {host['state']} since {since(host['since'])}"
     yield ""
@@ -147,12 +147,12 @@ def explanation(explained: Json) -> Iterator[str]:
 
 
 def facts(given: Mapping[str, Any]) -> str:
-    """`key=value` words; what is empty is left out."""
+    """Return `key=value` words, without empty values."""
     return "  ".join(f"{key}={fact(value)}" for key, value in given.items() if value not in (None, [], {}, ""))
 
 
 def fact(value: Any) -> str:
-    """A value without JSON's noise."""
+    """Return a value without JSON's punctuation."""
     if isinstance(value, Mapping):
         return "{" + facts(value) + "}"
     if isinstance(value, list):
@@ -231,7 +231,7 @@ def status(operation: Json) -> Iterator[str]:
 
 
 def probe(operation: Json) -> list[str]:
-    """Every path that was tried, with its answer."""
+    """Return every path that was tried, with its answer."""
     rows = []
     for device in operation["devices"]:
         for entry in device["race"]:
@@ -248,7 +248,7 @@ def probe(operation: Json) -> list[str]:
 
 
 def event(given: Json) -> str:
-    """One line of `watch`."""
+    """Return one line of `watch`."""
     kind = str(given.get("type", "")).removeprefix("io.fenced.")
     data = given.get("data")
     told = facts({key: value for key, value in data.items() if key != "host"}) if isinstance(data, Mapping) else ""
@@ -256,7 +256,7 @@ def event(given: Json) -> str:
 
 
 def problem(given: Json) -> Iterator[str]:
-    """A refusal with every fault."""
+    """Yield a refusal and all its faults."""
     rule = f" ({given['rule']})" if given.get("rule") else ""
     yield f"refused{rule}: {given.get('detail') or given.get('title')}"
     for fault in given.get("errors") or []:

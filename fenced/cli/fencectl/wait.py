@@ -1,7 +1,6 @@
-"""Waiting for an operation: looks at it until it ends, and shows it live.
+"""Wait for an operation to end, and show it live.
 
-Knows no command. One rule: a daemon that is away for a while (a restart of its own) does not end the wait; the
-operation goes on without us.
+Knows no command. The wait survives a daemon that is away for a while, for example to restart: the operation goes on.
 """
 
 import shutil
@@ -27,13 +26,13 @@ Show = Callable[[Json], None]
 
 
 class NotEnded(Exception):
-    """The operation did not end in the time that the caller gave it; it goes on."""
+    """The operation did not end in the given time; it goes on."""
 
 
 def wait(client: Client, operation: str, *, seconds: float | None, show: Show) -> Json:
-    """The operation once it ended. `seconds` None: as long as it takes (the daemon gives every operation a deadline).
+    """Return the operation once it has ended. `seconds` None: no limit (every operation has a deadline in the daemon).
 
-    Raises NotEnded, Refused, and Unreachable once the daemon was away for AWAY_MAX_SECONDS.
+    Raises NotEnded, Refused, and Unreachable after AWAY_MAX_SECONDS without the daemon.
     """
     end = None if seconds is None else time.monotonic() + seconds
     pause, away_since = FIRST_PAUSE_SECONDS, None
@@ -47,7 +46,9 @@ def wait(client: Client, operation: str, *, seconds: float | None, show: Show) -
         except (Unreachable, DaemonFailed) as exc:
             away_since = away_since or time.monotonic()
             if time.monotonic() - away_since > AWAY_MAX_SECONDS:
-                raise Unreachable(f"{exc}; the operation {operation} goes on without it being seen") from exc
+                raise Unreachable(
+                    f"{exc}; operation {operation} may go on: see `fencectl operation {operation}` later"
+                ) from exc
         except Refused as exc:
             if exc.status != TOO_MANY:
                 raise
@@ -60,7 +61,7 @@ def wait(client: Client, operation: str, *, seconds: float | None, show: Show) -
 
 @contextmanager
 def display(*, is_quiet: bool) -> Iterator[Show]:
-    """How an operation is shown while it runs: a live waterfall on a terminal, a line per change elsewhere."""
+    """Show a running operation: a live waterfall on a terminal, one line per change elsewhere."""
     if is_quiet:
         yield _show_nothing
     elif sys.stdout.isatty():
@@ -88,7 +89,7 @@ def _line_printer() -> Show:
 
 @contextmanager
 def _live() -> Iterator[Show]:
-    """rich is imported here only: it costs as much as the rest of the program."""
+    """Import rich only here: it takes as long as the rest of the program."""
     from rich.live import Live
     from rich.text import Text
 
@@ -105,5 +106,5 @@ def _live() -> Iterator[Show]:
 
 
 def width() -> int:
-    """Columns of the terminal; 100 where there is none."""
+    """Return the columns of the terminal; 100 without one."""
     return shutil.get_terminal_size((100, 24)).columns
