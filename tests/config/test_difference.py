@@ -1,4 +1,4 @@
-"""What a reload says that it changed: short lines, no secrets; and what it can't change."""
+"""The lines of a reload: short, without secrets, and with what needs a restart."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Every mistake is told once, with its place, value and reason, together with all others of the run."""
+"""Every mistake is reported once, with its place, value and reason, in one run with all others."""
 
 from pathlib import Path
 

@@ -218,9 +218,7 @@ async def test_tells_systemd(tmp_path: Path) -> None:
         environment = {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "200000"}
         with beating(free_port(), folder=tmp_path, **environment) as process:
             await until(lambda: hears("WATCHDOG=1"), what="two pings, with no broker there")
-            await until(
-                lambda: not hears("") and any("do not arrive" in word for word in told), what="the status line"
-            )
+            await until(lambda: not hears("") and any("do not arrive" in word for word in told), what="the status line")
             process.send_signal(signal.SIGTERM)
             await until(lambda: hears("STOPPING=1"))
             assert await ended(process) == 0

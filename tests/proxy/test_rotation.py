@@ -141,7 +141,7 @@ async def test_files_that_cannot_be_used_are_refused_and_the_old_go_on(program: 
         program.write(allow='["CN=fenced-b"]')
         os.kill(process.pid, signal.SIGHUP)
         await until(lambda: "reload refused" in program.stderr)
-        assert "don't belong together" in program.stderr
+        assert "TLS can't use it" in program.stderr
         assert await asyncio.to_thread(shown_certificate, program) == first
         assert "fenced_config_last_reload_successful 0.0" in await asyncio.to_thread(metrics, program)
         # All of a change or nothing: who may call did not change either.

@@ -1,4 +1,4 @@
-"""Who can exchange the agents that a daemon or proxy runs: told once, with what is open."""
+"""Agents that other users can exchange: one warning that names the open files and folders."""
 
 import os
 from pathlib import Path

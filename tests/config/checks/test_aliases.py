@@ -1,4 +1,4 @@
-"""One plug under two names: whatever drivers, words and addresses say it, two hosts never share it unnoticed (S4)."""
+"""One plug under two names: no two hosts share it unnoticed, whatever drivers, names and addresses they use (S4)."""
 
 from pathlib import Path
 

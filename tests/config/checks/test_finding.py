@@ -1,4 +1,4 @@
-"""What becomes of findings: dropped where a refused key is behind them, merged where one line is enough."""
+"""Findings are dropped if a refused key is behind them, and merged where one line is enough."""
 
 from fenced.config.checks.finding import error, once_for_all, report, warning
 from fenced.config.mistakes import Mistakes, Where

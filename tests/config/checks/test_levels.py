@@ -1,4 +1,4 @@
-"""Levels that don't fit into the operation: told once, at the value that is to blame, with some of the hosts."""
+"""Levels that don't fit into the operation: one error at the value to blame, naming some of the hosts."""
 
 from pathlib import Path
 

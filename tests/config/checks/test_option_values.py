@@ -1,5 +1,5 @@
-"""What an option's value may look like is told when the file is read, whatever the agent says of itself; so is what names
-something of the machine that serves the device."""
+"""The form of option values is checked when the file is read, even for an agent without metadata; so are options that name
+programs and files of the machine that serves the device."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ ROGUE = "-H rogue"
 
 
 class AllInstalled:
-    """Every agent is there and says nothing of itself: what is told is known by name alone."""
+    """Every agent is installed and has no metadata, so that only names are known."""
 
     def describing(self, names: Collection[str], *, agent_path: Sequence[str], state_dir: str) -> Describe:
         return describing(dict.fromkeys(names, AgentMetadata()))

@@ -1,4 +1,4 @@
-"""What a device says, against what its driver or agent says that it takes."""
+"""A device's options and secrets against the description of its driver or agent."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`[check]`: the keys arrive, and an interval that is too short for one round is a warning that says how long it takes."""
+"""`[check]`: the keys arrive, and an interval that is too short for a round is a warning with the time needed."""
 
 from pathlib import Path
 
