@@ -58,7 +58,7 @@ class ProxyAgentTable(Table):
     options: Annotated[
         tuple[str, ...],
         Listed(
-            "options that calls may set although they name a program of this machine or the way to one: "
+            "options that calls may set although they name a program or file of this machine, or the way to one: "
             "ssh_options, ipmitool_path",
             item=Name(""),
         ),

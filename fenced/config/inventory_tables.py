@@ -80,8 +80,8 @@ class DeviceTable(PowerOfOne):
     settle: Annotated[
         float,
         Seconds(
-            "how long a command can still act after its call ended, and how long the device reads as unknown after it "
-            "was out of reach; unset: 0s, and the driver's value",
+            "how long a command can still act after its call ended, and how long the device counts as unknown once it "
+            "answers again; unset: 0s, and the driver's value",
             least="0s",
             most="1h",
         ),

@@ -46,7 +46,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Seconds(Check):
-    """A duration, held as seconds. `least` is "0s" where none is allowed."""
+    """A duration, held as seconds. `least` is "0s" where zero is allowed."""
 
     least: str = "1ms"
     most: str = "366d"

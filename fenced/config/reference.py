@@ -27,7 +27,7 @@ would be used for a host, in their order.
 
 - Unknown keys are mistakes. So are contradictions: a device that no proxy can reach, one plug used twice, a chassis
   beside an outlet, a grace shorter than the heartbeat interval, levels that don't fit into the operation.
-- A duration is text with units, largest first: `"250ms"`, `"5s"`, `"2m"`, `"1h30m"`, `"400d"`; `"0s"` where none is
+- A duration is text with units, largest first: `"250ms"`, `"5s"`, `"2m"`, `"1h30m"`, `"400d"`; `"0s"` where zero is
   allowed.
 - A relative path starts at the folder of the file that holds it; the path in `[store] url` starts at `state_dir`.
 - A secret is never written inline. `password_file` names a file, `password_env` an environment variable,
@@ -56,10 +56,10 @@ A proxy's place is its own `cluster` or `datacenter`, or else that of the host i
 `host` names, or else on the one whose name, address or alias is the host of its `url`. A proxy never serves the host
 that it runs on, and a machine that is suspect, being fenced, going down or in maintenance is left out.
 
-Within a tier, proxies that failed last for this device come last. Before them come proxies in a failure domain of the
-host (their `domain`, or the rack of the host they run on, is the host's rack, cluster or data centre), and then the
-busier ones. Neighbours in the order are of different domains where possible. Equal proxies have another order for each
-device, so that load spreads.
+Within a tier, three things decide the order, the first difference first: proxies that failed last time for this
+device come last; then those in a failure domain of the host (their `domain`, or the rack of the host they run on, is
+the host's rack, cluster or data centre); then the busier ones. Neighbours in the order are of different domains where
+possible. Equal proxies have another order for each device, so that load spreads.
 """
 
 DRIVERS: Final = """\
@@ -85,10 +85,10 @@ BMC's is, and not one feed of several.
 names, from the same three sources. With `credential = "at-proxy:NAME"` the proxy keeps user name, password and secrets
 under that name; the daemon's own machine (`engine`) keeps none.
 
-Drivers that can read `identity` compare it before an OFF; if no chassis driver of the host can, it is an error. `settle`
-is both how long a command can still act after its call ended, and how long a device that was out of reach or has just
-started reads as unknown. Without `settle` the first is 0 s, and the second is the driver's value (agents of BMCs 60 s, of
-outlets 10 s).
+Drivers that can read `identity` compare it before an OFF; if no chassis driver of the host can, it is an error.
+`settle` is both how long a command can still act after its call ended, and how long a device that was out of reach or
+has just started counts as unknown once it answers again. Without `settle` the first is 0 s, and the second is the
+driver's value (agents of BMCs 60 s, of outlets 10 s).
 """
 
 _HEADINGS: Final = {

@@ -63,8 +63,8 @@ class DaemonTable(Table):
     runs_on: Annotated[
         tuple[str, ...],
         Listed(
-            "hosts that the daemon's machine depends on under another name and address, as the hypervisor of its "
-            "virtual machine: this daemon never switches them",
+            "hosts that the daemon's machine is, or depends on, under another name and address, as the hypervisor of "
+            "its virtual machine: this daemon never switches them",
             item=Name(""),
         ),
     ] = ()

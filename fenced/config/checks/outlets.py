@@ -37,8 +37,8 @@ def kinds(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
         if outlets and chassis:
             yield error(
                 chassis[0].entry.where.key("level"),
-                f"a chassis and an outlet ({outlets[0].device.name}) in one level: without the outlet the chassis "
-                'can\'t be read. Give them different levels, or say standby = "separate" if it has its own power',
+                f"a chassis and an outlet ({outlets[0].device.name}) on one level: once the outlet is off, the chassis can't "
+                'be read. Put them on different levels, or set standby = "separate" if the chassis has standby power',
                 value=level,
                 unit="level",
                 rests_on=(*keys(chassis[0].entry, "standby"), *keys(outlets[0].entry, "level")),
@@ -67,7 +67,7 @@ def feeds(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
 
 
 def plugs(draft: Draft) -> Iterator[Finding]:
-    """No plug serves two hosts, and no two devices of one level are one plug."""
+    """Report a plug that serves two hosts, and two devices of one level on one plug."""
     users = [
         _User(built=built, device=device, place=place) for built in draft.hosts for device, place in _places(built)
     ]
