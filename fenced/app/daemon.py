@@ -22,7 +22,7 @@ from fenced.app.reload import Reloader
 from fenced.app.running import Running, run_until
 from fenced.bus.client import BusClient
 from fenced.bus.embedded import EmbeddedBroker
-from fenced.bus.settings import BusSettings, BusUrl
+from fenced.bus.settings import BusSettings
 from fenced.config.configuration import ApiConfiguration, Configuration, TlsClient
 from fenced.core.fleet import Fleet
 from fenced.drivers.keeper.client import Keeper
@@ -34,6 +34,7 @@ from fenced.host import memory
 from fenced.host.limits import allow_open_files
 from fenced.host.liveness import TcpLiveness
 from fenced.journal.store import SqlJournal
+from fenced.model.bus_urls import BusUrl
 from fenced.model.inventory import Inventory, Via
 from fenced.model.names import ProxyName
 from fenced.ports.bus import Message

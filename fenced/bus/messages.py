@@ -4,13 +4,13 @@ It does not know which hosts exist. A malformed message is rejected as a whole; 
 """
 
 import math
-from datetime import datetime
 from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from fenced.bus.topics import Topics, is_level
+from fenced.model.moments import parse_rfc3339
 from fenced.model.names import HostName
 from fenced.ports.bus import BusRequest, Evidence, Presence
 from fenced.ports.health import FAULT_LENGTH_MAX, REASON_LENGTH_MAX, Malformed, given_twice
@@ -121,12 +121,9 @@ def _epoch(at: str | float) -> float:
     """Return seconds since the epoch."""
     if isinstance(at, str):
         try:
-            moment = datetime.fromisoformat(at)
+            return parse_rfc3339(at)
         except ValueError as exc:
-            raise Malformed("at: must be an RFC 3339 time, such as 2026-01-31T08:00:00Z") from exc
-        if moment.tzinfo is None:
-            raise Malformed("at: needs its offset from UTC, for example a Z at the end")
-        return moment.timestamp()
+            raise Malformed(f"at: {exc}") from exc
     if not math.isfinite(at) or at < 0:
         raise Malformed("at: must be seconds since the epoch")
     return at

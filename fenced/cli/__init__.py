@@ -1,1 +1,1 @@
-"""The command lines: parse arguments, call `app` or talk HTTP, print. No decisions about power here."""
+"""The command lines: parse arguments, call `app` or talk HTTP, print. They decide nothing about power."""

@@ -1,6 +1,6 @@
-"""`fenced agents [NAME]`: the fence agents of this machine, and the parameters of one.
+"""`fenced agents [NAME]`: list the fence agents of this machine, or the parameters of one.
 
-Knows how to show them, not what they mean. One rule: only agents' metadata is asked for; no device is touched.
+Only reads agents' metadata; it reaches no device.
 """
 
 import json
@@ -37,14 +37,14 @@ PARAMETER_COLUMNS: Final = (
 )  # fmt: skip
 NEEDS_WORD: Final = "with cuts_power = true"
 SILENT_ACTIONS: Final = frozenset({"metadata", "manpage", "monitor", "validate-all", "list", "list-status", "diag"})
-"""Not told in the list: they say nothing of whether it is of use."""
+"""Actions that the list leaves out: they don't show whether an agent is usable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """One installed agent. `kind`: power, fabric (cuts access, not power) or other; `why`: why it is not usable.
 
-    `review`: reviewed, not reviewed (it needs `cuts_power = true`) or refused; `review_why`: why that.
+    `review`: reviewed, not reviewed (it needs `cuts_power = true`) or refused; `review_why`: the reason.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Found:
     "directories",
     multiple=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help=f"Where to look, first hit wins; may be given several times (default: {' '.join(DEFAULT_PATH)}).",
+    help=f"Folder to search; the first hit wins; may be repeated (default: {' '.join(DEFAULT_PATH)}).",
 )
 def command(name: str | None, is_json: bool, directories: Sequence[Path]) -> None:
     """List the installed fence agents, or the parameters of one."""
@@ -86,12 +86,12 @@ def command(name: str | None, is_json: bool, directories: Sequence[Path]) -> Non
     metadata = ask([name], agent_path=path, kept_in=kept_in).get(name, AgentMetadata())
     if not metadata.is_known:
         why = f" ({metadata.why_unknown})" if metadata.why_unknown else ""
-        raise click.ClickException(f"{name} gives no metadata that can be read{why}; is it a fence agent?")
+        raise click.ClickException(f"{name} gives no readable metadata{why}: check that it is a fence agent")
     show_one(name, metadata, is_json=is_json)
 
 
 def cache_directory() -> Path | None:
-    """The user's own place for what can be had again; None where there can be none."""
+    """Return the user's cache folder; None if there can be none."""
     directory = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME") or "/nonexistent") / ".cache")
     try:
         (directory / "fenced").mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -101,14 +101,14 @@ def cache_directory() -> Path | None:
 
 
 def found(name: str, path: Path, asked: AgentMetadata | None) -> Found:
-    """What the list says of one agent; `asked` is None for one that was not asked."""
+    """Return the list's entry for one agent; `asked` is None without metadata."""
     metadata = asked or AgentMetadata()
     judgement = judge(name, metadata)
     is_refused = judgement.standing is Standing.REFUSED
     why = judgement.why if is_refused else ""
     kind = "fabric" if metadata.is_unfencing else "other" if name in NO_POWER else "power"
     if not (why or metadata.is_known):
-        why = f"its metadata can't be had: {metadata.why_unknown}"
+        why = f"its metadata can't be read: {metadata.why_unknown}"
     return Found(
         name=name,
         path=str(path),
@@ -131,7 +131,7 @@ def show_all(agents: Sequence[Found], *, is_json: bool) -> None:
 
 
 def listed(agent: Found) -> tuple[str, ...]:
-    """One row of the list."""
+    """Return one row of the list."""
     is_in_need = agent.review == Standing.NOT_REVIEWED.value
     usable = NEEDS_WORD if is_in_need else "yes" if agent.usable else "no"
     actions = ", ".join(action for action in agent.actions if action not in SILENT_ACTIONS)
@@ -170,7 +170,7 @@ def show_one(name: str, metadata: AgentMetadata, *, is_json: bool) -> None:
     if why:
         say(f"not usable: {why}")
     elif judgement.standing is Standing.NOT_REVIEWED:
-        say(f"usable {NEEDS_WORD}, which is a person's word")
+        say(f"usable {NEEDS_WORD}, with which you vouch for it")
     secrets = set(secret_names(metadata))
     current = [parameter for parameter in metadata.parameters.values() if not parameter.is_deprecated]
     rows = [
@@ -188,28 +188,28 @@ def row(parameter: Parameter, secrets: set[str]) -> tuple[str, ...]:
 
 
 def proof_of(name: str, parameter: Parameter, metadata: AgentMetadata) -> str:
-    """What the parameter changes in what OFF proves; "" for nothing, and for what we say ourselves."""
+    """Return how the parameter changes what OFF proves; "" if it does not, or if fenced sets it."""
     if parameter.name in RESERVED:
         return ""
     names = {plain.replace("-", "_").lower() for plain in metadata.names_of(parameter.name)}
     rules = [rule for plain in sorted(names) for rule in rules_for(name).get(plain, ())]
     if not rules:
-        return "nobody has looked at it"
-    told = {Effect.BREAKS: "refused", Effect.WEAKENS: "weakens it"}
+        return "not reviewed"
+    words = {Effect.BREAKS: "refused", Effect.WEAKENS: "weakens it"}
     return "; ".join(
-        f"{told[rule.effect]}{' as ' if rule.values else ''}{' or '.join(sorted(rule.values))}: {rule.why}"
+        f"{words[rule.effect]}{' as ' if rule.values else ''}{' or '.join(sorted(rule.values))}: {rule.why}"
         for rule in rules
-        if rule.effect in told
+        if rule.effect in words
     )
 
 
 def reached_by(name: str, parameter: Parameter) -> list[str]:
-    """Where its value ends up, besides in the agent itself."""
+    """Return where else its value goes, besides the agent itself."""
     return sorted(reach.value for reach in reaches(name, parameter.name))
 
 
 def where_set(parameter: Parameter, secrets: set[str]) -> str:
-    """Where a user says it: a key of the device, its options or secrets, or nowhere because we decide."""
+    """Return where a user sets it: a key of the device, its options or secrets, or nowhere because fenced sets it."""
     if parameter.name in RESERVED:
         return "fenced"
     if parameter.name in PLUG_NAMES:
@@ -218,7 +218,7 @@ def where_set(parameter: Parameter, secrets: set[str]) -> str:
 
 
 def show_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on a terminal; elsewhere lines with tabs and no heading, for other programs."""
+    """Print a table on a terminal; elsewhere lines with tabs and no heading, for other programs."""
     if not sys.stdout.isatty():
         for cells in rows:
             click.echo("\t".join(one_line(cell) for cell in cells))

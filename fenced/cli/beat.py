@@ -1,6 +1,6 @@
-"""`fenced beat`: heartbeats of this machine until SIGTERM. Puts voice (MQTT) and beat together; decides nothing.
+"""`fenced beat`: send heartbeats of this machine until SIGTERM. Connects `host/beat` with MQTT; decides nothing.
 
-Starts fast and stays small: the configuration's code is only imported where a file is given.
+It starts fast and stays small: the code for configuration files is imported only for `-c`.
 """
 
 import asyncio
@@ -18,28 +18,28 @@ from typing import Final
 import click
 
 from fenced.bus.link import Link
-from fenced.bus.settings import BusSettings, BusUrl
+from fenced.bus.settings import BusSettings
 from fenced.bus.topics import Topics
 from fenced.config.durations import parse_duration
 from fenced.config.files import SECRET_BYTES_MAX, UnusableFile, read_text
 from fenced.host.beat import Beat, BeatSettings, is_machine_shutting_down, status
 from fenced.host.machine import boot_id
 from fenced.host.notify import Notify
+from fenced.model.bus_urls import BusUrl
 from fenced.model.inventory import Secret
 from fenced.ports.bus import Message
 
 EXIT_CONFIGURATION: Final = 78
-EXIT_USAGE: Final = 2
 EXPIRY_INTERVALS: Final = 3.0
 EXPIRY_MIN_SECONDS: Final = 15
-"""An old beat is no life: a broker or bridge that keeps one longer than this, or three intervals, drops it (MQTT 5)."""
+"""An old heartbeat is no sign of life: a broker that still has one after this time, or three intervals, drops it (MQTT 5)."""
 
 _log = logging.getLogger("fenced.beat")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
-    """All that `fenced beat` was told, from its file or its options."""
+    """The settings of `fenced beat`, from its file or its options."""
 
     bus: BusSettings
     beat: BeatSettings
@@ -51,18 +51,20 @@ class _Job:
 @click.option("--bus", "url", metavar="URL", help="mqtt://HOST:PORT, or mqtts:// for TLS.")
 @click.option("--site", default="site-1", show_default=True, metavar="S")
 @click.option("--host", metavar="H", help="This machine's name in the inventory.")
-@click.option("--interval", default="5s", show_default=True, metavar="D", help="Between two heartbeats.")
+@click.option("--interval", default="5s", show_default=True, metavar="D", help="Time between two heartbeats.")
 @click.option("--username", default="", metavar="NAME")
-@click.option("--password-file", type=click.Path(path_type=Path), help="Its last line end is cut.")
-@click.option("--ca-file", default="", metavar="FILE", help="Who signed the broker's certificate.")
+@click.option("--password-file", type=click.Path(path_type=Path), help="File with the password on one line.")
+@click.option("--ca-file", default="", metavar="FILE", help="Certificate authority of the broker.")
 @click.option("--cert-file", default="", metavar="FILE")
 @click.option("--key-file", default="", metavar="FILE")
 @click.option(
-    "--boot", metavar="ID", help="Instead of the kernel's boot id (for a lab with many hosts on one machine)."
+    "--boot", metavar="ID", help="Boot id to send instead of the kernel's (for a lab with many hosts on one machine)."
 )
-@click.option("--workloads", type=click.IntRange(min=0), help="How many run here: lengthens the grace.")
-@click.option("--role", "roles", multiple=True, metavar="ROLE", help="May be repeated.")
-@click.option("--qos", type=click.IntRange(0, 1), default=1, show_default=True, help="1: the broker acknowledges.")
+@click.option("--workloads", type=click.IntRange(min=0), help="How many workloads run here; lengthens the grace.")
+@click.option("--role", "roles", multiple=True, metavar="ROLE", help="Role of this host; may be repeated.")
+@click.option(
+    "--qos", type=click.IntRange(0, 1), default=1, show_default=True, help="1: the broker acknowledges each heartbeat."
+)
 def command(
     file: Path | None,
     url: str | None,
@@ -79,7 +81,7 @@ def command(
     roles: Sequence[str],
     qos: int,
 ) -> None:
-    """Heartbeats of this machine; says `stopping` when the machine shuts down."""
+    """Send heartbeats of this machine, and `stopping` when it shuts down."""
     if (file is None) == (url is None):
         raise click.UsageError("give either -c FILE, or --bus URL and --host H")
     if file is not None:
@@ -105,7 +107,7 @@ def command(
 
 
 class MqttVoice:
-    """The beat's Voice, and the link's listener. Our last will is that presence becomes `offline`."""
+    """The beat's Voice, and the link's listener. The last will sets presence to `offline`."""
 
     def __init__(self, job: _Job, notify: Notify) -> None:
         self._notify, self._status = notify, status(job.beat.host)
@@ -145,19 +147,19 @@ class MqttVoice:
 
     def lost(self, why: str) -> None:
         _log.warning("beat_disconnected reason=%s", why)
-        self._notify.status(f"nobody hears us: {why}")
+        self._notify.status(f"heartbeats do not arrive: {why}")
 
     def unreachable(self, why: str) -> None:
-        """Told once per reason: it is tried again for ever."""
+        """Log each reason once; the link retries for ever."""
         if why != self._why:
             self._why = why
             _log.warning("beat_unreachable reason=%s", why)
-        self._notify.status(f"nobody hears us: {why}")
+        self._notify.status(f"heartbeats do not arrive: {why}")
 
     def received(
         self, topic: str, payload: bytes, is_retained: bool, reply_topic: str | None, correlation: bytes | None
     ) -> None:
-        """Nothing is subscribed to."""
+        """Never called: there is no subscription."""
 
 
 async def _run(job: _Job) -> None:
@@ -174,11 +176,11 @@ async def _run(job: _Job) -> None:
 
 
 def _from_file(file: Path) -> tuple[BusSettings, str, float]:
-    """Exits with 78 and every mistake of the file."""
+    """Exit with 78 and every mistake of the file, if there is one."""
     from fenced.config.agent_files import load_beat
     from fenced.config.own_machine import OwnMachine
 
-    # Its name alone: the unit of the beat may not ask the kernel for addresses (RestrictAddressFamilies).
+    # Only the host name: the beat's unit forbids reading addresses from the kernel (RestrictAddressFamilies).
     loaded = load_beat(file, own_machine=OwnMachine(hostname=socket.gethostname()), environ=os.environ)
     for mistake in (*loaded.warnings, *loaded.errors):
         click.echo(f"{mistake.file}: {mistake.path}: {mistake.reason}", err=True)
@@ -200,7 +202,7 @@ def _from_file(file: Path) -> tuple[BusSettings, str, float]:
 def _settings(
     url: BusUrl, *, site: str, host: str, username: str, password: Secret | None, files: tuple[str, str, str]
 ) -> BusSettings:
-    """One fixed client id per host: a second beat of the same host, or one after a power cut, replaces the first."""
+    """Use one client id per host, so that a second beat of the host, or one after a power cut, replaces the first."""
     try:
         Topics(site=site).health(host)
     except ValueError as exc:

@@ -1,6 +1,6 @@
 """`fenced certs`: a private certificate authority, and certificates for daemons and proxies.
 
-Prints what to put where; the work is in fenced.proxy.certificates.
+Prints where each file goes; `proxy/certificates` does the work.
 """
 
 import json
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """Certificates for the daemon and its proxies, from a private authority of your own.
+    """Make certificates for the daemon and its proxies, from your own private authority.
 
     \b
     fenced certs init /etc/fenced/certs
@@ -45,8 +45,8 @@ def command() -> None:
     fenced certs show /etc/fenced/certs
     fenced certs renew /etc/fenced/certs --name px1
 
-    Make them on one machine and copy to each the authority's certificate (ca.crt) and its own two files. The
-    authority's key (ca.key) goes nowhere: keep it off the machines, best off the network.
+    Make them all on one machine. Copy the authority's certificate (ca.crt) and its own two files to each machine, but
+    never the authority's key (ca.key): keep it off the network.
     """
 
 
@@ -61,7 +61,7 @@ def init(directory: Path, days: int, is_forced: bool) -> None:
     fenced certs init /etc/fenced/certs
     """
     pair = _try(lambda: make_authority(directory, days=days, is_forced=is_forced))
-    _told(pair)
+    _print_made(pair)
     click.echo(f"Keep {pair.key_file} secret. Next: fenced certs daemon {directory} --name NAME")
 
 
@@ -77,7 +77,7 @@ def daemon(directory: Path, name: str, days: int, is_forced: bool) -> None:
     fenced certs daemon /etc/fenced/certs --name fenced-a
     """
     pair = _try(lambda: make_daemon(directory, name=name, days=days, is_forced=is_forced))
-    _told(pair)
+    _print_made(pair)
     _readable_for("fenced", pair)
     click.echo("\nFor the daemon's fenced.toml:\n")
     click.echo("[proxy_client]")
@@ -95,7 +95,7 @@ def daemon(directory: Path, name: str, days: int, is_forced: bool) -> None:
     "addresses",
     multiple=True,
     required=True,
-    help="A host name or IP address by which the daemon calls it: what stands in its url. May be given again.",
+    help="A host name or IP address in the proxy's url. May be repeated.",
 )
 @click.option("--days", default=LEAF_DAYS, show_default=True, type=DAYS, help="How long the certificate is valid.")
 @FORCE
@@ -106,7 +106,7 @@ def proxy(directory: Path, name: str, addresses: tuple[str, ...], days: int, is_
     fenced certs proxy /etc/fenced/certs --name px1 --address px1.example.org --address 10.0.0.5
     """
     pair = _try(lambda: make_proxy(directory, name=name, addresses=addresses, days=days, is_forced=is_forced))
-    _told(pair)
+    _print_made(pair)
     _readable_for("fenced-proxy", pair)
     click.echo("\nFor the proxy's proxy.toml:\n")
     click.echo("[proxy]")
@@ -130,18 +130,18 @@ def renew_command(directory: Path, name: str, days: int) -> None:
     \b
     fenced certs renew /etc/fenced/certs --name px1
 
-    Copy both to where they are used: daemon and proxies take them over within a minute, at once on SIGHUP. Renewed in
-    place, they keep their owner, group and mode.
+    Copy both to where they are used: daemon and proxies load them within a minute, on SIGHUP at once. Files renewed in
+    place keep their owner, group and mode.
     """
     pair = _try(lambda: renew(directory, name=name, days=days))
-    _told(pair)
+    _print_made(pair)
     click.echo(_description(_try(lambda: show(pair.cert_file))[0]))
 
 
 @command.command("show")
 @click.argument("path", metavar="DIR|FILE", type=click.Path(path_type=Path))
 def show_command(path: Path) -> None:
-    """What certificates are for, how long they are valid, and whether the key beside each belongs to it.
+    """Show what certificates are for, how long they are valid, and whether the key beside each matches.
 
     \b
     fenced certs show /etc/fenced/certs
@@ -181,15 +181,13 @@ def _try(act: Callable[[], T]) -> T:
         raise click.ClickException(str(exc)) from exc
 
 
-def _told(pair: Pair) -> None:
+def _print_made(pair: Pair) -> None:
     click.echo(f"made {pair.cert_file} and {pair.key_file}")
 
 
 def _readable_for(user: str, pair: Pair) -> None:
-    """The key is root's alone as it is made; the service runs as a user of its own."""
-    click.echo(
-        f"Where the service of the user {user} reads it: chgrp {user} {pair.key_file.name}; chmod 640 {pair.key_file.name}"
-    )
+    """Print how to let the service's user read the key, which only root can read at first."""
+    click.echo(f"If the service runs as user {user}: chgrp {user} {pair.key_file.name}; chmod 640 {pair.key_file.name}")
 
 
 def _setting(name: str, path: Path) -> None:

@@ -1,7 +1,6 @@
-"""`fenced check-config`: every mistake of a configuration in one run, and who would be asked about a host.
+"""`fenced check-config`: report every mistake of a configuration in one run, and the proxies that serve a host.
 
-Starts nothing and asks no device. One rule: exit 0 means that `fenced run` takes the file, 78 that it does not,
-or that it has no such host.
+Starts nothing and reaches no device. Exit 0: `fenced run` accepts the file. Exit 78: it does not, or it has no such host.
 """
 
 import json
@@ -29,10 +28,12 @@ EXIT_CONFIG: Final = 78
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", help="How to print.")
-@click.option("--plan", "host_name", metavar="HOST", help="Levels, devices and ordered candidates of this host.")
+@click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", help="Output format.")
+@click.option(
+    "--plan", "host_name", metavar="HOST", help="Show levels, devices and proxies of this host, in their order."
+)
 def command(file: Path, output: str, host_name: str | None) -> None:
-    """Check a configuration and its inventory. Prints every mistake; exit 0 without errors, else 78."""
+    """Check a configuration and its inventory. Prints every mistake. Exits 0 without errors, else 78."""
     loaded = load(file, own_machine=own_machine(), environ=os.environ, catalogue=driver_catalogue())
     if host_name is not None:
         loaded = _with_unknown_host(loaded, file, host_name)
@@ -47,7 +48,7 @@ def command(file: Path, output: str, host_name: str | None) -> None:
 
 
 def mistake_lines(loaded: Loaded) -> Iterator[str]:
-    """All mistakes, by file, and last how many errors there are."""
+    """Yield all mistakes by file, and last the number of errors."""
     told = [(mistake, "") for mistake in loaded.errors] + [(mistake, "warning: ") for mistake in loaded.warnings]
     for file, mistakes in groupby(sorted(told, key=lambda item: item[0].file), key=lambda item: item[0].file):
         yield file
@@ -77,17 +78,17 @@ def _mistake(mistake: Mistake) -> dict[str, str]:
 
 
 def _with_unknown_host(loaded: Loaded, file: Path, name: str) -> Loaded:
-    """The same, or with one error instead of a configuration where the configuration has no such host."""
+    """Return the same, or one error instead of the configuration if it has no such host."""
     if loaded.configuration is None or HostName(name) in loaded.configuration.inventory.hosts:
         return loaded
     unknown = Mistake(
-        file=str(file), path="--plan", value=name, unit="name", reason="no such host; names match exactly and wholly"
+        file=str(file), path="--plan", value=name, unit="name", reason="no such host: the name must match exactly"
     )
     return replace(loaded, configuration=None, errors=(*loaded.errors, unknown))
 
 
 def _plan(loaded: Loaded, name: str) -> dict[str, Any] | None:
-    """None where mistakes leave nothing to plan with."""
+    """Return None if there is no configuration to plan with."""
     if loaded.configuration is None:
         return None
     inventory = loaded.configuration.inventory
@@ -125,7 +126,7 @@ def _device(device: Device, host: Host, inventory: Inventory) -> dict[str, Any]:
 
 
 def _domains(candidates: Candidates, place: Place) -> dict[str, dict[str, Any]]:
-    """The failure domains of the candidates that have one, and whether it is one of the host's."""
+    """Return the failure domain of each candidate that has one, and whether the host shares it."""
     names = (name for tier in candidates.tiers for name in tier)
     return {
         str(name): {"domain": place.domain_of(name), "near": place.is_near(name)}
@@ -158,7 +159,7 @@ def _plan_lines(plan: dict[str, Any] | None) -> Iterator[str]:
 def _device_lines(device: dict[str, Any]) -> Iterator[str]:
     yield f"    {device['name']} ({device['kind']}), {device['plug']}"
     if device["cuts_power"]:
-        yield f"      cuts_power = true: that {device['driver']} cuts the host's power is a person's word"
+        yield f"      cuts_power = true: the operator vouches that {device['driver']} cuts the host's power"
     yield f"      proxies = {', '.join(device['proxies'])}"
     for number, tier in enumerate(device["tiers"], start=1):
         yield f"      {number}. {', '.join(_with_domain(name, device['domains'].get(name)) for name in tier)}"
@@ -169,4 +170,4 @@ def _device_lines(device: dict[str, Any]) -> Iterator[str]:
 def _with_domain(name: str, found: dict[str, Any] | None) -> str:
     if found is None:
         return name
-    return f"{name} [{found['domain']}{', as the host' if found['near'] else ''}]"
+    return f"{name} [{found['domain']}{', shared with the host' if found['near'] else ''}]"

@@ -1,6 +1,6 @@
-"""Lines for a person at a terminal. What others wrote (a host's reason, a device's error) may stand in them.
+"""Print lines for a person at a terminal. They may quote foreign text: a host's reason, a device's error.
 
-One rule: one call is one line, and nothing in it is obeyed by the terminal.
+One call prints one line, with control characters removed, so that the terminal obeys none.
 """
 
 import click
@@ -9,10 +9,10 @@ from fenced.model.text import one_line
 
 
 def say(line: str) -> None:
-    """The answer, on standard output."""
+    """Print a line of the answer on standard output."""
     click.echo(one_line(line))
 
 
 def tell(line: str) -> None:
-    """For people, beside the answer."""
+    """Print a line for people on standard error."""
     click.echo(one_line(line), err=True)

@@ -1,7 +1,4 @@
-"""`fenced lab`: a virtual rack on this machine.
-
-Turns the command line into options; the work is in fenced.app.lab.
-"""
+"""`fenced lab`: a virtual rack on this machine. Turns the command line into options for `app/lab`."""
 
 import asyncio
 import sys
@@ -25,37 +22,39 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--hosts", default=3, show_default=True, type=int, help="How many hosts, 2 to 20.")
-@click.option("--proxies", default=2, show_default=True, type=int, help="How many proxies, besides the black hole.")
-@click.option("--kill", "host", metavar="HOST", help="Strike this host once all are healthy (headless: node-2 of 3).")
+@click.option(
+    "--proxies", default=2, show_default=True, type=int, help="How many proxies, besides one that never answers."
+)
+@click.option("--kill", "host", metavar="HOST", help="Kill this host once all are healthy (headless: node-2 of 3).")
 @click.option(
     "--how",
     type=click.Choice(["crash", "freeze", "unplug"]),
     default="crash",
     show_default=True,
-    help="It dies with its power on, hangs, or loses its network and runs on.",
+    help="How: its processes die with power on, it hangs, or it loses its network and runs on.",
 )
 @click.option(
     "--bmc-standby",
     type=click.Choice(["shared", "separate"]),
     default="shared",
     show_default=True,
-    help="Whether BMCs lose their power with the outlets, or have their own.",
+    help="Whether BMCs lose power with the outlets, or have standby power of their own.",
 )
 @click.option(
     "--for",
     "duration",
     metavar="DURATION",
     callback=_duration,
-    help="End after this time; headless: the most the story takes.",
+    help="End after this time; headless: the limit of the story.",
 )
-@click.option("--headless", "is_headless", is_flag=True, help="Tell the story of one host, then end.")
+@click.option("--headless", "is_headless", is_flag=True, help="Kill one host, report what happens, then end.")
 @click.option(
     "--state-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="An empty directory for configuration, store and logs; it stays. Default: a temporary one.",
+    help="Empty directory to keep for configuration, store and logs. Default: a temporary one.",
 )
 @click.option("--keep", "is_kept", is_flag=True, help="Keep the temporary directory.")
-@click.option("--no-namespaces", "is_plain", is_flag=True, help="Hosts as process groups, also for root.")
+@click.option("--no-namespaces", "is_plain", is_flag=True, help="Run hosts as process groups, even as root.")
 def command(
     hosts: int,
     proxies: int,
@@ -68,11 +67,11 @@ def command(
     is_kept: bool,
     is_plain: bool,
 ) -> None:
-    """A virtual rack: broker, daemon, proxies, emulated outlets and BMCs, hosts whose processes really die.
+    """Run a virtual rack: broker, daemon, proxies, emulated outlets and BMCs, and hosts whose processes really die.
 
     \b
     fenced lab                                   stays up; type `help` in it
-    fenced lab --headless --kill node-2          one story, told as it happens
+    fenced lab --headless --kill node-2          kill one host and watch
     """
     from fenced.app.lab import LabOptions, run_lab
     from fenced.lab.errors import LabError
@@ -96,7 +95,7 @@ def command(
 
 
 def _say(line: str) -> None:
-    """Flushed line by line, so that a pipe sees the story as it happens too."""
+    """Print and flush, so that a pipe gets each line at once."""
     click.echo(line)
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""`fenced`: one program, one module per command, imported when it is called so that each starts fast."""
+"""`fenced`: one program with one module per command. A command's module is imported only when it runs, to start fast."""
 
 import importlib
 from typing import Final
@@ -20,7 +20,7 @@ COMMANDS: Final = {
 
 
 class LazyGroup(click.Group):
-    """Imports a command's module only when that command (or the whole help) is asked for."""
+    """Imports a command's module only for that command or for the whole help."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -36,7 +36,7 @@ class LazyGroup(click.Group):
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="fenced")
 def main() -> None:
-    """Fencing daemon: decides, cuts the power on all redundant devices, proves it, announces it."""
+    """Fencing daemon: decides, cuts power on all redundant devices, proves it, announces it."""
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""`fenced proxy`: the proxy agent.
+"""`fenced proxy`: run the proxy agent; show or change the store whose tokens it obeys; forget the tokens of a plug.
 
-Reads its file and prints every mistake; then runs, or shows and sets whose tokens it obeys, or forgets those of a plug.
+Prints every mistake of its file first.
 """
 
 import asyncio
@@ -30,19 +30,19 @@ NEAR_MAX: Final = 5
 @click.option(
     "-c", "--config", "file", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The agent's file."
 )
-@click.option("--check", is_flag=True, help="Stop after the configuration.")
-@click.option("--show-store", is_flag=True, help="Print the id of the store whose tokens are obeyed, and stop.")
+@click.option("--check", is_flag=True, help="Check the file and exit.")
+@click.option("--show-store", is_flag=True, help="Print the id of the store whose tokens the agent obeys, and exit.")
 @click.option(
     "--adopt-store",
     metavar="ID",
-    help="Obey the tokens of this store from now on, also while the agent runs. Only when the daemon's store was made "
-    "anew and the old one is gone for good: commands of the old one are refused afterwards.",
+    help="Obey the tokens of this store from now on; works while the agent runs. Use it only if the daemon's store was "
+    "created anew and the old one is gone for good: the agent refuses commands of the old one afterwards.",
 )
 @click.option(
     "--forget-plug",
     metavar="PLUG",
-    help="Take whatever token comes next for this plug, named as in the refusal. Only while the agent is stopped, and only "
-    "when a token was seen that no daemon of yours has reached.",
+    help="Accept any token next for this plug, named as in the refusal. Use it only while the agent is stopped, and only if "
+    "the highest token it has seen is not from one of your daemons.",
 )
 @click.option("--loop", type=click.Choice(["uvloop", "asyncio"]), default="uvloop", show_default=True)
 @click.option(
@@ -57,14 +57,14 @@ def command(
     loop: str,
     log_level: str,
 ) -> None:
-    """Run power devices on a daemon's behalf, from a machine that can reach them.
+    """Serve a daemon: switch and read power devices from a machine that can reach them.
 
     \b
     fenced proxy -c /etc/fenced-proxy/proxy.toml
     fenced proxy -c /etc/fenced-proxy/proxy.toml --adopt-store 5f0c...
 
-    SIGHUP reads the file again: who may call, certificates, stored credentials, what calls may name of this machine.
-    Certificates come from: fenced certs --help
+    SIGHUP reads the file again: allowed daemons, certificates, stored credentials, allowed options and folders.
+    To make certificates: fenced certs --help
     """
     forbid_core_dumps()
     configuration = _load(file)
@@ -101,7 +101,7 @@ def _line(mistake: Mistake) -> str:
 
 
 def _store(configuration: ProxyConfiguration, adopt: str | None) -> None:
-    """Show whose tokens are obeyed, or change it. The running agent reads it with the next power command."""
+    """Show or change the store whose tokens are obeyed. A running agent reads it at the next power command."""
     from fenced.proxy.clock import machine_boot_id
 
     try:
@@ -109,13 +109,13 @@ def _store(configuration: ProxyConfiguration, adopt: str | None) -> None:
             if adopt is not None:
                 with state.transaction():
                     state.adopt(adopt)
-            click.echo(state.store() or "none yet: the first power command's store will be adopted")
+            click.echo(state.store() or "none yet: the first power command decides")
     except StateError as exc:
         raise click.ClickException(str(exc)) from exc
 
 
 def _forget(configuration: ProxyConfiguration, plug_id: PlugId) -> None:
-    """Holds the agent's own lock: beside a running agent a late command of before could follow."""
+    """Hold the agent's lock: a running agent might execute an earlier command afterwards."""
     from fenced.proxy.clock import ProxyClock
 
     clock = ProxyClock()
@@ -129,16 +129,16 @@ def _forget(configuration: ProxyConfiguration, plug_id: PlugId) -> None:
     if forgotten is None:
         near = difflib.get_close_matches(plug_id, plugs, n=NEAR_MAX, cutoff=0.0)
         known = "".join(f"\n  {plug}" for plug in near)
-        raise click.ClickException(f"no plug {plug_id!r} is known; of {len(plugs)} the nearest are:{known or ' none'}")
+        raise click.ClickException(f"no plug {plug_id!r} is known; the nearest of {len(plugs)} are:{known or ' none'}")
     was = f"token {forgotten.highest}" if forgotten.highest is not None else "no token"
-    click.echo(f"{plug_id}: {was} was the highest; whatever token comes next is taken")
+    click.echo(f"{plug_id}: {was} was the highest; any token is accepted next")
     if forgotten.not_after is not None:
         left = forgotten.not_after - clock.now()
-        click.echo(f"a command for it may still act: the plug stays closed for {left:.0f} s")
+        click.echo(f"a command for it may still act: the agent refuses new ones for {left:.0f} s")
 
 
 def _run(configuration: ProxyConfiguration, read: Callable[[], LoadedProxy], loop: str, log_level: str) -> int:
-    """The exit status. The agent's parts are imported only now, so that the help is fast."""
+    """Return the exit status. Imports the agent only now, so that the help is fast."""
     import uvloop
 
     from fenced.app.proxy_agent import run_proxy

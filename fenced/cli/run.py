@@ -25,7 +25,7 @@ EXIT_TAKEN_OVER: Final = 75
 @click.option(
     "-c", "--config", "file", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The daemon's file."
 )
-@click.option("--check", is_flag=True, help="Stop after the configuration.")
+@click.option("--check", is_flag=True, help="Check the configuration and exit.")
 @click.option("--loop", type=click.Choice(["uvloop", "asyncio"]), default="uvloop", show_default=True)
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
@@ -37,8 +37,8 @@ def command(file: Path, check: bool, loop: str, log_level: str) -> None:
     fenced run -c /etc/fenced/fenced.toml
     fenced run -c /etc/fenced/fenced.toml --check
 
-    SIGHUP reads the configuration again, whole or not at all. SIGTERM lets running power steps reach a safe point.
-    Exit status: 0 ended in order, 1 failed, 75 another controller took over, 78 a mistake in the configuration or
+    SIGHUP reads the configuration again and applies all of it or nothing. SIGTERM lets running power steps reach a
+    safe point. Exit status: 0 stopped, 1 failed, 75 another controller took over, 78 a mistake in the configuration, or
     another daemon holds the state directory.
     """
     from fenced.telemetry.logs import configure
@@ -63,7 +63,7 @@ def command(file: Path, check: bool, loop: str, log_level: str) -> None:
 
 
 def _run(configuration: Configuration, read: Callable[[], Loaded], loop: str) -> int:
-    """The exit status. The daemon's parts are imported only now, so that the help and the check are fast."""
+    """Return the exit status. Imports the daemon only now, so that the help and the check are fast."""
     import uvloop
 
     from fenced.api.server import ApiError, ApiFilesError

@@ -1,7 +1,7 @@
-"""One operation as a waterfall: its races and steps as bars over time.
+"""Draw one operation as a waterfall: its races and steps as bars over time.
 
-Pure: takes the operation's JSON of interface.md#http, returns lines; knows no terminal and no HTTP. One rule: plain
-ASCII that fits the width it was given. Used by `fencectl` and by the lab.
+Pure: the API's JSON in, lines of plain ASCII out, no wider than given; knows no terminal and no HTTP. `fencectl` and the
+lab use it.
 """
 
 import textwrap
@@ -20,7 +20,7 @@ RACE, STATUS, COMMAND = "-", "=", "#"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One bar. `end` None: it still runs. Milliseconds from the operation's start; `start` None: it never began."""
+    """One bar, in milliseconds from the operation's start. `end` None: still running; `start` None: never started."""
 
     label: str
     mark: str
@@ -31,7 +31,7 @@ class Row:
 
 
 def render(operation: Json, *, width: int = WIDTH_DEFAULT, now_ms: int | None = None) -> list[str]:
-    """The whole story. `now_ms`: where the bars of what still runs end; unknown: at the last thing known."""
+    """Return all lines. `now_ms`: where running bars end; None: at the last known moment."""
     width = max(width, WIDTH_MIN)
     blocks = [(device, list(_rows(device))) for device in operation["devices"]]
     span = _span(operation, [row for _, rows in blocks for row in rows], now_ms)
@@ -73,7 +73,7 @@ def restored(result: Json) -> str:
 
 
 def duration_ms(operation: Json) -> int | None:
-    """How long the whole operation took; None while it runs."""
+    """Return how long the operation took; None while it runs."""
     if operation["ended"] is None:
         return None
     span = datetime.fromisoformat(operation["ended"]) - datetime.fromisoformat(operation["started"])
@@ -83,7 +83,7 @@ def duration_ms(operation: Json) -> int | None:
 def _device_lines(device: Json, action: str, width: int) -> Iterator[str]:
     was = "on" if action == "on" else "off"
     already = f"  (was {was} already)" if device["already"] else ""
-    word = "  (cuts_power: a person's word)" if device.get("cuts_power") else ""
+    word = "  (cuts_power: the operator vouches for it)" if device.get("cuts_power") else ""
     yield _clip(f"{device['name']}  level {device['level']}  {device['power']}{already}{word}", width)
     for left_out in device["excluded"]:
         yield _clip(f"  left out {left_out['proxy']}: {left_out['why']}", width)
@@ -103,7 +103,7 @@ def _rows(device: Json) -> Iterator[Row]:
 
 
 def _merged(steps: Iterable[Json]) -> Iterator[Row]:
-    """Readings with the same answer on the same path, one after another, share a bar: a wait of 30 s is one line."""
+    """Merge consecutive reads with the same answer on the same path into one bar, so that a wait of 30 s is one line."""
     last: Row | None = None
     count = 0
     for step in steps:
@@ -159,7 +159,7 @@ def _bar_line(row: Row, span: int, label_width: int, bar_width: int) -> str:
 
 
 def short(milliseconds: float) -> str:
-    """At most eight characters."""
+    """Return a time in at most eight characters."""
     if milliseconds < 1000:
         return f"{milliseconds:.0f} ms"
     if milliseconds < 100_000:

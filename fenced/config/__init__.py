@@ -1,6 +1,12 @@
-"""TOML, YAML and JSON in, model values out; every mistake at once. Nothing else reads configuration.
+"""Configuration files become one Configuration, or the list of every mistake in them. Nothing else reads configuration.
 
-The way of a file: `read` (tables) -> `validate` against `tables` and `inventory_tables` -> `entries` (each with its
-place) -> `build` (references, merging, secrets) -> the checks (`timing`, `levels`, `reach`, `outlets`,
-`not_yet`) -> `load`.
+    load              the way of one run: read, parse, build, check
+      checks/         what the whole must fulfil: from the built draft to findings
+      build, names    references, merged settings, secrets, plugs; who is the daemon's own machine
+      entries         data centres, clusters, proxies and hosts, each with its place in a file
+      validate        one raw table against its keys (tables, inventory_tables, keys)
+      read, files     TOML, YAML and JSON
+      mistakes        what is wrong, and where
+
+`agent_files` does the same for the files of `fenced proxy` and `fenced beat`; `reference` writes the documents of all keys.
 """

@@ -1,6 +1,6 @@
-"""The files of `fenced proxy` and `fenced beat`: their keys, and what the programs get of them.
+"""The files of `fenced proxy` and `fenced beat`: their keys, and the configurations that the programs get.
 
-Knows no inventory. One rule: as for the daemon's file, all mistakes in one run, all or nothing.
+As for the daemon's file, one run reports every mistake, and a file with a mistake gives no configuration.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,8 @@ from typing import Annotated, TypeVar
 
 from pydantic import Field
 
-from fenced.config import agent_trust, places
+from fenced.config import places
+from fenced.config.agent_path import why_unsafe
 from fenced.config.common_names import common_names
 from fenced.config.configuration import BeatConfiguration, ProxyConfiguration
 from fenced.config.keys import (
@@ -42,28 +43,29 @@ TableType = TypeVar("TableType", bound=Table)
 class ProxyAgentTable(Table):
     name: Annotated[str, Name("name of this proxy; default: the machine's host name", can_be_empty=True)] = ""
     listen: Annotated[str, Address("ADDRESS:PORT")] = "0.0.0.0:8471"
-    state_dir: Annotated[str, FolderName("where the highest token of each plug is kept")] = "/var/lib/fenced-proxy"
-    tls_cert_file: Annotated[str, FileName("certificate; the TLS keys may be left out on loopback alone")] = ""
+    state_dir: Annotated[str, FolderName("where it keeps the highest token of each plug")] = "/var/lib/fenced-proxy"
+    tls_cert_file: Annotated[str, FileName("certificate; only a proxy on loopback can do without the TLS keys")] = ""
     tls_key_file: Annotated[str, FileName("its private key")] = ""
-    client_ca_file: Annotated[str, FileName("the authority of the daemons' certificates")] = ""
-    allow: Annotated[tuple[str, ...], Listed("who may call, as CN=fenced-a", item=Text(""))] = ()
+    client_ca_file: Annotated[str, FileName("the certificate authority of the daemons")] = ""
+    allow: Annotated[tuple[str, ...], Listed("daemons that may call, as CN=fenced-a", item=Text(""))] = ()
     agent_path: Annotated[
-        tuple[str, ...], Listed("where `fence_*` programs are looked up; first hit wins", item=FolderName(""))
+        tuple[str, ...], Listed("where to find `fence_*` programs; the first hit wins", item=FolderName(""))
     ] = DaemonTable().agent_path
     agent_processes: Annotated[int, Count("`fence_*` programs at once", most=10_000)] = PowerTable().agent_processes
-    warm_agents: Annotated[bool, Flag("fork Python agents from an interpreter kept ready; read at the start alone")] = (
-        PowerTable().warm_agents
-    )
+    warm_agents: Annotated[
+        bool, Flag("fork Python agents from an interpreter that is kept ready; read only at start")
+    ] = PowerTable().warm_agents
     options: Annotated[
         tuple[str, ...],
         Listed(
-            "options that name a program or file of this machine, or a way to one, and that calls may set: "
+            "options that calls may set although they name a program or file of this machine, or the way to one: "
             "ssh_options, ipmitool_path",
             item=Name(""),
         ),
     ] = ()
     file_dirs: Annotated[
-        tuple[str, ...], Listed("folders whose files calls may name, as ca_file and identity_file", item=FolderName(""))
+        tuple[str, ...],
+        Listed("folders whose files calls may name, for example as ca_file or identity_file", item=FolderName("")),
     ] = ()
 
 
@@ -71,7 +73,7 @@ class ProxyTables(Table):
     """The proxy agent's file."""
 
     proxy: ProxyAgentTable = Field(default_factory=ProxyAgentTable)
-    credentials: Annotated[dict[str, object], Tables("kept under names: [credentials.NAME]", is_list=False)] = Field(
+    credentials: Annotated[dict[str, object], Tables("stored logins: [credentials.NAME]", is_list=False)] = Field(
         default_factory=dict
     )
 
@@ -108,7 +110,7 @@ class LoadedBeat:
 
 
 def load_proxy(path: Path, *, own_machine: OwnMachine, environ: Mapping[str, str]) -> LoadedProxy:
-    """Read the proxy agent's file. Raises nothing for what is in it or is missing."""
+    """Read the proxy agent's file. Raises nothing, whatever it contains, and if it is missing."""
     mistakes = Mistakes()
     configuration = whole(path, mistakes, lambda: _proxy(path, own_machine, environ, mistakes))
     return LoadedProxy(
@@ -119,7 +121,7 @@ def load_proxy(path: Path, *, own_machine: OwnMachine, environ: Mapping[str, str
 
 
 def load_beat(path: Path, *, own_machine: OwnMachine, environ: Mapping[str, str]) -> LoadedBeat:
-    """Read the beat's file. Raises nothing for what is in it or is missing."""
+    """Read the beat's file. Raises nothing, whatever it contains, and if it is missing."""
     mistakes = Mistakes()
     configuration = whole(path, mistakes, lambda: _beat(path, own_machine, environ, mistakes))
     return LoadedBeat(
@@ -148,7 +150,9 @@ def _proxy(path: Path, own: OwnMachine, environ: Mapping[str, str], mistakes: Mi
     )
     authority = places.authority(table.client_ca_file, base, where.key("client_ca_file"), mistakes)
     agent_path = places.folders(table.agent_path, base, where.key("agent_path"), mistakes)
-    agent_trust.check_agent_path(agent_path, where.key("agent_path"), mistakes)
+    unsafe = why_unsafe(agent_path)
+    if unsafe:
+        mistakes.warning(where.key("agent_path"), unsafe, value=[str(path) for path in agent_path], unit="list")
     is_tls = cert is not None or authority is not None
     if is_tls or not is_loopback(host):
         _check_tls(table, where, mistakes)
@@ -171,16 +175,20 @@ def _proxy(path: Path, own: OwnMachine, environ: Mapping[str, str], mistakes: Mi
 
 
 def _check_tls(table: ProxyAgentTable, where: Where, mistakes: Mistakes) -> None:
-    """Off loopback, or with any of them, all TLS keys are needed, and somebody must be allowed to call."""
+    """Off loopback, or once one TLS key is given, all of them are required, and `allow` must name a daemon."""
     for name in ("tls_cert_file", "client_ca_file"):
         if not getattr(table, name):
-            mistakes.error(where.key(name), "is missing: without TLS it may listen on loopback alone", unit="file")
+            mistakes.error(
+                where.key(name), "is missing: without TLS the proxy may only listen on loopback", unit="file"
+            )
     if not table.tls_key_file and not table.tls_cert_file:
         mistakes.error(
-            where.key("tls_key_file"), "is missing: without TLS it may listen on loopback alone", unit="file"
+            where.key("tls_key_file"), "is missing: without TLS the proxy may only listen on loopback", unit="file"
         )
     if not table.allow:
-        mistakes.error(where.key("allow"), 'is empty: nobody could call; as ["CN=fenced-a"]', unit="list")
+        mistakes.error(
+            where.key("allow"), 'is empty, so no daemon could call; for example ["CN=fenced-a"]', unit="list"
+        )
 
 
 def _beat(path: Path, own: OwnMachine, environ: Mapping[str, str], mistakes: Mistakes) -> BeatConfiguration | None:
@@ -192,7 +200,9 @@ def _beat(path: Path, own: OwnMachine, environ: Mapping[str, str], mistakes: Mis
     bus = places.bus(table.bus, table, path.parent, where, secrets, mistakes, url_key="bus")
     if bus.scheme == "embedded":
         mistakes.error(
-            where.key("bus"), "the built-in broker is the daemon's: use mqtt:// with its address", value=table.bus
+            where.key("bus"),
+            "the built-in broker runs in the daemon: use mqtt:// with the daemon's address",
+            value=table.bus,
         )
     host = _named(table.host, own.hostname, where.key("host"), mistakes)
     secrets.tell_open_to_all()
@@ -202,5 +212,5 @@ def _beat(path: Path, own: OwnMachine, environ: Mapping[str, str], mistakes: Mis
 def _named(given: str, hostname: str, where: Where, mistakes: Mistakes) -> str:
     name = given or hostname
     if NAME_PATTERN.fullmatch(name) is None:
-        mistakes.error(where, "the machine's host name can't be a name here: give one", value=name, unit="name")
+        mistakes.error(where, "the machine's host name is not a valid name: set one here", value=name, unit="name")
     return name

@@ -1,6 +1,7 @@
-"""Checked entries become the inventory of the model: references followed, settings merged, secrets read.
+"""Build the inventory of the model from the entries: follow references, merge settings, read secrets.
 
-Knows no file format. One rule: a reference that leads nowhere is told where it stands, and goes on as if it were empty.
+Knows no file format. A reference to something that does not exist is reported where it is written; building goes on as if
+it were empty, so that `checks` still finds the other mistakes.
 """
 
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from fenced.config import agent_trust, device_keys, device_options, logins
+from fenced.config import logins, option_shapes, places
 from fenced.config.entries import Entries, Entry, HostEntry, given_twice
 from fenced.config.inventory_tables import DeviceTable, HostTable, ProxyTable
 from fenced.config.mistakes import Mistakes, Where
@@ -20,7 +21,6 @@ from fenced.config.secret_sources import SecretReader
 from fenced.config.settings import Settings, set_keys
 from fenced.config.tables import PowerOfOne
 from fenced.config.via import read_via
-from fenced.core.reach.candidates import RESERVED_WORDS
 from fenced.model.addresses import canonical, is_loopback, names_nobody
 from fenced.model.drivers import Describe, DriverDescription, NoSuchDriver
 from fenced.model.inventory import Device, DeviceSpec, Host, Inventory, Proxy, Tls, Via
@@ -32,9 +32,9 @@ PROXY_PORT = 8471
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuiltDevice:
-    """A device with what only the checks need. `plug` is None where its keys were too broken to say.
+    """A device with what only the checks need. `plug` is None where a refused key would decide it.
 
-    `description` is None where there is no such driver. `is_sure_of_kind`: nothing that decides it was refused.
+    `description` is None where there is no such driver. `is_sure_of_kind`: no key that decides the kind was refused.
     """
 
     entry: Entry[DeviceTable]
@@ -55,9 +55,9 @@ class BuiltHost:
 
 @dataclass(slots=True, kw_only=True)
 class Built:
-    """The inventory, and its hosts with their places in the files; after them those that are in no inventory.
+    """The inventory, and its hosts with their places in the files; last come hosts without a usable name.
 
-    `is_sure_of_places`: nothing that says where proxies are was refused or leads nowhere.
+    `is_sure_of_places`: no key that places a proxy was refused, and all of them name something that exists.
     """
 
     inventory: Inventory
@@ -84,7 +84,7 @@ class Builder:
     _is_sure_of_places: bool = True
 
     def build(self, daemon_name: str) -> Built:
-        """Everything; mistakes are in `mistakes`."""
+        """Build everything; mistakes go to `mistakes`."""
         self._clusters = self._build_clusters()
         self._name_owners()
         proxies = {ProxyName(name): self._proxy(entry) for name, entry in self.entries.proxies.items()}
@@ -102,7 +102,7 @@ class Builder:
         return Built(inventory=inventory, is_sure_of_places=is_sure_of_places, hosts=hosts)
 
     def _are_places_whole(self) -> bool:
-        """Whether all is known of who a preference word could name."""
+        """Whether every proxy that a preference word could name is known."""
         entries = self.entries
         return (
             entries.is_whole
@@ -123,7 +123,7 @@ class Builder:
         return clusters
 
     def _known(self, kind: str, name: str, where: Where) -> str:
-        """The name, if such an entry exists, else "" with a mistake, unless it may be that of an entry without one."""
+        """Return the name if such an entry exists, else "" and a mistake, unless an entry without a name could be it."""
         if not name or name in self.entries.named[kind]:
             return sys.intern(name)
         self._is_sure_of_places = False
@@ -132,7 +132,7 @@ class Builder:
         return ""
 
     def _name_owners(self) -> None:
-        """Every name, alias and address belongs to one host; loopback addresses to nobody."""
+        """Every name, alias and address belongs to one host; a loopback address belongs to none."""
         hosts = [entry.entry for entry in self.entries.all_hosts]
         self._owners = {_spelled(name): entry.entry for name, entry in self.entries.hosts.items()}
         for entry in hosts:
@@ -150,7 +150,7 @@ class Builder:
             self._folded.setdefault(canonical(name), entry)
 
     def _inherited(self, cluster: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        """What a host of this cluster inherits: the data centre's overrides, then the cluster's."""
+        """Return what a host of this cluster inherits: the data centre's overrides, then the cluster's."""
         datacenter = self._clusters.get(ClusterName(cluster), DatacenterName(""))
         return self._of("datacenter", datacenter), self._of("cluster", cluster)
 
@@ -190,24 +190,19 @@ class Builder:
             devices=tuple(device.device for device in devices),
             is_beside_broker=self.broker.is_called(host.names),
         )
-        if not devices and entry.is_sure_of("device"):
-            self.mistakes.warning(entry.where, "has no power device: it can't be fenced")
         return BuiltHost(entry=entry, host=host, devices=devices)
 
     def _device(self, entry: Entry[DeviceTable], host: Host, proxies: tuple[str, ...]) -> BuiltDevice:
         table, where = entry.table, entry.where
         description = self._description(table.driver, where.key("driver"))
         is_agent = description is None or description.is_agent
-        agent_trust.check_word(table, description, where, self.mistakes)
-        device_keys.check(table, description, where, self.mistakes)
-        options = device_options.check_shape(table.options, where.key("options"), self.mistakes, is_agent=is_agent)
+        options = option_shapes.passable(table.options, where.key("options"), self.mistakes, is_agent=is_agent)
         password = self.secrets.password(table, where, entry.base)
         secrets = self.secrets.named(table.secrets, where.key("secrets"), entry.base)
         credential = logins.credential(table, where, self.mistakes)
-        _check_address(table, description, where, self.mistakes)
         plug = _plug(description, table, options or {}, host.name)
-        kind, is_sure_of_kind = self._kind(entry, description)
-        settings = self.settings.of_device(host.settings, self._power(table, where))
+        kind, is_sure_of_kind = _kind(entry, description)
+        settings = self.settings.of_device(host.settings, set_keys(table, PowerOfOne))
         identity = (table.identity or host.identity) if description is not None and description.can_identify else ""
         spec = DeviceSpec(
             driver=sys.intern(table.driver),
@@ -241,7 +236,7 @@ class Builder:
             is_standby_separate=bool(table.standby),
             identity=identity,
         )
-        # A plug that is called like its host is not known where the host's name is not.
+        # A plug may default to the host's name; without the name it is unknown.
         is_named = bool(host.name) or plug == _plug(description, table, options or {}, "x")
         is_plug_known = is_named and entry.is_sure_of("driver", "address", "options") and options is not None
         return BuiltDevice(
@@ -253,7 +248,7 @@ class Builder:
         )
 
     def _description(self, driver: str, where: Where) -> DriverDescription | None:
-        """What the driver says of itself, or None with a mistake."""
+        """Return the driver's description, or None with a mistake."""
         if driver not in self._described:
             try:
                 self._described[driver] = self.describe(driver)
@@ -265,43 +260,15 @@ class Builder:
         self.mistakes.error(where, found, value=driver, unit="driver")
         return None
 
-    def _kind(self, entry: Entry[DeviceTable], description: DriverDescription | None) -> tuple[Kind, bool]:
-        """What the device controls, and whether nothing that decides it was refused."""
-        table = entry.table
-        by_default = Kind.OUTLET if description is None else description.kind
-        kind = Kind(table.kind) if table.kind else by_default
-        is_sure = entry.is_sure_of("kind") if table.kind else entry.is_sure_of("kind", "driver")
-        if table.standby and kind is Kind.OUTLET and is_sure:
-            self.mistakes.error(
-                entry.where.key("standby"), "only a chassis has a power of its own", value=table.standby
-            )
-        return kind, is_sure
-
-    def _power(self, table: DeviceTable, where: Where) -> dict[str, Any]:
-        power = set_keys(table, PowerOfOne)
-        for key in ("operation_timeout", "restore_timeout", "already_off_hold"):
-            if key in power:
-                self.mistakes.warning(where.key(key), "has no effect here: it is the whole host's", unit="duration")
-        return power
-
     def _proxy(self, entry: Entry[ProxyTable]) -> Proxy:
         table, where = entry.table, entry.where
-        if table.name in RESERVED_WORDS:
-            self.mistakes.error(where.key("name"), "is a preference word with a meaning of its own", value=table.name)
         url, address = _proxy_url(table.url, where.key("url"), self.mistakes)
         host = self._known("host", table.host, where.key("host"))
-        # A URL's host is in lower case whatever was written, and DNS names don't tell cases apart.
+        # urlsplit lowers the case of a URL's host, and DNS names ignore case.
         owner = self._owners.get(_spelled(address)) or self._folded.get(address)
         machine = host or (owner.table.name if owner is not None else "")
         cluster = self._known("cluster", table.cluster, where.key("cluster"))
         datacenter = self._known("datacenter", table.datacenter, where.key("datacenter"))
-        self._check_place(cluster, datacenter, where)
-        if table.name in self.entries.hosts and machine != table.name and entry.is_sure_of("host"):
-            self.mistakes.warning(
-                where.key("name"),
-                f"is also a host's name, but the proxy is not known to run on it: say host = {table.name!r} if it does",
-                value=table.name,
-            )
         return Proxy(
             name=ProxyName(table.name),
             url=url,
@@ -316,22 +283,28 @@ class Builder:
         )
 
     def _via_of(self, table: ProxyTable, where: Where, base: Path, url: str) -> Via | None:
-        """The proxy's own HTTP proxy, else the common one; plain HTTP stays on this machine and needs none."""
+        """Return the HTTP proxy set here, else the common one. Plain HTTP stays on this machine and needs none."""
         own = read_via(table, where, base, self.secrets, self.mistakes)
         if own is not None and url.startswith("http://"):
-            self.mistakes.error(where.key("via"), "leads to https:// proxies alone", value=table.via, unit="URL")
+            self.mistakes.error(
+                where.key("via"),
+                "only https:// proxies can be reached through an HTTP proxy",
+                value=table.via,
+                unit="URL",
+            )
         return None if url.startswith("http://") else own if table.via else self.via
 
-    def _check_place(self, cluster: str, datacenter: str, where: Where) -> None:
-        of_cluster = self._clusters.get(ClusterName(cluster), DatacenterName(""))
-        if datacenter and of_cluster and of_cluster != datacenter:
-            self.mistakes.error(
-                where.key("datacenter"), f"the cluster {cluster} is in {of_cluster}", value=datacenter, unit="name"
-            )
+
+def _kind(entry: Entry[DeviceTable], description: DriverDescription | None) -> tuple[Kind, bool]:
+    """Return what the device controls, and whether no key that decides it was refused."""
+    table = entry.table
+    by_default = Kind.OUTLET if description is None else description.kind
+    kind = Kind(table.kind) if table.kind else by_default
+    return kind, entry.is_sure_of("kind") if table.kind else entry.is_sure_of("kind", "driver")
 
 
 def _spelled(name: str) -> str:
-    """One spelling for an IP address; names stay as they are, for they match exactly (S12)."""
+    """Return one spelling for an IP address. Names stay as they are, because they match exactly (S12)."""
     return name if is_name(name) else canonical(name)
 
 
@@ -343,53 +316,22 @@ def _plug(
     return identify(description, table.address, options, nodename=nodename)
 
 
-def _check_address(table: DeviceTable, description: DriverDescription | None, where: Where, mistakes: Mistakes) -> None:
-    where = where.key("address")
-    if _has_user_info(table.address):
-        mistakes.error(where, "a secret is never written inline: use username and password_file", value=table.address)
-    # What an agent needs is among its options.
-    if description is None or description.is_agent:
-        return
-    schemes = description.address_schemes
-    wanted, unit = (f"{schemes[0]}://ADDRESS", "URL") if schemes else ("one", "address")
-    is_in_options = any(name in table.options for name in description.address_options)
-    if not table.address:
-        if description.is_address_needed and not is_in_options:
-            mistakes.error(where, f"is missing: {description.name} needs {wanted}", unit=unit)
-    elif schemes and not table.address.startswith(tuple(f"{scheme}://" for scheme in schemes)):
-        mistakes.error(where, f"must be {wanted}", value=table.address, unit=unit)
-    elif table.address.startswith("http://") and not is_loopback(_host_of(table.address)):
-        mistakes.warning(where, "the password goes over the network in clear", value=table.address)
-
-
 def _proxy_url(url: str, where: Where, mistakes: Mistakes) -> tuple[str, str]:
-    """(the URL without a path, with a port; its host)."""
+    """Return (the URL without a path and with a port, its host)."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or PROXY_PORT
     except ValueError:
         parts, host, port = urlsplit(""), "", 0
-    if _has_user_info(url):
-        mistakes.error(where, "a secret is never written inline: proxies know the daemon by its certificate", value=url)
+    if places.has_user_info(url):
+        mistakes.error(
+            where, "a secret is never written inline: proxies authenticate the daemon by its certificate", value=url
+        )
     elif parts.scheme not in {"http", "https"} or not host or parts.path not in {"", "/"} or parts.query:
         mistakes.error(where, "must be https://HOST:PORT", value=url, unit="URL")
     elif parts.scheme == "http" and not is_loopback(host):
         mistakes.error(
-            where, "http:// is allowed on loopback alone: use https:// and certificates", value=url, unit="URL"
+            where, "http:// is only allowed on loopback: use https:// and certificates", value=url, unit="URL"
         )
     shown_host = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{shown_host}:{port}", canonical(host)
-
-
-def _host_of(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
-
-
-def _has_user_info(url: str) -> bool:
-    try:
-        return "@" in urlsplit(url if "://" in url else f"//{url}").netloc
-    except ValueError:
-        return False

@@ -1,18 +1,17 @@
-"""Everything that was configured, resolved: absolute paths, secrets read, defaults filled in. Values only.
+"""The whole configuration, resolved: absolute paths, secrets read, defaults filled in. Values only.
 
-Knows no file format. One rule: it is whole; where there is a mistake, there is no Configuration.
+Knows no file format. It exists only without mistakes.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
+from fenced.model.bus_urls import BusScheme
 from fenced.model.credentials import StoredCredential
 from fenced.model.inventory import Inventory, Secret
 from fenced.model.names import HostName
 
-BusScheme = Literal["mqtt", "mqtts", "embedded"]
 Tokens = tuple[tuple[str, Secret], ...]
 """(role, token); role is viewer, operator or admin."""
 
@@ -28,7 +27,7 @@ class TlsClient:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BusConfiguration:
-    """`[bus]`: how the broker is reached. `url` is as written, without a port where none was."""
+    """`[bus]`: how to reach the broker. `url` is as written, possibly without a port."""
 
     url: str = "mqtt://127.0.0.1:1883"
     scheme: BusScheme = "mqtt"
@@ -41,7 +40,7 @@ class BusConfiguration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreConfiguration:
-    """`[store]`. `url` as written; `path`: the absolute file that it means."""
+    """`[store]`. `url` as written; `path`: its absolute file."""
 
     url: str
     path: Path
@@ -49,7 +48,7 @@ class StoreConfiguration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiConfiguration:
-    """`[api]`. Without `tokens` everybody on this machine may do everything; then it listens on loopback."""
+    """`[api]`. Without `tokens` it listens only on loopback, and everybody on this machine may do everything."""
 
     host: str = "127.0.0.1"
     port: int = 8470
@@ -61,7 +60,7 @@ class ApiConfiguration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """What `fenced run` needs. `inventory.daemon` holds all that the core and the engine need."""
+    """What `fenced run` needs. `inventory.daemon` has the settings of the core and the engine."""
 
     file: Path
     state_dir: Path
@@ -77,7 +76,7 @@ class Configuration:
 class ProxyConfiguration:
     """The proxy agent's file. `allow`: common names of client certificates, without `CN=`.
 
-    `options`, `file_dirs`: what calls may name of the proxy's machine.
+    `options`, `file_dirs`: options and folders of the proxy's machine that calls may name.
     """
 
     name: str
@@ -98,7 +97,7 @@ class ProxyConfiguration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeatConfiguration:
-    """The beat's file: which broker hears of which host, how often."""
+    """The beat's file: broker, host and interval."""
 
     bus: BusConfiguration
     site: str

@@ -1,6 +1,6 @@
-"""What a reload changes, in lines for people, and what of it needs more than a reload.
+"""List what a reload changes, one line per change, and what of it needs a restart.
 
-Knows the values only. One rule: a secret is told to have changed, never what it was or is.
+A changed secret is listed as changed; its values never are.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,11 +18,11 @@ LINES_MAX: Final = 200
 
 _RESTART_KEYS: Final = ("state_dir", "bus", "store", "proxy_client")
 _RESTART_API_KEYS: Final = ("host", "port", "tls_cert_file", "tls_key_file")
-"""The rest of it is exchanged while the server runs."""
+"""A reload exchanges the rest while the server runs."""
 
 
 def difference(old: Configuration, new: Configuration) -> tuple[str, ...]:
-    """One line per change, `hosts.node-1.devices.bmc.level: 1 -> 2`; at most LINES_MAX, then how many more."""
+    """Return one line per change, `hosts.node-1.devices.bmc.level: 1 -> 2`; at most LINES_MAX, then how many more."""
     lines = [*_renamed(old.inventory, new.inventory), *_compare("", old, new)]
     if len(lines) > LINES_MAX:
         return (*lines[:LINES_MAX], f"and {len(lines) - LINES_MAX} more")
@@ -30,12 +30,12 @@ def difference(old: Configuration, new: Configuration) -> tuple[str, ...]:
 
 
 def removed_hosts(old: Inventory, new: Inventory) -> frozenset[HostName]:
-    """Hosts that are gone or have another name now."""
+    """Return the hosts that are gone or were renamed."""
     return frozenset(old.hosts.keys() - new.hosts.keys())
 
 
 def needs_restart(old: Configuration, new: Configuration) -> tuple[str, ...]:
-    """The changed parts that only a restart can take over."""
+    """Return the changed parts that need a restart."""
     changed = [key for key in _RESTART_KEYS if getattr(old, key) != getattr(new, key)]
     changed += [f"api.{key}" for key in _RESTART_API_KEYS if getattr(old.api, key) != getattr(new.api, key)]
     before, after = old.inventory.daemon, new.inventory.daemon
@@ -49,7 +49,7 @@ def _renamed(old: Inventory, new: Inventory) -> Iterator[str]:
     for name in sorted(gone):
         now = by_plugs.get(_plugs(old.hosts[name]))
         if now is not None:
-            yield f"hosts.{name}: seems to be called {now} now: the same power devices"
+            yield f"hosts.{name}: probably renamed to {now}, which has the same power devices"
 
 
 def _plugs(host: Host) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ def _compare(path: str, old: Any, new: Any) -> Iterator[str]:
         yield from _compare_mappings(path, {item.name: item for item in old}, {item.name: item for item in new})
         was, now = ([item.name for item in items] for items in (old, new))
         if was != now and sorted(was) == sorted(now):
-            yield f"{path}: in another order"
+            yield f"{path}: order changed"
     else:
         yield f"{path}: {_shown(path, old)} -> {_shown(path, new)}"
 
@@ -89,12 +89,12 @@ def _compare_mappings(path: str, old: Mapping[Any, Any], new: Mapping[Any, Any])
 
 
 def _are_named(old: object, new: object) -> bool:
-    """Both are lists of things with names; one of them may be empty."""
+    """Whether both are lists of things with names; one may be empty."""
     return isinstance(old, tuple) and isinstance(new, tuple) and all(hasattr(item, "name") for item in (*old, *new))
 
 
 def _below(path: str, name: str) -> str:
-    # "inventory" is where the values are kept, not a word of the file that an operator would look for.
+    # "inventory" is not a key that an operator could look for in the file.
     if not path and name == "inventory":
         return ""
     return f"{path}.{name}" if path else name

@@ -1,6 +1,6 @@
-"""Durations as people write them: "250ms", "5s", "2m", "1h30m", "400d", "0s". Knows no key.
+"""Durations as people write them: "250ms", "5s", "2m", "1h30m", "400d", "0s"; in files, by HTTP and on command lines.
 
-One rule: what `format_duration` writes, `parse_duration` reads as the same number of milliseconds.
+`parse_duration` reads what `format_duration` writes as the same number of milliseconds.
 """
 
 import re
@@ -16,7 +16,7 @@ _PATTERN: Final = re.compile(
 
 
 def parse_duration(text: str) -> float:
-    """Seconds. Whole numbers with d, h, m, s, ms, in this order, each at most once. Raises ValueError otherwise."""
+    """Return seconds. Takes whole numbers with d, h, m, s, ms, in this order, each at most once. Raises ValueError."""
     match = _PATTERN.fullmatch(text)
     if match is None or not text:
         raise ValueError(f"not a duration; write it as {EXAMPLES}")
@@ -25,7 +25,7 @@ def parse_duration(text: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest exact text of a duration, to the millisecond. Raises ValueError when it is negative."""
+    """Return the shortest exact text of a duration, to the millisecond. Raises ValueError for a negative one."""
     rest = round(seconds * 1000)
     if rest < 0:
         raise ValueError("a duration is not negative")

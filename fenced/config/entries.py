@@ -1,7 +1,7 @@
-"""All data centres, clusters, proxies and hosts that the files list, each checked by itself, with its place.
+"""All data centres, clusters, proxies and hosts of the files, each parsed on its own, with its place.
 
-Knows no reference between them. One rule: what is wrong in one entry hides nothing, neither in another nor in itself:
-it stays here with defaults for what was refused, is checked on, and keeps every configuration from being made.
+References between them are followed in `build`. An entry with a mistake stays here, with defaults for the refused keys,
+so that the run finds its other mistakes; the error keeps a Configuration from being made.
 """
 
 import difflib
@@ -25,7 +25,7 @@ _LISTED = Tables("")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry(Generic[TableType]):
-    """One table with its place; `base`: the directory of its file; `refused`: as of `Parsed`, told already."""
+    """One table with its place. `base`: the directory of its file; `refused`: see `Parsed`; they are reported already."""
 
     table: TableType
     where: Where
@@ -33,13 +33,13 @@ class Entry(Generic[TableType]):
     refused: Mapping[str, object] = field(default_factory=dict)
 
     def is_sure_of(self, *keys: str) -> bool:
-        """Whether these keys are what the file says, not defaults in place of something refused."""
+        """Whether none of these keys was refused."""
         return not any(key in self.refused for key in keys)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostEntry:
-    """A host and its devices, those whose name is missing or another's included."""
+    """A host and its devices, including those without a name or with a duplicate one."""
 
     entry: Entry[HostTable]
     devices: tuple[Entry[DeviceTable], ...]
@@ -47,9 +47,9 @@ class HostEntry:
 
 @dataclass(slots=True, kw_only=True)
 class Entries:
-    """By name, in the order of the files. `named`: also names that can't be names.
+    """By name, in the order of the files. `named`: all names that were given, valid or not.
 
-    `apart`: entries without a usable name, or with one that is another's already: nobody can mean them.
+    `..._apart`: entries without a usable name, or with one that is taken, so that nothing can refer to them.
     """
 
     datacenters: dict[str, Entry[DatacenterTable]] = field(default_factory=dict)
@@ -62,9 +62,9 @@ class Entries:
     hosts_apart: list[HostEntry] = field(default_factory=list)
     named: dict[str, set[str]] = field(default_factory=lambda: {key: set() for key in LISTS})
     nameless: set[str] = field(default_factory=set)
-    """The lists with an entry of which not even the name is known."""
+    """The lists that have an entry without a readable name."""
     is_whole: bool = True
-    """Whether every file could be read and every list is one, so that nobody is missing here."""
+    """Whether every file was readable and every list a list, so that no entry is missing."""
 
     @property
     def all_datacenters(self) -> Iterator[Entry[DatacenterTable]]:
@@ -83,7 +83,7 @@ class Entries:
         return chain(self.hosts.values(), self.hosts_apart)
 
     def add(self, file: str, base: Path, lists: Mapping[str, Any], mistakes: Mistakes) -> None:
-        """Take what one file lists; `lists` has no other keys than LISTS."""
+        """Add the entries of one file."""
         for raw, where in self._listed("datacenter", Where(file), lists, mistakes):
             datacenter = _entry(DatacenterTable, raw, where, base, mistakes)
             _put(self.datacenters, self.datacenters_apart, datacenter, mistakes)
@@ -95,7 +95,7 @@ class Entries:
             self._add_host(raw, where, base, mistakes)
 
     def miss(self, key: str) -> None:
-        """Note that there are entries of a list that can't be taken; a misspelt key counts as the one it looks like."""
+        """Note that entries of a list can't be read; a misspelt key counts as the one it looks like."""
         for near in difflib.get_close_matches(key, LISTS, n=1, cutoff=0.7):
             self.is_whole = False
             self.nameless.add(near)
@@ -131,7 +131,7 @@ class Entries:
         for index, device in enumerate(listed if isinstance(listed, list) else ()):
             if isinstance(device, dict):
                 place = where.key("device").item(index).called(str(device.get("name", f"device {index + 1}")))
-                # The list is refused because of another item in it; this one is looked at all the same.
+                # Another item may have made the list refused; this one is still checked.
                 _put(devices, apart, _entry(DeviceTable, device, place, base, mistakes), mistakes)
         entry = HostEntry(entry=host, devices=(*devices.values(), *apart))
         if not host.table.name:
@@ -144,8 +144,8 @@ class Entries:
 
 
 def given_twice(name: str, where: Where, first: Where, mistakes: Mistakes) -> None:
-    """A name that is already somebody else's."""
-    mistakes.error(where, f"is given twice: it is that of {first}, too", value=name, unit="name")
+    """Report a name that is taken."""
+    mistakes.error(where, f"is given twice: it is also the name of {first}", value=name, unit="name")
 
 
 def _entry(

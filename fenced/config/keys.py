@@ -1,6 +1,6 @@
-"""What a value may be: the check, the unit and the meaning of one key, said once for parsing and for the documentation.
+"""What the value of one key may be: its check, unit and meaning, used for parsing and for the documentation.
 
-Knows no table and no file. One rule: every key has a limit, and a refused value is told what would be right.
+Every key has a limit, and a refusal says what is allowed.
 """
 
 import re
@@ -20,24 +20,24 @@ LIST_ITEMS_MAX: Final = 1024
 
 
 def refuse(reason: str) -> PydanticCustomError:
-    """The error that the validation turns into a mistake with exactly this reason."""
+    """Return the error that `validate` turns into a mistake with this reason."""
     return PydanticCustomError("fenced", "{reason}", {"reason": reason})
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Meaning, unit and check of one key; sits in its annotation. The default is not checked."""
+    """Meaning, unit and check of one key, in its annotation. Defaults are not checked."""
 
     about: str
 
     unit = ""
 
     def allowed(self) -> str:
-        """What may be written, for the documentation."""
+        """Return the allowed values, for the documentation."""
         return ""
 
     def check(self, value: object) -> Any:
-        """The value as the tables hold it. Raises `refuse(...)`."""
+        """Return the value as the tables hold it. Raises `refuse(...)`."""
         raise NotImplementedError
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -46,7 +46,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Seconds(Check):
-    """A duration, held as seconds. `least` = "0s" where it may mean none."""
+    """A duration, held as seconds. `least` is "0s" where zero is allowed."""
 
     least: str = "1ms"
     most: str = "366d"
@@ -58,16 +58,16 @@ class Seconds(Check):
 
     def check(self, value: object) -> float:
         if not isinstance(value, str):
-            raise refuse(f"a duration is text with a unit: {EXAMPLES}")
+            raise refuse(f"a duration is text with a unit, such as {EXAMPLES}")
         try:
             seconds = parse_duration(value)
         except ValueError as exc:
             raise refuse(str(exc)) from exc
         least, most = parse_duration(self.least), parse_duration(self.most)
         if seconds < least:
-            raise refuse(f"shorter than the least that makes sense here, {self.least}")
+            raise refuse(f"too short: at least {self.least}")
         if seconds > most:
-            raise refuse(f"longer than the most that is allowed here, {self.most}")
+            raise refuse(f"too long: at most {self.most}")
         return seconds
 
 
@@ -93,7 +93,7 @@ class Count(Check):
 
 @dataclass(frozen=True, slots=True)
 class Percent(Check):
-    """A share of a hundred."""
+    """A percentage."""
 
     least: float = 0.0
 
@@ -104,7 +104,7 @@ class Percent(Check):
 
     def check(self, value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise refuse("must be a number of percent, without quotes")
+            raise refuse("must be a percentage, without quotes")
         if not self.least <= value <= 100:
             raise refuse(f"must be {self.least:g} to 100")
         return float(value)
@@ -134,27 +134,27 @@ class Text(Check):
         if len(value) > TEXT_CHARS_MAX:
             raise refuse(f"longer than {TEXT_CHARS_MAX} characters")
         if not value.isprintable():
-            raise refuse("holds a line end or another character that can't be printed")
+            raise refuse("contains a line break or another unprintable character")
         return value
 
 
 @dataclass(frozen=True, slots=True)
 class FileName(Text):
-    """A path; relative ones are relative to the file they stand in."""
+    """A path; a relative one starts at the folder of the configuration file."""
 
     unit = "file"
 
 
 @dataclass(frozen=True, slots=True)
 class FolderName(FileName):
-    """The path of a folder, which need not be there yet."""
+    """The path of a folder, which need not exist yet."""
 
     unit = "folder"
 
 
 @dataclass(frozen=True, slots=True)
 class Name(Text):
-    """A name of ours: it goes into topics, URLs and file names. Explicitly empty is allowed where the default is."""
+    """A name that goes into topics, URLs and file names. Empty is allowed where the default is empty."""
 
     can_be_empty: bool = False
 
@@ -169,21 +169,21 @@ class Name(Text):
             raise refuse("must not be empty")
         if text and (len(text) > NAME_CHARS_MAX or NAME_PATTERN.fullmatch(text) is None):
             raise refuse(
-                f"a name is letters, digits, '.', '_' and '-', begins with a letter or digit, at most {NAME_CHARS_MAX}"
+                f"a name is at most {NAME_CHARS_MAX} letters, digits, '.', '_' and '-', and begins with a letter or digit"
             )
         return text
 
 
 @dataclass(frozen=True, slots=True)
 class Address(Text):
-    """A host name, FQDN, IP address or URL: one word."""
+    """A host name, FQDN, IP address or URL, without spaces."""
 
     unit = "address"
 
     def check(self, value: object) -> str:
         text = Text.check(self, value)
         if any(char.isspace() for char in text):
-            raise refuse("holds a space")
+            raise refuse("must not contain a space")
         return text
 
 
@@ -206,7 +206,7 @@ class Choice(Check):
 
 @dataclass(frozen=True, slots=True)
 class Listed(Check):
-    """A list, each item checked by `item`, none twice."""
+    """A list without duplicates; `item` checks each item."""
 
     item: Check = Text("")
     least: int = 0
@@ -224,13 +224,13 @@ class Listed(Check):
         items = tuple(self.item.check(item) for item in value)
         for index, item in enumerate(items):
             if item in items[:index]:
-                raise refuse(f"names {item!s} twice")
+                raise refuse(f"has {item!s} twice")
         return items
 
 
 @dataclass(frozen=True, slots=True)
 class PerRole(Check):
-    """Role -> duration, held as pairs in the order of the roles' names."""
+    """Role -> duration, held as pairs sorted by role."""
 
     unit = "table of durations"
 
@@ -246,7 +246,7 @@ class PerRole(Check):
 
 @dataclass(frozen=True, slots=True)
 class Tables(Check):
-    """A list of tables, or one table of free keys; looked at one by one elsewhere."""
+    """A list of tables, or one table with free keys; what is in them is checked elsewhere."""
 
     is_list: bool = True
 
@@ -261,7 +261,7 @@ class Tables(Check):
 
 
 def written(value: object) -> str:
-    """A default as it would be written in TOML (durations come as seconds: see `written_default`)."""
+    """Return a value in TOML (`written_default` handles durations, which are held as seconds)."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
@@ -274,7 +274,7 @@ def written(value: object) -> str:
 
 
 def written_default(check: Check, value: object) -> str:
-    """A key's default as it would be written in TOML."""
+    """Return a key's default in TOML."""
     if isinstance(check, Seconds) and isinstance(value, float | int):
         return f'"{format_duration(value)}"'
     if isinstance(check, PerRole):

@@ -1,6 +1,6 @@
-"""Who keeps a device's login: the daemon, or its proxy under a name. Knows no driver; reads no secret.
+"""Where a device's login is kept: here, or at its proxy under a name. Reads no secret.
 
-One rule: a login is kept in one place, whole.
+A login is kept whole in one of the two places.
 """
 
 import re
@@ -14,7 +14,7 @@ LOGIN_KEYS: Final = ("username", "password_file", "password_env", "password_cred
 
 
 def credential(table: DeviceTable, where: Where, mistakes: Mistakes) -> str:
-    """The name under which the proxy keeps the login; "" where it keeps none."""
+    """Return the name under which the proxy keeps the login; "" if it does not."""
     if not table.credential:
         return ""
     found = CREDENTIAL.fullmatch(table.credential)
@@ -28,5 +28,7 @@ def credential(table: DeviceTable, where: Where, mistakes: Mistakes) -> str:
         return ""
     for key in LOGIN_KEYS:
         if getattr(table, key):
-            mistakes.error(where.key(key), "the proxy keeps the whole login: give this or credential", unit="login")
+            mistakes.error(
+                where.key(key), "the proxy keeps the whole login: give either this or credential", unit="login"
+            )
     return found[1]

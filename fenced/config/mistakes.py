@@ -1,6 +1,6 @@
-"""What is wrong with a configuration: where it stands, what stands there, and why it can't be.
+"""Mistakes of a configuration: the place, the value there, and the reason.
 
-Knows nothing of what the keys mean. One rule: a secret is never shown, wherever and however it was written.
+Knows nothing of what keys mean. It never shows a secret, wherever and however one was written.
 """
 
 import json
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 VALUE_CHARS_MAX: Final = 120
 TEXT_CHARS_MAX: Final = 800
-"""Of a place, and of a reason, which may list what there is."""
+"""Limit of a place, and of a reason, which may list what there is."""
 MASK: Final = "***"
 
 _SECRET_KEY: Final = re.compile(r"passw|passphrase|secret|token|api_?key|private_?key", re.IGNORECASE)
@@ -49,7 +49,7 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A place in a file. `label` names for people what an index can't: `node-1, bmc`."""
+    """A place in a file. `label` names the entry for people: `node-1, bmc`."""
 
     file: str
     path: str = ""
@@ -70,7 +70,7 @@ class Where:
 
 @dataclass(slots=True, kw_only=True)
 class Mistakes:
-    """Collects; nothing is thrown at the first one."""
+    """All mistakes of one run, and the keys that were refused."""
 
     errors: list[Mistake] = field(default_factory=list)
     warnings: list[Mistake] = field(default_factory=list)
@@ -85,17 +85,11 @@ class Mistakes:
             self.warnings.append(_mistake(where, reason, value, unit))
 
     def refuse(self, where: Where) -> None:
-        """What stood here was told and left out: whatever else is found at this place only follows from that."""
+        """Note that the value here was reported and left out, so that nothing else is reported at this place."""
         self._refused.add((where.file, where.path))
 
-    def is_told(self, where: Where) -> bool:
-        """Whether there is an error at exactly this place, or it was refused."""
-        path = _short(where.path)
-        is_error = any(error.path == path and error.file == where.file for error in self.errors)
-        return is_error or self.is_refused(where)
-
     def is_refused(self, where: Where) -> bool:
-        """Whether this key, or the table it stands in, was left out."""
+        """Whether this key, or a table around it, was left out."""
         if not self._refused:
             return False
         path = where.path
@@ -107,10 +101,10 @@ class Mistakes:
 
 
 def whole(path: Path, mistakes: Mistakes, read: Callable[[], T]) -> T | None:
-    """What `read` makes of the file; None where it raised: that is a mistake as any other, and ends nothing.
+    """Return what `read` makes of the file, or None and a mistake if it raises.
 
-    What is expected became a mistake where it happened. This is the border for the rest, which may be our bug: the
-    text says where it was raised, and quotes nothing, for it may hold a secret.
+    Expected errors became mistakes where they happened. This border is for the rest, which may be a bug: the text says
+    where it was raised and quotes nothing of the error, which may hold a secret.
     """
     try:
         return read()
@@ -126,7 +120,7 @@ def whole(path: Path, mistakes: Mistakes, read: Callable[[], T]) -> T | None:
 
 
 def shown(path: str, value: object) -> str:
-    """The value as a mistake may show it: short, on one line, and `***` where it may be a secret."""
+    """Return the value as a mistake may show it: short, on one line, `***` if it may be a secret."""
     key = path.rsplit(".", 1)[-1]
     if value is None:
         return ""
@@ -149,7 +143,7 @@ def _mistake(where: Where, reason: str, value: object, unit: str) -> Mistake:
 
 
 def _short(text: str) -> str:
-    """Keys and names stand in places and reasons as they were written, whatever that is."""
+    """Places and reasons quote keys and names from the file, which may be of any length and have line breaks."""
     line = one_line(text)
     return line if len(line) <= TEXT_CHARS_MAX else line[: TEXT_CHARS_MAX - 3] + "..."
 

@@ -1,7 +1,7 @@
-"""Which names a configuration's checks need resolved, and who is meant by them: this machine, or a proxy's target (S18).
+"""Resolve the names of a configuration, and decide which hosts they mean: this machine, or a proxy's target (S18).
 
-Asks once for all of them, and leaves the asking to `resolve`. One rule: an answer may bar somebody; no answer bars nobody,
-so that a name server that is down changes nothing but what is compared as text.
+Asks `resolve` once for all names. An answer can bar a host or proxy; a missing answer bars none, so that a dead name
+server only means that names are compared as text.
 """
 
 from collections import defaultdict
@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Final
 
 from fenced.config.build import Built
-from fenced.config.mistakes import Mistakes, Where
 from fenced.config.own_machine import OwnMachine
 from fenced.config.plugs import is_name
 from fenced.config.resolve import Addresses, Resolver
@@ -19,35 +18,21 @@ from fenced.model.inventory import Host
 from fenced.model.names import HostName
 
 NAMES_MAX: Final = 50_000
-"""At most so many are asked for; all others are compared as text."""
+"""Resolve at most this many; compare the others as text."""
 SMALL_FLEET_HOSTS_MAX: Final = 1_000
-"""Names of hosts that have an address are asked for only in small fleets: mostly they say what the address says."""
+"""Only in fleets up to this size resolve the names of hosts that have an address: mostly both agree."""
 
 
-def resolve_all(built: Built, resolve: Resolver, main: Where, mistakes: Mistakes) -> Addresses:
-    """What the names of power devices, proxies and hosts resolve to; warns of those that had to."""
-    needed = list(dict.fromkeys(name for name in _needed(built) if _is_asked(name)))
-    names = dict.fromkeys((*needed, *(name for name in _further(built) if _is_asked(name))))
+def resolve_all(built: Built, resolve: Resolver) -> Addresses:
+    """Resolve the names of power devices, proxies and hosts."""
+    names = dict.fromkeys((*needed(built), *(name for name in _further(built) if _is_asked(name))))
     asked = list(names)[:NAMES_MAX]
-    if not asked:
-        return {}
-    answers = resolve(asked)
-    silent = [name for name in needed if not answers.get(name)]
-    if silent:
-        mistakes.warning(
-            main,
-            f"{len(silent)} of {len(needed)} names of power devices, proxies and hosts did not resolve in time; they were "
-            "compared as text",
-            value=min(silent),
-            unit="name",
-        )
+    answers = resolve(asked) if asked else {}
     return {name: frozenset(canonical(address) for address in found) for name, found in answers.items() if found}
 
 
-def mark_own_machine(
-    built: Built, addresses: Addresses, own_machine: OwnMachine, runs_on: Iterable[str], mistakes: Mistakes
-) -> None:
-    """Hosts that are called as this machine, or whose names resolve to it, and those that a person says it runs on."""
+def mark_own_machine(built: Built, addresses: Addresses, own_machine: OwnMachine, runs_on: Iterable[str]) -> None:
+    """Mark hosts that share a name or address with this machine, and those of daemon.runs_on."""
     said = frozenset(runs_on)
     for index, of in enumerate(built.hosts):
         host = of.host
@@ -56,15 +41,13 @@ def mark_own_machine(
             continue
         host = replace(host, is_own_machine=True, is_own_by_word=not is_called)
         built.hosts[index] = replace(of, host=host)
-        if host.name:
-            mistakes.warning(of.entry.where, f"is {host.own_words}, which never switches it: another daemon must")
     own = {of.host.name: of.host for of in built.hosts if of.host.is_own_machine}
     hosts = {name: own.get(name, host) for name, host in built.inventory.hosts.items()}
     built.inventory = replace(built.inventory, hosts=hosts)
 
 
 def mark_targets(built: Built, addresses: Addresses) -> None:
-    """Proxies whose URL is another name or spelling of a host: they never serve it, whatever host they are said to run on."""
+    """Mark proxies whose URL is another name or spelling of a host: they never serve it, even if `host` names another."""
     proxies = dict(built.inventory.proxies)
     hosts = _hosts_by_address(built.inventory.hosts.values() if proxies else (), addresses)
     for name, proxy in proxies.items():
@@ -75,19 +58,24 @@ def mark_targets(built: Built, addresses: Addresses) -> None:
     built.inventory = replace(built.inventory, proxies=proxies)
 
 
+def needed(built: Built) -> list[str]:
+    """Return the names that the checks need resolved."""
+    return list(dict.fromkeys(name for name in _needed(built) if _is_asked(name)))
+
+
 def _needed(built: Built) -> Iterator[str]:
-    """Where text alone says too little: devices, and proxies and hosts that are reached by a name."""
+    """Names of devices, and of proxies and hosts that are reached by name."""
     for of in built.hosts:
         yield from (device.plug.address for device in of.devices if device.plug is not None)
     for proxy in built.inventory.proxies.values():
-        if proxy.via is None:  # else the HTTP proxy resolves it, with what it knows
+        if proxy.via is None:  # otherwise the HTTP proxy resolves it
             yield proxy.address
     for of in built.hosts:
         yield of.host.address
 
 
 def _further(built: Built) -> Iterator[str]:
-    """Names and aliases of hosts, those without an address first, and of all proxies; no name server need know them."""
+    """Names and aliases of hosts, those without an address first, and of all proxies. They may well not resolve."""
     for of in built.hosts:
         if not is_address(of.host.address):
             yield from sorted(of.host.names)
@@ -109,14 +97,13 @@ def _resolved(host: Host, addresses: Addresses) -> frozenset[str]:
 
 
 def _addresses_of(name: str, addresses: Addresses) -> frozenset[str]:
-    """Of an address or name; loopback and the like are nobody's."""
+    """Return the addresses of a name, without loopback and wildcard addresses."""
     found = addresses.get(name, ()) if is_name(name) else (canonical(name),)
     return frozenset(address for address in found if not names_nobody(address))
 
 
 def _hosts_by_address(hosts: Iterable[Host], addresses: Addresses) -> Mapping[str, set[HostName]]:
-    """What a name or alias resolves to says nothing where several hosts' do: a name server answered for names it doesn't
-    know."""
+    """Ignore what names resolve to where several hosts get one address: the name server answers for unknown names."""
     certain: dict[str, set[HostName]] = defaultdict(set)
     by_name: dict[str, set[HostName]] = defaultdict(set)
     for host in hosts:

@@ -1,6 +1,6 @@
-"""What this machine is called and which addresses it has, so that the daemon never switches itself (S18).
+"""The names and addresses of this machine, so that the daemon never switches itself (S18).
 
-Asks no name server: only the kernel and /etc/hosts. One rule: loopback addresses name nobody.
+Uses the kernel and /etc/hosts, no name server. Loopback addresses are ignored: every machine has them.
 """
 
 import functools
@@ -20,26 +20,26 @@ _LOCAL: Final = re.compile(r"\|-- (\S+)\s+/32 host LOCAL")
 
 @dataclass(frozen=True, kw_only=True)
 class OwnMachine:
-    """`hostname`: the default of daemon.name. `names` and `addresses`: all that mean this machine."""
+    """`hostname`: the default of daemon.name. `names` and `addresses`: all that this machine has."""
 
     hostname: str = "fenced"
     names: frozenset[str] = frozenset()
     addresses: frozenset[str] = frozenset()
 
     def is_called(self, names: Iterable[str]) -> bool:
-        """Whether any of these names or addresses is this machine. Case is ignored, as in DNS: the safe side."""
+        """Whether any of these names or addresses is this machine. Ignores case, as DNS does."""
         own = self.canonical_names
         return any(canonical(name) in own for name in names if not names_nobody(name))
 
     @functools.cached_property
     def canonical_names(self) -> frozenset[str]:
-        """Everything that means this machine, in one spelling."""
+        """All names and addresses of this machine, in canonical spelling."""
         own = (self.hostname, *self.names, *self.addresses)
         return frozenset(canonical(name) for name in own if name and not names_nobody(name))
 
 
 def this_machine(etc_hosts: Path = Path("/etc/hosts"), proc: Path = Path("/proc")) -> OwnMachine:
-    """This machine by its kernel's name and addresses and what /etc/hosts calls them."""
+    """Return this machine: the kernel's name and addresses, and their names in /etc/hosts."""
     hostname = socket.gethostname()
     addresses = frozenset(address for address in _kernel_addresses(proc) if tells_machines_apart(address))
     names = {hostname, *_names_in(etc_hosts, hostname, addresses)}
@@ -51,7 +51,7 @@ def this_machine(etc_hosts: Path = Path("/etc/hosts"), proc: Path = Path("/proc"
 
 
 def _kernel_addresses(proc: Path) -> Iterable[str]:
-    """Local addresses: fib_trie for IPv4 (a leaf line, then its "/32 host LOCAL"), if_inet6 for IPv6."""
+    """Yield local addresses: fib_trie for IPv4 (a leaf line, then its "/32 host LOCAL"), if_inet6 for IPv6."""
     trie = re.sub(r"\n\s+(?=/32 host LOCAL)", " ", _read(proc / "net/fib_trie"))
     yield from _LOCAL.findall(trie)
     for line in _read(proc / "net/if_inet6").splitlines():
@@ -61,7 +61,7 @@ def _kernel_addresses(proc: Path) -> Iterable[str]:
 
 
 def _names_in(etc_hosts: Path, hostname: str, addresses: frozenset[str]) -> Iterable[str]:
-    """What /etc/hosts calls one of our addresses, or calls our name as well (Debian: 127.0.1.1 FQDN NAME)."""
+    """Yield the names in lines of /etc/hosts that have one of these addresses or the host name (Debian: 127.0.1.1 FQDN NAME)."""
     for line in _read(etc_hosts).splitlines()[:_LINES_MAX]:
         address, *names = line.partition("#")[0].split() or [""]
         if address in addresses or hostname in names:

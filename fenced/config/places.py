@@ -1,6 +1,6 @@
-"""Paths, URLs and listening addresses of a file become what the adapters take. Knows no table.
+"""Turn the paths, URLs and listening addresses of a file into what the adapters take. Knows no table.
 
-One rule: relative paths are relative to the file they stand in, never to where the program was started.
+A relative path starts at the folder of its file, never at the working directory.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,20 +9,20 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from fenced.config import files
-from fenced.config.configuration import BusConfiguration, BusScheme, TlsClient
+from fenced.config.configuration import BusConfiguration, TlsClient
 from fenced.config.mistakes import Mistakes, Where
 from fenced.config.secret_sources import SecretReader
 from fenced.config.tables import LoginKeys, TlsKeys
 from fenced.model.addresses import is_loopback
+from fenced.model.bus_urls import BusUrl
 
-_BUS_PORTS: Final[dict[str, int]] = {"mqtt": 1883, "mqtts": 8883, "embedded": 1883}
 _SQLITE: Final = "sqlite:///"
 TLS_BYTES_MAX: Final = 16 * 1024 * 1024
-"""Of a certificate, a key or all authorities of a system."""
+"""Limit of a certificate, a key, or a system's list of authorities."""
 
 
 def existing_file(name: str, base: Path, where: Where, mistakes: Mistakes) -> Path | None:
-    """The absolute path; None when no name is given. A file that can't be read is a mistake."""
+    """Return the absolute path; None if no name is given. Report a file that can't be read."""
     if not name:
         return None
     path = absolute(name, base)
@@ -31,57 +31,62 @@ def existing_file(name: str, base: Path, where: Where, mistakes: Mistakes) -> Pa
 
 
 def folder(name: str, base: Path, where: Where, mistakes: Mistakes) -> Path:
-    """The absolute path. It need not be there yet; what can't be a folder is a mistake."""
+    """Return the absolute path. It need not exist yet; report what can't be a folder."""
     path = absolute(name, base)
     _look(lambda: files.check_folder(path), path, where, mistakes, unit="folder")
     return path
 
 
 def folders(names: Iterable[str], base: Path, where: Where, mistakes: Mistakes) -> tuple[Path, ...]:
-    """As `folder`, for a list."""
+    """`folder` for each of a list."""
     return tuple(folder(name, base, where.item(index), mistakes) for index, name in enumerate(names))
 
 
 def _look(look: Callable[[], object], path: Path, where: Where, mistakes: Mistakes, *, unit: str = "file") -> None:
-    """Whatever is wrong with the file that is looked at is a mistake at its key."""
+    """Report an unusable file at its key, and refuse the key."""
     try:
         look()
     except files.UnusableFile as exc:
         mistakes.error(where, str(exc), value=str(path), unit=unit)
+        mistakes.refuse(where)
 
 
 def absolute(name: str, base: Path) -> Path:
-    """`base` is the directory of the file in which the name stands."""
+    """`base` is the folder of the file that holds the name."""
     return (base / name).absolute()
 
 
 def key_pair(
     cert: tuple[str, str], key: tuple[str, str], base: Path, where: Where, mistakes: Mistakes
 ) -> tuple[Path | None, Path | None]:
-    """A certificate and its key, each given as (name of the key in the file, its value): both or none, of one pair."""
+    """Return a certificate and its private key, both or neither; report two that don't match.
+
+    Each is given as (name of its key in the file, value).
+    """
     if bool(cert[1]) != bool(key[1]):
         given, missing = (cert, key) if cert[1] else (key, cert)
         mistakes.error(where.key(missing[0]), f"is missing: {given[0]} is given", unit="file")
+        mistakes.refuse(where.key(missing[0]))
     cert_file = existing_file(cert[1], base, where.key(cert[0]), mistakes)
     key_file = existing_file(key[1], base, where.key(key[0]), mistakes)
-    is_told = any(mistakes.is_told(where.key(name)) for name, _ in (cert, key))
-    if cert_file is not None and key_file is not None and not is_told:
+    are_usable = not any(mistakes.is_refused(where.key(name)) for name, _ in (cert, key))
+    if cert_file is not None and key_file is not None and are_usable:
         pair = cert_file, key_file
         _look(lambda: files.check_pair(*pair), cert_file, where.key(cert[0]), mistakes)
     return cert_file, key_file
 
 
 def authority(name: str, base: Path, where: Where, mistakes: Mistakes) -> Path | None:
-    """As `existing_file`, of the certificates of those who are trusted."""
+    """`existing_file` for a certificate authority."""
     path = existing_file(name, base, where, mistakes)
-    if path is not None and not mistakes.is_told(where):
+    if path is not None and not mistakes.is_refused(where):
         found = path
         _look(lambda: files.check_authority(found), path, where, mistakes)
     return path
 
 
 def tls_client(table: TlsKeys, base: Path, where: Where, mistakes: Mistakes) -> TlsClient:
-    """The three files of a TLS client."""
+    """Return the three files of a TLS client."""
     cert, key = key_pair(("cert_file", table.cert_file), ("key_file", table.key_file), base, where, mistakes)
     ca = authority(table.ca_file, base, where.key("ca_file"), mistakes)
     return TlsClient(ca_file=ca, cert_file=cert, key_file=key)
@@ -97,50 +102,29 @@ def bus(
     *,
     url_key: str = "url",
 ) -> BusConfiguration:
-    """The broker of a table with the login keys, and its URL under `url_key`."""
+    """Return the broker of a table with the login keys and its URL under `url_key`."""
     tls = tls_client(table, base, where, mistakes)
     password = secrets.password(table, where, base)
     if password is not None and not table.username:
         mistakes.error(where.key("username"), "is missing: a password is given", unit="text")
     try:
-        scheme, host, port = split_bus_url(url)
+        broker = BusUrl.parse(url)
     except ValueError as exc:
         mistakes.error(where.key(url_key), str(exc), value=url, unit="URL")
+        mistakes.refuse(where.key(url_key))
         return BusConfiguration()
+    scheme, host = broker.scheme, broker.host
     if scheme != "mqtts" and tls != TlsClient():
-        mistakes.warning(where.key(url_key), "the TLS files are not used: that needs mqtts://", value=url, unit="URL")
+        mistakes.warning(where.key(url_key), "the TLS files are not used: use mqtts://", value=url, unit="URL")
     if scheme == "mqtt" and password is not None and not is_loopback(host):
         mistakes.warning(where.key(url_key), "the password goes over the network in clear: use mqtts://", value=url)
     return BusConfiguration(
-        url=url, scheme=scheme, host=host, port=port, username=table.username, password=password, tls=tls
+        url=url, scheme=scheme, host=host, port=broker.port, username=table.username, password=password, tls=tls
     )
 
 
-def split_bus_url(url: str) -> tuple[BusScheme, str, int]:
-    """(scheme, host, port). Raises ValueError with the reason."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as exc:
-        raise ValueError("must be mqtt://HOST:PORT, mqtts://HOST:PORT or embedded://HOST:PORT") from exc
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("a secret is never written inline: use username and password_file")
-    match parts.scheme:
-        case "mqtt" | "mqtts" | "embedded" as scheme:
-            pass
-        case _:
-            raise ValueError("must begin with mqtt://, mqtts:// or embedded://")
-    if not parts.hostname or parts.path not in {"", "/"} or parts.query or parts.fragment:
-        raise ValueError(f"must be {scheme}://HOST:PORT")
-    if scheme == "embedded" and not is_loopback(parts.hostname):
-        raise ValueError("the built-in broker asks nobody for a password: loopback only, as embedded://127.0.0.1:1883")
-    if port == 0:
-        raise ValueError("port 0 is none")
-    return scheme, parts.hostname, port or _BUS_PORTS[scheme]
-
-
 def store_path(url: str, state_dir: Path, where: Where, mistakes: Mistakes) -> Path:
-    """The file of an SQLite URL. Any other store is a mistake."""
+    """Return the file of an SQLite URL. Report any other store."""
     name = url.removeprefix(_SQLITE)
     if url.startswith(("postgresql://", "postgresql+")):
         mistakes.error(where, "PostgreSQL is not in this version yet: use sqlite:///fenced.db", value=url, unit="URL")
@@ -158,12 +142,20 @@ def store_path(url: str, state_dir: Path, where: Where, mistakes: Mistakes) -> P
 
 
 def listen(text: str, where: Where, mistakes: Mistakes) -> tuple[str, int]:
-    """ADDRESS:PORT, [IPv6]:PORT; port 0 takes any free one."""
+    """Return (address, port) of ADDRESS:PORT or [IPv6]:PORT; port 0 takes any free one."""
     try:
         parts = urlsplit(f"//{text}")
         if parts.hostname and parts.port is not None and parts.netloc == text and "@" not in text:
             return parts.hostname, parts.port
     except ValueError:
         pass
-    mistakes.error(where, 'must be ADDRESS:PORT, as "127.0.0.1:8470" or "[::1]:8470"', value=text, unit="address")
+    mistakes.error(where, 'must be ADDRESS:PORT, such as "127.0.0.1:8470" or "[::1]:8470"', value=text, unit="address")
     return "127.0.0.1", 0
+
+
+def has_user_info(url: str) -> bool:
+    """Whether a URL or HOST:PORT contains a login."""
+    try:
+        return "@" in urlsplit(url if "://" in url else f"//{url}").netloc
+    except ValueError:
+        return False

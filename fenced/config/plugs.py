@@ -1,7 +1,7 @@
-"""Which outlet, blade or BMC a device's keys mean: the ids of plugs and units.
+"""Identify the plug (outlet, blade or BMC) and the unit that a device's keys mean.
 
-Asks a driver's description for its words for address, port and plug. One rule: the ids are stable text, for tokens are
-remembered under them; whether two of them are one plug is asked only when the configuration is checked (`likeness`).
+A driver's description says which options hold address, port and plug. The ids are stable text, because tokens are stored
+under them. Whether two ids are one plug is decided only when a configuration is checked (`checks/likeness`).
 """
 
 import ipaddress
@@ -15,9 +15,9 @@ from fenced.model.drivers import DriverDescription
 from fenced.model.names import PlugId, UnitId
 
 _OUTLET_OPTIONS: Final = ("plug", "port")
-"""Also of a driver whose address is one host, these say which part of it is meant."""
+"""Even where one address is one host, these options choose a part of it."""
 _PORT_OPTIONS: Final = ("ipport", "udpport", "port")
-"""What says the port of a unit where the driver does not say what does."""
+"""The options that hold the port of a unit, unless the driver names others."""
 _SCHEME_PORTS: Final = {"http": "80", "https": "443"}
 
 
@@ -25,8 +25,8 @@ _SCHEME_PORTS: Final = {"http": "80", "https": "443"}
 class Plug:
     """What one device's keys mean. `outlets`: usually one; agents take several as `7,8`.
 
-    `qualifiers`: what tells plugs of one number apart. `first_unit`: the unit of a chain that an outlet without one is on;
-    None: nobody knows. `objects`: at which a person says that outlets are, with `{plug}` for the number plus `offset`.
+    `qualifiers`: options that distinguish plugs of one number. `first_unit`: the unit of a chain for an outlet without
+    one; None: unknown. `objects`: SNMP objects that the operator gave for outlets, `{plug}` being the number plus `offset`.
     """
 
     description: DriverDescription
@@ -44,14 +44,14 @@ class Plug:
 
     @property
     def is_usual_port(self) -> bool:
-        """Whether the port means the same service as none at all, as far as that is known."""
+        """Whether the port is the default, as far as is known."""
         if not self.port or self.port == str(self.description.default_port):
             return True
         return self.port in _usual_ports(self.description)
 
     @property
     def qualifier(self) -> str:
-        """Two outlets of one number are two by their offsets, too."""
+        """Offsets distinguish two outlets of one number, too."""
         said = *self.qualifiers, *([("offset", str(self.offset))] if self.offset else [])
         return "&".join(f"{key}={value}" for key, value in said)
 
@@ -62,12 +62,12 @@ class Plug:
 
     @property
     def unit_id(self) -> UnitId:
-        """The physical unit; a plug without an address is its own."""
+        """The physical unit; a plug without an address is a unit of its own."""
         return UnitId(_joined(self.address, self.port) if self.address else str(self.plug_id))
 
 
 def identify(description: DriverDescription, address: str, options: Mapping[str, Any], *, nodename: str) -> Plug:
-    """The plug that these keys mean. `nodename`: what a driver gets as its plug where none is configured."""
+    """Return the plug that these keys mean. `nodename`: the plug that a driver gets where none is configured."""
     outlet_options = _outlet_options(description)
     place, port = _place(description, address, options)
     plug = _first(options, outlet_options)
@@ -94,12 +94,12 @@ def _whole(value: object) -> int:
 
 
 def _dotted(name: str) -> str:
-    """An object's name in one spelling."""
+    """Return an object's name in one spelling."""
     return ".".join(part.lstrip("0") or "0" for part in name.strip().removeprefix(".").split("."))
 
 
 def _outlet_options(description: DriverDescription) -> tuple[str, ...]:
-    """The options that are the outlet itself; of a driver that is one plug, others tell parts of it apart."""
+    """Return the options that name the outlet. For a driver with one plug the other options choose parts of it."""
     if not description.is_one_plug:
         return description.plug_options
     return tuple(name for name in description.plug_options if name in _OUTLET_OPTIONS)
@@ -113,12 +113,12 @@ def _usual_ports(description: DriverDescription) -> frozenset[str]:
 
 
 def is_name(address: str) -> bool:
-    """Whether a name server would have to be asked what this address is."""
+    """Whether this address is a name that must be resolved."""
     return bool(address) and not is_address(address)
 
 
 def split_address(address: str) -> tuple[str, str]:
-    """(host, port) of a URL, HOST:PORT, [IPv6]:PORT, or a bare name or address; port "" where none is given."""
+    """Return (host, port) of a URL, HOST:PORT, [IPv6]:PORT, or a bare name or address; port "" if none is given."""
     if is_address(address):
         return _spelled(address), ""
     try:
@@ -129,7 +129,7 @@ def split_address(address: str) -> tuple[str, str]:
 
 
 def _spelled(name: str) -> str:
-    """As ids have it: an IPv4 address inside an IPv6 one stays as it is (unlike in `canonical`), for ids are stable."""
+    """Return the spelling of ids. Unlike `canonical`, it keeps an IPv4 address inside an IPv6 one, because ids are stable."""
     bare = name.strip("[]")
     return str(ipaddress.ip_address(bare)) if is_address(bare) else name.rstrip(".").casefold()
 
@@ -154,13 +154,13 @@ def _port_options(description: DriverDescription) -> tuple[str, ...]:
 
 
 def _qualifiers(description: DriverDescription, options: Mapping[str, Any], said: str) -> tuple[tuple[str, str], ...]:
-    """`said`: the option that is the outlet. The order is the description's, for the id is stable text."""
+    """`said`: the option that names the outlet. The description gives the order, because the id is stable text."""
     names = (*description.qualifiers, *description.plug_options)
     return tuple((key, str(options[key])) for key in dict.fromkeys(names) if key in options and key != said)
 
 
 def _everything(options: Mapping[str, Any], outlet_options: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """Without an address all options together say which plug it is."""
+    """Without an address all options together identify the plug."""
     return tuple((key, str(options[key])) for key in sorted(options) if key not in outlet_options)
 
 

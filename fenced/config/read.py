@@ -1,6 +1,6 @@
-"""Files become tables: TOML, YAML or JSON by suffix, and the files that a pattern means. Knows no key.
+"""Read TOML, YAML or JSON files, by suffix, and find the files that a pattern names. Knows no key.
 
-One rule: a file is read whole or not at all, and a key that is given twice is a mistake in every format.
+A file is read whole or not at all, and a duplicate key is a mistake in every format.
 """
 
 import glob
@@ -18,27 +18,27 @@ from fenced.config.mistakes import Mistakes, Where
 FILE_BYTES_MAX: Final = 256 * 1024 * 1024
 FILES_MAX: Final = 10_000
 VALUES_MAX: Final = 5_000_000
-"""Of one YAML file, with what its aliases stand for."""
+"""Limit of one YAML file, with its aliases expanded."""
 
 _FastLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _UnreadableFile(Exception):
-    """The file's text is not what its suffix says. The text never quotes the file: it may hold a secret."""
+    """The file is not in the format of its suffix. The text never quotes the file, which may hold a secret."""
 
 
 def read_toml(path: Path, mistakes: Mistakes) -> dict[str, Any] | None:
-    """The tables of a TOML file, or None with a mistake."""
+    """Return the tables of a TOML file, or None with a mistake."""
     return _read(path, _toml, mistakes)
 
 
 def read_inventory(path: Path, mistakes: Mistakes) -> dict[str, Any] | None:
-    """The tables of an inventory file of any format, or None with a mistake."""
+    """Return the tables of an inventory file of any format, or None with a mistake."""
     parse = _FORMATS.get(path.suffix.lower())
     if parse is None:
         mistakes.error(
             Where(str(path)),
-            "an inventory file ends with .toml, .yaml, .yml or .json",
+            "the name of an inventory file must end with .toml, .yaml, .yml or .json",
             value=path.suffix,
             unit="file",
         )
@@ -47,9 +47,9 @@ def read_inventory(path: Path, mistakes: Mistakes) -> dict[str, Any] | None:
 
 
 def find_files(pattern: str, base: Path, where: Where, mistakes: Mistakes, *, can_be_empty: bool) -> list[Path]:
-    """The files that a name or pattern means, sorted; relative to `base`. None found is a mistake where it can't be.
+    """Return the files that a name or pattern means, sorted; relative to `base`. Report a pattern without a match.
 
-    So is a folder that can't be read: hosts that nobody sees would be taken for hosts that are gone.
+    Report a folder that can't be read, too: its hosts would look as if they had been removed.
     """
     if not glob.has_magic(pattern):
         return [base / pattern]
@@ -68,7 +68,7 @@ def _matches(pattern: str, base: Path) -> list[Path]:
 
 
 def _check_folders(pattern: str, base: Path, where: Where, mistakes: Mistakes) -> bool:
-    """Whether each folder that the pattern is looked for in can be read; `glob` would pass over the others."""
+    """Whether every folder that the pattern searches can be read; `glob` skips the others silently."""
     parts = Path(pattern).parts
     first_magic = next(index for index, part in enumerate(parts) if glob.has_magic(part))
     folders = {base.joinpath(*parts[:first_magic])}
@@ -91,7 +91,7 @@ def _read(path: Path, parse: Callable[[str], Any], mistakes: Mistakes) -> dict[s
     except (UnusableFile, _UnreadableFile) as exc:
         mistakes.error(where, str(exc), unit="file")
     except RecursionError:
-        mistakes.error(where, "nested too deeply", unit="file")
+        mistakes.error(where, "is nested too deeply", unit="file")
     else:
         if tables is None:
             return {}
@@ -131,16 +131,16 @@ def _yaml(text: str) -> Any:
         )
         raise _UnreadableFile(f"not YAML: {exc.problem or 'broken'}{place}") from exc
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError) as exc:
-        # The others are what PyYAML raises for a tag and a value that don't fit, as in `!!timestamp soon`.
-        raise _UnreadableFile("not YAML: a character or value that YAML does not have") from exc
+        # PyYAML raises the others for a tag that does not fit its value, as in `!!timestamp soon`.
+        raise _UnreadableFile("not YAML: an invalid character or value") from exc
     finally:
         loader.dispose()
 
 
 def _expand(node: Any, known: dict[int, int]) -> int:
-    """How many values there are below a node, those of an alias as often as it stands there.
+    """Count the values below a node, those of an alias as often as it is used.
 
-    Whoever goes through the tables sees each of them: a page of aliases of aliases can mean more than a life is long.
+    Parsing visits each of them, and one page of aliases of aliases can stand for billions.
     """
     if not isinstance(node, yaml.CollectionNode):
         return 1
@@ -152,7 +152,7 @@ def _expand(node: Any, known: dict[int, int]) -> int:
         count = 1 + sum(_expand(each, known) for each in inner)
         known[id(node)] = count
     if count > VALUES_MAX:
-        raise _UnreadableFile(f"its aliases stand for more than {VALUES_MAX} values, or for themselves")
+        raise _UnreadableFile(f"its aliases expand to more than {VALUES_MAX} values, or refer to themselves")
     return count
 
 
@@ -166,7 +166,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class _UniqueKeysLoader(_FastLoader):  # type: ignore[misc]  # which base there is depends on how PyYAML was built
-    """The safe loader, which would otherwise let the last of two equal keys win."""
+    """The safe loader, but it refuses duplicate keys instead of keeping the last."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
         own = [(key.value, key.start_mark) for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]

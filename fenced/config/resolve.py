@@ -1,6 +1,6 @@
-"""Names become addresses, many at once and within a bound: a name server that is down must not stop a start.
+"""Resolve many names at once within a time limit, so that a dead name server can't stop a start.
 
-Knows no device. One rule: what is not answered in time is left out, and nobody waits for it.
+A name that is not answered in time is left out.
 """
 
 import queue
@@ -14,16 +14,16 @@ RESOLVE_SECONDS_MAX: Final = 2.0
 THREADS_MAX: Final = 16
 
 Resolver = Callable[[Collection[str]], Mapping[str, frozenset[str]]]
-"""Names -> their addresses; a name that has none, or none in time, is absent."""
+"""Names -> their addresses; a name without an answer in time is absent."""
 
 Addresses = Mapping[str, frozenset[str]]
-"""What names resolved to, each address in one spelling; a name that is not there is compared as text."""
+"""Names -> their addresses, in canonical spelling; an absent name is compared as text."""
 
 
 def resolve_names(names: Collection[str]) -> Mapping[str, frozenset[str]]:
-    """Ask the system's resolver (getaddrinfo), `THREADS_MAX` at a time, for `RESOLVE_SECONDS_MAX` in all.
+    """Call the system's resolver (getaddrinfo), `THREADS_MAX` at a time, for `RESOLVE_SECONDS_MAX` in all.
 
-    getaddrinfo can't be cancelled, so the threads are daemons: those that still wait are left behind at the bound.
+    getaddrinfo can't be cancelled, so the threads are daemon threads, and those that still wait are abandoned.
     """
     asked: queue.SimpleQueue[str] = queue.SimpleQueue()
     answered: queue.SimpleQueue[tuple[str, frozenset[str]]] = queue.SimpleQueue()

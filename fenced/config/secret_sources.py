@@ -1,6 +1,6 @@
-"""Where secrets come from: a file, an environment variable or a systemd credential; never the configuration itself.
+"""Read secrets from a file, an environment variable or a systemd credential. The configuration itself never holds one.
 
-Knows no device and no broker. One rule: what is read here leaves as `Secret`, and no mistake quotes it.
+Every secret leaves here as `Secret`, and no mistake quotes one.
 """
 
 import os
@@ -32,7 +32,7 @@ class HasPassword(Protocol):
 
 
 class SecretReader:
-    """Reads each file once, whatever the number of hosts that share it; tells each of its mistakes at every user."""
+    """Reads each file once, however many hosts share it, and reports its mistakes at each of them."""
 
     def __init__(self, environ: Mapping[str, str], mistakes: Mistakes) -> None:
         self._environ = environ
@@ -42,35 +42,35 @@ class SecretReader:
         self._open_to_all: list[tuple[str, Where]] = []
 
     def password(self, table: HasPassword, where: Where, base: Path) -> Secret | None:
-        """The password that the table names, or None when it names none or it can't be had (then a mistake)."""
+        """Return the password that the table names; None if it names none, or with a mistake."""
         return self.secret(
             "password", {source: getattr(table, f"password_{source}") for source in SOURCES}, where, base
         )
 
     def named(self, table: Mapping[str, Any], where: Where, base: Path) -> tuple[tuple[str, Secret], ...]:
-        """The secrets of a table of NAME_file, NAME_env and NAME_credential, by name."""
+        """Return the secrets of a table of NAME_file, NAME_env and NAME_credential, by name."""
         sources: dict[str, dict[str, str]] = {}
         for key, value in table.items():
             name, _, source = str(key).rpartition("_")
             if source not in SOURCES or _NAME.fullmatch(name) is None:
                 self._mistakes.error(
-                    where.key(str(key)), "must be NAME_file, NAME_env or NAME_credential: a secret is never inline"
+                    where.key(str(key)), "a secret is never written inline: use NAME_file, NAME_env or NAME_credential"
                 )
             elif not isinstance(value, str) or not value or not value.isprintable():
-                self._mistakes.error(where.key(str(key)), "must be text in quotes: where the secret is found")
+                self._mistakes.error(where.key(str(key)), "must be text in quotes: the place of the secret")
             else:
                 sources.setdefault(name, {})[source] = value
         found = [(name, self.secret(name, given, where, base)) for name, given in sources.items()]
         return tuple((name, secret) for name, secret in found if secret is not None)
 
     def secret(self, name: str, sources: Mapping[str, str], where: Where, base: Path) -> Secret | None:
-        """The secret that `NAME_file`, `NAME_env` or `NAME_credential` says, as `password` does. `sources`: without NAME."""
+        """Return the secret that `NAME_file`, `NAME_env` or `NAME_credential` names. `sources`: the keys without NAME."""
         named = [source for source in SOURCES if sources.get(source)]
         if not named:
             return None
         if len(named) > 1:
-            told = " and ".join(f"{name}_{source}" for source in named)
-            self._mistakes.error(where.key(f"{name}_{named[1]}"), f"only one of {told} can be given")
+            both = " and ".join(f"{name}_{source}" for source in named)
+            self._mistakes.error(where.key(f"{name}_{named[1]}"), f"only one of {both} can be given")
         source = named[0]
         value, place = sources[source], where.key(f"{name}_{source}")
         if source == "env":
@@ -82,7 +82,7 @@ class SecretReader:
         return self._as_secret(text, value, place) if text is not None else None
 
     def text(self, path: str, place: Where) -> str | None:
-        """The text of a secret file as it is, or None with a mistake; a file that others can read is a warning."""
+        """Return the unchanged text of a secret file, or None with a mistake. A file that others can read is a warning."""
         if path not in self._texts:
             self._texts[path] = self._read(path, place)
         text, why = self._texts[path]
@@ -91,12 +91,12 @@ class SecretReader:
         return text
 
     def tell_open_to_all(self) -> None:
-        """One warning, with the first of the files that other users of this machine can read."""
+        """Report the first file that other users of this machine can read, and how many more there are."""
         if self._open_to_all:
             path, place = self._open_to_all[0]
             more = f" (and {len(self._open_to_all) - 1} more files)" if len(self._open_to_all) > 1 else ""
             self._mistakes.warning(
-                place, f"every user of this machine can read it{more}: chmod o-r", value=path, unit="file"
+                place, f"every user of this machine can read it{more}: run chmod o-r", value=path, unit="file"
             )
 
     def _read(self, path: str, place: Where) -> tuple[str | None, str]:
@@ -119,7 +119,7 @@ class SecretReader:
         if directory is None:
             self._mistakes.error(
                 place,
-                f"{CREDENTIALS_DIRECTORY} is not set: systemd sets it with LoadCredential=",
+                f"{CREDENTIALS_DIRECTORY} is not set: add LoadCredential= to the systemd unit",
                 value=name,
                 unit="systemd credential",
             )
@@ -132,9 +132,9 @@ class SecretReader:
     def _as_secret(self, text: str, value: str, place: Where) -> Secret | None:
         line = text.removesuffix("\n").removesuffix("\r")
         if not line:
-            self._mistakes.error(place, "holds no secret: it is empty", value=value)
+            self._mistakes.error(place, "is empty: it must hold the secret", value=value)
             return None
         if "\n" in line or "\r" in line or "\0" in line:
-            self._mistakes.error(place, "a secret is one line", value=value)
+            self._mistakes.error(place, "must hold the secret on one line", value=value)
             return None
         return self._secrets.setdefault(line, Secret(line))

@@ -1,6 +1,6 @@
-"""Merging: `[defaults]`, [power] and [detection] < data centre < cluster < host < device, as the core takes it.
+"""Merge settings: `[defaults]`, [power] and [detection] < data centre < cluster < host < device.
 
-Knows no file. One rule: equal settings are one object, whatever the number of hosts.
+Equal settings are one shared object, however many hosts have them.
 """
 
 from collections.abc import Mapping
@@ -28,13 +28,13 @@ _SUFFIXES: Final = ("", "_seconds", "_percent")
 
 
 def set_keys(table: BaseModel, model: type[BaseModel] = Overrides) -> dict[str, Any]:
-    """What this table says differently: its given keys that `model` has."""
+    """Return the keys that this table sets and `model` has."""
     known = model.model_fields
     return {key: getattr(table, key) for key in table.model_fields_set if key in known}
 
 
 class Settings:
-    """The settings of the whole file, and those of hosts and devices derived from them."""
+    """The settings of the main file, and those of hosts and devices that follow."""
 
     def __init__(self, main: MainTables) -> None:
         self._main = main
@@ -49,7 +49,7 @@ class Settings:
         self._shared: dict[object, Any] = {}
 
     def of_host(self, *overrides: Mapping[str, Any]) -> HostSettings:
-        """The settings of a host with these overrides, weakest first."""
+        """Return the settings of a host with these overrides, weakest first."""
         merged: dict[str, Any] = {}
         for override in overrides:
             merged.update(override)
@@ -60,7 +60,7 @@ class Settings:
         return settings
 
     def of_device(self, host: HostSettings, override: Mapping[str, Any]) -> PowerSettings:
-        """`[power]` as it holds for a device of this host."""
+        """Return [power] for a device of this host."""
         if not override:
             return host.power
         given = {_field(PowerSettings, key): value for key, value in override.items()}
@@ -68,12 +68,12 @@ class Settings:
         return self.shared(PowerSettings(**{**own, **given}))
 
     def shared(self, value: SharedType) -> SharedType:
-        """The first equal value that came by."""
+        """Return the first equal value, so that equal values are one object."""
         found: SharedType = self._shared.setdefault(value, value)
         return found
 
     def daemon(self, name: str) -> DaemonSettings:
-        """What holds for the whole daemon."""
+        """Return the settings of the whole daemon."""
         main = self._main
         return DaemonSettings(
             name=name,
@@ -109,7 +109,7 @@ class Settings:
 
 
 def _field(model: type, key: str) -> str:
-    """The field of the model that holds this key of the file: the key itself, or the key with its unit."""
+    """Return the field of the model for this key of the file: the key itself, or the key with its unit."""
     return next((key + suffix for suffix in _SUFFIXES if key + suffix in _NAMES[model]), key)
 
 

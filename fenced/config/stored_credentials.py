@@ -1,6 +1,6 @@
-"""`[credentials.NAME]` of the proxy agent's file: what it keeps for its devices, and for which it may be used.
+"""`[credentials.NAME]` of the proxy agent's file: stored logins, and the devices that each may be sent to.
 
-Knows no call. One rule: a credential without addresses is a mistake, for it would go wherever a daemon says.
+A credential without addresses is a mistake: the proxy would send it wherever a daemon asks.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ from fenced.model.option_values import PINS, Lent, lent, plain
 
 class CredentialTable(Table):
     username: Annotated[str, Text("user name at the device")] = ""
-    password_file: Annotated[str, FileName("file with the password; one line, its last line end is cut")] = ""
+    password_file: Annotated[str, FileName("file with the password on one line")] = ""
     password_env: Annotated[str, Text("or: the environment variable that holds it")] = ""
     password_credential: Annotated[str, Text("or: the systemd credential that holds it")] = ""
     secrets: Annotated[
@@ -33,22 +33,23 @@ class CredentialTable(Table):
     addresses: Annotated[
         tuple[str, ...],
         Listed(
-            "where it may go: `HOST`, `HOST:PORT`, `https://HOST`, a network, `*.bmc.example.org`; required",
+            "devices it may be sent to: `HOST`, `HOST:PORT`, `https://HOST`, a network, `*.bmc.example.org`; required",
             item=Text(""),
         ),
     ] = ()
-    drivers: Annotated[tuple[str, ...], Listed("by which drivers; [] = any", item=Name(""))] = ()
+    drivers: Annotated[tuple[str, ...], Listed("drivers that may use it; [] = any", item=Name(""))] = ()
     clients: Annotated[
-        tuple[str, ...], Listed("for which daemons, as CN=fenced-a; [] = all of `allow`", item=Text(""))
+        tuple[str, ...], Listed("daemons that may use it, as CN=fenced-a; [] = all of `allow`", item=Text(""))
     ] = ()
     options: Annotated[
-        tuple[str, ...], Listed("further options that a call may have beside it, as snmp_priv_prot", item=Name(""))
+        tuple[str, ...],
+        Listed("further options that a call may set beside it, for example snmp_priv_prot", item=Name("")),
     ] = ()
     pins: Annotated[
         dict[str, Any],
         Tables(
-            "options that no call may set beside it: whom it trusts, as `{ fingerprint = ... }` or `{ ssl_insecure = true }`, "
-            "and the way that it goes, as `{ lanplus = true }` or `{ secure = true }`",
+            "options that are fixed here and that no call may set: which device to trust, as `{ fingerprint = ... }` or "
+            "`{ ssl_insecure = true }`, and the transport, as `{ lanplus = true }` or `{ secure = true }`",
             is_list=False,
         ),
     ] = Field(default_factory=dict)
@@ -60,7 +61,7 @@ UNPINNED: Final = frozenset({*ADDRESS_OPTIONS, "plug", "port", "action", "option
 def stored_credentials(
     given: Mapping[str, object], where: Where, base: Path, secrets: SecretReader, mistakes: Mistakes
 ) -> dict[str, StoredCredential]:
-    """All of them by name; every mistake is told."""
+    """Return all of them by name; report every mistake."""
     stored: dict[str, StoredCredential] = {}
     for name, raw in given.items():
         place = where.key(str(name))
@@ -80,7 +81,9 @@ def _stored(
     table: CredentialTable, where: Where, base: Path, secrets: SecretReader, mistakes: Mistakes
 ) -> StoredCredential:
     if not table.addresses:
-        mistakes.error(where.key("addresses"), "is missing: say to which addresses it may go", unit="list")
+        mistakes.error(
+            where.key("addresses"), "is missing: list the addresses that this login may be sent to", unit="list"
+        )
     return StoredCredential(
         username=table.username,
         password=secrets.password(table, where, base),
@@ -96,7 +99,9 @@ def _stored(
 def _options(names: tuple[str, ...], where: Where, mistakes: Mistakes) -> Iterator[str]:
     for index, name in enumerate(names):
         if plain(name) in PINS:
-            mistakes.error(where.item(index), "says whom it trusts: that is for pins, and no call's", value=name)
+            mistakes.error(
+                where.item(index), "decides which device to trust, so no call may set it: use pins", value=name
+            )
         yield name
 
 
@@ -108,7 +113,7 @@ def _pins(
         if plain(name) in UNPINNED:
             mistakes.error(
                 place,
-                "can't be pinned: addresses says where the login may go, and a call says which plug",
+                "can't be pinned: addresses limits where the login may go, and each call names its plug",
                 unit="option",
             )
         elif not isinstance(value, str | int | float | bool) or (isinstance(value, str) and not value.isprintable()):
@@ -122,7 +127,7 @@ def _pins(
 def _further(
     given: Mapping[str, Any], where: Where, base: Path, secrets: SecretReader, mistakes: Mistakes
 ) -> Iterator[tuple[str, Secret]]:
-    """(the driver's or agent's own name, the secret), for each key."""
+    """Yield (the name that the driver or agent uses, the secret) for each key."""
     for key, value in given.items():
         name, _, source = str(key).rpartition("_")
         if not name or source not in SOURCES or not isinstance(value, str):

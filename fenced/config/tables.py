@@ -1,6 +1,6 @@
-"""The tables of the main file: every key with its meaning, unit, limits and default. Nothing is looked up here.
+"""The tables of the main file: every key with its meaning, unit, limits and default.
 
-One rule: what is not written here is not a key. `docs/configuration.md` is generated from these classes.
+These classes are the only list of keys. `docs/configuration.md` and `config/fenced.toml` are generated from them.
 """
 
 from typing import Annotated, ClassVar
@@ -28,7 +28,7 @@ REQUEST_ACTIONS = ("fence", "off", "on", "restart", "cancel", "confirm_off", "ma
 
 
 class Table(BaseModel):
-    """A table of the file. Unknown keys are mistakes."""
+    """A table of the file. An unknown key is a mistake."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     about: ClassVar[str] = ""
@@ -37,8 +37,8 @@ class Table(BaseModel):
 class TlsKeys(Table):
     """The three files of a TLS client."""
 
-    ca_file: Annotated[str, FileName("the certificate authority that is trusted; empty: the system's")] = ""
-    cert_file: Annotated[str, FileName("our certificate")] = ""
+    ca_file: Annotated[str, FileName("the certificate authority to trust; empty: the system's")] = ""
+    cert_file: Annotated[str, FileName("the client certificate")] = ""
     key_file: Annotated[str, FileName("its private key")] = ""
 
 
@@ -46,9 +46,9 @@ class LoginKeys(TlsKeys):
     """User name and password of a broker. The password is in a file, the environment or a systemd credential."""
 
     username: Annotated[
-        str, Text("account at the broker; of this client alone: two that share one throw each other off")
+        str, Text("account at the broker; give each client its own, because two that share one disconnect each other")
     ] = ""
-    password_file: Annotated[str, FileName("file with the password; one line, its last line end is cut")] = ""
+    password_file: Annotated[str, FileName("file with the password on one line")] = ""
     password_env: Annotated[str, Text("or: the environment variable that holds it")] = ""
     password_credential: Annotated[str, Text("or: the systemd credential that holds it")] = ""
 
@@ -58,17 +58,17 @@ class DaemonTable(Table):
     site: Annotated[str, Name("the site: second part of every topic")] = "site-1"
     state_dir: Annotated[str, FolderName("where the store and the lock file are")] = "/var/lib/fenced"
     agent_path: Annotated[
-        tuple[str, ...], Listed("where `fence_*` programs are looked up; first hit wins", item=FolderName(""))
+        tuple[str, ...], Listed("where to find `fence_*` programs; the first hit wins", item=FolderName(""))
     ] = ("/usr/sbin", "/usr/local/sbin")
     runs_on: Annotated[
         tuple[str, ...],
         Listed(
-            "hosts that the daemon's machine is or depends on without having their names or addresses, as the "
-            "hypervisor of its virtual machine: never switched by it",
+            "hosts that the daemon's machine is, or depends on, under another name and address, as the hypervisor of "
+            "its virtual machine: this daemon never switches them",
             item=Name(""),
         ),
     ] = ()
-    armed: Annotated[bool, Flag("false: decides, records and announces what it would do, but never acts")] = False
+    armed: Annotated[bool, Flag("false: decide, record and announce, but never switch power")] = False
     shutdown_grace: Annotated[
         float, Seconds("how long running power steps may take after SIGTERM", least="0s", most="10m")
     ] = 30.0
@@ -81,13 +81,14 @@ class BusTable(LoginKeys):
     accept_requests: Annotated[
         tuple[str, ...],
         Listed(
-            "which actions of the request topic are obeyed; confirm_off needs mqtts://",
+            "actions that the request topic may ask for; confirm_off needs mqtts://",
             item=Choice("", choices=REQUEST_ACTIONS),
         ),
     ] = ()
-    request_max_age: Annotated[float, Seconds("older requests are refused", least="1s", most="1d")] = 60.0
+    request_max_age: Annotated[float, Seconds("refuse requests older than this", least="1s", most="1d")] = 60.0
     announce_wait: Annotated[
-        float, Seconds("how long the ON of a restart waits for the broker's acknowledgement", least="0s", most="10m")
+        float,
+        Seconds("how long the ON of a restart waits for the broker to acknowledge `fenced`", least="0s", most="10m"),
     ] = 10.0
 
 
@@ -98,7 +99,7 @@ class StoreTable(Table):
     lease_ttl: Annotated[float, Seconds("how long the right to act lasts without renewal", least="1s", most="10m")] = (
         15.0
     )
-    keep: Annotated[float, Seconds("how long records of ended operations are kept", least="1h", most="36500d")] = (
+    keep: Annotated[float, Seconds("how long to keep records of ended operations", least="1h", most="36500d")] = (
         400 * 86400.0
     )
 
@@ -112,117 +113,138 @@ class ApiTable(Table):
     ] = ""
     requests_per_second: Annotated[
         int,
-        Count("of one token, without one of one source; as many refused ones of one source; above: 429", most=100_000),
+        Count(
+            "per token, or per source address without one; the same for refused requests per source; above: 429",
+            most=100_000,
+        ),
     ] = 200
 
 
 class ViaKeys(Table):
-    """The HTTP proxy that leads to a fenced proxy, and the login there."""
+    """The HTTP proxy on the way to a fenced proxy, and its login."""
 
-    via: Annotated[str, Address('http://HOST:PORT of an HTTP proxy that leads there by CONNECT; "direct": none')] = ""
+    via: Annotated[str, Address('http://HOST:PORT of an HTTP proxy to go through (CONNECT); "direct": none')] = ""
     via_username: Annotated[str, Text("user name at the HTTP proxy")] = ""
-    via_password_file: Annotated[str, FileName("file with the password; one line, its last line end is cut")] = ""
+    via_password_file: Annotated[str, FileName("file with the password on one line")] = ""
     via_password_env: Annotated[str, Text("or: the environment variable that holds it")] = ""
     via_password_credential: Annotated[str, Text("or: the systemd credential that holds it")] = ""
 
 
 class ProxyClientTable(TlsKeys, ViaKeys):
-    """How the daemon speaks to proxies; the first three are needed for https:// proxies."""
+    """How the daemon reaches proxies; https:// proxies need the three TLS files."""
 
 
 class DetectionOfOne(Table):
-    """The keys of [detection] that speak of one host."""
+    """The keys of [detection] that can be set per host."""
 
     heartbeat_interval: Annotated[
-        float, Seconds("a message's own `interval` replaces it for that host, at most 4 x this", most="1h")
+        float, Seconds("a heartbeat that names its own `interval` replaces it for that host, up to 4 x this", most="1h")
     ] = 5.0
-    missed_heartbeats: Annotated[int, Count("more intervals than this must be missed, too", most=1000)] = 3
-    grace: Annotated[float, Seconds("silence that is tolerated", most="1d")] = 20.0
-    grace_per_workload: Annotated[float, Seconds("added for each workload", least="0s", most="1h")] = 0.0
-    grace_per_role: Annotated[tuple[tuple[str, float], ...], PerRole("added for each role that the host has")] = ()
-    grace_max: Annotated[float, Seconds("the most that grace and its additions come to", most="1d")] = 120.0
-    boot_grace: Annotated[float, Seconds("after power was given back", least="0s", most="1d")] = 600.0
+    missed_heartbeats: Annotated[
+        int, Count("a host is silent only after it missed more intervals than this, too", most=1000)
+    ] = 3
+    grace: Annotated[float, Seconds("how long a host may be silent", most="1d")] = 20.0
+    grace_per_workload: Annotated[
+        float, Seconds("added to grace for each workload of the host", least="0s", most="1h")
+    ] = 0.0
+    grace_per_role: Annotated[tuple[tuple[str, float], ...], PerRole("added to grace for each role of the host")] = ()
+    grace_max: Annotated[float, Seconds("upper limit of grace with its additions", most="1d")] = 120.0
+    boot_grace: Annotated[
+        float, Seconds("how long a host may take to be heard after power was restored", least="0s", most="1d")
+    ] = 600.0
     release_grace: Annotated[
         float,
         Seconds(
-            "after a hold by share, storm or isolation or a bus outage, for those silent through it",
+            "grace after a bus outage or a hold by share, storm or isolation, for hosts that were silent through it",
             least="0s",
             most="1d",
         ),
     ] = 600.0
-    stopping_max: Annotated[float, Seconds("then `left` is looked at again, with an alert", most="7d")] = 600.0
+    stopping_max: Annotated[
+        float, Seconds("how long a host may be `left` before it is checked again, with an alert", most="7d")
+    ] = 600.0
     late_message: Annotated[
         float,
         Seconds(
-            "an old-boot heartbeat this long after a proven OFF is late, later it is a contradiction",
+            "up to this long after a proven OFF a heartbeat of the old boot is late; after it, it contradicts the proof",
             least="0s",
             most="1h",
         ),
     ] = 30.0
-    watch_interval: Annotated[float, Seconds("reading the devices of fenced and failed hosts", most="1d")] = 60.0
-    probe_timeout: Annotated[float, Seconds("for one question to a silent host", most="5m")] = 5.0
+    watch_interval: Annotated[float, Seconds("how often to read the devices of fenced and failed hosts", most="1d")] = (
+        60.0
+    )
+    probe_timeout: Annotated[float, Seconds("for one probe of a silent host", most="5m")] = 5.0
     probe_ports: Annotated[
         tuple[int, ...],
-        Listed("TCP ports of a silent host that are tried; [] = none", item=Count("", least=1, most=65535)),
+        Listed("TCP ports to probe on a silent host; [] = none", item=Count("", least=1, most=65535)),
     ] = (22,)
     alive_but_silent: Annotated[
-        str, Choice("what a host gets that is silent but answers (soft_fence: not yet)", choices=LIVE_REMEDIES)
+        str,
+        Choice(
+            "what to do about a host that is silent but answers a probe (soft_fence: not yet)", choices=LIVE_REMEDIES
+        ),
     ] = "alert"
     on_report: Annotated[
-        str, Choice("what a living host that reports `failing` gets (soft_fence: not yet)", choices=LIVE_REMEDIES)
+        str,
+        Choice("what to do about a living host that reports `failing` (soft_fence: not yet)", choices=LIVE_REMEDIES),
     ] = "alert"
 
 
 class DetectionTable(DetectionOfOne):
-    startup_quiet: Annotated[float, Seconds("from the start of the process", least="0s", most="1d")] = 60.0
+    startup_quiet: Annotated[
+        float, Seconds("fence no host automatically for this long after the process started", least="0s", most="1d")
+    ] = 60.0
     bus_settle: Annotated[
-        float, Seconds("after a (re)connection; silence starts at its end", least="0s", most="1h")
+        float, Seconds("how long after the bus (re)connected silence starts to count", least="0s", most="1h")
     ] = 10.0
     observers: Annotated[
-        int, Count("failure domains that must agree (not yet: only the daemon itself looks)", least=1, most=100)
+        int, Count("failure domains that must agree (not yet: only the daemon itself probes)", least=1, most=100)
     ] = 2
     references: Annotated[
-        tuple[str, ...], Listed("addresses an observer must reach to count (not yet)", item=Address(""))
+        tuple[str, ...], Listed("addresses that an observer must reach to count (not yet)", item=Address(""))
     ] = ()
 
 
 class RaceTable(Table):
-    stagger: Annotated[float, Seconds("until the next candidate is started", least="0s", most="1m")] = 0.25
+    stagger: Annotated[float, Seconds("until the next candidate starts", least="0s", most="1m")] = 0.25
     preference_grace: Annotated[
-        float, Seconds("how long a success waits for a better tier that still runs", least="0s", most="1m")
+        float, Seconds("how long a success waits for a better tier that is still running", least="0s", most="1m")
     ] = 0.3
-    parallel: Annotated[int, Count("candidates at once, for one device", most=100)] = 4
-    probe_timeout: Annotated[float, Seconds("for one candidate", most="5m")] = 5.0
+    parallel: Annotated[int, Count("candidates at once, per device", most=100)] = 4
+    probe_timeout: Annotated[float, Seconds("for one candidate's probe", most="5m")] = 5.0
 
 
 class PowerOfOne(Table):
-    """The keys of [power] that speak of one host or device."""
+    """The keys of [power] that can be set per host or device."""
 
-    verify_interval: Annotated[float, Seconds("between two reads that verify", most="5m")] = 1.0
+    verify_interval: Annotated[float, Seconds("between two reads that verify a state", most="5m")] = 1.0
     verify_timeout: Annotated[
-        float, Seconds("until the state must be read back; starts when the call ended", most="1h")
+        float, Seconds("within which the state must be read back; starts when the command's call ended", most="1h")
     ] = 30.0
-    stable_reads: Annotated[int, Count("equal reads in a row that make a proof", most=100)] = 2
+    stable_reads: Annotated[int, Count("equal reads in a row that prove a state", most=100)] = 2
     already_off_hold: Annotated[
-        float, Seconds("how long a host that nobody switched off must read OFF", least="0s", most="1h")
+        float, Seconds("how long a host that was off before the command must read OFF", least="0s", most="1h")
     ] = 10.0
-    attempt_timeout: Annotated[float, Seconds("one call to a device", most="1h")] = 20.0
-    attempts: Annotated[int, Count("of one command at one device", most=100)] = 3
-    operation_timeout: Annotated[float, Seconds("one whole operation, off", most="1d")] = 300.0
-    restore_timeout: Annotated[float, Seconds("giving power back", most="1d")] = 600.0
-    chassis_boot_timeout: Annotated[float, Seconds("a BMC that was without power", least="0s", most="1h")] = 180.0
-    sessions: Annotated[int, Count("calls at once to one physical unit", most=1000)] = 4
+    attempt_timeout: Annotated[float, Seconds("for one call to a device", most="1h")] = 20.0
+    attempts: Annotated[int, Count("of one command on one device", most=100)] = 3
+    operation_timeout: Annotated[float, Seconds("for a whole operation until OFF is proven", most="1d")] = 300.0
+    restore_timeout: Annotated[float, Seconds("for restoring power", most="1d")] = 600.0
+    chassis_boot_timeout: Annotated[
+        float, Seconds("how long a BMC may take to answer after it was without power", least="0s", most="1h")
+    ] = 180.0
+    sessions: Annotated[int, Count("calls at once to one power unit or BMC", most=1000)] = 4
 
 
 class PowerTable(PowerOfOne):
-    agent_processes: Annotated[int, Count("`fence_*` programs at once, whole daemon", most=10_000)] = 32
-    warm_agents: Annotated[bool, Flag("fork Python agents from an interpreter kept ready; read at the start alone")] = (
-        True
-    )
+    agent_processes: Annotated[int, Count("`fence_*` programs at once in the whole daemon", most=10_000)] = 32
+    warm_agents: Annotated[
+        bool, Flag("fork Python agents from an interpreter that is kept ready; read only at start")
+    ] = True
 
 
 class SoftFenceTable(Table):
-    command: Annotated[str, Text("what is run on the host over SSH (not yet)")] = "systemctl restart fenced-beat"
+    command: Annotated[str, Text("command to run on the host over SSH (not yet)")] = "systemctl restart fenced-beat"
     user: Annotated[str, Text("SSH user (not yet)")] = "root"
     key_file: Annotated[str, FileName("SSH key (not yet)")] = ""
     known_hosts_file: Annotated[str, FileName("SSH host keys (not yet)")] = ""
@@ -240,7 +262,9 @@ class RemedyTable(Table):
     steps: Annotated[
         tuple[str, ...],
         Listed(
-            "in order; only `power` in this version", item=Choice("", choices=("soft_fence", "kdump", "power")), least=1
+            "what to try, in order; only `power` in this version",
+            item=Choice("", choices=("soft_fence", "kdump", "power")),
+            least=1,
         ),
     ] = ("power",)
     soft_fence: SoftFenceTable = Field(default_factory=SoftFenceTable)
@@ -248,64 +272,68 @@ class RemedyTable(Table):
 
 
 class AttemptsGate(Table):
-    count: Annotated[int, Count("automatic operations that sent an OFF, per host", most=1000)] = 3
+    count: Annotated[int, Count("automatic operations per host that sent an OFF", most=1000)] = 3
     per: Annotated[float, Seconds("in this window")] = 86400.0
 
 
 class WitnessGate(Table):
-    hosts: Annotated[int, Count("other hosts that must have been heard since; 0 = no gate", least=0)] = 1
-    wait: Annotated[float, Seconds("after the suspicion", least="0s", most="1h")] = 5.0
+    hosts: Annotated[int, Count("other hosts that must be heard after the suspicion; 0 = no gate", least=0)] = 1
+    wait: Annotated[float, Seconds("how long to wait for them after the suspicion", least="0s", most="1h")] = 5.0
 
 
 class ConnectivityGate(Table):
-    share: Annotated[float, Percent("closed from this share of overdue hosts of a cluster", least=1.0)] = 50.0
-    at_least: Annotated[int, Count("and from this number of them")] = 3
+    share: Annotated[float, Percent("closed when at least this share of a cluster's hosts is overdue", least=1.0)] = (
+        50.0
+    )
+    at_least: Annotated[int, Count("and at least this many")] = 3
 
 
 class StormGate(Table):
     domains: Annotated[
         tuple[str, ...], Listed("keys of a host that name what fails together (not yet)", item=Name(""))
     ] = ("rack", "cluster")
-    hosts: Annotated[int, Count("suspects in one domain (not yet)")] = 3
+    hosts: Annotated[int, Count("suspects in one domain that make a storm (not yet)")] = 3
     per: Annotated[float, Seconds("in this window (not yet)", most="7d")] = 300.0
     cooldown: Annotated[float, Seconds("after a storm (not yet)", least="0s", most="7d")] = 300.0
 
 
 class BudgetGate(Table):
-    hosts: Annotated[int, Count("min(max(hosts, percent rounded down), at_most) fences, per cluster and fleet")] = 1
+    hosts: Annotated[
+        int, Count("automatic fences per cluster and fleet: min(max(hosts, percent rounded down), at_most)")
+    ] = 1
     percent: Annotated[float, Percent("of the monitored hosts")] = 5.0
-    at_most: Annotated[int, Count("whatever the percentage says")] = 10
+    at_most: Annotated[int, Count("upper limit, whatever the percentage says")] = 10
     per: Annotated[float, Seconds("in this window", most="7d")] = 600.0
-    unrecovered: Annotated[int, Count("fenced hosts that did not come back; closed from this number")] = 10
+    unrecovered: Annotated[int, Count("closed when this many fenced hosts have not come back")] = 10
 
 
 class GatesTable(Table):
     attempts: AttemptsGate = Field(default_factory=AttemptsGate)
-    cooldown: Annotated[float, Seconds("after an automatic operation ended, done or failed", least="0s", most="7d")] = (
-        600.0
-    )
+    cooldown: Annotated[
+        float, Seconds("per host, after an automatic operation ended, done or failed", least="0s", most="7d")
+    ] = 600.0
     witness: WitnessGate = Field(default_factory=WitnessGate)
     connectivity: ConnectivityGate = Field(default_factory=ConnectivityGate)
     storm: StormGate = Field(default_factory=StormGate)
     budget: BudgetGate = Field(default_factory=BudgetGate)
     concurrency: Annotated[int, Count("automatic operations at once", most=10_000)] = 8
-    live_evidence: Annotated[tuple[str, ...], Listed("kinds that stop a fence while they are alive", item=Name(""))] = (
-        "storage_lease",
-    )
+    live_evidence: Annotated[
+        tuple[str, ...], Listed("kinds of evidence that stop a fence while they are alive", item=Name(""))
+    ] = ("storage_lease",)
 
 
 class CheckTable(Table):
     interval: Annotated[
-        float, Seconds('every (host, device, proxy) path is read once in it; "0s" = off', least="0s", most="30d")
+        float, Seconds('read every (host, device, proxy) path once per interval; "0s" = off', least="0s", most="30d")
     ] = 0.0
     per_unit_pause: Annotated[float, Seconds("between two of these reads of one unit", least="0s", most="1h")] = 5.0
 
 
 class DefaultsTable(Table):
-    """A datacenter, cluster or host may override any of these, and any key of [power] and [detection] of one host."""
+    """A data centre, cluster or host may override these, and the keys of [power] and [detection] that can be set per host."""
 
     proxies: Annotated[
-        tuple[str, ...], Listed("who reaches the devices, in order of preference", item=Address(""), least=1)
+        tuple[str, ...], Listed("which proxies reach the devices, in order of preference", item=Address(""), least=1)
     ] = ("cluster", "dc", "engine")
     fence_action: Annotated[str, Choice("what an automatic fence does", choices=("restart", "off"))] = "restart"
     automatic: Annotated[bool, Flag("false: never fenced automatically")] = True
@@ -314,12 +342,12 @@ class DefaultsTable(Table):
 class InventoryTable(Table):
     files: Annotated[
         tuple[str, ...],
-        Listed("files or patterns, TOML, YAML or JSON; relative to the file they stand in", item=FileName("")),
+        Listed("files or patterns, TOML, YAML or JSON; relative to the file that names them", item=FileName("")),
     ] = ("inventory/*.toml",)
 
 
 class MainTables(Table):
-    """The main file. [[datacenter]], [[cluster]], [[proxy]] and [[host]] may stand in it as well."""
+    """The main file. It may hold [[datacenter]], [[cluster]], [[proxy]] and [[host]] as well."""
 
     daemon: DaemonTable = Field(default_factory=DaemonTable)
     bus: BusTable = Field(default_factory=BusTable)

@@ -1,4 +1,4 @@
-"""The API's tokens: a file of lines `role:token`. Knows no HTTP. One rule: no mistake quotes a line."""
+"""Read the API's tokens from a file of lines `role:token`. No mistake quotes a line."""
 
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ TOKEN_CHARS_MAX: Final = 4096
 
 
 def read_tokens(path: Path, where: Where, secrets: SecretReader, mistakes: Mistakes) -> Tokens:
-    """The tokens in the order of the file; empty lines and lines that begin with # are passed over."""
+    """Return the tokens in the order of the file; skip empty lines and lines that begin with #."""
     text = secrets.text(str(path), where)
     if text is None:
         return ()
@@ -31,10 +31,14 @@ def read_tokens(path: Path, where: Where, secrets: SecretReader, mistakes: Mista
             mistakes.error(place, why, value=MASK, unit="role:token")
             continue
         if len(token) < TOKEN_CHARS_MIN:
-            mistakes.warning(place, f"a token shorter than {TOKEN_CHARS_MIN} characters can be guessed", value=MASK)
+            mistakes.warning(
+                place,
+                f"a token shorter than {TOKEN_CHARS_MIN} characters can be guessed: make a longer one",
+                value=MASK,
+            )
         tokens.append((role, Secret(token)))
     if not tokens:
-        mistakes.error(where, "holds no token", value=str(path), unit="file")
+        mistakes.error(where, "holds no token: add lines role:token", value=str(path), unit="file")
     return tuple(tokens)
 
 

@@ -1,6 +1,6 @@
-"""A raw table becomes one of our tables; pydantic's complaints become mistakes. Knows no key by name.
+"""Parse one raw table into its model, and turn pydantic's errors into mistakes. Knows no key by name.
 
-One rule: a wrong key is told and left out, and what is left is still a table, so that its other mistakes are found too.
+A wrong key is reported and left out. What is left is still a table, so that its other mistakes are found in the same run.
 """
 
 import difflib
@@ -23,9 +23,9 @@ _STAND_IN: Final = "x"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parsed(Generic[TableType]):
-    """`refused`: the keys that had to be left out, with what they said (None: missing); their defaults stand in.
+    """`refused`: the keys that were left out, with their values (None: missing). The table has their defaults instead.
 
-    An unknown key that looks like one of ours counts as that one, too. A required key is "" in the table then.
+    An unknown key that looks like a known one counts as that one, too. A refused required key is "" in the table.
     """
 
     table: TableType
@@ -33,29 +33,29 @@ class Parsed(Generic[TableType]):
 
 
 def parse(model: type[TableType], raw: Mapping[str, Any], where: Where, mistakes: Mistakes) -> Parsed[TableType]:
-    """The table, with every mistake in it told."""
+    """Return the table, and report every mistake in it."""
     try:
         return Parsed(table=model.model_validate(raw))
     except ValidationError as exc:
         refused: dict[str, object] = {}
-        left = _told_and_left_out(model, raw, exc, where, mistakes, refused)
+        left = _without_faults(model, raw, exc, where, mistakes, refused)
     for _ in range(_PASSES_MAX):
         try:
             return Parsed(table=_with_stand_ins(model, left), refused=refused)
         except ValidationError as exc:
-            left = _told_and_left_out(model, left, exc, where, mistakes, refused)
+            left = _without_faults(model, left, exc, where, mistakes, refused)
     return Parsed(table=_with_stand_ins(model, {}), refused={**dict.fromkeys(model.model_fields), **refused})
 
 
 def _with_stand_ins(model: type[TableType], left: Mapping[str, Any]) -> TableType:
-    """The table, with "" for the required keys that are not there. All of them are text."""
+    """Return the table, with "" for missing required keys, which are all text."""
     absent = [key for key, field in model.model_fields.items() if field.is_required() and key not in left]
     table = model.model_validate({**left, **dict.fromkeys(absent, _STAND_IN)})
     return table.model_copy(update=dict.fromkeys(absent, ""))
 
 
 def check_of(model: type[BaseModel], path: tuple[object, ...]) -> Check | None:
-    """The check of the key at this path, or None for a table or an unknown key."""
+    """Return the check of the key at this path, or None for a table or an unknown key."""
     for step in path:
         field = model.model_fields.get(str(step))
         if field is None:
@@ -68,7 +68,7 @@ def check_of(model: type[BaseModel], path: tuple[object, ...]) -> Check | None:
     return None
 
 
-def _told_and_left_out(
+def _without_faults(
     model: type[BaseModel],
     raw: Mapping[str, Any],
     exc: ValidationError,
@@ -77,7 +77,7 @@ def _told_and_left_out(
     refused: dict[str, object],
 ) -> dict[str, Any]:
     left: dict[str, Any] = _copied(raw)
-    # Missing ones last: what is missing may be there under a misspelt name, which was told then.
+    # Missing keys last: such a key may be there under a misspelt name, which is reported first.
     for error in sorted(exc.errors(include_url=False), key=lambda error: error["type"] == "missing"):
         path = error["loc"]
         place = _place(where, path)
@@ -98,7 +98,7 @@ def _told_and_left_out(
 
 
 def _meant(model: type[BaseModel], raw: Mapping[str, Any], error: Any) -> Iterator[tuple[object, ...]]:
-    """The key itself; of an unknown one also the known one that it looks like, unless that is there, too."""
+    """Yield the key, and for an unknown one also the known one that it looks like, unless that is given, too."""
     path = error["loc"]
     yield path
     if error["type"] == "extra_forbidden":
@@ -141,13 +141,13 @@ def _unknown(model: type[BaseModel], path: tuple[object, ...]) -> str:
 
 
 def _near(model: type[BaseModel], path: tuple[object, ...]) -> str:
-    """The known key that an unknown one looks like, or the unknown one itself."""
+    """Return the known key that an unknown one looks like, or the unknown one itself."""
     key = str(path[-1])
     return next(iter(difflib.get_close_matches(key, _model_of(model, path).model_fields, n=1, cutoff=0.7)), key)
 
 
 def _model_of(model: type[BaseModel], path: tuple[object, ...]) -> type[BaseModel]:
-    """The model of the table in which the last key of the path stands."""
+    """Return the model of the table that holds the last key of the path."""
     for step in path[:-1]:
         annotation = model.model_fields[str(step)].annotation
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -160,7 +160,7 @@ def _copied(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _leave_out(table: dict[str, Any], path: tuple[object, ...]) -> None:
-    """Take the deepest key of the path out; a faulty item takes its whole list with it."""
+    """Remove the deepest key of the path; a faulty item removes its whole list."""
     for depth, step in enumerate(path):
         below = table.get(str(step)) if isinstance(step, str) else None
         if depth == len(path) - 1 or not isinstance(below, dict):

@@ -1,6 +1,6 @@
-"""`via` and its login: the HTTP proxy that the way to a fenced proxy leads through. Knows no inventory.
+"""Read `via` and its login: the HTTP proxy on the way to a fenced proxy.
 
-One rule: it only carries TLS: a proxy that is called without TLS is not reached through one.
+It carries TLS only, so a proxy without TLS is never reached through one.
 """
 
 from pathlib import Path
@@ -17,13 +17,13 @@ DIRECT: Final = "direct"
 
 
 def read_via(table: ViaKeys, where: Where, base: Path, secrets: SecretReader, mistakes: Mistakes) -> Via | None:
-    """What the table says; None where it says nothing, or "direct"."""
+    """Return the HTTP proxy of the table; None for none, or "direct"."""
     password = secrets.secret(
         "via_password", {source: getattr(table, f"via_password_{source}") for source in SOURCES}, where, base
     )
     if not table.via or table.via == DIRECT:
         if table.via_username or password is not None:
-            mistakes.error(where.key("via"), "is missing: a login for it is given", unit="URL")
+            mistakes.error(where.key("via"), "is missing, but its login is given", unit="URL")
         return None
     host = _host(table.via, where, mistakes)
     if password is not None and not table.via_username:

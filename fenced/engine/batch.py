@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from fenced.bus.topics import Topics
 from fenced.core.decide import Decision
 from fenced.core.durable import records as r
 from fenced.core.durable.fleet_state import FleetState
@@ -91,7 +92,7 @@ def state_outbox(state: HostState, controller: str, site: str, message_id: str, 
     return OutboxMessage(
         id=message_id,
         host=state.name,
-        topic=f"fenced/v1/{site}/state/{state.name}",
+        topic=Topics(site=site).state(state.name),
         payload=b"" if state.is_removed else state_payload(state, controller, wall),
         is_retained=True,
     )
@@ -107,15 +108,13 @@ def _event(announcement: Announcement, site: str, source: str, message_id: str, 
         "time": Moment(announcement.at),
         "datacontenttype": "application/json",
     }
-    suffix = ""
     if announcement.host is not None:
         event["subject"] = str(announcement.host)
-        suffix = f"/{announcement.host}"
     event["data"] = announcement.data
     return OutboxMessage(
         id=message_id,
         host=announcement.host,
-        topic=f"fenced/v1/{site}/event{suffix}",
+        topic=Topics(site=site).event(announcement.host),
         payload=_json(event, wall),
         is_retained=False,
         operation=announcement.acknowledge,

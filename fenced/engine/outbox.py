@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import structlog
 
+from fenced.bus.topics import Topics
 from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.fleet import Fleet
@@ -223,7 +224,7 @@ class Outbox:
     def _begin_states(self, group: asyncio.TaskGroup, room: int, barred: set[LaneKey]) -> None:
         if self._clock.now() < self._lanes.repeats_from:
             return
-        site = self._fleet.inventory.daemon.site
+        topics = Topics(site=self._fleet.inventory.daemon.site)
         for name in list(self._untold):
             if name not in self._fleet.hosts:  # a reload removed it
                 del self._untold[name]
@@ -231,7 +232,7 @@ class Outbox:
                 room -= 1
                 self._lanes.begin(name)
                 message = Message(
-                    topic=f"fenced/v1/{site}/state/{name}",
+                    topic=topics.state(name),
                     payload=state_payload(self._fleet.durable(name), self._controller, self._wall),
                     is_retained=True,
                 )
@@ -303,7 +304,7 @@ class Outbox:
             "epoch": self._fleet.epoch,
             "since": rfc3339(self._wall(self._fleet.started)),
         }
-        topic = f"fenced/v1/{daemon.site}/controller/{daemon.name}"
+        topic = Topics(site=daemon.site).controller(daemon.name)
         return Message(topic=topic, payload=json.dumps(payload).encode(), is_retained=True)
 
     def _controller_word(self) -> tuple[bool, int]:
@@ -328,7 +329,7 @@ class Outbox:
             case RefusedBy():
                 payload |= {"accepted": False, "rule": command.answer.rule, "why": command.answer.why}
         message = Message(
-            topic=command.reply_topic or f"fenced/v1/{site}/reply/{command.request_id}",
+            topic=command.reply_topic or Topics(site=site).reply(command.request_id),
             payload=json.dumps(payload).encode(),
             is_retained=False,
             correlation=command.correlation,

@@ -5,8 +5,9 @@ Reads events and operations as interface.md names them, and adds nothing to what
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
+
+from fenced.model.moments import parse_rfc3339
 
 HOST_EVENT: Final = "io.fenced.host."
 COMMANDS: Final = ("off", "on")
@@ -37,7 +38,7 @@ class Narrator:
         kind, data = str(event.get("type", "")), event.get("data") or {}
         if not kind.startswith(HOST_EVENT) or event.get("subject") != self._host:
             return []
-        line = Line(at=seconds(str(event["time"])), who=self._host, text=_event_text(kind, data))
+        line = Line(at=parse_rfc3339(str(event["time"])), who=self._host, text=_event_text(kind, data))
         return [line] if self._is_new("event", event.get("id")) else []
 
     def announcement(self, event: Mapping[str, Any], *, at: float) -> list[Line]:
@@ -51,7 +52,7 @@ class Narrator:
 
     def operation(self, operation: Mapping[str, Any]) -> list[Line]:
         """Return lines for what is new in an operation."""
-        started = seconds(str(operation["started"]))
+        started = parse_rfc3339(str(operation["started"]))
         lines: list[Line] = []
         for device in operation.get("devices", ()):
             lines += self._race(device, started)
@@ -88,11 +89,6 @@ class Narrator:
             return False
         self._reported.add(key)
         return True
-
-
-def seconds(text: str) -> float:
-    """Convert an RFC 3339 time to seconds since the epoch."""
-    return datetime.fromisoformat(text).timestamp()
 
 
 def _candidate(entry: Mapping[str, Any]) -> str:

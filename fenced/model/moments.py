@@ -30,6 +30,17 @@ def as_steady(at: float) -> float:
     return at
 
 
+def parse_rfc3339(text: str) -> float:
+    """Return seconds since the epoch. Raises ValueError, also for a time without an offset: it could be any zone's."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise ValueError(f"{text[:64]!r} is not an RFC 3339 time such as 2026-01-31T08:00:00Z") from exc
+    if at.tzinfo is None:
+        raise ValueError(f"{text[:64]!r} has no offset; end it with Z or +01:00")
+    return at.timestamp()
+
+
 def rfc3339(at: float) -> str:
     """Format seconds since the epoch as `2026-01-31T08:00:00.250Z`."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

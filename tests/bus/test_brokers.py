@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from structlog.testing import capture_logs
 
 from fenced.bus.embedded import EmbeddedBroker
-from fenced.bus.settings import BusUrl
+from fenced.model.bus_urls import BusUrl
 from fenced.ports.bus import BusConnected, BusError, Health, Message, Presence
 from tests.bus.parts import heard, mosquitto, other, running, settings
 from tests.drivers.certificate import make_certificate
@@ -105,7 +105,7 @@ async def test_a_port_in_use_is_reported() -> None:
 def test_the_embedded_broker_stays_on_loopback() -> None:
     for host in ("10.0.0.1", "0.0.0.0", "::"):
         with pytest.raises(ValueError, match="loopback"):
-            EmbeddedBroker(BusUrl(scheme="embedded", host=host, port=1883))
+            BusUrl(scheme="embedded", host=host, port=1883)
 
 
 # -- TLS --------------------------------------------------------------------------------------------------------------

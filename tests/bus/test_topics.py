@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fenced.bus.settings import BusUrl
 from fenced.bus.topics import Address, Topics
+from fenced.model.bus_urls import BusUrl
 from fenced.ports.bus import MessageKind
 
 TOPICS = Topics(site="dc1")
@@ -94,13 +94,13 @@ def test_bus_urls(text: str, url: BusUrl) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("broker:1883", "mqtts://"),
-        ("http://broker", "mqtts://"),
-        ("mqtt://", "needs a host"),
-        ("mqtt://a:99999", "not a bus URL"),
+        ("broker:1883", "begin with"),
+        ("http://broker", "begin with"),
+        ("mqtt://", "HOST:PORT"),
+        ("mqtt://a:99999", "HOST:PORT"),
         ("mqtt://a:0", "port 0"),
-        ("mqtt://a/topic", "after the port"),
-        ("mqtt://u:p@a", "password_file"),
+        ("mqtt://a/topic", "must be mqtt://HOST:PORT"),
+        ("mqtt://u:p@a", "never written inline"),
         ("embedded://10.0.0.1", "loopback"),
         ("embedded://0.0.0.0", "loopback"),
     ],

@@ -11,7 +11,7 @@ from fenced.model.power import Kind
 
 
 class MuteAgents:
-    """Agents are where the file says; nobody asks them, and nobody is told so."""
+    """Agents are where the file says, without metadata, and without a warning of that."""
 
     def describing(self, names: Collection[str], *, agent_path: Sequence[str], state_dir: str) -> Describe:
         found = {name for name in names if any((Path(directory) / name).is_file() for directory in agent_path)}

@@ -106,7 +106,7 @@ SETTINGS = {
         '[bus]\nurl = "embedded://10.0.0.1"\n',
         "bus.url",
         "embedded://10.0.0.1",
-        "loopback only",
+        "loopback address",
     ),
     "bus with a bad port": ('[bus]\nurl = "mqtt://x:99999"\n', "bus.url", "mqtt://x:99999", "must be mqtt://HOST:PORT"),
     "confirm-off in clear": (
@@ -147,33 +147,33 @@ SETTINGS = {
     ),
     "observers": ("[detection]\nobservers = 3\n", "detection.observers", "3", "not in this version"),
     "storm": ("[gates.storm]\nhosts = 9\n", "gates.storm", "(a table)", "not in this version"),
-    "identity": (HOST + 'identity = "4c4c"\n', "host[0].identity", "4c4c", "it would not be checked"),
+    "identity": (HOST + 'identity = "4c4c"\n', "host[0].identity", "4c4c", "never be compared"),
     "one identity of two hosts": (
         host("n", BMC.format(ip="10.9.0.1"), more='identity = "4C4C4544-0042-3510-8043-B7C04F4E3332"')
         + host("m", BMC.format(ip="10.9.0.2"), more='identity = " 4c4c4544004235108043b7c04f4e3332 "'),
         "host[1].identity",
         " 4c4c4544004235108043b7c04f4e3332 ",
-        "is also that of n",
+        "is also the identity of n",
     ),
     "one identity of two hosts, one in the other byte order": (
         host("n", BMC.format(ip="10.9.0.1"), more='identity = "4c4c4544-0042-3510-8043-b7c04f4e3332"')
         + host("m", BMC.format(ip="10.9.0.2") + 'identity = "44454c4c-4200-1035-8043-b7c04f4e3332"\n'),
         "host[1].device[0].identity",
         "44454c4c-4200-1035-8043-b7c04f4e3332",
-        "is also that of n",
+        "is also the identity of n",
     ),
     "one serial number of two hosts": (
         host("n", BMC.format(ip="10.9.0.1"), more='identity = "CZ3-211"')
         + host("m", BMC.format(ip="10.9.0.2"), more='identity = "cz3211"'),
         "host[1].identity",
         "cz3211",
-        "is also that of n",
+        "is also the identity of n",
     ),
     "identity of a device": (
         HOST + '[[host.device]]\nname = "x"\ndriver = "fence_ipmilan"\naddress = "10.9.0.1"\nidentity = "4c"\n',
         "host[0].device[0].identity",
         "4c",
-        "it would not be checked",
+        "never be compared",
     ),
     "secret of a driver that takes none": (
         host("n", BMC.format(ip="10.9.0.1") + 'secrets = { x_file = "tls/secret" }\n'),
@@ -185,7 +185,7 @@ SETTINGS = {
         host("n", pdu(more='secrets = { snmp_priv_passwd = "geheim" }\n')),
         "host[0].device[0].secrets.snmp_priv_passwd",
         "",
-        "never inline",
+        "never written inline",
     ),
     "secret from two places": (
         host("n", pdu(more='secrets = { a_file = "tls/secret", a_env = "A" }\n')),

@@ -1,4 +1,4 @@
-"""What is loopback, what names nobody, and which spellings are one address."""
+"""Loopback, wildcard addresses, and spellings of one address."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Certificates that a configuration names: what TLS would not take is a mistake at its key, before anything starts on it."""
+"""Certificates that TLS would refuse are mistakes at their keys, before anything starts with them."""
 
 from pathlib import Path
 from typing import Final

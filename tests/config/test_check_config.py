@@ -119,14 +119,14 @@ def test_the_plan_shows_the_failure_domains(tmp_path: Path) -> None:
         "devices"
     ][0]
     assert device["domains"] == {"px": {"domain": "c1", "near": True}}
-    assert "      1. px [c1, as the host]" in run(tmp_path, racked, "--plan", "node-1").stdout
+    assert "      1. px [c1, shared with the host]" in run(tmp_path, racked, "--plan", "node-1").stdout
 
 
 def test_the_plan_says_whose_word_it_rests_on(tmp_path: Path) -> None:
     vouched = pdu("b", plug="2", more="cuts_power = true\n").replace("fence_apc_snmp", "fence_instant")
     text = host("node-1", pdu("a"), vouched)
     lines = run(tmp_path, text, "--plan", "node-1").stdout.splitlines()
-    said = [line for line in lines if "a person's word" in line]
+    said = [line for line in lines if "vouches" in line]
     assert len(said) == 1
     assert "fence_instant" in said[0]
     plan = json.loads(run(tmp_path, text, "--plan", "node-1", "--format", "json").stdout)["plan"]

@@ -1,4 +1,4 @@
-"""What a reload says that it changed: short lines, no secrets; and what it can't change."""
+"""The lines of a reload: short, without secrets, and with what needs a restart."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def test_changes_in_lines(tmp_path: Path) -> None:
         + host("b", pdu(plug="4")),
     )
     lines = difference(old, new)
-    assert "hosts.c: seems to be called d now: the same power devices" in lines
+    assert "hosts.c: probably renamed to d, which has the same power devices" in lines
     assert "hosts.c: removed" in lines
     assert "hosts.d: added" in lines
     assert 'hosts.a.address: "" -> 10.0.0.1' in lines
@@ -49,7 +49,7 @@ def test_hosts_in_another_order_are_no_change_beside_another_one(tmp_path: Path)
 def test_devices_in_another_order_are(tmp_path: Path) -> None:
     x, y = pdu("x"), pdu("y", plug="2")
     old, new = two(tmp_path, host("a", x, y), host("a", y, x))
-    assert difference(old, new) == ("hosts.a.devices: in another order",)
+    assert difference(old, new) == ("hosts.a.devices: order changed",)
 
 
 def test_the_first_device_of_a_host_is_added_and_the_last_one_removed(tmp_path: Path) -> None:

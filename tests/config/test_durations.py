@@ -1,4 +1,4 @@
-"""Durations: what is written is read as the same, and nothing else is read at all."""
+"""Durations: what is written is read as the same, and anything else is refused."""
 
 import pytest
 from hypothesis import given

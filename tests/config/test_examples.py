@@ -1,4 +1,4 @@
-"""The files in config/ load, say what the code says, and docs/configuration.md is what the code writes."""
+"""The files in config/ load and agree with the code, and docs/configuration.md is what the code writes."""
 
 import shutil
 import tomllib

@@ -1,7 +1,7 @@
-"""Every file error at every key that names a path: a mistake with its place, never an exception.
+"""Every file error at every key that names a path is a mistake with its place, never an exception.
 
-The keys are taken from the tables, so that a new one is tried as well. As root the test reads with the rights of nobody,
-for root may enter everything.
+The keys come from the tables, so that a new one is tried, too. As root, the test reads as user nobody, because root may
+read everything.
 """
 
 import contextlib

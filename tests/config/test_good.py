@@ -1,4 +1,4 @@
-"""What looks like a mistake and is none: an operator with a good reason must not be stopped."""
+"""Unusual configurations that are right: an operator with a good reason must not be stopped."""
 
 from pathlib import Path
 

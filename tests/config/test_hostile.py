@@ -1,4 +1,4 @@
-"""Whatever a file holds: mistakes, never an exception, and never a secret."""
+"""Any file gives mistakes or a configuration, never an exception, and never shows a secret."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Which machine is meant: the daemon's own, a proxy's, the broker's, by each of their names and addresses (S18)."""
+"""Which machine a name or address means: the daemon's own, a proxy's, the broker's (S18)."""
 
 import dataclasses
 from pathlib import Path

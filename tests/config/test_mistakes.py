@@ -1,4 +1,4 @@
-"""Every mistake is told once, with its place, value and reason, together with all others of the run."""
+"""Every mistake is reported once, with its place, value and reason, in one run with all others."""
 
 from pathlib import Path
 
@@ -63,7 +63,7 @@ OPTIONS = {
     r'ssh_options = "a\u0000b"': "a line end",
     "switch = [1]": "must be text, a number",
     'switch = { a = "b" }': "must be text, a number",
-    '"a=b" = 1': "not the name of an option",
+    '"a=b" = 1': "not a valid option name",
 }
 
 
@@ -177,7 +177,7 @@ WARNINGS = {
     "proxy named like a host": (
         HOST + '[[proxy]]\nname = "node-1"\nurl = "http://127.0.0.1:1"\n',
         "proxy[0].name",
-        "say host = 'node-1'",
+        "set host = 'node-1'",
     ),
     "program needed elsewhere only": (
         '[[proxy]]\nname = "p"\nurl = "http://127.0.0.1:1"\n'
@@ -205,7 +205,7 @@ WARNINGS = {
     "readiness that is not looked at": (
         host("n", BMC.format(ip="10.9.0.1") + "check_ready = false\n"),
         "host[0].device[0].check_ready",
-        "only for one that always says so",
+        "always reports",
     ),
     "readiness that nobody looks at": (
         host("n", pdu(more="check_ready = false\n")),
@@ -215,22 +215,22 @@ WARNINGS = {
     "an old TLS": (
         host("n", BMC.format(ip="10.9.0.1") + 'tls = "legacy"\n'),
         "host[0].device[0].tls",
-        "who records the password now",
+        "accepts TLS 1.0",
     ),
     "an old TLS of an agent": (
         host("n", pdu(more='tls = "legacy"\n')),
         "host[0].device[0].tls",
-        "options of its own",
+        "speaks TLS itself",
     ),
     "an old TLS over http": (
         host("n", BMC.format(ip="10.9.0.1").replace("https", "http") + 'tls = "legacy"\n'),
         "host[0].device[0].tls",
-        "no TLS is spoken",
+        "without TLS",
     ),
     "an option that nobody has looked at": (
         host("n", pdu().replace("plug =", "half_off = 1, plug =")),
         "host[0].device[0].options.half_off",
-        "make sure that OFF is still off",
+        "make sure that OFF",
     ),
     "a tool of another kind": (
         host("n", pdu().replace("plug =", 'snmpget_path = "/opt/get", plug =')),
@@ -242,7 +242,7 @@ WARNINGS = {
         "host[0].device[0].options.snmp_version",
         "weakens what OFF proves",
     ),
-    "TLS files without TLS": ('[bus]\nca_file = "tls/ca"\n', "bus.url", "needs mqtts://"),
+    "TLS files without TLS": ('[bus]\nca_file = "tls/ca"\n', "bus.url", "use mqtts://"),
     "readable secret": (
         '[bus]\nurl = "mqtts://b"\nusername = "u"\npassword_file = "agents/../open"\n',
         "bus.password_file",

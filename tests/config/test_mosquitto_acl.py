@@ -1,5 +1,5 @@
-"""config/mosquitto.conf and .acl in a real Mosquitto: a host speaks for itself alone, the daemon announces, nobody else
-does, and nobody takes another's name.
+"""config/mosquitto.conf and .acl in a real Mosquitto: a host speaks only for itself, only the daemon announces, and a client
+can't take another's name.
 """
 
 import contextlib

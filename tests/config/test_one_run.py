@@ -1,4 +1,4 @@
-"""Shape and reference mistakes come in one run, each once: what is broken is checked on, and nothing that only follows."""
+"""Mistakes of form and of reference come in one run, each once, without those that only follow from another."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""The identity of plugs: stable text, and equal exactly where the outlet is."""
+"""Ids of plugs: stable text, and equal exactly if the outlet is the same."""
 
 from typing import Any
 

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from fenced.api.times import parse_duration
+from fenced.config.durations import parse_duration
 from tests.fuzz.given import TIMES_VARIABLE
 
 ROOT = Path(__file__).parents[2]

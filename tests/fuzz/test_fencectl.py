@@ -10,9 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fenced.api import views
-from fenced.cli import fencectl_client
+from fenced.cli.fencectl import client as http_client
 from fenced.cli.fencectl import main
-from fenced.cli.fencectl_run import ExitCode
+from fenced.cli.fencectl.session import ExitCode
 from fenced.model.names import HostName
 from tests.fakes.control import FakeControl
 from tests.fakes.samples import finished_restart
@@ -77,8 +77,8 @@ def impostor() -> Iterator[Impostor]:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten all timeouts."""
-    monkeypatch.setattr(fencectl_client, "CALL_TIMEOUT_SECONDS", 2.0)
+    """What comes slowly ends soon."""
+    monkeypatch.setattr(http_client, "CALL_TIMEOUT_SECONDS", 2.0)
 
 
 @fuzz(250)

@@ -82,7 +82,12 @@ def test_documents_and_units_name_the_same_files() -> None:
     root = UNITS.parent
     named = [
         (path.name, program, file)
-        for path in [*root.glob("docs/*.md"), *root.glob("*.md"), *root.glob("fenced/cli/*.py"), *root.glob("config/*")]
+        for path in [
+            *root.glob("docs/*.md"),
+            *root.glob("*.md"),
+            *root.glob("fenced/cli/**/*.py"),
+            *root.glob("config/*"),
+        ]
         if path.is_file()
         for program, file in re.findall(r"fenced (run|proxy|beat) -c (/[\w./-]+)", path.read_text())
     ]

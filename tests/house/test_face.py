@@ -10,7 +10,7 @@ from fenced.api import shapes
 from fenced.api.routes import ROUTES
 from fenced.bus.topics import Topics
 from fenced.cli.fencectl import main as fencectl
-from fenced.cli.fencectl_run import ExitCode
+from fenced.cli.fencectl.session import ExitCode
 from fenced.cli.main import COMMANDS
 from fenced.core.durable import records as r
 from fenced.core.durable.state import HostState, Operation, Restored

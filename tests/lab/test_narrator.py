@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from fenced.lab.narrator import Narrator, seconds
+from fenced.lab.narrator import Narrator
+from fenced.model.moments import parse_rfc3339
 
 STARTED = "2026-01-31T08:00:00.000Z"
 
@@ -73,7 +74,7 @@ def test_events_of_other_hosts_and_repetitions_are_not_reported() -> None:
         "data": {"reason": "silent for 2.0 s"},
     }
     (line,) = narrator.event(event)
-    assert line.show(seconds(STARTED) - 2.5) == "    2.50 s  node-2   suspected: silent for 2.0 s"
+    assert line.show(parse_rfc3339(STARTED) - 2.5) == "    2.50 s  node-2   suspected: silent for 2.0 s"
     assert narrator.event(event) == []
     assert narrator.event(event | {"id": "18", "subject": "node-1"}) == []
     assert narrator.event(event | {"id": "19", "type": "io.fenced.operation.started"}) == []

@@ -70,9 +70,9 @@ AGENT_BUGS: Final = (
     Bug(
         name="a configuration takes an agent that nobody reviewed",
         rule="S1",
-        file="config/agent_trust.py",
-        old="    if description.needs_word and not table.cuts_power:",
-        new="    if False:",
+        file="config/checks/agent_trust.py",
+        old="        if description.needs_word and not table.cuts_power:",
+        new="        if False:",
         killers=(
             "tests/config/test_mistakes.py::test_a_mistake_is_told_with_its_place_value_and_reason[nobody reviewed it]",
         ),

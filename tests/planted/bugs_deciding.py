@@ -110,7 +110,7 @@ DECIDING_BUGS: Final = (
         file="core/allowed/gates.py",
         old="    is_report = state.suspicion is Cause.REPORT and state.suspicion_reason != LAST_WILL",
         new="    is_report = state.suspicion is Cause.REPORT",
-        killers=("tests/core/test_review_findings.py::test_a_last_will_alone_never_fences_a_host_that_lives",),
+        killers=("tests/core/test_last_words.py::test_a_last_will_alone_never_fences_a_host_that_lives",),
     ),
     Bug(
         name="silence is counted over a bus outage",
@@ -236,7 +236,7 @@ DECIDING_BUGS: Final = (
         new="    if run.device in disbelieved(work):\n        pass",
         killers=(
             story("a_person_shows_that_the_bmc_is_the_hosts"),
-            "tests/core/test_review_findings.py::test_a_device_that_lied_does_not_prove_again",
+            "tests/core/test_proofs.py::test_a_device_that_lied_does_not_prove_again",
         ),
     ),
     Bug(

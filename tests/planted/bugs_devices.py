@@ -210,7 +210,7 @@ DEVICE_BUGS: Final = (
     Bug(
         name="an identity that nobody compares is accepted",
         rule="config",
-        file="config/identities.py",
+        file="config/checks/identities.py",
         old="        if given and not _may_compare(device):",
         new="        if given and not device:",
         killers=(

@@ -7,7 +7,7 @@ from typing import Final
 
 from tests.planted.bug import Bug, story
 
-ALIASES: Final = "tests/config/test_aliases.py"
+ALIASES: Final = "tests/config/checks/test_aliases.py"
 INVENTORY: Final = "tests/config/test_machines.py"
 ADDRESSES: Final = "tests/config/test_addresses.py"
 WORKERS: Final = "tests/engine/test_workers.py"
@@ -25,7 +25,7 @@ NAME_BUGS: Final = (
     Bug(
         name="two drivers of one BMC are two plugs",
         rule="S4",
-        file="config/likeness.py",
+        file="config/checks/likeness.py",
         old="    if one.plug.is_usual_port and other.plug.is_usual_port:\n",
         new="    if not one:\n",
         killers=(f"{ALIASES}::test_two_hosts[Redfish and IPMI-1]",),
@@ -34,7 +34,7 @@ NAME_BUGS: Final = (
     Bug(
         name="an outlet with a leading zero is another one",
         rule="S4",
-        file="config/likeness.py",
+        file="config/checks/likeness.py",
         old='    return digits.lstrip("0") or "0"\n',
         new="    return digits\n",
         killers=(f"{ALIASES}::test_two_hosts[leading zeros-1]",),
@@ -43,7 +43,7 @@ NAME_BUGS: Final = (
     Bug(
         name="a number on the housing is another outlet where an offset is said",
         rule="S4",
-        file="config/likeness.py",
+        file="config/checks/likeness.py",
         old="    return replace(outlet, index=index, ",
         new="    return replace(outlet, text=index, index=index, ",
         killers=(f"{ALIASES}::test_two_hosts[one number on the housing, with an offset and by a model-1]",),
@@ -52,7 +52,7 @@ NAME_BUGS: Final = (
     Bug(
         name="one machine is two where a timeout differs",
         rule="S4",
-        file="config/likeness.py",
+        file="config/checks/likeness.py",
         old="differing & _telling(one.plug) & _telling(other.plug)",
         new="differing",
         killers=(f"{ALIASES}::test_two_hosts[a machine without an address, said with another time-1]",),
@@ -61,7 +61,7 @@ NAME_BUGS: Final = (
     Bug(
         name="a name's second address is nobody's",
         rule="S4",
-        file="config/units.py",
+        file="config/checks/units.py",
         old="            for other in addresses.get(address, ()):\n",
         new="            for other in sorted(addresses.get(address, ()))[:1]:\n",
         killers=(f"{ALIASES}::test_two_hosts[a name with several addresses-1]",),
@@ -97,7 +97,7 @@ NAME_BUGS: Final = (
     Bug(
         name="one identity is two hosts'",
         rule="S4",
-        file="config/identities.py",
+        file="config/checks/identities.py",
         old="            if owner is not built and ",
         new="            if owner is None and ",
         killers=(

@@ -7,8 +7,6 @@ from typing import Final
 
 from tests.planted.bug import Bug, story
 
-OUTSIDE: Final = "tests/core/test_outside_findings.py::"
-
 POWER_BUGS: Final = (
     Bug(
         name="unknown is taken as off",
@@ -117,7 +115,7 @@ POWER_BUGS: Final = (
         old=" and rounds.last - rounds.since >= max(p.already_off_hold_seconds for p in wanted)",
         new="",
         killers=(
-            "tests/core/test_review_findings.py::test_a_watch_proves_off_only_after_the_hold_of_a_device_that_was_off_already",
+            "tests/core/test_proofs.py::test_a_watch_proves_off_only_after_the_hold_of_a_device_that_was_off_already",
         ),
     ),
     Bug(
@@ -137,7 +135,9 @@ POWER_BUGS: Final = (
         file="core/operation/confirming.py",
         old="if run.says is not Power.OFF or run.same_reads == 0]",
         new="if run.says is Power.ON]",
-        killers=(OUTSIDE + "test_nobody_confirms_off_while_a_device_was_switched_on_and_not_read_since",),
+        killers=(
+            "tests/core/test_confirm_off.py::test_nobody_confirms_off_while_a_device_was_switched_on_and_not_read_since",
+        ),
     ),
     Bug(
         name="a second request starts an operation beside the first",
@@ -208,7 +208,7 @@ POWER_BUGS: Final = (
         new="    return None",
         killers=(
             story("slow_on_through_another_proxy"),
-            "tests/core/test_review_findings.py::test_an_on_that_the_device_took_may_still_act_while_it_settles",
+            "tests/core/test_late_effects.py::test_an_on_that_the_device_took_may_still_act_while_it_settles",
         ),
     ),
     Bug(
@@ -303,7 +303,7 @@ POWER_BUGS: Final = (
         file="core/operation/starting.py",
         old="    if work.now >= waiting.deadline:\n        return",
         new="    if work.now < 0.0:\n        return",
-        killers=("tests/core/test_review_findings.py::test_an_off_that_waited_past_its_deadline_is_not_begun",),
+        killers=("tests/core/test_late_effects.py::test_an_off_that_waited_past_its_deadline_is_not_begun",),
     ),
     Bug(
         name="a cancelled restore does not forbid the next on",

@@ -7,7 +7,7 @@ from tests.planted.bug import Bug
 LENDING: Final = "tests/proxy/test_lending.py"
 CLOSED: Final = "tests/proxy/test_closed_plugs.py"
 PARAMETERS: Final = "tests/drivers/agents/test_parameters.py"
-VALUES: Final = "tests/config/test_option_values.py"
+VALUES: Final = "tests/config/checks/test_option_values.py"
 
 PROXY_BUGS: Final = (
     Bug(
@@ -39,9 +39,9 @@ PROXY_BUGS: Final = (
     Bug(
         name="an inventory's values are not looked at",
         rule="S1",
-        file="config/device_options.py",
-        old="        self._check_values(description, given, where)\n",
-        new="",
+        file="config/checks/options.py",
+        old="    for finding in _values(description, given, where):\n",
+        new="    for finding in ():\n",
         killers=(f"{VALUES}::test_a_value_that_could_become_something_else_is_a_mistake",),
         wider=(VALUES,),
     ),

@@ -271,7 +271,7 @@ async def test_what_cannot_be_started_says_why(program: Program, tmp_path: Path)
         assert (third.returncode, "can't listen" in third.stderr) == (1, True)
         program.write(state_dir=f'"{tmp_path / "state-2"}"', tls_key_file=f'"{program.certificates / "px2.key"}"')
         fourth = await program.run_process()
-        assert (fourth.returncode, "don't belong together" in fourth.stderr) == (78, True)
+        assert (fourth.returncode, "TLS can't use it" in fourth.stderr) == (78, True)
 
 
 def is_running(pid: int) -> bool:

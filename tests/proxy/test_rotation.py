@@ -141,7 +141,7 @@ async def test_unusable_files_are_rejected_and_the_old_ones_stay(program: Progra
         program.write(allow='["CN=fenced-b"]')
         os.kill(process.pid, signal.SIGHUP)
         await until(lambda: "reload refused" in program.stderr)
-        assert "don't belong together" in program.stderr
+        assert "TLS can't use it" in program.stderr
         assert await asyncio.to_thread(shown_certificate, program) == first
         assert "fenced_config_last_reload_successful 0.0" in await asyncio.to_thread(metrics, program)
         # A change applies as a whole or not at all: the allowed callers did not change either.

@@ -194,8 +194,3 @@ def _quoted(spec: DeviceSpec, name: str, value: str) -> str:
 
 def _bad(spec: DeviceSpec, why: str) -> BadParameters:
     return BadParameters(f"{spec.driver}: {why}", may_be_done=False)
-
-
-def options_for_people(options: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the options with the values masked that are named like a secret."""
-    return {name: "***" if SECRET.search(normal(name)) else value for name, value in options.items()}

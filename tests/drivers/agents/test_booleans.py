@@ -2,7 +2,7 @@
 
 import pytest
 
-from fenced.config.device_options import why_not
+from fenced.config.checks.options import why_not
 from fenced.drivers.agents.descriptions import describe_agent
 from fenced.drivers.agents.parameters import PASSWORD, agent_parameters
 from fenced.drivers.agents.reviews import why_refused

@@ -101,7 +101,7 @@ def test_what_was_decided_of_an_agent_s_options_is_shown(tmp_path: Path) -> None
     cells = {line.split("\t")[0]: line.split("\t") for line in lines if "\t" in line}
     assert cells["network-fencing"][6].startswith("refused: ")
     assert cells["ssh_path"][6].startswith("weakens it: ")
-    assert cells["half_off"][6] == "nobody has looked at it"
+    assert cells["half_off"][6] == "not reviewed"
     assert (cells["action"][6], cells["ip"][6]) == ("", "")
     assert (cells["ip"][7], cells["plug"][7]) == ("a command line", "a session at the device")
     whole = json.loads(CliRunner().invoke(command, ["fence_virsh", "--json", "--agent-path", str(tmp_path)]).output)
@@ -116,7 +116,7 @@ def test_what_is_no_agent_is_an_error(tmp_path: Path) -> None:
     make_agent(tmp_path, "exit 1", metadata="nothing")
     mute = CliRunner().invoke(command, ["fence_made", "--agent-path", str(tmp_path)])
     assert mute.exit_code == 1
-    assert "no metadata" in mute.output
+    assert "readable metadata" in mute.output
 
 
 @needs("fence_ipmilan")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fenced.drivers.agents.metadata import AgentMetadata, parse_metadata
-from fenced.drivers.agents.parameters import agent_parameters, options_for_people
+from fenced.drivers.agents.parameters import agent_parameters
 from fenced.model.inventory import Secret
 from fenced.ports.devices import BadParameters
 from tests.drivers.programs import METADATA, spec_of
@@ -184,10 +184,6 @@ def test_a_setting_that_the_agent_does_not_have_is_refused() -> None:
 def test_a_password_from_a_script_is_no_password() -> None:
     read = as_an_agent_reads(agent_parameters(spec_of(options={"password_script": "/bin/x"}), "status", KNOWN))
     assert read["password_script"] == "/bin/x"
-
-
-def test_secrets_among_the_options_are_not_shown() -> None:
-    assert options_for_people({"community": "private", "plug": 1}) == {"community": "***", "plug": 1}
 
 
 PASSWORDS = st.text(

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 RMCP: Final = bytes.fromhex("0600ff07")
 HASHES: Final = {1: ("sha1", 12), 3: ("sha256", 16)}
 SUITE_ALGORITHMS: Final = {3: (1, 1, 1), 17: (3, 4, 1)}
-AUTH_CAPABILITIES, SET_PRIVILEGE, CLOSE_SESSION, CIPHER_SUITES = (6, 0x38), (6, 0x3B), (6, 0x3C), (6, 0x54)
+AUTH_CAPABILITIES, SET_PRIVILEGE, CLOSE_SESSION = (6, 0x38), (6, 0x3B), (6, 0x3C)
 DEVICE_ID, DEVICE_GUID, SYSTEM_GUID = (6, 0x01), (6, 0x08), (6, 0x37)
-STATUS, CONTROL, FRU_AREA, FRU_READ = (0, 0x01), (0, 0x02), (10, 0x10), (10, 0x11)
+STATUS, CONTROL, FRU_READ = (0, 0x01), (0, 0x02), (10, 0x11)
 OPEN, RAKP_1, RAKP_3, MESSAGE = 0x10, 0x12, 0x14, 0x00
 
 CHASSIS_STATUS_ON: Final = bytes((0x01, 0x00, 0x01, 0x00, 0x00, 0x00))

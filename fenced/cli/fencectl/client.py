@@ -1,0 +1,231 @@
+"""The HTTP client of `fencectl`: one connection, JSON both ways, and three errors for every failure.
+
+Uses only the standard library, because importing aiohttp alone takes half a second (docs/adr/0008-api.md). Every call has
+a deadline, and a request that may change something is never sent twice.
+"""
+
+import http.client
+import json
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import quote, urlencode, urlsplit
+
+from fenced import __version__
+from fenced.net import handshake
+
+CALL_TIMEOUT_SECONDS: Final = 15.0
+STREAM_TIMEOUT_SECONDS: Final = 45.0
+"""Three intervals of the server's keep-alive lines."""
+ANSWER_MAX_BYTES: Final = 64 * 1024 * 1024
+LINE_MAX_BYTES: Final = 1024 * 1024
+REFUSALS: Final = frozenset({400, 401, 403, 404, 405, 409, 413, 422, 429})
+PAGE: Final = 1000
+ITEMS_MAX: Final = 1_000_000
+Json = dict[str, Any]
+
+
+class Unreachable(Exception):
+    """The daemon does not answer, or something else does. The text says what to check."""
+
+
+class Refused(Exception):
+    """The daemon refused. `problem` is its RFC 9457 document."""
+
+    def __init__(self, problem: Json) -> None:
+        super().__init__(str(problem.get("detail", "refused")))
+        self.problem = problem
+        self.status = int(problem.get("status", 0))
+        self.rule = str(problem.get("rule", ""))
+
+
+class DaemonFailed(Exception):
+    """The daemon failed (500). It is not known whether it carried the request out."""
+
+
+class Client:
+    """One daemon. `by`: the name for the journal."""
+
+    def __init__(self, url: str, *, token: str | None, ca_file: str | None, by: str) -> None:
+        """Raises ValueError for a bad address, Unreachable for a certificate file that can't be read."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{url!r} is not an address such as http://127.0.0.1:8470")
+        self.url = url.rstrip("/")
+        self._prefix = parts.path.rstrip("/") + "/api/v1"
+        self._host, self._port = parts.hostname, parts.port
+        self._context = _context(ca_file) if parts.scheme == "https" else None
+        self._headers = {"Accept": "application/json", "User-Agent": f"fencectl/{__version__}"}
+        if by:
+            self._headers["X-Fenced-By"] = by
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+        self._connection: http.client.HTTPConnection | None = None
+
+    def get(self, *path: str, query: Mapping[str, str | int | None] | None = None) -> Json:
+        """Raises Unreachable, Refused, DaemonFailed."""
+        given = {key: value for key, value in (query or {}).items() if value is not None}
+        target = self._target(path) + (f"?{urlencode(given)}" if given else "")
+        return self._call("GET", target, None)
+
+    def items(
+        self, *path: str, query: Mapping[str, str | int | None] | None = None, limit: int | None = None
+    ) -> list[Json]:
+        """Return a whole list, page by page, or its first `limit` items."""
+        found: list[Json] = []
+        after: str | None = None
+        while True:
+            size = PAGE if limit is None else min(PAGE, limit - len(found))
+            page = self.get(*path, query={**(query or {}), "limit": size, "after": after})
+            found += page["items"]
+            before, after = after, page["next"]
+            if after is not None and (after == before or not page["items"] or len(found) > ITEMS_MAX):
+                raise Unreachable(f"{self.url} sends endless pages: check that it is a fenced daemon")
+            if after is None or (limit is not None and len(found) >= limit):
+                return found
+
+    def send(self, method: str, *path: str, body: Mapping[str, Any] | None = None) -> Json:
+        """POST, PUT or DELETE. Raises Unreachable, Refused, DaemonFailed."""
+        return self._call(method, self._target(path), json.dumps(body or {}).encode())
+
+    def stream(self, *path: str, last_id: str | None) -> Iterator[tuple[str, str]]:
+        """Connect, then yield (id, data) of server-sent events until the stream ends.
+
+        Raises Unreachable, also while it is read, and Refused.
+        """
+        connection = self._new(STREAM_TIMEOUT_SECONDS)
+        headers = {**self._headers, "Accept": "text/event-stream"}
+        if last_id is not None:
+            headers["Last-Event-ID"] = last_id
+        try:
+            connection.request("GET", self._target(path), headers=headers)
+            response = connection.getresponse()
+            if response.status != 200:
+                self._raise(response.status, response.read(ANSWER_MAX_BYTES))
+        except (OSError, http.client.HTTPException) as exc:
+            connection.close()
+            raise Unreachable(self._why(exc)) from exc
+        return self._read_stream(connection, response)
+
+    def _read_stream(
+        self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse
+    ) -> Iterator[tuple[str, str]]:
+        try:
+            yield from _events(response)
+        except (OSError, http.client.HTTPException) as exc:
+            raise Unreachable(self._why(exc)) from exc
+        finally:
+            response.close()
+            connection.close()
+
+    def close(self) -> None:
+        """Close the connection; idempotent."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _target(self, path: tuple[str, ...]) -> str:
+        return "/".join((self._prefix, *(quote(part, safe="") for part in path)))
+
+    def _new(self, timeout_seconds: float) -> http.client.HTTPConnection:
+        if self._context is not None:
+            return http.client.HTTPSConnection(self._host, self._port, timeout=timeout_seconds, context=self._context)
+        return http.client.HTTPConnection(self._host, self._port, timeout=timeout_seconds)
+
+    def _call(self, method: str, target: str, body: bytes | None) -> Json:
+        is_kept = self._connection is not None
+        try:
+            status, text = self._exchange(method, target, body)
+        except (OSError, http.client.HTTPException) as exc:
+            self.close()
+            if method != "GET" or not is_kept:
+                raise Unreachable(self._why(exc)) from exc
+            try:  # the server closed the kept connection; a GET can be repeated
+                status, text = self._exchange(method, target, body)
+            except (OSError, http.client.HTTPException) as again:
+                self.close()
+                raise Unreachable(self._why(again)) from again
+        if status >= 300:
+            self._raise(status, text)
+        return self._parse(text) if text else {}
+
+    def _exchange(self, method: str, target: str, body: bytes | None) -> tuple[int, bytes]:
+        if self._connection is None:
+            self._connection = self._new(CALL_TIMEOUT_SECONDS)
+        headers = dict(self._headers)
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        self._connection.request(method, target, body=body, headers=headers)
+        response = self._connection.getresponse()
+        text = response.read(ANSWER_MAX_BYTES)
+        if not response.isclosed():
+            raise http.client.HTTPException("the answer is larger than 64 MiB")
+        return response.status, text
+
+    def _raise(self, status: int, text: bytes) -> None:
+        if status in (502, 503, 504):
+            raise Unreachable(f"{self.url} accepts no requests now: {_detail(text, status)}")
+        if status >= 500:
+            raise DaemonFailed(
+                f"{_detail(text, status)}; it is not known whether the request was carried out: see `fencectl show`"
+            )
+        if status not in REFUSALS:
+            raise Unreachable(f"{self.url} answers with HTTP {status}: check that it is a fenced daemon")
+        problem = _json_object(text)
+        raise Refused(
+            {"title": http.client.responses.get(status, ""), "detail": "refused", **problem, "status": status}
+        )
+
+    def _parse(self, text: bytes) -> Json:
+        found = _json_object(text)
+        if not found:
+            raise Unreachable(f"{self.url} does not answer like a fenced daemon: check the address")
+        return found
+
+    def _why(self, error: Exception) -> str:
+        if (found := handshake.fault(error)) is not None:
+            hint = "; give --ca-file" if found.cause is handshake.Cause.CERTIFICATE else ""
+            return f"can't reach {self.url}: {found}{hint}"
+        if isinstance(error, TimeoutError):
+            return f"{self.url} did not answer in time"
+        text = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
+        return f"can't reach {self.url}: {text}; is the daemon running?"
+
+
+def pause(seconds: float) -> None:
+    """Sleep between two polls; a function so that Ctrl-C is caught in one place."""
+    time.sleep(seconds)
+
+
+def _context(ca_file: str | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as exc:
+        raise Unreachable(f"can't use the certificates of {ca_file}: {exc}") from exc
+
+
+def _events(response: http.client.HTTPResponse) -> Iterator[tuple[str, str]]:
+    identity, data = "", []
+    while line := response.readline(LINE_MAX_BYTES):
+        name, _, value = line.decode("utf-8", "replace").rstrip("\r\n").partition(":")
+        value = value.removeprefix(" ")
+        if name == "id":
+            identity = value
+        elif name == "data":
+            data.append(value)
+        elif not name and not value and data:
+            yield identity, "\n".join(data)
+            data = []
+
+
+def _json_object(text: bytes) -> Json:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _detail(text: bytes, status: int) -> str:
+    return str(_json_object(text).get("detail", f"HTTP {status}"))

@@ -1,0 +1,392 @@
+"""The commands of `fencectl`: parse arguments, call the HTTP API, print the answer.
+
+Knows the API and nothing of the engine. Exit codes: 0 done, 1 failed, 2 usage, 3 refused, 4 daemon unreachable, 124 not
+ended in time. Without a terminal it asks no questions.
+"""
+
+import json
+from typing import Any, Final
+
+import click
+
+from fenced import __version__
+from fenced.cli.echo import say, tell
+from fenced.cli.fencectl import text
+from fenced.cli.fencectl.client import Refused, Unreachable
+from fenced.cli.fencectl.session import Command, ExitCode, Group, Session, ask, fail, follow, open_session
+from fenced.cli.fencectl.wait import width
+from fenced.cli.waterfall import render
+from fenced.config.durations import parse_duration
+
+URL_DEFAULT: Final = "http://127.0.0.1:8470"
+Json = dict[str, Any]
+
+
+class Duration(click.ParamType[float]):
+    """`30s`, `5m`, `1h30m`, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            return parse_duration(value)
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)
+
+
+DURATION: Final = Duration()
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fencectl")
+@click.option(
+    "--url", envvar="FENCED_URL", default=URL_DEFAULT, show_default=True, help="URL of the daemon. [env: FENCED_URL]"
+)
+@click.option(
+    "--token-file",
+    envvar="FENCED_TOKEN_FILE",
+    type=click.Path(),
+    help="File with the token, if the daemon requires one. [env: FENCED_TOKEN_FILE]",
+)
+@click.option("--ca-file", envvar="FENCED_CA_FILE", type=click.Path(), help="Certificate authority of the daemon.")
+@click.option("--json", "is_json", is_flag=True, help="Print JSON; also accepted after the command.")
+@click.pass_context
+def main(ctx: click.Context, url: str, token_file: str | None, ca_file: str | None, is_json: bool) -> None:
+    """Talk to the fencing daemon.
+
+    \b
+    Exit codes: 0 done (without --wait: accepted)   1 failed   2 usage
+                3 refused   4 daemon unreachable   124 not ended in time
+
+    \b
+    Examples:
+      fencectl hosts --state failed
+      fencectl restart node-7 --reason "kernel hangs" --wait
+      fencectl status node-7
+      fencectl maintenance node-7 on --reason "new memory" --until 2h
+    """
+    ctx.obj = open_session(url, token_file=token_file, ca_file=ca_file, is_json=is_json)
+    ctx.call_on_close(ctx.obj.client.close)
+
+
+@main.command(cls=Command)
+@click.option("--state", help="Only hosts in this state, e.g. failed.")
+@click.option("--cluster", help="Only hosts of this cluster.")
+@click.pass_obj
+def hosts(session: Session, state: str | None, cluster: str | None) -> None:
+    """List all hosts, one per line.
+
+    Example: fencectl hosts --state suspect --cluster c1
+    """
+    items = session.client.items("hosts", query={"state": state, "cluster": cluster})
+    session.say({"items": items, "next": None}, lambda: text.hosts(items))
+
+
+@main.command(cls=Command)
+@click.argument("host")
+@click.pass_obj
+def show(session: Session, host: str) -> None:
+    """Show one host with all its devices, and the gates that hold it.
+
+    Example: fencectl show node-7
+    """
+    explained = session.client.get("hosts", host, "explain")
+    shown = explained["host"]
+    session.say(shown, lambda: text.host_page(shown, explained))
+
+
+@main.command(cls=Command)
+@click.argument("host")
+@click.pass_obj
+def explain(session: Session, host: str) -> None:
+    """Explain the state of a host: each gate, the plan, the last records.
+
+    Example: fencectl explain node-7
+    """
+    explained = session.client.get("hosts", host, "explain")
+    session.say(explained, lambda: text.explanation(explained))
+
+
+def _act(
+    session: Session, host: str, action: str, reason: str, force: bool, is_waiting: bool, seconds: float | None
+) -> None:
+    body = {"action": action, "reason": reason, "force": force}
+    try:
+        accepted = session.client.send("POST", "hosts", host, "actions", body=body)
+    except Refused as exc:
+        if exc.rule != "alive" or force:
+            raise
+        if not ask(session, host, action, exc):
+            tell(f"nothing was done: without a terminal, `{action}` of a living host needs --force")
+            raise
+        accepted = session.client.send("POST", "hosts", host, "actions", body={**body, "force": True})
+    for warning in accepted["warnings"]:
+        tell(f"warning: {warning}")
+    if not is_waiting and seconds is None:
+        session.say(accepted, lambda: [accepted["operation"]])
+        return
+    follow(session, accepted["operation"], seconds=seconds)
+
+
+def _action_command(action: str, does: str) -> None:
+    """Make the command of one power action."""
+
+    @main.command(action, cls=Command, help=f'{does}\n\nExample: fencectl {action} node-7 --reason "rack work" --wait')
+    @click.argument("host")
+    @click.option("--reason", default="", help="Why; kept in the journal.")
+    @click.option("--force", is_flag=True, help="Even if the host is alive.")
+    @click.option("--wait", "is_waiting", is_flag=True, help="Wait until the operation ends.")
+    @click.option("--wait-for", "seconds", type=DURATION, help="Wait at most this long, e.g. 90s; then exit 124.")
+    @click.pass_obj
+    def command(session: Session, host: str, reason: str, force: bool, is_waiting: bool, seconds: float | None) -> None:
+        _act(session, host, action, reason, force, is_waiting, seconds)
+
+
+_action_command("off", "Cut the power of HOST on all its devices and prove it.")
+_action_command("on", "Restore the power of HOST.")
+_action_command("restart", "Cut the power of HOST, prove it, and restore it.")
+
+
+@main.command(cls=Command)
+@click.argument("host")
+@click.option("--reason", default="", help="Why; kept in the journal.")
+@click.option("--force", is_flag=True, hidden=True)
+@click.option("--wait", "is_waiting", is_flag=True, hidden=True)
+@click.option("--wait-for", "seconds", type=DURATION, help="Wait at most this long, e.g. 30s; then exit 124.")
+@click.pass_obj
+def status(session: Session, host: str, reason: str, force: bool, is_waiting: bool, seconds: float | None) -> None:
+    """Read the power of HOST on every device; exit 0 when it reads on or off.
+
+    Example: fencectl status node-7
+    """
+    body = {"action": "status", "reason": reason, "force": force}
+    accepted = session.client.send("POST", "hosts", host, "actions", body=body)
+    ended = session.wait(accepted["operation"], seconds=seconds, is_quiet=True)
+    session.say(ended, lambda: text.status(ended))
+    if ended["result"]["power"] not in ("on", "off"):
+        fail(ExitCode.FAILED)
+
+
+@main.command(cls=Command)
+@click.argument("host")
+@click.option("--wait-for", "seconds", type=DURATION, help="Wait at most this long, e.g. 30s; then exit 124.")
+@click.pass_obj
+def probe(session: Session, host: str, seconds: float | None) -> None:
+    """Try every proxy to every device of HOST, and show which paths work.
+
+    Example: fencectl probe node-7
+    """
+    accepted = session.client.send("POST", "hosts", host, "actions", body={"action": "probe"})
+    ended = session.wait(accepted["operation"], seconds=seconds, is_quiet=True)
+    session.say(ended, lambda: text.probe(ended))
+    if ended["state"] != "done":
+        fail(ExitCode.FAILED)
+
+
+@main.command(cls=Command)
+@click.option("--host", help="Only operations of this host.")
+@click.option("--state", help="Only operations in this state: running, done, failed or cancelled.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="List at most this many.")
+@click.pass_obj
+def operations(session: Session, host: str | None, state: str | None, limit: int) -> None:
+    """List operations, newest first.
+
+    Example: fencectl operations --host node-7 --state failed
+    """
+    items = session.client.items("operations", query={"host": host, "state": state}, limit=limit)
+    session.say({"items": items, "next": None}, lambda: text.operations(items))
+
+
+@main.command(cls=Command)
+@click.argument("operation_id", metavar="ID")
+@click.pass_obj
+def operation(session: Session, operation_id: str) -> None:
+    """Show one operation as a waterfall: devices, races, steps and their times.
+
+    Example: fencectl operation 4-118
+    """
+    found = session.client.get("operations", operation_id)
+    session.say(found, lambda: render(found, width=width()))
+
+
+@main.command(cls=Command)
+@click.argument("operation_id", metavar="ID")
+@click.option("--reason", default="", help="Why; kept in the journal.")
+@click.pass_obj
+def cancel(session: Session, operation_id: str, reason: str) -> None:
+    """Stop an operation. It ends once its commands can no longer act.
+
+    Example: fencectl cancel 4-118 --reason "wrong host"
+    """
+    answer = session.client.send("POST", "operations", operation_id, "cancel", body={"reason": reason})
+    session.say(answer, lambda: [answer["operation"]])
+
+
+@main.command("confirm-off", cls=Command)
+@click.argument("host")
+@click.option("--reason", required=True, help="How you know; kept in the journal.")
+@click.option("--force", is_flag=True, help="Override every refusal but a device that reads on.")
+@click.pass_obj
+def confirm_off(session: Session, host: str, reason: str, force: bool) -> None:
+    """Confirm that HOST is off when its devices can't prove it.
+
+    Its work may start elsewhere on your word alone. Go there, pull the plug, then confirm.
+
+    Example: fencectl confirm-off node-7 --reason "both cords are in my hand"
+    """
+    if session.is_terminal and click.prompt(f"Type the host's name if {host} is really off", err=True) != host:
+        tell("nothing was done: the name does not match")
+        fail(ExitCode.REFUSED)
+    body: Json = {"reason": reason, "force": force, **({"host": host} if force else {})}
+    answer = session.client.send("POST", "hosts", host, "confirm-off", body=body)
+    session.say(answer, lambda: [answer["operation"]])
+
+
+@main.command(cls=Command)
+@click.argument("host")
+@click.argument("switch", metavar="on|off", type=click.Choice(["on", "off"]))
+@click.option("--reason", required=True, help="Why; kept in the journal.")
+@click.option("--until", help="When it ends: a duration (2h) or a time (2026-01-31T08:00:00Z). Default: at `off`.")
+@click.pass_obj
+def maintenance(session: Session, host: str, switch: str, reason: str, until: str | None) -> None:
+    """Leave HOST alone (on), or watch it again (off).
+
+    Example: fencectl maintenance node-7 on --reason "new memory" --until 2h
+    """
+    if switch == "on":
+        answer = session.client.send("PUT", "hosts", host, "maintenance", body={"reason": reason, "until": until})
+    elif until is not None:
+        raise click.UsageError("--until belongs to `maintenance HOST on`")
+    else:
+        answer = session.client.send("DELETE", "hosts", host, "maintenance", body={"reason": reason})
+    session.say(answer, lambda: [f"{host}: maintenance {switch}"])
+
+
+@main.command(cls=Command)
+@click.option(
+    "--match", default="*", show_default=True, help="Hosts to pause: `*`, or for example cluster=c1,role=spm."
+)
+@click.option("--until", help="When it ends: a duration (30m) or a time (2026-01-31T08:00:00Z). Default: at `resume`.")
+@click.option("--reason", required=True, help="Why; kept in the journal.")
+@click.pass_obj
+def pause(session: Session, match: str, until: str | None, reason: str) -> None:
+    """Pause automatic fencing. Requests of people are still carried out.
+
+    Example: fencectl pause --match cluster=c1 --until 30m --reason "switch work"
+    """
+    made = session.client.send("POST", "pauses", body={"match": match, "until": until, "reason": reason})
+    session.say(made, lambda: [f"{made['id']}: {made['match']} paused"])
+
+
+@main.command(cls=Command)
+@click.option("--match", default="*", show_default=True, help="The expression of the pause.")
+@click.option("--until", hidden=True, help="Ignored: a pause ends at once.")
+@click.option("--reason", required=True, help="Why; kept in the log.")
+@click.pass_obj
+def resume(session: Session, match: str, until: str | None, reason: str) -> None:
+    """End the pauses of exactly this expression, and list the others.
+
+    Example: fencectl resume --match cluster=c1 --reason "switch works again"
+    """
+    if until is not None:
+        tell("--until is ignored: the pause ends now")
+    found = session.client.get("pauses")["items"]
+    chosen = [item for item in found if item["match"] == match]
+    others = [item for item in found if item["match"] != match]
+    for item in chosen:
+        session.client.send("DELETE", "pauses", item["id"], body={"reason": reason})
+    session.say(
+        {"ended": chosen, "paused": others},
+        lambda: [
+            *(f"{item['id']}: {item['match']} resumed" for item in chosen),
+            *(f"{item['id']}: {item['match']} is still paused" for item in others),
+        ],
+    )
+    if not chosen:
+        tell(f"refused: there is no pause of exactly {match!r}; `fencectl pauses` lists them")
+        fail(ExitCode.REFUSED)
+
+
+@main.command(cls=Command)
+@click.pass_obj
+def proxies(session: Session) -> None:
+    """List the proxies: whether they answer, their versions and their load.
+
+    Example: fencectl proxies
+    """
+    answer = session.client.get("proxies")
+    session.say(answer, lambda: text.proxies(answer["items"]))
+
+
+@main.command(cls=Command)
+@click.pass_obj
+def pauses(session: Session) -> None:
+    """List the pauses of automatic fencing.
+
+    Example: fencectl pauses
+    """
+    answer = session.client.get("pauses")
+    session.say(answer, lambda: text.pauses(answer["items"]))
+
+
+@main.command(cls=Command)
+@click.pass_obj
+def arm(session: Session) -> None:
+    """Undo every earlier `disarm`.
+
+    Example: fencectl arm
+    """
+    answer = session.client.send("POST", "fleet", "arm")
+    session.say(answer, lambda: [f"{answer['name']}: {'armed' if answer['armed'] else 'not armed'}"])
+
+
+@main.command(cls=Command)
+@click.option("--reason", default="", help="Why; kept in the journal.")
+@click.pass_obj
+def disarm(session: Session, reason: str) -> None:
+    """Forbid every power command until `arm`. The daemon still decides, records and announces.
+
+    Example: fencectl disarm --reason "storage is being moved"
+    """
+    answer = session.client.send("POST", "fleet", "disarm", body={"reason": reason})
+    session.say(answer, lambda: [f"{answer['name']}: {'armed' if answer['armed'] else 'disarmed'}"])
+
+
+@main.command(cls=Command)
+@click.argument("what", metavar="store", type=click.Choice(["store"]))
+@click.option("--reason", required=True, help="What you have checked; kept in the journal.")
+@click.pass_obj
+def release(session: Session, what: str, reason: str) -> None:
+    """Allow automatic fencing again after the daemon started on another store than before.
+
+    That store does not know what was disarmed, paused or in maintenance: set it again first.
+
+    Example: fencectl release store --reason "the old disk is gone for good"
+    """
+    answer = session.client.send("POST", what, "release", body={"reason": reason})
+    session.say(answer, lambda: [f"{answer['name']}: the store is released"])
+
+
+@main.command(cls=Command)
+@click.pass_obj
+def watch(session: Session) -> None:
+    """Show events as they happen, until Ctrl-C.
+
+    Example: fencectl watch
+    """
+    try:
+        for data in session.events():
+            event = _parsed(data)
+            say(json.dumps(event) if session.is_json else text.event(event))
+    except KeyboardInterrupt:
+        return
+
+
+def _parsed(data: str) -> Json:
+    try:
+        found = json.loads(data)
+    except ValueError as exc:
+        raise Unreachable("the event stream is not one of fenced: check --url") from exc
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,201 @@
+"""One run of `fencectl`: the connection, output, questions, waiting, and errors turned into exit codes.
+
+Knows no command. Every error ends in `Group`, with one exit code and a text that says what to do.
+"""
+
+import getpass
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import click
+
+from fenced.cli.echo import say, tell
+from fenced.cli.fencectl import client as http_client
+from fenced.cli.fencectl import text
+from fenced.cli.fencectl.client import Client, DaemonFailed, Refused, Unreachable
+from fenced.cli.fencectl.story import sentence
+from fenced.cli.fencectl.wait import NotEnded, display, wait
+
+TOKEN_FILE_MAX_BYTES: Final = 4096
+ROLES: Final = ("viewer:", "operator:", "admin:")
+RECONNECT_SECONDS: Final = 2.0
+AWAY_MAX_SECONDS: Final = 60.0
+NOT_UNDERSTOOD: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+"""Errors from an answer that does not have the API's shape."""
+Json = dict[str, Any]
+
+
+class ExitCode(IntEnum):
+    """See interface.md#exit-status."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    REFUSED = 3
+    UNREACHABLE = 4
+    NOT_ENDED = 124
+    INTERRUPTED = 130
+
+
+def fail(code: ExitCode) -> NoReturn:
+    """Exit with this code; the caller has printed the reason."""
+    raise click.exceptions.Exit(int(code))
+
+
+class Session:
+    """One run of the program: the daemon and the output format."""
+
+    def __init__(self, client: Client, *, is_json: bool) -> None:
+        self.client = client
+        self.is_json = is_json
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person can answer questions."""
+        return sys.stdin.isatty() and sys.stderr.isatty()
+
+    def say(self, answer: Json, lines: Callable[[], Iterable[str]]) -> None:
+        """Print the answer on standard output, as JSON or as lines."""
+        if self.is_json:
+            click.echo(json.dumps(answer, indent=2))
+            return
+        for line in lines():
+            say(line)
+
+    def wait(self, operation: str, *, seconds: float | None, is_quiet: bool) -> Json:
+        """Return the operation once it has ended. Raises NotEnded, Refused, Unreachable."""
+        try:
+            with display(is_quiet=is_quiet or self.is_json) as show:
+                return wait(self.client, operation, seconds=seconds, show=show)
+        except KeyboardInterrupt:
+            tell(f"the operation goes on: fencectl operation {operation}, fencectl cancel {operation}")
+            fail(ExitCode.INTERRUPTED)
+
+    def events(self) -> Iterator[str]:
+        """Yield the data of events for ever; continue after a lost connection. Raises Unreachable, Refused."""
+        last_id: str | None = None
+        heard_at: float | None = None
+        while True:
+            try:
+                stream = self.client.stream("events", last_id=last_id)
+                heard_at = time.monotonic()
+                for identity, data in stream:
+                    last_id, heard_at = identity, time.monotonic()
+                    yield data
+            except Unreachable:
+                if heard_at is None or time.monotonic() - heard_at > AWAY_MAX_SECONDS:
+                    raise
+            http_client.pause(RECONNECT_SECONDS)
+
+
+def open_session(url: str, *, token_file: str | None, ca_file: str | None, is_json: bool) -> Session:
+    """Open a session without sending anything. Raises click.UsageError, Unreachable."""
+    token = None if token_file is None else _read_token(Path(token_file))
+    try:
+        client = Client(url, token=token, ca_file=ca_file, by=_user())
+    except ValueError as exc:
+        raise click.UsageError(str(exc)) from exc
+    return Session(client, is_json=is_json)
+
+
+def _read_token(path: Path) -> str:
+    """Read the one line of the file; a line of the daemon's tokens file (`role:token`) works, too."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(TOKEN_FILE_MAX_BYTES).decode()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise click.UsageError(f"can't read the token file {path}: {exc}") from exc
+    token = text.strip()
+    for role in ROLES:
+        token = token.removeprefix(role)
+    if not token or not token.isascii() or any(character.isspace() for character in token):
+        raise click.UsageError(f"the token file {path} must hold one token on one line")
+    return token
+
+
+def _user() -> str:
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError, ImportError):  # no such user in this container
+        return ""
+    return name if name.isascii() and name.isprintable() else ""
+
+
+def ask(session: Session, host: str, action: str, refusal: Refused) -> bool:
+    """Ask the person at the terminal for confirmation; return False without a terminal."""
+    if not session.is_terminal:
+        return False
+    tell(str(refusal))
+    explained = session.client.get("hosts", host, "explain")
+    for line in text.host_page(explained["host"], explained):
+        tell(f"  {line}")
+    return click.confirm(f"{action} {host}, although it is alive?", default=False, err=True)
+
+
+def follow(session: Session, operation: str, *, seconds: float | None) -> None:
+    """Show the operation until it ends, print how it ended, and exit with its code."""
+    if not session.is_json:
+        tell(f"operation {operation}")
+    ended = session.wait(operation, seconds=seconds, is_quiet=False)
+    session.say(ended, lambda: [sentence(ended)])
+    if ended["state"] != "done":
+        if session.is_json:
+            tell(sentence(ended))
+        fail(ExitCode.FAILED)
+
+
+class Group(click.Group):
+    """Turns every error of a command into a text and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return self._invoke(ctx)
+        except NOT_UNDERSTOOD as exc:
+            tell(f"the answer is not from a fenced daemon of this version ({type(exc).__name__}): check --url")
+            fail(ExitCode.UNREACHABLE)
+
+    def _invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Refused as exc:
+            _tell_refusal(ctx, exc)
+            fail(ExitCode.REFUSED)
+        except Unreachable as exc:
+            tell(str(exc))
+            fail(ExitCode.UNREACHABLE)
+        except NotEnded as exc:
+            tell(f"{exc}; it is not known yet whether the host is fenced: see `fencectl operation`")
+            fail(ExitCode.NOT_ENDED)
+        except DaemonFailed as exc:
+            tell(str(exc))
+            fail(ExitCode.FAILED)
+        except KeyboardInterrupt:
+            fail(ExitCode.INTERRUPTED)
+
+
+def _tell_refusal(ctx: click.Context, refusal: Refused) -> None:
+    if isinstance(ctx.obj, Session) and ctx.obj.is_json:
+        click.echo(json.dumps(refusal.problem, indent=2))
+    for line in text.problem(refusal.problem):
+        tell(line)
+    if refusal.status == 401:
+        tell("give the token with --token-file")
+
+
+class Command(click.Command):
+    """A command that also accepts --json after its name."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.params.append(click.Option(["--json"], is_flag=True, expose_value=False, hidden=True, callback=_want_json))
+
+
+def _want_json(ctx: click.Context, _: click.Parameter, is_wanted: bool) -> None:
+    session = ctx.find_object(Session)
+    if is_wanted and session is not None:
+        session.is_json = True

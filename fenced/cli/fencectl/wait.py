@@ -1,0 +1,110 @@
+"""Wait for an operation to end, and show it live.
+
+Knows no command. The wait survives a daemon that is away for a while, for example to restart: the operation goes on.
+"""
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from fenced.cli.echo import say
+from fenced.cli.fencectl import client as http_client
+from fenced.cli.fencectl.client import Client, DaemonFailed, Refused, Unreachable
+from fenced.cli.fencectl.story import changes
+from fenced.cli.waterfall import render
+from fenced.model.text import one_line
+
+FIRST_PAUSE_SECONDS: Final = 0.05
+LONGEST_PAUSE_SECONDS: Final = 0.5
+AWAY_MAX_SECONDS: Final = 60.0
+TOO_MANY: Final = 429
+Json = dict[str, Any]
+Show = Callable[[Json], None]
+
+
+class NotEnded(Exception):
+    """The operation did not end in the given time; it goes on."""
+
+
+def wait(client: Client, operation: str, *, seconds: float | None, show: Show) -> Json:
+    """Return the operation once it has ended. `seconds` None: no limit (every operation has a deadline in the daemon).
+
+    Raises NotEnded, Refused, and Unreachable after AWAY_MAX_SECONDS without the daemon.
+    """
+    end = None if seconds is None else time.monotonic() + seconds
+    pause, away_since = FIRST_PAUSE_SECONDS, None
+    while True:
+        try:
+            seen = client.get("operations", operation)
+            away_since = None
+            show(seen)
+            if seen["state"] != "running":
+                return seen
+        except (Unreachable, DaemonFailed) as exc:
+            away_since = away_since or time.monotonic()
+            if time.monotonic() - away_since > AWAY_MAX_SECONDS:
+                raise Unreachable(
+                    f"{exc}; operation {operation} may go on: see `fencectl operation {operation}` later"
+                ) from exc
+        except Refused as exc:
+            if exc.status != TOO_MANY:
+                raise
+        left = None if end is None else end - time.monotonic()
+        if left is not None and left <= 0:
+            raise NotEnded(f"operation {operation} has not ended after {seconds:g} s; it goes on")
+        http_client.pause(pause if left is None else min(pause, left))
+        pause = min(LONGEST_PAUSE_SECONDS, pause * 1.5)
+
+
+@contextmanager
+def display(*, is_quiet: bool) -> Iterator[Show]:
+    """Show a running operation: a live waterfall on a terminal, one line per change elsewhere."""
+    if is_quiet:
+        yield _show_nothing
+    elif sys.stdout.isatty():
+        with _live() as show:
+            yield show
+    else:
+        yield _line_printer()
+
+
+def _show_nothing(seen: Json) -> None:
+    """For --json."""
+
+
+def _line_printer() -> Show:
+    before: Json | None = None
+
+    def show(seen: Json) -> None:
+        nonlocal before
+        for line in changes(before, seen):
+            say(line)
+        before = seen
+
+    return show
+
+
+@contextmanager
+def _live() -> Iterator[Show]:
+    """Import rich only here: it takes as long as the rest of the program."""
+    from rich.live import Live
+    from rich.text import Text
+
+    started = time.monotonic()
+    with Live(refresh_per_second=8, vertical_overflow="ellipsis") as live:
+
+        def show(seen: Json) -> None:
+            is_running = seen["state"] == "running"
+            now_ms = round((time.monotonic() - started) * 1000) if is_running else None
+            lines = [one_line(line) for line in render(seen, width=width(), now_ms=now_ms)]
+            live.update(Text("\n".join(lines), no_wrap=True), refresh=True)
+
+        yield show
+
+
+def width() -> int:
+    """Return the columns of the terminal; 100 without one."""
+    return shutil.get_terminal_size((100, 24)).columns
