@@ -12,7 +12,7 @@ from functools import partial
 from tests.simulation.play import Outcome, silence_logs, simulate
 from tests.world.loop import run
 
-SCENARIOS = 32
+SCENARIOS = 16
 TURNS = 2_000
 TURNS_EACH_MAX = 100_000
 """What a scenario with an operation may cost, in turns of an idle task on the virtual loop; it costs about 70,000."""
