@@ -6,6 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+unexport PYTHONDONTWRITEBYTECODE # containers often set it; the tests start our programs hundreds of times
 
 PYTHON ?= python3
 WORKERS ?= 4

@@ -1,6 +1,8 @@
 """Without the programs that it needs a test is skipped and named at the end of the run; under CI it fails."""
 
+import gc
 import os
+import sys
 from collections import defaultdict
 
 import pytest
@@ -15,6 +17,13 @@ NO_NAMESPACES = "no_namespaces"
 KILLED_BY = "killed_by"
 """A planted bug, and the test that killed it: the property of the test that planted it (tests/planted)."""
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+"""Programs of ours are started hundreds of times: compiled once, also in a container that forbids it."""
+
+gc.disable()
+"""Until everything is collected (`pytest_collection_finish`): it makes a great many objects that stay."""
+
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
@@ -23,6 +32,12 @@ settings.load_profile("any machine")
 def _log_of_its_own() -> None:
     """No test sees how another one set up the log of the process: some silence it, others look at what was logged."""
     structlog.reset_defaults()
+
+
+def pytest_collection_finish() -> None:
+    """The garbage collector need not look at thousands of collected tests again and again."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -45,7 +45,7 @@ DECIDING_BUGS: Final = (
         name="the lease gate fails open",
         rule="S10",
         file="core/allowed/gates.py",
-        old="    if left < LEASE_MARGIN_SECONDS:",
+        old="    if fleet.is_lease_lost or left < LEASE_MARGIN_SECONDS:",
         new="    if left < -1e9:",
         killers=("tests/core/test_gates.py::test_the_lease_must_last_a_moment",),
     ),
@@ -115,10 +115,9 @@ DECIDING_BUGS: Final = (
     Bug(
         name="silence is counted over a bus outage",
         rule="S11",
-        file="core/fleet.py",
-        old="        self.total = self.now(at)\n        if self.opened_at is not None:\n            self._closed_at = at\n"
-        "        self.opened_at = None",
-        new="        pass",
+        file="core/heard/ear.py",
+        old="        return replace(self, total=self.now(at), opened_at=None, closed_at=closed_at)",
+        new="        return self",
         killers=(
             story("bus_lost_for_an_hour"),
             "tests/core/test_detector.py::test_silence_does_not_run_while_the_bus_is_lost_and_starts_again_after_settle",
@@ -128,9 +127,9 @@ DECIDING_BUGS: Final = (
     Bug(
         name="a stall of ours is the hosts' silence",
         rule="S11",
-        file="core/fleet.py",
-        old="            self.opened_at += seconds",
-        new="            pass",
+        file="core/heard/ear.py",
+        old="opened_at=self.opened_at + seconds, gaps",
+        new="opened_at=self.opened_at, gaps",
         killers=("tests/core/test_detector.py::test_a_stall_of_ours_is_nobodys_silence",),
     ),
     Bug(
@@ -145,8 +144,8 @@ DECIDING_BUGS: Final = (
         name="hosts silent through an outage get no grace after it",
         rule="S11",
         file="core/suspected/detector.py",
-        old="        until = max(until, work.fleet.released_from + work.host.settings.detection.release_grace_seconds)",
-        new="        until = max(until, work.fleet.released_from)",
+        old="        until = max(until, work.fleet.own.released_from + work.host.settings.detection.release_grace_seconds)",
+        new="        until = max(until, work.fleet.own.released_from)",
         killers=(
             story("bus_lost_for_an_hour"),
             "tests/core/test_detector.py::test_an_outage_gives_release_grace_to_those_silent_through_it",

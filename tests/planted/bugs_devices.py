@@ -39,7 +39,7 @@ DEVICE_BUGS: Final = (
         name="the bus is told what is not durable yet",
         rule="S3",
         file="core/fleet.py",
-        old="        return (self._undo or {}).get(name, self.hosts[name])",
+        old="        return self.hosts[name] if before is ABSENT else before",
         new="        return self.hosts[name]",
         killers=(f"{OUTBOX}::test_a_state_that_is_not_durable_yet_is_told_to_nobody",),
     ),

@@ -88,7 +88,7 @@ OUTBOX_BUGS: Final = (
         name="announcements go out without the lease",
         rule="S10",
         file="engine/outbox.py",
-        old="        return self._bus.is_connected and self._clock.now() < self._fleet.lease_until",
+        old="        return self._bus.is_connected and self._holds_lease()",
         new="        return self._bus.is_connected",
         killers=(f"{OUTBOX}::test_without_the_lease_nothing_is_published",),
     ),

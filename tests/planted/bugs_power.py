@@ -376,8 +376,8 @@ POWER_BUGS: Final = (
         name="what the watch read before an operation counts after it",
         rule="S1",
         file="core/operation/closing.py",
-        old="    work.sight.watch_offs, work.sight.watch_lit = {}, {}  # what was read before it says nothing about after it\n",
-        new="",
+        old="watch_at=None, watch_offs=NOTHING, watch_lit=NOTHING)",
+        new="watch_at=None)",
         killers=("tests/core/test_watch.py::test_what_was_read_before_it_was_heard_and_failed_again_counts_no_more",),
     ),
 )

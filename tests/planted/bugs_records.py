@@ -63,8 +63,8 @@ RECORD_BUGS: Final = (
         name="rounds of the watch before and after a reload count together",
         rule="S1",
         file="core/fleet_decisions.py",
-        old="            sight.watch_offs, sight.watch_lit, sight.devices_since = {}, {}, work.now",
-        new="            sight.devices_since = work.now",
+        old="            fleet.see(name, watch_offs=NOTHING, watch_lit=NOTHING, devices_since=work.now)",
+        new="            fleet.see(name, devices_since=work.now)",
         killers=(f"{EDITED}::test_rounds_of_the_watch_on_both_sides_of_a_reload_prove_nothing_together",),
     ),
     Bug(

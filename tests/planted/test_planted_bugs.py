@@ -10,7 +10,7 @@ from tests.planted.bug import Bug
 from tests.planted.bugs import BUGS
 from tests.planted.plant import Ground, NotPlanted, changed, copy_to, ground, planted
 from tests.planted.telling import line
-from tests.simulation.test_simulation import FIXED
+from tests.simulation.chosen import FIXED
 
 BUGS_AT_LEAST = 60
 RULES_NOTICED_MIN = 6

@@ -20,12 +20,15 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from _pytest.config import default_plugins
 
 HEAVY = ("hypothesis", "aiohttp.web", "aiomqtt", "aiosqlite", "cryptography.x509", "prometheus_client", "pydantic",
          "rich.console", "sqlalchemy.ext.asyncio", "structlog", "uvloop", "yaml")  # fmt: skip
 PLUGINS = ("pytest_asyncio.plugin", "pytest_timeout", "_hypothesis_pytestplugin")
-OPTIONS = ("-q", "-x", "--assert=plain", "-p", "no:cacheprovider", *(f"-p{it}" for it in PLUGINS), "-o", "addopts=",
-           "-m", "not integration", "--timeout", "15")  # fmt: skip
+"""Handed over as modules: by name, pytest looks through all installed packages for each."""
+ITS_OWN = tuple(f"_pytest.{name}" for name in default_plugins)
+OPTIONS = ("-q", "-x", "--assert=plain", "-p", "no:cacheprovider", "-o", "addopts=", "-m", "not integration",
+           "--timeout", "15")  # fmt: skip
 """Plain asserts: who failed is enough, and pytest would want to rewrite its plugins (hypothesis) as it imports them."""
 OUR_OWN = ("SyntaxError", "IndentationError", "NameError", "UnboundLocalError", "ImportError", "ModuleNotFoundError")
 """A test that fails with one of these was broken by the text that was planted, not by the rule that it breaks."""
@@ -73,7 +76,8 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
         return {**play(request["seeds"], is_whole=request["is_whole"]), "program": program()}
     recorder = Recorder()
     options = [option for option in OPTIONS if option != "-x" or not request["is_whole"]]
-    status = pytest.main([*options, *request["tests"]], plugins=[recorder])
+    plugins = [importlib.import_module(name) for name in PLUGINS]
+    status = pytest.main([*options, *request["tests"]], plugins=[recorder, *plugins])
     return {
         "status": int(status),
         "failed": recorder.failed,
@@ -198,7 +202,7 @@ def sound(directory: str, tests: list[str]) -> tuple[IO[str], IO[str]]:
 
 def main(directory: str, *tests: str) -> None:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    for name in (*HEAVY, *PLUGINS):
+    for name in (*HEAVY, *PLUGINS, *ITS_OWN):
         importlib.import_module(name)
     asks, answers = sound(directory, [*tests])
 

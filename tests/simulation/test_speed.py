@@ -12,7 +12,7 @@ from functools import partial
 from tests.simulation.play import Outcome, silence_logs, simulate
 from tests.world.loop import run
 
-SCENARIOS = 32
+SCENARIOS = 16
 TURNS = 2_000
 TURNS_EACH_MAX = 100_000
 """Maximum cost of a scenario with an operation, in turns of an idle task on the virtual loop; the usual is about 70,000."""
