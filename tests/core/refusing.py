@@ -22,12 +22,12 @@ def decided_twice(fleet: Fleet, event: e.Event, now: float) -> Decision:
     assert whole(fleet) == before, f"a refused batch left something: {event}"
     fleet.begin(heard_until=fleet.heard_until)
     decision = decide(fleet, event, now)
-    assert _is_same(decision, refused), f"decided again it is another decision: {event}"
+    assert is_same(decision, refused), f"decided again it is another decision: {event}"
     fleet.settle()
     return decision
 
 
-def _is_same(one: Decision, other: Decision) -> bool:
+def is_same(one: Decision, other: Decision) -> bool:
     """Whether two decisions are the same. One wake more or less is no difference: a look too many is harmless."""
     return (
         (one.entries, one.ended, one.told, one.answer, one.is_news)

@@ -172,6 +172,19 @@ def test_nothing_starts_while_the_store_fails_and_all_is_decided_again_afterward
     play(story)
 
 
+def test_a_gate_that_stays_closed_is_reported_by_the_running_daemon() -> None:
+    """Nothing but the end of a pause had the gates looked at, while the tests of the core did it every second."""
+
+    async def story(desk: Desk) -> None:
+        desk.reactor.deliver(e.ArmAsked(is_on=False, by="person", reason="a test"))
+        for _ in range(370):
+            desk.reactor.deliver(e.LeaseRenewed(until=START + 1e9))
+            await asyncio.sleep(10.0)
+        assert desk.kinds().count("gate_stayed_closed") == 1
+
+    play(story)
+
+
 def test_a_lost_connection_is_recorded_although_the_store_failed_first() -> None:
     async def story(desk: Desk) -> None:
         desk.journal.fail_next = StoreError("locked")

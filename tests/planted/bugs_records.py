@@ -13,6 +13,7 @@ BACK: Final = "tests/core/test_hosts_that_come_back.py"
 RELOADS: Final = "tests/properties/test_reloads.py"
 FAULTS: Final = "tests/journal/test_faults.py"
 START: Final = "tests/engine/test_start.py"
+TRANSACTION: Final = "tests/core/test_transaction.py"
 
 RECORD_BUGS: Final = (
     Bug(
@@ -117,5 +118,40 @@ RECORD_BUGS: Final = (
         old="    if is_alive or work.state.acting_ons(event.started):",
         new="    if is_alive:",
         killers=(f"{BACK}::test_the_watch_proves_nothing_while_an_on_of_before_may_still_act",),
+    ),
+    Bug(
+        name="a refused batch leaves what it saw of a host",
+        rule="S3",
+        file="core/fleet.py",
+        old="        for sight, values in self._seen.values():\n            put_back(sight, values)\n",
+        new="",
+        killers=(f"{TRANSACTION}::test_a_round_of_the_watch_counts_once_however_often_it_is_refused",),
+    ),
+    Bug(
+        name="a refused batch leaves what it read of a path",
+        rule="S3",
+        file="core/fleet.py",
+        old="        return (self.hosts, self.gone, self.sights, self.checks, self.claims)",
+        new="        return (self.hosts, self.gone, self.sights, self.claims)",
+        killers=(f"{TRANSACTION}::test_a_path_that_failed_counts_once_however_often_it_is_refused",),
+    ),
+    Bug(
+        name="a refused batch forgets the beat that it heard",
+        rule="S11",
+        file="core/heard/sight.py",
+        old='MOMENTS: Final = frozenset({"heard_at", "heard_ear", "spoke_at", "spoke_ear", "evidence"})',
+        new="MOMENTS: Final[frozenset[str]] = frozenset()",
+        killers=(
+            f"{TRANSACTION}::test_a_beat_stays_heard_though_its_record_was_refused",
+            f"{TRANSACTION}::test_evidence_of_life_stays",
+        ),
+    ),
+    Bug(
+        name="a lost lease waits for its decision",
+        rule="S10",
+        file="engine/reactor.py",
+        old="        return not self._losses and self.fleet.holds_lease(self._clock.now())",
+        new="        return self.fleet.holds_lease(self._clock.now())",
+        killers=("tests/engine/test_reactor.py::test_a_lost_lease_kills_ons_although_the_store_takes_nothing",),
     ),
 )
