@@ -19,7 +19,7 @@ PHASES: Final = """
 ## Phases of an operation
 
 An operation changes or reads the power of one host, phase by phase; `[*]` is its start. It ends from `closing`, and from
-another phase only if it never ran, if it only reads (a status or probe), or if nobody can carry it on: its host left the
+another phase only if it never ran, if it only reads (a status or probe), or if it can't be carried on: its host left the
 inventory, or its records can't be restored.
 
 """
