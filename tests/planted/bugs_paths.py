@@ -21,7 +21,7 @@ PATH_BUGS: Final = (
         rule="S2",
         file="core/operation/proof.py",
         old="    if not run.is_stably_off(work.host):\n",
-        new="    if run.power is not Power.OFF or run.same_reads < power.stable_reads:\n",
+        new='    if run.power.value != "off" or not run.same_reads:\n',
         killers=(
             "tests/core/test_paths.py::test_a_path_that_read_on_beside_an_off_and_died_is_not_forgotten",
             "tests/core/test_paths.py::test_a_restart_of_ours_forgets_no_path_that_read_on",

@@ -58,7 +58,7 @@ POWER_BUGS: Final = (
         rule="S1",
         file="core/operation/proof.py",
         old="    if not run.is_stably_off(work.host):\n",
-        new="    if run.says is not Power.OFF:\n",
+        new='    if run.says.value != "off":\n',
         killers=(
             story("outlets_off_while_the_chassis_reads_on"),
             "tests/core/test_plan.py::test_off_must_be_read_stably",
@@ -277,8 +277,8 @@ POWER_BUGS: Final = (
         name="a queued step is executed after its operation ended",
         rule="S14",
         file="core/operation/results.py",
-        old="find(event.operation)\n    if operation is None:\n        return\n    run = operation.run(event.device)\n    step",
-        new="operation\n    if operation is None:\n        return\n    run = operation.run(event.device)\n    step",
+        old="event: RaceFinished) -> None:\n    operation = work.state.find(event.operation)\n    if",
+        new="event: RaceFinished) -> None:\n    operation = work.operation or work.state.find(event.operation)\n    if",
         killers=("tests/core/test_second_requests.py::test_status_reads_beside_it",),
     ),
     Bug(

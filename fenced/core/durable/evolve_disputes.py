@@ -39,7 +39,7 @@ def settled(state: HostState, device: DeviceName) -> HostState:
 
 
 def after_step(state: HostState, record: r.HostRecord, run: DeviceRun) -> HostState:
-    """Update the dispute by what an operation read; a command of ours outdates the readings that it changes."""
+    """Update the dispute by what an operation read; a command outdates the readings that it changes."""
     if not any(one.device == run.device for one in state.disputes):
         return state
     match record:

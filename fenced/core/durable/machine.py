@@ -93,7 +93,7 @@ PHASES: Final[dict[type[r.HostRecord], dict[Phase | None, frozenset[Phase]]]] = 
     r.HostPutAside: {phase: frozenset({Phase.ENDED}) for phase in Phase if phase is not Phase.ENDED},
 }
 """Record -> phase before (None: the operation does not run yet) -> phases after. Any record may also leave the phase as it
-is; records not named always do. An operation ends from CLOSING; from another phase only if nobody can carry it on (its host
+is; records not named always do. An operation ends from CLOSING; from another phase only if it can't be carried on (its host
 left the inventory, or its records can't be restored), if it never ran, or if it only reads."""
 
 

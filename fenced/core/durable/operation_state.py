@@ -94,7 +94,7 @@ class DeviceRun:
 
     `power`: the last reading of its own path; `words`: the last reading of each path; `in_doubt_since`: since when they
     disagree. `settling_until`: an OFF that was read counts as UNKNOWN until then; 0: the last reading counts.
-    `is_mute`: in its last race nobody could read it, and a working path got no answer from the device itself.
+    `is_mute`: in its last race no path could read it, and a working one got no answer from the device itself.
     `refused_by`: proxies that accepted no command; races leave them out while other candidates remain.
     `is_vouched`: only the configuration (`cuts_power`) claims that its OFF cuts power.
     `plug_id`, `identity`: as configured when the operation began; recovery compares them (core.operation.edited).
@@ -144,7 +144,7 @@ class DeviceRun:
 
     @property
     def unsettled(self) -> tuple[PathWord, ...]:
-        """The paths that read ON, and those that a command of ours outdated and that must be read again."""
+        """The paths that read ON, and those that a later command outdated, so that they must be read again."""
         return tuple(word for word in self.words if word.power is not Power.OFF)
 
     @property

@@ -22,7 +22,7 @@ def host_power(operation: Operation) -> Power:
 
 
 def speaking(operation: Operation) -> tuple[DeviceRun, ...]:
-    """Return the devices whose last reading still counts: not a chassis that read OFF before an ON of ours ended."""
+    """Return the devices whose last reading still counts: not a chassis that read OFF before the last ON ended."""
     lit_at = max((run.command_ended_at or 0.0 for run in operation.devices if run.is_switched_on), default=0.0)
     return tuple(run for run in operation.devices if not _is_outdated(run, lit_at))
 

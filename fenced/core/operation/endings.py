@@ -1,6 +1,6 @@
 """Record that an operation ended: the only builder of OperationEnded. `closing` decides how a running operation ends.
 
-Here end those that need no closing: a status or probe, a waiting operation, and one that nobody can carry on.
+This module ends operations that need no closing: a status or probe, a waiting one, and one that can't be carried on.
 """
 
 from fenced.core import commands as c

@@ -26,7 +26,7 @@ def dispute(work: HostWork, device: DeviceName) -> Dispute | None:
 
 
 def disputed(work: HostWork, device: DeviceName) -> tuple[ProxyName, ...]:
-    """Return the paths in dispute. A path that was taken out of the configuration is not asked any more."""
+    """Return the paths in dispute. A path that left the configuration is not read any more."""
     known = dispute(work, device)
     configured = next((one for one in work.host.devices if one.name == device), None)
     if known is None or configured is None:
@@ -105,7 +105,7 @@ def unasked(run: DeviceRun) -> ProxyName | None:
 
 
 def settle_doubt(work: HostWork, operation: Operation, run: DeviceRun) -> None:
-    """Read each path again, in turn, a `verify_interval` apart; one that was not asked yet at once.
+    """Read each path again, in turn, a `verify_interval` apart; one that was not read yet: at once.
 
     Give the device up after `verify_timeout`, as after a command.
     """

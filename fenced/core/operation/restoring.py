@@ -70,7 +70,7 @@ def _waiting(work: HostWork, operation: Operation, wanted: tuple[DeviceRun, ...]
 
 
 def _is_unknown_beside(operation: Operation, run: DeviceRun) -> bool:
-    """Return whether nobody switched it off and its power is unknown: it holds up no `on`, and is reported as not read."""
+    """Return whether the daemon did not switch it and can't read it: it does not hold up `on`, and is reported as not read."""
     is_touched = run.device in operation.wanted or run.is_switched_on
     return not is_touched and run.power is Power.UNKNOWN and not run.is_busy
 
