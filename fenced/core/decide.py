@@ -1,7 +1,7 @@
 """The core's only door: one event in, records and commands out. No event may raise for what the world did.
 
-Which module knows more: `detector` hears and suspects, `requests` takes requests, `results` what came back, `recovery` takes up,
-`fenceable` and `trust` judge what was read.
+Each event goes to one module: messages to `suspected.hearing`, timers to `suspected.looking`, requests to
+`operation.requests`, results of races and steps to `operation.results`, readings of the check to `suspected.fenceable`.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from fenced.core.durable.state import Operation
 from fenced.core.fleet import Fleet
 from fenced.core.operation import confirming, recovery, requests, results
 from fenced.core.said.announce import Announcement
-from fenced.core.suspected import detector, fenceable
+from fenced.core.suspected import fenceable, hearing, looking
 from fenced.core.suspected.watch import watch_ended
 from fenced.core.work import HostWork, Work
 from fenced.model.answers import Answer
@@ -81,12 +81,12 @@ def _heard(work: HostWork, event: e.Health | e.Presence | e.Evidence) -> bool:
         return False
     match event:
         case e.Health():
-            return detector.hear(work, event)
+            return hearing.hear(work, event)
         case e.Presence():
-            detector.hear_presence(work, event)
+            hearing.hear_presence(work, event)
             return not event.is_retained
         case e.Evidence():
-            detector.hear_evidence(work, event)
+            hearing.hear_evidence(work, event)
             return not event.is_retained
         case _:
             assert_never(event)
@@ -111,9 +111,9 @@ HostEvent = (
 def _of_host(work: HostWork, event: HostEvent) -> Answer | None:
     match event:
         case e.TimerFired():
-            detector.look(work)
+            looking.look(work)
         case e.LifeAsked():
-            detector.life_asked(work, event)
+            looking.life_asked(work, event)
         case e.RaceFinished():
             results.race_finished(work, event)
             fenceable.raced(work, event)

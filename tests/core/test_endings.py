@@ -160,7 +160,7 @@ def stopped_restore(work: HostWork, operation: Operation, *, token: Token) -> r.
 def test_a_restore_that_was_stopped_is_announced_again_from_what_was_read_since() -> None:
     """Its devices, the boot and the last beat of the earlier proof, under a token above those of its ONs."""
     work, operation = on_the_desk(Action.RESTART)
-    work.sight.heard_at = None
+    work.see(heard_at=None)
     runs = tuple(replace(run, is_switched_on=run.device == OUTLET) for run in operation.devices)
     operation = reads(replace(operation, devices=runs), OUTLET, Power.OFF)
     ended = stopped_restore(work, operation, token=Token(epoch=1, sequence=901))

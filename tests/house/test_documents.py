@@ -131,9 +131,9 @@ def test_wrong_commands_are_found_out(line: str) -> None:
 
 def _gates() -> list[str]:
     """Return the names in the source: each gate is made by `_gate("name", ...)`."""
-    source = (ROOT / "fenced/core/gates.py").read_text(encoding="utf-8")
+    source = (ROOT / "fenced/core/allowed/gates.py").read_text(encoding="utf-8")
     assert all_gates.__module__ == "fenced.core.allowed.gates"
-    assert any(function == "_gate" for function, _ in functions(ROOT / "fenced/core/gates.py"))
+    assert any(function == "_gate" for function, _ in functions(ROOT / "fenced/core/allowed/gates.py"))
     return sorted(set(re.findall(r"_gate\(\s*\"(\w+)\"", source)))
 
 

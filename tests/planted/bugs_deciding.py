@@ -91,7 +91,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="a retained message is life",
         rule="S10",
-        file="core/suspected/detector.py",
+        file="core/suspected/hearing.py",
         old="    if health.is_retained:\n        return False",
         new="    if health.is_retained and False:\n        return False",
         killers=("tests/core/test_detector.py::test_a_retained_message_is_no_life",),
@@ -99,7 +99,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="a retained last will suspects",
         rule="S10",
-        file="core/suspected/detector.py",
+        file="core/suspected/hearing.py",
         old="    if not presence.is_retained and not presence.is_online:",
         new="    if not presence.is_online:",
         killers=("tests/core/test_detector.py::test_a_retained_will_suspects_nobody",),
@@ -135,7 +135,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="a restored host's boot_grace runs while we are deaf",
         rule="S11",
-        file="core/suspected/detector.py",
+        file="core/suspected/looking.py",
         old="detection.boot_grace_seconds + deaf\n",
         new="detection.boot_grace_seconds\n",
         killers=("tests/core/test_detector.py::test_boot_grace_does_not_run_while_we_are_deaf",),
@@ -143,7 +143,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="hosts silent through an outage get no grace after it",
         rule="S11",
-        file="core/suspected/detector.py",
+        file="core/suspected/silence.py",
         old="        until = max(until, work.fleet.own.released_from + work.host.settings.detection.release_grace_seconds)",
         new="        until = max(until, work.fleet.own.released_from)",
         killers=(
@@ -241,7 +241,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="an old boot's message ends restoring",
         rule="S17",
-        file="core/suspected/detector.py",
+        file="core/suspected/hearing.py",
         old="        return is_new_boot or (health.boot is None and is_since_on)",
         new="        return True",
         killers=("tests/core/test_rules_watch.py::test_a_message_received_before_the_on_ends_no_restoring",),
@@ -249,7 +249,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="life of a fenced host revokes nothing",
         rule="S17",
-        file="core/suspected/detector.py",
+        file="core/suspected/hearing.py",
         old="        if not is_new_boot and (is_late or not freshness.lives_on(work.fleet, work.name, health)):",
         new="        if is_late or not freshness.lives_on(work.fleet, work.name, health):",
         killers=("tests/core/test_watch.py::test_life_with_a_new_boot_id_revokes_at_once",),
@@ -257,7 +257,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="a late message revokes what was proven",
         rule="S17",
-        file="core/suspected/detector.py",
+        file="core/suspected/hearing.py",
         old="    return health.reached <= proof.at + work.host.settings.detection.late_message_seconds",
         new="    return health.reached < proof.at",
         killers=(
@@ -279,7 +279,7 @@ DECIDING_BUGS: Final = (
     Bug(
         name="devices that lied are not distrusted",
         rule="S17",
-        file="core/suspected/detector.py",
+        file="core/suspected/hearing.py",
         old="    distrusted = proof.devices if is_old and proof is not None else ()",
         new="    distrusted = ()",
         killers=(

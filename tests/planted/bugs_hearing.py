@@ -11,7 +11,7 @@ HEARING_BUGS: Final = (
     Bug(
         name="what waited with us is as new as what just came",
         rule="S17",
-        file="core/events.py",
+        file="core/heard/messages.py",
         old="        return self.received - self.waited_seconds",
         new="        return self.received",
         killers=(
@@ -46,7 +46,7 @@ HEARING_BUGS: Final = (
     Bug(
         name="a beat whose boot nobody can read ends restoring",
         rule="S17",
-        file="core/suspected/detector.py",
+        file="core/suspected/hearing.py",
         old="        if health.is_boot_unread:\n            return _hear_no_news(work, health)",
         new="        if False and health.is_boot_unread:\n            return _hear_no_news(work, health)",
         killers=("tests/core/test_watch.py::test_a_beat_of_which_nobody_can_read_the_boot_ends_no_restoring",),
@@ -105,7 +105,7 @@ HEARING_BUGS: Final = (
     Bug(
         name="evidence beyond the bound is dropped",
         rule="S10",
-        file="core/suspected/detector.py",
+        file="core/suspected/hearing.py",
         old="        elif evidence.evidence_kind in _live_kinds(work):",
         new="        elif False and evidence.evidence_kind in _live_kinds(work):",
         killers=("tests/core/test_gates.py::test_a_source_beyond_the_bound_holds_for_as_long_as_it_said",),
@@ -113,7 +113,7 @@ HEARING_BUGS: Final = (
     Bug(
         name="a late message without a boot id ends restoring",
         rule="S17",
-        file="core/suspected/detector.py",
+        file="core/suspected/hearing.py",
         old=" and health.reached > on_at and not _is_late(work, state.proof, health)",
         new=" and health.reached > on_at",
         killers=("tests/core/test_watch.py::test_a_late_message_without_a_boot_id_takes_no_host_its_time_to_boot",),

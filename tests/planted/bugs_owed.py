@@ -23,7 +23,7 @@ OWED_BUGS: Final = (
     Bug(
         name="what is owed is not looked at while the host runs",
         rule="S9",
-        file="core/suspected/detector.py",
+        file="core/suspected/looking.py",
         old="    if work.operation is None and not is_watched_as_off(work.state):\n",
         new="    if work.operation is not None:\n",
         killers=(OWED + "test_a_device_that_is_owed_is_looked_at_until_it_is_on",),
@@ -55,7 +55,7 @@ OWED_BUGS: Final = (
     Bug(
         name="a host that is given power is never suspected",
         rule="S9",
-        file="core/suspected/detector.py",
+        file="core/suspected/looking.py",
         old='    stop(work, "the host fell silent")\n',
         new="",
         killers=(OWED + "test_a_host_that_falls_silent_while_it_is_given_power_is_fenced_all_the_same",),

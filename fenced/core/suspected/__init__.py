@@ -1,5 +1,11 @@
 """From what is heard to a suspicion, and what regular reading of the devices shows.
 
-`detector` takes heartbeats, last wills and evidence, and looks at silence. `watch` reads fenced and failed hosts (S17),
-`fenceable` judges whether a healthy host could be fenced, `giving_back` gives power back to a host that is heard again.
+    message -> hearing -+                       +-> operation starts
+                        +-> looking -> confirming
+    timer --------------+      |                +-> held by a gate
+                               +-> watch: fenced and failed hosts, round by round (S17)
+    path read -> fenceable: could the host be fenced now?
+
+`silence` measures it, `freshness` tells an old message from a new one, `giving_back` gives power back to a host that is
+heard again.
 """

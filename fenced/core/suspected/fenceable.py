@@ -17,7 +17,7 @@ from fenced.core.fleet import Fleet
 from fenced.core.heard.checks import HostChecks, PathResult, valid_seconds
 from fenced.core.operation import mismatch, paths
 from fenced.core.reach.candidates import why_not
-from fenced.core.suspected.detector import look_watch
+from fenced.core.suspected.looking import look_watch
 from fenced.core.work import HostWork
 from fenced.model.inventory import Device
 from fenced.model.names import DeviceName, HostName, ProxyName

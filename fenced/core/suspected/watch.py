@@ -12,7 +12,8 @@ from fenced.core.operation import paths
 from fenced.core.operation.endings import report_left_off
 from fenced.core.operation.mismatch import mismatches, tell
 from fenced.core.operation.proof import record_fenced
-from fenced.core.suspected.detector import look, revoke_by_power
+from fenced.core.suspected.hearing import revoke_by_power
+from fenced.core.suspected.looking import look
 from fenced.core.work import HostWork
 from fenced.model.inventory import Device
 from fenced.model.names import DeviceName

@@ -1,0 +1,83 @@
+"""Confirm a suspicion: probe the host itself, evaluate every gate, hold or start the operation (design.md#detection)."""
+
+from fenced.core import commands as c
+from fenced.core.allowed import gates
+from fenced.core.durable import records as r
+from fenced.core.durable.state import GateVerdict
+from fenced.core.operation import automatic
+from fenced.core.suspected.silence import due_at, is_silent, release_until
+from fenced.core.work import HostWork
+
+HOLD_LOOK_SECONDS = 1.0
+LIFE_AGE_SECONDS = 5.0
+
+
+def look_suspect(work: HostWork) -> None:
+    """Stage 2 and the gates: ask the host itself, look at every gate, hold or act."""
+    state = work.state
+    assert state.suspected_at is not None
+    release = release_until(work)
+    if work.now < release:
+        why = f"silent through an outage, hold or our start; {release - work.now:.0f} s more"
+        _hold(work, (GateVerdict(gate="release_grace", is_open=False, why=why),))
+        work.wake(release)
+        return
+    is_reported_only = not is_silent(work) and not gates.is_living_fenced(work.fleet, work.name)
+    if is_reported_only:
+        work.wake(max(due_at(work), work.now + 0.05))
+        return
+    _ask_life(work)
+    wait = max(state.suspected_at + work.fleet.inventory.daemon.gates.witness_wait_seconds, 0.0)
+    if work.now < wait:
+        work.wake(wait)
+        return
+    if _is_asking(work):
+        return
+    _pass_gates(work)
+
+
+def _ask_life(work: HostWork) -> None:
+    """Ask once per suspicion, and again every few seconds while it lasts."""
+    sight, settings = work.sight, work.host.settings.detection
+    again = max(LIFE_AGE_SECONDS, settings.probe_timeout_seconds)
+    if _is_asking(work):
+        return
+    since = work.state.suspected_at or 0.0
+    is_fresh = (
+        sight.life is not None and sight.life.at >= max(since, release_until(work)) and work.now < sight.life.at + again
+    )
+    if not is_fresh:
+        work.see(life_asked_at=work.now)
+        work.command(c.AskLife(host=work.name))
+
+
+def _is_asking(work: HostWork) -> bool:
+    """Whether an answer is still awaited; one that never comes is given up after three times its timeout."""
+    asked = work.sight.life_asked_at
+    return asked is not None and work.now < asked + 3 * work.host.settings.detection.probe_timeout_seconds + 5.0
+
+
+def _pass_gates(work: HostWork) -> None:
+    verdicts = gates.all_gates(work.fleet, work.name, work.now)
+    shut = gates.closed(verdicts)
+    was_releasing = {verdict.gate for verdict in work.state.held_by} & gates.RELEASING
+    if was_releasing and not {verdict.gate for verdict in shut} & gates.RELEASING:
+        until = work.now + work.host.settings.detection.release_grace_seconds
+        work.record(r.SuspicionReleased(until=until, why="opened again: " + ", ".join(sorted(was_releasing))))
+        work.see(life=None)
+        look_suspect(work)
+        return
+    if shut:
+        _hold(work, verdicts)
+        work.wake(work.now + HOLD_LOOK_SECONDS)
+        return
+    automatic.fence(work, verdicts)
+
+
+def _hold(work: HostWork, verdicts: tuple[GateVerdict, ...]) -> None:
+    """Told once per change of the set of closed gates."""
+    shut = {verdict.gate for verdict in gates.closed(verdicts)}
+    if shut == {verdict.gate for verdict in work.state.held_by}:
+        return
+    would = automatic.automatic_action(work).value if "armed" in shut else None
+    work.record(r.HostHeld(gates=verdicts, would=would))

@@ -1,0 +1,230 @@
+"""Take what is heard of a host: heartbeats, last wills, evidence of others (design.md#detection).
+
+Any message may be late, twice, out of order or lost: a heartbeat is a level, not an edge. Old sequences, ended boots and
+retained messages are no life. `operation.life` knows what a beat means while the host's power is being cut.
+"""
+
+from fenced.core.allowed import gates
+from fenced.core.durable import records as r
+from fenced.core.durable.state import ProofOfOff
+from fenced.core.events import Evidence, Health, HealthStatus, Presence
+from fenced.core.operation import life
+from fenced.core.operation.phases import stop
+from fenced.core.suspected import freshness, giving_back
+from fenced.core.suspected.looking import suspect
+from fenced.core.suspected.silence import is_silent_through, watch
+from fenced.core.work import HostWork
+from fenced.model.names import BootId
+from fenced.model.power import Cause, State
+
+SOURCES_MAX = 16
+MORE_SOURCES = "one of more sources than are kept"
+
+OFF_ONCE = frozenset({State.FENCED, State.RESTORING, State.SUSPECT, State.FAILED})
+"""What a host may be after a proof of OFF that nothing newer has replaced: then its old run must not speak any more."""
+
+LEAVING = frozenset({State.UNKNOWN, State.HEALTHY, State.SUSPECT, State.RESTORING, State.FAILED})
+"""From these a host that says `stopping` is `left`."""
+
+
+def hear(work: HostWork, health: Health) -> bool:
+    """Take a heartbeat. False: it is no news of life (retained, stale, an ended boot)."""
+    state = work.state
+    if health.is_retained:
+        return False
+    if health.boot is not None and health.boot in state.ended_boots and not _is_last_run(work, health):
+        return _hear_ended_boot(work, health.boot, health)
+    if freshness.is_stale(work.sight, health):
+        return _hear_no_news(work, health)
+    if health.status is HealthStatus.FAILING and health.boot is None and not health.is_boot_unread:
+        suspect(work, Cause.REPORT, health.reason or "reported failing")
+        return True
+    is_news = state.proof is None or _is_new_life(work, health)
+    if health.status is HealthStatus.STOPPING and (is_news or work.state.proof is None):
+        _hear_stopping(work, health)
+        return True
+    if not is_news:
+        return False
+    _keep_sight(work, health)
+    if health.status is HealthStatus.FAILING:
+        if state.state is State.UNKNOWN or state.boot != health.boot:
+            _hear_life(work, health.boot)
+        suspect(work, Cause.REPORT, health.reason or "reported failing")
+        return True
+    if state.state is State.HEALTHY and (health.boot is None or health.boot == state.boot):
+        return True
+    _hear_life(work, health.boot)
+    return True
+
+
+def _is_last_run(work: HostWork, health: Health) -> bool:
+    """The run that we took for ended still speaks, long after the proof was taken back: then it never ended."""
+    state, late = work.state, work.host.settings.detection.late_message_seconds
+    return state.proof is None and health.boot == state.boot and health.reached > state.since + late
+
+
+def _hear_no_news(work: HostWork, health: Health) -> bool:
+    """Something of the host speaks, though what it says is old: it is not silent, and no fence begins (S10)."""
+    freshness.speak(work.fleet, work.name, health)
+    if work.operation is not None and work.operation.is_power_changing:
+        life.hear_life(work)
+    return False
+
+
+def _keep_sight(work: HostWork, health: Health) -> None:
+    sight = work.sight
+    is_release_over = is_silent_through(work)
+    work.see(
+        heard_at=health.received,
+        heard_ear=work.fleet.own.ear.now(health.received),
+        counters=freshness.counted(sight, health),
+        boot=sight.boot if health.is_boot_unread else health.boot,
+        sequence=health.sequence,
+        speaking_since=None,
+        interval_seconds=health.interval_seconds,
+        workloads=health.workloads,
+        roles=health.roles,
+        is_stopping=False,
+    )
+    if sight.wake_at is None or sight.wake_at <= work.now or is_release_over:
+        watch(work)
+
+
+def _is_new_life(work: HostWork, health: Health) -> bool:
+    """After a proof of OFF: whether a message speaks of a new run of the host. Old ones end nothing (S17), nor do those of
+    which nobody knows whose they are."""
+    state = work.state
+    assert state.proof is not None
+    is_new_boot = health.boot is not None and health.boot != state.proof.boot
+    if state.state is State.RESTORING:
+        if health.is_boot_unread:
+            return _hear_no_news(work, health)
+        operation = state.operation
+        on_at = operation.restore_started if operation is not None else state.since
+        is_since_on = on_at is not None and health.reached > on_at and not _is_late(work, state.proof, health)
+        return is_new_boot or (health.boot is None and is_since_on)
+    if state.state is State.FENCED:
+        is_late = _is_late(work, state.proof, health)
+        if not is_new_boot and (is_late or not freshness.lives_on(work.fleet, work.name, health)):
+            return False
+        _revoke(work, health.boot, is_old=not is_new_boot, is_alive=True, why=_why_revoked(health.boot, is_new_boot))
+        _keep_sight(work, health)
+        return False
+    return True
+
+
+def _is_late(work: HostWork, proof: ProofOfOff, health: Health) -> bool:
+    """Whether it may have been sent before the proof: it says nothing then."""
+    return health.reached <= proof.at + work.host.settings.detection.late_message_seconds
+
+
+def _why_revoked(boot: BootId | None, is_new_boot: bool) -> str:
+    if is_new_boot:
+        return f"heard with the new boot id {boot} without an ON of ours"
+    return "still heard after it was read back OFF: the devices did not cut its power"
+
+
+def _hear_ended_boot(work: HostWork, boot: BootId, health: Health) -> bool:
+    """An old run of the host speaks: late, or proof that the devices lied. Until that is certain no fence begins."""
+    state = work.state
+    proof = state.proof
+    if proof is None:
+        return _hear_no_news(work, health)
+    if boot != proof.boot or state.state not in OFF_ONCE or _is_late(work, proof, health):
+        return False
+    if not freshness.lives_on(work.fleet, work.name, health):
+        return _hear_no_news(work, health)
+    _revoke(work, boot, is_old=True, is_alive=True, why=_why_revoked(boot, False))
+    work.see(heard_at=health.received, heard_ear=work.fleet.own.ear.now(health.received))
+    return True
+
+
+def _revoke(work: HostWork, boot: BootId | None, *, is_old: bool, is_alive: bool, why: str) -> None:
+    """What was announced is no longer true; others are told with a new token."""
+    proof = work.state.proof
+    distrusted = proof.devices if is_old and proof is not None else ()
+    if work.operation is not None:
+        stop(work, "revoked: " + why)
+    work.record(
+        r.HostRevoked(why=why, token=work.fleet.next_token(), boot=boot, distrusted=distrusted, is_alive=is_alive)
+    )
+    work.wake(work.now)
+
+
+def revoke_by_power(work: HostWork, why: str) -> None:
+    """A fenced host's device reads ON without an ON of ours: it may boot any moment."""
+    _revoke(work, None, is_old=False, is_alive=False, why=why)
+
+
+def _hear_stopping(work: HostWork, health: Health) -> None:
+    sight = work.sight
+    work.see(
+        heard_at=health.received,
+        heard_ear=work.fleet.own.ear.now(health.received),
+        counters=freshness.counted(sight, health),
+        boot=sight.boot if health.is_boot_unread else health.boot,
+        sequence=health.sequence,
+        is_stopping=True,
+        speaking_since=None,
+    )
+    if work.operation is not None:
+        life.hear_life(work)
+    elif work.state.state in LEAVING:
+        work.record(r.HostLeft(reason=health.reason or "said that it stops"))
+        work.wake(work.now + work.host.settings.detection.stopping_max_seconds)
+
+
+def _hear_life(work: HostWork, boot: BootId | None) -> None:
+    """A valid beat of a host that is not simply healthy."""
+    state = work.state
+    if work.operation is not None and work.operation.is_power_changing:
+        life.hear_life(work)
+        life.hear_boot(work, boot)
+        if work.operation is not None and state.state is not State.RESTORING:
+            return
+    if state.state is State.MAINTENANCE:
+        return
+    before = state.state
+    if before is State.HEALTHY and boot == state.boot:
+        return
+    why = _why_heard(before, is_first=not state.is_known)
+    if before is State.HEALTHY:
+        why = "rebooted"
+    work.record(r.HostHeard(boot=boot, before=before.value, why=why))  # type: ignore[arg-type]
+    work.see(life=None)
+    giving_back.look(work)
+    watch(work)
+
+
+def _why_heard(before: State, *, is_first: bool) -> str:
+    if is_first:
+        return "first"
+    return {State.SUSPECT: "cleared", State.RESTORING: "restored", State.LEFT: "back"}.get(before, "returned")
+
+
+def hear_presence(work: HostWork, presence: Presence) -> None:
+    """A last will: suspect, never more (it may be the broker's word, not the host's)."""
+    if not presence.is_retained and not presence.is_online:
+        suspect(work, Cause.REPORT, gates.LAST_WILL)
+
+
+def hear_evidence(work: HostWork, evidence: Evidence) -> None:
+    """Somebody else's word that the host lives, until its time to live is over; retained ones say nothing."""
+    if evidence.is_retained:
+        return
+    kept = {source: said for source, said in (work.sight.evidence or {}).items() if work.now < said[1]}
+    kept.pop(evidence.source, None)
+    if evidence.is_alive:
+        until = evidence.received + evidence.ttl_seconds
+        if len(kept) < SOURCES_MAX:
+            kept[evidence.source] = (evidence.evidence_kind, until)
+        elif evidence.evidence_kind in _live_kinds(work):
+            _, before = kept.get(MORE_SOURCES, ("", until))
+            kept[MORE_SOURCES] = (evidence.evidence_kind, max(before, until))
+    work.see(evidence=kept or None)
+    if evidence.is_alive and work.operation is not None and evidence.evidence_kind in _live_kinds(work):
+        life.hear_life(work)
+
+
+def _live_kinds(work: HostWork) -> tuple[str, ...]:
+    return work.fleet.inventory.daemon.gates.live_evidence

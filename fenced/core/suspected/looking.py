@@ -1,0 +1,169 @@
+"""Look at a host as it is now: suspect it, carry its operation on, have its devices read (design.md#detection).
+
+`look` is harmless at any time, as often as you like: a wake-up is a hint, not a fact.
+"""
+
+from fenced.core.allowed import gates
+from fenced.core.durable import records as r
+from fenced.core.durable.standing import is_watched_as_off
+from fenced.core.durable.state import Operation
+from fenced.core.events import LifeAsked
+from fenced.core.heard.sight import LifeAnswer
+from fenced.core.operation import advancing, life
+from fenced.core.operation.paths import watch_command
+from fenced.core.operation.phases import stop
+from fenced.core.suspected import giving_back
+from fenced.core.suspected.confirming import look_suspect
+from fenced.core.suspected.silence import due_at, release_until
+from fenced.core.work import HostWork
+from fenced.model.power import Cause, State
+
+SUSPECTABLE = frozenset({State.HEALTHY, State.FAILED, State.RESTORING})
+"""Suspicion starts from these only, and from RESTORING past its boot grace."""
+
+
+def suspect(work: HostWork, cause: Cause, reason: str) -> None:
+    if work.state.state is State.RESTORING and cause is not Cause.SILENCE:
+        return
+    if work.state.state is State.FAILED and work.state.record_fault:
+        return  # nobody knows what it was: a person looks first
+    if work.state.state not in SUSPECTABLE or work.operation is not None or work.state.maintenance is not None:
+        return
+    work.see(life=None, life_asked_at=None)
+    work.record(r.HostSuspected(cause=cause, reason=reason, last_heard=_last_heard(work)))
+    look(work)
+
+
+def _last_heard(work: HostWork) -> float | None:
+    return work.sight.heard_at if work.sight.heard_at is not None else work.state.last_heard
+
+
+def look(work: HostWork) -> None:
+    """A moment came: look at the host as it is now. Harmless at any time, as often as you like."""
+    if work.sight.wake_at is not None and work.sight.wake_at <= work.now:
+        work.see(wake_at=None)
+    if work.operation is not None or work.state.reading is not None:
+        advancing.advance(work)
+    if work.operation is not None:
+        _look_giving_back(work, work.operation)
+        return
+    match work.state.state:
+        case State.HEALTHY:
+            _look_healthy(work)
+        case State.SUSPECT:
+            look_suspect(work)
+        case State.RESTORING:
+            _look_restoring(work)
+        case State.FAILED:
+            _look_failed(work)
+        case State.LEFT:
+            _look_left(work)
+        case State.FENCED:
+            look_watch(work)
+        case _:
+            pass
+    _end_maintenance_in_time(work)
+    if work.state.owed:
+        giving_back.look(work)
+        _watch_owed(work)
+
+
+def life_asked(work: HostWork, event: LifeAsked) -> None:
+    """The host itself answered, or nobody did, or there was nobody to ask."""
+    work.see(life=LifeAnswer(at=work.now, answered=event.answered, was_asked=event.was_asked), life_asked_at=None)
+    if work.operation is not None:
+        life.life_asked(work, event.answered)
+    look(work)
+
+
+def _look_giving_back(work: HostWork, operation: Operation) -> None:
+    """A healthy host may fall silent while it is given power: that must not keep it from being suspected."""
+    if not operation.is_giving_back or operation.is_stopped or work.state.state is not State.HEALTHY:
+        return
+    if work.now < due_at(work) - 1e-6 or work.fleet.own.ear.opened_at is None:
+        work.wake(max(due_at(work), work.now + 0.05))
+        return
+    stop(work, "the host fell silent")
+    advancing.advance(work)
+
+
+def _watch_owed(work: HostWork) -> None:
+    """What is off by our OFF is looked at until it is on, whatever the host does; others watch it where they watch all."""
+    if work.operation is None and not is_watched_as_off(work.state):
+        look_watch(work)
+
+
+def _end_maintenance_in_time(work: HostWork) -> None:
+    maintenance = work.state.maintenance
+    if maintenance is None or maintenance.until is None:
+        return
+    if work.now >= maintenance.until:
+        work.record(r.MaintenanceEnded(by=maintenance.by, reason="its time is over"))
+    else:
+        work.wake(maintenance.until)
+
+
+def _look_healthy(work: HostWork) -> None:
+    due = due_at(work)
+    if work.now < due - 1e-6 or work.fleet.own.ear.opened_at is None:
+        work.wake(max(due, work.now + 0.05))
+        return
+    silence = work.fleet.silence_seconds(work.name, work.now)
+    suspect(work, Cause.SILENCE, f"not heard for {silence:.1f} s of listening")
+
+
+def _look_restoring(work: HostWork) -> None:
+    if work.state.is_on_forbidden:
+        look_watch(work)  # nobody gives it power or waits for it: only its devices can tell
+        return
+    # A host that started while we could not listen may have been heard just then: that time is not of its boot_grace (S11).
+    deaf = work.fleet.own.ear.deaf_seconds(work.state.since, work.now)
+    over = work.state.since + work.host.settings.detection.boot_grace_seconds + deaf
+    if work.now < max(over, release_until(work)):
+        work.wake(max(over, release_until(work), work.now + 0.05))
+    else:
+        suspect(work, Cause.SILENCE, "power was given back and no heartbeat came within boot_grace")
+
+
+def _look_failed(work: HostWork) -> None:
+    """Attempts go on with back-off as far as `gates.attempts` allows; meanwhile the devices are watched."""
+    look_watch(work)
+    if work.state.state is not State.FAILED:
+        return
+    again = max(work.state.next_attempt_at, work.state.cooldown_until, due_at(work))
+    if work.now < again:
+        work.wake(again)
+    elif not gates.closed(gates.owner_gates(work.fleet, work.now)) and _has_attempts(work):
+        suspect(work, Cause.SILENCE, "still silent and not proven off")
+
+
+def _has_attempts(work: HostWork) -> bool:
+    most = work.fleet.inventory.daemon.gates.attempts_count
+    return gates.attempts_in_window(work.fleet, work.name, work.now) < most
+
+
+def _look_left(work: HostWork) -> None:
+    over = work.state.since + work.host.settings.detection.stopping_max_seconds
+    if work.now < over:
+        work.wake(over)
+    elif not work.state.is_away_told:
+        work.record(r.HostLeft(reason="away longer than stopping_max", is_overdue=True))
+
+
+def look_watch(work: HostWork) -> None:
+    """Have the devices of a fenced or failed host read every `watch_interval`."""
+    sight, interval = work.sight, work.host.settings.detection.watch_interval_seconds
+    if not work.host.devices:
+        return
+    watch_at = sight.watch_at
+    if watch_at is None:
+        watch_at = work.now + interval
+        work.see(watch_at=watch_at)
+    if sight.watch_started is not None and work.now < sight.watch_started + 10 * interval:
+        work.wake(sight.watch_started + 10 * interval)  # a round that never ends must not end the watch
+        return
+    if work.now >= watch_at:
+        watch_at = work.now + interval
+        work.see(watch_started=work.now, watch_at=watch_at)
+        work.command(watch_command(work))
+    work.wake(watch_at)

@@ -1,0 +1,36 @@
+"""How long a host was silent, and when its silence will have lasted its grace (design.md#detection)."""
+
+from fenced.core.work import HostWork
+
+
+def due_at(work: HostWork) -> float:
+    """When the host's silence will have lasted its grace, if nothing is heard until then."""
+    fleet, name, now = work.fleet, work.name, work.now
+    left = fleet.grace_seconds(name, now) - fleet.silence_seconds(name, now)
+    opened = fleet.own.ear.opened_at
+    listening_from = max(now, opened) if opened is not None else now + 1.0
+    return max(listening_from + left, release_until(work))
+
+
+def release_until(work: HostWork) -> float:
+    """Until when a host silent through an outage, or through our own start, is left in peace."""
+    until = work.state.release_until
+    if is_silent_through(work):
+        until = max(until, work.fleet.own.released_from + work.host.settings.detection.release_grace_seconds)
+    return until
+
+
+def is_silent_through(work: HostWork) -> bool:
+    """Whether the host was not heard since the last outage or our start: its next look may lie far ahead."""
+    since, heard_at = work.fleet.own.released_since, work.sight.heard_at
+    return since is not None and (heard_at is None or heard_at < since)
+
+
+def is_silent(work: HostWork) -> bool:
+    fleet = work.fleet
+    return fleet.silence_seconds(work.name, work.now) > fleet.grace_seconds(work.name, work.now) - 1e-6
+
+
+def watch(work: HostWork) -> None:
+    """Set the next look at a host that is heard."""
+    work.wake(max(due_at(work), work.now + 0.001))
