@@ -171,6 +171,15 @@ def test_a_restore_that_was_stopped_is_announced_again_from_what_was_read_since(
     assert (ended.after, work.state.state) == (State.FENCED, State.FENCED)
 
 
+def test_an_on_that_was_cancelled_and_proven_off_again_ends_as_fenced() -> None:
+    work, operation = on_the_desk(Action.ON, cause=Cause.REQUEST)
+    runs = tuple(replace(run, is_switched_on=run.device == OUTLET) for run in operation.devices)
+    operation = replace(operation, devices=runs, before=State.FENCED, ending=OperationState.CANCELLED)
+    token = Token(epoch=1, sequence=901)
+    off = reads(operation, OUTLET, Power.OFF)
+    assert closes(work, off, state=State.RESTORING, proof=proof(), token=token).is_fenced
+
+
 def test_a_restore_that_sent_no_on_is_not_announced_again() -> None:
     work, operation = on_the_desk(Action.RESTART)
     ended = stopped_restore(work, operation, token=TOKEN)

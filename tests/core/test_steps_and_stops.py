@@ -8,10 +8,11 @@ from fenced.core import commands as c
 from fenced.core.durable import records as r
 from fenced.core.durable.evolve_run import spoken_against
 from fenced.core.durable.state import DeviceRun, Phase, RaceEntry
+from fenced.core.operation import restoring
 from fenced.core.operation.phases import stop
 from fenced.core.operation.steps import start_read
 from fenced.model.names import ENGINE, OperationId, ProxyName
-from fenced.model.power import Action, Kind, Outcome, Power, Verdict
+from fenced.model.power import Action, Cause, Kind, Outcome, Power, Verdict
 from tests.core.endings_desk import OUTLET, on_the_desk
 
 OTHER = ProxyName("p1")
@@ -28,6 +29,19 @@ def test_nothing_is_stopped_where_nothing_runs() -> None:
     work, _ = on_the_desk(Action.OFF)
     stop(work, "told")
     assert (work.work.entries, work.work.commands) == ([], [])
+
+
+@pytest.mark.parametrize("why", ["forbidden", "disarmed", "off"])
+def test_a_restore_that_is_called_off_sends_nothing_more(why: str) -> None:
+    work, operation = on_the_desk(Action.OFF if why == "off" else Action.ON, cause=Cause.REQUEST)
+    operation = replace(operation, phase=Phase.RESTORING, restore_started=work.now)
+    work.fleet.put(replace(work.state, operation=operation, is_on_forbidden=why == "forbidden"))
+    if why == "disarmed":
+        work.work.record_fleet(r.Disarmed(by="person", reason="told"))
+    restoring.advance(work, operation)
+    kinds = [type(entry.record) for entry in work.work.entries if entry.host is not None]
+    assert kinds == [r.EndingDecided, r.PhaseEntered]
+    assert not [it for it in work.work.commands if isinstance(it, c.RunRace | c.ReadDevice | c.SwitchDevice)]
 
 
 @pytest.mark.parametrize(("through", "is_short"), [(None, False), (ENGINE, False), (OTHER, True)])
