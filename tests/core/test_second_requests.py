@@ -179,6 +179,19 @@ def test_off_does_not_join_an_operation_that_is_being_undone() -> None:
     assert waiting is not None and second == f"accepted {waiting.id}"
 
 
+@pytest.mark.parametrize("action", [Action.OFF, Action.RESTART])
+def test_an_off_that_joins_an_on_which_waits_is_carried_out(action: Action) -> None:
+    """The request waits for the end of a restore that was cancelled while its ON may still act; an off joins it there."""
+    desk, _ = restart_after_on()
+    desk.cancel()
+    answer = desk.ask(Action.ON)
+    assert desk.state().waiting is not None and desk.ask(action) == answer
+    desk.serve(seconds=300.0)
+    ended = desk.ended(answer.removeprefix("accepted "))
+    assert ended.state is OperationState.DONE and ended.is_fenced
+    assert (desk.state().state is State.FENCED) is (action is Action.OFF)
+
+
 def test_an_on_that_waited_has_a_deadline_of_its_own() -> None:
     desk, first = running_on()
     desk.cancel()

@@ -154,4 +154,14 @@ RECORD_BUGS: Final = (
         new="        return self.fleet.holds_lease(self._clock.now())",
         killers=("tests/engine/test_reactor.py::test_a_lost_lease_kills_ons_although_the_store_takes_nothing",),
     ),
+    Bug(
+        name="an off that joins a waiting on is lost",
+        rule="S4",
+        file="core/durable/evolve_operation.py",
+        old="FIRST_PHASE[record.action] if has_not_begun else operation.phase",
+        new="operation.phase",
+        killers=(
+            "tests/core/test_second_requests.py::test_an_off_that_joins_an_on_which_waits_is_carried_out[Action.OFF]",
+        ),
+    ),
 )

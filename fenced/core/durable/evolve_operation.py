@@ -7,6 +7,7 @@ from fenced.core.durable import records as r
 from fenced.core.durable.changing import change_operation, put, to_state
 from fenced.core.durable.evolve_owed import KEPT_OFF
 from fenced.core.durable.evolve_run import drop_reads, forget_path
+from fenced.core.durable.machine import FIRST_PHASE
 from fenced.core.durable.outcome import given_back, host_power
 from fenced.core.durable.replacing import replace
 from fenced.core.durable.state import HostState, Operation, Phase, Slot
@@ -97,11 +98,13 @@ def _changed(state: HostState, at: float, operation: Operation, record: Change) 
 
 def _joined(state: HostState, operation: Operation, record: r.OperationJoined) -> HostState:
     is_left_off_now = operation.is_fenced and record.action is Action.OFF
+    has_not_begun = state.slot_of(operation.id) is Slot.WAITING  # an OFF that joins an ON begins with the OFF
     return change_operation(
         replace(state, is_stay_off=state.is_stay_off or is_left_off_now),
         operation.id,
         joined=(*operation.joined, record.by)[-JOINED_KEPT_MAX:],
         action=record.action,
+        phase=FIRST_PHASE[record.action] if has_not_begun else operation.phase,
     )
 
 

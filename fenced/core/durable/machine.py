@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from fenced.core.durable import records as r
 from fenced.core.durable.state import HostState, Operation, Phase
-from fenced.model.power import State
+from fenced.model.power import Action, State
 
 E = TypeVar("E", bound=Enum | None)
 F = TypeVar("F", bound=Enum)
@@ -74,6 +74,15 @@ PHASE_MEANING: Final[dict[Phase, str]] = {
     Phase.CLOSING: "waits until none of its commands can act any more",
     Phase.ENDED: "over; nothing of it is executed any more",
 }
+
+FIRST_PHASE: Final = {
+    Action.OFF: Phase.PROVING,
+    Action.RESTART: Phase.PROVING,
+    Action.ON: Phase.RESTORING,
+    Action.STATUS: Phase.READ_AND_END,
+    Action.PROBE: Phase.READ_AND_END,
+}
+"""The phase in which an operation starts."""
 
 _STARTS: Final = frozenset({Phase.PROVING, Phase.RESTORING, Phase.READ_AND_END})
 _GIVE_UP: Final = frozenset({Phase.RESTORING, Phase.READ_AND_END, Phase.CLOSING})

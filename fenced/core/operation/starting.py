@@ -1,21 +1,14 @@
 """Build a new operation from the inventory, and start the one that waited. `edited.new_run` builds its devices."""
 
 from fenced.core.allowed import gates
+from fenced.core.durable import machine
 from fenced.core.durable import records as r
-from fenced.core.durable.state import Operation, Phase
+from fenced.core.durable.state import Operation
 from fenced.core.operation import edited
 from fenced.core.operation.endings import end_unstarted
 from fenced.core.operation.phases import enter_restore
 from fenced.core.work import HostWork
 from fenced.model.power import Action, Cause
-
-FIRST_PHASE = {
-    Action.OFF: Phase.PROVING,
-    Action.RESTART: Phase.PROVING,
-    Action.ON: Phase.RESTORING,
-    Action.STATUS: Phase.READ_AND_END,
-    Action.PROBE: Phase.READ_AND_END,
-}
 
 
 def new(work: HostWork, action: Action, *, cause: Cause, by: str, reason: str) -> Operation:
@@ -32,7 +25,7 @@ def new(work: HostWork, action: Action, *, cause: Cause, by: str, reason: str) -
         started=work.now,
         deadline=work.now + _timeout_seconds(work, action),
         number=number,
-        phase=FIRST_PHASE[action],
+        phase=machine.FIRST_PHASE[action],
         levels=host.levels,
         boot=work.state.boot,
         was_overdue=work.fleet.is_overdue(work.name, work.now),
