@@ -18,11 +18,6 @@ from tests.house.tree import ROOT, files, functions, name
 
 DOCUMENTS: Final = tuple(path for path in files() if path.suffix == ".md")
 COLUMNS_MAX: Final = 120
-NOT_WRAPPED: Final = (
-    "docs/adding-a-driver.md", "docs/adr/", "docs/drivers.md", "docs/fence-agents.md", "docs/ipmi.md", "docs/redfish.md",
-    "docs/snmp-outlets.md",
-)  # fmt: skip
-"""Pages with longer lines."""
 PROGRAMS: Final = {"fenced": fenced, "fencectl": fencectl}
 SHIPPED: Final = re.compile(
     r"(?<![\w/])(?:config|systemd|docs|tests|fenced)/[\w./-]+\.(?:toml|service|conf|acl|md|py)\b"
@@ -42,7 +37,7 @@ def test_links_lead_somewhere(path: Path) -> None:
 def test_documents_are_wrapped() -> None:
     """Tables and what a reader types apart, and words that have no place to break."""
     long = {name(path) for path in DOCUMENTS if any(len(line) > COLUMNS_MAX for line in prose_lines(path))}
-    assert {page for page in long if not page.startswith(NOT_WRAPPED)} == set()
+    assert long == set()
 
 
 def test_every_document_can_be_found() -> None:

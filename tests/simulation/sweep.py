@@ -1,8 +1,9 @@
-"""The crash sweep: play a story again and again, each time with the daemon killed at another point and started again.
+"""The sweep: play a story again and again, each time with the daemon killed at another point and started again, or with one
+batch refused by the store.
 
-The points are after every durable batch, and before and after every power command, from the first operation on. Every run
-must reach the same end, with the checker's rules on the way. Where S13 forbids the daemon to go on by itself (too late, or
-before the first OFF of a person's request), a person who sees that repeats the request; then the end must be the same, too.
+It dies after every durable batch, and before and after every power command, from the first operation on. Every run must reach
+the same end, with the checker's rules on the way. Where S13 forbids the daemon to go on by itself (too late, or before the
+first OFF of a person's request), a person who sees that repeats the request; then the end must be the same, too.
 """
 
 import asyncio
@@ -44,11 +45,13 @@ ROUNDS_MAX: Final = 4
 
 
 class Kill(Enum):
-    """Where the daemon dies."""
+    """Where the daemon dies, or the store refuses."""
 
     RECORDS = "after the records of batch"
     BEFORE = "before command"
     AFTER = "after command"
+    REFUSED = "the store refuses batch"
+    """Nobody dies: the batch is undone and decided again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,8 @@ class Case:
     pause: float
 
     def __str__(self) -> str:
+        if self.kill is Kill.REFUSED:
+            return f"{self.kill.value} {self.number}"
         return f"killed {self.kill.value} {self.number}, started again after {self.pause:g} s"
 
 
@@ -93,6 +98,7 @@ class Swept(Quiet):
         self.world.daemon.on_point = self._at_point
         self._checked_sent = self.world.wires.on_sent
         self.world.wires.on_sent = self._sent
+        self.world.disk.refuse = self._is_refused
 
     async def to_the_end(self) -> tuple[End, ...]:
         """Play until nothing is left to happen. Raises AssertionError with the checker's findings."""
@@ -174,13 +180,19 @@ class Swept(Quiet):
         self._checked_sent(sent)
         self._count(Kill.AFTER)
 
+    def _is_refused(self) -> bool:
+        return self._is_case(Kill.REFUSED)
+
     def _count(self, kill: Kill) -> None:
-        if not self._has_begun:
-            return
-        self.counts[kill] += 1
-        case = self._case
-        if case is not None and case.kill is kill and case.number == self.counts[kill] and not self._killed.is_set():
+        if self._is_case(kill) and not self._killed.is_set():
             self.world.daemon.die_after(0, self._killed.set)
+
+    def _is_case(self, kill: Kill) -> bool:
+        """Count a point; return whether it is the one of the case."""
+        if not self._has_begun:
+            return False
+        self.counts[kill] += 1
+        return self._case is not None and (self._case.kill, self._case.number) == (kill, self.counts[kill])
 
     async def _kill_once(self) -> None:
         await self._killed.wait()
@@ -235,7 +247,7 @@ def cases(counts: dict[Kill, int]) -> Iterator[Case]:
     """Yield every point of a story with these numbers of points."""
     for kill, count in counts.items():
         for number in range(1, count + 1):
-            for pause in PAUSES:
+            for pause in PAUSES if kill is not Kill.REFUSED else (0.0,):
                 yield Case(kill=kill, number=number, pause=pause)
 
 

@@ -19,7 +19,7 @@ class Disk:
     """The disk under the journals of all daemons. `lease_ends`: by the store's clock, not by its holder's.
 
     `slow_seconds`: duration of each write; `is_failing`: every write fails; `refused_share`: this share of them, 0 to 1, fails;
-    `is_hanging`: no write ends until this is reset."""
+    `is_hanging`: no write ends until this is reset; `refuse`: asked before each batch whether that one fails."""
 
     clock: Clock
     durable: Durable = field(default_factory=Durable)
@@ -28,6 +28,7 @@ class Disk:
     is_failing: bool = False
     refused_share: float = 0.0
     is_hanging: bool = False
+    refuse: Callable[[], bool] = lambda: False
     _dice: random.Random = field(default_factory=lambda: random.Random(1))
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -77,6 +78,8 @@ class WorldJournal(MemoryJournal):
 
     async def append(self, batch: Batch) -> int:
         self.on_append(batch)
+        if self.disk.refuse():
+            raise StoreError("disk: no space left")
         sequence = await super().append(batch)
         self.on_stored()
         return sequence
