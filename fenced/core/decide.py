@@ -5,7 +5,7 @@ Each event goes to one module: messages to `suspected.hearing`, timers to `suspe
 """
 
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
 from fenced.core import closed_gates, fleet_decisions
 from fenced.core import commands as c
@@ -32,6 +32,10 @@ class Decision:
     told: tuple[Announcement, ...] = ()
     answer: Answer | None = None
     is_news: bool = True
+
+
+NOTHING_CHANGED: Final = Decision(entries=(), commands=())
+"""The decision about most heartbeats."""
 
 
 def decide(fleet: Fleet, event: e.Event, now: float) -> Decision:
@@ -66,6 +70,8 @@ def decide(fleet: Fleet, event: e.Event, now: float) -> Decision:
             if event.host in fleet.hosts:
                 answer = _of_host(work.on(event.host), event)
                 trust.follow(work.on(event.host))
+    if is_news and not work.entries and not work.commands and answer is None:
+        return NOTHING_CHANGED
     return Decision(
         entries=tuple(work.entries),
         commands=tuple(work.commands),

@@ -16,8 +16,9 @@ from fenced.core.durable.standing import is_in_hand
 from fenced.core.durable.state import HostState
 from fenced.core.heard.checks import HostChecks
 from fenced.core.heard.claims import Claims
+from fenced.core.heard.messages import Health
 from fenced.core.heard.own import Own
-from fenced.core.heard.sight import SET, Seen, Sight, kept, put_back
+from fenced.core.heard.sight import SET, Counters, Seen, Sight, keep_beat, kept, put_back
 from fenced.core.reach.candidates import Paths
 from fenced.core.undo import ABSENT, Undoable
 from fenced.model.addresses import is_loopback
@@ -142,6 +143,14 @@ class Fleet:
             self._seen[name] = sight, kept(sight)
         for field_name, value in changes.items():
             SET[field_name](sight, value)
+
+    def keep_beat(self, health: Health, counters: Counters, *, is_stopping: bool) -> None:
+        """Keep what a heartbeat says of its host."""
+        sight = self.sights[health.host]
+        if self._before is not None and health.host not in self._seen:
+            self._seen[health.host] = sight, kept(sight)
+        ear = self.own.ear.now(health.received)
+        keep_beat(sight, health, ear=ear, counters=counters, is_stopping=is_stopping)
 
     def forget_checks(self, known: Container[tuple[HostName, DeviceName, ProxyName]]) -> None:
         """Drop the results of all paths but these."""

@@ -10,7 +10,11 @@ from operator import attrgetter
 from typing import Any, Final, TypedDict
 
 from fenced.core.heard.checks import NOTHING, OffRounds, OffRow
+from fenced.core.heard.messages import Health
 from fenced.model.names import BootId, DeviceName, ProxyName
+
+Counters = tuple[tuple[str, BootId, int], ...]
+"""(reporter, boot, sequence) of each reporter, the newest last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class Sight:
     wake_at: float | None = None
     boot: BootId | None = None
     sequence: int | None = None
-    counters: tuple[tuple[str, BootId, int], ...] = ()
+    counters: Counters = ()
     speaking_since: float | None = None
     old_run: tuple[float, float] = (0.0, 0.0)
     interval_seconds: float | None = None
@@ -79,7 +83,7 @@ class Seen(TypedDict, total=False):
     wake_at: float | None
     boot: BootId | None
     sequence: int | None
-    counters: tuple[tuple[str, BootId, int], ...]
+    counters: Counters
     speaking_since: float | None
     old_run: tuple[float, float]
     interval_seconds: float | None
@@ -109,6 +113,31 @@ SET: Final[Mapping[str, Callable[[Sight, Any], None]]] = {
     it.name: getattr(Sight, it.name).__set__ for it in fields(Sight)
 }
 """How `Fleet.see` sets a field: the slot itself, past the freezing of the class."""
+
+_set_heard_at, _set_heard_ear = SET["heard_at"], SET["heard_ear"]
+_set_sequence, _set_counters = SET["sequence"], SET["counters"]
+
+
+def keep_beat(sight: Sight, health: Health, *, ear: float, counters: Counters, is_stopping: bool) -> None:
+    """Set what a heartbeat changes. Most beats of a host say what the last one said, and then only four fields change: every
+    beat of every host comes through here. `ear`: listening time when it was received."""
+    _set_heard_at(sight, health.received)
+    _set_heard_ear(sight, ear)
+    _set_sequence(sight, health.sequence)
+    _set_counters(sight, counters)
+    if sight.boot != health.boot and not health.is_boot_unread:
+        SET["boot"](sight, health.boot)
+    if sight.speaking_since is not None:
+        SET["speaking_since"](sight, None)
+    if sight.is_stopping is not is_stopping:
+        SET["is_stopping"](sight, is_stopping)
+    if not is_stopping and (sight.interval_seconds, sight.workloads, sight.roles) != (
+        health.interval_seconds, health.workloads, health.roles,
+    ):  # fmt: skip
+        SET["interval_seconds"](sight, health.interval_seconds)
+        SET["workloads"](sight, health.workloads)
+        SET["roles"](sight, health.roles)
+
 
 _OWNED: Final = tuple(it.name for it in fields(Sight) if it.name not in MOMENTS and it.name != WAKE)
 _owned: Final = attrgetter(*_OWNED)

@@ -8,8 +8,8 @@ bridge that comes back delivers in one burst what a host said before it died.
 
 from fenced.core.events import Health
 from fenced.core.fleet import Fleet
-from fenced.core.heard.sight import Sight
-from fenced.model.names import BootId, HostName
+from fenced.core.heard.sight import Counters, Sight
+from fenced.model.names import HostName
 
 COUNTERS_MAX = 8
 """Reporters of one host whose counters are kept; that of the one heard longest ago goes first."""
@@ -34,7 +34,7 @@ def is_stale(sight: Sight, health: Health) -> bool:
     return False
 
 
-def counted(sight: Sight, health: Health) -> tuple[tuple[str, BootId, int], ...]:
+def counted(sight: Sight, health: Health) -> Counters:
     """Return how far each reporter has counted, with this message."""
     if health.boot is None or health.sequence is None:
         return sight.counters

@@ -74,18 +74,7 @@ def _hear_no_news(work: HostWork, health: Health) -> bool:
 def _keep_sight(work: HostWork, health: Health) -> None:
     sight = work.sight
     is_release_over = is_silent_through(work)
-    work.see(
-        heard_at=health.received,
-        heard_ear=work.fleet.own.ear.now(health.received),
-        counters=freshness.counted(sight, health),
-        boot=sight.boot if health.is_boot_unread else health.boot,
-        sequence=health.sequence,
-        speaking_since=None,
-        interval_seconds=health.interval_seconds,
-        workloads=health.workloads,
-        roles=health.roles,
-        is_stopping=False,
-    )
+    work.fleet.keep_beat(health, freshness.counted(sight, health), is_stopping=False)
     if sight.wake_at is None or sight.wake_at <= work.now or is_release_over:
         watch(work)
 
@@ -158,15 +147,7 @@ def revoke_by_power(work: HostWork, why: str) -> None:
 
 def _hear_stopping(work: HostWork, health: Health) -> None:
     sight = work.sight
-    work.see(
-        heard_at=health.received,
-        heard_ear=work.fleet.own.ear.now(health.received),
-        counters=freshness.counted(sight, health),
-        boot=sight.boot if health.is_boot_unread else health.boot,
-        sequence=health.sequence,
-        is_stopping=True,
-        speaking_since=None,
-    )
+    work.fleet.keep_beat(health, freshness.counted(sight, health), is_stopping=True)
     if work.operation is not None:
         life.hear_life(work)
     elif work.state.state in LEAVING:
