@@ -80,8 +80,8 @@ RECORD_BUGS: Final = (
         name="a record that can't be folded keeps the daemon from starting",
         rule="S13",
         file="engine/engine.py",
-        old="    except Exception as exc:  # the start's border",
-        new="    except ZeroDivisionError as exc:  # the start's border",
+        old="    except Exception as exc:  # border of the start",
+        new="    except ZeroDivisionError as exc:  # border of the start",
         killers=(f"{START}::test_a_record_that_cannot_be_folded_puts_its_host_aside",),
     ),
     Bug(
