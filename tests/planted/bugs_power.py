@@ -1,7 +1,5 @@
-"""Planted bugs in the power plan: what proves OFF, what is sent when, how power is given back and how operations end.
-
-Knows text, runs nothing.
-"""
+"""Planted bugs in the power plan: what proves OFF, what is sent when, how power is given back and how operations
+end."""
 
 from typing import Final
 

@@ -1,4 +1,5 @@
-"""Planted bugs around what a daemon may have a proxy do: whom a stored login reaches, what is lent, who closes a plug."""
+"""Planted bugs in what a proxy may do for a daemon: where a stored login may be used, what is lent, which daemon closes
+a plug."""
 
 from typing import Final
 

@@ -1,7 +1,4 @@
-"""Planted bugs in what a start makes of old records, of an edited inventory and of another store.
-
-Knows text, runs nothing.
-"""
+"""Planted bugs in how a start handles old records, an edited inventory and another store."""
 
 from typing import Final
 
