@@ -35,7 +35,7 @@ class BusDisconnected:
     why: str
 
 
-# -- time and ourselves -----------------------------------------------------------------------------------------------
+# -- time and the daemon itself ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -111,7 +111,7 @@ def _bus_disconnected(work: Work, event: e.BusDisconnected) -> None:
         work.record_fleet(r.BusLost(why=event.why))
 
 
-# -- people -----------------------------------------------------------------------------------------------------------
+# -- requests of operators --------------------------------------------------------------------------------------------
 
 
 def asked(work: Work, event: e.PauseAsked | e.PauseEndAsked | e.ArmAsked | e.StoreReleaseAsked) -> Answer:

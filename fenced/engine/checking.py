@@ -26,8 +26,7 @@ AGENT_SHARE: Final = 2
 """The check holds at most one in this many agent slots, so that an OFF always finds a free one."""
 
 GAP_SECONDS_MAX: Final = 0.25
-"""The longest pause between two starts. It is half of an even spread at most, so that a backlog is worked off
-slowly."""
+"""The pause between two starts is half of an even spread, and at most this, so that a backlog starts gradually."""
 
 BUSY_SECONDS: Final = 15.0
 SLICE_HOSTS: Final = 500

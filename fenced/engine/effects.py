@@ -88,7 +88,7 @@ class EngineEffects:
             case c.Reply():
                 self.spawn(self._reply(command), f"reply {command.request_id}")
             case c.Wake():
-                raise AssertionError("the reactor keeps wakes itself")
+                raise AssertionError("the reactor handles Wake itself")
             case _:
                 assert_never(command)
 

@@ -24,8 +24,8 @@ PathKey = tuple[HostName, DeviceName, ProxyName]
 class Path:
     """One path to one device. `failures` and `offs`: in a row; `off_since`: the end of the first OFF.
 
-    `is_answered`: the last read reached the device or failed on the path. `is_counted`: the running read counts as one
-    of a failing path.
+    `is_answered`: the last read gave a result, good or bad. `is_counted`: the running read counts as one of a failing
+    path.
     """
 
     key: PathKey

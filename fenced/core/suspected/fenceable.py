@@ -36,7 +36,7 @@ POWER_IS_KEPT = frozenset({State.HEALTHY, State.UNKNOWN, State.LEFT, State.MAINT
 
 
 def path_checked(work: HostWork, event: PathChecked) -> None:
-    """Keep the result of one path check. Results older than the known one are dropped, duplicates change nothing."""
+    """Keep a path check's result, compare the paths, judge the host. Older and repeated results change nothing."""
     device = _device(work, event.device)
     if device is None or not is_on(work.fleet):
         return
@@ -160,7 +160,7 @@ def _keep_power(work: HostWork, event: PathChecked) -> None:
             work.record(r.PowerSeen(device=event.device, power=power))
 
 
-# -- what it comes to -------------------------------------------------------------------------------------------------
+# -- judging the host -------------------------------------------------------------------------------------------------
 
 
 class _Word(Enum):
@@ -281,7 +281,7 @@ def _lost_redundancy(work: HostWork, device: Device) -> tuple[Reason, ...]:
     return (Reason(device=device.name, kind="redundancy", text=text),)
 
 
-# -- what people see --------------------------------------------------------------------------------------------------
+# -- what is shown ----------------------------------------------------------------------------------------------------
 
 
 def shown(fleet: Fleet, name: HostName, state: HostState, now: float) -> Fenceable | None:

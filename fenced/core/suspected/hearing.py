@@ -206,7 +206,7 @@ def _why_heard(before: State, *, is_first: bool) -> str:
 
 
 def hear_presence(work: HostWork, presence: Presence) -> None:
-    """Suspect a host after its last will. A last will proves nothing: the broker sends it, not the host."""
+    """Suspect a host after its last will, and no more: the broker may have sent it, not the host."""
     if not presence.is_retained and not presence.is_online:
         suspect(work, Cause.REPORT, gates.LAST_WILL)
 

@@ -105,7 +105,7 @@ def _is_restored_all_the_same(work: HostWork, lit: frozenset[DeviceName]) -> boo
 def _watch_failed(work: HostWork, powers: dict[DeviceName, Power], event: WatchEnded) -> None:
     sight = work.sight
     is_alive = work.fleet.is_heard(work.name, work.now) or work.fleet.is_speaking(work.name, work.now)
-    # An operation ends only when its ONs can no longer act (S5), unless a removed host cut it short.
+    # An operation ends only when its ONs can no longer act (S5), unless the host's removal cut it short.
     if is_alive or work.state.acting_ons(event.started):
         work.see(watch_offs=NOTHING)
         return
