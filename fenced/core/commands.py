@@ -1,5 +1,4 @@
-"""The commands that the core issues, in the imperative. The reactor starts one only once its records are durable
-(S3)."""
+"""The commands that the core issues, in the imperative. The reactor starts one once its records are durable (S3)."""
 
 from dataclasses import dataclass
 
@@ -57,8 +56,8 @@ class ReadDevice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SwitchDevice:
-    """Send ON or OFF under a token; answers with StepFinished. The worker refuses it past `not_after` or by its
-    token."""
+    """Send ON or OFF under a token; answers with StepFinished. The worker refuses it by its token or past
+    `not_after`."""
 
     host: HostName
     operation: OperationId
@@ -82,8 +81,8 @@ class DropReads:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DropOns:
-    """Cancel the ONs of an operation that have not begun; each answers as refused, with `why`. Those that have begun go
-    on (S6)."""
+    """Cancel the ONs of an operation that have not begun; each answers as refused, with `why`. The others go on
+    (S6)."""
 
     host: HostName
     operation: OperationId

@@ -35,8 +35,8 @@ class Decision:
 
 
 def decide(fleet: Fleet, event: e.Event, now: float) -> Decision:
-    """Decide one event. The outcome is in the fleet at once; `Fleet.roll_back` undoes the batch if the store rejects
-    it."""
+    """Decide one event. The outcome is in the fleet at once; `Fleet.roll_back` undoes it if the store rejects the
+    batch."""
     work = Work(fleet, now)
     answer: Answer | None = None
     is_news = True

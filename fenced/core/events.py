@@ -120,8 +120,7 @@ class ReloadEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LifeAsked:
-    """The probe of a host ended. `answered`: who answered, or None. `was_asked`: False if there was nothing to
-    probe."""
+    """The probe of a host ended. `answered`: who answered, or None. `was_asked`: False: nothing to probe."""
 
     host: HostName
     answered: str | None

@@ -69,8 +69,7 @@ class Fleet:
         self.quiet_until = started + inventory.daemon.startup_quiet_seconds
         self.own = Own(released_since=started, released_from=self.quiet_until)
         self.heard_until = float("inf")
-        """Events up to this time are decided; time after it is no silence, for beats may wait in the inbox. Set by
-        `begin`."""
+        """Events up to this time are decided. Later time is no silence: beats may wait in the inbox. Set by `begin`."""
         self.is_lease_lost = False
         """Whether the lease is lost but the loss not yet decided. Set by `begin`."""
         self.state = FleetState()
@@ -78,8 +77,7 @@ class Fleet:
         self.gone: Undoable[HostName, HostState] = Undoable()
         """Hosts in the records but not in the inventory. One that comes back has the state of its records (S19)."""
         self.faults: dict[HostName, str] = {}
-        """Hosts with records that could not be decoded or folded, and why; found by the replay, reported by the
-        start."""
+        """Hosts with records that can't be decoded or folded, and why; found by the replay, reported by the start."""
         self.expected_store = ""
         """The id of the expected store if this is another one, else "". Found by the replay."""
         self.sights: Undoable[HostName, Sight] = Undoable()
@@ -167,8 +165,7 @@ class Fleet:
         self._before = self._whole
 
     def roll_back(self) -> None:
-        """Undo what was decided since `begin`, because the store rejected it. The moments of beats and evidence
-        stay."""
+        """Undo what was decided since `begin`: the store rejected it. The moments of beats and evidence stay."""
         if self._before is None:
             return
         for sight, values in self._seen.values():
@@ -299,8 +296,7 @@ class Fleet:
         )
 
     def is_speaking(self, name: HostName, now: float) -> bool:
-        """Return whether a stale message came within the host's grace: it proves no life, but the host is not
-        silent."""
+        """Return whether a stale message came within the host's grace: no proof of life, but no silence either."""
         sight = self.sights[name]
         is_recent = self.own.ear.now(now) - sight.spoke_ear <= self.grace_seconds(name, now)
         return sight.spoke_at is not None and is_recent
@@ -324,7 +320,7 @@ class Fleet:
         return tuple(name for name in self._monitored(cluster, now) if self.is_overdue(name, now))
 
     def _monitored(self, cluster: ClusterName, now: float) -> list[HostName]:
-        """Return the hosts that should send heartbeats: not those that an operator switched off or has in
+        """Return the hosts that should send heartbeats: not those that are switched off by an operator or in
         maintenance."""
         states = (self.hosts[name] for name in self.by_cluster.get(cluster, ()))
         return [state.name for state in states if state.state not in NOT_MONITORED and not is_in_hand(state, now)]

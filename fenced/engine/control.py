@@ -274,8 +274,7 @@ class EngineControl:
         await self._ask(e.ArmAsked(is_on=False, by=by, reason=reason))
 
     async def release_store(self, *, by: str, reason: str) -> None:
-        """Journal the release, then accept the store beside the lock; a start in between completes it from the
-        journal."""
+        """Journal the release, then accept the store beside the lock; a start in between completes it."""
         await self._ask(e.StoreReleaseAsked(by=by, reason=reason))
         try:
             await self._journal.accept_store()

@@ -1,5 +1,4 @@
-"""Schedules the outbox's lanes: each host has one, so that a broker that rejects one host's messages delays no other's
-(S15).
+"""Schedules the outbox's lanes, one for each host: a broker that rejects one host's messages delays no other (S15).
 
 Knows the result of each attempt, not the messages. A failed lane backs off. A lane that may have cost the connection is
 retried alone, and later each time: until the daemon has reconnected and the bus has settled, it hears no host.
@@ -121,8 +120,7 @@ class Lanes:
         self._repeated_at = now
 
     def failed(self, key: LaneKey, error: Exception, now: float) -> None:
-        """Note a failure. A message that was never sent is no failure of its lane, nor is a hang-up caused by another
-        lane."""
+        """Note a failure. It is not the lane's if the message was never sent, or if another lane caused the hang-up."""
         lane = self._lanes.setdefault(key, Lane(key=key))
         is_blameless = not lane.failures and isinstance(error, BusLost) and self._is_explained(now)
         if isinstance(error, BusAway) or is_blameless:
@@ -221,8 +219,7 @@ class Lanes:
         return self._hung_up_at + pause
 
     def _hang_up(self, now: float) -> None:
-        """Note a hang-up caused by a lane: the next lane in doubt waits, longer each time, until a long calm
-        resets it."""
+        """Note a hang-up caused by a lane: the next lane in doubt waits, longer each time, until a long calm."""
         is_calm = now - self._hung_up_at > 2 * LONGEST_HANG_UP_SECONDS
         longer = max(FIRST_HANG_UP_SECONDS, 2 * self._hang_up_seconds)
         self._hang_up_seconds = FIRST_HANG_UP_SECONDS if is_calm else min(longer, LONGEST_HANG_UP_SECONDS)

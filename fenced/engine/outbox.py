@@ -1,10 +1,9 @@
-"""Publishes the journal's outbox: each host's messages in order, repeated until the broker acknowledges each without an
-error code (S3).
+"""Publishes the journal's outbox: each host's messages in order, repeated until the broker acknowledges them (S3).
 
-Messages are read from the journal, so one that was never durable is never sent. Each host has a lane of its own
-(`lanes`), as have messages without a host, so that a broker that refuses one host's messages delays no other (S15).
-After each connection the controller's status and every host's state are repeated, each state behind its host's pending
-messages.
+An acknowledgement with an error code counts as a refusal. Messages are read from the journal, so one that was never
+durable is never sent. Each host has a lane (`lanes`), as have messages without a host, so that a broker that refuses
+one host's messages delays no other (S15). After each connection the controller's status and every host's state are
+repeated, each state behind its host's pending messages.
 """
 
 import asyncio
@@ -100,14 +99,12 @@ class Outbox:
 
     @property
     def pending(self) -> int:
-        """Return the number of unacknowledged messages: pending ones, states to be repeated, the controller's
-        status."""
+        """Return the number of unacknowledged messages: pending, to be repeated, and the controller's status."""
         return self._stored + len(self._untold) + (self._told_controller != self._controller_word())
 
     @property
     def stuck(self) -> dict[str, str]:
-        """Return the hosts (and the fleet, and this controller) with messages that the broker keeps rejecting, and its
-        last error."""
+        """Return the hosts (and the fleet, and this controller) that the broker keeps rejecting, and its last error."""
         return {_name_of(key): why for key, why in self._lanes.stuck().items()}
 
     def stuck_words(self) -> tuple[str, ...]:
@@ -138,8 +135,7 @@ class Outbox:
                     self._store_pause = min(2 * self._store_pause, LONGEST_PAUSE_SECONDS)
 
     def _seconds_to_look(self) -> float:
-        """Return the seconds until a back-off of a lane or of the store ends. The end of an attempt nudges, so it needs
-        no timer."""
+        """Return the seconds until a back-off of a lane or of the store ends. The end of an attempt nudges instead."""
         now = self._clock.now()
         return min(max(self._lanes.next_at(now), self._store_from) - now, LOOK_SECONDS)
 

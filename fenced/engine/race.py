@@ -145,8 +145,7 @@ class Race:
         return ranks
 
     async def run(self) -> RaceResult:
-        """Run until there is a winner or no candidate is left. On cancellation, every probe is cancelled and
-        awaited."""
+        """Run until there is a winner or no candidate is left. Cancellation cancels and awaits every probe."""
         try:
             winner = await self._find()
         finally:
@@ -205,8 +204,7 @@ class Race:
         )
 
     async def _probe(self, candidate: _Candidate) -> Reading:
-        """Read through a candidate. Its time counts from its turn at the device: waiting for a session is no fault of
-        the path."""
+        """Read through a candidate. Its time counts from its turn at the device: waiting is no fault of the path."""
         seconds = self._settings.probe_timeout_seconds
         async with asyncio.timeout(TURN_FACTOR * seconds + BACKSTOP_SECONDS) as limit:
 

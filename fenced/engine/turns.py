@@ -42,8 +42,7 @@ class Path:
 
 @dataclass(slots=True)
 class _Unit:
-    """One physical unit: its paths by due time, and when it may be read again. `queued_at`: its only valid queue
-    entry."""
+    """One physical unit: its paths by due time, and when it may be read again. `queued_at`: its valid queue entry."""
 
     name: UnitId
     free_at: float = 0.0

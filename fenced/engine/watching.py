@@ -17,8 +17,7 @@ LOOK_SECONDS: Final = 15.0
 
 
 class Events:
-    """`told`: call it after each durable batch with events. Each watcher fetches what is `after` its position, then
-    waits."""
+    """`told`: call it after each durable batch with events. Each watcher fetches what is `after` its position."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -42,7 +41,7 @@ class Events:
         return self._last
 
     async def after(self, position: int) -> Sequence[OutboxMessage]:
-        """Return the next events, some of them; waits until there is one or a re-read is due (then none). Raises
+        """Return some of the next events. Waits until there is one or a re-read is due (then none). Raises
         StoreError."""
         changed = self._changed
         await self._catch_up()

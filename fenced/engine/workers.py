@@ -224,8 +224,7 @@ class DeviceWorkers:
         return Permit(token=token, attempt_timeout_seconds=attempt, not_after_seconds=attempt + settle_seconds)
 
     def load(self, proxy: ProxyName) -> float:
-        """Return how busy the proxy (or the local agent slots) is: calls in flight and waiting, as a share of its
-        bound."""
+        """Return how busy the proxy (or the local agent slots) is: calls in flight or waiting over its bound."""
         if proxy == ENGINE:
             return self._processes.load
         slots = self._proxies.get(proxy)

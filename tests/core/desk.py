@@ -32,13 +32,12 @@ FOR_EVER = 1e12
 WAKES_A_SECOND_MAX = 10_000
 
 ROUTINE_ONE_IN = 5
-"""Beats and timers are most of the events: only one in this many is rejected first and decided again. Of the others,
-all are."""
+"""Beats and timers are most of the events: of those, only one in this many is rejected first and decided again."""
 
 
 class Desk:
-    """The fleet of a rack: connected, with the lease, past its quiet time, every host heard once, unless configured
-    otherwise."""
+    """The fleet of a rack. Unless configured otherwise: connected, with the lease, past its quiet time, all hosts
+    heard."""
 
     def __init__(self, rack: Rack | None = None, *, is_calm: bool = True) -> None:
         self.inventory: Inventory = racks.inventory(rack or Rack())

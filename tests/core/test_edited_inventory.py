@@ -1,5 +1,4 @@
-"""The inventory was edited while the daemon was down: what relied on the old one is read again and reported (S1, S9,
-S13)."""
+"""The inventory changed while the daemon was down: what relied on the old one is read and reported (S1, S9, S13)."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,5 +1,4 @@
-"""A device finds another machine: the operation stops at once, people are warned, and nothing is switched on
-automatically."""
+"""A device finds another machine: the operation stops, people are warned, nothing is switched on automatically."""
 
 import itertools
 

@@ -1,5 +1,4 @@
-"""Commands that have not begun are cancelled when they are forbidden (S19), and requests don't wait for a daemon's
-give-back."""
+"""Commands that have not begun are cancelled when they are forbidden (S19); requests don't wait for a give-back."""
 
 import pytest
 

@@ -1,5 +1,4 @@
-"""S9: what the daemon switched off is owed in every state until it is on or an operator took it over, and is reported
-once."""
+"""S9: what the daemon switched off is owed until it is on or an operator took it over, and is reported once."""
 
 import pytest
 

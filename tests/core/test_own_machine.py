@@ -1,5 +1,4 @@
-"""S18 after the daemon moved: commands in flight or waiting don't switch a host that is now the daemon's own
-machine."""
+"""S18 after the daemon moved: earlier commands don't switch a host that is now the daemon's own machine."""
 
 from dataclasses import replace
 

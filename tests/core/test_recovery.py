@@ -1,5 +1,4 @@
-"""After a crash at any moment: replay, wait, read, then decide (S13, S16). Nothing is repeated because it was
-forgotten."""
+"""After a crash at any moment: replay, wait, read, then decide (S13, S16)."""
 
 import pytest
 

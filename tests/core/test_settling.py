@@ -1,4 +1,4 @@
-"""An OFF that does not count yet: OFF is still sent, but nothing is proven, given up or skipped before the settle time
+"""An OFF that does not count yet: it is sent, but nothing is proven, given up or skipped before the settle time
 ends."""
 
 from fenced.core import commands as c

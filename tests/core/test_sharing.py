@@ -1,5 +1,4 @@
-"""The devices of two hosts report the same machine: both hosts are warned, and no operation cuts power through
-either."""
+"""Devices of two hosts report one machine: both hosts are warned, and no operation cuts power through either."""
 
 import time
 from dataclasses import replace

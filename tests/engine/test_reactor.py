@@ -1,5 +1,4 @@
-"""Records before effects; nothing is lost when the store fails; stalls of the daemon are no host's silence (S3,
-S11)."""
+"""Records before effects; nothing is lost when the store fails; a stall of the daemon is no silence (S3, S11)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

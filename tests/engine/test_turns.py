@@ -1,5 +1,4 @@
-"""The schedule of the check: spread over the interval, one at a time per unit, a pause after each, for any number of
-paths."""
+"""The schedule of the check: spread over the interval, one at a time per unit, a pause after each."""
 
 import itertools
 from collections import Counter, defaultdict

@@ -1,5 +1,4 @@
-"""The watch of many hosts (S15, S17): devices in parallel, bounded; a dead one costs its own timeout and delays no
-other."""
+"""The watch of many hosts (S15, S17): devices in parallel, bounded; a dead one delays no other."""
 
 import asyncio
 from dataclasses import dataclass, field, replace

@@ -1,5 +1,4 @@
-"""Parses and plays short scenes: many in one file over the same fleet and script, varied in a word or two, each with
-its decisions.
+"""Parses and plays short scenes: many in one file over the same fleet and script, each with its decisions.
 
 A file has a free text, `fleet` and `script` as a story has, then scenes. A scene is `scene TITLE` and lines indented
 below it: `covers CELLS` (a title that is a cell covers itself), lines for fleet and script, and after `=` the decisions

@@ -1,5 +1,4 @@
-"""Failing or hanging neighbours delay a host no longer than one of its own devices may take, compared with a run alone
-(S15).
+"""Failing neighbours delay a host no longer than one of its own devices may take, compared with a run alone (S15).
 
 Each scene is played twice: with the whole script, and with the lines about node-1 alone. Where node-1 shares nothing
 that is full, both stories must be equal, word for word and to a tenth of a second.

@@ -1,5 +1,4 @@
-"""`python -m tests.planted [WORDS]`: plant the bugs with these words in their name or rule (none: all) and report what
-kills each.
+"""`python -m tests.planted [WORDS]`: plant the bugs with WORDS in their name or rule (none: all); report their killers.
 
 Exits with 1 if a bug lives or can't be planted any more. With `--by-seeds N` it instead reports how many of N seeds of
 the simulation notice each bug, which seed first, and the rules with bugs that no seed notices. That measures the

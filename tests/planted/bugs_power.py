@@ -1,5 +1,4 @@
-"""Planted bugs in the power plan: what proves OFF, what is sent when, how power is given back and how operations
-end."""
+"""Planted bugs in the power plan: what proves OFF, what is sent when, giving power back, and ends of operations."""
 
 from typing import Final
 

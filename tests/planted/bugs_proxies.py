@@ -1,5 +1,4 @@
-"""Planted bugs in what a proxy may do for a daemon: where a stored login may be used, what is lent, which daemon closes
-a plug."""
+"""Planted bugs in what a proxy may do for a daemon: use of stored logins, lending, and closing a plug."""
 
 from typing import Final
 

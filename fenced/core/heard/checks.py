@@ -23,8 +23,7 @@ NOTHING: Final[Mapping[Any, Any]] = {}
 
 @dataclass(frozen=True, slots=True)
 class OffRow:
-    """Consecutive OFF readings while the host was healthy. `since`: the end of the first; `at`: the start of the
-    last."""
+    """Consecutive OFF readings of a healthy host. `since`: the end of the first; `at`: the start of the last."""
 
     since: float
     at: float
@@ -65,7 +64,7 @@ class PathResult:
         return replace(self, power=power, power_since=at if is_new else self.power_since, power_at=at)
 
     def contradicts(self, other: "PathResult") -> bool:
-        """Return whether one path read ON and the other OFF, and one of them did so both before and after the other was
+        """Return whether one path read ON and the other OFF, and one did so both before and after the other was
         read."""
         are_known = {self.power, other.power} == {Power.ON, Power.OFF}
         return are_known and self.power_since <= other.power_at and other.power_since <= self.power_at

@@ -80,8 +80,7 @@ class Claims:
         self._set(path, claim)
 
     def other(self, host: HostName, device: DeviceName, *, oldest: float) -> tuple[Claim, Claim] | None:
-        """Return a claim of this device and the equal claim of another host's device, both no older than `oldest`, or
-        None.
+        """Return a claim of this device and the equal one of another host's, both no older than `oldest`, or None.
 
         Two plugs of one unit don't count: the configuration check finds those, and their serial may be the enclosure's.
         """

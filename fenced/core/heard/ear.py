@@ -43,8 +43,8 @@ class Ear:
         return replace(self, opened_at=self.opened_at + seconds, gaps=_remember(self.gaps, at - seconds, at))
 
     def deaf_seconds(self, since: float, at: float) -> float:
-        """Return how long the daemon could not listen between `since` and `at`, not counting the time before it first
-        listened."""
+        """Return how long the daemon could not listen between `since` and `at`; time before it first listened is not
+        counted."""
         open_gap = ((self.closed_at, at),) if self.closed_at is not None else ()
         return sum(max(min(to, at) - max(start, since), 0.0) for start, to in self.gaps + open_gap)
 

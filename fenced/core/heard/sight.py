@@ -103,8 +103,7 @@ MOMENTS: Final = frozenset({"heard_at", "heard_ear", "spoke_at", "spoke_ear", "e
 """Moments of beats and evidence: a roll-back keeps them."""
 
 WAKE: Final = "wake_at"
-"""A roll-back forgets it instead of putting it back: deciding again schedules it anew, and an extra check is
-harmless."""
+"""A roll-back forgets it instead of putting it back: deciding again schedules it, and an extra check is harmless."""
 
 SET: Final[Mapping[str, Callable[[Sight, Any], None]]] = {
     it.name: getattr(Sight, it.name).__set__ for it in fields(Sight)

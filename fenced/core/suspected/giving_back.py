@@ -1,4 +1,4 @@
-"""Switches the devices that the daemon left off on again once the host is heard, or reports why not (S9).
+"""Switches a host's owed devices on again once it is heard, or reports why not (S9).
 
 `look` runs at every check of the host, so it does not matter how the host became healthy. The ON runs as an operation.
 If some devices stay off, it is retried with growing pauses. Devices that an operator keeps off stay off (S19).

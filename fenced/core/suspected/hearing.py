@@ -59,8 +59,7 @@ def hear(work: HostWork, health: Health) -> bool:
 
 
 def _is_last_run(work: HostWork, health: Health) -> bool:
-    """Return whether the run that was recorded as ended still sends long after the proof was revoked: it never
-    ended."""
+    """Return whether a run recorded as ended still sends long after the proof was revoked: it never ended."""
     state, late = work.state, work.host.settings.detection.late_message_seconds
     return state.proof is None and health.boot == state.boot and health.reached > state.since + late
 
@@ -127,8 +126,7 @@ def _why_revoked(boot: BootId | None, is_new_boot: bool) -> str:
 
 
 def _hear_ended_boot(work: HostWork, boot: BootId, health: Health) -> bool:
-    """Handle a message of an ended boot: it is late, or the devices reported a false OFF. No fence begins until that is
-    clear."""
+    """Handle a message of an ended boot: it is late, or the OFF was false. No fence begins until that is clear."""
     state = work.state
     proof = state.proof
     if proof is None:

@@ -88,7 +88,7 @@ def _look_giving_back(work: HostWork, operation: Operation) -> None:
 
 
 def _watch_owed(work: HostWork) -> None:
-    """Watch the devices that the daemon left off until they are on. In states that are watched as off, the watch runs
+    """Watch the devices that the daemon left off until they are on, unless the watch of an off host reads them
     already."""
     if work.operation is None and not is_watched_as_off(work.state):
         look_watch(work)
@@ -117,8 +117,7 @@ def _look_restoring(work: HostWork) -> None:
     if work.state.is_on_forbidden:
         look_watch(work)  # no ON and no boot is expected: only its devices show its power
         return
-    # A host may have started and sent heartbeats while the daemon could not listen: boot_grace excludes that time
-    # (S11).
+    # A host may have booted and sent heartbeats while the daemon was deaf: boot_grace excludes that time (S11).
     deaf = work.fleet.own.ear.deaf_seconds(work.state.since, work.now)
     over = work.state.since + work.host.settings.detection.boot_grace_seconds + deaf
     if work.now < max(over, release_until(work)):

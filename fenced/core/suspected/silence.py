@@ -21,8 +21,7 @@ def release_until(work: HostWork) -> float:
 
 
 def is_silent_through(work: HostWork) -> bool:
-    """Return whether the host was not heard since the last outage or the daemon's start: its next check may be far
-    ahead."""
+    """Return whether the host was not heard since the last outage or the start: its next check may be far ahead."""
     since, heard_at = work.fleet.own.released_since, work.sight.heard_at
     return since is not None and (heard_at is None or heard_at < since)
 
