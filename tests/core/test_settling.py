@@ -1,5 +1,4 @@
-"""An OFF that does not count yet: it is sent, but nothing is proven, given up or skipped before the settle time
-ends."""
+"""An OFF reading that does not count yet: OFF is still sent, but nothing is proven or given up before it counts."""
 
 from fenced.core import commands as c
 from fenced.core.durable import records as r
