@@ -1,7 +1,7 @@
-"""Gates that stay closed for everybody: told before somebody dies behind them, and not as the reason afterwards.
+"""Reports gates that stay closed for a cluster or the whole fleet, before a host needs them open.
 
-Looks at the gates that speak of the fleet or of a whole cluster; what is closed for one host alone is told when that host is
-held. Since when a gate is closed is remembered in this life of ours; that it was told is in the journal.
+A gate that is closed for one host alone is reported when that host is held. Since when a gate is closed is kept in
+memory; that it was reported is in the journal.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from fenced.core.work import Work
 from fenced.model.names import ClusterName, HostName
 
 LONG_SECONDS: Final = 3600.0
-"""A gate that is closed for so long is told."""
+"""A gate that stays closed for this long is reported."""
 HOSTS_TOLD_MAX: Final = 20
 
 WHOLE_FLEET: Final = ""
@@ -33,19 +33,19 @@ def look(work: Work) -> None:
     since = {key: closed_since.get(key, told[key].since if key in told else now) for key in shut}
     work.own(replace(fleet.own, closed_since=since))
     if ("lease", WHOLE_FLEET) in shut:
-        return  # nothing can be written
+        return  # without the lease nothing can be written
     for key in sorted(shut.keys() - told.keys()):
         if now >= since[key] + LONG_SECONDS:
             gate, cluster = key
             closed = ClosedGate(gate=gate, cluster=cluster, since=since[key])
             work.record_fleet(r.GateStayedClosed(closed=closed, why=shut[key].why, hosts=_hosts(fleet, key, now)))
-    if ("warm_up", WHOLE_FLEET) not in shut:  # else nobody was heard yet, and who is overdue is not known
+    if ("warm_up", WHOLE_FLEET) not in shut:  # before warm_up ends no host was heard, so which are overdue is unknown
         for gate, cluster in sorted(told.keys() - shut.keys()):
             work.record_fleet(r.GateOpened(gate=gate, cluster=cluster))
 
 
 def closed_seconds(fleet: Fleet, now: float) -> dict[str, float]:
-    """For how long each gate is closed, for the cluster where it is so longest; 0 where it is open."""
+    """Return how long each gate has been closed, in the cluster where it is longest; 0 where it is open."""
     longest = dict.fromkeys(GATES, 0.0)
     for (gate, _), since in fleet.own.closed_since.items():
         longest[gate] = max(longest[gate], now - since)
@@ -53,7 +53,7 @@ def closed_seconds(fleet: Fleet, now: float) -> dict[str, float]:
 
 
 def _verdicts(fleet: Fleet, now: float) -> Iterator[tuple[str, GateVerdict]]:
-    """Each gate as a host would find it that fell silent now, with the cluster that it speaks of."""
+    """Yield the verdict of each gate for a host that would fall silent now, with the gate's cluster."""
     for verdict in (*gates.owner_gates(fleet, now), gates.warm_up(fleet, now), gates.concurrency(fleet)):
         yield WHOLE_FLEET, verdict
     yield WHOLE_FLEET, gates.budget(fleet, None, now)
@@ -63,7 +63,7 @@ def _verdicts(fleet: Fleet, now: float) -> Iterator[tuple[str, GateVerdict]]:
 
 
 def _hosts(fleet: Fleet, key: tuple[str, str], now: float) -> tuple[HostName, ...]:
-    """Whom it is about, as far as it is about hosts."""
+    """Return the hosts that keep the gate closed, where hosts do."""
     gate, cluster = key
     if gate == "connectivity":
         return fleet.overdue_hosts(ClusterName(cluster), now)[:HOSTS_TOLD_MAX]

@@ -1,4 +1,4 @@
-"""What is to be done, in the imperative. The reactor starts a command only after the records beside it are durable (S3)."""
+"""The commands that the core issues, in the imperative. The reactor starts one once its records are durable (S3)."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from fenced.model.power import What
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wake:
-    """Look at the host again at that time (steady clock)."""
+    """Check the host again at that time (steady clock)."""
 
     host: HostName
     at: float
@@ -17,7 +17,7 @@ class Wake:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskLife:
-    """Ask the host itself whether it lives; answers with LifeAsked."""
+    """Probe the host itself; answers with LifeAsked."""
 
     host: HostName
 
@@ -25,7 +25,10 @@ class AskLife:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRace:
     """Race the candidates for a device; answers with RaceFinished. `is_exhaustive`: read through each of them.
-    `number`: the device's races in this operation, from 1. `stops_at_mismatch`: another machine on one path ends it."""
+
+    `number`: counts the device's races in this operation, from 1. `stops_at_mismatch`: end the race when one path finds
+    another machine.
+    """
 
     host: HostName
     operation: OperationId
@@ -53,7 +56,8 @@ class ReadDevice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SwitchDevice:
-    """Send ON or OFF under a token; answers with StepFinished. Refused by the worker past `not_after` or by its token."""
+    """Send ON or OFF under a token; answers with StepFinished. The worker refuses it by its token or past
+    `not_after`."""
 
     host: HostName
     operation: OperationId
@@ -69,7 +73,7 @@ class SwitchDevice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DropReads:
-    """Cancel the races and reads of an operation; power commands go on to their own end."""
+    """Cancel the races and reads of an operation; power commands run to their end."""
 
     host: HostName
     operation: OperationId
@@ -77,7 +81,8 @@ class DropReads:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DropOns:
-    """Cancel the ONs of an operation that have not begun; each answers as refused, with `why`. What has begun goes on (S6)."""
+    """Cancel the ONs of an operation that have not begun; each answers as refused, with `why`. The others go on
+    (S6)."""
 
     host: HostName
     operation: OperationId
@@ -91,7 +96,8 @@ class KillOns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchHost:
-    """Read all devices of a fenced or failed host; answers with WatchEnded. `exhaustive`: those through each candidate."""
+    """Read all devices of a fenced or failed host; answers with WatchEnded. `exhaustive`: the devices to read through
+    each candidate."""
 
     host: HostName
     paths: tuple[tuple[DeviceName, tuple[tuple[ProxyName, ...], ...]], ...]
@@ -100,7 +106,8 @@ class WatchHost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """Answer a request of the bus, on its MQTT 5 response topic or on `reply/ID`. Lost with us: the asker asks again."""
+    """Answer a request of the bus, on its MQTT 5 response topic or on `reply/ID`. A crash loses it; the requester then
+    repeats the request."""
 
     host: HostName
     request_id: str

@@ -1,4 +1,4 @@
-"""The core's only door: one event in, records and commands out. No event may raise for what the world did.
+"""The core's only door: one event in, records and commands out. No event from outside makes it raise.
 
 Each event goes to one module: messages to `suspected.hearing`, timers to `suspected.looking`, requests to
 `operation.requests`, results of races and steps to `operation.results`, readings of the check to `suspected.fenceable`.
@@ -24,7 +24,7 @@ from fenced.model.answers import Answer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What became true and what is to be done. `is_news`: whether a heard message was taken (False: dropped as stale)."""
+    """New facts and the commands that follow. `is_news`: False if the message was dropped as stale or retained."""
 
     entries: tuple[r.Entry, ...]
     commands: tuple[c.Command, ...]
@@ -39,7 +39,8 @@ NOTHING_CHANGED: Final = Decision(entries=(), commands=())
 
 
 def decide(fleet: Fleet, event: e.Event, now: float) -> Decision:
-    """Decide one event. The fleet holds the outcome already; `Fleet.roll_back` undoes the batch if the store refuses it."""
+    """Decide one event. The outcome is in the fleet at once; `Fleet.roll_back` undoes it if the store rejects the
+    batch."""
     work = Work(fleet, now)
     answer: Answer | None = None
     is_news = True

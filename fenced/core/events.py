@@ -1,6 +1,6 @@
-"""What happened, in the past tense: everything the core decides upon. Any of them may be late, twice, out of order or lost.
+"""The events that the core decides, in the past tense. Any of them may be late, duplicated, reordered or lost.
 
-Times are those of the steady clock. Requests of people and programs are events too: they say what was asked, not that
+Times are on the steady clock. Requests of operators and programs are events too: they say what was requested, not that
 it will be done.
 """
 
@@ -29,35 +29,35 @@ class BusConnected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BusDisconnected:
-    """The connection is gone; it is tried again for ever."""
+    """The connection is gone; the bus client retries for ever."""
 
     at: float
     why: str
 
 
-# -- time and ourselves -----------------------------------------------------------------------------------------------
+# -- time and the daemon itself ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimerFired:
-    """A moment came at which the host must be looked at again."""
+    """The host's scheduled check is due."""
 
     host: HostName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PausesDue:
-    """The time of a pause is over."""
+    """At least one pause has expired."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatesDue:
-    """Once in a while the gates that hold the whole fleet or a cluster are looked at."""
+    """Time to check the gates of the whole fleet and of clusters; comes at intervals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stalled:
-    """The daemon did not run for the `seconds` before `at`: that time is no host's silence (S11)."""
+    """The daemon did not run for the `seconds` before `at`: no host was silent then (S11)."""
 
     seconds: float
     at: float
@@ -65,14 +65,14 @@ class Stalled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseRenewed:
-    """We hold the lease until then."""
+    """The daemon holds the lease until then."""
 
     until: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseLost:
-    """The lease is lost or in doubt: no power command is started, running ONs are killed."""
+    """The lease is lost or in doubt: no power command starts, running ONs are killed."""
 
     why: str
 
@@ -84,21 +84,21 @@ class DrainStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxiesSeen:
-    """Proxies that can't be used whatever their machine does, and why: all of them, as they are now."""
+    """All proxies that can't be used even if their machine is well, and why. Replaces the earlier set."""
 
     faults: Mapping[ProxyName, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathsListed:
-    """The paths that are read from now on; what was read of any other is of no more use."""
+    """The paths that the check reads from now on; results of any other path are dropped."""
 
     paths: frozenset[tuple[HostName, DeviceName, ProxyName]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
-    """The journal was replayed; operations in flight are taken up again (S13)."""
+    """The journal was replayed; operations in flight continue (S13)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ class InventoryRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReloadEnded:
-    """Somebody asked for the configuration to be read again. `refused`: why it was not taken; "": it is in force."""
+    """A requested reload ended. `refused`: why the new configuration was rejected; "": it is in force."""
 
     refused: str
 
@@ -120,7 +120,7 @@ class ReloadEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LifeAsked:
-    """The host itself was asked; `answered` says who answered, None nobody. `was_asked`: there was something to ask."""
+    """The probe of a host ended. `answered`: who answered, or None. `was_asked`: False: nothing to probe."""
 
     host: HostName
     answered: str | None
@@ -129,8 +129,11 @@ class LifeAsked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RaceFinished:
-    """A proxy race ended. `winner` None: no candidate could read the device. `number`: that of its RunRace; a late result of
-    an earlier race is not taken for this one's. `settling_until`: the winner said OFF, which counts as UNKNOWN until then."""
+    """A proxy race ended. `winner` None: no candidate could read the device.
+
+    `number`: that of its RunRace, so that a late result of an earlier race is not mistaken for this one's.
+    `settling_until`: the winner read OFF, which counts as UNKNOWN until then.
+    """
 
     host: HostName
     operation: OperationId
@@ -162,7 +165,7 @@ class StepFinished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSeen:
-    """A command's own process exists and waits for its parameters (S16)."""
+    """A command's agent process exists and waits for its parameters (S16)."""
 
     host: HostName
     operation: OperationId
@@ -182,9 +185,10 @@ class AnnouncementDelivered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchEnded:
-    """S17's round of reading a fenced or failed host's devices ended; a device that could not be read is UNKNOWN.
+    """A watch round over a fenced or failed host's devices ended (S17); a device that could not be read is UNKNOWN.
 
-    `races`: how each candidate fared."""
+    `races`: how each candidate fared.
+    """
 
     host: HostName
     started: float
@@ -196,7 +200,8 @@ class WatchEnded:
 class PathChecked:
     """The check read a device through one proxy. `error` None: `power` was read; else `failure` is the error's kind.
 
-    `identities`: which machine the device said that it belongs to; empty: it told nothing, which says nothing."""
+    `identities`: the machine that the device says it belongs to; empty: it reports none, which means nothing.
+    """
 
     host: HostName
     device: DeviceName
@@ -214,7 +219,7 @@ class PathChecked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionAsked:
-    """A person or program asks for off, on, restart, status or probe."""
+    """An operator or program requests off, on, restart, status or probe."""
 
     host: HostName
     action: Action
@@ -225,7 +230,7 @@ class ActionAsked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmOffAsked:
-    """A person states that the host is off; its devices were read just before (`read`: that operation)."""
+    """An operator states that the host is off. `read`: the operation that read its devices just before."""
 
     host: HostName
     by: str
@@ -236,7 +241,7 @@ class ConfirmOffAsked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelAsked:
-    """A person wants an operation to stop."""
+    """An operator cancels an operation."""
 
     host: HostName
     operation: OperationId
@@ -246,7 +251,7 @@ class CancelAsked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaintenanceAsked:
-    """A person wants the host left alone (`is_on`), or looked after again."""
+    """An operator starts (`is_on`) or ends a host's maintenance."""
 
     host: HostName
     is_on: bool
@@ -257,7 +262,7 @@ class MaintenanceAsked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PauseAsked:
-    """A person wants automatic fencing paused for the hosts that `match` selects."""
+    """An operator pauses automatic fencing for the hosts that `match` selects."""
 
     match: str
     by: str
@@ -267,7 +272,7 @@ class PauseAsked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PauseEndAsked:
-    """A person ends a pause."""
+    """An operator ends a pause."""
 
     id: str
     by: str
@@ -275,7 +280,7 @@ class PauseEndAsked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmAsked:
-    """A person arms (`is_on`) or disarms the daemon."""
+    """An operator arms (`is_on`) or disarms the daemon."""
 
     is_on: bool
     by: str
@@ -284,7 +289,7 @@ class ArmAsked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreReleaseAsked:
-    """A person looked, and lets the store that is in doubt decide."""
+    """An operator checked the store in doubt and lets the daemon act on it again."""
 
     by: str
     reason: str

@@ -1,7 +1,7 @@
-"""Everything the core knows: durable states, and what was heard since the start, with the indexes that keep it fast.
+"""Holds everything that the core knows: durable states, what was heard since the start, and the indexes over both.
 
-One batch of decisions is one transaction: `begin`, decide, then `settle`, or `roll_back` when the store refuses. Durable states
-change through `apply` alone.
+One batch of decisions is one transaction: `begin`, decide, then `settle`, or `roll_back` when the store rejects it.
+Durable states change through `apply` alone.
 """
 
 from collections.abc import Container, Iterator
@@ -27,7 +27,7 @@ from fenced.model.names import ClusterName, DeviceName, HostName, OperationId, P
 from fenced.model.power import Power, State
 
 TROUBLED = frozenset({State.SUSPECT, State.DUMPING, State.FENCING, State.FENCED, State.RESTORING, State.FAILED})
-"""States in which a host is looked at without being heard."""
+"""States in which a host needs checks although nothing is heard of it."""
 
 BARRED = {
     State.SUSPECT: "is suspect itself",
@@ -39,7 +39,7 @@ BARRED = {
     State.LEFT: "said that it goes down",
     State.MAINTENANCE: "is in maintenance",
 }
-"""States in which a machine is no proxy, and why (design.md#proxy-race)."""
+"""States in which a machine can't serve as a proxy, and why (design.md#proxy-race)."""
 
 NOT_MONITORED = frozenset({State.UNKNOWN, State.LEFT, State.MAINTENANCE})
 """States that don't count in the share of the cluster (design.md#gates)."""
@@ -50,16 +50,17 @@ _Whole = tuple[Inventory, Paths, dict[ClusterName, list[HostName]], FleetState, 
 
 @dataclass(slots=True)
 class Memo:
-    """Counts over a cluster, made once per batch: a gate of a thousand suspects must not scan the fleet a thousand times."""
+    """Counts over a cluster, made once per batch, so that the gates of a thousand suspects don't scan the fleet a
+    thousand times."""
 
     at: float = -1.0
     overdue: dict[ClusterName, tuple[int, int]] = field(default_factory=dict)
 
 
 class Fleet:
-    """The whole of what is known. `now` is always given; nothing here reads a clock.
+    """All that the core knows. `now` is always passed in; nothing here reads a clock.
 
-    `begin`, then any number of decisions, then `settle` or `roll_back`: all that they changed stays, or nothing of it.
+    Between `begin` and `settle` or `roll_back` come any number of decisions, kept or undone together.
     """
 
     def __init__(self, inventory: Inventory, *, epoch: int, started: float) -> None:
@@ -69,17 +70,17 @@ class Fleet:
         self.quiet_until = started + inventory.daemon.startup_quiet_seconds
         self.own = Own(released_since=started, released_from=self.quiet_until)
         self.heard_until = float("inf")
-        """Up to when all that came is decided upon; what waits behind that is nobody's silence. Given with each batch."""
+        """Events up to this time are decided. Later time is no silence: beats may wait in the inbox. Set by `begin`."""
         self.is_lease_lost = False
-        """Whether the loss of the lease waits for its decision. Given with each batch."""
+        """Whether the lease is lost but the loss not yet decided. Set by `begin`."""
         self.state = FleetState()
         self.hosts: Undoable[HostName, HostState] = Undoable()
         self.gone: Undoable[HostName, HostState] = Undoable()
-        """Hosts of the records that the inventory does not name. One that comes back is what its records say (S19)."""
+        """Hosts in the records but not in the inventory. One that comes back has the state of its records (S19)."""
         self.faults: dict[HostName, str] = {}
-        """Hosts whose records could not be read or folded, and why; found by the replay, reported by the start."""
+        """Hosts with records that can't be decoded or folded, and why; found by the replay, reported by the start."""
         self.expected_store = ""
-        """The id of the store that was expected where another one is; "" where this is the one. Found by the replay."""
+        """The id of the expected store if this is another one, else "". Found by the replay."""
         self.sights: Undoable[HostName, Sight] = Undoable()
         self.checks: Undoable[HostName, HostChecks] = Undoable()
         self.claims = Claims()
@@ -93,7 +94,7 @@ class Fleet:
         self.take(inventory)
 
     def take(self, inventory: Inventory) -> None:
-        """The inventory from now on. A host that it no longer names is put aside, as a start finds it in the records."""
+        """Replace the inventory. Removed hosts move to `gone`, as after a restart."""
         self.inventory = inventory
         self.paths = Paths(inventory=inventory)
         self.by_cluster = {}
@@ -111,7 +112,7 @@ class Fleet:
         self.claims.follow(inventory)
 
     def restore(self, hosts: dict[HostName, HostState], fleet: FleetState) -> None:
-        """Take over what a snapshot says."""
+        """Load the states of a snapshot."""
         self.state = fleet
         for name, state in hosts.items():
             if name in self.inventory.hosts:
@@ -137,7 +138,7 @@ class Fleet:
         self._index(state.name)
 
     def see(self, name: HostName, **changes: Unpack[Seen]) -> None:
-        """Change what is known of a host's heartbeats and looks."""
+        """Change what is known of a host's heartbeats and checks."""
         sight = self.sights[name]
         if self._before is not None and name not in self._seen:
             self._seen[name] = sight, kept(sight)
@@ -165,7 +166,7 @@ class Fleet:
     # -- all or nothing -----------------------------------------------------------------------------------------------
 
     def begin(self, *, heard_until: float = float("inf"), is_lease_lost: bool = False) -> None:
-        """From here on remember what everything was before its first change: a batch of decisions follows."""
+        """Begin a batch: from here on remember each value before its first change."""
         self.heard_until, self.is_lease_lost = heard_until, is_lease_lost
         for table in self._tables:
             table.begin()
@@ -173,7 +174,7 @@ class Fleet:
         self._before = self._whole
 
     def roll_back(self) -> None:
-        """Forget what was decided since `begin`: it could not be made durable. The moments of beats and evidence stay."""
+        """Undo what was decided since `begin`: the store rejected it. The moments of beats and evidence stay."""
         if self._before is None:
             return
         for sight, values in self._seen.values():
@@ -188,7 +189,7 @@ class Fleet:
         self._seen, self._before = {}, None
 
     def settle(self) -> None:
-        """What was decided since `begin` is durable."""
+        """Keep what was decided since `begin`: it is durable."""
         for table in self._tables:
             table.settle()
         self._seen, self._before = {}, None
@@ -199,7 +200,7 @@ class Fleet:
 
     @property
     def _whole(self) -> "_Whole":
-        """What is replaced as a whole."""
+        """Values that are replaced as a whole, never changed in place."""
         return (self.inventory, self.paths, self.by_cluster, self.state, self.own, self._sequence)
 
     @_whole.setter
@@ -207,7 +208,7 @@ class Fleet:
         self.inventory, self.paths, self.by_cluster, self.state, self.own, self._sequence = whole
 
     def changed(self) -> dict[HostName, HostState]:
-        """The hosts that changed since `begin`, as they were then."""
+        """Return the hosts that changed since `begin`, in the state of that time."""
         before = {**(self.gone.before or {}), **(self.hosts.before or {})}
         for name, state in before.items():
             if state is ABSENT:  # new, or moved from one table to the other
@@ -221,15 +222,15 @@ class Fleet:
 
     @property
     def durable_state(self) -> FleetState:
-        """The fleet's state as the journal has it."""
+        """Return the fleet's state as the journal has it."""
         return self.state if self._before is None else self._before[3]
 
     def known(self, name: HostName) -> HostState:
-        """A host of the inventory, or one of the records that it does not name."""
+        """Return a host of the inventory or of `gone`."""
         return self.hosts.get(name) or self.gone[name]
 
     def durable(self, name: HostName) -> HostState:
-        """The host as the journal has it: nobody outside may be told more (S3)."""
+        """Return the host as the journal has it: nothing newer may be published (S3)."""
         before = (self.hosts.before or {}).get(name, ABSENT)
         return self.hosts[name] if before is ABSENT else before
 
@@ -242,16 +243,16 @@ class Fleet:
 
     @property
     def tokens_given(self) -> int:
-        """How many tokens and ids were given in this epoch."""
+        """Return how many tokens and ids were issued in this epoch."""
         return self._sequence
 
     def next_token(self) -> Token:
-        """Rises within our epoch; epochs rise with every start."""
+        """Return a token above all earlier ones: the sequence rises within an epoch, the epoch with every start."""
         self._sequence += 1
         return Token(epoch=self.epoch, sequence=self._sequence)
 
     def next_operation_id(self) -> tuple[OperationId, int]:
-        """The id and its number; from the same counter as tokens, so that both rise together."""
+        """Return the id and its number, from the same counter as tokens, so that both rise together."""
         token = self.next_token()
         return OperationId(str(token)), token.sequence
 
@@ -260,22 +261,22 @@ class Fleet:
 
     @property
     def is_armed(self) -> bool:
-        """The file says so, and no disarm is newer than the last arm (S19)."""
+        """Whether the configuration file arms the daemon and no disarm is newer than the last arm (S19)."""
         return self.inventory.daemon.is_armed_by_file and not self.state.is_disarmed
 
     def pauses_over(self, now: float) -> list[Pause]:
-        """The pauses whose time is over; they are ended by a `PausesDue`."""
+        """Return the expired pauses; a `PausesDue` ends them."""
         return [pause for pause in self.state.pauses if pause.until is not None and now >= pause.until]
 
     def holds_lease(self, now: float) -> bool:
-        """Whether this daemon owns the store; one that stops still does."""
+        """Return whether this daemon owns the store; it still does while it stops."""
         return now < self.own.lease_until and not self.is_lease_lost
 
     def has_lease(self, now: float) -> bool:
         return self.holds_lease(now) and not self.own.is_stopping
 
     def silence_seconds(self, name: HostName, now: float) -> float:
-        """How long we listened without hearing the host, as far as we have taken what came (S11)."""
+        """Return the listening time since the host was last heard, up to `heard_until` (S11)."""
         return max(self.own.ear.now(min(now, self.heard_until)) - self.sights[name].heard_ear, 0.0)
 
     def interval_seconds(self, name: HostName) -> float:
@@ -286,7 +287,7 @@ class Fleet:
         return min(sight.interval_seconds, 4 * default)
 
     def grace_seconds(self, name: HostName, now: float) -> float:
-        """Silence that is tolerated: grace and missed intervals, stretched while we ourselves are unwell."""
+        """Return the tolerated silence: grace and missed intervals, stretched after a stall of the daemon."""
         host, sight = self.host(name), self.sights[name]
         detection = host.settings.detection
         roles = set(sight.roles) | set(host.roles)
@@ -298,23 +299,23 @@ class Fleet:
         return max(grace, missed) + stretch
 
     def is_heard(self, name: HostName, now: float) -> bool:
-        """Whether the host was heard in this life of ours, within its grace."""
+        """Return whether the host was heard since the start, and its silence is within its grace."""
         return self.sights[name].heard_at is not None and self.silence_seconds(name, now) <= self.grace_seconds(
             name, now
         )
 
     def is_speaking(self, name: HostName, now: float) -> bool:
-        """Whether something of the host spoke within its grace, though it was no news of life: it is not silent."""
+        """Return whether a stale message came within the host's grace: no proof of life, but no silence either."""
         sight = self.sights[name]
         is_recent = self.own.ear.now(now) - sight.spoke_ear <= self.grace_seconds(name, now)
         return sight.spoke_at is not None and is_recent
 
     def is_overdue(self, name: HostName, now: float) -> bool:
-        """Later than one and a half of its intervals."""
+        """Return whether the last beat is older than one and a half intervals."""
         return self.silence_seconds(name, now) > 1.5 * self.interval_seconds(name)
 
     def overdue(self, cluster: ClusterName, now: float) -> tuple[int, int]:
-        """(overdue, monitored) hosts of a cluster."""
+        """Return the counts of (overdue, monitored) hosts of a cluster."""
         if self.memo.at != now:
             self.memo = Memo(at=now)
         if cluster not in self.memo.overdue:
@@ -324,18 +325,19 @@ class Fleet:
         return self.memo.overdue[cluster]
 
     def overdue_hosts(self, cluster: ClusterName, now: float) -> tuple[HostName, ...]:
-        """Those that are counted by `overdue`."""
+        """Return the hosts that `overdue` counts."""
         return tuple(name for name in self._monitored(cluster, now) if self.is_overdue(name, now))
 
     def _monitored(self, cluster: ClusterName, now: float) -> list[HostName]:
-        """Whose silence says something: not of those that people switched off or have in hand."""
+        """Return the hosts that should send heartbeats: not those that are switched off by an operator or in
+        maintenance."""
         states = (self.hosts[name] for name in self.by_cluster.get(cluster, ()))
         return [state.name for state in states if state.state not in NOT_MONITORED and not is_in_hand(state, now)]
 
     def why_candidate_barred(self, proxy: Proxy) -> str | None:
-        """Why a proxy may not serve now: what is wrong with itself or its machine; None where it may.
+        """Return why a proxy can't be used now, because of itself or of its machine, or None.
 
-        A machine that left said that it goes down: a path over it may break between the OFF and its proof.
+        A machine in `left` is going down: a path through it may break between the OFF and its proof.
         """
         if proxy.name in self.own.proxy_faults:
             return self.own.proxy_faults[proxy.name]
@@ -347,12 +349,13 @@ class Fleet:
         return None
 
     def can_witness(self, name: HostName) -> bool:
-        """Whether its beats show that the network is up: not those that reach us or the broker without it."""
+        """Return whether the host's beats show that the network is up. Beats that need no network to reach the daemon
+        or the broker don't."""
         host = self.host(name)
         return not host.is_own_machine and not host.is_beside_broker and not is_loopback(host.address)
 
     def calls_max(self, name: ProxyName) -> int:
-        """How many calls at once a proxy may get from us."""
+        """Return how many simultaneous calls the daemon may make to a proxy."""
         proxy = self.inventory.proxies.get(name)
         return proxy.calls if proxy is not None else CALLS_MAX
 
@@ -362,6 +365,6 @@ class Fleet:
                 yield self.hosts[name]
 
     def power(self, name: HostName) -> dict[str, Power]:
-        """Last known power of each device that is still configured."""
+        """Return the last known power of each device that is still configured."""
         names = {device.name for device in self.host(name).devices}
         return {str(device): power for device, power in self.hosts[name].power if device in names}

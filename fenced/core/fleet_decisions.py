@@ -1,4 +1,4 @@
-"""Decisions about the fleet as a whole: the bus, the lease, our own stalls, arming, pauses, requests of the bus."""
+"""Decides about the fleet as a whole: bus, lease, stalls of the daemon, arming, pauses, requests of the bus."""
 
 from typing import assert_never
 
@@ -16,11 +16,11 @@ from fenced.model.names import OperationId
 from fenced.model.power import Action
 
 LAG_STRETCH_SECONDS = 60.0
-"""How long a stall of ours stretches every grace."""
+"""A stall of the daemon stretches every grace for this long."""
 
 PAUSES_MAX = 1000
 FUTURE_SECONDS = 60.0
-"""How far ahead of our clock a request's `at` may lie."""
+"""How far ahead of the daemon's clock a request's `at` may be."""
 
 OwnEvent = (
     e.BusConnected | e.BusDisconnected | e.Stalled | e.LeaseRenewed | e.LeaseLost | e.DrainStarted | e.ProxiesSeen
@@ -28,7 +28,7 @@ OwnEvent = (
 
 
 def own_event(work: Work, event: OwnEvent) -> None:
-    """Something happened to the daemon itself."""
+    """Handle an event of the daemon itself."""
     own = work.fleet.own
     match event:
         case e.BusConnected():
@@ -52,8 +52,10 @@ def own_event(work: Work, event: OwnEvent) -> None:
 
 
 def inventory_read(work: Work, event: e.InventoryRead) -> Answer:
-    """Take a new inventory whole, unless it changes what an operation or a debt rests on: decided here and not by
-    the asker, for what waits in the inbox before it may start one."""
+    """Load a whole new inventory, unless it changes what a running operation or a debt needs.
+
+    Decided here and not by the API, because an event in the inbox may start such an operation first.
+    """
     fleet = work.fleet
     if fleet.inventory.hosts and not event.inventory.hosts:
         return RefusedBy(
@@ -67,11 +69,11 @@ def inventory_read(work: Work, event: e.InventoryRead) -> Answer:
     fleet.take(event.inventory)
     for name in sorted(fleet.gone):
         recovery.remove(work.on(name))
-    for name in coming:  # nobody listened to it: it has the time that a start gives (S11)
+    for name in coming:  # the daemon did not listen to it before: give it the same quiet time as at a start (S11)
         fleet.see(name, heard_ear=fleet.own.ear.now(work.now) + fleet.inventory.daemon.startup_quiet_seconds)
     for name, host in fleet.hosts.items():
         was = before.hosts.get(name)
-        if was is not None and edited.is_other(was, fleet.host(name)):  # what the watch read speaks of others
+        if was is not None and edited.is_other(was, fleet.host(name)):  # the watch read other devices
             fleet.see(name, watch_offs=NOTHING, watch_lit=NOTHING, devices_since=work.now)
         if host.is_removed or host.owed or host.orphans:
             recovery.settle_edit(work.on(name))
@@ -80,12 +82,12 @@ def inventory_read(work: Work, event: e.InventoryRead) -> Answer:
 
 
 def _bus_connected(work: Work, event: e.BusConnected) -> None:
-    """Silence starts at the end of `bus_settle`; hosts silent through a real outage get `release_grace` from there."""
+    """Start silence at the end of `bus_settle`; hosts silent through a real outage get `release_grace` from there."""
     fleet, own = work.fleet, work.fleet.own
     settled = max(event.at + fleet.inventory.daemon.bus_settle_seconds, fleet.quiet_until)
     if own.bus_lost_at is not None and event.at - own.bus_lost_at > _shortest_interval(work):
         own = replace(own, released_since=event.at, released_from=settled)
-    # A second connection without a loss before it: what was listened to stays.
+    # A second connection without a loss between keeps the listening time.
     ear = own.ear.closed(event.at).opened(settled)
     work.own(replace(own, bus_connected_at=event.at, bus_lost_at=None, ear=ear))
     if fleet.state.is_bus_lost:
@@ -95,7 +97,7 @@ def _bus_connected(work: Work, event: e.BusConnected) -> None:
 
 
 def _shortest_interval(work: Work) -> float:
-    """An outage shorter than this hides nobody: no host can be "silent through it"."""
+    """Return the shortest interval: a shorter outage swallows no host's beats, so no host is "silent through it"."""
     hosts = work.fleet.inventory.hosts.values()
     return min((host.settings.detection.heartbeat_interval_seconds for host in hosts), default=0.0)
 
@@ -109,11 +111,11 @@ def _bus_disconnected(work: Work, event: e.BusDisconnected) -> None:
         work.record_fleet(r.BusLost(why=event.why))
 
 
-# -- people -----------------------------------------------------------------------------------------------------------
+# -- requests of operators --------------------------------------------------------------------------------------------
 
 
 def asked(work: Work, event: e.PauseAsked | e.PauseEndAsked | e.ArmAsked | e.StoreReleaseAsked) -> Answer:
-    """Arming and pauses. An expression that selects nobody is refused (S12)."""
+    """Arm, disarm, pause or release the store. Reject an expression that selects no host (S12)."""
     match event:
         case e.PauseAsked():
             return _pause(work, event)
@@ -152,7 +154,7 @@ def _pause(work: Work, event: e.PauseAsked) -> Answer:
 
 
 def end_pauses(work: Work) -> None:
-    """End those whose time is over."""
+    """End the expired pauses."""
     for pause in work.fleet.pauses_over(work.now):
         work.record_fleet(r.PauseEnded(id=pause.id, by="its time is over"))
 
@@ -187,7 +189,7 @@ def _release_store(work: Work, event: e.StoreReleaseAsked) -> Answer:
 
 
 def bus_request(work: Work, event: e.BusRequest) -> Answer | None:
-    """Obey, refuse, or repeat the first answer to the same id. The answer is journalled before it is sent."""
+    """Execute, refuse, or repeat the first answer to the same id. The answer is journalled before it is sent."""
     fleet = work.fleet
     for answered in fleet.state.requests:
         if answered.id == event.id:

@@ -1,4 +1,4 @@
-"""Tables that can be put back: what a batch of decisions changed is undone when the store refuses the batch."""
+"""Tables that can roll back: they undo a batch of decisions that the store rejects."""
 
 from typing import Any, Final, TypeVar
 
@@ -6,13 +6,14 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 ABSENT: Final[Any] = object()
-"""What was kept for a key that the table did not have."""
+"""Remembered for a key that the table did not have."""
 
 
 class Undoable(dict[K, V]):
     """A dict that remembers, from `begin` on, what each key held before its first change.
 
-    Write through `put` and `drop` alone; the values are frozen, or keep their own undo. Reads cost what a dict's do.
+    Write through `put` and `drop` alone. The values are frozen or keep an undo log themselves. Reads cost what a dict's
+    do.
     """
 
     __slots__ = ("before",)
@@ -20,10 +21,10 @@ class Undoable(dict[K, V]):
     def __init__(self) -> None:
         super().__init__()
         self.before: dict[K, V] | None = None
-        """By changed key: what it held, or ABSENT. None outside a batch: nothing is remembered then."""
+        """By changed key: what it held, or ABSENT. None outside a batch, when nothing is remembered."""
 
     def begin(self) -> None:
-        """Remember from here on."""
+        """Start remembering."""
         self.before = {}
 
     def put(self, key: K, value: V) -> None:
@@ -51,5 +52,5 @@ class Undoable(dict[K, V]):
         return changed
 
     def settle(self) -> None:
-        """Keep what was changed, and stop remembering."""
+        """Keep the changes and stop remembering."""
         self.before = None

@@ -1,7 +1,7 @@
-"""One decision in the making: records, folded already, and commands that wait until the records are durable.
+"""Collects one decision: its records, folded at once, and its commands, which wait until the records are durable.
 
-Durable state changes through `record` alone, so that a replay of the records gives the same state; what is known of heartbeats
-and looks changes through `see`; the daemon's own condition through `own`.
+Durable state changes through `record` alone, so that a replay of the records gives the same state. Heartbeats and
+checks change through `see`, the daemon's own condition through `own`.
 """
 
 import zlib
@@ -22,7 +22,7 @@ from fenced.model.names import HostName
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """A place in a decision. `lengths`: of entries, commands, ended operations and what is told."""
+    """A point in a decision. `lengths`: of entries, commands, ended operations and announcements."""
 
     host: HostState
     fleet: FleetState
@@ -30,7 +30,7 @@ class Mark:
 
 
 class Work:
-    """The decision about one event. Belongs to one host at a time; `at` the steady time of the decision."""
+    """The decision about one event; `now` is its steady time."""
 
     def __init__(self, fleet: Fleet, now: float) -> None:
         self.fleet = fleet
@@ -53,16 +53,16 @@ class Work:
         self.commands.append(command)
 
     def own(self, condition: Own) -> None:
-        """Replace what is known of the daemon's own condition."""
+        """Replace the daemon's own condition."""
         self.fleet.own = condition
 
     def mark(self, name: HostName) -> "Mark":
-        """How far the decision has come, for `undo`; in between only this host changes."""
+        """Mark this point for `undo`. Until then only this host and the fleet's state may change."""
         lengths = (len(self.entries), len(self.commands), len(self.ended), len(self.told))
         return Mark(host=self.fleet.known(name), fleet=self.fleet.state, lengths=lengths)
 
     def undo(self, mark: "Mark") -> None:
-        """What was decided since did not happen."""
+        """Drop everything decided since the mark."""
         parts: tuple[list[Any], ...] = (self.entries, self.commands, self.ended, self.told)
         for part, length in zip(parts, mark.lengths, strict=True):
             del part[length:]
@@ -80,7 +80,7 @@ class Work:
 
 
 class HostWork:
-    """The decision about one host."""
+    """The part of a decision that concerns one host."""
 
     def __init__(self, work: Work, name: HostName) -> None:
         self.work = work
@@ -108,14 +108,14 @@ class HostWork:
         self.work.record(self.name, record)
 
     def see(self, **changes: Unpack[Seen]) -> None:
-        """Change what is known of the host's heartbeats and looks."""
+        """Change what is known of the host's heartbeats and checks."""
         self.fleet.see(self.name, **changes)
 
     def command(self, command: c.Command) -> None:
         self.work.command(command)
 
     def wake(self, at: float) -> None:
-        """Look at this host again at that time; an earlier wake that is still ahead makes this one needless."""
+        """Schedule a check of this host, unless an earlier one is still ahead."""
         wake_at = self.sight.wake_at
         if wake_at is not None and self.now < wake_at <= at:
             return
@@ -124,6 +124,7 @@ class HostWork:
 
 
 def back_off_seconds(attempt: int, *, first: float, most: float, salt: str) -> float:
-    """Doubled with each attempt up to `most`, plus up to a quarter that differs by `salt`: no dice in the core."""
+    """Return a pause that doubles with each attempt up to `most`, plus up to a quarter derived from `salt`: the core
+    uses no random source."""
     base = min(first * 2.0 ** max(attempt - 1, 0), most)
     return base * (1.0 + (zlib.crc32(f"{salt}/{attempt}".encode()) % 1000) / 4000)

@@ -1,4 +1,4 @@
-"""What a batch of decisions makes durable: records, snapshots, operations, and the messages that must reach the bus."""
+"""Turns a batch of decisions into one transaction: records, snapshots, operations, and messages for the bus."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from fenced.ports.journal import Batch, OutboxMessage
 
 @dataclass(slots=True)
 class Collected:
-    """A batch on its way to the journal. `before`: each changed host as it was."""
+    """A batch on its way to the journal. `before`: each changed host as it was at the start of the batch."""
 
     entries: list[r.Entry] = field(default_factory=list)
     told: list[Announcement] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Collected:
 def collect(
     decisions: Sequence[Decision], fleet: Fleet, controller: str, now: float, wall: Wall = as_steady
 ) -> Collected:
-    """Everything of a batch, in order. `wall`: how moments are told."""
+    """Collect everything that a batch makes durable, in order. `wall` converts moments to wall time."""
     collected = Collected()
     if not any(decision.entries for decision in decisions):
         return collected
@@ -54,7 +54,7 @@ def collect(
 
 
 def batch_of(collected: Collected) -> Batch:
-    """The transaction. A host in the midst of an operation is read from its records; others get a snapshot."""
+    """Return the transaction. A host in an operation is restored from its records; others get a snapshot."""
     started = [entry.record.operation for entry in collected.entries if isinstance(entry.record, r.OperationStarted)]
     return Batch(
         entries=collected.entries,
@@ -66,12 +66,12 @@ def batch_of(collected: Collected) -> Batch:
 
 
 def state_payload(state: HostState, controller: str, wall: Wall = as_steady) -> bytes:
-    """The retained message of one host."""
+    """Return the retained state message of one host."""
     return _json(state_message(state, controller), wall)
 
 
 def _json(message: Mapping[str, object], wall: Wall) -> bytes:
-    """Here moments become times."""
+    """Encode as JSON, with moments as RFC 3339 times."""
 
     def told(value: object) -> str:
         if isinstance(value, Moment):
@@ -88,7 +88,7 @@ def _is_told_anew(before: HostState, after: HostState, controller: str) -> bool:
 
 
 def state_outbox(state: HostState, controller: str, site: str, message_id: str, wall: Wall) -> OutboxMessage:
-    """The retained state of one host as a message. Empty, it clears what the broker keeps of a host that was removed."""
+    """Return a host's retained state message. For a removed host it is empty, which clears the topic at the broker."""
     return OutboxMessage(
         id=message_id,
         host=state.name,
@@ -99,7 +99,7 @@ def state_outbox(state: HostState, controller: str, site: str, message_id: str, 
 
 
 def _event(announcement: Announcement, site: str, source: str, message_id: str, wall: Wall) -> OutboxMessage:
-    """A CloudEvent 1.0 in structured JSON. Its id stays the same in every repetition."""
+    """Return a CloudEvent 1.0 in structured JSON. Its id stays the same when it is repeated."""
     event: dict[str, object] = {
         "specversion": "1.0",
         "id": message_id,

@@ -1,7 +1,7 @@
-"""The check: every (host, device, proxy) path is read once per interval, so that a broken one is known before it is needed.
+"""Reads every (host, device, proxy) path once per interval, to find a broken path before a fence needs it.
 
-Decides nothing about hosts: it reads, and tells the core what was read. One rule: it is never in anybody's way. Few reads
-at once, at the lowest priority, none for a host that an operation works on, none without the lease.
+Decides nothing about hosts: it reports what it reads to the core. It must never delay anything else: few reads at once,
+at the lowest priority, none for a host in an operation, none without the lease.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ from fenced.ports.devices import DeviceError
 
 AT_ONCE_MAX: Final = 64
 AGENT_SHARE: Final = 2
-"""The check holds at most one in so many of the slots for agents: an OFF always finds one free."""
+"""The check holds at most one in this many agent slots, so that an OFF always finds a free one."""
 
 GAP_SECONDS_MAX: Final = 0.25
-"""Between two starts: half of what an even spread gives, at most this, so that what was held up comes back gently."""
+"""The pause between two starts is half of an even spread, and at most this, so that a backlog starts gradually."""
 
 BUSY_SECONDS: Final = 15.0
 SLICE_HOSTS: Final = 500
-"""Hosts whose paths are listed before others get their turn."""
+"""Hosts to list before yielding to the event loop."""
 
 IDLE_LOOK_SECONDS: Final = 5.0
 AGAIN_SECONDS_MIN: Final = 1.0
@@ -39,7 +39,7 @@ Spawn = Callable[[Coroutine[Any, Any, None], str], "asyncio.Task[None]"]
 
 
 class PathChecks:
-    """`deliver` takes what was read; `spawn` runs a read as an effect."""
+    """Schedules and runs the reads. `deliver` receives the results; `spawn` runs a read as an effect."""
 
     def __init__(
         self, *, fleet: Fleet, workers: DeviceWorkers, memory: PathMemory, clock: Clock,
@@ -55,7 +55,7 @@ class PathChecks:
         self._ended = asyncio.Event()
 
     async def run(self) -> None:
-        """For ever; ends by cancellation."""
+        """Run until cancelled."""
         while True:
             if self._known is not self._fleet.inventory:
                 await self._take(self._fleet.inventory)
@@ -63,14 +63,14 @@ class PathChecks:
             await nudged(self._ended, seconds=self._start_next())
 
     def make_way(self, host: HostName) -> None:
-        """An operation works on the host from now on: reads of ours give their sessions back at once."""
+        """Cancel the reads of a host that now has an operation: their sessions become free at once."""
         for task in self._running.get(host, ()):
             task.cancel()
 
-    # -- whose turn it is ---------------------------------------------------------------------------------------------
+    # -- schedule ------------------------------------------------------------------------------------------------------
 
     async def _take(self, inventory: Inventory) -> None:
-        """What is read from now on. In slices: sixty thousand paths are a third of a second's work."""
+        """Load the paths of an inventory, in slices: sixty thousand paths take a third of a second."""
         self._known = inventory
         daemon = inventory.daemon
         self._turns.interval_seconds = daemon.check.interval_seconds
@@ -98,7 +98,7 @@ class PathChecks:
         return max(1, min(AT_ONCE_MAX, self._fleet.inventory.daemon.agent_processes // AGENT_SHARE))
 
     def _start_next(self) -> float:
-        """Start the read whose turn it is, if any; seconds until the next look."""
+        """Start the next read that is due, if any; return the seconds until the next call."""
         now = self._clock.now()
         if not len(self._turns) or not self._has_lease() or self._count >= self._at_once:
             return IDLE_LOOK_SECONDS
@@ -128,7 +128,7 @@ class PathChecks:
         task.add_done_callback(lambda done: self._end(path, done))
 
     def _end(self, path: Path, task: asyncio.Task[None]) -> None:
-        """Whatever became of the read, also of one that was cancelled before it began, the path gets its next turn."""
+        """Schedule the path's next read, however this one ended, even if it was cancelled before it began."""
         host, now = path.key[0], self._clock.now()
         if path.is_answered:
             self._turns.ended(path, now, again_at=self._again_soon(path, now))
@@ -144,8 +144,12 @@ class PathChecks:
     # -- reading ------------------------------------------------------------------------------------------------------
 
     def _again_soon(self, path: Path, now: float) -> float | None:
-        """A first failure, and OFF of a host that is heard: a second reading tells it from a mishap, and one more after
-        `late_message` tells a host that died from a device that lies (core.believed.trust). Not for ever: at most so often."""
+        """Return when to read again before the next round, or None.
+
+        After a first failure, a second reading separates an accident from a fault. While a healthy host reads OFF, more
+        readings follow, and one after `late_message` separates a dead host from a wrong device (core.believed.trust).
+        Their number is bounded.
+        """
         pause = max(self._turns.pause_seconds, AGAIN_SECONDS_MIN)
         if path.failures == 1:
             return now + pause
@@ -176,11 +180,11 @@ class PathChecks:
             self._memory.failed(proxy, device.spec.plug_id)
             self._failed(path, started, str(exc) or exc.kind, exc.kind)
         except TimeoutError:
-            return  # drivers end by their own deadline: it waited for a session all the time
+            return  # drivers end by their own deadline, so it only waited for a session
         else:
             self._memory.succeeded(proxy, device.spec.plug_id, self._clock.now() - started)
-            if reading.note is None:  # what does not count yet is no news
-                # After a reload the device may be another one: who answered says nothing of it.
+            if reading.note is None:  # a reading that does not count yet is not reported
+                # After a reload the device may be another one, so the identities prove nothing about it.
                 identities = reading.identities if self._fleet.inventory is inventory else ()
                 self._succeeded(path, started, reading.power, identities)
 
@@ -219,7 +223,7 @@ class PathChecks:
         )
 
     def _device(self, host: HostName, name: DeviceName) -> Device | None:
-        """None when a reload took it away meanwhile."""
+        """Return the device, or None when a reload removed it."""
         configured = self._fleet.inventory.hosts.get(host)
         if configured is None:
             return None

@@ -1,6 +1,7 @@
-"""What people may ask of the running engine: ports.control over the reactor. Reads look at the live fleet, never wait.
+"""Implements ports.control over the reactor: all that the API can read or request of the running engine.
 
-Its one rule: everything that changes something goes through the reactor as an event and returns when it is durable.
+Reads use the live fleet and never wait. Every change goes through the reactor as an event and returns when it is
+durable.
 """
 
 import asyncio
@@ -41,7 +42,7 @@ T = TypeVar("T")
 
 
 class EngineControl:
-    """`not_ready` says what is missing for /readyz, `warnings` what is wrong all the same; `is_bus_connected` whether we hear."""
+    """`not_ready` returns what /readyz lacks, `warnings` what is wrong although the daemon is ready."""
 
     def __init__(
         self, *, reactor: Reactor, journal: Journal, clock: Clock, is_bus_connected: Callable[[], bool],
@@ -57,7 +58,7 @@ class EngineControl:
         self._changed = asyncio.Event()
 
     def nudge(self, *, has_events: bool) -> None:
-        """Something became durable: whoever waits looks, and watchers where there are events."""
+        """Wake all waiters after a durable batch, and event watchers if it has events."""
         self._changed.set()
         self._changed = asyncio.Event()
         if has_events:
@@ -71,7 +72,7 @@ class EngineControl:
     def inventory(self) -> Inventory:
         return self._fleet.inventory
 
-    # -- looking ------------------------------------------------------------------------------------------------------
+    # -- reads --------------------------------------------------------------------------------------------------------
 
     def fleet(self) -> FleetView:
         fleet, now = self._fleet, self._clock.now()
@@ -197,7 +198,7 @@ class EngineControl:
                 position = message.sequence if message.sequence is not None else position
                 yield message
 
-    # -- asking -------------------------------------------------------------------------------------------------------
+    # -- requests -----------------------------------------------------------------------------------------------------
 
     async def _ask(self, event: e.Event) -> Accepted:
         answer = await self._reactor.ask(event)
@@ -221,7 +222,7 @@ class EngineControl:
         return await self._ask(e.ConfirmOffAsked(host=name, by=by, reason=reason, is_forced=is_forced, read=read))
 
     async def read_devices(self, name: HostName, *, by: str) -> OperationId | None:
-        """Read all devices of a host and wait for it: a person's word counts only against what they say now."""
+        """Read all devices of a host and wait for the end: confirm-off is compared with what they read now."""
         if not self._fleet.host(name).devices:
             return None
         event = e.ActionAsked(host=name, action=Action.STATUS, by=by, reason="before confirm-off")
@@ -273,12 +274,12 @@ class EngineControl:
         await self._ask(e.ArmAsked(is_on=False, by=by, reason=reason))
 
     async def release_store(self, *, by: str, reason: str) -> None:
-        """First journalled, then kept beside the lock: a start in between finds the one in the other."""
+        """Journal the release, then accept the store beside the lock; a start in between completes it."""
         await self._ask(e.StoreReleaseAsked(by=by, reason=reason))
         try:
             await self._journal.accept_store()
         except StoreError as exc:
-            log.error("store_not_accepted", error=str(exc), advice="the next start does it")
+            log.error("store_not_accepted", error=str(exc), advice="the next start retries it")
 
     async def report_health(self, health: e.Health) -> None:
         self._state(health.host)
@@ -286,7 +287,7 @@ class EngineControl:
 
 
 async def _stored(read: Awaitable[T]) -> T:
-    """Raises Unavailable where the store does not answer, or has too much to answer: ask again."""
+    """Await a read of the store. Raises Unavailable when the store does not answer or is overloaded: retry later."""
     try:
         return await read
     except StoreError as exc:

@@ -1,7 +1,7 @@
-"""Effects: each command of the core becomes a task that ends with an event. Nothing here decides.
+"""Runs each command of the core as a task that ends with an event. Nothing here decides.
 
-Races and reads of an operation are dropped with it; a power command goes on to its own end (S6). An effect that meets a
-bug of ours says so, is counted, and answers as a failure: nothing waits for ever.
+Races and reads of an operation are cancelled with it; a power command runs to its end (S6). An effect that hits a bug
+is logged and, for a power command, reported as failed, so that nothing waits for ever.
 """
 
 import asyncio
@@ -30,10 +30,10 @@ from fenced.ports.telemetry import Telemetry
 log = structlog.get_logger(__name__)
 
 WATCHED_AT_ONCE = 512
-"""Devices that the watch reads at once, over all hosts; those that fail now hold at most half of these places. Below it
-units, proxies and agent programs have bounds of their own."""
+"""Devices that the watch reads at once, over all hosts; failing devices get at most half of these places. Units,
+proxies and agent programs have bounds below this one."""
 DROPPED: Final = "dropped"
-"""The kind of a command that was taken back before it began: nothing was sent."""
+"""The kind of a command that was cancelled before it began: nothing was sent."""
 GONE = "the device is no longer configured"
 
 
@@ -49,7 +49,7 @@ class EngineEffects:
         self._clock, self._telemetry, self._memory = clock, telemetry, memory
         self._deliver, self._ask, self._reply = deliver, ask, reply
         self._group: asyncio.TaskGroup | None = None
-        # Dictionaries as ordered sets: tasks are cancelled in the order of their start, the same in each run.
+        # Dicts as ordered sets: tasks are cancelled in the order of their start, the same in each run.
         self._reads: dict[tuple[HostName, OperationId], dict[asyncio.Task[None], None]] = {}
         self._ons: dict[asyncio.Task[None], c.SwitchDevice] = {}
         self._begun: set[c.SwitchDevice] = set()
@@ -57,12 +57,12 @@ class EngineEffects:
         self._watching = Slots(WATCHED_AT_ONCE)
 
     def run_in(self, group: asyncio.TaskGroup) -> None:
-        """The task group that owns every effect."""
+        """Set the task group that owns every effect."""
         self._group = group
 
     @property
     def commands_in_flight(self) -> int:
-        """Power commands that have not ended."""
+        """Return how many power commands have not ended."""
         return len(self._commands)
 
     def start(self, command: c.Command) -> None:
@@ -88,20 +88,20 @@ class EngineEffects:
             case c.Reply():
                 self.spawn(self._reply(command), f"reply {command.request_id}")
             case c.Wake():
-                raise AssertionError("the reactor keeps wakes itself")
+                raise AssertionError("the reactor handles Wake itself")
             case _:
                 assert_never(command)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Run it as an effect: a fault of ours in it is logged and ends it alone."""
+        """Run work as an effect: an exception in it is logged and ends only this effect."""
         assert self._group is not None
         task = self._group.create_task(self._guarded(work, name), name=name)
-        # Cancelled before its first step, it never came to the work, which Python would complain of.
+        # A task that is cancelled before its first step never awaits the work; close it, or Python warns.
         task.add_done_callback(lambda done: work.close())
         return task
 
     async def _guarded(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """The border of effects: a bug of ours ends one effect, not the daemon."""
+        """Log any exception of an effect, so that a bug ends one effect and not the daemon."""
         try:
             await work
         except Exception:  # border: logged; the operation's own deadline still ends it
@@ -120,7 +120,7 @@ class EngineEffects:
                 del self._reads[(host, operation)]
 
     def _device(self, host: HostName, device: DeviceName) -> tuple[Host, Device] | None:
-        """None when a reload took the device away meanwhile."""
+        """Return the device, or None when a reload removed it."""
         configured = self._fleet.inventory.hosts.get(host)
         if configured is None:
             return None
@@ -239,7 +239,7 @@ class EngineEffects:
             self._begun.discard(command)
 
     def _drop_ons(self, dropped: c.DropOns) -> None:
-        """An ON that waits for its turn must not act after a person forbade it (S19)."""
+        """Cancel ONs that wait for their turn: they must not act after an operator forbade them (S19)."""
         for task, command in list(self._ons.items()):
             is_its = (command.host, command.operation) == (dropped.host, dropped.operation)
             if is_its and command not in self._begun:
@@ -284,7 +284,7 @@ class EngineEffects:
             outcome, is_end_known = _outcome(exc)
             self._finish(command, outcome, str(exc), is_end_known=is_end_known, kind=exc.kind)
         except asyncio.CancelledError:
-            if command.what is What.OFF or command in self._ons.values():  # else it was dropped, and that was told
+            if command.what is What.OFF or command in self._ons.values():  # else `_drop_ons` reported it already
                 self._finish(
                     command, Outcome.CANCELLED, "killed: the lease is lost or the daemon stops", is_end_known=False
                 )
@@ -295,7 +295,7 @@ class EngineEffects:
         else:
             self._finish(command, Outcome.DONE, None)
 
-    # -- asking and watching ------------------------------------------------------------------------------------------
+    # -- probes and the watch -----------------------------------------------------------------------------------------
 
     async def _ask_life(self, command: c.AskLife) -> None:
         host = self._fleet.inventory.hosts.get(command.host)
@@ -315,7 +315,7 @@ class EngineEffects:
         self._deliver(e.LifeAsked(host=command.host, answered=answered, was_asked=was_asked))
 
     async def _watch(self, command: c.WatchHost) -> None:
-        """All devices side by side: one that does not answer costs its own timeout, and delays no other host's."""
+        """Read all devices in parallel: one that does not answer costs its own timeout and delays no other host."""
         started = self._clock.now()
         async with asyncio.TaskGroup() as group:
             tasks = [
@@ -338,7 +338,7 @@ class EngineEffects:
     async def _watch_device(
         self, command: c.WatchHost, name: DeviceName, tiers: tuple[tuple[ProxyName, ...], ...]
     ) -> RaceResult | None:
-        """None: it has no candidate, or a reload took it away."""
+        """Return the race's result, or None when there is no candidate or a reload removed the device."""
         found = self._device(command.host, name)
         if found is None or not tiers:
             return None
@@ -353,7 +353,7 @@ class EngineEffects:
 
 
 def _outcome(error: DeviceError) -> tuple[Outcome, bool]:
-    """How a command that failed ended, and whether nothing of it can act any more."""
+    """Return how a failed command ended, and whether nothing of it can act any more."""
     match error:
         case CommandRefused():
             return Outcome.REFUSED, not error.may_be_done or error.is_end_known

@@ -1,7 +1,7 @@
-"""The engine as a whole: reactor, effects, outbox, lease, housekeeping in one task group; start, drain, stop.
+"""Runs the engine: reactor, effects, outbox, lease and housekeeping in one task group; start, drain, stop.
 
-`app` gives it the ports. Its one rule: when one part fails that the others need, all end, and the next start takes up
-what the journal says.
+`app` passes in the ports. When one part fails that the others need, all end, and the next start resumes from the
+journal.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ DRAIN_LOOK_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """The outside world."""
+    """The adapters that the engine uses."""
 
     bus: Bus
     journal: Journal
@@ -58,11 +58,11 @@ class Ports:
     proxies: Callable[[], Sequence[ProxyView]] = tuple
     wall: Wall = as_steady
     remarks: Callable[[], tuple[str, ...]] = tuple
-    """What else is wrong, for /readyz, while the daemon is ready all the same."""
+    """Further warnings for /readyz; the daemon is still ready."""
 
 
 def replay(inventory: Inventory, loaded: Loaded, *, started: float) -> Fleet:
-    """The fleet as the journal left it: snapshots, then the records since each."""
+    """Return the fleet as the journal left it: snapshots, then the records since each."""
     fleet = Fleet(inventory, epoch=loaded.epoch, started=started)
     fleet.restore(loaded.hosts, loaded.fleet)
     for name, why in loaded.faults.items():
@@ -84,7 +84,7 @@ def _fold(fleet: Fleet, entry: Entry) -> None:
         return
     try:
         fleet.apply(entry)
-    except Exception as exc:  # the start's border: what can't be folded of one host must not keep all others waiting
+    except Exception as exc:  # border of the start: one host's bad records must not block all others
         why = f"{entry.record.kind} can't be folded: {type(exc).__name__}: {exc}"
         if entry.host is None:
             doubt = fleet.own.store_doubt or f"what was said of the whole fleet can't be taken up: {why}"
@@ -101,7 +101,7 @@ def _doubt(fleet: Fleet, name: HostName, why: str) -> None:
 
 
 def highest_tokens(fleet: Fleet) -> dict[PlugId, Token]:
-    """The highest token that each plug was ever sent, as far as it can still matter."""
+    """Return the highest token that each plug was ever sent, as far as it can still matter."""
     highest: dict[PlugId, Token] = {}
     for state in (*fleet.hosts.values(), *fleet.gone.values()):
         for command in state.commands:
@@ -111,7 +111,7 @@ def highest_tokens(fleet: Fleet) -> dict[PlugId, Token]:
 
 
 def unfinished(fleet: Fleet) -> tuple[tuple[int, str], ...]:
-    """(pid, start time) of programs that an earlier life of ours started and whose end it did not see (S16)."""
+    """Return (pid, start time) of programs that an earlier run started and that may still run (S16)."""
     return tuple(
         (command.pid, command.pid_started)
         for state in (*fleet.hosts.values(), *fleet.gone.values())
@@ -121,7 +121,7 @@ def unfinished(fleet: Fleet) -> tuple[tuple[int, str], ...]:
 
 
 class Engine:
-    """Everything that runs between the ports."""
+    """Builds and runs everything between the ports."""
 
     def __init__(self, *, fleet: Fleet, ports: Ports) -> None:
         daemon = fleet.inventory.daemon
@@ -171,7 +171,7 @@ class Engine:
         self._is_replayed = False
 
     async def run(self, *, on_running: Callable[[], None] | None = None) -> None:
-        """Until cancelled. Raises EpochLost (in a group) when another controller took over."""
+        """Run until cancelled. Raises EpochLost (in a group) when another controller took over."""
         await self.lease.renew()
         async with asyncio.TaskGroup() as group:
             self.effects.run_in(group)
@@ -187,7 +187,7 @@ class Engine:
                 on_running()
 
     def take(self, event: BusEvent) -> None:
-        """A message of the bus, or of its connection. A confirm_off first has the devices read."""
+        """Receive an event of the bus. A confirm_off first has the devices read."""
         if isinstance(event, BusConnected):
             self.outbox.connected()
         elif isinstance(event, BusDisconnected):
@@ -198,11 +198,11 @@ class Engine:
         self.reactor.deliver(event)
 
     def bar(self, faults: Mapping[ProxyName, str]) -> None:
-        """These proxies can't be used, and why; all others can."""
+        """Set the proxies that can't be used, and why; all others can."""
         self.reactor.deliver(e.ProxiesSeen(faults=faults))
 
     def _is_confirmation(self, event: BusRequest) -> bool:
-        """One that may be obeyed; any other is refused by the core without a look at the devices."""
+        """Return whether the core may accept this confirm_off. Any other is refused without reading the devices."""
         accepted = self.fleet.inventory.daemon.accept_requests
         is_wanted = event.action == "confirm_off" and event.action in accepted and not event.is_retained
         return is_wanted and event.host in self.fleet.hosts
@@ -229,7 +229,7 @@ class Engine:
         return tuple(missing)
 
     async def drain(self) -> None:
-        """Take no new work and let running power steps reach a safe point, at most `shutdown_grace`."""
+        """Start nothing new and let running power steps reach a safe point, at most `shutdown_grace`."""
         self.reactor.deliver(e.DrainStarted())
         end = self.ports.clock.now() + self.fleet.inventory.daemon.shutdown_grace_seconds
         while self.effects.commands_in_flight and self.ports.clock.now() < end:  # noqa: ASYNC110 - bounded, once a life

@@ -1,7 +1,7 @@
-"""Housekeeping of the store: what is old goes, and the log of commits is folded into the database.
+"""Prunes old rows from the store and checkpoints its write-ahead log.
 
-Knows how long things are kept, nothing of what they are. One rule: it is nobody's turn but its own: a slice is small, a
-pause follows each, and what fails here is said and tried again later.
+Knows how long rows are kept, not what they mean. It must not delay writes: slices are small, a pause follows each, and
+failures are logged and retried later.
 """
 
 import asyncio
@@ -16,13 +16,13 @@ from fenced.ports.journal import Journal, StoreError
 log = structlog.get_logger(__name__)
 
 FIRST_PRUNE_SECONDS: Final = 60.0
-"""After a start; a daemon that is restarted every half hour prunes as well."""
+"""After a start, so that a daemon that restarts every half hour prunes too."""
 PRUNE_SECONDS: Final = 3600.0
 PRUNE_ROWS: Final = 500
-"""Some milliseconds of the one connection that writes."""
+"""Takes the one writing connection for some milliseconds."""
 PRUNE_PAUSE_SECONDS: Final = 0.2
 DELIVERED_KEPT_SECONDS: Final = 86400.0
-"""Events that the broker has: kept for readers of `GET events` that were away."""
+"""Delivered events are kept this long for readers of `GET events` that were away."""
 CHECKPOINT_SECONDS: Final = 5.0
 
 
@@ -33,7 +33,7 @@ class Housekeeping:
         self._journal, self._clock, self._keep_seconds = journal, clock, keep_seconds
 
     async def run(self) -> None:
-        """For ever; ends by cancellation."""
+        """Run until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._prune_for_ever(), name="prune")
             group.create_task(self._checkpoint_for_ever(), name="checkpoint")

@@ -1,8 +1,7 @@
-"""Lanes of the outbox: each host has one, so that what the broker does with its messages delays nobody else's (S15).
+"""Schedules the outbox's lanes, one for each host: a broker that rejects one host's messages delays no other (S15).
 
-Knows what became of each attempt, nothing of messages. A lane that failed waits longer and longer. One rule: a lane that
-may have cost us the connection is tried again alone, and the more often that happens the later: while we reconnect, and
-until the bus has settled again, we hear nobody.
+Knows the result of each attempt, not the messages. A failed lane backs off. A lane that may have cost the connection is
+retried alone, and later each time: until the daemon has reconnected and the bus has settled, it hears no host.
 """
 
 from collections.abc import Iterable
@@ -16,18 +15,18 @@ from fenced.ports.bus import BusAway, BusLost, BusRefused
 FIRST_PAUSE_SECONDS: Final = 0.2
 LONGEST_PAUSE_SECONDS: Final = 10.0
 TICK_SECONDS: Final = 0.1
-"""Lanes that wait are looked at together, so that ten thousand of them cost no look each."""
+"""Back-offs end on multiples of this, so that one check serves ten thousand waiting lanes."""
 SILENT_AT_ONCE: Final = 4
-"""Attempts whose answer did not come in time occupy the broker's slots; others need them."""
+"""Attempts without an answer occupy the broker's slots; this many lanes in that state are tried at once."""
 BLAME_SECONDS: Final = 5.0
 """A broker that hangs up this soon after a refusal did so because of it (Mosquitto with `max_queued_messages 0`)."""
 FIRST_HANG_UP_SECONDS: Final = 1.0
 FIRST_TRY_LONGEST_SECONDS: Final = 60.0
-"""How long a lane that was merely under way when the connection ended waits for its turn at most."""
+"""The longest wait of a lane that was merely under way when the connection ended."""
 LONGEST_HANG_UP_SECONDS: Final = 600.0
-"""Far longer than `bus_settle` and a grace: between two of them every dead host is found."""
+"""Far longer than `bus_settle` and a grace, so that between two hang-ups every dead host is found."""
 STUCK_FAILURES: Final = 2
-"""One failure may be a connection that ended; the second says that it is this lane."""
+"""One failure may be a connection that ended; the second is caused by the lane."""
 
 
 class Own(Enum):
@@ -42,7 +41,7 @@ LaneKey = HostName | Own
 
 
 class Doubt(Enum):
-    """What the last failure of a lane was."""
+    """Why a lane failed last."""
 
     REFUSED = "refused"
     SILENT = "silent"
@@ -51,7 +50,7 @@ class Doubt(Enum):
 
 @dataclass(slots=True)
 class Lane:
-    """`is_busy`: something of it is under way. `failures` in a row; `not_before`: its own back-off."""
+    """`is_busy`: a message of it is under way. `failures`: in a row; `not_before`: the end of its back-off."""
 
     key: LaneKey
     is_busy: bool = False
@@ -63,7 +62,7 @@ class Lane:
 
 
 class Lanes:
-    """The lanes that are busy or failed; every other one may begin."""
+    """The lanes that are busy or failed; every other lane may begin."""
 
     def __init__(self) -> None:
         self._lanes: dict[LaneKey, Lane] = {}
@@ -73,11 +72,11 @@ class Lanes:
 
     @property
     def repeats_from(self) -> float:
-        """Before it nothing is told again that the broker had already: earlier than any lane in doubt has its turn."""
+        """Return when states that the broker already had may be repeated: before any lane in doubt has its turn."""
         return self._hung_up_at + self._hang_up_seconds / 2
 
     def stuck(self) -> dict[LaneKey, str]:
-        """Lanes whose messages the broker does not take, with what it said last."""
+        """Return the lanes that the broker keeps rejecting, each with its last error."""
         return {
             lane.key: lane.why
             for lane in self._lanes.values()
@@ -88,17 +87,17 @@ class Lanes:
         return key in self._lanes and self._lanes[key].failures > 0
 
     def barred(self, now: float) -> set[LaneKey]:
-        """Lanes of which nothing may begin now."""
+        """Return the lanes of which nothing may begin now."""
         busy = {lane.key for lane in self._lanes.values() if lane.is_busy}
         waiting = {lane.key for lane in self._waiting()}
         return busy | waiting - self._turns(now)
 
     def next_at(self, now: float) -> float:
-        """The next moment at which a back-off ends, infinity for none. What waits for an end of another is not among them."""
+        """Return when the next back-off ends, or infinity. Lanes that wait for another lane are not included."""
         moments = {self._due_at(lane) for lane in self._waiting()} | {self.repeats_from}
         return min((moment for moment in moments if moment > now), default=float("inf"))
 
-    # -- what becomes of them -----------------------------------------------------------------------------------------
+    # -- results of attempts ------------------------------------------------------------------------------------------
 
     def begin(self, key: LaneKey) -> None:
         lane = self._lanes.setdefault(key, Lane(key=key))
@@ -106,22 +105,22 @@ class Lanes:
         lane.is_busy = True
 
     def rest(self, key: LaneKey) -> None:
-        """What was under way has ended."""
+        """Mark a lane as no longer under way."""
         lane = self._lanes[key]
         lane.is_busy = False
         if not lane.failures:
             del self._lanes[key]
 
     def succeeded(self, key: LaneKey) -> None:
-        """The broker took something of it."""
+        """Note that the broker acknowledged a message of the lane."""
         self._lanes[key].failures = 0
 
     def repeated(self, now: float) -> None:
-        """The broker took what is told again after each connection."""
+        """Note that the broker acknowledged a message that is repeated after each connection."""
         self._repeated_at = now
 
     def failed(self, key: LaneKey, error: Exception, now: float) -> None:
-        """It did not. What was never sent is no failure of its lane, nor is a hang-up that another one explains."""
+        """Note a failure. It is not the lane's if the message was never sent, or if another lane caused the hang-up."""
         lane = self._lanes.setdefault(key, Lane(key=key))
         is_blameless = not lane.failures and isinstance(error, BusLost) and self._is_explained(now)
         if isinstance(error, BusAway) or is_blameless:
@@ -139,31 +138,31 @@ class Lanes:
         lane.not_before = (now + pause) // TICK_SECONDS * TICK_SECONDS + TICK_SECONDS
 
     def due(self, barred: set[LaneKey]) -> list[LaneKey]:
-        """Those that wait and were not among the barred."""
+        """Return the waiting lanes that are not barred."""
         return [lane.key for lane in self._waiting() if lane.key not in barred]
 
     def drop(self, keys: Iterable[LaneKey]) -> None:
-        """These have nothing to send any more."""
+        """Forget lanes that have nothing more to send."""
         for key in keys:
             del self._lanes[key]
 
     def may_reply(self, now: float) -> bool:
-        """Replies are not repeated: only a broker that hung up on them has them wait, all of them."""
+        """Return whether a reply may be sent. Replies are not retried; after a hang-up on one, all replies wait."""
         lane = self._lanes.get(Own.REPLIES)
         return lane is None or lane.doubt is not Doubt.LOST or self._due_at(lane) <= now
 
     def replied(self, error: Exception | None, now: float) -> None:
-        """What became of a reply."""
+        """Note the result of a reply."""
         if error is None:
             self._lanes.pop(Own.REPLIES, None)
         else:
             self.failed(Own.REPLIES, error, now)
 
     def disconnected(self, now: float) -> None:
-        """The connection ended: a lane that was refused right before is why.
+        """Note the end of the connection; a lane that was refused right before caused it.
 
-        MQTT 3.1.1 knows no refusal: brokers acknowledge what they refuse, and some hang up then. What each connection
-        tells again must not end each connection.
+        MQTT 3.1.1 has no refusal: brokers acknowledge what they refuse, and some then hang up. Messages that are
+        repeated after each connection must not end each connection.
         """
         refused = [
             lane
@@ -177,12 +176,12 @@ class Lanes:
             self._hang_up(now)
 
     def connected(self, now: float) -> None:
-        """Another connection: those that only wait for a better answer may try it at once."""
+        """Note a new connection: lanes in back-off may retry at once."""
         for lane in self._lanes.values():
             lane.not_before = min(lane.not_before, now)
 
     def _is_explained(self, now: float) -> bool:
-        """Whether a lane that was refused just now, or that did it before, is why the broker hung up."""
+        """Return whether another lane explains the hang-up: one that was just refused, or that caused one before."""
         return any(
             (lane.doubt is Doubt.REFUSED and now - lane.failed_at < BLAME_SECONDS)
             or (lane.doubt is Doubt.LOST and (lane.is_busy or now - lane.failed_at < BLAME_SECONDS))
@@ -193,13 +192,13 @@ class Lanes:
     # -- turns --------------------------------------------------------------------------------------------------------
 
     def _waiting(self) -> list[Lane]:
-        """Replies are nobody's turn: they are not kept."""
+        """Return the failed lanes that wait. Replies are excluded: they are not kept."""
         return [
             lane for lane in self._lanes.values() if lane.failures and not lane.is_busy and lane.key is not Own.REPLIES
         ]
 
     def _turns(self, now: float) -> set[LaneKey]:
-        """The lanes that wait and may begin now: of those in doubt a few, and first those that failed least."""
+        """Return the waiting lanes that may begin now. Few of those in doubt, and first those that failed least."""
         due = [lane for lane in self._waiting() if self._due_at(lane) <= now]
         due.sort(key=lambda lane: (lane.failures, lane.failed_at))
         turns = [lane.key for lane in due if lane.doubt is Doubt.REFUSED]
@@ -220,7 +219,7 @@ class Lanes:
         return self._hung_up_at + pause
 
     def _hang_up(self, now: float) -> None:
-        """The broker hung up because of a lane: the next doubtful one waits, longer each time until it is calm for long."""
+        """Note a hang-up caused by a lane: the next lane in doubt waits, longer each time, until a long calm."""
         is_calm = now - self._hung_up_at > 2 * LONGEST_HANG_UP_SECONDS
         longer = max(FIRST_HANG_UP_SECONDS, 2 * self._hang_up_seconds)
         self._hang_up_seconds = FIRST_HANG_UP_SECONDS if is_calm else min(longer, LONGEST_HANG_UP_SECONDS)

@@ -1,6 +1,7 @@
-"""Keeping the lease: renewed three times per ttl; in doubt as soon as one renewal fails and its time runs out.
+"""Renews the lease three times per ttl, and reports it lost when its time runs out without a renewal.
 
-The lease's end counts from before the request was sent. Whoever cannot renew acts no more (design.md#store-and-lease).
+The lease's end counts from before the request was sent. A daemon that cannot renew must not act
+(design.md#store-and-lease).
 """
 
 import asyncio
@@ -29,14 +30,14 @@ class LeaseKeeper:
         self.until = 0.0
 
     async def renew(self) -> None:
-        """Once. Raises EpochLost, StoreError."""
+        """Renew once. Raises EpochLost, StoreError."""
         self.until = await self._journal.renew_lease(
             now=self._clock.now(), ttl_seconds=self._ttl, anchor=self._anchor()
         )
         self._deliver(e.LeaseRenewed(until=self.until))
 
     async def run(self) -> None:
-        """For ever; ends by cancellation or EpochLost."""
+        """Run until cancelled, or raise EpochLost."""
         is_lost = False
         while True:
             await asyncio.sleep(self._ttl / RENEWALS_PER_TTL)
@@ -47,7 +48,7 @@ class LeaseKeeper:
             except EpochLost:
                 self._deliver(e.LeaseLost(why="another controller holds a newer epoch"))
                 raise
-            except (StoreError, OSError) as exc:  # TimeoutError is one
+            except (StoreError, OSError) as exc:  # includes TimeoutError
                 log.error(
                     "lease_not_renewed",
                     error=str(exc) or "no answer",

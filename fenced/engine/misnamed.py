@@ -1,7 +1,7 @@
-"""Names on the bus that are no host's but nearly one's: another case, the short or full form, an alias, a final dot.
+"""Finds near-miss host names on the bus: another case, the short or full form, an alias, a final dot.
 
-What arrives under them is no sign of life and no reason (S12: names match exactly and wholly); people are told, for such a
-host looks silent while it speaks. One rule: names come from outside, so a few of each host are kept for a while.
+Messages under such a name prove no life (S12: names match exactly), but people are warned, because the host looks
+silent while it sends. Names come from outside, so only a few per host are kept, for a limited time.
 """
 
 from collections import OrderedDict
@@ -19,7 +19,7 @@ KEPT_SECONDS: Final = 600.0
 
 
 class Misnamed:
-    """`inventory`: the one in force."""
+    """`inventory`: returns the one in force."""
 
     def __init__(self, inventory: Callable[[], Inventory], clock: Clock) -> None:
         self._inventory, self._clock = inventory, clock
@@ -28,7 +28,7 @@ class Misnamed:
         self._index: dict[str, set[HostName]] = {}
 
     def heard(self, name: str) -> None:
-        """A message for a host that the inventory does not have."""
+        """Note a message for a host that is not in the inventory."""
         if len(name) > NAME_CHARACTERS_MAX or not name.isprintable():
             return
         for host in self._meant(name):
@@ -39,21 +39,21 @@ class Misnamed:
                 names.popitem(last=False)
 
     def names(self, host: HostName) -> tuple[str, ...]:
-        """Under which wrong names something arrived lately that may be this host's."""
+        """Return the wrong names, heard lately, that may mean this host."""
         oldest = self._clock.now() - KEPT_SECONDS
         heard = self._heard.get(host, OrderedDict[str, float]())
         return tuple(name for name, at in heard.items() if at >= oldest and host in self._meant(name))
 
     def sentences(self, host: HostName) -> tuple[str, ...]:
-        """The same for people."""
+        """Return a warning for each wrong name of the host."""
         return tuple(_sentence(name, host, self._meant(name)) for name in self.names(host))
 
     def all(self) -> Mapping[HostName, tuple[str, ...]]:
-        """The sentences of each host that has any."""
+        """Return the warnings of each host that has any."""
         return {host: told for host in self._heard if (told := self.sentences(host))}
 
     def _meant(self, name: str) -> frozenset[HostName]:
-        """The hosts of the inventory that may be meant by a name that is none of theirs."""
+        """Return the hosts that a name outside the inventory may mean."""
         inventory = self._inventory()
         if inventory is not self._indexed:
             self._indexed, self._index = inventory, {}
@@ -70,15 +70,15 @@ class Misnamed:
 
 
 def _short(name: str) -> str:
-    """The first part of a full name; "" where there is none: an address has no parts that mean anything alone."""
+    """Return the first label of a full name; "" for an address or a name without a dot."""
     short, _, rest = canonical(name).partition(".")
     return short if rest and not is_address(name) else ""
 
 
 def _sentence(name: str, host: HostName, meant: frozenset[HostName]) -> str:
     others = sorted(meant - {host})
-    more = f", or of {', '.join(others[:3])}, which that name may mean as well," if others else ""
+    more = f" (it may also mean {', '.join(others[:3])})" if others else ""
     return (
-        f"beats arrive as {name}, which is no host of the inventory{more} and are dropped: its reporter and the inventory "
-        "must use one name"
+        f"beats arrive as {name}, which is not in the inventory{more}, and are dropped: "
+        "use the same name in the host's reporter and in the inventory"
     )

@@ -1,4 +1,4 @@
-"""What became durable, told to metrics and the log. Decides nothing; loses nothing when it is slow to read."""
+"""Reports durable batches to metrics and the log. Decides nothing."""
 
 import structlog
 
@@ -26,7 +26,7 @@ _KINDS = {
 
 
 class Observer:
-    """Sees each durable batch once, in order."""
+    """Receives each durable batch once, in order."""
 
     def __init__(self, *, fleet: Fleet, telemetry: Telemetry, clock: Clock) -> None:
         self._fleet, self._telemetry, self._clock = fleet, telemetry, clock
@@ -34,7 +34,7 @@ class Observer:
     def take(self, collected: Collected) -> None:
         for entry in collected.entries:
             if isinstance(entry.record, r.StoreDoubted):
-                log.error(entry.record.kind, reason=entry.record.why, advice="look, then `fencectl release store`")
+                log.error(entry.record.kind, reason=entry.record.why, advice="check it, then `fencectl release store`")
             elif entry.host is None:
                 log.info(entry.record.kind)
             else:
@@ -47,7 +47,7 @@ class Observer:
             self._ended(operation)
 
     def heard(self, event: e.Event, decision: Decision) -> None:
-        """Count a message of the bus by what became of it."""
+        """Count a message of the bus by its result."""
         kind = _KINDS.get(type(event))
         if kind is not None:
             self._telemetry.bus_message(kind, _result(event, decision))
@@ -168,7 +168,7 @@ def _log_operation(name: HostName, record: r.Record) -> None:
 
 
 def _stages(operation: Operation, ended: float) -> list[tuple[str, float]]:
-    """How long each part took: the longest over the devices."""
+    """Return how long each stage took: the longest over the devices."""
     stages: list[tuple[str, float]] = []
     runs = operation.devices
     won = [[entry.ended_ms for entry in run.race if entry.verdict.value == "won" and entry.ended_ms] for run in runs]

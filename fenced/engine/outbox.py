@@ -1,10 +1,9 @@
-"""From the journal's outbox to the bus: each host's messages in order, repeated until the broker acknowledged each without
-an error code (S3).
+"""Publishes the journal's outbox: each host's messages in order, repeated until the broker acknowledges them (S3).
 
-Its one rule: what is sent is read from the journal, so a message that was never durable is never heard of. Hosts are
-served side by side (`lanes`), what belongs to no host as if it were one more: what the broker refuses of one delays no
-other (S15). After each connection the controller's word and every host's state are told again, each state behind what is
-still pending of its host.
+An acknowledgement with an error code counts as a refusal. Messages are read from the journal, so one that was never
+durable is never sent. Each host has a lane (`lanes`), as have messages without a host, so that a broker that refuses
+one host's messages delays no other (S15). After each connection the controller's status and every host's state are
+repeated, each state behind its host's pending messages.
 """
 
 import asyncio
@@ -34,26 +33,26 @@ log = structlog.get_logger(__name__)
 SLICE = 200
 """Messages under way at once."""
 LANE_SLICE: Final = 10
-"""Of one host: half of what Mosquitto takes before it has acknowledged."""
+"""The same for one host: half of what Mosquitto accepts before it acknowledges."""
 PUBLISH_SECONDS = 10.0
 LOOK_SECONDS = 5.0
 SHOWN_STUCK_MAX: Final = 3
 
 
 Publishing = Awaitable[BusError | None]
-"""One message on its way; it ends with what went wrong."""
+"""One message under way; awaiting it returns the error, if any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """What the broker took of a lane and the store does not know yet."""
+    """Messages of a lane that the broker acknowledged and the store does not yet know as delivered."""
 
     lane: LaneKey
     messages: Sequence[OutboxMessage]
 
 
 class Outbox:
-    """Sends; nudged after every durable batch and every connection. One task looks, a task a lane publishes."""
+    """Sends; nudged after every durable batch and every connection. One task schedules, one task per lane publishes."""
 
     def __init__(
         self,
@@ -83,11 +82,11 @@ class Outbox:
         self.turned_at = clock.now()
 
     def nudge(self) -> None:
-        """There may be something to send."""
+        """Wake the sender: there may be something to send."""
         self._nudged.set()
 
     def connected(self) -> None:
-        """A new connection: what a broker may have lost is told again, first what it was not told at all."""
+        """Handle a new connection: repeat what the broker may have lost, first what it never acknowledged."""
         self._lanes.connected(self._clock.now())
         self._connection += 1
         self._untold |= dict.fromkeys(self._fleet.hosts)
@@ -95,30 +94,30 @@ class Outbox:
         self._nudged.set()
 
     def disconnected(self) -> None:
-        """The connection is gone."""
+        """Handle the end of the connection."""
         self._lanes.disconnected(self._clock.now())
 
     @property
     def pending(self) -> int:
-        """Messages that the broker has not acknowledged: of the journal, states to be told again, the controller's word."""
+        """Return the number of unacknowledged messages: pending, to be repeated, and the controller's status."""
         return self._stored + len(self._untold) + (self._told_controller != self._controller_word())
 
     @property
     def stuck(self) -> dict[str, str]:
-        """Hosts (and the fleet, and this controller) whose messages the broker does not take, and what it says."""
+        """Return the hosts (and the fleet, and this controller) that the broker keeps rejecting, and its last error."""
         return {_name_of(key): why for key, why in self._lanes.stuck().items()}
 
     def stuck_words(self) -> tuple[str, ...]:
-        """The same for /readyz: the first few by name."""
+        """Return the same as warnings for /readyz: the first few by name."""
         stuck = self.stuck
         if not stuck:
             return ()
         shown = "; ".join(f"{name} ({stuck[name]})" for name in sorted(stuck)[:SHOWN_STUCK_MAX])
         more = f" and {len(stuck) - SHOWN_STUCK_MAX} more" if len(stuck) > SHOWN_STUCK_MAX else ""
-        return (f"the broker does not take the messages of {shown}{more}",)
+        return (f"the broker rejects the messages of {shown}{more}",)
 
     async def run(self) -> None:
-        """For ever; ends by cancellation."""
+        """Run until cancelled."""
         async with asyncio.TaskGroup() as group:
             while True:
                 await nudged(self._nudged, seconds=self._seconds_to_look())
@@ -136,18 +135,19 @@ class Outbox:
                     self._store_pause = min(2 * self._store_pause, LONGEST_PAUSE_SECONDS)
 
     def _seconds_to_look(self) -> float:
-        """Until a back-off ends, of a lane or of the store; whatever waits for the end of another is nudged by that."""
+        """Return the seconds until a back-off of a lane or of the store ends. The end of an attempt nudges instead."""
         now = self._clock.now()
         return min(max(self._lanes.next_at(now), self._store_from) - now, LOOK_SECONDS)
 
     def _may_send(self) -> bool:
-        """Asked before each slice, and after each read of the store: both may take longer than the lease lasts."""
+        """Return whether messages may be sent. Checked before each slice and after each read of the store: both may
+        outlast the lease."""
         return self._bus.is_connected and self._holds_lease()
 
     # -- from the journal ---------------------------------------------------------------------------------------------
 
     async def _begin_all(self, group: asyncio.TaskGroup) -> None:
-        """Whatever may be sent now, as far as there is room: the controller's word, what is pending, states told again."""
+        """Start what may be sent now, up to the bound: the controller's status, pending messages, repeated states."""
         room = SLICE - self._under_way
         if not self._may_send() or room <= 0:
             self._stored = await self._journal.outbox_pending()
@@ -160,13 +160,13 @@ class Outbox:
         if not self._may_send():
             return
         self._begin_pending(group, messages)
-        if len(messages) < room:  # of whoever is neither barred nor among these nothing is pending
+        if len(messages) < room:  # then lanes that are neither barred nor served have nothing pending
             served = {_lane_of(message) for message in messages}
             self._begin_states(group, room - len(messages), barred | served)
             self._lanes.drop(key for key in self._lanes.due(barred) if key not in self._untold)
 
     def _begin_pending(self, group: asyncio.TaskGroup, messages: Sequence[OutboxMessage]) -> None:
-        """Given to the bus in the order of the journal; each lane ends for itself."""
+        """Hand messages to the bus in the journal's order; each lane completes independently."""
         slices: dict[LaneKey, list[tuple[OutboxMessage, Publishing]]] = {}  # behind the first of each lane
         for message in messages:
             lane = _lane_of(message)
@@ -175,7 +175,7 @@ class Outbox:
                 slices[lane] = []
                 sending = self._send_lane(lane, message, self._publishing(_wire(message)), slices[lane])
                 group.create_task(sending, name=f"outbox {lane}")
-            elif not self._lanes.has_failed(lane):  # else one is enough to see whether it is taken now
+            elif not self._lanes.has_failed(lane):  # a failed lane tries a single message first
                 task = group.create_task(self._publishing(_wire(message)), name=f"publish {message.topic}")
                 slices[lane].append((message, task))
 
@@ -186,8 +186,11 @@ class Outbox:
         publishing: Publishing,
         others: Sequence[tuple[OutboxMessage, Publishing]],
     ) -> None:
-        """Of a host nothing counts as sent behind what was not taken: it is sent again, in its place. `others` are under way
-        in tasks of their own, begun behind this one."""
+        """Await a lane's messages. Those behind a rejected one don't count as sent: they are sent again, in their
+        order.
+
+        `others` are under way in tasks that were begun after `publishing`.
+        """
         error = await publishing
         taken = [first] if error is None else []
         for message, task in others:
@@ -202,13 +205,13 @@ class Outbox:
             self._lanes.rest(lane)
 
     async def _write_down(self) -> None:
-        """What the broker has taken is told to the store, then to whoever waits for it."""
+        """Mark acknowledged messages as delivered in the store, then report announcements to the core."""
         ended, self._taken = self._taken, []
         messages = [message for taken in ended for message in taken.messages]
         try:
             if messages:
                 await self._journal.delivered(messages)
-        except StoreError as exc:  # then it is sent again
+        except StoreError as exc:  # they are sent again
             for taken in ended:
                 self._lanes.failed(taken.lane, exc, self._clock.now())
             raise
@@ -219,7 +222,7 @@ class Outbox:
             if message.operation is not None and message.host is not None:
                 self._deliver(e.AnnouncementDelivered(host=message.host, operation=message.operation))
 
-    # -- told again after each connection -----------------------------------------------------------------------------
+    # -- repeated after each connection -------------------------------------------------------------------------------
 
     def _begin_states(self, group: asyncio.TaskGroup, room: int, barred: set[LaneKey]) -> None:
         if self._clock.now() < self._lanes.repeats_from:
@@ -268,13 +271,15 @@ class Outbox:
     # -- one message --------------------------------------------------------------------------------------------------
 
     def _publishing(self, message: Message) -> Coroutine[Any, Any, BusError | None]:
-        """To be awaited as the first thing of a task: its first step gives the message to the bus, so that tasks begun one
-        after the other keep their order. Under way from now on."""
+        """Return a coroutine to be awaited as the first step of a task, and count it as under way.
+
+        Its first step hands the message to the bus, so tasks keep the order in which they were begun.
+        """
         self._under_way += 1
         return self._published(message)
 
     async def _published(self, message: Message) -> BusError | None:
-        """None: the broker has it."""
+        """Publish a message. Return the error, or None when the broker acknowledged it."""
         try:
             await self._bus.publish(message, timeout_seconds=PUBLISH_SECONDS)
         except BusError as exc:
@@ -284,7 +289,7 @@ class Outbox:
         return None
 
     def _note(self, lane: LaneKey, error: BusError | None, *, is_any_taken: bool) -> None:
-        """What became of a lane's attempt; whatever waits for its end or for its room is looked at."""
+        """Note the result of a lane's attempt, and nudge the sender for whatever waited for this end."""
         if is_any_taken:
             self._lanes.succeeded(lane)
         if error is not None:
@@ -295,7 +300,7 @@ class Outbox:
     # -- the controller's own topic -----------------------------------------------------------------------------------
 
     def controller_message(self, state: str) -> Message:
-        """`active`, `standby` or `offline`; the last one is also the will."""
+        """Return the controller's retained message: `active`, `standby` or `offline`; the last one is also the will."""
         daemon = self._fleet.inventory.daemon
         payload = {
             "name": daemon.name,
@@ -308,11 +313,11 @@ class Outbox:
         return Message(topic=topic, payload=json.dumps(payload).encode(), is_retained=True)
 
     def _controller_word(self) -> tuple[bool, int]:
-        """What of it may change while we run."""
+        """Return what may change in the controller's message while the daemon runs."""
         return self._fleet.is_armed, self._fleet.epoch
 
     async def say_offline(self) -> None:
-        """Before we leave in order: the will is not sent then."""
+        """Publish `offline` before an orderly stop, in which the broker sends no will."""
         if self._bus.is_connected:
             try:
                 await self._bus.publish(self.controller_message("offline"), timeout_seconds=2.0)
@@ -320,7 +325,7 @@ class Outbox:
                 log.warning("publish_failed", error=str(exc))
 
     async def reply(self, command: c.Reply) -> None:
-        """The answer to a request of the bus; it is journalled, and told again when the request is repeated."""
+        """Send the answer to a request of the bus. It is journalled, and sent again when the request is repeated."""
         site = self._fleet.inventory.daemon.site
         payload: dict[str, object] = {"id": command.request_id, "host": str(command.host)}
         match command.answer:
@@ -334,7 +339,7 @@ class Outbox:
             is_retained=False,
             correlation=command.correlation,
         )
-        error: BusError | None = BusError("the broker hung up on the last replies")
+        error: BusError | None = BusError("not sent: the broker closed the connection after the last replies")
         if self._lanes.may_reply(self._clock.now()):
             error = await self._published(message)
             self._lanes.replied(error, self._clock.now())

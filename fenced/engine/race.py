@@ -1,8 +1,8 @@
-"""The proxy race: who can read this device, asked in order of preference, never one after the other's timeout.
+"""The proxy race: finds a proxy that can read a device, in order of preference, without waiting for each one's timeout.
 
-Knows candidates and a function that reads; nothing of drivers, HTTP or what the reading is for. Its one rule: a success
-proves a path, and the whole story of every candidate is kept, with what each read: whether paths agree is for others to
-judge (design.md#proxy-race; compare RFC 8305's connection race).
+Knows candidates and a function that reads, not drivers, HTTP or what the reading is for. A success proves a path. The
+result of every candidate is kept with what it read; others compare the paths (design.md#proxy-race; compare RFC 8305's
+connection race).
 """
 
 import asyncio
@@ -21,25 +21,25 @@ from fenced.ports.devices import DeviceError, DeviceTimedOut, WrongMachine
 
 ERROR_TEXT_MAX = 300
 OVERDUE_BOUND = 4
-"""Probes that nobody answered for `parallel * stagger` no longer count in `parallel`, up to this many times of it."""
+"""Probes without an answer for `parallel * stagger` no longer count in `parallel`, up to this multiple of it."""
 LOAD_STEPS = 8
 """Differences in load below this share of a proxy's bound don't outweigh its latency."""
 
 CANCEL_SECONDS = 5.0
-"""What a loser gets to log out."""
+"""The time that a loser gets to log out."""
 
 BACKSTOP_SECONDS = 1.0
-"""A read ends itself by the probe's timeout, and says what failed; one that does not is cancelled so much later."""
+"""A read ends by the probe's timeout and reports the error; one that does not is cancelled this much later."""
 
 NOT_READ = Reading(power=Power.UNKNOWN)
 
 Read = Callable[[ProxyName, Turn], Awaitable[Reading]]
-"""Reads the device through a proxy; says in the turn when the call leaves, for only then its time counts."""
+"""Reads the device through a proxy; calls `turn.came` when the call leaves, for only then its time counts."""
 
 
 @dataclass(slots=True)
 class Path:
-    """What is remembered of one proxy for one device."""
+    """The history of one proxy for one device."""
 
     seconds: float = 0.0
     failures: int = 0
@@ -74,7 +74,7 @@ class PathMemory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RaceResult:
-    """Who won, what the winner read, who else could have served, and everybody's story."""
+    """The winner, what it read, the other proxies that could serve, and the result of every candidate."""
 
     winner: ProxyName | None
     power: Power
@@ -111,15 +111,18 @@ class _Candidate:
 
 
 class Race:
-    """One race. `origin`: the steady time that its milliseconds count from. `stops_at_mismatch`: who races to switch ends
-    without a winner as soon as one path meets another machine; who only looks goes on."""
+    """One race. `origin`: the steady time that its milliseconds count from.
+
+    `stops_at_mismatch`: end without a winner as soon as one path finds another machine. Races before a power command do
+    so; those that only read go on.
+    """
 
     def __init__(
         self, *, tiers: Sequence[Sequence[ProxyName]], plug: PlugId, read: Read, memory: PathMemory,
         settings: RaceSettings, clock: Clock, origin: float, place: Place, load: Callable[[ProxyName], float],
         is_exhaustive: bool = False, stops_at_mismatch: bool = False,
     ) -> None:  # fmt: skip
-        """`load`: how busy a proxy is kept, 1.0 at its bound. Equal candidates of a tier are asked in its own order."""
+        """`load`: how busy a proxy is, 1.0 at its bound. Equal candidates of a tier keep the tier's order."""
         self._plug, self._read, self._memory = plug, read, memory
         self._settings, self._clock, self._origin = settings, clock, origin
         self._is_exhaustive, self._stops_at_mismatch = is_exhaustive, stops_at_mismatch
@@ -130,10 +133,10 @@ class Race:
         ]
 
     def _ranks(self, tier: Sequence[ProxyName], load: Callable[[ProxyName], float]) -> dict[ProxyName, Rank]:
-        """Inside a tier: fewest recent failures, then the less busy, then known before unknown, then the fastest.
+        """Rank inside a tier: fewest recent failures, then less busy, then known before unknown, then fastest.
 
-        Busy counts in steps, so that a call more or less outweighs no known latency, but a fast proxy that everybody
-        likes does not get everything; among those alike in all that, each call counts.
+        Load counts in steps, so that one call more or less does not outweigh a known latency, yet a fast proxy does not
+        get every call. Between equal ranks, each call counts.
         """
         ranks: dict[ProxyName, Rank] = {}
         for index, proxy in enumerate(tier):
@@ -142,7 +145,7 @@ class Race:
         return ranks
 
     async def run(self) -> RaceResult:
-        """The result, once there is a winner or nobody is left. Cancelled: every probe is cancelled and awaited."""
+        """Run until there is a winner or no candidate is left. Cancellation cancels and awaits every probe."""
         try:
             winner = await self._find()
         finally:
@@ -201,7 +204,7 @@ class Race:
         )
 
     async def _probe(self, candidate: _Candidate) -> Reading:
-        """Its time counts from when its turn at the device came: to wait for a session is no fault of the path."""
+        """Read through a candidate. Its time counts from its turn at the device: waiting is no fault of the path."""
         seconds = self._settings.probe_timeout_seconds
         async with asyncio.timeout(TURN_FACTOR * seconds + BACKSTOP_SECONDS) as limit:
 
@@ -212,7 +215,7 @@ class Race:
             return await self._read(candidate.proxy, Turn(blocks_seconds=self._overdue_seconds, came=came))
 
     async def _wait(self, now: float, next_start: float, grace_until: float | None, running: list[_Candidate]) -> bool:
-        """Wait for the next thing to happen; True when a candidate failed (the next starts at once)."""
+        """Wait for the next step; return True when a candidate failed (the next one starts at once)."""
         moments = [grace_until] if grace_until is not None else []
         if self._next() is not None and grace_until is None:
             moments.append(next_start if next_start > now else now + self._settings.stagger_seconds)
@@ -226,7 +229,7 @@ class Race:
         return any(settled)
 
     def _settle(self, candidate: _Candidate) -> bool:
-        """Take a finished probe's result; True when it failed."""
+        """Record a finished probe's result; return True when it failed."""
         assert candidate.task is not None and candidate.started is not None
         candidate.ended = self._clock.now()
         seconds = candidate.ended - (candidate.turn_came or candidate.started)
@@ -235,7 +238,7 @@ class Race:
         except (TimeoutError, DeviceTimedOut) as exc:
             candidate.verdict, candidate.error = Verdict.TIMED_OUT, self._timeout_text(candidate, exc)
             if candidate.turn_came is None and not isinstance(exc, DeviceTimedOut):
-                return True  # it was never asked: that says nothing about this path
+                return True  # it never reached the path, so it proves nothing about it
             candidate.kind = exc.kind if isinstance(exc, DeviceTimedOut) else DeviceTimedOut.kind
         except DeviceError as exc:
             candidate.verdict, candidate.kind = Verdict.FAILED, exc.kind
@@ -265,7 +268,7 @@ class Race:
                     self._hear_last_word(candidate, candidate.task)
 
     def _hear_last_word(self, candidate: _Candidate, task: asyncio.Task[Reading]) -> None:
-        """It ended in the moment that it was cancelled: neither what it read nor a mismatch is lost over that."""
+        """Keep the result of a probe that ended as it was cancelled: its reading or mismatch must not be lost."""
         if task.exception() is None or isinstance(task.exception(), WrongMachine):
             self._settle(candidate)
 

@@ -1,8 +1,8 @@
 """The one task that owns all hosts: inbox -> core -> journal -> effects. The only place that starts a command.
 
-A batch of events is decided, made durable in one transaction, and only then acted upon (S3). When the store does not
-take it, the batch is undone and decided again later: no effect ever runs ahead of its record. Kill it after any line:
-what was not appended did not happen, what was appended is taken up again at the next start (core.operation.recovery).
+A batch of events is decided, made durable in one transaction, and only then acted on (S3). When the store rejects it,
+the batch is rolled back and decided again later: no effect runs ahead of its record. Kill the process after any line:
+what was not appended did not happen, what was appended resumes at the next start (core.operation.recovery).
 """
 
 import asyncio
@@ -31,24 +31,24 @@ log = structlog.get_logger(__name__)
 BATCH_MAX = 2000
 INBOX_MAX = 200_000
 TICK_SECONDS = 0.5
-"""How often the loop's lag is measured, and an idle turn is taken for granted."""
+"""How often the loop's lag is measured. An idle loop counts as having turned at each tick."""
 
 STALL_SECONDS = 0.75
-"""A turn of the loop that comes this much late is a stall: nobody's silence (S11)."""
+"""A turn of the loop that comes this much late is a stall: no host was silent then (S11)."""
 
 BEHIND_SECONDS = 5.0
-"""Timers so late go off although the inbox is not empty: operations have deadlines (S14)."""
+"""Timers this late fire even if the inbox is not empty: operations have deadlines (S14)."""
 
 GATES_LOOK_SECONDS = 10.0
-"""Between two looks at the gates that hold the whole fleet or a cluster, in a turn that comes anyway."""
+"""How often the gates of the whole fleet and of clusters are checked, in a turn that comes anyway."""
 
 RETRY_SECONDS = 0.5
 TIMER_MARGIN_SECONDS = 0.001
-"""The loop's timers count whole milliseconds and may fire a little early; a wake is only taken once it is due."""
+"""The loop's timers count whole milliseconds and may fire a little early; a wake-up waits until it is due."""
 
 
 class Asked(NamedTuple):
-    """An event, when it came to us, and who waits for its decision to be durable."""
+    """An event, when it arrived, and the future of a caller that waits until its decision is durable."""
 
     event: e.Event
     at: float
@@ -56,14 +56,14 @@ class Asked(NamedTuple):
 
 
 class Effects(Protocol):
-    """Starts what the core asked for; each effect answers with an event, later."""
+    """Starts the core's commands; each effect answers with an event, later."""
 
     def start(self, command: c.Command) -> None: ...
 
 
 class Reactor:
-    """Decides, makes durable, then starts. `observe` sees each durable batch (metrics, logs, watchers), `heard` each event
-    that nobody waits for, with what became of it."""
+    """Decides, makes durable, then starts. `observe` gets each durable batch (metrics, logs, watchers), `heard` each
+    event without a waiting caller, with its decision."""
 
     def __init__(
         self, *, fleet: Fleet, journal: Journal, clock: Clock, telemetry: Telemetry, controller: str,
@@ -82,7 +82,7 @@ class Reactor:
         self._turned_at = clock.now()
         self._dropped = 0
         self._losses = 0
-        """Losses of the lease that were delivered and are not decided durably."""
+        """Losses of the lease that were delivered and are not yet decided durably."""
         self._is_draining = False
         self._gates_looked_at = clock.now()
         self.last_sequence = 0
@@ -96,14 +96,15 @@ class Reactor:
 
     @property
     def turned_at(self) -> float:
-        """When the loop last came around (steady clock); the watchdog looks at it."""
+        """When the loop last came around (steady clock), for the watchdog."""
         return self._turned_at
 
     def deliver(self, event: e.Event) -> None:
-        """Put an event into the inbox; never blocks. At the bound heartbeats are dropped and counted as our deafness.
+        """Put an event into the inbox; never blocks. At the bound heartbeats are dropped and the time counts as
+        deafness.
 
-        A lost lease and the daemon's own stop hold at once, whatever waits before them: the store that took the lease may
-        hold up the very batch before it.
+        A lost lease and the daemon's stop take effect at once, ahead of the inbox: the store that lost the lease may
+        delay the very batch before it.
         """
         if isinstance(event, e.LeaseLost):
             self._losses += 1
@@ -117,22 +118,22 @@ class Reactor:
         self._awake.set()
 
     def holds_lease(self) -> bool:
-        """Whether this daemon owns the store. False from the moment on in which the loss is delivered."""
+        """Whether this daemon owns the store. False as soon as the loss is delivered."""
         return not self._losses and self.fleet.holds_lease(self._clock.now())
 
     def has_lease(self) -> bool:
-        """Whether a power command may start: the lease is held and the daemon does not stop."""
+        """Whether a power command may start: the lease is held and the daemon is not stopping."""
         return self.holds_lease() and not self._is_draining and self.fleet.has_lease(self._clock.now())
 
     async def ask(self, event: e.Event) -> Answer | None:
-        """Deliver and wait until the decision is durable. Raises Unavailable when the store does not take it."""
+        """Deliver and wait until the decision is durable. Raises Unavailable when the store rejects it."""
         future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
         self._inbox.append(Asked(event, self._clock.now(), future))
         self._awake.set()
         return await future
 
     async def run(self) -> None:
-        """For ever; ends by cancellation, or raises EpochLost when another controller took over."""
+        """Run until cancelled, or raise EpochLost when another controller took over."""
         self._turned_at = self._tick_due = self._clock.now()
         self._tick()
         try:
@@ -171,9 +172,10 @@ class Reactor:
             asked.append(self._inbox.popleft())
         # LifeAsked triggers a silence check, so decide heartbeats first.
         asked.sort(key=_is_look)
-        # No timer fires early, not by a microsecond: the core relies on a wake that is still ahead. A silence is checked
-        # only after all messages that had come when the check was due, and measured up to there: what waits in the inbox is
-        # no host's silence. When the daemon is hopelessly behind, timers fire all the same, for operations have deadlines.
+        # No timer fires early, not by a microsecond: the core relies on a wake-up that is still ahead. A silence is
+        # checked only after all messages that had arrived when the check was due, and is measured up to there: time in
+        # the inbox is no host's silence. If the daemon is hopelessly behind, timers fire anyway, for operations have
+        # deadlines.
         due = min(now, max(self._heard_until, now - BEHIND_SECONDS))
         while self._wakes and self._wakes[0][0] <= due and len(asked) < 2 * BATCH_MAX:
             _, name = heapq.heappop(self._wakes)
@@ -187,7 +189,7 @@ class Reactor:
 
     @property
     def _heard_until(self) -> float:
-        """Up to when everything that came is decided."""
+        """Up to when everything that arrived is decided."""
         return self._inbox[0].at if self._inbox else float("inf")
 
     async def _decide_durably(self, asked: Sequence[Asked]) -> None:
@@ -210,8 +212,8 @@ class Reactor:
         self._finish(asked, decisions, collected)
 
     def _put_back(self, asked: Sequence[Asked], why: str) -> None:
-        """Decide it again, after what was heard before and together with what comes meanwhile. Timers fire again: a host's
-        heartbeats come before its timer once more, so that the store's trouble is no host's silence."""
+        """Queue a rejected batch again, ahead of newer events. Timers fire again after the heartbeats, so that the
+        store's trouble is no host's silence."""
         now = self._clock.now()
         for entry in asked:
             if isinstance(entry.event, e.TimerFired):
@@ -225,14 +227,15 @@ class Reactor:
         self._telemetry.journal_append(self._clock.now() - started)
 
     def _fail(self, asked: Iterable[Asked], why: str) -> list[Asked]:
-        """People are told at once, also those who asked while we try again; what the world did is decided again."""
+        """Fail the waiting callers at once and return the entries to decide again. AgentSeen and InventoryRead stay,
+        for their callers must wait."""
         kept: list[Asked] = []
         for entry in asked:
             future = entry.future
             if future is None or isinstance(entry.event, e.AgentSeen | e.InventoryRead):
                 kept.append(entry)
             elif not future.done():
-                future.set_exception(Unavailable(f"the store does not take writes: {why}"))
+                future.set_exception(Unavailable(f"the store rejects writes: {why}"))
         return kept
 
     def _finish(self, asked: Sequence[Asked], decisions: Sequence[Decision], collected: Collected) -> None:
@@ -278,12 +281,12 @@ class Reactor:
         self._tick_due = now + TICK_SECONDS
         self._tick_timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
         if self._is_waiting and not self._has_work(now):
-            self._turned_at = now  # it would come around at once, and find nothing
+            self._turned_at = now  # a turn now would find nothing to do
         else:
             self._awake.set()
 
     def _has_work(self, now: float) -> bool:
-        """Whether a turn now would find something to do; a late turn is something, too."""
+        """Return whether a turn now would have work; a late turn counts, because it is a stall."""
         is_late = now - self._turned_at - TICK_SECONDS > STALL_SECONDS
         is_waking = bool(self._wakes) and self._wakes[0][0] <= now
         is_told = bool(self._inbox) or bool(self._dropped)

@@ -1,8 +1,8 @@
-"""What a reading of one plug counts as: a device that has just come back may read OFF while its host runs.
+"""Decides what a reading of one plug counts as: a device that has just come back may read OFF while its host runs.
 
-Knows what came of the earlier calls to this plug, in this life of ours; nothing of sockets, hosts or operations. Its one
-rule: for the settle time after its return, or after our own start, an OFF of the device counts as UNKNOWN (S2). An ON always
-counts: it only makes us more careful, and nothing that speaks against OFF may be hidden. ADR 17 says why.
+Knows the results of earlier calls to this plug since the start, not sockets, hosts or operations. For the settle time
+after a device returns, or after the daemon's start, its OFF counts as UNKNOWN (S2). An ON always counts: it only makes
+the daemon more careful, and no evidence against OFF may be hidden. ADR 17 says why.
 """
 
 from dataclasses import dataclass
@@ -33,14 +33,15 @@ NOTHING_OF_REACH: Final = (
     StateNotReached,
     WrongMachine,
 )
-"""Failures after which the device is not taken to have been out of reach: it spoke, or was never asked."""
+"""Errors that don't mean the device was out of reach: it answered, or was never called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What a reading counts as. `note`: why it counts as UNKNOWN though the device says OFF; `settling_until`: until then.
+    """What a reading counts as. `note`: why it counts as UNKNOWN until `settling_until` although the device says OFF.
 
-    `identities`: which machine the device belongs to, where it was asked and told."""
+    `identities`: the machine that the device says it belongs to, if it was queried and reports one.
+    """
 
     power: Power
     note: str | None = None
@@ -49,7 +50,7 @@ class Reading:
 
 
 class Settling:
-    """One plug's memory of being out of reach. `started`: our own start; what was before it is not known."""
+    """Remembers when one plug was out of reach. `started`: the daemon's start; nothing is known of the time before."""
 
     __slots__ = ("_failing", "_is_away", "_returned_at", "_why")
 
@@ -60,7 +61,7 @@ class Settling:
         self._why = "may have been out of reach until we started"
 
     def failed(self, proxy: ProxyName, error: DeviceError) -> None:
-        """A call through that path failed. A path that fails again tells nothing new: it may be the path's own fault."""
+        """Note a failed call through a path. A path that fails again adds nothing: the fault may be the path's."""
         if isinstance(error, NOTHING_OF_REACH):
             return
         is_news = proxy not in self._failing
@@ -71,7 +72,7 @@ class Settling:
             self._is_away, self._why = True, "was out of reach until"
 
     def answered(self, proxy: ProxyName, power: Power, *, now: float, settle_seconds: float) -> Reading:
-        """A read through that path succeeded: the device is there, whatever its answer counts as."""
+        """Note a successful read through a path, and return what it counts as."""
         self._failing.discard(proxy)
         if self._is_away:
             self._is_away, self._returned_at = False, now

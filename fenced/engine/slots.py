@@ -1,6 +1,6 @@
-"""Bounds that serve the urgent first (S15): OFF and its verification, then ON, then probes, then status.
+"""Bounds that serve urgent work first (S15): OFF and its verification, then ON, then probes, then status.
 
-Devices that fail now hold at most half of the slots, each at most one, so that they delay nobody else.
+Failing devices hold at most half of the slots, one each, so that they delay no other device.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 
 class Slots:
-    """`total` slots, given by priority (lower first), then in order of asking."""
+    """`total` slots, given by priority (lower first), then in order of request."""
 
     def __init__(self, total: int) -> None:
         self._total = self._free = total
@@ -26,7 +26,7 @@ class Slots:
 
     @property
     def load(self) -> float:
-        """Held and asked for, as a share of the total: above 1 somebody waits."""
+        """Return the held and requested slots as a share of the total: above 1, requests wait."""
         return (self._total - self._free + len(self._waiting)) / self._total
 
     @property
@@ -34,7 +34,7 @@ class Slots:
         return self._total - self._free
 
     def resize(self, total: int) -> None:
-        """A new bound from now on; what is held above it is not taken away."""
+        """Change the bound; slots held above it are not revoked."""
         if total == self._total:
             return
         self._free += total - self._total
@@ -43,13 +43,13 @@ class Slots:
         self._serve()
 
     async def acquire(self, priority: int, *, failing: str | None = None) -> None:
-        """Take a slot; `failing` names a device that fails now. Cancelled: no slot is taken."""
+        """Take a slot; `failing` names a device that fails now. When cancelled, no slot is held."""
         if not self._waiting and self._may_have(failing):
             self._take(failing)
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (priority, next(self._numbers), future, failing))
-        self._serve()  # those that wait may all be failing ones, which must not hold up a healthy one
+        self._serve()  # the waiting requests may all be for failing devices; those must not delay a healthy one
         try:
             await future
         except asyncio.CancelledError:
@@ -58,7 +58,7 @@ class Slots:
             raise
 
     def release(self, failing: str | None = None) -> None:
-        """Give a slot back with the word it was taken under."""
+        """Give a slot back, with the `failing` that it was acquired with."""
         self._free += 1
         if failing is not None:
             self._failing_free += 1
@@ -67,7 +67,7 @@ class Slots:
 
     @asynccontextmanager
     async def hold(self, priority: int, *, failing: str | None = None) -> AsyncIterator[None]:
-        """A slot for the time of the block."""
+        """Hold a slot for the block."""
         await self.acquire(priority, failing=failing)
         try:
             yield

@@ -1,7 +1,7 @@
-"""When which path is checked: spread over the interval, one at a time for a physical unit, with a pause after each.
+"""Schedules the path checks: spread over the interval, one at a time per physical unit, with a pause after each.
 
-Knows no device and no task; `now` is given. One rule: whatever the number of paths, a turn costs the logarithm of the
-number of units, and a path that may not be read now is put where it is found again, never looked at in vain.
+Knows no devices and no tasks; `now` is passed in. A turn costs the logarithm of the number of units, however many paths
+there are. A path that may not be read now is queued for later, so that it is not checked in vain.
 """
 
 import heapq
@@ -15,17 +15,18 @@ from typing import Final
 from fenced.model.names import DeviceName, HostName, ProxyName, UnitId
 
 JITTER_SHARE: Final = 0.1
-"""Of the interval: rounds of different paths drift against each other, and nothing beats in step."""
+"""Share of the interval. Rounds of different paths drift apart instead of staying in step."""
 
 PathKey = tuple[HostName, DeviceName, ProxyName]
 
 
 @dataclass(slots=True)
 class Path:
-    """One way to one device. `failures` and `offs`: in a row; `off_since`: the end of the first OFF.
+    """One path to one device. `failures` and `offs`: in a row; `off_since`: the end of the first OFF.
 
-    `is_answered`: the read that ended last came to the device, and said something of the path. `is_counted`: it is being
-    read as one of the failing."""
+    `is_answered`: the last read gave a result, good or bad. `is_counted`: the running read counts as one of a failing
+    path.
+    """
 
     key: PathKey
     unit: UnitId
@@ -41,7 +42,7 @@ class Path:
 
 @dataclass(slots=True)
 class _Unit:
-    """One physical unit: its paths by due time, and from when on it may be read again. `queued_at`: its one valid turn."""
+    """One physical unit: its paths by due time, and when it may be read again. `queued_at`: its valid queue entry."""
 
     name: UnitId
     free_at: float = 0.0
@@ -51,7 +52,7 @@ class _Unit:
     paths: list[tuple[float, int, Path]] = field(default_factory=list)
 
     def first(self) -> Path | None:
-        """The path whose turn is next; those that a reload took away are forgotten on the way."""
+        """Return the path that is due first, dropping those that a reload removed."""
         while self.paths and self.paths[0][2].is_gone:
             heapq.heappop(self.paths)
         return self.paths[0][2] if self.paths else None
@@ -75,7 +76,7 @@ class Turns:
         return len(self._paths)
 
     def take(self, paths: Iterable[tuple[PathKey, UnitId]], now: float) -> None:
-        """The paths from now on. Those that were there keep their turn; new ones are spread over the interval."""
+        """Replace the paths. Known ones keep their due time; new ones are spread over the interval."""
         latest = now + (1 + JITTER_SHARE) * self.interval_seconds
         kept: dict[PathKey, Path] = {}
         for key, unit in paths:
@@ -88,7 +89,7 @@ class Turns:
             path.is_gone = kept.get(key) is not path
         new = [path for key, path in kept.items() if self._paths.get(key) is not path]
         self._paths = kept
-        # One that has no path now may have one again at once: it keeps its pause.
+        # A unit without paths may get one again at once, so it keeps its pause.
         self._units = {
             name: unit
             for name, unit in self._units.items()
@@ -96,11 +97,11 @@ class Turns:
         }
         for path in new:
             self._queue(path)
-        for _ in range(len(self._held_back)):  # whose first path is gone takes the place of nobody
+        for _ in range(len(self._held_back)):  # a unit that lost its first path blocks no other
             self._let_go()
 
     def next(self, now: float) -> Path | None:
-        """The path to read now; its unit is taken until `ended`."""
+        """Return the path to read now; its unit is busy until `ended`."""
         while self._ready and self._ready[0][0] <= now:
             at, _, unit = heapq.heappop(self._ready)
             if at != unit.queued_at:
@@ -121,17 +122,17 @@ class Turns:
         return None
 
     def next_at(self) -> float | None:
-        """When to look again; None: nothing is due."""
+        """Return when the next unit is due; None if there is none."""
         return self._ready[0][0] if self._ready else None
 
     def put_off(self, path: Path, until: float) -> None:
-        """It was not read after all: its unit is free at once."""
+        """Reschedule a path that was not read after all; its unit is free at once."""
         self._end(path)
         path.due = until
         self._queue(path)
 
     def ended(self, path: Path, now: float, *, again_at: float | None = None) -> None:
-        """It was read. `again_at`: sooner than in its next round."""
+        """Schedule the next round of a path that was read. `again_at`: an earlier time for it."""
         self._end(path).free_at = now + self.pause_seconds
         path.round += 1
         jitter = JITTER_SHARE * self.interval_seconds * (_share(f"{path.key}/{path.round}") - 0.5)
@@ -157,7 +158,7 @@ class Turns:
         return unit
 
     def _let_go(self) -> None:
-        """The unit that was held back first is looked at again."""
+        """Queue the unit that was held back first again."""
         unit = self._held_back.popleft()
         unit.is_held_back = False
         self._queue_unit(unit)
@@ -185,5 +186,5 @@ class Turns:
 
 
 def _share(of: str) -> float:
-    """A number in [0, 1) that differs from text to text, the same in each life."""
+    """Return a number in [0, 1) derived from the text, the same in each run."""
     return zlib.crc32(of.encode()) / 2**32

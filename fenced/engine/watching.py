@@ -1,7 +1,7 @@
-"""The newest events for all who watch: read from the store once, however many they are.
+"""Keeps the newest events for all watchers: reads each from the store once, however many watch.
 
-Knows the journal, nobody who watches. One rule: nobody misses an event. Who is further behind than what is kept here
-reads the store for himself until he has caught up.
+Knows the journal, not the watchers. No watcher misses an event: one that is further behind than this buffer reads the
+store itself until it has caught up.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ LOOK_SECONDS: Final = 15.0
 
 
 class Events:
-    """`told`: after each durable batch with events. Each watcher asks for what is `after` its position, then waits."""
+    """`told`: call it after each durable batch with events. Each watcher fetches what is `after` its position."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
@@ -30,18 +30,19 @@ class Events:
         self._changed = asyncio.Event()
 
     def told(self) -> None:
-        """There are events that are not read yet."""
+        """Note that there are unread events."""
         self._told += 1
         self._changed.set()
         self._changed = asyncio.Event()
 
     async def newest(self) -> int:
-        """Where a watcher of now begins. Raises StoreError."""
+        """Return the position at which a new watcher begins. Raises StoreError."""
         await self._catch_up()
         return self._last
 
     async def after(self, position: int) -> Sequence[OutboxMessage]:
-        """The next events, some of them; waits until there is one, or a look is due (then none). Raises StoreError."""
+        """Return some of the next events. Waits until there is one or a re-read is due (then none). Raises
+        StoreError."""
         changed = self._changed
         await self._catch_up()
         if position < self._floor and (older := await self._journal.events(after=position, limit=SLICE)):
@@ -53,18 +54,18 @@ class Events:
             async with asyncio.timeout(LOOK_SECONDS):
                 await changed.wait()
         except TimeoutError:
-            self._read_at = -1  # once in a while the store is asked without a word of anybody
+            self._read_at = -1  # read the store now and then even without a nudge
         return []
 
     async def _catch_up(self) -> None:
-        """Read what was told since the last time: one reads, the others wait for that."""
+        """Read the events since the last time: one caller reads, the others wait for it."""
         async with self._reading:
             if self._read_at == self._told:
                 return
             told = self._told
             found = await self._journal.events(after=self._last, limit=SLICE) if self._is_begun else ()
             self._keep(found)
-            if not self._is_begun or len(found) >= SLICE:  # nobody watched for long: begin anew
+            if not self._is_begun or len(found) >= SLICE:  # too far behind, or the first call: begin anew
                 self._floor = self._last = await self._journal.newest_event()
                 self._newest.clear()
             self._is_begun, self._read_at = True, told

@@ -1,7 +1,7 @@
-"""Calls to devices: which proxy, how many at once, in which order, under which token.
+"""Calls devices: which proxy, how many at once, in which order, under which token.
 
-Its one rule: power commands for a plug are serial, each under a token above every earlier one, and none starts that can't
-end by its `not_after` (S5). Reads may run side by side and be cancelled (S6).
+Power commands for a plug are serial, each under a token above every earlier one, and none starts that can't end by its
+`not_after` (S5). Reads may run in parallel and be cancelled (S6).
 """
 
 import asyncio
@@ -27,19 +27,20 @@ from fenced.ports.devices import (
 from fenced.ports.telemetry import Telemetry
 
 SHORTEST_ATTEMPT = 0.5
-"""A command whose turn came so late that less than this share of its time is left is refused, not begun."""
+"""A command is refused if less than this share of its time is left when its turn comes."""
 TURN_FACTOR = 6
-"""A probe may wait this many times its own timeout until its turn at the device comes; only then its time counts."""
+"""A probe may wait this many times its timeout for its turn at the device; only then its time counts."""
 
 Reach = Callable[[ProxyName, float], Awaitable[object]]
-"""Ask a proxy, within so many seconds, whether it is there. Raises DeviceError."""
+"""Check within so many seconds whether a proxy is there. Raises DeviceError."""
 
 
 @dataclass(slots=True)
 class _Plug:
     """One plug's worker: its lock, the highest token it has seen, and what its readings count as.
 
-    Failures are in a row, of reads and of commands apart: one that is read well may still hang at each command.
+    Failures are in a row, counted apart for reads and commands: a device that reads well may still hang at each
+    command.
     """
 
     settling: Settling
@@ -51,7 +52,7 @@ class _Plug:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """A probe's place in the queue of its device: `came` is called when it is its turn, before the call leaves."""
+    """A probe's place in the queue of its device. `came` is called when its turn comes, before the call leaves."""
 
     blocks_seconds: float
     came: Callable[[], None]
@@ -59,7 +60,7 @@ class Turn:
 
 @dataclass(slots=True)
 class _Held:
-    """A session slot that is given back once, at the end or earlier, and may be taken again."""
+    """A session slot that is released once, at the end or earlier, and may be acquired again."""
 
     slots: Slots
     failing: str | None
@@ -67,13 +68,13 @@ class _Held:
     timer: asyncio.TimerHandle | None = None
 
     def give_back_after(self, seconds: float | None) -> None:
-        """Counted from now, whatever was asked before. None: at the end."""
+        """Release the slot after `seconds` from now, replacing any earlier timer. None: at the end."""
         if self.timer is not None:
             self.timer.cancel()
         self.timer = None if seconds is None else asyncio.get_running_loop().call_later(seconds, self.give_back)
 
     async def take_again(self, priority: int) -> None:
-        """Wait for one where it was given back; what was asked to be given back later is not."""
+        """Acquire a slot again if it was released, and cancel the timer."""
         self.give_back_after(None)
         if not self.is_held:
             await self.slots.acquire(priority, failing=self.failing)
@@ -100,7 +101,7 @@ class DeviceWorkers:
         calls_max: Callable[[ProxyName], int],
         reach: Reach | None = None,
     ) -> None:
-        """`calls_max`: how many calls at once a proxy gets. `reach`: None where no proxy can be asked."""
+        """`calls_max`: how many calls at once a proxy gets. `reach`: None if proxies can't be checked."""
         self._local, self._remote = local, remote
         self._clock, self._telemetry = clock, telemetry
         self._has_lease = has_lease
@@ -112,7 +113,7 @@ class DeviceWorkers:
         self._units: dict[UnitId, Slots] = {}
 
     def remember(self, tokens: Mapping[PlugId, Token]) -> None:
-        """Tokens that earlier lives of ours used, from the journal."""
+        """Load the tokens that earlier runs used, from the journal."""
         for plug_id, token in tokens.items():
             self._plug(plug_id).highest = token
 
@@ -127,21 +128,22 @@ class DeviceWorkers:
         turn: Turn | None = None,
         is_identified: bool = False,
     ) -> Reading:
-        """Read a plug; `settle_seconds`: how long its OFF counts as UNKNOWN once it is back (`settle_after_return_seconds`).
+        """Read a plug. `settle_seconds`: how long its OFF counts as UNKNOWN after its return
+        (`settle_after_return_seconds`).
 
-        `is_identified`: the device is also asked which machine it belongs to. A probe has a `turn`. It holds one of the
-        unit's sessions for `blocks_seconds` while it waits for a place at its proxy, and anew from when its call leaves,
-        unless the unit has but one: a second call beside it would be refused.
+        `is_identified`: also query which machine the device belongs to. A probe has a `turn`. It holds one of the
+        unit's sessions for `blocks_seconds` while it waits for a place at its proxy, and again from when its call
+        leaves. If the unit has only one session, it holds that throughout: a second call beside it would be refused.
         """
         plug = self._plug(spec.plug_id)
         started = self._clock.now()
         is_only_session = spec.sessions == 1
         if turn is not None and is_only_session and proxy != ENGINE and self._reach is not None:
-            # A proxy that is not there must not hold the one session until its timeout.
+            # A proxy that is down must not hold the only session until its timeout.
             await self._reach(proxy, timeout_seconds)
         wait_seconds = timeout_seconds if turn is None else TURN_FACTOR * timeout_seconds
         failing = str(spec.plug_id) if plug.failed_reads else None
-        # Of a device that fails, one probe ends soon with its session and many race: they are not held to one of them.
+        # Racing probes of a failing device may hold several sessions, for each gives its session back soon.
         failing_session = failing if turn is None else None
         async with (
             asyncio.timeout(wait_seconds + 1.0) as limit,
@@ -151,7 +153,8 @@ class DeviceWorkers:
             session.give_back_after(blocks_seconds)
             try:
                 async with self._process(proxy, spec, priority, failing):
-                    # Who waited long for a place at its proxy gave its session back: nobody may be at the unit without one.
+                    # A probe that waited long for its proxy gave its session back; no call may reach the unit without
+                    # one.
                     await session.take_again(priority)
                     session.give_back_after(blocks_seconds)
                     if turn is not None:
@@ -178,9 +181,10 @@ class DeviceWorkers:
         self, proxy: ProxyName, spec: DeviceSpec, power: Power, *, token: Token, timeout_seconds: float,
         not_after: float, settle_seconds: float, priority: int, on_started: OnStarted, begins: Callable[[], None],
     ) -> None:  # fmt: skip
-        """Send one power command. Raises CommandRefused where its token or its time forbids it: then nothing was sent.
+        """Send one power command. Raises CommandRefused if its token or its time forbids it: then nothing was sent.
 
-        `begins` is called as its turn has come, right before the call leaves: until then it may be cancelled for nothing.
+        `begins` is called when its turn has come, right before the call leaves: until then it can be cancelled without
+        effect.
         """
         plug = self._plug(spec.plug_id)
         started = self._clock.now()
@@ -195,8 +199,8 @@ class DeviceWorkers:
                 begins()
                 await self._caller(proxy).set(proxy, spec, power, permit=permit, on_started=on_started)
         except DeviceError as exc:
-            plug.failed_commands += not isinstance(exc, CommandRefused)  # that one never came to the device
-            # A command may take long, so its timeout tells nothing; that nobody is there does.
+            plug.failed_commands += not isinstance(exc, CommandRefused)  # a refused command never reached the device
+            # A command may take long, so its timeout proves nothing; an unreachable device does.
             if isinstance(exc, DeviceNotReady | DeviceUnreachable):
                 plug.settling.failed(proxy, exc)
             self._count(spec, power.value, exc.kind, started)
@@ -220,14 +224,14 @@ class DeviceWorkers:
         return Permit(token=token, attempt_timeout_seconds=attempt, not_after_seconds=attempt + settle_seconds)
 
     def load(self, proxy: ProxyName) -> float:
-        """How busy we keep a proxy (or our own machine with programs): calls in flight and waiting, by its bound."""
+        """Return how busy the proxy (or the local agent slots) is: calls in flight or waiting over its bound."""
         if proxy == ENGINE:
             return self._processes.load
         slots = self._proxies.get(proxy)
         return 0.0 if slots is None else slots.load
 
     def in_flight(self, proxy: ProxyName) -> int:
-        """Calls that a proxy has from us now."""
+        """Return the number of calls in flight at a proxy."""
         slots = self._proxies.get(proxy)
         return 0 if slots is None else slots.held
 
@@ -258,7 +262,7 @@ class DeviceWorkers:
     async def _process(
         self, proxy: ProxyName, spec: DeviceSpec, priority: int, failing: str | None
     ) -> AsyncIterator[None]:
-        """A slot of the proxy; here, one for a program of our own: native drivers need none."""
+        """Hold a slot of the proxy, or a local one for an agent program; native drivers need none."""
         if proxy == ENGINE and not spec.driver.startswith("fence_"):
             yield
             return
@@ -281,5 +285,5 @@ class DeviceWorkers:
 
 
 def _failing(spec: DeviceSpec, plug: _Plug) -> str | None:
-    """The plug's name where its commands are of a device that fails now."""
+    """Return the plug's name if the device fails now, else None."""
     return str(spec.plug_id) if plug.failed_reads or plug.failed_commands else None

@@ -1,1 +1,1 @@
-"""The core without an event loop: real objects, plain functions, time as a number."""
+"""Tests of the core without an event loop: real objects, plain functions, time as a number."""

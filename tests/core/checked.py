@@ -1,4 +1,4 @@
-"""What the check tells the desk, and short ways to a host that is checked, distrusted or fenced by another level."""
+"""Helpers for the path check: feeds results to the desk, and builds hosts that are checked, distrusted or fenced."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ INTERVAL = 600.0
 
 
 def desk(*devices: str, proxies: tuple[str, ...] = (), settings: Mapping[str, Setting] | None = None) -> Desk:
-    """A calm fleet with the check on."""
+    """Return a calm fleet with the path check on."""
     return Desk(
         Rack(
             devices=devices or ("bmc:1",),
@@ -30,7 +30,7 @@ def check(
     at: Desk, device: str, power: Power = Power.ON, *, through: str = "engine", error: str | None = None,
     failure: str = "", host: HostName = NODE, started: float | None = None, told: tuple[str, ...] = (),
 ) -> Decision:  # fmt: skip
-    """One path was read just now."""
+    """Report the result of reading one path just now."""
     return at.do(
         e.PathChecked(
             host=host,
@@ -47,7 +47,7 @@ def check(
 
 
 def check_off(at: Desk, *devices: str, reads: int = 3, apart: float = 20.0) -> None:
-    """The devices read OFF again and again while everybody is heard."""
+    """The devices read OFF repeatedly while all hosts are heard."""
     for _ in range(reads):
         for device in devices:
             check(at, device, Power.OFF)
@@ -55,7 +55,7 @@ def check_off(at: Desk, *devices: str, reads: int = 3, apart: float = 20.0) -> N
 
 
 def level(at: Desk) -> str:
-    """What was recorded last, in a word."""
+    """Return the last recorded fenceable level."""
     fenceable = at.state().fenceable
     return "nothing" if fenceable is None else fenceable.level.value
 
@@ -71,7 +71,7 @@ def distrusts(at: Desk) -> set[str]:
 
 
 def told(at: Desk) -> list[str]:
-    """Events of trust and fenceability, in order."""
+    """Return the events about trust and fenceability, in order."""
     words = {"host.distrusted", "host.trusted", "host.fenceable_changed"}
     return [word.removeprefix("host.") for word in at.told if word in words]
 
@@ -84,7 +84,7 @@ MISLABELLED = ("bmc:1", "pdu-a:2", "pdu-b:2")
 
 
 def mislabelled() -> Desk:
-    """A BMC that read OFF while the host was heard, and outlets that are good."""
+    """Return a host with good outlets and a BMC that read OFF while the host was heard."""
     at = desk(*MISLABELLED)
     check_off(at, "bmc")
     assert distrusts(at) == {"bmc"}
@@ -92,7 +92,7 @@ def mislabelled() -> Desk:
 
 
 def cycle(at: Desk, *, bmc: Power, boot: str = "b2") -> None:
-    """Silence, a fence by the outlets with the BMC reading so meanwhile, and a new run of the host."""
+    """The host falls silent, is fenced by its outlets while the BMC reads `bmc`, and comes back with a new boot id."""
     at.fence()
     for _ in range(200):
         if at.records(r.HostFenced):

@@ -1,6 +1,6 @@
-"""A desk at which the core decides: events in, decisions out, time moved by hand. Devices answer when the test says so.
+"""A desk for tests of the core: events in, decisions out. The test moves time and answers for the devices.
 
-Knows nothing of asyncio, journals or buses. `pending` holds the commands that nobody answered yet, in order.
+No asyncio, journal or bus. `pending` holds the unanswered commands, in order.
 """
 
 import heapq
@@ -32,11 +32,12 @@ FOR_EVER = 1e12
 WAKES_A_SECOND_MAX = 10_000
 
 ROUTINE_ONE_IN = 5
-"""Of beats and looks, which are most of the events, one in so many is refused first and decided again; of all others each."""
+"""Beats and timers are most of the events: of those, only one in this many is rejected first and decided again."""
 
 
 class Desk:
-    """The fleet of a rack, connected, leased, past its quiet time, every host heard once (unless told otherwise)."""
+    """The fleet of a rack. Unless configured otherwise: connected, with the lease, past its quiet time, all hosts
+    heard."""
 
     def __init__(self, rack: Rack | None = None, *, is_calm: bool = True) -> None:
         self.inventory: Inventory = racks.inventory(rack or Rack())
@@ -56,7 +57,7 @@ class Desk:
             self.calm()
 
     def calm(self) -> None:
-        """Lease, bus, and time until everything is heard and quiet time is over."""
+        """Take the lease, connect the bus, and let the quiet time pass with every host heard."""
         self.do(e.LeaseRenewed(until=FOR_EVER))
         self.do(e.Started())
         self.do(e.BusConnected(at=self.now))
@@ -65,7 +66,8 @@ class Desk:
     # -- events -------------------------------------------------------------------------------------------------------
 
     def do(self, event: e.Event) -> Decision:
-        """Decide one event in a batch that the store refuses at first: nothing may stay of that, and the outcome is the same."""
+        """Decide one event in a batch that the store first rejects. The roll-back must leave nothing, and the second
+        result must be equal."""
         self.decided += 1
         if isinstance(event, e.Health | e.TimerFired | e.PausesDue) and self.decided % ROUTINE_ONE_IN:
             decision = decide(self.fleet, event, self.now)
@@ -84,7 +86,7 @@ class Desk:
         return decision
 
     def go(self, seconds: float, *, silent: Sequence[HostName] = ()) -> None:
-        """Let time pass: wakes fire, life is answered, all hosts but the silent ones are heard each second."""
+        """Let time pass: timers fire, probes are answered, all hosts but the silent ones are heard each second."""
         end = self.now + seconds
         while self.now < end - 1e-9:
             step = min(self.now + 1.0, end)
@@ -104,7 +106,7 @@ class Desk:
             self._look_at_gates()
 
     def _look_at_gates(self) -> None:
-        """As often as the reactor does."""
+        """Check the gates as often as the reactor does."""
         if self.now >= self.gates_looked_at + GATES_LOOK_SECONDS:
             self.gates_looked_at = self.now
             self.do(e.GatesDue())
@@ -135,7 +137,7 @@ class Desk:
         )
 
     def reported(self, reporter: str, *, sequence: int, boot: str = "b1") -> Decision:
-        """A beat of one of several reporters."""
+        """Send a beat of one of several reporters."""
         return self.do(
             e.Health(
                 host=NODE, received=self.now, is_retained=False, boot=BootId(boot), reporter=reporter, sequence=sequence
@@ -143,7 +145,7 @@ class Desk:
         )  # fmt: skip
 
     def beat_on(self, name: HostName = NODE, *, boot: str | None = "b1") -> None:
-        """The host goes on at the pace of a living one, and nothing else of it: two intervals of beats."""
+        """Send two intervals of beats at the pace of a living host."""
         for _ in range(3):
             self.beat(name, boot=boot)
             self.go(5.0, silent=[name])
@@ -151,7 +153,7 @@ class Desk:
     # -- people -------------------------------------------------------------------------------------------------------
 
     def ask(self, action: Action, name: HostName = NODE, *, by: str = "person", force: bool = True) -> str:
-        """`accepted ID` or `refused RULE`."""
+        """Request an action. Return `accepted ID` or `refused RULE`."""
         answer = self.do(e.ActionAsked(host=name, action=action, by=by, reason="told", is_forced=force)).answer
         return said(answer)
 
@@ -172,14 +174,14 @@ class Desk:
         return self.powers.get((name, device), Power.ON)
 
     def waiting(self, kind: type[C], device: str | None = None) -> list[C]:
-        """Commands of that kind that nobody answered yet."""
+        """Return the pending commands of a kind."""
         found = [command for command in self.pending if isinstance(command, kind)]
         if device is None:
             return found
         return [command for command in found if getattr(command, "device", None) == device]
 
     def take(self, kind: type[C], device: str | None = None) -> C:
-        """The first of them; it is no longer pending."""
+        """Return the first pending command of a kind and remove it."""
         found = self.waiting(kind, device)
         assert found, f"no {kind.__name__} for {device} among {self.pending}"
         self.pending.remove(found[0])
@@ -189,8 +191,11 @@ class Desk:
         self, device: str, power: Power | None = None, *, winner: str | None = "engine", wrong: str | None = None,
         settling: float = 0.0, others: Mapping[str, Power] = MappingProxyType({}), kind: str = "",
     ) -> None:  # fmt: skip
-        """A race ends: `winner` reads the device as it is (or as told), `others` something of their own. Through `wrong`
-        another machine answered; `settling`: for so many seconds more an OFF does not count; `kind`: why nobody read it."""
+        """End a race: `winner` reads the device as it is (or as given), `others` read powers of their own.
+
+        `wrong`: paths that found another machine. `settling`: seconds for which an OFF does not count. `kind`: the
+        error if no path could read.
+        """
         command = self.take(c.RunRace, device)
         read = power if power is not None else self.power(command.host, command.device)
         proxy = ProxyName(winner) if winner is not None else None
@@ -233,7 +238,7 @@ class Desk:
         kind: str = "",
         settling: float = 0.0,
     ) -> None:
-        """A read ends; `settling` as in `race`."""
+        """End a read; `settling` as in `race`."""
         command = self.take(c.ReadDevice, device)
         power = power if power is not None else self.power(command.host, command.device)
         outcome = Outcome(power.value) if error is None and not settling else Outcome.UNKNOWN
@@ -242,7 +247,7 @@ class Desk:
     def switched(
         self, device: str, outcome: Outcome = Outcome.DONE, *, is_end_known: bool = True, kind: str = ""
     ) -> c.SwitchDevice:
-        """A command ends; DONE changes the device."""
+        """End a power command; DONE changes the device."""
         command = self.take(c.SwitchDevice, device)
         if outcome is Outcome.DONE:
             self.powers[(command.host, command.device)] = Power.OFF if command.what is What.OFF else Power.ON
@@ -270,7 +275,7 @@ class Desk:
         )
 
     def serve(self, *, silent: Sequence[HostName] = (NODE,), seconds: float = 60.0, until: str = "") -> None:
-        """Honest devices answer whatever is asked, for so long or until a record of that kind was written."""
+        """Honest devices answer every command, for `seconds` or until a record of kind `until`."""
         end = self.now + seconds
         begun = len(self.entries)
         while self.now < end:
@@ -280,7 +285,7 @@ class Desk:
                 self.go(0.25, silent=silent)
 
     def serve_one(self) -> bool:
-        """Answer the first command that a device or host can answer; whether there was one."""
+        """Answer the first pending command that a device or host can answer. Return whether there was one."""
         self._answer_life()
         for command in self.pending:
             match command:
@@ -301,7 +306,7 @@ class Desk:
         return False
 
     def watched(self, *powers: tuple[str, Power]) -> Decision:
-        """A round of the watch ends: as the devices are, or as told."""
+        """End a watch round that read the devices as they are, or as given."""
         command = self.take(c.WatchHost)
         read = tuple((device, self.power(command.host, device)) for device, _ in command.paths)
         if powers:
@@ -322,17 +327,17 @@ class Desk:
         return [entry.record for entry in self.entries if isinstance(entry.record, kind)]
 
     def ended(self, operation: str) -> r.OperationEnded:
-        """The record of that operation's end."""
+        """Return the record of that operation's end."""
         return next(record for record in self.records(r.OperationEnded) if record.operation == OperationId(operation))
 
     # -- short stories ------------------------------------------------------------------------------------------------
 
     def suspect(self, name: HostName = NODE) -> None:
-        """Let it be silent until it is suspect."""
+        """Keep the host silent until it is suspect."""
         self.go(21.0, silent=[name])
 
     def fence(self, name: HostName = NODE) -> None:
-        """Let it be silent until its operation runs."""
+        """Keep the host silent until its operation runs."""
         for _ in range(60):
             if self.state(name).operation is not None:
                 return

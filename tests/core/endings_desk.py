@@ -1,4 +1,4 @@
-"""Hand-made states of one host with an operation, and how that operation ends."""
+"""Hand-made states of one host with an operation, and the ways in which that operation ends."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ TOKEN = Token(epoch=1, sequence=900)
 
 
 def on_the_desk(action: Action, *, cause: Cause = Cause.SILENCE) -> tuple[HostWork, Operation]:
-    """A host with an outlet at level 1 and a chassis at level 2, and an operation that is not recorded yet."""
+    """Return a host with an outlet at level 1 and a chassis at level 2, and an operation that is not recorded yet."""
     at = Desk(Rack(devices=("pdu-a:1", "bmc:2")))
     at.calm()
     work = Work(at.fleet, at.now).on(NODE)
@@ -24,7 +24,7 @@ def on_the_desk(action: Action, *, cause: Cause = Cause.SILENCE) -> tuple[HostWo
 
 
 def closes(work: HostWork, operation: Operation, **changes: object) -> r.OperationEnded:
-    """The record of its end, from CLOSING. `changes`: of the host's state."""
+    """Close the operation and return the record of its end. `changes`: to the host's state before."""
     operation = replace(operation, phase=Phase.CLOSING, is_stopped=True)
     state = replace(work.state, operation=operation, **changes)  # type: ignore[arg-type]
     work.fleet.put(state)

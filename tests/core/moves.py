@@ -1,4 +1,4 @@
-"""What several scenarios of the core do: fence a host, let commands fail, read a new inventory."""
+"""Moves that several scenarios of the core share: fence a host, let commands fail, load a new inventory."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +26,7 @@ def off_and_fenced(rack: Rack | None = None) -> Desk:
 
 
 def until_sent(at: Desk, count: int = 2) -> None:
-    """Serve until so many commands wait for their devices."""
+    """Serve until `count` commands wait for their devices."""
     for _ in range(1000):
         if len(at.waiting(c.SwitchDevice)) >= count:
             return
@@ -36,7 +36,7 @@ def until_sent(at: Desk, count: int = 2) -> None:
 
 
 def taken(at: Desk, device: str) -> None:
-    """The device says that it took its command, and has not acted on it yet."""
+    """The device accepts its command but has not acted on it yet."""
     command = at.take(c.SwitchDevice, device)
     at.do(
         e.StepFinished(
@@ -58,7 +58,7 @@ def fail(at: Desk) -> None:
 
 
 def next_watch(at: Desk, *powers: tuple[str, Power]) -> None:
-    """The next round of the watch reads the devices as they are, or as told."""
+    """The next watch round reads the devices as they are, or as given."""
     for _ in range(200):
         if at.waiting(c.WatchHost):
             break
@@ -67,7 +67,7 @@ def next_watch(at: Desk, *powers: tuple[str, Power]) -> None:
 
 
 def reload(at: Desk, change: Callable[[Host], Host | None]) -> str:
-    """A new inventory with that host changed, or without it: `accepted ` or `refused RULE`."""
+    """Load an inventory with one host changed or removed. Return `accepted ` or `refused RULE`."""
     hosts = {name: host for name, host in at.inventory.hosts.items() if name != NODE}
     if (changed := change(at.inventory.hosts[NODE])) is not None:
         hosts[NODE] = changed
@@ -79,7 +79,7 @@ def reload(at: Desk, change: Callable[[Host], Host | None]) -> str:
 
 
 def first_on(host: Host, plug: str) -> Host:
-    """The host with its first device on that plug."""
+    """Return the host with its first device on that plug."""
     first = replace(host.devices[0], spec=replace(host.devices[0].spec, plug_id=PlugId(plug)))
     return replace(host, devices=(first, *host.devices[1:]))
 

@@ -1,4 +1,4 @@
-"""A batch that the store refuses: what it leaves in the fleet, and what is decided the second time."""
+"""Checks what a batch that the store rejects leaves in the fleet, and what is decided the second time."""
 
 from dataclasses import fields
 from typing import Any
@@ -13,8 +13,8 @@ OWNED = tuple(it.name for it in fields(Sight) if it.name not in MOMENTS and it.n
 
 
 def decided_twice(fleet: Fleet, event: e.Event, now: float) -> Decision:
-    """Decide an event, undo it as for a refused batch, decide it again. Nothing may stay of the first time but the moments of
-    beats and evidence, and the second time decides the same."""
+    """Decide an event, roll it back, decide it again. Nothing but the moments of beats and evidence may stay of the
+    first time, and both decisions must be equal."""
     before = whole(fleet)
     fleet.begin(heard_until=fleet.heard_until)
     refused = decide(fleet, event, now)
@@ -28,7 +28,7 @@ def decided_twice(fleet: Fleet, event: e.Event, now: float) -> Decision:
 
 
 def is_same(one: Decision, other: Decision) -> bool:
-    """Whether two decisions are the same. One wake more or less is no difference: a look too many is harmless."""
+    """Return whether two decisions are equal. One wake-up more or less does not count: an extra check is harmless."""
     return (
         (one.entries, one.ended, one.told, one.answer, one.is_news)
         == (other.entries, other.ended, other.told, other.answer, other.is_news)
@@ -37,7 +37,7 @@ def is_same(one: Decision, other: Decision) -> bool:
 
 
 def whole(fleet: Fleet) -> tuple[Any, ...]:
-    """All that a batch may change, and a refusal must put back."""
+    """Return everything that a batch may change and a roll-back must restore."""
     return (
         dict(fleet.hosts),
         dict(fleet.gone),

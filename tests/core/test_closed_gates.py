@@ -1,4 +1,4 @@
-"""Hosts that people switched off are no reason to leave the others alone; a gate that stays closed is told beforehand (S10)."""
+"""Hosts that people switched off must not hold fences of the others, and a gate that stays closed is reported (S10)."""
 
 from dataclasses import replace
 
@@ -34,7 +34,7 @@ def verdict(at: Desk, gate: str) -> bool:
 
 @pytest.mark.parametrize("then", ["", "on", "maintenance"])
 def test_hosts_that_people_switched_off_close_nothing(then: str) -> None:
-    """Neither while they are off, nor while they come back, nor while somebody works on them."""
+    """Not while they are off, not while they come back, and not in maintenance."""
     at = desk(gates__budget_unrecovered=3)
     for name in OFF:
         switch_off(at, name)
@@ -52,7 +52,8 @@ def test_hosts_that_people_switched_off_close_nothing(then: str) -> None:
 
 @pytest.mark.parametrize("action", [Action.OFF, Action.RESTART])
 def test_what_people_do_to_hosts_that_are_cut_off_does_not_open_the_gate_for_the_rest(action: Action) -> None:
-    """They were overdue as it was asked, though not suspect yet: a link may be cut, and the next one lives behind it."""
+    """They were overdue when the request came, though not yet suspect: the link may be cut, and the next host may live
+    behind it."""
     at = desk()
     at.go(10.0, silent=OFF)
     assert {at.state(name).state for name in OFF} == {State.HEALTHY}
@@ -62,7 +63,7 @@ def test_what_people_do_to_hosts_that_are_cut_off_does_not_open_the_gate_for_the
         assert not verdict(at, "connectivity")
     at.serve(silent=OFF, seconds=60.0)
     assert not verdict(at, "connectivity")
-    if action is Action.OFF:  # whoever keeps them off for long has them in hand
+    if action is Action.OFF:  # kept off for long, they no longer count
         at.serve(silent=OFF, seconds=600.0)
         assert verdict(at, "connectivity")
 
@@ -77,7 +78,7 @@ def test_a_person_who_restarts_living_hosts_closes_nothing() -> None:
 
 
 def test_hosts_that_we_fenced_count_until_a_person_has_them_in_hand() -> None:
-    """Also those of the last attempt, and those that died before a person asked for a restart."""
+    """Including hosts left off after their last attempt, and hosts that died before an operator requested a restart."""
     at = desk(gates__budget_unrecovered=3, gates__budget_hosts=6, gates__attempts_count=1)
     at.serve(silent=OFF[:2], seconds=60.0)
     assert all(at.state(name).is_left_off for name in OFF[:2])
@@ -93,7 +94,7 @@ def test_hosts_that_we_fenced_count_until_a_person_has_them_in_hand() -> None:
 
 
 def test_a_host_of_which_its_person_lost_sight_counts_again() -> None:
-    """It was switched on and does not come back within its boot_grace."""
+    """The operator switched it on, and it does not come back within its boot_grace."""
     at = desk()
     switch_off(at, OFF[0])
     at.ask(Action.ON, OFF[0])
@@ -104,7 +105,7 @@ def test_a_host_of_which_its_person_lost_sight_counts_again() -> None:
 
 
 def silence(at: Desk, seconds: float) -> None:
-    """Half of the cluster is away, and nothing can be done about it."""
+    """Half of the cluster falls silent, which closes the gate."""
     at.go(seconds, silent=OFF)
 
 

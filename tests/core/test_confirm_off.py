@@ -1,4 +1,4 @@
-"""confirm_off: a person's word is refused while a command or a read is under way, and answered with the operation it ends."""
+"""confirm_off is refused while a command or a read is under way, and answers with the operation that it ends."""
 
 from fenced.core import commands as c
 from fenced.core import events as e
@@ -48,7 +48,7 @@ def test_confirm_off_answers_with_an_operation_that_exists() -> None:
 
 
 def test_nobody_confirms_off_while_a_device_was_switched_on_and_not_read_since() -> None:
-    """What it read last is from before the ON."""
+    """Its last reading is older than the ON."""
     at = Desk()
     at.fence()
     at.serve(until="phase_entered")

@@ -1,4 +1,4 @@
-"""What is owed through edits of the inventory: an outlet is known by its plug, whatever its device is called (S9)."""
+"""Debts survive edits of the inventory: an outlet is identified by its plug, not by its device's name (S9)."""
 
 from dataclasses import replace
 
@@ -15,7 +15,8 @@ from tests.world.rack import Rack
 
 
 def test_two_debts_of_one_name_are_two_outlets() -> None:
-    """It was switched off on one outlet, then, after an edit, on another one; the inventory may go back and forth."""
+    """The device was switched off on one outlet and, after an edit, on another one; the inventory may go back and
+    forth."""
     desk = Desk(Rack(devices=("pdu-a:1",)))
     host = desk.inventory.hosts[NODE]
     first, second = PlugId("snmp|10.0.0.9:161|1"), PlugId("snmp|10.0.0.9:161|2")

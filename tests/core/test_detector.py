@@ -1,4 +1,4 @@
-"""What counts as life, when silence is a suspicion, and what time does not count (design.md#detection, S11)."""
+"""What counts as life, when silence becomes a suspicion, and which time is no silence (design.md#detection, S11)."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def desk(**settings: Setting) -> Desk:
 
 
 def silent_until_suspect(at: Desk, *, limit: float = 600.0) -> float:
-    """Seconds of silence until the host is suspect."""
+    """Return the seconds of silence until the host is suspect."""
     start = at.now
     while at.state().state is not State.SUSPECT:
         at.go(0.5, silent=[NODE])
@@ -148,7 +148,7 @@ def test_failing_never_ends_a_suspicion() -> None:
 
 
 def test_failing_without_a_boot_id_is_somebody_elses_word() -> None:
-    """It suspects, and it is no life: the silence goes on."""
+    """It raises a suspicion and is no life: the silence goes on."""
     at = desk()
     at.go(10.0, silent=[NODE])
     at.beat(status=FAILING, boot=None)
@@ -211,7 +211,8 @@ def test_never_heard_is_never_suspect() -> None:
 
 
 def test_silence_does_not_run_while_the_bus_is_lost_and_starts_again_after_settle() -> None:
-    """A blink shorter than an interval: nobody is silent through it, and what was counted before counts on."""
+    """An outage shorter than an interval: no host counts as silent through it, and the silence before it still
+    counts."""
     at = desk()
     at.go(10.0, silent=[NODE])
     at.do(e.BusDisconnected(at=at.now, why="gone"))
@@ -230,7 +231,7 @@ def test_an_outage_gives_release_grace_to_those_silent_through_it() -> None:
 
 
 def test_a_host_heard_after_an_outage_is_looked_at_after_its_grace_again() -> None:
-    """Its next look lay ten minutes ahead; the first beat calls it back."""
+    """Its next check was ten minutes ahead; the first beat reschedules it."""
     at = desk()
     at.do(e.BusDisconnected(at=at.now, why="gone"))
     at.go(300.0, silent=list(at.inventory.hosts))
@@ -268,7 +269,7 @@ def test_a_stall_of_ours_is_nobodys_silence() -> None:
 
 
 def test_what_waits_to_be_decided_upon_is_nobodys_silence() -> None:
-    """We are four seconds behind, and the beats of that time still wait."""
+    """The daemon is four seconds behind, and the beats of that time wait in the inbox."""
     at = desk()
     at.go(18.0, silent=[NODE])
     at.fleet.heard_until = at.now
@@ -315,7 +316,8 @@ def test_restoring_is_suspect_only_past_its_boot_grace() -> None:
 
 @pytest.mark.parametrize("trouble", ["stall", "bus"])
 def test_boot_grace_does_not_run_while_we_are_deaf(trouble: str) -> None:
-    """A restored host starts and is heard while we stall or have no bus: then nobody waits for it in vain (S11)."""
+    """A restored host boots and sends beats while the daemon is stalled or has no bus: that time is not of its boot
+    grace (S11)."""
     at = desk(detection__boot_grace_seconds=300.0, detection__release_grace_seconds=0.0)
     at.fence()
     at.serve(until="operation_ended")

@@ -1,4 +1,4 @@
-"""The inventory was edited while the daemon was away: what rested on the old one is read anew and told (S1, S9, S13)."""
+"""The inventory changed while the daemon was down: what relied on the old one is read and reported (S1, S9, S13)."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +21,7 @@ Edit = Callable[[Host], Host | None]
 
 
 def edited(inventory: Inventory, edit: Edit, name: HostName = NODE) -> Inventory:
-    """The inventory with one host changed, or without it."""
+    """Return the inventory with one host changed or removed."""
     hosts = {other: host for other, host in inventory.hosts.items() if other != name}
     if (changed := edit(inventory.hosts[name])) is not None:
         hosts[changed.name] = changed
@@ -29,13 +29,13 @@ def edited(inventory: Inventory, edit: Edit, name: HostName = NODE) -> Inventory
 
 
 class Life(Desk):
-    """A life of the daemon after others; `past`: what they left in the journal."""
+    """A later run of the daemon; `past`: the journal of the earlier runs."""
 
     past: list[r.Entry]
 
 
 def restarted(at: Desk, edit: Edit = lambda host: host, *, down: float = 5.0) -> Life:
-    """A new life over the old one's journal, with an edited inventory."""
+    """Start the daemon again over the old journal, with an edited inventory."""
     again = Life(is_calm=False)
     again.past = [*(at.past if isinstance(at, Life) else ()), *at.entries]
     again.inventory = edited(at.inventory, edit)
@@ -75,7 +75,7 @@ def moved(name: str, plug: str = "node-2/other") -> Edit:
 
 
 def added(name: str = "pdu-b", level: int = 1) -> Edit:
-    """A forgotten feed: as pdu-a, on a plug of its own."""
+    """Add a forgotten feed: like pdu-a, on its own plug."""
 
     def add(host: Host) -> Host:
         like = device(host, "pdu-a")
@@ -97,7 +97,7 @@ EDITS: dict[str, Edit] = {
     "added level": added("pdu-c", 2),
     "all gone": lambda host: replace(host, devices=()),
 }
-"""All that an operation rests on."""
+"""The edits of what an operation relies on."""
 
 HARMLESS: dict[str, Edit] = {
     "nothing": lambda host: host,
@@ -110,12 +110,12 @@ PHASES = ("proving", "inspecting", "announcing", "restoring", "reading last", "g
 
 
 def at_phase(phase: str) -> Desk:
-    """A host in an operation whose OFFs were sent."""
+    """Return a host in an operation that has sent its OFFs."""
     at = Desk(Rack(devices=("pdu-a:1", "pdu-b:1", "bmc:2")))
     at.fence()
     for name in ("pdu-a", "pdu-b"):
         at.race(name)
-    at.set_power(Power.OFF, "bmc")  # it is fed by the outlets
+    at.set_power(Power.OFF, "bmc")  # the outlets feed it
     match phase:
         case "proving":
             at.switched("pdu-a")
@@ -218,7 +218,7 @@ def _of_older_program(entry: r.Entry) -> r.Entry:
 
 
 def test_no_on_goes_to_an_outlet_that_was_never_switched_off() -> None:
-    """The debt is the old outlet's: it is told by name, and nobody switches the new one for it."""
+    """The debt belongs to the old outlet: it is reported by name, and the new outlet is not switched for it."""
     at = at_phase("proving")
     at.switched("pdu-b")
     again = restarted(at, moved("pdu-a"))
@@ -234,7 +234,7 @@ def test_no_on_goes_to_an_outlet_that_was_never_switched_off() -> None:
 
 @pytest.mark.parametrize("edit", [without("pdu-a"), renamed("pdu-a"), moved("pdu-a")])
 def test_a_debt_of_a_device_that_is_gone_is_told_once_and_kept(edit: Edit) -> None:
-    """A failed host without an operation: told at the start, kept in sight, owed again when the device is back."""
+    """A failed host without an operation: reported at the start, kept, and owed again when the device is back."""
     at = at_phase("proving")
     at.maintain()
     at = served(restarted(at))
@@ -277,7 +277,7 @@ def test_a_device_reached_by_another_driver_is_the_same_outlet() -> None:
     assert restarted(at, moved("pdu-a", "fence_apc|10.0.0.9:23|7")).state().owed == ()
 
 
-# -- a host whose proof speaks of other devices -------------------------------------------------------------------------
+# -- a host whose proof names other devices ---------------------------------------------------------------------------
 
 
 def fenced_and_off(*devices: str) -> Desk:
@@ -305,14 +305,14 @@ def test_a_persons_on_after_an_edit_gives_back_what_is_still_there(edit: str) ->
     again.ask(Action.ON)
     served(again)
     assert again.state().operation is None
-    # A person's `on` means all that the host has now, also an outlet that is another one than before.
+    # An operator's `on` covers all devices that the host has now, even an outlet that replaced another.
     assert ("on pdu-a" in commands(again)) is (edit == "plug")
     if edit != "all gone":
         assert "on pdu-b" in commands(again)
 
 
 def test_rounds_of_the_watch_on_both_sides_of_a_reload_prove_nothing_together() -> None:
-    """The first round read another outlet, or one feed less; one that is still under way does so as well."""
+    """The first round read another outlet, or one feed less, as does a round that is still under way."""
     at = Desk(Rack(devices=("pdu-a:1",), settings={"power.already_off_hold_seconds": 0, "gates.attempts_count": 0}))
     at.fleet.put(replace(at.state(), state=State.FAILED, operation=None, is_known=True, since=at.now))
     at.pending.clear()
@@ -356,7 +356,7 @@ def test_a_host_that_is_gone_is_told_with_what_it_is_owed(phase: str) -> None:
     assert again.records(r.HostRemoved)
     again.do(e.Started())
     assert len(again.records(r.HostRemoved)) == 1
-    # ... and it comes back by a reload, with its debts
+    # ... and a reload brings it back, with its debts
     assert again.do(e.InventoryRead(inventory=at.inventory)).answer
     assert again.state().owed == owed
     assert not again.state().is_removed
@@ -387,7 +387,7 @@ def test_a_device_that_is_gone_is_not_told_as_given_back() -> None:
 
 
 def test_a_reload_without_any_host_is_refused_whole() -> None:
-    """Files that were lost or cut off look like an inventory that somebody emptied; nobody would be looked after."""
+    """Lost or truncated files look like an inventory that was emptied on purpose; no host would be monitored."""
     at = Desk()
     refused = at.do(e.InventoryRead(inventory=replace(at.inventory, hosts={}))).answer
     assert isinstance(refused, RefusedBy) and refused.rule == "no_host"

@@ -1,4 +1,4 @@
-"""What the end of an operation records and reports, from hand-made states."""
+"""What the end of an operation records and reports, tested on hand-made states."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from tests.core.desk import NODE, Desk
 from tests.core.endings_desk import BMC, OUTLET, TOKEN, closes, on_the_desk, proof, reads, recorded
 from tests.world.rack import Rack
 
-# -- what is recorded of it -------------------------------------------------------------------------------------------
+# -- records of the end -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_host_that_failed_is_not_heard_by_the_end() -> None:
     assert not recorded(work, r.HostHeard)
 
 
-# -- what is left off -------------------------------------------------------------------------------------------------
+# -- devices left off -------------------------------------------------------------------------------------------------
 
 KEPT = Maintenance(by="person", reason="told", since=1.0)
 

@@ -1,4 +1,4 @@
-"""How operations end, and what is true of the host then, from hand-made states."""
+"""How operations end and what the host's state is then, tested on hand-made states."""
 
 from dataclasses import replace
 
@@ -106,7 +106,7 @@ def test_a_draw_of_another_moment_is_not_returned() -> None:
     assert not recorded(work, r.BudgetReturned)
 
 
-# -- what is true of the host -----------------------------------------------------------------------------------------
+# -- the host's state afterwards --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def stopped_restore(work: HostWork, operation: Operation, *, token: Token) -> r.
 
 
 def test_a_restore_that_was_stopped_is_announced_again_from_what_was_read_since() -> None:
-    """Its devices, the boot and the last beat of the earlier proof, under a token above those of its ONs."""
+    """It keeps the devices, the boot and the last beat of the earlier proof, under a token above those of its ONs."""
     work, operation = on_the_desk(Action.RESTART)
     work.see(heard_at=None)
     runs = tuple(replace(run, is_switched_on=run.device == OUTLET) for run in operation.devices)

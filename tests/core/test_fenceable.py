@@ -1,4 +1,4 @@
-"""Whether a host could be fenced: judged from what was read of each path, slowly enough that nothing flaps."""
+"""Whether a host could be fenced, judged from the reads of each path, without flapping."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ TWO_WAYS = ("px1", "px2")
 
 
 def whole(*devices: str, proxies: tuple[str, ...] = ("engine",)) -> Desk:
-    """A host of which every path could be read once."""
+    """Return a host with every path read successfully once."""
     at = desk(*devices, proxies=() if proxies == ("engine",) else proxies)
     for device in at.inventory.hosts[NODE].devices:
         for proxy in proxies:
@@ -117,7 +117,7 @@ def test_the_wrong_machine_needs_not_be_said_twice() -> None:
 
 
 def test_the_wrong_machine_on_one_of_two_paths_fences_nobody() -> None:
-    """One such path stops every operation, so the host can't be fenced now however well the other works."""
+    """One such path stops every operation, so the host can't be fenced now, however well the other path works."""
     at = whole("bmc:1", proxies=TWO_WAYS)
     at.go(1.0)
     check(at, "bmc", through="px1", error="serial is another", failure="wrong_machine")

@@ -1,4 +1,4 @@
-"""What is older than what was heard: no news, and no silence (design.md#detection)."""
+"""Stale messages prove neither life nor silence (design.md#detection)."""
 
 from fenced.core import events as e
 from fenced.core.durable import records as r
@@ -9,7 +9,7 @@ from tests.core.test_detector import desk
 
 
 def test_a_sequence_without_a_boot_id_is_compared_with_nothing() -> None:
-    """Its reporter may have started anew."""
+    """Its reporter may have restarted."""
     at = desk()
     at.beat(boot=None, sequence=10_000)
     assert at.beat(boot=None, sequence=1).is_news
@@ -34,14 +34,14 @@ def test_of_many_reporters_only_so_many_counters_are_kept() -> None:
 
 
 def speaks(at: Desk, seconds: float, *, boot: str = "b1", sequence: int | None = 3) -> None:
-    """The host speaks each second, and nothing that it says is news."""
+    """The host sends a stale message each second."""
     for _ in range(int(seconds)):
         at.go(1.0, silent=[NODE])
         assert not at.beat(boot=boot, sequence=sequence).is_news
 
 
 def counted_wrong() -> Desk:
-    """Its counter is at its end, and begins anew within the same boot."""
+    """Return a host with a reporter that restarts its sequence within one boot."""
     at = desk()
     at.beat(sequence=2**32 - 1)
     return at
@@ -80,7 +80,7 @@ def test_stale_beats_hold_where_a_silent_host_that_answers_would_be_fenced() -> 
 
 
 def test_beats_of_a_boot_that_ended_hold_as_well() -> None:
-    """Two reporters of one host that don't agree on its boot id; one of them dies."""
+    """Two reporters of one host disagree on its boot id, and one of them dies."""
     at = desk()
     at.beat(boot="b2")
     speaks(at, 120.0, boot="b1", sequence=None)

@@ -130,7 +130,7 @@ def test_a_witness_must_be_heard_after_the_last_beat_plus_an_interval() -> None:
 
 
 def test_a_witness_must_be_heard_still() -> None:
-    """The others fell silent a moment after the suspect: they were heard after its last beat, and are overdue now."""
+    """The others fell silent a moment after the suspect: they were heard after its last beat and are overdue now."""
     desk = Desk(rack(hosts=("node-1", "node-2", "node-3")))
     desk.go(7.0, silent=[NODE])
     gone = [HostName("node-1"), NODE, HostName("node-3")]
@@ -140,7 +140,7 @@ def test_a_witness_must_be_heard_still() -> None:
 
 
 def without_network(case: str, *names: str) -> Desk:
-    """A cluster of so many hosts; node-1 reaches the broker without the network that is in doubt."""
+    """Return a cluster in which node-1 reaches the broker without the network that is in doubt."""
     desk = Desk(rack(hosts=names))
     changed = {
         "own machine": {"is_own_machine": True},
@@ -177,7 +177,7 @@ def test_beside_one_without_network_another_host_is_a_witness(case: str) -> None
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_small_cluster_of_which_nobody_is_heard_is_held_though_others_are(case: str) -> None:
-    """The network of c1 is cut; node-9 of another cluster is heard all the time."""
+    """The network of c1 is cut; node-9 of another cluster is heard throughout."""
     names = ("node-1", "node-2", "node-3", "node-9")
     desk = Desk(replace(rack(hosts=names), places={"node-9": "c2/dc1"}))
     gone = [NODE, HostName("node-3")]
@@ -425,7 +425,7 @@ def test_evidence_that_expired_makes_room() -> None:
 
 @pytest.mark.parametrize("kind", ["storage_lease", "gossip"])
 def test_a_source_beyond_the_bound_holds_for_as_long_as_it_said(kind: str) -> None:
-    """The others are of a kind that counts and expire sooner, or of one that does not count."""
+    """The other sources are of a kind that counts and expire sooner, or of a kind that does not count."""
     desk = Desk(rack())
     for number in range(16):
         told(desk, f"other-{number}", ttl=10.0 if kind == "storage_lease" else 1000.0, kind=kind)
@@ -453,7 +453,7 @@ def test_other_evidence_stops_nothing(change: dict[str, bool | str]) -> None:
 
 
 def test_the_share_counts_overdue_hosts_not_suspects() -> None:
-    """The first host to pass its grace already sees the others, whose deadlines lie up to an interval later."""
+    """The first host to pass its grace already counts the others, with deadlines up to an interval later."""
     desk = Desk(rack())
     gone = [HostName(name) for name in ("node-1", "node-2", "node-3")]
     for name in gone:
@@ -464,7 +464,7 @@ def test_the_share_counts_overdue_hosts_not_suspects() -> None:
 
 
 def test_the_first_suspect_already_sees_the_others_as_overdue() -> None:
-    """Half of the cluster fell silent at once; the others' grace is longer, so they are no suspects yet."""
+    """Half of the cluster fell silent at once; the others have a longer grace, so they are not yet suspect."""
     desk = Desk(rack(detection__grace_per_workload_seconds=5.0))
     gone = [HostName(name) for name in ("node-1", "node-2", "node-3")]
     for name in gone[1:]:

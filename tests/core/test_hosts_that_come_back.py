@@ -1,4 +1,4 @@
-"""A host that one reload takes out of the inventory and another brings back is what its records say, as after a start."""
+"""A host that one reload removes and another brings back has the state of its records, as after a start."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ from tests.world.rack import Rack
 
 
 def read(at: Desk, *, is_there: bool) -> str:
-    """A reload with or without the host: `accepted ` or `refused RULE`."""
+    """Reload with or without the host. Return `accepted ` or `refused RULE`."""
     hosts = {name: host for name, host in at.inventory.hosts.items() if is_there or name != NODE}
     return said(at.do(e.InventoryRead(inventory=replace(at.inventory, hosts=hosts))).answer)
 
@@ -63,7 +63,7 @@ def test_the_time_in_which_nobody_listened_to_it_is_not_its_silence(away_seconds
 
 
 def test_it_does_not_come_back_into_an_operation_that_nobody_took_up() -> None:
-    """The file lost it while the daemon was away: what was under way ended there, and is told."""
+    """The file lost the host while the daemon was down: its operation ended there, and that is reported."""
     at = Desk()
     at.ask(Action.OFF)
     hosts = {name: host for name, host in at.inventory.hosts.items() if name != NODE}
@@ -78,7 +78,7 @@ def test_it_does_not_come_back_into_an_operation_that_nobody_took_up() -> None:
 
 
 def test_the_watch_proves_nothing_while_an_on_of_before_may_still_act() -> None:
-    """The operation that gave it power ended with its removal, its ON did not."""
+    """The operation that switched it on ended with the removal; its ON did not."""
     at = Desk(Rack(devices=("pdu-a:1",), settings={"power.attempt_timeout_seconds": 60.0}))
     at.fence()
     at.race("pdu-a")

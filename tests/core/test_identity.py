@@ -1,4 +1,4 @@
-"""Identities are compared as people and BMCs spell them, and never by a part."""
+"""Identities match in any spelling that people and BMCs use, and never in part."""
 
 import pytest
 
@@ -14,8 +14,8 @@ UUID = "4c4c4544-0051-3510-8052-b4c04f5a3732"
         UUID.upper(),
         "{4C4C4544-0051-3510-8052-B4C04F5A3732}",
         "4c4c4544005135108052b4c04f5a3732",
-        "44454c4c-5100-1035-8052-b4c04f5a3732",  # the first three fields turned
-        "32375a4f-c0b4-5280-1035-5100-44454c4c",  # all of it turned
+        "44454c4c-5100-1035-8052-b4c04f5a3732",  # the byte order of the first three fields reversed
+        "32375a4f-c0b4-5280-1035-5100-44454c4c",  # all bytes reversed
     ],
 )
 def test_one_machine_in_many_spellings(told: str) -> None:

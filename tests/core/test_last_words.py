@@ -1,4 +1,4 @@
-"""What a host says last: a last will, `stopping`, and messages of a run that was cut off."""
+"""The last messages of a host: a last will, `stopping`, and messages of a run that was cut off."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def test_a_late_stopping_of_the_old_boot_changes_nothing() -> None:
 
 
 def heard_again_in_its_last_moments() -> Desk:
-    """It rebooted by itself just before the OFF, and the proof came after that."""
+    """The host rebooted by itself just before the OFF, and the proof came after that."""
     at = Desk()
     at.ask(Action.RESTART)
     until_sent(at)

@@ -1,4 +1,4 @@
-"""A command that a device accepted can act until its deadline: nothing is believed, ended or given back before (S14)."""
+"""An accepted command can act until its deadline: until then nothing is believed, ended or given back (S14)."""
 
 from fenced.core.durable import records as r
 from fenced.model.power import Action, OperationState, Power, State

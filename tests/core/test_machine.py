@@ -1,4 +1,4 @@
-"""The tables of states and phases agree with what `evolve` does, and `evolve` is total."""
+"""The tables of states and phases agree with `evolve`, and `evolve` is total."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ from tests.journal.strategies import FLEET_RECORDS, HOST_RECORDS, operation, who
 
 NODE = HostName("node-2")
 FREE = (r.HostFenced, r.MaintenanceSet, r.MaintenanceEnded)
-"""Records that may come in any state."""
+"""Records that are valid in every state."""
 
 OF_AN_OPERATION = tuple(kind for kind in HOST_RECORDS if "operation" in kind.__dataclass_fields__)  # type: ignore[attr-defined]
 
@@ -119,7 +119,7 @@ def test_the_diagrams_show_every_state_and_phase() -> None:
 
 
 def ends(state: State, after: State) -> State:
-    """The state after an operation ended as the record says."""
+    """Return the state after an operation ended as the record says."""
     running = replace(operation(1, host=NODE), before=state, phase=Phase.CLOSING)
     record = r.OperationEnded(
         operation=running.id, state=OperationState.DONE, power=Power.UNKNOWN, is_fenced=False, restored=Restored.NOT_ASKED,

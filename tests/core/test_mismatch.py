@@ -1,4 +1,4 @@
-"""A device of another machine: the operation stops at once, people are told, and nothing is switched on by itself."""
+"""A device finds another machine: the operation stops, people are warned, nothing is switched on automatically."""
 
 import itertools
 
@@ -18,13 +18,13 @@ ALERT = "host.wrong_machine"
 
 
 def commands(at: Desk, operation: str) -> list[What]:
-    """What that operation sent; a later one of the same host is another story."""
+    """Return the commands of that operation, without those of a later one."""
     steps = [step for step in at.records(r.StepStarted) if step.operation == operation]
     return [step.what for step in steps if step.what is not What.STATUS]
 
 
 def end(at: Desk, operation: str) -> r.OperationEnded:
-    """Honest devices answer until it ended."""
+    """Honest devices answer until the operation ends."""
     if at.state().operation is not None:
         at.serve(seconds=60.0, until="operation_ended")
     return at.ended(operation)
@@ -144,7 +144,7 @@ def test_an_off_beside_another_machine_proves_no_failed_host_off() -> None:
 
 
 def watch(at: Desk, *powers: tuple[DeviceName, Power], wrong: bool) -> None:
-    """The next round of the watch; `wrong`: another machine answered on one path."""
+    """The next watch round; `wrong`: another machine answered on one path."""
     for _ in range(200):
         if at.waiting(c.WatchHost):
             break

@@ -1,4 +1,4 @@
-"""An effect that never answers: the operation ends by its deadline all the same (S14)."""
+"""An effect never answers: the operation still ends by its deadline (S14)."""
 
 from fenced.core.durable import records as r
 from fenced.model.power import Action, OperationState, Power
@@ -11,7 +11,7 @@ def test_an_on_that_is_never_answered_ends_the_restore() -> None:
     desk = Desk()
     answer = desk.ask(Action.RESTART)
     desk.serve(until="host_fenced")
-    desk.go(11.0, silent=[NODE])  # announce_wait: both ONs are sent, and nobody ever says what became of them
+    desk.go(11.0, silent=[NODE])  # announce_wait: both ONs are sent and never answered
     desk.go(700.0, silent=[NODE])
     assert desk.ended(answer.split()[1]).state is OperationState.FAILED
     assert desk.records(r.RestoreFailed)[0].missing == ("pdu-a", "pdu-b")

@@ -1,4 +1,4 @@
-"""What was decided and has not begun is taken back with what forbade it (S19); and people need not wait for what we give back."""
+"""Commands that have not begun are cancelled when they are forbidden (S19); requests don't wait for a give-back."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.core.test_restore import BOTH, desk, off_on_its_way, stop
 
 
 def giving_on(at: Desk) -> str:
-    """A person's `on` of a host that was off, with its races on their way."""
+    """Request `on` for a host that was off, up to its races."""
     at.ask(Action.OFF)
     at.serve(until="operation_ended")
     return at.ask(Action.ON).removeprefix("accepted ")

@@ -1,4 +1,4 @@
-"""S9: what we switched off is owed in every state until it is on, or a person took it over; and told in one word."""
+"""S9: what the daemon switched off is owed until it is on or an operator took it over, and is reported once."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from tests.core.test_restore import BOTH, commands, desk, off_on_its_way, stop
 
 
 def failed(**settings: float) -> Desk:
-    """A fence that failed after pdu-a went dark: the host runs on pdu-b, and is silent."""
+    """A fence failed after pdu-a went dark: the host runs on pdu-b and is silent."""
     at = desk(power__attempts=1, **settings)
     off_on_its_way(at)
     at.switched("pdu-a")
@@ -28,12 +28,12 @@ def ons(at: Desk) -> list[str]:
 
 
 def left_off(at: Desk) -> list[tuple[str, ...]]:
-    """The devices of each `left_off` so far."""
+    """Return the devices of each `left_off` so far."""
     return [tuple(record.devices) for record in at.records(r.LeftOff)]
 
 
 def boot(at: Desk) -> None:
-    """It runs again, and is heard from now on."""
+    """The host boots, and is heard from now on."""
     at.boots[NODE] = "b2"
     at.beat(boot="b2")
 
@@ -90,7 +90,7 @@ def test_a_host_that_reports_itself_failing_gets_what_it_is_owed() -> None:
 
 
 def test_a_host_without_a_proof_any_more_gets_what_it_is_owed() -> None:
-    """The window's last attempt left it off; somebody turned one feed on by hand, and it runs."""
+    """The last attempt of the window left it off; an operator switched one feed on by hand, and it runs."""
     at = desk(gates__attempts_count=1)
     at.fence()
     at.serve(until="operation_ended")
@@ -237,7 +237,7 @@ def test_giving_back_costs_no_cooldown() -> None:
 
 
 def test_an_off_of_an_earlier_operation_does_not_spare_the_hold_of_already_off() -> None:
-    """It may long be undone: somebody turned it on since, and it reads OFF for another reason."""
+    """That OFF may be undone long ago: the device was switched on since, and reads OFF for another reason."""
     at = failed(gates__cooldown_seconds=0.0, gates__budget_hosts=3)
     at.beat()
     at.cancel()
@@ -248,11 +248,11 @@ def test_an_off_of_an_earlier_operation_does_not_spare_the_hold_of_already_off()
     assert at.now >= began + at.inventory.hosts[NODE].settings.power.already_off_hold_seconds
 
 
-# -- one word for one device ------------------------------------------------------------------------------------------
+# -- one report for one device ----------------------------------------------------------------------------------------
 
 
 def test_the_last_attempt_names_only_what_is_off() -> None:
-    """pdu-a of level 1 never went dark; the BMC of level 2 proved it."""
+    """pdu-a of level 1 never went dark; the BMC of level 2 proved the OFF."""
     at = desk("pdu-a:1", "bmc:2", gates__attempts_count=1, power__attempts=1)
     at.fence()
     at.race("pdu-a")
@@ -277,7 +277,7 @@ def test_a_restore_that_failed_is_not_told_as_left_off_too() -> None:
 
 
 def test_a_host_that_is_heard_is_never_kept_off() -> None:
-    """It is heard while power is given back, and a person stops that."""
+    """The host is heard while power is given back, and an operator cancels that."""
     at = desk()
     at.fence()
     at.serve(until="host_fenced")
@@ -319,7 +319,7 @@ def test_an_on_that_was_cancelled_leaves_the_host_off_and_says_so() -> None:
 
 
 def test_after_a_long_absence_the_devices_are_read_before_they_are_told_as_left_off() -> None:
-    """The daemon dies as its ONs are on their way, and they were done."""
+    """The daemon dies with its ONs under way, and they take effect."""
     at = desk()
     at.fence()
     at.serve(until="host_fenced")
@@ -333,13 +333,13 @@ def test_after_a_long_absence_the_devices_are_read_before_they_are_told_as_left_
     assert at.state().owed == ("pdu-b",)
 
 
-# -- what an `on` says ------------------------------------------------------------------------------------------------
+# -- what an `on` reports ---------------------------------------------------------------------------------------------
 
 
 def test_an_on_reads_every_device_and_says_which_it_could_not_read() -> None:
-    """Only the outlets are owed; the BMC can't be read, so nobody knows whether all is on."""
+    """Only the outlets are owed; the BMC can't be read, so whether all is on is unknown."""
     at = desk("pdu-a:1", "pdu-b:1", "bmc:2")
-    at.set_power(Power.OFF, "bmc")  # it has no power of its own
+    at.set_power(Power.OFF, "bmc")  # it has no standby power
     at.ask(Action.OFF)
     at.serve(until="operation_ended")
     said = at.ask(Action.ON).removeprefix("accepted ")

@@ -1,4 +1,4 @@
-"""S18 after the daemon moved: a host that is our own machine now is not switched by what was begun or waits."""
+"""S18 after the daemon moved: earlier commands don't switch a host that is now the daemon's own machine."""
 
 from dataclasses import replace
 
@@ -41,7 +41,7 @@ def test_nothing_is_switched_on_our_own_machine_after_a_restart() -> None:
 
 
 def move_to(at: Desk) -> None:
-    """From now on the daemon runs on NODE itself."""
+    """From now on the daemon runs on NODE."""
     hosts = dict(at.inventory.hosts) | {NODE: replace(at.inventory.hosts[NODE], is_own_machine=True)}
     at.inventory = replace(at.inventory, hosts=hosts)
     at.fleet.take(at.inventory)

@@ -1,4 +1,4 @@
-"""Two paths to one device that read something else: they may lead to two units, and no OFF counts until they agree."""
+"""Two paths to one device read different powers: they may lead to two units, so no OFF counts until they agree."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def commands(at: Desk) -> list[What]:
 
 
 def answer(at: Desk, seconds: float, *, silent: bool = True, until: str = "", **units: Power) -> None:
-    """Each path answers what its own unit is; an OFF or ON changes the unit that its path leads to."""
+    """Each path answers for its own unit; a power command changes the unit that its path leads to."""
     end, begun = at.now + seconds, len(at.entries)
     while at.now < end and not any(entry.record.kind == until for entry in at.entries[begun:]):
         if at.waiting(c.ReadDevice):
@@ -45,7 +45,7 @@ def answer(at: Desk, seconds: float, *, silent: bool = True, until: str = "", **
             at.go(0.25, silent=[NODE] if silent else [])
 
 
-# -- an ON in hand ----------------------------------------------------------------------------------------------------
+# -- paths that disagree ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("better", "lower"), [(Power.OFF, Power.ON), (Power.ON, Power.OFF)])
@@ -88,7 +88,7 @@ def test_paths_that_agree_on_on_are_switched_off() -> None:
 
 
 def test_two_paths_that_read_on_are_both_read_after_the_off() -> None:
-    """Both read ON before the OFF, so nobody could tell that they lead to two units: only one was switched off."""
+    """Both read ON before the OFF, which hid that they lead to two units; only one was switched off."""
     at = desk()
     at.ask(Action.OFF)
     at.race("pdu-a", Power.ON, winner="px1", others={"px2": Power.ON})
@@ -152,7 +152,7 @@ def test_another_path_that_takes_over_and_reads_off_after_the_first_read_on() ->
 
 
 def test_an_on_that_did_nothing_proves_nothing_while_paths_of_before_disagree() -> None:
-    """A probe read ON through a path that the `on` does not ask: its own path alone makes no new proof."""
+    """A probe read ON through a path that the `on` does not use: the path of the `on` alone makes no new proof."""
     at = desk()
     at.ask(Action.OFF)
     answer(at, 60.0, until="operation_ended", px1=Power.ON)
@@ -214,7 +214,7 @@ def test_a_restart_of_ours_asks_again_whoever_read_on_before_our_off(is_crashed:
     assert not at.records(r.HostFenced) and at.records(r.Contradicted)
 
 
-# -- who only looks ---------------------------------------------------------------------------------------------------
+# -- reading operations -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("action", [Action.STATUS, Action.PROBE])
@@ -266,7 +266,7 @@ def test_a_status_beside_an_operation_speaks_against_its_proof() -> None:
 
 
 def inspecting(at: Desk) -> None:
-    """Level 1 (the BMC) took no OFF, level 2 (the outlet) reads OFF stably: the BMC is read once more."""
+    """Level 1 (the BMC) accepted no OFF, level 2 (the outlet) reads OFF stably: the BMC is read once more."""
     at.ask(Action.OFF)
     at.race("bmc", Power.ON, winner="px1")
     for _ in range(300):

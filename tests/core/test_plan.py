@@ -1,4 +1,4 @@
-"""The power plan: what is sent when, what counts as a reading, what an operation ends as (design.md#power-model)."""
+"""The power plan: what is sent when, what counts as a reading, and how an operation ends (design.md#power-model)."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def desk(*devices: str, **settings: Setting) -> Desk:
 
 
 def commands(at: Desk) -> list[str]:
-    """Every power command so far, as `off pdu-a`."""
+    """Return every power command so far, as `off pdu-a`."""
     return [f"{step.what.value} {step.device}" for step in at.records(r.StepStarted) if step.token is not None]
 
 
@@ -101,7 +101,7 @@ def test_a_command_that_failed_is_followed_by_a_read() -> None:
     ("kind", "asked"), [("refused", ["px1"]), ("proxy_refused", ["px2"])], ids=["the token", "the proxy"]
 )
 def test_a_refusal_costs_the_path_only_where_it_is_the_proxys_own(kind: str, asked: list[str]) -> None:
-    """A token that is too old at one proxy is not tried at another as if nothing were."""
+    """A token that one proxy rejects as too old is not tried at another."""
     at = Desk(Rack(devices=("pdu-a:1",), proxies=("px1", "px2"), reach=("px1", "px2")))
     at.fence()
     at.race("pdu-a", winner="px1")
@@ -183,7 +183,7 @@ def test_already_off_with_a_sign_of_life_in_between_is_not_announced() -> None:
 
 
 def test_already_off_is_not_announced_while_the_host_sends_old_words() -> None:
-    """The outlet may be another machine's; a beat with an old sequence is no news, and whoever sends it runs."""
+    """The outlet may feed another machine; a beat with an old sequence is no proof of life, but its sender runs."""
     at = desk("pdu-a:1")
     at.beat(sequence=10_000_000)
     at.set_power(Power.OFF, "pdu-a")

@@ -1,4 +1,4 @@
-"""What proves OFF, what does not, and how long a proof is announced (S1, S17)."""
+"""What proves OFF, what does not, and how long a proof is published (S1, S17)."""
 
 from fenced.core import events as e
 from fenced.core.durable import records as r

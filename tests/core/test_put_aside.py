@@ -1,4 +1,4 @@
-"""A host whose records can't be taken up is put aside and left to a person; all others go on (S13)."""
+"""A host with records that can't be replayed is put aside and left to an operator; all others go on (S13)."""
 
 from fenced.core import events as e
 from fenced.core.durable import records as r
@@ -33,7 +33,7 @@ def test_a_host_that_cannot_be_taken_up_is_put_aside_and_all_others_go_on() -> N
     again.go(300.0, silent=[NODE])
     assert again.state().state is State.SUSPECT
     assert "record" in [verdict.gate for verdict in again.state().held_by]
-    # a person had it in hand
+    # an operator's maintenance ends the fault
     again.maintain()
     again.maintain(is_on=False)
     assert not again.state().record_fault

@@ -1,4 +1,4 @@
-"""After a crash at any moment: replay, wait, read, then decide (S13, S16). Nothing is repeated because it was forgotten."""
+"""After a crash at any moment: replay, wait, read, then decide (S13, S16)."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from tests.world.rack import Rack
 
 
 def next_life(at: Desk, *, down: float) -> Desk:
-    """A new desk over the old one's journal, so many seconds later: lease held, bus not yet connected."""
+    """Return a new desk over the old one's journal, `down` seconds later: with the lease, the bus not yet connected."""
     again = Desk(is_calm=False)
     again.inventory = at.inventory
     again.now = at.now + down

@@ -1,4 +1,4 @@
-"""A reload that would lose a device under a command, a read or a debt is refused."""
+"""A reload is refused if it would lose a device that a command, a read or a debt needs."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The core's own `replace` gives what `dataclasses.replace` gives."""
+"""The core's `replace` gives the same result as `dataclasses.replace`."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Requests of people: which need force, which join another, and what is kept of their races."""
+"""Requests of operators: which need force, which join another, and what is kept of their races."""
 
 from fenced.model.power import Action, Power
 from tests.core.desk import NODE, Desk

@@ -20,7 +20,7 @@ def desk(*devices: str, **settings: Setting) -> Desk:
 
 
 def commands(at: Desk) -> list[str]:
-    """Every power command so far, as `off pdu-a`."""
+    """Return every power command so far, as `off pdu-a`."""
     return [f"{step.what.value} {step.device}" for step in at.records(r.StepStarted) if step.token is not None]
 
 
@@ -109,7 +109,7 @@ def test_nothing_comes_back_is_restore_failed_and_the_host_is_still_fenced() -> 
 
 
 def ons_fail(at: Desk, *, unreadable: str = "") -> None:
-    """Each ON fails, and each reading says OFF, but for a device that can't be read any more."""
+    """Each ON fails and each reading says OFF, except of a device that can't be read any more."""
     for _ in range(90):
         for device in BOTH:
             if at.waiting(c.SwitchDevice, device):
@@ -178,7 +178,7 @@ def test_a_stopped_restore_whose_on_may_have_been_done_does_not_end_as_fenced() 
 
 
 def test_an_on_of_a_host_that_has_power_does_not_end_as_fenced() -> None:
-    """Its restore is done and no heartbeat came yet; a person says on once more: nothing is sent, nothing is off."""
+    """Its restore is done and no heartbeat came yet; a second `on` finds everything on and sends nothing."""
     at = desk()
     at.fence()
     at.serve(until="operation_ended")
@@ -268,7 +268,7 @@ def test_life_while_no_device_has_read_off_ends_it_and_power_is_given_back() -> 
 
 
 def test_life_in_maintenance_ends_it_and_gives_nothing_back() -> None:
-    """A person may have their hands in it (S19): what was switched off stays owed, and that is told (S9)."""
+    """An operator may be working on it (S19): what was switched off stays owed, and that is reported (S9)."""
     at = desk()
     off_on_its_way(at)
     at.maintain()
@@ -280,7 +280,7 @@ def test_life_in_maintenance_ends_it_and_gives_nothing_back() -> None:
 
 
 def test_a_device_is_read_between_the_off_that_life_overtook_and_its_on() -> None:
-    """Also where the path was found, the OFF sent and the host heard at one moment (S6)."""
+    """Even if the path was found, the OFF sent and the host heard at one moment (S6)."""
     at = desk("pdu-a:1")
     at.fence()
     at.race("pdu-a")
@@ -304,9 +304,9 @@ def test_life_after_a_device_read_off_changes_nothing() -> None:
 
 
 def test_a_later_operation_gives_no_power_back_either_once_a_person_stopped_that() -> None:
-    """The restore was cancelled; the next OFF failed; life stops the fence after that, which gives back nothing (S19).
+    """The restore was cancelled; the next OFF failed; life stops the fence after that, which gives nothing back (S19).
 
-    What the device is can't be read all that time: an ON would show that somebody gave power back already.
+    The device can't be read all that time: an ON would show that an operator already gave power back.
     """
     at = desk("pdu-a:1", power__attempts=1, gates__cooldown_seconds=0.0, gates__budget_hosts=3)
     at.fence()

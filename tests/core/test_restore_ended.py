@@ -1,4 +1,4 @@
-"""Restores that life, maintenance or a person ends: what is given back, and what is reported as left off (S9)."""
+"""Restores that life, maintenance or an operator ends: what is given back, and what is reported as left off (S9)."""
 
 from fenced.core import events as e
 from fenced.model.power import Action, Outcome, State

@@ -1,4 +1,4 @@
-"""A fenced host that turns out to have power is revoked, by the next read or by the watch; one that is off is not (S17)."""
+"""The next read or the watch revokes a fenced host that has power, and not one that is off (S17)."""
 
 from fenced.core import commands as c
 from fenced.core import events as e

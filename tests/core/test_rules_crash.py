@@ -1,4 +1,4 @@
-"""S13: what was read before a crash proves nothing after it."""
+"""S13: a reading from before a crash proves nothing after it."""
 
 from fenced.core import commands as c
 from fenced.core.durable import records as r
@@ -10,7 +10,7 @@ from tests.world.rack import Rack
 
 
 def test_a_level_that_was_proven_before_the_crash_is_read_again() -> None:
-    """The others were being read when the daemon died; meanwhile somebody switched an outlet on."""
+    """The daemon dies while it inspects the other devices, and an outlet is switched on meanwhile."""
     at = Desk(Rack(devices=("pdu-a:1", "pdu-b:1", "bmc:2")))
     at.fence()
     while at.operation().phase is not Phase.INSPECTING:

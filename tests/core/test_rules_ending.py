@@ -1,4 +1,4 @@
-"""S14: what belongs to an operation that ended is not taken for the next one's, and a restore that reaches nobody ends."""
+"""S14: results of an ended operation don't count for the next one, and a restore that reaches no device ends."""
 
 from fenced.core import commands as c
 from fenced.core import events as e
@@ -26,7 +26,7 @@ def test_a_late_race_of_an_ended_operation_proves_nothing_to_the_next() -> None:
 
 
 def test_a_late_read_of_an_ended_operation_proves_nothing_to_the_next() -> None:
-    """The number of the step is the same in both."""
+    """Both steps have the same number."""
     at = Desk()
     late = _read_of_a_new_off(at)
     at.cancel()

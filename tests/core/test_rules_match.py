@@ -1,4 +1,4 @@
-"""S12: an expression that says nothing selects nobody, and names match exactly and wholly."""
+"""S12: an expression that can't be parsed selects no host, and names match exactly."""
 
 from dataclasses import replace
 

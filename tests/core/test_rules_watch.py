@@ -1,4 +1,4 @@
-"""S17 in the watch: what a distrusted level reads proves nothing of a failed host either."""
+"""S17 in the watch: readings of a distrusted level prove nothing about a failed host either."""
 
 import pytest
 
@@ -53,7 +53,7 @@ def test_a_level_that_is_believed_does() -> None:
 
 @pytest.mark.parametrize("is_by_watch", [True, False], ids=["the watch", "an operation"])
 def test_what_rests_on_a_persons_word_is_told_as_such(is_by_watch: bool) -> None:
-    """`fenced` names the devices of which a person alone says that they cut power, whatever proved them off (S1)."""
+    """`fenced` names the devices that only an operator confirmed to cut power, whatever proved them off (S1)."""
     at = Desk(Rack(settings={"power.attempts": 1}, vouched=("pdu-b",)))
     if is_by_watch:
         failed(at)
@@ -68,7 +68,7 @@ def test_what_rests_on_a_persons_word_is_told_as_such(is_by_watch: bool) -> None
 
 
 def test_a_message_received_before_the_on_ends_no_restoring() -> None:
-    """Without a boot id only the moment tells a new run from the old one."""
+    """Without a boot id only the time separates the new run from the old one."""
     at = Desk()
     at.fence()
     at.serve(until="host_fenced")

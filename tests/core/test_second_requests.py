@@ -17,7 +17,7 @@ Build = Callable[[], tuple[Desk, str]]
 
 
 def running_off() -> tuple[Desk, str]:
-    """An off whose first OFF is on its way."""
+    """Return an off with its first OFF under way."""
     desk = Desk()
     answer = desk.ask(Action.OFF)
     desk.race("pdu-a")
@@ -27,7 +27,7 @@ def running_off() -> tuple[Desk, str]:
 
 
 def running_restart() -> tuple[Desk, str]:
-    """A restart that is fenced and waits for its announcement: before its first ON."""
+    """Return a restart that is fenced and waits for its announcement, before its first ON."""
     desk = Desk()
     answer = desk.ask(Action.RESTART)
     desk.serve(until="host_fenced")
@@ -36,7 +36,7 @@ def running_restart() -> tuple[Desk, str]:
 
 
 def restart_after_on() -> tuple[Desk, str]:
-    """A restart whose first ON is on its way."""
+    """Return a restart with its first ON under way."""
     desk, answer = running_restart()
     desk.go(11.0, silent=[NODE])
     assert desk.waiting(c.SwitchDevice)
@@ -44,7 +44,7 @@ def restart_after_on() -> tuple[Desk, str]:
 
 
 def running_on() -> tuple[Desk, str]:
-    """An on whose ONs are on their way."""
+    """Return an on with its ONs under way."""
     desk = Desk()
     desk.ask(Action.OFF)
     desk.serve(until="operation_ended")
@@ -115,7 +115,7 @@ def test_a_restart_before_its_first_on_becomes_off_and_stays_off() -> None:
 
 
 def test_a_restart_that_waits_to_send_its_first_on_becomes_off() -> None:
-    """Past the announcement, but no ON was sent yet: the path is being looked for."""
+    """The announcement is over but no ON was sent yet: the race is running."""
     desk, answer = running_restart()
     operation = desk.operation()
     for device in operation.devices:
@@ -167,7 +167,7 @@ def test_a_request_while_a_cancelled_operation_ends_waits_for_its_end() -> None:
 
 
 def test_off_does_not_join_an_operation_that_is_being_undone() -> None:
-    """Life stopped the automatic fence and power is given back: a person's off must not share its fate."""
+    """Life stopped the automatic fence and power is given back: an operator's off must not end with it."""
     desk = Desk()
     desk.fence()
     desk.race("pdu-a")
@@ -227,7 +227,8 @@ def test_a_living_host_is_switched_off_by_force_only() -> None:
 
 
 def test_a_cancelled_request_leaves_the_host_as_it_was() -> None:
-    """Cancelled before any OFF: a host that left is not suspect now, and one that is off by a person's word stays off."""
+    """Cancelled before any OFF: a host in `left` does not become suspect, and one that an operator switched off stays
+    off."""
     desk = Desk()
     desk.beat(status=HealthStatus.STOPPING)
     assert desk.state().state is State.LEFT
@@ -244,7 +245,7 @@ def test_a_cancelled_request_leaves_the_host_as_it_was() -> None:
 
 
 def test_a_status_that_reads_on_between_two_offs_takes_the_first_of_them_away() -> None:
-    """OFF, ON, OFF is no stable OFF, whoever asked (S1)."""
+    """OFF, ON, OFF is no stable OFF, whichever operation read the ON (S1)."""
     desk = Desk(Rack(devices=("pdu-a:1",)))
     desk.ask(Action.OFF)
     desk.race("pdu-a", Power.ON)
@@ -259,7 +260,7 @@ def test_a_status_that_reads_on_between_two_offs_takes_the_first_of_them_away() 
 
 
 def read_next(desk: Desk, power: Power) -> None:
-    """The operation's next reading of its device."""
+    """Answer the operation's next read of its device."""
     for _ in range(40):
         if desk.waiting(c.ReadDevice):
             break
@@ -269,7 +270,7 @@ def read_next(desk: Desk, power: Power) -> None:
 
 @pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.DONE])
 def test_an_on_after_a_restore_was_stopped_waits_and_gives_power_back(outcome: Outcome) -> None:
-    """The restart only waits for the end of its own ON: nothing more of what it switched off is switched on by it."""
+    """The restart only waits for the end of its own ON; it switches nothing more on."""
     desk = Desk()
     desk.fence()
     desk.serve(until="host_fenced")

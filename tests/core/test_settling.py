@@ -1,4 +1,4 @@
-"""An OFF that does not count yet: the path is proven, OFF is sent, and nothing is proven, given up or left before its time."""
+"""An OFF reading that does not count yet: OFF is still sent, but nothing is proven or given up before it counts."""
 
 from fenced.core import commands as c
 from fenced.core.durable import records as r
@@ -21,7 +21,7 @@ def sent(at: Desk, what: What) -> int:
 
 
 def settle(at: Desk, until: float) -> None:
-    """Whatever is read before `until` is an OFF that does not count."""
+    """Every read before `until` returns an OFF that does not count."""
     while at.now < until:
         if at.waiting(c.ReadDevice):
             at.read("bmc", settling=until - at.now)

@@ -1,4 +1,4 @@
-"""Two hosts whose devices say that they are one machine: told to both, and no operation cuts power through either."""
+"""Devices of two hosts report one machine: both hosts are warned, and no operation cuts power through either."""
 
 import time
 from dataclasses import replace
@@ -36,7 +36,7 @@ def level(at: Desk, name: HostName) -> str:
 
 
 def says(at: Desk, name: HostName, *told: str, device: str = "bmc", through: str = "engine") -> None:
-    """The check reads the host's device, which says that it belongs to that machine."""
+    """The check reads the host's device, which reports that identity."""
     at.go(1.0)
     check(at, device, host=name, told=told, through=through)
 
@@ -50,7 +50,7 @@ def is_nobodys_business(at: Desk) -> bool:
 
 
 def given(at: Desk, name: HostName, identity: str) -> None:
-    """A reload gives the host's BMC an identity."""
+    """A reload sets the identity of the host's BMC."""
     at.do(e.InventoryRead(inventory=changed(at.fleet.inventory, name, identity=identity)))
 
 
@@ -66,7 +66,7 @@ def changed(inventory: Inventory, name: HostName, *, identity: str = "", plug: s
     return replace(inventory, hosts={**inventory.hosts, name: device(inventory.hosts[name])})
 
 
-# -- who says the same ------------------------------------------------------------------------------------------------
+# -- which devices match ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("spelling", [UUID, TURNED, BACKWARDS, f"{{{UUID}}}"])
@@ -90,7 +90,7 @@ def test_one_machine_under_two_addresses_is_told_to_both_hosts(spelling: str, mo
     ("one", "two"),
     [
         ((UUID,), (ANOTHER,)),
-        ((UUID, "CHASSIS-1"), (ANOTHER, "CHASSIS-1")),  # blades tell the serial number of their enclosure
+        ((UUID, "CHASSIS-1"), (ANOTHER, "CHASSIS-1")),  # blades report the serial number of their enclosure
         (("CHASSIS-1", "BOARD-1"), ("CHASSIS-1", "BOARD-2")),
         ((UUID,), ("SN-1",)),
         ((), ()),
@@ -153,7 +153,7 @@ def test_it_ends_when_they_are_two_again() -> None:
     assert (level(at, NODE), level(at, OTHER)) == ("full", "full")
 
 
-# -- whose it is ------------------------------------------------------------------------------------------------------
+# -- which host owns it -----------------------------------------------------------------------------------------------
 
 
 def test_an_identity_says_whose_it_is_and_the_other_is_wrong() -> None:
@@ -197,7 +197,7 @@ def test_a_host_that_is_gone_claims_nothing() -> None:
     assert is_nobodys_business(at)
 
 
-# -- what is not done through it --------------------------------------------------------------------------------------
+# -- what is not sent through it --------------------------------------------------------------------------------------
 
 
 def sent(at: Desk) -> list[str]:
@@ -302,7 +302,7 @@ def test_the_watch_fences_nobody_by_it() -> None:
 
 
 def started_again(at: Desk) -> None:
-    """What was recorded is there, what was only told is not."""
+    """Start again: recorded state is there, claims in memory are not."""
     fleet = Fleet(at.fleet.inventory, epoch=2, started=at.now)
     fleet.restore(dict(at.fleet.hosts), at.fleet.state)
     at.fleet = fleet
@@ -330,7 +330,7 @@ def test_after_a_start_a_device_that_is_never_heard_bars_nobody_for_ever() -> No
     assert level(at, NODE) == "full"
 
 
-# -- what the store refused, and the cost ------------------------------------------------------------------------------
+# -- rejected batches, and the cost -----------------------------------------------------------------------------------
 
 
 def test_a_batch_that_the_store_refused_is_decided_again() -> None:

@@ -1,4 +1,4 @@
-"""Single rules of steps, stops and readings, from hand-made states."""
+"""Single rules of steps, stops and readings, tested on hand-made states."""
 
 from dataclasses import replace
 

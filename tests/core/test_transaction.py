@@ -1,4 +1,4 @@
-"""A refused batch leaves nothing but the moments of heartbeats and evidence (design.md#store-and-lease)."""
+"""A rejected batch leaves nothing but the moments of heartbeats and evidence (design.md#store-and-lease)."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ def beat(at: Desk, boot: str) -> e.Health:
 
 
 def test_a_beat_stays_heard_though_its_record_was_refused() -> None:
-    """Forgotten, it would be silence, and a living host would be fenced for the store's trouble (S11)."""
+    """A forgotten beat would be silence, and a living host would be fenced because of the store's trouble (S11)."""
     at = Desk()
     at.now += 10.0
     at.fleet.begin()

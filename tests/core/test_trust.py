@@ -1,4 +1,4 @@
-"""Distrust (S17): a device that reads OFF while its host is healthy proves nothing until it followed the host once."""
+"""Distrust (S17): a device that reads OFF while its host is healthy proves nothing until it once followed the host."""
 
 from fenced.core import commands as c
 from fenced.core import events as e
@@ -35,7 +35,7 @@ def test_a_reading_of_on_between_begins_anew() -> None:
 
 
 def test_readings_before_late_messages_are_excluded_prove_no_lie() -> None:
-    """The host may have lost its power just now: what is heard may have been sent before."""
+    """The host may just have lost its power: the beats may have been sent before."""
     at = desk()
     check_off(at, "bmc", reads=6, apart=4.0)
     assert not distrusts(at)
@@ -56,7 +56,7 @@ def test_a_host_that_falls_silent_lost_its_power_honestly() -> None:
 
 
 def test_another_run_of_the_host_proves_no_lie() -> None:
-    """It was off, honestly, and came back: life before and after is not the same life."""
+    """It was really off and came back: life before and life after are different runs."""
     at = desk()
     check_off(at, "bmc", reads=2, apart=2.0)
     at.go(35.0, silent=[NODE])
@@ -86,7 +86,7 @@ def test_a_host_that_stops_may_be_off() -> None:
 
 
 def test_an_outlet_that_was_off_in_an_earlier_run_is_no_witness() -> None:
-    """Both were off, honestly. The host came back on pdu-b, which nobody read since."""
+    """Both were really off. The host came back on pdu-b, which was not read since."""
     at = desk("pdu-a:1", "pdu-b:1")
     check_off(at, "pdu-a", "pdu-b", reads=2, apart=2.0)
     at.go(40.0, silent=[NODE])

@@ -1,4 +1,4 @@
-"""Trust comes back when a distrusted device was seen to follow its host once: on, dark, and on again (ADR 18)."""
+"""Trust returns when a distrusted device once followed its host: on, dark, and on again (ADR 18)."""
 
 from dataclasses import replace
 
@@ -49,7 +49,7 @@ def test_a_new_lie_begins_anew() -> None:
 
 
 def test_on_by_our_own_command_shows_nothing() -> None:
-    """Switched by us between dark and ON: it shows our will, not the host's power."""
+    """The daemon switched it between dark and ON, so the ON proves nothing about the host's power."""
     at = mislabelled()
     check(at, "bmc")
     cycle(at, bmc=Power.OFF)
@@ -66,7 +66,7 @@ def test_on_by_our_own_command_shows_nothing() -> None:
 
 
 def switched_by_a_person(*, is_heard: bool, boot: str) -> Desk:
-    """The only device, seen ON; a person switches it off, later on again."""
+    """The only device, seen ON; an operator switches it off and later on again."""
     at = desk("bmc:1", settings={"power.operation_timeout_seconds": 60.0})
     check_off(at, "bmc")
     check(at, "bmc")
@@ -94,7 +94,7 @@ def test_a_host_that_lived_through_it_and_started_anew_later_does_not() -> None:
 
 
 def test_a_host_that_was_silent_before_shows_nothing() -> None:
-    """It was dead already: that it is silent after the OFF is no wonder."""
+    """It was dead already, so its silence after the OFF proves nothing."""
     at = desk("bmc:1", settings={"power.operation_timeout_seconds": 60.0})
     check_off(at, "bmc")
     check(at, "bmc")
@@ -113,7 +113,7 @@ def test_a_host_that_was_silent_before_shows_nothing() -> None:
 
 
 def test_two_levels_that_were_both_switched_off_show_nothing() -> None:
-    """One of them silenced the host, and nobody knows which."""
+    """One of them silenced the host, and which one is unknown."""
     at = desk("bmc:1", "pdu-a:2", settings={"power.operation_timeout_seconds": 60.0})
     check_off(at, "bmc", "pdu-a", reads=4)
     assert distrusts(at) == {"bmc", "pdu-a"}

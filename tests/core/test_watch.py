@@ -1,4 +1,4 @@
-"""S17: fenced and failed hosts are watched; late messages are told from living hosts."""
+"""S17: the watch reads fenced and failed hosts; late messages are separated from living hosts."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from tests.world.rack import Rack
 
 
 def off(rack: Rack | None = None) -> Desk:
-    """A person switched it off."""
+    """An operator switched it off."""
     at = Desk(rack)
     at.ask(Action.OFF)
     at.serve(until="operation_ended")
@@ -21,7 +21,7 @@ def off(rack: Rack | None = None) -> Desk:
 
 
 def watch(at: Desk) -> None:
-    """Until the next round of the watch is under way."""
+    """Let time pass until the next watch round is under way."""
     for _ in range(200):
         if at.waiting(c.WatchHost):
             return
@@ -173,7 +173,7 @@ def off_for(seconds: float) -> Desk:
 
 @pytest.mark.parametrize("spread", [0.0, 1.0, 7.0])
 def test_a_burst_of_what_was_kept_on_the_way_is_no_living_host(spread: float) -> None:
-    """A bridge comes back a minute after the proof, and delivers at once what the host said before it died."""
+    """A bridge reconnects a minute after the proof, and delivers at once what the host sent before it died."""
     at = off_for(60.0)
     start = at.now
     for number in range(12):
@@ -185,7 +185,8 @@ def test_a_burst_of_what_was_kept_on_the_way_is_no_living_host(spread: float) ->
 
 
 def test_the_first_late_word_of_an_old_run_holds_the_next_fence() -> None:
-    """Until the second one shows that the devices lied: the host lives, and must not be cut off once more."""
+    """Until the second one shows that the devices reported a false OFF: the host lives and must not be cut off
+    again."""
     at = Desk(
         Rack(settings={"detection.boot_grace_seconds": 60.0, "gates.cooldown_seconds": 0.0, "gates.budget_hosts": 9})
     )
@@ -212,7 +213,7 @@ def test_a_burst_of_what_was_kept_on_the_way_ends_no_restoring() -> None:
 
 @pytest.mark.parametrize("pause", [0.5, 2.0, 5.0, 7.0, 40.0])
 def test_a_run_that_goes_on_is_a_lie_whatever_its_pace(pause: float) -> None:
-    """At whatever pace its beats come, and however many of them are lost: five intervals, or its second beat."""
+    """At any pace, and however many beats are lost: five intervals, or its second beat."""
     at = off_for(32.0)
     start = at.now
     while not at.records(r.HostRevoked):
@@ -223,7 +224,7 @@ def test_a_run_that_goes_on_is_a_lie_whatever_its_pace(pause: float) -> None:
 
 
 def waited(at: Desk, seconds: float, *, boot: str | None = "b1") -> bool:
-    """A beat that may have lain in our own socket for so long; whether it was news."""
+    """Send a beat that may have waited in the daemon's socket for that long. Return whether it was news."""
     at.sequence += 1
     return at.do(
         e.Health(
@@ -234,7 +235,7 @@ def waited(at: Desk, seconds: float, *, boot: str | None = "b1") -> bool:
 
 
 def test_what_waited_with_us_is_judged_by_when_it_reached_us() -> None:
-    """We were busy for eight seconds: beats that reached us inside late_message are read after it."""
+    """The daemon was busy for eight seconds, and reads beats after late_message that arrived within it."""
     at = off_for(32.0)
     proof = at.state().proof
     assert proof is not None
@@ -260,7 +261,7 @@ def test_what_waited_with_us_since_before_the_on_ends_no_restoring() -> None:
 
 
 def test_a_beat_of_which_nobody_can_read_the_boot_ends_no_restoring() -> None:
-    """It may be of the old run. It holds the next fence, though."""
+    """It may be of the old run. It still holds the next fence."""
     at = Desk()
     at.fence()
     at.serve(until="operation_ended")

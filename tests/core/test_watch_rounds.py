@@ -1,4 +1,4 @@
-"""Rounds of the watch: of which level, how many, and through which paths (S1, S17)."""
+"""Which watch rounds prove OFF: their level, their number and their paths (S1, S17)."""
 
 import pytest
 
@@ -94,7 +94,7 @@ def test_a_path_that_read_on_in_the_round_before_is_asked_before_another_ones_of
 
 
 def failed_all(at: Desk) -> None:
-    """No device takes an OFF, and no attempt is left."""
+    """No device accepts an OFF, and no attempt is left."""
     at.fence()
     for _ in range(1000):
         if at.records(r.OperationEnded):

@@ -1,1 +1,1 @@
-"""The engine's parts in virtual time: race, slots, workers, outbox, lease, reactor."""
+"""Tests of the engine's parts in virtual time: race, slots, workers, outbox, lease, reactor."""

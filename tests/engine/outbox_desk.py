@@ -1,4 +1,4 @@
-"""An outbox between a memory journal and a broker that can be choosy, in virtual time. Knows no story."""
+"""An outbox between a memory journal and a broker that can reject or hang up, in virtual time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -19,9 +19,11 @@ from tests.world.rack import Rack
 
 
 class Choosy(WorldBus):
-    """A bus that refuses the topics in `stuck` (`is_touchy`: and hangs up behind its refusal), answers nothing to those in
-    `mute`, and hangs up after those in `fatal`: before it has acknowledged, or (`is_old`: MQTT 3.1.1 knows no refusal)
-    behind that."""
+    """A bus that refuses the topics in `stuck`, never answers those in `mute`, and hangs up on those in `fatal`.
+
+    `is_touchy`: it also hangs up after a refusal. `is_old`: as with MQTT 3.1.1, it acknowledges a fatal message before
+    it hangs up.
+    """
 
     def __init__(self, broker: Broker, clock: WorldClock) -> None:
         super().__init__(broker, clock, "fenced-a")
@@ -57,7 +59,7 @@ class Choosy(WorldBus):
 
 
 class SlowReader(MemoryJournal):
-    """A journal that takes so long to say what is to be sent."""
+    """A journal that reads the outbox slowly."""
 
     read_seconds = 0.0
 
@@ -90,7 +92,7 @@ class Desk:
         self.outbox.nudge()
 
     def sent(self, word: str = "/event/") -> list[str]:
-        """Payloads that the broker took, in order."""
+        """Return the payloads that the broker accepted, in order."""
         return [message.payload.decode() for _, message in self.broker.published if word in message.topic]
 
     async def pending(self) -> int:

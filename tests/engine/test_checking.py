@@ -1,4 +1,4 @@
-"""The check in a whole virtual data centre: it reads every path, and is in nobody's way."""
+"""The path check in a whole virtual data centre: it reads every path and delays nothing else."""
 
 import asyncio
 from collections import Counter
@@ -28,7 +28,7 @@ def rack(interval: float = 120.0, **more: Setting) -> Rack:
 
 
 def play(of: Rack, story: Callable[[World], Awaitable[None]]) -> World:
-    """Run a story in a world that ends clean."""
+    """Run a story in a world that must end clean."""
 
     async def main() -> World:
         world = World(of)
@@ -42,7 +42,7 @@ def play(of: Rack, story: Callable[[World], Awaitable[None]]) -> World:
 
 
 def reads(world: World, since: float = 0.0) -> Calls:
-    """(seconds, proxy, plug) of each reading."""
+    """Return (seconds, proxy, plug) of each reading."""
     zero = world.clock.now() - asyncio.get_running_loop().time() if _is_running() else 1_800_000_000.0
     return [
         (at - zero, str(path), str(plug), what)
@@ -88,7 +88,7 @@ def test_nothing_is_read_without_the_lease() -> None:
 
 
 def test_a_host_with_an_operation_is_left_to_it() -> None:
-    """The read that is under way gives its session back at once, and none begins until the operation ended."""
+    """A running read gives its session back at once, and none begins until the operation ended."""
 
     async def story(world: World) -> None:
         await asyncio.sleep(30.0)
@@ -129,7 +129,7 @@ def test_a_read_that_is_cancelled_before_it_began_gets_its_turn_again() -> None:
 
 
 def test_few_at_once() -> None:
-    """Ever so many dead paths: half of the slots for agents at most."""
+    """Even with many dead paths, the check holds at most half of the agent slots."""
     most = 0
 
     async def story(world: World) -> None:
@@ -145,7 +145,7 @@ def test_few_at_once() -> None:
 
 
 def test_the_race_remembers_what_the_check_saw() -> None:
-    """The better tier is dead: the race of a fence begins with its own order, and inside a tier with who works."""
+    """A later race knows that px1 is dead and px2 works."""
 
     async def story(world: World) -> None:
         world.path("px1").is_dead = True
@@ -183,7 +183,7 @@ def test_a_reload_changes_the_paths_and_keeps_what_was_read() -> None:
 
 
 def test_off_beside_life_is_read_again_soon_and_not_for_ever() -> None:
-    """An outlet that is off for good costs a few readings more, once in each round, and not one every pause."""
+    """An outlet that stays off costs a few more readings in each round, not one every pause."""
 
     async def story(world: World) -> None:
         await asyncio.sleep(130.0)
@@ -200,7 +200,7 @@ def test_off_beside_life_is_read_again_soon_and_not_for_ever() -> None:
 
 
 def test_two_hosts_with_one_bmc_are_found_through_any_path_and_what_changes_is_noticed() -> None:
-    """One of them by the daemon's own machine and proxies, as every path is read."""
+    """The check reads every path: from the daemon's own machine and through the proxies."""
 
     async def story(world: World) -> None:
         plugs = [world.plug(name, "bmc") for name in ("node-2", "node-3")]
@@ -226,7 +226,7 @@ def test_two_hosts_with_one_bmc_are_found_through_any_path_and_what_changes_is_n
 
 
 def test_what_was_said_to_a_reading_that_a_reload_overtook_is_nobodys_word() -> None:
-    """The device may be another one since: who answered says nothing of it."""
+    """The device may be another one since, so its identities prove nothing."""
 
     async def story(world: World) -> None:
         plug = world.plug("node-2", "bmc")

@@ -1,4 +1,4 @@
-"""An ON that still waits for its turn is taken back when a person forbids it; one that has begun goes on to its end (S19, S6)."""
+"""An operator cancels an ON that waits for its turn; one that has begun runs to its end (S19, S6)."""
 
 import asyncio
 
@@ -22,7 +22,7 @@ OPERATION = OperationId("1-1")
 
 
 class Nobody:
-    """ports.liveness.Liveness: nobody answers."""
+    """ports.liveness.Liveness: no host answers."""
 
     async def ask(self, address: str, *, ports: object, agents: object, timeout_seconds: float) -> str | None:
         return None
@@ -36,7 +36,8 @@ def switch(what: What, device: str, sequence: int, clock: WorldClock) -> c.Switc
 
 
 def played(*, after: float, what: What = What.ON) -> tuple[list[str], list[tuple[str, Outcome, str | None]]]:
-    """Two commands for one place; after so long the second's operation drops its ONs. What left, and what came back."""
+    """Start two commands for one place; `after` seconds later the second's operation drops its ONs. Return the calls and the
+    results."""
 
     async def main() -> tuple[list[str], list[tuple[str, Outcome, str | None]]]:
         clock, lines, events = WorldClock(), Lines(5.0), list[e.Event]()

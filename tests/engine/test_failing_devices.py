@@ -1,4 +1,4 @@
-"""Devices that fail or hang at the workers hold up no healthy one (S15), on a unit of their own or a common one."""
+"""Failing or hanging devices delay no healthy one at the workers (S15), on separate units or a shared one."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from tests.world.loop import run
 
 
 def test_ten_failing_devices_hold_up_no_healthy_one() -> None:
-    """Those that fail take half of the slots at most: the healthy ones' median stays what it is without them."""
+    """Failing devices take at most half of the slots: the healthy ones' median is the same as without them."""
 
     async def main(failing: int) -> float:
         bench = Bench(processes=8)
@@ -34,7 +34,7 @@ def test_ten_failing_devices_hold_up_no_healthy_one() -> None:
 
 
 def test_devices_that_hang_at_each_command_leave_sessions_of_their_unit_to_the_others() -> None:
-    """However well they are read in between: they hold half of the sessions at most."""
+    """Even if they read well in between, they hold at most half of the sessions."""
 
     async def main() -> float:
         bench = Bench()
@@ -58,7 +58,7 @@ def test_devices_that_hang_at_each_command_leave_sessions_of_their_unit_to_the_o
 
 
 def test_a_command_that_was_refused_before_it_left_says_nothing_of_its_device() -> None:
-    """Its turn came too late behind others: it is no device that fails, and not held to one of few sessions."""
+    """Its turn came too late: its device is not failing and keeps full access to the sessions."""
 
     async def main() -> float:
         bench = Bench()

@@ -1,4 +1,4 @@
-"""Keeping the lease: what else fails, or takes long, is not the lease's trouble (S15)."""
+"""Keeping the lease: other failures and slow tasks don't affect it (S15)."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,14 +16,14 @@ TTL_SECONDS = 15.0
 
 
 class Hanging(MemoryJournal):
-    """A journal whose housekeeping never ends."""
+    """A journal whose checkpoint never ends."""
 
     async def checkpoint(self) -> None:
         await asyncio.sleep(1e6)
 
 
 def kept(anchor: Callable[[], ClockAnchor | None]) -> tuple[list[e.Event], list[str]]:
-    """A minute of a keeper: what it told the engine, and its log."""
+    """Run a keeper for a minute. Return its events and its log."""
 
     async def main() -> tuple[list[e.Event], list[str]]:
         clock, journal, told = WorldClock(), Hanging(), list[e.Event]()
@@ -47,7 +47,7 @@ def test_the_lease_is_renewed_whatever_becomes_of_the_housekeeping() -> None:
 
 
 def test_a_want_of_descriptors_ends_no_keeper() -> None:
-    """EMFILE while it looks at the clock's anchor: the next time it may have one."""
+    """EMFILE while it reads the clock's anchor: the next renewal may get a descriptor."""
     tries = iter(range(100))
 
     def anchor() -> ClockAnchor | None:

@@ -1,4 +1,4 @@
-"""Names on the bus that are nearly a host's: told, never taken, and few are kept."""
+"""Near-miss host names on the bus: reported, never accepted, and few are kept."""
 
 import json
 from pathlib import Path

@@ -68,7 +68,7 @@ def test_of_a_host_nothing_counts_as_sent_behind_what_was_not_taken() -> None:
 
 
 def test_a_message_that_the_broker_took_behind_one_that_it_refused_is_sent_again() -> None:
-    """Else the host's events would stand in another order for whoever hears only the repetition."""
+    """Otherwise a subscriber that gets only the repetition would see the host's events in another order."""
 
     async def story(desk: Desk) -> None:
         refused, taken = message(1, "node-1"), replace(message(2, "node-1"), topic="fenced/v1/site-1/state/node-1")
@@ -140,7 +140,8 @@ def test_a_round_that_outlasts_the_lease_stops_where_the_lease_ended() -> None:
 
 
 def test_what_was_read_when_the_lease_had_ended_is_not_published() -> None:
-    """The store hung in the read: another controller may tell newer states already, and ours would stand over them."""
+    """The store hung in the read: another controller may have published newer states, and old ones would replace
+    them."""
 
     async def story(desk: Desk) -> None:
         await desk.journal.append(Batch(entries=[entry()], outbox=[message(1)]))

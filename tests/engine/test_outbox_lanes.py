@@ -1,4 +1,4 @@
-"""The outbox: what the broker does not take of one host, or hangs up on, delays nobody else (S3, S15)."""
+"""The outbox's lanes: a host that the broker refuses or hangs up on delays no other (S3, S15)."""
 
 import asyncio
 import itertools
@@ -13,11 +13,11 @@ from fenced.ports.journal import Batch
 from tests.engine.outbox_desk import Desk, message, play, topic
 from tests.journal.strategies import entry
 
-# -- what the broker does not take of one delays nobody else ----------------------------------------------------------
+# -- a refused host delays no other -----------------------------------------------------------------------------------
 
 
 def test_a_backlog_that_is_refused_delays_no_other_host() -> None:
-    """Every further message of another host goes out at once, and the refused ones do when they are taken again."""
+    """Further messages of another host go out at once; the refused ones do once the broker accepts them."""
 
     async def story(desk: Desk) -> None:
         desk.bus.stuck = {topic("node-1")}
@@ -96,7 +96,7 @@ def test_every_state_is_told_again_although_some_are_refused_and_the_connection_
         await asyncio.sleep(1.0)
         desk.bus.stuck = denied
         before = len(desk.broker.published)
-        for _ in range(3):  # each connection lasts for a part of them
+        for _ in range(3):  # each connection lasts for some of them only
             desk.broker.set_up(True)
             await asyncio.sleep(0.025)
             desk.broker.set_up(False)
@@ -186,7 +186,7 @@ def test_those_that_were_under_way_when_the_broker_hung_up_do_not_wait_for_the_o
 
 
 def test_a_refusal_behind_which_the_broker_hangs_up_is_no_plain_refusal() -> None:
-    """Mosquitto with `max_queued_messages 0`: the refusal is sent, and the connection ended."""
+    """Mosquitto with `max_queued_messages 0`: it sends the refusal and closes the connection."""
 
     async def story(desk: Desk) -> None:
         desk.bus.stuck, desk.bus.is_touchy = {topic("node-1")}, True
@@ -201,7 +201,8 @@ def test_a_refusal_behind_which_the_broker_hangs_up_is_no_plain_refusal() -> Non
 
 
 def test_an_old_broker_that_hangs_up_behind_its_acknowledgement_is_not_told_all_again_at_once() -> None:
-    """It took the state, says MQTT 3.1.1, and ends each connection for it: not each connection may begin with it."""
+    """MQTT 3.1.1 acknowledges the state and then closes the connection: not every connection may begin with that
+    state."""
 
     async def story(desk: Desk) -> None:
         desk.bus.is_old, desk.bus.fatal = True, {"fenced/v1/site-1/state/node-2"}

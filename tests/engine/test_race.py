@@ -28,9 +28,9 @@ NOWHERE = Place(host=HOST, inventory=Inventory())
 
 @dataclass
 class Paths:
-    """Proxies: seconds until the answer, None for a black hole, a negative number for a failure after so long.
+    """Proxies by seconds until they answer; None: never; negative: they fail after that time.
 
-    `ends_itself_seconds`: when a read through a black hole gives up, as a driver does by the probe's timeout.
+    `ends_itself_seconds`: when a read without an answer gives up, as a driver does by the probe's timeout.
     """
 
     seconds: Mapping[str, float | None]
@@ -76,7 +76,7 @@ def race(
     is_exhaustive: bool = False, stops_at_mismatch: bool = False, place: Place = NOWHERE,
     load: Mapping[str, float] = MappingProxyType({}),
 ) -> tuple[RaceResult, float]:  # fmt: skip
-    """The result and how long it took."""
+    """Run a race. Return the result and its duration."""
 
     async def main() -> tuple[RaceResult, float]:
         racing = Race(
@@ -101,7 +101,7 @@ def test_k_dead_candidates_cost_k_staggers_and_one_probe(k: int, is_one_tier: bo
     dead = [f"dead-{number}" for number in range(k)]
     paths = Paths({**dict.fromkeys(dead), "live": 0.1})
     tiers = [[*dead, "live"]] if is_one_tier else [*[[name] for name in dead], ["live"]]
-    # A lower tier that is alone alive waits its preference grace for the better ones still running.
+    # The only living candidate, in a lower tier, waits its preference grace for the better ones still running.
     grace = 0.0 if is_one_tier or k == 0 else SETTINGS.preference_grace_seconds
     result, seconds = race(paths, *tiers)
     assert result.winner == "live"

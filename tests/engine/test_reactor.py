@@ -1,4 +1,4 @@
-"""Records before effects, nothing lost when the store fails, our own stalls are nobody's silence (S3, S11)."""
+"""Records before effects; nothing is lost when the store fails; a stall of the daemon is no silence (S3, S11)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -29,7 +29,8 @@ NODE = HostName("node-2")
 
 
 class JumpingClock:
-    """The steady clock over the loop's time; `ahead` is time in which we did not run (a suspend, a blocked loop)."""
+    """The steady clock over the loop's time; `ahead`: time in which the daemon did not run (a suspend, a blocked
+    loop)."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
@@ -39,7 +40,7 @@ class JumpingClock:
 
 
 class Desk:
-    """A running reactor over a memory journal; effects are kept in `started`, with what was durable just then."""
+    """A running reactor over a memory journal; `started` keeps each effect with what was durable at its start."""
 
     def __init__(self) -> None:
         self.clock = JumpingClock()
@@ -70,7 +71,7 @@ class Desk:
         )
 
     def reboot(self, number: int) -> None:
-        """A heartbeat that has something to be written down."""
+        """Send a heartbeat that causes a record."""
         name, boot = HostName(f"node-{(1, 3, 4)[number % 3]}"), BootId(f"again-{number}")
         self.reactor.deliver(e.Health(host=name, received=self.clock.now(), is_retained=False, boot=boot))
 
@@ -81,7 +82,7 @@ class Desk:
 
 
 def play(story: Callable[[Desk], Awaitable[None]]) -> None:
-    """Run a story beside the reactor, with the lease held and the bus connected."""
+    """Run a story beside the reactor, with the lease and the bus."""
 
     async def main() -> None:
         desk = Desk()
@@ -156,7 +157,7 @@ def test_what_the_world_did_is_kept_through_failures_of_any_length() -> None:
 
 
 def test_nothing_starts_while_the_store_fails_and_all_is_decided_again_afterwards() -> None:
-    """Found by the simulation (a disk that is full while a suspect is released): each try probed the host once more."""
+    """Found by the simulation (a full disk while a suspect is released): each try probed the host once more."""
 
     async def story(desk: Desk) -> None:
         desk.beat()
@@ -173,7 +174,7 @@ def test_nothing_starts_while_the_store_fails_and_all_is_decided_again_afterward
 
 
 def test_a_gate_that_stays_closed_is_reported_by_the_running_daemon() -> None:
-    """Nothing but the end of a pause had the gates looked at, while the tests of the core did it every second."""
+    """In the daemon only the end of a pause checked the gates, while the tests of the core did so every second."""
 
     async def story(desk: Desk) -> None:
         desk.reactor.deliver(e.ArmAsked(is_on=False, by="person", reason="a test"))
@@ -316,7 +317,7 @@ def test_a_host_is_looked_at_when_its_grace_is_over() -> None:
 
 
 def test_a_look_waits_for_what_had_come_when_it_was_due_and_for_nothing_newer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A slow machine with many hosts: the inbox is never empty, and still a silence is found soon after its grace."""
+    """On a slow machine with many hosts the inbox is never empty, and a silence is still found soon after its grace."""
     monkeypatch.setattr(reactor_module, "BATCH_MAX", 4)
 
     async def story(desk: Desk) -> None:
@@ -367,7 +368,8 @@ def test_a_beat_that_waits_behind_others_is_heard_before_the_look(monkeypatch: p
 
 
 def test_a_hosts_own_answer_finds_no_silence_while_its_beat_waits() -> None:
-    """Found by the simulation (a store that failed while a host hung): the answer lay before the beat in the inbox."""
+    """Found by the simulation (the store failed while a host hung): the probe's answer lay before the beat in the
+    inbox."""
 
     async def story(desk: Desk) -> None:
         for number in range(80):

@@ -1,4 +1,4 @@
-"""What a safety review found, each as the scenario that failed first."""
+"""Findings of a safety review, each as the scenario that failed first."""
 
 import asyncio
 from dataclasses import replace
@@ -19,7 +19,7 @@ NODE = HostName("node-2")
 
 
 async def calm(rack: Rack) -> World:
-    """A world with a daemon in it, past its quiet time."""
+    """Return a world with a running daemon, past its quiet time."""
     world = World(rack)
     world.begin()
     await world.start()
@@ -44,7 +44,7 @@ def test_no_command_that_waited_for_its_turn_is_sent_after_the_lease_was_lost(mo
         await off(world, *names)
         await asyncio.sleep(1.0)
         monkeypatch.setattr(world.journal, "renew_lease", refused)
-        world.broker.acknowledge_seconds = 0.1  # so that nobody expects what no lease allows to be told at once
+        world.broker.acknowledge_seconds = 0.1  # no lease would allow an immediate announcement
         await asyncio.sleep(60.0)
         until = world.engine.lease.until
         await world.end()

@@ -1,4 +1,4 @@
-"""S10 at the last door: a command whose turn comes when the lease is gone is not sent."""
+"""S10 at the last check: a command is not sent when the lease is gone by its turn."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a reading counts as, after a device was out of reach, was not ready, or before we know anything of it."""
+"""What a reading counts as after a device was out of reach or not ready, or before the first contact."""
 
 import asyncio
 
@@ -31,7 +31,7 @@ GONE = DeviceUnreachable("no route", may_be_done=False)
 
 
 class Plug:
-    """One plug's memory, at a time that the test moves; it settled long ago and was read through `engine` and `px1`."""
+    """One plug's memory, at a time that the test moves. It settled long ago and was read through `engine` and `px1`."""
 
     def __init__(self) -> None:
         self.settling = Settling(started=0.0)
@@ -40,7 +40,7 @@ class Plug:
             assert self.reads(proxy=proxy) is Power.OFF
 
     def reads(self, power: Power = Power.OFF, *, proxy: ProxyName = ENGINE, settle: float = SETTLE) -> Power:
-        """What a reading counts as now."""
+        """Return what a reading counts as now."""
         return self.settling.answered(proxy, power, now=self.now, settle_seconds=settle).power
 
     def fails(self, error: DeviceError = GONE, *, proxy: ProxyName = ENGINE) -> None:
@@ -169,7 +169,7 @@ def test_a_command_that_finds_nobody_is_a_sign_as_well(error: DeviceError, *, is
 
 
 def test_a_device_that_does_not_answer_a_probe_was_out_of_reach() -> None:
-    """The race cancels a probe by its timeout; what the driver has to say must be heard before."""
+    """The race cancels a probe by its timeout; the driver's error must come first."""
 
     async def main() -> list[float]:
         world = World(Rack(devices=("bmc:1",), settle_after_return_seconds=SETTLE))

@@ -1,4 +1,4 @@
-"""Bounds that serve the urgent first, and keep failing devices from holding up the others (S15)."""
+"""Bounds that serve urgent work first, and keep failing devices from delaying the others (S15)."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from tests.world.loop import run
 
 
 class Users:
-    """Tasks that each hold a slot for a while; `order` is who got one when."""
+    """Tasks that each hold a slot for a while; `order` is the order in which they got one."""
 
     def __init__(self, slots: Slots) -> None:
         self.slots = slots

@@ -1,4 +1,4 @@
-"""What a start makes of the journal: nothing in it keeps the daemon down, and the bus is told who is gone."""
+"""How a start reads the journal: no record keeps the daemon down, and the bus learns which hosts are gone."""
 
 import json
 from dataclasses import replace
@@ -34,7 +34,7 @@ def loaded(*tail: r.Entry, faults: dict[HostName, str] | None = None, fleet_faul
 
 
 def started(given: Loaded, fleet_of: Inventory | None = None) -> tuple[Fleet, Collected]:
-    """The fleet after the start, and what becomes durable with it."""
+    """Return the fleet after the start, and what becomes durable with it."""
     fleet = replay(fleet_of or inventory(Rack()), given, started=NOW)
     fleet.begin()
     decision = decide(fleet, e.Started(), NOW)

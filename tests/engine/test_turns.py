@@ -1,4 +1,4 @@
-"""The order of the check: spread over the interval, one at a time for a unit, a pause after each, whatever the number."""
+"""The schedule of the check: spread over the interval, one at a time per unit, a pause after each."""
 
 import itertools
 from collections import Counter, defaultdict
@@ -15,7 +15,8 @@ Told = list[tuple[float, Path]]
 def turns(
     hosts: int, *, devices: int = 2, proxies: int = 3, interval: float = 600.0, pause: float = 5.0, units: int | None = None
 ) -> Turns:  # fmt: skip
-    """`units`: so many that all devices share; None: each its own."""
+    """Return the turns of that many hosts. `units`: the number of units that all devices share; None: one for each
+    device."""
     made = Turns()
     made.interval_seconds, made.pause_seconds, made.failing_max = interval, pause, 8
     made.take(paths(hosts, devices=devices, proxies=proxies, units=units), 0.0)
@@ -35,7 +36,7 @@ def paths(hosts: int, *, devices: int = 2, proxies: int = 3, units: int | None =
 
 
 def play(order: Turns, until: float, *, begin: float = 0.0, takes: float = 0.0, step: float = 0.5) -> Told:
-    """Read whatever is due, each read taking so long."""
+    """Read every path that is due; each read takes `takes` seconds."""
     told: Told = []
     running: list[tuple[float, Path]] = []
     now = begin
@@ -78,7 +79,7 @@ def test_a_unit_is_never_read_twice_within_the_pause(takes: float) -> None:
 
 
 def test_a_unit_with_too_many_paths_serves_all_of_them_in_turn() -> None:
-    """240 paths, five seconds apart, need twenty minutes: everybody gets a turn before anybody gets many."""
+    """240 paths, five seconds apart, need twenty minutes: every path gets a turn before any gets several."""
     told = play(turns(40, units=1, interval=60.0), 1300.0)
     first = [path.key for _, path in told[:245]]
     assert len(set(first)) == 240
@@ -141,7 +142,7 @@ def test_a_unit_keeps_its_pause_over_a_reload_that_changes_all_of_its_paths() ->
 
 @pytest.mark.parametrize("gone", [0, 1, 2])
 def test_who_is_held_back_has_its_turn_although_a_reload_takes_one_of_them_away(gone: int) -> None:
-    """The place of the failing path that ended went to one that was no longer there, and nobody looked again."""
+    """The slot of the failing path that ended went to a removed one, and no other path was started."""
     order = turns(3, devices=1, proxies=1, interval=10.0, pause=0.0)
     order.failing_max = 1
     for _, read in play(order, 10.6):
@@ -181,7 +182,7 @@ def test_a_path_that_is_gone_is_never_read_again() -> None:
 
 
 def seconds_a_turn(hosts: int) -> float:
-    """Processor seconds of one read's turn, over a whole round."""
+    """Return the processor seconds per read, over a whole round."""
     order = turns(hosts, interval=3600.0)
     begun, count, now = process_time(), 0, 0.0
     while now < 3600.0:
@@ -193,6 +194,6 @@ def seconds_a_turn(hosts: int) -> float:
 
 
 def test_the_cost_of_a_turn_does_not_grow_with_the_fleet() -> None:
-    """6,000 and 60,000 paths: the logarithm and the caches, not the number."""
+    """6,000 and 60,000 paths: the cost grows with the logarithm and cache misses, not with the number."""
     small = min(seconds_a_turn(1000) for _ in range(3))
     assert seconds_a_turn(10_000) < 5 * small

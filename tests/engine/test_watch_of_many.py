@@ -1,4 +1,4 @@
-"""The watch of many hosts (S15, S17): devices side by side, bounded; a dead one costs its own timeout and nobody else's."""
+"""The watch of many hosts (S15, S17): devices in parallel, bounded; a dead one delays no other."""
 
 import asyncio
 from dataclasses import dataclass, field, replace
@@ -27,7 +27,7 @@ READ_SECONDS = 0.1
 
 @dataclass
 class Lines:
-    """Devices of `dead` hosts and those named so never answer; all others are OFF."""
+    """Devices of `dead` hosts, and devices with those names, never answer; all others are OFF."""
 
     dead: frozenset[str]
     at_once: int = 0
@@ -87,7 +87,7 @@ class Watched:
         raise AssertionError(f"{event} is nothing of the watch")
 
     async def round(self) -> dict[HostName, float]:
-        """All hosts are watched from now on; how long each took."""
+        """Watch all hosts. Return how long each took."""
         self.ended.clear()
         begun = asyncio.get_running_loop().time()
         async with asyncio.TaskGroup() as group:
@@ -99,7 +99,7 @@ class Watched:
 
 
 def _native(inventory: Inventory) -> Inventory:
-    """Devices that need no program of ours: of those `agent_processes` is the bound."""
+    """Switch devices to native drivers, so that `agent_processes` does not bound them."""
     hosts = {
         name: replace(
             host, devices=tuple(replace(one, spec=replace(one.spec, driver="redfish")) for one in host.devices)

@@ -1,4 +1,4 @@
-"""Event streams: the store is read once for all who watch, nobody misses an event, and what can't be read is said."""
+"""Event streams: the store is read once for all watchers, no watcher misses an event, and a failed read is reported."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -15,7 +15,7 @@ from tests.world.loop import run
 
 
 class Counting(MemoryJournal):
-    """How often events are read."""
+    """Counts how often events are read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Counting(MemoryJournal):
 
 
 class Hall:
-    """Events over a journal, and those who watch."""
+    """Events over a journal, and their watchers."""
 
     def __init__(self) -> None:
         self.journal = Counting()
@@ -43,7 +43,7 @@ class Hall:
         self.events.told()
 
     def watch(self, *, after: int | None = None) -> list[int]:
-        """A watcher; what it has seen."""
+        """Start a watcher. Return the list of what it sees."""
         seen: list[int] = []
 
         async def watching() -> None:

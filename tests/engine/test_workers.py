@@ -1,4 +1,4 @@
-"""Device workers: power commands of a plug are serial, each under a higher token, none that comes too late (S5)."""
+"""Device workers: power commands of a plug are serial, each under a higher token, and none starts too late (S5)."""
 
 import asyncio
 from collections import Counter
@@ -257,7 +257,7 @@ def test_a_probe_that_gets_no_answer_does_not_keep_its_session() -> None:
 
 
 def test_a_probe_that_waits_for_a_place_at_its_proxy_keeps_its_session() -> None:
-    """Its call did not leave yet: who had its session would stand beside it at the unit later."""
+    """Its call has not left yet: a call that took its session would later be beside it at the unit."""
 
     async def main() -> tuple[int, list[float]]:
         bench = Bench(calls=1)
@@ -273,7 +273,8 @@ def test_a_probe_that_waits_for_a_place_at_its_proxy_keeps_its_session() -> None
 
 
 def test_the_only_session_of_a_unit_is_kept_to_the_end_of_the_probe() -> None:
-    """A second call beside it would be refused, and a third, for ever: each waits for its turn, and has its whole time."""
+    """A second call beside it would be refused, and so would a third: each waits for its turn and gets its full
+    time."""
 
     async def main() -> tuple[int, list[float]]:
         bench = Bench(seconds=4.0)

@@ -1,6 +1,6 @@
-"""What the stories and scenes together must show: every cell of the tables of design.md, as words `FAMILY/.../...`.
+"""What the stories and scenes together must show: every cell of the tables of design.md, named `FAMILY/.../...`.
 
-It knows no story. One rule: a cell that can't be shown stands in IMPOSSIBLE with its reason, never left out in silence.
+Knows no story. A cell that can't be shown is listed in IMPOSSIBLE with its reason, never left out silently.
 """
 
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def power_cells() -> Iterator[str]:
 
 
 def cells() -> frozenset[str]:
-    """All that must be shown."""
+    """Return all cells that must be shown."""
     return frozenset(
         {
             *power_cells(),
@@ -53,7 +53,7 @@ NEVER_HELD: Final = {"known": "it stays unknown: never even suspect", "maintenan
 
 
 def is_shown(cell: str, decided: str) -> bool:
-    """Whether what was decided bears a cell's word out, as far as the word says what must be seen."""
+    """Return whether the decisions show what the cell's name promises, where the name says what must be seen."""
     family, _, rest = cell.partition("/")
     match family:
         case "gate":

@@ -1,6 +1,6 @@
-"""The script's words for daemons and their store: `daemon ...`, `daemon NAME ...`, `store ...`.
+"""The script's commands for daemons and their store: `daemon ...`, `daemon NAME ...`, `store ...`.
 
-Knows what can be done to a daemon of the world, not what it should do then. One rule: nothing here waits for a daemon.
+Knows what can happen to a daemon of the world, not how it should react. Nothing here waits for a daemon.
 """
 
 import asyncio
@@ -12,11 +12,11 @@ from tests.world.world import World
 
 
 class BadWords(ValueError):
-    """No such thing can happen to a daemon or a store."""
+    """A command for a daemon or a store that does not exist."""
 
 
 class DaemonWords:
-    """`crashed` is told of each death that has its moment in the program and not in the script."""
+    """`crashed` is called at each death that comes from the program and not from the script."""
 
     def __init__(self, world: World, crashed: Callable[[str], None]) -> None:
         self._world, self._crashed = world, crashed
@@ -56,7 +56,7 @@ class DaemonWords:
                 raise BadWords(f"daemon {words!r}")
 
     def _die(self, daemon: Daemon, seconds: float, *, is_reboot: bool = False) -> None:
-        """It is dead at once, and started again after so long. Without effect on one that is down."""
+        """Kill the daemon now and start it again after `seconds`. No effect on one that is down."""
         if not daemon.is_started:
             return
 

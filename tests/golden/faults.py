@@ -1,6 +1,6 @@
-"""More words of a story: what goes wrong with plugs, proxies, the broker and the hosts' messages.
+"""The script's commands for faults: of plugs, proxies, the broker and the hosts' messages.
 
-Each function takes the words after its subject and says whether it knows them. Knows the world, nothing of the daemon.
+Each function takes the words after its subject and returns whether it knows them. Knows the world, not the daemon.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from tests.world.world import World
 
 
 def plug(world: World, plug: Plug, words: Sequence[str]) -> bool:
-    """`plug HOST DEVICE ...`; what is honest and what is a lie is the plug's own knowledge."""
+    """`plug HOST DEVICE ...`; the plug itself knows what is honest and what is false."""
     match words:
         case ["acts", seconds, "late"]:
             plug.act_late(float(seconds), settle_seconds=_settle(world, plug), shows_turning=False)
@@ -47,7 +47,7 @@ def plug(world: World, plug: Plug, words: Sequence[str]) -> bool:
 
 
 def _settle(world: World, plug: Plug) -> float:
-    return world.inventory.hosts[plug.machine.name].devices[0].settle_seconds  # all of a rack's are alike
+    return world.inventory.hosts[plug.machine.name].devices[0].settle_seconds  # all devices of a rack are alike
 
 
 def proxy(world: World, name: str, words: Sequence[str]) -> bool:
@@ -94,7 +94,7 @@ def proxy(world: World, name: str, words: Sequence[str]) -> bool:
 
 
 def _mend_proxy(world: World, name: str) -> None:
-    """Way, disk and agent; its clock stays as it is."""
+    """Repair its way, disk and agent; its clock stays as it is."""
     world.path(name).mend()
     if name == ENGINE:
         return
@@ -105,7 +105,7 @@ def _mend_proxy(world: World, name: str) -> None:
 
 
 def bus(world: World, words: Sequence[str]) -> bool:
-    """`bus ...`: one way alone."""
+    """`bus ...`: faults of one direction."""
     match words:
         case ["unheard"]:
             world.broker.is_unheard = True
@@ -122,14 +122,14 @@ def bus(world: World, words: Sequence[str]) -> bool:
         case ["works"]:
             world.broker.is_unheard = world.broker.is_swallowing = False
             world.broker.deaf = world.broker.dumb = frozenset()
-            world.broker.set_up(world.broker.is_up)  # whoever waits to be heard looks again
+            world.broker.set_up(world.broker.is_up)  # wakes waiting messages
         case _:
             return False
     return True
 
 
 def post(world: World, words: Sequence[str]) -> bool:
-    """`post ...`: the way of the hosts' messages."""
+    """`post ...`: the path of the hosts' messages."""
     match words:
         case ["loses", percent]:
             world.post.lost_share = float(percent.rstrip("%")) / 100.0

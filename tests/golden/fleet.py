@@ -1,6 +1,6 @@
-"""The `fleet` of a story: a few words a line become the plan of a rack.
+"""Parses the `fleet` of a story: a few words a line become the plan of a rack.
 
-It knows nothing of what happens to it. One rule: a line that says nothing is a mistake, never passed over.
+Knows nothing of the script. A line that can't be parsed is an error, never skipped.
 """
 
 from collections.abc import Iterable
@@ -15,11 +15,12 @@ BY_NAME: Final = {
     "tags": ("tags", False),
     "names": ("names", False),
 }
-"""`place px2 c2/dc2`, `runs px1 node-3`, `tags px1 oob`, `names node-3 db db.example.net`: field of Rack, whether one word."""
+"""`place px2 c2/dc2`, `runs px1 node-3`, `tags px1 oob`, `names node-3 db db.example.net`: the field of Rack, and
+whether it takes one word."""
 
 
 class BadStory(ValueError):
-    """A line that no story can have; says which."""
+    """A line that no story can have, with its text."""
 
 
 def rack_of(lines: Iterable[str]) -> Rack:

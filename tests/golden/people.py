@@ -1,6 +1,6 @@
-"""What people ask of the daemon that may act, in the words of a story: `person ...`.
+"""The script's commands for requests of operators: `person ...`.
 
-Knows the words, not what they bring about. One rule: the script goes on, whether the daemon answers or not.
+Knows the words, not their effects. The script goes on whether or not the daemon answers.
 """
 
 import asyncio
@@ -14,23 +14,23 @@ from tests.golden.daemon_words import BadWords
 from tests.world.world import World
 
 PERSON_SECONDS: Final = 1.0
-"""How long the script waits for what a person is told."""
+"""How long the script waits for an answer."""
 
 
 class People:
-    """`say` is told what they hear that is not what they asked for."""
+    """`say` is called with every answer other than the expected one."""
 
     def __init__(self, world: World, say: Callable[[str], None]) -> None:
         self._world, self._say = world, say
         self._asking: dict[asyncio.Task[None], None] = {}
 
     def leave(self) -> None:
-        """Nobody waits for an answer any more."""
+        """Stop waiting for answers."""
         for task in list(self._asking):
             task.cancel()
 
     async def ask(self, rest: str) -> None:
-        """Who asks is not waited for by the story, beyond a moment: refusals are told when they come."""
+        """Send a request. The story waits only a moment for it: a later refusal is told when it comes."""
         asking = asyncio.create_task(self._ask(rest), name=f"person {rest}")
         self._asking[asking] = None
         asking.add_done_callback(lambda done: self._asking.pop(done, None))

@@ -1,8 +1,9 @@
-"""Short scenes: many in one file, over the same fleet and script with a word or two varied, each with what was decided.
+"""Parses and plays short scenes: many in one file over the same fleet and script, each with its decisions.
 
-A file has a free text, `fleet` and `script` as a story has, then scenes. A scene is `scene TITLE` and lines indented below it:
-`covers CELLS` (a title that is a cell covers itself), lines for fleet and script, and after `=` the decisions in their order.
-Only what matters to an operator is kept of a story: who was switched through whom, what was announced, refused, held, ended.
+A file has a free text, `fleet` and `script` as a story has, then scenes. A scene is `scene TITLE` and lines indented
+below it: `covers CELLS` (a title that is a cell covers itself), lines for fleet and script, and after `=` the decisions
+in their order. A scene keeps only what matters to an operator: what was switched and through which proxy, announced,
+refused, held, ended.
 """
 
 import re
@@ -16,7 +17,7 @@ from tests.golden.story import TOLD_ON_BUS, Story, moment, play
 
 WIDTH = 118
 SUBJECT = "node-2"
-"""The host of which scenes tell; others are named where something is decided about them."""
+"""The host that scenes are about; others are named where something is decided about them."""
 
 LINE = re.compile(r"\s*\S+\s+(?P<who>\S+)\s+(?P<text>.+)")
 COMMAND = re.compile(r"(?P<what>(?:off|on) \S+) through (?P<proxy>\S+)")
@@ -25,12 +26,12 @@ UNTOLD = re.compile(
     r"SUSPECT|HEARD|phase|gates open|asked itself|level|the broker|seen:|redundancy lost|path to|was seen|RESUMED$"
     r"|\S+ reads |\S+ is not readable|CONTRADICTION|RESTORE|FENCE FAILED|REVOKED|LEFT OFF|WRONG MACHINE|FENCEABLE|DISTRUSTS"
 )
-"""What leads to a decision or follows from it at once; most of it reaches the bus and is told from there."""
+"""Steps before and right after a decision; most of them reach the bus and are told from there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """`cells`: what it covers; `story`: it, as a whole story."""
+    """`cells`: what the scene covers; `story`: the scene as a whole story."""
 
     title: str
     path: Path
@@ -43,7 +44,7 @@ class Scene:
 
 
 def read_scenes(path: Path) -> Iterator[Scene]:
-    """The scenes of a file. Raises BadStory."""
+    """Read the scenes of a file. Raises BadStory."""
     head, *parts = path.read_text().split("\nscene ")
     fleet, script = _common(head)
     for part in parts:
@@ -80,7 +81,7 @@ def _scene(path: Path, title: str, lines: list[str], fleet: list[str], script: l
 
 
 def rewrite(scene: Scene, decided: list[str]) -> None:
-    """The file with a new expectation for this scene."""
+    """Rewrite the file with a new expectation for this scene."""
     wrapped = "".join(f"  = {line}\n" for line in textwrap.wrap("; ".join(decided), WIDTH, break_on_hyphens=False))
     head, *parts = scene.path.read_text().split("\nscene ")
     for at, part in enumerate(parts):
@@ -95,7 +96,7 @@ def rewrite(scene: Scene, decided: list[str]) -> None:
 
 
 def decisions(scene: Scene) -> list[str]:
-    """Play it. What was decided, in its order. Raises AssertionError with what the checker found."""
+    """Play the scene and return its decisions in order. Raises AssertionError with what the checker found."""
     is_race_told = bool(scene.story.rack.proxies)
     told: list[str] = []
     ends: dict[str, str] = {}
@@ -132,7 +133,7 @@ def _take(told: list[str], who: str, text: str, *, is_race_told: bool) -> None:
 
 
 def _end(told: list[str], what: str, outcome: str) -> None:
-    """Say at the command how it ended, where it was not done."""
+    """Append to the command how it ended, if it was not done."""
     for at in range(len(told) - 1, -1, -1):
         if told[at] == what or told[at].startswith(f"{what} through "):
             told[at] += "" if outcome == "done" else f" ({outcome})"
@@ -140,7 +141,7 @@ def _end(told: list[str], what: str, outcome: str) -> None:
 
 
 def _counted(told: list[str]) -> Iterator[str]:
-    """Equal things between two others are told once, with their number."""
+    """Merge equal decisions between two others into one, with their number."""
     counts: dict[str, int] = {}
     for text in [*told, ""]:
         is_repeatable = text.startswith(("off ", "on ")) or "nobody reaches it" in text
@@ -154,5 +155,5 @@ def _counted(told: list[str]) -> Iterator[str]:
 
 
 def _is_turn(text: str, counts: dict[str, int]) -> bool:
-    """From OFF to ON, or back: never counted together."""
+    """Return whether the text turns from OFF to ON or back; such turns are never merged."""
     return any(it.partition(" ")[0] != text.partition(" ")[0] for it in counts)

@@ -1,7 +1,8 @@
-"""A story: a fleet, a script of what happens to it when, and what must follow. Parses one, plays it, writes it down.
+"""Parses, plays and rewrites a story: a fleet, a script of what happens when, and what must follow.
 
-A file has a free text, then `fleet`, `script` and `expected`, each at the start of a line with its lines indented below it.
-In what follows, `*` is the script, `~` the truth of a machine, `bus` what the broker was told; all else is the journal.
+A file has a free text, then `fleet`, `script` and `expected`, each at the start of a line with its lines indented below
+it. In the expectation, `*` is the script, `~` the true state of a machine, `bus` what was published; all else is the
+journal.
 """
 
 import asyncio
@@ -28,12 +29,12 @@ from tests.world.world import World
 
 TOLD_ON_BUS = ("fenced", "revoked", "restored", "redundancy_lost", "restore_failed", "left_off", "fence_failed",
                "contradiction", "rebooted", "wrong_machine", "fenceable_changed", "distrusted", "trusted")  # fmt: skip
-"""Host events that a story shows as they reach the broker; the others follow their records at once."""
+"""Host events that a story shows when they reach the broker; the others follow their records at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """`head`: the text before what is expected, word for word; `script`: (second, words)."""
+    """`head`: the text before the expectation, verbatim; `script`: (second, words)."""
 
     path: Path
     head: str
@@ -43,7 +44,7 @@ class Story:
 
 
 def read(path: Path) -> Story:
-    """Raises BadStory."""
+    """Parse a story. Raises BadStory."""
     head, separator, tail = path.read_text().partition("\nexpected\n")
     fleet: list[str] = []
     script: list[str] = []
@@ -65,7 +66,7 @@ def read(path: Path) -> Story:
 
 
 def write(story: Story, lines: list[str]) -> None:
-    """The story with a new expectation."""
+    """Write the story with a new expectation."""
     body = "".join(f"  {line}\n" for line in lines)
     story.path.write_text(f"{story.head}\nexpected\n{body}")
 
@@ -76,7 +77,7 @@ def moment(line: str) -> tuple[float, str]:
 
 
 def seconds_of(text: str) -> float:
-    """`[h:]m:s` in seconds. Raises BadStory."""
+    """Convert `[h:]m:s` to seconds. Raises BadStory."""
     try:
         parts = [float(part) for part in text.split(":")]
     except ValueError as exc:
@@ -123,7 +124,7 @@ class Play:
         self.lines.append(f"{shown(at):>9}  {who:<7} {text}".strip())
 
     def _catch_up(self) -> None:
-        """Tell what became durable since."""
+        """Add the records that became durable since the last call."""
         durable = self.world.journal.durable
         for number in range(self._seen + 1, durable.sequence + 1):
             entry = durable.entries.get(number)
@@ -146,7 +147,7 @@ class Play:
             self._say("bus", f"{event['subject']} {word}")
 
     async def run(self) -> list[str]:
-        """Play it; raises AssertionError with what the checker found, after all was played."""
+        """Play the story. Raises AssertionError with what the checker found, after the whole script."""
         self._zero = self.world.clock.now()
         self.world.begin()
         loop = asyncio.get_running_loop()
@@ -165,10 +166,10 @@ class Play:
         await self.world.end()
         return self.lines
 
-    # -- the script's words -------------------------------------------------------------------------------------------
+    # -- the script's commands ----------------------------------------------------------------------------------------
 
     async def _do(self, words: str) -> None:
-        """One line of the script. The checker sees the world before and after: what was wrong until now, and what is."""
+        """Run one line of the script. The checker compares the world before and after the line."""
         self.world.checker.look()
         await self._obey(words)
         self.world.checker.look()
@@ -224,19 +225,19 @@ class Play:
                     raise BadStory(f"bus {rest!r}")
 
     async def _lease(self, rest: str) -> None:
-        """`lost`: the daemon is told so, and renews it with the next round."""
+        """`lost`: the daemon loses the lease, and renews it at the next round."""
         if rest != "lost":
             raise BadStory(f"lease {rest!r}")
         self.world.engine.reactor.deliver(e.LeaseLost(why="told"))
 
     async def _inventory(self, rest: str) -> None:
-        """`HOST WHAT`: somebody edits the files, which the next start of a daemon reads."""
+        """`HOST WHAT`: an edit of the files, which the next start of a daemon reads."""
         host, *what = rest.split()
         if not self.world.files.edit(HostName(host), what):
             raise BadStory(f"inventory {rest!r}")
 
     async def _link(self, rest: str) -> None:
-        """The daemon's own network: connections stay, nothing comes through."""
+        """The daemon's own network: connections stay open, but nothing comes through."""
         self.world.wires.is_cut = rest == "cut"
         self.world.broker.set_cut(rest == "cut")
 
@@ -342,7 +343,7 @@ def _is_calm(words: str) -> bool:
 
 
 def play(story: Story) -> list[str]:
-    """Everything that happens in a story."""
+    """Play a story and return everything that happens in it."""
 
     async def main() -> list[str]:
         playing = Play(story)

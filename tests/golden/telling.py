@@ -1,4 +1,4 @@
-"""A journal entry in a few words of a story; None where it would only be noise. No tokens, no wording of logs."""
+"""Turns a journal entry into a few words of a story; None for noise. No tokens, no wording of logs."""
 
 from fenced.core.durable import records as r
 from fenced.core.durable.state import GateVerdict, HostState, Slot
@@ -7,14 +7,14 @@ from fenced.model.power import Outcome, Verdict, What
 
 
 class Teller:
-    """Remembers what was read last, so that equal readings are told once."""
+    """Remembers the last reading, so that equal readings are told once."""
 
     def __init__(self) -> None:
         self._read: dict[tuple[str, str], str] = {}
         self._steps: dict[tuple[str, str, int], What] = {}
 
     def tell(self, host: HostName | None, record: r.Record) -> str | None:
-        """What the record says."""
+        """Return the words for a record."""
         if host is None:
             return _of_fleet(record)
         match record:
@@ -216,7 +216,7 @@ def _of_fleet(record: r.Record) -> str | None:
 
 
 def summary(state: HostState) -> str:
-    """A host at the end of a story."""
+    """Return a host's state at the end of a story."""
     more = [
         word
         for word, is_so in (

@@ -1,7 +1,7 @@
-"""What fails or hangs at its neighbours delays no host beyond what a device of its own takes (S15): beside a run alone.
+"""Failing neighbours delay a host no longer than one of its own devices may take, compared with a run alone (S15).
 
-Each scene is played twice, with everything that the script says and with what it says of node-1 alone. Knows the words of the
-stories. Its one rule: where node-1 shares nothing that is full, its story is the same, word for word and to a tenth of a second.
+Each scene is played twice: with the whole script, and with the lines about node-1 alone. Where node-1 shares nothing
+that is full, both stories must be equal, word for word and to a tenth of a second.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ FLEET: Final = (
     "gates.connectivity_at_least 9",
 )
 OWN, SHARED = "devices bmc:1", "devices pdu-a:1 pdu-b:1"
-"""A unit of each host's own, or two that all hosts are at, with four sessions each."""
+"""Each host has its own unit, or all hosts share two units with four sessions each."""
 PROXIES: Final = ("proxies px1 px2", "reach px1 px2")
 FAULTS: Final = (
     "unreachable",
@@ -34,12 +34,12 @@ FAULTS: Final = (
 )
 END_SECONDS: Final = 200.0
 ATTEMPT_SECONDS: Final = 20.0
-"""`attempt_timeout`: what one command of a device may take."""
+"""`attempt_timeout`: the longest that one command of a device may take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """`late_max`: by how many seconds node-1's power may come or go later than alone; None: its story is the same."""
+    """`late_max`: how many seconds later than alone node-1's power may come or go; None: the stories must be equal."""
 
     name: str
     fleet: tuple[str, ...]
@@ -48,13 +48,13 @@ class Scene:
 
 
 def hung(words: str, device: str) -> tuple[str, ...]:
-    """All seven neighbours have that fault, and are restarted at once."""
+    """Return a script in which all seven neighbours have that fault and are restarted at once."""
     faults = tuple(f"1:40 plug {host} {device} {words}" for host in HOSTS[1:])
     return faults + tuple(f"1:50 person forces restart {host}" for host in HOSTS[1:])
 
 
 def one_of_each(device: str) -> tuple[str, ...]:
-    """Each neighbour has another fault."""
+    """Return a script in which each neighbour has another fault."""
     faults = tuple(f"1:40 plug {host} {device} {words}" for host, words in zip(HOSTS[1:], FAULTS, strict=True))
     return faults + tuple(f"1:50 person forces restart {host}" for host in HOSTS[1:])
 
@@ -105,7 +105,7 @@ SCENES: Final = (
 
 
 def played(scene: Scene, *, is_alone: bool) -> list[tuple[float, str]]:
-    """What became of node-1: (second, what)."""
+    """Play the scene and return what happens to node-1: (second, what)."""
     lines = ["0:00 daemon starts", *scene.script]
     script = sorted(moment(line) for line in lines if not is_alone or not set(line.split()) & {*HOSTS[1:]})
     story = Story(

@@ -1,4 +1,4 @@
-"""Every scene in `scenes/` ends as it is written there, and breaks no rule on the way."""
+"""Every scene in `scenes/` ends as its file says, and breaks no rule on the way."""
 
 from pathlib import Path
 

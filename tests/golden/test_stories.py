@@ -1,4 +1,4 @@
-"""Every story in `stories/` ends as it is written there, and breaks no rule on the way."""
+"""Every story in `stories/` ends as its file says, and breaks no rule on the way."""
 
 from pathlib import Path
 

@@ -1,1 +1,1 @@
-"""Small wrong changes to the rules, planted one at a time: the suite must kill each, and says which test did."""
+"""Small bugs against the rules, planted one at a time: the suite must kill each, and reports the test that did."""

@@ -1,7 +1,8 @@
-"""`python -m tests.planted [WORDS]`: plant the bugs whose name or rule holds these words (none: all), say who kills each.
+"""`python -m tests.planted [WORDS]`: plant the bugs with WORDS in their name or rule (none: all); report their killers.
 
-Ends with 1 where one lives or can't be planted any more. With `--by-seeds N` it says instead how many of N seeds of the
-simulation notice each, which ones first, and of which rules no seed notices a bug: that measures the simulation, and ends with 0.
+Exits with 1 if a bug lives or can't be planted any more. With `--by-seeds N` it instead reports how many of N seeds of
+the simulation notice each bug, which seed first, and the rules with bugs that no seed notices. That measures the
+simulation and exits with 0.
 """
 
 import tempfile
@@ -21,7 +22,7 @@ from tests.planted.telling import line, line_of_seeds
 @click.option("--by-seeds", "count", type=int, default=0, help="Let so many seeds of the simulation look for each.")
 @click.option("--first", default=1, show_default=True, help="The first of them.")
 def main(words: tuple[str, ...], count: int, first: int) -> None:
-    """Plant the bugs whose name or rule holds WORDS (none: all), say who kills each."""
+    """Plant the bugs with WORDS in their name or rule (none: all) and report what kills each."""
     said = " ".join(words)
     chosen = [bug for bug in BUGS if said in bug.name or said == bug.rule]
     if not chosen:
@@ -52,7 +53,7 @@ def _is_killed(bug: Bug, warm: Ground, copy: Path) -> bool:
 
 
 def measure(bugs: list[Bug], seeds: range, warm: Ground, copy: Path) -> None:
-    """Which of the seeds notice each, bug by bug and then by rule."""
+    """Report which seeds notice each bug, bug by bug and then by rule."""
     found: dict[str, list[bool]] = {}
     for bug in bugs:
         try:

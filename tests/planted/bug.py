@@ -1,4 +1,4 @@
-"""What a planted bug is: a rule of design.md#safety-rules broken by a few characters, and the tests that must kill it."""
+"""A planted bug: a rule of design.md#safety-rules broken by a few characters, and the tests that must kill it."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,9 +11,12 @@ WIDER: Final = (CORE, ENGINE, STORIES)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bug:
-    """`old` stands once in the file, else the bug's place has moved. `killers`: exact names, quick; `wider`: where a test may
-    be that does it when those no longer do. `seeds`: of the simulation, of which at least one must notice it as well; they are
-    among the fixed ones, which notice nothing in the sound program."""
+    """`old` occurs exactly once in the file, otherwise the place has moved.
+
+    `killers`: exact names of quick tests; `wider`: where another test may kill it when those no longer do. `seeds`:
+    seeds of the simulation, of which at least one must notice the bug too. They are among the fixed ones, which notice
+    nothing in the correct program.
+    """
 
     name: str
     rule: str
@@ -26,5 +29,5 @@ class Bug:
 
 
 def story(name: str) -> str:
-    """The golden story of that name, as pytest calls it."""
+    """Return a golden story's name as pytest spells it."""
     return f"{STORIES}::test_story[{name}]"

@@ -1,6 +1,4 @@
-"""All planted bugs. Knows text, runs nothing. One rule: `old` stands exactly once in its file, so that a bug whose place
-moved is noticed at once.
-"""
+"""All planted bugs. `old` occurs exactly once in its file, so that a bug with a moved place is noticed at once."""
 
 from typing import Final
 

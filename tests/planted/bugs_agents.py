@@ -1,7 +1,4 @@
-"""Planted bugs around fence agents: which may serve, what their options may say, and when they say OFF.
-
-Knows text, runs nothing.
-"""
+"""Planted bugs around fence agents: which may serve, what their options may contain, and when they report OFF."""
 
 from typing import Final
 

@@ -1,7 +1,4 @@
-"""Planted bugs in deciding: gates, silence, life, trust, who may be a proxy, whom an expression selects, and crashes.
-
-Knows text, runs nothing.
-"""
+"""Planted bugs in deciding: gates, silence, life, trust, usable proxies, match expressions, and crashes."""
 
 from typing import Final
 

@@ -1,7 +1,4 @@
-"""Planted bugs around the core: reactor, outbox, journal, workers, settling, race, drivers, the proxy agent, configuration.
-
-Knows text, runs nothing.
-"""
+"""Planted bugs around the core: reactor, outbox, journal, workers, settling, race, drivers, proxy, configuration."""
 
 from typing import Final
 

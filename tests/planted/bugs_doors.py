@@ -1,7 +1,4 @@
-"""Planted bugs of the HTTP servers' doors: what strangers and readers may take of the daemon.
-
-Knows text, runs nothing.
-"""
+"""Planted bugs in the HTTP servers' limits: what strangers and readers may take of the daemon."""
 
 from typing import Final
 

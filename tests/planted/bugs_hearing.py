@@ -1,7 +1,4 @@
-"""Planted bugs in hearing: what is life, what is old, what waited, and who is a witness.
-
-Knows text, runs nothing.
-"""
+"""Planted bugs in hearing: life, stale messages, messages that waited, and witnesses."""
 
 from typing import Final
 

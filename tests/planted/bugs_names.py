@@ -1,7 +1,4 @@
-"""Planted bugs around one thing that has two names: plugs, this machine, proxies, loopback; and sessions of a unit.
-
-Knows text, runs nothing.
-"""
+"""Planted bugs around one thing with two names: plugs, this machine, proxies, loopback; and sessions of a unit."""
 
 from typing import Final
 

@@ -1,7 +1,4 @@
-"""Planted bugs in what keeps a failing device, proxy or host from delaying another (S15).
-
-Knows text, runs nothing.
-"""
+"""Planted bugs in what keeps a failing device, proxy or host from delaying another (S15)."""
 
 from typing import Final
 
@@ -9,7 +6,7 @@ from tests.planted.bug import Bug
 
 
 def neighbours(name: str) -> str:
-    """A scene of tests/golden/test_neighbours.py, as pytest calls it."""
+    """Return a scene of tests/golden/test_neighbours.py as pytest spells it."""
     test = "tests/golden/test_neighbours.py::test_a_neighbours_fault_delays_nobody"
     return f"{test}[{name.replace(' ', '-')}]"
 

@@ -1,7 +1,4 @@
-"""Planted bugs of what is announced: the outbox, its lanes, its share of the store, and the keeper of the lease.
-
-Knows text, runs nothing.
-"""
+"""Planted bugs in announcing: the outbox, its lanes, its share of the store, and the keeper of the lease."""
 
 from typing import Final
 

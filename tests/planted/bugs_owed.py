@@ -1,4 +1,4 @@
-"""Planted bugs in what is owed, in what people forbade, and in what is told beforehand. Knows text, runs nothing."""
+"""Planted bugs in debts, in what operators forbade, and in early warnings."""
 
 from typing import Final
 

@@ -1,7 +1,4 @@
-"""Planted bugs in what several paths to a device say together, and in what the watch makes of its rounds.
-
-Knows text, runs nothing.
-"""
+"""Planted bugs in comparing several paths to a device, and in counting the watch's rounds."""
 
 from typing import Final
 

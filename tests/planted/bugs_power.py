@@ -1,7 +1,4 @@
-"""Planted bugs in the power plan: what proves OFF, what is sent when, how power is given back and how operations end.
-
-Knows text, runs nothing.
-"""
+"""Planted bugs in the power plan: what proves OFF, what is sent when, giving power back, and ends of operations."""
 
 from typing import Final
 

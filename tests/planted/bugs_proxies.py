@@ -1,4 +1,4 @@
-"""Planted bugs around what a daemon may have a proxy do: whom a stored login reaches, what is lent, who closes a plug."""
+"""Planted bugs in what a proxy may do for a daemon: use of stored logins, lending, and closing a plug."""
 
 from typing import Final
 

@@ -1,7 +1,4 @@
-"""Planted bugs in what a start makes of old records, of an edited inventory and of another store.
-
-Knows text, runs nothing.
-"""
+"""Planted bugs in how a start handles old records, an edited inventory and another store."""
 
 from typing import Final
 
@@ -80,8 +77,8 @@ RECORD_BUGS: Final = (
         name="a record that can't be folded keeps the daemon from starting",
         rule="S13",
         file="engine/engine.py",
-        old="    except Exception as exc:  # the start's border",
-        new="    except ZeroDivisionError as exc:  # the start's border",
+        old="    except Exception as exc:  # border of the start",
+        new="    except ZeroDivisionError as exc:  # border of the start",
         killers=(f"{START}::test_a_record_that_cannot_be_folded_puts_its_host_aside",),
     ),
     Bug(

@@ -1,7 +1,7 @@
-"""Plants a bug into a copy of the program and runs tests there until one fails: that one killed it.
+"""Plants a bug into a copy of the program and runs tests there until one fails, which kills the bug.
 
-The copy is made of hard links, so it costs little; the file with the bug is written anew, and the sound one put back. One rule:
-nothing is planted in the tree that is tested, whatever goes wrong.
+The copy is made of hard links, so it is cheap; the file with the bug is written anew and replaced by the original
+afterwards. Nothing is ever planted in the tree that is tested.
 """
 
 import json
@@ -20,22 +20,23 @@ from tests.planted.bug import STORIES, Bug
 
 RUN_SECONDS_MAX: Final = 100.0
 SEED_SECONDS: Final = 1.0
-"""What a seed may take on a busy machine, many in a row."""
+"""The longest that a seed may take on a busy machine, many in a row."""
 SAID_MAX: Final = 3000
 FOLDERS: Final = ("fenced", "tests")
 FILES: Final = ("pyproject.toml",)
 NOT_COPIED: Final = {"fenced": ("*.pyc.*",), "tests": ("__pycache__", ".hypothesis", "bench", "e2e", "lab")}
 NO_TESTS: Final = frozenset({4, 5})
-"""pytest's exit status where a named test is not there, or none was left to run."""
+"""pytest's exit status if a named test does not exist, or none was left to run."""
 
 
 class NotPlanted(Exception):
-    """The bug's place is not there any more, or not only once; or the program with it is no program."""
+    """The bug's place is missing or not unique, or the program with it can't run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Killed:
-    """`tests`: who killed it (the first alone, unless all were asked for); none: it lives. `said`: how the last one failed."""
+    """`tests`: the tests that killed it (only the first, unless all were requested); none: it lives. `said`: how the
+    last one failed."""
 
     tests: tuple[str, ...]
     said: str = ""
@@ -43,18 +44,18 @@ class Killed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noticed:
-    """`seeds`: those that found something, and what. `modules`: what the simulation has of the program."""
+    """`seeds`: the seeds that noticed something, and what. `modules`: the modules that the simulation imports."""
 
     seeds: Mapping[int, str]
     modules: frozenset[str]
 
     def has(self, bug: Bug) -> bool:
-        """Whether the simulation plays the file of the bug at all."""
+        """Return whether the simulation imports the bug's file."""
         return not self.modules or f"fenced.{bug.file.removesuffix('.py').replace('/', '.')}" in self.modules
 
 
 def changed(bug: Bug) -> str:
-    """The text of the bug's file with the bug in it. Raises NotPlanted."""
+    """Return the text of the bug's file with the bug in it. Raises NotPlanted."""
     text = (ROOT / "fenced" / bug.file).read_text(encoding="utf-8")
     if text.count(bug.old) != 1:
         raise NotPlanted(f"{bug.name}: its line stands {text.count(bug.old)} times in fenced/{bug.file}, not once")
@@ -62,7 +63,7 @@ def changed(bug: Bug) -> str:
 
 
 def copy_to(directory: Path) -> None:
-    """A copy of the program, sound as yet."""
+    """Copy the program, without a bug."""
     directory.mkdir()
     for folder in FOLDERS:
         ignore = shutil.ignore_patterns(*NOT_COPIED[folder])
@@ -73,7 +74,7 @@ def copy_to(directory: Path) -> None:
 
 @contextmanager
 def planted(bug: Bug, directory: Path) -> Iterator[None]:
-    """The bug stands in the copy for the time of the block. Raises NotPlanted."""
+    """Plant the bug in the copy for the duration of the block. Raises NotPlanted."""
     text = changed(bug)
     target = directory / "fenced" / bug.file
     _remove(target)
@@ -86,21 +87,23 @@ def planted(bug: Bug, directory: Path) -> Iterator[None]:
 
 
 def _remove(source: Path) -> None:
-    """With what was compiled from it: two bugs may be of one size and one second."""
+    """Remove a file and its compiled form: two bugs may have the same size and second."""
     for compiled in (source.parent / "__pycache__").glob(f"{source.stem}.*.pyc"):
         compiled.unlink()
     source.unlink()
 
 
 class Ground:
-    """The warm process, and what is asked of it."""
+    """Sends requests to the warm process."""
 
     def __init__(self, process: "subprocess.Popen[str]", asks: IO[str], answers: IO[str]) -> None:
         self._process, self._asks, self._answers = process, asks, answers
 
     def hunt(self, bug: Bug, directory: Path) -> Killed:
-        """Run its killers in the copy until one fails: those that are named exactly first, then the wider ones. A bug
-        within functions is planted into the sound program that runs already; one that lives there is planted anew."""
+        """Run the bug's killers in the copy until one fails: those named exactly first, then the wider ones.
+
+        A bug inside functions is planted into the running program; if it survives there, it is planted into the files.
+        """
         last = self._hunt_running(bug, directory) if bug.killers else Killed(tests=())
         if last.tests:
             return last
@@ -112,12 +115,12 @@ class Ground:
         return last
 
     def run(self, tests: tuple[str, ...], directory: Path, *, is_whole: bool = False) -> Killed:
-        """Tests of one copy, until one fails or (`is_whole`) all of them. Raises NotPlanted."""
+        """Run tests in one copy until one fails or (`is_whole`) all of them. Raises NotPlanted."""
         answer = self._ask({"tests": tests, "is_whole": is_whole}, directory, RUN_SECONDS_MAX)
         return _killed(answer, tests)
 
     def _hunt_running(self, bug: Bug, directory: Path) -> Killed:
-        """By its killers, in the program that runs already; by nobody where it can't be planted there. Raises NotPlanted."""
+        """Run its killers in the running program. Killed by no test if it can't be planted there. Raises NotPlanted."""
         source = ROOT / "fenced" / bug.file
         texts = {"sound": source.read_text(encoding="utf-8"), "planted": changed(bug)}
         swapped = {"file": str(directory / "fenced" / bug.file), **texts}
@@ -126,7 +129,8 @@ class Ground:
         return Killed(tests=()) if answer.get("is_cold") else _killed(answer, bug.killers)
 
     def play(self, seeds: Sequence[int], directory: Path, *, is_whole: bool = False) -> Noticed:
-        """Seeds of the simulation of one copy, until one notices something or (`is_whole`) all. Raises NotPlanted."""
+        """Play seeds of the simulation in one copy until one notices something or (`is_whole`) all. Raises
+        NotPlanted."""
         most = RUN_SECONDS_MAX + SEED_SECONDS * len(seeds)
         answer = self._ask({"seeds": [*seeds], "is_whole": is_whole}, directory, most)
         if answer.get("is_endless"):
@@ -135,7 +139,7 @@ class Ground:
         return Noticed(seeds=noticed, modules=frozenset(answer["modules"]))
 
     def _ask(self, what: dict[str, Any], directory: Path, seconds: float) -> dict[str, Any]:
-        """An answer of the copy itself, or one that says that it is endless. Raises NotPlanted."""
+        """Send a request; return the copy's answer, or one that reports an endless run. Raises NotPlanted."""
         request = {**what, "directory": str(directory), "seconds": seconds, "said_max": SAID_MAX}
         print(json.dumps(request), file=self._asks, flush=True)
         line = self._answers.readline()
@@ -163,8 +167,8 @@ def _killed(answer: Mapping[str, Any], tests: Sequence[str]) -> Killed:
 
 @contextmanager
 def ground(copy: Path, bugs: Iterable[Bug]) -> Iterator[Ground]:
-    """Starts the warm process beside a copy that is sound, with the killers of these bugs at hand; ends it, and what it runs,
-    on the way out."""
+    """Start the warm process beside a correct copy, with the killers of these bugs imported; end it and its children
+    afterwards."""
     tests = sorted({killer.partition("::")[0] for bug in bugs for killer in bug.killers})
     command = [sys.executable, "-P", "-W", "ignore", str(Path(__file__).with_name("warm.py")), str(copy), *tests]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "PYTHONPATH"))}

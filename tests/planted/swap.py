@@ -1,8 +1,8 @@
-"""Plants a bug into a program that runs already: the code of its functions is exchanged, wherever they are held.
+"""Plants a bug into a running program: replaces the code of its functions wherever they are referenced.
 
-So a process that has imported the sound program once serves every bug that stands inside of a function. Knows no bugs and no
-tests. One rule: where anything outside of functions differs (constants, defaults, decorators, classes), it says so and
-changes nothing, for that has run by now.
+A process that has imported the correct program once thus serves every bug inside a function. Where anything outside
+functions differs (constants, defaults, decorators, classes), `swap` returns False and changes nothing, because that
+code has run already.
 """
 
 import gc
@@ -15,15 +15,15 @@ OPTIMIZED: Final = 0x1
 """CO_OPTIMIZED: set for functions, not for modules and class bodies."""
 
 Place = tuple[str, int]
-"""Qualified name and first line: a function of one file."""
+"""Qualified name and first line: identifies a function of one file."""
 
 
 Running = dict[str, list[FunctionType]]
-"""The functions of each file that was imported."""
+"""The functions of each imported file."""
 
 
 def running() -> Running:
-    """What this process has imported by now, and did not freeze."""
+    """Return the functions that this process has imported and not frozen."""
     found: Running = defaultdict(list)
     for function in [it for it in gc.get_objects() if isinstance(it, FunctionType)]:
         found[function.__code__.co_filename].append(function)
@@ -31,10 +31,8 @@ def running() -> Running:
 
 
 def swap(program: Running, file: str, *, sound: str, planted: str) -> bool:
-    """Exchange the functions of `file` (as it was imported) for those of `planted`. Whether that was possible.
-
-    Raises SyntaxError.
-    """
+    """Replace the functions of `file` (as imported) by those of `planted`. Return whether that was possible. Raises
+    SyntaxError."""
     new: dict[Place, CodeType] = {}
     old_code, new_code = (compile(text, file, "exec", dont_inherit=True) for text in (sound, planted))
     if not _pair(old_code, new_code, new):
@@ -47,7 +45,7 @@ def swap(program: Running, file: str, *, sound: str, planted: str) -> bool:
 
 
 def _pair(old: CodeType, new: CodeType, found: dict[Place, CodeType]) -> bool:
-    """The functions of one scope that has run, each with its new code; False where the scope itself differs."""
+    """Pair the functions of a scope that has run with their new code; return False where the scope itself differs."""
     if (old.co_code, old.co_names, len(old.co_consts)) != (new.co_code, new.co_names, len(new.co_consts)):
         return False
     for before, after in zip(old.co_consts, new.co_consts, strict=True):
@@ -65,7 +63,7 @@ def _pair(old: CodeType, new: CodeType, found: dict[Place, CodeType]) -> bool:
 
 
 def _with_inner(old: CodeType, new: CodeType) -> Iterator[tuple[Place, CodeType]]:
-    """A function, and those in it that are of one name: one of them may be held already."""
+    """Yield a function and its inner functions of the same name: one of them may be referenced already."""
     yield (old.co_qualname, old.co_firstlineno), new
     inner = {it.co_qualname: it for it in new.co_consts if isinstance(it, CodeType)}
     for it in old.co_consts:

@@ -1,4 +1,4 @@
-"""Who killed which planted bug, in a line. Knows no files."""
+"""Formats in a line which test killed which planted bug."""
 
 from tests.planted.bug import Bug
 from tests.planted.plant import Killed, Noticed
@@ -7,7 +7,7 @@ SEEDS_TOLD = 6
 
 
 def line(bug: Bug, killed: Killed) -> str:
-    """`S2  unknown is taken as off: core/test_plan.py::test_x`; `(wider)` where those named in the list no longer do it."""
+    """`S2  unknown is taken as off: core/test_plan.py::test_x`; `(wider)` if the listed killers no longer kill it."""
     if not killed.tests:
         return f"{bug.rule:9} {bug.name}: LIVES"
     who = killed.tests[0]

@@ -1,4 +1,4 @@
-"""The suite kills every planted bug; which test did it is told at the end of the run."""
+"""The suite kills every planted bug; the end of the run reports which test did."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -60,7 +60,8 @@ def test_it_is_killed(bug: Bug, warm: Ground, copy: Path, record_property: Calla
 @pytest.mark.timeout(100)
 @pytest.mark.parametrize("bug", NOTICED, ids=lambda bug: f"{bug.rule}-{bug.name.replace(' ', '-')}")
 def test_a_seed_notices_it(bug: Bug, warm: Ground, copy: Path) -> None:
-    """The power of the simulation itself. Where its scenarios changed, `python -m tests.planted --by-seeds 60` finds others."""
+    """Tests the simulation itself. If its scenarios changed, `python -m tests.planted --by-seeds 60` finds other
+    seeds."""
     with planted(bug, copy):
         noticed = warm.play(bug.seeds, copy)
     assert noticed.seeds, f"{bug.name} ({bug.rule}): none of the seeds {bug.seeds} notices it"
@@ -68,7 +69,7 @@ def test_a_seed_notices_it(bug: Bug, warm: Ground, copy: Path) -> None:
 
 
 def test_seeds_of_a_sound_copy_notice_nothing(warm: Ground, copy: Path) -> None:
-    """Else a simulation that can't run at all would notice everything."""
+    """Otherwise a simulation that can't run at all would notice everything."""
     with planted(SOUND, copy):
         assert not warm.play(range(1, 4), copy, is_whole=True).seeds
 
@@ -88,12 +89,12 @@ def test_each_rule_has_one() -> None:
 
 
 def test_each_names_its_killer() -> None:
-    """Else each run looks for it far and wide."""
+    """Otherwise each run searches for it."""
     assert not [bug.name for bug in BUGS if not bug.killers]
 
 
 def test_a_sound_copy_is_killed_by_nobody(warm: Ground, copy: Path) -> None:
-    """Else a copy that can't run at all would kill everything."""
+    """Otherwise a copy that can't run at all would kill everything."""
     with planted(SOUND, copy):
         killed = warm.hunt(SOUND, copy)
     assert not killed.tests
@@ -101,7 +102,7 @@ def test_a_sound_copy_is_killed_by_nobody(warm: Ground, copy: Path) -> None:
 
 
 def test_a_copy_runs_what_was_planted_and_is_sound_afterwards(warm: Ground, copy: Path) -> None:
-    """And the tree itself stays as it is all the time."""
+    """And the tested tree never changes."""
     planted_in, sound = copy / "fenced" / PLANTED.file, changed(SOUND)
     with planted(PLANTED, copy):
         assert planted_in.read_text() != sound

@@ -1,4 +1,4 @@
-"""A function of a running program is exchanged wherever it is held; where more than functions differs, nothing is."""
+"""A function of a running program is replaced wherever it is referenced, and nothing if more than functions differs."""
 
 import importlib.util
 from pathlib import Path

@@ -1,10 +1,9 @@
-"""A warm process that runs tests or seeds in a copy of the program, each in a fork of its own: what others wrote is imported
-once.
+"""A warm process that runs tests or seeds in a copy of the program, each in its own fork; libraries are imported once.
 
-Run as a file with the copy's folder and the tests to have at hand, and with requests as lines of JSON on stdin. Knows nothing of
-bugs. Its one rule: it never imports `fenced` or `tests` itself, so that each fork imports them from the copy as it is then,
-and says from where it did. One fork imports the tests, and of the sound program what they use, at the start; it serves those
-who plant by exchanging functions. What it has not imported is imported with the bug in it.
+Run as a file with the copy's folder and the tests to import as arguments, and with requests as lines of JSON on stdin.
+It knows no bugs. It never imports `fenced` or `tests` itself, so that each fork imports them from the copy as it is
+then, and reports from which file. One fork imports the tests, and what they use of the correct program, at the start;
+it serves the bugs that are planted by replacing functions. What it has not imported is imported with the bug in it.
 """
 
 import contextlib
@@ -25,21 +24,22 @@ from _pytest.config import default_plugins
 HEAVY = ("hypothesis", "aiohttp.web", "aiomqtt", "aiosqlite", "cryptography.x509", "prometheus_client", "pydantic",
          "rich.console", "sqlalchemy.ext.asyncio", "structlog", "uvloop", "yaml")  # fmt: skip
 PLUGINS = ("pytest_asyncio.plugin", "pytest_timeout", "_hypothesis_pytestplugin")
-"""Handed over as modules: by name, pytest looks through all installed packages for each."""
+"""Passed as modules: by name, pytest searches all installed packages for each."""
 ITS_OWN = tuple(f"_pytest.{name}" for name in default_plugins)
 OPTIONS = ("-q", "-x", "--assert=plain", "-p", "no:cacheprovider", "-o", "addopts=", "-m", "not integration",
            "--timeout", "15")  # fmt: skip
-"""Plain asserts: who failed is enough, and pytest would want to rewrite its plugins (hypothesis) as it imports them."""
+"""Plain asserts: the name of the failed test is enough, and pytest would rewrite its plugins (hypothesis) as it imports
+them."""
 OUR_OWN = ("SyntaxError", "IndentationError", "NameError", "UnboundLocalError", "ImportError", "ModuleNotFoundError")
-"""A test that fails with one of these was broken by the text that was planted, not by the rule that it breaks."""
+"""A test that fails with one of these was broken by the planted text, not by the rule that it breaks."""
 LOOK_SECONDS = 0.02
 RUNNING: dict[str, Any] = {}
-"""The functions of the sound program, in the fork that has it."""
+"""The functions of the correct program, in the fork that has it."""
 SEED_SECONDS_MAX = 10
 
 
 class Recorder:
-    """Which test failed first, how, and how many ran."""
+    """Records which test failed first, how, and how many ran."""
 
     def __init__(self) -> None:
         self.failed: list[str] = []
@@ -66,7 +66,7 @@ class Recorder:
 
 
 def run(request: dict[str, Any]) -> dict[str, Any]:
-    """In the fork: the tests of one copy, or seeds of its simulation."""
+    """Run, in the fork, the tests of one copy or seeds of its simulation."""
     move_into(request["directory"])
     if (swapped := request.get("swapped")) is not None:
         swap = importlib.import_module("tests.planted.swap").swap
@@ -89,23 +89,23 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def move_into(directory: str) -> None:
-    """Import from there from now on."""
+    """Import from that folder from now on."""
     os.chdir(directory)
     os.environ["PYTHONPATH"] = directory
     if directory not in sys.path:
         sys.path.insert(0, directory)
-    sys.dont_write_bytecode = False  # it serves the next bugs; what was planted is removed with its own
+    sys.dont_write_bytecode = False  # it serves the next bugs; planted code is removed with its compiled form
 
 
 def program() -> str:
-    """The file of what was tested."""
+    """Return the file of the tested program."""
     return str(getattr(sys.modules.get("fenced"), "__file__", None))
 
 
 def play(seeds: list[int], *, is_whole: bool) -> dict[str, Any]:
-    """Play them until one notices something, or all of them. `modules`: what the simulation has of the program.
+    """Play seeds until one notices something, or all of them. `modules`: the modules that the simulation imports.
 
-    A seed that dies of the program, or never ends, has noticed it too.
+    A seed that crashes because of the program, or never ends, has noticed the bug too.
     """
     playing = importlib.import_module("tests.simulation.play")
     playing.silence_logs()
@@ -116,7 +116,7 @@ def play(seeds: list[int], *, is_whole: bool) -> dict[str, Any]:
         signal.alarm(SEED_SECONDS_MAX)
         try:
             said = playing.simulate(seed).problems[:1]
-        except (Exception, Endless) as exc:  # the program's own, of any kind
+        except (Exception, Endless) as exc:  # any error of the program
             said = [f"{type(exc).__name__}: {exc}"]
             is_broken = is_broken or any(type(one).__name__ in OUR_OWN for one in _all_of(exc))
         signal.alarm(0)
@@ -129,11 +129,11 @@ def play(seeds: list[int], *, is_whole: bool) -> dict[str, Any]:
 
 
 class Endless(KeyboardInterrupt):
-    """Of that kind, for asyncio lets no other through."""
+    """A KeyboardInterrupt, because asyncio lets no other exception through."""
 
 
 def _all_of(exc: BaseException) -> list[BaseException]:
-    """It, or what a group of errors is made of."""
+    """Return the error, or the members of an error group."""
     return [it for one in exc.exceptions for it in _all_of(one)] if isinstance(exc, BaseExceptionGroup) else [exc]
 
 
@@ -142,7 +142,7 @@ def _too_long(*_: object) -> None:
 
 
 def fork(request: dict[str, Any]) -> dict[str, Any]:
-    """Run one request in a fork, within its seconds."""
+    """Run one request in a fork, within its time."""
     answer = Path(f"{request['directory']}.answer")
     child = os.fork()
     if child == 0:
@@ -152,7 +152,7 @@ def fork(request: dict[str, Any]) -> dict[str, Any]:
             os.dup2(nothing, stream)
         try:
             found = run(request)
-        except BaseException as exc:  # whatever it is, the parent is told
+        except BaseException as exc:  # the parent gets every error
             found = {"lost": repr(exc)}
         answer.write_text(json.dumps(found), encoding="utf-8")
         os._exit(0)
@@ -167,7 +167,7 @@ def fork(request: dict[str, Any]) -> dict[str, Any]:
         os.waitpid(child, 0)
         return {"is_endless": True}
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)  # what a broken program left running
+        os.killpg(child, signal.SIGKILL)  # children that a broken program left running
     try:
         found = json.loads(answer.read_text(encoding="utf-8"))
     except (OSError, ValueError) as exc:
@@ -176,13 +176,13 @@ def fork(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def serve(requests: IO[str], answers: IO[str], answer_to: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Until the requests end."""
+    """Serve until the requests end."""
     for line in requests:
         print(json.dumps(answer_to(json.loads(line))), file=answers, flush=True)
 
 
 def sound(directory: str, tests: list[str]) -> tuple[IO[str], IO[str]]:
-    """A fork that has these tests of the sound copy: where it is asked, and where it answers."""
+    """Fork a process that imports these tests of the correct copy; return its request and answer streams."""
     (request_end, asks), (answers, answer_end) = os.pipe(), os.pipe()
     if os.fork():
         os.close(request_end)
@@ -190,7 +190,7 @@ def sound(directory: str, tests: list[str]) -> tuple[IO[str], IO[str]]:
         return os.fdopen(asks, "w"), os.fdopen(answers)
     os.close(asks)
     os.close(answers)
-    os.close(0)  # the requests of the one that we come from
+    os.close(0)  # the requests of the parent
     move_into(directory)
     for test in tests:
         importlib.import_module(test.removesuffix(".py").replace("/", "."))

@@ -1,4 +1,4 @@
-"""What was heard and read since our start. A restart loses it, which costs time and never safety.
+"""Holds what the daemon heard and read since its start. A restart loses it, which costs time and never safety.
 
-`checks` holds the last results of each path to a device, `claims` which machine each device says that it belongs to.
+`checks` has the last results of each path to a device, `claims` the machine that each device says it belongs to.
 """

@@ -1,6 +1,6 @@
-"""What was read of each way to a device since we started. Lost with us: losing it costs time, not safety.
+"""The last results of each path to a device since the start. A restart loses them, which costs time and never safety.
 
-Knows no host's state and decides nothing. All values are frozen. The same result twice changes nothing.
+This module knows no host states and decides nothing. All values are frozen; the same result twice changes nothing.
 """
 
 from collections.abc import Collection, Mapping
@@ -13,17 +13,17 @@ from fenced.model.names import BootId, DeviceName, ProxyName
 from fenced.model.power import Power
 
 VALID_INTERVALS = 2.5
-"""A result that is older than so many intervals says nothing any more."""
+"""A result is valid for this many check intervals."""
 
 ERROR_TEXT_MAX = 200
 
 NOTHING: Final[Mapping[Any, Any]] = {}
-"""One for all sights: two empty tables each would be more than a hundred bytes a host."""
+"""Shared by all sights: two empty dicts each would cost over a hundred bytes a host."""
 
 
 @dataclass(frozen=True, slots=True)
 class OffRow:
-    """Readings of OFF in a row while the host was healthy. `since`: the end of the first; `at`: the start of the last."""
+    """Consecutive OFF readings of a healthy host. `since`: the end of the first; `at`: the start of the last."""
 
     since: float
     at: float
@@ -33,8 +33,8 @@ class OffRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OffRounds:
-    """Rounds of the watch in a row that read one level OFF. `since`, `last`: when the first and the last of them began;
-    `until`: when the last was taken: the next one must have begun after it."""
+    """Consecutive watch rounds that read one level OFF. `since`, `last`: when the first and the last of them began;
+    `until`: when the last one was counted. The next round must begin after `until`."""
 
     count: int
     since: float
@@ -44,9 +44,10 @@ class OffRounds:
 
 @dataclass(frozen=True, slots=True)
 class PathResult:
-    """The last answers of one path. `at`: when the newest reading began; `failures`: in a row, 0 = it could be read.
+    """The last answers of one path.
 
-    `power`: what it said last, ON or OFF; it said so first at `power_since` and last at `power_at`, and nothing else between.
+    `at`: when the newest reading began; `failures`: in a row, 0 = readable. `power`: the last known one, ON or OFF; the
+    path read it first at `power_since`, last at `power_at`, and no other in between.
     """
 
     at: float
@@ -58,12 +59,13 @@ class PathResult:
     power_at: float = 0.0
 
     def said(self, power: Power, *, at: float, since: float) -> "PathResult":
-        """Return the result after it read that. What it said before `since` is another story."""
+        """Return the result after a reading of `power`. A row of equal readings does not reach back beyond `since`."""
         is_new = self.power is not power or self.power_since < since
         return replace(self, power=power, power_since=at if is_new else self.power_since, power_at=at)
 
     def contradicts(self, other: "PathResult") -> bool:
-        """One says ON, the other OFF, and one of them said so before and after the other was asked."""
+        """Return whether one path read ON and the other OFF, and one did so both before and after the other was
+        read."""
         are_known = {self.power, other.power} == {Power.ON, Power.OFF}
         return are_known and self.power_since <= other.power_at and other.power_since <= self.power_at
 
@@ -82,8 +84,8 @@ class HostChecks:
         self, device: DeviceName, proxy: ProxyName, *, at: float, error: str | None, failure: str = "",
         power: Power | None = None, since: float = 0.0,
     ) -> "HostChecks":  # fmt: skip
-        """Return the checks with a result; one that is not newer than the last is dropped. `since`: from when on the path's
-        words count."""
+        """Return the checks with a new result; one that is not newer than the last is dropped. `since`: readings before
+        it don't count."""
         known = self.paths.get((device, proxy))
         if known is not None and at <= known.at:
             return self
@@ -105,5 +107,5 @@ class HostChecks:
 
 
 def valid_seconds(inventory: Inventory) -> float:
-    """How long a result speaks of now; 0 where paths are not checked."""
+    """Return how long a result is valid; 0 where paths are not checked."""
     return VALID_INTERVALS * inventory.daemon.check.interval_seconds

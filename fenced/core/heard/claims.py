@@ -1,8 +1,8 @@
-"""Which machine each device says that it belongs to, across all hosts: one BMC under two addresses is two hosts' device.
+"""Keeps which machine each device says it belongs to, across all hosts, to find one BMC behind two addresses.
 
-Knows what was said on which path, not what follows from it (`sharing`). A UUID decides where both devices give one. Elsewhere
-serial numbers count, and only all of them together: the blades of an enclosure may share one. A restart loses the claims; each
-round of the check brings them back.
+`sharing` decides what follows. Claims match by UUID where both devices report one. Otherwise they match by serial
+numbers, and only by all of them together, because the blades of an enclosure may share one. A restart loses the claims;
+each round of the check brings them back.
 """
 
 from collections.abc import Container, Iterator
@@ -18,14 +18,14 @@ from fenced.model.names import DeviceName, HostName, ProxyName
 PathKey = tuple[HostName, DeviceName, ProxyName]
 K = TypeVar("K")
 Group = tuple[str, str]
-"""What two claims on one machine have in common: a kind of word and the word."""
+"""What two claims on one machine have in common: a kind of identity and its value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """What a device said through one path. `at`: when the newest reading that said so began.
 
-    `groups`: where it stands; `likes`: where those stand that say the same.
+    `groups`: the keys under which this claim is indexed; `likes`: the keys of claims on the same machine.
     """
 
     host: HostName
@@ -38,14 +38,14 @@ class Claim:
 
     @property
     def is_proven(self) -> bool:
-        """Its driver has compared it with `identity` in the same session: it is the machine that people mean."""
+        """Return whether the driver compared the machine with the configured `identity` in the same session."""
         return bool(self.spec.identity)
 
 
 class Claims:
-    """All of them, by path and by what they say: who else says the same is found without a look at the others.
+    """All claims, indexed by path and by identity, so that finding equal claims needs no scan.
 
-    From `begin` on it remembers what was there, for `roll_back`.
+    From `begin` on it remembers the claims before each change, for `roll_back`.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Claims:
         self._groups: dict[Group, dict[PathKey, None]] = {}
 
     def begin(self) -> None:
-        """Remember what is there from here on."""
+        """Start remembering."""
         self._claims.begin()
 
     def settle(self) -> None:
@@ -68,7 +68,7 @@ class Claims:
         self._claims.settle()
 
     def keep(self, path: PathKey, spec: DeviceSpec, identities: tuple[str, ...], *, at: float) -> None:
-        """Take what a device said. Late or nothing said: what is known stays; twice: the same."""
+        """Keep what a device said. Ignored when it is late or empty; repeating it changes only the time."""
         known = self._claims.get(path)
         if not identities or (known is not None and at <= known.at):
             return
@@ -80,9 +80,9 @@ class Claims:
         self._set(path, claim)
 
     def other(self, host: HostName, device: DeviceName, *, oldest: float) -> tuple[Claim, Claim] | None:
-        """What the device said since `oldest`, and who says the same of another host's device; None: nobody.
+        """Return a claim of this device and the equal one of another host's, both no older than `oldest`, or None.
 
-        Two plugs of one unit are none: the configuration sees them, and their serial may be the enclosure's.
+        Two plugs of one unit don't count: the configuration check finds those, and their serial may be the enclosure's.
         """
         for path in self._of_device.get((host, device), ()):
             ours = self._claims[path]
@@ -98,11 +98,11 @@ class Claims:
         return dict(self._claims)
 
     def is_told(self, host: HostName, device: DeviceName) -> bool:
-        """Whether the device said anything in this life of ours, as it is configured now."""
+        """Return whether the device, as configured now, reported an identity since the start."""
         return (host, device) in self._of_device
 
     def follow(self, inventory: Inventory) -> None:
-        """Forget what was said by devices that are no longer there, or are other ones now."""
+        """Forget the claims of devices that were removed or reconfigured."""
         for path, claim in list(self._claims.items()):
             host = inventory.hosts.get(claim.host)
             devices = () if host is None else host.devices
@@ -115,7 +115,7 @@ class Claims:
             self._set(path, None)
 
     def _like(self, claim: Claim, oldest: float) -> Iterator[Claim]:
-        """All valid claims that mean the same machine, the claim itself too."""
+        """Yield every valid claim on the same machine, this one included."""
         for group in claim.likes:
             for path in self._groups.get(group, ()):
                 found = self._claims[path]
@@ -123,7 +123,7 @@ class Claims:
                     yield found
 
     def _set(self, path: PathKey, claim: Claim | None) -> None:
-        """Put the claim in the place of the one that the path had; None: take that away."""
+        """Replace the claim of the path; None removes it."""
         before = self._claims.drop(path)
         if before is not None:
             _remove(self._of_device, path[:2], path)
@@ -143,8 +143,8 @@ def _remove(table: dict[K, dict[PathKey, None]], key: K, path: PathKey) -> None:
 
 
 def _words(identities: tuple[str, ...]) -> tuple[tuple[Group, ...], tuple[Group, ...]]:
-    """Where a claim stands, under each UUID and all its serial numbers as one word; and where those stand that mean the same
-    machine: serial numbers count unless both tell a UUID."""
+    """Return the index keys of a claim, and the keys of claims on the same machine. All serial numbers together make
+    one key; they count unless both claims have a UUID."""
     uuids = tuple(dict.fromkeys(("uuid", one_spelling(one)) for one in identities if is_uuid(one)))
     serials = "\n".join(sorted({one_spelling(one) for one in identities if not is_uuid(one)}))
     if not serials:
@@ -154,5 +154,5 @@ def _words(identities: tuple[str, ...]) -> tuple[tuple[Group, ...], tuple[Group,
 
 
 def _is_same(one: DeviceSpec, other: DeviceSpec) -> bool:
-    """Whether both configure one and the same plug and machine."""
+    """Return whether both specs name the same plug and machine."""
     return (one.plug_id, one.unit_id, one.identity) == (other.plug_id, other.unit_id, other.identity)

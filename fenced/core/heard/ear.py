@@ -1,15 +1,16 @@
-"""How long the daemon was able to listen: silence is measured on this clock alone (S11)."""
+"""Counts the time in which the daemon was able to listen. Silence is measured on this clock alone (S11)."""
 
 from dataclasses import dataclass, replace
 from typing import Final
 
 GAPS_MAX: Final = 32
-"""Outages and stalls that are remembered. Older ones count as time in which the daemon listened."""
+"""Remembered outages and stalls. Older ones count as listening time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ear:
-    """Listening time, in seconds. `opened_at`: since when it counts (may lie ahead); None while the bus is away.
+    """Listening time in seconds. `opened_at`: when the clock started to run (may lie ahead); None while the bus is
+    away.
 
     `gaps`: (from, to) of past times without listening; `closed_at`: when the present one began.
     """
@@ -26,23 +27,24 @@ class Ear:
         return self.total + at - self.opened_at
 
     def opened(self, at: float) -> "Ear":
-        """Silence counts from `at` on."""
+        """Start the clock at `at`."""
         gaps = self.gaps if self.closed_at is None else _remember(self.gaps, self.closed_at, at)
         return replace(self, opened_at=at, gaps=gaps, closed_at=None)
 
     def closed(self, at: float) -> "Ear":
-        """Nothing is heard from `at` on."""
+        """Stop the clock at `at`."""
         closed_at = at if self.opened_at is not None else self.closed_at
         return replace(self, total=self.now(at), opened_at=None, closed_at=closed_at)
 
     def lost(self, seconds: float, at: float) -> "Ear":
-        """The daemon did not run for the `seconds` before `at`: they are no host's silence."""
+        """Exclude the `seconds` before `at`: the daemon did not run then, so no host was silent."""
         if self.opened_at is None:
             return self
         return replace(self, opened_at=self.opened_at + seconds, gaps=_remember(self.gaps, at - seconds, at))
 
     def deaf_seconds(self, since: float, at: float) -> float:
-        """Return how much of that time the daemon could not listen. Time before it first listened is not counted."""
+        """Return how long the daemon could not listen between `since` and `at`; time before it first listened is not
+        counted."""
         open_gap = ((self.closed_at, at),) if self.closed_at is not None else ()
         return sum(max(min(to, at) - max(start, since), 0.0) for start, to in self.gaps + open_gap)
 

@@ -1,4 +1,4 @@
-"""Messages of the bus about one host, as the core takes them: heartbeat, presence, evidence, request."""
+"""The messages of the bus about one host, parsed: heartbeat, presence, evidence, request."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -7,7 +7,7 @@ from fenced.model.names import BootId, HostName
 
 
 class HealthStatus(Enum):
-    """What a heartbeat says of its host."""
+    """The status that a heartbeat reports for its host."""
 
     OK = "ok"
     FAILING = "failing"
@@ -16,10 +16,10 @@ class HealthStatus(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """One message of `health/HOST`, or of POST health/H. `received`: when we read it, on the steady clock.
+    """One message of `health/HOST`, or of POST health/H. `received`: when the daemon read it, on the steady clock.
 
-    `waited_seconds`: how long it may have lain with us before that, at most (in our socket, while we were busy).
-    `sequence` counts within one boot and one `reporter`. `unread`: fields that could not be read, and are as absent.
+    `waited_seconds`: the longest it may have waited in the socket before that, while the daemon was busy. `sequence`
+    counts within one boot and one `reporter`. `unread`: fields that could not be parsed and are treated as absent.
     """
 
     host: HostName
@@ -38,12 +38,12 @@ class Health:
 
     @property
     def reached(self) -> float:
-        """The earliest moment at which it may have reached us: what waited with us is no newer for it."""
+        """The earliest time at which the message may have arrived: waiting in the socket makes it no newer."""
         return self.received - self.waited_seconds
 
     @property
     def is_boot_unread(self) -> bool:
-        """It speaks of some run of the host, and nobody knows of which."""
+        """Whether the message has a boot id that can't be parsed, so its run is unknown."""
         return "boot" in self.unread
 
 
@@ -59,7 +59,7 @@ class Presence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """`evidence/HOST/SOURCE`: somebody else's word on whether the host lives, good for `ttl_seconds`."""
+    """`evidence/HOST/SOURCE`: another source's statement on whether the host lives, valid for `ttl_seconds`."""
 
     host: HostName
     source: str
@@ -72,8 +72,8 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BusRequest:
-    """`request/HOST`, well-formed. `sent_at`: by our steady clock. `reply_topic` and `correlation`: MQTT 5, or None for
-    `reply/ID`."""
+    """`request/HOST`, well-formed. `sent_at`: on the daemon's steady clock. `reply_topic` and `correlation`: MQTT 5, or
+    None for `reply/ID`."""
 
     host: HostName
     received: float

@@ -1,6 +1,6 @@
 """The daemon's own condition: its bus, its lease, its lag, and what it knows of its proxies and gates.
 
-Frozen: a decision puts a changed copy into the fleet, and a refused batch puts the old one back.
+Frozen: a decision puts a changed copy into the fleet, and a rejected batch puts the old one back.
 """
 
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ from fenced.model.names import ProxyName
 class Own:
     """Times on the steady clock.
 
-    `released_since`: when the last outage, or our start, was over: a host that was not heard since then was silent through
-    it; `released_from`: from when its `release_grace` counts. `lag_seconds`: how much each grace is stretched, until
-    `lag_until`. `closed_since`: since when a gate is closed for a cluster, or for the fleet (""), by gate and cluster.
-    `proxy_faults`: proxies that can't be used whatever their machine does, and why. `store_doubt`: why this store may not be
-    the one that we had; "" where it is.
+    `released_since`: when the last outage, or the start, ended: a host not heard since then was silent through it;
+    `released_from`: when its `release_grace` starts. `lag_seconds`: added to each grace until `lag_until`.
+    `closed_since`: since when a gate is closed, by gate and cluster ("": the fleet). `proxy_faults`: proxies that can't
+    be used even if their machine is well, and why. `store_doubt`: why this may be another store than the last one; ""
+    if it is the same.
     """
 
     ear: Ear = field(default_factory=Ear)

@@ -1,7 +1,7 @@
-"""What was heard of one host since the daemon started, and what the daemon remembers of looking at it.
+"""What the daemon heard of one host since its start, and when it checked the host.
 
-Read it anywhere; only `Fleet.see` changes it, so that a refused batch can be undone. The moments of beats and evidence are
-the exception: they never roll back, for a heartbeat that is forgotten would be silence.
+Only `Fleet.see` changes it, so that a rejected batch can be undone. The moments of beats and evidence never roll back:
+a forgotten heartbeat would be silence.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ Counters = tuple[tuple[str, BootId, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class LifeAnswer:
-    """The answer when the host itself was probed, and when. `was_asked` is False where it has no address to probe."""
+    """The answer to a probe of the host. `was_asked`: False where the host has no address to probe."""
 
     at: float
     answered: str | None
@@ -27,7 +27,7 @@ class LifeAnswer:
 
     @property
     def words(self) -> str:
-        """Who answered, for people."""
+        """The answer as text for people."""
         if self.answered is not None:
             return self.answered
         return "nobody answered" if self.was_asked else "nobody was asked: it has no address, or no ports to ask"
@@ -35,13 +35,13 @@ class LifeAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """One host's heartbeats, evidence and looks. `*_ear`: on the ear's clock; all other times on the steady clock.
+    """One host's heartbeats, evidence and checks. `*_ear`: on the ear's clock; all other times on the steady clock.
 
-    `heard_at`: the last beat that was news of life; `spoke_at`: the last message that was none (a stale sequence, an ended
-    boot), `speaking_since`: the first of a row of them. `counters`: (reporter, boot, sequence), the newest last. `evidence`:
-    by source, its kind and until when it holds. `old_run`: first and last message of a run long after it was proven off.
-    `watch_offs`: by level. `watch_lit`: by device, the paths that read ON in the watch and were not read otherwise since.
-    `devices_since`: when a reload gave the host other devices. `wake_at`: the next look that is under way.
+    `heard_at`: the last beat that proved life; `spoke_at`: the last stale message (an old sequence, an ended boot),
+    `speaking_since`: the first of the stale ones in a row. `counters`: (reporter, boot, sequence), the newest last.
+    `evidence`: by source, its kind and when it expires. `old_run`: first and last message of a run long after it was
+    proven off. `watch_offs`: by level. `watch_lit`: by device, the paths that last read ON in the watch.
+    `devices_since`: when a reload changed the host's devices. `wake_at`: the next scheduled check.
     """
 
     heard_at: float | None = None
@@ -73,7 +73,7 @@ class Sight:
 
 
 class Seen(TypedDict, total=False):
-    """The fields of a `Sight`, each of them optional: what one step changes."""
+    """The fields of a `Sight`, all optional: what one step changes."""
 
     heard_at: float | None
     heard_ear: float
@@ -104,15 +104,15 @@ class Seen(TypedDict, total=False):
 
 
 MOMENTS: Final = frozenset({"heard_at", "heard_ear", "spoke_at", "spoke_ear", "evidence"})
-"""Moments of beats and evidence: they stay when a batch is undone."""
+"""Moments of beats and evidence: a roll-back keeps them."""
 
 WAKE: Final = "wake_at"
-"""Undone, it is forgotten rather than put back: deciding again sets it anew, and a look too many is harmless."""
+"""A roll-back forgets it instead of putting it back: deciding again schedules it, and an extra check is harmless."""
 
 SET: Final[Mapping[str, Callable[[Sight, Any], None]]] = {
     it.name: getattr(Sight, it.name).__set__ for it in fields(Sight)
 }
-"""How `Fleet.see` sets a field: the slot itself, past the freezing of the class."""
+"""How `Fleet.see` sets a field: through the slot, past the frozen dataclass."""
 
 _set_heard_at, _set_heard_ear = SET["heard_at"], SET["heard_ear"]
 _set_sequence, _set_counters = SET["sequence"], SET["counters"]
@@ -145,13 +145,13 @@ _SET_OWNED: Final = tuple(SET[name] for name in _OWNED)
 
 
 def kept(sight: Sight) -> tuple[Any, ...]:
-    """Return all that a batch may have to put back."""
+    """Return all that a roll-back may have to put back."""
     values: tuple[Any, ...] = _owned(sight)
     return values
 
 
 def put_back(sight: Sight, values: tuple[Any, ...]) -> None:
-    """Set what `kept` returned, and forget the wake."""
+    """Set what `kept` returned, and forget the wake-up."""
     for set_, value in zip(_SET_OWNED, values, strict=True):
         set_(sight, value)
     SET[WAKE](sight, None)

@@ -1,4 +1,4 @@
-"""From what is heard to a suspicion, and what regular reading of the devices shows.
+"""Turns heartbeats into suspicions, and evaluates the regular device reads.
 
     message -> hearing -+                       +-> operation starts
                         +-> looking -> confirming
@@ -6,6 +6,6 @@
                                +-> watch: fenced and failed hosts, round by round (S17)
     path read -> fenceable: could the host be fenced now?
 
-`silence` measures it, `freshness` tells an old message from a new one, `giving_back` gives power back to a host that is
-heard again.
+`silence` measures how long a host is silent, `freshness` separates old messages from new ones, `giving_back` restores
+power to a host that sends heartbeats again.
 """

@@ -1,4 +1,4 @@
-"""Confirm a suspicion: probe the host itself, evaluate every gate, hold or start the operation (design.md#detection)."""
+"""Confirm a suspicion: probe the host, evaluate every gate, hold or start the operation (design.md#detection)."""
 
 from fenced.core import commands as c
 from fenced.core.allowed import gates
@@ -13,7 +13,7 @@ LIFE_AGE_SECONDS = 5.0
 
 
 def look_suspect(work: HostWork) -> None:
-    """Stage 2 and the gates: ask the host itself, look at every gate, hold or act."""
+    """Probe the suspect, evaluate the gates, then hold it or start a fence."""
     state = work.state
     assert state.suspected_at is not None
     release = release_until(work)
@@ -37,7 +37,7 @@ def look_suspect(work: HostWork) -> None:
 
 
 def _ask_life(work: HostWork) -> None:
-    """Ask once per suspicion, and again every few seconds while it lasts."""
+    """Probe once per suspicion, and again every few seconds while it lasts."""
     sight, settings = work.sight, work.host.settings.detection
     again = max(LIFE_AGE_SECONDS, settings.probe_timeout_seconds)
     if _is_asking(work):
@@ -52,7 +52,7 @@ def _ask_life(work: HostWork) -> None:
 
 
 def _is_asking(work: HostWork) -> bool:
-    """Whether an answer is still awaited; one that never comes is given up after three times its timeout."""
+    """Return whether a probe is pending. A probe without an answer expires after three timeouts and 5 s."""
     asked = work.sight.life_asked_at
     return asked is not None and work.now < asked + 3 * work.host.settings.detection.probe_timeout_seconds + 5.0
 
@@ -75,7 +75,7 @@ def _pass_gates(work: HostWork) -> None:
 
 
 def _hold(work: HostWork, verdicts: tuple[GateVerdict, ...]) -> None:
-    """Told once per change of the set of closed gates."""
+    """Record the hold, but only when the set of closed gates changed."""
     shut = {verdict.gate for verdict in gates.closed(verdicts)}
     if shut == {verdict.gate for verdict in work.state.held_by}:
         return

@@ -1,7 +1,7 @@
-"""Whether a host could be fenced now: judged from what was last read of each path to its devices, and from their trust.
+"""Judges whether a host could be fenced now, from the last read of each path to its devices and from their trust.
 
-Full: every device of every level can be read and is believed. Degraded: some level whole. None: no level whole. One rule:
-what is not known changes nothing; a host is judged anew only by what was read, and one failed reading is no news.
+Full: every device of every level can be read and is trusted. Degraded: at least one level is complete. None: no level
+is. Missing results change nothing: only new readings change the level, and one failed reading is not enough.
 """
 
 from collections.abc import Sequence
@@ -25,18 +25,18 @@ from fenced.model.paths import PathWord
 from fenced.model.power import Kind, Power, State, Verdict
 
 FAILURES = 2
-"""Failures in a row, over all paths to a device, from which on it counts as not readable."""
+"""A device counts as unreadable after this many failures in a row, over all its paths."""
 
 REASON_TEXT_MAX = 500
 POWER_IS_KEPT = frozenset({State.HEALTHY, State.UNKNOWN, State.LEFT, State.MAINTENANCE})
-"""States in which nothing else keeps the power that was read; the watch and operations do it in the others."""
+"""States in which `path_checked` records the power. In the others the watch and the operations do."""
 
 
 # -- what was read ----------------------------------------------------------------------------------------------------
 
 
 def path_checked(work: HostWork, event: PathChecked) -> None:
-    """One path was read. Late: an older result than the known one is dropped; twice: the same."""
+    """Keep a path check's result, compare the paths, judge the host. Older and repeated results change nothing."""
     device = _device(work, event.device)
     if device is None or not is_on(work.fleet):
         return
@@ -54,7 +54,7 @@ def path_checked(work: HostWork, event: PathChecked) -> None:
 
 
 def raced(work: HostWork, event: RaceFinished) -> None:
-    """A race of an operation is a reading of each path that it tried; one of a status also says whom to believe."""
+    """Keep a race's result for each path that it tried. The race of a status request also feeds `trust`."""
     device = _device(work, event.device)
     if device is None:
         return
@@ -67,7 +67,7 @@ def raced(work: HostWork, event: RaceFinished) -> None:
 
 
 def watched(work: HostWork, event: WatchEnded) -> None:
-    """A round of the watch tried the paths as well."""
+    """Keep the results of a watch round for the paths that it tried."""
     for device, entries in event.races:
         if _device(work, device) is not None:
             _keep_race(work, device, entries)
@@ -75,7 +75,7 @@ def watched(work: HostWork, event: WatchEnded) -> None:
 
 
 def is_on(fleet: Fleet) -> bool:
-    """Whether paths are checked at all."""
+    """Return whether the path check is enabled."""
     return valid_seconds(fleet.inventory) > 0
 
 
@@ -87,7 +87,7 @@ def _keep(
     work: HostWork, device: DeviceName, proxy: ProxyName, *, at: float, error: str | None, failure: str = "",
     power: Power | None = None,
 ) -> None:  # fmt: skip
-    """Keep a result; what the path said before the host's present state does not count."""
+    """Keep a result; the power that the path reported before the host's present state does not count."""
     checks, since = _checks(work), work.state.since
     kept = checks.keep(device, proxy, at=at, error=error, failure=failure, power=power, since=since)
     if kept is not checks or work.name not in work.fleet.checks:
@@ -95,7 +95,7 @@ def _keep(
 
 
 def _device(work: HostWork, name: DeviceName) -> Device | None:
-    """None when a reload took it away meanwhile."""
+    """Return the device, or None when a reload removed it."""
     return next((device for device in work.host.devices if device.name == name), None)
 
 
@@ -111,7 +111,7 @@ def _keep_race(work: HostWork, device: DeviceName, entries: tuple[RaceEntry, ...
 
 
 def _compare(work: HostWork, device: DeviceName, event: PathChecked) -> None:
-    """What the paths to a device said, with no operation between: they may lead to different units."""
+    """Compare the paths to a device outside operations: if they disagree, they may lead to different units."""
     if work.state.operation is not None or event.started < work.state.since or event.power is Power.UNKNOWN:
         return
     paths.note(work, device, event.proxy, event.power)
@@ -125,7 +125,7 @@ def _compare(work: HostWork, device: DeviceName, event: PathChecked) -> None:
 
 
 def _tell_shared(work: HostWork, device: Device) -> None:
-    """Both hosts of a shared device, each once: what was told stands in `fenceable` from then on."""
+    """Report a shared device once for each of its two hosts; `fenceable` then lists it as reported."""
     found = sharing.reason(work, device)
     if found is None or found.beside is None:
         return
@@ -147,7 +147,7 @@ def _tell_once(work: HostWork, found: Reason) -> None:
 
 
 def _keep_power(work: HostWork, event: PathChecked) -> None:
-    """Known power is told and kept; ON where the host is fenced has its devices looked at now, not in a minute."""
+    """Record known power. A fenced host that reads ON has its devices read now, not at the next round."""
     state = work.state
     if state.operation is not None or event.started < state.since or event.power is Power.UNKNOWN:
         return
@@ -160,11 +160,11 @@ def _keep_power(work: HostWork, event: PathChecked) -> None:
             work.record(r.PowerSeen(device=event.device, power=power))
 
 
-# -- what it comes to -------------------------------------------------------------------------------------------------
+# -- judging the host -------------------------------------------------------------------------------------------------
 
 
 class _Word(Enum):
-    """What is known of a device, or of a level of them."""
+    """How well a device, or a level of devices, can be used."""
 
     WHOLE = "whole"
     BROKEN = "broken"
@@ -173,14 +173,14 @@ class _Word(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """`reasons` may be there beside WHOLE: it can be used, and something is wrong all the same."""
+    """`reasons` may be set beside WHOLE: the device is usable, but something about it is wrong."""
 
     word: _Word
     reasons: tuple[Reason, ...] = ()
 
 
 def judge(work: HostWork) -> None:
-    """Record the host's level where it is another than before. Not while its power is a person's or an operation's."""
+    """Record the host's fenceable level when it changed. Skipped in maintenance and during operations."""
     state = work.state
     if not is_on(work.fleet) or work.host.is_own_machine or not work.host.devices:
         return
@@ -199,7 +199,7 @@ def judge(work: HostWork) -> None:
 
 
 def _level(words: list[_Word], *, is_flawed: bool) -> FenceableLevel | None:
-    """None: not enough is known to tell it from what it was."""
+    """Return None when too little is known to change the level."""
     if all(word is _Word.BROKEN for word in words):
         return FenceableLevel.NONE
     if _Word.WHOLE not in words:
@@ -216,7 +216,7 @@ def _of_level(words: list[_Word]) -> _Word:
 
 
 def _keys(reasons: tuple[Reason, ...]) -> frozenset[tuple[DeviceName | None, str]]:
-    """Texts differ from reading to reading; what is wrong at which device is what counts."""
+    """Identify reasons by device and kind; their texts change from reading to reading."""
     return frozenset((reason.device, reason.kind) for reason in reasons)
 
 
@@ -247,12 +247,12 @@ def _of_device(work: HostWork, device: Device) -> _Found:
 
 
 def _weight(result: PathResult) -> int:
-    """A device that says that it is another machine's needs not say it twice."""
+    """Count a wrong machine as broken at once; other errors must repeat."""
     return FAILURES if result.failure == WRONG_MACHINE else result.failures
 
 
 def _results(work: HostWork, device: Device) -> tuple[list[tuple[ProxyName, PathResult | None]], str]:
-    """Each path that may serve now with its result, None where none is valid; and why the others may not serve."""
+    """Return each usable path with its result (None: no valid one), and why the other paths can't be used."""
     fleet = work.fleet
     checks = fleet.checks.get(work.name)
     oldest = work.now - valid_seconds(fleet.inventory)
@@ -274,18 +274,18 @@ def _reason(device: Device, kind: str, paths: Sequence[tuple[ProxyName, PathResu
 
 
 def _lost_redundancy(work: HostWork, device: Device) -> tuple[Reason, ...]:
-    """An outlet that is OFF while its host runs on another: no lie, but one feed less than configured."""
+    """Report an outlet that is OFF while its host runs on another one: the host has lost a redundant feed."""
     if device.kind is not Kind.OUTLET or not trust.is_off_beside_life(work, device):
         return ()
     text = "reads off while the host runs: it is fed by another outlet alone, or this one is not the host's"
     return (Reason(device=device.name, kind="redundancy", text=text),)
 
 
-# -- what people see --------------------------------------------------------------------------------------------------
+# -- what is shown ----------------------------------------------------------------------------------------------------
 
 
 def shown(fleet: Fleet, name: HostName, state: HostState, now: float) -> Fenceable | None:
-    """The host's level as it stands now. None: paths are not checked, or this daemon never fences the host."""
+    """Return the host's level now. None: paths are not checked, or this daemon never fences the host."""
     host = fleet.host(name)
     if not is_on(fleet) or host.is_own_machine:
         return None

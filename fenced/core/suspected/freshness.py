@@ -1,9 +1,9 @@
-"""Whether a heartbeat is newer than what was heard, and what one that is not says all the same.
+"""Decides whether a heartbeat is newer than the ones before, and what a stale one still means.
 
-Counters are compared inside one boot and one reporter, never beyond. A beat that came just now and is no news (an older
-sequence, an ended boot) is no life and no silence: something of the host speaks, and whoever is about to cut its power is
-held. After a proof of OFF the old run must not speak; that it does is believed at a living host's pace alone, for a
-bridge that comes back delivers in one burst what a host said before it died.
+Sequence numbers are compared within one boot and one reporter only. A beat that arrives now but is stale (an older
+sequence, an ended boot) proves neither life nor silence: something on the host still sends, so fences are held. After a
+proof of OFF the old run must be quiet. If it is not, the daemon believes it only at a living host's pace, because a
+bridge that reconnects delivers a dead host's last messages in one burst.
 """
 
 from fenced.core.events import Health
@@ -12,20 +12,20 @@ from fenced.core.heard.sight import Counters, Sight
 from fenced.model.names import HostName
 
 COUNTERS_MAX = 8
-"""Reporters of one host whose counters are kept; that of the one heard longest ago goes first."""
+"""Reporters of one host whose counters are kept; the one heard longest ago is dropped first."""
 
 LIVING_INTERVALS = 1.5
-"""An old run that is heard over so many intervals lives."""
+"""An old run that is heard over this many intervals is alive."""
 
 PACE_INTERVALS = 0.5
-"""Beats that follow each other faster than that may have been kept somewhere, and come from there."""
+"""Beats closer together than this may come from a queue."""
 
 ANYWAY_INTERVALS = 4.0
-"""Nothing delivers what it kept for so long: whatever its pace, the run lives."""
+"""No queue delivers for this long: the run is alive at any pace."""
 
 
 def is_stale(sight: Sight, health: Health) -> bool:
-    """Whether its reporter counted further within this boot already."""
+    """Return whether this reporter already sent a higher sequence number in this boot."""
     if health.boot is None or health.sequence is None:
         return False
     for reporter, boot, heard in sight.counters:
@@ -35,7 +35,7 @@ def is_stale(sight: Sight, health: Health) -> bool:
 
 
 def counted(sight: Sight, health: Health) -> Counters:
-    """Return how far each reporter has counted, with this message."""
+    """Return the counters of all reporters, this message included."""
     if health.boot is None or health.sequence is None:
         return sight.counters
     mine = (health.reporter, health.boot, health.sequence)
@@ -46,7 +46,7 @@ def counted(sight: Sight, health: Health) -> Counters:
 
 
 def speak(fleet: Fleet, name: HostName, health: Health) -> None:
-    """The host said something just now that is no news."""
+    """Note a stale message that arrived now."""
     since = fleet.sights[name].speaking_since
     if since is None or not fleet.is_speaking(name, health.received):
         since = health.received
@@ -54,22 +54,24 @@ def speak(fleet: Fleet, name: HostName, health: Health) -> None:
 
 
 def warning(fleet: Fleet, name: HostName, now: float) -> str | None:
-    """What to tell a person, where a host has sent nothing but old words for longer than its grace; None: nothing."""
+    """Return the warning for a host whose beats were all stale for longer than its grace, or None."""
     since, spoke_at = fleet.sights[name].speaking_since, fleet.sights[name].spoke_at
     if since is None or spoke_at is None or not fleet.is_speaking(name, now):
         return None
     seconds = spoke_at - since
     if seconds <= fleet.grace_seconds(name, now):
         return None
-    why = (
-        "with an older sequence or an ended boot: does its reporter count wrong, or do two reporters need a name each?"
-    )
-    return f"all its beats of {seconds:.0f} s were stale, {why}"
+    why = "an older sequence number or an ended boot"
+    advice = "check that its reporter counts up, and give each of its reporters a different name"
+    return f"all its heartbeats of {seconds:.0f} s were stale ({why}): {advice}"
 
 
 def lives_on(fleet: Fleet, name: HostName, health: Health) -> bool:
-    """Whether the run that was proven off is heard as only a living host is: after a first message that came too late to be
-    late, again an interval later at its own pace, or on and on at whatever pace (S17)."""
+    """Return whether the run that was proven off still lives (S17).
+
+    Its first message after the proof only starts the clock. Later ones prove life when they come an interval on at a
+    living host's pace, or over a longer time at any pace.
+    """
     proof, sight, interval = fleet.hosts[name].proof, fleet.sights[name], fleet.interval_seconds(name)
     first, last = sight.old_run
     if proof is None or first <= proof.at:

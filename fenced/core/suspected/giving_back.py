@@ -1,7 +1,7 @@
-"""A host that is heard and still has devices off by an OFF of ours: they are switched on again, or a person is told (S9).
+"""Switches a host's owed devices on again once it is heard, or reports why not (S9).
 
-Looked at whenever the host is looked at, so it does not matter by which way it became healthy. An ON runs as an operation of
-its own; one that does not bring all back is tried again ever more rarely. What people keep off is left to them (S19).
+`look` runs at every check of the host, so it does not matter how the host became healthy. The ON runs as an operation.
+If some devices stay off, it is retried with growing pauses. Devices that an operator keeps off stay off (S19).
 """
 
 from fenced.core.allowed import gates
@@ -13,7 +13,7 @@ from fenced.model.power import State
 
 
 def look(work: HostWork) -> None:
-    """Give back what is owed, or tell once why not. Harmless at any time, as often as you like."""
+    """Give back what is owed, or report once why not. Harmless at any time, as often as you like."""
     state = work.state
     if not state.owed or state.operation is not None or not work.fleet.is_heard(work.name, work.now):
         return

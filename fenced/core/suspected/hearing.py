@@ -1,7 +1,8 @@
-"""Take what is heard of a host: heartbeats, last wills, evidence of others (design.md#detection).
+"""Handles heartbeats, last wills and evidence about a host (design.md#detection).
 
-Any message may be late, twice, out of order or lost: a heartbeat is a level, not an edge. Old sequences, ended boots and
-retained messages are no life. `operation.life` knows what a beat means while the host's power is being cut.
+Any message may be late, duplicated, reordered or lost, so a heartbeat is a level, not an edge. Old sequence numbers,
+ended boots and retained messages prove no life. `operation.life` decides what a beat means while the host's power is
+being cut.
 """
 
 from fenced.core.allowed import gates
@@ -21,14 +22,14 @@ SOURCES_MAX = 16
 MORE_SOURCES = "one of more sources than are kept"
 
 OFF_ONCE = frozenset({State.FENCED, State.RESTORING, State.SUSPECT, State.FAILED})
-"""What a host may be after a proof of OFF that nothing newer has replaced: then its old run must not speak any more."""
+"""States in which a proof of OFF may still hold. Its old run must send nothing more."""
 
 LEAVING = frozenset({State.UNKNOWN, State.HEALTHY, State.SUSPECT, State.RESTORING, State.FAILED})
-"""From these a host that says `stopping` is `left`."""
+"""A host in one of these states becomes `left` when it says `stopping`."""
 
 
 def hear(work: HostWork, health: Health) -> bool:
-    """Take a heartbeat. False: it is no news of life (retained, stale, an ended boot)."""
+    """Handle a heartbeat. Return False when it proves no life (retained, stale, an ended boot)."""
     state = work.state
     if health.is_retained:
         return False
@@ -58,13 +59,13 @@ def hear(work: HostWork, health: Health) -> bool:
 
 
 def _is_last_run(work: HostWork, health: Health) -> bool:
-    """The run that we took for ended still speaks, long after the proof was taken back: then it never ended."""
+    """Return whether a run recorded as ended still sends long after the proof was revoked: it never ended."""
     state, late = work.state, work.host.settings.detection.late_message_seconds
     return state.proof is None and health.boot == state.boot and health.reached > state.since + late
 
 
 def _hear_no_news(work: HostWork, health: Health) -> bool:
-    """Something of the host speaks, though what it says is old: it is not silent, and no fence begins (S10)."""
+    """Note a stale message: the host is not silent, so no fence begins (S10)."""
     freshness.speak(work.fleet, work.name, health)
     if work.operation is not None and work.operation.is_power_changing:
         life.hear_life(work)
@@ -80,8 +81,8 @@ def _keep_sight(work: HostWork, health: Health) -> None:
 
 
 def _is_new_life(work: HostWork, health: Health) -> bool:
-    """After a proof of OFF: whether a message speaks of a new run of the host. Old ones end nothing (S17), nor do those of
-    which nobody knows whose they are."""
+    """Return whether a message after a proof of OFF comes from a new run of the host. Messages of an old or unknown run
+    end nothing (S17)."""
     state = work.state
     assert state.proof is not None
     is_new_boot = health.boot is not None and health.boot != state.proof.boot
@@ -103,7 +104,7 @@ def _is_new_life(work: HostWork, health: Health) -> bool:
 
 
 def _is_late(work: HostWork, proof: ProofOfOff, health: Health) -> bool:
-    """Whether it may have been sent before the proof: it says nothing then."""
+    """Return whether the message may have been sent before the proof; then it says nothing about the time after it."""
     return health.reached <= proof.at + work.host.settings.detection.late_message_seconds
 
 
@@ -114,7 +115,7 @@ def _why_revoked(boot: BootId | None, is_new_boot: bool) -> str:
 
 
 def _hear_ended_boot(work: HostWork, boot: BootId, health: Health) -> bool:
-    """An old run of the host speaks: late, or proof that the devices lied. Until that is certain no fence begins."""
+    """Handle a message of an ended boot: it is late, or the OFF was false. No fence begins until that is clear."""
     state = work.state
     proof = state.proof
     if proof is None:
@@ -129,7 +130,7 @@ def _hear_ended_boot(work: HostWork, boot: BootId, health: Health) -> bool:
 
 
 def _revoke(work: HostWork, boot: BootId | None, *, is_old: bool, is_alive: bool, why: str) -> None:
-    """What was announced is no longer true; others are told with a new token."""
+    """Revoke the announced fence: publish the host's new condition with a new token."""
     proof = work.state.proof
     distrusted = proof.devices if is_old and proof is not None else ()
     if work.operation is not None:
@@ -141,7 +142,7 @@ def _revoke(work: HostWork, boot: BootId | None, *, is_old: bool, is_alive: bool
 
 
 def revoke_by_power(work: HostWork, why: str) -> None:
-    """A fenced host's device reads ON without an ON of ours: it may boot any moment."""
+    """Revoke because a fenced host's device reads ON and the daemon sent no ON: the host may boot at any moment."""
     _revoke(work, None, is_old=False, is_alive=False, why=why)
 
 
@@ -156,7 +157,7 @@ def _hear_stopping(work: HostWork, health: Health) -> None:
 
 
 def _hear_life(work: HostWork, boot: BootId | None) -> None:
-    """A valid beat of a host that is not simply healthy."""
+    """Handle a valid beat of a host that is not plainly healthy."""
     state = work.state
     if work.operation is not None and work.operation.is_power_changing:
         life.hear_life(work)
@@ -184,13 +185,13 @@ def _why_heard(before: State, *, is_first: bool) -> str:
 
 
 def hear_presence(work: HostWork, presence: Presence) -> None:
-    """A last will: suspect, never more (it may be the broker's word, not the host's)."""
+    """Suspect a host after its last will, and no more: the broker may have sent it, not the host."""
     if not presence.is_retained and not presence.is_online:
         suspect(work, Cause.REPORT, gates.LAST_WILL)
 
 
 def hear_evidence(work: HostWork, evidence: Evidence) -> None:
-    """Somebody else's word that the host lives, until its time to live is over; retained ones say nothing."""
+    """Keep another source's evidence of life until its time to live ends. Retained evidence is ignored."""
     if evidence.is_retained:
         return
     kept = {source: said for source, said in (work.sight.evidence or {}).items() if work.now < said[1]}

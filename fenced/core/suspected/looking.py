@@ -1,4 +1,4 @@
-"""Look at a host as it is now: suspect it, carry its operation on, have its devices read (design.md#detection).
+"""Checks a host as it is now: suspects it, advances its operation, has its devices read (design.md#detection).
 
 `look` is harmless at any time, as often as you like: a wake-up is a hint, not a fact.
 """
@@ -19,14 +19,14 @@ from fenced.core.work import HostWork
 from fenced.model.power import Cause, State
 
 SUSPECTABLE = frozenset({State.HEALTHY, State.FAILED, State.RESTORING})
-"""Suspicion starts from these only, and from RESTORING past its boot grace."""
+"""States in which a suspicion can start; in RESTORING only once the boot grace is over."""
 
 
 def suspect(work: HostWork, cause: Cause, reason: str) -> None:
     if work.state.state is State.RESTORING and cause is not Cause.SILENCE:
         return
     if work.state.state is State.FAILED and work.state.record_fault:
-        return  # nobody knows what it was: a person looks first
+        return  # its state is unknown: an operator must look first
     if work.state.state not in SUSPECTABLE or work.operation is not None or work.state.maintenance is not None:
         return
     work.see(life=None, life_asked_at=None)
@@ -39,7 +39,7 @@ def _last_heard(work: HostWork) -> float | None:
 
 
 def look(work: HostWork) -> None:
-    """A moment came: look at the host as it is now. Harmless at any time, as often as you like."""
+    """Check the host as it is now. Harmless at any time, as often as you like."""
     if work.sight.wake_at is not None and work.sight.wake_at <= work.now:
         work.see(wake_at=None)
     if work.operation is not None or work.state.reading is not None:
@@ -69,7 +69,7 @@ def look(work: HostWork) -> None:
 
 
 def life_asked(work: HostWork, event: LifeAsked) -> None:
-    """The host itself answered, or nobody did, or there was nobody to ask."""
+    """Handle the result of a probe: an answer, no answer, or nothing to probe."""
     work.see(life=LifeAnswer(at=work.now, answered=event.answered, was_asked=event.was_asked), life_asked_at=None)
     if work.operation is not None:
         life.life_asked(work, event.answered)
@@ -77,7 +77,7 @@ def life_asked(work: HostWork, event: LifeAsked) -> None:
 
 
 def _look_giving_back(work: HostWork, operation: Operation) -> None:
-    """A healthy host may fall silent while it is given power: that must not keep it from being suspected."""
+    """Suspect a healthy host that falls silent while its power is being given back."""
     if not operation.is_giving_back or operation.is_stopped or work.state.state is not State.HEALTHY:
         return
     if work.now < due_at(work) - 1e-6 or work.fleet.own.ear.opened_at is None:
@@ -88,7 +88,8 @@ def _look_giving_back(work: HostWork, operation: Operation) -> None:
 
 
 def _watch_owed(work: HostWork) -> None:
-    """What is off by our OFF is looked at until it is on, whatever the host does; others watch it where they watch all."""
+    """Watch the devices that the daemon left off until they are on, unless the watch of an off host reads them
+    already."""
     if work.operation is None and not is_watched_as_off(work.state):
         look_watch(work)
 
@@ -114,9 +115,9 @@ def _look_healthy(work: HostWork) -> None:
 
 def _look_restoring(work: HostWork) -> None:
     if work.state.is_on_forbidden:
-        look_watch(work)  # nobody gives it power or waits for it: only its devices can tell
+        look_watch(work)  # no ON and no boot is expected: only its devices show its power
         return
-    # A host that started while we could not listen may have been heard just then: that time is not of its boot_grace (S11).
+    # A host may have booted and sent heartbeats while the daemon was deaf: boot_grace excludes that time (S11).
     deaf = work.fleet.own.ear.deaf_seconds(work.state.since, work.now)
     over = work.state.since + work.host.settings.detection.boot_grace_seconds + deaf
     if work.now < max(over, release_until(work)):
@@ -126,7 +127,7 @@ def _look_restoring(work: HostWork) -> None:
 
 
 def _look_failed(work: HostWork) -> None:
-    """Attempts go on with back-off as far as `gates.attempts` allows; meanwhile the devices are watched."""
+    """Watch the devices, and retry with back-off as far as `gates.attempts` allows."""
     look_watch(work)
     if work.state.state is not State.FAILED:
         return
@@ -160,7 +161,7 @@ def look_watch(work: HostWork) -> None:
         watch_at = work.now + interval
         work.see(watch_at=watch_at)
     if sight.watch_started is not None and work.now < sight.watch_started + 10 * interval:
-        work.wake(sight.watch_started + 10 * interval)  # a round that never ends must not end the watch
+        work.wake(sight.watch_started + 10 * interval)  # a lost round must not end the watch
         return
     if work.now >= watch_at:
         watch_at = work.now + interval

@@ -1,10 +1,10 @@
-"""How long a host was silent, and when its silence will have lasted its grace (design.md#detection)."""
+"""Measures how long a host was silent, and when its silence exceeds its grace (design.md#detection)."""
 
 from fenced.core.work import HostWork
 
 
 def due_at(work: HostWork) -> float:
-    """When the host's silence will have lasted its grace, if nothing is heard until then."""
+    """Return when the host's silence will have lasted its grace, if nothing is heard until then."""
     fleet, name, now = work.fleet, work.name, work.now
     left = fleet.grace_seconds(name, now) - fleet.silence_seconds(name, now)
     opened = fleet.own.ear.opened_at
@@ -13,7 +13,7 @@ def due_at(work: HostWork) -> float:
 
 
 def release_until(work: HostWork) -> float:
-    """Until when a host silent through an outage, or through our own start, is left in peace."""
+    """Return until when a host that was silent through an outage, or the daemon's start, is not suspected."""
     until = work.state.release_until
     if is_silent_through(work):
         until = max(until, work.fleet.own.released_from + work.host.settings.detection.release_grace_seconds)
@@ -21,7 +21,7 @@ def release_until(work: HostWork) -> float:
 
 
 def is_silent_through(work: HostWork) -> bool:
-    """Whether the host was not heard since the last outage or our start: its next look may lie far ahead."""
+    """Return whether the host was not heard since the last outage or the start: its next check may be far ahead."""
     since, heard_at = work.fleet.own.released_since, work.sight.heard_at
     return since is not None and (heard_at is None or heard_at < since)
 
@@ -32,5 +32,5 @@ def is_silent(work: HostWork) -> bool:
 
 
 def watch(work: HostWork) -> None:
-    """Set the next look at a host that is heard."""
+    """Schedule the next check of a host that is heard."""
     work.wake(max(due_at(work), work.now + 0.001))

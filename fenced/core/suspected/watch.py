@@ -1,4 +1,4 @@
-"""S17: what the regular reading of fenced and failed hosts shows. Revoking is quick, announcing is slow."""
+"""Evaluates the watch: the regular reads of fenced and failed hosts (S17). Revoking is quick, announcing is slow."""
 
 from fenced.core.allowed import gates
 from fenced.core.believed.sharing import disbelieved
@@ -20,11 +20,11 @@ from fenced.model.names import DeviceName
 from fenced.model.power import Cause, Kind, Power, Proof, State
 
 OFF_ROUNDS = 2
-"""Rounds of the watch that must at least read a failed host OFF before it is announced: no single reading proves it."""
+"""The watch announces a failed host after at least this many rounds that read OFF: no single reading proves it."""
 
 
 def watch_ended(work: HostWork, event: WatchEnded) -> None:
-    """Take a round of readings. One that began before the state it speaks of is dropped."""
+    """Handle a watch round. Drop one that began before the host's present state, devices or last operation's end."""
     sight, state = work.sight, work.state
     work.see(watch_started=None)
     began = max(state.since, sight.operation_ended_at, sight.devices_since)
@@ -52,7 +52,7 @@ def watch_ended(work: HostWork, event: WatchEnded) -> None:
 
 
 def _take_paths(work: HostWork, event: WatchEnded) -> frozenset[DeviceName]:
-    """What each path read; the devices that any of them read ON."""
+    """Keep what each path read. Return the devices that any path read ON."""
     lit = {device for device, power in event.powers if power is Power.ON}
     for device, entries in event.races:
         said = of_race(entries, work.now)
@@ -68,13 +68,13 @@ def _take_paths(work: HostWork, event: WatchEnded) -> frozenset[DeviceName]:
 
 
 def _wrong(event: WatchEnded) -> tuple[tuple[DeviceName, str], ...]:
-    """Devices that a path found at another machine, and what it said first."""
+    """Return the devices that a path found at another machine, with the first such error of each."""
     return tuple((device, why) for device, entries in event.races for why in mismatches(entries)[:1])
 
 
 def _in_doubt(work: HostWork, event: WatchEnded, lit: frozenset[DeviceName]) -> dict[DeviceName, Power]:
-    """A path found another machine there, or read ON, now or when it was read last: what says OFF then says nothing. An ON
-    of the host's own is not hidden."""
+    """Return the devices whose OFF proves nothing, as UNKNOWN: a path found another machine, or read ON now or when it
+    was last read. A device that itself reads ON stays ON."""
     powers = dict(event.powers)
     wrong = {device for device, _ in _wrong(event)}
     doubtful = wrong | {one.device for one in work.state.disputes} | {*work.sight.watch_lit} | lit
@@ -89,13 +89,13 @@ def _watch_fenced(work: HostWork, lit: frozenset[DeviceName]) -> None:
     revoking = proof.revoked_by(work.host)
     speaking = [device.name for device in on if device.name in revoking]
     if proof.kind is Proof.HUMAN and {device.level for device in on} == set(work.host.levels):
-        speaking = [device.name for device in on]  # a person's word names no devices: every level reads ON
+        speaking = [device.name for device in on]  # a human proof names no devices: all levels must read ON
     if speaking:
         revoke_by_power(work, f"{', '.join(speaking)} reads ON without an ON of ours")
 
 
 def _is_restored_all_the_same(work: HostWork, lit: frozenset[DeviceName]) -> bool:
-    """The restore was stopped after an ON, and a device that proves the host's power reads ON."""
+    """Return whether a restore was stopped after it sent an ON, and a device of the proof reads ON."""
     proof = work.state.proof
     if proof is None:
         return False
@@ -105,7 +105,7 @@ def _is_restored_all_the_same(work: HostWork, lit: frozenset[DeviceName]) -> boo
 def _watch_failed(work: HostWork, powers: dict[DeviceName, Power], event: WatchEnded) -> None:
     sight = work.sight
     is_alive = work.fleet.is_heard(work.name, work.now) or work.fleet.is_speaking(work.name, work.now)
-    # An operation ends only when its ONs can act no more (S5); one that a removal broke off does not.
+    # An operation ends only when its ONs can no longer act (S5), unless the host's removal cut it short.
     if is_alive or work.state.acting_ons(event.started):
         work.see(watch_offs=NOTHING)
         return
@@ -121,7 +121,7 @@ def _watch_failed(work: HostWork, powers: dict[DeviceName, Power], event: WatchE
 
 
 def _counted(rounds: OffRounds | None, started: float, now: float) -> OffRounds:
-    """One more round, if it began after the last one that was counted had ended: rounds that overlap are one reading."""
+    """Count one more round if it began after the last counted one ended. Overlapping rounds count once."""
     if rounds is None:
         return OffRounds(count=1, since=started, last=started, until=now)
     if started < rounds.until:
@@ -130,7 +130,7 @@ def _counted(rounds: OffRounds | None, started: float, now: float) -> OffRounds:
 
 
 def _is_proven(work: HostWork, level: int) -> bool:
-    """The same level was read OFF over enough rounds, and long enough: as much as an operation would ask of it."""
+    """Return whether a level was read OFF over enough rounds and for long enough, as in an operation."""
     rounds = work.sight.watch_offs.get(level)
     if rounds is None:
         return False
@@ -153,7 +153,8 @@ def _levels_read_off(work: HostWork, powers: dict[DeviceName, Power], event: Wat
 
 
 def _speaks_on(work: HostWork, chassis: Device, powers: dict[DeviceName, Power], event: WatchEnded) -> bool:
-    """It reads ON, or did when it was read last; one that its outlets feed may be silent once they are off."""
+    """Return whether the chassis reads ON, or last did. One without its own standby power may be unreadable once its
+    outlets are off."""
     if chassis.name not in work.sight.watch_lit:
         return powers.get(chassis.name) is Power.ON
     outlets = [device.name for device in work.host.devices if device.kind is Kind.OUTLET]
@@ -163,7 +164,7 @@ def _speaks_on(work: HostWork, chassis: Device, powers: dict[DeviceName, Power],
 
 
 def _fence(work: HostWork, level: int) -> None:
-    """A proven OFF makes a failed host fenced; it stays off until a person or a later operation settles it."""
+    """Announce a proven OFF of a failed host. It stays off until an operator or a later operation changes it."""
     work.see(watch_offs=NOTHING)
     state = work.state
     record_fenced(
