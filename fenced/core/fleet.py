@@ -164,25 +164,28 @@ class Fleet:
         self._before = self._whole
 
     def roll_back(self) -> None:
-        """Forget what was decided since `begin`: it could not be made durable. The moments of beats and evidence stay."""
+        """Forget what was decided since `begin`: it could not be made durable. The moments of beats and evidence stay, and
+        what `Own.undone` keeps."""
         if self._before is None:
             return
         for sight, values in self._seen.values():
             put_back(sight, values)
+        own = self.own
         self._whole = self._before
+        self.own = own.undone(self.own)
         changed = self.hosts.roll_back()
         for table in self._tables:
             table.roll_back()
         for name in changed:
             self._index(name)
         self.memo = Memo()
-        self._seen, self._before = {}, None
+        self._seen, self._before, self.is_lease_lost = {}, None, False
 
     def settle(self) -> None:
         """What was decided since `begin` is durable."""
         for table in self._tables:
             table.settle()
-        self._seen, self._before = {}, None
+        self._seen, self._before, self.is_lease_lost = {}, None, False
 
     @property
     def _tables(self) -> "tuple[Undoable[Any, Any] | Claims, ...]":
