@@ -257,6 +257,12 @@ class Fleet:
         """The file says so, and no disarm is newer than the last arm (S19)."""
         return self.inventory.daemon.is_armed_by_file and not self.state.is_disarmed
 
+    @property
+    def is_armed_durably(self) -> bool:
+        """The same as the journal has it: nobody outside may be told more (S3)."""
+        inventory = self.inventory if self._before is None else self._before[0]
+        return inventory.daemon.is_armed_by_file and not self.durable_state.is_disarmed
+
     def pauses_over(self, now: float) -> list[Pause]:
         """The pauses whose time is over; they are ended by a `PausesDue`."""
         return [pause for pause in self.state.pauses if pause.until is not None and now >= pause.until]

@@ -300,7 +300,7 @@ class Outbox:
         payload = {
             "name": daemon.name,
             "state": state,
-            "armed": self._fleet.is_armed,
+            "armed": self._fleet.is_armed_durably,
             "epoch": self._fleet.epoch,
             "since": rfc3339(self._wall(self._fleet.started)),
         }
@@ -309,7 +309,7 @@ class Outbox:
 
     def _controller_word(self) -> tuple[bool, int]:
         """What of it may change while we run."""
-        return self._fleet.is_armed, self._fleet.epoch
+        return self._fleet.is_armed_durably, self._fleet.epoch
 
     async def say_offline(self) -> None:
         """Before we leave in order: the will is not sent then."""

@@ -5,7 +5,7 @@ import json
 from dataclasses import replace
 
 from fenced.core import events as e
-from fenced.core.durable.records import Entry, HostHeard
+from fenced.core.durable.records import Disarmed, Entry, HostHeard
 from fenced.engine.outbox import LANE_SLICE
 from fenced.model.names import HostName, OperationId
 from fenced.ports.journal import Batch, StoreError
@@ -184,6 +184,21 @@ def test_a_state_that_is_not_durable_yet_is_told_to_nobody() -> None:
         await asyncio.sleep(10.0)
         told = {json.loads(payload)["host"]: json.loads(payload)["state"] for payload in desk.sent("/state/")}
         assert told["node-1"] == "unknown"
+
+    play(story)
+
+
+def test_a_disarming_that_is_not_durable_yet_is_told_to_nobody() -> None:
+    async def story(desk: Desk) -> None:
+        desk.fleet.begin()
+        desk.fleet.apply(Entry(at=desk.clock.now(), host=None, record=Disarmed(by="person", reason="a test")))
+        desk.outbox.nudge()
+        await asyncio.sleep(10.0)
+        assert [json.loads(payload)["armed"] for payload in desk.sent("/controller/")] == [True]
+        desk.fleet.settle()
+        desk.outbox.nudge()
+        await asyncio.sleep(10.0)
+        assert [json.loads(payload)["armed"] for payload in desk.sent("/controller/")] == [True, False]
 
     play(story)
 
