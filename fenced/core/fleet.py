@@ -227,6 +227,15 @@ class Fleet:
         before = (self.hosts.before or {}).get(name, ABSENT)
         return self.hosts[name] if before is ABSENT else before
 
+    def is_durable(self, name: HostName) -> bool:
+        """Whether the inventory had the host before this batch."""
+        before = self.hosts.before or {}
+        return before[name] is not ABSENT if name in before else name in self.hosts
+
+    def durable_names(self) -> list[HostName]:
+        """The hosts of the inventory before this batch: a new one may still be refused."""
+        return [name for name in {**self.hosts, **(self.hosts.before or {})} if self.is_durable(name)]
+
     def _index(self, name: HostName) -> None:
         state = self.hosts.get(name)
         if state is not None and state.state in TROUBLED:

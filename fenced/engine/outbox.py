@@ -90,7 +90,7 @@ class Outbox:
         """A new connection: what a broker may have lost is told again, first what it was not told at all."""
         self._lanes.connected(self._clock.now())
         self._connection += 1
-        self._untold |= dict.fromkeys(self._fleet.hosts)
+        self._untold |= dict.fromkeys(self._fleet.durable_names())
         self._told_controller = None
         self._nudged.set()
 
@@ -226,7 +226,7 @@ class Outbox:
             return
         topics = Topics(site=self._fleet.inventory.daemon.site)
         for name in list(self._untold):
-            if name not in self._fleet.hosts:  # a reload removed it
+            if not self._fleet.is_durable(name):  # a reload removed it
                 del self._untold[name]
             elif name not in barred and room > 0:
                 room -= 1
