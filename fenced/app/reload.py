@@ -84,4 +84,4 @@ class Reloader:
 def status(engine: Engine) -> str:
     """Return the daemon's status in one line, for systemd."""
     fleet = engine.fleet
-    return f"{len(fleet.hosts)} hosts, {'armed' if fleet.is_armed else 'not armed'}"
+    return f"{len(fleet.hosts)} hosts, {'armed' if fleet.is_armed_durably else 'not armed'}"

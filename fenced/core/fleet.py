@@ -174,25 +174,28 @@ class Fleet:
         self._before = self._whole
 
     def roll_back(self) -> None:
-        """Undo what was decided since `begin`: the store rejected it. The moments of beats and evidence stay."""
+        """Undo what was decided since `begin`: the store rejected it. The moments of beats and evidence stay, and what
+        `Own.undone` keeps."""
         if self._before is None:
             return
         for sight, values in self._seen.values():
             put_back(sight, values)
+        own = self.own
         self._whole = self._before
+        self.own = own.undone(self.own)
         changed = self.hosts.roll_back()
         for table in self._tables:
             table.roll_back()
         for name in changed:
             self._index(name)
         self.memo = Memo()
-        self._seen, self._before = {}, None
+        self._seen, self._before, self.is_lease_lost = {}, None, False
 
     def settle(self) -> None:
         """Keep what was decided since `begin`: it is durable."""
         for table in self._tables:
             table.settle()
-        self._seen, self._before = {}, None
+        self._seen, self._before, self.is_lease_lost = {}, None, False
 
     @property
     def _tables(self) -> "tuple[Undoable[Any, Any] | Claims, ...]":
@@ -234,6 +237,15 @@ class Fleet:
         before = (self.hosts.before or {}).get(name, ABSENT)
         return self.hosts[name] if before is ABSENT else before
 
+    def is_durable(self, name: HostName) -> bool:
+        """Whether the inventory had the host before this batch."""
+        before = self.hosts.before or {}
+        return before[name] is not ABSENT if name in before else name in self.hosts
+
+    def durable_names(self) -> list[HostName]:
+        """The hosts of the inventory before this batch: a new one may still be refused."""
+        return [name for name in {**self.hosts, **(self.hosts.before or {})} if self.is_durable(name)]
+
     def _index(self, name: HostName) -> None:
         state = self.hosts.get(name)
         if state is not None and state.state in TROUBLED:
@@ -263,6 +275,12 @@ class Fleet:
     def is_armed(self) -> bool:
         """Whether the configuration file arms the daemon and no disarm is newer than the last arm (S19)."""
         return self.inventory.daemon.is_armed_by_file and not self.state.is_disarmed
+
+    @property
+    def is_armed_durably(self) -> bool:
+        """The same, as the journal has it: outsiders see only what is durable (S3)."""
+        inventory = self.inventory if self._before is None else self._before[0]
+        return inventory.daemon.is_armed_by_file and not self.durable_state.is_disarmed
 
     def pauses_over(self, now: float) -> list[Pause]:
         """Return the expired pauses; a `PausesDue` ends them."""

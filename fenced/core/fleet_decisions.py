@@ -36,8 +36,9 @@ def own_event(work: Work, event: OwnEvent) -> None:
         case e.BusDisconnected():
             _bus_disconnected(work, event)
         case e.Stalled():
-            ear = own.ear.lost(event.seconds, event.at)
-            work.own(replace(own, ear=ear, lag_seconds=event.seconds, lag_until=event.at + LAG_STRETCH_SECONDS))
+            own, until = replace(own, ear=own.ear.lost(event.seconds, event.at)), event.at + LAG_STRETCH_SECONDS
+            is_newest = until >= own.lag_until  # else it is decided again, after a later one
+            work.own(replace(own, lag_seconds=event.seconds, lag_until=until) if is_newest else own)
         case e.LeaseRenewed():
             work.own(replace(own, lease_until=event.until))
         case e.LeaseLost():

@@ -80,7 +80,7 @@ class EngineControl:
         return FleetView(
             name=fleet.inventory.daemon.name,
             site=fleet.inventory.daemon.site,
-            is_armed=fleet.is_armed,
+            is_armed=fleet.is_armed_durably,
             is_armed_by_file=fleet.inventory.daemon.is_armed_by_file,
             is_lease_held=self._reactor.has_lease(),
             epoch=fleet.epoch,

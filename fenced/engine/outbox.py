@@ -89,7 +89,7 @@ class Outbox:
         """Handle a new connection: repeat what the broker may have lost, first what it never acknowledged."""
         self._lanes.connected(self._clock.now())
         self._connection += 1
-        self._untold |= dict.fromkeys(self._fleet.hosts)
+        self._untold |= dict.fromkeys(self._fleet.durable_names())
         self._told_controller = None
         self._nudged.set()
 
@@ -229,7 +229,7 @@ class Outbox:
             return
         topics = Topics(site=self._fleet.inventory.daemon.site)
         for name in list(self._untold):
-            if name not in self._fleet.hosts:  # a reload removed it
+            if not self._fleet.is_durable(name):  # a reload removed it
                 del self._untold[name]
             elif name not in barred and room > 0:
                 room -= 1
@@ -305,7 +305,7 @@ class Outbox:
         payload = {
             "name": daemon.name,
             "state": state,
-            "armed": self._fleet.is_armed,
+            "armed": self._fleet.is_armed_durably,
             "epoch": self._fleet.epoch,
             "since": rfc3339(self._wall(self._fleet.started)),
         }
@@ -314,7 +314,7 @@ class Outbox:
 
     def _controller_word(self) -> tuple[bool, int]:
         """Return what may change in the controller's message while the daemon runs."""
-        return self._fleet.is_armed, self._fleet.epoch
+        return self._fleet.is_armed_durably, self._fleet.epoch
 
     async def say_offline(self) -> None:
         """Publish `offline` before an orderly stop, in which the broker sends no will."""

@@ -43,6 +43,9 @@ GATES_LOOK_SECONDS = 10.0
 """How often the gates of the whole fleet and of clusters are checked, in a turn that comes anyway."""
 
 RETRY_SECONDS = 0.5
+ONCE = (e.TimerFired, e.PausesDue, e.GatesDue, e.LeaseRenewed, e.LeaseLost)
+"""Not queued again after a rejected batch: they recur, or their decision stays."""
+
 TIMER_MARGIN_SECONDS = 0.001
 """The loop's timers count whole milliseconds and may fire a little early; a wake-up waits until it is due."""
 
@@ -82,7 +85,7 @@ class Reactor:
         self._turned_at = clock.now()
         self._dropped = 0
         self._losses = 0
-        """Losses of the lease that were delivered and are not yet decided durably."""
+        """Losses of the lease that were delivered and are not yet decided."""
         self._is_draining = False
         self._gates_looked_at = clock.now()
         self.last_sequence = 0
@@ -213,12 +216,14 @@ class Reactor:
 
     def _put_back(self, asked: Sequence[Asked], why: str) -> None:
         """Queue a rejected batch again, ahead of newer events. Timers fire again after the heartbeats, so that the
-        store's trouble is no host's silence."""
+        store's trouble is no host's silence. What was decided about the lease stays: the store may renew it and reject the
+        batch."""
         now = self._clock.now()
+        self._count_losses(asked)
         for entry in asked:
             if isinstance(entry.event, e.TimerFired):
                 heapq.heappush(self._wakes, (now, entry.event.host))
-        again = [entry for entry in asked if not isinstance(entry.event, e.TimerFired | e.PausesDue | e.GatesDue)]
+        again = [entry for entry in asked if not isinstance(entry.event, ONCE)]
         self._inbox = deque(self._fail([*again, *self._inbox], why))
 
     async def _append(self, collected: Collected) -> None:
@@ -240,7 +245,7 @@ class Reactor:
 
     def _finish(self, asked: Sequence[Asked], decisions: Sequence[Decision], collected: Collected) -> None:
         self.fleet.settle()
-        self._losses -= sum(isinstance(entry.event, e.LeaseLost) for entry in asked)
+        self._count_losses(asked)
         for entry, decision in zip(asked, decisions, strict=True):
             for command in decision.commands:
                 self._start(command)
@@ -252,6 +257,9 @@ class Reactor:
         for entry, decision in zip(asked, decisions, strict=True):
             if entry.future is None:
                 self._heard(entry.event, decision)
+
+    def _count_losses(self, decided: Iterable[Asked]) -> None:
+        self._losses -= sum(isinstance(entry.event, e.LeaseLost) for entry in decided)
 
     def _start(self, command: c.Command) -> None:
         if isinstance(command, c.Wake):

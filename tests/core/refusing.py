@@ -1,6 +1,6 @@
 """Checks what a batch that the store rejects leaves in the fleet, and what is decided the second time."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from fenced.core import commands as c
@@ -45,7 +45,7 @@ def whole(fleet: Fleet) -> tuple[Any, ...]:
         dict(fleet.checks),
         fleet.claims.all(),
         fleet.state,
-        fleet.own,
+        replace(fleet.own, lease_until=0.0, closed_since={}),  # these stay (Own.undone)
         fleet.inventory,
         {cluster: list(names) for cluster, names in fleet.by_cluster.items()},
         set(fleet.troubled),

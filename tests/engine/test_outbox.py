@@ -5,13 +5,15 @@ import json
 from dataclasses import replace
 
 from fenced.core import events as e
-from fenced.core.durable.records import Entry, HostHeard
+from fenced.core.durable.records import Disarmed, Entry, HostHeard
 from fenced.engine.outbox import LANE_SLICE
 from fenced.model.names import HostName, OperationId
 from fenced.ports.journal import Batch, StoreError
 from tests.engine.outbox_desk import Desk, message, play
 from tests.journal.strategies import entry
+from tests.world import rack as racks
 from tests.world.network import START
+from tests.world.rack import Rack
 
 
 def test_messages_go_out_in_the_journals_order_and_only_once() -> None:
@@ -185,6 +187,36 @@ def test_a_state_that_is_not_durable_yet_is_told_to_nobody() -> None:
         await asyncio.sleep(10.0)
         told = {json.loads(payload)["host"]: json.loads(payload)["state"] for payload in desk.sent("/state/")}
         assert told["node-1"] == "unknown"
+
+    play(story)
+
+
+def test_an_inventory_that_is_not_durable_yet_neither_adds_nor_drops_a_state() -> None:
+    async def story(desk: Desk) -> None:
+        desk.broker.set_up(False)
+        await asyncio.sleep(1.0)
+        names = set(desk.fleet.hosts)
+        desk.fleet.begin()
+        desk.fleet.take(racks.inventory(Rack(hosts=("node-2", "node-9"))))
+        before = len(desk.sent("/state/"))
+        desk.broker.set_up(True)
+        await asyncio.sleep(10.0)
+        assert {json.loads(payload)["host"] for payload in desk.sent("/state/")[before:]} == names
+
+    play(story)
+
+
+def test_a_disarming_that_is_not_durable_yet_is_told_to_nobody() -> None:
+    async def story(desk: Desk) -> None:
+        desk.fleet.begin()
+        desk.fleet.apply(Entry(at=desk.clock.now(), host=None, record=Disarmed(by="person", reason="a test")))
+        desk.outbox.nudge()
+        await asyncio.sleep(10.0)
+        assert [json.loads(payload)["armed"] for payload in desk.sent("/controller/")] == [True]
+        desk.fleet.settle()
+        desk.outbox.nudge()
+        await asyncio.sleep(10.0)
+        assert [json.loads(payload)["armed"] for payload in desk.sent("/controller/")] == [True, False]
 
     play(story)
 

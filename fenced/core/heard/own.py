@@ -1,11 +1,13 @@
 """The daemon's own condition: its bus, its lease, its lag, and what it knows of its proxies and gates.
 
-Frozen: a decision puts a changed copy into the fleet, and a rejected batch puts the old one back.
+Frozen: a decision puts a changed copy into the fleet, and a refused batch puts the old one back, except what it knows of the
+lease and of closed gates: the store that refuses a batch may have renewed the lease, and a gate stays closed meanwhile.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from fenced.core.durable.replacing import replace
 from fenced.core.heard.checks import NOTHING
 from fenced.core.heard.ear import Ear
 from fenced.model.names import ProxyName
@@ -34,3 +36,7 @@ class Own:
     closed_since: Mapping[tuple[str, str], float] = field(default_factory=lambda: NOTHING)
     proxy_faults: Mapping[ProxyName, str] = field(default_factory=lambda: NOTHING)
     store_doubt: str = ""
+
+    def undone(self, before: "Own") -> "Own":
+        """Return `before` with what stays when the batch that led to this is undone."""
+        return replace(before, lease_until=self.lease_until, closed_since=self.closed_since)
