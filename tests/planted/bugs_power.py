@@ -345,7 +345,7 @@ POWER_BUGS: Final = (
         rule="identity",
         file="core/operation/results.py",
         old="    if event.kind == WRONG_MACHINE:\n        meet(",
-        new="    if event.kind == WRONG_MACHINE and is_read:\n        meet(",
+        new="    if event.kind == WRONG_MACHINE and step.what is What.STATUS:\n        meet(",
         killers=(
             story("the_cable_is_moved_before_the_on"),
             "tests/core/test_mismatch.py::test_a_command_or_a_reading_that_meets_another_machine_stops_it",
