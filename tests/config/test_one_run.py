@@ -249,3 +249,9 @@ def test_an_unknown_key_anywhere_hides_nothing(tmp_path: Path) -> None:
         lists["host"][index]["device"][0] |= {"bogus": 1, "level": "one"}
         place = f"host[{index}].device[0]"
         assert run(lists) == sorted([*found, f"{place}.bogus", f"{place}.level"])
+
+
+def test_a_proxy_without_a_datacenter_has_no_wrong_one(tmp_path: Path) -> None:
+    """Beside a data centre whose name is missing, the missing one of the proxy was taken for known."""
+    proxy = '[[proxy]]\nname = "px1"\nurl = "http://127.0.0.1:7000"\ncluster = "c1"\n'
+    assert paths(tmp_path, CLUSTERS + '[[datacenter]]\nname = ""\n' + proxy) == ["datacenter[1].name"]

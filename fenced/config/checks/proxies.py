@@ -24,7 +24,7 @@ def _place(draft: Draft, entry: Entry[ProxyTable]) -> Iterator[Finding]:
     table, names = entry.table, draft.entries.named
     of_cluster = draft.inventory.clusters.get(ClusterName(table.cluster), "")
     is_known = table.datacenter in names["datacenter"] and table.cluster in names["cluster"]
-    if is_known and of_cluster and of_cluster != table.datacenter:
+    if table.datacenter and is_known and of_cluster and of_cluster != table.datacenter:
         yield error(
             entry.where.key("datacenter"),
             f"the cluster {table.cluster} is in {of_cluster}",
