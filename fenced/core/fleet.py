@@ -170,7 +170,7 @@ class Fleet:
         self.heard_until, self.is_lease_lost = heard_until, is_lease_lost
         for table in self._tables:
             table.begin()
-        self._seen = {}
+        self._seen, self.memo = {}, Memo()
         self._before = self._whole
 
     def roll_back(self) -> None:
@@ -188,7 +188,6 @@ class Fleet:
             table.roll_back()
         for name in changed:
             self._index(name)
-        self.memo = Memo()
         self._seen, self._before, self.is_lease_lost = {}, None, False
 
     def settle(self) -> None:

@@ -31,7 +31,7 @@ ZERO = 1000.0
 FOR_EVER = 1e12
 WAKES_A_SECOND_MAX = 10_000
 
-ROUTINE_ONE_IN = 5
+ROUTINE_ONE_IN = 31
 """Beats and timers are most of the events: of those, only one in this many is rejected first and decided again."""
 
 

@@ -156,3 +156,11 @@ def test_a_bmc_that_does_not_show_that_it_knows_the_password_gets_no_session(sui
     assert isinstance(taken, Refused)
     assert taken.reason is Reason.WRONG_SECRET
     assert taken.reply
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=SUITE_NAMES)
+def test_a_bmc_that_does_not_show_the_key_of_the_session_gets_none(suite: Suite) -> None:
+    """It proved in RAKP 2 that it knows the password; in RAKP 4 it must prove the key (IPMI 2.0, 13.23)."""
+    head = struct.pack("<BBxxI", 7, Status.DONE, 0x11223344)
+    taken = confirming(suite).take(plain_frame(Payload.RAKP_4, head + bytes(suite.check_bytes)))
+    assert isinstance(taken, Refused) and taken.reason is Reason.WRONG_SECRET
