@@ -178,6 +178,8 @@ def ground(copy: Path, bugs: Iterable[Bug]) -> Iterator[Ground]:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
+            # A bug that is planted earlier would be imported as the correct program.
+            assert process.stdout.readline(), f"the warm process ended with {process.wait()}"
             yield Ground(process, process.stdin, process.stdout)
         finally:
             process.stdin.close()

@@ -21,6 +21,9 @@ from typing import IO, Any
 import pytest
 from _pytest.config import default_plugins
 
+READY = "ready"
+"""The first line of an answer: the correct program is imported, and bugs may be planted into its copy."""
+
 HEAVY = ("hypothesis", "aiohttp.web", "aiomqtt", "aiosqlite", "cryptography.x509", "prometheus_client", "pydantic",
          "rich.console", "sqlalchemy.ext.asyncio", "structlog", "uvloop", "yaml")  # fmt: skip
 PLUGINS = ("pytest_asyncio.plugin", "pytest_timeout", "_hypothesis_pytestplugin")
@@ -196,7 +199,9 @@ def sound(directory: str, tests: list[str]) -> tuple[IO[str], IO[str]]:
         importlib.import_module(test.removesuffix(".py").replace("/", "."))
     RUNNING.update(importlib.import_module("tests.planted.swap").running())
     gc.freeze()  # pytest collects several times in each fork
-    serve(os.fdopen(request_end), os.fdopen(answer_end, "w"), fork)
+    answering = os.fdopen(answer_end, "w")
+    print(READY, file=answering, flush=True)
+    serve(os.fdopen(request_end), answering, fork)
     os._exit(0)
 
 
@@ -205,6 +210,7 @@ def main(directory: str, *tests: str) -> None:
     for name in (*HEAVY, *PLUGINS, *ITS_OWN):
         importlib.import_module(name)
     asks, answers = sound(directory, [*tests])
+    print(answers.readline(), end="", flush=True)
 
     def answer_to(request: dict[str, Any]) -> dict[str, Any]:
         if "swapped" not in request:
