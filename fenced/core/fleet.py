@@ -6,7 +6,7 @@ Durable states change through `apply` alone.
 
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Unpack
+from typing import Any, NamedTuple, Unpack
 
 from fenced.core.durable import records as r
 from fenced.core.durable.evolve import evolve
@@ -45,7 +45,15 @@ NOT_MONITORED = frozenset({State.UNKNOWN, State.LEFT, State.MAINTENANCE})
 """States that don't count in the share of the cluster (design.md#gates)."""
 
 
-_Whole = tuple[Inventory, Paths, dict[ClusterName, list[HostName]], FleetState, Own, int]
+class _Whole(NamedTuple):
+    """What a batch replaces as a whole and never changes in place."""
+
+    inventory: Inventory
+    paths: Paths
+    by_cluster: dict[ClusterName, list[HostName]]
+    state: FleetState
+    own: Own
+    sequence: int
 
 
 @dataclass(slots=True)
@@ -139,19 +147,21 @@ class Fleet:
 
     def see(self, name: HostName, **changes: Unpack[Seen]) -> None:
         """Change what is known of a host's heartbeats and checks."""
-        sight = self.sights[name]
-        if self._before is not None and name not in self._seen:
-            self._seen[name] = sight, kept(sight)
+        sight = self._sight_to_change(name)
         for field_name, value in changes.items():
             SET[field_name](sight, value)
 
     def keep_beat(self, health: Health, counters: Counters, *, is_stopping: bool) -> None:
         """Keep what a heartbeat says of its host."""
-        sight = self.sights[health.host]
-        if self._before is not None and health.host not in self._seen:
-            self._seen[health.host] = sight, kept(sight)
         ear = self.own.ear.now(health.received)
+        sight = self._sight_to_change(health.host)
         keep_beat(sight, health, ear=ear, counters=counters, is_stopping=is_stopping)
+
+    def _sight_to_change(self, name: HostName) -> Sight:
+        sight = self.sights[name]
+        if self._before is not None and name not in self._seen:
+            self._seen[name] = sight, kept(sight)
+        return sight
 
     def forget_checks(self, known: Container[tuple[HostName, DeviceName, ProxyName]]) -> None:
         """Drop the results of all paths but these."""
@@ -202,8 +212,7 @@ class Fleet:
 
     @property
     def _whole(self) -> "_Whole":
-        """Values that are replaced as a whole, never changed in place."""
-        return (self.inventory, self.paths, self.by_cluster, self.state, self.own, self._sequence)
+        return _Whole(self.inventory, self.paths, self.by_cluster, self.state, self.own, self._sequence)
 
     @_whole.setter
     def _whole(self, whole: "_Whole") -> None:
@@ -220,12 +229,12 @@ class Fleet:
 
     @property
     def is_fleet_changed(self) -> bool:
-        return self._before is not None and self._before[3] is not self.state
+        return self._before is not None and self._before.state is not self.state
 
     @property
     def durable_state(self) -> FleetState:
         """Return the fleet's state as the journal has it."""
-        return self.state if self._before is None else self._before[3]
+        return self.state if self._before is None else self._before.state
 
     def known(self, name: HostName) -> HostState:
         """Return a host of the inventory or of `gone`."""
@@ -278,7 +287,7 @@ class Fleet:
     @property
     def is_armed_durably(self) -> bool:
         """The same, as the journal has it: outsiders see only what is durable (S3)."""
-        inventory = self.inventory if self._before is None else self._before[0]
+        inventory = self.inventory if self._before is None else self._before.inventory
         return inventory.daemon.is_armed_by_file and not self.durable_state.is_disarmed
 
     def pauses_over(self, now: float) -> list[Pause]:

@@ -126,7 +126,7 @@ class Reactor:
 
     def has_lease(self) -> bool:
         """Whether a power command may start: the lease is held and the daemon is not stopping."""
-        return self.holds_lease() and not self._is_draining and self.fleet.has_lease(self._clock.now())
+        return not self._losses and not self._is_draining and self.fleet.has_lease(self._clock.now())
 
     async def ask(self, event: e.Event) -> Answer | None:
         """Deliver and wait until the decision is durable. Raises Unavailable when the store rejects it."""

@@ -1,7 +1,7 @@
 """What the daemon heard of one host since its start, and when it checked the host.
 
-Only `Fleet.see` changes it, so that a rejected batch can be undone. The moments of beats and evidence never roll back:
-a forgotten heartbeat would be silence.
+Only `Fleet.see` and `Fleet.keep_beat` change it, so that a rejected batch can be undone. The moments of beats and
+evidence never roll back: a forgotten heartbeat would be silence.
 """
 
 from collections.abc import Callable, Mapping
