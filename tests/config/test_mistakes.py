@@ -15,7 +15,7 @@ MISTAKES = {**SHAPE, **REFERENCES, **SETTINGS}
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_told_with_its_place_value_and_reason(name: str, tmp_path: Path) -> None:
+def test_a_mistake_has_place_value_and_reason(name: str, tmp_path: Path) -> None:
     main, path, value, reason = MISTAKES[name]
     loaded = load_files(tmp_path, main)
     assert loaded.configuration is None

@@ -1,4 +1,4 @@
-"""Mistakes of form and of reference come in one run, each once, without those that only follow from another."""
+"""Mistakes of form and of reference are reported in one run, each once, without mere consequences of others."""
 
 import copy
 import json
@@ -252,6 +252,6 @@ def test_an_unknown_key_anywhere_hides_nothing(tmp_path: Path) -> None:
 
 
 def test_a_proxy_without_a_datacenter_has_no_wrong_one(tmp_path: Path) -> None:
-    """Beside a data centre whose name is missing, the missing one of the proxy was taken for known."""
+    """Regression: beside a data centre without a name, an unknown data centre of a proxy counted as known."""
     proxy = '[[proxy]]\nname = "px1"\nurl = "http://127.0.0.1:7000"\ncluster = "c1"\n'
     assert paths(tmp_path, CLUSTERS + '[[datacenter]]\nname = ""\n' + proxy) == ["datacenter[1].name"]

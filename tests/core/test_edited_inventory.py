@@ -341,7 +341,7 @@ def test_rounds_of_the_watch_on_both_sides_of_a_reload_prove_nothing_together() 
     assert at.records(r.HostFenced)
 
 
-# -- hosts ----------------------------------------------------------------------------------------------------------------
+# -- hosts ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("phase", PHASES)

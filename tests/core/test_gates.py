@@ -39,7 +39,7 @@ def silent(desk: Desk, seconds: float = 30.0) -> None:
     desk.go(seconds, silent=[NODE])
 
 
-def test_everything_open_means_an_operation() -> None:
+def test_with_every_gate_open_an_operation_starts() -> None:
     desk = Desk(rack())
     silent(desk)
     operation = desk.operation()
@@ -51,7 +51,7 @@ def test_everything_open_means_an_operation() -> None:
                      "alive_but_silent", "live_evidence", "connectivity", "budget", "concurrency"]  # fmt: skip
 
 
-def test_a_store_that_is_not_the_one_of_before_holds_all_until_a_person_releases_it() -> None:
+def test_another_store_than_before_holds_all_until_a_person_releases_it() -> None:
     desk = Desk(rack())
     desk.fleet.own = replace(desk.fleet.own, store_doubt="another one stands there")
     desk.fleet.expected_store = "the-old-one"
@@ -198,7 +198,7 @@ def test_the_other_host_of_a_pair_that_is_fenced_already_holds_nobody() -> None:
     assert desk.state().operation is not None
 
 
-def test_all_silent_is_ourselves() -> None:
+def test_when_all_hosts_fall_silent_none_is_fenced() -> None:
     desk = Desk(rack())
     desk.go(120.0, silent=list(desk.inventory.hosts))
     for name in desk.inventory.hosts:
@@ -224,7 +224,7 @@ def test_a_fleet_of_one_has_no_witness() -> None:
         (Rack(hosts=SIX, devices=()), "devices"),
     ],
 )
-def test_what_the_configuration_holds(changed: Rack, gate: str) -> None:
+def test_gates_that_the_configuration_closes(changed: Rack, gate: str) -> None:
     desk = Desk(changed)
     silent(desk, 120.0)
     assert held_by(desk) == {gate}
@@ -237,7 +237,7 @@ def test_a_host_that_was_never_heard_is_not_known() -> None:
     assert not is_open(desk, "known")
 
 
-# -- people -----------------------------------------------------------------------------------------------------------
+# -- operators --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("match", ["*", "host=node-2", "cluster=c1", "host=node-2,cluster=c1", "datacenter=dc1"])
@@ -351,7 +351,7 @@ def test_a_host_that_answers_is_held() -> None:
     assert held_by(desk) == {"alive_but_silent"}
 
 
-def test_that_nobody_answers_is_said_only_where_somebody_was_asked() -> None:
+def test_the_gate_says_no_answer_only_if_the_host_was_probed() -> None:
     for was_asked, words in ((True, "nobody answered"), (False, "nobody was asked")):
         desk = Desk(rack())
         desk.go(30.0, silent=[NODE])
@@ -360,7 +360,7 @@ def test_that_nobody_answers_is_said_only_where_somebody_was_asked() -> None:
         assert found.is_open and found.why.startswith(words)
 
 
-def test_what_others_wrote_moves_no_cursor_in_a_reason() -> None:
+def test_control_characters_are_removed_from_a_gates_reason() -> None:
     desk = Desk(rack())
     desk.go(30.0, silent=[NODE])
     desk.do(e.LifeAsked(host=NODE, answered="tcp 22\x1b[2J\n\u202e", was_asked=True))
@@ -382,7 +382,7 @@ def test_a_host_that_was_not_asked_is_held() -> None:
     assert not is_open(desk, "alive_but_silent")
 
 
-def test_on_report_fence_speaks_of_reported_hosts_only() -> None:
+def test_on_report_fence_applies_to_reported_hosts_only() -> None:
     desk = Desk(rack(detection__on_report="fence"))
     desk.beat()
     assert not is_open(desk, "alive_but_silent")

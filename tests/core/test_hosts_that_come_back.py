@@ -29,7 +29,7 @@ def gone_and_back(at: Desk, seconds: float = 30.0) -> None:
     assert read(at, is_there=True) == "accepted "
 
 
-def test_it_is_still_in_maintenance() -> None:
+def test_a_host_that_comes_back_is_still_in_maintenance() -> None:
     at = Desk()
     at.maintain()
     gone_and_back(at)
@@ -38,14 +38,14 @@ def test_it_is_still_in_maintenance() -> None:
     assert at.state().state is State.MAINTENANCE
 
 
-def test_its_device_that_lied_is_still_not_believed() -> None:
+def test_the_device_that_lied_of_a_host_that_comes_back_is_still_not_believed() -> None:
     at = Desk()
     at.fleet.put(replace(at.state(), distrusted=(DeviceName("pdu-a"),)))
     gone_and_back(at)
     assert at.state().distrusted == (DeviceName("pdu-a"),)
 
 
-def test_what_is_replayed_is_what_lives() -> None:
+def test_a_replay_after_a_host_came_back_gives_the_live_state() -> None:
     at = WatchedDesk(Rack())
     at.maintain()
     gone_and_back(at)

@@ -115,14 +115,15 @@ def test_the_diagrams_show_every_state_and_phase() -> None:
     assert all(f"**{phase.value}**" in machine.phase_diagram() for phase in Phase)
 
 
-# -- an operation -----------------------------------------------------------------------------------------------------
+# -- operations -------------------------------------------------------------------------------------------------------
 
 
 def ends(state: State, after: State) -> State:
     """Return the state after an operation ended as the record says."""
     running = replace(operation(1, host=NODE), before=state, phase=Phase.CLOSING)
     record = r.OperationEnded(
-        operation=running.id, state=OperationState.DONE, power=Power.UNKNOWN, is_fenced=False, restored=Restored.NOT_ASKED,
+        operation=running.id, state=OperationState.DONE, power=Power.UNKNOWN, is_fenced=False,
+        restored=Restored.NOT_ASKED,
         why=None, after=after, cooldown_until=0.0, next_attempt_at=0.0,
     )  # fmt: skip
     host = HostState(name=NODE, state=state, operation=running)

@@ -1,4 +1,4 @@
-"""A device finds another machine: the operation stops, people are warned, nothing is switched on automatically."""
+"""A device belongs to another machine: the operation stops, that is reported, nothing is switched on automatically."""
 
 import itertools
 

@@ -264,7 +264,8 @@ def test_an_agent_that_can_prove_nothing_is_refused(change: tuple[str, str], why
     ("change", "why"),
     [
         (('<action name="on"/>', ""), "no action `on`"),
-        (('name="username" required="0"><content type="string"', 'name="missing_as_off"><content type="boolean" default="1"'),
+        (('name="username" required="0"><content type="string"',
+          'name="missing_as_off"><content type="boolean" default="1"'),
          "does not find for off"),
     ],
 )  # fmt: skip

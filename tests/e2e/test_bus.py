@@ -1,4 +1,6 @@
-"""The bus fails, comes back, makes requests: announcements wait, no host is suspected, each request is answered once."""
+"""The bus fails, comes back, makes requests: announcements wait, no host is suspected,
+each request is answered once.
+"""
 
 import asyncio
 import contextlib

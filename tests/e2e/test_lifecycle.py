@@ -186,7 +186,10 @@ async def test_an_orderly_end_in_the_middle_of_a_power_step(tmp_path: Path) -> N
 
 async def test_the_end_does_not_wait_for_ever(tmp_path: Path) -> None:
     """A power step longer than `shutdown_grace` is killed with all that it started; it never acts later."""
-    late = 'off) setsid sh -c "sleep 2; echo >> \'$dir/acted\'" & sleep 3; echo >> "$dir/acted"; printf off > "$dir/$plug" ;;'
+    late = (
+        "off) setsid sh -c \"sleep 2; echo >> '$dir/acted'\" & sleep 3; "
+        'echo >> "$dir/acted"; printf off > "$dir/$plug" ;;'
+    )
     agent = Agent(tmp_path / "agents", "fence_made", late)
 
     def impatient(configuration: Configuration) -> None:

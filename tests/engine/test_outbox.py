@@ -56,7 +56,7 @@ def test_a_lost_acknowledgement_repeats_the_same_message() -> None:
     play(story)
 
 
-def test_of_a_host_nothing_counts_as_sent_behind_what_was_not_taken() -> None:
+def test_a_hosts_messages_behind_a_refused_one_do_not_count_as_sent() -> None:
     async def story(desk: Desk) -> None:
         desk.bus.stuck = {"fenced/v1/site-1/event/node-1"}
         await desk.store(message(1, "node-1"), message(2, "node-2"), message(3, "node-1"))

@@ -56,7 +56,7 @@ def test_a_message_that_nobody_answers_delays_no_other_host() -> None:
     play(story)
 
 
-def test_what_belongs_to_no_host_is_refused_for_itself() -> None:
+def test_refused_messages_without_a_host_delay_no_host() -> None:
     async def story(desk: Desk) -> None:
         fleet = replace(message(1), host=None, topic="fenced/v1/site-1/event")
         desk.bus.stuck = {fleet.topic}
@@ -153,7 +153,7 @@ def test_pending_and_stuck_say_what_the_broker_has_not() -> None:
 # -- a broker that hangs up -------------------------------------------------------------------------------------------
 
 
-def test_a_broker_that_hangs_up_on_one_host_leaves_us_our_ears_and_the_others_their_words() -> None:
+def test_a_broker_that_hangs_up_on_one_host_stops_neither_hearing_nor_other_hosts() -> None:
     async def story(desk: Desk) -> None:
         desk.bus.fatal = {topic("node-1")}
         numbers = iter(range(1, 100_000))
@@ -174,7 +174,7 @@ def test_a_broker_that_hangs_up_on_one_host_leaves_us_our_ears_and_the_others_th
     play(story)
 
 
-def test_those_that_were_under_way_when_the_broker_hung_up_do_not_wait_for_the_one_that_it_is() -> None:
+def test_lanes_under_way_at_a_hang_up_do_not_wait_for_the_lane_that_caused_it() -> None:
     async def story(desk: Desk) -> None:
         desk.bus.fatal = {topic("node-3")}
         await desk.store(*(message(number, f"node-{number}") for number in range(1, 51)))

@@ -82,7 +82,8 @@ def race(
         racing = Race(
             tiers=[[ProxyName(name) for name in tier] for tier in tiers], plug=PLUG, read=paths.read,
             memory=memory if memory is not None else PathMemory(), settings=settings, clock=WorldClock(),
-            origin=WorldClock().now(), is_exhaustive=is_exhaustive, place=place, load=lambda proxy: load.get(proxy, 0.0),
+            origin=WorldClock().now(), is_exhaustive=is_exhaustive, place=place,
+            load=lambda proxy: load.get(proxy, 0.0),
             stops_at_mismatch=stops_at_mismatch,
         )  # fmt: skip
         result = await racing.run()
@@ -156,14 +157,14 @@ def test_a_probe_that_does_not_end_itself_is_cancelled_soon_after_its_timeout() 
     assert SETTINGS.probe_timeout_seconds < seconds < 2 * SETTINGS.probe_timeout_seconds
 
 
-def test_who_races_to_switch_ends_at_the_first_mismatch() -> None:
+def test_a_race_before_a_command_ends_at_the_first_mismatch() -> None:
     paths = Paths({"a": 0.1, "b": 0.2, "c": None}, wrong=("a",))
     result, seconds = race(paths, ["a", "b", "c"], stops_at_mismatch=True)
     assert result.winner is None and seconds == pytest.approx(0.1)
     assert [entry.kind for entry in result.entries] == ["wrong_machine", "", ""]
 
 
-def test_who_only_looks_goes_on_after_a_mismatch_and_tells_it() -> None:
+def test_a_race_that_only_reads_goes_on_after_a_mismatch_and_reports_it() -> None:
     result, _ = race(Paths({"a": 0.1, "b": 0.2}, wrong=("a",)), ["a", "b"])
     assert result.winner == "b"
     assert result.entries[0].kind == "wrong_machine"

@@ -83,7 +83,7 @@ def test_the_return_may_be_seen_on_any_path() -> None:
     [ProxyUnreachable("px1"), ProxyTimedOut("px1"), LoginRefused("no"), BadParameters("x"), WrongMachine("another"),
      CommandRefused("token")],
 )  # fmt: skip
-def test_what_says_nothing_of_reach_settles_nothing(error: DeviceError) -> None:
+def test_errors_that_say_nothing_about_reach_start_no_settle_time(error: DeviceError) -> None:
     plug = Plug()
     plug.fails(error, proxy=PX1)
     assert plug.reads(proxy=PX1) is Power.OFF

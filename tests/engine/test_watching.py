@@ -1,4 +1,4 @@
-"""Event streams: the store is read once for all watchers, no watcher misses an event, and a failed read is reported."""
+"""Event streams: the store is read once for all watchers, none misses an event, a failed read is reported."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -86,7 +86,7 @@ def test_a_hundred_watchers_cost_the_store_what_one_does() -> None:
     play(story)
 
 
-def test_who_comes_back_gets_what_he_missed_and_then_the_same_as_all() -> None:
+def test_a_watcher_that_returns_gets_the_missed_events_first() -> None:
     async def story(hall: Hall) -> None:
         await hall.happen(3 * watching.SLICE)
         now, old = hall.watch(), hall.watch(after=10)

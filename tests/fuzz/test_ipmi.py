@@ -1,5 +1,7 @@
-"""Whatever arrives from a BMC's address: OFF is only what the BMC said in this call, sealed with the session's key; a command
-is sent once; and the driver raises only DeviceErrors that say whether the command arrived.
+"""Random datagrams from a BMC's address.
+
+Checks that OFF is only what the BMC said in this call, sealed with the session's key; that a command is sent once;
+and that the driver raises only DeviceErrors that say whether the command arrived.
 """
 
 import asyncio
@@ -152,7 +154,10 @@ def forge(deed: Deed, answer: bytes, asked: bytes) -> list[bytes]:
 
 
 def called(line: Line, act: Callable[[Ipmi], Any], *, seed: int) -> Any:
-    """Return the result of a call, or its DeviceError. Two calls need two seeds, or their sessions have the same keys."""
+    """Return the result of a call, or its DeviceError.
+
+    Two calls need two seeds, or their sessions have the same keys.
+    """
     loop = LineLoop(datagrams=line)
 
     async def main() -> Any:

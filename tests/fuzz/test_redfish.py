@@ -1,5 +1,7 @@
-"""Whatever a BMC answers over HTTP, complete or not: OFF is only what the right system says, a command is sent once, and the
-driver raises only DeviceErrors that are short, printable and without a secret.
+"""Random answers of a BMC over HTTP, complete or not.
+
+Checks that OFF is only what the right system says, that a command is sent once, and that the driver raises only
+DeviceErrors that are short, printable and without a secret.
 """
 
 import asyncio
@@ -150,7 +152,10 @@ def assert_sound(error: DeviceError, service: Service) -> None:
 
 
 def called(service: Service, device: DeviceSpec, act: Callable[[Redfish], Any]) -> Any:
-    """Return the result of a call, or its DeviceError. It ends in time, and the same driver then reads an honest BMC right."""
+    """Return the result of a call, or its DeviceError.
+
+    It ends in time, and the same driver then reads an honest BMC right.
+    """
     loop = LineLoop(streams=service)
 
     async def main() -> Any:

@@ -31,7 +31,7 @@ AGENT_BUGS: Final = (
         file="drivers/agents/driver.py",
         old="            return Power.OFF if was_seen_on else Power.UNKNOWN",
         new="            return Power.OFF",
-        killers=(f"{AGENT}::test_silence_is_off_only_by_a_way_that_answered_on",),
+        killers=(f"{AGENT}::test_an_agent_that_prints_nothing_is_off_only_after_the_same_call_answered_on",),
         wider=(AGENT,),
     ),
     Bug(
@@ -49,7 +49,7 @@ AGENT_BUGS: Final = (
         file="drivers/agents/driver.py",
         old="    if judgement.standing is Standing.REFUSED:",
         new="    if judgement.standing is Standing.REFUSED and not spec.cuts_power:",
-        killers=(f"{AGENT}::test_no_word_vouches_for_what_is_known_to_cut_no_power",),
+        killers=(f"{AGENT}::test_cuts_power_does_not_help_an_agent_that_cuts_no_power",),
         wider=(AGENT,),
     ),
     Bug(
@@ -70,9 +70,7 @@ AGENT_BUGS: Final = (
         file="config/checks/agent_trust.py",
         old="        if description.needs_word and not table.cuts_power:",
         new="        if False:",
-        killers=(
-            "tests/config/test_mistakes.py::test_a_mistake_is_told_with_its_place_value_and_reason[nobody reviewed it]",
-        ),
+        killers=("tests/config/test_mistakes.py::test_a_mistake_has_place_value_and_reason[nobody reviewed it]",),
         wider=("tests/config/test_mistakes.py",),
     ),
     Bug(

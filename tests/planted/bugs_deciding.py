@@ -141,7 +141,8 @@ DECIDING_BUGS: Final = (
         name="hosts silent through an outage get no grace after it",
         rule="S11",
         file="core/suspected/silence.py",
-        old="        until = max(until, work.fleet.own.released_from + work.host.settings.detection.release_grace_seconds)",
+        old="        until = max(until, "
+        "work.fleet.own.released_from + work.host.settings.detection.release_grace_seconds)",
         new="        until = max(until, work.fleet.own.released_from)",
         killers=(
             story("bus_lost_for_an_hour"),
@@ -339,7 +340,7 @@ DECIDING_BUGS: Final = (
         file="core/suspected/fenceable.py",
         old="    if _Word.BROKEN in words:\n        return _Word.BROKEN\n    return",
         new="    if all(word is _Word.BROKEN for word in words):\n        return _Word.BROKEN\n    return",
-        killers=("tests/core/test_fenceable.py::test_one_whole_level_is_degraded_and_none_is_none",),
+        killers=("tests/core/test_fenceable.py::test_one_complete_level_is_degraded_and_no_complete_level_is_none",),
     ),
     Bug(
         name="the target may be its own proxy",
@@ -378,7 +379,7 @@ DECIDING_BUGS: Final = (
         file="core/fleet.py",
         old='    State.FENCED: "is fenced",\n',
         new="",
-        killers=("tests/config/test_candidates.py::test_whatever_the_word_a_machine_in_trouble_is_no_proxy",),
+        killers=("tests/config/test_candidates.py::test_a_machine_in_trouble_is_no_proxy_by_any_preference_word",),
     ),
     Bug(
         name="a suspect machine serves as a proxy",
@@ -386,6 +387,6 @@ DECIDING_BUGS: Final = (
         file="core/fleet.py",
         old='    State.SUSPECT: "is suspect itself",\n',
         new="",
-        killers=("tests/config/test_candidates.py::test_whatever_the_word_a_machine_in_trouble_is_no_proxy",),
+        killers=("tests/config/test_candidates.py::test_a_machine_in_trouble_is_no_proxy_by_any_preference_word",),
     ),
 )

@@ -24,7 +24,8 @@ NEIGHBOUR_BUGS: Final = (
         name="failing devices may take every session of a unit",
         rule="S15",
         file="engine/workers.py",
-        old="        await slots.acquire(priority, failing=failing)\n        held = _Held(slots=slots, failing=failing)",
+        old="        await slots.acquire(priority, failing=failing)\n"
+        "        held = _Held(slots=slots, failing=failing)",
         new="        await slots.acquire(priority)\n        held = _Held(slots=slots, failing=None)",
         killers=(
             neighbours("seven outlets of a common unit hang, again"),

@@ -212,7 +212,8 @@ POWER_BUGS: Final = (
         name="an off of unknown end is repeated without a read",
         rule="S6",
         file="core/operation/proving.py",
-        old=" or run.read_at is None or run.read_at <= run.command_ended_at:\n        return False\n    return _has_failed",
+        old=" or run.read_at is None or run.read_at <= run.command_ended_at:\n"
+        "        return False\n    return _has_failed",
         new=" or run.read_at is None:\n        return False\n    return _has_failed",
         killers=("tests/core/test_plan.py::test_a_command_that_failed_is_followed_by_a_read",),
     ),
@@ -233,7 +234,8 @@ POWER_BUGS: Final = (
         file="core/operation/proving.py",
         old="            _prove_device(work, operation, run)\n        work.wake(operation.level_deadline)",
         new="            _prove_device(work, operation, run)\n"
-        '        if operation.action.value == "restart" and any(is_proven_off(work, run) for run in operation.of_level):\n'
+        '        if operation.action.value == "restart" and any('
+        "is_proven_off(work, run) for run in operation.of_level):\n"
         "            phases.enter_restore(work, operation)\n"
         "        work.wake(operation.level_deadline)",
         killers=(story("both_pdus_off_in_parallel"),),
@@ -306,7 +308,8 @@ POWER_BUGS: Final = (
         name="a cancelled restore does not forbid the next on",
         rule="S19",
         file="core/operation/requests.py",
-        old="        is_on_forbidden=running.is_fenced or running.action is Action.ON or running.phase is Phase.RESTORING,",
+        old="        is_on_forbidden="
+        "running.is_fenced or running.action is Action.ON or running.phase is Phase.RESTORING,",
         new="        is_on_forbidden=False,",
         killers=("tests/core/test_restore.py::test_maintenance_and_cancel_stop_every_further_on",),
     ),

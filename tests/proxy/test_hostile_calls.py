@@ -1,4 +1,4 @@
-"""Whatever a caller with a valid certificate sends, the answer is bounded and has no secret, and the agent keeps running."""
+"""For any call with a valid certificate the answer is bounded and has no secret, and the agent keeps running."""
 
 import http.client
 import json

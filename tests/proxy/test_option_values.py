@@ -55,8 +55,10 @@ def bmc(port: int) -> DeviceSpec:
 
 @needs("fence_ipmilan", "ipmi_sim", "ipmitool")
 async def test_a_stored_password_goes_to_no_bmc_that_a_value_smuggles_in(caller: ProxyCaller, tmp_path: Path) -> None:
-    """The agent appends some values unquoted to a command line, where a second -H wins. The rogue BMC reads off, so believing
-    it would announce a running machine as fenced."""
+    """The agent appends some values unquoted to a command line, where a second -H wins.
+
+    The rogue BMC reads off, so believing it would announce a running machine as fenced.
+    """
     port, rogue_port = udp_port(), udp_port()
     for name in ("real", "rogue"):
         (tmp_path / name).mkdir()

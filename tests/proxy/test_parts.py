@@ -44,7 +44,7 @@ def claim(sequence: int, *, plug: str = "p", store: str = "s", not_after: float 
     return Claim(store=store, plug_id=PlugId(plug), token=token, what=What.OFF, not_after=not_after)
 
 
-async def test_what_was_claimed_is_found_by_the_next_life(tmp_path: Path) -> None:
+async def test_accepted_tokens_are_known_after_a_restart_of_the_agent(tmp_path: Path) -> None:
     with TokenMemory(ProxyState(tmp_path, machine_boot="boot")) as memory:
         assert await memory.store() is None
         assert await memory.claim(claim(1)) is None
@@ -75,7 +75,7 @@ async def test_many_claims_at_once_are_all_kept(tmp_path: Path) -> None:
         assert None not in whys
 
 
-async def test_of_equal_claims_at_once_one_is_taken(tmp_path: Path) -> None:
+async def test_of_equal_tokens_at_once_one_is_accepted(tmp_path: Path) -> None:
     with TokenMemory(ProxyState(tmp_path, machine_boot="boot")) as memory:
         whys = await asyncio.gather(*(memory.claim(claim(7)) for _ in range(20)))
         assert whys.count(None) == 1

@@ -188,7 +188,10 @@ async def test_an_old_bmc_is_spoken_to_through_a_proxy_where_the_device_says_so(
 
 
 async def test_a_proxy_runs_no_agent_that_nobody_vouches_for(program: Program, tmp_path: Path) -> None:
-    """The proxy's review tables apply, whatever the daemon allowed. `cuts_power` travels with the device of the call."""
+    """The proxy's review tables apply, whatever the daemon allowed.
+
+    `cuts_power` travels with the device of the call.
+    """
     spec = device(tmp_path / "pdu")
     (tmp_path / "fence_sbd").symlink_to(tmp_path / "fence_file")
     async with program.running(), program.caller() as caller:

@@ -100,7 +100,9 @@ async def test_no_call_is_lost_while_both_ends_get_new_certificates(program: Pro
 
 
 async def test_an_authority_is_replaced_while_both_are_trusted(program: Program, tmp_path: Path) -> None:
-    """New certificates of a new authority are trusted while the file holds both authorities; later the old ones are not."""
+    """New certificates of a new authority are trusted while the file holds both authorities;
+    later the old ones are not.
+    """
     old, new = program.certificates, tmp_path / "new"
     make_certificates(new)
     kept = tmp_path / "old-daemon"

@@ -59,12 +59,14 @@ def begun(world: World, seconds: float) -> None:
     truth, at = world.checker.truth, world.clock.now() - seconds
     assert truth is not None
     op = Op(
-        id=OperationId("0-1"), host=NODE, action=Action.OFF, cause=Cause.SILENCE, started=at, decided=at, deadline=at, due=at,
+        id=OperationId("0-1"), host=NODE, action=Action.OFF, cause=Cause.SILENCE, started=at, decided=at, deadline=at,
+        due=at,
         boot=None,
     )  # fmt: skip
     truth.operations[op.id] = truth.running[NODE] = op
     off = r.StepStarted(
-        operation=op.id, device=DeviceName("pdu-a"), plug_id=PlugId("node-2/pdu-a"), number=1, what=What.OFF, proxy=ENGINE,
+        operation=op.id, device=DeviceName("pdu-a"), plug_id=PlugId("node-2/pdu-a"), number=1, what=What.OFF,
+        proxy=ENGINE,
         token=Token(epoch=0, sequence=2), not_after=at,
     )  # fmt: skip
     book = next(rule for rule in world.checker.rules if isinstance(rule, AutomaticOff))

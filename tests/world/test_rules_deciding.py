@@ -1,4 +1,6 @@
-"""The rules on deciding (S10, S11, S13) fire when they are broken: a closed gate, the daemon's own deafness, a crash."""
+"""The rules on deciding (S10, S11, S13) fire when they are broken: a closed gate, the daemon's own deafness,
+a crash.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Agents that other users can exchange: one warning that names the open files and folders."""
+"""Agents that other users can replace: one warning that names the writable files and folders."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ AGENT = "#!/bin/sh\n"
 
 
 def ground(directory: Path) -> Path:
-    """A directory of agents within two others, all of which their owner alone can write."""
+    """A directory of agents below two others; only their owner can write to them."""
     agents = directory / "above" / "agents"
     agents.mkdir(parents=True)
     for path in (directory / "above", agents):

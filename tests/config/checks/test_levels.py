@@ -11,7 +11,7 @@ TWO_LEVELS = (pdu("a"), pdu("b", plug="2", more="level = 2\n"))
 
 
 def fleet(count: int, more: str = "") -> str:
-    """Hosts with one outlet each: 5s probe, 20s attempt, 30s verification."""
+    """Return hosts with one outlet each: 5 s probe, 20 s attempt, 30 s verification."""
     return "".join(host(f"n{number}", pdu(plug=str(number)), more=more) for number in range(1, count + 1))
 
 

@@ -38,7 +38,7 @@ def test_a_boolean_for_any_parameter_of_debian_is_said_or_refused_and_the_check_
             try:
                 lines = agent_parameters(spec, "status", metadata).decode().splitlines()
             except BadParameters as exc:
-                if "is refused: " not in str(exc):  # for what it does to OFF, whatever its kind
+                if "is refused: " not in str(exc):  # because of its effect on OFF
                     assert told, (agent, option.name, str(exc))
                 continue
             seen.add(option.kind)

@@ -126,7 +126,7 @@ async def test_an_agent_that_contradicts_its_exit_status_is_unknown(registry: Dr
     [{"options": {"plug": "8"}}, {"address": "192.0.2.2"}, {"username": "other"}, {"password": None}],
     ids=["plug", "address", "user", "password"],
 )
-async def test_silence_is_off_only_by_a_way_that_answered_on(
+async def test_an_agent_that_prints_nothing_is_off_only_after_the_same_call_answered_on(
     registry: DriverRegistry, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     """An agent that fails without output never answered ON. A way is one plug with exactly these parameters."""
@@ -164,7 +164,7 @@ async def test_an_agent_that_nobody_reviewed_runs_on_a_person_s_word_alone(
 
 
 @pytest.mark.parametrize("is_link", [True, False], ids=["link", "by its own word"])
-async def test_no_word_vouches_for_what_is_known_to_cut_no_power(
+async def test_cuts_power_does_not_help_an_agent_that_cuts_no_power(
     registry: DriverRegistry, tmp_path: Path, is_link: bool
 ) -> None:
     """Under any name: that of a link, or another name than the one in its metadata."""

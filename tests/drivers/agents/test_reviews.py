@@ -9,8 +9,9 @@ from tests.drivers.programs import METADATA
 
 @pytest.mark.parametrize(
     "name",
-    ["fence_apc_snmp", "fence_emerson", "fence_ibmblade", "fence_ilo4_ssh", "fence_ilo_mp", "fence_intelmodular", "fence_ipdu",
-     "fence_kubevirt", "fence_lpar", "fence_pve", "fence_tripplite_snmp", "fence_vbox", "fence_virsh", "fence_wti"],
+    ["fence_apc_snmp", "fence_emerson", "fence_ibmblade", "fence_ilo4_ssh", "fence_ilo_mp", "fence_intelmodular",
+     "fence_ipdu", "fence_kubevirt", "fence_lpar", "fence_pve", "fence_tripplite_snmp", "fence_vbox", "fence_virsh",
+     "fence_wti"],
 )  # fmt: skip
 def test_a_reviewed_agent_with_a_wider_off_gives_a_warning(name: str) -> None:
     description = describe_agent(name, parse_metadata(METADATA.replace("fence_made", name).encode()))

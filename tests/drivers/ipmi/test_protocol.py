@@ -1,4 +1,7 @@
-"""The pure part of IPMI: altered datagrams are rejected, and every code has a meaning. For random bytes see tests/fuzz."""
+"""The pure part of IPMI: altered datagrams are rejected, and every code has a meaning.
+
+For random bytes see tests/fuzz.
+"""
 
 import struct
 from dataclasses import replace
@@ -148,7 +151,7 @@ def test_credentials_and_keys_are_not_shown() -> None:
 
 
 @pytest.mark.parametrize("suite", SUITES, ids=SUITE_NAMES)
-def test_a_bmc_that_does_not_show_that_it_knows_the_password_gets_no_session(suite: Suite) -> None:
+def test_a_bmc_that_does_not_prove_the_password_gets_no_session(suite: Suite) -> None:
     """Even if it has the session's key (Kg), which other BMCs may share."""
     head = struct.pack("<BBxxI", 7, Status.DONE, 0x11223344)
     datagram = plain_frame(Payload.RAKP_2, head + bytes(32) + bytes(suite.digest_bytes))
@@ -159,7 +162,7 @@ def test_a_bmc_that_does_not_show_that_it_knows_the_password_gets_no_session(sui
 
 
 @pytest.mark.parametrize("suite", SUITES, ids=SUITE_NAMES)
-def test_a_bmc_that_does_not_show_the_key_of_the_session_gets_none(suite: Suite) -> None:
+def test_a_bmc_without_the_sessions_key_gets_no_session(suite: Suite) -> None:
     """It proved in RAKP 2 that it knows the password; in RAKP 4 it must prove the key (IPMI 2.0, 13.23)."""
     head = struct.pack("<BBxxI", 7, Status.DONE, 0x11223344)
     taken = confirming(suite).take(plain_frame(Payload.RAKP_4, head + bytes(suite.check_bytes)))

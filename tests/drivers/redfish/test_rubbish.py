@@ -81,7 +81,7 @@ async def test_a_list_that_was_wrong_for_a_moment_is_not_remembered(redfish: Red
 
 @pytest.mark.parametrize("characters", range(30, 320, 29))
 async def test_no_half_of_a_secret_is_shown(redfish: Redfish, bmc: Bmc, characters: int) -> None:
-    """Wherever a text is cut; and without control characters for the terminal."""
+    """At any place where a text is cut; and without control characters for the terminal."""
     said = "x" * characters + PASSWORD
     texts = {"error": {"message": f"{said}\n\x1b[31m"}, "Actions": {"#ComputerSystem.Reset": {"target": RESET}}}
     reset: dict[str, Any] = {"target": RESET, "ResetType@Redfish.AllowableValues": [said, f"{said}\n"]}
