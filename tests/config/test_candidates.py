@@ -147,7 +147,7 @@ def test_a_host_of_no_place_has_no_neighbours() -> None:
     assert tiers("cluster", "dc", "other_dc", "engine", host=HOSTS[3]) == [["engine"]]
 
 
-def test_loopback_is_nobodys_address() -> None:
+def test_loopback_does_not_identify_a_proxys_machine() -> None:
     here = Inventory(proxies={ProxyName("p"): make_proxy("p", address="127.0.0.1")})
     local = make_host("node-9", C1, DC1, "127.0.0.1")
     assert tiers("p", host=local, inventory=here) == [["p"]]

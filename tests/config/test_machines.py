@@ -127,7 +127,7 @@ def test_a_host_whose_only_proxy_is_itself_by_another_name_is_a_mistake(tmp_path
     assert not load_files(tmp_path, text.replace("px.example.org", "nowhere.example.org")).errors
 
 
-def test_names_that_a_wildcard_answers_bar_nobody(tmp_path: Path) -> None:
+def test_names_that_a_wildcard_answers_bar_no_proxy(tmp_path: Path) -> None:
     """A name server that answers for all names does not show which host is meant."""
     fleet = f'{TLS}[[proxy]]\nname = "p"\nurl = "https://one.wild.example.org"\n' + "".join(
         host(f"node-{number}.wild.example.org", pdu(plug=str(number), more='proxies = ["p"]\n')) for number in (1, 2)

@@ -68,7 +68,7 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_a_refused_option_is_told(option: str, tmp_path: Path) -> None:
+def test_a_refused_option_is_reported(option: str, tmp_path: Path) -> None:
     device = (
         f'[[host.device]]\nname = "pdu"\ndriver = "fence_apc"\noptions = {{ plug = "1", ip = "10.9.1.1", {option} }}\n'
     )

@@ -95,7 +95,7 @@ MORE = {
 
 
 @pytest.mark.parametrize("name", MORE)
-def test_the_first_run_tells_all(name: str, tmp_path: Path) -> None:
+def test_the_first_run_reports_all_mistakes(name: str, tmp_path: Path) -> None:
     text, expected = MORE[name]
     assert paths(tmp_path, text) == expected
 
@@ -200,7 +200,7 @@ FOLLOWS = {
 
 
 @pytest.mark.parametrize("name", FOLLOWS)
-def test_what_only_follows_is_not_told(name: str, tmp_path: Path) -> None:
+def test_mistakes_that_only_follow_from_others_are_not_reported(name: str, tmp_path: Path) -> None:
     text, path = FOLLOWS[name]
     loaded = load_files(tmp_path, text)
     assert [mistake.path for mistake in loaded.errors] == [path], told(loaded.errors)

@@ -176,7 +176,7 @@ def test_beside_one_without_network_another_host_is_a_witness(case: str) -> None
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_small_cluster_of_which_nobody_is_heard_is_held_though_others_are(case: str) -> None:
+def test_a_small_cluster_of_which_no_host_is_heard_is_held_though_others_are_heard(case: str) -> None:
     """The network of c1 is cut; node-9 of another cluster is heard throughout."""
     names = ("node-1", "node-2", "node-3", "node-9")
     desk = Desk(replace(rack(hosts=names), places={"node-9": "c2/dc1"}))
@@ -190,7 +190,7 @@ def test_a_small_cluster_of_which_nobody_is_heard_is_held_though_others_are(case
     assert desk.records(r.OperationStarted), "node-3 is heard: node-2 alone is silent"
 
 
-def test_the_other_host_of_a_pair_that_is_fenced_already_holds_nobody() -> None:
+def test_a_fenced_host_of_a_pair_does_not_hold_the_fence_of_the_other() -> None:
     desk = Desk(replace(rack(hosts=("node-1", "node-2", "node-9")), places={"node-9": "c2/dc1"}))
     desk.ask(Action.OFF, HostName("node-1"))
     desk.serve(until="operation_ended", silent=[HostName("node-1")])
@@ -264,7 +264,7 @@ def test_names_match_exactly_and_wholly(match: str) -> None:
 @pytest.mark.parametrize(
     "match", ["", "   ", "host=", "node-2", "host=node-99", "colour=red", "host=node-2,", "*,host=node-2"]
 )
-def test_a_pause_that_selects_nobody_or_cannot_be_read_is_refused(match: str) -> None:
+def test_a_pause_that_selects_no_host_or_cannot_be_read_is_refused(match: str) -> None:
     desk = Desk(rack())
     answer = desk.do(e.PauseAsked(match=match, by="person", reason="told", until=None)).answer
     assert getattr(answer, "rule", None) == "match"
@@ -424,7 +424,7 @@ def test_evidence_that_expired_makes_room() -> None:
 
 
 @pytest.mark.parametrize("kind", ["storage_lease", "gossip"])
-def test_a_source_beyond_the_bound_holds_for_as_long_as_it_said(kind: str) -> None:
+def test_a_source_beyond_the_bound_holds_for_its_whole_ttl(kind: str) -> None:
     """The other sources are of a kind that counts and expire sooner, or of a kind that does not count."""
     desk = Desk(rack())
     for number in range(16):
@@ -569,7 +569,7 @@ def test_concurrency_counts_automatic_operations_only() -> None:
 # -- holding ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_hold_is_told_once_per_change_of_the_closed_gates() -> None:
+def test_a_hold_is_announced_once_per_change_of_the_closed_gates() -> None:
     desk = Desk(rack())
     desk.do(e.PauseAsked(match="*", by="person", reason="told", until=None))
     silent(desk, 300.0)

@@ -63,7 +63,7 @@ def test_a_record_leads_where_the_table_says(kind: type[r.HostRecord], state: St
     check()
 
 
-def test_a_transition_that_is_not_in_the_table_is_a_bug_of_ours() -> None:
+def test_a_transition_that_is_not_in_the_table_raises_as_a_bug() -> None:
     record = r.HostLeft(reason="told")
     with pytest.raises(AssertionError, match="HostLeft may not lead from fencing"):
         evolve(HostState(name=NODE, state=State.FENCING), r.Entry(at=5.0, host=NODE, record=record))

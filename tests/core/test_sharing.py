@@ -71,7 +71,7 @@ def changed(inventory: Inventory, name: HostName, *, identity: str = "", plug: s
 
 @pytest.mark.parametrize("spelling", [UUID, TURNED, BACKWARDS, f"{{{UUID}}}"])
 @pytest.mark.parametrize("more", [(), ("SN-1",)])
-def test_one_machine_under_two_addresses_is_told_to_both_hosts(spelling: str, more: tuple[str, ...]) -> None:
+def test_one_machine_under_two_addresses_is_announced_for_both_hosts(spelling: str, more: tuple[str, ...]) -> None:
     at = desk("bmc:1")
     says(at, NODE, UUID, "SN-2")
     assert level(at, NODE) == "full"
@@ -133,7 +133,7 @@ def test_one_path_of_several_is_enough_and_the_others_do_not_hide_it() -> None:
     assert at.told.count(ALERT) == 2
 
 
-def test_a_reading_that_tells_nothing_takes_nothing_back_until_it_is_old() -> None:
+def test_a_reading_without_an_identity_takes_nothing_back_until_it_is_old() -> None:
     at = desk("bmc:1")
     says(at, NODE, UUID)
     says(at, OTHER, UUID)
@@ -167,7 +167,7 @@ def test_an_identity_says_whose_it_is_and_the_other_is_wrong() -> None:
     assert at.records(r.HostFenced)
 
 
-def test_machines_that_all_tell_one_uuid_are_told_apart_by_their_identities() -> None:
+def test_machines_with_one_uuid_are_distinguished_by_their_other_identities() -> None:
     at = desk("bmc:1")
     for number, name in enumerate((NODE, OTHER)):
         given(at, name, f"SN-{number}")
@@ -250,7 +250,7 @@ def test_a_shared_device_that_was_switched_off_before_is_given_back() -> None:
     assert at.records(r.HostRestored) and ended(at).state is OperationState.DONE
 
 
-def test_a_host_in_maintenance_is_not_told_and_still_has_the_device() -> None:
+def test_a_host_in_maintenance_is_not_announced_and_still_has_the_device() -> None:
     at = desk("bmc:1")
     says(at, NODE, UUID)
     at.maintain(NODE)
@@ -319,10 +319,10 @@ def test_after_a_start_a_device_stays_shared_until_both_were_read() -> None:
     says(at, OTHER, ANOTHER)
     says(at, NODE, UUID)
     assert (level(at, NODE), level(at, OTHER)) == ("full", "full")
-    assert at.told.count(ALERT) == 2, "the start told nothing anew"
+    assert at.told.count(ALERT) == 2, "the start announced nothing again"
 
 
-def test_after_a_start_a_device_that_is_never_heard_bars_nobody_for_ever() -> None:
+def test_after_a_start_a_device_that_is_never_read_does_not_bar_other_hosts_for_ever() -> None:
     at = both("bmc:1")
     started_again(at)
     at.go(3 * INTERVAL)

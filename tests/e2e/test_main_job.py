@@ -108,7 +108,7 @@ async def test_the_next_level_takes_over_and_everything_is_given_back(tmp_path: 
         assert (operation["state"], operation["result"]["level"], operation["result"]["restored"]) == ("done", 2, "all")
 
 
-async def test_what_rests_on_a_person_s_word_is_told_as_such(tmp_path: Path) -> None:
+async def test_an_agent_that_the_configuration_vouches_for_is_announced_as_vouched(tmp_path: Path) -> None:
     """An unreviewed agent: with `cuts_power` every statement says so, and a reload without it is refused."""
     agent = Agent(tmp_path / "agents", "fence_made")
     async with bed(tmp_path, {"node-1": [agent.device("a")], "node-2": [agent.device("w")]}) as it:
@@ -128,7 +128,7 @@ async def test_what_rests_on_a_person_s_word_is_told_as_such(tmp_path: Path) -> 
         assert (checked.status, "not reviewed" in checked.out) == (78, True)
 
 
-async def test_a_fenced_host_that_somebody_switches_on_is_revoked(tmp_path: Path) -> None:
+async def test_a_fenced_host_that_is_switched_on_from_outside_is_revoked(tmp_path: Path) -> None:
     """The announcement is no longer true: `revoked` follows, with a higher token."""
     agent = Agent(tmp_path / "agents")
     async with bed(tmp_path, {"node-1": [agent.device("a")], "node-2": [agent.device("w")]}) as it:

@@ -107,7 +107,7 @@ def test_a_reload_that_knows_the_name_ends_it() -> None:
     assert names.all() == {}
 
 
-def test_the_check_tells_what_the_daemon_noted(tmp_path: Path) -> None:
+def test_check_config_warns_of_misnamed_reporters_that_the_daemon_noted(tmp_path: Path) -> None:
     names, _ = misnamed("node-1")
     names.heard("NODE-1")
     main = f'[daemon]\nstate_dir = "{tmp_path}"\n[[host]]\nname = "node-1"\n'

@@ -118,7 +118,7 @@ def test_k_failing_candidates_cost_no_stagger() -> None:
     }  # fmt: skip
 
 
-def test_a_success_starts_nobody_else() -> None:
+def test_a_success_starts_no_other_path() -> None:
     paths = Paths({"a": 0.1, "b": 0.1})
     result, _ = race(paths, ["a"], ["b"])
     assert [name for _, name in paths.started] == ["a"]
@@ -142,7 +142,7 @@ def test_inside_a_tier_the_first_answer_wins() -> None:
     assert result.winner == "quick" and seconds == pytest.approx(0.3, abs=0.01)
 
 
-def test_nobody_answers_ends_after_a_probe_timeout_and_the_staggers() -> None:
+def test_a_race_without_an_answer_ends_after_a_probe_timeout_and_the_staggers() -> None:
     paths = Paths(dict.fromkeys(["a", "b", "c"]))
     result, seconds = race(paths, ["a", "b", "c"])
     assert result.winner is None and result.power is Power.UNKNOWN
@@ -296,7 +296,7 @@ def test_memory_is_bounded() -> None:
     assert memory.get(ProxyName("p99"), PLUG).successes == 1
 
 
-def test_the_whole_story_is_told_in_milliseconds_from_the_operations_start() -> None:
+def test_race_entries_are_in_milliseconds_from_the_operations_start() -> None:
     paths = Paths({"a": -0.1, "b": 0.2})
     result, _ = race(paths, ["a"], ["b"], settings=replace(SETTINGS, parallel=1))
     told = [(entry.proxy, entry.tier, entry.started_ms, entry.ended_ms, entry.error) for entry in result.entries]

@@ -180,7 +180,7 @@ def test_tokens_of_earlier_lives_are_remembered() -> None:
     run(main())
 
 
-def test_the_memory_belongs_to_the_plug_whatever_the_path() -> None:
+def test_the_memory_of_a_plug_is_one_for_all_its_paths() -> None:
     async def main() -> None:
         bench = Bench()
         await bench.switch(5, proxy=ProxyName("px1"))

@@ -55,7 +55,7 @@ def test_without_a_rule_a_host_that_is_on_is_announced_as_fenced(rule: str) -> N
     assert explore(Bounds(pending=1, without=frozenset({rule}), only=ANNOUNCEMENT)).broken is not None
 
 
-def test_a_settled_read_stands_behind_a_settled_end() -> None:
+def test_a_settled_read_comes_after_a_settled_end() -> None:
     """An operation that ends too early breaks S14, but announces nothing wrong: the second line of defence holds."""
     first = frozenset({"settled end"})
     assert explore(Bounds(pending=1, without=first, only=ANNOUNCEMENT)).broken is None

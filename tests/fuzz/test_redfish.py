@@ -199,7 +199,7 @@ def test_off_is_what_the_right_system_says(bent_places: Bent, is_session: bool, 
 @example({TASK: saying({}, status=b"101 x")}, False, "")
 @example({RESET: saying(message("Base.1.8.AccessDenied"), status=b"206 x")}, False, "")
 @given(bent_places=SWITCHED, is_session=st.booleans(), identity=st.sampled_from(["", UUID]))
-def test_a_command_is_sent_once_and_taken_or_told(bent_places: Bent, is_session: bool, identity: str) -> None:
+def test_a_command_is_sent_once_and_accepted_or_reported(bent_places: Bent, is_session: bool, identity: str) -> None:
     service = Service(bent=bent_places)
     device = spec(is_session=is_session, identity=identity)
 

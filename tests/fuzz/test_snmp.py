@@ -210,7 +210,9 @@ MODELS: Final = st.sampled_from([{"model": "raritan"}, {"model": "raritan"}, {}]
 
 @fuzz(30)
 @given(tampered=tampered(), options=MODELS)
-def test_nobody_on_the_line_can_change_what_is_read(tampered: tuple[str, Line, Unit], options: dict[str, Any]) -> None:
+def test_no_stranger_on_the_line_can_change_what_is_read(
+    tampered: tuple[str, Line, Unit], options: dict[str, Any]
+) -> None:
     """Without a signature it is possible; then an answer to the request said so."""
     way, line, unit = tampered
     found = read_over(line, spec(way, **options))
@@ -226,7 +228,7 @@ def test_nobody_on_the_line_can_change_what_is_read(tampered: tuple[str, Line, U
 
 @fuzz(30)
 @given(tampered=tampered(), options=MODELS)
-def test_a_command_is_sent_once_and_its_end_is_told_as_it_is(
+def test_a_command_is_sent_once_and_its_true_end_is_reported(
     tampered: tuple[str, Line, Unit], options: dict[str, Any]
 ) -> None:
     way, line, unit = tampered

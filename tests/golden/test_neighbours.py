@@ -119,7 +119,7 @@ def played(scene: Scene, *, is_alone: bool) -> list[tuple[float, str]]:
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name.replace(" ", "-"))
-def test_a_neighbours_fault_delays_nobody(scene: Scene) -> None:
+def test_a_neighbours_fault_delays_no_host(scene: Scene) -> None:
     alone, beside = played(scene, is_alone=True), played(scene, is_alone=False)
     assert any("has power" in what for _, what in alone), "it is to be restarted"
     if scene.late_max is None:

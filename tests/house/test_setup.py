@@ -123,7 +123,7 @@ def test_programs_are_looked_for_by_one_module() -> None:
     assert {path for path in others if not path.startswith("tests/bench/")} == {"tests/needs.py", name(Path(__file__))}
 
 
-def test_a_program_that_nobody_installs_is_refused() -> None:
+def test_needs_refuses_a_program_that_no_package_installs() -> None:
     with pytest.raises(AssertionError, match="no-such-program"):
         needs("no-such-program")
 

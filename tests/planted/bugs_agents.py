@@ -35,12 +35,12 @@ AGENT_BUGS: Final = (
         wider=(AGENT,),
     ),
     Bug(
-        name="an agent that nobody reviewed runs without a person's word",
+        name="an unreviewed agent runs without an operator's consent",
         rule="S1",
         file="drivers/agents/driver.py",
         old="    if judgement.standing is Standing.NOT_REVIEWED and not spec.cuts_power:",
         new="    if False:",
-        killers=(f"{AGENT}::test_an_agent_that_nobody_reviewed_runs_on_a_person_s_word_alone",),
+        killers=(f"{AGENT}::test_an_unreviewed_agent_runs_only_with_a_persons_consent",),
         wider=(AGENT,),
     ),
     Bug(
@@ -65,7 +65,7 @@ AGENT_BUGS: Final = (
         wider=(AGENT,),
     ),
     Bug(
-        name="a configuration takes an agent that nobody reviewed",
+        name="a configuration accepts an unreviewed agent",
         rule="S1",
         file="config/checks/agent_trust.py",
         old="        if description.needs_word and not table.cuts_power:",
@@ -102,7 +102,7 @@ AGENT_BUGS: Final = (
         file="drivers/agents/parameters.py",
         old='    return "1" if flag else "0" if is_yes(parameter.default) else None\n',
         new='    return "1" if flag else None\n',
-        killers=("tests/drivers/agents/test_parameters.py::test_true_and_false_are_said_as_the_agent_takes_them",),
+        killers=("tests/drivers/agents/test_parameters.py::test_true_and_false_are_passed_as_the_agent_takes_them",),
         wider=("tests/drivers/agents/test_parameters.py",),
     ),
     Bug(

@@ -99,7 +99,7 @@ DECIDING_BUGS: Final = (
         file="core/suspected/hearing.py",
         old="    if not presence.is_retained and not presence.is_online:",
         new="    if not presence.is_online:",
-        killers=("tests/core/test_detector.py::test_a_retained_will_suspects_nobody",),
+        killers=("tests/core/test_detector.py::test_a_retained_will_starts_no_suspicion",),
     ),
     Bug(
         name="a last will alone fences a living host",
@@ -122,12 +122,12 @@ DECIDING_BUGS: Final = (
         seeds=(11, 35),
     ),
     Bug(
-        name="a stall of ours is the hosts' silence",
+        name="a stall of the daemon counts as the hosts' silence",
         rule="S11",
         file="core/heard/ear.py",
         old="opened_at=self.opened_at + seconds, gaps",
         new="opened_at=self.opened_at, gaps",
-        killers=("tests/core/test_detector.py::test_a_stall_of_ours_is_nobodys_silence",),
+        killers=("tests/core/test_detector.py::test_a_stall_of_the_daemon_does_not_count_as_silence",),
     ),
     Bug(
         name="a restored host's boot_grace runs while we are deaf",
@@ -155,7 +155,7 @@ DECIDING_BUGS: Final = (
         file="core/allowed/match.py",
         old="    except BadMatch:\n        return False",
         new="    except BadMatch:\n        return True",
-        killers=("tests/core/test_rules_match.py::test_what_can_not_be_read_selects_nobody",),
+        killers=("tests/core/test_rules_match.py::test_a_match_that_can_not_be_read_selects_no_host",),
     ),
     Bug(
         name="a name matches by its short form",
@@ -271,7 +271,7 @@ DECIDING_BUGS: Final = (
         new="    on = [device for device in work.host.devices if device.name not in lit]",
         killers=(
             story("a_fenced_host_starts_by_itself"),
-            "tests/core/test_watch.py::test_on_without_an_on_of_ours_revokes_with_a_higher_token",
+            "tests/core/test_watch.py::test_a_reading_of_on_without_the_daemons_on_revokes_with_a_higher_token",
         ),
     ),
     Bug(

@@ -33,12 +33,12 @@ DEVICE_BUGS: Final = (
         seeds=(1, 29, 63),
     ),
     Bug(
-        name="the bus is told what is not durable yet",
+        name="what is not durable yet is announced on the bus",
         rule="S3",
         file="core/fleet.py",
         old="        return self.hosts[name] if before is ABSENT else before",
         new="        return self.hosts[name]",
-        killers=(f"{OUTBOX}::test_a_state_that_is_not_durable_yet_is_told_to_nobody",),
+        killers=(f"{OUTBOX}::test_a_state_that_is_not_durable_yet_is_not_published",),
     ),
     Bug(
         name="an older epoch still writes",
@@ -85,7 +85,7 @@ DEVICE_BUGS: Final = (
         file="drivers/snmp/unit.py",
         old="    with_it = (*place.quiet, *place.off_with) if power is Power.OFF else place.quiet\n",
         new="    with_it = place.quiet\n",
-        killers=("tests/drivers/snmp/test_beside.py::test_a_state_counts_while_what_stands_beside_it_agrees",),
+        killers=("tests/drivers/snmp/test_beside.py::test_a_state_counts_while_the_columns_beside_it_agree",),
         wider=("tests/drivers/snmp/test_beside.py",),
     ),
     Bug(
@@ -185,7 +185,7 @@ DEVICE_BUGS: Final = (
         file="engine/settling.py",
         old="        if isinstance(error, DeviceNotReady):\n",
         new="        if isinstance(error, DeviceNotReady) and is_news:\n",
-        killers=(f"{SETTLING}::test_not_ready_is_the_devices_own_word_even_on_a_path_that_keeps_failing",),
+        killers=(f"{SETTLING}::test_not_ready_counts_even_on_a_path_that_keeps_failing",),
     ),
     Bug(
         name="a race goes on past a mismatch",
@@ -205,7 +205,7 @@ DEVICE_BUGS: Final = (
         wider=("tests/drivers/redfish/test_systems.py",),
     ),
     Bug(
-        name="an identity that nobody compares is accepted",
+        name="an identity is accepted without a comparison",
         rule="config",
         file="config/checks/identities.py",
         old="        if given and not _may_compare(device):",

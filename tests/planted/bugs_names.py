@@ -56,7 +56,7 @@ NAME_BUGS: Final = (
         wider=("tests/config",),
     ),
     Bug(
-        name="a name's second address is nobody's",
+        name="a name's second address is not compared",
         rule="S4",
         file="config/checks/units.py",
         old="            for other in addresses.get(address, ()):\n",
@@ -103,7 +103,7 @@ NAME_BUGS: Final = (
         wider=("tests/config",),
     ),
     Bug(
-        name="one BMC of two hosts is nobody's concern",
+        name="one BMC of two hosts is no mistake",
         rule="identity",
         file="core/believed/sharing.py",
         old="    if found is None:\n        return _of_before",
@@ -139,7 +139,7 @@ NAME_BUGS: Final = (
         killers=(f"{SHARING}::test_after_a_start_a_device_stays_shared_until_both_were_read",),
     ),
     Bug(
-        name="a password that stands on the label is told as an identity",
+        name="a password that is on the label is reported as an identity",
         rule="secrets",
         file="model/identity.py",
         old="    hidden = [plain for secret in secrets if (plain := _plain(secret))]\n",

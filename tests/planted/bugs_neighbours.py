@@ -7,7 +7,7 @@ from tests.planted.bug import Bug
 
 def neighbours(name: str) -> str:
     """Return a scene of tests/golden/test_neighbours.py as pytest spells it."""
-    test = "tests/golden/test_neighbours.py::test_a_neighbours_fault_delays_nobody"
+    test = "tests/golden/test_neighbours.py::test_a_neighbours_fault_delays_no_host"
     return f"{test}[{name.replace(' ', '-')}]"
 
 

@@ -67,12 +67,12 @@ OUTBOX_BUGS: Final = (
         killers=("tests/engine/test_lease.py::test_a_want_of_descriptors_ends_no_keeper",),
     ),
     Bug(
-        name="a state that the broker refused counts as told again",
+        name="a state that the broker refused counts as announced again",
         rule="S3",
         file="engine/outbox.py",
         old="        self._note(name, error, is_any_taken=error is None)\n        if error is None:\n",
         new="        self._note(name, error, is_any_taken=error is None)\n        if True:\n",
-        killers=(f"{LANES}::test_a_state_that_is_refused_is_told_again_within_the_same_connection",),
+        killers=(f"{LANES}::test_a_state_that_is_refused_is_published_again_within_the_same_connection",),
     ),
     Bug(
         name="a host that the broker hangs up on is tried at each connection",

@@ -132,9 +132,7 @@ POWER_BUGS: Final = (
         file="core/operation/confirming.py",
         old="if run.says is not Power.OFF or run.same_reads == 0]",
         new="if run.says is Power.ON]",
-        killers=(
-            "tests/core/test_confirm_off.py::test_nobody_confirms_off_while_a_device_was_switched_on_and_not_read_since",
-        ),
+        killers=("tests/core/test_confirm_off.py::test_confirm_off_is_refused_after_an_on_without_a_reading_since",),
     ),
     Bug(
         name="a second request starts an operation beside the first",
@@ -294,10 +292,10 @@ POWER_BUGS: Final = (
         file="core/operation/restoring.py",
         old="    is_late = operation.restore_deadline is not None and work.now >= operation.restore_deadline",
         new="    is_late = False",
-        killers=("tests/core/test_rules_ending.py::test_a_restore_that_reaches_nobody_ends_by_its_deadline",),
+        killers=("tests/core/test_rules_ending.py::test_a_restore_that_reaches_no_device_ends_by_its_deadline",),
     ),
     Bug(
-        name="an off that waited too long runs all the same",
+        name="an off that waited too long still runs",
         rule="S14",
         file="core/operation/starting.py",
         old="    if work.now >= waiting.deadline:\n        return",
@@ -333,7 +331,7 @@ POWER_BUGS: Final = (
         killers=("tests/core/test_restore.py::test_cancel_after_the_first_off_is_refused",),
     ),
     Bug(
-        name="another machine's device is switched all the same",
+        name="another machine's device is still switched",
         rule="identity",
         file="core/operation/results.py",
         old="    for why in mismatches(event.entries)[:1]:\n        meet(",

@@ -223,7 +223,7 @@ class Commands(RuleBasedStateMachine):
 
     @rule(plug=st.sampled_from(("", *PLUGS)))
     def machine_reboots(self, plug: str) -> None:
-        """Nothing from before acts any more, and the clock begins anew."""
+        """Nothing from before acts any more, and the clock starts again."""
         if plug:
             self._send_one(plug, What.OFF, HANGS_SECONDS)
         self._killed()

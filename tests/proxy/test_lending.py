@@ -61,7 +61,7 @@ async def test_a_program_or_a_way_to_one_is_refused_unless_the_proxy_lists_it(na
 @pytest.mark.parametrize(
     "name", ["ca_file", "identity_file", "serviceaccount", "cacert", "kubeconfig", "tlskey", "openrc", "Key__File"]
 )
-async def test_files_are_lent_from_named_folders_alone_and_every_refusal_is_the_same(name: str, tmp_path: Path) -> None:
+async def test_only_files_in_named_folders_are_lent_and_every_refusal_has_one_text(name: str, tmp_path: Path) -> None:
     lent, other = tmp_path / "lent", tmp_path / "lent-not"
     for folder in (lent, other):
         folder.mkdir()

@@ -96,7 +96,7 @@ async def test_a_stored_password_goes_to_no_bmc_that_a_value_smuggles_in(caller:
 
 
 @needs("fence_ipmilan", "ipmitool")
-async def test_a_value_is_of_its_kind_with_whatever_credential(caller: ProxyCaller) -> None:
+async def test_a_value_is_of_its_kind_with_any_credential(caller: ProxyCaller) -> None:
     for changes in (
         {"options": {"cipher": "3 -H rogue"}},
         {"options": {"auth": "md5 -H rogue"}},

@@ -124,7 +124,7 @@ async def test_damage_refuses_and_leaves_nothing_behind(tmp_path: Path) -> None:
         await memory.claim(claim(3))
 
 
-def test_a_state_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+def test_a_state_file_that_cannot_be_used_is_refused_with_a_reason(tmp_path: Path) -> None:
     with (
         ProxyState(tmp_path / "held", machine_boot="boot"),
         pytest.raises(StateError, match=r"another proxy agent \(process \d+\)"),
@@ -221,7 +221,7 @@ async def test_off_goes_before_on_before_reads() -> None:
             await queue.give_back(name)
 
 
-async def test_a_unit_gets_no_more_than_its_sessions_and_delays_nobody_else() -> None:
+async def test_a_unit_gets_no_more_than_its_sessions_and_delays_no_other_unit() -> None:
     async with asyncio.TaskGroup() as tasks:
         queue = Queue(Slots(slots_max=4), tasks)
         for name in ("a1", "a2", "a3"):

@@ -191,7 +191,7 @@ async def test_who_may_call_changes_at_once_and_what_needs_a_restart_is_refused(
         await until(lambda: "1 errors, the first: " in program.stderr)
 
 
-async def test_a_certificate_that_ends_soon_is_told_and_one_that_ended_is_not_taken(
+async def test_a_certificate_that_ends_soon_is_reported_and_one_that_ended_is_not_taken(
     own: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     certs("daemon", str(own), "--name", "fenced-a", "--days", "10", "--force")

@@ -67,7 +67,7 @@ def test_what_a_link_leads_to_counts(tmp_path: Path) -> None:
     assert str(shared) in why_unsafe([agents])
 
 
-def test_daemon_and_proxy_are_told(tmp_path: Path) -> None:
+def test_the_daemon_and_the_proxy_get_a_warning(tmp_path: Path) -> None:
     agents = ground(tmp_path)
     agents.chmod(0o777)
     loaded = load_files(tmp_path, f'[daemon]\nagent_path = ["{agents}"]\n')

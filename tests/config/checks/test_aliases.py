@@ -286,7 +286,7 @@ def test_two_feeds_of_one_level_are_two_plugs(tmp_path: Path) -> None:
     assert [mistake.path for mistake in loaded.errors] == ["host[0].device[1]"], told(loaded.errors)
 
 
-def test_a_unit_with_many_hosts_is_told_once(tmp_path: Path) -> None:
+def test_a_unit_with_many_hosts_is_reported_once(tmp_path: Path) -> None:
     fleet = "".join(host(f"n{number}", virsh(f"vm-{number}")) for number in range(50))
     fleet += "".join(host(f"u{number}", virsh(UUID.replace("33", f"{number:02d}"))) for number in range(50))
     loaded = load_files(tmp_path, fleet)

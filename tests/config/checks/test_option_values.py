@@ -137,14 +137,14 @@ def test_names_and_values_of_real_devices_are_accepted(driver: str, options: str
         ("fence_apc_snmp", "snmpget_path"),
     ],
 )
-def test_a_program_of_the_machine_that_serves_it_is_told(driver: str, option: str, tmp_path: Path) -> None:
+def test_an_option_that_names_a_program_gives_a_warning(driver: str, option: str, tmp_path: Path) -> None:
     loaded = load_device(tmp_path, device(driver, f'plug = "1", "{option}" = "/usr/local/bin/tool"'))
     there = [mistake.reason for mistake in loaded.warnings if mistake.path.endswith(f".options.{option}")]
     assert len([reason for reason in there if "a proxy refuses it" in reason]) == 1, told(loaded.warnings)
 
 
 @pytest.mark.parametrize("option", ['fingerprint = "aa"', "insecure = true"])
-def test_pins_beside_a_credential_of_the_proxy_are_told(option: str, tmp_path: Path) -> None:
+def test_pins_beside_a_credential_of_the_proxy_give_a_warning(option: str, tmp_path: Path) -> None:
     more = 'address = "https://10.9.1.1"\ncredential = "at-proxy:bmc"\nproxies = ["p"]'
     loaded = load_device(tmp_path, device("redfish", option, more))
     assert any("pins" in mistake.reason for mistake in loaded.warnings), told(loaded.warnings)

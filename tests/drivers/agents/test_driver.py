@@ -146,9 +146,7 @@ async def test_a_changed_agent_has_to_answer_on_once_more(registry: DriverRegist
     assert await read(registry, off_by_exit_status=True) is Power.UNKNOWN
 
 
-async def test_an_agent_that_nobody_reviewed_runs_on_a_person_s_word_alone(
-    registry: DriverRegistry, tmp_path: Path
-) -> None:
+async def test_an_unreviewed_agent_runs_only_with_a_persons_consent(registry: DriverRegistry, tmp_path: Path) -> None:
     path = make_agent(tmp_path, "echo 'Status: OFF'; exit 2")
     driver = registry.driver_for("fence_made")
     for call in (

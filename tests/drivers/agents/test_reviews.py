@@ -24,7 +24,7 @@ def test_an_agent_that_reads_another_outlet_needs_a_persons_word() -> None:
     assert "outlet 1" in describe_agent("fence_cyberpower_ssh", metadata).needs_word
 
 
-def test_what_is_required_and_has_a_default_need_not_be_said() -> None:
+def test_a_required_parameter_with_a_default_need_not_be_configured() -> None:
     more = '<parameter name="vmtype" required="1"><content type="string" default="qemu"/></parameter></parameters>'
     option = describe_agent("fence_pve", parse_metadata(METADATA.replace("</parameters>", more).encode())).option(
         "vmtype"

@@ -132,7 +132,7 @@ def test_the_ways_to_write_a_serial_number(field: bytes, serial: str) -> None:
 
 
 @pytest.mark.parametrize("completion", range(1, 256))
-def test_every_completion_code_is_an_error_of_ours(completion: int) -> None:
+def test_every_completion_code_becomes_a_device_error(completion: int) -> None:
     for is_command in (False, True):
         error = refusal("bmc:623", "Chassis Control", completion, is_command=is_command)
         assert type(error) in DEVICE_ERRORS
@@ -140,7 +140,7 @@ def test_every_completion_code_is_an_error_of_ours(completion: int) -> None:
         assert is_command or not error.may_be_done
 
 
-def test_a_guid_that_is_not_set_tells_nothing() -> None:
+def test_a_guid_that_is_not_set_is_no_identity() -> None:
     assert guid_text(bytes(16)) == guid_text(b"\xff" * 16) == ""
     assert guid_text(bytes(range(16))) == bytes(range(16)).hex()
 

@@ -161,7 +161,7 @@ def other_names(bmc: Bmc) -> tuple[str, ...]:
     return "https://bmc-7.example.org", "http://192.0.2.7:8080", f"//fence:x@{host}", "HTTPS://[2001:db8::7]"
 
 
-async def test_a_link_that_calls_the_bmc_otherwise_is_its_own_all_the_same(redfish: Redfish, bmc: Bmc) -> None:
+async def test_a_link_with_another_name_of_the_bmc_is_followed(redfish: Redfish, bmc: Bmc) -> None:
     for name in other_names(bmc):
         bmc.power = "On"
         bmc.answers["GET", "/redfish/v1/"] = answering(200, {"Systems": {"@odata.id": f"{name}{SYSTEMS}"}})

@@ -130,7 +130,7 @@ async def test_a_token_that_cannot_be_sent_is_no_session(redfish: Redfish, bmc: 
     assert await read(redfish, bmc, auth="session") is Power.ON
 
 
-async def test_a_task_is_over_only_where_that_is_said(redfish: Redfish, bmc: Bmc) -> None:
+async def test_a_task_is_over_only_where_an_answer_states_it(redfish: Redfish, bmc: Bmc) -> None:
     async def upgrade(request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
         request.transport.write(b"HTTP/1.1 101 x\r\n\r\n")
