@@ -273,7 +273,7 @@ class Connection(aiomqtt.Client):
             return
         self._reader = Reader(incoming, is_awaited=lambda: bool(self._acknowledgements), on_fault=self._on_fault)
         self._reader.start()
-        self._misc_task = self._loop.create_task(self._misc_loop())
+        self._misc_task = self._loop.create_task(self._misc_loop(), name="keepalive")
 
     @override
     def _on_socket_close(self, client: mqtt.Client, userdata: Any, sock: PahoSocket) -> None:
