@@ -1,8 +1,8 @@
 """One MQTT connection from start to end: the only module that uses aiomqtt and paho (ADR 0003).
 
 aiomqtt runs paho on the event loop. This class adds what it lacks: it delivers incoming messages where they are read
-instead of through a queue; a publish sees the broker's reason code and fails when the connection ends; no socket, task
-or future outlives the connection. It knows no topics and no payloads. Use a connection once.
+instead of through a queue, heartbeats even past paho; a publish sees the broker's reason code and fails when the
+connection ends; no socket, task or future outlives the connection. It knows no topics and no payloads. Use it once.
 """
 
 import asyncio
@@ -26,9 +26,10 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from fenced.bus.errors import Silent, Unreachable, VersionRefused, bounded, why_ended
 from fenced.bus.overriding import override
+from fenced.bus.pacing import Reader
+from fenced.bus.reading import Incoming
 from fenced.bus.settings import BusSettings
 from fenced.bus.tls import explanation
-from fenced.bus.waiting import Waiting
 from fenced.ports.bus import BusAway, BusError, BusLost, BusRefused, Message
 
 CLOSE_SECONDS: Final = 2.0
@@ -69,7 +70,6 @@ class Connection(aiomqtt.Client):
             timeout=settings.connect_timeout_seconds,
             keepalive=settings.keepalive_seconds,
             tls_context=tls,
-            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
             max_inflight_messages=65535,  # _slots is the bound, because it also respects the broker's maximum
         )
         self._client.connect_timeout = settings.connect_timeout_seconds
@@ -80,7 +80,6 @@ class Connection(aiomqtt.Client):
         self._thread = threading.get_ident()
         self._is_abandoned = False
         self.is_taken_over = False  # the broker reported that another client uses this name (MQTT 5 only)
-        self._is_in_loop = False
         self._ended = asyncio.Event()
         self._socket_closed = asyncio.Event()
         self._why = ""
@@ -89,7 +88,7 @@ class Connection(aiomqtt.Client):
         self._slots = asyncio.Semaphore(settings.publishes_max)
         self._acknowledgements: dict[int, asyncio.Future[ReasonCode]] = {}
         self._given_up: set[int] = set()
-        self._waiting = Waiting(lambda: None if self._ended.is_set() else self._client.socket())
+        self._reader: Reader | None = None
         self._disconnected.add_done_callback(self._on_read_failure)
 
     # -- life ---------------------------------------------------------------------------------------------------------
@@ -140,6 +139,8 @@ class Connection(aiomqtt.Client):
             raise
         acknowledgement: asyncio.Future[ReasonCode] = self._loop.create_future()
         self._acknowledgements[number] = acknowledgement
+        if self._reader is not None:
+            self._reader.hurry()
         try:
             code = await acknowledgement
         except asyncio.CancelledError:
@@ -151,7 +152,7 @@ class Connection(aiomqtt.Client):
     @property
     def waited_seconds(self) -> float:
         """How long a message now delivered may have waited in the socket: since the socket was last seen empty."""
-        return self._waiting.seconds
+        return self._reader.waited_seconds if self._reader is not None else 0.0
 
     @property
     def is_over(self) -> bool:
@@ -174,10 +175,9 @@ class Connection(aiomqtt.Client):
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await self._socket_closed.wait()
         self._end("closed")
-        if self._is_in_loop:
-            # paho has no public way; after a packet that it can't read, it would read the same one for ever.
-            self._client._sock_close()
-        self._waiting.stop()
+        if self._reader is not None:
+            self._client._sock_close()  # paho has no public way
+            self._reader.stop()
         if self._misc_task is not None:
             self._misc_task.cancel()
             await asyncio.wait({self._misc_task})
@@ -209,17 +209,8 @@ class Connection(aiomqtt.Client):
             topic = message.topic
         except UnicodeDecodeError:
             return
-        try:
-            self._hand_over(
-                topic,
-                bytes(message.payload),
-                message.retain,
-                getattr(properties, "ResponseTopic", None),
-                getattr(properties, "CorrelationData", None),
-            )
-        except Exception as exc:
-            self._failure = exc  # a bug: `ended` raises it, where paho would swallow it
-            raise
+        answer = getattr(properties, "ResponseTopic", None), getattr(properties, "CorrelationData", None)
+        self._deliver(topic, bytes(message.payload), message.retain, *answer)
 
     @override
     def _on_publish(
@@ -267,19 +258,27 @@ class Connection(aiomqtt.Client):
     @override
     def _on_socket_open(self, client: mqtt.Client, userdata: Any, sock: PahoSocket) -> None:
         """Runs in the connecting thread, which can't be cancelled."""
-        self._loop.call_soon_threadsafe(self._enter_loop, client, userdata, sock)
+        assert isinstance(sock, socket.socket), "no web sockets"
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        incoming = Incoming(
+            sock, is_version_5=self._is_version_5, on_message=self._deliver, read_packet=client.loop_read
+        )
+        client._sock = incoming  # paho has no public way; if it looked elsewhere, no connection would come about
+        self._loop.call_soon_threadsafe(self._enter_loop, incoming)
 
-    def _enter_loop(self, client: mqtt.Client, userdata: Any, sock: PahoSocket) -> None:
-        if self._is_abandoned:
-            sock.close()
+    def _enter_loop(self, incoming: Incoming) -> None:
+        """Do what aiomqtt does when a socket opens, at once instead of in the next turn, with our reader."""
+        if self._is_abandoned or incoming.open_socket() is None:
+            incoming.close()
             return
-        self._is_in_loop = True
-        super()._on_socket_open(client, userdata, sock)
-        self._waiting.start()
+        self._reader = Reader(incoming, is_awaited=lambda: bool(self._acknowledgements), on_fault=self._on_fault)
+        self._reader.start()
+        self._misc_task = self._loop.create_task(self._misc_loop(), name="keepalive")
 
     @override
     def _on_socket_close(self, client: mqtt.Client, userdata: Any, sock: PahoSocket) -> None:
-        if self._is_in_loop:
+        if self._reader is not None:
+            self._reader.stop()
             super()._on_socket_close(client, userdata, sock)
             self._socket_closed.set()
 
@@ -293,7 +292,7 @@ class Connection(aiomqtt.Client):
 
     @override
     def _on_socket_unregister_write(self, client: mqtt.Client, userdata: Any, sock: PahoSocket) -> None:
-        if self._is_in_loop and sock.fileno() >= 0:
+        if self._reader is not None and sock.fileno() >= 0:
             super()._on_socket_unregister_write(client, userdata, sock)
 
     # -- helpers ------------------------------------------------------------------------------------------------------
@@ -309,9 +308,22 @@ class Connection(aiomqtt.Client):
         except TimeoutError as exc:
             raise aiomqtt.MqttError("Operation timed out") from exc
 
+    def _deliver(
+        self, topic: str, payload: bytes, is_retained: bool, reply_to: str | None = None, same: bytes | None = None
+    ) -> None:
+        try:
+            self._hand_over(topic, payload, is_retained, reply_to, same)
+        except Exception as exc:
+            self._failure = exc  # a bug: `ended` raises it, where paho would swallow it
+            raise
+
+    def _on_fault(self, exc: Exception) -> None:
+        if not self._disconnected.done():
+            self._disconnected.set_exception(exc)
+
     def _add_writer(self, sock: Any) -> None:
         current = self._client.socket()
-        if current is None or current is not sock or not self._is_in_loop:
+        if current is None or current is not sock or self._reader is None:
             return
         if sock.fileno() >= 0:
             self._loop.add_writer(sock.fileno(), self._write)

@@ -4,7 +4,7 @@ The builders and `parse` must agree on every topic.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from fenced.ports.bus import MessageKind
 
@@ -21,8 +21,7 @@ _LEVELS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class Address(NamedTuple):
     """The parts of an incoming topic: kind of message, host, and the source of an evidence (else empty)."""
 
     kind: MessageKind

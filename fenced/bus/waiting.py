@@ -17,7 +17,7 @@ LOOK_SECONDS: Final = 0.1
 
 
 class Waiting:
-    """Checks the socket every 0.1 s, from `start` until `stop` or until `current` returns None."""
+    """Checks the socket every 0.1 s, from `start` until `stop` or until `current` returns None, and at each `look`."""
 
     def __init__(self, current: Callable[[], Any | None]) -> None:
         self._current = current
@@ -30,11 +30,17 @@ class Waiting:
         return _boottime() - self._emptied_at
 
     def start(self) -> None:
+        if self._current() is not None:
+            self.look()
+            self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self.start)
+
+    def look(self) -> bool:
+        """Return whether the socket is empty now."""
         sock = self._current()
-        if sock is None or sock.fileno() < 0:
-            return
-        self._emptied_at = self._emptied_at if _holds_unread(sock) else _boottime()
-        self._timer = asyncio.get_running_loop().call_later(LOOK_SECONDS, self.start)
+        if sock is None or _holds_unread(sock):
+            return False
+        self._emptied_at = _boottime()
+        return True
 
     def stop(self) -> None:
         if self._timer is not None:

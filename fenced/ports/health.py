@@ -7,7 +7,10 @@ host, and an unreadable status neither stops nor fails it.
 
 import json
 import math
-from typing import Final
+from typing import Annotated, Final, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from fenced.core.events import Health, HealthStatus
 from fenced.model.names import BootId, HostName
@@ -18,6 +21,7 @@ BOOT_LENGTH_MAX: Final = 128
 REPORTER_LENGTH_MAX: Final = 128
 SEQUENCE_MAX: Final = 2**63 - 1
 SECONDS_MAX: Final = 1e300
+PLAIN_SECONDS_MAX: Final = 1e9
 WORKLOADS_MAX: Final = 1_000_000
 ROLE_LENGTH_MAX: Final = 253
 ROLES_MAX: Final = 64
@@ -41,6 +45,26 @@ def health(
     """Parse a body. Empty means `ok`; a null field counts as absent. Raises Malformed if it is no JSON object."""
     if not payload:
         return Health(host=host, received=received, is_retained=is_retained, waited_seconds=waited_seconds)
+    plain = _plain(payload)
+    if plain is not None:
+        return Health(
+            host=host,
+            received=received,
+            is_retained=is_retained,
+            waited_seconds=waited_seconds,
+            boot=BootId(plain["boot"]) if "boot" in plain else None,
+            reporter=plain.get("reporter", ""),
+            sequence=plain.get("seq"),
+            status=_STATUS[plain["status"]] if "status" in plain else HealthStatus.OK,
+            interval_seconds=plain.get("interval"),
+            workloads=plain.get("workloads", 0),
+            roles=tuple(plain["roles"]) if "roles" in plain else (),
+        )
+    return _lenient(payload, host=host, received=received, is_retained=is_retained, waited_seconds=waited_seconds)
+
+
+def _lenient(payload: bytes, *, host: HostName, received: float, is_retained: bool, waited_seconds: float) -> Health:
+    """Parse any body, and take from it what can be read. Raises Malformed."""
     body = _Body(payload)
     boot = body.text("boot", BOOT_LENGTH_MAX)
     return Health(
@@ -58,6 +82,37 @@ def health(
         reason=body.reason(),
         unread=tuple(body.unread),
     )
+
+
+class _Plain(TypedDict, total=False):
+    """The body that reporters send all day: known fields, each once and readable."""
+
+    __pydantic_config__ = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")  # type: ignore[misc]  # pydantic's documented way to configure a TypedDict
+
+    boot: Annotated[str, Field(min_length=1, max_length=BOOT_LENGTH_MAX)]
+    reporter: Annotated[str, Field(max_length=REPORTER_LENGTH_MAX)]
+    seq: Annotated[int, Field(ge=0, le=SEQUENCE_MAX)]
+    status: Literal["ok", "failing", "stopping"]
+    interval: Annotated[float, Field(gt=0, le=PLAIN_SECONDS_MAX)]
+    workloads: Annotated[int, Field(ge=0, le=WORKLOADS_MAX)]
+    roles: Annotated[list[Annotated[str, Field(max_length=ROLE_LENGTH_MAX)]], Field(max_length=ROLES_MAX)]
+
+
+_PLAIN: Final = TypeAdapter(_Plain)
+
+
+def _plain(payload: bytes) -> _Plain | None:
+    """Parse a plain body in a tenth of the time. Return None for any other: `_lenient` decides what it means.
+
+    pydantic keeps the last of two values of a key and does not say so. Then the payload has more quotation marks than
+    the keys and texts that were kept, as it has with an escaped one.
+    """
+    try:
+        body = _PLAIN.validate_json(payload)
+    except ValidationError:
+        return None
+    texts = len(body) + ("boot" in body) + ("reporter" in body) + ("status" in body) + len(body.get("roles", ()))
+    return body if payload.count(b'"') == 2 * texts else None
 
 
 class _Members(dict[str, object]):

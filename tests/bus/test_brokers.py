@@ -5,6 +5,10 @@ import datetime
 import gc
 import ipaddress
 import logging
+import select
+import socket
+import ssl
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +22,11 @@ from cryptography.x509.oid import NameOID
 from structlog.testing import capture_logs
 
 from fenced.bus.embedded import EmbeddedBroker
+from fenced.bus.reading import Incoming
 from fenced.model.bus_urls import BusUrl
 from fenced.ports.bus import BusConnected, BusError, Health, Message, Presence
 from tests.bus.parts import heard, mosquitto, other, running, settings
+from tests.bus.test_reading import BEAT_SENT
 from tests.drivers.certificate import make_certificate
 from tests.drivers.old_tls import RSA_ONLY, s_server
 from tests.needs import needs
@@ -162,6 +168,39 @@ def _write(path: Path, certificate: x509.Certificate, key: ec.EllipticCurvePriva
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return certificate_file, key_file
+
+
+def test_no_decrypted_message_waits_where_the_event_loop_does_not_see_it(tmp_path: Path) -> None:
+    ours = authority(tmp_path, "ca")
+    accepting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    accepting.load_cert_chain(*ours.issue("broker"))
+    near, far = socket.socketpair()
+    is_over, sizes = threading.Event(), (1, 2, 600, 1, 5000)
+
+    def serve() -> None:
+        with accepting.wrap_socket(near, server_side=True) as sock:
+            for count in sizes:
+                sock.sendall(BEAT_SENT * count)
+            is_over.wait(60)
+
+    server = threading.Thread(target=serve)
+    server.start()
+    heard: list[bytes] = []
+    context = ssl.create_default_context(cafile=str(ours.file))
+    with context.wrap_socket(far, server_hostname="127.0.0.1") as sock:
+        sock.setblocking(False)
+        incoming = Incoming(
+            sock,
+            is_version_5=True,
+            on_message=lambda topic, payload, is_retained: heard.append(payload),
+            read_packet=lambda: None,
+        )
+        while len(heard) < sum(sizes):
+            assert select.select([incoming], [], [], 30)[0], f"{len(heard)} heard, and the socket looks empty"
+            incoming.read()
+        is_over.set()
+        server.join()
+    assert set(heard) == {b"{}"}
 
 
 @needs("mosquitto")

@@ -1,4 +1,4 @@
-"""The cost of receiving a message, compared with a subscriber that drops it."""
+"""The cost of receiving a burst of heartbeats, compared with a subscriber that drops it."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ from tests.net import until
 
 @pytest.mark.integration
 @needs("mosquitto", "mosquitto_pub")
-async def test_a_message_costs_little_more_than_a_subscriber_that_drops_it(tmp_path: Path) -> None:
+async def test_a_burst_costs_less_than_a_subscriber_that_drops_it(tmp_path: Path) -> None:
     """`make bench` measures the share of a core. Here both receive the same, in turns, in this process."""
     count = 2000
     body = json.dumps({"boot": "3f2b8c1e-8d1a-4a2b-9a70-3f7a8d0c1b2a", "seq": 17, "status": "ok", "interval": 5})
@@ -57,4 +57,4 @@ async def test_a_message_costs_little_more_than_a_subscriber_that_drops_it(tmp_p
 
         pairs = [(await ours(), await floor()) for _ in range(3)]
     least, bare = min(ours for ours, _ in pairs), min(floor for _, floor in pairs)
-    assert least < 3 * bare, f"{least / count * 1e6:.0f} microseconds a message beside {bare / count * 1e6:.0f}"
+    assert least < 0.7 * bare, f"{least / count * 1e6:.0f} microseconds a message beside {bare / count * 1e6:.0f}"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fenced.bus import messages
 from fenced.bus.topics import Topics
 from fenced.model.names import HostName
+from fenced.ports import health as reading
 from fenced.ports.bus import BusRequest, Evidence, Health, HealthStatus, Presence
 from fenced.ports.health import AFTER, FAULT_LENGTH_MAX, REASON_LENGTH_MAX, Malformed
 from fenced.ports.health import health as read_health
@@ -51,6 +52,79 @@ def test_every_field_of_a_heartbeat_is_optional() -> None:
     assert health(nothing) == plain
     assert health(b'{"boot":""}').boot is None
     assert health(b'{"status":"stopping","new":{"a":[1]}}').status is HealthStatus.STOPPING
+
+
+TEXTS = st.sampled_from(
+    ("ok", "stopping", "failing", "", "b", "b" * 128, "b" * 129, "é", 'a"b', "\\", "\n", "\ud800", "\0")
+)
+NUMBERS = st.sampled_from(
+    (0, 1, 5, 5.0, 2.5, -1, 1e9, 1e10, 1e300, 1e301, 2**53 + 1, 2**63 - 1, 2**63, 10**6, 10**6 + 1, 10**30)
+)
+VALUES = st.one_of(
+    TEXTS, NUMBERS, st.none(), st.booleans(), st.lists(TEXTS, max_size=3), st.just({}), st.just(["r"] * 65)
+)
+KEYS = st.sampled_from(("boot", "reporter", "seq", "status", "interval", "workloads", "roles", "reason", "new"))
+USUAL = {
+    "boot": st.just("b1"),
+    "seq": st.integers(0, 99),
+    "status": st.just("ok"),
+    "interval": st.sampled_from((5, 0.5)),
+}
+
+
+def written(members: list[tuple[str, object]], space: str, *, is_ascii: bool) -> str:
+    pairs = (f"{json.dumps(key)}:{space}{json.dumps(value, ensure_ascii=is_ascii)}" for key, value in members)
+    return "{" + f",{space}".join(pairs) + "}"
+
+
+@given(
+    usual=st.fixed_dictionaries({}, optional=USUAL),
+    members=st.lists(st.tuples(KEYS, VALUES), max_size=4),
+    form=st.tuples(st.sampled_from(("", " ", "\n")), st.booleans()),
+    around=st.tuples(st.sampled_from(("", " ", "\ufeff")), st.sampled_from(("", " ", "\0", "}", "{}"))),
+)
+def test_a_heartbeat_means_the_same_however_fast_it_is_parsed(
+    usual: dict[str, object], members: list[tuple[str, object]], form: tuple[str, bool], around: tuple[str, str]
+) -> None:
+    """`_plain` may only take what it reads as `_lenient` does."""
+    body = written([*usual.items(), *members], form[0], is_ascii=form[1])
+    payload = f"{around[0]}{body}{around[1]}".encode(errors="surrogatepass")
+    slowly: Health | str
+    try:
+        slowly = reading._lenient(payload, host=HOST, received=1.0, is_retained=False, waited_seconds=0.0)
+    except Malformed as exc:
+        slowly = str(exc)
+    try:
+        assert health(payload) == slowly
+    except Malformed as exc:
+        assert str(exc) == slowly
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"boot":"a","seq":1,"status":"ok","interval":5}',
+        b'{"boot": "a", "seq": 1, "status": "stopping", "interval": 2.5, "workloads": 3, "roles": ["db", "web"]}',
+        b'{"status":"ok"}',
+        b"{}",
+    ],
+)
+def test_what_reporters_send_all_day_is_parsed_fast(payload: bytes) -> None:
+    assert reading._plain(payload) == json.loads(payload)
+
+
+@pytest.mark.parametrize(
+    ("payload", "unread"),
+    [
+        (b'{"boot":"a","boot":"b"}', ("boot",)),
+        (b'{"boot":"a","seq":1,"seq":2}', ("seq",)),
+        (b'{"boot":"a","seq":NaN}', ("seq",)),
+        (b'{"boot":"a","roles":["x",5]}', ("roles",)),
+    ],
+)
+def test_a_field_given_twice_or_unreadable_is_not_parsed_fast(payload: bytes, unread: tuple[str, ...]) -> None:
+    assert reading._plain(payload) is None
+    assert health(payload).unread == unread
 
 
 def test_a_long_reason_is_cut_and_does_not_cost_the_heartbeat() -> None:

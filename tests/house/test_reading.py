@@ -22,6 +22,7 @@ LONG_FUNCTIONS: Final = {
     "tests/fakes/samples.py:finished_restart": "one whole operation written out",
 }
 OWN_TASKS: Final = {
+    "fenced/bus/connection.py:_enter_loop": "aiomqtt's keepalive, which it starts itself otherwise; `close` ends it",
     "fenced/engine/race.py:_start": "a probe is cancelled alone when it loses; the race waits for each in a finally",
     "fenced/journal/store.py:_whole": "a transaction outlives the caller that was cancelled, who waits for it",
 }
@@ -32,6 +33,7 @@ WIDE_EXCEPTS: Final = {
     "fenced/core/operation/recovery.py": "border: a start; the host is put aside, and told",
     "fenced/engine/engine.py": "border: the replay; the host is put aside, and told",
     "fenced/engine/effects.py": "border: effects",
+    "fenced/bus/pacing.py": "border: paho and the listener; the connection ends and tells why",
     "fenced/config/mistakes.py": "border: a configuration is read; told as a mistake of its file",
     "fenced/proxy/server.py": "border: the proxy agent, towards its callers and towards its drivers",
     "fenced/proxy/tokens.py": "border: a thread; every waiting caller is told",

@@ -1,0 +1,78 @@
+"""Decide when to read: at once when bytes arrive, and under load every few milliseconds, many messages at a time.
+
+To wake up for a single heartbeat costs more than to handle it, in the event loop as in the engine, which decides
+whatever arrived together in one batch. So once reads follow each other closely, `Reader` lets the messages gather. It
+never does so while an acknowledgement is awaited: nothing of a fence waits here.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from fenced.bus.reading import Incoming
+from fenced.bus.waiting import Waiting
+
+GATHER_SECONDS: Final = 0.01
+"""How long messages gather. A host is heard that much later; its grace is seconds."""
+
+
+class Reader:
+    """From `start` to `stop`. `is_awaited`: whether an answer of the broker is awaited. `on_fault`: gets what ended it."""
+
+    def __init__(
+        self, incoming: Incoming, *, is_awaited: Callable[[], bool], on_fault: Callable[[Exception], None]
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._incoming = incoming
+        self._is_awaited = is_awaited
+        self._on_fault = on_fault
+        self._waiting = Waiting(incoming.open_socket)
+        self._gathering: asyncio.TimerHandle | None = None
+        """The next read. None: the loop calls when bytes arrive."""
+        self._read_at = float("-inf")
+
+    @property
+    def waited_seconds(self) -> float:
+        """The longest time that the message now handed over may have waited in the socket."""
+        return self._waiting.seconds
+
+    def start(self) -> None:
+        self._loop.add_reader(self._incoming.fileno(), self._read)
+        self._waiting.start()
+
+    def hurry(self) -> None:
+        """Read at once what arrives from now on: an answer is awaited."""
+        if self._gathering is not None and self._incoming.open_socket() is not None:
+            self._gathering.cancel()
+            self._gathering = None
+            self._loop.add_reader(self._incoming.fileno(), self._read)
+
+    def stop(self) -> None:
+        self._waiting.stop()
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
+        elif self._incoming.open_socket() is not None:
+            self._loop.remove_reader(self._incoming.fileno())
+
+    def _read(self) -> None:
+        try:
+            heard = self._incoming.read()
+        except Exception as exc:  # an unreadable packet, or a bug of the listener: this connection is over
+            self.stop()
+            self._on_fault(exc)
+            return
+        if self._incoming.open_socket() is None:
+            return
+        is_close, self._read_at = self._loop.time() < self._read_at + GATHER_SECONDS, self._loop.time()
+        is_empty = self._waiting.look()
+        if heard and is_close and is_empty and not self._is_awaited():
+            self._gather()
+        elif self._gathering is not None:
+            self._gathering = None
+            self._loop.add_reader(self._incoming.fileno(), self._read)
+
+    def _gather(self) -> None:
+        if self._gathering is None:
+            self._loop.remove_reader(self._incoming.fileno())
+        self._gathering = self._loop.call_later(GATHER_SECONDS, self._read)
