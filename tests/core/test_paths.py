@@ -15,8 +15,8 @@ ALERT = "host.contradiction"
 WAYS = {"proxies": ("px1", "px2"), "reach": ("px1", "px2", "engine")}
 
 
-def desk(*devices: str) -> Desk:
-    settings = {"check.interval_seconds": 600.0}
+def desk(*devices: str, **power: float) -> Desk:
+    settings = {"check.interval_seconds": 600.0, **{f"power.{name}": value for name, value in power.items()}}
     return Desk(Rack(devices=devices or ("pdu-a:1",), settings=settings, **WAYS))  # type: ignore[arg-type]
 
 
@@ -67,6 +67,29 @@ def test_the_next_level_is_tried_when_the_paths_never_agree() -> None:
     at.ask(Action.OFF)
     at.race("pdu-a", Power.OFF, winner="px1", others={"px2": Power.ON})
     answer(at, 120.0, until="level_entered", px1=Power.OFF, px2=Power.ON)
+    assert at.operation().level == 2
+
+
+def test_the_next_level_does_not_wait_for_the_next_reading_of_paths_that_disagree() -> None:
+    """The device's time is over between two readings, which are 7 s apart."""
+    at = desk("pdu-a:1", "bmc:2", verify_interval_seconds=7.0, verify_timeout_seconds=10.0)
+    at.ask(Action.OFF)
+    at.race("pdu-a", Power.OFF, winner="px1", others={"px2": Power.ON})
+    answer(at, 9.75, px1=Power.OFF, px2=Power.ON)
+    assert at.operation().level == 1
+    answer(at, 0.5, px1=Power.OFF, px2=Power.ON)
+    assert at.operation().level == 2
+
+
+def test_the_next_level_is_tried_as_soon_as_a_slow_path_still_disagrees() -> None:
+    """The device's time is over while a path is being read."""
+    at = desk("pdu-a:1", "bmc:2", verify_timeout_seconds=10.0)
+    at.ask(Action.OFF)
+    at.race("pdu-a", Power.OFF, winner="px1", others={"px2": Power.ON})
+    answer(at, 8.5, px1=Power.OFF, px2=Power.ON)
+    at.go(4.0, silent=[NODE])
+    assert at.operation().level == 1
+    answer(at, 0.25, px1=Power.OFF, px2=Power.ON)
     assert at.operation().level == 2
 
 
