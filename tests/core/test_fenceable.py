@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from fenced.core import events as e
 from fenced.core.durable import records as r
-from fenced.core.durable.state import FenceableLevel
+from fenced.core.durable.state import FenceableLevel, RaceEntry
 from fenced.core.fleet import Fleet
 from fenced.core.suspected.fenceable import shown
-from fenced.model.names import HostName
-from fenced.model.power import Action, Power
+from fenced.model.names import DeviceName, HostName, ProxyName
+from fenced.model.power import Action, Power, Verdict
 from tests.core.checked import INTERVAL, changes, check, check_off, desk, level, told, why
 from tests.core.desk import NODE, Desk
 from tests.world.rack import Rack
@@ -244,6 +245,19 @@ def test_the_race_of_a_fence_feeds_it(winner: str | None) -> None:
     at.race("bmc", winner=winner)
     result = at.fleet.checks[NODE].paths
     assert [path.failures for path in result.values()] == [0 if winner else 1]
+
+
+def test_a_round_of_the_watch_feeds_it() -> None:
+    at = whole("bmc:1")
+    at.ask(Action.OFF)
+    at.serve(until="operation_ended")
+    dead = RaceEntry(proxy=ProxyName("engine"), tier=1, verdict=Verdict.FAILED, error="no route to host")
+    for _ in range(2):
+        at.go(1.0, silent=[NODE])
+        races = tuple((DeviceName(name), (dead,)) for name in ("bmc", "bmc-of-old"))
+        at.do(e.WatchEnded(host=NODE, started=at.now, powers=(), races=races))
+    assert (level(at), why(at)) == ("none", {("bmc", "unreadable")})
+    assert {device for device, _ in at.fleet.checks[NODE].paths} == {"bmc"}, "nothing of a device that is gone"
 
 
 def test_power_that_was_read_is_kept() -> None:

@@ -264,6 +264,17 @@ def test_nobody_says_that_a_host_is_off_while_one_path_reads_on() -> None:
     assert getattr(at.do(told).answer, "rule", None) is None, "a person had it in hand"
 
 
+def test_an_on_that_a_path_read_before_the_off_refuses_no_confirmation() -> None:
+    """Both paths read ON in the end, and the OFF was sent; then one of them died."""
+    at = desk()
+    at.ask(Action.OFF)
+    at.race("pdu-a", Power.OFF, winner="px1", others={"px2": Power.ON})
+    answer(at, 60.0, until="gates_passed", px1=Power.ON, px2=Power.ON)
+    answer(at, 300.0, until="operation_ended", px1=Power.OFF, px2=Power.UNKNOWN)
+    told = e.ConfirmOffAsked(host=NODE, by="person", reason="told", is_forced=True, read=None)
+    assert at.state().disputes and getattr(at.do(told).answer, "rule", None) is None
+
+
 def test_a_status_asks_every_path_of_a_device_whose_paths_disagreed() -> None:
     at = desk()
     at.ask(Action.STATUS)
