@@ -96,6 +96,16 @@ def test_one_whole_level_is_degraded_and_none_is_none() -> None:
     assert (level(at), why(at)) == ("none", {("bmc", "unreadable"), ("pdu-b", "unreadable")})
 
 
+def test_another_reason_for_the_same_level_does_not_make_it_younger() -> None:
+    at = whole("bmc:1", "pdu-a:2", "pdu-b:2")
+    fail(at, "pdu-b", times=2)
+    degraded_at = at.now
+    fail(at, "pdu-a", times=2)
+    fenceable = at.state().fenceable
+    assert changes(at) == ["full", "degraded", "degraded"]
+    assert fenceable is not None and fenceable.since == degraded_at
+
+
 def test_a_distrusted_device_breaks_its_level() -> None:
     at = whole("bmc:1", "pdu-a:2")
     check_off(at, "bmc")
@@ -266,6 +276,14 @@ def test_power_that_was_read_is_kept() -> None:
     assert dict(at.state().power) == {"bmc": Power.ON}
     check(at, "bmc", started=at.now + 0.001)
     assert len(at.records(r.PowerSeen)) == 1
+
+
+def test_each_device_keeps_its_last_power_alone() -> None:
+    at = desk("pdu-a:1", "pdu-b:1")
+    for device, power in (("pdu-a", Power.ON), ("pdu-b", Power.ON), ("pdu-a", Power.OFF)):
+        at.go(1.0)
+        check(at, device, power)
+    assert sorted(at.state().power) == [("pdu-a", Power.OFF), ("pdu-b", Power.ON)]
 
 
 def test_power_that_was_read_before_the_host_came_back_is_not_kept() -> None:
