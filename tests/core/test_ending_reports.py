@@ -46,6 +46,22 @@ def test_the_event_of_the_end_says_what_was_requested_by_whom_and_why() -> None:
     assert {name: told.data[name] for name in words} == words
 
 
+@pytest.mark.parametrize(("winner", "why"), [("engine", None), (None, "could not be read: pdu-b")])
+def test_an_on_reports_a_device_beside_that_could_not_be_read_and_none_that_is_on(
+    winner: str | None, why: str | None
+) -> None:
+    """The OFF of level 1 was enough, so only pdu-a is owed."""
+    at = Desk(Rack(devices=("pdu-a:1", "pdu-b:2")))
+    at.ask(Action.OFF)
+    at.serve(until="operation_ended")
+    operation = at.ask(Action.ON).removeprefix("accepted ")
+    at.race("pdu-a")
+    at.switched("pdu-a")
+    at.race("pdu-b", winner=winner)
+    at.serve(until="operation_ended", seconds=10.0)
+    assert at.ended(operation).why == why
+
+
 @pytest.mark.parametrize(("why", "said"), [("no answer", "no answer"), (None, "not proven off")])
 def test_a_fence_that_failed_says_why(why: str | None, said: str) -> None:
     work, operation = on_the_desk(Action.OFF)

@@ -33,22 +33,6 @@ def off_on_its_way(at: Desk) -> None:
 # -- giving power back ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("winner", "why"), [("engine", None), (None, "could not be read: pdu-b")])
-def test_an_on_reports_a_device_beside_that_could_not_be_read_and_none_that_is_on(
-    winner: str | None, why: str | None
-) -> None:
-    """The OFF of level 1 was enough, so only pdu-a is owed."""
-    at = desk("pdu-a:1", "pdu-b:2")
-    at.ask(Action.OFF)
-    at.serve(until="operation_ended")
-    operation = at.ask(Action.ON).removeprefix("accepted ")
-    at.race("pdu-a")
-    at.switched("pdu-a")
-    at.race("pdu-b", winner=winner)
-    at.serve(until="operation_ended", seconds=10.0)
-    assert at.ended(operation).why == why
-
-
 def test_outlets_come_before_the_chassis_and_every_touched_level_is_restored() -> None:
     at = desk("pdu-a:1", "pdu-b:1", "bmc:2", power__attempts=1)
     off_on_its_way(at)
