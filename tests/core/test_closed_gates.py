@@ -77,6 +77,16 @@ def test_a_person_who_restarts_living_hosts_closes_nothing() -> None:
     assert verdict(at, "connectivity") and verdict(at, "budget")
 
 
+def test_a_living_host_that_a_person_switches_off_is_at_no_moment_one_that_has_not_recovered() -> None:
+    at = desk()
+    at.ask(Action.OFF, OFF[0])
+    while at.state(OFF[0]).state is not State.FENCED:
+        assert gates.unrecovered(at.fleet, at.now) == ()
+        if not at.serve_one():
+            at.go(0.25, silent=OFF[:1])
+    assert gates.unrecovered(at.fleet, at.now) == ()
+
+
 def test_hosts_that_we_fenced_count_until_a_person_has_them_in_hand() -> None:
     """Including hosts left off after their last attempt, and hosts that died before an operator requested a restart."""
     at = desk(gates__budget_unrecovered=3, gates__budget_hosts=6, gates__attempts_count=1)

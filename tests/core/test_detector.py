@@ -4,6 +4,7 @@ import pytest
 
 from fenced.core import events as e
 from fenced.core.durable import records as r
+from fenced.model.names import BootId
 from fenced.model.power import Action, Cause, State
 from tests.core.desk import FOR_EVER, NODE, Desk
 from tests.world.rack import Rack, Setting
@@ -157,6 +158,14 @@ def test_failing_without_a_boot_id_raises_a_suspicion_and_is_no_sign_of_life() -
     assert at.state().operation is None
     at.go(3.0, silent=[NODE])
     assert at.state().operation is not None
+
+
+@pytest.mark.parametrize("boot", [None, BootId("b1")])
+@pytest.mark.parametrize(("reason", "kept"), [("disk died", "disk died"), ("", "reported failing")])
+def test_a_suspicion_keeps_why_the_host_was_reported(boot: BootId | None, reason: str, kept: str) -> None:
+    at = desk()
+    at.do(e.Health(host=NODE, received=at.now, is_retained=False, boot=boot, status=FAILING, reason=reason))
+    assert at.state().suspicion_reason == kept
 
 
 def test_the_next_ok_ends_a_report() -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from fenced.core import events as e
 from fenced.core.durable import records as r
 from fenced.core.durable.state import Maintenance, Operation, Restored
 from fenced.core.operation import endings, starting
@@ -34,6 +35,31 @@ def test_an_operation_that_is_done_on_a_fenced_host_counts_as_fenced(
     ended = closes(work, operation, state=State.FENCING, proof=proof(), token=TOKEN)
     assert ended.is_fenced == is_fenced
     assert work.work.ended[-1].proof == (Proof.DEVICE_VERIFIED if is_fenced and not was_fenced else None)
+
+
+def test_the_event_of_the_end_says_what_was_requested_by_whom_and_why() -> None:
+    at = Desk()
+    at.ask(Action.OFF)
+    asked = e.CancelAsked(host=NODE, operation=at.operation().id, by="another person", reason="a mistake")
+    [told] = [told for told in at.do(asked).told if told.type == "io.fenced.operation.cancelled"]
+    words = {"action": "off", "cause": "request", "by": "person", "reason": "told"}
+    assert {name: told.data[name] for name in words} == words
+
+
+@pytest.mark.parametrize(("winner", "why"), [("engine", None), (None, "could not be read: pdu-b")])
+def test_an_on_reports_a_device_beside_that_could_not_be_read_and_none_that_is_on(
+    winner: str | None, why: str | None
+) -> None:
+    """The OFF of level 1 was enough, so only pdu-a is owed."""
+    at = Desk(Rack(devices=("pdu-a:1", "pdu-b:2")))
+    at.ask(Action.OFF)
+    at.serve(until="operation_ended")
+    operation = at.ask(Action.ON).removeprefix("accepted ")
+    at.race("pdu-a")
+    at.switched("pdu-a")
+    at.race("pdu-b", winner=winner)
+    at.serve(until="operation_ended", seconds=10.0)
+    assert at.ended(operation).why == why
 
 
 @pytest.mark.parametrize(("why", "said"), [("no answer", "no answer"), (None, "not proven off")])

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from fenced.core import commands as c
 from fenced.core.durable import records as r
 from fenced.core.durable.state import HostState, Operation, Phase, Restored
-from fenced.core.operation import endings, starting
+from fenced.core.operation import endings, recovery, starting
 from fenced.core.operation.proof import level_off_again
 from fenced.core.work import HostWork, Work
 from fenced.model.names import BootId, DeviceName, Token
@@ -222,6 +223,14 @@ def test_a_waiting_request_starts_unless_it_is_too_late_or_disarmed(why: str) ->
         running: Operation | None = work.operation
         assert running is not None and running.restore_started == work.now
         assert running.deadline == work.now + 50.0
+
+
+def test_a_request_that_waits_for_nothing_starts_after_a_restart() -> None:
+    work, operation = on_the_desk(Action.ON, cause=Cause.REQUEST)
+    work.fleet.put(replace(work.state, waiting=operation))
+    recovery.take_up(work)
+    assert work.state.waiting is None and recorded(work, r.WaitingOperationStarted)
+    assert any(isinstance(command, c.RunRace) for command in work.work.commands)
 
 
 def test_nothing_starts_where_nothing_waits() -> None:

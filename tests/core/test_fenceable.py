@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from fenced.core import events as e
 from fenced.core.durable import records as r
-from fenced.core.durable.state import FenceableLevel
+from fenced.core.durable.state import FenceableLevel, RaceEntry
 from fenced.core.fleet import Fleet
 from fenced.core.suspected.fenceable import shown
-from fenced.model.names import HostName
-from fenced.model.power import Action, Power
+from fenced.model.names import DeviceName, HostName, ProxyName
+from fenced.model.power import Action, Power, Verdict
 from tests.core.checked import INTERVAL, changes, check, check_off, desk, level, told, why
 from tests.core.desk import NODE, Desk
 from tests.world.rack import Rack
@@ -93,6 +94,16 @@ def test_one_complete_level_is_degraded_and_no_complete_level_is_none() -> None:
     assert (level(at), why(at)) == ("degraded", {("pdu-b", "unreadable")})
     fail(at, "bmc", times=2)
     assert (level(at), why(at)) == ("none", {("bmc", "unreadable"), ("pdu-b", "unreadable")})
+
+
+def test_another_reason_for_the_same_level_does_not_make_it_younger() -> None:
+    at = whole("bmc:1", "pdu-a:2", "pdu-b:2")
+    fail(at, "pdu-b", times=2)
+    degraded_at = at.now
+    fail(at, "pdu-a", times=2)
+    fenceable = at.state().fenceable
+    assert changes(at) == ["full", "degraded", "degraded"]
+    assert fenceable is not None and fenceable.since == degraded_at
 
 
 def test_a_distrusted_device_breaks_its_level() -> None:
@@ -246,12 +257,33 @@ def test_the_race_of_a_fence_updates_the_path_results(winner: str | None) -> Non
     assert [path.failures for path in result.values()] == [0 if winner else 1]
 
 
+def test_a_round_of_the_watch_feeds_it() -> None:
+    at = whole("bmc:1")
+    at.ask(Action.OFF)
+    at.serve(until="operation_ended")
+    dead = RaceEntry(proxy=ProxyName("engine"), tier=1, verdict=Verdict.FAILED, error="no route to host")
+    for _ in range(2):
+        at.go(1.0, silent=[NODE])
+        races = tuple((DeviceName(name), (dead,)) for name in ("bmc", "bmc-of-old"))
+        at.do(e.WatchEnded(host=NODE, started=at.now, powers=(), races=races))
+    assert (level(at), why(at)) == ("none", {("bmc", "unreadable")})
+    assert {device for device, _ in at.fleet.checks[NODE].paths} == {"bmc"}, "nothing of a device that is gone"
+
+
 def test_power_that_was_read_is_kept() -> None:
     at = desk("bmc:1")
     check(at, "bmc")
     assert dict(at.state().power) == {"bmc": Power.ON}
     check(at, "bmc", started=at.now + 0.001)
     assert len(at.records(r.PowerSeen)) == 1
+
+
+def test_each_device_keeps_its_last_power_alone() -> None:
+    at = desk("pdu-a:1", "pdu-b:1")
+    for device, power in (("pdu-a", Power.ON), ("pdu-b", Power.ON), ("pdu-a", Power.OFF)):
+        at.go(1.0)
+        check(at, device, power)
+    assert sorted(at.state().power) == [("pdu-a", Power.OFF), ("pdu-b", Power.ON)]
 
 
 def test_power_that_was_read_before_the_host_came_back_is_not_kept() -> None:

@@ -332,6 +332,19 @@ def test_a_cool_down_follows_an_automatic_operation() -> None:
     assert len(desk.records(r.OperationStarted)) == 2
 
 
+def test_a_cool_down_is_over_at_the_moment_that_it_names() -> None:
+    desk = Desk(rack())
+    desk.fence()
+    desk.serve(until="operation_ended")
+    until = desk.state().cooldown_until
+    at = {seconds: gates.all_gates(desk.fleet, NODE, until + seconds) for seconds in (-0.1, 0.0)}
+    assert {seconds: "cooldown" in held(verdicts) for seconds, verdicts in at.items()} == {-0.1: True, 0.0: False}
+
+
+def held(verdicts: tuple[GateVerdict, ...]) -> set[str]:
+    return {verdict.gate for verdict in gates.closed(verdicts)}
+
+
 def test_after_a_failure_the_next_attempt_waits_longer_each_time_and_at_most_five_minutes() -> None:
     waits = [back_off_seconds(attempt, first=5.0, most=300.0, salt="4-1") for attempt in range(1, 12)]
     assert all(5.0 <= wait <= 375.0 for wait in waits)
@@ -548,6 +561,23 @@ def test_an_operation_that_sent_an_off_keeps_its_draw() -> None:
     desk.serve(silent=(), until="operation_ended")
     assert desk.records(r.OperationEnded)[0].state is OperationState.CANCELLED
     assert not is_open(desk, "budget")
+
+
+def test_a_cluster_has_its_own_budget_and_shares_the_fleets() -> None:
+    """One host of each cluster of two may be fenced in the window, and two of the six hosts of the fleet."""
+    places = {"node-1": "c1/dc1", "node-2": "c1/dc1", "node-3": "c2/dc1", "node-4": "c2/dc1", "node-5": "c3/dc1"}
+    places["node-6"] = "c3/dc1"
+    settings: dict[str, Setting] = {"gates.budget_hosts": 1, "gates.budget_percent": 34.0}
+    desk = Desk(Rack(hosts=SIX, places=places, settings=settings))
+
+    def opened() -> list[bool]:
+        return [is_open(desk, "budget", HostName(name)) for name in ("node-2", "node-4", "node-6")]
+
+    for name, after in (("node-1", [False, True, True]), ("node-3", [False, False, False])):
+        cluster = desk.inventory.hosts[HostName(name)].cluster
+        draw = r.BudgetDrawn(host=HostName(name), cluster=cluster)
+        desk.fleet.apply(r.Entry(at=desk.now, host=None, record=draw))
+        assert opened() == after
 
 
 def test_unrecovered_hosts_close_the_budget() -> None:

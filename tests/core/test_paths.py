@@ -15,8 +15,8 @@ ALERT = "host.contradiction"
 WAYS = {"proxies": ("px1", "px2"), "reach": ("px1", "px2", "engine")}
 
 
-def desk(*devices: str) -> Desk:
-    settings = {"check.interval_seconds": 600.0}
+def desk(*devices: str, **power: float) -> Desk:
+    settings = {"check.interval_seconds": 600.0, **{f"power.{name}": value for name, value in power.items()}}
     return Desk(Rack(devices=devices or ("pdu-a:1",), settings=settings, **WAYS))  # type: ignore[arg-type]
 
 
@@ -67,6 +67,29 @@ def test_the_next_level_is_tried_when_the_paths_never_agree() -> None:
     at.ask(Action.OFF)
     at.race("pdu-a", Power.OFF, winner="px1", others={"px2": Power.ON})
     answer(at, 120.0, until="level_entered", px1=Power.OFF, px2=Power.ON)
+    assert at.operation().level == 2
+
+
+def test_the_next_level_does_not_wait_for_the_next_reading_of_paths_that_disagree() -> None:
+    """The device's time is over between two readings, which are 7 s apart."""
+    at = desk("pdu-a:1", "bmc:2", verify_interval_seconds=7.0, verify_timeout_seconds=10.0)
+    at.ask(Action.OFF)
+    at.race("pdu-a", Power.OFF, winner="px1", others={"px2": Power.ON})
+    answer(at, 9.75, px1=Power.OFF, px2=Power.ON)
+    assert at.operation().level == 1
+    answer(at, 0.5, px1=Power.OFF, px2=Power.ON)
+    assert at.operation().level == 2
+
+
+def test_the_next_level_is_tried_as_soon_as_a_slow_path_still_disagrees() -> None:
+    """The device's time is over while a path is being read."""
+    at = desk("pdu-a:1", "bmc:2", verify_timeout_seconds=10.0)
+    at.ask(Action.OFF)
+    at.race("pdu-a", Power.OFF, winner="px1", others={"px2": Power.ON})
+    answer(at, 8.5, px1=Power.OFF, px2=Power.ON)
+    at.go(4.0, silent=[NODE])
+    assert at.operation().level == 1
+    answer(at, 0.25, px1=Power.OFF, px2=Power.ON)
     assert at.operation().level == 2
 
 
@@ -239,6 +262,17 @@ def test_confirm_off_is_refused_while_one_path_reads_on() -> None:
     at.maintain()
     at.maintain(is_on=False)
     assert getattr(at.do(told).answer, "rule", None) is None, "a person had it in hand"
+
+
+def test_an_on_that_a_path_read_before_the_off_refuses_no_confirmation() -> None:
+    """Both paths read ON in the end, and the OFF was sent; then one of them died."""
+    at = desk()
+    at.ask(Action.OFF)
+    at.race("pdu-a", Power.OFF, winner="px1", others={"px2": Power.ON})
+    answer(at, 60.0, until="gates_passed", px1=Power.ON, px2=Power.ON)
+    answer(at, 300.0, until="operation_ended", px1=Power.OFF, px2=Power.UNKNOWN)
+    told = e.ConfirmOffAsked(host=NODE, by="person", reason="told", is_forced=True, read=None)
+    assert at.state().disputes and getattr(at.do(told).answer, "rule", None) is None
 
 
 def test_a_status_asks_every_path_of_a_device_whose_paths_disagreed() -> None:

@@ -9,6 +9,7 @@ from fenced.core.durable.state import HostState, Phase, Restored
 from fenced.core.fleet import Fleet
 from fenced.model.power import Action, OperationState, Outcome, Power, State
 from tests.core.desk import FOR_EVER, NODE, Desk
+from tests.core.test_edited_inventory import EDITS, at_phase, restarted
 from tests.world.rack import Rack
 
 
@@ -254,3 +255,9 @@ def test_a_persons_off_is_not_resumed_against_another_run_of_the_host() -> None:
     again.serve(seconds=120.0, until="operation_ended")
     assert again.ended(operation).state is OperationState.FAILED
     assert not [command for command in commands(again) if command.startswith("off")]
+
+
+def test_an_edit_of_one_device_forgets_nothing_of_the_others() -> None:
+    again = restarted(at_phase("proving"), EDITS["added"])
+    attempts = {run.device: run.off_attempts for run in again.operation().devices}
+    assert attempts == {"pdu-a": 1, "pdu-b": 1, "bmc": 0, "pdu-c": 0}

@@ -93,6 +93,17 @@ def test_a_path_that_read_on_in_the_round_before_is_asked_before_another_ones_of
     assert at.state().state is State.FENCED and "host.contradiction" not in at.told
 
 
+def test_every_path_is_asked_once_one_of_them_read_on() -> None:
+    rack = Rack(devices=("pdu-a:1",), proxies=("px1", "px2"), reach=("px1", "px2"), settings={"power.attempts": 1})
+    at = Desk(rack)
+    failed_all(at)
+    watch(at)
+    assert at.waiting(c.WatchHost)[0].exhaustive == ()
+    round_of(at, ("pdu-a", Power.ON), px2=Power.ON)
+    watch(at)
+    assert at.waiting(c.WatchHost)[0].exhaustive == ("pdu-a",)
+
+
 def failed_all(at: Desk) -> None:
     """No device accepts an OFF, and no attempt is left."""
     at.fence()

@@ -118,7 +118,7 @@ def _level_entered(state: HostState, at: float, operation: Operation, record: r.
         phase=Phase.PROVING,
         is_contradicted=False,
         is_permitted=False,
-        devices=tuple(replace(run, is_inspected=False, is_given_up=False) for run in operation.devices),
+        devices=tuple(replace(run, is_given_up=False) for run in operation.devices),
     )
 
 
