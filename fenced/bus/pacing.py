@@ -17,7 +17,10 @@ GATHER_SECONDS: Final = 0.01
 
 
 class Reader:
-    """From `start` to `stop`. `is_awaited`: whether an answer of the broker is awaited. `on_fault`: gets what ended it."""
+    """From `start` to `stop`.
+
+    `is_awaited`: whether an answer of the broker is awaited. `on_fault`: gets what ended the reading.
+    """
 
     def __init__(
         self, incoming: Incoming, *, is_awaited: Callable[[], bool], on_fault: Callable[[Exception], None]

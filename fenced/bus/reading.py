@@ -2,8 +2,9 @@
 
 paho reads one packet a turn of the event loop, with three system calls, and builds a dozen objects for it. Almost all
 packets of a large site are heartbeats: PUBLISH packets with QoS 0 and no MQTT 5 property but the message expiry, which
-means nothing to a subscriber. Such a packet needs no answer and changes no state of the protocol, so `Incoming` parses it here. paho reads every other packet from `Incoming`
-as if from its socket, in the order of the stream, and decides what a faulty one means. It knows no topics.
+means nothing to a subscriber. Such a packet needs no answer and changes no state of the protocol, so `Incoming` parses
+it here. paho reads every other packet from `Incoming` as if from its socket, in the order of the stream, and decides
+what a faulty one means. It knows no topics.
 """
 
 import socket

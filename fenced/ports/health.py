@@ -22,6 +22,8 @@ REPORTER_LENGTH_MAX: Final = 128
 SEQUENCE_MAX: Final = 2**63 - 1
 SECONDS_MAX: Final = 1e300
 PLAIN_SECONDS_MAX: Final = 1e9
+PLAIN_BYTES_MAX: Final = 1024
+"""A longer body is no usual one; pydantic would list each of ten thousand faults."""
 WORKLOADS_MAX: Final = 1_000_000
 ROLE_LENGTH_MAX: Final = 253
 ROLES_MAX: Final = 64
@@ -107,6 +109,8 @@ def _plain(payload: bytes) -> _Plain | None:
     pydantic keeps the last of two values of a key and does not say so. Then the payload has more quotation marks than
     the keys and texts that were kept, as it has with an escaped one.
     """
+    if len(payload) > PLAIN_BYTES_MAX:
+        return None
     try:
         body = _PLAIN.validate_json(payload)
     except ValidationError:
