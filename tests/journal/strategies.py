@@ -1,6 +1,7 @@
 """Hypothesis strategies for every record and state, with every field filled; and a few plain values for stories."""
 
 import dataclasses
+import functools
 import types
 import typing
 from enum import Enum
@@ -21,6 +22,7 @@ RECORDS: tuple[type, ...] = HOST_RECORDS + FLEET_RECORDS
 _FEW = 2
 
 
+@functools.cache
 def whole(kind: Any) -> st.SearchStrategy[Any]:
     """Return values of a type; a dataclass gets a value for each field, also for those with a default."""
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
