@@ -25,6 +25,7 @@ ROOT: Final = Path(__file__).parents[2]
 MODULES: Final = (
     "fenced.cli.main", "fenced.cli.run", "fenced.cli.beat", "fenced.cli.proxy", "fenced.cli.check_config",
     "fenced.cli.fencectl.commands", "fenced.app.daemon", "fenced.app.proxy_agent", "uvloop",
+    "tests.proxy.agent_program",
 )  # fmt: skip
 ANSWER_BYTES_MAX: Final = 64
 
