@@ -5,7 +5,9 @@ input ends. One connection is one program: a request with the three standard des
 `status`. A connection that is closed earlier kills the program.
 """
 
+import atexit
 import contextlib
+import functools
 import gc
 import importlib
 import json
@@ -15,22 +17,24 @@ import select
 import signal
 import socket
 import sys
+import threading
+import traceback
 import warnings
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
 
 REQUEST_BYTES_MAX: Final = 1024 * 1024
 DESCRIPTORS_MAX: Final = 1024
 STREAMS: Final = (("stdin", "r", None), ("stdout", "w", "strict"), ("stderr", "w", "backslashreplace"))
 
 
-def main(listener: socket.socket, modules: list[str]) -> dict[str, Any] | None:
-    """Serve; return None at the end, and in the fork that is a program what it is to run."""
+def main(listener: socket.socket, modules: list[str]) -> None:
     for module in modules:
         importlib.import_module(module)
     gc.freeze()
     waiters: list[int] = []
     while True:
-        ready, _, _ = select.select([0, listener], [], [])
+        ready, _, _ = select.select([0, listener.fileno()], [], [])
         waiters = [pid for pid in waiters if os.waitpid(pid, os.WNOHANG) == (0, 0)]
         if 0 in ready:
             break
@@ -38,39 +42,56 @@ def main(listener: socket.socket, modules: list[str]) -> dict[str, Any] | None:
         waiter = os.fork()
         if waiter == 0:
             listener.close()
-            return _serve(connection)
+            _end(functools.partial(_serve, connection))
         connection.close()
         waiters.append(waiter)
     for pid in waiters:
         os.waitpid(pid, 0)
-    return None
 
 
-def _serve(connection: socket.socket) -> dict[str, Any] | None:
-    """In a fork: fork once more, and wait for that program. Return as `main` does."""
+def _serve(connection: socket.socket) -> None:
+    """In a fork: fork once more, and wait for that program."""
     text, descriptors, _, _ = socket.recv_fds(connection, REQUEST_BYTES_MAX, 3)
     if len(descriptors) < 3:
-        return None  # whoever asked has gone
+        return  # whoever asked has gone
     program = os.fork()
     if program == 0:
         for number, descriptor in enumerate(descriptors):
             os.dup2(descriptor, number)
         os.closerange(3, DESCRIPTORS_MAX)
-        return dict(json.loads(text))
+        _end(functools.partial(_become, json.loads(text)))
     for descriptor in descriptors:
         os.close(descriptor)
     ended = os.pidfd_open(program)
     connection.send(b"%d" % program)
-    ready, _, _ = select.select([connection, ended], [], [])
+    ready, _, _ = select.select([connection.fileno(), ended], [], [])
     if ended not in ready:
         os.kill(program, signal.SIGKILL)
     _, status = os.waitpid(program, 0)
     with contextlib.suppress(OSError):  # nobody asks any more
         connection.send(b"%d" % os.waitstatus_to_exitcode(status))
-    return None
 
 
-def become(asked: dict[str, Any]) -> None:
+def _end(work: Callable[[], None]) -> NoReturn:
+    """Do it and end as the interpreter would, but leave the modules alone: it would write to, and so copy, all memory."""
+    status = 0
+    try:
+        work()
+    except SystemExit as exc:
+        if exc.code is not None and not isinstance(exc.code, int):
+            print(exc.code, file=sys.stderr)
+        status = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
+    except BaseException:  # shown as the interpreter shows it
+        traceback.print_exc()
+        status = 1
+    threading._shutdown()  # type: ignore[attr-defined] # as at an end; nothing public waits for the threads of executors
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _become(asked: dict[str, Any]) -> None:
     """Run a Python command line in this process, as the interpreter would."""
     os.chdir(asked["cwd"])
     os.environ.clear()
@@ -95,6 +116,4 @@ def become(asked: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    _asked = main(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])
-    if _asked is not None:
-        become(_asked)
+    main(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])
