@@ -22,9 +22,13 @@ RECORDS: tuple[type, ...] = HOST_RECORDS + FLEET_RECORDS
 _FEW = 2
 
 
-@functools.cache
 def whole(kind: Any) -> st.SearchStrategy[Any]:
     """Return values of a type; a dataclass gets a value for each field, also for those with a default."""
+    return _whole(kind)
+
+
+@functools.cache
+def _whole(kind: Any) -> st.SearchStrategy[Any]:
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         return st.builds(kind, **{field.name: whole(hints[field.name]) for field in dataclasses.fields(kind)})

@@ -63,7 +63,8 @@ def _serve(connection: socket.socket) -> None:
     for descriptor in descriptors:
         os.close(descriptor)
     ended = os.pidfd_open(program)
-    connection.send(b"%d" % program)
+    with contextlib.suppress(OSError):  # whoever asked has gone, as the connection shows now
+        connection.send(b"%d" % program)
     ready, _, _ = select.select([connection.fileno(), ended], [], [])
     if ended not in ready:
         os.kill(program, signal.SIGKILL)
