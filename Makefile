@@ -29,11 +29,11 @@ demo: $(READY) ## a virtual rack: one host dies, is fenced, announced and restor
 
 .PHONY: test
 test: debian lint types contracts ## everything: style, types, import contracts, all tests
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations 10 --durations-min 2
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder --durations 10 --durations-min 2
 
 .PHONY: unit
 unit: $(READY) ## only the fast tests, without external programs
-	@$(BIN)/python -m pytest -n $(WORKERS) -m "not integration" $(wildcard $(FAST))
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope -m "not integration" $(wildcard $(FAST))
 
 .PHONY: lint
 lint: $(READY) ## style

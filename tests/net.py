@@ -16,6 +16,8 @@ KERNELS_PORTS: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _given: set[tuple[int, socket.SocketKind]] = set()
 PATIENCE_SECONDS: Final = 60.0
 """The longest wait for something that must happen: it only ends a test that hangs, on a busy machine as well."""
+PAUSE_SECONDS: Final = 0.02
+PAUSE_SECONDS_MAX: Final = 0.5
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
@@ -46,12 +48,15 @@ async def until(
     """Wait for a condition of the real world. Raises AssertionError with `what` if it does not become true."""
     end = time.monotonic() + seconds
     while True:
+        asked = time.monotonic()
         answer = condition()
         if answer if isinstance(answer, bool) else await answer:
             return
-        if time.monotonic() > end:
+        answered = time.monotonic()
+        if answered > end:
             raise AssertionError(f"did not become true within {seconds} s: {what or condition}")
-        await asyncio.sleep(0.02)
+        # Asking takes half of the time at most, also where it starts a program.
+        await asyncio.sleep(min(max(answered - asked, PAUSE_SECONDS), PAUSE_SECONDS_MAX))
 
 
 async def until_listening(port: int, *, seconds: float = PATIENCE_SECONDS) -> None:

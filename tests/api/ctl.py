@@ -1,4 +1,4 @@
-"""Run `fencectl` as a real process, through pipes or on its own terminal."""
+"""Run `fencectl` as a process, through pipes or on its own terminal."""
 
 import asyncio
 import json
@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from tests.warm.programs import Warm, run
 
 PROGRAM = (sys.executable, "-W", "error", "-m", "fenced.cli.fencectl")
 DEADLINE_SECONDS = 30.0
@@ -33,34 +35,15 @@ def environment(**more: str) -> dict[str, str]:
 
 async def ctl(url: str, *words: str, **more: str) -> Run:
     """Run without a terminal."""
-    process = await asyncio.create_subprocess_exec(
-        *PROGRAM,
-        "--url",
-        url,
-        *words,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=environment(**more),
-    )
-    try:
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            out, err = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode is not None
-    assert b"Traceback" not in err, err.decode()
-    return Run(code=process.returncode, out=out.decode(), err=err.decode())
+    done = await run([*PROGRAM, "--url", url, *words], seconds=DEADLINE_SECONDS, environment=environment(**more))
+    assert "Traceback" not in done.err, done.err
+    return Run(code=done.status, out=done.out, err=done.err)
 
 
 async def on_terminal(url: str, *words: str, answers: tuple[tuple[str, str], ...] = ()) -> Run:
     """Run on a terminal. For each (text, answer): type the answer once the text appears."""
     master, slave = pty.openpty()
-    process = await asyncio.create_subprocess_exec(
-        *PROGRAM, "--url", url, *words, stdin=slave, stdout=slave, stderr=slave, env=environment()
-    )
+    program = Warm([*PROGRAM, "--url", url, *words], environment=environment(), stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
     seen = bytearray()
     left = list(answers)
@@ -81,14 +64,12 @@ async def on_terminal(url: str, *words: str, answers: tuple[tuple[str, str], ...
     loop.add_reader(master, read)
     try:
         async with asyncio.timeout(DEADLINE_SECONDS):
-            code = await process.wait()
+            code = await program.ended()
         await _drain(read, seen)
     finally:
         loop.remove_reader(master)
         os.close(master)
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        program.kill()
     text = seen.decode()
     assert "Traceback" not in text, text
     return Run(code=code, out=text)

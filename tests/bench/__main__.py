@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.bench.report import Report, as_json
 from tests.bench.row import Row
 from tests.bench.rows import ROWS
+from tests.e2e.programs import IS_COLD
 from tests.needs import missing, packages_for
 
 
@@ -23,6 +24,7 @@ async def run_row(row: Row) -> Report:
     if absent:
         report.skipped = f"needs {', '.join(absent)} (Debian: {' '.join(packages_for(absent))})"
         return report
+    IS_COLD.set(True)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix=f"fenced-bench-{row.name}-") as folder:
         try:

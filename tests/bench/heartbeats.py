@@ -19,8 +19,8 @@ from tests.bench.ground import Ground, ground
 from tests.bench.processes import cost
 from tests.bench.report import Report, percentile
 from tests.bench.row import Row
-from tests.e2e.programs import ROOT
 from tests.net import until
+from tests.warm.programs import ROOT
 
 HEALTH = 'fenced_bus_messages_total{kind="health",result="ok"}'
 SETTLE_SECONDS = 1.0

@@ -23,6 +23,7 @@ from tests.bench import (
 from tests.bench.__main__ import main
 from tests.bench.report import Line, Report, as_json, percentile
 from tests.bench.rows import ROWS
+from tests.e2e.programs import IS_COLD
 from tests.needs import needs
 
 pytestmark = [pytest.mark.integration, needs("mosquitto")]
@@ -86,13 +87,15 @@ async def test_beats_are_heard_and_silence_is_noticed(tmp_path: Path) -> None:
 
 
 async def test_memory_is_measured(tmp_path: Path) -> None:
+    IS_COLD.set(True)
     report = made()
-    await memory.measure(tmp_path, report, memory.Size(hosts=500, repetitions=1))
+    await memory.measure(tmp_path, report, memory.Size(hosts=100, repetitions=1))
     assert line(report, "without hosts").measured > 0
     assert line(report, "heard once").unit == "KiB"
 
 
 async def test_a_store_with_a_past_is_taken_up(tmp_path: Path) -> None:
+    IS_COLD.set(True)
     report = made()
     await starting.measure(tmp_path, report, starting.Size(hosts=50, rows=1000, repetitions=1))
     found = line(report, "to ready")
@@ -145,16 +148,16 @@ async def test_outlets_are_measured_beside_the_agent(tmp_path: Path) -> None:
 @needs("ipmi_sim", "ipmitool", "fence_ipmilan")
 async def test_bmcs_are_read_and_switched_at_once(tmp_path: Path) -> None:
     report = made()
-    await ipmi.measure(tmp_path, report, ipmi.Size(bmcs=(1, 6), dead=2, calls=2, repetitions=1, timeout_seconds=3.0))
+    await ipmi.measure(tmp_path, report, ipmi.Size(bmcs=(1, 4), dead=1, calls=2, repetitions=1, timeout_seconds=3.0))
     assert line(report, "processor, beside fence_ipmilan").ratio is not None
-    assert line(report, "6 switched off at once, wall").measured > 0
+    assert line(report, "4 switched off at once, wall").measured > 0
     assert line(report, "the dead are told").measured >= 3.0
 
 
 @needs("fence_dummy")
 async def test_warm_agents_cost_less_than_plain_ones(tmp_path: Path) -> None:
     report = made()
-    await warm.measure(tmp_path, report, warm.Size(calls=20, repetitions=1, at_once=2))
+    await warm.measure(tmp_path, report, warm.Size(calls=6, repetitions=1, at_once=2))
     used = line(report, "fence_dummy status, processor")
     assert used.ratio is not None and used.ratio < 1
     assert line(report, "fence_dummy status, wall").floor_name == "plain"
@@ -187,6 +190,6 @@ def test_an_unknown_row_is_a_usage_error() -> None:
 
 async def test_scenarios_are_counted(tmp_path: Path) -> None:
     report = made()
-    await scenarios.measure(tmp_path, report, scenarios.Size(seeds=12))
+    await scenarios.measure(tmp_path, report, scenarios.Size(seeds=4))
     assert line(report, "that counts").measured > 0
     assert line(report, "a minute").measured > 0

@@ -3,14 +3,17 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import uvloop
 
+from fenced.drivers.agents.cache import MetadataCache
 from fenced.drivers.catalogue import Asked, ask
 from fenced.drivers.keeper.client import Keeper
 from fenced.drivers.registry import DriverRegistry, drivers
+from tests.shared import shared_folder
 
 DEBIAN = Path("/usr/sbin")
 
@@ -43,8 +46,23 @@ async def registry(tmp_path: Path, marker: str) -> AsyncIterator[DriverRegistry]
         yield running
 
 
+@dataclass(frozen=True, slots=True)
+class Debian:
+    """The metadata of every agent of this machine, and the cache with what each said."""
+
+    asked: Asked
+    said: MetadataCache
+
+
 @pytest.fixture(scope="session")
-def debian() -> Asked:
-    """The metadata of every agent of this machine, read once."""
+def debians(tmp_path_factory: pytest.TempPathFactory) -> Debian:
+    """Each agent is run once, also if several workers ask."""
     names = sorted(path.name for path in DEBIAN.glob("fence_*") if path.name != "fence_legacy")
-    return ask(names, agent_path=[DEBIAN], kept_in=None)
+    with shared_folder(tmp_path_factory, "debian") as kept_in:
+        asked = ask(names, agent_path=[DEBIAN], kept_in=kept_in)
+    return Debian(asked, MetadataCache(kept_in))
+
+
+@pytest.fixture(scope="session")
+def debian(debians: Debian) -> Asked:
+    return debians.asked

@@ -16,6 +16,14 @@ from tests.drivers.certificate import make_certificate
 from tests.needs import find
 from tests.net import free_port, until
 
+SUSHY_SECONDS = 2
+SUSHY = f"""
+import random, sys
+from sushy_tools.emulator.main import main
+random.randint = lambda low, high: {SUSHY_SECONDS}
+sys.argv[0] = "sushy-emulator"
+main()
+"""
 USERNAME, PASSWORD = "admin", "s3cret!pw"
 SYSTEM = "00000000-0000-0000-0000-000000000001"
 
@@ -74,7 +82,7 @@ chassis_control "{chassis} host1"
 def sushy(directory: Path, port: int) -> Iterator[Path]:
     """Run a Redfish service over TLS with basic authentication and one system; yield its certificate.
 
-    It is slow on purpose: a change of power shows 1 to 11 s later."""
+    A change of power shows a second or two later; by itself it takes 1 to 11 s, to be slow on purpose."""
     certificate, key, _fingerprint = make_certificate(directory)
     hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
     (directory / "htpasswd").write_text(f"{USERNAME}:{hashed}\n")
@@ -90,8 +98,7 @@ SUSHY_EMULATOR_STATE_DIR = {str(directory / "state")!r}
 SUSHY_EMULATOR_FAKE_SYSTEMS = [
     {{'uuid': {SYSTEM!r}, 'name': 'node1', 'power_state': 'On', 'external_notifier': False, 'nics': []}}]
 """)
-    program = str(Path(sys.executable).with_name("sushy-emulator"))
-    with process(program, "--config", str(directory / "emulator.conf"), cwd=directory):
+    with process(sys.executable, "-c", SUSHY, "--config", str(directory / "emulator.conf"), cwd=directory):
         yield certificate
 
 

@@ -134,7 +134,7 @@ def _outlets(directory: Path, family: Family, *, user: str) -> Iterator[Bed]:
 
         yield Bed(
             spec=spec, turn=turn,
-            truth=lambda: {family.on: Power.ON, family.off: Power.OFF}.get(int(str(unit.held(state))), Power.UNKNOWN),
+            truth=lambda: {family.on: Power.ON, family.off: Power.OFF}.get(unit.held(state), Power.UNKNOWN),
             refused=replace(spec, password=Secret("wr0ng-passphrase")) if user else None,
             nowhere=replace(spec, address=f"127.0.0.1:{udp_port()}"),
             silent=replace(spec, address=f"127.0.0.1:{hole}"), silences=(DeviceTimedOut, DeviceUnreachable),

@@ -51,9 +51,16 @@ def bed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         yield made
 
 
+@pytest.fixture(scope="module")
+def state_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where agents' metadata is kept, as by a daemon: each agent is asked once."""
+    return tmp_path_factory.mktemp("state")
+
+
 @pytest.fixture
-async def registry(bed: Bed, marker: str) -> AsyncIterator[DriverRegistry]:
-    async with drivers(agent_path=[*bed.agent_path, Path("/usr/sbin")], keeper=Keeper(marker=marker)) as running:
+async def registry(bed: Bed, marker: str, state_dir: Path) -> AsyncIterator[DriverRegistry]:
+    path = [*bed.agent_path, Path("/usr/sbin")]
+    async with drivers(agent_path=path, keeper=Keeper(marker=marker), state_dir=state_dir) as running:
         yield running
 
 

@@ -15,8 +15,9 @@ from tests.bus.parts import Mosquitto, mosquitto
 from tests.e2e.configuration import Configuration, fast
 from tests.e2e.events import Story, following
 from tests.e2e.hosts import Beating, beating
-from tests.e2e.programs import FENCECTL, FENCED, Ended, Program, background, run_short
+from tests.e2e.programs import FENCECTL, FENCED, Program, background, run_short
 from tests.net import PATIENCE_SECONDS, free_port, until
+from tests.warm.programs import Ended
 
 Json = dict[str, Any]
 

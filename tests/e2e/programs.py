@@ -6,11 +6,14 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final
 
-ROOT: Final = Path(__file__).parents[2]
+from tests.warm.programs import ROOT, Ended, Warm, run
+
+IS_COLD: Final = ContextVar("IS_COLD", default=False)
+"""Start programs as users do. It takes a hundred times as long, and only its cost differs."""
 FENCED: Final = [sys.executable, "-c", "from fenced.cli.main import main; main()"]
 FENCECTL: Final = [sys.executable, "-m", "fenced.cli.fencectl"]
 END_SECONDS: Final = 30.0
@@ -31,36 +34,11 @@ async def background(work: Coroutine[Any, Any, None], name: str) -> AsyncIterato
         assert not is_early, f"{name} ended before its time: {task if task.cancelled() else task.exception()!r}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """How a short program ended."""
-
-    status: int
-    out: str
-    err: str
-
-
 async def run_short(
     command: Sequence[str], *, seconds: float = 30.0, environment: Mapping[str, str] | None = None
 ) -> Ended:
     """Run a program to its end. Raises TimeoutError after killing it."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=ROOT,
-        env={**os.environ, **(environment or {})},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(seconds):
-            out, err = await process.communicate()
-    except BaseException:
-        process.kill()
-        await process.communicate()
-        raise
-    assert process.returncode is not None
-    return Ended(status=process.returncode, out=out.decode(), err=err.decode())
+    return await run(command, seconds=seconds, environment={**os.environ, **(environment or {})})
 
 
 class Program:
@@ -69,7 +47,7 @@ class Program:
     def __init__(self, command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None) -> None:
         self._command, self._log = list(command), log
         self._environment = {**os.environ, **(environment or {})}
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Warm | asyncio.subprocess.Process | None = None
 
     @property
     def pid(self) -> int:
@@ -86,10 +64,14 @@ class Program:
 
     async def start(self) -> None:
         with self._log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command, cwd=ROOT, env=self._environment, stdin=asyncio.subprocess.DEVNULL,
-                stdout=log, stderr=log,
-            )  # fmt: skip
+            if IS_COLD.get():
+                self._process = await asyncio.create_subprocess_exec(
+                    *self._command, cwd=ROOT, env=self._environment, stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log, stderr=log,
+                )  # fmt: skip
+                return
+            self._process = Warm(self._command, environment=self._environment, stdout=log.fileno(), stderr=log.fileno())
+        await self._process.started()
 
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None
@@ -99,7 +81,7 @@ class Program:
         """Return the exit status. Raises TimeoutError."""
         assert self._process is not None
         async with asyncio.timeout(seconds):
-            return await self._process.wait()
+            return await (self._process.ended() if isinstance(self._process, Warm) else self._process.wait())
 
     async def kill(self) -> None:
         """Kill it as kill -9 does, and reap it; no effect if it has ended."""

@@ -1,6 +1,7 @@
 """Hypothesis strategies for every record and state, with every field filled; and a few plain values for stories."""
 
 import dataclasses
+import functools
 import types
 import typing
 from enum import Enum
@@ -23,6 +24,11 @@ _FEW = 2
 
 def whole(kind: Any) -> st.SearchStrategy[Any]:
     """Return values of a type; a dataclass gets a value for each field, also for those with a default."""
+    return _whole(kind)
+
+
+@functools.cache
+def _whole(kind: Any) -> st.SearchStrategy[Any]:
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         return st.builds(kind, **{field.name: whole(hints[field.name]) for field in dataclasses.fields(kind)})

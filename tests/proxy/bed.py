@@ -2,7 +2,7 @@
 
 import itertools
 import json
-import subprocess
+import os
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -23,11 +23,11 @@ from fenced.proxy.client import ProxyCaller
 from fenced.proxy.state import ProxyState
 from fenced.proxy.tls import TlsFiles
 from tests.net import free_port, until
+from tests.warm.programs import Warm
 
 PX1: Final = ProxyName("px1")
 PX2: Final = ProxyName("px2")
 STORE: Final = "store-1"
-ROOT: Final = Path(__file__).parents[2]
 
 
 class BootClock:
@@ -67,7 +67,7 @@ class ProxyProcess:
     certificates: Path
     state_dir: Path
     port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
+    process: Warm | None = None
 
     @property
     def url(self) -> str:
@@ -90,15 +90,12 @@ class ProxyProcess:
         }
         file = self.state_dir / "settings.json"
         file.write_text(json.dumps(settings), encoding="utf-8")
-        with (self.state_dir / "stderr").open("ab") as stderr:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.proxy.agent_program", str(file)],
-                cwd=ROOT,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-            )
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == b"ready\n", self.stderr
+        command = [sys.executable, "-m", "tests.proxy.agent_program", str(file)]
+        ready, said = os.pipe()
+        with (self.state_dir / "stderr").open("ab") as stderr, open(ready, "rb") as answer:
+            with open(said, "wb") as stdout:
+                self.process = Warm(command, stdout=stdout.fileno(), stderr=stderr.fileno())
+            assert answer.readline() == b"ready\n", self.stderr
 
     def kill(self) -> None:
         """Kill it as kill -9 does, and reap it."""
@@ -115,8 +112,6 @@ class ProxyProcess:
     def _reap(self) -> int:
         assert self.process is not None
         status = self.process.wait(timeout=20)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
         self.process = None
         return status
 
@@ -143,14 +138,18 @@ async def caller_of(
 
 
 def open_sockets() -> set[str]:
-    """Return this process's open sockets."""
+    """Return this process's open TCP sockets."""
+    lines = [line.split() for table in ("tcp", "tcp6") for line in Path(f"/proc/net/{table}").read_text().splitlines()]
+    tcp = {f"socket:[{words[INODE]}]" for words in lines}
     found = set()
     for descriptor in Path("/proc/self/fd").iterdir():
         with suppress(OSError):
             found.add(str(descriptor.readlink()))
-    return {name for name in found if name.startswith("socket:")}
+    return found & tcp
 
 
+INODE: Final = 9
+"""The column of /proc/net/tcp."""
 SEQUENCES: Final = itertools.count(100)
 
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 import socket
 import ssl
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -26,6 +25,7 @@ from tests.drivers.redfish.bmc import Bmc
 from tests.drivers.redfish.bmc import spec as redfish_spec
 from tests.net import free_port, until
 from tests.proxy.bed import PX1, caller_of, permit_of, send
+from tests.warm.programs import Ended, Warm, run
 
 FENCED = [sys.executable, "-c", "from fenced.cli.main import main; main()"]
 
@@ -112,10 +112,10 @@ class Program:
         return caller_of(certificates, {PX1: f"{self.scheme}://127.0.0.1:{self.port}"})
 
     @asynccontextmanager
-    async def running(self, *arguments: str) -> AsyncIterator[subprocess.Popen[bytes]]:
+    async def running(self, *arguments: str) -> AsyncIterator[Warm]:
         """Yield the agent once it answers; kill it at the end if it still runs."""
         with (self.directory / "stderr").open("ab") as stderr:
-            process = subprocess.Popen([*FENCED, "proxy", "-c", str(self.file), *arguments], stderr=stderr)
+            process = Warm([*FENCED, "proxy", "-c", str(self.file), *arguments], stderr=stderr.fileno())
         try:
             await self._until_up()
             yield process
@@ -127,10 +127,10 @@ class Program:
         """Run it in this process to its end, for tests in which nothing gets started."""
         return CliRunner().invoke(command, ["-c", str(self.file), *arguments])
 
-    async def run_process(self) -> subprocess.CompletedProcess[str]:
+    async def run_process(self) -> Ended:
         """Run it as a process to its end."""
         line = [*FENCED, "proxy", "-c", str(self.file)]
-        return await asyncio.to_thread(subprocess.run, line, capture_output=True, text=True, timeout=30, check=False)
+        return await run(line, seconds=30)
 
     async def _until_up(self) -> None:
         async with self.caller() as caller:
@@ -164,7 +164,7 @@ async def test_a_fence_agent_through_the_program(program: Program, tmp_path: Pat
         with pytest.raises(BadParameters, match="fence_missing is not installed"):
             await caller.read(PX1, replace(spec, driver="fence_missing"), timeout_seconds=10)
         process.terminate()
-        assert await asyncio.to_thread(process.wait, 20) == 0
+        assert await process.ended() == 0
     logged = [json.loads(line) for line in program.stderr.splitlines()]
     told = next(line for line in logged if line["event"] == "power command")
     assert (told["who"], told["what"], told["outcome"]) == ("fenced-a", "off", "done")
@@ -268,13 +268,13 @@ def test_the_store_is_shown_and_adopted(program: Program) -> None:
 async def test_what_cannot_be_started_says_why(program: Program, tmp_path: Path) -> None:
     async with program.running():
         second = await program.run_process()
-        assert (second.returncode, "another proxy agent" in second.stderr) == (78, True)
+        assert (second.status, "another proxy agent" in second.err) == (78, True)
         program.write(state_dir=f'"{tmp_path / "state-2"}"')
         third = await program.run_process()
-        assert (third.returncode, "can't listen" in third.stderr) == (1, True)
+        assert (third.status, "can't listen" in third.err) == (1, True)
         program.write(state_dir=f'"{tmp_path / "state-2"}"', tls_key_file=f'"{program.certificates / "px2.key"}"')
         fourth = await program.run_process()
-        assert (fourth.returncode, "TLS can't use it" in fourth.stderr) == (78, True)
+        assert (fourth.status, "TLS can't use it" in fourth.err) == (78, True)
 
 
 def is_running(pid: int) -> bool:

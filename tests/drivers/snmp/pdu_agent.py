@@ -2,57 +2,62 @@
 
 Run by snmpd as `python pdu_agent.py DIRECTORY` for reading (`pass_persist`), and once for each command as
 `python pdu_agent.py DIRECTORY -s OID TYPE VALUE` (`pass`): snmpd ends a persistent program after each SET, and its
-objects are then briefly missing. So nothing is kept in memory. It imports nothing of the project.
+objects are then briefly missing. So nothing is kept in memory. It is started often, so it imports next to nothing.
 
-DIRECTORY/objects: {oid: integer}; DIRECTORY/effects: {oid: {value: {oid: integer}}}; DIRECTORY/commands: one line
-`oid value` for each received SET.
+The files of DIRECTORY have lines of words. objects: `oid integer`. effects: `oid value`, followed by what the command
+changes, `oid integer` for each. commands: `oid value` for each received SET.
 """
 
-import json
 import os
 import sys
-from pathlib import Path
 
 
 def key(oid: str) -> tuple[int, ...]:
     return tuple(int(part) for part in oid.strip(".").split("."))
 
 
-def load(path: Path) -> dict[str, object]:
-    loaded: dict[str, object] = json.loads(path.read_text())
-    return loaded
+def lines(path: str) -> list[list[str]]:
+    with open(path, encoding="ascii") as file:
+        return [line.split() for line in file]
 
 
-def save(path: Path, objects: object) -> None:
+def load(path: str) -> dict[str, int]:
+    return {oid: int(value) for oid, value in lines(path)}
+
+
+def save(path: str, objects: dict[str, int]) -> None:
     """Write atomically: a reader may come at any moment."""
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(objects))
-    os.replace(new, path)
+    with open(f"{path}.new", "w", encoding="ascii") as new:
+        new.writelines(f"{oid} {value}\n" for oid, value in objects.items())
+    os.replace(f"{path}.new", path)
 
 
-def found(directory: Path, oid: str, *, is_next: bool) -> list[str]:
-    objects = load(directory / "objects")
-    asked = key(oid)
-    for name in sorted(objects, key=key):
-        if key(name) > asked if is_next else key(name) == asked:
-            return [f".{name}", "integer", str(objects[name])]
-    return ["NONE"]
+def found(directory: str, oid: str, *, is_next: bool) -> list[str]:
+    objects = load(f"{directory}/objects")
+    name = oid.strip(".")
+    if is_next:
+        name = min((other for other in objects if key(other) > key(oid)), key=key, default="")
+    return [f".{name}", "integer", str(objects[name])] if name in objects else ["NONE"]
 
 
-def command(directory: Path, oid: str, value: str) -> list[str]:
+def command(directory: str, oid: str, value: str) -> list[str]:
     name, number = oid.strip("."), value.split()[-1]
-    effects = load(directory / "effects").get(name)
-    if not isinstance(effects, dict):
+    effects = {words[1]: words[2:] for words in lines(f"{directory}/effects") if words[0] == name}
+    if not effects:
         return ["not-writable"]
-    with (directory / "commands").open("a") as log:
+    with open(f"{directory}/commands", "a", encoding="ascii") as log:
         log.write(f"{name} {number}\n")
     if number not in effects:
         return ["wrong-value"]
-    save(directory / "objects", load(directory / "objects") | effects[number])
+    changed = effects[number]
+    save(
+        f"{directory}/objects",
+        load(f"{directory}/objects") | dict(zip(changed[::2], map(int, changed[1::2]), strict=True)),
+    )
     return []
 
 
-def serve(directory: Path) -> None:
+def serve(directory: str) -> None:
     while line := sys.stdin.readline().strip():
         match line:
             case "PING":
@@ -64,7 +69,7 @@ def serve(directory: Path) -> None:
         print("\n".join(answer), flush=True)
 
 
-def main(directory: Path, arguments: list[str]) -> None:
+def main(directory: str, arguments: list[str]) -> None:
     match arguments:
         case []:
             serve(directory)
@@ -76,4 +81,4 @@ def main(directory: Path, arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    main(sys.argv[1], sys.argv[2:])

@@ -3,7 +3,6 @@
 The numbers are repeated here on purpose, so that an error in the driver's table shows up.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -62,13 +61,15 @@ class Family:
         """The value of a command's object, which does not count if the state has another object."""
         return {"eaton": -1, "vertiv": 8, "sentry3": 0, "sentry4": 0}.get(self.model, self.on)
 
-    def effects(self) -> dict[str, dict[str, dict[str, int]]]:
-        made: dict[str, dict[str, dict[str, int]]] = {}
+    def effects(self) -> list[str]:
+        """The lines of pdu_agent's file."""
+        made: list[str] = []
         for n in self.numbers():
             for (path, value), state in ((self.command_on, self.on), (self.command_off, self.off)):
-                effect = made.setdefault(path.format(n=n), {})[str(value)] = {self.state.format(n=n): state}
+                line = f"{path.format(n=n)} {value} {self.state.format(n=n)} {state}"
                 if self.control:
-                    effect[self.control.format(n=n)] = self.control_values[state != self.on]
+                    line += f" {self.control.format(n=n)} {self.control_values[state != self.on]}"
+                made.append(line)
         return made
 
     def numbers(self) -> list[int]:
@@ -196,12 +197,22 @@ class Pdu:
 
     def put(self, oid: str, value: int | None) -> None:
         """Set an object as the hardware would; None removes it."""
-        path = self.directory / "objects"
-        objects = pdu_agent.load(path) | {oid: value}
-        pdu_agent.save(path, {name: held for name, held in objects.items() if held is not None})
+        objects = self.objects()
+        objects.pop(oid, None)
+        pdu_agent.save(self._path, objects if value is None else objects | {oid: value})
 
-    def held(self, oid: str) -> object:
-        return pdu_agent.load(self.directory / "objects")[oid]
+    def held(self, oid: str) -> int:
+        return self.objects()[oid]
+
+    def objects(self) -> dict[str, int]:
+        return pdu_agent.load(self._path)
+
+    def put_all(self, objects: dict[str, int]) -> None:
+        pdu_agent.save(self._path, objects)
+
+    @property
+    def _path(self) -> str:
+        return str(self.directory / "objects")
 
     @property
     def commands(self) -> list[str]:
@@ -221,12 +232,13 @@ LEVELS = {True: "priv", False: "auth"}
 def snmpd(directory: Path, port: int, families: tuple[Family, ...], *, identity: str = "") -> Iterator[Pdu]:
     """Run a unit with the tables of these families and the sysObjectID of the first."""
     objects: dict[str, int] = {}
-    effects: dict[str, Any] = {}
+    effects: list[str] = []
     for family in families:
         objects |= family.objects()
-        effects |= family.effects()
-    (directory / "objects").write_text(json.dumps(objects))
-    (directory / "effects").write_text(json.dumps(effects))
+        effects += family.effects()
+    pdu = Pdu(port=port, directory=directory)
+    pdu.put_all(objects)
+    (directory / "effects").write_text("".join(f"{line}\n" for line in effects))
     lines = [
         f"agentaddress udp:127.0.0.1:{port}",
         f"rwcommunity {COMMUNITY} 127.0.0.1",
@@ -236,7 +248,7 @@ def snmpd(directory: Path, port: int, families: tuple[Family, ...], *, identity:
     program = f"{sys.executable} -IS {pdu_agent.__file__} {directory}"
     roots = sorted({".".join(family.state.split(".")[:7]) for family in families})
     lines += [f"pass_persist .{root} {program}" for root in roots]
-    lines += [f"pass .{oid} {program}" for oid in effects]
+    lines += [f"pass .{oid} {program}" for oid in sorted({line.split()[0] for line in effects})]
     for user, protocols in USERS.items():
         lines.append(f"createUser {user} {protocols.format(s=SIGNING, e=ENCRYPTING)}")
         lines.append(f"rwuser {user} {'noauth' if user == 'nobody' else LEVELS['-' in user]}")
@@ -252,7 +264,7 @@ def snmpd(directory: Path, port: int, families: tuple[Family, ...], *, identity:
         stderr=subprocess.DEVNULL,
     )
     try:
-        yield Pdu(port=port, directory=directory)
+        yield pdu
     finally:
         running.terminate()
         running.wait()
