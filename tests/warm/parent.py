@@ -1,4 +1,4 @@
-"""The parent of the tests' programs: it has imported them, and forks one for each start (`python -m tests.warm.parent`).
+"""`python -m tests.warm.parent`: the parent of the tests' programs, which has imported them and forks one for each start.
 
 Its first argument is the descriptor of its listener, the others are modules to import. It serves until its standard
 input ends. One connection is one program: a request with the three standard descriptors, then the answers `pid` and
@@ -74,7 +74,7 @@ def _serve(connection: socket.socket) -> None:
 
 
 def _end(work: Callable[[], None]) -> NoReturn:
-    """Do it and end as the interpreter would, but leave the modules alone: it would write to, and so copy, all memory."""
+    """Do it and end as the interpreter would, but leave the modules alone: taking them apart would copy all memory."""
     status = 0
     try:
         work()

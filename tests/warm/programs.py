@@ -55,7 +55,10 @@ class Warm:
         stdout: int | None = None,
         stderr: int | None = None,
     ) -> None:
-        """Ask for a start of `python -c` or `python -m`. `environment`: all of it (None: ours). Streams: descriptors."""
+        """Ask for a start of `python -c` or `python -m`.
+
+        `environment`: all of it (None: that of this process). The streams are descriptors.
+        """
         assert command[0] == sys.executable
         self._pid: int | None = None
         self._status: int | None = None
