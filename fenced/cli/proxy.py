@@ -36,13 +36,13 @@ NEAR_MAX: Final = 5
     "--adopt-store",
     metavar="ID",
     help="Obey the tokens of this store from now on; works while the agent runs. Use it only if the daemon's store was "
-    "created anew and the old one is gone for good: the agent refuses commands of the old one afterwards.",
+    "replaced by a new one and the old one is gone for good: the agent refuses commands of the old one afterwards.",
 )
 @click.option(
     "--forget-plug",
     metavar="PLUG",
-    help="Accept any token next for this plug, named as in the refusal. Use it only while the agent is stopped, and only if "
-    "the highest token it has seen is not from one of your daemons.",
+    help="Accept any token next for this plug, named as in the refusal. Use it only while the agent is stopped, and "
+    "only if the highest token it has seen is not from one of your daemons.",
 )
 @click.option("--loop", type=click.Choice(["uvloop", "asyncio"]), default="uvloop", show_default=True)
 @click.option(

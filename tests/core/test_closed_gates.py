@@ -130,7 +130,7 @@ def told(at: Desk) -> list[tuple[str, str, tuple[HostName, ...]]]:
     return [(it.closed.gate, it.closed.cluster, it.hosts) for it in at.records(r.GateStayedClosed)]
 
 
-def test_a_gate_that_is_closed_for_an_hour_is_told_once_and_again_when_it_opens() -> None:
+def test_a_gate_that_is_closed_for_an_hour_is_announced_once_and_again_when_it_opens() -> None:
     at = desk()
     cluster = str(at.inventory.hosts[LAST].cluster)
     silence(at, HOUR - 60.0)
@@ -153,7 +153,7 @@ def arm(at: Desk, *, is_on: bool, seconds: float) -> None:
     at.go(seconds, pace=CALM_PACE_SECONDS)
 
 
-def test_a_disarmed_daemon_is_told_too() -> None:
+def test_a_disarmed_daemon_is_announced_too() -> None:
     at = desk()
     arm(at, is_on=False, seconds=HOUR + 30.0)
     assert [gate for gate, _, _ in told(at)] == ["armed"]
@@ -161,7 +161,7 @@ def test_a_disarmed_daemon_is_told_too() -> None:
     assert len(told(at)) == 1
 
 
-def test_a_gate_that_opens_meanwhile_has_its_hour_anew() -> None:
+def test_a_gate_that_opens_meanwhile_starts_its_hour_again() -> None:
     at = desk()
     arm(at, is_on=False, seconds=HOUR - 60.0)
     arm(at, is_on=True, seconds=30.0)
@@ -180,7 +180,7 @@ def test_nothing_is_written_without_the_lease() -> None:
     assert [gate for gate, _, _ in told(at)] == ["armed"]
 
 
-def test_after_a_restart_it_is_not_told_again() -> None:
+def test_after_a_restart_a_closed_gate_is_not_announced_again() -> None:
     at = desk()
     arm(at, is_on=False, seconds=HOUR + 60.0)
     at.fleet.own = replace(at.fleet.own, closed_since={})

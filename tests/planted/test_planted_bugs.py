@@ -83,7 +83,7 @@ def test_each_names_its_killer() -> None:
     assert not [bug.name for bug in BUGS if not bug.killers]
 
 
-def test_a_sound_copy_is_killed_by_nobody(warm: Ground) -> None:
+def test_a_sound_copy_passes_all_tests(warm: Ground) -> None:
     """Otherwise a copy that can't run at all would kill everything."""
     killed = warm.hunt(SOUND)
     assert not killed.tests
@@ -101,8 +101,8 @@ def test_a_copy_runs_what_was_planted_and_is_sound_afterwards(warm: Ground) -> N
     assert not warm.run(SOUND.killers).tests
 
 
-def test_a_bug_whose_place_moved_is_told() -> None:
-    with pytest.raises(NotPlanted, match="stands 0 times"):
+def test_a_bug_whose_place_moved_is_reported() -> None:
+    with pytest.raises(NotPlanted, match="is found 0 times"):
         changed(Bug(name="gone", rule="none", file=SOUND.file, old="no such line", new=""))
 
 

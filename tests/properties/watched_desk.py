@@ -23,8 +23,8 @@ Plug = tuple[HostName, DeviceName]
 
 class WatchedDesk(Desk):
     """`offs`: OFF readings in a row since any other reading of a device; `debts`: commanded off, not seen ON;
-    `cut`: plugs that were ever commanded off. `follower`: the desk's fleet, another one from its records, and how many it
-    has taken."""
+    `cut`: plugs that were ever commanded off. `follower`: the desk's fleet, another one from its records, and how many
+    it has taken."""
 
     def __init__(self, rack: Rack) -> None:
         self.offs: dict[Plug, int] = {}
@@ -77,8 +77,10 @@ class WatchedDesk(Desk):
                 pass
 
     def _answered(self, key: tuple[OperationId, DeviceName, int, str], power: Power) -> None:
-        """The first answer to a request counts; a repeat says nothing new. A status read outside an operation is no part of
-        its proof: only ON counts, against it."""
+        """The first answer to a request counts; a repeat says nothing new.
+
+        A status read outside an operation is no part of its proof: only ON counts, against it.
+        """
         plug = self.asked.pop(key, None)
         if plug is None:
             return
@@ -194,8 +196,10 @@ class WatchedDesk(Desk):
         return again
 
     def crash(self, faults: Mapping[HostName, str] | None = None) -> None:
-        """Kill and restart: what was only heard is gone, commands go on or not, and no pending request is answered. `faults`:
-        what can't be read of hosts. The inventory may have been edited meanwhile."""
+        """Kill and restart: what was only heard is gone, commands go on or not, and no pending request is answered.
+
+        `faults`: what can't be read of hosts. The inventory may have been edited meanwhile.
+        """
         fleet = self.replayed()
         again = Fleet(self.inventory, epoch=self.fleet.epoch + 1, started=self.now)
         again.restore({**fleet.gone, **fleet.hosts}, fleet.state)

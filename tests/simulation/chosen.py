@@ -1,4 +1,4 @@
-"""The fixed seeds of the simulation, chosen by `python -m tests.simulation.cover` from the first 600 for what they cover."""
+"""The fixed seeds of the simulation. `python -m tests.simulation.cover` chose them from the first 600."""
 
 from typing import Final
 

@@ -1,8 +1,8 @@
 """`dataclasses.replace` at a tenth of the cost: a start folds a million records with it.
 
-Only for frozen dataclasses with slots, without `__post_init__`, with every field an argument of `__init__`. A frozen class
-lets its fields be set by slow calls only. So the copy is filled as an object of a twin class, which has the same slots and is
-not frozen, and becomes an object of the right class at the end.
+Only for frozen dataclasses with slots, without `__post_init__`, with every field an argument of `__init__`. A frozen
+class lets its fields be set by slow calls only. So the copy is filled as an object of a twin class, which has the same
+slots and is not frozen, and becomes an object of the right class at the end.
 """
 
 from collections.abc import Callable
