@@ -29,10 +29,13 @@ R = TypeVar("R")
 NODE = HostName("node-2")
 ZERO = 1000.0
 FOR_EVER = 1e12
-WAKES_A_SECOND_MAX = 10_000
+WAKES_A_STEP_MAX = 10_000
 
+ROUTINE = (e.Health, e.TimerFired, e.LifeAsked, e.GatesDue, e.PausesDue)
 ROUTINE_ONE_IN = 31
-"""Beats and timers are most of the events: of those, only one in this many is rejected first and decided again."""
+"""These are most of the events, and come again: of them, only one in this many is rejected first and decided again."""
+CALM_PACE_SECONDS = 5.0
+"""The interval of heartbeats, by default."""
 
 
 class Desk:
@@ -61,7 +64,7 @@ class Desk:
         self.do(e.LeaseRenewed(until=FOR_EVER))
         self.do(e.Started())
         self.do(e.BusConnected(at=self.now))
-        self.go(self.inventory.daemon.startup_quiet_seconds + 20.0)
+        self.go(self.inventory.daemon.startup_quiet_seconds + 20.0, pace=CALM_PACE_SECONDS)
 
     # -- events -------------------------------------------------------------------------------------------------------
 
@@ -69,7 +72,7 @@ class Desk:
         """Decide one event in a batch that the store first rejects. The roll-back must leave nothing, and the second
         result must be equal."""
         self.decided += 1
-        if isinstance(event, e.Health | e.TimerFired | e.PausesDue) and self.decided % ROUTINE_ONE_IN:
+        if isinstance(event, ROUTINE) and self.decided % ROUTINE_ONE_IN:
             decision = decide(self.fleet, event, self.now)
         else:
             decision = decided_twice(self.fleet, event, self.now)
@@ -85,16 +88,16 @@ class Desk:
                     self.pending.append(command)
         return decision
 
-    def go(self, seconds: float, *, silent: Sequence[HostName] = ()) -> None:
-        """Let time pass: timers fire, probes are answered, all hosts but the silent ones are heard each second."""
+    def go(self, seconds: float, *, silent: Sequence[HostName] = (), pace: float = 1.0) -> None:
+        """Let time pass: timers fire, probes are answered, all hosts but the silent ones are heard once a pace."""
         end = self.now + seconds
         while self.now < end - 1e-9:
-            step = min(self.now + 1.0, end)
+            step = min(self.now + pace, end)
             woken = 0
             while self.wakes and self.wakes[0][0] <= step:
                 at, name = heapq.heappop(self.wakes)
                 woken += 1
-                assert woken < WAKES_A_SECOND_MAX, f"at {at} time does not go on: {name} is woken again and again"
+                assert woken < WAKES_A_STEP_MAX, f"at {at} time does not go on: {name} is woken again and again"
                 self.now = max(self.now, at)
                 self.do(e.TimerFired(host=name))
                 self._answer_life()

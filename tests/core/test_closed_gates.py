@@ -4,13 +4,15 @@ from dataclasses import replace
 
 import pytest
 
+from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.allowed import gates
 from fenced.core.closed_gates import closed_seconds
 from fenced.core.durable import records as r
+from fenced.core.durable.standing import SILENT_BEFORE_SECONDS
 from fenced.model.names import HostName
 from fenced.model.power import Action, State
-from tests.core.desk import FOR_EVER, Desk
+from tests.core.desk import CALM_PACE_SECONDS, FOR_EVER, Desk
 from tests.world.rack import Rack, Setting
 
 SIX = tuple(f"node-{number}" for number in range(1, 7))
@@ -103,6 +105,21 @@ def test_hosts_that_we_fenced_count_until_a_person_has_them_in_hand() -> None:
     assert verdict(at, "connectivity") and verdict(at, "budget")
 
 
+def test_a_host_that_we_fenced_in_maintenance_counts_once_that_is_over() -> None:
+    """It stays off, but no person switched it off."""
+    at = desk()
+    at.fence(OFF[0])
+    while not at.waiting(c.SwitchDevice):
+        assert at.serve_one()
+    at.maintain(OFF[0])
+    at.serve(silent=OFF[:1], until="operation_ended")
+    assert (at.state(OFF[0]).state, at.state(OFF[0]).is_stay_off) == (State.FENCED, True)
+    assert at.fleet.overdue(at.inventory.hosts[LAST].cluster, at.now) == (0, 5)
+    at.maintain(OFF[0], is_on=False)
+    at.go(SILENT_BEFORE_SECONDS + 1.0, silent=OFF[:1], pace=CALM_PACE_SECONDS)
+    assert at.fleet.overdue(at.inventory.hosts[LAST].cluster, at.now) == (1, 6)
+
+
 def test_a_host_of_which_its_person_lost_sight_counts_again() -> None:
     """The operator switched it on, and it does not come back within its boot_grace."""
     at = desk()
@@ -116,7 +133,7 @@ def test_a_host_of_which_its_person_lost_sight_counts_again() -> None:
 
 def silence(at: Desk, seconds: float) -> None:
     """Half of the cluster falls silent, which closes the gate."""
-    at.go(seconds, silent=OFF)
+    at.go(seconds, silent=OFF, pace=CALM_PACE_SECONDS)
 
 
 def told(at: Desk) -> list[tuple[str, str, tuple[HostName, ...]]]:
@@ -132,7 +149,7 @@ def test_a_gate_that_is_closed_for_an_hour_is_announced_once_and_again_when_it_o
     silence(at, 120.0)
     assert told(at) == [("connectivity", cluster, tuple(OFF))]
     assert at.told.count("fleet.gate_closed") == 1
-    silence(at, HOUR)
+    silence(at, 120.0)
     assert len(told(at)) == 1
     at.go(60.0)
     assert [(it.gate, it.cluster) for it in at.records(r.GateOpened)] == [("connectivity", cluster)]
@@ -140,36 +157,43 @@ def test_a_gate_that_is_closed_for_an_hour_is_announced_once_and_again_when_it_o
     assert closed_seconds(at.fleet, at.now)["connectivity"] == 0.0
 
 
-def test_a_gate_that_opens_meanwhile_starts_its_hour_again() -> None:
-    at = desk()
-    silence(at, HOUR - 60.0)
-    at.go(30.0)
-    silence(at, HOUR - 60.0)
-    assert told(at) == []
+def arm(at: Desk, *, is_on: bool, seconds: float) -> None:
+    """A gate of the whole fleet opens or closes; nobody is silent."""
+    at.do(e.ArmAsked(is_on=is_on, by="person", reason="told"))
+    at.go(seconds, pace=CALM_PACE_SECONDS)
 
 
 def test_a_disarmed_daemon_is_announced_too() -> None:
     at = desk()
-    at.do(e.ArmAsked(is_on=False, by="person", reason="told"))
-    at.go(HOUR + 30.0)
+    arm(at, is_on=False, seconds=HOUR + 30.0)
     assert [gate for gate, _, _ in told(at)] == ["armed"]
+    at.go(HOUR + 30.0, pace=CALM_PACE_SECONDS)
+    assert len(told(at)) == 1
+
+
+def test_a_gate_that_opens_meanwhile_starts_its_hour_again() -> None:
+    at = desk()
+    arm(at, is_on=False, seconds=HOUR - 60.0)
+    arm(at, is_on=True, seconds=30.0)
+    arm(at, is_on=False, seconds=HOUR - 60.0)
+    assert told(at) == []
 
 
 def test_nothing_is_written_without_the_lease() -> None:
     at = desk()
-    silence(at, HOUR - 60.0)
+    arm(at, is_on=False, seconds=HOUR - 60.0)
     at.do(e.LeaseLost(why="told"))
-    silence(at, 300.0)
+    at.go(300.0, pace=CALM_PACE_SECONDS)
     assert told(at) == []
     at.do(e.LeaseRenewed(until=FOR_EVER))
-    silence(at, 30.0)
-    assert [gate for gate, _, _ in told(at)] == ["connectivity"]
+    at.go(30.0, pace=CALM_PACE_SECONDS)
+    assert [gate for gate, _, _ in told(at)] == ["armed"]
 
 
 def test_after_a_restart_a_closed_gate_is_not_announced_again() -> None:
     at = desk()
-    silence(at, HOUR + 60.0)
+    arm(at, is_on=False, seconds=HOUR + 60.0)
     at.fleet.own = replace(at.fleet.own, closed_since={})
-    silence(at, 60.0)
+    at.go(60.0, pace=CALM_PACE_SECONDS)
     assert len(told(at)) == 1
-    assert closed_seconds(at.fleet, at.now)["connectivity"] > HOUR
+    assert closed_seconds(at.fleet, at.now)["armed"] > HOUR

@@ -31,5 +31,5 @@ def test_a_copy_is_frozen_as_well() -> None:
 
 
 def test_a_field_that_there_is_none_of_is_an_error() -> None:
-    with pytest.raises(KeyError, match="sinse"):
+    with pytest.raises(AttributeError, match="sinse"):
         replace(HOST, sinse=1.0)  # type: ignore[call-arg] # that is the point

@@ -20,8 +20,8 @@ from tests.simulation.play import silence_logs
 
 DEVICES = (DeviceName("pdu-a"), DeviceName("pdu-b"))
 STORIES = Path(golden.__file__).parent / "stories"
-SEEDS = 60
-PER_TEST = 20
+SEEDS = 40
+PER_TEST = 10
 LONG = {"bus_lost_for_an_hour", "crash_two_days_ago", "crash_two_days_ago_after_fenced"}
 """Stories that take seconds to play and cover nothing that others don't."""
 

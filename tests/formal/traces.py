@@ -31,11 +31,24 @@ def fitting_seeds(first: int) -> Iterator[int]:
     )
 
 
+class Silent(Play):
+    """A play without a story's text and without a look at its journal: the witness alone follows it."""
+
+    def __init__(self, story: Story) -> None:
+        super().__init__(story, is_journal_checked=False)
+
+    def _say(self, who: str, text: str) -> None:
+        pass
+
+    def _catch_up(self) -> None:
+        pass
+
+
 def follow_seed(seed: int) -> Followed:
     """Play one seed of the simulation, without its own checks."""
 
     async def main() -> Followed:
-        playing = Quiet(scenario(seed).story)
+        playing = Quiet(scenario(seed).story, is_journal_checked=False)
         witness = Witness(playing.world).attach()
         await playing.play()
         return Followed(findings=tuple(witness.finish()), taken=witness.taken)
@@ -47,7 +60,7 @@ def follow_story(story: Story, make: Callable[[str, tuple[DeviceName, ...], floa
     """Play one golden story."""
 
     async def main() -> Followed:
-        playing = Play(story)
+        playing = Silent(story)
         witness = Witness(playing.world, make).attach()
         await playing.run()
         return Followed(findings=tuple(witness.finish()), taken=witness.taken)

@@ -13,7 +13,7 @@ import click
 
 from tests.planted.bug import Bug
 from tests.planted.bugs import BUGS
-from tests.planted.plant import Ground, NotPlanted, copy_to, ground, planted
+from tests.planted.plant import Ground, NotPlanted, ground, planted
 from tests.planted.telling import line, line_of_seeds
 
 
@@ -28,23 +28,19 @@ def main(words: tuple[str, ...], count: int, first: int) -> None:
     if not chosen:
         click.echo("\n  ".join([f"no planted bug is called {said!r}; there are:", *(bug.name for bug in BUGS)]))
         raise SystemExit(1)
-    with tempfile.TemporaryDirectory() as directory:
-        copy = Path(directory) / "copy"
-        copy_to(copy)
-        with ground(copy, chosen) as warm:
-            if count:
-                measure(chosen, range(first, first + count), warm, copy)
-                return
-            living = [bug.name for bug in chosen if not _is_killed(bug, warm, copy)]
+    with tempfile.TemporaryDirectory() as directory, ground(Path(directory) / "copy") as warm:
+        if count:
+            measure(chosen, range(first, first + count), warm)
+            return
+        living = [bug.name for bug in chosen if not _is_killed(bug, warm)]
     click.echo(f"{len(chosen) - len(living)} of {len(chosen)} killed" + "".join(f"\n  LIVES: {it}" for it in living))
     raise SystemExit(1 if living else 0)
 
 
-def _is_killed(bug: Bug, warm: Ground, copy: Path) -> bool:
+def _is_killed(bug: Bug, warm: Ground) -> bool:
     began = time.monotonic()
     try:
-        with planted(bug, copy):
-            killed = warm.hunt(bug, copy)
+        killed = warm.hunt(bug, is_wide=True)
     except NotPlanted as exc:
         click.echo(f"{bug.rule:9} {bug.name}: NOT PLANTED: {exc}")
         return False
@@ -52,13 +48,13 @@ def _is_killed(bug: Bug, warm: Ground, copy: Path) -> bool:
     return bool(killed.tests)
 
 
-def measure(bugs: list[Bug], seeds: range, warm: Ground, copy: Path) -> None:
+def measure(bugs: list[Bug], seeds: range, warm: Ground) -> None:
     """Report which seeds notice each bug, bug by bug and then by rule."""
     found: dict[str, list[bool]] = {}
     for bug in bugs:
         try:
-            with planted(bug, copy):
-                noticed = warm.play(seeds, copy, is_whole=True)
+            with planted(bug, warm.copy):
+                noticed = warm.play(seeds, is_whole=True)
         except NotPlanted as exc:
             click.echo(f"{bug.rule:9} {bug.name}: NOT PLANTED: {exc}")
             continue

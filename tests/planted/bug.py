@@ -13,9 +13,9 @@ WIDER: Final = (CORE, ENGINE, STORIES)
 class Bug:
     """`old` occurs exactly once in the file, otherwise the place has moved.
 
-    `killers`: exact names of quick tests; `wider`: where another test may kill it when those no longer do. `seeds`:
-    seeds of the simulation, of which at least one must notice the bug too. They are among the fixed ones, which notice
-    nothing in the correct program.
+    `killers`: exact names of quick tests, of which one must fail; `wider`: where `python -m tests.planted` searches for
+    another one when none does. `seeds`: seeds of the simulation, of which at least one must notice the bug too. They
+    are among the fixed ones, which notice nothing in the correct program.
     """
 
     name: str

@@ -284,7 +284,7 @@ POWER_BUGS: Final = (
         file="core/operation/proving.py",
         old="    if work.now >= operation.level_deadline:\n        return f",
         new="    if work.now < 0.0:\n        return f",
-        killers=(story("all_levels_fail"),),
+        killers=("tests/core/test_plan.py::test_the_levels_share_the_time",),
     ),
     Bug(
         name="a restore goes on for ever",
@@ -309,7 +309,7 @@ POWER_BUGS: Final = (
         old="        is_on_forbidden="
         "running.is_fenced or running.action is Action.ON or running.phase is Phase.RESTORING,",
         new="        is_on_forbidden=False,",
-        killers=("tests/core/test_restore.py::test_maintenance_and_cancel_stop_every_further_on",),
+        killers=("tests/core/test_late_effects.py::test_no_on_is_sent_after_a_person_cancelled_a_restore_by_life",),
     ),
     Bug(
         name="maintenance does not stop giving power back",

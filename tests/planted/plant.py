@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,53 +94,59 @@ def _remove(source: Path) -> None:
 
 
 class Ground:
-    """Sends requests to the warm process."""
+    """A correct copy of the program, and the warm process beside it, which runs its tests."""
 
-    def __init__(self, process: "subprocess.Popen[str]", asks: IO[str], answers: IO[str]) -> None:
+    def __init__(self, copy: Path, process: "subprocess.Popen[str]", asks: IO[str], answers: IO[str]) -> None:
+        self.copy = copy
         self._process, self._asks, self._answers = process, asks, answers
 
-    def hunt(self, bug: Bug, directory: Path) -> Killed:
-        """Run the bug's killers in the copy until one fails: those named exactly first, then the wider ones.
+    def hunt(self, bug: Bug, *, is_wide: bool = False) -> Killed:
+        """Plant the bug and run its killers until one fails, then (`is_wide`) the wider ones. Raises NotPlanted.
 
-        A bug inside functions is planted into the running program; if it survives there, it is planted into the files.
+        A bug inside functions is planted into the running program; if it survives there, into the files alone.
         """
-        last = self._hunt_running(bug, directory) if bug.killers else Killed(tests=())
-        if last.tests:
-            return last
-        for tests in (bug.killers, bug.wider):
-            if tests:
-                last = self.run(tests, directory)
-            if last.tests:
-                return last
+        killers = sorted(bug.killers, key=lambda test: test.startswith(STORIES))  # a story costs several times as much
+        self._collect(killers)
+        with planted(bug, self.copy):
+            answer = self._ask_swapped(bug, {"tests": killers, "is_whole": False}) if killers else None
+            last = _killed(answer, killers) if answer is not None else Killed(tests=())
+            for tests in (killers, bug.wider if is_wide else ()):
+                if tests and not last.tests:
+                    last = self.run(tests)
         return last
 
-    def run(self, tests: tuple[str, ...], directory: Path, *, is_whole: bool = False) -> Killed:
-        """Run tests in one copy until one fails or (`is_whole`) all of them. Raises NotPlanted."""
-        answer = self._ask({"tests": tests, "is_whole": is_whole}, directory, RUN_SECONDS_MAX)
-        return _killed(answer, tests)
+    def notice(self, bug: Bug) -> Noticed:
+        """Plant the bug and play its seeds of the simulation until one notices it. Raises NotPlanted."""
+        self._collect(())
+        with planted(bug, self.copy):
+            answer = self._ask_swapped(bug, {"seeds": [*bug.seeds], "is_whole": False})
+            return self.play(bug.seeds) if answer is None else _noticed(answer, bug.seeds)
 
-    def _hunt_running(self, bug: Bug, directory: Path) -> Killed:
-        """Run its killers in the running program. Killed by no test if it can't be planted there. Raises NotPlanted."""
+    def run(self, tests: Sequence[str], *, is_whole: bool = False) -> Killed:
+        """Run tests in the copy as it is until one fails or (`is_whole`) all of them. Raises NotPlanted."""
+        return _killed(self._ask({"tests": [*tests], "is_whole": is_whole}), tests)
+
+    def play(self, seeds: Sequence[int], *, is_whole: bool = False) -> Noticed:
+        """Play seeds in the copy as it is until one notices something or (`is_whole`) all. Raises NotPlanted."""
+        return _noticed(self._ask({"seeds": [*seeds], "is_whole": is_whole}, SEED_SECONDS * len(seeds)), seeds)
+
+    def _collect(self, tests: Sequence[str]) -> None:
+        """Have the correct program imported, which those tests use (none: the simulation)."""
+        print(json.dumps({"collect": [*tests]}), file=self._asks, flush=True)
+        assert self._answers.readline(), f"the warm process ended with {self._process.wait()}"
+
+    def _ask_swapped(self, bug: Bug, what: dict[str, Any]) -> dict[str, Any] | None:
+        """Send a request with a bug for the running program. None if it can't be planted there. Raises NotPlanted."""
         source = ROOT / "fenced" / bug.file
         texts = {"sound": source.read_text(encoding="utf-8"), "planted": changed(bug)}
-        swapped = {"file": str(directory / "fenced" / bug.file), **texts}
-        tests = sorted(bug.killers, key=lambda test: test.startswith(STORIES))  # a story costs several times as much
-        answer = self._ask({"tests": tests, "is_whole": False, "swapped": swapped}, directory, RUN_SECONDS_MAX)
-        return Killed(tests=()) if answer.get("is_cold") else _killed(answer, bug.killers)
+        answer = self._ask({**what, "swapped": {"file": str(self.copy / "fenced" / bug.file), **texts}})
+        return None if answer.get("is_cold") else answer
 
-    def play(self, seeds: Sequence[int], directory: Path, *, is_whole: bool = False) -> Noticed:
-        """Play seeds of the simulation in one copy until one notices something or (`is_whole`) all. Raises
-        NotPlanted."""
-        most = RUN_SECONDS_MAX + SEED_SECONDS * len(seeds)
-        answer = self._ask({"seeds": [*seeds], "is_whole": is_whole}, directory, most)
-        if answer.get("is_endless"):
-            return Noticed(seeds={seeds[0]: "it never ended"}, modules=frozenset())
-        noticed = {int(seed): text for seed, text in answer["noticed"].items()}
-        return Noticed(seeds=noticed, modules=frozenset(answer["modules"]))
-
-    def _ask(self, what: dict[str, Any], directory: Path, seconds: float) -> dict[str, Any]:
+    def _ask(self, what: dict[str, Any], more_seconds: float = 0.0) -> dict[str, Any]:
         """Send a request; return the copy's answer, or one that reports an endless run. Raises NotPlanted."""
-        request = {**what, "directory": str(directory), "seconds": seconds, "said_max": SAID_MAX}
+        request = {
+            **what, "directory": str(self.copy), "seconds": RUN_SECONDS_MAX + more_seconds, "said_max": SAID_MAX
+        }  # fmt: skip
         print(json.dumps(request), file=self._asks, flush=True)
         line = self._answers.readline()
         assert line, f"the warm process ended with {self._process.wait()}"
@@ -148,12 +154,12 @@ class Ground:
         if answer.get("is_endless") or answer.get("is_cold"):
             return answer
         if "lost" in answer:
-            raise NotPlanted(f"the tests of {directory} died: {answer['lost']}")
+            raise NotPlanted(f"the tests of {self.copy} died: {answer['lost']}")
         if answer["is_broken"]:
             raise NotPlanted(f"the program with the bug in it is none: {answer['said']}")
-        is_its_own = answer["program"].startswith(f"{directory}{os.sep}")
+        is_its_own = answer["program"].startswith(f"{self.copy}{os.sep}")
         if not is_its_own and answer.get("status") not in NO_TESTS:
-            raise NotPlanted(f"tested was {answer['program']}, not the copy in {directory}")
+            raise NotPlanted(f"tested was {answer['program']}, not the copy in {self.copy}")
         return answer
 
 
@@ -165,21 +171,25 @@ def _killed(answer: Mapping[str, Any], tests: Sequence[str]) -> Killed:
     return Killed(tests=tuple(answer["failed"]), said=answer["said"])
 
 
+def _noticed(answer: Mapping[str, Any], seeds: Sequence[int]) -> Noticed:
+    if answer.get("is_endless"):
+        return Noticed(seeds={seeds[0]: "it never ended"}, modules=frozenset())
+    noticed = {int(seed): text for seed, text in answer["noticed"].items()}
+    return Noticed(seeds=noticed, modules=frozenset(answer["modules"]))
+
+
 @contextmanager
-def ground(copy: Path, bugs: Iterable[Bug]) -> Iterator[Ground]:
-    """Start the warm process beside a correct copy, with the killers of these bugs imported; end it and its children
-    afterwards."""
-    tests = sorted({killer.partition("::")[0] for bug in bugs for killer in bug.killers})
-    command = [sys.executable, "-P", "-W", "ignore", str(Path(__file__).with_name("warm.py")), str(copy), *tests]
+def ground(copy: Path) -> Iterator[Ground]:
+    """Make a correct copy of the program and start the warm process beside it; end it and its children afterwards."""
+    copy_to(copy)
+    command = [sys.executable, "-P", "-W", "ignore", str(Path(__file__).with_name("warm.py")), str(copy)]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "PYTHONPATH"))}
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=inherited, cwd=Path(__file__).parent
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=inherited, cwd=copy
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            # A bug that is planted earlier would be imported as the correct program.
-            assert process.stdout.readline(), f"the warm process ended with {process.wait()}"
-            yield Ground(process, process.stdin, process.stdout)
+            yield Ground(copy, process, process.stdin, process.stdout)
         finally:
             process.stdin.close()

@@ -1,14 +1,13 @@
 """The suite kills every planted bug; the end of the run reports which test did."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.conftest import KILLED_BY
 from tests.planted.bug import Bug
 from tests.planted.bugs import BUGS
-from tests.planted.plant import Ground, NotPlanted, changed, copy_to, ground, planted
+from tests.planted.plant import Ground, NotPlanted, changed, ground, planted
 from tests.planted.telling import line
 from tests.simulation.chosen import FIXED
 
@@ -36,42 +35,33 @@ PLANTED = Bug(
 
 
 @pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("planted") / "copy"
-    copy_to(directory)
-    return directory
-
-
-@pytest.fixture(scope="module")
-def warm(copy: Path) -> Iterator[Ground]:
-    with ground(copy, BUGS) as started:
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    with ground(tmp_path_factory.mktemp("planted") / "copy") as started:
         yield started
 
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: f"{bug.rule}-{bug.name.replace(' ', '-')}")
-def test_it_is_killed(bug: Bug, warm: Ground, copy: Path, record_property: Callable[[str, object], None]) -> None:
-    with planted(bug, copy):
-        killed = warm.hunt(bug, copy)
-    assert killed.tests, f"{bug.name} ({bug.rule}) lives: no test of {bug.killers + bug.wider} fails\n{killed.said}"
+def test_it_is_killed(bug: Bug, warm: Ground, record_property: Callable[[str, object], None]) -> None:
+    """By a test that it names; `python -m tests.planted NAME` searches for another one."""
+    killed = warm.hunt(bug)
+    assert killed.tests, f"{bug.name} ({bug.rule}) lives: none of {', '.join(bug.killers)} fails\n{killed.said}"
     record_property(KILLED_BY, line(bug, killed))
 
 
 @pytest.mark.timeout(100)
 @pytest.mark.parametrize("bug", NOTICED, ids=lambda bug: f"{bug.rule}-{bug.name.replace(' ', '-')}")
-def test_a_seed_notices_it(bug: Bug, warm: Ground, copy: Path) -> None:
+def test_a_seed_notices_it(bug: Bug, warm: Ground) -> None:
     """Tests the simulation itself. If its scenarios changed, `python -m tests.planted --by-seeds 60` finds other
     seeds."""
-    with planted(bug, copy):
-        noticed = warm.play(bug.seeds, copy)
-    assert noticed.seeds, f"{bug.name} ({bug.rule}): none of the seeds {bug.seeds} notices it"
-    assert noticed.has(bug)
+    assert warm.notice(bug).seeds, f"{bug.name} ({bug.rule}): none of the seeds {bug.seeds} notices it"
 
 
-def test_seeds_of_a_sound_copy_notice_nothing(warm: Ground, copy: Path) -> None:
+def test_seeds_of_a_sound_copy_notice_nothing(warm: Ground) -> None:
     """Otherwise a simulation that can't run at all would notice everything."""
-    with planted(SOUND, copy):
-        assert not warm.play(range(1, 4), copy, is_whole=True).seeds
+    played = warm.play(range(1, 4), is_whole=True)
+    assert not played.seeds
+    assert all(played.has(bug) for bug in NOTICED)
 
 
 def test_bugs_of_enough_rules_are_noticed_by_a_fixed_seed() -> None:
@@ -93,23 +83,22 @@ def test_each_names_its_killer() -> None:
     assert not [bug.name for bug in BUGS if not bug.killers]
 
 
-def test_a_sound_copy_passes_all_tests(warm: Ground, copy: Path) -> None:
+def test_a_sound_copy_passes_all_tests(warm: Ground) -> None:
     """Otherwise a copy that can't run at all would kill everything."""
-    with planted(SOUND, copy):
-        killed = warm.hunt(SOUND, copy)
+    killed = warm.hunt(SOUND)
     assert not killed.tests
     assert "no such test" not in killed.said
 
 
-def test_a_copy_runs_what_was_planted_and_is_sound_afterwards(warm: Ground, copy: Path) -> None:
+def test_a_copy_runs_what_was_planted_and_is_sound_afterwards(warm: Ground) -> None:
     """And the tested tree never changes."""
-    planted_in, sound = copy / "fenced" / PLANTED.file, changed(SOUND)
-    with planted(PLANTED, copy):
+    planted_in, sound = warm.copy / "fenced" / PLANTED.file, changed(SOUND)
+    with planted(PLANTED, warm.copy):
         assert planted_in.read_text() != sound
-        assert warm.hunt(PLANTED, copy).tests
+        assert warm.run(PLANTED.killers).tests
         assert changed(SOUND) == sound
     assert planted_in.read_text() == sound
-    assert not warm.run(SOUND.killers, copy).tests
+    assert not warm.run(SOUND.killers).tests
 
 
 def test_a_bug_whose_place_moved_is_reported() -> None:
@@ -118,7 +107,7 @@ def test_a_bug_whose_place_moved_is_reported() -> None:
 
 
 @pytest.mark.parametrize("new", ["KEYS = nobody or (", "KEYS == ("], ids=["no-such-name", "never-set"])
-def test_a_bug_that_is_no_program_is_not_taken_for_killed(warm: Ground, copy: Path, new: str) -> None:
+def test_a_bug_that_is_no_program_is_not_taken_for_killed(warm: Ground, new: str) -> None:
     bug = Bug(name="broken", rule="none", file=SOUND.file, old=SOUND.old, new=new, killers=SOUND.killers)
-    with planted(bug, copy), pytest.raises(NotPlanted):
-        warm.hunt(bug, copy)
+    with pytest.raises(NotPlanted):
+        warm.hunt(bug)

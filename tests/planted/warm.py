@@ -1,9 +1,10 @@
 """A warm process that runs tests or seeds in a copy of the program, each in its own fork; libraries are imported once.
 
-Run as a file with the copy's folder and the tests to import as arguments, and with requests as lines of JSON on stdin.
-It knows no bugs. It never imports `fenced` or `tests` itself, so that each fork imports them from the copy as it is
-then, and reports from which file. One fork imports the tests, and what they use of the correct program, at the start;
-it serves the bugs that are planted by replacing functions. What it has not imported is imported with the bug in it.
+Run as a file with the copy's folder as the argument, and with requests as lines of JSON on stdin. It knows no bugs. It
+never imports `fenced` or `tests` itself, so that each fork imports them from the copy as it is then, and reports from
+which file. One fork, the sound process, holds one pytest session. It collects each file of tests once, and imports what
+they use of the correct program; it serves the bugs that are planted by replacing functions. Whoever plants a bug asks
+it to collect first. What it has not imported is imported with the bug in it.
 """
 
 import contextlib
@@ -11,43 +12,39 @@ import gc
 import importlib
 import json
 import os
+import resource
+import select
 import signal
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
 from _pytest.config import default_plugins
 
-READY = "ready"
-"""The first line of an answer: the correct program is imported, and bugs may be planted into its copy."""
-
 HEAVY = ("hypothesis", "aiohttp.web", "aiomqtt", "aiosqlite", "cryptography.x509", "prometheus_client", "pydantic",
          "rich.console", "sqlalchemy.ext.asyncio", "structlog", "uvloop", "yaml")  # fmt: skip
 PLUGINS = ("pytest_asyncio.plugin", "pytest_timeout", "_hypothesis_pytestplugin")
 """Passed as modules: by name, pytest searches all installed packages for each."""
 ITS_OWN = tuple(f"_pytest.{name}" for name in default_plugins)
-OPTIONS = ("-q", "-x", "--assert=plain", "-p", "no:cacheprovider", "-o", "addopts=", "-m", "not integration",
-           "--timeout", "15")  # fmt: skip
+OPTIONS = ("-q", "--assert=plain", "-p", "no:cacheprovider", "-o", "addopts=", "-m", "not integration",
+           "--timeout", "60")  # fmt: skip
 """Plain asserts: the name of the failed test is enough, and pytest would rewrite its plugins (hypothesis) as it imports
 them."""
 OUR_OWN = ("SyntaxError", "IndentationError", "NameError", "UnboundLocalError", "ImportError", "ModuleNotFoundError")
 """A test that fails with one of these was broken by the planted text, not by the rule that it breaks."""
-LOOK_SECONDS = 0.02
-RUNNING: dict[str, Any] = {}
-"""The functions of the correct program, in the fork that has it."""
+PROCESSOR_SECONDS_MAX = 20
+"""Of one request about named tests: a bug that never ends uses that up on any machine, and a busy one does not."""
 SEED_SECONDS_MAX = 10
 
 
 class Recorder:
-    """Records which test failed first, how, and how many ran."""
+    """Records which tests failed, and how the last one failed."""
 
     def __init__(self) -> None:
         self.failed: list[str] = []
         self.said = ""
-        self.ran = 0
         self.is_broken = False
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -56,7 +53,6 @@ class Recorder:
             self.said = report.longreprtext
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.ran += report.when == "call"
         if report.failed:
             self.failed.append(report.nodeid)
             self.said = report.longreprtext
@@ -71,20 +67,19 @@ class Recorder:
 def run(request: dict[str, Any]) -> dict[str, Any]:
     """Run, in the fork, the tests of one copy or seeds of its simulation."""
     move_into(request["directory"])
-    if (swapped := request.get("swapped")) is not None:
-        swap = importlib.import_module("tests.planted.swap").swap
-        if not swap(RUNNING, **swapped):
-            return {"is_cold": True}
     if "seeds" in request:
         return {**play(request["seeds"], is_whole=request["is_whole"]), "program": program()}
     recorder = Recorder()
-    options = [option for option in OPTIONS if option != "-x" or not request["is_whole"]]
+    options = OPTIONS if request["is_whole"] else (*OPTIONS, "-x")
     plugins = [importlib.import_module(name) for name in PLUGINS]
     status = pytest.main([*options, *request["tests"]], plugins=[recorder, *plugins])
+    return answer_of(recorder, int(status), request)
+
+
+def answer_of(recorder: Recorder, status: int, request: dict[str, Any]) -> dict[str, Any]:
     return {
-        "status": int(status),
+        "status": status,
         "failed": recorder.failed,
-        "ran": recorder.ran,
         "is_broken": recorder.is_broken,
         "said": recorder.said[-request["said_max"] :],
         "program": program(),
@@ -144,38 +139,39 @@ def _too_long(*_: object) -> None:
     raise Endless("it never ended")
 
 
-def fork(request: dict[str, Any]) -> dict[str, Any]:
-    """Run one request in a fork, within its time."""
+def fork(request: dict[str, Any], work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Do the work of one request in a fork, within its time."""
     answer = Path(f"{request['directory']}.answer")
     child = os.fork()
     if child == 0:
         os.setsid()
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for stream in (0, 1, 2):
-            os.dup2(nothing, stream)
+        silence()
         try:
-            found = run(request)
+            found = work()
         except BaseException as exc:  # the parent gets every error
             found = {"lost": repr(exc)}
         answer.write_text(json.dumps(found), encoding="utf-8")
         os._exit(0)
-    end = time.monotonic() + request["seconds"]
-    while time.monotonic() < end:
-        if os.waitpid(child, os.WNOHANG)[0]:
-            break
-        time.sleep(LOOK_SECONDS)
-    else:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        return {"is_endless": True}
+    end = os.pidfd_open(child)
+    is_ended = bool(select.select([end], [], [], request["seconds"])[0])
+    os.close(end)
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)  # children that a broken program left running
+        os.killpg(child, signal.SIGKILL)  # and children that a broken program left running
+    _, status = os.waitpid(child, 0)
+    if not is_ended or os.WIFSIGNALED(status):
+        return {"is_endless": True} if not is_ended or os.WTERMSIG(status) == signal.SIGXCPU else {"lost": str(status)}
     try:
         found = json.loads(answer.read_text(encoding="utf-8"))
     except (OSError, ValueError) as exc:
         return {"lost": repr(exc)}
     return dict(found)
+
+
+def silence() -> None:
+    """Read nothing, and print nowhere."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nothing, stream)
 
 
 def serve(requests: IO[str], answers: IO[str], answer_to: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
@@ -184,8 +180,87 @@ def serve(requests: IO[str], answers: IO[str], answer_to: Callable[[dict[str, An
         print(json.dumps(answer_to(json.loads(line))), file=answers, flush=True)
 
 
-def sound(directory: str, tests: list[str]) -> tuple[IO[str], IO[str]]:
-    """Fork a process that imports these tests of the correct copy; return its request and answer streams."""
+class Sound:
+    """The session of the sound process: the tests that it collected, and the functions of the correct program."""
+
+    def __init__(self, requests: IO[str], answers: IO[str]) -> None:
+        self._requests, self._answers = requests, answers
+        self._items: dict[str, list[pytest.Item]] = {}
+        self._running: dict[str, list[Any]] = {}
+        self._session: pytest.Session | None = None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self) -> bool:
+        return True  # nothing yet
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self) -> None:
+        """Before the objects are frozen, after which nobody finds the functions among them."""
+        self._remember()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        self._session = session
+        serve(self._requests, self._answers, self._answer_to)
+        return True
+
+    def _remember(self) -> None:
+        for file, functions in importlib.import_module("tests.planted.swap").running().items():
+            self._running.setdefault(file, []).extend(functions)
+        gc.freeze()
+
+    def _answer_to(self, request: dict[str, Any]) -> dict[str, Any]:
+        if "collect" in request:
+            self._collect(request["collect"])
+            return {"is_collected": True}
+        return fork(request, lambda: self._run(request))
+
+    def _collect(self, tests: Sequence[str]) -> None:
+        """Collect the files of these tests, or import the simulation if there are none."""
+        assert self._session is not None
+        if not tests:
+            importlib.import_module("tests.simulation.play")
+            self._remember()
+        for file in dict.fromkeys(test.partition("::")[0] for test in tests):
+            if file not in self._items:
+                self._items[file] = []
+                with contextlib.suppress(pytest.UsageError):  # the run with the planted file reports it
+                    self._items[file] = [*self._session.perform_collect([file])]
+
+    def _run(self, request: dict[str, Any]) -> dict[str, Any]:
+        """In the fork."""
+        if not importlib.import_module("tests.planted.swap").swap(self._running, **request["swapped"]):
+            return {"is_cold": True}
+        if "seeds" in request:
+            return {**play(request["seeds"], is_whole=request["is_whole"]), "program": program()}
+        named = [self._named(test) for test in request["tests"]]
+        if not all(named):
+            return {"is_cold": True}  # pytest says there which test does not exist
+        items = [item for each in named for item in each]
+        limit_processor_time()
+        recorder = Recorder()
+        items[0].config.pluginmanager.register(recorder)
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if recorder.failed:
+                break
+        return answer_of(recorder, int(bool(recorder.failed)), request)
+
+    def _named(self, test: str) -> list[pytest.Item]:
+        """Return the items of a test: itself, its parameters, or the tests of a class or file."""
+        there = self._items.get(test.partition("::")[0], ())
+        return [item for item in there if item.nodeid == test or item.nodeid.startswith((f"{test}[", f"{test}::"))]
+
+
+def limit_processor_time() -> None:
+    """A test that uses too much of it ends the fork by SIGXCPU."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    most = int(used.ru_utime + used.ru_stime) + PROCESSOR_SECONDS_MAX
+    resource.setrlimit(resource.RLIMIT_CPU, (most, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
+def sound(directory: str) -> tuple[IO[str], IO[str]]:
+    """Fork the sound process beside the correct copy; return its request and answer streams."""
     (request_end, asks), (answers, answer_end) = os.pipe(), os.pipe()
     if os.fork():
         os.close(request_end)
@@ -193,28 +268,22 @@ def sound(directory: str, tests: list[str]) -> tuple[IO[str], IO[str]]:
         return os.fdopen(asks, "w"), os.fdopen(answers)
     os.close(asks)
     os.close(answers)
-    os.close(0)  # the requests of the parent
+    silence()
     move_into(directory)
-    for test in tests:
-        importlib.import_module(test.removesuffix(".py").replace("/", "."))
-    RUNNING.update(importlib.import_module("tests.planted.swap").running())
-    gc.freeze()  # pytest collects several times in each fork
-    answering = os.fdopen(answer_end, "w")
-    print(READY, file=answering, flush=True)
-    serve(os.fdopen(request_end), answering, fork)
+    plugins = [importlib.import_module(name) for name in PLUGINS]
+    pytest.main([*OPTIONS, "-s"], plugins=[Sound(os.fdopen(request_end), os.fdopen(answer_end, "w")), *plugins])
     os._exit(0)
 
 
-def main(directory: str, *tests: str) -> None:
+def main(directory: str) -> None:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     for name in (*HEAVY, *PLUGINS, *ITS_OWN):
         importlib.import_module(name)
-    asks, answers = sound(directory, [*tests])
-    print(answers.readline(), end="", flush=True)
+    asks, answers = sound(directory)
 
     def answer_to(request: dict[str, Any]) -> dict[str, Any]:
-        if "swapped" not in request:
-            return fork(request)
+        if "swapped" not in request and "collect" not in request:
+            return fork(request, lambda: run(request))
         print(json.dumps(request), file=asks, flush=True)
         return dict(json.loads(answers.readline()))
 

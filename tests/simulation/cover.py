@@ -21,7 +21,7 @@ from tests.simulation.play import Quiet, silence_logs
 from tests.simulation.scenario import scenario
 from tests.world.loop import run
 
-TIMES = 4
+TIMES = 2
 LINE = 120
 
 
