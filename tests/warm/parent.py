@@ -1,4 +1,4 @@
-"""`python -m tests.warm.parent`: the parent of the tests' programs, which has imported them and forks one for each start.
+"""`python -m tests.warm.parent`: the parent of the tests' programs, which imports them and forks one for each start.
 
 Its first argument is the descriptor of its listener, the others are modules to import. It serves until its standard
 input ends. One connection is one program: a request with the three standard descriptors, then the answers `pid` and
