@@ -88,7 +88,11 @@ class Unreachable(Exception):
 
 
 class VersionRefused(Unreachable):
-    """The broker does not speak the MQTT version of this attempt, or does not answer it."""
+    """The broker does not speak the MQTT version of this attempt."""
+
+
+class Silent(VersionRefused):
+    """The broker does not answer the login: it is frozen, or it can't read this version."""
 
 
 class Refused(Exception):
@@ -832,6 +836,7 @@ class Mqtt:
         self._level, self._qos_max, self._keepalive, self._number = 5, 1, KEEPALIVE_SECONDS, 0
         self._received = b""
         self._refused = ""
+        self._is_silent = False
         self._heard = self._sent = self._pinged = 0.0
         self._lost_at: list[float] = []
 
@@ -842,11 +847,7 @@ class Mqtt:
     def open(self) -> None:
         """Connect, log in and set presence to `online`. Raises Unreachable and Stopped."""
         try:
-            try:
-                self._log_in(5)
-            except VersionRefused:
-                self.drop()
-                self._log_in(4)
+            self._log_in_somehow()
             self._publish(self._presence, b"online", is_retained=True, qos=1)
         except Refused as exc:
             if str(exc) != self._refused:
@@ -903,8 +904,30 @@ class Mqtt:
             self._stream.close(bytes([_DISCONNECT, 0]))
         self._stream = None
 
-    def _log_in(self, level: int) -> None:
-        """Raises VersionRefused, Unreachable and Stopped."""
+    def _log_in_somehow(self) -> None:
+        """Raises Unreachable and Stopped.
+
+        After a silence try first without a last will: a frozen broker finds each login in its queue when it goes on,
+        and would publish the last will of each.
+        """
+        if self._is_silent:
+            try:
+                self._log_in(5, has_will=False)
+            except Silent:
+                raise
+            except VersionRefused:
+                pass
+            self.drop()
+        try:
+            self._log_in(5)
+        except VersionRefused:
+            self.drop()
+            self._is_silent = True
+            self._log_in(4)
+        self._is_silent = False
+
+    def _log_in(self, level: int, has_will: bool = True) -> None:
+        """Raises Silent, VersionRefused, Unreachable and Stopped."""
         settings, end = self._settings, time.monotonic() + CONNECT_TIMEOUT_SECONDS
         self._level, self._qos_max, self._keepalive, self._received = level, 1, KEEPALIVE_SECONDS, b""
         try:
@@ -912,7 +935,7 @@ class Mqtt:
         except ValueError as exc:
             raise Unreachable(f"{settings.secret.named[0]}: {exc}") from exc
         self._stream = Stream(settings, self._waiting, end)
-        flags = 0x2E  # without an old session; the last will has QoS 1 and is retained
+        flags = 0x2E if has_will else 0x02  # without an old session; the last will has QoS 1 and is retained
         login = b""
         if settings.username:
             flags, login = flags | 0x80, _text(settings.username)
@@ -921,11 +944,12 @@ class Mqtt:
         nothing = b"\0" if level == 5 else b""  # no properties
         head = _text("MQTT") + struct.pack("!BBH", level, flags, KEEPALIVE_SECONDS) + nothing + _text(self._client_id)
         end = time.monotonic() + CONNECT_TIMEOUT_SECONDS
-        self._write(_CONNECT, head + nothing + _text(self._presence) + _text("offline") + login, end)
+        will = nothing + _text(self._presence) + _text("offline") if has_will else b""
+        self._write(_CONNECT, head + will + login, end)
         try:
             kind, body = self._answer(end)
         except Unreachable as exc:
-            raise VersionRefused(f"{exc} before it answered the login; is the URL's port right?") from exc
+            raise Silent(f"{exc} before it answered the login; is the URL's port right?") from exc
         if kind != _CONNACK or len(body) < 2:
             raise Unreachable("this is no MQTT broker")
         if body[1]:

@@ -235,32 +235,63 @@ async def test_a_name_that_can_not_be_resolved(tmp_path: Path) -> None:
             await beat.logged(f"beat_unreachable reason=can't resolve {name}: ")
 
 
+HASTY: Final = """
+import runpy, socket, sys, time
+sys.argv = sys.argv[1:]
+{more}
+beat = runpy.run_path(sys.argv[0])
+beat['main'].__globals__['CONNECT_TIMEOUT_SECONDS'] = 0.2
+sys.exit(beat['main']())
+"""
+"""Runs the file with less patience."""
+
+HANGING_RESOLVER: Final = """
+def resolve(host, *more, **flags):
+    if flags:
+        raise socket.gaierror(1, 'a name')
+    sys.stderr.write('lookup\\n')
+    time.sleep(600)
+
+socket.getaddrinfo = resolve
+"""
+
+
+async def test_a_frozen_broker_gets_few_last_wills(tmp_path: Path) -> None:
+    """It finds every login in its queue when it goes on. Those after a silence are without a last will."""
+    logins: list[bool] = []
+    ended: list[bool] = []
+    is_frozen = True
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            packet = await reader.read(4096)
+            logins.append(bool(packet[9] & 0x04))
+            if not is_frozen:
+                writer.write(b"\x20\x03\x00\x00\x00")
+            while await reader.read(4096):
+                pass
+        writer.close()
+        ended.append(True)
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        address = f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        program = [sys.executable, "-IS", "-c", HASTY.format(more=""), FILE]
+        with beating(tmp_path, address, "--qos", "0", program=program):
+            await until(lambda: len(logins) >= 4, what="four logins without an answer")
+            is_frozen = False
+            await until(lambda: len(logins) >= 6 and logins[-1], what="a login with a last will")
+        await until(lambda: len(ended) == len(logins), what="the end of all connections")
+    assert logins[:4] == [True, True, False, False]
+
+
 async def test_a_resolver_that_hangs(tmp_path: Path) -> None:
     """The resolver has no timeout. The service lives on, and only one lookup waits at a time."""
-    code = (
-        "import socket, sys, time, runpy\n"
-        "def resolve(host, *more, **flags):\n"
-        "    if flags: raise socket.gaierror(1, 'a name')\n"
-        "    sys.stderr.write('lookup\\n')\n"
-        "    time.sleep(600)\n"
-        "socket.getaddrinfo = resolve\n"
-        "sys.argv = sys.argv[1:]\n"
-        "beat = runpy.run_path(sys.argv[0])\n"
-        "beat['main'].__globals__['CONNECT_TIMEOUT_SECONDS'] = 0.2\n"
-        "sys.exit(beat['main']())\n"
-    )
-    log = tmp_path / "log"
-    command = [sys.executable, "-IS", "-c", code, FILE, "--bus", "mqtt://broker.example.org"]
-    with log.open("wb") as out:
-        process = subprocess.Popen([*command, "--host", "node-1"], stderr=out)
-    beat = Beating(process, log)
-    try:
+    program = [sys.executable, "-IS", "-c", HASTY.format(more=HANGING_RESOLVER), FILE]
+    with beating(tmp_path, "mqtt://broker.example.org", program=program) as beat:
         await beat.logged("beat_unreachable reason=the resolver does not answer for broker.example.org")
         await asyncio.sleep(1)
         assert await beat.ended() == 0
-    finally:
-        process.kill()
-        process.wait()
     assert beat.log.count("lookup") == beat.log.count("beat_unreachable") == 1
 
 
