@@ -1,6 +1,6 @@
 """`@override` for methods that replace a library's: mypy then reports if the library drops or changes the method.
 
-It does nothing at run time, because importing typing_extensions would slow the start of `fenced beat` by a tenth.
+It does nothing at run time, because importing typing_extensions would slow the start of every program.
 """
 
 from typing import TYPE_CHECKING

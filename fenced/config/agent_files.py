@@ -1,4 +1,4 @@
-"""The files of `fenced proxy` and `fenced beat`: their keys, and the configurations that the programs get.
+"""The file of `fenced proxy`: its keys, and the configuration that the program gets. `fenced beat` reads its file itself.
 
 As for the daemon's file, one run reports every mistake, and a file with a mistake gives no configuration.
 """
@@ -13,7 +13,7 @@ from pydantic import Field
 from fenced.config import places
 from fenced.config.agent_path import why_unsafe
 from fenced.config.common_names import common_names
-from fenced.config.configuration import BeatConfiguration, ProxyConfiguration
+from fenced.config.configuration import ProxyConfiguration
 from fenced.config.keys import (
     NAME_PATTERN,
     Address,
@@ -23,7 +23,6 @@ from fenced.config.keys import (
     FolderName,
     Listed,
     Name,
-    Seconds,
     Tables,
     Text,
 )
@@ -32,10 +31,9 @@ from fenced.config.own_machine import OwnMachine
 from fenced.config.read import read_toml
 from fenced.config.secret_sources import SecretReader
 from fenced.config.stored_credentials import stored_credentials
-from fenced.config.tables import DaemonTable, LoginKeys, PowerTable, Table
+from fenced.config.tables import DaemonTable, PowerTable, Table
 from fenced.config.validate import parse
 from fenced.model.addresses import is_loopback
-from fenced.model.names import HostName
 
 TableType = TypeVar("TableType", bound=Table)
 
@@ -78,19 +76,6 @@ class ProxyTables(Table):
     )
 
 
-class BeatTable(LoginKeys):
-    bus: Annotated[str, Address("broker: mqtt:// or mqtts:// for TLS")] = "mqtt://127.0.0.1:1883"
-    site: Annotated[str, Name("the daemon's site")] = "site-1"
-    host: Annotated[str, Name("name of this host in the inventory; default: its host name", can_be_empty=True)] = ""
-    interval: Annotated[float, Seconds("between two heartbeats", least="50ms", most="1h")] = 5.0
-
-
-class BeatTables(Table):
-    """The beat's file."""
-
-    beat: BeatTable = Field(default_factory=BeatTable)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedProxy:
     """`configuration` is None when there are errors."""
@@ -100,31 +85,11 @@ class LoadedProxy:
     warnings: tuple[Mistake, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadedBeat:
-    """`configuration` is None when there are errors."""
-
-    configuration: BeatConfiguration | None
-    errors: tuple[Mistake, ...]
-    warnings: tuple[Mistake, ...]
-
-
 def load_proxy(path: Path, *, own_machine: OwnMachine, environ: Mapping[str, str]) -> LoadedProxy:
     """Read the proxy agent's file. Raises nothing, whatever it contains, and if it is missing."""
     mistakes = Mistakes()
     configuration = whole(path, mistakes, lambda: _proxy(path, own_machine, environ, mistakes))
     return LoadedProxy(
-        configuration=None if mistakes.errors else configuration,
-        errors=tuple(mistakes.errors),
-        warnings=tuple(mistakes.warnings),
-    )
-
-
-def load_beat(path: Path, *, own_machine: OwnMachine, environ: Mapping[str, str]) -> LoadedBeat:
-    """Read the beat's file. Raises nothing, whatever it contains, and if it is missing."""
-    mistakes = Mistakes()
-    configuration = whole(path, mistakes, lambda: _beat(path, own_machine, environ, mistakes))
-    return LoadedBeat(
         configuration=None if mistakes.errors else configuration,
         errors=tuple(mistakes.errors),
         warnings=tuple(mistakes.warnings),
@@ -189,24 +154,6 @@ def _check_tls(table: ProxyAgentTable, where: Where, mistakes: Mistakes) -> None
         mistakes.error(
             where.key("allow"), 'is empty, so no daemon could call; for example ["CN=fenced-a"]', unit="list"
         )
-
-
-def _beat(path: Path, own: OwnMachine, environ: Mapping[str, str], mistakes: Mistakes) -> BeatConfiguration | None:
-    tables = _tables(BeatTables, path, mistakes)
-    if tables is None:
-        return None
-    table, where = tables.beat, Where(str(path)).key("beat")
-    secrets = SecretReader(environ, mistakes)
-    bus = places.bus(table.bus, table, path.parent, where, secrets, mistakes, url_key="bus")
-    if bus.scheme == "embedded":
-        mistakes.error(
-            where.key("bus"),
-            "the built-in broker runs in the daemon: use mqtt:// with the daemon's address",
-            value=table.bus,
-        )
-    host = _named(table.host, own.hostname, where.key("host"), mistakes)
-    secrets.tell_open_to_all()
-    return BeatConfiguration(bus=bus, site=table.site, host=HostName(host), interval_seconds=table.interval)
 
 
 def _named(given: str, hostname: str, where: Where, mistakes: Mistakes) -> str:

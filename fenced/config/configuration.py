@@ -10,7 +10,6 @@ from pathlib import Path
 from fenced.model.bus_urls import BusScheme
 from fenced.model.credentials import StoredCredential
 from fenced.model.inventory import Inventory, Secret
-from fenced.model.names import HostName
 
 Tokens = tuple[tuple[str, Secret], ...]
 """(role, token); role is viewer, operator or admin."""
@@ -93,13 +92,3 @@ class ProxyConfiguration:
     credentials: Mapping[str, StoredCredential]
     options: frozenset[str]
     file_dirs: tuple[Path, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BeatConfiguration:
-    """The beat's file: broker, host and interval."""
-
-    bus: BusConfiguration
-    site: str
-    host: HostName
-    interval_seconds: float

@@ -99,10 +99,8 @@ def bus(
     where: Where,
     secrets: SecretReader,
     mistakes: Mistakes,
-    *,
-    url_key: str = "url",
 ) -> BusConfiguration:
-    """Return the broker of a table with the login keys and its URL under `url_key`."""
+    """Return the broker of a table with the login keys and its URL under `url`."""
     tls = tls_client(table, base, where, mistakes)
     password = secrets.password(table, where, base)
     if password is not None and not table.username:
@@ -110,14 +108,14 @@ def bus(
     try:
         broker = BusUrl.parse(url)
     except ValueError as exc:
-        mistakes.error(where.key(url_key), str(exc), value=url, unit="URL")
-        mistakes.refuse(where.key(url_key))
+        mistakes.error(where.key("url"), str(exc), value=url, unit="URL")
+        mistakes.refuse(where.key("url"))
         return BusConfiguration()
     scheme, host = broker.scheme, broker.host
     if scheme != "mqtts" and tls != TlsClient():
-        mistakes.warning(where.key(url_key), "the TLS files are not used: use mqtts://", value=url, unit="URL")
+        mistakes.warning(where.key("url"), "the TLS files are not used: use mqtts://", value=url, unit="URL")
     if scheme == "mqtt" and password is not None and not is_loopback(host):
-        mistakes.warning(where.key(url_key), "the password goes over the network in clear: use mqtts://", value=url)
+        mistakes.warning(where.key("url"), "the password goes over the network in clear: use mqtts://", value=url)
     return BusConfiguration(
         url=url, scheme=scheme, host=host, port=broker.port, username=table.username, password=password, tls=tls
     )

@@ -10,7 +10,8 @@ from typing import Final
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from fenced.config.agent_files import BeatTable, ProxyAgentTable
+from fenced.beat.fenced_beat import KEYS as BEAT_KEYS
+from fenced.config.agent_files import ProxyAgentTable
 from fenced.config.inventory_tables import ClusterTable, DatacenterTable, DeviceTable, HostTable, Overrides, ProxyTable
 from fenced.config.keys import Check, Tables, written_default
 from fenced.config.stored_credentials import CredentialTable
@@ -135,10 +136,11 @@ def document() -> str:
             "[credentials.NAME]", CredentialTable, "of `fenced proxy`: the logins that the proxy keeps, docs/proxies.md"
         )
     )
-    parts.append(_section("[beat]", BeatTable, "of `fenced beat`"))
+    parts.append(_beat())
     return "\n".join(parts)
 
 
+_HEAD: Final = ("| Key | Default | Unit | Allowed | Meaning |", "|---|---|---|---|---|")
 _OVERRIDES: Final = "also: any key of [defaults], and the per-host keys of [power] and [detection]"
 
 
@@ -184,8 +186,17 @@ def _section(title: str, model: type[BaseModel], about: str, *, without: type[Ba
     if about:
         lines += [about[0].upper() + about[1:] + ".", ""]
     if rows:
-        lines += ["| Key | Default | Unit | Allowed | Meaning |", "|---|---|---|---|---|", *rows, ""]
+        lines += [*_HEAD, *rows, ""]
     return "\n".join(lines)
+
+
+def _beat() -> str:
+    """The keys of the file that is a program of its own."""
+    rows = [
+        _cells(f"`{key}`", f'`"{default}"`', unit, allowed, about) for key, default, unit, allowed, about in BEAT_KEYS
+    ]
+    about = "Of `fenced beat`. The file is TOML with this one table, each text in one pair of quotes on its line."
+    return "\n".join(["### `[beat]`", "", about, "", *_HEAD, *rows, ""])
 
 
 def _row(key: str, field: FieldInfo) -> str:
@@ -193,7 +204,10 @@ def _row(key: str, field: FieldInfo) -> str:
     if check is None:
         raise AssertionError(f"{key} has no check")
     default = "required" if field.is_required() else f"`{_default(field)}`"
-    cells = (f"`{key}`", default, check.unit, check.allowed(), check.about)
+    return _cells(f"`{key}`", default, check.unit, check.allowed(), check.about)
+
+
+def _cells(*cells: str) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

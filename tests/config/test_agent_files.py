@@ -1,11 +1,10 @@
-"""The files of the proxy agent and of the beat: what they become, and their mistakes."""
+"""The file of the proxy agent: what it becomes, and its mistakes."""
 
 from pathlib import Path
 
 import pytest
 
-from fenced.config.agent_files import load_beat, load_proxy
-from fenced.model.inventory import Secret
+from fenced.config.agent_files import load_proxy
 from tests.config.files import OWN_MACHINE, certificates, told, write
 
 TLS = 'tls_cert_file = "cert"\ntls_key_file = "key"\nclient_ca_file = "ca"\n'
@@ -62,47 +61,9 @@ def test_mistakes_of_a_proxys_file(text: str, tmp_path: Path) -> None:
     assert found == PROXY_MISTAKES[text], told(loaded.errors)
 
 
-def test_a_beat(tmp_path: Path) -> None:
-    text = (
-        '[beat]\nbus = "mqtts://broker.example.org"\nsite = "s"\nhost = "node-1"\ninterval = "1s"\n'
-        'username = "node-1"\npassword_file = "secret"\nca_file = "ca"\n'
-    )
-    loaded = load_beat(written(tmp_path, text), own_machine=OWN_MACHINE, environ={})
-    assert loaded.configuration is not None, told(loaded.errors)
-    configuration = loaded.configuration
-    assert (configuration.site, configuration.host, configuration.interval_seconds) == ("s", "node-1", 1)
-    assert (configuration.bus.host, configuration.bus.port, configuration.bus.scheme) == (
-        "broker.example.org", 8883, "mqtts",
-    )  # fmt: skip
-    assert configuration.bus.password == Secret("x")
-    assert configuration.bus.tls.ca_file == tmp_path / "ca"
-
-
-BEAT_MISTAKES = {
-    'password = "geheim"': ["password"],
-    'bus = "embedded://127.0.0.1:1883"': ["bus"],
-    'bus = "http://x"': ["bus"],
-    'interval = "0s"': ["interval"],
-    "interval = 5": ["interval"],
-    'host = "a b"': ["host"],
-    'bus = "mqtts://x"\nusername = "u"\npassword_file = "nowhere"': ["password_file"],
-}
-
-
-@pytest.mark.parametrize("text", BEAT_MISTAKES)
-def test_mistakes_of_a_beats_file(text: str, tmp_path: Path) -> None:
-    loaded = load_beat(written(tmp_path, f"[beat]\n{text}\n"), own_machine=OWN_MACHINE, environ={})
-    assert loaded.configuration is None
-    assert [mistake.path.removeprefix("beat.") for mistake in loaded.errors] == BEAT_MISTAKES[text]
-    assert "geheim" not in str(loaded)
-
-
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    for loaded in (
-        load_proxy(tmp_path / "x", own_machine=OWN_MACHINE, environ={}),
-        load_beat(tmp_path / "x", own_machine=OWN_MACHINE, environ={}),
-    ):
-        assert [mistake.reason for mistake in loaded.errors] == ["no such file"]
+    loaded = load_proxy(tmp_path / "x", own_machine=OWN_MACHINE, environ={})
+    assert [mistake.reason for mistake in loaded.errors] == ["no such file"]
 
 
 def test_pins_are_the_proxys_own(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from fenced.config.agent_files import load_beat, load_proxy
+from fenced.config.agent_files import load_proxy
 from fenced.config.load import load
 from fenced.config.mistakes import Mistake
 from tests.config.drivers import MuteAgents
@@ -22,7 +22,6 @@ TABLES: Final = {
     "run bus": ('[bus]\nurl = "mqtts://broker"\n', "ca_file", "cert_file", "key_file"),
     "run api": ("[api]\n", "", "tls_cert_file", "tls_key_file"),
     "proxy": ('[proxy]\nallow = ["CN=a"]\n', "client_ca_file", "tls_cert_file", "tls_key_file"),
-    "beat": ('[beat]\nbus = "mqtts://broker"\n', "ca_file", "cert_file", "key_file"),
 }
 
 
@@ -30,8 +29,6 @@ def _errors(program: str, path: Path) -> tuple[Mistake, ...]:
     match program:
         case "proxy":
             return load_proxy(path, own_machine=OWN_MACHINE, environ={}).errors
-        case "beat":
-            return load_beat(path, own_machine=OWN_MACHINE, environ={}).errors
         case _:
             found = load(path, own_machine=OWN_MACHINE, environ={}, catalogue=MuteAgents(), resolve=resolve)
             return tuple(found.errors)

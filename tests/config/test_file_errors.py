@@ -16,7 +16,7 @@ from typing import Any, Final
 import pytest
 
 from fenced.config import agent_files, inventory_tables, load, stored_credentials, tables
-from fenced.config.agent_files import load_beat, load_proxy
+from fenced.config.agent_files import load_proxy
 from fenced.config.files import UnusableFile, read_text
 from fenced.config.keys import Check, FileName, FolderName, Listed
 from fenced.config.mistakes import Mistake
@@ -42,7 +42,6 @@ PLACES: Final[dict[str, str]] = {
     "DeviceTable": f'run {HOST}username = "fence"',
     "ProxyAgentTable": 'proxy [proxy]\nlisten = "127.0.0.1:8471"',
     "CredentialTable": 'proxy [credentials.pdus]\naddresses = ["10.9.0.1"]',
-    "BeatTable": 'beat [beat]\nusername = "node-1"',
 }
 """By class of a table: which program reads it, and how it is written."""
 
@@ -122,9 +121,7 @@ def _load(program: str, path: Path) -> tuple[Mistake, ...]:
     environ: dict[str, str] = {}
     if program == "run":
         return load.load(path, own_machine=OWN_MACHINE, environ=environ, catalogue=MuteAgents(), resolve=resolve).errors
-    if program == "proxy":
-        return load_proxy(path, own_machine=OWN_MACHINE, environ=environ).errors
-    return load_beat(path, own_machine=OWN_MACHINE, environ=environ).errors
+    return load_proxy(path, own_machine=OWN_MACHINE, environ=environ).errors
 
 
 @pytest.fixture
@@ -182,7 +179,7 @@ def test_a_store_path_that_can_be_no_file_is_a_mistake_at_its_key(
     assert [mistake.path for mistake in errors] == ["store.url"]
 
 
-@pytest.mark.parametrize("program", ["run", "proxy", "beat"])
+@pytest.mark.parametrize("program", ["run", "proxy"])
 @pytest.mark.parametrize("error", [error for error in ERRORS if "\\u" not in error], ids=lambda name: name[:20])
 def test_a_configuration_file_that_can_not_be_read_is_a_mistake(program: str, error: str, folder: Path) -> None:
     with _as_nobody():

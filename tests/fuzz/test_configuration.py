@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fenced.config.agent_files import load_beat, load_proxy
+from fenced.config.agent_files import load_proxy
 from fenced.config.load import load
 from fenced.config.mistakes import Mistake, Mistakes, Where
 from fenced.config.read import read_inventory, read_toml
@@ -164,10 +164,9 @@ def test_any_inventory_file(directory: Path, suffix_and_text: tuple[str, bytes])
 def test_any_agent_file(directory: Path, text: bytes) -> None:
     path = directory / "agent.toml"
     path.write_bytes(text)
-    for loader in (load_proxy, load_beat):
-        loaded = loader(path, own_machine=OWN_MACHINE, environ={})
-        assert (loaded.configuration is None) == bool(loaded.errors)
-        assert_told(loaded.errors + loaded.warnings)
+    loaded = load_proxy(path, own_machine=OWN_MACHINE, environ={})
+    assert (loaded.configuration is None) == bool(loaded.errors)
+    assert_told(loaded.errors + loaded.warnings)
 
 
 @fuzz(150)

@@ -18,9 +18,9 @@ EXPOSURE_MAX = 1.4
 def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """Return a copy of the unit whose program exists on this machine."""
     text = (UNITS / str(request.param)).read_text()
-    assert "ExecStart=/usr/bin/fenced " in text
+    assert re.search(r"^ExecStart=/usr/bin/fenced(-beat)? ", text, re.MULTILINE)
     copy = tmp_path / str(request.param)
-    copy.write_text(text.replace("ExecStart=/usr/bin/fenced ", "ExecStart=/bin/true "))
+    copy.write_text(re.sub(r"^ExecStart=/usr/bin/fenced(-beat)? ", "ExecStart=/bin/true ", text, flags=re.MULTILINE))
     return copy
 
 
@@ -62,7 +62,8 @@ def test_the_programs_and_users_exist() -> None:
     assert SERVICES == ["fenced-beat.service", "fenced-proxy.service", "fenced.service"]
     for name in SERVICES:
         found = settings(UNITS / name)
-        assert found["ExecStart"].split()[1] in COMMANDS
+        program, *words = found["ExecStart"].split()
+        assert program == "/usr/bin/fenced-beat" or words[0] in COMMANDS
         assert re.search(rf"^u {found['User']} ", users, re.MULTILINE)
 
 
@@ -89,9 +90,11 @@ def test_documents_and_units_name_the_same_files() -> None:
             *root.glob("config/*"),
         ]
         if path.is_file()
-        for program, file in re.findall(r"fenced (run|proxy|beat) -c (/[\w./-]+)", path.read_text())
+        for program, file in re.findall(r"fenced[ -](run|proxy|beat) -c (/[\w./-]+)", path.read_text())
     ]
-    units = {words[1]: words[3] for name in SERVICES for words in [settings(UNITS / name)["ExecStart"].split()]}
+    units = dict(
+        re.findall(r"fenced[ -](\w+) -c (\S+)", "\n".join(settings(UNITS / name)["ExecStart"] for name in SERVICES))
+    )
     assert {program for _, program, _ in named} >= {"run", "proxy"}
     assert [entry for entry in named if units[entry[1]] != entry[2]] == []
     guide = "".join(path.read_text() for path in root.glob("docs/*.md"))

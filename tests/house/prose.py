@@ -14,7 +14,7 @@ INDENTED_BLOCK: Final = re.compile(r"^ +```.*?^ +```$", re.DOTALL | re.MULTILINE
 """A block inside a list."""
 REDIRECTION: Final = re.compile(r"\d?>(?:&\d|\s*\S+)|<\S*")
 SUBSTITUTION: Final = re.compile(r"\"?\$\((?P<inner>.*?)\)\"?")
-OURS: Final = ("fenced ", "fencectl ")
+OURS: Final = ("fenced ", "fenced-beat ", "fencectl ")
 
 
 def links(path: Path) -> list[str]:
@@ -52,7 +52,7 @@ def commands(path: Path) -> Iterator[str]:
 def mentions(path: Path) -> Iterator[str]:
     """Yield commands that the text mentions in backquotes or blocks without a language; operands may be missing."""
     blocks = [match["text"] for match in BLOCK.finditer(path.read_text(encoding="utf-8")) if not match["language"]]
-    spoken = re.findall(r"`((?:fenced|fencectl) [^`]+)`", _text(path).replace("\n", " "))
+    spoken = re.findall(r"`((?:fenced|fenced-beat|fencectl) [^`]+)`", _text(path).replace("\n", " "))
     for line in [*(line.strip() for block in blocks for line in block.splitlines()), *spoken]:
         if line.startswith(OURS):
             yield line.partition("#")[0].strip()

@@ -9,6 +9,7 @@ from typing import Final
 import click
 import pytest
 
+from fenced.cli.beat import command as beat
 from fenced.cli.fencectl import main as fencectl
 from fenced.cli.main import main as fenced
 from fenced.core.allowed.gates import all_gates
@@ -18,7 +19,7 @@ from tests.house.tree import ROOT, files, functions, name
 
 DOCUMENTS: Final = tuple(path for path in files() if path.suffix == ".md")
 COLUMNS_MAX: Final = 120
-PROGRAMS: Final = {"fenced": fenced, "fencectl": fencectl}
+PROGRAMS: Final = {"fenced": fenced, "fenced-beat": beat, "fencectl": fencectl}
 SHIPPED: Final = re.compile(
     r"(?<![\w/])(?:config|systemd|docs|tests|fenced)/[\w./-]+\.(?:toml|service|conf|acl|md|py)\b"
 )
@@ -116,11 +117,17 @@ def test_commands_were_found() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["fencectl restart node-1 --no-such-option", "fencectl fly node-1", "fenced run", "fencectl maintenance node-1"],
+    [
+        "fencectl restart node-1 --no-such-option",
+        "fencectl fly node-1",
+        "fenced run",
+        "fencectl maintenance node-1",
+        "fenced-beat --no-such-option",
+    ],
 )
 def test_wrong_commands_are_found_out(line: str) -> None:
     program, *arguments = shlex.split(line)
-    with pytest.raises(click.UsageError):
+    with pytest.raises((click.UsageError, SystemExit)):
         _parse(PROGRAMS[program], program, arguments, None)
 
 
@@ -133,7 +140,7 @@ def _gates() -> list[str]:
 
 
 def _parse(command: click.Command, called: str, arguments: list[str], parent: click.Context | None) -> None:
-    """Raises click.UsageError where the program would."""
+    """Raises click.UsageError where the program would; SystemExit where the beat ends."""
     context = command.make_context(called, list(arguments), parent=parent)
     if isinstance(command, click.Group):
         rest = [*context._protected_args, *context.args]

@@ -30,6 +30,7 @@ def test_the_wheel_holds_the_whole_package_and_nothing_else(built: Path) -> None
     assert shipped == ours
     assert "fenced = fenced.cli.main:main" in metadata["entry_points.txt"]
     assert "fencectl = fenced.cli.fencectl:main" in metadata["entry_points.txt"]
+    assert "fenced-beat = fenced.beat.fenced_beat:main" in metadata["entry_points.txt"]
     assert "Apache License" in metadata["LICENSE"]
 
 
