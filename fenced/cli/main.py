@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "beat": "fenced.cli.beat",
     "agents": "fenced.cli.agents",
     "certs": "fenced.cli.certs",
+    "setup": "fenced.cli.setup",
     "lab": "fenced.cli.lab",
 }
 """Command -> module; each module has a click command (or group) named `command`."""
