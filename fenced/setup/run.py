@@ -84,9 +84,8 @@ class _Run:
             folder = self._real(daemon.AUTHORITY)
             if self._asked.is_dry and not (folder / "ca.crt").exists():
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "authority"
-            else:
-                self._make_users()
-                self._make_folders()
+            self._make_users()
+            self._make_folders()
             self._issuer = Issuer(
                 folder=folder, manifest=self._manifest, within=self._asked.within, now=self._asked.now
             )

@@ -175,7 +175,10 @@ def machine(folder: Path) -> Iterator[Machine]:
 def program(name: str, module: str) -> str:
     """Return the script that installs a program of the tested tree as /usr/bin/NAME."""
     python = f"{SHARED}/python/bin/python{sys.version_info.major}.{sys.version_info.minor}"
-    text = f'#!/bin/sh\nPYTHONPATH={SHARED}/tree:{SHARED}/packages exec {python} -P -m {module} "$@"\n'
+    text = (
+        f"#!/bin/sh\nexport LD_LIBRARY_PATH={SHARED}/python/lib PYTHONPATH={SHARED}/tree:{SHARED}/packages\n"
+        f'exec {python} -P -m {module} "$@"\n'
+    )
     return f"printf %s {shlex.quote(text)} > /usr/bin/{name}; chmod 755 /usr/bin/{name}"
 
 
