@@ -75,7 +75,7 @@ def test_the_configuration_it_makes_is_accepted(root: Path, setup: Callable[...,
     assert [str(error) for error in loaded.errors] == []
     assert loaded.configuration is not None
     assert [*loaded.configuration.inventory.hosts] == ["node-1", "node-2"]
-    assert loaded.configuration.inventory.daemon.armed is False
+    assert loaded.configuration.inventory.daemon.is_armed_by_file is False
     assert loaded.configuration.bus.username == "controller-fenced-a"
 
 
