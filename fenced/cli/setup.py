@@ -54,6 +54,7 @@ WORDS: Final = {
     help="Renew certificates that end within this time.",
 )  # fmt: skip
 @click.option("--root", type=click.Path(path_type=Path, file_okay=False), default=Path("/"), help="Write below DIR.")
+@click.option("--no-input", is_flag=True, help="Ask no questions, also on a terminal.")
 @click.option("-n", "--dry-run", "is_dry", is_flag=True, help="Show what would be done; write nothing.")
 def command(
     hosts: Sequence[str],
@@ -68,6 +69,7 @@ def command(
     revoke: Sequence[str],
     within: str,
     root: Path,
+    no_input: bool,
     is_dry: bool,
 ) -> None:
     """Make everything that an installation needs, so that every file fits the others.
@@ -80,8 +82,12 @@ def command(
 
     It makes a private authority, certificates, the broker's accounts, access list and configuration, fenced.toml, a
     first inventory, units, and one small archive for each host and proxy. Run it again at any time: it makes what is
-    missing, and shows the difference where a person changed a file, without touching that file.
+    missing, and shows the difference where a person changed a file, without touching that file. The first run on a
+    terminal asks for what no option says.
     """
+    is_first = not (root / CONFIGURATION.relative_to("/")).exists()
+    if is_first and not hosts and not no_input and sys.stdin.isatty():
+        site, brokers, hosts = _answers(site, brokers)
     asked = Asked(
         fleet=Fleet(
             site=site or SITE,
@@ -107,6 +113,15 @@ def command(
         raise click.ClickException(str(exc)) from exc
     _print(report, is_dry=is_dry)
     sys.exit(1 if report.problems else 0)
+
+
+def _answers(site: str | None, brokers: Sequence[str]) -> tuple[str, Sequence[str], Sequence[str]]:
+    """Ask for what a first installation needs: site, name of the broker's machine, hosts."""
+    site = site or click.prompt("Site (second part of every topic)", default=SITE)
+    if not brokers:
+        brokers = (click.prompt("Name or address under which the hosts reach the broker", default=socket.getfqdn()),)
+    hosts = click.prompt("Hosts, as NAME or NAME=ADDRESS, with spaces between", default="", show_default=False).split()
+    return site, brokers, hosts
 
 
 def _pair(text: str) -> tuple[str, str]:

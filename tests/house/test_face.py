@@ -2,9 +2,9 @@
 
 import dataclasses
 import importlib
+import re
 import subprocess
 import sys
-import re
 from collections.abc import Iterator
 from typing import Any, Final
 

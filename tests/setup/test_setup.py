@@ -1,7 +1,10 @@
 """`fenced setup` below a folder: files that fit each other, and nothing of a person's touched."""
 
 import base64
+import os
+import pty
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -124,6 +127,20 @@ def test_a_dry_run_writes_nothing_and_lists_the_same_files(root: Path, setup: Ca
     assert [line for line in dry.splitlines() if line.startswith("made ")] == [
         line for line in real.splitlines() if line.startswith("made ")
     ]
+
+
+def test_on_a_terminal_it_asks_for_what_no_option_says(root: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "fenced.cli.main", "setup", "--root", str(root), "--name", "fenced-a"]
+    with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, text=True) as running:
+        os.write(ours, b"dc-7\nbus.example.org\nnode-1=10.0.0.1 node-2\n")
+        said, _ = running.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    assert running.returncode == 0, said
+    assert [*accounts(root)] == ["controller-fenced-a", "node-1", "node-2"]
+    assert 'site = "dc-7"' in (root / "etc/fenced/fenced.toml").read_text()
+    assert 'bus = "mqtts://bus.example.org:8883"' in bundle(root, "node-1")["beat.toml"]
 
 
 # -- later runs ---------------------------------------------------------------------------------------------------------
