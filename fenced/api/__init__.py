@@ -1,1 +1,4 @@
-"""The HTTP API for people and programs. It reaches the daemon through `ports.control` only; see `server.build_app`."""
+"""The HTTP API for operators and programs.
+
+It reaches the daemon through `ports.control` only; see `server.build_app`.
+"""

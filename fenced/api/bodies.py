@@ -70,7 +70,7 @@ By = Annotated[str, _shaped(NAME_MAX, LINE), AfterValidator(_one_line)]
 _UNTIL_SCHEMA: Final = {
     "anyOf": [{"type": "string", "pattern": DURATION}, {"type": "string", "format": "date-time"}, {"type": "null"}],
     "description": "RFC 3339 time with offset, or a duration such as 2h; later than now, by 366 days at most. "
-    "null: until a person ends it",
+    "null: until an operator ends it",
 }
 Until = Annotated[float | None, BeforeValidator(_until), WithJsonSchema(_UNTIL_SCHEMA)]
 
@@ -106,7 +106,7 @@ class ActionBody(ByBody):
 
 
 class ConfirmOffBody(ByBody):
-    """A person confirms that the host is off. `force` overrides everything but a device that reads ON; it needs the
+    """An operator confirms that the host is off. `force` overrides everything but a device that reads ON; it needs the
     host's name again in `host`."""
 
     model_config = ConfigDict(

@@ -57,7 +57,7 @@ async def act(call: Call) -> shapes.Accepted:
 
 
 async def confirm_off(call: Call) -> shapes.Accepted:
-    """A person confirms that the host is off. `force` needs the host's name again in `host`."""
+    """An operator confirms that the host is off. `force` needs the host's name again in `host`."""
     body = call.given(bodies.ConfirmOffBody)
     name = call.host
     call.control.host(name)  # an unknown host is a 404, before any fault of the body

@@ -156,7 +156,7 @@ class Fenceable(Shape):
 
 
 class Maintenance(Shape):
-    """Who put the host into maintenance, why, and until when (null: until a person ends it)."""
+    """Who put the host into maintenance, why, and until when (null: until an operator ends it)."""
 
     by: str
     reason: str

@@ -1,4 +1,4 @@
-"""The end of a maintenance or pause, as a person gives it: a duration, or a time.
+"""The end of a maintenance or pause, as an operator gives it: a duration, or a time.
 
 Knows no clock: `now` is a parameter.
 """
@@ -15,7 +15,7 @@ UNTIL_MAX_SECONDS: Final = 366 * 86400.0
 def parse_until(text: str, now: float, ahead_seconds: float = 0.0) -> float:
     """Return the end: an RFC 3339 time, or a duration from `now`. Raises ValueError.
 
-    `ahead_seconds`: how far `now` is ahead of the wall clock, which a person's time refers to.
+    `ahead_seconds`: how far `now` is ahead of the wall clock, which an operator's time refers to.
     """
     at = _from_duration(text, now)
     if at is None:
@@ -26,7 +26,7 @@ def parse_until(text: str, now: float, ahead_seconds: float = 0.0) -> float:
     if at <= now:
         raise ValueError("this time has already passed; give a later one")
     if at > now + UNTIL_MAX_SECONDS:
-        raise ValueError("this is more than 366 days; leave it out to go on until a person ends it")
+        raise ValueError("this is more than 366 days; leave it out to go on until an operator ends it")
     return at
 
 

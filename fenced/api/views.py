@@ -1,4 +1,4 @@
-"""Convert the core's values into the API's shapes. Pure functions, without HTTP.
+"""Converts the core's values into the API's shapes. Pure functions, without HTTP.
 
 Step times are milliseconds from the operation's start; moments stay `Moment`s. Show what was recorded; infer nothing.
 """

@@ -31,7 +31,7 @@ class LastReload:
         return not self._refused, self._succeeded_at
 
     def status(self, otherwise: str) -> str:
-        """Return one line for people: the refusal until a reload succeeds, otherwise `otherwise`."""
+        """Return one line: the refusal until a reload succeeds, otherwise `otherwise`."""
         return self._refused or otherwise
 
 

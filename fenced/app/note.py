@@ -1,4 +1,4 @@
-"""Write down under which wrong names hosts are heard, for `fenced check-config`, which reads files but hears no bus.
+"""Writes down under which wrong names hosts are heard, for `fenced check-config`, which does not listen to the bus.
 
 A note that can't be written is lost; the daemon goes on.
 """

@@ -1,6 +1,6 @@
 """The names and addresses of this machine (S18), as the configuration's reader and the kernel know them.
 
-When in doubt, count a name as this machine's. A host that is wrongly taken for this machine is refused with a reason;
+In doubt, a name counts as this machine's. A host that is wrongly taken for this machine is refused with a reason;
 the opposite mistake would switch this machine off.
 """
 

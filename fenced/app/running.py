@@ -1,4 +1,4 @@
-"""Run the daemon's parts in one task group until a stop signal, drain the engine, and report to systemd.
+"""Runs the daemon's parts in one task group until a stop signal, then drains the engine. Reports to systemd.
 
 The watchdog is fed only while the event loop, the reactor, the lease and the sender to the bus make progress; otherwise
 systemd restarts the daemon.
@@ -70,7 +70,7 @@ def _started(notify: Notify, parts: Running) -> None:
         api=parts.serving.url,
         hosts=len(fleet.hosts),
         epoch=fleet.epoch,
-        armed=fleet.is_armed,
+        armed=fleet.is_armed_durably,
     )
     notify.ready(status(parts.engine))
 

@@ -1,4 +1,4 @@
-"""Keep one connection up for ever: connect, subscribe, and reconnect with back-off and jitter.
+"""Keeps one connection up for ever: connects, subscribes, and reconnects with back-off and jitter.
 
 Each attempt tries MQTT 5 first, and 3.1.1 if the broker refuses the version or does not answer (amqtt hangs on an
 MQTT 5 will). Only MQTT 5 reports a refused publish, so the older version is never remembered. The link knows no topics

@@ -1,4 +1,4 @@
-"""Parse the payloads of incoming messages into bus events (interface.md#bus); heartbeats are in `ports.health`.
+"""Parses the payloads of incoming messages into bus events (interface.md#bus); heartbeats are in `ports.health`.
 
 It does not know which hosts exist. A malformed message is rejected as a whole; an overlong reason is cut.
 """

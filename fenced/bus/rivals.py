@@ -1,4 +1,4 @@
-"""Detect another client with the same name at the broker, which disconnects this one each time that it connects.
+"""Detects another client with the same name at the broker, which disconnects this one each time that it connects.
 
 A broker that speaks MQTT 5 may report the takeover, but Mosquitto 2.0.11 only closes the connection. Without a report a
 run of lost connections is only a suspicion, and the text says so. The module knows how connections ended, no socket.

@@ -1,4 +1,4 @@
-"""Build and parse all topics (interface.md#bus), without knowing MQTT or payloads.
+"""Builds and parses all topics (interface.md#bus), without knowing MQTT or payloads.
 
 The builders and `parse` must agree on every topic.
 """

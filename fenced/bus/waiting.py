@@ -1,4 +1,4 @@
-"""Measure how long bytes may have waited in a socket before they were read: the time since it was last seen empty.
+"""Measures how long bytes may have waited in a socket before they were read: the time since it was last seen empty.
 
 A heartbeat that waited is older than the moment at which it is read, and an old heartbeat is no sign of life. The
 module knows nothing of MQTT. The clock must run on during suspend (CLOCK_BOOTTIME), because messages also wait then.

@@ -32,7 +32,7 @@ from fenced.ports.bus import Message
 EXIT_CONFIGURATION: Final = 78
 EXPIRY_INTERVALS: Final = 3.0
 EXPIRY_MIN_SECONDS: Final = 15
-"""An old heartbeat is no sign of life: a broker that still has one after this time, or three intervals, drops it (MQTT 5)."""
+"""An old heartbeat is no sign of life: after this time, or three intervals, a broker drops it (MQTT 5)."""
 
 _log = logging.getLogger("fenced.beat")
 

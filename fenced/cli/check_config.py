@@ -1,6 +1,7 @@
 """`fenced check-config`: report every mistake of a configuration in one run, and the proxies that serve a host.
 
-Starts nothing and reaches no device. Exit 0: `fenced run` accepts the file. Exit 78: it does not, or it has no such host.
+Starts nothing and reaches no device. Exit 0: `fenced run` accepts the file. Exit 78: it does not,
+or it has no such host.
 """
 
 import json

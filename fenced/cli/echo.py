@@ -1,4 +1,4 @@
-"""Print lines for a person at a terminal. They may quote foreign text: a host's reason, a device's error.
+"""Prints lines for a user at a terminal. They may quote foreign text: a host's reason, a device's error.
 
 One call prints one line, with control characters removed, so that the terminal obeys none.
 """
@@ -14,5 +14,5 @@ def say(line: str) -> None:
 
 
 def tell(line: str) -> None:
-    """Print a line for people on standard error."""
+    """Print a line on standard error, where no program reads it as the answer."""
     click.echo(one_line(line), err=True)

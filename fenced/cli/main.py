@@ -1,4 +1,7 @@
-"""`fenced`: one program with one module per command. A command's module is imported only when it runs, to start fast."""
+"""`fenced`: one program with one module per command.
+
+A command's module is imported only when it runs, to start fast.
+"""
 
 import gc
 import importlib

@@ -41,8 +41,8 @@ NEAR_MAX: Final = 5
 @click.option(
     "--forget-plug",
     metavar="PLUG",
-    help="Accept any token next for this plug, named as in the refusal. Use it only while the agent is stopped, and only if "
-    "the highest token it has seen is not from one of your daemons.",
+    help="Accept any token next for this plug, named as in the refusal. Use it only while the agent is stopped, and "
+    "only if the highest token it has seen is not from one of your daemons.",
 )
 @click.option("--loop", type=click.Choice(["uvloop", "asyncio"]), default="uvloop", show_default=True)
 @click.option(

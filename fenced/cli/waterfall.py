@@ -1,7 +1,7 @@
-"""Draw one operation as a waterfall: its races and steps as bars over time.
+"""Draws one operation as a waterfall: its races and steps as bars over time.
 
-Pure: the API's JSON in, lines of plain ASCII out, no wider than given; knows no terminal and no HTTP. `fencectl` and the
-lab use it.
+Pure: the API's JSON in, lines of plain ASCII out, no wider than given; knows no terminal and no HTTP. `fencectl`
+and the lab use it.
 """
 
 import textwrap
@@ -103,7 +103,7 @@ def _rows(device: Json) -> Iterator[Row]:
 
 
 def _merged(steps: Iterable[Json]) -> Iterator[Row]:
-    """Merge consecutive reads with the same answer on the same path into one bar, so that a wait of 30 s is one line."""
+    """Merge consecutive equal reads on one path into one bar, so that a wait of 30 s is one line."""
     last: Row | None = None
     count = 0
     for step in steps:

@@ -8,5 +8,6 @@
       read, files     TOML, YAML and JSON
       mistakes        what is wrong, and where
 
-`agent_files` does the same for the files of `fenced proxy` and `fenced beat`; `reference` writes the documents of all keys.
+`agent_files` does the same for the files of `fenced proxy` and `fenced beat`; `reference` writes the documents
+of all keys.
 """

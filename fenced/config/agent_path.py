@@ -1,4 +1,4 @@
-"""Find fence agents that users other than their owner and root can exchange."""
+"""Finds fence agents that users other than their owner and root can replace."""
 
 import os
 import stat
@@ -47,7 +47,7 @@ def _open_to_others(place: Path) -> Iterator[Path]:
 
 
 def _can_others_write(path: Path, *, is_above: bool) -> bool:
-    """A sticky directory protects the files in it from exchange, but not from new files beside them."""
+    """A sticky directory protects the files in it from replacement, but not from new files beside them."""
     try:
         found = path.lstat()
     except OSError:

@@ -1,7 +1,7 @@
-"""Build the inventory of the model from the entries: follow references, merge settings, read secrets.
+"""Builds the inventory of the model from the entries: follow references, merge settings, read secrets.
 
-Knows no file format. A reference to something that does not exist is reported where it is written; building goes on as if
-it were empty, so that `checks` still finds the other mistakes.
+Knows no file format. A reference to something that does not exist is reported where it is written; building goes on as
+if it were empty, so that `checks` still finds the other mistakes.
 """
 
 import sys
@@ -123,7 +123,7 @@ class Builder:
         return clusters
 
     def _known(self, kind: str, name: str, where: Where) -> str:
-        """Return the name if such an entry exists, else "" and a mistake, unless an entry without a name could be it."""
+        """Return the name if such an entry exists, else "" and, unless a nameless entry could be it, a mistake."""
         if not name or name in self.entries.named[kind]:
             return sys.intern(name)
         self._is_sure_of_places = False

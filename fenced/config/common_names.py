@@ -1,4 +1,4 @@
-"""Read `CN=fenced-a`, the name of a client certificate in the proxy's file. Names match wholly (S12)."""
+"""Reads `CN=fenced-a`, the name of a client certificate in the proxy's file. Names match wholly (S12)."""
 
 from typing import Final
 

@@ -48,7 +48,7 @@ class StoreConfiguration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiConfiguration:
-    """`[api]`. Without `tokens` it listens only on loopback, and everybody on this machine may do everything."""
+    """`[api]`. Without `tokens` it listens only on loopback, and every local user may do everything."""
 
     host: str = "127.0.0.1"
     port: int = 8470

@@ -1,4 +1,4 @@
-"""List what a reload changes, one line per change, and what of it needs a restart.
+"""Lists what a reload changes, one line per change, and what of it needs a restart.
 
 A changed secret is listed as changed; its values never are.
 """

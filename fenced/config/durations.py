@@ -1,4 +1,4 @@
-"""Durations as people write them: "250ms", "5s", "2m", "1h30m", "400d", "0s"; in files, by HTTP and on command lines.
+"""Durations as users write them: "250ms", "5s", "2m", "1h30m", "400d", "0s"; in files, by HTTP and on command lines.
 
 `parse_duration` reads what `format_duration` writes as the same number of milliseconds.
 """

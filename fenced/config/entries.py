@@ -25,7 +25,10 @@ _LISTED = Tables("")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry(Generic[TableType]):
-    """One table with its place. `base`: the directory of its file; `refused`: see `Parsed`; they are reported already."""
+    """One table with its place.
+
+    `base`: the directory of its file; `refused`: see `Parsed`; they are reported already.
+    """
 
     table: TableType
     where: Where

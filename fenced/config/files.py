@@ -1,7 +1,7 @@
-"""Open and check the files that a configuration names, here and nowhere else. Knows no key, and no format but TLS's.
+"""Opens and checks the files that a configuration names, here and nowhere else. Knows no key, and no format but TLS's.
 
-Every fault ends as `UnusableFile` with a reason for people. Only regular files are opened: a pipe would block the reader,
-and opening a device may make it act.
+Every fault ends as `UnusableFile` with a readable reason. Only regular files are opened: a pipe would block the
+reader, and opening a device may make it act.
 """
 
 import os

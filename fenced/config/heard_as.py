@@ -1,4 +1,4 @@
-"""The running daemon's note of names on the bus that are nearly a host's, so that `fenced check-config` can warn of them.
+"""The running daemon's note of names on the bus that are nearly a host's; `fenced check-config` warns of them.
 
 The note is only a hint: a missing or damaged one is no mistake of the configuration.
 """

@@ -1,6 +1,7 @@
 """The tables of an inventory: data centres, clusters, proxies, hosts and their devices, each with its keys.
 
-Each table is parsed on its own, so that a mistake in one host hides none in another. References are followed in `build`.
+Each table is parsed on its own, so that a mistake in one host hides none in another. References are followed
+in `build`.
 """
 
 from typing import Annotated, Any, Final

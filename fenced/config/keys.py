@@ -169,7 +169,8 @@ class Name(Text):
             raise refuse("must not be empty")
         if text and (len(text) > NAME_CHARS_MAX or NAME_PATTERN.fullmatch(text) is None):
             raise refuse(
-                f"a name is at most {NAME_CHARS_MAX} letters, digits, '.', '_' and '-', and begins with a letter or digit"
+                f"a name is at most {NAME_CHARS_MAX} letters, digits, '.', '_' and '-', "
+                "and begins with a letter or digit"
             )
         return text
 

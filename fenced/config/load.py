@@ -1,4 +1,4 @@
-"""Load a configuration file and its inventory: a Configuration, or the list of every mistake in all files.
+"""Loads a configuration file and its inventory: a Configuration, or the list of every mistake in all files.
 
 One mistake anywhere means that there is no Configuration. Errors never stop a run early.
 """

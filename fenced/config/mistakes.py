@@ -49,7 +49,7 @@ class Mistake:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A place in a file. `label` names the entry for people: `node-1, bmc`."""
+    """A place in a file. `label` names the entry in messages: `node-1, bmc`."""
 
     file: str
     path: str = ""

@@ -1,4 +1,4 @@
-"""Resolve the names of a configuration, and decide which hosts they mean: this machine, or a proxy's target (S18).
+"""Resolves the names of a configuration, and decides which hosts they mean: this machine, or a proxy's target (S18).
 
 Asks `resolve` once for all names. An answer can bar a host or proxy; a missing answer bars none, so that a dead name
 server only means that names are compared as text.
@@ -47,7 +47,7 @@ def mark_own_machine(built: Built, addresses: Addresses, own_machine: OwnMachine
 
 
 def mark_targets(built: Built, addresses: Addresses) -> None:
-    """Mark proxies whose URL is another name or spelling of a host: they never serve it, even if `host` names another."""
+    """Mark proxies whose URL is another spelling of a host: they never serve it, even if `host` names another."""
     proxies = dict(built.inventory.proxies)
     hosts = _hosts_by_address(built.inventory.hosts.values() if proxies else (), addresses)
     for name, proxy in proxies.items():

@@ -61,7 +61,7 @@ def _kernel_addresses(proc: Path) -> Iterable[str]:
 
 
 def _names_in(etc_hosts: Path, hostname: str, addresses: frozenset[str]) -> Iterable[str]:
-    """Yield the names in lines of /etc/hosts that have one of these addresses or the host name (Debian: 127.0.1.1 FQDN NAME)."""
+    """Yield the names in lines of /etc/hosts with one of these addresses or the host name (Debian: 127.0.1.1 FQDN)."""
     for line in _read(etc_hosts).splitlines()[:_LINES_MAX]:
         address, *names = line.partition("#")[0].split() or [""]
         if address in addresses or hostname in names:

@@ -1,4 +1,4 @@
-"""Turn the paths, URLs and listening addresses of a file into what the adapters take. Knows no table.
+"""Turns the paths, URLs and listening addresses of a file into what the adapters take. Knows no table.
 
 A relative path starts at the folder of its file, never at the working directory.
 """

@@ -1,7 +1,7 @@
-"""Identify the plug (outlet, blade or BMC) and the unit that a device's keys mean.
+"""Identifies the plug (outlet, blade or BMC) and the unit that a device's keys mean.
 
-A driver's description says which options hold address, port and plug. The ids are stable text, because tokens are stored
-under them. Whether two ids are one plug is decided only when a configuration is checked (`checks/likeness`).
+A driver's description says which options hold address, port and plug. The ids are stable text, because tokens are
+stored under them. Whether two ids are one plug is decided only when a configuration is checked (`checks/likeness`).
 """
 
 import ipaddress
@@ -26,7 +26,8 @@ class Plug:
     """What one device's keys mean. `outlets`: usually one; agents take several as `7,8`.
 
     `qualifiers`: options that distinguish plugs of one number. `first_unit`: the unit of a chain for an outlet without
-    one; None: unknown. `objects`: SNMP objects that the operator gave for outlets, `{plug}` being the number plus `offset`.
+    one; None: unknown. `objects`: SNMP objects that the operator gave for outlets, `{plug}` being the number plus
+    `offset`.
     """
 
     description: DriverDescription
@@ -129,7 +130,10 @@ def split_address(address: str) -> tuple[str, str]:
 
 
 def _spelled(name: str) -> str:
-    """Return the spelling of ids. Unlike `canonical`, it keeps an IPv4 address inside an IPv6 one, because ids are stable."""
+    """Return the spelling of ids.
+
+    Unlike `canonical`, it keeps an IPv4 address inside an IPv6 one, because ids are stable.
+    """
     bare = name.strip("[]")
     return str(ipaddress.ip_address(bare)) if is_address(bare) else name.rstrip(".").casefold()
 

@@ -1,4 +1,4 @@
-"""Read TOML, YAML or JSON files, by suffix, and find the files that a pattern names. Knows no key.
+"""Reads TOML, YAML or JSON files, by suffix, and finds the files that a pattern names. Knows no key.
 
 A file is read whole or not at all, and a duplicate key is a mistake in every format.
 """

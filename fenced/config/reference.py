@@ -1,4 +1,4 @@
-"""Write the reference of all keys and the commented default file from the tables.
+"""Writes the reference of all keys and the commented default file from the tables.
 
 `docs/configuration.md` and `config/fenced.toml` are exactly this output; a test compares them.
 """

@@ -1,4 +1,4 @@
-"""Resolve many names at once within a time limit, so that a dead name server can't stop a start.
+"""Resolves many names at once within a time limit, so that a dead name server can't stop a start.
 
 A name that is not answered in time is left out.
 """

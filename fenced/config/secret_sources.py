@@ -1,4 +1,4 @@
-"""Read secrets from a file, an environment variable or a systemd credential. The configuration itself never holds one.
+"""Reads secrets from a file, an environment variable or a systemd credential. The configuration itself never holds one.
 
 Every secret leaves here as `Secret`, and no mistake quotes one.
 """
@@ -64,7 +64,10 @@ class SecretReader:
         return tuple((name, secret) for name, secret in found if secret is not None)
 
     def secret(self, name: str, sources: Mapping[str, str], where: Where, base: Path) -> Secret | None:
-        """Return the secret that `NAME_file`, `NAME_env` or `NAME_credential` names. `sources`: the keys without NAME."""
+        """Return the secret that `NAME_file`, `NAME_env` or `NAME_credential` names.
+
+        `sources`: the keys without NAME.
+        """
         named = [source for source in SOURCES if sources.get(source)]
         if not named:
             return None
@@ -82,7 +85,10 @@ class SecretReader:
         return self._as_secret(text, value, place) if text is not None else None
 
     def text(self, path: str, place: Where) -> str | None:
-        """Return the unchanged text of a secret file, or None with a mistake. A file that others can read is a warning."""
+        """Return the unchanged text of a secret file, or None with a mistake.
+
+        A file that others can read is a warning.
+        """
         if path not in self._texts:
             self._texts[path] = self._read(path, place)
         text, why = self._texts[path]

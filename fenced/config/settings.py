@@ -1,4 +1,4 @@
-"""Merge settings: `[defaults]`, [power] and [detection] < data centre < cluster < host < device.
+"""Merges settings: `[defaults]`, [power] and [detection] < data centre < cluster < host < device.
 
 Equal settings are one shared object, however many hosts have them.
 """
@@ -89,7 +89,6 @@ class Settings:
             keep_seconds=main.store.keep,
             agent_processes=main.power.agent_processes,
             has_warm_agents=main.power.warm_agents,
-            remedy_steps=main.remedy.steps,
             race=_race(main.race),
             gates=_gates(main.gates),
             check=CheckSettings(interval_seconds=main.check.interval, per_unit_pause_seconds=main.check.per_unit_pause),

@@ -48,8 +48,8 @@ class CredentialTable(Table):
     pins: Annotated[
         dict[str, Any],
         Tables(
-            "options that are fixed here and that no call may set: which device to trust, as `{ fingerprint = ... }` or "
-            "`{ ssl_insecure = true }`, and the transport, as `{ lanplus = true }` or `{ secure = true }`",
+            "options that are fixed here and that no call may set: which device to trust, as `{ fingerprint = ... }` "
+            "or `{ ssl_insecure = true }`, and the transport, as `{ lanplus = true }` or `{ secure = true }`",
             is_list=False,
         ),
     ] = Field(default_factory=dict)

@@ -166,7 +166,7 @@ class DetectionOfOne(Table):
     late_message: Annotated[
         float,
         Seconds(
-            "up to this long after a proven OFF a heartbeat of the old boot is late; after it, it contradicts the proof",
+            "up to this long after a proven OFF a heartbeat of the old boot is late; a later one contradicts the proof",
             least="0s",
             most="1h",
         ),
@@ -330,7 +330,7 @@ class CheckTable(Table):
 
 
 class DefaultsTable(Table):
-    """A data centre, cluster or host may override these, and the keys of [power] and [detection] that can be set per host."""
+    """What a data centre, cluster or host may override, with the per-host keys of [power] and [detection]."""
 
     proxies: Annotated[
         tuple[str, ...], Listed("which proxies reach the devices, in order of preference", item=Address(""), least=1)

@@ -1,4 +1,4 @@
-"""Read the API's tokens from a file of lines `role:token`. No mistake quotes a line."""
+"""Reads the API's tokens from a file of lines `role:token`. No mistake quotes a line."""
 
 from pathlib import Path
 from typing import Final

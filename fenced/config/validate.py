@@ -1,6 +1,7 @@
-"""Parse one raw table into its model, and turn pydantic's errors into mistakes. Knows no key by name.
+"""Parses one raw table into its model, and turns pydantic's errors into mistakes. Knows no key by name.
 
-A wrong key is reported and left out. What is left is still a table, so that its other mistakes are found in the same run.
+A wrong key is reported and left out. What is left is still a table, so that its other mistakes are found
+in the same run.
 """
 
 import difflib

@@ -1,4 +1,4 @@
-"""Read `via` and its login: the HTTP proxy on the way to a fenced proxy.
+"""Reads `via` and its login: the HTTP proxy on the way to a fenced proxy.
 
 It carries TLS only, so a proxy without TLS is never reached through one.
 """

@@ -1,6 +1,6 @@
-"""Reports gates that stay closed for a cluster or the whole fleet, before a host needs them open.
+"""Reports gates that stay closed for a cluster or the fleet, before a host needs them open.
 
-A gate that is closed for one host alone is reported when that host is held. Since when a gate is closed is kept in
+A gate that is closed for one host alone is reported when that host is held. Memory has since when a gate is
 memory; that it was reported is in the journal.
 """
 
@@ -33,13 +33,13 @@ def look(work: Work) -> None:
     since = {key: closed_since.get(key, told[key].since if key in told else now) for key in shut}
     work.own(replace(fleet.own, closed_since=since))
     if ("lease", WHOLE_FLEET) in shut:
-        return  # without the lease nothing can be written
+        return  # without the lease, nothing can be written
     for key in sorted(shut.keys() - told.keys()):
         if now >= since[key] + LONG_SECONDS:
             gate, cluster = key
             closed = ClosedGate(gate=gate, cluster=cluster, since=since[key])
             work.record_fleet(r.GateStayedClosed(closed=closed, why=shut[key].why, hosts=_hosts(fleet, key, now)))
-    if ("warm_up", WHOLE_FLEET) not in shut:  # before warm_up ends no host was heard, so which are overdue is unknown
+    if ("warm_up", WHOLE_FLEET) not in shut:  # until warm_up ends no host was heard, so it is unknown which are overdue
         for gate, cluster in sorted(told.keys() - shut.keys()):
             work.record_fleet(r.GateOpened(gate=gate, cluster=cluster))
 

@@ -24,7 +24,7 @@ class AskLife:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRace:
-    """Race the candidates for a device; answers with RaceFinished. `is_exhaustive`: read through each of them.
+    """Race the candidates for a device; answers with RaceFinished. `is_exhaustive`: read through every candidate.
 
     `number`: counts the device's races in this operation, from 1. `stops_at_mismatch`: end the race when one path finds
     another machine.

@@ -1,4 +1,4 @@
-"""The events that the core decides, in the past tense. Any of them may be late, duplicated, reordered or lost.
+"""The events on which the core decides, in the past tense. Any of them may be late, duplicated, reordered or lost.
 
 Times are on the steady clock. Requests of operators and programs are events too: they say what was requested, not that
 it will be done.
@@ -52,7 +52,7 @@ class PausesDue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatesDue:
-    """Time to check the gates of the whole fleet and of clusters; comes at intervals."""
+    """The gates of the whole fleet and of clusters are due for a check; comes at intervals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ class ProxiesSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathsListed:
-    """The paths that the check reads from now on; results of any other path are dropped."""
+    """From now on the check reads these paths; results of any other path are dropped."""
 
     paths: frozenset[tuple[HostName, DeviceName, ProxyName]]
 
@@ -103,7 +103,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InventoryRead:
-    """The configuration was read again, whole."""
+    """The whole configuration was read again."""
 
     inventory: Inventory
 

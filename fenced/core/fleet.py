@@ -36,7 +36,7 @@ BARRED = {
     State.FENCED: "is fenced",
     State.RESTORING: "is being restored",
     State.FAILED: "could not be fenced and may be dead",
-    State.LEFT: "said that it goes down",
+    State.LEFT: "reported that it goes down",
     State.MAINTENANCE: "is in maintenance",
 }
 """States in which a machine can't serve as a proxy, and why (design.md#proxy-race)."""
@@ -78,7 +78,8 @@ class Fleet:
         self.quiet_until = started + inventory.daemon.startup_quiet_seconds
         self.own = Own(released_since=started, released_from=self.quiet_until)
         self.heard_until = float("inf")
-        """Events up to this time are decided. Later time is no silence: beats may wait in the inbox. Set by `begin`."""
+        """All events up to this time are decided.
+        Later time is no silence: beats may wait in the inbox. Set by `begin`."""
         self.is_lease_lost = False
         """Whether the lease is lost but the loss not yet decided. Set by `begin`."""
         self.state = FleetState()
@@ -152,7 +153,7 @@ class Fleet:
             SET[field_name](sight, value)
 
     def keep_beat(self, health: Health, counters: Counters, *, is_stopping: bool) -> None:
-        """Keep what a heartbeat says of its host."""
+        """Keep what a heartbeat changes of its host's `Sight`."""
         ear = self.own.ear.now(health.received)
         sight = self._sight_to_change(health.host)
         keep_beat(sight, health, ear=ear, counters=counters, is_stopping=is_stopping)
@@ -176,7 +177,7 @@ class Fleet:
     # -- all or nothing -----------------------------------------------------------------------------------------------
 
     def begin(self, *, heard_until: float = float("inf"), is_lease_lost: bool = False) -> None:
-        """Begin a batch: from here on remember each value before its first change."""
+        """Begin a batch: from now on remember each value before its first change."""
         self.heard_until, self.is_lease_lost = heard_until, is_lease_lost
         for table in self._tables:
             table.begin()
@@ -237,21 +238,21 @@ class Fleet:
         return self.state if self._before is None else self._before.state
 
     def known(self, name: HostName) -> HostState:
-        """Return a host of the inventory or of `gone`."""
+        """Return the state of a host of the inventory or of `gone`."""
         return self.hosts.get(name) or self.gone[name]
 
     def durable(self, name: HostName) -> HostState:
-        """Return the host as the journal has it: nothing newer may be published (S3)."""
+        """Return the host's state as the journal has it: nothing newer may be published (S3)."""
         before = (self.hosts.before or {}).get(name, ABSENT)
         return self.hosts[name] if before is ABSENT else before
 
     def is_durable(self, name: HostName) -> bool:
-        """Whether the inventory had the host before this batch."""
+        """Return whether the inventory had the host before this batch."""
         before = self.hosts.before or {}
         return before[name] is not ABSENT if name in before else name in self.hosts
 
     def durable_names(self) -> list[HostName]:
-        """The hosts of the inventory before this batch: a new one may still be refused."""
+        """Return the hosts of the inventory before this batch: a new inventory may still be rejected."""
         return [name for name in {**self.hosts, **(self.hosts.before or {})} if self.is_durable(name)]
 
     def _index(self, name: HostName) -> None:
@@ -260,11 +261,6 @@ class Fleet:
             self.troubled.add(name)
         else:
             self.troubled.discard(name)
-
-    @property
-    def tokens_given(self) -> int:
-        """Return how many tokens and ids were issued in this epoch."""
-        return self._sequence
 
     def next_token(self) -> Token:
         """Return a token above all earlier ones: the sequence rises within an epoch, the epoch with every start."""
@@ -280,13 +276,8 @@ class Fleet:
         return self.inventory.hosts[name]
 
     @property
-    def is_armed(self) -> bool:
-        """Whether the configuration file arms the daemon and no disarm is newer than the last arm (S19)."""
-        return self.inventory.daemon.is_armed_by_file and not self.state.is_disarmed
-
-    @property
     def is_armed_durably(self) -> bool:
-        """The same, as the journal has it: outsiders see only what is durable (S3)."""
+        """Whether the file arms the daemon and no later disarm is in force (S19), as the journal has it (S3)."""
         inventory = self.inventory if self._before is None else self._before.inventory
         return inventory.daemon.is_armed_by_file and not self.durable_state.is_disarmed
 
@@ -302,7 +293,7 @@ class Fleet:
         return self.holds_lease(now) and not self.own.is_stopping
 
     def silence_seconds(self, name: HostName, now: float) -> float:
-        """Return the listening time since the host was last heard, up to `heard_until` (S11)."""
+        """Return the listening time since the host was last heard, not beyond `heard_until` (S11)."""
         return max(self.own.ear.now(min(now, self.heard_until)) - self.sights[name].heard_ear, 0.0)
 
     def interval_seconds(self, name: HostName) -> float:

@@ -37,7 +37,7 @@ def own_event(work: Work, event: OwnEvent) -> None:
             _bus_disconnected(work, event)
         case e.Stalled():
             own, until = replace(own, ear=own.ear.lost(event.seconds, event.at)), event.at + LAG_STRETCH_SECONDS
-            is_newest = until >= own.lag_until  # else it is decided again, after a later one
+            is_newest = until >= own.lag_until  # a batch that is decided again may bring an older one after a newer
             work.own(replace(own, lag_seconds=event.seconds, lag_until=until) if is_newest else own)
         case e.LeaseRenewed():
             work.own(replace(own, lease_until=event.until))
@@ -60,7 +60,7 @@ def inventory_read(work: Work, event: e.InventoryRead) -> Answer:
     fleet = work.fleet
     if fleet.inventory.hosts and not event.inventory.hosts:
         return RefusedBy(
-            rule="no_host", why="it has no host any more, as when its files are lost; if it is meant, restart"
+            rule="no_host", why="it has no host any more, as when its files are lost; if that is intended, restart"
         )
     for name, state in fleet.hosts.items():
         if (why := edited.spoilt(state, fleet.host(name), event.inventory.hosts.get(name), work.now)) is not None:
@@ -70,7 +70,7 @@ def inventory_read(work: Work, event: e.InventoryRead) -> Answer:
     fleet.take(event.inventory)
     for name in sorted(fleet.gone):
         recovery.remove(work.on(name))
-    for name in coming:  # the daemon did not listen to it before: give it the same quiet time as at a start (S11)
+    for name in coming:  # the daemon did not listen to it until now: give it the same quiet time as at a start (S11)
         fleet.see(name, heard_ear=fleet.own.ear.now(work.now) + fleet.inventory.daemon.startup_quiet_seconds)
     for name, host in fleet.hosts.items():
         was = before.hosts.get(name)
@@ -88,7 +88,7 @@ def _bus_connected(work: Work, event: e.BusConnected) -> None:
     settled = max(event.at + fleet.inventory.daemon.bus_settle_seconds, fleet.quiet_until)
     if own.bus_lost_at is not None and event.at - own.bus_lost_at > _shortest_interval(work):
         own = replace(own, released_since=event.at, released_from=settled)
-    # A second connection without a loss between keeps the listening time.
+    # A second connection without a loss in between keeps the listening time.
     ear = own.ear.closed(event.at).opened(settled)
     work.own(replace(own, bus_connected_at=event.at, bus_lost_at=None, ear=ear))
     if fleet.state.is_bus_lost:
@@ -141,7 +141,7 @@ def _pause(work: Work, event: e.PauseAsked) -> Answer:
     if not any(selection.matches(event.match, host) for host in work.fleet.inventory.hosts.values()):
         return RefusedBy(rule="match", why=f"{event.match!r} selects no host of the inventory")
     if len(work.fleet.state.pauses) >= PAUSES_MAX:
-        return RefusedBy(rule="limit", why=f"there are {PAUSES_MAX} pauses; end some first")
+        return RefusedBy(rule="limit", why=f"there are {PAUSES_MAX} pauses already; end some first")
     pause = Pause(
         id=f"p-{work.fleet.next_token()}",
         match=event.match,
@@ -178,7 +178,7 @@ def _arm(work: Work, event: e.ArmAsked) -> Answer:
 def _release_store(work: Work, event: e.StoreReleaseAsked) -> Answer:
     fleet = work.fleet
     if not fleet.state.store_hold:
-        return RefusedBy(rule="store", why="nothing is in doubt about the store")
+        return RefusedBy(rule="store", why="the store is not in doubt")
     work.record_fleet(r.StoreReleased(by=event.by, reason=event.reason, expected=fleet.expected_store))
     work.own(replace(fleet.own, store_doubt=""))
     for name in fleet.troubled:

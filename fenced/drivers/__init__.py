@@ -1,4 +1,4 @@
-"""Drivers: how power devices are read and switched. Proxies, hosts and decisions are others' work.
+"""Drivers: how power devices are read and switched. They know no proxies, hosts or decisions.
 
     registry      finds the driver that serves a device     agents/   every fence_* program
     catalogue     describes all drivers to the config       ipmi/     BMCs by IPMI 2.0

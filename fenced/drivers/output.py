@@ -1,4 +1,4 @@
-"""Holds a program's output: bounded, and masked where people read it.
+"""Holds a program's output: bounded, and masked where it is shown.
 
 A program's text may go into an error message only through `Mask`.
 """

@@ -33,7 +33,7 @@ WATCHED_AT_ONCE = 512
 """Devices that the watch reads at once, over all hosts; failing devices get at most half of these places. Units,
 proxies and agent programs have bounds below this one."""
 DROPPED: Final = "dropped"
-"""The kind of a command that was cancelled before it began: nothing was sent."""
+"""The error kind of a command that was cancelled before it began: nothing was sent."""
 GONE = "the device is no longer configured"
 
 
@@ -42,7 +42,8 @@ class EngineEffects:
 
     def __init__(
         self, *, fleet: Fleet, workers: DeviceWorkers, liveness: Liveness, clock: Clock, telemetry: Telemetry,
-        memory: PathMemory, deliver: Callable[[e.Event], None], ask: Callable[[e.Event], Coroutine[Any, Any, Answer | None]],
+        memory: PathMemory, deliver: Callable[[e.Event], None],
+        ask: Callable[[e.Event], Coroutine[Any, Any, Answer | None]],
         reply: Callable[[c.Reply], Coroutine[Any, Any, None]],
     ) -> None:  # fmt: skip
         self._fleet, self._workers, self._liveness = fleet, workers, liveness
@@ -290,7 +291,7 @@ class EngineEffects:
                 )
             raise
         except Exception:
-            self._finish(command, Outcome.FAILED, "a fault of ours; see the log", is_end_known=False)
+            self._finish(command, Outcome.FAILED, "an internal error of the daemon; see its log", is_end_known=False)
             raise
         else:
             self._finish(command, Outcome.DONE, None)

@@ -70,9 +70,9 @@ def replay(inventory: Inventory, loaded: Loaded, *, started: float) -> Fleet:
     fleet.expected_store = loaded.expected_store
     doubt = ""
     if loaded.expected_store:
-        doubt = f"{loaded.store_id} stands where {loaded.expected_store} was, which is gone"
+        doubt = f"store {loaded.store_id} is in the place of {loaded.expected_store}, which is gone"
     elif loaded.fleet_fault:
-        doubt = f"what was said of the whole fleet can't be read: {loaded.fleet_fault}"
+        doubt = f"the fleet's own records can't be read: {loaded.fleet_fault}"
     fleet.own = replace(fleet.own, store_doubt=doubt)
     for entry in loaded.tail:
         _fold(fleet, entry)
@@ -87,7 +87,7 @@ def _fold(fleet: Fleet, entry: Entry) -> None:
     except Exception as exc:  # border of the start: one host's bad records must not block all others
         why = f"{entry.record.kind} can't be folded: {type(exc).__name__}: {exc}"
         if entry.host is None:
-            doubt = fleet.own.store_doubt or f"what was said of the whole fleet can't be taken up: {why}"
+            doubt = fleet.own.store_doubt or f"the fleet's own records can't be applied: {why}"
             fleet.own = replace(fleet.own, store_doubt=doubt)
         else:
             _doubt(fleet, entry.host, why)

@@ -1,7 +1,7 @@
 """Finds near-miss host names on the bus: another case, the short or full form, an alias, a final dot.
 
-Messages under such a name prove no life (S12: names match exactly), but people are warned, because the host looks
-silent while it sends. Names come from outside, so only a few per host are kept, for a limited time.
+Messages under such a name prove no life (S12: names match exactly), but operators are warned, because the
+host looks silent while it sends. Names come from outside, so only a few per host are kept, for a limited time.
 """
 
 from collections import OrderedDict

@@ -1,4 +1,4 @@
-"""The one task that owns all hosts: inbox -> core -> journal -> effects. The only place that starts a command.
+"""Owns all hosts in one task: inbox -> core -> journal -> effects. The only place that starts a command.
 
 A batch of events is decided, made durable in one transaction, and only then acted on (S3). When the store rejects it,
 the batch is rolled back and decided again later: no effect runs ahead of its record. Kill the process after any line:
@@ -192,7 +192,7 @@ class Reactor:
 
     @property
     def _heard_until(self) -> float:
-        """Up to when everything that arrived is decided."""
+        """Return the time up to which everything that arrived is decided."""
         return self._inbox[0].at if self._inbox else float("inf")
 
     async def _decide_durably(self, asked: Sequence[Asked]) -> None:
@@ -215,9 +215,11 @@ class Reactor:
         self._finish(asked, decisions, collected)
 
     def _put_back(self, asked: Sequence[Asked], why: str) -> None:
-        """Queue a rejected batch again, ahead of newer events. Timers fire again after the heartbeats, so that the
-        store's trouble is no host's silence. What was decided about the lease stays: the store may renew it and reject the
-        batch."""
+        """Queue a rejected batch again, ahead of newer events.
+
+        Timers fire again after the heartbeats, so that the store's trouble is no host's silence. What was decided about
+        the lease stays: the store may renew it and reject the batch.
+        """
         now = self._clock.now()
         self._count_losses(asked)
         for entry in asked:

@@ -1,4 +1,4 @@
-"""Bounds that serve urgent work first (S15): OFF and its verification, then ON, then probes, then status.
+"""Bounds calls, and serves urgent work first (S15): OFF and its verification, then ON, then probes, then status.
 
 Failing devices hold at most half of the slots, one each, so that they delay no other device.
 """

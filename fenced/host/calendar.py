@@ -1,4 +1,4 @@
-"""Convert moments of the steady clock into the wall time of a right clock, even if the wall clock was wrong meanwhile.
+"""Converts moments of the steady clock into the wall time of a right clock, even if the wall clock was wrong meanwhile.
 
 The steady clock starts at a wall time that may be wrong, and never goes back. Within one boot both clocks advance
 alike, so the difference measured last holds for the whole boot: once the wall clock is corrected, it shows how wrong it

@@ -1,4 +1,4 @@
-"""Set the kernel's limits for this process, for its whole life.
+"""Sets the kernel's limits for this process, for its whole life.
 
 The limit of open files is only raised, and never above what the administrator allows. Core dumps are forbidden,
 because the memory holds passwords of devices.

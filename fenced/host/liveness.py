@@ -1,4 +1,4 @@
-"""Probe a silent host directly: TCP to its own address. Implements ports.liveness on the daemon's machine.
+"""Probes a silent host directly: TCP to its own address. Implements ports.liveness on the daemon's machine.
 
 It knows neither hosts nor gates. When in doubt it decides for life: anything that a living kernel may have sent is an
 answer, and a probe that could not be sent (no descriptors left, no resolver) never counts as silence.

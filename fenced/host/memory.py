@@ -1,4 +1,4 @@
-"""Return memory to the system after a large load: reading ten thousand hosts takes twice what remains of them.
+"""Returns memory to the system after a large load: reading ten thousand hosts takes twice what remains of them.
 
 It uses glibc's malloc_trim and does nothing where the C library lacks it.
 """

@@ -1,4 +1,4 @@
-"""Report the state of this program to systemd (sd_notify(3)), one datagram per report; without systemd do nothing.
+"""Reports the state of this program to systemd (sd_notify(3)), one datagram per report; does nothing without systemd.
 
 It never raises and never blocks; a notification that can't be sent is lost.
 """

@@ -1,4 +1,4 @@
-"""Encode records, snapshots and operations as JSON, and decode them into exactly equal objects.
+"""Encodes records, snapshots and operations as JSON, and decodes them into exactly equal objects.
 
 It knows the dataclasses of the core, but no tables. Nothing is lost silently. An unknown field or `kind` is an error: a
 newer program wrote it, and the schema number should have shown that. A missing field takes its default: an older

@@ -1,4 +1,4 @@
-"""Translate errors of SQLite and the file system into the port's errors: the file, the fault, what to do now.
+"""Translates errors of SQLite and the file system into the port's errors: the file, the fault, what to do now.
 
 It knows error codes, not statements. No foreign exception leaves this package.
 """

@@ -1,4 +1,4 @@
-"""Turn `[store] url` into the path of the database file. It does not touch the file."""
+"""Turns `[store] url` into the path of the database file. It does not touch the file."""
 
 from pathlib import Path
 from typing import Final

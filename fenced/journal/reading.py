@@ -1,8 +1,8 @@
-"""Read the store: plain functions over a connection, each of bounded work, which return the objects that were stored.
+"""Reads the store: plain functions over a connection, each of bounded work, that return the stored objects.
 
 It knows rows and the codec, but no threads, files or errors. A row that can't be read is an error that names the row.
 At a start it is a fault of its host, and nothing after it is read of this host. Two readers skip such rows: the outbox
-logs them, so that the other messages go out, and `entries` shows people the rest.
+logs them, so that the other messages go out, and `entries` shows the rest.
 """
 
 import contextlib
@@ -117,7 +117,7 @@ def entries(
 ) -> Sequence[tuple[int, Entry]]:
     """Return the newest first; `host` None: of all hosts and the fleet.
 
-    Unreadable records are skipped here, so that people see the rest; the gates `record` and `store` report them.
+    Unreadable records are skipped here, so that operators see the rest; the gates `record` and `store` report them.
     """
     found = select(RECORDS.c.sequence, RECORDS.c.at, RECORDS.c.host, RECORDS.c.body)
     if host is not None:
@@ -288,7 +288,8 @@ PENDING: Final = text(
         SELECT (SELECT min(coalesce(host, '')) FROM outbox WHERE is_delivered = 0 AND coalesce(host, '') > lanes.lane)
             FROM lanes WHERE lanes.lane IS NOT NULL),
     heads (lane, head) AS (
-        SELECT lane, (SELECT min(sequence) FROM outbox WHERE is_delivered = 0 AND coalesce(host, '') = lanes.lane) AS head
+        SELECT lane,
+               (SELECT min(sequence) FROM outbox WHERE is_delivered = 0 AND coalesce(host, '') = lanes.lane) AS head
             FROM lanes WHERE lane IS NOT NULL AND lane NOT IN (SELECT value FROM json_each(:skipping))
             ORDER BY head LIMIT :limit)
     SELECT outbox.*

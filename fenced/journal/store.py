@@ -37,7 +37,7 @@ from fenced.ports.journal import Batch, ClockAnchor, Loaded, OutboxMessage, Page
 LOCK_NAME: Final = "fenced.lock"
 LOOKERS: Final = 3
 LOOKS_MAX: Final = 100
-"""Reads for people at once; most of them wait for one of the LOOKERS. One more is refused."""
+"""Reads for operators at once; most of them wait for one of the LOOKERS. One more is refused."""
 LOOK_WAIT_SECONDS: Final = 2.0
 WAL_PAGES: Final = 4000
 """16 MB: a commit that finds more in the log moves it into the database, which delays that commit."""
@@ -270,7 +270,7 @@ class SqlJournal:
         return reading.load(connection, epoch=writing.take_epoch(connection, holder=holder, now=now))
 
     def _compared(self, loaded: Loaded) -> Loaded:
-        """Compare the store with the one used before. Another one needs a person's release. Raises StoreError."""
+        """Compare the store with the one used before. Another one needs an operator's release. Raises StoreError."""
         with translated(self._path):
             kept = self._id_file.read()
             if kept is not None and kept not in {loaded.store_id, loaded.fleet.released_store}:

@@ -1,4 +1,4 @@
-"""Write the store: plain functions over a connection, which the store calls within one transaction.
+"""Writes the store: plain functions over a connection, which the store calls within one transaction.
 
 It knows rows and the codec, but no threads, files or errors. Each write first checks that this daemon's epoch is
 still the newest; the caller's transaction holds the write lock from its first statement on.

@@ -1,7 +1,7 @@
 """Emulated BMCs: one Redfish service (DSP0266) per host, over HTTP or HTTPS, with basic authentication.
 
-Like a real BMC, it acknowledges a reset at once and carries it out after `delay_seconds`; in between it reports PoweringOff
-or PoweringOn. A BMC without power does not answer at all.
+Like a real BMC, it acknowledges a reset at once and carries it out after `delay_seconds`; in between it reports
+PoweringOff or PoweringOn. A BMC without power does not answer at all.
 """
 
 import asyncio

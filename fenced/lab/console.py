@@ -1,7 +1,7 @@
-"""The commands that a person types while the lab runs: break hosts, put faults into devices, show the state.
+"""The commands that a user types while the lab runs: break hosts, put faults into devices, show the state.
 
-Acts on the rack, the hosts and the faults, never on the daemon: fenced must detect what happens here. Every command answers
-with at least one line.
+They act on the rack, the hosts and the faults, never on the daemon: fenced must detect what happens here. Every command
+answers with at least one line.
 """
 
 import time

@@ -1,8 +1,8 @@
 """The fence agent for the lab's outlets. It follows the fence-agent contract; the lab copies it to `fence_lab_outlet`.
 
-Runs under `python -IS` with few imports of the standard library, so it starts in milliseconds. Parameters are `name=value`
-lines on standard input. `off` succeeds only after the outlet was read back OFF.
-Exit status: 0 success (status: ON), 2 status OFF, 1 anything else.
+Runs under `python -IS` with few imports of the standard library, so it starts in milliseconds. Parameters are
+`name=value` lines on standard input. `off` succeeds only after the outlet was read back OFF. Exit status: 0 success
+(status: ON), 2 status OFF, 1 anything else.
 """
 
 import socket

@@ -77,7 +77,7 @@ class Ground(Protocol):
         ...
 
     def exposing(self, inner: Endpoint, *, wanted: int) -> AbstractAsyncContextManager[Endpoint]:
-        """Make `inner` reachable for other programs of this machine while the block runs, at the wanted port if it is free."""
+        """While the block runs, make `inner` reachable for programs of this machine, at the wanted port if free."""
         ...
 
     def offering(self, broker: Endpoint) -> AbstractAsyncContextManager[None]:

@@ -1,7 +1,7 @@
 """The hosts of the lab: each is a virtual machine that runs while it has power, with a new boot id after every start.
 
-Knows the ground and the command of a host's first process, nothing of outlets. When `cut` returns, the kill signal was sent;
-a new run starts only once nothing of the earlier one is left.
+Knows the ground and the command of a host's first process, nothing of outlets. When `cut` returns, the kill signal was
+sent; a new run starts only once nothing of the earlier one is left.
 """
 
 import asyncio

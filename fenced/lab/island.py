@@ -1,8 +1,8 @@
 """A ground with its own network: one namespace for daemon, proxies and devices, and one more per host and run.
 
-The lab's namespace has a bridge with the broker's address. A host's cable leads to an isolated port of the bridge, so the
-host reaches the broker and nothing else. A power cut pulls the cable first and kills then; otherwise the kernel would
-properly close the connections of dying processes, which no real power cut does.
+The lab's namespace has a bridge with the broker's address. A host's cable leads to an isolated port of the bridge, so
+the host reaches the broker and nothing else. A power cut pulls the cable first and kills then; otherwise the kernel
+would properly close the connections of dying processes, which no real power cut does.
 """
 
 import asyncio
@@ -120,7 +120,7 @@ class Machine:
             return
         self._network.set_link(self._cable, is_up=False)
         first = self._first_process()
-        # Killing the first process of the namespace kills all others. `unshare` waits for that, and `ended` for `unshare`.
+        # Killing the namespace's first process kills all others. `unshare` waits for that, and `ended` for `unshare`.
         signal_group(first or self._process.pid, signal.SIGKILL)
 
     def freeze(self, *, is_frozen: bool) -> None:

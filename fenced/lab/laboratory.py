@@ -1,7 +1,7 @@
-"""Build the whole lab: rack, devices, hosts, and the real daemon and proxies that manage them.
+"""Builds the whole lab: rack, devices, hosts, and the real daemon and proxies that manage them.
 
-The daemon and the proxies run as separate programs with configuration files. Everything that the lab started ends with it,
-in the order hosts, daemon, proxies, devices.
+The daemon and the proxies run as separate programs with configuration files. Everything that the lab started ends with
+it, in the order hosts, daemon, proxies, devices.
 """
 
 import asyncio
@@ -241,7 +241,7 @@ def _endpoint(listener: socket.socket) -> Endpoint:
 
 
 async def _certify(layout: Layout) -> None:
-    """Make a private authority and certificates for the daemon and each proxy, with the commands that a user would run."""
+    """Make an authority and certificates for the daemon and each proxy, with the commands that a user would run."""
     logs, certificates = layout.directory, str(layout.certificates)
     await run_short(["certs", "init", certificates], log=logs / "certs.log")
     async with asyncio.TaskGroup() as tasks:

@@ -1,4 +1,4 @@
-"""Convert events and operations of the API to lines of the demo's story, each only once. Pure; knows no network.
+"""Converts events and operations of the API to lines of the demo's story, each only once. Pure; knows no network.
 
 Reads events and operations as interface.md names them, and adds nothing to what they say.
 """

@@ -1,8 +1,8 @@
 """Emulated power distribution units: one TCP server per unit, with a login and one line per request.
 
 `login USER PASSWORD`, then `status N`, `on N`, `off N`, `list`, `quit`. The answer is one line (`list`: one per outlet,
-then `.`): `ok`, `on`, `off`, or `error WHY`. It answers after it has acted, so `off` is acknowledged only once the host that
-lost its last feed was killed.
+then `.`): `ok`, `on`, `off`, or `error WHY`. It answers after it has acted, so `off` is acknowledged only once the host
+that lost its last feed was killed.
 """
 
 import asyncio

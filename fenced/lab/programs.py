@@ -1,4 +1,4 @@
-"""Start and end the real programs of the lab as a user would run them: `fenced run`, `fenced proxy`, `fenced certs`.
+"""Starts and ends the real programs of the lab as a user would run them: `fenced run`, `fenced proxy`, `fenced certs`.
 
 Does not know what they do. If a program ends on its own, the lab ends, with the program's last log lines as the reason.
 """

@@ -95,7 +95,10 @@ class Rack:
                 self._mains_changed(host, now)
 
     def set_chassis(self, host: str, *, is_on: bool) -> None:
-        """Switch the chassis, as the BMC or the power button does. Without mains nothing happens: the BMC is off, too."""
+        """Switch the chassis, as the BMC or the power button does.
+
+        Without mains nothing happens: the BMC is off, too.
+        """
         chassis = self._chassis[host]
         if not self.has_mains(host) or chassis.is_on == is_on:
             return

@@ -1,4 +1,4 @@
-"""Relay TCP connections between two networks: for each connection accepted here, open one over there.
+"""Relays TCP connections between two networks: for each connection accepted here, it opens one there.
 
 Knows no protocol. Silence is not translated: a relayed connection ends only if the other side really ended.
 """

@@ -1,4 +1,4 @@
-"""Write the lab's configuration: real files with fast settings, as a user would write them, for the real programs.
+"""Writes the lab's configuration: real files with fast settings, as a user would write them, for the real programs.
 
 Knows the keys (configuration.md) and where the lab's parts listen. The programs of the lab get their settings only from
 these files.

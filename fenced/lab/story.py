@@ -1,7 +1,7 @@
 """The demo: break one host, and report everything that follows as it happens, until the host is healthy again.
 
-Sees only the daemon's public interfaces (API, bus) and the host's oracle, so every statement of its ending was observed from
-outside.
+Sees only the daemon's public interfaces (API, bus) and the host's oracle, so every statement
+of its ending was observed from outside.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ BLOWS: Final = {
 
 @dataclass(slots=True, kw_only=True)
 class Seen:
-    """What was observed so far, in seconds since the epoch; `fenced_monotonic` is for the comparison with the oracle."""
+    """What was observed so far, in seconds since the epoch; the oracle is compared with `fenced_monotonic`."""
 
     struck_at: float
     old_boot: str
@@ -162,7 +162,10 @@ class Story:
             seen.healthy_at = seen.healthy_at or time.time()
 
     async def _look(self, api: aiohttp.ClientSession, seen: Seen) -> None:
-        """Poll what no event reports: the race and each reading. Also the host's state, in case its event was missed."""
+        """Poll what no event reports: the race and each reading.
+
+        Also the host's state, in case its event was missed.
+        """
         host = await get(api, f"/api/v1/hosts/{self._host}")
         if host is None:
             return
@@ -204,7 +207,7 @@ class Story:
         return f"oracle: the old run's last sign of life came {before:.2f} s before the announcement, none after it"
 
     def _report(self, lines: Sequence[Line], *, settle_seconds: float = SETTLE_SECONDS) -> None:
-        """Print lines in the order in which things happened: each waits a moment for earlier ones from another source."""
+        """Print lines in the order of their events: each waits a moment for earlier ones from another source."""
         self._pending = sorted([*self._pending, *lines], key=lambda line: line.at)
         while self._pending and self._pending[0].at <= time.time() - settle_seconds:
             self._say(self._pending.pop(0).show(self._origin))

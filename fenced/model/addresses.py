@@ -16,7 +16,10 @@ def is_address(text: str) -> bool:
 
 
 def canonical(name: str) -> str:
-    """Normalise an IP address or a DNS name. An IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2) becomes the IPv4 address."""
+    """Normalise an IP address or a DNS name.
+
+    An IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2) becomes the IPv4 address.
+    """
     address = _address(name.strip("[]"))
     if address is None:
         return name.rstrip(".").casefold()
@@ -42,7 +45,10 @@ def names_nobody(name: str) -> bool:
 
 
 def tells_machines_apart(address: str) -> bool:
-    """Return whether an IP address belongs to one machine only. Loopback and link-local addresses repeat on every link."""
+    """Return whether an IP address belongs to one machine only.
+
+    Loopback and link-local addresses repeat on every link.
+    """
     value = _address(canonical(address))
     return value is not None and not (value.is_loopback or value.is_link_local or value.is_unspecified)
 

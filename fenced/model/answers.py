@@ -1,4 +1,4 @@
-"""The answer to a request of a person or program, and its text, which is stored with requests of the bus."""
+"""The answer to a request of an operator or program, and its text, which is stored with requests of the bus."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,7 +11,7 @@ _REFUSED: Final = "refused"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """`operation`: the one that carries out the request; "": none is needed. `warnings`: for the person who asked."""
+    """`operation`: the one that carries out the request; "": none is needed. `warnings`: for the requester."""
 
     operation: OperationId
     warnings: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Convert booleans to and from the words that fence agents accept on standard input.
+"""Converts booleans to and from the words that fence agents accept on standard input.
 
 Knows the words, not the agents. Callers must reject a boolean that can't be spelled for an agent; dropping it would
 ignore what the user configured.

@@ -12,7 +12,7 @@ DEFAULT_PORTS: Final[dict[BusScheme, int]] = {"mqtt": 1883, "mqtts": 8883, "embe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BusUrl:
-    """Raises ValueError for a built-in broker off loopback: it lets everybody in who reaches it."""
+    """Raises ValueError for a built-in broker off loopback: it accepts every client that reaches it."""
 
     scheme: BusScheme
     host: str

@@ -1,7 +1,7 @@
 """Credentials stored at a proxy: decide whether one may be used for a call, by driver, address, daemon and options.
 
-Reads no file and makes no call. A stored password goes only where the proxy's configuration allows it: reject a call that
-asks for more, or that spells an address in a way that two parsers could read differently.
+Reads no file and makes no call. A stored password goes only where the proxy's configuration allows it: reject a call
+that asks for more, or that spells an address in a way that two parsers could read differently.
 """
 
 import ipaddress

@@ -1,4 +1,4 @@
-"""Descriptions of drivers: their options, what they control, what they can detect. Values only; nothing reaches a device.
+"""Descriptions of drivers: their options, what they control, what they can detect. Values only: no device is reached.
 
 The configuration is checked against these descriptions, so a mistake is found when the file is read and not when a host
 must be fenced. The documents and `fenced agents` are generated from them.
@@ -57,8 +57,10 @@ _GRAVITY: Final = {Effect.NONE: 0, Effect.WEAKENS: 1, Effect.BREAKS: 2}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptionRule:
-    """The review's verdict on one option of an agent. `name`: lower case, with _ for -. `values`: the rule holds for these
-    values only; empty: for all."""
+    """The review's verdict on one option of an agent.
+
+    `name`: lower case, with _ for -. `values`: the rule holds for these values only; empty: for all.
+    """
 
     name: str
     effect: Effect
@@ -85,25 +87,24 @@ def decided(rules: OptionRules, names: Collection[str], value: object) -> Option
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriverDescription:
-    """One driver, as the configuration and people need to know it.
+    """One driver, as the configuration and its users need to know it.
 
-    `kind`: what it controls by default. `is_one_plug`: one address is one host, so no plug is needed. `plug_options`: the
-    options that name the outlet or blade; `qualifiers`: options that distinguish plugs with the same number. `secrets`:
-    names that `secrets = {}` may give besides the password. `can_identify`: it reads which machine the device belongs to.
-    `settle_seconds`: how long a device counts as UNKNOWN after it was unreachable, rebooted or not ready, unless the user
-    sets it. `is_open_ended`: options that are not listed are passed on.
+    `kind`: what it controls by default. `is_one_plug`: one address is one host, so no plug is needed. `plug_options`:
+    the options that name the outlet or blade; `qualifiers`: options that distinguish plugs with the same number.
+    `secrets`: names that `secrets = {}` may give besides the password. `can_identify`: it reads which machine the
+    device belongs to. `settle_seconds`: how long a device counts as UNKNOWN after it was unreachable, rebooted or not
+    ready, unless the user sets it. `is_open_ended`: options that are not listed are passed on.
 
     `family`: shared by drivers that reach the same device in the same way ("": the name). `address_options`,
     `port_options`: options that hold the unit's address; `address_schemes`: the address is a URL with one of these, the
-    safest first. `is_agent`: a fence agent, of which other machines may have another version; `is_installed`: it is on this
-    machine. `cautions`: warnings for its user, shown once. `needs_word`: why the user must set `cuts_power` ("": the driver
-    was reviewed, or is native). `rules`: the review's verdicts on an agent's options; the effect of others is unknown.
-    `apart_options`: where there is no address, the options that distinguish plugs with the same name.
-    `shapes`: what the values of an agent's options must look like, in every version of the agent.
-    `first_units`: by the option `model`, the unit of a chain for an outlet that names no unit.
-    `offset_option`: the option whose value is added to an outlet's number; `object_options`: options that hold an object
-    identifier with `{plug}` for the outlet's number.
-    `speaks_tls`: the driver makes its own TLS connections, so the device's `tls` has an effect.
+    safest first. `is_agent`: a fence agent, of which other machines may have another version; `is_installed`: it is on
+    this machine. `cautions`: warnings for its user, shown once. `needs_word`: why the user must set `cuts_power` ("":
+    the driver was reviewed, or is native). `rules`: the review's verdicts on an agent's options; the effect of others
+    is unknown. `apart_options`: where there is no address, the options that distinguish plugs with the same name.
+    `shapes`: what the values of an agent's options must look like, in every version of the agent. `first_units`: by the
+    option `model`, the unit of a chain for an outlet that names no unit. `offset_option`: the option whose value is
+    added to an outlet's number; `object_options`: options that hold an object identifier with `{plug}` for the outlet's
+    number. `speaks_tls`: the driver makes its own TLS connections, so the device's `tls` has an effect.
     `can_tell_ready`: it detects that the device has just started, so `check_ready` has an effect.
     """
 
@@ -158,10 +159,10 @@ class Catalogue(Protocol):
     """All available drivers."""
 
     def describing(self, names: Collection[str], *, agent_path: Sequence[str], state_dir: str) -> Describe:
-        """Return a function that describes these drivers, with agents found along `agent_path`; others raise NoSuchDriver.
+        """Return a function that describes these drivers (agents along `agent_path`); others raise NoSuchDriver.
 
-        May take a bounded time: all agents are asked for their metadata at once. `state_dir`: where their answers may be
-        cached; it need not exist. Never raises.
+        May take a bounded time: all agents are asked for their metadata at once. `state_dir`:
+        where their answers may be cached; it need not exist. Never raises.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Compare identities: does a device belong to the machine that it is configured for? UUIDs, GUIDs and serial numbers.
+"""Compares identities: does a device belong to the machine that it is configured for? UUIDs, GUIDs and serial numbers.
 
 Knows spellings and placeholders, not where an identity is read. Identities match only as a whole; a part of a serial
 number is no match.
@@ -83,9 +83,11 @@ def is_uuid(identity: str) -> bool:
 
 
 def comparable(reported: Iterable[str], *, secrets: Iterable[str]) -> tuple[str, ...]:
-    """Return the reported identities that may be shown and compared with those of other devices, at most IDENTITIES_MAX.
+    """Return the reported identities that may be shown and compared with those of other devices,
+    at most IDENTITIES_MAX.
 
-    Leave out placeholders and texts that contain a secret: some passwords are printed on the machine's label."""
+    Leave out placeholders and texts that contain a secret: some passwords are printed on the machine's label.
+    """
     hidden = [plain for secret in secrets if (plain := _plain(secret))]
     found = (one_line(one.strip("\0 ")) for one in reported)
     kept = (one for one in found if is_identity(one) and len(set(_plain(one))) > 1)

@@ -1,4 +1,7 @@
-"""The fleet as configured: data centres, clusters, hosts, their devices, proxies. Values only; `fenced.config` builds them."""
+"""The fleet as configured: data centres, clusters, hosts, their devices, proxies.
+
+Values only; `fenced.config` builds them.
+"""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -54,13 +57,13 @@ class Secret:
 class DeviceSpec:
     """What a driver must know to reach one plug; also what is sent to a proxy. `options` belong to the driver or agent.
 
-    `nodename` is the host's name: an agent that needs a plug gets it where no plug is configured. `secrets`: secrets other
-    than the password, by the driver's or agent's name for them. `credential`: the name of a credential that the proxy
-    stores; user name, password and secrets are empty then. `identity`: the machine that the device must belong to
+    `nodename` is the host's name: an agent that needs a plug gets it where no plug is configured. `secrets`: secrets
+    other than the password, by the driver's or agent's name for them. `credential`: the name of a credential that the
+    proxy stores; user name, password and secrets are empty then. `identity`: the machine that the device must belong to
     (system UUID, GUID or serial); empty: not checked. `cuts_power`: the user states that this driver's OFF cuts the
-    host's power, which an unreviewed agent needs. `check_ready`: a device that reports that it has just started or is not
-    ready is neither believed nor switched; set it to False for a device that always reports this. `tls`: LEGACY allows
-    versions and ciphers that are no longer safe.
+    host's power, which an unreviewed agent needs. `check_ready`: a device that reports that it has just started or is
+    not ready is neither believed nor switched; set it to False for a device that always reports this. `tls`: LEGACY
+    allows versions and ciphers that are no longer safe.
     """
 
     driver: str
@@ -95,8 +98,8 @@ class DeviceSpec:
 class Device:
     """One configured power device of a host. `proxies`: the device's preference list or the inherited one, never empty.
 
-    `settle_seconds`: how long a command may still act after its call ended (S5). `settle_after_return_seconds`: how long a
-    device counts as UNKNOWN after it was unreachable, rebooted or not ready.
+    `settle_seconds`: how long a command may still act after its call ended (S5). `settle_after_return_seconds`: how
+    long a device counts as UNKNOWN after it was unreachable, rebooted or not ready.
     """
 
     name: DeviceName
@@ -174,10 +177,11 @@ class Via:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:
-    """A machine that runs the proxy agent. `machine`: the inventory host it runs on, by `host =`, address or alias (S18).
+    """A machine that runs the proxy agent. `machine`: the inventory host it runs on, by `host =`, address
+    or alias (S18).
 
-    `also_on`: other hosts to which the name in its URL resolves; it never serves them either. `calls`: how many concurrent
-    calls the daemon makes to it. `via`: the HTTP proxy between the daemon and it.
+    `also_on`: other hosts to which the name in its URL resolves; it never serves them either. `calls`: how many
+    concurrent calls the daemon makes to it. `via`: the HTTP proxy between the daemon and it.
     """
 
     name: ProxyName

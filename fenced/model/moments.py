@@ -1,8 +1,8 @@
 """Moments of the steady clock, and their conversion to wall-clock time for people.
 
 The core uses a clock that never jumps, so a wall clock that was wrong for a while leaves an offset between the two
-(docs/operations.md). A moment stays a `Moment` until it leaves the daemon, where a `Wall` converts it to correct wall-clock
-time.
+(docs/operations.md). A moment stays a `Moment` until it leaves the daemon, where a `Wall` converts it to correct
+wall-clock time.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ Wall = Callable[[float], float]
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Seconds of the steady clock that will be shown to a person."""
+    """Seconds of the steady clock that will be shown to an operator."""
 
     at: float
 

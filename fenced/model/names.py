@@ -1,4 +1,4 @@
-"""Identifiers, each with its own type, so that a host's name can't be passed as a proxy's.
+"""Identifiers, each with a type, so that a host's name can't be passed as a proxy's.
 
 Names match exactly and as a whole, never by a short form (S12).
 """

@@ -1,7 +1,8 @@
-"""Check the values of device options, and find options that name a program, file or trust anchor of the serving machine.
+"""Checks the values of device options, and finds options that name a program, file or trust anchor.
 
-Knows texts and names, no agent and no file. Some agents put a value unquoted into a command. Therefore a value that becomes
-part of a command never begins with `-` and contains nothing that a shell or a splitter would interpret.
+The programs and files are those of the machine that calls the device. Knows texts and names, no agent. Some agents put
+a value unquoted into a command. Therefore a value that becomes part of a command never begins with `-` and contains
+nothing that a shell or a splitter would interpret.
 """
 
 import re
@@ -21,7 +22,10 @@ class Shape(Enum):
     NUMBER = "must be a number, without a unit"
     WHOLE = "must be a whole number"
     HEXADECIMAL = "must be hexadecimal digits"
-    WORD = "must be one word of letters, digits and _ . / : @ % + , = - that does not begin with -: it is part of a command"
+    WORD = (
+        "must be one word of letters, digits and _ . / : @ % + , = - that does not begin with -: it is part of a "
+        "command"
+    )
     ADDRESS = "must be a name or an address and not begin with -: it is part of a command"
     LOGIN = "must be one word without quotes or characters of a shell, and not begin with -: it is part of a command"
     TYPED = (
@@ -60,7 +64,10 @@ def why_misshapen(shapes: Shapes, names: Collection[str], text: str) -> str:
 
 
 def is_shaped(shape: Shape, text: str) -> bool:
-    """Return whether the value fits. An empty value always does: it is not passed on, and the agent uses its default."""
+    """Return whether the value fits.
+
+    An empty value always does: it is not passed on, and the agent uses its default.
+    """
     return not text or _PATTERNS[shape].fullmatch(text) is not None
 
 
@@ -90,8 +97,8 @@ def lent(option: str) -> Lent | None:
 
 PINS: Final = frozenset(
     {
-        "auth", "ca_file", "cacert", "disable_ssl", "fingerprint", "insecure", "notls", "ssl", "ssl_client_certificate_file",
-        "ssl_insecure", "ssl_secure", "tls", "tls1.0", "tlscacert", "tlscert", "tlskey",
+        "auth", "ca_file", "cacert", "disable_ssl", "fingerprint", "insecure", "notls", "ssl",
+        "ssl_client_certificate_file", "ssl_insecure", "ssl_secure", "tls", "tls1.0", "tlscacert", "tlscert", "tlskey",
     }
 )  # fmt: skip
 """Options that decide which peer a login trusts. With a credential stored at a proxy, only the proxy sets them."""

@@ -29,7 +29,7 @@ class Action(Enum):
 
 
 class Cause(Enum):
-    """Why an operation or a suspicion began. REQUEST comes from a person or program, through the API or the bus."""
+    """Why an operation or a suspicion began. REQUEST comes from an operator or program, through the API or the bus."""
 
     SILENCE = "silence"
     REPORT = "report"
@@ -72,7 +72,7 @@ class Verdict(Enum):
 
 
 class State(Enum):
-    """What we know of a host (interface.md#states)."""
+    """What is known of a host (interface.md#states)."""
 
     UNKNOWN = "unknown"
     HEALTHY = "healthy"
@@ -96,7 +96,7 @@ class OperationState(Enum):
 
 
 class Proof(Enum):
-    """How it is known that the host is off: devices read back, or a person's confirm-off."""
+    """How it is known that the host is off: devices read back, or an operator's confirm-off."""
 
     DEVICE_VERIFIED = "device_verified"
     HUMAN = "human"

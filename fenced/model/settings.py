@@ -113,7 +113,7 @@ class DaemonSettings:
     keep_seconds: float = 400 * 86400.0
     agent_processes: int = 32
     has_warm_agents: bool = True
-    remedy_steps: tuple[str, ...] = ("power",)
+
     race: RaceSettings = field(default_factory=RaceSettings)
     gates: GateSettings = field(default_factory=GateSettings)
     check: CheckSettings = field(default_factory=CheckSettings)

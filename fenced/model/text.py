@@ -1,4 +1,4 @@
-"""Make foreign text safe to show: mask secrets, and remove characters that move a cursor or begin a new line.
+"""Makes foreign text safe to show: masks secrets, and removes characters that move a cursor or begin a new line.
 
 Text from a device, a program or a proxy must pass through `Mask` before it enters an error message.
 """
@@ -40,7 +40,10 @@ class Mask:
             self._forms = sorted({*self._forms, *_forms_of(secret, "")}, key=len, reverse=True)
 
     def line(self, text: str, *, characters_max: int) -> str:
-        """Return the start of a text as one printable line. Mask first, then cut: half a secret would not be recognised."""
+        """Return the start of a text as one printable line.
+
+        Mask first, then cut: half a secret would not be recognised.
+        """
         return printable(self(text)[:characters_max]).strip()
 
 

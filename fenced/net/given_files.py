@@ -1,4 +1,4 @@
-"""Check whether a file that another party named may be read: a plain file of bounded size, in an allowed folder.
+"""Checks whether a file that another party named may be read: a plain file of bounded size, in an allowed folder.
 
 It reads no content. It touches no file unless its name is in an allowed folder, because a FIFO, a device or an
 unreachable network mount could block a thread for ever.

@@ -1,4 +1,4 @@
-"""Explain why a TLS handshake failed, in texts that tell the causes apart, and loosen a context for old servers.
+"""Explains why a TLS handshake failed, in texts that distinguish the causes, and loosens a context for old servers.
 
 It knows OpenSSL's errors, not who speaks; `offer` finds what the other side offers. A text never holds less than
 OpenSSL reported.
@@ -39,9 +39,9 @@ _REASONS: Final = {
         Cause.VERSION,
     ),
     **dict.fromkeys(
-        ("SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_ALERT_INSUFFICIENT_SECURITY", "NO_SHARED_CIPHER", "NO_CIPHERS_AVAILABLE",
-         "WRONG_CIPHER_RETURNED", "UNKNOWN_CIPHER_RETURNED", "UNSAFE_LEGACY_RENEGOTIATION_DISABLED",
-         "NO_SUITABLE_KEY_SHARE", "TLSV1_ALERT_DECRYPT_ERROR"),
+        ("SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_ALERT_INSUFFICIENT_SECURITY", "NO_SHARED_CIPHER",
+         "NO_CIPHERS_AVAILABLE", "WRONG_CIPHER_RETURNED", "UNKNOWN_CIPHER_RETURNED",
+         "UNSAFE_LEGACY_RENEGOTIATION_DISABLED", "NO_SUITABLE_KEY_SHARE", "TLSV1_ALERT_DECRYPT_ERROR"),
         Cause.CIPHER,
     ),
     **dict.fromkeys(

@@ -1,4 +1,4 @@
-"""Find what the other side of a failed TLS handshake offers: connect once more, and offer everything possible.
+"""Finds what the other side of a failed TLS handshake offers: it connects once more, and offers everything possible.
 
 It knows sockets and contexts, not who speaks. The connection carries no secret and no request and shows no certificate,
 and its result grants no trust.

@@ -1,4 +1,4 @@
-"""Reject JSON with duplicate names: parsers disagree on which one counts (RFC 8259, 4)."""
+"""Rejects JSON with duplicate names: parsers disagree on which one counts (RFC 8259, 4)."""
 
 import json
 from typing import Any

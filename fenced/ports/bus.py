@@ -60,7 +60,10 @@ class MessageResult(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message to publish with QoS 1. `expiry_seconds`: the broker drops it after this time (MQTT 5); None: never."""
+    """One message to publish with QoS 1.
+
+    `expiry_seconds`: the broker drops it after this time (MQTT 5); None: never.
+    """
 
     topic: str
     payload: bytes
@@ -92,10 +95,15 @@ class Bus(Protocol):
     def is_connected(self) -> bool: ...
 
     async def run(self, deliver: Callable[[BusEvent], None]) -> None:
-        """Connect, subscribe, and pass every well-formed message to `deliver`, which never blocks. Count and drop malformed,
-        oversized and unknown-host messages. Ends only by cancellation."""
+        """Connect, subscribe, and pass every well-formed message to `deliver`, which never blocks.
+
+        Count and drop malformed, oversized and unknown-host messages. Ends only by cancellation.
+        """
         ...
 
     async def publish(self, message: Message, *, timeout_seconds: float) -> None:
-        """Return once the broker acknowledged without an error code. Raises BusError; the subclass says what is known."""
+        """Return once the broker acknowledged without an error code.
+
+        Raises BusError; the subclass says what is known.
+        """
         ...

@@ -1,4 +1,4 @@
-"""What people and programs can request of the running daemon: the API's only view of the engine.
+"""What operators and programs can request of the running daemon: the API's only view of the engine.
 
 A command returns once the decision is durable. A refusal names the rule that refused (RFC 9457 `rule`).
 """
@@ -45,7 +45,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostView:
-    """The current state of a host, for people."""
+    """The current state of a host, to be shown."""
 
     state: HostState
     cluster: str
@@ -60,7 +60,7 @@ class HostView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetView:
-    """The current state of the daemon, for people."""
+    """The current state of the daemon, to be shown."""
 
     name: str
     site: str
@@ -122,7 +122,7 @@ class Control(Protocol):
         ...
 
     async def confirm_off(self, name: HostName, *, by: str, reason: str, is_forced: bool) -> Accepted:
-        """A person states that the host is off. Raises NotFound, Refused, Unavailable."""
+        """An operator states that the host is off. Raises NotFound, Refused, Unavailable."""
         ...
 
     async def cancel(self, operation: OperationId, *, by: str, reason: str) -> None:
@@ -148,7 +148,10 @@ class Control(Protocol):
     async def disarm(self, *, by: str, reason: str) -> None: ...
 
     async def release_store(self, *, by: str, reason: str) -> None:
-        """Allow decisions with a store that replaced the earlier one. Raises Refused (rule `store`) if none is in doubt."""
+        """Allow decisions with a store that replaced the earlier one.
+
+        Raises Refused (rule `store`) if none is in doubt.
+        """
         ...
 
     async def operation(self, operation: OperationId) -> Operation:
@@ -162,5 +165,8 @@ class Control(Protocol):
         ...
 
     def watch(self, *, after: int | None) -> AsyncIterator[OutboxMessage]:
-        """Yield events as they are journalled, from `after` (a sequence) on. A reader that is too slow is disconnected."""
+        """Yield events as they are journalled, from `after` (a sequence) on.
+
+        A reader that is too slow is disconnected.
+        """
         ...

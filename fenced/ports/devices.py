@@ -126,15 +126,16 @@ class Started:
 
 
 OnStarted = Callable[[Started], Awaitable[None]]
-"""Called once when a command's process exists, before it reads its parameters. The record is durable when this returns."""
+"""Called once when a command's process exists, before it reads its parameters.
+The record is durable when this returns."""
 
 
 class Driver(Protocol):
-    """Our code for one kind of device. It may keep connections but no state about a plug's power.
+    """The code for one kind of device. It may keep connections but no state about a plug's power.
 
-    If `spec.identity` is given and the driver can identify, each read and each command first compares the identity in the
-    same session: another machine raises WrongMachine, an unreadable identity raises DeviceError.
-    A device that reports that it has just started or is not ready raises DeviceNotReady.
+    If `spec.identity` is given and the driver can identify, each read and each command first compares the identity in
+    the same session: another machine raises WrongMachine, an unreadable identity raises DeviceError. A device that
+    reports that it has just started or is not ready raises DeviceNotReady.
     """
 
     async def read(self, spec: DeviceSpec, *, timeout_seconds: float) -> Power:

@@ -1,8 +1,8 @@
-"""Parse the body of a `health/HOST` message, from the bus or over HTTP. Be lenient: every JSON object is a sign of life.
+"""Parses the body of a `health/HOST` message, from the bus or over HTTP. Every JSON object is a sign of life.
 
-A host must not be fenced over the spelling of a number: ignore a field that can't be read, list it in `unread` and count
-it. Before a change, consider what an unreadable field could pretend: an unreadable boot is no new boot of the host, and an
-unreadable status neither stops nor fails it.
+A host must not be fenced over the spelling of a number: ignore a field that can't be read, list it in `unread` and
+count it. Before a change, consider what an unreadable field could pretend: an unreadable boot is no new boot of the
+host, and an unreadable status neither stops nor fails it.
 """
 
 import json

@@ -31,10 +31,11 @@ class StoreHeld(StoreError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockAnchor:
-    """A reading of the steady clock: it read `steady` when CLOCK_BOOTTIME read `boottime` in the machine's boot `boot_id`.
+    """A reading of the steady clock: it read `steady` when CLOCK_BOOTTIME read `boottime`
+    in the machine's boot `boot_id`.
 
-    After a restart in the same boot the steady clock continues from it; in another boot it is void. `calendar`: the offset
-    between steady clock and wall clock in each boot, as `host.calendar` writes it.
+    After a restart in the same boot the steady clock continues from it; in another boot it is void. `calendar`: the
+    offset between steady clock and wall clock in each boot, as `host.calendar` writes it.
     """
 
     boot_id: str
@@ -45,8 +46,11 @@ class ClockAnchor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxMessage:
-    """A message that must reach the bus. Repeats carry the same `id`. `operation` is set on a `fenced` event only, because a
-    restart waits for its acknowledgement. `sequence` is the order in the journal; None until it is stored."""
+    """A message that must reach the bus.
+
+    Repeats carry the same `id`. `operation` is set on a `fenced` event only, because a restart waits for its
+    acknowledgement. `sequence` is the order in the journal; None until it is stored.
+    """
 
     id: str
     host: HostName | None
@@ -70,12 +74,14 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """What a start reads: snapshots, the records since each (in order), and the daemon's new epoch. `last_at`: time of the
-    newest record, or None. `tail` holds per host only entries after its snapshot, and fleet entries after the fleet's.
+    """What a start reads: snapshots, the records since each (in order), and the daemon's new epoch. `last_at`: time of
+    the newest record, or None. `tail` holds per host only entries after its snapshot, and fleet entries after the
+    fleet's.
 
-    `faults`: hosts with unreadable records, and what is wrong; `tail` has none of their later entries. `fleet_fault`: the
-    same for the fleet; "" if everything was read. `expected_store`: the id of the store that belongs to this state
-    directory, if this is another one that no operator has accepted yet."""
+    `faults`: hosts with unreadable records, and what is wrong; `tail` has none of their later entries. `fleet_fault`:
+    the same for the fleet; "" if everything was read. `expected_store`: the id of the store that belongs to this state
+    directory, if this is another one that no operator has accepted yet.
+    """
 
     store_id: str
     epoch: int
@@ -105,7 +111,10 @@ class Journal(Protocol):
         ...
 
     async def append(self, batch: Batch) -> int:
-        """Return the sequence of the last entry once the batch is durable. Raises EpochLost, StoreError: nothing is stored."""
+        """Return the sequence of the last entry once the batch is durable.
+
+        Raises EpochLost, StoreError: nothing is stored.
+        """
         ...
 
     async def renew_lease(self, *, now: float, ttl_seconds: float, anchor: ClockAnchor | None = None) -> float:
@@ -122,8 +131,9 @@ class Journal(Protocol):
     async def outbox(
         self, *, limit: int, each: int, skipping: Collection[HostName | None] = ()
     ) -> Sequence[OutboxMessage]:
-        """Return undelivered messages in order: at most `limit`, at most `each` of one host (messages without a host count as
-        one host's), the oldest of every host before the second of any. `skipping`: leave out these hosts."""
+        """Return undelivered messages in order: at most `limit`, at most `each` of one host (messages without a host
+        count as one host's), the oldest of every host before the second of any. `skipping`: leave out these hosts.
+        """
         ...
 
     async def delivered(self, messages: Sequence[OutboxMessage]) -> None:

@@ -1,4 +1,4 @@
-"""Probe a silent host directly before its power is touched: any answer holds the fence (alive_but_silent)."""
+"""Probes a silent host directly before its power is touched: any answer holds the fence (alive_but_silent)."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,6 +10,9 @@ class Liveness(Protocol):
     async def ask(
         self, address: str, *, ports: Sequence[int], agents: Sequence[str], timeout_seconds: float
     ) -> str | None:
-        """Return what answered first ("tcp 22", "proxy px1"), or None. `agents`: URLs of proxy agents that run on the host.
-        A refused connection is an answer too (a living kernel sent it); silence and "no route" are not. Never raises."""
+        """Return what answered first ("tcp 22", "proxy px1"), or None.
+
+        `agents`: URLs of proxy agents that run on the host. A refused connection is an answer too (a living kernel sent
+        it); silence and "no route" are not. Never raises.
+        """
         ...

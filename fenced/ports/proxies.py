@@ -1,4 +1,4 @@
-"""Status of the proxies, and counters of a proxy agent: for people, metrics and the choice of candidates.
+"""Status of the proxies, and counters of a proxy agent: for operators, metrics and the choice of candidates.
 
 A proxy that was not polled yet is neither up nor down.
 """

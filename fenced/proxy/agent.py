@@ -1,7 +1,7 @@
-"""Run the proxy agent: settle commands of an earlier run, listen, serve until stopped, let power commands end.
+"""Runs the proxy agent: settles commands of an earlier run, listens, serves until stopped, lets power commands end.
 
-Owns the sockets and TLS; drivers, configuration and signals come from the caller. It accepts no call before the survivors
-of an earlier run are dead, and ends only when its power commands have ended or their time is over (S16).
+Owns the sockets and TLS; drivers, configuration and signals come from the caller. It accepts no call before the
+survivors of an earlier run are dead, and ends only when its power commands have ended or their time is over (S16).
 """
 
 import asyncio
@@ -31,14 +31,18 @@ from fenced.proxy.tokens import TokenMemory
 KEEPALIVE_SECONDS: Final = 75.0
 STOP_SECONDS_MAX: Final = 30.0
 ANSWER_SECONDS_MAX: Final = 29.0
-"""The part of STOP_SECONDS_MAX in which answers can still be sent. A command that runs longer can't report its result."""
+"""The part of STOP_SECONDS_MAX in which answers can still be sent.
+A command that runs longer can't report its result."""
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger("fenced.proxy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSettings:
-    """`tls` None: plain HTTP, allowed on a loopback address only. `allow`: names of client certificates, without `CN=`."""
+    """`tls` None: plain HTTP, allowed on a loopback address only.
+
+    `allow`: names of client certificates, without `CN=`.
+    """
 
     name: str
     version: str
@@ -65,23 +69,25 @@ async def serve(
     note_ready: Callable[[], None],
     beside: Callable[[], Coroutine[Any, Any, None]] | None = None,
 ) -> None:
-    """Serve until `stop` is set, then close `state`. `changes`: new configurations. `drivers`: drivers that can be called.
-    `beside`: runs while the agent serves. Raises ListenError, CertificateError, StateError."""
+    """Serve until `stop` is set, then close `state`.
+
+    `changes`: new configurations. `drivers`: drivers that can be called. `beside`: runs while the agent serves. Raises
+    ListenError, CertificateError, StateError.
+    """
     certificates = _certificates(settings)
     context = None if certificates is None else certificates.context
     with TokenMemory(state) as memory:
-        calls = Calls(
-            memory=memory, driver_for=driver_for, agent_processes_max=settings.agent_processes_max, clock=clock
-        )
+        processes_max = settings.agent_processes_max
+        calls = Calls(memory=memory, driver_for=driver_for, agent_processes_max=processes_max, clock=clock)
         await _settle(calls, kill)
         listening = listen(settings.host, settings.port)
         credentials, lending = Credentials(settings.name, settings.credentials), Lending(settings.name, settings.loans)
         try:
             async with asyncio.timeout(None) as bound, asyncio.TaskGroup() as tasks:
                 server = ProxyServer(
-                    name=settings.name, version=settings.version, calls=calls, allow=settings.allow, credentials=credentials,
-                    lending=lending, context=context, clock=clock, tasks=tasks, telemetry=telemetry,
-                    facts=Facts(drivers=drivers, capacity=settings.agent_processes_max, store=memory.store),
+                    name=settings.name, version=settings.version, calls=calls, allow=settings.allow,
+                    credentials=credentials, lending=lending, context=context, clock=clock, tasks=tasks,
+                    telemetry=telemetry, facts=Facts(drivers=drivers, capacity=processes_max, store=memory.store),
                 )  # fmt: skip
                 telemetry.observe(lambda: _gauges(server, certificates))
                 application = server.application()
@@ -89,7 +95,8 @@ async def serve(
                 runner = _runner(application)
                 await runner.setup()
                 renewal = Renewal(
-                    server=server, listener=listener, credentials=credentials, lending=lending, certificates=certificates
+                    server=server, listener=listener, credentials=credentials, lending=lending,
+                    certificates=certificates,
                 )  # fmt: skip
                 try:
                     listener.use(context)
@@ -138,7 +145,7 @@ def _certificates(settings: AgentSettings) -> CertificateWatch | None:
 async def _settle(calls: Calls, kill: KillSurvivors) -> None:
     found = await calls.settle_survivors(kill)
     if found:
-        _log.warning("commands of an earlier life settled", commands=found)
+        _log.warning("commands of an earlier run settled", commands=found)
 
 
 def _gauges(server: ProxyServer, certificates: CertificateWatch | None) -> AgentGauges:

@@ -1,7 +1,7 @@
-"""Carry out one call: a read at once, a power command only under the rules S5 and S16.
+"""Carries out one call: a read at once, a power command only under the rules S5 and S16.
 
-Uses drivers, the token memory and the slots, and knows no HTTP. Before a driver starts a command, the token is on disk and
-still the highest of its plug, and enough time is left for the command to end by its `not_after`.
+Uses drivers, the token memory and the slots, and knows no HTTP. Before a driver starts a command, the token is on disk
+and still the highest of its plug, and enough time is left for the command to end by its `not_after`.
 """
 
 import asyncio
@@ -89,7 +89,10 @@ class Calls:
         return len(found)
 
     async def read(self, call: Call, spec: DeviceSpec) -> Identified:
-        """Read a device. `spec`: the call's, with stored credentials. Cancelling it cancels the driver. Raises DeviceError."""
+        """Read a device.
+
+        `spec`: the call's, with stored credentials. Cancelling it cancels the driver. Raises DeviceError.
+        """
         end = self._clock.now() + call.timeout
         driver = self._driver_for(call.device.driver)
         rank = Rank.OFF if self._is_verifying(PlugId(call.device.plug_id)) else Rank.READ
@@ -142,8 +145,8 @@ class Calls:
         now = self._clock.now()
         if permit.not_after - now > NOT_AFTER_AHEAD_SECONDS_MAX:
             raise _unable(
-                f"its not_after is {permit.not_after - now:.0f} s ahead, more than {NOT_AFTER_AHEAD_SECONDS_MAX:.0f} s: the "
-                "plug would be closed until then if the command were left in doubt"
+                f"its not_after is {permit.not_after - now:.0f} s ahead, more than {NOT_AFTER_AHEAD_SECONDS_MAX:.0f} "
+                "s: the plug would be closed until then if the command were left in doubt"
             )
         deadline = min(now + call.timeout, permit.not_after - permit.settle)
         if deadline - now < SHARE_NEEDED * call.timeout:
@@ -175,7 +178,7 @@ class Calls:
         plug.users += 1
         try:
             blocked_until = self._blocked_until.get(plug_id, 0.0)
-            why = "a command of before the proxy agent's restart may still act on the plug"
+            why = "a command from before the proxy agent's restart may still act on the plug"
             if blocked_until > until:
                 raise _unable(f"{why} for {blocked_until - self._clock.now():.1f} s")
             if (left := blocked_until - self._clock.now()) > 0:
@@ -240,7 +243,7 @@ class Calls:
         try:
             await self._memory.started(plug_id, token, started)
         except StateError as exc:
-            raise _unable(f"the agent's process can't be noted: {exc}") from exc
+            raise _unable(f"the agent's process can't be recorded: {exc}") from exc
 
     async def _note_end(self, plug_id: PlugId, token: Token) -> None:
         try:

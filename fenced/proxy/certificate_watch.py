@@ -1,4 +1,4 @@
-"""Load one end's certificate files into a TLS context, and make a new context when the files change.
+"""Loads one end's certificate files into a TLS context, and makes a new context when the files change.
 
 Watches files; a callback applies the new context to connections. Files that can't be used replace nothing: the fault is
 logged once for each change, and the old context stays in use.
@@ -97,7 +97,7 @@ class CertificateWatch:
         try:
             await apply(loaded.context)
         except OSError as exc:
-            _log.error("certificates not taken over: tried again at the next look", reason=str(exc))
+            _log.error("certificates not applied: the next check tries again", reason=str(exc))
             return False
         self._loaded, self._refused, self._warned_at = loaded, None, None
         _log.info("certificates renewed", cert_file=str(files.cert_file), ca_file=str(files.ca_file))
@@ -134,7 +134,10 @@ def _stamp(files: TlsFiles) -> Stamp:
 
 
 def _expiries(files: TlsFiles) -> tuple[Expiry, ...]:
-    """Return what can be dated. A certificate that OpenSSL accepts must not prevent the start because this code can't."""
+    """Return what can be dated.
+
+    A certificate that OpenSSL accepts must not prevent the start because this code can't.
+    """
     found: list[Expiry] = []
     for role, path in (("own", files.cert_file), ("authority", files.ca_file)):
         try:

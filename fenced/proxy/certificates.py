@@ -1,7 +1,7 @@
 """A private certificate authority for daemons and proxies, so that a first installation needs no openssl.
 
-Makes, renews and shows certificate files; knows nothing of calls. A key is readable by its owner only from the moment it
-exists, and existing files are overwritten only on request.
+Makes, renews and shows certificate files; knows nothing of calls. A key is readable by its owner only from the moment
+it exists, and existing files are overwritten only on request.
 """
 
 import ipaddress
@@ -51,8 +51,10 @@ class Signed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """One certificate, for display. `use`: ca, client, server. `has_key`: whether the key beside it belongs to it; None if
-    there is no key."""
+    """One certificate, for display.
+
+    `use`: ca, client, server. `has_key`: whether the key beside it belongs to it; None if there is no key.
+    """
 
     file: Path
     name: str
@@ -225,7 +227,8 @@ def _refuse_existing(pair: Pair, *, is_forced: bool) -> None:
     for file in (pair.key_file, pair.cert_file):
         if file.exists() and not is_forced:
             raise CertificateError(
-                f"{file} exists already; --force replaces it (then certificates that it signed are not trusted any more)"
+                f"{file} exists already; --force replaces it "
+                "(then certificates that it signed are not trusted any more)"
             )
 
 
@@ -239,8 +242,11 @@ def _write(pair: Pair, signed: Signed) -> None:
 
 
 def _write_file(path: Path, content: bytes, *, mode: int) -> None:
-    """Write atomically, through a new file with the right mode from the start. An existing file keeps its owner, group and
-    mode: a service that could read the old key must be able to read the new one."""
+    """Write atomically, through a new file with the right mode from the start.
+
+    An existing file keeps its owner, group and mode: a service that could read the old key must be able to read the new
+    one.
+    """
     try:
         before: os.stat_result | None = path.stat()
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""Call devices through proxy agents over HTTPS: the Caller for every proxy except the daemon's own machine.
+"""Calls devices through proxy agents over HTTPS: the Caller for every proxy except the daemon's own machine.
 
-Knows aiohttp and the protocol; nothing of races, hosts or the journal. A power command is sent once (S6). Every error says
-whether the command may have been sent, because then it may have been carried out (S2).
+Knows aiohttp and the protocol; nothing of races, hosts or the journal. A power command is sent once (S6). Every error
+says whether the command may have been sent, because then it may have been carried out (S2).
 """
 
 import itertools
@@ -43,7 +43,7 @@ CLOCK_AGE_SECONDS_MAX: Final = 300.0
 """Clocks drift apart: before a command, a reading of the proxy's clock that is older than this is refreshed."""
 STATUS_SECONDS_MAX: Final = 5.0
 ANSWER_MARGIN_SECONDS: Final = 0.5
-"""The proxy must end this much (at most a tenth of the timeout) before the daemon stops waiting, so its answer arrives."""
+"""The proxy ends this much (at most a tenth of the timeout) before the daemon's wait ends, so its answer arrives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,10 @@ class _Command:
 
 
 class ProxyCaller:
-    """`store`: the id of the daemon's store, which issued the tokens. `urls`: `http://` only on loopback (config checks)."""
+    """`store`: the id of the daemon's store, which issued the tokens.
+
+    `urls`: `http://` only on loopback (config checks).
+    """
 
     def __init__(
         self,
@@ -248,8 +251,10 @@ class ProxyCaller:
 
 @contextmanager
 def _masking(spec: DeviceSpec | None) -> Iterator[None]:
-    """Mask the device's secrets and remove control characters from every error. Its text comes from the network, and it is
-    stored in the journal and shown on terminals."""
+    """Mask the device's secrets and remove control characters from every error.
+
+    Its text comes from the network, and it is stored in the journal and shown on terminals.
+    """
     try:
         yield
     except DeviceError as exc:

@@ -1,7 +1,7 @@
 """The proxy agent's clock, and the two ids that say how long its readings are comparable.
 
-Compare moments only under the same id: `life` for daemons (new with each start of the agent, so commands for an earlier
-run are refused), `machine_boot` for moments stored on disk.
+Moments are comparable only under the same id: `life` for daemons (new with each start of the agent, so commands for an
+earlier run are refused), `machine_boot` for moments stored on disk.
 """
 
 import time

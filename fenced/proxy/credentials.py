@@ -1,4 +1,4 @@
-"""Fill a credential that this proxy stores into a call, just before its driver starts.
+"""Fills a credential that this proxy stores into a call, just before its driver starts.
 
 Stored credentials are never sent to a daemon.
 """

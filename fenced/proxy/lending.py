@@ -1,7 +1,7 @@
-"""Check which programs and files of the proxy's machine a call names, and reject those that the proxy does not lend.
+"""Checks which programs and files of the proxy's machine a call names, and rejects those that the proxy does not lend.
 
-Knows option names, no driver. The same error for missing and for forbidden files: a caller must not learn which files this
-machine has.
+Knows option names, no driver. The same error for missing and for forbidden files: a caller must not learn
+which files this machine has.
 """
 
 import asyncio
@@ -36,7 +36,10 @@ class Lending:
         self._loans = loans
 
     async def check(self, spec: DeviceSpec, *, also: frozenset[str] = frozenset()) -> None:
-        """Check a call. `spec`: as sent. `also`: options listed for its credential. Raises BadParameters, nothing started."""
+        """Check a call.
+
+        `spec`: as sent. `also`: options listed for its credential. Raises BadParameters, nothing started.
+        """
         listed = {plain(name) for name in self._loans.options | also}
         for name, text in _named(spec):
             what = lent(name)

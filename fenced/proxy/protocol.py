@@ -1,7 +1,7 @@
 """The protocol between daemon and proxy agent: JSON over HTTPS, `POST /v1/call` and `GET /v1/status`.
 
-Defines the messages, their bounds, and the conversion from and to our types; nothing of sockets, drivers or stored tokens.
-Everything is bounded. Passwords appear only in the body that is sent, never in a repr or an error.
+Defines the messages, their bounds, and the conversion from and to the types of `ports`; nothing of sockets, drivers or
+stored tokens. Everything is bounded. Passwords appear only in the body that is sent, never in a repr or an error.
 """
 
 from typing import Annotated, Final, Literal, Self, TypeVar
@@ -46,7 +46,7 @@ DRIVER_PATTERN: Final = r"^[A-Za-z][A-Za-z0-9_.-]{0,127}$"
 Name = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
 Text = Annotated[str, StringConstraints(max_length=4096)]
 Shown = Annotated[str, StringConstraints(max_length=4096), AfterValidator(one_line)]
-"""Text of a proxy that people read."""
+"""Text of a proxy for operators."""
 Identity = Annotated[str, StringConstraints(max_length=IDENTITY_CHARACTERS_MAX)]
 OptionName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Seconds = Annotated[float, Field(gt=0, le=TIMEOUT_SECONDS_MAX, allow_inf_nan=False)]
@@ -191,7 +191,7 @@ class WireClock(WireModel):
 
 
 class WireError(WireModel):
-    """A DeviceError in an answer. The text is for people and contains no secret."""
+    """A DeviceError in an answer. The text is for operators and contains no secret."""
 
     kind: Annotated[str, StringConstraints(max_length=64)]
     text: Annotated[str, StringConstraints(max_length=ERROR_CHARACTERS_MAX)]
@@ -201,7 +201,10 @@ class WireError(WireModel):
 
     @classmethod
     def of(cls, error: DeviceError, secrets: tuple[str, ...]) -> Self:
-        """Convert an error. `secrets`: those of the call, which a badly written agent may have printed into the error."""
+        """Convert an error.
+
+        `secrets`: those of the call, which a badly written agent may have printed into the error.
+        """
         return cls(
             kind=error.kind,
             text=Mask(secrets).line(str(error), characters_max=ERROR_CHARACTERS_MAX),
@@ -240,8 +243,8 @@ class InFlight(WireModel):
 class Status(WireModel):
     """`GET /v1/status`. Fields added after version 1 have defaults: older proxies don't send them.
 
-    `protocols`: supported versions. `drivers`: native drivers and the `fence_*` programs found. `store`: the store whose
-    tokens the proxy accepts. `capacity`: how many programs may run at once.
+    `protocols`: supported versions. `drivers`: native drivers and the `fence_*` programs found. `store`: the store
+    whose tokens the proxy accepts. `capacity`: how many programs may run at once.
     """
 
     name: Shown

@@ -1,4 +1,4 @@
-"""Apply a new configuration to a running proxy agent: certificates, allowed callers, stored credentials, loans.
+"""Applies a new configuration to a running proxy agent: certificates, allowed callers, stored credentials, loans.
 
 A change takes effect as a whole or not at all.
 """
@@ -72,6 +72,6 @@ class Renewal:
         change.ended("")
 
     async def _accept(self, context: ssl.SSLContext) -> None:
-        """Update the listener first: a connection with the old context that is accepted in between closes after its answer."""
+        """Update the listener first: a connection accepted in between with the old context closes after its answer."""
         self._listener.use(context)
         self._server.context = context

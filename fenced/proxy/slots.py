@@ -1,7 +1,7 @@
-"""Decide which call may use a device next: limits concurrent calls, with priorities (S15).
+"""Decides which call may use a device next: limits concurrent calls, with priorities (S15).
 
-Knows no calls, drivers or time; the caller bounds its wait. OFF and the reads that verify it go first, then ON, then other
-reads. No unit gets more calls than its sessions, and plugs whose last call failed get at most half of the slots.
+Knows no calls, drivers or time; the caller bounds its wait. OFF and the reads that verify it go first, then ON, then
+other reads. No unit gets more calls than its sessions, and plugs whose last call failed get at most half of the slots.
 """
 
 import asyncio
@@ -55,7 +55,10 @@ class Slots:
                 self._failing.popitem(last=False)
 
     async def take(self, *, rank: Rank, plug_id: PlugId, unit_id: UnitId, sessions: int) -> Ticket:
-        """Wait for a slot. If cancelled while waiting, the call leaves the queue. Give the ticket back after the call."""
+        """Wait for a slot.
+
+        If cancelled while waiting, the call leaves the queue. Give the ticket back after the call.
+        """
         ticket = Ticket(plug_id=plug_id, unit_id=unit_id, sessions=sessions)
         # Waiting calls were checked at the last change; a new arrival does not change anything for them.
         if self._free and self._may_go(ticket):

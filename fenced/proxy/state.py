@@ -1,7 +1,7 @@
 """The proxy agent's database: the highest token of each plug, the store that issued them, and commands under way.
 
-Blocks, and is used from one thread only (see tokens.py). When `transaction` ends without an error its writes are on disk,
-and an accepted token is never accepted again (S5, S16).
+Blocks, and is used from one thread only (see tokens.py). When `transaction` ends without an error its writes are on
+disk, and an accepted token is never accepted again (S5, S16).
 """
 
 import fcntl
@@ -27,11 +27,11 @@ LOCK_WAIT_SECONDS: Final = 5.0
 EPOCH_MAX: Final = 10**9
 SEQUENCE_MAX: Final = 10**12
 EPOCH_JUMP_MAX: Final = 1_000_000
-"""Epochs rise by one with each start of a daemon; this allows one start a minute for two years without a command for the
-plug. A higher token would lock out the daemon that the plug belongs to."""
+"""Epochs rise by one with each start of a daemon; this allows one start a minute for two years without a command for
+the plug. A higher token would lock out the daemon that the plug belongs to."""
 EPOCH_JUMP_LOGGED: Final = 1000
 NOT_AFTER_AHEAD_SECONDS_MAX: Final = 3600.0
-"""A command may wait for one attempt and take another, and its device settles: at most 10 minutes each, plus clock drift."""
+"""A command may wait for one attempt and take another, then its device settles: 10 minutes each, plus clock drift."""
 
 FORGOTTEN: Final = -1
 """The epoch of a plug after an operator ran --forget-plug."""
@@ -141,7 +141,10 @@ class ProxyState:
             raise StateError(f"{self._path}: can't be written: {exc}; is its disk full or read-only?") from exc
 
     def claim(self, claim: Claim) -> Denial | None:
-        """Accept a token or return why not. The store of the first command is adopted; tokens of another are rejected."""
+        """Accept a token or return why not.
+
+        The store of the first command is adopted; tokens of another are rejected.
+        """
         if claim.token.epoch > EPOCH_MAX or claim.token.sequence > SEQUENCE_MAX:
             return Denial(why=f"token {claim.token} is beyond what any daemon issues", is_proxys_own=True)
         store = self.store()
@@ -149,8 +152,8 @@ class ProxyState:
             self._set_meta("store", claim.store)
         elif store != claim.store:
             return Denial(
-                why=f"the token is of store {claim.store!r}, but this proxy obeys store {store!r}; if the new store is yours: "
-                f"fenced proxy -c FILE --adopt-store {claim.store}"
+                why=f"the token is of store {claim.store!r}, but this proxy obeys store {store!r}; if the new store is "
+                f"yours: fenced proxy -c FILE --adopt-store {claim.store}"
             )
         highest = self.highest(claim.plug_id)
         if highest is None and self._count("plug") >= PLUGS_MAX:
@@ -158,15 +161,16 @@ class ProxyState:
             return Denial(why=why, is_proxys_own=True)
         if highest is not None and claim.token <= highest:
             return Denial(
-                why=f"token {claim.token} is not above {highest}, the highest seen for this plug; if no daemon of yours is "
-                f"that far, stop the proxy agent and run: fenced proxy -c FILE --forget-plug {shlex.quote(claim.plug_id)}"
+                why=f"token {claim.token} is not above {highest}, the highest seen for this plug; if no daemon of "
+                "yours is that far, stop the proxy agent and run: "
+                f"fenced proxy -c FILE --forget-plug {shlex.quote(claim.plug_id)}"
             )
         seen = self.epoch_seen(claim.plug_id)
         if seen is not None and claim.token.epoch - seen > EPOCH_JUMP_MAX:
             return Denial(
-                why=f"token {claim.token} is more than {EPOCH_JUMP_MAX} starts of a daemon above epoch {seen}, the highest "
-                "seen here; if your daemon is that far, stop the proxy agent and run: fenced proxy -c FILE --forget-plug "
-                f"{shlex.quote(claim.plug_id)}",
+                why=f"token {claim.token} is more than {EPOCH_JUMP_MAX} starts of a daemon above epoch {seen}, the "
+                "highest seen here; if your daemon is that far, stop the proxy agent and run: "
+                f"fenced proxy -c FILE --forget-plug {shlex.quote(claim.plug_id)}",
                 is_proxys_own=True,
             )
         key = (claim.plug_id, claim.token.epoch, claim.token.sequence)
@@ -217,8 +221,10 @@ class ProxyState:
         return None if row is None or row[0] == FORGOTTEN else Token(epoch=row[0], sequence=row[1])
 
     def epoch_seen(self, plug_id: PlugId) -> int | None:
-        """Return the epoch with which to compare a token: the plug's, or for a new plug the highest of all plugs. None if
-        there is none, or after --forget-plug."""
+        """Return the epoch with which to compare a token: the plug's, or for a new plug the highest of all plugs.
+
+        None if there is none, or after --forget-plug.
+        """
         row = self._connection.execute("SELECT epoch FROM plug WHERE plug = ?", (plug_id,)).fetchone()
         if row is None:
             row = self._connection.execute("SELECT max(epoch) FROM plug").fetchone()

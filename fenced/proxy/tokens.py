@@ -71,7 +71,10 @@ class TokenMemory:
         await self._submit(lambda: self._state.ended(plug_id, token))
 
     async def unfinished(self, *, now: float) -> Sequence[Unfinished]:
-        """Return what an earlier run left unfinished. Commands past their `not_after` are returned once, then deleted."""
+        """Return what an earlier run left unfinished.
+
+        Commands past their `not_after` are returned once, then deleted.
+        """
 
         def act() -> list[Unfinished]:
             found = self._state.unfinished()

@@ -1,7 +1,7 @@
-"""Send one request to a proxy agent, read a bounded answer, and convert transport failures to our errors.
+"""Sends one request to a proxy agent, reads a bounded answer, and converts transport failures to the errors of `ports`.
 
-Knows aiohttp and TLS; nothing of the bodies. A request is sent at most once, and the error says whether it may have left:
-a power command that left may have been carried out (S2).
+Knows aiohttp and TLS; nothing of the bodies. A request is sent at most once, and the error says whether it may have
+left: a power command that left may have been carried out (S2).
 """
 
 import asyncio
@@ -124,8 +124,9 @@ class Transport:
     async def _refusal(self, trip: _Trip, end: float) -> str | None:
         """Return why the proxy rejected our certificate, or None if that was not why the new connection was lost.
 
-        In TLS 1.3 a server rejects the certificate only after our handshake is complete and our request is on its way, and
-        asyncio's servers just hang up. So connect once more and send nothing: a proxy that accepts us waits for a request.
+        In TLS 1.3 a server rejects the certificate only after our handshake is complete and our request is on its way,
+        and asyncio's servers just hang up. So connect once more and send nothing: a proxy that accepts us waits for a
+        request.
         """
         url = urllib.parse.urlsplit(trip.url)
         # Through an HTTP proxy a second connection would not reach the agent.
@@ -225,7 +226,8 @@ def _device_error(trip: _Trip, exc: Exception, refusal: str | None) -> DeviceErr
     if refusal is not None:
         return LoginRefused(
             f"proxy {trip.proxy}: {refusal}; check that the files of [proxy_client] and the proxy's tls_cert_file and "
-            "client_ca_file come from one authority, and that the proxy's certificate names this address: fenced certs show",
+            "client_ca_file come from one authority, and that the proxy's certificate names this address: "
+            "fenced certs show",
             may_be_done=trip.is_in_doubt,
             is_end_known=not trip.is_in_doubt,
         )

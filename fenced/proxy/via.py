@@ -1,7 +1,7 @@
-"""Reach a proxy agent through an HTTP proxy: CONNECT (RFC 9110, 9.3.6), and the meaning of its refusals.
+"""Reaches a proxy agent through an HTTP proxy: CONNECT (RFC 9110, 9.3.6), and the meaning of its refusals.
 
-The mutual TLS between daemon and proxy agent runs inside the tunnel. An error of the HTTP proxy concerns only the way:
-nothing was sent to the proxy agent, and it says nothing about the device.
+The mutual TLS between daemon and proxy agent runs inside the tunnel. An error of the HTTP proxy concerns only the
+tunnel: nothing was sent to the proxy agent, and it says nothing about the device.
 """
 
 from http import HTTPStatus

@@ -1,7 +1,7 @@
-"""Poll the status of every proxy agent: for people and metrics, and to detect incompatible protocol versions.
+"""Polls the status of every proxy agent: for operators and metrics, and to detect incompatible protocol versions.
 
-Reads no device. A proxy that does not answer stays a candidate, because the race itself finds that out. Only a proxy that
-speaks another protocol is excluded.
+Reads no device. A proxy that does not answer stays a candidate, because the race itself finds that out. Only a proxy
+that speaks another protocol is excluded.
 """
 
 import asyncio

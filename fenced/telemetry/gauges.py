@@ -77,7 +77,7 @@ class Gauges(Collector):
         yield _by_label("fenced_held_hosts", "Hosts that a closed gate holds", "gate", self._with_seen(gates))
         yield _gauge("fenced_operations_in_flight", "Running operations", operations)
         yield _gauge("fenced_redundancy_lost_hosts", "Hosts with a device that could not be restored", redundancy_lost)
-        yield _gauge("fenced_left_off_hosts", "Hosts that stay off until a person acts", left_off)
+        yield _gauge("fenced_left_off_hosts", "Hosts that stay off until an operator acts", left_off)
         yield from _fenceable(levels)
 
     def _with_seen(self, gates: Counter[str]) -> dict[str, int]:

@@ -87,7 +87,7 @@ def test_a_running_command_is_printed_at_once_and_again_when_it_ends() -> None:
     [
         ({}, "node-2 was fenced (read back on every device of level 1) and reads on again after 6.25 s"),
         ({"action": Action.OFF, "power": Power.OFF}, "node-2 is fenced after 6.25 s: off, read back on every device"),
-        ({"action": Action.OFF, "proof": Proof.HUMAN}, "node-2 is fenced after 6.25 s: off, confirmed by a person"),
+        ({"action": Action.OFF, "proof": Proof.HUMAN}, "node-2 is fenced after 6.25 s: off, confirmed by an operator"),
         ({"restored": Restored.PART}, "restored: part, redundancy lost"),
         ({"state": OperationState.FAILED, "is_fenced": False}, "restart failed: node-2 is NOT fenced"),
         ({"state": OperationState.CANCELLED, "is_fenced": False}, "restart cancelled: node-2 is NOT fenced"),

@@ -8,13 +8,16 @@ from fenced.core import events as e
 from fenced.core.decide import Decision, decide
 from fenced.core.fleet import Fleet
 from fenced.core.heard.sight import MOMENTS, WAKE, Sight
+from fenced.model.names import Token
 
 OWNED = tuple(it.name for it in fields(Sight) if it.name not in MOMENTS and it.name != WAKE)
 
 
 def decided_twice(fleet: Fleet, event: e.Event, now: float) -> Decision:
-    """Decide an event, roll it back, decide it again. Nothing but the moments of beats and evidence may stay of the
-    first time, and both decisions must be equal."""
+    """Decide an event, roll it back, decide it again. Both decisions must be equal.
+
+    Only the moments of beats and evidence may stay of the first one.
+    """
     before = whole(fleet)
     fleet.begin(heard_until=fleet.heard_until)
     refused = decide(fleet, event, now)
@@ -49,8 +52,16 @@ def whole(fleet: Fleet) -> tuple[Any, ...]:
         fleet.inventory,
         {cluster: list(names) for cluster, names in fleet.by_cluster.items()},
         set(fleet.troubled),
-        fleet.tokens_given,
+        _next_token(fleet),
     )
+
+
+def _next_token(fleet: Fleet) -> Token:
+    """Return the token that the fleet would issue next, without issuing it."""
+    fleet.begin(heard_until=fleet.heard_until)
+    token = fleet.next_token()
+    fleet.roll_back()
+    return token
 
 
 def _acts(decision: Decision) -> list[c.Command]:

@@ -183,7 +183,7 @@ def test_disarm_pause_maintenance_and_budget_survive() -> None:
     at.do(e.PauseAsked(match="*", by="person", reason="told", until=at.now + 3600.0))
     at.maintain()
     again = next_life(at, down=60.0)
-    assert not again.fleet.is_armed
+    assert not again.fleet.is_armed_durably
     assert len(again.fleet.state.pauses) == 1
     assert again.state().state is State.MAINTENANCE
 

@@ -1,7 +1,7 @@
 """`fencectl`, the operator's program: one HTTP call to a running daemon per question, an exit code per outcome.
 
     commands     the command line: one function per command
-      session    one run: output, questions to a person, errors turned into exit codes
+      session    one run: output, questions to an operator, errors turned into exit codes
         wait     follow an operation until it ends
           client HTTP and JSON; every failure is one of three errors
       text       tables and pages          story, ../waterfall  an operation as lines, a sentence, bars

@@ -1,7 +1,7 @@
 """The HTTP client of `fencectl`: one connection, JSON both ways, and three errors for every failure.
 
-Uses only the standard library, because importing aiohttp alone takes half a second (docs/adr/0008-api.md). Every call has
-a deadline, and a request that may change something is never sent twice.
+Uses only the standard library, because importing aiohttp alone takes half a second (docs/adr/0008-api.md). Every call
+has a deadline, and a request that may change something is never sent twice.
 """
 
 import http.client

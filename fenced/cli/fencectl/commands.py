@@ -272,7 +272,7 @@ def maintenance(session: Session, host: str, switch: str, reason: str, until: st
 @click.option("--reason", required=True, help="Why; kept in the journal.")
 @click.pass_obj
 def pause(session: Session, match: str, until: str | None, reason: str) -> None:
-    """Pause automatic fencing. Requests of people are still carried out.
+    """Pause automatic fencing. Requests of operators are still carried out.
 
     Example: fencectl pause --match cluster=c1 --until 30m --reason "switch work"
     """

@@ -56,7 +56,7 @@ class Session:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether a person can answer questions."""
+        """Whether a user at a terminal can answer questions."""
         return sys.stdin.isatty() and sys.stderr.isatty()
 
     def say(self, answer: Json, lines: Callable[[], Iterable[str]]) -> None:
@@ -127,7 +127,7 @@ def _user() -> str:
 
 
 def ask(session: Session, host: str, action: str, refusal: Refused) -> bool:
-    """Ask the person at the terminal for confirmation; return False without a terminal."""
+    """Ask the user at the terminal for confirmation; return False without a terminal."""
     if not session.is_terminal:
         return False
     tell(str(refusal))

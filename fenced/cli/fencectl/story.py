@@ -1,4 +1,4 @@
-"""Describe what happened between two polls of an operation, one line per change, and how it ended, in one sentence.
+"""Describes what happened between two polls of an operation, one line per change, and how it ended, in one sentence.
 
 Pure: the API's JSON in, text out; knows no terminal and no HTTP. The sentence always says whether the host is fenced.
 """
@@ -82,7 +82,7 @@ def _done(operation: Json, fenced: str) -> str:
 
 def _proof(result: Json) -> str:
     if result["proof"] == "human":
-        return "confirmed by a person"
+        return "confirmed by an operator"
     return f"read back on every device of level {result['level']}"
 
 

@@ -1,4 +1,4 @@
-"""Wait for an operation to end, and show it live.
+"""Waits for an operation to end, and shows it live.
 
 Knows no command. The wait survives a daemon that is away for a while, for example to restart: the operation goes on.
 """

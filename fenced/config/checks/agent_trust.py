@@ -1,6 +1,6 @@
-"""Check which fence agents a configuration may trust: reviewed or vouched for, in files that nobody else can write.
+"""Checks which fence agents a configuration may trust: reviewed or vouched for, in files that no other user can write.
 
-An agent runs with the daemon's rights and its OFF is believed. Who can exchange it can fake an OFF.
+An agent runs with the daemon's rights and its OFF is believed. A user who can replace it can fake an OFF.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def reviewed(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
 
 
 def agent_path(draft: Draft) -> Iterator[Finding]:
-    """One warning for all directories and agents that users other than their owner and root can exchange."""
+    """One warning for all directories and agents that users other than their owner and root can replace."""
     directories = draft.configuration.agent_path
     why = why_unsafe(directories)
     if why:

@@ -1,4 +1,4 @@
-"""Check a device's `address`: present, of a scheme that the driver speaks, and without a login."""
+"""Checks a device's `address`: present, of a scheme that the driver speaks, and without a login."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit

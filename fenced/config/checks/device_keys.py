@@ -1,4 +1,4 @@
-"""Warn of keys that make the daemon trust a device more, or protect its password less, and of those without effect."""
+"""Warns of keys that make the daemon trust a device more, or protect its password less, and of those without effect."""
 
 from collections.abc import Iterator
 
@@ -24,8 +24,8 @@ def _of_device(device: BuiltDevice) -> Iterator[Finding]:
     if not table.check_ready:
         yield warning(
             where.key("check_ready"),
-            "the device is trusted even when it reports that it has just started, when some devices read OFF for a running "
-            "host: use it only for a device that always reports this"
+            "the device is trusted even when it reports that it has just started, when some devices read OFF for a "
+            "running host: use it only for a device that always reports this"
             if description.can_tell_ready
             else f"has no effect: {description.name} does not check whether a device is ready",
         )
@@ -42,6 +42,7 @@ def _of_legacy_tls(table: DeviceTable, description: DriverDescription) -> str:
     if not description.speaks_tls or table.address.startswith("http://"):
         return "has no effect: this device is reached without TLS"
     return (
-        "accepts TLS 1.0, 1.1, RSA key exchange and weak keys: recorded traffic may give the password away later, and a "
-        "machine in between can force the weakest. Use it only for a BMC that offers nothing better, on a separate network"
+        "accepts TLS 1.0, 1.1, RSA key exchange and weak keys: recorded traffic may give the password away later, and "
+        "a machine in between can force the weakest. Use it only for a BMC that offers nothing better, on a separate "
+        "network"
     )

@@ -96,7 +96,7 @@ class Draft:
         return tuple(found)
 
     def candidates(self, words: tuple[str, ...], host: Host) -> frozenset[ProxyName]:
-        """Return all proxies that a preference list names for this host; cached, because thousands of hosts share a list."""
+        """Return all proxies that a preference list names for this host; cached, because many hosts share a list."""
         key = (words, host.cluster, host.datacenter)
         if key not in self._candidates:
             self._candidates[key] = frozenset(name for word in words for name in named(word, host, self.inventory))

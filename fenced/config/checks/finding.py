@@ -1,7 +1,8 @@
 """What a check returns: one mistake or warning, with the keys that it rests on.
 
-A finding that rests on a refused key is dropped, because a default stands there instead of what was meant. The refusal
-itself was reported when the key was read. Checks therefore compute on what there is and never look at other findings.
+A finding that rests on a refused key is dropped, because its key has the default instead of the intended value. The
+refusal itself was reported when the key was read. Checks therefore compute on what there is and never look at other
+findings.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence

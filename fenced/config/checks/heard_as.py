@@ -1,4 +1,4 @@
-"""Warn of hosts whose heartbeats arrive under another name, from the running daemon's note."""
+"""Warns of hosts whose heartbeats arrive under another name, from the running daemon's note."""
 
 from collections.abc import Iterator
 

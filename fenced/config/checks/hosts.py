@@ -1,4 +1,4 @@
-"""Check for hosts at all, for power devices with effective keys, and for addresses to probe."""
+"""Checks for hosts at all, for power devices with effective keys, and for addresses to probe."""
 
 from collections.abc import Iterator
 

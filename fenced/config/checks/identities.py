@@ -1,4 +1,4 @@
-"""Check identities (a BMC's UUID or serial number): a driver must be able to compare them, and two hosts can't share one.
+"""Checks identities (a BMC's UUID or serial number): a driver must be able to compare each, no two hosts share one.
 
 Reads no device. An identity that no driver compares would protect nothing, so it is a mistake.
 """

@@ -1,4 +1,4 @@
-"""Check that each host's levels fit into its operation_timeout: one race, attempt and verification of each level.
+"""Checks that each host's levels fit into its operation_timeout: one race, attempt and verification of each level.
 
 Reported once, at the value that makes it too long or too short, however many hosts inherit that.
 """

@@ -1,7 +1,7 @@
-"""Decide whether two plugs are one, across drivers and spellings: the same, possibly the same, or two (S4).
+"""Decides whether two plugs are one, across drivers and spellings: the same, possibly the same, or two (S4).
 
-Compares plugs in their drivers' normal form: a number as a number, a Redfish system by its last name. Knows no host and no
-file. The ids under which tokens are stored come from `plugs` and do not depend on this.
+Compares plugs in their drivers' normal form: a number as a number, a Redfish system by its last name. Knows no host and
+no file. The ids under which tokens are stored come from `plugs` and do not depend on this.
 """
 
 import re
@@ -39,8 +39,8 @@ class Word(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlet:
-    """One outlet, blade or system in its normal form. `text`: "" for Word.NONE. `unit`: of a chain (and its feed); None: the
-    first. `index`: the number that the unit uses; `objects`: the SNMP objects that the operator gave for it.
+    """One outlet, blade or system in its normal form. `text`: "" for Word.NONE. `unit`: of a chain (and its feed);
+    None: the first. `index`: the number that the unit uses; `objects`: the SNMP objects that the operator gave for it.
 
     `is_system`: named by an option that the driver surely reads; a BMC's agent may ignore its `plug`.
     """
@@ -67,8 +67,8 @@ class Outlet:
 class Place:
     """One outlet of one device, ready to be compared with others of its unit.
 
-    `qualifiers`: by name, in one spelling. `has_identity`: the device searches for the machine of an identity, so that an
-    unnamed system may be any.
+    `qualifiers`: by name, in one spelling. `has_identity`: the device searches for the machine of an identity, so
+    that an unnamed system may be any.
     """
 
     plug: Plug
@@ -205,8 +205,9 @@ def _of_outlets(one: Place, other: Place) -> Likeness:
 
 
 def _of_counts(one: Place, other: Place) -> Likeness:
-    """Compare outlets that may be counted differently: without objects a number is the one on the housing, with objects an
-    index. Different numbers may be one outlet."""
+    """Compare outlets that may be counted differently: without objects a number is the one on the housing, with objects
+    an index. Different numbers may be one outlet.
+    """
     first, second = one.outlet, other.outlet
     if first.objects & second.objects:
         return Likeness.SAME
@@ -249,8 +250,10 @@ def _of_outlets_of_two(one: Place, other: Place) -> Likeness:
 
 
 def _of_qualifiers(one: Place, other: Place) -> Likeness:
-    """Options that distinguish plugs must be equal; others may differ for one plug. An option that only one device sets may
-    be the other's default."""
+    """Options that distinguish plugs must be equal; others may differ for one plug.
+
+    An option that only one device sets may be the other's default.
+    """
     first, second = one.qualifiers, other.qualifiers
     differing = {key for key in first.keys() & second.keys() if first[key] != second[key]}
     if not differing:

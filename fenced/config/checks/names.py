@@ -1,4 +1,4 @@
-"""Warn of names that did not resolve and of hosts that are the daemon's own machine; check daemon.runs_on."""
+"""Warns of names that did not resolve and of hosts that are the daemon's own machine; checks daemon.runs_on."""
 
 from collections.abc import Iterator
 
@@ -14,8 +14,8 @@ def unresolved(draft: Draft) -> Iterator[Finding]:
     if silent:
         yield warning(
             draft.where,
-            f"{len(silent)} of {len(names)} names of power devices, proxies and hosts did not resolve in time, so they were "
-            "only compared as text",
+            f"{len(silent)} of {len(names)} names of power devices, proxies and hosts did not resolve in time, so they "
+            "were only compared as text",
             value=min(silent),
             unit="name",
         )

@@ -1,4 +1,4 @@
-"""Check that the API, https:// proxies and confirm_off by MQTT have the TLS files and tokens that they need."""
+"""Checks that the API, https:// proxies and confirm_off by MQTT have the TLS files and tokens that they need."""
 
 from collections.abc import Iterator
 

@@ -1,7 +1,7 @@
-"""Check a device's `options` and `secrets` against its driver's description.
+"""Checks a device's `options` and `secrets` against its driver's description.
 
-Knows no driver by name. It reports what a native driver would refuse, and what an agent would ignore or misread. An agent
-that runs only on other machines may be of another version there, so its findings are warnings.
+Knows no driver by name. It reports what a native driver would refuse, and what an agent would ignore or misread. An
+agent that runs only on other machines may be of another version there, so its findings are warnings.
 """
 
 import difflib
@@ -118,7 +118,7 @@ def _proof(description: DriverDescription, given: Given, where: Where) -> Iterat
 
 
 def _values(description: DriverDescription, given: Given, where: Where) -> Iterator[Finding]:
-    """Check by name alone, as every machine that runs the agent does: a value that goes into a command must be one word."""
+    """Check by name alone, as all machines that run the agent do: a value in a command must be one word."""
     if not description.shapes:
         return
     said = [(where.key("options").key(str(key)), str(key), value) for key, value in given.options.items()]

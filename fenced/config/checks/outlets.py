@@ -1,7 +1,7 @@
-"""Check levels that could never be proven off, and plugs that two hosts or two feeds share.
+"""Checks levels that could never be proven off, and plugs that two hosts or two feeds share.
 
-`likeness` decides whether two plugs are one. Addresses are compared after resolving names; a name that does not resolve is
-compared as text.
+`likeness` decides whether two plugs are one. Addresses are compared after resolving names; a name
+that does not resolve is compared as text.
 """
 
 import itertools
@@ -37,8 +37,9 @@ def kinds(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
         if outlets and chassis:
             yield error(
                 chassis[0].entry.where.key("level"),
-                f"a chassis and an outlet ({outlets[0].device.name}) on one level: once the outlet is off, the chassis can't "
-                'be read. Put them on different levels, or set standby = "separate" if the chassis has standby power',
+                f"a chassis and an outlet ({outlets[0].device.name}) on one level: once the outlet is off, the chassis "
+                "can't be read. Put them on different levels, or set "
+                'standby = "separate" if the chassis has standby power',
                 value=level,
                 unit="level",
                 rests_on=(*keys(chassis[0].entry, "standby"), *keys(outlets[0].entry, "level")),
@@ -102,8 +103,11 @@ class _User:
 
 @dataclass(slots=True, kw_only=True)
 class _Unit:
-    """All outlets of one unit. Compare each outlet with those of its name, and one outlet of each way to name them with one
-    of each other way, so that the comparisons grow only with the number of outlets."""
+    """All outlets of one unit.
+
+    Compare each outlet with those of its name, and one outlet of each way to name them with one of each other way, so
+    that the comparisons grow only with the number of outlets.
+    """
 
     users: list[_User]
     _compared: set[tuple[int, int]] = field(default_factory=set)
@@ -126,8 +130,8 @@ class _Unit:
             more = f" (and {len(possible) - 1} more pairs at this unit)" if len(possible) > 1 else ""
             yield warning(
                 user.device.entry.where,
-                f"{user.built.host.name} may be on the same plug as {other.words}: both name an outlet of one unit in ways "
-                f"that can't be compared. Name both in the same way, or make sure that they are two{more}",
+                f"{user.built.host.name} may be on the same plug as {other.words}: both name an outlet of one unit in "
+                f"ways that can't be compared. Name both in the same way, or make sure that they are two{more}",
                 value=user.place.plug.plug_id,
                 unit="plug",
                 rests_on=_rests_on(user.device, other.device),

@@ -1,4 +1,4 @@
-"""Check that the name and the place of each proxy agree with the rest of the inventory."""
+"""Checks that the name and the place of each proxy agree with the rest of the inventory."""
 
 from collections.abc import Iterator
 

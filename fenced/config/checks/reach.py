@@ -1,4 +1,4 @@
-"""Check that every preference word names a proxy, that every device can be reached, and that its program is installed.
+"""Checks that every preference word names a proxy, that every device can be reached, and that its program is installed.
 
 An unknown word is reported where it is written, an unreachable device at the device.
 """

@@ -1,4 +1,4 @@
-"""Check that one round of reading every path fits into check.interval. Reaches no device.
+"""Checks that one round of reading every path fits into check.interval. Reaches no device.
 
 A short interval is a warning that names the time a round needs; the rounds then run as fast as they may.
 """

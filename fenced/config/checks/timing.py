@@ -1,4 +1,4 @@
-"""Check durations and counts that contradict each other, whichever table sets them. Knows no file format.
+"""Checks durations and counts that contradict each other, whichever table sets them. Knows no file format.
 
 A contradiction is reported at the last place that set one of its keys, so that an inherited one is reported once.
 """

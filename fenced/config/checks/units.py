@@ -1,4 +1,4 @@
-"""Group plugs by the unit they are reached at: plugs whose addresses, or resolved names, have one in common.
+"""Groups plugs by the unit they are reached at: plugs whose addresses, or resolved names, have one in common.
 
 Knows no outlet and no port. A name with two addresses makes both one unit for all plugs.
 """

@@ -1,4 +1,4 @@
-"""The gates before automatic power, in the order of design.md#gates. Each fails closed, and gives its reason and margin.
+"""The gates before automatic power, in the order of design.md#gates. Each fails closed and gives its margin.
 
 Gates count overdue hosts, not suspects: the first host of many to pass its grace must already see the others.
 """
@@ -17,10 +17,10 @@ RELEASING = frozenset({"warm_up", "witness", "connectivity", "storm"})
 """Gates about the daemon itself or about many hosts: when one opens again, silent hosts get `release_grace` first."""
 
 LAST_WILL = "last will of its reporter"
-"""The reason of a suspicion that has no other sign than a last will: a weak sign."""
+"""The reason of a suspicion that rests on a last will alone, which is a weak sign."""
 
 HEARD_OR_MISSED = frozenset({State.HEALTHY, State.SUSPECT, State.FENCING})
-"""States in which a host should be heard, and its silence has no known reason yet."""
+"""States in which a host should be heard, and no known reason explains its silence."""
 
 UNRECOVERED = frozenset({State.FENCING, State.FENCED, State.RESTORING, State.FAILED})
 
@@ -44,7 +44,10 @@ def all_gates(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdict, ..
 
 
 def level_gates(fleet: Fleet, name: HostName, now: float, *, is_automatic: bool) -> tuple[GateVerdict, ...]:
-    """Evaluate the gates again before the first OFF of a level. A person's request passes only `owner_gates` (S10)."""
+    """Evaluate the gates again before the first OFF of a level.
+
+    An operator's request passes only `owner_gates` (S10).
+    """
     if not is_automatic:
         return owner_gates(fleet, now)
     return (
@@ -60,13 +63,13 @@ def level_gates(fleet: Fleet, name: HostName, now: float, *, is_automatic: bool)
 
 
 def announce_gates(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdict, ...]:
-    """Evaluate the gates before a host that was off already is announced, without any OFF (design.md#power-model)."""
+    """Evaluate the gates before a host that was already off is announced without an OFF (design.md#power-model)."""
     state = fleet.hosts[name]
     return (*owner_gates(fleet, now), _record(state), _maintenance(state), live_evidence(fleet, name, now))
 
 
 def owner_gates(fleet: Fleet, now: float) -> tuple[GateVerdict, ...]:
-    """Evaluate the only gates that also hold a person's request."""
+    """Evaluate the two gates that hold an operator's request, too."""
     return (armed(fleet), lease(fleet, now))
 
 
@@ -88,7 +91,7 @@ def armed(fleet: Fleet) -> GateVerdict:
     if not fleet.inventory.daemon.is_armed_by_file:
         return _gate("armed", False, "daemon.armed is false in the configuration file")
     if fleet.state.is_disarmed:
-        return _gate("armed", False, "a person disarmed the daemon; `fencectl arm` ends that")
+        return _gate("armed", False, "an operator disarmed the daemon; `fencectl arm` ends that")
     return _gate("armed", True, "armed")
 
 
@@ -101,9 +104,12 @@ def lease(fleet: Fleet, now: float) -> GateVerdict:
     return _gate("lease", True, f"held for {left:.1f} s more")
 
 
+_AFTER_STORE_HOLD = "repeat disarm, pauses and maintenance that must hold, then `fencectl release store --reason R`"
+
+
 def _store(fleet: Fleet) -> GateVerdict:
     if fleet.state.store_hold:
-        return _gate("store", False, f"{fleet.state.store_hold}; look, then `fencectl release store --reason R`")
+        return _gate("store", False, f"{fleet.state.store_hold}; {_AFTER_STORE_HOLD}")
     return _gate("store", True, "the store that this daemon had before")
 
 
@@ -221,7 +227,7 @@ def live_evidence(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
 
 
 def connectivity(fleet: Fleet, cluster: ClusterName, now: float, *, suspect: HostName | None = None) -> GateVerdict:
-    """Close if many hosts of the cluster are silent, or, for a suspect, all others that could be heard."""
+    """Close if many hosts of the cluster are overdue, or, for a suspect, all others that could be heard."""
     settings = fleet.inventory.daemon.gates
     overdue, monitored = fleet.overdue(cluster, now)
     is_closed = (
@@ -235,7 +241,8 @@ def connectivity(fleet: Fleet, cluster: ClusterName, now: float, *, suspect: Hos
 def _is_all_overdue(fleet: Fleet, name: HostName, now: float) -> bool:
     """Return whether no other host of the cluster is heard over the network, however small the cluster is.
 
-    If no other could be heard, the witness gate alone decides. A host that is off or failed is silent for a known reason.
+    If no other could be heard, the witness gate alone decides. A host that is off
+    or failed is silent for a known reason.
     """
     if not fleet.is_overdue(name, now):
         return False
@@ -257,7 +264,10 @@ def _budget(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
 
 
 def budget(fleet: Fleet, cluster: ClusterName | None, now: float, *, but: HostName | None = None) -> GateVerdict:
-    """Evaluate the budget of a cluster, or (None) of the fleet; the latter also counts hosts, except `but`, that are not back."""
+    """Evaluate the budget of a cluster, or (None) of the fleet, which also counts fenced hosts that are not back.
+
+    The host `but` is not counted.
+    """
     settings = fleet.inventory.daemon.gates
     recent = [draw for draw in fleet.state.draws if draw.at > now - settings.budget_per_seconds]
     drawn = len(recent) if cluster is None else sum(1 for draw in recent if draw.cluster == cluster)
@@ -273,7 +283,10 @@ def budget(fleet: Fleet, cluster: ClusterName | None, now: float, *, but: HostNa
 
 
 def unrecovered(fleet: Fleet, now: float) -> tuple[HostName, ...]:
-    """Return the hosts that were fenced, or could not be, and are not back. Hosts that people switched off don't count."""
+    """Return the hosts that were fenced, or could not be, and are not back.
+
+    Hosts that operators switched off don't count.
+    """
     states = (fleet.hosts[name] for name in sorted(fleet.troubled))
     return tuple(state.name for state in states if state.state in UNRECOVERED and not is_in_hand(state, now))
 

@@ -18,7 +18,7 @@ def parse(expression: str) -> tuple[tuple[str, str], ...]:
     if text == "*":
         return ()
     if not text:
-        raise BadMatch("an empty expression selects nobody; say `*` for every host")
+        raise BadMatch("an empty expression selects no host; write `*` for every host")
     words = []
     for word in text.split(","):
         key, separator, value = (part.strip() for part in word.partition("="))

@@ -17,12 +17,15 @@ def disbelieved(work: HostWork) -> frozenset[DeviceName]:
 
 
 def shared(work: HostWork) -> frozenset[DeviceName]:
-    """Return the devices of the host that another host has, too."""
+    """Return the devices of the host that another host also has."""
     return frozenset(device.name for device in work.host.devices if reason(work, device) is not None)
 
 
 def reason(work: HostWork, device: Device) -> Reason | None:
-    """Return the reason that names the other host; None: no other is known to have it, or paths are not checked."""
+    """Return the reason, which names the other host.
+
+    None: no other host is known to have it, or paths are not checked.
+    """
     seconds = valid_seconds(work.fleet.inventory)
     if not seconds or device.spec.identity:
         return None

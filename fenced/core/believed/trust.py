@@ -1,7 +1,7 @@
 """Trust in devices (S17): one that read OFF while its host was healthy is distrusted until it follows the host again.
 
-A chassis that reads OFF while its host is heard is wrong. A single outlet may be OFF while the host runs on another feed,
-so outlets are wrong only if all of them read OFF. How a reading came about does not matter here.
+A chassis that reads OFF while its host is heard is wrong. A single outlet may be OFF while the host runs on another
+feed, so outlets are wrong only if all of them read OFF. Readings of the check and of status requests count.
 """
 
 from fenced.core.believed.sharing import disbelieved
@@ -28,7 +28,8 @@ def seen(work: HostWork, device: Device, power: Power, *, started: float) -> Non
 def is_off_beside_life(work: HostWork, device: Device) -> bool:
     """Return whether it read OFF stably while the host lived: heard before and after, with the same boot.
 
-    A heartbeat may be late by `late_message`, so only one that arrives later than that after the first OFF counts as after.
+    A heartbeat may be late by `late_message`, so only one that arrives later than
+    that after the first OFF counts as after.
     """
     row = (work.sight.offs or {}).get(device.name)
     heard_at = work.sight.heard_at
@@ -46,7 +47,7 @@ def has_believed_level(work: HostWork) -> bool:
 
 
 def follow(work: HostWork) -> None:
-    """After a decision, note which distrusted devices went dark with their host: half of the way back to trust."""
+    """After a decision, record which distrusted devices went dark with their host: half of the way back to trust."""
     if not work.state.distrusted:
         return
     for entry in tuple(work.work.entries):
@@ -58,7 +59,7 @@ def follow(work: HostWork) -> None:
 
 
 def _is_calm(work: HostWork, started: float) -> bool:
-    """Return whether the host is healthy since before the reading began, without an operation: then no command can act (S5)."""
+    """Return whether the host is healthy since before the reading, without an operation: no command can act (S5)."""
     state = work.state
     return (
         state.state is State.HEALTHY
@@ -86,7 +87,7 @@ def _seen_off(work: HostWork, device: Device, started: float) -> None:
 
 
 def _liars(work: HostWork, device: Device) -> tuple[DeviceName, ...]:
-    """Return the devices that are wrong: the chassis itself, or all outlets if all are OFF; then one feeds another machine."""
+    """Return the devices that are wrong: the chassis, or all outlets if all are OFF: one then feeds another machine."""
     together = [device] if device.kind is Kind.CHASSIS else [d for d in work.host.devices if d.kind is Kind.OUTLET]
     if all(is_off_beside_life(work, one) for one in together):
         return tuple(one.name for one in together)
@@ -119,7 +120,7 @@ def _is_another_run(work: HostWork, trial: Trial) -> bool:
 
 
 def _dark_by_proof(work: HostWork, record: r.HostFenced) -> None:
-    """Other devices proved the host off, and the distrusted one was dark with it, without any command."""
+    """Record a distrusted device as dark if other devices proved the host off and it got no command."""
     operation = _operation(work, record.operation)
     if operation is None:
         return
@@ -132,7 +133,7 @@ def _dark_by_proof(work: HostWork, record: r.HostFenced) -> None:
 
 
 def _dark_by_us(work: HostWork, record: r.OperationEnded) -> None:
-    """A healthy host fell silent when a single level was switched off: that level cuts it, even if it proves nothing yet."""
+    """Record the devices as dark if switching off their level alone silenced a healthy host: that level cuts it."""
     operation = _operation(work, record.operation)
     if operation is None or operation.before is not State.HEALTHY or operation.boot is None:
         return

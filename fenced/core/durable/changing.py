@@ -24,7 +24,7 @@ def put(state: HostState, slot: Slot, operation: Operation | None) -> HostState:
 
 
 def change_operation(state: HostState, operation: OperationId | None, **changes: object) -> HostState:
-    """Change fields of the operation of that id, if the host still has it."""
+    """Change fields of the operation with that id, if the host still has it."""
     slot, held = state.slot_of(operation), state.find(operation)
     if slot is None or held is None:
         return state

@@ -1,7 +1,8 @@
-"""Fold one record into a host's state: the only place where durable state changes. Pure and total; a replay gives the same.
+"""Folds one record into a host's state: the only place where durable state changes. Pure; a replay gives the same.
 
 Each part of `evolve_*` folds one union of `records`, and mypy checks that none of its records is forgotten. A late or
-repeated record of an operation that is over changes no operation. `machine` asserts that each transition is in its tables.
+repeated record of an operation that is over changes no operation. `machine` asserts that each transition is in its
+tables.
 """
 
 from fenced.core.durable import evolve_owed as owing

@@ -1,4 +1,4 @@
-"""Fold what is known of a host's devices over operations: readings, disputed paths, trust, whether it could be fenced.
+"""Folds what is known of a host's devices over operations: readings, disputed paths, trust, whether it could be fenced.
 
 The rules that distrust or trust a device are in `believed.trust`, those that rate a host in `suspected.fenceable`.
 """
@@ -63,7 +63,7 @@ def _drop_trials(trials: tuple[Trial, ...], devices: tuple[DeviceName, ...]) -> 
 
 
 def switched(trials: tuple[Trial, ...], device: DeviceName, what: What) -> tuple[Trial, ...]:
-    """Drop the trial of a device that went dark with its host and gets a command now: it no longer shows the host's power.
+    """Drop the trial of a device that went dark and now gets a command: it no longer shows the host's power.
 
     A device that the daemon itself switched OFF stays on trial through the ON that gives it back.
     """

@@ -1,6 +1,6 @@
-"""Disputes: the paths to one device that disagreed, kept over operations and restarts. Part of `evolve`.
+"""Folds disputes, the paths to one device that disagreed: they are kept over operations and restarts. Part of `evolve`.
 
-The next operation may not ask the path that read ON, so only a record ends a dispute.
+The next operation may not probe the path that read ON, so only a record ends a dispute.
 """
 
 from collections.abc import Set
@@ -20,7 +20,7 @@ def disputed(state: HostState, device: DeviceName) -> Set[ProxyName]:
 
 
 def told(state: HostState, device: DeviceName, said: words.Words) -> HostState:
-    """Paths disagree. Paths that are in the dispute already stay in it."""
+    """Start or extend the dispute. Paths that are in it already stay in it."""
     known = {word.proxy for word in said}
     kept = tuple(
         word for one in state.disputes if one.device == device for word in one.words if word.proxy not in known
@@ -30,7 +30,7 @@ def told(state: HostState, device: DeviceName, said: words.Words) -> HostState:
 
 
 def read(state: HostState, device: DeviceName, said: words.Words) -> HostState:
-    """Paths were read again: update their words."""
+    """Update the last readings of paths that were read again."""
     return _changed(state, device, lambda before: words.merged(before, said))
 
 

@@ -1,4 +1,4 @@
-"""Fold one record into the state of the fleet as a whole."""
+"""Folds one record into the state of the fleet as a whole."""
 
 from typing import assert_never
 
@@ -47,7 +47,7 @@ def evolve_fleet(state: FleetState, entry: r.Entry) -> FleetState:
             left = tuple(it for it in state.closed_gates if (it.gate, it.cluster) != opened)
             return replace(state, closed_gates=left)
         case r.ReloadRefused() | r.Reloaded():
-            return state  # only announced: every start reads the configuration whole
+            return state  # only announced: every start reads the whole configuration
         case _:
             assert_never(record)
 

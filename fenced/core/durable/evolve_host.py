@@ -1,4 +1,4 @@
-"""Fold the records that change a host's own state: heard, suspected, held, fenced, revoked, in maintenance, put aside."""
+"""Folds the records that change a host's own state: heard, suspected, held, fenced, revoked, put aside and others."""
 
 from typing import assert_never
 
@@ -103,7 +103,7 @@ def _maintenance_set(state: HostState, at: float, record: r.MaintenanceSet) -> H
 
 
 def _boots_after(state: HostState, heard: BootId | None) -> tuple[BootId | None, tuple[BootId, ...]]:
-    """The host's boot and its ended boots, once it was heard with that boot id (None: a heartbeat without one)."""
+    """Return the host's boot and its ended boots after a heartbeat with that boot id, or (None) without one."""
     if heard is None:
         return state.boot, state.ended_boots
     ended = state.ended_boots
@@ -193,7 +193,7 @@ def _revoked_to(state: HostState, *, is_alive: bool) -> State:
 
 
 def _put_aside(state: HostState, at: float, record: r.HostPutAside) -> HostState:
-    """Keep what people said of the host and what it is owed; drop every proof."""
+    """Keep maintenance, other requests of operators and debts; drop every proof."""
     held = GateVerdict(gate="record", is_open=False, why=record.why)
     return to_state(
         state,

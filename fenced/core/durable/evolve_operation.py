@@ -1,4 +1,4 @@
-"""Fold the records of an operation as a whole: it starts, joins, changes its phase, is stopped, resumed, ends."""
+"""Folds the records of an operation as a whole: it starts, joins, changes its phase, is stopped or resumed, ends."""
 
 from typing import assert_never
 
@@ -60,7 +60,7 @@ def _waiting_started(state: HostState, at: float, record: r.WaitingOperationStar
 def _runs(state: HostState, at: float, operation: Operation) -> HostState:
     operation = replace(operation, before=state.state)
     changes: dict[str, object] = {"operation": operation, "last_operation": operation.id, "held_by": ()}
-    if not operation.is_automatic:  # a person takes over, also the devices that were kept off
+    if not operation.is_automatic:  # an operator takes over, including the devices that were kept off
         changes["withheld"] = ()
         changes["record_fault"] = ""
         if operation.action is Action.RESTART:
@@ -130,7 +130,7 @@ def _phase_entered(state: HostState, at: float, operation: Operation, record: r.
             state = to_state(state, State.RESTORING, at) if state.state is State.FENCED else state
         case Phase.INSPECTING:
             changes["devices"] = tuple(replace(run, is_inspected=False) for run in operation.devices)
-        case Phase.CLOSING:  # a restart of the daemon from here on would forget what was read
+        case Phase.CLOSING:  # a later restart of the daemon would forget what was read
             changes |= {"power": host_power(operation), "restored": given_back(operation, state.owed)}
         case _:
             pass
@@ -196,7 +196,7 @@ def _ended(state: HostState, at: float, record: r.OperationEnded) -> HostState:
 
 
 def _failures(state: HostState, operation: Operation, *, is_failure: bool) -> int:
-    """Count failed fences in a row; giving power back neither counts nor ends the row."""
+    """Return the number of failed fences in a row; giving power back neither counts nor ends the row."""
     if operation.is_giving_back:
         return state.failures
     return state.failures + 1 if is_failure else 0

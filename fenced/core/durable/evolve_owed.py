@@ -1,4 +1,4 @@
-"""How debts change: a device that the daemon switched off is owed until it is read ON (S9).
+"""Folds debts: a device that the daemon switched off is owed until it is read ON (S9).
 
 Only a reading of ON, or a restore that included the device, settles a debt. Each owed device has one report at a time:
 `redundancy_lost`, `restore_failed` or `left_off`.
@@ -18,7 +18,7 @@ KEPT_OFF = frozenset({State.FENCING, State.FENCED, State.RESTORING})
 
 
 def consistent(state: HostState) -> HostState:
-    """Clear flags that can't hold: a host that may run does not stay off; without debts only a host that is off is left off."""
+    """Clear flags that can't hold: a host that may run does not stay off; without debts none of it is left off."""
     if state.is_stay_off and state.state not in KEPT_OFF:
         state = replace(state, is_stay_off=False)
     if state.is_left_off and not state.owed and state.state not in KEPT_OFF:
@@ -29,7 +29,7 @@ def consistent(state: HostState) -> HostState:
 
 
 def settled(state: HostState, on: tuple[DeviceName, ...]) -> HostState:
-    """These devices are on: settle their debts and what was reported of them."""
+    """Settle the debts of devices that are on, and withdraw the reports about them."""
     if not on:
         return state
     return replace(
@@ -53,19 +53,25 @@ def still_off(state: HostState) -> tuple[DeviceName, ...]:
 
 
 def withhold(state: HostState) -> HostState:
-    """Leave the present debts to people: the daemon alone does not give them back."""
+    """Leave the present debts to operators: the daemon alone does not give them back."""
     return replace(state, withheld=(*state.withheld, *without(state.owed, *state.withheld)))
 
 
 def ran_again(state: HostState) -> HostState:
-    """The host lives or has power after it was off. What people kept off stays theirs to switch on (S19)."""
+    """Update the debts of a host that lives or has power after it was off.
+
+    Only an operator switches on what operators keep off (S19).
+    """
     is_kept_off = state.is_on_forbidden or (state.is_stay_off and state.is_off_by_person)
     after = withhold(state) if is_kept_off else state
     return replace(after, is_left_off=state.is_left_off and bool(state.owed))
 
 
 def wanted(state: HostState, operation: Operation) -> tuple[DeviceName, ...]:
-    """Return what the restore that begins now must bring back. Withheld devices need a fence or a person's request."""
+    """Return what the restore that begins now must bring back.
+
+    Withheld devices need a fence or an operator's request.
+    """
     owed = state.owed
     if operation.is_giving_back:
         owed = without(owed, *state.withheld)
@@ -73,7 +79,10 @@ def wanted(state: HostState, operation: Operation) -> tuple[DeviceName, ...]:
 
 
 def given_back(state: HostState, record: r.HostRestored) -> HostState:
-    """The restore brought back everything it wanted except `missing`; devices of other operations stay owed."""
+    """Settle what the restore brought back: all that it wanted except `missing`.
+
+    Devices of other operations stay owed.
+    """
     operation = state.operation
     asked = operation.wanted if operation is not None and operation.wanted else state.owed
     after = settled(state, without(asked, *record.missing))
@@ -86,7 +95,7 @@ def given_back(state: HostState, record: r.HostRestored) -> HostState:
 
 
 def not_given_back(state: HostState, record: r.RestoreFailed) -> HostState:
-    """The missing devices stay owed and reported."""
+    """Keep the missing devices owed and reported."""
     return replace(
         state,
         owed=(*state.owed, *without(record.missing, *state.owed)),
@@ -104,7 +113,7 @@ def operation_over(state: HostState, operation: Operation, record: r.OperationEn
 
 
 def fenced(state: HostState, record: r.HostFenced, at: float) -> HostState:
-    """The host is off: drop the reports about a running host's devices, and keep who switched it off."""
+    """Drop the reports about a running host's devices, because the host is off, and keep who switched it off."""
     operation = state.operation
     is_ours = operation is not None and operation.id == record.operation
     if operation is not None and is_ours and (operation.is_fenced or operation.action is Action.ON):
@@ -122,7 +131,7 @@ def fenced(state: HostState, record: r.HostFenced, at: float) -> HostState:
 
 
 def sorted_out(state: HostState, record: r.DebtsSorted) -> HostState:
-    """The inventory was edited: keep the plugs of the debts that it still has."""
+    """After an edit of the inventory, keep the plugs of the debts that it still has."""
     debts = (*((orphan.device, orphan.plug_id) for orphan in state.orphans), *state.owed_plugs)
     lost = {(orphan.device, orphan.plug_id) for orphan in record.orphans}
     found = {name: plug for name, plug in debts if name in record.owed and (name, plug) not in lost}

@@ -1,4 +1,4 @@
-"""Fold races, readings and commands into one device's run. Decides which readings count towards OFF (S2, S5)."""
+"""Folds races, readings and commands into one device's run. Decides which readings count towards OFF (S2, S5)."""
 
 from collections.abc import Set
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from fenced.model.power import Kind, Outcome, Power, Verdict, What
 
 STEPS_KEPT_MAX = 60
 RACE_KEPT_MAX = 64
-"""Entries of the newest races that are kept of a device."""
+"""How many entries of a device's newest races are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ def _evolve_run(run: DeviceRun, at: float, record: r.RunRecord, around: Around) 
 
 
 def spoken_against(run: DeviceRun, at: float, record: r.RaceEnded, began: float) -> DeviceRun:
-    """Take over an ON that another operation's race read meanwhile; that operation `began` then.
+    """Apply an ON that the race of another operation, which `began` then, read meanwhile.
 
     If a command of this operation came in between, the path must be read again.
     """
@@ -82,7 +82,7 @@ def weighed(run: DeviceRun, at: float) -> DeviceRun:
 
 
 def without_feed(runs: tuple[DeviceRun, ...], outlet: DeviceName) -> tuple[DeviceRun, ...]:
-    """An OFF is sent to an outlet: earlier readings of a chassis may no longer hold."""
+    """Distrust earlier readings of a chassis, because an OFF is sent to an outlet that may feed it."""
     if any(run.device == outlet and run.kind is not Kind.OUTLET for run in runs):
         return runs
     return tuple(replace(run, words=words.made_old(run.words)) if run.kind is Kind.CHASSIS else run for run in runs)
@@ -128,7 +128,7 @@ def forget_path(run: DeviceRun, at: float) -> DeviceRun:
 
 
 def drop_reads(run: DeviceRun, at: float) -> DeviceRun:
-    """The race or read under way was dropped: no result will come."""
+    """End the race or read under way, which was dropped: no result will come."""
     if run.step is None or run.step.what is not What.STATUS:
         return replace(run, is_racing=False)
     return replace(_keep(run, replace(run.step, ended=at, outcome=Outcome.CANCELLED)), step=None, is_racing=False)
@@ -215,7 +215,7 @@ def _step_ended(run: DeviceRun, at: float, record: r.StepEnded, around: Around) 
 
 
 def _status_ended(run: DeviceRun, at: float, record: r.StepEnded, step: Step, around: Around) -> DeviceRun:
-    """A read ended: through the device's own path, or through another one, which only adds a word.
+    """Fold the end of a read: of the device's own path, or of another one, which only adds what that path read.
 
     A failed read does not count as a reading; another path may answer.
     """
@@ -236,7 +236,7 @@ def _status_ended(run: DeviceRun, at: float, record: r.StepEnded, step: Step, ar
 def _said(
     run: DeviceRun, said: words.Words, proxy: ProxyName, power: Power, at: float, started: float, around: Around
 ) -> words.Words:
-    """Note what a path read. If an opposite command could still act, the path must be read again."""
+    """Keep what a path read. If an opposite command could still act, the path must be read again."""
     if power is Power.UNKNOWN:
         return said
     if _is_counting(run, power, started, around):

@@ -1,4 +1,4 @@
-"""Fold the races and steps of one device: into its run (`evolve_run`), and into what the host keeps over operations.
+"""Folds the races and steps of one device into its run (`evolve_run`) and into what the host keeps over operations.
 
 The host keeps the commands that may still act (S5), the devices that are owed, the last known power, and disputes.
 """
@@ -61,7 +61,7 @@ def _with_command(operation: Operation, record: r.StepStarted) -> Operation:
 
 
 def _issued(state: HostState, at: float, operation: Operation, record: r.StepStarted) -> HostState:
-    """A power command was sent. `operation`: as it was before."""
+    """Fold a power command that is sent. `operation`: as it was before."""
     assert record.token is not None and record.not_after is not None
     issued = IssuedCommand(
         device=record.device,
@@ -121,7 +121,7 @@ def _race_ended(state: HostState, record: r.RaceEnded, run: DeviceRun) -> HostSt
 
 
 def _contradicted_by_status(state: HostState, at: float, record: r.RaceEnded, status: Operation) -> HostState:
-    """A status read ON beside an operation: what the operation read of that device before is no stable OFF any more (S1)."""
+    """Apply an ON that a status read beside an operation: the operation's earlier readings are no stable OFF (S1)."""
     if state.operation is None:
         return state
     runs = tuple(

@@ -1,4 +1,4 @@
-"""What is durably known of the fleet as a whole: frozen values that only `evolve_fleet` changes. Times as in `state`."""
+"""What is durably known of the whole fleet: frozen values that only `evolve_fleet` changes. Times as in `state`."""
 
 from dataclasses import dataclass, field
 
@@ -48,8 +48,8 @@ class ClosedGate:
 class FleetState:
     """All that is durably known of the fleet as a whole.
 
-    `store_hold`: why automatic fencing waits for a person to check the store, or "". `released_store`: the id of the store
-    that was expected when a person released this one.
+    `store_hold`: why automatic fencing waits for an operator to check the store, or "". `released_store`: the id of the
+    store that was expected when an operator released this one.
     """
 
     is_disarmed: bool = False

@@ -16,16 +16,16 @@ E = TypeVar("E", bound=Enum | None)
 F = TypeVar("F", bound=Enum)
 
 MEANING: Final[dict[State, str]] = {
-    State.UNKNOWN: "no heartbeat of it was ever heard, or none since a person handed it back",
+    State.UNKNOWN: "no heartbeat of it was ever heard, or none since an operator handed it back",
     State.HEALTHY: "heard within its grace",
     State.SUSPECT: "silent or reported failing, not proven dead, may still run",
     State.DUMPING: "its crash kernel is writing",
     State.FENCING: "power actions under way, may be on or off",
     State.FENCED: "verified off and journalled",
     State.RESTORING: "was verified off, power is being given back, waiting for its first heartbeat",
-    State.FAILED: "not proven off and no attempt is left for now, a person must look",
-    State.LEFT: "said that it stops; silence is expected",
-    State.MAINTENANCE: "a person asked to leave it alone",
+    State.FAILED: "not proven off and no attempt is left for now, an operator must look",
+    State.LEFT: "reported that it stops; silence is expected",
+    State.MAINTENANCE: "an operator asked to leave it alone",
 }
 
 _CALM: Final = frozenset({State.UNKNOWN, State.HEALTHY, State.SUSPECT, State.RESTORING, State.FAILED, State.LEFT})
@@ -70,9 +70,9 @@ PHASE_MEANING: Final[dict[Phase, str]] = {
     Phase.INSPECTING: "reads the devices of the other levels once: a chassis that reads ON contradicts the level",
     Phase.ANNOUNCING: "waits until the broker has the `fenced` event, or `announce_wait` is over",
     Phase.RESTORING: "switches devices ON, outlets first",
-    Phase.READ_AND_END: "sends no command: reads each device once, then ends (a status or probe, or after a restart)",
+    Phase.READ_AND_END: "sends no command: reads each device once, then ends (a status, a probe, or after a restart)",
     Phase.CLOSING: "waits until none of its commands can act any more",
-    Phase.ENDED: "over; nothing of it is executed any more",
+    Phase.ENDED: "over; none of its steps is executed any more",
 }
 
 FIRST_PHASE: Final = {
@@ -101,9 +101,10 @@ PHASES: Final[dict[type[r.HostRecord], dict[Phase | None, frozenset[Phase]]]] = 
     r.OperationEnded: {phase: frozenset({Phase.ENDED}) for phase in Phase if phase is not Phase.ENDED},
     r.HostPutAside: {phase: frozenset({Phase.ENDED}) for phase in Phase if phase is not Phase.ENDED},
 }
-"""Record -> phase before (None: the operation does not run yet) -> phases after. Any record may also leave the phase as it
-is; records not named always do. An operation ends from CLOSING; from another phase only if it can't be carried on (its host
-left the inventory, or its records can't be restored), if it never ran, or if it only reads."""
+"""Record -> phase before (None: the operation does not run yet) -> phases after.
+Any record may also leave the phase as it is; records not named always do. An operation ends from CLOSING; from
+another phase only if it can't be carried on (its host left the inventory, or its records can't be restored), if it
+never ran, or if it only reads."""
 
 
 def check(record: r.Record, before: HostState, after: HostState) -> None:

@@ -31,7 +31,7 @@ class GateVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RaceEntry:
-    """What happened to one candidate of a proxy race. Milliseconds since the operation's start; None: it did not happen.
+    """What happened to one candidate of a proxy race, in milliseconds since the operation's start; None: it did not.
 
     `kind`: the kind of its error (ports.devices), or "". `power`: what it read; None: it read nothing.
     """
@@ -56,7 +56,10 @@ class Exclusion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One read or command on one device. `number` counts within the device's run; only commands have `token`, `not_after`."""
+    """One read or command on one device.
+
+    `number` counts within the device's run; only commands have `token`, `not_after`.
+    """
 
     number: int
     what: What
@@ -139,7 +142,7 @@ class DeviceRun:
 
     @property
     def says(self) -> Power:
-        """What its paths agree on; UNKNOWN while they disagree."""
+        """The power on which its paths agree; UNKNOWN while they disagree."""
         return self.power if self.in_doubt_since is None else Power.UNKNOWN
 
     @property
@@ -178,7 +181,7 @@ class DeviceRun:
 
 
 class Phase(Enum):
-    """Where an operation is; `machine.PHASES` has the transitions."""
+    """The phase of an operation; `machine.PHASES` has the transitions."""
 
     PROVING = "proving"
     INSPECTING = "inspecting"
@@ -220,8 +223,9 @@ class ProofOfOff:
     last_heard: float | None = None
 
     def revoked_by(self, host: Host) -> frozenset[DeviceName]:
-        """The devices that must stay off for the proof to hold (S17): every chassis, the devices that were read, and those
-        of their level that the inventory has now. If it has none of those that were read: all devices."""
+        """The devices that must stay off for the proof to hold (S17): every chassis, the devices that were read, and
+        those of their level that the inventory has now. If it has none of those that were read: all devices.
+        """
         if self.devices and not any(device.name in self.devices for device in host.devices):
             return frozenset(device.name for device in host.devices)
         return frozenset(
@@ -236,6 +240,7 @@ class Operation:
     """One attempt to change or read one host's power, with its whole history.
 
     `wanted`: the devices that must be ON in the end, set when the restore begins. `is_stopped`: `ending` is decided.
+    `is_contradicted`, `life_checked_at`: kept for the story; no decision reads them.
     """
 
     id: OperationId
@@ -285,7 +290,7 @@ class Operation:
 
     @property
     def is_automatic(self) -> bool:
-        """Whether the daemon decided it, not a person or program; then it must pass every gate (S10)."""
+        """Whether the daemon decided it rather than an operator or program; then it must pass every gate (S10)."""
         return self.cause is not Cause.REQUEST
 
     @property
@@ -299,7 +304,7 @@ class Operation:
 
     @property
     def is_proving_off(self) -> bool:
-        """Whether it still tries to prove the host off: OFFs may follow."""
+        """Whether it is still proving the host off: OFFs may follow."""
         return self.phase in {Phase.PROVING, Phase.INSPECTING}
 
     @property

@@ -1,4 +1,4 @@
-"""Sum up an operation's devices: the host's power, which devices the restore must bring back, how much of it is done."""
+"""Sums up an operation's devices: the host's power, which devices must be restored, and how many of them are."""
 
 from fenced.core.durable.state import DeviceRun, Operation, Restored
 from fenced.model.names import DeviceName
@@ -6,7 +6,10 @@ from fenced.model.power import Action, Kind, Power
 
 
 def host_power(operation: Operation) -> Power:
-    """Return OFF: some level is all OFF and no chassis ON. ON: a chassis is ON (without chassis: any outlet). Else UNKNOWN."""
+    """Return OFF: some level is all OFF and no chassis ON.
+
+    ON: a chassis is ON (without chassis: any outlet). Else UNKNOWN.
+    """
     runs = speaking(operation)
     chassis = [run for run in runs if run.kind is Kind.CHASSIS]
     if is_contradiction(operation):
@@ -56,7 +59,7 @@ def targets(operation: Operation, owed: tuple[DeviceName, ...]) -> tuple[DeviceR
 
 
 def beside(operation: Operation) -> tuple[DeviceRun, ...]:
-    """Return the other devices, which a person's `on` reads once too: while they are off or unreadable, not everything is on."""
+    """Return the other devices, which an operator's `on` reads once, too: only if they read ON, everything is on."""
     if operation.action is not Action.ON or operation.is_automatic:
         return ()
     return tuple(run for run in operation.devices if run.device not in operation.wanted)

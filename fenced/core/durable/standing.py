@@ -1,4 +1,4 @@
-"""Questions about a host's state: do people have it in hand, and does the watch read it as a host that is off?"""
+"""Answers two questions about a host's state: is it in an operator's hands, and does the watch read it as off?"""
 
 from typing import Final
 
@@ -6,12 +6,13 @@ from fenced.core.durable.state import HostState
 from fenced.model.power import State
 
 SILENT_BEFORE_SECONDS: Final = 600.0
-"""If a host was overdue when a person switched it off, its silence counts for so long after that. A cut link makes many hosts
-silent; people who switch some of them off must not make it look like a single failure (S10)."""
+"""If a host was overdue when an operator switched it off, its silence counts for so long after that.
+A cut link makes many hosts silent; operators who switch some of them off must not make it look like a single failure
+(S10)."""
 
 
 def is_in_hand(state: HostState, now: float) -> bool:
-    """Return whether people caused its silence: they switched it off while it lived, keep it off, or set maintenance."""
+    """Return whether operators caused its silence: they switched it off alive, keep it off, or set maintenance."""
     if state.maintenance is not None:
         return True
     if state.is_off_by_person:

@@ -1,4 +1,4 @@
-"""What is durably known of a host: frozen values that only `evolve` changes. The values of an operation come from here, too.
+"""What is durably known of a host: frozen values that only `evolve` changes. Import those of an operation here, too.
 
 Times are seconds since the epoch on the daemon's steady clock (ports.clock); it never jumps while the daemon runs.
 """
@@ -57,7 +57,7 @@ SHARED_MACHINE: Final = "shared_machine"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Maintenance:
-    """A person took the host out of automatic fencing; `until` None: until a person ends it."""
+    """An operator took the host out of automatic fencing; `until` None: until an operator ends it."""
 
     by: str
     reason: str
@@ -82,8 +82,8 @@ class Reason:
 
     device: DeviceName | None
     kind: Literal[
-        "unreadable", "distrusted", "wrong_machine", "shared_machine", "disagree", "redundancy", "no_proxy", "no_device",
-        "not_read",
+        "unreadable", "distrusted", "wrong_machine", "shared_machine", "disagree", "redundancy", "no_proxy",
+        "no_device", "not_read",
     ]  # fmt: skip
     text: str
     beside: tuple[HostName, DeviceName] | None = None
@@ -133,8 +133,9 @@ class HostState:
     `owed`: devices that the daemon switched off and that were not read ON since. `withheld`: those of them that only a
     person gives back. What was last reported of them is in `redundancy_lost`, `restore_failed` or, for all others,
     `is_left_off`. `owed_plugs`: the plug of each owed device when it was switched off; entries of others mean nothing.
-    `is_off_by_person`: a person or program requested the OFF; from `in_hand_from` on the host's silence does not count
-    against its cluster. `record_fault`: why its records can't be restored, or "". `is_removed`: not in the inventory.
+    `is_off_by_person`: an operator or program requested the OFF; from `in_hand_from` on the host's silence does not
+    count against its cluster. `record_fault`: why its records can't be restored, or "". `is_removed`: not in the
+    inventory.
     """
 
     name: HostName
@@ -183,7 +184,7 @@ class HostState:
     is_removed: bool = False
 
     def slot_of(self, operation: OperationId | None) -> Slot | None:
-        """Where the operation of that id is; None: the host does not have it, or no longer."""
+        """Return the slot of the operation with that id; None: the host does not have it, or no longer."""
         for slot in Slot:
             if (held := self.held(slot)) is not None and held.id == operation:
                 return slot
@@ -199,19 +200,19 @@ class HostState:
                 return self.reading
 
     def find(self, operation: OperationId | None) -> Operation | None:
-        """The operation of that id, in whatever slot; None: the host does not have it, or no longer."""
+        """Return the operation with that id, in any slot; None: the host does not have it, or no longer."""
         slot = self.slot_of(operation)
         return self.held(slot) if slot is not None else None
 
     @property
     def under_way(self) -> tuple[Operation, ...]:
-        """Every operation of the host, in the order of the slots."""
+        """Return every operation of the host, in the order of the slots."""
         return tuple(held for slot in Slot if (held := self.held(slot)) is not None)
 
     def unsettled(self, at: float) -> tuple[IssuedCommand, ...]:
-        """The commands that may still act (S5)."""
+        """Return the commands that may still act (S5)."""
         return tuple(command for command in self.commands if not command.is_settled(at))
 
     def acting_ons(self, at: float) -> tuple[IssuedCommand, ...]:
-        """The ONs that may still act."""
+        """Return the ONs that may still act."""
         return tuple(command for command in self.unsettled(at) if command.what is What.ON)

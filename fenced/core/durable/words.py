@@ -1,7 +1,7 @@
-"""The last reading of each path to one device. Paths may lead to different units, so they must agree before an OFF counts.
+"""The last reading of each path to one device. Paths may lead to different units: they must agree on OFF.
 
-Pure functions: `evolve` calls them, `paths` decides by them. An ON stays when its path dies; only another reading through
-that path, or a later command of the daemon, outdates it (S2).
+Pure functions: `evolve` calls them, `paths` decides by them. An ON stays when its path dies; only another reading
+through that path, or a later command of the daemon, outdates it (S2).
 """
 
 from collections.abc import Callable, Iterable
@@ -14,36 +14,36 @@ from fenced.model.paths import PathWord
 from fenced.model.power import Power, What
 
 SILENCE: Final = frozenset({"failed", "unreachable", "timed_out"})
-"""Kinds of errors (ports.devices) that mean: the path works, the device does not answer."""
+"""Kinds of errors (ports.devices) that mean that the path works and the device does not answer."""
 
 Words = tuple[PathWord, ...]
 Change = Callable[[Words], Words]
 
 
 def heard(words: Words, proxy: ProxyName, power: Power, at: float) -> Words:
-    """The path read ON or OFF."""
+    """Add the ON or OFF that the path read."""
     return (*(word for word in words if word.proxy != proxy), PathWord(proxy=proxy, power=power, asked_at=at))
 
 
 def missed(words: Words, proxy: ProxyName, at: float, *, is_needed: bool) -> Words:
-    """The path could not be read. If a command outdated its last reading, it is dropped, unless it `is_needed`."""
+    """Note that the path could not be read. If a command outdated its last reading, drop it, unless it `is_needed`."""
     kept = [word for word in words if word.proxy != proxy or word.power is not Power.UNKNOWN or is_needed]
     return tuple(replace(word, asked_at=at) if word.proxy == proxy else word for word in kept)
 
 
 def commanded(words: Words, what: What) -> Words:
-    """A command was sent: paths that read the opposite must be read again."""
+    """After a command, require that the paths that read the opposite are read again."""
     before = Power.ON if what is What.OFF else Power.OFF
     return tuple(replace(word, power=Power.UNKNOWN, asked_at=0.0) if word.power is before else word for word in words)
 
 
 def made_old(words: Words) -> Words:
-    """The host's feeds are switched off after these readings."""
+    """Outdate these readings, because the host's feeds were switched off after them."""
     return tuple(replace(word, is_old=True) if word.power is Power.ON else word for word in words)
 
 
 def needed(words: Words, proxies: Iterable[ProxyName]) -> Words:
-    """Add paths that must be read."""
+    """Add paths that must be read before an OFF counts."""
     known = {word.proxy for word in words}
     return (*words, *(PathWord(proxy=proxy, power=Power.UNKNOWN) for proxy in proxies if proxy not in known))
 

@@ -62,7 +62,7 @@ class Claims:
         self._claims.settle()
 
     def roll_back(self) -> None:
-        """Put back what was there at `begin`."""
+        """Restore the claims of the time of `begin`."""
         for path, before in (self._claims.before or {}).items():
             self._set(path, None if before is ABSENT else before)
         self._claims.settle()
@@ -143,7 +143,7 @@ def _remove(table: dict[K, dict[PathKey, None]], key: K, path: PathKey) -> None:
 
 
 def _words(identities: tuple[str, ...]) -> tuple[tuple[Group, ...], tuple[Group, ...]]:
-    """Return the index keys of a claim, and the keys of claims on the same machine. All serial numbers together make
+    """Return the index keys of a claim, and the keys of equal claims. All serial numbers together make
     one key; they count unless both claims have a UUID."""
     uuids = tuple(dict.fromkeys(("uuid", one_spelling(one)) for one in identities if is_uuid(one)))
     serials = "\n".join(sorted({one_spelling(one) for one in identities if not is_uuid(one)}))

@@ -1,4 +1,4 @@
-"""The messages of the bus about one host, parsed: heartbeat, presence, evidence, request."""
+"""The parsed messages of the bus about one host: heartbeat, presence, evidence, request."""
 
 from dataclasses import dataclass
 from enum import Enum

@@ -1,7 +1,8 @@
 """The daemon's own condition: its bus, its lease, its lag, and what it knows of its proxies and gates.
 
-Frozen: a decision puts a changed copy into the fleet, and a refused batch puts the old one back, except what it knows of the
-lease and of closed gates: the store that refuses a batch may have renewed the lease, and a gate stays closed meanwhile.
+Frozen: a decision puts a changed copy into the fleet, and a refused batch puts the old one back, except what it knows
+of the lease and of closed gates: the store that refuses a batch may have renewed the lease, and a gate stays closed
+meanwhile.
 """
 
 from collections.abc import Mapping
@@ -38,5 +39,5 @@ class Own:
     store_doubt: str = ""
 
     def undone(self, before: "Own") -> "Own":
-        """Return `before` with what stays when the batch that led to this is undone."""
+        """Return `before` with the parts of this that stay when its batch is undone."""
         return replace(before, lease_until=self.lease_until, closed_since=self.closed_since)

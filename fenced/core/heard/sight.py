@@ -27,7 +27,7 @@ class LifeAnswer:
 
     @property
     def words(self) -> str:
-        """The answer as text for people."""
+        """The answer as text."""
         if self.answered is not None:
             return self.answered
         return "nobody answered" if self.was_asked else "nobody was asked: it has no address, or no ports to ask"
@@ -119,8 +119,11 @@ _set_sequence, _set_counters = SET["sequence"], SET["counters"]
 
 
 def keep_beat(sight: Sight, health: Health, *, ear: float, counters: Counters, is_stopping: bool) -> None:
-    """Set what a heartbeat changes. Most beats of a host say what the last one said, and then only four fields change: every
-    beat of every host comes through here. `ear`: listening time when it was received."""
+    """Set what a heartbeat changes.
+
+    Most beats of a host say what the last one said, and then only four fields change: every beat of every host comes
+    through here. `ear`: listening time when it was received.
+    """
     _set_heard_at(sight, health.received)
     _set_heard_ear(sight, ear)
     _set_sequence(sight, health.sequence)
@@ -145,13 +148,13 @@ _SET_OWNED: Final = tuple(SET[name] for name in _OWNED)
 
 
 def kept(sight: Sight) -> tuple[Any, ...]:
-    """Return all that a roll-back may have to put back."""
+    """Return all that a roll-back may have to restore."""
     values: tuple[Any, ...] = _owned(sight)
     return values
 
 
 def put_back(sight: Sight, values: tuple[Any, ...]) -> None:
-    """Set what `kept` returned, and forget the wake-up."""
+    """Restore what `kept` returned, and forget the wake-up."""
     for set_, value in zip(_SET_OWNED, values, strict=True):
         set_(sight, value)
     SET[WAKE](sight, None)

@@ -1,6 +1,6 @@
-"""One operation on one host's power: from a request or a suspicion to verified OFF, the announcement, and power given back.
+"""Runs one operation on one host's power: request or suspicion, verified OFF, announcement, restore.
 
-    requests, confirming, automatic   start or change one      results, life   report what came back, or that the host lives
+    requests, confirming, automatic   start or change one      results, life   handle what came back, and signs of life
     recovery                          resumes after a restart
                     |
     advancing       does what can be done now: one module a phase, each with one `advance`

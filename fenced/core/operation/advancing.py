@@ -1,4 +1,4 @@
-"""Advance a host's operations: do what can be done now, phase by phase, and set the next look.
+"""Advances a host's operations: does what can be done now, phase by phase, and schedules the next check.
 
 `advance` may be called at any time and any number of times; each phase starts only what is not under way.
 """
@@ -56,6 +56,6 @@ def _advance(work: HostWork, operation: Operation) -> None:
 
 
 def drop(work: HostWork, operation: Operation, why: str) -> None:
-    """End an operation that only waits or only reads, and go on with the others."""
+    """End an operation that only waits or only reads, and advance the others."""
     end_unstarted(work, operation, why)
     advance(work)

@@ -1,4 +1,4 @@
-"""Phase ANNOUNCING: give power back only after others can know that the host was off (S8)."""
+"""Phase ANNOUNCING: wait until others can know that the host was off; then power may be given back (S8)."""
 
 from fenced.core.durable.state import Operation
 from fenced.core.operation import phases
@@ -7,7 +7,7 @@ from fenced.model.power import Action, OperationState
 
 
 def advance(work: HostWork, operation: Operation) -> None:
-    """Restore once the broker acknowledged the announcement, or `announce_wait` is over; an `off` is done."""
+    """Go on once the broker has acknowledged, or `announce_wait` is over: restore, or finish an `off`."""
     state = work.state
     if operation.action is not Action.RESTART or state.is_stay_off or state.is_on_forbidden:
         phases.finish(work, OperationState.DONE, None)

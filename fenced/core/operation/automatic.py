@@ -1,4 +1,4 @@
-"""Operations that the daemon starts by itself: fence a suspect, and give back what a host that is heard is owed."""
+"""Starts the daemon's own operations: fence a suspect; give back what a host that is heard is owed."""
 
 from fenced.core.allowed import gates
 from fenced.core.believed import trust
@@ -13,7 +13,7 @@ from fenced.model.power import Action, Cause
 
 
 def automatic_action(work: HostWork) -> Action:
-    """Return how a host that must be fenced is fenced; the last attempt of the window leaves it off."""
+    """Return the action of an automatic fence: the configured one, or OFF for the last attempt of the window."""
     used = gates.attempts_in_window(work.fleet, work.name, work.now)
     is_last = used + 1 >= work.fleet.inventory.daemon.gates.attempts_count
     return Action.OFF if is_last else work.host.settings.fence_action
@@ -24,7 +24,7 @@ def fence(work: HostWork, verdicts: tuple[GateVerdict, ...]) -> None:
     cause, action = work.state.suspicion or Cause.SILENCE, automatic_action(work)
     operation = starting.new(work, action, cause=cause, by="fenced", reason=work.state.suspicion_reason)
     operation = replace(operation, gates=verdicts, explanation=_known(work))
-    if trust.has_believed_level(work):  # otherwise it fails without an OFF, and the budget is for hosts that need it
+    if trust.has_believed_level(work):  # otherwise it fails without an OFF, and costs no budget
         work.work.record_fleet(r.BudgetDrawn(host=work.name, cluster=str(work.host.cluster)))
     work.record(r.OperationStarted(operation=operation, slot=Slot.RUNNING))
     advance(work)
@@ -33,12 +33,13 @@ def fence(work: HostWork, verdicts: tuple[GateVerdict, ...]) -> None:
 def _known(work: HostWork) -> tuple[str, ...]:
     """Describe what was known, from which source and how old, for the operation's explanation."""
     sight, fleet, now = work.sight, work.fleet, work.now
-    heard = "never in this life of the daemon" if sight.heard_at is None else f"{now - sight.heard_at:.1f} s ago"
+    heard = "never since the daemon started" if sight.heard_at is None else f"{now - sight.heard_at:.1f} s ago"
     life = sight.life
     asked = "not yet" if life is None else f"{life.words}, {now - life.at:.1f} s ago"
+    silence = fleet.silence_seconds(work.name, now)
     return (
         f"last heartbeat: {heard}, boot {sight.boot or 'not given'}, sequence {sight.sequence}",
-        f"silence: {fleet.silence_seconds(work.name, now):.1f} s of listening, grace {fleet.grace_seconds(work.name, now):.1f} s",
+        f"silence: {silence:.1f} s of listening, grace {fleet.grace_seconds(work.name, now):.1f} s",
         f"suspected because: {work.state.suspicion_reason}",
         f"asked itself: {asked}",
     )
@@ -46,7 +47,7 @@ def _known(work: HostWork) -> tuple[str, ...]:
 
 def give_back(work: HostWork) -> None:
     """Switch on what a host that is heard is owed."""
-    reason = "heard, and devices are off by our OFF"
+    reason = "heard, and devices that the daemon switched off are still off"
     operation = starting.new(work, Action.ON, cause=Cause.SILENCE, by="fenced", reason=reason)
     work.record(r.OperationStarted(operation=operation, slot=Slot.RUNNING))
     enter_restore(work, operation)

@@ -1,7 +1,7 @@
 """Phase CLOSING: end the operation once none of its commands can act any more (S5, S14), and decide what is true then.
 
-The end decides the host's state, the back-off of the next attempt, whether its budget is returned, and whether devices that
-are still off are reported. A request that waited starts afterwards.
+The end decides the host's state, the back-off of the next attempt, whether its budget is returned, and whether devices
+that are still off are reported. A request that waited starts afterwards.
 """
 
 from fenced.core.durable import records as r
@@ -65,7 +65,7 @@ def _next_attempt_at(work: HostWork, operation: Operation, ending: OperationStat
 
 
 def _cooldown_until(work: HostWork, operation: Operation) -> float:
-    """An automatic fence has a cooldown after its end; one that was cancelled before an OFF has none."""
+    """Return until when the host has a cooldown: after an automatic fence, unless it was cancelled before an OFF."""
     is_free = operation.ending is OperationState.CANCELLED and not operation.is_off_sent
     if is_free or not operation.is_automatic or operation.action is Action.ON:
         return 0.0
@@ -73,7 +73,10 @@ def _cooldown_until(work: HostWork, operation: Operation) -> float:
 
 
 def _seen(work: HostWork, operation: Operation) -> tuple[Power, Restored]:
-    """Return what was seen of power and restore. If the daemon restarted with nothing left to do: what was seen before."""
+    """Return the final power and how much was restored.
+
+    After a restart with nothing left to do: what was read before it.
+    """
     if operation.is_resumed and all(run.read_at is None for run in operation.devices):
         return operation.power, operation.restored
     return host_power(operation), given_back(operation, work.state.owed)
@@ -90,10 +93,10 @@ def _return_budget(work: HostWork, operation: Operation) -> None:
 
 
 def _report_what_is_left(work: HostWork, operation: Operation, record: r.OperationEnded) -> None:
-    """Report devices that the daemon alone will not give back, however the operation ended (S9).
+    """Report devices that the daemon alone will not give back, after every ending (S9).
 
-    Not needed: a failed host has its `fence_failed`; a host that was to be off is as it should be; a host that may run gets
-    its power when it is heard or fenced again, unless something keeps it from that.
+    Three cases need no report: a failed host has its `fence_failed`; a host that was to be off is off; a host that may
+    run gets its power back when it is heard or fenced again, unless something prevents that.
     """
     state = work.state
     if state.is_left_off or state.waiting is not None or record.after is State.FAILED:
@@ -117,7 +120,7 @@ def _hear_again(work: HostWork, record: r.OperationEnded) -> None:
 
 
 def _forget_sight(work: HostWork, operation: Operation) -> None:
-    """Drop what was seen during the operation: it says nothing about the time after it."""
+    """Drop what the watch saw during the operation: it says nothing about the time after it."""
     _back_off_giving(work, operation)
     work.see(life=None, operation_ended_at=work.now, watch_at=None, watch_offs=NOTHING, watch_lit=NOTHING)
 
@@ -136,7 +139,7 @@ def _back_off_giving(work: HostWork, operation: Operation) -> None:
 
 
 def _after(work: HostWork, operation: Operation, *, is_failure: bool) -> State:
-    """Return the host's state now that the operation is over; a host that is heard becomes healthy right after."""
+    """Return the host's state after the operation; if it is heard, it becomes healthy right after that."""
     match work.state.state:
         case State.RESTORING:
             return _after_restoring(work, operation)
@@ -165,7 +168,7 @@ def _after_fencing(work: HostWork, operation: Operation, *, is_failure: bool) ->
 
 
 def _fence_again(work: HostWork, operation: Operation) -> Operation:
-    """Announce anew if commands were sent since the proof: it is proven off again, under a token above those of the ONs.
+    """Announce anew if commands were sent since the proof: the host is proven off again, under a higher token.
 
     Return the operation as it is then (interface.md#bus).
     """
@@ -216,7 +219,10 @@ def _untouched(work: HostWork, operation: Operation) -> State | None:
 
 
 def _is_contradicted(work: HostWork, operation: Operation, proof: ProofOfOff | None) -> bool:
-    """As for the watch: an ON at another level says nothing, unless a person's word is the only proof."""
+    """Return whether a reading contradicts the proof. As for the watch, an ON at another level does not.
+
+    If the proof is an operator's statement alone, it does.
+    """
     if proof is None:
         return True
     lit = {run.device for run in operation.devices if run.is_lit}

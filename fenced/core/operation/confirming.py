@@ -1,4 +1,4 @@
-"""`confirm-off`: a person states that the host is off. Refused while any device reads ON, or an ON may still act."""
+"""`confirm-off`: an operator states that the host is off. Refused while any device reads ON, or an ON may still act."""
 
 from collections.abc import Iterator
 
@@ -41,9 +41,9 @@ def confirm_off(work: HostWork, asked: ConfirmOffAsked) -> Answer:
 
 
 def _refusals(work: HostWork, asked: ConfirmOffAsked) -> Iterator[RefusedBy]:
-    """Yield every rule that refuses it; the first one is the answer."""
+    """Yield every rule that refuses the request; the first one is the answer."""
     if (reading := work.state.reading) is not None:
-        why = f"{reading.id} still reads the devices of {work.name}; ask again when it ended"
+        why = f"{reading.id} still reads the devices of {work.name}; repeat the request when it has ended"
         yield RefusedBy(rule="busy", why=why)
     yield from _reads_on(work)
     yield from _may_be_on(work)
@@ -65,12 +65,12 @@ def _reads_on(work: HostWork) -> Iterator[RefusedBy]:
 def _may_be_on(work: HostWork) -> Iterator[RefusedBy]:
     if acting := work.state.acting_ons(work.now):
         left = max(it.not_after for it in acting) - work.now
-        why = f"an ON of {acting[0].device} may still act for {left:.0f} s; ask again then"
+        why = f"an ON of {acting[0].device} may still act for {left:.0f} s; repeat the request then"
         yield RefusedBy(rule="busy", why=why)
     running = work.operation
     switched = [run for run in (running.devices if running is not None else ()) if run.is_switched_on]
     if unread := [run.device for run in switched if run.says is not Power.OFF or run.same_reads == 0]:
-        yield RefusedBy(rule="busy", why=f"{unread[0]} was switched on and not read OFF since; ask again then")
+        yield RefusedBy(rule="busy", why=f"{unread[0]} was switched on and not read OFF since; repeat the request then")
 
 
 def _lives(work: HostWork) -> Iterator[RefusedBy]:

@@ -1,7 +1,7 @@
-"""Edits of the inventory that remove or change the devices on which an operation, a debt or a proof rests.
+"""Finds edits of the inventory that remove or change devices on which an operation, a debt or a proof rests.
 
-A reload refuses such an edit; after a restart `recovery` deals with it. Both decide by the functions here, from names and
-plugs alone.
+A reload refuses such an edit; after a restart `recovery` deals with it. Both decide by the functions here, from names
+and plugs alone.
 """
 
 import re
@@ -29,7 +29,7 @@ def new_run(device: Device) -> DeviceRun:
 
 
 def changes(operation: Operation, host: Host) -> tuple[DeviceName, ...]:
-    """Return the devices that were removed, added or changed since the operation began; an unrecorded plug counts as changed."""
+    """Return the devices that differ since the operation began; one with an unrecorded plug counts as changed."""
     was = {run.device: (run.plug_id, run.level, run.kind, run.identity) for run in operation.devices}
     return _differing(was, _bases(host))
 
@@ -37,8 +37,8 @@ def changes(operation: Operation, host: Host) -> tuple[DeviceName, ...]:
 def spoilt(state: HostState, before: Host, after: Host | None, now: float) -> str | None:
     """Return why a reload may not make this edit; None: it may.
 
-    While anything is under way, every plug, level, kind and identity must stay. An owed device must keep its name and its
-    outlet; another driver may reach it.
+    While anything is under way, every plug, level, kind and identity must stay. An owed device must keep its name
+    and its outlet; another driver may reach it.
     """
     is_under_way = bool(state.under_way or state.unsettled(now))
     if not is_under_way and not state.owed and not state.is_left_off:
@@ -57,8 +57,10 @@ def spoilt(state: HostState, before: Host, after: Host | None, now: float) -> st
 
 
 def debts(state: HostState, host: Host) -> tuple[tuple[DeviceName, ...], tuple[Orphan, ...]]:
-    """Return the debts by the inventory of now: devices that are owed, and orphans, which it has no longer or on another
-    outlet."""
+    """Return the debts by the present inventory: the owed devices that it has, and orphans.
+
+    An orphan is not in the inventory any more, or on another outlet.
+    """
     plugs = dict(state.owed_plugs)
     of_now = [Orphan(device=name, plug_id=plugs.get(name)) for name in state.owed]
     all_debts = [*of_now, *(orphan for orphan in state.orphans if orphan not in of_now)]
@@ -73,7 +75,10 @@ def is_other(before: Host, after: Host) -> bool:
 
 
 def _is_there(debt: Orphan, configured: PlugId | None) -> bool:
-    """If an older program did not record the plug, the device's name alone decides."""
+    """Return whether the inventory still has the device.
+
+    If an older program did not record its plug, the name decides.
+    """
     if configured is None or debt.plug_id is None:
         return configured is not None
     return debt.plug_id == configured or _is_same_outlet(debt.plug_id, configured)
@@ -87,7 +92,7 @@ def _is_same_outlet(one: PlugId, other: PlugId) -> bool:
 
 
 def _is_one_bmc(plug: str, other: str) -> bool:
-    """Return whether both name a BMC without outlet, and not two systems: `system=1` equals `systems-uri=.../Systems/1`."""
+    """Return whether both name one BMC without outlet, or one system: `system=1` equals `systems-uri=.../Systems/1`."""
     (outlet, _, said), (other_outlet, _, other_said) = plug.partition("?"), other.partition("?")
     systems = {re.split("[=/]", it)[-1] for it in (said, other_said)} - {""}
     return not outlet and not other_outlet and len(systems) <= 1

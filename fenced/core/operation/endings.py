@@ -1,4 +1,4 @@
-"""Record that an operation ended: the only builder of OperationEnded. `closing` decides how a running operation ends.
+"""Records the end of an operation: the only builder of OperationEnded. `closing` decides how a running operation ends.
 
 This module ends operations that need no closing: a status or probe, a waiting one, and one that can't be carried on.
 """

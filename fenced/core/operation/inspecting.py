@@ -1,4 +1,4 @@
-"""Phase INSPECTING: after the last OFF, read the devices of the other levels once; then announce, or contradict the level.
+"""Phase INSPECTING: after the last OFF, read the other levels once; then announce, or contradict the level.
 
 A chassis that reads ON beside outlets that read OFF is a contradiction, not a success (S2). Each read may use any path.
 """
@@ -27,7 +27,7 @@ def advance(work: HostWork, operation: Operation) -> None:
     elif chassis := [run for run in others if run.kind is Kind.CHASSIS and _speaks_on(work, run)]:
         _contradict(work, operation, chassis[0])
     elif not is_level_proven_off(work, operation):
-        # Heard meanwhile: what was read no longer proves it. The level's deadline still holds.
+        # The host was heard meanwhile, so the readings prove nothing. The level's deadline still holds.
         phases.enter(work, operation, Phase.PROVING)
     else:
         _fence(work, operation)
@@ -56,7 +56,8 @@ def _wait(work: HostWork, operation: Operation) -> None:
 def _speaks_on(work: HostWork, run: DeviceRun) -> bool:
     """Return whether the chassis reads ON, or did in this operation and nothing reads otherwise since.
 
-    Once the outlets are off, a chassis that they feed may be silent: if the device does not answer, not if no path works.
+    Once the outlets are off, a chassis that they feed may be silent: if the device does not answer, not
+    if no path works.
     """
     if run.power is Power.ON or any(not word.is_old for word in run.lit):
         return True
@@ -99,7 +100,7 @@ def _fence(work: HostWork, operation: Operation) -> None:
 
 
 def _is_held(work: HostWork, operation: Operation) -> bool:
-    """An automatic operation that found a device off already must pass the announce gates; else it waits, stops or goes on."""
+    """Evaluate the announce gates for an automatic operation that found a device off already; one may hold it."""
     if not operation.is_automatic or all(run.is_switched_off for run in operation.of_level):
         return False
     shut = gates.closed(gates.announce_gates(work.fleet, work.name, work.now))
@@ -115,6 +116,6 @@ def _is_held(work: HostWork, operation: Operation) -> bool:
 
 
 def _is_announced_already(work: HostWork, operation: Operation) -> bool:
-    """The same run of the host was announced before, and no OFF was sent: that announcement, with its token, still holds."""
+    """Return whether the same run of the host was announced before and no OFF was sent: then that token still holds."""
     is_untouched = operation.before is State.FENCED and not operation.is_off_sent
     return operation.action is Action.OFF and is_untouched and work.state.proof is not None

@@ -1,4 +1,4 @@
-"""Signs of life while an operation runs: they end an automatic one that may have been wrong (S10, S13)."""
+"""Handles signs of life while an operation runs: they end an automatic one that may be wrong (S10, S13)."""
 
 from fenced.core.durable import records as r
 from fenced.core.durable.state import Phase
@@ -10,7 +10,7 @@ from fenced.model.power import OperationState, Power
 
 
 def hear_life(work: HostWork) -> None:
-    """Stop an automatic operation if the host lives and no device has read OFF yet; what was switched off is given back."""
+    """If the host lives and no device has read OFF yet, stop an automatic operation and give power back."""
     operation = work.operation
     if operation is None or not operation.is_automatic or operation.is_stopped or not operation.is_proving_off:
         return
@@ -30,7 +30,7 @@ def hear_boot(work: HostWork, boot: BootId | None) -> None:
 
 
 def life_asked(work: HostWork, answered: str | None) -> None:
-    """The host itself was probed before the first OFF of a level."""
+    """Handle the result of the probe of the host itself before the first OFF of a level."""
     operation = work.operation
     if operation is not None and operation.is_automatic and operation.phase is Phase.PROVING:
         work.record(r.LifeChecked(operation=operation.id, answered=answered))

@@ -1,7 +1,7 @@
-"""A device that belongs to another machine than its host: stop the operation and report it.
+"""Stops the operation, and reports, when a device belongs to another machine than its host.
 
-The drivers compare `identity` before each read and command; this module only reads their results. One mismatch on any path
-stops the operation at once: if two networks use one address, the daemon can't know which path is right.
+The drivers compare `identity` before each read and command; this module only reads their results. One mismatch on any
+path stops the operation at once: if two networks use one address, the daemon can't know which path is right.
 """
 
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ def mismatches(entries: Iterable[RaceEntry]) -> tuple[str, ...]:
 
 
 def meet(work: HostWork, operation: OperationId, device: DeviceName, why: str) -> None:
-    """A read or command met another machine: fail the operation. One that only reads reports it and goes on.
+    """Fail the operation, because a read or command met another machine. One that only reads reports it and goes on.
 
     As after any failure, what was switched off stays owed, and the next automatic attempt backs off.
     """
@@ -35,7 +35,7 @@ def meet(work: HostWork, operation: OperationId, device: DeviceName, why: str) -
         return
     if not running.is_giving_back:
         work.record(r.WrongMachineFound(operation=operation, device=device, why=why))
-    else:  # it retries for ever: report once
+    else:  # a race repeats for ever: report once
         tell(work, device, why, operation=operation)
     _stop(work, running, f"{device} belongs to another machine: {why}")
 

@@ -1,8 +1,8 @@
-"""Whether the paths to a device agree. While they don't, no OFF counts, no OFF is sent, and the dispute is reported (S1, S2).
+"""Compares the paths to a device. While they disagree, no OFF counts and none is sent (S1, S2).
 
 The daemon can't know which of two paths is right, so it prefers neither. A dispute is kept over operations until one
-operation (or round of the watch) reads OFF through all its paths, the host was in maintenance, or the configuration names
-fewer than two of the paths. Asking further paths costs readings, but never delays a proof.
+operation (or round of the watch) reads OFF through all its paths, the host was in maintenance, or the configuration
+names fewer than two of the paths. Reading further paths costs readings, but never delays a proof.
 """
 
 from collections.abc import Iterable
@@ -66,7 +66,7 @@ def weigh_race(work: HostWork, device: DeviceName, entries: Iterable[RaceEntry])
 
 
 def note(work: HostWork, device: DeviceName, proxy: ProxyName, power: Power) -> None:
-    """A path in dispute was read outside any operation."""
+    """Keep what a path in dispute read outside any operation."""
     known = dispute(work, device)
     before = {word.proxy: word.power for word in known.words} if known is not None else {}
     if before.get(proxy, power) is not power:
@@ -97,7 +97,7 @@ def _weigh(work: HostWork, device: DeviceName, said: words.Words, *, operation: 
 
 
 def unasked(run: DeviceRun) -> ProxyName | None:
-    """Return a path that read before, but not since the device's own path read OFF."""
+    """Return a path that was read before, but not since the device's own path read OFF."""
     since = run.in_doubt_since
     if since is None:
         return None

@@ -1,7 +1,7 @@
-"""Move an operation from phase to phase. Only this module decides a level, a phase or an ending; `machine.PHASES` has the table.
+"""Moves an operation from phase to phase (`machine.PHASES`). Only this module decides a level, a phase or an ending.
 
-A phase's own module calls these functions when its work is done; requests, signs of life and a restart of the daemon call
-`stop` and `read_and_end`.
+A phase's own module calls these functions when its work is done; requests, signs of life and a restart
+of the daemon call `stop` and `read_and_end`.
 """
 
 from collections.abc import Container
@@ -15,11 +15,14 @@ from fenced.model.names import DeviceName
 from fenced.model.power import OperationState
 
 INSPECTING_SECONDS = 60.0
-"""How long after the operation's deadline readings are awaited. Each has its own deadline, far below this."""
+"""How long after the operation's deadline readings are awaited. Each read has a far earlier deadline."""
 
 
 def enter_next_level(work: HostWork, operation: Operation, *, why: str) -> None:
-    """Try the next level with its share of the time left. Without one, the operation fails: `why` the last level did."""
+    """Try the next level with its share of the time left.
+
+    Without one, the operation fails. `why`: the last level failed.
+    """
     later = tuple(level for level in operation.levels if operation.level is None or level > operation.level)
     usable, why_not = _usable(work, operation, later)
     if not usable or work.now >= operation.deadline:
@@ -37,7 +40,7 @@ def _usable(work: HostWork, operation: Operation, levels: tuple[int, ...]) -> tu
     foreign, distrusted = shared(work), work.state.distrusted
     own = _without(levels, operation, foreign)
     if levels and not own:
-        return (), f"another host's devices, too: {', '.join(sorted(foreign))}"
+        return (), f"its devices are another host's, too: {', '.join(sorted(foreign))}"
     believed = _without(own, operation, distrusted)
     if believed or not operation.is_automatic:
         return believed or own, ""
@@ -78,7 +81,7 @@ def read_and_end(work: HostWork, why: str, *, ending: OperationState = Operation
 
 
 def finish(work: HostWork, ending: OperationState, why: str | None) -> None:
-    """The operation's work is done: close it once none of its commands can act."""
+    """End the operation's work; it closes once none of its commands can act."""
     operation = work.operation
     assert operation is not None
     if not operation.is_stopped or operation.ending is not ending:
@@ -89,8 +92,8 @@ def finish(work: HostWork, ending: OperationState, why: str | None) -> None:
 def stop(work: HostWork, why: str, *, is_on_forbidden: bool = False, ending: OperationState | None = None) -> None:
     """Stop the operation. Before the first OFF it just ends; otherwise what was switched off is given back (S19).
 
-    Power is not given back if `is_on_forbidden` or in maintenance: then it stays owed, and is reported. The operation ends
-    as `ending`; by default cancelled, or done if the host was fenced already.
+    Power is not given back if `is_on_forbidden` or in maintenance: then it stays owed, and is reported. The operation
+    ends as `ending`; by default cancelled, or done if the host was fenced already.
     """
     operation = work.operation
     if operation is None or operation.phase is Phase.CLOSING:

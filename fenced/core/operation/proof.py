@@ -1,4 +1,4 @@
-"""The proof that a host is off (S1, S2, S17): what counts as one, the record that announces it, what revokes it."""
+"""Decides what proves a host off (S1, S2, S17), records the announcement, and decides what revokes it."""
 
 from fenced.core.believed.sharing import disbelieved
 from fenced.core.durable import records as r
@@ -12,8 +12,8 @@ from fenced.model.power import Action, Cause, Proof, State
 def is_proven_off(work: HostWork, run: DeviceRun) -> bool:
     """Return whether the device is read OFF stably after an OFF of this operation (S1).
 
-    Without such an OFF it must be read OFF over `already_off_hold` with no sign of life; an earlier operation's OFF may have
-    been undone long ago.
+    Without such an OFF it must be read OFF over `already_off_hold` with no sign of life;
+    an earlier operation's OFF may have been undone long ago.
     """
     if not run.is_stably_off(work.host):
         return False  # or another path read ON, and not OFF since
@@ -67,7 +67,7 @@ def record_fenced(
 
 
 def level_off_again(work: HostWork, operation: Operation, proof: ProofOfOff) -> int | None:
-    """Return a level of which every device was read OFF stably, since no ON can act any more (S1); the earlier proof's first."""
+    """Return a level that was read OFF stably since no ON can act any more (S1); preferably the earlier proof's."""
     levels = sorted({run.level for run in operation.devices}, key=lambda level: (level != proof.level, level))
     nothing = disbelieved(work)
     for level in levels:

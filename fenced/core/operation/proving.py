@@ -1,7 +1,7 @@
 """Phase PROVING: switch all devices of one level OFF at once, and read each until the level is proven off (S1, S6).
 
-A level that can't be proven off by its deadline makes way for the next one. The gates are evaluated again before the first
-OFF of each level (S10). `advance` starts only what is not under way.
+A level that can't be proven off by its deadline makes way for the next one. The gates are evaluated again before the
+first OFF of each level (S10). `advance` starts only what is not under way.
 """
 
 from fenced.core import commands as c
@@ -16,10 +16,10 @@ from fenced.core.work import HostWork
 from fenced.model.power import Outcome, Power, What
 
 LIFE_FRESH_SECONDS = 5.0
-"""How much older than the level the last probe of the host itself may be."""
+"""The last probe of the host itself may be this much older than the level."""
 
 HELD_AFTER_OFF = frozenset({"lease", "alive_but_silent", "live_evidence"})
-"""Gates that hold a further level although an OFF was sent."""
+"""Gates that hold a further level even after an OFF was sent."""
 
 
 def advance(work: HostWork, operation: Operation) -> None:

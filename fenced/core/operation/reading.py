@@ -1,7 +1,7 @@
-"""Phase READ_AND_END: send no command, read each device once, then end.
+"""Phase READ_AND_END: send no command, read each device once, end.
 
-A status or a probe does only that, beside the running operation. A running operation gets here when a restart of the daemon
-leaves nothing that may be sent (S13).
+A status or a probe does only that, beside the running operation. A running operation gets here when a restart of the
+daemon leaves nothing that may be sent (S13).
 """
 
 from fenced.core.durable.state import DeviceRun, Operation
@@ -35,7 +35,7 @@ def _read_and_close(work: HostWork, operation: Operation) -> None:
 
 
 def _read_and_report(work: HostWork, operation: Operation) -> None:
-    """A status reads each device through the winner of its race; a probe's race asks every candidate."""
+    """A status reads each device through the winner of its race; a probe's race reads through every candidate."""
     for run in operation.devices:
         if run.races == 0:
             _race(work, operation, run)

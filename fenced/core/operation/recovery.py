@@ -1,7 +1,7 @@
-"""Recover each host after a restart of the daemon, from what the journal says (S13): wait, read, then decide.
+"""Recovers each host from the journal after a restart of the daemon (S13): wait, read, then decide.
 
-What was under way is read again before anything is sent. What is too old, or rests on devices that were edited since, is
-reported to people instead. No record makes a start fail: a host that can't be recovered is put aside, and the others go on.
+What was under way is read again before anything is sent. What is too old, or rests on devices that were edited since,
+is reported instead. No record makes a start fail: a host that can't be recovered is put aside, and the others go on.
 """
 
 from fenced.core.durable import records as r
@@ -16,7 +16,7 @@ from fenced.core.work import HostWork, Work
 from fenced.model.power import OperationState
 
 FAULT_MAX = 500
-"""Characters that are kept of why a host could not be recovered."""
+"""How many characters of the reason why a host could not be recovered are kept."""
 
 
 def start(work: Work) -> None:
@@ -40,24 +40,22 @@ def _start(work: HostWork) -> None:
         take_up(work)
     except Exception as exc:  # the border of a start: one host's records must not stop all others
         work.work.undo(undo)
-        put_aside(work, f"it can't be taken up: {type(exc).__name__}: {exc}")
+        put_aside(work, f"it can't be recovered: {type(exc).__name__}: {exc}")
 
 
 def put_aside(work: HostWork, why: str) -> None:
-    """The host's state is unknown: it is `failed`, and held until a person takes it in hand."""
+    """Put aside a host whose state is unknown: it is `failed`, and held until an operator takes over."""
     why = why[:FAULT_MAX]
     if work.state.record_fault == why:
         return
-    _end_all(work, f"its records could not be taken up: {why}")
+    _end_all(work, f"its records could not be restored: {why}")
     work.record(r.HostPutAside(why=why, token=work.fleet.next_token()))
     if work.state.owed or work.state.orphans:
-        _report_left_off(work, f"switched off before its records could not be taken up: {why}")
+        _report_left_off(work, f"switched off earlier, and its records could not be restored: {why}")
 
 
 def _why_own(work: HostWork) -> str:
-    return (
-        f"the daemon was restarted, and the host is {work.host.own_words}: nothing of it is switched by this one (S18)"
-    )
+    return f"after a restart the host is {work.host.own_words}: this daemon switches none of its devices (S18)"
 
 
 def _report_left_off(work: HostWork, why: str) -> None:
@@ -67,7 +65,7 @@ def _report_left_off(work: HostWork, why: str) -> None:
 
 
 def remove(work: HostWork) -> None:
-    """The inventory no longer has the host: end its operations and report what it is owed. Its records stay."""
+    """End the operations of a host that the inventory no longer has, and report what it is owed. Its records stay."""
     state = work.state
     if state.is_removed:
         return
@@ -80,7 +78,7 @@ def remove(work: HostWork) -> None:
 
 
 def settle_edit(work: HostWork) -> None:
-    """Match the debts with the inventory of now: they are owed to the same outlets, or reported (S9)."""
+    """Match the debts with the present inventory: they are owed to the same outlets, or reported (S9)."""
     state = work.state
     if state.is_removed:
         work.record(r.HostReturned())
@@ -112,7 +110,7 @@ def take_up(work: HostWork) -> None:
 
 def _keep_waiting(work: HostWork, waiting: Operation) -> None:
     if work.now >= waiting.deadline:
-        end_unstarted(work, waiting, "it waited through a restart of the daemon until its deadline")
+        end_unstarted(work, waiting, "its deadline passed while it waited through a restart of the daemon")
     elif changed := edited.changes(waiting, work.host):
         end_unstarted(work, waiting, _why_edited(changed))
 
@@ -126,7 +124,7 @@ def _resume(work: HostWork, operation: Operation) -> None:
     is_proving = operation.phase in {Phase.PROVING, Phase.INSPECTING, Phase.READ_AND_END}
     changed = edited.changes(operation, work.host)
     if is_proving and not operation.is_off_sent:
-        stop(work, "the daemon was restarted before the first OFF; detection starts anew")
+        stop(work, "the daemon was restarted before the first OFF; detection starts again")
     elif changed:
         _resume_edited(work, changed)
     elif is_proving:
@@ -137,11 +135,11 @@ def _resume(work: HostWork, operation: Operation) -> None:
 
 
 def _why_edited(changed: tuple[str, ...]) -> str:
-    return f"after a restart the inventory has other devices than it began with: {', '.join(changed)}"
+    return f"after a restart the inventory has other devices than when it began: {', '.join(changed)}"
 
 
 def _resume_edited(work: HostWork, changed: tuple[str, ...]) -> None:
-    """The host has other devices than those that were read and switched: read these, and send nothing (S1, S9)."""
+    """Read the devices that the host has now, and send nothing: others were read and switched (S1, S9)."""
     operation = work.operation
     assert operation is not None
     before = {run.device: run for run in operation.devices}
@@ -183,7 +181,7 @@ def _restore_timeout(work: HostWork, operation: Operation) -> float:
 
 
 def _end_all(work: HostWork, why: str) -> None:
-    """End everything that the host has under way, as it is."""
+    """End every operation that the host has under way, whatever its phase."""
     state = work.state
     for operation in (state.waiting, state.reading):
         if operation is not None:

@@ -1,7 +1,7 @@
-"""Requests of people and programs: start an operation, join or queue behind the one that runs, cancel it, or refuse.
+"""Handles requests of operators and programs: starts an operation, joins one, queues behind one, cancels, refuses.
 
-What a second request does is a table (design.md#a-second-request); operations never interleave (S4). `confirming` has
-`confirm-off`.
+What a second request does is a table (design.md#a-second-request);
+operations never interleave (S4). `confirming` handles `confirm-off`.
 """
 
 from fenced.core.allowed import gates
@@ -17,7 +17,7 @@ from fenced.model.power import Action, Cause, OperationState, State
 
 
 def ask(work: HostWork, asked: ActionAsked) -> Answer:
-    """Start, join, queue or refuse. A refusal is recorded too: people ask later why nothing happened."""
+    """Start, join, queue or refuse. A refusal is recorded too: operators ask later why nothing happened."""
     answer = _ask(work, asked)
     if isinstance(answer, RefusedBy):
         work.record(
@@ -62,11 +62,12 @@ def _ask_reading(work: HostWork, asked: ActionAsked) -> Answer:
         return Accepted(operation=operation.id)
     if asked.action in {reading.action, Action.STATUS}:
         return _join(work, reading, asked, reading.action)
-    return RefusedBy(rule="busy", why=f"{reading.action.value} {reading.id} reads this host; ask again when it ended")
+    why = f"{reading.action.value} {reading.id} reads this host; repeat the request when it has ended"
+    return RefusedBy(rule="busy", why=why)
 
 
 def _refusal(work: HostWork, asked: ActionAsked) -> RefusedBy | None:
-    """Apply the rules that hold a person's request, too."""
+    """Return the rule that refuses the request, with the reason. These rules hold an operator's requests, too."""
     if work.host.is_own_machine:
         return RefusedBy(
             rule="own_machine",
@@ -77,7 +78,7 @@ def _refusal(work: HostWork, asked: ActionAsked) -> RefusedBy | None:
     is_off = asked.action in {Action.OFF, Action.RESTART}
     if is_off and not asked.is_forced and _is_living(work) and not _is_being_fenced(work):
         return RefusedBy(
-            rule="alive", why=f"{work.name} is heard and not in maintenance; ask with force to switch off a living host"
+            rule="alive", why=f"{work.name} is heard and not in maintenance; use force to switch off a living host"
         )
     return None
 
@@ -97,10 +98,13 @@ def _is_being_fenced(work: HostWork) -> bool:
 
 
 def _ask_second(work: HostWork, asked: ActionAsked, running: Operation) -> Answer:
-    """Apply design.md#power-model table. An automatic operation never replaces a person's, and never asks here."""
+    """Apply the table of design.md#a-second-request.
+
+    Automatic operations never come here: none replaces an operator's.
+    """
     if running.is_stopped and not running.is_fenced:
         return _wait(work, asked)
-    if running.is_giving_back:  # the daemon's own: the person's operation begins when its commands can act no more
+    if running.is_giving_back:  # the daemon's own: the requested operation begins once its commands can no longer act
         answer = _wait(work, asked)
         stop(work, f"{asked.by} asks for {asked.action.value}")
         advance(work)
@@ -128,7 +132,7 @@ def _join(work: HostWork, running: Operation, asked: ActionAsked, action: Action
         r.OperationJoined(operation=running.id, by=asked.by, reason=asked.reason, action=action, cause=Cause.REQUEST)
     )
     advance(work)
-    return Accepted(operation=running.id, warnings=("joined an operation that runs already",))
+    return Accepted(operation=running.id, warnings=("joined an operation that already runs",))
 
 
 def _wait(work: HostWork, asked: ActionAsked) -> Answer:
@@ -148,7 +152,7 @@ def _wait(work: HostWork, asked: ActionAsked) -> Answer:
 
 
 def cancel(work: HostWork, asked: CancelAsked) -> Answer:
-    """Before the first OFF, cancelling ends the operation; while power is given back, it stops every further ON (S19)."""
+    """Before the first OFF, end the operation; while power is given back, stop every further ON (S19)."""
     slot, operation = work.state.slot_of(asked.operation), work.state.find(asked.operation)
     if slot is None or operation is None:
         return RefusedBy(rule="ended", why=f"operation {asked.operation} has ended")
@@ -180,7 +184,7 @@ def maintenance(work: HostWork, asked: MaintenanceAsked) -> None:
         _end_maintenance(work, asked)
         return
     before, waiting = work.state.state, work.state.waiting
-    if waiting is not None and waiting.action is not Action.OFF:  # it would give power to a host that is left alone
+    if waiting is not None and waiting.action is not Action.OFF:  # it would give the host power
         drop(work, waiting, f"maintenance by {asked.by}: {asked.reason}")
     running = work.operation
     after = _state_in_maintenance(before, running)
@@ -192,13 +196,13 @@ def maintenance(work: HostWork, asked: MaintenanceAsked) -> None:
 
 
 def _state_in_maintenance(state: State, running: Operation | None) -> State:
-    """A host that is off, or being switched, keeps its state."""
+    """Return the state during maintenance: a host that is off, or being switched, keeps its state."""
     is_under_way = running is not None and state in {State.FENCING, State.RESTORING}
     return state if state is State.FENCED or is_under_way else State.MAINTENANCE
 
 
 def _end_maintenance(work: HostWork, asked: MaintenanceAsked) -> None:
-    """A person had the host in hand, so wrong wiring counts as repaired."""
+    """End maintenance. An operator had the host in hand, so wrong wiring counts as repaired."""
     state = work.state
     if state.maintenance is None:
         return

@@ -1,7 +1,7 @@
 """Phase RESTORING: switch ON what was switched off, outlets first, then chassis (S9). Used by `restart` and `on`.
 
-An ON is sent only when no earlier OFF for that plug can still act (S5), and never if a person forbade it (S19). A BMC that
-had no power needs time to boot, so its path is looked for until the restore's deadline.
+An ON is sent only when no earlier OFF for that plug can still act (S5), and never if an operator forbade it (S19). A
+BMC that had no power needs time to boot, so its path is sought until the restore's deadline.
 """
 
 from fenced.core import commands as c
@@ -34,10 +34,10 @@ def advance(work: HostWork, operation: Operation) -> None:
 
 
 def _is_called_off(work: HostWork, operation: Operation) -> bool:
-    """End or stop the restore if power may no longer be given back, or a person requested `off` before the first ON."""
+    """End or stop the restore if ON is forbidden now, or if an operator requested `off` before the first ON."""
     if work.state.is_on_forbidden:
         phases.finish(work, OperationState.CANCELLED, operation.ending_why)
-        work.command(c.DropOns(host=work.name, operation=operation.id, why="a person stopped giving power back"))
+        work.command(c.DropOns(host=work.name, operation=operation.id, why="an operator stopped giving power back"))
         return True
     if operation.is_stopped:
         return False
@@ -52,7 +52,7 @@ def _is_called_off(work: HostWork, operation: Operation) -> bool:
 
 
 def _wanted(work: HostWork, operation: Operation) -> tuple[DeviceRun, ...]:
-    """Return what must be ON, and what a person's `on` also looks at: read once, and switched on only if it reads OFF."""
+    """Return what must be ON, and what an operator's `on` reads besides: once, and switched on only if it reads OFF."""
     others = (run for run in beside(operation) if not (run.is_inspected and _is_unknown_beside(operation, run)))
     return (*targets(operation, work.state.owed), *others)
 
@@ -70,13 +70,16 @@ def _waiting(work: HostWork, operation: Operation, wanted: tuple[DeviceRun, ...]
 
 
 def _is_unknown_beside(operation: Operation, run: DeviceRun) -> bool:
-    """Return whether the daemon did not switch it and can't read it: it does not hold up `on`, and is reported as not read."""
+    """Return whether the daemon did not switch it and can't read it: `on` does not wait for it, but reports it."""
     is_touched = run.device in operation.wanted or run.is_switched_on
     return not is_touched and run.power is Power.UNKNOWN and not run.is_busy
 
 
 def _may_still_act(work: HostWork, run: DeviceRun) -> bool:
-    """Return whether its command's result is awaited. Past its `not_after` it can't act, and the operation ends (S14)."""
+    """Return whether its command's result is awaited.
+
+    Past its `not_after` it can't act, and the operation ends (S14).
+    """
     step = run.step
     return step is not None and step.token is not None and work.now < (step.not_after or 0.0)
 
@@ -114,7 +117,10 @@ def _began(operation: Operation) -> float:
 
 
 def _verify_seconds(work: HostWork, run: DeviceRun) -> float:
-    """Return how long an ON may take to be read. A chassis must boot, and its `settle` starts only after that."""
+    """Return how long it may take until the ON is read.
+
+    A chassis must boot, and its `settle` starts only after that.
+    """
     device = work.host.device(run.device)
     settings, verify = device.power, device.power.verify_timeout_seconds
     if run.kind is Kind.CHASSIS:
@@ -124,7 +130,7 @@ def _verify_seconds(work: HostWork, run: DeviceRun) -> float:
 
 
 def _is_last_doubt(work: HostWork, run: DeviceRun) -> bool:
-    """Return whether no attempt is left and it reads OFF, but not yet stably: the end must know if the host is off (S2)."""
+    """Return whether no attempt is left and it reads OFF, but not yet stably: the end must know the power (S2)."""
     power = work.host.device(run.device).power
     return run.on_attempts >= power.attempts and run.power is Power.OFF and run.same_reads < power.stable_reads
 
@@ -143,7 +149,7 @@ def _switch_on(work: HostWork, operation: Operation, run: DeviceRun) -> None:
 def _why_give_up(work: HostWork, run: DeviceRun) -> str:
     if run.on_attempts >= work.host.device(run.device).power.attempts:
         return f"not ON after {run.on_attempts} attempts: {run.error or 'reads ' + run.power.value}"
-    is_owed = run.is_switched_off or run.device in work.state.owed  # given back even if another host has it, too
+    is_owed = run.is_switched_off or run.device in work.state.owed  # given back even if another host also has it
     return "" if is_owed or run.device not in shared(work) else f"{run.device} is another host's, too"
 
 
@@ -172,8 +178,8 @@ def _why_part(operation: Operation, missing: tuple[DeviceName, ...]) -> str:
 def _is_heard_since(work: HostWork, operation: Operation) -> bool:
     """Return whether the host is heard, so it is on whatever its devices report.
 
-    If it was proven off, a new run of it must have been heard since power is given back. The daemon gives back what it owes
-    only to a host that is heard.
+    If it was proven off, a new run of it must have been heard since power is given back. The daemon gives back what it
+    owes only to a host that is heard.
     """
     if operation.is_giving_back and work.fleet.is_heard(work.name, work.now):
         return True

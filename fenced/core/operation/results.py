@@ -1,6 +1,6 @@
-"""Results of races, reads and commands, and of the announcement: record them and advance the operation.
+"""Records the results of races, reads, commands and the announcement, and advances the operation.
 
-Any result may be late, repeated or lost. One of an operation that is over, of an older race or of another step changes
+Any result may be late, repeated or lost. A result for an operation that is over, an older race or another step changes
 nothing (S14).
 """
 
@@ -51,9 +51,10 @@ def _record_race(work: HostWork, operation: Operation, run: DeviceRun, event: Ra
 
 
 def step_finished(work: HostWork, event: StepFinished) -> None:
-    """A failed read costs the path. A failed command is followed by a read (S6), and costs the path if the proxy refused it.
+    """A failed read loses the path. A failed command is followed by a read (S6), and loses the path
+    if the proxy refused it.
 
-    A refused token does not cost the path: it is too old for every proxy.
+    A refused token does not lose the path: it is too old for every proxy.
     """
     operation = work.state.find(event.operation)
     if operation is None:
@@ -88,7 +89,7 @@ def _record_step(work: HostWork, operation: Operation, run: DeviceRun, step: Ste
 
 
 def _wait_until(work: HostWork, operation: Operation, run: DeviceRun, step: Step, event: StepFinished) -> float:
-    """Return until when nothing more is done for the device. A read beside its own path does not delay its own readings."""
+    """Return until when the device waits. A read through another path does not delay the readings through its own."""
     if step.what is What.STATUS:
         if step.proxy != run.proxy:
             return run.wait_until
@@ -102,7 +103,10 @@ def _wait_until(work: HostWork, operation: Operation, run: DeviceRun, step: Step
 
 
 def _settled_at(work: HostWork, step: Step, event: StepFinished) -> float | None:
-    """Return until when the device may act on a command whose call has ended (its `settle`). None: no longer, or unknown."""
+    """Return until when the device may act on a command whose call has ended (its `settle`).
+
+    None: no longer, or unknown.
+    """
     settle = work.host.device(event.device).settle_seconds
     if step.not_after is None or settle == 0.0 or event.outcome is Outcome.REFUSED or not event.is_end_known:
         return None
@@ -125,7 +129,7 @@ def _weigh_paths(work: HostWork, operation_id: OperationId, device: DeviceName) 
 
 
 def agent_seen(work: HostWork, event: AgentSeen) -> None:
-    """The process of a command must be durable before it reads its parameters (S16)."""
+    """Record the process of a command, which must be durable before the process reads its parameters (S16)."""
     if work.state.find(event.operation) is not None:
         work.record(
             r.AgentStarted(
@@ -139,7 +143,7 @@ def agent_seen(work: HostWork, event: AgentSeen) -> None:
 
 
 def announcement_delivered(work: HostWork, event: AnnouncementDelivered) -> None:
-    """The broker has the `fenced` event, so ON may follow (S8)."""
+    """Record that the broker has the `fenced` event, so that ON may follow (S8)."""
     operation = work.operation
     if operation is None or operation.id != event.operation or operation.is_announcement_acknowledged:
         return

@@ -1,4 +1,4 @@
-"""Build a new operation from the inventory, and start the one that waited. `edited.new_run` builds its devices."""
+"""Builds a new operation from the inventory, and starts the one that waited. `edited.new_run` builds its devices."""
 
 from fenced.core.allowed import gates
 from fenced.core.durable import machine
@@ -41,13 +41,13 @@ def _timeout_seconds(work: HostWork, action: Action) -> float:
 
 
 def _reading_timeout_seconds(work: HostWork) -> float:
-    """A status ends even when every candidate of a device is dead: one probe timeout each, staggered."""
+    """Return a timeout within which a race finds that every candidate is dead."""
     race = work.fleet.inventory.daemon.race
     return 2 * race.probe_timeout_seconds + len(work.fleet.inventory.proxies) * race.stagger_seconds + 10.0
 
 
 def start_waiting(work: HostWork) -> None:
-    """Start the request that waited, unless it is too late for it or no longer allowed."""
+    """Start the request that waited, unless its deadline has passed or it is no longer allowed."""
     waiting = work.state.waiting
     if waiting is None:
         return
@@ -64,6 +64,6 @@ def _why_not(work: HostWork, waiting: Operation) -> str | None:
     if work.host.is_own_machine:
         return f"the host is {work.host.own_words} now (S18)"
     if work.now >= waiting.deadline:
-        return "it waited for another operation until its deadline"
+        return "its deadline passed while it waited for another operation"
     shut = gates.closed((gates.armed(work.fleet),))
     return shut[0].why if shut else None

@@ -1,4 +1,4 @@
-"""Start a race, a read or a command for one device of an operation: first the record, then the command."""
+"""Starts a race, a read or a command for one device of an operation: first the record, then the command."""
 
 from fenced.core import commands as c
 from fenced.core.allowed import gates
@@ -25,7 +25,7 @@ def queue_seconds(timeout_seconds: float) -> float:
 def start_race(work: HostWork, operation: Operation, run: DeviceRun, *, disputed: tuple[ProxyName, ...] = ()) -> None:
     """Race the device's present candidates. Without candidates the race ends at once and runs again later.
 
-    `disputed`: paths that disagreed; an operation that only reads then asks every candidate.
+    `disputed`: paths that disagreed; an operation that only reads then reads through every candidate.
     """
     candidates = _candidates(work, run)
     work.record(
@@ -77,7 +77,7 @@ def _candidates(work: HostWork, run: DeviceRun) -> Candidates:
 
     def why_not(proxy: Proxy) -> str | None:
         has_refused = proxy.name in run.refused_by
-        return why_barred(proxy) or ("could take no command of this operation" if has_refused else None)
+        return why_barred(proxy) or ("refused a command of this operation" if has_refused else None)
 
     candidates = expand(device, work.host, inventory, why_not)
     return candidates if not candidates.is_empty else expand(device, work.host, inventory, why_barred)
@@ -155,8 +155,8 @@ def _record_start(
 def read_again_at(work: HostWork, operation: Operation, run: DeviceRun, power: Power) -> float:
     """Return when to read the device again, after it read `power`.
 
-    At once, if that reading calls for a command (ON before the first OFF, OFF before the first ON). During the long hold of
-    a device that was off already, a fifth of the hold is often enough.
+    At once, if that reading calls for a command (ON before the first OFF, OFF before the first ON). During the long
+    hold of a device that was off already, a fifth of the hold is often enough.
     """
     settings = work.host.device(run.device).power
     if operation.phase is Phase.RESTORING:
@@ -172,7 +172,10 @@ def read_again_at(work: HostWork, operation: Operation, run: DeviceRun, power: P
 
 
 def switch(work: HostWork, operation: Operation, run: DeviceRun, what: What) -> None:
-    """Send OFF or ON under a new token (S5). Without the lease nothing is sent; the operation tries again while it can."""
+    """Send OFF or ON under a new token (S5).
+
+    Without the lease nothing is sent; the operation tries again while it can.
+    """
     if gates.closed((gates.lease(work.fleet, work.now),)):
         work.wake(work.now + 1.0)
         return

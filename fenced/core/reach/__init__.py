@@ -1,4 +1,4 @@
-"""Which proxies may reach a device, in which order: a preference list (`candidates`), spread over failure domains (`domains`).
+"""Which proxies may reach a device, in which order: preference lists (`candidates`), failure domains (`domains`).
 
 Depends on the inventory alone, not on the state of hosts.
 """

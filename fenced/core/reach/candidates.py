@@ -1,4 +1,4 @@
-"""Expand a device's preference list into tiers of proxies: who may reach it, in which order, and who is left out.
+"""Expands a device's preference list into tiers of proxies: which may reach it, in which order, and which are left out.
 
 The caller says why a proxy can't serve now. The list is exact: no proxy is added to it, a host never reaches its own
 devices, and each proxy appears once.
@@ -28,7 +28,9 @@ WhyBarred = Callable[[Proxy], str | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates:
-    """`tiers` in order of preference, none of them empty; `excluded`: the proxies that a word named, but that may not serve."""
+    """`tiers` in order of preference, none of them empty; `excluded`: the proxies that a word named, but
+    that may not serve.
+    """
 
     tiers: tuple[tuple[ProxyName, ...], ...]
     excluded: tuple[Exclusion, ...]
@@ -42,8 +44,8 @@ class Candidates:
 def expand(device: Device, host: Host, inventory: Inventory, why_barred: WhyBarred) -> Candidates:
     """Return the candidates for one device of one host. The first word that names a proxy decides its tier.
 
-    Within a tier, proxies in a failure domain of the host come last, neighbours differ in their domain, and equal ones are
-    ordered by the plug. A word that names no proxy gives no tier.
+    Within a tier, proxies in a failure domain of the host come last, neighbours differ in their domain, and equal ones
+    are ordered by the plug. A word that names no proxy gives no tier.
     """
     place = Place(host=host, inventory=inventory)
     tiers: list[tuple[ProxyName, ...]] = []

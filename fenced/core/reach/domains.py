@@ -1,4 +1,4 @@
-"""Order a tier of proxies by failure domains, so that one broken rack costs the least time.
+"""Orders a tier of proxies by failure domains, so that one broken rack costs the least time.
 
 The caller ranks the proxies. Every proxy of the tier stays in it.
 """
@@ -52,7 +52,10 @@ class Place:
 def _alternating(
     ordered: Sequence[ProxyName], domain_of: Callable[[ProxyName], str], before: Sequence[ProxyName]
 ) -> Iterator[ProxyName]:
-    """Yield the best first, but no two of one domain in a row while another is left. `before`: the proxy just before."""
+    """Yield the best first, but no two of one domain in a row while another is left.
+
+    `before`: the proxy just before.
+    """
     queues: dict[str, list[int]] = {}
     for place in reversed(range(len(ordered))):
         # A proxy of unknown domain counts as alone in one.
@@ -72,5 +75,8 @@ def _alternating(
 
 
 def spread(plug: PlugId, proxy: ProxyName) -> int:
-    """Order equal proxies differently for each plug, so that a thousand hosts don't start with the same one. Stable over runs."""
+    """Order equal proxies differently for each plug, so that a thousand hosts don't start with the same one.
+
+    Stable over runs.
+    """
     return zlib.crc32(f"{plug}\0{proxy}".encode())

@@ -1,4 +1,4 @@
-"""Turn records into CloudEvents, and a host's state into its retained message (interface.md#bus). Pure; the journal's order.
+"""Turns records into CloudEvents, and a host's state into its retained message (interface.md#bus). Pure.
 
 The retained state is published before the events of its batch, so a reader of `fenced` finds the same token there.
 """
@@ -15,12 +15,15 @@ from fenced.model.names import HostName, OperationId
 from fenced.model.power import State
 
 PROVEN = frozenset({State.FENCED, State.RESTORING})
-"""States in which the proof is about now. Later it only helps to recognise old messages of the run that it ended."""
+"""States in which the proof holds. Later it only helps to recognise old messages of the run that it ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcement:
-    """A CloudEvent to publish. Times in `data` are `Moment`s. `acknowledge`: the operation that waits for the broker's."""
+    """A CloudEvent to publish.
+
+    Times in `data` are `Moment`s. `acknowledge`: the operation that waits until the broker has it.
+    """
 
     type: str
     host: HostName | None
@@ -30,7 +33,10 @@ class Announcement:
 
 
 def announce(entry: r.Entry, before: HostState | None, after: HostState | None) -> list[Announcement]:
-    """Return the events of one record. `before`, `after`: the host's state around it; None for a record of the fleet."""
+    """Return the events of one record.
+
+    `before`, `after`: the host's state around it; None for a record of the fleet.
+    """
     record = entry.record
     if isinstance(record, r.FleetRecord) or before is None or after is None:
         return [Announcement(type=type_, host=None, at=entry.at, data=data) for type_, data in fleet_events.of(record)]

@@ -90,7 +90,7 @@ def _restore_failed(record: r.RestoreFailed, before: HostState) -> CloudEvents:
 
 
 def _is_reported(before: HostState, record: r.HostRestored | r.RestoreFailed) -> bool:
-    """What the daemon retries to give back is reported once, and again when it changes."""
+    """Return whether this was reported already: a retried restore is reported once, and again when more is missing."""
     reported = before.redundancy_lost if isinstance(record, r.HostRestored) else before.restore_failed
     is_retried = before.operation is not None and before.operation.is_giving_back
     return is_retried and bool(record.missing) and set(record.missing) <= set(reported)
@@ -161,7 +161,7 @@ def _of_devices(record: r.DeviceRecord, before: HostState) -> CloudEvents:
 
 
 def _fenceable(record: r.FenceableChanged, before: HostState) -> CloudEvents:
-    """A host that is fully fenceable at the first check has no event."""
+    """Return the event, or none for a host that is fully fenceable at the first check."""
     was = before.fenceable
     if was is None and record.level is FenceableLevel.FULL:
         return []

@@ -1,4 +1,4 @@
-"""Confirm a suspicion: probe the host, evaluate every gate, hold or start the operation (design.md#detection)."""
+"""Confirms a suspicion: probes the host, evaluates every gate, holds or starts the operation (design.md#detection)."""
 
 from fenced.core import commands as c
 from fenced.core.allowed import gates

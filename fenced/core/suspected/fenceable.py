@@ -95,7 +95,7 @@ def _keep(
 
 
 def _device(work: HostWork, name: DeviceName) -> Device | None:
-    """Return the device, or None when a reload removed it."""
+    """Return the device; None: a reload removed it."""
     return next((device for device in work.host.devices if device.name == name), None)
 
 
@@ -265,7 +265,7 @@ def _results(work: HostWork, device: Device) -> tuple[list[tuple[ProxyName, Path
             continue
         result = checks.paths.get((device.name, proxy)) if checks is not None else None
         found.append((proxy, result if result is not None and result.at >= oldest else None))
-    return found, "; ".join(left_out)[:REASON_TEXT_MAX] or "its list names nobody who may reach it"
+    return found, "; ".join(left_out)[:REASON_TEXT_MAX] or "its proxy list names no candidate that may reach it"
 
 
 def _reason(device: Device, kind: str, paths: Sequence[tuple[ProxyName, PathResult | None]]) -> Reason:
@@ -296,5 +296,5 @@ def shown(fleet: Fleet, name: HostName, state: HostState, now: float) -> Fenceab
     read_at = checks.at if checks is not None else fleet.started
     if state.fenceable is not None and now - read_at <= valid_seconds(fleet.inventory):
         return state.fenceable
-    why = Reason(device=None, kind="not_read", text="its devices were not read yet, or not for long")
+    why = Reason(device=None, kind="not_read", text="its devices were not read yet, or too long ago")
     return Fenceable(level=FenceableLevel.UNKNOWN, since=read_at, why=(why,))

@@ -13,7 +13,7 @@ from fenced.model.power import State
 
 
 def look(work: HostWork) -> None:
-    """Give back what is owed, or report once why not. Harmless at any time, as often as you like."""
+    """Give back what is owed, or report once why not. Harmless at any time and repeatedly."""
     state = work.state
     if not state.owed or state.operation is not None or not work.fleet.is_heard(work.name, work.now):
         return
@@ -33,15 +33,15 @@ def _why_not(work: HostWork) -> str | None:
     if state.maintenance is not None:
         return f"the host is in maintenance by {state.maintenance.by}"
     if state.record_fault:
-        return "its records could not be taken up; a person has it in hand first"
+        return "its records could not be restored; an operator must handle it first"
     if work.host.is_own_machine:
         return f"the host is {work.host.own_words} (S18)"
     shut = gates.closed(gates.owner_gates(work.fleet, work.now))
     if shut:
         return shut[0].why
-    return "a person keeps them off" if set(state.owed) <= set(state.withheld) else None
+    return "an operator keeps them off" if set(state.owed) <= set(state.withheld) else None
 
 
 def _tell_once(work: HostWork, why: str) -> None:
     if not work.state.is_left_off and still_off(work.state):
-        report_left_off(work, None, f"devices of a host that runs are still off: {why}")
+        report_left_off(work, None, f"the host runs and devices of it are still off: {why}")

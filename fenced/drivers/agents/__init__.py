@@ -2,7 +2,7 @@
 
     device ─> driver ─> parameters ─> keeper ─> the agent, on its standard input
                 │           └── options, values: which settings are refused, and why
-                ├── metadata, cache: what the agent says it takes
+                ├── metadata, cache: which parameters the agent declares
                 ├── reviews: whether its OFF proves anything
                 └── failures, silence: what its exit status and output mean   ─> Power, or DeviceError
 

@@ -27,7 +27,10 @@ State = dict[str, Any]
 
 
 def state_of(program: Path) -> State:
-    """Return the present state. Inode and change time reveal a new file with an old modification time. Raises OSError."""
+    """Return the present state.
+
+    Inode and change time reveal a new file with an old modification time. Raises OSError.
+    """
     libraries = [_stamp(path) for library in LIBRARIES for path in sorted(library.glob("*.py"))]
     return {"version": VERSION, "program": [str(program), *_stamp(program)], "libraries": libraries}
 

@@ -33,14 +33,15 @@ QUALIFIERS: Final = (
 """Parameters that tell apart plugs with the same number at one address."""
 
 APART_OPTIONS: Final = (
-    *ADDRESS_OPTIONS, "api_url", "auth_url", "channel_address", "cloud", "compute_domain", "crn", "ecloud_vpc", "instance",
-    "kubeconfig", "multicast_address", "openrc", "project_name", "region_name", "serial_device", "session_url",
-    "status_file", "tenant_name", "type", "unix_socket", "vsock",
+    *ADDRESS_OPTIONS, "api_url", "auth_url", "channel_address", "cloud", "compute_domain", "crn", "ecloud_vpc",
+    "instance", "kubeconfig", "multicast_address", "openrc", "project_name", "region_name", "serial_device",
+    "session_url", "status_file", "tenant_name", "type", "unix_socket", "vsock",
 )  # fmt: skip
 """Parameters that locate a plug without an address. Other parameters may differ between two entries for one plug."""
 
 SETTLE_SECONDS: Final = {Kind.CHASSIS: 60.0, Kind.OUTLET: 10.0}
-"""A BMC that has just started may read Off for about a minute while its host runs. A PDU delays its outlets by seconds."""
+"""A BMC that has just started may read Off for about a minute while its host runs.
+A PDU delays its outlets by seconds."""
 
 _KINDS: Final = {
     "boolean": OptionKind.BOOLEAN,
@@ -55,7 +56,10 @@ _SET_BY: Final = {
 
 
 def describe_agent(name: str, metadata: AgentMetadata, *, is_installed: bool = True) -> DriverDescription:
-    """Describe the agent; without metadata, by its name alone. Raises NoSuchDriver if it can't serve as power device."""
+    """Describe the agent; without metadata, by its name alone.
+
+    Raises NoSuchDriver if it can't serve as power device.
+    """
     judgement = judge(name, metadata)
     if judgement.standing is Standing.REFUSED:
         raise NoSuchDriver(judgement.why)

@@ -1,4 +1,4 @@
-"""Tells from a fence agent's name what its metadata does not say: the kind of device, its family, its default port.
+"""Derives from a fence agent's name what its metadata lacks: the kind of device, its family, its default port.
 
 It runs nothing. The meaning of a name must stay stable: plug ids are built from it, also where no agent is installed.
 """

@@ -94,19 +94,19 @@ _OF_AGENTS: Final = (
 
 _HARMLESS: Final = {
     "selects the device, plug or account": """
-        address api_path api_type api_url api_version apiversion auth_url channel_address cloud compute_domain crn domain
-        drac_version ecloud_vpc email endpoint_type family filter hidden_page hmc_version host_os instance ip ip_family ipaddr
-        ipport limit managed metadata_endpoint multicast_address namespace page plug plug_separator plugzonemap port
-        port_as_ip project project_domain project_domain_name project_name pve_node pve_node_auto redfish_uri region
-        region_name request_path resourcegroup response_path separator serial_device serial_params serial_port session_url
-        status_file suborg subscriptionid switch systems_uri target tenant_name tenantid type udpport unix_socket use_uuid
-        user_domain user_domain_name uuid vmtype vmware_datacenter vmware_type vsock zone
+        address api_path api_type api_url api_version apiversion auth_url channel_address cloud compute_domain crn
+        domain drac_version ecloud_vpc email endpoint_type family filter hidden_page hmc_version host_os instance ip
+        ip_family ipaddr ipport limit managed metadata_endpoint multicast_address namespace page plug plug_separator
+        plugzonemap port port_as_ip project project_domain project_domain_name project_name pve_node pve_node_auto
+        redfish_uri region region_name request_path resourcegroup response_path separator serial_device serial_params
+        serial_port session_url status_file suborg subscriptionid switch systems_uri target tenant_name tenantid type
+        udpport unix_socket use_uuid user_domain user_domain_name uuid vmtype vmware_datacenter vmware_type vsock zone
     """,
     "identifies and authenticates the agent": """
         access_key api_token apikey auth auth_plugin community cookie_file credentials_file credentials_file_profile
         hexadecimal_kg identity_file key_file kubeconfig login msi openrc passwd passwd_script password password_script
-        privlvl ram_role secret_key serviceaccount snmp_auth_prot snmp_priv_passwd snmp_priv_passwd_script snmp_priv_prot
-        snmp_sec_level tlscert tlskey token token_file use_cookies username
+        privlvl ram_role secret_key serviceaccount snmp_auth_prot snmp_priv_passwd snmp_priv_passwd_script
+        snmp_priv_prot snmp_sec_level tlscert tlskey token token_file use_cookies username
     """,
     "selects how the agent connects": """
         cacert cipher disable_http_filter disable_ssl hash inet4_only inet6_only insecure lanplus notls proxy proxyhost
@@ -146,15 +146,16 @@ _SESSIONS: Final = (
 _SNMP: Final = (*_NOT_ON_IS_OFF, "fence_eaton_snmp", "fence_lindypdu")
 _REACHES: Final = (
     (Reach.COMMAND_LINE, ("fence_idrac", "fence_ilo[345]", "fence_imm", "fence_ipmilan*"), """
-        auth cipher hexadecimal_kg ip ipaddr ipmitool_path ipmitool_timeout ipport login password passwd privlvl sudo_path
-        target username
+        auth cipher hexadecimal_kg ip ipaddr ipmitool_path ipmitool_timeout ipport login password passwd privlvl
+        sudo_path target username
     """),
     (Reach.COMMAND_LINE, _SNMP, """
         community ip ipaddr ipport login passwd password snmp_auth_prot snmp_priv_passwd snmp_priv_prot snmp_sec_level
         snmp_version snmpget_path snmpset_path snmpwalk_path udpport username
     """),
     (Reach.COMMAND_LINE, _SESSIONS, "identity_file ip ipaddr ipport login ssh_options ssh_path telnet_path username"),
-    (Reach.REMOTE_SHELL, _SESSIONS, "host_os managed passwd password plug port sudo_path switch use_sudo vboxmanage_path"),
+    (Reach.REMOTE_SHELL, _SESSIONS,
+     "host_os managed passwd password plug port sudo_path switch use_sudo vboxmanage_path"),
     (Reach.COMMAND_LINE, ("fence_ilo", "fence_ilo2"), "gnutlscli_path ip ipaddr ipport"),
     (Reach.COMMAND_LINE, ("fence_amt",), "amttool_path boot_option ip ipaddr passwd password plug port sudo_path"),
     (Reach.COMMAND_LINE, ("fence_ironic",),
@@ -200,7 +201,10 @@ def reaches(agent: str, option: str) -> frozenset[Reach]:
 
 
 def _reaches(agent: str, option: str) -> Iterator[Reach]:
-    """Assume that an unreviewed agent, maybe a renamed known one, does all that any agent does. Its plugs may hold blanks."""
+    """Assume that an unreviewed agent, maybe a renamed known one, does all that any agent does.
+
+    Its plugs may hold blanks.
+    """
     is_any = not is_read(agent) and option not in PLUG_NAMES
     for reach, agents, names in _REACHES:
         if option in names.split() and (is_any or any(fnmatch.fnmatchcase(agent, pattern) for pattern in agents)):

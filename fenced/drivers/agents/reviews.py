@@ -13,7 +13,7 @@ from typing import Final
 from fenced.drivers.agents.metadata import AgentMetadata
 
 _PLAIN: Final = re.compile(r"fence_[a-z0-9_]+")
-"""The start of an agent's name, without what people append to a copy (`.py`, `-4.12`)."""
+"""The start of an agent's name, without what users append to a copy (`.py`, `-4.12`)."""
 
 _BMC_CUTS: Final = "the BMC cuts the host's power"
 _OUTLET_CUTS: Final = "it switches an outlet"
@@ -56,7 +56,7 @@ REVIEWED: Final = {
         _OUTLET_CUTS, "fence_apc_snmp", "fence_emerson", "fence_ipdu", "fence_tripplite_snmp",
         caution=f"{_NOT_ON}, including an outlet in an unknown state and, except with SNMP 1, one that does not exist",
     ),
-    **_reviewed(_OUTLET_CUTS, "fence_wti", caution="a group without a plug that reads as on counts as OFF, even an empty one"),
+    **_reviewed(_OUTLET_CUTS, "fence_wti", caution="a group counts as OFF unless one of its plugs reads as on"),
     **_reviewed("it switches an outlet of the virtual rack of `fenced lab`", "fence_lab_outlet"),
     **_reviewed(
         _BLADE_CUTS, "fence_bladecenter", "fence_hds_cb", "fence_hpblade", "fence_ilo_moonshot", "fence_ldom",
@@ -79,7 +79,7 @@ REVIEWED: Final = {
     ),
     **_reviewed(
         _MACHINE_ENDS, "fence_vbox",
-        caution="a machine counts as OFF unless it is listed as running: a saved one too, and all if the list is missing",
+        caution="a machine counts as OFF unless it is listed as running: also a saved one, and all without a list",
     ),
     **_reviewed("its engine stops the container", "fence_docker"),
     **_reviewed(_MACHINE_ENDS, "fence_rhevm", caution="a machine reads OFF if the engine reports no state for it"),
@@ -95,7 +95,7 @@ REVIEWED: Final = {
 """Agents whose OFF means that power is cut, by exact name."""
 
 DOUBTED: Final = {
-    "fence_cisco_ucs": "everything that is not plainly on counts as OFF, including a degraded or mismatched blade that runs",
+    "fence_cisco_ucs": "everything that is not plainly on counts as OFF, also a degraded or mismatched blade that runs",
     "fence_cyberpower_ssh": "on a unit with ten or more outlets it reads another outlet instead of outlet 1",
     "fence_dummy": "it keeps its state in a file, for tests",
     "fence_ibmz": "a partition that runs degraded or with exceptions counts as OFF",

@@ -1,7 +1,7 @@
 """Checks the shape of option values for fence agents: numbers, outlet names, words of a command, and metadata kinds.
 
-It runs nothing. The rules by name apply even if an agent's metadata say otherwise, because most metadata call
-everything text.
+It runs nothing. The rules by name apply even if an agent's metadata differs, because most metadata declares
+everything as text.
 """
 
 from collections.abc import Collection
@@ -15,8 +15,8 @@ from fenced.model.option_values import Shape, Shapes, why_misshapen
 
 _NUMBERS: Final = """
     apitimeout connect_retries connect_timeout errortimeout ipmitool_timeout login_timeout operation_timeout
-    power_timeout power_wait random_sleep_range read_retries read_timeout recorder_poll_interval recorder_timeout retrans
-    retries retry_on retrysleep shell_timeout stonith_status_sleep timeout warntimeout
+    power_timeout power_wait random_sleep_range read_retries read_timeout recorder_poll_interval recorder_timeout
+    retrans retries retry_on retrysleep shell_timeout stonith_status_sleep timeout warntimeout
 """
 _WHOLE: Final = "cipher ipport proxyport udpport vsock"
 _WEB_PATHS: Final = "api_path redfish_uri systems_uri"

@@ -48,8 +48,9 @@ from fenced.ports.devices import (
 )
 
 COMMAND_WAIT_SECONDS: Final = 5.0
-"""How long to wait for the answer to a power command. Without one the command is in doubt, and the caller reads. BMCs that
-switch before they answer took two seconds (virtualbmc)."""
+"""How long to wait for the answer to a power command.
+Without one the command is in doubt, and the caller reads. BMCs that switch before they answer took two seconds
+(virtualbmc)."""
 CLOSE_WAIT_SECONDS: Final = 0.25
 FULL_WAIT_SECONDS: Final = 0.5
 LOGINS_MAX: Final = 3
@@ -233,7 +234,10 @@ class Ipmi:
 
 
 async def _check_ready(visit: Visit, spec: DeviceSpec) -> None:
-    """Check before reads and commands alike, so that no command is sent that a read could not prove. Raises DeviceError."""
+    """Check before reads and commands alike, so that no command is sent that a read could not prove.
+
+    Raises DeviceError.
+    """
     if not spec.check_ready:
         return
     device = await _asked(visit, GET_DEVICE_ID, "Get Device ID", device_id_of)

@@ -58,7 +58,7 @@ async def check(visit: Visit, spec: DeviceSpec) -> None:
 
 
 async def reported(visit: Visit, spec: DeviceSpec) -> tuple[str, ...]:
-    """Return what distinguishes the machine: its system GUID, else the login's, else all serial numbers (many requests).
+    """Return what distinguishes the machine: its system GUID, else the login's, else all serial numbers.
 
     The BMC's own GUID does not count: some vendors use one for all BMCs. Raises SessionLost.
     """

@@ -23,8 +23,9 @@ PRIVILEGES: Final = {"operator": OPERATOR, "administrator": ADMINISTRATOR}
 LOOKUPS: Final = {"name": True, "name_and_privilege": False}
 KG: Final = "kg"
 SETTLE_SECONDS: Final = 30.0
-"""After an outage a BMC may have restarted. It answers before it knows its host's state: OpenBMC then read Off (openbmc issues
-1094, 1572, 2224). The bit `device available` covers the states that the BMC itself reports; this time covers the rest."""
+"""After an outage a BMC may have restarted.
+It answers before it knows its host's state: OpenBMC then read Off (openbmc issues 1094, 1572, 2224). The bit `device
+available` covers the states that the BMC itself reports; this time covers the rest."""
 
 DESCRIPTION: Final = DriverDescription(
     name="ipmi",

@@ -24,7 +24,8 @@ from fenced.drivers.programs import WARM_TEMPLATE
 START_SECONDS_MAX: Final = 10.0
 """A template that is not ready by then is killed."""
 RESTART_SECONDS: Final = 10.0
-"""The pause before the same template starts again: an upgrade replaces many files, and a broken library stays broken."""
+"""The pause before the same template starts again: an upgrade replaces many files,
+and a broken library stays broken."""
 TEMPLATES_MAX: Final = 8
 STANDARD_ERROR: Final = 2
 AGENTS_MAX: Final = 1024
@@ -191,7 +192,8 @@ def recipe_of(path: Path, environment: Mapping[str, str]) -> Recipe | None:
 
 
 def start_template(recipe: Recipe, marker: str, channel: socket.socket) -> "subprocess.Popen[bytes]":
-    """Start the agents' interpreter in the agents' environment, on pipes as an agent; it then takes over standard error.
+    """Start the agents' interpreter in the agents' environment, on pipes as an agent;
+    it then takes over standard error.
 
     Its environment carries the marker from the start, because /proc shows this environment for forked agents too, and
     survivors are found by it.

@@ -1,7 +1,7 @@
 """Programs of their own: started by path, as processes apart from the daemon.
 
-    keeper.client ── socket pair ──> keeper.py           started once by the daemon; forks and execs fence agents
-    keeper.warm_agents ────────────> warm_template.py    one for each interpreter and set of libraries; forks Python agents
+    keeper.client ── socket pair ──> keeper.py          started once by the daemon; forks and execs fence agents
+    keeper.warm_agents ────────────> warm_template.py   one for each interpreter and its libraries; forks Python agents
 
 `warm_template.py` extends `keeper.py` and imports it as the file beside it, so the two stay in one folder, where no
 module may have the name of one in the standard library.

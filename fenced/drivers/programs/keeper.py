@@ -52,7 +52,7 @@ class Call:
         self.id = call_id
         self.pid = pid
         self.stdin = stdin
-        """The write end of the agent's standard input, or -1. It stays open for a held agent, which must not see EOF."""
+        """The write end of the agent's standard input, or -1. Open for a held agent, which must not see EOF."""
         self.unwritten = b""
         self.deadline = deadline
         self.is_over_deadline = False
@@ -100,7 +100,7 @@ class Keeper:
             self._is_owned = False
 
     def run(self) -> None:
-        """Serve until the daemon is gone, then kill all. An exception in a forked child passes through and kills nothing."""
+        """Serve until the daemon is gone, then kill all. An exception in a forked child passes, and kills nothing."""
         try:
             while self._is_owned:
                 for fd, _events in self._poll.poll(self._patience_seconds()):

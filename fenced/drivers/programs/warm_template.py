@@ -56,7 +56,10 @@ CLOCK_REALTIME_COARSE: Final = 5
 
 
 class Birth(BaseException):
-    """Raised in the forked child to unwind the keeper's stack. A BaseException, so that no handler takes it for an error."""
+    """Raised in the forked child to unwind the keeper's stack.
+
+    A BaseException, so that no handler takes it for an error.
+    """
 
     def __init__(self, path: str, code: CodeType, environment: list[bytes]) -> None:
         super().__init__(path)
@@ -96,7 +99,7 @@ class Template(keeper.Keeper):
         raise Birth(os.fsdecode(argv[0]), self._code, environment)
 
     def _is_fit(self) -> bool:
-        """Return whether this process still equals a new one: no file that it loaded has changed, and it is not worn."""
+        """Return whether this process still equals a new one: no loaded file has changed, and it is not worn."""
         if self._is_worn:
             return False
         self._calls_left -= 1
@@ -205,7 +208,10 @@ def load(directory: str, library: str, modules: list[str]) -> bool:
 
 
 def become(birth: Birth, directory: str) -> dict[str, Any]:
-    """Turn this process into the agent's; return the namespace of a new `__main__`. Frozen objects are never deleted."""
+    """Turn this process into the agent's; return the namespace of a new `__main__`.
+
+    Frozen objects are never deleted.
+    """
     os.environb.clear()
     os.environb.update(dict(pair.split(b"=", 1) for pair in birth.environment))
     sys.path.insert(0, directory)
@@ -272,7 +278,10 @@ def born_from(template: Template) -> Birth | None:
 
 
 def main() -> None:
-    """Run as `warm_template.py OWNER_PID CHANNEL_FD ERRORS_FD SHEBANG LIBRARY DIRECTORY MODULE...` (the agents' directory)."""
+    """Run as `warm_template.py OWNER_PID CHANNEL_FD ERRORS_FD SHEBANG LIBRARY DIRECTORY MODULE...`.
+
+    DIRECTORY is that of the agents.
+    """
     template = prepared(sys.argv[1:])
     birth = None if template is None else born_from(template)
     if birth is None:

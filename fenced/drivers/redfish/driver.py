@@ -55,7 +55,7 @@ DESCRIPTION: Final = DriverDescription(
         Option(name="system", about="id, path, UUID or serial number of the system; required if the BMC has several"),
         Option(
             name="auth",
-            about="how to log in: basic sends the password with each request; session occupies one of the BMC's few sessions",
+            about="how to log in: basic sends the password with each request; session uses one of the few sessions",
             choices=(BASIC, SESSION),
             default=BASIC,
         ),

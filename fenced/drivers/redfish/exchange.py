@@ -1,7 +1,7 @@
 """One call to one BMC: adds credentials, waits and the deadline to requests.
 
-It handles the status codes that mean "wait" or "log in again"; resources are others' work. Reads are repeated if the
-BMC requests it. A command is sent once and never after its deadline, even if this machine was suspended in between.
+It handles the status codes that mean "wait" or "log in again"; other modules handle resources. Reads are repeated if
+the BMC requests it. A command is sent once and never after its deadline, even if this machine was suspended in between.
 """
 
 import asyncio

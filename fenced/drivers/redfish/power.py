@@ -15,7 +15,8 @@ from fenced.ports.devices import DeviceError, DeviceNotReady
 
 POWER_STATES: Final = {"On": Power.ON, "Off": Power.OFF}
 STARTING: Final = "Starting"
-"""Status.State of a resource that is becoming available (DSP2046); OpenBMC's manager uses it (ibm-openbmc/bmcweb#221)."""
+"""Status.State of a resource that is becoming available (DSP2046);
+OpenBMC's manager uses it (ibm-openbmc/bmcweb#221)."""
 ABSENT: Final = "Absent"
 """Status.State of an empty slot (jenningsloy318/redfish_exporter#75), and of a blade that its manager does not know
 (HewlettPackard/oneview-redfish-toolkit#111): the host may run elsewhere, or even there."""

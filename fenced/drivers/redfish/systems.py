@@ -28,7 +28,10 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """`identity`: the identity or Id by which it was found, else "". It is checked again, since a slot's blade may change."""
+    """`identity`: the identity or Id by which it was found, else "".
+
+    It is checked again, since a slot's blade may change.
+    """
 
     path: str
     identity: str = ""

@@ -12,8 +12,11 @@ from fenced.net.handshake import loosen
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A device's TLS settings. At most one of `ca_file`, `digest` (SHA-256 of the certificate) and `is_any_believed`; none:
-    trust public authorities."""
+    """A device's TLS settings.
+
+    At most one of `ca_file`, `digest` (SHA-256 of the certificate) and `is_any_believed`; none: trust public
+    authorities.
+    """
 
     ca_file: str = ""
     digest: bytes = b""

@@ -56,7 +56,10 @@ class Body(aiohttp.BytesPayload):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request to a BMC. `body`: only for commands, which may be done despite an error. Headers and JSON hold secrets."""
+    """One request to a BMC.
+
+    `body`: only for commands, which may be done despite an error. Headers and JSON hold secrets.
+    """
 
     method: str
     url: yarl.URL

@@ -1,4 +1,4 @@
-"""The differences between BMCs as data with sources: messages with a special meaning, and where machines are identified.
+"""The differences between BMCs as data with sources: messages with a special meaning, places of identities.
 
 Each entry names the public issue or the standard that it comes from. Behaviour that the standard defines for all BMCs
 belongs in the driver, not here.

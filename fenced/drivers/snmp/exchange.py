@@ -43,8 +43,8 @@ DATAGRAMS_MAX: Final = 32
 ENGINES_MAX: Final = 10_000
 RESYNCS_MAX: Final = 3
 OBJECTS_MAX: Final = 12
-"""Limit for one message. For objects of outlet tables, request and reply stay far below the 484 octets that every agent must
-accept."""
+"""Limit for one message.
+For objects of outlet tables, request and reply stay far below the 484 octets that every agent must accept."""
 NO_SUCH_NAME: Final = 2
 NO_ACCESS: Final = frozenset({4, 6, 17})
 """readOnly, noAccess, notWritable."""

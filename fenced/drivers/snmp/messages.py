@@ -17,7 +17,8 @@ from pysnmp.proto.api import v1, v2c
 from fenced.drivers.snmp.tables import Oid
 
 UNDECODABLE: Final = (
-    PyAsn1Error, PySnmpError, ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError, RecursionError,
+    PyAsn1Error, PySnmpError, ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError,
+    RecursionError,
 )  # fmt: skip
 """What the libraries raise for malformed messages, as found with random bytes."""
 MESSAGE_BYTES_MAX: Final = 2048

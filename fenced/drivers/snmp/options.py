@@ -1,7 +1,7 @@
 """Parses a device's keys for the SNMP driver: address, login, outlets and table.
 
-Contradictions are rejected before anything is sent. Each outlet has exactly one spelling, because spellings are compared
-to keep two hosts from sharing an outlet.
+Contradictions are rejected before anything is sent. Each outlet has exactly one spelling, because spellings are
+compared to keep two hosts from sharing an outlet.
 """
 
 from collections.abc import Mapping
@@ -98,7 +98,10 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The parsed keys of one device. `table`: None = ask the unit. `ready_after_seconds`: 0 if `check_ready` is false."""
+    """The parsed keys of one device.
+
+    `table`: None = ask the unit. `ready_after_seconds`: 0 if `check_ready` is false.
+    """
 
     host: str
     port: int

@@ -86,8 +86,8 @@ class OutletTable:
             raise ValueError(f"{outlet} is not an outlet of {self.name}: write {outlet.number}, or in full {wanted}")
         if outlet.chain == self.first:
             raise ValueError(
-                f"{dotted(outlet.chain)} is the default: write {outlet.number} instead of {outlet}, so that each outlet "
-                "has one spelling"
+                f"{dotted(outlet.chain)} is the default: write {outlet.number} instead of {outlet}, so that each "
+                "outlet has one spelling"
             )
 
 
@@ -205,9 +205,9 @@ TABLES: Final[tuple[OutletTable, ...]] = (
         identities=("1.3.6.1.4.1.674.10903.200",),
     ),
     OutletTable(
-        # The unit senses the state if it can; waiting, an error and a blown fuse are neither on nor off. The control state
-        # has more values: idle, wake, off/on, locked and event are final; pending, reboot, shutdown and minimum times are
-        # transitional.
+        # The unit senses the state if it can; waiting, an error and a blown fuse are neither on nor off. The control
+        # state has more values: idle, wake, off/on, locked and event are final; pending, reboot, shutdown and minimum
+        # times are transitional.
         name="sentry3",
         about="Server Technology Sentry, third generation (CW, CDU)",
         state=f"{_SENTRY3}.5", on=1, off=0,
@@ -218,8 +218,9 @@ TABLES: Final[tuple[OutletTable, ...]] = (
         first=(1, 1),
     ),
     OutletTable(
-        # With a status of lost, no communication, error, tripped breaker or blown fuse the state is not the outlet's. An
-        # outlet that is off may have the status of a low load. Control states are those of Sentry3 with other numbers.
+        # With a status of lost, no communication, error, tripped breaker or blown fuse the state is not the outlet's.
+        # An outlet that is off may have the status of a low load. Control states are those of Sentry3 with other
+        # numbers.
         name="sentry4",
         about="Server Technology PRO1 and PRO2",
         state=f"{_SENTRY4}.3.1.1", on=1, off=2,

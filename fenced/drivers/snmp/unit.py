@@ -98,8 +98,8 @@ class Units:
     ) -> Mapping[Oid, Value]:
         """Return the objects' values; no state is MISSING. Raises DeviceError.
 
-        Try twice: while an agent's subagent restarts (net-snmp's does after a command), the outlets are briefly missing.
-        If they stay missing, another unit may have the address now, so drop the remembered table.
+        Try twice: while an agent's subagent restarts (net-snmp's does after a command), the outlets are briefly
+        missing. If they stay missing, another unit may have the address now, so drop the remembered table.
         """
         values = await talk.get(wanted)
         if _missing(places, values):

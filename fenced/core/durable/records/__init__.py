@@ -1,7 +1,7 @@
 """Every record: durable facts in the past tense, stored in the journal and folded by `evolve`.
 
-A record says what became true, never what to do. Import them all from here (`from fenced.core.durable import records as r`).
-`kind` names a record in the journal; once released it never changes, nor do the names of stored fields and values.
+A record says what became true, never what to do. Import them all from here (`from fenced.core.durable import records as
+r`). `kind` names a record in the journal; once released it never changes, nor do the names of stored fields and values.
 """
 
 from dataclasses import dataclass

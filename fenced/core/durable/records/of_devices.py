@@ -11,8 +11,9 @@ from fenced.model.power import Power
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contradicted:
-    """Two readings exclude each other: all outlets OFF and a chassis ON; or, with `device`, ON and OFF of one device through
-    different paths (`words`)."""
+    """Two readings exclude each other: all outlets OFF and a chassis ON; or, with `device`, ON and OFF
+    of one device through different paths (`words`).
+    """
 
     operation: OperationId | None
     why: str
@@ -42,7 +43,7 @@ class PowerSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathRead:
-    """The check or the watch read a disputed device, and this path reads something else than before."""
+    """The check or the watch read a disputed device, and this path reads differently than before."""
 
     device: DeviceName
     proxy: ProxyName
@@ -52,7 +53,7 @@ class PathRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathsAgreed:
-    """A dispute is over: all its paths read OFF, or a person had the host in maintenance."""
+    """A dispute is over: all its paths read OFF, or an operator ended the host's maintenance."""
 
     device: DeviceName
     kind: Literal["paths_agreed"] = "paths_agreed"

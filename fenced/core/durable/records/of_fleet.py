@@ -9,7 +9,7 @@ from fenced.model.names import HostName
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Armed:
-    """A person revoked every earlier disarm."""
+    """An operator armed the daemon: every earlier disarm is revoked."""
 
     by: str
     kind: Literal["armed"] = "armed"
@@ -17,7 +17,7 @@ class Armed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disarmed:
-    """A person forbade every power command until the next `arm`."""
+    """An operator forbade every power command until the next `arm`."""
 
     by: str
     reason: str
@@ -34,7 +34,7 @@ class PauseSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PauseEnded:
-    """A person ended a pause, or it expired."""
+    """An operator ended a pause, or it expired."""
 
     id: str
     by: str
@@ -69,7 +69,10 @@ class RequestAnswered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateStayedClosed:
-    """A gate of the fleet or of a cluster is closed for long: every suspect there is held. `hosts`: the ones that cause it."""
+    """A gate of the fleet or of a cluster is closed for long: every suspect there is held.
+
+    `hosts`: the ones that cause it.
+    """
 
     closed: ClosedGate
     why: str
@@ -88,8 +91,7 @@ class GateOpened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreDoubted:
-    """The store may be the wrong one, or some of the fleet's records are unreadable: disarming, pauses and maintenance may be
-    lost."""
+    """The store may be the wrong one, or fleet records are unreadable: disarming, pauses, maintenance may be lost."""
 
     why: str
     kind: Literal["store_doubted"] = "store_doubted"
@@ -97,7 +99,7 @@ class StoreDoubted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreReleased:
-    """A person checked the store and trusts it. `expected`: id of the store that it replaces, or ""."""
+    """An operator checked the store and trusts it. `expected`: id of the store that it replaces, or ""."""
 
     by: str
     reason: str

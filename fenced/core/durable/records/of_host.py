@@ -1,4 +1,4 @@
-"""Records about one host: its state, the proof of off, what it is owed, what people asked."""
+"""Records about one host: its state, the proof of off, its debts, what operators requested."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -121,7 +121,7 @@ class FenceFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftOff:
-    """Devices that the daemon switched off stay off until a person acts (last attempt of the window, stopped restore).
+    """Devices that the daemon switched off stay off until an operator acts (last attempt, stopped restore).
 
     `devices`: those that are off. Old records lack the field: all devices owed then.
     """
@@ -134,7 +134,10 @@ class LeftOff:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DebtsSorted:
-    """The inventory was edited. `owed`: devices still configured; `orphans`: devices that are not, or on another outlet."""
+    """The inventory was edited.
+
+    `owed`: devices still configured; `orphans`: devices that are not, or on another outlet.
+    """
 
     owed: tuple[DeviceName, ...]
     orphans: tuple[Orphan, ...]
@@ -143,7 +146,10 @@ class DebtsSorted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostPutAside:
-    """The host's records can't be restored, so its state is unknown until a person acts. `token` is above every earlier one."""
+    """The host's records can't be restored, so its state is unknown until an operator acts.
+
+    `token` is above every earlier one.
+    """
 
     why: str
     token: Token
@@ -166,7 +172,10 @@ class HostReturned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaintenanceSet:
-    """A person takes the host out of automatic fencing. `after`: the state from now on (a fenced host stays fenced)."""
+    """An operator takes the host out of automatic fencing.
+
+    `after`: the state from now on (a fenced host stays fenced).
+    """
 
     by: str
     reason: str
@@ -186,7 +195,7 @@ class MaintenanceEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRefused:
-    """A rule refused a request. Kept so that people can see later why nothing happened."""
+    """A rule refused a request. Kept so that operators can see later why nothing happened."""
 
     action: str
     by: str

@@ -50,7 +50,10 @@ class LevelEntered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LifeChecked:
-    """The daemon probed the host's own ports and proxy agent before the first OFF. `answered`: which one replied, or None."""
+    """The daemon probed the host's own ports and proxy agent before the first OFF.
+
+    `answered`: which one replied, or None.
+    """
 
     operation: OperationId
     answered: str | None
@@ -87,7 +90,7 @@ class AnnouncementAcknowledged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndingDecided:
-    """How the operation ends is decided: its own result, or a person or a sign of life stopped it before that.
+    """The ending of the operation is decided: by its own result, or because an operator or a sign of life stopped it.
 
     It ends as `ending` once its commands can no longer act. `is_on_forbidden`: no further ON may be sent.
     """
@@ -110,7 +113,7 @@ class OperationResumed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DevicesReplaced:
-    """The daemon restarted and the host's devices changed: the operation now only reads these."""
+    """The daemon restarted and the host's devices changed: the operation now only reads `devices`."""
 
     operation: OperationId
     devices: tuple[DeviceRun, ...]
@@ -119,7 +122,7 @@ class DevicesReplaced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationEnded:
-    """The operation is over; nothing of it is executed any more (S14). `after`: the host's state from now on."""
+    """The operation is over; none of its steps is executed any more (S14). `after`: the host's state from now on."""
 
     operation: OperationId
     state: OperationState

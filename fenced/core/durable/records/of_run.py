@@ -65,8 +65,8 @@ class AgentStarted:
 class StepEnded:
     """A step ended. Not `is_end_known`: a command timed out at a proxy and may act until its `not_after`.
 
-    `settled_at`: the call ended, but the device may act until then (its `settle`). `error_kind`: the kind from ports.devices.
-    With `settling_until`, `error` says why an OFF counts as UNKNOWN until then.
+    `settled_at`: the call ended, but the device may act until then (its `settle`). `error_kind`: the kind from
+    ports.devices. With `settling_until`, `error` says why an OFF counts as UNKNOWN until then.
     """
 
     operation: OperationId
@@ -84,7 +84,10 @@ class StepEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathLost:
-    """A device's proxy stopped working; the next reserve, or a new race, replaces it. `proxy` None: the device's current one."""
+    """A device's proxy stopped working; the next reserve, or a new race, replaces it.
+
+    `proxy` None: the device's current one.
+    """
 
     operation: OperationId
     device: DeviceName
