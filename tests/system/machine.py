@@ -84,7 +84,7 @@ class Machine:
 
     def prepare(self, script: str) -> str:
         """Run a shell script before the boot; return its output."""
-        root = self._folder / "machine/root"
+        root = self._folder / "machine" / "root"
         enter = ["nsenter", "-m", "-t", str(self._maker.pid), "chroot", str(root)]
         return _done(enter, script, is_checked=True).stdout
 
@@ -122,7 +122,7 @@ class Machine:
 
     def path(self, inside: str) -> Path:
         """Return where a file of the booted machine is seen from here."""
-        return Path(f"/proc/{self._pid()}/root{inside}")
+        return Path("/proc") / str(self._pid()) / "root" / inside.lstrip("/")
 
     def end(self) -> None:
         """End systemd and all below it, at once."""
@@ -183,7 +183,7 @@ def program(name: str, module: str) -> str:
 
 
 def _done(enter: list[str], script: str, *, is_checked: bool) -> "subprocess.CompletedProcess[str]":
-    command = [*enter, "env", "-i", f"PATH={PATH}", "HOME=/root", "LANG=C.UTF-8", "TERM=dumb", "SYSTEMD_PAGER="]
+    command = [*enter, "env", "-i", f"PATH={PATH}", "LANG=C.UTF-8", "TERM=dumb", "SYSTEMD_PAGER="]
     done = subprocess.run(
         [*command, "bash", "-ec", script],
         capture_output=True,

@@ -21,8 +21,8 @@ def blocks(page: str) -> dict[str, list[str]]:
 def shims() -> str:
     """Return a script that makes `ssh` and `scp` act on this machine: one machine plays all of them."""
     return (
-        "printf '#!/bin/sh\\nshift; cd /root; exec bash -ec \"$*\"\\n' > /usr/local/bin/ssh\n"
-        "printf '#!/bin/sh\\nexec cp \"$1\" /root/\\n' > /usr/local/bin/scp\n"
+        "printf '#!/bin/sh\\nshift; cd /srv; exec bash -ec \"$*\"\\n' > /usr/local/bin/ssh\n"
+        "printf '#!/bin/sh\\nexec cp \"$1\" /srv/\\n' > /usr/local/bin/scp\n"
         "chmod 755 /usr/local/bin/ssh /usr/local/bin/scp\n"
     )
 

@@ -129,11 +129,11 @@ def test_no_hosts_account_throws_the_daemon_off_the_bus_and_a_thousand_have_room
     """Each client asks for the daemon's client id or another's; the broker gives it the one of its account."""
     (tmp_path / "password").write_text("crowded\n")
     lines = "".join(f"{line}\n" for line in _crowd())
-    bed.path("/root/crowd.passwd").write_text(lines)
-    bed.run("cat /root/crowd.passwd >> /etc/mosquitto/fenced.passwd; systemctl reload mosquitto")
-    bed.run("cd /root; tar xf /etc/fenced/bundles/node-2.tar")
+    bed.path("/srv/crowd.passwd").write_text(lines)
+    bed.run("cat /srv/crowd.passwd >> /etc/mosquitto/fenced.passwd; systemctl reload mosquitto")
+    bed.run("cd /srv; tar xf /etc/fenced/bundles/node-2.tar")
     for name in ("ca.crt", "beat.crt", "beat.key"):
-        (tmp_path / name).write_bytes(bed.path(f"/root/node-2/{name}").read_bytes())
+        (tmp_path / name).write_bytes(bed.path(f"/srv/node-2/{name}").read_bytes())
     connected = bed.run("journalctl -u fenced -o cat | grep -c bus_connected")
     command = [sys.executable, "-m", "tests.system.crowd", "8883", str(CLIENTS), str(tmp_path)]
     crowd = bed.started(command, cwd=ROOT, stdin=-1, stdout=-1)
@@ -155,6 +155,6 @@ def _crowd() -> Iterator[str]:
 def _as_the_daemon(account: str) -> str:
     name = "controller-$(hostname)"
     return (
-        f"cd /root/{account}; mosquitto_pub -h 127.0.0.1 -p 8883 --cafile ca.crt --cert beat.crt --key beat.key "
+        f"cd /srv/{account}; mosquitto_pub -h 127.0.0.1 -p 8883 --cafile ca.crt --cert beat.crt --key beat.key "
         f'-i {name} -u {account} -P "$(cat password)" -q 1 -t fenced/v1/site-1/presence/{account} -m online'
     )
