@@ -1,8 +1,9 @@
-"""One archive for each machine that needs files from here: `tar xf NAME.tar && NAME/install`, as root.
+"""One archive for each machine that needs files from here: `tar xf NAME.tar.gz && NAME/install`, as root.
 
 It holds a secret, so it is readable by root only; remove it here once it is copied.
 """
 
+import gzip
 import io
 import json
 import tarfile
@@ -38,7 +39,10 @@ class Part:
 def packed(name: str, parts: Mapping[str, Part]) -> bytes:
     """Return the archive; all its files are below NAME/ and belong to root."""
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+    with (
+        gzip.GzipFile(fileobj=out, mode="wb", mtime=0) as compressed,
+        tarfile.open(fileobj=compressed, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+    ):
         for file, part in sorted(parts.items()):
             entry = tarfile.TarInfo(f"{name}/{file}")
             entry.size, entry.mode = len(part.content), part.mode

@@ -46,7 +46,10 @@ class Done(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """A file of the installation. `path` is absolute, without the root; `is_secret`: never shown in a difference."""
+    """A file of the installation. `path` is absolute, without the root; `is_secret`: never shown in a difference.
+
+    `is_synced` False: a crash of the machine may lose it, because another run makes it again.
+    """
 
     path: Path
     content: bytes
@@ -54,6 +57,7 @@ class Wanted:
     group: str = "root"
     rule: Rule = Rule.FOLLOW
     is_secret: bool = False
+    is_synced: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +158,9 @@ class Disk:
                     os.fchown(file.fileno(), 0, group_id(wanted.group))
                 os.fchmod(file.fileno(), wanted.mode)
                 file.write(wanted.content)
-                file.flush()
-                os.fsync(file.fileno())
+                if wanted.is_synced:
+                    file.flush()
+                    os.fsync(file.fileno())
             beside.replace(path)
         except OSError as exc:
             raise NotSetUp(f"{wanted.path}: can't be written: {exc.strerror}; run setup as root") from exc

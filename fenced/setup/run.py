@@ -210,8 +210,11 @@ class _Run:
             self._issuer.give(whose, signed)
 
     def _bundle(self, name: str, parts: dict[str, bundles.Part], what: str) -> None:
-        path = daemon.BUNDLES / f"{name}.tar"
-        self._write(path, bundles.packed(name, parts), mode=0o600, rule=Rule.REPLACE, is_secret=True, is_listed=False)
+        path = daemon.BUNDLES / f"{name}.tar.gz"
+        content = bundles.packed(name, parts)
+        self._disk.write(
+            Wanted(path=path, content=content, mode=0o600, rule=Rule.REPLACE, is_secret=True, is_synced=False)
+        )
         self._report.bundles.append(f"{path}: {what}")
 
     def _revoke(self) -> None:
@@ -327,7 +330,7 @@ class _Run:
         say("systemctl enable --now fenced                          # later, for changes: systemctl reload fenced")
         if self._report.bundles:
             say(
-                f"copy each bundle to its machine, there `tar xf NAME.tar && sudo NAME/install`, and remove it here: "
+                f"copy each bundle to its machine, there `tar xf NAME.tar.gz && sudo NAME/install`, and remove it here: "
                 f"{daemon.BUNDLES}/"
             )
         say("fencectl hosts                                         # every host is heard: healthy")

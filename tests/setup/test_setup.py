@@ -53,7 +53,7 @@ def content(root: Path) -> dict[str, bytes]:
 
 
 def bundle(root: Path, name: str) -> dict[str, str]:
-    with tarfile.open(root / f"etc/fenced/bundles/{name}.tar") as archive:
+    with tarfile.open(root / f"etc/fenced/bundles/{name}.tar.gz") as archive:
         files = {member.name.partition("/")[2]: archive.extractfile(member) for member in archive.getmembers()}
         return {file: content.read().decode() for file, content in files.items() if content is not None}
 
@@ -113,7 +113,7 @@ def test_every_certificate_is_of_the_authority(root: Path, setup: Callable[..., 
 def test_secrets_are_closed_to_others(root: Path, setup: Callable[..., Result]) -> None:
     setup(*FIRST)
     loose = {path: oct(path.stat().st_mode) for path in root.rglob("*") if path.is_file() and path.stat().st_mode & 0o7}
-    secret = ("bus", ".key", ".tar", ".passwd", ".acl", "setup.json", "hosts.toml")
+    secret = ("bus", ".key", ".tar.gz", ".passwd", ".acl", "setup.json", "hosts.toml")
     assert [path for path in loose if path.name.endswith(secret)] == []
     assert (root / "etc/fenced/authority").stat().st_mode & 0o77 == 0
     assert (root / "etc/fenced/bundles").stat().st_mode & 0o77 == 0
@@ -182,7 +182,7 @@ def test_a_new_host_gets_an_account_and_a_file_and_no_other_changes(root: Path, 
     after = content(root)
     changed = {path for path in before if before[path] != after.get(path)}
     assert changed == {"etc/mosquitto/fenced.passwd", "etc/fenced/setup.json"}
-    assert after.keys() - before.keys() == {"etc/fenced/inventory/node-3.toml", "etc/fenced/bundles/node-3.tar"}
+    assert after.keys() - before.keys() == {"etc/fenced/inventory/node-3.toml", "etc/fenced/bundles/node-3.tar.gz"}
     assert {name: line for name, line in accounts(root).items() if name in lines} == lines
 
 
@@ -207,7 +207,7 @@ def test_sources_and_readers_keep_their_rights_until_revoked(root: Path, setup: 
 def test_reissue_makes_a_new_password_and_archive(root: Path, setup: Callable[..., Result]) -> None:
     setup(*FIRST)
     lines = accounts(root)
-    (root / "etc/fenced/bundles/node-2.tar").unlink()
+    (root / "etc/fenced/bundles/node-2.tar.gz").unlink()
     setup("--reissue", "node-2")
     assert accounts(root)["node-2"] != lines["node-2"]
     assert password_fits(accounts(root)["node-2"], bundle(root, "node-2")["password"])
@@ -252,7 +252,7 @@ def test_certificates_are_renewed_before_they_end(root: Path) -> None:
         for folder, name in (("/etc/fenced/tls", "controller"), ("/etc/mosquitto/certs", "fenced-broker"))
         for suffix in ("crt", "key")
     }
-    assert [line.partition(":")[0] for line in report.bundles] == ["/etc/fenced/bundles/proxy-px1.tar"]
+    assert [line.partition(":")[0] for line in report.bundles] == ["/etc/fenced/bundles/proxy-px1.tar.gz"]
     assert {*bundle(root, "proxy-px1")} == {"ca.crt", "proxy.crt", "proxy.key", "install"}
     assert accounts(root) == lines
 
@@ -261,7 +261,7 @@ def test_a_hosts_certificate_outlives_them_and_is_renewed_without_a_new_password
     run(asked(root))
     lines = accounts(root)
     report = run(asked(root, days_later=3600))
-    assert "/etc/fenced/bundles/node-1.tar: a new certificate" in "\n".join(report.bundles)
+    assert "/etc/fenced/bundles/node-1.tar.gz: a new certificate" in "\n".join(report.bundles)
     assert {*bundle(root, "node-1")} == {"ca.crt", "beat.crt", "beat.key", "install"}
     assert accounts(root) == lines
 

@@ -131,7 +131,7 @@ def test_no_hosts_account_throws_the_daemon_off_the_bus_and_a_thousand_have_room
     lines = "".join(f"{line}\n" for line in _crowd())
     bed.path("/srv/crowd.passwd").write_text(lines)
     bed.run("cat /srv/crowd.passwd >> /etc/mosquitto/fenced.passwd; systemctl reload mosquitto")
-    bed.run("cd /srv; tar xf /etc/fenced/bundles/node-2.tar")
+    bed.run("cd /srv; tar xf /etc/fenced/bundles/node-2.tar.gz")
     for name in ("ca.crt", "beat.crt", "beat.key"):
         (tmp_path / name).write_bytes(bed.path(f"/srv/node-2/{name}").read_bytes())
     connected = bed.run("journalctl -u fenced -o cat | grep -c bus_connected")
