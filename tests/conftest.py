@@ -1,4 +1,4 @@
-"""Without the programs that it needs a test is skipped and named at the end of the run; under CI it fails."""
+"""Skips tests whose programs are missing and lists them at the end of the run; under CI they fail."""
 
 import gc
 import os
@@ -15,14 +15,14 @@ from tests.needs import PACKAGES, missing, packages_for, why_no_namespaces
 MISSING = "missing_program"
 NO_NAMESPACES = "no_namespaces"
 KILLED_BY = "killed_by"
-"""A planted bug, and the test that killed it: the property of the test that planted it (tests/planted)."""
+"""Property of the test that planted a bug (tests/planted): the bug, and the test that killed it."""
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
-"""Programs of ours are started hundreds of times: compiled once, also in a container that forbids it."""
+"""The tests start fenced's programs hundreds of times: compile them once, even in a container that turns this off."""
 
 gc.disable()
-"""Until everything is collected (`pytest_collection_finish`): it makes a great many objects that stay."""
+"""Until the end of the collection (`pytest_collection_finish`), which makes a great many lasting objects."""
 
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
@@ -30,19 +30,19 @@ settings.load_profile("any machine")
 
 @pytest.fixture(autouse=True)
 def _log_of_its_own() -> None:
-    """No test sees how another one set up the log of the process: some silence it, others look at what was logged."""
+    """Reset the process's log, because some tests silence it and others check what was logged."""
     structlog.reset_defaults()
 
 
 def pytest_collection_finish() -> None:
-    """The garbage collector need not look at thousands of collected tests again and again."""
+    """Exempt the thousands of collected tests from garbage collection."""
     gc.freeze()
     gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Before any fixture: what the machine can't give. Properties travel from a worker of xdist to the summary."""
+    """Skip before any fixture what can't run here. Properties pass the reason from an xdist worker to the summary."""
     programs = {str(program) for mark in item.iter_markers("needs") for program in mark.args}
     absent = missing(sorted(programs))
     for program in absent:
@@ -59,7 +59,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
-    """Who killed the planted bugs; what was skipped for want of something, and how to get it."""
+    """List the killers of the planted bugs, then what was skipped and how to install what was missing."""
     _tell_killed(terminalreporter)
     lacking: dict[str, int] = defaultdict(int)
     no_namespaces: dict[str, int] = defaultdict(int)
@@ -87,13 +87,13 @@ def _tell_killed(terminalreporter: TerminalReporter) -> None:
     said = [(key, str(value)) for report in reports for key, value in getattr(report, "user_properties", ())]
     lines = sorted({value for key, value in said if key == KILLED_BY})
     if lines:
-        terminalreporter.section(f"planted bugs: {len(lines)} killed, and by whom")
+        terminalreporter.section(f"planted bugs: {len(lines)} killed, each with its killer")
     for line in lines:
         terminalreporter.line(line)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options of our own; pytest reads them from here only."""
+    """Add the suite's options; pytest reads them from this file only."""
     parser.addoption(
-        "--rewrite-golden", action="store_true", help="write what the golden scenarios expect anew (tests/golden)"
+        "--rewrite-golden", action="store_true", help="rewrite the expectations of the golden scenarios (tests/golden)"
     )

@@ -1,7 +1,7 @@
-"""What a test needs from the machine. Missing: the test is skipped and the end of the run says so; under CI it fails.
+"""The programs that tests need. If one is missing the test is skipped and listed; under CI it fails.
 
-Its one rule: the table below is the only place that knows which Debian package brings which program. `make test`
-installs what `python -m tests.needs` prints, so a test cannot need a program that nobody installs.
+Only the table below knows which Debian package has which program. `make test` installs what `python -m tests.needs`
+prints, so a test can't need a program that is never installed.
 """
 
 import functools
@@ -43,35 +43,35 @@ PACKAGES = {
     "tinyproxy": "tinyproxy-bin",
     "unshare": "util-linux",
 }
-"""Program -> the Debian package that brings it."""
+"""Program -> the Debian package that has it."""
 
 
 def find(program: str) -> str | None:
-    """The program's path, also where only root's PATH looks."""
-    assert program in PACKAGES, f"{program}: say in tests/needs.py which Debian package brings it"
+    """Return the program's path; also search the directories that only root's PATH has."""
+    assert program in PACKAGES, f"{program}: add it with its Debian package to tests/needs.py"
     return shutil.which(program, path=SEARCHED)
 
 
 def needs(*programs: str) -> pytest.MarkDecorator:
-    """Marks a test or module that runs these programs for real."""
+    """Mark a test or module that runs these programs for real."""
     unknown = sorted(set(programs) - set(PACKAGES))
-    assert not unknown, f"{unknown}: say in tests/needs.py which Debian packages bring them"
+    assert not unknown, f"{unknown}: add them with their Debian packages to tests/needs.py"
     return pytest.mark.needs(*programs)
 
 
 def needs_root() -> pytest.MarkDecorator:
-    """Marks a test that makes network namespaces."""
+    """Mark a test that makes network namespaces."""
     return pytest.mark.needs_root
 
 
 def missing(programs: Iterable[str]) -> tuple[str, ...]:
-    """Those of the programs that are not installed."""
+    """Return the programs that are not installed."""
     return tuple(program for program in programs if find(program) is None)
 
 
 @functools.cache
 def why_no_namespaces() -> str | None:
-    """Why no network namespace can be made here, or None. Root in a container often may not."""
+    """Return why no network namespace can be made here, or None. Root in a container often may not."""
     if os.geteuid() != 0:
         return "needs root for network namespaces"
     unshare = find("unshare")
@@ -84,12 +84,12 @@ def why_no_namespaces() -> str | None:
 
 
 def packages_for(programs: Iterable[str]) -> tuple[str, ...]:
-    """The Debian packages of these programs, each once, in order of name."""
+    """Return the Debian packages of these programs, each once, by name."""
     return tuple(sorted({PACKAGES[program] for program in programs}))
 
 
 def main() -> None:
-    """Print the packages whose programs are missing here, one a line."""
+    """Print the packages of programs that are missing here, one a line."""
     sys.stdout.writelines(f"{package}\n" for package in packages_for(missing(PACKAGES)))
 
 

@@ -15,12 +15,14 @@ FREE_PORT_TRIES: Final = 1000
 KERNELS_PORTS: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _given: set[tuple[int, socket.SocketKind]] = set()
 PATIENCE_SECONDS: Final = 60.0
-"""Of waiting for what must come about, on a machine with other work: it ends a test that hangs, and says how long nothing is."""
+"""The longest wait for something that must happen: it only ends a test that hangs, on a busy machine as well."""
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A loopback port that nobody has now, this process gave to nobody before, and no connection that goes out is given: one
-    of the kernel's own choice may be somebody's the moment after."""
+    """Return a loopback port that is free now, was not returned before, and that no outgoing connection gets.
+
+    A port that the kernel chooses may be given to an outgoing connection a moment later.
+    """
     for _ in range(FREE_PORT_TRIES):
         port = FIRST_PORT + secrets.randbelow(_first_of_the_kernels() - FIRST_PORT)
         if (port, kind) in _given:
@@ -34,21 +36,21 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
 
 @functools.cache
 def _first_of_the_kernels() -> int:
-    """Of the ports that it gives to connections that go out."""
+    """Return the first port that the kernel gives to outgoing connections."""
     return max(int(KERNELS_PORTS.read_text().split()[0]), FIRST_PORT + FREE_PORT_TRIES)
 
 
 async def until(
     condition: Callable[[], bool] | Callable[[], Awaitable[bool]], *, seconds: float = PATIENCE_SECONDS, what: str = ""
 ) -> None:
-    """Wait for a condition of the real world. Raises AssertionError with `what` when it does not come about."""
+    """Wait for a condition of the real world. Raises AssertionError with `what` if it does not become true."""
     end = time.monotonic() + seconds
     while True:
         answer = condition()
         if answer if isinstance(answer, bool) else await answer:
             return
         if time.monotonic() > end:
-            raise AssertionError(f"did not come about within {seconds} s: {what or condition}")
+            raise AssertionError(f"did not become true within {seconds} s: {what or condition}")
         await asyncio.sleep(0.02)
 
 

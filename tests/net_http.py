@@ -1,4 +1,4 @@
-"""HTTP as a stranger writes it: bytes over a socket, and what comes back until the other side hangs up."""
+"""Raw HTTP: sends bytes over a socket and receives until the other side hangs up."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """`statuses` in their order; `is_closed`: the other side hung up by itself."""
+    """`statuses` in order; `is_closed`: the other side hung up by itself."""
 
     statuses: tuple[int, ...]
     text: str
@@ -17,7 +17,7 @@ class Heard:
 
 
 async def say(port: int, *parts: bytes, pause: float = 0.0, patience: float = 5.0, host: str = "127.0.0.1") -> Heard:
-    """Send the parts, and listen until the other side hangs up or nothing came for `patience` seconds behind the last one."""
+    """Send the parts; receive until the other side hangs up, or nothing comes for `patience` seconds."""
     reader, writer = await asyncio.open_connection(host, port)
     got = bytearray()
 
@@ -46,7 +46,7 @@ async def say(port: int, *parts: bytes, pause: float = 0.0, patience: float = 5.
 def request(
     method: str, path: str, *headers: str, body: bytes = b"", length: int | None = None, is_chunked: bool = False
 ) -> bytes:
-    """One request; `length` where another one than the body's is told."""
+    """Return a request. `length`: a Content-Length that may differ from the body's."""
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", *headers]
     if is_chunked:
         lines.append("Transfer-Encoding: chunked")
@@ -57,7 +57,7 @@ def request(
 
 
 def bomb(kilobytes: int) -> bytes:
-    """A gzip body of about so many kilobytes that becomes a thousand times as much."""
+    """Return a gzip body of about that many kilobytes that unpacks to a thousand times as much."""
     packer = zlib.compressobj(9, wbits=31)
     megabyte = bytes(1_000_000)
     return b"".join(packer.compress(megabyte) for _ in range(kilobytes)) + packer.flush()

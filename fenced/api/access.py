@@ -85,8 +85,8 @@ class Access:
         """Reject a foreign Host header while no tokens are configured (DNS rebinding). Raises Rejection (403).
 
         Without tokens every local user may do everything, and so may a page in a local browser. An attacker can make a
-        name of theirs resolve to this machine, but neither a loopback name nor the address of the connection. A request
-        without Host does not come from a browser.
+        name of their own resolve to this machine, but neither a loopback name nor the address of the connection. A
+        request without Host does not come from a browser.
         """
         if self._digests or all(_is_ours(host, request) for host in request.headers.getall("Host", ())):
             return

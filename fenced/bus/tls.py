@@ -22,7 +22,7 @@ class _Socket(ssl.SSLSocket):
 
 
 def tls_context(settings: BusSettings) -> ssl.SSLContext:
-    """Read the files anew, so that a renewed certificate applies to the next connection. Raises Unreachable."""
+    """Read the files again, so that a renewed certificate applies to the next connection. Raises Unreachable."""
     try:
         context = ssl.create_default_context(cafile=settings.ca_file or None)
         context.minimum_version = ssl.TLSVersion.TLSv1_2

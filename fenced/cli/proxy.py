@@ -36,7 +36,7 @@ NEAR_MAX: Final = 5
     "--adopt-store",
     metavar="ID",
     help="Obey the tokens of this store from now on; works while the agent runs. Use it only if the daemon's store was "
-    "created anew and the old one is gone for good: the agent refuses commands of the old one afterwards.",
+    "replaced by a new one and the old one is gone for good: the agent refuses commands of the old one afterwards.",
 )
 @click.option(
     "--forget-plug",

@@ -65,7 +65,7 @@ class Events:
             told = self._told
             found = await self._journal.events(after=self._last, limit=SLICE) if self._is_begun else ()
             self._keep(found)
-            if not self._is_begun or len(found) >= SLICE:  # too far behind, or the first call: begin anew
+            if not self._is_begun or len(found) >= SLICE:  # too far behind, or the first call: skip to the newest event
                 self._floor = self._last = await self._journal.newest_event()
                 self._newest.clear()
             self._is_begun, self._read_at = True, told

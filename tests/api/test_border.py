@@ -68,7 +68,7 @@ async def test_liveness_and_the_document_need_no_token(guarded_api: Api) -> None
             assert response.status == 200
 
 
-async def test_the_proven_role_stands_beside_the_claimed_name(guarded_api: Api) -> None:
+async def test_the_proven_role_is_recorded_with_the_claimed_name(guarded_api: Api) -> None:
     for headers in (bearer("work-2"), {**bearer("all-3"), "X-Fenced-By": "alice"}):
         async with guarded_api.client.post(ACT, json=STATUS, headers=headers) as response:
             assert response.status == 202

@@ -25,7 +25,8 @@ case "$action" in
     for name in action plug state_name off_ms refuse; do
       printf '<parameter name="%s"><content type="string"/></parameter>' "$name"
     done
-    printf '</parameters><actions><action name="on"/><action name="off"/><action name="status"/></actions></resource-agent>'
+    printf '</parameters><actions><action name="on"/><action name="off"/><action name="status"/></actions>'
+    printf '</resource-agent>'
     ;;
   status)
     read -r power 2>/dev/null < "$state_name"

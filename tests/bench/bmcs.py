@@ -1,7 +1,7 @@
 """A fleet of Redfish BMCs that cost next to nothing, each on its own port. Run as a program, beside what is measured.
 
-`python bmcs.py ALIVE DEAD` prints the ports as JSON and serves until its standard input ends. A dead one accepts connections
-(the kernel does) and never answers, like a BMC whose service hangs.
+`python bmcs.py ALIVE DEAD` prints the ports as JSON and serves until its standard input ends. A dead one accepts
+connections (the kernel does) and never answers, like a BMC whose service hangs.
 """
 
 import asyncio

@@ -30,7 +30,7 @@ NOT_LISTENED_TO: Final[Mapping[str, Json]] = {
     "detection": {"startup_quiet": "0s", "probe_ports": []},
     "gates": {"witness": {"hosts": 0, "wait": "0s"}},
 }
-"""For rows without heartbeats: nothing is decided automatically, people make requests."""
+"""For rows without heartbeats: nothing is decided automatically, the row makes requests."""
 
 
 @dataclass(slots=True)

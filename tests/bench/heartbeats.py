@@ -1,7 +1,7 @@
 """Row 5: ten thousand hosts' heartbeats through a real Mosquitto, and how soon a silence is noticed.
 
-The daemon and a bare aiomqtt subscriber receive the same messages at the same time. How the cost depends on the number of
-hosts is measured at one rate of messages: a hundred hosts send a hundred times as often.
+The daemon and a bare aiomqtt subscriber receive the same messages at the same time. How the cost depends on the number
+of hosts is measured at one rate of messages: a hundred hosts send a hundred times as often.
 """
 
 import asyncio

@@ -32,7 +32,8 @@ async def measure(folder: Path, report: Report, size: Size | None = None) -> Non
         known.append((before - base) / size.hosts / 1024)
         heard.append((after - base) / size.hosts / 1024)
     report.line(
-        f"{size.hosts} hosts, each heard once: a host takes", median(heard), "KiB", limit=LIMIT_KIB, is_limit_absolute=True,
+        f"{size.hosts} hosts, each heard once: a host takes", median(heard), "KiB", limit=LIMIT_KIB,
+        is_limit_absolute=True,
     )  # fmt: skip
     report.line("before any was heard", median(known), "KiB")
     report.line("the daemon without hosts", median(empty) / 1024**2, "MiB")
@@ -46,8 +47,14 @@ async def _resident(folder: Path, count: int) -> tuple[float, float, float]:
     hosts = {name: [agent.device(f"plug-{name}", proxies=["px1", "engine"])] for name in names}
     tables: dict[str, dict[str, Any]] = {
         "daemon": {"armed": False},
-        "detection": {"startup_quiet": "0s", "probe_ports": [], "heartbeat_interval": "60s", "grace": "10m", "grace_max": "10m"},
-    }  # fmt: skip
+        "detection": {
+            "startup_quiet": "0s",
+            "probe_ports": [],
+            "heartbeat_interval": "60s",
+            "grace": "10m",
+            "grace_max": "10m",
+        },
+    }
     proxies = [{"name": "px1", "url": "http://127.0.0.1:9"}]
     async with contextlib.AsyncExitStack() as stack:
         base = await stack.enter_async_context(ground(folder / "empty", {}, tables=tables, proxies=proxies))

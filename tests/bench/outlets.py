@@ -1,4 +1,7 @@
-"""Row: outlets over SNMP. One status, native and by fence_apc_snmp, on the same snmpd; many units at once, some of them dead."""
+"""Row: outlets over SNMP.
+
+One status, native and by fence_apc_snmp, on the same snmpd; many units at once, some of them dead.
+"""
 
 import asyncio
 import resource

@@ -1,7 +1,8 @@
 """Heartbeats of many hosts, in a separate process: `python -m tests.bench.publisher PORT HOSTS INTERVAL SAID`.
 
-Spread evenly over the interval; each beat names the interval SAID. Reads one command a line on standard input and answers each
-with a line of JSON: `sent` so far; `stop K` evenly spread hosts stop for good (when each spoke last); `pause` all.
+Spread evenly over the interval; each beat names the interval SAID. Reads one command a line on standard input and
+answers each with a line of JSON: `sent` so far; `stop K` evenly spread hosts stop for good (when each spoke last);
+`pause` all.
 """
 
 import asyncio

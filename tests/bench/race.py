@@ -95,7 +95,9 @@ def _plug_that_asks_live_last(agent: Agent, name: str, dead: list[str]) -> str:
 
 
 async def _status(it: Ground, host: str) -> float:
-    """Return the time from the request to the end of the race, by the operation's own times if those are finer than polling."""
+    """Return the time from the request to the end of the race, by the operation's own times
+    if those are finer than polling.
+    """
     began = time.time()
     operation = await it.api.ended(await it.api.act(host, "status"))
     won = [entry for device in operation["devices"] for entry in device["race"] if entry["verdict"] == "won"]

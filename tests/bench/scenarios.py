@@ -1,6 +1,7 @@
 """Fault scenarios of the simulation per minute on two cores. One counts if it has an operation and three faults.
 
-Measured in processor time, which a busy machine changes less; beside it, what two processes played in a minute of wall time.
+Measured in processor time, which a busy machine changes less; beside it, what two processes played in a minute
+of wall time.
 """
 
 import asyncio
@@ -34,7 +35,8 @@ async def measure(folder: Path, report: Report, size: Size | None = None) -> Non
     outcomes = [outcome for outcome, _ in played]
     counted = sum(outcome.operations > 0 and outcome.faults >= 3 for outcome in outcomes)
     report.line(
-        "processor time of a scenario that counts", 1000 * processor / counted, "ms", limit=LIMIT_MS, is_limit_absolute=True,
+        "processor time of a scenario that counts", 1000 * processor / counted, "ms", limit=LIMIT_MS,
+        is_limit_absolute=True,
         floor_name=f"{A_MINUTE} a minute on {CORES} cores",
     )  # fmt: skip
     report.line(f"scenarios a minute, {CORES} processes", 60 * counted / wall, "")

@@ -1,7 +1,7 @@
 """Many units in one process: each a UDP port that answers every GET of two objects at once, or never (`dead`).
 
-Does as little work as an agent can, so that the caller is measured and not this. Run: `snmp_units.py LIVE DEAD`; prints the
-ports, the dead ones last, and answers until it is ended.
+Does as little work as an agent can, so that the caller is measured and not this. Run: `snmp_units.py LIVE DEAD`; prints
+the ports, the dead ones last, and answers until it is ended.
 """
 
 import selectors

@@ -1,7 +1,7 @@
 """Row 3: a hundred and a thousand hosts fenced at once through a program that itself takes no time.
 
-A fence is a read, an OFF and the verifying reads: several process starts, where pacemaker-fenced starts one and reads nothing
-back. The floors are as many bare starts in the same run.
+A fence is a read, an OFF and the verifying reads: several process starts, where pacemaker-fenced starts one and reads
+nothing back. The floors are as many bare starts in the same run.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from tests.bench.row import Row
 
 PACEMAKER_SHARE = 1 / 3
 PACEMAKER_STARTS = {100: 0.116 / 0.018, 1000: 4.20 / 0.18}
-"""pacemaker-fenced's wall time for so many `off`, in times of as many bare posix_spawn on the machine it was measured on
-(ADR 11): what it would take here, as far as a machine's speed is one number."""
+"""pacemaker-fenced's wall time for so many `off`, in times of as many bare posix_spawn on the machine it was
+measured on (ADR 11): what it would take here, as far as a machine's speed is one number."""
 
 STARTS_MAX = 1000
 """More bare starts than that are not made: a floor of four thousand is four times that of a thousand."""
@@ -60,7 +60,7 @@ async def measure(folder: Path, report: Report, size: Size | None = None) -> Non
                 taken.append(await _bare(how, count * starts, size.at_once, agent.path))
         _tell(report, count, starts, storms, floors)
     report.notes.append(
-        f"{size.at_once} programs at once, verify_interval {size.verify_interval}; asked for over HTTP, which counts too"
+        f"{size.at_once} programs at once, verify_interval {size.verify_interval}; requested over HTTP, which counts"
     )
     report.notes.append(
         "pacemaker, estimated: its measured multiple of bare posix_spawn (ADR 11); it reads nothing back"
@@ -119,7 +119,8 @@ def _tell(
     if count in PACEMAKER_STARTS:
         spawned = median(seconds for seconds, _ in floors["spawn"]) / starts
         report.line(
-            f"{count} fenced, wall", wall, "s", floor=spawned * PACEMAKER_STARTS[count], floor_name="pacemaker, estimated",
+            f"{count} fenced, wall", wall, "s", floor=spawned * PACEMAKER_STARTS[count],
+            floor_name="pacemaker, estimated",
             limit=PACEMAKER_SHARE,
         )  # fmt: skip
     for how, name in (("asyncio", "create_subprocess_exec"), ("spawn", "posix_spawn")):

@@ -1,7 +1,7 @@
 """Row 9: a hundred calls of Debian's Python agents, forked from a warm interpreter, beside as many plain starts.
 
-The agents read a status, one call after the other and some at once; warm and plain take turns. Processor time is that of
-everything that runs for a call: keeper, template, agents and what they start, without the daemon's own.
+The agents read a status, one call after the other and some at once; warm and plain take turns. Processor time is that
+of everything that runs for a call: keeper, template, agents and what they start, without the daemon's own.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ async def measure(folder: Path, report: Report, size: Size | None = None) -> Non
     else:
         report.notes.append(f"fence_ipmilan is left out: it needs {', '.join(IPMI)}")
     report.notes.append(
-        f"{size.at_once} calls at once; processor time of keeper, template, agents and their children, without the daemon's"
+        f"{size.at_once} calls at once; processor time of keeper, template, agents and their children, without daemon"
     )
 
 

@@ -1,4 +1,4 @@
-"""Catalogues for configurations: our own drivers and made ones, and agents that say nothing or what a test gives them."""
+"""Catalogues for configurations: native drivers, invented ones, and agents without metadata or with a test's."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ from fenced.model.power import Kind
 
 
 class MuteAgents:
-    """Agents are where the file says, without metadata, and without a warning of that."""
+    """Every agent is found, without metadata, and without a warning about that."""
 
     def describing(self, names: Collection[str], *, agent_path: Sequence[str], state_dir: str) -> Describe:
         found = {name for name in names if any((Path(directory) / name).is_file() for directory in agent_path)}
@@ -23,7 +23,7 @@ class MuteAgents:
 
 
 class Told:
-    """Exactly these drivers of our own, and these agents with their metadata as XML."""
+    """Exactly these native drivers, and these agents with their metadata as XML."""
 
     def __init__(self, *ours: DriverDescription, agents: Mapping[str, str] | None = None) -> None:
         self._ours = {description.name: description for description in ours}

@@ -41,7 +41,7 @@ key_file = "tls/key"
 
 @functools.cache
 def certificates(name: str = "fenced-a") -> Mapping[str, bytes]:
-    """An authority, and a certificate of it with its key."""
+    """Return an authority, and a certificate signed by it with its key."""
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
         make_authority(directory)
@@ -57,7 +57,7 @@ def resolve(names: Collection[str]) -> Mapping[str, frozenset[str]]:
 
 
 def write(directory: Path, name: str, text: str, *, mode: int = 0o600) -> Path:
-    """A file below the directory, with the folders that it needs."""
+    """Write a file below the directory, and make the folders that it needs."""
     path = directory / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(textwrap.dedent(text))
@@ -74,7 +74,7 @@ def load_files(
     inventory: Mapping[str, str] | None = None,
     catalogue: Catalogue | None = None,
 ) -> Loaded:
-    """Load `main` with inventory files, as name -> text. Fence agents are looked for in `agents/`."""
+    """Load `main` with inventory files, as name -> text. Fence agents are searched in `agents/`."""
     for name, content in certificates().items():
         write(directory, f"tls/{name}", content.decode())
     write(directory, "tls/secret", "x")
@@ -91,12 +91,12 @@ def load_files(
 
 
 def load_ok(directory: Path, main: str, *, own_machine: OwnMachine = OWN_MACHINE) -> Configuration:
-    """As load_files, for a file without mistakes."""
+    """Like load_files, for a file without mistakes."""
     loaded = load_files(directory, main, own_machine=own_machine)
     assert loaded.configuration is not None, told(loaded.errors)
     return loaded.configuration
 
 
 def told(mistakes: tuple[Mistake, ...]) -> list[tuple[str, str, str]]:
-    """(path, value, reason) of each."""
+    """Return (path, value, reason) of each."""
     return [(mistake.path, mistake.value, mistake.reason) for mistake in mistakes]

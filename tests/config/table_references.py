@@ -1,6 +1,6 @@
 """Mistakes between tables: names, preference lists, drivers, plugs, levels.
 
-Name -> (the file, the path that is told, the value that is shown, a part of the reason). Each stops a start.
+Name -> (the file, the reported path, the shown value, a part of the reason). Each stops a start.
 """
 
 from tests.config.files import CLUSTERS, TLS

@@ -1,6 +1,6 @@
-"""Mistakes that a table shows by itself: unknown keys, wrong values, missing ones.
+"""Mistakes within one table: unknown keys, wrong values, missing ones.
 
-Name -> (the file, the path that is told, the value that is shown, a part of the reason). Each stops a start.
+Name -> (the file, the reported path, the shown value, a part of the reason). Each stops a start.
 """
 
 from tests.config.pieces import HOST, host, pdu

@@ -12,19 +12,19 @@ NOT_LOOPBACK = ("", "127.0.0.1.evil.example", "127.evil.example", "127.1", "2130
 
 
 @pytest.mark.parametrize("name", LOOPBACK)
-def test_loopback_names_nobody(name: str) -> None:
+def test_loopback_addresses_identify_no_machine(name: str) -> None:
     assert is_loopback(name)
     assert names_nobody(name)
     assert not tells_machines_apart(name)
 
 
 @pytest.mark.parametrize("name", NOT_LOOPBACK)
-def test_what_only_looks_like_loopback(name: str) -> None:
+def test_names_that_only_look_like_loopback_are_not(name: str) -> None:
     assert not is_loopback(name)
 
 
 @pytest.mark.parametrize("name", ["0.0.0.0", "::", "[::]", "0:0::0"])
-def test_who_listens_everywhere_is_not_loopback_and_names_nobody_all_the_same(name: str) -> None:
+def test_wildcard_addresses_are_not_loopback_and_identify_no_machine(name: str) -> None:
     assert names_nobody(name)
     assert not is_loopback(name)
 
@@ -40,10 +40,10 @@ def test_who_listens_everywhere_is_not_loopback_and_names_nobody_all_the_same(na
         ("10.0.0.01", "10.0.0.01"),
     ],
 )
-def test_one_spelling(written: str, one: str) -> None:
+def test_addresses_and_names_are_normalised(written: str, one: str) -> None:
     assert canonical(written) == one
 
 
 @pytest.mark.parametrize(("text", "answer"), [("10.0.0.1", True), ("fd00::1", True), ("10.1", False), ("7", False)])
-def test_only_what_is_written_out_is_an_address(text: str, answer: bool) -> None:
+def test_only_full_literal_addresses_count_as_addresses(text: str, answer: bool) -> None:
     assert is_address(text) is answer

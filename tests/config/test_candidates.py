@@ -74,7 +74,7 @@ def nobody(proxy: Proxy) -> str | None:
 
 
 def suspect(*machines: str) -> Callable[[Proxy], str | None]:
-    """Whose machine is one of these is barred."""
+    """Return a function that bars the proxies on these machines."""
     return lambda proxy: f"runs on {proxy.machine}, which is suspect itself" if proxy.machine in machines else None
 
 
@@ -89,7 +89,7 @@ def tiers(
     inventory: Inventory = INVENTORY,
     barred: Callable[[Proxy], str | None] = nobody,
 ) -> list[list[str]]:
-    """Each tier in the order of its names: the order of its starts is another test's."""
+    """Return each tier sorted by name, because another test checks the order of starts."""
     return [sorted(tier) for tier in expand(device(*words), host, inventory, barred).tiers]
 
 
@@ -147,7 +147,7 @@ def test_a_host_of_no_place_has_no_neighbours() -> None:
     assert tiers("cluster", "dc", "other_dc", "engine", host=HOSTS[3]) == [["engine"]]
 
 
-def test_loopback_is_nobodys_address() -> None:
+def test_loopback_does_not_identify_a_proxys_machine() -> None:
     here = Inventory(proxies={ProxyName("p"): make_proxy("p", address="127.0.0.1")})
     local = make_host("node-9", C1, DC1, "127.0.0.1")
     assert tiers("p", host=local, inventory=here) == [["p"]]
@@ -161,7 +161,9 @@ WORDS = ["engine", "cluster", "dc", "other_dc", "tag:oob", "node-2", "10.0.0.3",
     host=st.sampled_from(HOSTS),
     suspects=st.sets(st.sampled_from([host.name for host in HOSTS])),
 )
-def test_whatever_the_list(words: list[str], host: Host, suspects: set[HostName]) -> None:
+def test_for_any_preference_list_candidates_are_unique_and_never_the_target_or_a_suspect(
+    words: list[str], host: Host, suspects: set[HostName]
+) -> None:
     found = expand(device(*words), host, INVENTORY, suspect(*suspects))
     candidates = [name for tier in found.tiers for name in tier]
     left_out = [exclusion.proxy for exclusion in found.excluded]
@@ -181,7 +183,7 @@ ON_2_TAGGED = replace(
 
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("word", WORDS_FOR_ON_2)
-def test_whatever_the_word_a_machine_in_trouble_is_no_proxy(word: str, state: State) -> None:
+def test_a_machine_in_trouble_is_no_proxy_by_any_preference_word(word: str, state: State) -> None:
     fleet = Fleet(ON_2_TAGGED, epoch=1, started=0.0)
     fleet.hosts[HostName("node-2")] = HostState(name=HostName("node-2"), state=state)
     found = expand(device(word, "engine"), HOSTS[0], ON_2_TAGGED, fleet.why_candidate_barred)

@@ -1,4 +1,4 @@
-"""Certificates that TLS would refuse are mistakes at their keys, before anything starts with them."""
+"""Certificates that TLS would refuse are mistakes at their keys, before anything starts."""
 
 from pathlib import Path
 from typing import Final

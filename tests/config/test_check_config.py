@@ -122,7 +122,7 @@ def test_the_plan_shows_the_failure_domains(tmp_path: Path) -> None:
     assert "      1. px [c1, shared with the host]" in run(tmp_path, racked, "--plan", "node-1").stdout
 
 
-def test_the_plan_says_whose_word_it_rests_on(tmp_path: Path) -> None:
+def test_the_plan_shows_where_a_configuration_vouches_for_an_agent(tmp_path: Path) -> None:
     vouched = pdu("b", plug="2", more="cuts_power = true\n").replace("fence_apc_snmp", "fence_instant")
     text = host("node-1", pdu("a"), vouched)
     lines = run(tmp_path, text, "--plan", "node-1").stdout.splitlines()

@@ -41,12 +41,12 @@ def test_changes_in_lines(tmp_path: Path) -> None:
     assert needs_restart(old, new) == ()
 
 
-def test_hosts_in_another_order_are_no_change_beside_another_one(tmp_path: Path) -> None:
+def test_the_order_of_hosts_is_no_change(tmp_path: Path) -> None:
     old, new = two(tmp_path, host("a") + host("b"), host("b", more='address = "10.0.0.1"') + host("a"))
     assert difference(old, new) == ('hosts.b.address: "" -> 10.0.0.1',)
 
 
-def test_devices_in_another_order_are(tmp_path: Path) -> None:
+def test_devices_in_another_order_are_a_change(tmp_path: Path) -> None:
     x, y = pdu("x"), pdu("y", plug="2")
     old, new = two(tmp_path, host("a", x, y), host("a", y, x))
     assert difference(old, new) == ("hosts.a.devices: order changed",)
@@ -57,7 +57,7 @@ def test_the_first_device_of_a_host_is_added_and_the_last_one_removed(tmp_path: 
     assert difference(old, new) == ("hosts.a.devices.x: removed", "hosts.b.devices.y: added")
 
 
-def test_secrets_are_told_to_have_changed_and_no_more(tmp_path: Path) -> None:
+def test_a_changed_secret_is_listed_without_its_values(tmp_path: Path) -> None:
     main = (
         '[bus]\nurl = "mqtts://b"\nusername = "u"\npassword_file = "secret"\n[api]\ntokens_file = "tokens"\n'
         + host("n", pdu(more='password_file = "secret"\n'))
@@ -84,7 +84,7 @@ def test_what_needs_a_restart(tmp_path: Path) -> None:
     assert needs_restart(old, new) == ("state_dir", "bus", "store", "daemon.name")
 
 
-def test_of_the_api_only_its_place_and_certificate_need_one(tmp_path: Path) -> None:
+def test_of_the_api_only_its_address_and_certificate_need_a_restart(tmp_path: Path) -> None:
     """A leaked token is revoked by a reload."""
     write(tmp_path, "tokens", "admin:geheim-1-geheim-1\n")
     tokens = '[api]\nrequests_per_second = 5\ntokens_file = "tokens"\n'

@@ -1,4 +1,4 @@
-"""Durations: what is written is read as the same, and anything else is refused."""
+"""Durations: what was written is read back equal, and anything else is refused."""
 
 import pytest
 from hypothesis import given

@@ -1,7 +1,7 @@
-"""Every file error at every key that names a path is a mistake with its place, never an exception.
+"""Every file error, at every key that names a path, gives a mistake with its place and never an exception.
 
-The keys come from the tables, so that a new one is tried, too. As root, the test reads as user nobody, because root may
-read everything.
+The keys come from the tables, so that new keys are covered, too. Under root, the test reads as user nobody, because
+root may read everything.
 """
 
 import contextlib
@@ -37,20 +37,21 @@ PLACES: Final[dict[str, str]] = {
     "ProxyClientTable": 'run [proxy_client]\nvia = "http://127.0.0.1:3128"\nvia_username = "u"',
     "SoftFenceTable": "run [remedy.soft_fence]",
     "InventoryTable": "run [inventory]",
-    "ProxyTable": 'run [[proxy]]\nname = "px1"\nurl = "https://10.0.0.1:8471"\nvia = "http://127.0.0.1:3128"\nvia_username = "u"',
+    "ProxyTable": 'run [[proxy]]\nname = "px1"\nurl = "https://10.0.0.1:8471"\n'
+    'via = "http://127.0.0.1:3128"\nvia_username = "u"',
     "DeviceTable": f'run {HOST}username = "fence"',
     "ProxyAgentTable": 'proxy [proxy]\nlisten = "127.0.0.1:8471"',
     "CredentialTable": 'proxy [credentials.pdus]\naddresses = ["10.9.0.1"]',
     "BeatTable": 'beat [beat]\nusername = "node-1"',
 }
-"""Which program reads the table, and how it is written, by the class of the table."""
+"""By class of a table: which program reads it, and how it is written."""
 
 ERRORS: Final = (
     "missing", "loop", "below_a_file/x", "folder", "fifo", "socket", "device", "n" * 300, "p/" * 3000, "nul\\u0000name",
     "locked", "locked_folder", "locked_folder/x", "binary", "huge",
 )  # fmt: skip
 FINE_FOLDERS: Final = frozenset({"missing", "folder", "locked_folder"})
-"""A folder that is not there is made; one that our user can't enter may be for another of our users."""
+"""A missing folder is created; one that this user can't enter may belong to another user of fenced."""
 
 
 def _tables() -> Iterator[type[Table]]:
@@ -61,7 +62,7 @@ def _tables() -> Iterator[type[Table]]:
 
 
 def _path_check(table: type[Table], key: str) -> tuple[FileName, bool] | None:
-    """The check of a key that names a path, and whether it is a list."""
+    """Return the check of a key that names a path, and whether the key is a list."""
     check = next((item for item in table.model_fields[key].metadata if isinstance(item, Check)), None)
     inner = check.item if isinstance(check, Listed) else check
     return (inner, isinstance(check, Listed)) if isinstance(inner, FileName) else None
@@ -79,7 +80,7 @@ def test_every_table_with_a_path_has_its_place() -> None:
 
 @contextlib.contextmanager
 def _as_nobody() -> Iterator[None]:
-    """With the rights of the user nobody, if we are root."""
+    """Act with the rights of the user nobody, if the test runs as root."""
     if os.geteuid() != 0:
         yield
         return
@@ -94,7 +95,7 @@ def _as_nobody() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """A folder with every broken thing in it. Not below pytest's, which nobody else may enter."""
+    """A folder with every kind of broken file; not below pytest's folder, which no other user may enter."""
     path = Path(tempfile.mkdtemp(prefix="fenced-test-"))
     path.chmod(0o755)
     (path / "loop").symlink_to("loop")
@@ -117,7 +118,7 @@ def folder() -> Iterator[Path]:
 
 
 def _load(program: str, path: Path) -> tuple[Mistake, ...]:
-    """The errors. Nothing is caught here: an exception fails the test."""
+    """Return the errors. An exception fails the test."""
     environ: dict[str, str] = {}
     if program == "run":
         return load.load(path, own_machine=OWN_MACHINE, environ=environ, catalogue=MuteAgents(), resolve=resolve).errors
@@ -128,7 +129,7 @@ def _load(program: str, path: Path) -> tuple[Mistake, ...]:
 
 @pytest.fixture
 def loaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], tuple[Mistake, ...]]:
-    """Loads a text. Any border that would hide an exception of the reading is taken away."""
+    """Return a function that loads a text, without the border that turns exceptions into mistakes."""
     for module in (load, agent_files):
         monkeypatch.setattr(module, "whole", lambda path, mistakes, read: read())
 
@@ -166,7 +167,7 @@ SECRETS: Final = {
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda name: name[:20])
 @pytest.mark.parametrize("program", SECRETS)
-def test_so_is_one_of_a_named_secret(
+def test_a_broken_path_of_a_named_secret_is_a_mistake_at_its_key(
     program: str, error: str, loaded: Callable[[str, str], tuple[Mistake, ...]]
 ) -> None:
     errors = loaded(program, SECRETS[program] % error)
@@ -174,7 +175,7 @@ def test_so_is_one_of_a_named_secret(
 
 
 @pytest.mark.parametrize("url", ["below_a_file/x", "loop", "fifo", "folder", "locked_folder/x", "n" * 300])
-def test_so_is_a_store_that_can_be_none(
+def test_a_store_path_that_can_be_no_file_is_a_mistake_at_its_key(
     url: str, folder: Path, loaded: Callable[[str, str], tuple[Mistake, ...]]
 ) -> None:
     errors = loaded("run", f'[daemon]\nstate_dir = "{folder}"\n[store]\nurl = "sqlite:///{url}"\n')
@@ -183,7 +184,7 @@ def test_so_is_a_store_that_can_be_none(
 
 @pytest.mark.parametrize("program", ["run", "proxy", "beat"])
 @pytest.mark.parametrize("error", [error for error in ERRORS if "\\u" not in error], ids=lambda name: name[:20])
-def test_so_is_a_file_that_can_not_be_read_itself(program: str, error: str, folder: Path) -> None:
+def test_a_configuration_file_that_can_not_be_read_is_a_mistake(program: str, error: str, folder: Path) -> None:
     with _as_nobody():
         for name in (error, error + "\0"):
             errors = _load(program, folder / name)
@@ -195,12 +196,14 @@ def test_so_is_a_file_that_can_not_be_read_itself(program: str, error: str, fold
 def test_a_folder_that_can_not_be_read_hides_no_hosts(
     pattern: str, loaded: Callable[[str, str], tuple[Mistake, ...]]
 ) -> None:
-    """A pattern passes over what it can't read: all hosts in it would be taken for removed."""
+    """A pattern skips what it can't read, so all hosts in it would look as if they had been removed."""
     errors = loaded("run", f'[inventory]\nfiles = ["{pattern}"]\n')
     assert any("locked_folder" in mistake.reason for mistake in errors), errors
 
 
-def test_so_does_the_default_pattern(folder: Path, loaded: Callable[[str, str], tuple[Mistake, ...]]) -> None:
+def test_an_unreadable_folder_of_the_default_pattern_is_a_mistake(
+    folder: Path, loaded: Callable[[str, str], tuple[Mistake, ...]]
+) -> None:
     inventory = folder / "inventory"
     inventory.mkdir(mode=0o700)
     try:
@@ -213,7 +216,7 @@ def test_so_does_the_default_pattern(folder: Path, loaded: Callable[[str, str], 
         shutil.rmtree(inventory)
 
 
-def test_whatever_else_is_raised_is_a_mistake_of_the_file(tmp_path: Path) -> None:
+def test_an_unexpected_exception_is_a_mistake_of_the_file(tmp_path: Path) -> None:
     class Broken(MuteAgents):
         def describing(self, *args: Any, **more: Any) -> Any:
             raise PermissionError(13, "Permission denied", "geheim")
@@ -227,7 +230,7 @@ def test_whatever_else_is_raised_is_a_mistake_of_the_file(tmp_path: Path) -> Non
 
 
 def test_a_file_that_grows_is_read_up_to_its_bound() -> None:
-    """Files of the kernel say that they are empty."""
+    """The kernel's files report a size of 0."""
     text, _ = read_text("/proc/self/status", bytes_max=1 << 20)
     assert text
     with pytest.raises(UnusableFile):

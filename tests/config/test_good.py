@@ -1,4 +1,4 @@
-"""Unusual configurations that are right: an operator with a good reason must not be stopped."""
+"""Unusual but valid configurations: an operator may have a good reason for them."""
 
 from pathlib import Path
 

@@ -65,7 +65,7 @@ def test_any_yaml_ends_in_mistakes_or_a_configuration(directory: Path, table: di
 @settings(max_examples=60, deadline=None)
 @given(st.dictionaries(st.sampled_from(list(MainTables.model_fields)), VALUES, max_size=4))
 def test_any_main_table_ends_in_mistakes(tables: dict[str, Any]) -> None:
-    # TOML has fewer shapes than this; what comes out of a parser must not matter.
+    # TOML has fewer shapes than this; any output of a parser must be handled.
     mistakes = Mistakes()
     parsed = parse(MainTables, tables, Where("x"), mistakes)
     assert bool(parsed.refused) == bool(mistakes.errors)
@@ -95,7 +95,7 @@ def test_what_a_mistake_shows(path: str, value: object, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["fifo", "folder", "binary", "deep"])
-def test_files_that_are_none(name: str, tmp_path: Path) -> None:
+def test_unreadable_inventory_files_are_one_mistake_each(name: str, tmp_path: Path) -> None:
     (tmp_path / "inventory/folder.toml").mkdir(parents=True)
     write(tmp_path, "inventory/deep.json", '{"host": ' + "[" * 100_000 + "]" * 100_000 + "}")
     (tmp_path / "inventory/binary.toml").write_bytes(b"\xff\xfe")

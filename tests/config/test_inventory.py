@@ -1,4 +1,4 @@
-"""What a good configuration becomes: merged settings, shared objects, secrets, places, the own machine."""
+"""What a valid configuration becomes: merged settings, shared objects, secrets, places, the own machine."""
 
 from pathlib import Path
 

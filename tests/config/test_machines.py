@@ -123,12 +123,12 @@ def test_a_host_whose_only_proxy_is_itself_by_another_name_is_a_mistake(tmp_path
     )
     loaded = load_files(tmp_path, text)
     assert [mistake.path for mistake in loaded.errors] == ["host[0].device[0].proxies"]
-    # Where no name server answers nobody is refused for it.
+    # Without an answering name server no proxy is refused for that.
     assert not load_files(tmp_path, text.replace("px.example.org", "nowhere.example.org")).errors
 
 
-def test_names_that_a_wildcard_answers_bar_nobody(tmp_path: Path) -> None:
-    """A name server that answers for all names says nothing of which host is meant."""
+def test_names_that_a_wildcard_answers_bar_no_proxy(tmp_path: Path) -> None:
+    """A name server that answers for all names does not show which host is meant."""
     fleet = f'{TLS}[[proxy]]\nname = "p"\nurl = "https://one.wild.example.org"\n' + "".join(
         host(f"node-{number}.wild.example.org", pdu(plug=str(number), more='proxies = ["p"]\n')) for number in (1, 2)
     )
@@ -153,7 +153,7 @@ def test_the_brokers_machine_is_known_by_each_of_its_names(
     assert [node.is_beside_broker for node in hosts.values()] == [is_beside]
 
 
-def test_loopback_names_nobody_even_when_it_is_our_own(tmp_path: Path) -> None:
+def test_the_own_machines_loopback_addresses_identify_no_machine(tmp_path: Path) -> None:
     own = dataclasses.replace(OWN, addresses=frozenset({"127.0.0.1", "::1"}))
     text = host("a", more='address = "127.0.0.1"') + host("b", more='address = "127.0.0.1"')
     assert not any(node.is_own_machine for node in load_ok(tmp_path, text, own_machine=own).inventory.hosts.values())

@@ -15,7 +15,7 @@ MISTAKES = {**SHAPE, **REFERENCES, **SETTINGS}
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_told_with_its_place_value_and_reason(name: str, tmp_path: Path) -> None:
+def test_a_mistake_has_place_value_and_reason(name: str, tmp_path: Path) -> None:
     main, path, value, reason = MISTAKES[name]
     loaded = load_files(tmp_path, main)
     assert loaded.configuration is None
@@ -68,7 +68,7 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_a_refused_option_is_told(option: str, tmp_path: Path) -> None:
+def test_a_refused_option_is_reported(option: str, tmp_path: Path) -> None:
     device = (
         f'[[host.device]]\nname = "pdu"\ndriver = "fence_apc"\noptions = {{ plug = "1", ip = "10.9.1.1", {option} }}\n'
     )

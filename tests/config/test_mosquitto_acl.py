@@ -1,5 +1,6 @@
-"""config/mosquitto.conf and .acl in a real Mosquitto: a host speaks only for itself, only the daemon announces, and a client
-can't take another's name.
+"""config/mosquitto.conf and .acl in a real Mosquitto.
+
+A host publishes only for itself, only the daemon announces, and no client can take the name of another client.
 """
 
 import contextlib
@@ -21,8 +22,8 @@ from tests.net import free_port, until, until_listening
 pytestmark = [pytest.mark.integration, needs("mosquitto", "mosquitto_passwd")]
 
 CONFIG = Path(__file__).parents[2] / "config"
-# Debian's mosquitto.conf, into whose conf.d the example is put: what stands in both keeps the broker from starting.
-# Started as root it would become the user mosquitto, who may not look into the test's folder.
+# Like Debian's mosquitto.conf, which includes the example: a setting in both files prevents the broker's start.
+# Started as root it would become the user mosquitto, who can't read the test's folder.
 DEBIAN = """
 user root
 pid_file {folder}/mosquitto.pid
@@ -36,9 +37,9 @@ USERS = ("fenced", "recovery", "requester", "storage", "node-1-disk", "node-1", 
 
 @pytest.fixture
 async def port(tmp_path: Path) -> AsyncIterator[int]:
-    """A broker with the example's files, its paths and port apart."""
+    """A broker with the example's files, except for paths and port."""
     passwords = tmp_path / "passwd"
-    # mosquitto_passwd -U hashes the passwords of a file in place, so that they stand in no argument list.
+    # mosquitto_passwd -U hashes the passwords of a file in place, so that they appear in no argument list.
     passwords.write_text("".join(f"{user}:secret\n" for user in USERS))
     tool = find("mosquitto_passwd")
     assert tool is not None
@@ -78,12 +79,12 @@ def connect(port: int, user: str) -> aiomqtt.Client:
 
 
 async def published(port: int, said: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """What of it came through, as the daemon hears it: aiomqtt shows a publisher no refusal."""
+    """Return what the daemon receives of it, because aiomqtt shows a publisher no refusal."""
     prefix, last = "fenced/v1/site-1/", "event/last"
     async with connect(port, "fenced") as daemon:
         await daemon.subscribe("fenced/v1/#", qos=1)
         for user, topic in said:
-            # One account is one client: the daemon's second one would throw its first one off.
+            # One account is one client: a second one with the daemon's account would disconnect the first.
             async with contextlib.nullcontext(daemon) if user == "fenced" else connect(port, user) as client:
                 await client.publish(prefix + topic, user, qos=1)
         await daemon.publish(prefix + last, b"", qos=1)
@@ -135,7 +136,7 @@ FOREIGN = [
 ]
 
 
-async def test_everybody_speaks_for_itself_alone(port: int) -> None:
+async def test_each_account_may_publish_for_itself_alone(port: int) -> None:
     assert await published(port, OWN + FOREIGN) == OWN
 
 
@@ -177,7 +178,7 @@ def as_(port: int, user: str, client_id: str, *, is_version_5: bool = True) -> B
 @pytest.mark.parametrize("version", [ProtocolVersion.V5, ProtocolVersion.V311])
 @pytest.mark.parametrize("stolen", ["fenced-site-1-fenced-a", "fenced"])
 async def test_no_account_takes_the_name_of_the_daemon(port: int, stolen: str, version: ProtocolVersion) -> None:
-    """Daemon, beat and evidence sources side by side, each with its account; a thief with another one disturbs none."""
+    """Daemon, beat and evidence sources with an account each; a client with another account disturbs none of them."""
     prefix = "fenced/v1/site-1/"
     alive = b'{"kind":"storage_lease","alive":true,"ttl":30}'
     async with (
@@ -202,7 +203,7 @@ async def test_no_account_takes_the_name_of_the_daemon(port: int, stolen: str, v
 
 @pytest.mark.parametrize("is_version_5", [True, False])
 async def test_two_daemons_of_one_account_say_so(port: int, is_version_5: bool) -> None:
-    """What is left: the account itself in two hands. This Mosquitto only hangs up."""
+    """The remaining case: two daemons use one account. This Mosquitto only hangs up."""
     ids = ("fenced-site-1-fenced-a", "fenced-site-1-fenced-b")
     async with (
         running(as_(port, "fenced", ids[0], is_version_5=is_version_5)) as first,

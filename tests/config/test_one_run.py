@@ -1,4 +1,4 @@
-"""Mistakes of form and of reference come in one run, each once, without those that only follow from another."""
+"""Mistakes of form and of reference are reported in one run, each once, without mere consequences of others."""
 
 import copy
 import json
@@ -95,7 +95,7 @@ MORE = {
 
 
 @pytest.mark.parametrize("name", MORE)
-def test_the_first_run_tells_all(name: str, tmp_path: Path) -> None:
+def test_the_first_run_reports_all_mistakes(name: str, tmp_path: Path) -> None:
     text, expected = MORE[name]
     assert paths(tmp_path, text) == expected
 
@@ -200,7 +200,7 @@ FOLLOWS = {
 
 
 @pytest.mark.parametrize("name", FOLLOWS)
-def test_what_only_follows_is_not_told(name: str, tmp_path: Path) -> None:
+def test_mistakes_that_only_follow_from_others_are_not_reported(name: str, tmp_path: Path) -> None:
     text, path = FOLLOWS[name]
     loaded = load_files(tmp_path, text)
     assert [mistake.path for mistake in loaded.errors] == [path], told(loaded.errors)
@@ -252,6 +252,6 @@ def test_an_unknown_key_anywhere_hides_nothing(tmp_path: Path) -> None:
 
 
 def test_a_proxy_without_a_datacenter_has_no_wrong_one(tmp_path: Path) -> None:
-    """Beside a data centre whose name is missing, the missing one of the proxy was taken for known."""
+    """Regression: beside a data centre without a name, an unknown data centre of a proxy counted as known."""
     proxy = '[[proxy]]\nname = "px1"\nurl = "http://127.0.0.1:7000"\ncluster = "c1"\n'
     assert paths(tmp_path, CLUSTERS + '[[datacenter]]\nname = ""\n' + proxy) == ["datacenter[1].name"]

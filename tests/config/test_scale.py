@@ -1,4 +1,4 @@
-"""Thousands of hosts load in seconds, and a host stays small (design.md#speed-and-size: 6 KiB each, all in all)."""
+"""Thousands of hosts load in seconds, and a host stays small (design.md#speed-and-size: 6 KiB each in all)."""
 
 import gc
 import subprocess
@@ -14,7 +14,7 @@ from tests.config.pieces import BMC, host, pdu
 
 CLUSTERS = 50
 TIMES_PARSING_MAX = 8
-"""It takes about four; a check that compares each host with each other takes hundreds."""
+"""It takes about four; a check that compares all pairs of hosts takes hundreds."""
 
 
 def fleet(count: int) -> str:
@@ -46,14 +46,14 @@ def test_thousands_of_hosts_load_in_a_few_times_what_reading_the_file_takes(tmp_
 
 
 def bytes_per_host(folder: Path) -> float:
-    """What a loaded configuration keeps for each host."""
+    """Return the memory of a loaded configuration per host."""
     count = 1_000
     write(folder, "secret", "x\n")
     load_ok(folder, fleet(1))
     text = fleet(count)
     tracemalloc.start()
     configuration = load_ok(folder, text)
-    gc.collect()  # what the loading left behind, and when that is collected, is not the size of a host
+    gc.collect()  # garbage of the loading is not part of a host's size
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(configuration.inventory.hosts) == count
@@ -61,7 +61,7 @@ def bytes_per_host(folder: Path) -> float:
 
 
 def test_a_host_takes_less_than_two_kibibytes(tmp_path: Path) -> None:
-    """In an interpreter of its own: what other tests left in this one is counted with it."""
+    """Measured in a separate interpreter, because objects of other tests would be counted."""
     asked = "import sys, pathlib, tests.config.test_scale as s; print(s.bytes_per_host(pathlib.Path(sys.argv[1])))"
     root = Path(__file__).parents[2]
     done = subprocess.run(

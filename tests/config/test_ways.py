@@ -1,4 +1,6 @@
-"""`via` of [proxy_client] and [[proxy]], and [credentials.NAME] of the proxy's file: what they become, and mistakes."""
+"""`via` of [proxy_client] and [[proxy]], and [credentials.NAME] of the proxy's file: what they become,
+and their mistakes.
+"""
 
 from pathlib import Path
 
@@ -79,7 +81,8 @@ def test_a_stored_credential(tmp_path: Path) -> None:
     credentials, errors = stored(
         tmp_path,
         '[credentials.pdus]\nusername = "f"\npassword_file = "pw"\nsecrets = { snmp_priv_passwd_env = "PRIV" }\n'
-        'addresses = ["10.9.0.0/24"]\nclients = ["CN=fenced-a"]\ndrivers = ["fence_apc_snmp"]\noptions = ["snmp_priv_prot"]',
+        'addresses = ["10.9.0.0/24"]\nclients = ["CN=fenced-a"]\ndrivers = ["fence_apc_snmp"]\n'
+        'options = ["snmp_priv_prot"]',
     )
     assert isinstance(credentials, dict), errors
     pdus = credentials["pdus"]

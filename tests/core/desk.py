@@ -150,7 +150,7 @@ class Desk:
             self.beat(name, boot=boot)
             self.go(5.0, silent=[name])
 
-    # -- people -------------------------------------------------------------------------------------------------------
+    # -- requests -----------------------------------------------------------------------------------------------------
 
     def ask(self, action: Action, name: HostName = NODE, *, by: str = "person", force: bool = True) -> str:
         """Request an action. Return `accepted ID` or `refused RULE`."""

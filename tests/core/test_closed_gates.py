@@ -113,7 +113,7 @@ def told(at: Desk) -> list[tuple[str, str, tuple[HostName, ...]]]:
     return [(it.closed.gate, it.closed.cluster, it.hosts) for it in at.records(r.GateStayedClosed)]
 
 
-def test_a_gate_that_is_closed_for_an_hour_is_told_once_and_again_when_it_opens() -> None:
+def test_a_gate_that_is_closed_for_an_hour_is_announced_once_and_again_when_it_opens() -> None:
     at = desk()
     cluster = str(at.inventory.hosts[LAST].cluster)
     silence(at, HOUR - 60.0)
@@ -130,7 +130,7 @@ def test_a_gate_that_is_closed_for_an_hour_is_told_once_and_again_when_it_opens(
     assert closed_seconds(at.fleet, at.now)["connectivity"] == 0.0
 
 
-def test_a_gate_that_opens_meanwhile_has_its_hour_anew() -> None:
+def test_a_gate_that_opens_meanwhile_starts_its_hour_again() -> None:
     at = desk()
     silence(at, HOUR - 60.0)
     at.go(30.0)
@@ -138,7 +138,7 @@ def test_a_gate_that_opens_meanwhile_has_its_hour_anew() -> None:
     assert told(at) == []
 
 
-def test_a_disarmed_daemon_is_told_too() -> None:
+def test_a_disarmed_daemon_is_announced_too() -> None:
     at = desk()
     at.do(e.ArmAsked(is_on=False, by="person", reason="told"))
     at.go(HOUR + 30.0)
@@ -156,7 +156,7 @@ def test_nothing_is_written_without_the_lease() -> None:
     assert [gate for gate, _, _ in told(at)] == ["connectivity"]
 
 
-def test_after_a_restart_it_is_not_told_again() -> None:
+def test_after_a_restart_a_closed_gate_is_not_announced_again() -> None:
     at = desk()
     silence(at, HOUR + 60.0)
     at.fleet.own = replace(at.fleet.own, closed_since={})

@@ -16,7 +16,7 @@ def confirm(at: Desk, *, read: str | None = None) -> str:
     return said(at.do(asked).answer)
 
 
-def test_nobody_confirms_off_while_an_on_may_still_act() -> None:
+def test_confirm_off_is_refused_while_an_on_may_still_act() -> None:
     at = off_and_fenced()
     at.go(40.0, silent=[NODE])
     at.ask(Action.ON)
@@ -25,7 +25,7 @@ def test_nobody_confirms_off_while_an_on_may_still_act() -> None:
     assert said(at.do(asked).answer) == "refused busy"
 
 
-def test_nobody_confirms_off_while_the_devices_are_still_being_read() -> None:
+def test_confirm_off_is_refused_while_the_devices_are_still_being_read() -> None:
     at = Desk()
     at.ask(Action.PROBE)
     assert confirm(at) == "refused busy"
@@ -47,7 +47,7 @@ def test_confirm_off_answers_with_an_operation_that_exists() -> None:
     assert confirm(at, read=read) == f"accepted {read}"
 
 
-def test_nobody_confirms_off_while_a_device_was_switched_on_and_not_read_since() -> None:
+def test_confirm_off_is_refused_after_an_on_without_a_reading_since() -> None:
     """Its last reading is older than the ON."""
     at = Desk()
     at.fence()

@@ -15,8 +15,7 @@ from tests.world.rack import Rack
 
 
 def test_two_debts_of_one_name_are_two_outlets() -> None:
-    """The device was switched off on one outlet and, after an edit, on another one; the inventory may go back and
-    forth."""
+    """The device was switched off on one outlet and, after an edit, on another one; the inventory may change back."""
     desk = Desk(Rack(devices=("pdu-a:1",)))
     host = desk.inventory.hosts[NODE]
     first, second = PlugId("snmp|10.0.0.9:161|1"), PlugId("snmp|10.0.0.9:161|2")

@@ -35,7 +35,7 @@ def test_a_lower_sequence_of_the_same_boot_is_no_life_and_an_equal_one_is() -> N
     assert at.beat(sequence=10_000).is_news
 
 
-def test_a_new_boot_starts_its_sequence_anew_and_ends_the_old_boot() -> None:
+def test_a_new_boot_starts_a_new_sequence_and_ends_the_old_boot() -> None:
     at = desk()
     at.beat(sequence=10_000)
     assert at.beat(boot="b2", sequence=1).is_news
@@ -61,7 +61,7 @@ def test_a_message_without_boot_and_sequence_is_life() -> None:
     assert at.state().state is State.HEALTHY
 
 
-def test_the_same_message_twice_is_told_once() -> None:
+def test_the_same_message_twice_is_announced_once() -> None:
     at = desk()
     told = len(at.told)
     at.beat(sequence=10_000)
@@ -77,7 +77,7 @@ def test_presence_online_is_no_life(kind: str) -> None:
     assert at.state().state is State.SUSPECT
 
 
-def test_a_retained_will_suspects_nobody() -> None:
+def test_a_retained_will_starts_no_suspicion() -> None:
     at = desk()
     at.do(e.Presence(host=NODE, received=at.now, is_retained=True, is_online=False))
     assert at.state().state is State.HEALTHY
@@ -101,7 +101,7 @@ def test_stopping_ends_a_suspicion_and_expects_silence() -> None:
     assert at.state().state is State.LEFT and at.state().operation is None
 
 
-def test_stopping_longer_than_stopping_max_is_told_once() -> None:
+def test_stopping_longer_than_stopping_max_is_announced_once() -> None:
     at = desk()
     at.beat(status=STOPPING)
     at.go(1500.0, silent=[NODE])
@@ -147,7 +147,7 @@ def test_failing_never_ends_a_suspicion() -> None:
     assert at.state().state is State.SUSPECT
 
 
-def test_failing_without_a_boot_id_is_somebody_elses_word() -> None:
+def test_failing_without_a_boot_id_raises_a_suspicion_and_is_no_sign_of_life() -> None:
     """It raises a suspicion and is no life: the silence goes on."""
     at = desk()
     at.go(10.0, silent=[NODE])
@@ -258,7 +258,7 @@ def test_known_hosts_get_startup_quiet_and_then_release_grace() -> None:
     assert silent_until_suspect(at, limit=1000) == pytest.approx(660.0, abs=3.0)
 
 
-def test_a_stall_of_ours_is_nobodys_silence() -> None:
+def test_a_stall_of_the_daemon_does_not_count_as_silence() -> None:
     at = desk()
     at.go(15.0, silent=[NODE])
     at.now += 30.0
@@ -268,7 +268,7 @@ def test_a_stall_of_ours_is_nobodys_silence() -> None:
     assert at.fleet.silence_seconds(NODE, at.now) == pytest.approx(15.0, abs=1.1)
 
 
-def test_what_waits_to_be_decided_upon_is_nobodys_silence() -> None:
+def test_time_for_which_beats_still_wait_in_the_inbox_is_not_silence() -> None:
     """The daemon is four seconds behind, and the beats of that time wait in the inbox."""
     at = desk()
     at.go(18.0, silent=[NODE])
@@ -362,7 +362,7 @@ def test_a_host_given_power_in_maintenance_comes_back_into_maintenance() -> None
     assert at.state().state is State.MAINTENANCE
 
 
-def test_every_record_of_the_host_is_told_in_the_journals_order() -> None:
+def test_records_of_a_host_are_announced_in_the_journals_order() -> None:
     at = desk()
     at.suspect()
     at.beat()

@@ -150,7 +150,7 @@ def commands(at: Desk) -> list[str]:
 @pytest.mark.parametrize("edit", EDITS)
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("beside", ["nothing", "a status", "a waiting request"])
-def test_whatever_is_edited_the_start_reads_and_fails_and_sends_nothing(phase: str, edit: str, beside: str) -> None:
+def test_after_any_edit_the_start_reads_and_fails_and_sends_nothing(phase: str, edit: str, beside: str) -> None:
     at = at_phase(phase)
     if beside == "a status":
         at.ask(Action.STATUS)
@@ -179,7 +179,7 @@ def test_what_changes_nothing_that_it_rests_on_lets_it_go_on(edit: str) -> None:
     assert again.records(r.HostFenced)
 
 
-def test_a_forgotten_feed_is_read_before_anything_is_said() -> None:
+def test_a_forgotten_feed_is_read_before_the_host_is_announced() -> None:
     at = Desk(Rack(devices=("pdu-a:1",)))
     at.fence()
     at.race("pdu-a")
@@ -233,7 +233,7 @@ def test_no_on_goes_to_an_outlet_that_was_never_switched_off() -> None:
 
 
 @pytest.mark.parametrize("edit", [without("pdu-a"), renamed("pdu-a"), moved("pdu-a")])
-def test_a_debt_of_a_device_that_is_gone_is_told_once_and_kept(edit: Edit) -> None:
+def test_a_debt_of_a_device_that_is_gone_is_announced_once_and_kept(edit: Edit) -> None:
     """A failed host without an operation: reported at the start, kept, and owed again when the device is back."""
     at = at_phase("proving")
     at.maintain()
@@ -341,11 +341,11 @@ def test_rounds_of_the_watch_on_both_sides_of_a_reload_prove_nothing_together() 
     assert at.records(r.HostFenced)
 
 
-# -- hosts ----------------------------------------------------------------------------------------------------------------
+# -- hosts ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_a_host_that_is_gone_is_told_with_what_it_is_owed(phase: str) -> None:
+def test_a_host_that_is_gone_is_announced_with_what_it_is_owed(phase: str) -> None:
     at = at_phase(phase)
     owed = at.state().owed
     again = restarted(at, lambda host: None)
@@ -377,7 +377,7 @@ def test_a_host_that_became_our_own_machine_is_left_alone() -> None:
     assert again.records(r.LeftOff)
 
 
-def test_a_device_that_is_gone_is_not_told_as_given_back() -> None:
+def test_a_device_that_is_gone_is_not_announced_as_given_back() -> None:
     at = Desk(Rack(devices=("pdu-a:1",)))
     at.fence()
     at.serve(until="host_fenced")

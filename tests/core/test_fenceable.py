@@ -41,18 +41,18 @@ def view(at: Desk, name: HostName = NODE) -> str | None:
 # -- levels -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_host_found_whole_is_recorded_and_no_news() -> None:
+def test_a_host_that_is_fully_fenceable_at_first_is_recorded_without_an_event() -> None:
     at = whole("pdu-a:1", "pdu-b:1")
     assert changes(at) == ["full"] and told(at) == []
 
 
-def test_nothing_is_said_before_every_device_is_known() -> None:
+def test_no_level_is_recorded_before_every_device_was_read() -> None:
     at = desk("pdu-a:1", "pdu-b:1")
     check(at, "pdu-a")
     assert level(at) == "nothing" and view(at) == "unknown"
 
 
-def test_one_failed_reading_is_no_news() -> None:
+def test_one_failed_reading_changes_no_level() -> None:
     at = whole("bmc:1")
     fail(at, "bmc")
     assert level(at) == "full"
@@ -62,7 +62,7 @@ def test_one_failed_reading_is_no_news() -> None:
     assert changes(at) == ["full"]
 
 
-def test_two_in_a_row_are() -> None:
+def test_two_failed_readings_in_a_row_change_the_level() -> None:
     at = whole("bmc:1")
     fail(at, "bmc", times=2)
     assert (level(at), why(at), told(at)) == ("none", {("bmc", "unreadable")}, ["fenceable_changed"])
@@ -70,7 +70,7 @@ def test_two_in_a_row_are() -> None:
     assert fenceable is not None and fenceable.since == at.now and "through engine: no route" in fenceable.why[0].text
 
 
-def test_a_second_failed_path_is_as_good_as_a_second_failure() -> None:
+def test_a_failure_on_a_second_path_counts_as_a_second_failure() -> None:
     at = whole("bmc:1", proxies=TWO_WAYS)
     fail(at, "bmc", through="px1", times=5)
     assert level(at) == "full", "the other path can be read"
@@ -87,7 +87,7 @@ def test_one_readable_path_makes_it_whole_again() -> None:
     assert changes(at) == ["full", "none", "full"] and told(at) == ["fenceable_changed"] * 2
 
 
-def test_one_whole_level_is_degraded_and_none_is_none() -> None:
+def test_one_complete_level_is_degraded_and_no_complete_level_is_none() -> None:
     at = whole("bmc:1", "pdu-a:2", "pdu-b:2")
     fail(at, "pdu-b", times=2)
     assert (level(at), why(at)) == ("degraded", {("pdu-b", "unreadable")})
@@ -109,14 +109,14 @@ def test_an_outlet_off_beside_life_is_degraded() -> None:
     assert level(at) == "full"
 
 
-def test_the_wrong_machine_needs_not_be_said_twice() -> None:
+def test_one_reading_of_a_wrong_machine_is_enough() -> None:
     at = whole("bmc:1")
     at.go(1.0)
     check(at, "bmc", error="serial is another", failure="wrong_machine")
     assert (level(at), why(at)) == ("none", {("bmc", "wrong_machine")})
 
 
-def test_the_wrong_machine_on_one_of_two_paths_fences_nobody() -> None:
+def test_a_wrong_machine_on_one_of_two_paths_makes_the_host_unfenceable() -> None:
     """One such path stops every operation, so the host can't be fenced now, however well the other path works."""
     at = whole("bmc:1", proxies=TWO_WAYS)
     at.go(1.0)
@@ -128,7 +128,7 @@ def test_the_wrong_machine_on_one_of_two_paths_fences_nobody() -> None:
     assert len(told(at)) == 1, "another text is no news"
 
 
-def test_a_proxy_that_may_not_serve_now_is_no_way() -> None:
+def test_a_proxy_that_may_not_serve_now_makes_no_device_readable() -> None:
     at = whole("bmc:1", proxies=TWO_WAYS)
     proxies = dict(at.inventory.proxies)
     for name in list(proxies):
@@ -160,7 +160,7 @@ def test_a_late_result_is_dropped() -> None:
     assert level(at) == "full"
 
 
-def test_a_restart_of_ours_is_no_news() -> None:
+def test_a_restart_of_the_daemon_keeps_the_fenceable_level() -> None:
     at = whole("bmc:1", "pdu-a:2")
     again = Fleet(at.inventory, epoch=2, started=at.now)
     for entry in at.entries:
@@ -171,7 +171,7 @@ def test_a_restart_of_ours_is_no_news() -> None:
     assert changes(at) == ["full"]
 
 
-def test_old_results_say_nothing() -> None:
+def test_expired_results_change_no_level() -> None:
     at = whole("bmc:1", proxies=TWO_WAYS)
     at.go(3 * INTERVAL)
     assert view(at) == "unknown" and level(at) == "full"
@@ -222,7 +222,7 @@ def test_our_own_machine_is_not_shown() -> None:
     assert view(at) is None
 
 
-def test_a_host_without_devices_is_none() -> None:
+def test_a_host_without_devices_has_the_fenceable_level_none() -> None:
     at = Desk(Rack(devices=(), settings={"check.interval_seconds": 600.0}))
     assert view(at) == FenceableLevel.NONE.value
 
@@ -230,7 +230,7 @@ def test_a_host_without_devices_is_none() -> None:
 # -- other readings ---------------------------------------------------------------------------------------------------
 
 
-def test_a_status_feeds_it() -> None:
+def test_a_status_request_updates_the_fenceable_level() -> None:
     at = desk("bmc:1")
     at.ask(Action.STATUS)
     at.serve(silent=())
@@ -238,7 +238,7 @@ def test_a_status_feeds_it() -> None:
 
 
 @pytest.mark.parametrize("winner", ["engine", None])
-def test_the_race_of_a_fence_feeds_it(winner: str | None) -> None:
+def test_the_race_of_a_fence_updates_the_path_results(winner: str | None) -> None:
     at = whole("bmc:1")
     at.fence()
     at.race("bmc", winner=winner)

@@ -97,7 +97,7 @@ def test_a_stale_beat_ends_an_operation_that_has_read_nothing_off() -> None:
     assert not [step for step in at.records(r.StepStarted) if step.token is not None]
 
 
-def test_a_retained_stale_beat_holds_nobody() -> None:
+def test_a_retained_stale_beat_holds_no_fence() -> None:
     at = counted_wrong()
     for _ in range(30):
         at.go(1.0, silent=[NODE])
@@ -105,7 +105,7 @@ def test_a_retained_stale_beat_holds_nobody() -> None:
     assert at.state().operation is not None
 
 
-def test_nobody_confirms_a_host_off_that_speaks_stale_beats() -> None:
+def test_confirm_off_is_refused_for_a_host_with_stale_beats() -> None:
     at = counted_wrong()
     speaks(at, 5.0)
     asked = e.ConfirmOffAsked(host=NODE, by="person", reason="told", is_forced=False, read=None)

@@ -39,7 +39,7 @@ def silent(desk: Desk, seconds: float = 30.0) -> None:
     desk.go(seconds, silent=[NODE])
 
 
-def test_everything_open_means_an_operation() -> None:
+def test_with_every_gate_open_an_operation_starts() -> None:
     desk = Desk(rack())
     silent(desk)
     operation = desk.operation()
@@ -51,7 +51,7 @@ def test_everything_open_means_an_operation() -> None:
                      "alive_but_silent", "live_evidence", "connectivity", "budget", "concurrency"]  # fmt: skip
 
 
-def test_a_store_that_is_not_the_one_of_before_holds_all_until_a_person_releases_it() -> None:
+def test_another_store_than_before_holds_all_until_a_person_releases_it() -> None:
     desk = Desk(rack())
     desk.fleet.own = replace(desk.fleet.own, store_doubt="another one stands there")
     desk.fleet.expected_store = "the-old-one"
@@ -176,7 +176,7 @@ def test_beside_one_without_network_another_host_is_a_witness(case: str) -> None
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_small_cluster_of_which_nobody_is_heard_is_held_though_others_are(case: str) -> None:
+def test_a_small_cluster_of_which_no_host_is_heard_is_held_though_others_are_heard(case: str) -> None:
     """The network of c1 is cut; node-9 of another cluster is heard throughout."""
     names = ("node-1", "node-2", "node-3", "node-9")
     desk = Desk(replace(rack(hosts=names), places={"node-9": "c2/dc1"}))
@@ -190,7 +190,7 @@ def test_a_small_cluster_of_which_nobody_is_heard_is_held_though_others_are(case
     assert desk.records(r.OperationStarted), "node-3 is heard: node-2 alone is silent"
 
 
-def test_the_other_host_of_a_pair_that_is_fenced_already_holds_nobody() -> None:
+def test_a_fenced_host_of_a_pair_does_not_hold_the_fence_of_the_other() -> None:
     desk = Desk(replace(rack(hosts=("node-1", "node-2", "node-9")), places={"node-9": "c2/dc1"}))
     desk.ask(Action.OFF, HostName("node-1"))
     desk.serve(until="operation_ended", silent=[HostName("node-1")])
@@ -198,7 +198,7 @@ def test_the_other_host_of_a_pair_that_is_fenced_already_holds_nobody() -> None:
     assert desk.state().operation is not None
 
 
-def test_all_silent_is_ourselves() -> None:
+def test_when_all_hosts_fall_silent_none_is_fenced() -> None:
     desk = Desk(rack())
     desk.go(120.0, silent=list(desk.inventory.hosts))
     for name in desk.inventory.hosts:
@@ -224,7 +224,7 @@ def test_a_fleet_of_one_has_no_witness() -> None:
         (Rack(hosts=SIX, devices=()), "devices"),
     ],
 )
-def test_what_the_configuration_holds(changed: Rack, gate: str) -> None:
+def test_gates_that_the_configuration_closes(changed: Rack, gate: str) -> None:
     desk = Desk(changed)
     silent(desk, 120.0)
     assert held_by(desk) == {gate}
@@ -237,7 +237,7 @@ def test_a_host_that_was_never_heard_is_not_known() -> None:
     assert not is_open(desk, "known")
 
 
-# -- people -----------------------------------------------------------------------------------------------------------
+# -- operators --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("match", ["*", "host=node-2", "cluster=c1", "host=node-2,cluster=c1", "datacenter=dc1"])
@@ -264,7 +264,7 @@ def test_names_match_exactly_and_wholly(match: str) -> None:
 @pytest.mark.parametrize(
     "match", ["", "   ", "host=", "node-2", "host=node-99", "colour=red", "host=node-2,", "*,host=node-2"]
 )
-def test_a_pause_that_selects_nobody_or_cannot_be_read_is_refused(match: str) -> None:
+def test_a_pause_that_selects_no_host_or_cannot_be_read_is_refused(match: str) -> None:
     desk = Desk(rack())
     answer = desk.do(e.PauseAsked(match=match, by="person", reason="told", until=None)).answer
     assert getattr(answer, "rule", None) == "match"
@@ -351,7 +351,7 @@ def test_a_host_that_answers_is_held() -> None:
     assert held_by(desk) == {"alive_but_silent"}
 
 
-def test_that_nobody_answers_is_said_only_where_somebody_was_asked() -> None:
+def test_the_gate_says_no_answer_only_if_the_host_was_probed() -> None:
     for was_asked, words in ((True, "nobody answered"), (False, "nobody was asked")):
         desk = Desk(rack())
         desk.go(30.0, silent=[NODE])
@@ -360,7 +360,7 @@ def test_that_nobody_answers_is_said_only_where_somebody_was_asked() -> None:
         assert found.is_open and found.why.startswith(words)
 
 
-def test_what_others_wrote_moves_no_cursor_in_a_reason() -> None:
+def test_control_characters_are_removed_from_a_gates_reason() -> None:
     desk = Desk(rack())
     desk.go(30.0, silent=[NODE])
     desk.do(e.LifeAsked(host=NODE, answered="tcp 22\x1b[2J\n\u202e", was_asked=True))
@@ -382,7 +382,7 @@ def test_a_host_that_was_not_asked_is_held() -> None:
     assert not is_open(desk, "alive_but_silent")
 
 
-def test_on_report_fence_speaks_of_reported_hosts_only() -> None:
+def test_on_report_fence_applies_to_reported_hosts_only() -> None:
     desk = Desk(rack(detection__on_report="fence"))
     desk.beat()
     assert not is_open(desk, "alive_but_silent")
@@ -424,7 +424,7 @@ def test_evidence_that_expired_makes_room() -> None:
 
 
 @pytest.mark.parametrize("kind", ["storage_lease", "gossip"])
-def test_a_source_beyond_the_bound_holds_for_as_long_as_it_said(kind: str) -> None:
+def test_a_source_beyond_the_bound_holds_for_its_whole_ttl(kind: str) -> None:
     """The other sources are of a kind that counts and expire sooner, or of a kind that does not count."""
     desk = Desk(rack())
     for number in range(16):
@@ -569,7 +569,7 @@ def test_concurrency_counts_automatic_operations_only() -> None:
 # -- holding ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_hold_is_told_once_per_change_of_the_closed_gates() -> None:
+def test_a_hold_is_announced_once_per_change_of_the_closed_gates() -> None:
     desk = Desk(rack())
     desk.do(e.PauseAsked(match="*", by="person", reason="told", until=None))
     silent(desk, 300.0)

@@ -29,7 +29,7 @@ def gone_and_back(at: Desk, seconds: float = 30.0) -> None:
     assert read(at, is_there=True) == "accepted "
 
 
-def test_it_is_still_in_maintenance() -> None:
+def test_a_host_that_comes_back_is_still_in_maintenance() -> None:
     at = Desk()
     at.maintain()
     gone_and_back(at)
@@ -38,14 +38,14 @@ def test_it_is_still_in_maintenance() -> None:
     assert at.state().state is State.MAINTENANCE
 
 
-def test_its_device_that_lied_is_still_not_believed() -> None:
+def test_the_device_that_lied_of_a_host_that_comes_back_is_still_not_believed() -> None:
     at = Desk()
     at.fleet.put(replace(at.state(), distrusted=(DeviceName("pdu-a"),)))
     gone_and_back(at)
     assert at.state().distrusted == (DeviceName("pdu-a"),)
 
 
-def test_what_is_replayed_is_what_lives() -> None:
+def test_a_replay_after_a_host_came_back_gives_the_live_state() -> None:
     at = WatchedDesk(Rack())
     at.maintain()
     gone_and_back(at)
@@ -53,7 +53,7 @@ def test_what_is_replayed_is_what_lives() -> None:
 
 
 @pytest.mark.parametrize("away_seconds", [1.0, 600.0])
-def test_the_time_in_which_nobody_listened_to_it_is_not_its_silence(away_seconds: float) -> None:
+def test_the_time_in_which_the_daemon_did_not_listen_does_not_count_as_silence(away_seconds: float) -> None:
     at = Desk()
     gone_and_back(at, away_seconds)
     at.go(at.inventory.daemon.startup_quiet_seconds + 15.0, silent=[NODE])
@@ -62,7 +62,7 @@ def test_the_time_in_which_nobody_listened_to_it_is_not_its_silence(away_seconds
     assert at.state().state is not State.HEALTHY, "it has been silent since"
 
 
-def test_it_does_not_come_back_into_an_operation_that_nobody_took_up() -> None:
+def test_a_host_does_not_come_back_into_an_operation_that_was_not_resumed() -> None:
     """The file lost the host while the daemon was down: its operation ended there, and that is reported."""
     at = Desk()
     at.ask(Action.OFF)

@@ -28,7 +28,7 @@ def test_serial_numbers_match_as_a_whole() -> None:
     assert not is_same_machine("CZ312345", ["CZ31234"])
 
 
-def test_nothing_matches_nothing() -> None:
+def test_an_empty_identity_matches_nothing() -> None:
     assert not is_same_machine("", [""])
     assert not is_same_machine(UUID, ["", "--"])
     assert not is_same_machine("  ", ["anything"])
@@ -47,7 +47,7 @@ def test_nothing_matches_nothing() -> None:
         "S" * 129,
     ],
 )
-def test_what_names_nobody_is_not_compared(nobody: str) -> None:
+def test_placeholder_identities_are_not_compared(nobody: str) -> None:
     assert comparable([nobody, UUID], secrets=()) == (UUID,)
 
 

@@ -46,14 +46,14 @@ def heard_again_in_its_last_moments() -> Desk:
     return at
 
 
-def test_a_late_word_of_the_run_that_was_cut_off_revokes_nothing() -> None:
+def test_a_late_message_of_the_run_that_was_cut_off_revokes_nothing() -> None:
     at = heard_again_in_its_last_moments()
     at.beat(boot="b2", sequence=2)
     assert not at.records(r.HostRevoked)
     assert at.state().state is State.FENCED
 
 
-def test_a_late_word_of_the_run_that_was_cut_off_is_not_taken_for_a_restored_host() -> None:
+def test_a_late_message_of_the_run_that_was_cut_off_is_not_taken_for_a_restored_host() -> None:
     at = heard_again_in_its_last_moments()
     at.do(e.AnnouncementDelivered(host=NODE, operation=at.operation().id))
     assert at.state().state is State.RESTORING

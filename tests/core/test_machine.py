@@ -63,7 +63,7 @@ def test_a_record_leads_where_the_table_says(kind: type[r.HostRecord], state: St
     check()
 
 
-def test_a_transition_that_is_not_in_the_table_is_a_bug_of_ours() -> None:
+def test_a_transition_that_is_not_in_the_table_raises_as_a_bug() -> None:
     record = r.HostLeft(reason="told")
     with pytest.raises(AssertionError, match="HostLeft may not lead from fencing"):
         evolve(HostState(name=NODE, state=State.FENCING), r.Entry(at=5.0, host=NODE, record=record))
@@ -115,14 +115,15 @@ def test_the_diagrams_show_every_state_and_phase() -> None:
     assert all(f"**{phase.value}**" in machine.phase_diagram() for phase in Phase)
 
 
-# -- an operation -----------------------------------------------------------------------------------------------------
+# -- operations -------------------------------------------------------------------------------------------------------
 
 
 def ends(state: State, after: State) -> State:
     """Return the state after an operation ended as the record says."""
     running = replace(operation(1, host=NODE), before=state, phase=Phase.CLOSING)
     record = r.OperationEnded(
-        operation=running.id, state=OperationState.DONE, power=Power.UNKNOWN, is_fenced=False, restored=Restored.NOT_ASKED,
+        operation=running.id, state=OperationState.DONE, power=Power.UNKNOWN, is_fenced=False,
+        restored=Restored.NOT_ASKED,
         why=None, after=after, cooldown_until=0.0, next_attempt_at=0.0,
     )  # fmt: skip
     host = HostState(name=NODE, state=state, operation=running)

@@ -1,4 +1,4 @@
-"""A device finds another machine: the operation stops, people are warned, nothing is switched on automatically."""
+"""A device belongs to another machine: the operation stops, that is reported, nothing is switched on automatically."""
 
 import itertools
 
@@ -102,7 +102,7 @@ def test_automatic_attempts_back_off_and_cost_no_attempt() -> None:
 
 
 @pytest.mark.parametrize("action", [Action.STATUS, Action.PROBE])
-def test_a_reading_operation_tells_it_once_and_stops_nothing(action: Action) -> None:
+def test_a_reading_operation_announces_a_mismatch_once_and_stops_nothing(action: Action) -> None:
     at = Desk(Rack(devices=("bmc:1", "pdu-a:2")))
     for _ in range(2):
         operation = at.ask(action).removeprefix("accepted ")
@@ -118,7 +118,7 @@ def test_a_reading_operation_tells_it_once_and_stops_nothing(action: Action) -> 
     assert at.told.count(ALERT) == 2, "it was the host's own in between"
 
 
-def test_the_watch_tells_it_once_and_revokes_nothing() -> None:
+def test_the_watch_announces_a_mismatch_once_and_revokes_nothing() -> None:
     at = Desk(Rack(devices=("bmc:1",)))
     at.ask(Action.OFF)
     at.serve(until="operation_ended")

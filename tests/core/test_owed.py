@@ -103,7 +103,7 @@ def test_a_host_without_a_proof_any_more_gets_what_it_is_owed() -> None:
     assert at.state().owed == ()
 
 
-def test_what_a_person_switched_off_is_not_switched_on_by_itself_but_told() -> None:
+def test_what_a_person_switched_off_is_announced_and_not_switched_on() -> None:
     at = desk()
     at.ask(Action.OFF)
     at.serve(until="operation_ended")
@@ -177,7 +177,7 @@ def test_a_restore_that_has_just_failed_is_not_tried_again_at_once() -> None:
     assert len(ons(at)) == tries + 1 and at.state().owed == ()
 
 
-def test_giving_back_that_fails_is_tried_again_ever_more_rarely_and_told_once() -> None:
+def test_giving_back_that_fails_is_tried_again_ever_more_rarely_and_announced_once() -> None:
     at = failed(power__restore_timeout_seconds=30, power__verify_timeout_seconds=3)
     at.beat()
     for _ in range(3600):
@@ -220,7 +220,7 @@ def test_a_round_that_began_before_an_operation_ended_says_nothing_of_after_it()
     assert at.state().owed == ("pdu-a",)
 
 
-def test_a_host_that_falls_silent_while_it_is_given_power_is_fenced_all_the_same() -> None:
+def test_a_host_that_falls_silent_while_it_is_given_power_is_still_fenced() -> None:
     at = failed(gates__cooldown_seconds=0.0, gates__budget_hosts=3)
     at.beat()
     assert at.operation().action is Action.ON
@@ -261,7 +261,7 @@ def test_the_last_attempt_names_only_what_is_off() -> None:
     assert (at.state().state, left_off(at), at.state().owed) == (State.FENCED, [("bmc",)], ("bmc",))
 
 
-def test_a_restore_that_failed_is_not_told_as_left_off_too() -> None:
+def test_a_restore_that_failed_is_not_announced_as_left_off_too() -> None:
     at = desk(power__attempts=1, power__verify_timeout_seconds=3)
     at.fence()
     at.serve(until="host_fenced")
@@ -298,7 +298,7 @@ def test_nothing_is_left_off_where_a_restart_gives_it_back() -> None:
     assert at.state().owed == () and left_off(at) == []
 
 
-def test_a_cancel_just_after_fenced_is_told_as_left_off() -> None:
+def test_a_cancel_just_after_fenced_is_announced_as_left_off() -> None:
     at = desk()
     at.fence()
     at.serve(until="host_fenced")
@@ -318,7 +318,7 @@ def test_an_on_that_was_cancelled_leaves_the_host_off_and_says_so() -> None:
     assert (at.state().state, at.state().is_stay_off, at.state().is_left_off) == (State.FENCED, True, True)
 
 
-def test_after_a_long_absence_the_devices_are_read_before_they_are_told_as_left_off() -> None:
+def test_after_a_long_absence_the_devices_are_read_before_they_are_announced_as_left_off() -> None:
     """The daemon dies with its ONs under way, and they take effect."""
     at = desk()
     at.fence()

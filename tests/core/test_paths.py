@@ -49,7 +49,7 @@ def answer(at: Desk, seconds: float, *, silent: bool = True, until: str = "", **
 
 
 @pytest.mark.parametrize(("better", "lower"), [(Power.OFF, Power.ON), (Power.ON, Power.OFF)])
-def test_paths_that_disagree_are_told_and_neither_switched_nor_believed(better: Power, lower: Power) -> None:
+def test_paths_that_disagree_are_reported_and_neither_switched_nor_believed(better: Power, lower: Power) -> None:
     at = desk()
     operation = at.ask(Action.OFF).removeprefix("accepted ")
     at.race("pdu-a", better, winner="px1", others={"px2": lower})
@@ -187,7 +187,7 @@ def test_an_off_that_ends_the_restore_is_no_proof_while_another_path_reads_on() 
 # -- a crash ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_restart_of_ours_forgets_no_path_that_read_on() -> None:
+def test_a_restart_of_the_daemon_forgets_no_path_that_read_on() -> None:
     at = desk()
     at.ask(Action.OFF)
     at.race("pdu-a", Power.ON, winner="px1", others={"px2": Power.ON})
@@ -202,7 +202,7 @@ def test_a_restart_of_ours_forgets_no_path_that_read_on() -> None:
 
 
 @pytest.mark.parametrize("is_crashed", [False, True])
-def test_a_restart_of_ours_asks_again_whoever_read_on_before_our_off(is_crashed: bool) -> None:
+def test_after_a_restart_of_the_daemon_paths_that_read_on_before_its_off_are_read_again(is_crashed: bool) -> None:
     at = desk()
     at.ask(Action.OFF)
     at.race("pdu-a", Power.ON, winner="px1", others={"px2": Power.ON})
@@ -230,7 +230,7 @@ def test_a_reading_operation_shows_it_and_says_unknown(action: Action) -> None:
     assert [entry.power for entry in kept] == [Power.OFF, Power.ON]
 
 
-def test_nobody_says_that_a_host_is_off_while_one_path_reads_on() -> None:
+def test_confirm_off_is_refused_while_one_path_reads_on() -> None:
     at = desk()
     at.ask(Action.STATUS)
     at.race("pdu-a", Power.OFF, winner="px1", others={"px2": Power.ON})
@@ -289,7 +289,7 @@ def inspecting(at: Desk) -> None:
     raise AssertionError(f"nothing is inspected: {at.pending}")
 
 
-def test_a_chassis_whose_proxy_died_is_read_by_whoever_is_left() -> None:
+def test_a_chassis_whose_proxy_died_is_read_by_the_remaining_proxies() -> None:
     at = desk("bmc:1", "pdu-a:2")
     inspecting(at)
     at.read("bmc", error="gone", kind="proxy_unreachable")
@@ -297,7 +297,7 @@ def test_a_chassis_whose_proxy_died_is_read_by_whoever_is_left() -> None:
     assert not at.records(r.HostFenced) and ALERT in at.told
 
 
-def test_a_chassis_that_read_on_is_not_mute_because_nobody_can_ask_it() -> None:
+def test_a_chassis_that_read_on_is_not_mute_because_no_proxy_can_ask_it() -> None:
     at = desk("bmc:1", "pdu-a:2")
     inspecting(at)
     at.read("bmc", error="gone", kind="proxy_unreachable")
@@ -343,7 +343,7 @@ def check(at: Desk, proxy: str, power: Power) -> None:
     at.do(e.PathChecked(host=NODE, device=PDU, proxy=ProxyName(proxy), started=at.now - 0.5, ended=at.now, power=power))
 
 
-def test_the_check_keeps_what_each_path_read_and_tells_that_they_disagree() -> None:
+def test_the_check_keeps_what_each_path_read_and_reports_that_they_disagree() -> None:
     at = desk()
     check(at, "px2", Power.ON)
     check(at, "px1", Power.OFF)

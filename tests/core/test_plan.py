@@ -74,7 +74,7 @@ def test_off_must_be_read_stably() -> None:
     assert at.records(r.HostFenced)
 
 
-def test_a_device_that_nobody_reads_gets_no_command_and_its_race_runs_again() -> None:
+def test_a_device_that_no_path_reads_gets_no_command_and_its_race_runs_again() -> None:
     at = desk()
     at.fence()
     at.race("pdu-a")
@@ -112,7 +112,7 @@ def test_a_refusal_costs_the_path_only_where_it_is_the_proxys_own(kind: str, ask
     assert not at.waiting(c.SwitchDevice)
 
 
-def test_proxies_that_take_no_command_are_asked_again_where_nobody_else_answers() -> None:
+def test_proxies_that_take_no_command_are_asked_again_where_no_other_answers() -> None:
     at = Desk(Rack(devices=("pdu-a:1",), proxies=("px1", "px2"), reach=("px1", "px2")))
     at.fence()
     at.race("pdu-a", winner="px1")

@@ -100,7 +100,7 @@ def test_a_second_operation_fences_with_a_token_of_its_own() -> None:
     assert first.token < before < second.token
 
 
-def test_the_proof_is_told_only_while_it_speaks_of_now() -> None:
+def test_the_proof_is_published_only_while_the_host_is_fenced() -> None:
     at = off_and_fenced()
     assert state_message(at.state(), "a")["proof"] == "device_verified"
     at.ask(Action.RESTART)

@@ -121,7 +121,7 @@ def test_too_late_or_in_maintenance_it_reads_and_fails_with_what_was_seen(cause:
     assert not again.records(r.HostFenced)
 
 
-def test_an_expired_operation_that_can_be_read_by_nobody_still_ends() -> None:
+def test_an_expired_operation_whose_devices_can_not_be_read_still_ends() -> None:
     again = next_life(fencing(), down=86400.0)
     again.race("pdu-a", winner=None)
     again.race("pdu-b", winner=None)
@@ -152,7 +152,7 @@ def test_on_only_inside_restore_timeout_later_it_is_left_off() -> None:
 
 
 @pytest.mark.parametrize("cause", ["cancel", "maintenance"])
-def test_what_a_person_said_before_the_crash_still_holds(cause: str) -> None:
+def test_what_a_person_requested_before_the_crash_still_holds(cause: str) -> None:
     at = fenced()
     if cause == "cancel":
         at.cancel()
@@ -215,7 +215,7 @@ def test_an_operation_that_only_waits_for_its_commands_ends_as_it_was_decided() 
     assert commands(again) == []
 
 
-def test_what_was_given_back_is_told_though_the_daemon_died_before_the_end() -> None:
+def test_what_was_given_back_is_announced_though_the_daemon_died_before_the_end() -> None:
     at = fenced()
     at.go(11.0, silent=[NODE])
     at.switched("pdu-a", Outcome.TIMED_OUT, is_end_known=False)

@@ -121,7 +121,7 @@ def ons_fail(at: Desk, *, unreadable: str = "") -> None:
         at.go(0.5, silent=[NODE])
 
 
-def test_a_host_that_no_on_reached_is_announced_anew_above_the_tokens_of_the_ons() -> None:
+def test_a_host_that_no_on_reached_is_announced_again_above_the_tokens_of_the_ons() -> None:
     at = desk(power__attempts=1, power__verify_timeout_seconds=3, power__restore_timeout_seconds=30)
     at.fence()
     at.serve(until="host_fenced")

@@ -20,7 +20,7 @@ def test_what_life_ends_the_restore_of_is_given_back_by_an_operation_of_its_own(
     assert at.told.count("host.left_off") == 0 and at.told.count("host.restored") == 1
 
 
-def test_what_stays_off_is_told_when_maintenance_stops_the_restore_of_a_living_host() -> None:
+def test_what_stays_off_is_announced_when_maintenance_stops_the_restore_of_a_living_host() -> None:
     at = Desk()
     at.fence()
     until_sent(at)

@@ -47,7 +47,7 @@ def _read_of_a_new_off(at: Desk) -> c.ReadDevice:
     return at.take(c.ReadDevice, "pdu-a")
 
 
-def test_a_restore_that_reaches_nobody_ends_by_its_deadline() -> None:
+def test_a_restore_that_reaches_no_device_ends_by_its_deadline() -> None:
     at = Desk()
     at.fence()
     at.serve(until="host_fenced")

@@ -15,7 +15,7 @@ LONG = HostName("node-2.rack-1.example.org")
 @pytest.mark.parametrize(
     "expression", ["", " ", ",", "host=", "=node-2", "host", "name=node-2", "host=node-2,", "* , *"]
 )
-def test_what_can_not_be_read_selects_nobody(expression: str) -> None:
+def test_a_match_that_can_not_be_read_selects_no_host(expression: str) -> None:
     host = Desk(is_calm=False).fleet.host(NODE)
     assert not matches(expression, host)
     with pytest.raises(BadMatch):
@@ -40,7 +40,7 @@ def test_all_words_must_hold() -> None:
 
 
 @pytest.mark.parametrize("expression", ["", "host=node", "host=node-2,cluster=another"])
-def test_a_pause_of_nobody_is_refused_and_holds_nobody(expression: str) -> None:
+def test_a_pause_that_selects_no_host_is_refused(expression: str) -> None:
     desk = Desk()
     answer = desk.do(e.PauseAsked(match=expression, by="person", reason="told", until=None)).answer
     assert said(answer) == "refused match"

@@ -44,7 +44,7 @@ def test_a_distrusted_level_that_reads_off_fences_no_failed_host() -> None:
     assert at.state().state is State.FAILED
 
 
-def test_a_level_that_is_believed_does() -> None:
+def test_a_believed_level_that_reads_off_fences_a_failed_host() -> None:
     at = Desk(Rack(settings={"power.attempts": 1}))
     failed(at)
     rounds(at)
@@ -52,7 +52,7 @@ def test_a_level_that_is_believed_does() -> None:
 
 
 @pytest.mark.parametrize("is_by_watch", [True, False], ids=["the watch", "an operation"])
-def test_what_rests_on_a_persons_word_is_told_as_such(is_by_watch: bool) -> None:
+def test_fenced_names_devices_that_only_an_operator_vouches_for(is_by_watch: bool) -> None:
     """`fenced` names the devices that only an operator confirmed to cut power, whatever proved them off (S1)."""
     at = Desk(Rack(settings={"power.attempts": 1}, vouched=("pdu-b",)))
     if is_by_watch:

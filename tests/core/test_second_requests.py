@@ -181,7 +181,9 @@ def test_off_does_not_join_an_operation_that_is_being_undone() -> None:
 
 @pytest.mark.parametrize("action", [Action.OFF, Action.RESTART])
 def test_an_off_that_joins_an_on_which_waits_is_carried_out(action: Action) -> None:
-    """The request waits for the end of a restore that was cancelled while its ON may still act; an off joins it there."""
+    """The request waits for the end of a restore that was cancelled while its ON may still act;
+    an off joins it there.
+    """
     desk, _ = restart_after_on()
     desk.cancel()
     answer = desk.ask(Action.ON)

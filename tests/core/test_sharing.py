@@ -71,7 +71,7 @@ def changed(inventory: Inventory, name: HostName, *, identity: str = "", plug: s
 
 @pytest.mark.parametrize("spelling", [UUID, TURNED, BACKWARDS, f"{{{UUID}}}"])
 @pytest.mark.parametrize("more", [(), ("SN-1",)])
-def test_one_machine_under_two_addresses_is_told_to_both_hosts(spelling: str, more: tuple[str, ...]) -> None:
+def test_one_machine_under_two_addresses_is_announced_for_both_hosts(spelling: str, more: tuple[str, ...]) -> None:
     at = desk("bmc:1")
     says(at, NODE, UUID, "SN-2")
     assert level(at, NODE) == "full"
@@ -96,7 +96,7 @@ def test_one_machine_under_two_addresses_is_told_to_both_hosts(spelling: str, mo
         ((), ()),
     ],
 )
-def test_two_machines_are_two(one: tuple[str, ...], two: tuple[str, ...]) -> None:
+def test_devices_that_report_different_machines_are_not_shared(one: tuple[str, ...], two: tuple[str, ...]) -> None:
     at = desk("bmc:1")
     for _ in range(2):
         says(at, NODE, *one)
@@ -133,7 +133,7 @@ def test_one_path_of_several_is_enough_and_the_others_do_not_hide_it() -> None:
     assert at.told.count(ALERT) == 2
 
 
-def test_a_reading_that_tells_nothing_takes_nothing_back_until_it_is_old() -> None:
+def test_a_reading_without_an_identity_takes_nothing_back_until_it_is_old() -> None:
     at = desk("bmc:1")
     says(at, NODE, UUID)
     says(at, OTHER, UUID)
@@ -144,7 +144,7 @@ def test_a_reading_that_tells_nothing_takes_nothing_back_until_it_is_old() -> No
     assert level(at, NODE) == "full" and is_nobodys_business(at) is False
 
 
-def test_it_ends_when_they_are_two_again() -> None:
+def test_sharing_ends_when_the_devices_report_different_machines() -> None:
     at = desk("bmc:1")
     says(at, NODE, UUID)
     says(at, OTHER, UUID)
@@ -167,7 +167,7 @@ def test_an_identity_says_whose_it_is_and_the_other_is_wrong() -> None:
     assert at.records(r.HostFenced)
 
 
-def test_machines_that_all_tell_one_uuid_are_told_apart_by_their_identities() -> None:
+def test_machines_with_one_uuid_are_distinguished_by_their_other_identities() -> None:
     at = desk("bmc:1")
     for number, name in enumerate((NODE, OTHER)):
         given(at, name, f"SN-{number}")
@@ -187,7 +187,7 @@ def test_a_bmc_that_moved_to_another_host_by_a_reload_is_the_others_alone() -> N
     assert is_nobodys_business(at)
 
 
-def test_a_host_that_is_gone_claims_nothing() -> None:
+def test_a_removed_host_shares_no_device() -> None:
     at = desk("bmc:1")
     says(at, NODE, UUID)
     inventory = at.fleet.inventory
@@ -217,21 +217,21 @@ def ended(at: Desk) -> r.OperationEnded:
     return at.records(r.OperationEnded)[-1]
 
 
-def test_a_silent_host_is_not_fenced_by_it() -> None:
+def test_a_silent_host_is_not_fenced_by_a_shared_device() -> None:
     at = both("bmc:1")
     at.go(60.0, silent=[NODE])
     assert ended(at).state is OperationState.FAILED and sent(at) == [] and not at.records(r.HostFenced)
 
 
 @pytest.mark.parametrize("action", [Action.OFF, Action.RESTART])
-def test_a_person_cuts_nobody_else_by_it(action: Action) -> None:
+def test_an_operators_off_is_not_sent_through_a_shared_device(action: Action) -> None:
     at = both("bmc:1")
     at.ask(action)
     assert ended(at).state is OperationState.FAILED and sent(at) == []
     assert "another host" in (ended(at).why or "")
 
 
-def test_a_person_switches_nobody_else_on_by_it() -> None:
+def test_an_operators_on_is_not_sent_through_a_shared_device() -> None:
     at = both("bmc:1")
     at.set_power(Power.OFF, "bmc")
     at.ask(Action.ON)
@@ -239,7 +239,7 @@ def test_a_person_switches_nobody_else_on_by_it() -> None:
     assert not [step for step in at.records(r.StepStarted) if step.what is What.ON]
 
 
-def test_what_was_switched_off_by_it_before_is_given_back() -> None:
+def test_a_shared_device_that_was_switched_off_before_is_given_back() -> None:
     at = desk("bmc:1")
     says(at, NODE, UUID)
     at.ask(Action.RESTART)
@@ -250,7 +250,7 @@ def test_what_was_switched_off_by_it_before_is_given_back() -> None:
     assert at.records(r.HostRestored) and ended(at).state is OperationState.DONE
 
 
-def test_a_host_in_maintenance_is_not_told_and_still_has_the_device() -> None:
+def test_a_host_in_maintenance_is_not_announced_and_still_has_the_device() -> None:
     at = desk("bmc:1")
     says(at, NODE, UUID)
     at.maintain(NODE)
@@ -262,14 +262,14 @@ def test_a_host_in_maintenance_is_not_told_and_still_has_the_device() -> None:
     assert is_shared(at, NODE) and at.told.count(ALERT) == 2
 
 
-def test_another_level_is_used() -> None:
+def test_a_level_without_the_shared_device_is_used() -> None:
     at = both("bmc:1", "pdu-a:2")
     at.ask(Action.OFF)
     at.serve(seconds=200.0, until="operation_ended")
     assert sent(at) == ["pdu-a"]
 
 
-def test_it_comes_to_light_just_before_the_off() -> None:
+def test_a_device_found_shared_just_before_the_off_gets_none() -> None:
     at = desk("bmc:1")
     says(at, OTHER, UUID)
     says(at, NODE)
@@ -278,7 +278,7 @@ def test_it_comes_to_light_just_before_the_off() -> None:
     assert ended(at).state is OperationState.FAILED and sent(at) == []
 
 
-def test_it_comes_to_light_while_the_off_is_proven() -> None:
+def test_a_device_found_shared_while_the_off_is_proven_proves_nothing() -> None:
     at = desk("bmc:1")
     says(at, NODE, UUID)
     at.ask(Action.OFF)
@@ -288,7 +288,7 @@ def test_it_comes_to_light_while_the_off_is_proven() -> None:
     assert ended(at).state is OperationState.FAILED and not at.records(r.HostFenced)
 
 
-def test_the_watch_fences_nobody_by_it() -> None:
+def test_the_watch_proves_no_host_off_by_a_shared_device() -> None:
     at = both("bmc:1")
     at.ask(Action.OFF)
     ended(at)
@@ -309,7 +309,7 @@ def started_again(at: Desk) -> None:
     at.calm()
 
 
-def test_after_a_start_it_stands_until_both_were_asked() -> None:
+def test_after_a_start_a_device_stays_shared_until_both_were_read() -> None:
     at = both("bmc:1")
     started_again(at)
     says(at, NODE, UUID)
@@ -319,10 +319,10 @@ def test_after_a_start_it_stands_until_both_were_asked() -> None:
     says(at, OTHER, ANOTHER)
     says(at, NODE, UUID)
     assert (level(at, NODE), level(at, OTHER)) == ("full", "full")
-    assert at.told.count(ALERT) == 2, "the start told nothing anew"
+    assert at.told.count(ALERT) == 2, "the start announced nothing again"
 
 
-def test_after_a_start_a_device_that_is_never_heard_bars_nobody_for_ever() -> None:
+def test_after_a_start_a_device_that_is_never_read_does_not_bar_other_hosts_for_ever() -> None:
     at = both("bmc:1")
     started_again(at)
     at.go(3 * INTERVAL)

@@ -45,7 +45,7 @@ def test_a_restore_that_is_called_off_sends_nothing_more(why: str) -> None:
 
 
 @pytest.mark.parametrize(("through", "is_short"), [(None, False), (ENGINE, False), (OTHER, True)])
-def test_another_path_has_no_longer_than_a_probe(through: ProxyName | None, is_short: bool) -> None:
+def test_a_read_through_another_path_gets_no_more_time_than_a_probe(through: ProxyName | None, is_short: bool) -> None:
     work, operation = on_the_desk(Action.OFF)
     runs = tuple(replace(run, proxy=ENGINE) for run in operation.devices)
     operation = replace(operation, devices=runs)
@@ -66,7 +66,8 @@ def test_an_on_that_was_read_elsewhere_counts_if_its_reading_began_after_the_com
     run = DeviceRun(device=OUTLET, level=1, kind=Kind.OUTLET, command_ended_at=12.0, command_outcome=Outcome.DONE)
     read = RaceEntry(proxy=OTHER, tier=1, verdict=Verdict.WON, started_ms=started_ms, power=Power.ON)
     record = r.RaceEnded(
-        operation=OperationId("4-1"), device=OUTLET, winner=OTHER, reserves=(), entries=(read,), power=Power.ON, again_at=0.0
+        operation=OperationId("4-1"), device=OUTLET, winner=OTHER, reserves=(), entries=(read,), power=Power.ON,
+        again_at=0.0
     )  # fmt: skip
     after = spoken_against(run, 15.0, record, 10.0)
     assert [word.power for word in after.words] == [power]

@@ -26,7 +26,7 @@ def test_one_reading_is_not_stable() -> None:
     assert not distrusts(at)
 
 
-def test_a_reading_of_on_between_begins_anew() -> None:
+def test_a_reading_of_on_between_starts_the_trial_again() -> None:
     at = desk()
     for _ in range(6):
         check_off(at, "bmc", reads=1, apart=40.0)
@@ -98,7 +98,7 @@ def test_an_outlet_that_was_off_in_an_earlier_run_is_no_witness() -> None:
     assert not distrusts(at)
 
 
-def test_an_operation_of_ours_disturbs() -> None:
+def test_an_operation_of_the_daemon_disturbs_the_trial() -> None:
     at = desk()
     at.ask(Action.RESTART)
     at.race("bmc")

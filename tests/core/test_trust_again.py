@@ -38,7 +38,7 @@ def test_unreadable_is_not_dark() -> None:
     assert distrusts(at) == {"bmc"}
 
 
-def test_a_new_lie_begins_anew() -> None:
+def test_a_new_lie_starts_the_trial_again() -> None:
     at = mislabelled()
     check(at, "bmc")
     check_off(at, "bmc")
@@ -81,19 +81,19 @@ def switched_by_a_person(*, is_heard: bool, boot: str) -> Desk:
     return at
 
 
-def test_a_host_that_a_persons_off_silenced_and_on_started_anew_trusts_its_device() -> None:
+def test_a_host_that_a_persons_off_silenced_and_on_started_again_trusts_its_device() -> None:
     assert not distrusts(switched_by_a_person(is_heard=False, boot="b2"))
 
 
-def test_a_host_that_lived_through_it_does_not() -> None:
+def test_a_host_that_lived_through_the_off_restores_no_trust() -> None:
     assert distrusts(switched_by_a_person(is_heard=True, boot="b1")) == {"bmc"}
 
 
-def test_a_host_that_lived_through_it_and_started_anew_later_does_not() -> None:
+def test_a_host_that_lived_through_the_off_and_rebooted_later_restores_no_trust() -> None:
     assert distrusts(switched_by_a_person(is_heard=True, boot="b2")) == {"bmc"}
 
 
-def test_a_host_that_was_silent_before_shows_nothing() -> None:
+def test_a_host_that_was_silent_before_the_off_restores_no_trust() -> None:
     """It was dead already, so its silence after the OFF proves nothing."""
     at = desk("bmc:1", settings={"power.operation_timeout_seconds": 60.0})
     check_off(at, "bmc")
@@ -131,7 +131,7 @@ def test_two_levels_that_were_both_switched_off_show_nothing() -> None:
     assert distrusts(at) == {"bmc", "pdu-a"}
 
 
-def test_a_device_that_an_earlier_off_of_ours_made_dark_shows_nothing() -> None:
+def test_a_device_that_is_dark_from_an_earlier_off_shows_nothing() -> None:
     at = mislabelled()
     check(at, "bmc")
     at.fleet.put(replace(at.state(), owed=(DeviceName("bmc"),), withheld=(DeviceName("bmc"),)))
@@ -141,7 +141,7 @@ def test_a_device_that_an_earlier_off_of_ours_made_dark_shows_nothing() -> None:
     assert distrusts(at) == {"bmc"}
 
 
-def test_a_host_that_comes_back_with_the_same_run_does_not() -> None:
+def test_a_host_that_comes_back_with_the_same_boot_restores_no_trust() -> None:
     assert distrusts(switched_by_a_person(is_heard=False, boot="b1")) == {"bmc"}
 
 

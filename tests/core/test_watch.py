@@ -63,7 +63,7 @@ def test_a_round_that_never_ends_does_not_end_the_watch() -> None:
     assert at.waiting(c.WatchHost)
 
 
-def test_on_without_an_on_of_ours_revokes_with_a_higher_token() -> None:
+def test_a_reading_of_on_without_the_daemons_on_revokes_with_a_higher_token() -> None:
     at = off()
     before = at.state().token
     watch(at)
@@ -123,7 +123,7 @@ def test_an_outlet_of_another_level_that_reads_on_leaves_an_off_that_was_asked_a
     assert at.state().state is State.FENCED and len(at.records(r.HostFenced)) == 1
 
 
-def test_a_persons_word_is_revoked_when_every_level_reads_on() -> None:
+def test_a_persons_confirmation_is_revoked_when_every_level_reads_on() -> None:
     at = Desk()
     at.suspect()
     at.set_power(Power.UNKNOWN, "pdu-a", "pdu-b")
@@ -184,7 +184,7 @@ def test_a_burst_of_what_was_kept_on_the_way_is_no_living_host(spread: float) ->
     assert not at.records(r.HostRevoked)
 
 
-def test_the_first_late_word_of_an_old_run_holds_the_next_fence() -> None:
+def test_the_first_late_message_of_an_old_run_holds_the_next_fence() -> None:
     """Until the second one shows that the devices reported a false OFF: the host lives and must not be cut off
     again."""
     at = Desk(
@@ -212,7 +212,7 @@ def test_a_burst_of_what_was_kept_on_the_way_ends_no_restoring() -> None:
 
 
 @pytest.mark.parametrize("pause", [0.5, 2.0, 5.0, 7.0, 40.0])
-def test_a_run_that_goes_on_is_a_lie_whatever_its_pace(pause: float) -> None:
+def test_a_run_that_goes_on_at_any_pace_makes_the_proof_a_lie(pause: float) -> None:
     """At any pace, and however many beats are lost: five intervals, or its second beat."""
     at = off_for(32.0)
     start = at.now
@@ -260,7 +260,7 @@ def test_what_waited_with_us_since_before_the_on_ends_no_restoring() -> None:
     assert at.state().state is State.HEALTHY
 
 
-def test_a_beat_of_which_nobody_can_read_the_boot_ends_no_restoring() -> None:
+def test_a_beat_with_an_unreadable_boot_id_ends_no_restoring() -> None:
     """It may be of the old run. It still holds the next fence."""
     at = Desk()
     at.fence()

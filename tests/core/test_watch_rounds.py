@@ -58,7 +58,7 @@ def test_a_round_that_began_before_the_last_one_had_ended_is_the_same_reading() 
 
 
 @pytest.mark.parametrize("winner", [Power.OFF, Power.ON])
-def test_a_path_that_reads_on_revokes_whoever_won(winner: Power) -> None:
+def test_a_path_that_reads_on_revokes_even_if_another_path_won(winner: Power) -> None:
     at = off(Rack(devices=("pdu-a:1",), proxies=("px1", "px2"), reach=("px1", "px2")))
     loser = Power.ON if winner is Power.OFF else Power.OFF
     round_of(at, ("pdu-a", winner), px1=winner, px2=loser)

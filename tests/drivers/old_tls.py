@@ -33,7 +33,8 @@ async def s_server(certificate: Path, key: Path, *arguments: str) -> AsyncIterat
     program, port = find("openssl"), free_port()
     assert program is not None
     running = await asyncio.create_subprocess_exec(
-        program, "s_server", "-accept", f"127.0.0.1:{port}", "-cert", str(certificate), "-key", str(key), "-quiet", *arguments,
+        program, "s_server", "-accept", f"127.0.0.1:{port}", "-cert", str(certificate), "-key", str(key), "-quiet",
+        *arguments,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
     try:

@@ -31,7 +31,7 @@ def test_every_agent_of_debian_says_what_it_takes(debian: Asked) -> None:
 
 
 @needs("fence_ipmilan", "fence_redfish")
-def test_the_metadata_alone_tells_most_of_what_cuts_no_power(debian: Asked) -> None:
+def test_the_metadata_alone_shows_most_agents_that_cut_no_power(debian: Asked) -> None:
     refused = {name for name, metadata in debian.items() if why_refused(name, metadata)}
     by_metadata = {name for name, metadata in debian.items() if why_refused("fence_made", metadata)}
     assert {"fence_brocade", "fence_scsi", "fence_mpath", "fence_kdump", "fence_ovh", "fence_rcd_serial"} <= by_metadata
@@ -39,7 +39,7 @@ def test_the_metadata_alone_tells_most_of_what_cuts_no_power(debian: Asked) -> N
     assert not {"fence_ipmilan", "fence_apc_snmp", "fence_redfish", "fence_virsh", "fence_dummy"} & refused
 
 
-def test_an_agent_stands_in_one_table() -> None:
+def test_an_agent_is_in_one_table_only() -> None:
     tables = (REVIEWED.keys(), DOUBTED.keys(), NO_POWER.keys())
     assert len(frozenset().union(*tables)) == sum(map(len, tables))
 
@@ -264,7 +264,8 @@ def test_an_agent_that_can_prove_nothing_is_refused(change: tuple[str, str], why
     ("change", "why"),
     [
         (('<action name="on"/>', ""), "no action `on`"),
-        (('name="username" required="0"><content type="string"', 'name="missing_as_off"><content type="boolean" default="1"'),
+        (('name="username" required="0"><content type="string"',
+          'name="missing_as_off"><content type="boolean" default="1"'),
          "does not find for off"),
     ],
 )  # fmt: skip

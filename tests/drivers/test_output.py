@@ -43,7 +43,7 @@ def test_no_output_shows_its_text_in_a_traceback() -> None:
 
 
 @given(st.lists(st.binary(max_size=40), max_size=40), st.integers(0, 200))
-def test_head_and_tail_are_the_start_and_the_end_of_what_was_said(pieces: list[bytes], kept: int) -> None:
+def test_head_and_tail_are_the_start_and_the_end_of_the_output(pieces: list[bytes], kept: int) -> None:
     collector = Collector(kept)
     for piece in pieces:
         collector.take(piece)

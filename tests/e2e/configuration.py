@@ -63,7 +63,10 @@ def fast(state_dir: Path, *, bus: str, api_port: int, agents: Path) -> dict[str,
 
 @dataclass(slots=True, kw_only=True)
 class Configuration:
-    """The contents of the files. A test changes `tables` and `hosts` before it starts the daemon, or before a SIGHUP."""
+    """The contents of the files.
+
+    A test changes `tables` and `hosts` before it starts the daemon, or before a SIGHUP.
+    """
 
     directory: Path
     tables: dict[str, Table]

@@ -1,4 +1,4 @@
-"""A program: many readers of the API that never wait, whatever the server says: event streams, and request after request.
+"""A program: many readers of the API that ignore every `Retry-After`: event streams, and request after request.
 
 python -m tests.e2e.readers URL POLLERS STREAMS COUNTS
 COUNTS: a file with the number of answers by status, as JSON.

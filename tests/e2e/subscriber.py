@@ -1,7 +1,7 @@
 """A program: subscribes to all heartbeats with aiomqtt and only counts them: the floor for any receiver.
 
-python -m tests.e2e.subscriber PORT SEEN LATE_SECONDS: SEEN is a file with the number of heartbeats, and the hosts of which none
-came for LATE_SECONDS at some time: on a busy machine those were late for every receiver.
+python -m tests.e2e.subscriber PORT SEEN LATE_SECONDS: SEEN is a file with the number of heartbeats, and the hosts of
+which none came for LATE_SECONDS at some time: on a busy machine those were late for every receiver.
 """
 
 import asyncio

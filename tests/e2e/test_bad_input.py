@@ -150,7 +150,7 @@ async def test_rubbish_on_the_bus(tmp_path: Path) -> None:
         assert (await it.api.get("hosts/node-1"))["state"] in ("fenced", "restoring")
 
 
-async def test_a_reporter_with_another_spelling_is_no_life_and_is_told(tmp_path: Path) -> None:
+async def test_a_reporter_with_another_spelling_of_the_host_is_reported_and_no_sign_of_life(tmp_path: Path) -> None:
     agent = Agent(tmp_path / "agents")
     async with bed(tmp_path, {"node-1": [agent.device("a")]}) as it:
         assert it.broker is not None

@@ -1,4 +1,6 @@
-"""BMCs emulated by other projects: OpenIPMI's over fence_ipmilan, OpenStack's over the native driver and fence_redfish."""
+"""BMCs emulated by other projects: OpenIPMI's over fence_ipmilan, OpenStack's over the native driver
+and fence_redfish.
+"""
 
 from pathlib import Path
 from typing import Any

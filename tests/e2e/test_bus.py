@@ -1,4 +1,6 @@
-"""The bus fails, comes back, makes requests: announcements wait, no host is suspected, each request is answered once."""
+"""The bus fails, comes back, makes requests: announcements wait, no host is suspected,
+each request is answered once.
+"""
 
 import asyncio
 import contextlib
@@ -103,7 +105,7 @@ async def test_an_announcement_survives_the_broker(tmp_path: Path) -> None:
         assert not it.story.repeated
 
 
-async def test_an_outage_of_ours_fences_nobody(tmp_path: Path) -> None:
+async def test_an_outage_of_the_daemons_bus_fences_no_host(tmp_path: Path) -> None:
     """Only the daemon is cut off, for twice the grace, and one host dies meanwhile: that one is fenced, later."""
     agent = Agent(tmp_path / "agents")
     devices = {f"node-{n}": [agent.device(f"p{n}")] for n in range(1, 5)}

@@ -1,4 +1,6 @@
-"""kill -9 of the daemon at the worst moments: nothing acts later, nothing is lost, nothing is announced twice as new."""
+"""kill -9 of the daemon at the worst moments: nothing acts later, nothing is lost,
+nothing is announced twice as new.
+"""
 
 import asyncio
 import json
@@ -18,8 +20,8 @@ from tests.net import until
 pytestmark = [pytest.mark.integration, needs("mosquitto")]
 
 LATE_SECONDS = 3
-# While `late` exists, a child in its own session and the agent itself act seconds later: an OFF that is journalled as sent,
-# without any knowledge of when it will act.
+# While `late` exists, a child in its own session and the agent itself act seconds later: an OFF that is journalled as
+# sent, without any knowledge of when it will act.
 LATE = f"""off) if [ -e "$dir/late" ]; then rm "$dir/late"
   setsid sh -c 'echo $$ > '"$dir"'/grandchild; sleep {LATE_SECONDS}; echo grandchild >> '"$dir"'/acted' &
   echo $$ > "$dir/agent"; sleep {LATE_SECONDS}; echo agent >> "$dir/acted"

@@ -64,7 +64,7 @@ async def test_reload(tmp_path: Path) -> None:
         assert not it.story.of("node-2", "host.suspected")
 
 
-async def test_no_reload_ends_the_daemon_and_a_refused_one_is_told(tmp_path: Path) -> None:
+async def test_no_reload_ends_the_daemon_and_a_refused_one_is_reported(tmp_path: Path) -> None:
     """systemd uses the signal for the reload: status line, metric and event say how it ended."""
     agent = Agent(tmp_path / "agents")
     path = str(tmp_path / "notify")
@@ -186,7 +186,10 @@ async def test_an_orderly_end_in_the_middle_of_a_power_step(tmp_path: Path) -> N
 
 async def test_the_end_does_not_wait_for_ever(tmp_path: Path) -> None:
     """A power step longer than `shutdown_grace` is killed with all that it started; it never acts later."""
-    late = 'off) setsid sh -c "sleep 2; echo >> \'$dir/acted\'" & sleep 3; echo >> "$dir/acted"; printf off > "$dir/$plug" ;;'
+    late = (
+        "off) setsid sh -c \"sleep 2; echo >> '$dir/acted'\" & sleep 3; "
+        'echo >> "$dir/acted"; printf off > "$dir/$plug" ;;'
+    )
     agent = Agent(tmp_path / "agents", "fence_made", late)
 
     def impatient(configuration: Configuration) -> None:
@@ -205,7 +208,7 @@ async def test_the_end_does_not_wait_for_ever(tmp_path: Path) -> None:
         assert (ended["state"], ended["result"]["fenced"]) == ("done", True)
 
 
-async def test_a_daemon_that_stood_still_blames_nobody(tmp_path: Path) -> None:
+async def test_a_daemon_that_stood_still_suspects_no_host(tmp_path: Path) -> None:
     """Stopped for longer than every grace and its own lease: only a host that died meanwhile is fenced, and later."""
     agent = Agent(tmp_path / "agents")
 
@@ -222,7 +225,7 @@ async def test_a_daemon_that_stood_still_blames_nobody(tmp_path: Path) -> None:
         assert {event.body["subject"] for event in it.story.of(None, "host.suspected")} == {"node-1"}
 
 
-async def test_what_people_said_survives_a_crash(tmp_path: Path) -> None:
+async def test_what_people_requested_survives_a_crash(tmp_path: Path) -> None:
     agent = Agent(tmp_path / "agents")
     async with bed(tmp_path, {f"node-{n}": [agent.device(f"p{n}")] for n in range(1, 4)}) as it:
         for arguments in (
@@ -240,7 +243,7 @@ async def test_what_people_said_survives_a_crash(tmp_path: Path) -> None:
         assert (await it.ctl("off", "node-1", "--wait")).status == 0, "in maintenance a person needs no force"
 
 
-async def test_an_address_that_is_taken_is_told(tmp_path: Path) -> None:
+async def test_an_address_that_is_taken_is_reported(tmp_path: Path) -> None:
     agent = Agent(tmp_path / "agents")
     async with bed(tmp_path, {"node-1": [agent.device("a")]}, is_started=False) as it:
         port = int(it.api.url.rpartition(":")[2])

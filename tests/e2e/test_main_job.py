@@ -1,4 +1,6 @@
-"""The main job on Debian's fence_dummy: one host falls silent, is fenced on both its outlets, announced, and comes back."""
+"""The main job on Debian's fence_dummy: one host falls silent, is fenced on both its outlets, announced,
+and comes back.
+"""
 
 import asyncio
 from pathlib import Path
@@ -15,7 +17,7 @@ from tests.needs import needs
 pytestmark = [pytest.mark.integration, needs("mosquitto", "fence_dummy")]
 
 
-async def test_a_silent_host_is_fenced_told_restored_and_healthy_again(tmp_path: Path) -> None:
+async def test_a_silent_host_is_fenced_announced_restored_and_healthy(tmp_path: Path) -> None:
     (file_a, outlet_a), (file_b, outlet_b) = dummy(tmp_path, "pdu-a"), dummy(tmp_path, "pdu-b")
     _, other = dummy(tmp_path, "other")
     async with bed(tmp_path, {"node-1": [outlet_a, outlet_b], "node-2": [other]}) as it:
@@ -73,7 +75,7 @@ async def test_a_silent_host_is_fenced_told_restored_and_healthy_again(tmp_path:
             times = [(step["started_ms"], step["ended_ms"]) for step in device["steps"]]
             assert all(started <= ended for started, ended in times)
             assert [entry["verdict"] for entry in device["race"]] == ["won"]
-        # A warm agent ends in milliseconds. Side by side therefore means that no device's proof waits for another's OFF.
+        # A warm agent ends in milliseconds, so side by side means that no device's proof waits for another's OFF.
         offs, proofs = [], []
         for device in operation["devices"]:
             whats = [step["what"] for step in device["steps"]]
@@ -106,7 +108,7 @@ async def test_the_next_level_takes_over_and_everything_is_given_back(tmp_path: 
         assert (operation["state"], operation["result"]["level"], operation["result"]["restored"]) == ("done", 2, "all")
 
 
-async def test_what_rests_on_a_person_s_word_is_told_as_such(tmp_path: Path) -> None:
+async def test_an_agent_that_the_configuration_vouches_for_is_announced_as_vouched(tmp_path: Path) -> None:
     """An unreviewed agent: with `cuts_power` every statement says so, and a reload without it is refused."""
     agent = Agent(tmp_path / "agents", "fence_made")
     async with bed(tmp_path, {"node-1": [agent.device("a")], "node-2": [agent.device("w")]}) as it:
@@ -126,7 +128,7 @@ async def test_what_rests_on_a_person_s_word_is_told_as_such(tmp_path: Path) -> 
         assert (checked.status, "not reviewed" in checked.out) == (78, True)
 
 
-async def test_a_fenced_host_that_somebody_switches_on_is_revoked(tmp_path: Path) -> None:
+async def test_a_fenced_host_that_is_switched_on_from_outside_is_revoked(tmp_path: Path) -> None:
     """The announcement is no longer true: `revoked` follows, with a higher token."""
     agent = Agent(tmp_path / "agents")
     async with bed(tmp_path, {"node-1": [agent.device("a")], "node-2": [agent.device("w")]}) as it:

@@ -1,6 +1,8 @@
-"""A thousand hosts through Mosquitto: none is suspected wrongly, the cost is low, and ten that die are handled in order.
+"""A thousand hosts through Mosquitto: none is suspected wrongly, the cost is low, and ten that die are handled
+in order.
 
-What a busy machine does to the heartbeats themselves, a subscriber that does nothing else has seen as well: it is the floor.
+What a busy machine does to the heartbeats themselves, a subscriber that does nothing else has seen as well:
+it is the floor.
 """
 
 import asyncio
@@ -70,7 +72,8 @@ async def test_a_thousand_hosts(tmp_path: Path) -> None:
             beside(it, "subscriber", str(seen), str(0.7 * GRACE_SECONDS)) as floor,
         ):
             await until(
-                lambda: sum(state["state"] == "healthy" for state in it.story.states.values()) == HOSTS, seconds=PATIENCE_SECONDS,
+                lambda: sum(state["state"] == "healthy" for state in it.story.states.values()) == HOSTS,
+                seconds=PATIENCE_SECONDS,
                 what="all are heard",
             )  # fmt: skip
             await until(seen.exists, what="the floor hears")

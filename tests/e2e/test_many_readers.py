@@ -1,4 +1,6 @@
-"""Hundreds of clients read the API without a pause, refused or not; a host is still fenced and announced, the lease kept."""
+"""Hundreds of clients read the API without a pause, refused or not; a host is still fenced and announced,
+the lease kept.
+"""
 
 import asyncio
 import json

@@ -73,7 +73,9 @@ async def test_power_by_hand(tmp_path: Path) -> None:
 
 
 async def test_holding_back(tmp_path: Path) -> None:
-    """While disarmed, paused or in maintenance nothing is fenced and `held` says so; each has its own command to undo it."""
+    """While disarmed, paused or in maintenance nothing is fenced and `held` says so; each has its own command
+    to undo it.
+    """
     agent = Agent(tmp_path / "agents")
     devices = {name: [agent.device(name)] for name in ("node-1", "node-2", "node-3", "node-4")}
 

@@ -45,7 +45,7 @@ async def test_a_device_is_renamed_and_a_host_removed_beside_a_damaged_row(tmp_p
         await it.story.event("node-4", "host.fenced", seconds=60)
 
 
-async def test_a_store_that_vanished_fences_nobody_until_it_is_released(tmp_path: Path) -> None:
+async def test_a_store_that_vanished_fences_no_host_until_it_is_released(tmp_path: Path) -> None:
     agent = Agent(tmp_path / "agents")
     async with bed(tmp_path, {f"node-{n}": [agent.device(f"p{n}")] for n in range(1, 5)}) as it:
         await it.daemon.kill()

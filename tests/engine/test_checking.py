@@ -225,7 +225,7 @@ def test_two_hosts_with_one_bmc_are_found_through_any_path_and_what_changes_is_n
     play(rack(), with_world)
 
 
-def test_what_was_said_to_a_reading_that_a_reload_overtook_is_nobodys_word() -> None:
+def test_identities_read_before_a_reload_count_for_no_device() -> None:
     """The device may be another one since, so its identities prove nothing."""
 
     async def story(world: World) -> None:

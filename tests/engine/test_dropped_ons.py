@@ -36,8 +36,10 @@ def switch(what: What, device: str, sequence: int, clock: WorldClock) -> c.Switc
 
 
 def played(*, after: float, what: What = What.ON) -> tuple[list[str], list[tuple[str, Outcome, str | None]]]:
-    """Start two commands for one place; `after` seconds later the second's operation drops its ONs. Return the calls and the
-    results."""
+    """Start two commands for one place; `after` seconds later the second's operation drops its ONs.
+
+    Return the calls and the results.
+    """
 
     async def main() -> tuple[list[str], list[tuple[str, Outcome, str | None]]]:
         clock, lines, events = WorldClock(), Lines(5.0), list[e.Event]()

@@ -40,7 +40,7 @@ def kept(anchor: Callable[[], ClockAnchor | None]) -> tuple[list[e.Event], list[
     return run(main())
 
 
-def test_the_lease_is_renewed_whatever_becomes_of_the_housekeeping() -> None:
+def test_the_lease_is_renewed_while_a_checkpoint_hangs() -> None:
     told, logged = kept(lambda: None)
     assert [type(event) for event in told] == [e.LeaseRenewed] * 12
     assert logged == []

@@ -41,7 +41,7 @@ def misnamed(*names: str, aliases: tuple[str, ...] = ()) -> tuple[Misnamed, Fake
         ("node-1.example.org", "Node-1."),
     ],
 )
-def test_what_is_nearly_a_hosts_name_is_told(host: str, name: str) -> None:
+def test_a_name_that_is_nearly_a_hosts_is_reported(host: str, name: str) -> None:
     names, _ = misnamed(host, "node-2", "node-10")
     names.heard(name)
     assert names.names(HostName(host)) == (name,)
@@ -52,7 +52,7 @@ def test_what_is_nearly_a_hosts_name_is_told(host: str, name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["node-3", "node", "node-1x", "node-2", "node-1", "", "example.org", "node-1\n", "n" * 300]
 )
-def test_what_is_not_is_not(name: str) -> None:
+def test_a_name_that_is_far_from_every_hosts_is_not_reported(name: str) -> None:
     names, _ = misnamed("node-1", "node-2")
     names.heard(name)
     assert names.all() == {}
@@ -80,7 +80,7 @@ def test_an_address_is_no_host_s_long_form() -> None:
     assert names.all() == {}
 
 
-def test_what_may_mean_several_says_so_at_each() -> None:
+def test_a_name_that_may_mean_several_hosts_is_reported_at_each() -> None:
     names, _ = misnamed("node-1.a.example.org", "node-1.b.example.org", "node-2")
     names.heard("node-1")
     told = names.all()
@@ -107,7 +107,7 @@ def test_a_reload_that_knows_the_name_ends_it() -> None:
     assert names.all() == {}
 
 
-def test_the_check_tells_what_the_daemon_noted(tmp_path: Path) -> None:
+def test_check_config_warns_of_misnamed_reporters_that_the_daemon_noted(tmp_path: Path) -> None:
     names, _ = misnamed("node-1")
     names.heard("NODE-1")
     main = f'[daemon]\nstate_dir = "{tmp_path}"\n[[host]]\nname = "node-1"\n'

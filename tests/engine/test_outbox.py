@@ -56,7 +56,7 @@ def test_a_lost_acknowledgement_repeats_the_same_message() -> None:
     play(story)
 
 
-def test_of_a_host_nothing_counts_as_sent_behind_what_was_not_taken() -> None:
+def test_a_hosts_messages_behind_a_refused_one_do_not_count_as_sent() -> None:
     async def story(desk: Desk) -> None:
         desk.bus.stuck = {"fenced/v1/site-1/event/node-1"}
         await desk.store(message(1, "node-1"), message(2, "node-2"), message(3, "node-1"))
@@ -98,7 +98,7 @@ def test_nothing_but_what_is_durable_goes_out() -> None:
     play(story)
 
 
-def test_an_acknowledgement_that_could_not_be_stored_is_not_told_and_the_message_comes_again() -> None:
+def test_an_acknowledgement_that_could_not_be_stored_does_not_count_and_the_message_comes_again() -> None:
     async def story(desk: Desk) -> None:
         desk.broker.acknowledge_seconds = 1.0
         await desk.store(message(1, operation="4-1"))
@@ -156,7 +156,7 @@ def test_what_was_read_when_the_lease_had_ended_is_not_published() -> None:
     play(story)
 
 
-def test_every_state_is_told_again_after_each_connection_behind_what_was_pending() -> None:
+def test_every_state_is_published_again_after_each_connection_behind_what_was_pending() -> None:
     async def story(desk: Desk) -> None:
         assert len(desk.sent("/state/")) == 4
         desk.broker.set_up(False)
@@ -175,7 +175,7 @@ def test_every_state_is_told_again_after_each_connection_behind_what_was_pending
     play(story)
 
 
-def test_a_state_that_is_not_durable_yet_is_told_to_nobody() -> None:
+def test_a_state_that_is_not_durable_yet_is_not_published() -> None:
     async def story(desk: Desk) -> None:
         desk.broker.set_up(False)
         await asyncio.sleep(1.0)
@@ -206,7 +206,7 @@ def test_an_inventory_that_is_not_durable_yet_neither_adds_nor_drops_a_state() -
     play(story)
 
 
-def test_a_disarming_that_is_not_durable_yet_is_told_to_nobody() -> None:
+def test_a_disarming_that_is_not_durable_yet_is_not_published() -> None:
     async def story(desk: Desk) -> None:
         desk.fleet.begin()
         desk.fleet.apply(Entry(at=desk.clock.now(), host=None, record=Disarmed(by="person", reason="a test")))

@@ -43,7 +43,7 @@ def test_a_backlog_that_is_refused_delays_no_other_host() -> None:
     play(story)
 
 
-def test_a_message_that_nobody_answers_delays_no_other_host() -> None:
+def test_a_message_that_the_broker_does_not_acknowledge_delays_no_other_host() -> None:
     async def story(desk: Desk) -> None:
         desk.bus.mute = {topic("node-1")}
         await desk.store(message(1), message(2), message(3, "node-2", operation="4-1"))
@@ -56,7 +56,7 @@ def test_a_message_that_nobody_answers_delays_no_other_host() -> None:
     play(story)
 
 
-def test_what_belongs_to_no_host_is_refused_for_itself() -> None:
+def test_refused_messages_without_a_host_delay_no_host() -> None:
     async def story(desk: Desk) -> None:
         fleet = replace(message(1), host=None, topic="fenced/v1/site-1/event")
         desk.bus.stuck = {fleet.topic}
@@ -69,7 +69,7 @@ def test_what_belongs_to_no_host_is_refused_for_itself() -> None:
     play(story)
 
 
-def test_a_controllers_word_that_is_refused_stops_nothing_and_is_told_of() -> None:
+def test_a_refused_message_about_the_controller_stops_nothing_and_is_reported() -> None:
     async def story(desk: Desk) -> None:
         desk.broker.set_up(False)
         await asyncio.sleep(1.0)
@@ -87,7 +87,7 @@ def test_a_controllers_word_that_is_refused_stops_nothing_and_is_told_of() -> No
     play(story)
 
 
-def test_every_state_is_told_again_although_some_are_refused_and_the_connection_is_lost_in_between() -> None:
+def test_every_state_is_published_again_although_some_are_refused_and_the_connection_is_lost_in_between() -> None:
     hosts = [f"node-{number}" for number in range(1000)]
     denied = {f"fenced/v1/site-1/state/{name}" for name in hosts[::100]}
 
@@ -117,7 +117,7 @@ def test_every_state_is_told_again_although_some_are_refused_and_the_connection_
     play(story, hosts=hosts)
 
 
-def test_a_state_that_is_refused_is_told_again_within_the_same_connection() -> None:
+def test_a_state_that_is_refused_is_published_again_within_the_same_connection() -> None:
     async def story(desk: Desk) -> None:
         desk.broker.set_up(False)
         await asyncio.sleep(1.0)
@@ -153,7 +153,7 @@ def test_pending_and_stuck_say_what_the_broker_has_not() -> None:
 # -- a broker that hangs up -------------------------------------------------------------------------------------------
 
 
-def test_a_broker_that_hangs_up_on_one_host_leaves_us_our_ears_and_the_others_their_words() -> None:
+def test_a_broker_that_hangs_up_on_one_host_stops_neither_hearing_nor_other_hosts() -> None:
     async def story(desk: Desk) -> None:
         desk.bus.fatal = {topic("node-1")}
         numbers = iter(range(1, 100_000))
@@ -174,7 +174,7 @@ def test_a_broker_that_hangs_up_on_one_host_leaves_us_our_ears_and_the_others_th
     play(story)
 
 
-def test_those_that_were_under_way_when_the_broker_hung_up_do_not_wait_for_the_one_that_it_is() -> None:
+def test_lanes_under_way_at_a_hang_up_do_not_wait_for_the_lane_that_caused_it() -> None:
     async def story(desk: Desk) -> None:
         desk.bus.fatal = {topic("node-3")}
         await desk.store(*(message(number, f"node-{number}") for number in range(1, 51)))
@@ -200,7 +200,7 @@ def test_a_refusal_behind_which_the_broker_hangs_up_is_no_plain_refusal() -> Non
     play(story)
 
 
-def test_an_old_broker_that_hangs_up_behind_its_acknowledgement_is_not_told_all_again_at_once() -> None:
+def test_an_old_broker_that_hangs_up_behind_its_acknowledgement_does_not_get_all_again_at_once() -> None:
     """MQTT 3.1.1 acknowledges the state and then closes the connection: not every connection may begin with that
     state."""
 

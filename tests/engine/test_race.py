@@ -82,7 +82,8 @@ def race(
         racing = Race(
             tiers=[[ProxyName(name) for name in tier] for tier in tiers], plug=PLUG, read=paths.read,
             memory=memory if memory is not None else PathMemory(), settings=settings, clock=WorldClock(),
-            origin=WorldClock().now(), is_exhaustive=is_exhaustive, place=place, load=lambda proxy: load.get(proxy, 0.0),
+            origin=WorldClock().now(), is_exhaustive=is_exhaustive, place=place,
+            load=lambda proxy: load.get(proxy, 0.0),
             stops_at_mismatch=stops_at_mismatch,
         )  # fmt: skip
         result = await racing.run()
@@ -117,7 +118,7 @@ def test_k_failing_candidates_cost_no_stagger() -> None:
     }  # fmt: skip
 
 
-def test_a_success_starts_nobody_else() -> None:
+def test_a_success_starts_no_other_path() -> None:
     paths = Paths({"a": 0.1, "b": 0.1})
     result, _ = race(paths, ["a"], ["b"])
     assert [name for _, name in paths.started] == ["a"]
@@ -141,7 +142,7 @@ def test_inside_a_tier_the_first_answer_wins() -> None:
     assert result.winner == "quick" and seconds == pytest.approx(0.3, abs=0.01)
 
 
-def test_nobody_answers_ends_after_a_probe_timeout_and_the_staggers() -> None:
+def test_a_race_without_an_answer_ends_after_a_probe_timeout_and_the_staggers() -> None:
     paths = Paths(dict.fromkeys(["a", "b", "c"]))
     result, seconds = race(paths, ["a", "b", "c"])
     assert result.winner is None and result.power is Power.UNKNOWN
@@ -156,14 +157,14 @@ def test_a_probe_that_does_not_end_itself_is_cancelled_soon_after_its_timeout() 
     assert SETTINGS.probe_timeout_seconds < seconds < 2 * SETTINGS.probe_timeout_seconds
 
 
-def test_who_races_to_switch_ends_at_the_first_mismatch() -> None:
+def test_a_race_before_a_command_ends_at_the_first_mismatch() -> None:
     paths = Paths({"a": 0.1, "b": 0.2, "c": None}, wrong=("a",))
     result, seconds = race(paths, ["a", "b", "c"], stops_at_mismatch=True)
     assert result.winner is None and seconds == pytest.approx(0.1)
     assert [entry.kind for entry in result.entries] == ["wrong_machine", "", ""]
 
 
-def test_who_only_looks_goes_on_after_a_mismatch_and_tells_it() -> None:
+def test_a_race_that_only_reads_goes_on_after_a_mismatch_and_reports_it() -> None:
     result, _ = race(Paths({"a": 0.1, "b": 0.2}, wrong=("a",)), ["a", "b"])
     assert result.winner == "b"
     assert result.entries[0].kind == "wrong_machine"
@@ -295,7 +296,7 @@ def test_memory_is_bounded() -> None:
     assert memory.get(ProxyName("p99"), PLUG).successes == 1
 
 
-def test_the_whole_story_is_told_in_milliseconds_from_the_operations_start() -> None:
+def test_race_entries_are_in_milliseconds_from_the_operations_start() -> None:
     paths = Paths({"a": -0.1, "b": 0.2})
     result, _ = race(paths, ["a"], ["b"], settings=replace(SETTINGS, parallel=1))
     told = [(entry.proxy, entry.tier, entry.started_ms, entry.ended_ms, entry.error) for entry in result.entries]

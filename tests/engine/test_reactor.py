@@ -130,7 +130,7 @@ def test_a_batch_that_the_store_refuses_is_decided_again_and_nothing_is_lost() -
     play(story)
 
 
-def test_a_person_is_told_at_once_that_the_store_takes_nothing() -> None:
+def test_a_request_is_answered_at_once_that_the_store_takes_nothing() -> None:
     async def story(desk: Desk) -> None:
         desk.journal.fail_next = StoreError("disk full")
         with pytest.raises(Unavailable, match="disk full"):
@@ -244,7 +244,7 @@ def test_a_newer_epoch_ends_the_reactor() -> None:
     run(main())
 
 
-def test_a_stall_is_nobodys_silence() -> None:
+def test_a_stall_does_not_count_as_silence() -> None:
     async def story(desk: Desk) -> None:
         for _ in range(90):
             desk.beat()

@@ -1,4 +1,4 @@
-"""A store that refuses batches for long: what the daemon knows of itself, not of its hosts, is known all the same."""
+"""A store that refuses batches for long: the daemon still keeps what it knows of its own lease, gates and lag."""
 
 import asyncio
 

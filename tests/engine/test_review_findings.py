@@ -55,7 +55,7 @@ def test_no_command_that_waited_for_its_turn_is_sent_after_the_lease_was_lost(mo
     assert max(sent) <= until
 
 
-def test_nobody_is_told_fenced_before_the_record_is_durable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fenced_is_not_announced_before_its_record_is_durable(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> list[State]:
         world = await calm(Rack(devices=("pdu-a:1",)))
         store, told = world.journal.append, list[State]()

@@ -83,13 +83,13 @@ def test_the_return_may_be_seen_on_any_path() -> None:
     [ProxyUnreachable("px1"), ProxyTimedOut("px1"), LoginRefused("no"), BadParameters("x"), WrongMachine("another"),
      CommandRefused("token")],
 )  # fmt: skip
-def test_what_says_nothing_of_reach_settles_nothing(error: DeviceError) -> None:
+def test_errors_that_say_nothing_about_reach_start_no_settle_time(error: DeviceError) -> None:
     plug = Plug()
     plug.fails(error, proxy=PX1)
     assert plug.reads(proxy=PX1) is Power.OFF
 
 
-def test_a_path_that_keeps_failing_tells_nothing_new() -> None:
+def test_a_path_that_keeps_failing_is_no_new_sign_of_trouble() -> None:
     plug = Plug()
     plug.fails(proxy=PX1)
     assert plug.reads() is Power.UNKNOWN
@@ -98,7 +98,7 @@ def test_a_path_that_keeps_failing_tells_nothing_new() -> None:
     assert plug.reads() is Power.OFF
 
 
-def test_a_path_that_works_again_tells_again() -> None:
+def test_a_path_that_worked_and_fails_again_is_a_new_sign_of_trouble() -> None:
     plug = Plug()
     plug.fails(proxy=PX1)
     plug.reads(proxy=PX1)
@@ -117,7 +117,7 @@ def test_not_ready_starts_the_settle_time_each_time() -> None:
     assert plug.reads() is Power.UNKNOWN
 
 
-def test_not_ready_is_the_devices_own_word_even_on_a_path_that_keeps_failing() -> None:
+def test_not_ready_counts_even_on_a_path_that_keeps_failing() -> None:
     plug = Plug()
     plug.fails(proxy=PX1)
     plug.reads()
@@ -153,7 +153,9 @@ def test_without_a_settle_time_every_reading_counts() -> None:
     ("error", "is_off_counting"),
     [(GONE, False), (DeviceNotReady("boots", may_be_done=False), False), (DeviceTimedOut("slow to switch"), True)],
 )
-def test_a_command_that_finds_nobody_is_a_sign_as_well(error: DeviceError, *, is_off_counting: bool) -> None:
+def test_a_command_that_does_not_reach_its_device_is_a_sign_of_trouble_too(
+    error: DeviceError, *, is_off_counting: bool
+) -> None:
     async def main() -> Power:
         bench = Bench()
         bench.lines.power = Power.OFF

@@ -35,7 +35,7 @@ class Users:
         return [name for _, name in self.order]
 
 
-def test_never_more_than_there_are() -> None:
+def test_no_more_slots_are_held_than_exist() -> None:
     async def main() -> int:
         users = Users(Slots(3))
         for number in range(20):
@@ -91,7 +91,7 @@ def test_a_failing_device_holds_at_most_one() -> None:
     assert run(main()) == [0.0, 1.0, 2.0]
 
 
-def test_one_slot_is_had_by_a_failing_device_too() -> None:
+def test_a_failing_device_gets_the_only_slot_if_it_is_free() -> None:
     async def main() -> list[str]:
         users = Users(Slots(1))
         users.ask("failing", failing="plug")

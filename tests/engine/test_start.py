@@ -104,7 +104,7 @@ def test_the_retained_state_of_a_host_that_is_gone_is_cleared_once() -> None:
     assert [json.loads(message.payload)["state"] for message in back] == ["healthy"]
 
 
-def test_a_reload_clears_and_tells_again() -> None:
+def test_a_host_that_a_reload_removes_and_adds_is_cleared_and_published_again() -> None:
     fleet, _ = started(loaded())
     fleet.begin()
     gone = collect([decide(fleet, e.InventoryRead(inventory=without_node()), NOW)], fleet, "fenced-a", NOW)
@@ -119,7 +119,7 @@ def test_a_reload_clears_and_tells_again() -> None:
     assert [json.loads(message.payload)["state"] for message in back.outbox if message.host == NODE] == ["healthy"]
 
 
-def test_what_is_announced_tells_times_as_a_right_wall_clock_showed_them() -> None:
+def test_announced_times_are_those_of_a_right_wall_clock() -> None:
     ahead = 73 * 365 * 86400.0
     fleet = replay(inventory(Rack()), loaded(), started=NOW + ahead)
     fleet.begin()

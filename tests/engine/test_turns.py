@@ -13,7 +13,8 @@ Told = list[tuple[float, Path]]
 
 
 def turns(
-    hosts: int, *, devices: int = 2, proxies: int = 3, interval: float = 600.0, pause: float = 5.0, units: int | None = None
+    hosts: int, *, devices: int = 2, proxies: int = 3, interval: float = 600.0, pause: float = 5.0,
+    units: int | None = None
 ) -> Turns:  # fmt: skip
     """Return the turns of that many hosts. `units`: the number of units that all devices share; None: one for each
     device."""
@@ -85,7 +86,7 @@ def test_a_unit_with_too_many_paths_serves_all_of_them_in_turn() -> None:
     assert len(set(first)) == 240
 
 
-def test_the_same_order_in_each_life() -> None:
+def test_the_order_of_turns_is_the_same_after_each_start() -> None:
     first, second = (play(turns(20), 300.0) for _ in range(2))
     assert [(at, path.key) for at, path in first] == [(at, path.key) for at, path in second]
 

@@ -1,4 +1,4 @@
-"""Event streams: the store is read once for all watchers, no watcher misses an event, and a failed read is reported."""
+"""Event streams: the store is read once for all watchers, none misses an event, a failed read is reported."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -86,7 +86,7 @@ def test_a_hundred_watchers_cost_the_store_what_one_does() -> None:
     play(story)
 
 
-def test_who_comes_back_gets_what_he_missed_and_then_the_same_as_all() -> None:
+def test_a_watcher_that_returns_gets_the_missed_events_first() -> None:
     async def story(hall: Hall) -> None:
         await hall.happen(3 * watching.SLICE)
         now, old = hall.watch(), hall.watch(after=10)
@@ -99,7 +99,7 @@ def test_who_comes_back_gets_what_he_missed_and_then_the_same_as_all() -> None:
     play(story)
 
 
-def test_nobody_misses_an_event_where_more_come_than_are_kept() -> None:
+def test_no_watcher_misses_an_event_where_more_come_than_are_kept() -> None:
     async def story(hall: Hall) -> None:
         seen = hall.watch()
         await asyncio.sleep(1.0)
@@ -117,7 +117,7 @@ def test_nobody_misses_an_event_where_more_come_than_are_kept() -> None:
     play(story)
 
 
-def test_events_that_are_gone_keep_nobody_busy() -> None:
+def test_a_watcher_that_asks_for_pruned_events_does_not_keep_reading() -> None:
     async def story(hall: Hall) -> None:
         await hall.happen(50)
         hall.watch()
@@ -136,7 +136,7 @@ def test_events_that_are_gone_keep_nobody_busy() -> None:
     play(story)
 
 
-def test_a_store_that_can_not_be_read_is_told_to_whoever_watches_and_to_the_next_again() -> None:
+def test_a_store_that_can_not_be_read_raises_for_each_watcher() -> None:
     async def story(hall: Hall) -> None:
         await hall.journal.close()
         for _ in range(2):

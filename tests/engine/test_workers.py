@@ -180,7 +180,7 @@ def test_tokens_of_earlier_lives_are_remembered() -> None:
     run(main())
 
 
-def test_the_memory_belongs_to_the_plug_whatever_the_path() -> None:
+def test_the_memory_of_a_plug_is_one_for_all_its_paths() -> None:
     async def main() -> None:
         bench = Bench()
         await bench.switch(5, proxy=ProxyName("px1"))
@@ -376,7 +376,7 @@ def test_every_call_is_counted_with_its_result() -> None:
     assert counts["device_call", "fence_world", "status", "timed_out"] == 1
 
 
-def test_who_the_device_is_comes_with_the_reading_where_it_was_asked() -> None:
+def test_identities_come_with_a_reading_that_requested_them() -> None:
     async def main(is_identified: bool) -> tuple[str, ...]:
         bench = Bench()
         reading = await bench.workers.read(

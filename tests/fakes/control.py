@@ -1,4 +1,6 @@
-"""The whole control port in memory: a small fleet, operations that a test advances by hand, events that a test emits."""
+"""The whole control port in memory: a small fleet, operations that a test advances by hand, events
+that a test emits.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

@@ -61,8 +61,9 @@ class Durable:
 class MemoryJournal:
     """Implements the port. `is_checked`: every batch goes through the codec and must come back equal.
 
-    `fail_next`: raised by the next write, which stores nothing. `delay_seconds`: delay before a write is stored (cancelled
-    then, nothing is stored); `delay_after_seconds`: delay after it, before the caller learns of it (cancelled then, all is).
+    `fail_next`: raised by the next write, which stores nothing. `delay_seconds`: delay before a write is stored
+    (cancelled then, nothing is stored); `delay_after_seconds`: delay after it, before the caller learns of it
+    (cancelled then, all is).
     """
 
     def __init__(self, durable: Durable | None = None, *, is_checked: bool = False) -> None:

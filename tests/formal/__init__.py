@@ -1,1 +1,3 @@
-"""A formal model of what makes an announcement safe, and a comparison of the simulation with it (docs/formal-model.md)."""
+"""A formal model of what makes an announcement safe, and a comparison of the simulation
+with it (docs/formal-model.md).
+"""

@@ -1,4 +1,5 @@
-"""`python -m tests.formal`: explore the model, show that each rule is needed, compare the simulation's runs with the model.
+"""`python -m tests.formal`: explore the model, show that each rule is needed, compare the simulation's runs
+with the model.
 
 Prints findings as a sequence of steps that a person can follow.
 """

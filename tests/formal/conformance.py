@@ -1,7 +1,7 @@
 """Compare what one simulated host did with the model: the model must allow each record and each command at that moment.
 
-Knows records and actions; of time only whether `announce_wait` is over. Readings are offered to the model and not required:
-the program may read more often than the model needs, but never announce with less.
+Knows records and actions; of time only whether `announce_wait` is over. Readings are offered to the model and not
+required: the program may read more often than the model needs, but never announce with less.
 """
 
 from collections.abc import Iterable

@@ -18,7 +18,8 @@ STATES_MAX: Final = 3_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """`pending`: the maximum of commands on their way to one device; nothing else is bounded. `without`: rules left out.
+    """`pending`: the maximum of commands on their way to one device; nothing else is bounded. `without`:
+    rules left out.
 
     `only`: the promises to check, by their first letters; empty: all.
     """
@@ -40,7 +41,9 @@ class Explored:
 
 @dataclass(slots=True)
 class _Known:
-    """All states by number, from which state each was first reached, and which lead to it by steps that can be relied on."""
+    """All states by number, from which state each was first reached, and which lead to it by steps
+    that can be relied on.
+    """
 
     numbers: dict[World, int] = field(default_factory=dict)
     came: list[tuple[int, Action] | None] = field(default_factory=list)

@@ -52,7 +52,10 @@ class Kind(IntEnum):
 
 
 class Claim(IntEnum):
-    """What the journal claims of the host. HELD: it was fenced and an operation runs on it; meanwhile nothing is claimed."""
+    """What the journal claims of the host.
+
+    HELD: it was fenced and an operation runs on it; meanwhile nothing is claimed.
+    """
 
     NONE = 0
     FENCED = 1
@@ -122,7 +125,10 @@ class World(NamedTuple):
 
 
 class Does(IntEnum):
-    """What can happen. Up to TAKEOVER a daemon does it; LAND to LOSE happen in network and devices; HAND comes from outside."""
+    """What can happen.
+
+    Up to TAKEOVER a daemon does it; LAND to LOSE happen in network and devices; HAND comes from outside.
+    """
 
     BEGIN = 0
     JOIN = 1
@@ -145,7 +151,8 @@ class Does(IntEnum):
 
 
 class Action(NamedTuple):
-    """One thing that happens. `is_yes`: END, ANNOUNCE: fenced; HAND: ON. `is_stale`: the daemon without the lease does it.
+    """One thing that happens. `is_yes`: END, ANNOUNCE: fenced; HAND: ON. `is_stale`:
+    the daemon without the lease does it.
 
     `is_recorded`: OFF, ON: the record is durable first.
     """

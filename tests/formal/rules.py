@@ -1,7 +1,7 @@
 """What may happen in the model: for each action, the rules that forbid it now (`refusals`) and its effect (`after`).
 
-Looks at one moment only. Each guard is written once, here: the explorer leaves rules out by name, and the monitor of the
-simulation's traces calls the same function. Sources: design.md#safety-rules, #power-model.
+Looks at one moment only. Each guard is written once, here: the explorer leaves rules out by name, and the monitor of
+the simulation's traces calls the same function. Sources: design.md#safety-rules, #power-model.
 """
 
 from collections.abc import Iterator
@@ -213,7 +213,8 @@ def _travelled(device: Device, action: Action, without: frozenset[str]) -> Devic
 
 
 def _taken(others: tuple[Command, ...], command: Command, without: frozenset[str]) -> tuple[Command, ...]:
-    """The path compares tokens: it will refuse older commands that are still on their way to it, and a second copy of this.
+    """The path compares tokens: it will refuse older commands that are still on their way to it, and a second copy
+    of this.
 
     If tokens are not compared, the network's second copy arrives later, long after the answer to the first.
     """

@@ -1,4 +1,5 @@
-"""Unify worlds that differ only in names: put devices, paths and tokens into a fixed order, and forget what can't matter.
+"""Unify worlds that differ only in names: put devices, paths and tokens into a fixed order,
+and forget what can't matter.
 
 Worlds that become equal here must have the same futures.
 """
@@ -38,7 +39,9 @@ def _device(device: Device, claim: Claim, *, is_reading: bool, is_giving: bool) 
 
 
 def _commands(commands: tuple[Command, ...]) -> tuple[Command, ...]:
-    """First the accepted commands, whose order and path do not matter any more, then those on their way, path by path."""
+    """First the accepted commands, whose order and path do not matter any more, then those on their way,
+    path by path.
+    """
     if not commands:
         return commands
     taken = sorted(command._replace(token=0, path=0) for command in commands if command.is_taken)

@@ -1,6 +1,7 @@
 """Print a way through the model as a story, one line per step, with the two devices called A and B throughout.
 
-The explorer's worlds stand for all equivalent ones, with their devices in a fixed order; here they get their names back.
+The explorer's worlds stand for all equivalent ones, with their devices in a fixed order;
+here they get their names back.
 """
 
 from tests.formal.explore import Bounds, successors

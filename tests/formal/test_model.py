@@ -1,4 +1,6 @@
-"""With all rules the model keeps its promises, and each rule is needed: without it the promise breaks that it protects."""
+"""With all rules the model keeps its promises, and each rule is needed: without it the promise breaks
+that it protects.
+"""
 
 import pytest
 
@@ -48,12 +50,12 @@ ANNOUNCEMENT = ("S1:", "S5: the host counts")
 
 
 @pytest.mark.parametrize("rule", ["epoch", "one operation", "token", "not after", "record first"])
-def test_in_the_end_it_is_the_announcement_that_is_wrong(rule: str) -> None:
+def test_without_a_rule_a_host_that_is_on_is_announced_as_fenced(rule: str) -> None:
     """A rule whose absence first breaks another promise also leads to the worst: fenced, and ON or about to be."""
     assert explore(Bounds(pending=1, without=frozenset({rule}), only=ANNOUNCEMENT)).broken is not None
 
 
-def test_a_settled_read_stands_behind_a_settled_end() -> None:
+def test_a_settled_read_comes_after_a_settled_end() -> None:
     """An operation that ends too early breaks S14, but announces nothing wrong: the second line of defence holds."""
     first = frozenset({"settled end"})
     assert explore(Bounds(pending=1, without=first, only=ANNOUNCEMENT)).broken is None

@@ -1,7 +1,8 @@
-"""Watch a simulated world, and report to one monitor per host, in order, what became durable, left, acted or was published.
+"""Watch a simulated world, and report to one monitor per host, in order, what became durable, left, acted
+or was published.
 
-Uses the world's hooks and knows no rules. It stops watching a host whose devices lie, reboot or answer for another machine,
-because the model's devices are honest. Whatever is durable is reported before the next thing that happens.
+Uses the world's hooks and knows no rules. It stops watching a host whose devices lie, reboot or answer for another
+machine, because the model's devices are honest. What became durable is reported before the next event.
 """
 
 import json

@@ -1,1 +1,1 @@
-"""Rubbish at every border: external input becomes one of our own values or one of our own errors."""
+"""Rubbish at every border: external input becomes one of fenced's values or one of its errors."""

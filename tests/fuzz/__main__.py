@@ -1,7 +1,7 @@
 """`make fuzz FOR=10m`: run the properties of this folder with new examples, round after round, until the time is over.
 
-Each round takes more examples than the one before. The first failure ends it, and pytest prints the smallest example, which is
-to be kept as an `@example` of its test.
+Each round takes more examples than the one before. The first failure ends it, and pytest prints the smallest example,
+which is to be kept as an `@example` of its test.
 """
 
 import argparse

@@ -32,7 +32,8 @@ ODD_NUMBERS: Final = st.sampled_from([0, 1, 2, 3, 5, 5, 6, 14, 16, 17, 18, -1, 2
 Bent = tuple[str, int, int, bytes]
 """A fault of a reply: the kind, at which object, an odd number, and bytes in place of a value."""
 BENT_KINDS: Final = (
-    "value", "value", "value", "value", "status", "status", "index", "id", "fewer", "more", "other name", "order", "tag", "bytes",
+    "value", "value", "value", "value", "status", "status", "index", "id", "fewer", "more", "other name", "order",
+    "tag", "bytes",
 )  # fmt: skip
 
 

@@ -1,4 +1,5 @@
-"""BER, as far as SNMP needs it, written from X.690 independently of the driver's libraries: write answers, parse datagrams.
+"""BER, as far as SNMP needs it, written from X.690 independently of the driver's libraries: write answers,
+parse datagrams.
 
 Knows tags and lengths, no protocol. `read` raises ValueError for incomplete data.
 """

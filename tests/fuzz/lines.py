@@ -1,7 +1,7 @@
 """Connections in virtual time that end in functions of a test: what a device receives, and what it answers when.
 
-Knows no device. Nothing really waits, sends or draws random numbers, so the same example is the same run, and a call that
-waits for a minute costs nothing.
+Knows no device. Nothing really waits, sends or draws random numbers, so the same example is the same run, and a call
+that waits for a minute costs nothing.
 """
 
 import asyncio

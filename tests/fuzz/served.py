@@ -1,7 +1,7 @@
 """Servers beside a synchronous test: ours on a loop in a thread, and one that answers what a test says.
 
-Hypothesis shrinks only what it can call, so the tests are synchronous and the servers run in threads. Each server here ends
-with its block.
+Hypothesis shrinks only what it can call, so the tests are synchronous and the servers run
+in threads. Each server here ends with its block.
 """
 
 import asyncio
@@ -56,7 +56,10 @@ class Answered:
 
 
 def exchange(port: int, request: bytes, *, is_whole: bool = False) -> Answered | None:
-    """Send these bytes; return None if the server hung up without an answer. `is_whole` False: close the sending side after."""
+    """Send these bytes; return None if the server hung up without an answer.
+
+    `is_whole` False: close the sending side after.
+    """
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS) as connection:
         try:
             connection.sendall(request)

@@ -21,24 +21,25 @@ TOKEN: Final = "t0ken-of-a-session"
 BASIC: Final = base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
 SECRETS: Final = (PASSWORD, BASIC, TOKEN)
 WORDS: Final = (
-    "On", "Off", "off", "Off ", "PoweringOff", "Starting", "Enabled", "ForceOff", "On\n", "GracefulShutdown", "Completed",
-    "Exception", "Running", "Critical", UUID, UUID.upper(), "S-1", "0", "2026-11-22T10:00:00Z", "9999-12-31T23:59:59-23:59",
-    "0001-01-01T00:00:00+23:59", ROOT, SYSTEMS, SYSTEM, RESET, MANAGER, TASK, SESSIONS, "//other", "http://127.0.0.1:1/",
-    "http://[", "http://u:p@192.0.2.1/x", "a\n", "?", "/x y", "/x\r\nX: y", "\x1b[31m\u2028", "\ud800", *SECRETS,
+    "On", "Off", "off", "Off ", "PoweringOff", "Starting", "Enabled", "ForceOff", "On\n", "GracefulShutdown",
+    "Completed", "Exception", "Running", "Critical", UUID, UUID.upper(), "S-1", "0", "2026-11-22T10:00:00Z",
+    "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", ROOT, SYSTEMS, SYSTEM, RESET, MANAGER, TASK, SESSIONS,
+    "//other", "http://127.0.0.1:1/", "http://[", "http://u:p@192.0.2.1/x", "a\n", "?", "/x y", "/x\r\nX: y",
+    "\x1b[31m\u2028", "\ud800", *SECRETS,
     *("x" * many + secret for many in (37, 116, 297) for secret in SECRETS), *(f"Base.1.8.{name}" for name in MESSAGES),
 )  # fmt: skip
 KEYS: Final = (
-    "@odata.id", "Systems", "Members", "Members@odata.nextLink", "Links", "ManagedBy", "Sessions", "PowerState", "Status",
-    "State", "UUID", "SerialNumber", "SKU", "Manufacturer", "Actions", "#ComputerSystem.Reset", "target", "TaskState",
-    "ResetType@Redfish.AllowableValues", "@Redfish.ActionInfo", "Parameters", "Name", "AllowableValues", "TaskStatus",
-    "TaskMonitor", "error", "@Message.ExtendedInfo", "MessageId", "Message", "message", "DateTime", "LastResetTime",
-    "Messages",
+    "@odata.id", "Systems", "Members", "Members@odata.nextLink", "Links", "ManagedBy", "Sessions", "PowerState",
+    "Status", "State", "UUID", "SerialNumber", "SKU", "Manufacturer", "Actions", "#ComputerSystem.Reset", "target",
+    "TaskState", "ResetType@Redfish.AllowableValues", "@Redfish.ActionInfo", "Parameters", "Name", "AllowableValues",
+    "TaskStatus", "TaskMonitor", "error", "@Message.ExtendedInfo", "MessageId", "Message", "message", "DateTime",
+    "LastResetTime", "Messages",
 )  # fmt: skip
 PLACES: Final = (ROOT, SYSTEMS, SYSTEM, MANAGER, TASK, SESSIONS, RESET)
 STATUSES: Final = (
-    b"200 OK", b"201 x", b"202 x", b"204 x", b"203 x", b"206 x", b"299 x", b"301 x", b"302 x", b"307 x", b"308 x", b"400 x",
-    b"401 x", b"403 x", b"404 x", b"405 x", b"409 x", b"410 x", b"412 x", b"429 x", b"500 x", b"501 x", b"502 x", b"503 x",
-    b"504 x", b"999 x", b"101 x", b"200", b"0 x", b"-1 x", b"2e2 x", b"20 x",
+    b"200 OK", b"201 x", b"202 x", b"204 x", b"203 x", b"206 x", b"299 x", b"301 x", b"302 x", b"307 x", b"308 x",
+    b"400 x", b"401 x", b"403 x", b"404 x", b"405 x", b"409 x", b"410 x", b"412 x", b"429 x", b"500 x", b"501 x",
+    b"502 x", b"503 x", b"504 x", b"999 x", b"101 x", b"200", b"0 x", b"-1 x", b"2e2 x", b"20 x",
 )  # fmt: skip
 HEADERS: Final = (
     b"Location: ", b"Location: " + SYSTEM.encode(), b"Location: " + TASK.encode(), b"Location: " + RESET.encode(),
@@ -72,7 +73,11 @@ HONEST: Final[Mapping[str, Any]] = {
     ROOT: {"Systems": {"@odata.id": SYSTEMS}, "Links": {"Sessions": {"@odata.id": SESSIONS}}},
     SYSTEMS: {"Members": [{"@odata.id": SYSTEM}]},
     SYSTEM: {**Bmc().system(), "UUID": UUID, "Links": {"ManagedBy": [{"@odata.id": MANAGER}]}},
-    MANAGER: {"Status": {"State": "Enabled"}, "DateTime": "2026-01-01T00:00:00Z", "LastResetTime": "2025-01-01T00:00:00Z"},
+    MANAGER: {
+        "Status": {"State": "Enabled"},
+        "DateTime": "2026-01-01T00:00:00Z",
+        "LastResetTime": "2025-01-01T00:00:00Z",
+    },
     TASK: {"@odata.id": TASK, "TaskState": "Completed", "TaskStatus": "OK", "Messages": [{"Message": "done"}]},
     SESSIONS: {"@odata.id": f"{SESSIONS}/1"},
     RESET: {},
@@ -140,7 +145,9 @@ def wire(honest: Any) -> st.SearchStrategy[Told]:
     return st.builds(
         written, bodies(honest), ANY_STATUS, ANY_HEADERS, st.sampled_from(FRAMES), st.sampled_from(EARLY),
         st.integers(0, 400), st.sampled_from(Then),
-    ) | st.builds(lambda text, then: Told(pieces=(text,), then=then), mutated([good]), st.sampled_from(Then))  # fmt: skip
+    ) | st.builds(
+        lambda text, then: Told(pieces=(text,), then=then), mutated([good]), st.sampled_from(Then)
+    )  # fmt: skip
 
 
 def told(honest: Any) -> st.SearchStrategy[Told]:
@@ -176,8 +183,8 @@ Bent = Mapping[str, Told]
 
 
 ODD_POWERS: Final[tuple[Any, ...]] = (
-    "off", "Off ", " Off", "OFF", "Off\n", "Off\x00", "O\u200bff", "PoweringOff", "Paused", "", "On", ["Off"], {"Off": 1}, True,
-    0, None, -1.5, {"State": "Starting"}, UUID, UUID.replace("4c", "4d"), "0" * 32, [UUID],
+    "off", "Off ", " Off", "OFF", "Off\n", "Off\x00", "O\u200bff", "PoweringOff", "Paused", "", "On", ["Off"],
+    {"Off": 1}, True, 0, None, -1.5, {"State": "Starting"}, UUID, UUID.replace("4c", "4d"), "0" * 32, [UUID],
 )  # fmt: skip
 IS_OFF: Final = {**HONEST[SYSTEM], "PowerState": "Off"}
 ANSWERS: Final = {place: told(honest) for place, honest in {**HONEST, "off": IS_OFF}.items()}

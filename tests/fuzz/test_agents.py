@@ -1,4 +1,4 @@
-"""Whatever a fence agent prints and however it ends: OFF needs two signs, no secret leaks, its metadata blocks nothing."""
+"""For any output and end of a fence agent: OFF needs two signs, no secret leaks, its metadata blocks nothing."""
 
 import re
 from typing import Any, Final

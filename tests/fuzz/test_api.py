@@ -164,7 +164,7 @@ def test_any_bytes_on_the_connection(port: int, request: bytes) -> None:
 
 
 @pytest.mark.parametrize("size", [64 * 1024 + 1, 1024 * 1024])
-def test_a_body_too_large_is_told_so(port: int, size: int) -> None:
+def test_a_body_that_is_too_large_is_refused(port: int, size: int) -> None:
     wire = written("POST", "/api/v1/fleet/arm", b'{"reason":"' + b"x" * size + b'"}', [])
     answer = exchange(port, wire)
     assert answer is None or answer.status == 413

@@ -1,4 +1,6 @@
-"""Any message on any topic: a well-formed event within its bounds, or counted; a retained one is never a sign of life."""
+"""Any message on any topic: a well-formed event within its bounds, or counted; a retained one is never a sign
+of life.
+"""
 
 import json
 import time

@@ -1,4 +1,6 @@
-"""Any text in any configuration file: a configuration, or mistakes with place and reason; never a secret, never long."""
+"""Any text in any configuration file: a configuration, or mistakes with place and reason; never a secret,
+never long.
+"""
 
 import json
 from collections.abc import Callable
@@ -192,10 +194,13 @@ def _aliases(line: Callable[[int], str]) -> str:
 
 BOMBS: Final = {
     "lists": "x0: &x0 [a, a]\n" + _aliases(lambda n: f"x{n + 1}: &x{n + 1} [*x{n}, *x{n}]\n") + f"host: *x{DEEP}\n",
-    "tables": "x0: &x0 {a: b}\n" + _aliases(lambda n: f"x{n + 1}: &x{n + 1} {{a: *x{n}, b: *x{n}}}\n") + f"host: [*x{DEEP}]\n",
-    "merges": "x0: &x0 {a: b}\n" + _aliases(lambda n: f"x{n + 1}: &x{n + 1} {{<<: [*x{n}, *x{n}]}}\n") + f"host: [*x{DEEP}]\n",
+    "tables": "x0: &x0 {a: b}\n" + _aliases(lambda n: f"x{n + 1}: &x{n + 1} {{a: *x{n}, b: *x{n}}}\n")
+    + f"host: [*x{DEEP}]\n",
+    "merges": "x0: &x0 {a: b}\n" + _aliases(lambda n: f"x{n + 1}: &x{n + 1} {{<<: [*x{n}, *x{n}]}}\n")
+    + f"host: [*x{DEEP}]\n",
     "options": "x0: &x0 [a, a]\n" + _aliases(lambda n: f"x{n + 1}: &x{n + 1} [*x{n}, *x{n}]\n")
-    + f"host: [{{name: a, device: [{{name: b, driver: redfish, address: 'https://10.9.0.1', options: {{a: *x{DEEP}}}}}]}}]\n",
+    + "host: [{name: a, device: [{name: b, driver: redfish, address: 'https://10.9.0.1', "
+    + f"options: {{a: *x{DEEP}}}}}]}}]\n",
 }  # fmt: skip
 
 

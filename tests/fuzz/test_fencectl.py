@@ -1,4 +1,4 @@
-"""Whatever answers in the daemon's place, `fencectl` ends with one of its exit codes and a sentence."""
+"""For any answer in the daemon's place, `fencectl` ends with one of its exit codes and a sentence."""
 
 import json
 from collections.abc import Iterator
@@ -20,7 +20,8 @@ from tests.fuzz.given import changed, fuzz, json_bytes, mutated
 from tests.fuzz.served import Impostor, http_answer
 
 COMMANDS: Final = (
-    ("hosts",), ("show", "node-1"), ("explain", "node-1"), ("operations",), ("operation", "1-7"), ("pauses",), ("proxies",),
+    ("hosts",), ("show", "node-1"), ("explain", "node-1"), ("operations",), ("operation", "1-7"), ("pauses",),
+    ("proxies",),
     ("off", "node-1"), ("arm",), ("cancel", "1-7"), ("pause", "--reason", "x"), ("hosts", "--json"),
     ("confirm-off", "node-1", "--reason", "x"), ("maintenance", "node-1", "on", "--reason", "x"),
 )  # fmt: skip

@@ -1,5 +1,7 @@
-"""Whatever arrives from a BMC's address: OFF is only what the BMC said in this call, sealed with the session's key; a command
-is sent once; and the driver raises only DeviceErrors that say whether the command arrived.
+"""Random datagrams from a BMC's address.
+
+Checks that OFF is only what the BMC said in this call, sealed with the session's key; that a command is sent once;
+and that the driver raises only DeviceErrors that say whether the command arrived.
 """
 
 import asyncio
@@ -43,7 +45,7 @@ from tests.fuzz.tampering import Deed, Line, plans
 TIMEOUT_SECONDS: Final = 8.0
 TEXT_CHARACTERS_MAX: Final = 600
 DATAGRAMS_MAX: Final = 400
-"""Sent in one call: requests are repeated, and logins begin anew a few times."""
+"""Sent in one call: requests are repeated, and logins start again a few times."""
 SERIAL: Final = "S-12345"
 PASSWORD: Final = "s3cret!pw"
 
@@ -152,7 +154,10 @@ def forge(deed: Deed, answer: bytes, asked: bytes) -> list[bytes]:
 
 
 def called(line: Line, act: Callable[[Ipmi], Any], *, seed: int) -> Any:
-    """Return the result of a call, or its DeviceError. Two calls need two seeds, or their sessions have the same keys."""
+    """Return the result of a call, or its DeviceError.
+
+    Two calls need two seeds, or their sessions have the same keys.
+    """
     loop = LineLoop(datagrams=line)
 
     async def main() -> Any:
@@ -212,7 +217,7 @@ OPTIONS: Final = st.sampled_from([{}, {"cipher": 3}, {"cipher": 17}, {"privilege
 
 @fuzz(60)
 @given(tampered=tampered(), options=OPTIONS)
-def test_nobody_on_the_line_can_change_what_is_read(tampered: tuple[Line, Bmc], options: dict[str, Any]) -> None:
+def test_no_stranger_on_the_line_can_change_what_is_read(tampered: tuple[Line, Bmc], options: dict[str, Any]) -> None:
     line, bmc = tampered
     found = read_over(line, bmc, options=options)
     if isinstance(found, DeviceError):
@@ -225,7 +230,7 @@ def test_nobody_on_the_line_can_change_what_is_read(tampered: tuple[Line, Bmc], 
 
 @fuzz(60)
 @given(tampered=tampered(), options=OPTIONS, is_obedient=st.booleans())
-def test_a_command_is_sent_once_and_its_end_is_told_as_it_is(
+def test_a_command_is_sent_once_and_its_true_end_is_reported(
     tampered: tuple[Line, Bmc], options: dict[str, Any], is_obedient: bool
 ) -> None:
     line, bmc = tampered

@@ -1,4 +1,4 @@
-"""Stored texts and rows that were changed: read whole, or rejected by name; what we write is read back equal."""
+"""Stored texts and rows that were changed: read whole, or rejected by name; what was written is read back equal."""
 
 import asyncio
 import json
@@ -49,7 +49,8 @@ def test_what_was_changed_is_refused_or_comes_back_equal_for_ever(data: st.DataO
 
 COLUMNS: Final = (
     ("records", "body"), ("records", "at"), ("records", "host"), ("records", "sequence"), ("snapshots", "body"),
-    ("snapshots", "host"), ("snapshots", "sequence"), ("operations", "body"), ("outbox", "payload"), ("outbox", "topic"),
+    ("snapshots", "host"), ("snapshots", "sequence"), ("operations", "body"), ("outbox", "payload"),
+    ("outbox", "topic"),
     ("outbox", "host"), ("outbox", "is_retained"), ("lease", "epoch"), ("lease", "until"), ("lease", "anchor_boottime"),
     ("store", "id"), ("store", "created"),
 )  # fmt: skip

@@ -71,7 +71,7 @@ async def _hear(message: bytes) -> None:
 @example("@x", "\u00b2", "")
 @example("@x", "9" * 5000, "")
 @example("@x", "", "\ud800")
-def test_systemd_is_told_or_not_but_nothing_is_raised(address: str, seconds: str, status: str) -> None:
+def test_a_notification_to_systemd_never_raises(address: str, seconds: str, status: str) -> None:
     notify = Notify({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": seconds})
     assert notify.watchdog_seconds is None or 0 < notify.watchdog_seconds < 1e15
     notify.ready(status)

@@ -1,7 +1,7 @@
 """Rubbish on the wire between daemon and proxy, in both directions.
 
-At the proxy: no driver starts unless a call is complete and allowed, and no stored token goes down. At the daemon: only an
-answer to this very call makes OFF, and what was sent may have been carried out.
+At the proxy: no driver starts unless a call is complete and allowed, and no stored token goes down. At the daemon: only
+an answer to this very call makes OFF, and what was sent may have been carried out.
 """
 
 import asyncio

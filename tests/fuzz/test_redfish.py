@@ -1,5 +1,7 @@
-"""Whatever a BMC answers over HTTP, complete or not: OFF is only what the right system says, a command is sent once, and the
-driver raises only DeviceErrors that are short, printable and without a secret.
+"""Random answers of a BMC over HTTP, complete or not.
+
+Checks that OFF is only what the right system says, that a command is sent once, and that the driver raises only
+DeviceErrors that are short, printable and without a secret.
 """
 
 import asyncio
@@ -150,7 +152,10 @@ def assert_sound(error: DeviceError, service: Service) -> None:
 
 
 def called(service: Service, device: DeviceSpec, act: Callable[[Redfish], Any]) -> Any:
-    """Return the result of a call, or its DeviceError. It ends in time, and the same driver then reads an honest BMC right."""
+    """Return the result of a call, or its DeviceError.
+
+    It ends in time, and the same driver then reads an honest BMC right.
+    """
     loop = LineLoop(streams=service)
 
     async def main() -> Any:
@@ -194,7 +199,7 @@ def test_off_is_what_the_right_system_says(bent_places: Bent, is_session: bool, 
 @example({TASK: saying({}, status=b"101 x")}, False, "")
 @example({RESET: saying(message("Base.1.8.AccessDenied"), status=b"206 x")}, False, "")
 @given(bent_places=SWITCHED, is_session=st.booleans(), identity=st.sampled_from(["", UUID]))
-def test_a_command_is_sent_once_and_taken_or_told(bent_places: Bent, is_session: bool, identity: str) -> None:
+def test_a_command_is_sent_once_and_accepted_or_reported(bent_places: Bent, is_session: bool, identity: str) -> None:
     service = Service(bent=bent_places)
     device = spec(is_session=is_session, identity=identity)
 

@@ -1,5 +1,7 @@
-"""Whatever arrives from a power unit's address: OFF is only an INTEGER in an answer to this very request, protected like it;
-a command is sent once; and the driver raises only DeviceErrors that say whether the command arrived.
+"""Random datagrams from a power unit's address.
+
+Checks that OFF is only an INTEGER in an answer to this very request, with the same protection; that a command is sent
+once; and that the driver raises only DeviceErrors that say whether the command arrived.
 """
 
 import asyncio
@@ -86,7 +88,10 @@ def spec(way: str, **options: Any) -> DeviceSpec:
 
 
 def called(line: Line, act: Callable[[SnmpOutlet], Any], *, seed: int = 0, driver: SnmpOutlet | None = None) -> Any:
-    """Return the result of a call, or its DeviceError. Two calls need two seeds, or their requests have the same ids."""
+    """Return the result of a call, or its DeviceError.
+
+    Two calls need two seeds, or their requests have the same ids.
+    """
     loop = LineLoop(datagrams=line)
 
     async def main() -> Any:
@@ -205,7 +210,9 @@ MODELS: Final = st.sampled_from([{"model": "raritan"}, {"model": "raritan"}, {}]
 
 @fuzz(30)
 @given(tampered=tampered(), options=MODELS)
-def test_nobody_on_the_line_can_change_what_is_read(tampered: tuple[str, Line, Unit], options: dict[str, Any]) -> None:
+def test_no_stranger_on_the_line_can_change_what_is_read(
+    tampered: tuple[str, Line, Unit], options: dict[str, Any]
+) -> None:
     """Without a signature it is possible; then an answer to the request said so."""
     way, line, unit = tampered
     found = read_over(line, spec(way, **options))
@@ -221,7 +228,7 @@ def test_nobody_on_the_line_can_change_what_is_read(tampered: tuple[str, Line, U
 
 @fuzz(30)
 @given(tampered=tampered(), options=MODELS)
-def test_a_command_is_sent_once_and_its_end_is_told_as_it_is(
+def test_a_command_is_sent_once_and_its_true_end_is_reported(
     tampered: tuple[str, Line, Unit], options: dict[str, Any]
 ) -> None:
     way, line, unit = tampered
@@ -323,7 +330,9 @@ def test_any_engine_is_talked_to_also_later(boots: int, seconds: int, name: byte
 @fuzz(100)
 @given(data=st.binary(max_size=300), place=st.integers(0, 200), flip=st.integers(1, 255))
 def test_mad_bytes_are_no_answer(data: bytes, place: int, flip: int) -> None:
-    """Random bytes, and a good request with one byte changed: None or a response without a number, never an exception."""
+    """Random bytes, and a good request with one byte changed: None or a response without a number,
+    never an exception.
+    """
     someone = User(name="u", signing=b"k" * 20, encrypting=b"p" * 20)
     engine = Engine(id=b"engine")
     request = snmp_messages.Request(request_id=7, oids=(STATES[0],))

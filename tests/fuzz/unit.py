@@ -1,7 +1,7 @@
 """A power unit that speaks SNMP in memory: honest answers, or whatever a test puts in their place.
 
-It has the users' keys, so it can sign and encrypt rubbish. Key localization and ciphers are the driver's (tests/drivers compares
-them with net-snmp's); everything else is an independent implementation.
+It has the users' keys, so it can sign and encrypt rubbish. Key localization and ciphers are the driver's (tests/drivers
+compares them with net-snmp's); everything else is an independent implementation.
 """
 
 import hmac

@@ -30,7 +30,7 @@ class People:
             task.cancel()
 
     async def ask(self, rest: str) -> None:
-        """Send a request. The story waits only a moment for it: a later refusal is told when it comes."""
+        """Send a request. The story waits only a moment for it; a later refusal is shown when it comes."""
         asking = asyncio.create_task(self._ask(rest), name=f"person {rest}")
         self._asking[asking] = None
         asking.add_done_callback(lambda done: self._asking.pop(done, None))

@@ -24,9 +24,10 @@ COMMAND = re.compile(r"(?P<what>(?:off|on) \S+) through (?P<proxy>\S+)")
 OUTCOME = re.compile(r"(?P<what>(?:off|on) \S+): (?P<outcome>.+)")
 UNTOLD = re.compile(
     r"SUSPECT|HEARD|phase|gates open|asked itself|level|the broker|seen:|redundancy lost|path to|was seen|RESUMED$"
-    r"|\S+ reads |\S+ is not readable|CONTRADICTION|RESTORE|FENCE FAILED|REVOKED|LEFT OFF|WRONG MACHINE|FENCEABLE|DISTRUSTS"
+    r"|\S+ reads |\S+ is not readable|CONTRADICTION|RESTORE|FENCE FAILED|REVOKED|LEFT OFF|WRONG MACHINE|FENCEABLE"
+    r"|DISTRUSTS"
 )
-"""Steps before and right after a decision; most of them reach the bus and are told from there."""
+"""Steps before and right after a decision; most of them reach the bus and are shown from there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from fenced.model.power import Outcome, Verdict, What
 
 
 class Teller:
-    """Remembers the last reading, so that equal readings are told once."""
+    """Remembers the last reading, so that equal readings are shown once."""
 
     def __init__(self) -> None:
         self._read: dict[tuple[str, str], str] = {}

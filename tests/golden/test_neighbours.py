@@ -109,7 +109,8 @@ def played(scene: Scene, *, is_alone: bool) -> list[tuple[float, str]]:
     lines = ["0:00 daemon starts", *scene.script]
     script = sorted(moment(line) for line in lines if not is_alone or not set(line.split()) & {*HOSTS[1:]})
     story = Story(
-        path=Path(scene.name), head="", rack=rack_of([*FLEET, *scene.fleet]), script=(*script, (END_SECONDS, "end")), expected=()
+        path=Path(scene.name), head="", rack=rack_of([*FLEET, *scene.fleet]), script=(*script, (END_SECONDS, "end")),
+        expected=()
     )  # fmt: skip
     told = [line.split(maxsplit=2) for line in play(story)]
     return [
@@ -118,7 +119,7 @@ def played(scene: Scene, *, is_alone: bool) -> list[tuple[float, str]]:
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name.replace(" ", "-"))
-def test_a_neighbours_fault_delays_nobody(scene: Scene) -> None:
+def test_a_neighbours_fault_delays_no_host(scene: Scene) -> None:
     alone, beside = played(scene, is_alone=True), played(scene, is_alone=False)
     assert any("has power" in what for _, what in alone), "it is to be restarted"
     if scene.late_max is None:

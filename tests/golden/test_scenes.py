@@ -18,6 +18,6 @@ def test_scene(scene: Scene, request: pytest.FixtureRequest) -> None:
     assert decided == list(scene.story.expected)
 
 
-def test_titles_are_told_apart() -> None:
+def test_titles_of_scenes_are_unique() -> None:
     titles = [scene.id for scene in SCENES]
     assert len(titles) == len(set(titles))

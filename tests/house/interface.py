@@ -11,7 +11,7 @@ NAME: Final = re.compile(r"`([^`]+)`")
 
 
 def rows(header: str) -> Iterator[list[str]]:
-    """The cells of each row of the tables whose first header is this."""
+    """Return the cells of each row of the tables with this first header."""
     is_inside = False
     for line in PAGE.read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
@@ -24,10 +24,10 @@ def rows(header: str) -> Iterator[list[str]]:
 
 
 def names(cell: str) -> list[str]:
-    """What stands between backquotes."""
+    """Return the texts between backquotes."""
     return NAME.findall(cell)
 
 
 def table(header: str, column: int = 1) -> dict[str, list[str]]:
-    """The first name of each row -> the names of another column."""
+    """Return the first name of each row -> the names of another column."""
     return {names(cells[0])[0]: names(cells[column]) for cells in rows(header)}

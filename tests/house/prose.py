@@ -1,4 +1,4 @@
-"""Read Markdown as far as the tests of the documents need it: links, anchors, commands. No full parser."""
+"""Reads Markdown as far as the tests of the documents need it: links, anchors, commands. No full parser."""
 
 import re
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def leads_somewhere(path: Path, target: str) -> bool:
 
 
 def commands(path: Path) -> Iterator[str]:
-    """Yield what a reader is asked to type: each fenced command of shell blocks and indented lines."""
+    """Yield what a reader should type: each command in shell blocks and indented lines."""
     blocks = [match["text"] for match in BLOCK.finditer(path.read_text(encoding="utf-8")) if match["language"] == "sh"]
     indented = re.findall(r"^ {4}(\S.*)$", _text(path), re.MULTILINE)
     for line in [*(line for block in blocks for line in block.splitlines()), *indented]:
@@ -59,7 +59,7 @@ def mentions(path: Path) -> Iterator[str]:
 
 
 def prose_lines(path: Path) -> Iterator[str]:
-    """Lines of running text: without blocks, tables, and indented lines that a reader types."""
+    """Return the lines of running text: without blocks, tables and indented commands."""
     for line in INDENTED_BLOCK.sub("", _text(path)).splitlines():
         if not line.startswith(("    ", "|")) and " " in line.strip():
             yield line
@@ -71,6 +71,6 @@ def _text(path: Path) -> str:
 
 
 def anchors(path: Path) -> set[str]:
-    """The headings of a document, as links name them."""
+    """Return the headings of a document, as links name them."""
     headings = re.findall(r"^#+ (.*)$", _text(path), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}

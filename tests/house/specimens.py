@@ -1,4 +1,4 @@
-"""One plain value of any record, and one more for each other choice of each of its fields. No chance in it."""
+"""One plain value of any record, and one more for each other choice of each of its fields. Deterministic."""
 
 import dataclasses
 import types
@@ -15,7 +15,7 @@ PLAIN: dict[object, tuple[Any, ...]] = {
 
 
 def specimens(kind: type) -> Iterator[Any]:
-    """The values of a dataclass."""
+    """Return the values of a dataclass."""
     choices = _of_fields(kind)
     plain = {name: values[0] for name, values in choices.items()}
     yield kind(**plain)

@@ -1,6 +1,6 @@
-"""Citations lead somewhere: files and headings of docs/, decisions, and the safety rules of docs/design.md by number.
+"""Citations are valid: files and headings of docs/, decisions, and the safety rules of docs/design.md by number.
 
-Links of the documents are `test_documents`' business; here it is what code, tests and settings cite.
+This checks what code, tests and settings cite; `test_documents` checks the links of the documents.
 """
 
 import re

@@ -35,13 +35,13 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 
 def test_documents_are_wrapped() -> None:
-    """Tables and what a reader types apart, and words that have no place to break."""
+    """Except tables, what a reader types, and words without a place to break."""
     long = {name(path) for path in DOCUMENTS if any(len(line) > COLUMNS_MAX for line in prose_lines(path))}
     assert long == set()
 
 
 def test_every_document_can_be_found() -> None:
-    """By links from the README."""
+    """Links from the README lead to it."""
     found: set[Path] = set()
     ahead = [ROOT / "README.md"]
     while ahead:

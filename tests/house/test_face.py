@@ -1,4 +1,4 @@
-"""The public face: docs/interface.md names exactly what the code has. What is reserved, or not promised, is listed here."""
+"""docs/interface.md names exactly what the code has. What is reserved, or not promised, is listed here."""
 
 import dataclasses
 import importlib
@@ -37,7 +37,7 @@ RESERVED_EVENTS: Final = {
 }  # fmt: skip
 OF_EVERY_HOST_EVENT: Final = {"host", "operation", "token", "cause", "by", "reason"}
 METRICS_BEYOND: Final = {"fenced_clock_ahead_seconds", "fenced_bus_taken_over_total", "fenced_api_requests_total"}
-"""In docs/metrics.md, and not promised."""
+"""In docs/metrics.md, but not promised."""
 
 VALUES: Final = {
     "action": Action, "cause": Cause, "state": OperationState, "power": Power, "proof": Proof, "restored": Restored,
@@ -60,14 +60,14 @@ def test_topics() -> None:
 
 
 def test_reserved_events() -> None:
-    """They are named, and nothing brings them about."""
+    """They are named, but no record causes one."""
     page = PAGE.read_text(encoding="utf-8")
     assert [type_ for type_ in RESERVED_EVENTS if f"`{type_}`" not in page] == []
     assert RESERVED_EVENTS & (HOST_EVENTS.keys() | FLEET_EVENTS.keys()) == set()
 
 
 def test_event_data() -> None:
-    """Every event that a record brings about has all fields that are documented, and no others."""
+    """Every event has all documented fields and no others."""
     own = {type_: OF_EVERY_HOST_EVENT | set(fields) for type_, fields in HOST_EVENTS.items()}
     documented = own | {type_: set(fields) for type_, fields in FLEET_EVENTS.items()}
     said = {(type_, tuple(sorted(fields))) for type_, fields in _said()}
@@ -75,7 +75,7 @@ def test_event_data() -> None:
 
 
 def _said() -> Iterator[tuple[str, set[str]]]:
-    """The events of every record, with their fields."""
+    """Return the events of every record, with their fields."""
     operation = finished_restart()
     idle, busy = host_state(), HostState(name=HostName("node-1"), since=0.0, operation=operation)
     of_host = [(idle.name, idle, busy), (idle.name, busy, idle), (idle.name, busy, busy)]
@@ -175,7 +175,7 @@ def test_every_metric_is_explained() -> None:
 
 
 def _scraped() -> set[str]:
-    """The families of a scrape by their public names, also those that nothing was counted in yet."""
+    """Return the families of a scrape by their public names, also those without a count yet."""
     metrics = Metrics()
     gauges: Any = Gauges(FakeControl(), outbox_pending=lambda: 0, outbox_stuck=lambda: 0)
     for collector in (gauges, BusGauges(lambda: 0), ReloadGauges(lambda: (True, 0.0))):

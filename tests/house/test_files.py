@@ -22,7 +22,8 @@ FORBIDDEN: Final = {
 EXEMPT: Final = {"LICENSE": "its text is given"}
 ROOT_HOLDS: Final = frozenset(
     {
-        ".ci", ".gitignore", "CHANGELOG.md", "LICENSE", "Makefile", "README.md", "config", "constraints.txt", "docs", "fenced",
+        ".ci", ".gitignore", "CHANGELOG.md", "LICENSE", "Makefile", "README.md", "config", "constraints.txt", "docs",
+        "fenced",
         "pyproject.toml", "systemd", "tests",
     }
 )  # fmt: skip

@@ -18,7 +18,7 @@ from tests.needs import PACKAGES, needs
 PIN: Final = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[0-9][A-Za-z0-9.!+-]*)")
 REQUIREMENT: Final = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*")
 ABSENT: Final = "ipmitool"
-"""A program that no administrator-only directory holds, so an empty PATH hides it."""
+"""A program that is in no administrator-only directory, so an empty PATH hides it."""
 
 
 def _project() -> Mapping[str, Any]:
@@ -56,7 +56,7 @@ def test_every_dependency_is_pinned() -> None:
 
 
 def test_what_is_installed_is_what_is_pinned() -> None:
-    """Otherwise the suite would pass with packages that nobody else gets."""
+    """Otherwise the suite would pass with packages that no other installation has."""
     from importlib import metadata
 
     pinned = {_same(name): version for name, _, version in (line.partition("==") for line in _pins())}
@@ -118,12 +118,12 @@ def test_an_old_python_is_named(tmp_path: Path) -> None:
 
 
 def test_programs_are_looked_for_by_one_module() -> None:
-    """So that a test can't need what `make test` does not install."""
+    """So a test can't need what `make test` does not install."""
     others = {name(path) for path in python_files("tests") if "shutil.which" in path.read_text(encoding="utf-8")}
     assert {path for path in others if not path.startswith("tests/bench/")} == {"tests/needs.py", name(Path(__file__))}
 
 
-def test_a_program_that_nobody_installs_is_refused() -> None:
+def test_needs_refuses_a_program_that_no_package_installs() -> None:
     with pytest.raises(AssertionError, match="no-such-program"):
         needs("no-such-program")
 

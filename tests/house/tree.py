@@ -36,7 +36,7 @@ def python_files(*parts: str) -> tuple[Path, ...]:
 
 @cache
 def tree(path: Path) -> ast.Module:
-    """Kept until the end: the garbage collector need not look at its many nodes again and again."""
+    """Kept until the end, and exempt from garbage collection because of its many nodes."""
     gc.disable()
     try:
         return ast.parse(path.read_text(encoding="utf-8"), str(path))

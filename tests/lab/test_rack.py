@@ -34,7 +34,7 @@ def test_one_feed_of_two_is_enough() -> None:
     assert told.changes == []
 
 
-def test_the_host_dies_with_its_last_feed_and_nobody_else_does() -> None:
+def test_the_host_dies_with_its_last_feed_and_no_other_host_does() -> None:
     rack, told = rack_of()
     rack.set_outlet(A1, is_on=False, now=1.0)
     rack.set_outlet(B1, is_on=False, now=2.0)

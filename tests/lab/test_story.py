@@ -1,4 +1,6 @@
-"""The whole lab as a user runs it, with the real daemon, proxies and reporters: one complete story, and one cut short."""
+"""The whole lab as a user runs it, with the real daemon, proxies and reporters: one complete story,
+and one cut short.
+"""
 
 import asyncio
 import os

@@ -31,16 +31,16 @@ AGENT_BUGS: Final = (
         file="drivers/agents/driver.py",
         old="            return Power.OFF if was_seen_on else Power.UNKNOWN",
         new="            return Power.OFF",
-        killers=(f"{AGENT}::test_silence_is_off_only_by_a_way_that_answered_on",),
+        killers=(f"{AGENT}::test_an_agent_that_prints_nothing_is_off_only_after_the_same_call_answered_on",),
         wider=(AGENT,),
     ),
     Bug(
-        name="an agent that nobody reviewed runs without a person's word",
+        name="an unreviewed agent runs without an operator's consent",
         rule="S1",
         file="drivers/agents/driver.py",
         old="    if judgement.standing is Standing.NOT_REVIEWED and not spec.cuts_power:",
         new="    if False:",
-        killers=(f"{AGENT}::test_an_agent_that_nobody_reviewed_runs_on_a_person_s_word_alone",),
+        killers=(f"{AGENT}::test_an_unreviewed_agent_runs_only_with_a_persons_consent",),
         wider=(AGENT,),
     ),
     Bug(
@@ -49,7 +49,7 @@ AGENT_BUGS: Final = (
         file="drivers/agents/driver.py",
         old="    if judgement.standing is Standing.REFUSED:",
         new="    if judgement.standing is Standing.REFUSED and not spec.cuts_power:",
-        killers=(f"{AGENT}::test_no_word_vouches_for_what_is_known_to_cut_no_power",),
+        killers=(f"{AGENT}::test_cuts_power_does_not_help_an_agent_that_cuts_no_power",),
         wider=(AGENT,),
     ),
     Bug(
@@ -65,14 +65,12 @@ AGENT_BUGS: Final = (
         wider=(AGENT,),
     ),
     Bug(
-        name="a configuration takes an agent that nobody reviewed",
+        name="a configuration accepts an unreviewed agent",
         rule="S1",
         file="config/checks/agent_trust.py",
         old="        if description.needs_word and not table.cuts_power:",
         new="        if False:",
-        killers=(
-            "tests/config/test_mistakes.py::test_a_mistake_is_told_with_its_place_value_and_reason[nobody reviewed it]",
-        ),
+        killers=("tests/config/test_mistakes.py::test_a_mistake_has_place_value_and_reason[nobody reviewed it]",),
         wider=("tests/config/test_mistakes.py",),
     ),
     Bug(
@@ -104,7 +102,7 @@ AGENT_BUGS: Final = (
         file="drivers/agents/parameters.py",
         old='    return "1" if flag else "0" if is_yes(parameter.default) else None\n',
         new='    return "1" if flag else None\n',
-        killers=("tests/drivers/agents/test_parameters.py::test_true_and_false_are_said_as_the_agent_takes_them",),
+        killers=("tests/drivers/agents/test_parameters.py::test_true_and_false_are_passed_as_the_agent_takes_them",),
         wider=("tests/drivers/agents/test_parameters.py",),
     ),
     Bug(

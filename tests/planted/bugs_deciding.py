@@ -99,7 +99,7 @@ DECIDING_BUGS: Final = (
         file="core/suspected/hearing.py",
         old="    if not presence.is_retained and not presence.is_online:",
         new="    if not presence.is_online:",
-        killers=("tests/core/test_detector.py::test_a_retained_will_suspects_nobody",),
+        killers=("tests/core/test_detector.py::test_a_retained_will_starts_no_suspicion",),
     ),
     Bug(
         name="a last will alone fences a living host",
@@ -122,12 +122,12 @@ DECIDING_BUGS: Final = (
         seeds=(11, 35),
     ),
     Bug(
-        name="a stall of ours is the hosts' silence",
+        name="a stall of the daemon counts as the hosts' silence",
         rule="S11",
         file="core/heard/ear.py",
         old="opened_at=self.opened_at + seconds, gaps",
         new="opened_at=self.opened_at, gaps",
-        killers=("tests/core/test_detector.py::test_a_stall_of_ours_is_nobodys_silence",),
+        killers=("tests/core/test_detector.py::test_a_stall_of_the_daemon_does_not_count_as_silence",),
     ),
     Bug(
         name="a restored host's boot_grace runs while we are deaf",
@@ -141,7 +141,8 @@ DECIDING_BUGS: Final = (
         name="hosts silent through an outage get no grace after it",
         rule="S11",
         file="core/suspected/silence.py",
-        old="        until = max(until, work.fleet.own.released_from + work.host.settings.detection.release_grace_seconds)",
+        old="        until = max(until, "
+        "work.fleet.own.released_from + work.host.settings.detection.release_grace_seconds)",
         new="        until = max(until, work.fleet.own.released_from)",
         killers=(
             story("bus_lost_for_an_hour"),
@@ -154,7 +155,7 @@ DECIDING_BUGS: Final = (
         file="core/allowed/match.py",
         old="    except BadMatch:\n        return False",
         new="    except BadMatch:\n        return True",
-        killers=("tests/core/test_rules_match.py::test_what_can_not_be_read_selects_nobody",),
+        killers=("tests/core/test_rules_match.py::test_a_match_that_can_not_be_read_selects_no_host",),
     ),
     Bug(
         name="a name matches by its short form",
@@ -270,7 +271,7 @@ DECIDING_BUGS: Final = (
         new="    on = [device for device in work.host.devices if device.name not in lit]",
         killers=(
             story("a_fenced_host_starts_by_itself"),
-            "tests/core/test_watch.py::test_on_without_an_on_of_ours_revokes_with_a_higher_token",
+            "tests/core/test_watch.py::test_a_reading_of_on_without_the_daemons_on_revokes_with_a_higher_token",
         ),
     ),
     Bug(
@@ -339,7 +340,7 @@ DECIDING_BUGS: Final = (
         file="core/suspected/fenceable.py",
         old="    if _Word.BROKEN in words:\n        return _Word.BROKEN\n    return",
         new="    if all(word is _Word.BROKEN for word in words):\n        return _Word.BROKEN\n    return",
-        killers=("tests/core/test_fenceable.py::test_one_whole_level_is_degraded_and_none_is_none",),
+        killers=("tests/core/test_fenceable.py::test_one_complete_level_is_degraded_and_no_complete_level_is_none",),
     ),
     Bug(
         name="the target may be its own proxy",
@@ -378,7 +379,7 @@ DECIDING_BUGS: Final = (
         file="core/fleet.py",
         old='    State.FENCED: "is fenced",\n',
         new="",
-        killers=("tests/config/test_candidates.py::test_whatever_the_word_a_machine_in_trouble_is_no_proxy",),
+        killers=("tests/config/test_candidates.py::test_a_machine_in_trouble_is_no_proxy_by_any_preference_word",),
     ),
     Bug(
         name="a suspect machine serves as a proxy",
@@ -386,6 +387,6 @@ DECIDING_BUGS: Final = (
         file="core/fleet.py",
         old='    State.SUSPECT: "is suspect itself",\n',
         new="",
-        killers=("tests/config/test_candidates.py::test_whatever_the_word_a_machine_in_trouble_is_no_proxy",),
+        killers=("tests/config/test_candidates.py::test_a_machine_in_trouble_is_no_proxy_by_any_preference_word",),
     ),
 )

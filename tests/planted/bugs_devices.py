@@ -33,12 +33,12 @@ DEVICE_BUGS: Final = (
         seeds=(1, 29, 63),
     ),
     Bug(
-        name="the bus is told what is not durable yet",
+        name="what is not durable yet is announced on the bus",
         rule="S3",
         file="core/fleet.py",
         old="        return self.hosts[name] if before is ABSENT else before",
         new="        return self.hosts[name]",
-        killers=(f"{OUTBOX}::test_a_state_that_is_not_durable_yet_is_told_to_nobody",),
+        killers=(f"{OUTBOX}::test_a_state_that_is_not_durable_yet_is_not_published",),
     ),
     Bug(
         name="an older epoch still writes",
@@ -85,7 +85,7 @@ DEVICE_BUGS: Final = (
         file="drivers/snmp/unit.py",
         old="    with_it = (*place.quiet, *place.off_with) if power is Power.OFF else place.quiet\n",
         new="    with_it = place.quiet\n",
-        killers=("tests/drivers/snmp/test_beside.py::test_a_state_counts_while_what_stands_beside_it_agrees",),
+        killers=("tests/drivers/snmp/test_beside.py::test_a_state_counts_while_the_columns_beside_it_agree",),
         wider=("tests/drivers/snmp/test_beside.py",),
     ),
     Bug(
@@ -185,7 +185,7 @@ DEVICE_BUGS: Final = (
         file="engine/settling.py",
         old="        if isinstance(error, DeviceNotReady):\n",
         new="        if isinstance(error, DeviceNotReady) and is_news:\n",
-        killers=(f"{SETTLING}::test_not_ready_is_the_devices_own_word_even_on_a_path_that_keeps_failing",),
+        killers=(f"{SETTLING}::test_not_ready_counts_even_on_a_path_that_keeps_failing",),
     ),
     Bug(
         name="a race goes on past a mismatch",
@@ -193,7 +193,7 @@ DEVICE_BUGS: Final = (
         file="engine/race.py",
         old="            if self._stops_at_mismatch and any(",
         new="            if not self._stops_at_mismatch and any(",
-        killers=("tests/engine/test_race.py::test_who_races_to_switch_ends_at_the_first_mismatch",),
+        killers=("tests/engine/test_race.py::test_a_race_before_a_command_ends_at_the_first_mismatch",),
     ),
     Bug(
         name="any machine is the right one",
@@ -205,14 +205,12 @@ DEVICE_BUGS: Final = (
         wider=("tests/drivers/redfish/test_systems.py",),
     ),
     Bug(
-        name="an identity that nobody compares is accepted",
+        name="an identity is accepted without a comparison",
         rule="config",
         file="config/checks/identities.py",
         old="        if given and not _may_compare(device):",
         new="        if given and not device:",
-        killers=(
-            "tests/config/test_mistakes.py::test_a_mistake_is_told_with_its_place_value_and_reason[identity of a device]",
-        ),
+        killers=("tests/config/test_mistakes.py::test_a_mistake_has_place_value_and_reason[identity of a device]",),
         wider=("tests/config/test_mistakes.py",),
     ),
     Bug(
@@ -275,9 +273,7 @@ DEVICE_BUGS: Final = (
         file="drivers/ipmi/login.py",
         old="        if not is_equal(expected, payload[8:]):",
         new="        if not expected:",
-        killers=(
-            "tests/drivers/ipmi/test_protocol.py::test_a_bmc_that_does_not_show_the_key_of_the_session_gets_none[suite 17]",
-        ),
+        killers=("tests/drivers/ipmi/test_protocol.py::test_a_bmc_without_the_sessions_key_gets_no_session[suite 17]",),
         wider=("tests/drivers/ipmi/test_protocol.py",),
     ),
     Bug(
@@ -286,9 +282,7 @@ DEVICE_BUGS: Final = (
         file="drivers/ipmi/login.py",
         old="        if not is_equal(expected, code):",
         new="        if not expected:",
-        killers=(
-            "tests/drivers/ipmi/test_protocol.py::test_a_bmc_that_does_not_show_that_it_knows_the_password_gets_no_session",
-        ),
+        killers=("tests/drivers/ipmi/test_protocol.py::test_a_bmc_that_does_not_prove_the_password_gets_no_session",),
         wider=("tests/drivers/ipmi/test_protocol.py",),
     ),
     Bug(
@@ -330,7 +324,7 @@ DEVICE_BUGS: Final = (
         file="proxy/state.py",
         old="        if highest is not None and claim.token <= highest:",
         new="        if highest is not None and claim.token < highest:",
-        killers=(f"{PARTS}::test_of_equal_claims_at_once_one_is_taken",),
+        killers=(f"{PARTS}::test_of_equal_tokens_at_once_one_is_accepted",),
         wider=(PARTS,),
     ),
     Bug(
@@ -384,7 +378,7 @@ DEVICE_BUGS: Final = (
         file="model/credentials.py",
         old="        if self.clients and client not in self.clients:",
         new="        if self.clients and not client:",
-        killers=(f"{KEPT}::test_what_it_keeps_is_read_again_on_sighup",),
+        killers=(f"{KEPT}::test_stored_credentials_are_read_again_on_sighup",),
         wider=(KEPT,),
     ),
 )

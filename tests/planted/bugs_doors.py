@@ -19,7 +19,7 @@ DOOR_BUGS: Final = (
         killers=(f"{CONNECTIONS}::test_few_requests_begin_in_one_turn_of_the_loop",),
     ),
     Bug(
-        name="while more wait to be accepted nobody else has a turn",
+        name="while connections wait to be accepted nothing else has a turn",
         rule="S15",
         file="net/door.py",
         old="            await asyncio.sleep(0)  # one a turn",

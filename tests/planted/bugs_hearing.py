@@ -30,7 +30,7 @@ HEARING_BUGS: Final = (
         file="core/suspected/freshness.py",
         old="    lasted, is_paced = health.reached - first, health.reached >= last + PACE_INTERVALS * interval",
         new="    lasted, is_paced = health.reached - last, health.reached >= last + PACE_INTERVALS * interval",
-        killers=("tests/core/test_watch.py::test_a_run_that_goes_on_is_a_lie_whatever_its_pace",),
+        killers=("tests/core/test_watch.py::test_a_run_that_goes_on_at_any_pace_makes_the_proof_a_lie",),
     ),
     Bug(
         name="of two objects in one message the first one's boot is meant",
@@ -41,12 +41,12 @@ HEARING_BUGS: Final = (
         killers=("tests/bus/test_messages.py::test_two_objects_leave_the_boot_unread",),
     ),
     Bug(
-        name="a beat whose boot nobody can read ends restoring",
+        name="a beat with an unreadable boot id ends restoring",
         rule="S17",
         file="core/suspected/hearing.py",
         old="        if health.is_boot_unread:\n            return _hear_no_news(work, health)",
         new="        if False and health.is_boot_unread:\n            return _hear_no_news(work, health)",
-        killers=("tests/core/test_watch.py::test_a_beat_of_which_nobody_can_read_the_boot_ends_no_restoring",),
+        killers=("tests/core/test_watch.py::test_a_beat_with_an_unreadable_boot_id_ends_no_restoring",),
     ),
     Bug(
         name="what waits in the inbox is silence",
@@ -54,7 +54,7 @@ HEARING_BUGS: Final = (
         file="core/fleet.py",
         old="        return max(self.own.ear.now(min(now, self.heard_until)) - self.sights[name].heard_ear, 0.0)",
         new="        return max(self.own.ear.now(now) - self.sights[name].heard_ear, 0.0)",
-        killers=("tests/core/test_detector.py::test_what_waits_to_be_decided_upon_is_nobodys_silence",),
+        killers=("tests/core/test_detector.py::test_time_for_which_beats_still_wait_in_the_inbox_is_not_silence",),
     ),
     Bug(
         name="a silence is looked at before what came is heard",
@@ -84,12 +84,14 @@ HEARING_BUGS: Final = (
         killers=("tests/core/test_gates.py::test_a_witness_must_be_heard_still",),
     ),
     Bug(
-        name="a small cluster of which nobody is heard is fenced",
+        name="a small cluster of which no host is heard is fenced",
         rule="S10",
         file="core/allowed/gates.py",
         old="    if not is_closed and suspect is not None and _is_all_overdue(fleet, suspect, now):",
         new="    if not is_closed and suspect == cluster and _is_all_overdue(fleet, suspect, now):",
-        killers=("tests/core/test_gates.py::test_a_small_cluster_of_which_nobody_is_heard_is_held_though_others_are",),
+        killers=(
+            "tests/core/test_gates.py::test_a_small_cluster_of_which_no_host_is_heard_is_held_though_others_are_heard",
+        ),
     ),
     Bug(
         name="a host that speaks old words is silent",
@@ -105,7 +107,7 @@ HEARING_BUGS: Final = (
         file="core/suspected/hearing.py",
         old="        elif evidence.evidence_kind in _live_kinds(work):",
         new="        elif False and evidence.evidence_kind in _live_kinds(work):",
-        killers=("tests/core/test_gates.py::test_a_source_beyond_the_bound_holds_for_as_long_as_it_said",),
+        killers=("tests/core/test_gates.py::test_a_source_beyond_the_bound_holds_for_its_whole_ttl",),
     ),
     Bug(
         name="a late message without a boot id ends restoring",

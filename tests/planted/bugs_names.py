@@ -56,7 +56,7 @@ NAME_BUGS: Final = (
         wider=("tests/config",),
     ),
     Bug(
-        name="a name's second address is nobody's",
+        name="a name's second address is not compared",
         rule="S4",
         file="config/checks/units.py",
         old="            for other in addresses.get(address, ()):\n",
@@ -98,19 +98,19 @@ NAME_BUGS: Final = (
         old="            if owner is not built and ",
         new="            if owner is None and ",
         killers=(
-            "tests/config/test_mistakes.py::test_a_mistake_is_told_with_its_place_value_and_reason[one identity of two hosts]",
+            "tests/config/test_mistakes.py::test_a_mistake_has_place_value_and_reason[one identity of two hosts]",
         ),
         wider=("tests/config",),
     ),
     Bug(
-        name="one BMC of two hosts is nobody's concern",
+        name="one BMC of two hosts is no mistake",
         rule="identity",
         file="core/believed/sharing.py",
         old="    if found is None:\n        return _of_before",
         new="    if found is None or found:\n        return _of_before",
         killers=(
-            f"{SHARING}::test_a_person_cuts_nobody_else_by_it",
-            f"{SHARING}::test_a_silent_host_is_not_fenced_by_it",
+            f"{SHARING}::test_an_operators_off_is_not_sent_through_a_shared_device",
+            f"{SHARING}::test_a_silent_host_is_not_fenced_by_a_shared_device",
             story("two_hosts_with_one_bmc"),
         ),
     ),
@@ -120,7 +120,7 @@ NAME_BUGS: Final = (
         file="core/believed/sharing.py",
         old="    return frozenset(work.state.distrusted) | shared(work)\n",
         new="    return frozenset(work.state.distrusted)\n",
-        killers=(f"{SHARING}::test_it_comes_to_light_while_the_off_is_proven",),
+        killers=(f"{SHARING}::test_a_device_found_shared_while_the_off_is_proven_proves_nothing",),
     ),
     Bug(
         name="the blades of an enclosure are one machine",
@@ -128,7 +128,7 @@ NAME_BUGS: Final = (
         file="core/heard/claims.py",
         old="(*uuids, alone) if uuids else",
         new="(*uuids, alone, beside) if uuids else",
-        killers=(f"{SHARING}::test_two_machines_are_two",),
+        killers=(f"{SHARING}::test_devices_that_report_different_machines_are_not_shared",),
     ),
     Bug(
         name="a start forgets whose device a BMC is as well",
@@ -136,10 +136,10 @@ NAME_BUGS: Final = (
         file="core/believed/sharing.py",
         old="            return known if is_there and not is_told else None\n",
         new="            return None if is_there else known\n",
-        killers=(f"{SHARING}::test_after_a_start_it_stands_until_both_were_asked",),
+        killers=(f"{SHARING}::test_after_a_start_a_device_stays_shared_until_both_were_read",),
     ),
     Bug(
-        name="a password that stands on the label is told as an identity",
+        name="a password that is on the label is reported as an identity",
         rule="secrets",
         file="model/identity.py",
         old="    hidden = [plain for secret in secrets if (plain := _plain(secret))]\n",
@@ -152,7 +152,7 @@ NAME_BUGS: Final = (
         file="model/addresses.py",
         old='    return plain == "localhost" if address is None else address.is_loopback\n',
         new='    return plain == "localhost" or plain.startswith("127.") if address is None else address.is_loopback\n',
-        killers=(f"{ADDRESSES}::test_what_only_looks_like_loopback",),
+        killers=(f"{ADDRESSES}::test_names_that_only_look_like_loopback_are_not",),
         wider=("tests/config",),
     ),
 )

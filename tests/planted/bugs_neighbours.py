@@ -7,7 +7,7 @@ from tests.planted.bug import Bug
 
 def neighbours(name: str) -> str:
     """Return a scene of tests/golden/test_neighbours.py as pytest spells it."""
-    test = "tests/golden/test_neighbours.py::test_a_neighbours_fault_delays_nobody"
+    test = "tests/golden/test_neighbours.py::test_a_neighbours_fault_delays_no_host"
     return f"{test}[{name.replace(' ', '-')}]"
 
 
@@ -24,7 +24,8 @@ NEIGHBOUR_BUGS: Final = (
         name="failing devices may take every session of a unit",
         rule="S15",
         file="engine/workers.py",
-        old="        await slots.acquire(priority, failing=failing)\n        held = _Held(slots=slots, failing=failing)",
+        old="        await slots.acquire(priority, failing=failing)\n"
+        "        held = _Held(slots=slots, failing=failing)",
         new="        await slots.acquire(priority)\n        held = _Held(slots=slots, failing=None)",
         killers=(
             neighbours("seven outlets of a common unit hang, again"),

@@ -45,7 +45,8 @@ OUTBOX_BUGS: Final = (
         name="one host's backlog fills the outbox",
         rule="S15",
         file="journal/reading.py",
-        old="        ORDER BY row_number() OVER (PARTITION BY heads.lane ORDER BY outbox.sequence), outbox.sequence LIMIT :limit",
+        old="        ORDER BY row_number() OVER (PARTITION BY heads.lane ORDER BY outbox.sequence), "
+        "outbox.sequence LIMIT :limit",
         new="        ORDER BY outbox.sequence LIMIT :limit",
         killers=(f"{STORE}::test_the_outbox_returns_a_share_for_every_host",),
     ),
@@ -66,12 +67,12 @@ OUTBOX_BUGS: Final = (
         killers=("tests/engine/test_lease.py::test_a_want_of_descriptors_ends_no_keeper",),
     ),
     Bug(
-        name="a state that the broker refused counts as told again",
+        name="a state that the broker refused counts as announced again",
         rule="S3",
         file="engine/outbox.py",
         old="        self._note(name, error, is_any_taken=error is None)\n        if error is None:\n",
         new="        self._note(name, error, is_any_taken=error is None)\n        if True:\n",
-        killers=(f"{LANES}::test_a_state_that_is_refused_is_told_again_within_the_same_connection",),
+        killers=(f"{LANES}::test_a_state_that_is_refused_is_published_again_within_the_same_connection",),
     ),
     Bug(
         name="a host that the broker hangs up on is tried at each connection",
@@ -79,7 +80,7 @@ OUTBOX_BUGS: Final = (
         file="engine/lanes.py",
         old="        return self._hung_up_at + pause\n",
         new="        return self._hung_up_at\n",
-        killers=(f"{LANES}::test_a_broker_that_hangs_up_on_one_host_leaves_us_our_ears_and_the_others_their_words",),
+        killers=(f"{LANES}::test_a_broker_that_hangs_up_on_one_host_stops_neither_hearing_nor_other_hosts",),
     ),
     Bug(
         name="announcements go out without the lease",

@@ -45,12 +45,12 @@ OWED_BUGS: Final = (
         killers=(OWED + "test_what_is_owed_is_what_does_not_read_on",),
     ),
     Bug(
-        name="a cancel just after fenced is not told as left off",
+        name="a cancel just after fenced is not announced as left off",
         rule="S9",
         file="core/operation/closing.py",
         old="        is_left = operation.action is not Action.OFF and not",
         new="        is_left = False and not",
-        killers=(OWED + "test_a_cancel_just_after_fenced_is_told_as_left_off",),
+        killers=(OWED + "test_a_cancel_just_after_fenced_is_announced_as_left_off",),
     ),
     Bug(
         name="a host that is given power is never suspected",
@@ -58,7 +58,7 @@ OWED_BUGS: Final = (
         file="core/suspected/looking.py",
         old='    stop(work, "the host fell silent")\n',
         new="",
-        killers=(OWED + "test_a_host_that_falls_silent_while_it_is_given_power_is_fenced_all_the_same",),
+        killers=(OWED + "test_a_host_that_falls_silent_while_it_is_given_power_is_still_fenced",),
     ),
     Bug(
         name="an off of an earlier operation spares the hold of already off",
@@ -76,7 +76,7 @@ OWED_BUGS: Final = (
         new="if not state.owed else None",
         killers=(
             OWED + "test_what_a_person_forbade_stays_forbidden_when_the_host_is_heard",
-            OWED + "test_what_a_person_switched_off_is_not_switched_on_by_itself_but_told",
+            OWED + "test_what_a_person_switched_off_is_announced_and_not_switched_on",
         ),
     ),
     Bug(
@@ -138,12 +138,12 @@ OWED_BUGS: Final = (
         killers=(CLOSED + "test_hosts_that_we_fenced_count_until_a_person_has_them_in_hand",),
     ),
     Bug(
-        name="a gate that is closed for long is not told",
+        name="a gate that is closed for long is not announced",
         rule="S10",
         file="core/closed_gates.py",
         old="        if now >= since[key] + LONG_SECONDS:\n",
         new="        if now >= since[key] + 24 * LONG_SECONDS:\n",
-        killers=(CLOSED + "test_a_gate_that_is_closed_for_an_hour_is_told_once_and_again_when_it_opens",),
+        killers=(CLOSED + "test_a_gate_that_is_closed_for_an_hour_is_announced_once_and_again_when_it_opens",),
     ),
     Bug(
         name="an on joins a restore that was stopped",

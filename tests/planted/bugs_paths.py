@@ -21,7 +21,7 @@ PATH_BUGS: Final = (
         new='    if run.power.value != "off" or not run.same_reads:\n',
         killers=(
             "tests/core/test_paths.py::test_a_path_that_read_on_beside_an_off_and_died_is_not_forgotten",
-            "tests/core/test_paths.py::test_a_restart_of_ours_forgets_no_path_that_read_on",
+            "tests/core/test_paths.py::test_a_restart_of_the_daemon_forgets_no_path_that_read_on",
         ),
     ),
     Bug(
@@ -30,7 +30,9 @@ PATH_BUGS: Final = (
         file="core/durable/evolve_run.py",
         old="        words=run.unsettled,\n",
         new="        words=run.lit,\n",
-        killers=("tests/core/test_paths.py::test_a_restart_of_ours_asks_again_whoever_read_on_before_our_off",),
+        killers=(
+            "tests/core/test_paths.py::test_after_a_restart_of_the_daemon_paths_that_read_on_before_its_off_are_read_again",
+        ),
     ),
     Bug(
         name="paths that disagreed are forgotten with their operation",
@@ -44,7 +46,7 @@ PATH_BUGS: Final = (
         ),
     ),
     Bug(
-        name="an on that did nothing proves off anew beside a path that read on",
+        name="an on that did nothing proves off again beside a path that read on",
         rule="S2",
         file="core/operation/proof.py",
         old="    return run.is_stably_off(work.host) and not paths.disputed(work, run.device)",
@@ -68,8 +70,8 @@ PATH_BUGS: Final = (
         old="is_inspected=run.is_inspected or not has_failed)",
         new="is_inspected=True, words=())",
         killers=(
-            "tests/core/test_paths.py::test_a_chassis_whose_proxy_died_is_read_by_whoever_is_left",
-            "tests/core/test_paths.py::test_a_chassis_that_read_on_is_not_mute_because_nobody_can_ask_it",
+            "tests/core/test_paths.py::test_a_chassis_whose_proxy_died_is_read_by_the_remaining_proxies",
+            "tests/core/test_paths.py::test_a_chassis_that_read_on_is_not_mute_because_no_proxy_can_ask_it",
         ),
     ),
     Bug(
@@ -78,7 +80,9 @@ PATH_BUGS: Final = (
         file="core/suspected/watch.py",
         old="        if now_lit:\n            lit.add(device)\n",
         new="",
-        killers=("tests/core/test_watch_rounds.py::test_a_path_that_reads_on_revokes_whoever_won[Power.OFF]",),
+        killers=(
+            "tests/core/test_watch_rounds.py::test_a_path_that_reads_on_revokes_even_if_another_path_won[Power.OFF]",
+        ),
     ),
     Bug(
         name="two rounds of the watch that overlap are two readings",

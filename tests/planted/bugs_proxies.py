@@ -29,7 +29,7 @@ PROXY_BUGS: Final = (
         wider=(PARAMETERS,),
     ),
     Bug(
-        name="an agent that nobody read is taken to make no commands",
+        name="an agent whose metadata was not read is taken to make no commands",
         rule="S1",
         file="drivers/agents/options.py",
         old="    is_any = not is_read(agent) and option not in PLUG_NAMES\n",
@@ -69,7 +69,7 @@ PROXY_BUGS: Final = (
         file="net/given_files.py",
         old="stat.S_ISREG(found.st_mode) and ",
         new="",
-        killers=(f"{LENDING}::test_files_are_lent_from_named_folders_alone_and_every_refusal_is_the_same",),
+        killers=(f"{LENDING}::test_only_files_in_named_folders_are_lent_and_every_refusal_has_one_text",),
         wider=(LENDING,),
     ),
     Bug(
@@ -78,7 +78,7 @@ PROXY_BUGS: Final = (
         file="net/given_files.py",
         old="    real = os.path.realpath(path)",
         new="    real = path",
-        killers=(f"{LENDING}::test_files_are_lent_from_named_folders_alone_and_every_refusal_is_the_same",),
+        killers=(f"{LENDING}::test_only_files_in_named_folders_are_lent_and_every_refusal_has_one_text",),
         wider=(LENDING,),
     ),
     Bug(

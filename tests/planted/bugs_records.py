@@ -19,7 +19,7 @@ RECORD_BUGS: Final = (
         file="core/operation/recovery.py",
         old="    elif changed:\n        _resume_edited(work, changed)",
         new="    elif changed and False:\n        _resume_edited(work, changed)",
-        killers=(f"{EDITED}::test_a_forgotten_feed_is_read_before_anything_is_said",),
+        killers=(f"{EDITED}::test_a_forgotten_feed_is_read_before_the_host_is_announced",),
     ),
     Bug(
         name="the plug is not compared after a restart",
@@ -82,7 +82,7 @@ RECORD_BUGS: Final = (
         killers=(f"{START}::test_a_record_that_cannot_be_folded_puts_its_host_aside",),
     ),
     Bug(
-        name="a host that was put aside is fenced all the same",
+        name="a host that was put aside is still fenced",
         rule="S13",
         file="core/allowed/gates.py",
         old="    if state.record_fault:\n",
@@ -95,9 +95,7 @@ RECORD_BUGS: Final = (
         file="core/allowed/gates.py",
         old="    if fleet.state.store_hold:\n",
         new="    if fleet.state.store_hold and False:\n",
-        killers=(
-            "tests/core/test_gates.py::test_a_store_that_is_not_the_one_of_before_holds_all_until_a_person_releases_it",
-        ),
+        killers=("tests/core/test_gates.py::test_another_store_than_before_holds_all_until_a_person_releases_it",),
     ),
     Bug(
         name="a store that vanished is a first start",

@@ -1,6 +1,6 @@
 """Plants a bug into a copy of the program and runs tests there until one fails, which kills the bug.
 
-The copy is made of hard links, so it is cheap; the file with the bug is written anew and replaced by the original
+The copy is made of hard links, so it is cheap; the file with the bug is a new file, and the original replaces it
 afterwards. Nothing is ever planted in the tree that is tested.
 """
 
@@ -58,7 +58,7 @@ def changed(bug: Bug) -> str:
     """Return the text of the bug's file with the bug in it. Raises NotPlanted."""
     text = (ROOT / "fenced" / bug.file).read_text(encoding="utf-8")
     if text.count(bug.old) != 1:
-        raise NotPlanted(f"{bug.name}: its line stands {text.count(bug.old)} times in fenced/{bug.file}, not once")
+        raise NotPlanted(f"{bug.name}: its line is found {text.count(bug.old)} times in fenced/{bug.file}, not once")
     return text.replace(bug.old, bug.new)
 
 

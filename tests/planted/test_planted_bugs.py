@@ -93,7 +93,7 @@ def test_each_names_its_killer() -> None:
     assert not [bug.name for bug in BUGS if not bug.killers]
 
 
-def test_a_sound_copy_is_killed_by_nobody(warm: Ground, copy: Path) -> None:
+def test_a_sound_copy_passes_all_tests(warm: Ground, copy: Path) -> None:
     """Otherwise a copy that can't run at all would kill everything."""
     with planted(SOUND, copy):
         killed = warm.hunt(SOUND, copy)
@@ -112,8 +112,8 @@ def test_a_copy_runs_what_was_planted_and_is_sound_afterwards(warm: Ground, copy
     assert not warm.run(SOUND.killers, copy).tests
 
 
-def test_a_bug_whose_place_moved_is_told() -> None:
-    with pytest.raises(NotPlanted, match="stands 0 times"):
+def test_a_bug_whose_place_moved_is_reported() -> None:
+    with pytest.raises(NotPlanted, match="is found 0 times"):
         changed(Bug(name="gone", rule="none", file=SOUND.file, old="no such line", new=""))
 
 

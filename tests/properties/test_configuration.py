@@ -1,7 +1,7 @@
 """Files, differences and reloads under random edits: a reload reports exactly what was edited.
 
-The model is the file as a table of keys. Other ways to write the same table make no difference. A reload that is rejected (a
-mistake, a key that needs a restart, a busy host) leaves the old configuration in effect.
+The model is the file as a table of keys. Other ways to write the same table make no difference. A reload that is
+rejected (a mistake, a key that needs a restart, a busy host) leaves the old configuration in effect.
 """
 
 import copy
@@ -35,7 +35,8 @@ from tests.properties.running import Running
 NAMES = ("a", "b", "c")
 DEVICES = ("x", "y", "z")
 WISHES = (
-    "host", "no host", "name", "quiet", "device", "no device", "plug", "attempts", "order", "address", "grace", "protected",
+    "host", "no host", "name", "quiet", "device", "no device", "plug", "attempts", "order", "address", "grace",
+    "protected",
 )  # fmt: skip
 NOW = 1000.0
 
@@ -173,7 +174,7 @@ class Edits(RuleBasedStateMachine):
     def taken(self, configuration: Configuration) -> None:
         self.configuration = configuration
 
-    # -- edits ----------------------------------------------------------------------------------------------------------
+    # -- edits --------------------------------------------------------------------------------------------------------
 
     @rule(
         wishes=st.lists(edits, min_size=1, max_size=4), is_reversed=st.booleans(), is_split=st.booleans(),
@@ -245,7 +246,7 @@ class Edits(RuleBasedStateMachine):
             assert self.fleet.hosts[HostName(name)].operation is None
         self.busy.clear()
 
-    # -- reloads --------------------------------------------------------------------------------------------------------
+    # -- reloads ------------------------------------------------------------------------------------------------------
 
     @rule(trouble=st.sampled_from(("mistake", "site")))
     def reloaded_in_vain(self, trouble: str) -> None:

@@ -1,7 +1,7 @@
 """The core under random histories: devices that answer anything, late or twice, people, crashes, and time that passes.
 
-After each step, replaying the records gives the live state. What the watched desk checks holds at each decision. If nothing
-answers any more, every operation ends.
+After each step, replaying the records gives the live state. What the watched desk checks holds at each decision. If
+nothing answers any more, every operation ends.
 """
 
 from hypothesis import strategies as st

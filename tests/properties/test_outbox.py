@@ -1,7 +1,8 @@
-"""The outbox under random histories: a broker that goes, rejects and forgets to answer, a store that fails, killed daemons.
+"""The outbox under random histories: a broker that goes, rejects and forgets to answer, a store that fails,
+killed daemons.
 
-The model is the list of what was stored. Nothing else is sent. With a working broker, in the end everything has been sent,
-each host's events in the journal's order, and each retained state is the newest.
+The model is the list of what was stored. Nothing else is sent. With a working broker, in the end everything has been
+sent, each host's events in the journal's order, and each retained state is the newest.
 """
 
 import asyncio
@@ -133,7 +134,9 @@ class Life:
 
 
 class Deliveries(RuleBasedStateMachine):
-    """`stored`: what all daemons' journals have accepted, in order; `found`: the states with which each daemon began."""
+    """`stored`: what all daemons' journals have accepted, in order; `found`: the states with
+    which each daemon began.
+    """
 
     @initialize()
     def begin(self) -> None:
@@ -162,7 +165,7 @@ class Deliveries(RuleBasedStateMachine):
     def stored(self) -> list[OutboxMessage]:
         return [message for life in self.lives for batch in life.journal.appended for message in batch.outbox]
 
-    # -- checked as it happens ------------------------------------------------------------------------------------------
+    # -- checked as it happens ----------------------------------------------------------------------------------------
 
     def published(self, message: Message) -> None:
         if "/controller/" in message.topic:
@@ -177,7 +180,7 @@ class Deliveries(RuleBasedStateMachine):
         assert any(row.message.payload == taken.payload for _, taken in self.broker.published), "delivered to nobody"
         assert row.is_delivered, "told before it was written down"
 
-    # -- what happens ---------------------------------------------------------------------------------------------------
+    # -- what happens -------------------------------------------------------------------------------------------------
 
     @rule(
         hosts=st.lists(st.sampled_from(HOSTS), max_size=6), is_fleet=st.booleans(), trouble=st.sampled_from(TROUBLES),
@@ -206,7 +209,9 @@ class Deliveries(RuleBasedStateMachine):
         self.running.go(seconds)
 
     def _trouble(self, trouble: str, *, is_on: bool) -> None:
-        """`mute`: the broker accepts and does not acknowledge; `slow`: it does so late; `down`: it loses what it retained."""
+        """`mute`: the broker accepts and does not acknowledge; `slow`: it does so late; `down`:
+        it loses what it retained.
+        """
         broker, life = self.broker, self.life
         match trouble:
             case "down":
@@ -237,7 +242,7 @@ class Deliveries(RuleBasedStateMachine):
         self.running.end(*self.life.tasks)
         self.start()
 
-    # -- what must result -----------------------------------------------------------------------------------------------
+    # -- what must result ---------------------------------------------------------------------------------------------
 
     def teardown(self) -> None:
         if not hasattr(self, "running"):

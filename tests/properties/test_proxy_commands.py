@@ -1,8 +1,8 @@
 """The proxy agent's memory and rules under random histories: old and new daemons, kills, reboots, a disk that fails.
 
-The real calls run over the real state on a disk. For each plug the model keeps the highest accepted token, and which commands
-may still act. No command starts under a token below an accepted one, or so late that it could act after its `not_after`, or
-beside one of an earlier run. A command that nothing forbids is carried out.
+The real calls run over the real state on a disk. For each plug the model keeps the highest accepted token, and which
+commands may still act. No command starts under a token below an accepted one, or so late that it could act after its
+`not_after`, or beside one of an earlier run. A command that nothing forbids is carried out.
 """
 
 import asyncio
@@ -117,7 +117,7 @@ class Commands(RuleBasedStateMachine):
         for number in found:
             self.sent[number].is_killed = True
 
-    # -- checked as it happens ------------------------------------------------------------------------------------------
+    # -- checked as it happens ----------------------------------------------------------------------------------------
 
     def _taken(self, claim: Claim) -> None:
         plug = str(claim.plug_id)
@@ -139,7 +139,7 @@ class Commands(RuleBasedStateMachine):
         assert not running, "two commands for one plug at once"
         sent.has_started = True
 
-    # -- what happens ---------------------------------------------------------------------------------------------------
+    # -- what happens -------------------------------------------------------------------------------------------------
 
     @rule(
         wishes=st.lists(st.tuples(st.sampled_from(PLUGS), st.sampled_from((0, 0, 0, 1, 2))), min_size=1, max_size=3),
@@ -152,8 +152,11 @@ class Commands(RuleBasedStateMachine):
         self, wishes: list[tuple[str, int]], store: str, seconds: float, is_failing: bool, ahead: float, settle: float,
         what: What, is_of_now: bool,
     ) -> None:  # fmt: skip
-        """(plug, how far below the newest token), one after the other. `seconds`: the device's duration; `ahead`: until the
-        `not_after`; `is_of_now`: the daemon read the clock during this run of the agent."""
+        """(plug, how far below the newest token), one after the other.
+
+        `seconds`: the device's duration; `ahead`: until the `not_after`; `is_of_now`: the daemon read the clock during
+        this run of the agent.
+        """
         for plug, behind in wishes:
             self.sequence += 1
             token = Token(epoch=1, sequence=max(1, self.sequence - behind))
@@ -220,7 +223,7 @@ class Commands(RuleBasedStateMachine):
 
     @rule(plug=st.sampled_from(("", *PLUGS)))
     def machine_reboots(self, plug: str) -> None:
-        """Nothing from before acts any more, and the clock begins anew."""
+        """Nothing from before acts any more, and the clock starts again."""
         if plug:
             self._send_one(plug, What.OFF, HANGS_SECONDS)
         self._killed()
@@ -245,7 +248,7 @@ class Commands(RuleBasedStateMachine):
         self.sequence = 0
         self.start()
 
-    # -- what must result -----------------------------------------------------------------------------------------------
+    # -- what must result ---------------------------------------------------------------------------------------------
 
     def teardown(self) -> None:
         if not hasattr(self, "state"):

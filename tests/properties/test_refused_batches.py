@@ -75,8 +75,8 @@ class Around:
 def refused_first(fleet: Fleet, batch: list[e.Event], now: float) -> None:
     """Decide a batch, undo it, decide it again, until it is durable.
 
-    The first time an event does not know yet which beats the same batch still holds: with several events the second and the
-    third time are compared, both of which know.
+    The first time an event does not know yet which beats the same batch still holds: with several events the second and
+    the third time are compared, both of which know.
     """
     before, decided = whole(fleet), []
     for _ in range(1 if len(batch) == 1 else 2):

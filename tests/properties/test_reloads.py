@@ -1,7 +1,7 @@
 """The core with a whole fleet under random reloads: hosts added, removed and changed while operations run, and crashes.
 
-A rejected reload changes nothing; an accepted one is the inventory from then on. After each step, replaying the records gives
-the live state and no debt is forgotten. If nothing answers any more, every operation ends.
+A rejected reload changes nothing; an accepted one is the inventory from then on. After each step, replaying the records
+gives the live state and no debt is forgotten. If nothing answers any more, every operation ends.
 """
 
 from dataclasses import replace
@@ -36,7 +36,7 @@ class Reloads(RuleBasedStateMachine):
         self.whole = self.desk.inventory
         self.silent: set[HostName] = set()
 
-    # -- reloads --------------------------------------------------------------------------------------------------------
+    # -- reloads ------------------------------------------------------------------------------------------------------
 
     def reload(self, changed: dict[HostName, Host]) -> None:
         """Reload this inventory, and compare the answer with what the hosts are busy with."""
@@ -91,7 +91,7 @@ class Reloads(RuleBasedStateMachine):
     def everything_is_as_at_first(self) -> None:
         self.reload(dict(self.whole.hosts))
 
-    # -- other events ---------------------------------------------------------------------------------------------------
+    # -- other events -------------------------------------------------------------------------------------------------
 
     @rule(
         name=hosts,
@@ -149,7 +149,10 @@ class Reloads(RuleBasedStateMachine):
         is_busy=st.booleans(),
     )  # fmt: skip
     def killed_and_edited(self, kept: frozenset[HostName], device: str, how: str, is_busy: bool) -> None:
-        """While the daemon is down no edit is rejected, and each start succeeds. `is_busy`: only hosts with operations."""
+        """While the daemon is down no edit is rejected, and each start succeeds.
+
+        `is_busy`: only hosts with operations.
+        """
         busy = {name for name, state in self.desk.fleet.hosts.items() if state.operation is not None}
         meant = busy if is_busy and busy else {*HOSTS}
         now = self.whole.hosts if how == "whole" else {**self.whole.hosts, **self.desk.inventory.hosts}
@@ -171,7 +174,7 @@ class Reloads(RuleBasedStateMachine):
         for state in self.desk.fleet.gone.values():
             assert (state.operation, state.waiting, state.reading) == (None, None, None), state
 
-    # -- what must hold -------------------------------------------------------------------------------------------------
+    # -- what must hold -----------------------------------------------------------------------------------------------
 
     @invariant()
     def holds(self) -> None:

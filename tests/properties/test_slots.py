@@ -1,4 +1,5 @@
-"""Both kinds of slots under random histories: users ask, get a slot, give it back, or are cancelled, even at the same moment.
+"""Both kinds of slots under random histories: users ask, get a slot, give it back, or are cancelled,
+even at the same moment.
 
 The model is a sorted list and one rule: the first user that may have a slot gets it. After each step both have the same
 holders. So no slot is lost or given twice, and no user waits while a slot is free for it.
@@ -55,7 +56,7 @@ class Places(RuleBasedStateMachine):
         """Return whether a slot is free for the user, in the model."""
         raise NotImplementedError
 
-    # -- what happens, to both ------------------------------------------------------------------------------------------
+    # -- what happens, to both ----------------------------------------------------------------------------------------
 
     @rule(wishes=st.lists(st.tuples(st.integers(0, 2), st.sampled_from(PLUGS), st.booleans()), min_size=1, max_size=4))
     def some_ask(self, wishes: list[tuple[int, str, bool]]) -> None:
@@ -115,7 +116,7 @@ class Places(RuleBasedStateMachine):
         (self.waiting if user in self.waiting else self.holding).remove(user)
         self.tasks.pop(user).cancel()
 
-    # -- what must hold -------------------------------------------------------------------------------------------------
+    # -- what must hold -----------------------------------------------------------------------------------------------
 
     def compare(self) -> None:
         """Let the model serve; both must have the same holders."""

@@ -1,7 +1,8 @@
 """The order of the check under random histories: reads that end well, badly or not at all, and reloads in between.
 
-The model knows the paths, the running reads, and when each unit was last read. No removed path is read, no unit twice at once
-or within its pause, and no failing path beyond their share. If nothing changes any more, every path gets its turn.
+The model knows the paths, the running reads, and when each unit was last read. No removed path is read, no unit twice
+at once or within its pause, and no failing path beyond their share. If nothing changes any more, every path gets its
+turn.
 """
 
 from hypothesis import strategies as st
@@ -25,7 +26,9 @@ wirings = st.dictionaries(st.sampled_from(KEYS), st.sampled_from(UNITS).map(Unit
 
 
 class Rounds(RuleBasedStateMachine):
-    """`free_at`: when each unit may be read again; `early`: the earliest time for each path; `shares`: running as failing."""
+    """`free_at`: when each unit may be read again; `early`: the earliest time for each path; `shares`:
+    running as failing.
+    """
 
     @initialize(wiring=wirings, failing_max=st.integers(1, 2))
     def begin(self, wiring: dict[PathKey, UnitId], failing_max: int) -> None:
@@ -40,7 +43,7 @@ class Rounds(RuleBasedStateMachine):
         self.early: dict[PathKey, float] = {}
         self.reloaded(wiring, INTERVALS[0])
 
-    # -- what happens ---------------------------------------------------------------------------------------------------
+    # -- what happens -------------------------------------------------------------------------------------------------
 
     @rule(seconds=st.sampled_from((0.0, 1.0, PAUSE_SECONDS, 15.0, 40.0)))
     def time_passes(self, seconds: float) -> None:
@@ -96,7 +99,7 @@ class Rounds(RuleBasedStateMachine):
     def share_is_changed(self, failing_max: int) -> None:
         self.turns.failing_max = failing_max
 
-    # -- what must hold -------------------------------------------------------------------------------------------------
+    # -- what must hold -----------------------------------------------------------------------------------------------
 
     def _begun(self, path: Path) -> None:
         assert self.wiring.get(path.key) == path.unit, f"{path.key} is not there"

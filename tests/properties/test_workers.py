@@ -1,7 +1,8 @@
-"""The device workers under random histories: calls that hang, fail, are cancelled or time out, at units, proxies and plugs.
+"""The device workers under random histories: calls that hang, fail, are cancelled or time out, at units, proxies
+and plugs.
 
-`Lines` knows what runs now. No plug gets two commands at once or a token that does not rise; no unit, proxy or machine has
-more calls than its bound; every wait is for another call; and in the end every slot is free again.
+`Lines` knows what runs now. No plug gets two commands at once or a token that does not rise; no unit, proxy or machine
+has more calls than its bound; every wait is for another call; and in the end every slot is free again.
 """
 
 import asyncio
@@ -99,7 +100,7 @@ class Working(RuleBasedStateMachine):
             self.reaching -= 1
         raise DeviceUnreachable("nobody is there")
 
-    # -- checked as it happens ------------------------------------------------------------------------------------------
+    # -- checked as it happens ----------------------------------------------------------------------------------------
 
     async def called(self, spec: DeviceSpec, proxy: ProxyName, permit: Permit | None) -> None:
         task = asyncio.current_task()
@@ -134,7 +135,7 @@ class Working(RuleBasedStateMachine):
         programs = [call for call in self.calls if call.proxy == ENGINE and PLUGS[call.plug].startswith("fence_")]
         assert len(programs) <= PROCESSES, "too many programs"
 
-    # -- what happens ---------------------------------------------------------------------------------------------------
+    # -- what happens -------------------------------------------------------------------------------------------------
 
     @rule(
         plug=st.sampled_from(tuple(PLUGS)), proxy=st.sampled_from(PROXIES), has_turn=st.booleans(),
@@ -146,7 +147,8 @@ class Working(RuleBasedStateMachine):
         self._ask(
             asked,
             self.workers.read(
-                proxy, self._spec(plug), timeout_seconds=TIMEOUT_SECONDS, priority=priority, settle_seconds=0.0, turn=turn
+                proxy, self._spec(plug), timeout_seconds=TIMEOUT_SECONDS, priority=priority, settle_seconds=0.0,
+                turn=turn
             ),
         )  # fmt: skip
 
@@ -221,7 +223,7 @@ class Working(RuleBasedStateMachine):
         else:
             call.answer.set_result(None)
 
-    # -- what must hold -------------------------------------------------------------------------------------------------
+    # -- what must hold -----------------------------------------------------------------------------------------------
 
     def _settled(self) -> None:
         """Every waiting call waits for a running one, or for a proxy that does not answer."""

@@ -75,8 +75,10 @@ class WatchedDesk(Desk):
                 pass
 
     def _answered(self, key: tuple[OperationId, DeviceName, int, str], power: Power) -> None:
-        """The first answer to a request counts; a repeat says nothing new. A status read outside an operation is no part of
-        its proof: only ON counts, against it."""
+        """The first answer to a request counts; a repeat says nothing new.
+
+        A status read outside an operation is no part of its proof: only ON counts, against it.
+        """
         plug = self.asked.pop(key, None)
         if plug is None:
             return
@@ -182,8 +184,10 @@ class WatchedDesk(Desk):
         return fleet
 
     def crash(self, faults: Mapping[HostName, str] | None = None) -> None:
-        """Kill and restart: what was only heard is gone, commands go on or not, and no pending request is answered. `faults`:
-        what can't be read of hosts. The inventory may have been edited meanwhile."""
+        """Kill and restart: what was only heard is gone, commands go on or not, and no pending request is answered.
+
+        `faults`: what can't be read of hosts. The inventory may have been edited meanwhile.
+        """
         fleet = self.replayed()
         again = Fleet(self.inventory, epoch=self.fleet.epoch + 1, started=self.now)
         again.restore({**fleet.gone, **fleet.hosts}, fleet.state)

@@ -25,9 +25,10 @@ def log(directory: Path) -> list[str]:
 
 
 class FileDriver:
-    """Options: `read_seconds`, `set_seconds` (duration), `fail` (the text of an error), `crash` (an unexpected exception),
-    `pid` (report that a process with that id was started), `one_session` (reject a second concurrent read),
-    `hang_first` (the first read never answers)."""
+    """Options: `read_seconds`, `set_seconds` (duration), `fail` (the text of an error), `crash` (an unexpected
+    exception), `pid` (report that a process with that id was started), `one_session` (reject a second concurrent read),
+    `hang_first` (the first read never answers).
+    """
 
     async def read(self, spec: DeviceSpec, *, timeout_seconds: float) -> Power:
         directory = Path(spec.address)

@@ -99,7 +99,7 @@ async def test_a_call_full_of_nines_leaves_the_plug_open_to_its_daemon(bed: Bed,
     assert log(tmp_path / "bmc") == ["off started", "off done"]
 
 
-# -- an operator reopens a plug -----------------------------------------------------------------------------------------
+# -- an operator reopens a plug ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture

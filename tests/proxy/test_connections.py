@@ -315,7 +315,9 @@ async def black_hole() -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def hostile(answer: bytes | None, *, status: bytes = json.dumps(STATUS).encode()) -> AsyncIterator[int]:
-    """Answer the status request well, unless another status is given, and every call with these bytes, or with silence."""
+    """Answer the status request well, unless another status is given, and every call with these bytes, or
+    with silence.
+    """
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")

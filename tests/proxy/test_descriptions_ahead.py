@@ -55,7 +55,7 @@ async def test_a_first_call_after_the_program_was_replaced_starts_its_agent_alon
         times = (tmp_path / "fence_file").stat()
         install(tmp_path, comment="# newer\n")
         os.utime(tmp_path / "fence_file", ns=(times.st_atime_ns, times.st_mtime_ns))  # packages preserve file times
-        await until(lambda: starts(tmp_path) == ["metadata"] * 2, what="it is asked anew")
+        await until(lambda: starts(tmp_path) == ["metadata"] * 2, what="it is asked again")
         assert await caller.read(PX1, spec, timeout_seconds=10) is Power.ON
         assert starts(tmp_path) == ["metadata", "metadata", "status"]
 

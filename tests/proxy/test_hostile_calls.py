@@ -1,4 +1,4 @@
-"""Whatever a caller with a valid certificate sends, the answer is bounded and has no secret, and the agent keeps running."""
+"""For any call with a valid certificate the answer is bounded and has no secret, and the agent keeps running."""
 
 import http.client
 import json
@@ -108,7 +108,7 @@ def test_a_call_with_one_field_changed_gets_a_bounded_answer_without_the_secret(
         ({"permit": {"token": "4-1", "boot": "b", "not_after": 1}}, "carries a permit"),
     ],
 )
-def test_a_call_out_of_bounds_is_told_which_field(wire: Wire, changes: dict[str, object], said: str) -> None:
+def test_a_call_out_of_bounds_gets_the_name_of_the_field(wire: Wire, changes: dict[str, object], said: str) -> None:
     call = json.loads(json.dumps(CALL))
     for name, value in changes.items():
         call[name] = call[name] | value if isinstance(value, dict) and name in call else value

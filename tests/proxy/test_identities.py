@@ -50,14 +50,14 @@ async def test_a_reading_of_an_operation_asks_for_none(bed: Bed, tmp_path: Path)
     assert "asked who it is" not in log(tmp_path)
 
 
-async def test_no_secret_and_no_placeholder_is_told_and_no_more_than_fits(bed: Bed, tmp_path: Path) -> None:
+async def test_no_secret_no_placeholder_and_no_more_than_the_limit_is_an_identity(bed: Bed, tmp_path: Path) -> None:
     says = "None S3cret-of-the-device x-S3CRET:of-the-device-x \x1b[2J" + "A" * 500
     many = " ".join(f"SN-{number}" for number in range(20))
     told = await bed.caller.identify(PX1, device(tmp_path, says=f"{says} {many}"), timeout_seconds=5)
     assert told.identities == tuple(f"SN-{number}" for number in range(IDENTITIES_MAX))
 
 
-async def test_an_older_proxy_tells_none_and_its_reading_counts(tmp_path: Path) -> None:
+async def test_an_older_proxy_reports_no_identity_and_its_reading_counts(tmp_path: Path) -> None:
     async with proxy_that_answers() as (url, _), caller_of(None, {PX1: url}) as caller:
         told = await caller.identify(PX1, device(tmp_path), timeout_seconds=5)
         assert told == Identified(power=Power.ON)

@@ -1,4 +1,6 @@
-"""A call may name only those files and programs of the proxy's machine that its configuration lends, and can't probe others."""
+"""A call may name only those files and programs of the proxy's machine that its configuration lends,
+and can't probe others.
+"""
 
 import asyncio
 import os
@@ -42,7 +44,8 @@ async def refusal(lending: Lending, spec: DeviceSpec) -> str:
 @pytest.mark.parametrize(
     "name",
     ["ipmitool_path", "ipmitool__path", "IPMITOOL_PATH", "ssh_path", "sudo_path", "snmpget_path", "password_script",
-     "passwd_script", "snmp_priv_passwd_script", "ssh_options", "exec", "runonfail", "debug_file", "debug", "cookie_file"],
+     "passwd_script", "snmp_priv_passwd_script", "ssh_options", "exec", "runonfail", "debug_file", "debug",
+     "cookie_file"],
 )  # fmt: skip
 async def test_a_program_or_a_way_to_one_is_refused_unless_the_proxy_lists_it(name: str) -> None:
     spec = with_options(**{name: "/usr/bin/true"})
@@ -58,7 +61,7 @@ async def test_a_program_or_a_way_to_one_is_refused_unless_the_proxy_lists_it(na
 @pytest.mark.parametrize(
     "name", ["ca_file", "identity_file", "serviceaccount", "cacert", "kubeconfig", "tlskey", "openrc", "Key__File"]
 )
-async def test_files_are_lent_from_named_folders_alone_and_every_refusal_is_the_same(name: str, tmp_path: Path) -> None:
+async def test_only_files_in_named_folders_are_lent_and_every_refusal_has_one_text(name: str, tmp_path: Path) -> None:
     lent, other = tmp_path / "lent", tmp_path / "lent-not"
     for folder in (lent, other):
         folder.mkdir()

@@ -55,8 +55,10 @@ def bmc(port: int) -> DeviceSpec:
 
 @needs("fence_ipmilan", "ipmi_sim", "ipmitool")
 async def test_a_stored_password_goes_to_no_bmc_that_a_value_smuggles_in(caller: ProxyCaller, tmp_path: Path) -> None:
-    """The agent appends some values unquoted to a command line, where a second -H wins. The rogue BMC reads off, so believing
-    it would announce a running machine as fenced."""
+    """The agent appends some values unquoted to a command line, where a second -H wins.
+
+    The rogue BMC reads off, so believing it would announce a running machine as fenced.
+    """
     port, rogue_port = udp_port(), udp_port()
     for name in ("real", "rogue"):
         (tmp_path / name).mkdir()
@@ -94,7 +96,7 @@ async def test_a_stored_password_goes_to_no_bmc_that_a_value_smuggles_in(caller:
 
 
 @needs("fence_ipmilan", "ipmitool")
-async def test_a_value_is_of_its_kind_with_whatever_credential(caller: ProxyCaller) -> None:
+async def test_a_value_is_of_its_kind_with_any_credential(caller: ProxyCaller) -> None:
     for changes in (
         {"options": {"cipher": "3 -H rogue"}},
         {"options": {"auth": "md5 -H rogue"}},

@@ -44,7 +44,7 @@ def claim(sequence: int, *, plug: str = "p", store: str = "s", not_after: float 
     return Claim(store=store, plug_id=PlugId(plug), token=token, what=What.OFF, not_after=not_after)
 
 
-async def test_what_was_claimed_is_found_by_the_next_life(tmp_path: Path) -> None:
+async def test_accepted_tokens_are_known_after_a_restart_of_the_agent(tmp_path: Path) -> None:
     with TokenMemory(ProxyState(tmp_path, machine_boot="boot")) as memory:
         assert await memory.store() is None
         assert await memory.claim(claim(1)) is None
@@ -75,7 +75,7 @@ async def test_many_claims_at_once_are_all_kept(tmp_path: Path) -> None:
         assert None not in whys
 
 
-async def test_of_equal_claims_at_once_one_is_taken(tmp_path: Path) -> None:
+async def test_of_equal_tokens_at_once_one_is_accepted(tmp_path: Path) -> None:
     with TokenMemory(ProxyState(tmp_path, machine_boot="boot")) as memory:
         whys = await asyncio.gather(*(memory.claim(claim(7)) for _ in range(20)))
         assert whys.count(None) == 1
@@ -124,7 +124,7 @@ async def test_damage_refuses_and_leaves_nothing_behind(tmp_path: Path) -> None:
         await memory.claim(claim(3))
 
 
-def test_a_state_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+def test_a_state_file_that_cannot_be_used_is_refused_with_a_reason(tmp_path: Path) -> None:
     with (
         ProxyState(tmp_path / "held", machine_boot="boot"),
         pytest.raises(StateError, match=r"another proxy agent \(process \d+\)"),
@@ -221,7 +221,7 @@ async def test_off_goes_before_on_before_reads() -> None:
             await queue.give_back(name)
 
 
-async def test_a_unit_gets_no_more_than_its_sessions_and_delays_nobody_else() -> None:
+async def test_a_unit_gets_no_more_than_its_sessions_and_delays_no_other_unit() -> None:
     async with asyncio.TaskGroup() as tasks:
         queue = Queue(Slots(slots_max=4), tasks)
         for name in ("a1", "a2", "a3"):

@@ -187,8 +187,11 @@ async def test_an_old_bmc_is_spoken_to_through_a_proxy_where_the_device_says_so(
         assert await caller.read(PX1, spec, timeout_seconds=10) is Power.OFF
 
 
-async def test_a_proxy_runs_no_agent_that_nobody_vouches_for(program: Program, tmp_path: Path) -> None:
-    """The proxy's review tables apply, whatever the daemon allowed. `cuts_power` travels with the device of the call."""
+async def test_a_proxy_runs_no_unreviewed_agent_without_cuts_power(program: Program, tmp_path: Path) -> None:
+    """The proxy's review tables apply, whatever the daemon allowed.
+
+    `cuts_power` travels with the device of the call.
+    """
     spec = device(tmp_path / "pdu")
     (tmp_path / "fence_sbd").symlink_to(tmp_path / "fence_file")
     async with program.running(), program.caller() as caller:

@@ -100,7 +100,9 @@ async def test_no_call_is_lost_while_both_ends_get_new_certificates(program: Pro
 
 
 async def test_an_authority_is_replaced_while_both_are_trusted(program: Program, tmp_path: Path) -> None:
-    """New certificates of a new authority are trusted while the file holds both authorities; later the old ones are not."""
+    """New certificates of a new authority are trusted while the file holds both authorities;
+    later the old ones are not.
+    """
     old, new = program.certificates, tmp_path / "new"
     make_certificates(new)
     kept = tmp_path / "old-daemon"
@@ -189,7 +191,7 @@ async def test_who_may_call_changes_at_once_and_what_needs_a_restart_is_refused(
         await until(lambda: "1 errors, the first: " in program.stderr)
 
 
-async def test_a_certificate_that_ends_soon_is_told_and_one_that_ended_is_not_taken(
+async def test_a_certificate_that_ends_soon_is_reported_and_one_that_ended_is_not_taken(
     own: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     certs("daemon", str(own), "--name", "fenced-a", "--days", "10", "--force")

@@ -76,7 +76,7 @@ async def caller(program: Program) -> AsyncIterator[ProxyCaller]:
         yield caller
 
 
-async def test_the_proxy_fills_in_what_it_keeps(caller: ProxyCaller, tmp_path: Path) -> None:
+async def test_the_proxy_fills_stored_credentials_into_a_call(caller: ProxyCaller, tmp_path: Path) -> None:
     assert await caller.read(PX1, SPEC, timeout_seconds=10) is Power.ON
     assert (tmp_path / "told").read_text() == "fence S3cret-at-the-proxy\n"
 
@@ -103,7 +103,7 @@ async def test_a_stored_secret_is_in_no_answer_and_no_log(caller: ProxyCaller, p
         ({"driver": "redfish"}, LoginRefused, "is not for the driver redfish"),
     ],
 )
-async def test_what_the_file_does_not_allow_is_refused_and_nothing_starts(
+async def test_a_use_of_a_credential_that_the_file_does_not_allow_is_refused(
     caller: ProxyCaller, program: Program, tmp_path: Path, change: dict[str, object], kind: type[DeviceError], why: str
 ) -> None:
     spec = replace(SPEC, **change)  # type: ignore[arg-type]  # each change is of its field's type
@@ -115,7 +115,7 @@ async def test_what_the_file_does_not_allow_is_refused_and_nothing_starts(
     assert not (tmp_path / "told").exists() and "S3cret" not in program.stderr
 
 
-async def test_what_it_keeps_is_read_again_on_sighup(program: Program, tmp_path: Path) -> None:
+async def test_stored_credentials_are_read_again_on_sighup(program: Program, tmp_path: Path) -> None:
     async with program.running() as process, program.caller() as caller:
         await caller.read(PX1, SPEC, timeout_seconds=10)
         (tmp_path / "bmc-password").write_text("N3w-secret\n")

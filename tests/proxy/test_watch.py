@@ -70,7 +70,7 @@ async def speaking(status: dict[str, object]) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def test_a_proxy_tells_what_it_is(bed: Bed, tmp_path: Path) -> None:
+async def test_a_proxy_reports_its_name_protocol_and_drivers(bed: Bed, tmp_path: Path) -> None:
     await send(bed.caller, device(tmp_path / "bmc"), Power.OFF)
     status = await bed.caller.status(PX1, timeout_seconds=5)
     assert (status.name, status.protocols, status.capacity) == ("px1", (PROTOCOL,), 8)
@@ -101,7 +101,7 @@ def test_without_a_certificate_nothing_is_shown(bed: Bed) -> None:
         raise AssertionError(f"{path} answered")
 
 
-async def test_the_watch_tells_who_answers(bed: Bed) -> None:
+async def test_the_watch_shows_which_proxies_answer(bed: Bed) -> None:
     dead = f"https://127.0.0.1:{free_port()}"
     async with caller_of(bed.certificates, {PX1: bed.px1.url, PX2: dead}) as caller:
         watch, faults = watching(caller, proxy(PX2, dead), proxy(PX1, bed.px1.url))

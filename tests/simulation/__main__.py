@@ -85,7 +85,10 @@ def soak(start: int, seconds: float, workers: int) -> int:
 
 
 def _seeds(start: int, end: float, turns: threading.Semaphore) -> Iterator[int]:
-    """Yield seeds until the end, one at a turn. The pool would otherwise fetch all at once and play on long after it."""
+    """Yield seeds until the end, one at a turn.
+
+    The pool would otherwise fetch all at once and play on long after it.
+    """
     while time.monotonic() < end:
         if turns.acquire(timeout=1.0):
             yield start

@@ -1,7 +1,8 @@
 """Faults at the worst moment: while a silent host is about to be fenced, is being fenced, or gets its power back.
 
-Faults at random moments rarely hit an operation of a few seconds, so these are aimed at one. It relies on the fact that a host
-is suspected about twenty seconds after its last heartbeat. Everything is mended soon, so that it hits only one phase.
+Faults at random moments rarely hit an operation of a few seconds, so these are aimed at one. It relies on the fact that
+a host is suspected about twenty seconds after its last heartbeat. Everything is mended soon, so that it hits only one
+phase.
 """
 
 from collections.abc import Callable
@@ -117,6 +118,7 @@ def _proxy(draft: Draft, host: str, moment: float) -> None:
 
 
 AIMED: Final[tuple[Callable[[Draft, str, float], None], ...]] = (
-    _device, _device, _astray, _astray, _late, _person, _person, _person, _life, _life, _death, _death, _bus, _store, _stall,
+    _device, _device, _astray, _astray, _late, _person, _person, _person, _life, _life, _death, _death, _bus, _store,
+    _stall,
     _proxy, _edit, _edit,
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Faults of the daemon itself: its loop, its clocks, its disk, its process, and a second daemon beside it.
 
-Uses the words of the stories (tests/golden/daemon_words.py). Each of these faults ends on its own or is mended by the end of
-the trouble.
+Uses the words of the stories (tests/golden/daemon_words.py). Each of these faults ends on its own
+or is mended by the end of the trouble.
 """
 
 import random

@@ -1,7 +1,7 @@
 """Faults of hosts and their power devices.
 
-The words for a device that lies differ from those for one that is only broken, because the checker distinguishes between
-them.
+The words for a device that lies differ from those for one that is only broken,
+because the checker distinguishes between them.
 """
 
 from tests.simulation.draft import MENDED, TROUBLE_SECONDS, WARM_SECONDS, Draft
@@ -13,8 +13,10 @@ LIES = ("says off", "says on", "says unknown", "reads off 10 early", "is silentl
 
 
 def certain_death(draft: Draft) -> None:
-    """A host that is silent for longer than any grace: a scenario without an operation proves little. If no host is fenced
-    automatically, a person requests it."""
+    """A host that is silent for longer than any grace: a scenario without an operation proves little.
+
+    If no host is fenced automatically, a person requests it.
+    """
     spared = {draft.rack.own_machine, *draft.rack.protected}
     host = draft.dice.choice([name for name in draft.rack.hosts if name not in spared])
     start = WARM_SECONDS + draft.dice.uniform(0.0, TROUBLE_SECONDS / 3)
@@ -102,7 +104,9 @@ def wrong_machine(draft: Draft) -> None:
 
 
 def restart(draft: Draft) -> None:
-    """It reboots and reads OFF before it knows its host, for less time than configured, or reports that it is not ready."""
+    """It reboots and reads OFF before it knows its host, for less time than configured, or reports
+    that it is not ready.
+    """
     plug, settles = _plug(draft), draft.rack.settle_after_return_seconds
     if settles > 0.0 and draft.rack.settings.get("check.interval_seconds"):
         # Away for longer than a round of the check: an absence that is never noticed can't be taken into account.

@@ -1,7 +1,7 @@
 """What must have happened by the end, when everything was mended and enough time has passed.
 
-Compares the world's truth with the journal's last state. Whatever still waits must name a reason, and the reason must be
-real.
+Compares the world's truth with the journal's last state. An operation that still waits must name
+a reason, and the reason must be real.
 """
 
 from collections.abc import Callable
@@ -177,7 +177,10 @@ def _is_released(world: World, host: HostName, state: HostState) -> bool:
 
 
 def _has_budget(world: World, host: HostName, state: HostState) -> bool:
-    """According to the journal. A person's request draws nothing, nor does an operation that ended without OFF and fence."""
+    """According to the journal.
+
+    A person's request draws nothing, nor does an operation that ended without OFF and fence.
+    """
     gates, truth = world.inventory.daemon.gates, _truth(world)
     since = truth.now() - gates.budget_per_seconds - HELD_SECONDS
     automatic = [op for op in truth.operations.values() if op.is_automatic and op.started > since]
@@ -224,4 +227,5 @@ OPEN: Final[dict[str, Callable[[World, HostName, HostState], bool]]] = {
     "attempts": _has_attempts,
     "concurrency": _is_another_free,
 }
-"""Whether a gate is really open. Gates that the host's configuration closes (protected, automatic, own machine) never open."""
+"""Whether a gate is really open.
+Gates that the host's configuration closes (protected, automatic, own machine) never open."""

@@ -21,7 +21,9 @@ def bus(draft: Draft) -> None:
 
 
 def refused_topics(draft: Draft) -> None:
-    """The broker's access list loses a host, the daemon's own topic, or the fleet's events; for a while, or for good."""
+    """The broker's access list loses a host, the daemon's own topic, or the fleet's events; for a while,
+    or for good.
+    """
     name = draft.dice.choice((draft.host(), draft.host(), "fenced-a", "event"))
     if draft.dice.random() < 0.5:
         draft.once(f"bus refuses topics of {name}")
@@ -30,7 +32,9 @@ def refused_topics(draft: Draft) -> None:
 
 
 def one_daemon(draft: Draft) -> None:
-    """One direction between the broker and one daemon, or the link between a daemon and a proxy; no other notices it."""
+    """One direction between the broker and one daemon, or the link between a daemon and a proxy;
+    no other notices it.
+    """
     daemon, name = draft.dice.choice(("fenced-a", *draft.rack.other_daemons)), draft.proxy()
     if name is not None and draft.dice.random() < 0.5:
         draft.passing(f"proxy {name} cut from {daemon}", f"proxy {name} works")

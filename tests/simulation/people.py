@@ -1,6 +1,6 @@
-"""What people do, to hosts and to the daemon: unwise things at the worst time.
+"""What people do to hosts and to the daemon: unwise things at the worst time.
 
-What a person began is ended by a person, at the end of the trouble at the latest.
+A person ends what a person began, at the end of the trouble at the latest.
 """
 
 from tests.simulation.draft import Draft
@@ -21,7 +21,8 @@ def person(draft: Draft) -> None:
     host = draft.host()
     words = draft.dice.choice(
         (
-            f"person off {host}", f"person forces off {host}", f"person restart {host}", f"person forces restart {host}",
+            f"person off {host}", f"person forces off {host}", f"person restart {host}",
+            f"person forces restart {host}",
             f"person on {host}", f"person cancels {host}", f"person maintains {host}", f"person status {host}",
             f"person confirms {host} off", "person disarms", "person pauses *",
         )

@@ -1,7 +1,7 @@
 """Play a scenario and return the findings: broken rules, and what should have happened and did not (liveness).
 
-The checker (tests/world/checker.py) has the rules, which are checked after each step; liveness.py has what must hold at the
-end. A scenario with findings is played again as a story.
+The checker (tests/world/checker.py) has the rules, which are checked after each step; liveness.py has what must hold at
+the end. A scenario with findings is played again as a story.
 """
 
 import asyncio
@@ -137,8 +137,9 @@ def silence_logs() -> None:
 
 
 def is_counting(world: World) -> bool:
-    """Return whether something is going on that may take long without a record: an operation, a silence not detected yet, a
-    gate that looks far back, a next attempt."""
+    """Return whether something is going on that may take long without a record: an operation, a silence not detected
+    yet, a gate that looks far back, a next attempt.
+    """
     if world.daemon.engine is None:
         return True
     return any(
@@ -151,8 +152,9 @@ def is_counting(world: World) -> bool:
 
 
 def is_at_rest(world: World) -> bool:
-    """Return whether every host runs and is known as healthy, or is off and to stay so; no operation runs, nothing waits for
-    the broker or the store, and no message of a host is on its way."""
+    """Return whether every host runs and is known as healthy, or is off and to stay so; no operation runs, nothing
+    waits for the broker or the store, and no message of a host is on its way.
+    """
     engine = world.daemon.engine
     if (
         engine is None

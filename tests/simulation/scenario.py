@@ -1,7 +1,7 @@
 """Make a scenario of a seed: a fleet, its faults and when they are mended, in the words of the golden stories.
 
-Knows the words, not their effects. Everything is drawn from the seed in a fixed order, so the same seed is the same scenario
-in every process.
+Knows the words, not their effects. Everything is drawn from the seed in a fixed order,
+so the same seed is the same scenario in every process.
 """
 
 import random
@@ -107,7 +107,8 @@ def scenario(seed: int) -> Scenario:
 
 
 def _without_overlap(script: tuple[tuple[float, str], ...]) -> tuple[tuple[float, str], ...]:
-    """Drop what is impossible: a crash of a daemon that is down, a start of a running one, requests to one that is down.
+    """Drop what is impossible: a crash of a daemon that is down, a start of a running one, requests to one
+    that is down.
 
     A daemon that is down starts again at the end of the trouble at the latest.
     """

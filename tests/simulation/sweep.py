@@ -1,9 +1,10 @@
-"""The sweep: play a story again and again, each time with the daemon killed at another point and started again, or with one
-batch refused by the store.
+"""The sweep: play a story again and again, each time with the daemon killed at another point and started again, or
+with one batch refused by the store.
 
-It dies after every durable batch, and before and after every power command, from the first operation on. Every run must reach
-the same end, with the checker's rules on the way. Where S13 forbids the daemon to go on by itself (too late, or before the
-first OFF of a person's request), a person who sees that repeats the request; then the end must be the same, too.
+It dies after every durable batch, and before and after every power command, from the first operation on. Every run must
+reach the same end, with the checker's rules on the way. Where S13 forbids the daemon to go on by itself (too late, or
+before the first OFF of a person's request), a person who sees that repeats the request; then the end must be the same,
+too.
 """
 
 import asyncio
@@ -70,9 +71,11 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """How one host ends: what is true of it and what is claimed. `is_announced`: it was announced as fenced at some time.
+    """How one host ends: what is true of it and what is claimed. `is_announced`:
+    it was announced as fenced at some time.
 
-    `forgotten`: what is off while the host runs, and is not owed to it (S9)."""
+    `forgotten`: what is off while the host runs, and is not owed to it (S9).
+    """
 
     host: str
     state: State

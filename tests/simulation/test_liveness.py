@@ -59,12 +59,14 @@ def begun(world: World, seconds: float) -> None:
     truth, at = world.checker.truth, world.clock.now() - seconds
     assert truth is not None
     op = Op(
-        id=OperationId("0-1"), host=NODE, action=Action.OFF, cause=Cause.SILENCE, started=at, decided=at, deadline=at, due=at,
+        id=OperationId("0-1"), host=NODE, action=Action.OFF, cause=Cause.SILENCE, started=at, decided=at, deadline=at,
+        due=at,
         boot=None,
     )  # fmt: skip
     truth.operations[op.id] = truth.running[NODE] = op
     off = r.StepStarted(
-        operation=op.id, device=DeviceName("pdu-a"), plug_id=PlugId("node-2/pdu-a"), number=1, what=What.OFF, proxy=ENGINE,
+        operation=op.id, device=DeviceName("pdu-a"), plug_id=PlugId("node-2/pdu-a"), number=1, what=What.OFF,
+        proxy=ENGINE,
         token=Token(epoch=0, sequence=2), not_after=at,
     )  # fmt: skip
     book = next(rule for rule in world.checker.rules if isinstance(rule, AutomaticOff))
@@ -89,7 +91,7 @@ def test_a_calm_world_is_finished() -> None:
         ({"state": State.SUSPECT, "held_by": NEVER_CLOSED}, "is held by store, record, which is open"),
     ],
 )
-def test_a_host_that_nobody_looks_after_is_found(changes: dict[str, Any], why: str) -> None:
+def test_a_host_without_an_operation_or_a_real_hold_is_found(changes: dict[str, Any], why: str) -> None:
     assert found(**changes) == [f"liveness: node-2 {why}"]
 
 
@@ -100,7 +102,7 @@ def test_a_host_that_is_held_by_what_was_counted_is_in_order(gate: str) -> None:
 
 
 @pytest.mark.parametrize("gate", ["budget", "attempts"])
-def test_what_was_counted_long_ago_holds_nobody(gate: str) -> None:
+def test_operations_of_long_ago_do_not_close_a_gate(gate: str) -> None:
     held = (GateVerdict(gate=gate, is_open=False, why=""),)
     why = f"liveness: node-2 is held by {gate}, which is open"
     assert why in found(state=State.SUSPECT, held_by=held, counted=lambda world: begun(world, 90_000.0))
@@ -124,7 +126,7 @@ def _kept_off(cause: Cause) -> Callable[[World], None]:
 
 
 @pytest.mark.parametrize(("cause", "is_open"), [(Cause.REQUEST, True), (Cause.SILENCE, False)])
-def test_hosts_that_people_switched_off_hold_nobody(cause: Cause, is_open: bool) -> None:
+def test_hosts_that_people_switched_off_do_not_close_connectivity(cause: Cause, is_open: bool) -> None:
     held = (GateVerdict(gate="connectivity", is_open=False, why=""),)
     text = found(state=State.SUSPECT, held_by=held, counted=_kept_off(cause))
     assert text == (["liveness: node-2 is held by connectivity, which is open"] if is_open else [])

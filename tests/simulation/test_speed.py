@@ -1,7 +1,7 @@
 """The simulation stays fast enough to be useful: well above a thousand scenarios a minute on two cores of today.
 
-`make bench` measures that (tests/bench/scenarios.py). This test compares processor time with plain work of the same loop in
-the same run, so a busy or slow machine does not matter.
+`make bench` measures that (tests/bench/scenarios.py). This test compares processor time with plain work of the same
+loop in the same run, so a busy or slow machine does not matter.
 """
 
 import asyncio
@@ -15,7 +15,8 @@ from tests.world.loop import run
 SCENARIOS = 16
 TURNS = 2_000
 TURNS_EACH_MAX = 100_000
-"""Maximum cost of a scenario with an operation, in turns of an idle task on the virtual loop; the usual is about 70,000."""
+"""Maximum cost of a scenario with an operation, in turns of an idle task on the virtual loop;
+the usual is about 70,000."""
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -1,7 +1,8 @@
 """Check what must hold in every run: compare what was claimed with what is true (design.md#safety-rules).
 
 Sees the journal, each command as it is sent and as it acts, and the bus. It collects violations instead of raising: the
-program under test must not be able to swallow them. It judges only machines with honest devices that nobody else touched.
+program under test must not be able to swallow them. It judges only machines with honest devices that nobody else
+touched.
 """
 
 import json
@@ -53,7 +54,10 @@ class _Told:
 
 @dataclass(slots=True)
 class Checker:
-    """`violations`, in order; empty after a good run. `is_replaying`: each batch is also replayed beside the program."""
+    """`violations`, in order; empty after a good run.
+
+    `is_replaying`: each batch is also replayed beside the program.
+    """
 
     durable: Durable
     machines: dict[HostName, Machine]

@@ -1,7 +1,7 @@
 """A daemon of the world: a process on its own machine, with its own clock and connections to the store and the bus.
 
-Starts it as fenced/app/daemon.py does, and restarts it as systemd would after it ended on its own. It can be killed at any
-await: nothing of it goes on, what is durable stays. Knows neither rules nor other daemons.
+Starts it as fenced/app/daemon.py does, and restarts it as systemd would after it ended on its own. It can be killed at
+any await: nothing of it goes on, what is durable stays. Knows neither rules nor other daemons.
 """
 
 import asyncio
@@ -55,7 +55,9 @@ class Board:
 
 
 class SteadyClock:
-    """ports.clock.Clock like fenced.host.machine.SteadyClock, over a Board: anchored once, independent of the wall clock."""
+    """ports.clock.Clock like fenced.host.machine.SteadyClock, over a Board: anchored once, independent
+    of the wall clock.
+    """
 
     def __init__(self, start: float) -> None:
         self._loop = asyncio.get_running_loop()
@@ -83,7 +85,9 @@ class Surroundings:
 
 
 class Point(Enum):
-    """Points at which a daemon may be killed: before it learns that records are durable, and before a power command leaves."""
+    """Points at which a daemon may be killed: before it learns that records are durable,
+    and before a power command leaves.
+    """
 
     RECORDS_STORED = "records are stored"
     COMMAND_LEAVES = "a command leaves"
@@ -171,7 +175,10 @@ class Daemon:
             await asyncio.sleep(RESTART_SECONDS)
 
     def _has_ended_well(self, process: "asyncio.Task[None]") -> bool:
-        """Return whether the store or another controller made it end, so that it is restarted. Otherwise it is a bug."""
+        """Return whether the store or another controller made it end, so that it is restarted.
+
+        Otherwise it is a bug.
+        """
         fault = process.exception() if not process.cancelled() else None
         _, others = fault.split((EpochLost, StoreError)) if isinstance(fault, BaseExceptionGroup) else (None, fault)
         if isinstance(others, StoreError) or others is None:
@@ -188,7 +195,10 @@ class Daemon:
         return True
 
     async def _begin(self) -> None:
-        """Start as run_daemon does: open the journal, anchor the clock, replay, build the engine, run. Raises StoreError."""
+        """Start as run_daemon does: open the journal, anchor the clock, replay, build the engine, run.
+
+        Raises StoreError.
+        """
         around, board, journal = self._around, self.board, self.journal
         loaded = await journal.open(holder=self.name, now=board.wall())
         start = host_machine.steady_start(

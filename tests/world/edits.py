@@ -15,8 +15,10 @@ from tests.world.machines import Machine
 
 @dataclass(slots=True, kw_only=True)
 class Files:
-    """`known`: every host as last written; `left_out`: hosts that the files lack now. `changed` is called for each edit that
-    takes effect."""
+    """`known`: every host as last written; `left_out`: hosts that the files lack now.
+
+    `changed` is called for each edit that takes effect.
+    """
 
     known: Inventory
     machines: Mapping[HostName, Machine]

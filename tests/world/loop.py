@@ -1,8 +1,9 @@
 """An asyncio event loop in virtual time: when nothing is ready, it jumps to the next timer. Nothing ever really sleeps.
 
-It is deterministic, without sockets, threads or signals: the same program and seed give the same run. If nothing is ready and
-no timer is set, a real program would wait for ever; here that is an error, as is a loop in which time never advances.
-Work belongs to an owner (`owned`). An owner can be held while the rest of the world goes on: a process with a stalled loop.
+It is deterministic, without sockets, threads or signals: the same program and seed give the same run. If nothing is
+ready and no timer is set, a real program would wait for ever; here that is an error, as is a loop in which time never
+advances. Work belongs to an owner (`owned`). An owner can be held while the rest of the world goes on: a process with a
+stalled loop.
 """
 
 import asyncio

@@ -33,18 +33,18 @@ LAST_MOMENT_SECONDS: Final = 0.001
 class Plug:
     """One outlet or BMC. `is_on` is the truth; the fields below it are faults, which a test sets and removes.
 
-    `read_seconds`, `set_seconds`: how long a call takes; a command acts at the end of that time. `is_starting`: it has just
-    booted, reads OFF regardless of the truth, and does nothing for a host that it believes off; no lie, but the reason for
-    settle times. `wrong_through`: proxies through which another machine answers at its address. `unanswered_through`: proxies
-    that reach it but get no answer.
+    `read_seconds`, `set_seconds`: how long a call takes; a command acts at the end of that time. `is_starting`: it has
+    just booted, reads OFF regardless of the truth, and does nothing for a host that it believes off; no lie, but the
+    reason for settle times. `wrong_through`: proxies through which another machine answers at its address.
+    `unanswered_through`: proxies that reach it but get no answer.
 
     `late_seconds`: it acts this long after it accepted a command; no lie within its `settle`. `shows_turning`: it reads
-    UNKNOWN meanwhile. `early_seconds`: it reads OFF this long before it is off. `is_between`: after a command it is "on its
-    way" until it is mended. `flaps`: every other reading is UNKNOWN. `refuses_repeated`: OFF is an error if it is off.
-    `is_dummy`: it reads what was commanded and does nothing. `stays_off`: once off, ON has no effect. `wired`: the plug that
-    it really is, if two labels were swapped. `strays`: by proxy, the other unit to which its address leads through that
-    proxy (private networks with the same addresses); `has_strayed`: there was one. `is_forgotten`: no device of the
-    inventory describes it. `identities`: the machine identities that it reports on request.
+    UNKNOWN meanwhile. `early_seconds`: it reads OFF this long before it is off. `is_between`: after a command it is "on
+    its way" until it is mended. `flaps`: every other reading is UNKNOWN. `refuses_repeated`: OFF is an error if it is
+    off. `is_dummy`: it reads what was commanded and does nothing. `stays_off`: once off, ON has no effect. `wired`: the
+    plug that it really is, if two labels were swapped. `strays`: by proxy, the other unit to which its address leads
+    through that proxy (private networks with the same addresses); `has_strayed`: there was one. `is_forgotten`: no
+    device of the inventory describes it. `identities`: the machine identities that it reports on request.
     """
 
     device: DeviceName
@@ -220,12 +220,12 @@ class Plug:
 class Machine:
     """A physical host. `tell` gets a few words about each thing that happens to it.
 
-    `is_mute`: its reporter is dead. `manner`: how the reporter formats messages. `is_cut_off`: it runs without a network.
-    `is_hung`: it does nothing now but may continue at any moment, with the same boot id.
-    `is_meddled`: something else switched its power; from then on the daemon can't answer for it.
-    `is_unasked`: probes from the daemon do not arrive; its messages do. `riders`: called when it starts or stops to run, for
-    what runs on it. `former`: plugs by earlier names; `edited_at`: when the inventory of its devices last changed.
-    `is_split`: the inventory has its feeds on several levels, as if the outlets of one level were all its power.
+    `is_mute`: its reporter is dead. `manner`: how the reporter formats messages. `is_cut_off`: it runs without a
+    network. `is_hung`: it does nothing now but may continue at any moment, with the same boot id. `is_meddled`:
+    something else switched its power; from then on the daemon can't answer for it. `is_unasked`: probes from the daemon
+    do not arrive; its messages do. `riders`: called when it starts or stops to run, for what runs on it. `former`:
+    plugs by earlier names; `edited_at`: when the inventory of its devices last changed. `is_split`: the inventory has
+    its feeds on several levels, as if the outlets of one level were all its power.
     """
 
     name: HostName

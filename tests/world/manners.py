@@ -1,6 +1,6 @@
 """Odd formats in which a host's reporter sends heartbeats. Other programs send them, and they are signs of life, too.
 
-Formats a message for the wire and parses it with the real program. Whatever the format, the host beats.
+Formats a message for the wire and parses it with the real program. In every format, the host sends heartbeats.
 """
 
 import json

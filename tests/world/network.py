@@ -37,9 +37,9 @@ class Broker:
     """The broker; it outlives the daemon. `is_cut`: connected, but nothing passes (the daemon's own link is dead).
 
     Faults in one direction: `is_unheard`: nothing from it reaches the daemon; `is_swallowing`: nothing from the daemon
-    reaches it; `deaf` and `dumb`: the same for these daemons only. `refused`: last words of topics for which it allows no
-    publisher. `reached`: when the newest message of each host arrived at a daemon, and from which run. `spell`: returns what
-    a message means, and what a daemon makes of it (None: nothing).
+    reaches it; `deaf` and `dumb`: the same for these daemons only. `refused`: last words of topics for which it allows
+    no publisher. `reached`: when the newest message of each host arrived at a daemon, and from which run. `spell`:
+    returns what a message means, and what a daemon makes of it (None: nothing).
     """
 
     clock: Clock
@@ -101,7 +101,10 @@ class Broker:
         return self.is_up and bool(self._subscribers)
 
     def send(self, event: BusEvent) -> None:
-        """Send a host's or person's message; lost if no daemon listens. Reported as delivered if all of them hear it."""
+        """Send a host's or person's message; lost if no daemon listens.
+
+        Reported as delivered if all of them hear it.
+        """
         if self.is_heard:
             meant, spelled = self.spell(event)
             if not self.deaf.intersection(self._subscribers):
@@ -160,7 +163,10 @@ class WorldBus:
             self._is_connected = False
 
     def _hear(self, event: BusEvent, deliver: Callable[[BusEvent], None]) -> None:
-        """Deliver a message. While the daemon stalls it waits in the socket, and gets its time stamp when it is read."""
+        """Deliver a message.
+
+        While the daemon stalls it waits in the socket, and gets its time stamp when it is read.
+        """
         if self.is_deaf or self.is_dead:
             return
         loop = virtual()

@@ -19,9 +19,9 @@ from tests.world.network import Broker
 class Post:
     """Without faults it passes each message on at once. Shares are of all messages, 0 to 1.
 
-    `keeps`: the broker retains the last message of each host, as a misconfigured reporter requests, and gives it to each new
-    subscriber, however old. `of_hosts`: lost share and longest delay for single hosts. `on_its_way`: how many messages are
-    still to come. `keeps_back`: hosts whose messages wait at a bridge until it is released.
+    `keeps`: the broker retains the last message of each host, as a misconfigured reporter requests, and gives it to
+    each new subscriber, however old. `of_hosts`: lost share and longest delay for single hosts. `on_its_way`: how many
+    messages are still to come. `keeps_back`: hosts whose messages wait at a bridge until it is released.
     """
 
     broker: Broker

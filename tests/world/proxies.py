@@ -1,7 +1,8 @@
-"""Proxy agents of the world: the real code of fenced/proxy (client, calls, token memory) over a simulated network and disk.
+"""Proxy agents of the world: the real code of fenced/proxy (client, calls, token memory) over a simulated network
+and disk.
 
-A proxy outlives the daemon, has its own clock, and keeps its state over restarts. It knows nothing of the truth. Only the way
-of a request and the disk are simulated; every decision of a proxy is made by the real program.
+A proxy outlives the daemon, has its own clock, and keeps its state over restarts. It knows nothing of the truth. Only
+the way of a request and the disk are simulated; every decision of a proxy is made by the real program.
 """
 
 import asyncio
@@ -305,7 +306,9 @@ class WorldProxy:
 
 
 class WorldTransport(Transport):
-    """A network between daemon and proxies in place of HTTPS: requests leave at most once, and can be lost in both ways."""
+    """A network between daemon and proxies in place of HTTPS: requests leave at most once, and can be lost
+    in both ways.
+    """
 
     def __init__(self, proxies: Mapping[ProxyName, WorldProxy], wires: Wires, owner: str) -> None:
         super().__init__(context=None, connections_per_proxy_max=1)

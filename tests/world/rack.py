@@ -1,7 +1,8 @@
 """Describe a small fleet in a few words, and build the inventory and the matching machines with plugs from it.
 
-`devices` are written `NAME:LEVEL`; a name that starts with `bmc` is a chassis, all others are outlets. Settings are given by
-their path in the model: `gates.budget_hosts`, `power.attempts`, `detection.grace_seconds`, `race.parallel`, `daemon.site`.
+`devices` are written `NAME:LEVEL`; a name that starts with `bmc` is a chassis, all others are outlets. Settings are
+given by their path in the model: `gates.budget_hosts`, `power.attempts`, `detection.grace_seconds`, `race.parallel`,
+`daemon.site`.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,10 +32,10 @@ Setting = float | int | str | bool | Action | tuple[str, ...]
 class Rack:
     """A small fleet: one cluster, every host with the same devices. `other_daemons`: besides `fenced-a`.
 
-    By name of a host or proxy: `places` ("c2/dc2", if it is elsewhere), `names` (aliases of a host; the address of a proxy);
-    by proxy: `machines` (the host on which it runs) and `tags`. `boot_seconds`: from power to the first heartbeat;
-    `is_standby_separate`: a chassis keeps its power when the host's outlets are off. `vouched`: devices with `cuts_power`
-    set by the user.
+    By name of a host or proxy: `places` ("c2/dc2", if it is elsewhere), `names` (aliases of a host; the address of a
+    proxy); by proxy: `machines` (the host on which it runs) and `tags`. `boot_seconds`: from power to the first
+    heartbeat; `is_standby_separate`: a chassis keeps its power when the host's outlets are off. `vouched`: devices with
+    `cuts_power` set by the user.
     """
 
     hosts: tuple[str, ...] = ("node-1", "node-2", "node-3", "node-4")

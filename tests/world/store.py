@@ -18,8 +18,9 @@ from tests.world.loop import virtual
 class Disk:
     """The disk under the journals of all daemons. `lease_ends`: by the store's clock, not by its holder's.
 
-    `slow_seconds`: duration of each write; `is_failing`: every write fails; `refused_share`: this share of them, 0 to 1, fails;
-    `is_hanging`: no write ends until this is reset; `refuse`: asked before each batch whether that one fails."""
+    `slow_seconds`: duration of each write; `is_failing`: every write fails; `refused_share`: this share of them, 0 to
+    1, fails; `is_hanging`: no write ends until this is reset; `refuse`: asked before each batch whether that one fails.
+    """
 
     clock: Clock
     durable: Durable = field(default_factory=Durable)

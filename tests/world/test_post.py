@@ -71,7 +71,7 @@ def test_one_daemon_alone_hears_nothing() -> None:
     assert run(main()) == (0, 1, [True, False])
 
 
-def test_the_last_one_is_kept_and_said_to_be() -> None:
+def test_only_the_last_message_is_retained_and_marked_so() -> None:
     kept = [message for message in heard(keeps=True) if message.is_retained]
     assert [message.sequence for message in kept] == [40]
 

@@ -1,4 +1,6 @@
-"""The rules on deciding (S10, S11, S13) fire when they are broken: a closed gate, the daemon's own deafness, a crash."""
+"""The rules on deciding (S10, S11, S13) fire when they are broken: a closed gate, the daemon's own deafness,
+a crash.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -131,7 +133,7 @@ def test_a_protected_host_is_found() -> None:
     assert "first OFF to node-2, protected" in found(plant, Rack(protected=("node-2",)))
 
 
-def test_silence_over_an_outage_of_ours_is_found() -> None:
+def test_silence_over_an_outage_of_the_daemons_bus_is_found() -> None:
     async def plant(world: World) -> None:
         world.say("node-2")
         world.broker.set_up(False)
@@ -155,7 +157,7 @@ async def _with_a_slow_store(world: World) -> None:
 
 
 @pytest.mark.parametrize("trouble", [_stalled, _with_a_slow_store])
-def test_silence_over_trouble_of_ours_is_found(trouble: Plant) -> None:
+def test_silence_over_trouble_of_the_daemon_is_found(trouble: Plant) -> None:
     """While the daemon stalls no host is silent, and what a slow store writes late was decided before."""
 
     async def plant(world: World) -> None:

@@ -15,7 +15,8 @@ from tests.world.world import World
 def doubted(begun: r.OperationStarted) -> tuple[r.HostRecord, ...]:
     """The engine read pdu-a ON while the OFF that it had sent might still act."""
     step = r.StepStarted(
-        operation=begun.operation.id, device=PDU_A, number=1, what=What.OFF, proxy=ENGINE, plug_id=PlugId("node-2/pdu-a"),
+        operation=begun.operation.id, device=PDU_A, number=1, what=What.OFF, proxy=ENGINE,
+        plug_id=PlugId("node-2/pdu-a"),
         token=Token.parse("1-9"), not_after=1e12,
     )  # fmt: skip
     timed_out = r.StepEnded(

@@ -1,4 +1,6 @@
-"""The two classes of the promise: with one liar, contradictions count; the remaining cases are those of docs/safety.md."""
+"""The two classes of the promise: with one liar, contradictions count; the remaining cases are those
+of docs/safety.md.
+"""
 
 import re
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Everything between callers and power devices: paths, commands under way, and the callers of a daemon's own machine.
 
-Knows plugs and their callers, nothing of the daemon. A command that has left for a device is independent of its sender: a
-daemon that dies takes only the programs of its own machine with it.
+Knows plugs and their callers, nothing of the daemon. A command that has left for a device is independent of its sender:
+a daemon that dies takes only the programs of its own machine with it.
 """
 
 import asyncio
@@ -36,9 +36,9 @@ class Path:
 
     `is_dead`: nothing answers there. `is_hanging`: it accepts requests and does nothing. `is_way_cut`: nothing passes
     between daemon and proxy; `is_way_there_cut`: requests are lost, answers to earlier ones arrive; `is_way_back_cut`:
-    requests arrive, answers do not; `cut_from`: nothing passes for these daemons. `carrier`: the host on which it runs, and
-    with which it dies, hangs and loses its network. `dies_sending`: its agent dies right after the next command left it.
-    `are_agents_spared`: the programs that it runs outlive it. `has_lied`: its clock jumped.
+    requests arrive, answers do not; `cut_from`: nothing passes for these daemons. `carrier`: the host on which it runs,
+    and with which it dies, hangs and loses its network. `dies_sending`: its agent dies right after the next command
+    left it. `are_agents_spared`: the programs that it runs outlive it. `has_lied`: its clock jumped.
     """
 
     name: ProxyName
@@ -184,7 +184,10 @@ class Wires:
     async def set(
         self, path: Path, plug: Plug, power: Power, *, token: Token, timeout_seconds: float, pid: int = 0
     ) -> None:
-        """Switch with a driver on that machine. If cancelled (its owner died), kill what has not left, unless spared."""
+        """Switch with a driver on that machine.
+
+        If cancelled (its owner died), kill what has not left, unless spared.
+        """
         self.calls.append((self._clock.now(), path.name, plug.plug_id, power.value))
         if self._is_silent(path, plug):
             await asyncio.sleep(timeout_seconds)

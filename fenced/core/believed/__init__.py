@@ -1,1 +1,1 @@
-"""Which devices are not believed: those that read OFF beside a living host (`trust`), those of two hosts (`sharing`)."""
+"""Which devices are not believed: those that read OFF beside a living host (`trust`) or are shared (`sharing`)."""

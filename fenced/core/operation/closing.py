@@ -168,7 +168,7 @@ def _after_fencing(work: HostWork, operation: Operation, *, is_failure: bool) ->
 
 
 def _fence_again(work: HostWork, operation: Operation) -> Operation:
-    """Announce anew if commands were sent since the proof: the host is proven off again, under a higher token.
+    """Announce again if commands were sent since the proof: the host is proven off again, under a higher token.
 
     Return the operation as it is then (interface.md#bus).
     """

@@ -36,7 +36,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutletTable:
-    """One family of units. Columns are dotted; `{plug}` stands for the outlet's index, which else comes at the end.
+    """One family of units. Columns are dotted; `{plug}` is the outlet's index, which is appended where it is missing.
 
     `identities`: prefixes of sysObjectID. `first`: default indices before the outlet's (unit of a chain, feed); empty =
     the outlet has one index alone. `offset`: index minus the number on the housing.

@@ -1,4 +1,4 @@
-"""Agents that other users can exchange: one warning that names the open files and folders."""
+"""Agents that other users can replace: one warning that names the writable files and folders."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ AGENT = "#!/bin/sh\n"
 
 
 def ground(directory: Path) -> Path:
-    """A directory of agents within two others, all of which their owner alone can write."""
+    """A directory of agents below two others; only their owner can write to them."""
     agents = directory / "above" / "agents"
     agents.mkdir(parents=True)
     for path in (directory / "above", agents):
@@ -67,7 +67,7 @@ def test_what_a_link_leads_to_counts(tmp_path: Path) -> None:
     assert str(shared) in why_unsafe([agents])
 
 
-def test_daemon_and_proxy_are_told(tmp_path: Path) -> None:
+def test_the_daemon_and_the_proxy_get_a_warning(tmp_path: Path) -> None:
     agents = ground(tmp_path)
     agents.chmod(0o777)
     loaded = load_files(tmp_path, f'[daemon]\nagent_path = ["{agents}"]\n')

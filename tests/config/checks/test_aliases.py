@@ -1,4 +1,4 @@
-"""One plug under two names: no two hosts share it unnoticed, whatever drivers, names and addresses they use (S4)."""
+"""One plug under two names: two hosts that share it are reported, for all drivers, names and addresses (S4)."""
 
 from pathlib import Path
 
@@ -197,7 +197,11 @@ PAIRS = {
         device("ipmi", "10.9.0.1"),
         MISTAKE,
     ),
-    "an agent's port that may be the usual one": (apc("1", "ipport = 22", "fence_apc"), apc("1", "", "fence_apc"), WARNING),
+    "an agent's port that may be the usual one": (
+        apc("1", "ipport = 22", "fence_apc"),
+        apc("1", "", "fence_apc"),
+        WARNING,
+    ),
     # virtual machines
     "a machine by name and by UUID": (virsh("web"), virsh(UUID), WARNING),
     "two machines": (virsh("web"), virsh("db"), NOTHING),
@@ -206,7 +210,11 @@ PAIRS = {
         apc("web", 'project = "b"', "fence_gce"),
         NOTHING,
     ),
-    "a machine in a project and in none": (apc("web", 'project = "a"', "fence_gce"), apc("web", "", "fence_gce"), WARNING),
+    "a machine in a project and in none": (
+        apc("web", 'project = "a"', "fence_gce"),
+        apc("web", "", "fence_gce"),
+        WARNING,
+    ),
     "a machine without an address, said with another time": (
         cloud('plug = "i-1", region = "r", power_timeout = 240'),
         cloud('plug = "i-1", region = "r", power_timeout = 120'),
@@ -278,7 +286,7 @@ def test_two_feeds_of_one_level_are_two_plugs(tmp_path: Path) -> None:
     assert [mistake.path for mistake in loaded.errors] == ["host[0].device[1]"], told(loaded.errors)
 
 
-def test_a_unit_with_many_hosts_is_told_once(tmp_path: Path) -> None:
+def test_a_unit_with_many_hosts_is_reported_once(tmp_path: Path) -> None:
     fleet = "".join(host(f"n{number}", virsh(f"vm-{number}")) for number in range(50))
     fleet += "".join(host(f"u{number}", virsh(UUID.replace("33", f"{number:02d}"))) for number in range(50))
     loaded = load_files(tmp_path, fleet)
@@ -287,7 +295,7 @@ def test_a_unit_with_many_hosts_is_told_once(tmp_path: Path) -> None:
 
 
 def test_the_ids_stay_as_they_are(tmp_path: Path) -> None:
-    """Tokens are remembered under them."""
+    """Tokens are stored under them."""
     loaded = load_files(tmp_path, host("n", redfish("[::ffff:10.9.0.1]", 'system = "/redfish/v1/Systems/1"')))
     assert loaded.configuration is not None
     (node,) = loaded.configuration.inventory.hosts.values()

@@ -11,7 +11,7 @@ TWO_LEVELS = (pdu("a"), pdu("b", plug="2", more="level = 2\n"))
 
 
 def fleet(count: int, more: str = "") -> str:
-    """Hosts with one outlet each: 5s probe, 20s attempt, 30s verification."""
+    """Return hosts with one outlet each: 5 s probe, 20 s attempt, 30 s verification."""
     return "".join(host(f"n{number}", pdu(plug=str(number)), more=more) for number in range(1, count + 1))
 
 
@@ -63,7 +63,7 @@ BLAMED = {
 
 
 @pytest.mark.parametrize("name", BLAMED)
-def test_it_is_told_once_where_the_value_stands(name: str, tmp_path: Path) -> None:
+def test_a_mistake_is_reported_once_where_the_value_is_written(name: str, tmp_path: Path) -> None:
     text, path, value = BLAMED[name]
     loaded = load_files(tmp_path, text)
     assert [(mistake.path, mistake.value) for mistake in loaded.errors] == [(path, value)], told(loaded.errors)
@@ -77,7 +77,7 @@ def test_a_few_hosts_are_named(tmp_path: Path) -> None:
     assert "n1, n2, 55s" in mistake.reason
 
 
-def test_it_is_told_in_the_main_file_when_the_hosts_stand_in_another(tmp_path: Path) -> None:
+def test_a_mistake_is_reported_in_the_main_file_when_the_hosts_are_in_another(tmp_path: Path) -> None:
     loaded = load_files(tmp_path, "[power]\n" + SHORT, inventory={"a.toml": fleet(2), "b.toml": host("m", pdu("x"))})
     assert ("fenced.toml", "power.operation_timeout") in {(Path(each.file).name, each.path) for each in loaded.errors}
 

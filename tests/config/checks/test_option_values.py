@@ -1,5 +1,7 @@
-"""The form of option values is checked when the file is read, even for an agent without metadata; so are options that name
-programs and files of the machine that serves the device."""
+"""Option values are checked when the file is read, even for an agent without metadata.
+
+So are options that name programs and files of the machine that serves the device.
+"""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -80,14 +82,14 @@ def test_a_value_that_could_become_something_else_is_a_mistake(driver: str, opti
 @pytest.mark.parametrize(
     "more", [f'address = "10.9.1.1 {ROGUE}"', 'address = "-H"', 'address = "10.9.1.1"\nusername = "-oProxyCommand=x"']
 )
-def test_so_are_address_and_user_name_of_an_agent(more: str, tmp_path: Path) -> None:
+def test_an_address_or_user_name_that_could_become_something_else_is_a_mistake(more: str, tmp_path: Path) -> None:
     loaded = load_device(tmp_path, device("fence_apc", 'plug = "1"', more))
     assert [mistake.path.rpartition(".")[2] for mistake in loaded.errors] in (["address"], ["username"]), told(
         loaded.errors
     )
 
 
-def test_and_a_secret(tmp_path: Path) -> None:
+def test_a_secret_that_could_become_something_else_is_a_mistake(tmp_path: Path) -> None:
     more = 'address = "10.9.1.1"\nsecrets = { hexadecimal_kg_file = "secret" }'
     loaded = load_device(tmp_path, device("fence_ipmilan", "cipher = 3", more))
     assert [mistake.path.rpartition("].")[2] for mistake in loaded.errors] == ["secrets.hexadecimal_kg"]
@@ -118,7 +120,7 @@ def test_and_a_secret(tmp_path: Path) -> None:
         ("redfish", 'system = "Y130UF00000J    "'),
     ],
 )
-def test_what_real_devices_are_called_is_none(driver: str, options: str, tmp_path: Path) -> None:
+def test_names_and_values_of_real_devices_are_accepted(driver: str, options: str, tmp_path: Path) -> None:
     more = "level = 1" if "ip =" in options else ""
     loaded = load_device(tmp_path, device(driver, options, more))
     assert told(loaded.errors) == []
@@ -135,14 +137,14 @@ def test_what_real_devices_are_called_is_none(driver: str, options: str, tmp_pat
         ("fence_apc_snmp", "snmpget_path"),
     ],
 )
-def test_a_program_of_the_machine_that_serves_it_is_told(driver: str, option: str, tmp_path: Path) -> None:
+def test_an_option_that_names_a_program_gives_a_warning(driver: str, option: str, tmp_path: Path) -> None:
     loaded = load_device(tmp_path, device(driver, f'plug = "1", "{option}" = "/usr/local/bin/tool"'))
     there = [mistake.reason for mistake in loaded.warnings if mistake.path.endswith(f".options.{option}")]
     assert len([reason for reason in there if "a proxy refuses it" in reason]) == 1, told(loaded.warnings)
 
 
 @pytest.mark.parametrize("option", ['fingerprint = "aa"', "insecure = true"])
-def test_pins_beside_a_credential_of_the_proxy_are_told(option: str, tmp_path: Path) -> None:
+def test_pins_beside_a_credential_of_the_proxy_give_a_warning(option: str, tmp_path: Path) -> None:
     more = 'address = "https://10.9.1.1"\ncredential = "at-proxy:bmc"\nproxies = ["p"]'
     loaded = load_device(tmp_path, device("redfish", option, more))
     assert any("pins" in mistake.reason for mistake in loaded.warnings), told(loaded.warnings)

@@ -69,7 +69,7 @@ def agent(options: str = "", more: str = "", address: str = 'address = "10.9.1.1
         agent(more='credential = "at-proxy:x"\nproxies = ["p"]'),
     ],
 )
-def test_what_a_driver_takes_is_told_nothing(device: str, tmp_path: Path) -> None:
+def test_options_that_a_driver_takes_give_no_mistake(device: str, tmp_path: Path) -> None:
     loaded = load_device(tmp_path, device)
     assert told(loaded.errors) == []
     assert [mistake for mistake in loaded.warnings if "device" in mistake.path] == []
@@ -106,7 +106,7 @@ def test_what_a_driver_takes_is_told_nothing(device: str, tmp_path: Path) -> Non
         (agent(more='secrets = { other_file = "secret" }'), "secrets.other", "no such secret"),
     ],
 )
-def test_a_mistake_is_told_at_its_place(device: str, path: str, reason: str, tmp_path: Path) -> None:
+def test_a_mistake_is_reported_at_its_place(device: str, path: str, reason: str, tmp_path: Path) -> None:
     loaded = load_device(tmp_path, device)
     assert [mistake.path for mistake in loaded.errors] == [f"host[0].device[0].{path}"], told(loaded.errors)
     assert reason in loaded.errors[0].reason
@@ -123,7 +123,7 @@ def test_a_mistake_is_told_at_its_place(device: str, path: str, reason: str, tmp
         (rack("outlet = 7, old_version = '3'"), "options.old_version", "use version"),
     ],
 )
-def test_a_warning_is_told_at_its_place(device: str, path: str, reason: str, tmp_path: Path) -> None:
+def test_a_warning_is_reported_at_its_place(device: str, path: str, reason: str, tmp_path: Path) -> None:
     loaded = load_device(tmp_path, device)
     assert told(loaded.errors) == []
     told_there = [mistake.reason for mistake in loaded.warnings if mistake.path == f"host[0].device[0].{path}"]
@@ -145,7 +145,7 @@ def test_a_warning_that_many_devices_share_is_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settle", "settle_seconds", "after_return_seconds"), [("", 0.0, 7.0), ("0s", 0.0, 0.0), ("3s", 3.0, 3.0)]
 )
-def test_settle_is_the_driver_s_after_a_return_unless_it_is_said(
+def test_settle_after_a_return_is_the_drivers_unless_configured(
     settle: str, settle_seconds: float, after_return_seconds: float, tmp_path: Path
 ) -> None:
     device = device_of(load_device(tmp_path, rack(more=f'settle = "{settle}"' if settle else "")))
@@ -177,7 +177,7 @@ def test_an_identity_goes_to_the_drivers_that_can_compare_it(
     assert outlet_device.spec.identity == ""
 
 
-def test_an_identity_that_nobody_compares_names_who_could(tmp_path: Path) -> None:
+def test_an_identity_that_no_driver_compares_is_refused_with_the_drivers_that_could(tmp_path: Path) -> None:
     loaded = load_device(tmp_path, rack(), host='identity = "4c"')
     assert [mistake.path for mistake in loaded.errors] == ["host[0].identity"]
     assert "board" in loaded.errors[0].reason

@@ -10,7 +10,7 @@ from tests.config.pieces import host, pdu
 
 
 def fleet(outlets: int) -> str:
-    """Hosts that all hang on one power unit."""
+    """Return hosts that are all fed by one power unit."""
     return CLUSTERS + "".join(host(f"h{n}", pdu("a", plug=str(n))) for n in range(1, outlets + 1))
 
 

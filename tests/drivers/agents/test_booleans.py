@@ -18,7 +18,7 @@ from tests.needs import needs
 
 @needs("fence_ipmilan", "fence_redfish")
 @pytest.mark.parametrize("value", [True, False, "yes", "no", "off", "0", 1, 0])
-def test_a_boolean_for_any_parameter_of_debian_is_said_or_refused_and_the_check_knows(
+def test_a_boolean_for_any_parameter_of_debian_is_passed_or_refused_by_check_and_driver(
     debian: Asked, value: str | int
 ) -> None:
     """Only options that are off by default may be left out; check-config reports what the driver refuses."""
@@ -38,7 +38,7 @@ def test_a_boolean_for_any_parameter_of_debian_is_said_or_refused_and_the_check_
             try:
                 lines = agent_parameters(spec, "status", metadata).decode().splitlines()
             except BadParameters as exc:
-                if "is refused: " not in str(exc):  # for what it does to OFF, whatever its kind
+                if "is refused: " not in str(exc):  # because of its effect on OFF
                     assert told, (agent, option.name, str(exc))
                 continue
             seen.add(option.kind)

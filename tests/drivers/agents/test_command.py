@@ -1,4 +1,4 @@
-"""`fenced agents` for people and for programs."""
+"""`fenced agents` for operators and for programs."""
 
 import json
 from pathlib import Path
@@ -35,7 +35,7 @@ def test_installed_agents_are_listed_the_first_of_a_name_only(tmp_path: Path) ->
     assert (first / "fence_a.asked").read_text().count("asked") == 1
 
 
-def test_what_is_no_power_device_is_listed_with_why(tmp_path: Path) -> None:
+def test_agents_that_cut_no_power_are_listed_with_the_reason(tmp_path: Path) -> None:
     make_agent(tmp_path, "exit 1", name="fence_port", metadata=METADATA.replace('"on"', '"on" automatic="1"'))
     make_agent(tmp_path, "exit 1", name="fence_blind", metadata=METADATA.replace('<action name="status"/>', ""))
     make_agent(tmp_path, "exit 1", name="fence_mute", metadata="nothing")
@@ -93,7 +93,7 @@ def test_whether_an_agent_was_reviewed_is_shown(tmp_path: Path) -> None:
     }
 
 
-def test_what_was_decided_of_an_agent_s_options_is_shown(tmp_path: Path) -> None:
+def test_the_reviews_verdict_on_each_option_is_shown(tmp_path: Path) -> None:
     more = '<parameter name="network-fencing"/><parameter name="ssh_path"/><parameter name="half_off"/></parameters>'
     metadata = METADATA.replace("</parameters>", more).replace("fence_made", "fence_virsh")
     make_agent(tmp_path, "exit 1", name="fence_virsh", metadata=metadata)
@@ -109,7 +109,7 @@ def test_what_was_decided_of_an_agent_s_options_is_shown(tmp_path: Path) -> None
     assert {entry["name"]: entry["reaches"] for entry in whole["parameters"]}["plug"] == ["a session at the device"]
 
 
-def test_what_is_no_agent_is_an_error(tmp_path: Path) -> None:
+def test_a_program_that_is_no_agent_is_an_error(tmp_path: Path) -> None:
     missing = CliRunner().invoke(command, ["fence_none", "--agent-path", str(tmp_path)])
     assert missing.exit_code == 1
     assert "is not installed" in missing.output

@@ -126,7 +126,7 @@ async def test_an_agent_that_contradicts_its_exit_status_is_unknown(registry: Dr
     [{"options": {"plug": "8"}}, {"address": "192.0.2.2"}, {"username": "other"}, {"password": None}],
     ids=["plug", "address", "user", "password"],
 )
-async def test_silence_is_off_only_by_a_way_that_answered_on(
+async def test_an_agent_that_prints_nothing_is_off_only_after_the_same_call_answered_on(
     registry: DriverRegistry, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     """An agent that fails without output never answered ON. A way is one plug with exactly these parameters."""
@@ -146,9 +146,7 @@ async def test_a_changed_agent_has_to_answer_on_once_more(registry: DriverRegist
     assert await read(registry, off_by_exit_status=True) is Power.UNKNOWN
 
 
-async def test_an_agent_that_nobody_reviewed_runs_on_a_person_s_word_alone(
-    registry: DriverRegistry, tmp_path: Path
-) -> None:
+async def test_an_unreviewed_agent_runs_only_with_a_persons_consent(registry: DriverRegistry, tmp_path: Path) -> None:
     path = make_agent(tmp_path, "echo 'Status: OFF'; exit 2")
     driver = registry.driver_for("fence_made")
     for call in (
@@ -164,7 +162,7 @@ async def test_an_agent_that_nobody_reviewed_runs_on_a_person_s_word_alone(
 
 
 @pytest.mark.parametrize("is_link", [True, False], ids=["link", "by its own word"])
-async def test_no_word_vouches_for_what_is_known_to_cut_no_power(
+async def test_cuts_power_does_not_help_an_agent_that_cuts_no_power(
     registry: DriverRegistry, tmp_path: Path, is_link: bool
 ) -> None:
     """Under any name: that of a link, or another name than the one in its metadata."""

@@ -30,8 +30,8 @@ from tests.net import free_port
 TIME = "2026-11-26 11:15:04,401 ERROR: "
 USAGE = f"\n{TIME}Please use '-h' for usage\n"
 NEW_CONNECTION = (
-    "Failed: send_get_request: HTTPSConnectionPool(host='192.0.2.1', port=401): Max retries exceeded with url: /redfish/v1 "
-    "(Caused by NewConnectionError('Failed to establish a new connection: [Errno 111] Connection refused'))"
+    "Failed: send_get_request: HTTPSConnectionPool(host='192.0.2.1', port=401): Max retries exceeded with url: "
+    "/redfish/v1 (Caused by NewConnectionError('Failed to establish a new connection: [Errno 111] Connection refused'))"
 )
 TEXTS: list[tuple[str, type[DeviceError], bool]] = [
     ("Unable to connect/login to fencing device", DeviceUnreachable, True),

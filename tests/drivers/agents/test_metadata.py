@@ -10,7 +10,7 @@ from tests.drivers.programs import METADATA, make_agent
 from tests.needs import needs
 
 
-def test_the_name_that_is_not_deprecated_is_used_wherever_it_stands() -> None:
+def test_a_name_that_is_not_deprecated_is_used_in_any_order() -> None:
     metadata = parse_metadata(METADATA.encode())
     address = metadata.called(ADDRESS_NAMES)
     assert address is not None

@@ -102,7 +102,7 @@ def said(content: str, value: object) -> str | None:
         ('<content type="string" default="yes"/>', "yes", "no"),
     ],
 )
-def test_true_and_false_are_said_as_the_agent_takes_them(content: str, for_true: str, for_false: str | None) -> None:
+def test_true_and_false_are_passed_as_the_agent_takes_them(content: str, for_true: str, for_false: str | None) -> None:
     assert (said(content, True), said(content, False)) == (for_true, for_false)
 
 
@@ -169,7 +169,9 @@ def test_without_metadata_today_s_standard_names_are_used() -> None:
         ({"options": {"x": ["list"]}}, "neither text"),
     ],
 )
-def test_what_can_t_be_said_exactly_is_refused_before_anything_starts(changes: dict[str, Any], why: str) -> None:
+def test_a_value_that_can_t_be_passed_exactly_is_refused_before_anything_starts(
+    changes: dict[str, Any], why: str
+) -> None:
     with pytest.raises(BadParameters, match=why) as refused:
         agent_parameters(spec_of(**changes), "off", KNOWN)
     assert refused.value.may_be_done is False

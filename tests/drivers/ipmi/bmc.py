@@ -55,8 +55,11 @@ class Session:
 
 @dataclass(slots=True, kw_only=True)
 class Bmc(asyncio.DatagramProtocol):
-    """One BMC. `lose`: whether a request (by payload type, or network function and command) is lost before the BMC acts;
-    `mute`: whether its answer is lost. `mangle`: changes outgoing datagrams."""
+    """One BMC.
+
+    `lose`: whether a request (by payload type, or network function and command) is lost before the BMC acts; `mute`:
+    whether its answer is lost. `mangle`: changes outgoing datagrams.
+    """
 
     username: str = "admin"
     password: str = "s3cret!pw"

@@ -258,7 +258,7 @@ async def test_one_session_serves_one_call_after_the_other() -> None:
         assert len(bmc.logins) == 20
 
 
-async def test_a_bmc_that_restarts_in_between_is_logged_in_to_anew() -> None:
+async def test_a_bmc_that_restarts_in_between_gets_a_new_login() -> None:
     async with serving(Bmc()) as bmc:
 
         def forget(asked: Any) -> bool:
@@ -311,7 +311,7 @@ async def test_the_wrong_machine_is_neither_read_nor_switched(identity: str) -> 
 
 
 @pytest.mark.parametrize("driver_identity", ["", GUID])
-async def test_the_system_guid_tells_the_machine_and_costs_one_question(driver_identity: str) -> None:
+async def test_the_system_guid_identifies_the_machine_and_costs_one_request(driver_identity: str) -> None:
     async with serving(Bmc(fru=FRU)) as bmc:
         told = await Ipmi().identify(spec_at(bmc, identity=driver_identity), timeout_seconds=5.0)
         assert told == Identified(power=Power.ON, identities=(GUID,))
@@ -328,7 +328,7 @@ async def test_the_guid_of_the_login_and_then_serial_numbers_tell_it() -> None:
         assert told == Identified(power=Power.ON)
 
 
-async def test_a_bmc_that_does_not_say_who_it_is_in_time_is_read_all_the_same() -> None:
+async def test_a_bmc_that_does_not_identify_itself_in_time_is_still_read() -> None:
     async with serving(Bmc(guid=bytes(16), mute=lambda asked: asked in {SYSTEM_GUID, FRU_READ})) as bmc:
         assert await Ipmi().identify(spec_at(bmc), timeout_seconds=3.0) == Identified(power=Power.ON)
 

@@ -56,7 +56,10 @@ async def test_datagrams_that_are_not_authentic_are_as_if_they_had_not_come(kind
 
 
 async def test_on_a_bad_line_every_reading_is_true() -> None:
-    """A fifth of all datagrams is lost in both directions. Each command reaches its BMC at most once, and each read is right."""
+    """A fifth of all datagrams is lost in both directions.
+
+    Each command reaches its BMC at most once, and each read is right.
+    """
     dice = random.Random(2)
 
     def is_lost(_: Any) -> bool:

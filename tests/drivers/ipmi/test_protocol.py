@@ -1,4 +1,7 @@
-"""The pure part of IPMI: altered datagrams are rejected, and every code has a meaning. For random bytes see tests/fuzz."""
+"""The pure part of IPMI: altered datagrams are rejected, and every code has a meaning.
+
+For random bytes see tests/fuzz.
+"""
 
 import struct
 from dataclasses import replace
@@ -129,7 +132,7 @@ def test_the_ways_to_write_a_serial_number(field: bytes, serial: str) -> None:
 
 
 @pytest.mark.parametrize("completion", range(1, 256))
-def test_every_completion_code_is_an_error_of_ours(completion: int) -> None:
+def test_every_completion_code_becomes_a_device_error(completion: int) -> None:
     for is_command in (False, True):
         error = refusal("bmc:623", "Chassis Control", completion, is_command=is_command)
         assert type(error) in DEVICE_ERRORS
@@ -137,7 +140,7 @@ def test_every_completion_code_is_an_error_of_ours(completion: int) -> None:
         assert is_command or not error.may_be_done
 
 
-def test_a_guid_that_is_not_set_tells_nothing() -> None:
+def test_a_guid_that_is_not_set_is_no_identity() -> None:
     assert guid_text(bytes(16)) == guid_text(b"\xff" * 16) == ""
     assert guid_text(bytes(range(16))) == bytes(range(16)).hex()
 
@@ -148,7 +151,7 @@ def test_credentials_and_keys_are_not_shown() -> None:
 
 
 @pytest.mark.parametrize("suite", SUITES, ids=SUITE_NAMES)
-def test_a_bmc_that_does_not_show_that_it_knows_the_password_gets_no_session(suite: Suite) -> None:
+def test_a_bmc_that_does_not_prove_the_password_gets_no_session(suite: Suite) -> None:
     """Even if it has the session's key (Kg), which other BMCs may share."""
     head = struct.pack("<BBxxI", 7, Status.DONE, 0x11223344)
     datagram = plain_frame(Payload.RAKP_2, head + bytes(32) + bytes(suite.digest_bytes))
@@ -159,7 +162,7 @@ def test_a_bmc_that_does_not_show_that_it_knows_the_password_gets_no_session(sui
 
 
 @pytest.mark.parametrize("suite", SUITES, ids=SUITE_NAMES)
-def test_a_bmc_that_does_not_show_the_key_of_the_session_gets_none(suite: Suite) -> None:
+def test_a_bmc_without_the_sessions_key_gets_no_session(suite: Suite) -> None:
     """It proved in RAKP 2 that it knows the password; in RAKP 4 it must prove the key (IPMI 2.0, 13.23)."""
     head = struct.pack("<BBxxI", 7, Status.DONE, 0x11223344)
     taken = confirming(suite).take(plain_frame(Payload.RAKP_4, head + bytes(suite.check_bytes)))

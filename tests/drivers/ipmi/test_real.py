@@ -1,6 +1,8 @@
-"""IPMI with independent implementations: the driver with ipmi_sim and pyghmi's BMC, and other clients with the tests' BMC.
+"""IPMI with independent implementations: the driver with ipmi_sim and pyghmi's BMC, and other clients
+with the tests' BMC.
 
-The clients check its suite 17, which no packaged BMC supports."""
+The clients check its suite 17, which no packaged BMC supports.
+"""
 
 import asyncio
 import contextlib
@@ -141,7 +143,9 @@ async def test_freeipmi_takes_our_bmc_for_one(suite: int) -> None:
 
 
 async def test_python_ipmi_takes_our_bmc_for_one() -> None:
-    """Suite 3 only: 0.6.1 derives the keys of suite 17 from constants of 32 bytes; ipmitool, FreeIPMI and the driver use 20."""
+    """Suite 3 only: 0.6.1 derives the keys of suite 17 from constants of 32 bytes; ipmitool, FreeIPMI
+    and the driver use 20.
+    """
     async with serving(Bmc()) as bmc:
         assert await asyncio.to_thread(_by_python_ipmi, bmc.port) == [True, False]
         assert bmc.logins == [3] and bmc.commands == [b"\x00"]

@@ -36,23 +36,28 @@ def asked(number):
     return value.value
 status = dict(line.split(":", 1) for line in open("/proc/self/status").read().splitlines())
 print(json.dumps({
-    "argv": sys.argv, "orig_argv": sys.orig_argv, "path": sys.path, "flags": repr(sys.flags), "executable": sys.executable,
+    "argv": sys.argv, "orig_argv": sys.orig_argv, "path": sys.path, "flags": repr(sys.flags),
+    "executable": sys.executable,
     "names": sorted(name for name in globals() if name.startswith("__")), "name": __name__, "file": __file__,
     "main": sys.modules["__main__"].__dict__ is globals(), "fencing's main": fencing.__main__.__dict__ is globals(),
-    "loader": [type(__loader__).__name__, __loader__.name, __loader__.path], "spec": repr(__spec__), "doc": repr(__doc__),
-    "package": repr(__package__), "cached": repr(__cached__), "builtins": repr(__builtins__),
+    "loader": [type(__loader__).__name__, __loader__.name, __loader__.path], "spec": repr(__spec__),
+    "doc": repr(__doc__), "package": repr(__package__), "cached": repr(__cached__), "builtins": repr(__builtins__),
     "environment": [name for name in os.environ], "values": [v for n, v in os.environ.items() if n != "FENCED_CALL"],
     "for children": os.popen("env | grep -v -e ^_= -e ^PWD= -e ^SHLVL= -e ^OLDPWD= | cut -d= -f1").read(),
     "marker": os.environ["FENCED_CALL"].count("/"), "cwd": os.getcwd(), "umask": os.umask(0o22), "nice": os.nice(0),
-    "descriptors": sorted([int(fd), stat.S_IFMT(os.stat(int(fd)).st_mode)] for fd in os.listdir("/proc/self/fd") if int(fd) < 3),
+    "descriptors": sorted(
+        [int(fd), stat.S_IFMT(os.stat(int(fd)).st_mode)] for fd in os.listdir("/proc/self/fd") if int(fd) < 3),
     "others": [os.path.exists("/proc/self/fd/" + fd) for fd in os.listdir("/proc/self/fd") if int(fd) > 2],
-    "signals": {key: status[key] for key in ("SigBlk", "SigIgn", "SigCgt", "SigPnd", "ShdPnd", "Threads", "NoNewPrivs")},
-    "handlers": [repr(signal.getsignal(number)) for number in (1, 2, 13, 15, 17, 25)], "wakeup": signal.set_wakeup_fd(-1),
+    "signals": {
+        key: status[key] for key in ("SigBlk", "SigIgn", "SigCgt", "SigPnd", "ShdPnd", "Threads", "NoNewPrivs")},
+    "handlers": [repr(signal.getsignal(number)) for number in (1, 2, 13, 15, 17, 25)],
+    "wakeup": signal.set_wakeup_fd(-1),
     "limits": open("/proc/self/limits").read(), "command": open("/proc/self/comm").read(),
     "leads": [os.getsid(0) == os.getpid(), os.getpgrp() == os.getpid()], "dies with": asked(2), "subreaper": asked(37),
     "parent": open("/proc/%d/cmdline" % os.getppid()).read().count("FENCED") , "threads": threading.active_count(),
-    "streams": [[s.name, s.mode, s.encoding, s.errors, s.line_buffering, s.write_through, s.newlines, s.isatty(), s.seekable()]
-                for s in (sys.stdin, sys.stdout, sys.stderr)], "gc": [gc.isenabled(), gc.get_threshold()],
+    "streams": [[s.name, s.mode, s.encoding, s.errors, s.line_buffering, s.write_through, s.newlines, s.isatty(),
+                 s.seekable()] for s in (sys.stdin, sys.stdout, sys.stderr)],
+    "gc": [gc.isenabled(), gc.get_threshold()],
     "hooks": [sys.excepthook is sys.__excepthook__, sys.exc_info() == (None, None, None)],
     "parameters": sys.stdin.read(),
 }))
@@ -64,7 +69,8 @@ ENDS: Final = {
     "exits with words": "print('out'); sys.exit('words')",
     "exits with nothing": "sys.exit()",
     "raises": "def deep():\n    raise ValueError('wrong')\ndeep()",
-    "raises in answer to another": "try:\n    1 / 0\nexcept ZeroDivisionError as exc:\n    raise ValueError('wrong') from exc",
+    "raises in answer to another":
+        "try:\n    1 / 0\nexcept ZeroDivisionError as exc:\n    raise ValueError('wrong') from exc",
     "raises while another is handled": "try:\n    1 / 0\nexcept ZeroDivisionError:\n    raise ValueError('wrong')",
     "raises at its first line": "nonesuch",
     "has its own hook": "sys.excepthook = lambda *what: print('hook', what[0], what[2].tb_lineno)\n1 / 0",
@@ -130,7 +136,9 @@ async def test_what_a_program_finds_is_what_a_plain_start_gives_it(
 
 
 @pytest.mark.parametrize("end", ENDS)
-async def test_however_a_program_ends(keeper: Keeper, warm: Keeper, tmp_path: Path, end: str) -> None:
+async def test_a_program_ends_the_same_way_warm_and_plain(
+    keeper: Keeper, warm: Keeper, tmp_path: Path, end: str
+) -> None:
     first = make_python_agent(tmp_path, "", name="fence_first")
     await warmed(warm, first)
     path, file = make_python_agent(tmp_path, f"word = sys.stdin.read()\n{ENDS[end]}"), tmp_path / "left"
@@ -172,14 +180,16 @@ async def test_every_agent_of_this_machine_describes_itself_alike(keeper: Keeper
         ("fence_ipmilan", "action=status\nip=127.0.0.1\nusername=a\n"),
         ("fence_ipmilan", "action=nonesuch\nip=127.0.0.1\nusername=a\npassword=b\n"),
         ("fence_apc_snmp", "action=status\n"),
-        ("fence_apc_snmp", "action=status\nip=127.0.0.1\nudpport=1\nplug=1\nlogin_timeout=1\nsnmp_version=1\ncommunity=x\n"),
-        ("fence_redfish", "action=status\nip=127.0.0.1\nipport=PORT\nusername=a\npassword=b\nsystems_uri=/redfish/v1/S/1\n"),
+        ("fence_apc_snmp",
+         "action=status\nip=127.0.0.1\nudpport=1\nplug=1\nlogin_timeout=1\nsnmp_version=1\ncommunity=x\n"),
+        ("fence_redfish",
+         "action=status\nip=127.0.0.1\nipport=PORT\nusername=a\npassword=b\nsystems_uri=/redfish/v1/S/1\n"),
         ("fence_redfish", "action=status\n"),
         ("fence_apc", "action=status\nip=127.0.0.1\nipport=PORT\nusername=a\npassword=b\nplug=1\nlogin_timeout=2\n"),
     ],
 )  # fmt: skip
 @needs("fence_ipmilan", "fence_apc_snmp", "fence_redfish")
-async def test_a_call_of_a_real_agent(
+async def test_a_call_of_a_real_agent_is_the_same_warm_and_plain(
     keeper: Keeper, warm: Keeper, tmp_path: Path, agent: str, parameters: str
 ) -> None:
     file = tmp_path / "power"
@@ -196,7 +206,7 @@ async def test_a_call_of_a_real_agent(
 
 
 @needs("fence_ipmilan", "ipmi_sim", "ipmitool")
-async def test_a_bmc(keeper: Keeper, warm: Keeper, tmp_path: Path) -> None:
+async def test_fence_ipmilan_does_the_same_warm_and_plain(keeper: Keeper, warm: Keeper, tmp_path: Path) -> None:
     path, port = DEBIAN / "fence_ipmilan", udp_port()
     login = f"ip=127.0.0.1\nipport={port}\nusername={USERNAME}\nlanplus=1\ncipher=3\n"
     await warmed(warm, path)
@@ -210,7 +220,7 @@ async def test_a_bmc(keeper: Keeper, warm: Keeper, tmp_path: Path) -> None:
 
 
 @needs("fence_ipmilan", "ipmitool")
-async def test_what_takes_too_long_is_killed_alike(keeper: Keeper, warm: Keeper) -> None:
+async def test_a_program_past_its_deadline_is_killed_warm_and_plain(keeper: Keeper, warm: Keeper) -> None:
     """Its child ipmitool waits for a port that never answers."""
     path = DEBIAN / "fence_ipmilan"
     await warmed(warm, path)

@@ -49,7 +49,9 @@ async def warm(marker: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ke
 
 
 def branching(directory: Path) -> Path:
-    """An agent with a child and a daemonised grandchild (double fork, setsid, empty environment); each writes its pid."""
+    """An agent with a child and a daemonised grandchild (double fork, setsid, empty environment);
+    each writes its pid.
+    """
     script = "echo $$ > {}; exec sleep 300"
     agent, child, forgotten = (directory / name for name in NAMES)
     body = f"""{QUICK}import os, signal, subprocess, time
@@ -88,7 +90,8 @@ async def test_it_can_be_turned_off(keeper: Keeper, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "head",
     ["#!/bin/sh\nimport fencing 2>/dev/null; echo here", "#!/usr/bin/python3 -tt\nprint('here')",
-     "#!/usr/bin/env python3\nimport sys\nsys.path.append('library')\nprint('here')", "#!/usr/bin/python3 -I\nprint('here')"],
+     "#!/usr/bin/env python3\nimport sys\nsys.path.append('library')\nprint('here')",
+     "#!/usr/bin/python3 -I\nprint('here')"],
     ids=["shell", "without the library", "by env", "isolated"],
 )  # fmt: skip
 async def test_other_programs_start_plainly(warm: Keeper, tmp_path: Path, head: str) -> None:
@@ -115,7 +118,10 @@ async def test_a_library_that_never_loads_delays_no_call(
 ) -> None:
     monkeypatch.setattr("fenced.drivers.keeper.warm_agents.START_SECONDS_MAX", 0.2)
     loading = tmp_path / "loading"
-    hang = f"import os, sys, time\nif 'agent' not in sys.argv[0]: open('{loading}', 'w').write(str(os.getpid())); time.sleep(300)"
+    hang = (
+        "import os, sys, time\n"
+        f"if 'agent' not in sys.argv[0]: open('{loading}', 'w').write(str(os.getpid())); time.sleep(300)"
+    )
     path = make_python_agent(tmp_path, "print('here')", library=make_library(tmp_path, hang), name="fence_agent")
     assert await said(warm, path) == "here\n"
     await until(lambda: pid_in(loading) is not None)

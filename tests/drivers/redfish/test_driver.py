@@ -161,7 +161,7 @@ def other_names(bmc: Bmc) -> tuple[str, ...]:
     return "https://bmc-7.example.org", "http://192.0.2.7:8080", f"//fence:x@{host}", "HTTPS://[2001:db8::7]"
 
 
-async def test_a_link_that_calls_the_bmc_otherwise_is_its_own_all_the_same(redfish: Redfish, bmc: Bmc) -> None:
+async def test_a_link_with_another_name_of_the_bmc_is_followed(redfish: Redfish, bmc: Bmc) -> None:
     for name in other_names(bmc):
         bmc.power = "On"
         bmc.answers["GET", "/redfish/v1/"] = answering(200, {"Systems": {"@odata.id": f"{name}{SYSTEMS}"}})
@@ -173,7 +173,7 @@ async def test_a_link_that_calls_the_bmc_otherwise_is_its_own_all_the_same(redfi
         await redfish.close()
 
 
-async def test_a_link_that_is_no_place_is_not_followed(redfish: Redfish, bmc: Bmc) -> None:
+async def test_an_invalid_link_of_a_bmc_is_not_followed(redfish: Redfish, bmc: Bmc) -> None:
     for place in ("ftp://bmc-7/x", "mailto:a@b", "javascript:x", "http://[::1/x"):
         bmc.answers["GET", SYSTEM] = answering(
             200, {"PowerState": "On", "Actions": {"#ComputerSystem.Reset": {"target": place}}}
@@ -230,7 +230,7 @@ async def test_a_command_follows_a_redirect_once_and_only_one_that_repeats_nothi
     ],
     ids=["huge", "html", "list", "deep", "cut", "no-power", "packed"],
 )
-async def test_an_answer_that_is_none_is_an_error(redfish: Redfish, bmc: Bmc, body: bytes, why: str) -> None:
+async def test_a_malformed_answer_of_a_bmc_is_an_error(redfish: Redfish, bmc: Bmc, body: bytes, why: str) -> None:
     bmc.answers["GET", SYSTEM] = answering(200, body)
     with pytest.raises(DeviceError, match=why):
         await read(redfish, bmc)
@@ -303,7 +303,7 @@ async def test_a_cancelled_call_closes_its_connection(redfish: Redfish, bmc: Bmc
         await until(lambda: descriptors() <= before)
 
 
-async def test_trust_is_given_to_what_is_named_alone(redfish: Redfish, tmp_path: Path) -> None:
+async def test_only_the_configured_certificate_is_trusted(redfish: Redfish, tmp_path: Path) -> None:
     certificate, key, fingerprint = make_certificate(tmp_path)
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(certificate, key)

@@ -81,7 +81,7 @@ async def test_a_list_that_was_wrong_for_a_moment_is_not_remembered(redfish: Red
 
 @pytest.mark.parametrize("characters", range(30, 320, 29))
 async def test_no_half_of_a_secret_is_shown(redfish: Redfish, bmc: Bmc, characters: int) -> None:
-    """Wherever a text is cut; and without control characters for the terminal."""
+    """At any place where a text is cut; and without control characters for the terminal."""
     said = "x" * characters + PASSWORD
     texts = {"error": {"message": f"{said}\n\x1b[31m"}, "Actions": {"#ComputerSystem.Reset": {"target": RESET}}}
     reset: dict[str, Any] = {"target": RESET, "ResetType@Redfish.AllowableValues": [said, f"{said}\n"]}
@@ -130,7 +130,7 @@ async def test_a_token_that_cannot_be_sent_is_no_session(redfish: Redfish, bmc: 
     assert await read(redfish, bmc, auth="session") is Power.ON
 
 
-async def test_a_task_is_over_only_where_that_is_said(redfish: Redfish, bmc: Bmc) -> None:
+async def test_a_task_is_over_only_where_an_answer_states_it(redfish: Redfish, bmc: Bmc) -> None:
     async def upgrade(request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
         request.transport.write(b"HTTP/1.1 101 x\r\n\r\n")

@@ -142,7 +142,7 @@ async def test_a_system_is_found_by_an_id_that_is_not_the_end_of_its_path(
     await switch(redfish, bmc, Power.OFF, system=system)
     assert bmc.posts == [f"{SYSTEMS}/motherboard/Actions/ComputerSystem.Reset"]
     bmc.properties["motherboard"], bmc.properties["blade-2"] = bmc.properties["blade-2"], bmc.properties["motherboard"]
-    await switch(redfish, bmc, Power.ON, system=system)  # it moved: looked for anew
+    await switch(redfish, bmc, Power.ON, system=system)  # it moved: the driver looks for it again
     assert bmc.posts[1:] == [f"{SYSTEMS}/blade-2/Actions/ComputerSystem.Reset"]
     bmc.properties["motherboard"]["Id"] = "Y130UF00000J"
     other = Redfish()
@@ -191,7 +191,7 @@ def test_every_entry_names_its_source() -> None:
     assert all(place.source and place.path for place in IDENTITY_PLACES)
 
 
-async def test_what_a_system_tells_of_itself_costs_no_request_more(redfish: Redfish, bmc: Bmc) -> None:
+async def test_identifying_a_system_costs_no_request_more_than_reading_it(redfish: Redfish, bmc: Bmc) -> None:
     bmc.properties[""] = {"UUID": UUID, "SerialNumber": "S-1"}
     assert await redfish.identify(spec(bmc), timeout_seconds=5) == Identified(power=Power.ON, identities=(UUID, "S-1"))
     first = len(bmc.requests)

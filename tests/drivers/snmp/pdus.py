@@ -26,8 +26,11 @@ OUTLETS = range(1, 9)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """`{n}` in a path is the outlet. `pending`: an object and its value for a scheduled command. `control`: an object that
-    follows the commands; `control_values`: its values for on and off."""
+    """`{n}` in a path is the outlet.
+
+    `pending`: an object and its value for a scheduled command. `control`: an object that follows the commands;
+    `control_values`: its values for on and off.
+    """
 
     model: str
     identity: str

@@ -1,4 +1,7 @@
-"""An SNMP agent whose answers a test controls: late, twice, wrong, to other requests, or none. It uses pyasn1, not the driver."""
+"""An SNMP agent whose answers a test controls: late, twice, wrong, to other requests, or none.
+
+It uses pyasn1, not the driver.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -62,7 +62,7 @@ def telling(values: dict[Oid, int], *, ticks: int = DAY_TICKS) -> Behaviour:
         ("dell_rpdu", DELL + ".2.1.5.3", (2,), (2,), (1, 3)),
     ],
 )
-async def test_a_state_counts_while_what_stands_beside_it_agrees(
+async def test_a_state_counts_while_the_columns_beside_it_agree(
     model: str, column: str, on: tuple[int, ...], off: tuple[int, ...], neither: tuple[int, ...]
 ) -> None:
     """OFF is the sensed state while nothing pending or wrong contradicts it (S2)."""

@@ -1,4 +1,6 @@
-"""The SNMP driver with units played by other programs (snmpd with every vendor's tables, snmpsim), beside fence agents."""
+"""The SNMP driver with units played by other programs (snmpd with every vendor's tables, snmpsim),
+beside fence agents.
+"""
 
 import asyncio
 import os
@@ -83,7 +85,7 @@ async def test_each_vendors_outlets(unit: Pdu, family: Family) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.model)
-async def test_between_and_scheduled_is_unknown(unit: Pdu, family: Family) -> None:
+async def test_a_transitional_or_scheduled_outlet_is_unknown(unit: Pdu, family: Family) -> None:
     driver, spec = SnmpOutlet(), unit.spec(model=family.model)
     n = family.numbers()[2]
     for state in (family.between, 0x7FFFFFFF, -2):

@@ -336,7 +336,10 @@ def test_an_unknown_unit_has_no_table() -> None:
 
 
 def test_a_daemon_without_units_does_not_pay() -> None:
-    code = "import sys, fenced.drivers.registry; print([name for name in sys.modules if 'asn1' in name or 'pysnmp' in name])"
+    code = (
+        "import sys, fenced.drivers.registry; "
+        "print([name for name in sys.modules if 'asn1' in name or 'pysnmp' in name])"
+    )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert ran.stdout.strip() == "[]"
 

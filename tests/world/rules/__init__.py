@@ -1,7 +1,8 @@
 """What must hold in every run, one class per rule, each checked against the truth of the world.
 
-A rule sees the journal, the commands as they leave and act, the devices' answers and what the daemon could hear. It never asks
-the program for its opinion. To add a rule: write the class, add it to `RULES`, break it in tests/world/test_rules.py.
+A rule sees the journal, the commands as they leave and act, the devices' answers and what the daemon could hear. It
+never asks the program for its opinion. To add a rule: write the class, add it to `RULES`, break it in
+tests/world/test_rules.py.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,8 @@ from tests.world.rules.watching import FencedIsWatched, HonestStayTrusted
 
 RULES: Final[tuple[type[Rule], ...]] = (
     UnknownIsNotOff, CommandsAreNotRaced, NoCycle, NothingIsForgotten, AutomaticOff, SilenceIsListened, NamesAreWhole,
-    AfterACrash, DeadlinesHold, NobodyIsDelayed, NothingOutlivesItsDaemon, FencedIsWatched, OwnMachine, NoOnAgainstAPerson,
+    AfterACrash, DeadlinesHold, NobodyIsDelayed, NothingOutlivesItsDaemon, FencedIsWatched, OwnMachine,
+    NoOnAgainstAPerson,
     AnnouncedIsOff, PathsAgree, NobodyIsKeptFromBeingHeard, HonestStayTrusted,
 )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """The base of all rules: what they can see and when they are called. Knows the world, not the program.
 
-The checker maintains one `Truth` for all rules; a rule keeps only what it alone needs. Rules never raise: they report findings.
+The checker maintains one `Truth` for all rules; a rule keeps only what it alone needs. Rules never raise:
+they report findings.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +28,8 @@ STORED_SECONDS = 5.0
 class Op:
     """What the journal said of one operation, as recorded by the checker.
 
-    `decided`, `due`, `restore_due`: its start and deadlines on the clock of its daemon; all other times are the world's.
+    `decided`, `due`, `restore_due`: its start and deadlines on the clock of its daemon;
+    all other times are the world's.
     """
 
     id: OperationId
@@ -74,11 +76,11 @@ class Truth:
     """The world as it is. `lives`: starts of daemons so far; `up_since`: of the newest that runs, None while none does.
 
     `folded()`: the hosts as a replay of the journal gives them. `journals()`: the daemons' store connections.
-    `readings`: those of each plug since its host's newest operation began, when they reached a daemon. `spoke`: when each host
-    was last heard in its present run, even by a message that an earlier one had overtaken. `reported`: hosts that ever reported
-    themselves failing. `stated_at`: the newest record's time on the clock of its daemon.
-    `troubled_at`: when a daemon was last seen held, or its store slow or unreachable. `held_seconds`: the least time for which
-    all daemons were held although the bus gave them messages.
+    `readings`: those of each plug since its host's newest operation began, when they reached a daemon. `spoke`: when
+    each host was last heard in its present run, even by a message that an earlier one had overtaken. `reported`: hosts
+    that ever reported themselves failing. `stated_at`: the newest record's time on the clock of its daemon.
+    `troubled_at`: when a daemon was last seen held, or its store slow or unreachable. `held_seconds`: the least time
+    for which all daemons were held although the bus gave them messages.
     """
 
     inventory: Inventory

@@ -1,4 +1,7 @@
-"""S6, S7, S16, S18: how power commands are sent. Never raced, silently repeated, cycled, or sent to the daemon's machine."""
+"""S6, S7, S16, S18: how power commands are sent.
+
+Never raced, silently repeated, cycled, or sent to the daemon's machine.
+"""
 
 from fenced.core.durable import records as r
 from fenced.model.names import ENGINE, HostName, OperationId, PlugId, Token

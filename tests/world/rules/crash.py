@@ -1,4 +1,5 @@
-"""S13: what an operation may still do after a restart of the daemon. It reads first; what is too late is left to people.
+"""S13: what an operation may still do after a restart of the daemon. It reads first; what is too late is left
+to people.
 
 Only what is late by the daemon's wall clock counts: if that was set back over the restart, the daemon can't know.
 """
@@ -10,7 +11,9 @@ from tests.world.rules.base import Op, Rule
 
 
 class AfterACrash(Rule):
-    """A resumed operation reads before it sends, and sends no OFF past its deadline, in maintenance or to another boot."""
+    """A resumed operation reads before it sends, and sends no OFF past its deadline, in maintenance or
+    to another boot.
+    """
 
     name = "S13"
 

@@ -94,7 +94,10 @@ class AutomaticOff(Rule):
         return sum(1 for at in self._attempts.get(host, ()) if at > since)
 
     def _is_alive(self, host: HostName, at: float) -> bool:
-        """Return whether it was heard in its grace and reported no failure; a last will is no report. S11 checks silence."""
+        """Return whether it was heard in its grace and reported no failure; a last will is no report.
+
+        S11 checks silence.
+        """
         detection = self.truth.inventory.hosts[host].settings.detection
         if detection.on_report == "fence" and host in self.truth.reported:
             return False
@@ -105,7 +108,9 @@ class AutomaticOff(Rule):
         return is_news and not self._is_stored_late(at)
 
     def _is_alone(self, host: HostName, at: float) -> bool:
-        """Return whether since its last heartbeat only the daemon's machine was heard, which needs no network for that."""
+        """Return whether since its last heartbeat only the daemon's machine was heard,
+        which needs no network for that.
+        """
         hosts, reached = self.truth.inventory.hosts, self.truth.broker.reached
         others = [it for name, it in hosts.items() if name != host and not it.is_own_machine]
         since, _ = self.truth.heard.get(host, (0.0, None))

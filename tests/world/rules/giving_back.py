@@ -10,18 +10,19 @@ from tests.world.wires import Sent
 TOLD_SECONDS = 5.0
 """How long after an operation's end the report to people may take."""
 DUE_SECONDS = 180.0
-"""How long a host may beat, with everything well, before it gets what is owed: until its next check, plus some queueing."""
+"""How long a host may beat, with everything well, before it gets what is owed: until its next check,
+plus some queueing."""
 TRIED_SECONDS = 2 * 3600.0
 """The same after a failed attempt: the longest wait between two attempts, plus an attempt."""
 
 
 class NothingIsForgotten(Rule):
-    """While no operation runs, a host is owed every plug that is off by the daemon's own OFF, and people are notified. A host
-    that runs gets it back, unless people keep it off.
+    """While no operation runs, a host is owed every plug that is off by the daemon's own OFF, and that is reported. A
+    host that runs gets it back, unless a person keeps it off.
 
-    Checked all the time, by plug: an edit of the inventory gives a plug another name, while the journal keeps the name under
-    which it was switched off. What the inventory no longer has under that name is reported and left to people. What people
-    keep off comes from the journal (`withheld`), because the rules of S19 judge that.
+    Checked all the time, by plug: an edit of the inventory gives a plug another name, while the journal keeps the name
+    under which it was switched off. What the inventory no longer has under that name is reported and left to people.
+    What people keep off comes from the journal (`withheld`), because the rules of S19 judge that.
     """
 
     name = "S9"
@@ -118,7 +119,9 @@ def _debts(state: HostState) -> tuple[set[PlugId | None], set[PlugId | None]]:
 
 
 class NoOnAgainstAPerson(Rule):
-    """After `cancel` while power is given back, or maintenance, the operation sends no ON, nor does any automatic one."""
+    """After `cancel` while power is given back, or maintenance, the operation sends no ON,
+    nor does any automatic one.
+    """
 
     name = "S19"
 

@@ -1,7 +1,9 @@
-"""S11: silence counts only while the daemon could hear. The listening time comes from the world's record of message arrivals.
+"""S11: silence counts only while the daemon could hear. The listening time comes from the world's record
+of message arrivals.
 
-A suspicion is judged at the moment of its decision, however long the store took to write it. One thing can't be known from
-outside and is left out: whether a message reached a daemon that is held or waits for its store. Such messages count for none.
+A suspicion is judged at the moment of its decision, however long the store took to write it. One thing can't be known
+from outside and is left out: whether a message reached a daemon that is held or waits for its store. Such messages
+count for none.
 """
 
 from collections import deque
@@ -63,7 +65,9 @@ class SilenceIsListened(Rule):
     daemon_changed = ear_changed
 
     def heard(self, machine: Machine, boot: BootId | None) -> None:
-        """Ignore a run that was proven to have ended: the daemon does not listen to it, rightly or (if devices lied) wrongly."""
+        """Ignore a run that was proven to have ended: the daemon does not listen to it, rightly or (if devices lied)
+        wrongly.
+        """
         if boot is None or (boot == machine.boot and self._ended.get(machine.name) != boot):
             beats = self._beats.setdefault(machine.name, deque(maxlen=BEATS_KEPT))
             beats.append(_Beat(self.truth.now(), self.truth.held_seconds))

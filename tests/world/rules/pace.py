@@ -20,8 +20,8 @@ FENCE_BOUND_SECONDS = 10.0
 ANNOUNCE_BOUND_SECONDS = 3.0
 """From the record to the broker: a read of the store, and whatever else is sent at that moment."""
 BACK_OFF_SECONDS = 20.0
-"""How long the daemon may wait before it tries again, after the broker accepted nothing at all or nothing of the host: a
-message on its way times out after ten seconds, and the pause after many failures is as long."""
+"""How long the daemon may wait before it tries again, after the broker accepted nothing at all or nothing of the
+host: a message on its way times out after ten seconds, and the pause after many failures is as long."""
 
 
 class DeadlinesHold(Rule):
@@ -108,8 +108,8 @@ class NobodyIsDelayed(Rule):
 class NobodyIsKeptFromBeingHeard(Rule):
     """An announcement about a host reaches a willing broker at once, whatever the broker rejects for other hosts.
 
-    Judged by the store's clock: a daemon whose lease ran out says nothing until it has the lease again, even if the store is
-    well by then.
+    Judged by the store's clock: a daemon whose lease ran out says nothing until it has the lease again, even
+    if the store is well by then.
     """
 
     name = "S15"
@@ -141,9 +141,7 @@ class NobodyIsKeptFromBeingHeard(Rule):
         for host, at in list(self._waits.items()):
             since = max(self._calm_since, self._refused_at.get(host, 0.0))
             if now > max(at, since + BACK_OFF_SECONDS) + ANNOUNCE_BOUND_SECONDS:
-                self.found(
-                    f"{host} is fenced since {now - at:.1f} s, and the broker, which would accept it, has no announcement"
-                )
+                self.found(f"{host} has been fenced for {now - at:.1f} s, and a willing broker has no announcement")
                 del self._waits[host]
 
 

@@ -14,8 +14,8 @@ READ_SECONDS = 0.5
 
 
 class UnknownIsNotOff(Rule):
-    """Every device of the host's level is in the proof, and each answered OFF at least `stable_reads` times since its last
-    other answer.
+    """Every device of the host's level is in the proof,
+    and each answered OFF at least `stable_reads` times since its last other answer.
 
     If the daemon sent no OFF before, or the watch found it off, then the device read only OFF for `already_off_hold`.
     """
@@ -70,7 +70,9 @@ class UnknownIsNotOff(Rule):
 
 @dataclass(slots=True)
 class Heard:
-    """For the paths to one device in one operation: which read ON, which did so while an OFF could still act, which is in use."""
+    """For the paths to one device in one operation: which read ON, which did so while an OFF could still act,
+    which is in use.
+    """
 
     lit: set[ProxyName] = field(default_factory=set)
     unsure: set[ProxyName] = field(default_factory=set)
@@ -87,7 +89,8 @@ class Heard:
 
 
 class PathsAgree(Rule):
-    """No path to a device of the proof read it ON in the operation without a later OFF reading or an OFF command after it.
+    """No path to a device of the proof read it ON in the operation without a later OFF reading
+    or an OFF command after it.
 
     An ON that was read while an OFF could still act is not current: that path is read again, or found gone.
     """

@@ -1,7 +1,7 @@
 """Announced implies off, in two classes: with honest devices always; with one liar whenever something contradicts it.
 
-The remaining cases are in `NOT_PROMISED`, word for word as in docs/safety.md. The class is that of a host at one moment: how
-many of its devices lie or are mislabelled now, or were when their OFF was read.
+The remaining cases are in `NOT_PROMISED`, word for word as in docs/safety.md. The class is that of a host at one
+moment: how many of its devices lie or are mislabelled now, or were when their OFF was read.
 """
 
 from enum import Enum
@@ -107,8 +107,11 @@ class AnnouncedIsOff(Rule):
         return None
 
     def _in_hand(self, machine: Machine, plug: Plug) -> ProxyName | None:
-        """Return the path that read ON and not OFF since. An OFF that was sent after that explains the ON, unless another
-        path had read OFF before: then the paths disagreed."""
+        """Return the path that read ON and not OFF since.
+
+        An OFF that was sent after that explains the ON, unless another path had read OFF before: then the paths
+        disagreed.
+        """
         op, now = self.truth.running.get(machine.name), self.truth.now()
         interval = self.truth.inventory.hosts[machine.name].settings.detection.watch_interval_seconds
         since = op.started if op is not None else now - interval

@@ -61,7 +61,9 @@ class FencedIsWatched(Rule):
         self._old_since.clear()
 
     def heard(self, machine: Machine, boot: BootId | None) -> None:
-        """A heartbeat of another run than the one that was proven off, or of the same run, again and again, long after."""
+        """A heartbeat of another run than the one that was proven off, or of the same run, again and again,
+        long after.
+        """
         host = machine.name
         if host not in self._fenced or boot != machine.boot:
             return
