@@ -142,8 +142,8 @@ async def _embedded_broker(configuration: Configuration, stack: contextlib.Async
         from fenced.bus.embedded import EmbeddedBroker  # amqtt is an extra, and slow to import
     except ModuleNotFoundError as exc:
         raise BusError(
-            f"{configuration.bus.url}: the built-in broker needs the package {exc.name}: install fenced[embedded], or use "
-            "mqtt:// or mqtts:// with Mosquitto"
+            f"{configuration.bus.url}: the built-in broker needs the package {exc.name}: install fenced[embedded], "
+            "or use mqtt:// or mqtts:// with Mosquitto"
         ) from exc
     broker = EmbeddedBroker(BusUrl.parse(configuration.bus.url))
     await broker.start()

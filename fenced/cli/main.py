@@ -31,7 +31,8 @@ SUMMARIES: Final = {
     "beat": "Send heartbeats of this machine, and `stopping` when it shuts down.",
     "agents": "List the installed fence agents, or the parameters of one.",
     "certs": "Make certificates for the daemon and its proxies, from your own private authority.",
-    "lab": "Run a virtual rack: broker, daemon, proxies, emulated outlets and BMCs, and hosts whose processes really die.",
+    "lab": "Run a virtual rack: broker, daemon, proxies, emulated outlets and BMCs, and hosts whose processes really "
+    "die.",
 }
 """Command -> the first sentence of its help, so that the list of commands imports none of them."""
 

@@ -67,8 +67,8 @@ def inventory(fleet: Fleet, addresses: Sequence[tuple[str, str]]) -> str:
     """Return the first inventory: the hosts, each with a place for its power devices. `addresses`: (host, address)."""
     known = dict(addresses)
     head = (
-        "# Made by `fenced setup`; yours to edit. Give each host the power devices that switch it off, both feeds in one\n"
-        f"# level. Keys: configuration.md; drivers: drivers.md. Check: fenced check-config {CONFIGURATION}"
+        "# Made by `fenced setup`; yours to edit. Give each host the power devices that switch it off, both feeds in\n"
+        f"# one level. Keys: configuration.md; drivers: drivers.md. Check: fenced check-config {CONFIGURATION}"
     )
     parts = [head]
     parts += [

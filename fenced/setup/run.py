@@ -28,7 +28,7 @@ SYSUSERS: Final = "/usr/bin/systemd-sysusers"
 class Asked:
     """What the operator asked for. `addresses`: (host, address) for a first inventory.
 
-    `reissue`: accounts and proxies that get a new password or certificate; `revoke`: accounts to remove from the broker.
+    `reissue`: accounts and proxies that get a new password or certificate; `revoke`: accounts that the broker loses.
     `has_broker`: whether the broker runs on this machine; None: if Mosquitto is installed here.
     """
 
@@ -100,7 +100,7 @@ class _Run:
         self._say_next()
         return self._report
 
-    # -- this machine ---------------------------------------------------------------------------------------------------
+    # -- this machine -------------------------------------------------------------------------------------------------
 
     def _make_users(self) -> None:
         """Make the users of the services, as a package would."""
@@ -177,7 +177,7 @@ class _Run:
             is_secret=True,
         )
 
-    # -- other machines -------------------------------------------------------------------------------------------------
+    # -- other machines -----------------------------------------------------------------------------------------------
 
     def _make_clients(self) -> None:
         """Make accounts, and a bundle for each client whose account or certificate is new."""
@@ -233,7 +233,7 @@ class _Run:
                 "Remove one with --revoke NAME"
             )
 
-    # -- the broker -----------------------------------------------------------------------------------------------------
+    # -- the broker ---------------------------------------------------------------------------------------------------
 
     def _make_broker(self) -> None:
         names = (*self._fleet.broker, *(LOCAL_NAMES if self._has_broker else ()))
@@ -282,7 +282,7 @@ class _Run:
             line = f"{conflict.place}: `{conflict.text}`: {conflict.why}"
             (self._report.problems if conflict.is_fatal else self._report.notes).append(line)
 
-    # -- writing and saying ---------------------------------------------------------------------------------------------
+    # -- writing and saying -------------------------------------------------------------------------------------------
 
     def _real(self, path: Path) -> Path:
         return self._asked.root / path.relative_to("/")
@@ -324,13 +324,11 @@ class _Run:
             say(f"give each host its power devices in {daemon.INVENTORY.parent}: {_some(bare)}")
         say(f"fenced check-config {daemon.CONFIGURATION}")
         if self._has_broker:
-            say(
-                "systemctl daemon-reload; systemctl restart mosquitto   # later, for new accounts: systemctl reload mosquitto"
-            )
-        say("systemctl enable --now fenced                          # later, for changes: systemctl reload fenced")
+            say("systemctl daemon-reload; systemctl restart mosquitto   # for new accounts: systemctl reload mosquitto")
+        say("systemctl enable --now fenced                          # for changes: systemctl reload fenced")
         if self._report.bundles:
             say(
-                f"copy each bundle to its machine, there `tar xf NAME.tar.gz && sudo NAME/install`, and remove it here: "
+                "copy each bundle to its machine, there `tar xf NAME.tar.gz && sudo NAME/install`, and remove it here: "
                 f"{daemon.BUNDLES}/"
             )
         say("fencectl hosts                                         # every host is heard: healthy")

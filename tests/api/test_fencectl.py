@@ -377,7 +377,7 @@ async def test_the_proxies_and_what_is_wrong_with_them(api: Api) -> None:
     assert [(item["name"], item["up"], item["barred"]) for item in items] == [("px1", True, None), ("px2", False, None)]
 
 
-# -- the daemon as a whole ----------------------------------------------------------------------------------------------
+# -- the daemon as a whole --------------------------------------------------------------------------------------------
 
 
 async def test_status_without_a_host_is_a_page_with_an_exit_status_for_monitoring(api: Api) -> None:

@@ -68,7 +68,7 @@ def password_fits(line: str, password: str) -> bool:
     return line.endswith(hashed(password.strip(), salt=base64.b64decode(salt)))
 
 
-# -- the first run ------------------------------------------------------------------------------------------------------
+# -- the first run ----------------------------------------------------------------------------------------------------
 
 
 def test_the_configuration_it_makes_is_accepted(root: Path, setup: Callable[..., Result]) -> None:
@@ -143,7 +143,7 @@ def test_on_a_terminal_it_asks_for_what_no_option_says(root: Path) -> None:
     assert 'bus = "mqtts://bus.example.org:8883"' in bundle(root, "node-1")["beat.toml"]
 
 
-# -- later runs ---------------------------------------------------------------------------------------------------------
+# -- later runs -------------------------------------------------------------------------------------------------------
 
 
 def test_a_second_run_changes_nothing(root: Path, setup: Callable[..., Result]) -> None:
@@ -229,7 +229,7 @@ def test_a_new_name_of_the_broker_makes_a_new_certificate(root: Path, setup: Cal
     assert "mqtt.example.org" in show(root / "etc/mosquitto/certs/fenced-broker.crt")[0].addresses
 
 
-# -- renewal ------------------------------------------------------------------------------------------------------------
+# -- renewal ----------------------------------------------------------------------------------------------------------
 
 
 def asked(root: Path, *, days_later: int = 0) -> Asked:
@@ -266,7 +266,7 @@ def test_a_hosts_certificate_outlives_them_and_is_renewed_without_a_new_password
     assert accounts(root) == lines
 
 
-# -- what it refuses ----------------------------------------------------------------------------------------------------
+# -- what it refuses --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_an_account_in_use_is_not_revoked(root: Path, setup: Callable[..., Resul
     assert accounts(root) == before
 
 
-# -- a broker elsewhere -------------------------------------------------------------------------------------------------
+# -- a broker elsewhere -----------------------------------------------------------------------------------------------
 
 
 def test_a_broker_on_another_machine_gets_an_archive(root: Path, setup: Callable[..., Result]) -> None:

@@ -61,7 +61,8 @@ BOOT: Final = """\
 set -e
 cd "$1"; mount --make-rprivate /
 umount -l root/sys
-mount -t proc proc root/proc; mount -t sysfs sysfs root/sys; mount -t tmpfs tmpfs root/run; mount -t tmpfs tmpfs root/tmp
+mount -t proc proc root/proc; mount -t sysfs sysfs root/sys
+mount -t tmpfs tmpfs root/run; mount -t tmpfs tmpfs root/tmp
 mount -t cgroup2 none root/sys/fs/cgroup; hostname "$2"; ip link set lo up
 cd root; mkdir -p oldroot; pivot_root . oldroot; cd /; umount -l /oldroot
 exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --system --unit=test.target \
