@@ -16,6 +16,7 @@ import pytest
 SEARCHED = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 PACKAGES = {
+    "dbus-daemon": "dbus",
     "fence_apc": "fence-agents",
     "fence_apc_snmp": "fence-agents",
     "fence_dummy": "fence-agents",
@@ -37,6 +38,7 @@ PACKAGES = {
     "snmpd": "snmpd",
     "snmpget": "snmp",
     "snmpsimd": "snmpsim",
+    "systemctl": "systemd",
     "systemd-analyze": "systemd",
     "tinyproxy": "tinyproxy-bin",
     "unshare": "util-linux",

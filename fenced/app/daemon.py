@@ -21,7 +21,6 @@ from fenced.app.note import Note
 from fenced.app.reload import Reloader
 from fenced.app.running import Running, run_until
 from fenced.bus.client import BusClient
-from fenced.bus.embedded import EmbeddedBroker
 from fenced.bus.settings import BusSettings
 from fenced.config.configuration import ApiConfiguration, Configuration, TlsClient
 from fenced.core.fleet import Fleet
@@ -37,7 +36,7 @@ from fenced.journal.store import SqlJournal
 from fenced.model.bus_urls import BusUrl
 from fenced.model.inventory import Inventory, Via
 from fenced.model.names import ProxyName
-from fenced.ports.bus import Message
+from fenced.ports.bus import BusError, Message
 from fenced.ports.journal import Loaded, StoreError
 from fenced.proxy.client import ProxyCaller
 from fenced.proxy.tls import TlsFiles
@@ -139,6 +138,13 @@ async def _open_journal(
 async def _embedded_broker(configuration: Configuration, stack: contextlib.AsyncExitStack) -> None:
     if configuration.bus.scheme != "embedded":
         return
+    try:
+        from fenced.bus.embedded import EmbeddedBroker  # amqtt is an extra, and slow to import
+    except ModuleNotFoundError as exc:
+        raise BusError(
+            f"{configuration.bus.url}: the built-in broker needs the package {exc.name}: install fenced[embedded], "
+            "or use mqtt:// or mqtts:// with Mosquitto"
+        ) from exc
     broker = EmbeddedBroker(BusUrl.parse(configuration.bus.url))
     await broker.start()
     stack.push_async_callback(broker.stop)

@@ -96,7 +96,7 @@ class Silent(VersionRefused):
 
 
 class Refused(Exception):
-    """The other side does not accept a heartbeat, and the connection goes on. `after`: seconds until it may be retried."""
+    """The other side does not accept a heartbeat; the connection goes on. `after`: seconds until it may be retried."""
 
     def __init__(self, why: str, after: float = 0.0) -> None:
         super().__init__(why)
@@ -598,7 +598,7 @@ class Stream:
             raise
 
     def read(self, end: float) -> "bytes | None":
-        """Return what came, or None if nothing did until `end` or a signal. Raises Unreachable, also when it is closed."""
+        """Return what came, or None if nothing did until `end` or a signal. Raises Unreachable, also if it closed."""
         data = self._try(end, select.POLLIN, self.socket.recv, 65536)
         if data == b"":
             raise Unreachable("closed without a reason")
@@ -613,7 +613,7 @@ class Stream:
             data = data[sent or 0 :]
 
     def is_over(self) -> bool:
-        """Return whether the other side has closed, or has sent what was not requested. (TLS may have data of its own.)"""
+        """Return whether the other side has closed, or has sent what was not requested (apart from TLS itself)."""
         try:
             return self.read(0.0) is not None
         except Unreachable:
@@ -635,7 +635,7 @@ class Stream:
         self.socket.close()
 
     def close(self, goodbye: bytes = b"") -> None:
-        """Say goodbye, and wait until the other side closes, too: closing with unread data would discard the goodbye."""
+        """Say goodbye, and wait until the other side closes: closing with unread data would discard the goodbye."""
         end = time.monotonic() + CLOSE_SECONDS
         try:
             self.write(goodbye, end)
@@ -744,7 +744,7 @@ _resolving: "list[threading.Thread]" = []
 
 
 def _addresses(settings: Settings, waiting: Waiting, end: float) -> "list[tuple[Any, ...]]":
-    """Resolve the host in a thread, because the resolver has no timeout. A resolver that hangs holds one thread only."""
+    """Resolve the host in a thread, because the resolver has no timeout. One that hangs holds one thread only."""
     place = settings.address, settings.port, 0, socket.SOCK_STREAM
     try:
         return socket.getaddrinfo(*place, flags=socket.AI_NUMERICHOST)
@@ -999,7 +999,7 @@ class Mqtt:
         self._sent = time.monotonic()
 
     def _packet(self, end: float) -> "tuple[int, bytes] | None":
-        """Return the next packet that matters: kind and body. None: none until `end`, or a signal. Raises Unreachable."""
+        """Return the next packet that matters: kind and body; None: none until `end` or a signal. Raises Unreachable."""
         while True:
             packet = self._cut()
             if packet is None:

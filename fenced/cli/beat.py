@@ -1,4 +1,4 @@
-"""`fenced beat`: runs `fenced/beat/fenced_beat.py`, which parses the command line itself and also runs alone on a host."""
+"""`fenced beat`: runs `fenced/beat/fenced_beat.py`, which parses the command line itself and runs alone on hosts."""
 
 import sys
 from typing import Any, Final

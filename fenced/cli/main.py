@@ -14,6 +14,7 @@ from fenced import __version__
 COMMANDS: Final = {
     "run": "fenced.cli.run",
     "check-config": "fenced.cli.check_config",
+    "setup": "fenced.cli.setup",
     "proxy": "fenced.cli.proxy",
     "beat": "fenced.cli.beat",
     "agents": "fenced.cli.agents",
@@ -22,12 +23,29 @@ COMMANDS: Final = {
 }
 """Command -> module; each module has a click command (or group) named `command`."""
 
+SUMMARIES: Final = {
+    "run": "Run the daemon.",
+    "check-config": "Check a configuration and its inventory.",
+    "setup": "Make everything that an installation needs, so that every file fits the others.",
+    "proxy": "Serve a daemon: switch and read power devices from a machine that can reach them.",
+    "beat": "Send heartbeats of this machine, and `stopping` when it shuts down.",
+    "agents": "List the installed fence agents, or the parameters of one.",
+    "certs": "Make certificates for the daemon and its proxies, from your own private authority.",
+    "lab": "Run a virtual rack: broker, daemon, proxies, emulated outlets and BMCs, and hosts whose processes really "
+    "die.",
+}
+"""Command -> the first sentence of its help, so that the list of commands imports none of them."""
+
 
 class LazyGroup(click.Group):
-    """Imports a command's module only for that command or for the whole help."""
+    """Imports a command's module only for that command."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([*SUMMARIES.items()])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         module = COMMANDS.get(cmd_name)

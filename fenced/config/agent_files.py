@@ -1,4 +1,4 @@
-"""The file of `fenced proxy`: its keys, and the configuration that the program gets. `fenced beat` reads its file itself.
+"""The file of `fenced proxy`: its keys, and the configuration that it gets. `fenced beat` reads its file itself.
 
 As for the daemon's file, one run reports every mistake, and a file with a mistake gives no configuration.
 """

@@ -41,6 +41,15 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """A new certificate and its key, both PEM, before they are in any file."""
+
+    certificate: bytes
+    key: bytes
+    valid_until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
     """One certificate, for display.
 
@@ -73,7 +82,7 @@ def make_authority(directory: Path, *, days: int = CA_DAYS, is_forced: bool = Fa
             directory.chmod(0o755)  # regardless of the umask: services read certificates here; keys have their own mode
     except OSError as exc:
         raise CertificateError(f"{directory}: can't be made: {exc}") from exc
-    _write(pair, builder.sign(key, hashes.SHA256()), key)
+    _write(pair, _signed(builder.sign(key, hashes.SHA256()), key))
     return pair
 
 
@@ -126,19 +135,42 @@ def _make_leaf(
         raise CertificateError(f"{name!r}: use 1 to 64 of A-Z a-z 0-9 . _ - for a name, and not {CA_NAME!r}")
     pair = _pair(directory, name)
     _refuse_existing(pair, is_forced=is_forced)
+    _write(pair, sign(directory, name=name, uses=(use,), addresses=addresses, days=days))
+    return pair
+
+
+def sign(
+    directory: Path,
+    *,
+    name: str,
+    uses: Sequence[x509.ObjectIdentifier],
+    addresses: Sequence[str] = (),
+    days: int = LEAF_DAYS,
+) -> Signed:
+    """Return a certificate of that name, signed by the authority in `directory`, and its new key. Raises
+    CertificateError."""
     authority, authority_key = _load_authority(directory)
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = _builder(subject, authority.subject, key, authority_key, days)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_key_usage(is_authority=False), critical=True)
-    builder = builder.add_extension(x509.ExtendedKeyUsage([use]), critical=False)
+    builder = builder.add_extension(x509.ExtendedKeyUsage([*uses]), critical=False)
     if addresses:
         builder = builder.add_extension(
             x509.SubjectAlternativeName([_general_name(a) for a in addresses]), critical=False
         )
-    _write(pair, builder.sign(authority_key, hashes.SHA256()), key)
-    return pair
+    return _signed(builder.sign(authority_key, hashes.SHA256()), key)
+
+
+def _signed(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Signed:
+    return Signed(
+        certificate=certificate.public_bytes(serialization.Encoding.PEM),
+        key=key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ),
+        valid_until=certificate.not_valid_after_utc,
+    )
 
 
 def _builder(
@@ -200,14 +232,11 @@ def _refuse_existing(pair: Pair, *, is_forced: bool) -> None:
             )
 
 
-def _write(pair: Pair, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
+def _write(pair: Pair, signed: Signed) -> None:
     """Write the key first: a certificate without its key is useless."""
-    key_text = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
     try:
-        _write_file(pair.key_file, key_text, mode=0o600)
-        _write_file(pair.cert_file, certificate.public_bytes(serialization.Encoding.PEM), mode=0o644)
+        _write_file(pair.key_file, signed.key, mode=0o600)
+        _write_file(pair.cert_file, signed.certificate, mode=0o644)
     except OSError as exc:
         raise CertificateError(f"{pair.cert_file.parent}: can't be written: {exc}") from exc
 

@@ -124,7 +124,7 @@ def tls_lines(ours: Authority, *more: str) -> str:
 
 
 async def test_tls_with_a_client_certificate_within_25_megabytes(tmp_path: Path) -> None:
-    """The bound is that of the whole process, libraries included. A renewed authority applies to the next connection."""
+    """The bound is that of the whole process with its libraries. A renewed authority applies to the next connection."""
     ours = authority(tmp_path, "ca")
     mine, my_key = ours.issue("node-1")
     file = tmp_path / "trusted.pem"

@@ -1,4 +1,4 @@
-"""The file runs under every Python from 3.6 on. Interpreters are optional: those that this machine lacks are skipped."""
+"""The file runs under every Python from 3.6 on. Interpreters are optional: missing ones are skipped."""
 
 import os
 from pathlib import Path

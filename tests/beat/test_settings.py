@@ -182,7 +182,8 @@ def broken(folder: Path) -> dict[str, str]:
         file.truncate(17 * 1024 * 1024)
     return {
         "missing": "no such file", "loop": "can't be read", "cert/x": "can't be read", "folder": "not a file",
-        "fifo": "not a file", "device": "not a file", "binary": "not ", "huge": "larger than", "n" * 300: "can't be read",
+        "fifo": "not a file", "device": "not a file", "binary": "not ", "huge": "larger than",
+        "n" * 300: "can't be read",
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The flat subset of TOML: what the parser accepts, tomllib reads as the same; what it refuses, it refuses at its line."""
+"""The flat subset of TOML: tomllib reads what the parser accepts as the same; a refusal names its line."""
 
 import tomllib
 from typing import Final

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from tests.e2e.bed import Bed, bed
 from tests.e2e.configuration import SITE, Configuration
 from tests.e2e.events import following
 from tests.e2e.hosts import beating
-from tests.e2e.programs import FENCED, Program
+from tests.e2e.programs import FENCED, Program, run_short
 from tests.needs import needs
 from tests.net import free_port, until
 
@@ -219,3 +220,15 @@ async def test_the_broker_inside(tmp_path: Path) -> None:
         finally:
             await beat.kill()
         assert await it.daemon.end() == 0
+
+
+async def test_without_its_package_the_broker_inside_is_refused_and_named(tmp_path: Path) -> None:
+    port = free_port()
+    (tmp_path / "fenced.toml").write_text(
+        f'[daemon]\nname = "a"\nstate_dir = "{tmp_path}/state"\n[bus]\nurl = "embedded://127.0.0.1:{port}"\n'
+        '[api]\nlisten = "127.0.0.1:0"\n[[host]]\nname = "node-1"\n'
+    )
+    code = "import sys; sys.modules['amqtt'] = None; from fenced.cli.main import main; main()"
+    ended = await run_short([sys.executable, "-c", code, "run", "-c", str(tmp_path / "fenced.toml")])
+    assert ended.status == 1
+    assert "fenced[embedded]" in ended.err

@@ -105,7 +105,8 @@ def test_mentioned_commands_exist(document: str, line: str) -> None:
         found = command.get_command(click.Context(command), words.pop(0))
         assert found is not None, f"{document}: {line}"
         command = found
-    known = {option for parameter in command.params for option in parameter.opts} | {"--json", "--help"}
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    known |= {"--json", "--help"}
     assert {word.rstrip(".,") for word in words if word.startswith("-")} <= known
 
 

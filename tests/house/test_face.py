@@ -3,6 +3,8 @@
 import dataclasses
 import importlib
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -11,7 +13,7 @@ from fenced.api.routes import ROUTES
 from fenced.bus.topics import Topics
 from fenced.cli.fencectl import main as fencectl
 from fenced.cli.fencectl.session import ExitCode
-from fenced.cli.main import COMMANDS
+from fenced.cli.main import COMMANDS, SUMMARIES
 from fenced.core.durable import records as r
 from fenced.core.durable.state import HostState, Operation, Restored
 from fenced.core.said.announce import announce, state_message
@@ -128,6 +130,22 @@ def test_commands() -> None:
     documented = {command for cells in rows("Command") for command in names(cells[0])}
     built = {f"fenced {command}" for command in COMMANDS} | {f"fencectl {command}" for command in fencectl.commands}
     assert documented == built
+
+
+def test_the_list_of_commands_says_what_each_says_itself() -> None:
+    own = {name: importlib.import_module(module).command.get_short_help_str(500) for name, module in COMMANDS.items()}
+    assert own == SUMMARIES
+    assert [*SUMMARIES] == [*COMMANDS]
+
+
+def test_the_list_of_commands_imports_none_of_them() -> None:
+    """It takes as long as click takes, not the 1.4 s of all commands."""
+    code = "import sys; from fenced.cli.main import main; main(['--help'], standalone_mode=False); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    text, loaded = done.stdout.rsplit("\n", 2)[0], {*done.stdout.split()}
+    assert [name for name in COMMANDS if name not in text] == []
+    assert {name for name in loaded if name.startswith("fenced.")} == {"fenced.cli", "fenced.cli.main"}
+    assert "pydantic" not in loaded
 
 
 def test_exit_status() -> None:

@@ -13,7 +13,7 @@ FUNCTION_LINES_MAX: Final = 60
 CORE_FUNCTION_LINES_MEDIAN_MAX: Final = 6
 
 LONG_FILES: Final = {
-    "fenced/beat/fenced_beat.py": "a whole program as one file, which is copied to hosts that have nothing else of this one",
+    "fenced/beat/fenced_beat.py": "a whole program as one file, for hosts that have nothing else of this one",
     "tests/core/test_gates.py": "one gate after the other, in their order",
 }
 LONG_FUNCTIONS: Final = {

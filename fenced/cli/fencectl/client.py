@@ -69,6 +69,14 @@ class Client:
         target = self._target(path) + (f"?{urlencode(given)}" if given else "")
         return self._call("GET", target, None)
 
+    def readiness(self) -> Json:
+        """Return the body of /readyz, also where it says that the daemon is not ready. Raises Unreachable, Refused."""
+        target = self._prefix.removesuffix("/api/v1") + "/readyz"
+        status, text = self._repeated("GET", target, None)
+        if status not in (200, 503) or "ready" not in _json_object(text):
+            self._raise(status if status >= 300 else 502, text)
+        return self._parse(text)
+
     def items(
         self, *path: str, query: Mapping[str, str | int | None] | None = None, limit: int | None = None
     ) -> list[Json]:
@@ -134,21 +142,25 @@ class Client:
         return http.client.HTTPConnection(self._host, self._port, timeout=timeout_seconds)
 
     def _call(self, method: str, target: str, body: bytes | None) -> Json:
+        status, text = self._repeated(method, target, body)
+        if status >= 300:
+            self._raise(status, text)
+        return self._parse(text) if text else {}
+
+    def _repeated(self, method: str, target: str, body: bytes | None) -> tuple[int, bytes]:
+        """Exchange a request; repeat a GET once on a new connection. Raises Unreachable."""
         is_kept = self._connection is not None
         try:
-            status, text = self._exchange(method, target, body)
+            return self._exchange(method, target, body)
         except (OSError, http.client.HTTPException) as exc:
             self.close()
             if method != "GET" or not is_kept:
                 raise Unreachable(self._why(exc)) from exc
             try:  # the server closed the kept connection; a GET can be repeated
-                status, text = self._exchange(method, target, body)
+                return self._exchange(method, target, body)
             except (OSError, http.client.HTTPException) as again:
                 self.close()
                 raise Unreachable(self._why(again)) from again
-        if status >= 300:
-            self._raise(status, text)
-        return self._parse(text) if text else {}
 
     def _exchange(self, method: str, target: str, body: bytes | None) -> tuple[int, bytes]:
         if self._connection is None:

@@ -10,33 +10,16 @@ from typing import Any, Final
 import click
 
 from fenced import __version__
+from fenced.cli.duration import DURATION
 from fenced.cli.echo import say, tell
-from fenced.cli.fencectl import text
+from fenced.cli.fencectl import overview, text
 from fenced.cli.fencectl.client import Refused, Unreachable
 from fenced.cli.fencectl.session import Command, ExitCode, Group, Session, ask, fail, follow, open_session
 from fenced.cli.fencectl.wait import width
 from fenced.cli.waterfall import render
-from fenced.config.durations import parse_duration
 
 URL_DEFAULT: Final = "http://127.0.0.1:8470"
 Json = dict[str, Any]
-
-
-class Duration(click.ParamType[float]):
-    """`30s`, `5m`, `1h30m`, in seconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        try:
-            return parse_duration(value)
-        except ValueError as exc:
-            self.fail(str(exc), param, ctx)
-
-
-DURATION: Final = Duration()
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -150,23 +133,47 @@ _action_command("restart", "Cut the power of HOST, prove it, and restore it.")
 
 
 @main.command(cls=Command)
-@click.argument("host")
+@click.argument("host", required=False)
 @click.option("--reason", default="", help="Why; kept in the journal.")
 @click.option("--force", is_flag=True, hidden=True)
 @click.option("--wait", "is_waiting", is_flag=True, hidden=True)
 @click.option("--wait-for", "seconds", type=DURATION, help="Wait at most this long, e.g. 30s; then exit 124.")
 @click.pass_obj
-def status(session: Session, host: str, reason: str, force: bool, is_waiting: bool, seconds: float | None) -> None:
+def status(
+    session: Session, host: str | None, reason: str, force: bool, is_waiting: bool, seconds: float | None
+) -> None:
     """Read the power of HOST on every device; exit 0 when it reads on or off.
 
+    Without HOST: the daemon and its fleet on one page, for people and for Nagios or Icinga. Then the exit status is
+    0 ok, 1 warning, 2 critical (also if the daemon does not answer), 3 unknown (it refuses to say).
+
+    \b
     Example: fencectl status node-7
+             fencectl status
     """
+    if host is None:
+        _overview(session)
+        return
     body = {"action": "status", "reason": reason, "force": force}
     accepted = session.client.send("POST", "hosts", host, "actions", body=body)
     ended = session.wait(accepted["operation"], seconds=seconds, is_quiet=True)
     session.say(ended, lambda: text.status(ended))
     if ended["result"]["power"] not in ("on", "off"):
         fail(ExitCode.FAILED)
+
+
+def _overview(session: Session) -> None:
+    """Print the page and exit with its level."""
+    try:
+        readiness, items = session.client.readiness(), session.client.items("hosts")
+    except (Unreachable, Refused) as exc:
+        level = overview.Level.CRITICAL if isinstance(exc, Unreachable) else overview.Level.UNKNOWN
+        why = str(exc)
+        session.say({"level": level.name.lower(), "error": why}, lambda: [f"{level.name}: {why}"])
+        raise click.exceptions.Exit(level) from exc
+    level, lines = overview.judged(readiness, items)
+    session.say({"level": level.name.lower(), **readiness, "hosts": items}, lambda: lines)
+    raise click.exceptions.Exit(level)
 
 
 @main.command(cls=Command)

@@ -1,0 +1,236 @@
+"""Write the files of an installation: those that are missing, and those that nobody has changed since.
+
+A manifest remembers the digest of each file as it was written here. A file whose digest is another one belongs to a
+person: it stays as it is, and the difference is shown.
+"""
+
+import contextlib
+import difflib
+import grp
+import hashlib
+import json
+import os
+import pwd
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final
+
+from fenced.setup.fleet import NotSetUp
+
+MANIFEST_VERSION: Final = 1
+DIFF_LINES_MAX: Final = 60
+
+
+class Rule(Enum):
+    """What to do where the file exists already."""
+
+    KEEP = "keep"
+    """Its content is a person's from the start, or a secret: written once."""
+    FOLLOW = "follow"
+    """Its content follows from the fleet: written again while nobody has edited it."""
+    REPLACE = "replace"
+    """This run made new content for it (a renewed certificate, a merged list of accounts)."""
+
+
+class Done(Enum):
+    """What happened to a file."""
+
+    MADE = "made"
+    CHANGED = "changed"
+    SAME = "same"
+    KEPT = "kept"
+    DIFFERS = "differs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """A file of the installation. `path` is absolute, without the root; `is_secret`: never shown in a difference.
+
+    `is_synced` False: a crash of the machine may lose it, because another run makes it again.
+    """
+
+    path: Path
+    content: bytes
+    mode: int = 0o644
+    group: str = "root"
+    rule: Rule = Rule.FOLLOW
+    is_secret: bool = False
+    is_synced: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What happened to one file, and how it differs from what setup would write."""
+
+    path: Path
+    done: Done
+    difference: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Manifest:
+    """What setup has written: digests by path, and until when each certificate that it gave away is valid.
+
+    `named`: the names that stand in no configuration: broker, sources, readers. They hold in later runs, too.
+    """
+
+    digests: dict[str, str] = field(default_factory=dict)
+    given: dict[str, str] = field(default_factory=dict)
+    named: dict[str, list[str]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path) -> "Manifest":
+        """Return the manifest of a file, an empty one if there is none. Raises NotSetUp."""
+        try:
+            raw: Any = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return cls()
+        except (OSError, ValueError) as exc:
+            raise NotSetUp(f"{path}: can't be read ({exc}); restore it, or move it away to begin anew") from exc
+        if not isinstance(raw, dict) or raw.get("version") != MANIFEST_VERSION:
+            raise NotSetUp(f"{path}: was written by another version of fenced; use that version, or move it away")
+        return cls(
+            digests=dict(raw.get("files", {})), given=dict(raw.get("given", {})), named=dict(raw.get("named", {}))
+        )
+
+    @property
+    def text(self) -> bytes:
+        body = {"version": MANIFEST_VERSION, "files": self.digests, "given": self.given, "named": self.named}
+        return (json.dumps(body, indent=1, sort_keys=True) + "\n").encode()
+
+
+class Disk:
+    """Writes below `root`. A dry run writes nothing and reports what it would have done.
+
+    Below another root than / the files keep the owner of the process: the groups there may be others.
+    """
+
+    def __init__(self, root: Path, manifest: Manifest, *, is_dry: bool) -> None:
+        self._root, self._manifest, self._is_dry = root, manifest, is_dry
+        self._has_owners = root == Path("/") and os.geteuid() == 0
+
+    def real(self, path: Path) -> Path:
+        """Return where a path of the installation is."""
+        return self._root / path.relative_to("/")
+
+    def read(self, path: Path) -> bytes | None:
+        """Return a file's content; None if there is none. Raises NotSetUp."""
+        try:
+            return self.real(path).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as exc:
+            raise NotSetUp(f"{path}: can't be read: {exc.strerror}; run setup as root") from exc
+
+    def write(self, wanted: Wanted) -> Outcome:
+        """Write a file as its rule says. Raises NotSetUp."""
+        present = self.read(wanted.path)
+        done = self._decided(wanted, present)
+        if done in {Done.MADE, Done.CHANGED}:
+            if not self._is_dry:
+                self._put(wanted)
+            self._manifest.digests[str(wanted.path)] = _digest(wanted.content)
+        difference = _difference(wanted, present or b"") if done in {Done.DIFFERS, Done.CHANGED} else ""
+        return Outcome(path=wanted.path, done=done, difference=difference)
+
+    def _decided(self, wanted: Wanted, present: bytes | None) -> Done:
+        if present is None:
+            return Done.MADE
+        if present == wanted.content:
+            return Done.SAME
+        if wanted.rule is Rule.KEEP:
+            return Done.KEPT
+        if wanted.rule is Rule.REPLACE or self._manifest.digests.get(str(wanted.path)) == _digest(present):
+            return Done.CHANGED
+        return Done.DIFFERS
+
+    def _put(self, wanted: Wanted) -> None:
+        """Write through a new file that has its owner and mode from the start, and replace the old one at once."""
+        path = self.real(wanted.path)
+        beside = path.with_name(f".{path.name}.new")
+        try:
+            self._make_folders(path.parent)
+            beside.unlink(missing_ok=True)
+            with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                if self._has_owners:
+                    os.fchown(file.fileno(), 0, group_id(wanted.group))
+                os.fchmod(file.fileno(), wanted.mode)
+                file.write(wanted.content)
+                if wanted.is_synced:
+                    file.flush()
+                    os.fsync(file.fileno())
+            beside.replace(path)
+        except OSError as exc:
+            raise NotSetUp(f"{wanted.path}: can't be written: {exc.strerror}; run setup as root") from exc
+
+    def _make_folders(self, folder: Path) -> None:
+        """Make missing folders with mode 755, whatever the umask."""
+        missing = [each for each in (folder, *folder.parents) if not each.exists()]
+        for each in reversed(missing):
+            each.mkdir()
+            each.chmod(0o755)
+
+    def folder(self, path: Path, *, mode: int, group: str = "root") -> None:
+        """Make a folder with this mode and group, if it is missing. Raises NotSetUp."""
+        real = self.real(path)
+        if self._is_dry or real.is_dir():
+            return
+        try:
+            self._make_folders(real.parent)
+            real.mkdir(mode=0o700)
+            if self._has_owners:
+                os.chown(real, 0, group_id(group))
+            real.chmod(mode)
+        except OSError as exc:
+            raise NotSetUp(f"{path}: can't be made: {exc.strerror}; run setup as root") from exc
+
+
+def group_id(name: str) -> int:
+    """Return a group's number. Raises NotSetUp."""
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError as exc:
+        raise NotSetUp(
+            f"this machine has no group {name!r}: install the package that brings it, then run setup again"
+        ) from exc
+
+
+def has_user(name: str) -> bool:
+    with contextlib.suppress(KeyError):
+        pwd.getpwnam(name)
+        return True
+    return False
+
+
+def once(path: Path, made: Callable[[], bytes], disk: Disk) -> bytes:
+    """Return the content of a file that is made only once: the present one, otherwise a new one."""
+    present = disk.read(path)
+    return made() if present is None else present
+
+
+def counted(outcomes: list[Outcome]) -> Mapping[Done, int]:
+    """Return how many files each thing happened to."""
+    return {done: sum(outcome.done is done for outcome in outcomes) for done in Done}
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _difference(wanted: Wanted, present: bytes) -> str:
+    """Return what a person would have to change to get what setup would write."""
+    if wanted.is_secret:
+        return ""
+    lines = difflib.unified_diff(
+        present.decode(errors="replace").splitlines(),
+        wanted.content.decode(errors="replace").splitlines(),
+        f"{wanted.path} (now)",
+        f"{wanted.path} (setup)",
+        lineterm="",
+        n=1,
+    )
+    listed = list(lines)
+    left = len(listed) - DIFF_LINES_MAX
+    return "\n".join([*listed[:DIFF_LINES_MAX], *([f"... and {left} more lines"] if left > 0 else [])])

@@ -1,0 +1,139 @@
+"""Who takes part in an installation: its site, controller, hosts, proxies, evidence sources and readers.
+
+The inventory is read without its meaning (no device is looked at), because a first inventory is not complete yet.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from fenced.config.keys import NAME_PATTERN
+from fenced.config.mistakes import Mistakes, Where
+from fenced.config.read import find_files, read_inventory, read_toml
+
+INVENTORY: Final = "inventory/*.toml"
+CONTROLLER_PREFIX: Final = "controller-"
+SITE: Final = "site-1"
+
+
+class NotSetUp(Exception):
+    """Nothing was written. The text says what is wrong, where, and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """`broker`: the names and addresses under which clients reach the broker, the first of which they are given.
+
+    `broker` is empty until the run knows them. `proxies`: name -> addresses of its certificate. `sources` may send
+    evidence about every host; `readers` only read.
+    """
+
+    site: str
+    controller: str
+    broker: tuple[str, ...]
+    hosts: tuple[str, ...] = ()
+    proxies: Mapping[str, tuple[str, ...]]
+    sources: tuple[str, ...] = ()
+    readers: tuple[str, ...] = ()
+
+    @property
+    def controller_account(self) -> str:
+        return f"{CONTROLLER_PREFIX}{self.controller}"
+
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """Return every account of the broker, the controller's first."""
+        return (self.controller_account, *self.hosts, *self.sources, *self.readers)
+
+    def checked(self) -> "Fleet":
+        """Return the fleet. Raises NotSetUp for a name that can't be one, or that two would share."""
+        for name in (self.site, self.controller, *self.accounts, *self.proxies):
+            if NAME_PATTERN.fullmatch(name) is None:
+                raise NotSetUp(f"{name!r} is not a name: use letters, digits, dots, hyphens and underscores")
+        accounts = self.accounts
+        twice = sorted({name for name in accounts if accounts.count(name) > 1})
+        if twice:
+            raise NotSetUp(
+                f"{', '.join(twice)}: two clients would share this account of the broker and disconnect each other; "
+                "give hosts, sources and readers different names"
+            )
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What the configuration and the inventory say today. None, or empty: not said."""
+
+    site: str | None = None
+    controller: str | None = None
+    hosts: tuple[str, ...] = ()
+    proxies: Mapping[str, tuple[str, ...]]
+    without_device: tuple[str, ...] = ()
+
+
+def read_written(config: Path) -> Written:
+    """Read the daemon's file and its inventory, if there is one. Raises NotSetUp with every file that can't be read."""
+    if not config.exists():
+        return Written(proxies={})
+    mistakes = Mistakes()
+    main = read_toml(config, mistakes) or {}
+    daemon = _table(main, "daemon")
+    patterns = _table(main, "inventory").get("files", [INVENTORY])
+    lists = [main]
+    for pattern in patterns if isinstance(patterns, list) else []:
+        for file in find_files(str(pattern), config.parent, Where(str(config)), mistakes, can_be_empty=True):
+            lists.append(read_inventory(file, mistakes) or {})
+    if mistakes.errors:
+        raise NotSetUp("\n".join(str(each) for each in mistakes.errors))
+    hosts = [host for tables in lists for host in _entries(tables, "host")]
+    return Written(
+        site=_text(daemon, "site"),
+        controller=_text(daemon, "name"),
+        hosts=_unique(str(host["name"]) for host in hosts),
+        proxies={
+            str(proxy["name"]): _addresses(str(proxy.get("url", "")), str(proxy["name"]))
+            for tables in lists
+            for proxy in _entries(tables, "proxy")
+        },
+        without_device=_unique(str(host["name"]) for host in hosts if not host.get("device")),
+    )
+
+
+def joined(written: Written, asked: Fleet) -> Fleet:
+    """Return the fleet of the inventory with what the options add to it. Raises NotSetUp."""
+    return replace(
+        asked,
+        hosts=_unique((*written.hosts, *asked.hosts)),
+        proxies={**asked.proxies, **written.proxies},
+    ).checked()
+
+
+def _table(tables: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = tables.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _entries(tables: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """Return the tables of a list that have a name; `check-config` reports the others."""
+    found = tables.get(key)
+    entries = found if isinstance(found, list) else []
+    return [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("name"), str)]
+
+
+def _text(table: Mapping[str, Any], key: str) -> str | None:
+    value = table.get(key)
+    return value if isinstance(value, str) and value else None
+
+
+def _addresses(url: str, name: str) -> tuple[str, ...]:
+    """Return the addresses of a proxy's certificate: the host of its url."""
+    try:
+        return (urlsplit(url).hostname or name,)
+    except ValueError:
+        return (name,)
+
+
+def _unique(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,358 @@
+"""The whole of `fenced setup`: read what there is, make what is missing, say what to do next.
+
+Nothing is written before everything has been read: a mistake in an inventory stops the run with the disk as it was.
+"""
+
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from fenced.setup import broker, bundles, daemon
+from fenced.setup.accounts import Accounts, new_password
+from fenced.setup.files import Disk, Manifest, Outcome, Rule, Wanted, has_user
+from fenced.setup.fleet import Fleet, NotSetUp, Written, joined, read_written
+from fenced.setup.issued import HOST_DAYS, RENEW_DAYS, Issuer, Now, utc_now
+
+LOCAL_NAMES: Final = ("localhost", "127.0.0.1")
+SECRET: Final = 0o640
+SYSUSERS: Final = "/usr/bin/systemd-sysusers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the operator asked for. `addresses`: (host, address) for a first inventory.
+
+    `reissue`: accounts and proxies that get a new password or certificate; `revoke`: accounts that the broker loses.
+    `has_broker`: whether the broker runs on this machine; None: if Mosquitto is installed here.
+    """
+
+    fleet: Fleet
+    addresses: tuple[tuple[str, str], ...] = ()
+    reissue: frozenset[str] = frozenset()
+    revoke: frozenset[str] = frozenset()
+    has_broker: bool | None = None
+    program: str = daemon.PROGRAM
+    root: Path = Path("/")
+    is_dry: bool = False
+    within: timedelta = timedelta(days=RENEW_DAYS)
+    now: Now = utc_now
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What was done, in order. `problems`: what an operator must settle before the broker starts."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    bundles: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    next: list[str] = field(default_factory=list)
+
+
+def run(asked: Asked, *, progress: Callable[[int, int], None] = lambda done, of: None) -> Report:
+    """Do everything. `progress` gets how many bundles are made, of how many. Raises NotSetUp."""
+    return _Run(asked, progress).run()
+
+
+class _Run:
+    def __init__(self, asked: Asked, progress: Callable[[int, int], None]) -> None:
+        self._asked, self._progress = asked, progress
+        self._report = Report()
+        self._manifest = Manifest.read(self._real(daemon.MANIFEST))
+        self._disk = Disk(asked.root, self._manifest, is_dry=asked.is_dry)
+        self._written = read_written(self._real(daemon.CONFIGURATION))
+        self._fleet = joined(self._written, _completed(asked, self._written, self._manifest))
+        self._manifest.named = {
+            "broker": [*self._fleet.broker], "sources": [*self._fleet.sources], "readers": [*self._fleet.readers]
+        }  # fmt: skip
+        mosquitto = self._real(broker.FOLDER)
+        self._has_broker = mosquitto.is_dir() if asked.has_broker is None else asked.has_broker
+        if self._has_broker and not mosquitto.is_dir():
+            raise NotSetUp(f"{broker.FOLDER} does not exist: install mosquitto first, or use --broker-elsewhere")
+        self._passwords = broker.PASSWORDS if self._has_broker else daemon.AUTHORITY / "broker.passwd"
+        present = self._disk.read(self._passwords)
+        self._accounts = Accounts.parse("" if present is None else present.decode())
+
+    def run(self) -> Report:
+        with ExitStack() as stack:
+            folder = self._real(daemon.AUTHORITY)
+            if self._asked.is_dry and not (folder / "ca.crt").exists():
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "authority"
+            self._make_users()
+            self._make_folders()
+            self._issuer = Issuer(
+                folder=folder, manifest=self._manifest, within=self._asked.within, now=self._asked.now
+            )
+            self._authority = self._issuer.authority()
+            self._make_daemon()
+            self._make_clients()
+            self._make_proxies()
+            self._revoke()
+            self._make_broker()
+            if not self._asked.is_dry:
+                self._write(daemon.MANIFEST, self._manifest.text, mode=0o600, rule=Rule.REPLACE, is_listed=False)
+        self._say_next()
+        return self._report
+
+    # -- this machine -------------------------------------------------------------------------------------------------
+
+    def _make_users(self) -> None:
+        """Make the users of the services, as a package would."""
+        packaged = self._real(daemon.SYSUSERS)
+        if not packaged.exists():
+            self._write(daemon.SYSUSERS, daemon.shipped("systemd/fenced.sysusers.conf"))
+        if self._asked.is_dry or self._asked.root != Path("/") or has_user(daemon.GROUP):
+            return
+        try:
+            done = subprocess.run([SYSUSERS, str(packaged)], capture_output=True, text=True, timeout=60, check=False)
+        except (OSError, subprocess.TimeoutExpired) as exc:
+            raise NotSetUp(f"{SYSUSERS} can't be run ({exc}); make the user and group fenced by hand") from exc
+        if done.returncode != 0:
+            raise NotSetUp(f"systemd-sysusers failed: {done.stderr.strip()}")
+        self._report.notes.append("made the users of the services: fenced, fenced-proxy, fenced-beat")
+
+    def _make_folders(self) -> None:
+        self._disk.folder(daemon.SECRETS, mode=0o750, group=daemon.GROUP)
+        self._disk.folder(daemon.AUTHORITY, mode=0o700)
+        self._disk.folder(daemon.BUNDLES, mode=0o700)
+
+    def _make_daemon(self) -> None:
+        fleet = self._fleet
+        text = daemon.configuration(fleet, is_broker_here=self._has_broker)
+        is_first = self._disk.read(daemon.CONFIGURATION) is None
+        self._write(daemon.CONFIGURATION, text.encode(), rule=Rule.KEEP)
+        if is_first and self._disk.read(daemon.INVENTORY) is None:
+            listed = daemon.inventory(fleet, self._asked.addresses)
+            self._write(daemon.INVENTORY, listed.encode(), mode=SECRET, group=daemon.GROUP, rule=Rule.KEEP)
+        else:
+            self._add_to_inventory()
+        self._write(daemon.TLS / "ca.crt", self._authority)
+        why = self._issuer.why_new(self._real(daemon.TLS / "controller.crt"))
+        if why:
+            signed = self._issuer.client(fleet.controller_account)
+            self._write_pair(daemon.TLS / "controller.crt", signed.certificate, signed.key, group=daemon.GROUP, why=why)
+        self._make_password()
+        if not any(self._real(folder / "fenced.service").exists() for folder in daemon.PACKAGED_UNITS):
+            self._write(daemon.UNITS / "fenced.service", daemon.shipped("systemd/fenced.service"))
+        if self._asked.program != daemon.PROGRAM and not self._real(Path(daemon.PROGRAM)).exists():
+            drop_in = daemon.program_drop_in(self._asked.program)
+            self._write(daemon.UNITS / "fenced.service.d/program.conf", drop_in.encode())
+
+    def _add_to_inventory(self) -> None:
+        """Give each new host and proxy a file of its own: the present files are a person's."""
+        fleet, known = self._fleet, {*self._written.hosts, *self._written.proxies}
+        for name in (*self._asked.fleet.hosts, *self._asked.fleet.proxies):
+            if name not in known:
+                one = Fleet(
+                    site=fleet.site,
+                    controller=fleet.controller,
+                    broker=fleet.broker,
+                    hosts=(name,) if name in self._asked.fleet.hosts else (),
+                    proxies={name: fleet.proxies[name]} if name in self._asked.fleet.proxies else {},
+                )
+                text = daemon.inventory(one, self._asked.addresses)
+                path = daemon.INVENTORY.with_name(f"{name}.toml")
+                self._write(path, text.encode(), mode=SECRET, group=daemon.GROUP, rule=Rule.KEEP)
+
+    def _make_password(self) -> None:
+        """Give the daemon its account: a new password, or the one that it has where the broker lost the account."""
+        name = self._fleet.controller_account
+        present = self._disk.read(daemon.PASSWORD)
+        is_new = present is None or name in self._asked.reissue
+        password = new_password() if is_new or present is None else present.decode().strip()
+        if is_new or name not in self._accounts.lines:
+            self._accounts = self._accounts.with_account(name, password)
+        self._write(
+            daemon.PASSWORD,
+            f"{password}\n".encode(),
+            mode=SECRET,
+            group=daemon.GROUP,
+            rule=Rule.REPLACE if is_new else Rule.KEEP,
+            is_secret=True,
+        )
+
+    # -- other machines -----------------------------------------------------------------------------------------------
+
+    def _make_clients(self) -> None:
+        """Make accounts, and a bundle for each client whose account or certificate is new."""
+        names = self._fleet.accounts[1:]
+        for number, name in enumerate(names, start=1):
+            is_host = name in self._fleet.hosts
+            is_new = name not in self._accounts.lines or name in self._asked.reissue
+            why = "new" if is_new else self._issuer.why_given_anew(name)
+            if why:
+                password = new_password() if is_new else None
+                if password is not None:
+                    self._accounts = self._accounts.with_account(name, password)
+                signed = self._issuer.client(name, days=HOST_DAYS)
+                made = bundles.host if is_host else bundles.client
+                parts = made(self._fleet, name, password=password, signed=signed, authority=self._authority)
+                self._bundle(name, parts, "its account" if is_new else f"a new certificate ({why})")
+                self._issuer.give(name, signed)
+            self._progress(number, len(names))
+
+    def _make_proxies(self) -> None:
+        for name, addresses in self._fleet.proxies.items():
+            whose = f"proxy {name}"
+            why = "new" if name in self._asked.reissue else self._issuer.why_given_anew(whose)
+            if not why:
+                continue
+            signed = self._issuer.server(name, addresses)
+            is_renewal = whose in self._manifest.given
+            parts = bundles.proxy(self._fleet, name, is_renewal=is_renewal, signed=signed, authority=self._authority)
+            self._bundle(f"proxy-{name}", parts, f"a new certificate ({why})" if is_renewal else "its certificate")
+            self._issuer.give(whose, signed)
+
+    def _bundle(self, name: str, parts: dict[str, bundles.Part], what: str) -> None:
+        path = daemon.BUNDLES / f"{name}.tar.gz"
+        content = bundles.packed(name, parts)
+        self._disk.write(
+            Wanted(path=path, content=content, mode=0o600, rule=Rule.REPLACE, is_secret=True, is_synced=False)
+        )
+        self._report.bundles.append(f"{path}: {what}")
+
+    def _revoke(self) -> None:
+        for name in sorted(self._asked.revoke):
+            if name in self._fleet.accounts:
+                raise NotSetUp(f"{name} is still in the inventory or asked for: remove it there first, then revoke it")
+            if name not in self._accounts.lines:
+                raise NotSetUp(f"the broker has no account {name}; it has {', '.join(self._accounts.lines) or 'none'}")
+            self._accounts = self._accounts.without(name)
+            self._manifest.given.pop(name, None)
+            self._report.notes.append(f"removed the account {name}")
+        unknown = [name for name in self._accounts.lines if name not in self._fleet.accounts]
+        if unknown:
+            self._report.notes.append(
+                f"accounts without a host, source or reader: {', '.join(sorted(unknown))}; they can still log in. "
+                "Remove one with --revoke NAME"
+            )
+
+    # -- the broker ---------------------------------------------------------------------------------------------------
+
+    def _make_broker(self) -> None:
+        names = (*self._fleet.broker, *(LOCAL_NAMES if self._has_broker else ()))
+        if not self._has_broker:
+            self._bundle_broker(names)
+            return
+        self._find_conflicts()
+        if any(problem for problem in self._report.problems):
+            return
+        self._write(broker.AUTHORITY, self._authority)
+        why = self._issuer.why_new(self._real(broker.CERTIFICATE), names)
+        if why:
+            signed = self._issuer.server(broker.NAME, names)
+            self._write_pair(broker.CERTIFICATE, signed.certificate, signed.key, group=broker.GROUP, why=why)
+        self._write_accounts(group=broker.GROUP)
+        access = broker.access(self._fleet).encode()
+        self._write(broker.ACCESS, access, mode=SECRET, group=broker.GROUP)
+        self._write(broker.CONFIGURATION, broker.configuration().encode())
+        self._write(broker.DROP_IN, broker.drop_in().encode())
+
+    def _bundle_broker(self, names: tuple[str, ...]) -> None:
+        """Make a bundle whenever something in it changed."""
+        before = self._disk.read(self._passwords)
+        self._write_accounts(group="root")
+        why = self._issuer.why_given_anew("broker")
+        if why or before != self._accounts.text.encode():
+            signed = self._issuer.server(broker.NAME, names)
+            passwords = self._accounts.text.encode()
+            parts = bundles.broker_machine(self._fleet, passwords=passwords, signed=signed, authority=self._authority)
+            self._bundle("broker", parts, "everything that the broker's machine needs")
+            self._issuer.give("broker", signed)
+
+    def _write_accounts(self, *, group: str) -> None:
+        text = self._accounts.text.encode()
+        self._write(self._passwords, text, mode=SECRET, group=group, rule=Rule.REPLACE, is_secret=True)
+
+    def _find_conflicts(self) -> None:
+        ours = self._real(broker.CONFIGURATION)
+        files = [self._real(broker.FOLDER / "mosquitto.conf"), *sorted(ours.parent.glob("*.conf"))]
+        texts = {
+            Path("/") / file.relative_to(self._asked.root): file.read_text(errors="replace")
+            for file in files
+            if file.is_file() and file != ours
+        }
+        for conflict in broker.conflicts(texts):
+            line = f"{conflict.place}: `{conflict.text}`: {conflict.why}"
+            (self._report.problems if conflict.is_fatal else self._report.notes).append(line)
+
+    # -- writing and saying -------------------------------------------------------------------------------------------
+
+    def _real(self, path: Path) -> Path:
+        return self._asked.root / path.relative_to("/")
+
+    def _write_pair(self, certificate: Path, content: bytes, key: bytes, *, group: str, why: str) -> None:
+        """Write a key first: a certificate without its key is useless."""
+        key_file = certificate.with_suffix(".key")
+        self._write(key_file, key, mode=SECRET, group=group, rule=Rule.REPLACE, is_secret=True)
+        self._write(certificate, content, rule=Rule.REPLACE, is_secret=True)
+        if why != "missing":
+            self._report.notes.append(f"{certificate}: made anew: {why}")
+
+    def _write(
+        self,
+        path: Path,
+        content: bytes,
+        *,
+        mode: int = 0o644,
+        group: str = "root",
+        rule: Rule = Rule.FOLLOW,
+        is_secret: bool = False,
+        is_listed: bool = True,
+    ) -> None:
+        wanted = Wanted(path=path, content=content, mode=mode, group=group, rule=rule, is_secret=is_secret)
+        outcome = self._disk.write(wanted)
+        if is_listed:
+            self._report.outcomes.append(outcome)
+
+    def _say_next(self) -> None:
+        say = self._report.next.append
+        if self._report.problems:
+            say("settle the problems above, then run fenced setup again: the broker's files were not written")
+        bare = [
+            name
+            for name in self._fleet.hosts
+            if name in self._written.without_device or name not in self._written.hosts
+        ]
+        if bare:
+            say(f"give each host its power devices in {daemon.INVENTORY.parent}: {_some(bare)}")
+        say(f"fenced check-config {daemon.CONFIGURATION}")
+        if self._has_broker:
+            say("systemctl daemon-reload; systemctl restart mosquitto   # for new accounts: systemctl reload mosquitto")
+        say("systemctl enable --now fenced                          # for changes: systemctl reload fenced")
+        if self._report.bundles:
+            say(
+                "copy each bundle to its machine, there `tar xf NAME.tar.gz && sudo NAME/install`, and remove it here: "
+                f"{daemon.BUNDLES}/"
+            )
+        say("fencectl hosts                                         # every host is heard: healthy")
+
+
+def _completed(asked: Asked, written: Written, manifest: Manifest) -> Fleet:
+    """Return the fleet that was asked for with what earlier runs know: their site and controller decide, and their
+    sources and readers keep their rights until they are revoked."""
+
+    def known(kind: str, given: tuple[str, ...]) -> tuple[str, ...]:
+        names = dict.fromkeys((*manifest.named.get(kind, ()), *given))
+        return tuple(name for name in names if name not in asked.revoke)
+
+    fleet = asked.fleet
+    return replace(
+        fleet,
+        site=written.site or fleet.site,
+        controller=written.controller or fleet.controller,
+        broker=fleet.broker or tuple(manifest.named.get("broker", ())) or (socket.getfqdn(),),
+        sources=known("sources", fleet.sources),
+        readers=known("readers", fleet.readers),
+    )
+
+
+def _some(names: Sequence[str], most: int = 8) -> str:
+    left = len(names) - most
+    return ", ".join(names[:most]) + (f" and {left} more" if left > 0 else "")

@@ -1,0 +1,1 @@
+"""`fenced setup`: what it writes, what it leaves alone, and what it says."""

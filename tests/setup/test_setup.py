@@ -1,0 +1,347 @@
+"""`fenced setup` below a folder: files that fit each other, and nothing of a person's touched."""
+
+import base64
+import os
+import pty
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from fenced.cli.main import main
+from fenced.config.load import load
+from fenced.config.own_machine import OwnMachine
+from fenced.drivers.catalogue import DriverCatalogue
+from fenced.proxy.certificates import show
+from fenced.setup import broker, daemon
+from fenced.setup.accounts import Accounts, hashed
+from fenced.setup.files import Done
+from fenced.setup.fleet import Fleet, NotSetUp
+from fenced.setup.run import Asked, Report, run
+from tests.needs import find, needs
+
+FIRST = ("--broker", "bus.example.org", "--host", "node-1=10.0.0.1", "--host", "node-2")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return the root of a machine with Mosquitto as Debian installs it."""
+    (tmp_path / "etc/mosquitto/conf.d").mkdir(parents=True)
+    (tmp_path / "etc/mosquitto/mosquitto.conf").write_text("persistence true\ninclude_dir /etc/mosquitto/conf.d\n")
+    return tmp_path
+
+
+@pytest.fixture
+def setup(root: Path) -> Callable[..., Result]:
+    """Run the command below the root; fail the test unless it exits with `status`."""
+
+    def call(*options: str, status: int = 0) -> Result:
+        done = CliRunner().invoke(main, ["setup", "--root", str(root), "--name", "fenced-a", *options])
+        assert done.exit_code == status, done.output
+        return done
+
+    return call
+
+
+def content(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def bundle(root: Path, name: str) -> dict[str, str]:
+    with tarfile.open(root / f"etc/fenced/bundles/{name}.tar.gz") as archive:
+        files = {member.name.partition("/")[2]: archive.extractfile(member) for member in archive.getmembers()}
+        return {file: content.read().decode() for file, content in files.items() if content is not None}
+
+
+def accounts(root: Path) -> dict[str, str]:
+    return Accounts.parse((root / "etc/mosquitto/fenced.passwd").read_text()).lines
+
+
+def password_fits(line: str, password: str) -> bool:
+    _, kind, _, salt, _ = line.split(":", 1)[1].split("$")
+    assert kind == "7"
+    return line.endswith(hashed(password.strip(), salt=base64.b64decode(salt)))
+
+
+# -- the first run ----------------------------------------------------------------------------------------------------
+
+
+def test_the_configuration_it_makes_is_accepted(root: Path, setup: Callable[..., Result]) -> None:
+    setup(*FIRST)
+    own = OwnMachine(hostname="fenced-a")
+    loaded = load(root / "etc/fenced/fenced.toml", own_machine=own, environ={}, catalogue=DriverCatalogue())
+    assert [str(error) for error in loaded.errors] == []
+    assert loaded.configuration is not None
+    assert [*loaded.configuration.inventory.hosts] == ["node-1", "node-2"]
+    assert loaded.configuration.inventory.daemon.is_armed_by_file is False
+    assert loaded.configuration.bus.username == "controller-fenced-a"
+
+
+def test_each_account_has_the_password_that_its_machine_gets(root: Path, setup: Callable[..., Result]) -> None:
+    setup(*FIRST, "--reader", "recovery")
+    lines = accounts(root)
+    assert [*lines] == ["controller-fenced-a", "node-1", "node-2", "recovery"]
+    assert password_fits(lines["controller-fenced-a"], (root / "etc/fenced/secrets/bus").read_text())
+    for name in ("node-1", "node-2", "recovery"):
+        assert password_fits(lines[name], bundle(root, name)["password"])
+
+
+@needs("openssl")
+def test_every_certificate_is_of_the_authority(root: Path, setup: Callable[..., Result], tmp_path: Path) -> None:
+    setup(*FIRST, "--proxy", "px1=10.0.0.9")
+    (tmp_path / "beat.crt").write_text(bundle(root, "node-1")["beat.crt"])
+    (tmp_path / "proxy.crt").write_text(bundle(root, "proxy-px1")["proxy.crt"])
+    here = [root / "etc/fenced/tls/controller.crt", root / "etc/mosquitto/certs/fenced-broker.crt"]
+    openssl = find("openssl")
+    assert openssl is not None
+    authority = ["-CAfile", str(root / "etc/fenced/authority/ca.crt")]
+    for purpose, files in (
+        ("sslclient", [here[0], tmp_path / "beat.crt"]),
+        ("sslserver", [here[1], tmp_path / "proxy.crt"]),
+    ):
+        subprocess.run([openssl, "verify", "-purpose", purpose, *authority, *map(str, files)], check=True)
+    assert {"bus.example.org", "127.0.0.1"} <= {*show(here[1])[0].addresses}
+    assert show(tmp_path / "proxy.crt")[0].addresses == ("10.0.0.9",)
+    assert bundle(root, "proxy-px1")["proxy.toml"].count('allow = ["CN=controller-fenced-a"]') == 1
+
+
+def test_secrets_are_closed_to_others(root: Path, setup: Callable[..., Result]) -> None:
+    setup(*FIRST)
+    loose = {path: oct(path.stat().st_mode) for path in root.rglob("*") if path.is_file() and path.stat().st_mode & 0o7}
+    secret = ("bus", ".key", ".tar.gz", ".passwd", ".acl", "setup.json", "hosts.toml")
+    assert [path for path in loose if path.name.endswith(secret)] == []
+    assert (root / "etc/fenced/authority").stat().st_mode & 0o77 == 0
+    assert (root / "etc/fenced/bundles").stat().st_mode & 0o77 == 0
+
+
+def test_a_dry_run_writes_nothing_and_lists_the_same_files(root: Path, setup: Callable[..., Result]) -> None:
+    before = content(root)
+    dry = setup(*FIRST, "--dry-run").output
+    assert content(root) == before
+    real = setup(*FIRST).output
+    assert [line for line in dry.splitlines() if line.startswith("made ")] == [
+        line for line in real.splitlines() if line.startswith("made ")
+    ]
+
+
+def test_on_a_terminal_it_asks_for_what_no_option_says(root: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "fenced.cli.main", "setup", "--root", str(root), "--name", "fenced-a"]
+    with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, text=True) as running:
+        os.write(ours, b"dc-7\nbus.example.org\nnode-1=10.0.0.1 node-2\n")
+        said, _ = running.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    assert running.returncode == 0, said
+    assert [*accounts(root)] == ["controller-fenced-a", "node-1", "node-2"]
+    assert 'site = "dc-7"' in (root / "etc/fenced/fenced.toml").read_text()
+    assert 'bus = "mqtts://bus.example.org:8883"' in bundle(root, "node-1")["beat.toml"]
+
+
+# -- later runs -------------------------------------------------------------------------------------------------------
+
+
+def test_a_second_run_changes_nothing(root: Path, setup: Callable[..., Result]) -> None:
+    setup(*FIRST, "--reader", "recovery", "--source", "storage")
+    before = content(root)
+    again = setup().output
+    assert content(root) == before
+    assert "made " not in again
+
+
+def test_a_file_that_was_edited_stays_and_the_difference_is_shown(root: Path, setup: Callable[..., Result]) -> None:
+    setup(*FIRST)
+    edited = root / "etc/mosquitto/conf.d/fenced.conf"
+    edited.write_text(edited.read_text().replace("autosave_interval 30", "autosave_interval 60"))
+    before = edited.read_text()
+    said = setup().output
+    assert edited.read_text() == before
+    assert "-autosave_interval 60\n+autosave_interval 30" in said
+    assert "NOT CHANGED" in said
+
+
+def test_what_a_person_wrote_into_the_configuration_stays(root: Path, setup: Callable[..., Result]) -> None:
+    setup(*FIRST)
+    for name in ("fenced.toml", "inventory/hosts.toml"):
+        with (root / "etc/fenced" / name).open("a") as file:
+            file.write("# mine\n")
+    before = content(root)
+    setup()
+    assert content(root) == before
+
+
+def test_a_new_host_gets_an_account_and_a_file_and_no_other_changes(root: Path, setup: Callable[..., Result]) -> None:
+    setup(*FIRST)
+    before, lines = content(root), accounts(root)
+    setup("--host", "node-3=10.0.0.3")
+    after = content(root)
+    changed = {path for path in before if before[path] != after.get(path)}
+    assert changed == {"etc/mosquitto/fenced.passwd", "etc/fenced/setup.json"}
+    assert after.keys() - before.keys() == {"etc/fenced/inventory/node-3.toml", "etc/fenced/bundles/node-3.tar.gz"}
+    assert {name: line for name, line in accounts(root).items() if name in lines} == lines
+
+
+def test_hosts_of_an_edited_inventory_get_accounts(root: Path, setup: Callable[..., Result]) -> None:
+    setup(*FIRST)
+    (root / "etc/fenced/inventory/more.toml").write_text('[[host]]\nname = "node-9"\n')
+    setup()
+    assert password_fits(accounts(root)["node-9"], bundle(root, "node-9")["password"])
+
+
+def test_sources_and_readers_keep_their_rights_until_revoked(root: Path, setup: Callable[..., Result]) -> None:
+    acl = root / "etc/mosquitto/fenced.acl"
+    setup(*FIRST, "--source", "storage", "--reader", "recovery")
+    setup("--host", "node-3")
+    assert "evidence/+/storage" in acl.read_text()
+    setup("--revoke", "storage")
+    assert "storage" not in acl.read_text()
+    assert "user recovery" in acl.read_text()
+    assert "storage" not in accounts(root)
+
+
+def test_reissue_makes_a_new_password_and_archive(root: Path, setup: Callable[..., Result]) -> None:
+    setup(*FIRST)
+    lines = accounts(root)
+    (root / "etc/fenced/bundles/node-2.tar.gz").unlink()
+    setup("--reissue", "node-2")
+    assert accounts(root)["node-2"] != lines["node-2"]
+    assert password_fits(accounts(root)["node-2"], bundle(root, "node-2")["password"])
+    assert accounts(root)["node-1"] == lines["node-1"]
+
+
+def test_the_daemon_gets_back_an_account_that_the_broker_lost(root: Path, setup: Callable[..., Result]) -> None:
+    setup(*FIRST)
+    password = (root / "etc/fenced/secrets/bus").read_text()
+    (root / "etc/mosquitto/fenced.passwd").unlink()
+    setup()
+    assert (root / "etc/fenced/secrets/bus").read_text() == password
+    assert password_fits(accounts(root)["controller-fenced-a"], password)
+
+
+def test_a_new_name_of_the_broker_makes_a_new_certificate(root: Path, setup: Callable[..., Result]) -> None:
+    setup(*FIRST)
+    setup("--broker", "mqtt.example.org")
+    assert "mqtt.example.org" in show(root / "etc/mosquitto/certs/fenced-broker.crt")[0].addresses
+
+
+# -- renewal ----------------------------------------------------------------------------------------------------------
+
+
+def asked(root: Path, *, days_later: int = 0) -> Asked:
+    fleet = Fleet(
+        site="s1", controller="a", broker=("bus",), hosts=("node-1",), proxies={"px1": ("10.0.0.9",)}
+    )  # fmt: skip
+    return Asked(fleet=fleet, root=root, now=lambda: datetime.now(UTC) + timedelta(days=days_later))
+
+
+def made(report: Report) -> set[str]:
+    return {str(each.path) for each in report.outcomes if each.done in {Done.MADE, Done.CHANGED}}
+
+
+def test_certificates_are_renewed_before_they_end(root: Path) -> None:
+    run(asked(root))
+    lines = accounts(root)
+    report = run(asked(root, days_later=800))
+    assert made(report) == {
+        f"{folder}/{name}.{suffix}"
+        for folder, name in (("/etc/fenced/tls", "controller"), ("/etc/mosquitto/certs", "fenced-broker"))
+        for suffix in ("crt", "key")
+    }
+    assert [line.partition(":")[0] for line in report.bundles] == ["/etc/fenced/bundles/proxy-px1.tar.gz"]
+    assert {*bundle(root, "proxy-px1")} == {"ca.crt", "proxy.crt", "proxy.key", "install"}
+    assert accounts(root) == lines
+
+
+def test_a_hosts_certificate_outlives_them_and_is_renewed_without_a_new_password(root: Path) -> None:
+    run(asked(root))
+    lines = accounts(root)
+    report = run(asked(root, days_later=3600))
+    assert "/etc/fenced/bundles/node-1.tar.gz: a new certificate" in "\n".join(report.bundles)
+    assert {*bundle(root, "node-1")} == {"ca.crt", "beat.crt", "beat.key", "install"}
+    assert accounts(root) == lines
+
+
+# -- what it refuses --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [("password_file /etc/mosquitto/mine", "password_file"), ("listener 8883", "8883"), ("acl_file /a", "acl_file")],
+)
+def test_a_line_that_would_stop_the_broker_is_named_and_no_file_of_it_is_written(
+    root: Path, setup: Callable[..., Result], line: str, word: str
+) -> None:
+    mine = root / "etc/mosquitto/conf.d/mine.conf"
+    mine.write_text(f"# mine\n{line}\n")
+    said = setup(*FIRST, status=1).output
+    assert "/etc/mosquitto/conf.d/mine.conf:2" in said
+    assert word in said
+    assert {path.name for path in (root / "etc/mosquitto").rglob("*") if path.is_file()} == {
+        "mine.conf",
+        "mosquitto.conf",
+    }
+
+
+def test_a_listener_where_client_ids_are_free_is_named(root: Path, setup: Callable[..., Result]) -> None:
+    (root / "etc/mosquitto/conf.d/mine.conf").write_text("listener 1883 127.0.0.1\n")
+    assert "use_username_as_clientid" in setup(*FIRST).output
+
+
+def test_a_broken_inventory_stops_it_before_anything_is_written(root: Path, setup: Callable[..., Result]) -> None:
+    setup(*FIRST)
+    (root / "etc/fenced/inventory/more.toml").write_text("[[host]\n")
+    before = content(root)
+    assert "more.toml" in setup("--host", "node-3", status=1).output
+    assert content(root) == before
+
+
+@pytest.mark.parametrize("name", ["node 1", "a:b", "n/1", "+", ""])
+def test_a_name_that_would_break_a_file_is_refused(root: Path, setup: Callable[..., Result], name: str) -> None:
+    assert "not a name" in setup("--host", name, status=1).output
+
+
+def test_two_clients_never_share_an_account(root: Path, setup: Callable[..., Result]) -> None:
+    said = setup("--host", "storage", "--source", "storage", status=1).output
+    assert "storage" in said
+    assert not (root / "etc/fenced").exists()
+
+
+def test_an_account_in_use_is_not_revoked(root: Path, setup: Callable[..., Result]) -> None:
+    setup(*FIRST)
+    before = accounts(root)
+    assert "still in the inventory" in setup("--revoke", "node-1", status=1).output
+    assert accounts(root) == before
+
+
+# -- a broker elsewhere -----------------------------------------------------------------------------------------------
+
+
+def test_a_broker_on_another_machine_gets_an_archive(root: Path, setup: Callable[..., Result]) -> None:
+    setup(*FIRST, "--broker-elsewhere")
+    parts = bundle(root, "broker")
+    assert parts["acl"].count("user controller-fenced-a") == 1
+    assert password_fits(Accounts.parse(parts["passwd"]).lines["node-1"], bundle(root, "node-1")["password"])
+    assert 'url = "mqtts://bus.example.org:8883"' in (root / "etc/fenced/fenced.toml").read_text()
+    assert not (root / str(broker.CONFIGURATION).lstrip("/")).exists()
+
+
+def test_a_broker_here_needs_mosquitto(tmp_path: Path) -> None:
+    with pytest.raises(NotSetUp, match="install mosquitto"):
+        run(Asked(fleet=asked(tmp_path).fleet, root=tmp_path, has_broker=True))
+    assert not (tmp_path / str(daemon.FOLDER).lstrip("/")).exists()
+
+
+@needs("mosquitto_passwd")
+def test_the_hash_is_the_one_of_mosquittos_own_tool(tmp_path: Path) -> None:
+    tool = find("mosquitto_passwd")
+    assert tool is not None
+    file = tmp_path / "passwd"
+    file.write_text("node-1:s3cret\n")
+    subprocess.run([tool, "-U", str(file)], check=True, timeout=30)
+    theirs = file.read_text().strip().partition(":")[2]
+    assert hashed("s3cret", salt=base64.b64decode(theirs.split("$")[3])) == theirs

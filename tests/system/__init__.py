@@ -1,0 +1,1 @@
+"""The documented production path, followed on a real systemd with Debian's packages as installed."""
