@@ -14,11 +14,14 @@ from typing import Final, TypeVar
 from aiohttp import web
 from pydantic import BaseModel
 
-from fenced.api.access import Access, Principal, Role
+from fenced.api.access import Access
 from fenced.api.bodies import Body, NoQuery, Query
+from fenced.api.browsers import Browsers
+from fenced.api.callers import Principal, Role
 from fenced.api.limits import RateLimit
 from fenced.api.problems import Rejection
 from fenced.api.shapes import Shape
+from fenced.api.users import Users
 from fenced.model.moments import Wall, as_steady
 from fenced.model.names import HostName
 from fenced.ports.clock import Clock
@@ -95,6 +98,7 @@ class Services:
     control: Control
     clock: Clock
     access: Access
+    browsers: Browsers
     limit: RateLimit
     failures: RateLimit
     metrics: Metrics
@@ -102,6 +106,15 @@ class Services:
     ahead_seconds: Callable[[], float] = lambda: 0.0
     wall: Wall = as_steady
     streams: Streams = field(default_factory=Streams)
+    users: Users = field(default_factory=Users)
+
+    def wall_now(self) -> float:
+        """Return the wall time, in UNIX seconds."""
+        return self.clock.now() - self.ahead_seconds()
+
+    def is_valid(self, principal: Principal) -> bool:
+        """Return whether the caller still has the role that it came with."""
+        return self.access.is_valid(principal, wall_now=self.wall_now())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +155,8 @@ class Route:
     """One row of the table: how a route is served and documented. `role` None: open to everyone.
 
     `answer` None: no content, or a stream of `media`. `is_body_raw`: the handler reads the body itself; `body` only
-    documents it. `errors`: statuses beside those that every route may return.
+    documents it. `errors`: statuses beside those that every route may return. `is_for_reporters`: a host's own token may
+    call it for that host.
     """
 
     method: str
@@ -159,6 +173,7 @@ class Route:
     media: str = "application/json"
     errors: tuple[HTTPStatus, ...] = ()
     is_limited: bool = True
+    is_for_reporters: bool = False
 
     @property
     def summary(self) -> str:

@@ -17,7 +17,7 @@ from fenced.model.names import HostName
 LINES_MAX: Final = 200
 
 _RESTART_KEYS: Final = ("state_dir", "bus", "store", "proxy_client")
-_RESTART_API_KEYS: Final = ("host", "port", "tls_cert_file", "tls_key_file")
+_RESTART_API_KEYS: Final = ("host", "port", "socket", "tls_cert_file", "tls_key_file")
 """A reload exchanges the rest while the server runs."""
 
 

@@ -4,6 +4,7 @@ One mistake anywhere means that there is no Configuration. Errors never stop a r
 """
 
 import gc
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -207,13 +208,23 @@ class _Loader:
             self.mistakes,
         )
         tokens = (
-            read_tokens(places.absolute(table.tokens_file, self.base), where.key("tokens_file"), secrets, self.mistakes)
+            read_tokens(
+                places.absolute(table.tokens_file, self.base),
+                where.key("tokens_file"),
+                secrets,
+                self.mistakes,
+                now=time.time(),
+            )
             if table.tokens_file
             else ()
         )
         return ApiConfiguration(
             host=host,
             port=port,
+            socket=places.socket_to_be(table.socket, self.base, where.key("socket"), self.mistakes),
+            is_socket_chosen=table.socket != type(table).model_fields["socket"].default,
+            tcp_writes=table.tcp_writes,
+            hosts=table.hosts,
             tls_cert_file=cert,
             tls_key_file=key,
             tokens=tokens,

@@ -81,10 +81,10 @@ class SecretReader:
             text = self._from_credential(value, place)
         return self._as_secret(text, value, place) if text is not None else None
 
-    def text(self, path: str, place: Where) -> str | None:
+    def text(self, path: str, place: Where, *, bytes_max: int = SECRET_BYTES_MAX) -> str | None:
         """Return the unchanged text of a secret file, or None with a mistake. A file that others can read is a warning."""
         if path not in self._texts:
-            self._texts[path] = self._read(path, place)
+            self._texts[path] = self._read(path, place, bytes_max)
         text, why = self._texts[path]
         if text is None:
             self._mistakes.error(place, why, value=path, unit="file")
@@ -99,9 +99,9 @@ class SecretReader:
                 place, f"every user of this machine can read it{more}: run chmod o-r", value=path, unit="file"
             )
 
-    def _read(self, path: str, place: Where) -> tuple[str | None, str]:
+    def _read(self, path: str, place: Where, bytes_max: int) -> tuple[str | None, str]:
         try:
-            text, mode = read_text(path, bytes_max=SECRET_BYTES_MAX)
+            text, mode = read_text(path, bytes_max=bytes_max)
         except UnusableFile as exc:
             return None, str(exc)
         if mode & stat.S_IROTH:

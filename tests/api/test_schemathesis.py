@@ -39,7 +39,14 @@ def url() -> Iterator[str]:
     stop = asyncio.Event()
 
     async def run() -> None:
-        app = build_app(FakeControl(), tokens=(), requests_per_second=100_000, metrics=expose, clock=FakeClock())
+        app = build_app(
+            FakeControl(),
+            tokens=(),
+            requests_per_second=100_000,
+            has_tcp_writes=True,
+            metrics=expose,
+            clock=FakeClock(),
+        )
         async with serve(app, "127.0.0.1:0") as serving:
             found.append(serving.url)
             started.set()

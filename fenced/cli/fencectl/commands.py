@@ -13,12 +13,12 @@ from fenced import __version__
 from fenced.cli.echo import say, tell
 from fenced.cli.fencectl import text
 from fenced.cli.fencectl.client import Refused, Unreachable
+from fenced.cli.fencectl.place import SOCKET_DEFAULT, UNIX, URL_DEFAULT
 from fenced.cli.fencectl.session import Command, ExitCode, Group, Session, ask, fail, follow, open_session
 from fenced.cli.fencectl.wait import width
 from fenced.cli.waterfall import render
 from fenced.config.durations import parse_duration
 
-URL_DEFAULT: Final = "http://127.0.0.1:8470"
 Json = dict[str, Any]
 
 
@@ -42,7 +42,10 @@ DURATION: Final = Duration()
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="fencectl")
 @click.option(
-    "--url", envvar="FENCED_URL", default=URL_DEFAULT, show_default=True, help="URL of the daemon. [env: FENCED_URL]"
+    "--url",
+    envvar="FENCED_URL",
+    help=f"The daemon: http(s)://HOST:PORT or unix:/PATH. Default: {UNIX}{SOCKET_DEFAULT} if you may open it, else "
+    f"{URL_DEFAULT}. [env: FENCED_URL]",
 )
 @click.option(
     "--token-file",
@@ -53,7 +56,7 @@ DURATION: Final = Duration()
 @click.option("--ca-file", envvar="FENCED_CA_FILE", type=click.Path(), help="Certificate authority of the daemon.")
 @click.option("--json", "is_json", is_flag=True, help="Print JSON; also accepted after the command.")
 @click.pass_context
-def main(ctx: click.Context, url: str, token_file: str | None, ca_file: str | None, is_json: bool) -> None:
+def main(ctx: click.Context, url: str | None, token_file: str | None, ca_file: str | None, is_json: bool) -> None:
     """Talk to the fencing daemon.
 
     \b
