@@ -25,7 +25,8 @@ from fenced.api.users import Users
 from fenced.model.moments import Wall, as_steady
 from fenced.model.names import HostName
 from fenced.ports.clock import Clock
-from fenced.ports.control import Control
+from fenced.ports.control import Control, Unavailable
+from fenced.ports.reloading import Reload, ReloadVerdict
 
 STREAMS_MAX: Final = 64
 STREAMS_PER_CLIENT_MAX: Final = 8
@@ -88,6 +89,11 @@ class Streams:
             self._open.discard(stream)
 
 
+async def no_reload(_: str) -> ReloadVerdict:
+    """Refuse: the default where nothing can be reloaded."""
+    raise Unavailable("this server has no configuration to reload")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """The parts that the server uses. `limit` counts requests that were let in, `failures` those that were not.
@@ -105,6 +111,7 @@ class Services:
     count_answer: CountAnswer
     ahead_seconds: Callable[[], float] = lambda: 0.0
     wall: Wall = as_steady
+    reload: Reload = no_reload
     streams: Streams = field(default_factory=Streams)
     users: Users = field(default_factory=Users)
 

@@ -196,6 +196,16 @@ ROUTES: Final = (
         errors=REFUSABLE[1:],
     ),
     Route(
+        method="POST",
+        path=f"{PREFIX}/reload",
+        name="reload",
+        handle=handlers.reload,
+        role=Role.ADMIN,
+        answer=shapes.Reloaded,
+        body=bodies.ReloadBody,
+        errors=REFUSABLE[1:],
+    ),
+    Route(
         method="GET",
         path=f"{PREFIX}/events",
         name="events",

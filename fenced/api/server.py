@@ -15,7 +15,7 @@ from aiohttp import web
 from fenced.api.access import Access
 from fenced.api.border import BODY_MAX_BYTES, catch_all, endpoint
 from fenced.api.browsers import Browsers
-from fenced.api.call import CountAnswer, Metrics, Services
+from fenced.api.call import CountAnswer, Metrics, Services, no_reload
 from fenced.api.callers import Owner
 from fenced.api.limits import RateLimit
 from fenced.api.routes import ROUTES
@@ -25,6 +25,7 @@ from fenced.net.bodies import name_server, not_yet, protocols, runner
 from fenced.net.door import IDLE_SECONDS, Door, connections_max
 from fenced.ports.clock import Clock
 from fenced.ports.control import Control
+from fenced.ports.reloading import Reload
 
 BACKLOG: Final = 4096
 SHUTDOWN_SECONDS: Final = 2.0
@@ -70,6 +71,7 @@ def build_app(
     ahead_seconds: Callable[[], float] = lambda: 0.0,
     wall: Wall = as_steady,
     owner: Owner | None = None,
+    reload: Reload = no_reload,
 ) -> web.Application:
     """Build the application. Without `tokens`, TCP only reads unless `has_tcp_writes`.
 
@@ -88,6 +90,7 @@ def build_app(
         count_answer=count_answer or _count_nothing,
         ahead_seconds=ahead_seconds,
         wall=wall,
+        reload=reload,
     )
     app = web.Application(middlewares=[catch_all(services)], client_max_size=BODY_MAX_BYTES)
     app[SERVICES] = services

@@ -236,6 +236,7 @@ def _app(parts: _Parts, engine: Engine) -> web.Application:
         count_answer=parts.metrics.api_answer,
         ahead_seconds=parts.clocks.steady.ahead_seconds,
         wall=parts.clocks.wall,
+        reload=parts.reloader.reload,
     )
 
 

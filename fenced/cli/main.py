@@ -10,6 +10,7 @@ from fenced import __version__
 
 COMMANDS: Final = {
     "run": "fenced.cli.run",
+    "reload": "fenced.cli.reload",
     "check-config": "fenced.cli.check_config",
     "proxy": "fenced.cli.proxy",
     "beat": "fenced.cli.beat",

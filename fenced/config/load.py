@@ -49,9 +49,20 @@ def load(
     environ: Mapping[str, str],
     catalogue: Catalogue,
     resolve: Resolver = resolve_names,
+    is_outside_unit: bool = False,
 ) -> Loaded:
-    """Read the main file and all inventory files. Raises nothing, whatever they contain, and if one is missing."""
-    loader = _Loader(path=path, own_machine=own_machine, environ=environ, catalogue=catalogue, resolve=resolve)
+    """Read the main file and all inventory files. Raises nothing, whatever they contain, and if one is missing.
+
+    `is_outside_unit`: check only, where systemd gives no credentials.
+    """
+    loader = _Loader(
+        path=path,
+        own_machine=own_machine,
+        environ=environ,
+        catalogue=catalogue,
+        resolve=resolve,
+        is_outside_unit=is_outside_unit,
+    )
     with _no_garbage_collection():
         configuration = whole(path, loader.mistakes, loader.load)
     mistakes = loader.mistakes
@@ -81,6 +92,7 @@ class _Loader:
     environ: Mapping[str, str]
     catalogue: Catalogue
     resolve: Resolver
+    is_outside_unit: bool
     mistakes: Mistakes = field(default_factory=Mistakes)
 
     @property
@@ -100,7 +112,7 @@ class _Loader:
         )
         main = parsed.table
         entries = self._entries(raw, main)
-        secrets = SecretReader(self.environ, self.mistakes)
+        secrets = SecretReader(self.environ, self.mistakes, is_outside_unit=self.is_outside_unit)
         settings = Settings(main)
         built = Builder(
             entries=entries,

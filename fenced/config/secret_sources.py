@@ -32,10 +32,14 @@ class HasPassword(Protocol):
 
 
 class SecretReader:
-    """Reads each file once, however many hosts share it, and reports its mistakes at each of them."""
+    """Reads each file once, however many hosts share it, and reports its mistakes at each of them.
 
-    def __init__(self, environ: Mapping[str, str], mistakes: Mistakes) -> None:
+    `is_outside_unit`: a person checks the files. Only the unit has its credentials, so they are a warning then.
+    """
+
+    def __init__(self, environ: Mapping[str, str], mistakes: Mistakes, *, is_outside_unit: bool = False) -> None:
         self._environ = environ
+        self._is_outside_unit = is_outside_unit
         self._mistakes = mistakes
         self._texts: dict[str, tuple[str | None, str]] = {}
         self._secrets: dict[str, Secret] = {}
@@ -115,7 +119,19 @@ class SecretReader:
         return text
 
     def _from_credential(self, name: str, place: Where) -> str | None:
+        if "/" in name or name in {".", ".."}:
+            self._mistakes.error(place, "a credential's name has no '/'", value=name, unit="systemd credential")
+            return None
         directory = self._environ.get(CREDENTIALS_DIRECTORY)
+        if directory is None and self._is_outside_unit:
+            self._mistakes.warning(
+                place,
+                f"not checked: only the unit can read its credentials. It needs LoadCredential={name}:FILE "
+                "(`systemctl cat fenced` shows it)",
+                value=name,
+                unit="systemd credential",
+            )
+            return f"the credential {name}"
         if directory is None:
             self._mistakes.error(
                 place,
@@ -123,9 +139,6 @@ class SecretReader:
                 value=name,
                 unit="systemd credential",
             )
-            return None
-        if "/" in name or name in {".", ".."}:
-            self._mistakes.error(place, "a credential's name has no '/'", value=name, unit="systemd credential")
             return None
         return self.text(f"{directory}/{name}", place)
 

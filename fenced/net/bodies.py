@@ -60,7 +60,7 @@ def _name(response: web.StreamResponse) -> None:
     response.headers["X-Content-Type-Options"] = "nosniff"
 
 
-class _Protocol(web.RequestHandler):  # type: ignore[type-arg]
+class _Protocol(web.RequestHandler):
     """aiohttp's protocol, whose answers to what is no HTTP have the same headers."""
 
     __slots__ = ()
@@ -77,7 +77,7 @@ class _Protocol(web.RequestHandler):  # type: ignore[type-arg]
         return response
 
 
-def protocols(server: web.Server) -> Callable[[], asyncio.Protocol]:  # type: ignore[type-arg]
+def protocols(server: web.Server) -> Callable[[], asyncio.Protocol]:
     """Return what makes the protocol of one connection."""
 
     def made() -> asyncio.Protocol:

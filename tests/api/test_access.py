@@ -1,8 +1,10 @@
 """Who may do what over TCP: no tokens, tokens of people, tokens that end, a host's own token. And what every answer has."""
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import aiohttp
 import pytest
@@ -10,9 +12,11 @@ from aiohttp.test_utils import make_mocked_request
 
 from fenced.api.access import EXPIRING_SECONDS, Access
 from fenced.api.callers import Owner
+from fenced.api.handlers import FLAWS_MAX
 from fenced.api.server import build_app, expiring_tokens, reconfigure, serve
 from fenced.model.api_tokens import ApiToken
 from fenced.model.inventory import Secret
+from fenced.ports.reloading import Flaw, OtherFile, ReloadVerdict
 from tests.api.conftest import TOKENS, Api, expose, start
 from tests.api.test_border import ACT, STATUS, bearer
 from tests.fakes.control import FakeClock, FakeControl
@@ -124,7 +128,7 @@ async def test_expiry_goes_by_the_wall_clock() -> None:
             requests_per_second=100,
             metrics=expose,
             clock=FakeClock(START + 1e8 if ahead > 0 else START - 1e8),
-            ahead_seconds=lambda ahead=ahead: ahead,
+            ahead_seconds=functools.partial(float, ahead),
         )
         async with (
             serve(app, "127.0.0.1:0") as serving,
@@ -239,3 +243,47 @@ async def test_every_answer_forbids_guessing_and_shows_no_version(people: Api) -
         assert "X-Content-Type-Options: nosniff" in heard.text
         assert "Server: fenced\r\n" in heard.text
         assert "aiohttp" not in heard.text
+
+
+async def test_a_reload_is_an_admins_and_its_verdict_has_all_mistakes() -> None:
+    flaws = tuple(Flaw(place=f"fenced.toml: key{number}", reason="wrong") for number in range(FLAWS_MAX + 5))
+    verdicts = [
+        ReloadVerdict(changes=("a: 1 -> 2",), warnings=("w",), restart=("power.warm_agents",)),
+        ReloadVerdict(refused="1005 errors", flaws=flaws),
+        ReloadVerdict(refused="bus.url changed", restart=("bus.url",)),
+    ]
+    asked: list[str] = []
+
+    async def reload(file: str) -> ReloadVerdict:
+        asked.append(file)
+        if file == "/other":
+            raise OtherFile("this daemon reads /etc/fenced/fenced.toml, not /other")
+        return verdicts.pop(0)
+
+    app = build_app(
+        FakeControl(), tokens=TOKENS, requests_per_second=100, metrics=expose, clock=FakeClock(), reload=reload
+    )
+    async with serve(app, "127.0.0.1:0") as serving, aiohttp.ClientSession(serving.url) as client:
+
+        async def ask(token: str, file: str = "/etc/fenced/fenced.toml") -> tuple[int, dict[str, Any]]:
+            async with client.post("/api/v1/reload", json={"file": file}, headers=bearer(token)) as response:
+                return response.status, await response.json()
+
+        for token in ("look-only-1", "work-2"):
+            assert (await ask(token))[0] == 403
+        assert asked == []
+        status, body = await ask("all-3", "/other")
+        assert (status, body["rule"]) == (409, "file")
+        accepted = {"changes": ["a: 1 -> 2"], "warnings": ["w"], "restart": ["power.warm_agents"]}
+        assert await ask("all-3") == (200, accepted)
+        status, body = await ask("all-3")
+        assert (status, body["rule"], body["detail"], len(body["errors"])) == (
+            409,
+            "reload",
+            "1005 errors",
+            FLAWS_MAX + 1,
+        )
+        assert body["errors"][0] == {"path": "fenced.toml: key0", "reason": "wrong"}
+        assert body["errors"][-1]["reason"] == "and 5 more"
+        status, body = await ask("all-3")
+        assert (status, body["errors"]) == (409, [{"path": "bus.url", "reason": "needs a restart"}])

@@ -34,8 +34,9 @@ async def test_it_speaks_over_the_socket(tmp_path: Path) -> None:
         url = f"unix:{path}"
         assert "node-1" in (await ctl(url, "hosts")).out
         assert (await ctl(url, "off", "node-2", "--reason", "rack work")).code == 0
-        assert f"(uid {os.getuid()})" in api.control.calls[0][3]
-        assert "claiming" not in api.control.calls[0][3]
+        by = str(api.control.calls[0][3])
+        assert f"(uid {os.getuid()})" in by
+        assert "claiming" not in by
         over_tcp = await ctl(api.url, "off", "node-2", "--reason", "rack work")
         assert over_tcp.code == 3
         assert "tcp_writes" in over_tcp.err

@@ -17,6 +17,7 @@ from schemathesis.generation import GenerationMode
 from fenced.api.openapi import document
 from fenced.api.routes import ROUTES
 from fenced.api.server import build_app, serve
+from fenced.ports.reloading import ReloadVerdict
 from tests.api.conftest import expose
 from tests.fakes.control import FakeClock, FakeControl
 
@@ -39,6 +40,9 @@ def url() -> Iterator[str]:
     stop = asyncio.Event()
 
     async def run() -> None:
+        async def reload(_: str) -> ReloadVerdict:
+            return ReloadVerdict()
+
         app = build_app(
             FakeControl(),
             tokens=(),
@@ -46,6 +50,7 @@ def url() -> Iterator[str]:
             has_tcp_writes=True,
             metrics=expose,
             clock=FakeClock(),
+            reload=reload,
         )
         async with serve(app, "127.0.0.1:0") as serving:
             found.append(serving.url)

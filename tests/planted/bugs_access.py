@@ -1,4 +1,4 @@
-"""Planted bugs in who may do what: the unix socket's users, TCP without tokens, tokens that end, a host's own token."""
+"""Planted bugs in who may do what (the socket's users, TCP without tokens, tokens of people and hosts), and in reloads."""
 
 from typing import Final
 
@@ -7,6 +7,7 @@ from tests.planted.bug import Bug
 SOCKET: Final = "tests/api/test_socket.py"
 ACCESS: Final = "tests/api/test_access.py"
 TOKENS: Final = "tests/config/test_tokens.py"
+RELOAD: Final = "tests/config/test_reload.py"
 
 ACCESS_BUGS: Final = (
     Bug(
@@ -120,5 +121,29 @@ ACCESS_BUGS: Final = (
         old="timedelta(days=1)",
         new="timedelta(days=2)",
         killers=(f"{TOKENS}::test_every_form_of_a_line",),
+    ),
+    Bug(
+        name="what reading a configuration raises ends the daemon",
+        rule="access",
+        file="app/reload.py",
+        old="        except Exception as exc:  # border",
+        new="        except OSError as exc:  # border",
+        killers=(f"{RELOAD}::test_whatever_reading_raises_is_a_refused_reload_and_the_daemon_goes_on",),
+    ),
+    Bug(
+        name="a request during a reload gets the verdict on an older reading",
+        rule="access",
+        file="app/reload.py",
+        old="                waiting, self._waiting = self._waiting, []\n",
+        new="                waiting = self._waiting\n",
+        killers=(f"{RELOAD}::test_requests_that_come_during_a_reload_get_a_verdict_on_a_later_reading",),
+    ),
+    Bug(
+        name="another daemon reloads its file and says that this one is in force",
+        rule="access",
+        file="app/reload.py",
+        old="        if file and not _are_same(",
+        new="        if not file and not _are_same(",
+        killers=(f"{RELOAD}::test_a_daemon_that_reads_another_file_reloads_nothing",),
     ),
 )
