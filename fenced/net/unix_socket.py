@@ -50,10 +50,11 @@ def _refuse_path(path: Path) -> None:
             f"can't use the folder {path.parent}: {exc.strerror or exc}; make it for the daemon's user "
             "(systemd does with RuntimeDirectory=), or choose another path"
         ) from exc
-    if folder.st_mode & stat.S_IWOTH and not folder.st_mode & stat.S_ISVTX:
+    is_open = folder.st_mode & stat.S_IWOTH and not folder.st_mode & stat.S_ISVTX
+    if is_open or folder.st_uid not in (0, os.geteuid()):
         raise SocketError(
-            f"every user may replace files in the folder {path.parent}, so also the socket: run chmod o-w, or choose "
-            "another path"
+            f"another user may replace files in the folder {path.parent}, so also the socket: give it to the daemon's "
+            "user and run chmod o-w, or choose another path"
         )
 
 
@@ -90,7 +91,10 @@ def _bind(made: socket.socket, path: Path, *, group: int, backlog: int) -> int:
         if beside.is_socket():
             beside.unlink()  # of a daemon that was killed while it made one
         made.bind(str(beside))
-        os.chown(beside, -1, group, follow_symlinks=False)
+        if (
+            beside.lstat().st_gid != group
+        ):  # the unit's filter of system calls forbids even a chown that changes nothing
+            os.chown(beside, -1, group, follow_symlinks=False)
         beside.chmod(MODE)
         made.listen(backlog)
         inode = beside.lstat().st_ino

@@ -109,7 +109,7 @@ async def test_the_journal_shows_the_proven_user_beside_the_claimed_one(tmp_path
     path = tmp_path / "api.sock"
     async for api in start(socket=path):
         await ask(path, User(), [("POST", ACT, STATUS, {"X-Fenced-By": "mallory (uid 7)"}), WORK])
-        shown = [call[3] for call in api.control.calls]
+        shown = [str(call[3]) for call in api.control.calls]
     assert all(f"uid {os.getuid()}" in by for by in shown)
     assert shown[0] == f"{shown[1]} claiming mallory [uid 7]"
 
@@ -171,13 +171,13 @@ def test_a_connection_is_judged_by_who_connected(tmp_path: Path) -> None:
 def test_nobody_can_connect_before_the_mode_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the umask: the file is private from its first moment, and has its path only when it is complete."""
     seen: list[tuple[int, list[str]]] = []
-    real = os.chown
+    real = os.chmod
 
-    def chown(path: Path, uid: int, gid: int, *, follow_symlinks: bool = True) -> None:
+    def chmod(path: Path, mode: int, *, follow_symlinks: bool = True) -> None:
         seen.append((stat.S_IMODE(Path(path).stat().st_mode), sorted(entry.name for entry in tmp_path.iterdir())))
-        real(path, uid, gid, follow_symlinks=follow_symlinks)
+        real(path, mode, follow_symlinks=follow_symlinks)
 
-    monkeypatch.setattr(os, "chown", chown)
+    monkeypatch.setattr(os, "chmod", chmod)
     before = os.umask(0)
     try:
         with listening_at(tmp_path / "s", group=os.getegid(), backlog=1):
@@ -185,6 +185,17 @@ def test_nobody_can_connect_before_the_mode_is_set(tmp_path: Path, monkeypatch: 
     finally:
         os.umask(before)
     assert seen == [(0o600, ["s.new"])]
+
+
+def test_a_socket_that_has_its_group_already_needs_no_chown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The unit's SystemCallFilter= answers each chown with EPERM."""
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chown", forbidden)
+    with listening_at(tmp_path / "s", group=os.getegid(), backlog=1):
+        assert (tmp_path / "s").is_socket()
 
 
 def test_a_dead_daemons_socket_is_replaced_and_a_living_ones_is_not(tmp_path: Path) -> None:
@@ -200,6 +211,14 @@ def test_a_dead_daemons_socket_is_replaced_and_a_living_ones_is_not(tmp_path: Pa
             client.connect(str(path))
             living.accept()[0].close()
     assert not path.exists()
+
+
+@needs_root()
+def test_a_folder_of_another_user_holds_no_socket(tmp_path: Path) -> None:
+    """That user could put another program's socket in its place, and answer for the daemon."""
+    os.chown(tmp_path, 64990, -1)
+    with pytest.raises(SocketError, match="another user"), listening_at(tmp_path / "s", group=0, backlog=1):
+        pass
 
 
 def test_the_end_removes_no_other_daemons_socket(tmp_path: Path) -> None:
