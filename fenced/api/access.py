@@ -1,126 +1,130 @@
-"""Access control: roles, bearer tokens, and protection against requests that a browser was tricked into sending.
+"""Who calls, and what the caller may do: bearer tokens, the users of the unix socket, and TCP without either.
 
-It reads no files: the caller passes the tokens in and may replace them while the server runs. Tokens are compared in
-constant time. Once tokens are configured, a request without a matching one gets no role.
+It reads no files: the caller passes the tokens in and may replace them while the server runs. A token that is sent
+decides, also on the socket. Without one, the kernel's proof decides on the socket. TCP without configured tokens only
+reads, unless `api.tcp_writes` is set. `browsers` refuses what a browser was tricked into sending.
 """
 
 import hashlib
-import hmac
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import IntEnum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from fenced.api.bodies import NAME_MAX
+from fenced.api.callers import Owner, Principal, Role
 from fenced.api.problems import Rejection
-from fenced.model.addresses import canonical, is_loopback
-from fenced.model.inventory import Secret
+from fenced.model.api_tokens import REPORTER, ApiToken
+from fenced.model.moments import rfc3339
+from fenced.net.peers import Peer
 
 BY_HEADER: Final = "X-Fenced-By"
 TOKEN_MAX: Final = 4096
-_HOST: Final = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(:[0-9]{0,5})?")
-
-
-class Role(IntEnum):
-    """What a caller may do; each may do what the lower ones may."""
-
-    VIEWER = 1
-    OPERATOR = 2
-    ADMIN = 3
+EXPIRING_SECONDS: Final = 14 * 86400.0
+"""How long before its end a token is reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Principal:
-    """The caller. `role_name` is None without configured tokens: then every local user may do everything.
+class _Held:
+    """A valid token without its text. `role` None: it may only report the health of `reports`."""
 
-    `digest`: SHA-256 of the token; None without one.
-    """
-
-    role: Role
-    role_name: str | None
-    claimed_name: str = ""
-    digest: bytes | None = None
-
-    def by(self, said: str) -> str:
-        """Return the name for the journal. A claimed name proves nothing, so the role of the token is appended."""
-        name = said or self.claimed_name
-        if self.role_name is None:
-            return name or "api"
-        return f"{name} ({self.role_name})" if name else self.role_name
+    role: Role | None
+    person: str
+    reports: str
+    until: float | None
 
 
+@dataclass(slots=True, kw_only=True)
 class Access:
-    """The tokens that are valid now."""
+    """The tokens that are valid now, and what callers without one may do. `owner`: the daemon's own user and group."""
 
-    def __init__(self, tokens: Iterable[tuple[str, Secret]]) -> None:
-        self._digests: tuple[tuple[Role, bytes], ...] = ()
-        self.replace(tokens)
+    owner: Owner
+    has_tcp_writes: bool = False
+    _held: Mapping[bytes, _Held] = field(default_factory=dict)
 
-    def replace(self, tokens: Iterable[tuple[str, Secret]]) -> None:
-        """Replace all tokens. Raises ValueError for an unknown role; the old tokens stay then."""
-        self._digests = tuple((_role(name), _digest(secret.reveal())) for name, secret in tokens)
+    @property
+    def has_tokens(self) -> bool:
+        """Whether tokens are configured, expired ones included."""
+        return bool(self._held)
 
-    def principal(self, request: web.Request) -> Principal:
-        """Return the caller. Raises Rejection (401) if tokens are configured and none matches."""
-        if not self._digests:
-            return Principal(role=Role.ADMIN, role_name=None)
-        found = self._match(request.headers.get("Authorization", ""))
-        if found is None:
-            raise no_token()
-        role, digest = found
-        return Principal(role=role, role_name=role.name.lower(), digest=digest)
+    def replace(self, tokens: Iterable[ApiToken], *, has_tcp_writes: bool) -> None:
+        """Replace all rules. Raises ValueError for an unknown role; the old ones stay then."""
+        held: dict[bytes, _Held] = {}
+        for token in tokens:
+            key, new = _digest(token.secret.reveal()), _held(token)
+            old = held.get(key)
+            if old is None or (new.role or 0) > (old.role or 0):
+                held[key] = new
+        self._held, self.has_tcp_writes = held, has_tcp_writes
 
-    def is_valid(self, principal: Principal) -> bool:
-        """Return whether the caller would get the same role again: its token was not revoked meanwhile."""
-        if principal.digest is None:
-            return not self._digests
-        return (principal.role, principal.digest) in self._digests
+    def principal(self, request: web.Request, peer: Peer | None, *, wall_now: float) -> Principal:
+        """Return the caller. `peer`: the program at the other end of the unix socket; None for TCP.
 
-    def refuse_foreign_host(self, request: web.Request) -> None:
-        """Reject a foreign Host header while no tokens are configured (DNS rebinding). Raises Rejection (403).
-
-        Without tokens every local user may do everything, and so may a page in a local browser. An attacker can make a
-        name of their own resolve to this machine, but neither a loopback name nor the address of the connection. A
-        request without Host does not come from a browser.
+        Raises Rejection: 401 if a token is needed and none matches, 403 for a user without a role.
         """
-        if self._digests or all(_is_ours(host, request) for host in request.headers.getall("Host", ())):
-            return
-        raise Rejection(
-            HTTPStatus.FORBIDDEN,
-            "without tokens the API answers only as localhost or its own address; the Host header names another",
-            rule="host",
-        )
+        given = request.headers.get("Authorization")
+        if self._held and (given is not None or peer is None):
+            return self._by_token(given or "", wall_now)
+        if peer is not None:
+            role = self.owner.role_of(peer)
+            if role is None:
+                raise self.owner.refusal(peer)
+            return Principal(role=role, peer=peer)
+        return Principal(role=self._tcp_role, is_reading_only=not self.has_tcp_writes)
 
-    def refuse_foreign_origin(self, request: web.Request) -> None:
-        """Reject a POST from a page of another site, which could switch off hosts through an operator's browser.
+    def is_valid(self, principal: Principal, *, wall_now: float) -> bool:
+        """Return whether the caller would get the same role again: its token is neither revoked nor expired."""
+        if principal.digest is not None:
+            held = self._held.get(principal.digest)
+            return (
+                held is not None
+                and _principal(held, principal.digest).is_like(principal)
+                and not _ended(held, wall_now)
+            )
+        return principal.peer is not None or (not self._held and principal.role == self._tcp_role)
 
-        Browsers send Origin with every cross-site POST. Without tokens the origin must also be this machine, because an
-        attacker's name can be made to resolve to it (DNS rebinding). Raises Rejection (403).
-        """
-        origin = request.headers.get("Origin")
-        if origin is None:
-            return
-        netloc, name = _place(origin)
-        is_same = netloc == request.host
-        if not is_same or not (self._digests or is_loopback(name)):
-            raise Rejection(HTTPStatus.FORBIDDEN, "the request comes from a page of another site", rule="origin")
+    def expiring(self, wall_now: float) -> str:
+        """Return a line for /readyz about tokens that end soon and have no successor, or "". It names nobody."""
+        latest: dict[tuple[object, ...], float] = {}
+        for held in self._held.values():
+            key = (held.role, held.person, held.reports)
+            latest[key] = max(latest.get(key, 0.0), float("inf") if held.until is None else held.until)
+        ends = [until for until in latest.values() if wall_now < until <= wall_now + EXPIRING_SECONDS]
+        if not ends:
+            return ""
+        return f"{len(ends)} API tokens expire soon, the first at {rfc3339(min(ends))}: fenced check-config names them"
 
-    def _match(self, header: str) -> tuple[Role, bytes] | None:
-        """Return the highest role that the token has, and the token's digest."""
+    @property
+    def _tcp_role(self) -> Role:
+        return Role.ADMIN if self.has_tcp_writes else Role.VIEWER
+
+    def _by_token(self, header: str, wall_now: float) -> Principal:
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer" or not token or len(token) > TOKEN_MAX:
-            return None
-        given = _digest(token.strip())
-        found: Role | None = None
-        for role, digest in self._digests:  # compare all of them, so that the time leaks nothing
-            if hmac.compare_digest(digest, given) and (found is None or role > found):
-                found = role
-        return None if found is None else (found, given)
+            raise no_token()
+        digest = _digest(token.strip())
+        # A lookup by digest: how long it takes says nothing about a token, and a fleet has a token for each host.
+        held = self._held.get(digest)
+        if held is None:
+            raise no_token()
+        if _ended(held, wall_now):
+            raise _expired(held)
+        return _principal(held, digest)
+
+
+def _held(token: ApiToken) -> _Held:
+    role = None if token.role == REPORTER else _role(token.role)
+    return _Held(role=role, person=token.person, reports=token.reports, until=token.until)
+
+
+def _principal(held: _Held, digest: bytes) -> Principal:
+    return Principal(role=held.role, person=held.person, reports=held.reports, digest=digest)
+
+
+def _ended(held: _Held, wall_now: float) -> bool:
+    return held.until is not None and wall_now >= held.until
 
 
 def _role(name: str) -> Role:
@@ -143,28 +147,19 @@ def no_token() -> Rejection:
     )
 
 
+def _expired(held: _Held) -> Rejection:
+    assert held.until is not None
+    return Rejection(
+        HTTPStatus.UNAUTHORIZED,
+        f"this token expired at {rfc3339(held.until)}; use the newer one, or ask for one",
+        rule="expired",
+        headers={"WWW-Authenticate": 'Bearer realm="fenced", error="invalid_token"'},
+    )
+
+
 def claimed_name(request: web.Request) -> str:
     """Return the name that the caller claims in X-Fenced-By. Raises Rejection (422) if it can't be a name."""
     name = request.headers.get(BY_HEADER, "").strip()
     if len(name) > NAME_MAX or not name.isprintable():
         raise Rejection(HTTPStatus.UNPROCESSABLE_ENTITY, f"{BY_HEADER}: use at most {NAME_MAX} printable characters")
     return name
-
-
-def _place(origin: str) -> tuple[str, str]:
-    """Return host:port and the host; both are empty if this is not an origin."""
-    try:
-        parts = urlsplit(origin)
-    except ValueError:
-        return "", ""
-    return parts.netloc, parts.hostname or ""
-
-
-def _is_ours(host: str, request: web.Request) -> bool:
-    """Return whether a Host header (name or address, optional port; RFC 9110, 7.2) means this machine."""
-    written = _HOST.fullmatch(host)
-    if written is None:
-        return False
-    name = written["name"]
-    own = request.transport.get_extra_info("sockname") if request.transport is not None else None
-    return is_loopback(name) or (isinstance(own, tuple) and canonical(name) == canonical(str(own[0])))

@@ -16,6 +16,7 @@ from fenced.ports.bus import HealthStatus
 
 TEXT_MAX: Final = 1000
 NAME_MAX: Final = 64
+PATH_MAX: Final = 4096
 PAGE_DEFAULT: Final = 100
 PAGE_MAX: Final = 1000
 
@@ -139,6 +140,12 @@ class ReasonBody(ByBody):
     """An optional reason."""
 
     reason: Line = ""
+
+
+class ReloadBody(Body):
+    """`POST reload`. `file`: the file that the caller means; the daemon refuses if it reads another one."""
+
+    file: Annotated[str, _shaped(PATH_MAX, LINE), AfterValidator(_one_line)] = ""
 
 
 class ReleaseBody(ByBody):

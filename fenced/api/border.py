@@ -1,6 +1,6 @@
 """The outer layer of every request: admit, parse, run the handler, turn errors into problem documents.
 
-Admission checks encoding, Host and Origin, token, rate limit and role, in this order. What a request means is left to
+Admission checks encoding, Host and Origin, who calls, rate limit and role, in this order. It leaves to
 the handlers. No exception leaves this module, and each unexpected one is logged and counted.
 """
 
@@ -17,15 +17,15 @@ from aiohttp.typedefs import Middleware
 from pydantic import BaseModel, ValidationError
 
 from fenced.api import shapes
-from fenced.api.access import Principal, Role, claimed_name, no_token
+from fenced.api.access import claimed_name, no_token
 from fenced.api.bodies import unknown_keys
 from fenced.api.call import Call, Route, Services
+from fenced.api.callers import Principal, Role
 from fenced.api.events import StreamBroken
 from fenced.api.limits import RateLimit
 from fenced.api.problems import Rejection, faults_of, response_of, unprocessable
-from fenced.model.addresses import source
 from fenced.net.bodies import read_whole, refuse_encoded
-from fenced.net.door import let_in
+from fenced.net.door import client_of, let_in, peer
 from fenced.net.once import parsed_once
 
 log = structlog.stdlib.get_logger("fenced.api")
@@ -42,7 +42,8 @@ def catch_all(services: Services) -> Middleware:
     async def middleware(request: web.Request, handler: Endpoint) -> web.StreamResponse:
         try:
             refuse_encoded(request)
-            services.access.refuse_foreign_host(request)
+            if peer(request) is None:
+                services.browsers.refuse_foreign_host(request)
             response = await handler(request)
         except Exception as exc:  # a border: contributing.md#errors
             response = _answer_error(request, exc)
@@ -84,40 +85,43 @@ def endpoint(route: Route, services: Services) -> Endpoint:
 
 async def _admit(route: Route, services: Services, request: web.Request) -> Call:
     """Identify the caller first, so that strangers use up no part of a token's rate limit."""
-    principal = _identify(route, services, request)
+    principal = await _identify(route, services, request)
     if route.is_limited:
         _limit(services, services.limit, _payer(principal, request))
-    if route.role is not None and principal.role < route.role:
-        needed = route.role.name.lower()
-        raise Rejection(
-            HTTPStatus.FORBIDDEN,
-            f"this needs the role {needed}, and the token has {principal.role_name}; use another token",
-            rule="role",
-        )
+    if route.role is not None and not _may(principal, route, request):
+        raise principal.refusal(route.role)
     query = _parse_query(route, request)
     body, warnings = await _parse_body(route, services, request)
-    if route.role is not None and not services.access.is_valid(principal):
+    if route.role is not None and not services.is_valid(principal):
         raise no_token()  # a reload revoked the token while the body arrived
     return Call(services=services, request=request, principal=principal, body=body, query=query, warnings=warnings)
 
 
-def _identify(route: Route, services: Services, request: web.Request) -> Principal:
+async def _identify(route: Route, services: Services, request: web.Request) -> Principal:
     if route.role is None:
-        return Principal(role=Role.VIEWER, role_name=None)
+        return Principal(role=Role.VIEWER)
     try:
-        if request.method != "GET":
-            services.access.refuse_foreign_origin(request)
-        principal = services.access.principal(request)
+        if request.method not in ("GET", "HEAD"):
+            services.browsers.refuse_foreign_origin(request)
+        principal = services.access.principal(request, peer(request), wall_now=services.wall_now())
     except Rejection:
-        _limit(services, services.failures, source(request.remote))
+        _limit(services, services.failures, client_of(request))
         raise
     let_in(request)
-    return dataclasses.replace(principal, claimed_name=claimed_name(request))
+    user = "" if principal.peer is None else await services.users.name(principal.peer.uid)
+    return dataclasses.replace(principal, user=user, claimed_name=claimed_name(request))
+
+
+def _may(principal: Principal, route: Route, request: web.Request) -> bool:
+    assert route.role is not None
+    if principal.role is None:
+        return route.is_for_reporters and request.match_info.get("host") == principal.reports
+    return principal.role >= route.role
 
 
 def _payer(principal: Principal, request: web.Request) -> str:
-    """Return the key of the rate limit: the token, from wherever it comes, or the source address without one."""
-    return source(request.remote) if principal.digest is None else principal.digest.hex()
+    """Return the key of the rate limit: the token, from wherever it comes, or the user or the source address."""
+    return client_of(request) if principal.digest is None else principal.digest.hex()
 
 
 def _limit(services: Services, limit: RateLimit, client: str) -> None:

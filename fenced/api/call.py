@@ -14,15 +14,19 @@ from typing import Final, TypeVar
 from aiohttp import web
 from pydantic import BaseModel
 
-from fenced.api.access import Access, Principal, Role
+from fenced.api.access import Access
 from fenced.api.bodies import Body, NoQuery, Query
+from fenced.api.browsers import Browsers
+from fenced.api.callers import Principal, Role
 from fenced.api.limits import RateLimit
 from fenced.api.problems import Rejection
 from fenced.api.shapes import Shape
+from fenced.api.users import Users
 from fenced.model.moments import Wall, as_steady
 from fenced.model.names import HostName
 from fenced.ports.clock import Clock
-from fenced.ports.control import Control
+from fenced.ports.control import Control, Unavailable
+from fenced.ports.reloading import Reload, ReloadVerdict
 
 STREAMS_MAX: Final = 64
 STREAMS_PER_CLIENT_MAX: Final = 8
@@ -85,6 +89,11 @@ class Streams:
             self._open.discard(stream)
 
 
+async def no_reload(_: str) -> ReloadVerdict:
+    """Refuse: the default where nothing can be reloaded."""
+    raise Unavailable("this server has no configuration to reload")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """The parts that the server uses. `limit` counts requests that were let in, `failures` those that were not.
@@ -95,13 +104,24 @@ class Services:
     control: Control
     clock: Clock
     access: Access
+    browsers: Browsers
     limit: RateLimit
     failures: RateLimit
     metrics: Metrics
     count_answer: CountAnswer
     ahead_seconds: Callable[[], float] = lambda: 0.0
     wall: Wall = as_steady
+    reload: Reload = no_reload
     streams: Streams = field(default_factory=Streams)
+    users: Users = field(default_factory=Users)
+
+    def wall_now(self) -> float:
+        """Return the wall time, in UNIX seconds."""
+        return self.clock.now() - self.ahead_seconds()
+
+    def is_valid(self, principal: Principal) -> bool:
+        """Return whether the caller still has the role that it came with."""
+        return self.access.is_valid(principal, wall_now=self.wall_now())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +162,8 @@ class Route:
     """One row of the table: how a route is served and documented. `role` None: open to everyone.
 
     `answer` None: no content, or a stream of `media`. `is_body_raw`: the handler reads the body itself; `body` only
-    documents it. `errors`: statuses beside those that every route may return.
+    documents it. `errors`: statuses beside those that every route may return. `is_for_reporters`: a host's token may
+    call it for that host.
     """
 
     method: str
@@ -159,6 +180,7 @@ class Route:
     media: str = "application/json"
     errors: tuple[HTTPStatus, ...] = ()
     is_limited: bool = True
+    is_for_reporters: bool = False
 
     @property
     def summary(self) -> str:

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from fenced.api.call import Call, Stream
 from fenced.api.problems import Rejection
-from fenced.model.addresses import source
+from fenced.net.door import client_of
 from fenced.ports.control import Unavailable
 from fenced.ports.journal import OutboxMessage
 
@@ -33,10 +33,12 @@ class StreamBroken(Exception):
 async def events(call: Call) -> web.StreamResponse:
     """Events as they are journalled (server-sent; `id` is the journal's sequence, `data` a CloudEvent)."""
     after = _last_event_id(call.request)
-    with call.services.streams.slot(call.principal, source(call.request.remote)) as stream:
+    with call.services.streams.slot(call.principal, client_of(call.request)) as stream:
         response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         response.content_type = "text/event-stream"
         response.charset = "utf-8"
+        if call.request.method == "HEAD":
+            return response
         try:
             await response.prepare(call.request)
         except ConnectionError:
@@ -70,7 +72,7 @@ async def _stream(call: Call, stream: Stream, response: web.StreamResponse, afte
     async with asyncio.TaskGroup() as group:
         parts = (
             group.create_task(_pump(call, response, after), name="api-events-pump"),
-            group.create_task(_keep_alive(response), name="api-events-keep-alive"),
+            group.create_task(_keep_alive(call, response), name="api-events-keep-alive"),
             group.create_task(stream.ended.wait(), name="api-events-ended"),
         )
         await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
@@ -99,9 +101,11 @@ async def _close(messages: AsyncIterator[OutboxMessage]) -> None:
         await close()
 
 
-async def _keep_alive(response: web.StreamResponse) -> None:
+async def _keep_alive(call: Call, response: web.StreamResponse) -> None:
+    """Run until the reader is gone or its token expired."""
     while await _write(response, b": keep-alive\n\n", after_seconds=KEEP_ALIVE_SECONDS):
-        pass
+        if not call.services.is_valid(call.principal):
+            return
 
 
 async def _write(response: web.StreamResponse, data: bytes, *, after_seconds: float = 0.0) -> bool:

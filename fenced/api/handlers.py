@@ -5,18 +5,23 @@ into problem documents.
 """
 
 from http import HTTPStatus
+from typing import Final
 
 import structlog
 from aiohttp import web
 
 from fenced.api import bodies, shapes, views
 from fenced.api.call import Call
-from fenced.api.problems import unprocessable
+from fenced.api.problems import Rejection, unprocessable
 from fenced.model.names import HostName, OperationId
 from fenced.ports.control import Accepted, HostView
 from fenced.ports.health import Malformed, health
+from fenced.ports.reloading import OtherFile
 
 log = structlog.stdlib.get_logger("fenced.api")
+
+FLAWS_MAX: Final = 1000
+"""Mistakes of a configuration in one answer."""
 
 
 async def hosts(call: Call) -> shapes.Hosts:
@@ -162,6 +167,24 @@ async def release_store(call: Call) -> shapes.Fleet:
     body = call.given(bodies.ReleaseBody)
     await call.control.release_store(by=call.principal.by(body.by), reason=body.reason)
     return views.fleet(call.control.fleet())
+
+
+async def reload(call: Call) -> shapes.Reloaded:
+    """Read the configuration again, and wait until it is in force, or refused with every mistake (409)."""
+    log.info("reload_requested", by=call.principal.by(""))
+    try:
+        verdict = await call.services.reload(call.given(bodies.ReloadBody).file)
+    except OtherFile as exc:
+        raise Rejection(HTTPStatus.CONFLICT, str(exc), rule="file") from exc
+    if not verdict.refused:
+        return shapes.Reloaded(
+            changes=list(verdict.changes), warnings=list(verdict.warnings), restart=list(verdict.restart)
+        )
+    faults = [shapes.Fault(path=flaw.place, reason=flaw.reason) for flaw in verdict.flaws[:FLAWS_MAX]]
+    if len(verdict.flaws) > FLAWS_MAX:
+        faults.append(shapes.Fault(path="", reason=f"and {len(verdict.flaws) - FLAWS_MAX} more"))
+    faults += [shapes.Fault(path=key, reason="needs a restart") for key in verdict.restart]
+    raise Rejection(HTTPStatus.CONFLICT, verdict.refused, rule="reload", faults=tuple(faults))
 
 
 async def report_health(call: Call) -> None:

@@ -9,8 +9,8 @@ from typing import Final
 from aiohttp import web
 
 from fenced.api import bodies, handlers, shapes
-from fenced.api.access import Role
 from fenced.api.call import PREFIX, Call, Route
+from fenced.api.callers import Role
 from fenced.api.events import events
 from fenced.api.openapi import document
 
@@ -196,6 +196,16 @@ ROUTES: Final = (
         errors=REFUSABLE[1:],
     ),
     Route(
+        method="POST",
+        path=f"{PREFIX}/reload",
+        name="reload",
+        handle=handlers.reload,
+        role=Role.ADMIN,
+        answer=shapes.Reloaded,
+        body=bodies.ReloadBody,
+        errors=REFUSABLE[1:],
+    ),
+    Route(
         method="GET",
         path=f"{PREFIX}/events",
         name="events",
@@ -212,6 +222,7 @@ ROUTES: Final = (
         status=HTTPStatus.NO_CONTENT,
         body=bodies.HealthBody,
         is_body_raw=True,
+        is_for_reporters=True,
         errors=MISSING,
     ),
     Route(

@@ -1,12 +1,12 @@
 """The HTTP server: `build_app` joins the control port and the routes; `serve` listens until its block ends.
 
-It knows the engine through `ports.control` only, and serves what `routes` lists.
+It knows the engine through `ports.control` only, and serves what `routes` lists, over TCP and on a unix socket.
 """
 
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,18 +14,23 @@ from aiohttp import web
 
 from fenced.api.access import Access
 from fenced.api.border import BODY_MAX_BYTES, catch_all, endpoint
-from fenced.api.call import CountAnswer, Metrics, Services
+from fenced.api.browsers import Browsers
+from fenced.api.call import CountAnswer, Metrics, Services, no_reload
+from fenced.api.callers import Owner
 from fenced.api.limits import RateLimit
 from fenced.api.routes import ROUTES
-from fenced.model.inventory import Secret
+from fenced.model.api_tokens import ApiToken
 from fenced.model.moments import Wall, as_steady
-from fenced.net.bodies import not_yet, runner
+from fenced.net.bodies import name_server, not_yet, protocols, runner
 from fenced.net.door import IDLE_SECONDS, Door, connections_max
 from fenced.ports.clock import Clock
 from fenced.ports.control import Control
+from fenced.ports.reloading import Reload
 
 BACKLOG: Final = 4096
 SHUTDOWN_SECONDS: Final = 2.0
+LOCAL_CONNECTIONS_MAX: Final = 1024
+"""Of the unix socket, beside those over TCP."""
 SERVICES: Final = web.AppKey("services", Services)
 
 
@@ -39,11 +44,12 @@ class ApiFilesError(ApiError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """Where the server listens; `port` is the real one if port 0 was requested."""
+    """Where the server listens; `port` is the real one if port 0 was requested. `socket` is "" without one."""
 
     host: str
     port: int
     is_tls: bool
+    socket: str = ""
 
     @property
     def url(self) -> str:
@@ -55,69 +61,111 @@ class Serving:
 def build_app(
     control: Control,
     *,
-    tokens: Iterable[tuple[str, Secret]],
+    tokens: Iterable[ApiToken],
     requests_per_second: float,
     metrics: Metrics,
     clock: Clock,
+    has_tcp_writes: bool = False,
+    hosts: Collection[str] = (),
     count_answer: CountAnswer | None = None,
     ahead_seconds: Callable[[], float] = lambda: 0.0,
     wall: Wall = as_steady,
+    owner: Owner | None = None,
+    reload: Reload = no_reload,
 ) -> web.Application:
-    """Build the application. `tokens`: (role, token) pairs; if there are none, every local user may do everything.
+    """Build the application. Without `tokens`, TCP only reads unless `has_tcp_writes`.
 
-    `ahead_seconds`: how far `clock` is ahead of the wall clock; `wall`: converts moments for answers. Raises ValueError
-    for an unknown role.
+    `hosts`: further names under which it answers. `ahead_seconds`: how far `clock` is ahead of the wall clock; `wall`:
+    converts moments for answers. `owner`: who owns the unix socket; default: this process. Raises ValueError for an
+    unknown role.
     """
     services = Services(
         control=control,
         clock=clock,
-        access=Access(tokens),
+        access=Access(owner=owner or Owner.this_process()),
+        browsers=Browsers(),
         limit=RateLimit(requests_per_second),
         failures=RateLimit(requests_per_second),
         metrics=metrics,
         count_answer=count_answer or _count_nothing,
         ahead_seconds=ahead_seconds,
         wall=wall,
+        reload=reload,
     )
     app = web.Application(middlewares=[catch_all(services)], client_max_size=BODY_MAX_BYTES)
     app[SERVICES] = services
+    reconfigure(app, tokens=tokens, requests_per_second=requests_per_second, has_tcp_writes=has_tcp_writes, hosts=hosts)
     for route in ROUTES:
-        app.router.add_route(route.method, route.path, endpoint(route, services), expect_handler=not_yet)
+        served = endpoint(route, services)
+        app.router.add_route(route.method, route.path, served, expect_handler=not_yet)
+        if route.method == "GET":
+            app.router.add_route("HEAD", route.path, served, expect_handler=not_yet)
+    app.on_response_prepare.append(name_server)
     app.on_shutdown.append(_end_streams)
     return app
 
 
-def reconfigure(app: web.Application, *, tokens: Iterable[tuple[str, Secret]], requests_per_second: float) -> None:
+def reconfigure(
+    app: web.Application,
+    *,
+    tokens: Iterable[ApiToken],
+    requests_per_second: float,
+    has_tcp_writes: bool = False,
+    hosts: Collection[str] = (),
+) -> None:
     """Apply what a reload may change. An event stream ends if its token is revoked or has another role now.
 
     Raises ValueError for an unknown role; nothing changes then.
     """
     services = app[SERVICES]
-    services.access.replace(tokens)
+    services.access.replace(tokens, has_tcp_writes=has_tcp_writes)
+    services.browsers.has_tokens, services.browsers.names = services.access.has_tokens, tuple(hosts)
     for limit in (services.limit, services.failures):
         limit.change(requests_per_second)
-    services.streams.end(lambda principal: not services.access.is_valid(principal))
+    services.streams.end(lambda principal: not services.is_valid(principal))
+
+
+def expiring_tokens(app: web.Application) -> str:
+    """Return a line about tokens that end soon, or ""."""
+    services = app[SERVICES]
+    return services.access.expiring(services.wall_now())
 
 
 @asynccontextmanager
 async def serve(
-    app: web.Application, listen: str, *, tls_cert_file: str = "", tls_key_file: str = ""
+    app: web.Application,
+    listen: str,
+    *,
+    tls_cert_file: str = "",
+    tls_key_file: str = "",
+    local: socket.socket | None = None,
 ) -> AsyncIterator[Serving]:
-    """Listen on `address:port` ([::1]:8470 for IPv6) while the block runs. Raises ApiError (ApiFilesError)."""
+    """Listen on `address:port` ([::1]:8470 for IPv6), and on the unix socket `local`, while the block runs.
+
+    Raises ApiError (ApiFilesError).
+    """
     host, port = _split(listen)
     context = _tls(tls_cert_file, tls_key_file)
-    with _listening(listen, host, port) as listening:
-        door = Door(listening, most=connections_max())
-        door.context = context
-        door.watch(app)
+    async with AsyncExitStack() as stack:
+        listening = stack.enter_context(_listening(listen, host, port))
+        doors = [Door(listening, most=connections_max())]
+        doors[0].context = context
+        if local is not None:
+            doors.append(Door(local, most=min(connections_max(), LOCAL_CONNECTIONS_MAX)))
+        for door in doors:
+            door.watch(app)
         running = runner(app, keepalive_seconds=IDLE_SECONDS, shutdown_seconds=SHUTDOWN_SECONDS)
         await running.setup()
+        stack.push_async_callback(running.cleanup)
         assert running.server is not None
-        try:
-            async with door.open(running.server):
-                yield Serving(host=host, port=int(listening.getsockname()[1]), is_tls=context is not None)
-        finally:
-            await running.cleanup()
+        for door in doors:
+            await stack.enter_async_context(door.open(protocols(running.server)))
+        yield Serving(
+            host=host,
+            port=int(listening.getsockname()[1]),
+            is_tls=context is not None,
+            socket="" if local is None else str(local.getsockname()),
+        )
 
 
 def _listening(listen: str, host: str, port: int) -> socket.socket:

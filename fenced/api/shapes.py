@@ -290,6 +290,15 @@ class Readiness(Shape):
     daemon: Fleet
 
 
+class Reloaded(Shape):
+    """A configuration that is in force. `changes`: one line each; `restart`: changed keys whose old value stays until a
+    restart."""
+
+    changes: list[str]
+    warnings: list[str]
+    restart: list[str]
+
+
 class Fault(Shape):
     """One fault of a request. `path`: the field; empty for the whole body. `reason`: what is wrong."""
 

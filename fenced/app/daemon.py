@@ -7,15 +7,18 @@
 import asyncio
 import contextlib
 import signal
+import socket
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import structlog
 from aiohttp import web
 
-from fenced.api.server import Serving, build_app, reconfigure, serve
+from fenced.api.callers import Owner
+from fenced.api.server import BACKLOG, ApiError, Serving, build_app, expiring_tokens, reconfigure, serve
 from fenced.app.clocks import Clocks
 from fenced.app.note import Note
 from fenced.app.reload import Reloader
@@ -36,6 +39,7 @@ from fenced.journal.store import SqlJournal
 from fenced.model.bus_urls import BusUrl
 from fenced.model.inventory import Inventory, Via
 from fenced.model.names import ProxyName
+from fenced.net.unix_socket import SocketError, listening_at
 from fenced.ports.bus import BusError, Message
 from fenced.ports.journal import Loaded, StoreError
 from fenced.proxy.client import ProxyCaller
@@ -55,7 +59,7 @@ STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Parts:
-    """What the engine, the metrics and the API are built on."""
+    """What the engine, the metrics and the API are built on. `remarks`: lines for /readyz; "" says nothing."""
 
     configuration: Configuration
     reloader: Reloader
@@ -65,6 +69,7 @@ class _Parts:
     remote: ProxyCaller
     watch: ProxyWatch
     metrics: Metrics
+    remarks: list[Callable[[], str]] = field(default_factory=list)
 
 
 async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
@@ -100,7 +105,7 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
             engine=engine,
             clocks=clocks,
             reloader=reloader,
-            serving=await _serve(configuration.api, app, stack),
+            serving=await _serve(parts, app, stack),
             remote=remote,
             watch=parts.watch,
             note=Note(configuration.state_dir, engine.misnamed),
@@ -200,11 +205,12 @@ def _engine(parts: _Parts, fleet: Fleet) -> tuple[Engine, BusClient]:
             bus=bus, journal=parts.journal, local=LocalCaller(parts.registry.driver_for), remote=parts.remote,
             liveness=TcpLiveness(), clock=clock, telemetry=parts.metrics, anchor=parts.clocks.anchor,
             reach=parts.remote.reach, proxies=parts.watch.views, wall=parts.clocks.wall,
-            remarks=lambda: tuple(filter(None, (bus.suspicion, parts.reloader.last.status("")))),
+            remarks=lambda: tuple(filter(None, (remark() for remark in parts.remarks))),
         ),
     )  # fmt: skip
     engines.append(engine)
     parts.watch.report_to(engine.bar)
+    parts.remarks.extend((lambda: bus.suspicion, lambda: parts.reloader.last.status("")))
     return engine, bus
 
 
@@ -229,11 +235,14 @@ def _app(parts: _Parts, engine: Engine) -> web.Application:
         engine.control,
         tokens=api.tokens,
         requests_per_second=api.requests_per_second,
+        has_tcp_writes=api.tcp_writes,
+        hosts=api.hosts,
         metrics=parts.metrics.exposition,
         clock=parts.clocks.steady,
         count_answer=parts.metrics.api_answer,
         ahead_seconds=parts.clocks.steady.ahead_seconds,
         wall=parts.clocks.wall,
+        reload=parts.reloader.reload,
     )
 
 
@@ -241,7 +250,13 @@ def _connect_reloads(parts: _Parts, engine: Engine, app: web.Application) -> Non
     """Let SIGHUP reload the configuration, and pass an accepted one on to the API and to what speaks to the proxies."""
 
     def reloaded(new: Configuration) -> None:
-        reconfigure(app, tokens=new.api.tokens, requests_per_second=new.api.requests_per_second)
+        reconfigure(
+            app,
+            tokens=new.api.tokens,
+            requests_per_second=new.api.requests_per_second,
+            has_tcp_writes=new.api.tcp_writes,
+            hosts=new.api.hosts,
+        )
         parts.remote.use(_urls(new.inventory), _vias(new.inventory))
         parts.watch.use(new.inventory.proxies.values())
         if parts.remote.certificates is not None:
@@ -251,15 +266,38 @@ def _connect_reloads(parts: _Parts, engine: Engine, app: web.Application) -> Non
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, parts.reloader.ask)
 
 
-async def _serve(api: ApiConfiguration, app: web.Application, stack: contextlib.AsyncExitStack) -> Serving:
+async def _serve(parts: _Parts, app: web.Application, stack: contextlib.AsyncExitStack) -> Serving:
+    """Serve over TCP and on the unix socket. `state_dir` is locked by now, so this is its only daemon."""
+    api = parts.configuration.api
+    local = _local(api, parts, stack)
+    parts.remarks.append(lambda: expiring_tokens(app))
     return await stack.enter_async_context(
         serve(
             app,
             f"[{api.host}]:{api.port}" if ":" in api.host else f"{api.host}:{api.port}",
             tls_cert_file=str(api.tls_cert_file or ""),
             tls_key_file=str(api.tls_key_file or ""),
+            local=local,
         )
     )
+
+
+def _local(api: ApiConfiguration, parts: _Parts, stack: contextlib.AsyncExitStack) -> socket.socket | None:
+    """Return the listening unix socket, or None. Raises ApiError if the file names one that can't be made.
+
+    Without systemd nobody makes the folder of the default path. The API is then on TCP alone, and says so.
+    """
+    if api.socket is None:
+        return None
+    try:
+        return stack.enter_context(listening_at(api.socket, group=Owner.this_process().group, backlog=BACKLOG))
+    except SocketError as exc:
+        if api.is_socket_chosen:
+            raise ApiError(f"api.socket: {exc}") from exc
+        why = f"api.socket: {exc}"
+        log.warning("no_api_socket", reason=why, advice="set api.socket to a path in a folder of the daemon's user")
+        parts.remarks.append(lambda: why)
+        return None
 
 
 def _urls(inventory: Inventory) -> dict[ProxyName, str]:

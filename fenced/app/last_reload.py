@@ -1,6 +1,6 @@
 """The outcome of the last reload, for the status line, the metrics and the event.
 
-`systemctl reload` sends a signal and reports success, so a refusal stays visible here until a reload succeeds.
+A signal can't report how the reload ended, so a refusal stays visible here until a reload succeeds.
 """
 
 import time

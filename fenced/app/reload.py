@@ -1,23 +1,28 @@
-"""SIGHUP: reload the configuration as a whole. A file with a mistake is reported and changes nothing.
+"""Reload the configuration as a whole, on SIGHUP or on request. A file with a mistake is reported and changes nothing.
 
 A reload is refused if it removes a host that has a running operation or was left off, or changes a key that needs a
-restart. The core decides about hosts; `config.difference` about keys.
+restart. The core decides about hosts; `config.difference` about keys. Whatever reading raises, the daemon goes on with
+the configuration that it has.
 """
 
 import asyncio
+import os
 from collections.abc import Callable
 
 import structlog
 
 from fenced.app.last_reload import LastReload, why_refused, why_restart
 from fenced.config.configuration import Configuration
-from fenced.config.difference import difference, needs_restart
+from fenced.config.difference import difference, kept_until_restart, needs_restart
 from fenced.config.load import Loaded
+from fenced.config.mistakes import Mistake
 from fenced.core import events as e
 from fenced.engine.engine import Engine
 from fenced.host import memory
 from fenced.host.notify import Notify
 from fenced.model.answers import RefusedBy
+from fenced.ports.control import Unavailable
+from fenced.ports.reloading import Flaw, OtherFile, ReloadVerdict
 
 log = structlog.get_logger("fenced")
 
@@ -28,6 +33,8 @@ class Reloader:
     def __init__(self, configuration: Configuration, read: Callable[[], Loaded]) -> None:
         self._configuration, self._read = configuration, read
         self._asked = asyncio.Event()
+        self._waiting: list[asyncio.Future[ReloadVerdict]] = []
+        self._is_ended = False
         self._engine: Engine | None = None
         self._reloaded: Callable[[Configuration], None] | None = None
         self.last = LastReload()
@@ -39,46 +46,105 @@ class Reloader:
         """Request a reload; the handler of SIGHUP."""
         self._asked.set()
 
+    async def reload(self, file: str = "") -> ReloadVerdict:
+        """Reload, and return the verdict on what was read after this call. `file`: the one that the caller means.
+
+        Raises OtherFile, and Unavailable while the daemon stops.
+        """
+        if file and not _are_same(file, str(self._configuration.file)):
+            raise OtherFile(f"this daemon reads {self._configuration.file}, not {file}")
+        if self._is_ended:
+            raise Unavailable("the daemon is stopping")
+        verdict: asyncio.Future[ReloadVerdict] = asyncio.get_running_loop().create_future()
+        self._waiting.append(verdict)
+        self._asked.set()
+        return await verdict
+
     async def run(self, notify: Notify) -> None:
         """Run until cancelled."""
-        while True:
-            await self._asked.wait()
-            self._asked.clear()
-            assert self._engine is not None
-            notify.reloading()
-            loaded = await asyncio.to_thread(self._read)
-            why = await self._take(loaded)
-            if why:
-                log.error("reload_refused", reason=why)
-                self.last.refused(why)
-            else:
-                self.last.succeeded()
-            self._engine.reactor.deliver(e.ReloadEnded(refused=why))
-            notify.ready(self.last.status(status(self._engine)))
+        waiting: list[asyncio.Future[ReloadVerdict]] = []
+        try:
+            while True:
+                await self._asked.wait()
+                self._asked.clear()
+                waiting, self._waiting = self._waiting, []
+                assert self._engine is not None
+                notify.reloading()
+                verdict = await self._verdict()
+                if verdict.refused:
+                    log.error("reload_refused", reason=verdict.refused)
+                    self.last.refused(verdict.refused)
+                else:
+                    self.last.succeeded()
+                self._engine.reactor.deliver(e.ReloadEnded(refused=verdict.refused))
+                notify.ready(self.last.status(status(self._engine)))
+                _answer(waiting, verdict)
+        finally:
+            self._is_ended = True
+            for asked in (*waiting, *self._waiting):
+                if not asked.done():
+                    asked.set_exception(Unavailable("the daemon is stopping"))
 
-    async def _take(self, loaded: Loaded) -> str:
-        """Apply the configuration. Return why it was refused, or "" if it is in force."""
+    async def _verdict(self) -> ReloadVerdict:
+        try:
+            return await self._take(await asyncio.to_thread(self._load))
+        except Exception as exc:  # border: what reading a configuration raises must not end the daemon
+            log.exception("reload_failed")
+            return ReloadVerdict(
+                refused=f"it failed unexpectedly with {type(exc).__name__}; the log has the traceback, please report it"
+            )
+
+    def _load(self) -> Loaded:
+        try:
+            return self._read()
+        except SystemExit as exc:  # it would end the event loop, too
+            raise RuntimeError("reading the configuration tried to end the program") from exc
+
+    async def _take(self, loaded: Loaded) -> ReloadVerdict:
+        """Apply the configuration if it can be applied."""
         assert self._engine is not None and self._reloaded is not None
-        for warning in loaded.warnings:
-            log.warning("configuration_warning", warning=str(warning))
+        warnings = tuple(map(str, loaded.warnings))
+        for warning in warnings:
+            log.warning("configuration_warning", warning=warning)
         if loaded.configuration is None:
             for error in loaded.errors:
                 log.error("configuration_mistake", mistake=str(error))
-            return why_refused(loaded.errors)
+            return ReloadVerdict(
+                refused=why_refused(loaded.errors), flaws=tuple(map(_flaw, loaded.errors)), warnings=warnings
+            )
         new = loaded.configuration
         restart = needs_restart(self._configuration, new)
         if restart:
-            return why_restart(restart)
+            return ReloadVerdict(refused=why_restart(restart), restart=restart, warnings=warnings)
         answer = await self._engine.reactor.ask(e.InventoryRead(inventory=new.inventory))
         if isinstance(answer, RefusedBy):
-            return answer.why
-        for line in difference(self._configuration, new):
+            return ReloadVerdict(refused=answer.why, warnings=warnings)
+        changes, kept = difference(self._configuration, new), kept_until_restart(self._configuration, new)
+        for line in changes:
             log.info("configuration_changed", change=line)
+        if kept:
+            log.warning("configuration_needs_restart", keys=kept)
         self._reloaded(new)
         memory.give_back()
         self._configuration = new
         log.info("reloaded", hosts=len(new.inventory.hosts))
-        return ""
+        return ReloadVerdict(changes=changes, warnings=warnings, restart=kept)
+
+
+def _are_same(one: str, other: str) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)  # unlike Path.resolve it raises nothing
+
+
+def _flaw(mistake: Mistake) -> Flaw:
+    value = f" = {mistake.value}" if mistake.value else ""
+    place = f"{mistake.file}: {mistake.path}{value}" if mistake.path else mistake.file
+    return Flaw(place=place, reason=mistake.reason)
+
+
+def _answer(waiting: list[asyncio.Future[ReloadVerdict]], verdict: ReloadVerdict) -> None:
+    for asked in waiting:
+        if not asked.done():  # the caller may have left
+            asked.set_result(verdict)
 
 
 def status(engine: Engine) -> str:

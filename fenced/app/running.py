@@ -68,6 +68,7 @@ def _started(notify: Notify, parts: Running) -> None:
         "running",
         name=fleet.inventory.daemon.name,
         api=parts.serving.url,
+        socket=parts.serving.socket,
         hosts=len(fleet.hosts),
         epoch=fleet.epoch,
         armed=fleet.is_armed_durably,

@@ -999,7 +999,7 @@ class Mqtt:
         self._sent = time.monotonic()
 
     def _packet(self, end: float) -> "tuple[int, bytes] | None":
-        """Return the next packet that matters: kind and body; None: none until `end` or a signal. Raises Unreachable."""
+        """Return the next packet that matters: kind and body; None: none before `end` or a signal. Or Unreachable."""
         while True:
             packet = self._cut()
             if packet is None:

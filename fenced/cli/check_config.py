@@ -16,6 +16,7 @@ import click
 
 from fenced.app.own_machine import own_machine
 from fenced.cli.asking import driver_catalogue
+from fenced.cli.becoming import become
 from fenced.config.load import Loaded, load
 from fenced.config.mistakes import Mistake
 from fenced.core.reach.candidates import Candidates, expand
@@ -33,9 +34,20 @@ EXIT_CONFIG: Final = 78
 @click.option(
     "--plan", "host_name", metavar="HOST", help="Show levels, devices and proxies of this host, in their order."
 )
-def command(file: Path, output: str, host_name: str | None) -> None:
-    """Check a configuration and its inventory. Prints every mistake. Exits 0 without errors, else 78."""
-    loaded = load(file, own_machine=own_machine(), environ=os.environ, catalogue=driver_catalogue())
+@click.option(
+    "--user", metavar="NAME", help="Check with the rights of this user, as which the service runs. Needs root."
+)
+def command(file: Path, output: str, host_name: str | None, user: str | None) -> None:
+    """Check a configuration and its inventory. Prints every mistake. Exits 0 without errors, else 78.
+
+    \b
+    fenced check-config /etc/fenced/fenced.toml --user fenced
+    """
+    catalogue, machine = driver_catalogue(), own_machine()
+    if user is not None:
+        become(user)
+        click.echo(f"checked as {user}; what the sandbox of the unit hides from it was not checked", err=True)
+    loaded = load(file, own_machine=machine, environ=os.environ, catalogue=catalogue, is_outside_unit=True)
     if host_name is not None:
         loaded = _with_unknown_host(loaded, file, host_name)
     plan = _plan(loaded, host_name) if host_name is not None else None

@@ -13,6 +13,7 @@ from fenced import __version__
 
 COMMANDS: Final = {
     "run": "fenced.cli.run",
+    "reload": "fenced.cli.reload",
     "check-config": "fenced.cli.check_config",
     "setup": "fenced.cli.setup",
     "proxy": "fenced.cli.proxy",

@@ -46,7 +46,13 @@ def command(file: Path, check: bool, loop: str, log_level: str) -> None:
     forbid_core_dumps()
 
     def read() -> Loaded:
-        return load(file, own_machine=own_machine(), environ=os.environ, catalogue=driver_catalogue())
+        return load(
+            file,
+            own_machine=own_machine(),
+            environ=os.environ,
+            catalogue=driver_catalogue(),
+            is_outside_unit=check,
+        )
 
     loaded = read()
     if loaded.errors or loaded.warnings:

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fenced.model.api_tokens import ApiToken
 from fenced.model.bus_urls import BusScheme
 from fenced.model.credentials import StoredCredential
 from fenced.model.inventory import Inventory, Secret
 
-Tokens = tuple[tuple[str, Secret], ...]
-"""(role, token); role is viewer, operator or admin."""
+Tokens = tuple[ApiToken, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +47,18 @@ class StoreConfiguration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiConfiguration:
-    """`[api]`. Without `tokens` it listens only on loopback, and every local user may do everything."""
+    """`[api]`. Without `tokens` it listens only on loopback, and TCP only reads unless `tcp_writes`.
+
+    `socket`: the unix socket, or None. `is_socket_chosen`: it is not the default; the daemon does not start without.
+    `hosts`: names under which the API answers beside loopback names and its address.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8470
+    socket: Path | None = None
+    is_socket_chosen: bool = False
+    tcp_writes: bool = False
+    hosts: tuple[str, ...] = ()
     tls_cert_file: Path | None = None
     tls_key_file: Path | None = None
     tokens: Tokens = ()

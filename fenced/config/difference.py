@@ -16,9 +16,25 @@ from fenced.model.names import HostName
 
 LINES_MAX: Final = 200
 
-_RESTART_KEYS: Final = ("state_dir", "bus", "store", "proxy_client")
-_RESTART_API_KEYS: Final = ("host", "port", "tls_cert_file", "tls_key_file")
+_RESTART_PARTS: Final = ("state_dir", "bus", "store", "proxy_client")
+_RESTART_API_KEYS: Final = ("host", "port", "socket", "tls_cert_file", "tls_key_file")
 """A reload exchanges the rest while the server runs."""
+_KEPT_KEYS: Final = {
+    "agent_processes": "power.agent_processes",
+    "has_warm_agents": "power.warm_agents",
+    "lease_ttl_seconds": "store.lease_ttl",
+}
+"""Settings that are read only at start, by their key in the file: a reload accepts them, and the old value stays."""
+_IN_THE_FILE: Final = {
+    "state_dir": "daemon.state_dir",
+    "bus.scheme": "bus.url",
+    "bus.host": "bus.url",
+    "bus.port": "bus.url",
+    "store.path": "",  # follows from the two keys that make it
+    "api.host": "api.listen",
+    "api.port": "api.listen",
+}
+"""The keys of the file behind fields that have another name."""
 
 
 def difference(old: Configuration, new: Configuration) -> tuple[str, ...]:
@@ -35,12 +51,27 @@ def removed_hosts(old: Inventory, new: Inventory) -> frozenset[HostName]:
 
 
 def needs_restart(old: Configuration, new: Configuration) -> tuple[str, ...]:
-    """Return the changed parts that need a restart."""
-    changed = [key for key in _RESTART_KEYS if getattr(old, key) != getattr(new, key)]
+    """Return the changed keys without whose old value the daemon can't go on: they need a restart."""
+    changed = [place for part in _RESTART_PARTS for place in _places(part, getattr(old, part), getattr(new, part))]
     changed += [f"api.{key}" for key in _RESTART_API_KEYS if getattr(old.api, key) != getattr(new.api, key)]
     before, after = old.inventory.daemon, new.inventory.daemon
     changed += [f"daemon.{key}" for key in ("name", "site") if getattr(before, key) != getattr(after, key)]
-    return tuple(changed)
+    keys = (_IN_THE_FILE.get(place, place) for place in changed)
+    return tuple(dict.fromkeys(key for key in keys if key))
+
+
+def kept_until_restart(old: Configuration, new: Configuration) -> tuple[str, ...]:
+    """Return the changed keys that a reload accepts and only a restart applies."""
+    before, after = old.inventory.daemon, new.inventory.daemon
+    kept = ["daemon.agent_path"] if old.agent_path != new.agent_path else []
+    kept += [key for name, key in _KEPT_KEYS.items() if getattr(before, name) != getattr(after, name)]
+    return tuple(kept)
+
+
+def _places(path: str, old: object, new: object) -> Iterator[str]:
+    """Yield the keys that differ."""
+    for line in _compare(path, old, new):
+        yield line.partition(": ")[0].replace(".tls.", ".")
 
 
 def _renamed(old: Inventory, new: Inventory) -> Iterator[str]:

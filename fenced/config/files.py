@@ -76,6 +76,11 @@ def check_file_to_be(path: Path) -> None:
     _check_kind(path, stat.S_ISREG, "not a file")
 
 
+def check_socket_to_be(path: Path) -> None:
+    """Accept a unix socket, or nothing yet. Raises UnusableFile."""
+    _check_kind(path, stat.S_ISSOCK, "not a socket")
+
+
 def check_listing(path: Path) -> None:
     """Accept a folder that can be listed, or nothing. Raises UnusableFile."""
     try:

@@ -153,6 +153,13 @@ class FolderName(FileName):
 
 
 @dataclass(frozen=True, slots=True)
+class SocketName(FileName):
+    """The path of a unix socket, which the daemon makes."""
+
+    unit = "socket"
+
+
+@dataclass(frozen=True, slots=True)
 class Name(Text):
     """A name that goes into topics, URLs and file names. Empty is allowed where the default is empty."""
 

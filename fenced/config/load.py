@@ -4,6 +4,7 @@ One mistake anywhere means that there is no Configuration. Errors never stop a r
 """
 
 import gc
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -48,9 +49,20 @@ def load(
     environ: Mapping[str, str],
     catalogue: Catalogue,
     resolve: Resolver = resolve_names,
+    is_outside_unit: bool = False,
 ) -> Loaded:
-    """Read the main file and all inventory files. Raises nothing, whatever they contain, and if one is missing."""
-    loader = _Loader(path=path, own_machine=own_machine, environ=environ, catalogue=catalogue, resolve=resolve)
+    """Read the main file and all inventory files. Raises nothing, whatever they contain, and if one is missing.
+
+    `is_outside_unit`: check only, where systemd gives no credentials.
+    """
+    loader = _Loader(
+        path=path,
+        own_machine=own_machine,
+        environ=environ,
+        catalogue=catalogue,
+        resolve=resolve,
+        is_outside_unit=is_outside_unit,
+    )
     with _no_garbage_collection():
         configuration = whole(path, loader.mistakes, loader.load)
     mistakes = loader.mistakes
@@ -80,6 +92,7 @@ class _Loader:
     environ: Mapping[str, str]
     catalogue: Catalogue
     resolve: Resolver
+    is_outside_unit: bool
     mistakes: Mistakes = field(default_factory=Mistakes)
 
     @property
@@ -99,7 +112,7 @@ class _Loader:
         )
         main = parsed.table
         entries = self._entries(raw, main)
-        secrets = SecretReader(self.environ, self.mistakes)
+        secrets = SecretReader(self.environ, self.mistakes, is_outside_unit=self.is_outside_unit)
         settings = Settings(main)
         built = Builder(
             entries=entries,
@@ -207,13 +220,23 @@ class _Loader:
             self.mistakes,
         )
         tokens = (
-            read_tokens(places.absolute(table.tokens_file, self.base), where.key("tokens_file"), secrets, self.mistakes)
+            read_tokens(
+                places.absolute(table.tokens_file, self.base),
+                where.key("tokens_file"),
+                secrets,
+                self.mistakes,
+                now=time.time(),
+            )
             if table.tokens_file
             else ()
         )
         return ApiConfiguration(
             host=host,
             port=port,
+            socket=places.socket_to_be(table.socket, self.base, where.key("socket"), self.mistakes),
+            is_socket_chosen=table.socket != type(table).model_fields["socket"].default,
+            tcp_writes=table.tcp_writes,
+            hosts=table.hosts,
             tls_cert_file=cert,
             tls_key_file=key,
             tokens=tokens,

@@ -15,6 +15,7 @@ from fenced.config.secret_sources import SecretReader
 from fenced.config.tables import LoginKeys, TlsKeys
 from fenced.model.addresses import is_loopback
 from fenced.model.bus_urls import BusUrl
+from fenced.model.socket_paths import why_no_socket_path
 
 _SQLITE: Final = "sqlite:///"
 TLS_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -40,6 +41,19 @@ def folder(name: str, base: Path, where: Where, mistakes: Mistakes) -> Path:
 def folders(names: Iterable[str], base: Path, where: Where, mistakes: Mistakes) -> tuple[Path, ...]:
     """`folder` for each of a list."""
     return tuple(folder(name, base, where.item(index), mistakes) for index, name in enumerate(names))
+
+
+def socket_to_be(name: str, base: Path, where: Where, mistakes: Mistakes) -> Path | None:
+    """Return the absolute path; None if no name is given. Report what can't become a unix socket."""
+    if not name:
+        return None
+    path = absolute(name, base)
+    why = why_no_socket_path(str(path))
+    if why is not None:
+        mistakes.error(where, why, value=str(path), unit="socket")
+        return path
+    _look(lambda: files.check_socket_to_be(path), path, where, mistakes, unit="socket")
+    return path
 
 
 def _look(look: Callable[[], object], path: Path, where: Where, mistakes: Mistakes, *, unit: str = "file") -> None:

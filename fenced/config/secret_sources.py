@@ -32,10 +32,14 @@ class HasPassword(Protocol):
 
 
 class SecretReader:
-    """Reads each file once, however many hosts share it, and reports its mistakes at each of them."""
+    """Reads each file once, however many hosts share it, and reports its mistakes at each of them.
 
-    def __init__(self, environ: Mapping[str, str], mistakes: Mistakes) -> None:
+    `is_outside_unit`: a person checks the files. Only the unit has its credentials, so they are a warning then.
+    """
+
+    def __init__(self, environ: Mapping[str, str], mistakes: Mistakes, *, is_outside_unit: bool = False) -> None:
         self._environ = environ
+        self._is_outside_unit = is_outside_unit
         self._mistakes = mistakes
         self._texts: dict[str, tuple[str | None, str]] = {}
         self._secrets: dict[str, Secret] = {}
@@ -84,13 +88,13 @@ class SecretReader:
             text = self._from_credential(value, place)
         return self._as_secret(text, value, place) if text is not None else None
 
-    def text(self, path: str, place: Where) -> str | None:
+    def text(self, path: str, place: Where, *, bytes_max: int = SECRET_BYTES_MAX) -> str | None:
         """Return the unchanged text of a secret file, or None with a mistake.
 
         A file that others can read is a warning.
         """
         if path not in self._texts:
-            self._texts[path] = self._read(path, place)
+            self._texts[path] = self._read(path, place, bytes_max)
         text, why = self._texts[path]
         if text is None:
             self._mistakes.error(place, why, value=path, unit="file")
@@ -105,9 +109,9 @@ class SecretReader:
                 place, f"every user of this machine can read it{more}: run chmod o-r", value=path, unit="file"
             )
 
-    def _read(self, path: str, place: Where) -> tuple[str | None, str]:
+    def _read(self, path: str, place: Where, bytes_max: int) -> tuple[str | None, str]:
         try:
-            text, mode = read_text(path, bytes_max=SECRET_BYTES_MAX)
+            text, mode = read_text(path, bytes_max=bytes_max)
         except UnusableFile as exc:
             return None, str(exc)
         if mode & stat.S_IROTH:
@@ -121,7 +125,19 @@ class SecretReader:
         return text
 
     def _from_credential(self, name: str, place: Where) -> str | None:
+        if "/" in name or name in {".", ".."}:
+            self._mistakes.error(place, "a credential's name has no '/'", value=name, unit="systemd credential")
+            return None
         directory = self._environ.get(CREDENTIALS_DIRECTORY)
+        if directory is None and self._is_outside_unit:
+            self._mistakes.warning(
+                place,
+                f"not checked: only the unit can read its credentials. It needs LoadCredential={name}:FILE "
+                "(`systemctl cat fenced` shows it)",
+                value=name,
+                unit="systemd credential",
+            )
+            return f"the credential {name}"
         if directory is None:
             self._mistakes.error(
                 place,
@@ -129,9 +145,6 @@ class SecretReader:
                 value=name,
                 unit="systemd credential",
             )
-            return None
-        if "/" in name or name in {".", ".."}:
-            self._mistakes.error(place, "a credential's name has no '/'", value=name, unit="systemd credential")
             return None
         return self.text(f"{directory}/{name}", place)
 

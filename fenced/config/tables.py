@@ -19,6 +19,7 @@ from fenced.config.keys import (
     Percent,
     PerRole,
     Seconds,
+    SocketName,
     Tables,
     Text,
 )
@@ -106,11 +107,29 @@ class StoreTable(Table):
 
 class ApiTable(Table):
     listen: Annotated[str, Address("ADDRESS:PORT of REST, events, /metrics, /healthz, /readyz")] = "127.0.0.1:8470"
+    socket: Annotated[
+        str,
+        SocketName("unix socket of the same API: root is admin, the daemon's group is operator; empty: none"),
+    ] = "/run/fenced/api.sock"
+    tcp_writes: Annotated[
+        bool, Flag("without tokens, TCP may change things, too: every local user can then cut power, and as anyone")
+    ] = False
     tls_cert_file: Annotated[str, FileName("certificate of the API")] = ""
     tls_key_file: Annotated[str, FileName("its private key")] = ""
     tokens_file: Annotated[
-        str, FileName("lines `role:token` (viewer, operator, admin); required when not on loopback")
+        str,
+        FileName(
+            "lines `role:token` or `ROLE@person:token` (viewer, operator, admin), or `reporter=HOST:token`; required "
+            "when not on loopback"
+        ),
     ] = ""
+    hosts: Annotated[
+        tuple[str, ...],
+        Listed(
+            "names of the API in a Host header, beside loopback names and its address; [] = with tokens any name",
+            item=Address(""),
+        ),
+    ] = ()
     requests_per_second: Annotated[
         int,
         Count(

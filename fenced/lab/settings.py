@@ -14,6 +14,7 @@ from typing import Final
 
 from fenced.lab.ground import Endpoint
 from fenced.lab.rack import Wiring
+from fenced.model.socket_paths import why_no_socket_path
 
 SITE: Final = "lab"
 DAEMON: Final = "fenced-lab"
@@ -58,6 +59,12 @@ class Layout:
     @property
     def configuration(self) -> Path:
         return self.directory / "fenced.toml"
+
+    @property
+    def socket(self) -> str:
+        """The daemon's unix socket, or "" where the folder's path is too long for one."""
+        path = str(self.directory / "api.sock")
+        return "" if why_no_socket_path(path) else path
 
     @property
     def certificates(self) -> Path:
@@ -110,7 +117,7 @@ def daemon_file(layout: Layout) -> str:
                 "shutdown_grace": "5s",
             },
             "bus": {"url": f"embedded://{layout.broker}", "announce_wait": "3s"},
-            "api": {"listen": str(layout.api)},
+            "api": {"listen": str(layout.api), "socket": layout.socket, "tcp_writes": True},
             "proxy_client": {
                 "ca_file": str(layout.certificates / "ca.crt"),
                 "cert_file": str(layout.certificates / f"{DAEMON}.crt"),

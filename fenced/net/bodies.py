@@ -6,6 +6,7 @@ the sender, and a few hundred kilobytes would become minutes of work.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
@@ -42,6 +43,49 @@ def runner(
         keepalive_timeout=keepalive_seconds,
         shutdown_timeout=shutdown_seconds,
     )
+
+
+SERVER: Final = "fenced"
+"""The header `Server`; a version would tell strangers which flaws to try."""
+
+
+async def name_server(_: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Set the headers of an answer; a hook of the application."""
+    _name(response)
+
+
+def _name(response: web.StreamResponse) -> None:
+    """No version, and no guessing of the content's type by browsers."""
+    response.headers["Server"] = SERVER
+    response.headers["X-Content-Type-Options"] = "nosniff"
+
+
+class _Protocol(web.RequestHandler):
+    """aiohttp's protocol, whose answers to what is no HTTP have the same headers."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        response = super().handle_error(request, status, exc, message)
+        _name(response)
+        return response
+
+
+def protocols(server: web.Server) -> Callable[[], asyncio.Protocol]:
+    """Return what makes the protocol of one connection."""
+
+    def made() -> asyncio.Protocol:
+        protocol = server()
+        protocol.__class__ = _Protocol  # aiohttp's server takes no other class
+        return protocol
+
+    return made
 
 
 def refuse_encoded(request: web.Request) -> None:

@@ -25,6 +25,7 @@ from aiohttp import web
 
 from fenced.model.addresses import source
 from fenced.net.bodies import CLOSING
+from fenced.net.peers import Peer, peer_of
 
 log = structlog.get_logger(__name__)
 
@@ -56,12 +57,16 @@ def connections_max() -> int:
 
 @dataclass(slots=True, eq=False)
 class Guest(asyncio.Protocol):
-    """One connection: passes everything to aiohttp's protocol, and keeps the time of its last use."""
+    """One connection: passes everything to aiohttp's protocol, and keeps the time of its last use.
+
+    `peer`: the program at the other end of a unix socket; None for TCP.
+    """
 
     door: "Door"
     inner: asyncio.Protocol
     since: float
     source: str = ""
+    peer: Peer | None = None
     serving: int = 0
     is_let_in: bool = False
     is_known: bool = False
@@ -105,6 +110,18 @@ def let_in(request: web.Request) -> None:
     guest = request.get(GUEST)
     if guest is not None:
         guest.door.know(guest)
+
+
+def peer(request: web.Request) -> Peer | None:
+    """Return the program at the other end of a unix socket; None for TCP."""
+    guest = request.get(GUEST)
+    return None if guest is None else guest.peer
+
+
+def client_of(request: web.Request) -> str:
+    """Return the key for limits on each client: the user of a unix socket, or where the connection comes from."""
+    found = peer(request)
+    return source(request.remote) if found is None else found.source
 
 
 class Door:
@@ -195,13 +212,19 @@ class Door:
             except OSError as exc:
                 await self._not_accepted(exc)
                 continue
+            try:
+                peer = peer_of(accepted)
+            except OSError:  # without proof of who it is, a program is not served
+                accepted.close()
+                continue
             if len(self._strangers) >= self._strangers_most:
                 self._make_way(self._strangers)
             if len(self._guests) >= self._most and not self._make_way(self._guests.values()):
                 self._warn(f"all {self._most} connections are in use")
                 accepted.close()
                 continue
-            guest = Guest(self, server(), loop.time(), source(str(address[0])))
+            origin = source(str(address[0])) if peer is None else peer.source
+            guest = Guest(self, server(), loop.time(), origin, peer)
             self._guests[guest.inner] = guest
             self._strangers.add(guest)
             guest.opening = group.create_task(self._welcome(guest, accepted), name="door-welcome")

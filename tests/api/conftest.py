@@ -1,20 +1,26 @@
 """A real API server on a real port, in front of the fake engine."""
 
+import contextlib
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import aiohttp
 import pytest
 
+from fenced.api.callers import Owner
 from fenced.api.server import build_app, serve
+from fenced.model.api_tokens import ApiToken
 from fenced.model.inventory import Secret
 from fenced.model.moments import Wall, as_steady
+from fenced.net.unix_socket import listening_at
 from tests.fakes.control import FakeClock, FakeControl
 
 TOKENS = (
-    ("viewer", Secret("look-only-1")),
-    ("operator", Secret("work-2")),
-    ("admin", Secret("all-3")),
+    ApiToken(role="viewer", secret=Secret("look-only-1")),
+    ApiToken(role="operator", secret=Secret("work-2")),
+    ApiToken(role="admin", secret=Secret("all-3")),
 )
 
 
@@ -35,7 +41,14 @@ def expose(accept: str) -> tuple[bytes, str]:
 
 
 async def start(
-    *, tokens: tuple[tuple[str, Secret], ...] = (), per_second: float = 1000, wall: Wall = as_steady
+    *,
+    tokens: tuple[ApiToken, ...] = (),
+    per_second: float = 1000,
+    wall: Wall = as_steady,
+    has_tcp_writes: bool = True,
+    hosts: tuple[str, ...] = (),
+    socket: Path | None = None,
+    owner: Owner | None = None,
 ) -> AsyncIterator[Api]:
     control, clock = FakeControl(), FakeClock()
     answers: list[tuple[str, int]] = []
@@ -43,18 +56,24 @@ async def start(
         control,
         tokens=tokens,
         requests_per_second=per_second,
+        has_tcp_writes=has_tcp_writes,
+        hosts=hosts,
+        owner=owner,
         metrics=expose,
         clock=clock,
         wall=wall,
         count_answer=lambda route, status: answers.append((route, status)),
     )
-    async with serve(app, "127.0.0.1:0") as serving, aiohttp.ClientSession(serving.url) as client:
-        yield Api(url=serving.url, client=client, control=control, clock=clock, answers=answers)
+    group = os.getegid() if owner is None else owner.group
+    with contextlib.ExitStack() as stack:
+        local = None if socket is None else stack.enter_context(listening_at(socket, group=group, backlog=64))
+        async with serve(app, "127.0.0.1:0", local=local) as serving, aiohttp.ClientSession(serving.url) as client:
+            yield Api(url=serving.url, client=client, control=control, clock=clock, answers=answers)
 
 
 @pytest.fixture
 async def api() -> AsyncIterator[Api]:
-    """Without tokens: every local user may do everything."""
+    """Without tokens and with `tcp_writes`: every local user may do everything."""
     async for made in start():
         yield made
 

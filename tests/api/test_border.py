@@ -15,9 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fenced.api.access import Access
+from fenced.api.callers import Owner
 from fenced.api.limits import CLIENTS_MAX, RateLimit
 from fenced.api.server import SERVICES, ApiError, build_app, reconfigure, serve
 from fenced.api.times import parse_until
+from fenced.model.api_tokens import ApiToken
 from fenced.model.inventory import Secret
 from fenced.model.moments import rfc3339
 from tests.api.conftest import TOKENS, Api, expose
@@ -27,6 +29,10 @@ from tests.fakes.samples import START
 
 ACT = "/api/v1/hosts/node-2/actions"
 STATUS = {"action": "status"}
+
+
+def token(role: str, text: str) -> ApiToken:
+    return ApiToken(role=role, secret=Secret(text))
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -84,15 +90,16 @@ async def test_tokens_are_replaced_while_it_runs_whole_or_not_at_all() -> None:
                 return response.status
 
         with pytest.raises(ValueError, match="unknown role"):
-            reconfigure(app, tokens=[("viewer", Secret("n")), ("root", Secret("m"))], requests_per_second=100)
+            reconfigure(app, tokens=[token("viewer", "n"), token("root", "m")], requests_per_second=100)
         assert await status("work-2") == 200
-        reconfigure(app, tokens=[("operator", Secret("new-4"))], requests_per_second=100)
+        reconfigure(app, tokens=[token("operator", "new-4")], requests_per_second=100)
         assert (await status("work-2"), await status("new-4")) == (401, 200)
 
 
 def test_secrets_are_not_kept_in_the_clear() -> None:
-    access = Access(TOKENS)
-    assert "work-2" not in repr(vars(access))
+    access = Access(owner=Owner(uid=1, group=1))
+    access.replace(TOKENS, has_tcp_writes=False)
+    assert "work-2" not in repr(access)
 
 
 async def test_a_client_over_its_limit_gets_retry_after(narrow_api: Api) -> None:

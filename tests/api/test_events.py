@@ -8,10 +8,10 @@ import aiohttp
 
 from fenced.api.call import STREAMS_PER_CLIENT_MAX
 from fenced.api.server import build_app, reconfigure, serve
-from fenced.model.inventory import Secret
 from fenced.ports.control import Unavailable
 from fenced.ports.journal import OutboxMessage
 from tests.api.conftest import TOKENS, Api, expose
+from tests.api.test_border import token
 from tests.fakes.control import FakeClock, FakeControl
 from tests.net import until
 
@@ -104,9 +104,9 @@ async def test_streams_of_a_revoked_or_demoted_token_end_at_once() -> None:
     app = build_app(control, tokens=(), requests_per_second=100, metrics=expose, clock=FakeClock())
     async with serve(app, "127.0.0.1:0") as serving, aiohttp.ClientSession(serving.url) as client:
 
-        async def open_as(token: str = "") -> aiohttp.ClientResponse:
+        async def open_as(bearer: str = "") -> aiohttp.ClientResponse:
             before = control.watchers
-            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
             response = await client.get("/api/v1/events", headers=headers)
             await until(lambda: control.watchers == before + 1)
             return response
@@ -120,7 +120,7 @@ async def test_streams_of_a_revoked_or_demoted_token_end_at_once() -> None:
         await ends(anonymous)
         await until(lambda: control.watchers == 0)
         viewer, operator, admin = await open_as("look-only-1"), await open_as("work-2"), await open_as("all-3")
-        less = [("viewer", Secret("work-2")), ("admin", Secret("all-3")), ("viewer", Secret("other-5"))]
+        less = [token("viewer", "work-2"), token("admin", "all-3"), token("viewer", "other-5")]
         reconfigure(app, tokens=less, requests_per_second=100)
         await ends(viewer)
         await ends(operator)

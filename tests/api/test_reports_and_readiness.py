@@ -47,7 +47,7 @@ async def test_a_missing_thing_is_404_as_a_problem(api: Api) -> None:
             assert (response.status, response.content_type) == (404, "application/problem+json"), path
     async with api.client.patch("/api/v1/hosts") as response:
         assert response.status == 405
-        assert response.headers["Allow"] == "GET"
+        assert response.headers["Allow"] == "GET,HEAD"
 
 
 async def test_an_unavailable_store_is_503_and_a_bug_is_500_without_internals(api: Api) -> None:

@@ -17,6 +17,7 @@ from schemathesis.generation import GenerationMode
 from fenced.api.openapi import document
 from fenced.api.routes import ROUTES
 from fenced.api.server import build_app, serve
+from fenced.ports.reloading import ReloadVerdict
 from tests.api.conftest import expose
 from tests.fakes.control import FakeClock, FakeControl
 
@@ -39,7 +40,18 @@ def url() -> Iterator[str]:
     stop = asyncio.Event()
 
     async def run() -> None:
-        app = build_app(FakeControl(), tokens=(), requests_per_second=100_000, metrics=expose, clock=FakeClock())
+        async def reload(_: str) -> ReloadVerdict:
+            return ReloadVerdict()
+
+        app = build_app(
+            FakeControl(),
+            tokens=(),
+            requests_per_second=100_000,
+            has_tcp_writes=True,
+            metrics=expose,
+            clock=FakeClock(),
+            reload=reload,
+        )
         async with serve(app, "127.0.0.1:0") as serving:
             found.append(serving.url)
             started.set()

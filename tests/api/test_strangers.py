@@ -8,9 +8,8 @@ import pytest
 
 from fenced.api.server import build_app, reconfigure, serve
 from fenced.model.addresses import source
-from fenced.model.inventory import Secret
 from tests.api.conftest import TOKENS, Api, expose, start
-from tests.api.test_border import ACT, STATUS, bearer
+from tests.api.test_border import ACT, STATUS, bearer, token
 from tests.fakes.control import FakeClock, FakeControl
 
 
@@ -91,7 +90,7 @@ async def test_a_request_whose_token_was_revoked_is_not_carried_out() -> None:
         # An answer on a second connection shows that the first request was let in by now.
         async with client.get("/api/v1/hosts", headers=bearer("work-2")) as response:
             assert response.status == 200
-        reconfigure(app, tokens=[("viewer", Secret("work-2"))], requests_per_second=100)
+        reconfigure(app, tokens=[token("viewer", "work-2")], requests_per_second=100)
         go_on.set()
         async with await asking as response:
             assert response.status in (401, 403)

@@ -154,7 +154,7 @@ def _tables(folder: Path, agent: Agent, broker: int, api: int, changes: Mapping[
             "agent_path": [str(agent.directory)], "armed": True,
         },
         "bus": {"url": f"mqtt://127.0.0.1:{broker}"},
-        "api": {"listen": f"127.0.0.1:{api}", "requests_per_second": 100_000},
+        "api": {"listen": f"127.0.0.1:{api}", "socket": "", "tcp_writes": True, "requests_per_second": 100_000},
     }  # fmt: skip
     for section, keys in changes.items():
         tables.setdefault(section, {}).update(keys)

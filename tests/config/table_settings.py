@@ -124,6 +124,13 @@ SETTINGS = {
     "not a store": ('[store]\nurl = "sqlite://"\n', "store.url", "sqlite://", "must be sqlite:///FILE"),
     "not a listener": ('[api]\nlisten = "8470"\n', "api.listen", "8470", "must be ADDRESS:PORT"),
     "open without tokens": ('[api]\nlisten = "0.0.0.0:8470"\n', "api.tokens_file", "", "not a loopback address"),
+    "a long socket": (f'[api]\nsocket = "/{"x" * 103}"\n', "api.socket", "/" + "x" * 103, "at most 103"),
+    "a host with a port": (
+        '[api]\nhosts = ["fenced.example.org:8470"]\n',
+        "api.hosts[0]",
+        "fenced.example.org:8470",
+        "without scheme and port",
+    ),
     "no such tokens": ('[api]\ntokens_file = "nowhere"\n', "api.tokens_file", "nowhere", "no such file"),
     "soft fence": (
         '[detection]\non_report = "soft_fence"\n',

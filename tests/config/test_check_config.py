@@ -1,6 +1,11 @@
 """`fenced check-config` as an operator or a program sees it: lines or JSON, exit 0 or 78."""
 
+import grp
 import json
+import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -9,6 +14,7 @@ from click.testing import CliRunner, Result
 from fenced.cli.main import main
 from tests.config.files import CLUSTERS, load_files
 from tests.config.pieces import host, pdu
+from tests.needs import needs_root
 
 PLANNED = (
     CLUSTERS
@@ -132,3 +138,49 @@ def test_the_plan_shows_where_a_configuration_vouches_for_an_agent(tmp_path: Pat
     plan = json.loads(run(tmp_path, text, "--plan", "node-1", "--format", "json").stdout)["plan"]
     devices = plan["levels"][0]["devices"]
     assert {device["name"]: device["cuts_power"] for device in devices} == {"a": False, "b": True}
+
+
+def test_credentials_of_the_unit_are_a_note_for_a_person_and_an_error_without_them_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    text = '[bus]\nusername = "u"\npassword_credential = "bus"\n' + host("node-1", pdu())
+    result = run(tmp_path, text)
+    assert result.exit_code == 0, result.output
+    assert "LoadCredential=bus:FILE" in result.stdout
+    assert "bus.password_credential" in str(load_files(tmp_path, text).errors)  # `fenced run` needs it
+    # In the unit they are checked.
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    missing = run(tmp_path, text)
+    assert (missing.exit_code, "no such file" in missing.stdout) == (78, True)
+    (tmp_path / "bus").write_text("geheim\n")
+    assert run(tmp_path, text).exit_code == 0
+
+
+def check_as(user: str, file: Path) -> subprocess.CompletedProcess[str]:
+    """Run the program. It imports everything first: on a developer's machine the user may not read the interpreter."""
+    program = "import fenced.config.load, fenced.cli.check_config; from fenced.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "check-config", str(file), "--user", user]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@needs_root()
+def test_what_the_user_of_the_service_can_not_read_is_an_error() -> None:
+    with tempfile.TemporaryDirectory(prefix="fenced-check-") as folder:
+        directory = Path(folder)
+        directory.chmod(0o755)
+        tokens = directory / "tokens"
+        tokens.write_text("admin:abcdefgh-12345678\n")
+        tokens.chmod(0o600)
+        file = directory / "fenced.toml"
+        file.write_text('[api]\ntokens_file = "tokens"\n')
+        file.chmod(0o644)
+        denied = check_as("nobody", file)
+        assert denied.returncode == 78, denied.stderr
+        assert "api.tokens_file" in denied.stdout
+        assert "Permission denied" in denied.stdout
+        assert "not checked" in denied.stderr
+        os.chown(tokens, -1, grp.getgrnam("nogroup").gr_gid)
+        tokens.chmod(0o640)
+        assert check_as("nobody", file).returncode == 0  # by its group
+        assert check_as("no-such-user", file).returncode == 2

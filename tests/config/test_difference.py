@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fenced.config.configuration import Configuration
-from fenced.config.difference import LINES_MAX, difference, needs_restart, removed_hosts
+from fenced.config.difference import LINES_MAX, difference, kept_until_restart, needs_restart, removed_hosts
 from tests.config.files import CLUSTERS, load_ok, write
 from tests.config.pieces import host, pdu
 
@@ -81,7 +81,21 @@ def test_what_needs_a_restart(tmp_path: Path) -> None:
         "",
         '[daemon]\nname = "other"\nagent_path = ["agents"]\nstate_dir = "/x"\n[bus]\nurl = "mqtt://127.0.0.1:1884"\n',
     )
-    assert needs_restart(old, new) == ("state_dir", "bus", "store", "daemon.name")
+    assert needs_restart(old, new) == ("daemon.state_dir", "bus.url", "daemon.name")
+
+
+def test_keys_that_only_a_restart_applies_are_named_as_in_the_file(tmp_path: Path) -> None:
+    write(tmp_path, "secret", "geheim-1")
+    old, new = two(
+        tmp_path,
+        "",
+        '[store]\nurl = "sqlite:///other.db"\nlease_ttl = "20s"\n[power]\nagent_processes = 3\nwarm_agents = false\n'
+        '[bus]\nusername = "u"\npassword_file = "secret"\n[api]\nsocket = "s"\n',
+    )
+    assert needs_restart(old, new) == ("bus.username", "bus.password", "store.url", "api.socket")
+    assert kept_until_restart(old, new) == ("power.agent_processes", "power.warm_agents", "store.lease_ttl")
+    elsewhere = load_ok(tmp_path, '[daemon]\nagent_path = ["agents", "/usr/sbin"]\n')
+    assert (needs_restart(old, elsewhere), kept_until_restart(old, elsewhere)) == ((), ("daemon.agent_path",))
 
 
 def test_of_the_api_only_its_address_and_certificate_need_a_restart(tmp_path: Path) -> None:
@@ -91,8 +105,8 @@ def test_of_the_api_only_its_address_and_certificate_need_a_restart(tmp_path: Pa
     old, new = two(tmp_path, "", tokens)
     assert old.api != new.api
     assert needs_restart(old, new) == ()
-    assert needs_restart(new, load_ok(tmp_path, tokens + 'listen = "127.0.0.1:8480"\n')) == ("api.port",)
-    assert needs_restart(new, load_ok(tmp_path, tokens + 'listen = "[::1]:8470"\n')) == ("api.host",)
+    assert needs_restart(new, load_ok(tmp_path, tokens + 'listen = "127.0.0.1:8480"\n')) == ("api.listen",)
+    assert needs_restart(new, load_ok(tmp_path, tokens + 'listen = "[::1]:8470"\n')) == ("api.listen",)
 
 
 def test_a_large_change_is_cut(tmp_path: Path) -> None:

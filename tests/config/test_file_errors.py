@@ -18,7 +18,7 @@ import pytest
 from fenced.config import agent_files, inventory_tables, load, stored_credentials, tables
 from fenced.config.agent_files import load_proxy
 from fenced.config.files import UnusableFile, read_text
-from fenced.config.keys import Check, FileName, FolderName, Listed
+from fenced.config.keys import Check, FileName, FolderName, Listed, SocketName
 from fenced.config.mistakes import Mistake
 from fenced.config.read import FILE_BYTES_MAX
 from fenced.config.tables import Table
@@ -49,6 +49,8 @@ ERRORS: Final = (
     "missing", "loop", "below_a_file/x", "folder", "fifo", "socket", "device", "n" * 300, "p/" * 3000, "nul\\u0000name",
     "locked", "locked_folder", "locked_folder/x", "binary", "huge",
 )  # fmt: skip
+FINE_SOCKETS: Final = frozenset({"missing", "socket"})
+"""The daemon makes its socket, and replaces the one of a daemon that ended."""
 FINE_FOLDERS: Final = frozenset({"missing", "folder", "locked_folder"})
 """A missing folder is created; one that this user can't enter may belong to another user of fenced."""
 
@@ -148,7 +150,9 @@ def test_a_broken_path_is_a_mistake_at_its_key(
     check, is_list = found
     program, _, text = PLACES[table.__name__].partition(" ")
     errors = loaded(program, f"{text}\n{key} = " + (f'["{error}"]' if is_list else f'"{error}"') + "\n")
-    is_fine = isinstance(check, FolderName) and error in FINE_FOLDERS
+    is_fine = error in (
+        FINE_FOLDERS if isinstance(check, FolderName) else FINE_SOCKETS if isinstance(check, SocketName) else ()
+    )
     is_judged_as_pair = error == "binary" and key.removeprefix("tls_") in {"cert_file", "key_file"}
     told = [mistake for mistake in errors if key in mistake.path or mistake.file.endswith(error)]
     if not (is_judged_as_pair or "not yet" in check.about):

@@ -223,7 +223,7 @@ def test_a_secret_is_one_line(text: str, reason: str, tmp_path: Path) -> None:
 def test_tokens_arrive_with_their_roles(tmp_path: Path) -> None:
     write(tmp_path, "tokens", "# x\nadmin:aaaaaaaaaaaaaaaa:b\n viewer:bbbbbbbbbbbbbbbb \n")
     api = load_ok(tmp_path, '[api]\nlisten = "0.0.0.0:8470"\ntokens_file = "tokens"\n').api
-    assert [(role, token.reveal()) for role, token in api.tokens] == [
+    assert [(token.role, token.secret.reveal()) for token in api.tokens] == [
         ("admin", "aaaaaaaaaaaaaaaa:b"),
         ("viewer", "bbbbbbbbbbbbbbbb"),
     ]

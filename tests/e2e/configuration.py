@@ -26,7 +26,12 @@ def fast(state_dir: Path, *, bus: str, api_port: int, agents: Path) -> dict[str,
         },
         "bus": {"url": bus, "announce_wait": "5s"},
         "store": {"lease_ttl": "6s"},
-        "api": {"listen": f"127.0.0.1:{api_port}", "requests_per_second": 1000},
+        "api": {
+            "listen": f"127.0.0.1:{api_port}",
+            "socket": str(state_dir.with_suffix(".sock")),
+            "tcp_writes": True,
+            "requests_per_second": 1000,
+        },
         "detection": {
             "heartbeat_interval": "300ms",
             "missed_heartbeats": 3,

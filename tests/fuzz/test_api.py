@@ -91,7 +91,9 @@ def asked(draw: st.DrawFn) -> Asked:
 @asynccontextmanager
 async def served() -> AsyncIterator[int]:
     """The port of a real server in front of the fake engine."""
-    app = build_app(FakeControl(), tokens=(), requests_per_second=1e9, metrics=expose, clock=FakeClock())
+    app = build_app(
+        FakeControl(), tokens=(), requests_per_second=1e9, has_tcp_writes=True, metrics=expose, clock=FakeClock()
+    )
     async with serve(app, "127.0.0.1:0") as serving:
         yield serving.port
 

@@ -81,7 +81,10 @@ YAML_NODES: Final = st.sampled_from(
     ["''", "foo", "[a]", "[[a, b]]", "{a: b}", "{? [a] : b}", "~", "1_", "0x", "-", "2001-99-99"]
 )
 TAGGED: Final = st.builds(lambda tag, node: f"host: !!{tag} {node}\n".encode(), YAML_TAGS, YAML_NODES)
-TOKENS: Final = f"viewer:{SECRET}-look-only-for-people\n# comment\nadmin:{SECRET}-all-for-the-brave\n".encode()
+TOKENS: Final = (
+    f"viewer:{SECRET}-look-only-for-people\n# comment\nadmin@alice,until=2027-01-31:{SECRET}-all-for-the-brave\n"
+    f"reporter=node-1:{SECRET}-only-this-host\n"
+).encode()
 DEEP: Final = 60
 
 
@@ -176,11 +179,12 @@ def test_any_file_of_tokens_and_secrets(directory: Path, text: bytes, name: str)
     path = directory / "tokens"
     path.write_bytes(text)
     reader = SecretReader({"CREDENTIALS_DIRECTORY": str(directory)}, mistakes)
-    tokens = read_tokens(path, Where("x", "api.tokens_file"), reader, mistakes)
-    for role, token in tokens:
-        assert role in {"viewer", "operator", "admin"}
-        assert token.reveal().isascii()
-        assert token.reveal().isprintable()
+    tokens = read_tokens(path, Where("x", "api.tokens_file"), reader, mistakes, now=1.8e9)
+    for token in tokens:
+        assert token.role in {"viewer", "operator", "admin", "reporter"}
+        assert bool(token.reports) == (token.role == "reporter")
+        assert token.secret.reveal().isascii()
+        assert token.secret.reveal().isprintable()
     secret = reader.secret("password", {"file": str(path)}, Where("x", "bus"), directory)
     assert secret is None or not set(secret.reveal()) & set("\r\n\0")
     reader.named({f"{name}_file": name, f"x_{name}": "tokens", "y_credential": name}, Where("x", "secrets"), directory)

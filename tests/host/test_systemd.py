@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fenced.cli.fencectl.place import SOCKET_DEFAULT
 from fenced.cli.main import COMMANDS
 from tests.needs import needs
 
@@ -20,7 +21,7 @@ def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     text = (UNITS / str(request.param)).read_text()
     assert re.search(r"^ExecStart=/usr/bin/fenced(-beat)? ", text, re.MULTILINE)
     copy = tmp_path / str(request.param)
-    copy.write_text(re.sub(r"^ExecStart=/usr/bin/fenced(-beat)? ", "ExecStart=/bin/true ", text, flags=re.MULTILINE))
+    copy.write_text(re.sub(r"=/usr/bin/fenced(-beat)? ", "=/bin/true ", text))
     return copy
 
 
@@ -72,10 +73,20 @@ def test_a_unit_promises_only_what_its_program_keeps() -> None:
     found = {name: settings(UNITS / name) for name in SERVICES}
     assert {name for name in SERVICES if "WatchdogSec" in found[name]} == set(SERVICES)
     assert {name for name in SERVICES if "ExecReload" in found[name]} == {"fenced.service", "fenced-proxy.service"}
-    assert found["fenced.service"]["ExecReload"] == "/bin/kill -HUP $MAINPID"
+    start, reload = (found["fenced.service"][key].split() for key in ("ExecStart", "ExecReload"))
+    assert reload == ["/usr/bin/fenced", "reload", *start[2:]]
     assert found["fenced-proxy.service"]["ExecReload"] == "/bin/kill -HUP $MAINPID"
     for name in ("fenced.service", "fenced-proxy.service"):
         assert found[name]["StateDirectory"] == name.removesuffix(".service")
+
+
+def test_the_daemon_can_make_its_socket_and_see_who_connects() -> None:
+    """Behind PrivateUsers= every user looks like nobody, and none would have a role."""
+    found = settings(UNITS / "fenced.service")
+    assert f"/run/{found['RuntimeDirectory']}/api.sock" == SOCKET_DEFAULT
+    assert found["RuntimeDirectoryMode"] == "0755"
+    assert "AF_UNIX" in found["RestrictAddressFamilies"].split()
+    assert "PrivateUsers" not in found
 
 
 def test_documents_and_units_name_the_same_files() -> None:

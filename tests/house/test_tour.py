@@ -53,10 +53,10 @@ def commands() -> str:
 @needs("mosquitto", "mosquitto_sub", "fence_dummy")
 def test_the_tour_goes_as_it_says(tmp_path: Path) -> None:
     api = f"127.0.0.1:{free_port()}"
-    script = commands().replace(BROKER_PORT, str(free_port())).replace("[bus]", f'[api]\nlisten = "{api}"\n\n[bus]', 1)
+    script = commands().replace(BROKER_PORT, str(free_port())).replace("[api]", f'[api]\nlisten = "{api}"', 1)
     (tmp_path / ".venv").symlink_to(sys.prefix)
     folders = {str(Path(program).parent) for name in ("mosquitto", "mosquitto_sub") if (program := find(name))}
-    environment = os.environ | {"FENCED_URL": f"http://{api}", "PATH": os.pathsep.join([os.environ["PATH"], *folders])}
+    environment = os.environ | {"PATH": os.pathsep.join([os.environ["PATH"], *folders])}
     with subprocess.Popen(
         ["bash", "-c", f"set -eo pipefail\n{WAITS}\n{script}"],
         cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

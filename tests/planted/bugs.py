@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tests.planted.bugs_access import ACCESS_BUGS
 from tests.planted.bugs_agents import AGENT_BUGS
 from tests.planted.bugs_deciding import DECIDING_BUGS
 from tests.planted.bugs_devices import DEVICE_BUGS
@@ -22,6 +23,7 @@ BUGS: Final = (
     + DEVICE_BUGS
     + AGENT_BUGS
     + DOOR_BUGS
+    + ACCESS_BUGS
     + HEARING_BUGS
     + NAME_BUGS
     + NEIGHBOUR_BUGS

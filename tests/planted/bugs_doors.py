@@ -62,18 +62,16 @@ DOOR_BUGS: Final = (
         name="strangers use up what those with a token may ask",
         rule="S15",
         file="api/border.py",
-        old="        _limit(services, services.failures, source(request.remote))\n",
-        new="        for role in (1, 2, 3):\n"
-        "            for held, digest in services.access._digests:\n"
-        "                if held == role:\n"
-        "                    _limit(services, services.limit, digest.hex())\n",
+        old="        _limit(services, services.failures, client_of(request))\n",
+        new="        for digest in services.access._held:\n"
+        "            _limit(services, services.limit, digest.hex())\n",
         killers=(f"{STRANGERS}::test_strangers_use_up_nothing_of_token_holders",),
     ),
     Bug(
         name="a stream outlives its token",
         rule="S15",
         file="api/server.py",
-        old="    services.streams.end(lambda principal: not services.access.is_valid(principal))\n",
+        old="    services.streams.end(lambda principal: not services.is_valid(principal))\n",
         new="",
         killers=(f"{EVENTS}::test_streams_of_a_revoked_or_demoted_token_end_at_once",),
     ),
@@ -81,8 +79,8 @@ DOOR_BUGS: Final = (
         name="a token that was taken away while the body came still acts",
         rule="S19",
         file="api/border.py",
-        old="    if route.role is not None and not services.access.is_valid(principal):\n",
-        new="    if route.role is not None and principal.role < 0:\n",
+        old="    if route.role is not None and not services.is_valid(principal):\n",
+        new="    if route.role is not None and principal.role == 0:\n",
         killers=(f"{STRANGERS}::test_a_request_whose_token_was_revoked_is_not_carried_out",),
     ),
 )

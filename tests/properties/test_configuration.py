@@ -262,7 +262,7 @@ class Edits(RuleBasedStateMachine):
         assert (loaded.configuration is None) is self.is_broken, loaded.errors
         # Giving memory back includes a full garbage collection, which is most of the cost of a small reload.
         with capture_logs() as logs, mock.patch.object(memory, "give_back"):
-            is_refused = bool(self.running_loop.do(self.reloader._take(loaded)))
+            is_refused = bool(self.running_loop.do(self.reloader._take(loaded)).refused)
         lines = [entry["change"] for entry in logs if entry["event"] == "configuration_changed"]
         assert is_refused is (
             self.is_broken or self._needs_restart() or self._spoils_an_operation() or self._has_lost_all_hosts()

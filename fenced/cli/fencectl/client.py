@@ -6,6 +6,7 @@ has a deadline, and a request that may change something is never sent twice.
 
 import http.client
 import json
+import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from fenced import __version__
+from fenced.cli.fencectl.place import UNIX, why_denied
 from fenced.net import handshake
 
 CALL_TIMEOUT_SECONDS: Final = 15.0
@@ -44,17 +46,40 @@ class DaemonFailed(Exception):
     """The daemon failed (500). It is not known whether it carried the request out."""
 
 
-class Client:
-    """One daemon. `by`: the name for the journal."""
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
 
-    def __init__(self, url: str, *, token: str | None, ca_file: str | None, by: str) -> None:
+    def __init__(self, path: str, *, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class Client:
+    """One daemon. `by`: the name for the journal. `timeout_seconds`: for one call."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None,
+        ca_file: str | None,
+        by: str,
+        timeout_seconds: float = CALL_TIMEOUT_SECONDS,
+    ) -> None:
         """Raises ValueError for a bad address, Unreachable for a certificate file that can't be read."""
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{url!r} is not an address such as http://127.0.0.1:8470")
+        self._path = url.removeprefix(UNIX) if url.startswith(UNIX) else ""
+        if not self._path.startswith("/") and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError(f"{url!r} is not an address such as http://127.0.0.1:8470 or unix:/run/fenced/api.sock")
         self.url = url.rstrip("/")
-        self._prefix = parts.path.rstrip("/") + "/api/v1"
-        self._host, self._port = parts.hostname, parts.port
+        self._timeout_seconds = timeout_seconds
+        self._prefix = ("" if self._path else parts.path.rstrip("/")) + "/api/v1"
+        self._host, self._port = parts.hostname or "", parts.port
         self._context = _context(ca_file) if parts.scheme == "https" else None
         self._headers = {"Accept": "application/json", "User-Agent": f"fencectl/{__version__}"}
         if by:
@@ -137,6 +162,8 @@ class Client:
         return "/".join((self._prefix, *(quote(part, safe="") for part in path)))
 
     def _new(self, timeout_seconds: float) -> http.client.HTTPConnection:
+        if self._path:
+            return _UnixConnection(self._path, timeout=timeout_seconds)
         if self._context is not None:
             return http.client.HTTPSConnection(self._host, self._port, timeout=timeout_seconds, context=self._context)
         return http.client.HTTPConnection(self._host, self._port, timeout=timeout_seconds)
@@ -164,7 +191,7 @@ class Client:
 
     def _exchange(self, method: str, target: str, body: bytes | None) -> tuple[int, bytes]:
         if self._connection is None:
-            self._connection = self._new(CALL_TIMEOUT_SECONDS)
+            self._connection = self._new(self._timeout_seconds)
         headers = dict(self._headers)
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -201,6 +228,8 @@ class Client:
             return f"can't reach {self.url}: {found}{hint}"
         if isinstance(error, TimeoutError):
             return f"{self.url} did not answer in time"
+        if self._path and isinstance(error, PermissionError):
+            return f"can't open {self._path}: {why_denied(self._path)}"
         text = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
         return f"can't reach {self.url}: {text}; is the daemon running?"
 

@@ -5,7 +5,7 @@ ended in time. Without a terminal it asks no questions.
 """
 
 import json
-from typing import Any, Final
+from typing import Any
 
 import click
 
@@ -14,18 +14,21 @@ from fenced.cli.duration import DURATION
 from fenced.cli.echo import say, tell
 from fenced.cli.fencectl import overview, text
 from fenced.cli.fencectl.client import Refused, Unreachable
+from fenced.cli.fencectl.place import SOCKET_DEFAULT, UNIX, URL_DEFAULT
 from fenced.cli.fencectl.session import Command, ExitCode, Group, Session, ask, fail, follow, open_session
 from fenced.cli.fencectl.wait import width
 from fenced.cli.waterfall import render
 
-URL_DEFAULT: Final = "http://127.0.0.1:8470"
 Json = dict[str, Any]
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="fencectl")
 @click.option(
-    "--url", envvar="FENCED_URL", default=URL_DEFAULT, show_default=True, help="URL of the daemon. [env: FENCED_URL]"
+    "--url",
+    envvar="FENCED_URL",
+    help=f"The daemon: http(s)://HOST:PORT or unix:/PATH. Default: {UNIX}{SOCKET_DEFAULT} if you may open it, else "
+    f"{URL_DEFAULT}. [env: FENCED_URL]",
 )
 @click.option(
     "--token-file",
@@ -36,7 +39,7 @@ Json = dict[str, Any]
 @click.option("--ca-file", envvar="FENCED_CA_FILE", type=click.Path(), help="Certificate authority of the daemon.")
 @click.option("--json", "is_json", is_flag=True, help="Print JSON; also accepted after the command.")
 @click.pass_context
-def main(ctx: click.Context, url: str, token_file: str | None, ca_file: str | None, is_json: bool) -> None:
+def main(ctx: click.Context, url: str | None, token_file: str | None, ca_file: str | None, is_json: bool) -> None:
     """Talk to the fencing daemon.
 
     \b

@@ -5,6 +5,7 @@ Knows no command. Every error ends in `Group`, with one exit code and a text tha
 
 import getpass
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,11 +19,13 @@ from fenced.cli.echo import say, tell
 from fenced.cli.fencectl import client as http_client
 from fenced.cli.fencectl import text
 from fenced.cli.fencectl.client import Client, DaemonFailed, Refused, Unreachable
+from fenced.cli.fencectl.place import SOCKET_DEFAULT, default_url, is_denied, why_denied
 from fenced.cli.fencectl.story import sentence
 from fenced.cli.fencectl.wait import NotEnded, display, wait
 
 TOKEN_FILE_MAX_BYTES: Final = 4096
-ROLES: Final = ("viewer:", "operator:", "admin:")
+OWNER: Final = re.compile(r"(viewer|operator|admin)(@[^:,]+)?(,until=[0-9-]+)?:")
+"""What comes before the token in a line of the daemon's tokens file."""
 RECONNECT_SECONDS: Final = 2.0
 AWAY_MAX_SECONDS: Final = 60.0
 NOT_UNDERSTOOD: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
@@ -93,26 +96,26 @@ class Session:
             http_client.pause(RECONNECT_SECONDS)
 
 
-def open_session(url: str, *, token_file: str | None, ca_file: str | None, is_json: bool) -> Session:
-    """Open a session without sending anything. Raises click.UsageError, Unreachable."""
+def open_session(url: str | None, *, token_file: str | None, ca_file: str | None, is_json: bool) -> Session:
+    """Open a session; send nothing yet. `url` None: look for the daemon. Raises click.UsageError, Unreachable."""
     token = None if token_file is None else _read_token(Path(token_file))
     try:
-        client = Client(url, token=token, ca_file=ca_file, by=_user())
+        client = Client(url or default_url(), token=token, ca_file=ca_file, by=_user())
     except ValueError as exc:
         raise click.UsageError(str(exc)) from exc
     return Session(client, is_json=is_json)
 
 
 def _read_token(path: Path) -> str:
-    """Read the one line of the file; a line of the daemon's tokens file (`role:token`) works, too."""
+    """Read the one line of the file; a line of the daemon's tokens file (`ROLE@person:token`) works, too."""
     try:
         with path.open("rb") as file:
             text = file.read(TOKEN_FILE_MAX_BYTES).decode()
     except (OSError, UnicodeDecodeError) as exc:
         raise click.UsageError(f"can't read the token file {path}: {exc}") from exc
-    token = text.strip()
-    for role in ROLES:
-        token = token.removeprefix(role)
+    line = text.strip()
+    owner = OWNER.match(line)
+    token = line if owner is None else line[owner.end() :]
     if not token or not token.isascii() or any(character.isspace() for character in token):
         raise click.UsageError(f"the token file {path} must hold one token on one line")
     return token
@@ -185,6 +188,8 @@ def _tell_refusal(ctx: click.Context, refusal: Refused) -> None:
         tell(line)
     if refusal.status == 401:
         tell("give the token with --token-file")
+    if refusal.rule == "tcp_writes" and is_denied():
+        tell(f"{SOCKET_DEFAULT}: {why_denied()}")
 
 
 class Command(click.Command):

@@ -1,15 +1,22 @@
-"""Checks that the API, https:// proxies and confirm_off by MQTT have the TLS files and tokens that they need."""
+"""Checks who can reach the API, and that it, https:// proxies and confirm_off by MQTT have the files that they need."""
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
 from fenced.config.checks.draft import Draft
-from fenced.config.checks.finding import Finding, error, warning
+from fenced.config.checks.finding import Finding, error, once_for_all, warning
 from fenced.model.addresses import is_loopback
+from fenced.model.api_tokens import REPORTER
+from fenced.model.names import HostName
+
+_HOST_NAME: Final = re.compile(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]+\]?", re.ASCII)
 
 
 def api(draft: Draft) -> Iterator[Finding]:
     """Off loopback the API needs tokens, and should have a certificate."""
     table, found, where = draft.main.api, draft.configuration.api, draft.where.key("api")
+    yield from _callers(draft)
     if is_loopback(found.host):
         return
     if not table.tokens_file:
@@ -20,6 +27,30 @@ def api(draft: Draft) -> Iterator[Finding]:
         )
     elif found.tls_cert_file is None:
         yield warning(where.key("tls_cert_file"), "is missing: tokens go over the network in clear", unit="file")
+
+
+def _callers(draft: Draft) -> Iterator[Finding]:
+    """`tcp_writes` opens the fleet to local users; a name of `hosts` is no address with port; reporters are hosts."""
+    table, found, where = draft.main.api, draft.configuration.api, draft.where.key("api")
+    if found.tcp_writes and not table.tokens_file:
+        yield warning(
+            where.key("tcp_writes"),
+            "every user and program of this machine can cut power, and as anyone: use the socket, or tokens",
+            value=True,
+            rests_on=(where.key("tokens_file"),),
+        )
+    for index, name in enumerate(found.hosts):
+        if _HOST_NAME.fullmatch(name) is None:
+            yield error(
+                where.key("hosts").item(index), "must be a name or an address, without scheme and port", value=name
+            )
+    for token in found.tokens:
+        if token.role == REPORTER and HostName(token.reports) not in draft.inventory.hosts:
+            yield warning(
+                where.key("tokens_file"),
+                f"reporter={token.reports}: no such host; the name must match exactly",
+                once=once_for_all("tokens", "reporters"),
+            )
 
 
 def confirm_off(draft: Draft) -> Iterator[Finding]:
