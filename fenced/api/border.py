@@ -1,7 +1,7 @@
 """The outer layer of every request: admit, parse, run the handler, turn errors into problem documents.
 
-Admission checks encoding, Host and Origin, who calls, rate limit and role, in this order. It leaves to
-the handlers. No exception leaves this module, and each unexpected one is logged and counted.
+Admission checks encoding, Host and Origin, who calls, rate limit and role, in this order. The handlers
+decide what a request means. No exception leaves this module, and each unexpected one is logged and counted.
 """
 
 import dataclasses

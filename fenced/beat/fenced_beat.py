@@ -73,7 +73,7 @@ KEYS = (
     ("password_file", "", "file", "", "file with the password on one line"),
     ("password_env", "", "text", "", "or: the environment variable that holds it"),
     ("password_credential", "", "text", "", "or: the systemd credential that holds it"),
-    ("token_file", "", "file", "", "file with the token of `api` on one line, of role `operator`"),
+    ("token_file", "", "file", "", "file with the token of `api` on one line: `reporter=HOST`, or the role operator"),
     ("token_env", "", "text", "", "or: the environment variable that holds it"),
     ("token_credential", "", "text", "", "or: the systemd credential that holds it"),
 )
@@ -1071,7 +1071,7 @@ def _properties(data: bytes) -> "dict[int, int]":
 
 _ADVICE = {
     401: "the API does not accept the token; write a valid one into the token's file",
-    403: "the token may not report this host; it needs the role operator",
+    403: "the token may not report this host; it needs reporter=HOST, or the role operator",
     404: "the daemon does not know this host; set host to its name in the inventory",
     429: "too many requests",
     503: "the API takes no reports now",

@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 
 from fenced.api.server import build_app, serve
+from fenced.model.api_tokens import REPORTER, ApiToken
 from fenced.model.inventory import Secret
 from tests.api.conftest import TOKENS, expose
 from tests.beat.program import beating
@@ -20,13 +21,14 @@ from tests.net import free_port, until
 
 pytestmark = pytest.mark.integration
 
-OPERATOR: Final = next(secret.reveal() for role, secret in TOKENS if role == "operator")
-VIEWER: Final = next(secret.reveal() for role, secret in TOKENS if role == "viewer")
+OPERATOR: Final = next(token.secret.reveal() for token in TOKENS if token.role == "operator")
+VIEWER: Final = next(token.secret.reveal() for token in TOKENS if token.role == "viewer")
+OF_NODE_1: Final = ApiToken(role=REPORTER, reports="node-1", secret=Secret("of-node-1-alone"))
 
 
 @contextlib.asynccontextmanager
 async def api(
-    ours: Authority | None = None, *, port: int = 0, tokens: tuple[tuple[str, Secret], ...] = TOKENS
+    ours: Authority | None = None, *, port: int = 0, tokens: tuple[ApiToken, ...] = (*TOKENS, OF_NODE_1)
 ) -> AsyncIterator[tuple[str, FakeControl]]:
     """Yield the address of the real API, and what is behind it."""
     control = FakeControl()
@@ -46,7 +48,8 @@ def token_file(folder: Path, token: str) -> Path:
 async def test_heartbeats_over_https(tmp_path: Path) -> None:
     """A proxy in the environment is not used. `stopping` comes when the machine shuts down."""
     ours = authority(tmp_path, "ca")
-    options = ("--ca-file", str(ours.file), "--token-file", str(token_file(tmp_path, OPERATOR)), "--role", "db")
+    token = token_file(tmp_path, OF_NODE_1.secret.reveal())
+    options = ("--ca-file", str(ours.file), "--token-file", str(token), "--role", "db")
     proxy = f"http://127.0.0.1:{free_port()}"
     proxies = {"HTTPS_PROXY": proxy, "https_proxy": proxy}
     async with api(ours) as (url, control), relayed(url) as (url, connections):

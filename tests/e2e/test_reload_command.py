@@ -6,8 +6,9 @@ import pytest
 
 from tests.e2e.agents import Agent
 from tests.e2e.bed import Bed, bed
-from tests.e2e.programs import FENCED, Ended, run_short
+from tests.e2e.programs import FENCED, run_short
 from tests.needs import needs
+from tests.warm.programs import Ended
 
 pytestmark = [pytest.mark.integration, needs("mosquitto")]
 
