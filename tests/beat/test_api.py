@@ -32,7 +32,14 @@ async def api(
 ) -> AsyncIterator[tuple[str, FakeControl]]:
     """Yield the address of the real API, and what is behind it."""
     control = FakeControl()
-    app = build_app(control, tokens=tokens, requests_per_second=1000, metrics=expose, clock=FakeClock())
+    app = build_app(
+        control,
+        tokens=tokens,
+        has_tcp_writes=not tokens,
+        requests_per_second=1000,
+        metrics=expose,
+        clock=FakeClock(),
+    )
     certificate, key = ours.issue("api") if ours is not None else ("", "")
     async with serve(app, f"127.0.0.1:{port}", tls_cert_file=str(certificate), tls_key_file=str(key)) as serving:
         yield serving.url, control
