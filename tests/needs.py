@@ -34,6 +34,7 @@ PACKAGES = {
     "mosquitto_sub": "mosquitto-clients",
     "nsenter": "util-linux",
     "openssl": "openssl",
+    "prlimit": "util-linux",
     "setpriv": "util-linux",
     "snmpd": "snmpd",
     "snmpget": "snmp",

@@ -105,6 +105,8 @@ def command(
         program=_program(),
         root=root.absolute(),
         is_dry=is_dry,
+        site=site,
+        controller=controller,
         within=_duration(within),
     )
     try:

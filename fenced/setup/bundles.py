@@ -93,7 +93,7 @@ def proxy(fleet: Fleet, name: str, *, is_renewal: bool, signed: Signed, authorit
 # Made by `fenced setup` for {name}. Every key: config/proxy.toml.
 [proxy]
 name = {_text(name)}
-listen = "0.0.0.0:8471"
+listen = "{"[::]" if ":" in fleet.proxies[name][0] else "0.0.0.0"}:8471"
 tls_cert_file = "proxy.crt"
 tls_key_file = "proxy.key"
 client_ca_file = "ca.crt"
@@ -119,7 +119,7 @@ def client(fleet: Fleet, name: str, *, password: str | None, signed: Signed, aut
         return parts
     read = (
         f"Example: mosquitto_sub -h {fleet.broker[0]} -p {broker.PORT} --cafile ca.crt --cert client.crt "
-        f'--key client.key -u {name} -P "$(cat password)" -t "fenced/v1/{fleet.site}/event"\n'
+        f'--key client.key -u {name} -P "$(cat password)" -t "fenced/v1/{fleet.site}/event/#"\n'
     )
     return parts | {
         "password": Part(content=f"{password}\n".encode(), mode=SECRET),

@@ -6,12 +6,14 @@ person: it stays as it is, and the difference is shown.
 
 import contextlib
 import difflib
+import errno
+import fcntl
 import grp
 import hashlib
 import json
 import os
 import pwd
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -71,13 +73,14 @@ class Outcome:
 
 @dataclass(slots=True, kw_only=True)
 class Manifest:
-    """What setup has written: digests by path, and until when each certificate that it gave away is valid.
+    """What setup has written: digests by path, and until when and for what each certificate of a bundle is valid.
 
     `named`: the names that stand in no configuration: broker, sources, readers. They hold in later runs, too.
     """
 
     digests: dict[str, str] = field(default_factory=dict)
     given: dict[str, str] = field(default_factory=dict)
+    addresses: dict[str, list[str]] = field(default_factory=dict)
     named: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
@@ -87,17 +90,28 @@ class Manifest:
             raw: Any = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return cls()
+        except PermissionError as exc:
+            raise NotSetUp(f"{path}: can't be read: {exc.strerror}; run setup as root") from exc
         except (OSError, ValueError) as exc:
             raise NotSetUp(f"{path}: can't be read ({exc}); restore it, or move it away to begin anew") from exc
         if not isinstance(raw, dict) or raw.get("version") != MANIFEST_VERSION:
             raise NotSetUp(f"{path}: was written by another version of fenced; use that version, or move it away")
         return cls(
-            digests=dict(raw.get("files", {})), given=dict(raw.get("given", {})), named=dict(raw.get("named", {}))
+            digests=dict(raw.get("files", {})),
+            given=dict(raw.get("given", {})),
+            addresses=dict(raw.get("addresses", {})),
+            named=dict(raw.get("named", {})),
         )
 
     @property
     def text(self) -> bytes:
-        body = {"version": MANIFEST_VERSION, "files": self.digests, "given": self.given, "named": self.named}
+        body = {
+            "version": MANIFEST_VERSION,
+            "files": self.digests,
+            "given": self.given,
+            "addresses": self.addresses,
+            "named": self.named,
+        }
         return (json.dumps(body, indent=1, sort_keys=True) + "\n").encode()
 
 
@@ -122,15 +136,15 @@ class Disk:
         except FileNotFoundError:
             return None
         except OSError as exc:
-            raise NotSetUp(f"{path}: can't be read: {exc.strerror}; run setup as root") from exc
+            raise NotSetUp(f"{path}: can't be read: {_advised(exc)}") from exc
 
     def write(self, wanted: Wanted) -> Outcome:
         """Write a file as its rule says. Raises NotSetUp."""
         present = self.read(wanted.path)
         done = self._decided(wanted, present)
-        if done in {Done.MADE, Done.CHANGED}:
-            if not self._is_dry:
-                self._put(wanted)
+        if done in {Done.MADE, Done.CHANGED} and not self._is_dry:
+            self._put(wanted)
+        if done in {Done.MADE, Done.CHANGED, Done.SAME}:  # SAME: an interrupted run may not have recorded it
             self._manifest.digests[str(wanted.path)] = _digest(wanted.content)
         difference = _difference(wanted, present or b"") if done in {Done.DIFFERS, Done.CHANGED} else ""
         return Outcome(path=wanted.path, done=done, difference=difference)
@@ -163,7 +177,9 @@ class Disk:
                     os.fsync(file.fileno())
             beside.replace(path)
         except OSError as exc:
-            raise NotSetUp(f"{wanted.path}: can't be written: {exc.strerror}; run setup as root") from exc
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
+            raise NotSetUp(f"{wanted.path}: can't be written: {_advised(exc)}") from exc
 
     def _make_folders(self, folder: Path) -> None:
         """Make missing folders with mode 755, whatever the umask."""
@@ -184,7 +200,33 @@ class Disk:
                 os.chown(real, 0, group_id(group))
             real.chmod(mode)
         except OSError as exc:
-            raise NotSetUp(f"{path}: can't be made: {exc.strerror}; run setup as root") from exc
+            raise NotSetUp(f"{path}: can't be made: {_advised(exc)}") from exc
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a lock on a folder: two runs at once would lose accounts of each other. Raises NotSetUp."""
+    try:
+        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as exc:
+        raise NotSetUp(f"{folder}: can't be opened: {_advised(exc)}") from exc
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as exc:
+        raise NotSetUp("another fenced setup is running: wait until it has ended, then run this one again") from exc
+    finally:
+        os.close(held)
+
+
+def _advised(exc: OSError) -> str:
+    """Return what went wrong, and what to do now."""
+    advice = {
+        errno.ENOSPC: "free space on the disk, then run setup again",
+        errno.EACCES: "run setup as root",
+        errno.EPERM: "run setup as root",
+    }
+    return f"{exc.strerror}; {advice.get(exc.errno or 0, 'repair that, then run setup again')}"
 
 
 def group_id(name: str) -> int:

@@ -4,7 +4,7 @@ The inventory is read without its meaning (no device is looked at), because a fi
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -16,6 +16,8 @@ from fenced.config.read import find_files, read_inventory, read_toml
 INVENTORY: Final = "inventory/*.toml"
 CONTROLLER_PREFIX: Final = "controller-"
 SITE: Final = "site-1"
+NAME_CHARS_MAX: Final = 64
+"""The common name of a certificate (RFC 5280, ub-common-name)."""
 
 
 class NotSetUp(Exception):
@@ -52,6 +54,8 @@ class Fleet:
         for name in (self.site, self.controller, *self.accounts, *self.proxies):
             if NAME_PATTERN.fullmatch(name) is None:
                 raise NotSetUp(f"{name!r} is not a name: use letters, digits, dots, hyphens and underscores")
+            if len(name) > NAME_CHARS_MAX:
+                raise NotSetUp(f"{name}: a certificate holds a name of at most {NAME_CHARS_MAX} characters; shorten it")
         accounts = self.accounts
         twice = sorted({name for name in accounts if accounts.count(name) > 1})
         if twice:
@@ -71,6 +75,9 @@ class Written:
     hosts: tuple[str, ...] = ()
     proxies: Mapping[str, tuple[str, ...]]
     without_device: tuple[str, ...] = ()
+    is_present: bool = False
+    patterns: tuple[str, ...] = (INVENTORY,)
+    bus: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_written(config: Path) -> Written:
@@ -98,6 +105,9 @@ def read_written(config: Path) -> Written:
             for proxy in _entries(tables, "proxy")
         },
         without_device=_unique(str(host["name"]) for host in hosts if not host.get("device")),
+        is_present=True,
+        patterns=tuple(map(str, patterns)) if isinstance(patterns, list) else (),
+        bus=_table(main, "bus"),
     )
 
 

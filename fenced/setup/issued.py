@@ -71,14 +71,19 @@ class Issuer:
             return "its key is missing or belongs to another certificate"
         return self._why_soon(shown.valid_until)
 
-    def why_given_anew(self, whose: str) -> str:
+    def why_given_anew(self, whose: str, addresses: tuple[str, ...] = ()) -> str:
         """Return why the certificate in a bundle must be made anew ("missing" for the first one), or ""."""
         until = self.manifest.given.get(whose)
-        return "missing" if until is None else self._why_soon(datetime.fromisoformat(until))
+        if until is None:
+            return "missing"
+        lacking = [each for each in addresses if each not in self.manifest.addresses.get(whose, addresses)]
+        return f"not valid for {', '.join(lacking)}" if lacking else self._why_soon(datetime.fromisoformat(until))
 
-    def give(self, whose: str, signed: Signed) -> None:
-        """Remember a certificate that leaves in a bundle."""
+    def give(self, whose: str, signed: Signed, addresses: tuple[str, ...] = ()) -> None:
+        """Remember a certificate that leaves in a bundle, and the addresses for which it is valid."""
         self.manifest.given[whose] = signed.valid_until.isoformat()
+        if addresses:
+            self.manifest.addresses[whose] = [*addresses]
 
     def _why_soon(self, until: datetime) -> str:
         return f"ends on {until:%Y-%m-%d}" if until - self.now() < self.within else ""

@@ -13,9 +13,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from fenced.setup import broker, bundles, daemon
+from fenced.setup import broker, bundles, checks, daemon
 from fenced.setup.accounts import Accounts, new_password
-from fenced.setup.files import Disk, Manifest, Outcome, Rule, Wanted, has_user
+from fenced.setup.files import Disk, Manifest, Outcome, Rule, Wanted, alone, has_user
 from fenced.setup.fleet import Fleet, NotSetUp, Written, joined, read_written
 from fenced.setup.issued import HOST_DAYS, RENEW_DAYS, Issuer, Now, utc_now
 
@@ -29,7 +29,8 @@ class Asked:
     """What the operator asked for. `addresses`: (host, address) for a first inventory.
 
     `reissue`: accounts and proxies that get a new password or certificate; `revoke`: accounts that the broker loses.
-    `has_broker`: whether the broker runs on this machine; None: if Mosquitto is installed here.
+    `has_broker`: whether the broker runs on this machine; None: as in the last run, at first if Mosquitto is installed.
+    `site` and `controller` are those that an option named; the configuration must agree.
     """
 
     fleet: Fleet
@@ -37,6 +38,8 @@ class Asked:
     reissue: frozenset[str] = frozenset()
     revoke: frozenset[str] = frozenset()
     has_broker: bool | None = None
+    site: str | None = None
+    controller: str | None = None
     program: str = daemon.PROGRAM
     root: Path = Path("/")
     is_dry: bool = False
@@ -57,7 +60,11 @@ class Report:
 
 def run(asked: Asked, *, progress: Callable[[int, int], None] = lambda done, of: None) -> Report:
     """Do everything. `progress` gets how many bundles are made, of how many. Raises NotSetUp."""
-    return _Run(asked, progress).run()
+    first = _Run(asked, progress)
+    if asked.is_dry:
+        return first.run()
+    with alone(first.made_folder()):
+        return _Run(asked, progress).run()  # read again: another run may have ended just before
 
 
 class _Run:
@@ -67,17 +74,29 @@ class _Run:
         self._manifest = Manifest.read(self._real(daemon.MANIFEST))
         self._disk = Disk(asked.root, self._manifest, is_dry=asked.is_dry)
         self._written = read_written(self._real(daemon.CONFIGURATION))
+        checks.check_stated(self._written, site=asked.site, controller=asked.controller)
         self._fleet = joined(self._written, _completed(asked, self._written, self._manifest))
         self._manifest.named = {
             "broker": [*self._fleet.broker], "sources": [*self._fleet.sources], "readers": [*self._fleet.readers]
         }  # fmt: skip
         mosquitto = self._real(broker.FOLDER)
-        self._has_broker = mosquitto.is_dir() if asked.has_broker is None else asked.has_broker
+        elsewhere = daemon.AUTHORITY / "broker.passwd"
+        is_elsewhere = self._disk.read(elsewhere) is not None
+        self._has_broker = mosquitto.is_dir() and not is_elsewhere if asked.has_broker is None else asked.has_broker
         if self._has_broker and not mosquitto.is_dir():
             raise NotSetUp(f"{broker.FOLDER} does not exist: install mosquitto first, or use --broker-elsewhere")
-        self._passwords = broker.PASSWORDS if self._has_broker else daemon.AUTHORITY / "broker.passwd"
-        present = self._disk.read(self._passwords)
+        self._passwords, other = (broker.PASSWORDS, elsewhere)[:: 1 if self._has_broker else -1]
+        present = self._disk.read(self._passwords) or self._disk.read(other)  # a broker that moved keeps its accounts
         self._accounts = Accounts.parse("" if present is None else present.decode())
+        checks.check_named(self._fleet, self._accounts, reissue=asked.reissue, revoke=asked.revoke)
+        for name in self._new():
+            path = daemon.INVENTORY.with_name(f"{name}.toml")
+            checks.check_place(name, self._written, is_present=self._disk.read(path) is not None)
+
+    def made_folder(self) -> Path:
+        """Make the authority's folder, which only root can open."""
+        self._disk.folder(daemon.AUTHORITY, mode=0o700)
+        return self._real(daemon.AUTHORITY)
 
     def run(self) -> Report:
         with ExitStack() as stack:
@@ -90,13 +109,15 @@ class _Run:
                 folder=folder, manifest=self._manifest, within=self._asked.within, now=self._asked.now
             )
             self._authority = self._issuer.authority()
-            self._make_daemon()
-            self._make_clients()
-            self._make_proxies()
-            self._revoke()
-            self._make_broker()
-            if not self._asked.is_dry:
-                self._write(daemon.MANIFEST, self._manifest.text, mode=0o600, rule=Rule.REPLACE, is_listed=False)
+            try:
+                self._make_daemon()
+                self._make_clients()
+                self._make_proxies()
+                self._revoke()
+                self._make_broker()
+            finally:  # a run that failed or was interrupted records what it has written
+                if not self._asked.is_dry:
+                    self._write(daemon.MANIFEST, self._manifest.text, mode=0o600, rule=Rule.REPLACE, is_listed=False)
         self._say_next()
         return self._report
 
@@ -119,7 +140,6 @@ class _Run:
 
     def _make_folders(self) -> None:
         self._disk.folder(daemon.SECRETS, mode=0o750, group=daemon.GROUP)
-        self._disk.folder(daemon.AUTHORITY, mode=0o700)
         self._disk.folder(daemon.BUNDLES, mode=0o700)
 
     def _make_daemon(self) -> None:
@@ -146,19 +166,25 @@ class _Run:
 
     def _add_to_inventory(self) -> None:
         """Give each new host and proxy a file of its own: the present files are a person's."""
-        fleet, known = self._fleet, {*self._written.hosts, *self._written.proxies}
-        for name in (*self._asked.fleet.hosts, *self._asked.fleet.proxies):
-            if name not in known:
-                one = Fleet(
-                    site=fleet.site,
-                    controller=fleet.controller,
-                    broker=fleet.broker,
-                    hosts=(name,) if name in self._asked.fleet.hosts else (),
-                    proxies={name: fleet.proxies[name]} if name in self._asked.fleet.proxies else {},
-                )
-                text = daemon.inventory(one, self._asked.addresses)
-                path = daemon.INVENTORY.with_name(f"{name}.toml")
-                self._write(path, text.encode(), mode=SECRET, group=daemon.GROUP, rule=Rule.KEEP)
+        fleet = self._fleet
+        for name in self._new():
+            one = Fleet(
+                site=fleet.site,
+                controller=fleet.controller,
+                broker=fleet.broker,
+                hosts=(name,) if name in self._asked.fleet.hosts else (),
+                proxies={name: fleet.proxies[name]} if name in self._asked.fleet.proxies else {},
+            )
+            text = daemon.inventory(one, self._asked.addresses)
+            path = daemon.INVENTORY.with_name(f"{name}.toml")
+            self._write(path, text.encode(), mode=SECRET, group=daemon.GROUP, rule=Rule.KEEP)
+
+    def _new(self) -> tuple[str, ...]:
+        """Return the hosts and proxies that an existing inventory lacks."""
+        if not self._written.is_present:
+            return ()
+        asked, known = self._asked.fleet, {*self._written.hosts, *self._written.proxies}
+        return tuple(dict.fromkeys(name for name in (*asked.hosts, *asked.proxies) if name not in known))
 
     def _make_password(self) -> None:
         """Give the daemon its account: a new password, or the one that it has where the broker lost the account."""
@@ -166,7 +192,7 @@ class _Run:
         present = self._disk.read(daemon.PASSWORD)
         is_new = present is None or name in self._asked.reissue
         password = new_password() if is_new or present is None else present.decode().strip()
-        if is_new or name not in self._accounts.lines:
+        if not self._accounts.fits(name, password):
             self._accounts = self._accounts.with_account(name, password)
         self._write(
             daemon.PASSWORD,
@@ -200,14 +226,14 @@ class _Run:
     def _make_proxies(self) -> None:
         for name, addresses in self._fleet.proxies.items():
             whose = f"proxy {name}"
-            why = "new" if name in self._asked.reissue else self._issuer.why_given_anew(whose)
+            why = "new" if name in self._asked.reissue else self._issuer.why_given_anew(whose, addresses)
             if not why:
                 continue
             signed = self._issuer.server(name, addresses)
             is_renewal = whose in self._manifest.given
             parts = bundles.proxy(self._fleet, name, is_renewal=is_renewal, signed=signed, authority=self._authority)
             self._bundle(f"proxy-{name}", parts, f"a new certificate ({why})" if is_renewal else "its certificate")
-            self._issuer.give(whose, signed)
+            self._issuer.give(whose, signed, addresses)
 
     def _bundle(self, name: str, parts: dict[str, bundles.Part], what: str) -> None:
         path = daemon.BUNDLES / f"{name}.tar.gz"
@@ -219,10 +245,6 @@ class _Run:
 
     def _revoke(self) -> None:
         for name in sorted(self._asked.revoke):
-            if name in self._fleet.accounts:
-                raise NotSetUp(f"{name} is still in the inventory or asked for: remove it there first, then revoke it")
-            if name not in self._accounts.lines:
-                raise NotSetUp(f"the broker has no account {name}; it has {', '.join(self._accounts.lines) or 'none'}")
             self._accounts = self._accounts.without(name)
             self._manifest.given.pop(name, None)
             self._report.notes.append(f"removed the account {name}")
@@ -257,14 +279,14 @@ class _Run:
     def _bundle_broker(self, names: tuple[str, ...]) -> None:
         """Make a bundle whenever something in it changed."""
         before = self._disk.read(self._passwords)
-        self._write_accounts(group="root")
-        why = self._issuer.why_given_anew("broker")
+        why = self._issuer.why_given_anew("broker", names)
         if why or before != self._accounts.text.encode():
             signed = self._issuer.server(broker.NAME, names)
             passwords = self._accounts.text.encode()
             parts = bundles.broker_machine(self._fleet, passwords=passwords, signed=signed, authority=self._authority)
             self._bundle("broker", parts, "everything that the broker's machine needs")
-            self._issuer.give("broker", signed)
+            self._issuer.give("broker", signed, names)
+        self._write_accounts(group="root")  # last: an interrupted run makes the bundle again
 
     def _write_accounts(self, *, group: str) -> None:
         text = self._accounts.text.encode()
@@ -313,6 +335,9 @@ class _Run:
 
     def _say_next(self) -> None:
         say = self._report.next.append
+        lacking = checks.unused(self._written, self._fleet)
+        if lacking:
+            say(f"your {daemon.CONFIGURATION} does not use the daemon's account; set in [bus]: {'; '.join(lacking)}")
         if self._report.problems:
             say("settle the problems above, then run fenced setup again: the broker's files were not written")
         bare = [
@@ -347,7 +372,7 @@ def _completed(asked: Asked, written: Written, manifest: Manifest) -> Fleet:
         fleet,
         site=written.site or fleet.site,
         controller=written.controller or fleet.controller,
-        broker=fleet.broker or tuple(manifest.named.get("broker", ())) or (socket.getfqdn(),),
+        broker=tuple(dict.fromkeys((*fleet.broker, *known("broker", ())))) or (socket.getfqdn(),),
         sources=known("sources", fleet.sources),
         readers=known("readers", fleet.readers),
     )

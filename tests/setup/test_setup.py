@@ -11,9 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from fenced.cli.main import main
 from fenced.config.load import load
 from fenced.config.own_machine import OwnMachine
 from fenced.drivers.catalogue import DriverCatalogue
@@ -26,26 +25,6 @@ from fenced.setup.run import Asked, Report, run
 from tests.needs import find, needs
 
 FIRST = ("--broker", "bus.example.org", "--host", "node-1=10.0.0.1", "--host", "node-2")
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """Return the root of a machine with Mosquitto as Debian installs it."""
-    (tmp_path / "etc/mosquitto/conf.d").mkdir(parents=True)
-    (tmp_path / "etc/mosquitto/mosquitto.conf").write_text("persistence true\ninclude_dir /etc/mosquitto/conf.d\n")
-    return tmp_path
-
-
-@pytest.fixture
-def setup(root: Path) -> Callable[..., Result]:
-    """Run the command below the root; fail the test unless it exits with `status`."""
-
-    def call(*options: str, status: int = 0) -> Result:
-        done = CliRunner().invoke(main, ["setup", "--root", str(root), "--name", "fenced-a", *options])
-        assert done.exit_code == status, done.output
-        return done
-
-    return call
 
 
 def content(root: Path) -> dict[str, bytes]:

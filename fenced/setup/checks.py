@@ -1,0 +1,71 @@
+"""Refuse what an operator requests before anything is written, and explain what a person's fenced.toml lacks."""
+
+from collections.abc import Mapping
+from pathlib import PurePath
+
+from fenced.setup import daemon
+from fenced.setup.accounts import Accounts
+from fenced.setup.fleet import Fleet, NotSetUp, Written
+
+
+def check_stated(written: Written, *, site: str | None, controller: str | None) -> None:
+    """Raise NotSetUp for an option that the configuration contradicts: the file decides."""
+    for option, said, key, present in (
+        ("--site", site, "site", written.site),
+        ("--name", controller, "name", written.controller),
+    ):
+        if said and present and said != present:
+            raise NotSetUp(
+                f"{option} {said}: {daemon.CONFIGURATION} says {key} = {present!r}, and setup does not edit it; "
+                f"leave out {option}, or edit the file first (every bundle is then made anew with --reissue)"
+            )
+
+
+def check_named(fleet: Fleet, accounts: Accounts, *, reissue: frozenset[str], revoke: frozenset[str]) -> None:
+    """Raise NotSetUp for a name in --reissue or --revoke that means nothing, or an account that is in use."""
+    known = {*fleet.accounts, *fleet.proxies}
+    for name in sorted(reissue - known):
+        raise NotSetUp(f"--reissue {name}: there is no such host, proxy, source or reader, and no daemon of this name")
+    for name in sorted(revoke):
+        if name in fleet.accounts:
+            raise NotSetUp(f"{name} is still in the inventory or requested: remove it there first, then revoke it")
+        if name not in accounts.lines:
+            raise NotSetUp(f"the broker has no account {name}; it has {', '.join(accounts.lines) or 'none'}")
+
+
+def check_place(name: str, written: Written, *, is_present: bool) -> None:
+    """Raise NotSetUp if the daemon would not read a new file of the inventory, or if another one has its name."""
+    path = daemon.INVENTORY.with_name(f"{name}.toml")
+    if is_present:
+        raise NotSetUp(
+            f"{path} exists and does not name {name}: add {name} to a file of the inventory, then run fenced setup"
+        )
+    inside = path.relative_to(daemon.FOLDER)
+    if not any(_matches(path if pattern.startswith("/") else inside, pattern) for pattern in written.patterns):
+        raise NotSetUp(
+            f"the daemon would not read {path}, because inventory.files of {daemon.CONFIGURATION} does not match it: "
+            f"add {name} to a file of the inventory, then run fenced setup"
+        )
+
+
+def unused(written: Written, fleet: Fleet) -> list[str]:
+    """Return what of the daemon's file does not use the account and certificate that setup made for it."""
+    wanted: Mapping[str, str] = {
+        "username": fleet.controller_account,
+        "password_file": str(daemon.PASSWORD),
+        "ca_file": str(daemon.TLS / "ca.crt"),
+        "cert_file": str(daemon.TLS / "controller.crt"),
+        "key_file": str(daemon.TLS / "controller.key"),
+    }
+    if not written.is_present:
+        return []
+    found = {key: str(written.bus.get(key, "")) for key in wanted}
+    paths = {key: str(daemon.FOLDER / text) if key.endswith("_file") and text else text for key, text in found.items()}
+    lines = [f'{key} = "{text}"' for key, text in wanted.items() if paths[key] != text]
+    if not str(written.bus.get("url", "")).startswith("mqtts://"):
+        lines.insert(0, 'url = "mqtts://..."')
+    return lines
+
+
+def _matches(path: PurePath, pattern: str) -> bool:
+    return "**" in pattern or path.match(pattern)
