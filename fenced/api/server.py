@@ -23,6 +23,7 @@ from fenced.model.api_tokens import ApiToken
 from fenced.model.moments import Wall, as_steady
 from fenced.net.bodies import name_server, not_yet, protocols, runner
 from fenced.net.door import IDLE_SECONDS, Door, connections_max
+from fenced.net.unix_socket import path_of
 from fenced.ports.clock import Clock
 from fenced.ports.control import Control
 from fenced.ports.reloading import Reload
@@ -164,7 +165,7 @@ async def serve(
             host=host,
             port=int(listening.getsockname()[1]),
             is_tls=context is not None,
-            socket="" if local is None else str(local.getsockname()),
+            socket="" if local is None else path_of(local),
         )
 
 

@@ -39,6 +39,11 @@ def listening_at(path: Path, *, group: int, backlog: int) -> Iterator[socket.soc
             _remove(path, inode)
 
 
+def path_of(listening: socket.socket) -> str:
+    """Return the path of a socket of `listening_at`; the kernel goes on to report the name before the renaming."""
+    return str(listening.getsockname()).removesuffix(_SUFFIX)
+
+
 def _refuse_path(path: Path) -> None:
     why = why_no_socket_path(str(path))
     if why is not None:

@@ -14,7 +14,7 @@ import pytest
 
 from fenced.api.callers import Owner, Principal, Role
 from fenced.net.peers import OVERFLOW_ID, Peer, peer_of
-from fenced.net.unix_socket import SocketError, listening_at
+from fenced.net.unix_socket import SocketError, listening_at, path_of
 from tests.api.conftest import TOKENS, Api, start
 from tests.api.local import Asked, User, ask
 from tests.api.test_border import ACT, STATUS
@@ -153,6 +153,11 @@ async def test_users_have_limits_of_their_own(tmp_path: Path) -> None:
         assert [answer.status for answer in answers] == [200, 200, 200, 429]
         async with api.client.get("/api/v1/hosts") as response:
             assert response.status == 200
+
+
+def test_a_socket_is_named_as_in_the_configuration(tmp_path: Path) -> None:
+    with listening_at(tmp_path / "s", group=os.getegid(), backlog=1) as listening:
+        assert path_of(listening) == str(tmp_path / "s")
 
 
 def test_a_connection_is_judged_by_who_connected(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def remarks(host: Json) -> str:
 def host_page(host: Json, explained: Json) -> Iterator[str]:
     """Yield one host with all its devices, and the gates that hold it."""
     yield f"{host['name']}: {host['state']} since {since(host['since'])}"
-    yield f"  cluster {host['cluster']}, data centre {host['datacenter']}"
+    yield f"  cluster {host['cluster'] or 'none'}, data centre {host['datacenter'] or 'none'}"
     yield f"  last heard {since(host['last_heard']) if host['last_heard'] else 'never'}"
     yield f"  operation {host['operation'] or 'none'}"
     if host["maintenance"]:
