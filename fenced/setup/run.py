@@ -21,6 +21,8 @@ from fenced.setup.issued import HOST_DAYS, RENEW_DAYS, Issuer, Now, utc_now
 
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1")
 SECRET: Final = 0o640
+ELSEWHERE: Final = daemon.AUTHORITY / "broker.passwd"
+"""The accounts of a broker on another machine."""
 SYSUSERS: Final = "/usr/bin/systemd-sysusers"
 
 
@@ -80,13 +82,12 @@ class _Run:
             "broker": [*self._fleet.broker], "sources": [*self._fleet.sources], "readers": [*self._fleet.readers]
         }  # fmt: skip
         mosquitto = self._real(broker.FOLDER)
-        elsewhere = daemon.AUTHORITY / "broker.passwd"
-        is_elsewhere = self._disk.read(elsewhere) is not None
+        is_elsewhere = self._disk.read(ELSEWHERE) is not None
         self._has_broker = mosquitto.is_dir() and not is_elsewhere if asked.has_broker is None else asked.has_broker
         if self._has_broker and not mosquitto.is_dir():
             raise NotSetUp(f"{broker.FOLDER} does not exist: install mosquitto first, or use --broker-elsewhere")
-        self._passwords, other = (broker.PASSWORDS, elsewhere)[:: 1 if self._has_broker else -1]
-        present = self._disk.read(self._passwords) or self._disk.read(other)  # a broker that moved keeps its accounts
+        self._passwords = broker.PASSWORDS if self._has_broker else ELSEWHERE
+        present = self._disk.read(ELSEWHERE if is_elsewhere else broker.PASSWORDS)  # they stay when the broker moves
         self._accounts = Accounts.parse("" if present is None else present.decode())
         checks.check_named(self._fleet, self._accounts, reissue=asked.reissue, revoke=asked.revoke)
         for name in self._new():
@@ -275,6 +276,8 @@ class _Run:
         self._write(broker.ACCESS, access, mode=SECRET, group=broker.GROUP)
         self._write(broker.CONFIGURATION, broker.configuration().encode())
         self._write(broker.DROP_IN, broker.drop_in().encode())
+        if not self._asked.is_dry:  # later runs know by it that the broker is elsewhere
+            self._real(ELSEWHERE).unlink(missing_ok=True)
 
     def _bundle_broker(self, names: tuple[str, ...]) -> None:
         """Make a bundle whenever something in it changed."""

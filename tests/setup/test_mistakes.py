@@ -90,6 +90,11 @@ def test_a_broker_that_moves_keeps_its_accounts(root: Path, setup: Setup) -> Non
     lines = accounts(root)
     setup("--broker-elsewhere")
     assert Accounts.parse(bundle(root, "broker")["passwd"]).lines == lines
+    setup("--host", "node-3")
+    setup("--broker-here")
+    setup()
+    assert {name: line for name, line in accounts(root).items() if name in lines} == lines
+    assert password_fits(accounts(root)["node-3"], bundle(root, "node-3")["password"])
 
 
 def test_a_password_that_the_broker_does_not_know_is_repaired(root: Path, setup: Setup) -> None:
