@@ -51,11 +51,27 @@ ACCESS_BUGS: Final = (
         killers=(f"{SOCKET}::test_a_dead_daemons_socket_is_replaced_and_a_living_ones_is_not",),
     ),
     Bug(
+        name="a requester of the bus signs as root",
+        rule="access",
+        file="bus/messages.py",
+        old='        by=claimed(body["by"]),\n',
+        new='        by=printable(body["by"]),\n',
+        killers=("tests/bus/test_messages.py::test_the_name_of_a_requester_is_one_line_and_never_looks_proven",),
+    ),
+    Bug(
+        name="another group may replace the socket",
+        rule="access",
+        file="net/unix_socket.py",
+        old="(folder.st_mode & stat.S_IWGRP and is_foreign_group)",
+        new="(folder.st_mode & 0 and is_foreign_group)",
+        killers=(f"{SOCKET}::test_a_folder_that_another_group_may_write_to_holds_no_socket",),
+    ),
+    Bug(
         name="a claimed name stands for the proven one",
         rule="access",
         file="api/callers.py",
         old="        if self.peer is not None:\n            return _beside(",
-        new="        if self.peer is not None and not claimed:\n            return _beside(",
+        new="        if self.peer is not None and not name:\n            return _beside(",
         killers=(f"{SOCKET}::test_the_journal_shows_the_proven_user_beside_the_claimed_one",),
     ),
     Bug(
