@@ -35,6 +35,15 @@ class Accounts:
     def without(self, name: str) -> "Accounts":
         return Accounts(lines={other: line for other, line in self.lines.items() if other != name})
 
+    def accepts(self, name: str, password: str) -> bool:
+        """Return whether the account exists and has this password."""
+        try:
+            _, kind, iterations, salt, _ = self.lines[name].partition(":")[2].split("$")
+            fits = hashed(password, salt=base64.b64decode(salt, validate=True))
+        except (KeyError, ValueError):
+            return False
+        return kind == "7" and iterations == str(ITERATIONS) and self.lines[name] == f"{name}:{fits}"
+
     @property
     def text(self) -> str:
         return "".join(f"{line}\n" for line in self.lines.values())

@@ -13,6 +13,7 @@ import os
 import pwd
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final
@@ -91,8 +92,22 @@ class Manifest:
             raise NotSetUp(f"{path}: can't be read ({exc}); restore it, or move it away to begin anew") from exc
         if not isinstance(raw, dict) or raw.get("version") != MANIFEST_VERSION:
             raise NotSetUp(f"{path}: was written by another version of fenced; use that version, or move it away")
-        return cls(
-            digests=dict(raw.get("files", {})), given=dict(raw.get("given", {})), named=dict(raw.get("named", {}))
+        read = cls(digests=raw.get("files", {}), given=raw.get("given", {}), named=raw.get("named", {}))
+        if not read.is_whole:
+            raise NotSetUp(f"{path}: holds what setup does not write; restore it, or move it away to begin anew")
+        return read
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether a manifest from a file holds only values that setup could have written."""
+        return (
+            all(isinstance(part, dict) for part in (self.digests, self.given, self.named))
+            and all(isinstance(digest, str) for digest in self.digests.values())
+            and all(_is_moment(until) for until in self.given.values())
+            and all(
+                isinstance(names, list) and all(isinstance(name, str) for name in names)
+                for names in self.named.values()
+            )
         )
 
     @property
@@ -169,7 +184,7 @@ class Disk:
         """Make missing folders with mode 755, whatever the umask."""
         missing = [each for each in (folder, *folder.parents) if not each.exists()]
         for each in reversed(missing):
-            each.mkdir()
+            each.mkdir(mode=0o700)  # with an open umask others could write to it until it has its mode
             each.chmod(0o755)
 
     def folder(self, path: Path, *, mode: int, group: str = "root") -> None:
@@ -213,6 +228,14 @@ def once(path: Path, made: Callable[[], bytes], disk: Disk) -> bytes:
 def counted(outcomes: list[Outcome]) -> Mapping[Done, int]:
     """Return how many files each thing happened to."""
     return {done: sum(outcome.done is done for outcome in outcomes) for done in Done}
+
+
+def _is_moment(until: object) -> bool:
+    """Return whether it is a time with its offset."""
+    try:
+        return isinstance(until, str) and datetime.fromisoformat(until).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _digest(content: bytes) -> str:

@@ -21,6 +21,7 @@ from fenced.setup.issued import HOST_DAYS, RENEW_DAYS, Issuer, Now, utc_now
 
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1")
 SECRET: Final = 0o640
+BROKER_BUNDLE: Final = "broker"
 SYSUSERS: Final = "/usr/bin/systemd-sysusers"
 
 
@@ -80,6 +81,7 @@ class _Run:
         self._accounts = Accounts.parse("" if present is None else present.decode())
 
     def run(self) -> Report:
+        self._refuse()
         with ExitStack() as stack:
             folder = self._real(daemon.AUTHORITY)
             if self._asked.is_dry and not (folder / "ca.crt").exists():
@@ -99,6 +101,27 @@ class _Run:
                 self._write(daemon.MANIFEST, self._manifest.text, mode=0o600, rule=Rule.REPLACE, is_listed=False)
         self._say_next()
         return self._report
+
+    def _refuse(self) -> None:
+        """Find every reason against this run before anything is written. Raises NotSetUp."""
+        fleet, asked = self._fleet, self._asked
+        for name in sorted(asked.reissue - {*fleet.accounts, *fleet.proxies}):
+            raise NotSetUp(f"--reissue {name}: there is no host, source, reader or proxy of this name")
+        for name in sorted(asked.revoke):
+            if name in fleet.accounts:
+                raise NotSetUp(f"{name} is still in the inventory or asked for: remove it there first, then revoke it")
+            if name not in self._accounts.lines:
+                raise NotSetUp(f"the broker has no account {name}; it has {', '.join(self._accounts.lines) or 'none'}")
+        others = {*(f"proxy-{name}" for name in fleet.proxies), *(() if self._has_broker else (BROKER_BUNDLE,))}
+        for name in sorted(others & {*fleet.accounts}):
+            raise NotSetUp(
+                f"two machines would share the archive {name}.tar.gz; rename the host, source or reader {name}"
+            )
+        if self._has_broker:
+            self._find_conflicts()
+        if self._report.problems and asked.reissue:
+            problems = "\n".join(self._report.problems)
+            raise NotSetUp(f"nothing is reissued, because the broker's files can't be written:\n{problems}")
 
     # -- this machine -------------------------------------------------------------------------------------------------
 
@@ -161,12 +184,12 @@ class _Run:
                 self._write(path, text.encode(), mode=SECRET, group=daemon.GROUP, rule=Rule.KEEP)
 
     def _make_password(self) -> None:
-        """Give the daemon its account: a new password, or the one that it has where the broker lost the account."""
+        """Give the daemon its account: a new password, or its present one where the broker has another or none."""
         name = self._fleet.controller_account
         present = self._disk.read(daemon.PASSWORD)
         is_new = present is None or name in self._asked.reissue
         password = new_password() if is_new or present is None else present.decode().strip()
-        if is_new or name not in self._accounts.lines:
+        if not self._accounts.accepts(name, password):
             self._accounts = self._accounts.with_account(name, password)
         self._write(
             daemon.PASSWORD,
@@ -219,10 +242,6 @@ class _Run:
 
     def _revoke(self) -> None:
         for name in sorted(self._asked.revoke):
-            if name in self._fleet.accounts:
-                raise NotSetUp(f"{name} is still in the inventory or asked for: remove it there first, then revoke it")
-            if name not in self._accounts.lines:
-                raise NotSetUp(f"the broker has no account {name}; it has {', '.join(self._accounts.lines) or 'none'}")
             self._accounts = self._accounts.without(name)
             self._manifest.given.pop(name, None)
             self._report.notes.append(f"removed the account {name}")
@@ -240,8 +259,7 @@ class _Run:
         if not self._has_broker:
             self._bundle_broker(names)
             return
-        self._find_conflicts()
-        if any(problem for problem in self._report.problems):
+        if self._report.problems:
             return
         self._write(broker.AUTHORITY, self._authority)
         why = self._issuer.why_new(self._real(broker.CERTIFICATE), names)
@@ -263,7 +281,7 @@ class _Run:
             signed = self._issuer.server(broker.NAME, names)
             passwords = self._accounts.text.encode()
             parts = bundles.broker_machine(self._fleet, passwords=passwords, signed=signed, authority=self._authority)
-            self._bundle("broker", parts, "everything that the broker's machine needs")
+            self._bundle(BROKER_BUNDLE, parts, "everything that the broker's machine needs")
             self._issuer.give("broker", signed)
 
     def _write_accounts(self, *, group: str) -> None:

@@ -1,6 +1,7 @@
 """`fenced setup` below a folder: files that fit each other, and nothing of a person's touched."""
 
 import base64
+import json
 import os
 import pty
 import subprocess
@@ -223,6 +224,14 @@ def test_the_daemon_gets_back_an_account_that_the_broker_lost(root: Path, setup:
     assert password_fits(accounts(root)["controller-fenced-a"], password)
 
 
+def test_the_broker_learns_the_daemons_password_again(root: Path, setup: Callable[..., Result]) -> None:
+    """A run that ended between the two files leaves them apart."""
+    setup(*FIRST)
+    (root / "etc/fenced/secrets/bus").write_text("another\n")
+    setup()
+    assert password_fits(accounts(root)["controller-fenced-a"], "another")
+
+
 def test_a_new_name_of_the_broker_makes_a_new_certificate(root: Path, setup: Callable[..., Result]) -> None:
     setup(*FIRST)
     setup("--broker", "mqtt.example.org")
@@ -287,6 +296,25 @@ def test_a_line_that_would_stop_the_broker_is_named_and_no_file_of_it_is_written
     }
 
 
+def test_nothing_is_reissued_while_the_broker_could_not_get_it(root: Path, setup: Callable[..., Result]) -> None:
+    """Otherwise an archive would hold a password that the broker refuses, and its host would fall silent."""
+    setup(*FIRST)
+    (root / "etc/mosquitto/conf.d/mine.conf").write_text("acl_file /a\n")
+    before = content(root)
+    assert "mine.conf:1" in setup("--reissue", "node-2", "--reissue", "controller-fenced-a", status=1).output
+    assert content(root) == before
+
+
+@pytest.mark.parametrize("option", ["--reissue", "--revoke"])
+def test_an_unknown_account_stops_it_before_anything_is_written(
+    root: Path, setup: Callable[..., Result], option: str
+) -> None:
+    setup(*FIRST)
+    before = content(root)
+    assert "nod-2" in setup("--host", "node-3", option, "nod-2", status=1).output
+    assert content(root) == before
+
+
 def test_a_listener_where_client_ids_are_free_is_named(root: Path, setup: Callable[..., Result]) -> None:
     (root / "etc/mosquitto/conf.d/mine.conf").write_text("listener 1883 127.0.0.1\n")
     assert "use_username_as_clientid" in setup(*FIRST).output
@@ -303,6 +331,65 @@ def test_a_broken_inventory_stops_it_before_anything_is_written(root: Path, setu
 @pytest.mark.parametrize("name", ["node 1", "a:b", "n/1", "+", ""])
 def test_a_name_that_would_break_a_file_is_refused(root: Path, setup: Callable[..., Result], name: str) -> None:
     assert "not a name" in setup("--host", name, status=1).output
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--host", "n" * 65),
+        ("--broker", "bus.example.org\nallow_anonymous true"),
+        ("--broker", "$(reboot)"),
+        ("--proxy", "px1=10.0.0.9;reboot"),
+        ("--broker-elsewhere", "--host", "broker"),
+        ("--proxy", "px1", "--host", "proxy-px1"),
+    ],
+)
+def test_a_name_that_would_break_or_share_a_file_is_refused_before_anything_is_written(
+    root: Path, setup: Callable[..., Result], options: tuple[str, ...]
+) -> None:
+    setup(*options, status=1)
+    assert not (root / "etc/fenced").exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("given", {"node-1": "soon"}),
+        ("given", {"node-1": "2030-01-01"}),
+        ("given", []),
+        ("files", 1),
+        ("named", {"a": 1}),
+    ],
+)
+def test_a_manifest_that_setup_did_not_write_is_named(
+    root: Path, setup: Callable[..., Result], part: str, value: object
+) -> None:
+    setup(*FIRST)
+    manifest = root / "etc/fenced/setup.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), part: value}))
+    assert "setup.json" in setup(status=1).output
+
+
+def test_folders_are_closed_until_they_have_their_mode(
+    root: Path, setup: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder to which anyone may write for a moment, anyone could put a file of the installation."""
+    modes: dict[str, int] = {}
+    chmod = Path.chmod
+
+    def watched(path: Path, mode: int) -> None:
+        if path.is_dir():
+            modes[path.name] = path.stat().st_mode & 0o22
+        chmod(path, mode)
+
+    monkeypatch.setattr(Path, "chmod", watched)
+    before = os.umask(0)
+    try:
+        setup(*FIRST)
+    finally:
+        os.umask(before)
+    assert {"fenced", "secrets", "bundles"} <= {*modes}
+    assert {*modes.values()} == {0}
 
 
 def test_two_clients_never_share_an_account(root: Path, setup: Callable[..., Result]) -> None:
