@@ -1,20 +1,17 @@
 """`fenced setup` below a folder: files that fit each other, and nothing of a person's touched."""
 
 import base64
-import json
 import os
 import pty
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from fenced.cli.main import main
 from fenced.config.load import load
 from fenced.config.own_machine import OwnMachine
 from fenced.drivers.catalogue import DriverCatalogue
@@ -25,49 +22,7 @@ from fenced.setup.files import Done
 from fenced.setup.fleet import Fleet, NotSetUp
 from fenced.setup.run import Asked, Report, run
 from tests.needs import find, needs
-
-FIRST = ("--broker", "bus.example.org", "--host", "node-1=10.0.0.1", "--host", "node-2")
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """Return the root of a machine with Mosquitto as Debian installs it."""
-    (tmp_path / "etc/mosquitto/conf.d").mkdir(parents=True)
-    (tmp_path / "etc/mosquitto/mosquitto.conf").write_text("persistence true\ninclude_dir /etc/mosquitto/conf.d\n")
-    return tmp_path
-
-
-@pytest.fixture
-def setup(root: Path) -> Callable[..., Result]:
-    """Run the command below the root; fail the test unless it exits with `status`."""
-
-    def call(*options: str, status: int = 0) -> Result:
-        done = CliRunner().invoke(main, ["setup", "--root", str(root), "--name", "fenced-a", *options])
-        assert done.exit_code == status, done.output
-        return done
-
-    return call
-
-
-def content(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
-
-
-def bundle(root: Path, name: str) -> dict[str, str]:
-    with tarfile.open(root / f"etc/fenced/bundles/{name}.tar.gz") as archive:
-        files = {member.name.partition("/")[2]: archive.extractfile(member) for member in archive.getmembers()}
-        return {file: content.read().decode() for file, content in files.items() if content is not None}
-
-
-def accounts(root: Path) -> dict[str, str]:
-    return Accounts.parse((root / "etc/mosquitto/fenced.passwd").read_text()).lines
-
-
-def password_fits(line: str, password: str) -> bool:
-    _, kind, _, salt, _ = line.split(":", 1)[1].split("$")
-    assert kind == "7"
-    return line.endswith(hashed(password.strip(), salt=base64.b64decode(salt)))
-
+from tests.setup.parts import FIRST, accounts, bundle, content, password_fits
 
 # -- the first run ----------------------------------------------------------------------------------------------------
 
@@ -275,99 +230,7 @@ def test_a_hosts_certificate_outlives_them_and_is_renewed_without_a_new_password
     assert accounts(root) == lines
 
 
-# -- what it refuses --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("line", "word"),
-    [("password_file /etc/mosquitto/mine", "password_file"), ("listener 8883", "8883"), ("acl_file /a", "acl_file")],
-)
-def test_a_line_that_would_stop_the_broker_is_named_and_no_file_of_it_is_written(
-    root: Path, setup: Callable[..., Result], line: str, word: str
-) -> None:
-    mine = root / "etc/mosquitto/conf.d/mine.conf"
-    mine.write_text(f"# mine\n{line}\n")
-    said = setup(*FIRST, status=1).output
-    assert "/etc/mosquitto/conf.d/mine.conf:2" in said
-    assert word in said
-    assert {path.name for path in (root / "etc/mosquitto").rglob("*") if path.is_file()} == {
-        "mine.conf",
-        "mosquitto.conf",
-    }
-
-
-def test_nothing_is_reissued_while_the_broker_could_not_get_it(root: Path, setup: Callable[..., Result]) -> None:
-    """Otherwise an archive would hold a password that the broker refuses, and its host would fall silent."""
-    setup(*FIRST)
-    (root / "etc/mosquitto/conf.d/mine.conf").write_text("acl_file /a\n")
-    before = content(root)
-    assert "mine.conf:1" in setup("--reissue", "node-2", "--reissue", "controller-fenced-a", status=1).output
-    assert content(root) == before
-
-
-@pytest.mark.parametrize("option", ["--reissue", "--revoke"])
-def test_an_unknown_account_stops_it_before_anything_is_written(
-    root: Path, setup: Callable[..., Result], option: str
-) -> None:
-    setup(*FIRST)
-    before = content(root)
-    assert "nod-2" in setup("--host", "node-3", option, "nod-2", status=1).output
-    assert content(root) == before
-
-
-def test_a_listener_where_client_ids_are_free_is_named(root: Path, setup: Callable[..., Result]) -> None:
-    (root / "etc/mosquitto/conf.d/mine.conf").write_text("listener 1883 127.0.0.1\n")
-    assert "use_username_as_clientid" in setup(*FIRST).output
-
-
-def test_a_broken_inventory_stops_it_before_anything_is_written(root: Path, setup: Callable[..., Result]) -> None:
-    setup(*FIRST)
-    (root / "etc/fenced/inventory/more.toml").write_text("[[host]\n")
-    before = content(root)
-    assert "more.toml" in setup("--host", "node-3", status=1).output
-    assert content(root) == before
-
-
-@pytest.mark.parametrize("name", ["node 1", "a:b", "n/1", "+", ""])
-def test_a_name_that_would_break_a_file_is_refused(root: Path, setup: Callable[..., Result], name: str) -> None:
-    assert "not a name" in setup("--host", name, status=1).output
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        ("--host", "n" * 65),
-        ("--broker", "bus.example.org\nallow_anonymous true"),
-        ("--broker", "$(reboot)"),
-        ("--proxy", "px1=10.0.0.9;reboot"),
-        ("--broker-elsewhere", "--host", "broker"),
-        ("--proxy", "px1", "--host", "proxy-px1"),
-    ],
-)
-def test_a_name_that_would_break_or_share_a_file_is_refused_before_anything_is_written(
-    root: Path, setup: Callable[..., Result], options: tuple[str, ...]
-) -> None:
-    setup(*options, status=1)
-    assert not (root / "etc/fenced").exists()
-
-
-@pytest.mark.parametrize(
-    ("part", "value"),
-    [
-        ("given", {"node-1": "soon"}),
-        ("given", {"node-1": "2030-01-01"}),
-        ("given", []),
-        ("files", 1),
-        ("named", {"a": 1}),
-    ],
-)
-def test_a_manifest_that_setup_did_not_write_is_named(
-    root: Path, setup: Callable[..., Result], part: str, value: object
-) -> None:
-    setup(*FIRST)
-    manifest = root / "etc/fenced/setup.json"
-    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), part: value}))
-    assert "setup.json" in setup(status=1).output
+# -- rights of files --------------------------------------------------------------------------------------------------
 
 
 def test_folders_are_closed_until_they_have_their_mode(
@@ -390,19 +253,6 @@ def test_folders_are_closed_until_they_have_their_mode(
         os.umask(before)
     assert {"fenced", "secrets", "bundles"} <= {*modes}
     assert {*modes.values()} == {0}
-
-
-def test_two_clients_never_share_an_account(root: Path, setup: Callable[..., Result]) -> None:
-    said = setup("--host", "storage", "--source", "storage", status=1).output
-    assert "storage" in said
-    assert not (root / "etc/fenced").exists()
-
-
-def test_an_account_in_use_is_not_revoked(root: Path, setup: Callable[..., Result]) -> None:
-    setup(*FIRST)
-    before = accounts(root)
-    assert "still in the inventory" in setup("--revoke", "node-1", status=1).output
-    assert accounts(root) == before
 
 
 # -- a broker elsewhere -----------------------------------------------------------------------------------------------
