@@ -29,7 +29,7 @@ class Reader:
         self._incoming = incoming
         self._is_awaited = is_awaited
         self._on_fault = on_fault
-        self._waiting = Waiting(incoming.open_socket)
+        self._waiting = Waiting(incoming.open_socket, lambda: incoming.read_bytes)
         self._gathering: asyncio.TimerHandle | None = None
         """The next read. None: the loop calls when bytes arrive."""
         self._read_at = float("-inf")
