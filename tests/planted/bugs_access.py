@@ -158,8 +158,8 @@ ACCESS_BUGS: Final = (
         name="another daemon reloads its file and says that this one is in force",
         rule="access",
         file="app/reload.py",
-        old="        if file and not _are_same(",
-        new="        if not file and not _are_same(",
+        old="        if file and not await asyncio.to_thread(_are_same,",
+        new="        if not file and not await asyncio.to_thread(_are_same,",
         killers=(f"{RELOAD}::test_a_daemon_that_reads_another_file_reloads_nothing",),
     ),
 )
