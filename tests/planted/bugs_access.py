@@ -78,8 +78,8 @@ ACCESS_BUGS: Final = (
         name="a claimed name looks like a proven one",
         rule="access",
         file="api/callers.py",
-        old='.replace("(", "[").replace(")", "]")\n',
-        new="\n",
+        old="        name = claimed(said or self.claimed_name)\n",
+        new="        name = said or self.claimed_name\n",
         killers=(f"{SOCKET}::test_only_what_is_proven_stands_in_parentheses",),
     ),
     Bug(
