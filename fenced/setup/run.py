@@ -65,6 +65,8 @@ class _Run:
     def __init__(self, asked: Asked, progress: Callable[[int, int], None]) -> None:
         self._asked, self._progress = asked, progress
         self._report = Report()
+        self._cut_off: list[str] = []
+        """Hosts that the broker refuses from its reload until their archive is installed."""
         self._manifest = Manifest.read(self._real(daemon.MANIFEST))
         self._disk = Disk(asked.root, self._manifest, is_dry=asked.is_dry)
         self._written = read_written(self._real(daemon.CONFIGURATION))
@@ -105,6 +107,12 @@ class _Run:
     def _refuse(self) -> None:
         """Find every reason against this run before anything is written. Raises NotSetUp."""
         fleet, asked = self._fleet, self._asked
+        if self._manifest.given and not self._real(daemon.AUTHORITY / "ca.crt").exists():
+            raise NotSetUp(
+                f"{daemon.AUTHORITY}/ca.crt is missing, and {len(self._manifest.given)} machines have certificates of "
+                f"it: restore the folder from its backup. Without one, disarm the daemon, move {daemon.MANIFEST} away, "
+                "run setup again, and install every new archive"
+            )
         for name in sorted(asked.reissue - {*fleet.accounts, *fleet.proxies}):
             raise NotSetUp(f"--reissue {name}: there is no host, source, reader or proxy of this name")
         for name in sorted(asked.revoke):
@@ -211,6 +219,8 @@ class _Run:
             why = "new" if is_new else self._issuer.why_given_anew(name)
             if why:
                 password = new_password() if is_new else None
+                if is_new and is_host and name in self._manifest.given:
+                    self._cut_off.append(name)
                 if password is not None:
                     self._accounts = self._accounts.with_account(name, password)
                 signed = self._issuer.client(name, days=HOST_DAYS)
@@ -341,6 +351,11 @@ class _Run:
         if bare:
             say(f"give each host its power devices in {daemon.INVENTORY.parent}: {_some(bare)}")
         say(f"fenced check-config {daemon.CONFIGURATION}")
+        for name in self._cut_off:
+            say(
+                f"fencectl maintenance {name} on --reason 'new password' --until 4h   # until it has its archive the broker "
+                "refuses it, and an armed daemon would fence it"
+            )
         if self._has_broker:
             say("systemctl daemon-reload; systemctl restart mosquitto   # for new accounts: systemctl reload mosquitto")
         say("systemctl enable --now fenced                          # for changes: systemctl reload fenced")
@@ -349,6 +364,8 @@ class _Run:
                 "copy each bundle to its machine, there `tar xf NAME.tar.gz && sudo NAME/install`, and remove it here: "
                 f"{daemon.BUNDLES}/"
             )
+        for name in self._cut_off:
+            say(f"fencectl maintenance {name} off   # once it has its archive")
         say("fencectl hosts                                         # every host is heard: healthy")
 
 

@@ -7,6 +7,7 @@ from tests.planted.bug import Bug
 SOCKET: Final = "tests/api/test_socket.py"
 ACCESS: Final = "tests/api/test_access.py"
 TOKENS: Final = "tests/config/test_tokens.py"
+SETUP: Final = "tests/setup"
 RELOAD: Final = "tests/config/test_reload.py"
 
 ACCESS_BUGS: Final = (
@@ -49,6 +50,30 @@ ACCESS_BUGS: Final = (
         old="    _refuse_living(path)\n    with",
         new="    with",
         killers=(f"{SOCKET}::test_a_dead_daemons_socket_is_replaced_and_a_living_ones_is_not",),
+    ),
+    Bug(
+        name="a host whose password is new is not put into maintenance",
+        rule="setup",
+        file="setup/run.py",
+        old="                if is_new and is_host and name in self._manifest.given:\n",
+        new="                if is_new and is_host and name in self._fleet.sources:\n",
+        killers=(f"{SETUP}/test_setup.py::test_before_the_broker_refuses_a_host_its_fencing_is_held",),
+    ),
+    Bug(
+        name="a lost authority is replaced, and every host is refused",
+        rule="setup",
+        file="setup/run.py",
+        old="        if self._manifest.given and not self._real(",
+        new="        if not self._manifest.given and not self._real(",
+        killers=(f"{SETUP}/test_refusals.py::test_a_lost_authority_is_not_replaced",),
+    ),
+    Bug(
+        name="a password is reissued that the broker does not get",
+        rule="setup",
+        file="setup/run.py",
+        old="        if self._report.problems and asked.reissue:\n",
+        new="        if self._report.problems and asked.revoke:\n",
+        killers=(f"{SETUP}/test_refusals.py::test_nothing_is_reissued_while_the_broker_could_not_get_it",),
     ),
     Bug(
         name="a requester of the bus signs as root",

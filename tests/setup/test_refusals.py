@@ -1,6 +1,7 @@
 """`fenced setup` stops before it writes anything that would not fit."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -100,6 +101,18 @@ def test_a_manifest_that_setup_did_not_write_is_named(
     manifest = root / "etc/fenced/setup.json"
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), part: value}))
     assert "setup.json" in setup(status=1).output
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_a_lost_authority_is_not_replaced(root: Path, setup: Callable[..., Result], options: tuple[str, ...]) -> None:
+    """The broker would refuse every host's certificate, and all of them would fall silent at once."""
+    setup(*FIRST)
+    shutil.rmtree(root / "etc/fenced/authority")
+    before = content(root)
+    assert "/etc/fenced/authority" in setup(*options, status=1).output
+    assert content(root) == before
+    (root / "etc/fenced/setup.json").unlink()
+    setup(*options)
 
 
 def test_two_clients_never_share_an_account(root: Path, setup: Callable[..., Result]) -> None:

@@ -170,6 +170,22 @@ def test_reissue_makes_a_new_password_and_archive(root: Path, setup: Callable[..
     assert accounts(root)["node-1"] == lines["node-1"]
 
 
+def test_before_the_broker_refuses_a_host_its_fencing_is_held(root: Path, setup: Callable[..., Result]) -> None:
+    """From the broker's reload until the archive is installed the host is silent: an armed daemon would fence it."""
+    assert "maintenance" not in setup(*FIRST).output
+    assert "maintenance" not in setup("--host", "node-3").output
+    said = setup("--reissue", "node-2", "--reissue", "controller-fenced-a").output
+    assert (
+        said.index("fencectl maintenance node-2 on")
+        < said.index("restart mosquitto")
+        < said.index("maintenance node-2 off")
+    )
+    assert "maintenance controller" not in said
+    (root / "etc/mosquitto/fenced.passwd").unlink()
+    said = setup().output
+    assert [f"fencectl maintenance node-{number} on" in said for number in (1, 2, 3)] == [True] * 3
+
+
 def test_the_daemon_gets_back_an_account_that_the_broker_lost(root: Path, setup: Callable[..., Result]) -> None:
     setup(*FIRST)
     password = (root / "etc/fenced/secrets/bus").read_text()
