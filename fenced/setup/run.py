@@ -353,8 +353,8 @@ class _Run:
         say(f"fenced check-config {daemon.CONFIGURATION}")
         for name in self._cut_off:
             say(
-                f"fencectl maintenance {name} on --reason 'new password' --until 4h   # until it has its archive the broker "
-                "refuses it, and an armed daemon would fence it"
+                f"fencectl maintenance {name} on --reason 'new password' --until 4h   # the broker refuses it "
+                "until it has its archive, and an armed daemon would fence it"
             )
         if self._has_broker:
             say("systemctl daemon-reload; systemctl restart mosquitto   # for new accounts: systemctl reload mosquitto")
