@@ -48,7 +48,7 @@ CORE_IMPORTS: Final = frozenset(
     {
         "base64", "bisect", "collections.abc", "dataclasses", "datetime", "enum", "functools", "heapq", "ipaddress",
         "itertools",
-        "json",         "math", "operator", "re", "shlex", "typing", "urllib.parse", "zlib",
+        "json",         "math", "operator", "re", "shlex", "typing", "unicodedata", "urllib.parse", "zlib",
     }
 )  # fmt: skip
 CLOCKS: Final = frozenset({"now", "utcnow", "today"})
