@@ -30,12 +30,23 @@ name = "node-1"
   [[host.device]]
   name = "dummy"
   driver = "fence_dummy"
+  cuts_power = true
   options = { status_file = "/var/lib/fenced/node-1" }
+
+[[host]]
+name = "node-2"
 """
 
 
 def states(bed: Machine) -> dict[str, str]:
     return {host["name"]: host["state"] for host in json.loads(bed.run("fencectl --json hosts"))["items"]}
+
+
+def until_connected(bed: Machine) -> None:
+    end = time.monotonic() + WAIT_SECONDS
+    while not json.loads(bed.tried("fencectl --json status").stdout)["daemon"]["bus_connected"]:
+        assert time.monotonic() < end, bed.run("journalctl -u fenced -u mosquitto -o cat -n 30")
+        time.sleep(0.2)
 
 
 def until_state(bed: Machine, host: str, state: str) -> None:
@@ -122,7 +133,7 @@ def test_the_brokers_unit_is_hardened_and_has_room(bed: Machine) -> None:
     while bed.tried("systemctl is-active mosquitto").returncode != 0:
         assert time.monotonic() < end
         time.sleep(0.2)
-    until_state(bed, "node-1", "healthy")
+    until_connected(bed)
 
 
 def test_no_hosts_account_throws_the_daemon_off_the_bus_and_a_thousand_have_room(bed: Machine, tmp_path: Path) -> None:
@@ -136,10 +147,10 @@ def test_no_hosts_account_throws_the_daemon_off_the_bus_and_a_thousand_have_room
         (tmp_path / name).write_bytes(bed.path(f"/srv/node-2/{name}").read_bytes())
     connected = bed.run("journalctl -u fenced -o cat | grep -c bus_connected")
     command = [sys.executable, "-m", "tests.system.crowd", "8883", str(CLIENTS), str(tmp_path)]
-    crowd = bed.started(command, cwd=ROOT, stdin=-1, stdout=-1)
-    accepted = crowd.stdout.readline() if crowd.stdout is not None else ""
-    thief = bed.tried(_as_the_daemon("node-2"))
-    left, _ = crowd.communicate("", timeout=WAIT_SECONDS)
+    with bed.started(command, cwd=ROOT, stdin=-1, stdout=-1) as crowd:
+        accepted = crowd.stdout.readline() if crowd.stdout is not None else ""
+        thief = bed.tried(_as_the_daemon("node-2"))
+        left, _ = crowd.communicate("", timeout=WAIT_SECONDS)
     assert (accepted.strip(), left.strip()) == (str(CLIENTS), str(CLIENTS))
     assert thief.returncode == 0, thief.stderr
     assert bed.run("journalctl -u fenced -o cat | grep -c bus_connected") == connected
