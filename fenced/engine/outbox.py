@@ -341,7 +341,7 @@ class Outbox:
         )
         error: BusError | None = BusError("not sent: the broker closed the connection after the last replies")
         if self._lanes.may_reply(self._clock.now()):
-            error = await self._published(message)
+            error = await self._publishing(message)
             self._lanes.replied(error, self._clock.now())
         if error is not None:
             log.warning("reply_failed", request=command.request_id, error=str(error))
