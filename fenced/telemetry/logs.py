@@ -55,7 +55,7 @@ def configure(level: str = "info", *, stream: TextIO | None = None, journal: str
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    before = [*shared, structlog.stdlib.PositionalArgumentsFormatter()]
+    before: list[Processor] = [*shared, structlog.stdlib.PositionalArgumentsFormatter()]
     root = logging.getLogger()
     root.handlers[:] = [_handler(out, before, journal)]
     root.setLevel(level.upper())
