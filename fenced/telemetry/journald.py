@@ -72,8 +72,9 @@ class JournalHandler(logging.Handler):
             if not self._is_sent(self._entry.format(record).encode("latin-1")):
                 self._stderr.write(self.format(record))
             elif self._stderr.lost:
-                lost, self._stderr.lost = self._stderr.lost, 0
-                self._is_sent(datagram({"event": "log_lines_lost", "level": "warning", "lines": lost}))
+                lost = datagram({"event": "log_lines_lost", "level": "warning", "lines": self._stderr.lost})
+                if self._is_sent(lost):
+                    self._stderr.lost = 0
         except Exception:  # border: whoever logs must go on; logging itself reports the mistake
             self.handleError(record)
 
