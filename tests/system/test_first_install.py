@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fenced.setup.accounts import Accounts
+from fenced.telemetry.journald import MESSAGE_IDS
 from tests.house.tree import ROOT
 from tests.needs import needs, needs_root
 from tests.system.machine import Machine, machine, program
@@ -83,6 +84,27 @@ def test_a_host_is_heard_after_the_third_step(bed: Machine) -> None:
     until_state(bed, "node-1", "healthy")
     assert states(bed)["node-2"] == "unknown"
     assert "heartbeats of node-1" in bed.run("systemctl status fenced-beat")
+
+
+def test_the_journal_finds_a_hosts_entries_and_what_matters(bed: Machine) -> None:
+    (line,) = bed.run("journalctl -o json -n 1 FENCED_HOST=node-1 FENCED_EVENT=host_heard").splitlines()
+    entry = json.loads(line)
+    assert entry["MESSAGE"].startswith("host_heard host=node-1")
+    assert (entry["_SYSTEMD_UNIT"], entry["_TRANSPORT"]) == ("fenced.service", "journal")
+    assert (entry["SYSLOG_IDENTIFIER"], entry["PRIORITY"]) == ("fenced", "6")
+    assert "    FENCED_HOST=node-1\n" in bed.run("journalctl -o verbose -n 1 FENCED_HOST=node-1")
+    warned = bed.run("journalctl -u fenced -o cat -p warning FENCED_EVENT=configuration_warning").splitlines()
+    assert warned and all(line.startswith("configuration_warning warning=") for line in warned)
+
+    file = "/etc/fenced/fenced.toml"
+    bed.run(f"cat {file} > /srv/kept; echo nonsense = 1 >> {file}; systemctl kill -s HUP --kill-whom=main fenced")
+    end = time.monotonic() + WAIT_SECONDS
+    refused = f"journalctl -o cat MESSAGE_ID={MESSAGE_IDS['reload_refused']}"
+    while not bed.run(refused):
+        assert time.monotonic() < end, bed.run("journalctl -u fenced -n 20")
+        time.sleep(0.1)
+    assert "nonsense" in bed.run(refused)
+    bed.run(f"cat /srv/kept > {file}; systemctl reload fenced")
 
 
 def test_a_device_is_read_after_the_fourth(bed: Machine, page: dict[str, list[str]]) -> None:
