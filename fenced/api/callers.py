@@ -10,6 +10,7 @@ from enum import IntEnum
 from http import HTTPStatus
 
 from fenced.api.problems import Rejection
+from fenced.model.text import claimed
 from fenced.net.peers import OVERFLOW_ID, Peer
 
 
@@ -45,14 +46,14 @@ class Principal:
 
     def by(self, said: str) -> str:
         """Return the name for the journal: what is proven, and beside it what the caller claims."""
-        claimed = (said or self.claimed_name).replace("(", "[").replace(")", "]")
+        name = claimed(said or self.claimed_name)
         if self.peer is not None:
-            return _beside(self.user, f"uid {self.peer.uid}", claimed)
+            return _beside(self.user, f"uid {self.peer.uid}", name)
         if self.person:
-            return _beside(self.person, f"token, {self._role_word}", claimed)
+            return _beside(self.person, f"token, {self._role_word}", name)
         if self.digest is None:
-            return claimed or "api"
-        return f"{claimed} ({self._role_word})" if claimed else self._role_word
+            return name or "api"
+        return f"{name} ({self._role_word})" if name else self._role_word
 
     def is_like(self, other: "Principal") -> bool:
         """Return whether both have the same rights and the same name."""
@@ -80,9 +81,9 @@ class Principal:
         return "reporter" if self.role is None else self.role.word
 
 
-def _beside(name: str, proof: str, claimed: str) -> str:
+def _beside(name: str, proof: str, claim: str) -> str:
     proven = f"{name} ({proof})" if name else proof
-    return f"{proven} claiming {claimed}" if claimed and claimed != name else proven
+    return f"{proven} claiming {claim}" if claim and claim != name else proven
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

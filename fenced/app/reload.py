@@ -51,7 +51,7 @@ class Reloader:
 
         Raises OtherFile, and Unavailable while the daemon stops.
         """
-        if file and not _are_same(file, str(self._configuration.file)):
+        if file and not await asyncio.to_thread(_are_same, file, str(self._configuration.file)):
             raise OtherFile(f"this daemon reads {self._configuration.file}, not {file}")
         if self._is_ended:
             raise Unavailable("the daemon is stopping")

@@ -151,7 +151,7 @@ class Connection(aiomqtt.Client):
 
     @property
     def waited_seconds(self) -> float:
-        """How long a message now delivered may have waited in the socket: since the socket was last seen empty."""
+        """The longest time that the message now delivered may have waited in the socket."""
         return self._reader.waited_seconds if self._reader is not None else 0.0
 
     @property

@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 from fenced.bus.topics import Topics, is_level
 from fenced.model.moments import parse_rfc3339
 from fenced.model.names import HostName
+from fenced.model.text import claimed, printable
 from fenced.ports.bus import BusRequest, Evidence, Presence
 from fenced.ports.health import FAULT_LENGTH_MAX, REASON_LENGTH_MAX, Malformed, given_twice
 
@@ -98,8 +99,8 @@ def request(
         is_retained=is_retained,
         id=body["id"],
         action=body["action"],
-        reason=body["reason"][:REASON_LENGTH_MAX],
-        by=body["by"],
+        reason=printable(body["reason"][:REASON_LENGTH_MAX]),
+        by=claimed(body["by"]),
         sent_at=_epoch(body["at"]) + ahead_seconds,
         reply_topic=reply_topic,
         correlation=correlation,

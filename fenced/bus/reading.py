@@ -41,6 +41,8 @@ class Incoming:
         read_packet: Callable[[], object],
     ) -> None:
         self.socket = sock
+        self.read_bytes = 0
+        """How many bytes were read so far."""
         self._is_version_5 = is_version_5
         self._on_message = on_message
         self._read_packet = read_packet
@@ -141,6 +143,7 @@ class Incoming:
             self._read_packet()
             self._fault = exc if not isinstance(exc, ssl.SSLWantWriteError) else None
             return b""
+        self.read_bytes += len(data)
         if not data:
             self._is_ended = True
             self._read_packet()

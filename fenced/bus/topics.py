@@ -84,6 +84,10 @@ class Topics:
     def controller(self, name: str) -> str:
         return f"{self.prefix}/controller/{level(name)}"
 
+    @property
+    def info(self) -> str:
+        return f"{self.prefix}/info"
+
     def may_reply_to(self, topic: str) -> bool:
         """Return whether a requester may name this topic for its answer.
 

@@ -1,7 +1,9 @@
-"""Measures how long bytes may have waited in a socket before they were read: the time since it was last seen empty.
+"""Measures how long bytes may have waited in a socket before they were read.
 
-A heartbeat that waited is older than the moment at which it is read, and an old heartbeat is no sign of life. The
-module knows nothing of MQTT. The clock must run on during suspend (CLOCK_BOOTTIME), because messages also wait then.
+A heartbeat that waited is older than the moment at which it is read, and an old heartbeat is no sign of life. What is
+read after all bytes that a look found in the socket arrived after that look. So the measure holds in a flood, too, in
+which the socket is never empty. The module knows nothing of MQTT. The clock must run on during suspend
+(CLOCK_BOOTTIME), because messages also wait then.
 """
 
 import asyncio
@@ -14,20 +16,28 @@ from collections.abc import Callable
 from typing import Any, Final
 
 LOOK_SECONDS: Final = 0.1
+_COUNT: Final = struct.Struct("i")
 
 
 class Waiting:
-    """Checks the socket every 0.1 s, from `start` until `stop` or until `current` returns None, and at each `look`."""
+    """Checks the socket every 0.1 s, from `start` until `stop` or until `current` returns None, and at each `look`.
 
-    def __init__(self, current: Callable[[], Any | None]) -> None:
-        self._current = current
-        self._emptied_at = _boottime()
+    `read_bytes`: how many bytes were read from the socket so far. Over TLS fewer than the socket held, which only makes
+    the measure longer.
+    """
+
+    def __init__(self, current: Callable[[], Any | None], read_bytes: Callable[[], int]) -> None:
+        self._current, self._read_bytes = current, read_bytes
+        self._since = _boottime()
+        """What is read now arrived later."""
+        self._looked_at, self._held_until = self._since, 0
+        """A look, and how many bytes will have been read once all that it found is."""
         self._timer: asyncio.TimerHandle | None = None
 
     @property
     def seconds(self) -> float:
         """The longest time that the data now being read may have waited."""
-        return _boottime() - self._emptied_at
+        return _boottime() - self._since
 
     def start(self) -> None:
         if self._current() is not None:
@@ -37,21 +47,25 @@ class Waiting:
     def look(self) -> bool:
         """Return whether the socket is empty now."""
         sock = self._current()
-        if sock is None or _holds_unread(sock):
+        if sock is None:
             return False
-        self._emptied_at = _boottime()
-        return True
+        now, read = _boottime(), self._read_bytes()
+        unread = _unread_bytes(sock)
+        if read >= self._held_until or not unread:
+            self._since = now if not unread else self._looked_at
+            self._looked_at, self._held_until = now, read + unread
+        return not unread
 
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
 
-def _holds_unread(sock: Any) -> bool:
-    """Return whether bytes wait in a socket, or decrypted in its TLS buffer."""
-    if isinstance(sock, ssl.SSLSocket) and sock.pending():
-        return True
-    return fcntl.ioctl(sock.fileno(), termios.FIONREAD, struct.pack("i", 0)) != struct.pack("i", 0)
+def _unread_bytes(sock: Any) -> int:
+    """Return how many bytes wait in a socket, and decrypted in its TLS buffer."""
+    decrypted = sock.pending() if isinstance(sock, ssl.SSLSocket) else 0
+    (held,) = _COUNT.unpack(fcntl.ioctl(sock.fileno(), termios.FIONREAD, bytes(_COUNT.size)))
+    return decrypted + int(held)
 
 
 def _boottime() -> float:

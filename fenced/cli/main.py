@@ -26,6 +26,7 @@ COMMANDS: Final = {
 
 SUMMARIES: Final = {
     "run": "Run the daemon.",
+    "reload": "Reload the running daemon's configuration.",
     "check-config": "Check a configuration and its inventory.",
     "setup": "Make everything that an installation needs, so that every file fits the others.",
     "proxy": "Serve a daemon: switch and read power devices from a machine that can reach them.",

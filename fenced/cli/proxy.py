@@ -1,6 +1,6 @@
 """`fenced proxy`: run the proxy agent; show or change the store whose tokens it obeys; forget the tokens of a plug.
 
-Prints every mistake of its file first.
+Reports every mistake of its file first: the agent in its log, the other commands as text.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+import structlog
 
 from fenced.app.own_machine import own_machine
 from fenced.config.agent_files import LoadedProxy, load_proxy
@@ -24,6 +25,8 @@ from fenced.proxy.state import ProxyState, StateError
 EXIT_CONFIGURATION: Final = 78
 EXIT_FAILED: Final = 1
 NEAR_MAX: Final = 5
+
+log = structlog.get_logger("fenced.proxy")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -66,28 +69,46 @@ def command(
     SIGHUP reads the file again: allowed daemons, certificates, stored credentials, allowed options and folders.
     To make certificates: fenced certs --help
     """
+    from fenced.telemetry.logs import configure
+
     forbid_core_dumps()
-    configuration = _load(file)
-    if check:
+    is_agent = not check and not show_store and adopt_store is None and forget_plug is None
+    if is_agent:
+        configure(log_level)
+    configuration = _load(file, _log if is_agent else _print)
+    if is_agent:
+        sys.exit(_run(configuration, lambda: _read(file), loop))
+    elif check:
         click.echo(f"{file}: no mistakes")
     elif adopt_store is not None or show_store:
         _store(configuration, adopt_store)
     elif forget_plug is not None:
         _forget(configuration, PlugId(forget_plug))
-    else:
-        sys.exit(_run(configuration, lambda: _read(file), loop, log_level))
 
 
-def _load(file: Path) -> ProxyConfiguration:
+def _load(file: Path, report: Callable[[LoadedProxy], None]) -> ProxyConfiguration:
     loaded = _read(file)
+    report(loaded)
+    if loaded.configuration is None:
+        sys.exit(EXIT_CONFIGURATION)
+    return loaded.configuration
+
+
+def _print(loaded: LoadedProxy) -> None:
     for warning in loaded.warnings:
         click.echo(f"warning: {_line(warning)}", err=True)
     for error in loaded.errors:
         click.echo(_line(error), err=True)
     if loaded.configuration is None:
         click.echo(f"{len(loaded.errors)} errors", err=True)
-        sys.exit(EXIT_CONFIGURATION)
-    return loaded.configuration
+
+
+def _log(loaded: LoadedProxy) -> None:
+    """Log what a reload would log."""
+    for warning in loaded.warnings:
+        log.warning("configuration warning", warning=str(warning))
+    for error in loaded.errors:
+        log.error("configuration mistake", mistake=str(error))
 
 
 def _read(file: Path) -> LoadedProxy:
@@ -137,24 +158,25 @@ def _forget(configuration: ProxyConfiguration, plug_id: PlugId) -> None:
         click.echo(f"a command for it may still act: the agent refuses new ones for {left:.0f} s")
 
 
-def _run(configuration: ProxyConfiguration, read: Callable[[], LoadedProxy], loop: str, log_level: str) -> int:
+def _run(configuration: ProxyConfiguration, read: Callable[[], LoadedProxy], loop: str) -> int:
     """Return the exit status. Imports the agent only now, so that the help is fast."""
     import uvloop
 
     from fenced.app.proxy_agent import run_proxy
     from fenced.proxy.listener import ListenError
     from fenced.proxy.tls import CertificateError
-    from fenced.telemetry.logs import configure
 
-    configure(log_level)
     factory = uvloop.new_event_loop if loop == "uvloop" else asyncio.new_event_loop
     try:
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(run_proxy(configuration, read))
     except (StateError, CertificateError) as exc:
-        click.echo(f"fenced proxy: {exc}", err=True)
-        return EXIT_CONFIGURATION
+        return _failed(exc, EXIT_CONFIGURATION)
     except ListenError as exc:
-        click.echo(f"fenced proxy: {exc}", err=True)
-        return EXIT_FAILED
+        return _failed(exc, EXIT_FAILED)
     return 0
+
+
+def _failed(exc: BaseException, status: int) -> int:
+    log.error("failed", reason=str(exc), exit_status=status)
+    return status

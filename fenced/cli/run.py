@@ -1,4 +1,8 @@
-"""`fenced run`: the daemon. Prints every mistake of the configuration, or runs until SIGTERM."""
+"""`fenced run`: the daemon. Logs every mistake of the configuration, or runs until SIGTERM.
+
+With `--check` it prints the mistakes instead. A start has no other output than the log, so that the journal of a
+service shows warnings and the reason of a failure with their fields.
+"""
 
 import asyncio
 import os
@@ -8,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+import structlog
 
 from fenced.app.own_machine import own_machine
 from fenced.cli.asking import driver_catalogue
@@ -19,6 +24,8 @@ from fenced.host.limits import forbid_core_dumps
 EXIT_CONFIGURATION: Final = 78
 EXIT_FAILED: Final = 1
 EXIT_TAKEN_OVER: Final = 75
+
+log = structlog.get_logger("fenced")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,6 +51,8 @@ def command(file: Path, check: bool, loop: str, log_level: str) -> None:
     from fenced.telemetry.logs import configure
 
     forbid_core_dumps()
+    if not check:
+        configure(log_level)
 
     def read() -> Loaded:
         return load(
@@ -55,17 +64,30 @@ def command(file: Path, check: bool, loop: str, log_level: str) -> None:
         )
 
     loaded = read()
+    if check:
+        _print(loaded, file)
+    else:
+        _log(loaded)
+    if loaded.configuration is None:
+        sys.exit(EXIT_CONFIGURATION)
+    if not check:
+        sys.exit(_run(loaded.configuration, read, loop))
+
+
+def _print(loaded: Loaded, file: Path) -> None:
     if loaded.errors or loaded.warnings:
         for line in mistake_lines(loaded):
             click.echo(line, err=True)
-    if loaded.configuration is None:
-        sys.exit(EXIT_CONFIGURATION)
-    if check:
+    if loaded.configuration is not None:
         click.echo(f"{file}: no mistakes")
-        return
-    configure(log_level)
 
-    sys.exit(_run(loaded.configuration, read, loop))
+
+def _log(loaded: Loaded) -> None:
+    """Log what a reload would log."""
+    for warning in loaded.warnings:
+        log.warning("configuration_warning", warning=str(warning))
+    for error in loaded.errors:
+        log.error("configuration_mistake", mistake=str(error))
 
 
 def _run(configuration: Configuration, read: Callable[[], Loaded], loop: str) -> int:
@@ -97,5 +119,5 @@ def _run(configuration: Configuration, read: Callable[[], Loaded], loop: str) ->
 
 
 def _failed(exc: BaseException, status: int) -> int:
-    click.echo(f"fenced run: {exc}", err=True)
+    log.error("failed", reason=str(exc), exit_status=status)
     return status

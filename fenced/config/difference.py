@@ -95,7 +95,7 @@ def _compare(path: str, old: Any, new: Any) -> Iterator[str]:
     elif path.endswith("tokens"):
         yield f"{path}: changed (secrets), {len(old)} -> {len(new)}"
     elif is_dataclass(old) and is_dataclass(new):
-        for field in fields(old):
+        for field in (each for each in fields(old) if each.compare):
             yield from _compare(_below(path, field.name), getattr(old, field.name), getattr(new, field.name))
     elif isinstance(old, Mapping) and isinstance(new, Mapping):
         yield from _compare_mappings(path, old, new)

@@ -7,7 +7,7 @@ import gc
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from fenced.config.build import Builder, Built
 from fenced.config.checks import run as checks
 from fenced.config.checks.draft import Draft
 from fenced.config.configuration import ApiConfiguration, Configuration, StoreConfiguration
+from fenced.config.digest import digest
 from fenced.config.entries import Entries
 from fenced.config.inventory_tables import LISTS
 from fenced.config.keys import NAME_PATTERN
@@ -206,7 +207,7 @@ class _Loader:
             store=StoreConfiguration(url=main.store.url, path=store),
             api=self._api(main, secrets),
             proxy_client=places.tls_client(main.proxy_client, base, where.key("proxy_client"), mistakes),
-            inventory=built.inventory,
+            inventory=replace(built.inventory, digest=digest(built.inventory)),
         )
 
     def _api(self, main: MainTables, secrets: SecretReader) -> ApiConfiguration:

@@ -233,6 +233,11 @@ class Fleet:
         return self._before is not None and self._before.state is not self.state
 
     @property
+    def durable_inventory(self) -> Inventory:
+        """Return the inventory before this batch: a new one may still be rejected."""
+        return self.inventory if self._before is None else self._before.inventory
+
+    @property
     def durable_state(self) -> FleetState:
         """Return the fleet's state as the journal has it."""
         return self.state if self._before is None else self._before.state
@@ -278,8 +283,7 @@ class Fleet:
     @property
     def is_armed_durably(self) -> bool:
         """Whether the file arms the daemon and no later disarm is in force (S19), as the journal has it (S3)."""
-        inventory = self.inventory if self._before is None else self._before.inventory
-        return inventory.daemon.is_armed_by_file and not self.durable_state.is_disarmed
+        return self.durable_inventory.daemon.is_armed_by_file and not self.durable_state.is_disarmed
 
     def pauses_over(self, now: float) -> list[Pause]:
         """Return the expired pauses; a `PausesDue` ends them."""

@@ -33,10 +33,8 @@ class Observer:
 
     def take(self, collected: Collected) -> None:
         for entry in collected.entries:
-            if isinstance(entry.record, r.StoreDoubted):
-                log.error(entry.record.kind, reason=entry.record.why, advice="check it, then `fencectl release store`")
-            elif entry.host is None:
-                log.info(entry.record.kind)
+            if entry.host is None:
+                _log_fleet(entry.record)
             else:
                 self._host(entry.host, entry.record, entry.at)
         for name, before in collected.before.items():
@@ -69,9 +67,11 @@ class Observer:
                 log.info(
                     "host_fenced",
                     host=name,
+                    operation=record.operation,
                     proof=record.proof.value,
                     power_level=record.level,
                     token=str(record.token),
+                    by=record.by,
                 )
             case r.RequestRefused():
                 log.info("request_refused", host=name, action=record.action, by=record.by, rule=record.rule)
@@ -87,10 +87,16 @@ class Observer:
                 log.info(record.kind, host=name, device=record.device)
             case r.DevicesTrusted():
                 log.info("devices_trusted", host=name, devices=list(record.devices))
-            case r.FenceFailed() | r.RestoreFailed() | r.Contradicted() | r.HostPutAside():
+            case r.FenceFailed() | r.RestoreFailed():
+                log.warning(record.kind, host=name, operation=record.operation, reason=record.why)
+            case r.Contradicted():
+                log.warning(record.kind, host=name, operation=record.operation, device=record.device, reason=record.why)
+            case r.HostPutAside():
                 log.warning(record.kind, host=name, reason=record.why)
             case r.LeftOff():
-                log.warning(record.kind, host=name, reason=record.why, devices=list(record.devices))
+                log.warning(
+                    record.kind, host=name, operation=record.operation, reason=record.why, devices=list(record.devices)
+                )
             case r.HostRemoved() | r.HostReturned():
                 log.info(record.kind, host=name)
             case r.HostHeard() | r.HostLeft() | r.MaintenanceSet() | r.MaintenanceEnded() | r.HostRestored():
@@ -121,6 +127,34 @@ class Observer:
         )
         for stage, seconds in _stages(operation, ended):
             self._telemetry.stage(stage, max(seconds, 0.0))
+
+
+def _log_fleet(record: r.Record) -> None:
+    match record:
+        case r.StoreDoubted():
+            log.error(record.kind, reason=record.why, advice="check it, then `fencectl release store`")
+        case r.GateStayedClosed():
+            log.warning(
+                record.kind, gate=record.closed.gate, cluster=record.closed.cluster, reason=record.why,
+                hosts=list(record.hosts),
+            )  # fmt: skip
+        case r.GateOpened():
+            log.info(record.kind, gate=record.gate, cluster=record.cluster)
+        case r.Disarmed() | r.StoreReleased():
+            log.info(record.kind, by=record.by, reason=record.reason)
+        case r.Armed():
+            log.info(record.kind, by=record.by)
+        case r.PauseSet():
+            pause = record.pause
+            log.info(record.kind, pause=pause.id, match=pause.match, by=pause.by, reason=pause.reason)
+        case r.PauseEnded():
+            log.info(record.kind, pause=record.id, by=record.by)
+        case r.BudgetDrawn() | r.BudgetReturned():
+            log.info(record.kind, host=record.host)
+        case r.BusLost() | r.ReloadRefused() | r.Reloaded():
+            pass  # logged where it happened, with more
+        case _:
+            log.info(record.kind)
 
 
 def _log_operation(name: HostName, record: r.Record) -> None:

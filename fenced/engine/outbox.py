@@ -3,7 +3,7 @@
 An acknowledgement with an error code counts as a refusal. Messages are read from the journal, so one that was never
 durable is never sent. Each host has a lane (`lanes`), as have messages without a host, so that a broker that refuses
 one host's messages delays no other (S15). After each connection the controller's status and every host's state are
-repeated, each state behind its host's pending messages.
+repeated, each state behind its host's pending messages; last, when nothing else is under way, `info`.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.fleet import Fleet
 from fenced.engine.batch import state_payload
+from fenced.engine.info import Info
 from fenced.engine.lanes import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, LaneKey, Lanes, Own
 from fenced.engine.waiting import nudged
 from fenced.model.answers import Accepted, RefusedBy
@@ -71,6 +72,7 @@ class Outbox:
         self._deliver, self._controller = deliver, controller
         self._nudged = asyncio.Event()
         self._lanes = Lanes()
+        self._info = Info(fleet=fleet, now=clock.now, wall=wall)
         self._under_way = 0
         self._taken: list[Taken] = []
         self._stored = 0
@@ -91,6 +93,7 @@ class Outbox:
         self._connection += 1
         self._untold |= dict.fromkeys(self._fleet.durable_names())
         self._told_controller = None
+        self._info.connected()
         self._nudged.set()
 
     def disconnected(self) -> None:
@@ -164,6 +167,9 @@ class Outbox:
             served = {_lane_of(message) for message in messages}
             self._begin_states(group, room - len(messages), barred | served)
             self._lanes.drop(key for key in self._lanes.due(barred) if key not in self._untold)
+        if not self._under_way and self._info.is_due:
+            sending = self._send_info(self._publishing(self._info.begin()), self._connection)
+            group.create_task(sending, name="outbox info")
 
     def _begin_pending(self, group: asyncio.TaskGroup, messages: Sequence[OutboxMessage]) -> None:
         """Hand messages to the bus in the journal's order; each lane completes independently."""
@@ -268,6 +274,11 @@ class Outbox:
                 self._told_controller = word
         self._lanes.rest(Own.CONTROLLER)
 
+    async def _send_info(self, publishing: Publishing, connection: int) -> None:
+        error = await publishing
+        self._info.ended(error, is_current=connection == self._connection)
+        self._nudged.set()
+
     # -- one message --------------------------------------------------------------------------------------------------
 
     def _publishing(self, message: Message) -> Coroutine[Any, Any, BusError | None]:
@@ -341,7 +352,7 @@ class Outbox:
         )
         error: BusError | None = BusError("not sent: the broker closed the connection after the last replies")
         if self._lanes.may_reply(self._clock.now()):
-            error = await self._published(message)
+            error = await self._publishing(message)
             self._lanes.replied(error, self._clock.now())
         if error is not None:
             log.warning("reply_failed", request=command.request_id, error=str(error))

@@ -199,10 +199,11 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """The whole configuration of the fleet, by exact name."""
+    """The whole configuration of the fleet, by exact name. `digest`: names its content; "": no file made it."""
 
     hosts: Mapping[HostName, Host] = field(default_factory=dict)
     proxies: Mapping[ProxyName, Proxy] = field(default_factory=dict)
     clusters: Mapping[ClusterName, DatacenterName] = field(default_factory=dict)
     datacenters: tuple[DatacenterName, ...] = ()
     daemon: DaemonSettings = field(default_factory=lambda: DaemonSettings(name="fenced"))
+    digest: str = field(default="", compare=False)

@@ -6,8 +6,13 @@ Text from a device, a program or a proxy must pass through `Mask` before it ente
 import base64
 import json
 import shlex
+import unicodedata
 import urllib.parse
 from collections.abc import Iterable
+from typing import Final
+
+_BRACKETS: Final = {"Ps": "[", "Pe": "]"}
+"""Unicode's categories of opening and closing punctuation."""
 
 
 def one_line(text: str) -> str:
@@ -15,6 +20,14 @@ def one_line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def claimed(name: str) -> str:
+    """Return a name that a caller only claims, as one line without parentheses: in the journal they hold a proof.
+
+    Parentheses of other scripts, which look the same, become brackets, too.
+    """
+    return "".join(_BRACKETS.get(unicodedata.category(char), char) for char in printable(name))
 
 
 class Mask:

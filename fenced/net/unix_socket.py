@@ -55,12 +55,19 @@ def _refuse_path(path: Path) -> None:
             f"can't use the folder {path.parent}: {exc.strerror or exc}; make it for the daemon's user "
             "(systemd does with RuntimeDirectory=), or choose another path"
         ) from exc
-    is_open = folder.st_mode & stat.S_IWOTH and not folder.st_mode & stat.S_ISVTX
-    if is_open or folder.st_uid not in (0, os.geteuid()):
+    if _is_open(folder) or folder.st_uid not in (0, os.geteuid()):
         raise SocketError(
             f"another user may replace files in the folder {path.parent}, so also the socket: give it to the daemon's "
-            "user and run chmod o-w, or choose another path"
+            "user and run chmod go-w, or choose another path"
         )
+
+
+def _is_open(folder: os.stat_result) -> bool:
+    """Return whether users other than root, the daemon's user and the members of its group may replace files."""
+    if folder.st_mode & stat.S_ISVTX:
+        return False
+    is_foreign_group = folder.st_gid not in (0, os.getegid())
+    return bool(folder.st_mode & stat.S_IWOTH or (folder.st_mode & stat.S_IWGRP and is_foreign_group))
 
 
 def _refuse_living(path: Path) -> None:

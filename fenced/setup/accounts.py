@@ -32,18 +32,17 @@ class Accounts:
         """Return them with this account, new or with a new password."""
         return Accounts(lines={**self.lines, name: f"{name}:{hashed(password)}"})
 
-    def fits(self, name: str, password: str) -> bool:
-        """Return whether an account has this password. A hash of another kind counts as another password."""
-        try:
-            _, kind, iterations, salt, _ = self.lines[name].partition(":")[2].split("$")
-            return (kind, iterations) == ("7", str(ITERATIONS)) and self.lines[name].endswith(
-                hashed(password, salt=base64.b64decode(salt))
-            )
-        except (KeyError, ValueError):
-            return False
-
     def without(self, name: str) -> "Accounts":
         return Accounts(lines={other: line for other, line in self.lines.items() if other != name})
+
+    def accepts(self, name: str, password: str) -> bool:
+        """Return whether the account exists and has this password."""
+        try:
+            _, kind, iterations, salt, _ = self.lines[name].partition(":")[2].split("$")
+            fits = hashed(password, salt=base64.b64decode(salt, validate=True))
+        except (KeyError, ValueError):
+            return False
+        return kind == "7" and iterations == str(ITERATIONS) and self.lines[name] == f"{name}:{fits}"
 
     @property
     def text(self) -> str:

@@ -5,6 +5,7 @@ from pathlib import PurePath
 
 from fenced.setup import daemon
 from fenced.setup.accounts import Accounts
+from fenced.setup.files import Manifest
 from fenced.setup.fleet import Fleet, NotSetUp, Written
 
 
@@ -31,6 +32,22 @@ def check_named(fleet: Fleet, accounts: Accounts, *, reissue: frozenset[str], re
             raise NotSetUp(f"{name} is still in the inventory or requested: remove it there first, then revoke it")
         if name not in accounts.lines:
             raise NotSetUp(f"the broker has no account {name}; it has {', '.join(accounts.lines) or 'none'}")
+
+
+def check_authority(manifest: Manifest, *, is_present: bool) -> None:
+    """Raise NotSetUp if the authority is lost whose certificates other machines have."""
+    if manifest.given and not is_present:
+        raise NotSetUp(
+            f"{daemon.AUTHORITY}/ca.crt is missing, and {len(manifest.given)} machines have certificates of "
+            f"it: restore the folder from its backup. Without one, disarm the daemon, move {daemon.MANIFEST} away, "
+            "run setup again, and install every new archive"
+        )
+
+
+def check_archives(fleet: Fleet, *, others: tuple[str, ...]) -> None:
+    """Raise NotSetUp if two machines would get one archive. `others`: archives beside those of accounts and proxies."""
+    for name in sorted({*(f"proxy-{name}" for name in fleet.proxies), *others} & {*fleet.accounts}):
+        raise NotSetUp(f"two machines would share the archive {name}.tar.gz; rename the host, source or reader {name}")
 
 
 def check_place(name: str, written: Written, *, is_present: bool) -> None:

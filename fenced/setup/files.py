@@ -15,6 +15,7 @@ import os
 import pwd
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final
@@ -96,11 +97,27 @@ class Manifest:
             raise NotSetUp(f"{path}: can't be read ({exc}); restore it, or move it away to begin anew") from exc
         if not isinstance(raw, dict) or raw.get("version") != MANIFEST_VERSION:
             raise NotSetUp(f"{path}: was written by another version of fenced; use that version, or move it away")
-        return cls(
-            digests=dict(raw.get("files", {})),
-            given=dict(raw.get("given", {})),
-            addresses=dict(raw.get("addresses", {})),
-            named=dict(raw.get("named", {})),
+        read = cls(
+            digests=raw.get("files", {}),
+            given=raw.get("given", {}),
+            addresses=raw.get("addresses", {}),
+            named=raw.get("named", {}),
+        )
+        if not read.is_whole:
+            raise NotSetUp(f"{path}: holds what setup does not write; restore it, or move it away to begin anew")
+        return read
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether a manifest from a file holds only values that setup could have written."""
+        return (
+            all(isinstance(part, dict) for part in (self.digests, self.given, self.addresses, self.named))
+            and all(isinstance(digest, str) for digest in self.digests.values())
+            and all(_is_moment(until) for until in self.given.values())
+            and all(
+                isinstance(names, list) and all(isinstance(name, str) for name in names)
+                for names in (*self.named.values(), *self.addresses.values())
+            )
         )
 
     @property
@@ -185,14 +202,14 @@ class Disk:
         """Make missing folders with mode 755, whatever the umask."""
         missing = [each for each in (folder, *folder.parents) if not each.exists()]
         for each in reversed(missing):
-            each.mkdir()
+            each.mkdir(mode=0o700)  # with an open umask others could write to it until it has its mode
             each.chmod(0o755)
 
-    def folder(self, path: Path, *, mode: int, group: str = "root") -> None:
-        """Make a folder with this mode and group, if it is missing. Raises NotSetUp."""
+    def folder(self, path: Path, *, mode: int, group: str = "root") -> Path:
+        """Make a folder with this mode and group, if it is missing; return where it is. Raises NotSetUp."""
         real = self.real(path)
         if self._is_dry or real.is_dir():
-            return
+            return real
         try:
             self._make_folders(real.parent)
             real.mkdir(mode=0o700)
@@ -201,6 +218,7 @@ class Disk:
             real.chmod(mode)
         except OSError as exc:
             raise NotSetUp(f"{path}: can't be made: {_advised(exc)}") from exc
+        return real
 
 
 @contextlib.contextmanager
@@ -255,6 +273,14 @@ def once(path: Path, made: Callable[[], bytes], disk: Disk) -> bytes:
 def counted(outcomes: list[Outcome]) -> Mapping[Done, int]:
     """Return how many files each thing happened to."""
     return {done: sum(outcome.done is done for outcome in outcomes) for done in Done}
+
+
+def _is_moment(until: object) -> bool:
+    """Return whether it is a time with its offset."""
+    try:
+        return isinstance(until, str) and datetime.fromisoformat(until).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _digest(content: bytes) -> str:

@@ -3,6 +3,7 @@
 The inventory is read without its meaning (no device is looked at), because a first inventory is not complete yet.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,9 @@ INVENTORY: Final = "inventory/*.toml"
 CONTROLLER_PREFIX: Final = "controller-"
 SITE: Final = "site-1"
 NAME_CHARS_MAX: Final = 64
-"""The common name of a certificate (RFC 5280, ub-common-name)."""
+"""Of a certificate's common name (RFC 5280, appendix A)."""
+ADDRESS_PATTERN: Final = re.compile(r"[A-Za-z0-9._:%-]+", re.ASCII)
+"""A DNS name or an address. Addresses stand in certificates, URLs and commands to copy, so no other character may."""
 
 
 class NotSetUp(Exception):
@@ -49,13 +52,27 @@ class Fleet:
         """Return every account of the broker, the controller's first."""
         return (self.controller_account, *self.hosts, *self.sources, *self.readers)
 
+    def only(self, name: str) -> "Fleet":
+        """Return the fleet with the host and the proxy of this name, and no other."""
+        return replace(
+            self,
+            hosts=tuple(host for host in self.hosts if host == name),
+            proxies={proxy: where for proxy, where in self.proxies.items() if proxy == name},
+        )
+
     def checked(self) -> "Fleet":
-        """Return the fleet. Raises NotSetUp for a name that can't be one, or that two would share."""
+        """Return the fleet. Raises NotSetUp for a name or address that can't be one, or a name that two would share."""
         for name in (self.site, self.controller, *self.accounts, *self.proxies):
             if NAME_PATTERN.fullmatch(name) is None:
                 raise NotSetUp(f"{name!r} is not a name: use letters, digits, dots, hyphens and underscores")
+        for name in (*self.accounts, *self.proxies):
             if len(name) > NAME_CHARS_MAX:
-                raise NotSetUp(f"{name}: a certificate holds a name of at most {NAME_CHARS_MAX} characters; shorten it")
+                raise NotSetUp(f"{name} has {len(name)} characters; a certificate has room for {NAME_CHARS_MAX}")
+        for address in (*self.broker, *(each for addresses in self.proxies.values() for each in addresses)):
+            if ADDRESS_PATTERN.fullmatch(address) is None:
+                raise NotSetUp(
+                    f"{address!r} is no DNS name and no address; correct --broker, --proxy or the proxy's url"
+                )
         accounts = self.accounts
         twice = sorted({name for name in accounts if accounts.count(name) > 1})
         if twice:

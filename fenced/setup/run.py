@@ -23,6 +23,7 @@ LOCAL_NAMES: Final = ("localhost", "127.0.0.1")
 SECRET: Final = 0o640
 ELSEWHERE: Final = daemon.AUTHORITY / "broker.passwd"
 """The accounts of a broker on another machine."""
+BROKER_BUNDLE: Final = "broker"
 SYSUSERS: Final = "/usr/bin/systemd-sysusers"
 
 
@@ -73,6 +74,8 @@ class _Run:
     def __init__(self, asked: Asked, progress: Callable[[int, int], None]) -> None:
         self._asked, self._progress = asked, progress
         self._report = Report()
+        self._cut_off: list[str] = []
+        """Hosts that the broker refuses from its reload until their archive is installed."""
         self._manifest = Manifest.read(self._real(daemon.MANIFEST))
         self._disk = Disk(asked.root, self._manifest, is_dry=asked.is_dry)
         self._written = read_written(self._real(daemon.CONFIGURATION))
@@ -89,15 +92,11 @@ class _Run:
         self._passwords = broker.PASSWORDS if self._has_broker else ELSEWHERE
         present = self._disk.read(ELSEWHERE if is_elsewhere else broker.PASSWORDS)  # they stay when the broker moves
         self._accounts = Accounts.parse("" if present is None else present.decode())
-        checks.check_named(self._fleet, self._accounts, reissue=asked.reissue, revoke=asked.revoke)
-        for name in self._new():
-            path = daemon.INVENTORY.with_name(f"{name}.toml")
-            checks.check_place(name, self._written, is_present=self._disk.read(path) is not None)
+        self._refuse()
 
     def made_folder(self) -> Path:
         """Make the authority's folder, which only root can open."""
-        self._disk.folder(daemon.AUTHORITY, mode=0o700)
-        return self._real(daemon.AUTHORITY)
+        return self._disk.folder(daemon.AUTHORITY, mode=0o700)
 
     def run(self) -> Report:
         with ExitStack() as stack:
@@ -121,6 +120,21 @@ class _Run:
                     self._write(daemon.MANIFEST, self._manifest.text, mode=0o600, rule=Rule.REPLACE, is_listed=False)
         self._say_next()
         return self._report
+
+    def _refuse(self) -> None:
+        """Find every reason against this run before anything is written. Raises NotSetUp."""
+        fleet, asked = self._fleet, self._asked
+        checks.check_authority(self._manifest, is_present=self._real(daemon.AUTHORITY / "ca.crt").exists())
+        checks.check_named(fleet, self._accounts, reissue=asked.reissue, revoke=asked.revoke)
+        checks.check_archives(fleet, others=() if self._has_broker else (BROKER_BUNDLE,))
+        for name in self._new():
+            path = daemon.INVENTORY.with_name(f"{name}.toml")
+            checks.check_place(name, self._written, is_present=self._disk.read(path) is not None)
+        if self._has_broker:
+            self._find_conflicts()
+        if self._report.problems and asked.reissue:
+            problems = "\n".join(self._report.problems)
+            raise NotSetUp(f"nothing is reissued, because the broker's files can't be written:\n{problems}")
 
     # -- this machine -------------------------------------------------------------------------------------------------
 
@@ -167,16 +181,8 @@ class _Run:
 
     def _add_to_inventory(self) -> None:
         """Give each new host and proxy a file of its own: the present files are a person's."""
-        fleet = self._fleet
         for name in self._new():
-            one = Fleet(
-                site=fleet.site,
-                controller=fleet.controller,
-                broker=fleet.broker,
-                hosts=(name,) if name in self._asked.fleet.hosts else (),
-                proxies={name: fleet.proxies[name]} if name in self._asked.fleet.proxies else {},
-            )
-            text = daemon.inventory(one, self._asked.addresses)
+            text = daemon.inventory(self._asked.fleet.only(name), self._asked.addresses)
             path = daemon.INVENTORY.with_name(f"{name}.toml")
             self._write(path, text.encode(), mode=SECRET, group=daemon.GROUP, rule=Rule.KEEP)
 
@@ -188,12 +194,12 @@ class _Run:
         return tuple(dict.fromkeys(name for name in (*asked.hosts, *asked.proxies) if name not in known))
 
     def _make_password(self) -> None:
-        """Give the daemon its account: a new password, or the one that it has where the broker lost the account."""
+        """Give the daemon its account: a new password, or its present one where the broker has another or none."""
         name = self._fleet.controller_account
         present = self._disk.read(daemon.PASSWORD)
         is_new = present is None or name in self._asked.reissue
         password = new_password() if is_new or present is None else present.decode().strip()
-        if not self._accounts.fits(name, password):
+        if not self._accounts.accepts(name, password):
             self._accounts = self._accounts.with_account(name, password)
         self._write(
             daemon.PASSWORD,
@@ -215,6 +221,8 @@ class _Run:
             why = "new" if is_new else self._issuer.why_given_anew(name)
             if why:
                 password = new_password() if is_new else None
+                if is_new and is_host and name in self._manifest.given:
+                    self._cut_off.append(name)
                 if password is not None:
                     self._accounts = self._accounts.with_account(name, password)
                 signed = self._issuer.client(name, days=HOST_DAYS)
@@ -263,8 +271,7 @@ class _Run:
         if not self._has_broker:
             self._bundle_broker(names)
             return
-        self._find_conflicts()
-        if any(problem for problem in self._report.problems):
+        if self._report.problems:
             return
         self._write(broker.AUTHORITY, self._authority)
         why = self._issuer.why_new(self._real(broker.CERTIFICATE), names)
@@ -287,7 +294,7 @@ class _Run:
             signed = self._issuer.server(broker.NAME, names)
             passwords = self._accounts.text.encode()
             parts = bundles.broker_machine(self._fleet, passwords=passwords, signed=signed, authority=self._authority)
-            self._bundle("broker", parts, "everything that the broker's machine needs")
+            self._bundle(BROKER_BUNDLE, parts, "everything that the broker's machine needs")
             self._issuer.give("broker", signed, names)
         self._write_accounts(group="root")  # last: an interrupted run makes the bundle again
 
@@ -340,7 +347,9 @@ class _Run:
         say = self._report.next.append
         lacking = checks.unused(self._written, self._fleet)
         if lacking:
-            say(f"your {daemon.CONFIGURATION} does not use the daemon's account; set in [bus]: {'; '.join(lacking)}")
+            say(
+                f"set in [bus] of {daemon.CONFIGURATION}, which does not use the daemon's account: {'; '.join(lacking)}"
+            )
         if self._report.problems:
             say("settle the problems above, then run fenced setup again: the broker's files were not written")
         bare = [
@@ -351,6 +360,11 @@ class _Run:
         if bare:
             say(f"give each host its power devices in {daemon.INVENTORY.parent}: {_some(bare)}")
         say(f"fenced check-config {daemon.CONFIGURATION}")
+        for name in self._cut_off:
+            say(
+                f"fencectl maintenance {name} on --reason 'new password' --until 4h   # the broker refuses it "
+                "until it has its archive, and an armed daemon would fence it"
+            )
         if self._has_broker:
             say("systemctl daemon-reload; systemctl restart mosquitto   # for new accounts: systemctl reload mosquitto")
         say("systemctl enable --now fenced                          # for changes: systemctl reload fenced")
@@ -359,6 +373,8 @@ class _Run:
                 "copy each bundle to its machine, there `tar xf NAME.tar.gz && sudo NAME/install`, and remove it here: "
                 f"{daemon.BUNDLES}/"
             )
+        for name in self._cut_off:
+            say(f"fencectl maintenance {name} off   # once it has its archive")
         say("fencectl hosts                                         # every host is heard: healthy")
 
 

@@ -1,11 +1,10 @@
-"""Structured logs on standard error: JSON for machines, coloured text for a terminal.
+"""Structured logs: fields of systemd's journal, lines of JSON on standard error, or coloured text on a terminal.
 
 No secret leaves the process, whatever a caller logs: Secret objects and values under names such as `password` are
 masked, tracebacks show no local variables, and long values are cut.
 """
 
 import logging
-import os
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
@@ -17,6 +16,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from fenced.model.inventory import Secret
 from fenced.model.names import Token
 from fenced.model.text import one_line
+from fenced.telemetry import journald
 
 MASK: Final = "***"
 DEPTH_MAX: Final = 6
@@ -29,12 +29,13 @@ SECRET_NAME: Final = re.compile(
 )
 FENCE_TOKEN: Final = re.compile(r"\d+-\d+", re.ASCII)
 LEVELS: Final = ("debug", "info", "warning", "error")
-PRIORITIES: Final = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
-"""syslog's priorities; journald reads them from the start of a line."""
 
 
-def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
-    """Set up structlog and the standard library's logging; the composition root calls it once. Raises ValueError."""
+def configure(level: str = "info", *, stream: TextIO | None = None, journal: str = journald.SOCKET) -> None:
+    """Set up structlog and the standard library's logging; a program calls it once. Raises ValueError.
+
+    `journal`: the socket of journald, used where systemd connected the stream to the journal.
+    """
     if level.lower() not in LEVELS:
         raise ValueError(f"unknown log level {level!r}; use one of {', '.join(LEVELS)}")
     out = sys.stderr if stream is None else stream
@@ -54,29 +55,33 @@ def configure(level: str = "info", *, stream: TextIO | None = None) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(out)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.PositionalArgumentsFormatter()], processors=_last(out)
-        )
-    )
+    before: list[Processor] = [*shared, structlog.stdlib.PositionalArgumentsFormatter()]
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [_handler(out, before, journal)]
     root.setLevel(level.upper())
     for chatty in ("asyncio", "aiosqlite", "amqtt", "transitions", "mqtt"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
 
 
-def _last(out: TextIO) -> list[Processor]:
-    """Return the processors that turn an event into its line."""
-    remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+def _handler(out: TextIO, before: list[Processor], journal: str) -> logging.Handler:
+    """Return the handler for this stream. `before`: what prepares a record of a library."""
+
+    def formatter(*last: Processor) -> logging.Formatter:
+        remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+        return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=before, processors=[remove, *last])
+
+    traceback = structlog.processors.format_exc_info
+    if journald.is_connected(out):
+        return journald.JournalHandler(
+            entry=formatter(traceback, mask, _entry), line=formatter(traceback, mask, _line), out=out, path=journal
+        )
+    handler = logging.StreamHandler(out)
     if out.isatty():
         pretty = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-        return [remove, mask, _on_one_line, pretty]
-    chain: list[Processor] = [remove, structlog.processors.format_exc_info, mask, structlog.processors.JSONRenderer()]
-    if _is_journald(out):
-        return [remove, _remember_priority, *chain[1:-1], _json_with_priority]
-    return chain
+        handler.setFormatter(formatter(mask, _on_one_line, pretty))
+    else:
+        handler.setFormatter(formatter(traceback, mask, structlog.processors.JSONRenderer()))
+    return handler
 
 
 def mask(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
@@ -113,23 +118,14 @@ def _is_harmless(value: Any) -> bool:
     return isinstance(value, str) and FENCE_TOKEN.fullmatch(value) is not None
 
 
-def _is_journald(out: TextIO) -> bool:
-    """Return whether systemd connected this stream to the journal (JOURNAL_STREAM is `device:inode`)."""
-    named = os.environ.get("JOURNAL_STREAM", "")
-    try:
-        status = os.fstat(out.fileno())
-    except (OSError, ValueError):  # the stream has no descriptor
-        return False
-    return named == f"{status.st_dev}:{status.st_ino}"
+def _entry(logger: WrappedLogger, method: str, event: EventDict) -> str:
+    """Return the journal's entry. A formatter returns text, so each byte becomes one character."""
+    return journald.datagram(event).decode("latin-1")
 
 
-def _remember_priority(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    event["_priority"] = PRIORITIES.get(str(event.get("level", "info")), 6)
-    return event
-
-
-def _json_with_priority(logger: WrappedLogger, method: str, event: MutableMapping[str, Any]) -> str:
-    priority = event.pop("_priority")
+def _line(logger: WrappedLogger, method: str, event: MutableMapping[str, Any]) -> str:
+    """Return the line of JSON with syslog's priority in front, which journald reads."""
+    priority = journald.PRIORITIES.get(str(event.get("level", "info")), journald.PRIORITIES["info"])
     text = structlog.processors.JSONRenderer()(logger, method, event)
     assert isinstance(text, str)
     return f"<{priority}>{text}"

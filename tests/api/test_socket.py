@@ -118,6 +118,7 @@ async def test_the_journal_shows_the_proven_user_beside_the_claimed_one(tmp_path
     ("principal", "by"),
     [
         (Principal(role=Role.ADMIN, claimed_name="root (uid 0)"), "root [uid 0]"),
+        (Principal(role=Role.ADMIN, claimed_name="root \uff08uid 0\uff09"), "root [uid 0]"),
         (Principal(role=Role.ADMIN), "api"),
         (Principal(role=Role.OPERATOR, digest=b"x", claimed_name="alice"), "alice (operator)"),
         (Principal(role=Role.OPERATOR, digest=b"x", person="alice"), "alice (token, operator)"),
@@ -226,6 +227,16 @@ def test_a_folder_of_another_user_holds_no_socket(tmp_path: Path) -> None:
         pass
 
 
+@needs_root()
+def test_a_folder_that_another_group_may_write_to_holds_no_socket(tmp_path: Path) -> None:
+    tmp_path.chmod(0o775)
+    with listening_at(tmp_path / "s", group=os.getegid(), backlog=1):
+        pass
+    os.chown(tmp_path, -1, 64990)
+    with pytest.raises(SocketError, match="another user"), listening_at(tmp_path / "s", group=0, backlog=1):
+        pass
+
+
 def test_the_end_removes_no_other_daemons_socket(tmp_path: Path) -> None:
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as other:
@@ -242,7 +253,7 @@ def test_what_can_be_no_socket_is_said(tmp_path: Path, trouble: str) -> None:
     (tmp_path / "s").write_text("a person's file")
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
-    said = {"long": "at most 103", "folder": "No such file", "file": "is no socket", "open folder": "chmod o-w"}
+    said = {"long": "at most 103", "folder": "No such file", "file": "is no socket", "open folder": "chmod go-w"}
     with pytest.raises(SocketError, match=said[trouble]), listening_at(path, group=os.getegid(), backlog=1):
         pass
     assert (tmp_path / "s").read_text() == "a person's file"

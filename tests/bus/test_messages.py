@@ -309,6 +309,23 @@ def test_a_malformed_request_is_refused(change: dict[str, Any]) -> None:
         request({**REQUEST, **change})
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("root (uid 0)", "root [uid 0]"),
+        ("alice \uff08token, admin\uff09", "alice [token, admin]"),
+        ("me\n12:00 armed by=root", "me 12:00 armed by=root"),
+        ("\x1b[2Jme", " [2Jme"),
+    ],
+)
+def test_the_name_of_a_requester_is_one_line_and_never_looks_proven(given: str, shown: str) -> None:
+    assert request({**REQUEST, "by": given}).by == shown
+
+
+def test_the_reason_of_a_request_is_one_line() -> None:
+    assert request({**REQUEST, "reason": "disk\r\nfenced node-2"}).reason == "disk fenced node-2"
+
+
 @pytest.mark.parametrize("name", sorted(REQUEST))
 def test_every_field_of_a_request_is_required(name: str) -> None:
     with pytest.raises(Malformed):

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from fenced.bus import pacing
+from fenced.bus import pacing, waiting
 from fenced.bus.pacing import Reader
-from fenced.bus.reading import Incoming
+from fenced.bus.reading import READ_BYTES, Incoming
 from fenced.bus.waiting import LOOK_SECONDS
 from tests.bus.test_reading import BEAT_SENT
 from tests.net import until
@@ -107,6 +107,27 @@ async def test_a_gathered_message_shows_how_long_it_waited_and_the_next_does_not
         assert it.heard[2] >= hurried - sent >= 3 * LOOK_SECONDS
         await it.send()
         assert it.heard[3] <= now() - hurried
+
+
+async def test_in_a_flood_a_message_waited_no_longer_than_what_is_ahead_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that floods its topic must not make every other host's beats look old: the socket is never empty then."""
+    clock = [0.0]
+    monkeypatch.setattr(waiting, "_boottime", lambda: clock[0])
+    count = READ_BYTES // len(BEAT_SENT) + 1
+    ahead, sent_at, waited = 3, list[float](), list[tuple[float, float]]()
+    async with line() as it:
+        for number in range(20):
+            it.near.sendall(BEAT_SENT * count)
+            sent_at += [clock[0]] * count
+            clock[0] += 1.0
+            for _ in range(TURNS if number >= ahead else 0):
+                await asyncio.sleep(0)
+                if len(it.heard) > len(waited):
+                    break
+            heard = range(len(waited), len(it.heard))
+            waited += [(clock[0] - sent_at[one], it.heard[one]) for one in heard]
+    assert len(waited) > 10 * count
+    assert all(truly <= shown <= 2 * truly for truly, shown in waited)
 
 
 async def test_an_exception_of_the_listener_ends_the_reading() -> None:

@@ -32,6 +32,7 @@ def test_the_names_of_the_outgoing_topics() -> None:
     assert TOPICS.event(None) == "fenced/v1/dc1/event"
     assert TOPICS.state("n1") == "fenced/v1/dc1/state/n1"
     assert TOPICS.controller("a") == "fenced/v1/dc1/controller/a"
+    assert TOPICS.info == "fenced/v1/dc1/info"
     assert TOPICS.reply("r-1") == "fenced/v1/dc1/reply/r-1"
 
 

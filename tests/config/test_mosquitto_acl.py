@@ -109,6 +109,7 @@ OWN = [
     ("fenced", "state/node-1"),
     ("fenced", "controller/fenced-a"),
     ("fenced", "reply/17"),
+    ("fenced", "info"),
     ("requester", "request/node-1"),
 ]
 FOREIGN = [
@@ -125,6 +126,7 @@ FOREIGN = [
     ("node-1", "state/node-1"),
     ("node-1", "event/node-1"),
     ("node-1", "event"),
+    ("node-1", "info"),
     ("node-1", "controller/node-1"),
     ("node-1", "request/node-2"),
     ("node-1", "request/node-1"),
@@ -132,6 +134,7 @@ FOREIGN = [
     ("fenced", "request/node-1"),
     ("recovery", "request/node-1"),
     ("recovery", "state/node-1"),
+    ("recovery", "info"),
     ("requester", "health/node-1"),
 ]
 

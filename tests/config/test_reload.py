@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from fenced.app import reload
 from fenced.app.reload import Reloader
 from fenced.config.configuration import Configuration
 from fenced.config.load import Loaded
@@ -147,6 +149,24 @@ async def test_a_caller_learns_that_the_daemon_stops(tmp_path: Path) -> None:
         await asked
     with pytest.raises(Unavailable):
         await reloader.reload()
+
+
+async def test_a_file_on_a_disk_that_does_not_answer_holds_up_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, ticked = threading.Event(), threading.Event()
+
+    def same(one: str, other: str) -> bool:
+        answers.wait(2)
+        return ticked.is_set()
+
+    monkeypatch.setattr(reload, "_are_same", same)
+    async with running(load_ok(tmp_path, host("n", pdu())), lambda: load_files(tmp_path, host("n", pdu())), []) as it:
+        asked = asyncio.create_task(it.reload("/net/hangs/fenced.toml"), name="asked")
+        await asyncio.sleep(0)
+        ticked.set()
+        answers.set()
+        assert (await asked).refused == ""
 
 
 async def test_a_daemon_that_reads_another_file_reloads_nothing(tmp_path: Path) -> None:

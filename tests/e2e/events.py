@@ -45,6 +45,7 @@ class Story:
     repeated: list[Heard] = field(default_factory=list)
     states: dict[str, Json] = field(default_factory=dict)
     controllers: dict[str, Json] = field(default_factory=dict)
+    infos: list[Json] = field(default_factory=list)
     replies: list[Heard] = field(default_factory=list)
     state_messages: int = 0
     connections: int = 0
@@ -85,6 +86,8 @@ class Story:
             self.state_messages += 1
         elif word == "controller":
             self.controllers[name] = body
+        elif word == "info":
+            self.infos.append(body)
         elif word == "reply":
             self.replies.append(Heard(topic=topic, body=body, state=None, is_retained=is_retained))
         else:
@@ -102,7 +105,7 @@ async def following(port: int, *, seconds: float = 10.0) -> AsyncIterator[Story]
         while True:
             with contextlib.suppress(aiomqtt.MqttError):
                 async with aiomqtt.Client("127.0.0.1", port, identifier="e2e-story", clean_session=False) as client:
-                    for word in ("event/#", "event", "state/#", "controller/#", "reply/#"):
+                    for word in ("event/#", "event", "state/#", "controller/#", "info", "reply/#"):
                         await client.subscribe(f"fenced/v1/{SITE}/{word}", qos=1)
                     story.connections += 1
                     async for message in client.messages:

@@ -62,6 +62,8 @@ async def test_reload(tmp_path: Path) -> None:
         it.hosts.kill("node-3")
         await it.story.event("node-3", "host.fenced")
         assert not it.story.of("node-2", "host.suspected")
+        before, after = it.story.infos
+        assert before["configuration"] != after["configuration"] and before["since"] < after["since"]
 
 
 async def test_no_reload_ends_the_daemon_and_a_refused_one_is_reported(tmp_path: Path) -> None:

@@ -32,8 +32,17 @@ class Choosy(WorldBus):
         self.fatal: set[str] = set()
         self.is_old = self.is_touchy = False
         self.hung_up: list[float] = []
+        self.under_way = self.most_under_way = 0
 
     async def publish(self, message: Message, *, timeout_seconds: float) -> None:
+        self.under_way += 1
+        self.most_under_way = max(self.under_way, self.most_under_way)
+        try:
+            await self._publish(message, timeout_seconds)
+        finally:
+            self.under_way -= 1
+
+    async def _publish(self, message: Message, timeout_seconds: float) -> None:
         if message.topic in self.stuck:
             if self.is_touchy:
                 asyncio.get_running_loop().call_later(0.001, self.hang_up)

@@ -231,3 +231,26 @@ def test_replies_that_make_the_broker_hang_up_wait() -> None:
         assert len(desk.bus.hung_up) <= 12
 
     play(story)
+
+
+async def _reply(desk: Desk, number: int) -> None:
+    await desk.outbox.reply(c.Reply(
+        host=HostName("node-1"), request_id=f"r-{number}", reply_topic=None, correlation=None,
+        answer=Accepted(operation=OperationId("")),
+    ))  # fmt: skip
+
+
+def test_replies_leave_the_bound_on_messages_under_way_as_it_is() -> None:
+    hosts = [f"node-{number}" for number in range(2 * SLICE)]
+
+    async def story(desk: Desk) -> None:
+        for number in range(SLICE):
+            await _reply(desk, number)
+        desk.broker.acknowledge_seconds = 1.0
+        desk.bus.most_under_way = 0
+        await desk.store(*(message(number, host) for number, host in enumerate(hosts, start=1)))
+        await asyncio.sleep(30.0)
+        assert len(desk.sent()) == len(hosts)
+        assert desk.bus.most_under_way == SLICE
+
+    play(story, hosts=hosts)

@@ -53,6 +53,7 @@ def test_topics() -> None:
     built = {
         topics.health("HOST"), topics.presence("HOST"), topics.evidence("HOST", "SOURCE"), topics.request("HOST"),
         topics.reply("ID"), topics.event("HOST"), topics.event(None), topics.state("HOST"), topics.controller("NAME"),
+        topics.info,
     }  # fmt: skip
     assert set(table("Topic")) == built
     incoming = [topic for topic, *_ in (names(cells[0]) for cells in rows("Topic") if cells[1] == "in")]

@@ -35,6 +35,7 @@ WIDE_EXCEPTS: Final = {
     "fenced/engine/engine.py": "border: the replay; the host is put aside, and told",
     "fenced/engine/effects.py": "border: effects",
     "fenced/bus/pacing.py": "border: paho and the listener; the connection ends and tells why",
+    "fenced/telemetry/journald.py": "border: a log line; logging reports it, and the caller goes on",
     "fenced/app/reload.py": "border: a reload; it is refused, and every caller is told",
     "fenced/config/mistakes.py": "border: a configuration is read; told as a mistake of its file",
     "fenced/proxy/server.py": "border: the proxy agent, towards its callers and towards its drivers",
@@ -48,7 +49,7 @@ CORE_IMPORTS: Final = frozenset(
     {
         "base64", "bisect", "collections.abc", "dataclasses", "datetime", "enum", "functools", "heapq", "ipaddress",
         "itertools",
-        "json",         "math", "operator", "re", "shlex", "typing", "urllib.parse", "zlib",
+        "json",         "math", "operator", "re", "shlex", "typing", "unicodedata", "urllib.parse", "zlib",
     }
 )  # fmt: skip
 CLOCKS: Final = frozenset({"now", "utcnow", "today"})

@@ -7,6 +7,7 @@ from tests.planted.bug import Bug
 SOCKET: Final = "tests/api/test_socket.py"
 ACCESS: Final = "tests/api/test_access.py"
 TOKENS: Final = "tests/config/test_tokens.py"
+SETUP: Final = "tests/setup"
 RELOAD: Final = "tests/config/test_reload.py"
 
 ACCESS_BUGS: Final = (
@@ -51,19 +52,59 @@ ACCESS_BUGS: Final = (
         killers=(f"{SOCKET}::test_a_dead_daemons_socket_is_replaced_and_a_living_ones_is_not",),
     ),
     Bug(
+        name="a host whose password is new is not put into maintenance",
+        rule="setup",
+        file="setup/run.py",
+        old="                if is_new and is_host and name in self._manifest.given:\n",
+        new="                if is_new and is_host and name in self._fleet.sources:\n",
+        killers=(f"{SETUP}/test_setup.py::test_before_the_broker_refuses_a_host_its_fencing_is_held",),
+    ),
+    Bug(
+        name="a lost authority is replaced, and every host is refused",
+        rule="setup",
+        file="setup/run.py",
+        old="        if self._manifest.given and not self._real(",
+        new="        if not self._manifest.given and not self._real(",
+        killers=(f"{SETUP}/test_refusals.py::test_a_lost_authority_is_not_replaced",),
+    ),
+    Bug(
+        name="a password is reissued that the broker does not get",
+        rule="setup",
+        file="setup/run.py",
+        old="        if self._report.problems and asked.reissue:\n",
+        new="        if self._report.problems and asked.revoke:\n",
+        killers=(f"{SETUP}/test_refusals.py::test_nothing_is_reissued_while_the_broker_could_not_get_it",),
+    ),
+    Bug(
+        name="a requester of the bus signs as root",
+        rule="access",
+        file="bus/messages.py",
+        old='        by=claimed(body["by"]),\n',
+        new='        by=printable(body["by"]),\n',
+        killers=("tests/bus/test_messages.py::test_the_name_of_a_requester_is_one_line_and_never_looks_proven",),
+    ),
+    Bug(
+        name="another group may replace the socket",
+        rule="access",
+        file="net/unix_socket.py",
+        old="(folder.st_mode & stat.S_IWGRP and is_foreign_group)",
+        new="(folder.st_mode & 0 and is_foreign_group)",
+        killers=(f"{SOCKET}::test_a_folder_that_another_group_may_write_to_holds_no_socket",),
+    ),
+    Bug(
         name="a claimed name stands for the proven one",
         rule="access",
         file="api/callers.py",
         old="        if self.peer is not None:\n            return _beside(",
-        new="        if self.peer is not None and not claimed:\n            return _beside(",
+        new="        if self.peer is not None and not name:\n            return _beside(",
         killers=(f"{SOCKET}::test_the_journal_shows_the_proven_user_beside_the_claimed_one",),
     ),
     Bug(
         name="a claimed name looks like a proven one",
         rule="access",
         file="api/callers.py",
-        old='.replace("(", "[").replace(")", "]")\n',
-        new="\n",
+        old="        name = claimed(said or self.claimed_name)\n",
+        new="        name = said or self.claimed_name\n",
         killers=(f"{SOCKET}::test_only_what_is_proven_stands_in_parentheses",),
     ),
     Bug(
@@ -142,8 +183,8 @@ ACCESS_BUGS: Final = (
         name="another daemon reloads its file and says that this one is in force",
         rule="access",
         file="app/reload.py",
-        old="        if file and not _are_same(",
-        new="        if not file and not _are_same(",
+        old="        if file and not await asyncio.to_thread(_are_same,",
+        new="        if not file and not await asyncio.to_thread(_are_same,",
         killers=(f"{RELOAD}::test_a_daemon_that_reads_another_file_reloads_nothing",),
     ),
 )

@@ -4,6 +4,8 @@ from typing import Final
 
 from tests.planted.bug import Bug, story
 
+FLOOD: Final = "tests/bus/test_pacing.py::test_in_a_flood_a_message_waited_no_longer_than_what_is_ahead_of_it"
+
 HEARING_BUGS: Final = (
     Bug(
         name="what waited with us is as new as what just came",
@@ -15,6 +17,22 @@ HEARING_BUGS: Final = (
             "tests/core/test_watch.py::test_what_waited_with_us_is_judged_by_when_it_reached_us",
             "tests/core/test_watch.py::test_what_waited_with_us_since_before_the_on_ends_no_restoring",
         ),
+    ),
+    Bug(
+        name="in a flood every beat looks as old as the flood",
+        rule="S17",
+        file="bus/waiting.py",
+        old="        if read >= self._held_until or not unread:",
+        new="        if not unread:",
+        killers=(FLOOD,),
+    ),
+    Bug(
+        name="what a look found in the socket arrived after it",
+        rule="S17",
+        file="bus/waiting.py",
+        old="        if read >= self._held_until or not unread:",
+        new="        if read or not unread:",
+        killers=(FLOOD,),
     ),
     Bug(
         name="a burst of kept beats is a living host",

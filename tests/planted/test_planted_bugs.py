@@ -1,6 +1,7 @@
 """The suite kills every planted bug; the end of the run reports which test did."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -88,6 +89,16 @@ def test_a_sound_copy_passes_all_tests(warm: Ground) -> None:
     killed = warm.hunt(SOUND)
     assert not killed.tests
     assert "no such test" not in killed.said
+
+
+def test_a_test_that_fails_without_a_bug_kills_none(warm: Ground) -> None:
+    """Of two files of a folder the later one needs the fixtures of its conftest.py, too."""
+    api = "tests/api"
+    later = (
+        f"{api}/test_access.py::test_tcp_without_tokens_only_reads",
+        f"{api}/test_bodies.py::test_the_identity_encoding_is_accepted",
+    )
+    assert not [test for test in later if warm.hunt(replace(SOUND, killers=(test,))).tests]
 
 
 def test_a_copy_runs_what_was_planted_and_is_sound_afterwards(warm: Ground) -> None:

@@ -188,6 +188,8 @@ class Sound:
         self._items: dict[str, list[pytest.Item]] = {}
         self._running: dict[str, list[Any]] = {}
         self._session: pytest.Session | None = None
+        self._passed: dict[str, bool] = {}
+        """Whether a test that killed a bug passes without one."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> bool:
@@ -213,7 +215,18 @@ class Sound:
         if "collect" in request:
             self._collect(request["collect"])
             return {"is_collected": True}
-        return fork(request, lambda: self._run(request))
+        answer = fork(request, lambda: self._run(request))
+        killers = answer.get("failed") or (request.get("tests", ()) if answer.get("is_endless") else ())
+        if not all(self._passes(test, request) for test in killers):
+            return {"is_cold": True}  # what fails without a bug kills none: the run of the files alone decides
+        return answer
+
+    def _passes(self, test: str, request: dict[str, Any]) -> bool:
+        """Return whether a test passes in this session without a bug."""
+        if test not in self._passed:
+            answer = fork(request, lambda: self._run_items(self._named(test), request))
+            self._passed[test] = answer.get("status") == 0
+        return self._passed[test]
 
     def _collect(self, tests: Sequence[str]) -> None:
         """Collect the files of these tests, or import the simulation if there are none."""
@@ -224,8 +237,21 @@ class Sound:
         for file in dict.fromkeys(test.partition("::")[0] for test in tests):
             if file not in self._items:
                 self._items[file] = []
+                self._offer_fixtures()
                 with contextlib.suppress(pytest.UsageError):  # the run with the planted file reports it
                     self._items[file] = [*self._session.perform_collect([file])]
+
+    def _offer_fixtures(self) -> None:
+        """Have pytest attach the fixtures of each conftest.py to the folders that it collects next.
+
+        It does so once, for the folder's node of the first collection; another collection makes another node.
+        """
+        assert self._session is not None
+        waiting = self._session._fixturemanager._pending_conftests
+        for plugin in self._session.config.pluginmanager.get_plugins():
+            file = Path(getattr(plugin, "__file__", None) or "")
+            if file.name == "conftest.py":
+                waiting[file.parent] = plugin
 
     def _run(self, request: dict[str, Any]) -> dict[str, Any]:
         """In the fork."""
@@ -236,7 +262,10 @@ class Sound:
         named = [self._named(test) for test in request["tests"]]
         if not all(named):
             return {"is_cold": True}  # pytest says there which test does not exist
-        items = [item for each in named for item in each]
+        return self._run_items([item for each in named for item in each], request)
+
+    def _run_items(self, items: Sequence[pytest.Item], request: dict[str, Any]) -> dict[str, Any]:
+        """In the fork: run tests until one fails."""
         limit_processor_time()
         recorder = Recorder()
         items[0].config.pluginmanager.register(recorder)

@@ -217,7 +217,7 @@ async def test_without_tls_on_loopback(program: Program, tmp_path: Path) -> None
 
 def test_without_tls_other_addresses_are_refused(program: Program) -> None:
     program.write(listen=f'"0.0.0.0:{program.port}"', tls_cert_file='""', tls_key_file='""', client_ca_file='""')
-    result = program.run()
+    result = program.run("--check")
     assert (result.exit_code, "loopback" in result.output) == (78, True)
 
 
@@ -253,7 +253,7 @@ async def test_kill_9_in_a_command_leaves_no_agent_and_closes_the_plug(program: 
 
 def test_mistakes_of_the_file_are_printed(program: Program) -> None:
     program.write(agent_processes="0", nonsense="1")
-    result = program.run()
+    result = program.run("--check")
     assert result.exit_code == 78
     assert "agent_processes" in result.output and "nonsense" in result.output and "2 errors" in result.output
 
@@ -275,6 +275,10 @@ async def test_what_cannot_be_started_says_why(program: Program, tmp_path: Path)
         program.write(state_dir=f'"{tmp_path / "state-2"}"', tls_key_file=f'"{program.certificates / "px2.key"}"')
         fourth = await program.run_process()
         assert (fourth.status, "TLS can't use it" in fourth.err) == (78, True)
+        program.write(nonsense="1")
+        fifth = await program.run_process()
+        (line,) = fifth.err.splitlines()
+        assert (fifth.status, json.loads(line)["event"]) == (78, "configuration mistake") and "nonsense" in line
 
 
 def is_running(pid: int) -> bool:

@@ -1,4 +1,4 @@
-"""A root below which `fenced setup` works."""
+"""A machine below a folder, and the command there."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -14,7 +14,7 @@ from fenced.setup.accounts import Accounts
 from fenced.setup.files import alone
 from fenced.setup.fleet import NotSetUp
 from tests.needs import needs
-from tests.setup.test_setup import FIRST, accounts, bundle, content, password_fits
+from tests.setup.parts import FIRST, accounts, bundle, content, password_fits
 
 Setup = Callable[..., Result]
 BROKER = "etc/mosquitto/certs/fenced-broker.crt"

@@ -5,7 +5,6 @@ import os
 import pty
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,29 +22,7 @@ from fenced.setup.files import Done
 from fenced.setup.fleet import Fleet, NotSetUp
 from fenced.setup.run import Asked, Report, run
 from tests.needs import find, needs
-
-FIRST = ("--broker", "bus.example.org", "--host", "node-1=10.0.0.1", "--host", "node-2")
-
-
-def content(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
-
-
-def bundle(root: Path, name: str) -> dict[str, str]:
-    with tarfile.open(root / f"etc/fenced/bundles/{name}.tar.gz") as archive:
-        files = {member.name.partition("/")[2]: archive.extractfile(member) for member in archive.getmembers()}
-        return {file: content.read().decode() for file, content in files.items() if content is not None}
-
-
-def accounts(root: Path) -> dict[str, str]:
-    return Accounts.parse((root / "etc/mosquitto/fenced.passwd").read_text()).lines
-
-
-def password_fits(line: str, password: str) -> bool:
-    _, kind, _, salt, _ = line.split(":", 1)[1].split("$")
-    assert kind == "7"
-    return line.endswith(hashed(password.strip(), salt=base64.b64decode(salt)))
-
+from tests.setup.parts import FIRST, accounts, bundle, content, password_fits
 
 # -- the first run ----------------------------------------------------------------------------------------------------
 
@@ -193,6 +170,22 @@ def test_reissue_makes_a_new_password_and_archive(root: Path, setup: Callable[..
     assert accounts(root)["node-1"] == lines["node-1"]
 
 
+def test_before_the_broker_refuses_a_host_its_fencing_is_held(root: Path, setup: Callable[..., Result]) -> None:
+    """From the broker's reload until the archive is installed the host is silent: an armed daemon would fence it."""
+    assert "maintenance" not in setup(*FIRST).output
+    assert "maintenance" not in setup("--host", "node-3").output
+    said = setup("--reissue", "node-2", "--reissue", "controller-fenced-a").output
+    assert (
+        said.index("fencectl maintenance node-2 on")
+        < said.index("restart mosquitto")
+        < said.index("maintenance node-2 off")
+    )
+    assert "maintenance controller" not in said
+    (root / "etc/mosquitto/fenced.passwd").unlink()
+    said = setup().output
+    assert [f"fencectl maintenance node-{number} on" in said for number in (1, 2, 3)] == [True] * 3
+
+
 def test_the_daemon_gets_back_an_account_that_the_broker_lost(root: Path, setup: Callable[..., Result]) -> None:
     setup(*FIRST)
     password = (root / "etc/fenced/secrets/bus").read_text()
@@ -200,6 +193,14 @@ def test_the_daemon_gets_back_an_account_that_the_broker_lost(root: Path, setup:
     setup()
     assert (root / "etc/fenced/secrets/bus").read_text() == password
     assert password_fits(accounts(root)["controller-fenced-a"], password)
+
+
+def test_the_broker_learns_the_daemons_password_again(root: Path, setup: Callable[..., Result]) -> None:
+    """A run that ended between the two files leaves them apart."""
+    setup(*FIRST)
+    (root / "etc/fenced/secrets/bus").write_text("another\n")
+    setup()
+    assert password_fits(accounts(root)["controller-fenced-a"], "another")
 
 
 def test_a_new_name_of_the_broker_makes_a_new_certificate(root: Path, setup: Callable[..., Result]) -> None:
@@ -245,56 +246,29 @@ def test_a_hosts_certificate_outlives_them_and_is_renewed_without_a_new_password
     assert accounts(root) == lines
 
 
-# -- what it refuses --------------------------------------------------------------------------------------------------
+# -- rights of files --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("line", "word"),
-    [("password_file /etc/mosquitto/mine", "password_file"), ("listener 8883", "8883"), ("acl_file /a", "acl_file")],
-)
-def test_a_line_that_would_stop_the_broker_is_named_and_no_file_of_it_is_written(
-    root: Path, setup: Callable[..., Result], line: str, word: str
+def test_folders_are_closed_until_they_have_their_mode(
+    root: Path, setup: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mine = root / "etc/mosquitto/conf.d/mine.conf"
-    mine.write_text(f"# mine\n{line}\n")
-    said = setup(*FIRST, status=1).output
-    assert "/etc/mosquitto/conf.d/mine.conf:2" in said
-    assert word in said
-    assert {path.name for path in (root / "etc/mosquitto").rglob("*") if path.is_file()} == {
-        "mine.conf",
-        "mosquitto.conf",
-    }
+    """In a folder to which anyone may write for a moment, anyone could put a file of the installation."""
+    modes: dict[str, int] = {}
+    chmod = Path.chmod
 
+    def watched(path: Path, mode: int) -> None:
+        if path.is_dir():
+            modes[path.name] = path.stat().st_mode & 0o22
+        chmod(path, mode)
 
-def test_a_listener_where_client_ids_are_free_is_named(root: Path, setup: Callable[..., Result]) -> None:
-    (root / "etc/mosquitto/conf.d/mine.conf").write_text("listener 1883 127.0.0.1\n")
-    assert "use_username_as_clientid" in setup(*FIRST).output
-
-
-def test_a_broken_inventory_stops_it_before_anything_is_written(root: Path, setup: Callable[..., Result]) -> None:
-    setup(*FIRST)
-    (root / "etc/fenced/inventory/more.toml").write_text("[[host]\n")
-    before = content(root)
-    assert "more.toml" in setup("--host", "node-3", status=1).output
-    assert content(root) == before
-
-
-@pytest.mark.parametrize("name", ["node 1", "a:b", "n/1", "+", ""])
-def test_a_name_that_would_break_a_file_is_refused(root: Path, setup: Callable[..., Result], name: str) -> None:
-    assert "not a name" in setup("--host", name, status=1).output
-
-
-def test_two_clients_never_share_an_account(root: Path, setup: Callable[..., Result]) -> None:
-    said = setup("--host", "storage", "--source", "storage", status=1).output
-    assert "storage" in said
-    assert not (root / "etc/fenced").exists()
-
-
-def test_an_account_in_use_is_not_revoked(root: Path, setup: Callable[..., Result]) -> None:
-    setup(*FIRST)
-    before = accounts(root)
-    assert "still in the inventory" in setup("--revoke", "node-1", status=1).output
-    assert accounts(root) == before
+    monkeypatch.setattr(Path, "chmod", watched)
+    before = os.umask(0)
+    try:
+        setup(*FIRST)
+    finally:
+        os.umask(before)
+    assert {"fenced", "secrets", "bundles"} <= {*modes}
+    assert {*modes.values()} == {0}
 
 
 # -- a broker elsewhere -----------------------------------------------------------------------------------------------

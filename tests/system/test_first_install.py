@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fenced.setup.accounts import Accounts
+from fenced.telemetry.journald import MESSAGE_IDS
 from tests.house.tree import ROOT
 from tests.needs import needs, needs_root
 from tests.system.machine import Machine, machine, program
@@ -30,12 +31,23 @@ name = "node-1"
   [[host.device]]
   name = "dummy"
   driver = "fence_dummy"
+  cuts_power = true
   options = { status_file = "/var/lib/fenced/node-1" }
+
+[[host]]
+name = "node-2"
 """
 
 
 def states(bed: Machine) -> dict[str, str]:
     return {host["name"]: host["state"] for host in json.loads(bed.run("fencectl --json hosts"))["items"]}
+
+
+def until_connected(bed: Machine) -> None:
+    end = time.monotonic() + WAIT_SECONDS
+    while not json.loads(bed.tried("fencectl --json status").stdout)["daemon"]["bus_connected"]:
+        assert time.monotonic() < end, bed.run("journalctl -u fenced -u mosquitto -o cat -n 30")
+        time.sleep(0.2)
 
 
 def until_state(bed: Machine, host: str, state: str) -> None:
@@ -72,6 +84,27 @@ def test_a_host_is_heard_after_the_third_step(bed: Machine) -> None:
     until_state(bed, "node-1", "healthy")
     assert states(bed)["node-2"] == "unknown"
     assert "heartbeats of node-1" in bed.run("systemctl status fenced-beat")
+
+
+def test_the_journal_finds_a_hosts_entries_and_what_matters(bed: Machine) -> None:
+    (line,) = bed.run("journalctl -o json -n 1 FENCED_HOST=node-1 FENCED_EVENT=host_heard").splitlines()
+    entry = json.loads(line)
+    assert entry["MESSAGE"].startswith("host_heard host=node-1")
+    assert (entry["_SYSTEMD_UNIT"], entry["_TRANSPORT"]) == ("fenced.service", "journal")
+    assert (entry["SYSLOG_IDENTIFIER"], entry["PRIORITY"]) == ("fenced", "6")
+    assert "    FENCED_HOST=node-1\n" in bed.run("journalctl -o verbose -n 1 FENCED_HOST=node-1")
+    warned = bed.run("journalctl -u fenced -o cat -p warning FENCED_EVENT=configuration_warning").splitlines()
+    assert warned and all(line.startswith("configuration_warning warning=") for line in warned)
+
+    file = "/etc/fenced/fenced.toml"
+    bed.run(f"cat {file} > /srv/kept; echo nonsense = 1 >> {file}; systemctl kill -s HUP --kill-whom=main fenced")
+    end = time.monotonic() + WAIT_SECONDS
+    refused = f"journalctl -o cat MESSAGE_ID={MESSAGE_IDS['reload_refused']}"
+    while not bed.run(refused):
+        assert time.monotonic() < end, bed.run("journalctl -u fenced -n 20")
+        time.sleep(0.1)
+    assert "nonsense" in bed.run(refused)
+    bed.run(f"cat /srv/kept > {file}; systemctl reload fenced")
 
 
 def test_a_device_is_read_after_the_fourth(bed: Machine, page: dict[str, list[str]]) -> None:
@@ -122,7 +155,7 @@ def test_the_brokers_unit_is_hardened_and_has_room(bed: Machine) -> None:
     while bed.tried("systemctl is-active mosquitto").returncode != 0:
         assert time.monotonic() < end
         time.sleep(0.2)
-    until_state(bed, "node-1", "healthy")
+    until_connected(bed)
 
 
 def test_no_hosts_account_throws_the_daemon_off_the_bus_and_a_thousand_have_room(bed: Machine, tmp_path: Path) -> None:
@@ -136,10 +169,10 @@ def test_no_hosts_account_throws_the_daemon_off_the_bus_and_a_thousand_have_room
         (tmp_path / name).write_bytes(bed.path(f"/srv/node-2/{name}").read_bytes())
     connected = bed.run("journalctl -u fenced -o cat | grep -c bus_connected")
     command = [sys.executable, "-m", "tests.system.crowd", "8883", str(CLIENTS), str(tmp_path)]
-    crowd = bed.started(command, cwd=ROOT, stdin=-1, stdout=-1)
-    accepted = crowd.stdout.readline() if crowd.stdout is not None else ""
-    thief = bed.tried(_as_the_daemon("node-2"))
-    left, _ = crowd.communicate("", timeout=WAIT_SECONDS)
+    with bed.started(command, cwd=ROOT, stdin=-1, stdout=-1) as crowd:
+        accepted = crowd.stdout.readline() if crowd.stdout is not None else ""
+        thief = bed.tried(_as_the_daemon("node-2"))
+        left, _ = crowd.communicate("", timeout=WAIT_SECONDS)
     assert (accepted.strip(), left.strip()) == (str(CLIENTS), str(CLIENTS))
     assert thief.returncode == 0, thief.stderr
     assert bed.run("journalctl -u fenced -o cat | grep -c bus_connected") == connected

@@ -3,11 +3,9 @@
 import io
 import json
 import logging
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,20 +88,6 @@ def test_long_and_deep_values_are_bounded() -> None:
     logs.configure(stream=out)
     structlog.stdlib.get_logger("t").info("x", output="y" * 100_000, deep=deep, many=list(range(10_000)))
     assert len(out.getvalue()) < 6_000
-
-
-def test_journald_gets_the_priority_in_front(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with (tmp_path / "stream").open("w+") as out:
-        status = os.fstat(out.fileno())
-        monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
-        logs.configure(stream=out)
-        structlog.stdlib.get_logger("t").error("x")
-        structlog.stdlib.get_logger("t").info("y")
-        out.seek(0)
-        first, second = out.read().splitlines()
-    assert first.startswith("<3>{")
-    assert second.startswith("<6>{")
-    assert json.loads(second[3:])["event"] == "y"
 
 
 def test_an_unknown_level_is_refused() -> None:

@@ -12,8 +12,9 @@ import click
 from fenced import __version__
 from fenced.cli.duration import DURATION
 from fenced.cli.echo import say, tell
-from fenced.cli.fencectl import overview, text
+from fenced.cli.fencectl import text
 from fenced.cli.fencectl.client import Refused, Unreachable
+from fenced.cli.fencectl.overview import show_overview
 from fenced.cli.fencectl.place import SOCKET_DEFAULT, UNIX, URL_DEFAULT
 from fenced.cli.fencectl.session import Command, ExitCode, Group, Session, ask, fail, follow, open_session
 from fenced.cli.fencectl.wait import width
@@ -155,28 +156,13 @@ def status(
              fencectl status
     """
     if host is None:
-        _overview(session)
-        return
+        show_overview(session)
     body = {"action": "status", "reason": reason, "force": force}
     accepted = session.client.send("POST", "hosts", host, "actions", body=body)
     ended = session.wait(accepted["operation"], seconds=seconds, is_quiet=True)
     session.say(ended, lambda: text.status(ended))
     if ended["result"]["power"] not in ("on", "off"):
         fail(ExitCode.FAILED)
-
-
-def _overview(session: Session) -> None:
-    """Print the page and exit with its level."""
-    try:
-        readiness, items = session.client.readiness(), session.client.items("hosts")
-    except (Unreachable, Refused) as exc:
-        level = overview.Level.CRITICAL if isinstance(exc, Unreachable) else overview.Level.UNKNOWN
-        why = str(exc)
-        session.say({"level": level.name.lower(), "error": why}, lambda: [f"{level.name}: {why}"])
-        raise click.exceptions.Exit(level) from exc
-    level, lines = overview.judged(readiness, items)
-    session.say({"level": level.name.lower(), **readiness, "hosts": items}, lambda: lines)
-    raise click.exceptions.Exit(level)
 
 
 @main.command(cls=Command)

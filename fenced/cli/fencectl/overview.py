@@ -1,14 +1,18 @@
 """`fencectl status` without a host: the daemon and its fleet on one page, with an exit status for monitoring.
 
 The levels and exit statuses are those of monitoring plugins (Nagios, Icinga): 0 ok, 1 warning, 2 critical, 3 unknown.
-Pure: the answers of /readyz and of the list of hosts in, lines out.
+`judged` is pure: the answers of /readyz and of the list of hosts in, lines out.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
+import click
+
+from fenced.cli.fencectl.client import Refused, Unreachable
+from fenced.cli.fencectl.session import Session
 from fenced.model.text import one_line
 
 Json = Mapping[str, Any]
@@ -22,6 +26,19 @@ class Level(IntEnum):
     WARNING = 1
     CRITICAL = 2
     UNKNOWN = 3
+
+
+def show_overview(session: Session) -> NoReturn:
+    """Print the page and exit with its level."""
+    try:
+        readiness, items = session.client.readiness(), session.client.items("hosts")
+    except (Unreachable, Refused) as exc:
+        level, why = Level.CRITICAL if isinstance(exc, Unreachable) else Level.UNKNOWN, str(exc)
+        session.say({"level": level.name.lower(), "error": why}, lambda: [f"{level.name}: {why}"])
+        raise click.exceptions.Exit(level) from exc
+    level, lines = judged(readiness, items)
+    session.say({"level": level.name.lower(), **readiness, "hosts": items}, lambda: lines)
+    raise click.exceptions.Exit(level)
 
 
 def judged(readiness: Json, hosts: Sequence[Json]) -> tuple[Level, list[str]]:

@@ -1,0 +1,74 @@
+"""Names the content of an inventory, so that readers of the bus see whether two daemons have the same one.
+
+Everybody who reads `info` on the bus gets the digest, so nothing of a secret goes into it: no login, no further secret,
+no option that may hold one. Left out, too, is what a daemon's own machine or name makes of the files.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Final
+
+from fenced.config.mistakes import shown
+from fenced.model.inventory import Device, Host, Inventory, Proxy
+from fenced.model.settings import HostSettings, PowerSettings
+
+CHARACTERS: Final = 16
+
+Settings = Callable[[HostSettings | PowerSettings], str]
+
+
+def digest(inventory: Inventory) -> str:
+    """Return the digest of hosts, devices, proxies and settings. Their order in the files does not matter."""
+    made = hashlib.sha256()
+    for part in _parts(inventory):
+        made.update(repr(part).encode("utf-8", "backslashreplace"))
+    return made.hexdigest()[:CHARACTERS]
+
+
+def _parts(inventory: Inventory) -> Iterator[tuple[object, ...]]:
+    settings = _remembered()
+    yield ("daemon", replace(inventory.daemon, name=""))
+    yield ("datacenters", *sorted(inventory.datacenters))
+    yield ("clusters", *sorted(inventory.clusters.items()))
+    for _, proxy in sorted(inventory.proxies.items()):
+        yield _proxy(proxy)
+    for _, host in sorted(inventory.hosts.items()):
+        yield _host(host, settings)
+
+
+def _remembered() -> Settings:
+    """Return a `repr` for settings. Thousands of hosts share few objects, and each is written once."""
+    known: dict[int, str] = {}
+
+    def written(settings: HostSettings | PowerSettings) -> str:
+        if id(settings) not in known:
+            known[id(settings)] = repr(settings)
+        return known[id(settings)]
+
+    return written
+
+
+def _proxy(proxy: Proxy) -> tuple[object, ...]:
+    via = proxy.via.url if proxy.via is not None else ""
+    return (
+        "proxy", proxy.name, proxy.url, proxy.cluster, proxy.datacenter, proxy.domain, proxy.tags, proxy.calls, via,
+    )  # fmt: skip
+
+
+def _host(host: Host, settings: Settings) -> tuple[object, ...]:
+    return (
+        "host", host.name, host.cluster, host.datacenter, host.address, host.aliases, host.rack, host.roles,
+        host.is_protected, host.identity, settings(host.settings),
+        *(_device(device, settings) for device in host.devices),
+    )  # fmt: skip
+
+
+def _device(device: Device, settings: Settings) -> tuple[object, ...]:
+    spec = device.spec
+    return (
+        device.name, device.kind.value, device.level, device.proxies, settings(device.power), device.settle_seconds,
+        device.settle_after_return_seconds, device.is_standby_separate, device.identity, spec.driver, spec.plug_id,
+        spec.address, spec.off_by_exit_status, spec.sessions, spec.cuts_power, spec.check_ready, spec.tls.value,
+        *sorted((name, shown(name, value)) for name, value in spec.options.items()),
+    )  # fmt: skip

@@ -1,0 +1,89 @@
+"""The digest of an inventory: the same for the same content, and nothing of a secret in it."""
+
+from pathlib import Path
+
+import pytest
+
+from fenced.config.digest import digest
+from fenced.model.inventory import Inventory
+from tests.config.files import CLUSTERS, load_files, write
+
+MAIN = """
+[daemon]
+name = "fenced-a"
+[detection]
+grace = "30s"
+"""
+DEVICE = """
+[[host.device]]
+name = "bmc"
+driver = "redfish"
+address = "https://10.9.0.{number}"
+username = "fencing"
+password_file = "secret-{number}"
+"""
+HOST = """
+[[host]]
+name = "node-{number}"
+cluster = "c1"
+"""
+ONE, TWO = (HOST.format(number=number) + DEVICE.format(number=number) for number in (1, 2))
+WHOLE = CLUSTERS + ONE + TWO
+
+
+def loaded(folder: Path, inventory: str = WHOLE, main: str = MAIN) -> Inventory:
+    for number in (1, 2):
+        write(folder, f"inventory/secret-{number}", f"password-{folder.name}\n")
+    found = load_files(folder, main, inventory={"hosts.toml": inventory})
+    assert found.configuration is not None, found.errors
+    return found.configuration.inventory
+
+
+@pytest.fixture
+def first(tmp_path: Path) -> str:
+    return loaded(tmp_path / "first").digest
+
+
+def test_a_loaded_inventory_has_the_digest_of_its_content(tmp_path: Path, first: str) -> None:
+    assert len(first) == 16 and int(first, 16)
+    assert digest(loaded(tmp_path / "again")) == first
+
+
+def test_another_daemon_with_the_same_files_in_another_order_has_the_same(tmp_path: Path, first: str) -> None:
+    main = MAIN.replace("fenced-a", "fenced-b")
+    assert loaded(tmp_path / "other", CLUSTERS + TWO + ONE, main).digest == first
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('address = "https://10.9.0.1"', 'address = "https://10.9.0.7"'),
+        ('name = "bmc"', 'name = "bmc"\nidentity = "8f2a1c5e-0000-4000-8000-000000000001"'),
+        ('name = "bmc"', 'name = "bmc"\nlevel = 2'),
+        ('name = "node-1"', 'name = "node-9"'),
+        ('name = "node-1"', 'name = "node-1"\nprotected = true'),
+        ('cluster = "c1"\n\n', 'cluster = "c1"\nfence_action = "off"\n\n'),
+    ],
+)
+def test_every_change_of_the_inventory_changes_it(tmp_path: Path, first: str, old: str, new: str) -> None:
+    assert old in WHOLE
+    assert loaded(tmp_path / "changed", WHOLE.replace(old, new, 1)).digest != first
+
+
+def test_a_change_of_a_setting_changes_it(tmp_path: Path, first: str) -> None:
+    assert loaded(tmp_path / "changed", main=MAIN.replace("30s", "31s")).digest != first
+
+
+def test_logins_and_options_that_may_be_secret_leave_it_as_it_is(tmp_path: Path, first: str) -> None:
+    """Otherwise a reader of the bus could try passwords until the digest is the same."""
+    assert loaded(tmp_path / "renamed", WHOLE.replace('"fencing"', '"other"')).digest == first
+    made = loaded(tmp_path / "one")
+    host = made.hosts[next(iter(made.hosts))]
+    options = host.devices[0].spec.options
+    assert isinstance(options, dict)
+    options |= {"api_token": "one", "plain": "one"}
+    one = digest(made)
+    options["api_token"] = "two"
+    assert digest(made) == one
+    options["plain"] = "two"
+    assert digest(made) != one
