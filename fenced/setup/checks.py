@@ -1,6 +1,6 @@
 """Refuse what an operator requests before anything is written, and explain what a person's fenced.toml lacks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 
 from fenced.setup import daemon
@@ -82,6 +82,11 @@ def unused(written: Written, fleet: Fleet) -> list[str]:
     if not str(written.bus.get("url", "")).startswith("mqtts://"):
         lines.insert(0, 'url = "mqtts://..."')
     return lines
+
+
+def some(names: Sequence[str], most: int = 8) -> str:
+    left = len(names) - most
+    return ", ".join(names[:most]) + (f" and {left} more" if left > 0 else "")
 
 
 def _matches(path: PurePath, pattern: str) -> bool:

@@ -6,7 +6,7 @@ Nothing is written before everything has been read: a mistake in an inventory st
 import socket
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -358,7 +358,7 @@ class _Run:
             if name in self._written.without_device or name not in self._written.hosts
         ]
         if bare:
-            say(f"give each host its power devices in {daemon.INVENTORY.parent}: {_some(bare)}")
+            say(f"give each host its power devices in {daemon.INVENTORY.parent}: {checks.some(bare)}")
         say(f"fenced check-config {daemon.CONFIGURATION}")
         for name in self._cut_off:
             say(
@@ -395,8 +395,3 @@ def _completed(asked: Asked, written: Written, manifest: Manifest) -> Fleet:
         sources=known("sources", fleet.sources),
         readers=known("readers", fleet.readers),
     )
-
-
-def _some(names: Sequence[str], most: int = 8) -> str:
-    left = len(names) - most
-    return ", ".join(names[:most]) + (f" and {left} more" if left > 0 else "")

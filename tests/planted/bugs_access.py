@@ -62,9 +62,9 @@ ACCESS_BUGS: Final = (
     Bug(
         name="a lost authority is replaced, and every host is refused",
         rule="setup",
-        file="setup/run.py",
-        old="        if self._manifest.given and not self._real(",
-        new="        if not self._manifest.given and not self._real(",
+        file="setup/checks.py",
+        old="    if manifest.given and not is_present:",
+        new="    if not manifest.given and not is_present:",
         killers=(f"{SETUP}/test_refusals.py::test_a_lost_authority_is_not_replaced",),
     ),
     Bug(
