@@ -163,7 +163,7 @@ class _Reader:
             return
         if name in self.options and self.options[name] != value:
             self._losses.lost(where, "is given twice, under two names: the last one is kept")
-        self.options[name] = value
+        self.options[name] = value.lower() if name == "privlvl" else value  # agents ignore its case, the check does not
 
 
 def needs_plug(agent: str) -> bool:

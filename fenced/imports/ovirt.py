@@ -50,7 +50,7 @@ _MAPPED: Final = {
 }
 """What the engine makes of its own option names, by type (VdsFenceOptionMapping)."""
 _DEFAULTS: Final = {
-    "drac7": {"privlvl": "OPERATOR", "lanplus": "1"},
+    "drac7": {"privlvl": "OPERATOR", "lanplus": "1", "delay": "10"},
     "ilo3": {"power_wait": "4"},
     "ilo4": {"power_wait": "4"},
     "ilo_ssh": {"secure": "1"},

@@ -85,6 +85,15 @@ def test_the_result_is_checked(tmp_path: Path, run: Callable[..., Result]) -> No
     assert [line for line in done.stderr.splitlines() if line.startswith("ERROR: inventory: host[")]
 
 
+def test_what_the_engine_adds_for_a_type_passes_the_check(tmp_path: Path, run: Callable[..., Result]) -> None:
+    source = tmp_path / "hosts.xml"
+    source.write_text(
+        "<hosts><host><name>node-1</name><address>10.0.0.1</address><agents><agent><type>drac7</type>"
+        "<address>10.9.0.1</address><username>fence</username></agent></agents></host></hosts>"
+    )
+    assert "privlvl" in run("ovirt", source, status=3).stdout
+
+
 def test_native_drivers_are_used_where_they_can(tmp_path: Path, run: Callable[..., Result]) -> None:
     source, output = tmp_path / "cib.xml", tmp_path / "c1.toml"
     pdu = {name: value for name, value in PDU.items() if name not in {"username", "password"}}

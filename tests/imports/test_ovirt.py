@@ -68,8 +68,8 @@ def test_equal_orders_share_a_level_and_others_follow() -> None:
             {"plug": "3", "ipport": "23", "secure": "true"},
         ),
         ("ilo2", {"secure": "1"}, "fence_ilo", {"ssl": "1"}),
-        ("drac7", {}, "fence_ipmilan", {"privlvl": "OPERATOR", "lanplus": "1"}),
-        ("drac7", {"lanplus": "0"}, "fence_ipmilan", {"privlvl": "OPERATOR", "lanplus": "0"}),
+        ("drac7", {}, "fence_ipmilan", {"privlvl": "operator", "lanplus": "1"}),
+        ("drac7", {"lanplus": "0"}, "fence_ipmilan", {"privlvl": "operator", "lanplus": "0"}),
         ("redfish", {}, "fence_redfish", {"ssl_insecure": "1"}),
         ("ilo4", {"power_wait": "9"}, "fence_ilo4", {"power_wait": "9"}),
     ],
@@ -79,6 +79,10 @@ def test_the_agent_gets_what_the_engine_gives_it(
 ) -> None:
     device = devices(agent(kind, **options(**given)))[0]
     assert (device.driver, device.options) == (driver, expected)
+
+
+def test_a_delay_that_the_engine_adds_is_lost_with_its_place() -> None:
+    assert told(imported(host(agent("drac7"))), "agent 1 (drac7), delay: delay=10")
 
 
 def test_json_and_xml_of_both_versions_are_the_same() -> None:
