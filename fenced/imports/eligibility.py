@@ -48,7 +48,7 @@ def served_by(device: Stonith, nodes: Sequence[Node], levels: Sequence[tuple[str
                 "run `fencectl probe` for each host",
             )
         hosts = _known(device, said, names, losses)
-        return Served(plugs=_plugs(device, hosts, ports), is_certain=True)
+        return Served(plugs=_plugs(device, hosts, ports, losses), is_certain=True)
     if check == "static-list":
         losses.lost(device.where, "static-list without pcmk_host_list and pcmk_host_map: serves no host", "add one")
         return Served(plugs={}, is_certain=True)
@@ -60,13 +60,13 @@ def _without_list(
 ) -> Served:
     fixed = next((device.parameters[name] for name in PLUG_NAMES if device.parameters.get(name)), "")
     if of_levels:
-        return Served(plugs=_plugs(device, of_levels, ports), is_certain=True)
+        return Served(plugs=_plugs(device, of_levels, ports, losses), is_certain=True)
     if fixed and fixed in names:
         losses.note(device.where, f"has no list of hosts; its plug {fixed} is the name of a host, which it serves")
-        return Served(plugs=_plugs(device, [fixed], ports), is_certain=True)
+        return Served(plugs=_plugs(device, [fixed], ports, losses), is_certain=True)
     if check == _NONE:
         losses.note(device.where, "pcmk_host_check=none: serves every host")
-        return Served(plugs=_plugs(device, names, ports), is_certain=True)
+        return Served(plugs=_plugs(device, names, ports, losses), is_certain=True)
     if not needs_plug(device.agent) or fixed:
         losses.lost(
             device.where,
@@ -81,7 +81,7 @@ def _without_list(
         "name as the plug",
         "remove it where it does not belong, and run `fencectl probe` for each host",
     )
-    return Served(plugs=_plugs(device, names, ports), is_certain=False)
+    return Served(plugs=_plugs(device, names, ports, losses), is_certain=False)
 
 
 def _known(device: Stonith, said: Mapping[str, None], names: Mapping[str, str], losses: Losses) -> list[str]:
@@ -94,12 +94,21 @@ def _known(device: Stonith, said: Mapping[str, None], names: Mapping[str, str], 
     return list(dict.fromkeys(hosts))
 
 
-def _plugs(device: Stonith, hosts: Sequence[str], ports: Mapping[str, str]) -> dict[str, str]:
-    """Return each host's plug: of pcmk_host_map, else what the agent would get from Pacemaker."""
+def _plugs(device: Stonith, hosts: Sequence[str], ports: Mapping[str, str], losses: Losses) -> dict[str, str]:
+    """Return each host's plug as Pacemaker gives it; "": the agent's own parameter counts, or there is none."""
     by_host = {name.lower(): port for name, port in ports.items()}
     is_fixed = any(device.parameters.get(name, "dynamic") != "dynamic" for name in PLUG_NAMES)
+    if is_fixed:
+        for host, port in ports.items():
+            losses.lost(
+                device.where,
+                f"has a plug of its own, so Pacemaker never uses port {port} of pcmk_host_map for {host}",
+                "check which plug is meant",
+                is_loud=True,
+            )
+        return dict.fromkeys(hosts, "")
     argument = device.parameters.get("pcmk_host_argument", "")
-    is_named = needs_plug(device.agent) and not is_fixed and argument in {"", *PLUG_NAMES}
+    is_named = needs_plug(device.agent) and argument in {"", *PLUG_NAMES}
     return {host: by_host.get(host.lower(), host if is_named else "") for host in hosts}
 
 

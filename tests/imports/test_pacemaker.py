@@ -66,6 +66,12 @@ def test_a_host_map_with_a_mistake_is_reported() -> None:
     assert losses(result, "no power device of the source serves node-2")[0].is_loud
 
 
+def test_a_plug_of_the_device_itself_counts_before_the_host_map_as_in_pacemaker() -> None:
+    result = imported(cib(stonith("pdu", "fence_apc", ip="10.0.0.9", port="8", pcmk_host_map="node-1:3")))
+    assert devices(result, "node-1")["pdu"].options["plug"] == "8"
+    assert losses(result, "port 3 of pcmk_host_map")[0].is_loud
+
+
 def test_levels_stay_and_devices_of_one_level_share_it() -> None:
     topology = level("node-1", 1, "bmc") + level("node-1", 3, "pdu-a,pdu-b")
     pdus = [stonith(f"pdu-{side}", "fence_apc", **{**PDU, "ip": f"10.0.0.{side}"}) for side in "ab"]
