@@ -1,0 +1,1 @@
+"""`fenced import`: each source, and the files that the command writes."""
