@@ -131,6 +131,8 @@ class Machine:
             if process is not None:
                 process.kill()
                 process.wait()
+        if self._maker.stdout is not None:
+            self._maker.stdout.close()
         if self._booted is not None:
             _remove_cgroup(self._folder)
 
