@@ -71,6 +71,10 @@ $(READY): pyproject.toml constraints.txt .ci/make-venv
 	@.ci/make-venv "$(PYTHON)" $(VENV)
 	@touch $@
 
+.PHONY: packages
+packages: debian ## build wheel, source archive, .deb, .rpm and SBOM in dist/ (on Debian 12; tests the .deb with lintian)
+	@$(BIN)/python .ci/packages --lintian
+
 .PHONY: debian
 debian: $(READY) ## install the Debian packages of the programs that the tests run
 	@APT=$(APT) .ci/debian-packages $(BIN)/python

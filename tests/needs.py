@@ -17,6 +17,7 @@ SEARCHED = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/s
 
 PACKAGES = {
     "dbus-daemon": "dbus",
+    "dpkg-deb": "dpkg",
     "fence_apc": "fence-agents",
     "fence_apc_snmp": "fence-agents",
     "fence_dummy": "fence-agents",
@@ -28,6 +29,7 @@ PACKAGES = {
     "ipmi_sim": "openipmi",
     "ipmipower": "freeipmi-tools",
     "ipmitool": "ipmitool",
+    "lintian": "lintian",
     "mosquitto": "mosquitto",
     "mosquitto_passwd": "mosquitto",
     "mosquitto_pub": "mosquitto-clients",
@@ -35,6 +37,8 @@ PACKAGES = {
     "nsenter": "util-linux",
     "openssl": "openssl",
     "prlimit": "util-linux",
+    "rpm": "rpm",
+    "rpmbuild": "rpm",
     "setpriv": "util-linux",
     "snmpd": "snmpd",
     "snmpget": "snmp",

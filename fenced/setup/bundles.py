@@ -75,7 +75,7 @@ key_file = "beat.key"
         "fenced-beat.service": Part(content=shipped("systemd/fenced-beat.service")),
         "install": _script(
             _user("fenced-beat")
-            + "install -m 755 fenced-beat /usr/bin/fenced-beat\n"
+            + f"{_packaged('fenced-beat')} || install -m 755 fenced-beat /usr/bin/fenced-beat\n"
             + _files("fenced-beat", ["beat"])
             + "install -m 644 beat.toml /etc/fenced-beat/beat.toml\n"
             + "install -m 640 -g fenced-beat password /etc/fenced-beat/password\n"
@@ -180,9 +180,14 @@ def _files(service: str, stems: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _packaged(service: str) -> str:
+    """Return the test whether a package brought the service: then its program and unit stay as they are."""
+    return f"[ -e /usr/lib/systemd/system/{service}.service ] || [ -e /lib/systemd/system/{service}.service ]"
+
+
 def _enable(service: str) -> str:
     return (
-        f"install -m 644 {service}.service /etc/systemd/system/{service}.service\n"
+        f"{_packaged(service)} || install -m 644 {service}.service /etc/systemd/system/{service}.service\n"
         f"systemctl daemon-reload\nsystemctl enable {service}\nsystemctl restart {service}\n"
         f'echo "{service} runs; see: systemctl status {service}"\n'
     )

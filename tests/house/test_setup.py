@@ -92,7 +92,19 @@ def test_make_test_does_everything() -> None:
 
 def test_make_says_what_it_can_do() -> None:
     printed = _make("help")
-    for target in ("demo", "test", "lint", "types", "contracts", "unit", "bench", "fuzz", "docs-states", "clean"):
+    for target in (
+        "demo",
+        "test",
+        "lint",
+        "types",
+        "contracts",
+        "unit",
+        "bench",
+        "fuzz",
+        "docs-states",
+        "packages",
+        "clean",
+    ):
         assert re.search(rf"^ +{target} +\w", printed, re.MULTILINE), f"{target} is not explained"
 
 

@@ -27,7 +27,9 @@ def test_the_wheel_holds_the_whole_package_and_nothing_else(built: Path) -> None
         shipped = set(archive.namelist()) - described
         metadata = {entry.rpartition("/")[2]: archive.read(entry).decode() for entry in described}
     ours = {name(path) for path in files() if path.is_relative_to(ROOT / "fenced")}
-    assert shipped == ours
+    copied = {name(path) for path in files() if path.is_relative_to(ROOT / "config")}
+    copied |= {name(path) for path in files() if path.is_relative_to(ROOT / "systemd")}
+    assert shipped == ours | {f"fenced/shipped/{each}" for each in copied}
     assert "fenced = fenced.cli.main:main" in metadata["entry_points.txt"]
     assert "fencectl = fenced.cli.fencectl:main" in metadata["entry_points.txt"]
     assert "fenced-beat = fenced.beat.fenced_beat:main" in metadata["entry_points.txt"]

@@ -1,0 +1,1 @@
+"""The packages that .ci/packages builds: their content, their description, and the same bytes from the same source."""
