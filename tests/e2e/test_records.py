@@ -37,7 +37,11 @@ async def test_a_device_is_renamed_and_a_host_removed_beside_a_damaged_row(tmp_p
         told = await it.story.event("node-1", "host.left_off")
         assert told.data["devices"] == ["p1"]
         assert agent.power("p1") == "off"
-        assert await held_by(it, "node-2") == ["record"]
+
+        async def is_put_aside() -> bool:
+            return await held_by(it, "node-2") == ["record"]
+
+        await until(is_put_aside, what="node-2 is put aside")
         assert (await it.api.get("hosts/node-2"))["state"] == "failed"
         assert "node-3" not in {host["name"] for host in (await it.api.get("hosts"))["items"]}
         await until(lambda: it.story.states["node-3"] == {}, what="the retained state of node-3 is cleared")

@@ -229,7 +229,8 @@ async def test_a_keeper_that_does_not_answer_is_replaced(keeper: Keeper, monkeyp
         assert keeper.pid is not None
         os.kill(keeper.pid, signal.SIGSTOP)
 
-    finished = await keeper.run(shell("cat; sleep 300"), timeout_seconds=0.3, on_started=on_started)
+    # Longer than a busy machine needs to get to `on_started`: the keeper must not end the call before it is stopped.
+    finished = await keeper.run(shell("cat; sleep 300"), timeout_seconds=2.0, on_started=on_started)
     assert (finished.ending, finished.is_clean) == (Ending.LOST, False)
     await until(lambda: not is_alive(seen[0].pid), what="the agent died with its keeper")
     assert (await keeper.run(shell("echo again"), timeout_seconds=10)).stdout.text == "again\n"
