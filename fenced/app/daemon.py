@@ -35,7 +35,7 @@ from fenced.engine.engine import Engine, Ports, replay, unfinished
 from fenced.host import memory
 from fenced.host.limits import allow_open_files
 from fenced.host.liveness import TcpLiveness
-from fenced.journal.store import SqlJournal
+from fenced.journal.sqlite.store import SqliteJournal
 from fenced.model.bus_urls import BusUrl
 from fenced.model.inventory import Inventory, Via
 from fenced.model.names import ProxyName
@@ -63,7 +63,7 @@ class _Parts:
 
     configuration: Configuration
     reloader: Reloader
-    journal: SqlJournal
+    journal: SqliteJournal
     clocks: Clocks
     registry: DriverRegistry
     remote: ProxyCaller
@@ -132,9 +132,9 @@ def _make_state_dir(path: Path) -> None:
 
 async def _open_journal(
     configuration: Configuration, stack: contextlib.AsyncExitStack
-) -> tuple[SqlJournal, Clocks, Loaded]:
+) -> tuple[SqliteJournal, Clocks, Loaded]:
     """Return the journal, its content, and clocks that continue the journal's time."""
-    journal = SqlJournal(url=configuration.store.url, state_dir=configuration.state_dir)
+    journal = SqliteJournal(url=configuration.store.url, state_dir=configuration.state_dir)
     loaded = await journal.open(holder=configuration.inventory.daemon.name, now=time.time())
     stack.push_async_callback(journal.close)
     return journal, Clocks(kept=await journal.clock_anchor(), last_at=loaded.last_at), loaded

@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 from typing import Protocol
 
-from fenced.journal.store import SqlJournal
+from fenced.journal.sqlite.store import SqliteJournal
 from fenced.ports.journal import ClockAnchor, Journal, Loaded
 from tests.fakes.journal import MemoryJournal
 
@@ -75,7 +75,7 @@ class SqlRig:
     def __init__(self, directory: Path) -> None:
         self._root = directory
         self._number = 0
-        self._lives: list[SqlJournal] = []
+        self._lives: list[SqliteJournal] = []
         self.directory = directory / "0"
         self.directory.mkdir()
         self.journal: Anchored = self._build()
@@ -103,7 +103,7 @@ class SqlRig:
     def take_over(self) -> None:
         connection = sqlite3.connect(self.path)
         with connection:
-            connection.execute("UPDATE lease SET epoch = epoch + 1, holder = 'fenced-b'")
+            connection.execute("UPDATE lease SET epoch = epoch + 1, holder = 'x', name = 'fenced-b'")
         connection.close()
 
     def second(self) -> Anchored:
@@ -113,7 +113,7 @@ class SqlRig:
         for journal in self._lives:
             await journal.close()
 
-    def _build(self) -> SqlJournal:
-        journal = SqlJournal(url="sqlite:///fenced.db", state_dir=self.directory, busy_timeout_seconds=0.3)
+    def _build(self) -> SqliteJournal:
+        journal = SqliteJournal(url="sqlite:///fenced.db", state_dir=self.directory, busy_timeout_seconds=0.3)
         self._lives.append(journal)
         return journal
