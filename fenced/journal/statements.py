@@ -6,7 +6,7 @@ Each says its reason; everything else is written once, in `reading` and `writing
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Double, func, literal, text
+from sqlalchemy import Double, cast, func, literal, text
 
 from fenced.journal.schema import OUTBOX
 
@@ -17,15 +17,18 @@ KEYS: Final[Mapping[str, Mapping[str, Sequence[str]]]] = {
 """Key columns: an SQLite file holds one shard, and its keys are as old as the first schema."""
 
 
+DATABASE_CLOCK: Final = func.extract("epoch", func.clock_timestamp())
+"""PostgreSQL's time of day in seconds. `now()` would be the moment at which the transaction began."""
+
+
 def lease_end(dialect: str, *, until: float, ttl_seconds: float) -> Any:
     """Return the value of `lease.until`.
 
-    Of several controllers none can compare another's clock, so PostgreSQL's counts: `clock_timestamp()`, because
-    `now()` is the moment at which the transaction began.
+    Of several controllers none can compare another's clock, so PostgreSQL's counts.
     """
     if dialect == "sqlite":
         return until
-    return func.extract("epoch", func.clock_timestamp()) + literal(ttl_seconds, Double)
+    return cast(DATABASE_CLOCK, Double) + literal(ttl_seconds, Double)
 
 
 # SQLite stores any type in any column.

@@ -7,7 +7,7 @@ after the other, and a controller that takes the lease waits for a running one (
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, Connection, Dialect, Double, Table, bindparam, delete, func, insert, select, update
@@ -59,7 +59,7 @@ def encode(batch: Batch) -> EncodedBatch:
 def append(connection: Connection, batch: EncodedBatch, held: Held) -> int:
     """Return the sequence of the newest record: the batch's last, if it has any. Raises EpochLost."""
     last_at = batch.records[-1][0] if batch.records else None
-    sequence, at = _advance(connection, held, records=len(batch.records), at=last_at)
+    sequence, at = advance(connection, held, records=len(batch.records), at=last_at)
     if batch.records:
         first = sequence - len(batch.records) + 1
         numbered = [(number, held.epoch, *row, held.shard) for number, row in enumerate(batch.records, first)]
@@ -82,10 +82,63 @@ def append(connection: Connection, batch: EncodedBatch, held: Held) -> int:
     return sequence
 
 
-def take_epoch(connection: Connection, held: Held, *, name: str, place: str, until: float) -> int:
+def advance(
+    connection: Connection, held: Held, *, records: int = 0, at: float | None = None
+) -> tuple[int, float | None]:
+    """Lock and advance the shard's lease row; return sequence and time of the newest record. Raises EpochLost."""
+    row = {"of": held.shard, "ours": held.epoch, "us": held.holder, "records": records, "moment": at}
+    if connection.execute(_ADVANCE, row).rowcount != 1:
+        found = connection.execute(select(LEASE.c.epoch, LEASE.c.name).where(LEASE.c.shard == held.shard)).one_or_none()
+        who = f"{found.name} holds epoch {found.epoch}" if found is not None else "nobody holds the lease"
+        raise EpochLost(f"{who}, ours is {held.epoch}: another daemon took over this store")
+    found = connection.execute(_NEWEST, row).one()
+    return found.sequence, found.at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseRow:
+    """Who holds a shard, as the database's clock has it. Equal rows of two moments: nothing was written between."""
+
+    name: str
+    place: str
+    epoch: int
+    batch: int
+    until: float
+    is_over: bool = field(compare=False)
+
+    @property
+    def is_released(self) -> bool:
+        return self.until == 0.0
+
+
+def lease_row(connection: Connection, shard: str, *, is_locked: bool = False) -> LeaseRow | None:
+    """Return who holds the shard, None if nobody ever did. PostgreSQL only. `is_locked`: until the transaction ends."""
+    found = select(
+        LEASE.c.name, LEASE.c.place, LEASE.c.epoch, LEASE.c.batch, LEASE.c.until,
+        (LEASE.c.until < statements.DATABASE_CLOCK).label("is_over"),
+    ).where(LEASE.c.shard == shard)  # fmt: skip
+    row = connection.execute(found.with_for_update(key_share=True) if is_locked else found).one_or_none()
+    return None if row is None else LeaseRow(**row._mapping)
+
+
+def batches(connection: Connection, shard: str, held: Held | None = None) -> int:
+    """Lock the shard's row and return how many writes it counts. `held`: raise EpochLost if that is lost."""
+    columns = select(LEASE.c.batch, LEASE.c.epoch, LEASE.c.holder, LEASE.c.name)
+    row = connection.execute(columns.where(LEASE.c.shard == shard).with_for_update(key_share=True)).one()
+    if held is not None and (row.epoch, row.holder) != (held.epoch, held.holder):
+        raise EpochLost(
+            f"{row.name} holds epoch {row.epoch}, ours is {held.epoch}: another daemon took over this store"
+        )
+    return int(row.batch)
+
+
+def take_epoch(
+    connection: Connection, held: Held, *, name: str, place: str, until: float = 0.0, ttl_seconds: float = 0.0
+) -> int:
     """Take a new epoch for this start; from now on no older one can write. The caller may take the lease.
 
-    `place`: the state directory in this boot of its machine. `until`: the end that the lease has for now.
+    `place`: the state directory in this boot of its machine. `until`, `ttl_seconds`: the lease's end, as at
+    `renew_lease`.
     """
     drawn = connection.execute(select(STORE.c.epochs).with_for_update(key_share=True)).scalar_one()
     in_force = connection.execute(select(LEASE.c.epoch)).scalars()
@@ -96,14 +149,15 @@ def take_epoch(connection: Connection, held: Held, *, name: str, place: str, unt
     connection.execute(update(STORE).values(epochs=epoch))
     newest = select(func.coalesce(func.max(RECORDS.c.sequence), 0)).where(RECORDS.c.shard == held.shard)
     row = {
-        "shard": held.shard, "epoch": epoch, "holder": held.holder, "name": name, "place": place, "until": until,
-        "batch": 0, "sequence": connection.execute(newest).scalar_one(), "at": None,
+        "shard": held.shard, "epoch": epoch, "holder": held.holder, "name": name, "place": place, "batch": 0,
+        "sequence": connection.execute(newest).scalar_one(), "at": None,
+        "until": statements.lease_end(connection.dialect.name, until=until, ttl_seconds=ttl_seconds),
     }  # fmt: skip
-    upsert = _insert_into(connection.dialect.name, LEASE)
+    upsert = _insert_into(connection.dialect.name, LEASE).values(row)
     taken = {key: upsert.excluded[key] for key in ("epoch", "holder", "name", "place", "until")}
     # A number beyond all records is that of a damaged row; one below them would be given twice.
     taken |= {"sequence": upsert.excluded.sequence, "batch": LEASE.c.batch + 1}
-    connection.execute(upsert.on_conflict_do_update(index_elements=["shard"], set_=taken), row)
+    connection.execute(upsert.on_conflict_do_update(index_elements=["shard"], set_=taken))
     return epoch
 
 
@@ -114,7 +168,7 @@ def renew_lease(
 
     Otherwise the end is `ttl_seconds` from now by the database's clock. Raises EpochLost.
     """
-    _advance(connection, held)
+    advance(connection, held)
     values: Row = {"until": statements.lease_end(connection.dialect.name, until=until, ttl_seconds=ttl_seconds)}
     if anchor is not None:
         values |= {
@@ -128,13 +182,13 @@ def renew_lease(
 
 def release_lease(connection: Connection, held: Held) -> None:
     """End the lease, so that another daemon may take it at once. Raises EpochLost."""
-    _advance(connection, held)
+    advance(connection, held)
     connection.execute(update(LEASE).where(LEASE.c.shard == held.shard).values(until=0.0))
 
 
 def delivered(connection: Connection, messages: Sequence[OutboxMessage], held: Held) -> None:
     """Mark events as delivered, and delete states, whose old values are not needed. Raises EpochLost."""
-    _advance(connection, held)
+    advance(connection, held)
     if events := [{"of": message.sequence} for message in messages if not message.is_retained]:
         connection.execute(_MARK_DELIVERED, events)
     if states := [{"of": message.sequence} for message in messages if message.is_retained]:
@@ -143,7 +197,7 @@ def delivered(connection: Connection, messages: Sequence[OutboxMessage], held: H
 
 def prune(connection: Connection, held: Held, *, before: float, events_before: float, limit: int) -> int:
     """Delete at most `limit` rows, and return how many. Raises EpochLost."""
-    _advance(connection, held)
+    advance(connection, held)
     gone = 0
     for statement, moment in (
         (statements.PRUNE_EVENTS, events_before),
@@ -154,19 +208,6 @@ def prune(connection: Connection, held: Held, *, before: float, events_before: f
             rows = {"before": moment, "limit": limit - gone, "shard": held.shard}
             gone += connection.execute(statement[connection.dialect.name], rows).rowcount
     return gone
-
-
-def _advance(
-    connection: Connection, held: Held, *, records: int = 0, at: float | None = None
-) -> tuple[int, float | None]:
-    """Lock and advance the shard's lease row; return sequence and time of the newest record. Raises EpochLost."""
-    row = {"of": held.shard, "ours": held.epoch, "us": held.holder, "records": records, "moment": at}
-    if connection.execute(_ADVANCE, row).rowcount != 1:
-        found = connection.execute(select(LEASE.c.epoch, LEASE.c.name).where(LEASE.c.shard == held.shard)).one_or_none()
-        who = f"{found.name} holds epoch {found.epoch}" if found is not None else "nobody holds the lease"
-        raise EpochLost(f"{who}, ours is {held.epoch}: another daemon took over this store")
-    found = connection.execute(_NEWEST, row).one()
-    return found.sequence, found.at
 
 
 def _record_row(entry: Entry) -> tuple[float, str | None, str | None, str]:
