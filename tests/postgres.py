@@ -1,4 +1,4 @@
-"""A real PostgreSQL server for tests: one for each test process, and a new database for each test.
+"""A real PostgreSQL server for tests: one for each test process, with an empty database for each test.
 
 PostgreSQL refuses to run as root, so root starts it as `nobody`. It syncs nothing to the disk: tests of power failures
 have their own server.
@@ -48,6 +48,19 @@ class Server:
         name = f"test_{next(self._numbers)}"
         await self.execute(f"CREATE DATABASE {name}")
         return name
+
+    async def empty_database(self) -> str:
+        """Return the name of the one database, emptied: much cheaper than a new one."""
+        connection = await self.connect("postgres")
+        try:
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        finally:
+            await connection.close()
+        return "postgres"
 
     async def execute(self, statement: str, database: str = "postgres") -> str:
         """Run a statement as the owner, and return its tag."""

@@ -23,6 +23,7 @@ from fenced.app.clocks import Clocks
 from fenced.app.note import Note
 from fenced.app.reload import Reloader
 from fenced.app.running import Running, run_until
+from fenced.app.store import journal_of
 from fenced.bus.client import BusClient
 from fenced.bus.settings import BusSettings
 from fenced.config.configuration import ApiConfiguration, Configuration, TlsClient
@@ -35,7 +36,7 @@ from fenced.engine.engine import Engine, Ports, replay, unfinished
 from fenced.host import memory
 from fenced.host.limits import allow_open_files
 from fenced.host.liveness import TcpLiveness
-from fenced.journal.sqlite.store import SqliteJournal
+from fenced.journal.database import SqlJournal
 from fenced.model.bus_urls import BusUrl
 from fenced.model.inventory import Inventory, Via
 from fenced.model.names import ProxyName
@@ -63,7 +64,7 @@ class _Parts:
 
     configuration: Configuration
     reloader: Reloader
-    journal: SqliteJournal
+    journal: SqlJournal
     clocks: Clocks
     registry: DriverRegistry
     remote: ProxyCaller
@@ -132,9 +133,9 @@ def _make_state_dir(path: Path) -> None:
 
 async def _open_journal(
     configuration: Configuration, stack: contextlib.AsyncExitStack
-) -> tuple[SqliteJournal, Clocks, Loaded]:
+) -> tuple[SqlJournal, Clocks, Loaded]:
     """Return the journal, its content, and clocks that continue the journal's time."""
-    journal = SqliteJournal(url=configuration.store.url, state_dir=configuration.state_dir)
+    journal = journal_of(configuration)
     loaded = await journal.open(holder=configuration.inventory.daemon.name, now=time.time())
     stack.push_async_callback(journal.close)
     return journal, Clocks(kept=await journal.clock_anchor(), last_at=loaded.last_at), loaded

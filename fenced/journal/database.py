@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 from fenced.core.durable.records import Entry
 from fenced.core.durable.state import Operation
 from fenced.journal import reading, writing
-from fenced.journal.store_id import StoreIdFile
+from fenced.journal.store_id import IdFile
 from fenced.journal.writing import Held
 from fenced.model.names import HostName, OperationId
 from fenced.ports.journal import Batch, ClockAnchor, Loaded, OutboxMessage, Page, StoreError
@@ -50,7 +50,7 @@ class SqlJournal(ABC):
     def __init__(self, *, place: str, shard: str, state_dir: Path) -> None:
         """`place`: the store's name in errors, without secrets. Opens nothing yet."""
         self._place = place
-        self._id_file = StoreIdFile(state_dir.resolve())
+        self._id_file = IdFile(state_dir.resolve())
         self._store_id = ""
         self._held = Held(shard=shard)
         self._looking = 0
@@ -59,6 +59,9 @@ class SqlJournal(ABC):
 
     @abstractmethod
     async def open(self, *, holder: str, now: float) -> Loaded: ...
+
+    @abstractmethod
+    async def checkpoint(self) -> None: ...
 
     @abstractmethod
     async def close(self) -> None: ...

@@ -103,6 +103,9 @@ def migrate(connection: Connection, *, place: str, now: float, migrations: Mappi
     Raises StoreTooNew, and StoreError for another program's database.
     """
     if connection.dialect.name == "postgresql":
+        encoding = connection.execute(text("SELECT current_setting('server_encoding')")).scalar_one()
+        if encoding != "UTF8":
+            raise StoreError(f"{place}: the database's encoding is {encoding}; create one with ENCODING 'UTF8'")
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
     found = _number(connection, place)
     newest = max(migrations)

@@ -111,14 +111,19 @@ class LeaseRow:
         return self.until == 0.0
 
 
-def lease_row(connection: Connection, shard: str, *, is_locked: bool = False) -> LeaseRow | None:
-    """Return who holds the shard, None if nobody ever did. PostgreSQL only. `is_locked`: until the transaction ends."""
-    found = select(
-        LEASE.c.name, LEASE.c.place, LEASE.c.epoch, LEASE.c.batch, LEASE.c.until,
-        (LEASE.c.until < statements.DATABASE_CLOCK).label("is_over"),
-    ).where(LEASE.c.shard == shard)  # fmt: skip
-    row = connection.execute(found.with_for_update(key_share=True) if is_locked else found).one_or_none()
+def lease_row(connection: Connection, shard: str) -> LeaseRow | None:
+    """Return who holds the shard; None if nobody ever did. PostgreSQL only."""
+    row = connection.execute(_LEASE_ROW, {"of": shard}).one_or_none()
     return None if row is None else LeaseRow(**row._mapping)
+
+
+def locked_lease_row(connection: Connection, shard: str) -> LeaseRow:
+    """Return who holds the shard, and let nobody take it until the transaction ends. PostgreSQL only."""
+    row: Row = {"shard": shard, "epoch": 0, "holder": "", "name": "", "place": "", "until": 0.0}
+    row |= {"batch": 0, "sequence": 0}
+    connection.execute(postgresql.insert(LEASE).on_conflict_do_nothing(), row)  # without a row there is no lock
+    locked = connection.execute(_LEASE_ROW.with_for_update(key_share=True), {"of": shard}).one()
+    return LeaseRow(**locked._mapping)
 
 
 def batches(connection: Connection, shard: str, held: Held | None = None) -> int:
@@ -269,6 +274,10 @@ def _upserting(dialect: str, table: Table) -> Any:
     return statement.on_conflict_do_update(index_elements=keys, set_=changed)
 
 
+_LEASE_ROW: Final = select(
+    LEASE.c.name, LEASE.c.place, LEASE.c.epoch, LEASE.c.batch, LEASE.c.until,
+    (LEASE.c.until < statements.DATABASE_CLOCK).label("is_over"),
+).where(LEASE.c.shard == bindparam("of"))  # fmt: skip
 _ADVANCE: Final = (
     update(LEASE)
     .where(LEASE.c.shard == bindparam("of"), LEASE.c.epoch == bindparam("ours"), LEASE.c.holder == bindparam("us"))

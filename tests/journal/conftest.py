@@ -22,8 +22,8 @@ async def sql(tmp_path: Path) -> AsyncIterator[SqlRig]:
 
 @pytest.fixture
 async def database(tmp_path: Path, postgres: Server) -> AsyncIterator[PostgresRig]:
-    """A new database; the journal is not opened yet."""
-    rig = PostgresRig(postgres, await postgres.new_database(), tmp_path)
+    """An empty database; the journal is not opened yet."""
+    rig = PostgresRig(postgres, await postgres.empty_database(), tmp_path)
     yield rig
     await rig.close()
 

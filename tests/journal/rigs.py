@@ -1,9 +1,9 @@
 """A store under test, of each implementation: open it, kill its daemon, let another daemon take over."""
 
 import asyncio
-import itertools
 import shutil
 import sqlite3
+import tempfile
 from pathlib import Path
 from typing import Protocol
 
@@ -132,7 +132,7 @@ class PostgresRig:
 
     def __init__(self, server: Server, database: str, directory: Path) -> None:
         self.server, self.database = server, database
-        self._root, self._numbers = directory, itertools.count()
+        self.directory = directory
         self._lives: list[PostgresJournal] = []
         self.journal: Anchored = self.build()
 
@@ -162,8 +162,7 @@ class PostgresRig:
 
     def build(self, *, place: str = "this machine", lease_seconds: float = LEASE_SECONDS) -> PostgresJournal:
         """Return another daemon's journal, not opened. Each has a folder of its own: a killed one's lock is free."""
-        directory = self._root / f"postgres-{next(self._numbers)}"
-        directory.mkdir()
+        directory = Path(tempfile.mkdtemp(dir=self.directory))
         settings = PostgresSettings(
             url=PostgresUrl.parse(self.server.url(self.database)), lease_ttl_seconds=lease_seconds
         )

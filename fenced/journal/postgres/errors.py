@@ -20,6 +20,7 @@ _ADVICE: Final[Mapping[str, str]] = {
     "25006": "this server accepts no writes; name the primary in [store] url, or wait for the failover",
     "28": "the database refuses this login; check user, password and pg_hba.conf",
     "3D000": "create the database: createdb -O USER NAME",
+    "3F000": "the daemon's user may create no table here: ALTER DATABASE NAME OWNER TO USER",
     "40": "another transaction was in the way; the daemon tries again by itself",
     "42501": "give the database to the daemon's user: ALTER DATABASE NAME OWNER TO USER, and the schema as well",
     "42P01": "a table of the store is missing; restore a backup, or name an empty database",
@@ -62,6 +63,7 @@ def _explain(exc: BaseException) -> str:
     origin = exc.orig if isinstance(exc, DBAPIError) and exc.orig is not None else exc
     cause = origin.__cause__ if isinstance(origin.__cause__, (asyncpg.PostgresError, OSError)) else origin
     said = str(cause).partition("\n")[0] or type(cause).__name__
-    code = state_of(exc) or ""
+    is_standby = isinstance(exc, asyncpg.TargetServerAttributeNotMatched)
+    code = "25006" if is_standby else state_of(exc) or ""
     advice = next((_ADVICE[code[:size]] for size in (5, 3, 2) if code[:size] in _ADVICE), "")
     return f"{said}; {advice}" if advice else said

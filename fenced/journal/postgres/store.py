@@ -107,8 +107,8 @@ class PostgresJournal(SqlJournal):
 
     def _take(self, connection: Connection, name: str) -> tuple[Loaded, int]:
         """Take the lease unless another daemon did meanwhile; return the store's content and its count of batches."""
-        row = writing.lease_row(connection, self._held.shard, is_locked=True)
-        if row is not None and not (row.is_released or row.is_over or row.place == self._where):
+        row = writing.locked_lease_row(connection, self._held.shard)
+        if not (row.is_released or row.is_over or row.place == self._where):
             raise StoreHeld(f"{self._place}: {row.name} took the lease; stop it first")
         epoch = writing.take_epoch(
             connection, self._held, name=name, place=self._where, ttl_seconds=self._settings.lease_ttl_seconds
