@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import Connection, inspect, text
 
 from fenced.journal.schema import METADATA, SCHEMA
-from fenced.ports.journal import StoreError, StoreTooNew
+from fenced.ports.journal import StoreError, StoreMoved, StoreTooNew
 
 Migration = Callable[[Connection], None]
 SHARD: Final = "main"
@@ -65,10 +65,11 @@ def _to_4(connection: Connection) -> None:
     """Add the shard, and what a lease needs that several controllers compete for."""
     if connection.dialect.name == "postgresql":
         METADATA.create_all(connection, checkfirst=False, tables=[t for t in METADATA.sorted_tables if t is not SCHEMA])
-        connection.execute(text("INSERT INTO store VALUES (1, :id, 0, 0)"), {"id": str(uuid.uuid4())})
+        connection.execute(text("INSERT INTO store VALUES (1, :id, 0, 0, NULL)"), {"id": str(uuid.uuid4())})
         return
     for statement in (
         "ALTER TABLE store ADD COLUMN epochs INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE store ADD COLUMN moved TEXT",
         "UPDATE store SET epochs = (SELECT epoch FROM lease)",
         "ALTER TABLE lease RENAME TO lease_3",
         """CREATE TABLE lease (shard TEXT PRIMARY KEY NOT NULL, epoch INTEGER NOT NULL, holder TEXT NOT NULL,
@@ -100,7 +101,7 @@ FIRST: Final[Mapping[str, int]] = {"sqlite": 1, "postgresql": 4}
 def migrate(connection: Connection, *, place: str, now: float, migrations: Mapping[int, Migration] = MIGRATIONS) -> int:
     """Migrate an empty or older store, and return its new number. The caller's transaction holds all of it.
 
-    Raises StoreTooNew, and StoreError for another program's database.
+    Raises StoreTooNew, StoreMoved, and StoreError for another program's database.
     """
     if connection.dialect.name == "postgresql":
         encoding = connection.execute(text("SELECT current_setting('server_encoding')")).scalar_one()
@@ -118,15 +119,23 @@ def migrate(connection: Connection, *, place: str, now: float, migrations: Mappi
         connection.execute(text("INSERT INTO schema VALUES (:number, :now)"), {"number": number, "now": now})
     if found == 0:
         connection.execute(text("UPDATE store SET created = :now"), {"now": now})
+    moved = connection.execute(text("SELECT moved FROM store")).scalar_one()
+    if moved:
+        raise StoreMoved(f"{place}: this store was moved to {moved}; set [store] url to it")
     return newest
+
+
+def tables(connection: Connection) -> tuple[str, ...]:
+    """Return the names of all tables of the database."""
+    return tuple(inspect(connection).get_table_names())
 
 
 def _number(connection: Connection, place: str) -> int:
     """Return the store's schema number; for an empty database create the table of numbers and return 0."""
-    tables = set(inspect(connection).get_table_names())
-    if not tables:
+    found = set(tables(connection))
+    if not found:
         SCHEMA.create(connection, checkfirst=False)
         return 0
-    if not {"schema", "store", "lease"} <= tables:
+    if not {"schema", "store", "lease"} <= found:
         raise StoreError(f"{place}: this database is not a store of fenced; give another one in [store] url")
     return int(connection.execute(text("SELECT max(number) FROM schema")).scalar_one())

@@ -32,9 +32,10 @@ STORE: Final = Table(
     Column("id", Text, nullable=False),
     Column("created", Double, nullable=False),
     Column("epochs", BigInteger, nullable=False),
+    Column("moved", Text),
 )
-"""One row: the id that the store got at its creation, which a proxy remembers with the tokens of this store; and the
-newest epoch that was drawn for any shard."""
+"""One row: the id that the store got at its creation, which a proxy remembers with the tokens of this store; the newest
+epoch that was drawn for any shard; and where `fenced store copy` took the store, if it did."""
 
 LEASE: Final = Table(
     "lease",

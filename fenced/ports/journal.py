@@ -29,6 +29,10 @@ class StoreHeld(StoreError):
     """Another daemon uses this state_dir; the text says which process (exit 78)."""
 
 
+class StoreMoved(StoreError):
+    """`fenced store copy` took this store elsewhere; the text says where (exit 78)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockAnchor:
     """A reading of the steady clock: it read `steady` when CLOCK_BOOTTIME read `boottime`

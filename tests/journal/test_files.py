@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from fenced.journal.database import LOOKS_MAX
-from fenced.journal.sqlite.store import WAL_BYTES_KEPT_MAX, SqliteJournal
+from fenced.journal.sqlite.connections import WAL_BYTES_KEPT_MAX
+from fenced.journal.sqlite.store import SqliteJournal
 from fenced.ports.journal import Batch, StoreError, StoreHeld, StoreTooNew
 from tests.journal.rigs import SqlRig
 from tests.journal.strategies import entry, host_state, message

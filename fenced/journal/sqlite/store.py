@@ -10,27 +10,24 @@ import contextlib
 import os
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-from sqlalchemy import URL, Connection, event
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from fenced.journal import codec, migrations, reading, writing
 from fenced.journal.database import LOOK_WAIT_SECONDS, LOOKERS, Reader, SqlJournal
 from fenced.journal.lock import LockFile
+from fenced.journal.sqlite.connections import engine
 from fenced.journal.sqlite.errors import is_connection_doubtful, translated
 from fenced.journal.sqlite.location import database_path
 from fenced.ports.journal import ClockAnchor, Loaded, StoreError
 
 LOCK_NAME: Final = "fenced.lock"
-WAL_PAGES: Final = 4000
-"""16 MB: a commit that finds more in the log moves it into the database, which delays that commit."""
-WAL_BYTES_KEPT_MAX: Final = 32 * 1024 * 1024
-CACHE_KIBIBYTES: Final = 16 * 1024
 
 T = TypeVar("T")
 
@@ -43,7 +40,7 @@ class SqliteJournal(SqlJournal):
         self._path = database_path(url, state_dir).resolve()
         super().__init__(place=str(self._path), shard=migrations.SHARD, state_dir=state_dir)
         self._busy_timeout_seconds = busy_timeout_seconds
-        self._locks = _lock_files(self._path, state_dir.resolve())
+        self._locks = lock_files(self._path, state_dir.resolve())
         self._engines: list[AsyncEngine] = []
         self._writer: AsyncConnection | None = None
         self._readers: dict[Reader, AsyncEngine] = {}
@@ -132,27 +129,15 @@ class SqliteJournal(SqlJournal):
             Reader.LOOKER: self._engine(readers=LOOKERS, wait_seconds=LOOK_WAIT_SECONDS),
         }
         async with contextlib.AsyncExitStack() as opened:
-            for engine in (*self._readers.values(), *[self._readers[Reader.LOOKER]] * (LOOKERS - 1)):
-                await opened.enter_async_context(engine.connect())
+            for readers in (*self._readers.values(), *[self._readers[Reader.LOOKER]] * (LOOKERS - 1)):
+                await opened.enter_async_context(readers.connect())
 
     def _engine(self, *, readers: int, wait_seconds: float | None = None) -> AsyncEngine:
-        """`readers` 0: the engine of the writing connection. `wait_seconds`: the wait for a free connection."""
-        engine = create_async_engine(
-            URL.create("sqlite+aiosqlite", database=str(self._path)),
-            # None: the driver begins no transaction, this class does, so that a transaction includes DDL.
-            connect_args={"timeout": self._busy_timeout_seconds, "isolation_level": None},
-            pool_size=readers or 1,
-            max_overflow=0,
-            pool_timeout=wait_seconds if wait_seconds is not None else self._busy_timeout_seconds,
-            pool_reset_on_return=None,
+        made = engine(
+            self._path, readers=readers, busy_timeout_seconds=self._busy_timeout_seconds, wait_seconds=wait_seconds
         )
-        self._engines.append(engine)
-        if readers:
-            event.listen(engine.sync_engine, "connect", _set_up_reader)
-        else:
-            event.listen(engine.sync_engine, "connect", _set_up_writer)
-            event.listen(engine.sync_engine, "begin", _begin_immediate)
-        return engine
+        self._engines.append(made)
+        return made
 
     def _begin(self, connection: Connection, name: str, now: float) -> Loaded:
         migrations.migrate(connection, place=self._place, now=now)
@@ -170,8 +155,8 @@ class SqliteJournal(SqlJournal):
             await asyncio.wait(self._calls)
         if self._writer is not None:
             await self._writer.close()
-        for engine in self._engines:
-            await engine.dispose()
+        for made in self._engines:
+            await made.dispose()
         self._writer = None
         self._readers.clear()
         self._engines.clear()
@@ -179,43 +164,9 @@ class SqliteJournal(SqlJournal):
             lock.release()
 
 
-def _lock_files(path: Path, state_dir: Path) -> tuple[LockFile, ...]:
+def lock_files(path: Path, state_dir: Path) -> tuple[LockFile, ...]:
     """Return a lock in the state directory, and one beside a database elsewhere, which two directories could share."""
     state = LockFile(state_dir / LOCK_NAME)
     if path.parent == state_dir:
         return (state,)
     return (state, LockFile(path.with_name(path.name + ".lock")))
-
-
-def _set_up_writer(connection: Any, _: object) -> None:
-    """Sync each commit to the disk, and bound the log of commits."""
-    with _closed_on_error(connection) as cursor:
-        cursor.execute("PRAGMA journal_mode = WAL")
-        if (mode := cursor.fetchone()[0]) != "wal":
-            raise StoreError(f"this file system cannot hold a database in WAL mode (it stays {mode}); use a local disk")
-        cursor.execute("PRAGMA synchronous = FULL")
-        cursor.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
-        cursor.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT_MAX}")
-        cursor.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
-
-
-def _set_up_reader(connection: Any, _: object) -> None:
-    with _closed_on_error(connection) as cursor:
-        cursor.execute("PRAGMA query_only = ON")
-
-
-@contextlib.contextmanager
-def _closed_on_error(connection: Any) -> Iterator[Any]:
-    """Close a connection whose set-up fails: the pool does not know it yet."""
-    cursor = connection.cursor()
-    try:
-        yield cursor
-    except BaseException:
-        connection.close()
-        raise
-    cursor.close()
-
-
-def _begin_immediate(connection: Connection) -> None:
-    """Take the write lock at once, so that the epoch can't change between its check and the commit."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
