@@ -155,8 +155,7 @@ def _postgres(
     try:
         url = PostgresUrl.parse(table.url)
     except ValueError as exc:
-        shown = "" if "@" in table.url and ":" in table.url.partition("//")[2].partition("@")[0] else table.url
-        mistakes.error(where.key("url"), str(exc), value=shown, unit="URL")
+        mistakes.error(where.key("url"), str(exc), value=table.url, unit="URL")
         mistakes.refuse(where.key("url"))
         return StoreConfiguration(url="")
     if not url.is_local and not url.is_tls and tls.ca_file is None:

@@ -144,6 +144,8 @@ def _replication(facts: Facts) -> Iterator[Finding]:
     """S22: what a failover to a standby may lose."""
     names = facts.settings.get("synchronous_standby_names", "")
     mode = facts.settings.get("synchronous_commit", "")
+    if mode == "off":
+        return  # said already, and worse
     if facts.standbys is None:
         yield Finding(level=Level.WARNING, what="the standbys can't be seen", meaning="GRANT pg_monitor TO this user")
         return
@@ -153,7 +155,7 @@ def _replication(facts: Facts) -> Iterator[Finding]:
             level=Level.WARNING, what="no standby",
             meaning="nothing is lost by a failover, because there is none: the server is a single point of failure",
         )  # fmt: skip
-    elif not names or mode in {"local", "off"}:
+    elif not names or mode == "local":
         yield Finding(
             level=Level.WARNING, what=f"standbys: {shown}; none is synchronous",
             meaning="a failover may lose the last commits, also of commands that were sent: set "
