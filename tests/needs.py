@@ -40,6 +40,7 @@ PACKAGES = {
     "mosquitto_sub": "mosquitto-clients",
     "nsenter": "util-linux",
     "openssl": "openssl",
+    "pgbouncer": "pgbouncer",
     "postgres": "postgresql",
     "prlimit": "util-linux",
     "rpm": "rpm",

@@ -25,6 +25,8 @@ from tests.net import free_port
 USER: Final = "fenced"
 FAST: Final = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
 START_SECONDS_MAX: Final = 60
+RUNNING: Final = "FENCED_TEST_POSTGRES"
+"""Environment variable with the port of a server that runs already."""
 
 
 @dataclass(slots=True)
@@ -124,6 +126,9 @@ def server(options: Sequence[str] = FAST) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
-    """Return the server of this test process."""
+    """Return the server of this test process, or the one that started it for its tests."""
+    if port := os.environ.get(RUNNING):
+        yield Server(folder=Path("/nonexistent"), port=int(port))
+        return
     with server() as made:
         yield made

@@ -20,7 +20,7 @@ from tests.journal.rigs import PostgresRig, SqlRig
 from tests.journal.strategies import entry, host_state, message, operation
 from tests.needs import needs
 
-pytestmark = [needs("postgres"), pytest.mark.integration]
+pytestmark = [needs("postgres"), pytest.mark.integration, pytest.mark.database]
 ANCHOR = ClockAnchor(boot_id="b", boottime=1.5, steady=2.5, calendar="[]")
 
 

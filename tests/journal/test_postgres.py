@@ -20,7 +20,7 @@ from tests.journal.wire import Fault, Relay
 from tests.needs import needs
 from tests.postgres import USER, Server, server
 
-pytestmark = [needs("postgres"), pytest.mark.integration]
+pytestmark = [needs("postgres"), pytest.mark.integration, pytest.mark.database]
 SHORT_LEASE = 3.0
 WAIT_SECONDS = 30.0
 
@@ -135,6 +135,31 @@ async def test_a_lease_that_the_databases_clock_ended_early_is_not_taken_before_
     assert await first.append(Batch(entries=[entry()])) == 1
 
 
+async def test_an_equal_epoch_of_another_holder_can_write_nothing(database: PostgresRig) -> None:
+    """Two servers that were promoted at once may each give the same epoch."""
+    await database.open()
+    await database.execute("UPDATE lease SET holder = 'another', name = 'fenced-b'")
+    with pytest.raises(EpochLost, match="fenced-b"):
+        await database.journal.append(Batch(entries=[entry()]))
+
+
+async def test_a_renewal_counts_from_its_statement_not_from_its_transaction(database: PostgresRig) -> None:
+    journal = database.build(lease_seconds=SHORT_LEASE)
+    await journal.open(holder="fenced-a", now=1.0)
+    other = await database.server.connect(database.database)
+    held = other.transaction()
+    await held.start()
+    await other.execute("SELECT * FROM lease FOR UPDATE")
+    renewal = asyncio.create_task(journal.renew_lease(now=1.0, ttl_seconds=SHORT_LEASE))
+    await asyncio.sleep(SHORT_LEASE / 6)
+    released = await other.fetchval("SELECT extract(epoch FROM clock_timestamp())")
+    await held.rollback()
+    await renewal
+    until = await other.fetchval("SELECT until FROM lease")
+    await other.close()
+    assert until >= float(released) + SHORT_LEASE
+
+
 async def test_of_two_that_wait_for_a_dead_holder_one_gets_the_lease(database: PostgresRig) -> None:
     await database.build(lease_seconds=SHORT_LEASE).open(holder="fenced-a", now=1.0)
     two = [database.build(place=f"machine {number}", lease_seconds=SHORT_LEASE) for number in (2, 3)]
@@ -204,9 +229,11 @@ async def test_a_frozen_holder_inside_a_transaction_blocks_its_successor_only_fo
 
     write = asyncio.create_task(frozen._write("frozen", freeze))
     await begun.wait()
-    successor = database.build(place="this machine", lease_seconds=SHORT_LEASE * 10)
-    assert (await successor.open(holder="fenced-b", now=1.0)).epoch == 3
-    frozen_now.set()
+    successor = database.build(place="this machine", lease_seconds=SHORT_LEASE * 3)
+    try:
+        assert (await successor.open(holder="fenced-b", now=1.0)).epoch == 3
+    finally:
+        frozen_now.set()
     with pytest.raises(StoreError):
         await write
     assert await successor.append(Batch(entries=[entry()])) == 1
