@@ -26,7 +26,7 @@ NAME: Final = "fenced-broker"
 HEAD: Final = "# Written by `fenced setup`, which updates it as long as nobody edits it.\n"
 
 _ONCE: Final = (
-    "allow_anonymous", "password_file", "acl_file", "autosave_interval", "message_size_limit", "set_tcp_nodelay",
+    "allow_anonymous", "password_file", "acl_file", "autosave_interval", "max_packet_size", "set_tcp_nodelay",
     "max_queued_messages",
 )  # fmt: skip
 """Settings of `configuration` that Mosquitto accepts only once over all its files."""
@@ -55,8 +55,8 @@ acl_file {ACCESS}
 autosave_interval 30
 # Send small messages at once, not 40 ms later.
 set_tcp_nodelay true
-# Larger than any message of fenced.
-message_size_limit 65536
+# In bytes, with topic and headers: larger than any message of fenced, which has at most 65536 bytes of content.
+max_packet_size 70000
 # An outage of the daemon must not fill the broker's memory.
 max_queued_messages 10000
 """
