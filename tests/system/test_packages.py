@@ -49,6 +49,9 @@ def test_the_daemon_is_installed_upgraded_removed_and_purged(bed: Machine) -> No
         bed.run(f"getent passwd {service}")
     assert bed.tried("test -e /etc/fenced").returncode != 0
 
+    story = bed.run("cd /srv && fenced lab --headless --kill node-2 --for 50s")
+    assert "demo: node-2 fenced in" in story
+
     bed.run(SETUP)
     assert bed.tried("test -e /etc/systemd/system/fenced.service").returncode != 0, "setup uses the packaged unit"
     bed.run("systemctl enable --now fenced")
