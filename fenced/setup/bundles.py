@@ -55,7 +55,9 @@ def host(fleet: Fleet, name: str, *, password: str | None, signed: Signed, autho
     """Return what a host needs to send its heartbeat. `password` None: only a renewed certificate."""
     certificate = _tls("beat", signed, authority)
     if password is None:
-        return certificate | {"install": _script(_files("fenced-beat", ["beat"]) + _restart("fenced-beat"))}
+        return certificate | {
+            "install": _script(_files("fenced-beat", ["beat"]) + _used("fenced-beat", "at its next connection"))
+        }
     toml = f"""\
 # Made by `fenced setup` for {name}.
 [beat]
@@ -88,7 +90,9 @@ def proxy(fleet: Fleet, name: str, *, is_renewal: bool, signed: Signed, authorit
     """Return what a proxy agent needs beside the program itself."""
     certificate = _tls("proxy", signed, authority)
     if is_renewal:
-        return certificate | {"install": _script(_files("fenced-proxy", ["proxy"]) + _restart("fenced-proxy"))}
+        return certificate | {
+            "install": _script(_files("fenced-proxy", ["proxy"]) + _used("fenced-proxy", "within a minute"))
+        }
     toml = f"""\
 # Made by `fenced setup` for {name}. Every key: config/proxy.toml.
 [proxy]
@@ -193,8 +197,9 @@ def _enable(service: str) -> str:
     )
 
 
-def _restart(service: str) -> str:
-    return f'systemctl restart {service}\necho "{service} uses the new certificate"\n'
+def _used(service: str, when: str) -> str:
+    """Each service reads its certificate again by itself, so nothing is restarted."""
+    return f'echo "{service} uses the new certificate {when}"\n'
 
 
 def _text(value: str) -> str:

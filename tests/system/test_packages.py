@@ -49,7 +49,7 @@ def test_the_daemon_is_installed_upgraded_removed_and_purged(bed: Machine) -> No
         bed.run(f"getent passwd {service}")
     assert bed.tried("test -e /etc/fenced").returncode != 0
 
-    story = bed.run("cd /srv && fenced lab --headless --kill node-2 --for 50s")
+    story = bed.run("cd /srv && fenced lab --headless --kill node-2 --for 40s")
     assert "demo: node-2 fenced in" in story
 
     bed.run(SETUP)
