@@ -22,6 +22,7 @@ from fenced.api.server import BACKLOG, ApiError, ApiFilesError, Serving, build_a
 from fenced.app.certificates import Certificates
 from fenced.app.clocks import Clocks
 from fenced.app.note import Note
+from fenced.app.old_name import retired
 from fenced.app.reload import Reloader
 from fenced.app.running import Running, run_until
 from fenced.bus.client import BusClient
@@ -33,6 +34,7 @@ from fenced.drivers.local import LocalCaller
 from fenced.drivers.processes import kill_survivors
 from fenced.drivers.registry import DriverRegistry, drivers
 from fenced.engine.engine import Engine, Ports, replay, unfinished
+from fenced.engine.retired import Retired
 from fenced.host import memory
 from fenced.host.limits import allow_open_files
 from fenced.host.liveness import TcpLiveness
@@ -212,12 +214,18 @@ def _engine(parts: _Parts, fleet: Fleet) -> tuple[Engine, BusClient]:
             liveness=TcpLiveness(), clock=clock, telemetry=parts.metrics, anchor=parts.clocks.anchor,
             reach=parts.remote.reach, proxies=parts.watch.views, wall=parts.clocks.wall,
             remarks=lambda: tuple(filter(None, (remark() for remark in parts.remarks))),
+            retired=_retired(parts.configuration),
         ),
     )  # fmt: skip
     engines.append(engine)
     parts.watch.report_to(engine.bar)
     parts.remarks.extend((lambda: bus.suspicion, lambda: parts.reloader.last.status(""), parts.certificates.remark))
     return engine, bus
+
+
+def _retired(configuration: Configuration) -> Retired | None:
+    daemon = configuration.inventory.daemon
+    return retired(configuration.state_dir, site=daemon.site, name=daemon.name)
 
 
 def _register_gauges(parts: _Parts, engine: Engine, bus: BusClient) -> None:

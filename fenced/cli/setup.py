@@ -92,8 +92,8 @@ def command(
     missing, and shows the difference where a person changed a file, without touching that file. The first run on a
     terminal asks for what no option says.
     """
-    if renew and any((hosts, proxies, brokers, site, controller, sources, readers, reissue, revoke)):
-        raise click.UsageError("--renew changes nothing but certificates: run fenced setup without it for the rest")
+    if renew:
+        _refuse_more(hosts, proxies, brokers, site, controller, sources, readers, reissue, revoke)
     is_first = not (root / CONFIGURATION.relative_to("/")).exists()
     if is_first and not hosts and not no_input and not renew and sys.stdin.isatty():
         site, brokers, hosts = _answers(site, brokers)
@@ -107,21 +107,21 @@ def command(
             sources=tuple(sources),
             readers=tuple(readers),
         ),
-        addresses=tuple(map(_pair, hosts)),
-        reissue=frozenset(reissue),
-        revoke=frozenset(revoke),
+        addresses=tuple(map(_pair, hosts)), reissue=frozenset(reissue), revoke=frozenset(revoke),
         has_broker=has_broker,
         program=_program(),
         root=root.absolute(),
-        is_dry=is_dry,
-        is_renewal=renew,
-        site=site,
-        controller=controller,
-        within=_duration(within),
-    )
+        is_dry=is_dry, is_renewal=renew, site=site, controller=controller, within=_duration(within),
+    )  # fmt: skip
     report = _done(asked)
     _print(report, is_dry=is_dry)
     sys.exit(1 if report.problems else 0)
+
+
+def _refuse_more(*others: object) -> None:
+    """Refuse options that a renewal would ignore."""
+    if any(others):
+        raise click.UsageError("--renew changes nothing but certificates: run fenced setup without it for the rest")
 
 
 def _done(asked: Asked) -> Report:
