@@ -75,6 +75,6 @@ def _daemon_reissued(of: Situation) -> Iterator[str]:
 def _copy(of: Situation) -> Iterator[str]:
     if of.has_bundles:
         yield (
-            "copy each bundle to its machine, there `tar xf NAME.tar.gz && sudo NAME/install`, and remove it here: "
-            f"{daemon.BUNDLES}/"
+            "copy each bundle to its machine, there `tar xf NAME.tar.gz && sudo NAME/install` in a folder of your own "
+            f"(not /tmp, where others could exchange it), and remove it here: {daemon.BUNDLES}/"
         )

@@ -25,11 +25,11 @@ GROUP: Final = "mosquitto"
 NAME: Final = "fenced-broker"
 HEAD: Final = "# Written by `fenced setup`, which updates it as long as nobody edits it.\n"
 
-_ONCE: Final = (
+ONCE: Final = (
     "allow_anonymous", "password_file", "acl_file", "autosave_interval", "max_packet_size", "set_tcp_nodelay",
     "max_queued_messages",
 )  # fmt: skip
-"""Settings of `configuration` that Mosquitto accepts only once over all its files."""
+"""Settings of `configuration` that no other file of Mosquitto may have: it uses the last one, or does not start."""
 
 
 def configuration() -> str:
@@ -165,12 +165,15 @@ def conflicts(files: Mapping[Path, str]) -> list[Conflict]:
 
 def _why_conflict(line: str) -> tuple[str, bool]:
     word, _, value = line.strip().partition(" ")
-    if word in _ONCE:
-        return f"Mosquitto accepts {word} once; remove this line, or merge the two files by hand", True
+    if word in ONCE:
+        both = f"fenced.conf sets {word}, too: Mosquitto uses the last one, or does not start"
+        return f"{both}; remove this line, or merge the two files by hand", True
     if re.fullmatch(rf"listener\s+{PORT}(\s.*)?", line.strip()):
         return f"port {PORT} is taken by this listener; remove it, or merge the two files by hand", True
     if word == "per_listener_settings" and value.strip() == "true":
         return "accounts and access lists then apply to one listener each; set it to false", False
+    if word in {"plugin", "auth_plugin"}:
+        return "a plugin may let in clients that the accounts of fenced.passwd do not; check what it does", False
     return "", False
 
 

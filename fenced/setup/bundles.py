@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fenced.proxy.certificates import Signed
-from fenced.setup import broker
+from fenced.setup import broker, broker_install
 from fenced.setup.daemon import shipped
 from fenced.setup.fleet import Fleet
 
@@ -141,18 +141,7 @@ def broker_machine(fleet: Fleet, *, passwords: bytes, signed: Signed, authority:
         "acl": Part(content=broker.access(fleet).encode()),
         "fenced.conf": Part(content=broker.configuration().encode()),
         "drop-in.conf": Part(content=broker.drop_in().encode()),
-        "install": _script(
-            'getent group mosquitto >/dev/null || { echo "install mosquitto first" >&2; exit 1; }\n'
-            f"install -D -m 644 ca.crt {broker.AUTHORITY}\n"
-            f"install -D -m 644 broker.crt {broker.CERTIFICATE}\n"
-            f"install -D -m 640 -g mosquitto broker.key {broker.KEY}\n"
-            f"install -D -m 640 -g mosquitto passwd {broker.PASSWORDS}\n"
-            f"install -D -m 640 -g mosquitto acl {broker.ACCESS}\n"
-            f"install -D -m 644 fenced.conf {broker.CONFIGURATION}\n"
-            f"install -D -m 644 drop-in.conf {broker.DROP_IN}\n"
-            "systemctl daemon-reload\nsystemctl restart mosquitto\n"
-            'echo "the broker listens on port 8883"\n'
-        ),
+        "install": _script(broker_install.script()),
     }
 
 
