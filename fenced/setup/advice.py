@@ -49,7 +49,7 @@ def next_steps(of: Situation) -> Iterator[str]:
         yield "systemctl enable --now fenced fenced-renew.timer       # for changes: systemctl reload fenced"
     yield from _copy(of)
     for name in of.cut_off:
-        yield f"fencectl maintenance {name} off   # once it has its archive"
+        yield f"fencectl maintenance {name} off --reason 'it has its archive'"
     yield "fencectl hosts                                         # every host is heard: healthy"
 
 

@@ -24,6 +24,7 @@ from fenced.setup.asked import Asked, Report
 from fenced.setup.files import Done
 from fenced.setup.fleet import Fleet, NotSetUp
 from fenced.setup.run import run
+from tests.imports.typed import assert_typed
 from tests.needs import find, needs
 from tests.setup.parts import FIRST, accounts, bundle, content, password_fits
 
@@ -187,6 +188,15 @@ def test_before_the_broker_refuses_a_host_its_fencing_is_held(root: Path, setup:
     (root / "etc/mosquitto/fenced.passwd").unlink()
     said = setup().output
     assert [f"fencectl maintenance node-{number} on" in said for number in (1, 2, 3)] == [True] * 3
+
+
+def test_every_fencectl_command_of_the_advice_can_be_typed(root: Path, setup: Callable[..., Result]) -> None:
+    setup(*FIRST)
+    said = setup("--reissue", "node-2").output
+    typed = [line.partition(". ")[2] for line in said.splitlines() if ". fencectl" in line]
+    assert len(typed) == 3
+    for line in typed:
+        assert_typed(line)
 
 
 def test_the_daemon_gets_back_an_account_that_the_broker_lost(root: Path, setup: Callable[..., Result]) -> None:
