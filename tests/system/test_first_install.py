@@ -129,6 +129,10 @@ def test_the_timers_service_renews_and_nobody_loses_a_connection(bed: Machine) -
     assert bed.run("systemctl is-active fenced-renew.timer").strip() == "active"
     shown = "openssl s_client -connect 127.0.0.1:8883 </dev/null 2>/dev/null | openssl x509 -noout -serial"
     connected = "journalctl -u fenced -o cat | grep -c bus_connected"
+    shows = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8470/metrics').read().decode())"
+    metrics = bed.run(f'python3 -c "{shows}"')
+    for role in ("own", "authority", "broker", "given"):
+        assert f'role="{role}"' in metrics, role
     files = "sha256sum /etc/fenced/tls/controller.crt /etc/mosquitto/certs/fenced-broker.crt /etc/fenced/fenced.toml"
     served, counted, before = bed.run(shown), bed.run(connected), bed.run(files).splitlines()
     bed.run("systemctl start fenced-renew")
