@@ -229,7 +229,7 @@ def _own(configuration: Configuration) -> Iterator[tuple[str, Ending]]:
             continue
         try:
             dates = ends(path)
-        except CertificateError:
+        except (CertificateError, ValueError):  # ValueError: a date that Python does not know
             continue
         # A chain begins with the daemon's certificate. Of several authorities an old one may end before a new one.
         until = dates[0] if role == OWN else max(dates)

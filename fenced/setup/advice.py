@@ -76,5 +76,5 @@ def _copy(of: Situation) -> Iterator[str]:
     if of.has_bundles:
         yield (
             "copy each bundle to its machine, there `tar xf NAME.tar.gz && sudo NAME/install` in a folder of your own "
-            f"(not /tmp, where others could exchange it), and remove it here: {daemon.BUNDLES}/"
+            f"(where others may write, they could exchange it), and remove it here: {daemon.BUNDLES}/"
         )
