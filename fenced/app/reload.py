@@ -26,6 +26,9 @@ from fenced.ports.reloading import Flaw, OtherFile, ReloadVerdict
 
 log = structlog.get_logger("fenced")
 
+Judge = Callable[[Configuration], tuple[str, tuple[str, ...]]]
+"""Return why a new configuration must be refused, or "", and warnings."""
+
 
 class Reloader:
     """`read` loads the file; `connect` names the engine and the parts that use the new configuration."""
@@ -37,10 +40,12 @@ class Reloader:
         self._is_ended = False
         self._engine: Engine | None = None
         self._reloaded: Callable[[Configuration], None] | None = None
+        self._judge: Judge = _find_nothing
         self.last = LastReload()
 
-    def connect(self, engine: Engine, reloaded: Callable[[Configuration], None]) -> None:
-        self._engine, self._reloaded = engine, reloaded
+    def connect(self, engine: Engine, reloaded: Callable[[Configuration], None], *, judge: Judge | None = None) -> None:
+        """`judge` reads certificates; it runs in a thread."""
+        self._engine, self._reloaded, self._judge = engine, reloaded, judge or _find_nothing
 
     def ask(self) -> None:
         """Request a reload; the handler of SIGHUP."""
@@ -116,6 +121,12 @@ class Reloader:
         restart = needs_restart(self._configuration, new)
         if restart:
             return ReloadVerdict(refused=why_restart(restart), restart=restart, warnings=warnings)
+        expired, doubts = await asyncio.to_thread(self._judge, new)
+        for doubt in doubts:
+            log.warning("configuration_warning", warning=doubt)
+        warnings = (*warnings, *doubts)
+        if expired:
+            return ReloadVerdict(refused=expired, warnings=warnings)
         answer = await self._engine.reactor.ask(e.InventoryRead(inventory=new.inventory))
         if isinstance(answer, RefusedBy):
             return ReloadVerdict(refused=answer.why, warnings=warnings)
@@ -129,6 +140,10 @@ class Reloader:
         self._configuration = new
         log.info("reloaded", hosts=len(new.inventory.hosts))
         return ReloadVerdict(changes=changes, warnings=warnings, restart=kept)
+
+
+def _find_nothing(_: Configuration) -> tuple[str, tuple[str, ...]]:
+    return "", ()
 
 
 def _are_same(one: str, other: str) -> bool:

@@ -132,7 +132,7 @@ class Observer:
 def _log_fleet(record: r.Record) -> None:
     match record:
         case r.StoreDoubted():
-            log.error(record.kind, reason=record.why, advice="check it, then `fencectl release store`")
+            log.error(record.kind, reason=record.why, advice="check it, then `fencectl release store --reason '...'`")
         case r.GateStayedClosed():
             log.warning(
                 record.kind, gate=record.closed.gate, cluster=record.closed.cluster, reason=record.why,
