@@ -41,15 +41,16 @@ class Sum:
         figures.protected += host.is_protected
         figures.without_device += not host.has_device
         figures.silent += is_silent(host.state)
-        figures.identities[host.identity] += 1
+        figures.identities[host.identity] = figures.identities.get(host.identity, 0) + 1
         if host.level is not None:
-            figures.levels[host.level] += 1
+            figures.levels[host.level] = figures.levels.get(host.level, 0) + 1
         if host.proven_at is not None:
             figures.proven_since = min(host.proven_at, figures.proven_since or host.proven_at)
         if host.is_at_once:
             (figures.at_once if host.is_automatic else figures.at_once_if_automatic).append(host.name)
         for one in host.suspicions:
-            (figures.held if one.would_at is None else figures.would_be)[one.end] += 1
+            counts = figures.held if one.would_at is None else figures.would_be
+            counts[one.end] = counts.get(one.end, 0) + 1
             silence = silence_seconds(one)
             if one.would_at is not None and one.end is SuspicionEnd.HEARD and silence is not None:
                 figures.longest_false_seconds = max(silence, figures.longest_false_seconds or 0.0)

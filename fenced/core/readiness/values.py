@@ -1,14 +1,16 @@
 """What `readiness` finds: figures, findings with a weight, and the verdict that follows from the weights."""
 
-from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
+from typing import Final, TypeVar
 
 from fenced.core.durable.held_suspicion import HeldSuspicion, SuspicionEnd
 from fenced.core.durable.state import FenceableLevel
 from fenced.model.names import DeviceName, HostName, ProxyName
 from fenced.model.power import State
+
+K = TypeVar("K")
 
 WEEK_SECONDS: Final = 7 * 86400.0
 """Would-be fences of the last week count, and a fleet should be observed for as long."""
@@ -182,11 +184,11 @@ class Figures:
     protected: int = 0
     without_device: int = 0
     silent: int = 0
-    levels: Counter[FenceableLevel] = field(default_factory=Counter)
+    levels: dict[FenceableLevel, int] = field(default_factory=dict)
     proven_since: float | None = None
-    identities: Counter[Identity] = field(default_factory=Counter)
-    would_be: Counter[SuspicionEnd | None] = field(default_factory=Counter)
-    held: Counter[SuspicionEnd | None] = field(default_factory=Counter)
+    identities: dict[Identity, int] = field(default_factory=dict)
+    would_be: dict[SuspicionEnd | None, int] = field(default_factory=dict)
+    held: dict[SuspicionEnd | None, int] = field(default_factory=dict)
     longest_false_seconds: float | None = None
     at_once: list[HostName] = field(default_factory=list)
     at_once_if_automatic: list[HostName] = field(default_factory=list)
@@ -202,15 +204,20 @@ class Figures:
         self.protected += more.protected
         self.without_device += more.without_device
         self.silent += more.silent
-        self.levels.update(more.levels)
-        self.identities.update(more.identities)
-        self.would_be.update(more.would_be)
-        self.held.update(more.held)
+        _add(self.levels, more.levels)
+        _add(self.identities, more.identities)
+        _add(self.would_be, more.would_be)
+        _add(self.held, more.held)
         self.proven_since = min((at for at in (self.proven_since, more.proven_since) if at is not None), default=None)
         silences = (self.longest_false_seconds, more.longest_false_seconds)
         self.longest_false_seconds = max((seconds for seconds in silences if seconds is not None), default=None)
         self.at_once += more.at_once
         self.at_once_if_automatic += more.at_once_if_automatic
+
+
+def _add(counts: dict[K, int], more: Mapping[K, int]) -> None:
+    for key, count in more.items():
+        counts[key] = counts.get(key, 0) + count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
