@@ -35,8 +35,8 @@ def _is_expression(text: str) -> str:
 
 
 class ReadinessQuery(bodies.PageQuery):
-    """Which hosts. `match`: an expression as for pauses; `all`: list every host, not only those that block or
-    wait."""
+    """Which hosts. `match`: an expression as for pauses; `all`: list every host, not only those that block or wait, or
+    would have been fenced."""
 
     limit: Annotated[int, Field(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT
     cluster: Annotated[str, Field(max_length=253, pattern=r"^[^,=]+$")] | None = None

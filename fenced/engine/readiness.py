@@ -38,7 +38,8 @@ async def readiness(
         if found.cluster not in clusters:
             clusters[found.cluster] = Sum(found.cluster)
         clusters[found.cluster].add(found)
-        if (is_all or is_hindered(found.findings)) and (after is None or name > after):
+        is_listed = is_all or is_hindered(found.findings) or bool(found.would_be_fences)
+        if is_listed and (after is None or name > after):
             if len(page) < limit:
                 page.append((found, paths(fleet, name, now)))
             else:

@@ -1,5 +1,6 @@
 """`GET readiness`, and `fencectl readiness`, `arm` and `disarm` over it."""
 
+import re
 from dataclasses import replace
 
 from fenced.core.durable.held_suspicion import HeldSuspicion, SuspicionEnd
@@ -81,6 +82,7 @@ async def test_readiness_exits_1_and_names_every_reason(api: Api) -> None:
     assert "cluster c1: NOT READY" in run.out
     assert "1 in 7 days, 1 heard again in the same run; the longest silence of a host that lived: 41 s" in run.out
     assert "blocks  false_fence: node-1: " in run.out
+    assert re.search(r"^node-1 .* armed +heard again in the same run +41 s$", run.out, re.MULTILINE)
     assert "waits   observed_too_short: " in run.out
     assert (await ctl(api.url, "readiness", "--json", "--cluster", "c1")).json["ready"] is False
 

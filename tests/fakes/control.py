@@ -135,6 +135,7 @@ class FakeControl:
             warnings=("the broker does not take the messages of node-2",),
             is_quiet=False,
             fleet=FleetState(pauses=tuple(self.pauses), store_hold=self.store_hold),
+            now=START,
         )
 
     def hosts(self) -> Sequence[HostView]:

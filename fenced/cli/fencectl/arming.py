@@ -21,12 +21,28 @@ WEEK_DAYS: Final = 7
 DAY_SECONDS: Final = 86400.0
 FALSE: Final = "heard"
 """The outcome of a would-be fence of a host that lived."""
+WORDS: Final = {
+    FALSE: "heard again in the same run",
+    "rebooted": "came back with a new boot",
+    "confirmed": "confirmed off",
+    "operator": "taken over by an operator",
+    "off": "read off",
+    "acted": "fenced by the daemon",
+    "removed": "removed",
+    "silent": "still silent",
+}
+"""What became of a host."""
 
 
 @main.command(cls=Command)
 @click.option("--cluster", help="Only hosts of this cluster.")
 @click.option("--match", default="*", show_default=True, help="Hosts: `*`, or for example rack=r1,role=spm.")
-@click.option("--all", "is_all", is_flag=True, help="List every host with its paths, not only those that hinder.")
+@click.option(
+    "--all",
+    "is_all",
+    is_flag=True,
+    help="List every host with its paths, not only those that hinder or would have been fenced.",
+)
 @click.pass_obj
 def readiness(session: Session, cluster: str | None, match: str, is_all: bool) -> None:
     """Show whether clusters can be armed: exit 0 if they are ready, 1 if not, with every reason.
@@ -161,9 +177,8 @@ def _counts(counts: Json) -> str:
 def _outcomes(counts: Json) -> str:
     """Return the number, and what became of the hosts; a host that was heard again would have been fenced falsely."""
     total = sum(counts.values())
-    words = {FALSE: "heard again in the same run", "rebooted": "came back with a new boot", "silent": "still silent"}
     return f"{total} in {WEEK_DAYS} days" + "".join(
-        f", {count} {words.get(word, word)}" for word, count in counts.items() if count
+        f", {count} {WORDS.get(word, word)}" for word, count in counts.items() if count
     )
 
 
@@ -186,6 +201,7 @@ def _host_table(hosts: list[Json], *, is_all: bool) -> Iterator[str]:
     ]
     if rows:
         yield from text.table(("HOST", "STATE", "WEIGHT", "FINDING", "WHAT"), rows)
+    yield from _would_be_table(shown)
     if len(shown) < len(hosts):
         yield f"and {len(hosts) - len(shown)} more hosts: --all lists them"
     if is_all:
@@ -203,3 +219,22 @@ def _host_table(hosts: list[Json], *, is_all: bool) -> Iterator[str]:
             for path in host["paths"]
         ]
         yield from text.table(("HOST", "DEVICE", "LEVEL", "THROUGH", "PROVEN", "WHY NOT"), paths)
+
+
+def _would_be_table(hosts: list[Json]) -> Iterator[str]:
+    """Yield the would-be fences of the last week, and what became of each host."""
+    rows = [
+        (
+            host["name"],
+            text.since(one["would_at"]),
+            ", ".join(one["gates"]),
+            WORDS.get(one["outcome"], one["outcome"]),
+            "-" if one["silence_seconds"] is None else f"{one['silence_seconds']:.0f} s",
+        )
+        for host in hosts
+        for one in host["suspicions"]
+        if one["would_at"] is not None
+    ]
+    if rows:
+        yield ""
+        yield from text.table(("HOST", "WOULD BE FENCED", "BUT FOR", "THEN", "SILENT FOR"), rows)

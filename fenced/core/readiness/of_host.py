@@ -46,7 +46,7 @@ def host_readiness(
     if state.maintenance is not None:
         findings += _maintained(state.maintenance, now)
     else:
-        findings += _hearing(state, misnamed)
+        findings += _hearing(state, misnamed, now)
         if sight.longest_silence > SLOW_SHARE * grace:
             text = f"silent for {sight.longest_silence:.0f} s of a grace of {grace:.0f} s"
             findings.append(Finding(found=Found.SLOW_HEARTBEATS, text=text))
@@ -143,7 +143,7 @@ def _maintained(maintenance: Maintenance, now: float) -> Iterator[Finding]:
         yield Finding(found=Found.MAINTENANCE, text=text)
 
 
-def _hearing(state: HostState, misnamed: tuple[str, ...]) -> Iterator[Finding]:
+def _hearing(state: HostState, misnamed: tuple[str, ...], now: float) -> Iterator[Finding]:
     if misnamed:
         yield Finding(found=Found.MISNAMED, text=f"heard as {', '.join(misnamed)}")
     elif state.state is State.UNKNOWN:
@@ -151,7 +151,8 @@ def _hearing(state: HostState, misnamed: tuple[str, ...]) -> Iterator[Finding]:
         yield Finding(found=Found.NEVER_HEARD, text=text)
     if is_silent(state.state) and not state.record_fault:
         held = ", ".join(verdict.gate for verdict in state.held_by)
-        yield Finding(found=Found.SILENT, text=f"{state.state.value}{f', held by {held}' if held else ''}")
+        text = f"{state.state.value} for {_span(now - state.since)}{f', held by {held}' if held else ''}"
+        yield Finding(found=Found.SILENT, text=text)
 
 
 def is_silent(state: State) -> bool:

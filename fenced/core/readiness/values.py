@@ -165,6 +165,11 @@ class HostReadiness:
     findings: tuple[Finding, ...]
     last_drill: float | None = None
 
+    @property
+    def would_be_fences(self) -> tuple[HeldSuspicion, ...]:
+        """The suspicions in which an armed daemon would have begun to cut the power."""
+        return tuple(one for one in self.suspicions if one.would_at is not None)
+
 
 @dataclass(slots=True, kw_only=True)
 class Figures:
