@@ -7,6 +7,7 @@ recorded yet is lost with the process.
 from typing import Final
 
 from fenced.core.durable import records as r
+from fenced.core.durable.evolve_fleet import LISTENING_KEPT_SECONDS
 from fenced.core.durable.fleet_state import Listening
 from fenced.core.durable.replacing import replace
 from fenced.core.fleet import Fleet
@@ -32,5 +33,6 @@ def unrecorded_seconds(fleet: Fleet, now: float) -> float:
 
 def observed_seconds(fleet: Fleet, now: float) -> float:
     """Return how long the daemon listened in the last eight days."""
-    recorded = sum(part.seconds for part in fleet.durable_state.listened)
+    oldest = now - LISTENING_KEPT_SECONDS
+    recorded = sum(part.seconds for part in fleet.durable_state.listened if part.since > oldest)
     return recorded + unrecorded_seconds(fleet, now)

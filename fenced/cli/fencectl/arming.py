@@ -152,7 +152,7 @@ def _cluster(cluster: Json, title: str) -> Iterator[str]:
     yield f"{title}: {'ready' if cluster['ready'] else 'NOT READY'}"
     never = f", {cluster['never_heard']} never" if cluster["never_heard"] else ""
     misnamed = f", {cluster['misnamed']} under another name" if cluster["misnamed"] else ""
-    proven = f"; every one read since {text.since(cluster['proven_since'])}" if cluster["proven_since"] else ""
+    proven = f"; oldest proof {text.since(cluster['proven_since'])}" if cluster["proven_since"] else ""
     would, held = cluster["would_be_fences"], cluster["held_by_others"]
     longest = cluster["longest_false_silence_seconds"]
     false = f"; the longest silence of a host that lived: {longest:.0f} s" if longest is not None else ""
