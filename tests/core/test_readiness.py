@@ -155,26 +155,27 @@ def _degraded(at: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("do", "found"),
+    ("do", "found", "weight"),
     [
-        (_silent, Found.SILENT),
-        (_false, Found.FALSE_FENCE),
-        (_rebooted, Found.REBOOTED),
-        (_slow, Found.SLOW_HEARTBEATS),
-        (_unproven, Found.CANNOT_BE_FENCED),
-        (_forgotten, Found.MAINTENANCE),
-        (_faulty, Found.RECORD),
-        (_degraded, Found.DEGRADED),
+        (_silent, Found.SILENT, Weight.BLOCKS),
+        (_false, Found.FALSE_FENCE, Weight.BLOCKS),
+        (_unproven, Found.CANNOT_BE_FENCED, Weight.BLOCKS),
+        (_faulty, Found.RECORD, Weight.BLOCKS),
+        (_rebooted, Found.REBOOTED, Weight.ADVICE),
+        (_slow, Found.SLOW_HEARTBEATS, Weight.ADVICE),
+        (_forgotten, Found.MAINTENANCE, Weight.ADVICE),
+        (_degraded, Found.DEGRADED, Weight.ADVICE),
     ],
 )
-def test_a_finding_names_its_host_alone(do: Callable[[Desk], None], found: Found) -> None:
+def test_a_finding_names_its_host_alone(do: Callable[[Desk], None], found: Found, weight: Weight) -> None:
     at = desk()
     observed_for_a_week(at)
     do(at)
     assert found in kinds(at)
     named = next(finding for finding in cluster(at).findings if finding.found is found)
     assert (named.hosts, named.count) == ((NODE,), 1)
-    assert cluster(at).is_ready == (named.weight is Weight.ADVICE)
+    assert named.weight is weight
+    assert cluster(at).is_ready == (weight is Weight.ADVICE)
 
 
 def test_a_host_that_was_never_heard_or_only_under_another_name() -> None:
