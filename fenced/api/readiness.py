@@ -90,6 +90,7 @@ class ClusterReadiness(Shape):
     silent: int
     protected: int
     without_device: int
+    drilled: int
     fenceable: dict[str, int]
     proven_since: Time | None
     identity: dict[str, int]
@@ -192,6 +193,7 @@ def _cluster(given: values.ClusterReadiness) -> ClusterReadiness:
         silent=figures.silent,
         protected=figures.protected,
         without_device=figures.without_device,
+        drilled=figures.drilled,
         fenceable=_counts(FenceableLevel, figures.levels),
         proven_since=moment(figures.proven_since),
         identity=_counts(values.Identity, figures.identities),

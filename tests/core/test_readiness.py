@@ -258,6 +258,29 @@ def test_what_other_gates_held_is_counted_apart() -> None:
     assert Found.FALSE_FENCE not in kinds(at)
 
 
+def test_hosts_whose_fencing_was_tried_out_are_counted() -> None:
+    at = desk()
+    found = Sum("c1")
+    found.add(replace(host(at), last_drill=at.now))
+    found.add(host(at, OTHER))
+    assert found.figures.drilled == 1
+
+
+def test_the_fleet_is_the_sum_of_its_clusters() -> None:
+    at = desk()
+    _false(at)
+    whole, first, second = Sum(""), Sum("c1"), Sum("c2")
+    first.add(host(at))
+    second.add(host(at, OTHER))
+    whole.merge(first)
+    whole.merge(second)
+    both = Sum("")
+    for name in (NODE, OTHER):
+        both.add(host(at, name))
+    assert whole.figures == both.figures
+    assert whole.result(at.fleet, at.now) == both.result(at.fleet, at.now)
+
+
 def test_after_a_week_a_false_fence_is_forgotten() -> None:
     at = desk()
     _false(at)

@@ -159,6 +159,8 @@ def _cluster(cluster: Json, title: str) -> Iterator[str]:
     yield f"  heard       {cluster['heard']} of {cluster['hosts']}{never}{misnamed}"
     yield f"  fenceable   {_counts(cluster['fenceable'])}{proven}"
     yield f"  identity    {_counts(cluster['identity'])}"
+    if cluster["drilled"]:
+        yield f"  drilled     {cluster['drilled']} of {cluster['hosts']}"
     yield f"  automatic   {cluster['automatic']} of {cluster['hosts']}; {cluster['subject']} could be fenced"
     yield f"  observed    {cluster['observed_seconds'] / DAY_SECONDS:.1f} of {WEEK_DAYS} days"
     yield f"  would be fenced  {_outcomes(would)}{false}"

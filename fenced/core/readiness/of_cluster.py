@@ -41,6 +41,7 @@ class Sum:
         figures.protected += host.is_protected
         figures.without_device += not host.has_device
         figures.silent += is_silent(host.state)
+        figures.drilled += host.last_drill is not None
         figures.identities[host.identity] = figures.identities.get(host.identity, 0) + 1
         if host.level is not None:
             figures.levels[host.level] = figures.levels.get(host.level, 0) + 1

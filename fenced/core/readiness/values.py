@@ -189,6 +189,7 @@ class Figures:
     protected: int = 0
     without_device: int = 0
     silent: int = 0
+    drilled: int = 0
     levels: dict[FenceableLevel, int] = field(default_factory=dict)
     proven_since: float | None = None
     identities: dict[Identity, int] = field(default_factory=dict)
@@ -209,6 +210,7 @@ class Figures:
         self.protected += more.protected
         self.without_device += more.without_device
         self.silent += more.silent
+        self.drilled += more.drilled
         _add(self.levels, more.levels)
         _add(self.identities, more.identities)
         _add(self.would_be, more.would_be)
