@@ -45,10 +45,10 @@ async def readiness(
             else:
                 is_more = True
     now, whole, of_clusters = clock.now(), Sum(""), []
-    for name in sorted(clusters):
+    for cluster in sorted(clusters):
         await asyncio.sleep(0)
-        whole.merge(clusters[name])
-        of_clusters.append(clusters[name].result(fleet, now))
+        whole.merge(clusters[cluster])
+        of_clusters.append(clusters[cluster].result(fleet, now))
     return Readiness(
         fleet=whole.result(fleet, now),
         clusters=tuple(of_clusters),

@@ -23,7 +23,7 @@ OTHER = HostName("node-1")
 
 def desk(*, hosts: tuple[str, ...] = ("node-1", "node-2", "node-3", "node-4"), **settings: Setting) -> Desk:
     """A disarmed rack in which every path was read and works."""
-    given = {"daemon.is_armed_by_file": False, "check.interval_seconds": 300.0}
+    given: dict[str, Setting] = {"daemon.is_armed_by_file": False, "check.interval_seconds": 300.0}
     given |= {name.replace("__", "."): value for name, value in settings.items()}
     at = Desk(Rack(hosts=hosts, proxies=("px1",), reach=("engine", "px1"), settings=given))
     prove(at)

@@ -86,5 +86,6 @@ def _heard(before: HostState, record: r.HostHeard) -> SuspicionEnd:
 
 def _lived_on(before: HostState, last: HeldSuspicion, record: r.Record) -> bool:
     """Return whether a host on which an operator acted is heard in the very run that had fallen silent."""
-    is_heard = isinstance(record, r.HostHeard | r.HostRevoked) and record.boot is not None
-    return is_heard and record.boot == before.boot and last.end in {SuspicionEnd.OPERATOR, SuspicionEnd.CONFIRMED}
+    if not isinstance(record, r.HostHeard | r.HostRevoked) or record.boot is None:
+        return False
+    return record.boot == before.boot and last.end in {SuspicionEnd.OPERATOR, SuspicionEnd.CONFIRMED}

@@ -213,9 +213,9 @@ def _read(fleet: Fleet, host: Host, now: float) -> tuple[float | None, Identity]
     of the host's identity."""
     checks = fleet.checks.get(host.name)
     newest: dict[DeviceName, float] = {}
-    for (device, _), result in checks.paths.items() if checks is not None else ():
-        if result.failures == 0 and result.at > newest.get(device, 0.0):
-            newest[device] = result.at
+    for (name, _), result in checks.paths.items() if checks is not None else ():
+        if result.failures == 0 and result.at > newest.get(name, 0.0):
+            newest[name] = result.at
     times = [newest.get(device.name, 0.0) for device in host.devices]
     compared, oldest = Identity.NONE, now - valid_seconds(fleet.inventory)
     for device, at in zip(host.devices, times, strict=True):
