@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from fenced.api import bodies
 from fenced.api.call import Call
@@ -20,18 +20,15 @@ from fenced.core.readiness.of_host import silence_seconds
 from fenced.model.moments import Moment, moment
 from fenced.model.names import HostName
 from fenced.model.power import Cause, State
-from fenced.ports.control import NotFound
+from fenced.ports.control import NotFound, Refused
 
 PAGE_MAX: Final = 500
 PAGE_DEFAULT: Final = 100
 """Smaller than of other lists: each host comes with its paths and suspicions."""
+MATCH_MAX: Final = 300
+"""Characters: the whole query, escaped, must fit in a request line of 8 KiB."""
 STILL_SILENT: Final = "silent"
 """The outcome of a suspicion that has not ended."""
-
-
-def _is_expression(text: str) -> str:
-    selection.parse(text)
-    return text
 
 
 class ReadinessQuery(bodies.PageQuery):
@@ -39,8 +36,8 @@ class ReadinessQuery(bodies.PageQuery):
     would have been fenced."""
 
     limit: Annotated[int, Field(ge=1, le=PAGE_MAX)] = PAGE_DEFAULT
-    cluster: Annotated[str, Field(max_length=253, pattern=r"^[^,=]+$")] | None = None
-    match: Annotated[str, Field(max_length=1000), AfterValidator(_is_expression)] = "*"
+    cluster: Annotated[str, Field(max_length=253, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] | None = None
+    match: Annotated[str, Field(max_length=MATCH_MAX)] = "*"
     all: bool = False
 
     @property
@@ -163,6 +160,10 @@ class FleetReadiness(Shape):
 async def readiness(call: Call) -> FleetReadiness:
     """Whether clusters can be armed, with the figures and the hosts that speak against it."""
     query = call.asked(ReadinessQuery)
+    try:
+        selection.parse(query.match)
+    except selection.BadMatch as exc:
+        raise Refused("match", str(exc)) from exc
     found = await call.control.readiness(match=query.expression, is_all=query.all, limit=query.limit, after=query.after)
     if found.fleet.figures.hosts == 0:
         raise NotFound(f"{query.expression!r} selects no host of the inventory")

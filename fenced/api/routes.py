@@ -172,7 +172,7 @@ ROUTES: Final = (
         role=Role.VIEWER,
         answer=readiness.FleetReadiness,
         query=readiness.ReadinessQuery,
-        errors=MISSING,
+        errors=REFUSABLE[:2],
     ),
     Route(
         method="POST",
