@@ -151,7 +151,7 @@ async def end_pause(call: Call) -> None:
 async def arm(call: Call) -> shapes.Fleet:
     """Revoke every earlier disarm (refused while the configuration says armed = false)."""
     body = call.given(bodies.ReasonBody)
-    await call.control.arm(by=call.principal.by(body.by))
+    await call.control.arm(by=call.principal.by(body.by), reason=body.reason)
     return views.fleet(call.control.fleet())
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from fenced.api import bodies, handlers, shapes
+from fenced.api import bodies, handlers, readiness, shapes
 from fenced.api.call import PREFIX, Call, Route
 from fenced.api.callers import Role
 from fenced.api.events import events
@@ -163,6 +163,16 @@ ROUTES: Final = (
         status=HTTPStatus.NO_CONTENT,
         body=bodies.ReasonBody,
         errors=REFUSABLE,
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/readiness",
+        name="getReadiness",
+        handle=readiness.readiness,
+        role=Role.VIEWER,
+        answer=readiness.FleetReadiness,
+        query=readiness.ReadinessQuery,
+        errors=REFUSABLE[:2],
     ),
     Route(
         method="POST",

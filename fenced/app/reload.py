@@ -17,10 +17,13 @@ from fenced.config.difference import difference, kept_until_restart, needs_resta
 from fenced.config.load import Loaded
 from fenced.config.mistakes import Mistake
 from fenced.core import events as e
+from fenced.core.readiness.of_host import opened_by
+from fenced.core.readiness.values import HOSTS_NAMED_MAX
 from fenced.engine.engine import Engine
 from fenced.host import memory
 from fenced.host.notify import Notify
 from fenced.model.answers import RefusedBy
+from fenced.model.names import HostName
 from fenced.ports.control import Unavailable
 from fenced.ports.reloading import Flaw, OtherFile, ReloadVerdict
 
@@ -127,6 +130,7 @@ class Reloader:
         warnings = (*warnings, *doubts)
         if expired:
             return ReloadVerdict(refused=expired, warnings=warnings)
+        warnings += _fences_at_once(opened_by(self._engine.fleet, new.inventory))
         answer = await self._engine.reactor.ask(e.InventoryRead(inventory=new.inventory))
         if isinstance(answer, RefusedBy):
             return ReloadVerdict(refused=answer.why, warnings=warnings)
@@ -144,6 +148,15 @@ class Reloader:
 
 def _find_nothing(_: Configuration) -> tuple[str, tuple[str, ...]]:
     return "", ()
+
+
+def _fences_at_once(silent: tuple[HostName, ...]) -> tuple[str, ...]:
+    if not silent:
+        return ()
+    more = f" and {len(silent) - HOSTS_NAMED_MAX} more" if len(silent) > HOSTS_NAMED_MAX else ""
+    warning = f"silent hosts that may be fenced at once now: {', '.join(silent[:HOSTS_NAMED_MAX])}{more}"
+    log.warning("reload_arms", silent=len(silent), hosts=list(silent[:HOSTS_NAMED_MAX]))
+    return (warning,)
 
 
 def _are_same(one: str, other: str) -> bool:

@@ -7,7 +7,7 @@ Each event goes to one module: messages to `suspected.hearing`, timers to `suspe
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from fenced.core import closed_gates, fleet_decisions
+from fenced.core import closed_gates, fleet_decisions, listening
 from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.believed import trust
@@ -63,6 +63,7 @@ def decide(fleet: Fleet, event: e.Event, now: float) -> Decision:
             fleet_decisions.end_pauses(work)
         case e.GatesDue():
             closed_gates.look(work)
+            listening.look(work)
         case e.Started():
             recovery.start(work)
         case e.PauseAsked() | e.PauseEndAsked() | e.ArmAsked() | e.StoreReleaseAsked():

@@ -140,10 +140,8 @@ def _log_fleet(record: r.Record) -> None:
             )  # fmt: skip
         case r.GateOpened():
             log.info(record.kind, gate=record.gate, cluster=record.cluster)
-        case r.Disarmed() | r.StoreReleased():
+        case r.Armed() | r.Disarmed() | r.StoreReleased():
             log.info(record.kind, by=record.by, reason=record.reason)
-        case r.Armed():
-            log.info(record.kind, by=record.by)
         case r.PauseSet():
             pause = record.pause
             log.info(record.kind, pause=pause.id, match=pause.match, by=pause.by, reason=pause.reason)
@@ -153,6 +151,8 @@ def _log_fleet(record: r.Record) -> None:
             log.info(record.kind, host=record.host)
         case r.BusLost() | r.ReloadRefused() | r.Reloaded():
             pass  # logged where it happened, with more
+        case r.Listened():
+            pass  # only a figure
         case _:
             log.info(record.kind)
 

@@ -59,6 +59,9 @@ ca_file = "tls/ca.crt"
 cert_file = "tls/controller.crt"
 key_file = "tls/controller.key"
 
+[defaults]
+automatic = false                    # fence no host automatically, also when armed; arming.md opens it by cluster
+
 [inventory]
 files = ["inventory/*.toml"]
 """

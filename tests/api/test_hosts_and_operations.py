@@ -314,7 +314,7 @@ async def test_arm_and_disarm(api: Api) -> None:
         assert (await response.json())["armed"] is False
     async with api.client.post("/api/v1/fleet/arm") as response:
         assert (await response.json())["armed"] is True
-    assert api.control.calls == [("disarm", "api", "storage move"), ("arm", "api")]
+    assert api.control.calls == [("disarm", "api", "storage move"), ("arm", "api", "")]
 
 
 async def test_the_store_is_released_once_and_with_a_reason(api: Api) -> None:

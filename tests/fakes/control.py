@@ -21,6 +21,8 @@ from fenced.core.durable.state import (
     Slot,
     Step,
 )
+from fenced.core.fleet import Fleet
+from fenced.engine.readiness import readiness
 from fenced.model.inventory import Inventory, Secret
 from fenced.model.names import (
     ENGINE,
@@ -43,7 +45,7 @@ from fenced.model.power import (
     What,
 )
 from fenced.ports.bus import Health
-from fenced.ports.control import Accepted, Explanation, FleetView, HostView, NotFound, Refused
+from fenced.ports.control import Accepted, Explanation, FleetView, HostView, NotFound, Readiness, Refused
 from fenced.ports.journal import OutboxMessage, Page
 from fenced.ports.proxies import ProxyView
 from tests.fakes.samples import PDU_A, PDU_B, START, finished_restart, make_host
@@ -133,6 +135,7 @@ class FakeControl:
             warnings=("the broker does not take the messages of node-2",),
             is_quiet=False,
             fleet=FleetState(pauses=tuple(self.pauses), store_hold=self.store_hold),
+            now=START,
         )
 
     def hosts(self) -> Sequence[HostView]:
@@ -241,8 +244,14 @@ class FakeControl:
             raise NotFound(f"there is no pause {pause_id}")
         self.pauses = left
 
-    async def arm(self, *, by: str) -> None:
-        self.calls.append(("arm", by))
+    async def readiness(self, *, match: str, is_all: bool, limit: int, after: str | None) -> Readiness:
+        """Judge a real fleet of these states."""
+        fleet = Fleet(self.inventory, epoch=1, started=START)
+        fleet.restore(dict(self.states), FleetState(pauses=tuple(self.pauses), store_hold=self.store_hold))
+        return await readiness(fleet, FakeClock(), lambda _: (), match=match, is_all=is_all, limit=limit, after=after)
+
+    async def arm(self, *, by: str, reason: str) -> None:
+        self.calls.append(("arm", by, reason))
         self.is_armed = True
 
     async def disarm(self, *, by: str, reason: str) -> None:

@@ -69,7 +69,7 @@ class People:
                 case ["releases", "the", "store"]:
                     await control.release_store(by="person", reason="told")
                 case ["arms"]:
-                    await control.arm(by="person")
+                    await control.arm(by="person", reason="told")
                 case _:
                     raise BadWords(f"person {rest!r}")
         except Refused as exc:

@@ -4,6 +4,7 @@ from typing import Final
 
 from tests.planted.bugs_access import ACCESS_BUGS
 from tests.planted.bugs_agents import AGENT_BUGS
+from tests.planted.bugs_arming import ARMING_BUGS
 from tests.planted.bugs_deciding import DECIDING_BUGS
 from tests.planted.bugs_devices import DEVICE_BUGS
 from tests.planted.bugs_doors import DOOR_BUGS
@@ -24,6 +25,7 @@ BUGS: Final = (
     + AGENT_BUGS
     + DOOR_BUGS
     + ACCESS_BUGS
+    + ARMING_BUGS
     + HEARING_BUGS
     + NAME_BUGS
     + NEIGHBOUR_BUGS

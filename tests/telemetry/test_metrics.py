@@ -8,14 +8,16 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from fenced.core.durable.held_suspicion import HeldSuspicion, SuspicionEnd
 from fenced.core.durable.state import Fenceable, FenceableLevel, GateVerdict
 from fenced.model.names import DeviceName, HostName
-from fenced.model.power import OperationState, State
+from fenced.model.power import Cause, OperationState, State
 from fenced.ports.bus import MessageKind, MessageResult
 from fenced.ports.telemetry import Telemetry
 from fenced.telemetry.gauges import Gauges
 from fenced.telemetry.metrics import Metrics
 from tests.fakes.control import FakeControl
+from tests.fakes.samples import START
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 NAMES = """
@@ -139,3 +141,26 @@ def test_two_daemons_in_one_process_do_not_share_a_registry() -> None:
     first, second = Metrics(), Metrics()
     first.probe_ended("px1", "won")
     assert b'proxy="px1"' not in second.exposition("")[0]
+
+
+def test_would_be_fences_of_the_last_week_are_counted_by_what_became_of_the_host(
+    metrics: Metrics, control: FakeControl
+) -> None:
+    def suspicion(days_ago: float, end: SuspicionEnd | None, *, is_held_by_others: bool = False) -> HeldSuspicion:
+        at = START - days_ago * 86400.0
+        would_at = None if is_held_by_others else at
+        return HeldSuspicion(at=at, cause=Cause.SILENCE, last_heard=at, gates=("armed",), would_at=would_at, end=end)
+
+    name = HostName("node-3")
+    control.states[name] = replace(
+        control.states[name],
+        suspicions=(
+            suspicion(7.5, SuspicionEnd.HEARD),
+            suspicion(3.0, SuspicionEnd.HEARD),
+            suspicion(2.0, SuspicionEnd.HEARD, is_held_by_others=True),
+            suspicion(0.1, None),
+        ),
+    )
+    seen = samples(parse_text(metrics.exposition("")[0].decode()))
+    counts = {end: seen["fenced_would_be_fences", (("outcome", end),)] for end in ("heard", "rebooted", "silent")}
+    assert counts == {"heard": 1, "rebooted": 0, "silent": 1}

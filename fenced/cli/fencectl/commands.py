@@ -328,29 +328,6 @@ def pauses(session: Session) -> None:
 
 
 @main.command(cls=Command)
-@click.pass_obj
-def arm(session: Session) -> None:
-    """Undo every earlier `disarm`.
-
-    Example: fencectl arm
-    """
-    answer = session.client.send("POST", "fleet", "arm")
-    session.say(answer, lambda: [f"{answer['name']}: {'armed' if answer['armed'] else 'not armed'}"])
-
-
-@main.command(cls=Command)
-@click.option("--reason", default="", help="Why; kept in the journal.")
-@click.pass_obj
-def disarm(session: Session, reason: str) -> None:
-    """Forbid every power command until `arm`. The daemon still decides, records and announces.
-
-    Example: fencectl disarm --reason "storage is being moved"
-    """
-    answer = session.client.send("POST", "fleet", "disarm", body={"reason": reason})
-    session.say(answer, lambda: [f"{answer['name']}: {'armed' if answer['armed'] else 'disarmed'}"])
-
-
-@main.command(cls=Command)
 @click.argument("what", metavar="store", type=click.Choice(["store"]))
 @click.option("--reason", required=True, help="What you have checked; kept in the journal.")
 @click.pass_obj

@@ -12,12 +12,13 @@ from fenced.core.durable.evolve_devices import evolve_devices
 from fenced.core.durable.evolve_host import evolve_host
 from fenced.core.durable.evolve_operation import evolve_operation
 from fenced.core.durable.evolve_step import evolve_step
+from fenced.core.durable.evolve_suspicions import follow
 from fenced.core.durable.state import HostState
 
 
 def evolve(state: HostState, entry: r.Entry) -> HostState:
     """Return the host's state after one of its records."""
-    after = owing.consistent(_evolve(state, entry.at, entry.record))
+    after = follow(state, owing.consistent(_evolve(state, entry.at, entry.record)), entry)
     machine.check(entry.record, state, after)
     return after
 

@@ -61,6 +61,7 @@ def _heard(state: HostState, at: float, record: r.HostHeard) -> HostState:
         State.HEALTHY if state.maintenance is None else State.MAINTENANCE,
         at,
         is_known=True,
+        known_since=state.known_since if state.is_known else at,
         boot=boot,
         ended_boots=ended,
         suspected_at=None,
