@@ -63,8 +63,13 @@ class Gauges(Collector):
         levels: Counter[FenceableLevel] = Counter()
         gates: Counter[str] = Counter()
         operations = redundancy_lost = left_off = 0
+        about = "When a drill of the host last succeeded, in seconds since 1970; 0: never"
+        drilled = GaugeMetricFamily("fenced_drill_last_success_timestamp_seconds", about, labels=("host",))
         for view in hosts:
             state = view.state
+            if view.is_drill:
+                at = state.drilled_at
+                drilled.add_metric((state.name,), 0.0 if at is None else round(at - self._ahead_seconds(), 3))
             states[state.state] += 1
             if view.fenceable is not None:
                 levels[view.fenceable.level] += 1
@@ -78,6 +83,7 @@ class Gauges(Collector):
         yield _gauge("fenced_operations_in_flight", "Running operations", operations)
         yield _gauge("fenced_redundancy_lost_hosts", "Hosts with a device that could not be restored", redundancy_lost)
         yield _gauge("fenced_left_off_hosts", "Hosts that stay off until an operator acts", left_off)
+        yield drilled
         yield from _fenceable(levels)
 
     def _with_seen(self, gates: Counter[str]) -> dict[str, int]:

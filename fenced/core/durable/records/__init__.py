@@ -38,6 +38,7 @@ from fenced.core.durable.records.of_fleet import (
 )
 from fenced.core.durable.records.of_host import (
     DebtsSorted,
+    DrillEnded,
     FenceFailed,
     HostFenced,
     HostHeard,
@@ -113,6 +114,7 @@ __all__ = [
     "DevicesReplaced",
     "DevicesTrusted",
     "Disarmed",
+    "DrillEnded",
     "EndingDecided",
     "Entry",
     "FenceFailed",
