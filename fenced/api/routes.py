@@ -65,6 +65,17 @@ ROUTES: Final = (
     ),
     Route(
         method="POST",
+        path=f"{PREFIX}/hosts/{{host}}/drill",
+        name="drill",
+        handle=handlers.drill,
+        role=Role.OPERATOR,
+        answer=shapes.Accepted,
+        status=HTTPStatus.ACCEPTED,
+        body=bodies.DrillBody,
+        errors=REFUSABLE,
+    ),
+    Route(
+        method="POST",
         path=f"{PREFIX}/hosts/{{host}}/confirm-off",
         name="confirmOff",
         handle=handlers.confirm_off,

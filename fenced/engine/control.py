@@ -121,6 +121,7 @@ class EngineControl:
             is_paused=any(match.matches(pause.match, host) for pause in self._fleet.durable_state.pauses),
             misnamed=self._misnamed.names(state.name),
             fenceable=shown(self._fleet, state.name, state, self._clock.now()),
+            is_drill=host.is_drill,
         )
 
     async def explain(self, name: HostName) -> Explanation:
@@ -222,6 +223,10 @@ class EngineControl:
     async def act(self, name: HostName, action: Action, *, by: str, reason: str, is_forced: bool) -> Accepted:
         self._state(name)
         return await self._ask(e.ActionAsked(host=name, action=action, by=by, reason=reason, is_forced=is_forced))
+
+    async def drill(self, name: HostName, *, by: str, reason: str, is_forced: bool) -> Accepted:
+        self._state(name)
+        return await self._ask(e.DrillAsked(host=name, by=by, reason=reason, is_forced=is_forced))
 
     async def confirm_off(self, name: HostName, *, by: str, reason: str, is_forced: bool) -> Accepted:
         self._state(name)

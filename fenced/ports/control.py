@@ -57,6 +57,7 @@ class HostView:
     misnamed: tuple[str, ...] = ()
     """Names on the bus that resemble this host's but match no host. Their messages are dropped."""
     fenceable: Fenceable | None = None
+    is_drill: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +142,10 @@ class Control(Protocol):
 
     async def act(self, name: HostName, action: Action, *, by: str, reason: str, is_forced: bool) -> Accepted:
         """Start or join an operation. Raises NotFound, Refused, Unavailable."""
+        ...
+
+    async def drill(self, name: HostName, *, by: str, reason: str, is_forced: bool) -> Accepted:
+        """Fence a living spare host for real. Raises NotFound, Refused, Unavailable."""
         ...
 
     async def confirm_off(self, name: HostName, *, by: str, reason: str, is_forced: bool) -> Accepted:

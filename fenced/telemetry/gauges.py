@@ -67,8 +67,13 @@ class Gauges(Collector):
         gates: Counter[str] = Counter()
         would_be: Counter[SuspicionEnd | None] = Counter()
         operations = redundancy_lost = left_off = 0
+        about = "When a drill of the host last succeeded, in seconds since 1970; 0: never"
+        drilled = GaugeMetricFamily("fenced_drill_last_success_timestamp_seconds", about, labels=("host",))
         for view in hosts:
             state = view.state
+            if view.is_drill:
+                at = state.drilled_at
+                drilled.add_metric((state.name,), 0.0 if at is None else round(at - self._ahead_seconds(), 3))
             states[state.state] += 1
             if view.fenceable is not None:
                 levels[view.fenceable.level] += 1
@@ -83,6 +88,7 @@ class Gauges(Collector):
         yield _gauge("fenced_operations_in_flight", "Running operations", operations)
         yield _gauge("fenced_redundancy_lost_hosts", "Hosts with a device that could not be restored", redundancy_lost)
         yield _gauge("fenced_left_off_hosts", "Hosts that stay off until an operator acts", left_off)
+        yield drilled
         yield from _fenceable(levels)
         about = (
             "Suspicions of the last week in which an armed daemon would have cut the power, by what became of the host"

@@ -26,6 +26,9 @@ HOST_FIELDS = {
     "stay_off",
     "fenceable",
     "misnamed",
+    "drill",
+    "last_drill",
+    "drilled",
 }
 OPERATION_FIELDS = {
     "id",
@@ -91,6 +94,9 @@ async def test_a_host_has_every_field(api: Api) -> None:
         "stay_off": False,
         "fenceable": None,
         "misnamed": [],
+        "drill": True,
+        "last_drill": None,
+        "drilled": None,
     }
     async with api.client.get("/api/v1/hosts/node-3") as response:
         assert (await response.json())["held_by"] == ["armed"]

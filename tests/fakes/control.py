@@ -10,6 +10,9 @@ from fenced.core.durable.fleet_state import FleetState, Pause
 from fenced.core.durable.records import Entry, HostHeard, OperationStarted
 from fenced.core.durable.state import (
     DeviceRun,
+    Drill,
+    DrillResult,
+    DrillStep,
     Fenceable,
     FenceableLevel,
     GateVerdict,
@@ -155,6 +158,7 @@ class FakeControl:
             held_by=tuple(verdict.gate for verdict in state.held_by),
             is_paused=False,
             fenceable=state.fenceable,
+            is_drill=name == "node-1",
         )
 
     async def explain(self, name: HostName) -> Explanation:
@@ -205,6 +209,27 @@ class FakeControl:
         if self.finish_at_once is not None:
             self.finish(operation.id, self.finish_at_once)
         return Accepted(operation=operation.id, warnings=())
+
+    async def drill(self, name: HostName, *, by: str, reason: str, is_forced: bool) -> Accepted:
+        """Only node-1 is a host for drills; `end_drill` ends it."""
+        self.calls.append(("drill", name, by, reason, is_forced))
+        if not self.host(name).is_drill:
+            raise Refused("drill", f"{name} is no host for drills")
+        accepted = await self.act(name, Action.RESTART, by=by, reason=reason, is_forced=True)
+        begun = Drill(operation=accepted.operation, by=by, reason=reason, started=START, boot=BootId("b1"))
+        self.states[name] = replace(self.states[name], drill=begun)
+        return accepted
+
+    def end_drill(self, name: str, result: DrillResult, *, step: DrillStep | None = None, why: str = "") -> None:
+        """End the drill of that host: what is before the step was proven, one second each."""
+        state = self.states[HostName(name)]
+        assert state.drill is not None
+        steps = list(DrillStep)
+        reached = steps[: len(steps) if step is None else steps.index(step)]
+        moments = {f"{one.value}_at": START + number for number, one in enumerate(reached, start=1)}
+        ended = replace(state.drill, **moments, ended=START + 9, result=result, failed_step=step, why=why)  # type: ignore[arg-type]
+        drilled_at = START + 9 if result is DrillResult.SUCCEEDED else state.drilled_at
+        self.states[state.name] = replace(state, drill=None, last_drill=ended, drilled_at=drilled_at)
 
     async def confirm_off(self, name: HostName, *, by: str, reason: str, is_forced: bool) -> Accepted:
         self.host(name)

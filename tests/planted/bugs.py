@@ -8,6 +8,7 @@ from tests.planted.bugs_arming import ARMING_BUGS
 from tests.planted.bugs_deciding import DECIDING_BUGS
 from tests.planted.bugs_devices import DEVICE_BUGS
 from tests.planted.bugs_doors import DOOR_BUGS
+from tests.planted.bugs_drills import DRILL_BUGS
 from tests.planted.bugs_hearing import HEARING_BUGS
 from tests.planted.bugs_names import NAME_BUGS
 from tests.planted.bugs_neighbours import NEIGHBOUR_BUGS
@@ -24,6 +25,7 @@ BUGS: Final = (
     + DEVICE_BUGS
     + AGENT_BUGS
     + DOOR_BUGS
+    + DRILL_BUGS
     + ACCESS_BUGS
     + ARMING_BUGS
     + HEARING_BUGS

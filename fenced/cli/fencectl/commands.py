@@ -14,6 +14,7 @@ from fenced.cli.duration import DURATION
 from fenced.cli.echo import say, tell
 from fenced.cli.fencectl import text
 from fenced.cli.fencectl.client import Refused, Unreachable
+from fenced.cli.fencectl.drill import drill
 from fenced.cli.fencectl.overview import show_overview
 from fenced.cli.fencectl.place import SOCKET_DEFAULT, UNIX, URL_DEFAULT
 from fenced.cli.fencectl.session import Command, ExitCode, Group, Session, ask, fail, follow, open_session
@@ -134,6 +135,7 @@ def _action_command(action: str, does: str) -> None:
 _action_command("off", "Cut the power of HOST on all its devices and prove it.")
 _action_command("on", "Restore the power of HOST.")
 _action_command("restart", "Cut the power of HOST, prove it, and restore it.")
+main.add_command(drill)
 
 
 @main.command(cls=Command)

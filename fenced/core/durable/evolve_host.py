@@ -48,7 +48,7 @@ def evolve_host(state: HostState, at: float, record: r.HostStateRecord) -> HostS
             return replace(state, is_left_off=True, is_stay_off=state.is_stay_off or is_off)
         case r.DebtsSorted():
             return owing.sorted_out(state, record)
-        case r.RequestRefused() | r.FenceFailed():
+        case r.RequestRefused() | r.FenceFailed() | r.DrillEnded():
             return state
         case _:
             assert_never(record)

@@ -21,6 +21,8 @@ KEPT_MAX: Final = 8
 def follow(before: HostState, after: HostState, entry: r.Entry) -> HostState:
     """Return `after` with its held suspicions brought up to date with the record."""
     record = entry.record
+    if isinstance(record, r.HostHeld) and before.drill is not None:
+        return after  # the drill itself silenced it
     if isinstance(record, r.HostHeld):
         return _held(after, entry.at, record) if after.state is State.SUSPECT else after
     if not after.suspicions:

@@ -57,7 +57,15 @@ TRANSITIONS: Final[dict[type[r.HostRecord], dict[State, frozenset[State]]]] = {
     r.MaintenanceEnded: {state: frozenset({State.UNKNOWN if state is State.MAINTENANCE else state}) for state in State},
     r.OperationEnded: {
         State.FENCING: frozenset(
-            {State.FENCED, State.FAILED, State.SUSPECT, State.UNKNOWN, State.LEFT, State.MAINTENANCE}
+            {
+                State.FENCED,
+                State.FAILED,
+                State.SUSPECT,
+                State.UNKNOWN,
+                State.LEFT,
+                State.MAINTENANCE,
+                State.RESTORING,
+            }
         ),
         State.RESTORING: frozenset({State.RESTORING, State.FENCED, State.UNKNOWN}),
     },

@@ -79,6 +79,7 @@ def host_readiness(
         is_protected=host.is_protected,
         has_device=bool(host.devices),
         is_at_once=is_subject and _is_at_once(state),
+        last_drill=state.drilled_at,
         suspicions=recent,
         findings=tuple(findings),
     )

@@ -39,6 +39,7 @@ from fenced.core.durable.records.of_fleet import (
 )
 from fenced.core.durable.records.of_host import (
     DebtsSorted,
+    DrillEnded,
     FenceFailed,
     HostFenced,
     HostHeard,
@@ -114,6 +115,7 @@ __all__ = [
     "DevicesReplaced",
     "DevicesTrusted",
     "Disarmed",
+    "DrillEnded",
     "EndingDecided",
     "Entry",
     "FenceFailed",
