@@ -11,8 +11,8 @@ HEADER: Final = """\
 <!-- Written by `make docs-states` from fenced/core/durable/machine.py; a test compares it. Do not edit. -->
 
 Each state is what the daemon *knows* about a host. The arrows are labelled with the journal records that lead from one
-state to the next; `fencectl explain HOST` prints the latest of them. [operations.md](operations.md) says what to do in
-each state.
+state to the next; `fencectl explain HOST` prints the latest of them. [on-call.md](on-call.md) says what to do in each
+state.
 
 """
 PHASES: Final = """
