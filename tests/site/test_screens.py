@@ -2,7 +2,7 @@
 
 from typing import Final
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # brings no types
 import pytest
 
 from fenced.api.openapi import document
