@@ -27,8 +27,8 @@ gc.disable()
 
 LONG: Final = (
     "planted", "packages", "simulation", "e2e/lifecycle", "system", "bench", "drivers/contract", "e2e", "snmp/devices",
-    "proxy/program", "properties", "fuzz", "keeper", "formal", "lab/story", "house/tour", "api/fencectl", "proxy",
-    "journal",
+    "proxy/program", "properties", "fuzz", "keeper", "formal", "lab/story", "house/tour", "site/site", "api/fencectl",
+    "proxy", "journal",
 )  # fmt: skip
 """Folders and files whose tests take longest, the longest first."""
 
