@@ -160,7 +160,9 @@ def test_credentials_of_the_unit_are_a_note_for_a_person_and_an_error_without_th
 
 async def check_as(user: str, file: Path) -> Ended:
     """Run the program in a process that has imported everything: the user may not be able to read the interpreter."""
-    return await started([sys.executable, "-m", "fenced.cli.main", "check-config", str(file), "--user", user], seconds=60)
+    return await started(
+        [sys.executable, "-m", "fenced.cli.main", "check-config", str(file), "--user", user], seconds=60
+    )
 
 
 @needs_root()
