@@ -20,6 +20,7 @@ SERVERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -in
 SEARCHED = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", *map(str, SERVERS)])
 
 PACKAGES = {
+    "chromium": "chromium",
     "dbus-daemon": "dbus",
     "dpkg-deb": "dpkg",
     "fence_apc": "fence-agents",
@@ -38,6 +39,7 @@ PACKAGES = {
     "mosquitto_passwd": "mosquitto",
     "mosquitto_pub": "mosquitto-clients",
     "mosquitto_sub": "mosquitto-clients",
+    "npm": "npm",
     "nsenter": "util-linux",
     "openssl": "openssl",
     "pgbouncer": "pgbouncer",

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from sqlalchemy import Connection, Table, delete, func, insert, select, text, update
+from sqlalchemy import Connection, RowMapping, Table, delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fenced.journal import migrations, reading
@@ -127,7 +127,7 @@ async def _copy_table(table: Table, old: AsyncConnection, new: AsyncConnection, 
         progress(table.name, done, total)
 
 
-async def _rows(table: Table, connection: AsyncConnection) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
+async def _rows(table: Table, connection: AsyncConnection) -> AsyncIterator[Sequence[RowMapping]]:
     """Yield all rows in the order of the key, some at a time."""
     keys = sorted(table.primary_key.columns, key=lambda column: column.name)
     after: tuple[Any, ...] | None = None
@@ -150,7 +150,7 @@ def _beyond(keys: Sequence[Any], after: tuple[Any, ...]) -> Any:
     return beyond if not rest else beyond | ((head == after[0]) & _beyond(rest, after[1:]))
 
 
-def _copied(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
+def _copied(table: Table, row: RowMapping) -> dict[str, Any]:
     return {**row, **(_LEASE_OF_NOBODY if table is LEASE else {})}
 
 
@@ -187,8 +187,8 @@ async def _compare_start(shard: str, old: AsyncConnection, new: AsyncConnection,
 async def _copy_numbers(old: AsyncConnection, new: AsyncConnection) -> None:
     """Let the target go on counting where the source is, so that no number is given twice."""
     for table, column in NUMBERED.items():
-        newest = await old.run_sync(lambda it, of=(table, column): _newest_number(it, *of))
-        await new.run_sync(lambda it, of=(table, column, newest): _set_number(it, *of))
+        newest = await old.run_sync(_newest_number, table, column)
+        await new.run_sync(_set_number, table, column, newest)
 
 
 def _newest_number(connection: Connection, table: Table, column: str) -> int:

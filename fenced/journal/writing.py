@@ -150,7 +150,7 @@ def take_epoch(
     known = (drawn, *in_force)
     if not all(isinstance(epoch, int) and 0 <= epoch < EPOCH_MAX for epoch in known):
         raise codec.CodecError("the epoch of the lease cannot be read: it is not a number in range")
-    epoch = max(known) + 1
+    epoch: int = max(known) + 1
     connection.execute(update(STORE).values(epochs=epoch))
     newest = select(func.coalesce(func.max(RECORDS.c.sequence), 0)).where(RECORDS.c.shard == held.shard)
     row = {

@@ -13,7 +13,7 @@ from fenced.cli.beat import command as beat
 from fenced.cli.fencectl import main as fencectl
 from fenced.cli.main import main as fenced
 from fenced.core.allowed.gates import all_gates
-from tests.house.prose import commands, leads_somewhere, linked_file, links, mentions, prose_lines
+from tests.house.prose import commands, leads_somewhere, linked_file, links, mentions, pictures, prose_lines
 from tests.house.states import text as states_text
 from tests.house.tree import ROOT, files, functions, name
 
@@ -31,8 +31,24 @@ def _ids(paths: tuple[Path, ...]) -> list[str]:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=_ids(DOCUMENTS))
 def test_links_lead_somewhere(path: Path) -> None:
-    broken = [target for target in links(path) if not leads_somewhere(path, target)]
+    broken = [target for target in (*links(path), *pictures(path)) if not leads_somewhere(path, target)]
     assert broken == []
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "no-such-page", "gates.md#" + "no-such-heading", "#no-such-heading", "../../elsewhere.md",
+        "http://example.org/", "https://example", "https://example.org/a b", "https:/example.org", "//example.org/x",
+    ],
+)  # fmt: skip
+def test_links_that_lead_nowhere_are_found(target: str) -> None:
+    assert not leads_somewhere(ROOT / "docs/operations.md", target)
+
+
+@pytest.mark.parametrize("target", ["gates.md", "operations.md#arming", "#arming", "https://example.org/a?b=c#d"])
+def test_links_that_lead_somewhere_are_not(target: str) -> None:
+    assert leads_somewhere(ROOT / "docs/operations.md", target)
 
 
 def test_documents_are_wrapped() -> None:
@@ -53,6 +69,13 @@ def test_every_document_can_be_found() -> None:
         ahead += [linked_file(path, target) for target in links(path)]
     lost = [name(path) for path in DOCUMENTS if path not in found]
     assert lost == []
+
+
+def test_the_index_names_every_page() -> None:
+    """Directly, so that docs/README.md is a table of contents on GitHub as the navigation is on the site."""
+    index = ROOT / "docs/README.md"
+    named = {linked_file(index, target) for target in links(index)}
+    assert [name(path) for path in DOCUMENTS if path.parent == ROOT / "docs" and path not in {*named, index}] == []
 
 
 def test_files_that_are_named_exist() -> None:
@@ -113,7 +136,7 @@ def test_mentioned_commands_exist(document: str, line: str) -> None:
 def test_commands_were_found() -> None:
     """Otherwise the tests above would pass without having tested anything."""
     documents = {document for document, _ in _of_all(commands)}
-    assert {"README.md", "docs/operations.md", "docs/proxies.md", "docs/fencectl.md"} <= documents
+    assert {"README.md", "docs/proxies.md", "docs/fencectl.md", "docs/disaster-recovery.md"} <= documents
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fenced.core.durable.fleet_state import FleetState
@@ -136,7 +137,7 @@ async def test_a_copy_that_breaks_off_leaves_the_source_in_force_and_the_target_
     await filled(sql)
     whole = copying._copy_table
 
-    async def broken(of: copying.Table, old: AsyncConnection, new: AsyncConnection, progress: copying.Progress) -> None:
+    async def broken(of: Table, old: AsyncConnection, new: AsyncConnection, progress: copying.Progress) -> None:
         await whole(of, old, new, progress)
         if of.name == table:
             raise ZeroDivisionError

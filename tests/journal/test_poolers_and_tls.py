@@ -155,7 +155,7 @@ async def test_a_client_certificate_opens_the_database(certificates: Path, tmp_p
             ({"ca_file": _other_authority(tmp_path)}, "certificate verify failed"),
         ):
             with pytest.raises(StoreError, match=reason):
-                await PostgresJournal(replace(settings, **change), state_dir=tmp_path, place="here").open(  # type: ignore[arg-type]
+                await PostgresJournal(replace(settings, **change), state_dir=tmp_path, place="here").open(
                     holder="fenced-a", now=1.0
                 )
 

@@ -66,7 +66,7 @@ def page() -> dict[str, list[str]]:
 def bed(tmp_path_factory: pytest.TempPathFactory, page: dict[str, list[str]]) -> Iterator[Machine]:
     """Return the machine after the page's steps 1 to 3. One machine plays the daemon's, the broker's and node-1."""
     with machine(tmp_path_factory.mktemp("machine")) as made:
-        made.prepare(shims())
+        made.prepare(shims() + "rm -f /var/log/mosquitto/mosquitto.log\n")
         # Step 1 needs a network: packages are this machine's, and the programs are those of the tested tree.
         made.prepare(program("fenced", "fenced.cli.main"))
         made.prepare(program("fencectl", "fenced.cli.fencectl"))
@@ -122,6 +122,45 @@ def test_the_later_commands_add_and_reissue(bed: Machine, page: dict[str, list[s
     assert after.keys() == before.keys() | {"node-3"}
     assert {name for name in before if before[name] != after[name]} == {"node-2"}
     assert "node-3" in states(bed)
+
+
+def test_the_timers_service_renews_and_nobody_loses_a_connection(bed: Machine) -> None:
+    """The broker uses its new certificate at once, the others at their next connection."""
+    assert bed.run("systemctl is-active fenced-renew.timer").strip() == "active"
+    shown = "openssl s_client -connect 127.0.0.1:8883 </dev/null 2>/dev/null | openssl x509 -noout -serial"
+    connected = "journalctl -u fenced -o cat | grep -c bus_connected"
+    shows = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8470/metrics').read().decode())"
+    metrics = bed.run(f'python3 -c "{shows}"')
+    for role in ("own", "authority", "broker", "given"):
+        assert f'role="{role}"' in metrics, role
+    files = "sha256sum /etc/fenced/tls/controller.crt /etc/mosquitto/certs/fenced-broker.crt /etc/fenced/fenced.toml"
+    served, counted, before = bed.run(shown), bed.run(connected), bed.run(files).splitlines()
+    bed.run("systemctl start fenced-renew")
+    assert bed.run(files).splitlines() == before, "nothing ends within 60 days"
+    early = "[Service]\\nExecStart=\\nExecStart=/usr/bin/fenced setup --renew --renew-within 900d\\n"
+    bed.run(
+        "mkdir -p /run/systemd/system/fenced-renew.service.d; systemctl daemon-reload;"
+        f"printf '{early}' > /run/systemd/system/fenced-renew.service.d/early.conf; systemctl daemon-reload;"
+        "systemctl start fenced-renew; rm -r /run/systemd/system/fenced-renew.service.d; systemctl daemon-reload"
+    )
+    after = bed.run(files).splitlines()
+    assert [old == new for old, new in zip(before, after, strict=True)] == [False, False, True]
+    end = time.monotonic() + WAIT_SECONDS
+    while bed.run(shown) == served:
+        assert time.monotonic() < end, bed.run("journalctl -u fenced-renew -u mosquitto -n 30")
+        time.sleep(0.2)
+    assert bed.run(connected) == counted
+    bed.run("systemctl restart mosquitto")
+    while bed.run(connected) == counted:
+        assert time.monotonic() < end, bed.run("journalctl -u fenced -u mosquitto -n 30")
+        time.sleep(0.2)
+    until_state(bed, "node-1", "healthy")
+
+
+def test_the_brokers_log_has_no_complaint_about_its_files(bed: Machine) -> None:
+    said = bed.run("journalctl -u mosquitto -o cat; cat /var/log/mosquitto/mosquitto.log 2>/dev/null || true")
+    assert "mosquitto version" in said
+    assert [line for line in said.splitlines() if "Note:" in line or "Warning:" in line or "Error:" in line] == []
 
 
 def test_setup_again_changes_nothing(bed: Machine) -> None:
