@@ -1,4 +1,4 @@
-"""Finds out what a database promises, and says what that means for fencing (S3, S22).
+"""Finds out what a database promises, and says what that means for fencing (S3).
 
 It changes nothing. The latency is that of commits of empty transactions, which go to the disk and to a synchronous
 standby like any other.
@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fenced.journal import migrations
 from fenced.journal.postgres.connections import commit, engine, raw, transaction
-from fenced.journal.postgres.errors import translated
+from fenced.journal.postgres.errors import FAILURES, translated
 from fenced.journal.postgres.settings import PostgresSettings
 from fenced.journal.schema import LEASE, STORE
 
@@ -141,7 +141,7 @@ def _durability(facts: Facts) -> Iterator[Finding]:
 
 
 def _replication(facts: Facts) -> Iterator[Finding]:
-    """S22: what a failover to a standby may lose."""
+    """What a failover to a standby may lose."""
     names = facts.settings.get("synchronous_standby_names", "")
     mode = facts.settings.get("synchronous_commit", "")
     if mode == "off":
@@ -230,7 +230,7 @@ async def _tried(connection: AsyncConnection, statement: str) -> Any:
     """Return None if this user may not know."""
     try:
         return await _value(connection, statement)
-    except Exception:  # insufficient rights; whatever else it is, the next statement shows
+    except FAILURES:  # insufficient rights; whatever else it is, the next statement shows
         return None
 
 

@@ -15,6 +15,7 @@ import asyncpg
 from sqlalchemy import NullPool
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from fenced.journal.postgres.errors import FAILURES
 from fenced.journal.postgres.settings import CONNECT_SECONDS_MAX, PostgresSettings
 
 APPLICATION: Final = "fenced"
@@ -79,7 +80,7 @@ async def raw(connection: AsyncConnection, text: str) -> str:
 async def _roll_back(connection: AsyncConnection) -> None:
     try:
         await raw(connection, "ROLLBACK")
-    except Exception:  # whatever it was, the server ends the transaction with the connection
+    except FAILURES:  # the server ends the transaction with the connection
         await connection.invalidate()
 
 

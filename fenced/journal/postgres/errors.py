@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 import asyncpg
+from asyncpg.exceptions import TargetServerAttributeNotMatched as NotMatched
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -33,6 +34,10 @@ _ADVICE: Final[Mapping[str, str]] = {
 }
 
 
+FAILURES: Final = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, NotMatched, OSError)
+"""What a statement or a connection may raise; a TimeoutError is an OSError."""
+
+
 @contextlib.contextmanager
 def translated(place: str) -> Iterator[None]:
     """Raise StoreError for an exception of SQLAlchemy, asyncpg, the codec or the network."""
@@ -44,7 +49,7 @@ def translated(place: str) -> Iterator[None]:
         raise StoreError(
             f"{place}: {exc}; a newer program wrote it, or it was edited: install that program or restore a backup"
         ) from exc
-    except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+    except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, NotMatched) as exc:
         raise StoreError(f"{place}: {_explain(exc)}") from exc
     except TimeoutError as exc:
         raise StoreError(f"{place}: no answer in time; check the database and the network to it") from exc
@@ -61,9 +66,8 @@ def state_of(exc: BaseException) -> str | None:
 
 def _explain(exc: BaseException) -> str:
     origin = exc.orig if isinstance(exc, DBAPIError) and exc.orig is not None else exc
-    cause = origin.__cause__ if isinstance(origin.__cause__, (asyncpg.PostgresError, OSError)) else origin
+    cause = origin.__cause__ if isinstance(origin.__cause__, (asyncpg.PostgresError, NotMatched, OSError)) else origin
     said = str(cause).partition("\n")[0] or type(cause).__name__
-    is_standby = isinstance(exc, asyncpg.TargetServerAttributeNotMatched)
-    code = "25006" if is_standby else state_of(exc) or ""
+    code = "25006" if isinstance(cause, NotMatched) else state_of(exc) or ""
     advice = next((_ADVICE[code[:size]] for size in (5, 3, 2) if code[:size] in _ADVICE), "")
     return f"{said}; {advice}" if advice else said

@@ -22,7 +22,7 @@ from fenced.journal import codec, migrations, reading, writing
 from fenced.journal.database import LOOK_WAIT_SECONDS, LOOKERS, Reader, SqlJournal
 from fenced.journal.lock import LockFile
 from fenced.journal.postgres.connections import commit, engine, transaction
-from fenced.journal.postgres.errors import translated
+from fenced.journal.postgres.errors import FAILURES, translated
 from fenced.journal.postgres.settings import PostgresSettings
 from fenced.ports.journal import EpochLost, Loaded, StoreError, StoreHeld
 
@@ -140,7 +140,7 @@ class PostgresJournal(SqlJournal):
             try:
                 await commit(connection)
                 is_known = True
-            except Exception as exc:
+            except FAILURES as exc:
                 await connection.invalidate()
                 if not self._held.epoch or not batches:
                     raise  # nothing but this start's own taking or migrating, which the next start repeats
@@ -160,9 +160,7 @@ class PostgresJournal(SqlJournal):
         while True:
             try:
                 stored = await self._locked_batches()
-            except EpochLost:
-                raise
-            except Exception as exc:
+            except FAILURES as exc:
                 if self._clock() + pause >= end:
                     raise EpochLost(
                         f"{self._place}: it is not known whether the last batch is stored, and the database does not "
