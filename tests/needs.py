@@ -16,6 +16,7 @@ import pytest
 SEARCHED = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 PACKAGES = {
+    "curl": "curl",
     "dbus-daemon": "dbus",
     "dpkg-deb": "dpkg",
     "fence_apc": "fence-agents",
@@ -43,6 +44,7 @@ PACKAGES = {
     "snmpd": "snmpd",
     "snmpget": "snmp",
     "snmpsimd": "snmpsim",
+    "sqlite3": "sqlite3",
     "systemctl": "systemd",
     "systemd-analyze": "systemd",
     "tinyproxy": "tinyproxy-bin",
