@@ -38,7 +38,7 @@ def check(
     """Return errors and warnings of the inventory, as if it were the file `name`."""
     with tempfile.TemporaryDirectory(prefix="fenced-import-") as folder:
         base = Path(folder)
-        for file in {*(f"{SECRETS}/{file.name}" for file in secret_files(imported).values()), *_named(imported)}:
+        for file in (*(f"{SECRETS}/{file.name}" for file in secret_files(imported).values()), *_named(imported)):
             with suppress(OSError, ValueError):  # a name that no file can have: loading reports it
                 _place(base, (base / file).resolve())
         (base / "inventory.toml").write_text(text(imported, head=()), encoding="utf-8")

@@ -7,6 +7,7 @@ import pytest
 
 from tests.house.tree import ROOT, name, tree
 from tests.pages.blocks import LANGUAGES, Block, all_blocks, indented, pages
+from tests.pages.commands import OURS
 from tests.pages.registry import RUNS, Run, is_of
 
 
@@ -19,6 +20,12 @@ def test_blocks_are_fenced_and_name_their_language() -> None:
     unnamed = [block.place for block in all_blocks() if block.language not in LANGUAGES]
     hidden = [f"{name(path)}:{line}" for path in pages() for line in indented(path.read_text(encoding="utf-8"))]
     assert (unnamed, hidden) == ([], [])
+
+
+def test_blocks_of_text_hold_no_commands_of_ours() -> None:
+    texts = [block for block in all_blocks() if block.language == "text"]
+    firsts = [(block.place, line.partition(" ")[0]) for block in texts for line in block.text.splitlines()]
+    assert [place for place, first in firsts if first in OURS] == []
 
 
 def test_every_block_of_commands_is_run_by_a_test() -> None:

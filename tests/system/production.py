@@ -23,15 +23,20 @@ cluster = "c1"
   cuts_power = true
   options = {{ status_file = "/var/lib/fenced/{_host}" }}
 """
+"""Both hosts with an outlet that is a file."""
 ARM = "sed -i 's/^armed = {before}/armed = {after}/' /etc/fenced/fenced.toml; systemctl reload fenced"
+"""The page's last step, and back."""
 UNTIL_CTRL_C = (
     'fencectl() { if [ "$1" = watch ]; then timeout --signal INT 1 fencectl watch; else command fencectl "$@"; fi; }; '
 )
+"""A reader ends `fencectl watch`."""
 PIP = (
     'printf \'#!/bin/sh\\n[ "$*" = "install --upgrade --constraint constraints.txt ." ]\\n\' > /opt/fenced/bin/pip;'
     "chmod 755 /opt/fenced/bin/pip"
 )
+"""Only checks how it is called, because the machine has no network."""
 COPIED = "cd /srv/copied; cp /srv/fenced-ca/{ca.crt,fenced-a.*,px1.*} ."
+"""What docs/proxies.md says to copy to both machines."""
 SHIMS = (
     "printf '#!/bin/sh\\nshift; cd /srv; exec bash -ec \"$*\"\\n' > /usr/local/bin/ssh\n"
     "printf '#!/bin/sh\\nexec cp \"$1\" /srv/\\n' > /usr/local/bin/scp\n"
