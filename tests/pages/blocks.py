@@ -12,7 +12,7 @@ from typing import Final
 
 from tests.house.tree import ROOT, name
 
-LANGUAGES: Final = frozenset({"sh", "toml", "yaml", "json", "python", "text", "mermaid"})
+LANGUAGES: Final = frozenset({"sh", "ini", "toml", "yaml", "json", "python", "text", "mermaid"})
 BLOCK: Final = re.compile(r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 HEADING: Final = re.compile(r"^#+ (.+)$", re.MULTILINE)
 LIST: Final = re.compile(r"^ *(?:[-*]|\d+\.) ")

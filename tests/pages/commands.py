@@ -42,6 +42,7 @@ TOPIC: Final = re.compile(
 HEREDOC: Final = re.compile(r"<<-?'?(\w+)'?.*?\n.*?^\1$", re.MULTILINE | re.DOTALL)
 SUBSTITUTION: Final = re.compile(r"\$\((?P<inner>[^()]*)\)")
 REDIRECTION: Final = re.compile(r"\d?>>?(?:&\d|\s*[\w./\"$-]+)|<\S*")
+EXEC: Final = re.compile(r"^Exec\w+=(?:/usr/bin/)?")
 CODE: Final = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 SEPARATORS: Final = frozenset({"&&", "||", ";", "|", "&"})
 FURTHER: Final = "..."
@@ -62,12 +63,13 @@ class Command:
 
 
 def commands(path: Path) -> Iterator[Command]:
-    """Yield every command of ours, and of others that we can check, with its page and line."""
+    """Yield every command of ours, and of others that we can check, with its page and line; also those of units."""
     text = path.read_text(encoding="utf-8")
     for block in read(name(path), text):
-        if block.language == "sh":
+        if block.language in {"sh", "ini"}:
             for line, words in typed(block.text):
-                yield from _known(f"{block.page}:{block.line + line}", words, is_mention=False)
+                started = EXEC.sub("", words) if block.language == "ini" else words
+                yield from _known(f"{block.page}:{block.line + line}", started, is_mention=False)
     prose = without_blocks(text)
     for match in CODE.finditer(prose):
         line = prose.count("\n", 0, match.start()) + 1

@@ -2,9 +2,10 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from fenced.setup.accounts import Accounts
 from tests.system.machine import Machine
 
 WAIT_SECONDS = 60.0
@@ -83,3 +84,18 @@ def retained(topic: str) -> str:
 
 def fingerprint_of(text: str) -> bytes:
     return bytes.fromhex(text.strip().replace(":", ""))
+
+
+def crowd_of(clients: int) -> Iterator[str]:
+    """Yield the lines of the password file for the crowd; they share a hash, which costs 1,100 times less."""
+    line = Accounts(lines={}).with_account("crowd", "crowded").lines["crowd"].partition(":")[2]
+    return (f"crowd-{number}:{line}" for number in range(clients))
+
+
+def as_the_daemon(account: str) -> str:
+    """Return the command that logs in with an account, and asks for the daemon's client id."""
+    name = "controller-$(hostname)"
+    return (
+        f"cd /srv/{account}; mosquitto_pub -h 127.0.0.1 -p 8883 --cafile ca.crt --cert beat.crt --key beat.key "
+        f'-i {name} -u {account} -P "$(cat password)" -q 1 -t fenced/v1/site-1/presence/{account} -m online'
+    )
