@@ -20,6 +20,7 @@ PAGE: Final = "docs/first-install.md"
 HOSTS: Final = tuple(f"node-{number}" for number in range(1, 11))
 SETUP: Final = "fenced setup --broker bus.example.org " + " ".join(f"--host {host}" for host in HOSTS)
 STRUCK: Final = "node-7"
+FENCED_SECONDS: Final = 240.0
 
 
 def steps(heading: str, block: int = 0) -> list[str]:
@@ -106,7 +107,7 @@ def play(bed: Machine) -> None:
     clock.total(f"an armed rack of {len(HOSTS)}: {len(rack())} commands, 2 edited files")
     bed.run(f"systemctl kill --signal KILL beat-{STRUCK}")
     fenced = f"journalctl -o cat FENCED_EVENT=host_fenced FENCED_HOST={STRUCK}"
-    until(bed, lambda: STRUCK in bed.tried(fenced).stdout)
+    until(bed, lambda: STRUCK in bed.tried(fenced).stdout, seconds=FENCED_SECONDS)
     clock.lap(f"{STRUCK} died and was fenced (grace, startup_quiet)")
 
 

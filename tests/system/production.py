@@ -55,8 +55,8 @@ def states(bed: Machine) -> dict[str, str]:
     return {host["name"]: host["state"] for host in asked(bed, "/api/v1/hosts")["items"]}
 
 
-def until(bed: Machine, is_so: Callable[[], bool]) -> None:
-    end = time.monotonic() + WAIT_SECONDS
+def until(bed: Machine, is_so: Callable[[], bool], *, seconds: float = WAIT_SECONDS) -> None:
+    end = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < end, bed.run("fencectl hosts; systemctl status 'fenced*'; journalctl -o cat -n 30")
         time.sleep(0.2)
