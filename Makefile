@@ -60,6 +60,18 @@ soak: $(READY) ## complete state machines, formal model and crash sweep (half an
 bench: $(READY) ## measurements, as ratios; best on a quiet machine
 	@$(BIN)/python -m tests.bench
 
+.PHONY: docs
+docs: $(READY) ## the documentation as a site, in build/site (needs npm for the diagrams)
+	@$(BIN)/python -m tests.site build
+
+.PHONY: docs-serve
+docs-serve: $(READY) ## the same, on http://127.0.0.1:8000 until Ctrl-C
+	@$(BIN)/python -m tests.site serve
+
+.PHONY: docs-screenshots
+docs-screenshots: $(READY) ## run the lab and take the terminal pictures of docs/pictures again
+	@$(BIN)/python -m tests.site screens
+
 .PHONY: docs-states
 docs-states: $(READY) ## write docs/states.md from the code
 	@text="$$($(BIN)/python -m tests.house.states)" && printf '%s\n' "$$text" > docs/states.md

@@ -12,6 +12,7 @@ from _pytest.terminal import TerminalReporter
 from hypothesis import settings
 
 from tests.needs import PACKAGES, missing, packages_for, why_no_namespaces
+from tests.warm import programs
 
 MISSING = "missing_program"
 NO_NAMESPACES = "no_namespaces"
@@ -27,8 +28,8 @@ gc.disable()
 
 LONG: Final = (
     "planted", "packages", "simulation", "e2e/lifecycle", "system", "bench", "drivers/contract", "e2e", "snmp/devices",
-    "proxy/program", "properties", "fuzz", "keeper", "formal", "lab/story", "house/tour", "api/fencectl", "proxy",
-    "journal",
+    "proxy/program", "properties", "fuzz", "keeper", "formal", "lab/story", "house/tour", "site/site", "api/fencectl",
+    "proxy", "journal",
 )  # fmt: skip
 """Folders and files whose tests take longest, the longest first."""
 
@@ -40,6 +41,12 @@ settings.load_profile("any machine")
 def _log_of_its_own() -> None:
     """Reset the process's log, because some tests silence it and others check what was logged."""
     structlog.reset_defaults()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have the workers of this run share the parent of their programs."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        programs.share()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -16,6 +16,7 @@ import pytest
 SEARCHED = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 PACKAGES = {
+    "chromium": "chromium",
     "curl": "curl",
     "dbus-daemon": "dbus",
     "dpkg-deb": "dpkg",
@@ -35,6 +36,7 @@ PACKAGES = {
     "mosquitto_passwd": "mosquitto",
     "mosquitto_pub": "mosquitto-clients",
     "mosquitto_sub": "mosquitto-clients",
+    "npm": "npm",
     "nsenter": "util-linux",
     "openssl": "openssl",
     "prlimit": "util-linux",

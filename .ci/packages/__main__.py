@@ -58,10 +58,11 @@ def _build(kinds: Sequence[str], asked: argparse.Namespace, work: Path) -> list[
         wheels = sorted(asked.wheels.glob("*.whl"))
         tree = work / "daemon"
         site = daemon.site(wheel, wheels, tree)
+        bill = sbom.text(site, wheels)
         for revision in revisions:
-            made.append(daemon.build(wheels, tree, asked.out, revision=revision, compression=asked.compression))
+            made.append(daemon.build(wheels, bill, tree, asked.out, revision=revision, compression=asked.compression))
         document = asked.out / f"fenced-{VERSION}.cdx.json"
-        document.write_text(sbom.text(site, wheels), encoding="utf-8")
+        document.write_text(bill, encoding="utf-8")
         made.append(document)
     if "beat" in kinds:
         for revision in revisions:

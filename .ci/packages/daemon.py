@@ -1,7 +1,6 @@
 """The daemon's .deb: the program and its dependencies in a private folder, units, users, examples and documents."""
 
 from collections.abc import Sequence
-from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +22,7 @@ from {module} import main
 main()
 """
 """-I and -S: nothing of the environment, of a home folder or of another installation of Python packages is imported."""
-UNITS: Final = ("fenced.service", "fenced-proxy.service")
+UNITS: Final = ("fenced.service", "fenced-proxy.service", "fenced-renew.service", "fenced-renew.timer")
 DESCRIPTION: Final = """\
 fenced listens to heartbeats on an MQTT bus, decides when a host must be
 fenced, cuts the power on all of its redundant devices, reads back that they
@@ -42,8 +41,8 @@ def site(wheel: Path, wheels: Sequence[Path], tree: Path) -> Path:
     return made
 
 
-def build(wheels: Sequence[Path], tree: Path, out: Path, *, revision: str, compression: str) -> Path:
-    """Add everything to the folder of packages, and pack it; return the .deb."""
+def build(wheels: Sequence[Path], bill: str, tree: Path, out: Path, *, revision: str, compression: str) -> Path:
+    """Add everything, and the bill of materials, to the folder of packages, and pack it; return the .deb."""
     about = tree / "usr/share/doc" / NAME
     for command, module in COMMANDS.items():
         put(tree / "usr/bin" / command, LAUNCHER.format(site=SITE, module=module), mode=0o755)
@@ -55,8 +54,8 @@ def build(wheels: Sequence[Path], tree: Path, out: Path, *, revision: str, compr
             put(about / "examples" / path.relative_to(ROOT / "config"), path.read_bytes())
     for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         put(about / ("docs" if path.parent != ROOT else "") / path.name, path.read_bytes())
-    put(about / "copyright", _copyright(sorted(distributions(path=[str(tree / SITE)]), key=lambda each: each.name)))
-    put(about / "fenced.cdx.json", sbom.text(tree / SITE, wheels))
+    put(about / "copyright", _copyright(sorted(sbom.packages(tree / SITE), key=lambda each: each.name)))
+    put(about / "fenced.cdx.json", bill)
     control = Control(
         name=NAME,
         architecture=architecture(),
@@ -78,7 +77,7 @@ def users(*names: str) -> str:
     return "".join(line for line in lines if line.split()[1] in names)
 
 
-def _copyright(vendored: Sequence[Distribution]) -> str:
+def _copyright(vendored: Sequence[sbom.Package]) -> str:
     head = f"""\
 {SUMMARY}
 

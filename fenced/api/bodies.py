@@ -106,6 +106,13 @@ class ActionBody(ByBody):
     force: bool = False
 
 
+class DrillBody(ByBody):
+    """A drill of a spare host. `force`: also while other hosts are in trouble, or another system says that it lives."""
+
+    reason: Line = ""
+    force: bool = False
+
+
 class ConfirmOffBody(ByBody):
     """An operator confirms that the host is off. `force` overrides everything but a device that reads ON; it needs the
     host's name again in `host`."""

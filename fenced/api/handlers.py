@@ -61,6 +61,15 @@ async def act(call: Call) -> shapes.Accepted:
     return views.accepted(answer, warnings=call.warnings)
 
 
+async def drill(call: Call) -> shapes.Accepted:
+    """Fence a living spare host for real, to show that a fence would work. `last_drill` of the host has the result."""
+    body = call.given(bodies.DrillBody)
+    answer = await call.control.drill(
+        call.host, by=call.principal.by(body.by), reason=body.reason, is_forced=body.force
+    )
+    return views.accepted(answer, warnings=call.warnings)
+
+
 async def confirm_off(call: Call) -> shapes.Accepted:
     """An operator confirms that the host is off. `force` needs the host's name again in `host`."""
     body = call.given(bodies.ConfirmOffBody)
@@ -151,7 +160,7 @@ async def end_pause(call: Call) -> None:
 async def arm(call: Call) -> shapes.Fleet:
     """Revoke every earlier disarm (refused while the configuration says armed = false)."""
     body = call.given(bodies.ReasonBody)
-    await call.control.arm(by=call.principal.by(body.by))
+    await call.control.arm(by=call.principal.by(body.by), reason=body.reason)
     return views.fleet(call.control.fleet())
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from fenced.api import bodies, handlers, shapes
+from fenced.api import bodies, handlers, readiness, shapes
 from fenced.api.call import PREFIX, Call, Route
 from fenced.api.callers import Role
 from fenced.api.events import events
@@ -61,6 +61,17 @@ ROUTES: Final = (
         status=HTTPStatus.ACCEPTED,
         body=bodies.ActionBody,
         is_body_needed=True,
+        errors=REFUSABLE,
+    ),
+    Route(
+        method="POST",
+        path=f"{PREFIX}/hosts/{{host}}/drill",
+        name="drill",
+        handle=handlers.drill,
+        role=Role.OPERATOR,
+        answer=shapes.Accepted,
+        status=HTTPStatus.ACCEPTED,
+        body=bodies.DrillBody,
         errors=REFUSABLE,
     ),
     Route(
@@ -163,6 +174,16 @@ ROUTES: Final = (
         status=HTTPStatus.NO_CONTENT,
         body=bodies.ReasonBody,
         errors=REFUSABLE,
+    ),
+    Route(
+        method="GET",
+        path=f"{PREFIX}/readiness",
+        name="getReadiness",
+        handle=readiness.readiness,
+        role=Role.VIEWER,
+        answer=readiness.FleetReadiness,
+        query=readiness.ReadinessQuery,
+        errors=REFUSABLE[:2],
     ),
     Route(
         method="POST",

@@ -51,6 +51,12 @@ class Serving:
     port: int
     is_tls: bool
     socket: str = ""
+    door: Door | None = None
+
+    def use_certificate(self, cert_file: str, key_file: str) -> None:
+        """Use these files for new connections; open ones go on. Without TLS nothing changes. Raises ApiFilesError."""
+        if self.door is not None and self.is_tls:
+            self.door.context = _tls(cert_file, key_file)
 
     @property
     def url(self) -> str:
@@ -166,6 +172,7 @@ async def serve(
             port=int(listening.getsockname()[1]),
             is_tls=context is not None,
             socket="" if local is None else path_of(local),
+            door=doors[0],
         )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainSerializer, SerializationInfo, WithJsonSchema
 
-from fenced.core.durable.state import FenceableLevel, Phase, Restored
+from fenced.core.durable.state import DrillResult, DrillStep, FenceableLevel, Phase, Restored
 from fenced.model.moments import Moment, Wall, as_steady, rfc3339
 from fenced.model.power import Action, Cause, Kind, OperationState, Outcome, Power, Proof, State, Verdict, What
 
@@ -117,11 +117,13 @@ class Operation(Shape):
     error: str | None
     known: list[str]
     gates: list[Gate]
+    drill: bool
 
 
 class Host(Shape):
     """A host now. `operation`: the running one, or else the last one. `misnamed`: names on the bus that nearly match
-    the host's; messages under them are dropped."""
+    the host's; messages under them are dropped. `drill`: a spare host for drills; `last_drill`: the one under
+    way, or else the last one; `drilled`: when one last succeeded."""
 
     name: str
     cluster: str
@@ -137,6 +139,34 @@ class Host(Shape):
     stay_off: bool
     fenceable: "Fenceable | None"
     misnamed: list[str]
+    drill: bool
+    last_drill: "Drill | None"
+    drilled: Time | None
+
+
+class Drill(Shape):
+    """A drill. `ended` and `result` are null while it is under way. `step`: the first step that was not proven; null:
+    all were."""
+
+    operation: str
+    by: str
+    reason: str
+    started: Time
+    ended: Time | None
+    result: DrillResult | None
+    step: DrillStep | None
+    why: str
+    steps: "DrillSteps"
+
+
+class DrillSteps(Shape):
+    """When each step was proven, in milliseconds since the start; null: it was not."""
+
+    off: int | None
+    silent: int | None
+    announced: int | None
+    on: int | None
+    heard: int | None
 
 
 class Missing(Shape):

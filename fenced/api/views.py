@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from fenced.api import shapes
 from fenced.core.durable.fleet_state import Pause
 from fenced.core.durable.records import Entry
-from fenced.core.durable.state import DeviceRun, Fenceable, HostState, Operation, RaceEntry, Step
+from fenced.core.durable.state import DeviceRun, Drill, DrillStep, Fenceable, HostState, Operation, RaceEntry, Step
 from fenced.model.inventory import Inventory, Secret
 from fenced.model.moments import Moment, moment
 from fenced.model.names import HostName, Token
@@ -65,6 +65,7 @@ def operation(given: Operation) -> shapes.Operation:
         error=given.error or given.ending_why or None,
         known=list(given.explanation),
         gates=[shapes.Gate(gate=gate.gate, open=gate.is_open, why=gate.why) for gate in given.gates],
+        drill=given.is_drill,
     )
 
 
@@ -147,6 +148,25 @@ def host(given: HostView) -> shapes.Host:
         stay_off=state.is_stay_off,
         fenceable=_fenceable(given.fenceable),
         misnamed=list(given.misnamed),
+        drill=given.is_drill,
+        last_drill=_drill(state.drill or state.last_drill),
+        drilled=moment(state.drilled_at),
+    )
+
+
+def _drill(given: Drill | None) -> shapes.Drill | None:
+    if given is None:
+        return None
+    return shapes.Drill(
+        operation=given.operation,
+        by=given.by,
+        reason=given.reason,
+        started=Moment(given.started),
+        ended=moment(given.ended),
+        result=given.result,
+        step=given.failed_step,
+        why=given.why,
+        steps=shapes.DrillSteps(**{step.value: given.milliseconds(step) for step in DrillStep}),
     )
 
 

@@ -9,7 +9,7 @@ import contextlib
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -18,9 +18,11 @@ import structlog
 from aiohttp import web
 
 from fenced.api.callers import Owner
-from fenced.api.server import BACKLOG, ApiError, Serving, build_app, expiring_tokens, reconfigure, serve
+from fenced.api.server import BACKLOG, ApiError, ApiFilesError, Serving, build_app, expiring_tokens, reconfigure, serve
+from fenced.app.certificates import Certificates
 from fenced.app.clocks import Clocks
 from fenced.app.note import Note
+from fenced.app.old_name import retired
 from fenced.app.reload import Reloader
 from fenced.app.running import Running, run_until
 from fenced.bus.client import BusClient
@@ -32,6 +34,7 @@ from fenced.drivers.local import LocalCaller
 from fenced.drivers.processes import kill_survivors
 from fenced.drivers.registry import DriverRegistry, drivers
 from fenced.engine.engine import Engine, Ports, replay, unfinished
+from fenced.engine.retired import Retired
 from fenced.host import memory
 from fenced.host.limits import allow_open_files
 from fenced.host.liveness import TcpLiveness
@@ -68,6 +71,7 @@ class _Parts:
     registry: DriverRegistry
     remote: ProxyCaller
     watch: ProxyWatch
+    certificates: Certificates
     metrics: Metrics
     remarks: list[Callable[[], str]] = field(default_factory=list)
 
@@ -95,20 +99,24 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
             registry=registry,
             remote=remote,
             watch=ProxyWatch(remote, configuration.inventory.proxies.values(), clock=clocks.steady),
+            certificates=Certificates(configuration, remote, _bus_settings(configuration)),
             metrics=Metrics(),
         )
         engine, bus = _engine(parts, fleet)
         _register_gauges(parts, engine, bus)
         app = _app(parts, engine)
-        _connect_reloads(parts, engine, app)
+        servings: list[Serving] = []
+        _connect_reloads(parts, engine, app, servings)
+        servings.append(await _serve(parts, app, stack))
         running = Running(
             engine=engine,
             clocks=clocks,
             reloader=reloader,
-            serving=await _serve(parts, app, stack),
+            serving=servings[0],
             remote=remote,
             watch=parts.watch,
             note=Note(configuration.state_dir, engine.misnamed),
+            certificates=parts.certificates,
         )
         await run_until(stop, running)
 
@@ -206,12 +214,18 @@ def _engine(parts: _Parts, fleet: Fleet) -> tuple[Engine, BusClient]:
             liveness=TcpLiveness(), clock=clock, telemetry=parts.metrics, anchor=parts.clocks.anchor,
             reach=parts.remote.reach, proxies=parts.watch.views, wall=parts.clocks.wall,
             remarks=lambda: tuple(filter(None, (remark() for remark in parts.remarks))),
+            retired=_retired(parts.configuration),
         ),
     )  # fmt: skip
     engines.append(engine)
     parts.watch.report_to(engine.bar)
-    parts.remarks.extend((lambda: bus.suspicion, lambda: parts.reloader.last.status("")))
+    parts.remarks.extend((lambda: bus.suspicion, lambda: parts.reloader.last.status(""), parts.certificates.remark))
     return engine, bus
+
+
+def _retired(configuration: Configuration) -> Retired | None:
+    daemon = configuration.inventory.daemon
+    return retired(configuration.state_dir, site=daemon.site, name=daemon.name)
 
 
 def _register_gauges(parts: _Parts, engine: Engine, bus: BusClient) -> None:
@@ -224,7 +238,7 @@ def _register_gauges(parts: _Parts, engine: Engine, bus: BusClient) -> None:
     registry = parts.metrics.registry
     registry.register(gauges)
     registry.register(ProxyGauges(parts.watch))
-    registry.register(CertificateGauges(parts.remote.expiry_seconds))
+    registry.register(CertificateGauges(parts.certificates.gauges))
     registry.register(BusGauges(lambda: bus.taken_over_count))
     registry.register(ReloadGauges(parts.reloader.last.outcome))
 
@@ -246,8 +260,11 @@ def _app(parts: _Parts, engine: Engine) -> web.Application:
     )
 
 
-def _connect_reloads(parts: _Parts, engine: Engine, app: web.Application) -> None:
-    """Let SIGHUP reload the configuration, and pass an accepted one on to the API and to what speaks to the proxies."""
+def _connect_reloads(parts: _Parts, engine: Engine, app: web.Application, servings: Sequence[Serving]) -> None:
+    """Let SIGHUP reload the configuration, and pass an accepted one on to the API and to what speaks to the proxies.
+
+    `servings` gets the listening API once it is served.
+    """
 
     def reloaded(new: Configuration) -> None:
         reconfigure(
@@ -257,13 +274,23 @@ def _connect_reloads(parts: _Parts, engine: Engine, app: web.Application) -> Non
             has_tcp_writes=new.api.tcp_writes,
             hosts=new.api.hosts,
         )
+        for serving in servings:
+            _use_certificate(serving, new.api)
+        parts.certificates.use(new)
         parts.remote.use(_urls(new.inventory), _vias(new.inventory))
         parts.watch.use(new.inventory.proxies.values())
         if parts.remote.certificates is not None:
             parts.remote.certificates.ask()
 
-    parts.reloader.connect(engine, reloaded)
+    parts.reloader.connect(engine, reloaded, judge=parts.certificates.judged)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, parts.reloader.ask)
+
+
+def _use_certificate(serving: Serving, api: ApiConfiguration) -> None:
+    try:
+        serving.use_certificate(str(api.tls_cert_file or ""), str(api.tls_key_file or ""))
+    except ApiFilesError as exc:  # the files changed since the check; the next reload reads them again
+        log.error("api_certificate_refused", reason=str(exc))
 
 
 async def _serve(parts: _Parts, app: web.Application, stack: contextlib.AsyncExitStack) -> Serving:

@@ -12,6 +12,8 @@ from fenced.config.heard_as import NOTE, written
 from fenced.engine.misnamed import Misnamed
 
 LOOK_SECONDS: Final = 10.0
+REFRESH_LOOKS: Final = 30
+"""Write an unchanged note after so many looks: its time says that the daemon runs."""
 
 
 class Note:
@@ -21,14 +23,20 @@ class Note:
         self._path, self._misnamed = state_dir / NOTE, misnamed
 
     async def run(self) -> None:
-        """Write the note when it changes, also back to empty; run until cancelled."""
-        last: str | None = None
-        while True:
-            text = written(self._misnamed.all())
-            if text != last:
-                last = text
-                await asyncio.to_thread(self._write, text)
-            await asyncio.sleep(LOOK_SECONDS)
+        """Write the note when it changes, also back to empty; run until cancelled. Then nothing is heard any more, so
+        remove the note."""
+        last, looks = "", 0
+        try:
+            while True:
+                text = written(self._misnamed.all())
+                if text != last or looks % REFRESH_LOOKS == 0:
+                    last = text
+                    await asyncio.to_thread(self._write, text)
+                looks += 1
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            with contextlib.suppress(OSError):
+                self._path.unlink(missing_ok=True)
 
     def _write(self, text: str) -> None:
         """Replace the file atomically, because the check may read it at any moment."""

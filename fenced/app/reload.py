@@ -17,14 +17,20 @@ from fenced.config.difference import difference, kept_until_restart, needs_resta
 from fenced.config.load import Loaded
 from fenced.config.mistakes import Mistake
 from fenced.core import events as e
+from fenced.core.readiness.of_host import opened_by
+from fenced.core.readiness.values import HOSTS_NAMED_MAX
 from fenced.engine.engine import Engine
 from fenced.host import memory
 from fenced.host.notify import Notify
 from fenced.model.answers import RefusedBy
+from fenced.model.names import HostName
 from fenced.ports.control import Unavailable
 from fenced.ports.reloading import Flaw, OtherFile, ReloadVerdict
 
 log = structlog.get_logger("fenced")
+
+Judge = Callable[[Configuration], tuple[str, tuple[str, ...]]]
+"""Return why a new configuration must be refused, or "", and warnings."""
 
 
 class Reloader:
@@ -37,10 +43,12 @@ class Reloader:
         self._is_ended = False
         self._engine: Engine | None = None
         self._reloaded: Callable[[Configuration], None] | None = None
+        self._judge: Judge = _find_nothing
         self.last = LastReload()
 
-    def connect(self, engine: Engine, reloaded: Callable[[Configuration], None]) -> None:
-        self._engine, self._reloaded = engine, reloaded
+    def connect(self, engine: Engine, reloaded: Callable[[Configuration], None], *, judge: Judge | None = None) -> None:
+        """`judge` reads certificates; it runs in a thread."""
+        self._engine, self._reloaded, self._judge = engine, reloaded, judge or _find_nothing
 
     def ask(self) -> None:
         """Request a reload; the handler of SIGHUP."""
@@ -116,6 +124,13 @@ class Reloader:
         restart = needs_restart(self._configuration, new)
         if restart:
             return ReloadVerdict(refused=why_restart(restart), restart=restart, warnings=warnings)
+        expired, doubts = await asyncio.to_thread(self._judge, new)
+        for doubt in doubts:
+            log.warning("configuration_warning", warning=doubt)
+        warnings = (*warnings, *doubts)
+        if expired:
+            return ReloadVerdict(refused=expired, warnings=warnings)
+        warnings += _fences_at_once(opened_by(self._engine.fleet, new.inventory))
         answer = await self._engine.reactor.ask(e.InventoryRead(inventory=new.inventory))
         if isinstance(answer, RefusedBy):
             return ReloadVerdict(refused=answer.why, warnings=warnings)
@@ -129,6 +144,19 @@ class Reloader:
         self._configuration = new
         log.info("reloaded", hosts=len(new.inventory.hosts))
         return ReloadVerdict(changes=changes, warnings=warnings, restart=kept)
+
+
+def _find_nothing(_: Configuration) -> tuple[str, tuple[str, ...]]:
+    return "", ()
+
+
+def _fences_at_once(silent: tuple[HostName, ...]) -> tuple[str, ...]:
+    if not silent:
+        return ()
+    more = f" and {len(silent) - HOSTS_NAMED_MAX} more" if len(silent) > HOSTS_NAMED_MAX else ""
+    warning = f"silent hosts that may be fenced at once now: {', '.join(silent[:HOSTS_NAMED_MAX])}{more}"
+    log.warning("reload_arms", silent=len(silent), hosts=list(silent[:HOSTS_NAMED_MAX]))
+    return (warning,)
 
 
 def _are_same(one: str, other: str) -> bool:

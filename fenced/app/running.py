@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from fenced.api.server import Serving
+from fenced.app.certificates import Certificates
 from fenced.app.clocks import Clocks
 from fenced.app.note import Note
 from fenced.app.reload import Reloader, status
@@ -38,6 +39,7 @@ class Running:
     remote: ProxyCaller
     watch: ProxyWatch
     note: Note
+    certificates: Certificates
 
 
 async def run_until(stop: asyncio.Event, parts: Running) -> None:
@@ -52,6 +54,7 @@ async def run_until(stop: asyncio.Event, parts: Running) -> None:
             group.create_task(parts.watch.run(), name="proxies"),
             group.create_task(parts.clocks.watch(), name="clocks"),
             group.create_task(parts.note.run(), name="note of names"),
+            group.create_task(parts.certificates.watch(), name="ends of certificates"),
         ]
         await stop.wait()
         log.info("stopping")

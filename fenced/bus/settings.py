@@ -11,7 +11,7 @@ class BusSettings:
 
     `publishes_max`: unacknowledged messages in flight; further ones wait until their own deadline.
     `payload_bytes_max`: longer incoming messages are dropped and counted. They are in memory by then, so limit them at
-    the broker, too (Mosquitto: message_size_limit).
+    the broker, too (Mosquitto: max_packet_size).
     """
 
     host: str

@@ -75,7 +75,7 @@ def command(
     is_agent = not check and not show_store and adopt_store is None and forget_plug is None
     if is_agent:
         configure(log_level)
-    configuration = _load(file, _log if is_agent else _print)
+    configuration = _load(file, is_agent=is_agent)
     if is_agent:
         sys.exit(_run(configuration, lambda: _read(file), loop))
     elif check:
@@ -86,9 +86,9 @@ def command(
         _forget(configuration, PlugId(forget_plug))
 
 
-def _load(file: Path, report: Callable[[LoadedProxy], None]) -> ProxyConfiguration:
-    loaded = _read(file)
-    report(loaded)
+def _load(file: Path, *, is_agent: bool) -> ProxyConfiguration:
+    loaded = _read(file, is_outside_unit=not is_agent)
+    (_log if is_agent else _print)(loaded)
     if loaded.configuration is None:
         sys.exit(EXIT_CONFIGURATION)
     return loaded.configuration
@@ -111,8 +111,8 @@ def _log(loaded: LoadedProxy) -> None:
         log.error("configuration mistake", mistake=str(error))
 
 
-def _read(file: Path) -> LoadedProxy:
-    return load_proxy(file, own_machine=own_machine(), environ=os.environ)
+def _read(file: Path, *, is_outside_unit: bool = False) -> LoadedProxy:
+    return load_proxy(file, own_machine=own_machine(), environ=os.environ, is_outside_unit=is_outside_unit)
 
 
 def _line(mistake: Mistake) -> str:

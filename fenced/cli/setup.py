@@ -3,6 +3,7 @@
 import re
 import shutil
 import socket
+import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
@@ -12,12 +13,15 @@ from typing import Final
 import click
 
 from fenced.config.durations import parse_duration
+from fenced.setup.asked import Asked, Report
 from fenced.setup.daemon import CONFIGURATION, PROGRAM
 from fenced.setup.files import Done, counted
 from fenced.setup.fleet import SITE, Fleet, NotSetUp
-from fenced.setup.run import Asked, Report, run
+from fenced.setup.run import run
 
 PROGRESS_FROM: Final = 50
+SYSTEMCTL: Final = "/usr/bin/systemctl"
+RELOAD_SECONDS: Final = 90
 WORDS: Final = {
     Done.MADE: "made",
     Done.CHANGED: "changed",
@@ -48,6 +52,7 @@ WORDS: Final = {
     help="Whether Mosquitto runs on this machine. Default: if it is installed here.",
 )
 @click.option("--reissue", multiple=True, metavar="NAME", help="Give it a new password and certificate.")
+@click.option("--renew", is_flag=True, help="Renew certificates that end soon, and change nothing else: for a timer.")
 @click.option("--revoke", multiple=True, metavar="NAME", help="Remove this account from the broker.")
 @click.option(
     "--renew-within", "within", default="60d", show_default=True, metavar="D",
@@ -66,6 +71,7 @@ def command(
     readers: Sequence[str],
     has_broker: bool | None,
     reissue: Sequence[str],
+    renew: bool,
     revoke: Sequence[str],
     within: str,
     root: Path,
@@ -79,14 +85,17 @@ def command(
     fenced setup --host node-3=10.0.0.3          # later: add a host
     fenced setup --reissue node-2                # its password leaked
     fenced setup                                 # hosts of the inventory; renew what ends soon
+    fenced setup --renew                         # only renew (fenced-renew.timer does it each day)
 
     It makes a private authority, certificates, the broker's accounts, access list and configuration, fenced.toml, a
     first inventory, units, and one small archive for each host and proxy. Run it again at any time: it makes what is
     missing, and shows the difference where a person changed a file, without touching that file. The first run on a
     terminal asks for what no option says.
     """
+    if renew:
+        _refuse_more(hosts, proxies, brokers, site, controller, sources, readers, reissue, revoke)
     is_first = not (root / CONFIGURATION.relative_to("/")).exists()
-    if is_first and not hosts and not no_input and sys.stdin.isatty():
+    if is_first and not hosts and not no_input and not renew and sys.stdin.isatty():
         site, brokers, hosts = _answers(site, brokers)
     asked = Asked(
         fleet=Fleet(
@@ -98,23 +107,31 @@ def command(
             sources=tuple(sources),
             readers=tuple(readers),
         ),
-        addresses=tuple(map(_pair, hosts)),
-        reissue=frozenset(reissue),
-        revoke=frozenset(revoke),
+        addresses=tuple(map(_pair, hosts)), reissue=frozenset(reissue), revoke=frozenset(revoke),
         has_broker=has_broker,
         program=_program(),
         root=root.absolute(),
-        is_dry=is_dry,
-        site=site,
-        controller=controller,
-        within=_duration(within),
-    )
+        is_dry=is_dry, is_renewal=renew, site=site, controller=controller, within=_duration(within),
+    )  # fmt: skip
+    report = _done(asked)
+    _print(report, is_dry=is_dry)
+    sys.exit(1 if report.problems else 0)
+
+
+def _refuse_more(*others: object) -> None:
+    """Refuse options that a renewal would ignore."""
+    if any(others):
+        raise click.UsageError("--renew changes nothing but certificates: run fenced setup without it for the rest")
+
+
+def _done(asked: Asked) -> Report:
     try:
         report = run(asked, progress=_progress)
     except NotSetUp as exc:
         raise click.ClickException(str(exc)) from exc
-    _print(report, is_dry=is_dry)
-    sys.exit(1 if report.problems else 0)
+    if asked.is_renewal and report.is_broker_renewed and not asked.is_dry and asked.root == Path("/"):
+        report.notes.append(_reload_broker())
+    return report
 
 
 def _answers(site: str | None, brokers: Sequence[str]) -> tuple[str, Sequence[str], Sequence[str]]:
@@ -144,6 +161,19 @@ def _program() -> str:
     return str(Path(found).absolute()) if found and Path(found).name == Path(PROGRAM).name else PROGRAM
 
 
+def _reload_broker() -> str:
+    """Let a broker that runs use its new certificate; connections stay. Return what was done."""
+    try:
+        command = [SYSTEMCTL, "try-reload-or-restart", "mosquitto.service"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=RELOAD_SECONDS, check=False)
+        why = done.stderr.strip()
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        done, why = None, str(exc)
+    if done is not None and done.returncode == 0:
+        return "the broker was reloaded and uses its new certificate"
+    raise click.ClickException(f"mosquitto could not be reloaded ({why}): it uses its old certificate until it is")
+
+
 def _progress(done: int, of: int) -> None:
     """Show long work on a terminal."""
     if of >= PROGRESS_FROM and sys.stderr.isatty():
@@ -167,6 +197,7 @@ def _print(report: Report, *, is_dry: bool) -> None:
         click.echo(f"note: {line}")
     for line in report.problems:
         click.echo(f"PROBLEM: {line}", err=True)
-    click.echo(f"\nNext, with the configuration {CONFIGURATION}:")
+    if report.next:
+        click.echo(f"\nNext, with the configuration {CONFIGURATION}:")
     for number, line in enumerate(report.next, start=1):
         click.echo(f"{number}. {line}")

@@ -54,7 +54,8 @@ def _head(operation: Json) -> Iterator[str]:
     state = operation["state"]
     elapsed = duration_ms(operation)
     took = "" if elapsed is None else f" after {short(elapsed)}"
-    yield f"operation {operation['id']}: {operation['action']} {operation['host']}, {state}{took}"
+    what = "drill" if operation.get("drill") else operation["action"]
+    yield f"operation {operation['id']}: {what} {operation['host']}, {state}{took}"
     why = f": {operation['reason']}" if operation["reason"] else ""
     yield f"  cause {operation['cause']}, by {operation['by']}{why}"
     if operation["joined"]:

@@ -85,10 +85,16 @@ class LoadedProxy:
     warnings: tuple[Mistake, ...]
 
 
-def load_proxy(path: Path, *, own_machine: OwnMachine, environ: Mapping[str, str]) -> LoadedProxy:
-    """Read the proxy agent's file. Raises nothing, whatever it contains, and if it is missing."""
+def load_proxy(
+    path: Path, *, own_machine: OwnMachine, environ: Mapping[str, str], is_outside_unit: bool = False
+) -> LoadedProxy:
+    """Read the proxy agent's file. Raises nothing, whatever it contains, and if it is missing.
+
+    `is_outside_unit`: check only, where systemd gives no credentials.
+    """
     mistakes = Mistakes()
-    configuration = whole(path, mistakes, lambda: _proxy(path, own_machine, environ, mistakes))
+    secrets = SecretReader(environ, mistakes, is_outside_unit=is_outside_unit)
+    configuration = whole(path, mistakes, lambda: _proxy(path, own_machine, secrets, mistakes))
     return LoadedProxy(
         configuration=None if mistakes.errors else configuration,
         errors=tuple(mistakes.errors),
@@ -101,12 +107,11 @@ def _tables(model: type[TableType], path: Path, mistakes: Mistakes) -> TableType
     return None if raw is None else parse(model, raw, Where(str(path)), mistakes).table
 
 
-def _proxy(path: Path, own: OwnMachine, environ: Mapping[str, str], mistakes: Mistakes) -> ProxyConfiguration | None:
+def _proxy(path: Path, own: OwnMachine, secrets: SecretReader, mistakes: Mistakes) -> ProxyConfiguration | None:
     tables = _tables(ProxyTables, path, mistakes)
     if tables is None:
         return None
     table, where, base = tables.proxy, Where(str(path)).key("proxy"), path.parent
-    secrets = SecretReader(environ, mistakes)
     credentials = stored_credentials(tables.credentials, Where(str(path)).key("credentials"), base, secrets, mistakes)
     secrets.tell_open_to_all()
     host, port = places.listen(table.listen, where.key("listen"), mistakes)

@@ -181,6 +181,7 @@ class Builder:
             rack=sys.intern(table.rack),
             roles=self.settings.shared(table.roles),
             is_protected=table.protected,
+            is_drill=table.drill,
             identity=table.identity,
             settings=settings,
         )

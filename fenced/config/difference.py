@@ -17,7 +17,7 @@ from fenced.model.names import HostName
 LINES_MAX: Final = 200
 
 _RESTART_PARTS: Final = ("state_dir", "bus", "store", "proxy_client")
-_RESTART_API_KEYS: Final = ("host", "port", "socket", "tls_cert_file", "tls_key_file")
+_RESTART_API_KEYS: Final = ("host", "port", "socket")
 """A reload exchanges the rest while the server runs."""
 _KEPT_KEYS: Final = {
     "agent_processes": "power.agent_processes",
@@ -54,6 +54,7 @@ def needs_restart(old: Configuration, new: Configuration) -> tuple[str, ...]:
     """Return the changed keys without whose old value the daemon can't go on: they need a restart."""
     changed = [place for part in _RESTART_PARTS for place in _places(part, getattr(old, part), getattr(new, part))]
     changed += [f"api.{key}" for key in _RESTART_API_KEYS if getattr(old.api, key) != getattr(new.api, key)]
+    changed += ["api.tls_cert_file"] if (old.api.tls_cert_file is None) != (new.api.tls_cert_file is None) else []
     before, after = old.inventory.daemon, new.inventory.daemon
     changed += [f"daemon.{key}" for key in ("name", "site") if getattr(before, key) != getattr(after, key)]
     keys = (_IN_THE_FILE.get(place, place) for place in changed)

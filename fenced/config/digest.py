@@ -59,7 +59,7 @@ def _proxy(proxy: Proxy) -> tuple[object, ...]:
 def _host(host: Host, settings: Settings) -> tuple[object, ...]:
     return (
         "host", host.name, host.cluster, host.datacenter, host.address, host.aliases, host.rack, host.roles,
-        host.is_protected, host.identity, settings(host.settings),
+        host.is_protected, host.is_drill, host.identity, settings(host.settings),
         *(_device(device, settings) for device in host.devices),
     )  # fmt: skip
 

@@ -50,6 +50,7 @@ class HostTable(Overrides):
     rack: Annotated[str, Text("its rack (gates.storm.domains)")] = ""
     roles: Annotated[tuple[str, ...], Listed("its roles, for grace_per_role", item=Name(""))] = ()
     protected: Annotated[bool, Flag("true: never fence it automatically")] = False
+    drill: Annotated[bool, Flag("true: a spare host, which `fencectl drill` may fence for real")] = False
     identity: Annotated[str, Text("the BMC's system UUID or serial number, compared before an OFF")] = ""
     device: Annotated[list[dict[str, Any]], Tables("its power devices: [[host.device]]")] = Field(default_factory=list)
 

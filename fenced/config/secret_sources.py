@@ -133,7 +133,7 @@ class SecretReader:
             self._mistakes.warning(
                 place,
                 f"not checked: only the unit can read its credentials. It needs LoadCredential={name}:FILE "
-                "(`systemctl cat fenced` shows it)",
+                "(`systemctl cat fenced`, of a proxy `systemctl cat fenced-proxy`, shows it)",
                 value=name,
                 unit="systemd credential",
             )

@@ -7,16 +7,16 @@ Each event goes to one module: messages to `suspected.hearing`, timers to `suspe
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from fenced.core import closed_gates, fleet_decisions
+from fenced.core import closed_gates, fleet_decisions, listening
 from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.believed import trust
 from fenced.core.durable import records as r
 from fenced.core.durable.state import Operation
 from fenced.core.fleet import Fleet
-from fenced.core.operation import confirming, recovery, requests, results
+from fenced.core.operation import confirming, drills, recovery, requests, results
 from fenced.core.said.announce import Announcement
-from fenced.core.suspected import fenceable, hearing, looking
+from fenced.core.suspected import drilled, fenceable, hearing, looking
 from fenced.core.suspected.watch import watch_ended
 from fenced.core.work import HostWork, Work
 from fenced.model.answers import Answer
@@ -63,6 +63,7 @@ def decide(fleet: Fleet, event: e.Event, now: float) -> Decision:
             fleet_decisions.end_pauses(work)
         case e.GatesDue():
             closed_gates.look(work)
+            listening.look(work)
         case e.Started():
             recovery.start(work)
         case e.PauseAsked() | e.PauseEndAsked() | e.ArmAsked() | e.StoreReleaseAsked():
@@ -71,6 +72,7 @@ def decide(fleet: Fleet, event: e.Event, now: float) -> Decision:
             if event.host in fleet.hosts:
                 answer = _of_host(work.on(event.host), event)
                 trust.follow(work.on(event.host))
+                drills.follow(work.on(event.host))
     if is_news and not work.entries and not work.commands and answer is None:
         return NOTHING_CHANGED
     return Decision(
@@ -88,7 +90,10 @@ def _heard(work: HostWork, event: e.Health | e.Presence | e.Evidence) -> bool:
         return False
     match event:
         case e.Health():
-            return hearing.hear(work, event)
+            is_news = hearing.hear(work, event)
+            drilled.hear(work, event)
+            drills.follow(work)
+            return is_news
         case e.Presence():
             hearing.hear_presence(work, event)
             return not event.is_retained
@@ -109,6 +114,7 @@ HostEvent = (
     | e.WatchEnded
     | e.PathChecked
     | e.ActionAsked
+    | e.DrillAsked
     | e.ConfirmOffAsked
     | e.CancelAsked
     | e.MaintenanceAsked
@@ -137,6 +143,8 @@ def _of_host(work: HostWork, event: HostEvent) -> Answer | None:
             fenceable.path_checked(work, event)
         case e.ActionAsked():
             return requests.ask(work, event)
+        case e.DrillAsked():
+            return drills.ask(work, event)
         case e.ConfirmOffAsked():
             return confirming.confirm_off(work, event)
         case e.CancelAsked():

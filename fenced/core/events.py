@@ -229,6 +229,16 @@ class ActionAsked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DrillAsked:
+    """An operator requests a drill: a living spare host is fenced for real. `is_forced`: also in a fleet in trouble."""
+
+    host: HostName
+    by: str
+    reason: str
+    is_forced: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmOffAsked:
     """An operator states that the host is off. `read`: the operation that read its devices just before."""
 
@@ -298,6 +308,7 @@ class StoreReleaseAsked:
 BusEvent = Health | Presence | Evidence | BusRequest | BusConnected | BusDisconnected
 Asked = (
     ActionAsked
+    | DrillAsked
     | ConfirmOffAsked
     | CancelAsked
     | MaintenanceAsked

@@ -156,7 +156,14 @@ class Fleet:
         """Keep what a heartbeat changes of its host's `Sight`."""
         ear = self.own.ear.now(health.received)
         sight = self._sight_to_change(health.host)
+        if ear - sight.heard_ear > sight.longest_silence and self._is_missed(sight, health):
+            self.see(health.host, longest_silence=ear - sight.heard_ear, longest_silence_at=health.received)
         keep_beat(sight, health, ear=ear, counters=counters, is_stopping=is_stopping)
+
+    @staticmethod
+    def _is_missed(sight: Sight, health: Health) -> bool:
+        """Return whether the silence before a beat was one of a running host: of the same boot, not announced."""
+        return sight.heard_at is not None and sight.boot == health.boot and not sight.is_stopping
 
     def _sight_to_change(self, name: HostName) -> Sight:
         sight = self.sights[name]

@@ -171,7 +171,7 @@ def _arm(work: Work, event: e.ArmAsked) -> Answer:
         return RefusedBy(
             rule="armed", why="the configuration file says daemon.armed = false; change it and reload (S19)"
         )
-    work.record_fleet(r.Armed(by=event.by))
+    work.record_fleet(r.Armed(by=event.by, reason=event.reason))
     return Accepted(operation=OperationId(""))
 
 

@@ -1,7 +1,7 @@
 """Turns a batch of decisions into one transaction: records, snapshots, operations, and messages for the bus."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fenced.bus.topics import Topics
@@ -11,8 +11,9 @@ from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.state import HostState, Operation
 from fenced.core.fleet import Fleet
 from fenced.core.said.announce import Announcement, state_message
+from fenced.model.inventory import Inventory
 from fenced.model.moments import Moment, Wall, as_steady, rfc3339
-from fenced.model.names import HostName
+from fenced.model.names import DeviceName, HostName
 from fenced.ports.journal import Batch, OutboxMessage
 
 
@@ -46,8 +47,11 @@ def collect(
     site = fleet.inventory.daemon.site
     source = f"/fenced/{site}/{fleet.inventory.daemon.name}"
     for name, state in collected.after.items():
-        if _is_told_anew(collected.before[name], state, controller):
-            collected.outbox.append(state_outbox(state, controller, site, f"{fleet.next_token()}", wall))
+        devices = device_names(fleet.inventory, name)
+        if _is_told_anew(collected.before[name], state, controller, devices):
+            collected.outbox.append(
+                state_outbox(state, controller, site, f"{fleet.next_token()}", wall, devices=devices)
+            )
     for announcement in collected.told:
         collected.outbox.append(_event(announcement, site, source, f"{fleet.next_token()}", wall))
     return collected
@@ -65,9 +69,17 @@ def batch_of(collected: Collected) -> Batch:
     )
 
 
-def state_payload(state: HostState, controller: str, wall: Wall = as_steady) -> bytes:
-    """Return the retained state message of one host."""
-    return _json(state_message(state, controller), wall)
+def device_names(inventory: Inventory, name: HostName) -> frozenset[DeviceName]:
+    """Return the devices that a host has in this inventory."""
+    host = inventory.hosts.get(name)
+    return frozenset() if host is None else frozenset(device.name for device in host.devices)
+
+
+def state_payload(
+    state: HostState, controller: str, wall: Wall = as_steady, *, devices: Collection[DeviceName] | None = None
+) -> bytes:
+    """Return the retained state message of one host. `devices`: those that it has now; None: show all."""
+    return _json(state_message(state, controller, devices=devices), wall)
 
 
 def _json(message: Mapping[str, object], wall: Wall) -> bytes:
@@ -81,19 +93,22 @@ def _json(message: Mapping[str, object], wall: Wall) -> bytes:
     return json.dumps(message, separators=(",", ":"), default=told).encode()
 
 
-def _is_told_anew(before: HostState, after: HostState, controller: str) -> bool:
+def _is_told_anew(before: HostState, after: HostState, controller: str, devices: Collection[DeviceName]) -> bool:
     if after.is_removed:
         return not before.is_removed
-    return before.is_removed or state_message(after, controller) != state_message(before, controller)
+    was, now = (state_message(state, controller, devices=devices) for state in (before, after))
+    return before.is_removed or was != now
 
 
-def state_outbox(state: HostState, controller: str, site: str, message_id: str, wall: Wall) -> OutboxMessage:
+def state_outbox(
+    state: HostState, controller: str, site: str, message_id: str, wall: Wall, *, devices: Collection[DeviceName]
+) -> OutboxMessage:
     """Return a host's retained state message. For a removed host it is empty, which clears the topic at the broker."""
     return OutboxMessage(
         id=message_id,
         host=state.name,
         topic=Topics(site=site).state(state.name),
-        payload=b"" if state.is_removed else state_payload(state, controller, wall),
+        payload=b"" if state.is_removed else state_payload(state, controller, wall, devices=devices),
         is_retained=True,
     )
 

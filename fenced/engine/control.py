@@ -22,6 +22,7 @@ from fenced.core.suspected import freshness
 from fenced.core.suspected.fenceable import shown
 from fenced.engine.misnamed import Misnamed
 from fenced.engine.reactor import Reactor
+from fenced.engine.readiness import readiness
 from fenced.engine.watching import Events
 from fenced.model.answers import Accepted as CoreAccepted
 from fenced.model.answers import RefusedBy
@@ -30,7 +31,7 @@ from fenced.model.moments import moment
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import Action, OperationState
 from fenced.ports.clock import Clock
-from fenced.ports.control import Accepted, Explanation, FleetView, HostView, NotFound, Refused, Unavailable
+from fenced.ports.control import Accepted, Explanation, FleetView, HostView, NotFound, Readiness, Refused, Unavailable
 from fenced.ports.journal import Journal, OutboxMessage, Page, StoreError
 from fenced.ports.proxies import ProxyView
 
@@ -91,6 +92,7 @@ class EngineControl:
             is_quiet=now < fleet.quiet_until,
             fleet=fleet.durable_state,
             gate_closed_seconds=closed_gates.closed_seconds(fleet, now),
+            now=now,
         )
 
     def proxies(self) -> Sequence[ProxyView]:
@@ -119,6 +121,7 @@ class EngineControl:
             is_paused=any(match.matches(pause.match, host) for pause in self._fleet.durable_state.pauses),
             misnamed=self._misnamed.names(state.name),
             fenceable=shown(self._fleet, state.name, state, self._clock.now()),
+            is_drill=host.is_drill,
         )
 
     async def explain(self, name: HostName) -> Explanation:
@@ -164,6 +167,11 @@ class EngineControl:
         entries = await _stored(self._journal.entries(host=name, limit=50))
         told = tuple({"gate": gate.gate, "open": gate.is_open, "why": gate.why} for gate in verdicts)
         return Explanation(view=view, gates=told, known=known, plan=plan, entries=entries)
+
+    async def readiness(self, *, match: str, is_all: bool, limit: int, after: str | None) -> Readiness:
+        return await readiness(
+            self._fleet, self._clock, self._misnamed.names, match=match, is_all=is_all, limit=limit, after=after
+        )
 
     async def operation(self, operation: OperationId) -> Operation:
         for state in map(self._fleet.durable, self._fleet.hosts):
@@ -216,6 +224,10 @@ class EngineControl:
         self._state(name)
         return await self._ask(e.ActionAsked(host=name, action=action, by=by, reason=reason, is_forced=is_forced))
 
+    async def drill(self, name: HostName, *, by: str, reason: str, is_forced: bool) -> Accepted:
+        self._state(name)
+        return await self._ask(e.DrillAsked(host=name, by=by, reason=reason, is_forced=is_forced))
+
     async def confirm_off(self, name: HostName, *, by: str, reason: str, is_forced: bool) -> Accepted:
         self._state(name)
         read = await self.read_devices(name, by=by)
@@ -267,8 +279,8 @@ class EngineControl:
     async def end_pause(self, pause_id: str, *, by: str) -> None:
         await self._ask(e.PauseEndAsked(id=pause_id, by=by))
 
-    async def arm(self, *, by: str) -> None:
-        await self._ask(e.ArmAsked(is_on=True, by=by, reason=""))
+    async def arm(self, *, by: str, reason: str) -> None:
+        await self._ask(e.ArmAsked(is_on=True, by=by, reason=reason))
 
     async def disarm(self, *, by: str, reason: str) -> None:
         await self._ask(e.ArmAsked(is_on=False, by=by, reason=reason))

@@ -25,6 +25,7 @@ from fenced.engine.observer import Observer
 from fenced.engine.outbox import Outbox
 from fenced.engine.race import PathMemory
 from fenced.engine.reactor import Reactor
+from fenced.engine.retired import Retired
 from fenced.engine.workers import DeviceWorkers, Reach
 from fenced.model.inventory import Inventory
 from fenced.model.moments import Wall, as_steady
@@ -59,6 +60,7 @@ class Ports:
     wall: Wall = as_steady
     remarks: Callable[[], tuple[str, ...]] = tuple
     """Further warnings for /readyz; the daemon is still ready."""
+    retired: Retired | None = None
 
 
 def replay(inventory: Inventory, loaded: Loaded, *, started: float) -> Fleet:
@@ -133,7 +135,7 @@ class Engine:
         )  # fmt: skip
         self.outbox = Outbox(
             fleet=fleet, journal=ports.journal, bus=ports.bus, clock=ports.clock, deliver=self.reactor.deliver,
-            controller=daemon.name, wall=ports.wall, holds_lease=self.reactor.holds_lease,
+            controller=daemon.name, wall=ports.wall, holds_lease=self.reactor.holds_lease, retired=ports.retired,
         )  # fmt: skip
         self.workers = DeviceWorkers(
             local=ports.local, remote=ports.remote, clock=ports.clock, telemetry=ports.telemetry,

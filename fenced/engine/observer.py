@@ -5,7 +5,7 @@ import structlog
 from fenced.core import events as e
 from fenced.core.decide import Decision
 from fenced.core.durable import records as r
-from fenced.core.durable.state import FenceableLevel, HostState, Operation
+from fenced.core.durable.state import DrillResult, FenceableLevel, HostState, Operation
 from fenced.core.fleet import Fleet
 from fenced.engine.batch import Collected
 from fenced.model.answers import RefusedBy
@@ -87,6 +87,8 @@ class Observer:
                 log.info(record.kind, host=name, device=record.device)
             case r.DevicesTrusted():
                 log.info("devices_trusted", host=name, devices=list(record.devices))
+            case r.DrillEnded():
+                self._drill_ended(name, record)
             case r.FenceFailed() | r.RestoreFailed():
                 log.warning(record.kind, host=name, operation=record.operation, reason=record.why)
             case r.Contradicted():
@@ -103,6 +105,14 @@ class Observer:
                 log.info(record.kind, host=name)
             case _:
                 _log_operation(name, record)
+
+    def _drill_ended(self, name: HostName, record: r.DrillEnded) -> None:
+        self._telemetry.drill_ended(record.result.value)
+        if record.result is DrillResult.FAILED:
+            step = record.failed_step.value if record.failed_step is not None else None
+            log.error("drill_failed", host=name, operation=record.operation, step=step, reason=record.why)
+        else:
+            log.info(f"drill_{record.result.value}", host=name, operation=record.operation, reason=record.why)
 
     def _state_changed(self, before: HostState, after: HostState) -> None:
         if before.suspected_at is None or before.state not in {State.SUSPECT, State.FENCING}:
@@ -132,7 +142,7 @@ class Observer:
 def _log_fleet(record: r.Record) -> None:
     match record:
         case r.StoreDoubted():
-            log.error(record.kind, reason=record.why, advice="check it, then `fencectl release store`")
+            log.error(record.kind, reason=record.why, advice="check it, then `fencectl release store --reason '...'`")
         case r.GateStayedClosed():
             log.warning(
                 record.kind, gate=record.closed.gate, cluster=record.closed.cluster, reason=record.why,
@@ -140,10 +150,8 @@ def _log_fleet(record: r.Record) -> None:
             )  # fmt: skip
         case r.GateOpened():
             log.info(record.kind, gate=record.gate, cluster=record.cluster)
-        case r.Disarmed() | r.StoreReleased():
+        case r.Armed() | r.Disarmed() | r.StoreReleased():
             log.info(record.kind, by=record.by, reason=record.reason)
-        case r.Armed():
-            log.info(record.kind, by=record.by)
         case r.PauseSet():
             pause = record.pause
             log.info(record.kind, pause=pause.id, match=pause.match, by=pause.by, reason=pause.reason)
@@ -153,6 +161,8 @@ def _log_fleet(record: r.Record) -> None:
             log.info(record.kind, host=record.host)
         case r.BusLost() | r.ReloadRefused() | r.Reloaded():
             pass  # logged where it happened, with more
+        case r.Listened():
+            pass  # only a figure
         case _:
             log.info(record.kind)
 

@@ -18,9 +18,10 @@ from fenced.bus.topics import Topics
 from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.fleet import Fleet
-from fenced.engine.batch import state_payload
+from fenced.engine.batch import device_names, state_payload
 from fenced.engine.info import Info
 from fenced.engine.lanes import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, LaneKey, Lanes, Own
+from fenced.engine.retired import Retired
 from fenced.engine.waiting import nudged
 from fenced.model.answers import Accepted, RefusedBy
 from fenced.model.moments import Wall, as_steady, rfc3339
@@ -66,7 +67,9 @@ class Outbox:
         holds_lease: Callable[[], bool],
         controller: str,
         wall: Wall = as_steady,
+        retired: Retired | None = None,
     ) -> None:
+        self._retired = retired
         self._wall, self._holds_lease = wall, holds_lease
         self._fleet, self._journal, self._bus, self._clock = fleet, journal, bus, clock
         self._deliver, self._controller = deliver, controller
@@ -78,6 +81,7 @@ class Outbox:
         self._stored = 0
         self._connection = 0
         self._untold: dict[HostName, None] = {}
+        self._inventory = fleet.durable_inventory
         self._told_controller: tuple[bool, int] | None = None
         self._store_pause = FIRST_PAUSE_SECONDS
         self._store_from = clock.now()
@@ -156,6 +160,7 @@ class Outbox:
             self._stored = await self._journal.outbox_pending()
             return
         self._begin_controller(group)
+        self._follow_inventory()
         barred = self._lanes.barred(self._clock.now())
         skipping = {None if key is Own.FLEET else key for key in barred if not isinstance(key, Own) or key is Own.FLEET}
         messages = await self._journal.outbox(limit=room, each=LANE_SLICE, skipping=skipping)
@@ -167,6 +172,9 @@ class Outbox:
             served = {_lane_of(message) for message in messages}
             self._begin_states(group, room - len(messages), barred | served)
             self._lanes.drop(key for key in self._lanes.due(barred) if key not in self._untold)
+        if not self._under_way and self._retired is not None and self._retired.is_due:
+            clearing = self._clear_old(self._retired, self._publishing(self._retired.begin()))
+            group.create_task(clearing, name="outbox old name")
         if not self._under_way and self._info.is_due:
             sending = self._send_info(self._publishing(self._info.begin()), self._connection)
             group.create_task(sending, name="outbox info")
@@ -230,6 +238,17 @@ class Outbox:
 
     # -- repeated after each connection -------------------------------------------------------------------------------
 
+    def _follow_inventory(self) -> None:
+        """After a reload, repeat the states of hosts with other devices: a state names only those of the inventory."""
+        before, now = self._inventory, self._fleet.durable_inventory
+        if now is before:
+            return
+        self._inventory = now
+        for name, host in now.hosts.items():
+            was = before.hosts.get(name)
+            if was is not None and was is not host and device_names(before, name) != device_names(now, name):
+                self._untold[name] = None
+
     def _begin_states(self, group: asyncio.TaskGroup, room: int, barred: set[LaneKey]) -> None:
         if self._clock.now() < self._lanes.repeats_from:
             return
@@ -240,11 +259,9 @@ class Outbox:
             elif name not in barred and room > 0:
                 room -= 1
                 self._lanes.begin(name)
-                message = Message(
-                    topic=topics.state(name),
-                    payload=state_payload(self._fleet.durable(name), self._controller, self._wall),
-                    is_retained=True,
-                )
+                state, devices = self._fleet.durable(name), device_names(self._inventory, name)
+                payload = state_payload(state, self._controller, self._wall, devices=devices)
+                message = Message(topic=topics.state(name), payload=payload, is_retained=True)
                 sending = self._send_state(name, self._publishing(message), self._connection)
                 group.create_task(sending, name=f"outbox state {name}")
 
@@ -277,6 +294,10 @@ class Outbox:
     async def _send_info(self, publishing: Publishing, connection: int) -> None:
         error = await publishing
         self._info.ended(error, is_current=connection == self._connection)
+        self._nudged.set()
+
+    async def _clear_old(self, retired: Retired, publishing: Publishing) -> None:
+        retired.ended(await publishing)
         self._nudged.set()
 
     # -- one message --------------------------------------------------------------------------------------------------

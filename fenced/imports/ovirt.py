@@ -187,24 +187,25 @@ class _Host:
         return (*kept, "engine")
 
     def _others(self) -> None:
-        if said(_text(self.power.get("kdump_detection"))):
+        is_used = said(_text(self.power.get("enabled"))) is not False  # the engine sets both for every host
+        if is_used and said(_text(self.power.get("kdump_detection"))):
             self.losses.lost(
                 f"{self.where}, kdump_detection", "fenced does not wait for crash kernels yet",
                 "a dump can be cut short; see [remedy.kdump]",
             )  # fmt: skip
-        if said(_text(self.power.get("automatic_pm_enabled"))):
+        if is_used and said(_text(self.power.get("automatic_pm_enabled"))):
             self.losses.lost(f"{self.where}, automatic_pm_enabled", "fenced switches off no idle hosts", "")
         for key in self.power.keys() - _PM_FIELDS:
             self.losses.lost(f"{self.where}, power_management.{key}", "unknown to fenced: left out", "check it")
         if _text(self.tree.get("external_status")) not in {"", "ok"}:
             self.losses.lost(
                 f"{self.where}, external_status", "is not ok, so oVirt does not fence it now",
-                f"run `fencectl maintenance on {self.name}` if fenced must leave it alone",
+                f"run `fencectl maintenance {self.name} on --reason '...'` if fenced must leave it alone",
             )  # fmt: skip
         if _text(self.tree.get("status")) == "maintenance":
             self.losses.lost(
                 f"{self.where}, status", "maintenance is a state, which an inventory does not hold",
-                f"run `fencectl maintenance on {self.name}` if fenced must leave it alone",
+                f"run `fencectl maintenance {self.name} on --reason '...'` if fenced must leave it alone",
             )  # fmt: skip
 
     def _agents(self) -> list[Mapping[str, Any]]:

@@ -97,7 +97,7 @@ class _Importer:
                 if of_node.attributes.get(name, "off").lower() not in {*_OFF, ""}:
                     self.losses.lost(
                         f"{of_node.where}, {name}", "a state, which an inventory does not hold",
-                        f"run `fencectl maintenance on {of_node.name}` if fenced must leave it alone",
+                        f"run `fencectl maintenance {of_node.name} on --reason '...'` if fenced must leave it alone",
                     )  # fmt: skip
 
     def _can_serve(self, device: Stonith) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from fenced.lab.errors import LabError
 from fenced.lab.faults import Faults
 from fenced.lab.ground import Endpoint, Ground
 from fenced.lab.hosts import HOSTS_MAX, HostFiles, Hosts, VirtualHost
+from fenced.lab.namespaces import find_program
 from fenced.lab.outlets import PowerUnit
 from fenced.lab.programs import Program, fenced_argv, run_short
 from fenced.lab.rack import Outlet, Rack, Wiring
@@ -120,6 +122,8 @@ async def building(plan: Plan, ground: Ground, directory: Path) -> AsyncIterator
         await _certify(layout)
         await _serve(stack, tasks, rack, faults, listeners)
         start = _Starter(stack=stack, tasks=tasks, ground=ground, directory=directory)
+        if not layout.is_broker_built_in:
+            await start.broker(layout)
         for proxy in layout.proxies:
             await start.program(proxy.name, "proxy", "-c", str(layout.proxy_configuration(proxy.name)))
         daemon = await start.program("daemon", "run", "-c", str(layout.configuration))
@@ -155,7 +159,17 @@ class _Starter:
 
     async def program(self, name: str, *arguments: str) -> Program:
         log = self.directory / f"{name}.log"
-        program = await Program.start(self.ground, arguments[0], arguments, log=log)
+        return self._watched(name, await Program.start(self.ground, arguments[0], arguments, log=log))
+
+    async def broker(self, layout: Layout) -> None:
+        """Start Mosquitto. Raises LabError if it is not installed."""
+        mosquitto = find_program("mosquitto")
+        if mosquitto is None:
+            raise LabError("the lab needs a broker: install mosquitto, or the Python package amqtt (fenced[embedded])")
+        argv, log = [mosquitto, "-c", str(layout.broker_configuration)], self.directory / "broker.log"
+        self._watched("broker", await Program.start_other(self.ground, "mosquitto", argv, log=log))
+
+    def _watched(self, name: str, program: Program) -> Program:
         self.stack.push_async_callback(program.end)
         self.task(program.watch(), f"watch {name}")
         return program
@@ -232,6 +246,7 @@ def _layout(plan: Plan, ground: Ground, directory: Path, rack: Rack, listeners: 
         proxies=proxies,
         black_hole=_endpoint(listeners.black_hole),
         probe_ports=ground.probe_ports,
+        is_broker_built_in=find_spec("amqtt") is not None,
     )
 
 

@@ -22,7 +22,13 @@ TAIL_BYTES: Final = 16384
 
 
 def fenced_argv(*arguments: str) -> list[str]:
-    """Return the command line of a fenced program of this installation, whatever else is called `fenced` on PATH."""
+    """Return the command line of a fenced program of this installation, whatever else is called `fenced` on PATH.
+
+    A package keeps its modules in a folder of its own, and its programs see no other: so do those started here.
+    """
+    if sys.flags.no_site:
+        folder = str(Path(__file__).parents[2])
+        return [sys.executable, "-IS", "-c", f"import sys; sys.path.insert(0, {folder!r}); {RUN}", *arguments]
     return [sys.executable, "-c", RUN, *arguments]
 
 
@@ -36,14 +42,19 @@ class Program:
 
     @classmethod
     async def start(cls, ground: Ground, name: str, arguments: Sequence[str], *, log: Path) -> "Program":
-        """Start a program. Raises LabError if that fails."""
-        return cls(name, log, await spawn(ground.argv(fenced_argv(*arguments)), log))
+        """Start a program of fenced. Raises LabError if that fails."""
+        return await cls.start_other(ground, f"fenced {name}", fenced_argv(*arguments), log=log)
+
+    @classmethod
+    async def start_other(cls, ground: Ground, name: str, argv: Sequence[str], *, log: Path) -> "Program":
+        """Start any program. Raises LabError if that fails."""
+        return cls(name, log, await spawn(ground.argv(argv), log))
 
     async def watch(self) -> None:
         """Wait for the program. Never returns: raises LabError when it ends."""
         status = await self._process.wait()
         said = "\n".join(f"  {line}" for line in tail(self.log))
-        raise LabError(f"`fenced {self.name}` ended by itself with exit status {status}; its last lines:\n{said}")
+        raise LabError(f"`{self.name}` ended by itself with exit status {status}; its last lines:\n{said}")
 
     def kill(self) -> None:
         """Kill it at once, as kill -9 does; `watch` notices it."""

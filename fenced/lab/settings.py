@@ -55,10 +55,20 @@ class Layout:
     proxies: Sequence[ProxyPlace]
     black_hole: Endpoint
     probe_ports: Sequence[int]
+    is_broker_built_in: bool = True
+    """False: Mosquitto is the broker."""
 
     @property
     def configuration(self) -> Path:
         return self.directory / "fenced.toml"
+
+    @property
+    def bus(self) -> str:
+        return f"{'embedded' if self.is_broker_built_in else 'mqtt'}://{self.broker}"
+
+    @property
+    def broker_configuration(self) -> Path:
+        return self.directory / "mosquitto.conf"
 
     @property
     def socket(self) -> str:
@@ -99,9 +109,19 @@ def write(layout: Layout) -> None:
     password.touch(mode=0o600)
     password.write_text(PASSWORD + "\n", encoding="utf-8")
     layout.configuration.write_text(daemon_file(layout), encoding="utf-8")
+    if not layout.is_broker_built_in:
+        layout.broker_configuration.write_text(broker_file(layout), encoding="utf-8")
     (layout.directory / "inventory.toml").write_text(inventory_file(layout), encoding="utf-8")
     for proxy in layout.proxies:
         layout.proxy_configuration(proxy.name).write_text(proxy_file(layout, proxy), encoding="utf-8")
+
+
+def broker_file(layout: Layout) -> str:
+    """Return Mosquitto's file. As root it would take another user, who can't open the lab's folder."""
+    return (
+        f"user root\nlistener {layout.broker.port} {layout.broker.address}\nallow_anonymous true\npersistence false\n"
+        "set_tcp_nodelay true\nlog_dest stderr\n"
+    )
 
 
 def daemon_file(layout: Layout) -> str:
@@ -116,7 +136,7 @@ def daemon_file(layout: Layout) -> str:
                 "armed": True,
                 "shutdown_grace": "5s",
             },
-            "bus": {"url": f"embedded://{layout.broker}", "announce_wait": "3s"},
+            "bus": {"url": layout.bus, "announce_wait": "3s"},
             "api": {"listen": str(layout.api), "socket": layout.socket, "tcp_writes": True},
             "proxy_client": {
                 "ca_file": str(layout.certificates / "ca.crt"),

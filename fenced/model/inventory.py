@@ -119,6 +119,7 @@ class Host:
     """One host. `devices` in the order of the file; `levels` are derived from them, in rising order.
 
     `is_beside_broker`: the MQTT broker runs on this host, so its heartbeats reach the broker without the network.
+    `is_drill`: a spare host that may be fenced for a drill.
     `is_own_by_word`: the daemon's machine because `daemon.runs_on` names it, not because a name or an address matches.
     """
 
@@ -130,6 +131,7 @@ class Host:
     rack: str = ""
     roles: tuple[str, ...] = ()
     is_protected: bool = False
+    is_drill: bool = False
     is_own_machine: bool = False
     is_own_by_word: bool = False
     is_beside_broker: bool = False

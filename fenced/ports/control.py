@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from fenced.core.durable.fleet_state import FleetState, Pause
 from fenced.core.durable.records import Entry
 from fenced.core.durable.state import Fenceable, HostState, Operation
+from fenced.core.readiness.values import ClusterReadiness, HostReadiness, PathProof
 from fenced.model.inventory import Inventory
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import Action
@@ -56,6 +57,7 @@ class HostView:
     misnamed: tuple[str, ...] = ()
     """Names on the bus that resemble this host's but match no host. Their messages are dropped."""
     fenceable: Fenceable | None = None
+    is_drill: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,8 @@ class FleetView:
     fleet: FleetState
     gate_closed_seconds: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    now: float = 0.0
+    """The time of this view, on the steady clock."""
 
     @property
     def store_hold(self) -> str | None:
@@ -91,6 +95,17 @@ class Explanation:
     known: Mapping[str, Any]
     plan: Sequence[Mapping[str, Any]] = field(default_factory=tuple)
     entries: Sequence[tuple[int, Entry]] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """Whether clusters can be armed. `hosts`: a page of them by name, with the paths of each; `next`: the `after` of
+    the next page, or None."""
+
+    fleet: ClusterReadiness
+    clusters: tuple[ClusterReadiness, ...]
+    hosts: tuple[tuple[HostReadiness, tuple[PathProof, ...]], ...]
+    next: str | None
 
 
 class Control(Protocol):
@@ -117,8 +132,20 @@ class Control(Protocol):
         """Raises NotFound."""
         ...
 
+    async def readiness(self, *, match: str, is_all: bool, limit: int, after: str | None) -> Readiness:
+        """Judge the hosts that the expression selects, in slices, so that nothing else waits for it.
+
+        The page has the hosts that hinder or had a would-be fence in the last week, or (`is_all`) every host. An
+        invalid expression selects no host.
+        """
+        ...
+
     async def act(self, name: HostName, action: Action, *, by: str, reason: str, is_forced: bool) -> Accepted:
         """Start or join an operation. Raises NotFound, Refused, Unavailable."""
+        ...
+
+    async def drill(self, name: HostName, *, by: str, reason: str, is_forced: bool) -> Accepted:
+        """Fence a living spare host for real. Raises NotFound, Refused, Unavailable."""
         ...
 
     async def confirm_off(self, name: HostName, *, by: str, reason: str, is_forced: bool) -> Accepted:
@@ -141,7 +168,7 @@ class Control(Protocol):
         """Raises NotFound."""
         ...
 
-    async def arm(self, *, by: str) -> None:
+    async def arm(self, *, by: str, reason: str) -> None:
         """Raises Refused (rule `armed`) while the configuration file says armed = false (S19)."""
         ...
 

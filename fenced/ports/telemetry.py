@@ -22,6 +22,10 @@ class Telemetry(Protocol):
 
     def operation_ended(self, *, action: str, cause: str, result: str, seconds: float) -> None: ...
 
+    def drill_ended(self, result: str) -> None:
+        """`result`: succeeded, failed, cancelled."""
+        ...
+
     def stage(self, stage: str, seconds: float) -> None:
         """`stage`: confirm, race, off, verify, announce, restore."""
         ...

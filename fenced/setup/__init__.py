@@ -1,6 +1,7 @@
 """`fenced setup`: from a list of hosts to an installation in which every file fits the others.
 
-    run        the whole of it: read what there is, plan, write, say what to do next
+    run        the whole of it: read what there is, plan, write; or only renew what ends soon
+      advice   what an operator does next         asked    what an operator asks for, and the report
       bundles  one archive for each machine that needs files from here
       broker   Mosquitto: configuration, access list, unit           daemon  fenced.toml, inventory, units
       issued   the private authority, and certificates that are missing or end soon

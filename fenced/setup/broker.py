@@ -25,11 +25,11 @@ GROUP: Final = "mosquitto"
 NAME: Final = "fenced-broker"
 HEAD: Final = "# Written by `fenced setup`, which updates it as long as nobody edits it.\n"
 
-_ONCE: Final = (
-    "allow_anonymous", "password_file", "acl_file", "autosave_interval", "message_size_limit", "set_tcp_nodelay",
+ONCE: Final = (
+    "allow_anonymous", "password_file", "acl_file", "autosave_interval", "max_packet_size", "set_tcp_nodelay",
     "max_queued_messages",
 )  # fmt: skip
-"""Settings of `configuration` that Mosquitto accepts only once over all its files."""
+"""Settings of `configuration` that no other file of Mosquitto may have: it uses the last one, or does not start."""
 
 
 def configuration() -> str:
@@ -55,8 +55,8 @@ acl_file {ACCESS}
 autosave_interval 30
 # Send small messages at once, not 40 ms later.
 set_tcp_nodelay true
-# Larger than any message of fenced.
-message_size_limit 65536
+# In bytes, with topic and headers: larger than any message of fenced, which has at most 65536 bytes of content.
+max_packet_size 70000
 # An outage of the daemon must not fill the broker's memory.
 max_queued_messages 10000
 """
@@ -165,12 +165,15 @@ def conflicts(files: Mapping[Path, str]) -> list[Conflict]:
 
 def _why_conflict(line: str) -> tuple[str, bool]:
     word, _, value = line.strip().partition(" ")
-    if word in _ONCE:
-        return f"Mosquitto accepts {word} once; remove this line, or merge the two files by hand", True
+    if word in ONCE:
+        both = f"fenced.conf sets {word}, too: Mosquitto uses the last one, or does not start"
+        return f"{both}; remove this line, or merge the two files by hand", True
     if re.fullmatch(rf"listener\s+{PORT}(\s.*)?", line.strip()):
         return f"port {PORT} is taken by this listener; remove it, or merge the two files by hand", True
     if word == "per_listener_settings" and value.strip() == "true":
         return "accounts and access lists then apply to one listener each; set it to false", False
+    if word in {"plugin", "auth_plugin"}:
+        return "a plugin may let in clients that the accounts of fenced.passwd do not; check what it does", False
     return "", False
 
 

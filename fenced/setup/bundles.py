@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fenced.proxy.certificates import Signed
-from fenced.setup import broker
+from fenced.setup import broker, broker_install
 from fenced.setup.daemon import shipped
 from fenced.setup.fleet import Fleet
 
@@ -55,7 +55,9 @@ def host(fleet: Fleet, name: str, *, password: str | None, signed: Signed, autho
     """Return what a host needs to send its heartbeat. `password` None: only a renewed certificate."""
     certificate = _tls("beat", signed, authority)
     if password is None:
-        return certificate | {"install": _script(_files("fenced-beat", ["beat"]) + _restart("fenced-beat"))}
+        return certificate | {
+            "install": _script(_files("fenced-beat", ["beat"]) + _used("fenced-beat", "at its next connection"))
+        }
     toml = f"""\
 # Made by `fenced setup` for {name}.
 [beat]
@@ -88,7 +90,9 @@ def proxy(fleet: Fleet, name: str, *, is_renewal: bool, signed: Signed, authorit
     """Return what a proxy agent needs beside the program itself."""
     certificate = _tls("proxy", signed, authority)
     if is_renewal:
-        return certificate | {"install": _script(_files("fenced-proxy", ["proxy"]) + _restart("fenced-proxy"))}
+        return certificate | {
+            "install": _script(_files("fenced-proxy", ["proxy"]) + _used("fenced-proxy", "within a minute"))
+        }
     toml = f"""\
 # Made by `fenced setup` for {name}. Every key: config/proxy.toml.
 [proxy]
@@ -137,18 +141,7 @@ def broker_machine(fleet: Fleet, *, passwords: bytes, signed: Signed, authority:
         "acl": Part(content=broker.access(fleet).encode()),
         "fenced.conf": Part(content=broker.configuration().encode()),
         "drop-in.conf": Part(content=broker.drop_in().encode()),
-        "install": _script(
-            'getent group mosquitto >/dev/null || { echo "install mosquitto first" >&2; exit 1; }\n'
-            f"install -D -m 644 ca.crt {broker.AUTHORITY}\n"
-            f"install -D -m 644 broker.crt {broker.CERTIFICATE}\n"
-            f"install -D -m 640 -g mosquitto broker.key {broker.KEY}\n"
-            f"install -D -m 640 -g mosquitto passwd {broker.PASSWORDS}\n"
-            f"install -D -m 640 -g mosquitto acl {broker.ACCESS}\n"
-            f"install -D -m 644 fenced.conf {broker.CONFIGURATION}\n"
-            f"install -D -m 644 drop-in.conf {broker.DROP_IN}\n"
-            "systemctl daemon-reload\nsystemctl restart mosquitto\n"
-            'echo "the broker listens on port 8883"\n'
-        ),
+        "install": _script(broker_install.script()),
     }
 
 
@@ -193,8 +186,9 @@ def _enable(service: str) -> str:
     )
 
 
-def _restart(service: str) -> str:
-    return f'systemctl restart {service}\necho "{service} uses the new certificate"\n'
+def _used(service: str, when: str) -> str:
+    """Each service reads its certificate again by itself, so nothing is restarted."""
+    return f'echo "{service} uses the new certificate {when}"\n'
 
 
 def _text(value: str) -> str:

@@ -20,6 +20,7 @@ BUNDLES: Final = FOLDER / "bundles"
 MANIFEST: Final = FOLDER / "setup.json"
 UNITS: Final = Path("/etc/systemd/system")
 PACKAGED_UNITS: Final = (Path("/usr/lib/systemd/system"), Path("/lib/systemd/system"))
+RENEWAL_UNITS: Final = ("fenced-renew.service", "fenced-renew.timer")
 SYSUSERS: Final = Path("/usr/lib/sysusers.d/fenced.conf")
 PROGRAM: Final = "/usr/bin/fenced"
 GROUP: Final = "fenced"
@@ -58,6 +59,9 @@ ca_file = "tls/ca.crt"
 cert_file = "tls/controller.crt"
 key_file = "tls/controller.key"
 
+[defaults]
+automatic = false                    # fence no host automatically, also when armed; arming.md opens it by cluster
+
 [inventory]
 files = ["inventory/*.toml"]
 """
@@ -89,11 +93,11 @@ def inventory(fleet: Fleet, addresses: Sequence[tuple[str, str]]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def program_drop_in(program: str) -> str:
-    """Return the drop-in that runs the program from where it is installed."""
+def program_drop_in(program: str, words: str) -> str:
+    """Return the drop-in that runs the program, with these arguments, from where it is installed."""
     return (
         "# Written by `fenced setup`: the program is not in /usr/bin.\n[Service]\n"
-        f"ExecStart=\nExecStart={program} run -c {CONFIGURATION}\n"
+        f"ExecStart=\nExecStart={program} {words}\n"
     )
 
 

@@ -77,12 +77,14 @@ class Manifest:
     """What setup has written: digests by path, and until when and for what each certificate of a bundle is valid.
 
     `named`: the names that stand in no configuration: broker, sources, readers. They hold in later runs, too.
+    `waiting`: the ends of the certificates that machines still have while a newer archive waits to be copied.
     """
 
     digests: dict[str, str] = field(default_factory=dict)
     given: dict[str, str] = field(default_factory=dict)
     addresses: dict[str, list[str]] = field(default_factory=dict)
     named: dict[str, list[str]] = field(default_factory=dict)
+    waiting: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> "Manifest":
@@ -102,6 +104,7 @@ class Manifest:
             given=raw.get("given", {}),
             addresses=raw.get("addresses", {}),
             named=raw.get("named", {}),
+            waiting=raw.get("waiting", {}),
         )
         if not read.is_whole:
             raise NotSetUp(f"{path}: holds what setup does not write; restore it, or move it away to begin anew")
@@ -111,9 +114,9 @@ class Manifest:
     def is_whole(self) -> bool:
         """Whether a manifest from a file holds only values that setup could have written."""
         return (
-            all(isinstance(part, dict) for part in (self.digests, self.given, self.addresses, self.named))
+            all(isinstance(part, dict) for part in (self.digests, self.given, self.waiting, self.addresses, self.named))
             and all(isinstance(digest, str) for digest in self.digests.values())
-            and all(_is_moment(until) for until in self.given.values())
+            and all(_is_moment(until) for until in (*self.given.values(), *self.waiting.values()))
             and all(
                 isinstance(names, list) and all(isinstance(name, str) for name in names)
                 for names in (*self.named.values(), *self.addresses.values())
@@ -128,6 +131,7 @@ class Manifest:
             "given": self.given,
             "addresses": self.addresses,
             "named": self.named,
+            "waiting": self.waiting,
         }
         return (json.dumps(body, indent=1, sort_keys=True) + "\n").encode()
 

@@ -48,6 +48,14 @@ class Issuer:
         except (CertificateError, OSError) as exc:
             raise NotSetUp(str(exc)) from exc
 
+    @property
+    def has_key(self) -> bool:
+        return (self.folder / "ca.key").exists()
+
+    @property
+    def key_away(self) -> str:
+        return f"{self.folder}/ca.key is not here: put the authority's key back for this run"
+
     def server(self, name: str, addresses: tuple[str, ...]) -> Signed:
         """Raises NotSetUp."""
         return self._signed(lambda: sign(self.folder, name=name, uses=SERVER, addresses=addresses, days=LEAF_DAYS))
@@ -80,7 +88,12 @@ class Issuer:
         return f"not valid for {', '.join(lacking)}" if lacking else self._why_soon(datetime.fromisoformat(until))
 
     def give(self, whose: str, signed: Signed, addresses: tuple[str, ...] = ()) -> None:
-        """Remember a certificate that leaves in a bundle, and the addresses for which it is valid."""
+        """Remember a certificate that leaves in a bundle, and the addresses for which it is valid.
+
+        Until the bundle is copied, its machine has the old certificate: remember the end of that one, too.
+        """
+        if whose in self.manifest.given:
+            self.manifest.waiting.setdefault(whose, self.manifest.given[whose])
         self.manifest.given[whose] = signed.valid_until.isoformat()
         if addresses:
             self.manifest.addresses[whose] = [*addresses]
@@ -88,8 +101,9 @@ class Issuer:
     def _why_soon(self, until: datetime) -> str:
         return f"ends on {until:%Y-%m-%d}" if until - self.now() < self.within else ""
 
-    @staticmethod
-    def _signed(act: Callable[[], Signed]) -> Signed:
+    def _signed(self, act: Callable[[], Signed]) -> Signed:
+        if not self.has_key:
+            raise NotSetUp(f"{self.key_away}, then run fenced setup again")
         try:
             return act()
         except CertificateError as exc:

@@ -3,21 +3,19 @@
 Nothing is written before everything has been read: a mistake in an inventory stops the run with the disk as it was.
 """
 
-import socket
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from fenced.setup import broker, bundles, checks, daemon
+from fenced.setup import advice, broker, bundles, checks, daemon
 from fenced.setup.accounts import Accounts, new_password
-from fenced.setup.files import Disk, Manifest, Outcome, Rule, Wanted, alone, has_user
-from fenced.setup.fleet import Fleet, NotSetUp, Written, joined, read_written
-from fenced.setup.issued import HOST_DAYS, RENEW_DAYS, Issuer, Now, utc_now
+from fenced.setup.asked import Asked, Report, completed
+from fenced.setup.files import Disk, Manifest, Rule, Wanted, alone, has_user
+from fenced.setup.fleet import NotSetUp, joined, read_written
+from fenced.setup.issued import HOST_DAYS, Issuer
 
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1")
 SECRET: Final = 0o640
@@ -25,40 +23,6 @@ ELSEWHERE: Final = daemon.AUTHORITY / "broker.passwd"
 """The accounts of a broker on another machine."""
 BROKER_BUNDLE: Final = "broker"
 SYSUSERS: Final = "/usr/bin/systemd-sysusers"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What the operator asked for. `addresses`: (host, address) for a first inventory.
-
-    `reissue`: accounts and proxies that get a new password or certificate; `revoke`: accounts that the broker loses.
-    `has_broker`: whether the broker runs on this machine; None: as in the last run, at first if Mosquitto is installed.
-    `site` and `controller` are those that an option named; the configuration must agree.
-    """
-
-    fleet: Fleet
-    addresses: tuple[tuple[str, str], ...] = ()
-    reissue: frozenset[str] = frozenset()
-    revoke: frozenset[str] = frozenset()
-    has_broker: bool | None = None
-    site: str | None = None
-    controller: str | None = None
-    program: str = daemon.PROGRAM
-    root: Path = Path("/")
-    is_dry: bool = False
-    within: timedelta = timedelta(days=RENEW_DAYS)
-    now: Now = utc_now
-
-
-@dataclass(slots=True, kw_only=True)
-class Report:
-    """What was done, in order. `problems`: what an operator must settle before the broker starts."""
-
-    outcomes: list[Outcome] = field(default_factory=list)
-    bundles: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    next: list[str] = field(default_factory=list)
 
 
 def run(asked: Asked, *, progress: Callable[[int, int], None] = lambda done, of: None) -> Report:
@@ -80,7 +44,7 @@ class _Run:
         self._disk = Disk(asked.root, self._manifest, is_dry=asked.is_dry)
         self._written = read_written(self._real(daemon.CONFIGURATION))
         checks.check_stated(self._written, site=asked.site, controller=asked.controller)
-        self._fleet = joined(self._written, _completed(asked, self._written, self._manifest))
+        self._fleet = joined(self._written, completed(asked, self._written, self._manifest))
         self._manifest.named = {
             "broker": [*self._fleet.broker], "sources": [*self._fleet.sources], "readers": [*self._fleet.readers]
         }  # fmt: skip
@@ -103,34 +67,100 @@ class _Run:
             folder = self._real(daemon.AUTHORITY)
             if self._asked.is_dry and not (folder / "ca.crt").exists():
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "authority"
-            self._make_users()
-            self._make_folders()
+            if not self._asked.is_renewal:
+                self._make_users()
+                self._make_folders()
             self._issuer = Issuer(
                 folder=folder, manifest=self._manifest, within=self._asked.within, now=self._asked.now
             )
             self._authority = self._issuer.authority()
+            self._forget_copied()
             try:
-                self._make_daemon()
-                self._make_clients()
-                self._make_proxies()
-                self._revoke()
-                self._make_broker()
+                if self._asked.is_renewal:
+                    self._renew()
+                else:
+                    self._make_daemon()
+                    self._make_clients(self._fleet.accounts[1:])
+                    self._make_proxies(self._fleet.proxies)
+                    self._revoke()
+                    self._make_broker()
             finally:  # a run that failed or was interrupted records what it has written
                 if not self._asked.is_dry:
-                    self._write(daemon.MANIFEST, self._manifest.text, mode=0o600, rule=Rule.REPLACE, is_listed=False)
-        self._say_next()
+                    self._write_manifest()
+        self._report.next += advice.next_steps(
+            advice.Situation(
+                asked=self._asked,
+                fleet=self._fleet,
+                written=self._written,
+                has_broker=self._has_broker,
+                has_problems=bool(self._report.problems),
+                has_bundles=bool(self._report.bundles),
+                cut_off=self._cut_off,
+            )
+        )
         return self._report
+
+    def _renew(self) -> None:
+        """Renew what ends soon, of clients and proxies that have their accounts and certificates already."""
+        if not self._issuer.has_key:
+            self._report.problems += self._due()
+            return
+        if self._disk.read(daemon.TLS / "controller.crt") is not None:
+            self._make_controller_certificate()
+        self._make_clients(self._known_clients())
+        self._make_proxies(self._known_proxies())
+        names = self._broker_names()
+        if self._has_broker and self._disk.read(broker.CERTIFICATE) is not None:
+            self._make_broker_certificate(names)
+        elif not self._has_broker and "broker" in self._manifest.given:
+            self._bundle_broker(names)
+
+    def _due(self) -> list[str]:
+        """Return what the authority's key, which is away, would have to sign now."""
+        issuer, names = self._issuer, self._broker_names()
+        found = {str(daemon.TLS / "controller.crt"): issuer.why_new(self._real(daemon.TLS / "controller.crt"))}
+        found |= {name: issuer.why_given_anew(name) for name in self._known_clients()}
+        for name, addresses in self._known_proxies().items():
+            found[f"proxy {name}"] = issuer.why_given_anew(f"proxy {name}", addresses)
+        if self._has_broker:
+            found[str(broker.CERTIFICATE)] = issuer.why_new(self._real(broker.CERTIFICATE), names)
+        elif "broker" in self._manifest.given:
+            found["broker"] = issuer.why_given_anew("broker", names)
+        due = [f"{whose}: its certificate {why}" for whose, why in found.items() if why and why != "missing"]
+        return [*due, f"{issuer.key_away}, then run fenced setup --renew"] if due else []
+
+    def _known_clients(self) -> list[str]:
+        known = self._accounts.lines.keys() & self._manifest.given.keys()
+        return [name for name in self._fleet.accounts[1:] if name in known]
+
+    def _known_proxies(self) -> dict[str, tuple[str, ...]]:
+        given = self._manifest.given
+        return {name: addresses for name, addresses in self._fleet.proxies.items() if f"proxy {name}" in given}
+
+    def _forget_copied(self) -> None:
+        """Forget the ends of old certificates whose new archive is gone: it was copied to its machine."""
+        for whose in [*self._manifest.waiting]:
+            if self._disk.read(_bundle_path(whose.replace("proxy ", "proxy-"))) is None:
+                del self._manifest.waiting[whose]
+
+    def _write_manifest(self) -> None:
+        """The daemon reads in it when certificates of others end."""
+        text = self._manifest.text
+        self._write(daemon.MANIFEST, text, mode=SECRET, group=daemon.GROUP, rule=Rule.REPLACE, is_listed=False)
 
     def _refuse(self) -> None:
         """Find every reason against this run before anything is written. Raises NotSetUp."""
         fleet, asked = self._fleet, self._asked
-        checks.check_authority(self._manifest, is_present=self._real(daemon.AUTHORITY / "ca.crt").exists())
+        has_authority = self._real(daemon.AUTHORITY / "ca.crt").exists()
+        checks.check_authority(self._manifest, is_present=has_authority)
+        if asked.is_renewal and not has_authority:
+            raise NotSetUp("there is nothing to renew: fenced setup has made no certificates on this machine")
         checks.check_named(fleet, self._accounts, reissue=asked.reissue, revoke=asked.revoke)
         checks.check_archives(fleet, others=() if self._has_broker else (BROKER_BUNDLE,))
         for name in self._new():
             path = daemon.INVENTORY.with_name(f"{name}.toml")
             checks.check_place(name, self._written, is_present=self._disk.read(path) is not None)
-        if self._has_broker:
+        if self._has_broker and not asked.is_renewal:
             self._find_conflicts()
         if self._report.problems and asked.reissue:
             problems = "\n".join(self._report.problems)
@@ -168,16 +198,22 @@ class _Run:
         else:
             self._add_to_inventory()
         self._write(daemon.TLS / "ca.crt", self._authority)
-        why = self._issuer.why_new(self._real(daemon.TLS / "controller.crt"))
-        if why:
-            signed = self._issuer.client(fleet.controller_account)
-            self._write_pair(daemon.TLS / "controller.crt", signed.certificate, signed.key, group=daemon.GROUP, why=why)
+        self._make_controller_certificate()
         self._make_password()
         if not any(self._real(folder / "fenced.service").exists() for folder in daemon.PACKAGED_UNITS):
-            self._write(daemon.UNITS / "fenced.service", daemon.shipped("systemd/fenced.service"))
+            for unit in ("fenced.service", *daemon.RENEWAL_UNITS):
+                self._write(daemon.UNITS / unit, daemon.shipped(f"systemd/{unit}"))
         if self._asked.program != daemon.PROGRAM and not self._real(Path(daemon.PROGRAM)).exists():
-            drop_in = daemon.program_drop_in(self._asked.program)
-            self._write(daemon.UNITS / "fenced.service.d/program.conf", drop_in.encode())
+            for unit, words in (("fenced", f"run -c {daemon.CONFIGURATION}"), ("fenced-renew", "setup --renew")):
+                drop_in = daemon.program_drop_in(self._asked.program, words)
+                self._write(daemon.UNITS / f"{unit}.service.d/program.conf", drop_in.encode())
+
+    def _make_controller_certificate(self) -> None:
+        path, name = daemon.TLS / "controller.crt", self._fleet.controller_account
+        why = "requested" if name in self._asked.reissue else self._issuer.why_new(self._real(path))
+        if why:
+            signed = self._issuer.client(name)
+            self._write_pair(path, signed.certificate, signed.key, group=daemon.GROUP, why=why)
 
     def _add_to_inventory(self) -> None:
         """Give each new host and proxy a file of its own: the present files are a person's."""
@@ -212,9 +248,8 @@ class _Run:
 
     # -- other machines -----------------------------------------------------------------------------------------------
 
-    def _make_clients(self) -> None:
+    def _make_clients(self, names: Sequence[str]) -> None:
         """Make accounts, and a bundle for each client whose account or certificate is new."""
-        names = self._fleet.accounts[1:]
         for number, name in enumerate(names, start=1):
             is_host = name in self._fleet.hosts
             is_new = name not in self._accounts.lines or name in self._asked.reissue
@@ -232,8 +267,8 @@ class _Run:
                 self._issuer.give(name, signed)
             self._progress(number, len(names))
 
-    def _make_proxies(self) -> None:
-        for name, addresses in self._fleet.proxies.items():
+    def _make_proxies(self, proxies: Mapping[str, tuple[str, ...]]) -> None:
+        for name, addresses in proxies.items():
             whose = f"proxy {name}"
             why = "new" if name in self._asked.reissue else self._issuer.why_given_anew(whose, addresses)
             if not why:
@@ -245,7 +280,7 @@ class _Run:
             self._issuer.give(whose, signed, addresses)
 
     def _bundle(self, name: str, parts: dict[str, bundles.Part], what: str) -> None:
-        path = daemon.BUNDLES / f"{name}.tar.gz"
+        path = _bundle_path(name)
         content = bundles.packed(name, parts)
         self._disk.write(
             Wanted(path=path, content=content, mode=0o600, rule=Rule.REPLACE, is_secret=True, is_synced=False)
@@ -255,7 +290,8 @@ class _Run:
     def _revoke(self) -> None:
         for name in sorted(self._asked.revoke):
             self._accounts = self._accounts.without(name)
-            self._manifest.given.pop(name, None)
+            for ends in (self._manifest.given, self._manifest.waiting):
+                ends.pop(name, None)
             self._report.notes.append(f"removed the account {name}")
         unknown = [name for name in self._accounts.lines if name not in self._fleet.accounts]
         if unknown:
@@ -267,17 +303,14 @@ class _Run:
     # -- the broker ---------------------------------------------------------------------------------------------------
 
     def _make_broker(self) -> None:
-        names = (*self._fleet.broker, *(LOCAL_NAMES if self._has_broker else ()))
+        names = self._broker_names()
         if not self._has_broker:
             self._bundle_broker(names)
             return
         if self._report.problems:
             return
         self._write(broker.AUTHORITY, self._authority)
-        why = self._issuer.why_new(self._real(broker.CERTIFICATE), names)
-        if why:
-            signed = self._issuer.server(broker.NAME, names)
-            self._write_pair(broker.CERTIFICATE, signed.certificate, signed.key, group=broker.GROUP, why=why)
+        self._make_broker_certificate(names)
         self._write_accounts(group=broker.GROUP)
         access = broker.access(self._fleet).encode()
         self._write(broker.ACCESS, access, mode=SECRET, group=broker.GROUP)
@@ -285,6 +318,16 @@ class _Run:
         self._write(broker.DROP_IN, broker.drop_in().encode())
         if not self._asked.is_dry:  # later runs know by it that the broker is elsewhere
             self._real(ELSEWHERE).unlink(missing_ok=True)
+
+    def _broker_names(self) -> tuple[str, ...]:
+        return (*self._fleet.broker, *(LOCAL_NAMES if self._has_broker else ()))
+
+    def _make_broker_certificate(self, names: tuple[str, ...]) -> None:
+        why = self._issuer.why_new(self._real(broker.CERTIFICATE), names)
+        if why:
+            signed = self._issuer.server(broker.NAME, names)
+            self._write_pair(broker.CERTIFICATE, signed.certificate, signed.key, group=broker.GROUP, why=why)
+            self._report.is_broker_renewed = True
 
     def _bundle_broker(self, names: tuple[str, ...]) -> None:
         """Make a bundle whenever something in it changed."""
@@ -343,55 +386,6 @@ class _Run:
         if is_listed:
             self._report.outcomes.append(outcome)
 
-    def _say_next(self) -> None:
-        say = self._report.next.append
-        lacking = checks.unused(self._written, self._fleet)
-        if lacking:
-            say(
-                f"set in [bus] of {daemon.CONFIGURATION}, which does not use the daemon's account: {'; '.join(lacking)}"
-            )
-        if self._report.problems:
-            say("settle the problems above, then run fenced setup again: the broker's files were not written")
-        bare = [
-            name
-            for name in self._fleet.hosts
-            if name in self._written.without_device or name not in self._written.hosts
-        ]
-        if bare:
-            say(f"give each host its power devices in {daemon.INVENTORY.parent}: {checks.some(bare)}")
-        say(f"fenced check-config {daemon.CONFIGURATION}")
-        for name in self._cut_off:
-            say(
-                f"fencectl maintenance {name} on --reason 'new password' --until 4h   # the broker refuses it "
-                "until it has its archive, and an armed daemon would fence it"
-            )
-        if self._has_broker:
-            say("systemctl daemon-reload; systemctl restart mosquitto   # for new accounts: systemctl reload mosquitto")
-        say("systemctl enable --now fenced                          # for changes: systemctl reload fenced")
-        if self._report.bundles:
-            say(
-                "copy each bundle to its machine, there `tar xf NAME.tar.gz && sudo NAME/install`, and remove it here: "
-                f"{daemon.BUNDLES}/"
-            )
-        for name in self._cut_off:
-            say(f"fencectl maintenance {name} off   # once it has its archive")
-        say("fencectl hosts                                         # every host is heard: healthy")
 
-
-def _completed(asked: Asked, written: Written, manifest: Manifest) -> Fleet:
-    """Return the fleet that was asked for with what earlier runs know: their site and controller decide, and their
-    sources and readers keep their rights until they are revoked."""
-
-    def known(kind: str, given: tuple[str, ...]) -> tuple[str, ...]:
-        names = dict.fromkeys((*manifest.named.get(kind, ()), *given))
-        return tuple(name for name in names if name not in asked.revoke)
-
-    fleet = asked.fleet
-    return replace(
-        fleet,
-        site=written.site or fleet.site,
-        controller=written.controller or fleet.controller,
-        broker=tuple(dict.fromkeys((*fleet.broker, *known("broker", ())))) or (socket.getfqdn(),),
-        sources=known("sources", fleet.sources),
-        readers=known("readers", fleet.readers),
-    )
+def _bundle_path(name: str) -> Path:
+    return daemon.BUNDLES / f"{name}.tar.gz"

@@ -11,7 +11,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from fenced.core.durable.held_suspicion import SuspicionEnd
 from fenced.core.durable.state import FenceableLevel
+from fenced.core.readiness.values import WEEK_SECONDS
 from fenced.model.power import OperationState, State
 from fenced.ports.control import Control, FleetView, HostView
 
@@ -43,8 +45,9 @@ class Gauges(Collector):
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        yield from self._of_daemon(self._control.fleet())
-        yield from self._of_hosts(self._control.hosts())
+        fleet = self._control.fleet()
+        yield from self._of_daemon(fleet)
+        yield from self._of_hosts(self._control.hosts(), now=fleet.now)
         about = "How far the daemon's steady clock is ahead of the wall clock (negative: behind it)"
         yield _gauge("fenced_clock_ahead_seconds", about, round(self._ahead_seconds(), 3))
         yield _gauge("fenced_outbox_pending", "Messages not yet acknowledged by the broker", self._outbox_pending())
@@ -58,17 +61,24 @@ class Gauges(Collector):
         about = "How long a gate has been closed for the whole fleet or a cluster; the longest of them"
         yield _by_label("fenced_gate_closed_seconds", about, "gate", fleet.gate_closed_seconds)
 
-    def _of_hosts(self, hosts: Iterable[HostView]) -> Iterator[Metric]:
+    def _of_hosts(self, hosts: Iterable[HostView], *, now: float) -> Iterator[Metric]:
         states: Counter[State] = Counter()
         levels: Counter[FenceableLevel] = Counter()
         gates: Counter[str] = Counter()
+        would_be: Counter[SuspicionEnd | None] = Counter()
         operations = redundancy_lost = left_off = 0
+        about = "When a drill of the host last succeeded, in seconds since 1970; 0: never"
+        drilled = GaugeMetricFamily("fenced_drill_last_success_timestamp_seconds", about, labels=("host",))
         for view in hosts:
             state = view.state
+            if view.is_drill:
+                at = state.drilled_at
+                drilled.add_metric((state.name,), 0.0 if at is None else round(at - self._ahead_seconds(), 3))
             states[state.state] += 1
             if view.fenceable is not None:
                 levels[view.fenceable.level] += 1
             gates.update(set(view.held_by))
+            would_be.update(one.end for one in state.suspicions if (one.would_at or 0.0) > now - WEEK_SECONDS)
             for operation in (state.operation, state.reading):
                 operations += operation is not None and operation.state is OperationState.RUNNING
             redundancy_lost += bool(state.redundancy_lost)
@@ -78,7 +88,13 @@ class Gauges(Collector):
         yield _gauge("fenced_operations_in_flight", "Running operations", operations)
         yield _gauge("fenced_redundancy_lost_hosts", "Hosts with a device that could not be restored", redundancy_lost)
         yield _gauge("fenced_left_off_hosts", "Hosts that stay off until an operator acts", left_off)
+        yield drilled
         yield from _fenceable(levels)
+        about = (
+            "Suspicions of the last week in which an armed daemon would have cut the power, by what became of the host"
+        )
+        outcomes = {"silent": would_be[None], **{end.value: would_be[end] for end in SuspicionEnd}}
+        yield _by_label("fenced_would_be_fences", about, "outcome", outcomes)
 
     def _with_seen(self, gates: Counter[str]) -> dict[str, int]:
         """Add gates that held a host earlier with 0, so that an alert on them ends."""

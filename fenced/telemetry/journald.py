@@ -30,6 +30,7 @@ MESSAGE_IDS: Final = {
     "host_fenced": "c30c9d018b7f4b91a2638b238aac8e6e",
     "fence_failed": "ffe863c35dfc4f398858d3fd32ccb952",
     "host_revoked": "512959d45d85454d98e4dd5a223ead36",
+    "drill_failed": "71c6ee38e20a4259899d6f09c92a255b",
     "gate_stayed_closed": "95ea0b4e07c84ef1a57af2c272b967a9",
     "disarmed": "3a4b5fce556d4e5da76acdca27530699",
     "armed": "a6c5878d2fd14c478fafe29d410d8a7b",

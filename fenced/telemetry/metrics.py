@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, Info, Proce
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from fenced import __version__
+from fenced.core.durable.drill_state import DrillResult
 from fenced.ports.bus import MessageKind, MessageResult
 
 FAST_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -51,6 +52,8 @@ class Metrics:
         self._operations = Counter(
             "fenced_operations", "Ended operations", ("action", "cause", "result"), registry=registry
         )
+        drills = Counter("fenced_drills", "Ended drills", ("result",), registry=registry)
+        self._drills: Final = {result.value: drills.labels(result.value) for result in DrillResult}
         self._operation_seconds = Histogram(
             "fenced_operation_seconds", "Duration of operations", ("action",), buckets=LONG_SECONDS, registry=registry
         )
@@ -97,6 +100,9 @@ class Metrics:
     def operation_ended(self, *, action: str, cause: str, result: str, seconds: float) -> None:
         self._operations.labels(action, cause, result).inc()
         self._operation_seconds.labels(action).observe(seconds)
+
+    def drill_ended(self, result: str) -> None:
+        self._drills[result].inc()
 
     def stage(self, stage: str, seconds: float) -> None:
         self._stage_seconds.labels(stage).observe(seconds)

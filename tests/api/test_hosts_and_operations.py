@@ -26,6 +26,9 @@ HOST_FIELDS = {
     "stay_off",
     "fenceable",
     "misnamed",
+    "drill",
+    "last_drill",
+    "drilled",
 }
 OPERATION_FIELDS = {
     "id",
@@ -91,6 +94,9 @@ async def test_a_host_has_every_field(api: Api) -> None:
         "stay_off": False,
         "fenceable": None,
         "misnamed": [],
+        "drill": True,
+        "last_drill": None,
+        "drilled": None,
     }
     async with api.client.get("/api/v1/hosts/node-3") as response:
         assert (await response.json())["held_by"] == ["armed"]
@@ -314,7 +320,7 @@ async def test_arm_and_disarm(api: Api) -> None:
         assert (await response.json())["armed"] is False
     async with api.client.post("/api/v1/fleet/arm") as response:
         assert (await response.json())["armed"] is True
-    assert api.control.calls == [("disarm", "api", "storage move"), ("arm", "api")]
+    assert api.control.calls == [("disarm", "api", "storage move"), ("arm", "api", "")]
 
 
 async def test_the_store_is_released_once_and_with_a_reason(api: Api) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from fenced.core.durable.state import Fenceable, FenceableLevel, Reason
 from fenced.model.names import HostName
 from fenced.model.power import State
 from tests.api.conftest import Api
@@ -33,6 +34,19 @@ async def test_status_names_the_hosts_that_need_someone(api: Api) -> None:
     assert "critical  not proven off, and no attempt left for now: node-2" in out
     assert "warning   held: node-3" in out
     assert "warning   never heard: node-4" in out
+
+
+async def test_status_counts_and_names_hosts_without_a_device(api: Api) -> None:
+    bare = Reason(device=None, kind="no_device", text="it has no power device")
+    lost = Reason(device=None, kind="no_proxy", text="no proxy reaches it")
+    for name, why in (("node-2", bare), ("node-4", bare), ("node-3", lost)):
+        level = Fenceable(level=FenceableLevel.NONE, since=1.0, why=(why,))
+        state = api.control.states[HostName(name)]
+        api.control.states[HostName(name)] = replace(state, fenceable=level)
+    out = (await ctl(api.url, "status")).out
+    assert "warning   has no power device: node-2, node-4" in out
+    assert "warning   can't be fenced by any path: node-3" in out
+    assert "no power device  2: node-2, node-4" in out
 
 
 async def test_status_of_a_daemon_that_does_not_answer_is_critical_and_of_one_that_refuses_unknown(

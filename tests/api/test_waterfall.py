@@ -48,6 +48,10 @@ def test_the_waterfall_of_a_restart() -> None:
     assert "\n".join(lines).startswith(EXPECTED)
 
 
+def test_a_drill_is_called_so() -> None:
+    assert render(shown(replace(finished_restart(), is_drill=True)))[0].startswith("operation 1-7: drill node-2, done")
+
+
 @given(width=st.integers(min_value=0, max_value=300), now=st.none() | st.integers(min_value=0, max_value=10**7))
 def test_it_fits_every_width(width: int, now: int | None) -> None:
     for operation in (finished_restart(), replace(finished_restart(), devices=())):

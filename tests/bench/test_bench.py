@@ -87,7 +87,6 @@ async def test_beats_are_heard_and_silence_is_noticed(tmp_path: Path) -> None:
 
 
 async def test_memory_is_measured(tmp_path: Path) -> None:
-    IS_COLD.set(True)
     report = made()
     await memory.measure(tmp_path, report, memory.Size(hosts=100, repetitions=1))
     assert line(report, "without hosts").measured > 0

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from fenced.cli.main import main
 from fenced.config.agent_files import load_proxy
 from tests.config.files import OWN_MACHINE, certificates, told, write
 
@@ -96,3 +98,20 @@ def test_mistakes_of_pins(line: str, path: str, tmp_path: Path) -> None:
     text = f'[proxy]\nlisten = "127.0.0.1:1"\n[credentials.bmc]\naddresses = ["10.9.0.1"]\n{line}\n'
     loaded = load_proxy(written(tmp_path, text), own_machine=OWN_MACHINE, environ={})
     assert [mistake.path for mistake in loaded.errors] == [f"credentials.bmc.{path}"], told(loaded.errors)
+
+
+def test_credentials_of_the_unit_are_a_warning_for_a_person_who_checks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    text = '[proxy]\nlisten = "127.0.0.1:8471"\n'
+    text += '[credentials.bmc]\naddresses = ["10.0.0.0/8"]\nusername = "u"\npassword_credential = "bmc"\n'
+    file = written(tmp_path, text)
+    checked = CliRunner().invoke(main, ["proxy", "-c", str(file), "--check"])
+    assert checked.exit_code == 0, checked.output
+    assert "LoadCredential=bmc:FILE" in checked.output
+    assert "password_credential" in str(load_proxy(file, own_machine=OWN_MACHINE, environ={}).errors)  # the agent's
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert CliRunner().invoke(main, ["proxy", "-c", str(file), "--check"]).exit_code == 78
+    (tmp_path / "bmc").write_text("geheim\n")
+    assert CliRunner().invoke(main, ["proxy", "-c", str(file), "--check"]).exit_code == 0

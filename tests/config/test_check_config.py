@@ -3,7 +3,6 @@
 import grp
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -15,6 +14,8 @@ from fenced.cli.main import main
 from tests.config.files import CLUSTERS, load_files
 from tests.config.pieces import host, pdu
 from tests.needs import needs_root
+from tests.warm.programs import Ended
+from tests.warm.programs import run as started
 
 PLANNED = (
     CLUSTERS
@@ -157,15 +158,15 @@ def test_credentials_of_the_unit_are_a_note_for_a_person_and_an_error_without_th
     assert run(tmp_path, text).exit_code == 0
 
 
-def check_as(user: str, file: Path) -> subprocess.CompletedProcess[str]:
-    """Run the program. It imports everything first: on a developer's machine the user may not read the interpreter."""
-    program = "import fenced.config.load, fenced.cli.check_config; from fenced.cli.main import main; main()"
-    command = [sys.executable, "-c", program, "check-config", str(file), "--user", user]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+async def check_as(user: str, file: Path) -> Ended:
+    """Run the program in a process that has imported everything: the user may not be able to read the interpreter."""
+    return await started(
+        [sys.executable, "-m", "fenced.cli.main", "check-config", str(file), "--user", user], seconds=60
+    )
 
 
 @needs_root()
-def test_what_the_user_of_the_service_can_not_read_is_an_error() -> None:
+async def test_what_the_user_of_the_service_can_not_read_is_an_error() -> None:
     with tempfile.TemporaryDirectory(prefix="fenced-check-") as folder:
         directory = Path(folder)
         directory.chmod(0o755)
@@ -175,12 +176,12 @@ def test_what_the_user_of_the_service_can_not_read_is_an_error() -> None:
         file = directory / "fenced.toml"
         file.write_text('[api]\ntokens_file = "tokens"\n')
         file.chmod(0o644)
-        denied = check_as("nobody", file)
-        assert denied.returncode == 78, denied.stderr
-        assert "api.tokens_file" in denied.stdout
-        assert "Permission denied" in denied.stdout
-        assert "not checked" in denied.stderr
+        denied = await check_as("nobody", file)
+        assert denied.status == 78, denied.err
+        assert "api.tokens_file" in denied.out
+        assert "Permission denied" in denied.out
+        assert "not checked" in denied.err
         os.chown(tokens, -1, grp.getgrnam("nogroup").gr_gid)
         tokens.chmod(0o640)
-        assert check_as("nobody", file).returncode == 0  # by its group
-        assert check_as("no-such-user", file).returncode == 2
+        assert (await check_as("nobody", file)).status == 0  # by its group
+        assert (await check_as("no-such-user", file)).status == 2

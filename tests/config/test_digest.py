@@ -62,6 +62,7 @@ def test_another_daemon_with_the_same_files_in_another_order_has_the_same(tmp_pa
         ('name = "bmc"', 'name = "bmc"\nlevel = 2'),
         ('name = "node-1"', 'name = "node-9"'),
         ('name = "node-1"', 'name = "node-1"\nprotected = true'),
+        ('name = "node-1"', 'name = "node-1"\ndrill = true'),
         ('cluster = "c1"\n\n', 'cluster = "c1"\nfence_action = "off"\n\n'),
     ],
 )

@@ -171,6 +171,11 @@ def test_the_defaults_warn_of_what_is_not_enforced_yet_in_one_line_each(tmp_path
 
 WARNINGS = {
     "host without devices": (HOST, "host[0]", "it can't be fenced"),
+    "a protected host for drills": (
+        host("n", pdu(), more="drill = true\nprotected = true\n"),
+        "host[0].drill",
+        "a protected host is not drilled",
+    ),
     "own machine": (host("controller", pdu()), "host[0]", "the machine that the daemon runs on"),
     "no host": ("", "", "there is no host"),
     "grace without effect": ('[detection]\ngrace = "10s"\n', "detection.grace", "3 missed intervals, 15s"),

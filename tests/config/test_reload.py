@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from fenced.app import reload
-from fenced.app.reload import Reloader
+from fenced.app.reload import Judge, Reloader
 from fenced.config.configuration import Configuration
 from fenced.config.load import Loaded
 from fenced.core import events as e
@@ -38,12 +38,13 @@ class Reactor:
 
 @contextlib.asynccontextmanager
 async def running(
-    configuration: Configuration, read: Callable[[], Loaded], taken: list[Configuration]
+    configuration: Configuration, read: Callable[[], Loaded], taken: list[Configuration], *, judge: Judge | None = None
 ) -> AsyncIterator[Reloader]:
     """A reloader that runs. Its end is the daemon's."""
     fleet = SimpleNamespace(hosts={}, is_armed_durably=False)
     reloader = Reloader(configuration, read)
-    reloader.connect(SimpleNamespace(reactor=Reactor(), fleet=fleet), taken.append)  # type: ignore[arg-type] # all that it asks of an engine
+    engine: Any = SimpleNamespace(reactor=Reactor(), fleet=fleet)  # all that it asks of an engine
+    reloader.connect(engine, taken.append, judge=judge)
     task = asyncio.create_task(reloader.run(Notify({})), name="reloader")
     try:
         yield reloader

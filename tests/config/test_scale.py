@@ -9,12 +9,15 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.config.files import load_ok, write
 from tests.config.pieces import BMC, host, pdu
 
 CLUSTERS = 50
 TIMES_PARSING_MAX = 20
 """It takes about six; a check that compares all pairs of hosts takes hundreds."""
+TRIES = 2
 
 
 def fleet(count: int) -> str:
@@ -40,9 +43,11 @@ def test_thousands_of_hosts_load_in_a_few_times_what_reading_the_file_takes(tmp_
         work()
         return time.process_time() - began
 
-    pairs = [(seconds(lambda: load_ok(tmp_path, text)), seconds(lambda: tomllib.loads(text))) for _ in range(2)]
-    loaded, parsed = min(loaded for loaded, _ in pairs), min(parsed for _, parsed in pairs)
-    assert loaded < TIMES_PARSING_MAX * parsed, f"{loaded:.1f} s beside {parsed:.1f} s of reading the TOML alone"
+    for _ in range(TRIES):
+        loaded, parsed = seconds(lambda: load_ok(tmp_path, text)), seconds(lambda: tomllib.loads(text))
+        if loaded < TIMES_PARSING_MAX * parsed:
+            return
+    pytest.fail(f"{loaded:.1f} s beside {parsed:.1f} s of reading the TOML alone")
 
 
 def bytes_per_host(folder: Path) -> float:

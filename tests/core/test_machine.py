@@ -111,7 +111,7 @@ def test_every_record_of_the_fleet_is_folded(kind: type) -> None:
 
 
 def test_the_diagrams_show_every_state_and_phase() -> None:
-    assert all(f"**{state.value}**" in machine.diagram() for state in State)
+    assert all(f"**{state.value}**" in machine.state_table() for state in State)
     assert all(f"**{phase.value}**" in machine.phase_diagram() for phase in Phase)
 
 

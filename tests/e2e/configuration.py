@@ -79,6 +79,7 @@ class Configuration:
     about: dict[str, Table] = field(default_factory=dict)
     proxies: list[Table] = field(default_factory=list)
     preference: list[str] = field(default_factory=lambda: ["engine"])
+    of_cluster: Table = field(default_factory=dict)
 
     @property
     def file(self) -> Path:
@@ -95,7 +96,8 @@ class Configuration:
         tables = {**self.tables, "inventory": {"files": ["inventory.toml"]}}
         self.file.write_text(text(tables))
         parts = [text({"[datacenter]": {"name": "dc1"}})]
-        parts.append(text({"[cluster]": {"name": "c1", "datacenter": "dc1", "proxies": self.preference}}))
+        cluster = {"name": "c1", "datacenter": "dc1", "proxies": self.preference, **self.of_cluster}
+        parts.append(text({"[cluster]": cluster}))
         parts += [text({"[proxy]": proxy}) for proxy in self.proxies]
         for name, devices in self.hosts.items():
             parts.append(text({"[host]": {"name": name, "cluster": "c1", **self.about.get(name, {})}}))

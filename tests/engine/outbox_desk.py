@@ -7,6 +7,7 @@ from dataclasses import replace
 from fenced.core import events as e
 from fenced.core.fleet import Fleet
 from fenced.engine.outbox import Outbox
+from fenced.engine.retired import Retired
 from fenced.model.names import HostName, OperationId
 from fenced.ports.bus import Bus, BusAway, BusError, BusLost, BusRefused, Message
 from fenced.ports.journal import Batch, OutboxMessage
@@ -82,7 +83,7 @@ class SlowReader(MemoryJournal):
 class Desk:
     """An outbox that runs between a memory journal and a broker."""
 
-    def __init__(self, hosts: Sequence[str]) -> None:
+    def __init__(self, hosts: Sequence[str], retired: Retired | None = None) -> None:
         self.clock = WorldClock()
         self.broker = Broker(self.clock)
         self.bus = Choosy(self.broker, self.clock)
@@ -94,6 +95,7 @@ class Desk:
         self.outbox = Outbox(
             fleet=self.fleet, journal=self.journal, bus=bus, clock=self.clock, deliver=self.delivered.append,
             controller="fenced-a", holds_lease=lambda: self.fleet.holds_lease(self.clock.now()),
+            retired=retired,
         )  # fmt: skip
 
     async def store(self, *messages: OutboxMessage) -> None:
@@ -119,9 +121,11 @@ def topic(host: str) -> str:
     return f"fenced/v1/site-1/event/{host}"
 
 
-def play(story: Callable[[Desk], Awaitable[None]], *, hosts: Sequence[str] = Rack().hosts) -> None:
+def play(
+    story: Callable[[Desk], Awaitable[None]], *, hosts: Sequence[str] = Rack().hosts, retired: Retired | None = None
+) -> None:
     async def main() -> None:
-        desk = Desk(hosts)
+        desk = Desk(hosts, retired)
         await desk.journal.open(holder="fenced-a", now=desk.clock.now())
 
         def deliver(event: e.Event) -> None:

@@ -1,16 +1,21 @@
 """Near-miss host names on the bus: reported, never accepted, and few are kept."""
 
+import asyncio
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
 
-from fenced.config.heard_as import NOTE, NOTE_BYTES_MAX, written
+from fenced.app.note import Note
+from fenced.config.heard_as import FRESH_SECONDS, NOTE, NOTE_BYTES_MAX, written
 from fenced.engine.misnamed import KEPT_SECONDS, NAMES_OF_HOST_MAX, Misnamed
 from fenced.model.inventory import Host, Inventory
 from fenced.model.names import ClusterName, DatacenterName, HostName
 from tests.config.files import load_files
 from tests.fakes.control import FakeClock
+from tests.net import until
 
 
 def inventory(*names: str, aliases: tuple[str, ...] = ()) -> Inventory:
@@ -114,6 +119,26 @@ def test_check_config_warns_of_misnamed_reporters_that_the_daemon_noted(tmp_path
     assert not any("NODE-1" in mistake.reason for mistake in load_files(tmp_path, main).warnings)
     (tmp_path / NOTE).write_text(written(names.all()))
     assert sum("beats arrive as NODE-1" in mistake.reason for mistake in load_files(tmp_path, main).warnings) == 1
+
+
+def test_the_note_of_a_daemon_that_was_killed_is_ignored(tmp_path: Path) -> None:
+    main = f'[daemon]\nstate_dir = "{tmp_path}"\n[[host]]\nname = "node-1"\n'
+    (tmp_path / NOTE).write_text(written({HostName("node-1"): ("beats arrive as NODE-1",)}))
+    assert any("NODE-1" in mistake.reason for mistake in load_files(tmp_path, main).warnings)
+    old = time.time() - FRESH_SECONDS - 1
+    os.utime(tmp_path / NOTE, (old, old))
+    assert not any("NODE-1" in mistake.reason for mistake in load_files(tmp_path, main).warnings)
+
+
+async def test_a_daemon_that_stops_removes_its_note(tmp_path: Path) -> None:
+    names, _ = misnamed("node-1")
+    names.heard("NODE-1")
+    task = asyncio.create_task(Note(tmp_path, names).run(), name="note")
+    note = tmp_path / NOTE
+    await until(lambda: note.exists() and "NODE-1" in note.read_text(), what="the note")
+    task.cancel()
+    await asyncio.wait([task])
+    assert not note.exists()
 
 
 def test_the_note_of_a_whole_fleet_under_wrong_names_can_be_read() -> None:

@@ -3,11 +3,16 @@
 import asyncio
 import json
 from dataclasses import replace
+from pathlib import Path
 
+from fenced.app.old_name import NOTE, retired
 from fenced.core import events as e
 from fenced.core.durable.records import Disarmed, Entry, HostHeard
 from fenced.engine.outbox import LANE_SLICE
+from fenced.engine.retired import Retired
 from fenced.model.names import HostName, OperationId
+from fenced.model.power import Power
+from fenced.ports.bus import BusAway, BusRefused
 from fenced.ports.journal import Batch, StoreError
 from tests.engine.outbox_desk import Desk, message, play
 from tests.journal.strategies import entry
@@ -204,6 +209,63 @@ def test_an_inventory_that_is_not_durable_yet_neither_adds_nor_drops_a_state() -
         assert {json.loads(payload)["host"] for payload in desk.sent("/state/")[before:]} == names
 
     play(story)
+
+
+def test_a_reload_that_drops_a_device_drops_its_power_from_the_retained_state() -> None:
+    async def story(desk: Desk) -> None:
+        (name, host), *_ = desk.fleet.hosts.items()
+        devices = desk.fleet.host(name).devices
+        assert len(devices) > 1
+        power = tuple((device.name, Power.ON) for device in devices)
+        desk.fleet.put(replace(host, power=power))
+        await asyncio.sleep(10.0)
+        before = desk.fleet.inventory
+        less = replace(before.hosts[name], devices=devices[:1])
+        desk.fleet.take(replace(before, hosts={**before.hosts, name: less}))
+        await asyncio.sleep(10.0)
+        shown = [json.loads(payload) for payload in desk.sent(f"/state/{name}")]
+        assert [*shown[-1]["power"]] == [devices[0].name]
+        assert len(shown) == 2
+
+    play(story)
+
+
+def test_the_topic_of_an_old_name_is_cleared_once() -> None:
+    topic = "fenced/v1/site-1/controller/old"
+    cleared: list[str] = []
+
+    async def story(desk: Desk) -> None:
+        await asyncio.sleep(60.0)
+        desk.broker.set_up(False)
+        await asyncio.sleep(5.0)
+        desk.broker.set_up(True)
+        await asyncio.sleep(60.0)
+        assert desk.sent("/controller/old") == [""]
+        assert desk.sent("/controller/fenced-a") != []
+
+    play(story, retired=Retired(topic, lambda: cleared.append(topic)))
+    assert cleared == [topic]
+
+
+def test_a_daemon_finds_its_old_name_until_the_topic_is_cleared(tmp_path: Path) -> None:
+    assert retired(tmp_path, site="s1", name="a") is None
+    assert retired(tmp_path, site="s1", name="a") is None
+    assert retired(tmp_path, site="s1", name="b") is not None
+    found = retired(tmp_path, site="s1", name="b")  # the last run ended before it reached the broker
+    assert found is not None
+    message = found.begin()
+    assert (message.topic, message.payload, message.is_retained) == ("fenced/v1/s1/controller/a", b"", True)
+    due = []
+    for error in (BusAway("not connected"), BusRefused("its access list")):
+        found.begin()
+        found.ended(error)
+        due.append(found.is_due)
+    assert due == [True, False]
+    found.ended(None)
+    assert retired(tmp_path, site="s1", name="b") is None
+    assert retired(tmp_path, site="s2", name="c") is None, "another site's topics are not this account's"
+    (tmp_path / NOTE).write_text("[")
+    assert retired(tmp_path, site="s2", name="d") is None
 
 
 def test_a_disarming_that_is_not_durable_yet_is_not_published() -> None:

@@ -10,6 +10,9 @@ from fenced.core.durable.fleet_state import FleetState, Pause
 from fenced.core.durable.records import Entry, HostHeard, OperationStarted
 from fenced.core.durable.state import (
     DeviceRun,
+    Drill,
+    DrillResult,
+    DrillStep,
     Fenceable,
     FenceableLevel,
     GateVerdict,
@@ -21,6 +24,8 @@ from fenced.core.durable.state import (
     Slot,
     Step,
 )
+from fenced.core.fleet import Fleet
+from fenced.engine.readiness import readiness
 from fenced.model.inventory import Inventory, Secret
 from fenced.model.names import (
     ENGINE,
@@ -43,7 +48,7 @@ from fenced.model.power import (
     What,
 )
 from fenced.ports.bus import Health
-from fenced.ports.control import Accepted, Explanation, FleetView, HostView, NotFound, Refused
+from fenced.ports.control import Accepted, Explanation, FleetView, HostView, NotFound, Readiness, Refused
 from fenced.ports.journal import OutboxMessage, Page
 from fenced.ports.proxies import ProxyView
 from tests.fakes.samples import PDU_A, PDU_B, START, finished_restart, make_host
@@ -133,6 +138,7 @@ class FakeControl:
             warnings=("the broker does not take the messages of node-2",),
             is_quiet=False,
             fleet=FleetState(pauses=tuple(self.pauses), store_hold=self.store_hold),
+            now=START,
         )
 
     def hosts(self) -> Sequence[HostView]:
@@ -152,6 +158,7 @@ class FakeControl:
             held_by=tuple(verdict.gate for verdict in state.held_by),
             is_paused=False,
             fenceable=state.fenceable,
+            is_drill=name == "node-1",
         )
 
     async def explain(self, name: HostName) -> Explanation:
@@ -203,6 +210,27 @@ class FakeControl:
             self.finish(operation.id, self.finish_at_once)
         return Accepted(operation=operation.id, warnings=())
 
+    async def drill(self, name: HostName, *, by: str, reason: str, is_forced: bool) -> Accepted:
+        """Only node-1 is a host for drills; `end_drill` ends it."""
+        self.calls.append(("drill", name, by, reason, is_forced))
+        if not self.host(name).is_drill:
+            raise Refused("drill", f"{name} is no host for drills")
+        accepted = await self.act(name, Action.RESTART, by=by, reason=reason, is_forced=True)
+        begun = Drill(operation=accepted.operation, by=by, reason=reason, started=START, boot=BootId("b1"))
+        self.states[name] = replace(self.states[name], drill=begun)
+        return accepted
+
+    def end_drill(self, name: str, result: DrillResult, *, step: DrillStep | None = None, why: str = "") -> None:
+        """End the drill of that host: what is before the step was proven, one second each."""
+        state = self.states[HostName(name)]
+        assert state.drill is not None
+        steps = list(DrillStep)
+        reached = steps[: len(steps) if step is None else steps.index(step)]
+        moments = {f"{one.value}_at": START + number for number, one in enumerate(reached, start=1)}
+        ended = replace(state.drill, **moments, ended=START + 9, result=result, failed_step=step, why=why)  # type: ignore[arg-type]
+        drilled_at = START + 9 if result is DrillResult.SUCCEEDED else state.drilled_at
+        self.states[state.name] = replace(state, drill=None, last_drill=ended, drilled_at=drilled_at)
+
     async def confirm_off(self, name: HostName, *, by: str, reason: str, is_forced: bool) -> Accepted:
         self.host(name)
         self.calls.append(("confirm_off", name, by, reason, is_forced))
@@ -241,8 +269,14 @@ class FakeControl:
             raise NotFound(f"there is no pause {pause_id}")
         self.pauses = left
 
-    async def arm(self, *, by: str) -> None:
-        self.calls.append(("arm", by))
+    async def readiness(self, *, match: str, is_all: bool, limit: int, after: str | None) -> Readiness:
+        """Judge a real fleet of these states."""
+        fleet = Fleet(self.inventory, epoch=1, started=START)
+        fleet.restore(dict(self.states), FleetState(pauses=tuple(self.pauses), store_hold=self.store_hold))
+        return await readiness(fleet, FakeClock(), lambda _: (), match=match, is_all=is_all, limit=limit, after=after)
+
+    async def arm(self, *, by: str, reason: str) -> None:
+        self.calls.append(("arm", by, reason))
         self.is_armed = True
 
     async def disarm(self, *, by: str, reason: str) -> None:

@@ -30,7 +30,7 @@ def rack_of(lines: Iterable[str]) -> Rack:
     flags: dict[str, bool | str | float] = {}
     for line in lines:
         key, *words = line.split()
-        if key in {"hosts", "devices", "proxies", "reach", "protected", "other_daemons"}:
+        if key in {"hosts", "devices", "proxies", "reach", "protected", "drills", "other_daemons"}:
             given[key] = tuple(words)
         elif key in BY_NAME and len(words) > 1:
             group, is_one = BY_NAME[key]

@@ -53,6 +53,10 @@ class People:
                     state = self._world.engine.fleet.hosts.get(HostName(host))
                     operation = state.operation if state is not None else None
                     await control.cancel(operation.id if operation else OperationId("none"), by="person", reason="told")
+                case ["drills", host]:
+                    await control.drill(HostName(host), by="person", reason="told", is_forced=False)
+                case ["forces", "a", "drill", "of", host]:
+                    await control.drill(HostName(host), by="person", reason="told", is_forced=True)
                 case ["confirms", host, "off"]:
                     await control.confirm_off(HostName(host), by="person", reason="told", is_forced=False)
                 case ["maintains", host]:
@@ -69,7 +73,7 @@ class People:
                 case ["releases", "the", "store"]:
                     await control.release_store(by="person", reason="told")
                 case ["arms"]:
-                    await control.arm(by="person")
+                    await control.arm(by="person", reason="told")
                 case _:
                     raise BadWords(f"person {rest!r}")
         except Refused as exc:

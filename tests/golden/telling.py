@@ -38,6 +38,10 @@ class Teller:
                 return f"the paths to {record.device} agree"
             case r.DevicesDistrusted() | r.TrustAdvanced() | r.FenceableChanged():
                 return _of_trust(record)
+            case r.DrillEnded():
+                return f"DRILL {record.result.value}" + (
+                    f" at {record.failed_step.value}" if record.failed_step else ""
+                )
             case r.MaintenanceSet() | r.MaintenanceEnded() | r.RequestRefused():
                 return _of_people(record)
             case _:
@@ -149,7 +153,8 @@ def _of_operation(record: r.Record) -> str | None:
         case r.OperationStarted():
             operation = record.operation
             where = "" if record.slot is Slot.RUNNING else f", {record.slot.value}"
-            return f"operation {operation.action.value} ({operation.cause.value}{where})"
+            what = "drill" if operation.is_drill else operation.action.value
+            return f"operation {what} ({operation.cause.value}{where})"
         case r.WaitingOperationStarted():
             return "the waiting operation runs"
         case r.OperationJoined():
@@ -225,6 +230,7 @@ def summary(state: HostState) -> str:
             ("in operation", state.operation is not None),
             (f"held by {gates(state.held_by)}", bool(state.held_by)),
             (f"owed {' '.join(state.owed)}", bool(state.owed)),
+            ("drilled", state.drill is not None),
             (f"distrusts {' '.join(state.distrusted)}", bool(state.distrusted)),
         )
         if is_so

@@ -8,14 +8,16 @@ import pytest
 
 from fenced.cli.fencectl.place import SOCKET_DEFAULT
 from fenced.cli.main import COMMANDS
+from fenced.setup import broker
 from tests.needs import needs
 
 UNITS = Path(__file__).parents[2] / "systemd"
-SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
+RENEWAL = "fenced-renew.service"
+SERVICES = sorted(path.name for path in UNITS.glob("*.service") if path.name != RENEWAL)
 EXPOSURE_MAX = 1.4
 
 
-@pytest.fixture(params=SERVICES)
+@pytest.fixture(params=[*SERVICES, RENEWAL])
 def unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """Return a copy of the unit whose program exists on this machine."""
     text = (UNITS / str(request.param)).read_text()
@@ -43,7 +45,9 @@ def test_exposure(unit: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_settings_that_every_service_needs(unit: Path) -> None:
+@pytest.mark.parametrize("name", SERVICES)
+def test_settings_that_every_service_needs(name: str) -> None:
+    unit = UNITS / name
     found = settings(unit)
     assert found["Type"] == "notify"
     assert found["NotifyAccess"] == "main"
@@ -110,3 +114,17 @@ def test_documents_and_units_name_the_same_files() -> None:
     assert [entry for entry in named if units[entry[1]] != entry[2]] == []
     guide = "".join(path.read_text() for path in root.glob("docs/*.md"))
     assert [file for file in units.values() if file not in guide] == []
+
+
+@needs("systemd-analyze")
+def test_the_renewal_runs_once_a_day_and_writes_where_setup_writes(tmp_path: Path) -> None:
+    found = settings(UNITS / RENEWAL)
+    assert found["Type"] == "oneshot"
+    assert found["ExecStart"] == "/usr/bin/fenced setup --renew"
+    assert found["ReadWritePaths"] == f"-{broker.FOLDER}"
+    for name in (RENEWAL, "fenced-renew.timer"):
+        text = (UNITS / name).read_text().replace("/usr/bin/fenced ", "/bin/true ")
+        (tmp_path / name).write_text(text)
+    timer = tmp_path / "fenced-renew.timer"
+    done = subprocess.run(["systemd-analyze", "verify", str(timer)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

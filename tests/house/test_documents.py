@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from fenced.core.allowed.gates import all_gates
-from tests.house.prose import leads_somewhere, linked_file, links, prose_lines
+from tests.house.prose import leads_somewhere, linked_file, links, pictures, prose_lines
 from tests.house.states import text as states_text
 from tests.house.tree import ROOT, files, functions, name
 
@@ -24,8 +24,24 @@ def _ids(paths: tuple[Path, ...]) -> list[str]:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=_ids(DOCUMENTS))
 def test_links_lead_somewhere(path: Path) -> None:
-    broken = [target for target in links(path) if not leads_somewhere(path, target)]
+    broken = [target for target in (*links(path), *pictures(path)) if not leads_somewhere(path, target)]
     assert broken == []
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "no-such-page", "gates.md#" + "no-such-heading", "#no-such-heading", "../../elsewhere.md",
+        "http://example.org/", "https://example", "https://example.org/a b", "https:/example.org", "//example.org/x",
+    ],
+)  # fmt: skip
+def test_links_that_lead_nowhere_are_found(target: str) -> None:
+    assert not leads_somewhere(ROOT / "docs/operations.md", target)
+
+
+@pytest.mark.parametrize("target", ["gates.md", "operations.md#arming", "#arming", "https://example.org/a?b=c#d"])
+def test_links_that_lead_somewhere_are_not(target: str) -> None:
+    assert leads_somewhere(ROOT / "docs/operations.md", target)
 
 
 def test_documents_are_wrapped() -> None:
@@ -46,6 +62,13 @@ def test_every_document_can_be_found() -> None:
         ahead += [linked_file(path, target) for target in links(path)]
     lost = [name(path) for path in DOCUMENTS if path not in found]
     assert lost == []
+
+
+def test_the_index_names_every_page() -> None:
+    """Directly, so that docs/README.md is a table of contents on GitHub as the navigation is on the site."""
+    index = ROOT / "docs/README.md"
+    named = {linked_file(index, target) for target in links(index)}
+    assert [name(path) for path in DOCUMENTS if path.parent == ROOT / "docs" and path not in {*named, index}] == []
 
 
 def test_files_that_are_named_exist() -> None:

@@ -15,7 +15,7 @@ from fenced.cli.fencectl import main as fencectl
 from fenced.cli.fencectl.session import ExitCode
 from fenced.cli.main import COMMANDS, SUMMARIES
 from fenced.core.durable import records as r
-from fenced.core.durable.state import HostState, Operation, Restored
+from fenced.core.durable.state import DrillResult, DrillStep, HostState, Operation, Restored
 from fenced.core.said.announce import announce, state_message
 from fenced.model.names import HostName
 from fenced.model.power import Action, Cause, OperationState, Outcome, Power, Proof, State, Verdict, What
@@ -41,7 +41,7 @@ METRICS_BEYOND: Final = {"fenced_clock_ahead_seconds", "fenced_bus_taken_over_to
 
 VALUES: Final = {
     "action": Action, "cause": Cause, "state": OperationState, "power": Power, "proof": Proof, "restored": Restored,
-    "what": What, "outcome": Outcome, "verdict": Verdict,
+    "what": What, "outcome": Outcome, "verdict": Verdict, "result": DrillResult, "step": DrillStep,
 }  # fmt: skip
 
 
@@ -91,6 +91,8 @@ def _records(kind: type, operation: Operation) -> Iterator[r.Record]:
     for record in specimens(kind):
         if isinstance(record, r.StepEnded):
             yield dataclasses.replace(record, operation=operation.id, device=run.device, number=run.steps[0].number)
+        if isinstance(record, r.OperationStarted):
+            yield dataclasses.replace(record, operation=dataclasses.replace(record.operation, is_drill=True))
         yield record
 
 

@@ -101,6 +101,9 @@ def test_make_says_what_it_can_do() -> None:
         "unit",
         "bench",
         "fuzz",
+        "docs",
+        "docs-serve",
+        "docs-screenshots",
         "docs-states",
         "packages",
         "clean",
@@ -172,8 +175,9 @@ def test_what_is_missing_is_what_make_installs(bare: dict[str, str]) -> None:
 def _run_suite(directory: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run a suite of one test that needs `ABSENT`, with the real conftest, on an xdist worker."""
     suite = directory / "suite"
-    (suite / "tests").mkdir(parents=True)
-    for file in ("pyproject.toml", "tests/__init__.py", "tests/conftest.py", "tests/needs.py"):
+    (suite / "tests/warm").mkdir(parents=True)
+    warm = ("tests/warm/__init__.py", "tests/warm/programs.py")
+    for file in ("pyproject.toml", "tests/__init__.py", "tests/conftest.py", "tests/needs.py", *warm):
         shutil.copy(ROOT / file, suite / file)
     (suite / "tests/test_it.py").write_text(
         f'"""One test."""\nfrom tests.needs import needs\n\n\n@needs("{ABSENT}")\ndef test_it() -> None:\n    pass\n'

@@ -189,7 +189,8 @@ def _fault_of_make(words: list[str]) -> str | None:
 
 
 def _fault_of_units(program: str, words: list[str]) -> str | None:
-    units = {path.stem for path in (ROOT / "systemd").glob("*.service")} | UNITS
+    files = [*(ROOT / "systemd").glob("*.service"), *(ROOT / "systemd").glob("*.timer")]
+    units = {path.name.removesuffix(".service") for path in files} | UNITS
     if program == "journalctl":
         named = [unit for option, unit in pairwise(words) if option == "-u"]
     else:

@@ -4,9 +4,11 @@ from typing import Final
 
 from tests.planted.bugs_access import ACCESS_BUGS
 from tests.planted.bugs_agents import AGENT_BUGS
+from tests.planted.bugs_arming import ARMING_BUGS
 from tests.planted.bugs_deciding import DECIDING_BUGS
 from tests.planted.bugs_devices import DEVICE_BUGS
 from tests.planted.bugs_doors import DOOR_BUGS
+from tests.planted.bugs_drills import DRILL_BUGS
 from tests.planted.bugs_hearing import HEARING_BUGS
 from tests.planted.bugs_names import NAME_BUGS
 from tests.planted.bugs_neighbours import NEIGHBOUR_BUGS
@@ -23,7 +25,9 @@ BUGS: Final = (
     + DEVICE_BUGS
     + AGENT_BUGS
     + DOOR_BUGS
+    + DRILL_BUGS
     + ACCESS_BUGS
+    + ARMING_BUGS
     + HEARING_BUGS
     + NAME_BUGS
     + NEIGHBOUR_BUGS

@@ -76,6 +76,22 @@ ACCESS_BUGS: Final = (
         killers=(f"{SETUP}/test_refusals.py::test_nothing_is_reissued_while_the_broker_could_not_get_it",),
     ),
     Bug(
+        name="a renewal gives accounts to hosts of an inventory that nobody has loaded",
+        rule="setup",
+        file="setup/run.py",
+        old="        known = self._accounts.lines.keys() & self._manifest.given.keys()\n",
+        new="        known = {*self._fleet.accounts}\n",
+        killers=(f"{SETUP}/test_setup.py::test_a_renewal_renews_and_changes_nothing_else",),
+    ),
+    Bug(
+        name="a reload takes a certificate that has expired",
+        rule="config",
+        file="app/certificates.py",
+        old='            if self._valid.get(key, float("-inf")) > now and not refused:\n',
+        new='            if self._valid.get(key, float("-inf")) > now and refused:\n',
+        killers=("tests/proxy/test_ends.py::test_the_verdict_of_a_reload_names_the_expired_certificate",),
+    ),
+    Bug(
         name="a requester of the bus signs as root",
         rule="access",
         file="bus/messages.py",

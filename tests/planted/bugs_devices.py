@@ -9,6 +9,7 @@ OUTBOX: Final = "tests/engine/test_outbox.py"
 WORKERS: Final = "tests/engine/test_workers.py"
 SETTLING: Final = "tests/engine/test_settling.py"
 PARTS: Final = "tests/proxy/test_parts.py"
+CALLS: Final = "tests/proxy/test_calls.py"
 COMMANDS: Final = "tests/proxy/test_commands.py"
 KEPT: Final = "tests/proxy/test_stored_credentials.py"
 STORE: Final = "tests/journal/test_contract.py"
@@ -333,7 +334,7 @@ DEVICE_BUGS: Final = (
         file="proxy/state.py",
         old="        elif store != claim.store:",
         new="        elif not claim.store:",
-        killers=(f"{COMMANDS}::test_tokens_of_another_store_are_refused_until_it_is_adopted",),
+        killers=(f"{PARTS}::test_adopting_a_store_forgets_the_tokens_of_the_other",),
         wider=(COMMANDS,),
     ),
     Bug(
@@ -342,7 +343,7 @@ DEVICE_BUGS: Final = (
         file="proxy/calls.py",
         old="        if permit.boot != self._clock.life:",
         new="        if not permit.boot:",
-        killers=(f"{COMMANDS}::test_a_proxy_that_was_restarted_refuses_then_takes_the_next",),
+        killers=(f"{CALLS}::test_a_command_for_an_earlier_life_of_the_agent_is_refused",),
         wider=(COMMANDS,),
     ),
     Bug(
@@ -360,7 +361,7 @@ DEVICE_BUGS: Final = (
         file="proxy/calls.py",
         old="            if plug.highest > token:",
         new="            if plug.highest < token:",
-        killers=(f"{COMMANDS}::test_a_waiting_command_is_overtaken_by_a_newer_one",),
+        killers=(f"{CALLS}::test_a_waiting_command_is_overtaken_by_a_newer_one",),
         wider=(COMMANDS,),
     ),
     Bug(
@@ -378,7 +379,7 @@ DEVICE_BUGS: Final = (
         file="model/credentials.py",
         old="        if self.clients and client not in self.clients:",
         new="        if self.clients and not client:",
-        killers=(f"{KEPT}::test_stored_credentials_are_read_again_on_sighup",),
+        killers=(f"{KEPT}::test_a_stored_credential_is_for_the_daemons_that_it_lists",),
         wider=(KEPT,),
     ),
 )

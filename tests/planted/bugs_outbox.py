@@ -83,6 +83,14 @@ OUTBOX_BUGS: Final = (
         killers=(f"{LANES}::test_a_broker_that_hangs_up_on_one_host_stops_neither_hearing_nor_other_hosts",),
     ),
     Bug(
+        name="the retained state keeps the power of a device that a reload dropped",
+        rule="S3",
+        file="engine/outbox.py",
+        old="                self._untold[name] = None\n",
+        new="                self._untold.pop(name, None)\n",
+        killers=(f"{OUTBOX}::test_a_reload_that_drops_a_device_drops_its_power_from_the_retained_state",),
+    ),
+    Bug(
         name="announcements go out without the lease",
         rule="S10",
         file="engine/outbox.py",

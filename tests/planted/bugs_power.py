@@ -99,8 +99,8 @@ POWER_BUGS: Final = (
         name="what was proven before a sign of life is announced",
         rule="S1",
         file="core/operation/inspecting.py",
-        old="    elif not is_level_proven_off(work, operation):\n",
-        new="    elif not operation.of_level:\n",
+        old="    elif not is_level_proven_off(work, operation) or silencing",
+        new="    elif not operation.of_level or silencing",
         killers=(
             "tests/core/test_plan.py::test_life_during_the_inspection_of_the_others_takes_the_proof_back_and_the_operation_still_ends",
         ),

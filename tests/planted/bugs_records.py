@@ -134,8 +134,8 @@ RECORD_BUGS: Final = (
         name="a refused batch forgets the beat that it heard",
         rule="S11",
         file="core/heard/sight.py",
-        old='MOMENTS: Final = frozenset({"heard_at", "heard_ear", "spoke_at", "spoke_ear", "evidence"})',
-        new="MOMENTS: Final[frozenset[str]] = frozenset()",
+        old='    {"heard_at", "heard_ear", "spoke_at", "spoke_ear", "evidence", "longest_silence"',
+        new='    {"longest_silence"',
         killers=(
             f"{TRANSACTION}::test_a_beat_stays_heard_though_its_record_was_refused",
             f"{TRANSACTION}::test_evidence_of_life_stays",

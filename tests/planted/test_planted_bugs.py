@@ -22,7 +22,7 @@ SOUND = Bug(
     file="core/allowed/match.py",
     old="KEYS = (",
     new="KEYS = (",
-    killers=("tests/core/test_gates.py",),
+    killers=("tests/core/test_rules_match.py",),
     wider=(),
 )
 PLANTED = Bug(

@@ -28,7 +28,7 @@ HEAVY = ("hypothesis", "aiohttp.web", "aiomqtt", "aiosqlite", "cryptography.x509
 PLUGINS = ("pytest_asyncio.plugin", "pytest_timeout", "_hypothesis_pytestplugin")
 """Passed as modules: by name, pytest searches all installed packages for each."""
 ITS_OWN = tuple(f"_pytest.{name}" for name in default_plugins)
-OPTIONS = ("-q", "--assert=plain", "-p", "no:cacheprovider", "-o", "addopts=", "-m", "not integration",
+OPTIONS = ("-q", "--assert=plain", "--tb=native", "-p", "no:cacheprovider", "-o", "addopts=", "-m", "not integration",
            "--timeout", "60")  # fmt: skip
 """Plain asserts: the name of the failed test is enough, and pytest would rewrite its plugins (hypothesis) as it imports
 them."""

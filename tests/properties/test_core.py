@@ -4,6 +4,8 @@ After each step, replaying the records gives the live state. What the watched de
 nothing answers any more, every operation ends.
 """
 
+from typing import Literal
+
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -28,15 +30,17 @@ class Histories(RuleBasedStateMachine):
 
     @initialize(
         devices=st.sampled_from(RACKS),
-        first=st.sampled_from((None, None, Action.OFF, Action.RESTART)),
+        first=st.sampled_from((None, None, Action.OFF, Action.RESTART, "drill")),
         trouble=st.sampled_from(("", "", *TROUBLES)),
     )
-    def begin(self, devices: tuple[str, ...], first: Action | None, trouble: str) -> None:
+    def begin(self, devices: tuple[str, ...], first: Action | Literal["drill"] | None, trouble: str) -> None:
         """`first`: a person's request; None: the host falls silent. `trouble`: comes before the first answer."""
-        self.desk = WatchedDesk(Rack(devices=devices, settings={"gates.cooldown_seconds": 0}))
+        self.desk = WatchedDesk(Rack(devices=devices, drills=(NODE,), settings={"gates.cooldown_seconds": 0}))
         self.last: list[e.Event] = []
         if first is None:
             self.desk.fence()
+        elif first == "drill":
+            self.person_drills(is_forced=False)
         else:
             self.desk.ask(first)
         if trouble:
@@ -112,6 +116,10 @@ class Histories(RuleBasedStateMachine):
     def person_asks(self, action: Action) -> None:
         self.desk.ask(action)
 
+    @rule(is_forced=st.booleans())
+    def person_drills(self, is_forced: bool) -> None:
+        self.desk.do(e.DrillAsked(host=NODE, by="person", reason="told", is_forced=is_forced))
+
     @precondition(lambda self: self.desk.state().operation)
     @rule()
     def person_cancels(self) -> None:
@@ -167,7 +175,7 @@ class Histories(RuleBasedStateMachine):
         self.desk.do(e.LeaseRenewed(until=FOR_EVER))
         self.desk.idle(LONGEST_SECONDS)
         state = self.desk.state()
-        assert (state.operation, state.waiting, state.reading) == (None, None, None), state
+        assert (state.operation, state.waiting, state.reading, state.drill) == (None, None, None, None), state
 
 
 TestHistories = Histories.TestCase

@@ -99,7 +99,7 @@ class WatchedDesk(Desk):
         for entry in entries:
             record, host = entry.record, entry.host
             operation = getattr(record, "operation", None)
-            if isinstance(operation, str) and not isinstance(record, r.LeftOff):  # which comes after an operation's end
+            if isinstance(operation, str) and not isinstance(record, r.LeftOff | r.DrillEnded):  # after its end
                 assert operation not in self.over, f"{record.kind} of {operation}, which has ended"
             match record:
                 case r.OperationEnded():

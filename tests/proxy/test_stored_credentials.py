@@ -149,6 +149,12 @@ async def test_the_daemons_machine_has_no_stored_credentials() -> None:
         assert not refused.value.may_be_done
 
 
+def test_a_stored_credential_is_for_the_daemons_that_it_lists() -> None:
+    credential = StoredCredential(addresses=(AddressRule.parse("10.9.0.7"),), clients=frozenset({"fenced-b"}))
+    assert credential.why_not(SPEC, "fenced-a") == "is not for the daemon CN=fenced-a"
+    assert credential.why_not(SPEC, "fenced-b") is None
+
+
 def test_a_kept_password_goes_over_an_old_tls_only_where_the_proxys_file_says_so() -> None:
     """Otherwise a caller could have it sent in a form that others can read."""
     credential = StoredCredential(addresses=(AddressRule.parse("10.9.0.7"),))

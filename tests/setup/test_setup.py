@@ -1,11 +1,13 @@
 """`fenced setup` below a folder: files that fit each other, and nothing of a person's touched."""
 
 import base64
+import json
 import os
 import pty
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,9 +20,11 @@ from fenced.drivers.catalogue import DriverCatalogue
 from fenced.proxy.certificates import show
 from fenced.setup import broker, daemon
 from fenced.setup.accounts import Accounts, hashed
+from fenced.setup.asked import Asked, Report
 from fenced.setup.files import Done
 from fenced.setup.fleet import Fleet, NotSetUp
-from fenced.setup.run import Asked, Report, run
+from fenced.setup.run import run
+from tests.imports.typed import assert_typed
 from tests.needs import find, needs
 from tests.setup.parts import FIRST, accounts, bundle, content, password_fits
 
@@ -177,13 +181,22 @@ def test_before_the_broker_refuses_a_host_its_fencing_is_held(root: Path, setup:
     said = setup("--reissue", "node-2", "--reissue", "controller-fenced-a").output
     assert (
         said.index("fencectl maintenance node-2 on")
-        < said.index("restart mosquitto")
+        < said.index("reload mosquitto")
         < said.index("maintenance node-2 off")
     )
     assert "maintenance controller" not in said
     (root / "etc/mosquitto/fenced.passwd").unlink()
     said = setup().output
     assert [f"fencectl maintenance node-{number} on" in said for number in (1, 2, 3)] == [True] * 3
+
+
+def test_every_fencectl_command_of_the_advice_can_be_typed(root: Path, setup: Callable[..., Result]) -> None:
+    setup(*FIRST)
+    said = setup("--reissue", "node-2").output
+    typed = [line.partition(". ")[2] for line in said.splitlines() if ". fencectl" in line]
+    assert len(typed) == 3
+    for line in typed:
+        assert_typed(line)
 
 
 def test_the_daemon_gets_back_an_account_that_the_broker_lost(root: Path, setup: Callable[..., Result]) -> None:
@@ -244,6 +257,86 @@ def test_a_hosts_certificate_outlives_them_and_is_renewed_without_a_new_password
     assert "/etc/fenced/bundles/node-1.tar.gz: a new certificate" in "\n".join(report.bundles)
     assert {*bundle(root, "node-1")} == {"ca.crt", "beat.crt", "beat.key", "install"}
     assert accounts(root) == lines
+
+
+def test_a_renewal_renews_and_changes_nothing_else(root: Path) -> None:
+    run(asked(root))
+    (root / "etc/fenced/inventory/more.toml").write_text('[[host]]\nname = "node-9"\n')
+    (root / "etc/mosquitto/fenced.acl").write_text("# mine\n")
+    (root / "etc/mosquitto/conf.d/mine.conf").write_text("listener 8883\n")
+    before = content(root)
+    assert made(run(replace(asked(root), is_renewal=True))) == set()
+    assert content(root) == before
+    report = run(replace(asked(root, days_later=800), is_renewal=True))
+    changed = {path for path, text in content(root).items() if before.get(path) != text}
+    assert changed == {
+        "etc/fenced/tls/controller.crt",
+        "etc/fenced/tls/controller.key",
+        "etc/mosquitto/certs/fenced-broker.crt",
+        "etc/mosquitto/certs/fenced-broker.key",
+        "etc/fenced/bundles/proxy-px1.tar.gz",
+        "etc/fenced/setup.json",
+    }
+    assert report.is_broker_renewed
+    assert [line.partition(" ")[0] for line in report.next] == ["copy"]
+
+
+def test_while_an_archive_waits_its_machine_has_the_old_certificate(root: Path) -> None:
+    run(asked(root))
+    manifest = root / "etc/fenced/setup.json"
+    old = json.loads(manifest.read_text())["given"]["proxy px1"]
+    assert json.loads(manifest.read_text())["waiting"] == {}
+    run(replace(asked(root, days_later=800), is_renewal=True))
+    run(replace(asked(root, days_later=801), is_renewal=True))
+    assert json.loads(manifest.read_text())["waiting"] == {"proxy px1": old}
+    (root / "etc/fenced/bundles/proxy-px1.tar.gz").unlink()
+    run(replace(asked(root), is_renewal=True))
+    assert json.loads(manifest.read_text())["waiting"] == {}
+
+
+def test_without_the_authoritys_key_a_renewal_names_what_is_due(root: Path) -> None:
+    """Some keep the key off the machine. The certificate stays, so nothing else changes."""
+    run(asked(root))
+    (root / "etc/fenced/authority/ca.key").rename(root / "away.key")
+    before = content(root)
+    assert run(replace(asked(root), is_renewal=True)).problems == []
+    report = run(replace(asked(root, days_later=800), is_renewal=True))
+    assert [line.partition(": its certificate ends on")[0] for line in report.problems[:-1]] == [
+        "/etc/fenced/tls/controller.crt",
+        "proxy px1",
+        "/etc/mosquitto/certs/fenced-broker.crt",
+    ]
+    assert "ca.key is not here" in report.problems[-1]
+    with pytest.raises(NotSetUp, match="the authority's key back"):
+        run(asked(root, days_later=800))
+    assert content(root) == before
+    (root / "away.key").rename(root / "etc/fenced/authority/ca.key")
+    assert run(replace(asked(root, days_later=800), is_renewal=True)).is_broker_renewed
+
+
+def test_a_renewal_where_setup_never_ran_makes_nothing(root: Path, setup: Callable[..., Result]) -> None:
+    with pytest.raises(NotSetUp, match="nothing to renew"):
+        run(replace(asked(root), is_renewal=True))
+    assert not (root / "etc/fenced/authority/ca.key").exists()
+    assert "--renew changes nothing but certificates" in setup("--renew", "--host", "node-9", status=2).output
+
+
+def test_a_reissue_of_the_daemon_says_what_to_restart_and_in_which_order(
+    root: Path, setup: Callable[..., Result]
+) -> None:
+    setup(*FIRST, "--proxy", "px1=10.0.0.9")
+    before = content(root)
+    said = setup("--reissue", "controller-fenced-a").output
+    changed = {path for path, text in content(root).items() if before.get(path) != text}
+    assert changed == {
+        "etc/fenced/secrets/bus",
+        "etc/fenced/tls/controller.crt",
+        "etc/fenced/tls/controller.key",
+        "etc/mosquitto/fenced.passwd",
+        "etc/fenced/setup.json",
+    }
+    assert said.index("systemctl reload mosquitto && systemctl restart fenced") < said.index("if the old key was")
+    assert "enable --now fenced" not in said
 
 
 # -- rights of files --------------------------------------------------------------------------------------------------

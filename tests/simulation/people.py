@@ -3,7 +3,9 @@
 A person ends what a person began, at the end of the trouble at the latest.
 """
 
-from tests.simulation.draft import Draft
+from dataclasses import replace
+
+from tests.simulation.draft import MENDED, WARM_SECONDS, Draft
 
 UNDONE = {"maintains": "person hands back {host}", "disarms": "person arms", "pauses": "person resumes"}
 
@@ -43,6 +45,23 @@ def saving(draft: Draft) -> None:
     for number, host in enumerate(draft.dice.sample(living, min(len(living), draft.dice.choice((2, 3, 3))))):
         draft.at(start + number, f"person forces off {host}")
     draft.faults += 1
+
+
+def drills(draft: Draft) -> None:
+    """People drill a spare host: once it is heard, at some moment of the trouble, and when all is mended. Its plug may
+    be another host's."""
+    dice = draft.dice
+    spare = dice.choice([name for name in draft.rack.hosts if name != draft.rack.own_machine])
+    draft.rack = replace(draft.rack, drills=(spare,))
+    if dice.random() < 0.3:
+        other = dice.choice([name for name in draft.rack.hosts if name != spare])
+        what = dice.choice(("feeds another machine", f"is swapped with {other}"))
+        draft.at(1.0, f"plug {spare} {draft.device()} {what}")
+    draft.at(WARM_SECONDS + dice.choice((0.0, 4.0)), f"person drills {spare}")
+    draft.at(draft.moment(), f"person {dice.choice(('drills', 'forces a drill of'))} {spare}")
+    if dice.random() < 0.3:
+        draft.at(draft.moment(), f"person {dice.choice(('off', 'restart', 'cancels'))} {spare}")
+    draft.at(MENDED + dice.choice((5.0, 30.0)), f"person drills {spare}")
 
 
 def meddler(draft: Draft) -> None:

@@ -23,6 +23,8 @@ CALM_SECONDS: Final = 230.0
 """After everything was mended: long enough for each operation to end by its deadline and the next to begin."""
 
 FAULTS_MIN: Final = 3
+DRILLS_FROM: Final = 1000
+"""From this seed on there are drills, in one of three: the fixed seeds below stay as they are."""
 
 FAULTS: Final[dict[Callable[[Draft], None], int]] = {
     devices.words: 3,
@@ -93,6 +95,8 @@ def scenario(seed: int) -> Scenario:
         aimed(draft)
     while draft.faults < FAULTS_MIN:  # some need a proxy, which not every rack has
         devices.broken(draft)
+    if seed >= DRILLS_FROM and seed % 3 == 0:
+        people.drills(draft)
     for name in draft.rack.proxies:
         draft.at(MENDED, f"proxy {name} works")
     draft.at(MENDED + CALM_SECONDS, "end")
@@ -144,6 +148,7 @@ def told(story: Story) -> list[str]:
     lines += [f"  settle_after_return {rack.settle_after_return_seconds:g}"]
     lines += [f"  own_machine {rack.own_machine}"] if rack.own_machine else []
     lines += [f"  protected {' '.join(rack.protected)}"] if rack.protected else []
+    lines += [f"  drills {' '.join(rack.drills)}"] if rack.drills else []
     lines += [f"  {name} {_shown(value)}" for name, value in rack.settings.items()]
     return [*lines, "", "script", *(f"  {shown(at)} {words}" for at, words in story.script)]
 

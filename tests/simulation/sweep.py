@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Final
 
 from fenced.core.durable import records as r
-from fenced.core.durable.state import HostState
+from fenced.core.durable.state import DrillResult, HostState
 from fenced.model.power import State
 from tests.golden.story import Story
 from tests.simulation.play import Quiet
@@ -74,7 +74,7 @@ class End:
     """How one host ends: what is true of it and what is claimed. `is_announced`:
     it was announced as fenced at some time.
 
-    `forgotten`: what is off while the host runs, and is not owed to it (S9).
+    `is_drilled`: a drill of it succeeded. `forgotten`: what is off while the host runs, and is not owed to it (S9).
     """
 
     host: str
@@ -83,6 +83,7 @@ class End:
     is_running: bool
     is_announced: bool
     is_stay_off: bool
+    is_drilled: bool
     forgotten: tuple[str, ...]
 
 
@@ -149,9 +150,7 @@ class Swept(Quiet):
         await self._running()
         words = [f"on {state.name}" for state in self.world.engine.fleet.hosts.values() if state.is_left_off]
         cut_short = {
-            str(entry.host)
-            for entry in self.world.disk.durable.entries.values()
-            if isinstance(entry.record, r.OperationEnded) and "restarted" in (entry.record.why or "")
+            str(entry.host) for entry in self.world.disk.durable.entries.values() if _is_cut_short(entry.record)
         }
         if cut_short and self._asked:
             words += [asked for asked in self._asked if cut_short & set(asked.split())]
@@ -223,6 +222,7 @@ class Swept(Quiet):
                 is_running=self.world.machines[name].does is Run.RUNNING,
                 is_announced=name in fenced,
                 is_stay_off=state.is_stay_off,
+                is_drilled=state.drilled_at is not None,
                 forgotten=self._forgotten(state),
             )
             for name, state in fleet.hosts.items()
@@ -232,6 +232,13 @@ class Swept(Quiet):
         machine = self.world.machines[state.name]
         dark = [name for name, plug in machine.plugs.items() if not plug.is_on and machine.is_powered]
         return tuple(str(name) for name in dark if name not in state.owed)
+
+
+def _is_cut_short(record: r.Record) -> bool:
+    """Return whether a person must request it again: the death made it fail."""
+    if isinstance(record, r.DrillEnded):
+        return record.result is not DrillResult.SUCCEEDED
+    return isinstance(record, r.OperationEnded) and "restarted" in (record.why or "")
 
 
 def played(story: Story, case: Case | None, expected: tuple[End, ...] = ()) -> tuple[tuple[End, ...], dict[Kill, int]]:

@@ -12,6 +12,7 @@ from tests.simulation.sweep import cases, difference, played
 STORIES = Path(__file__).parent.parent / "golden" / "stories"
 SWEPT = (
     "already_off",
+    "a_drill",
     "a_bmc_of_another_machine",
     "a_bmc_that_dies_with_its_outlets",
     "both_pdus_off_in_parallel",

@@ -31,6 +31,8 @@ UNTIL_CTRL_C = (
     'fencectl() { if [ "$1" = watch ]; then timeout --signal INT 1 fencectl watch; else command fencectl "$@"; fi; }; '
 )
 """A reader ends `fencectl watch`."""
+DRILL = 'fencectl drill spare-1 --reason "monthly drill" --yes --wait'
+"""Refused: this fleet has no spare host. The tests of drills run one."""
 PIP = (
     'printf \'#!/bin/sh\\n[ "$*" = "install --upgrade --constraint constraints.txt ." ]\\n\' > /opt/fenced/bin/pip;'
     "chmod 755 /opt/fenced/bin/pip"

@@ -4,6 +4,7 @@ All tests share one machine, which docs/first-install.md has set up; each leaves
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.system.machine import SHARED, Machine, machine, program
 from tests.system.production import (
     ARM,
     COPIED,
+    DRILL,
     DUMMY,
     PIP,
     SHIMS,
@@ -55,7 +57,7 @@ EXPOSURE_MAX = 1.4
 def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """Return the machine after the steps 1 to 3. One machine plays the daemon's, the broker's and node-1."""
     with machine(tmp_path_factory.mktemp("machine")) as made:
-        made.prepare(SHIMS)
+        made.prepare(f"{SHIMS}rm -f /var/log/mosquitto/mosquitto.log\n")
         # Step 1 needs a network: packages are this machine's, and the programs are those of the tested tree.
         made.prepare(program("fenced", "fenced.cli.main"))
         made.prepare(program("fencectl", "fenced.cli.fencectl"))
@@ -98,13 +100,28 @@ def test_a_device_is_read_after_the_fourth(bed: Machine) -> None:
     assert "dummy" in bed.run(block)
 
 
+def test_a_cluster_is_armed_in_stages_and_back(bed: Machine) -> None:
+    """It is not ready after a minute: `fencectl readiness` ends with 1, and says why."""
+    (look,), (look_at, opened) = shell("watch", __name__), shell("arm a cluster", __name__)
+    assert "observed" in bed.tried(look).stdout
+    armed, tried = shell("arm for operators", __name__)
+    bed.run(armed)
+    assert "node-2 was fenced" in bed.run(tried)
+    assert bed.tried(look_at).returncode == bed.tried(opened).returncode == 1
+    assert re.search(r"^automatic +open ", bed.run("fencectl explain node-1"), re.MULTILINE)
+    (back,) = shell("back", __name__)
+    bed.run(back)
+    assert not asked(bed, "/readyz")["daemon"]["armed"]
+    bed.run(f"fencectl arm --reason 'back to the start'; {ARM.format(before='true', after='false')}")
+
+
 def test_an_operators_examples_do_what_the_page_says(bed: Machine) -> None:
     """The daemon is armed meanwhile. node-2 was never heard, so an operator may switch it without `--force`."""
     bed.run(ARM.format(before="false", after="true"))
     (examples,) = shell("fencectl", __name__)
     ended = {line.partition(" #")[0].strip(): bed.tried(f"{UNTIL_CTRL_C}{line}") for _, line in typed(examples)}
     told = {line: done.returncode for line, done in ended.items() if done.returncode != 0}
-    assert told == {"fencectl status": 1, "fencectl watch": 124}, ended
+    assert told == {"fencectl status": 1, "fencectl readiness --cluster c1": 1, DRILL: 3, "fencectl watch": 124}, ended
     assert "never heard: node-2" in ended["fencectl status"].stdout
     assert "node-2 was fenced" in next(done.stdout for line, done in ended.items() if "restart" in line)
     (confirmed,) = shell("confirm-off", __name__)
@@ -148,6 +165,40 @@ def test_the_later_commands_add_and_reissue(bed: Machine) -> None:
     assert "node-3" in states(bed)
 
 
+def test_the_timers_service_renews_and_nobody_loses_a_connection(bed: Machine) -> None:
+    """The broker uses its new certificate at once, the others at their next connection."""
+    assert bed.run("systemctl is-active fenced-renew.timer").strip() == "active"
+    shown = "openssl s_client -connect 127.0.0.1:8883 </dev/null 2>/dev/null | openssl x509 -noout -serial"
+    connected = "journalctl -u fenced -o cat | grep -c bus_connected"
+    shows = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8470/metrics').read().decode())"
+    metrics = bed.run(f'python3 -c "{shows}"')
+    for role in ("own", "authority", "broker", "given"):
+        assert f'role="{role}"' in metrics, role
+    files = "sha256sum /etc/fenced/tls/controller.crt /etc/mosquitto/certs/fenced-broker.crt /etc/fenced/fenced.toml"
+    served, counted, before = bed.run(shown), bed.run(connected), bed.run(files).splitlines()
+    bed.run("systemctl start fenced-renew")
+    assert bed.run(files).splitlines() == before, "nothing ends within 60 days"
+    early = "[Service]\\nExecStart=\\nExecStart=/usr/bin/fenced setup --renew --renew-within 900d\\n"
+    bed.run(
+        "mkdir -p /run/systemd/system/fenced-renew.service.d; systemctl daemon-reload;"
+        f"printf '{early}' > /run/systemd/system/fenced-renew.service.d/early.conf; systemctl daemon-reload;"
+        "systemctl start fenced-renew; rm -r /run/systemd/system/fenced-renew.service.d; systemctl daemon-reload"
+    )
+    after = bed.run(files).splitlines()
+    assert [old == new for old, new in zip(before, after, strict=True)] == [False, False, True]
+    until(bed, lambda: bed.run(shown) != served)
+    assert bed.run(connected) == counted
+    bed.run("systemctl restart mosquitto")
+    until(bed, lambda: bed.run(connected) != counted)
+    until_state(bed, "node-1", "healthy")
+
+
+def test_the_brokers_log_has_no_complaint_about_its_files(bed: Machine) -> None:
+    said = bed.run("journalctl -u mosquitto -o cat; cat /var/log/mosquitto/mosquitto.log 2>/dev/null || true")
+    assert "mosquitto version" in said
+    assert [line for line in said.splitlines() if "Note:" in line or "Warning:" in line or "Error:" in line] == []
+
+
 def test_setup_again_changes_nothing(bed: Machine) -> None:
     listed = "find /etc/fenced /etc/mosquitto /etc/systemd -type f -exec sha256sum {} + | sort"
     before = bed.run(listed)
@@ -175,7 +226,7 @@ def test_the_journal_is_read_and_retained_messages_are_cleared(bed: Machine) -> 
 
 def test_a_backup_is_whole_and_an_upgrade_goes_on(bed: Machine) -> None:
     """Without a network, there are no packages to fetch: `pip` only checks how it is called."""
-    (backup,), (upgrade,) = shell("backup", __name__), shell("upgrade", __name__)
+    (backup,), (upgrade,) = shell("backup", __name__), shell("upgrade by pip", __name__)
     bed.run(f"mkdir -p /opt/fenced/bin /var/backups; {PIP}")
     before = states(bed)
     bed.run(backup)
@@ -187,6 +238,20 @@ def test_a_backup_is_whole_and_an_upgrade_goes_on(bed: Machine) -> None:
     bed.run("test -s /var/backups/fenced-before-upgrade.db")
     assert states(bed).keys() == before.keys()
     until_connected(bed)
+    (checked,) = shell("upgraded", __name__)
+    assert "configuration_warning" in bed.run(f"set +e; {checked}")
+
+
+def test_archives_are_copied_to_their_machines(bed: Machine) -> None:
+    """Only that of node-1: the machine plays no other host."""
+    bed.run(
+        "mkdir /srv/others; mv /etc/fenced/bundles/* /srv/others;"
+        "fenced setup --reissue node-1; systemctl reload mosquitto"
+    )
+    (block,) = shell("archives", __name__)
+    bed.run(block)
+    assert bed.run("ls /etc/fenced/bundles; mv /srv/others/* /etc/fenced/bundles") == ""
+    until_shown(bed, "heartbeats of node-1", "systemctl status fenced-beat")
 
 
 def test_the_beat_is_installed_by_hand(bed: Machine) -> None:
@@ -282,3 +347,40 @@ def test_no_hosts_account_throws_the_daemon_off_the_bus_and_a_thousand_have_room
     assert thief.returncode == 0, thief.stderr
     assert bed.run("journalctl -u fenced -o cat | grep -c bus_connected") == connected
     assert states(bed)["node-1"] == "healthy"
+
+
+def test_another_machine_takes_over_with_the_old_disk(bed: Machine) -> None:
+    before, epoch = states(bed), asked(bed, "/readyz")["daemon"]["epoch"]
+    bed.run(
+        "systemctl kill -s KILL fenced; systemctl stop fenced;"
+        "mkdir -p /mnt/old/var/lib; cp -a /var/lib/fenced /mnt/old/var/lib"
+    )
+    (block,) = shell("take over", __name__)
+    bed.run(block)
+    assert states(bed).keys() == before.keys()
+    assert asked(bed, "/readyz")["daemon"]["epoch"] > epoch
+
+
+def test_a_lost_store_is_held_until_it_is_released(bed: Machine) -> None:
+    (saved,) = shell("back up all", __name__)
+    bed.run(saved)
+    assert "etc/fenced/authority/ca.key" in bed.run("tar tzf /var/backups/fenced-etc.tar.gz")
+    lost, released = shell("store lost", __name__)
+    assert "CRITICAL" in bed.run(lost)
+    assert asked(bed, "/readyz")["daemon"]["store_held"] is not None
+    bed.run(released)
+    assert asked(bed, "/readyz")["daemon"]["store_held"] is None
+    until_state(bed, "node-1", "healthy")
+
+
+def test_a_lost_broker_and_a_lost_authority_are_made_anew(bed: Machine) -> None:
+    """Each time, node-1 is heard with its new archive, and not before."""
+    bed.run("rm -r /etc/mosquitto/fenced.* /etc/mosquitto/conf.d/fenced.conf /etc/systemd/system/mosquitto.service.d")
+    for called in ("broker lost", "authority lost"):
+        (block,) = shell("broker lost", __name__) if called == "broker lost" else shell("authority lost", __name__)
+        bed.run(block)
+        until_connected(bed)
+        bed.run("cd /srv; tar xf /etc/fenced/bundles/node-1.tar.gz; node-1/install; rm -r node-1")
+        until_shown(bed, "heartbeats of node-1", "systemctl status fenced-beat")
+        until_state(bed, "node-1", "healthy")
+        assert not asked(bed, "/readyz")["daemon"]["armed"]

@@ -64,9 +64,13 @@ def test_the_daemon_is_installed_upgraded_removed_and_purged(bed: Machine) -> No
         bed.run(f"getent passwd {service}")
     assert bed.tried("test -e /etc/fenced").returncode != 0
 
+    story = bed.run("cd /srv && fenced lab --headless --kill node-2 --for 40s")
+    assert "demo: node-2 fenced in" in story
+
     bed.run(SETUP)
-    assert bed.tried("test -e /etc/systemd/system/fenced.service").returncode != 0, "setup uses the packaged unit"
-    bed.run("systemctl enable --now fenced")
+    for unit in ("fenced.service", "fenced-renew.service", "fenced-renew.timer"):
+        assert bed.tried(f"test -e /etc/systemd/system/{unit}").returncode != 0, "setup uses the packaged unit"
+    bed.run("systemctl enable --now fenced fenced-renew.timer; systemctl start fenced-renew")
     assert states(bed) == {"node-1": "unknown"}
 
     before = pid(bed, "fenced")
@@ -84,6 +88,7 @@ def test_the_daemon_is_installed_upgraded_removed_and_purged(bed: Machine) -> No
 
     bed.run("dpkg -r fenced")
     assert not is_active(bed, "fenced")
+    assert not is_active(bed, "fenced-renew.timer")
     for gone in ("/usr/lib/fenced", "/usr/bin/fenced", "/usr/bin/fencectl", "/usr/lib/systemd/system/fenced.service"):
         assert bed.tried(f"test -e {gone}").returncode != 0, gone
     bed.run("test -s /var/lib/fenced/fenced.db")
@@ -93,7 +98,8 @@ def test_the_daemon_is_installed_upgraded_removed_and_purged(bed: Machine) -> No
     said = bed.tried("dpkg -P fenced", is_checked=True)
     assert "/etc/fenced" in said.stdout + said.stderr
     assert bed.tried("test -e /var/lib/fenced").returncode != 0
-    assert bed.tried("systemctl is-enabled fenced").returncode != 0
+    for unit in ("fenced", "fenced-renew.timer"):
+        assert bed.tried(f"systemctl is-enabled {unit}").returncode != 0
     bed.run("test -e /etc/fenced/authority/ca.key")
 
 

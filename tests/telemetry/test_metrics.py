@@ -8,15 +8,19 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from fenced.core.durable.held_suspicion import HeldSuspicion, SuspicionEnd
 from fenced.core.durable.state import Fenceable, FenceableLevel, GateVerdict
 from fenced.model.names import DeviceName, HostName
-from fenced.model.power import OperationState, State
+from fenced.model.power import Cause, OperationState, State
 from fenced.ports.bus import MessageKind, MessageResult
 from fenced.ports.telemetry import Telemetry
 from fenced.telemetry.gauges import Gauges
 from fenced.telemetry.metrics import Metrics
 from tests.fakes.control import FakeControl
+from tests.fakes.samples import START
 
+DRILLED = "fenced_drill_last_success_timestamp_seconds"
+"""The only one with a host label, for the few hosts for drills."""
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
 NAMES = """
     fenced_build_info fenced_armed fenced_leader fenced_epoch fenced_bus_connected fenced_bus_messages_total
@@ -24,7 +28,8 @@ NAMES = """
     fenced_operations_total fenced_operations_in_flight fenced_operation_seconds_bucket fenced_stage_seconds_bucket
     fenced_probe_race_seconds_bucket fenced_probes_total fenced_device_commands_total fenced_device_seconds_bucket
     fenced_redundancy_lost_hosts fenced_left_off_hosts fenced_outbox_pending fenced_journal_append_seconds_bucket
-    fenced_loop_lag_seconds_bucket process_cpu_seconds_total process_resident_memory_bytes process_open_fds
+    fenced_loop_lag_seconds_bucket fenced_drills_total fenced_drill_last_success_timestamp_seconds
+    process_cpu_seconds_total process_resident_memory_bytes process_open_fds
 """
 
 
@@ -40,6 +45,7 @@ def count_everything(telemetry: Telemetry) -> None:
     telemetry.device_call(driver="redfish", command="off", result="done", seconds=0.2)
     telemetry.journal_append(0.002)
     telemetry.loop_lag(0.001)
+    telemetry.drill_ended("failed")
 
 
 @pytest.fixture
@@ -86,7 +92,7 @@ def test_no_histogram_has_a_host_label(metrics: Metrics) -> None:
     count_everything(metrics)
     for family in parse_text(metrics.exposition("")[0].decode()):
         for sample in family.samples:
-            assert "host" not in sample.labels
+            assert "host" not in sample.labels or sample.name == DRILLED
 
 
 def test_gauges_are_read_at_scrape_time(metrics: Metrics, control: FakeControl) -> None:
@@ -139,3 +145,40 @@ def test_two_daemons_in_one_process_do_not_share_a_registry() -> None:
     first, second = Metrics(), Metrics()
     first.probe_ended("px1", "won")
     assert b'proxy="px1"' not in second.exposition("")[0]
+
+
+def test_would_be_fences_of_the_last_week_are_counted_by_what_became_of_the_host(
+    metrics: Metrics, control: FakeControl
+) -> None:
+    def suspicion(days_ago: float, end: SuspicionEnd | None, *, is_held_by_others: bool = False) -> HeldSuspicion:
+        at = START - days_ago * 86400.0
+        would_at = None if is_held_by_others else at
+        return HeldSuspicion(at=at, cause=Cause.SILENCE, last_heard=at, gates=("armed",), would_at=would_at, end=end)
+
+    name = HostName("node-3")
+    control.states[name] = replace(
+        control.states[name],
+        suspicions=(
+            suspicion(7.5, SuspicionEnd.HEARD),
+            suspicion(3.0, SuspicionEnd.HEARD),
+            suspicion(2.0, SuspicionEnd.HEARD, is_held_by_others=True),
+            suspicion(0.1, None),
+        ),
+    )
+    seen = samples(parse_text(metrics.exposition("")[0].decode()))
+    counts = {end: seen["fenced_would_be_fences", (("outcome", end),)] for end in ("heard", "rebooted", "silent")}
+    assert counts == {"heard": 1, "rebooted": 0, "silent": 1}
+
+
+def test_the_last_success_of_a_drill_is_that_of_hosts_for_drills_and_on_the_wall_clock(control: FakeControl) -> None:
+    made = Metrics()
+    made.registry.register(Gauges(control, outbox_pending=int, outbox_stuck=int, ahead_seconds=lambda: 100.0))
+
+    def seen() -> dict[tuple[tuple[str, str], ...], float]:
+        text = made.exposition("")[0].decode()
+        return {labels: value for (found, labels), value in samples(parse_text(text)).items() if found == DRILLED}
+
+    assert seen() == {(("host", "node-1"),): 0.0}
+    node = HostName("node-1")
+    control.states[node] = replace(control.states[node], drilled_at=1_800_000_100.0)
+    assert seen() == {(("host", "node-1"),): 1_800_000_000.0}

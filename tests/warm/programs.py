@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,19 +29,47 @@ MODULES: Final = (
     "tests.proxy.agent_program",
 )  # fmt: skip
 ANSWER_BYTES_MAX: Final = 64
+SHARED: Final = "PYTEST_FENCED_PROGRAMS"
+"""Where the parent listens that all workers of a run share. tests/planted passes on no variable of this prefix: its
+copies have programs of their own."""
+
+
+def share() -> None:
+    """Have the workers that this process starts share one parent. It is started when the first of them needs it."""
+    name, listener = _listener()
+    os.environ[SHARED] = name
+
+    def start_when_needed() -> None:
+        select.select([listener], [], [])
+        _start(listener)
+
+    threading.Thread(target=start_when_needed, name="start of the programs' parent", daemon=True).start()
 
 
 @functools.cache
 def _address() -> str:
-    """Start the parent of this process's programs, once; return where it listens."""
-    address = f"\0fenced-tests-{secrets.token_hex(16)}"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        listener.bind(address)
-        listener.listen(64)
+    """Return where the parent of this process's programs listens; start it, unless it is shared."""
+    name = os.environ.get(SHARED)
+    if name is None:
+        name, listener = _listener()
+        _start(listener)
+    return f"\0{name}"
+
+
+def _listener() -> tuple[str, socket.socket]:
+    name = f"fenced-tests-{secrets.token_hex(16)}"
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(f"\0{name}")
+    listener.listen(64)
+    return name, listener
+
+
+def _start(listener: socket.socket) -> None:
+    """Start the parent; it ends with this process."""
+    with listener:
         command = [sys.executable, "-m", "tests.warm.parent", str(listener.fileno()), *MODULES]
         parent = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, pass_fds=[listener.fileno()])
     atexit.register(parent.communicate)
-    return address
 
 
 class Warm:

@@ -49,6 +49,7 @@ class Rack:
     settle_after_return_seconds: float = 0.0
     own_machine: str = ""
     protected: tuple[str, ...] = ()
+    drills: tuple[str, ...] = ()
     other_daemons: tuple[str, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)
     machines: Mapping[str, str] = field(default_factory=dict)
@@ -112,6 +113,7 @@ def _host(rack: Rack, name: str, number: int, settings: HostSettings) -> Host:
         aliases=rack.names.get(name, ()),
         is_own_machine=name == rack.own_machine,
         is_protected=name in rack.protected,
+        is_drill=name in rack.drills,
         devices=tuple(_device(rack, name, word, settings.power) for word in rack.devices),
         settings=settings,
     )

@@ -27,6 +27,9 @@ class RecordingTelemetry:
     def operation_ended(self, *, action: str, cause: str, result: str, seconds: float) -> None:
         self.counts["operation_ended", action, cause, result] += 1
 
+    def drill_ended(self, result: str) -> None:
+        self.counts["drill_ended", result] += 1
+
     def stage(self, stage: str, seconds: float) -> None:
         self.seconds[stage].append(seconds)
 

@@ -1,6 +1,7 @@
 """`fencectl`, the operator's program: one HTTP call to a running daemon per question, an exit code per outcome.
 
-    commands     the command line: one function per command
+    commands     the command line: one function per command; `drill` has its own module
+    arming       the commands readiness, arm and disarm, with their pages
       session    one run: output, questions to an operator, errors turned into exit codes
         wait     follow an operation until it ends
           client HTTP and JSON; every failure is one of three errors
@@ -9,6 +10,7 @@
 It knows the HTTP API and nothing of the engine.
 """
 
+from fenced.cli.fencectl import arming as arming  # its commands belong to `main`
 from fenced.cli.fencectl.commands import main
 
 __all__ = ["main"]

@@ -14,6 +14,7 @@ from fenced.cli.duration import DURATION
 from fenced.cli.echo import say, tell
 from fenced.cli.fencectl import text
 from fenced.cli.fencectl.client import Refused, Unreachable
+from fenced.cli.fencectl.drill import drill
 from fenced.cli.fencectl.overview import show_overview
 from fenced.cli.fencectl.place import SOCKET_DEFAULT, UNIX, URL_DEFAULT
 from fenced.cli.fencectl.session import Command, ExitCode, Group, Session, ask, fail, follow, open_session
@@ -134,6 +135,7 @@ def _action_command(action: str, does: str) -> None:
 _action_command("off", "Cut the power of HOST on all its devices and prove it.")
 _action_command("on", "Restore the power of HOST.")
 _action_command("restart", "Cut the power of HOST, prove it, and restore it.")
+main.add_command(drill)
 
 
 @main.command(cls=Command)
@@ -325,29 +327,6 @@ def pauses(session: Session) -> None:
     """
     answer = session.client.get("pauses")
     session.say(answer, lambda: text.pauses(answer["items"]))
-
-
-@main.command(cls=Command)
-@click.pass_obj
-def arm(session: Session) -> None:
-    """Undo every earlier `disarm`.
-
-    Example: fencectl arm
-    """
-    answer = session.client.send("POST", "fleet", "arm")
-    session.say(answer, lambda: [f"{answer['name']}: {'armed' if answer['armed'] else 'not armed'}"])
-
-
-@main.command(cls=Command)
-@click.option("--reason", default="", help="Why; kept in the journal.")
-@click.pass_obj
-def disarm(session: Session, reason: str) -> None:
-    """Forbid every power command until `arm`. The daemon still decides, records and announces.
-
-    Example: fencectl disarm --reason "storage is being moved"
-    """
-    answer = session.client.send("POST", "fleet", "disarm", body={"reason": reason})
-    session.say(answer, lambda: [f"{answer['name']}: {'armed' if answer['armed'] else 'disarmed'}"])
 
 
 @main.command(cls=Command)

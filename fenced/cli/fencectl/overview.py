@@ -58,6 +58,7 @@ def judged(readiness: Json, hosts: Sequence[Json]) -> tuple[Level, list[str]]:
         f"  lease     {'held' if daemon['active'] else 'not held'}",
         f"  quiet     {'yes, no host is fenced automatically yet' if daemon['quiet'] else 'no'}",
         f"  held      {_named(hosts, lambda host: bool(host['held_by'])) or 'none'}",
+        f"  no power device  {_counted(hosts, _has_no_device)}",
         f"  can't be fenced  {_named(hosts, _cannot_be_fenced) or 'none known'}",
     ]
     return level, lines
@@ -86,7 +87,8 @@ def _of_hosts(hosts: Sequence[Json]) -> Iterator[tuple[Level, str]]:
         (Level.WARNING, "suspect", _is("suspect")),
         (Level.WARNING, "being fenced", _is("fencing")),
         (Level.WARNING, "fenced and not back", _is("fenced")),
-        (Level.WARNING, "can't be fenced by any path", _cannot_be_fenced),
+        (Level.WARNING, "has no power device", _has_no_device),
+        (Level.WARNING, "can't be fenced by any path", _has_no_path),
         (Level.WARNING, "never heard", _is("unknown")),
         (Level.WARNING, "heard under another name", lambda host: bool(host["misnamed"])),
     )
@@ -102,6 +104,19 @@ def _is(state: str) -> Callable[[Json], bool]:
 
 def _cannot_be_fenced(host: Json) -> bool:
     return bool(host["fenceable"]) and host["fenceable"]["level"] == "none"
+
+
+def _has_no_device(host: Json) -> bool:
+    return bool(host["fenceable"]) and any(why["reason"] == "no_device" for why in host["fenceable"]["why"])
+
+
+def _has_no_path(host: Json) -> bool:
+    return _cannot_be_fenced(host) and not _has_no_device(host)
+
+
+def _counted(hosts: Sequence[Json], is_so: Callable[[Json], bool]) -> str:
+    names = _named(hosts, is_so)
+    return f"{sum(map(is_so, hosts))}: {names}" if names else "none known"
 
 
 def _named(hosts: Sequence[Json], is_so: Callable[[Json], bool]) -> str:

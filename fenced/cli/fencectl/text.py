@@ -99,11 +99,26 @@ def host_page(host: Json, explained: Json) -> Iterator[str]:
     if host["stay_off"]:
         yield "  stays off until `on`"
     yield from fenceable_lines(host)
+    yield from _drill_lines(host)
     reasons = {gate["gate"]: gate["why"] for gate in explained["gates"]}
     for gate in host["held_by"]:
         yield f"  held by {gate}: {reasons.get(gate, '')}"
     yield ""
     yield from device_table(host, explained["devices"])
+
+
+def _drill_lines(host: Json) -> Iterator[str]:
+    """Yield when a host for drills was last drilled, and how that ended."""
+    last = host.get("last_drill")
+    if last is None:
+        if host.get("drill"):
+            yield "  drill: never"
+        return
+    result = last["result"] or "under way"
+    step = f" at step {last['step']}: {last['why']}" if last["step"] else ""
+    yield f"  drill of {since(last['started'])} {result}{step}"
+    if host["drilled"] and result != "succeeded":
+        yield f"  last successful drill {since(host['drilled'])}"
 
 
 def device_table(host: Json, configured: Sequence[Json]) -> list[str]:

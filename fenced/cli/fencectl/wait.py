@@ -34,15 +34,37 @@ def wait(client: Client, operation: str, *, seconds: float | None, show: Show) -
 
     Raises NotEnded, Refused, and Unreachable after AWAY_MAX_SECONDS without the daemon.
     """
+
+    def ended() -> Json | None:
+        seen = client.get("operations", operation)
+        show(seen)
+        return seen if seen["state"] != "running" else None
+
+    return _poll(ended, f"operation {operation}", operation, seconds=seconds)
+
+
+def wait_for_drill(client: Client, host: str, operation: str, *, seconds: float | None) -> Json:
+    """Return the drill of that operation once it has ended, when the host was heard again or `boot_grace` is over."""
+
+    def ended() -> Json | None:
+        drill = client.get("hosts", host)["last_drill"]
+        if drill is None or drill["operation"] != operation:
+            raise LookupError(f"{host} has another drill by now")
+        return drill if drill["ended"] is not None else None
+
+    return _poll(ended, f"the drill of {host}", operation, seconds=seconds)
+
+
+def _poll(look: Callable[[], Json | None], what: str, operation: str, *, seconds: float | None) -> Json:
+    """Return what `look` finds, once it finds something."""
     end = None if seconds is None else time.monotonic() + seconds
     pause, away_since = FIRST_PAUSE_SECONDS, None
     while True:
         try:
-            seen = client.get("operations", operation)
+            found = look()
             away_since = None
-            show(seen)
-            if seen["state"] != "running":
-                return seen
+            if found is not None:
+                return found
         except (Unreachable, DaemonFailed) as exc:
             away_since = away_since or time.monotonic()
             if time.monotonic() - away_since > AWAY_MAX_SECONDS:
@@ -54,7 +76,7 @@ def wait(client: Client, operation: str, *, seconds: float | None, show: Show) -
                 raise
         left = None if end is None else end - time.monotonic()
         if left is not None and left <= 0:
-            raise NotEnded(f"operation {operation} has not ended after {seconds:g} s; it goes on")
+            raise NotEnded(f"{what} has not ended after {seconds:g} s; it goes on")
         http_client.pause(pause if left is None else min(pause, left))
         pause = min(LONGEST_PAUSE_SECONDS, pause * 1.5)
 

@@ -25,6 +25,13 @@ def power(draft: Draft, built: BuiltHost) -> Iterator[Finding]:
         yield warning(
             built.entry.where, "has no power device: it can't be fenced", rests_on=keys(built.entry, "device")
         )
+    if built.host.is_drill and built.host.is_protected:
+        yield warning(
+            built.entry.where.key("drill"),
+            "has no effect: a protected host is not drilled either",
+            value=True,
+            rests_on=keys(built.entry, "protected"),
+        )
     for device in built.devices:
         entry, table = device.entry, device.entry.table
         if table.standby and device.device.kind is Kind.OUTLET:

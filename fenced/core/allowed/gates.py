@@ -22,6 +22,9 @@ LAST_WILL = "last will of its reporter"
 HEARD_OR_MISSED = frozenset({State.HEALTHY, State.SUSPECT, State.FENCING})
 """States in which a host should be heard, and no known reason explains its silence."""
 
+UNQUIET = frozenset({State.SUSPECT, State.FENCING, State.FAILED})
+"""States in which a host may need a fence, so that no other host is drilled."""
+
 UNRECOVERED = frozenset({State.FENCING, State.FENCED, State.RESTORING, State.FAILED})
 
 
@@ -31,7 +34,7 @@ def all_gates(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdict, ..
         *owner_gates(fleet, now),
         _store(fleet),
         warm_up(fleet, now),
-        _witness(fleet, name, now),
+        witness(fleet, name, now),
         *_eligible(fleet, name, now),
         _attempts(fleet, name, now),
         _cooldown(fleet, name, now),
@@ -54,12 +57,39 @@ def level_gates(fleet: Fleet, name: HostName, now: float, *, is_automatic: bool)
         *owner_gates(fleet, now),
         _store(fleet),
         warm_up(fleet, now),
-        _witness(fleet, name, now),
+        witness(fleet, name, now),
         *_eligible(fleet, name, now),
         _life(fleet, name, now),
         live_evidence(fleet, name, now),
         connectivity(fleet, fleet.host(name).cluster, now, suspect=name),
     )
+
+
+def drill_gates(fleet: Fleet, name: HostName, now: float, *, since: float) -> tuple[GateVerdict, ...]:
+    """Evaluate what holds a drill before its first OFF: what would hold the host's fence, and a fleet in trouble.
+
+    `automatic` is left out: a host is drilled before it is armed. `since`: older trouble does not count.
+    """
+    eligible = (verdict for verdict in _eligible(fleet, name, now) if verdict.gate != "automatic")
+    return (
+        *owner_gates(fleet, now), _store(fleet), warm_up(fleet, now), *eligible, _quiet(fleet, name, since=since),
+    )  # fmt: skip
+
+
+def _quiet(fleet: Fleet, name: HostName, *, since: float) -> GateVerdict:
+    """Close while another host is in trouble or drilled: a drill never competes with a fence."""
+    for other in sorted(fleet.troubled - {name}):
+        state = fleet.hosts[other]
+        if _needs_a_fence(state) and state.since >= since:
+            what = "is drilled" if state.drill is not None else f"is {state.state.value}"
+            return _gate("quiet", False, f"{other} {what}: a drill gives way to the fence of another host")
+    return _gate("quiet", True, "no other host is suspect, being fenced or failed")
+
+
+def _needs_a_fence(state: HostState) -> bool:
+    """Return whether the host may need its power switched, or is drilled."""
+    is_switched = state.operation is not None and state.operation.is_automatic
+    return state.state in UNQUIET or is_switched or state.drill is not None
 
 
 def announce_gates(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdict, ...]:
@@ -123,7 +153,8 @@ def warm_up(fleet: Fleet, now: float) -> GateVerdict:
     return _gate("warm_up", True, f"listening since {now - fleet.own.ear.opened_at:.0f} s")
 
 
-def _witness(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
+def witness(fleet: Fleet, name: HostName, now: float) -> GateVerdict:
+    """Close unless enough other hosts were heard since the host fell silent: else the daemon may be cut off."""
     wanted = fleet.inventory.daemon.gates.witness_hosts
     if wanted == 0:
         return _gate("witness", True, "no witness wanted")

@@ -9,15 +9,19 @@ from fenced.core.durable import evolve_owed as owing
 from fenced.core.durable import machine
 from fenced.core.durable import records as r
 from fenced.core.durable.evolve_devices import evolve_devices
+from fenced.core.durable.evolve_drill import drilled
 from fenced.core.durable.evolve_host import evolve_host
 from fenced.core.durable.evolve_operation import evolve_operation
 from fenced.core.durable.evolve_step import evolve_step
+from fenced.core.durable.evolve_suspicions import follow
 from fenced.core.durable.state import HostState
 
 
 def evolve(state: HostState, entry: r.Entry) -> HostState:
     """Return the host's state after one of its records."""
-    after = owing.consistent(_evolve(state, entry.at, entry.record))
+    after = follow(state, owing.consistent(_evolve(state, entry.at, entry.record)), entry)
+    if state.drill is not None or state.last_drill is not None or isinstance(entry.record, r.OperationStarted):
+        after = drilled(state, after, entry.at, entry.record)
     machine.check(entry.record, state, after)
     return after
 

@@ -3,12 +3,14 @@
 from typing import assert_never
 
 from fenced.core.durable import records as r
-from fenced.core.durable.fleet_state import Draw, FleetState
+from fenced.core.durable.fleet_state import Draw, FleetState, Listening
 from fenced.core.durable.replacing import replace
 
 DRAWS_KEPT_SECONDS = 86400.0
 REQUESTS_KEPT_SECONDS = 86400.0
 REQUESTS_KEPT_MAX = 10_000
+LISTENING_KEPT_SECONDS = 8 * 86400.0
+LISTENING_PART_SECONDS = 21600.0
 
 
 def evolve_fleet(state: FleetState, entry: r.Entry) -> FleetState:
@@ -32,6 +34,8 @@ def evolve_fleet(state: FleetState, entry: r.Entry) -> FleetState:
         case r.RequestAnswered():
             recent = tuple(request for request in state.requests if request.at > at - REQUESTS_KEPT_SECONDS)
             return replace(state, requests=(*recent, record.request)[-REQUESTS_KEPT_MAX:])
+        case r.Listened():
+            return _listened(state, at, record.listening)
         case r.StoreDoubted():
             return replace(state, store_hold=record.why)
         case r.StoreReleased():
@@ -55,3 +59,11 @@ def evolve_fleet(state: FleetState, entry: r.Entry) -> FleetState:
 def _drawn(state: FleetState, at: float, record: r.BudgetDrawn) -> FleetState:
     kept = tuple(draw for draw in state.draws if draw.at > at - DRAWS_KEPT_SECONDS)
     return replace(state, draws=(*kept, Draw(at=at, host=record.host, cluster=record.cluster)))
+
+
+def _listened(state: FleetState, at: float, listening: Listening) -> FleetState:
+    kept = tuple(part for part in state.listened if part.since > at - LISTENING_KEPT_SECONDS)
+    if kept and at <= kept[-1].since + LISTENING_PART_SECONDS:
+        longer = replace(kept[-1], seconds=kept[-1].seconds + listening.seconds)
+        return replace(state, listened=(*kept[:-1], longer))
+    return replace(state, listened=(*kept, listening))

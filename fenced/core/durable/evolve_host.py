@@ -48,7 +48,7 @@ def evolve_host(state: HostState, at: float, record: r.HostStateRecord) -> HostS
             return replace(state, is_left_off=True, is_stay_off=state.is_stay_off or is_off)
         case r.DebtsSorted():
             return owing.sorted_out(state, record)
-        case r.RequestRefused() | r.FenceFailed():
+        case r.RequestRefused() | r.FenceFailed() | r.DrillEnded():
             return state
         case _:
             assert_never(record)
@@ -61,6 +61,7 @@ def _heard(state: HostState, at: float, record: r.HostHeard) -> HostState:
         State.HEALTHY if state.maintenance is None else State.MAINTENANCE,
         at,
         is_known=True,
+        known_since=state.known_since if state.is_known else at,
         boot=boot,
         ended_boots=ended,
         suspected_at=None,

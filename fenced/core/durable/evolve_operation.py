@@ -182,6 +182,8 @@ def _ended(state: HostState, at: float, record: r.OperationEnded) -> HostState:
     if slot is not Slot.RUNNING:
         return put(state, slot, None)
     is_failure = record.state is OperationState.FAILED and not record.is_fenced
+    if operation.is_drill and not operation.is_fenced and record.after is State.RESTORING:
+        state = replace(state, is_off_by_person=True, in_hand_from=at)  # a drill that failed, and gave power back
     return to_state(
         owing.operation_over(state, operation, record),
         record.after,

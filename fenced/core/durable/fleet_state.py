@@ -45,11 +45,20 @@ class ClosedGate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Listening:
+    """The daemon listened for `seconds` in a time that began at `since`."""
+
+    since: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FleetState:
     """All that is durably known of the fleet as a whole.
 
-    `store_hold`: why automatic fencing waits for an operator to check the store, or "". `released_store`: the id of the
-    store that was expected when an operator released this one.
+    `listened`: how long the daemon listened in each quarter of a day. `store_hold`: why automatic fencing waits for an
+    operator to check the store, or "". `released_store`: the id of the store that was expected when an operator
+    released this one.
     """
 
     is_disarmed: bool = False
@@ -60,3 +69,4 @@ class FleetState:
     closed_gates: tuple[ClosedGate, ...] = ()
     store_hold: str = ""
     released_store: str = ""
+    listened: tuple[Listening, ...] = ()

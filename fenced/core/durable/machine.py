@@ -57,7 +57,15 @@ TRANSITIONS: Final[dict[type[r.HostRecord], dict[State, frozenset[State]]]] = {
     r.MaintenanceEnded: {state: frozenset({State.UNKNOWN if state is State.MAINTENANCE else state}) for state in State},
     r.OperationEnded: {
         State.FENCING: frozenset(
-            {State.FENCED, State.FAILED, State.SUSPECT, State.UNKNOWN, State.LEFT, State.MAINTENANCE}
+            {
+                State.FENCED,
+                State.FAILED,
+                State.SUSPECT,
+                State.UNKNOWN,
+                State.LEFT,
+                State.MAINTENANCE,
+                State.RESTORING,
+            }
         ),
         State.RESTORING: frozenset({State.RESTORING, State.FENCED, State.UNKNOWN}),
     },
@@ -136,14 +144,16 @@ Edge = tuple[str, str, str]
 """From, to, and the record's name."""
 
 
-def diagram() -> str:
-    """Return the table of states as a Mermaid diagram, with the meaning of each state, for docs/states.md."""
-    return _picture(_edges(TRANSITIONS), MEANING)
+def state_table() -> str:
+    """Return the meaning of each state and every transition, for docs/states.md: too many for a picture."""
+    rows = [f"| `{before}` | `{after}` | {names} |" for before, after, names in _merged(_edges(TRANSITIONS))]
+    return "\n".join([*_meanings(MEANING), "", "| From | To | By |", "|---|---|---|", *rows, ""])
 
 
 def phase_diagram() -> str:
-    """Return the table of phases likewise."""
-    return _picture(_edges(PHASES), PHASE_MEANING)
+    """Return the table of phases as a Mermaid diagram, with the meaning of each."""
+    lines = [f"    {before} --> {after}: {names}" for before, after, names in _merged(_edges(PHASES))]
+    return "\n".join(["```mermaid", "stateDiagram-v2", *lines, "```", "", *_meanings(PHASE_MEANING), ""])
 
 
 def _edges(table: Mapping[type[r.HostRecord], Mapping[E, frozenset[F]]]) -> set[Edge]:
@@ -160,9 +170,13 @@ def _place(at: Enum | None) -> str:
     return at.value if at is not None else "[*]"
 
 
-def _picture(edges: Iterable[Edge], meaning: Mapping[F, str]) -> str:
-    lines = ["```mermaid", "stateDiagram-v2"]
-    lines += [f"    {before} --> {after}: {name}" for before, after, name in sorted(edges)]
-    lines += ["```", ""]
-    lines += [f"- **{place.value}**: {sentence}" for place, sentence in meaning.items()]
-    return "\n".join([*lines, ""])
+def _merged(edges: Iterable[Edge]) -> list[Edge]:
+    """Return one edge for each pair of places, with the names of all its records."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for before, after, name in sorted(edges):
+        names.setdefault((before, after), []).append(name)
+    return [(before, after, ", ".join(found)) for (before, after), found in names.items()]
+
+
+def _meanings(meaning: Mapping[F, str]) -> list[str]:
+    return [f"- **{place.value}**: {sentence}" for place, sentence in meaning.items()]

@@ -287,6 +287,7 @@ class Operation:
     proof_level: int | None = None
     restored: Restored = Restored.NOT_ASKED
     error: str | None = None
+    is_drill: bool = False
 
     @property
     def is_automatic(self) -> bool:
@@ -297,6 +298,11 @@ class Operation:
     def is_giving_back(self) -> bool:
         """Whether the daemon only restores power to devices that it switched off."""
         return self.action is Action.ON and self.is_automatic
+
+    @property
+    def is_drilling(self) -> bool:
+        """Whether it is a drill that no other request has joined, so that the rules of drills hold."""
+        return self.is_drill and not self.joined
 
     @property
     def is_power_changing(self) -> bool:

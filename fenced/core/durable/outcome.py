@@ -24,6 +24,14 @@ def host_power(operation: Operation) -> Power:
     return Power.UNKNOWN
 
 
+def dark_since(operation: Operation) -> float | None:
+    """Return since when every device of the operation's level reads OFF without a break; None: one does not."""
+    runs = operation.of_level
+    if not runs or any(run.says is not Power.OFF or run.same_reads == 0 for run in runs):
+        return None
+    return max(run.same_since for run in runs)
+
+
 def speaking(operation: Operation) -> tuple[DeviceRun, ...]:
     """Return the devices whose last reading still counts: not a chassis that read OFF before the last ON ended."""
     lit_at = max((run.command_ended_at or 0.0 for run in operation.devices if run.is_switched_on), default=0.0)

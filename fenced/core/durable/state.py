@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal
 
+from fenced.core.durable.drill_state import Drill, DrillResult, DrillStep
+from fenced.core.durable.held_suspicion import HeldSuspicion
 from fenced.core.durable.operation_state import (
     PROXY_REFUSED,
     WRONG_MACHINE,
@@ -31,6 +33,9 @@ __all__ = [
     "SHARED_MACHINE",
     "WRONG_MACHINE",
     "DeviceRun",
+    "Drill",
+    "DrillResult",
+    "DrillStep",
     "Exclusion",
     "Fenceable",
     "FenceableLevel",
@@ -135,7 +140,9 @@ class HostState:
     `is_left_off`. `owed_plugs`: the plug of each owed device when it was switched off; entries of others mean nothing.
     `is_off_by_person`: an operator or program requested the OFF; from `in_hand_from` on the host's silence does not
     count against its cluster. `record_fault`: why its records can't be restored, or "". `is_removed`: not in the
-    inventory.
+    inventory. `known_since`: when its first heartbeat was recorded; 0.0: by an older program. `suspicions`: those that
+    gates held, the newest last; `suspicions_cut_at`: when the newest of those began that are kept no longer because
+    there were too many. `drill`: the one under way; `drilled_at`: when one last succeeded.
     """
 
     name: HostName
@@ -182,6 +189,12 @@ class HostState:
     orphans: tuple[Orphan, ...] = ()
     record_fault: str = ""
     is_removed: bool = False
+    known_since: float = 0.0
+    suspicions: tuple[HeldSuspicion, ...] = ()
+    suspicions_cut_at: float = 0.0
+    drill: Drill | None = None
+    last_drill: Drill | None = None
+    drilled_at: float | None = None
 
     def slot_of(self, operation: OperationId | None) -> Slot | None:
         """Return the slot of the operation with that id; None: the host does not have it, or no longer."""

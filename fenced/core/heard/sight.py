@@ -41,7 +41,8 @@ class Sight:
     `speaking_since`: the first of the stale ones in a row. `counters`: (reporter, boot, sequence), the newest last.
     `evidence`: by source, its kind and when it expires. `old_run`: first and last message of a run long after it was
     proven off. `watch_offs`: by level. `watch_lit`: by device, the paths that last read ON in the watch.
-    `devices_since`: when a reload changed the host's devices. `wake_at`: the next scheduled check.
+    `devices_since`: when a reload changed the host's devices. `wake_at`: the next scheduled check. `longest_silence`:
+    between two beats since the start, in seconds of listening, and when it ended.
     """
 
     heard_at: float | None = None
@@ -70,6 +71,8 @@ class Sight:
     operation_ended_at: float = 0.0
     give_backs: int = 0
     give_back_at: float = 0.0
+    longest_silence: float = 0.0
+    longest_silence_at: float = 0.0
 
 
 class Seen(TypedDict, total=False):
@@ -101,9 +104,13 @@ class Seen(TypedDict, total=False):
     operation_ended_at: float
     give_backs: int
     give_back_at: float
+    longest_silence: float
+    longest_silence_at: float
 
 
-MOMENTS: Final = frozenset({"heard_at", "heard_ear", "spoke_at", "spoke_ear", "evidence"})
+MOMENTS: Final = frozenset(
+    {"heard_at", "heard_ear", "spoke_at", "spoke_ear", "evidence", "longest_silence", "longest_silence_at"}
+)
 """Moments of beats and evidence: a roll-back keeps them."""
 
 WAKE: Final = "wake_at"

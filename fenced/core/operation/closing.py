@@ -35,11 +35,11 @@ def _end(work: HostWork, operation: Operation) -> r.OperationEnded:
     ending = operation.ending or OperationState.FAILED
     next_attempt, cooldown = _next_attempt_at(work, operation, ending), _cooldown_until(work, operation)
     is_failure = ending is OperationState.FAILED and not operation.is_fenced and operation.action is not Action.ON
-    if is_failure:
+    after = _after(work, operation, is_failure=is_failure)
+    if is_failure and after is not State.RESTORING:
         next_at = max(next_attempt, cooldown) if operation.is_automatic else None
         why = operation.ending_why or "not proven off"
         work.record(r.FenceFailed(operation=operation.id, why=why, next_attempt_at=next_at))
-    after = _after(work, operation, is_failure=is_failure)
     power, restored = _seen(work, operation)
     if after is State.FENCED:
         operation = _fence_again(work, operation)
@@ -160,6 +160,8 @@ def _after_restoring(work: HostWork, operation: Operation) -> State:
 def _after_fencing(work: HostWork, operation: Operation, *, is_failure: bool) -> State:
     if not operation.is_off_sent and (before := _untouched(work, operation)) is not None:
         return before
+    if operation.is_drilling and operation.restore_started is not None and work.state.maintenance is None:
+        return State.RESTORING  # it lived, and has its power back: it gets its `boot_grace`
     if is_failure:
         return State.FAILED
     if work.state.maintenance is not None:

@@ -7,7 +7,7 @@ from fenced.core import commands as c
 from fenced.core.allowed import gates
 from fenced.core.durable import records as r
 from fenced.core.durable.state import DeviceRun, Operation, Phase
-from fenced.core.operation import paths, phases
+from fenced.core.operation import paths, phases, silencing
 from fenced.core.operation.endings import report_left_off
 from fenced.core.operation.proof import is_level_proven_off, record_fenced
 from fenced.core.operation.steps import start_race, start_read
@@ -26,7 +26,7 @@ def advance(work: HostWork, operation: Operation) -> None:
         _wait(work, operation)
     elif chassis := [run for run in others if run.kind is Kind.CHASSIS and _speaks_on(work, run)]:
         _contradict(work, operation, chassis[0])
-    elif not is_level_proven_off(work, operation):
+    elif not is_level_proven_off(work, operation) or silencing.why_not_silent(work, operation) is not None:
         # The host was heard meanwhile, so the readings prove nothing. The level's deadline still holds.
         phases.enter(work, operation, Phase.PROVING)
     else:

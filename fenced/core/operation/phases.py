@@ -26,10 +26,18 @@ def enter_next_level(work: HostWork, operation: Operation, *, why: str) -> None:
     later = tuple(level for level in operation.levels if operation.level is None or level > operation.level)
     usable, why_not = _usable(work, operation, later)
     if not usable or work.now >= operation.deadline:
-        finish(work, OperationState.FAILED, why or why_not or "the host has no power device")
+        _fail(work, operation, why or why_not or "the host has no power device")
         return
     share = (operation.deadline - work.now) / len(usable)
     work.record(r.LevelEntered(operation=operation.id, level=usable[0], deadline=work.now + share))
+
+
+def _fail(work: HostWork, operation: Operation, why: str) -> None:
+    """End it as failed. A drill gives back what it switched off: its host lived before."""
+    if operation.is_drilling:
+        stop(work, why, ending=OperationState.FAILED)
+    else:
+        finish(work, OperationState.FAILED, why)
 
 
 def _usable(work: HostWork, operation: Operation, levels: tuple[int, ...]) -> tuple[tuple[int, ...], str]:
@@ -42,7 +50,7 @@ def _usable(work: HostWork, operation: Operation, levels: tuple[int, ...]) -> tu
     if levels and not own:
         return (), f"its devices are another host's, too: {', '.join(sorted(foreign))}"
     believed = _without(own, operation, distrusted)
-    if believed or not operation.is_automatic:
+    if believed or not (operation.is_automatic or operation.is_drilling):
         return believed or own, ""
     return (), f"distrusted: {', '.join(distrusted)}" if own else ""
 

@@ -9,11 +9,11 @@ from fenced.core.allowed import gates
 from fenced.core.believed.sharing import shared
 from fenced.core.durable import records as r
 from fenced.core.durable.state import DeviceRun, GateVerdict, Operation, Phase
-from fenced.core.operation import paths, phases
+from fenced.core.operation import paths, phases, silencing
 from fenced.core.operation.proof import is_level_proven_off, is_proven_off
 from fenced.core.operation.steps import start_race, start_read, switch
 from fenced.core.work import HostWork
-from fenced.model.power import Outcome, Power, What
+from fenced.model.power import OperationState, Outcome, Power, What
 
 LIFE_FRESH_SECONDS = 5.0
 """The last probe of the host itself may be this much older than the level."""
@@ -26,13 +26,34 @@ def advance(work: HostWork, operation: Operation) -> None:
     if operation.level is None:
         phases.enter_next_level(work, operation, why="")
     elif is_level_proven_off(work, operation):
-        phases.enter(work, operation, Phase.INSPECTING)
+        _go_on(work, operation)
     elif (why := _why_hopeless(work, operation)) is not None:
         phases.enter_next_level(work, operation, why=why)
     else:
         for run in operation.of_level:
             _prove_device(work, operation, run)
         work.wake(operation.level_deadline)
+
+
+def _go_on(work: HostWork, operation: Operation) -> None:
+    """Inspect the other levels. A drill first waits until its host is silent; its devices are read meanwhile."""
+    why = silencing.why_not_silent(work, operation)
+    if why is None:
+        phases.enter(work, operation, Phase.INSPECTING)
+    elif work.now >= operation.level_deadline:
+        phases.stop(work, f"the host was not seen to fall silent: {why}", ending=OperationState.FAILED)
+    else:
+        for run in operation.of_level:
+            _read_again(work, operation, run)
+        work.wake(operation.level_deadline)
+
+
+def _read_again(work: HostWork, operation: Operation, run: DeviceRun) -> None:
+    due = (run.read_at or 0.0) + silencing.READ_SECONDS
+    if work.now < due - 1e-6:
+        work.wake(due)
+    elif not run.is_busy:
+        _act(work, operation, run)
 
 
 def _why_hopeless(work: HostWork, operation: Operation) -> str | None:
@@ -112,7 +133,7 @@ def _permit(work: HostWork, operation: Operation) -> bool:
     assert operation.level is not None
     if operation.is_automatic and not _is_life_checked(work, operation):
         return False
-    verdicts = gates.level_gates(work.fleet, work.name, work.now, is_automatic=operation.is_automatic)
+    verdicts = _level_gates(work, operation)
     shut = _holding(operation, gates.closed(verdicts))
     if not shut:
         work.record(r.GatesPassed(operation=operation.id, level=operation.level, gates=verdicts))
@@ -122,6 +143,12 @@ def _permit(work: HostWork, operation: Operation) -> bool:
     else:
         phases.stop(work, gates.why(shut))
     return False
+
+
+def _level_gates(work: HostWork, operation: Operation) -> tuple[GateVerdict, ...]:
+    if operation.is_drilling and not operation.is_off_sent:
+        return gates.drill_gates(work.fleet, work.name, work.now, since=operation.started)
+    return gates.level_gates(work.fleet, work.name, work.now, is_automatic=operation.is_automatic)
 
 
 def _holding(operation: Operation, shut: tuple[GateVerdict, ...]) -> tuple[GateVerdict, ...]:

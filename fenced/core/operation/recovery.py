@@ -156,11 +156,19 @@ def _resume_proving(work: HostWork, operation: Operation) -> None:
     if work.host.is_own_machine:
         read_and_end(work, _why_own(work))
     elif work.now >= operation.deadline:
-        read_and_end(work, "the daemon was restarted after the operation's time was over")
+        _resume_late(work, operation)
     elif work.state.maintenance is not None:
         read_and_end(work, "the daemon was restarted and the host is in maintenance")
     elif operation.phase is Phase.INSPECTING:
         enter_level_again(work, operation)
+
+
+def _resume_late(work: HostWork, operation: Operation) -> None:
+    """Send no OFF any more. A drill still gives power back, as long as a restore could last."""
+    if operation.is_drilling and work.now < operation.deadline + _restore_timeout(work, operation):
+        stop(work, "the daemon was restarted after the drill's time was over", ending=OperationState.FAILED)
+    else:
+        read_and_end(work, "the daemon was restarted after the operation's time was over")
 
 
 def _resume_restoring(work: HostWork, operation: Operation) -> None:

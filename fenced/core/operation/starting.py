@@ -4,17 +4,18 @@ from fenced.core.allowed import gates
 from fenced.core.durable import machine
 from fenced.core.durable import records as r
 from fenced.core.durable.state import Operation
-from fenced.core.operation import edited
+from fenced.core.operation import edited, silencing
 from fenced.core.operation.endings import end_unstarted
 from fenced.core.operation.phases import enter_restore
 from fenced.core.work import HostWork
 from fenced.model.power import Action, Cause
 
 
-def new(work: HostWork, action: Action, *, cause: Cause, by: str, reason: str) -> Operation:
-    """Build an operation; nothing is recorded yet."""
+def new(work: HostWork, action: Action, *, cause: Cause, by: str, reason: str, is_drill: bool = False) -> Operation:
+    """Build an operation; nothing is recorded yet. Each level of a drill also waits for the host's silence."""
     host = work.host
     operation_id, number = work.fleet.next_operation_id()
+    longer = len(host.levels) * silencing.most_seconds(work) if is_drill else 0.0
     return Operation(
         id=operation_id,
         host=work.name,
@@ -23,13 +24,14 @@ def new(work: HostWork, action: Action, *, cause: Cause, by: str, reason: str) -
         by=by,
         reason=reason,
         started=work.now,
-        deadline=work.now + _timeout_seconds(work, action),
+        deadline=work.now + _timeout_seconds(work, action) + longer,
         number=number,
         phase=machine.FIRST_PHASE[action],
         levels=host.levels,
         boot=work.state.boot,
         was_overdue=work.fleet.is_overdue(work.name, work.now),
         devices=tuple(edited.new_run(device) for device in host.devices),
+        is_drill=is_drill,
     )
 
 

@@ -164,12 +164,17 @@ class Paths:
 
     def of(self, host: Host, device: Device) -> tuple[ProxyName, ...]:
         """Return every proxy that may ever serve, in order of preference: the list without the host itself."""
+        listed = self.listed(host, device)
+        return tuple(name for name in listed if why_not(name, host, self.inventory, _never) is None)
+
+    def listed(self, host: Host, device: Device) -> tuple[ProxyName, ...]:
+        """Return every proxy that the list names, also those on the host itself. Equal lists share the answer."""
         key = (device.proxies, host.cluster, host.datacenter)
         names = self._named.get(key)
         if names is None:
             found = (name for word in device.proxies for name in named(word, host, self.inventory))
             names = self._named[key] = tuple(dict.fromkeys(found))
-        return tuple(name for name in names if why_not(name, host, self.inventory, _never) is None)
+        return names
 
 
 def _never(proxy: Proxy) -> None:

@@ -3,6 +3,7 @@
 The retained state is published before the events of its batch, so a reader of `fenced` finds the same token there.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ from fenced.core.durable.state import HostState
 from fenced.core.said import fleet_events, host_events, operation_events
 from fenced.core.said.cloud_events import CloudEvents, Data
 from fenced.model.moments import Moment
-from fenced.model.names import HostName, OperationId
+from fenced.model.names import DeviceName, HostName, OperationId
 from fenced.model.power import State
 
 PROVEN = frozenset({State.FENCED, State.RESTORING})
@@ -73,8 +74,13 @@ def _cause(after: HostState) -> str | None:
     return after.suspicion.value if after.suspicion is not None else None
 
 
-def state_message(state: HostState, controller: str) -> dict[str, Any]:
-    """Return the retained state of one host; times are `Moment`s."""
+def state_message(
+    state: HostState, controller: str, *, devices: Collection[DeviceName] | None = None
+) -> dict[str, Any]:
+    """Return the retained state of one host; times are `Moment`s.
+
+    `devices`: those that the inventory has now, because the state may know others; None: show all.
+    """
     return {
         "host": str(state.name),
         "state": state.state.value,
@@ -82,7 +88,7 @@ def state_message(state: HostState, controller: str) -> dict[str, Any]:
         "operation": state.operation.id if state.operation is not None else state.last_operation,
         "token": str(state.token) if state.token is not None else None,
         "proof": state.proof.kind.value if state.proof is not None and state.state in PROVEN else None,
-        "power": {str(device): power.value for device, power in state.power},
+        "power": {str(device): power.value for device, power in state.power if devices is None or device in devices},
         "stay_off": state.is_stay_off,
         "held_by": [verdict.gate for verdict in state.held_by],
         "controller": controller,

@@ -6,6 +6,7 @@ from fenced.core.durable.state import GateVerdict
 
 HOST: Final = "io.fenced.host."
 OPERATION: Final = "io.fenced.operation."
+DRILL: Final = "io.fenced.drill."
 FLEET: Final = "io.fenced.fleet."
 
 Data = dict[str, Any]

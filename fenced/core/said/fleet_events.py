@@ -9,7 +9,7 @@ def of(record: r.Record) -> CloudEvents:
     """Return the event of one record; records without one return none."""
     match record:
         case r.Armed():
-            return [(FLEET + "armed", {"by": record.by})]
+            return [(FLEET + "armed", {"by": record.by, "reason": record.reason})]
         case r.Disarmed():
             return [(FLEET + "disarmed", {"by": record.by, "reason": record.reason})]
         case r.StoreDoubted():

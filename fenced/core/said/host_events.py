@@ -3,8 +3,8 @@
 from typing import assert_never
 
 from fenced.core.durable import records as r
-from fenced.core.durable.state import DeviceRun, FenceableLevel, HostState
-from fenced.core.said.cloud_events import HOST, OPERATION, CloudEvents, Data, gate
+from fenced.core.durable.state import DeviceRun, DrillStep, FenceableLevel, HostState
+from fenced.core.said.cloud_events import DRILL, HOST, OPERATION, CloudEvents, Data, gate
 from fenced.model.moments import Moment, moment
 
 
@@ -39,6 +39,8 @@ def of(at: float, record: r.HostStateRecord | r.DeviceRecord, before: HostState,
             return [(HOST + "fence_failed", {"reason": record.why, "next_attempt": moment(record.next_attempt_at)})]
         case r.RequestRefused():
             return [(OPERATION + "refused", _refused(record))]
+        case r.DrillEnded():
+            return [(DRILL + record.result.value, _drill(record, before))]
         case r.SuspicionReleased() | r.DebtsSorted() | r.HostRemoved() | r.HostReturned():
             return []
         case _:
@@ -96,6 +98,19 @@ def _is_reported(before: HostState, record: r.HostRestored | r.RestoreFailed) ->
     return is_retried and bool(record.missing) and set(record.missing) <= set(reported)
 
 
+def _drill(record: r.DrillEnded, before: HostState) -> Data:
+    """`steps`: when each step was proven, in milliseconds since the start; null: it was not."""
+    drill = before.drill
+    return {
+        "operation": str(record.operation),
+        "by": drill.by if drill is not None else None,
+        "reason": drill.reason if drill is not None else None,
+        "step": record.failed_step.value if record.failed_step is not None else None,
+        "why": record.why,
+        "steps": {step.value: drill.milliseconds(step) for step in DrillStep} if drill is not None else {},
+    }
+
+
 def _refused(record: r.RequestRefused) -> Data:
     return {"action": record.action, "by": record.by, "reason": record.reason, "rule": record.rule, "why": record.why}
 
@@ -117,6 +132,7 @@ def _fenced(at: float, record: r.HostFenced, before: HostState) -> Data:
         "boot": record.boot,
         "at": Moment(at),
         "stay_off": record.is_stay_off,
+        "drill": operation is not None and operation.id == record.operation and operation.is_drilling,
         "vouched": [str(device) for device in record.vouched],
         "devices": [_device(run) for run in runs if run.device in record.devices],
     }

@@ -2,7 +2,7 @@
 
 from fenced.core.durable import records as r
 from fenced.core.durable.state import DeviceRun, HostState, Operation, Slot, Step
-from fenced.core.said.cloud_events import HOST, OPERATION, CloudEvents, Data, gate
+from fenced.core.said.cloud_events import DRILL, HOST, OPERATION, CloudEvents, Data, gate
 from fenced.model.power import Action, OperationState, What
 
 
@@ -33,13 +33,15 @@ def _started(record: r.OperationStarted) -> CloudEvents:
         "gates": [gate(verdict) for verdict in operation.gates],
     }
     begun = _begun(operation) if record.slot is Slot.RUNNING else []
-    return [(OPERATION + "started", data), *begun]
+    drill = [(DRILL + "started", {"operation": str(operation.id)})] if operation.is_drill else []
+    return [(OPERATION + "started", data), *drill, *begun]
 
 
 def _begun(operation: Operation | None) -> CloudEvents:
     if operation is None or operation.action not in {Action.OFF, Action.RESTART}:
         return []
-    return [(HOST + "fencing", {"operation": str(operation.id), "action": operation.action.value})]
+    data = {"operation": str(operation.id), "action": operation.action.value, "drill": operation.is_drilling}
+    return [(HOST + "fencing", data)]
 
 
 def _step(record: r.StepEnded, after: HostState) -> CloudEvents:

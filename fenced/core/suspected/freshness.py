@@ -67,14 +67,20 @@ def warning(fleet: Fleet, name: HostName, now: float) -> str | None:
 
 
 def lives_on(fleet: Fleet, name: HostName, health: Health) -> bool:
-    """Return whether the run that was proven off still lives (S17).
+    """Return whether the run that was proven off still lives (S17)."""
+    proof = fleet.hosts[name].proof
+    return lives_since(fleet, name, health, proof.at if proof is not None else float("inf"))
 
-    Its first message after the proof only starts the clock. Later ones prove life when they come an interval on at a
-    living host's pace, or over a longer time at any pace.
+
+def lives_since(fleet: Fleet, name: HostName, health: Health, since: float) -> bool:
+    """Return whether the run that must have ended at `since` still lives.
+
+    Its first message after that only starts the clock. Later ones prove life when they come an interval on at a living
+    host's pace, or over a longer time at any pace.
     """
-    proof, sight, interval = fleet.hosts[name].proof, fleet.sights[name], fleet.interval_seconds(name)
+    sight, interval = fleet.sights[name], fleet.interval_seconds(name)
     first, last = sight.old_run
-    if proof is None or first <= proof.at:
+    if first <= since:
         fleet.see(name, old_run=(health.reached, health.reached))
         return False
     fleet.see(name, old_run=(first, max(last, health.reached)))

@@ -11,6 +11,7 @@ from typing import Final
 from tests.world.rules.base import Rule, Truth
 from tests.world.rules.commands import CommandsAreNotRaced, NoCycle, NothingOutlivesItsDaemon, OwnMachine
 from tests.world.rules.crash import AfterACrash
+from tests.world.rules.drills import DrillsProve
 from tests.world.rules.gates import AutomaticOff
 from tests.world.rules.giving_back import NoOnAgainstAPerson, NothingIsForgotten
 from tests.world.rules.listening import SilenceIsListened
@@ -24,6 +25,7 @@ RULES: Final[tuple[type[Rule], ...]] = (
     AfterACrash, DeadlinesHold, NobodyIsDelayed, NothingOutlivesItsDaemon, FencedIsWatched, OwnMachine,
     NoOnAgainstAPerson,
     AnnouncedIsOff, PathsAgree, NobodyIsKeptFromBeingHeard, HonestStayTrusted,
+    DrillsProve,
 )  # fmt: skip
 
 

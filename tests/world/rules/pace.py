@@ -6,7 +6,7 @@ The same holds for announcements: a topic that the broker rejects delays only th
 from dataclasses import dataclass
 
 from fenced.core.durable import records as r
-from fenced.core.durable.state import Slot
+from fenced.core.durable.state import Operation, Slot
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import Action
 from fenced.ports.bus import Message
@@ -53,7 +53,10 @@ class _Fence:
 
 
 class NobodyIsDelayed(Rule):
-    """An OFF at a host with healthy devices and paths, by one daemon, is announced as fast as one on its own."""
+    """An OFF at a host with healthy devices and paths, by one daemon, is announced as fast as one on its own.
+
+    A drill also waits until its host is silent.
+    """
 
     name = "S15"
 
@@ -63,10 +66,7 @@ class NobodyIsDelayed(Rule):
 
     def recorded(self, host: HostName, at: float, record: r.Record) -> None:
         match record:
-            case r.OperationStarted() if record.slot is Slot.RUNNING and record.operation.action in {
-                Action.OFF,
-                Action.RESTART,
-            }:
+            case r.OperationStarted() if record.slot is Slot.RUNNING and _is_fence(record.operation):
                 self._well[record.operation.id] = _Fence(host, at)
             case r.RaceEnded() | r.StepEnded() if record.settling_until > 0.0 or _is_bad(record):
                 self._well.pop(record.operation, None)
@@ -143,6 +143,10 @@ class NobodyIsKeptFromBeingHeard(Rule):
             if now > max(at, since + BACK_OFF_SECONDS) + ANNOUNCE_BOUND_SECONDS:
                 self.found(f"{host} has been fenced for {now - at:.1f} s, and a willing broker has no announcement")
                 del self._waits[host]
+
+
+def _is_fence(operation: Operation) -> bool:
+    return operation.action in {Action.OFF, Action.RESTART} and not operation.is_drill
 
 
 def _is_bad(record: r.RaceEnded | r.StepEnded) -> bool:

@@ -28,6 +28,7 @@ from fenced.core.durable.records.of_fleet import (
     FleetRecord,
     GateOpened,
     GateStayedClosed,
+    Listened,
     PauseEnded,
     PauseSet,
     Reloaded,
@@ -38,6 +39,7 @@ from fenced.core.durable.records.of_fleet import (
 )
 from fenced.core.durable.records.of_host import (
     DebtsSorted,
+    DrillEnded,
     FenceFailed,
     HostFenced,
     HostHeard,
@@ -113,6 +115,7 @@ __all__ = [
     "DevicesReplaced",
     "DevicesTrusted",
     "Disarmed",
+    "DrillEnded",
     "EndingDecided",
     "Entry",
     "FenceFailed",
@@ -136,6 +139,7 @@ __all__ = [
     "LeftOff",
     "LevelEntered",
     "LifeChecked",
+    "Listened",
     "MaintenanceEnded",
     "MaintenanceSet",
     "OperationEnded",

@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from fenced.core.durable.fleet_state import AnsweredRequest, ClosedGate, Pause
+from fenced.core.durable.fleet_state import AnsweredRequest, ClosedGate, Listening, Pause
 from fenced.model.names import HostName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Armed:
-    """An operator armed the daemon: every earlier disarm is revoked."""
+    """An operator armed the daemon: every earlier disarm is revoked. Old records have no reason."""
 
     by: str
+    reason: str = ""
     kind: Literal["armed"] = "armed"
 
 
@@ -90,6 +91,14 @@ class GateOpened:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Listened:
+    """The daemon listened for some time; recorded every quarter of an hour, so that a restart loses little of it."""
+
+    listening: Listening
+    kind: Literal["listened"] = "listened"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreDoubted:
     """The store may be the wrong one, or fleet records are unreadable: disarming, pauses, maintenance may be lost."""
 
@@ -147,6 +156,7 @@ FleetRecord = (
     | RequestAnswered
     | GateStayedClosed
     | GateOpened
+    | Listened
     | StoreDoubted
     | StoreReleased
     | BusLost

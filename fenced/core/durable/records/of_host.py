@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from fenced.core.durable.drill_state import DrillResult, DrillStep
 from fenced.core.durable.operation_state import GateVerdict
 from fenced.core.durable.state import Orphan
 from fenced.model.names import BootId, DeviceName, OperationId, Token
@@ -205,6 +206,17 @@ class RequestRefused:
     kind: Literal["request_refused"] = "request_refused"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillEnded:
+    """A drill of the host ended. `failed_step`: the first step that is not proven; None: it succeeded."""
+
+    operation: OperationId
+    result: DrillResult
+    failed_step: DrillStep | None
+    why: str
+    kind: Literal["drill_ended"] = "drill_ended"
+
+
 HostStateRecord = (
     HostHeard
     | HostSuspected
@@ -224,4 +236,5 @@ HostStateRecord = (
     | MaintenanceSet
     | MaintenanceEnded
     | RequestRefused
+    | DrillEnded
 )

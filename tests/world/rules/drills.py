@@ -1,0 +1,96 @@
+"""Drills: only of hosts for drills, never beside a fence; a success means that the host was off and came back."""
+
+from dataclasses import dataclass
+
+from fenced.core.durable import records as r
+from fenced.core.durable.drill_state import DrillResult
+from fenced.model.names import BootId, HostName, OperationId
+from fenced.model.power import Action
+from tests.world.rules.base import Rule
+
+
+@dataclass(slots=True)
+class _Told:
+    """A drill so far. `was_dark`: its host had no power at some moment; `is_joined`: it is no drill any more."""
+
+    host: HostName
+    boot: BootId
+    was_dark: bool = False
+    is_joined: bool = False
+    is_off_sent: bool = False
+    is_announced: bool = False
+
+
+class DrillsProve(Rule):
+    """A drill cuts only a host for drills, begins no OFF once another host needs a fence, announces a host only while
+    it does not beat, and succeeds only if the host had no power and runs again.
+    """
+
+    name = "drill"
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)  # type: ignore[arg-type] # those of Rule
+        self._told: dict[OperationId, _Told] = {}
+        self._suspect: dict[HostName, float] = {}
+        self._begun: dict[OperationId, float] = {}
+
+    def recorded(self, host: HostName, at: float, record: r.Record) -> None:
+        match record:
+            case r.OperationStarted() if record.operation.is_drill:
+                self._started(host, at, record)
+            case r.OperationJoined() if record.operation in self._told:
+                self._told[record.operation].is_joined = True
+            case r.StepStarted() if record.operation in self._told and record.what.value == "off":
+                self._off(host, self._told[record.operation], record)
+            case r.HostSuspected():
+                self._suspect[host] = at
+            case r.HostHeard() | r.HostFenced():
+                self._suspect.pop(host, None)
+                if isinstance(record, r.HostFenced) and record.operation in self._told:
+                    self._fenced(host, self._told[record.operation])
+            case r.DrillEnded():
+                self._ended(host, record)
+            case _:
+                pass
+
+    def stepped(self) -> None:
+        for told in self._told.values():
+            told.was_dark = told.was_dark or not self.truth.machines[told.host].is_powered
+
+    def _started(self, host: HostName, at: float, record: r.OperationStarted) -> None:
+        self._told[record.operation.id] = _Told(host, self.truth.machines[host].boot)
+        self._begun[record.operation.id] = at
+        if not self.truth.inventory.hosts[host].is_drill:
+            self.found(f"{host}, which is no host for drills, is drilled")
+        if record.operation.action is not Action.RESTART:
+            self.found(f"the drill of {host} is {record.operation.action.value}")
+
+    def _off(self, host: HostName, told: _Told, record: r.StepStarted) -> None:
+        if told.is_off_sent or told.is_joined:
+            return
+        told.is_off_sent = True
+        begun = self._begun[record.operation]
+        late = [other for other, at in self._suspect.items() if other != host and at > begun]
+        if late:
+            self.found(f"the drill of {host} sends its first OFF while {', '.join(late)} is suspect")
+
+    def _fenced(self, host: HostName, told: _Told) -> None:
+        told.is_announced = True
+        machine = self.truth.machines[host]
+        if machine.is_powered and not machine.is_meddled and not told.is_joined:
+            heard_at, _ = self.truth.heard.get(host, (0.0, None))
+            if machine.is_beating and self.truth.now() - heard_at < 2 * machine.interval:
+                self.found(f"the drill of {host} announces it as fenced, and it beats")
+
+    def _ended(self, host: HostName, record: r.DrillEnded) -> None:
+        told, machine = self._told.pop(record.operation), self.truth.machines[host]
+        if record.result is not DrillResult.SUCCEEDED:
+            return
+        if told.is_joined:
+            self.found(f"the drill of {host} succeeded although another request took it over")
+        if not told.is_announced:
+            self.found(f"the drill of {host} succeeded without an announcement")
+        if not told.was_dark:
+            self.found(f"the drill of {host} succeeded, and it always had power")
+        if machine.boot == told.boot:
+            self.found(f"the drill of {host} succeeded, and it did not restart")
