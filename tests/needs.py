@@ -21,6 +21,7 @@ SEARCHED = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/s
 
 PACKAGES = {
     "chromium": "chromium",
+    "curl": "curl",
     "dbus-daemon": "dbus",
     "dpkg-deb": "dpkg",
     "fence_apc": "fence-agents",
@@ -51,6 +52,7 @@ PACKAGES = {
     "snmpd": "snmpd",
     "snmpget": "snmp",
     "snmpsimd": "snmpsim",
+    "sqlite3": "sqlite3",
     "systemctl": "systemd",
     "systemd-analyze": "systemd",
     "tinyproxy": "tinyproxy-bin",

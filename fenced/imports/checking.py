@@ -1,12 +1,14 @@
 """Check an imported inventory with the rules of `fenced check-config`, before anyone relies on it.
 
-It is loaded beside a main file with defaults, in a folder of its own, where every secret file has a placeholder. Only
-mistakes of the inventory count: the defaults of the main file are not what the import is about.
+It is loaded beside a main file with defaults, in a folder of its own, where every secret file has a placeholder, also
+those that the source names relative to the inventory. Only mistakes of the inventory count: the defaults of the main
+file are not what the import is about.
 """
 
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -36,11 +38,9 @@ def check(
     """Return errors and warnings of the inventory, as if it were the file `name`."""
     with tempfile.TemporaryDirectory(prefix="fenced-import-") as folder:
         base = Path(folder)
-        (base / SECRETS).mkdir()
-        for file in secret_files(imported).values():
-            path = base / SECRETS / file.name
-            path.write_text(_PLACEHOLDER, encoding="utf-8")
-            path.chmod(0o600)
+        for file in (*(f"{SECRETS}/{file.name}" for file in secret_files(imported).values()), *_named(imported)):
+            with suppress(OSError, ValueError):  # a name that no file can have: loading reports it
+                _place(base, (base / file).resolve())
         (base / "inventory.toml").write_text(text(imported, head=()), encoding="utf-8")
         (base / "fenced.toml").write_text(_MAIN, encoding="utf-8")
         loaded = load(
@@ -52,6 +52,19 @@ def check(
             is_outside_unit=True,
         )
         return tuple(_of(loaded.errors, base, name)), tuple(_of(loaded.warnings, base, name))
+
+
+def _place(base: Path, path: Path) -> None:
+    """Write a placeholder, unless the path leads out of the folder."""
+    if path.is_relative_to(base.resolve()):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(_PLACEHOLDER, encoding="utf-8")
+        path.chmod(0o600)
+
+
+def _named(imported: Imported) -> Iterator[str]:
+    """Yield the password files that the source names itself."""
+    return (device.password_file for host in imported.hosts for device in host.devices if device.password_file)
 
 
 def _of(mistakes: tuple[Mistake, ...], base: Path, name: str) -> Iterator[Mistake]:

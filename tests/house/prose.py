@@ -1,4 +1,4 @@
-"""Reads Markdown as far as the tests of the documents need it: links, anchors, commands. No full parser."""
+"""Reads Markdown as far as the tests of the documents need it: links, anchors, running text. No full parser."""
 
 import re
 from collections.abc import Iterator
@@ -14,9 +14,6 @@ WELL_FORMED: Final = re.compile(r"https://(?:[a-z0-9-]+\.)+[a-z]{2,}(?::\d+)?(?:
 BLOCK: Final = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 INDENTED_BLOCK: Final = re.compile(r"^ +```.*?^ +```$", re.DOTALL | re.MULTILINE)
 """A block inside a list."""
-REDIRECTION: Final = re.compile(r"\d?>(?:&\d|\s*\S+)|<\S*")
-SUBSTITUTION: Final = re.compile(r"\"?\$\((?P<inner>.*?)\)\"?")
-OURS: Final = ("fenced ", "fenced-beat ", "fencectl ")
 
 
 def links(path: Path) -> list[str]:
@@ -43,26 +40,6 @@ def leads_somewhere(path: Path, target: str) -> bool:
     if not found.exists() or not found.is_relative_to(ROOT):
         return False
     return not anchor or anchor in anchors(found)
-
-
-def commands(path: Path) -> Iterator[str]:
-    """Yield what a reader should type: each command in shell blocks and indented lines."""
-    blocks = [match["text"] for match in BLOCK.finditer(path.read_text(encoding="utf-8")) if match["language"] == "sh"]
-    indented = re.findall(r"^ {4}(\S.*)$", _text(path), re.MULTILINE)
-    for line in [*(line for block in blocks for line in block.splitlines()), *indented]:
-        inner = [match["inner"] for match in SUBSTITUTION.finditer(line)]
-        for command in [SUBSTITUTION.sub("X", line), *inner]:
-            parts = re.split(r"\|\|?|&&|;|\s&(?:\s|$)", REDIRECTION.sub("", command))
-            yield from (part.strip() for part in parts if part.strip().startswith(OURS))
-
-
-def mentions(path: Path) -> Iterator[str]:
-    """Yield commands that the text mentions in backquotes or blocks without a language; operands may be missing."""
-    blocks = [match["text"] for match in BLOCK.finditer(path.read_text(encoding="utf-8")) if not match["language"]]
-    spoken = re.findall(r"`((?:fenced|fenced-beat|fencectl) [^`]+)`", _text(path).replace("\n", " "))
-    for line in [*(line.strip() for block in blocks for line in block.splitlines()), *spoken]:
-        if line.startswith(OURS):
-            yield line.partition("#")[0].strip()
 
 
 def prose_lines(path: Path) -> Iterator[str]:

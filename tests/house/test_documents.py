@@ -1,25 +1,18 @@
-"""The documents: links work, commands are accepted, named files exist, and generated parts are up to date."""
+"""The documents: links work, named files exist, and generated parts are up to date."""
 
 import re
-import shlex
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-import click
 import pytest
 
-from fenced.cli.beat import command as beat
-from fenced.cli.fencectl import main as fencectl
-from fenced.cli.main import main as fenced
 from fenced.core.allowed.gates import all_gates
-from tests.house.prose import commands, leads_somewhere, linked_file, links, mentions, pictures, prose_lines
+from tests.house.prose import leads_somewhere, linked_file, links, pictures, prose_lines
 from tests.house.states import text as states_text
 from tests.house.tree import ROOT, files, functions, name
 
 DOCUMENTS: Final = tuple(path for path in files() if path.suffix == ".md")
 COLUMNS_MAX: Final = 120
-PROGRAMS: Final = {"fenced": fenced, "fenced-beat": beat, "fencectl": fencectl}
 SHIPPED: Final = re.compile(
     r"(?<![\w/])(?:config|systemd|docs|tests|fenced)/[\w./-]+\.(?:toml|service|conf|acl|md|py)\b"
 )
@@ -106,68 +99,9 @@ def test_decisions_are_numbered_once_and_listed() -> None:
     assert [page for page in pages if f"({page})" not in index] == []
 
 
-def _of_all(read: Callable[[Path], Iterable[str]]) -> list[tuple[str, str]]:
-    return sorted({(name(path), line) for path in DOCUMENTS for line in read(path)})
-
-
-@pytest.mark.parametrize(("document", "line"), _of_all(commands))
-def test_commands_are_accepted(document: str, line: str) -> None:
-    """Parsed as the program does it, without running anything."""
-    program, *arguments = shlex.split(line, comments=True)
-    _parse(PROGRAMS[program], program, arguments, None)
-
-
-@pytest.mark.parametrize(("document", "line"), _of_all(mentions))
-def test_mentioned_commands_exist(document: str, line: str) -> None:
-    """Checks the command and its options, not the operands."""
-    program, *words = line.split()
-    command: click.Command = PROGRAMS[program]
-    if words[0].startswith("-") or "|" in words or not words[0].islower():
-        return
-    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-        found = command.get_command(click.Context(command), words.pop(0))
-        assert found is not None, f"{document}: {line}"
-        command = found
-    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-    known |= {"--json", "--help"}
-    assert {word.rstrip(".,") for word in words if word.startswith("-")} <= known
-
-
-def test_commands_were_found() -> None:
-    """Otherwise the tests above would pass without having tested anything."""
-    documents = {document for document, _ in _of_all(commands)}
-    assert {"README.md", "docs/proxies.md", "docs/fencectl.md", "docs/disaster-recovery.md"} <= documents
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "fencectl restart node-1 --no-such-option",
-        "fencectl fly node-1",
-        "fenced run",
-        "fencectl maintenance node-1",
-        "fenced-beat --no-such-option",
-    ],
-)
-def test_wrong_commands_are_found_out(line: str) -> None:
-    program, *arguments = shlex.split(line)
-    with pytest.raises((click.UsageError, SystemExit)):
-        _parse(PROGRAMS[program], program, arguments, None)
-
-
 def _gates() -> list[str]:
     """Return the names in the source: each gate is made by `_gate("name", ...)`."""
     source = (ROOT / "fenced/core/allowed/gates.py").read_text(encoding="utf-8")
     assert all_gates.__module__ == "fenced.core.allowed.gates"
     assert any(function == "_gate" for function, _ in functions(ROOT / "fenced/core/allowed/gates.py"))
     return sorted(set(re.findall(r"_gate\(\s*\"(\w+)\"", source)))
-
-
-def _parse(command: click.Command, called: str, arguments: list[str], parent: click.Context | None) -> None:
-    """Raises click.UsageError where the program would; SystemExit where the beat ends."""
-    context = command.make_context(called, list(arguments), parent=parent)
-    if isinstance(command, click.Group):
-        rest = [*context._protected_args, *context.args]
-        _, found, further = command.resolve_command(context, rest)
-        assert found is not None
-        _parse(found, f"{called} {rest[0]}", further, context)

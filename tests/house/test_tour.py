@@ -11,11 +11,10 @@ from typing import Final
 
 import pytest
 
-from tests.house.tree import ROOT
 from tests.needs import find, needs
 from tests.net import free_port
+from tests.pages.registry import shell
 
-HEADING: Final = "## Five minutes with a real broker"
 BROKER_PORT: Final = "1885"
 WAITS: Final = """
 waited=0
@@ -48,21 +47,13 @@ PATIENCE_SECONDS: Final = 360.0
 """Ends a tour that hangs. How long a tour takes depends on the machine."""
 
 
-def commands() -> str:
-    """Return all shell blocks of the tour, one after the other."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    _, heading, rest = text.partition(HEADING)
-    assert heading
-    blocks = re.findall(r"^```sh\n(.*?)^```", rest.partition("\n## ")[0], re.DOTALL | re.MULTILINE)
-    return "\n".join(blocks)
-
-
 @pytest.mark.integration
 @pytest.mark.timeout(400)
 @needs("mosquitto", "mosquitto_sub", "fence_dummy")
 def test_the_tour_goes_as_it_says(tmp_path: Path) -> None:
     api = f"127.0.0.1:{free_port()}"
-    script = commands().replace(BROKER_PORT, str(free_port())).replace("[api]", f'[api]\nlisten = "{api}"', 1)
+    script = "\n".join(shell("tour", __name__)).replace(BROKER_PORT, str(free_port()))
+    script = script.replace("[api]", f'[api]\nlisten = "{api}"', 1)
     (tmp_path / ".venv").symlink_to(sys.prefix)
     folders = {str(Path(program).parent) for name in ("mosquitto", "mosquitto_sub") if (program := find(name))}
     environment = os.environ | {"PATH": os.pathsep.join([os.environ["PATH"], *folders])}
@@ -70,12 +61,12 @@ def test_the_tour_goes_as_it_says(tmp_path: Path) -> None:
         ["bash", "-c", f"set -eo pipefail\nAPI={api}\n{WAITS}\n{script}"],
         cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, start_new_session=True,
-    ) as shell:  # fmt: skip
+    ) as typing:  # fmt: skip
         try:
-            said, _ = shell.communicate(timeout=PATIENCE_SECONDS)
+            said, _ = typing.communicate(timeout=PATIENCE_SECONDS)
         finally:
-            _end_session(shell.pid)
-    assert shell.returncode == 0, said
+            _end_session(typing.pid)
+    assert typing.returncode == 0, said
     told = re.findall(r"^io\.fenced\.host\.(\w+)$", said, re.MULTILINE)
     assert told[-3:] == ["fencing", "fenced", "restored"], said
     assert re.search(r"^operation \d+-\d+: restart node-1, done", said, re.MULTILINE), said

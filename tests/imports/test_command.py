@@ -53,6 +53,22 @@ def test_without_a_folder_the_files_to_make_are_listed(table: Path, run: Callabl
     assert not (table.parent / "secrets").exists()
 
 
+def test_password_files_that_the_source_names_need_not_exist_yet(tmp_path: Path, run: Callable[..., Result]) -> None:
+    table = tmp_path / "hosts.csv"
+    table.write_text(
+        "host,address,driver,device address,username,password_file\n"
+        "node-1,10.0.0.1,ipmi,10.9.0.1,fence,secrets/bmc-1\nnode-2,10.0.0.2,ipmi,10.9.0.2,fence,/nowhere/bmc-2\n"
+    )
+    done = run("csv", table, "-o", tmp_path / "rack.toml", status=78)
+    assert [line for line in done.stderr.splitlines() if "ERROR" in line and "/nowhere/bmc-2" not in line] == []
+    table.write_text(table.read_text().replace("/nowhere/bmc-2", "secrets/bmc-2"))
+    run("csv", table, "-o", tmp_path / "rack.toml", "--force")
+    for strange in ("secrets", "../outside", "secrets/bmc-1/deeper", "nul\0"):
+        table.write_text(table.read_text().rpartition(",")[0] + f",{strange}\n")
+        run("csv", table, "-o", tmp_path / "rack.toml", "--force", status=78)
+    assert not (tmp_path.parent / "outside").exists()
+
+
 def test_no_file_is_overwritten_without_force(tmp_path: Path, table: Path, run: Callable[..., Result]) -> None:
     output, secrets = tmp_path / "rack.toml", tmp_path / "keys"
     secrets.mkdir()

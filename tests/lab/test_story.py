@@ -1,20 +1,30 @@
-"""The whole lab as a user runs it, with the real daemon, proxies and reporters: one complete story,
-and one cut short.
+"""The whole lab as docs/lab.md runs it, with the real daemon, proxies and reporters: one complete story, one cut short,
+and one that stays up to be looked at.
 """
 
 import asyncio
 import os
 import re
+import shlex
 import signal
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.needs import find
+from tests.needs import find, needs
+from tests.pages.registry import shell
 
 HAS_NAMESPACES = os.geteuid() == 0 and all(find(program) for program in ("ip", "unshare", "nsenter", "setpriv"))
+UNTIL_CTRL_C = 'mosquitto_sub() { command mosquitto_sub "$@" -W 1 || [ $? = 27 ]; }'
 RUN = "from fenced.cli.main import main; main()"
+
+
+def options_of(block: str) -> list[str]:
+    """Return the options of `fenced lab` in a block."""
+    fenced, lab, *options = shlex.split(block, comments=True)
+    assert (fenced, lab) == ("fenced", "lab")
+    return options
 
 
 async def started(*arguments: str) -> asyncio.subprocess.Process:
@@ -38,7 +48,8 @@ async def told(process: asyncio.subprocess.Process) -> list[str]:
 async def test_a_host_is_found_out_fenced_announced_and_comes_back(tmp_path: Path) -> None:
     """Unplugged, the host runs on: its oracle proves that the power cut stopped it before it was announced as off."""
     how = ["--how", "unplug"] if HAS_NAMESPACES else []
-    process = await started("--headless", "--kill", "node-1", *how, "--state-dir", str(tmp_path / "lab"))
+    headless, _ = shell("lab", __name__)
+    process = await started(*options_of(headless), "--kill", "node-1", *how, "--state-dir", str(tmp_path / "lab"))
     lines = await told(process)
     story = "\n".join(lines)
     assert process.returncode == 0, story
@@ -67,14 +78,25 @@ async def test_an_incomplete_story_says_what_is_missing() -> None:
     assert any(line.startswith("  daemon: ") for line in lines)
 
 
+@needs("mosquitto_sub")
 async def test_a_lab_that_stays_up_obeys_its_console_and_ends_by_a_signal() -> None:
-    process = await started("--hosts", "2", "--proxies", "1")
+    _, stays = shell("lab", __name__)
+    process = await started(*options_of(stays))
     assert process.stdin is not None and process.stdout is not None
     lines: list[str] = []
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(90):
         while not lines or not lines[-1].startswith("here: kill node-1"):
             lines.append((await process.stdout.readline()).decode())
-        assert any("export FENCED_URL=http://127.0.0.1:" in line for line in lines)
+        api, broker = (re.search(rf"{scheme}://127.0.0.1:(\d+)", "".join(lines)) for scheme in ("http", "mqtt"))
+        assert api is not None and broker is not None, lines
+        (block,) = shell("look at the lab", __name__, api=api[1], broker=broker[1])
+        path = f"{sys.prefix}/bin:{os.environ['PATH']}"
+        looked = await asyncio.create_subprocess_exec(
+            "bash", "-euc", f"{UNTIL_CTRL_C}\n{block}", env=os.environ | {"PATH": path},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        said = "\n".join(await told(looked))
+        assert looked.returncode == 0 and "node-1 was fenced" in said and "fenced/v1/lab/state/node-1" in said, said
         process.stdin.write(b"hosts\nfly node-1\n")
         answers = [(await process.stdout.readline()).decode() for _ in range(3)]
         assert [answer.split()[0] for answer in answers[:2]] == ["node-1", "node-2"]

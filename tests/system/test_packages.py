@@ -7,14 +7,27 @@ import pytest
 
 from tests.needs import needs, needs_root
 from tests.packages.built import packages, why_not_here
+from tests.pages.registry import shell
 from tests.system.machine import Machine, machine
-from tests.system.test_first_install import states, until_state
+from tests.system.production import states, until_state
 
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.timeout(300),
     needs_root(),
-    needs("dpkg-deb", "rpm", "rpmbuild", "mosquitto", "systemctl", "dbus-daemon", "nsenter", "unshare", "ip"),
+    needs(
+        "curl",
+        "dpkg-deb",
+        "rpm",
+        "rpmbuild",
+        "mosquitto",
+        "sqlite3",
+        "systemctl",
+        "dbus-daemon",
+        "nsenter",
+        "unshare",
+        "ip",
+    ),
 ]
 SERVICES = ("fenced", "fenced-proxy")
 SETUP = "fenced setup --broker 127.0.0.1 --host node-1 && systemctl daemon-reload && systemctl restart mosquitto"
@@ -42,7 +55,9 @@ def pid(bed: Machine, unit: str) -> str:
 
 
 def test_the_daemon_is_installed_upgraded_removed_and_purged(bed: Machine) -> None:
-    bed.run("dpkg -i /srv/fenced_0.1.0-1_*.deb")
+    (install,), (upgrade,) = shell("install", __name__), shell("upgrade", __name__)
+    bed.run("echo 'APT::Get::Assume-Yes yes;' > /etc/apt/apt.conf.d/answers")
+    bed.run(f"cd /srv; mkdir dist next; mv fenced_0.1.0-1_*.deb dist; ln fenced_0.1.0-2_*.deb next; {install}")
     for service in SERVICES:
         assert bed.tried(f"systemctl is-enabled {service}").stdout.strip() == "disabled"
         assert not is_active(bed, service)
@@ -60,8 +75,9 @@ def test_the_daemon_is_installed_upgraded_removed_and_purged(bed: Machine) -> No
 
     before = pid(bed, "fenced")
     bed.run("cp /etc/fenced/fenced.toml /srv/; echo 'no_such_key = 1' >> /etc/fenced/fenced.toml")
-    refused = bed.tried("dpkg -i /srv/fenced_0.1.0-2_*.deb")
+    refused = bed.tried(f"cd /srv/next; {upgrade}")
     assert refused.returncode != 0
+    bed.run("test -s /var/backups/fenced-before-upgrade.db")
     assert "no_such_key" in refused.stdout + refused.stderr
     assert pid(bed, "fenced") == before, "a rejected configuration ends no running daemon"
     bed.run("cp /srv/fenced.toml /etc/fenced/; dpkg --configure fenced")

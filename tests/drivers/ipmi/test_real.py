@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from tests.drivers.ipmi.bmc import Bmc, serving
 from tests.drivers.programs import spec_of
 from tests.needs import find, needs
 from tests.net import until
+from tests.pages.registry import shell
 
 pytestmark = pytest.mark.integration
 
@@ -127,6 +129,17 @@ async def test_ipmitool_takes_our_bmc_for_one(suite: int, kg: bytes) -> None:
             assert status == 0 and told in said
         assert bmc.commands == [b"\x00", b"\x01"]
         assert set(bmc.logins) == {suite} and bmc.active == 0
+
+
+@needs("ipmitool")
+async def test_the_page_reads_a_bmc_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with serving(Bmc(username="fence")) as bmc:
+        (tmp_path / "bmc").write_text(bmc.password)
+        (block,) = shell("ipmi", __name__, port=bmc.port)
+        done = await asyncio.to_thread(subprocess.run, ["bash", "-ec", block], capture_output=True, text=True)
+        assert done.returncode == 0 and "Chassis Power is on" in done.stdout and "System GUID" in done.stdout, done
+        assert set(bmc.logins) == {17}
 
 
 @needs("ipmipower")
