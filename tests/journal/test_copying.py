@@ -25,6 +25,11 @@ pytestmark = [needs("postgres"), pytest.mark.integration, pytest.mark.database]
 ANCHOR = ClockAnchor(boot_id="b", boottime=1.5, steady=2.5, calendar="[]")
 
 
+@pytest.fixture(autouse=True)
+def _few_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copying, "ROWS", 50)
+
+
 async def filled(sql: SqlRig) -> Loaded:
     """Fill every table, more rows than one read takes; return what a start reads after the daemon's end."""
     await sql.open()
