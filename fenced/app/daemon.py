@@ -146,7 +146,8 @@ async def _open_journal(
     journal = journal_of(configuration)
     loaded = await journal.open(holder=configuration.inventory.daemon.name, now=time.time())
     stack.push_async_callback(journal.close)
-    return journal, Clocks(kept=await journal.clock_anchor(), last_at=loaded.last_at), loaded
+    kept = await journal.clock_anchor()
+    return journal, Clocks(kept=kept, last_at=loaded.last_at, steady_at=loaded.steady_at), loaded
 
 
 async def _embedded_broker(configuration: Configuration, stack: contextlib.AsyncExitStack) -> None:

@@ -53,10 +53,12 @@ LEASE: Final = Table(
     Column("anchor_boottime", Double),
     Column("anchor_steady", Double),
     Column("anchor_calendar", Text),
+    Column("anchor_at", Double),
 )
 """A row a shard, which every write locks and changes: the epoch, who holds it (`holder` differs for each start, `name`
 is the daemon's, `place` its state directory in a boot of its machine), until when the holder may act (0: released).
-`batch` counts the writes, `sequence` and `at` are those of the newest record."""
+`batch` counts the writes, `sequence` and `at` are those of the newest record. `anchor_at`: PostgreSQL's clock at the
+anchor."""
 
 RECORDS: Final = Table(
     "records",

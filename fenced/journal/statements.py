@@ -21,6 +21,11 @@ DATABASE_CLOCK: Final = func.extract("epoch", func.clock_timestamp())
 """PostgreSQL's time of day in seconds. `now()` would be the moment at which the transaction began."""
 
 
+def database_time(dialect: str) -> Any:
+    """Return the expression of the time now; None where the database is the daemon's own and has no other clock."""
+    return None if dialect == "sqlite" else DATABASE_CLOCK
+
+
 def lease_end(dialect: str, *, until: float, ttl_seconds: float) -> Any:
     """Return the value of `lease.until`.
 

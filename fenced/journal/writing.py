@@ -10,7 +10,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Connection, Dialect, Double, Table, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Dialect,
+    Double,
+    Table,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from fenced.core.durable.fleet_state import FleetState
@@ -126,6 +139,16 @@ def locked_lease_row(connection: Connection, shard: str) -> LeaseRow:
     return LeaseRow(**locked._mapping)
 
 
+def steady_time(connection: Connection, shard: str) -> float | None:
+    """Return what the last holder's steady clock reads now, by PostgreSQL's clock; None if it was never noted."""
+    elapsed = cast(statements.DATABASE_CLOCK, Double) - LEASE.c.anchor_at
+    found = select(LEASE.c.anchor_steady, elapsed.label("elapsed")).where(LEASE.c.shard == shard)
+    row = connection.execute(found).one_or_none()
+    if row is None or row.anchor_steady is None or row.elapsed is None:
+        return None
+    return float(row.anchor_steady) + max(float(row.elapsed), 0.0)
+
+
 def batches(connection: Connection, shard: str, held: Held | None = None) -> int:
     """Lock the shard's row and return how many writes it counts. `held`: raise EpochLost if that is lost."""
     columns = select(LEASE.c.batch, LEASE.c.epoch, LEASE.c.holder, LEASE.c.name)
@@ -181,6 +204,7 @@ def renew_lease(
             "anchor_boottime": anchor.boottime,
             "anchor_steady": anchor.steady,
             "anchor_calendar": anchor.calendar,
+            "anchor_at": statements.database_time(connection.dialect.name),
         }
     connection.execute(update(LEASE).where(LEASE.c.shard == held.shard).values(**values))
 

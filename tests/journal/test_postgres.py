@@ -13,7 +13,7 @@ from fenced.journal import writing
 from fenced.journal.postgres.settings import PostgresSettings
 from fenced.journal.postgres.store import PostgresJournal
 from fenced.model.store_urls import PostgresUrl
-from fenced.ports.journal import Batch, EpochLost, StoreError, StoreHeld, StoreTooNew
+from fenced.ports.journal import Batch, ClockAnchor, EpochLost, StoreError, StoreHeld, StoreTooNew
 from tests.journal.rigs import PostgresRig
 from tests.journal.strategies import entry, message
 from tests.journal.wire import Fault, Relay
@@ -116,6 +116,19 @@ async def test_a_dead_holders_lease_is_taken_once_it_is_over(database: PostgresR
     assert loop.time() - begun >= SHORT_LEASE
     with pytest.raises(EpochLost, match="fenced-b"):
         await first.append(Batch(entries=[entry()]))
+
+
+async def test_a_successor_elsewhere_goes_on_in_the_time_of_the_dead_one(database: PostgresRig) -> None:
+    """By the database's clock: the wall clocks of the two machines may be an hour apart."""
+    first = database.build(lease_seconds=SHORT_LEASE)
+    assert (await first.open(holder="fenced-a", now=1.0)).steady_at is None
+    anchor = ClockAnchor(boot_id="b", boottime=1.0, steady=5000.0)
+    await first.renew_lease(now=1.0, ttl_seconds=SHORT_LEASE, anchor=anchor)
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    loaded = await database.build(place="another machine", lease_seconds=SHORT_LEASE).open(holder="fenced-b", now=9e9)
+    assert loaded.steady_at is not None
+    assert SHORT_LEASE <= loaded.steady_at - 5000.0 <= loop.time() - begun + 0.5
 
 
 async def test_a_lease_that_the_databases_clock_ended_early_is_not_taken_before_a_whole_lease(

@@ -50,6 +50,14 @@ POSTGRES_BUGS: Final = (
         killers=(f"{SERVER}::test_a_renewal_counts_from_its_statement_not_from_its_transaction",),
     ),
     Bug(
+        name="a successor counts by its own wall clock",
+        rule="S5",
+        file="host/machine.py",
+        old="    if steady_at is not None:",
+        new="    if steady_at is not None and False:",
+        killers=("tests/host/test_machine.py::test_a_store_with_a_clock_of_its_own_says_how_late_it_is",),
+    ),
+    Bug(
         name="an equal epoch of another holder writes",
         rule="S20",
         file="journal/writing.py",

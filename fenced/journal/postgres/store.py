@@ -110,10 +110,11 @@ class PostgresJournal(SqlJournal):
         row = writing.locked_lease_row(connection, self._held.shard)
         if not (row.is_released or row.is_over or row.place == self._where):
             raise StoreHeld(f"{self._place}: {row.name} took the lease; stop it first")
+        steady_at = writing.steady_time(connection, self._held.shard)
         epoch = writing.take_epoch(
             connection, self._held, name=name, place=self._where, ttl_seconds=self._settings.lease_ttl_seconds
         )
-        loaded = reading.load(connection, shard=self._held.shard, epoch=epoch)
+        loaded = replace(reading.load(connection, shard=self._held.shard, epoch=epoch), steady_at=steady_at)
         return loaded, writing.batches(connection, self._held.shard)
 
     # -- transactions -------------------------------------------------------------------------------------------------
