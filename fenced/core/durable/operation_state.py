@@ -288,6 +288,7 @@ class Operation:
     restored: Restored = Restored.NOT_ASKED
     error: str | None = None
     is_drill: bool = False
+    is_forced: bool = False
 
     @property
     def is_automatic(self) -> bool:
