@@ -10,7 +10,7 @@ from fenced.core.durable import records as r
 from fenced.core.durable.state import DrillResult, DrillStep
 from fenced.core.fleet import Fleet
 from fenced.model.names import HostName
-from fenced.model.power import Action, Power, What
+from fenced.model.power import Action, Power, State, What
 from tests.core.desk import FOR_EVER, NODE, Desk
 from tests.core.drill_desk import ONE, OTHER, desk, drill
 from tests.world.rack import Rack
@@ -143,10 +143,10 @@ def test_a_slow_host_is_not_silent_before_its_beat_is_due_after_our_restart() ->
     assert not again.records(r.HostFenced)
 
 
-def next_life(at: Desk) -> Desk:
-    """Return a desk over the journal of a daemon that was killed and started at once."""
+def next_life(at: Desk, *, down: float = 1.0) -> Desk:
+    """Return a desk over the journal of a daemon that was killed and started again."""
     again = Desk(is_calm=False)
-    again.inventory, again.now, again.powers = at.inventory, at.now + 1.0, dict(at.powers)
+    again.inventory, again.now, again.powers = at.inventory, at.now + down, dict(at.powers)
     again.fleet = Fleet(at.inventory, epoch=2, started=again.now)
     for entry in at.entries:
         again.fleet.apply(entry)
@@ -214,3 +214,24 @@ def test_a_host_that_is_not_heard_since_our_restart_may_have_been_cut_too() -> N
     again.serve(silent=[NODE, OTHER], seconds=500.0, until="drill_ended")
     assert not again.records(r.HostFenced)
     assert is_lit(again)
+
+
+def test_the_watch_announces_no_drilled_host_while_we_are_deaf() -> None:
+    """The daemon was away for longer than the drill may take, so it gives nothing back; then the bus is away."""
+    at = desk(devices=ONE)
+    drill(at)
+    at.serve(seconds=4.0)
+    again = next_life(at, down=1300.0)
+    again.serve(silent=list(at.inventory.hosts), seconds=400.0)
+    assert again.state().state is State.FAILED
+    assert not again.records(r.HostFenced)
+
+
+def test_the_watch_announces_a_drilled_host_that_stays_silent() -> None:
+    at = desk(devices=ONE)
+    drill(at)
+    at.serve(seconds=4.0)
+    again = next_life(at, down=1300.0)
+    again.do(e.BusConnected(at=again.now))
+    again.serve(seconds=400.0, until="host_fenced")
+    assert again.records(r.HostFenced)

@@ -171,4 +171,12 @@ DRILL_BUGS: Final = (
             MISLED + "test_a_host_that_is_not_heard_since_our_restart_may_have_been_cut_too",
         ),
     ),
+    Bug(
+        name="the watch announces a host that nobody listened to",
+        rule="S11",
+        file="core/suspected/watch.py",
+        old="    is_alive = not is_silent(work) or ",
+        new="    is_alive = work.fleet.is_heard(work.name, work.now) or ",
+        killers=(MISLED + "test_the_watch_announces_no_drilled_host_while_we_are_deaf",),
+    ),
 )
