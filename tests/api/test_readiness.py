@@ -134,3 +134,17 @@ async def test_arm_asks_on_a_terminal(api: Api) -> None:
     assert (await on_terminal(api.url, "arm", answers=(("Arm? [y/N]", "y\n"),))).code == 0
     assert (await on_terminal(api.url, "arm", "--yes")).code == 0
     assert len([call for call in api.control.calls if call[0] == "arm"]) == 2
+
+
+async def test_arm_asks_again_if_more_hosts_fell_silent_before_the_answer(api: Api) -> None:
+    make_known(api)
+    other = next(name for name, state in api.control.states.items() if state.state is not State.SUSPECT)
+
+    def falls_silent() -> None:
+        state = api.control.states[other]
+        api.control.states[other] = replace(state, state=State.SUSPECT, is_known=True, held_by=())
+
+    answers = (("Arm? [y/N]", "y"), ("more hosts fell silent meanwhile", "n"))
+    run = await on_terminal(api.url, "arm", answers=answers, meanwhile=falls_silent)
+    assert (run.code, str(other) in run.out) == (3, True)
+    assert not [call for call in api.control.calls if call[0] == "arm"]

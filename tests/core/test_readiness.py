@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from fenced.core import events as e
+from fenced.core.durable.evolve_suspicions import KEPT_MAX
 from fenced.core.durable.fleet_state import FleetState, Listening
 from fenced.core.durable.held_suspicion import SuspicionEnd
 from fenced.core.durable.state import Fenceable, FenceableLevel, Reason
@@ -210,6 +211,22 @@ def test_a_host_on_which_an_operator_works_is_not_judged() -> None:
     at.maintain(NODE)
     assert kinds(at) == set()
     assert not host(at).is_subject
+
+
+def test_later_suspicions_that_other_gates_held_hide_no_false_fence() -> None:
+    at = desk()
+    _false(at)
+    at.do(e.PauseAsked(match="*", by="person", reason="switch work", until=None))
+    for _ in range(KEPT_MAX + 2):
+        _false(at)
+    assert Found.FALSE_FENCE in kinds(at)
+
+
+def test_maintenance_hides_no_false_fence() -> None:
+    at = desk()
+    _false(at)
+    at.maintain(NODE)
+    assert kinds(at) == {Found.FALSE_FENCE}
 
 
 def test_each_path_says_when_it_was_proven_or_why_it_cannot_be_used() -> None:

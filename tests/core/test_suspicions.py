@@ -1,6 +1,7 @@
 """What an armed daemon would have done, and what became of the host: the figures that say whether it is safe to arm."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -125,6 +126,26 @@ def test_a_host_in_maintenance_that_is_heard_in_its_old_run_lived_all_the_time()
     at.maintain(NODE)
     assert ends(at) == [SuspicionEnd.OPERATOR]
     at.maintain(NODE, is_on=False)
+    at.beat()
+    assert ends(at) == [SuspicionEnd.HEARD]
+
+
+def test_a_host_that_left_the_inventory_and_came_back_in_its_old_run_lived_all_the_time() -> None:
+    at = desk()
+    silence(at)
+    whole = at.fleet.inventory
+    at.do(e.InventoryRead(inventory=replace(whole, hosts={n: h for n, h in whole.hosts.items() if n != NODE})))
+    at.do(e.InventoryRead(inventory=whole))
+    assert ends(at) == [SuspicionEnd.REMOVED]
+    at.beat()
+    assert ends(at) == [SuspicionEnd.HEARD]
+
+
+@pytest.mark.parametrize("end", [SuspicionEnd.OFF, SuspicionEnd.CONFIRMED])
+def test_a_host_that_was_off_and_is_heard_in_its_old_run_lived_all_the_time(end: SuspicionEnd) -> None:
+    at = desk()
+    found = silence(at)
+    at.fleet.put(replace(at.state(NODE), suspicions=(replace(found, end=end, ended_at=at.now),)))
     at.beat()
     assert ends(at) == [SuspicionEnd.HEARD]
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, create_engine, event, inspect, text
 
 from fenced.journal import reading, schema
 from fenced.journal.store import SqlJournal
+from fenced.ports.journal import StoreTooNew
 
 NEXT = max(schema.MIGRATIONS) + 1
 
@@ -35,6 +36,15 @@ def test_the_migrations_make_the_tables_that_the_code_expects(connection: Connec
         nullable = {column["name"]: column["nullable"] for column in columns}
         for column in table.columns:
             assert column.primary_key or nullable[column.name] == column.nullable, column
+
+
+def test_a_program_that_knows_no_drills_refuses_the_store(connection: Connection) -> None:
+    """It would decode no host, and put each of them aside."""
+    older = {number: migration for number, migration in schema.MIGRATIONS.items() if number <= 3}
+    with connection.begin():
+        schema.migrate(connection, path=Path("x"), now=1.0)
+        with pytest.raises(StoreTooNew, match="newer than this program's 3"):
+            schema.migrate(connection, path=Path("x"), now=2.0, migrations=older)
 
 
 def test_a_second_run_changes_nothing(connection: Connection) -> None:

@@ -97,4 +97,28 @@ ARMING_BUGS: Final = (
         new='    if not at_once["count"]:',
         killers=(f"{PROGRAM}::test_arm_without_a_terminal_says_what_is_fenced_at_once_and_arms",),
     ),
+    Bug(
+        name="a false fence is forgotten once its host left the inventory for a moment",
+        rule="S10",
+        file="core/durable/evolve_suspicions.py",
+        old="SuspicionEnd.OFF, SuspicionEnd.REMOVED})",
+        new="SuspicionEnd.OFF})",
+        killers=(f"{SUSPICIONS}::test_a_host_that_left_the_inventory_and_came_back_in_its_old_run_lived_all_the_time",),
+    ),
+    Bug(
+        name="later suspicions push a false fence out of the history",
+        rule="S10",
+        file="core/durable/evolve_suspicions.py",
+        old="sorted(recent, key=_is_false)[",
+        new="list(recent)[",
+        killers=(f"{READINESS}::test_later_suspicions_that_other_gates_held_hide_no_false_fence",),
+    ),
+    Bug(
+        name="maintenance hides a false fence",
+        rule="S10",
+        file="core/readiness/of_host.py",
+        old="        findings += (finding for finding in past if finding.found is Found.FALSE_FENCE)\n",
+        new="",
+        killers=(f"{READINESS}::test_maintenance_hides_no_false_fence",),
+    ),
 )

@@ -76,28 +76,44 @@ def _whole(session: Session, query: Mapping[str, str | int | None]) -> dict[str,
 def arm(session: Session, reason: str, is_sure: bool) -> None:
     """Undo every earlier `disarm`.
 
-    First it says how many hosts the daemon may fence from then on, and which ones at once. On a terminal it asks.
+    First it says how many hosts the daemon may fence from then on, and which ones at once. On a terminal it asks, and
+    asks again if more hosts fell silent before the answer.
 
     Example: fencectl arm --reason "a week without a false fence"
     """
-    for line in _summary(session):
-        tell(line)
-    if session.is_terminal and not is_sure and not click.confirm("Arm?", default=False, err=True):
-        tell("nothing was done")
-        fail(ExitCode.REFUSED)
+    shown = _readiness(session)
+    while True:
+        for line in summary(shown) if shown is not None else ():
+            tell(line)
+        if not session.is_terminal or is_sure:
+            break
+        if not click.confirm("Arm?", default=False, err=True):
+            tell("nothing was done")
+            fail(ExitCode.REFUSED)
+        before, shown = shown, _readiness(session)
+        if not _is_more_silent(before, shown):
+            break
+        tell("more hosts fell silent meanwhile")
     answer = session.client.send("POST", "fleet", "arm", body={"reason": reason})
     session.say(answer, lambda: [f"{answer['name']}: {'armed' if answer['armed'] else 'not armed'}"])
 
 
-def _summary(session: Session) -> list[str]:
-    """Return what arming does; nothing if the daemon has no host, or is older and does not know."""
+def _readiness(session: Session) -> Json | None:
+    """Return what arming would do; None if the daemon is older and does not know."""
     try:
-        answer = session.client.get("readiness", query={"limit": 1})
+        return session.client.get("readiness", query={"limit": 1})
     except Refused as exc:
         if exc.status == 404:
-            return []
+            return None
         raise
-    return list(summary(answer))
+
+
+def _is_more_silent(before: Json | None, now: Json | None) -> bool:
+    """Return whether a host may be fenced at once that was not shown."""
+    if before is None or now is None:
+        return False
+    was, is_now = before["fleet"]["at_once"], now["fleet"]["at_once"]
+    return is_now["count"] > was["count"] or not set(is_now["hosts"]) <= set(was["hosts"])
 
 
 @main.command(cls=Command)

@@ -1,6 +1,7 @@
 """Judges one host: heard, fenceable, and what became of its suspicions. Pure, and quick: a fleet has ten thousand.
 
-The power of a host in maintenance is an operator's business, so of such a host only its maintenance is reported.
+The power of a host in maintenance is an operator's business, so of such a host only its maintenance is reported, and
+a false fence: it was one whatever an operator did since.
 """
 
 from collections.abc import Iterator
@@ -43,15 +44,16 @@ def host_readiness(
     week_ago = now - WEEK_SECONDS
     recent = tuple(one for one in state.suspicions if (one.would_at or one.at) > week_ago) if state.suspicions else ()
     findings: list[Finding] = []
+    past = tuple(_past(recent, state, now)) if state.suspicions else ()
     if state.maintenance is not None:
         findings += _maintained(state.maintenance, now)
+        findings += (finding for finding in past if finding.found is Found.FALSE_FENCE)
     else:
+        findings += past
         findings += _hearing(state, misnamed, now)
         if sight.longest_silence > SLOW_SHARE * grace:
             text = f"silent for {sight.longest_silence:.0f} s of a grace of {grace:.0f} s"
             findings.append(Finding(found=Found.SLOW_HEARTBEATS, text=text))
-        if state.suspicions:
-            findings += _past(recent, state, now)
         findings += _device(fleet, host, state, fenceable, identity)
         if is_observed and state.is_known and state.known_since > week_ago:
             findings.append(Finding(found=Found.TOO_NEW, text=f"watched for {_span(now - state.known_since)}"))
