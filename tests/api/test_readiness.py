@@ -88,6 +88,13 @@ async def test_readiness_exits_1_and_names_every_reason(api: Api) -> None:
     assert (await ctl(api.url, "readiness", "--json", "--cluster", "c1")).json["ready"] is False
 
 
+async def test_hosts_whose_paths_are_not_checked_are_counted(api: Api) -> None:
+    """`none` alone reads as if no host could be fenced."""
+    out = (await ctl(api.url, "readiness")).out
+    fenceable = {tuple(line.split(maxsplit=1)) for line in out.splitlines() if line.startswith("  fenceable")}
+    assert ("fenceable", "4 not checked") in fenceable
+
+
 async def test_readiness_refuses_and_fails_as_other_commands_do(api: Api) -> None:
     assert (await ctl(api.url, "readiness", "--cluster", "nowhere")).code == 3
     assert (await ctl(api.url, "readiness", "--state", "failed")).code == 2

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from fenced.core import events as e
+from fenced.core.durable.drill_state import DrillResult
 from fenced.core.durable.evolve_suspicions import KEPT_MAX
 from fenced.core.durable.fleet_state import FleetState, Listening
 from fenced.core.durable.held_suspicion import SuspicionEnd
@@ -16,6 +17,7 @@ from fenced.core.readiness.values import ADVICE, WEEK_SECONDS, ClusterReadiness,
 from fenced.model.inventory import Inventory
 from fenced.model.names import HostName
 from fenced.model.power import Kind, State
+from tests.core import drill_desk as drills
 from tests.core.desk import NODE, Desk
 from tests.world.rack import Rack, Setting
 
@@ -385,3 +387,18 @@ def test_automatic_taken_back_by_reload_stops_an_operation_that_has_sent_no_off(
     assert not [entry for entry in at.entries if entry.record.kind == "step_started" and entry.host == NODE]
     assert at.state(NODE).operation is None
     assert at.state(NODE).suspicions[-1].gates == ("automatic",)
+
+
+def test_a_failed_drill_hinders_until_another_one_succeeds() -> None:
+    """Its devices may feed another machine, and every path to them reads well nevertheless."""
+    at = drills.desk(check__interval_seconds=300.0)
+    drills.drill(at)
+    at.serve(silent=[], seconds=20.0, until="operation_ended")  # it goes on beating while its devices read OFF
+    last = at.state().last_drill
+    assert last is not None and last.result is DrillResult.FAILED
+    (finding,) = (one for one in host(at).findings if one.found is Found.DRILL_FAILED)
+    assert finding.weight is Weight.BLOCKS
+    assert "at step silent" in finding.text
+    assert last.why in finding.text
+    at.fleet.put(replace(at.state(), last_drill=replace(last, result=DrillResult.SUCCEEDED, failed_step=None)))
+    assert Found.DRILL_FAILED not in kinds(at)

@@ -39,6 +39,7 @@ def test_the_configuration_it_makes_is_accepted(root: Path, setup: Callable[...,
     assert loaded.configuration is not None
     assert [*loaded.configuration.inventory.hosts] == ["node-1", "node-2"]
     assert loaded.configuration.inventory.daemon.is_armed_by_file is False
+    assert loaded.configuration.inventory.daemon.check.interval_seconds > 0.0, "no cluster would ever be ready"
     assert loaded.configuration.bus.username == "controller-fenced-a"
 
 

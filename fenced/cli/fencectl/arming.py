@@ -173,7 +173,7 @@ def _cluster(cluster: Json, title: str) -> Iterator[str]:
     longest = cluster["longest_false_silence_seconds"]
     false = f"; the longest silence of a host that lived: {longest:.0f} s" if longest is not None else ""
     yield f"  heard       {cluster['heard']} of {cluster['hosts']}{never}{misnamed}"
-    yield f"  fenceable   {_counts(cluster['fenceable'])}{proven}"
+    yield f"  fenceable   {_fenceable(cluster)}{proven}"
     yield f"  identity    {_counts(cluster['identity'])}"
     if cluster["drilled"]:
         yield f"  drilled     {cluster['drilled']} of {cluster['hosts']}"
@@ -186,6 +186,13 @@ def _cluster(cluster: Json, title: str) -> Iterator[str]:
         yield f"  at once, if automatic  {_some(cluster['at_once_if_automatic'])}"
     for finding in cluster["findings"]:
         yield f"  {finding['weight']:<7} {finding['kind']}: {_finding(finding)}"
+
+
+def _fenceable(cluster: Json) -> str:
+    """Return the hosts by level; for the others nothing is known, because no check reads their paths."""
+    levels = {word: count for word, count in cluster["fenceable"].items() if count}
+    unchecked = cluster["hosts"] - sum(levels.values())
+    return _counts({**levels, "not checked": unchecked})
 
 
 def _counts(counts: Json) -> str:
