@@ -8,7 +8,9 @@ from sqlalchemy import Connection, create_engine, event, inspect, text
 
 from fenced.journal import reading, schema
 from fenced.journal.store import SqlJournal
+from tests.journal.stored import stored
 
+STORED = Path(__file__).parent / "stores" / "stored.txt"
 NEXT = max(schema.MIGRATIONS) + 1
 
 
@@ -35,6 +37,13 @@ def test_the_migrations_make_the_tables_that_the_code_expects(connection: Connec
         nullable = {column["name"]: column["nullable"] for column in columns}
         for column in table.columns:
             assert column.primary_key or nullable[column.name] == column.nullable, column
+
+
+def test_a_new_name_in_the_stored_texts_has_a_new_schema_number() -> None:
+    """An older program reads none of it: it would hold every host, so it must refuse the store."""
+    number, *names = STORED.read_text(encoding="utf-8").splitlines()
+    assert names == stored(), f"add a migration to schema.py, and write its number and these names into {STORED.name}"
+    assert number == f"schema {max(schema.MIGRATIONS)}"
 
 
 def test_a_second_run_changes_nothing(connection: Connection) -> None:
