@@ -5,7 +5,7 @@ durable.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -98,8 +98,9 @@ class EngineControl:
     def proxies(self) -> Sequence[ProxyView]:
         return self._proxies()
 
-    def hosts(self) -> Sequence[HostView]:
-        return [self._view(self._fleet.durable(name)) for name in sorted(self._fleet.hosts)]
+    def hosts(self, *, after: str | None = None) -> Iterator[HostView]:
+        names = self._fleet.hosts if after is None else (name for name in self._fleet.hosts if name > after)
+        return (self._view(self._fleet.durable(name)) for name in sorted(names))
 
     def host(self, name: HostName) -> HostView:
         return self._view(self._state(name))
@@ -112,8 +113,10 @@ class EngineControl:
     def _view(self, state: HostState) -> HostView:
         host, sight = self._fleet.host(state.name), self._fleet.sights[state.name]
         names = {device.name for device in host.devices}
+        if any(name not in names for name, _ in state.power):
+            state = replace(state, power=tuple((name, power) for name, power in state.power if name in names))
         return HostView(
-            state=replace(state, power=tuple((name, power) for name, power in state.power if name in names)),
+            state=state,
             cluster=str(host.cluster),
             datacenter=str(host.datacenter),
             last_heard=sight.heard_at if sight.heard_at is not None else state.last_heard,
