@@ -22,7 +22,7 @@ from fenced.core.suspected import freshness
 from fenced.core.suspected.fenceable import shown
 from fenced.engine.misnamed import Misnamed
 from fenced.engine.reactor import Reactor
-from fenced.engine.readiness import readiness
+from fenced.engine.readiness import Judge
 from fenced.engine.watching import Events
 from fenced.model.answers import Accepted as CoreAccepted
 from fenced.model.answers import RefusedBy
@@ -55,6 +55,7 @@ class EngineControl:
         self._reactor, self._journal, self._clock = reactor, journal, clock
         self._is_bus_connected, self._not_ready = is_bus_connected, not_ready
         self._warnings, self._proxies = warnings, proxies
+        self._judge = Judge(clock, misnamed.names)
         self._events = Events(journal)
         self._changed = asyncio.Event()
 
@@ -172,9 +173,7 @@ class EngineControl:
         return Explanation(view=view, gates=told, known=known, plan=plan, entries=entries)
 
     async def readiness(self, *, match: str, is_all: bool, limit: int, after: str | None) -> Readiness:
-        return await readiness(
-            self._fleet, self._clock, self._misnamed.names, match=match, is_all=is_all, limit=limit, after=after
-        )
+        return await self._judge.readiness(self._fleet, match=match, is_all=is_all, limit=limit, after=after)
 
     async def operation(self, operation: OperationId) -> Operation:
         for state in map(self._fleet.durable, self._fleet.hosts):

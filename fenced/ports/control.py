@@ -135,8 +135,8 @@ class Control(Protocol):
     async def readiness(self, *, match: str, is_all: bool, limit: int, after: str | None) -> Readiness:
         """Judge the hosts that the expression selects, in slices, so that nothing else waits for it.
 
-        The page has the hosts that hinder or had a would-be fence in the last week, or (`is_all`) every host. An
-        invalid expression selects no host.
+        The page has the hosts that hinder or had a would-be fence in the last week, or (`is_all`) every host. With
+        `after` the figures may be those of a first page of the last minute. An invalid expression selects no host.
         """
         ...
 

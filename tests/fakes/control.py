@@ -25,7 +25,7 @@ from fenced.core.durable.state import (
     Step,
 )
 from fenced.core.fleet import Fleet
-from fenced.engine.readiness import readiness
+from fenced.engine.readiness import Judge
 from fenced.model.inventory import Inventory, Secret
 from fenced.model.names import (
     ENGINE,
@@ -277,7 +277,8 @@ class FakeControl:
         """Judge a real fleet of these states."""
         fleet = Fleet(self.inventory, epoch=1, started=START)
         fleet.restore(dict(self.states), FleetState(pauses=tuple(self.pauses), store_hold=self.store_hold))
-        return await readiness(fleet, FakeClock(), lambda _: (), match=match, is_all=is_all, limit=limit, after=after)
+        judge = Judge(FakeClock(), lambda _: ())
+        return await judge.readiness(fleet, match=match, is_all=is_all, limit=limit, after=after)
 
     async def arm(self, *, by: str, reason: str) -> None:
         self.calls.append(("arm", by, reason))
