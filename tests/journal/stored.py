@@ -16,7 +16,8 @@ from fenced.core.durable.state import HostState, Operation
 def stored() -> list[str]:
     """Return one line for each type: its name, and what may be in it."""
     types: dict[str, dict[str, Any]] = {}
-    for each in (HostState, Operation, FleetState, Record):
+    roots: tuple[Any, ...] = (HostState, Operation, FleetState, Record)
+    for each in roots:
         schema = TypeAdapter[Any](each).json_schema()
         types |= schema.pop("$defs", {})
         if "title" in schema:
