@@ -105,6 +105,18 @@ async def test_all_lists_every_host_with_its_paths_from_all_pages(api: Api) -> N
     assert "HOST    DEVICE  LEVEL  THROUGH" in run.out
 
 
+async def test_a_silent_host_that_is_not_automatic_is_not_fenced_at_once(api: Api) -> None:
+    control = api.control
+    silent = HostState(name=NODE, state=State.FAILED, is_known=True)
+    control.states = {NODE: silent}
+    for is_automatic in (True, False):
+        host = make_host(NODE, "c1")
+        host = replace(host, settings=replace(host.settings, automatic=is_automatic))
+        control.inventory = replace(control.inventory, hosts={NODE: host})
+        (shown,) = (await answered(api))[1]["hosts"]  # type: ignore[misc]
+        assert [shown[key] for key in ("automatic", "subject", "at_once")] == [is_automatic] * 3
+
+
 async def test_of_a_large_fleet_only_a_page_is_read_unless_every_host_is_wanted(api: Api) -> None:
     names = [HostName(f"node-{number:03}") for number in range(501)]
     control = api.control
