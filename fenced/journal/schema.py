@@ -1,7 +1,9 @@
 """The tables of the store, and the numbered migrations that create them.
 
 It knows SQL, not the meaning of rows. Never change a released migration; the tables below are the result of the last
-one. All migrations of a start run in one transaction, so a store has either the old or the new number.
+one. A new name in the stored texts (`codec`) needs a number, too, even if no table changes: an older program would take
+each host for one whose records are damaged. All migrations of a start run in one transaction, so a store has either the
+old or the new number.
 
 Times are seconds on the steady clock. There are no foreign keys: each kind of row has its own rule for pruning, and a
 record must be writable whatever happened to the others.
@@ -155,8 +157,8 @@ def _to_3(connection: Connection) -> None:
     connection.exec_driver_sql("ALTER TABLE lease ADD COLUMN anchor_calendar TEXT")
 
 
-def _to_4(connection: Connection) -> None:
-    """Change no table. From here on hosts have drills and held suspicions, which an older program can't decode."""
+def _to_4(_connection: Connection) -> None:
+    """Change no table: with would-be fences and drills, the texts have names that an older program can't read."""
 
 
 Migration = Callable[[Connection], None]

@@ -9,7 +9,9 @@ from sqlalchemy import Connection, create_engine, event, inspect, text
 from fenced.journal import reading, schema
 from fenced.journal.store import SqlJournal
 from fenced.ports.journal import StoreTooNew
+from tests.journal.stored import stored
 
+STORED = Path(__file__).parent / "stores" / "stored.txt"
 NEXT = max(schema.MIGRATIONS) + 1
 
 
@@ -45,6 +47,13 @@ def test_a_program_that_knows_no_drills_refuses_the_store(connection: Connection
         schema.migrate(connection, path=Path("x"), now=1.0)
         with pytest.raises(StoreTooNew, match="newer than this program's 3"):
             schema.migrate(connection, path=Path("x"), now=2.0, migrations=older)
+
+
+def test_a_new_name_in_the_stored_texts_has_a_new_schema_number() -> None:
+    """An older program reads none of it: it would hold every host, so it must refuse the store."""
+    number, *names = STORED.read_text(encoding="utf-8").splitlines()
+    assert names == stored(), f"add a migration to schema.py, and write its number and these names into {STORED.name}"
+    assert number == f"schema {max(schema.MIGRATIONS)}"
 
 
 def test_a_second_run_changes_nothing(connection: Connection) -> None:
