@@ -28,6 +28,10 @@ OLD_GLIBC: Final = 17
 """manylinux2014, in its older spelling."""
 
 
+EXTRA: Final = "postgresql"
+"""What the daemon's .deb has of the extras: a store in PostgreSQL must not need pip."""
+
+
 def build(out: Path) -> tuple[Path, Path]:
     """Build the wheel and the source archive; return their paths."""
     command = [sys.executable, "-m", "hatchling", "build", "-d", str(out.absolute())]
@@ -38,11 +42,12 @@ def build(out: Path) -> tuple[Path, Path]:
 
 
 def download(wheel: Path, folder: Path) -> None:
-    """Fetch what the wheel depends on, without extras, as this machine's pip is configured. Keeps what is there."""
+    """Fetch what the wheel depends on, and its `EXTRA`, as this machine's pip is configured. Keeps what is there."""
     if sys.version_info[:2] != SERIES:
         raise NotBuilt(f"the daemon's .deb is for Python 3.11, and this is {sys.version.split()[0]}: PYTHON=python3.11")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    command += ["--only-binary=:all:", "--constraint", str(ROOT / "constraints.txt"), "--dest", str(folder), str(wheel)]
+    command += ["--only-binary=:all:", "--constraint", str(ROOT / "constraints.txt"), "--dest", str(folder)]
+    command.append(f"{wheel}[{EXTRA}]")
     output(command)
     (folder / wheel.name).unlink()
 

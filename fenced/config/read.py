@@ -105,7 +105,8 @@ def _toml(text: str) -> Any:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
-        raise _UnreadableFile(f"not TOML: {exc}") from exc
+        said = str(exc).replace("Cannot overwrite a value", "a key is written twice in one table")
+        raise _UnreadableFile(f"not TOML: {said}") from exc
     except ValueError as exc:
         raise _UnreadableFile("not TOML: a number with too many digits") from exc
 

@@ -41,6 +41,7 @@ BARRED = {
 }
 """States in which a machine can't serve as a proxy, and why (design.md#proxy-race)."""
 
+SLOWEST_INTERVALS = 4  # a heartbeat may name an interval of at most so many configured ones
 NOT_MONITORED = frozenset({State.UNKNOWN, State.LEFT, State.MAINTENANCE})
 """States that don't count in the share of the cluster (design.md#gates)."""
 
@@ -312,7 +313,7 @@ class Fleet:
         default = self.host(name).settings.detection.heartbeat_interval_seconds
         if sight.interval_seconds is None:
             return default
-        return min(sight.interval_seconds, 4 * default)
+        return min(sight.interval_seconds, SLOWEST_INTERVALS * default)
 
     def grace_seconds(self, name: HostName, now: float) -> float:
         """Return the tolerated silence: grace and missed intervals, stretched after a stall of the daemon."""

@@ -167,7 +167,7 @@ class Engine:
         self.control = EngineControl(
             reactor=self.reactor, journal=ports.journal, clock=ports.clock,
             is_bus_connected=lambda: ports.bus.is_connected, not_ready=self._not_ready,
-            warnings=lambda: (*self.outbox.stuck_words(), *ports.remarks()), proxies=ports.proxies,
+            warnings=self._warnings, proxies=ports.proxies,
             misnamed=self.misnamed,
         )  # fmt: skip
         self._is_replayed = False
@@ -229,6 +229,11 @@ class Engine:
         if not self.ports.bus.is_connected:
             missing.append("the bus is not connected")
         return tuple(missing)
+
+    def _warnings(self) -> tuple[str, ...]:
+        refusal = self.reactor.store_refusal
+        of_store = (f"the store rejects records, so no host can be fenced: {refusal}",) if refusal else ()
+        return (*of_store, *self.outbox.stuck_words(), *self.ports.remarks())
 
     async def drain(self) -> None:
         """Start nothing new and let running power steps reach a safe point, at most `shutdown_grace`."""

@@ -89,6 +89,8 @@ class Reactor:
         self._is_draining = False
         self._gates_looked_at = clock.now()
         self.last_sequence = 0
+        self.store_refusal = ""
+        """Why the store rejected the last records; "" once it accepts some again."""
         self._tick_timer: asyncio.TimerHandle | None = None
         self._tick_due = clock.now()
         self._effects: Effects | None = None
@@ -207,6 +209,7 @@ class Reactor:
                 self._fail(asked, "another controller holds a newer epoch")
                 raise
             except StoreError as exc:
+                self.store_refusal = str(exc)
                 log.error("store_refused_records", error=str(exc), records=len(collected.entries))
                 self.fleet.roll_back()
                 self._put_back(asked, str(exc))
@@ -231,6 +234,7 @@ class Reactor:
     async def _append(self, collected: Collected) -> None:
         started = self._clock.now()
         self.last_sequence = await self._journal.append(batch_of(collected))
+        self.store_refusal = ""
         self._telemetry.journal_append(self._clock.now() - started)
 
     def _fail(self, asked: Iterable[Asked], why: str) -> list[Asked]:

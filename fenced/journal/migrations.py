@@ -1,7 +1,9 @@
 """The numbered migrations of a store, and the check that a database is one.
 
-Never change a released migration. All migrations of a start run in one transaction, so a store has either the old or
-the new number. PostgreSQL begins at number 4, whose tables `schema` describes; older numbers are SQLite's alone.
+Never change a released migration. A new name in the stored texts (`codec`) needs a number, too, even if no table
+changes: an older program would take each host for one whose records are damaged. All migrations of a start run in one
+transaction, so a store has either the old or the new number. PostgreSQL begins at number 4, whose tables `schema`
+describes; older numbers are SQLite's alone.
 """
 
 import uuid
@@ -62,7 +64,10 @@ def _to_3(connection: Connection) -> None:
 
 
 def _to_4(connection: Connection) -> None:
-    """Add the shard, and what a lease needs that several controllers compete for."""
+    """Add the shard, and what a lease needs that several controllers compete for.
+
+    With would-be fences and drills, the texts have names that an older program can't read.
+    """
     if connection.dialect.name == "postgresql":
         METADATA.create_all(connection, checkfirst=False, tables=[t for t in METADATA.sorted_tables if t is not SCHEMA])
         connection.execute(text("INSERT INTO store VALUES (1, :id, 0, 0, NULL)"), {"id": str(uuid.uuid4())})

@@ -2,11 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
+from typing import Final
 
-from fenced.setup import daemon
+from fenced.setup import broker, daemon
 from fenced.setup.accounts import Accounts
 from fenced.setup.files import Manifest
 from fenced.setup.fleet import Fleet, NotSetUp, Written
+
+SIGNED: Final = (
+    *(daemon.TLS / name for name in ("ca.crt", "controller.crt", "controller.key")),
+    broker.AUTHORITY,
+    broker.CERTIFICATE,
+    broker.KEY,
+)
+"""Files of this machine that belong to one authority."""
 
 
 def check_stated(written: Written, *, site: str | None, controller: str | None) -> None:
@@ -34,14 +43,17 @@ def check_named(fleet: Fleet, accounts: Accounts, *, reissue: frozenset[str], re
             raise NotSetUp(f"the broker has no account {name}; it has {', '.join(accounts.lines) or 'none'}")
 
 
-def check_authority(manifest: Manifest, *, is_present: bool) -> None:
-    """Raise NotSetUp if the authority is lost whose certificates other machines have."""
-    if manifest.given and not is_present:
-        raise NotSetUp(
-            f"{daemon.AUTHORITY}/ca.crt is missing, and {len(manifest.given)} machines have certificates of "
-            f"it: restore the folder from its backup. Without one, disarm the daemon, move {daemon.MANIFEST} away, "
-            "run setup again, and install every new archive"
-        )
+def check_authority(manifest: Manifest, *, is_present: bool, signed: Sequence[PurePath]) -> None:
+    """Raise NotSetUp if the authority is lost whose certificates are in use. `signed`: files of this machine that come
+    from it; beside those of a new authority they would cut off hosts, broker and daemon from each other."""
+    if is_present or not (manifest.given or signed):
+        return
+    aside = " ".join(str(path) for path in (*((daemon.MANIFEST,) if manifest.given else ()), *signed))
+    raise NotSetUp(
+        f"{daemon.AUTHORITY}/ca.crt is missing, and this machine and {len(manifest.given)} others may have "
+        "certificates of it: restore the folder from its backup. Without one, disarm the daemon, move everything "
+        f"aside that belongs to the old authority, run setup again, and install every new archive: mv {aside} FOLDER"
+    )
 
 
 def check_archives(fleet: Fleet, *, others: tuple[str, ...]) -> None:

@@ -62,6 +62,9 @@ key_file = "tls/controller.key"
 [defaults]
 automatic = false                    # fence no host automatically, also when armed; arming.md opens it by cluster
 
+[check]
+interval = "1h"                      # read every path to every power device once in it; "0s": never
+
 [inventory]
 files = ["inventory/*.toml"]
 """

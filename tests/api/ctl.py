@@ -40,8 +40,11 @@ async def ctl(url: str, *words: str, **more: str) -> Run:
     return Run(code=done.status, out=done.out, err=done.err)
 
 
-async def on_terminal(url: str, *words: str, answers: tuple[tuple[str, str], ...] = ()) -> Run:
-    """Run on a terminal. For each (text, answer): type the answer once the text appears."""
+async def on_terminal(
+    url: str, *words: str, answers: tuple[tuple[str, str], ...] = (), meanwhile: Callable[[], None] | None = None
+) -> Run:
+    """Run on a terminal. For each (text, answer): type the answer once the text appears. `meanwhile`: what happens
+    before the first answer."""
     master, slave = pty.openpty()
     program = Warm([*PROGRAM, "--url", url, *words], environment=environment(), stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
@@ -58,6 +61,8 @@ async def on_terminal(url: str, *words: str, answers: tuple[tuple[str, str], ...
             return
         seen.extend(data)
         if left and left[0][0].encode() in seen:
+            if meanwhile is not None and len(left) == len(answers):
+                meanwhile()
             os.write(master, left.pop(0)[1].encode() + b"\n")
 
     loop = asyncio.get_running_loop()

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from fenced.core.durable.drill_state import Drill, DrillResult, DrillStep
 from fenced.core.durable.state import Fenceable, FenceableLevel, Reason
-from fenced.model.names import HostName
+from fenced.model.names import HostName, OperationId
 from fenced.model.power import State
 from tests.api.conftest import Api
 from tests.api.ctl import ctl
@@ -56,3 +57,14 @@ async def test_status_of_a_daemon_that_does_not_answer_is_critical_and_of_one_th
     assert (away.code, away.out.partition(":")[0]) == (2, "CRITICAL")
     refused = await ctl(guarded_api.url, "status")
     assert (refused.code, refused.out.partition(":")[0]) == (3, "UNKNOWN")
+
+
+async def test_status_names_hosts_whose_last_drill_failed(api: Api) -> None:
+    failed = Drill(
+        operation=OperationId("1-1"), by="person", reason="", started=1.0, boot=None, ended=2.0,
+        result=DrillResult.FAILED, failed_step=DrillStep.SILENT, why="it went on beating",
+    )  # fmt: skip
+    for name in ("node-1", "node-2"):  # node-2 is no host for drills any more
+        state = api.control.states[HostName(name)]
+        api.control.states[HostName(name)] = replace(state, last_drill=failed)
+    assert "warning   its last drill failed: node-1\n" in (await ctl(api.url, "status")).out

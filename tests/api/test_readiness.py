@@ -4,11 +4,12 @@ import re
 from dataclasses import replace
 
 from fenced.core.durable.held_suspicion import HeldSuspicion, SuspicionEnd
+from fenced.core.durable.state import HostState
 from fenced.model.names import HostName
 from fenced.model.power import Cause, State
 from tests.api.conftest import Api
 from tests.api.ctl import ctl, on_terminal
-from tests.fakes.samples import START
+from tests.fakes.samples import START, make_host
 from tests.net import free_port
 
 NODE = HostName("node-1")
@@ -88,6 +89,13 @@ async def test_readiness_exits_1_and_names_every_reason(api: Api) -> None:
     assert (await ctl(api.url, "readiness", "--json", "--cluster", "c1")).json["ready"] is False
 
 
+async def test_hosts_whose_paths_are_not_checked_are_counted(api: Api) -> None:
+    """`none` alone reads as if no host could be fenced."""
+    out = (await ctl(api.url, "readiness")).out
+    fenceable = {tuple(line.split(maxsplit=1)) for line in out.splitlines() if line.startswith("  fenceable")}
+    assert ("fenceable", "4 not checked") in fenceable
+
+
 async def test_readiness_refuses_and_fails_as_other_commands_do(api: Api) -> None:
     assert (await ctl(api.url, "readiness", "--cluster", "nowhere")).code == 3
     assert (await ctl(api.url, "readiness", "--state", "failed")).code == 2
@@ -102,6 +110,30 @@ async def test_all_lists_every_host_with_its_paths_from_all_pages(api: Api) -> N
     )
     run = await ctl(api.url, "readiness", "--all")
     assert "HOST    DEVICE  LEVEL  THROUGH" in run.out
+
+
+async def test_a_silent_host_that_is_not_automatic_is_not_fenced_at_once(api: Api) -> None:
+    control = api.control
+    silent = HostState(name=NODE, state=State.FAILED, is_known=True)
+    control.states = {NODE: silent}
+    for is_automatic in (True, False):
+        host = make_host(NODE, "c1")
+        host = replace(host, settings=replace(host.settings, automatic=is_automatic))
+        control.inventory = replace(control.inventory, hosts={NODE: host})
+        async with api.client.get("/api/v1/readiness") as response:
+            (shown,) = (await response.json())["hosts"]
+        assert [shown[key] for key in ("automatic", "subject", "at_once")] == [is_automatic] * 3
+
+
+async def test_of_a_large_fleet_only_a_page_is_read_unless_every_host_is_wanted(api: Api) -> None:
+    names = [HostName(f"node-{number:03}") for number in range(501)]
+    control = api.control
+    control.inventory = replace(control.inventory, hosts={name: make_host(name, "c1") for name in names})
+    control.states = {name: HostState(name=name) for name in names}
+    shown = (await ctl(api.url, "readiness")).out
+    assert "never_heard: node-000, " in shown and " and 481 more: " in shown
+    assert "and more than 480 more hosts: --all lists them" in shown
+    assert len((await ctl(api.url, "readiness", "--json")).json["hosts"]) == 501
 
 
 async def test_arm_without_a_terminal_says_what_is_fenced_at_once_and_arms(api: Api) -> None:
@@ -134,3 +166,17 @@ async def test_arm_asks_on_a_terminal(api: Api) -> None:
     assert (await on_terminal(api.url, "arm", answers=(("Arm? [y/N]", "y\n"),))).code == 0
     assert (await on_terminal(api.url, "arm", "--yes")).code == 0
     assert len([call for call in api.control.calls if call[0] == "arm"]) == 2
+
+
+async def test_arm_asks_again_if_more_hosts_fell_silent_before_the_answer(api: Api) -> None:
+    make_known(api)
+    other = next(name for name, state in api.control.states.items() if state.state is not State.SUSPECT)
+
+    def falls_silent() -> None:
+        state = api.control.states[other]
+        api.control.states[other] = replace(state, state=State.SUSPECT, is_known=True, held_by=())
+
+    answers = (("Arm? [y/N]", "y"), ("more hosts fell silent meanwhile", "n"))
+    run = await on_terminal(api.url, "arm", answers=answers, meanwhile=falls_silent)
+    assert (run.code, str(other) in run.out) == (3, True)
+    assert not [call for call in api.control.calls if call[0] == "arm"]

@@ -123,6 +123,11 @@ def test_a_main_file_that_is_no_toml_is_one_mistake(tmp_path: Path) -> None:
     assert "line 2" in loaded.errors[0].reason
 
 
+def test_a_key_that_is_written_twice_is_called_so(tmp_path: Path) -> None:
+    loaded = load_files(tmp_path, '[daemon]\nname = "a"\nname = "b"\n')
+    assert "a key is written twice in one table (at line 3" in loaded.errors[0].reason
+
+
 @pytest.mark.parametrize(
     ("suffix", "text"),
     [("yaml", "host:\n- name: a\n  name: b\n"), ("json", '{"host": [{"name": "a", "name": "b"}]}')],

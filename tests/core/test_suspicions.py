@@ -1,6 +1,7 @@
 """What an armed daemon would have done, and what became of the host: the figures that say whether it is safe to arm."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -129,6 +130,26 @@ def test_a_host_in_maintenance_that_is_heard_in_its_old_run_lived_all_the_time()
     assert ends(at) == [SuspicionEnd.HEARD]
 
 
+def test_a_host_that_left_the_inventory_and_came_back_in_its_old_run_lived_all_the_time() -> None:
+    at = desk()
+    silence(at)
+    whole = at.fleet.inventory
+    at.do(e.InventoryRead(inventory=replace(whole, hosts={n: h for n, h in whole.hosts.items() if n != NODE})))
+    at.do(e.InventoryRead(inventory=whole))
+    assert ends(at) == [SuspicionEnd.REMOVED]
+    at.beat()
+    assert ends(at) == [SuspicionEnd.HEARD]
+
+
+@pytest.mark.parametrize("end", [SuspicionEnd.OFF, SuspicionEnd.CONFIRMED])
+def test_a_host_that_was_off_and_is_heard_in_its_old_run_lived_all_the_time(end: SuspicionEnd) -> None:
+    at = desk()
+    found = silence(at)
+    at.fleet.put(replace(at.state(NODE), suspicions=(replace(found, end=end, ended_at=at.now),)))
+    at.beat()
+    assert ends(at) == [SuspicionEnd.HEARD]
+
+
 def test_an_operator_takes_over_a_silent_host() -> None:
     at = desk(is_armed=True, is_automatic=False)
     silence(at)
@@ -162,6 +183,18 @@ def test_an_older_snapshot_has_no_history() -> None:
     assert codec.load_host(json.dumps(stored)).suspicions == ()
 
 
+def test_a_suspicion_that_becomes_a_would_be_fence_leaves_the_older_ones_alone() -> None:
+    at = desk()
+    silence(at)
+    at.beat()
+    at.go(HOUR, pace=CALM_PACE_SECONDS)
+    paused = pause(at)
+    assert silence(at).gates == ("paused",)
+    at.do(e.PauseEndAsked(id=paused, by="person"))
+    assert silence(at).gates == ("armed",)
+    assert ends(at) == [SuspicionEnd.HEARD, None]
+
+
 # -- how long the fleet was observed ----------------------------------------------------------------------------------
 
 
@@ -174,6 +207,16 @@ def test_only_time_in_which_the_daemon_listens_is_observed() -> None:
     at.do(e.BusDisconnected(at=at.now, why="broker gone"))
     at.go(2 * HOUR, pace=60.0, silent=[*at.inventory.hosts])
     assert observed_seconds(at.fleet, at.now) == pytest.approx(heard, abs=1.0)
+
+
+def test_without_the_lease_listening_is_not_recorded() -> None:
+    at = desk()
+    at.do(e.LeaseRenewed(until=at.now))
+    kept = at.fleet.state.listened
+    at.do(e.BusConnected(at=at.now))
+    at.go(HOUR, pace=CALM_PACE_SECONDS)
+    assert at.fleet.state.listened == kept
+    assert observed_seconds(at.fleet, at.now) >= HOUR
 
 
 def test_what_was_observed_survives_a_restart_but_for_the_last_quarter_of_an_hour() -> None:

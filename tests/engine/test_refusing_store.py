@@ -32,6 +32,22 @@ def test_a_lease_that_the_store_renews_is_held_although_it_refuses_every_batch()
     play(story)
 
 
+def test_it_is_known_until_the_store_accepts_records_again() -> None:
+    """`fencectl status` and /readyz warn: a full disk stops every fence."""
+
+    async def story(desk: Desk) -> None:
+        assert desk.reactor.store_refusal == ""
+        desk.journal.fail_next = FULL
+        desk.beat()
+        await asyncio.sleep(0.1)
+        assert desk.reactor.store_refusal == "disk full"
+        await asyncio.sleep(1.0)
+        assert desk.kinds() == ["host_heard"]
+        assert desk.reactor.store_refusal == ""
+
+    play(story)
+
+
 def test_a_gate_counts_as_closed_through_the_trouble_of_the_store() -> None:
     async def story(desk: Desk) -> None:
         desk.reactor.deliver(e.ArmAsked(is_on=False, by="person", reason="a test"))

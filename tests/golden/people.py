@@ -11,6 +11,7 @@ from fenced.model.names import HostName, OperationId
 from fenced.model.power import Action
 from fenced.ports.control import NotFound, Refused, Unavailable
 from tests.golden.daemon_words import BadWords
+from tests.world.rules.drills import FORCED
 from tests.world.world import World
 
 PERSON_SECONDS: Final = 1.0
@@ -84,4 +85,5 @@ class People:
             self._say("is told that the store takes no writes")
 
     async def _act(self, host: str, action: Action, *, is_forced: bool) -> None:
-        await self._world.control.act(HostName(host), action, by="person", reason="told", is_forced=is_forced)
+        reason = FORCED if is_forced else "told"
+        await self._world.control.act(HostName(host), action, by="person", reason=reason, is_forced=is_forced)

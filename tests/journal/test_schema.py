@@ -8,7 +8,10 @@ from sqlalchemy import Connection, create_engine, event, inspect, text
 
 from fenced.journal import migrations, schema, statements
 from fenced.journal.sqlite.store import SqliteJournal
+from fenced.ports.journal import StoreTooNew
+from tests.journal.stored import stored
 
+STORED = Path(__file__).parent / "stores" / "stored.txt"
 NEXT = max(migrations.MIGRATIONS) + 1
 
 
@@ -35,6 +38,24 @@ def test_the_migrations_make_the_tables_that_the_code_expects(connection: Connec
         nullable = {column["name"]: column["nullable"] for column in columns}
         for column in table.columns:
             assert column.primary_key or nullable[column.name] == column.nullable, column
+
+
+def test_a_program_that_knows_no_drills_refuses_the_store(connection: Connection) -> None:
+    """It would decode no host, and put each of them aside."""
+    older = {number: migration for number, migration in migrations.MIGRATIONS.items() if number <= 3}
+    with connection.begin():
+        migrations.migrate(connection, place="x", now=1.0)
+        with pytest.raises(StoreTooNew, match="newer than this program's 3"):
+            migrations.migrate(connection, place="x", now=2.0, migrations=older)
+
+
+def test_a_new_name_in_the_stored_texts_has_a_new_schema_number() -> None:
+    """An older program reads none of it: it would hold every host, so it must refuse the store."""
+    number, *names = STORED.read_text(encoding="utf-8").splitlines()
+    assert names == stored(), (
+        f"add a migration to migrations.py, and write its number and these names into {STORED.name}"
+    )
+    assert number == f"schema {max(migrations.MIGRATIONS)}"
 
 
 def test_a_second_run_changes_nothing(connection: Connection) -> None:

@@ -5,14 +5,15 @@ from typing import Final
 from tests.planted.bug import Bug, story
 
 TESTS: Final = "tests/core/test_drills.py::"
+MISLED: Final = "tests/core/test_drills_misled.py::"
 
 DRILL_BUGS: Final = (
     Bug(
         name="any host may be drilled",
         rule="S10",
-        file="core/operation/drills.py",
-        old="    if not host.is_drill:\n",
-        new="    if host.is_protected and not host.is_drill:\n",
+        file="core/operation/drillable.py",
+        old="    if not work.host.is_drill:\n",
+        new="    if work.host.is_protected and not work.host.is_drill:\n",
         killers=(
             story("a_drill_gives_way"),
             "tests/core/test_drills_refused.py::test_only_a_host_for_drills_is_drilled_and_the_refusal_says_what_to_write",
@@ -44,8 +45,8 @@ DRILL_BUGS: Final = (
         name="silence without a witness proves a drill",
         rule="S11",
         file="core/operation/silencing.py",
-        old="    return None if witness.is_open else ",
-        new="    return None if witness.gate else ",
+        old="    shut = gates.closed((gates.witness(fleet, name, now), gates.connectivity(",
+        new="    shut = gates.closed((gates.connectivity(",
         killers=(
             story("a_drill_without_a_witness"),
             TESTS + "test_without_a_witness_its_silence_proves_nothing_and_power_is_given_back",
@@ -93,7 +94,7 @@ DRILL_BUGS: Final = (
         name="the host that a drill cut by mistake is fenced at once",
         rule="S10",
         file="core/suspected/drilled.py",
-        old="    _spare_who_was_cut(work)\n",
+        old="    spare_who_was_cut(work)\n",
         new="",
         killers=(
             story("a_drill_shoots_another_machine"),
@@ -115,5 +116,67 @@ DRILL_BUGS: Final = (
         old="        return self.is_drill and not self.joined\n",
         new="        return self.is_drill\n",
         killers=(TESTS + "test_another_request_takes_it_over_and_needs_no_silence",),
+    ),
+    Bug(
+        name="a request without force joins the drill of a host that beats",
+        rule="S1",
+        file="core/operation/requests.py",
+        old="    if running is None or running.is_drilling:\n",
+        new="    if running is None:\n",
+        killers=(MISLED + "test_a_request_without_force_does_not_join_the_drill_of_a_host_that_beats[Action.OFF]",),
+    ),
+    Bug(
+        name="two hosts are drilled at once, by force",
+        rule="S10",
+        file="core/allowed/gates.py",
+        old="        if state.drill is not None:\n",
+        new="        if state.drill is not None and state.since >= since:\n",
+        killers=(MISLED + "test_no_two_hosts_are_drilled_at_once_not_even_by_force",),
+    ),
+    Bug(
+        name="a drill cuts a host that got work meanwhile",
+        rule="S10",
+        file="core/operation/proving.py",
+        old="(why := drillable.why_not(work, operation)) is not None:",
+        new="(why := drillable.why_not(work, operation)) == '':",
+        killers=(
+            MISLED + "test_what_refuses_a_drill_also_stops_it_before_its_first_off[workloads]",
+            MISLED + "test_a_host_that_fell_silent_before_the_first_off_is_not_cut_by_a_drill",
+        ),
+    ),
+    Bug(
+        name="a host that stops by itself passes as silenced by the drill",
+        rule="S1",
+        file="core/suspected/drilled.py",
+        old="    if health.status is HealthStatus.STOPPING:\n",
+        new="    if health.status is HealthStatus.STOPPING and not operation.is_off_sent:\n",
+        killers=(MISLED + "test_a_host_that_says_that_it_stops_was_not_silenced_by_the_off",),
+    ),
+    Bug(
+        name="after a restart a drilled host counts as silent before its beat is due",
+        rule="S11",
+        file="core/operation/silencing.py",
+        old="    slowest = SLOWEST_INTERVALS * ",
+        new="    slowest = ",
+        killers=(MISLED + "test_a_slow_host_is_not_silent_before_its_beat_is_due_after_our_restart",),
+    ),
+    Bug(
+        name="a drilled host is announced while others fell silent with it",
+        rule="S1",
+        file="core/operation/silencing.py",
+        old="    other = next(_silent_since(work, operation), None)\n",
+        new="    other = None\n",
+        killers=(
+            MISLED + "test_another_host_that_falls_silent_with_it_fails_the_drill_and_gets_release_grace",
+            MISLED + "test_a_host_that_is_not_heard_since_our_restart_may_have_been_cut_too",
+        ),
+    ),
+    Bug(
+        name="the watch announces a host that nobody listened to",
+        rule="S11",
+        file="core/suspected/watch.py",
+        old="    is_alive = not is_silent(work) or ",
+        new="    is_alive = work.fleet.is_heard(work.name, work.now) or ",
+        killers=(MISLED + "test_the_watch_announces_no_drilled_host_while_we_are_deaf",),
     ),
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from cryptography import x509
 
 from tests.setup.parts import FIRST, accounts, content
 
@@ -111,8 +112,29 @@ def test_a_lost_authority_is_not_replaced(root: Path, setup: Callable[..., Resul
     before = content(root)
     assert "/etc/fenced/authority" in setup(*options, status=1).output
     assert content(root) == before
-    (root / "etc/fenced/setup.json").unlink()
-    setup(*options)
+
+
+def test_no_authority_is_made_beside_certificates_of_a_lost_one(root: Path, setup: Callable[..., Result]) -> None:
+    """Hosts with new archives would refuse the broker's old certificate, and the broker theirs."""
+    setup(*FIRST)
+    shutil.rmtree(root / "etc/fenced/authority")
+    (root / "etc/fenced/setup.json").rename(root / "setup.json")
+    before = content(root)
+    setup(status=1)
+    assert content(root) == before
+    (root / "setup.json").rename(root / "etc/fenced/setup.json")
+
+    said = setup(status=1).output
+    aside = said[said.index("mv ") : said.index(" FOLDER")].split()[1:]
+    for path in aside:
+        (root / path.lstrip("/")).unlink()
+    setup()
+    authority = (root / "etc/fenced/authority/ca.crt").read_bytes()
+    for path in ("etc/fenced/tls/ca.crt", "etc/mosquitto/ca_certificates/fenced-ca.crt"):
+        assert (root / path).read_bytes() == authority
+    issuer = x509.load_pem_x509_certificate(authority)
+    for path in ("etc/fenced/tls/controller.crt", "etc/mosquitto/certs/fenced-broker.crt"):
+        x509.load_pem_x509_certificate((root / path).read_bytes()).verify_directly_issued_by(issuer)
 
 
 def test_two_clients_never_share_an_account(root: Path, setup: Callable[..., Result]) -> None:

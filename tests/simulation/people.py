@@ -57,11 +57,36 @@ def drills(draft: Draft) -> None:
         other = dice.choice([name for name in draft.rack.hosts if name != spare])
         what = dice.choice(("feeds another machine", f"is swapped with {other}"))
         draft.at(1.0, f"plug {spare} {draft.device()} {what}")
-    draft.at(WARM_SECONDS + dice.choice((0.0, 4.0)), f"person drills {spare}")
+    begins = WARM_SECONDS + dice.choice((0.0, 4.0))
+    draft.at(begins, f"person drills {spare}")
     draft.at(draft.moment(), f"person {dice.choice(('drills', 'forces a drill of'))} {spare}")
     if dice.random() < 0.3:
         draft.at(draft.moment(), f"person {dice.choice(('off', 'restart', 'cancels'))} {spare}")
     draft.at(MENDED + dice.choice((5.0, 30.0)), f"person drills {spare}")
+    if dice.random() < 0.5:
+        _mislead(draft, spare, begins)
+
+
+def _mislead(draft: Draft, spare: str, begins: float) -> None:
+    """The plug feeds another machine, and something else than the OFF silences the spare; or a person interferes."""
+    dice, others = draft.dice, [name for name in draft.rack.hosts if name != draft.rack.own_machine]
+    draft.at(1.0, f"plug {spare} {draft.device()} feeds another machine")
+    match dice.choice(("stops", "switch", "joins", "mute", "late")):
+        case "stops":
+            draft.at(begins + dice.choice((0.0, 2.0)), f"{spare} says stopping")
+        case "switch":  # the plug feeds the switch of the rack
+            cut = dice.sample(others, max(len(others) - 2, 1))
+            for name in sorted({*cut, spare}):
+                draft.at(begins + 1.0, f"{name} is cut off")
+                draft.at(begins + 40.0, f"{name} is back")
+        case "joins":
+            draft.at(begins + dice.choice((0.5, 3.0, 12.0)), f"person {dice.choice(('off', 'restart'))} {spare}")
+        case "late":
+            draft.at(begins - 5.0, f"post {spare} delays up to 8")
+            draft.at(begins + 40.0, "post works")
+        case _:
+            draft.at(begins + 3.0, f"{spare} falls mute")
+    draft.faults += 1
 
 
 def meddler(draft: Draft) -> None:

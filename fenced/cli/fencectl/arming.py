@@ -50,16 +50,18 @@ def readiness(session: Session, cluster: str | None, match: str, is_all: bool) -
     Example: fencectl readiness --cluster c1
     """
     query = {"cluster": cluster, "match": match, "all": "true" if is_all else None}
-    answer = _whole(session, query)
+    answer = _answered(session, query, is_whole=is_all or session.is_json)
     session.say(answer, lambda: page(answer, is_all=is_all))
     if not answer["ready"]:
         fail(ExitCode.FAILED)
 
 
-def _whole(session: Session, query: Mapping[str, str | int | None]) -> dict[str, Any]:
-    """Return the answer with the hosts of all pages."""
+def _answered(session: Session, query: Mapping[str, str | int | None], *, is_whole: bool) -> dict[str, Any]:
+    """Return the answer: with the hosts of all pages, or only with those of the first one."""
     answer = session.client.get("readiness", query={**query, "limit": PAGE})
     after = answer["next"]
+    if not is_whole:
+        return answer
     while after is not None:
         more = session.client.get("readiness", query={**query, "limit": PAGE, "after": after})
         if not more["hosts"] or more["next"] == after:
@@ -76,28 +78,44 @@ def _whole(session: Session, query: Mapping[str, str | int | None]) -> dict[str,
 def arm(session: Session, reason: str, is_sure: bool) -> None:
     """Undo every earlier `disarm`.
 
-    First it says how many hosts the daemon may fence from then on, and which ones at once. On a terminal it asks.
+    First it says how many hosts the daemon may fence from then on, and which ones at once. On a terminal it asks, and
+    asks again if more hosts fell silent before the answer.
 
     Example: fencectl arm --reason "a week without a false fence"
     """
-    for line in _summary(session):
-        tell(line)
-    if session.is_terminal and not is_sure and not click.confirm("Arm?", default=False, err=True):
-        tell("nothing was done")
-        fail(ExitCode.REFUSED)
+    shown = _readiness(session)
+    while True:
+        for line in summary(shown) if shown is not None else ():
+            tell(line)
+        if not session.is_terminal or is_sure:
+            break
+        if not click.confirm("Arm?", default=False, err=True):
+            tell("nothing was done")
+            fail(ExitCode.REFUSED)
+        before, shown = shown, _readiness(session)
+        if not _is_more_silent(before, shown):
+            break
+        tell("more hosts fell silent meanwhile")
     answer = session.client.send("POST", "fleet", "arm", body={"reason": reason})
     session.say(answer, lambda: [f"{answer['name']}: {'armed' if answer['armed'] else 'not armed'}"])
 
 
-def _summary(session: Session) -> list[str]:
-    """Return what arming does; nothing if the daemon has no host, or is older and does not know."""
+def _readiness(session: Session) -> Json | None:
+    """Return what arming would do; None if the daemon is older and does not know."""
     try:
-        answer = session.client.get("readiness", query={"limit": 1})
+        return session.client.get("readiness", query={"limit": 1})
     except Refused as exc:
         if exc.status == 404:
-            return []
+            return None
         raise
-    return list(summary(answer))
+
+
+def _is_more_silent(before: Json | None, now: Json | None) -> bool:
+    """Return whether a host may be fenced at once that was not shown."""
+    if before is None or now is None:
+        return False
+    was, is_now = before["fleet"]["at_once"], now["fleet"]["at_once"]
+    return is_now["count"] > was["count"] or not set(is_now["hosts"]) <= set(was["hosts"])
 
 
 @main.command(cls=Command)
@@ -145,7 +163,7 @@ def page(answer: Json, *, is_all: bool) -> Iterator[str]:
     if len(answer["clusters"]) > 1:
         yield from _cluster(answer["fleet"], "all of them")
         yield ""
-    yield from _host_table(answer["hosts"], is_all=is_all)
+    yield from _host_table(answer["hosts"], is_all=is_all, is_more=answer["next"] is not None)
 
 
 def _cluster(cluster: Json, title: str) -> Iterator[str]:
@@ -157,7 +175,7 @@ def _cluster(cluster: Json, title: str) -> Iterator[str]:
     longest = cluster["longest_false_silence_seconds"]
     false = f"; the longest silence of a host that lived: {longest:.0f} s" if longest is not None else ""
     yield f"  heard       {cluster['heard']} of {cluster['hosts']}{never}{misnamed}"
-    yield f"  fenceable   {_counts(cluster['fenceable'])}{proven}"
+    yield f"  fenceable   {_fenceable(cluster)}{proven}"
     yield f"  identity    {_counts(cluster['identity'])}"
     if cluster["drilled"]:
         yield f"  drilled     {cluster['drilled']} of {cluster['hosts']}"
@@ -170,6 +188,13 @@ def _cluster(cluster: Json, title: str) -> Iterator[str]:
         yield f"  at once, if automatic  {_some(cluster['at_once_if_automatic'])}"
     for finding in cluster["findings"]:
         yield f"  {finding['weight']:<7} {finding['kind']}: {_finding(finding)}"
+
+
+def _fenceable(cluster: Json) -> str:
+    """Return the hosts by level; for the others nothing is known, because no check reads their paths."""
+    levels = {word: count for word, count in cluster["fenceable"].items() if count}
+    unchecked = cluster["hosts"] - sum(levels.values())
+    return _counts({**levels, "not checked": unchecked})
 
 
 def _counts(counts: Json) -> str:
@@ -193,8 +218,9 @@ def _finding(finding: Json) -> str:
     return f"{_some(finding)}: {finding['text']}" if finding["count"] else str(finding["text"])
 
 
-def _host_table(hosts: list[Json], *, is_all: bool) -> Iterator[str]:
-    """Yield a line for each finding of each host; with `--all` also the paths of every host."""
+def _host_table(hosts: list[Json], *, is_all: bool, is_more: bool) -> Iterator[str]:
+    """Yield a line for each finding of each host; with `--all` also the paths of every host. `is_more`: there are more
+    hosts than these."""
     shown = hosts if is_all else hosts[:HOSTS_SHOWN_MAX]
     rows = [
         (host["name"], host["state"], finding["weight"], finding["kind"], finding["text"])
@@ -205,7 +231,7 @@ def _host_table(hosts: list[Json], *, is_all: bool) -> Iterator[str]:
         yield from text.table(("HOST", "STATE", "WEIGHT", "FINDING", "WHAT"), rows)
     yield from _would_be_table(shown)
     if len(shown) < len(hosts):
-        yield f"and {len(hosts) - len(shown)} more hosts: --all lists them"
+        yield f"and {'more than ' if is_more else ''}{len(hosts) - len(shown)} more hosts: --all lists them"
     if is_all:
         yield ""
         paths = [

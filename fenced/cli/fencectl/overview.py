@@ -89,6 +89,7 @@ def _of_hosts(hosts: Sequence[Json]) -> Iterator[tuple[Level, str]]:
         (Level.WARNING, "fenced and not back", _is("fenced")),
         (Level.WARNING, "has no power device", _has_no_device),
         (Level.WARNING, "can't be fenced by any path", _has_no_path),
+        (Level.WARNING, "its last drill failed", _has_failed_drill),
         (Level.WARNING, "never heard", _is("unknown")),
         (Level.WARNING, "heard under another name", lambda host: bool(host["misnamed"])),
     )
@@ -112,6 +113,11 @@ def _has_no_device(host: Json) -> bool:
 
 def _has_no_path(host: Json) -> bool:
     return _cannot_be_fenced(host) and not _has_no_device(host)
+
+
+def _has_failed_drill(host: Json) -> bool:
+    last = host.get("last_drill")
+    return bool(host.get("drill")) and last is not None and last["result"] == "failed"
 
 
 def _counted(hosts: Sequence[Json], is_so: Callable[[Json], bool]) -> str:

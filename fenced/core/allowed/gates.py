@@ -68,7 +68,8 @@ def level_gates(fleet: Fleet, name: HostName, now: float, *, is_automatic: bool)
 def drill_gates(fleet: Fleet, name: HostName, now: float, *, since: float) -> tuple[GateVerdict, ...]:
     """Evaluate what holds a drill before its first OFF: what would hold the host's fence, and a fleet in trouble.
 
-    `automatic` is left out: a host is drilled before it is armed. `since`: older trouble does not count.
+    `automatic` is left out: a host is drilled before it is armed. `since`: older trouble does not count, but another
+    drill does.
     """
     eligible = (verdict for verdict in _eligible(fleet, name, now) if verdict.gate != "automatic")
     return (
@@ -80,16 +81,20 @@ def _quiet(fleet: Fleet, name: HostName, *, since: float) -> GateVerdict:
     """Close while another host is in trouble or drilled: a drill never competes with a fence."""
     for other in sorted(fleet.troubled - {name}):
         state = fleet.hosts[other]
+        if state.drill is not None:
+            return _gate("quiet", False, f"{other} is drilled: one host at a time")
         if _needs_a_fence(state) and state.since >= since:
-            what = "is drilled" if state.drill is not None else f"is {state.state.value}"
-            return _gate("quiet", False, f"{other} {what}: a drill gives way to the fence of another host")
+            why = (
+                f"{other} is {state.state.value}: a drill gives way to another host, unless it is requested with force"
+            )
+            return _gate("quiet", False, why)
     return _gate("quiet", True, "no other host is suspect, being fenced or failed")
 
 
 def _needs_a_fence(state: HostState) -> bool:
-    """Return whether the host may need its power switched, or is drilled."""
+    """Return whether the host may need its power switched."""
     is_switched = state.operation is not None and state.operation.is_automatic
-    return state.state in UNQUIET or is_switched or state.drill is not None
+    return state.state in UNQUIET or is_switched
 
 
 def announce_gates(fleet: Fleet, name: HostName, now: float) -> tuple[GateVerdict, ...]:

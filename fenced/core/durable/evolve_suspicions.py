@@ -16,6 +16,8 @@ KEPT_SECONDS: Final = 8 * 86400.0
 """A week is shown; a day more, because old ones are dropped only when another comes."""
 KEPT_MAX: Final = 8
 """Per host. More are counted as cut (`HostState.suspicions_cut_at`)."""
+LIVED_ON: Final = frozenset({SuspicionEnd.OPERATOR, SuspicionEnd.CONFIRMED, SuspicionEnd.OFF, SuspicionEnd.REMOVED})
+"""Ends that a heartbeat of the same run refutes."""
 
 
 def follow(before: HostState, after: HostState, entry: r.Entry) -> HostState:
@@ -52,9 +54,14 @@ def _held(after: HostState, at: float, record: r.HostHeld) -> HostState:
         kept = kept[:-1]
     now = replace(last, gates=others) if others else replace(last, gates=tuple(sorted(shut)), would_at=at)
     recent = [one for one in kept if one.end is None or (one.ended_at or one.at) > at - KEPT_SECONDS]
-    cut = recent[: max(len(recent) + 1 - KEPT_MAX, 0)]
+    cut = sorted(recent, key=_is_false)[: max(len(recent) + 1 - KEPT_MAX, 0)]
     cut_at = max([after.suspicions_cut_at, *(one.at for one in cut)])
-    return replace(after, suspicions=(*recent[len(cut) :], now), suspicions_cut_at=cut_at)
+    return replace(after, suspicions=(*(one for one in recent if one not in cut), now), suspicions_cut_at=cut_at)
+
+
+def _is_false(one: HeldSuspicion) -> bool:
+    """Return whether an armed daemon would have cut a living host: these are kept longest."""
+    return one.would_at is not None and one.end is SuspicionEnd.HEARD
 
 
 def _end(before: HostState, after: HostState, record: r.Record) -> SuspicionEnd | None:
@@ -87,7 +94,7 @@ def _heard(before: HostState, record: r.HostHeard) -> SuspicionEnd:
 
 
 def _lived_on(before: HostState, last: HeldSuspicion, record: r.Record) -> bool:
-    """Return whether a host on which an operator acted is heard in the very run that had fallen silent."""
+    """Return whether a host of which something else was believed is heard in the very run that had fallen silent."""
     if not isinstance(record, r.HostHeard | r.HostRevoked) or record.boot is None:
         return False
-    return record.boot == before.boot and last.end in {SuspicionEnd.OPERATOR, SuspicionEnd.CONFIRMED}
+    return record.boot == before.boot and last.end in LIVED_ON

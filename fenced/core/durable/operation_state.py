@@ -240,7 +240,8 @@ class Operation:
     """One attempt to change or read one host's power, with its whole history.
 
     `wanted`: the devices that must be ON in the end, set when the restore begins. `is_stopped`: `ending` is decided.
-    `is_contradicted`, `life_checked_at`: kept for the story; no decision reads them.
+    `is_contradicted`, `life_checked_at`: kept for the story; no decision reads them. `is_forced`: live evidence does
+    not stop this drill.
     """
 
     id: OperationId
@@ -288,6 +289,7 @@ class Operation:
     restored: Restored = Restored.NOT_ASKED
     error: str | None = None
     is_drill: bool = False
+    is_forced: bool = False
 
     @property
     def is_automatic(self) -> bool:

@@ -1,19 +1,18 @@
 """Starts a drill, and decides how it ended: a living spare host is fenced for real, to show that a fence would work.
 
 The fence is an ordinary `restart`, with the plan of an automatic one. Besides, a drill waits until the host is silent
-before it is announced (`silencing`), gives way to the fence of another host before its first OFF (`gates.drill_gates`),
-and always gives power back. `follow` ends it when its operation is over and the host was heard with a new boot id, or
+before it is announced (`silencing`), gives way to the fence of another host before its first OFF (`drillable`), and
+always gives power back. `follow` ends it when its operation is over and the host was heard with a new boot id, or
 not within `boot_grace`. What each step proved is in the records (`durable.evolve_drill`), so a restart loses nothing.
 """
 
 from collections.abc import Iterator
 
-from fenced.core.allowed import gates
 from fenced.core.believed import trust
 from fenced.core.durable import records as r
 from fenced.core.durable.state import Drill, DrillResult, DrillStep, Slot
 from fenced.core.events import DrillAsked
-from fenced.core.operation import starting
+from fenced.core.operation import drillable, starting
 from fenced.core.operation.advancing import advance
 from fenced.core.work import HostWork
 from fenced.model.answers import Accepted, Answer, RefusedBy
@@ -31,7 +30,10 @@ def ask(work: HostWork, asked: DrillAsked) -> Answer:
             r.RequestRefused(action=ACTION, by=asked.by, reason=asked.reason, rule=refusal.rule, why=refusal.why)
         )
         return refusal
-    operation = starting.new(work, Action.RESTART, cause=Cause.REQUEST, by=asked.by, reason=asked.reason, is_drill=True)
+    operation = starting.new(
+        work, Action.RESTART, cause=Cause.REQUEST, by=asked.by, reason=asked.reason, is_drill=True,
+        is_forced=asked.is_forced,
+    )  # fmt: skip
     work.record(r.OperationStarted(operation=operation, slot=Slot.RUNNING))
     advance(work)
     return Accepted(operation=operation.id)
@@ -42,45 +44,18 @@ def ask(work: HostWork, asked: DrillAsked) -> Answer:
 
 def _refusals(work: HostWork, asked: DrillAsked) -> Iterator[RefusedBy]:
     """Yield every rule that refuses the request; the first one is the answer."""
-    host, state = work.host, work.state
-    if not host.is_drill:
-        why = f"{work.name} is no host for drills; write `drill = true` into its [[host]] table, and reload"
-        yield RefusedBy(rule="drill", why=why)
-    if host.is_beside_broker:
-        yield RefusedBy(rule="broker", why=f"the MQTT broker runs on {work.name}; choose another host")
-    since = work.now if asked.is_forced else 0.0
-    for verdict in gates.closed(gates.drill_gates(work.fleet, work.name, work.now, since=since)):
-        force = "; use force to drill it all the same" if verdict.gate == "quiet" else ""
-        yield RefusedBy(rule=verdict.gate, why=verdict.why + force)
+    state, is_forced = work.state, asked.is_forced
+    yield from drillable.unfit(work, since=work.now if is_forced else 0.0)
     if state.under_way or state.drill is not None:
         held = state.under_way[0].id if state.under_way else state.drill and state.drill.operation
         yield RefusedBy(rule="busy", why=f"{held} is not over on {work.name}; repeat the request when it has ended")
     if not trust.has_believed_level(work):
         why = f"each level of {work.name} has a device whose OFF counts no longer; `fencectl explain` says which"
         yield RefusedBy(rule="distrusted", why=why)
-    yield from _not_living(work)
-    yield from _in_use(work, asked)
-
-
-def _not_living(work: HostWork) -> Iterator[RefusedBy]:
-    fleet, name = work.fleet, work.name
-    is_heard = work.state.state is State.HEALTHY and not fleet.is_overdue(name, work.now)
-    if not is_heard or fleet.is_speaking(name, work.now):
-        why = f"{name} is {work.state.state.value} and not heard right now; a drill needs a host that beats"
-        yield RefusedBy(rule="not_heard", why=why if not is_heard else f"{name} also sends stale beats")
-    if work.state.boot is None or work.sight.boot is None:
-        why = f"the heartbeats of {name} have no boot id, so nothing would show that it restarted"
-        yield RefusedBy(rule="no_boot", why=why)
-
-
-def _in_use(work: HostWork, asked: DrillAsked) -> Iterator[RefusedBy]:
-    if work.sight.workloads > 0:
-        why = f"{work.name} reports {work.sight.workloads} workloads; move them away first"
-        yield RefusedBy(rule="in_use", why=why)
-    evidence = gates.live_evidence(work.fleet, work.name, work.now)
-    if not evidence.is_open and not asked.is_forced:
-        why = f"{evidence.why}: it may be in use, and a fence would be held; use force to drill it all the same"
-        yield RefusedBy(rule=evidence.gate, why=why)
+    if state.state is not State.HEALTHY:
+        why = f"{work.name} is {state.state.value}; a drill needs a host that beats"
+        yield RefusedBy(rule="not_heard", why=why)
+    yield from drillable.unready(work, is_forced=is_forced)
 
 
 # -- how it ended -----------------------------------------------------------------------------------------------------
@@ -142,4 +117,4 @@ def _why_failed(work: HostWork, drill: Drill, step: DrillStep) -> str:
         case DrillStep.HEARD:
             if drill.heard_at is not None:
                 return f"it was heard with boot id {drill.heard_boot or 'unknown'}, which shows no restart"
-            return drill.why or f"it was not heard within boot_grace: it is {work.state.state.value}"
+            return f"it was not heard within boot_grace: it is {work.state.state.value}"

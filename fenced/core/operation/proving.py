@@ -9,7 +9,7 @@ from fenced.core.allowed import gates
 from fenced.core.believed.sharing import shared
 from fenced.core.durable import records as r
 from fenced.core.durable.state import DeviceRun, GateVerdict, Operation, Phase
-from fenced.core.operation import paths, phases, silencing
+from fenced.core.operation import drillable, paths, phases, silencing
 from fenced.core.operation.proof import is_level_proven_off, is_proven_off
 from fenced.core.operation.steps import start_race, start_read, switch
 from fenced.core.work import HostWork
@@ -40,6 +40,9 @@ def _go_on(work: HostWork, operation: Operation) -> None:
     why = silencing.why_not_silent(work, operation)
     if why is None:
         phases.enter(work, operation, Phase.INSPECTING)
+    elif (other := silencing.silenced_besides(work, operation)) is not None:
+        phases.stop(work, f"{other} fell silent, too: the devices may feed it", ending=OperationState.FAILED)
+        silencing.spare_who_was_cut(work)
     elif work.now >= operation.level_deadline:
         phases.stop(work, f"the host was not seen to fall silent: {why}", ending=OperationState.FAILED)
     else:
@@ -132,6 +135,9 @@ def _permit(work: HostWork, operation: Operation) -> bool:
     """Evaluate the gates again before the first OFF of a level (S10). A closed one stops what has not begun (S19)."""
     assert operation.level is not None
     if operation.is_automatic and not _is_life_checked(work, operation):
+        return False
+    if operation.is_drilling and not operation.is_off_sent and (why := drillable.why_not(work, operation)) is not None:
+        phases.stop(work, why)
         return False
     verdicts = _level_gates(work, operation)
     shut = _holding(operation, gates.closed(verdicts))

@@ -90,8 +90,11 @@ def _is_living(work: HostWork) -> bool:
 
 
 def _is_being_fenced(work: HostWork) -> bool:
+    """Return whether a living host is switched off already, by force. A drill is not: it proves the silence first."""
     running = work.operation
-    return running is not None and running.action in {Action.OFF, Action.RESTART} and not running.is_stopped
+    if running is None or running.is_drilling:
+        return False
+    return running.action in {Action.OFF, Action.RESTART} and not running.is_stopped
 
 
 # -- beside an operation that runs ------------------------------------------------------------------------------------

@@ -11,7 +11,10 @@ from fenced.core.work import HostWork
 from fenced.model.power import Action, Cause
 
 
-def new(work: HostWork, action: Action, *, cause: Cause, by: str, reason: str, is_drill: bool = False) -> Operation:
+def new(
+    work: HostWork, action: Action, *, cause: Cause, by: str, reason: str, is_drill: bool = False,
+    is_forced: bool = False,
+) -> Operation:  # fmt: skip
     """Build an operation; nothing is recorded yet. Each level of a drill also waits for the host's silence."""
     host = work.host
     operation_id, number = work.fleet.next_operation_id()
@@ -32,6 +35,7 @@ def new(work: HostWork, action: Action, *, cause: Cause, by: str, reason: str, i
         was_overdue=work.fleet.is_overdue(work.name, work.now),
         devices=tuple(edited.new_run(device) for device in host.devices),
         is_drill=is_drill,
+        is_forced=is_forced,
     )
 
 

@@ -1,12 +1,14 @@
 """Judges one host: heard, fenceable, and what became of its suspicions. Pure, and quick: a fleet has ten thousand.
 
-The power of a host in maintenance is an operator's business, so of such a host only its maintenance is reported.
+The power of a host in maintenance is an operator's business, so of such a host only its maintenance is reported, and
+a false fence: it was one whatever an operator did since.
 """
 
 from collections.abc import Iterator
 from typing import Final
 
 from fenced.core.allowed import match
+from fenced.core.durable.drill_state import DrillResult
 from fenced.core.durable.fleet_state import Pause
 from fenced.core.durable.held_suspicion import ARMING, HeldSuspicion, SuspicionEnd
 from fenced.core.durable.state import Fenceable, FenceableLevel, HostState, Maintenance
@@ -43,16 +45,18 @@ def host_readiness(
     week_ago = now - WEEK_SECONDS
     recent = tuple(one for one in state.suspicions if (one.would_at or one.at) > week_ago) if state.suspicions else ()
     findings: list[Finding] = []
+    past = tuple(_past(recent, state, now)) if state.suspicions else ()
     if state.maintenance is not None:
         findings += _maintained(state.maintenance, now)
+        findings += (finding for finding in past if finding.found is Found.FALSE_FENCE)
     else:
+        findings += past
         findings += _hearing(state, misnamed, now)
         if sight.longest_silence > SLOW_SHARE * grace:
             text = f"silent for {sight.longest_silence:.0f} s of a grace of {grace:.0f} s"
             findings.append(Finding(found=Found.SLOW_HEARTBEATS, text=text))
-        if state.suspicions:
-            findings += _past(recent, state, now)
         findings += _device(fleet, host, state, fenceable, identity)
+        findings += _drilled(host, state, now)
         if is_observed and state.is_known and state.known_since > week_ago:
             findings.append(Finding(found=Found.TOO_NEW, text=f"watched for {_span(now - state.known_since)}"))
         if pause is not None and pause.until is None and now - pause.since > LONG_SECONDS:
@@ -202,6 +206,14 @@ def _device(
     alone = [device.name for device in host.devices if _is_alone(fleet, host, device)]
     if alone:
         yield Finding(found=Found.SINGLE_PATH, text=f"one path to {', '.join(alone)}")
+
+
+def _drilled(host: Host, state: HostState, now: float) -> Iterator[Finding]:
+    """Yield that the last drill failed: a fence of a host with such devices would end like it."""
+    last = state.last_drill
+    if host.is_drill and last is not None and last.result is DrillResult.FAILED and last.failed_step is not None:
+        ago = _span(now - (last.started if last.ended is None else last.ended))
+        yield Finding(found=Found.DRILL_FAILED, text=f"{ago} ago at step {last.failed_step.value}: {last.why}")
 
 
 def _is_alone(fleet: Fleet, host: Host, device: Device) -> bool:

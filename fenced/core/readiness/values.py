@@ -37,6 +37,7 @@ class Found(Enum):
     NO_DEVICE = "no_device"
     CANNOT_BE_FENCED = "cannot_be_fenced"
     NOT_CHECKED = "not_checked"
+    DRILL_FAILED = "drill_failed"
     STORE = "store"
     GATE_CLOSED = "gate_closed"
     NO_WITNESS = "no_witness"
@@ -59,7 +60,8 @@ WEIGHTS: Final = {
     **dict.fromkeys(
         (
             Found.NEVER_HEARD, Found.MISNAMED, Found.SILENT, Found.FALSE_FENCE, Found.RECORD, Found.NO_DEVICE,
-            Found.CANNOT_BE_FENCED, Found.NOT_CHECKED, Found.STORE, Found.GATE_CLOSED, Found.NO_WITNESS,
+            Found.CANNOT_BE_FENCED, Found.NOT_CHECKED, Found.DRILL_FAILED, Found.STORE, Found.GATE_CLOSED,
+            Found.NO_WITNESS,
         ),
         Weight.BLOCKS,
     ),
@@ -75,6 +77,7 @@ ADVICE: Final = {
     Found.NO_DEVICE: "give it its power devices, or say protected = true if it must never be fenced",
     Found.CANNOT_BE_FENCED: "repair the path or the device: `fencectl show HOST` and `fencectl probe HOST`",
     Found.NOT_CHECKED: "set [check] interval, so that each path is proven regularly",
+    Found.DRILL_FAILED: "repair what the failed step names, and drill it again: `fencectl show HOST`",
     Found.STORE: "look for what is forgotten, then `fencectl release store --reason R`",
     Found.GATE_CLOSED: "it holds every suspect there: docs/gates.md, closed for long",
     Found.NO_WITNESS: "the gate `witness` never opens: watch more hosts, or run the daemon on another machine",

@@ -6,10 +6,9 @@ host's pace, are the devices distrusted, as after an announcement (S17).
 """
 
 from fenced.core.durable import records as r
-from fenced.core.durable.replacing import replace
-from fenced.core.events import Health
+from fenced.core.events import Health, HealthStatus
 from fenced.core.operation.phases import stop
-from fenced.core.operation.silencing import late_until
+from fenced.core.operation.silencing import late_until, spare_who_was_cut
 from fenced.core.suspected import freshness
 from fenced.core.work import HostWork
 from fenced.model.power import OperationState
@@ -28,17 +27,16 @@ def _fail(work: HostWork, health: Health) -> None:
     operation = work.operation
     if operation is None or not operation.is_drilling or operation.is_stopped or not operation.is_proving_off:
         return
+    if health.status is HealthStatus.STOPPING:
+        ending = OperationState.FAILED if operation.is_off_sent else OperationState.CANCELLED
+        stop(work, f"{work.name} says that it stops: its silence proves nothing", ending=ending)
+        return
     until = late_until(work, operation)
     if until is None or health.reached <= until:
         return
     names = ", ".join(run.device for run in operation.of_level)
     stop(work, f"{work.name} went on beating while {names} read OFF", ending=OperationState.FAILED)
-    _spare_who_was_cut(work)
-
-
-def _spare_who_was_cut(work: HostWork) -> None:
-    """Give hosts that are silent now `release_grace`: the drill may have cut one of them, and cables are mixed up."""
-    work.work.own(replace(work.fleet.own, released_since=work.now, released_from=work.now))
+    spare_who_was_cut(work)
 
 
 def _judge(work: HostWork, health: Health) -> None:

@@ -14,6 +14,7 @@ from fenced.core.operation.mismatch import mismatches, tell
 from fenced.core.operation.proof import record_fenced
 from fenced.core.suspected.hearing import revoke_by_power
 from fenced.core.suspected.looking import look
+from fenced.core.suspected.silence import is_silent
 from fenced.core.work import HostWork
 from fenced.model.inventory import Device
 from fenced.model.names import DeviceName
@@ -104,7 +105,8 @@ def _is_restored_all_the_same(work: HostWork, lit: frozenset[DeviceName]) -> boo
 
 def _watch_failed(work: HostWork, powers: dict[DeviceName, Power], event: WatchEnded) -> None:
     sight = work.sight
-    is_alive = work.fleet.is_heard(work.name, work.now) or work.fleet.is_speaking(work.name, work.now)
+    # Also after a start: until the daemon has listened for the host's grace, its silence shows nothing (S11).
+    is_alive = not is_silent(work) or work.fleet.is_speaking(work.name, work.now)
     # An operation ends only when its ONs can no longer act (S5), unless the host's removal cut it short.
     if is_alive or work.state.acting_ons(event.started):
         work.see(watch_offs=NOTHING)

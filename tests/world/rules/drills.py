@@ -1,12 +1,19 @@
 """Drills: only of hosts for drills, never beside a fence; a success means that the host was off and came back."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from fenced.core.durable import records as r
 from fenced.core.durable.drill_state import DrillResult
+from fenced.core.fleet import NOT_MONITORED
 from fenced.model.names import BootId, HostName, OperationId
 from fenced.model.power import Action
 from tests.world.rules.base import Rule
+
+FORCED: Final = "told, by force"
+"""The reason of people who use force."""
+SURELY_SECONDS: Final = 1.0
+"""A beat that is older than this was decided, unless the daemon was held."""
 
 
 @dataclass(slots=True)
@@ -19,11 +26,13 @@ class _Told:
     is_joined: bool = False
     is_off_sent: bool = False
     is_announced: bool = False
+    off_at: float = 0.0
 
 
 class DrillsProve(Rule):
     """A drill cuts only a host for drills, begins no OFF once another host needs a fence, announces a host only while
-    it does not beat, and succeeds only if the host had no power and runs again.
+    its own OFF explains that it does not beat, and succeeds only if the host had no power and runs again. While it
+    beats, only force joins its drill.
     """
 
     name = "drill"
@@ -39,7 +48,7 @@ class DrillsProve(Rule):
             case r.OperationStarted() if record.operation.is_drill:
                 self._started(host, at, record)
             case r.OperationJoined() if record.operation in self._told:
-                self._told[record.operation].is_joined = True
+                self._joined(host, self._told[record.operation], record)
             case r.StepStarted() if record.operation in self._told and record.what.value == "off":
                 self._off(host, self._told[record.operation], record)
             case r.HostSuspected():
@@ -68,19 +77,45 @@ class DrillsProve(Rule):
     def _off(self, host: HostName, told: _Told, record: r.StepStarted) -> None:
         if told.is_off_sent or told.is_joined:
             return
-        told.is_off_sent = True
+        told.is_off_sent, told.off_at = True, self.truth.now()
         begun = self._begun[record.operation]
         late = [other for other, at in self._suspect.items() if other != host and at > begun]
         if late:
             self.found(f"the drill of {host} sends its first OFF while {', '.join(late)} is suspect")
 
+    def _joined(self, host: HostName, told: _Told, record: r.OperationJoined) -> None:
+        is_first, told.is_joined = not told.is_joined, True
+        is_clear = self.truth.now() - self.truth.troubled_at > 2 * self.truth.machines[host].interval
+        if is_first and record.reason != FORCED and is_clear and self._beats(host):
+            self.found(f"the drill of {host} is joined without force, and it beats")
+
+    def _beats(self, host: HostName) -> bool:
+        machine, (heard_at, _) = self.truth.machines[host], self.truth.heard.get(host, (0.0, None))
+        return machine.is_beating and SURELY_SECONDS < self.truth.now() - heard_at < 2 * machine.interval
+
     def _fenced(self, host: HostName, told: _Told) -> None:
         told.is_announced = True
         machine = self.truth.machines[host]
-        if machine.is_powered and not machine.is_meddled and not told.is_joined:
-            heard_at, _ = self.truth.heard.get(host, (0.0, None))
-            if machine.is_beating and self.truth.now() - heard_at < 2 * machine.interval:
-                self.found(f"the drill of {host} announces it as fenced, and it beats")
+        if not machine.is_powered or machine.is_meddled or told.is_joined:
+            return
+        heard_at, _ = self.truth.heard.get(host, (0.0, None))
+        if machine.is_beating and self.truth.now() - heard_at < 2 * machine.interval:
+            self.found(f"the drill of {host} announces it as fenced, and it beats")
+        if machine.is_stopping:
+            self.found(f"the drill of {host} announces it as fenced, and it said that it stops")
+        for other in sorted(self.truth.machines):
+            if other != host and self._fell_silent(other, told.off_at):
+                self.found(f"the drill of {host} announces it as fenced, and {other} fell silent with it")
+
+    def _fell_silent(self, name: HostName, since: float) -> bool:
+        """Return whether a host that should beat was heard until then, and surely misses its heartbeats now."""
+        machine, state = self.truth.machines[name], self.truth.folded().get(name)
+        heard_at, _ = self.truth.heard.get(name, (0.0, None))
+        if state is None or state.state in NOT_MONITORED or state.operation is not None or state.is_off_by_person:
+            return False
+        missed = self.truth.inventory.hosts[name].settings.detection.missed_heartbeats + 1
+        is_missing = not machine.is_beating and self.truth.now() - heard_at > missed * machine.interval
+        return is_missing and heard_at > since - machine.interval
 
     def _ended(self, host: HostName, record: r.DrillEnded) -> None:
         told, machine = self._told.pop(record.operation), self.truth.machines[host]
