@@ -21,7 +21,7 @@ SERIES: Final = (3, 11)
 LEFT_OUT: Final = (
     "*/RECORD", "*/INSTALLER", "*/REQUESTED", "*/direct_url.json",  # of an installer; the package manager replaces it
     "*.c", "*.h", "*.pxd", "*.pxi", "*.pyi", "*.pyx", "*.cpp", "*.hpp", "*.in",  # for compilers and type checkers
-    "greenlet/tests/*", "uvloop/_testbase.py", "multidict/_testcapi*", "*/.DS_Store",  # left by accident, or for tests
+    "asyncpg/_testbase/*", "greenlet/tests/*", "uvloop/_testbase.py", "multidict/_testcapi*", "*/.DS_Store",  # left by accident, or for tests
 )  # fmt: skip
 GLIBC: Final = re.compile(r"manylinux_2_(\d+)_")
 OLD_GLIBC: Final = 17
