@@ -21,7 +21,8 @@ SERIES: Final = (3, 11)
 LEFT_OUT: Final = (
     "*/RECORD", "*/INSTALLER", "*/REQUESTED", "*/direct_url.json",  # of an installer; the package manager replaces it
     "*.c", "*.h", "*.pxd", "*.pxi", "*.pyi", "*.pyx", "*.cpp", "*.hpp", "*.in",  # for compilers and type checkers
-    "asyncpg/_testbase/*", "greenlet/tests/*", "uvloop/_testbase.py", "multidict/_testcapi*", "*/.DS_Store",  # left by accident, or for tests
+    "asyncpg/_testbase/*", "greenlet/tests/*", "uvloop/_testbase.py", "multidict/_testcapi*",  # for tests
+    "*/.DS_Store",  # left by accident
 )  # fmt: skip
 GLIBC: Final = re.compile(r"manylinux_2_(\d+)_")
 OLD_GLIBC: Final = 17
