@@ -46,6 +46,13 @@ SHIMS = (
     "chmod 755 /usr/local/bin/ssh /usr/local/bin/scp\n"
 )
 """One machine plays all machines of a page."""
+OPERATOR = "alice"
+"""A member of the group `fenced`."""
+PAUSED = "fencectl pause --reason 'may she?' --until 1m"
+CHECKED = "fenced check-config /etc/fenced/fenced.toml --user fenced"
+DAEMONS_SECRETS = ("/etc/fenced/secrets/bmc", "/etc/fenced/secrets/bus", "/etc/fenced/tls/controller.key")
+SECRETS = "/etc/fenced /etc/fenced-beat /etc/fenced-proxy /etc/mosquitto /var/lib/fenced /var/lib/fenced-proxy"
+"""Folders of secrets."""
 
 
 def asked(bed: Machine, route: str) -> Any:
@@ -74,6 +81,13 @@ def until_state(bed: Machine, host: str, state: str) -> None:
 
 def until_shown(bed: Machine, text: str, command: str) -> None:
     until(bed, lambda: text in bed.tried(command).stdout)
+
+
+def readable_secrets(bed: Machine, user: str) -> list[str]:
+    """Return the secrets of all services that a user can read."""
+    found = bed.run(f"find {SECRETS} -type f -readable 2> /dev/null || true", user=user).split()
+    ends = (".key", "password", ".passwd", ".tar.gz", "fenced.db")
+    return sorted(path for path in found if path.endswith(ends) or "/secrets/" in path)
 
 
 def retained(topic: str) -> str:

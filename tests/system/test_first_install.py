@@ -23,9 +23,13 @@ from tests.pages.registry import shell
 from tests.system.machine import SHARED, Machine, machine, program
 from tests.system.production import (
     ARM,
+    CHECKED,
     COPIED,
+    DAEMONS_SECRETS,
     DRILL,
     DUMMY,
+    OPERATOR,
+    PAUSED,
     PIP,
     SHIMS,
     UNTIL_CTRL_C,
@@ -34,6 +38,7 @@ from tests.system.production import (
     asked,
     crowd_of,
     fingerprint_of,
+    readable_secrets,
     retained,
     states,
     until,
@@ -262,7 +267,7 @@ def test_the_beat_is_installed_by_hand(bed: Machine) -> None:
     )
     installed, started = shell("beat by hand", __name__)
     bed.run(f"cd /srv; ln -s {SHARED}/tree/* .; {installed}")
-    bed.run(f"cd /srv/beat; chgrp fenced-beat *; cp -p *.crt *.key beat.toml /etc/fenced-beat; {started}")
+    bed.run(f"cd /srv/beat; chown fenced-beat *; cp -p *.crt *.key beat.toml /etc/fenced-beat; {started}")
     until_shown(bed, "heartbeats of node-1", "systemctl status fenced-beat")
 
 
@@ -307,6 +312,7 @@ def test_a_proxy_is_looked_after(bed: Machine) -> None:
 
 
 def test_services_read_their_files_and_others_do_not(bed: Machine) -> None:
+    bed.run(f"useradd --no-create-home --groups fenced {OPERATOR}")
     for secret in (
         "/etc/fenced/secrets/bus",
         "/etc/fenced/tls/controller.key",
@@ -314,10 +320,26 @@ def test_services_read_their_files_and_others_do_not(bed: Machine) -> None:
     ):
         user = "mosquitto" if "mosquitto" in secret else "fenced"
         bed.run(f"test -r {secret}", user=user)
-        for other in ("fenced-beat", "nobody"):
+        for other in ("fenced-beat", "nobody", OPERATOR):
             assert bed.tried(f"test -r {secret}", user=other).returncode != 0
     for hidden in ("/etc/fenced/authority/ca.key", "/etc/fenced/bundles"):
         assert bed.tried(f"test -r {hidden}", user="fenced").returncode != 0
+
+
+def test_an_operator_acts_over_the_socket_and_reads_no_secret(bed: Machine) -> None:
+    """Also once setup has closed what an earlier version opened to the group, and named what a person opened."""
+    bed.run(f"{PAUSED}; fencectl resume --reason 'she may'", user=OPERATOR)
+    bed.run("echo hunter2 > /srv/bmc; install -o fenced -m 400 /srv/bmc /etc/fenced/secrets/")
+    assert readable_secrets(bed, OPERATOR) == []
+    bed.run(f"chown root:fenced {' '.join(DAEMONS_SECRETS)}; chmod 640 {' '.join(DAEMONS_SECRETS)}")
+    assert readable_secrets(bed, OPERATOR) == [*DAEMONS_SECRETS]
+    assert "members of the group fenced can read it (and 1 more files)" in bed.run(CHECKED)
+    (command,) = re.findall(r"these secrets: run (.*)", bed.run("fenced setup"))
+    assert readable_secrets(bed, OPERATOR) == ["/etc/fenced/secrets/bmc"]
+    bed.run(f"{command}; systemctl restart fenced")
+    assert readable_secrets(bed, OPERATOR) == []
+    assert "members of the group" not in bed.run(CHECKED)
+    until_connected(bed)
 
 
 def test_the_brokers_unit_is_hardened_and_has_room(bed: Machine) -> None:
