@@ -1,6 +1,7 @@
 """An installation of docs/first-install.md in a machine: what its tests share."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -88,6 +89,18 @@ def readable_secrets(bed: Machine, user: str) -> list[str]:
     found = bed.run(f"find {SECRETS} -type f -readable 2> /dev/null || true", user=user).split()
     ends = (".key", "password", ".passwd", ".tar.gz", "fenced.db")
     return sorted(path for path in found if path.endswith(ends) or "/secrets/" in path)
+
+
+def closed_again(bed: Machine) -> None:
+    """Open the daemon's secrets to its group, as an earlier version did; let `fenced setup` close them."""
+    bed.run(f"chown root:fenced {' '.join(DAEMONS_SECRETS)}; chmod 640 {' '.join(DAEMONS_SECRETS)}")
+    assert readable_secrets(bed, OPERATOR) == [*DAEMONS_SECRETS]
+    assert "members of the group fenced can read it (and 1 more files)" in bed.run(CHECKED)
+    (command,) = re.findall(r"these secrets: run (.*)", bed.run("fenced setup"))
+    assert readable_secrets(bed, OPERATOR) == ["/etc/fenced/secrets/bmc"]
+    bed.run(f"{command}; systemctl restart fenced")
+    assert "members of the group" not in bed.run(CHECKED)
+    until_connected(bed)
 
 
 def retained(topic: str) -> str:
