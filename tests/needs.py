@@ -10,10 +10,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
-SEARCHED = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+SERVERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -int(path.parent.name))
+"""PostgreSQL's programs, the newest first: Debian keeps them out of PATH."""
+
+SEARCHED = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", *map(str, SERVERS)])
 
 PACKAGES = {
     "chromium": "chromium",
@@ -39,6 +43,8 @@ PACKAGES = {
     "npm": "npm",
     "nsenter": "util-linux",
     "openssl": "openssl",
+    "pgbouncer": "pgbouncer",
+    "postgres": "postgresql",
     "prlimit": "util-linux",
     "rpm": "rpm",
     "rpmbuild": "rpm",

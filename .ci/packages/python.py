@@ -21,11 +21,15 @@ SERIES: Final = (3, 11)
 LEFT_OUT: Final = (
     "*/RECORD", "*/INSTALLER", "*/REQUESTED", "*/direct_url.json",  # of an installer; the package manager replaces it
     "*.c", "*.h", "*.pxd", "*.pxi", "*.pyi", "*.pyx", "*.cpp", "*.hpp", "*.in",  # for compilers and type checkers
-    "greenlet/tests/*", "uvloop/_testbase.py", "multidict/_testcapi*", "*/.DS_Store",  # left by accident, or for tests
+    "asyncpg/_testbase/*", "greenlet/tests/*", "uvloop/_testbase.py", "multidict/_testcapi*", "*/.DS_Store",  # left by accident, or for tests
 )  # fmt: skip
 GLIBC: Final = re.compile(r"manylinux_2_(\d+)_")
 OLD_GLIBC: Final = 17
 """manylinux2014, in its older spelling."""
+
+
+EXTRA: Final = "postgresql"
+"""What the daemon's .deb has of the extras: a store in PostgreSQL must not need pip."""
 
 
 def build(out: Path) -> tuple[Path, Path]:
@@ -38,11 +42,12 @@ def build(out: Path) -> tuple[Path, Path]:
 
 
 def download(wheel: Path, folder: Path) -> None:
-    """Fetch what the wheel depends on, without extras, as this machine's pip is configured. Keeps what is there."""
+    """Fetch what the wheel depends on, and its `EXTRA`, as this machine's pip is configured. Keeps what is there."""
     if sys.version_info[:2] != SERIES:
         raise NotBuilt(f"the daemon's .deb is for Python 3.11, and this is {sys.version.split()[0]}: PYTHON=python3.11")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    command += ["--only-binary=:all:", "--constraint", str(ROOT / "constraints.txt"), "--dest", str(folder), str(wheel)]
+    command += ["--only-binary=:all:", "--constraint", str(ROOT / "constraints.txt"), "--dest", str(folder)]
+    command.append(f"{wheel}[{EXTRA}]")
     output(command)
     (folder / wheel.name).unlink()
 

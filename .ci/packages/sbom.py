@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from packaging.requirements import Requirement
+from python import EXTRA
 from source import SUMMARY, VERSION, epoch
 
 SPECIFICATION: Final = "1.6"
@@ -102,7 +103,7 @@ def _component(package: Package, digest: str) -> dict[str, Any]:
 def _dependencies(found: Sequence[Package]) -> list[dict[str, Any]]:
     """Return who needs whom. An extra that any package asks for counts: sqlalchemy[asyncio] needs greenlet."""
     references = {_normal(each.name): _reference(each.name, each.version) for each in found}
-    asked: dict[str, set[str]] = {}
+    asked: dict[str, set[str]] = {"fenced": {EXTRA}}
     for each in found:
         for requirement in each.requires:
             asked.setdefault(_normal(requirement.name), set()).update(requirement.extras)

@@ -5,6 +5,7 @@ into problem documents.
 """
 
 from http import HTTPStatus
+from itertools import islice
 from typing import Final
 
 import structlog
@@ -27,19 +28,15 @@ FLAWS_MAX: Final = 1000
 async def hosts(call: Call) -> shapes.Hosts:
     """Hosts, by name."""
     query = call.asked(bodies.HostsQuery)
-    chosen = [view for view in call.control.hosts() if _is_chosen(view, query)]
-    chosen.sort(key=lambda view: view.state.name)
-    page = chosen[: query.limit]
-    is_more = len(chosen) > len(page)
+    chosen = (view for view in call.control.hosts(after=query.after) if _is_chosen(view, query))
+    page = [*islice(chosen, query.limit)]
+    is_more = next(chosen, None) is not None
     return shapes.Hosts(items=[views.host(view) for view in page], next=page[-1].state.name if is_more else None)
 
 
 def _is_chosen(view: HostView, query: bodies.HostsQuery) -> bool:
-    return (
-        (query.after is None or view.state.name > query.after)
-        and (query.state is None or view.state.state is query.state)
-        and (query.cluster is None or view.cluster == query.cluster)
-    )
+    is_state = query.state is None or view.state.state is query.state
+    return is_state and (query.cluster is None or view.cluster == query.cluster)
 
 
 async def host(call: Call) -> shapes.Host:

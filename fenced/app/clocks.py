@@ -22,12 +22,18 @@ LOOK_SECONDS: Final = 10.0
 
 
 class Clocks:
-    """`kept`: the journal's anchor. `last_at`: the steady time of its newest record."""
+    """`kept`: the journal's anchor. `last_at`: the steady time of its newest record. `steady_at`: what the clock reads
+    now by the store's clock, if it has one."""
 
-    def __init__(self, *, kept: ClockAnchor | None, last_at: float | None) -> None:
+    def __init__(self, *, kept: ClockAnchor | None, last_at: float | None, steady_at: float | None = None) -> None:
         self._boot = machine.boot_id()  # read once, so that renewing the lease opens no file
         start = machine.steady_start(
-            wall_now=time.time(), boot=self._boot, boottime_now=machine.boottime(), kept=kept, last_at=last_at
+            wall_now=time.time(),
+            boot=self._boot,
+            boottime_now=machine.boottime(),
+            kept=kept,
+            last_at=last_at,
+            steady_at=steady_at,
         )
         self.steady = machine.SteadyClock(start)
         self._calendar = Calendar.of(kept.calendar if kept is not None else "")

@@ -25,6 +25,7 @@ from fenced.app.note import Note
 from fenced.app.old_name import retired
 from fenced.app.reload import Reloader
 from fenced.app.running import Running, run_until
+from fenced.app.store import journal_of
 from fenced.bus.client import BusClient
 from fenced.bus.settings import BusSettings
 from fenced.config.configuration import ApiConfiguration, Configuration, TlsClient
@@ -38,7 +39,7 @@ from fenced.engine.retired import Retired
 from fenced.host import memory
 from fenced.host.limits import allow_open_files
 from fenced.host.liveness import TcpLiveness
-from fenced.journal.store import SqlJournal
+from fenced.journal.database import SqlJournal
 from fenced.model.bus_urls import BusUrl
 from fenced.model.inventory import Inventory, Via
 from fenced.model.names import ProxyName
@@ -142,10 +143,11 @@ async def _open_journal(
     configuration: Configuration, stack: contextlib.AsyncExitStack
 ) -> tuple[SqlJournal, Clocks, Loaded]:
     """Return the journal, its content, and clocks that continue the journal's time."""
-    journal = SqlJournal(url=configuration.store.url, state_dir=configuration.state_dir)
+    journal = journal_of(configuration)
     loaded = await journal.open(holder=configuration.inventory.daemon.name, now=time.time())
     stack.push_async_callback(journal.close)
-    return journal, Clocks(kept=await journal.clock_anchor(), last_at=loaded.last_at), loaded
+    kept = await journal.clock_anchor()
+    return journal, Clocks(kept=kept, last_at=loaded.last_at, steady_at=loaded.steady_at), loaded
 
 
 async def _embedded_broker(configuration: Configuration, stack: contextlib.AsyncExitStack) -> None:

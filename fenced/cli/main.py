@@ -14,6 +14,7 @@ from fenced import __version__
 COMMANDS: Final = {
     "run": "fenced.cli.run",
     "reload": "fenced.cli.reload",
+    "store": "fenced.cli.store",
     "check-config": "fenced.cli.check_config",
     "setup": "fenced.cli.setup",
     "import": "fenced.cli.import_",
@@ -28,6 +29,7 @@ COMMANDS: Final = {
 SUMMARIES: Final = {
     "run": "Run the daemon.",
     "reload": "Reload the running daemon's configuration.",
+    "store": "Check a store, or take an installation from one store to another.",
     "check-config": "Check a configuration and its inventory.",
     "setup": "Make everything that an installation needs, so that every file fits the others.",
     "import": "Make an inventory from Pacemaker, oVirt, medik8s or a table, and list everything that is lost.",

@@ -98,14 +98,14 @@ def _run(configuration: Configuration, read: Callable[[], Loaded], loop: str) ->
     from fenced.app.daemon import run_daemon
     from fenced.app.reload import Reloader
     from fenced.ports.bus import BusError
-    from fenced.ports.journal import EpochLost, StoreError, StoreHeld, StoreTooNew
+    from fenced.ports.journal import EpochLost, StoreError, StoreHeld, StoreMoved, StoreTooNew
     from fenced.proxy.tls import CertificateError
 
     factory = uvloop.new_event_loop if loop == "uvloop" else asyncio.new_event_loop
     try:
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(run_daemon(configuration, Reloader(configuration, read)))
-    except (StoreHeld, StoreTooNew, ApiFilesError, CertificateError) as exc:
+    except (StoreHeld, StoreMoved, StoreTooNew, ApiFilesError, CertificateError) as exc:
         return _failed(exc, EXIT_CONFIGURATION)
     except (StoreError, BusError, ApiError) as exc:
         return _failed(exc, EXIT_FAILED)

@@ -11,6 +11,7 @@ from fenced.model.api_tokens import ApiToken
 from fenced.model.bus_urls import BusScheme
 from fenced.model.credentials import StoredCredential
 from fenced.model.inventory import Inventory, Secret
+from fenced.model.store_urls import PostgresUrl
 
 Tokens = tuple[ApiToken, ...]
 
@@ -39,10 +40,14 @@ class BusConfiguration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreConfiguration:
-    """`[store]`. `url` as written; `path`: its absolute file."""
+    """`[store]`. `url` as written; `path`: the absolute file of SQLite's, else None; `postgres`: the other's parts."""
 
     url: str
-    path: Path
+    path: Path | None = None
+    postgres: PostgresUrl | None = None
+    password: Secret | None = None
+    tls: TlsClient = field(default_factory=TlsClient)
+    is_pooled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from fenced.config import names, places
 from fenced.config.build import Builder, Built
 from fenced.config.checks import run as checks
 from fenced.config.checks.draft import Draft
-from fenced.config.configuration import ApiConfiguration, Configuration, StoreConfiguration
+from fenced.config.configuration import ApiConfiguration, Configuration
 from fenced.config.digest import digest
 from fenced.config.entries import Entries
 from fenced.config.inventory_tables import LISTS
@@ -198,13 +198,19 @@ class _Loader:
         where, base, mistakes = self.where, self.base, self.mistakes
         daemon = where.key("daemon")
         state_dir = places.folder(main.daemon.state_dir, base, daemon.key("state_dir"), mistakes)
-        store = places.store_path(main.store.url, state_dir, where.key("store").key("url"), mistakes)
+        bus = places.bus(main.bus.url, main.bus, base, where.key("bus"), secrets, mistakes)
+        store = places.store(main.store, state_dir, base, where.key("store"), secrets, mistakes)
+        if store.postgres is not None and bus.scheme == "embedded":
+            mistakes.error(
+                where.key("bus").key("url"), "a built-in broker ends with its daemon; with PostgreSQL use mqtt://",
+                value=bus.url, unit="URL",
+            )  # fmt: skip
         return Configuration(
             file=self.path.absolute(),
             state_dir=state_dir,
             agent_path=places.folders(main.daemon.agent_path, base, daemon.key("agent_path"), mistakes),
-            bus=places.bus(main.bus.url, main.bus, base, where.key("bus"), secrets, mistakes),
-            store=StoreConfiguration(url=main.store.url, path=store),
+            bus=bus,
+            store=store,
             api=self._api(main, secrets),
             proxy_client=places.tls_client(main.proxy_client, base, where.key("proxy_client"), secrets, mistakes),
             inventory=replace(built.inventory, digest=digest(built.inventory)),

@@ -9,15 +9,15 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from fenced.config import files
-from fenced.config.configuration import BusConfiguration, TlsClient
+from fenced.config.configuration import BusConfiguration, StoreConfiguration, TlsClient
 from fenced.config.mistakes import Mistakes, Where
 from fenced.config.secret_sources import SecretReader
-from fenced.config.tables import LoginKeys, TlsKeys
+from fenced.config.tables import LoginKeys, StoreTable, TlsKeys
 from fenced.model.addresses import is_loopback
 from fenced.model.bus_urls import BusUrl
 from fenced.model.socket_paths import why_no_socket_path
+from fenced.model.store_urls import SQLITE, PostgresUrl
 
-_SQLITE: Final = "sqlite:///"
 TLS_BYTES_MAX: Final = 16 * 1024 * 1024
 """Limit of a certificate, a key, or a system's list of authorities."""
 
@@ -137,14 +137,47 @@ def bus(
     )
 
 
-def store_path(url: str, state_dir: Path, where: Where, mistakes: Mistakes) -> Path:
-    """Return the file of an SQLite URL. Report any other store."""
-    name = url.removeprefix(_SQLITE)
-    if url.startswith(("postgresql://", "postgresql+")):
-        mistakes.error(where, "PostgreSQL is not in this version yet: use sqlite:///fenced.db", value=url, unit="URL")
-    elif not url.startswith(_SQLITE) or not name or name.endswith("/") or set(name) & set("?#:"):
+def store(
+    table: StoreTable, state_dir: Path, base: Path, where: Where, secrets: SecretReader, mistakes: Mistakes
+) -> StoreConfiguration:
+    """Return the store of `[store]`: an SQLite file or a PostgreSQL database."""
+    if table.url.startswith(("postgresql:", "postgres:")):
+        return _postgres(table, base, where, secrets, mistakes)
+    for key in ("ca_file", "cert_file", "key_file", "password_file", "password_env", "password_credential", "pooled"):
+        if getattr(table, key):
+            mistakes.warning(where.key(key), "is not used: the store is an SQLite file", unit="key")
+    return StoreConfiguration(url=table.url, path=_sqlite_path(table.url, state_dir, where.key("url"), mistakes))
+
+
+def _postgres(
+    table: StoreTable, base: Path, where: Where, secrets: SecretReader, mistakes: Mistakes
+) -> StoreConfiguration:
+    tls = tls_client(table, base, where, secrets, mistakes)
+    password = secrets.password(table, where, base)
+    try:
+        url = PostgresUrl.parse(table.url)
+    except ValueError as exc:
+        mistakes.error(where.key("url"), str(exc), value=table.url, unit="URL")
+        mistakes.refuse(where.key("url"))
+        return StoreConfiguration(url="")
+    if not url.is_local and not url.is_tls and tls.ca_file is None:
+        mistakes.warning(
+            where.key("url"),
+            "the records go over the network in clear: set ca_file, or sslmode=verify-full in the URL",
+            value=str(url),
+        )
+    return StoreConfiguration(url=str(url), postgres=url, password=password, tls=tls, is_pooled=table.pooled)
+
+
+def _sqlite_path(url: str, state_dir: Path, where: Where, mistakes: Mistakes) -> Path:
+    """Return the file of an SQLite URL. Report any other URL."""
+    name = url.removeprefix(SQLITE)
+    if not url.startswith(SQLITE) or not name or name.endswith("/") or set(name) & set("?#:"):
         mistakes.error(
-            where, "must be sqlite:///FILE (relative to state_dir) or sqlite:////ABSOLUTE/FILE", value=url, unit="URL"
+            where,
+            "must be sqlite:///FILE (relative to state_dir), sqlite:////ABSOLUTE/FILE or postgresql://USER@HOST/NAME",
+            value=url,
+            unit="URL",
         )
     path = absolute(name, state_dir)
     try:

@@ -93,10 +93,18 @@ class BusTable(LoginKeys):
     ] = 10.0
 
 
-class StoreTable(Table):
-    url: Annotated[str, Address("sqlite:///FILE, relative to state_dir, or sqlite:////ABSOLUTE/FILE")] = (
-        "sqlite:///fenced.db"
-    )
+class StoreTable(TlsKeys):
+    url: Annotated[
+        str,
+        Address(
+            "sqlite:///FILE, relative to state_dir, or sqlite:////ABSOLUTE/FILE; or "
+            "postgresql://USER@HOST[:PORT][,HOST...]/DATABASE"
+        ),
+    ] = "sqlite:///fenced.db"
+    password_file: Annotated[str, FileName("PostgreSQL: file with the password on one line")] = ""
+    password_env: Annotated[str, Text("or: the environment variable that holds it")] = ""
+    password_credential: Annotated[str, Text("or: the systemd credential that holds it")] = ""
+    pooled: Annotated[bool, Flag("true: the connections go through PgBouncer in transaction mode")] = False
     lease_ttl: Annotated[float, Seconds("how long the right to act lasts without renewal", least="1s", most="10m")] = (
         15.0
     )

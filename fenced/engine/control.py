@@ -5,7 +5,7 @@ durable.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ from fenced.core.suspected import freshness
 from fenced.core.suspected.fenceable import shown
 from fenced.engine.misnamed import Misnamed
 from fenced.engine.reactor import Reactor
-from fenced.engine.readiness import readiness
+from fenced.engine.readiness import Judge
 from fenced.engine.watching import Events
 from fenced.model.answers import Accepted as CoreAccepted
 from fenced.model.answers import RefusedBy
@@ -55,6 +55,7 @@ class EngineControl:
         self._reactor, self._journal, self._clock = reactor, journal, clock
         self._is_bus_connected, self._not_ready = is_bus_connected, not_ready
         self._warnings, self._proxies = warnings, proxies
+        self._judge = Judge(clock, misnamed.names)
         self._events = Events(journal)
         self._changed = asyncio.Event()
 
@@ -98,8 +99,9 @@ class EngineControl:
     def proxies(self) -> Sequence[ProxyView]:
         return self._proxies()
 
-    def hosts(self) -> Sequence[HostView]:
-        return [self._view(self._fleet.durable(name)) for name in sorted(self._fleet.hosts)]
+    def hosts(self, *, after: str | None = None) -> Iterator[HostView]:
+        names = self._fleet.hosts if after is None else (name for name in self._fleet.hosts if name > after)
+        return (self._view(self._fleet.durable(name)) for name in sorted(names))
 
     def host(self, name: HostName) -> HostView:
         return self._view(self._state(name))
@@ -112,8 +114,10 @@ class EngineControl:
     def _view(self, state: HostState) -> HostView:
         host, sight = self._fleet.host(state.name), self._fleet.sights[state.name]
         names = {device.name for device in host.devices}
+        if any(name not in names for name, _ in state.power):
+            state = replace(state, power=tuple((name, power) for name, power in state.power if name in names))
         return HostView(
-            state=replace(state, power=tuple((name, power) for name, power in state.power if name in names)),
+            state=state,
             cluster=str(host.cluster),
             datacenter=str(host.datacenter),
             last_heard=sight.heard_at if sight.heard_at is not None else state.last_heard,
@@ -169,9 +173,7 @@ class EngineControl:
         return Explanation(view=view, gates=told, known=known, plan=plan, entries=entries)
 
     async def readiness(self, *, match: str, is_all: bool, limit: int, after: str | None) -> Readiness:
-        return await readiness(
-            self._fleet, self._clock, self._misnamed.names, match=match, is_all=is_all, limit=limit, after=after
-        )
+        return await self._judge.readiness(self._fleet, match=match, is_all=is_all, limit=limit, after=after)
 
     async def operation(self, operation: OperationId) -> Operation:
         for state in map(self._fleet.durable, self._fleet.hosts):

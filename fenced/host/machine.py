@@ -110,11 +110,23 @@ def anchor(*, wall_now: float, last_at: float | None, same_boot_offset: float | 
 
 
 def steady_start(
-    *, wall_now: float, boot: str, boottime_now: float, kept: ClockAnchor | None, last_at: float | None
+    *,
+    wall_now: float,
+    boot: str,
+    boottime_now: float,
+    kept: ClockAnchor | None,
+    last_at: float | None,
+    steady_at: float | None = None,
 ) -> float:
-    """Return the start of the steady clock. `kept`: the journal's anchor. `last_at`: the time of its newest record."""
+    """Return the start of the steady clock.
+
+    `kept`: the journal's anchor. `last_at`: the time of its newest record. `steady_at`: what it reads now by the
+    store's clock, for a machine or a boot that can't know it otherwise.
+    """
     if kept is not None and kept.boot_id == boot:
         return anchor(wall_now=wall_now, last_at=kept.steady, same_boot_offset=boottime_now - kept.boottime)
+    if steady_at is not None:
+        return max(steady_at, last_at or steady_at)
     return anchor(wall_now=wall_now, last_at=last_at, same_boot_offset=None)
 
 

@@ -2,8 +2,8 @@
 
 It knows the dataclasses of the core, but no tables. Nothing is lost silently. An unknown field or `kind` is an error: a
 newer program wrote it, and the schema number should have shown that. A missing field takes its default: an older
-program wrote it. So a field may be added with a default at any time; renaming or removing one, or changing its meaning,
-needs a migration of the stored text.
+program wrote it. So a field may be added with a default, and a new schema number; renaming or removing one, or changing
+its meaning, needs a migration of the stored text.
 """
 
 import functools

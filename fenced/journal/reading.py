@@ -8,15 +8,15 @@ logs them, so that the other messages go out, and `entries` shows the rest.
 import contextlib
 import json
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, TextClause, func, select, text
 
 from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.records import Entry
 from fenced.core.durable.state import HostState, Operation
-from fenced.journal import codec
+from fenced.journal import codec, statements
 from fenced.journal.schema import FLEET, LEASE, OPERATIONS, OUTBOX, RECORDS, SNAPSHOTS, STORE
 from fenced.model.names import HostName, OperationId
 from fenced.ports.journal import ClockAnchor, Loaded, OutboxMessage, Page
@@ -30,13 +30,13 @@ LeftOut = Callable[[int, str], None]
 """Gets the number of an unreadable message, and the reason."""
 
 
-def load(connection: Connection, *, epoch: int) -> Loaded:
+def load(connection: Connection, *, shard: str, epoch: int) -> Loaded:
     """Return what a start needs: every snapshot, and for each host only the records after it."""
-    sequence = connection.execute(select(func.max(RECORDS.c.sequence))).scalar() or 0
+    sequence = connection.execute(_NEWEST_RECORD, {"shard": shard}).scalar() or 0
     faults: dict[HostName | None, str] = {}
-    hosts = dict(_snapshots(connection, sequence, faults))
-    fleet = _fleet(connection, sequence, faults)
-    tail = list(_tail(connection, faults))
+    hosts = dict(_snapshots(connection, shard, sequence, faults))
+    fleet = _fleet(connection, shard, sequence, faults)
+    tail = list(_tail(connection, shard, faults))
     fleet_fault = faults.pop(None, "")
     return Loaded(
         store_id=_text(connection.execute(select(STORE.c.id)).scalar_one(), "the store's id"),
@@ -44,16 +44,16 @@ def load(connection: Connection, *, epoch: int) -> Loaded:
         hosts=hosts,
         fleet=fleet,
         tail=tail,
-        last_at=connection.execute(NEWEST_MOMENT).scalar(),
+        last_at=connection.execute(_statement(connection, statements.NEWEST_MOMENT), {"shard": shard}).scalar(),
         sequence=sequence,
         faults={name: why for name, why in faults.items() if name is not None},
         fleet_fault=fleet_fault,
     )
 
 
-def clock_anchor(connection: Connection) -> ClockAnchor | None:
+def clock_anchor(connection: Connection, *, shard: str) -> ClockAnchor | None:
     columns = (LEASE.c.anchor_boot_id, LEASE.c.anchor_boottime, LEASE.c.anchor_steady, LEASE.c.anchor_calendar)
-    row = connection.execute(select(*columns)).one()
+    row = connection.execute(select(*columns).where(LEASE.c.shard == shard)).one()
     if row.anchor_boot_id is None:
         return None
     return ClockAnchor(
@@ -65,29 +65,35 @@ def clock_anchor(connection: Connection) -> ClockAnchor | None:
 
 
 def outbox(
-    connection: Connection, *, limit: int, each: int, skipping: Collection[HostName | None], left_out: LeftOut
+    connection: Connection,
+    *,
+    shard: str,
+    limit: int,
+    each: int,
+    skipping: Collection[HostName | None],
+    left_out: LeftOut,
 ) -> Sequence[OutboxMessage]:
     """An unreadable message blocks no other, not even its host's."""
     skipped = json.dumps(["" if host is None else host for host in skipping])
-    rows = connection.execute(PENDING, {"limit": _bounded(limit), "each": _bounded(each), "skipping": skipped})
+    wanted = {"shard": shard, "limit": _bounded(limit), "each": _bounded(each), "skipping": skipped}
+    rows = connection.execute(_statement(connection, statements.PENDING), wanted)
     return _messages(sorted(rows, key=lambda row: row.sequence), left_out)
 
 
-def outbox_pending(connection: Connection) -> int:
-    return int(
-        connection.execute(select(func.count()).select_from(OUTBOX).where(text("is_delivered = 0"))).scalar_one()
-    )
+def outbox_pending(connection: Connection, *, shard: str) -> int:
+    return int(connection.execute(_statement(connection, statements.PENDING_COUNT), {"shard": shard}).scalar_one())
 
 
-def events(connection: Connection, *, after: int, limit: int, left_out: LeftOut) -> Sequence[OutboxMessage]:
-    found = select(OUTBOX).where(OUTBOX.c.sequence > after, OUTBOX.c.is_event)
+def events(connection: Connection, *, shard: str, after: int, limit: int, left_out: LeftOut) -> Sequence[OutboxMessage]:
+    found = select(OUTBOX).where(OUTBOX.c.shard == shard, OUTBOX.c.sequence > after, OUTBOX.c.is_event)
     rows = connection.execute(found.order_by(OUTBOX.c.sequence).limit(_bounded(limit)))
     return _messages(rows, left_out)
 
 
-def newest_event(connection: Connection) -> int:
+def newest_event(connection: Connection, *, shard: str) -> int:
     """Return the sequence of the newest event, 0 if there is none."""
-    return int(connection.execute(select(func.max(OUTBOX.c.sequence)).where(OUTBOX.c.is_event)).scalar() or 0)
+    found = select(func.max(OUTBOX.c.sequence)).where(OUTBOX.c.shard == shard, OUTBOX.c.is_event)
+    return int(connection.execute(found).scalar() or 0)
 
 
 def operation(connection: Connection, *, id: OperationId) -> Operation | None:
@@ -113,13 +119,13 @@ def operations(
 
 
 def entries(
-    connection: Connection, *, host: HostName | None, limit: int, before: int | None
+    connection: Connection, *, shard: str, host: HostName | None, limit: int, before: int | None
 ) -> Sequence[tuple[int, Entry]]:
     """Return the newest first; `host` None: of all hosts and the fleet.
 
     Unreadable records are skipped here, so that operators see the rest; the gates `record` and `store` report them.
     """
-    found = select(RECORDS.c.sequence, RECORDS.c.at, RECORDS.c.host, RECORDS.c.body)
+    found = select(RECORDS.c.sequence, RECORDS.c.at, RECORDS.c.host, RECORDS.c.body).where(RECORDS.c.shard == shard)
     if host is not None:
         found = found.where(RECORDS.c.host == host)
     if before is not None:
@@ -141,9 +147,10 @@ def cursor_number(after: str | None) -> int | None:
 
 
 def _snapshots(
-    connection: Connection, newest: int, faults: dict[HostName | None, str]
+    connection: Connection, shard: str, newest: int, faults: dict[HostName | None, str]
 ) -> Iterator[tuple[HostName, HostState]]:
-    for row in connection.execute(select(SNAPSHOTS.c.host, SNAPSHOTS.c.sequence, SNAPSHOTS.c.body)):
+    found = select(SNAPSHOTS.c.host, SNAPSHOTS.c.sequence, SNAPSHOTS.c.body).where(SNAPSHOTS.c.shard == shard)
+    for row in connection.execute(found):
         name: HostName | None = None
         try:
             name = HostName(_text(row.host, "a snapshot's host"))
@@ -159,8 +166,8 @@ def _snapshots(
             faults.setdefault(name, f"{what} cannot be read: it holds the state of {state.name}")
 
 
-def _fleet(connection: Connection, newest: int, faults: dict[HostName | None, str]) -> FleetState:
-    row = connection.execute(select(FLEET.c.sequence, FLEET.c.body)).one_or_none()
+def _fleet(connection: Connection, shard: str, newest: int, faults: dict[HostName | None, str]) -> FleetState:
+    row = connection.execute(select(FLEET.c.sequence, FLEET.c.body).where(FLEET.c.shard == shard)).one_or_none()
     if row is None:
         return FleetState()
     try:
@@ -171,9 +178,9 @@ def _fleet(connection: Connection, newest: int, faults: dict[HostName | None, st
         return FleetState()
 
 
-def _tail(connection: Connection, faults: dict[HostName | None, str]) -> Iterator[Entry]:
+def _tail(connection: Connection, shard: str, faults: dict[HostName | None, str]) -> Iterator[Entry]:
     """Yield the readable records. Stop at a host's first unreadable one; the fleet's do not depend on each other."""
-    for row in connection.execute(TAIL):
+    for row in connection.execute(_statement(connection, statements.TAIL), {"shard": shard}):
         host = HostName(row.host) if isinstance(row.host, str) else None
         if host is not None and host in faults:
             continue
@@ -253,51 +260,8 @@ def _bounded(limit: int) -> int:
     return min(limit, ROWS_MAX)
 
 
-NEWEST_MOMENT: Final = text(
-    "SELECT at FROM records WHERE typeof(at) = 'real' AND abs(at) < 1e15 ORDER BY sequence DESC LIMIT 1"
-)
+def _statement(connection: Connection, of: Mapping[str, TextClause]) -> TextClause:
+    return of[connection.dialect.name]
 
-# It finds the names by jumping through the index (one seek a host) instead of reading a million rows; the same index
-# yields each host's records after its snapshot.
-TAIL: Final = text(
-    """
-    WITH RECURSIVE names (host) AS (
-        SELECT min(host) FROM records
-        UNION ALL
-        SELECT (SELECT min(host) FROM records WHERE records.host > names.host) FROM names WHERE names.host IS NOT NULL)
-    SELECT records.sequence, records.at, records.host, records.body
-        FROM names CROSS JOIN records
-        WHERE records.host = names.host AND names.host IS NOT NULL
-            AND records.sequence > coalesce((SELECT sequence FROM snapshots WHERE snapshots.host = names.host), 0)
-    UNION ALL
-    SELECT sequence, at, host, body
-        FROM records
-        WHERE host IS NULL AND sequence > coalesce((SELECT sequence FROM fleet), 0)
-    ORDER BY 1
-    """
-)
 
-# One seek in the index outbox_lanes finds each host with pending messages, and only its oldest messages are read: a
-# hundred thousand messages of one host do not slow down the others. Messages of no host have the name "".
-PENDING: Final = text(
-    """
-    WITH RECURSIVE
-    lanes (lane) AS (
-        SELECT min(coalesce(host, '')) FROM outbox WHERE is_delivered = 0
-        UNION ALL
-        SELECT (SELECT min(coalesce(host, '')) FROM outbox WHERE is_delivered = 0 AND coalesce(host, '') > lanes.lane)
-            FROM lanes WHERE lanes.lane IS NOT NULL),
-    heads (lane, head) AS (
-        SELECT lane,
-               (SELECT min(sequence) FROM outbox WHERE is_delivered = 0 AND coalesce(host, '') = lanes.lane) AS head
-            FROM lanes WHERE lane IS NOT NULL AND lane NOT IN (SELECT value FROM json_each(:skipping))
-            ORDER BY head LIMIT :limit)
-    SELECT outbox.*
-        FROM heads CROSS JOIN outbox
-        WHERE outbox.sequence IN (
-            SELECT one.sequence FROM outbox AS one
-            WHERE one.is_delivered = 0 AND coalesce(one.host, '') = heads.lane
-            ORDER BY one.sequence LIMIT :each)
-        ORDER BY row_number() OVER (PARTITION BY heads.lane ORDER BY outbox.sequence), outbox.sequence LIMIT :limit
-    """
-).columns(*OUTBOX.columns)
+_NEWEST_RECORD: Final = text("SELECT sequence FROM records WHERE shard = :shard ORDER BY sequence DESC LIMIT 1")

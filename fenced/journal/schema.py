@@ -1,69 +1,77 @@
-"""The tables of the store, and the numbered migrations that create them.
+"""The tables of the store, as the last migration leaves them.
 
-It knows SQL, not the meaning of rows. Never change a released migration; the tables below are the result of the last
-one. All migrations of a start run in one transaction, so a store has either the old or the new number.
+It knows SQL, not the meaning of rows. Times are seconds on the steady clock. There are no foreign keys: each kind of
+row has its own rule for pruning, and a record must be writable whatever happened to the others.
 
-Times are seconds on the steady clock. There are no foreign keys: each kind of row has its own rule for pruning, and a
-record must be writable whatever happened to the others.
+Each row belongs to a shard. In PostgreSQL the shard is part of the keys; an SQLite file holds one shard.
 """
 
-import uuid
-from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Final
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Connection,
     Double,
+    Identity,
+    Index,
     LargeBinary,
     MetaData,
     Table,
     Text,
-    inspect,
+    func,
     text,
 )
-
-from fenced.ports.journal import StoreError, StoreTooNew
 
 METADATA: Final = MetaData()
 
 STORE: Final = Table(
     "store",
     METADATA,
-    Column("one", BigInteger, primary_key=True),
+    Column("one", BigInteger, primary_key=True, autoincrement=False),
     Column("id", Text, nullable=False),
     Column("created", Double, nullable=False),
+    Column("epochs", BigInteger, nullable=False),
+    Column("moved", Text),
 )
-"""One row: the id that the store got at its creation. A proxy remembers it with the tokens of this store."""
+"""One row: the id that the store got at its creation, which a proxy remembers with the tokens of this store; the newest
+epoch that was drawn for any shard; and where `fenced store copy` took the store, if it did."""
 
 LEASE: Final = Table(
     "lease",
     METADATA,
-    Column("one", BigInteger, primary_key=True),
+    Column("shard", Text, primary_key=True),
     Column("epoch", BigInteger, nullable=False),
     Column("holder", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("place", Text, nullable=False),
     Column("until", Double, nullable=False),
+    Column("batch", BigInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("at", Double),
     Column("anchor_boot_id", Text),
     Column("anchor_boottime", Double),
     Column("anchor_steady", Double),
     Column("anchor_calendar", Text),
+    Column("anchor_at", Double),
 )
-"""One row, which every write checks: the newest epoch, its holder, and until when the holder may act."""
+"""A row a shard, which every write locks and changes: the epoch, who holds it (`holder` differs for each start, `name`
+is the daemon's, `place` its state directory in a boot of its machine), until when the holder may act (0: released).
+`batch` counts the writes, `sequence` and `at` are those of the newest record. `anchor_at`: PostgreSQL's clock at the
+anchor."""
 
 RECORDS: Final = Table(
     "records",
     METADATA,
-    Column("sequence", BigInteger, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
     Column("epoch", BigInteger, nullable=False),
     Column("at", Double, nullable=False),
     Column("host", Text),
     Column("operation", Text),
     Column("body", Text, nullable=False),
+    Column("shard", Text, primary_key=True),
 )
-"""The records. `host` null: the fleet's. The newest row is never deleted, because the next sequence follows it."""
+"""The records. `host` null: the fleet's. The newest row is never deleted, so that a damaged lease row shows."""
 
 SNAPSHOTS: Final = Table(
     "snapshots",
@@ -71,13 +79,14 @@ SNAPSHOTS: Final = Table(
     Column("host", Text, primary_key=True),
     Column("sequence", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
+    Column("shard", Text, primary_key=True),
 )
 """A host's state, including all its records up to `sequence`."""
 
 FLEET: Final = Table(
     "fleet",
     METADATA,
-    Column("one", BigInteger, primary_key=True),
+    Column("shard", Text, primary_key=True),
     Column("sequence", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
 )
@@ -85,7 +94,7 @@ FLEET: Final = Table(
 OPERATIONS: Final = Table(
     "operations",
     METADATA,
-    Column("number", BigInteger, primary_key=True),
+    Column("number", BigInteger, Identity(), primary_key=True),
     Column("id", Text, nullable=False, unique=True),
     Column("host", Text, nullable=False),
     Column("state", Text, nullable=False),
@@ -94,13 +103,14 @@ OPERATIONS: Final = Table(
     Column("started", Double, nullable=False),
     Column("ended", Double),
     Column("body", Text, nullable=False),
+    Column("shard", Text, nullable=False),
 )
 """Each operation as last written. `number` is the order of creation, and the cursor of lists."""
 
 OUTBOX: Final = Table(
     "outbox",
     METADATA,
-    Column("sequence", BigInteger, primary_key=True),
+    Column("sequence", BigInteger, Identity(), primary_key=True),
     Column("id", Text, nullable=False),
     Column("at", Double, nullable=False),
     Column("host", Text),
@@ -110,85 +120,32 @@ OUTBOX: Final = Table(
     Column("is_event", Boolean, nullable=False),
     Column("is_delivered", Boolean, nullable=False),
     Column("operation", Text),
+    Column("shard", Text, nullable=False),
 )
-"""Messages for the bus. A delivered event stays for readers that resume; a delivered state is deleted."""
+"""Messages for the bus. A delivered event stays for readers that resume; a delivered state is deleted. Within a shard
+the numbers rise in the order of the writes, because each write holds the shard's row of `lease`."""
 
+SCHEMA: Final = Table(
+    "schema",
+    METADATA,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("applied", Double, nullable=False),
+)
+"""The migrations that were applied."""
 
-def _to_1(connection: Connection) -> None:
-    """Uses only what SQLite 3.34 has. AUTOINCREMENT: a number is never reused."""
-    for statement in (
-        "CREATE TABLE store (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, created REAL NOT NULL)",
-        """CREATE TABLE lease (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, holder TEXT NOT NULL,
-            until REAL NOT NULL, anchor_boot_id TEXT, anchor_boottime REAL, anchor_steady REAL)""",
-        """CREATE TABLE records (sequence INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, at REAL NOT NULL, host TEXT,
-            operation TEXT, body TEXT NOT NULL)""",
-        "CREATE INDEX records_of_host ON records (host, sequence)",
-        "CREATE INDEX records_by_time ON records (at)",
-        "CREATE TABLE snapshots (host TEXT PRIMARY KEY, sequence INTEGER NOT NULL, body TEXT NOT NULL)",
-        "CREATE TABLE fleet (one INTEGER PRIMARY KEY CHECK (one = 1), sequence INTEGER NOT NULL, body TEXT NOT NULL)",
-        """CREATE TABLE operations (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
-            host TEXT NOT NULL, state TEXT NOT NULL, action TEXT NOT NULL, cause TEXT NOT NULL, started REAL NOT NULL,
-            ended REAL, body TEXT NOT NULL)""",
-        "CREATE INDEX operations_of_host ON operations (host, number)",
-        "CREATE INDEX operations_by_state ON operations (state, number)",
-        "CREATE INDEX operations_by_end ON operations (ended) WHERE ended IS NOT NULL",
-        """CREATE TABLE outbox (sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, at REAL NOT NULL,
-            host TEXT, topic TEXT NOT NULL, payload BLOB NOT NULL, is_retained INTEGER NOT NULL,
-            is_event INTEGER NOT NULL, is_delivered INTEGER NOT NULL, operation TEXT)""",
-        "CREATE INDEX outbox_pending ON outbox (sequence) WHERE is_delivered = 0",
-        "CREATE INDEX outbox_delivered ON outbox (at) WHERE is_delivered = 1",
-    ):
-        connection.exec_driver_sql(statement)
-    connection.execute(text("INSERT INTO store VALUES (1, :id, 0)"), {"id": str(uuid.uuid4())})
-    connection.execute(text("INSERT INTO lease VALUES (1, 0, '', 0, NULL, NULL, NULL)"))
-
-
-def _to_2(connection: Connection) -> None:
-    """Add an index that finds the hosts with pending messages, and the oldest of each, without reading the rest."""
-    connection.exec_driver_sql(
-        "CREATE INDEX outbox_lanes ON outbox (coalesce(host, ''), sequence) WHERE is_delivered = 0"
-    )
-
-
-def _to_3(connection: Connection) -> None:
-    """Add the offsets of the steady clock from the wall clock."""
-    connection.exec_driver_sql("ALTER TABLE lease ADD COLUMN anchor_calendar TEXT")
-
-
-def _to_4(connection: Connection) -> None:
-    """Change no table. From here on hosts have drills and held suspicions, which an older program can't decode."""
-
-
-Migration = Callable[[Connection], None]
-
-MIGRATIONS: Final[Mapping[int, Migration]] = {1: _to_1, 2: _to_2, 3: _to_3, 4: _to_4}
-
-
-def migrate(connection: Connection, *, path: Path, now: float, migrations: Mapping[int, Migration] = MIGRATIONS) -> int:
-    """Migrate an empty or older store, and return its new number. The caller's transaction holds all of it.
-
-    Raises StoreTooNew, and StoreError for another program's database.
-    """
-    found = _number(connection, path)
-    newest = max(migrations)
-    if found > newest:
-        raise StoreTooNew(
-            f"{path}: schema {found} is newer than this program's {newest}; install the program that wrote it"
-        )
-    for number in range(found + 1, newest + 1):
-        migrations[number](connection)
-        connection.execute(text("INSERT INTO schema VALUES (:number, :now)"), {"number": number, "now": now})
-    if found == 0:
-        connection.execute(text("UPDATE store SET created = :now"), {"now": now})
-    return newest
-
-
-def _number(connection: Connection, path: Path) -> int:
-    """Return the store's schema number; for an empty database create the table of numbers and return 0."""
-    tables = set(inspect(connection).get_table_names())
-    if not tables:
-        connection.exec_driver_sql("CREATE TABLE schema (number INTEGER PRIMARY KEY, applied REAL NOT NULL)")
-        return 0
-    if not {"schema", "store", "lease"} <= tables:
-        raise StoreError(f"{path}: this database is not a store of fenced; give another file in [store] url")
-    return int(connection.execute(text("SELECT max(number) FROM schema")).scalar_one())
+# PostgreSQL's indexes; the migrations of SQLite write their own.
+_PENDING: Final = text("NOT is_delivered")
+Index("records_of_host", RECORDS.c.shard, RECORDS.c.host, RECORDS.c.sequence)
+Index("records_by_time", RECORDS.c.shard, RECORDS.c.at)
+Index("operations_of_host", OPERATIONS.c.host, OPERATIONS.c.number)
+Index("operations_by_state", OPERATIONS.c.state, OPERATIONS.c.number)
+Index("operations_by_end", OPERATIONS.c.shard, OPERATIONS.c.ended)
+Index(
+    "outbox_lanes",
+    OUTBOX.c.shard,
+    func.coalesce(OUTBOX.c.host, text("''")),
+    OUTBOX.c.sequence,
+    postgresql_where=_PENDING,
+)
+Index("outbox_events", OUTBOX.c.shard, OUTBOX.c.sequence, postgresql_where=text("is_event"))
+Index("outbox_delivered", OUTBOX.c.shard, OUTBOX.c.at, postgresql_where=text("is_delivered"))

@@ -1,27 +1,50 @@
 """Writes the store: plain functions over a connection, which the store calls within one transaction.
 
-It knows rows and the codec, but no threads, files or errors. Each write first checks that this daemon's epoch is
-still the newest; the caller's transaction holds the write lock from its first statement on.
+It knows rows and the codec, but no threads, files or errors. Each write first changes the shard's row of `lease`, under
+the condition that this start still holds it. The row stays locked until the commit, so the writes of a shard come one
+after the other, and a controller that takes the lease waits for a running one (S20).
 """
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, Dialect, Table, bindparam, delete, func, insert, select, text, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Dialect,
+    Double,
+    Table,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
 
 from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.records import Entry
 from fenced.core.durable.state import HostState, Operation
-from fenced.journal import codec
-from fenced.journal.schema import FLEET, LEASE, OPERATIONS, OUTBOX, RECORDS, SNAPSHOTS
+from fenced.journal import codec, statements
+from fenced.journal.schema import FLEET, LEASE, OPERATIONS, OUTBOX, RECORDS, SNAPSHOTS, STORE
 from fenced.ports.journal import Batch, ClockAnchor, EpochLost, OutboxMessage
 
 Row = dict[str, Any]
 EPOCH_MAX: Final = 10**17
 """A fence token has 18 digits for the epoch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What this start holds of the store: a shard under an epoch. `holder` is its own, unlike any other start's."""
+
+    shard: str
+    epoch: int = 0
+    holder: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,87 +69,174 @@ def encode(batch: Batch) -> EncodedBatch:
     )
 
 
-def append(connection: Connection, batch: EncodedBatch, *, epoch: int) -> int:
+def append(connection: Connection, batch: EncodedBatch, held: Held) -> int:
     """Return the sequence of the newest record: the batch's last, if it has any. Raises EpochLost."""
-    sequence, last_at = _newest(connection, epoch)
+    last_at = batch.records[-1][0] if batch.records else None
+    sequence, at = advance(connection, held, records=len(batch.records), at=last_at)
     if batch.records:
-        numbered = [(number, epoch, *row) for number, row in enumerate(batch.records, sequence + 1)]
+        first = sequence - len(batch.records) + 1
+        numbered = [(number, held.epoch, *row, held.shard) for number, row in enumerate(batch.records, first)]
         connection.exec_driver_sql(_insert_record(connection.dialect), numbered)
-        sequence, last_at = numbered[-1][0], batch.records[-1][0]
     if batch.snapshots:
-        for row in batch.snapshots:
-            row["sequence"] = sequence
-        connection.execute(_UPSERT_SNAPSHOT, batch.snapshots)
+        connection.execute(
+            _upserting(connection.dialect.name, SNAPSHOTS),
+            [{**row, "sequence": sequence, "shard": held.shard} for row in batch.snapshots],
+        )
     if batch.fleet is not None:
-        connection.execute(_UPSERT_FLEET, {**batch.fleet, "sequence": sequence})
+        connection.execute(
+            _upserting(connection.dialect.name, FLEET), {**batch.fleet, "sequence": sequence, "shard": held.shard}
+        )
     if batch.operations:
-        connection.execute(_UPSERT_OPERATION, batch.operations)
+        connection.execute(
+            _upserting(connection.dialect.name, OPERATIONS), [{**row, "shard": held.shard} for row in batch.operations]
+        )
     if batch.outbox:
-        for row in batch.outbox:
-            row["at"] = last_at
-        connection.execute(insert(OUTBOX), batch.outbox)
+        connection.execute(insert(OUTBOX), [{**row, "at": at or 0.0, "shard": held.shard} for row in batch.outbox])
     return sequence
 
 
-def take_epoch(connection: Connection, *, holder: str, now: float) -> int:
-    """Take a new epoch for this start; from now on no older one can write. The caller holds the lock file."""
-    before = connection.execute(select(LEASE.c.epoch).with_for_update()).scalar_one()
-    if not isinstance(before, int) or not 0 <= before < EPOCH_MAX:
+def advance(
+    connection: Connection, held: Held, *, records: int = 0, at: float | None = None
+) -> tuple[int, float | None]:
+    """Lock and advance the shard's lease row; return sequence and time of the newest record. Raises EpochLost."""
+    row = {"of": held.shard, "ours": held.epoch, "us": held.holder, "records": records, "moment": at}
+    if connection.execute(_ADVANCE, row).rowcount != 1:
+        found = connection.execute(select(LEASE.c.epoch, LEASE.c.name).where(LEASE.c.shard == held.shard)).one_or_none()
+        who = f"{found.name} holds epoch {found.epoch}" if found is not None else "nobody holds the lease"
+        raise EpochLost(f"{who}, ours is {held.epoch}: another daemon took over this store")
+    found = connection.execute(_NEWEST, row).one()
+    return found.sequence, found.at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseRow:
+    """Who holds a shard, as the database's clock has it. Equal rows of two moments: nothing was written between."""
+
+    name: str
+    place: str
+    epoch: int
+    batch: int
+    until: float
+    is_over: bool = field(compare=False)
+
+    @property
+    def is_released(self) -> bool:
+        return self.until == 0.0
+
+
+def lease_row(connection: Connection, shard: str) -> LeaseRow | None:
+    """Return who holds the shard; None if nobody ever did. PostgreSQL only."""
+    row = connection.execute(_LEASE_ROW, {"of": shard}).one_or_none()
+    return None if row is None else LeaseRow(**row._mapping)
+
+
+def locked_lease_row(connection: Connection, shard: str) -> LeaseRow:
+    """Return who holds the shard, and let nobody take it until the transaction ends. PostgreSQL only."""
+    row: Row = {"shard": shard, "epoch": 0, "holder": "", "name": "", "place": "", "until": 0.0}
+    row |= {"batch": 0, "sequence": 0}
+    connection.execute(postgresql.insert(LEASE).on_conflict_do_nothing(), row)  # without a row there is no lock
+    locked = connection.execute(_LEASE_ROW.with_for_update(key_share=True), {"of": shard}).one()
+    return LeaseRow(**locked._mapping)
+
+
+def steady_time(connection: Connection, shard: str) -> float | None:
+    """Return what the last holder's steady clock reads now, by PostgreSQL's clock; None if it was never noted."""
+    elapsed = cast(statements.DATABASE_CLOCK, Double) - LEASE.c.anchor_at
+    found = select(LEASE.c.anchor_steady, elapsed.label("elapsed")).where(LEASE.c.shard == shard)
+    row = connection.execute(found).one_or_none()
+    if row is None or row.anchor_steady is None or row.elapsed is None:
+        return None
+    return float(row.anchor_steady) + max(float(row.elapsed), 0.0)
+
+
+def batches(connection: Connection, shard: str, held: Held | None = None) -> int:
+    """Lock the shard's row and return how many writes it counts. `held`: raise EpochLost if that is lost."""
+    columns = select(LEASE.c.batch, LEASE.c.epoch, LEASE.c.holder, LEASE.c.name)
+    row = connection.execute(columns.where(LEASE.c.shard == shard).with_for_update(key_share=True)).one()
+    if held is not None and (row.epoch, row.holder) != (held.epoch, held.holder):
+        raise EpochLost(
+            f"{row.name} holds epoch {row.epoch}, ours is {held.epoch}: another daemon took over this store"
+        )
+    return int(row.batch)
+
+
+def take_epoch(
+    connection: Connection, held: Held, *, name: str, place: str, until: float = 0.0, ttl_seconds: float = 0.0
+) -> int:
+    """Take a new epoch for this start; from now on no older one can write. The caller may take the lease.
+
+    `place`: the state directory in this boot of its machine. `until`, `ttl_seconds`: the lease's end, as at
+    `renew_lease`.
+    """
+    drawn = connection.execute(select(STORE.c.epochs).with_for_update(key_share=True)).scalar_one()
+    in_force = connection.execute(select(LEASE.c.epoch)).scalars()
+    known = (drawn, *in_force)
+    if not all(isinstance(epoch, int) and 0 <= epoch < EPOCH_MAX for epoch in known):
         raise codec.CodecError("the epoch of the lease cannot be read: it is not a number in range")
-    epoch = before + 1
-    connection.execute(update(LEASE).values(epoch=epoch, holder=holder, until=now))
+    epoch: int = max(known) + 1
+    connection.execute(update(STORE).values(epochs=epoch))
+    newest = select(func.coalesce(func.max(RECORDS.c.sequence), 0)).where(RECORDS.c.shard == held.shard)
+    row = {
+        "shard": held.shard, "epoch": epoch, "holder": held.holder, "name": name, "place": place, "batch": 0,
+        "sequence": connection.execute(newest).scalar_one(), "at": None,
+        "until": statements.lease_end(connection.dialect.name, until=until, ttl_seconds=ttl_seconds),
+    }  # fmt: skip
+    upsert = _insert_into(connection.dialect.name, LEASE).values(row)
+    taken = {key: upsert.excluded[key] for key in ("epoch", "holder", "name", "place", "until")}
+    # A number beyond all records is that of a damaged row; one below them would be given twice.
+    taken |= {"sequence": upsert.excluded.sequence, "batch": LEASE.c.batch + 1}
+    connection.execute(upsert.on_conflict_do_update(index_elements=["shard"], set_=taken))
     return epoch
 
 
-def renew_lease(connection: Connection, *, epoch: int, until: float, anchor: ClockAnchor | None) -> None:
-    """Raises EpochLost."""
-    check_epoch(connection, epoch)
-    values: Row = {"until": until}
+def renew_lease(
+    connection: Connection, held: Held, *, until: float, ttl_seconds: float, anchor: ClockAnchor | None
+) -> None:
+    """`until`: the lease's end by the daemon's clock, which counts if the database is the daemon's own.
+
+    Otherwise the end is `ttl_seconds` from now by the database's clock. Raises EpochLost.
+    """
+    advance(connection, held)
+    values: Row = {"until": statements.lease_end(connection.dialect.name, until=until, ttl_seconds=ttl_seconds)}
     if anchor is not None:
         values |= {
             "anchor_boot_id": anchor.boot_id,
             "anchor_boottime": anchor.boottime,
             "anchor_steady": anchor.steady,
             "anchor_calendar": anchor.calendar,
+            "anchor_at": statements.database_time(connection.dialect.name),
         }
-    connection.execute(update(LEASE).values(**values))
+    connection.execute(update(LEASE).where(LEASE.c.shard == held.shard).values(**values))
 
 
-def delivered(connection: Connection, messages: Sequence[OutboxMessage], *, epoch: int) -> None:
+def release_lease(connection: Connection, held: Held) -> None:
+    """End the lease, so that another daemon may take it at once. Raises EpochLost."""
+    advance(connection, held)
+    connection.execute(update(LEASE).where(LEASE.c.shard == held.shard).values(until=0.0))
+
+
+def delivered(connection: Connection, messages: Sequence[OutboxMessage], held: Held) -> None:
     """Mark events as delivered, and delete states, whose old values are not needed. Raises EpochLost."""
-    check_epoch(connection, epoch)
+    advance(connection, held)
     if events := [{"of": message.sequence} for message in messages if not message.is_retained]:
         connection.execute(_MARK_DELIVERED, events)
     if states := [{"of": message.sequence} for message in messages if message.is_retained]:
         connection.execute(_DELETE_DELIVERED, states)
 
 
-def prune(connection: Connection, *, epoch: int, before: float, events_before: float, limit: int) -> int:
+def prune(connection: Connection, held: Held, *, before: float, events_before: float, limit: int) -> int:
     """Delete at most `limit` rows, and return how many. Raises EpochLost."""
-    check_epoch(connection, epoch)
+    advance(connection, held)
     gone = 0
-    for statement, moment in ((_PRUNE_EVENTS, events_before), (_PRUNE_RECORDS, before), (_PRUNE_OPERATIONS, before)):
+    for statement, moment in (
+        (statements.PRUNE_EVENTS, events_before),
+        (statements.PRUNE_RECORDS, before),
+        (statements.PRUNE_OPERATIONS, before),
+    ):
         if gone < limit:
-            gone += connection.execute(statement, {"before": moment, "limit": limit - gone}).rowcount
+            rows = {"before": moment, "limit": limit - gone, "shard": held.shard}
+            gone += connection.execute(statement[connection.dialect.name], rows).rowcount
     return gone
-
-
-def check_epoch(connection: Connection, epoch: int) -> None:
-    """Raise EpochLost if there is a newer epoch than this daemon's."""
-    row = connection.execute(select(LEASE.c.epoch, LEASE.c.holder).with_for_update()).one()
-    _compare(row.epoch, row.holder, epoch)
-
-
-def _newest(connection: Connection, epoch: int) -> tuple[int, float]:
-    """Return sequence and time of the newest record, zeros if there is none. Raises EpochLost."""
-    row = connection.execute(_NEWEST).one()
-    _compare(row.epoch, row.holder, epoch)
-    return row.sequence or 0, row.at or 0.0
-
-
-def _compare(newest: int, holder: str, ours: int) -> None:
-    if newest != ours:
-        raise EpochLost(f"{holder} holds epoch {newest}, ours is {ours}: another daemon took over this store")
 
 
 def _record_row(entry: Entry) -> tuple[float, str | None, str | None, str]:
@@ -145,7 +255,7 @@ def _snapshot_row(host: HostState) -> Row:
 
 
 def _fleet_row(fleet: FleetState) -> Row:
-    return {"one": 1, "body": codec.dump_fleet(fleet)}
+    return {"body": codec.dump_fleet(fleet)}
 
 
 def _operation_row(operation: Operation) -> Row:
@@ -174,51 +284,33 @@ def _outbox_row(message: OutboxMessage) -> Row:
     }
 
 
-def _upserting(table: Table, key: str) -> Any:
+def _insert_into(dialect: str, table: Table) -> Any:
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+
+
+@functools.cache
+def _upserting(dialect: str, table: Table) -> Any:
     """Insert, or update every column but the key (and an operation's number)."""
-    statement = upsert(table)
-    changed = {column.name: column for column in statement.excluded if column.name not in {key, "number"}}
-    return statement.on_conflict_do_update(index_elements=[key], set_=changed)
+    keys = statements.KEYS[dialect][table.name]
+    statement = _insert_into(dialect, table)
+    kept = {*keys, "number"}
+    changed = {column.name: column for column in statement.excluded if column.name not in kept}
+    return statement.on_conflict_do_update(index_elements=keys, set_=changed)
 
 
-_UPSERT_SNAPSHOT: Final = _upserting(SNAPSHOTS, "host")
-_UPSERT_FLEET: Final = _upserting(FLEET, "one")
-_UPSERT_OPERATION: Final = _upserting(OPERATIONS, "id")
+_LEASE_ROW: Final = select(
+    LEASE.c.name, LEASE.c.place, LEASE.c.epoch, LEASE.c.batch, LEASE.c.until,
+    (LEASE.c.until < statements.DATABASE_CLOCK).label("is_over"),
+).where(LEASE.c.shard == bindparam("of"))  # fmt: skip
+_ADVANCE: Final = (
+    update(LEASE)
+    .where(LEASE.c.shard == bindparam("of"), LEASE.c.epoch == bindparam("ours"), LEASE.c.holder == bindparam("us"))
+    .values(
+        batch=LEASE.c.batch + 1,
+        sequence=LEASE.c.sequence + bindparam("records", type_=BigInteger),
+        at=func.coalesce(bindparam("moment", type_=Double), LEASE.c.at),
+    )
+)
+_NEWEST: Final = select(LEASE.c.sequence, LEASE.c.at).where(LEASE.c.shard == bindparam("of"))
 _MARK_DELIVERED: Final = update(OUTBOX).where(OUTBOX.c.sequence == bindparam("of")).values(is_delivered=True)
 _DELETE_DELIVERED: Final = delete(OUTBOX).where(OUTBOX.c.sequence == bindparam("of"))
-
-_LAST: Final = select(func.max(RECORDS.c.sequence)).scalar_subquery()
-_NEWEST: Final = select(
-    LEASE.c.epoch,
-    LEASE.c.holder,
-    _LAST.label("sequence"),
-    select(RECORDS.c.at).where(RECORDS.c.sequence == _LAST).scalar_subquery().label("at"),
-).with_for_update()
-
-# Keep the newest record (sequences are counted from it), records without a snapshot, and those of running operations.
-_PRUNE_RECORDS: Final = text(
-    """
-    DELETE FROM records WHERE sequence IN (
-        SELECT record.sequence FROM records AS record
-        LEFT JOIN snapshots ON snapshots.host = record.host
-        LEFT JOIN fleet ON record.host IS NULL
-        LEFT JOIN operations ON operations.id = record.operation
-        WHERE record.at < :before
-            AND record.sequence <= coalesce(snapshots.sequence, fleet.sequence, 0)
-            AND coalesce(operations.state, '') <> 'running'
-            AND record.sequence < (SELECT max(sequence) FROM records)
-        ORDER BY record.at LIMIT :limit)
-    """
-)
-_PRUNE_EVENTS: Final = text(
-    """
-    DELETE FROM outbox WHERE sequence IN (
-        SELECT sequence FROM outbox WHERE is_delivered = 1 AND at < :before ORDER BY at LIMIT :limit)
-    """
-)
-_PRUNE_OPERATIONS: Final = text(
-    """
-    DELETE FROM operations WHERE number IN (
-        SELECT number FROM operations WHERE ended < :before AND state <> 'running' ORDER BY ended LIMIT :limit)
-    """
-)

@@ -3,7 +3,7 @@
 A command returns once the decision is durable. A refusal names the rule that refused (RFC 9457 `rule`).
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -120,8 +120,8 @@ class Control(Protocol):
         """Return all proxies by name, each with its last answer."""
         ...
 
-    def hosts(self) -> Sequence[HostView]:
-        """Return all hosts, by name."""
+    def hosts(self, *, after: str | None = None) -> Iterator[HostView]:
+        """Yield all hosts by name, or those after a name. Each is viewed when it is reached; never await in between."""
         ...
 
     def host(self, name: HostName) -> HostView:
@@ -135,8 +135,8 @@ class Control(Protocol):
     async def readiness(self, *, match: str, is_all: bool, limit: int, after: str | None) -> Readiness:
         """Judge the hosts that the expression selects, in slices, so that nothing else waits for it.
 
-        The page has the hosts that hinder or had a would-be fence in the last week, or (`is_all`) every host. An
-        invalid expression selects no host.
+        The page has the hosts that hinder or had a would-be fence in the last week, or (`is_all`) every host. With
+        `after` the figures may be those of a first page of the last minute. An invalid expression selects no host.
         """
         ...
 

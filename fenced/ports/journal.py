@@ -29,6 +29,10 @@ class StoreHeld(StoreError):
     """Another daemon uses this state_dir; the text says which process (exit 78)."""
 
 
+class StoreMoved(StoreError):
+    """`fenced store copy` took this store elsewhere; the text says where (exit 78)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockAnchor:
     """A reading of the steady clock: it read `steady` when CLOCK_BOOTTIME read `boottime`
@@ -80,7 +84,8 @@ class Loaded:
 
     `faults`: hosts with unreadable records, and what is wrong; `tail` has none of their later entries. `fleet_fault`:
     the same for the fleet; "" if everything was read. `expected_store`: the id of the store that belongs to this state
-    directory, if this is another one that no operator has accepted yet.
+    directory, if this is another one that no operator has accepted yet. `steady_at`: what the steady clock of the last
+    holder reads now, by the store's clock; None if the store has no clock of its own.
     """
 
     store_id: str
@@ -93,6 +98,7 @@ class Loaded:
     faults: Mapping[HostName, str] = field(default_factory=dict)
     fleet_fault: str = ""
     expected_store: str = ""
+    steady_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

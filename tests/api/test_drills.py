@@ -84,7 +84,7 @@ async def test_wait_shows_each_step_and_exits_0(api: Api) -> None:
     ("result", "step", "text"),
     [
         (DrillResult.FAILED, DrillStep.SILENT, "FAILED at step silent: it went on beating"),
-        (DrillResult.CANCELLED, DrillStep.OFF, "was cancelled and proves nothing: it went on beating"),
+        (DrillResult.CANCELLED, DrillStep.SILENT, "was cancelled and proves nothing: it went on beating"),
     ],
 )
 async def test_a_drill_that_did_not_succeed_exits_1_with_its_step(
@@ -95,6 +95,8 @@ async def test_a_drill_that_did_not_succeed_exits_1_with_its_step(
         group.create_task(end_when_started(api, result, step=step, why="it went on beating"))
     assert waiting.result().code == 1
     assert text in waiting.result().out
+    words = waiting.result().out.split()
+    assert words[words.index(step.value) + 1] == ("failed" if result is DrillResult.FAILED else "-")
 
 
 async def test_a_drill_that_does_not_end_in_time_is_124(api: Api) -> None:

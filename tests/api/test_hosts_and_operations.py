@@ -66,6 +66,12 @@ async def test_hosts_are_listed_by_name_in_pages(api: Api) -> None:
     assert seen == ["node-1", "node-2", "node-3", "node-4"]
 
 
+async def test_a_page_costs_what_it_shows_not_what_the_fleet_has(api: Api) -> None:
+    async with api.client.get("/api/v1/hosts", params={"limit": "1", "after": "node-1"}) as response:
+        assert [host["name"] for host in (await response.json())["items"]] == ["node-2"]
+    assert api.control.viewed == ["node-2", "node-3"], "the page, and one more: are there others?"
+
+
 async def test_hosts_are_chosen_by_state_and_cluster(api: Api) -> None:
     async with api.client.get("/api/v1/hosts", params={"state": "suspect"}) as response:
         assert [host["name"] for host in (await response.json())["items"]] == ["node-3"]

@@ -4,11 +4,12 @@ import re
 from dataclasses import replace
 
 from fenced.core.durable.held_suspicion import HeldSuspicion, SuspicionEnd
+from fenced.core.durable.state import HostState
 from fenced.model.names import HostName
 from fenced.model.power import Cause, State
 from tests.api.conftest import Api
 from tests.api.ctl import ctl, on_terminal
-from tests.fakes.samples import START
+from tests.fakes.samples import START, make_host
 from tests.net import free_port
 
 NODE = HostName("node-1")
@@ -109,6 +110,30 @@ async def test_all_lists_every_host_with_its_paths_from_all_pages(api: Api) -> N
     )
     run = await ctl(api.url, "readiness", "--all")
     assert "HOST    DEVICE  LEVEL  THROUGH" in run.out
+
+
+async def test_a_silent_host_that_is_not_automatic_is_not_fenced_at_once(api: Api) -> None:
+    control = api.control
+    silent = HostState(name=NODE, state=State.FAILED, is_known=True)
+    control.states = {NODE: silent}
+    for is_automatic in (True, False):
+        host = make_host(NODE, "c1")
+        host = replace(host, settings=replace(host.settings, automatic=is_automatic))
+        control.inventory = replace(control.inventory, hosts={NODE: host})
+        async with api.client.get("/api/v1/readiness") as response:
+            (shown,) = (await response.json())["hosts"]
+        assert [shown[key] for key in ("automatic", "subject", "at_once")] == [is_automatic] * 3
+
+
+async def test_of_a_large_fleet_only_a_page_is_read_unless_every_host_is_wanted(api: Api) -> None:
+    names = [HostName(f"node-{number:03}") for number in range(501)]
+    control = api.control
+    control.inventory = replace(control.inventory, hosts={name: make_host(name, "c1") for name in names})
+    control.states = {name: HostState(name=name) for name in names}
+    shown = (await ctl(api.url, "readiness")).out
+    assert "never_heard: node-000, " in shown and " and 481 more: " in shown
+    assert "and more than 480 more hosts: --all lists them" in shown
+    assert len((await ctl(api.url, "readiness", "--json")).json["hosts"]) == 501
 
 
 async def test_arm_without_a_terminal_says_what_is_fenced_at_once_and_arms(api: Api) -> None:

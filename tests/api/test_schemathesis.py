@@ -85,12 +85,18 @@ def is_beyond_a_schema(case: Any) -> bool:
     return body.get("until") is not None or body.get("host") is not None
 
 
+def is_blank(case: Any) -> bool:
+    """Return whether the body is white space: where a body may be left out, that counts as none."""
+    body = getattr(case.body, "data", case.body)
+    return isinstance(body, bytes) and not body.strip()
+
+
 def probe(name: str, url: str, *, is_allowed: bool) -> None:
     from schemathesis.checks import CHECKS
     from schemathesis.generation import GenerationMode
 
     operation = operations()[name]
-    acceptance = CHECKS.get_one("positive_data_acceptance")
+    acceptance, rejection = CHECKS.get_one("positive_data_acceptance"), CHECKS.get_one("negative_data_rejection")
     mode = GenerationMode.POSITIVE if is_allowed else GenerationMode.NEGATIVE
 
     @settings(
@@ -99,7 +105,8 @@ def probe(name: str, url: str, *, is_allowed: bool) -> None:
     )  # fmt: skip
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: Any) -> None:
-        case.call_and_validate(base_url=url, excluded_checks=[acceptance] if is_beyond_a_schema(case) else [])
+        excluded = [acceptance] if is_beyond_a_schema(case) else []
+        case.call_and_validate(base_url=url, excluded_checks=[*excluded, rejection] if is_blank(case) else excluded)
 
     ask()
 

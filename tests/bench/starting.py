@@ -15,7 +15,7 @@ from fenced.core.durable import records as r
 from fenced.core.durable.evolve import evolve
 from fenced.core.durable.state import HostState
 from fenced.journal import codec
-from fenced.journal.store import SqlJournal
+from fenced.journal.sqlite.store import SqliteJournal
 from fenced.model.names import BootId, HostName
 from fenced.model.power import Cause
 from tests.bench.agent import Agent
@@ -62,7 +62,7 @@ async def _ready_seconds(folder: Path, hosts: dict[str, list[Device]]) -> float:
 
 async def _write_past(state_dir: Path, names: list[str], rows: int) -> None:
     state_dir.mkdir(parents=True)
-    journal = SqlJournal(url="sqlite:///fenced.db", state_dir=state_dir)
+    journal = SqliteJournal(url="sqlite:///fenced.db", state_dir=state_dir)
     loaded = await journal.open(holder="fenced-a", now=time.time())
     await journal.close()
     connection = sqlite3.connect(state_dir / "fenced.db")

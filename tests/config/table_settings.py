@@ -115,11 +115,18 @@ SETTINGS = {
         '["confirm_off"]',
         "needs mqtts://",
     ),
-    "PostgreSQL": (
-        '[store]\nurl = "postgresql://u@h/db"\n',
+    "a password in the URL": (
+        '[store]\nurl = "postgresql://u:secret@h/db"\n',
         "store.url",
         "postgresql://***@h/db",
-        "not in this version yet",
+        "password_file",
+    ),
+    "no database": ('[store]\nurl = "postgresql://u@h"\n', "store.url", "postgresql://***@h", "USER@HOST"),
+    "a built-in broker beside PostgreSQL": (
+        '[bus]\nurl = "embedded://127.0.0.1"\n[store]\nurl = "postgresql://u@127.0.0.1/db"\n',
+        "bus.url",
+        "embedded://127.0.0.1",
+        "with PostgreSQL use mqtt://",
     ),
     "not a store": ('[store]\nurl = "sqlite://"\n', "store.url", "sqlite://", "must be sqlite:///FILE"),
     "not a listener": ('[api]\nlisten = "8470"\n', "api.listen", "8470", "must be ADDRESS:PORT"),

@@ -33,6 +33,7 @@ HOST: Final = (
 PLACES: Final[dict[str, str]] = {
     "DaemonTable": "run [daemon]",
     "BusTable": 'run [bus]\nusername = "fenced"',
+    "StoreTable": 'run [store]\nurl = "postgresql://u@h/db"',
     "ApiTable": "run [api]",
     "ProxyClientTable": 'run [proxy_client]\nvia = "http://127.0.0.1:3128"\nvia_username = "u"',
     "SoftFenceTable": "run [remedy.soft_fence]",

@@ -67,6 +67,17 @@ def test_a_host_that_is_not_heard_right_now_is_not_drilled() -> None:
     at = desk()
     at.go(8.0, silent=[NODE])
     assert drill(at, force=True) == "refused not_heard"
+    assert "a drill needs a host that beats" in at.records(r.RequestRefused)[0].why
+
+
+def test_a_host_that_also_sends_stale_beats_is_not_drilled() -> None:
+    """Two reporters share its name: which one the power would silence is not known."""
+    at = desk()
+    at.beat(sequence=9)
+    at.beat(sequence=8)
+    at.beat(sequence=10)
+    assert drill(at, force=True) == "refused not_heard"
+    assert at.records(r.RequestRefused)[0].why == f"{NODE} also sends stale beats"
 
 
 def test_a_host_without_boot_ids_is_not_drilled() -> None:
@@ -108,3 +119,14 @@ def test_two_operations_do_not_run_at_once() -> None:
     at = desk()
     at.ask(Action.STATUS)
     assert drill(at, force=True) == "refused busy"
+
+
+def test_a_drill_whose_host_is_not_back_yet_is_not_over() -> None:
+    at = desk()
+    assert drill(at).startswith("accepted")
+    operation = at.operation().id
+    at.serve(until="host_fenced", seconds=120.0)
+    at.do(e.AnnouncementDelivered(host=NODE, operation=operation))
+    at.serve(until="operation_ended")
+    assert drill(at, force=True) == "refused busy"
+    assert at.records(r.RequestRefused)[0].why.startswith(f"{operation} is not over on {NODE}")

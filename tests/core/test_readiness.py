@@ -8,79 +8,19 @@ import pytest
 from fenced.core import events as e
 from fenced.core.durable.drill_state import DrillResult
 from fenced.core.durable.evolve_suspicions import KEPT_MAX
-from fenced.core.durable.fleet_state import FleetState, Listening
+from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.held_suspicion import SuspicionEnd
 from fenced.core.durable.state import Fenceable, FenceableLevel, Reason
 from fenced.core.readiness.of_cluster import Sum
-from fenced.core.readiness.of_host import host_readiness, is_observed, opened_by, paths
-from fenced.core.readiness.values import ADVICE, WEEK_SECONDS, ClusterReadiness, Found, HostReadiness, Weight
+from fenced.core.readiness.of_host import opened_by, paths
+from fenced.core.readiness.values import ADVICE, WEEK_SECONDS, Found, Identity, Weight
 from fenced.model.inventory import Inventory
 from fenced.model.names import HostName
 from fenced.model.power import Kind, State
 from tests.core import drill_desk as drills
 from tests.core.desk import NODE, Desk
-from tests.world.rack import Rack, Setting
-
-OTHER = HostName("node-1")
-
-
-def desk(*, hosts: tuple[str, ...] = ("node-1", "node-2", "node-3", "node-4"), **settings: Setting) -> Desk:
-    """A disarmed rack in which every path was read and works."""
-    given: dict[str, Setting] = {"daemon.is_armed_by_file": False, "check.interval_seconds": 300.0}
-    given |= {name.replace("__", "."): value for name, value in settings.items()}
-    at = Desk(Rack(hosts=hosts, proxies=("px1",), reach=("engine", "px1"), settings=given))
-    prove(at)
-    return at
-
-
-def prove(at: Desk, *, but: HostName | None = None) -> None:
-    """Let a round of the check read every path; those of one host fail twice."""
-    for name, host in at.inventory.hosts.items():
-        for _ in range(2):
-            at.now += 1.0
-            for device in host.devices:
-                for proxy in at.fleet.paths.of(host, device):
-                    at.do(
-                        e.PathChecked(
-                            host=name, device=device.name, proxy=proxy, started=at.now, ended=at.now,
-                            power=at.power(name, device.name), error="no route" if name == but else None,
-                        )
-                    )  # fmt: skip
-
-
-def host(at: Desk, name: HostName = NODE, *, misnamed: tuple[str, ...] = ()) -> HostReadiness:
-    return host_readiness(at.fleet, name, at.now, misnamed=misnamed, is_observed=is_observed(at.fleet, at.now))
-
-
-def kinds(at: Desk, name: HostName = NODE) -> set[Found]:
-    return {finding.found for finding in host(at, name).findings}
-
-
-def cluster(at: Desk) -> ClusterReadiness:
-    found = Sum("c1")
-    for name in at.fleet.hosts:
-        found.add(host(at, name))
-    return found.result(at.fleet, at.now)
-
-
-def of_cluster(at: Desk) -> set[Found]:
-    return {finding.found for finding in cluster(at).findings}
-
-
-def observed_for_a_week(at: Desk) -> None:
-    """As if the daemon had listened for a week, and known its hosts for longer."""
-    listened = (Listening(since=at.now - WEEK_SECONDS, seconds=WEEK_SECONDS),)
-    at.fleet.state = replace(at.fleet.state, listened=listened)
-    for name in at.inventory.hosts:
-        at.fleet.put(replace(at.state(name), known_since=at.now - 2 * WEEK_SECONDS))
-
-
-def changed(at: Desk, *, name: HostName = NODE, **settings: object) -> Inventory:
-    """Return the inventory with other settings of one host."""
-    hosts = dict(at.fleet.inventory.hosts)
-    hosts[name] = replace(hosts[name], settings=replace(hosts[name].settings, **settings))  # type: ignore[arg-type]
-    return replace(at.fleet.inventory, hosts=hosts)
-
+from tests.core.readiness_desk import OTHER, cluster, desk, host, kinds, observed_for_a_week, of_cluster, prove
+from tests.world.rack import Rack
 
 # -- the verdict ------------------------------------------------------------------------------------------------------
 
@@ -192,6 +132,7 @@ def test_hosts_without_a_device_hinder_unless_they_are_protected() -> None:
     assert Found.NO_DEVICE in kinds(at)
     assert Found.NO_DEVICE not in kinds(at, OTHER)
     assert not host(at).is_subject
+    assert host(at).proven_at is None
 
 
 def test_a_fleet_whose_paths_are_not_checked_is_not_ready() -> None:
@@ -256,6 +197,45 @@ def test_a_bmc_that_reports_an_identity_which_no_one_compares() -> None:
     assert Found.IDENTITY_ABSENT in kinds(at)
 
 
+def test_an_identity_is_confirmed_once_every_bmc_that_has_one_was_read() -> None:
+    at = Desk(Rack(devices=("bmc:1", "ilo:1"), settings={"check.interval_seconds": 300.0}))
+    inventory = at.fleet.inventory
+    devices = tuple(replace(it, spec=replace(it.spec, identity="4c4c4544")) for it in inventory.hosts[NODE].devices)
+    known = replace(inventory.hosts[NODE], devices=devices)
+    at.do(e.InventoryRead(inventory=replace(inventory, hosts={**inventory.hosts, NODE: known})))
+    found = [host(at).identity]
+    for device in reversed(devices):
+        at.now += 1.0
+        at.do(
+            e.PathChecked(
+                host=NODE, device=device.name, proxy=at.fleet.paths.of(known, device)[0], started=at.now, ended=at.now,
+                power=at.power(NODE, device.name), error=None,
+            )
+        )  # fmt: skip
+        found.append(host(at).identity)
+    assert found == [Identity.UNCONFIRMED, Identity.UNCONFIRMED, Identity.CONFIRMED]
+    assert host(at, OTHER).identity is Identity.NONE
+
+
+def test_a_finding_says_three_reasons_of_many() -> None:
+    at = desk()
+    why = tuple(Reason(device=None, kind="unreadable", text=f"reason {number}") for number in range(9))
+    at.fleet.put(replace(at.state(NODE), fenceable=Fenceable(level=FenceableLevel.NONE, since=at.now, why=why)))
+    (text,) = (finding.text for finding in host(at).findings if finding.found is Found.CANNOT_BE_FENCED)
+    assert [f"reason {number}" in text for number in (0, 2, 3)] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("hours", "said"), [(1.5, "90 minutes"), (2.0, "2 hours"), (47.0, "47 hours"), (48.0, "2 days"), (240.0, "10 days")]
+)
+def test_a_long_time_is_said_in_the_unit_that_suits_it(hours: float, said: str) -> None:
+    at = desk()
+    at.maintain(NODE)
+    at.now += hours * 3600.0
+    (finding,) = host(at).findings
+    assert finding.text.startswith(f"in maintenance for {said} and without an end")
+
+
 # -- figures ----------------------------------------------------------------------------------------------------------
 
 
@@ -315,6 +295,10 @@ def test_a_doubtful_store_and_a_gate_that_is_closed_for_long_hinder_every_cluste
     assert {Found.STORE, Found.GATE_CLOSED} <= of_cluster(at)
     gates = [finding.text for finding in cluster(at).findings if finding.found is Found.GATE_CLOSED]
     assert [text.split()[1] for text in gates] == ["connectivity"]  # `armed` is what arming opens
+    of_another = Sum("c2").result(at.fleet, at.now).findings
+    assert Found.STORE in {finding.found for finding in of_another}
+    assert Found.GATE_CLOSED not in {finding.found for finding in of_another}
+    assert Found.GATE_CLOSED in {finding.found for finding in Sum("").result(at.fleet, at.now).findings}
 
 
 def test_a_single_host_has_no_witness() -> None:
@@ -323,6 +307,13 @@ def test_a_single_host_has_no_witness() -> None:
 
 
 # -- arming -----------------------------------------------------------------------------------------------------------
+
+
+def changed(at: Desk, *, name: HostName = NODE, **settings: object) -> Inventory:
+    """Return the inventory with other settings of one host."""
+    hosts = dict(at.fleet.inventory.hosts)
+    hosts[name] = replace(hosts[name], settings=replace(hosts[name].settings, **settings))  # type: ignore[arg-type]
+    return replace(at.fleet.inventory, hosts=hosts)
 
 
 def test_a_silent_host_that_only_arming_holds_would_be_fenced_at_once() -> None:

@@ -183,6 +183,18 @@ def test_an_older_snapshot_has_no_history() -> None:
     assert codec.load_host(json.dumps(stored)).suspicions == ()
 
 
+def test_a_suspicion_that_becomes_a_would_be_fence_leaves_the_older_ones_alone() -> None:
+    at = desk()
+    silence(at)
+    at.beat()
+    at.go(HOUR, pace=CALM_PACE_SECONDS)
+    paused = pause(at)
+    assert silence(at).gates == ("paused",)
+    at.do(e.PauseEndAsked(id=paused, by="person"))
+    assert silence(at).gates == ("armed",)
+    assert ends(at) == [SuspicionEnd.HEARD, None]
+
+
 # -- how long the fleet was observed ----------------------------------------------------------------------------------
 
 
@@ -195,6 +207,16 @@ def test_only_time_in_which_the_daemon_listens_is_observed() -> None:
     at.do(e.BusDisconnected(at=at.now, why="broker gone"))
     at.go(2 * HOUR, pace=60.0, silent=[*at.inventory.hosts])
     assert observed_seconds(at.fleet, at.now) == pytest.approx(heard, abs=1.0)
+
+
+def test_without_the_lease_listening_is_not_recorded() -> None:
+    at = desk()
+    at.do(e.LeaseRenewed(until=at.now))
+    kept = at.fleet.state.listened
+    at.do(e.BusConnected(at=at.now))
+    at.go(HOUR, pace=CALM_PACE_SECONDS)
+    assert at.fleet.state.listened == kept
+    assert observed_seconds(at.fleet, at.now) >= HOUR
 
 
 def test_what_was_observed_survives_a_restart_but_for_the_last_quarter_of_an_hour() -> None:

@@ -346,6 +346,21 @@ def test_a_look_waits_for_what_had_come_when_it_was_due_and_for_nothing_newer(mo
     play(story)
 
 
+def test_timers_of_many_hosts_that_are_due_at_once_fill_several_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reactor_module, "BATCH_MAX", 1)
+
+    async def story(desk: Desk) -> None:
+        for number in range(80):
+            for name in desk.fleet.hosts:
+                desk.beat(name, sequence=number)
+            await asyncio.sleep(1.0)
+        await asyncio.sleep(60.0)
+        kinds = [[entry.record.kind for entry in batch.entries] for batch in desk.journal.appended]
+        assert [each.count("host_suspected") for each in kinds if "host_suspected" in each] == [2, 2]
+
+    play(story)
+
+
 def test_a_beat_that_waits_behind_others_is_heard_before_the_look(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reactor_module, "BATCH_MAX", 4)
 

@@ -8,14 +8,14 @@ import pytest
 from fenced.core import events as e
 from fenced.core.decide import decide
 from fenced.core.durable import records as r
-from fenced.core.durable.state import HostState
+from fenced.core.durable.state import HostState, IssuedCommand
 from fenced.core.fleet import Fleet
 from fenced.engine.batch import Collected, batch_of, collect
-from fenced.engine.engine import replay
+from fenced.engine.engine import replay, unfinished
 from fenced.model.inventory import Inventory
 from fenced.model.moments import rfc3339
-from fenced.model.names import DeviceName, HostName, OperationId, Token
-from fenced.model.power import Cause, Outcome, Proof, State
+from fenced.model.names import ENGINE, DeviceName, HostName, OperationId, PlugId, Token
+from fenced.model.power import Cause, Outcome, Proof, State, What
 from fenced.ports.journal import Loaded
 from tests.core.desk import NODE
 from tests.world.rack import Rack, inventory
@@ -127,3 +127,15 @@ def test_announced_times_are_those_of_a_right_wall_clock() -> None:
     told = collect([disarmed], fleet, "fenced-a", NOW + ahead, lambda at: at - ahead).outbox
     times = [json.loads(message.payload)["time"] for message in told if not message.is_retained]
     assert times and set(times) == {rfc3339(NOW)}
+
+
+def test_only_programs_of_commands_that_did_not_end_are_looked_for() -> None:
+    """What still runs after a crash is killed before anything is decided (S16)."""
+    sent = IssuedCommand(
+        device=DeviceName("pdu-a"), plug_id=PlugId("a"), what=What.OFF, proxy=ENGINE,
+        token=Token(epoch=1, sequence=1), not_after=9.0, pid=7, pid_started="123",
+    )  # fmt: skip
+    commands = (sent, replace(sent, is_ended=True, pid=8), replace(sent, pid=None, pid_started=None))
+    given = replace(loaded(), hosts={NODE: replace(healthy(NODE), commands=commands), OTHER: healthy(OTHER)})
+    assert unfinished(replay(inventory(Rack()), given, started=NOW)) == ((7, "123"),)
+    assert unfinished(replay(without_node(), given, started=NOW)) == ((7, "123"),), "a host that left, too"

@@ -141,6 +141,20 @@ def test_a_unit_keeps_its_pause_over_a_reload_that_changes_all_of_its_paths() ->
     assert begun and begun[0] >= 60.0
 
 
+def test_a_unit_that_is_read_while_reloads_change_its_paths_is_not_read_twice() -> None:
+    order = Turns()
+    order.interval_seconds, order.pause_seconds, order.failing_max = 10.0, 1.0, 8
+    order.take([one(1, "u")], 0.0)
+    path = order.next(20.0)
+    assert path is not None
+    order.take([], 20.0)
+    order.take([one(2, "u")], 20.0)
+    assert order.next(40.0) is None
+    order.ended(path, 40.0)
+    assert order.next(40.5) is None, "its pause"
+    assert order.next(60.0) is not None
+
+
 @pytest.mark.parametrize("gone", [0, 1, 2])
 def test_who_is_held_back_has_its_turn_although_a_reload_takes_one_of_them_away(gone: int) -> None:
     """The slot of the failing path that ended went to a removed one, and no other path was started."""

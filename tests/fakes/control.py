@@ -3,7 +3,7 @@ that a test emits.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 
 from fenced.core.durable.fleet_state import FleetState, Pause
@@ -25,7 +25,7 @@ from fenced.core.durable.state import (
     Step,
 )
 from fenced.core.fleet import Fleet
-from fenced.engine.readiness import readiness
+from fenced.engine.readiness import Judge
 from fenced.model.inventory import Inventory, Secret
 from fenced.model.names import (
     ENGINE,
@@ -71,7 +71,7 @@ class FakeClock:
 
 
 class FakeControl:
-    """Implements ports.control.Control. `calls` records the requests, in order."""
+    """Implements ports.control.Control. `calls` records the requests, `viewed` the hosts of lists, in order."""
 
     def proxies(self) -> Sequence[ProxyView]:
         return self.proxy_views
@@ -83,6 +83,7 @@ class FakeControl:
             ),
             ProxyView(name=ProxyName("px2"), url="https://px2:8471", is_up=False, error="proxy px2: can't be reached"),
         ]
+        self.viewed: list[HostName] = []
         names = {"node-1": "c1", "node-2": "c1", "node-3": "c2", "node-4": "c2"}
         self.inventory = Inventory(
             hosts={HostName(name): make_host(name, cluster) for name, cluster in names.items()},
@@ -141,8 +142,11 @@ class FakeControl:
             now=START,
         )
 
-    def hosts(self) -> Sequence[HostView]:
-        return [self.host(name) for name in self.states]
+    def hosts(self, *, after: str | None = None) -> Iterator[HostView]:
+        for name in sorted(self.states):
+            if after is None or name > after:
+                self.viewed.append(name)
+                yield self.host(name)
 
     def host(self, name: HostName) -> HostView:
         if self.failure is not None:
@@ -273,7 +277,8 @@ class FakeControl:
         """Judge a real fleet of these states."""
         fleet = Fleet(self.inventory, epoch=1, started=START)
         fleet.restore(dict(self.states), FleetState(pauses=tuple(self.pauses), store_hold=self.store_hold))
-        return await readiness(fleet, FakeClock(), lambda _: (), match=match, is_all=is_all, limit=limit, after=after)
+        judge = Judge(FakeClock(), lambda _: ())
+        return await judge.readiness(fleet, match=match, is_all=is_all, limit=limit, after=after)
 
     async def arm(self, *, by: str, reason: str) -> None:
         self.calls.append(("arm", by, reason))

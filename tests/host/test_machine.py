@@ -4,11 +4,13 @@ import json
 import subprocess
 import time
 import uuid
+from functools import partial
 
 import pytest
 
-from fenced.host.machine import SteadyClock, anchor, boot_id, boottime, own_machine
+from fenced.host.machine import SteadyClock, anchor, boot_id, boottime, own_machine, steady_start
 from fenced.model.addresses import is_loopback
+from fenced.ports.journal import ClockAnchor
 from tests.needs import needs, needs_root
 from tests.net import free_port
 
@@ -75,3 +77,18 @@ def test_the_anchor_is_never_before_the_journals_time() -> None:
     assert anchor(wall_now=wall, last_at=wall - 500, same_boot_offset=None) == wall
     assert anchor(wall_now=wall, last_at=wall + 500, same_boot_offset=None) == wall + 500
     assert anchor(wall_now=wall, last_at=wall - 500, same_boot_offset=-3.0) == wall
+
+
+@pytest.mark.parametrize("wall_now", [0.0, 1e9, 2e9])
+def test_a_store_with_a_clock_of_its_own_says_how_late_it_is(wall_now: float) -> None:
+    """Whatever the new machine's wall clock says: a command's last moment must not seem to have passed."""
+    kept = ClockAnchor(boot_id="another", boottime=5.0, steady=1e9)
+    start = partial(steady_start, wall_now=wall_now, boot="this", boottime_now=1.0, kept=kept)
+    assert start(last_at=1e9 + 3.0, steady_at=1e9 + 20.0) == 1e9 + 20.0
+    assert start(last_at=1e9 + 30.0, steady_at=1e9 + 20.0) == 1e9 + 30.0, "the newest record is not in the future"
+
+
+def test_in_the_same_boot_the_machines_own_clock_counts() -> None:
+    kept = ClockAnchor(boot_id="this", boottime=5.0, steady=1e9)
+    found = steady_start(wall_now=3e9, boot="this", boottime_now=15.0, kept=kept, last_at=1e9, steady_at=1e9 + 500.0)
+    assert found == 1e9 + 10.0

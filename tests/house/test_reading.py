@@ -25,7 +25,7 @@ LONG_FUNCTIONS: Final = {
 OWN_TASKS: Final = {
     "fenced/bus/connection.py:_enter_loop": "aiomqtt's keepalive, which it starts itself otherwise; `close` ends it",
     "fenced/engine/race.py:_start": "a probe is cancelled alone when it loses; the race waits for each in a finally",
-    "fenced/journal/store.py:_whole": "a transaction outlives the caller that was cancelled, who waits for it",
+    "fenced/journal/database.py:_whole": "a transaction outlives the caller that was cancelled, who waits for it",
 }
 """Tasks outside a TaskGroup."""
 

@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.journal.rigs import MemoryRig, Rig, SqlRig
+from tests.journal.rigs import MemoryRig, PostgresRig, Rig, SqlRig
+from tests.needs import needs
+from tests.postgres import Server, postgres
+
+__all__ = ["postgres"]
 
 
 @pytest.fixture
@@ -16,7 +20,24 @@ async def sql(tmp_path: Path) -> AsyncIterator[SqlRig]:
     await rig.close()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def rig(request: pytest.FixtureRequest, sql: SqlRig) -> Rig:
+@pytest.fixture
+async def database(tmp_path: Path, postgres: Server) -> AsyncIterator[PostgresRig]:
+    """An empty database; the journal is not opened yet."""
+    rig = PostgresRig(postgres, await postgres.empty_database(), tmp_path)
+    yield rig
+    await rig.close()
+
+
+@pytest.fixture(
+    params=["memory", "sqlite", pytest.param("postgresql", marks=[needs("postgres"), pytest.mark.integration])]
+)
+def rig(request: pytest.FixtureRequest) -> Rig:
     """Each implementation in turn; the journal is not opened yet."""
-    return MemoryRig() if request.param == "memory" else sql
+    match request.param:
+        case "memory":
+            return MemoryRig()
+        case "sqlite":
+            rig: Rig = request.getfixturevalue("sql")
+        case _:
+            rig = request.getfixturevalue("database")
+    return rig

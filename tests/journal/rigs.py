@@ -1,17 +1,23 @@
-"""A store under test, of either implementation: open it, kill its daemon, let another daemon take over."""
+"""A store under test, of each implementation: open it, kill its daemon, let another daemon take over."""
 
+import asyncio
 import shutil
 import sqlite3
+import tempfile
 from pathlib import Path
 from typing import Protocol
 
-from fenced.journal.store import SqlJournal
+from fenced.journal.postgres.settings import PostgresSettings
+from fenced.journal.postgres.store import PostgresJournal
+from fenced.journal.sqlite.store import SqliteJournal
+from fenced.model.store_urls import PostgresUrl
 from fenced.ports.journal import ClockAnchor, Journal, Loaded
 from tests.fakes.journal import MemoryJournal
+from tests.postgres import Server
 
 
 class Anchored(Journal, Protocol):
-    """The port with the additions of both implementations."""
+    """The port with the additions of the other implementations."""
 
     async def renew_lease(self, *, now: float, ttl_seconds: float, anchor: ClockAnchor | None = None) -> float: ...
 
@@ -33,7 +39,7 @@ class Rig(Protocol):
         """Kill the daemon between two instructions, and start the next one on what is durable."""
         ...
 
-    def take_over(self) -> None:
+    async def take_over(self) -> None:
         """Let another daemon take a newer epoch while this one runs."""
         ...
 
@@ -61,7 +67,7 @@ class MemoryRig:
         self.journal = self._memory
         return await self.open()
 
-    def take_over(self) -> None:
+    async def take_over(self) -> None:
         self._memory.durable.epoch += 1
         self._memory.durable.holder = "fenced-b"
 
@@ -75,7 +81,7 @@ class SqlRig:
     def __init__(self, directory: Path) -> None:
         self._root = directory
         self._number = 0
-        self._lives: list[SqlJournal] = []
+        self._lives: list[SqliteJournal] = []
         self.directory = directory / "0"
         self.directory.mkdir()
         self.journal: Anchored = self._build()
@@ -100,10 +106,10 @@ class SqlRig:
         self.journal = self._build()
         return await self.open()
 
-    def take_over(self) -> None:
+    async def take_over(self) -> None:
         connection = sqlite3.connect(self.path)
         with connection:
-            connection.execute("UPDATE lease SET epoch = epoch + 1, holder = 'fenced-b'")
+            connection.execute("UPDATE lease SET epoch = epoch + 1, holder = 'x', name = 'fenced-b'")
         connection.close()
 
     def second(self) -> Anchored:
@@ -113,7 +119,53 @@ class SqlRig:
         for journal in self._lives:
             await journal.close()
 
-    def _build(self) -> SqlJournal:
-        journal = SqlJournal(url="sqlite:///fenced.db", state_dir=self.directory, busy_timeout_seconds=0.3)
+    def _build(self) -> SqliteJournal:
+        journal = SqliteJournal(url="sqlite:///fenced.db", state_dir=self.directory, busy_timeout_seconds=0.3)
+        self._lives.append(journal)
+        return journal
+
+
+class PostgresRig:
+    """Uses a database of a real server. A crash leaves the killed daemon's connections as they are."""
+
+    LEASE_SECONDS = 9.0
+
+    def __init__(self, server: Server, database: str, directory: Path) -> None:
+        self.server, self.database = server, database
+        self.directory = directory
+        self._lives: list[PostgresJournal] = []
+        self.journal: Anchored = self.build()
+
+    async def open(self) -> Loaded:
+        return await self.journal.open(holder="fenced-a", now=1.0)
+
+    async def reopen(self) -> Loaded:
+        await self.journal.close()
+        self.journal = self.build()
+        return await self.open()
+
+    async def crash(self) -> Loaded:
+        self.journal = self.build()
+        return await self.open()
+
+    async def take_over(self) -> None:
+        await self.execute("UPDATE lease SET epoch = epoch + 1, holder = 'x', name = 'fenced-b'")
+
+    def second(self) -> Anchored:
+        return self.build(place="another machine")
+
+    async def execute(self, statement: str) -> str:
+        return await self.server.execute(statement, self.database)
+
+    async def close(self) -> None:
+        await asyncio.gather(*(journal.close() for journal in self._lives))
+
+    def build(self, *, place: str = "this machine", lease_seconds: float = LEASE_SECONDS) -> PostgresJournal:
+        """Return another daemon's journal, not opened. Each has a folder of its own: a killed one's lock is free."""
+        directory = Path(tempfile.mkdtemp(dir=self.directory))
+        settings = PostgresSettings(
+            url=PostgresUrl.parse(self.server.url(self.database)), lease_ttl_seconds=lease_seconds
+        )
+        journal = PostgresJournal(settings, state_dir=directory, place=place)
         self._lives.append(journal)
         return journal

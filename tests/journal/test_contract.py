@@ -93,7 +93,7 @@ async def test_an_older_epoch_can_write_nothing(rig: Rig) -> None:
     await rig.open()
     await rig.journal.append(Batch(entries=[entry()], outbox=[message(1)]))
     pending = await rig.journal.outbox(limit=10, each=10)
-    rig.take_over()
+    await rig.take_over()
     with pytest.raises(EpochLost, match="fenced-b"):
         await rig.journal.append(Batch(entries=[entry()], snapshots=[host_state()], outbox=[message(2)]))
     with pytest.raises(EpochLost, match="epoch 2"):
@@ -110,8 +110,17 @@ async def test_an_older_epoch_can_write_nothing(rig: Rig) -> None:
 
 async def test_a_second_daemon_learns_who_holds_the_store(rig: Rig) -> None:
     await rig.open()
+
+    async def renewing() -> None:
+        while True:
+            await rig.journal.renew_lease(now=1.0, ttl_seconds=15.0)
+            await asyncio.sleep(0.1)
+
+    renewals = asyncio.create_task(renewing())
     with pytest.raises(StoreHeld, match="fenced-a"):
         await rig.second().open(holder="fenced-b", now=2.0)
+    renewals.cancel()
+    await asyncio.wait({renewals})
     assert await rig.journal.append(Batch(entries=[entry()])) == 1
     await rig.journal.close()
     second = rig.second()

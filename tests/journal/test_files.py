@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from fenced.journal.store import LOOKS_MAX, WAL_BYTES_KEPT_MAX, SqlJournal
+from fenced.journal.database import LOOKS_MAX
+from fenced.journal.sqlite.connections import WAL_BYTES_KEPT_MAX
+from fenced.journal.sqlite.store import SqliteJournal
 from fenced.ports.journal import Batch, StoreError, StoreHeld, StoreTooNew
 from tests.journal.rigs import SqlRig
 from tests.journal.strategies import entry, host_state, message
@@ -32,8 +34,8 @@ def database(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 @asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[SqlJournal]:
-    journal = SqlJournal(url=f"sqlite:///{path.name}", state_dir=path.parent, busy_timeout_seconds=0.3)
+async def opened(path: Path) -> AsyncIterator[SqliteJournal]:
+    journal = SqliteJournal(url=f"sqlite:///{path.name}", state_dir=path.parent, busy_timeout_seconds=0.3)
     try:
         await journal.open(holder="fenced-a", now=1.0)
         yield journal
@@ -98,10 +100,10 @@ async def test_two_state_directories_cannot_share_a_database(tmp_path: Path) -> 
     shared = tmp_path / "shared.db"
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    first = SqlJournal(url=f"sqlite:///{shared}", state_dir=tmp_path / "a")
+    first = SqliteJournal(url=f"sqlite:///{shared}", state_dir=tmp_path / "a")
     await first.open(holder="fenced-a", now=1.0)
     with pytest.raises(StoreHeld, match=r"shared\.db\.lock: held by .*fenced-a"):
-        await SqlJournal(url=f"sqlite:///{shared}", state_dir=tmp_path / "b").open(holder="fenced-b", now=1.0)
+        await SqliteJournal(url=f"sqlite:///{shared}", state_dir=tmp_path / "b").open(holder="fenced-b", now=1.0)
     await first.close()
 
 
@@ -110,7 +112,7 @@ async def test_two_state_directories_cannot_share_a_database(tmp_path: Path) -> 
 )
 def test_a_url_that_is_not_of_sqlite_is_refused(tmp_path: Path, url: str) -> None:
     with pytest.raises(ValueError, match="sqlite:///FILE"):
-        SqlJournal(url=url, state_dir=tmp_path)
+        SqliteJournal(url=url, state_dir=tmp_path)
 
 
 async def test_a_directory_may_have_any_name(tmp_path: Path) -> None:
@@ -123,7 +125,7 @@ async def test_a_directory_may_have_any_name(tmp_path: Path) -> None:
 
 async def test_a_missing_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"gone/fenced\.lock: No such file"):
-        await SqlJournal(url="sqlite:///x.db", state_dir=tmp_path / "gone").open(holder="a", now=1.0)
+        await SqliteJournal(url="sqlite:///x.db", state_dir=tmp_path / "gone").open(holder="a", now=1.0)
 
 
 async def test_a_replaced_database_is_noticed(sql: SqlRig) -> None:

@@ -4,13 +4,13 @@ import asyncio
 import sys
 from pathlib import Path
 
-from fenced.journal.store import SqlJournal
+from fenced.journal.sqlite.store import SqliteJournal
 from fenced.ports.journal import Batch
 from tests.journal.strategies import entry
 
 
 async def main(directory: Path) -> None:
-    journal = SqlJournal(url="sqlite:///fenced.db", state_dir=directory)
+    journal = SqliteJournal(url="sqlite:///fenced.db", state_dir=directory)
     await journal.open(holder="writer", now=1.0)
     print(0, flush=True)
     number = 0

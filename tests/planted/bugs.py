@@ -15,6 +15,7 @@ from tests.planted.bugs_neighbours import NEIGHBOUR_BUGS
 from tests.planted.bugs_outbox import OUTBOX_BUGS
 from tests.planted.bugs_owed import OWED_BUGS
 from tests.planted.bugs_paths import PATH_BUGS
+from tests.planted.bugs_postgres import POSTGRES_BUGS
 from tests.planted.bugs_power import POWER_BUGS
 from tests.planted.bugs_proxies import PROXY_BUGS
 from tests.planted.bugs_records import RECORD_BUGS
@@ -34,6 +35,7 @@ BUGS: Final = (
     + OUTBOX_BUGS
     + OWED_BUGS
     + PATH_BUGS
+    + POSTGRES_BUGS
     + PROXY_BUGS
     + RECORD_BUGS
 )

@@ -44,7 +44,7 @@ OUTBOX_BUGS: Final = (
     Bug(
         name="one host's backlog fills the outbox",
         rule="S15",
-        file="journal/reading.py",
+        file="journal/statements.py",
         old="        ORDER BY row_number() OVER (PARTITION BY heads.lane ORDER BY outbox.sequence), "
         "outbox.sequence LIMIT :limit",
         new="        ORDER BY outbox.sequence LIMIT :limit",
@@ -53,8 +53,8 @@ OUTBOX_BUGS: Final = (
     Bug(
         name="the outbox waits behind those who look at the store",
         rule="S15",
-        file="journal/store.py",
-        old='        return await self._read("outbox", work, self._announcer)',
+        file="journal/database.py",
+        old='        return await self._read("outbox", work, Reader.ANNOUNCER)',
         new='        return await self._look("outbox", work)',
         killers=("tests/journal/test_files.py::test_reads_for_people_delay_neither_outbox_nor_lease_nor_checkpoint",),
     ),

@@ -100,7 +100,7 @@ RECORD_BUGS: Final = (
     Bug(
         name="a store that vanished is a first start",
         rule="S19",
-        file="journal/store.py",
+        file="journal/database.py",
         old="            if kept is not None and kept not in",
         new="            if kept is None and kept not in",
         killers=(f"{FAULTS}::test_a_lost_store_is_expected_until_another_is_accepted",),

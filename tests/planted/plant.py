@@ -4,6 +4,7 @@ The copy is made of hard links, so it is cheap; the file with the bug is a new f
 afterwards. Nothing is ever planted in the tree that is tested.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -16,7 +17,9 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from tests.house.tree import ROOT
+from tests.needs import missing
 from tests.planted.bug import STORIES, Bug
+from tests.postgres import RUNNING, server
 
 RUN_SECONDS_MAX: Final = 100.0
 SEED_SECONDS: Final = 1.0
@@ -182,10 +185,19 @@ def _noticed(answer: Mapping[str, Any], seeds: Sequence[int]) -> Noticed:
 def ground(copy: Path) -> Iterator[Ground]:
     """Make a correct copy of the program and start the warm process beside it; end it and its children afterwards."""
     copy_to(copy)
+    with contextlib.ExitStack() as stack:
+        environment = {}
+        if not missing(["postgres"]):  # one for all killers, each of which would start its own
+            environment[RUNNING] = str(stack.enter_context(server()).port)
+        yield stack.enter_context(_warm(copy, environment))
+
+
+@contextmanager
+def _warm(copy: Path, environment: Mapping[str, str]) -> Iterator[Ground]:
     command = [sys.executable, "-P", "-W", "ignore", str(Path(__file__).with_name("warm.py")), str(copy)]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "PYTHONPATH"))}
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=inherited, cwd=copy
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**inherited, **environment}, cwd=copy
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -15,7 +15,7 @@ from tests.simulation.chosen import FIXED
 BUGS_AT_LEAST = 60
 RULES_NOTICED_MIN = 6
 NOTICED = [bug for bug in BUGS if bug.seeds]
-RULES = frozenset(f"S{number}" for number in range(1, 20))
+RULES = frozenset(f"S{number}" for number in range(1, 21))
 SOUND = Bug(
     name="none",
     rule="none",

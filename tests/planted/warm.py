@@ -28,8 +28,8 @@ HEAVY = ("hypothesis", "aiohttp.web", "aiomqtt", "aiosqlite", "cryptography.x509
 PLUGINS = ("pytest_asyncio.plugin", "pytest_timeout", "_hypothesis_pytestplugin")
 """Passed as modules: by name, pytest searches all installed packages for each."""
 ITS_OWN = tuple(f"_pytest.{name}" for name in default_plugins)
-OPTIONS = ("-q", "--assert=plain", "--tb=native", "-p", "no:cacheprovider", "-o", "addopts=", "-m", "not integration",
-           "--timeout", "60")  # fmt: skip
+OPTIONS = ("-q", "--assert=plain", "--tb=native", "-p", "no:cacheprovider", "-o", "addopts=",
+           "-m", "not integration or database", "--timeout", "60")  # fmt: skip
 """Plain asserts: the name of the failed test is enough, and pytest would rewrite its plugins (hypothesis) as it imports
 them."""
 OUR_OWN = ("SyntaxError", "IndentationError", "NameError", "UnboundLocalError", "ImportError", "ModuleNotFoundError")

@@ -128,6 +128,8 @@ async def test_certificates_of_broker_and_proxies_are_seen_in_a_handshake(tmp_pa
     assert f"broker 127.0.0.1:{port} in 19 days; proxy px1 in 19 days" in known.remark()
     await known.look()  # nothing listens any more, and what was seen stays
     assert {role for role, _, _ in known.gauges()} == {"own", "authority", "broker", "proxy"}
+    known.use(configured(tmp_path))
+    assert {role for role, _, _ in known.gauges()} == {"own", "authority", "broker"}, "a proxy that a reload removed"
 
 
 async def test_what_setup_gave_to_others_counts_until_the_new_archive_is_copied(tmp_path: Path) -> None:

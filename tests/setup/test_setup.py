@@ -392,3 +392,9 @@ def test_the_hash_is_the_one_of_mosquittos_own_tool(tmp_path: Path) -> None:
     subprocess.run([tool, "-U", str(file)], check=True, timeout=30)
     theirs = file.read_text().strip().partition(":")[2]
     assert hashed("s3cret", salt=base64.b64decode(theirs.split("$")[3])) == theirs
+
+
+def test_the_advice_names_the_hosts_without_a_power_device(root: Path, setup: Callable[..., Result]) -> None:
+    setup(*FIRST)
+    (root / "etc/fenced/inventory/more.toml").write_text('[[host]]\nname = "node-9"\n')
+    assert "/etc/fenced/inventory: node-1, node-2, node-9" in setup().output

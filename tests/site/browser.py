@@ -58,9 +58,12 @@ class Page:
             while not await self.value(f"Boolean({expression})"):  # noqa: ASYNC110 - nothing here sets an event
                 await asyncio.sleep(0.05)
 
-    async def screenshot(self, path: Path, *, width: int = 1280, height: int = 900) -> None:
+    async def resize(self, *, width: int, height: int) -> None:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         await self.call("Emulation.setDeviceMetricsOverride", **size)
+
+    async def screenshot(self, path: Path, *, width: int = 1280, height: int = 900) -> None:
+        await self.resize(width=width, height=height)
         answer = await self.call("Page.captureScreenshot", format="png")
         path.write_bytes(base64.b64decode(answer["data"]))
 

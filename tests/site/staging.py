@@ -31,7 +31,14 @@ STYLES: Final = """\
 .md-typeset table:not([class]) th { min-width: 4rem }
 .md-typeset img[src*="pictures/"] { width: 100% }
 .md-grid { max-width: 76rem }
+@media (max-width: 44.9375em) {
+  .md-typeset .diagram, .md-typeset p:has(> img[src*="pictures/"]) { overflow-x: auto }
+  .md-typeset .diagram > .mermaid, .md-typeset img[src*="pictures/"] { width: 35rem; max-width: none }
+  .md-typeset table:not([class]) td code { overflow-wrap: normal; word-break: normal }
+}
 """
+"""On a phone a wide picture scrolls instead of shrinking until no one can read it, and a name stays in one piece."""
+DIAGRAM: Final = re.compile(r"^```mermaid\n.*?^```$", re.DOTALL | re.MULTILINE)
 FENCED_BLOCK: Final = re.compile(r"^(?: *)```.*?^(?: *)```$", re.DOTALL | re.MULTILINE)
 
 
@@ -48,7 +55,7 @@ def write_pages(folder: Path) -> None:
     known = pages()
     for name, page in known.items():
         text, linked = rewritten(name, (ROOT / name).read_text(encoding="utf-8"), known)
-        _write(folder / page, text)
+        _write(folder / page, DIAGRAM.sub(_in_a_frame, text))
         for file, place in linked.items():
             if not (ROOT / file).is_file():
                 continue  # mkdocs names the link
@@ -58,6 +65,10 @@ def write_pages(folder: Path) -> None:
     _write(folder / SHEET, STYLES)
     subprocess.run([ROOT / ".ci/fetch-mermaid", BUILD / DIAGRAMS], check=True, timeout=120)
     shutil.copyfile(BUILD / DIAGRAMS, folder / DIAGRAMS)
+
+
+def _in_a_frame(diagram: re.Match[str]) -> str:
+    return f'<div class="diagram" markdown="1">\n\n{diagram[0]}\n\n</div>'
 
 
 def rewritten(name: str, text: str, known: Mapping[str, str]) -> tuple[str, dict[str, str]]:

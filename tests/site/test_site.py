@@ -19,6 +19,7 @@ from tests.site.build import SiteError, build, run_mkdocs
 from tests.site.staging import pages
 
 pytestmark = [pytest.mark.integration, needs("npm", "chromium"), pytest.mark.timeout(300)]
+PHONE_WIDTH: Final = 390
 WITH_DIAGRAMS: Final = ("index", "concepts", "security-model")
 
 
@@ -69,6 +70,27 @@ async def test_a_browser_shows_it_and_requests_nothing_from_elsewhere(site: Path
     assert page.complaints == []
     assert {each for each in page.requested if not each.startswith((address, "data:", "blob:"))} == set()
     assert sum(each.startswith(address) for each in page.requested) > len(WITH_DIAGRAMS)
+
+
+async def test_on_a_phone_pictures_scroll_and_names_in_tables_stay_whole(site: Path, tmp_path: Path) -> None:
+    with _served(site) as address:
+        async with browser(tmp_path) as chromium:
+            page = await chromium.page()
+            await page.resize(width=PHONE_WIDTH, height=800)
+            await page.open(f"{address}/states.html")
+            broken = (
+                "[...document.querySelectorAll('td code')].filter(each => /^[a-z_]+$/.test(each.textContent)"
+                " && each.getClientRects().length > 1).map(each => each.textContent)"
+            )
+            assert await page.value(broken) == []
+            for name in WITH_DIAGRAMS:
+                await page.open(f"{address}/{name}.html")
+                await _diagrams_are_drawn(page)
+                wide = (
+                    "[...document.querySelectorAll('div.mermaid, article img[src*=pictures]')].map(e => e.offsetWidth)"
+                )
+                assert min(await page.value(wide)) > 1.5 * PHONE_WIDTH
+                assert await page.value("document.documentElement.scrollWidth") <= PHONE_WIDTH
 
 
 async def _diagrams_are_drawn(page: Page) -> None:

@@ -29,6 +29,7 @@ from tests.system.production import (
     OPERATOR,
     PAUSED,
     PIP,
+    POSTGRES,
     SHIMS,
     UNTIL_CTRL_C,
     WAIT_SECONDS,
@@ -51,7 +52,7 @@ pytestmark = [
     pytest.mark.timeout(300),
     needs_root(),
     needs("mosquitto", "systemctl", "dbus-daemon", "fence_dummy", "nsenter", "unshare", "ip"),
-    needs("curl", "mosquitto_sub", "openssl", "sqlite3"),
+    needs("curl", "mosquitto_sub", "openssl", "postgres", "sqlite3"),
 ]
 CLIENTS = 1100
 EXPOSURE_MAX = 1.4
@@ -234,10 +235,8 @@ def test_a_backup_is_whole_and_an_upgrade_goes_on(bed: Machine) -> None:
     bed.run(f"mkdir -p /opt/fenced/bin /var/backups; {PIP}")
     before = states(bed)
     bed.run(backup)
-    assert (
-        bed.run("sqlite3 /var/backups/fenced.db 'pragma integrity_check; select count(*) > 0 from records'")
-        == "ok\n1\n"
-    )
+    look = "sqlite3 /var/backups/fenced.db 'pragma integrity_check; select count(*) > 0 from records'"
+    assert bed.run(look) == "ok\n1\n"
     bed.run(f"cd {SHARED}/tree; {upgrade}")
     bed.run("test -s /var/backups/fenced-before-upgrade.db")
     assert states(bed).keys() == before.keys()
@@ -398,3 +397,18 @@ def test_a_lost_broker_and_a_lost_authority_are_made_anew(bed: Machine) -> None:
         until_shown(bed, "heartbeats of node-1", "systemctl status fenced-beat")
         until_state(bed, "node-1", "healthy")
         assert not asked(bed, "/readyz")["daemon"]["armed"]
+
+
+def test_the_store_moves_to_postgresql(bed: Machine) -> None:
+    bed.run(f"fenced certs proxy /srv/fenced-ca --name db --address db.example.org; {POSTGRES}")
+    (made,), (promises,) = shell("database", __name__), shell("promises", __name__)
+    before, _ = states(bed), bed.run(made)
+    (tables,) = [block.text for block in all_blocks() if "store.password" in block.text and block.language == "toml"]
+    bed.run(f"printf '%s' '{tables}' >> /etc/fenced/fenced.toml")
+    assert "fsync = off" in bed.tried(promises).stdout
+    bed.run("".join(shell("move", __name__)))
+    assert states(bed).keys() == before.keys()
+    bed.run("systemctl kill -s KILL fenced; systemctl stop fenced; mv /var/lib/fenced /srv/gone; sleep 1")
+    (taken,) = shell("take over with a database", __name__)
+    bed.run(f"install -d -o fenced -g fenced -m 750 /var/lib/fenced; {taken}")
+    assert states(bed).keys() == before.keys()

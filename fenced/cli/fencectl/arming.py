@@ -50,16 +50,18 @@ def readiness(session: Session, cluster: str | None, match: str, is_all: bool) -
     Example: fencectl readiness --cluster c1
     """
     query = {"cluster": cluster, "match": match, "all": "true" if is_all else None}
-    answer = _whole(session, query)
+    answer = _answered(session, query, is_whole=is_all or session.is_json)
     session.say(answer, lambda: page(answer, is_all=is_all))
     if not answer["ready"]:
         fail(ExitCode.FAILED)
 
 
-def _whole(session: Session, query: Mapping[str, str | int | None]) -> dict[str, Any]:
-    """Return the answer with the hosts of all pages."""
+def _answered(session: Session, query: Mapping[str, str | int | None], *, is_whole: bool) -> dict[str, Any]:
+    """Return the answer: with the hosts of all pages, or only with those of the first one."""
     answer = session.client.get("readiness", query={**query, "limit": PAGE})
     after = answer["next"]
+    if not is_whole:
+        return answer
     while after is not None:
         more = session.client.get("readiness", query={**query, "limit": PAGE, "after": after})
         if not more["hosts"] or more["next"] == after:
@@ -161,7 +163,7 @@ def page(answer: Json, *, is_all: bool) -> Iterator[str]:
     if len(answer["clusters"]) > 1:
         yield from _cluster(answer["fleet"], "all of them")
         yield ""
-    yield from _host_table(answer["hosts"], is_all=is_all)
+    yield from _host_table(answer["hosts"], is_all=is_all, is_more=answer["next"] is not None)
 
 
 def _cluster(cluster: Json, title: str) -> Iterator[str]:
@@ -216,8 +218,9 @@ def _finding(finding: Json) -> str:
     return f"{_some(finding)}: {finding['text']}" if finding["count"] else str(finding["text"])
 
 
-def _host_table(hosts: list[Json], *, is_all: bool) -> Iterator[str]:
-    """Yield a line for each finding of each host; with `--all` also the paths of every host."""
+def _host_table(hosts: list[Json], *, is_all: bool, is_more: bool) -> Iterator[str]:
+    """Yield a line for each finding of each host; with `--all` also the paths of every host. `is_more`: there are more
+    hosts than these."""
     shown = hosts if is_all else hosts[:HOSTS_SHOWN_MAX]
     rows = [
         (host["name"], host["state"], finding["weight"], finding["kind"], finding["text"])
@@ -228,7 +231,7 @@ def _host_table(hosts: list[Json], *, is_all: bool) -> Iterator[str]:
         yield from text.table(("HOST", "STATE", "WEIGHT", "FINDING", "WHAT"), rows)
     yield from _would_be_table(shown)
     if len(shown) < len(hosts):
-        yield f"and {len(hosts) - len(shown)} more hosts: --all lists them"
+        yield f"and {'more than ' if is_more else ''}{len(hosts) - len(shown)} more hosts: --all lists them"
     if is_all:
         yield ""
         paths = [

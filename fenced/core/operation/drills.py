@@ -117,4 +117,4 @@ def _why_failed(work: HostWork, drill: Drill, step: DrillStep) -> str:
         case DrillStep.HEARD:
             if drill.heard_at is not None:
                 return f"it was heard with boot id {drill.heard_boot or 'unknown'}, which shows no restart"
-            return drill.why or f"it was not heard within boot_grace: it is {work.state.state.value}"
+            return f"it was not heard within boot_grace: it is {work.state.state.value}"

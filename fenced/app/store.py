@@ -1,0 +1,62 @@
+"""Builds what reaches the store that `[store]` or a command names."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fenced.config.configuration import Configuration
+from fenced.host import machine
+from fenced.journal.copying import Endpoint
+from fenced.journal.database import SqlJournal
+from fenced.journal.sqlite.endpoint import SqliteEndpoint
+from fenced.journal.sqlite.store import SqliteJournal
+from fenced.model.store_urls import POSTGRESQL, PostgresUrl
+from fenced.ports.journal import StoreError
+
+if TYPE_CHECKING:
+    from fenced.journal.postgres.settings import PostgresSettings
+
+
+def journal_of(configuration: Configuration) -> SqlJournal:
+    """Return the journal, not opened. `state_dir` exists. Raises StoreError, MachineError."""
+    store, state_dir = configuration.store, configuration.state_dir
+    if store.postgres is None:
+        return SqliteJournal(url=store.url, state_dir=state_dir)
+    settings = postgres_settings(configuration)
+    from fenced.journal.postgres.place import place
+    from fenced.journal.postgres.store import PostgresJournal
+
+    return PostgresJournal(settings, state_dir=state_dir, place=place(state_dir, boot=machine.boot_id()))
+
+
+def endpoint_of(configuration: Configuration, url: str) -> Endpoint:
+    """Return the store of a URL, with the login and certificates of `[store]`. Raises StoreError, ValueError."""
+    if not url.startswith(POSTGRESQL):
+        return SqliteEndpoint(url, configuration.state_dir)
+    named = replace(configuration.store, postgres=PostgresUrl.parse(url))
+    settings = postgres_settings(replace(configuration, store=named))
+    from fenced.journal.postgres.endpoint import PostgresEndpoint
+
+    return PostgresEndpoint(settings)
+
+
+def postgres_settings(configuration: Configuration) -> "PostgresSettings":
+    """Return how to reach the database. Raises StoreError where its driver is not installed, which is an extra."""
+    store = configuration.store
+    assert store.postgres is not None, "only for a store in PostgreSQL"
+    try:
+        import asyncpg  # noqa: F401
+
+        from fenced.journal.postgres.settings import PostgresSettings
+    except ModuleNotFoundError as exc:
+        raise StoreError(
+            f"{store.postgres}: PostgreSQL needs the package {exc.name}: install fenced[postgresql]"
+        ) from exc
+    return PostgresSettings(
+        url=store.postgres,
+        lease_ttl_seconds=configuration.inventory.daemon.lease_ttl_seconds,
+        password=store.password,
+        ca_file=store.tls.ca_file,
+        cert_file=store.tls.cert_file,
+        key_file=store.tls.key_file,
+        is_pooled=store.is_pooled,
+    )

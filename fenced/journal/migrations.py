@@ -1,0 +1,146 @@
+"""The numbered migrations of a store, and the check that a database is one.
+
+Never change a released migration. A new name in the stored texts (`codec`) needs a number, too, even if no table
+changes: an older program would take each host for one whose records are damaged. All migrations of a start run in one
+transaction, so a store has either the old or the new number. PostgreSQL begins at number 4, whose tables `schema`
+describes; older numbers are SQLite's alone.
+"""
+
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from sqlalchemy import Connection, inspect, text
+
+from fenced.journal.schema import METADATA, SCHEMA
+from fenced.ports.journal import StoreError, StoreMoved, StoreTooNew
+
+Migration = Callable[[Connection], None]
+SHARD: Final = "main"
+"""The shard of everything that was stored before there were shards, and of an SQLite file."""
+_LOCK_KEY: Final = 0x66656E636564
+"""PostgreSQL's advisory lock of migrations ("fenced"): two daemons that start at once make one set of tables."""
+
+
+def _to_1(connection: Connection) -> None:
+    """Uses only what SQLite 3.34 has. AUTOINCREMENT: a number is never reused."""
+    for statement in (
+        "CREATE TABLE store (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, created REAL NOT NULL)",
+        """CREATE TABLE lease (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, holder TEXT NOT NULL,
+            until REAL NOT NULL, anchor_boot_id TEXT, anchor_boottime REAL, anchor_steady REAL)""",
+        """CREATE TABLE records (sequence INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, at REAL NOT NULL, host TEXT,
+            operation TEXT, body TEXT NOT NULL)""",
+        "CREATE INDEX records_of_host ON records (host, sequence)",
+        "CREATE INDEX records_by_time ON records (at)",
+        "CREATE TABLE snapshots (host TEXT PRIMARY KEY, sequence INTEGER NOT NULL, body TEXT NOT NULL)",
+        "CREATE TABLE fleet (one INTEGER PRIMARY KEY CHECK (one = 1), sequence INTEGER NOT NULL, body TEXT NOT NULL)",
+        """CREATE TABLE operations (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
+            host TEXT NOT NULL, state TEXT NOT NULL, action TEXT NOT NULL, cause TEXT NOT NULL, started REAL NOT NULL,
+            ended REAL, body TEXT NOT NULL)""",
+        "CREATE INDEX operations_of_host ON operations (host, number)",
+        "CREATE INDEX operations_by_state ON operations (state, number)",
+        "CREATE INDEX operations_by_end ON operations (ended) WHERE ended IS NOT NULL",
+        """CREATE TABLE outbox (sequence INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, at REAL NOT NULL,
+            host TEXT, topic TEXT NOT NULL, payload BLOB NOT NULL, is_retained INTEGER NOT NULL,
+            is_event INTEGER NOT NULL, is_delivered INTEGER NOT NULL, operation TEXT)""",
+        "CREATE INDEX outbox_pending ON outbox (sequence) WHERE is_delivered = 0",
+        "CREATE INDEX outbox_delivered ON outbox (at) WHERE is_delivered = 1",
+    ):
+        connection.exec_driver_sql(statement)
+    connection.execute(text("INSERT INTO store VALUES (1, :id, 0)"), {"id": str(uuid.uuid4())})
+    connection.execute(text("INSERT INTO lease VALUES (1, 0, '', 0, NULL, NULL, NULL)"))
+
+
+def _to_2(connection: Connection) -> None:
+    """Add an index that finds the hosts with pending messages, and the oldest of each, without reading the rest."""
+    connection.exec_driver_sql(
+        "CREATE INDEX outbox_lanes ON outbox (coalesce(host, ''), sequence) WHERE is_delivered = 0"
+    )
+
+
+def _to_3(connection: Connection) -> None:
+    """Add the offsets of the steady clock from the wall clock."""
+    connection.exec_driver_sql("ALTER TABLE lease ADD COLUMN anchor_calendar TEXT")
+
+
+def _to_4(connection: Connection) -> None:
+    """Add the shard, and what a lease needs that several controllers compete for.
+
+    With would-be fences and drills, the texts have names that an older program can't read.
+    """
+    if connection.dialect.name == "postgresql":
+        METADATA.create_all(connection, checkfirst=False, tables=[t for t in METADATA.sorted_tables if t is not SCHEMA])
+        connection.execute(text("INSERT INTO store VALUES (1, :id, 0, 0, NULL)"), {"id": str(uuid.uuid4())})
+        return
+    for statement in (
+        "ALTER TABLE store ADD COLUMN epochs INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE store ADD COLUMN moved TEXT",
+        "UPDATE store SET epochs = (SELECT epoch FROM lease)",
+        "ALTER TABLE lease RENAME TO lease_3",
+        """CREATE TABLE lease (shard TEXT PRIMARY KEY NOT NULL, epoch INTEGER NOT NULL, holder TEXT NOT NULL,
+            name TEXT NOT NULL, place TEXT NOT NULL, until REAL NOT NULL, batch INTEGER NOT NULL,
+            sequence INTEGER NOT NULL, at REAL, anchor_boot_id TEXT, anchor_boottime REAL, anchor_steady REAL,
+            anchor_calendar TEXT, anchor_at REAL)""",
+        """INSERT INTO lease SELECT 'main', epoch, holder, holder, '', until, 0,
+            coalesce((SELECT max(sequence) FROM records), 0),
+            (SELECT CASE WHEN typeof(at) = 'real' THEN at END FROM records ORDER BY sequence DESC LIMIT 1),
+            anchor_boot_id, anchor_boottime, anchor_steady, anchor_calendar, NULL FROM lease_3""",
+        "DROP TABLE lease_3",
+        "ALTER TABLE fleet RENAME TO fleet_3",
+        "CREATE TABLE fleet (shard TEXT PRIMARY KEY NOT NULL, sequence INTEGER NOT NULL, body TEXT NOT NULL)",
+        "INSERT INTO fleet SELECT 'main', sequence, body FROM fleet_3",
+        "DROP TABLE fleet_3",
+        *(
+            f"ALTER TABLE {name} ADD COLUMN shard TEXT NOT NULL DEFAULT 'main'"
+            for name in ("records", "snapshots", "operations", "outbox")
+        ),
+    ):
+        connection.exec_driver_sql(statement)
+
+
+MIGRATIONS: Final[Mapping[int, Migration]] = {1: _to_1, 2: _to_2, 3: _to_3, 4: _to_4}
+FIRST: Final[Mapping[str, int]] = {"sqlite": 1, "postgresql": 4}
+"""The first migration of an empty database."""
+
+
+def migrate(connection: Connection, *, place: str, now: float, migrations: Mapping[int, Migration] = MIGRATIONS) -> int:
+    """Migrate an empty or older store, and return its new number. The caller's transaction holds all of it.
+
+    Raises StoreTooNew, StoreMoved, and StoreError for another program's database.
+    """
+    if connection.dialect.name == "postgresql":
+        encoding = connection.execute(text("SELECT current_setting('server_encoding')")).scalar_one()
+        if encoding != "UTF8":
+            raise StoreError(f"{place}: the database's encoding is {encoding}; create one with ENCODING 'UTF8'")
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+    found = _number(connection, place)
+    newest = max(migrations)
+    if found > newest:
+        raise StoreTooNew(
+            f"{place}: schema {found} is newer than this program's {newest}; install the program that wrote it"
+        )
+    for number in range(max(found + 1, FIRST[connection.dialect.name]), newest + 1):
+        migrations[number](connection)
+        connection.execute(text("INSERT INTO schema VALUES (:number, :now)"), {"number": number, "now": now})
+    if found == 0:
+        connection.execute(text("UPDATE store SET created = :now"), {"now": now})
+    moved = connection.execute(text("SELECT moved FROM store")).scalar_one()
+    if moved:
+        raise StoreMoved(f"{place}: this store was moved to {moved}; set [store] url to it")
+    return newest
+
+
+def tables(connection: Connection) -> tuple[str, ...]:
+    """Return the names of all tables of the database."""
+    return tuple(inspect(connection).get_table_names())
+
+
+def _number(connection: Connection, place: str) -> int:
+    """Return the store's schema number; for an empty database create the table of numbers and return 0."""
+    found = set(tables(connection))
+    if not found:
+        SCHEMA.create(connection, checkfirst=False)
+        return 0
+    if not {"schema", "store", "lease"} <= found:
+        raise StoreError(f"{place}: this database is not a store of fenced; give another one in [store] url")
+    return int(connection.execute(text("SELECT max(number) FROM schema")).scalar_one())

@@ -1,0 +1,1 @@
+"""A PostgreSQL server for tests: one a worker, a database a test."""
