@@ -85,33 +85,33 @@ def shown(found: os.stat_result) -> str:
     return f"{owner}:{group} {stat.S_IMODE(found.st_mode):o}"
 
 
-def readable(real: Iterable[Path], *, has_owners: bool) -> list[Path]:
-    """Return the files that the daemon's group or everybody can read."""
-    service = -1
-    if has_owners:
-        with contextlib.suppress(NotSetUp):
-            service = group_id(SERVICE)
+def exposed(real: Iterable[Path], *, has_owners: bool) -> list[Path]:
+    """Return the files that others than root and the daemon's user can read, or that belong to another user.
 
-    def is_open(path: Path) -> bool:
+    The group root has no members who are operators only.
+    """
+
+    def is_exposed(path: Path) -> bool:
         try:
             found = path.stat()
-        except OSError:
+            is_right = DAEMONS_SECRET.are_those_of(found, has_owners=has_owners)
+        except (OSError, NotSetUp):  # without a user fenced, this is a dry run
             return False
-        by_group = found.st_mode & stat.S_IRGRP and (found.st_gid == service or not has_owners)
-        return stat.S_ISREG(found.st_mode) and bool(by_group or found.st_mode & stat.S_IROTH)
+        is_roots = has_owners and found.st_uid == found.st_gid == 0 and not found.st_mode & 0o007
+        return stat.S_ISREG(found.st_mode) and not is_right and not is_roots
 
-    return sorted({path for path in real if is_open(path)})
+    return sorted({path for path in real if is_exposed(path)})
 
 
 def advice(paths: list[Path]) -> str:
-    """Return what to do about secrets that the daemon's group can read; "" if there are none."""
+    """Return what to do about secrets that others than the daemon's user can read; "" if there are none."""
     if not paths:
         return ""
     listed = " ".join(map(str, paths[:LISTED_MAX]))
     left = len(paths) - LISTED_MAX
     more = f"; then run fenced setup again for {left} more" if left > 0 else ""
     return (
-        f"members of the group {SERVICE}, who are operators, or all users can read these secrets: run "
+        f"others than the user {SERVICE} own or can read these secrets (members of its group are operators): run "
         f"chown {SERVICE}:root {listed} && chmod 400 {listed}{more}"
     )
 

@@ -246,10 +246,10 @@ class _Run:
         )
 
     def _check_secrets(self) -> None:
-        """Say which secrets of persons the daemon's group can read; setup repairs only those that it made."""
+        """Say which secrets of persons others can read; setup repairs only those that it made."""
         own = {self._real(path) for path in (daemon.PASSWORD, daemon.TLS / "controller.key")}
         named = {*self._written.secrets, *self._real(daemon.SECRETS).glob("*")} - own
-        self._note(rights.advice(rights.readable(named, has_owners=self._disk.has_owners)))
+        self._note(rights.advice(rights.exposed(named, has_owners=self._disk.has_owners)))
 
     # -- other machines -----------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import grp
 import os
+import pwd
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,6 +117,24 @@ def test_a_file_that_the_services_group_reads_is_given_back_to_it(tmp_path: Path
     (tmp_path / "hosts.toml").write_bytes(b"x")
     disk.write(wanted)
     assert (tmp_path / "hosts.toml").stat().st_gid == grp.getgrnam("nogroup").gr_gid
+
+
+@needs_root()
+def test_a_persons_secret_of_another_group_or_user_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rights, "DAEMONS_SECRET", SECRET)  # the machine of the tests may have no user fenced
+    files = {
+        "restored": (0, STRANGER, 0o640),
+        "a stranger's": (STRANGER, STRANGER, 0o400),
+        "open": (0, 0, 0o644),
+        "the daemon's": (pwd.getpwnam("nobody").pw_uid, 0, 0o400),
+        "a credential": (0, 0, 0o640),
+    }
+    for name, (owner, group, bits) in files.items():
+        (tmp_path / name).touch()
+        os.chown(tmp_path / name, owner, group)
+        (tmp_path / name).chmod(bits)
+    found = rights.exposed([*tmp_path.iterdir(), tmp_path / "gone"], has_owners=True)
+    assert [path.name for path in found] == ["a stranger's", "open", "restored"]
 
 
 @needs_root()

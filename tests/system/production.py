@@ -49,13 +49,16 @@ SHIMS = (
 """One machine plays all machines of a page."""
 OPERATOR = "alice"
 """A member of the group `fenced`."""
-PAUSED = "fencectl pause --reason 'may she?' --until 1m"
 CHECKED = "fenced check-config /etc/fenced/fenced.toml --user fenced"
+SERVED = {
+    "/etc/fenced/secrets/bus": "fenced",
+    "/etc/fenced/tls/controller.key": "fenced",
+    "/etc/mosquitto/certs/fenced-broker.key": "mosquitto",
+}
+"""Secrets, and who reads them."""
 DAEMONS_SECRETS = ("/etc/fenced/secrets/bmc", "/etc/fenced/secrets/bus", "/etc/fenced/tls/controller.key")
 SECRETS = "/etc/fenced /etc/fenced-beat /etc/fenced-proxy /etc/mosquitto /var/lib/fenced /var/lib/fenced-proxy"
 """Folders of secrets."""
-
-
 POSTGRES = """
 cluster=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -1)
 mkdir -p /run/postgresql /srv/pg; chown postgres: /run/postgresql /srv/pg
@@ -105,12 +108,22 @@ def readable_secrets(bed: Machine, user: str) -> list[str]:
     return sorted(path for path in found if path.endswith(ends) or "/secrets/" in path)
 
 
-def closed_again(bed: Machine) -> None:
+def an_operator_reads_no_secret(bed: Machine) -> None:
+    """A member of the group `fenced` acts over the socket, and reads none; nor once setup has closed what was open."""
+    bed.run(f"useradd --no-create-home --groups fenced {OPERATOR}")
+    bed.run("fencectl pause --reason 'may she?' --until 1m; fencectl resume --reason 'she may'", user=OPERATOR)
+    bed.run("echo hunter2 > /srv/bmc; install -o fenced -m 400 /srv/bmc /etc/fenced/secrets/")
+    assert readable_secrets(bed, OPERATOR) == []
+    _closed_again(bed)
+    assert readable_secrets(bed, OPERATOR) == []
+
+
+def _closed_again(bed: Machine) -> None:
     """Open the daemon's secrets to its group, as an earlier version did; let `fenced setup` close them."""
     bed.run(f"chown root:fenced {' '.join(DAEMONS_SECRETS)}; chmod 640 {' '.join(DAEMONS_SECRETS)}")
     assert readable_secrets(bed, OPERATOR) == [*DAEMONS_SECRETS]
     assert "members of the group fenced can read it (and 1 more files)" in bed.run(CHECKED)
-    (command,) = re.findall(r"these secrets: run (.*)", bed.run("fenced setup"))
+    (command,) = re.findall(r"are operators\): run (.*)", bed.run("fenced setup"))
     assert readable_secrets(bed, OPERATOR) == ["/etc/fenced/secrets/bmc"]
     bed.run(f"{command}; systemctl restart fenced")
     assert "members of the group" not in bed.run(CHECKED)

@@ -27,18 +27,17 @@ from tests.system.production import (
     DRILL,
     DUMMY,
     OPERATOR,
-    PAUSED,
     PIP,
     POSTGRES,
+    SERVED,
     SHIMS,
     UNTIL_CTRL_C,
     WAIT_SECONDS,
+    an_operator_reads_no_secret,
     as_the_daemon,
     asked,
-    closed_again,
     crowd_of,
     fingerprint_of,
-    readable_secrets,
     retained,
     states,
     until,
@@ -310,27 +309,13 @@ def test_a_proxy_is_looked_after(bed: Machine) -> None:
 
 
 def test_services_read_their_files_and_others_do_not(bed: Machine) -> None:
-    bed.run(f"useradd --no-create-home --groups fenced {OPERATOR}")
-    for secret in (
-        "/etc/fenced/secrets/bus",
-        "/etc/fenced/tls/controller.key",
-        "/etc/mosquitto/certs/fenced-broker.key",
-    ):
-        user = "mosquitto" if "mosquitto" in secret else "fenced"
+    an_operator_reads_no_secret(bed)
+    for secret, user in SERVED.items():
         bed.run(f"test -r {secret}", user=user)
         for other in ("fenced-beat", "nobody", OPERATOR):
             assert bed.tried(f"test -r {secret}", user=other).returncode != 0
     for hidden in ("/etc/fenced/authority/ca.key", "/etc/fenced/bundles"):
         assert bed.tried(f"test -r {hidden}", user="fenced").returncode != 0
-
-
-def test_an_operator_acts_over_the_socket_and_reads_no_secret(bed: Machine) -> None:
-    """Also once setup has closed what an earlier version opened to the group, and named what a person opened."""
-    bed.run(f"{PAUSED}; fencectl resume --reason 'she may'", user=OPERATOR)
-    bed.run("echo hunter2 > /srv/bmc; install -o fenced -m 400 /srv/bmc /etc/fenced/secrets/")
-    assert readable_secrets(bed, OPERATOR) == []
-    closed_again(bed)
-    assert readable_secrets(bed, OPERATOR) == []
 
 
 def test_the_brokers_unit_is_hardened_and_has_room(bed: Machine) -> None:
