@@ -186,8 +186,8 @@ def _print_made(pair: Pair) -> None:
 
 
 def _readable_for(user: str, pair: Pair) -> None:
-    """Print how to let the service's user read the key, which only root can read at first."""
-    click.echo(f"If the service runs as user {user}: chgrp {user} {pair.key_file.name}; chmod 640 {pair.key_file.name}")
+    """Print how to give the key, which only root can read at first, to the service's user, and not to its group."""
+    click.echo(f"If the service runs as user {user}: chown {user} {pair.key_file.name}; chmod 400 {pair.key_file.name}")
 
 
 def _setting(name: str, path: Path) -> None:

@@ -33,7 +33,7 @@ def _options(function: _Function) -> _Function:
         click.option("--force", "is_forced", is_flag=True, help="Replace files that exist."),
         click.option(
             "--secrets", "secrets", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-            help="Write passwords of the source to files in DIR, mode 640.",
+            help="Write passwords of the source to files in DIR, mode 400.",
         ),
         click.option(
             "-o", "--output", "output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
@@ -162,7 +162,7 @@ def _write(
     for file in files:
         if secrets is None or file.secret is None:
             known = "" if file.secret is None else " (its value is in the source: --secrets DIR writes it)"
-            tell(f"make: {folder}/{file.name}, a secret on one line, mode 640{known}")
+            tell(f"make: {folder}/{file.name}, a secret on one line, owner fenced, mode 400{known}")
     errors, warnings = check(
         imported, name=str(output or "inventory"), catalogue=driver_catalogue(), own_machine=own_machine()
     )

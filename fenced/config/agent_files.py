@@ -113,11 +113,11 @@ def _proxy(path: Path, own: OwnMachine, secrets: SecretReader, mistakes: Mistake
         return None
     table, where, base = tables.proxy, Where(str(path)).key("proxy"), path.parent
     credentials = stored_credentials(tables.credentials, Where(str(path)).key("credentials"), base, secrets, mistakes)
-    secrets.tell_open_to_all()
     host, port = places.listen(table.listen, where.key("listen"), mistakes)
     cert, key = places.key_pair(
-        ("tls_cert_file", table.tls_cert_file), ("tls_key_file", table.tls_key_file), base, where, mistakes
+        ("tls_cert_file", table.tls_cert_file), ("tls_key_file", table.tls_key_file), base, where, secrets, mistakes
     )
+    secrets.tell_open()
     authority = places.authority(table.client_ca_file, base, where.key("client_ca_file"), mistakes)
     agent_path = places.folders(table.agent_path, base, where.key("agent_path"), mistakes)
     unsafe = why_unsafe(agent_path)

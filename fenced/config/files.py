@@ -18,8 +18,8 @@ class UnusableFile(Exception):
     """The text says why, without the path and the content."""
 
 
-def read(path: str | Path, *, bytes_max: int) -> tuple[bytes, int]:
-    """Return the content of a regular file, and its mode. Raises UnusableFile."""
+def read(path: str | Path, *, bytes_max: int) -> tuple[bytes, os.stat_result]:
+    """Return the content of a regular file, and its state. Raises UnusableFile."""
     try:
         found = os.stat(path)  # noqa: PTH116 - ten thousand Path objects would cost as much as reading the files
         if not stat.S_ISREG(found.st_mode):
@@ -37,14 +37,14 @@ def read(path: str | Path, *, bytes_max: int) -> tuple[bytes, int]:
         raise UnusableFile(why_unusable(exc)) from exc
     if len(data) > bytes_max:
         raise UnusableFile(f"larger than {bytes_max} bytes")
-    return data, found.st_mode
+    return data, found
 
 
-def read_text(path: str | Path, *, bytes_max: int) -> tuple[str, int]:
-    """Return the text of a UTF-8 file with its line ends, and the file's mode. Raises UnusableFile."""
-    data, mode = read(path, bytes_max=bytes_max)
+def read_text(path: str | Path, *, bytes_max: int) -> tuple[str, os.stat_result]:
+    """Return the text of a UTF-8 file with its line ends, and the file's state. Raises UnusableFile."""
+    data, found = read(path, bytes_max=bytes_max)
     try:
-        return data.decode("utf-8"), mode
+        return data.decode("utf-8"), found
     except UnicodeDecodeError as exc:
         raise UnusableFile(f"not UTF-8 at byte {exc.start}") from exc
 

@@ -139,7 +139,7 @@ class _Loader:
             identifying=tuple(native.name for native in self.catalogue.natives() if native.can_identify),
         )
         checks.run(draft, self.mistakes)
-        secrets.tell_open_to_all()
+        secrets.tell_open()
         return configuration
 
     def _broker(self, main: MainTables) -> OwnMachine:
@@ -212,7 +212,7 @@ class _Loader:
             bus=bus,
             store=store,
             api=self._api(main, secrets),
-            proxy_client=places.tls_client(main.proxy_client, base, where.key("proxy_client"), mistakes),
+            proxy_client=places.tls_client(main.proxy_client, base, where.key("proxy_client"), secrets, mistakes),
             inventory=replace(built.inventory, digest=digest(built.inventory)),
         )
 
@@ -224,6 +224,7 @@ class _Loader:
             ("tls_key_file", table.tls_key_file),
             self.base,
             where,
+            secrets,
             self.mistakes,
         )
         tokens = (

@@ -71,7 +71,7 @@ def absolute(name: str, base: Path) -> Path:
 
 
 def key_pair(
-    cert: tuple[str, str], key: tuple[str, str], base: Path, where: Where, mistakes: Mistakes
+    cert: tuple[str, str], key: tuple[str, str], base: Path, where: Where, secrets: SecretReader, mistakes: Mistakes
 ) -> tuple[Path | None, Path | None]:
     """Return a certificate and its private key, both or neither; report two that don't match.
 
@@ -83,6 +83,8 @@ def key_pair(
         mistakes.refuse(where.key(missing[0]))
     cert_file = existing_file(cert[1], base, where.key(cert[0]), mistakes)
     key_file = existing_file(key[1], base, where.key(key[0]), mistakes)
+    if key_file is not None:
+        secrets.check_key(key_file, where.key(key[0]))
     are_usable = not any(mistakes.is_refused(where.key(name)) for name, _ in (cert, key))
     if cert_file is not None and key_file is not None and are_usable:
         pair = cert_file, key_file
@@ -99,9 +101,9 @@ def authority(name: str, base: Path, where: Where, mistakes: Mistakes) -> Path |
     return path
 
 
-def tls_client(table: TlsKeys, base: Path, where: Where, mistakes: Mistakes) -> TlsClient:
+def tls_client(table: TlsKeys, base: Path, where: Where, secrets: SecretReader, mistakes: Mistakes) -> TlsClient:
     """Return the three files of a TLS client."""
-    cert, key = key_pair(("cert_file", table.cert_file), ("key_file", table.key_file), base, where, mistakes)
+    cert, key = key_pair(("cert_file", table.cert_file), ("key_file", table.key_file), base, where, secrets, mistakes)
     ca = authority(table.ca_file, base, where.key("ca_file"), mistakes)
     return TlsClient(ca_file=ca, cert_file=cert, key_file=key)
 
@@ -115,7 +117,7 @@ def bus(
     mistakes: Mistakes,
 ) -> BusConfiguration:
     """Return the broker of a table with the login keys and its URL under `url`."""
-    tls = tls_client(table, base, where, mistakes)
+    tls = tls_client(table, base, where, secrets, mistakes)
     password = secrets.password(table, where, base)
     if password is not None and not table.username:
         mistakes.error(where.key("username"), "is missing: a password is given", unit="text")
@@ -150,7 +152,7 @@ def store(
 def _postgres(
     table: StoreTable, base: Path, where: Where, secrets: SecretReader, mistakes: Mistakes
 ) -> StoreConfiguration:
-    tls = tls_client(table, base, where, mistakes)
+    tls = tls_client(table, base, where, secrets, mistakes)
     password = secrets.password(table, where, base)
     try:
         url = PostgresUrl.parse(table.url)

@@ -3,7 +3,10 @@
 Every secret leaves here as `Secret`, and no mistake quotes one.
 """
 
+import contextlib
+import grp
 import os
+import pwd
 import re
 import stat
 from collections.abc import Mapping
@@ -43,7 +46,8 @@ class SecretReader:
         self._mistakes = mistakes
         self._texts: dict[str, tuple[str | None, str]] = {}
         self._secrets: dict[str, Secret] = {}
-        self._open_to_all: list[tuple[str, Where]] = []
+        self._open_to_all: dict[str, Where] = {}
+        self._open_to_group: dict[str, tuple[Where, int]] = {}
 
     def password(self, table: HasPassword, where: Where, base: Path) -> Secret | None:
         """Return the password that the table names; None if it names none, or with a mistake."""
@@ -91,7 +95,7 @@ class SecretReader:
     def text(self, path: str, place: Where, *, bytes_max: int = SECRET_BYTES_MAX) -> str | None:
         """Return the unchanged text of a secret file, or None with a mistake.
 
-        A file that others can read is a warning.
+        A file that others or the members of the service's group can read is a warning.
         """
         if path not in self._texts:
             self._texts[path] = self._read(path, place, bytes_max)
@@ -100,23 +104,46 @@ class SecretReader:
             self._mistakes.error(place, why, value=path, unit="file")
         return text
 
-    def tell_open_to_all(self) -> None:
-        """Report the first file that other users of this machine can read, and how many more there are."""
+    def check_key(self, path: Path, place: Where) -> None:
+        """Note who can read a private key, which TLS reads by itself."""
+        with contextlib.suppress(OSError, ValueError):  # reported where it is used
+            self._note_readers(str(path), place, path.stat())
+
+    def tell_open(self) -> None:
+        """Report the first file that others can read, and the first that a group can, and how many more there are."""
         if self._open_to_all:
-            path, place = self._open_to_all[0]
-            more = f" (and {len(self._open_to_all) - 1} more files)" if len(self._open_to_all) > 1 else ""
+            path, place = next(iter(self._open_to_all.items()))
             self._mistakes.warning(
-                place, f"every user of this machine can read it{more}: run chmod o-r", value=path, unit="file"
+                place,
+                f"every user of this machine can read it{_more(self._open_to_all)}: run chmod o-r",
+                value=path,
+                unit="file",
+            )
+        if self._open_to_group:
+            path, (place, group) = next(iter(self._open_to_group.items()))
+            user = _service_of(group) or str(os.geteuid())
+            self._mistakes.warning(
+                place,
+                f"members of the group {_group_name(group)} can read it{_more(self._open_to_group)}, and only the "
+                f"service needs it (members of the daemon's group are operators): run chown {user} {path} && "
+                f"chmod 400 {path}",
+                value=path,
+                unit="file",
             )
 
     def _read(self, path: str, place: Where, bytes_max: int) -> tuple[str | None, str]:
         try:
-            text, mode = read_text(path, bytes_max=bytes_max)
+            text, found = read_text(path, bytes_max=bytes_max)
         except UnusableFile as exc:
             return None, str(exc)
-        if mode & stat.S_IROTH:
-            self._open_to_all.append((path, place))
+        self._note_readers(path, place, found)
         return text, ""
+
+    def _note_readers(self, path: str, place: Where, found: os.stat_result) -> None:
+        if found.st_mode & stat.S_IROTH:
+            self._open_to_all.setdefault(path, place)
+        elif found.st_mode & stat.S_IRGRP and _is_services(found.st_gid):
+            self._open_to_group.setdefault(path, (place, found.st_gid))
 
     def _from_environment(self, name: str, place: Where) -> str | None:
         text = self._environ.get(name)
@@ -157,3 +184,30 @@ class SecretReader:
             self._mistakes.error(place, "must hold the secret on one line", value=value)
             return None
         return self._secrets.setdefault(line, Secret(line))
+
+
+def _more(found: Mapping[str, object]) -> str:
+    return f" (and {len(found) - 1} more files)" if len(found) > 1 else ""
+
+
+def _is_services(group: int) -> bool:
+    """Return whether it is the group of the service: this process's, or for root each user's own group."""
+    if group == 0:
+        return False
+    return group == os.getegid() or (os.geteuid() == 0 and _service_of(group) is not None)
+
+
+def _service_of(group: int) -> str | None:
+    """Return the user whose own group this is, by name."""
+    try:
+        found = pwd.getpwuid(os.geteuid()) if os.geteuid() != 0 else pwd.getpwnam(grp.getgrgid(group).gr_name)
+    except KeyError:
+        return None
+    return found.pw_name if found.pw_gid == group else None
+
+
+def _group_name(group: int) -> str:
+    try:
+        return grp.getgrgid(group).gr_name
+    except KeyError:
+        return str(group)

@@ -16,7 +16,7 @@ from fenced.model.inventory import Secret
 from fenced.model.text import one_line
 
 SECRETS: Final = "secrets"
-SECRET_MODE: Final = 0o640
+SECRET_MODE: Final = 0o400
 SECRETS_FOLDER_MODE: Final = 0o750
 INVENTORY_MODE: Final = 0o644
 
@@ -124,7 +124,7 @@ def why_not_written(paths: list[Path]) -> str:
 
 
 def write_secrets(folder: Path, files: list[SecretFile]) -> None:
-    """Write the secrets that have a value, with mode 640. Raises NotImported."""
+    """Write the secrets that have a value, with mode 400. Raises NotImported."""
     try:
         if not folder.is_dir():
             folder.mkdir(parents=True)

@@ -7,6 +7,7 @@
       issued   the private authority, and certificates that are missing or end soon
       accounts the broker's accounts and their password file
       fleet    who takes part: the inventory, and what the options add
+        rights owners and modes of all that, and of the secrets that persons made
         files  write what is missing, leave what a person changed, remember what was written
 
 It never changes a file that a person wrote or edited: it shows the difference.

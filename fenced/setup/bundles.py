@@ -80,7 +80,7 @@ key_file = "beat.key"
             + f"{_packaged('fenced-beat')} || install -m 755 fenced-beat /usr/bin/fenced-beat\n"
             + _files("fenced-beat", ["beat"])
             + "install -m 644 beat.toml /etc/fenced-beat/beat.toml\n"
-            + "install -m 640 -g fenced-beat password /etc/fenced-beat/password\n"
+            + "install -m 400 -o fenced-beat password /etc/fenced-beat/password\n"
             + _enable("fenced-beat")
         ),
     }
@@ -169,7 +169,7 @@ def _files(service: str, stems: list[str]) -> str:
     lines = [f"install -d -m 755 /etc/{service}", f"install -m 644 ca.crt /etc/{service}/ca.crt"]
     for stem in stems:
         lines.append(f"install -m 644 {stem}.crt /etc/{service}/{stem}.crt")
-        lines.append(f"install -m 640 -g {service} {stem}.key /etc/{service}/{stem}.key")
+        lines.append(f"install -m 400 -o {service} {stem}.key /etc/{service}/{stem}.key")
     return "\n".join(lines) + "\n"
 
 

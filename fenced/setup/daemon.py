@@ -23,7 +23,6 @@ PACKAGED_UNITS: Final = (Path("/usr/lib/systemd/system"), Path("/lib/systemd/sys
 RENEWAL_UNITS: Final = ("fenced-renew.service", "fenced-renew.timer")
 SYSUSERS: Final = Path("/usr/lib/sysusers.d/fenced.conf")
 PROGRAM: Final = "/usr/bin/fenced"
-GROUP: Final = "fenced"
 
 
 def shipped(name: str) -> bytes:
@@ -91,7 +90,7 @@ def inventory(fleet: Fleet, addresses: Sequence[tuple[str, str]]) -> str:
             '# driver = "redfish"\n'
             '# address = "https://ADDRESS-OF-THE-BMC"\n'
             '# username = "fence"\n'
-            f'# password_file = "../secrets/{host}"    # one line; root:fenced, mode 640'
+            f'# password_file = "../secrets/{host}"    # one line; owner fenced, mode 400'
         )
     return "\n\n".join(parts) + "\n"
 

@@ -8,11 +8,10 @@ import contextlib
 import difflib
 import errno
 import fcntl
-import grp
 import hashlib
 import json
 import os
-import pwd
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,7 +19,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
+from fenced.setup import rights
 from fenced.setup.fleet import NotSetUp
+from fenced.setup.rights import PUBLIC, Rights
 
 MANIFEST_VERSION: Final = 1
 DIFF_LINES_MAX: Final = 60
@@ -49,27 +50,27 @@ class Done(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """A file of the installation. `path` is absolute, without the root; `is_secret`: never shown in a difference.
+    """A file of the installation. `path` is absolute, without the root; `is_hidden`: never shown in a difference.
 
     `is_synced` False: a crash of the machine may lose it, because another run makes it again.
     """
 
     path: Path
     content: bytes
-    mode: int = 0o644
-    group: str = "root"
+    rights: Rights = PUBLIC
     rule: Rule = Rule.FOLLOW
-    is_secret: bool = False
+    is_hidden: bool = False
     is_synced: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What happened to one file, and how it differs from what setup would write."""
+    """What happened to one file, and how it differs from what setup would write. `note`: what of its rights."""
 
     path: Path
     done: Done
     difference: str = ""
+    note: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -142,9 +143,9 @@ class Disk:
     Below another root than / the files keep the owner of the process: the groups there may be others.
     """
 
-    def __init__(self, root: Path, manifest: Manifest, *, is_dry: bool) -> None:
+    def __init__(self, root: Path, manifest: Manifest, *, is_dry: bool, has_owners: bool | None = None) -> None:
         self._root, self._manifest, self._is_dry = root, manifest, is_dry
-        self._has_owners = root == Path("/") and os.geteuid() == 0
+        self.has_owners = root == Path("/") and os.geteuid() == 0 if has_owners is None else has_owners
 
     def real(self, path: Path) -> Path:
         """Return where a path of the installation is."""
@@ -163,12 +164,45 @@ class Disk:
         """Write a file as its rule says. Raises NotSetUp."""
         present = self.read(wanted.path)
         done = self._decided(wanted, present)
-        if done in {Done.MADE, Done.CHANGED} and not self._is_dry:
+        note = ""
+        if done not in {Done.MADE, Done.CHANGED}:
+            note = self.check(wanted.path, wanted.rights, is_ours=done is Done.SAME)
+        elif not self._is_dry:
             self._put(wanted)
         if done in {Done.MADE, Done.CHANGED, Done.SAME}:  # SAME: an interrupted run may not have recorded it
             self._manifest.digests[str(wanted.path)] = _digest(wanted.content)
         difference = _difference(wanted, present or b"") if done in {Done.DIFFERS, Done.CHANGED} else ""
-        return Outcome(path=wanted.path, done=done, difference=difference)
+        return Outcome(path=wanted.path, done=done, difference=difference, note=note)
+
+    def check(self, path: Path, wanted: Rights, *, is_ours: bool | None = None) -> str:
+        """Return what is wrong with the owner or mode of a present file or folder; repair those that setup made.
+
+        `is_ours` None: where its content is what setup wrote. A link is a person's, and not followed. Raises NotSetUp.
+        """
+        try:
+            return self._checked(path, wanted, is_ours=is_ours)
+        except FileNotFoundError:
+            return ""
+        except OSError as exc:
+            raise NotSetUp(f"{path}: its owner and mode can't be set: {_advised(exc)}") from exc
+        except NotSetUp:
+            if self._is_dry:  # the run that is not dry makes the users first
+                return ""
+            raise
+
+    def _checked(self, path: Path, wanted: Rights, *, is_ours: bool | None) -> str:
+        real = self.real(path)
+        found = real.lstat()
+        if stat.S_ISLNK(found.st_mode) or wanted.are_those_of(found, has_owners=self.has_owners):
+            return ""
+        if is_ours is None:
+            is_ours = self._manifest.digests.get(str(path)) == _digest(real.read_bytes())
+        before = rights.shown(found)
+        if not is_ours:
+            return f"{path}: is {before}; run {wanted.command(path)}"
+        if not self._is_dry:
+            rights.given(real, wanted, has_owners=self.has_owners)
+        return f"{path}: was {before}; setup gives it {wanted.owner}:{wanted.group} {wanted.mode:o}"
 
     def _decided(self, wanted: Wanted, present: bytes | None) -> Done:
         if present is None:
@@ -189,9 +223,10 @@ class Disk:
             self._make_folders(path.parent)
             beside.unlink(missing_ok=True)
             with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                if self._has_owners:
-                    os.fchown(file.fileno(), 0, group_id(wanted.group))
-                os.fchmod(file.fileno(), wanted.mode)
+                if self.has_owners:
+                    user = rights.user_id(wanted.rights.owner)
+                    os.fchown(file.fileno(), user, rights.group_id(wanted.rights.group))
+                os.fchmod(file.fileno(), wanted.rights.mode)
                 file.write(wanted.content)
                 if wanted.is_synced:
                     file.flush()
@@ -209,17 +244,17 @@ class Disk:
             each.mkdir(mode=0o700)  # with an open umask others could write to it until it has its mode
             each.chmod(0o755)
 
-    def folder(self, path: Path, *, mode: int, group: str = "root") -> Path:
-        """Make a folder with this mode and group, if it is missing; return where it is. Raises NotSetUp."""
+    def folder(self, path: Path, wanted: Rights) -> Path:
+        """Make a folder with these rights, if it is missing; return where it is. Raises NotSetUp."""
         real = self.real(path)
         if self._is_dry or real.is_dir():
             return real
         try:
             self._make_folders(real.parent)
             real.mkdir(mode=0o700)
-            if self._has_owners:
-                os.chown(real, 0, group_id(group))
-            real.chmod(mode)
+            if self.has_owners:
+                os.chown(real, rights.user_id(wanted.owner), rights.group_id(wanted.group))
+            real.chmod(wanted.mode)
         except OSError as exc:
             raise NotSetUp(f"{path}: can't be made: {_advised(exc)}") from exc
         return real
@@ -251,23 +286,6 @@ def _advised(exc: OSError) -> str:
     return f"{exc.strerror}; {advice.get(exc.errno or 0, 'repair that, then run setup again')}"
 
 
-def group_id(name: str) -> int:
-    """Return a group's number. Raises NotSetUp."""
-    try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError as exc:
-        raise NotSetUp(
-            f"this machine has no group {name!r}: install the package that brings it, then run setup again"
-        ) from exc
-
-
-def has_user(name: str) -> bool:
-    with contextlib.suppress(KeyError):
-        pwd.getpwnam(name)
-        return True
-    return False
-
-
 def once(path: Path, made: Callable[[], bytes], disk: Disk) -> bytes:
     """Return the content of a file that is made only once: the present one, otherwise a new one."""
     present = disk.read(path)
@@ -293,7 +311,7 @@ def _digest(content: bytes) -> str:
 
 def _difference(wanted: Wanted, present: bytes) -> str:
     """Return what a person would have to change to get what setup would write."""
-    if wanted.is_secret:
+    if wanted.is_hidden:
         return ""
     lines = difflib.unified_diff(
         present.decode(errors="replace").splitlines(),

@@ -3,8 +3,9 @@
 The inventory is read without its meaning (no device is looked at), because a first inventory is not complete yet.
 """
 
+import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,8 @@ from fenced.config.mistakes import Mistakes, Where
 from fenced.config.read import find_files, read_inventory, read_toml
 
 INVENTORY: Final = "inventory/*.toml"
+SECRET_KEYS: Final = ("password_file", "tokens_file", "key_file")
+"""How the keys end that name a file with a secret."""
 CONTROLLER_PREFIX: Final = "controller-"
 SITE: Final = "site-1"
 NAME_CHARS_MAX: Final = 64
@@ -95,6 +98,8 @@ class Written:
     is_present: bool = False
     patterns: tuple[str, ...] = (INVENTORY,)
     bus: Mapping[str, Any] = field(default_factory=dict)
+    secrets: frozenset[Path] = frozenset()
+    """The files of secrets that these files name."""
 
 
 def read_written(config: Path) -> Written:
@@ -106,9 +111,11 @@ def read_written(config: Path) -> Written:
     daemon = _table(main, "daemon")
     patterns = _table(main, "inventory").get("files", [INVENTORY])
     lists = [main]
+    secrets = {*_secret_files(main, config.parent)}
     for pattern in patterns if isinstance(patterns, list) else []:
         for file in find_files(str(pattern), config.parent, Where(str(config)), mistakes, can_be_empty=True):
             lists.append(read_inventory(file, mistakes) or {})
+            secrets |= {*_secret_files(lists[-1], file.parent)}
     if mistakes.errors:
         raise NotSetUp("\n".join(str(each) for each in mistakes.errors))
     hosts = [host for tables in lists for host in _entries(tables, "host")]
@@ -125,6 +132,7 @@ def read_written(config: Path) -> Written:
         is_present=True,
         patterns=tuple(map(str, patterns)) if isinstance(patterns, list) else (),
         bus=_table(main, "bus"),
+        secrets=frozenset(secrets),
     )
 
 
@@ -140,6 +148,18 @@ def joined(written: Written, asked: Fleet) -> Fleet:
 def _table(tables: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     found = tables.get(key)
     return found if isinstance(found, dict) else {}
+
+
+def _secret_files(found: object, base: Path, key: str = "", *, is_inside: bool = False) -> Iterator[Path]:
+    """Yield the files of a table's secrets, at any depth. `is_inside`: the table holds nothing but secrets."""
+    if isinstance(found, dict):
+        for name, value in found.items():
+            yield from _secret_files(value, base, name, is_inside=is_inside or name == "secrets")
+    elif isinstance(found, list):
+        for value in found:
+            yield from _secret_files(value, base, key, is_inside=is_inside)
+    elif isinstance(found, str) and found and (key.endswith(SECRET_KEYS) or (is_inside and key.endswith("_file"))):
+        yield Path(os.path.normpath(base / found))
 
 
 def _entries(tables: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:

@@ -3,26 +3,25 @@
 Nothing is written before everything has been read: a mistake in an inventory stops the run with the disk as it was.
 """
 
-import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from fenced.setup import advice, broker, bundles, checks, daemon
+from fenced.setup import advice, broker, bundles, checks, daemon, rights
 from fenced.setup.accounts import Accounts, new_password
 from fenced.setup.asked import Asked, Report, completed
-from fenced.setup.files import Disk, Manifest, Rule, Wanted, alone, has_user
+from fenced.setup.files import Disk, Manifest, Rule, Wanted, alone
 from fenced.setup.fleet import NotSetUp, joined, read_written
 from fenced.setup.issued import HOST_DAYS, Issuer
+from fenced.setup.rights import PUBLIC, Rights
 
 LOCAL_NAMES: Final = ("localhost", "127.0.0.1")
-SECRET: Final = 0o640
 ELSEWHERE: Final = daemon.AUTHORITY / "broker.passwd"
 """The accounts of a broker on another machine."""
 BROKER_BUNDLE: Final = "broker"
-SYSUSERS: Final = "/usr/bin/systemd-sysusers"
 
 
 def run(asked: Asked, *, progress: Callable[[int, int], None] = lambda done, of: None) -> Report:
@@ -60,7 +59,7 @@ class _Run:
 
     def made_folder(self) -> Path:
         """Make the authority's folder, which only root can open."""
-        return self._disk.folder(daemon.AUTHORITY, mode=0o700)
+        return self._disk.folder(daemon.AUTHORITY, rights.FOLDERS[daemon.AUTHORITY])
 
     def run(self) -> Report:
         with ExitStack() as stack:
@@ -146,7 +145,7 @@ class _Run:
     def _write_manifest(self) -> None:
         """The daemon reads in it when certificates of others end."""
         text = self._manifest.text
-        self._write(daemon.MANIFEST, text, mode=SECRET, group=daemon.GROUP, rule=Rule.REPLACE, is_listed=False)
+        self._write(daemon.MANIFEST, text, rights.DAEMONS, rule=Rule.REPLACE, is_listed=False)
 
     def _refuse(self) -> None:
         """Find every reason against this run before anything is written. Raises NotSetUp."""
@@ -174,19 +173,14 @@ class _Run:
         packaged = self._real(daemon.SYSUSERS)
         if not packaged.exists():
             self._write(daemon.SYSUSERS, daemon.shipped("systemd/fenced.sysusers.conf"))
-        if self._asked.is_dry or self._asked.root != Path("/") or has_user(daemon.GROUP):
-            return
-        try:
-            done = subprocess.run([SYSUSERS, str(packaged)], capture_output=True, text=True, timeout=60, check=False)
-        except (OSError, subprocess.TimeoutExpired) as exc:
-            raise NotSetUp(f"{SYSUSERS} can't be run ({exc}); make the user and group fenced by hand") from exc
-        if done.returncode != 0:
-            raise NotSetUp(f"systemd-sysusers failed: {done.stderr.strip()}")
-        self._report.notes.append("made the users of the services: fenced, fenced-proxy, fenced-beat")
+        if not self._asked.is_dry and self._asked.root == Path("/") and rights.make_users(packaged):
+            self._report.notes.append("made the users of the services: fenced, fenced-proxy, fenced-beat")
 
     def _make_folders(self) -> None:
-        self._disk.folder(daemon.SECRETS, mode=0o750, group=daemon.GROUP)
-        self._disk.folder(daemon.BUNDLES, mode=0o700)
+        for folder, wanted in rights.FOLDERS.items():
+            self._disk.folder(folder, wanted)
+            self._check(folder, wanted, is_ours=True)
+        self._check(daemon.AUTHORITY / "ca.key", rights.ROOTS_SECRET, is_ours=True)
 
     def _make_daemon(self) -> None:
         fleet = self._fleet
@@ -195,12 +189,15 @@ class _Run:
         self._write(daemon.CONFIGURATION, text.encode(), rule=Rule.KEEP)
         if is_first and self._disk.read(daemon.INVENTORY) is None:
             listed = daemon.inventory(fleet, self._asked.addresses)
-            self._write(daemon.INVENTORY, listed.encode(), mode=SECRET, group=daemon.GROUP, rule=Rule.KEEP)
+            self._write(daemon.INVENTORY, listed.encode(), rights.DAEMONS, rule=Rule.KEEP)
         else:
+            for file in sorted(self._real(daemon.INVENTORY.parent).glob("*.toml")):
+                self._check(daemon.INVENTORY.with_name(file.name), rights.DAEMONS)
             self._add_to_inventory()
         self._write(daemon.TLS / "ca.crt", self._authority)
         self._make_controller_certificate()
         self._make_password()
+        self._check_secrets()
         if not any(self._real(folder / "fenced.service").exists() for folder in daemon.PACKAGED_UNITS):
             for unit in ("fenced.service", *daemon.RENEWAL_UNITS):
                 self._write(daemon.UNITS / unit, daemon.shipped(f"systemd/{unit}"))
@@ -214,14 +211,16 @@ class _Run:
         why = "requested" if name in self._asked.reissue else self._issuer.why_new(self._real(path))
         if why:
             signed = self._issuer.client(name)
-            self._write_pair(path, signed.certificate, signed.key, group=daemon.GROUP, why=why)
+            self._write_pair(path, signed.certificate, signed.key, rights.DAEMONS_SECRET, why=why)
+        else:
+            self._check(path.with_suffix(".key"), rights.DAEMONS_SECRET)
 
     def _add_to_inventory(self) -> None:
         """Give each new host and proxy a file of its own: the present files are a person's."""
         for name in self._new():
             text = daemon.inventory(self._asked.fleet.only(name), self._asked.addresses)
             path = daemon.INVENTORY.with_name(f"{name}.toml")
-            self._write(path, text.encode(), mode=SECRET, group=daemon.GROUP, rule=Rule.KEEP)
+            self._write(path, text.encode(), rights.DAEMONS, rule=Rule.KEEP)
 
     def _new(self) -> tuple[str, ...]:
         """Return the hosts and proxies that an existing inventory lacks."""
@@ -241,11 +240,16 @@ class _Run:
         self._write(
             daemon.PASSWORD,
             f"{password}\n".encode(),
-            mode=SECRET,
-            group=daemon.GROUP,
+            rights.DAEMONS_SECRET,
             rule=Rule.REPLACE if is_new else Rule.KEEP,
-            is_secret=True,
+            is_hidden=True,
         )
+
+    def _check_secrets(self) -> None:
+        """Say which secrets of persons others can read; setup repairs only those that it made."""
+        own = {self._real(path) for path in (daemon.PASSWORD, daemon.TLS / "controller.key")}
+        named = {*self._written.secrets, *self._real(daemon.SECRETS).glob("*")} - own
+        self._note(rights.advice(rights.exposed(named, has_owners=self._disk.has_owners)))
 
     # -- other machines -----------------------------------------------------------------------------------------------
 
@@ -283,9 +287,8 @@ class _Run:
     def _bundle(self, name: str, parts: dict[str, bundles.Part], what: str) -> None:
         path = _bundle_path(name)
         content = bundles.packed(name, parts)
-        self._disk.write(
-            Wanted(path=path, content=content, mode=0o600, rule=Rule.REPLACE, is_secret=True, is_synced=False)
-        )
+        wanted = Wanted(path=path, content=content, rights=rights.ROOTS_SECRET, rule=Rule.REPLACE, is_synced=False)
+        self._disk.write(replace(wanted, is_hidden=True))
         self._report.bundles.append(f"{path}: {what}")
 
     def _revoke(self) -> None:
@@ -312,9 +315,9 @@ class _Run:
             return
         self._write(broker.AUTHORITY, self._authority)
         self._make_broker_certificate(names)
-        self._write_accounts(group=broker.GROUP)
+        self._write_accounts(rights.BROKERS_SECRET)
         access = broker.access(self._fleet).encode()
-        self._write(broker.ACCESS, access, mode=SECRET, group=broker.GROUP)
+        self._write(broker.ACCESS, access, rights.BROKERS_SECRET)
         self._write(broker.CONFIGURATION, broker.configuration().encode())
         self._write(broker.DROP_IN, broker.drop_in().encode())
         if not self._asked.is_dry:  # later runs know by it that the broker is elsewhere
@@ -327,8 +330,10 @@ class _Run:
         why = self._issuer.why_new(self._real(broker.CERTIFICATE), names)
         if why:
             signed = self._issuer.server(broker.NAME, names)
-            self._write_pair(broker.CERTIFICATE, signed.certificate, signed.key, group=broker.GROUP, why=why)
+            self._write_pair(broker.CERTIFICATE, signed.certificate, signed.key, rights.BROKERS_SECRET, why=why)
             self._report.is_broker_renewed = True
+        else:
+            self._check(broker.KEY, rights.BROKERS_SECRET)
 
     def _bundle_broker(self, names: tuple[str, ...]) -> None:
         """Make a bundle whenever something in it changed."""
@@ -340,11 +345,10 @@ class _Run:
             parts = bundles.broker_machine(self._fleet, passwords=passwords, signed=signed, authority=self._authority)
             self._bundle(BROKER_BUNDLE, parts, "everything that the broker's machine needs")
             self._issuer.give("broker", signed, names)
-        self._write_accounts(group="root")  # last: an interrupted run makes the bundle again
+        self._write_accounts(rights.ROOTS_SECRET)  # last: an interrupted run makes the bundle again
 
-    def _write_accounts(self, *, group: str) -> None:
-        text = self._accounts.text.encode()
-        self._write(self._passwords, text, mode=SECRET, group=group, rule=Rule.REPLACE, is_secret=True)
+    def _write_accounts(self, wanted: Rights) -> None:
+        self._write(self._passwords, self._accounts.text.encode(), wanted, rule=Rule.REPLACE, is_hidden=True)
 
     def _find_conflicts(self) -> None:
         ours = self._real(broker.CONFIGURATION)
@@ -363,11 +367,10 @@ class _Run:
     def _real(self, path: Path) -> Path:
         return self._asked.root / path.relative_to("/")
 
-    def _write_pair(self, certificate: Path, content: bytes, key: bytes, *, group: str, why: str) -> None:
+    def _write_pair(self, certificate: Path, content: bytes, key: bytes, wanted: Rights, *, why: str) -> None:
         """Write a key first: a certificate without its key is useless."""
-        key_file = certificate.with_suffix(".key")
-        self._write(key_file, key, mode=SECRET, group=group, rule=Rule.REPLACE, is_secret=True)
-        self._write(certificate, content, rule=Rule.REPLACE, is_secret=True)
+        self._write(certificate.with_suffix(".key"), key, wanted, rule=Rule.REPLACE, is_hidden=True)
+        self._write(certificate, content, rule=Rule.REPLACE, is_hidden=True)
         if why != "missing":
             self._report.notes.append(f"{certificate}: made anew: {why}")
 
@@ -375,17 +378,22 @@ class _Run:
         self,
         path: Path,
         content: bytes,
+        wanted: Rights = PUBLIC,
         *,
-        mode: int = 0o644,
-        group: str = "root",
         rule: Rule = Rule.FOLLOW,
-        is_secret: bool = False,
+        is_hidden: bool = False,
         is_listed: bool = True,
     ) -> None:
-        wanted = Wanted(path=path, content=content, mode=mode, group=group, rule=rule, is_secret=is_secret)
-        outcome = self._disk.write(wanted)
+        outcome = self._disk.write(Wanted(path=path, content=content, rights=wanted, rule=rule, is_hidden=is_hidden))
+        self._note(outcome.note)
         if is_listed:
             self._report.outcomes.append(outcome)
+
+    def _check(self, path: Path, wanted: Rights, *, is_ours: bool | None = None) -> None:
+        self._note(self._disk.check(path, wanted, is_ours=is_ours))
+
+    def _note(self, text: str) -> None:
+        self._report.notes += [text] if text else []
 
 
 def _bundle_path(name: str) -> Path:

@@ -3,6 +3,7 @@
 import grp
 import json
 import os
+import pwd
 import sys
 import tempfile
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fenced.cli.main import main
-from tests.config.files import CLUSTERS, load_files
+from tests.config.files import CLUSTERS, certificates, load_files, write
 from tests.config.pieces import host, pdu
 from tests.needs import needs_root
 from tests.warm.programs import Ended
@@ -183,5 +184,37 @@ async def test_what_the_user_of_the_service_can_not_read_is_an_error() -> None:
         assert "not checked" in denied.err
         os.chown(tokens, -1, grp.getgrnam("nogroup").gr_gid)
         tokens.chmod(0o640)
-        assert (await check_as("nobody", file)).status == 0  # by its group
+        by_group = await check_as("nobody", file)
+        assert by_group.status == 0, by_group.out
+        assert "members of the group nogroup can read it" in by_group.out
+        assert f"chown nobody {tokens} && chmod 400 {tokens}" in by_group.out
+        os.chown(tokens, pwd.getpwnam("nobody").pw_uid, -1)
+        tokens.chmod(0o400)
+        closed = await check_as("nobody", file)
+        assert (closed.status, "members of the group" in closed.out) == (0, False)
         assert (await check_as("no-such-user", file)).status == 2
+
+
+@needs_root()
+def test_root_is_warned_of_secrets_that_a_services_group_can_read(tmp_path: Path) -> None:
+    """Of the first file, and how many more there are. The group root has no members who are operators only."""
+    names = ("tokens", "password", "key")
+    for name, content in zip(names, ("", "geheim\n", certificates()["key"].decode()), strict=True):
+        os.chown(write(tmp_path, name, content, mode=0o640), -1, grp.getgrnam("daemon").gr_gid)
+    text = """
+        [bus]
+        url = "mqtts://b"
+        username = "u"
+        password_file = "password"
+        cert_file = "tls/cert"
+        key_file = "key"
+        [api]
+        tokens_file = "tokens"
+        """
+    found = [each for each in load_files(tmp_path, text).warnings if "members of the group" in each.reason]
+    assert [(each.path, each.value) for each in found] == [("bus.key_file", str(tmp_path / "key"))]
+    for words in ("the group daemon can", "and 2 more files", f"chown daemon {tmp_path}/key && chmod 400"):
+        assert words in found[0].reason
+    for name in names:
+        os.chown(tmp_path / name, -1, 0)
+    assert not any("members of the group" in each.reason for each in load_files(tmp_path, text).warnings)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fenced.config.mistakes import Mistake
-from tests.config.files import load_files, told, write
+from tests.config.files import certificates, load_files, told, write
 from tests.config.pieces import BMC, HOST, host, pdu
 from tests.config.table_references import REFERENCES
 from tests.config.table_settings import SETTINGS
@@ -258,6 +258,11 @@ WARNINGS = {
         "bus.password_file",
         "chmod o-r",
     ),
+    "private key that all can read": (
+        '[proxy_client]\nca_file = "tls/ca"\ncert_file = "tls/cert"\nkey_file = "key"\n',
+        "proxy_client.key_file",
+        "chmod o-r",
+    ),
     "password in clear": (
         '[bus]\nurl = "mqtt://b"\nusername = "u"\npassword_file = "tls/secret"\n',
         "bus.url",
@@ -280,6 +285,7 @@ WARNINGS = {
 def test_a_warning_stops_nothing(name: str, tmp_path: Path) -> None:
     main, path, reason = WARNINGS[name]
     write(tmp_path, "open", "geheim\n", mode=0o644)
+    write(tmp_path, "key", certificates()["key"].decode(), mode=0o644)
     loaded = load_files(tmp_path, main)
     assert loaded.configuration is not None, told(loaded.errors)
     assert [mistake for mistake in loaded.warnings if mistake.path == path and reason in mistake.reason], told(

@@ -40,8 +40,8 @@ def test_passwords_are_only_in_their_files(tmp_path: Path, table: Path, run: Cal
     assert [device["password_file"] for device in devices] == ["keys/node-1-ipmi", "keys/node-2-ipmi"]
     files = sorted(secrets.iterdir())
     assert [(file.name, file.read_text(), file.stat().st_mode & 0o777) for file in files] == [
-        ("node-1-ipmi", "hunter1\n", 0o640),
-        ("node-2-ipmi", "hunter2\n", 0o640),
+        ("node-1-ipmi", "hunter1\n", 0o400),
+        ("node-2-ipmi", "hunter2\n", 0o400),
     ]
 
 

@@ -1,6 +1,7 @@
 """An installation of docs/first-install.md in a machine: what its tests share."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -46,8 +47,18 @@ SHIMS = (
     "chmod 755 /usr/local/bin/ssh /usr/local/bin/scp\n"
 )
 """One machine plays all machines of a page."""
-
-
+OPERATOR = "alice"
+"""A member of the group `fenced`."""
+CHECKED = "fenced check-config /etc/fenced/fenced.toml --user fenced"
+SERVED = {
+    "/etc/fenced/secrets/bus": "fenced",
+    "/etc/fenced/tls/controller.key": "fenced",
+    "/etc/mosquitto/certs/fenced-broker.key": "mosquitto",
+}
+"""Secrets, and who reads them."""
+DAEMONS_SECRETS = ("/etc/fenced/secrets/bmc", "/etc/fenced/secrets/bus", "/etc/fenced/tls/controller.key")
+SECRETS = "/etc/fenced /etc/fenced-beat /etc/fenced-proxy /etc/mosquitto /var/lib/fenced /var/lib/fenced-proxy"
+"""Folders of secrets."""
 POSTGRES = """
 cluster=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -1)
 mkdir -p /run/postgresql /srv/pg; chown postgres: /run/postgresql /srv/pg
@@ -88,6 +99,35 @@ def until_state(bed: Machine, host: str, state: str) -> None:
 
 def until_shown(bed: Machine, text: str, command: str) -> None:
     until(bed, lambda: text in bed.tried(command).stdout)
+
+
+def readable_secrets(bed: Machine, user: str) -> list[str]:
+    """Return the secrets of all services that a user can read."""
+    found = bed.run(f"find {SECRETS} -type f -readable 2> /dev/null || true", user=user).split()
+    ends = (".key", "password", ".passwd", ".tar.gz", "fenced.db")
+    return sorted(path for path in found if path.endswith(ends) or "/secrets/" in path)
+
+
+def an_operator_reads_no_secret(bed: Machine) -> None:
+    """A member of the group `fenced` acts over the socket, and reads none; nor once setup has closed what was open."""
+    bed.run(f"useradd --no-create-home --groups fenced {OPERATOR}")
+    bed.run("fencectl pause --reason 'may she?' --until 1m; fencectl resume --reason 'she may'", user=OPERATOR)
+    bed.run("echo hunter2 > /srv/bmc; install -o fenced -m 400 /srv/bmc /etc/fenced/secrets/")
+    assert readable_secrets(bed, OPERATOR) == []
+    _closed_again(bed)
+    assert readable_secrets(bed, OPERATOR) == []
+
+
+def _closed_again(bed: Machine) -> None:
+    """Open the daemon's secrets to its group, as an earlier version did; let `fenced setup` close them."""
+    bed.run(f"chown root:fenced {' '.join(DAEMONS_SECRETS)}; chmod 640 {' '.join(DAEMONS_SECRETS)}")
+    assert readable_secrets(bed, OPERATOR) == [*DAEMONS_SECRETS]
+    assert "members of the group fenced can read it (and 1 more files)" in bed.run(CHECKED)
+    (command,) = re.findall(r"are operators\): run (.*)", bed.run("fenced setup"))
+    assert readable_secrets(bed, OPERATOR) == ["/etc/fenced/secrets/bmc"]
+    bed.run(f"{command}; systemctl restart fenced")
+    assert "members of the group" not in bed.run(CHECKED)
+    until_connected(bed)
 
 
 def retained(topic: str) -> str:

@@ -26,11 +26,14 @@ from tests.system.production import (
     COPIED,
     DRILL,
     DUMMY,
+    OPERATOR,
     PIP,
     POSTGRES,
+    SERVED,
     SHIMS,
     UNTIL_CTRL_C,
     WAIT_SECONDS,
+    an_operator_reads_no_secret,
     as_the_daemon,
     asked,
     crowd_of,
@@ -261,7 +264,7 @@ def test_the_beat_is_installed_by_hand(bed: Machine) -> None:
     )
     installed, started = shell("beat by hand", __name__)
     bed.run(f"cd /srv; ln -s {SHARED}/tree/* .; {installed}")
-    bed.run(f"cd /srv/beat; chgrp fenced-beat *; cp -p *.crt *.key beat.toml /etc/fenced-beat; {started}")
+    bed.run(f"cd /srv/beat; chown fenced-beat *; cp -p *.crt *.key beat.toml /etc/fenced-beat; {started}")
     until_shown(bed, "heartbeats of node-1", "systemctl status fenced-beat")
 
 
@@ -306,14 +309,10 @@ def test_a_proxy_is_looked_after(bed: Machine) -> None:
 
 
 def test_services_read_their_files_and_others_do_not(bed: Machine) -> None:
-    for secret in (
-        "/etc/fenced/secrets/bus",
-        "/etc/fenced/tls/controller.key",
-        "/etc/mosquitto/certs/fenced-broker.key",
-    ):
-        user = "mosquitto" if "mosquitto" in secret else "fenced"
+    an_operator_reads_no_secret(bed)
+    for secret, user in SERVED.items():
         bed.run(f"test -r {secret}", user=user)
-        for other in ("fenced-beat", "nobody"):
+        for other in ("fenced-beat", "nobody", OPERATOR):
             assert bed.tried(f"test -r {secret}", user=other).returncode != 0
     for hidden in ("/etc/fenced/authority/ca.key", "/etc/fenced/bundles"):
         assert bed.tried(f"test -r {hidden}", user="fenced").returncode != 0
