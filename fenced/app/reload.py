@@ -43,12 +43,12 @@ class Reloader:
         self._is_ended = False
         self._engine: Engine | None = None
         self._reloaded: Callable[[Configuration], None] | None = None
-        self._judge: Judge = _find_nothing
+        self._judge: Judge | None = None
         self.last = LastReload()
 
     def connect(self, engine: Engine, reloaded: Callable[[Configuration], None], *, judge: Judge | None = None) -> None:
         """`judge` reads certificates; it runs in a thread."""
-        self._engine, self._reloaded, self._judge = engine, reloaded, judge or _find_nothing
+        self._engine, self._reloaded, self._judge = engine, reloaded, judge
 
     def ask(self) -> None:
         """Request a reload; the handler of SIGHUP."""
@@ -124,7 +124,7 @@ class Reloader:
         restart = needs_restart(self._configuration, new)
         if restart:
             return ReloadVerdict(refused=why_restart(restart), restart=restart, warnings=warnings)
-        expired, doubts = await asyncio.to_thread(self._judge, new)
+        expired, doubts = await asyncio.to_thread(self._judge, new) if self._judge is not None else ("", ())
         for doubt in doubts:
             log.warning("configuration_warning", warning=doubt)
         warnings = (*warnings, *doubts)
@@ -144,10 +144,6 @@ class Reloader:
         self._configuration = new
         log.info("reloaded", hosts=len(new.inventory.hosts))
         return ReloadVerdict(changes=changes, warnings=warnings, restart=kept)
-
-
-def _find_nothing(_: Configuration) -> tuple[str, tuple[str, ...]]:
-    return "", ()
 
 
 def _fences_at_once(silent: tuple[HostName, ...]) -> tuple[str, ...]:

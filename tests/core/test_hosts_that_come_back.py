@@ -79,7 +79,7 @@ def test_a_host_does_not_come_back_into_an_operation_that_was_not_resumed() -> N
 
 def test_the_watch_proves_nothing_while_an_on_of_before_may_still_act() -> None:
     """The operation that switched it on ended with the removal; its ON did not."""
-    at = Desk(Rack(devices=("pdu-a:1",), settings={"power.attempt_timeout_seconds": 60.0}))
+    at = Desk(Rack(devices=("pdu-a:1",), settings={"power.attempt_timeout_seconds": 240.0}))
     at.fence()
     at.race("pdu-a")
     at.switched("pdu-a")
