@@ -81,10 +81,9 @@ async def relayed(url: str) -> AsyncIterator[tuple[str, list[int]]]:
     connections: list[int] = []
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
+        with contextlib.closing(writer), contextlib.suppress(ConnectionError):
             while data := await reader.read(4096):
                 writer.write(data)
-        writer.close()
 
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connections.append(1)
@@ -147,7 +146,7 @@ class Scripted:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        with contextlib.closing(writer), contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 found = re.search(rb"Content-Length: ([0-9]+)", head)
@@ -158,7 +157,6 @@ class Scripted:
                 writer.write(answer)
                 if not answer or b"close" in answer or b"HTTP/1.0" in answer or b"gzip" in answer:
                     break
-        writer.close()
 
 
 DONE: Final = b"HTTP/1.1 204 No Content\r\n\r\n"

@@ -59,12 +59,11 @@ async def test_with_qos_0_the_keepalive_finds_a_frozen_broker(tmp_path: Path) ->
     heard: list[bytes] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
+        with contextlib.closing(writer), contextlib.suppress(ConnectionError):
             heard.append(await reader.read(4096))
             writer.write(b"\x20\x0b\x00\x00\x08\x13\x00\x01\x24\x00\x21\x00\x10")
             while more := await reader.read(4096):
                 heard.append(more)
-        writer.close()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:
@@ -187,9 +186,9 @@ async def scripted(*answers: bytes) -> AsyncIterator[tuple[int, list[bytes]]]:
     packets: list[bytes] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        packets.append(await reader.read(4096))
-        writer.write(answers[min(len(packets), len(answers)) - 1])
-        writer.close()
+        with contextlib.closing(writer):
+            packets.append(await reader.read(4096))
+            writer.write(answers[min(len(packets), len(answers)) - 1])
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:
@@ -263,14 +262,13 @@ async def test_a_frozen_broker_gets_few_last_wills(tmp_path: Path) -> None:
     is_frozen = True
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
+        with contextlib.closing(writer), contextlib.suppress(ConnectionError):
             packet = await reader.read(4096)
             logins.append(bool(packet[9] & 0x04))
             if not is_frozen:
                 writer.write(b"\x20\x03\x00\x00\x00")
             while await reader.read(4096):
                 pass
-        writer.close()
         ended.append(True)
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)

@@ -156,7 +156,7 @@ class Edits(RuleBasedStateMachine):
         self.fleet = Fleet(first.inventory, epoch=1, started=0.0)
         self.decided(e.LeaseRenewed(until=1e12))
         self.reloader = Reloader(first, lambda: self.load(is_reversed=False, is_split=False))
-        self.reloader.connect(SimpleNamespace(reactor=self), self.taken)  # type: ignore[arg-type] # all that it asks of an engine
+        self.reloader.connect(SimpleNamespace(reactor=self, fleet=self.fleet), self.taken)  # type: ignore[arg-type] # all that it asks of an engine
 
     def load(self, *, is_reversed: bool, is_split: bool) -> Loaded:
         main, inventory = self.file.written(is_reversed=is_reversed, is_split=is_split)
