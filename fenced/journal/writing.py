@@ -101,11 +101,15 @@ def advance(
     """Lock and advance the shard's lease row; return sequence and time of the newest record. Raises EpochLost."""
     row = {"of": held.shard, "ours": held.epoch, "us": held.holder, "records": records, "moment": at}
     if connection.execute(_ADVANCE, row).rowcount != 1:
-        found = connection.execute(select(LEASE.c.epoch, LEASE.c.name).where(LEASE.c.shard == held.shard)).one_or_none()
-        who = f"{found.name} holds epoch {found.epoch}" if found is not None else "nobody holds the lease"
-        raise EpochLost(f"{who}, ours is {held.epoch}: another daemon took over this store")
+        row_of = select(LEASE.c.epoch, LEASE.c.name).where(LEASE.c.shard == held.shard)
+        raise _lost(held, connection.execute(row_of).one_or_none())
     found = connection.execute(_NEWEST, row).one()
     return found.sequence, found.at
+
+
+def _lost(held: Held, row: Any) -> EpochLost:
+    who = f"{row.name} holds epoch {row.epoch}" if row is not None else "nobody holds the lease"
+    return EpochLost(f"{who}, ours is {held.epoch}: another daemon took over this store")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,14 +153,12 @@ def steady_time(connection: Connection, shard: str) -> float | None:
     return float(row.anchor_steady) + max(float(row.elapsed), 0.0)
 
 
-def batches(connection: Connection, shard: str, held: Held | None = None) -> int:
-    """Lock the shard's row and return how many writes it counts. `held`: raise EpochLost if that is lost."""
+def batches(connection: Connection, held: Held) -> int:
+    """Lock the shard's row and return how many writes it counts. Raises EpochLost."""
     columns = select(LEASE.c.batch, LEASE.c.epoch, LEASE.c.holder, LEASE.c.name)
-    row = connection.execute(columns.where(LEASE.c.shard == shard).with_for_update(key_share=True)).one()
-    if held is not None and (row.epoch, row.holder) != (held.epoch, held.holder):
-        raise EpochLost(
-            f"{row.name} holds epoch {row.epoch}, ours is {held.epoch}: another daemon took over this store"
-        )
+    row = connection.execute(columns.where(LEASE.c.shard == held.shard).with_for_update(key_share=True)).one()
+    if (row.epoch, row.holder) != (held.epoch, held.holder):
+        raise _lost(held, row)
     return int(row.batch)
 
 

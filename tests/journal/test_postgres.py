@@ -18,6 +18,7 @@ from tests.journal.rigs import PostgresRig
 from tests.journal.strategies import entry, message
 from tests.journal.wire import Fault, Relay
 from tests.needs import needs
+from tests.net import until
 from tests.postgres import USER, Server, server
 
 pytestmark = [needs("postgres"), pytest.mark.integration, pytest.mark.database]
@@ -289,6 +290,30 @@ async def test_a_batch_that_the_synchronous_standby_lacks_is_not_reported_as_sto
         await asyncio.sleep(0.2)
         with pytest.raises(EpochLost, match="last batch"):
             await journal.append(Batch(entries=[entry(number=2)]))
+        await release_standby(own)
+        await rig.close()
+
+
+async def test_a_cancelled_wait_for_the_standby_leaves_a_commit_in_doubt(tmp_path: Path) -> None:
+    """PostgreSQL then reports success with a warning. The batch is stored, so an error must not say that it is not."""
+    with server(("fsync=off",)) as own:
+        rig = PostgresRig(own, await own.new_database(), tmp_path)
+        journal = rig.build(lease_seconds=SHORT_LEASE)
+        await journal.open(holder="fenced-a", now=1.0)
+        await own.execute("ALTER SYSTEM SET synchronous_standby_names = 'gone'")
+        await own.execute("SELECT pg_reload_conf()")
+        await asyncio.sleep(0.2)
+        waiting = asyncio.create_task(journal.append(Batch(entries=[entry(number=1)])))
+        watcher = await own.connect("postgres")
+        cancel = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+
+        async def is_cancelled() -> bool:
+            return bool(await watcher.fetchval(cancel))
+
+        await until(is_cancelled, what="the wait for the standby was cancelled")
+        with pytest.raises(EpochLost, match="last batch"):
+            await waiting
+        await watcher.close()
         await release_standby(own)
         await rig.close()
 

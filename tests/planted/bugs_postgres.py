@@ -21,8 +21,8 @@ POSTGRES_BUGS: Final = (
         name="a commit without an answer is taken for done",
         rule="S3",
         file="journal/postgres/store.py",
-        old="        if not is_known and not await self._was_committed():",
-        new="        if not is_known and not await self._was_committed() and False:",
+        old="        if doubt is not None and not await self._was_committed():",
+        new="        if doubt is not None and not await self._was_committed() and False:",
         killers=(f"{SERVER}::test_a_commit_that_the_server_never_saw_stores_nothing[Fault.CUT_BEFORE]",),
     ),
     Bug(
@@ -32,6 +32,14 @@ POSTGRES_BUGS: Final = (
         old='                    raise EpochLost(\n                        f"{self._place}: it is not known',
         new='                    raise StoreError(\n                        f"{self._place}: it is not known',
         killers=(f"{SERVER}::test_a_commit_whose_outcome_stays_unknown_ends_the_daemon",),
+    ),
+    Bug(
+        name="a commit that the synchronous standby lacks counts as stored",
+        rule="S3",
+        file="journal/postgres/store.py",
+        old="        if not self._is_replicated:\n            raise TimeoutError",
+        new="        if False:\n            raise TimeoutError",
+        killers=(f"{SERVER}::test_a_cancelled_wait_for_the_standby_leaves_a_commit_in_doubt",),
     ),
     Bug(
         name="the database's clock alone ends a lease",

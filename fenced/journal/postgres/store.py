@@ -115,7 +115,7 @@ class PostgresJournal(SqlJournal):
             connection, self._held, name=name, place=self._where, ttl_seconds=self._settings.lease_ttl_seconds
         )
         loaded = replace(reading.load(connection, shard=self._held.shard, epoch=epoch), steady_at=steady_at)
-        return loaded, writing.batches(connection, self._held.shard)
+        return loaded, row.batch + 1
 
     # -- transactions -------------------------------------------------------------------------------------------------
 
@@ -137,21 +137,18 @@ class PostgresJournal(SqlJournal):
             except BaseException:
                 await self._drop_if_closed(connection)
                 raise
-            self._is_replicated = True
+            doubt: BaseException | None = None
             try:
-                await commit(connection)
-                is_known = True
+                await self._end(connection)
             except FAILURES as exc:
                 await connection.invalidate()
                 if not self._held.epoch or not batches:
                     raise  # nothing but this start's own taking or migrating, which the next start repeats
                 log.warning("commit_in_doubt", error=str(exc) or type(exc).__name__)
-                is_known, doubt = False, exc
-        if not is_known and not await self._was_committed():
+                doubt = exc
+        if doubt is not None and not await self._was_committed():
             raise doubt
         self._batch += batches
-        if not self._is_replicated:
-            await self._replicate()
         return result
 
     async def _was_committed(self) -> bool:
@@ -178,33 +175,23 @@ class PostgresJournal(SqlJournal):
         async with self._opened(self._writer).connect() as connection:
             try:
                 async with transaction(connection, self._settings):
-                    count: int = await connection.run_sync(lambda it: writing.batches(it, self._held.shard, self._held))
-                await commit(connection)
+                    count: int = await connection.run_sync(lambda it: writing.batches(it, self._held))
+                await self._end(connection)
             except BaseException:
                 await connection.invalidate()
                 raise
         return count
 
-    async def _replicate(self) -> None:
-        """Repeat an empty commit until the synchronous standby has it, and with it the batch before. Raises EpochLost.
+    async def _end(self, connection: AsyncConnection) -> None:
+        """Commit. If this raises one of FAILURES, it is not known whether the transaction is durable.
 
-        The server cancels a wait for the standby after `statement_timeout`, and reports success with a warning.
+        That includes a commit that only the primary has: PostgreSQL reports success with a warning if its wait for the
+        synchronous standby is cancelled. It is durable once a later commit succeeded without one.
         """
-        end = self._clock() + self._settings.lease_ttl_seconds
-        log.warning("commit_not_replicated", advice="the synchronous standby does not answer; check it")
-        while not self._is_replicated:
-            if self._clock() >= end:
-                raise EpochLost(f"{self._place}: the synchronous standby lacks the last batch, and does not answer")
-            async with self._opened(self._writer).connect() as connection:
-                try:
-                    async with transaction(connection, self._settings):
-                        await connection.run_sync(lambda it: writing.advance(it, self._held))
-                    self._is_replicated = True
-                    await commit(connection)
-                except BaseException:
-                    await connection.invalidate()
-                    raise
-            self._batch += 1
+        self._is_replicated = True
+        await commit(connection)
+        if not self._is_replicated:
+            raise TimeoutError("the synchronous standby did not confirm the commit")
 
     def _noticed(self, message: Any) -> None:
         if getattr(message, "sqlstate", None) == _NOT_REPLICATED and "replicat" in str(message):
