@@ -64,6 +64,17 @@ async def copied(source: copying.Endpoint, target: copying.Endpoint) -> Copied:
     return await copy(source, target, now=5.0, progress=lambda *_: None)
 
 
+async def copied_without_mark(sql: SqlRig, database: PostgresRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Break off after the copy was committed."""
+
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
+        patched.setattr(copying, "_compare_start", broken)
+        await copied(file_of(sql), database_of(database))
+
+
 async def test_a_daemon_goes_on_from_the_copy_and_not_from_the_source(sql: SqlRig, database: PostgresRig) -> None:
     before = await filled(sql)
     done = await copied(file_of(sql), database_of(database))
@@ -157,13 +168,7 @@ async def test_a_copy_without_its_mark_is_found_and_only_marked(
     sql: SqlRig, database: PostgresRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await filled(sql)
-
-    async def broken(*_: object) -> None:
-        raise ZeroDivisionError
-
-    with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
-        patched.setattr(copying, "_compare_start", broken)
-        await copied(file_of(sql), database_of(database))
+    await copied_without_mark(sql, database, monkeypatch)
     assert (await copied(file_of(sql), database_of(database))).was_there
     with pytest.raises(StoreMoved):
         await sql.reopen()
@@ -184,13 +189,7 @@ async def test_a_copy_that_differs_is_not_put_in_force(
     sql: SqlRig, database: PostgresRig, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await filled(sql)
-
-    async def broken(*_: object) -> None:
-        raise ZeroDivisionError
-
-    with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
-        patched.setattr(copying, "_compare_start", broken)
-        await copied(file_of(sql), database_of(database))
+    await copied_without_mark(sql, database, monkeypatch)
     await database.execute(change)
     with pytest.raises(StoreError, match="differs"):
         await copied(file_of(sql), database_of(database))

@@ -20,7 +20,7 @@ from fenced.proxy.certificates import make_authority, make_daemon, make_proxy
 from tests.journal.rigs import PostgresRig
 from tests.journal.strategies import entry, host_state, message, operation
 from tests.needs import find, needs
-from tests.net import free_port, until
+from tests.net import free_port, until_listening
 from tests.postgres import FAST, USER, Server, server
 
 pytestmark = [needs("postgres"), pytest.mark.integration, pytest.mark.database]
@@ -50,7 +50,7 @@ async def pgbouncer(database: PostgresRig, folder: Path) -> AsyncIterator[int]:
     assert program is not None
     pooler = await asyncio.create_subprocess_exec(program, "-q", str(file), **options)  # type: ignore[arg-type]
     try:
-        await until(lambda: _listens(port), what="pgbouncer listens")
+        await until_listening(port)
         yield port
     finally:
         pooler.terminate()
@@ -62,15 +62,6 @@ def _let_pass(folder: Path) -> None:
     for parent in folder.parents:
         if "pytest" in str(parent):
             parent.chmod(parent.stat().st_mode | 0o011)
-
-
-async def _listens(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    return True
 
 
 @needs("pgbouncer")

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import asyncpg
 import pytest
 from sqlalchemy import Connection
 from sqlalchemy.util import await_only
@@ -40,6 +41,18 @@ async def through(relay: Relay, database: PostgresRig, tmp_path: Path) -> AsyncI
     finally:
         relay.fault, relay.is_open = Fault.NONE, True
         await journal.close()
+
+
+@asynccontextmanager
+async def row_held(database: PostgresRig) -> AsyncIterator[asyncpg.Connection]:
+    """Lock the lease's row in another session for the duration of the block."""
+    other = await database.server.connect(database.database)
+    held = other.transaction()
+    await held.start()
+    await other.execute("SELECT * FROM lease FOR UPDATE")
+    yield other
+    await held.rollback()
+    await other.close()
 
 
 # -- a commit without an answer ---------------------------------------------------------------------------------------
@@ -160,18 +173,15 @@ async def test_an_equal_epoch_of_another_holder_can_write_nothing(database: Post
 async def test_a_renewal_counts_from_its_statement_not_from_its_transaction(database: PostgresRig) -> None:
     journal = database.build(lease_seconds=SHORT_LEASE)
     await journal.open(holder="fenced-a", now=1.0)
-    other = await database.server.connect(database.database)
-    held = other.transaction()
-    await held.start()
-    await other.execute("SELECT * FROM lease FOR UPDATE")
-    renewal = asyncio.create_task(journal.renew_lease(now=1.0, ttl_seconds=SHORT_LEASE))
-    await asyncio.sleep(SHORT_LEASE / 6)
-    released = await other.fetchval("SELECT extract(epoch FROM clock_timestamp())")
-    await held.rollback()
+    async with row_held(database) as other:
+        renewal = asyncio.create_task(journal.renew_lease(now=1.0, ttl_seconds=SHORT_LEASE))
+        await asyncio.sleep(SHORT_LEASE / 6)
+        released = await other.fetchval("SELECT extract(epoch FROM clock_timestamp())")
     await renewal
-    until = await other.fetchval("SELECT until FROM lease")
-    await other.close()
-    assert until >= float(released) + SHORT_LEASE
+    looker = await database.server.connect(database.database)
+    end = await looker.fetchval("SELECT until FROM lease")
+    await looker.close()
+    assert end >= float(released) + SHORT_LEASE
 
 
 async def test_of_two_that_wait_for_a_dead_holder_one_gets_the_lease(database: PostgresRig) -> None:
@@ -215,14 +225,9 @@ async def test_a_sequence_that_a_person_lowered_is_put_right(database: PostgresR
 async def test_a_held_row_delays_a_write_by_a_share_of_the_lease(database: PostgresRig) -> None:
     journal = database.build(lease_seconds=SHORT_LEASE)
     await journal.open(holder="fenced-a", now=1.0)
-    other = await database.server.connect(database.database)
-    held = other.transaction()
-    await held.start()
-    await other.execute("SELECT * FROM lease FOR UPDATE")
-    with pytest.raises(StoreError, match=r"pg_stat_activity|too long"):
-        await journal.append(Batch(entries=[entry(number=1)]))
-    await held.rollback()
-    await other.close()
+    async with row_held(database):
+        with pytest.raises(StoreError, match=r"pg_stat_activity|too long"):
+            await journal.append(Batch(entries=[entry(number=1)]))
     assert await journal.append(Batch(entries=[entry(number=2)])) == 1
 
 
