@@ -1,6 +1,5 @@
 """Builds what reaches the store that `[store]` or a command names."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fenced.config.configuration import Configuration
@@ -21,7 +20,7 @@ def journal_of(configuration: Configuration) -> SqlJournal:
     store, state_dir = configuration.store, configuration.state_dir
     if store.postgres is None:
         return SqliteJournal(url=store.url, state_dir=state_dir)
-    settings = postgres_settings(configuration)
+    settings = postgres_settings(configuration, store.postgres)
     from fenced.journal.postgres.place import place
     from fenced.journal.postgres.store import PostgresJournal
 
@@ -32,27 +31,26 @@ def endpoint_of(configuration: Configuration, url: str) -> Endpoint:
     """Return the store of a URL, with the login and certificates of `[store]`. Raises StoreError, ValueError."""
     if not url.startswith(POSTGRESQL):
         return SqliteEndpoint(url, configuration.state_dir)
-    named = replace(configuration.store, postgres=PostgresUrl.parse(url))
-    settings = postgres_settings(replace(configuration, store=named))
+    settings = postgres_settings(configuration, PostgresUrl.parse(url))
     from fenced.journal.postgres.endpoint import PostgresEndpoint
 
     return PostgresEndpoint(settings)
 
 
-def postgres_settings(configuration: Configuration) -> "PostgresSettings":
-    """Return how to reach the database. Raises StoreError where its driver is not installed, which is an extra."""
+def postgres_settings(configuration: Configuration, url: PostgresUrl) -> "PostgresSettings":
+    """Return how to reach a database, with the login and certificates of `[store]`.
+
+    Raises StoreError where its driver is not installed, which is an extra.
+    """
     store = configuration.store
-    assert store.postgres is not None, "only for a store in PostgreSQL"
     try:
         import asyncpg  # noqa: F401
 
         from fenced.journal.postgres.settings import PostgresSettings
     except ModuleNotFoundError as exc:
-        raise StoreError(
-            f"{store.postgres}: PostgreSQL needs the package {exc.name}: install fenced[postgresql]"
-        ) from exc
+        raise StoreError(f"{url}: PostgreSQL needs the package {exc.name}: install fenced[postgresql]") from exc
     return PostgresSettings(
-        url=store.postgres,
+        url=url,
         lease_ttl_seconds=configuration.inventory.daemon.lease_ttl_seconds,
         password=store.password,
         ca_file=store.tls.ca_file,

@@ -25,7 +25,6 @@ CONFIG = click.option(
     help="The daemon's file: state_dir, and the login and certificates of [store].",
 )  # fmt: skip
 USER = click.option("--user", metavar="NAME", help="Do it as this user, as which the service runs. Needs root.")
-URL_HELP: Final = "sqlite:///FILE (relative to state_dir) or postgresql://USER@HOST/DATABASE"
 
 T = TypeVar("T")
 
@@ -91,18 +90,16 @@ def check(file: Path, user: str | None, url: str) -> None:
     mistakes.
     """
     configuration = _configuration(file, user)
-    from dataclasses import replace
-
     from fenced.app.store import postgres_settings
     from fenced.model.store_urls import PostgresUrl
 
     try:
-        store = replace(configuration.store, postgres=PostgresUrl.parse(url))
+        place = PostgresUrl.parse(url)
     except ValueError as exc:
         raise click.UsageError(f"URL: {exc}") from exc
 
     async def run() -> bool:
-        settings = postgres_settings(replace(configuration, store=store))
+        settings = postgres_settings(configuration, place)
         from fenced.journal.postgres.checking import Level
         from fenced.journal.postgres.checking import check as check_database
 
