@@ -24,6 +24,7 @@ from fenced.host import memory
 from fenced.host.notify import Notify
 from fenced.model.answers import RefusedBy
 from fenced.model.names import HostName
+from fenced.model.text import some
 from fenced.ports.control import Unavailable
 from fenced.ports.reloading import Flaw, OtherFile, ReloadVerdict
 
@@ -149,8 +150,7 @@ class Reloader:
 def _fences_at_once(silent: tuple[HostName, ...]) -> tuple[str, ...]:
     if not silent:
         return ()
-    more = f" and {len(silent) - HOSTS_NAMED_MAX} more" if len(silent) > HOSTS_NAMED_MAX else ""
-    warning = f"silent hosts that may be fenced at once now: {', '.join(silent[:HOSTS_NAMED_MAX])}{more}"
+    warning = f"silent hosts that may be fenced at once now: {some(silent, HOSTS_NAMED_MAX)}"
     log.warning("reload_arms", silent=len(silent), hosts=list(silent[:HOSTS_NAMED_MAX]))
     return (warning,)
 

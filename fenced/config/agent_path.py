@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from fenced.model.text import some
+
 LINKS_MAX: Final = 16
 SHOWN_MAX: Final = 3
 
@@ -15,9 +17,8 @@ def why_unsafe(agent_path: Sequence[Path]) -> str:
     found = list(dict.fromkeys(path for place in _places(agent_path) for path in _open_to_others(place)))
     if not found:
         return ""
-    more = f" and {len(found) - SHOWN_MAX} more" if len(found) > SHOWN_MAX else ""
     return (
-        f"users other than the owner can write {', '.join(map(str, found[:SHOWN_MAX]))}{more}"
+        f"users other than the owner can write {some([*map(str, found)], SHOWN_MAX)}"
         ": an exchanged agent runs with the daemon's rights and its OFF is believed; run chmod go-w"
     )
 

@@ -26,6 +26,7 @@ from fenced.engine.waiting import nudged
 from fenced.model.answers import Accepted, RefusedBy
 from fenced.model.moments import Wall, as_steady, rfc3339
 from fenced.model.names import HostName
+from fenced.model.text import some
 from fenced.ports.bus import Bus, BusError, Message
 from fenced.ports.clock import Clock
 from fenced.ports.journal import Journal, OutboxMessage, StoreError
@@ -119,9 +120,8 @@ class Outbox:
         stuck = self.stuck
         if not stuck:
             return ()
-        shown = "; ".join(f"{name} ({stuck[name]})" for name in sorted(stuck)[:SHOWN_STUCK_MAX])
-        more = f" and {len(stuck) - SHOWN_STUCK_MAX} more" if len(stuck) > SHOWN_STUCK_MAX else ""
-        return (f"the broker rejects the messages of {shown}{more}",)
+        named = [f"{name} ({stuck[name]})" for name in sorted(stuck)]
+        return (f"the broker rejects the messages of {some(named, SHOWN_STUCK_MAX, between='; ')}",)
 
     async def run(self) -> None:
         """Run until cancelled."""

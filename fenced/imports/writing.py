@@ -13,7 +13,7 @@ from typing import Final
 
 from fenced.imports.shape import Device, Host, Imported, NotImported, Value
 from fenced.model.inventory import Secret
-from fenced.model.text import one_line
+from fenced.model.text import one_line, some
 
 SECRETS: Final = "secrets"
 SECRET_MODE: Final = 0o400
@@ -119,8 +119,7 @@ def _written(value: Value) -> str:
 def why_not_written(paths: list[Path]) -> str:
     """Return why these files can't be made; "" if nothing is in the way."""
     present = [str(path) for path in paths if os.path.lexists(path)]
-    more = f" and {len(present) - 3} more" if len(present) > 3 else ""
-    return f"{', '.join(present[:3])}{more}: exists already; use --force to replace it" if present else ""
+    return f"{some(present, 3)}: exists already; use --force to replace it" if present else ""
 
 
 def write_secrets(folder: Path, files: list[SecretFile]) -> None:

@@ -1,4 +1,5 @@
-"""Makes foreign text safe to show: masks secrets, and removes characters that move a cursor or begin a new line.
+"""Makes text safe and short to show: masks secrets, removes characters that move a cursor or begin a new line, and
+names the first of many.
 
 Text from a device, a program or a proxy must pass through `Mask` before it enters an error message.
 """
@@ -8,7 +9,7 @@ import json
 import shlex
 import unicodedata
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 _BRACKETS: Final = {"Ps": "[", "Pe": "]"}
@@ -20,6 +21,12 @@ def one_line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def some(names: Sequence[str], most: int, *, between: str = ", ") -> str:
+    """Return the first names of a list, and how many more there are."""
+    left = len(names) - most
+    return between.join(names[:most]) + (f" and {left} more" if left > 0 else "")
 
 
 def claimed(name: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from fenced.model.text import some
 from fenced.setup import checks, daemon
 from fenced.setup.asked import Asked
 from fenced.setup.fleet import Fleet, Written
@@ -34,7 +35,7 @@ def next_steps(of: Situation) -> Iterator[str]:
     hosts = of.fleet.hosts
     bare = [name for name in hosts if name in of.written.without_device or name not in of.written.hosts]
     if bare:
-        yield f"give each host its power devices in {daemon.INVENTORY.parent}: {checks.some(bare)}"
+        yield f"give each host its power devices in {daemon.INVENTORY.parent}: {some(bare, 8)}"
     yield f"fenced check-config {daemon.CONFIGURATION}"
     for name in of.cut_off:
         yield (

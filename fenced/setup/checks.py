@@ -96,10 +96,5 @@ def unused(written: Written, fleet: Fleet) -> list[str]:
     return lines
 
 
-def some(names: Sequence[str], most: int = 8) -> str:
-    left = len(names) - most
-    return ", ".join(names[:most]) + (f" and {left} more" if left > 0 else "")
-
-
 def _matches(path: PurePath, pattern: str) -> bool:
     return "**" in pattern or path.match(pattern)

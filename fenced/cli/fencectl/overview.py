@@ -13,7 +13,7 @@ import click
 
 from fenced.cli.fencectl.client import Refused, Unreachable
 from fenced.cli.fencectl.session import Session
-from fenced.model.text import one_line
+from fenced.model.text import one_line, some
 
 Json = Mapping[str, Any]
 NAMES_MAX: Final = 8
@@ -126,6 +126,4 @@ def _counted(hosts: Sequence[Json], is_so: Callable[[Json], bool]) -> str:
 
 
 def _named(hosts: Sequence[Json], is_so: Callable[[Json], bool]) -> str:
-    names = [str(host["name"]) for host in hosts if is_so(host)]
-    left = len(names) - NAMES_MAX
-    return ", ".join(names[:NAMES_MAX]) + (f" and {left} more" if left > 0 else "")
+    return some([str(host["name"]) for host in hosts if is_so(host)], NAMES_MAX)

@@ -14,6 +14,7 @@ from fenced.config.durations import format_duration
 from fenced.config.mistakes import Where
 from fenced.config.settings import set_keys
 from fenced.model.settings import PowerSettings
+from fenced.model.text import some
 
 HOSTS_NAMED_MAX: Final = 3
 
@@ -67,15 +68,14 @@ def _merged(found: Sequence[Finding]) -> Finding:
     """Make one error for each value to blame, however many hosts inherit it."""
     hosts = [each for each in found if isinstance(each, _TooLong)]
     first = hosts[0]
-    named = ", ".join(each.host for each in hosts[:HOSTS_NAMED_MAX])
-    more = f" and {len(hosts) - HOSTS_NAMED_MAX} more" if len(hosts) > HOSTS_NAMED_MAX else ""
+    named = some([each.host for each in hosts], HOSTS_NAMED_MAX)
     worst = format_duration(max(each.worst_seconds for each in hosts))
     what = "(probe, attempt and verification of each level, once)"
     return error(
         first.where,
-        f"shorter than the worst case of {named}{more}, {worst} {what}"
+        f"shorter than the worst case of {named}, {worst} {what}"
         if first.where.path.endswith(_ALLOWED)
-        else f"makes the worst case of {named}{more} {worst} {what}, "
+        else f"makes the worst case of {named} {worst} {what}, "
         f"longer than {_ALLOWED} ({format_duration(first.allowed_seconds)})",
         value=first.value,
         unit=first.unit,
