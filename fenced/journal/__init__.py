@@ -1,1 +1,4 @@
-"""The store: a SQLite file through SQLAlchemy Core and aiosqlite, with numbered migrations, a lease and an outbox."""
+"""The store: records, snapshots, lease and outbox in a database, through SQLAlchemy Core.
+
+`database` implements the port; `sqlite` (a file, for one daemon) and `postgres` own connections and transactions.
+"""

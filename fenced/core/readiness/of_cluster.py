@@ -71,16 +71,16 @@ class Sum:
             for kind in Found
             if (names := self.found.get(kind, []))
         )
+        observed = observed_seconds(fleet, now)
         return ClusterReadiness(
             name=self.name,
-            observed_seconds=observed_seconds(fleet, now),
+            observed_seconds=observed,
             figures=self.figures,
-            findings=(*_of_all(fleet, self.name, now), *of_hosts),
+            findings=(*_of_all(fleet, self.name, now, observed), *of_hosts),
         )
 
 
-def _of_all(fleet: Fleet, cluster: str, now: float) -> Iterator[Finding]:
-    observed = observed_seconds(fleet, now)
+def _of_all(fleet: Fleet, cluster: str, now: float, observed: float) -> Iterator[Finding]:
     if observed < WEEK_SECONDS:
         text = f"listened for {observed / 86400:.1f} of 7 days; {ADVICE[Found.OBSERVED_TOO_SHORT]}"
         yield Finding(found=Found.OBSERVED_TOO_SHORT, text=text)
