@@ -1,13 +1,14 @@
 """The store: append-only records, snapshots, outbox, lease. What `append` returned for is on disk (S3).
 
-Every append carries the daemon's epoch and fails in its transaction if a newer epoch exists.
+A controller opens the store, follows it, and takes the lease when it may. Every append carries the epoch that it took,
+and fails in its transaction if a newer epoch exists (S20).
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from fenced.core.durable.fleet_state import FleetState
+from fenced.core.durable.fleet_state import FleetState, Pause
 from fenced.core.durable.records import Entry
 from fenced.core.durable.state import HostState, Operation
 from fenced.model.names import HostName, OperationId
@@ -21,12 +22,19 @@ class EpochLost(StoreError):
     """Another controller holds a newer epoch; this daemon must not act any more."""
 
 
+class StoreWentBack(StoreError):
+    """The store lacks what this controller read or wrote there: an older state was put in its place (S22).
+
+    The controller must not act any more; the next `open` reads what there is, and says what is missing.
+    """
+
+
 class StoreTooNew(StoreError):
     """The store's schema is newer than this program; install the newer program."""
 
 
 class StoreHeld(StoreError):
-    """Another daemon uses this state_dir; the text says which process (exit 78)."""
+    """Another daemon uses this state_dir, or a living controller has this name; the text says which (exit 78)."""
 
 
 class StoreMoved(StoreError):
@@ -77,19 +85,31 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """What operators said to restrict the daemon, kept beside the lock for a store that goes back in time (S22).
+
+    `maintenance`: hosts, each with who set it, why, and until when.
+    """
+
+    is_disarmed: bool = False
+    pauses: tuple[Pause, ...] = ()
+    maintenance: tuple[tuple[HostName, str, str, float | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """What a start reads: snapshots, the records since each (in order), and the daemon's new epoch. `last_at`: time of
-    the newest record, or None. `tail` holds per host only entries after its snapshot, and fleet entries after the
-    fleet's.
+    """What a start reads: snapshots, and the records since each (in order). `last_at`: time of the newest record, or
+    None. `tail` holds per host only entries after its snapshot, and fleet entries after the fleet's. `sequence`: the
+    newest record's.
 
     `faults`: hosts with unreadable records, and what is wrong; `tail` has none of their later entries. `fleet_fault`:
     the same for the fleet; "" if everything was read. `expected_store`: the id of the store that belongs to this state
-    directory, if this is another one that no operator has accepted yet. `steady_at`: what the steady clock of the last
-    holder reads now, by the store's clock; None if the store has no clock of its own.
+    directory, if this is another one that no operator has accepted yet. `went_back`: what this store lacks although
+    this controller saw it; "" if nothing. `words`: what was kept beside the lock, if the store went back. `steady_at`:
+    what the steady clock of the last holder reads now, by the store's clock; None if the store has no clock of its own.
     """
 
     store_id: str
-    epoch: int
     hosts: dict[HostName, HostState] = field(default_factory=dict)
     fleet: FleetState = field(default_factory=FleetState)
     tail: Sequence[Entry] = ()
@@ -98,7 +118,75 @@ class Loaded:
     faults: Mapping[HostName, str] = field(default_factory=dict)
     fleet_fault: str = ""
     expected_store: str = ""
+    went_back: str = ""
+    words: Words | None = None
     steady_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """Records after a position, in order, up to `sequence`. `behind`: how many more there are.
+
+    `faults`: hosts with an unreadable record among them (None: the fleet), and what is wrong; `entries` has none of
+    their later ones.
+    """
+
+    entries: Sequence[Entry] = ()
+    sequence: int = 0
+    behind: int = 0
+    faults: Mapping[HostName | None, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """The lease was taken: nobody else appends from now on. `rest`: all records after the position of the call.
+
+    `is_own`: the last holder ran in this state directory in this boot of the machine, so its programs are known and
+    dead. `until`: the lease's end on the clock of `now`, counted from before the request. `last_at`: as at `Loaded`.
+    `steady_at`: what the last holder's steady clock reads now, by the store's clock; None without one.
+    """
+
+    epoch: int
+    rest: Followed
+    until: float
+    is_own: bool = True
+    last_at: float | None = None
+    steady_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControllerReport:
+    """What a controller says of itself. `address`: the URL of its API for others, or "". `unfit`: reasons why another
+    one should hold the lease; empty if it is fit. `lag`: records that it has not followed yet. `configuration`: a
+    digest of the one in force."""
+
+    name: str
+    address: str = ""
+    version: str = ""
+    unfit: tuple[str, ...] = ()
+    lag: int = 0
+    configuration: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldShard:
+    """A shard that a controller holds. `since`: wall time of the taking, by the store's clock."""
+
+    shard: str
+    epoch: int
+    since: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControllerView:
+    """A controller as the store knows it. `heard`: wall time of its last report, by the store's clock. `is_alive`: it
+    reported within a lease's time."""
+
+    report: ControllerReport
+    heard: float
+    is_alive: bool
+    shards: tuple[HeldShard, ...] = ()
+    is_self: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,20 +201,52 @@ class Journal(Protocol):
     """A store with one writer. Entries get rising numbers without gaps, in the order of `append`."""
 
     async def open(self, *, holder: str, now: float) -> Loaded:
-        """Take the lock and a new epoch, migrate, read. Raises StoreHeld, StoreTooNew, StoreError."""
+        """Take the lock of the state directory, migrate, read everything. Takes no lease, so another may hold it.
+
+        `holder`: the controller's name. Raises StoreHeld, StoreTooNew, StoreMoved, StoreError.
+        """
+        ...
+
+    async def follow(self, *, after: int, limit: int) -> Followed:
+        """Return the records after a position. Raises StoreWentBack, StoreError."""
+        ...
+
+    async def take(self, *, after: int, now: float, patience_seconds: float = 0.0) -> Taken | None:
+        """Take the lease, or return None while another controller holds it or is to have it.
+
+        Call it several times a second: a lease that was not released is over once the store's clock says so and its
+        row did not change for the whole lease (and `patience_seconds` more) of looks by this controller's own clock.
+        The lease of this state directory in this boot is taken at once. Raises StoreWentBack, StoreError.
+        """
+        ...
+
+    async def release(self, *, to: str) -> None:
+        """End the lease at a safe point, for another controller: `to` is its name, or "" for any. This one takes it
+        back only if nobody did for a whole lease. Raises EpochLost, StoreError."""
+        ...
+
+    async def report(self, report: ControllerReport) -> Sequence[ControllerView]:
+        """Tell the others of this controller, and return all that the store knows, by name.
+
+        Call it about every third of a lease. Raises StoreHeld if another living controller has this name, StoreError.
+        """
+        ...
+
+    async def remember(self, words: Words) -> None:
+        """Keep words in the state directory, durably, for a store that goes back. Raises StoreError."""
         ...
 
     async def append(self, batch: Batch) -> int:
         """Return the sequence of the last entry once the batch is durable.
 
-        Raises EpochLost, StoreError: nothing is stored.
+        Raises EpochLost, StoreWentBack, StoreError: nothing is stored.
         """
         ...
 
     async def renew_lease(self, *, now: float, ttl_seconds: float, anchor: ClockAnchor | None = None) -> float:
         """Extend the lease; return its end (steady clock, counted from before the request).
 
-        Raises EpochLost, StoreError.
+        Raises EpochLost, StoreWentBack, StoreError.
         """
         ...
 
