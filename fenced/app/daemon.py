@@ -91,11 +91,12 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
     while True:
         try:
             await _live(reloader.configuration, reloader, stop)
-            return
         except BaseExceptionGroup as group:
             if group.split(HandedOver)[1] is not None:
                 raise
-        log.warning("handed_over", advice="this controller goes on as a standby")
+            log.warning("handed_over", advice="this controller goes on as a standby")
+        else:
+            return
 
 
 async def _live(configuration: Configuration, reloader: Reloader, stop: asyncio.Event) -> None:
