@@ -17,7 +17,7 @@ from fenced.core.durable.state import HostState
 from fenced.core.heard.checks import HostChecks
 from fenced.core.heard.claims import Claims
 from fenced.core.heard.messages import Health
-from fenced.core.heard.own import Own
+from fenced.core.heard.own import LEASE_MARGIN_SECONDS, Own
 from fenced.core.heard.sight import SET, Counters, Seen, Sight, keep_beat, kept, put_back
 from fenced.core.reach.candidates import Paths
 from fenced.core.undo import ABSENT, Undoable
@@ -306,7 +306,7 @@ class Fleet:
         return now < self.own.lease_until and not self.is_lease_lost
 
     def has_lease(self, now: float) -> bool:
-        return self.holds_lease(now) and not self.own.is_stopping
+        return self.holds_lease(now + LEASE_MARGIN_SECONDS) and not self.own.is_stopping
 
     def silence_seconds(self, name: HostName, now: float) -> float:
         """Return the listening time since the host was last heard, not beyond `heard_until` (S11)."""

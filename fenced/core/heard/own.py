@@ -7,11 +7,15 @@ meanwhile.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from fenced.core.durable.replacing import replace
 from fenced.core.heard.checks import NOTHING
 from fenced.core.heard.ear import Ear
 from fenced.model.names import ProxyName
+
+LEASE_MARGIN_SECONDS: Final = 1.0
+"""No power command is sent in the last part of a lease (S20)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
