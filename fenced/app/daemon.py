@@ -34,7 +34,7 @@ from fenced.drivers.keeper.client import Keeper
 from fenced.drivers.local import LocalCaller
 from fenced.drivers.processes import kill_survivors
 from fenced.drivers.registry import DriverRegistry, drivers
-from fenced.engine.engine import Engine, HandedOver, Ports, unfinished
+from fenced.engine.engine import SHARD, Engine, HandedOver, Ports, unfinished
 from fenced.engine.replaying import replay
 from fenced.engine.retired import Retired
 from fenced.engine.takeover import Surroundings
@@ -57,6 +57,7 @@ from fenced.telemetry.gauges import Gauges
 from fenced.telemetry.metrics import Metrics
 from fenced.telemetry.proxy_gauges import ProxyGauges
 from fenced.telemetry.reloads import ReloadGauges
+from fenced.telemetry.shards import ShardFacts, ShardGauges
 
 log = structlog.get_logger("fenced")
 
@@ -259,8 +260,16 @@ def _register_gauges(parts: _Parts, engine: Engine, bus: BusClient) -> None:
     registry.register(gauges)
     registry.register(ProxyGauges(parts.watch))
     registry.register(CertificateGauges(parts.certificates.gauges))
+    registry.register(ShardGauges(lambda: (_shard_facts(parts, engine),)))
     registry.register(BusGauges(lambda: bus.taken_over_count))
     registry.register(ReloadGauges(parts.reloader.last.outcome))
+
+
+def _shard_facts(parts: _Parts, engine: Engine) -> ShardFacts:
+    left = engine.lease.until - parts.clocks.steady.now()
+    is_held = engine.reactor.holds_lease() and not engine.fleet.is_standby
+    lag = engine.standby.lag if engine.fleet.is_standby else 0
+    return ShardFacts(shard=SHARD, is_held=is_held, lease_seconds=max(left, 0.0) if is_held else 0.0, lag=lag)
 
 
 def _app(parts: _Parts, engine: Engine) -> web.Application:

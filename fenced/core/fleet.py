@@ -12,7 +12,7 @@ from fenced.core.durable import records as r
 from fenced.core.durable.evolve import evolve
 from fenced.core.durable.evolve_fleet import evolve_fleet
 from fenced.core.durable.fleet_state import FleetState, Pause
-from fenced.core.durable.standing import is_in_hand
+from fenced.core.durable.standing import BARRED, NOT_MONITORED, TROUBLED, is_in_hand
 from fenced.core.durable.state import HostState
 from fenced.core.heard.checks import HostChecks
 from fenced.core.heard.claims import Claims
@@ -24,26 +24,9 @@ from fenced.core.undo import ABSENT, Undoable
 from fenced.model.addresses import is_loopback
 from fenced.model.inventory import CALLS_MAX, Host, Inventory, Proxy
 from fenced.model.names import ClusterName, DeviceName, HostName, OperationId, ProxyName, Token
-from fenced.model.power import Power, State
-
-TROUBLED = frozenset({State.SUSPECT, State.DUMPING, State.FENCING, State.FENCED, State.RESTORING, State.FAILED})
-"""States in which a host needs checks although nothing is heard of it."""
-
-BARRED = {
-    State.SUSPECT: "is suspect itself",
-    State.DUMPING: "writes a crash dump",
-    State.FENCING: "is being fenced",
-    State.FENCED: "is fenced",
-    State.RESTORING: "is being restored",
-    State.FAILED: "could not be fenced and may be dead",
-    State.LEFT: "reported that it goes down",
-    State.MAINTENANCE: "is in maintenance",
-}
-"""States in which a machine can't serve as a proxy, and why (design.md#proxy-race)."""
+from fenced.model.power import Power
 
 SLOWEST_INTERVALS = 4  # a heartbeat may name an interval of at most so many configured ones
-NOT_MONITORED = frozenset({State.UNKNOWN, State.LEFT, State.MAINTENANCE})
-"""States that don't count in the share of the cluster (design.md#gates)."""
 
 
 class _Whole(NamedTuple):
@@ -283,6 +266,10 @@ class Fleet:
         """Return a token above all earlier ones: the sequence rises within an epoch, the epoch with every start."""
         self._sequence += 1
         return Token(epoch=self.epoch, sequence=self._sequence)
+
+    def token_of_durable(self) -> Token:
+        """Return the last token that is durable: nothing that the journal has carries a higher one of this epoch."""
+        return Token(epoch=self.epoch, sequence=self._sequence if self._before is None else self._before.sequence)
 
     def next_operation_id(self) -> tuple[OperationId, int]:
         """Return the id and its number, from the same counter as tokens, so that both rise together."""

@@ -44,6 +44,8 @@ from fenced.ports.telemetry import Telemetry
 log = structlog.get_logger(__name__)
 
 DRAIN_LOOK_SECONDS = 0.1
+SHARD = "main"
+"""The one shard of everything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +196,7 @@ class Engine:
         """Let the reactor decide, once the takeover is prepared."""
         assert self._group is not None
         keeping = self._group.create_task(self.lease.run(), name="lease")
+        self.ports.telemetry.lease_taken(SHARD, taken.reason)
         epoch, started = await self.takeover.prepare(taken, moved_seconds=moved_seconds)
         assert not keeping.done(), "the group ends with it"
         self.workers.remember(highest_tokens(self.fleet))

@@ -262,7 +262,8 @@ class Outbox:
                 room -= 1
                 self._lanes.begin(name)
                 state, devices = self._fleet.durable(name), device_names(self._inventory, name)
-                payload = state_payload(state, self._controller, self._wall, devices=devices)
+                rev = str(self._fleet.token_of_durable())
+                payload = state_payload(state, self._controller, self._wall, devices=devices, rev=rev)
                 message = Message(topic=topics.state(name), payload=payload, is_retained=True)
                 sending = self._send_state(name, self._publishing(message), self._connection)
                 group.create_task(sending, name=f"outbox state {name}")

@@ -6,7 +6,7 @@ and fails in its transaction if a newer epoch exists (S20).
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.fleet_state import Words as Words
@@ -131,9 +131,9 @@ class Taken:
     """The lease was taken: nobody else appends from now on. `rest`: all records after the position of the call.
 
     `is_own`: nobody held it before, or a start in this state directory in this boot of the machine, so its programs are
-    known and dead. `before`: the last holder's name. `holder`: who holds it now, random for each start. `until`: the
-    lease's end on the clock of `now`, counted from before the request. `last_at`: as at `Loaded`. `steady_at`: what the
-    last holder's steady clock reads now, by the store's clock; None without one.
+    known and dead. `before`: the last holder's name; `reason`: how its lease ended. `holder`: who holds it now, random
+    for each start. `until`: the lease's end on the clock of `now`, counted from before the request. `last_at`: as at
+    `Loaded`. `steady_at`: what the last holder's steady clock reads now, by the store's clock; None without one.
     """
 
     epoch: int
@@ -142,6 +142,7 @@ class Taken:
     holder: str = ""
     is_own: bool = True
     before: str = ""
+    reason: Literal["start", "released", "handed_over", "expired"] = "start"
     last_at: float | None = None
     steady_at: float | None = None
 

@@ -12,7 +12,6 @@ from fenced.model.names import ClusterName, HostName
 from fenced.model.power import Cause, State
 from fenced.model.text import one_line
 
-
 RELEASING = frozenset({"warm_up", "witness", "connectivity", "storm"})
 """Gates about the daemon itself or about many hosts: when one opens again, silent hosts get `release_grace` first."""
 
