@@ -275,6 +275,10 @@ class Fleet:
         else:
             self.troubled.discard(name)
 
+    @property
+    def is_standby(self) -> bool:
+        return self.epoch == 0  # it took no lease, so another controller decides, and this one listens and follows
+
     def next_token(self) -> Token:
         """Return a token above all earlier ones: the sequence rises within an epoch, the epoch with every start."""
         self._sequence += 1
@@ -364,15 +368,12 @@ class Fleet:
         return [state.name for state in states if state.state not in NOT_MONITORED and not is_in_hand(state, now)]
 
     def why_candidate_barred(self, proxy: Proxy) -> str | None:
-        """Return why a proxy can't be used now, because of itself or of its machine, or None.
-
-        A machine in `left` is going down: a path through it may break between the OFF and its proof.
-        """
+        """Return why a proxy can't be used now, because of itself or of its machine, or None."""
         if proxy.name in self.own.proxy_faults:
             return self.own.proxy_faults[proxy.name]
         for machine in (proxy.machine, *proxy.also_on):
             state = self.hosts.get(machine) if machine is not None else None
-            why = None if state is None else BARRED.get(state.state)
+            why = None if state is None else BARRED.get(state.state)  # in `left` its path may break before the proof
             if why is not None:
                 return f"runs on {machine}, which {why}"
         return None

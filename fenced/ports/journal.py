@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from fenced.core.durable.fleet_state import FleetState, Pause
+from fenced.core.durable.fleet_state import FleetState
+from fenced.core.durable.fleet_state import Words as Words
 from fenced.core.durable.records import Entry
 from fenced.core.durable.state import HostState, Operation
 from fenced.model.names import HostName, OperationId
@@ -85,18 +86,6 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
-    """What operators said to restrict the daemon, kept beside the lock for a store that goes back in time (S22).
-
-    `maintenance`: hosts, each with who set it, why, and until when.
-    """
-
-    is_disarmed: bool = False
-    pauses: tuple[Pause, ...] = ()
-    maintenance: tuple[tuple[HostName, str, str, float | None], ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
     """What a start reads: snapshots, and the records since each (in order). `last_at`: time of the newest record, or
     None. `tail` holds per host only entries after its snapshot, and fleet entries after the fleet's. `sequence`: the
@@ -141,15 +130,18 @@ class Followed:
 class Taken:
     """The lease was taken: nobody else appends from now on. `rest`: all records after the position of the call.
 
-    `is_own`: the last holder ran in this state directory in this boot of the machine, so its programs are known and
-    dead. `until`: the lease's end on the clock of `now`, counted from before the request. `last_at`: as at `Loaded`.
-    `steady_at`: what the last holder's steady clock reads now, by the store's clock; None without one.
+    `is_own`: nobody held it before, or a start in this state directory in this boot of the machine, so its programs are
+    known and dead. `before`: the last holder's name. `holder`: who holds it now, random for each start. `until`: the
+    lease's end on the clock of `now`, counted from before the request. `last_at`: as at `Loaded`. `steady_at`: what the
+    last holder's steady clock reads now, by the store's clock; None without one.
     """
 
     epoch: int
     rest: Followed
     until: float
+    holder: str = ""
     is_own: bool = True
+    before: str = ""
     last_at: float | None = None
     steady_at: float | None = None
 
@@ -219,7 +211,8 @@ class Journal(Protocol):
 
         Call it several times a second: a lease that was not released is over once the store's clock says so and its
         row did not change for the whole lease (and `patience_seconds` more) of looks by this controller's own clock.
-        The lease of this state directory in this boot is taken at once. Raises StoreWentBack, StoreError.
+        The lease of this state directory in this boot is taken at once, also one that this journal holds: under a new
+        epoch, which is above `at_least`. Raises StoreWentBack, StoreError.
         """
         ...
 

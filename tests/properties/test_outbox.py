@@ -18,8 +18,8 @@ from fenced.core import events as e
 from fenced.core.decide import decide
 from fenced.engine import outbox as module
 from fenced.engine.batch import batch_of, collect, state_payload
-from fenced.engine.engine import replay
 from fenced.engine.outbox import Outbox
+from fenced.engine.replaying import replay
 from fenced.model.names import HostName, OperationId
 from fenced.ports.bus import BusRefused, Message
 from fenced.ports.journal import Batch, OutboxMessage, StoreError
@@ -97,6 +97,9 @@ class Life:
     async def run(self) -> None:
         loaded = await self.journal.open(holder=CONTROLLER, now=self.clock.now())
         self.fleet = replay(self.machine.inventory, loaded, started=self.clock.now())
+        taken = await self.journal.take(after=loaded.sequence, now=self.clock.now())
+        assert taken is not None
+        self.fleet.epoch = taken.epoch
         self.machine.found |= {state_payload(state, CONTROLLER) for state in self.fleet.hosts.values()}
         self.fleet.own = replace(self.fleet.own, lease_until=START + FOR_EVER)
         self.outbox = Outbox(

@@ -22,7 +22,8 @@ class Own:
     `released_from`: when its `release_grace` starts. `lag_seconds`: added to each grace until `lag_until`.
     `closed_since`: since when a gate is closed, by gate and cluster ("": the fleet). `proxy_faults`: proxies that can't
     be used even if their machine is well, and why. `store_doubt`: why this may be another store than the last one; ""
-    if it is the same. `listening_recorded`: the listening time up to the last record of it.
+    if it is the same. `is_store_older`: it is the same, and lacks its newest records. `listening_recorded`: the
+    listening time up to the last record of it.
     """
 
     ear: Ear = field(default_factory=Ear)
@@ -37,6 +38,7 @@ class Own:
     closed_since: Mapping[tuple[str, str], float] = field(default_factory=lambda: NOTHING)
     proxy_faults: Mapping[ProxyName, str] = field(default_factory=lambda: NOTHING)
     store_doubt: str = ""
+    is_store_older: bool = False
     listening_recorded: float = 0.0
 
     def undone(self, before: "Own") -> "Own":
