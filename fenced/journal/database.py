@@ -9,24 +9,21 @@ import asyncio
 import contextlib
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from enum import Enum
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Connection
 
-from fenced.core.durable.records import Entry
-from fenced.core.durable.state import Operation
 from fenced.journal import controllers, files, following, leases, reading, writing
 from fenced.journal.following import Mark, Position
 from fenced.journal.leases import Held, LeaseRow
+from fenced.journal.queries import Reader, SqlQueries
 from fenced.journal.seen import Memory, SeenFile, Server
 from fenced.journal.store_id import IdFile
-from fenced.model.names import HostName, OperationId
 from fenced.ports.journal import (
     Batch,
     ClockAnchor,
@@ -36,33 +33,18 @@ from fenced.ports.journal import (
     Followed,
     Loaded,
     OutboxMessage,
-    Page,
     StoreError,
     StoreWentBack,
     Taken,
     Words,
 )
 
-LOOKERS: Final = 3
-LOOKS_MAX: Final = 100
-"""Reads for operators at once; most of them wait for one of the LOOKERS. One more is refused."""
-LOOK_WAIT_SECONDS: Final = 2.0
-UNREADABLE_LOGGED_MAX: Final = 1000
-
 T = TypeVar("T")
 MayTake = Callable[[LeaseRow | None], bool]
 log = structlog.get_logger(__name__)
 
 
-class Reader(Enum):
-    """Who reads. Each has connections of its own, so that outbox and housekeeping never wait for operators (S15)."""
-
-    ANNOUNCER = "outbox"
-    KEEPER = "housekeeping"
-    LOOKER = "operators"
-
-
-class SqlJournal(ABC):
+class SqlJournal(SqlQueries, ABC):
     """Implements the `Journal` port, and keeps the anchor of the steady clock."""
 
     def __init__(
@@ -70,7 +52,7 @@ class SqlJournal(ABC):
     ) -> None:
         """`place`: the store's name in errors, without secrets. `where`: the state directory in this boot of the
         machine, and `instance`: its id; "" where no other machine can reach the store. Opens nothing yet."""
-        self._place = place
+        super().__init__(place=place, shard=shard)
         self._where, self._instance, self._lease_seconds = where, instance, lease_ttl_seconds
         self._id_file = IdFile(state_dir.resolve())
         self._memory = Memory(SeenFile(state_dir.resolve()), shard=shard)
@@ -81,9 +63,7 @@ class SqlJournal(ABC):
         self._held = Held(shard=shard)
         self._positions: dict[int, Position] = {}
         """By sequence: what `follow` and `take` may go on from."""
-        self._looking = 0
         self._calls: set[asyncio.Task[Any]] = set()
-        self._unreadable: set[int] = set()
 
     @abstractmethod
     async def open(self, *, holder: str, now: float) -> Loaded: ...
@@ -104,10 +84,6 @@ class SqlJournal(ABC):
     @abstractmethod
     async def _note(self, name: str, work: Callable[[Connection], T]) -> T:
         """Run `work`, which writes but needs no lease, without delaying `_write`. Raises as that does."""
-
-    @abstractmethod
-    async def _read(self, name: str, work: Callable[[Connection], T], reader: Reader) -> T:
-        """Run `work`, which only reads. Raises StoreError, and what `work` raises."""
 
     @abstractmethod
     def _check_open(self) -> None:
@@ -141,7 +117,7 @@ class SqlJournal(ABC):
         work = functools.partial(following.follow, shard=self._held.shard, since=since, limit=limit)
         followed, position = await self._noticing(self._read("follow", work, Reader.KEEPER))
         self._positions = {after: since, followed.sequence: position}
-        self._memory.saw(position)
+        self._memory.advanced(position)
         self._memory.saw_entries(followed.entries)
         return followed
 
@@ -150,7 +126,6 @@ class SqlJournal(ABC):
     async def take(self, *, after: int, now: float, patience_seconds: float = 0.0, at_least: int = 0) -> Taken | None:
         """Also returns None if more records are new than `reading.ROWS_MAX`: follow them first."""
         self._check_open()
-        assert not self._held.epoch, "taken twice"
         since = self._position(after)
 
         async def whole() -> Taken | None:
@@ -163,7 +138,8 @@ class SqlJournal(ABC):
             if done is None:
                 return None
             taken, self._held, position = done
-            self._memory.saw(position)
+            self._positions = {after: since, position.mark.sequence: position}
+            self._memory.advanced(position)
             self._memory.saw_entries(taken.rest.entries)
             await self._keep_memory()
             return taken
@@ -190,7 +166,9 @@ class SqlJournal(ABC):
             epoch=held.epoch,
             rest=rest,
             until=until,
+            holder=held.holder,
             is_own=row is None or row.is_of_nobody or row.place == self._where,
+            before="" if row is None else row.name,
             last_at=reading.newest_moment(connection, shard=shard),
             steady_at=steady_at,
         )
@@ -222,61 +200,14 @@ class SqlJournal(ABC):
         if encoded.records:
             at, host, _, body = encoded.records[-1]
             mark = Mark(sequence=sequence, epoch=self._held.epoch, digest=following.digest(at, host, body))
-            self._memory.wrote(Position(mark=mark, epoch=self._held.epoch))
+            self._memory.advanced(Position(mark=mark, epoch=self._held.epoch))
             self._memory.saw_entries(batch.entries)
         return sequence
-
-    async def clock_anchor(self) -> ClockAnchor | None:
-        """Return the last anchor, of this start or an earlier one; None in a new store."""
-        work = functools.partial(reading.clock_anchor, shard=self._held.shard)
-        return await self._read("clock-anchor", work, Reader.KEEPER)
-
-    async def outbox(
-        self, *, limit: int, each: int, skipping: Collection[HostName | None] = ()
-    ) -> Sequence[OutboxMessage]:
-        work = functools.partial(
-            reading.outbox,
-            shard=self._held.shard,
-            limit=limit,
-            each=each,
-            skipping=skipping,
-            left_out=self._left_out,
-        )
-        return await self._read("outbox", work, Reader.ANNOUNCER)
 
     async def delivered(self, messages: Sequence[OutboxMessage]) -> None:
         assert all(message.sequence is not None for message in messages), "only messages of `outbox` can be delivered"
         if messages:
             await self._change("delivered", lambda it: writing.delivered(it, messages, self._held))
-
-    async def outbox_pending(self) -> int:
-        work = functools.partial(reading.outbox_pending, shard=self._held.shard)
-        return await self._read("outbox-pending", work, Reader.ANNOUNCER)
-
-    async def operation(self, operation: OperationId) -> Operation | None:
-        return await self._look("operation", functools.partial(reading.operation, id=operation))
-
-    async def operations(self, *, host: HostName | None, state: str | None, limit: int, after: str | None) -> Page:
-        """Raises ValueError if `after` is not a cursor of this list."""
-        below = reading.cursor_number(after)
-        work = functools.partial(reading.operations, host=host, state=state, limit=limit, below=below)
-        return await self._look("operations", work)
-
-    async def entries(
-        self, *, host: HostName | None, limit: int, before: int | None = None
-    ) -> Sequence[tuple[int, Entry]]:
-        shard = self._held.shard
-        work = functools.partial(reading.entries, shard=shard, host=host, limit=limit, before=before)
-        return await self._look("entries", work)
-
-    async def events(self, *, after: int, limit: int) -> Sequence[OutboxMessage]:
-        work = functools.partial(
-            reading.events, shard=self._held.shard, after=after, limit=limit, left_out=self._left_out
-        )
-        return await self._look("events", work)
-
-    async def newest_event(self) -> int:
-        return await self._look("newest-event", functools.partial(reading.newest_event, shard=self._held.shard))
 
     async def prune(self, *, before: float, events_before: float, limit: int) -> int:
         def work(connection: Connection) -> int:
@@ -389,16 +320,6 @@ class SqlJournal(ABC):
             name=self._name, instance=self._instance, place=self._where, lease_seconds=self._lease_seconds
         )
 
-    async def _look(self, name: str, work: Callable[[Connection], T]) -> T:
-        """Read for a caller who can repeat it. Raises StoreError also if there are too many such reads."""
-        if self._looking >= LOOKS_MAX:
-            raise StoreError(f"{self._place}: too many reads at once; try again later")
-        self._looking += 1
-        try:
-            return await self._read(name, work, Reader.LOOKER)
-        finally:
-            self._looking -= 1
-
     async def _whole(self, name: str, call: Coroutine[Any, Any, T]) -> T:
         """Run a call to its end even if the caller is cancelled, who gets the cancellation after that.
 
@@ -418,11 +339,3 @@ class SqlJournal(ABC):
         if part is None:
             raise StoreError(f"{self._place}: the store is not open")
         return part
-
-    def _left_out(self, sequence: int, why: str) -> None:
-        """Log each unreadable message once. It stays in the store and counts as pending."""
-        if sequence not in self._unreadable and len(self._unreadable) < UNREADABLE_LOGGED_MAX:
-            self._unreadable.add(sequence)
-            log.error(
-                "outbox_message_unreadable", sequence=sequence, error=why, advice="the store is damaged; check its disk"
-            )

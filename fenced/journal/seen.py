@@ -139,13 +139,13 @@ class Memory:
         return self._now.floor
 
     def saw(self, position: Position) -> None:
-        """Note how far the controller has read or written."""
+        """Note what the store holds, also if that is less than before."""
         floor = max(self._now.floor, position.epoch)
         self._now = replace(self._now, epoch=position.epoch, floor=floor, mark=position.mark)
 
-    def wrote(self, position: Position) -> None:
-        """Note a write. The answers of two writes at once may come in any order."""
-        if position.mark.sequence > self._now.mark.sequence:
+    def advanced(self, position: Position) -> None:
+        """Note what was followed or written. The answers of two writes at once may come in any order."""
+        if position.mark.sequence >= self._now.mark.sequence:
             self.saw(position)
 
     def saw_entries(self, entries: Sequence[Entry]) -> None:

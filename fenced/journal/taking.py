@@ -32,19 +32,15 @@ class LeaseWatch:
             return True
         unchanged = max(at - self._since, 0.0) if row == self._row else 0.0
         if row.is_released:
-            return self._may_take_released(row, name, unchanged, patience_seconds)
+            return self._may_take_released(row, name, unchanged)
         if row.place == self._place:
             return True  # the lock file shows that the holder is dead
         return row.is_over and unchanged >= self._lease_seconds + patience_seconds
 
-    def _may_take_released(self, row: LeaseRow, name: str, unchanged: float, patience_seconds: float) -> bool:
+    def _may_take_released(self, row: LeaseRow, name: str, unchanged: float) -> bool:
         """Either clock may end the wait for another controller: nobody holds the lease, so a jump does no harm."""
         released = row.released_seconds
         waited = float("inf") if released is None else max(released, unchanged)
         if row.released_by and row.released_by == self._place:
             return waited >= self._lease_seconds
-        if row.released_to == name or row.place == self._place:
-            return True
-        if row.released_to and waited < HAND_OVER_SECONDS:
-            return False
-        return waited >= patience_seconds
+        return row.released_to in {"", name} or waited >= HAND_OVER_SECONDS

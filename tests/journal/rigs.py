@@ -4,11 +4,12 @@ import asyncio
 import shutil
 import sqlite3
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from fenced.journal.postgres.settings import PostgresSettings
-from fenced.journal.postgres.store import PostgresJournal
+from fenced.journal.postgres.store import PostgresJournal, boottime
 from fenced.journal.sqlite.store import SqliteJournal
 from fenced.model.store_urls import PostgresUrl
 from fenced.ports.journal import ClockAnchor, Journal, Loaded, Taken
@@ -62,9 +63,10 @@ async def start(journal: Journal, *, holder: str = "fenced-a", now: float = 1.0)
 async def taken_in_time(journal: Journal, *, after: int = 0, now: float = 1.0, seconds: float = 30.0) -> Taken:
     """Look several times a second until the lease is taken, as a standby does."""
     async with asyncio.timeout(seconds):
-        while (taken := await journal.take(after=after, now=now)) is None:
+        while True:
+            if (taken := await journal.take(after=after, now=now)) is not None:
+                return taken
             await asyncio.sleep(0.1)
-    return taken
 
 
 class MemoryRig:
@@ -94,7 +96,9 @@ class MemoryRig:
         self._memory.durable.holder = "fenced-b"
 
     def second(self) -> Anchored:
-        return MemoryJournal(self._memory.durable)
+        second = MemoryJournal(self._memory.durable)
+        second.place = "another machine"
+        return second
 
 
 class SqlRig:
@@ -187,12 +191,15 @@ class PostgresRig:
     async def close(self) -> None:
         await asyncio.gather(*(journal.close() for journal in self._lives))
 
-    def build(self, *, place: str = "this machine", lease_seconds: float = LEASE_SECONDS) -> PostgresJournal:
+    def build(
+        self, *, place: str = "this machine", lease_seconds: float = LEASE_SECONDS, directory: Path | None = None,
+        clock: Callable[[], float] = boottime,
+    ) -> PostgresJournal:  # fmt: skip
         """Return another daemon's journal, not opened. Each has a folder of its own: a killed one's lock is free."""
-        directory = Path(tempfile.mkdtemp(dir=self.directory))
+        directory = directory or Path(tempfile.mkdtemp(dir=self.directory))
         settings = PostgresSettings(
             url=PostgresUrl.parse(self.server.url(self.database)), lease_ttl_seconds=lease_seconds
         )
-        journal = PostgresJournal(settings, state_dir=directory, place=place)
+        journal = PostgresJournal(settings, state_dir=directory, place=place, clock=clock)
         self._lives.append(journal)
         return journal

@@ -19,13 +19,14 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from fenced.journal import codec, leases, migrations
-from fenced.journal.database import LOOK_WAIT_SECONDS, LOOKERS, MayTake, Reader, SqlJournal
+from fenced.journal.database import MayTake, SqlJournal
 from fenced.journal.leases import LeaseRow
 from fenced.journal.lock import LockFile
 from fenced.journal.postgres.connections import commit, engine, transaction
 from fenced.journal.postgres.errors import FAILURES, translated
 from fenced.journal.postgres.place import instance
 from fenced.journal.postgres.settings import PostgresSettings
+from fenced.journal.queries import LOOK_WAIT_SECONDS, LOOKERS, Reader
 from fenced.journal.seen import Server
 from fenced.journal.taking import LeaseWatch
 from fenced.ports.journal import EpochLost, Loaded, StoreError

@@ -20,8 +20,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from fenced.journal import codec, migrations
-from fenced.journal.database import LOOK_WAIT_SECONDS, LOOKERS, MayTake, Reader, SqlJournal
+from fenced.journal.database import MayTake, SqlJournal
 from fenced.journal.lock import LockFile
+from fenced.journal.queries import LOOK_WAIT_SECONDS, LOOKERS, Reader
 from fenced.journal.seen import Server
 from fenced.journal.sqlite.connections import engine
 from fenced.journal.sqlite.errors import is_connection_doubtful, translated
