@@ -9,7 +9,7 @@ from fenced.core.durable.fleet_state import FleetState
 from fenced.core.durable.records import BusBack, BusLost, Entry
 from fenced.model.names import HostName, OperationId
 from fenced.model.power import OperationState
-from fenced.ports.journal import Batch, ClockAnchor, EpochLost, Page, StoreError
+from fenced.ports.journal import Batch, ClockAnchor, ControllerReport, EpochLost, Page, StoreError
 from tests.journal.rigs import Rig
 from tests.journal.strategies import entry, host_state, message, operation
 
@@ -107,6 +107,53 @@ async def test_an_older_epoch_can_write_nothing(rig: Rig) -> None:
     loaded = await rig.crash()
     assert (rig.taken.epoch, loaded.sequence, loaded.hosts) == (3, 1, {})
     assert list(await rig.journal.outbox(limit=10, each=10)) == list(pending)
+
+
+async def test_a_controller_without_the_lease_can_write_nothing(rig: Rig) -> None:
+    await rig.journal.open(holder="fenced-a", now=1.0)
+    for call in (rig.journal.append(Batch(entries=[entry()])), rig.journal.renew_lease(now=1.0, ttl_seconds=15.0)):
+        with pytest.raises(EpochLost):
+            await call
+    assert await rig.journal.entries(host=None, limit=10) == []
+
+
+async def test_the_holder_takes_the_lease_again_above_a_known_epoch(rig: Rig) -> None:
+    await rig.open()
+    again = await rig.journal.take(after=0, now=2.0, at_least=41)
+    assert again is not None
+    assert (again.epoch, again.is_own) == (42, True)
+    assert await rig.journal.append(Batch(entries=[entry()])) == 1
+    await rig.crash()
+    assert (rig.taken.epoch, rig.taken.before) == (43, "fenced-a")
+
+
+async def test_records_are_followed_from_a_position(rig: Rig) -> None:
+    await rig.open()
+    entries = tuple(entry(number=number) for number in range(1, 6))
+    await rig.journal.append(Batch(entries=entries))
+    first = await rig.journal.follow(after=0, limit=3)
+    assert (tuple(first.entries), first.sequence, first.behind) == (entries[:3], 3, 2)
+    second = await rig.journal.follow(after=3, limit=3)
+    assert (tuple(second.entries), second.sequence, second.behind) == (entries[3:], 5, 0)
+    last = await rig.journal.follow(after=5, limit=3)
+    assert (tuple(last.entries), last.sequence, last.behind) == ((), 5, 0)
+
+
+async def test_a_released_lease_is_no_longer_held(rig: Rig) -> None:
+    await rig.open()
+    await rig.journal.release(to="")
+    with pytest.raises(EpochLost):
+        await rig.journal.append(Batch(entries=[entry()]))
+    with pytest.raises(EpochLost):
+        await rig.journal.release(to="")
+
+
+async def test_a_controller_sees_its_own_report_and_shard(rig: Rig) -> None:
+    await rig.open()
+    report = ControllerReport(name="fenced-a", address="https://a", version="1", unfit=("bus",), lag=2)
+    (view,) = await rig.journal.report(report)
+    assert (view.report, view.is_alive, view.is_self) == (report, True, True)
+    assert [(held.shard, held.epoch) for held in view.shards] == [("main", 1)]
 
 
 async def test_the_lease_is_counted_from_the_given_time(rig: Rig) -> None:
