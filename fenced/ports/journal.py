@@ -207,6 +207,9 @@ class Journal(Protocol):
     async def take(self, *, after: int, now: float, patience_seconds: float = 0.0, at_least: int = 0) -> Taken | None:
         """Take the lease, or return None while another controller holds it or is to have it.
 
+        `at_least`: the highest epoch that is known from elsewhere, as proxies report it; the new one is above it, and
+        above what this state directory remembers.
+
         Call it several times a second: a lease that was not released is over once the store's clock says so and its
         row did not change for the whole lease (and `patience_seconds` more) of looks by this controller's own clock.
         The lease of this state directory in this boot is taken at once, also one that this journal holds: under a new
