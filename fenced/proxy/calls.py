@@ -333,7 +333,7 @@ def _fitting(acting: Sequence[Acting], *, now: float) -> tuple[tuple[UnderWay, .
     left = UNDER_WAY_BYTES_MAX
     for command in acting:
         it = UnderWay(plug=command.plug_id, token=str(command.token), not_after_seconds=command.not_after - now)
-        left -= len(it.model_dump_json()) + 1
+        left -= len(it.model_dump_json().encode()) + 1
         if left < 0 or len(fitting) == UNDER_WAY_MAX:
             return tuple(fitting), False
         fitting.append(it)
