@@ -25,7 +25,7 @@ from fenced.app.note import Note
 from fenced.app.old_name import retired
 from fenced.app.reload import Reloader
 from fenced.app.running import Running, run_until
-from fenced.app.store import journal_of
+from fenced.app.store import journal_of, markers_of
 from fenced.bus.client import BusClient
 from fenced.bus.settings import BusSettings
 from fenced.config.configuration import ApiConfiguration, Configuration, TlsClient
@@ -40,6 +40,7 @@ from fenced.host import memory
 from fenced.host.limits import allow_open_files
 from fenced.host.liveness import TcpLiveness
 from fenced.journal.database import SqlJournal
+from fenced.journal.instance import instance
 from fenced.model.bus_urls import BusUrl
 from fenced.model.inventory import Inventory, Via
 from fenced.model.names import ProxyName
@@ -90,7 +91,8 @@ async def run_daemon(configuration: Configuration, reloader: Reloader) -> None:
         journal, clocks, loaded = await _open_journal(configuration, stack)
         await _embedded_broker(configuration, stack)
         registry = await _drivers(configuration, loaded, stack)
-        fleet = await _replayed(configuration.inventory, loaded, clocks)
+        markers = markers_of(configuration.store, state_dir=configuration.state_dir, store_id=loaded.store_id)
+        fleet = await _replayed(configuration.inventory, loaded, clocks, markers)
         remote = _remote(configuration, loaded, clocks, stack)
         parts = _Parts(
             configuration=configuration,
@@ -167,17 +169,18 @@ async def _embedded_broker(configuration: Configuration, stack: contextlib.Async
 
 
 async def _drivers(configuration: Configuration, loaded: Loaded, stack: contextlib.AsyncExitStack) -> DriverRegistry:
-    keeper = Keeper(marker=loaded.store_id, has_warm_agents=configuration.inventory.daemon.has_warm_agents)
+    has_warm_agents = configuration.inventory.daemon.has_warm_agents
+    keeper = Keeper(marker=instance(configuration.state_dir), has_warm_agents=has_warm_agents)
     return await stack.enter_async_context(
         drivers(agent_path=configuration.agent_path, keeper=keeper, state_dir=configuration.state_dir)
     )
 
 
-async def _replayed(inventory: Inventory, loaded: Loaded, clocks: Clocks) -> Fleet:
+async def _replayed(inventory: Inventory, loaded: Loaded, clocks: Clocks, markers: frozenset[str]) -> Fleet:
     """Return the fleet as the journal knows it, after killing the agents that an earlier run left behind."""
     fleet = replay(inventory, loaded, started=clocks.steady.now())
     memory.give_back()
-    for survivor in await kill_survivors(marker=loaded.store_id, processes=set(unfinished(fleet))):
+    for survivor in await kill_survivors(markers=markers, processes=set(unfinished(fleet))):
         log.warning("survivor_killed", pid=survivor.pid, command=survivor.command, gone=survivor.is_gone)
     return fleet
 

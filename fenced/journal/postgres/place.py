@@ -4,24 +4,11 @@ A daemon that was killed may take its own lease back at once: the lock file show
 directory runs. After a reboot, or on another machine, that is no proof, so the boot is part of the place (S20).
 """
 
-import uuid
 from pathlib import Path
-from typing import Final
 
-from fenced.journal.store_id import IdFile
-from fenced.ports.journal import StoreError
-
-NAME: Final = "fenced.instance"
+from fenced.journal.instance import instance
 
 
 def place(state_dir: Path, *, boot: str) -> str:
     """Return the place, and give the directory an id if it has none. Raises StoreError."""
-    file = IdFile(state_dir, NAME)
-    try:
-        known = file.read()
-        if known is None:
-            known = str(uuid.uuid4())
-            file.write(known)
-    except OSError as exc:
-        raise StoreError(f"{exc.filename}: {exc.strerror or exc}; check its owner, mode and disk") from exc
-    return f"{known}/{boot}"
+    return f"{instance(state_dir)}/{boot}"
