@@ -90,8 +90,11 @@ class Floors(Protocol):
     """Keeps the commands of earlier epochs from starting at the proxies."""
 
     def highest_epoch(self, *, above: int) -> int:
-        """Return the highest epoch of this shard that any proxy has reported, or `above`, the store's: the next epoch
-        must be higher (S22). An epoch that is too far above the store's to be one of ours is left out."""
+        """Return the highest epoch of this shard that any proxy has reported, or `above`, the store's.
+
+        The next epoch must be higher, also after a store went back in time. One that is too far above the store's to be
+        a controller's of ours is left out.
+        """
         ...
 
     def report_higher_epoch_to(self, report: Callable[[int], None]) -> None:

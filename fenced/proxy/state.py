@@ -84,6 +84,8 @@ class Unfinished:
 class ProxyState:
     """The state directory of one proxy agent. `is_owner`: hold its lock, so that no second agent uses it."""
 
+    _floors: Mapping[tuple[str, str], Floor]
+
     def __init__(self, directory: Path, *, machine_boot: str, is_owner: bool = True) -> None:
         """Raises StateError."""
         self._path = directory / FILE_NAME
@@ -289,7 +291,7 @@ class ProxyState:
 
     def _prepare(self) -> None:
         self._table, self._has_floors = Floors(self._connection), False
-        self._floors: Mapping[tuple[str, str], Floor] = {}
+        self._floors = {}
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
         version = int(self._connection.execute("PRAGMA user_version").fetchone()[0])

@@ -184,6 +184,24 @@ def test_a_floor_that_the_disk_refused_is_not_kept_in_memory(tmp_path: Path) -> 
         assert state.floors["s", "main"].epoch == 5
 
 
+def test_a_floor_whose_commit_failed_is_not_in_force(tmp_path: Path) -> None:
+    with opened(tmp_path) as state:
+        raise_floor(state, 5)
+    state = ProxyState(tmp_path, machine_boot="boot")
+    reader = sqlite3.connect(tmp_path / "proxy.db", isolation_level=None)
+    try:
+        state._connection.execute("PRAGMA journal_mode = DELETE")
+        state._connection.execute("PRAGMA busy_timeout = 0")
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM floor").fetchall()
+        with pytest.raises(StateError, match="locked"):
+            raise_floor(state, 6)
+        assert state.floors["s", "main"].epoch == 5
+    finally:
+        reader.close()
+        state.close()
+
+
 # -- a database of schema 1 -------------------------------------------------------------------------------------------
 
 
@@ -328,6 +346,15 @@ async def test_a_floor_of_another_shard_stops_no_command(memory: TokenMemory, tm
     driver.may_act.set()
     await command
     assert log(tmp_path / "bmc")[-1] == "off done"
+
+
+async def test_an_answer_says_whether_the_floor_was_raised(memory: TokenMemory) -> None:
+    site = Site(memory, FileDriver())
+    assert (await site.raise_floor(5, "b")).is_raised
+    for epoch, holder in ((4, "a"), (5, "a")):
+        answer = await site.raise_floor(epoch, holder)
+        assert (answer.is_raised, answer.is_whole, answer.epoch, answer.holder) == (False, False, 5, "b")
+        assert answer.why
 
 
 async def test_more_commands_than_fit_are_reported_as_not_all(memory: TokenMemory, tmp_path: Path) -> None:

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from fenced.model.names import ProxyName, Token
+from fenced.model.names import PlugId, ProxyName, Token
 from fenced.model.power import Power
 from fenced.ports.devices import CommandRefused, DeviceUnreachable, ProxyTimedOut
 from fenced.ports.proxies import FloorEcho
@@ -237,6 +238,16 @@ async def test_a_standby_learns_the_highest_epoch_from_the_status(own_bed: Bed, 
         assert standby.highest_epoch(above=3) == 7 and standby.highest_epoch(above=8) == 8
         assert standby.highest_epoch(above=7 - EPOCH_JUMP_MAX - 1) == 7 - EPOCH_JUMP_MAX - 1
         assert lost == [], "it holds nothing that it could lose"
+
+
+def test_a_list_that_is_not_whole_proves_no_end() -> None:
+    plug_id, token = PlugId("pdu 1/7"), Token(epoch=4, sequence=1)
+    whole = FloorEcho(epoch=5, holder="b", is_raised=True, since=3, is_whole=True)
+    assert whole.has_ended(plug_id, token)
+    assert not replace(whole, is_whole=False).has_ended(plug_id, token)
+    assert not replace(whole, is_raised=False).has_ended(plug_id, token)
+    assert not replace(whole, under_way={(plug_id, token): 7.0}).has_ended(plug_id, token)
+    assert not whole.has_ended(plug_id, Token(epoch=5, sequence=1)), "a command of this epoch is not over"
 
 
 # -- other programs ---------------------------------------------------------------------------------------------------
