@@ -128,26 +128,7 @@ class Engine:
             deliver=self.reactor.deliver,
             anchor=ports.anchor,
         )
-        self.standby = Follower(
-            fleet=fleet, journal=ports.journal, clock=ports.clock, position=loaded.sequence, tail=loaded.tail,
-            patience=lambda: self.giving_over.patience_seconds(), followed=lambda: self.control.nudge(has_events=True),
-        )  # fmt: skip
-        self.takeover = Takeover(
-            fleet=fleet, journal=ports.journal, clock=ports.clock, standby=self.standby, lease=self.lease,
-            around=ports.takeover, is_older=bool(loaded.went_back), words=loaded.words, spawn=self.effects.spawn,
-        )  # fmt: skip
-        self.controllers = Controllers(
-            journal=ports.journal, ttl_seconds=daemon.lease_ttl_seconds, report=lambda: self.giving_over.report(),
-            words=lambda: words_of(fleet), seen=lambda: self.giving_over.look(),
-        )  # fmt: skip
-        self.giving_over = GivingOver(
-            fleet=fleet, clock=ports.clock, journal=ports.journal, bus=ports.bus, proxies=ports.proxies,
-            standby=self.standby, controllers=self.controllers, reactor=self.reactor, effects=self.effects,
-            outbox=self.outbox, address=ports.address,
-        )  # fmt: skip
-        if ports.takeover.floors is not None:
-            ports.takeover.floors.report_higher_epoch_to(self._met_higher_epoch)
-        self._kept = Kept()
+        self._join_others(loaded)
         self.housekeeping = Housekeeping(
             journal=ports.journal, clock=ports.clock, keep_seconds=lambda: fleet.inventory.daemon.keep_seconds
         )
@@ -160,6 +141,29 @@ class Engine:
         )  # fmt: skip
         self._group: asyncio.TaskGroup | None = None
         self._is_replayed = False
+
+    def _join_others(self, loaded: Loaded) -> None:
+        """Build what several controllers of one store need."""
+        self.standby = Follower(
+            fleet=self.fleet, journal=self.ports.journal, clock=self.ports.clock, position=loaded.sequence, tail=loaded.tail,
+            patience=lambda: self.giving_over.patience_seconds(), followed=lambda: self.control.nudge(has_events=True),
+        )  # fmt: skip
+        self.takeover = Takeover(
+            fleet=self.fleet, journal=self.ports.journal, clock=self.ports.clock, standby=self.standby, lease=self.lease,
+            around=self.ports.takeover, is_older=bool(loaded.went_back), words=loaded.words, spawn=self.effects.spawn,
+        )  # fmt: skip
+        self.controllers = Controllers(
+            journal=self.ports.journal, ttl_seconds=self.fleet.inventory.daemon.lease_ttl_seconds, report=lambda: self.giving_over.report(),
+            words=lambda: words_of(self.fleet), seen=lambda: self.giving_over.look(),
+        )  # fmt: skip
+        self.giving_over = GivingOver(
+            fleet=self.fleet, clock=self.ports.clock, journal=self.ports.journal, bus=self.ports.bus, proxies=self.ports.proxies,
+            standby=self.standby, controllers=self.controllers, reactor=self.reactor, effects=self.effects,
+            outbox=self.outbox, address=self.ports.address,
+        )  # fmt: skip
+        if self.ports.takeover.floors is not None:
+            self.ports.takeover.floors.report_higher_epoch_to(self._met_higher_epoch)
+        self._kept = Kept()
 
     async def run(self, *, on_running: Callable[[], None] | None = None) -> None:
         """Run until cancelled. Raises in a group: EpochLost when another controller took over, StoreWentBack,
