@@ -115,6 +115,13 @@ class StoreTable(TlsKeys):
 
 class ApiTable(Table):
     listen: Annotated[str, Address("ADDRESS:PORT of REST, events, /metrics, /healthz, /readyz")] = "127.0.0.1:8470"
+    advertise: Annotated[
+        str,
+        Address(
+            "https://HOST:PORT (or http://) of this API for clients that a standby sends here; default: listen, unless "
+            "that is a loopback or wildcard address"
+        ),
+    ] = ""
     socket: Annotated[
         str,
         SocketName("unix socket of the same API: root is admin, the daemon's group is operator; empty: none"),
