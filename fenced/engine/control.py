@@ -20,6 +20,7 @@ from fenced.core.fleet import Fleet
 from fenced.core.reach.candidates import expand
 from fenced.core.suspected import freshness
 from fenced.core.suspected.fenceable import shown
+from fenced.engine import handing_over
 from fenced.engine.misnamed import Misnamed
 from fenced.engine.reactor import Reactor
 from fenced.engine.readiness import Judge
@@ -32,7 +33,7 @@ from fenced.model.names import HostName, OperationId
 from fenced.model.power import Action, OperationState
 from fenced.ports.clock import Clock
 from fenced.ports.control import Accepted, Explanation, FleetView, HostView, NotFound, Readiness, Refused, Unavailable
-from fenced.ports.journal import Journal, OutboxMessage, Page, StoreError
+from fenced.ports.journal import ControllerView, Journal, OutboxMessage, Page, StoreError
 from fenced.ports.proxies import ProxyView
 
 log = structlog.get_logger(__name__)
@@ -40,6 +41,9 @@ log = structlog.get_logger(__name__)
 READ_WAIT_SECONDS = 60.0
 
 T = TypeVar("T")
+LetGo = Callable[[str, str, str, str], Awaitable[None]]
+"""Begins to give a shard away: shard, to ("" any), by, reason. Returns once it is certain that the lease is released.
+"""
 
 
 class EngineControl:
@@ -58,6 +62,16 @@ class EngineControl:
         self._judge = Judge(clock, misnamed.names)
         self._events = Events(journal)
         self._changed = asyncio.Event()
+        self._controllers: tuple[ControllerView, ...] = ()
+        self._let_go: LetGo = _stay
+
+    def reported(self, views: Sequence[ControllerView]) -> None:
+        """Take what the store answered to this controller's last report."""
+        self._controllers = tuple(views)
+
+    def on_hand_over(self, let_go: LetGo) -> None:
+        """Set what begins a hand-over once it is allowed."""
+        self._let_go = let_go
 
     def nudge(self, *, has_events: bool) -> None:
         """Wake all waiters after a durable batch, and event watchers if it has events."""
@@ -94,7 +108,16 @@ class EngineControl:
             fleet=fleet.durable_state,
             gate_closed_seconds=closed_gates.closed_seconds(fleet, now),
             now=now,
+            is_standby=self._is_standby,
+            unfit=next((view.report.unfit for view in self._controllers if view.is_self), ()),
         )
+
+    def controllers(self) -> Sequence[ControllerView]:
+        return self._controllers
+
+    @property
+    def _is_standby(self) -> bool:
+        return self._fleet.epoch == 0
 
     def proxies(self) -> Sequence[ProxyView]:
         return self._proxies()
@@ -210,7 +233,15 @@ class EngineControl:
 
     # -- requests -----------------------------------------------------------------------------------------------------
 
+    def refuse_at_standby(self) -> None:
+        if self._is_standby:
+            raise handing_over.standby(self._controllers, name=self._fleet.inventory.daemon.name)
+
     async def _ask(self, event: e.Event) -> Accepted:
+        self.refuse_at_standby()
+        return await self._decided(event)
+
+    async def _decided(self, event: e.Event) -> Accepted:
         answer = await self._reactor.ask(event)
         match answer:
             case RefusedBy():
@@ -295,9 +326,20 @@ class EngineControl:
         except StoreError as exc:
             log.error("store_not_accepted", error=str(exc), advice="the next start retries it")
 
+    async def hand_over(self, *, shard: str, to: str, by: str, reason: str) -> None:
+        handing_over.check_shard(shard)
+        self.refuse_at_standby()
+        handing_over.check(self._controllers, name=self._fleet.inventory.daemon.name, shard=shard, to=to)
+        await self._let_go(shard, to, by, reason)
+
     async def report_health(self, health: e.Health) -> None:
         self._state(health.host)
-        await self._ask(health)
+        await self._decided(health)  # at a standby, too, which hears and records nothing
+
+
+async def _stay(shard: str, to: str, by: str, reason: str) -> None:
+    """Refuse: the default where the lease can't be given away."""
+    raise Unavailable(f"this controller can't hand {shard} over now; try again")
 
 
 async def _stored(read: Awaitable[T]) -> T:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import structlog
 
+from fenced import __version__
 from fenced.bus.topics import Topics
 from fenced.core import commands as c
 from fenced.core import events as e
@@ -25,7 +26,7 @@ from fenced.engine.retired import Retired
 from fenced.engine.waiting import nudged
 from fenced.model.answers import Accepted, RefusedBy
 from fenced.model.moments import Wall, as_steady, rfc3339
-from fenced.model.names import HostName
+from fenced.model.names import SHARD, HostName
 from fenced.model.text import some
 from fenced.ports.bus import Bus, BusError, Message
 from fenced.ports.clock import Clock
@@ -44,6 +45,8 @@ SHOWN_STUCK_MAX: Final = 3
 
 Publishing = Awaitable[BusError | None]
 """One message under way; awaiting it returns the error, if any."""
+ControllerWord = tuple[bool, int, str]
+"""Armed, epoch, address: what the controller's own topic says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +86,7 @@ class Outbox:
         self._connection = 0
         self._untold: dict[HostName, None] = {}
         self._inventory = fleet.durable_inventory
-        self._told_controller: tuple[bool, int] | None = None
+        self._told_controller: ControllerWord | None = None
         self._store_pause = FIRST_PAUSE_SECONDS
         self._store_from = clock.now()
         self.turned_at = clock.now()
@@ -279,10 +282,11 @@ class Outbox:
         is_due = self._clock.now() >= self._lanes.repeats_from
         if word != self._told_controller and is_due and Own.CONTROLLER not in self._lanes.barred(self._clock.now()):
             self._lanes.begin(Own.CONTROLLER)
-            sending = self._send_controller(self._publishing(self.controller_message("active")), word, self._connection)
+            message = self.controller_message("active" if self._fleet.epoch else "standby")
+            sending = self._send_controller(self._publishing(message), word, self._connection)
             group.create_task(sending, name="outbox controller")
 
-    async def _send_controller(self, publishing: Publishing, word: tuple[bool, int], connection: int) -> None:
+    async def _send_controller(self, publishing: Publishing, word: ControllerWord, connection: int) -> None:
         error = await publishing
         self._note(Own.CONTROLLER, error, is_any_taken=error is None)
         if error is None:
@@ -333,20 +337,24 @@ class Outbox:
 
     def controller_message(self, state: str) -> Message:
         """Return the controller's retained message: `active`, `standby` or `offline`; the last one is also the will."""
-        daemon = self._fleet.inventory.daemon
+        daemon, epoch = self._fleet.inventory.daemon, self._fleet.epoch
+        since = rfc3339(self._wall(self._fleet.started))
         payload = {
             "name": daemon.name,
             "state": state,
             "armed": self._fleet.is_armed_durably,
-            "epoch": self._fleet.epoch,
-            "since": rfc3339(self._wall(self._fleet.started)),
+            "epoch": epoch,
+            "since": since,
+            "shards": [{"shard": SHARD, "epoch": epoch, "since": since}] if state == "active" else [],
+            "address": daemon.address,
+            "version": __version__,
         }
         topic = Topics(site=daemon.site).controller(daemon.name)
         return Message(topic=topic, payload=json.dumps(payload).encode(), is_retained=True)
 
-    def _controller_word(self) -> tuple[bool, int]:
+    def _controller_word(self) -> ControllerWord:
         """Return what may change in the controller's message while the daemon runs."""
-        return self._fleet.is_armed_durably, self._fleet.epoch
+        return self._fleet.is_armed_durably, self._fleet.epoch, self._fleet.inventory.daemon.address
 
     async def say_offline(self) -> None:
         """Publish `offline` before an orderly stop, in which the broker sends no will."""

@@ -21,6 +21,8 @@ BootId = NewType("BootId", str)
 
 ENGINE: Final = ProxyName("engine")
 """The daemon's machine as a proxy."""
+SHARD: Final = "main"
+"""The shard that has every host, unless the configuration says otherwise."""
 
 
 @functools.total_ordering
