@@ -76,7 +76,7 @@ class HandOverBody(bodies.ByBody):
 
 async def controllers(call: Call) -> Controllers:
     """The controllers that share the store, by name."""
-    return Controllers(items=[_shown(view) for view in call.control.controllers()], next=None)
+    return Controllers(items=[shown(view) for view in call.control.controllers()], next=None)
 
 
 async def hand_over(call: Call) -> HandOver:
@@ -86,7 +86,8 @@ async def hand_over(call: Call) -> HandOver:
     return HandOver(shard=body.shard, to=body.to or None)
 
 
-def _shown(given: ControllerView) -> Controller:
+def shown(given: ControllerView) -> Controller:
+    """Return a controller as the store knows it."""
     return Controller(
         name=given.report.name,
         state=_state(given),

@@ -116,11 +116,7 @@ class StoreTable(TlsKeys):
 class ApiTable(Table):
     listen: Annotated[str, Address("ADDRESS:PORT of REST, events, /metrics, /healthz, /readyz")] = "127.0.0.1:8470"
     advertise: Annotated[
-        str,
-        Address(
-            "https://HOST:PORT (or http://) of this API for clients that a standby sends here; default: listen, unless "
-            "that is a loopback or wildcard address"
-        ),
+        str, Address("URL of this API to which a standby sends clients; default: listen, where others can reach it")
     ] = ""
     socket: Annotated[
         str,

@@ -116,6 +116,7 @@ class FakeControl(FakeControllers):
         self.is_armed = True
         self.store_hold = ""
         self.is_ready = True
+        self.warnings: tuple[str, ...] = ("the broker does not take the messages of node-2",)
         self.healths: list[Health] = []
         self.events: list[OutboxMessage] = []
         self.changed = asyncio.Event()
@@ -137,7 +138,7 @@ class FakeControl(FakeControllers):
             is_bus_connected=True,
             is_ready=self.is_ready,
             not_ready=() if self.is_ready else ("bus not connected",),
-            warnings=("the broker does not take the messages of node-2",),
+            warnings=self.warnings,
             is_quiet=False,
             fleet=FleetState(pauses=tuple(self.pauses), store_hold=self.store_hold),
             now=START,
