@@ -7,7 +7,7 @@ durable.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
@@ -20,7 +20,7 @@ from fenced.core.fleet import Fleet
 from fenced.core.reach.candidates import expand
 from fenced.core.suspected import freshness
 from fenced.core.suspected.fenceable import shown
-from fenced.engine import handing_over
+from fenced.engine.controllers import Controllers
 from fenced.engine.misnamed import Misnamed
 from fenced.engine.reactor import Reactor
 from fenced.engine.readiness import Judge
@@ -29,10 +29,20 @@ from fenced.model.answers import Accepted as CoreAccepted
 from fenced.model.answers import RefusedBy
 from fenced.model.inventory import Inventory
 from fenced.model.moments import moment
-from fenced.model.names import HostName, OperationId
+from fenced.model.names import SHARD, HostName, OperationId
 from fenced.model.power import Action, OperationState
 from fenced.ports.clock import Clock
-from fenced.ports.control import Accepted, Explanation, FleetView, HostView, NotFound, Readiness, Refused, Unavailable
+from fenced.ports.control import (
+    Accepted,
+    Explanation,
+    FleetView,
+    HostView,
+    NotFound,
+    Readiness,
+    Refused,
+    Standby,
+    Unavailable,
+)
 from fenced.ports.journal import ControllerView, Journal, OutboxMessage, Page, StoreError
 from fenced.ports.proxies import ProxyView
 
@@ -41,37 +51,32 @@ log = structlog.get_logger(__name__)
 READ_WAIT_SECONDS = 60.0
 
 T = TypeVar("T")
-LetGo = Callable[[str, str, str, str], Awaitable[None]]
-"""Begins to give a shard away: shard, to ("" any), by, reason. Returns once it is certain that the lease is released.
-"""
+
+
+class HandOver(Protocol):
+    """As `Control.hand_over`, for the only shard."""
+
+    async def __call__(self, *, to: str, by: str, reason: str) -> None: ...
 
 
 class EngineControl:
-    """`not_ready` returns what /readyz lacks, `warnings` what is wrong although the daemon is ready."""
+    """`not_ready` returns what /readyz lacks, `warnings` what is wrong although the daemon is ready, `unfit` why
+    another controller should hold the lease."""
 
     def __init__(
         self, *, reactor: Reactor, journal: Journal, clock: Clock, is_bus_connected: Callable[[], bool],
         not_ready: Callable[[], tuple[str, ...]], warnings: Callable[[], tuple[str, ...]],
         proxies: Callable[[], Sequence[ProxyView]],
-        misnamed: Misnamed,
+        misnamed: Misnamed, controllers: Controllers, unfit: Callable[[], tuple[str, ...]], hand_over: HandOver,
     ) -> None:  # fmt: skip
         self._misnamed = misnamed
+        self._controllers, self._unfit, self._hand_over = controllers, unfit, hand_over
         self._reactor, self._journal, self._clock = reactor, journal, clock
         self._is_bus_connected, self._not_ready = is_bus_connected, not_ready
         self._warnings, self._proxies = warnings, proxies
         self._judge = Judge(clock, misnamed.names)
         self._events = Events(journal)
         self._changed = asyncio.Event()
-        self._controllers: tuple[ControllerView, ...] = ()
-        self._let_go: LetGo = _stay
-
-    def reported(self, views: Sequence[ControllerView]) -> None:
-        """Take what the store answered to this controller's last report."""
-        self._controllers = tuple(views)
-
-    def on_hand_over(self, let_go: LetGo) -> None:
-        """Set what begins a hand-over once it is allowed."""
-        self._let_go = let_go
 
     def nudge(self, *, has_events: bool) -> None:
         """Wake all waiters after a durable batch, and event watchers if it has events."""
@@ -108,16 +113,12 @@ class EngineControl:
             fleet=fleet.durable_state,
             gate_closed_seconds=closed_gates.closed_seconds(fleet, now),
             now=now,
-            is_standby=self._is_standby,
-            unfit=next((view.report.unfit for view in self._controllers if view.is_self), ()),
+            is_standby=fleet.is_standby,
+            unfit=self._unfit(),
         )
 
     def controllers(self) -> Sequence[ControllerView]:
-        return self._controllers
-
-    @property
-    def _is_standby(self) -> bool:
-        return self._fleet.epoch == 0
+        return self._controllers.views
 
     def proxies(self) -> Sequence[ProxyView]:
         return self._proxies()
@@ -234,14 +235,10 @@ class EngineControl:
     # -- requests -----------------------------------------------------------------------------------------------------
 
     def refuse_at_standby(self) -> None:
-        if self._is_standby:
-            raise handing_over.standby(self._controllers, name=self._fleet.inventory.daemon.name)
+        if self._fleet.is_standby:
+            raise Standby(self._controllers.where_active())
 
     async def _ask(self, event: e.Event) -> Accepted:
-        self.refuse_at_standby()
-        return await self._decided(event)
-
-    async def _decided(self, event: e.Event) -> Accepted:
         answer = await self._reactor.ask(event)
         match answer:
             case RefusedBy():
@@ -327,19 +324,13 @@ class EngineControl:
             log.error("store_not_accepted", error=str(exc), advice="the next start retries it")
 
     async def hand_over(self, *, shard: str, to: str, by: str, reason: str) -> None:
-        handing_over.check_shard(shard)
-        self.refuse_at_standby()
-        handing_over.check(self._controllers, name=self._fleet.inventory.daemon.name, shard=shard, to=to)
-        await self._let_go(shard, to, by, reason)
+        if shard != SHARD:
+            raise NotFound(f"no shard {shard}: every host is in {SHARD}")
+        await self._hand_over(to=to, by=by, reason=reason)
 
     async def report_health(self, health: e.Health) -> None:
         self._state(health.host)
-        await self._decided(health)  # at a standby, too, which hears and records nothing
-
-
-async def _stay(shard: str, to: str, by: str, reason: str) -> None:
-    """Refuse: the default where the lease can't be given away."""
-    raise Unavailable(f"this controller can't hand {shard} over now; try again")
+        await self._ask(health)
 
 
 async def _stored(read: Awaitable[T]) -> T:

@@ -11,7 +11,7 @@ import structlog
 
 from fenced.core import events as e
 from fenced.ports.clock import Clock
-from fenced.ports.journal import ClockAnchor, EpochLost, Journal, StoreError
+from fenced.ports.journal import ClockAnchor, EpochLost, Journal, StoreError, StoreWentBack
 
 log = structlog.get_logger(__name__)
 
@@ -30,14 +30,14 @@ class LeaseKeeper:
         self.until = 0.0
 
     async def renew(self) -> None:
-        """Renew once. Raises EpochLost, StoreError."""
+        """Renew once. Raises EpochLost, StoreWentBack, StoreError."""
         self.until = await self._journal.renew_lease(
             now=self._clock.now(), ttl_seconds=self._ttl, anchor=self._anchor()
         )
         self._deliver(e.LeaseRenewed(until=self.until))
 
     async def run(self) -> None:
-        """Run until cancelled, or raise EpochLost."""
+        """Run until cancelled, or raise EpochLost, StoreWentBack."""
         is_lost = False
         while True:
             await asyncio.sleep(self._ttl / RENEWALS_PER_TTL)
@@ -45,8 +45,8 @@ class LeaseKeeper:
                 async with asyncio.timeout(self._ttl):
                     await self.renew()
                 is_lost = False
-            except EpochLost:
-                self._deliver(e.LeaseLost(why="another controller holds a newer epoch"))
+            except (EpochLost, StoreWentBack) as exc:
+                self._deliver(e.LeaseLost(why=str(exc)))
                 raise
             except (StoreError, OSError) as exc:  # includes TimeoutError
                 log.error(

@@ -14,19 +14,18 @@ from typing import Any, Final
 
 import structlog
 
-from fenced import __version__
 from fenced.bus.topics import Topics
 from fenced.core import commands as c
 from fenced.core import events as e
 from fenced.core.fleet import Fleet
-from fenced.engine.batch import device_names, state_payload
+from fenced.engine.batch import controller_payload, device_names, state_payload
 from fenced.engine.info import Info
 from fenced.engine.lanes import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, LaneKey, Lanes, Own
 from fenced.engine.retired import Retired
 from fenced.engine.waiting import nudged
 from fenced.model.answers import Accepted, RefusedBy
-from fenced.model.moments import Wall, as_steady, rfc3339
-from fenced.model.names import SHARD, HostName
+from fenced.model.moments import Wall, as_steady
+from fenced.model.names import HostName
 from fenced.model.text import some
 from fenced.ports.bus import Bus, BusError, Message
 from fenced.ports.clock import Clock
@@ -41,6 +40,8 @@ LANE_SLICE: Final = 10
 PUBLISH_SECONDS = 10.0
 LOOK_SECONDS = 5.0
 SHOWN_STUCK_MAX: Final = 3
+SETTLE_SECONDS: Final = 2.0
+SETTLE_LOOK_SECONDS: Final = 0.05
 
 
 Publishing = Awaitable[BusError | None]
@@ -263,7 +264,8 @@ class Outbox:
                 room -= 1
                 self._lanes.begin(name)
                 state, devices = self._fleet.durable(name), device_names(self._inventory, name)
-                payload = state_payload(state, self._controller, self._wall, devices=devices)
+                rev = str(self._fleet.token_of_durable())
+                payload = state_payload(state, self._controller, self._wall, devices=devices, rev=rev)
                 message = Message(topic=topics.state(name), payload=payload, is_retained=True)
                 sending = self._send_state(name, self._publishing(message), self._connection)
                 group.create_task(sending, name=f"outbox state {name}")
@@ -282,8 +284,7 @@ class Outbox:
         is_due = self._clock.now() >= self._lanes.repeats_from
         if word != self._told_controller and is_due and Own.CONTROLLER not in self._lanes.barred(self._clock.now()):
             self._lanes.begin(Own.CONTROLLER)
-            message = self.controller_message("active" if self._fleet.epoch else "standby")
-            sending = self._send_controller(self._publishing(message), word, self._connection)
+            sending = self._send_controller(self._publishing(self.controller_message("active")), word, self._connection)
             group.create_task(sending, name="outbox controller")
 
     async def _send_controller(self, publishing: Publishing, word: ControllerWord, connection: int) -> None:
@@ -337,32 +338,27 @@ class Outbox:
 
     def controller_message(self, state: str) -> Message:
         """Return the controller's retained message: `active`, `standby` or `offline`; the last one is also the will."""
-        daemon, epoch = self._fleet.inventory.daemon, self._fleet.epoch
-        since = rfc3339(self._wall(self._fleet.started))
-        payload = {
-            "name": daemon.name,
-            "state": state,
-            "armed": self._fleet.is_armed_durably,
-            "epoch": epoch,
-            "since": since,
-            "shards": [{"shard": SHARD, "epoch": epoch, "since": since}] if state == "active" else [],
-            "address": daemon.address,
-            "version": __version__,
-        }
-        topic = Topics(site=daemon.site).controller(daemon.name)
-        return Message(topic=topic, payload=json.dumps(payload).encode(), is_retained=True)
+        daemon = self._fleet.inventory.daemon
+        payload = controller_payload(self._fleet, state, self._wall)
+        return Message(topic=Topics(site=daemon.site).controller(daemon.name), payload=payload, is_retained=True)
 
     def _controller_word(self) -> ControllerWord:
         """Return what may change in the controller's message while the daemon runs."""
         return self._fleet.is_armed_durably, self._fleet.epoch, self._fleet.inventory.daemon.address
 
-    async def say_offline(self) -> None:
-        """Publish `offline` before an orderly stop, in which the broker sends no will."""
+    async def say(self, state: str) -> None:
+        """Publish `standby`, or `offline` before an orderly stop, in which the broker sends no will."""
         if self._bus.is_connected:
             try:
-                await self._bus.publish(self.controller_message("offline"), timeout_seconds=2.0)
+                await self._bus.publish(self.controller_message(state), timeout_seconds=2.0)
             except BusError as exc:
                 log.warning("publish_failed", error=str(exc))
+
+    async def settle(self) -> None:
+        """Wait until no message is under way, but not for long: another controller's must come after them."""
+        end = self._clock.now() + SETTLE_SECONDS
+        while self._under_way and self._clock.now() < end:  # noqa: ASYNC110 - bounded, once a life
+            await asyncio.sleep(SETTLE_LOOK_SECONDS)
 
     async def reply(self, command: c.Reply) -> None:
         """Send the answer to a request of the bus. It is journalled, and sent again when the request is repeated."""

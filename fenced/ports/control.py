@@ -37,13 +37,12 @@ class Unavailable(Exception):
 
 
 class Standby(Unavailable):
-    """This controller does not hold the shard, so it changes nothing there (503, rule `standby`).
+    """This controller is a standby, and changed nothing (503, rule `standby`). `active`: the address of the API of the
+    one that decides; None if none does, or it gives none."""
 
-    `active`: the URL of the holder's API; None if no controller holds the shard, or the holder gives no address.
-    """
-
-    def __init__(self, why: str, *, active: str | None) -> None:
-        super().__init__(why)
+    def __init__(self, active: str | None) -> None:
+        where = f"ask the active one at {active}" if active else "no active one is known; try again in some seconds"
+        super().__init__(f"this controller is a standby: {where}")
         self.active = active
 
 
@@ -212,9 +211,9 @@ class Control(Protocol):
     async def hand_over(self, *, shard: str, to: str, by: str, reason: str) -> None:
         """Begin to give a shard to another controller: `to` is its name, or "" for any fit one.
 
-        Returns once it is certain that this controller will let go: it stops at a safe point, then releases the lease.
-        Raises NotFound (no such shard or controller), Refused (rule `held`: it is the holder itself; `unfit`: not
-        alive or not fit; `alone`: no other fit controller), Unavailable.
+        Returns once that is journalled: this controller stops at a safe point, then releases the lease. Raises NotFound
+        (no such shard, or no other controller of that name), Refused (rule `unfit`: it is not alive or not fit;
+        `alone`: no other fit controller), Standby, Unavailable.
         """
         ...
 

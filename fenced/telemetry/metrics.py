@@ -80,6 +80,18 @@ class Metrics:
             buckets=FAST_SECONDS,
             registry=registry,
         )
+        self._transaction_seconds = Histogram(
+            "fenced_store_transaction_seconds",
+            "Duration of transactions that write to the store",
+            buckets=FAST_SECONDS,
+            registry=registry,
+        )
+        self._takeovers = Counter(
+            "fenced_takeovers",
+            "Times that this controller took a shard's lease",
+            ("shard", "reason"),
+            registry=registry,
+        )
         self._lag_seconds = Histogram(
             "fenced_loop_lag_seconds", "Delay of the event loop", buckets=FAST_SECONDS, registry=registry
         )
@@ -119,6 +131,12 @@ class Metrics:
 
     def journal_append(self, seconds: float) -> None:
         self._append_seconds.observe(seconds)
+
+    def store_transaction(self, seconds: float) -> None:
+        self._transaction_seconds.observe(seconds)
+
+    def lease_taken(self, shard: str, reason: str) -> None:
+        self._takeovers.labels(shard, reason).inc()
 
     def loop_lag(self, seconds: float) -> None:
         self._lag_seconds.observe(seconds)

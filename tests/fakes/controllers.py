@@ -40,7 +40,7 @@ class FakeControllers:
     def follow(self, active: str | None) -> None:
         """Become the standby fenced-b; `active`: the URL of fenced-a, which acts, or None if no controller does."""
         self.name = "fenced-b"
-        self.standby = Standby("fenced-b is a standby", active=active)
+        self.standby = Standby(active)
         self.controller_views = [
             controller("fenced-a", epoch=None if active is None else 7, address=active or "", is_alive=bool(active)),
             controller("fenced-b", is_self=True),

@@ -8,8 +8,8 @@ import uuid
 from pathlib import Path
 from typing import Final
 
+from fenced.journal.files import translated
 from fenced.journal.store_id import IdFile
-from fenced.ports.journal import StoreError
 
 NAME: Final = "fenced.instance"
 
@@ -17,11 +17,14 @@ NAME: Final = "fenced.instance"
 def place(state_dir: Path, *, boot: str) -> str:
     """Return the place, and give the directory an id if it has none. Raises StoreError."""
     file = IdFile(state_dir, NAME)
-    try:
+    with translated():
         known = file.read()
         if known is None:
             known = str(uuid.uuid4())
             file.write(known)
-    except OSError as exc:
-        raise StoreError(f"{exc.filename}: {exc.strerror or exc}; check its owner, mode and disk") from exc
     return f"{known}/{boot}"
+
+
+def instance(place: str) -> str:
+    """Return the state directory's part of a place, which a reboot does not change."""
+    return place.partition("/")[0]

@@ -217,6 +217,17 @@ class DrillEnded:
     kind: Literal["drill_ended"] = "drill_ended"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandsOutlast:
+    """Commands of another controller may act for their whole time from when this one learned of them (S21).
+
+    `until`: by token, in seconds of the steady clock.
+    """
+
+    until: tuple[tuple[Token, float], ...]
+    kind: Literal["commands_outlast"] = "commands_outlast"
+
+
 HostStateRecord = (
     HostHeard
     | HostSuspected
@@ -237,4 +248,5 @@ HostStateRecord = (
     | MaintenanceEnded
     | RequestRefused
     | DrillEnded
+    | CommandsOutlast
 )
