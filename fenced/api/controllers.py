@@ -12,7 +12,7 @@ from fenced.api import bodies
 from fenced.api.call import Call
 from fenced.api.shapes import Shape
 from fenced.model.moments import rfc3339
-from fenced.model.names import SHARD
+from fenced.model.names import MAIN_SHARD
 from fenced.ports.journal import ControllerView
 
 StoreTime = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
@@ -69,7 +69,7 @@ class HandOver(Shape):
 class HandOverBody(bodies.ByBody):
     """Give a shard to another controller. `to`: its name; empty: any fit one."""
 
-    shard: Annotated[str, Field(max_length=NAME_MAX, pattern=NAME)] = SHARD
+    shard: Annotated[str, Field(max_length=NAME_MAX, pattern=NAME)] = MAIN_SHARD
     to: Annotated[str, Field(max_length=NAME_MAX, pattern=rf"{NAME}|^$")] = ""
     reason: bodies.Reason
 

@@ -14,7 +14,7 @@ from fenced.core.fleet import Fleet
 from fenced.core.said.announce import Announcement, state_message
 from fenced.model.inventory import Inventory
 from fenced.model.moments import Moment, Wall, as_steady, rfc3339
-from fenced.model.names import SHARD, DeviceName, HostName
+from fenced.model.names import MAIN_SHARD, DeviceName, HostName
 from fenced.ports.journal import Batch, OutboxMessage
 
 
@@ -93,7 +93,7 @@ def controller_payload(fleet: Fleet, state: str, wall: Wall) -> bytes:
         "armed": fleet.is_armed_durably,
         "epoch": fleet.epoch,
         "since": since,
-        "shards": [{"shard": SHARD, "epoch": fleet.epoch, "since": since}] if state == "active" else [],
+        "shards": [{"shard": MAIN_SHARD, "epoch": fleet.epoch, "since": since}] if state == "active" else [],
         "address": daemon.address,
         "version": __version__,
     }

@@ -29,7 +29,7 @@ from fenced.model.answers import Accepted as CoreAccepted
 from fenced.model.answers import RefusedBy
 from fenced.model.inventory import Inventory
 from fenced.model.moments import moment
-from fenced.model.names import SHARD, HostName, OperationId
+from fenced.model.names import MAIN_SHARD, HostName, OperationId
 from fenced.model.power import Action, OperationState
 from fenced.ports.clock import Clock
 from fenced.ports.control import (
@@ -324,8 +324,8 @@ class EngineControl:
             log.error("store_not_accepted", error=str(exc), advice="the next start retries it")
 
     async def hand_over(self, *, shard: str, to: str, by: str, reason: str) -> None:
-        if shard != SHARD:
-            raise NotFound(f"no shard {shard}: every host is in {SHARD}")
+        if shard != MAIN_SHARD:
+            raise NotFound(f"no shard {shard}: every host is in {MAIN_SHARD}")
         await self._hand_over(to=to, by=by, reason=reason)
 
     async def report_health(self, health: e.Health) -> None:

@@ -138,12 +138,14 @@ class Engine:
         )  # fmt: skip
         self.takeover = Takeover(
             fleet=fleet, journal=ports.journal, clock=ports.clock, standby=self.standby, lease=self.lease,
-            around=ports.takeover, is_older=bool(loaded.went_back), words=loaded.words,
+            around=ports.takeover, is_older=bool(loaded.went_back), words=loaded.words, spawn=self.effects.spawn,
         )  # fmt: skip
         self.controllers = Controllers(
             journal=ports.journal, ttl_seconds=daemon.lease_ttl_seconds, report=self._report,
             words=lambda: words_of(fleet), seen=self._others_seen,
         )  # fmt: skip
+        if ports.takeover.floors is not None:
+            ports.takeover.floors.report_higher_epoch_to(self._met_higher_epoch)
         self._kept = Kept()
         self._unfit_since: float | None = None
         self._giving_over: asyncio.Task[None] | None = None
@@ -256,6 +258,11 @@ class Engine:
         refusal = self.reactor.store_refusal
         of_store = (f"the store rejects records, so no host can be fenced: {refusal}",) if refusal else ()
         return (*of_store, *self.outbox.stuck_words(), *self.ports.remarks())
+
+    def _met_higher_epoch(self, epoch: int) -> None:
+        """Ask the store at once whether the lease is lost: a proxy knows a later holder."""
+        log.warning("higher_epoch_met", epoch=epoch, ours=self.fleet.epoch)
+        self.lease.hurry()
 
     # -- other controllers --------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ The lease's end counts from before the request was sent. A daemon that cannot re
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import structlog
@@ -27,7 +28,12 @@ class LeaseKeeper:
     ) -> None:  # fmt: skip
         self._journal, self._clock, self._ttl = journal, clock, ttl_seconds
         self._deliver, self._anchor = deliver, anchor
+        self._hurry = asyncio.Event()
         self.until = 0.0
+
+    def hurry(self) -> None:
+        """Renew at once: another controller may have taken the lease."""
+        self._hurry.set()
 
     async def renew(self) -> None:
         """Renew once. Raises EpochLost, StoreWentBack, StoreError."""
@@ -40,7 +46,9 @@ class LeaseKeeper:
         """Run until cancelled, or raise EpochLost, StoreWentBack."""
         is_lost = False
         while True:
-            await asyncio.sleep(self._ttl / RENEWALS_PER_TTL)
+            self._hurry.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), self._ttl / RENEWALS_PER_TTL)
             try:
                 async with asyncio.timeout(self._ttl):
                     await self.renew()

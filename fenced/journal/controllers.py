@@ -31,16 +31,26 @@ class Self:
 
 def check_name(connection: Connection, own: Self) -> None:
     """Raises StoreHeld if another controller of this name lives."""
-    columns = CONTROLLERS.c
-    found = select(columns.instance, columns.place, columns.address).where(
-        columns.name == own.name, columns.instance != own.instance, _is_alive(connection, own)
-    )
-    if (row := connection.execute(found).one_or_none()) is not None:
+    if (row := _namesake(connection, own)) is not None:
         where = f"at {row.address}" if row.address else f"with the state directory {row.instance}"
         raise StoreHeld(
             f"a living controller of the name {own.name} uses this store {where}; give each controller a [daemon] name "
             f"of its own, or stop that one and start this one {own.lease_seconds:g} s later"
         )
+
+
+def namesake_heard(connection: Connection, own: Self) -> float | None:
+    """Return when another controller of this name last reported; None if none lives."""
+    row = _namesake(connection, own)
+    return None if row is None else float(row.heard)
+
+
+def _namesake(connection: Connection, own: Self) -> Any:
+    columns = CONTROLLERS.c
+    found = select(columns.address, columns.instance, columns.heard).where(
+        columns.name == own.name, columns.instance != own.instance, _is_alive(connection, own)
+    )
+    return connection.execute(found).one_or_none()
 
 
 def report(connection: Connection, report: ControllerReport, own: Self) -> Sequence[ControllerView]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -169,6 +169,7 @@ class SqlJournal(SqlQueries, ABC):
             holder=held.holder,
             is_own=row is None or row.is_of_nobody or row.place == self._where,
             before="" if row is None else row.name,
+            reason=_reason(row, self._where),
             last_at=reading.newest_moment(connection, shard=shard),
             steady_at=steady_at,
         )
@@ -339,3 +340,12 @@ class SqlJournal(SqlQueries, ABC):
         if part is None:
             raise StoreError(f"{self._place}: the store is not open")
         return part
+
+
+def _reason(row: LeaseRow | None, place: str) -> Literal["start", "released", "handed_over", "expired"]:
+    """Return how the lease that is taken now ended."""
+    if row is None or row.is_of_nobody or row.place == place:
+        return "start"
+    if row.is_released:
+        return "handed_over" if row.released_by else "released"
+    return "expired"

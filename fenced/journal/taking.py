@@ -32,7 +32,7 @@ class LeaseWatch:
             return True
         unchanged = max(at - self._since, 0.0) if row == self._row else 0.0
         if row.is_released:
-            return self._may_take_released(row, name, unchanged)
+            return unchanged >= patience_seconds and self._may_take_released(row, name, unchanged)
         if row.place == self._place:
             return True  # the lock file shows that the holder is dead
         return row.is_over and unchanged >= self._lease_seconds + patience_seconds

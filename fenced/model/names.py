@@ -21,8 +21,8 @@ BootId = NewType("BootId", str)
 
 ENGINE: Final = ProxyName("engine")
 """The daemon's machine as a proxy."""
-SHARD: Final = "main"
-"""The shard that has every host, unless the configuration says otherwise."""
+MAIN_SHARD: Final = "main"
+"""The shard of every data centre that names no other."""
 
 
 @functools.total_ordering

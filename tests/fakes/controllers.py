@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fenced.model.names import SHARD
+from fenced.model.names import MAIN_SHARD
 from fenced.ports.control import NotFound, Refused, Standby
 from fenced.ports.journal import ControllerReport, ControllerView, HeldShard
 from tests.fakes.samples import START
@@ -19,7 +19,7 @@ def controller(
     lag: int = 0,
 ) -> ControllerView:
     """Return a controller as the store shows it: with an epoch it holds the shard."""
-    held = () if epoch is None else (HeldShard(shard=SHARD, epoch=epoch, since=START - 600),)
+    held = () if epoch is None else (HeldShard(shard=MAIN_SHARD, epoch=epoch, since=START - 600),)
     report = ControllerReport(name=name, address=address, version="1.0", unfit=unfit, lag=lag)
     return ControllerView(report=report, heard=START - 1, is_alive=is_alive, shards=held, is_self=is_self)
 
@@ -56,7 +56,7 @@ class FakeControllers:
     async def hand_over(self, *, shard: str, to: str, by: str, reason: str) -> None:
         """Note the call only: a test sets what the controllers are afterwards."""
         names = {view.report.name for view in self.controller_views}
-        if shard != SHARD or (to and to not in names):
+        if shard != MAIN_SHARD or (to and to not in names):
             raise NotFound(f"no {to or shard}")
         if not any(view.is_alive and not view.is_self for view in self.controller_views):
             raise Refused("alone", "no other controller is alive")

@@ -121,9 +121,18 @@ async def test_a_released_lease_is_taken_at_once(database: PostgresRig) -> None:
     other = await standby(database)
     assert await other.look() is None
     await database.journal.close()
-    taken = await other.look(patience_seconds=LEASE)
+    taken = await other.look()
     assert taken is not None
     assert (taken.epoch, taken.rest.sequence, taken.is_own) == (2, 1, False)
+
+
+async def test_patience_leaves_a_released_lease_to_a_better_controller(database: PostgresRig) -> None:
+    await database.open()
+    other = await standby(database)
+    await database.journal.close()
+    assert await other.look(patience_seconds=LEASE) is None
+    assert await other.look(LEASE - 0.1, patience_seconds=LEASE) is None
+    assert await other.look(LEASE, patience_seconds=LEASE) is not None
 
 
 async def test_the_own_lease_of_this_boot_is_taken_at_once(database: PostgresRig) -> None:

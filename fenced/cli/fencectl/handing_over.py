@@ -10,7 +10,7 @@ from fenced.cli.echo import tell
 from fenced.cli.fencectl import text
 from fenced.cli.fencectl.session import Command, ExitCode, Session, fail
 from fenced.cli.fencectl.wait import held, holder, wait_for_holder
-from fenced.model.names import SHARD
+from fenced.model.names import MAIN_SHARD
 
 Json = dict[str, Any]
 HEAD: Final = ("NAME", "STATE", "FIT", "SHARDS", "ADDRESS", "VERSION", "HEARD", "LAG", "REMARKS")
@@ -54,7 +54,7 @@ def _shard(one: Json) -> str:
 
 
 @click.command("hand-over", cls=Command)
-@click.option("--shard", default=SHARD, show_default=True, help="What to hand over.")
+@click.option("--shard", default=MAIN_SHARD, show_default=True, help="What to hand over.")
 @click.option("--to", default="", help="The controller that is to take it. Default: any that is fit.")
 @click.option("--reason", required=True, help="Why; kept in the journal.")
 @click.option("--wait", "is_waiting", is_flag=True, help="Wait until another controller holds it.")

@@ -18,13 +18,13 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from fenced.journal import codec, leases, migrations
+from fenced.journal import codec, controllers, leases, migrations
 from fenced.journal.database import MayTake, SqlJournal
 from fenced.journal.leases import LeaseRow
 from fenced.journal.lock import LockFile
 from fenced.journal.postgres.connections import commit, engine, transaction
 from fenced.journal.postgres.errors import FAILURES, translated
-from fenced.journal.postgres.place import instance
+from fenced.journal.postgres.place import instance_of
 from fenced.journal.postgres.settings import PostgresSettings
 from fenced.journal.queries import LOOK_WAIT_SECONDS, LOOKERS, Reader
 from fenced.journal.seen import Server
@@ -32,6 +32,7 @@ from fenced.journal.taking import LeaseWatch
 from fenced.ports.journal import EpochLost, Loaded, StoreError
 
 LOCK_NAME: Final = "fenced.lock"
+LOOKS_PER_LEASE: Final = 10
 RETRY_SECONDS: Final = 0.2
 RETRY_SECONDS_MAX: Final = 2.0
 _NOT_REPLICATED: Final = "01000"
@@ -56,7 +57,7 @@ class PostgresJournal(SqlJournal):
         """`place`: this state directory in this boot of the machine, unlike any other in the world."""
         super().__init__(
             place=str(settings.url), shard=shard, state_dir=state_dir, lease_ttl_seconds=settings.lease_ttl_seconds,
-            where=place, instance=instance(place),
+            where=place, instance=instance_of(place),
         )  # fmt: skip
         self._settings, self._clock = settings, clock
         self._watch = LeaseWatch(place=place, lease_seconds=settings.lease_ttl_seconds)
@@ -75,10 +76,29 @@ class PostgresJournal(SqlJournal):
             codec.prepare()
             self._open_engines()
             await self._write("migrate", lambda it: migrations.migrate(it, place=self._place, now=now), batches=0)
+            await self._wait_for_name(holder)
             return await self._load(holder)
         except BaseException:
             await self._disconnect()
             raise
+
+    async def _wait_for_name(self, name: str) -> None:
+        """Return once no other controller of this name lives. Raises StoreHeld if one reports.
+
+        One that reported a moment ago may have died with its machine, and this one may be its replacement.
+        """
+        self._name = name
+        first: float | None = None
+        while True:
+            heard = await self._read("name", lambda it: controllers.namesake_heard(it, self._self()), Reader.KEEPER)
+            if heard is None:
+                return
+            if first is not None and heard != first:
+                await self._read("name", lambda it: controllers.check_name(it, self._self()), Reader.KEEPER)
+            elif first is None:
+                log.warning("name_in_use", name=name, waiting_seconds=self._settings.lease_ttl_seconds)
+                first = heard
+            await asyncio.sleep(self._settings.lease_ttl_seconds / LOOKS_PER_LEASE)
 
     async def checkpoint(self) -> None:
         """The database maintains its own files."""
