@@ -99,6 +99,7 @@ class SqlJournal(SqlQueries, ABC):
             await asyncio.to_thread(self._memory.write)
 
     async def remember(self, words: Words) -> None:
+        """While the store lacks what the file holds, the words of that past stay in the file (`seen`)."""
         self._check_open()
         self._memory.remember(words)
         with files.translated():
@@ -297,7 +298,7 @@ class SqlJournal(SqlQueries, ABC):
             return await call
         except StoreWentBack as exc:
             await self._keep_memory()
-            raise StoreWentBack(f"{self._place}: {exc}; an older state of the store was put in its place") from exc
+            raise StoreWentBack(f"{self._place}: {exc}") from exc
 
     async def _keep_memory(self) -> None:
         """Write what was seen to the disk. A failure is only logged: the store itself is in order."""

@@ -59,7 +59,7 @@ def follow(connection: Connection, *, shard: str, since: Position, limit: int) -
     if why := _missing(rows, lease, since):
         raise StoreWentBack(why)
     new = [row for row in rows if row.sequence > first][:most]
-    _check_numbers(new, first)
+    _check_numbers(new, first, lease)
     faults: dict[HostName | None, str] = {}
     entries = tuple(_entries(new, faults))
     mark = _mark(new[-1]) if new else since.mark
@@ -99,11 +99,13 @@ def _missing(rows: Sequence[Any], lease: "_Lease", since: Position) -> str:
     return f"the store lacks record {mark.sequence}, which this controller saw, and has newer ones"
 
 
-def _check_numbers(rows: Sequence[Any], after: int) -> None:
+def _check_numbers(rows: Sequence[Any], after: int, lease: "_Lease") -> None:
     """Raises StoreWentBack if a number is missing: without that record the others can't be followed."""
     for number, row in enumerate(rows, after + 1):
         if row.sequence != number:
-            raise StoreWentBack(f"the store lacks the records from {number} to {row.sequence - 1}")
+            last = row.sequence - 1
+            why = "" if last > lease.pruned else "; they were deleted because of their age before they were read"
+            raise StoreWentBack(f"the store lacks the records from {number} to {last}{why}")
 
 
 def _entries(rows: Sequence[Any], faults: dict[HostName | None, str]) -> "list[Entry]":
@@ -129,7 +131,11 @@ class _Lease:
 
 def _lease(connection: Connection, shard: str) -> _Lease:
     row = connection.execute(_LEASE, {"of": shard}).one_or_none()
-    return _Lease() if row is None else _Lease(**row._mapping)
+    if row is None:
+        return _Lease()
+    if not all(isinstance(number, int) for number in row):  # SQLite stores any type in any column
+        raise codec.CodecError("the lease cannot be read: its numbers are not whole numbers")
+    return _Lease(**row._mapping)
 
 
 def _mark(row: Any) -> Mark:
