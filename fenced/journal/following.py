@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, select
 
-from fenced.core.durable.records import Entry
+from fenced.core.durable.records import Entry, StoreDoubted, StoreReleased
 from fenced.journal import codec, reading
 from fenced.journal.schema import LEASE, RECORDS
 from fenced.model.names import HostName
@@ -76,6 +76,15 @@ def missing(connection: Connection, *, shard: str, since: Position) -> str:
     """Return what the store lacks although a controller saw it; "" if nothing."""
     rows = connection.execute(_AT_OR_AFTER, {"of": shard, "first": since.mark.sequence, "most": 1}).all()
     return _missing(rows, _lease(connection, shard), since)
+
+
+def is_doubted(connection: Connection, *, shard: str, above: int) -> bool:
+    """Return whether a controller of a higher epoch journalled that the store is in doubt, or a person's release.
+
+    It noticed the same, and took an epoch above all that it knew: then the journal holds the doubt.
+    """
+    bodies = connection.execute(_DOUBTS, {"of": shard, "above": above}).scalars()
+    return any(isinstance(codec.load_record(body), StoreDoubted | StoreReleased) for body in bodies)
 
 
 def _missing(rows: Sequence[Any], lease: "_Lease", since: Position) -> str:
@@ -142,6 +151,14 @@ def _mark(row: Any) -> Mark:
     return Mark(sequence=row.sequence, epoch=row.epoch, digest=digest(row.at, row.host, row.body))
 
 
+_DOUBTS: Final = (
+    select(RECORDS.c.body)
+    .where(RECORDS.c.shard == bindparam("of"), RECORDS.c.host.is_(None), RECORDS.c.epoch > bindparam("above"))
+    .where(RECORDS.c.body.like('%"kind":"store\\_%', escape="\\"))
+    .order_by(RECORDS.c.sequence.desc())
+    .limit(100)
+)
+"""Records of the fleet are few, and it is read only for a store that went back."""
 _LEASE: Final = select(LEASE.c.epoch, LEASE.c.sequence, LEASE.c.pruned).where(LEASE.c.shard == bindparam("of"))
 _AT_OR_AFTER: Final = (
     select(RECORDS.c.sequence, RECORDS.c.epoch, RECORDS.c.at, RECORDS.c.host, RECORDS.c.body)

@@ -268,6 +268,33 @@ async def test_a_standby_lets_the_doubt_go_when_it_follows_it(life: Life) -> Non
     assert (await life.begin_after(())).went_back == ""
 
 
+async def test_a_start_after_another_controller_journalled_the_doubt_does_not_repeat_it(life: Life) -> None:
+    """That one saw the same go, and a person may have released the store long ago."""
+    await life.end()
+    other, loaded = await standby(life.database)
+    assert await other.take(after=loaded.sequence, now=1.0) is not None
+    await other.append(Batch(entries=[Entry(at=9.0, host=None, record=StoreDoubted(why="x"))]))
+    await life.database.execute("UPDATE records SET at = 99 WHERE sequence = 3")
+    assert (await life.begin()).went_back == ""
+    assert life.seen().mark.sequence == 3
+    await life.end()
+    assert life.seen().mark.sequence == 4
+
+
+async def test_an_older_doubt_does_not_hide_a_new_one(life: Life) -> None:
+    doubted = Entry(at=9.0, host=None, record=StoreDoubted(why="x"))
+    await life.journal.append(Batch(entries=[doubted, entry(number=5)]))
+    assert (await life.begin_after(("UPDATE records SET at = 99 WHERE sequence = 5",))).went_back
+
+
+async def test_of_many_appends_the_last_is_remembered_with_its_epoch(life: Life) -> None:
+    """A hand-over follows at once."""
+    appends = [life.journal.append(Batch(entries=[entry(number=number)])) for number in range(10)]
+    await asyncio.gather(*appends, life.journal.release(to=""))
+    assert (await life.begin_after(())).went_back == ""
+    assert (life.seen().mark.sequence, life.seen().mark.epoch) == (13, 2)
+
+
 async def test_a_person_accepts_a_store_that_went_back(life: Life) -> None:
     await life.begin_after((*OLDER_EPOCH, *LOST_TAIL))
     await life.journal.accept_store()
