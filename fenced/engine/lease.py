@@ -10,12 +10,14 @@ from collections.abc import Callable
 import structlog
 
 from fenced.core import events as e
+from fenced.engine.waiting import nudged
 from fenced.ports.clock import Clock
 from fenced.ports.journal import ClockAnchor, EpochLost, Journal, StoreError, StoreWentBack
 
 log = structlog.get_logger(__name__)
 
 RENEWALS_PER_TTL = 3
+HURRY_SECONDS = 1.0
 
 
 class LeaseKeeper:
@@ -27,7 +29,15 @@ class LeaseKeeper:
     ) -> None:  # fmt: skip
         self._journal, self._clock, self._ttl = journal, clock, ttl_seconds
         self._deliver, self._anchor = deliver, anchor
+        self._hurry = asyncio.Event()
+        self._hurried_at = float("-inf")
         self.until = 0.0
+
+    def hurry(self) -> None:
+        """Renew at once, but not more than once a second: another controller may have taken the lease."""
+        if self._clock.now() >= self._hurried_at + HURRY_SECONDS:
+            self._hurried_at = self._clock.now()
+            self._hurry.set()
 
     async def renew(self) -> None:
         """Renew once. Raises EpochLost, StoreWentBack, StoreError."""
@@ -40,7 +50,8 @@ class LeaseKeeper:
         """Run until cancelled, or raise EpochLost, StoreWentBack."""
         is_lost = False
         while True:
-            await asyncio.sleep(self._ttl / RENEWALS_PER_TTL)
+            self._hurry.clear()
+            await nudged(self._hurry, seconds=self._ttl / RENEWALS_PER_TTL)
             try:
                 async with asyncio.timeout(self._ttl):
                     await self.renew()
