@@ -51,7 +51,7 @@ FLOOR_BUGS: Final = (
         file="proxy/floors.py",
         old="shard=self.shard, epoch=epoch, holder=holder",
         new="shard=self.shard, epoch=self.epoch, holder=holder",
-        killers=(f"{FLOORS}::test_the_first_holder_that_is_named_has_the_epoch",),
+        killers=(f"{FLOORS}::test_a_claim_raises_the_floor_and_a_refused_one_does_not",),
         wider=(FLOORS,),
     ),
     Bug(

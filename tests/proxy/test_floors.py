@@ -76,6 +76,8 @@ def test_a_claim_raises_the_floor_and_a_refused_one_does_not(tmp_path: Path) -> 
         assert state.floors["s", "main"].epoch == 5
         denial = claimed(state, claim(4, plug="another"))
         assert denial is not None and "epoch 4 is over" in denial.why
+        assert claimed(state, claim(6, holder="b")) is None
+        assert state.floors["s", "main"] == Floor(store="s", shard="main", epoch=6, holder="b", since=5)
 
 
 def test_an_equal_epoch_belongs_to_one_holder(tmp_path: Path) -> None:
